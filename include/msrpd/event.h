@@ -1,0 +1,61 @@
+/*
+ * Events: facts that applications and rules may act on.  Emitted once, they go
+ * to every subscriber, the log among them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <msrpd/slice.h>
+
+struct event_bus;
+
+enum event_kind {
+	EVENT_TEXT,	/* UTF-8; bytes that are none are replaced by U+FFFD on the way out */
+	EVENT_NUMBER,
+	EVENT_BODY,	/* octets: NAME, or NAME_base64 when they are not UTF-8 */
+	EVENT_NULL,
+};
+
+struct event_param {
+	const char	*name;
+	enum event_kind	kind;
+	struct slice	text;
+	int64_t		number;
+};
+
+/** A kind of event; const, declared once by whoever emits it. */
+struct event_type {
+	const char		*name;		/* "E_MSRP_SESSION_NEW" */
+	const char *const	*params;	/* NULL-terminated names, for $param() in rules */
+};
+
+/** Text parameter: absent text is JSON null. */
+static inline struct event_param event_text(const char *name, struct slice text)
+{
+	return (struct event_param){name, text.p ? EVENT_TEXT : EVENT_NULL, text, 0};
+}
+
+static inline struct event_param event_number(const char *name, int64_t number)
+{
+	return (struct event_param){.name = name, .kind = EVENT_NUMBER, .number = number};
+}
+
+static inline struct event_param event_body(const char *name, struct slice bytes)
+{
+	return (struct event_param){.name = name, .kind = EVENT_BODY, .text = bytes};
+}
+
+static inline struct event_param event_null(const char *name)
+{
+	return (struct event_param){.name = name, .kind = EVENT_NULL};
+}
+
+/** Params are borrowed for the call; subscribers run before it returns. */
+void event_emit(struct event_bus *bus, const struct event_type *type,
+    const struct event_param *params, size_t count);
+
+/** Does anybody but the log listen to this type, or the log at its level?  Spares building one. */
+bool event_wanted(const struct event_bus *bus, const struct event_type *type);

@@ -1,0 +1,34 @@
+/* SIP MESSAGE, page mode: RFC 3428.  Incoming ones are sip_requests (request.h). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <msrpd/slice.h>
+
+struct page;	/* the sender of MESSAGEs: one a daemon */
+
+/** A MESSAGE to send; everything is copied. */
+struct page_message {
+	struct slice	ruri, from_uri, to_uri;
+	struct slice	content_type;
+	struct slice	body;
+	struct slice	headers;	/* further header lines, each "Name: value\r\n"; may be absent */
+};
+
+struct page_result {
+	int		code;		/* final SIP status */
+	struct slice	reason;
+	bool		from_peer;	/* false: no answer in time, or nobody reached */
+};
+
+/**
+ * Send one MESSAGE (RFC 3428 section 4).  Over 1300 bytes it goes over TCP (section 8) unless
+ * the page was told to refuse it.
+ *
+ * @param done  called once with the final answer, never from inside this call; NULL: nobody asks
+ * @return 0, -EMSGSIZE: too large for what is allowed, -EINVAL: a URI that is none,
+ *         -ENETUNREACH: no SIP listener, -ENOBUFS: too many under way, -ENOMEM
+ */
+int page_send(struct page *page, const struct page_message *message,
+    void (*done)(const struct page_result *result, void *arg), void *arg);

@@ -1,0 +1,51 @@
+/* A SIP request that reached us outside any dialog, as rules and services see it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <msrpd/slice.h>
+
+/**
+ * An INVITE or a MESSAGE.  Referenced: whoever answers later holds a reference.
+ * An unanswered request that loses its last reference is answered 500.
+ */
+struct sip_request;
+
+struct sip_request *sip_request_ref(struct sip_request *req);
+void sip_request_unref(struct sip_request *req);
+
+enum sip_field {
+	SIP_FIELD_METHOD,
+	SIP_FIELD_RURI,			/* URIs: scheme and all, without <> and header parameters */
+	SIP_FIELD_FROM_URI,
+	SIP_FIELD_TO_URI,
+	SIP_FIELD_CALL_ID,
+	SIP_FIELD_SOURCE_ADDRESS,	/* of the socket, without brackets */
+	SIP_FIELD_SOURCE_PORT,		/* decimal */
+	SIP_FIELD_PROTO,		/* "udp", "tcp", "tls" */
+	SIP_FIELD_CONTACT,		/* URI of the first Contact */
+	SIP_FIELD_CONTENT_TYPE,		/* with parameters */
+	SIP_FIELD_USER_AGENT,
+	SIP_FIELD_BODY,
+};
+
+/**
+ * One field of the request; absent (p == NULL) when the request has none.
+ * Valid as long as the caller's reference.
+ */
+struct slice sip_request_field(const struct sip_request *req, enum sip_field field);
+
+/** The first header of that name, in any case, long or compact form; absent if there is none. */
+struct slice sip_request_header(const struct sip_request *req, struct slice name);
+
+/**
+ * Answer the request.  The first final answer counts, a later one is -EEXIST.
+ *
+ * @param headers  further header lines, each "Name: value\r\n"; absent for none
+ * @return 0, -EEXIST, -EINVAL for a code outside 100 to 699
+ */
+int sip_request_reply(struct sip_request *req, int code, struct slice reason, struct slice headers);
+
+/** Has a final answer been given? */
+bool sip_request_answered(const struct sip_request *req);

@@ -1,0 +1,49 @@
+/*
+ * Settings as tables: a module declares the keys of its section of the config
+ * file as rows over a plain struct; the config reader fills it, the reference
+ * documentation is checked against the same rows.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum setting_type {
+	SETTING_BOOL,		/* bool: true or false */
+	SETTING_NUMBER,		/* uint64_t, min to max */
+	SETTING_DURATION,	/* uint64_t in ms: 30, 500ms, 30s, 5m, 12h */
+	SETTING_SIZE,		/* uint64_t in bytes: 4096, 64KiB, 1MiB, 1GiB */
+	SETTING_TEXT,		/* char *, NULL if absent and without preset */
+	SETTING_SECRET,		/* char *: text, or {file: PATH} whose first line it is */
+	SETTING_FILE,		/* char *: path of a file that can be read */
+	SETTING_CHOICE,		/* int: index into choices */
+	SETTING_MODE,		/* uint64_t: octal permissions */
+	SETTING_TEXTS,		/* struct setting_list of char *: a list, or one text alone */
+	SETTING_GROUP,		/* a struct in place, by the rows of group */
+	SETTING_LIST,		/* struct setting_list of structs of item_size, by the rows of group */
+	SETTING_MAP,		/* the same, the key of the map in the char * that each begins with */
+};
+
+/** A list that the config reader owns. */
+struct setting_list {
+	void	*items;
+	size_t	count;
+};
+
+enum { SETTING_FIXED = 1 };	/* flags: a change needs a restart, a reload refuses it */
+
+struct setting {
+	const char		*name;
+	enum setting_type	type;
+	size_t			offset;		/* into the section's struct */
+	const char		*preset;	/* default as one would write it; NULL: absent */
+	uint64_t		min, max;	/* of numbers, in the struct's unit; max 0: no bound */
+	const char *const	*choices;	/* NULL-terminated */
+	const struct setting	*group;		/* rows, ended by one without a name */
+	size_t			item_size;
+	unsigned		flags;
+	/** Check a value that was filled in (text: char **); NULL: any will do. @return 0 or -EINVAL */
+	int			(*check)(const void *value, const char **why);
+	const char		*help;		/* one sentence of the reference */
+};

@@ -1,0 +1,72 @@
+/* A run of bytes that belongs to somebody else: no copy, no NUL at the end. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <strings.h>
+
+struct slice {
+	const char	*p;	/* NULL: absent, which is not the same as empty */
+	size_t		len;
+};
+
+/** A string literal as a slice, also in a static initialiser. */
+#define SLICE(literal) ((struct slice){("" literal), sizeof(literal) - 1})
+
+/** For "%.*s". */
+#define SLICE_ARG(s) (int)(s).len, (s).p ? (s).p : ""
+
+/** A C string as a slice; NULL gives an absent one. */
+static inline struct slice slice_of(const char *s)
+{
+	return (struct slice){s, s ? strlen(s) : 0};
+}
+
+static inline bool slice_equal(struct slice a, struct slice b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+static inline bool slice_equal_nocase(struct slice a, struct slice b)
+{
+	return a.len == b.len && (a.len == 0 || strncasecmp(a.p, b.p, a.len) == 0);
+}
+
+/** The rest of s behind its first n bytes; n is at most s.len. */
+static inline struct slice slice_from(struct slice s, size_t n)
+{
+	return (struct slice){s.p + n, s.len - n};
+}
+
+static inline struct slice slice_head(struct slice s, size_t n)
+{
+	return (struct slice){s.p, n < s.len ? n : s.len};
+}
+
+/**
+ * Cut the next piece off the front of *rest, up to the first c, which is dropped.
+ *
+ * @return true with the piece; false when rest was absent.  The last piece leaves rest absent.
+ */
+bool slice_cut(struct slice *rest, char c, struct slice *piece);
+
+/** Without spaces and tabs at either end. */
+struct slice slice_trim(struct slice s);
+
+/** Does s begin with prefix, ASCII letters in any case? */
+bool slice_starts_nocase(struct slice s, struct slice prefix);
+
+/**
+ * The whole of s as a decimal number: digits alone.
+ *
+ * @return 0, -EBADMSG for anything else than digits, -ERANGE above max
+ */
+int slice_to_u64(struct slice s, uint64_t max, uint64_t *valuep);
+
+/** A heap copy with a NUL behind it, to be freed; NULL when memory is out or s is absent. */
+char *slice_dup(struct slice s);
+
+/** Is s well-formed UTF-8 (RFC 3629)? */
+bool slice_is_utf8(struct slice s);

@@ -1,0 +1,170 @@
+/*
+ * The User Agent as services use it: MSRP sessions set up by SIP INVITE
+ * (RFC 4975 section 8), messages and reports on them.
+ *
+ * Nothing here calls a handler from inside the call that the service makes.
+ * Handlers may call anything, ua_end_session() on the same session included.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <msrpd/message.h>
+#include <msrpd/request.h>
+#include <msrpd/slice.h>
+
+struct ua;
+struct ua_session;
+
+enum ua_end { UA_END_BYE, UA_END_EXPIRED, UA_END_FAILED };
+
+/** "bye", "expired", "failed" */
+const char *ua_end_name(enum ua_end end);
+
+/** What became of a session. */
+struct ua_notice {
+	enum {
+		UA_ESTABLISHED,	/* the ACK was received, or sent */
+		UA_FAILED,	/* never established: refused, timed out, not reached */
+		UA_TERMINATED,	/* established before */
+	}		what;
+	struct slice	accept_types;	/* UA_ESTABLISHED: the peer's, separated by spaces */
+	struct slice	accept_wrapped_types;
+	int		code;		/* UA_FAILED: SIP status, or that of the relay's AUTH */
+	struct slice	reason;
+	bool		from_peer;	/* UA_FAILED: the peer said so; else we did, without an answer */
+	enum ua_end	end;		/* UA_TERMINATED */
+};
+
+/** What a handler's message callback returns beside 0. */
+enum {
+	/** The service has accepted the message and will call ua_send_report() itself. */
+	UA_REPORT_LATER = 1,
+};
+
+/**
+ * How a service is told; const, one per kind of session.  message, or the three
+ * of a stream; if begin is set messages are streamed.
+ */
+struct ua_handler {
+	const char	*name;		/* "handler" in msrp_ua_list_sessions */
+
+	/** The session's fate.  After UA_FAILED and UA_TERMINATED the session is gone. */
+	void		(*notify)(struct ua_session *s, const struct ua_notice *notice, void *arg);
+
+	/**
+	 * One whole message.  Its first bytes were acknowledged already where Failure-Report asks.
+	 *
+	 * @return 0: delivered, a success REPORT goes out if asked for; UA_REPORT_LATER; or an MSRP
+	 *         status of 400 and more: it goes out as a failure REPORT if asked for
+	 */
+	int		(*message)(struct ua_session *s, const struct message *m, void *arg);
+
+	/**
+	 * A message begins.  @param streamp  whatever the next two shall be given
+	 * @return 0 or an MSRP status (413, 415, …) that refuses it
+	 */
+	int		(*begin)(struct ua_session *s, const struct message *m, void **streamp, void *arg);
+	/**
+	 * Bytes of it, in the order of the message.
+	 * @return 0; -EAGAIN: taken, but no more before ua_message_resume(); or an MSRP status
+	 */
+	int		(*piece)(struct ua_session *s, void *stream, struct slice piece, void *arg);
+	/** The message is whole (err 0), or will never be.  Its return value is that of message(). */
+	int		(*end)(struct ua_session *s, void *stream, int err, void *arg);
+
+	/**
+	 * A REPORT, a response that is not 200, a time-out.  200 responses too when the message was
+	 * sent with UA_SEND_CONFIRM.
+	 */
+	void		(*report)(struct ua_session *s, const struct message_report *r, void *arg);
+};
+
+/** How a session is to be; texts are copied. */
+struct ua_offer {
+	struct slice		accept_types;		/* separated by spaces; never empty */
+	struct slice		accept_wrapped_types;	/* absent: "*" when message/cpim is listed */
+	const struct ua_handler	*handler;
+	void			*arg;
+};
+
+/**
+ * Answer an INVITE as a session (init_uas).  Where nothing fits the request is answered 488 here.
+ *
+ * @param sp   the session, alive until its last notify; NULL when not wanted
+ * @return 0, -EPROTO: answered with an error (488, 503 …) and no session made, -ENOMEM
+ */
+int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *offer,
+    struct ua_session **sp);
+
+/**
+ * Start a session by INVITE (init_uac).
+ *
+ * @return 0, -EINVAL: a URI or type that is none, -ENETUNREACH: no SIP, -ENOBUFS, -ENOMEM
+ */
+int ua_start(struct ua *ua, const struct ua_offer *offer, struct slice from_uri,
+    struct slice to_uri, struct slice ruri, struct ua_session **sp);
+
+/** NUL-terminated, the session id of our own MSRP URI; valid as long as the session. */
+const char *ua_session_id(const struct ua_session *s);
+
+/** @return the session, or NULL */
+struct ua_session *ua_find(struct ua *ua, struct slice session_id);
+
+/**
+ * End a session by BYE, CANCEL or an error answer.  No notify follows; the session is gone
+ * for the caller when this returns.
+ */
+void ua_end(struct ua_session *s);
+
+enum {
+	UA_SEND_CONFIRM = 1,	/* report() is called for the 200 response as well */
+};
+
+/**
+ * Queue a message (RFC 4975 7.1.1); it leaves when the session is established.
+ *
+ * @param message_id  room for UA_MESSAGE_ID_SIZE bytes, NUL included; NULL when not wanted
+ * @return 0; -EMSGSIZE: above the peer's max-size; -EPROTOTYPE: a type the peer does not take;
+ *         -ENOBUFS: max_queued_bytes reached; -EPERM: the peer is sendonly; -EPIPE: session ends
+ */
+int ua_send(struct ua_session *s, const struct message_out *message, unsigned flags,
+    char *message_id);
+
+enum { UA_MESSAGE_ID_SIZE = 33 };
+
+/** The source of that message has bytes again after -EAGAIN. */
+void ua_message_ready(struct ua_session *s, struct slice message_id);
+
+/** A stream handler that returned -EAGAIN takes pieces again. */
+void ua_message_resume(struct ua_session *s, void *stream);
+
+/** Would the peer take this type, wrapped or bare?  False before the session is established. */
+bool ua_accepts(const struct ua_session *s, struct slice content_type);
+bool ua_accepts_wrapped(const struct ua_session *s, struct slice content_type);
+
+/**
+ * The REPORT for a message that was answered UA_REPORT_LATER (RFC 4975 7.1.2).  Sends nothing
+ * where the sender's Success-Report and Failure-Report forbid it.
+ *
+ * @param code    200, or an error of RFC 4975 section 10
+ * @param phrase  absent for none
+ * @return 0; -ENOENT: no such message waits on this session
+ */
+int ua_send_report(struct ua_session *s, struct slice message_id, int code, struct slice phrase);
+
+/** For lists and logs; slices are valid as long as the session. */
+struct ua_session_info {
+	struct slice	from_uri, to_uri, ruri;
+	struct slice	peer_path;		/* absent before it is known */
+	const char	*handler, *state;	/* "setup", "established", "ending" */
+	bool		uac;
+	uint64_t	lifetime_s;		/* until max_duration ends it; UINT64_MAX: no limit */
+	size_t		queued_bytes;
+	uint64_t	messages_in, messages_out;
+};
+
+void ua_session_info(const struct ua_session *s, struct ua_session_info *info);
+void ua_each(struct ua *ua, void (*fn)(struct ua_session *s, void *arg), void *arg);

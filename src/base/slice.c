@@ -1,0 +1,125 @@
+#include <msrpd/slice.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+bool slice_cut(struct slice *rest, char c, struct slice *piece)
+{
+	const char *end;
+
+	if (!rest->p)
+		return false;
+	end = rest->len ? memchr(rest->p, c, rest->len) : NULL;
+	if (!end) {
+		*piece = *rest;
+		*rest = (struct slice){NULL, 0};
+		return true;
+	}
+	*piece = slice_head(*rest, (size_t)(end - rest->p));
+	*rest = slice_from(*rest, piece->len + 1);
+	return true;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+struct slice slice_trim(struct slice s)
+{
+	while (s.len && is_blank(s.p[0]))
+		s = slice_from(s, 1);
+	while (s.len && is_blank(s.p[s.len - 1]))
+		s.len--;
+	return s;
+}
+
+bool slice_starts_nocase(struct slice s, struct slice prefix)
+{
+	return s.len >= prefix.len && slice_equal_nocase(slice_head(s, prefix.len), prefix);
+}
+
+int slice_to_u64(struct slice s, uint64_t max, uint64_t *valuep)
+{
+	uint64_t value = 0;
+
+	if (s.len == 0)
+		return -EBADMSG;
+	for (size_t i = 0; i < s.len; i++) {
+		uint64_t digit = (uint64_t)(unsigned char)s.p[i] - '0';
+
+		if (digit > 9)
+			return -EBADMSG;
+		if (value > (UINT64_MAX - digit) / 10)
+			value = UINT64_MAX; /* goes on: a letter further on is the worse fault */
+		else
+			value = value * 10 + digit;
+	}
+	if (value > max)
+		return -ERANGE;
+	*valuep = value;
+	return 0;
+}
+
+char *slice_dup(struct slice s)
+{
+	char *copy;
+
+	if (!s.p)
+		return NULL;
+	copy = malloc(s.len + 1);
+	if (!copy)
+		return NULL;
+	if (s.len)
+		memcpy(copy, s.p, s.len);
+	copy[s.len] = '\0';
+	return copy;
+}
+
+/* Length of the sequence that a lead byte announces, 0 if it can lead none. */
+static size_t utf8_length(unsigned char lead)
+{
+	if (lead < 0x80)
+		return 1;
+	if (lead >= 0xc2 && lead <= 0xdf)
+		return 2;
+	if (lead >= 0xe0 && lead <= 0xef)
+		return 3;
+	return lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+}
+
+/* Overlong forms, surrogates and what lies beyond U+10FFFF show in the second byte. */
+static bool utf8_second_ok(unsigned char lead, unsigned char second)
+{
+	switch (lead) {
+	case 0xe0:
+		return second >= 0xa0;
+	case 0xed:
+		return second <= 0x9f;
+	case 0xf0:
+		return second >= 0x90;
+	case 0xf4:
+		return second <= 0x8f;
+	default:
+		return true;
+	}
+}
+
+bool slice_is_utf8(struct slice s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+
+	for (size_t i = 0; i < s.len;) {
+		size_t n = utf8_length(p[i]);
+
+		if (n == 0 || n > s.len - i)
+			return false;
+		for (size_t k = 1; k < n; k++)
+			if ((p[i + k] & 0xc0) != 0x80)
+				return false;
+		if (n > 1 && !utf8_second_ok(p[i], p[i + 1]))
+			return false;
+		i += n;
+	}
+	return true;
+}

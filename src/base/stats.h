@@ -1,0 +1,36 @@
+/*
+ * Counters and gauges, named group:name, for get_statistics and /metrics.
+ * Whoever counts holds a pointer to its number and adds to it; nothing is looked up.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct stats;
+
+int stats_new(struct stats **statsp);
+void stats_free(struct stats *stats);
+
+/**
+ * Register a counter (only grows) under group and name; both must outlive stats
+ * (literals do).  The same pair registered again gives the same number.
+ *
+ * @return the number to add to, owned by stats; NULL when memory is out
+ */
+uint64_t *stats_counter(struct stats *stats, const char *group, const char *name, const char *help);
+
+/** The same for a number that rises and falls. */
+uint64_t *stats_gauge(struct stats *stats, const char *group, const char *name, const char *help);
+
+struct stats_item {
+	const char	*group, *name, *help;
+	bool		gauge;
+	uint64_t	value;
+};
+
+/** Call fn for each number, groups together, in the order of registration. */
+void stats_each(const struct stats *stats, void (*fn)(const struct stats_item *item, void *arg),
+    void *arg);
+
+bool stats_has_group(const struct stats *stats, const char *group);
