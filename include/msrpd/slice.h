@@ -68,5 +68,8 @@ int slice_to_u64(struct slice s, uint64_t max, uint64_t *valuep);
 /** A heap copy with a NUL behind it, to be freed; NULL when memory is out or s is absent. */
 char *slice_dup(struct slice s);
 
+/** Bytes of the UTF-8 sequence at the front of s; 0 if none begins there, or s is empty. */
+size_t slice_utf8_char(struct slice s);
+
 /** Is s well-formed UTF-8 (RFC 3629)? */
 bool slice_is_utf8(struct slice s);

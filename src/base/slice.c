@@ -105,21 +105,43 @@ static bool utf8_second_ok(unsigned char lead, unsigned char second)
 	}
 }
 
-bool slice_is_utf8(struct slice s)
+size_t slice_utf8_char(struct slice s)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
+	size_t n = s.len ? utf8_length(p[0]) : 0;
 
-	for (size_t i = 0; i < s.len;) {
-		size_t n = utf8_length(p[i]);
+	if (n > s.len)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	return n < 2 || utf8_second_ok(p[0], p[1]) ? n : 0;
+}
 
-		if (n == 0 || n > s.len - i)
+/* Most text is ASCII: eight bytes at a time. */
+static size_t ascii_run(struct slice s)
+{
+	size_t n = 0;
+	uint64_t word;
+
+	for (; s.len - n >= sizeof(word); n += sizeof(word)) {
+		memcpy(&word, s.p + n, sizeof(word));
+		if (word & 0x8080808080808080)
+			break;
+	}
+	return n;
+}
+
+bool slice_is_utf8(struct slice s)
+{
+	while (s.len) {
+		size_t n = ascii_run(s);
+
+		if (n == 0)
+			n = slice_utf8_char(s);
+		if (n == 0)
 			return false;
-		for (size_t k = 1; k < n; k++)
-			if ((p[i + k] & 0xc0) != 0x80)
-				return false;
-		if (n > 1 && !utf8_second_ok(p[i], p[i + 1]))
-			return false;
-		i += n;
+		s = slice_from(s, n);
 	}
 	return true;
 }
