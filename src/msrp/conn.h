@@ -1,0 +1,201 @@
+/*
+ * One MSRP connection, TCP or TLS: frames in, frames out.
+ *
+ * In: the head of each request goes to its target (stack.h), which may take
+ * the body as a stream through a sink; each response goes to its transaction.
+ * Out: two kinds of frames.  Responses and REPORTs are small and urgent; they
+ * are sent whole and overtake, at a frame's boundary, everything else.  What
+ * carries bodies goes through flows, of which one at a time has its frame open.
+ *
+ * What is written during a turn of the loop leaves in one system call at the
+ * turn's end.  Bytes given by reference must stay until then; what the socket
+ * does not take is copied or, if it lies in a receive buffer, kept there.
+ *
+ * Handlers may close the connection they are called for.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include <msrpd/slice.h>
+
+#include "msrp/frame.h"
+
+struct msrp_conn;
+struct msrp_listener;
+struct msrp_stack;
+
+/* --- life --- */
+
+struct msrp_conn *msrp_conn_ref(struct msrp_conn *conn);
+void msrp_conn_unref(struct msrp_conn *conn);
+
+/**
+ * Close now: what is queued is lost; sink, flows, transactions and users are told err.
+ * Harmless on a closed connection.
+ */
+void msrp_conn_close(struct msrp_conn *conn, int err);
+
+/** Close when all that is queued has been sent; nothing is read any more. */
+void msrp_conn_close_after_send(struct msrp_conn *conn);
+
+bool msrp_conn_closed(const struct msrp_conn *conn);
+
+struct msrp_stack *msrp_conn_stack(const struct msrp_conn *conn);
+uint64_t msrp_conn_number(const struct msrp_conn *conn);	/* never used twice */
+bool msrp_conn_secure(const struct msrp_conn *conn);
+
+/** Did the peer open it?  Then the listener that took it, else the one it left from, or NULL. */
+bool msrp_conn_accepted(const struct msrp_conn *conn);
+struct msrp_listener *msrp_conn_listener(const struct msrp_conn *conn);
+
+/** The peer's address, or ours on this connection.  @return 0 or -ENOTCONN */
+int msrp_conn_peer(const struct msrp_conn *conn, struct sockaddr_storage *addr);
+int msrp_conn_local(const struct msrp_conn *conn, struct sockaddr_storage *addr);
+
+/** "192.0.2.1:2855", "[2001:db8::1]:2855", or "-"; cut to size, NUL-terminated. */
+void msrp_conn_peer_text(const struct msrp_conn *conn, char *text, size_t size);
+
+/** Did the peer show a certificate that our CA vouches for, with this name among its SANs? */
+bool msrp_conn_peer_is(const struct msrp_conn *conn, struct slice host);
+
+/** Did the peer show a certificate with this fingerprint ("SHA-256 AB:CD…", RFC 8122)? */
+bool msrp_conn_peer_fingerprint(const struct msrp_conn *conn, struct slice fingerprint);
+
+/* --- users: what a connection is kept for --- */
+
+struct msrp_user;
+struct msrp_user_ops {
+	/** The connection is gone; the user is detached already.  Once. */
+	void	(*closed)(struct msrp_user *user, int err);
+	/** An outgoing connection is established, TLS included.  NULL: nobody asks. */
+	void	(*opened)(struct msrp_user *user);
+};
+
+/** A session or a grant; embedded.  A connection without users is closed after idle_timeout. */
+struct msrp_user {
+	const struct msrp_user_ops	*ops;
+	struct msrp_conn		*conn;		/* NULL: detached */
+	struct msrp_user		*next, **prevp;
+};
+
+/**
+ * Attach: the connection is bound, bind_timeout no longer counts.
+ * @param idle_ms  0, or how long this user's connection is kept after its last user (the longest
+ *                 that any user of it asked for counts)
+ */
+void msrp_conn_attach(struct msrp_conn *conn, struct msrp_user *user, uint64_t idle_ms);
+void msrp_conn_detach(struct msrp_user *user);
+size_t msrp_conn_users(const struct msrp_conn *conn);
+
+/** Is it established (an accepted one after its TLS handshake)? */
+bool msrp_conn_open(const struct msrp_conn *conn);
+
+/* --- input --- */
+
+struct msrp_sink;
+struct msrp_sink_ops {
+	/** @return 0; -EAGAIN: taken, but read no more before msrp_conn_resume(); else closes */
+	int	(*body)(struct msrp_sink *sink, struct slice piece);
+	/** The frame's end; the sink is detached, the reply still possible. @return as body */
+	int	(*end)(struct msrp_sink *sink, enum msrp_flag flag);
+	/** The connection died inside the frame; the sink is detached. */
+	void	(*aborted)(struct msrp_sink *sink, int err);
+};
+
+/** Takes the body of one frame; embedded in whoever wants it. */
+struct msrp_sink {
+	const struct msrp_sink_ops	*ops;
+	struct msrp_conn		*conn;	/* while attached */
+};
+
+/** From a target's request(): give me this frame's body and its end. */
+void msrp_conn_take(struct msrp_conn *conn, struct msrp_sink *sink);
+
+/** Lose interest in the rest of the frame; harmless on a sink that is not attached. */
+void msrp_sink_drop(struct msrp_sink *sink);
+
+/** Read again after -EAGAIN; nothing is read or called from inside this call. */
+void msrp_conn_resume(struct msrp_conn *conn);
+
+/**
+ * Answer the request that conn is reading, from its head until its end; once.  Sends nothing
+ * where the method (REPORT) or Failure-Report (RFC 4975 7.2) forbid this answer.
+ *
+ * @param phrase   absent for none
+ * @param headers  further header lines with their CRLF; absent for none
+ */
+void msrp_conn_reply(struct msrp_conn *conn, int code, struct slice phrase, struct slice headers);
+
+/* --- output --- */
+
+/**
+ * Queue a whole small frame ahead of all bodies: responses, REPORTs.  Copied.
+ * When more than send_queue of these wait, conn is not read until they have left.
+ */
+void msrp_conn_send(struct msrp_conn *conn, struct slice frame);
+
+struct msrp_flow;
+struct msrp_flow_ops {
+	/**
+	 * Another frame needs the line while this flow's frame is open: end it by
+	 * msrp_flow_end(), with the flag "+", before returning.
+	 */
+	void	(*interrupt)(struct msrp_flow *flow);
+	/** After msrp_flow_wait(): there is room. */
+	void	(*writable)(struct msrp_flow *flow);
+	/** The connection is gone; the flow is detached. */
+	void	(*closed)(struct msrp_flow *flow, int err);
+};
+
+/** One stream of frames onto a connection; embedded. */
+struct msrp_flow {
+	const struct msrp_flow_ops	*ops;
+	struct msrp_conn		*conn;		/* NULL: detached */
+	struct msrp_flow		*next, **prevp;	/* all flows of conn */
+	struct msrp_flow		*wait_next, **wait_prevp;
+};
+
+void msrp_flow_attach(struct msrp_flow *flow, struct msrp_conn *conn);
+
+/** Its frame must not be open.  Harmless on a detached one. */
+void msrp_flow_detach(struct msrp_flow *flow);
+
+/** Less than send_queue waits on the connection: go on writing. */
+bool msrp_flow_room(const struct msrp_flow *flow);
+
+/** Ask for writable(), once, in turn with the other flows of the connection. */
+void msrp_flow_wait(struct msrp_flow *flow);
+
+/**
+ * Open a frame: interrupts the flow whose frame is open.
+ * @param head  start line and headers, with the empty line if a body follows; copied
+ */
+void msrp_flow_begin(struct msrp_flow *flow, struct slice head);
+
+/** Further bytes, by reference, valid until the end of this turn of the loop (see above). */
+void msrp_flow_body(struct msrp_flow *flow, struct slice piece);
+
+/** @param end  the rest of the frame, end-line and all; copied */
+void msrp_flow_end(struct msrp_flow *flow, struct slice end);
+
+/** Is this flow's frame open? */
+bool msrp_flow_is_open(const struct msrp_flow *flow);
+
+/** Bytes of the open frame so far, head included, and bytes that wait on its connection. */
+uint64_t msrp_flow_frame_bytes(const struct msrp_flow *flow);
+size_t msrp_flow_backlog(const struct msrp_flow *flow);
+
+/** A place in a connection's output: told when all bodies queued so far were handed to the kernel. */
+struct msrp_mark {
+	struct msrp_mark	*next;
+	uint64_t		offset;
+	void			(*sent)(struct msrp_mark *mark);
+};
+
+/** Not called when the connection closes first. */
+void msrp_conn_mark(struct msrp_conn *conn, struct msrp_mark *mark);
+void msrp_conn_unmark(struct msrp_conn *conn, struct msrp_mark *mark);

@@ -1,0 +1,47 @@
+/* Listening sockets of the `msrp.listen` list. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "msrp/stack.h"
+#include "msrp/uri.h"
+
+struct msrp_listener;
+
+/**
+ * Open all listeners of the stack's settings.
+ *
+ * @param why  room for a sentence that names listener and cause
+ * @return 0 or negative errno; on failure none is open
+ */
+int msrp_listeners_open(struct msrp_stack *stack, char *why, size_t size);
+void msrp_listeners_close(struct msrp_stack *stack);
+
+/** In the order of the config; NULL behind the last. */
+struct msrp_listener *msrp_listener_at(const struct msrp_stack *stack, size_t index);
+struct msrp_listener *msrp_listener_named(const struct msrp_stack *stack, struct slice name);
+
+struct slice msrp_listener_name(const struct msrp_listener *listener);
+
+/**
+ * What it listens on, the real port in place of 0: "msrp://127.0.0.1:2855;tcp".
+ * Valid as long as the listener.
+ */
+struct slice msrp_listener_uri(const struct msrp_listener *listener);
+bool msrp_listener_secure(const struct msrp_listener *listener);
+
+/** HOST and port that others are told: advertise, else the address it listens on. */
+struct slice msrp_listener_host(const struct msrp_listener *listener);
+uint16_t msrp_listener_port(const struct msrp_listener *listener);
+
+/**
+ * Is this URI's scheme, host and port (absent: 2855, or the advertised one) one by which the
+ * listener can be addressed?  By address, by advertise; a wildcard listener by any local address.
+ */
+bool msrp_listener_is(const struct msrp_listener *listener, const struct msrp_uri *uri);
+
+/** Addresses to leave from: this listener's, with any port. */
+struct sockaddr;
+const struct sockaddr *msrp_listener_address(const struct msrp_listener *listener, unsigned *lenp);
