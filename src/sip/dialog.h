@@ -1,0 +1,124 @@
+/*
+ * One INVITE dialog (RFC 3261 sections 12 to 15) with SDP as text both ways
+ * (offer/answer: RFC 3264, RFC 6337).  Below this line: authentication,
+ * redirects (five targets), forks (one kept), session timers, UPDATE,
+ * crossing re-INVITEs, retransmissions.
+ *
+ * No handler is called from inside a function of this header.  A handler may call anything,
+ * sip_dialog_free() on its own dialog included.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <msrpd/request.h>
+#include <msrpd/slice.h>
+
+struct sip_dialog;
+struct sip_stack;
+
+/** Why something came to nothing; borrowed for the callback. */
+struct sip_failure {
+	int		code;		/* SIP status: 408 no answer in time, 503 nobody reached */
+	struct slice	reason;
+	bool		from_peer;	/* the peer answered so; false: we say it for want of an answer */
+};
+
+/** Const; its arg is given when the dialog is made. */
+struct sip_dialog_handler {
+	/**
+	 * The peer makes an offer in a re-INVITE or UPDATE, or in the 2xx to our INVITE without one.
+	 * Absent sdp: a re-INVITE that asks for ours.  Give sip_dialog_answer() or
+	 * sip_dialog_refuse(), now or later.
+	 */
+	void	(*offer)(struct sip_dialog *d, struct slice sdp, void *arg);
+
+	/**
+	 * The answer to our offer: in a 2xx, or in the ACK when our offer was in ours.  Absent
+	 * when the peer sent none.  To give up on a bad one free the dialog: what must be
+	 * acknowledged is, then a BYE goes out.
+	 */
+	void	(*answer)(struct sip_dialog *d, struct slice sdp, void *arg);
+
+	/** Once: the ACK of the first INVITE was received, or sent.  Comes after answer(). */
+	void	(*established)(struct sip_dialog *d, void *arg);
+
+	/**
+	 * Once, instead of established(): refused, timed out, not reached, or cancelled by the
+	 * peer (487).  The dialog is over; it remains to be freed.
+	 */
+	void	(*failed)(struct sip_dialog *d, const struct sip_failure *failure, void *arg);
+
+	/** Our re-INVITE was refused; the dialog is as it was before it. */
+	void	(*refused)(struct sip_dialog *d, const struct sip_failure *failure, void *arg);
+
+	/**
+	 * Once, after established(): BYE received (code 200), or the dialog was lost (481, 408: no
+	 * ACK, no answer to a refresh).  It remains to be freed.
+	 */
+	void	(*ended)(struct sip_dialog *d, const struct sip_failure *cause, void *arg);
+};
+
+/** A new dialog to be made by our INVITE; everything is copied. */
+struct sip_invite {
+	struct slice	from_uri, to_uri, ruri;
+	struct slice	sdp;		/* our offer; absent: the peer shall make one */
+};
+
+/**
+ * Send an INVITE.
+ *
+ * @return 0, -EINVAL: a URI that is none, -ENETUNREACH: no listener can reach it,
+ *         -ENOBUFS: too many requests wait for that destination, -ENOMEM
+ */
+int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
+    const struct sip_invite *invite, const struct sip_dialog_handler *handler, void *arg);
+
+/**
+ * Make a dialog of an INVITE that was received.  The request counts as answered from now on;
+ * its answer is given by sip_dialog_answer() (our answer, or our offer when it had none)
+ * or sip_dialog_refuse().
+ *
+ * @return 0, -EEXIST: answered already, -EPIPE: cancelled already, -ENOMEM
+ */
+int sip_dialog_accept(struct sip_dialog **dp, struct sip_request *invite,
+    const struct sip_dialog_handler *handler, void *arg);
+
+/** A provisional answer, 180 to 199, to the INVITE.  @return 0 or -EPROTO: none waits */
+int sip_dialog_progress(struct sip_dialog *d, int code, struct slice reason);
+
+/**
+ * Give our SDP to whatever waits for it: 200 to an INVITE, re-INVITE or UPDATE, or the ACK.
+ *
+ * @return 0; -EPROTO: nothing waits (any more); -ENOMEM
+ */
+int sip_dialog_answer(struct sip_dialog *d, struct slice sdp);
+
+/**
+ * Refuse the same, 300 to 699.  Refusing the first INVITE is the end of the dialog, which remains
+ * to be freed; an offer that came in a 2xx cannot be refused: free the dialog.
+ *
+ * @param headers  further header lines, "Name: value\r\n"; absent for none
+ * @return 0; -EPROTO: nothing waits (any more)
+ */
+int sip_dialog_refuse(struct sip_dialog *d, int code, struct slice reason, struct slice headers);
+
+/**
+ * Send a re-INVITE.  answer() or refused() follows.  Crossing with one of the peer's (491)
+ * it is repeated after the time of RFC 3261 14.1.
+ *
+ * @param sdp  our offer; absent: the peer shall make one
+ * @return 0; -EBUSY: another exchange is under way; -ENOTCONN: not established, or over; -ENOMEM
+ */
+int sip_dialog_reinvite(struct sip_dialog *d, struct slice sdp);
+
+/** For logs: its Call-ID; valid as long as the dialog. */
+struct slice sip_dialog_call_id(const struct sip_dialog *d);
+
+/**
+ * Be done with it: BYE, CANCEL or 480 as its state demands, carried through behind the scenes.
+ * No callback follows.  Accepts NULL.
+ *
+ * @param reason  value of a Reason header for the BYE (RFC 3326), or absent
+ */
+void sip_dialog_free(struct sip_dialog *d, struct slice reason);

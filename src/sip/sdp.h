@@ -1,0 +1,156 @@
+/*
+ * SDP for m=message: RFC 4975 section 8, RFC 4566, RFC 6135 (a=setup),
+ * RFC 8122 (a=fingerprint).  Knows no MSRP beyond that: a path is text.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <msrpd/slice.h>
+
+enum {
+	SDP_SIZE_MAX		= 65536,
+	SDP_MEDIA_MAX		= 32,	/* m= lines in one description */
+	SDP_FINGERPRINT_MAX	= 4,	/* those behind them are not looked at */
+};
+
+/** RFC 6135 4.2.1; holdconn and what we do not know count as none. */
+enum sdp_setup { SDP_SETUP_NONE, SDP_SETUP_ACTIVE, SDP_SETUP_PASSIVE, SDP_SETUP_ACTPASS };
+
+enum sdp_direction { SDP_SENDRECV, SDP_SENDONLY, SDP_RECVONLY, SDP_INACTIVE };
+
+struct sdp_fingerprint {
+	struct slice	hash;		/* "sha-256" */
+	struct slice	value;		/* "4A:AD:…" */
+};
+
+/** One m= line and what belongs to it; slices borrow the parsed text, absent where it has none. */
+struct sdp_media {
+	struct slice		line;		/* what follows "m=" */
+	struct slice		type, proto, formats;
+	uint16_t		port;		/* 0: refused, or taken away */
+	struct slice		address;	/* of the c= line that rules it: "192.0.2.1", a name */
+	enum sdp_direction	direction;
+	struct slice		path;		/* URIs separated by spaces */
+	struct slice		accept_types, accept_wrapped_types;
+	uint64_t		max_size;	/* bytes; UINT64_MAX: not said */
+	enum sdp_setup		setup;
+	struct sdp_fingerprint	fingerprints[SDP_FINGERPRINT_MAX];
+	size_t			fingerprint_count;
+};
+
+struct sdp_session {
+	struct slice		origin;		/* what follows "o=" */
+	struct sdp_media	media[SDP_MEDIA_MAX];
+	size_t			media_count;
+};
+
+/**
+ * Parse a description.  Lines may end in CRLF or LF.
+ *
+ * @param sdp   filled on success; a view of text
+ * @return 0; -EBADMSG: not SDP; -EMSGSIZE: above the bounds of this header
+ */
+int sdp_parse(struct sdp_session *sdp, struct slice text);
+
+/** Is it TCP/TLS/MSRP?  (TCP/MSRP otherwise; of usable streams only.) */
+bool sdp_media_is_tls(const struct sdp_media *media);
+
+enum { SDP_PLAIN = 1, SDP_TLS = 2 };
+
+/**
+ * Find the stream to use: the first m=message over a transport that we have, with a port, a path
+ * whose URIs all have explicit ports, accept-types and the format "*" (RFC 4975 8).
+ *
+ * @param transports  SDP_PLAIN | SDP_TLS
+ * @return NULL if there is none: 488
+ */
+const struct sdp_media *sdp_choose(const struct sdp_session *sdp, unsigned transports);
+
+/** Our side of the stream; borrowed for the call that uses it. */
+struct sdp_local {
+	struct slice		host;		/* of our first URI, without brackets: RFC 4975 8.1 */
+	uint16_t		port;		/* of the same */
+	bool			tls;
+	struct slice		path;
+	struct slice		accept_types;
+	struct slice		accept_wrapped_types;	/* absent: none */
+	uint64_t		max_size;	/* 0: not said */
+	enum sdp_setup		setup;
+	enum sdp_direction	direction;
+	struct sdp_fingerprint	fingerprint;	/* absent: none */
+};
+
+/**
+ * Our side of a dialog's SDP over time: the o= line stays the same while nothing changes
+ * (RFC 4975 8.4), m= lines keep their number and order (RFC 3264 8).  Embedded.
+ */
+struct sdp_own {
+	uint64_t	id, version;
+	char		*text;		/* what we said last; NULL: nothing yet */
+	size_t		len;
+};
+
+void sdp_own_init(struct sdp_own *own);
+void sdp_own_fini(struct sdp_own *own);
+
+/**
+ * Write an offer.  Streams that were there beside ours remain, refused.
+ *
+ * @param textp  the description, valid until the next call on own
+ * @return 0 or -ENOMEM
+ */
+int sdp_own_offer(struct sdp_own *own, const struct sdp_local *local, struct slice *textp);
+
+/**
+ * Write the answer to an offer: chosen, one of its media, by local, all others refused
+ * (RFC 3264 6).
+ *
+ * @return 0 or -ENOMEM
+ */
+int sdp_own_answer(struct sdp_own *own, const struct sdp_local *local,
+    const struct sdp_session *offer, const struct sdp_media *chosen, struct slice *textp);
+
+/**
+ * The stream of ours in the peer's answer to our last offer.
+ *
+ * @return NULL if it was refused or is not usable
+ */
+const struct sdp_media *sdp_own_chosen(const struct sdp_own *own, const struct sdp_session *answer);
+
+/** a=setup of our answer (RFC 6135 4.2.2): passive, unless the offer leaves only active. */
+enum sdp_setup sdp_answer_setup(const struct sdp_media *offer);
+
+/** Do we connect?  Offerer connects where the answer does not say (RFC 4975 8.5, RFC 6135 4.2.2). */
+bool sdp_we_connect(bool we_offered, enum sdp_setup ours, enum sdp_setup theirs);
+
+/** May we send content on it, or the peer to us?  a= direction as the peer wrote it (RFC 4975 8.9). */
+static inline bool sdp_peer_receives(enum sdp_direction theirs)
+{
+	return theirs == SDP_SENDRECV || theirs == SDP_RECVONLY;
+}
+
+static inline bool sdp_peer_sends(enum sdp_direction theirs)
+{
+	return theirs == SDP_SENDRECV || theirs == SDP_SENDONLY;
+}
+
+/*
+ * Lists of media types, RFC 4975 8.6: separated by spaces; "*" and "type/" followed by "*" stand
+ * for many; parameters and case do not count.
+ */
+
+/** Is the type (perhaps with parameters) in the list? */
+bool sdp_types_have(struct slice list, struct slice type);
+
+/** Is there a type that both lists allow? */
+bool sdp_types_common(struct slice a, struct slice b);
+
+/** Does the list allow a container, so that accept-wrapped-types mean something? */
+bool sdp_types_have_container(struct slice list);
+
+/** May the type be sent to a peer with these lists inside a container? */
+bool sdp_types_have_wrapped(struct slice accept_types, struct slice accept_wrapped_types,
+    struct slice type);

@@ -1,0 +1,86 @@
+/*
+ * The SIP side of the daemon: listeners, what comes in on them, and the state
+ * that dialogs and pages share (credentials, contact, outbound proxy).
+ * RFC 3261; Sofia-SIP does the transactions, and stays inside this folder.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <msrpd/request.h>
+#include <msrpd/setting.h>
+
+struct event_base;
+struct sip_stack;
+struct stats;
+
+/** The section sip: of the config. */
+struct sip_settings {
+	struct setting_list	listen;		/* char *: sip:ADDR:PORT;transport=udp, tcp; sips:… */
+	char			*advertised_contact;	/* NULL: the socket's address */
+	char			*outbound_proxy;	/* NULL: none */
+	uint64_t		transaction_timeout;	/* ms; 64 times T1, so timers B, F, H, J */
+	struct {
+		char	*certificate, *private_key, *ca_file;
+		bool	verify;
+	}			tls;
+};
+
+extern const struct setting sip_settings_rows[];
+
+/** How we answer challenges (RFC 3261 22); one of password and ha1 is set. */
+struct sip_credential {
+	char	*realm, *username, *password, *ha1;
+};
+
+extern const struct setting sip_credential_rows[];
+
+struct sip_stack_handler {
+	/**
+	 * An INVITE outside any dialog, or a MESSAGE (in whatever dialog it came).  Answer it with
+	 * sip_request_reply(), or an INVITE with sip_dialog_accept(); whoever does so
+	 * later takes a reference.
+	 */
+	void	(*request)(struct sip_request *req, void *arg);
+};
+
+/** What a stack is made of; all is borrowed for the lifetime of the stack. */
+struct sip_stack_options {
+	struct event_base		*base;
+	struct stats			*stats;
+	const struct sip_settings	*settings;	/* or until the next reload */
+	const struct sip_credential	*credentials;	/* or until the next reload */
+	size_t				credential_count;
+	const struct sip_stack_handler	*handler;
+	void				*arg;		/* the handler's */
+};
+
+/**
+ * Open every listener.
+ *
+ * @param why  text on failure, valid until the next call of this function
+ * @return 0; -EINVAL: settings that cannot work; -EADDRINUSE: a socket that cannot be
+ *         opened; -ENOMEM.  Nothing is left half-started.
+ */
+int sip_stack_new(struct sip_stack **stackp, const struct sip_stack_options *options,
+    const char **why);
+
+/** Take the new settings (listeners and TLS files excepted) and credentials. */
+void sip_stack_reload(struct sip_stack *stack, const struct sip_settings *settings,
+    const struct sip_credential *credentials, size_t credential_count);
+
+/** Call fn with the URI of each listener as it is open, the real port put in. */
+void sip_stack_each_listener(const struct sip_stack *stack,
+    void (*fn)(const char *uri, void *arg), void *arg);
+
+/**
+ * End gracefully: new requests are answered 503, dialogs that are left end without a further
+ * callback (their owners still free them).  done is called once, not from inside this call,
+ * when everything under way has been answered; bound the wait with a timer.
+ */
+void sip_stack_stop(struct sip_stack *stack, void (*done)(void *arg), void *arg);
+
+/** All dialogs, requests and pages must be gone.  At any time, stopped or not.  Accepts NULL. */
+void sip_stack_free(struct sip_stack *stack);
