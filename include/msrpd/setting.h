@@ -23,6 +23,7 @@ enum setting_type {
 	SETTING_GROUP,		/* a struct in place, by the rows of group */
 	SETTING_LIST,		/* struct setting_list of structs of item_size, by the rows of group */
 	SETTING_MAP,		/* the same, the key of the map in the char * that each begins with */
+	SETTING_TREE,		/* not stored: somebody else reads what stands there (routes) */
 };
 
 /** A list that the config reader owns. */
@@ -31,7 +32,11 @@ struct setting_list {
 	size_t	count;
 };
 
-enum { SETTING_FIXED = 1 };	/* flags: a change needs a restart, a reload refuses it */
+enum {
+	/* flags, those of a group hold for all in it */
+	SETTING_FIXED = 1,	/* a change needs a restart, a reload refuses it */
+	SETTING_REQUIRED = 2,	/* of items: there is no item without it */
+};
 
 struct setting {
 	const char		*name;
@@ -43,7 +48,13 @@ struct setting {
 	const struct setting	*group;		/* rows, ended by one without a name */
 	size_t			item_size;
 	unsigned		flags;
-	/** Check a value that was filled in (text: char **); NULL: any will do. @return 0 or -EINVAL */
+	/**
+	 * Check what was filled in: text: char **, if there is one; SETTING_TEXTS: the same for each;
+	 * groups, lists, maps: each struct.  NULL: any will do.
+	 *
+	 * @return 0 or -EINVAL with the reason, a constant text that goes on from the key's name:
+	 *         "has a session id"
+	 */
 	int			(*check)(const void *value, const char **why);
 	const char		*help;		/* one sentence of the reference */
 };
