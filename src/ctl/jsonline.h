@@ -20,10 +20,10 @@ struct jsonline {
 	bool	failed;
 };
 
-/** Frees the buffer; the line is empty and usable again. */
+/** Frees the buffer; the line is empty and usable again, also after it failed. */
 void jsonline_fini(struct jsonline *line);
 
-/** Forget what was written behind the first len bytes, and that it failed. */
+/** Forget what was written behind the first len bytes. */
 void jsonline_cut(struct jsonline *line, size_t len);
 
 /** Bytes as they are. */

@@ -10,7 +10,7 @@
 enum { EVENT_TYPES_MAX = 64 };	/* bits of a mask */
 
 /** One event, as subscribers see it; borrowed for the call. */
-struct event {
+struct event_notice {
 	const struct event_type		*type;
 	const struct event_param	*params;
 	size_t				count;
@@ -22,7 +22,7 @@ struct event {
  */
 struct event_subscriber {
 	uint64_t			mask;	/* of event_bus_bit(); EVENT_ALL */
-	void				(*fn)(const struct event *event, void *arg);
+	void				(*fn)(const struct event_notice *event, void *arg);
 	bool				(*wanted)(void *arg);	/* false: not just now; NULL: always */
 	void				*arg;
 	struct event_subscriber		*next, **prevp;
@@ -61,4 +61,4 @@ void event_bus_subscribe(struct event_bus *bus, struct event_subscriber *subscri
 void event_bus_unsubscribe(struct event_subscriber *subscriber);
 
 /** @return the parameter of that name, or NULL */
-const struct event_param *event_find_param(const struct event *event, struct slice name);
+const struct event_param *event_find_param(const struct event_notice *event, struct slice name);

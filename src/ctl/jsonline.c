@@ -1,0 +1,263 @@
+#include "ctl/jsonline.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+enum { FIRST_SIZE = 512 };
+
+void jsonline_fini(struct jsonline *line)
+{
+	free(line->bytes);
+	*line = (struct jsonline){0};
+}
+
+void jsonline_cut(struct jsonline *line, size_t len)
+{
+	line->len = len;
+}
+
+/* Room for len more bytes. */
+static bool reserve(struct jsonline *line, size_t len)
+{
+	size_t size = line->size ? line->size : FIRST_SIZE;
+	char *bytes;
+
+	if (line->failed)
+		return false;
+	if (len <= line->size - line->len)
+		return true;
+	while (size - line->len < len && size <= SIZE_MAX / 2)
+		size *= 2;
+	bytes = size - line->len < len ? NULL : realloc(line->bytes, size);
+	if (!bytes) {
+		line->failed = true;
+		return false;
+	}
+	line->bytes = bytes;
+	line->size = size;
+	return true;
+}
+
+void jsonline_raw(struct jsonline *line, struct slice bytes)
+{
+	if (bytes.len == 0 || !reserve(line, bytes.len))
+		return;
+	memcpy(line->bytes + line->len, bytes.p, bytes.len);
+	line->len += bytes.len;
+}
+
+static void add_char(struct jsonline *line, char c)
+{
+	jsonline_raw(line, (struct slice){&c, 1});
+}
+
+/* A value or a key follows: a comma, unless it is the first or a key has gone before it. */
+static void begin_value(struct jsonline *line)
+{
+	char last = line->len ? line->bytes[line->len - 1] : '\n';
+
+	if (last != '{' && last != '[' && last != ':' && last != '\n')
+		add_char(line, ',');
+}
+
+static void add_key(struct jsonline *line, struct slice key, struct slice suffix)
+{
+	begin_value(line);
+	add_char(line, '"');
+	jsonline_raw(line, key);
+	jsonline_raw(line, suffix);
+	jsonline_raw(line, SLICE("\":"));
+}
+
+void jsonline_key(struct jsonline *line, struct slice key)
+{
+	add_key(line, key, SLICE(""));
+}
+
+void jsonline_open(struct jsonline *line, char bracket)
+{
+	begin_value(line);
+	add_char(line, bracket);
+}
+
+void jsonline_close(struct jsonline *line, char bracket)
+{
+	add_char(line, bracket);
+}
+
+/* Is any byte of the word zero?  All eight at once. */
+static bool has_zero(uint64_t word)
+{
+	return (word - UINT64_C(0x0101010101010101)) & ~word & UINT64_C(0x8080808080808080);
+}
+
+static bool has_special(uint64_t word)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	const uint64_t below_space = (word - ones * 0x20) & ~word & ones * 0x80;
+
+	return below_space || has_zero(word ^ ones * '"') || has_zero(word ^ ones * '\\');
+}
+
+static bool is_special(char c)
+{
+	return (unsigned char)c < 0x20 || c == '"' || c == '\\';
+}
+
+/* Bytes at the front of text that stand for themselves in a JSON string. */
+static size_t plain_run(struct slice text)
+{
+	size_t n = 0;
+	uint64_t word;
+
+	for (; text.len - n >= sizeof(word); n += sizeof(word)) {
+		memcpy(&word, text.p + n, sizeof(word));
+		if (has_special(word))
+			break;
+	}
+	while (n < text.len && !is_special(text.p[n]))
+		n++;
+	return n;
+}
+
+static void add_escape(struct jsonline *line, char c)
+{
+	static const char short_forms[0x20] = {
+		['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
+	};
+	static const char hex[] = "0123456789abcdef";
+	unsigned char code = (unsigned char)c;
+	char unicode[6] = {'\\', 'u', '0', '0', hex[code >> 4], hex[code & 15]};
+	char brief[2] = {'\\', c};
+
+	if (code < sizeof(short_forms)) {
+		if (!short_forms[code]) {
+			jsonline_raw(line, (struct slice){unicode, sizeof(unicode)});
+			return;
+		}
+		brief[1] = short_forms[code];
+	}
+	jsonline_raw(line, (struct slice){brief, sizeof(brief)});
+}
+
+static void add_utf8(struct jsonline *line, struct slice text)
+{
+	while (text.len) {
+		size_t n = plain_run(text);
+
+		jsonline_raw(line, slice_head(text, n));
+		text = slice_from(text, n);
+		if (text.len) {
+			add_escape(line, text.p[0]);
+			text = slice_from(text, 1);
+		}
+	}
+}
+
+/* The rare case: what is no character is replaced, the rest goes the usual way. */
+static void add_repaired(struct jsonline *line, struct slice text)
+{
+	while (text.len) {
+		size_t n = slice_utf8_char(text);
+
+		if (n == 0)
+			jsonline_raw(line, SLICE("\xef\xbf\xbd"));
+		else
+			add_utf8(line, slice_head(text, n));
+		text = slice_from(text, n ? n : 1);
+	}
+}
+
+static void add_string(struct jsonline *line, struct slice text, bool utf8)
+{
+	begin_value(line);
+	add_char(line, '"');
+	if (utf8)
+		add_utf8(line, text);
+	else
+		add_repaired(line, text);
+	add_char(line, '"');
+}
+
+void jsonline_text(struct jsonline *line, struct slice text)
+{
+	if (text.p)
+		add_string(line, text, slice_is_utf8(text));
+	else
+		jsonline_word(line, SLICE("null"));
+}
+
+void jsonline_base64(struct jsonline *line, struct slice bytes)
+{
+	/* A multiple of three: padding comes at the end alone. */
+	enum { PIECE = 3 << 20 };
+
+	begin_value(line);
+	add_char(line, '"');
+	while (bytes.len) {
+		struct slice piece = slice_head(bytes, PIECE);
+		size_t room = (piece.len + 2) / 3 * 4;
+
+		if (!reserve(line, room + 1))
+			return;
+		EVP_EncodeBlock((unsigned char *)line->bytes + line->len,
+		    (const unsigned char *)piece.p, (int)piece.len);
+		line->len += room;
+		bytes = slice_from(bytes, piece.len);
+	}
+	add_char(line, '"');
+}
+
+void jsonline_number(struct jsonline *line, int64_t number)
+{
+	char digits[24];
+	int n = snprintf(digits, sizeof(digits), "%" PRId64, number);
+
+	begin_value(line);
+	jsonline_raw(line, (struct slice){digits, (size_t)n});
+}
+
+void jsonline_word(struct jsonline *line, struct slice word)
+{
+	begin_value(line);
+	jsonline_raw(line, word);
+}
+
+static void add_body(struct jsonline *line, const struct event_param *param)
+{
+	bool utf8 = slice_is_utf8(param->text);
+
+	add_key(line, slice_of(param->name), utf8 ? SLICE("") : SLICE("_base64"));
+	if (utf8)
+		add_string(line, param->text, true);
+	else
+		jsonline_base64(line, param->text);
+}
+
+static void add_param(struct jsonline *line, const struct event_param *param)
+{
+	if (param->kind == EVENT_BODY) {
+		add_body(line, param);
+		return;
+	}
+	jsonline_key(line, slice_of(param->name));
+	if (param->kind == EVENT_NUMBER)
+		jsonline_number(line, param->number);
+	else
+		jsonline_text(line, param->kind == EVENT_TEXT ? param->text : (struct slice){NULL, 0});
+}
+
+void jsonline_event(struct jsonline *line, const struct event_type *type,
+    const struct event_param *params, size_t count)
+{
+	jsonline_raw(line, SLICE("{\"jsonrpc\":\"2.0\",\"method\":\""));
+	jsonline_raw(line, slice_of(type->name));
+	jsonline_raw(line, SLICE("\",\"params\":{"));
+	for (size_t i = 0; i < count; i++)
+		add_param(line, &params[i]);
+	jsonline_raw(line, SLICE("}}\n"));
+}

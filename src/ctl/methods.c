@@ -1,0 +1,160 @@
+/* The methods that msrpd has whatever services run in it. */
+#include "ctl/priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/stats.h"
+#include "ctl/rpc.h"
+#include "event/bus.h"
+
+/* The events that a call names, all of them if it names none.  0: answered with an error. */
+static uint64_t event_mask(const struct event_bus *bus, const struct param *names,
+    struct reply *reply)
+{
+	uint64_t mask = 0;
+
+	if (!names->present)
+		return EVENT_ALL;
+	for (size_t i = 0; i < names->count; i++) {
+		const struct event_type *type = event_bus_find(bus, names->texts[i]);
+		char why[128];
+
+		if (!type) {
+			snprintf(why, sizeof(why), "unknown event %.*s", SLICE_ARG(names->texts[i]));
+			reply_error(reply, RPC_INVALID_PARAMS, why);
+			return 0;
+		}
+		mask |= event_bus_bit(bus, type);
+	}
+	if (!mask)
+		reply_error(reply, RPC_INVALID_PARAMS, "names is an empty list");
+	return mask;
+}
+
+static void event_subscribe(const struct param *params, struct reply *reply, void *state)
+{
+	uint64_t mask = event_mask(ctl_server_daemon(state)->bus, &params[0], reply);
+
+	if (!mask)
+		return;
+	ctl_server_subscribe(state, mask);
+	reply_text(reply, NULL, SLICE("OK"));
+}
+
+static void event_unsubscribe(const struct param *params, struct reply *reply, void *state)
+{
+	uint64_t mask = event_mask(ctl_server_daemon(state)->bus, &params[0], reply);
+
+	if (!mask)
+		return;
+	ctl_server_unsubscribe(state, mask);
+	reply_text(reply, NULL, SLICE("OK"));
+}
+
+struct wanted_stats {
+	struct reply	*reply;
+	struct slice	group;		/* absent: all */
+};
+
+static void add_stats_item(const struct stats_item *item, void *arg)
+{
+	const struct wanted_stats *wanted = arg;
+	char name[128];
+
+	if (wanted->group.p && !slice_equal(wanted->group, slice_of(item->group)))
+		return;
+	snprintf(name, sizeof(name), "%s:%s", item->group, item->name);
+	reply_number(wanted->reply, name, (int64_t)item->value);
+}
+
+static bool has_group(const struct stats *stats, struct slice group)
+{
+	char *name = slice_dup(group);
+	bool known = name && stats_has_group(stats, name);
+
+	free(name);
+	return known;
+}
+
+static void get_statistics(const struct param *params, struct reply *reply, void *state)
+{
+	const struct stats *stats = ctl_server_daemon(state)->stats;
+	struct wanted_stats wanted = {.reply = reply};
+
+	if (params[0].present)
+		wanted.group = params[0].text;
+	if (params[0].present && !has_group(stats, params[0].text)) {
+		reply_error(reply, 404, "unknown group of statistics");
+		return;
+	}
+	reply_open_object(reply, NULL);
+	stats_each(stats, add_stats_item, &wanted);
+	reply_close(reply);
+}
+
+static void status(const struct param *params, struct reply *reply, void *state)
+{
+	const struct ctl_daemon *daemon = ctl_server_daemon(state);
+
+	(void)params;
+	reply_open_object(reply, NULL);
+	reply_text(reply, "version", SLICE(MSRPD_VERSION));
+	reply_number(reply, "pid", getpid());
+	reply_number(reply, "uptime", (int64_t)ctl_server_uptime_s(state));
+	daemon->status(reply, daemon->arg);
+	reply_close(reply);
+}
+
+static void reload(const struct param *params, struct reply *reply, void *state)
+{
+	const struct ctl_daemon *daemon = ctl_server_daemon(state);
+
+	(void)params;
+	daemon->reload(reply, daemon->arg);
+}
+
+static void log_level(const struct param *params, struct reply *reply, void *state)
+{
+	enum log_level level;
+
+	(void)state;
+	if (params[0].present) {
+		if (log_level_parse(params[0].text, &level) < 0) {
+			reply_error(reply, 400, "level is none of error, warn, info, debug");
+			return;
+		}
+		log_set_level(level);
+	}
+	reply_text(reply, NULL, slice_of(log_level_name(log_threshold)));
+}
+
+static void add_name(const struct method *method, void *arg)
+{
+	reply_text(arg, NULL, slice_of(method->name));
+}
+
+static void which(const struct param *params, struct reply *reply, void *state)
+{
+	(void)params;
+	reply_open_list(reply, NULL);
+	rpc_each_method(ctl_server_rpc(state), add_name, reply);
+	reply_close(reply);
+}
+
+static const struct param_spec names_params[] = {{"names", PARAM_TEXTS, false}, {0}};
+static const struct param_spec group_params[] = {{"group", PARAM_TEXT, false}, {0}};
+static const struct param_spec level_params[] = {{"level", PARAM_TEXT, false}, {0}};
+
+const struct method ctl_methods[] = {
+	{"event_subscribe", names_params, event_subscribe, "send these events (all) on this connection"},
+	{"event_unsubscribe", names_params, event_unsubscribe, "send these events (all) no more"},
+	{"get_statistics", group_params, get_statistics, "counters and gauges, of one group or all"},
+	{"status", NULL, status, "version, listeners, number of sessions"},
+	{"reload", NULL, reload, "read the config again, as SIGHUP does"},
+	{"log_level", level_params, log_level, "show or change what is logged"},
+	{"which", NULL, which, "list the commands"},
+	{0},
+};

@@ -1,0 +1,55 @@
+/* What the files of ctl/ share among themselves. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <msrpd/service.h>
+
+#include "ctl/jsonline.h"
+#include "ctl/server.h"
+
+struct rpc;
+
+enum { REPLY_DEPTH_MAX = 64 };
+
+/** An answer that is being written; see <msrpd/service.h>. */
+struct reply {
+	struct jsonline	*out;
+	size_t		start;		/* of the answer in out, its comma included */
+	size_t		head_end;	/* where "result" or "error" goes */
+	uint64_t	lists;		/* bit n: level n is a list, not an object */
+	unsigned	depth;		/* open levels */
+	bool		error;
+};
+
+/** Begin an answer.  id: JSON text, echoed. */
+void reply_begin(struct reply *reply, struct jsonline *out, struct slice id);
+
+/** Complete it: what a method left open is closed, what it left out is null. */
+void reply_end(struct reply *reply);
+
+/** Leave no trace of it, the request was a notification. */
+void reply_drop(struct reply *reply);
+
+/** The built-in methods; their state is the server. */
+extern const struct method ctl_methods[];
+
+const struct ctl_daemon *ctl_server_daemon(const struct ctl_server *server);
+const struct rpc *ctl_server_rpc(const struct ctl_server *server);
+uint64_t ctl_server_uptime_s(const struct ctl_server *server);
+
+/** Add to, or take from, the events that the client whose request is running gets. */
+void ctl_server_subscribe(struct ctl_server *server, uint64_t mask);
+void ctl_server_unsubscribe(struct ctl_server *server, uint64_t mask);
+
+/**
+ * Open the listening socket with its mode and group; a socket that nobody listens on any more
+ * is replaced.
+ *
+ * @param fdp  close-on-exec and non-blocking
+ * @param why  what is wrong
+ * @return 0, -EADDRINUSE: a living process listens there, or another negative errno
+ */
+int ctl_socket_open(const struct ctl_settings *settings, int *fdp, const char **why);

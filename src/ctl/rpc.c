@@ -1,0 +1,492 @@
+#include "ctl/rpc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+#include <openssl/evp.h>
+
+#include "base/log.h"
+#include "ctl/priv.h"
+
+enum {
+	/* Brackets, commas and colons of a line: a short one in JSON can be a huge one in memory. */
+	STRUCTURE_MAX = 65536,
+	WHY_SIZE = 256,
+	ID_MAX = 256,
+	ID_SIZE = 6 * ID_MAX + 2,	/* as JSON, if each byte is written as \u00NN */
+};
+
+struct entry {
+	const struct method	*method;
+	void			*state;
+};
+
+struct rpc {
+	struct entry	*entries;
+	size_t		count, room;
+};
+
+int rpc_new(struct rpc **rpcp)
+{
+	struct rpc *rpc = calloc(1, sizeof(*rpc));
+
+	if (!rpc)
+		return -ENOMEM;
+	*rpcp = rpc;
+	return 0;
+}
+
+void rpc_free(struct rpc *rpc)
+{
+	if (!rpc)
+		return;
+	free(rpc->entries);
+	free(rpc);
+}
+
+/* One ':' may stand for a '_': msrp_ua:send_message is the newer spelling of OpenSIPS. */
+static bool is_named(const struct method *method, const char *name)
+{
+	const char *known = method->name, *colon = strchr(name, ':');
+
+	if (!colon)
+		return strcmp(known, name) == 0;
+	return strncmp(known, name, (size_t)(colon - name)) == 0 && known[colon - name] == '_'
+	    && strcmp(known + (colon - name) + 1, colon + 1) == 0;
+}
+
+static const struct entry *find(const struct rpc *rpc, const char *name)
+{
+	for (size_t i = 0; i < rpc->count; i++)
+		if (is_named(rpc->entries[i].method, name))
+			return &rpc->entries[i];
+	return NULL;
+}
+
+static int add_method(struct rpc *rpc, const struct method *method, void *state)
+{
+	if (find(rpc, method->name))
+		return -EEXIST;
+	if (rpc->count == rpc->room) {
+		size_t room = rpc->room ? rpc->room * 2 : 16;
+		struct entry *entries = realloc(rpc->entries, room * sizeof(*entries));
+
+		if (!entries)
+			return -ENOMEM;
+		rpc->entries = entries;
+		rpc->room = room;
+	}
+	rpc->entries[rpc->count++] = (struct entry){method, state};
+	return 0;
+}
+
+int rpc_add_methods(struct rpc *rpc, const struct method *methods, void *state)
+{
+	int err = 0;
+
+	for (; !err && methods && methods->name; methods++)
+		err = add_method(rpc, methods, state);
+	return err;
+}
+
+void rpc_each_method(const struct rpc *rpc, void (*fn)(const struct method *method, void *arg),
+    void *arg)
+{
+	for (size_t i = 0; i < rpc->count; i++)
+		fn(rpc->entries[i].method, arg);
+}
+
+/* --- parameters --- */
+
+/* The parameters of one call, and what was made for them. */
+struct call {
+	struct param	params[RPC_PARAMS_MAX];
+	void		*owned[RPC_PARAMS_MAX];
+	char		why[WHY_SIZE];		/* what is wrong with them */
+};
+
+static struct slice text_of(const json_t *string)
+{
+	return (struct slice){json_string_value(string), json_string_length(string)};
+}
+
+/* The command line knows texts only, so a number may be one. */
+static int read_number(const json_t *value, int64_t *numberp)
+{
+	struct slice digits = text_of(value);
+	bool negative;
+	uint64_t n;
+
+	if (json_is_integer(value)) {
+		*numberp = json_integer_value(value);
+		return 0;
+	}
+	if (!json_is_string(value))
+		return -EPROTO;
+	negative = digits.len && digits.p[0] == '-';
+	if (slice_to_u64(slice_from(digits, negative), INT64_MAX, &n) < 0)
+		return -EPROTO;
+	*numberp = negative ? -(int64_t)n : (int64_t)n;
+	return 0;
+}
+
+static bool is_base64_char(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+'
+	    || c == '/';
+}
+
+/* RFC 4648 section 4, no line breaks, padding required.  @return bytes of '=', or -EPROTO */
+static int check_base64(struct slice text)
+{
+	size_t letters = 0;
+
+	while (letters < text.len && is_base64_char(text.p[letters]))
+		letters++;
+	if (text.len % 4 != 0 || text.len - letters > 2)
+		return -EPROTO;
+	for (size_t i = letters; i < text.len; i++)
+		if (text.p[i] != '=')
+			return -EPROTO;
+	return (int)(text.len - letters);
+}
+
+static int read_base64(const json_t *value, struct slice *bytesp, void **ownedp)
+{
+	struct slice text = text_of(value);
+	unsigned char *bytes;
+	int padding, n;
+
+	if (!json_is_string(value) || text.len > INT_MAX)
+		return -EPROTO;
+	padding = check_base64(text);
+	if (padding < 0)
+		return padding;
+	bytes = malloc(text.len / 4 * 3 + 1);
+	if (!bytes)
+		return -ENOMEM;
+	n = EVP_DecodeBlock(bytes, (const unsigned char *)text.p, (int)text.len);
+	*ownedp = bytes;
+	*bytesp = (struct slice){(char *)bytes, (size_t)(n - padding)};
+	return n < padding ? -EPROTO : 0;
+}
+
+/* A list of texts; one text alone is a list of one. */
+static int read_texts(const json_t *value, struct param *param, void **ownedp)
+{
+	size_t count = json_is_array(value) ? json_array_size(value) : 1;
+	struct slice *texts;
+
+	texts = calloc(count ? count : 1, sizeof(*texts));
+	if (!texts)
+		return -ENOMEM;
+	*ownedp = texts;
+	for (size_t i = 0; i < count; i++) {
+		const json_t *item = json_is_array(value) ? json_array_get(value, i) : value;
+
+		if (!json_is_string(item))
+			return -EPROTO;
+		texts[i] = text_of(item);
+	}
+	param->texts = texts;
+	param->count = count;
+	return 0;
+}
+
+static int read_value(enum param_kind kind, const json_t *value, struct param *param, void **ownedp)
+{
+	switch (kind) {
+	case PARAM_TEXT:
+		param->text = text_of(value);
+		return json_is_string(value) ? 0 : -EPROTO;
+	case PARAM_NUMBER:
+		return read_number(value, &param->number);
+	case PARAM_BASE64:
+		return read_base64(value, &param->text, ownedp);
+	case PARAM_TEXTS:
+		return read_texts(value, param, ownedp);
+	}
+	return -EPROTO;
+}
+
+/* null is as good as absent.  @return 0, -EPROTO with call->why, or -ENOMEM */
+static int read_param(struct call *call, const struct param_spec *specs, size_t i,
+    const json_t *value)
+{
+	static const char *const kinds[] = {
+		[PARAM_TEXT] = "a string",
+		[PARAM_NUMBER] = "a whole number",
+		[PARAM_BASE64] = "a string in base64",
+		[PARAM_TEXTS] = "a list of strings",
+	};
+	int err;
+
+	if (json_is_null(value))
+		return 0;
+	call->params[i].present = true;
+	err = read_value(specs[i].kind, value, &call->params[i], &call->owned[i]);
+	if (err == -EPROTO)
+		snprintf(call->why, sizeof(call->why), "parameter %s is not %s", specs[i].name,
+		    kinds[specs[i].kind]);
+	return err;
+}
+
+static size_t count_specs(const struct param_spec *specs)
+{
+	size_t n = 0;
+
+	while (n < RPC_PARAMS_MAX && specs && specs[n].name)
+		n++;
+	return n;
+}
+
+static int read_by_position(struct call *call, const struct param_spec *specs, const json_t *list)
+{
+	size_t count = count_specs(specs);
+	int err = 0;
+
+	if (json_array_size(list) > count) {
+		snprintf(call->why, sizeof(call->why), "too many parameters, it takes %zu", count);
+		return -EPROTO;
+	}
+	for (size_t i = 0; !err && i < json_array_size(list); i++)
+		err = read_param(call, specs, i, json_array_get(list, i));
+	return err;
+}
+
+static int read_by_name(struct call *call, const struct param_spec *specs, json_t *object)
+{
+	size_t count = count_specs(specs);
+	const char *name;
+	json_t *value;
+	int err = 0;
+
+	json_object_foreach (object, name, value) {
+		size_t i = 0;
+
+		while (i < count && strcmp(specs[i].name, name) != 0)
+			i++;
+		if (i == count) {
+			snprintf(call->why, sizeof(call->why), "unknown parameter %s", name);
+			return -EPROTO;
+		}
+		err = read_param(call, specs, i, value);
+		if (err)
+			break;
+	}
+	return err;
+}
+
+static int read_params(struct call *call, const struct param_spec *specs, json_t *params)
+{
+	size_t count = count_specs(specs);
+	int err = 0;
+
+	if (json_is_array(params))
+		err = read_by_position(call, specs, params);
+	else if (params)
+		err = read_by_name(call, specs, params);
+	for (size_t i = 0; !err && i < count; i++) {
+		if (specs[i].required && !call->params[i].present) {
+			snprintf(call->why, sizeof(call->why), "parameter %s is missing", specs[i].name);
+			err = -EPROTO;
+		}
+	}
+	return err;
+}
+
+/* --- requests --- */
+
+static void call_method(const struct entry *entry, json_t *params, struct reply *reply)
+{
+	struct call call = {0};
+	int err = read_params(&call, entry->method->params, params);
+
+	if (err == -EPROTO)
+		reply_error(reply, RPC_INVALID_PARAMS, call.why);
+	else if (err)
+		reply_error(reply, 500, "out of memory");
+	else
+		entry->method->call(call.params, reply, entry->state);
+	for (size_t i = 0; i < RPC_PARAMS_MAX; i++)
+		free(call.owned[i]);
+}
+
+static bool is_id(const json_t *id)
+{
+	return json_is_null(id) || json_is_number(id)
+	    || (json_is_string(id) && json_string_length(id) <= ID_MAX);
+}
+
+/* @return what is wrong with the envelope, or NULL */
+static const char *check_request(const json_t *request)
+{
+	const json_t *id = json_object_get(request, "id");
+	const json_t *params = json_object_get(request, "params");
+	const char *version = json_string_value(json_object_get(request, "jsonrpc"));
+
+	if (!json_is_object(request))
+		return "a request is an object";
+	if (!version || strcmp(version, "2.0") != 0)
+		return "jsonrpc is not \"2.0\"";
+	if (!json_is_string(json_object_get(request, "method")))
+		return "method is not a string";
+	if (params && !json_is_object(params) && !json_is_array(params))
+		return "params is neither an object nor a list";
+	if (id && !is_id(id))
+		return "id is not a number, null or a string of at most 256 bytes";
+	return NULL;
+}
+
+static void run(const struct rpc *rpc, const json_t *request, struct reply *reply)
+{
+	const char *name = json_string_value(json_object_get(request, "method"));
+	const struct entry *entry = find(rpc, name);
+	char why[WHY_SIZE];
+
+	if (entry) {
+		call_method(entry, json_object_get(request, "params"), reply);
+		return;
+	}
+	snprintf(why, sizeof(why), "unknown method %s", name);
+	reply_error(reply, RPC_METHOD_NOT_FOUND, why);
+}
+
+static struct slice id_text(const json_t *id, char *buffer, size_t size)
+{
+	size_t n = id && is_id(id) ? json_dumpb(id, buffer, size, JSON_ENCODE_ANY) : 0;
+
+	return n > 0 && n <= size ? (struct slice){buffer, n} : SLICE("null");
+}
+
+static void reject(struct reply *reply, enum rpc_error code, const char *message)
+{
+	log_debug("ctl: refused: %s", message);
+	reply_error(reply, (int)code, message);
+}
+
+static void handle_request(const struct rpc *rpc, const json_t *request, struct jsonline *answer,
+    bool refuse)
+{
+	const json_t *id = json_object_get(request, "id");
+	const char *why = check_request(request);
+	struct reply reply;
+	char buffer[ID_SIZE];
+
+	reply_begin(&reply, answer, id_text(id, buffer, sizeof(buffer)));
+	if (why)
+		reject(&reply, RPC_INVALID_REQUEST, why);
+	else if (refuse)
+		reply_error(&reply, 500, "not done, the answers before it in the batch are too large");
+	else
+		run(rpc, request, &reply);
+	if (why || id)
+		reply_end(&reply);
+	else
+		reply_drop(&reply);
+}
+
+static void handle_batch(const struct rpc *rpc, const json_t *batch, struct jsonline *answer,
+    size_t answer_max)
+{
+	size_t start = answer->len;
+
+	jsonline_open(answer, '[');
+	for (size_t i = 0; i < json_array_size(batch); i++)
+		handle_request(rpc, json_array_get(batch, i), answer, answer->len - start > answer_max);
+	if (answer->len == start + 1)
+		jsonline_cut(answer, start);
+	else
+		jsonline_close(answer, ']');
+}
+
+static void refuse(struct jsonline *answer, enum rpc_error code, const char *message)
+{
+	struct reply reply;
+
+	reply_begin(&reply, answer, SLICE("null"));
+	reject(&reply, code, message);
+	reply_end(&reply);
+}
+
+static void handle_value(const struct rpc *rpc, const json_t *value, struct jsonline *answer,
+    size_t answer_max)
+{
+	if (!json_is_array(value))
+		handle_request(rpc, value, answer, false);
+	else if (json_array_size(value) == 0)
+		refuse(answer, RPC_INVALID_REQUEST, "an empty batch");
+	else if (json_array_size(value) > RPC_BATCH_MAX)
+		refuse(answer, RPC_INVALID_REQUEST, "more than 1000 requests in a batch");
+	else
+		handle_batch(rpc, value, answer, answer_max);
+}
+
+/* Is the line more than STRUCTURE_MAX brackets, commas and colons?  Those in strings are text. */
+static bool is_unwieldy(struct slice line)
+{
+	size_t count = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < line.len && line.len > STRUCTURE_MAX; i++) {
+		char c = line.p[i];
+
+		if (c == '"')
+			quoted = !quoted;
+		else if (quoted)
+			i += c == '\\';
+		else if (c == '{' || c == '[' || c == ',' || c == ':')
+			count++;
+	}
+	return count > STRUCTURE_MAX;
+}
+
+static bool is_blank(struct slice line)
+{
+	size_t i = 0;
+
+	while (i < line.len && (line.p[i] == ' ' || line.p[i] == '\t' || line.p[i] == '\r'))
+		i++;
+	return i == line.len;
+}
+
+static void handle_line(const struct rpc *rpc, struct slice line, struct jsonline *answer,
+    size_t answer_max)
+{
+	char why[WHY_SIZE];
+	json_error_t error;
+	json_t *value;
+
+	if (is_unwieldy(line)) {
+		refuse(answer, RPC_INVALID_REQUEST, "too many values in one line");
+		return;
+	}
+	value = json_loadb(line.p, line.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	if (!value) {
+		snprintf(why, sizeof(why), "not JSON: %s", error.text);
+		refuse(answer, RPC_PARSE_ERROR, why);
+		return;
+	}
+	handle_value(rpc, value, answer, answer_max);
+	json_decref(value);
+}
+
+void rpc_handle(struct rpc *rpc, struct slice line, struct jsonline *answer, size_t answer_max)
+{
+	size_t start = answer->len;
+
+	if (is_blank(line))
+		return;
+	handle_line(rpc, line, answer, answer_max);
+	if (answer->len > start)
+		jsonline_raw(answer, SLICE("\n"));
+}
+
+void rpc_refuse(struct jsonline *answer, enum rpc_error code, const char *message)
+{
+	refuse(answer, code, message);
+	jsonline_raw(answer, SLICE("\n"));
+}

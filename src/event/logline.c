@@ -1,0 +1,133 @@
+#include "event/logline.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+
+enum { LOGLINE_MAX = 4096 };	/* what the log takes of a line */
+
+/* Text that is being built; what does not fit is left out, the log would cut it anyway. */
+struct text {
+	char	bytes[LOGLINE_MAX];
+	size_t	len;
+};
+
+static void add(struct text *text, struct slice s)
+{
+	size_t room = sizeof(text->bytes) - text->len;
+
+	s = slice_head(s, room);
+	if (s.len)
+		memcpy(text->bytes + text->len, s.p, s.len);
+	text->len += s.len;
+}
+
+static bool wants_quotes(struct slice value)
+{
+	if (value.len == 0 || slice_equal(value, SLICE("null")))
+		return true;
+	for (size_t i = 0; i < value.len; i++)
+		if (value.p[i] <= ' ' || value.p[i] >= 0x7f || strchr("\"=\\", value.p[i]))
+			return true;
+	return false;
+}
+
+static void add_quoted(struct text *text, struct slice value)
+{
+	add(text, SLICE("\""));
+	while (value.len && text->len < sizeof(text->bytes)) {
+		size_t n = 0;
+
+		while (n < value.len && value.p[n] != '"' && value.p[n] != '\\')
+			n++;
+		add(text, slice_head(value, n));
+		value = slice_from(value, n);
+		if (value.len) {
+			add(text, SLICE("\\"));
+			add(text, slice_head(value, 1));
+			value = slice_from(value, 1);
+		}
+	}
+	add(text, SLICE("\""));
+}
+
+static void add_value(struct text *text, struct slice value)
+{
+	if (wants_quotes(value))
+		add_quoted(text, value);
+	else
+		add(text, value);
+}
+
+/* As many bytes of body as are logged, without half a character at the end. */
+static struct slice cut_body(struct slice body)
+{
+	struct slice head = slice_head(body, EVENT_LOGLINE_BODY_MAX);
+
+	if (head.len == body.len || slice_is_utf8(head))
+		return head;
+	for (size_t n = head.len; n > head.len - 4; n--)
+		if (slice_is_utf8(slice_head(head, n)))
+			return slice_head(head, n);
+	return head;
+}
+
+static void add_param(struct text *text, const struct event_param *param)
+{
+	char digits[24];
+	int n;
+
+	add(text, SLICE(" "));
+	add(text, slice_of(param->name));
+	add(text, SLICE("="));
+	switch (param->kind) {
+	case EVENT_TEXT:
+		add_value(text, param->text);
+		break;
+	case EVENT_BODY:
+		add_value(text, cut_body(param->text));
+		break;
+	case EVENT_NUMBER:
+		n = snprintf(digits, sizeof(digits), "%" PRId64, param->number);
+		add(text, (struct slice){digits, (size_t)n});
+		break;
+	case EVENT_NULL:
+		add(text, SLICE("null"));
+		break;
+	}
+}
+
+static void on_event(const struct event_notice *event, void *arg)
+{
+	const struct event_logline *logline = arg;
+	struct text text;
+
+	text.len = 0;
+	add(&text, slice_of(event->type->name));
+	for (size_t i = 0; i < event->count; i++)
+		if (event->params[i].kind != EVENT_BODY || logline->body)
+			add_param(&text, &event->params[i]);
+	log_info("%.*s", (int)text.len, text.bytes);
+}
+
+static bool on_wanted(void *arg)
+{
+	(void)arg;
+	return log_threshold >= LOG_LEVEL_INFO;
+}
+
+void event_logline_start(struct event_logline *logline, struct event_bus *bus, bool body)
+{
+	*logline = (struct event_logline){
+		.subscriber = {.mask = EVENT_ALL, .fn = on_event, .wanted = on_wanted, .arg = logline},
+		.body = body,
+	};
+	event_bus_subscribe(bus, &logline->subscriber);
+}
+
+void event_logline_stop(struct event_logline *logline)
+{
+	event_bus_unsubscribe(&logline->subscriber);
+}
