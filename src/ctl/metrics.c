@@ -1,0 +1,264 @@
+#include "ctl/metrics.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/util.h>
+#include <msrpd/slice.h>
+#include <msrpd/timer.h>
+
+#include "base/log.h"
+#include "base/stats.h"
+
+enum {
+	HEADERS_MAX = 8192,
+	BODY_MAX = 1024,
+	TIMEOUT_SECONDS = 10,
+	METHODS_ALL = 0xffff,	/* so that an odd one gets our 405, not evhttp's 501 */
+};
+
+struct ctl_metrics {
+	struct evhttp			*http;
+	struct evhttp_bound_socket	*socket;
+	const struct stats		*stats;
+	uint64_t			started_ms;
+};
+
+static int parse_listen(const char *text, struct sockaddr_storage *address, int *lenp)
+{
+	const char *colon = strrchr(text, ':');
+	uint64_t port;
+
+	*lenp = sizeof(*address);
+	/* evutil takes an address without a port, and ports of any form that atoi() takes */
+	if (!colon || slice_to_u64(slice_of(colon + 1), UINT16_MAX, &port) < 0)
+		return -EINVAL;
+	if (evutil_parse_sockaddr_port(text, (struct sockaddr *)address, lenp) == 0)
+		return 0;
+	return -EINVAL;
+}
+
+static int check_listen(const void *value, const char **why)
+{
+	struct sockaddr_storage address;
+	char *const *text = value;
+	int len;
+
+	if (parse_listen(*text, &address, &len) == 0)
+		return 0;
+	*why = "not an address with a port (127.0.0.1:9155, [::1]:9155)";
+	return -EINVAL;
+}
+
+const struct setting ctl_metrics_settings_rows[] = {
+	{.name = "listen", .type = SETTING_TEXT,
+	    .offset = offsetof(struct ctl_metrics_settings, listen), .flags = SETTING_FIXED,
+	    .check = check_listen,
+	    .help = "IP address and port of GET /metrics and GET /healthz; absent: no such listener."},
+	{0},
+};
+
+/* --- what is told --- */
+
+static void add_head(struct evbuffer *out, const char *name, const char *help, const char *type)
+{
+	evbuffer_add_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void add_item(const struct stats_item *item, void *arg)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "msrpd_%s_%s%s", item->group, item->name,
+	    item->gauge ? "" : "_total");
+	add_head(arg, name, item->help, item->gauge ? "gauge" : "counter");
+	evbuffer_add_printf(arg, "%s %" PRIu64 "\n", name, item->value);
+}
+
+/* @return bytes; 0: the system does not say */
+static uint64_t resident_bytes(void)
+{
+	unsigned long long total, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%llu %llu", &total, &resident) != 2)
+		resident = 0;
+	fclose(f);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t open_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	uint64_t count = 0;
+
+	if (!dir)
+		return 0;
+	for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count - 1; /* the directory's own */
+}
+
+static void add_gauge(struct evbuffer *out, const char *name, const char *help, uint64_t value)
+{
+	add_head(out, name, help, "gauge");
+	evbuffer_add_printf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+static void add_process(struct evbuffer *out, const struct ctl_metrics *metrics)
+{
+	add_gauge(out, "process_resident_memory_bytes", "Resident memory.", resident_bytes());
+	add_gauge(out, "process_open_fds", "Open file descriptors.", open_descriptors());
+	add_gauge(out, "msrpd_uptime_seconds", "Seconds since the start.",
+	    (timer_now_ms() - metrics->started_ms) / 1000);
+	add_gauge(out, "msrpd_log_lost_lines", "Log lines that the target did not take.", log_lost());
+	add_head(out, "msrpd_build_info", "The version that runs, as a label.", "gauge");
+	evbuffer_add_printf(out, "msrpd_build_info{version=\"%s\"} 1\n", MSRPD_VERSION);
+}
+
+/* --- requests --- */
+
+static void answer(struct evhttp_request *request, const char *type, struct evbuffer *body)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+
+	evhttp_add_header(headers, "Content-Type", type);
+	evhttp_add_header(headers, "Cache-Control", "no-store");
+	evhttp_send_reply(request, HTTP_OK, "OK", body);
+}
+
+static void on_metrics(struct evhttp_request *request, void *arg)
+{
+	const struct ctl_metrics *metrics = arg;
+	struct evbuffer *body = evhttp_request_get_output_buffer(request);
+
+	stats_each(metrics->stats, add_item, body);
+	add_process(body, metrics);
+	answer(request, "text/plain; version=0.0.4; charset=utf-8", NULL);
+}
+
+static void on_healthz(struct evhttp_request *request, void *arg)
+{
+	(void)arg;
+	evbuffer_add_printf(evhttp_request_get_output_buffer(request), "ok\n");
+	answer(request, "text/plain; charset=utf-8", NULL);
+}
+
+static const struct {
+	const char	*path;
+	void		(*get)(struct evhttp_request *request, void *arg);
+} pages[] = {
+	{"/metrics", on_metrics},
+	{"/healthz", on_healthz},
+};
+
+static void on_request(struct evhttp_request *request, void *arg)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+
+	for (size_t i = 0; path && i < sizeof(pages) / sizeof(pages[0]); i++) {
+		if (strcmp(path, pages[i].path) != 0)
+			continue;
+		if (evhttp_request_get_command(request) == EVHTTP_REQ_GET) {
+			pages[i].get(request, arg);
+			return;
+		}
+		evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET");
+		evhttp_send_error(request, HTTP_BADMETHOD, NULL);
+		return;
+	}
+	evhttp_send_error(request, HTTP_NOTFOUND, NULL);
+}
+
+/* --- the listener's life --- */
+
+static int open_listener(struct ctl_metrics *metrics, const char *listen, const char **why)
+{
+	struct sockaddr_storage address;
+	char host[INET6_ADDRSTRLEN];
+	const void *ip;
+	int len;
+	uint16_t port;
+
+	*why = "not an address with a port";
+	if (parse_listen(listen, &address, &len) < 0)
+		return -EINVAL;
+	if (address.ss_family == AF_INET) {
+		ip = &((struct sockaddr_in *)&address)->sin_addr;
+		port = ntohs(((struct sockaddr_in *)&address)->sin_port);
+	} else {
+		ip = &((struct sockaddr_in6 *)&address)->sin6_addr;
+		port = ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+	}
+	evutil_inet_ntop(address.ss_family, ip, host, sizeof(host));
+	metrics->socket = evhttp_bind_socket_with_handle(metrics->http, host, port);
+	*why = "the address cannot be listened on";
+	return metrics->socket ? 0 : errno ? -errno : -EADDRNOTAVAIL;
+}
+
+int ctl_metrics_new(struct ctl_metrics **metricsp, struct event_base *base,
+    const struct stats *stats, const struct ctl_metrics_settings *settings, const char **why)
+{
+	struct ctl_metrics *metrics;
+	int err;
+
+	*metricsp = NULL;
+	if (!settings->listen)
+		return 0;
+	*why = "out of memory";
+	metrics = calloc(1, sizeof(*metrics));
+	if (!metrics)
+		return -ENOMEM;
+	metrics->stats = stats;
+	metrics->started_ms = timer_now_ms();
+	metrics->http = evhttp_new(base);
+	if (!metrics->http) {
+		free(metrics);
+		return -ENOMEM;
+	}
+	evhttp_set_max_headers_size(metrics->http, HEADERS_MAX);
+	evhttp_set_max_body_size(metrics->http, BODY_MAX);
+	evhttp_set_timeout(metrics->http, TIMEOUT_SECONDS);
+	evhttp_set_allowed_methods(metrics->http, METHODS_ALL);
+	evhttp_set_gencb(metrics->http, on_request, metrics);
+	err = open_listener(metrics, settings->listen, why);
+	if (err) {
+		ctl_metrics_free(metrics);
+		return err;
+	}
+	*metricsp = metrics;
+	return 0;
+}
+
+void ctl_metrics_free(struct ctl_metrics *metrics)
+{
+	if (!metrics)
+		return;
+	evhttp_free(metrics->http);
+	free(metrics);
+}
+
+uint16_t ctl_metrics_port(const struct ctl_metrics *metrics)
+{
+	struct sockaddr_storage address;
+	socklen_t len = sizeof(address);
+
+	if (getsockname(evhttp_bound_socket_get_fd(metrics->socket), (struct sockaddr *)&address, &len) < 0)
+		return 0;
+	return ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
+	                                          : ((struct sockaddr_in6 *)&address)->sin6_port);
+}
