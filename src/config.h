@@ -63,6 +63,9 @@ int config_parse(struct config **cfgp, struct slice text, const char *name,
 
 void config_free(struct config *cfg);
 
+/** The rows of the whole file, those of the services included; valid as long as cfg. */
+const struct setting *config_rows(const struct config *cfg);
+
 /** The settings of a service that was in env.services; valid as long as cfg. */
 const void *config_service(const struct config *cfg, const struct service *service);
 
@@ -74,6 +77,14 @@ const void *config_service(const struct config *cfg, const struct service *servi
  */
 int config_changes_fixed(const struct config *old, const struct config *fresh, char *why,
     size_t whysize);
+
+/**
+ * Only the YAML: a tree of the text.
+ *
+ * @param rootp  to be freed; NULL for an empty text
+ * @return 0; -EINVAL or -ENOMEM with fault filled
+ */
+int config_compose(struct tree **rootp, struct slice text, struct tree_fault *fault);
 
 /* --- for hooks --- */
 

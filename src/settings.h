@@ -23,7 +23,7 @@ struct tree_fault;
 int settings_read(void *value, const struct setting *rows, const struct tree *map,
     struct tree_fault *fault);
 
-/** Free what settings_read() has put into the struct, and zero it. */
+/** Free what settings_read() has put into the struct. */
 void settings_clear(void *value, const struct setting *rows);
 
 enum { SETTINGS_KEY_SIZE = 128 };

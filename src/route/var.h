@@ -96,16 +96,19 @@ struct route_var {
 enum {
 	ROUTE_SCRATCH_SIZE = 256,	/* room that get() has for a value without a text of its own */
 	ROUTE_VALUE_MAX = 65536,	/* bytes of an argument, its variables put in */
-	ROUTE_WHY_SIZE = 200,		/* text of an error */
 };
+
+struct route_spec;
+struct tree;
+struct tree_fault;
 
 /**
  * Parse the variable at the front of text: $name, $name(argument),
  * $(name{msrpuri.part}), $(name(argument){msrpuri.part}).
  *
- * @param list  ROUTE_…: what is known there
- * @param why   filled on failure
- * @return bytes consumed, or -EINVAL
+ * @param spec  whose variables are known
+ * @param at    where the text stands, for fault
+ * @return bytes consumed; -EINVAL with fault filled
  */
-ssize_t route_var_parse(struct route_var *var, struct slice text, unsigned list,
-    char why[ROUTE_WHY_SIZE]);
+ssize_t route_var_parse(struct route_var *var, struct slice text, const struct route_spec *spec,
+    const struct tree *at, struct tree_fault *fault);

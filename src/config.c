@@ -1,0 +1,569 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <yaml.h>
+
+#include <msrpd/slice.h>
+
+#include "base/tree.h"
+#include "settings.h"
+
+/* Bounds on what a file may cost us. */
+enum {
+	FILE_MAX = 16 << 20,	/* bytes */
+	NODES_MAX = 1 << 20,	/* texts, lists and maps */
+	DEPTH_MAX = 24,		/* of lists and maps in each other */
+};
+
+/* --- YAML to tree --- */
+
+struct composer {
+	yaml_parser_t		parser;
+	struct slice		text;
+	size_t			index, offset;	/* a character of text, and the byte that it begins at */
+	size_t			nodes;
+	struct tree_fault	*fault;
+};
+
+static int fail_at(struct composer *c, const yaml_mark_t *mark, const char *what)
+{
+	struct tree at = {
+		.line = (unsigned)mark->line + 1,
+		.column = (unsigned)mark->column + 1,
+	};
+
+	return tree_fail(c->fault, &at, "%s", what);
+}
+
+static int next_event(struct composer *c, yaml_event_t *event)
+{
+	yaml_parser_t *p = &c->parser;
+	char what[200];
+
+	if (yaml_parser_parse(p, event))
+		return 0;
+	if (p->error == YAML_MEMORY_ERROR)
+		return tree_fail_memory(c->fault);
+	snprintf(what, sizeof(what), "%s%s%s", p->context ? p->context : "",
+	    p->context ? ": " : "", p->problem ? p->problem : "not YAML");
+	/* A byte that is no UTF-8 is met by the reader, which keeps no mark of its own. */
+	return fail_at(c, p->error == YAML_READER_ERROR ? &p->mark : &p->problem_mark, what);
+}
+
+/* The byte of the text at a mark.  Marks count characters, and only ever go forward. */
+static char byte_at(struct composer *c, const yaml_mark_t *mark)
+{
+	while (c->offset < c->text.len && c->index < mark->index) {
+		c->offset++;
+		while (c->offset < c->text.len && (c->text.p[c->offset] & 0xc0) == 0x80)
+			c->offset++;
+		c->index++;
+	}
+	return c->offset < c->text.len ? c->text.p[c->offset] : '\0';
+}
+
+/*
+ * Anchors, aliases and tags would let a pattern that lacks its quotes vanish.  libyaml
+ * itself swallows the tag "!", so the text has to be looked at.
+ */
+static int refuse_marks(struct composer *c, const yaml_event_t *event)
+{
+	if (event->type == YAML_ALIAS_EVENT)
+		return fail_at(c, &event->start_mark,
+		    "aliases are not supported; a text that begins with * wants quotes");
+	switch (byte_at(c, &event->start_mark)) {
+	case '!':
+		return fail_at(c, &event->start_mark,
+		    "tags are not supported; a text that begins with ! wants quotes");
+	case '&':
+		return fail_at(c, &event->start_mark,
+		    "anchors are not supported; a text that begins with & wants quotes");
+	default:
+		return 0;
+	}
+}
+
+static struct tree *make_node(const yaml_event_t *event)
+{
+	enum tree_kind kind = event->type == YAML_SCALAR_EVENT ? TREE_TEXT
+	    : event->type == YAML_MAPPING_START_EVENT ? TREE_MAP : TREE_LIST;
+
+	return tree_new(kind, (unsigned)event->start_mark.line + 1,
+	    (unsigned)event->start_mark.column + 1);
+}
+
+static int fill_text(struct composer *c, struct tree *node, const yaml_event_t *event)
+{
+	yaml_scalar_style_t style = event->data.scalar.style;
+
+	node->text = (struct slice){(const char *)event->data.scalar.value,
+		event->data.scalar.length};
+	if (memchr(node->text.p, '\0', node->text.len)) {
+		node->text = (struct slice){NULL, 0};
+		return fail_at(c, &event->start_mark, "a NUL in a text");
+	}
+	node->text.p = slice_dup(node->text);
+	if (!node->text.p)
+		return tree_fail_memory(c->fault);
+	node->quoted = style == YAML_SINGLE_QUOTED_SCALAR_STYLE
+	    || style == YAML_DOUBLE_QUOTED_SCALAR_STYLE;
+	node->block = style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE;
+	return 0;
+}
+
+static int compose(struct composer *c, const yaml_event_t *event, unsigned depth,
+    struct tree **nodep);
+
+static int compose_value(struct composer *c, unsigned depth, struct tree *parent,
+    struct tree *key)
+{
+	yaml_event_t event;
+	struct tree *value = NULL;
+	int err = next_event(c, &event);
+
+	if (err < 0)
+		goto out;
+	err = compose(c, &event, depth, &value);
+	yaml_event_delete(&event);
+	if (err < 0)
+		goto out;
+	value->key = key;
+	tree_append(parent, value);
+	return 0;
+out:
+	tree_free(key);
+	return err;
+}
+
+static int compose_entry(struct composer *c, const yaml_event_t *event, unsigned depth,
+    struct tree *map)
+{
+	struct tree *key = NULL;
+	int err;
+
+	if (event->type != YAML_SCALAR_EVENT && event->type != YAML_ALIAS_EVENT)
+		return fail_at(c, &event->start_mark, "a key must be a text");
+	err = compose(c, event, depth, &key);
+	return err < 0 ? err : compose_value(c, depth, map, key);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct tree *x = *(const struct tree *const *)a, *y = *(const struct tree *const *)b;
+	int order = strcmp(x->key->text.p, y->key->text.p);
+
+	if (order)
+		return order;
+	if (x->key->line != y->key->line)
+		return x->key->line < y->key->line ? -1 : 1;
+	return x->key->column < y->key->column ? -1 : x->key->column > y->key->column;
+}
+
+static int refuse_twins(struct composer *c, const struct tree *map)
+{
+	const struct tree **all, *n;
+	size_t count = 0, i;
+	int err = 0;
+
+	for (n = map->first; n; n = n->next)
+		count++;
+	all = calloc(count + 1, sizeof(struct tree *));
+	if (!all)
+		return tree_fail_memory(c->fault);
+	for (n = map->first, i = 0; n; n = n->next)
+		all[i++] = n;
+	qsort(all, count, sizeof(struct tree *), by_name);
+	for (i = 1; i < count && err == 0; i++)
+		if (slice_equal(all[i - 1]->key->text, all[i]->key->text))
+			err = tree_fail(c->fault, all[i]->key, "%.64s is given twice, first in line %u",
+			    all[i]->key->text.p, all[i - 1]->key->line);
+	free(all);
+	return err;
+}
+
+static int compose_children(struct composer *c, unsigned depth, struct tree *parent)
+{
+	yaml_event_type_t end = parent->kind == TREE_MAP ? YAML_MAPPING_END_EVENT
+							 : YAML_SEQUENCE_END_EVENT;
+	yaml_event_t event;
+	bool ended = false;
+	int err = 0;
+
+	while (err == 0 && !ended) {
+		struct tree *item = NULL;
+
+		err = next_event(c, &event);
+		if (err < 0)
+			return err;
+		ended = event.type == end;
+		if (!ended && parent->kind == TREE_MAP) {
+			err = compose_entry(c, &event, depth, parent);
+		} else if (!ended) {
+			err = compose(c, &event, depth, &item);
+			if (err == 0)
+				tree_append(parent, item);
+		}
+		yaml_event_delete(&event);
+	}
+	return err == 0 && parent->kind == TREE_MAP ? refuse_twins(c, parent) : err;
+}
+
+/* The node that begins with an event, and all that is in it. */
+static int compose(struct composer *c, const yaml_event_t *event, unsigned depth,
+    struct tree **nodep)
+{
+	struct tree *node;
+	int err = refuse_marks(c, event);
+
+	if (err < 0)
+		return err;
+	if (depth > DEPTH_MAX)
+		return fail_at(c, &event->start_mark, "lists and maps are nested too deep");
+	if (++c->nodes > NODES_MAX)
+		return fail_at(c, &event->start_mark, "too many values");
+	node = make_node(event);
+	if (!node)
+		return tree_fail_memory(c->fault);
+	err = node->kind == TREE_TEXT ? fill_text(c, node, event)
+				      : compose_children(c, depth + 1, node);
+	if (err < 0)
+		tree_free(node);
+	else
+		*nodep = node;
+	return err;
+}
+
+/* The stream's one document; none, or an empty one, leaves *rootp NULL. */
+static int compose_document(struct composer *c, struct tree **rootp)
+{
+	yaml_event_t event;
+	bool ended = false;
+	int err = 0;
+
+	while (err == 0 && !ended) {
+		err = next_event(c, &event);
+		if (err < 0)
+			return err;
+		switch (event.type) {
+		case YAML_STREAM_START_EVENT:
+		case YAML_DOCUMENT_END_EVENT:
+			break;
+		case YAML_STREAM_END_EVENT:
+			ended = true;
+			break;
+		case YAML_DOCUMENT_START_EVENT:
+			if (*rootp)
+				err = fail_at(c, &event.start_mark, "a second document");
+			break;
+		default:
+			err = compose(c, &event, 0, rootp);
+		}
+		yaml_event_delete(&event);
+	}
+	return err;
+}
+
+int config_compose(struct tree **rootp, struct slice text, struct tree_fault *fault)
+{
+	struct composer c = {.text = text, .fault = fault};
+	struct tree *root = NULL;
+	int err;
+
+	*rootp = NULL;
+	if (text.len > FILE_MAX)
+		return tree_fail(fault, NULL, "larger than %d MiB", FILE_MAX >> 20);
+	if (!yaml_parser_initialize(&c.parser))
+		return tree_fail_memory(fault);
+	yaml_parser_set_encoding(&c.parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(&c.parser, (const unsigned char *)text.p, text.len);
+	err = compose_document(&c, &root);
+	yaml_parser_delete(&c.parser);
+	if (err < 0)
+		tree_free(root);
+	else
+		*rootp = root;
+	return err;
+}
+
+/* --- sections --- */
+
+/* Lists of rules: compiled by main, through a hook. */
+static const struct setting route_rows[] = {
+	{.name = "sip", .type = SETTING_TREE,
+		.help = "Rules for each INVITE outside a dialog and each MESSAGE."},
+	{.name = "msrp", .type = SETTING_TREE,
+		.help = "Rules for each frame that reaches the relay."},
+	{.name = "msrp_auth", .type = SETTING_TREE,
+		.help = "Rules for each AUTH with credentials."},
+	{.name = "msrp_socket", .type = SETTING_TREE,
+		.help = "Rules that choose the listener that a relay session leaves from."},
+	{.name = "event", .type = SETTING_TREE, .help = "Rules for each event."},
+	{0},
+};
+
+static const struct setting root_rows[] = {
+	{.name = "shutdown_grace", .type = SETTING_DURATION, .preset = "5s",
+		.offset = offsetof(struct config, shutdown_grace_ms),
+		.max = 3600000, .help = "How long a graceful stop may take."},
+	{.name = "routes", .type = SETTING_GROUP, .group = route_rows,
+		.help = "What is done with what arrives: docs/routes.md."},
+	{0},
+};
+
+enum { ROOT_ROWS = sizeof(root_rows) / sizeof(root_rows[0]) - 1 };
+
+/* A config in one piece, so that one table of rows covers services' sections too. */
+struct config_block {
+	struct setting	*rows;		/* root_rows, then one for each service */
+	struct config	config;		/* behind it the services' structs */
+};
+
+static struct config_block *block_of(const struct config *cfg)
+{
+	return (struct config_block *)((char *)cfg - offsetof(struct config_block, config));
+}
+
+static size_t align(size_t size)
+{
+	size_t unit = _Alignof(max_align_t);
+
+	return (size + unit - 1) / unit * unit;
+}
+
+static size_t count_services(const struct config_env *env)
+{
+	size_t n = 0;
+
+	while (env->services && env->services[n])
+		n++;
+	return n;
+}
+
+/* Lay out the services' sections behind the config.  @return bytes of config and sections */
+static size_t lay_out(struct setting *rows, const struct config_env *env)
+{
+	size_t size = align(sizeof(struct config)), used = ROOT_ROWS;
+
+	memcpy(rows, root_rows, ROOT_ROWS * sizeof(root_rows[0]));
+	for (size_t i = 0; i < count_services(env); i++) {
+		const struct service *service = env->services[i];
+
+		if (!service->settings)
+			continue;
+		rows[used++] = (struct setting){.name = service->name, .type = SETTING_GROUP,
+			.offset = size, .group = service->settings};
+		size += align(service->settings_size);
+	}
+	return size;
+}
+
+static struct config_block *block_new(const struct config_env *env)
+{
+	struct setting *rows = calloc(ROOT_ROWS + count_services(env) + 1, sizeof(*rows));
+	struct config_block *block;
+
+	if (!rows)
+		return NULL;
+	block = calloc(1, offsetof(struct config_block, config) + lay_out(rows, env));
+	if (!block)
+		free(rows);
+	else
+		block->rows = rows;
+	return block;
+}
+
+const struct setting *config_rows(const struct config *cfg)
+{
+	return block_of(cfg)->rows;
+}
+
+const void *config_service(const struct config *cfg, const struct service *service)
+{
+	const void *section = NULL;
+
+	if (service->settings)
+		settings_find(config_rows(cfg), service->name, cfg, &section);
+	return section;
+}
+
+void config_free(struct config *cfg)
+{
+	struct config_block *block;
+
+	if (!cfg)
+		return;
+	block = block_of(cfg);
+	settings_clear(cfg, block->rows);
+	free(block->rows);
+	free(block);
+}
+
+/* --- a load --- */
+
+struct config_load {
+	const struct config_env	*env;
+	const char		*name;		/* of the file */
+	const struct tree	*root;		/* NULL: an empty file */
+	char			*why;
+	size_t			whysize;
+};
+
+static int complain(struct config_load *load, const struct tree_fault *fault)
+{
+	if (fault->line)
+		snprintf(load->why, load->whysize, "%s:%u:%u: %s", load->name, fault->line,
+		    fault->column, fault->text);
+	else
+		snprintf(load->why, load->whysize, "%s: %s", load->name, fault->text);
+	return -EINVAL;
+}
+
+/* Where a key stands, or would. */
+static void locate(const struct config_load *load, const char *key, struct tree_fault *fault)
+{
+	bool exact;
+	const struct tree *node = tree_walk(load->root, key, &exact);
+
+	fault->line = node ? node->line : 1;
+	fault->column = node ? node->column : 1;
+}
+
+int config_fail(struct config_load *load, const char *key, const char *format, ...)
+{
+	struct tree_fault fault;
+	va_list args;
+
+	locate(load, key, &fault);
+	va_start(args, format);
+	vsnprintf(fault.text, sizeof(fault.text), format, args);
+	va_end(args);
+	return complain(load, &fault);
+}
+
+int config_fail_fault(struct config_load *load, const struct tree_fault *fault)
+{
+	return complain(load, fault);
+}
+
+void config_warn(struct config_load *load, const char *key, const char *format, ...)
+{
+	struct tree_fault fault;
+	char text[240], line[CONFIG_WHY_SIZE];
+	va_list args;
+
+	if (!load->env->warn)
+		return;
+	locate(load, key, &fault);
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	snprintf(line, sizeof(line), "%s:%u:%u: %s", load->name, fault.line, fault.column, text);
+	load->env->warn(line, load->env->warn_arg);
+}
+
+const struct tree *config_tree(const struct config_load *load, const char *key)
+{
+	bool exact;
+	const struct tree *node = tree_walk(load->root, key, &exact);
+
+	return exact ? node : NULL;
+}
+
+static int run_hooks(struct config_load *load, const struct config *cfg)
+{
+	const struct config_hook *hook = load->env->hooks;
+	int err = 0;
+
+	for (; err == 0 && hook && hook->check; hook++)
+		err = hook->check(cfg, load, hook->arg);
+	return err;
+}
+
+static int fill(struct config *cfg, struct config_load *load)
+{
+	struct tree_fault fault = {0};
+	int err = settings_read(cfg, config_rows(cfg), load->root, &fault);
+
+	if (err < 0) {
+		complain(load, &fault);
+		return err;
+	}
+	return run_hooks(load, cfg);
+}
+
+int config_parse(struct config **cfgp, struct slice text, const char *name,
+    const struct config_env *env, char *why, size_t whysize)
+{
+	struct config_load load = {.env = env, .name = name, .why = why, .whysize = whysize};
+	struct tree_fault fault = {0};
+	struct config_block *block = NULL;
+	struct tree *root = NULL;
+	int err = config_compose(&root, text, &fault);
+
+	load.root = root;
+	if (err == 0)
+		block = block_new(env);
+	if (err == 0 && !block)
+		err = tree_fail_memory(&fault);
+	if (err < 0)
+		complain(&load, &fault);
+	else
+		err = fill(&block->config, &load);
+	tree_free(root);
+	if (err == 0)
+		*cfgp = &block->config;
+	else if (block)
+		config_free(&block->config);
+	return err;
+}
+
+/* --- the file --- */
+
+/* All of a file, which need not be a regular one; a byte too many tells that it is too large. */
+static int read_all(const char *path, char **bytesp, size_t *lenp)
+{
+	FILE *f = fopen(path, "re");
+	int err = 0;
+
+	if (!f)
+		return -errno;
+	*bytesp = malloc(FILE_MAX + 1);
+	if (!*bytesp)
+		err = -ENOMEM;
+	else
+		*lenp = fread(*bytesp, 1, FILE_MAX + 1, f);
+	if (err == 0 && ferror(f))
+		err = errno ? -errno : -EIO;
+	fclose(f);
+	return err;
+}
+
+int config_load(struct config **cfgp, const char *path, const struct config_env *env, char *why,
+    size_t whysize)
+{
+	char *bytes = NULL;
+	size_t len = 0;
+	int err = read_all(path, &bytes, &len);
+
+	if (err < 0)
+		snprintf(why, whysize, "%s: %s", path, strerror(-err));
+	else
+		err = config_parse(cfgp, (struct slice){bytes, len}, path, env, why, whysize);
+	free(bytes);
+	return err;
+}
+
+int config_changes_fixed(const struct config *old, const struct config *fresh, char *why,
+    size_t whysize)
+{
+	char key[SETTINGS_KEY_SIZE];
+
+	if (!settings_fixed_differs(old, fresh, config_rows(old), key))
+		return 0;
+	snprintf(why, whysize, "%s cannot change while msrpd runs: restart it", key);
+	return -EPERM;
+}

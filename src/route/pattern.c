@@ -1,0 +1,389 @@
+#include "route/pattern.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/tree.h"
+
+/* --- compiling --- */
+
+static const struct comparison {
+	const char		*sign;		/* the longer one first */
+	enum route_pattern_kind	kind;
+} comparisons[] = {
+	{"<=", PATTERN_LESS_EQUAL},
+	{">=", PATTERN_GREATER_EQUAL},
+	{"<", PATTERN_LESS},
+	{">", PATTERN_GREATER},
+	{"=", PATTERN_EQUAL},
+};
+
+enum { COMPARISONS = sizeof(comparisons) / sizeof(comparisons[0]) };
+
+static const struct comparison *comparison_of(struct slice text)
+{
+	for (size_t i = 0; i < COMPARISONS; i++)
+		if (slice_starts_nocase(text, slice_of(comparisons[i].sign)))
+			return &comparisons[i];
+	return NULL;
+}
+
+static int compile_number(struct route_pattern *p, const struct comparison *c, struct slice text,
+    const struct tree *node, struct tree_fault *fault)
+{
+	struct slice digits = slice_trim(slice_from(text, strlen(c->sign)));
+
+	p->kind = c->kind;
+	if (slice_to_u64(digits, UINT64_MAX, &p->number) < 0)
+		return tree_fail(fault, node, "%s wants a whole number behind it, not \"%.*s\"",
+		    c->sign, SLICE_ARG(slice_head(digits, 40)));
+	return 0;
+}
+
+/*
+ * What an expression costs to compile is about the number of its characters with all
+ * intervals {n,m} written out, and glibc sets no bound to that.
+ */
+enum { REGEX_COST_MAX = 4096, REGEX_DEPTH_MAX = 32 };
+
+struct cost {
+	uint64_t	groups[REGEX_DEPTH_MAX + 1];	/* of each open group so far */
+	size_t		depth;
+	uint64_t	last;				/* of the last atom */
+};
+
+/* Behind a [: to its ], which may stand first without ending it. */
+static struct slice skip_bracket(struct slice rest)
+{
+	size_t n = rest.len && rest.p[0] == '^' ? 1 : 0;
+
+	if (n < rest.len && rest.p[n] == ']')
+		n++;
+	for (; n < rest.len && rest.p[n] != ']'; n++) {
+		const char *end;
+
+		/* [:alpha:], [.x.], [=x=] end with their own sign */
+		if (rest.p[n] != '[' || n + 1 >= rest.len || !strchr(":.=", rest.p[n + 1]))
+			continue;
+		end = memchr(rest.p + n + 2, rest.p[n + 1], rest.len - n - 2);
+		if (end)
+			n = (size_t)(end - rest.p) + 1;
+	}
+	return slice_from(rest, n < rest.len ? n + 1 : rest.len);
+}
+
+/* Behind a {: the larger number multiplies the atom before it. */
+static struct slice count_interval(struct cost *c, struct slice rest)
+{
+	uint64_t number = 0, most = 1;
+	size_t n = 0;
+
+	for (; n < rest.len && rest.p[n] != '}'; n++) {
+		if (rest.p[n] >= '0' && rest.p[n] <= '9' && number < REGEX_COST_MAX)
+			number = number * 10 + (uint64_t)(rest.p[n] - '0');
+		else if (rest.p[n] == ',')
+			number = 0;
+		most = number > most ? number : most;
+	}
+	c->groups[c->depth] += c->last * (most - 1);
+	c->last *= most;
+	return slice_from(rest, n < rest.len ? n + 1 : rest.len);
+}
+
+/* Count the first character of rest.  @return what follows it; absent: it cannot be allowed */
+static struct slice count_one(struct cost *c, struct slice rest, const char **why)
+{
+	char first = rest.p[0];
+
+	rest = slice_from(rest, 1);
+	switch (first) {
+	case '(':
+		if (c->depth == REGEX_DEPTH_MAX)
+			goto refuse;
+		c->groups[++c->depth] = 0;
+		return rest;
+	case ')':
+		c->last = c->groups[c->depth] + 1;
+		if (c->depth > 0)
+			c->groups[--c->depth] += c->last;
+		return rest;
+	case '{':
+		return count_interval(c, rest);
+	case '[':
+		rest = skip_bracket(rest);
+		break;
+	case '\\':
+		/* A back-reference makes matching take exponential time. */
+		if (rest.len && rest.p[0] >= '1' && rest.p[0] <= '9')
+			goto refuse;
+		if (rest.len)
+			rest = slice_from(rest, 1);
+		break;
+	}
+	c->last = 1;
+	c->groups[c->depth]++;
+	return rest;
+refuse:
+	*why = first == '(' ? "groups are nested too deep" : "back-references are not supported";
+	return (struct slice){NULL, 0};
+}
+
+static const char *refuse_regex(struct slice text)
+{
+	struct cost c = {0};
+	const char *why = NULL;
+
+	while (text.len && !why) {
+		text = count_one(&c, text, &why);
+		if (!why && c.groups[c.depth] > REGEX_COST_MAX)
+			why = "too many repetitions";
+	}
+	return why;
+}
+
+static int compile_regex(struct route_pattern *p, struct slice text, const struct tree *node,
+    struct tree_fault *fault)
+{
+	const char *why = text.len == 0 ? "it is empty" : refuse_regex(text);
+	char reason[128];
+	int code;
+
+	if (why)
+		return tree_fail(fault, node, "~ wants a regular expression: %s", why);
+	code = regcomp(&p->regex, text.p, REG_EXTENDED | REG_NOSUB);
+	if (code == REG_ESPACE)
+		return tree_fail_memory(fault);
+	if (code) {
+		regerror(code, &p->regex, reason, sizeof(reason));
+		return tree_fail(fault, node, "~ wants a regular expression: %s", reason);
+	}
+	p->kind = PATTERN_REGEX;
+	return 0;
+}
+
+/* An address: PATTERN_PREFIX is set, with all its bits. */
+static bool parse_address(struct route_pattern *p, struct slice text)
+{
+	char copy[INET6_ADDRSTRLEN];
+
+	if (text.len >= sizeof(copy) || memchr(text.p, '\0', text.len))
+		return false;
+	memcpy(copy, text.p, text.len);
+	copy[text.len] = '\0';
+	p->family = inet_pton(AF_INET, copy, p->address) == 1 ? AF_INET
+	    : inet_pton(AF_INET6, copy, p->address) == 1      ? AF_INET6
+							      : 0;
+	p->bits = p->family == AF_INET ? 32 : 128;
+	return p->family != 0;
+}
+
+static int compile_text(struct route_pattern *p, struct slice text, const struct tree *node,
+    struct tree_fault *fault)
+{
+	struct slice bits = text, address;
+	uint64_t number;
+
+	p->kind = PATTERN_LITERAL;
+	p->text = text;
+	if (memchr(text.p, '*', text.len) || memchr(text.p, '?', text.len))
+		p->kind = PATTERN_WILD;
+	else if (slice_cut(&bits, '/', &address) && address.len && parse_address(p, address))
+		p->kind = PATTERN_PREFIX;
+	if (p->kind != PATTERN_PREFIX || !bits.p)
+		return 0;
+	if (slice_to_u64(bits, p->bits, &number) < 0)
+		return tree_fail(fault, node, "the length of a prefix is 0 to %u", p->bits);
+	p->bits = (unsigned)number;
+	return 0;
+}
+
+static int compile_any(struct route_pattern *p, struct slice text, const struct tree *node,
+    struct tree_fault *fault)
+{
+	const struct comparison *c = comparison_of(text);
+
+	if (c)
+		return compile_number(p, c, text, node, fault);
+	if (text.len && text.p[0] == '~')
+		return compile_regex(p, slice_from(text, 1), node, fault);
+	return compile_text(p, text, node, fault);
+}
+
+/* Quotes or none, the way YAML reads a pattern must be the way it was meant. */
+static int refuse_unquoted(const struct tree *node, struct tree_fault *fault)
+{
+	if (node->kind != TREE_TEXT)
+		return tree_fail(fault, node, "a pattern is a text, not %s; with { or [ it wants quotes",
+		    tree_kind_name(node));
+	if (node->block)
+		return tree_fail(fault, node, "a pattern that begins with > or | wants quotes");
+	if (!node->quoted && node->text.len == 0)
+		return tree_fail(fault, node, "no pattern; one that begins with # wants quotes");
+	if (node->text.len > ROUTE_PATTERN_MAX)
+		return tree_fail(fault, node, "a pattern longer than %d bytes", ROUTE_PATTERN_MAX);
+	return 0;
+}
+
+int route_pattern_compile(struct route_pattern *p, const struct tree *node,
+    struct tree_fault *fault)
+{
+	struct slice text;
+	int err = refuse_unquoted(node, fault);
+
+	if (err < 0)
+		return err;
+	p->own = slice_dup(node->text);
+	if (!p->own)
+		return tree_fail_memory(fault);
+	text = (struct slice){p->own, node->text.len};
+	p->negated = text.len && text.p[0] == '!';
+	if (p->negated)
+		text = slice_from(text, 1);
+	/* Behind a ! there are always quotes, so that "!null" can only mean the one thing. */
+	if (slice_equal(text, SLICE("null")) && (!node->quoted || p->negated)) {
+		p->kind = PATTERN_NULL;
+		return 0;
+	}
+	return compile_any(p, text, node, fault);
+}
+
+void route_pattern_fini(struct route_pattern *p)
+{
+	if (p->kind == PATTERN_REGEX)
+		regfree(&p->regex);
+	free(p->own);
+	*p = (struct route_pattern){0};
+}
+
+/* --- matching --- */
+
+static bool is_inside_character(char c)
+{
+	return (c & 0xc0) == 0x80;
+}
+
+/* Does value begin with a segment, in which ? is any character of UTF-8?  Cuts it off then. */
+static bool eat(struct slice *value, struct slice segment)
+{
+	struct slice rest = *value;
+
+	for (size_t i = 0; i < segment.len; i++) {
+		if (rest.len == 0 || (segment.p[i] != '?' && segment.p[i] != rest.p[0]))
+			return false;
+		rest = slice_from(rest, 1);
+		while (segment.p[i] == '?' && rest.len && is_inside_character(rest.p[0]))
+			rest = slice_from(rest, 1);
+	}
+	*value = rest;
+	return true;
+}
+
+static bool ends_with(struct slice value, struct slice segment)
+{
+	for (size_t i = segment.len; i > 0; i--) {
+		char want = segment.p[i - 1];
+
+		if (value.len == 0 || (want != '?' && want != value.p[value.len - 1]))
+			return false;
+		value.len--;
+		while (want == '?' && value.len && is_inside_character(value.p[value.len]))
+			value.len--;
+	}
+	return true;
+}
+
+/* Find the segment anywhere in value, and cut off all up to its end. */
+static bool seek(struct slice *value, struct slice segment)
+{
+	if (segment.len == 0)
+		return true;
+	if (!memchr(segment.p, '?', segment.len)) {
+		const char *found = memmem(value->p, value->len, segment.p, segment.len);
+
+		if (found)
+			*value = slice_from(*value, (size_t)(found - value->p) + segment.len);
+		return found != NULL;
+	}
+	for (; value->len; *value = slice_from(*value, 1))
+		if (eat(value, segment))
+			return true;
+	return false;
+}
+
+/* The first fit of each segment between two * is as good as any: nothing is tried twice. */
+static bool match_wild(struct slice pattern, struct slice value)
+{
+	struct slice segment;
+
+	slice_cut(&pattern, '*', &segment);
+	if (!eat(&value, segment))
+		return false;
+	if (!pattern.p)
+		return value.len == 0;
+	while (slice_cut(&pattern, '*', &segment) && pattern.p)
+		if (!seek(&value, segment))
+			return false;
+	return ends_with(value, segment);
+}
+
+static bool match_regex(const regex_t *regex, struct slice value)
+{
+	regmatch_t bounds = {.rm_so = 0, .rm_eo = (regoff_t)value.len};
+
+	return regexec(regex, value.p, 1, &bounds, REG_STARTEND) == 0;
+}
+
+static bool match_prefix(const struct route_pattern *p, struct slice value)
+{
+	struct route_pattern other = {0};
+	unsigned whole = p->bits / 8, odd = p->bits % 8;
+
+	if (!parse_address(&other, value) || other.family != p->family
+	    || memcmp(other.address, p->address, whole) != 0)
+		return false;
+	return odd == 0 || (other.address[whole] ^ p->address[whole]) >> (8 - odd) == 0;
+}
+
+static bool match_number(const struct route_pattern *p, struct slice value)
+{
+	uint64_t n;
+
+	if (slice_to_u64(value, UINT64_MAX, &n) < 0)
+		return false;
+	switch (p->kind) {
+	case PATTERN_LESS:
+		return n < p->number;
+	case PATTERN_LESS_EQUAL:
+		return n <= p->number;
+	case PATTERN_EQUAL:
+		return n == p->number;
+	case PATTERN_GREATER_EQUAL:
+		return n >= p->number;
+	default:
+		return n > p->number;
+	}
+}
+
+static bool match(const struct route_pattern *p, struct slice value)
+{
+	switch (p->kind) {
+	case PATTERN_LITERAL:
+		return slice_equal(p->text, value);
+	case PATTERN_WILD:
+		return match_wild(p->text, value);
+	case PATTERN_REGEX:
+		return match_regex(&p->regex, value);
+	case PATTERN_PREFIX:
+		return match_prefix(p, value);
+	default:
+		return match_number(p, value);
+	}
+}
+
+bool route_pattern_matches(const struct route_pattern *p, struct slice value)
+{
+	bool matches = p->kind == PATTERN_NULL ? !value.p : value.p && match(p, value);
+
+	return matches != p->negated;
+}

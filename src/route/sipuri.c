@@ -1,0 +1,53 @@
+#include "route/sipuri.h"
+
+static const struct slice absent;
+
+/* The front of s, up to the first of some characters. */
+static struct slice until(struct slice s, const char *stops)
+{
+	size_t n = 0;
+
+	while (n < s.len && (s.p[n] == '\0' || !strchr(stops, s.p[n])))
+		n++;
+	return slice_head(s, n);
+}
+
+/* What stands behind the scheme and its colon. */
+static struct slice after_scheme(struct slice uri)
+{
+	struct slice scheme = until(uri, ":");
+
+	return scheme.len < uri.len ? slice_from(uri, scheme.len + 1) : absent;
+}
+
+static struct slice or_absent(struct slice s)
+{
+	return s.len ? s : absent;
+}
+
+struct slice route_sip_user(struct slice uri)
+{
+	struct slice rest = after_scheme(uri);
+	struct slice userinfo = until(rest, "@");
+
+	if (userinfo.len < rest.len)
+		return or_absent(until(userinfo, ":;"));
+	return slice_starts_nocase(uri, SLICE("tel:")) ? or_absent(until(rest, ";")) : absent;
+}
+
+struct slice route_sip_domain(struct slice uri)
+{
+	struct slice rest = after_scheme(uri);
+	struct slice userinfo = until(rest, "@");
+
+	if (userinfo.len < rest.len)
+		rest = slice_from(rest, userinfo.len + 1);
+	else if (slice_starts_nocase(uri, SLICE("tel:")))
+		return absent;
+	if (rest.len && rest.p[0] == '[') {
+		struct slice host = until(rest, "]");
+
+		return host.len < rest.len ? slice_head(rest, host.len + 1) : absent;
+	}
+	return or_absent(until(rest, ":;?>"));
+}

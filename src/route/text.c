@@ -1,0 +1,152 @@
+#include "route/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/tree.h"
+#include "route/route.h"
+
+struct route_piece {
+	char			*own;		/* the bytes, or the variable's source */
+	struct slice		bytes;		/* of own; absent: a variable */
+	struct route_var	var;
+	bool			one_line;
+};
+
+static int add_piece(struct route_text *t, const struct route_piece *piece)
+{
+	struct route_piece *more = reallocarray(t->pieces, t->count + 1, sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	more[t->count++] = *piece;
+	t->pieces = more;
+	return 0;
+}
+
+int route_text_add(struct route_text *t, struct slice bytes)
+{
+	struct route_piece piece = {.own = slice_dup(bytes)};
+	int err;
+
+	piece.bytes = (struct slice){piece.own, bytes.len};
+	err = piece.own ? add_piece(t, &piece) : -ENOMEM;
+	if (err < 0)
+		free(piece.own);
+	return err;
+}
+
+/* text: the variable and nothing else */
+static int add_variable(struct route_text *t, struct slice text, const struct route_var *var,
+    bool one_line)
+{
+	struct route_piece piece = {.own = slice_dup(text), .var = *var, .one_line = one_line};
+	int err;
+
+	if (piece.own && var->argument.p)
+		piece.var.argument.p = piece.own + (var->argument.p - text.p);
+	err = piece.own ? add_piece(t, &piece) : -ENOMEM;
+	if (err < 0)
+		free(piece.own);
+	else
+		t->reads |= ROUTE_BIT(var->id);
+	return err;
+}
+
+/* rest begins with a dollar sign */
+static int compile_dollar(struct route_text *t, struct slice *rest, bool one_line,
+    const struct route_spec *spec, const struct tree *at, struct tree_fault *fault)
+{
+	struct route_var var;
+	ssize_t n = 2;
+	int err;
+
+	if (rest->len > 1 && rest->p[1] == '$') {
+		err = route_text_add(t, SLICE("$"));
+	} else {
+		n = route_var_parse(&var, *rest, spec, at, fault);
+		if (n < 0)
+			return (int)n;
+		err = add_variable(t, slice_head(*rest, (size_t)n), &var, one_line);
+	}
+	*rest = slice_from(*rest, (size_t)n);
+	return err < 0 ? tree_fail_memory(fault) : 0;
+}
+
+int route_text_compile(struct route_text *t, const struct tree *node, bool one_line,
+    const struct route_spec *spec, struct tree_fault *fault)
+{
+	struct slice rest = node->text;
+	int err = 0;
+
+	while (err == 0 && rest.len) {
+		const char *dollar = memchr(rest.p, '$', rest.len);
+		size_t plain = dollar ? (size_t)(dollar - rest.p) : rest.len;
+
+		if (plain && route_text_add(t, slice_head(rest, plain)) < 0)
+			return tree_fail_memory(fault);
+		rest = slice_from(rest, plain);
+		if (dollar)
+			err = compile_dollar(t, &rest, one_line, spec, node, fault);
+	}
+	return err;
+}
+
+void route_text_fini(struct route_text *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		free(t->pieces[i].own);
+	free(t->pieces);
+	*t = (struct route_text){0};
+}
+
+static int append(struct route_buffer *out, struct slice bytes)
+{
+	size_t room = out->room ? out->room : 256;
+	char *more;
+
+	while (room - out->len < bytes.len)
+		room *= 2;
+	if (room != out->room) {
+		more = realloc(out->p, room);
+		if (!more)
+			return -ENOMEM;
+		out->p = more;
+		out->room = room;
+	}
+	if (bytes.len)
+		memcpy(out->p + out->len, bytes.p, bytes.len);
+	out->len += bytes.len;
+	return 0;
+}
+
+/* A value must not end its line: no peer writes headers of ours (RFC 3261 7.3.1, RFC 4975 9). */
+static void flatten(char *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)p[i] < ' ' || p[i] == 0x7f)
+			p[i] = ' ';
+}
+
+int route_text_expand(const struct route_text *t, const struct route_facts *facts,
+    struct route_buffer *out)
+{
+	size_t begin = out->len;
+
+	for (size_t i = 0; i < t->count; i++) {
+		const struct route_piece *piece = &t->pieces[i];
+		char scratch[ROUTE_SCRATCH_SIZE];
+		struct slice value = piece->bytes;
+		size_t before = out->len;
+
+		if (!value.p && !facts->get(facts->facts, &piece->var, scratch, &value))
+			continue;
+		if (value.len > ROUTE_VALUE_MAX - (before - begin))
+			return -EMSGSIZE;
+		if (append(out, value) < 0)
+			return -ENOMEM;
+		if (piece->one_line)
+			flatten(out->p + before, value.len);
+	}
+	return 0;
+}
