@@ -144,6 +144,29 @@ static void which(const struct param *params, struct reply *reply, void *state)
 	reply_close(reply);
 }
 
+static void add_help(const struct method *method, void *arg)
+{
+	char params[256] = "";
+	size_t len = 0;
+
+	for (const struct param_spec *p = method->params; p && p->name && len < sizeof(params); p++)
+		len += (size_t)snprintf(params + len, sizeof(params) - len, "%s%s%s", len ? " " : "",
+		    p->name, p->required ? "" : "?");
+	reply_open_object(arg, NULL);
+	reply_text(arg, "command", slice_of(method->name));
+	reply_text(arg, "params", slice_of(params));
+	reply_text(arg, "help", slice_of(method->help));
+	reply_close(arg);
+}
+
+static void help(const struct param *params, struct reply *reply, void *state)
+{
+	(void)params;
+	reply_open_list(reply, NULL);
+	rpc_each_method(ctl_server_rpc(state), add_help, reply);
+	reply_close(reply);
+}
+
 static const struct param_spec names_params[] = {{"names", PARAM_TEXTS, false}, {0}};
 static const struct param_spec group_params[] = {{"group", PARAM_TEXT, false}, {0}};
 static const struct param_spec level_params[] = {{"level", PARAM_TEXT, false}, {0}};
@@ -156,5 +179,6 @@ const struct method ctl_methods[] = {
 	{"reload", NULL, reload, "read the config again, as SIGHUP does"},
 	{"log_level", level_params, log_level, "show or change what is logged"},
 	{"which", NULL, which, "list the commands"},
+	{"help", NULL, help, "list the commands with their parameters; ? marks what may be left out"},
 	{0},
 };

@@ -44,7 +44,7 @@ struct ctl_daemon {
 /**
  * Open the socket and take clients from the next turn of the loop on.  Built-in methods are
  * there already: event_subscribe, event_unsubscribe, get_statistics, status, reload,
- * log_level, which.
+ * log_level, which, help.
  *
  * @param daemon    copied
  * @param settings  copied
