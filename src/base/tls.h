@@ -29,6 +29,9 @@ int tls_client_new(SSL_CTX **ctxp, const struct tls_files *files, char *why, siz
  */
 int tls_client_expect(SSL *ssl, struct slice host, bool accept_any);
 
+/** Did the peer show a certificate that our CA vouches for? */
+bool tls_peer_verified(SSL *ssl);
+
 /** A verified certificate with that dNSName, or address, among its SANs? */
 bool tls_peer_is(SSL *ssl, struct slice host);
 

@@ -59,11 +59,21 @@ int msrp_conn_local(const struct msrp_conn *conn, struct sockaddr_storage *addr)
 /** "192.0.2.1:2855", "[2001:db8::1]:2855", or "-"; cut to size, NUL-terminated. */
 void msrp_conn_peer_text(const struct msrp_conn *conn, char *text, size_t size);
 
-/** Did the peer show a certificate that our CA vouches for, with this name among its SANs? */
+/** Did the peer show a certificate that our CA vouches for?  And with this name among its SANs? */
+bool msrp_conn_peer_certified(const struct msrp_conn *conn);
 bool msrp_conn_peer_is(const struct msrp_conn *conn, struct slice host);
 
 /** Did the peer show a certificate with this fingerprint ("SHA-256 AB:CD…", RFC 8122)? */
 bool msrp_conn_peer_fingerprint(const struct msrp_conn *conn, struct slice fingerprint);
+
+/** What a role keeps with a connection, without being a reason to keep the connection. */
+struct msrp_note {
+	/** The connection is gone; the last thing that is told of it. */
+	void	(*closed)(struct msrp_note *note);
+};
+
+struct msrp_note *msrp_conn_note(const struct msrp_conn *conn);	/* NULL: none */
+void msrp_conn_set_note(struct msrp_conn *conn, struct msrp_note *note);
 
 /* --- users: what a connection is kept for --- */
 
@@ -138,6 +148,9 @@ void msrp_conn_reply(struct msrp_conn *conn, int code, struct slice phrase, stru
  */
 void msrp_conn_send(struct msrp_conn *conn, struct slice frame);
 
+/** Bytes that wait to be written; those not taken by the kernel at the end of a turn count. */
+size_t msrp_conn_backlog(const struct msrp_conn *conn);
+
 struct msrp_flow;
 struct msrp_flow_ops {
 	/**
@@ -145,7 +158,7 @@ struct msrp_flow_ops {
 	 * msrp_flow_end(), with the flag "+", before returning.
 	 */
 	void	(*interrupt)(struct msrp_flow *flow);
-	/** After msrp_flow_wait(): there is room. */
+	/** After msrp_flow_wait(): all that waited on the connection was handed to the kernel. */
 	void	(*writable)(struct msrp_flow *flow);
 	/** The connection is gone; the flow is detached. */
 	void	(*closed)(struct msrp_flow *flow, int err);
@@ -157,6 +170,7 @@ struct msrp_flow {
 	struct msrp_conn		*conn;		/* NULL: detached */
 	struct msrp_flow		*next, **prevp;	/* all flows of conn */
 	struct msrp_flow		*wait_next, **wait_prevp;
+	uint32_t			round;		/* in which it began to wait */
 };
 
 void msrp_flow_attach(struct msrp_flow *flow, struct msrp_conn *conn);
@@ -185,17 +199,17 @@ void msrp_flow_end(struct msrp_flow *flow, struct slice end);
 /** Is this flow's frame open? */
 bool msrp_flow_is_open(const struct msrp_flow *flow);
 
-/** Bytes of the open frame so far, head included, and bytes that wait on its connection. */
+/** Bytes of the open frame so far, head included. */
 uint64_t msrp_flow_frame_bytes(const struct msrp_flow *flow);
-size_t msrp_flow_backlog(const struct msrp_flow *flow);
 
 /** A place in a connection's output: told when all bodies queued so far were handed to the kernel. */
 struct msrp_mark {
-	struct msrp_mark	*next;
+	struct msrp_mark	*next, **prevp;	/* zeroed: not waiting */
 	uint64_t		offset;
 	void			(*sent)(struct msrp_mark *mark);
 };
 
-/** Not called when the connection closes first. */
+/** A connection that closes forgets its marks. */
 void msrp_conn_mark(struct msrp_conn *conn, struct msrp_mark *mark);
+/** Harmless on one that does not wait. */
 void msrp_conn_unmark(struct msrp_conn *conn, struct msrp_mark *mark);

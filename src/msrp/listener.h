@@ -10,6 +10,17 @@
 
 struct msrp_listener;
 
+enum { MSRP_LISTEN_URI_MAX = 300 };
+
+/**
+ * A URI of the config that names a socket: no session id; without a port 2855; ":0" is any free
+ * port, which gives port 0.
+ *
+ * @param buf  of MSRP_LISTEN_URI_MAX bytes, borrowed for the lifetime of uri
+ * @return 0 or -EINVAL
+ */
+int msrp_listen_uri_parse(struct msrp_uri *uri, char *buf, struct slice text);
+
 /**
  * Open all listeners of the stack's settings.
  *

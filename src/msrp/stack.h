@@ -54,17 +54,18 @@ extern const struct setting msrp_settings_rows[];
 
 /**
  * @param settings  borrowed until the next msrp_stack_reload(), or the end
- * @return 0; -EINVAL and others with *why for certificates that cannot be used
+ * @return 0; -EINVAL and others with a sentence in why for certificates that cannot be used
  */
 int msrp_stack_new(struct msrp_stack **stackp, struct event_base *base,
-    const struct msrp_settings *settings, struct stats *stats, const char **why);
+    const struct msrp_settings *settings, struct stats *stats, char *why,
+    size_t size);
 
 /** Closes every connection; targets and users must be gone. */
 void msrp_stack_free(struct msrp_stack *stack);
 
 /** Take new settings: limits, time-outs and TLS files; listeners stay. On failure nothing changes. */
 int msrp_stack_reload(struct msrp_stack *stack, const struct msrp_settings *settings,
-    const char **why);
+    char *why, size_t size);
 
 const struct msrp_settings *msrp_stack_settings(const struct msrp_stack *stack);
 struct event_base *msrp_stack_base(const struct msrp_stack *stack);

@@ -1,0 +1,238 @@
+#include "base/tls.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+enum { READ_AHEAD = 32 * 1024 };
+
+void tls_error_text(char *text, size_t size)
+{
+	unsigned long code = ERR_peek_last_error();
+	const char *reason = ERR_reason_error_string(code);
+
+	snprintf(text, size, "%s", reason ? reason : "TLS failure");
+	ERR_clear_error();
+}
+
+static int failed(SSL_CTX *ctx, char *why, size_t size, const char *what, const char *name)
+{
+	char text[160];
+
+	tls_error_text(text, sizeof(text));
+	snprintf(why, size, "%s%s%s: %s", what, name ? " " : "", name ? name : "", text);
+	SSL_CTX_free(ctx);
+	return -EINVAL;
+}
+
+static int version_number(const char *text)
+{
+	if (!text || strcmp(text, "1.2") == 0)
+		return TLS1_2_VERSION;
+	return strcmp(text, "1.3") == 0 ? TLS1_3_VERSION : 0;
+}
+
+static int load_files(SSL_CTX *ctx, const struct tls_files *f, char *why, size_t size)
+{
+	int min = version_number(f->min_version);
+
+	if (!min || SSL_CTX_set_min_proto_version(ctx, min) != 1)
+		return failed(ctx, why, size, "min_version", f->min_version);
+	if (f->ciphers && SSL_CTX_set_cipher_list(ctx, f->ciphers) != 1)
+		return failed(ctx, why, size, "ciphers", f->ciphers);
+	if (f->ciphersuites && SSL_CTX_set_ciphersuites(ctx, f->ciphersuites) != 1)
+		return failed(ctx, why, size, "ciphersuites", f->ciphersuites);
+	if (f->certificate && SSL_CTX_use_certificate_chain_file(ctx, f->certificate) != 1)
+		return failed(ctx, why, size, "certificate", f->certificate);
+	if (f->private_key
+	    && (SSL_CTX_use_PrivateKey_file(ctx, f->private_key, SSL_FILETYPE_PEM) != 1
+		|| SSL_CTX_check_private_key(ctx) != 1))
+		return failed(ctx, why, size, "private_key", f->private_key);
+	if (f->ca_file) {
+		if (SSL_CTX_load_verify_locations(ctx, f->ca_file, NULL) != 1)
+			return failed(ctx, why, size, "ca_file", f->ca_file);
+	} else if (SSL_CTX_set_default_verify_paths(ctx) != 1) {
+		return failed(ctx, why, size, "system certificates", NULL);
+	}
+	return 0;
+}
+
+static void set_modes(SSL_CTX *ctx)
+{
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+				  | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_ENABLE_KTLS
+				     | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	/* Some records a read: by itself OpenSSL asks the kernel twice for each. */
+	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_default_read_buffer_len(ctx, READ_AHEAD);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+}
+
+/*
+ * A certificate that is not ours to trust is not a reason to refuse: the client may be judged by
+ * a fingerprint, or authenticate otherwise.  What it is worth, SSL_get_verify_result() tells.
+ */
+static int accept_any(int ok, X509_STORE_CTX *store)
+{
+	(void)ok;
+	(void)store;
+	return 1;
+}
+
+int tls_server_new(SSL_CTX **ctxp, const struct tls_files *files, bool require_client, char *why,
+    size_t size)
+{
+	static const unsigned char context[] = "msrpd";
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	int err;
+
+	if (!ctx)
+		return failed(NULL, why, size, "TLS", NULL);
+	err = load_files(ctx, files, why, size);
+	if (err < 0)
+		return err;
+	set_modes(ctx);
+	SSL_CTX_set_num_tickets(ctx, 0);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_session_id_context(ctx, context, sizeof(context) - 1);
+	if (require_client)
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	else
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
+	*ctxp = ctx;
+	return 0;
+}
+
+int tls_client_new(SSL_CTX **ctxp, const struct tls_files *files, char *why, size_t size)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	int err;
+
+	if (!ctx)
+		return failed(NULL, why, size, "TLS", NULL);
+	err = load_files(ctx, files, why, size);
+	if (err < 0)
+		return err;
+	set_modes(ctx);
+	*ctxp = ctx;
+	return 0;
+}
+
+/* @return family, with the address in p (16 bytes), or 0 for a name */
+static int parse_address(struct slice host, unsigned char *p)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (host.len >= sizeof(text))
+		return 0;
+	memcpy(text, host.p, host.len);
+	text[host.len] = '\0';
+	if (inet_pton(AF_INET, text, p) == 1)
+		return AF_INET;
+	return inet_pton(AF_INET6, text, p) == 1 ? AF_INET6 : 0;
+}
+
+int tls_client_expect(SSL *ssl, struct slice host, bool accept_any_peer)
+{
+	unsigned char address[16];
+	int family = parse_address(host, address), ok = 1;
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+	char *name = slice_dup(host);
+
+	if (!name)
+		return -ENOMEM;
+	if (!family)
+		ok = (int)SSL_set_tlsext_host_name(ssl, name);
+	if (accept_any_peer) {
+		SSL_set_verify(ssl, SSL_VERIFY_PEER, accept_any);
+	} else {
+		SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+		X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+		if (ok == 1 && family)
+			ok = X509_VERIFY_PARAM_set1_ip(param, address, family == AF_INET ? 4 : 16);
+		else if (ok == 1)
+			ok = X509_VERIFY_PARAM_set1_host(param, name, 0);
+	}
+	free(name);
+	return ok == 1 ? 0 : -ENOMEM;
+}
+
+bool tls_peer_verified(SSL *ssl)
+{
+	return SSL_get0_peer_certificate(ssl) && SSL_get_verify_result(ssl) == X509_V_OK;
+}
+
+bool tls_peer_is(SSL *ssl, struct slice host)
+{
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+	unsigned char address[16];
+	int family;
+
+	if (!tls_peer_verified(ssl) || !host.len)
+		return false;
+	family = parse_address(host, address);
+	if (family)
+		return X509_check_ip(cert, address, family == AF_INET ? 4 : 16, 0) == 1;
+	return X509_check_host(cert, host.p, host.len, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1;
+}
+
+/* RFC 8122 5: hash function name, a space, octets in hexadecimal with colons between. */
+static int fingerprint_text(const X509 *cert, const EVP_MD *md, const char *name, char *text,
+    size_t size)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned len;
+	size_t at = strlen(name);
+
+	if (X509_digest(cert, md, digest, &len) != 1)
+		return -EINVAL;
+	if (at + 3 * (size_t)len + 1 > size)
+		return -EMSGSIZE;
+	memcpy(text, name, at);
+	for (unsigned i = 0; i < len; i++)
+		at += (size_t)snprintf(text + at, size - at, "%c%02X", i ? ':' : ' ', digest[i]);
+	return 0;
+}
+
+static const EVP_MD *hash_named(struct slice name)
+{
+	static const struct {
+		const char *name;
+		const EVP_MD *(*md)(void);
+	} hashes[] = {{"sha-1", EVP_sha1}, {"sha-224", EVP_sha224}, {"sha-256", EVP_sha256},
+		{"sha-384", EVP_sha384}, {"sha-512", EVP_sha512}};
+
+	for (size_t i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++)
+		if (slice_equal_nocase(slice_of(hashes[i].name), name))
+			return hashes[i].md();
+	return NULL;
+}
+
+bool tls_has_fingerprint(SSL *ssl, struct slice fingerprint)
+{
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+	struct slice rest = fingerprint, name;
+	char text[8 + 3 * EVP_MAX_MD_SIZE];
+	const EVP_MD *md;
+
+	if (!cert || !slice_cut(&rest, ' ', &name) || !rest.p)
+		return false;
+	md = hash_named(name);
+	if (!md || fingerprint_text(cert, md, "", text, sizeof(text)) < 0)
+		return false;
+	return slice_equal_nocase(slice_from(slice_of(text), 1), slice_trim(rest));
+}
+
+int tls_own_fingerprint(SSL_CTX *ctx, char *text, size_t size)
+{
+	X509 *cert = SSL_CTX_get0_certificate(ctx);
+
+	if (!cert)
+		return -ENOENT;
+	return fingerprint_text(cert, EVP_sha256(), "SHA-256", text, size);
+}

@@ -1,0 +1,110 @@
+/* The `msrp:` section of the config. */
+#include <errno.h>
+#include <stddef.h>
+
+#include "msrp/listener.h"
+#include "msrp/stack.h"
+
+static int check_listen_uri(const void *value, const char **why)
+{
+	const char *text = *(char *const *)value;
+	char buf[MSRP_LISTEN_URI_MAX];
+	struct msrp_uri uri;
+
+	if (text && msrp_listen_uri_parse(&uri, buf, slice_of(text)) == 0 && msrp_uri_is_address(&uri))
+		return 0;
+	*why = "not a listener: msrp[s]://ADDRESS[:PORT];tcp, without a session id";
+	return -EINVAL;
+}
+
+static int check_tls_version(const void *value, const char **why)
+{
+	struct slice text = slice_of(*(char *const *)value);
+
+	if (!text.p || slice_equal(text, SLICE("1.2")) || slice_equal(text, SLICE("1.3")))
+		return 0;
+	*why = "TLS versions are 1.2 and 1.3";
+	return -EINVAL;
+}
+
+static const struct setting listen_rows[] = {
+	{.name = "name", .type = SETTING_TEXT, .offset = offsetof(struct msrp_listen_settings, name),
+		.flags = SETTING_FIXED,
+		.help = "Name of the listener for rules and lists; its URI if absent."},
+	{.name = "uri", .type = SETTING_TEXT, .offset = offsetof(struct msrp_listen_settings, uri),
+		.flags = SETTING_FIXED, .check = check_listen_uri,
+		.help = "Address and port, `msrp://` for TCP, `msrps://` for TLS; port 0 is any free port."},
+	{.name = "advertise", .type = SETTING_TEXT,
+		.offset = offsetof(struct msrp_listen_settings, advertise), .flags = SETTING_FIXED,
+		.help = "HOST or HOST:PORT by which others reach it."},
+	{0},
+};
+
+#define TLS(field) offsetof(struct msrp_tls_settings, field)
+static const struct setting tls_rows[] = {
+	{.name = "certificate", .type = SETTING_FILE, .offset = TLS(certificate),
+		.help = "PEM file with the certificate and its chain."},
+	{.name = "private_key", .type = SETTING_FILE, .offset = TLS(private_key),
+		.help = "PEM file with its private key."},
+	{.name = "ca_file", .type = SETTING_FILE, .offset = TLS(ca_file),
+		.help = "PEM file with the authorities to trust; the system's if absent."},
+	{.name = "verify_client", .type = SETTING_BOOL, .offset = TLS(verify_client), .preset = "false",
+		.help = "Refuse clients without a certificate of ours to trust."},
+	{.name = "verify_server", .type = SETTING_BOOL, .offset = TLS(verify_server), .preset = "true",
+		.help = "Connect only where chain and name of the certificate are right."},
+	{.name = "min_version", .type = SETTING_TEXT, .offset = TLS(min_version), .preset = "1.2",
+		.check = check_tls_version, .help = "Oldest TLS version to speak."},
+	{.name = "ciphers", .type = SETTING_TEXT, .offset = TLS(ciphers),
+		.help = "Cipher list of TLS 1.2, in OpenSSL's words."},
+	{.name = "ciphersuites", .type = SETTING_TEXT, .offset = TLS(ciphersuites),
+		.help = "Cipher suites of TLS 1.3, in OpenSSL's words."},
+	{0},
+};
+
+#define MSRP(field) offsetof(struct msrp_settings, field)
+#define DURATION(key, field, value, text)                                                          \
+	{.name = key, .type = SETTING_DURATION, .offset = MSRP(field), .preset = value, .help = text}
+#define SIZE(key, field, value, least, most, text)                                                 \
+	{.name = key, .type = SETTING_SIZE, .offset = MSRP(field), .preset = value, .min = least,  \
+		.max = most, .help = text}
+
+const struct setting msrp_settings_rows[] = {
+	{.name = "listen", .type = SETTING_LIST, .offset = MSRP(listen), .group = listen_rows,
+		.item_size = sizeof(struct msrp_listen_settings), .flags = SETTING_FIXED,
+		.help = "Where MSRP is listened for."},
+	{.name = "tls", .type = SETTING_GROUP, .offset = MSRP(tls), .group = tls_rows,
+		.help = "TLS of the msrps listeners and of outgoing msrps connections."},
+	DURATION("transaction_timeout", transaction_timeout_ms, "30s",
+	    "A request without a response for this long is a 408 (RFC 4975 7.1.1)."),
+	DURATION("connect_timeout", connect_timeout_ms, "10s", "Time for one TCP connect."),
+	DURATION("tls_handshake_timeout", tls_handshake_timeout_ms, "5s", "Time for a TLS handshake."),
+	DURATION("bind_timeout", bind_timeout_ms, "30s",
+	    "An accepted connection without a frame for a known session by then is closed."),
+	DURATION("idle_timeout", idle_timeout_ms, "5m",
+	    "A connection that carries no session any more is closed after this long; 0 is never."),
+	{.name = "max_connections", .type = SETTING_NUMBER, .offset = MSRP(max_connections),
+		.preset = "65536", .min = 1, .max = 10000000,
+		.help = "Connections at once; one more is accepted and closed."},
+	SIZE("max_header_size", max_header_size, "16KiB", 512, 1 << 20,
+	    "Start line and headers of one frame."),
+	SIZE("max_message_size", max_message_size, "8MiB", 1, UINT64_C(1) << 40,
+	    "The largest message taken, offered as `a=max-size`; more is answered 413."),
+	{.name = "max_open_messages", .type = SETTING_NUMBER, .offset = MSRP(max_open_messages),
+		.preset = "16", .min = 1, .max = 65536,
+		.help = "Incomplete messages of a session; one more is answered 413."},
+	DURATION("partial_timeout", partial_timeout_ms, "5m",
+	    "An incomplete message without a chunk for this long is dropped."),
+	SIZE("max_memory", max_memory, "1GiB", 1 << 16, UINT64_C(1) << 44,
+	    "Bodies held by the process; beyond it new ones are answered 413."),
+	SIZE("chunk_size", chunk_size, "32KiB", 2048, 1 << 24,
+	    "Bytes of body in a SEND that msrpd makes."),
+	SIZE("send_queue", send_queue, "1MiB", 4096, 1 << 30,
+	    "Bytes waiting on one connection before reading from whoever fills it pauses."),
+	DURATION("send_timeout", send_timeout_ms, "30s",
+	    "A connection that takes none of the bytes that wait for this long is closed."),
+	DURATION("shared_stall", shared_stall_ms, "1s",
+	    "How long a source that feeds other destinations too is paused for one of them."),
+	DURATION("keepalive", keepalive_ms, "0",
+	    "A bodiless SEND on a session this long silent; 0 is off."),
+	{0},
+};
