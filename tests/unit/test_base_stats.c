@@ -1,0 +1,101 @@
+#include "base/stats.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void add_line(const struct stats_item *item, void *arg)
+{
+	char *text = arg;
+
+	size_t len = strlen(text);
+
+	snprintf(text + len, 256 - len, "%s:%s%s=%llu ", item->group, item->name, item->gauge ? "~" : "",
+	    (unsigned long long)item->value);
+}
+
+static void test_groups_stay_together(void **state)
+{
+	struct stats *stats;
+	uint64_t *a, *b, *c, *d;
+	char text[256] = "";
+
+	(void)state;
+	assert_int_equal(stats_new(&stats), 0);
+	stats_each(stats, add_line, text);
+	assert_string_equal(text, "");
+	a = stats_counter(stats, "ua", "sent", "Sent.");
+	b = stats_gauge(stats, "relay", "grants", "Grants.");
+	c = stats_counter(stats, "ua", "received", "Received.");
+	d = stats_counter(stats, "gw", "sent", "Sent.");
+	*a += 2;
+	*b += 3;
+	--*b;
+	*c = UINT64_MAX;
+	++*d;
+	stats_each(stats, add_line, text);
+	assert_string_equal(text, "ua:sent=2 ua:received=18446744073709551615 relay:grants~=2 gw:sent=1 ");
+	stats_free(stats);
+}
+
+static void test_same_pair_same_number(void **state)
+{
+	struct stats *stats;
+	uint64_t *a;
+
+	(void)state;
+	assert_int_equal(stats_new(&stats), 0);
+	a = stats_counter(stats, "ua", "sent", "Sent.");
+	assert_ptr_equal(stats_counter(stats, "ua", "sent", "Sent."), a);
+	assert_ptr_not_equal(stats_counter(stats, "gw", "sent", "Sent."), a);
+	stats_free(stats);
+}
+
+/* Pointers given out stay good however many numbers follow. */
+static void test_numbers_stay_where_they_are(void **state)
+{
+	static char names[500][8];
+	struct stats *stats;
+	uint64_t *numbers[500];
+
+	(void)state;
+	assert_int_equal(stats_new(&stats), 0);
+	for (size_t i = 0; i < 500; i++) {
+		snprintf(names[i], sizeof(names[i]), "n%zu", i);
+		numbers[i] = stats_counter(stats, i % 2 ? "odd" : "even", names[i], "");
+		*numbers[i] = i;
+	}
+	for (size_t i = 0; i < 500; i++)
+		assert_int_equal(*numbers[i], i);
+	stats_free(stats);
+}
+
+static void test_has_group(void **state)
+{
+	struct stats *stats;
+
+	(void)state;
+	assert_int_equal(stats_new(&stats), 0);
+	assert_false(stats_has_group(stats, "ua"));
+	stats_counter(stats, "ua", "sent", "Sent.");
+	assert_true(stats_has_group(stats, "ua"));
+	assert_false(stats_has_group(stats, "u"));
+	stats_free(stats);
+	stats_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_groups_stay_together),
+		cmocka_unit_test(test_same_pair_same_number),
+		cmocka_unit_test(test_numbers_stay_where_they_are),
+		cmocka_unit_test(test_has_group),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
