@@ -266,10 +266,20 @@ static void report_lost(void)
 		the_log.reported = the_log.lost;
 }
 
+static void write_line(enum log_level level, struct slice text, bool cut)
+{
+	int error = errno;
+
+	if (the_log.lost != the_log.reported)
+		report_lost();
+	if (!put(level, text, cut))
+		the_log.lost++;
+	errno = error;
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
 	char text[LINE_MAX_BYTES];
-	int error = errno;
 	va_list ap;
 	size_t len;
 	int n;
@@ -278,11 +288,12 @@ void log_line(enum log_level level, const char *format, ...)
 	n = vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	len = n > 0 ? (size_t)n : 0;
-	if (the_log.lost != the_log.reported)
-		report_lost();
-	if (!put(level, slice_head((struct slice){text, sizeof(text) - 1}, len), len >= sizeof(text)))
-		the_log.lost++;
-	errno = error;
+	write_line(level, slice_head((struct slice){text, sizeof(text) - 1}, len), len >= sizeof(text));
+}
+
+void log_text(enum log_level level, struct slice text)
+{
+	write_line(level, text, false);
 }
 
 int log_open(const struct log_settings *settings)

@@ -56,6 +56,9 @@ uint64_t log_lost(void);
  */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/** The same for bytes at hand, NULs among them perhaps; whatever the level is now. */
+void log_text(enum log_level level, struct slice text);
+
 #define log_at(level, ...)                                                                         \
 	do {                                                                                       \
 		if ((level) <= log_threshold)                                                      \

@@ -109,7 +109,7 @@ static void on_event(const struct event_notice *event, void *arg)
 	for (size_t i = 0; i < event->count; i++)
 		if (event->params[i].kind != EVENT_BODY || logline->body)
 			add_param(&text, &event->params[i]);
-	log_info("%.*s", (int)text.len, text.bytes);
+	log_text(LOG_LEVEL_INFO, (struct slice){text.bytes, text.len});
 }
 
 static bool on_wanted(void *arg)
