@@ -14,6 +14,11 @@
 #include <msrpd/setting.h>
 
 #include "base/log.h"
+#include "ctl/metrics.h"
+#include "ctl/server.h"
+#include "msrp/stack.h"
+#include "relay/relay.h"
+#include "sip/stack.h"
 
 struct tree;
 struct tree_fault;
@@ -22,6 +27,12 @@ struct tree_fault;
 struct config {
 	uint64_t		shutdown_grace_ms;
 	struct log_settings	log;
+	struct ctl_settings	control;
+	struct sip_settings	sip;
+	struct msrp_settings	msrp;
+	struct setting_list	credentials;	/* of struct sip_credential */
+	struct relay_settings	relay;
+	struct ctl_metrics_settings metrics;
 };
 
 enum { CONFIG_WHY_SIZE = 512 };
