@@ -165,6 +165,10 @@ class Conn:
     def resume(self):
         self._reading.set()
 
+    def narrow(self):
+        """Keep the receive window small, so that little is on its way at a time."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+
     def expect(self, what, timeout=DEADLINE, **headers):
         """Take the next frame that fits: a method, a code, or a predicate."""
         def wanted(frame):
