@@ -327,11 +327,12 @@ static bool match_wild(struct slice pattern, struct slice value)
 	return ends_with(value, segment);
 }
 
-static bool match_regex(const regex_t *regex, struct slice value)
+/* re_search() is what glibc's regexec() is made of, and takes a length instead of a NUL. */
+static bool match_regex(const struct route_pattern *p, struct slice value)
 {
-	regmatch_t bounds = {.rm_so = 0, .rm_eo = (regoff_t)value.len};
+	regoff_t len = (regoff_t)value.len;
 
-	return regexec(regex, value.p, 1, &bounds, REG_STARTEND) == 0;
+	return re_search((regex_t *)&p->regex, value.p, len, 0, len, NULL) >= 0;
 }
 
 static bool match_prefix(const struct route_pattern *p, struct slice value)
@@ -373,7 +374,7 @@ static bool match(const struct route_pattern *p, struct slice value)
 	case PATTERN_WILD:
 		return match_wild(p->text, value);
 	case PATTERN_REGEX:
-		return match_regex(&p->regex, value);
+		return match_regex(p, value);
 	case PATTERN_PREFIX:
 		return match_prefix(p, value);
 	default:
