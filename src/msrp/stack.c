@@ -232,7 +232,7 @@ void msrp_stack_set_fallback(struct msrp_stack *stack,
 	stack->fallback_arg = arg;
 }
 
-static struct msrp_target *find_target(struct msrp_stack *stack, const struct msrp_uri *uri)
+struct msrp_target *msrp_target_find(struct msrp_stack *stack, const struct msrp_uri *uri)
 {
 	struct msrp_target *target;
 
@@ -255,7 +255,7 @@ int msrp_stack_request(struct msrp_conn *conn, const struct msrp_frame *frame)
 		msrp_conn_reply(conn, code, slice_of(why), (struct slice){NULL, 0});
 		return 0;
 	}
-	target = find_target(stack, &frame->to);
+	target = msrp_target_find(stack, &frame->to);
 	if (target)
 		return target->ops->request(target, conn, frame);
 	if (stack->fallback)

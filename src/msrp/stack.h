@@ -104,6 +104,9 @@ struct msrp_target {
 int msrp_target_bind(struct msrp_stack *stack, struct msrp_target *target);
 void msrp_target_unbind(struct msrp_stack *stack, struct msrp_target *target);
 
+/** The target that this URI names, or NULL. */
+struct msrp_target *msrp_target_find(struct msrp_stack *stack, const struct msrp_uri *uri);
+
 /** What gets requests that no target owns; NULL: they are answered 481. */
 void msrp_stack_set_fallback(struct msrp_stack *stack,
     int (*request)(struct msrp_conn *conn, const struct msrp_frame *frame, void *arg), void *arg);

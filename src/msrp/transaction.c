@@ -109,6 +109,7 @@ static void on_sent(struct msrp_mark *mark)
 {
 	struct msrp_transaction *t = OF_MARK(mark);
 
+	t->left = true;
 	timer_queue_start(&t->conn->stack->answering, &t->timer);
 }
 
@@ -126,6 +127,7 @@ int msrp_transaction_start(struct msrp_transaction *t, struct msrp_conn *conn)
 	t->conn = conn;
 	t->timer = (struct timer_entry){0};
 	t->mark = (struct msrp_mark){.sent = on_sent};
+	t->left = false;
 	t->next = conn->transactions;
 	t->prevp = &conn->transactions;
 	if (t->next)

@@ -30,7 +30,7 @@ struct msrp_transaction {
 	struct timer_entry			timer;
 	struct msrp_mark			mark;
 	uint32_t				slot;
-	bool					marked;
+	bool					left;	/* its last byte has been handed to the kernel */
 	char					tid[MSRP_TID_LEN + 1];
 };
 
