@@ -1,0 +1,472 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sofia-sip/nta_tag.h>
+#include <sofia-sip/tport_tag.h>
+
+#include "base/log.h"
+#include "sip/priv.h"
+
+enum {
+	CONNECTION_IDLE_MS	= 120 * 1000,	/* then closed; opened again on demand */
+	HALF_MESSAGE_MS		= 5 * 1000,	/* a message that stops in its middle */
+	QUEUE_MAX		= 1000,		/* Sofia's own limit for what waits on one connection */
+	SESSION_EXPIRES_S	= 1800,		/* RFC 4028 section 4 */
+	RETRIES_MAX		= 5,		/* challenges and redirects that one request follows */
+};
+
+static const char allowed[] = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, UPDATE";
+static const char system_cas[] = "/etc/ssl/certs/ca-certificates.crt";
+
+/* --- addresses --- */
+
+static in_port_t *port_of(struct sockaddr_storage *address)
+{
+	return address->ss_family == AF_INET6 ? &((struct sockaddr_in6 *)address)->sin6_port
+					      : &((struct sockaddr_in *)address)->sin_port;
+}
+
+static socklen_t length_of(int family)
+{
+	return family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+}
+
+static bool same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+	return a->ss_family == b->ss_family && memcmp(a, b, length_of(a->ss_family)) == 0;
+}
+
+/* "192.0.2.1" or "[2001:db8::1]", as URIs have it */
+static void host_text(const struct sockaddr_storage *address, char *text, size_t size)
+{
+	char host[INET6_ADDRSTRLEN] = "";
+
+	getnameinfo((const struct sockaddr *)address, length_of(address->ss_family), host,
+	    sizeof(host), NULL, 0, NI_NUMERICHOST);
+	snprintf(text, size, address->ss_family == AF_INET6 ? "[%s]" : "%s", host);
+}
+
+/* --- one agent --- */
+
+static void on_nua_event(nua_event_t event, int status, char const *phrase, nua_t *nua,
+    nua_magic_t *magic, nua_handle_t *nh, nua_hmagic_t *hmagic, sip_t const *sip, tagi_t tags[])
+{
+	struct sip_event ev = {event, status, phrase ? phrase : "", nh, sip, tags};
+	struct sip_owner *owner = hmagic;
+
+	(void)nua;
+	if (owner)
+		owner->event(owner, &ev);
+	else
+		sip_stack_event(magic, &ev);
+}
+
+static void agent_uri(const struct sip_agent *agent, char *uri, size_t size)
+{
+	struct sockaddr_storage address = agent->address;
+	char host[INET6_ADDRSTRLEN + 2], port[8] = "*";
+	const char *suffix = agent->transports == SIP_UDP ? ";transport=udp"
+	    : agent->transports == SIP_TCP		  ? ";transport=tcp"
+							  : "";
+
+	host_text(&address, host, sizeof(host));
+	if (*port_of(&address) != 0)
+		snprintf(port, sizeof(port), "%u", ntohs(*port_of(&address)));
+	snprintf(uri, size, "%s:%s:%s%s", agent->transports == SIP_TLS ? "sips" : "sip", host, port,
+	    suffix);
+}
+
+static int agent_open(struct sip_agent *agent, const char *tls_dir)
+{
+	const struct sip_settings *settings = agent->stack->settings;
+	bool tls = agent->transports == SIP_TLS;
+	char uri[INET6_ADDRSTRLEN + 64];
+
+	agent_uri(agent, uri, sizeof(uri));
+	agent->nua = nua_create(sip_loop_root(agent->stack->loop), on_nua_event, agent,
+	    TAG_IF(!tls, NUTAG_URL(uri)), TAG_IF(tls, NUTAG_SIPS_URL(uri)),
+	    TAG_IF(tls, NUTAG_URL(uri)), TAG_IF(tls, NUTAG_CERTIFICATE_DIR(tls_dir)),
+	    TAG_IF(tls, TPTAG_TLS_VERIFY_POLICY(settings->tls.verify ? TPTLS_VERIFY_SUBJECTS_OUT : 0)),
+	    NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOACK(0), NUTAG_AUTOALERT(0), NUTAG_AUTOANSWER(0),
+	    NUTAG_APPL_METHOD("MESSAGE, UPDATE"), SIPTAG_ALLOW_STR(allowed),
+	    SIPTAG_SUPPORTED_STR("timer"), SIPTAG_USER_AGENT_STR("msrpd/" MSRPD_VERSION),
+	    NUTAG_UPDATE_REFRESH(1), NUTAG_SESSION_TIMER(SESSION_EXPIRES_S),
+	    NUTAG_RETRY_COUNT(RETRIES_MAX),
+	    NUTAG_OUTBOUND("no-options-keepalive no-outbound no-validate no-natify"),
+	    NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), NTATAG_UDP_MTU(SIP_UDP_MAX),
+	    NTATAG_MAXSIZE(SIP_MESSAGE_MAX), TPTAG_QUEUESIZE(QUEUE_MAX),
+	    TPTAG_IDLE(CONNECTION_IDLE_MS), TPTAG_TIMEOUT(HALF_MESSAGE_MS),
+	    NTATAG_SIP_T1X64((unsigned)settings->transaction_timeout), TAG_END());
+	if (!agent->nua)
+		return -EADDRINUSE;
+	/* The port is told in an answer to this alone. */
+	nua_get_params(agent->nua, TAG_ANY(), TAG_END());
+	sip_loop_finish(agent->stack->loop, &agent->open);
+	return agent->open ? 0 : -EADDRINUSE;
+}
+
+/* --- TLS: Sofia wants a folder with files of its own names --- */
+
+static int copy_file(int to, const char *path)
+{
+	char buffer[4096];
+	ssize_t n = -1;
+	int from = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (from < 0)
+		return -errno;
+	while ((n = read(from, buffer, sizeof(buffer))) > 0)
+		if (write(to, buffer, (size_t)n) != n)
+			break;
+	close(from);
+	return n == 0 ? 0 : -EIO;
+}
+
+static int write_file(const char *dir, const char *name, const char *first, const char *second)
+{
+	char path[512];
+	int fd, err;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	err = copy_file(fd, first);
+	if (!err && second)
+		err = write(fd, "\n", 1) == 1 ? copy_file(fd, second) : -EIO;
+	close(fd);
+	return err;
+}
+
+static int tls_dir_make(const struct sip_settings *settings, char *dir, size_t size)
+{
+	const char *tmp = getenv("TMPDIR");
+	const char *ca = settings->tls.ca_file ? settings->tls.ca_file : system_cas;
+	int err;
+
+	snprintf(dir, size, "%s/msrpd-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	if (!mkdtemp(dir)) {
+		dir[0] = '\0';
+		return -errno;
+	}
+	err = write_file(dir, "agent.pem", settings->tls.certificate, settings->tls.private_key);
+	if (!err && access(ca, R_OK) == 0)
+		err = write_file(dir, "cafile.pem", ca, NULL);
+	return err;
+}
+
+static void tls_dir_remove(const char *dir)
+{
+	static const char *const names[] = {"agent.pem", "cafile.pem"};
+	char path[512];
+
+	if (!*dir)
+		return;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		unlink(path);
+	}
+	rmdir(dir);
+}
+
+/* --- from the list of listeners to agents --- */
+
+struct listener {
+	const char	*text;
+	struct sip_hop	hop;
+	unsigned	transports;
+};
+
+static int add_agent(struct sip_stack *stack, const struct sockaddr_storage *address,
+    unsigned transports)
+{
+	struct sockaddr_storage clear = {.ss_family = address->ss_family};
+	struct sip_agent *agent;
+
+	/* no flow labels and the like, so that addresses compare as memory */
+	if (address->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *from = (const struct sockaddr_in6 *)address;
+		struct sockaddr_in6 *to = (struct sockaddr_in6 *)&clear;
+
+		to->sin6_addr = from->sin6_addr;
+		to->sin6_port = from->sin6_port;
+		to->sin6_scope_id = from->sin6_scope_id;
+	} else {
+		memcpy(&clear, address, sizeof(struct sockaddr_in));
+	}
+	/* UDP and TCP on one address and port are one agent; every port 0 is a port of its own. */
+	STAILQ_FOREACH(agent, &stack->agents, next)
+		if (transports != SIP_TLS && agent->transports != SIP_TLS && *port_of(&clear) != 0
+		    && same_address(&agent->address, &clear)) {
+			agent->transports |= transports;
+			return 0;
+		}
+	agent = calloc(1, sizeof(*agent));
+	if (!agent)
+		return -ENOMEM;
+	agent->stack = stack;
+	agent->transports = transports;
+	agent->address = clear;
+	STAILQ_INSERT_TAIL(&stack->agents, agent, next);
+	return 0;
+}
+
+/*
+ * Every address of the machine gets an agent of its own: so each dialog shows the address that
+ * its peer reached us at.
+ */
+static int add_wildcard(struct sip_stack *stack, const struct listener *l, int family, in_port_t port)
+{
+	struct ifaddrs *all = NULL;
+	int err = 0, count = 0;
+
+	if (getifaddrs(&all) < 0)
+		return -errno;
+	for (struct ifaddrs *i = all; i && !err; i = i->ifa_next) {
+		struct sockaddr_storage address = {0};
+
+		if (!i->ifa_addr || !(i->ifa_flags & IFF_UP)
+		    || (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6)
+		    || (family != AF_UNSPEC && i->ifa_addr->sa_family != family))
+			continue;
+		memcpy(&address, i->ifa_addr, length_of(i->ifa_addr->sa_family));
+		if (address.ss_family == AF_INET6
+		    && IN6_IS_ADDR_LINKLOCAL(&((struct sockaddr_in6 *)&address)->sin6_addr))
+			continue;
+		*port_of(&address) = port;
+		err = add_agent(stack, &address, l->transports);
+		count++;
+	}
+	freeifaddrs(all);
+	return err ? err : count ? 0 : -EADDRNOTAVAIL;
+}
+
+static int add_listener(struct sip_stack *stack, const struct listener *l)
+{
+	const char *port = l->hop.port[0] ? l->hop.port : l->transports == SIP_TLS ? "5061" : "5060";
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	struct addrinfo *found = NULL;
+	struct sockaddr_storage address = {0};
+	int err;
+
+	if (strcmp(port, "*") == 0)
+		port = "0";
+	if (strcmp(l->hop.host, "*") == 0) {
+		struct slice digits = slice_of(port);
+		uint64_t number;
+
+		err = slice_to_u64(digits, 65535, &number);
+		return err ? -EINVAL : add_wildcard(stack, l, AF_UNSPEC, htons((uint16_t)number));
+	}
+	if (getaddrinfo(l->hop.host, port, &hints, &found) != 0)
+		return -EADDRNOTAVAIL;
+	memcpy(&address, found->ai_addr, found->ai_addrlen);
+	freeaddrinfo(found);
+	if (strcmp(l->hop.host, "0.0.0.0") == 0 || strcmp(l->hop.host, "::") == 0)
+		return add_wildcard(stack, l, address.ss_family, *port_of(&address));
+	err = add_agent(stack, &address, l->transports);
+	return err;
+}
+
+static int parse_listener(const char *text, struct listener *l)
+{
+	char *clean = sip_uri_clean(slice_of(text));
+	int err;
+
+	if (!clean)
+		return -EINVAL;
+	l->text = text;
+	err = sip_uri_hop(clean, &l->hop);
+	free(clean);
+	l->transports = l->hop.transports;
+	return err ? err : l->transports ? 0 : -EINVAL;
+}
+
+static bool tls_is_set(const struct sip_settings *settings)
+{
+	return settings->tls.certificate && settings->tls.private_key;
+}
+
+static int plan(struct sip_stack *stack, char *why, size_t size)
+{
+	char *const *texts = stack->settings->listen.items;
+
+	for (size_t i = 0; i < stack->settings->listen.count; i++) {
+		struct listener l;
+		int err = parse_listener(texts[i], &l);
+
+		if (err) {
+			snprintf(why, size, "sip.listen: \"%s\" is not sip:ADDRESS:PORT with a transport of "
+			    "udp, tcp or tls", texts[i]);
+			return -EINVAL;
+		}
+		if (l.transports == SIP_TLS && !tls_is_set(stack->settings)) {
+			snprintf(why, size, "sip.listen: \"%s\" needs sip.tls.certificate and private_key",
+			    texts[i]);
+			return -EINVAL;
+		}
+		err = add_listener(stack, &l);
+		if (err) {
+			snprintf(why, size, "sip.listen: \"%s\": %s", texts[i], strerror(-err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+int sip_agents_open(struct sip_stack *stack, char *why, size_t size)
+{
+	char dir[256] = "", uri[INET6_ADDRSTRLEN + 64];
+	struct sip_agent *agent;
+	int err = plan(stack, why, size);
+
+	if (!err && tls_is_set(stack->settings)) {
+		err = tls_dir_make(stack->settings, dir, sizeof(dir));
+		if (err)
+			snprintf(why, size, "sip.tls: %s", strerror(-err));
+	}
+	STAILQ_FOREACH(agent, &stack->agents, next) {
+		if (err)
+			break;
+		err = agent_open(agent, dir);
+		if (err) {
+			agent_uri(agent, uri, sizeof(uri));
+			snprintf(why, size, "sip.listen: cannot open %s", uri);
+		}
+	}
+	tls_dir_remove(dir);
+	return err;
+}
+
+void sip_agents_close(struct sip_stack *stack)
+{
+	struct sip_agent *agent;
+
+	while ((agent = STAILQ_FIRST(&stack->agents))) {
+		STAILQ_REMOVE_HEAD(&stack->agents, next);
+		if (agent->nua) {
+			if (!agent->down) {
+				nua_shutdown(agent->nua);
+				sip_loop_finish(stack->loop, &agent->down);
+			}
+			nua_destroy(agent->nua);
+		}
+		free(agent);
+	}
+}
+
+void sip_stack_each_listener(const struct sip_stack *stack,
+    void (*fn)(const char *uri, void *arg), void *arg)
+{
+	static const struct { unsigned transport; const char *scheme, *suffix; } kinds[] = {
+		{SIP_UDP, "sip", ";transport=udp"}, {SIP_TCP, "sip", ";transport=tcp"}, {SIP_TLS, "sips", ""},
+	};
+	struct sip_agent *agent;
+	char host[INET6_ADDRSTRLEN + 2], uri[INET6_ADDRSTRLEN + 64];
+
+	STAILQ_FOREACH(agent, &stack->agents, next)
+		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+			if (!(agent->transports & kinds[i].transport))
+				continue;
+			host_text(&agent->address, host, sizeof(host));
+			snprintf(uri, sizeof(uri), "%s:%s:%u%s", kinds[i].scheme, host,
+			    ntohs(*port_of(&agent->address)), kinds[i].suffix);
+			fn(uri, arg);
+		}
+}
+
+/* --- which agent a request leaves from --- */
+
+/* The address that the kernel would send from; asked without sending anything. */
+static bool source_address(const struct sip_hop *hop, int family, struct sockaddr_storage *source)
+{
+	struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_DGRAM,
+	    .ai_flags = AI_NUMERICHOST};
+	struct addrinfo *found = NULL;
+	socklen_t len = sizeof(*source);
+	bool ok = false;
+	int fd = -1;
+
+	if (getaddrinfo(hop->host, "9", &hints, &found) != 0)
+		return false;
+	fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0)
+		ok = connect(fd, found->ai_addr, found->ai_addrlen) == 0
+		    && getsockname(fd, (struct sockaddr *)source, &len) == 0;
+	if (fd >= 0)
+		close(fd);
+	freeaddrinfo(found);
+	return ok;
+}
+
+static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+	if (a->ss_family == AF_INET6)
+		return memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
+		    &((const struct sockaddr_in6 *)b)->sin6_addr, sizeof(struct in6_addr)) == 0;
+	return ((const struct sockaddr_in *)a)->sin_addr.s_addr
+	    == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
+}
+
+struct wish {
+	unsigned	transports;
+	int		family;		/* AF_UNSPEC: a name */
+};
+
+static struct sip_agent *next_fit(struct sip_agent *agent, const struct wish *wish)
+{
+	for (; agent; agent = STAILQ_NEXT(agent, next))
+		if ((agent->transports & wish->transports)
+		    && (wish->family == AF_UNSPEC || agent->address.ss_family == wish->family))
+			return agent;
+	return NULL;
+}
+
+static int family_of(const char *host)
+{
+	struct in6_addr buffer;
+
+	return inet_pton(AF_INET, host, &buffer) == 1 ? AF_INET
+	    : inet_pton(AF_INET6, host, &buffer) == 1 ? AF_INET6
+						      : AF_UNSPEC;
+}
+
+struct sip_agent *sip_stack_route(struct sip_stack *stack, const char *uri, bool large)
+{
+	struct sip_hop hop;
+	struct wish wish;
+	struct sockaddr_storage source;
+	struct sip_agent *first, *agent;
+
+	if (sip_uri_hop(stack->route ? stack->settings->outbound_proxy : uri, &hop) < 0)
+		return NULL;
+	wish = (struct wish){hop.transports & (large ? SIP_TCP | SIP_TLS : ~0U), family_of(hop.host)};
+	first = next_fit(STAILQ_FIRST(&stack->agents), &wish);
+	/* Without a word in the URI UDP goes first (RFC 3263 4.1), whatever the order. */
+	if (first && !large && hop.transports == (SIP_UDP | SIP_TCP)) {
+		struct wish udp = {SIP_UDP, wish.family};
+
+		agent = next_fit(STAILQ_FIRST(&stack->agents), &udp);
+		if (agent) {
+			first = agent;
+			wish = udp;
+		}
+	}
+	if (!first || wish.family == AF_UNSPEC || !next_fit(STAILQ_NEXT(first, next), &wish)
+	    || !source_address(&hop, wish.family, &source))
+		return first;
+	for (agent = first; agent; agent = next_fit(STAILQ_NEXT(agent, next), &wish))
+		if (same_host(&agent->address, &source))
+			return agent;
+	return first;
+}

@@ -1,0 +1,100 @@
+/*
+ * Sofia queues at most 1,000 messages on a connection and fails the rest at once: so who
+ * has more for one next hop waits here.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sip/priv.h"
+
+enum {
+	UNDER_WAY_MAX	= 800,	/* leaves room for what dialogs send and for responses */
+	WAITING_MAX	= 4096,
+};
+
+struct sip_destination {
+	LIST_ENTRY(sip_destination)	next;
+	TAILQ_HEAD(, sip_turn)		waiting;
+	struct sip_stack		*stack;
+	unsigned			under_way, waiting_count;
+	char				name[];		/* host:port */
+};
+
+static struct sip_destination *find(struct sip_stack *stack, const char *name)
+{
+	struct sip_destination *d;
+	size_t size = strlen(name) + 1;
+
+	LIST_FOREACH(d, &stack->destinations, next)
+		if (strcmp(d->name, name) == 0)
+			return d;
+	d = calloc(1, sizeof(*d) + size);
+	if (!d)
+		return NULL;
+	memcpy(d->name, name, size);
+	d->stack = stack;
+	TAILQ_INIT(&d->waiting);
+	LIST_INSERT_HEAD(&stack->destinations, d, next);
+	return d;
+}
+
+int sip_turn_take(struct sip_turn *turn, struct sip_stack *stack, const char *uri,
+    void (*go)(struct sip_turn *turn))
+{
+	struct sip_destination *d;
+	struct sip_hop hop;
+	char name[sizeof(hop.host) + sizeof(hop.port) + 1];
+
+	if (sip_uri_hop(stack->route ? stack->settings->outbound_proxy : uri, &hop) < 0)
+		return -EINVAL;
+	snprintf(name, sizeof(name), "%s:%s", hop.host, hop.port);
+	d = find(stack, name);
+	if (!d)
+		return -ENOMEM;
+	if (d->under_way >= UNDER_WAY_MAX && d->waiting_count >= WAITING_MAX)
+		return -ENOBUFS;
+	turn->destination = d;
+	turn->go = go;
+	turn->waiting = d->under_way >= UNDER_WAY_MAX;
+	if (!turn->waiting) {
+		d->under_way++;
+		return 1;
+	}
+	TAILQ_INSERT_TAIL(&d->waiting, turn, next);
+	d->waiting_count++;
+	++*stack->stats.requests_waiting;
+	return 0;
+}
+
+static void stop_waiting(struct sip_destination *d, struct sip_turn *turn)
+{
+	TAILQ_REMOVE(&d->waiting, turn, next);
+	turn->waiting = false;
+	d->waiting_count--;
+	--*d->stack->stats.requests_waiting;
+}
+
+void sip_turn_give(struct sip_turn *turn)
+{
+	struct sip_destination *d = turn->destination;
+	struct sip_turn *first;
+
+	if (!d)
+		return;
+	turn->destination = NULL;
+	if (turn->waiting)
+		stop_waiting(d, turn);
+	else
+		d->under_way--;
+	first = TAILQ_FIRST(&d->waiting);
+	if (first && d->under_way < UNDER_WAY_MAX) {
+		stop_waiting(d, first);
+		d->under_way++;
+		first->go(first);
+	} else if (!first && d->under_way == 0) {
+		LIST_REMOVE(d, next);
+		free(d);
+	}
+}

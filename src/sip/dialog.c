@@ -1,0 +1,812 @@
+#include "sip/dialog.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sofia-sip/msg_header.h>
+#include <sofia-sip/sip_status.h>
+#include <sofia-sip/su_tag.h>
+
+#include "base/log.h"
+#include "base/rand.h"
+#include "sip/dialog_priv.h"
+#include "sip/priv.h"
+#include "sip/request_priv.h"
+
+enum {
+	TARGETS_MAX	= 5,	/* that redirects may lead us to */
+};
+
+enum phase { SETUP, READY, OVER };
+
+/* Who owes what in the offer/answer exchange under way (RFC 3261 13, 14; RFC 3311). */
+enum exchange {
+	IDLE,
+	OURS,		/* our INVITE waits for its answer */
+	OURS_ACK,	/* it came, we owe the ACK: to an offer, with our answer */
+	THEIRS,		/* their INVITE waits for our answer */
+	THEIRS_ACK,	/* it was given, the ACK is to come */
+	UPDATE,		/* their UPDATE waits for our answer */
+};
+
+/* What an INVITE of ours is made of; kept until the dialog is established, for redirects. */
+struct call {
+	char		*ruri, *from, *to;	/* from and to in <> */
+	char		*targets[TARGETS_MAX];
+	unsigned	target_count, next_target;
+};
+
+struct sip_dialog {
+	struct sip_owner	owner;		/* the handle's magic */
+	struct sip_turn		turn;
+	struct timer_entry	watch;		/* bounds how long an orphan may take to end */
+	struct sip_stack	*stack;
+	struct sip_agent	*agent;
+	nua_handle_t		*nh;		/* NULL: the INVITE waits for its turn */
+	const struct sip_dialog_handler *handler;	/* NULL: an orphan, freed by its owner */
+	void			*arg;
+	enum phase		phase;
+	enum exchange		exchange;
+	unsigned		refs;
+	bool			uac, orphan;
+	bool			late;		/* our last INVITE had no offer */
+	bool			offered;	/* our 200 has an offer, the ACK shall bring the answer */
+	struct sip_auth		auth;
+	int			challenge;	/* 401 or 407 that is being answered */
+	struct sip_request	*request;	/* the peer's first INVITE, until it is answered */
+	nua_saved_event_t	saved[1];	/* a later INVITE or UPDATE of his, until it is answered */
+	struct call		*call;
+	char			*sdp;		/* our offer, until it is answered */
+	char			*call_id;
+	struct timer		retry;		/* after 491 */
+};
+
+/* --- life --- */
+
+static void call_free(struct call *call)
+{
+	if (!call)
+		return;
+	free(call->ruri);
+	free(call->from);
+	free(call->to);
+	for (unsigned i = 0; i < call->target_count; i++)
+		free(call->targets[i]);
+	free(call);
+}
+
+static void dialog_ref(struct sip_dialog *d)
+{
+	d->refs++;
+}
+
+static void dialog_unref(struct sip_dialog *d)
+{
+	if (--d->refs > 0)
+		return;
+	free(d->sdp);
+	free(d->call_id);
+	free(d);
+}
+
+static int dialog_new(struct sip_dialog **dp, struct sip_stack *stack,
+    const struct sip_dialog_handler *handler, void *arg)
+{
+	struct sip_dialog *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return -ENOMEM;
+	d->stack = stack;
+	d->handler = handler;
+	d->arg = arg;
+	d->refs = 1;
+	++*stack->stats.dialogs;
+	*dp = d;
+	return 0;
+}
+
+static void forget_question(struct sip_dialog *d)
+{
+	if (d->request)
+		sip_request_unref(d->request);
+	d->request = NULL;
+	nua_destroy_event(d->saved);
+	d->saved[0] = NULL;
+}
+
+static void release_handle(struct sip_dialog *d)
+{
+	if (!d->nh)
+		return;
+	nua_handle_bind(d->nh, NULL);
+	nua_handle_destroy(d->nh);
+	d->nh = NULL;
+	sip_stack_kick(d->stack);
+}
+
+/* The last of it; the memory goes with the last reference. */
+static void dialog_finish(struct sip_dialog *d)
+{
+	timer_fini(&d->retry);
+	sip_turn_give(&d->turn);
+	forget_question(d);
+	release_handle(d);
+	call_free(d->call);
+	d->call = NULL;
+	timer_queue_stop(&d->stack->orphans, &d->watch);
+	--*d->stack->stats.dialogs;
+	if (d->orphan)
+		sip_stack_end(d->stack);
+	dialog_unref(d);
+}
+
+/* --- telling the owner; the caller holds a reference --- */
+
+static struct sip_failure failure_of(const struct sip_event *ev)
+{
+	struct sip_failure f = {ev->status, slice_of(ev->phrase), ev->sip != NULL};
+
+	/* Sofia's own: 9xx when it could not even send. */
+	if (ev->status >= 700)
+		f = (struct sip_failure){503, SLICE("Service Unavailable"), false};
+	else if (f.reason.len == 0)
+		f.reason = slice_of(sip_status_phrase(ev->status));
+	return f;
+}
+
+static void tell_over(struct sip_dialog *d, const struct sip_failure *cause)
+{
+	bool ready = d->phase == READY;
+
+	if (d->phase == OVER)
+		return;
+	d->phase = OVER;
+	d->exchange = IDLE;
+	timer_stop(&d->retry);
+	sip_turn_give(&d->turn);
+	forget_question(d);
+	if (d->handler && ready)
+		d->handler->ended(d, cause, d->arg);
+	else if (d->handler)
+		d->handler->failed(d, cause, d->arg);
+}
+
+/* --- our INVITE --- */
+
+static void send_invite(struct sip_dialog *d)
+{
+	d->exchange = OURS;
+	d->late = !d->sdp;
+	d->auth = (struct sip_auth){0};
+	d->challenge = 0;
+	++*d->stack->stats.invites_out;
+	nua_invite(d->nh, TAG_IF(d->sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
+	    TAG_IF(d->sdp, SIPTAG_PAYLOAD_STR(d->sdp)), TAG_END());
+	sip_stack_kick(d->stack);
+}
+
+static void on_event(struct sip_owner *owner, const struct sip_event *ev);
+static void on_retry(void *arg);
+
+static void on_turn(struct sip_turn *turn)
+{
+	struct sip_dialog *d = (struct sip_dialog *)((char *)turn - offsetof(struct sip_dialog, turn));
+	struct sip_stack *stack = d->stack;
+
+	d->nh = nua_handle(d->agent->nua, (nua_hmagic_t *)&d->owner, NUTAG_URL(d->call->ruri),
+	    SIPTAG_FROM_STR(d->call->from), SIPTAG_TO_STR(d->call->to), SIPTAG_CALL_ID_STR(d->call_id),
+	    TAG_IF(stack->route, NUTAG_INITIAL_ROUTE_STR(stack->route)),
+	    TAG_IF(stack->contact, SIPTAG_CONTACT_STR(stack->contact)), TAG_END());
+	if (d->nh)
+		send_invite(d);
+	else
+		timer_start(&d->retry, 0);	/* nobody may be told from in here */
+}
+
+/* Begin (again) to the call's URI.  @return 0, -ENETUNREACH, -ENOBUFS, -ENOMEM, -EINVAL */
+static int place_call(struct sip_dialog *d)
+{
+	int err;
+
+	d->agent = sip_stack_route(d->stack, d->call->ruri, false);
+	if (!d->agent)
+		return -ENETUNREACH;
+	err = sip_turn_take(&d->turn, d->stack, d->call->ruri, on_turn);
+	if (err == 1)
+		on_turn(&d->turn);
+	return err < 0 ? err : 0;
+}
+
+static int call_new(struct call **callp, const struct sip_invite *invite)
+{
+	struct call *call = calloc(1, sizeof(*call));
+	struct sip_hop hop;
+
+	if (!call)
+		return -ENOMEM;
+	call->ruri = sip_uri_clean(invite->ruri);
+	call->from = sip_uri_in_angles(invite->from_uri);
+	call->to = sip_uri_in_angles(invite->to_uri);
+	if (!call->ruri || !call->from || !call->to || sip_uri_hop(call->ruri, &hop) < 0) {
+		call_free(call);
+		return -EINVAL;
+	}
+	*callp = call;
+	return 0;
+}
+
+static int copy_offer(struct sip_dialog *d, struct slice sdp)
+{
+	char *copy = slice_dup(sdp);
+
+	if (sdp.p && !copy)
+		return -ENOMEM;
+	free(d->sdp);
+	d->sdp = copy;
+	return 0;
+}
+
+int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
+    const struct sip_invite *invite, const struct sip_dialog_handler *handler, void *arg)
+{
+	struct sip_dialog *d;
+	enum { CALL_ID = 24 };
+	int err = dialog_new(&d, stack, handler, arg);
+
+	if (err)
+		return err;
+	d->uac = true;
+	d->exchange = OURS;
+	d->owner.event = on_event;
+	err = call_new(&d->call, invite);
+	if (!err)
+		err = copy_offer(d, invite->sdp);
+	if (!err && !(d->call_id = malloc(CALL_ID + 1)))
+		err = -ENOMEM;
+	if (!err)
+		err = timer_init(&d->retry, stack->base, on_retry, d);
+	if (!err) {
+		rand_token(d->call_id, CALL_ID);
+		err = place_call(d);
+	}
+	if (err) {
+		dialog_finish(d);
+		return err;
+	}
+	*dp = d;
+	return 0;
+}
+
+/* --- redirects: RFC 3261 8.1.3.4 --- */
+
+static void add_target(struct call *call, const url_t *url)
+{
+	char text[SIP_URI_MAX + 1];
+	issize_t len = url_e(text, sizeof(text), url);
+
+	if (call->target_count == TARGETS_MAX || len <= 0 || (size_t)len >= sizeof(text)
+	    || (url->url_type != url_sip && url->url_type != url_sips))
+		return;
+	call->targets[call->target_count] = sip_uri_clean((struct slice){text, (size_t)len});
+	if (call->targets[call->target_count])
+		call->target_count++;
+}
+
+/* nua itself goes on to the first contact of a 302 or 305, and shows that as a 100. */
+static void learn_targets(struct sip_dialog *d, const struct sip_event *ev)
+{
+	int status = ev->sip && ev->sip->sip_status ? ev->sip->sip_status->st_status : 0;
+
+	if (!d->call || status < 300 || status > 399)
+		return;
+	for (const sip_contact_t *m = ev->sip->sip_contact; m; m = m->m_next) {
+		bool tried = ev->status < 200 && m == ev->sip->sip_contact;
+
+		if (tried && d->call->next_target == d->call->target_count)
+			d->call->next_target++;
+		add_target(d->call, m->m_url);
+		if (tried && d->call->next_target > d->call->target_count)
+			d->call->next_target = d->call->target_count;
+	}
+}
+
+/* @return true when the INVITE is on its way to another target */
+static bool try_next_target(struct sip_dialog *d)
+{
+	struct call *call = d->call;
+
+	while (d->phase == SETUP && call && call->next_target < call->target_count) {
+		free(call->ruri);
+		call->ruri = call->targets[call->next_target];
+		call->targets[call->next_target++] = NULL;
+		sip_turn_give(&d->turn);
+		release_handle(d);
+		if (place_call(d) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* --- answers to our INVITE --- */
+
+static void on_retry(void *arg)
+{
+	static const struct sip_failure failure = {503, {"Service Unavailable", 19}, false};
+	struct sip_dialog *d = arg;
+
+	dialog_ref(d);
+	if (d->phase == READY && d->exchange == OURS)
+		send_invite(d);
+	else if (d->phase == SETUP && !d->nh)
+		tell_over(d, &failure);
+	dialog_unref(d);
+}
+
+/* Both re-INVITEd at once: RFC 3261 14.1 has the one with the Call-ID wait longer. */
+static bool wait_after_glare(struct sip_dialog *d)
+{
+	uint64_t delay_ms = d->uac ? 2100 + rand_u64() % 191 * 10 : rand_u64() % 201 * 10;
+
+	if (!d->retry.event && timer_init(&d->retry, d->stack->base, on_retry, d) < 0)
+		return false;
+	timer_start(&d->retry, delay_ms);
+	return true;
+}
+
+static void on_invite_refused(struct sip_dialog *d, const struct sip_event *ev)
+{
+	struct sip_failure f = failure_of(ev);
+	bool ours = d->exchange == OURS;	/* else nua's own, a refresh */
+
+	if (d->challenge && (ev->event == nua_r_authenticate || ev->status >= 700)) {
+		/* a digest that Sofia cannot make */
+		f = (struct sip_failure){d->challenge, slice_of(sip_status_phrase(d->challenge)), true};
+	} else if (d->phase == READY && ours && ev->status == 491 && wait_after_glare(d)) {
+		return;
+	} else if (d->phase == SETUP && ev->status < 600) {
+		learn_targets(d, ev);
+		if (try_next_target(d))
+			return;
+	}
+	if (d->phase == SETUP || ev->status == 481 || ev->status == 408) {
+		tell_over(d, &f);
+		return;
+	}
+	if (!ours)
+		return;
+	d->exchange = IDLE;
+	free(d->sdp);
+	d->sdp = NULL;
+	if (d->handler)
+		d->handler->refused(d, &f, d->arg);
+}
+
+static void set_established(struct sip_dialog *d)
+{
+	if (d->phase != SETUP)
+		return;
+	d->phase = READY;
+	call_free(d->call);
+	d->call = NULL;
+	if (d->handler)
+		d->handler->established(d, d->arg);
+}
+
+static void send_ack(struct sip_dialog *d, const char *sdp)
+{
+	d->exchange = IDLE;
+	nua_ack(d->nh, TAG_IF(sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
+	    TAG_IF(sdp, SIPTAG_PAYLOAD_STR(sdp)), TAG_END());
+	sip_stack_kick(d->stack);
+}
+
+/* Refresh by UPDATE where the peer can do it (else nua repeats the INVITE): RFC 4028 7.4. */
+static void note_peer_methods(struct sip_dialog *d, const sip_t *sip)
+{
+	bool update = sip->sip_allow && SIP_IS_ALLOWED(sip->sip_allow, sip_method_update);
+
+	nua_set_hparams(d->nh, NUTAG_UPDATE_REFRESH(update), TAG_END());
+}
+
+static void end_by_bye(struct sip_dialog *d, const char *reason)
+{
+	nua_bye(d->nh, TAG_IF(reason, SIPTAG_REASON_STR(reason)), TAG_END());
+	sip_stack_kick(d->stack);
+}
+
+static void on_invite_accepted(struct sip_dialog *d, const struct sip_event *ev)
+{
+	static const struct sip_failure no_offer = {488, {"No offer in the answer", 22}, false};
+	struct slice sdp;
+
+	if (sip_body_sdp(ev->sip, &sdp) < 0)
+		sdp = (struct slice){0};
+	d->exchange = OURS_ACK;
+	if (d->phase == SETUP)
+		note_peer_methods(d, ev->sip);
+	free(d->sdp);
+	d->sdp = NULL;
+	if (d->late && sdp.p) {
+		d->handler->offer(d, sdp, d->arg);
+		return;
+	}
+	if (!d->late)
+		d->handler->answer(d, sdp, d->arg);
+	if (d->exchange == OURS_ACK)
+		send_ack(d, NULL);
+	if (d->late && d->phase == SETUP) {
+		end_by_bye(d, NULL);
+		tell_over(d, &no_offer);
+	}
+}
+
+static void on_challenge(struct sip_dialog *d, const struct sip_event *ev)
+{
+	d->challenge = ev->status;
+	if (sip_auth_answer(&d->auth, d->stack, ev) < 0)
+		on_invite_refused(d, ev);
+}
+
+static void on_invite_response(struct sip_dialog *d, const struct sip_event *ev)
+{
+	sip_stack_count_reply(d->stack, ev->status, ev->sip);
+	sip_turn_give(&d->turn);	/* it was written, and somebody is there */
+	if (d->phase == OVER)
+		return;
+	if (ev->status < 200)
+		learn_targets(d, ev);
+	else if (ev->status < 300)
+		on_invite_accepted(d, ev);
+	else if (ev->status == 401 || ev->status == 407)
+		on_challenge(d, ev);
+	else
+		on_invite_refused(d, ev);
+}
+
+/* --- their INVITE and UPDATE --- */
+
+int sip_dialog_accept(struct sip_dialog **dp, struct sip_request *invite,
+    const struct sip_dialog_handler *handler, void *arg)
+{
+	struct sip_invite_parts parts;
+	struct sip_dialog *d;
+	int err = sip_request_invite(invite, &parts);
+
+	if (!err)
+		err = dialog_new(&d, parts.agent->stack, handler, arg);
+	if (err)
+		return err;
+	d->call_id = slice_dup(sip_request_field(invite, SIP_FIELD_CALL_ID));
+	if (!d->call_id) {
+		dialog_finish(d);
+		return -ENOMEM;
+	}
+	sip_request_given(invite);
+	d->agent = parts.agent;
+	d->nh = parts.nh;
+	d->late = true;		/* nua's own refresh would have no offer */
+	d->exchange = THEIRS;
+	d->offered = !parts.sip->sip_payload;
+	d->request = sip_request_ref(invite);
+	d->owner.event = on_event;
+	nua_handle_bind(d->nh, (nua_hmagic_t *)&d->owner);
+	note_peer_methods(d, parts.sip);
+	*dp = d;
+	return 0;
+}
+
+static void respond(struct sip_dialog *d, int status, struct slice reason, const char *sdp,
+    const char *headers)
+{
+	msg_t *with = d->request ? sip_request_msg(d->request) : nua_saved_event_request(d->saved);
+	const char *contact = d->stack->contact;
+
+	nua_respond(d->nh, status, sip_phrase(d->nh, status, reason), NUTAG_WITH(with),
+	    TAG_IF(status < 300 && contact, SIPTAG_CONTACT_STR(contact)),
+	    TAG_IF(sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(sdp, SIPTAG_PAYLOAD_STR(sdp)),
+	    TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_END());
+	if (d->phase == SETUP)
+		sip_stack_count_answer(d->stack, status);
+	sip_stack_kick(d->stack);
+}
+
+static void refuse_now(struct sip_dialog *d, int status)
+{
+	nua_respond(d->nh, status, sip_status_phrase(status), NUTAG_WITH_THIS(d->agent->nua), TAG_END());
+}
+
+static void on_question(struct sip_dialog *d, const struct sip_event *ev, enum exchange exchange)
+{
+	struct slice sdp;
+
+	if (ev->status >= 200)
+		return;		/* nua has refused it: 491, 500 */
+	if (sip_body_sdp(ev->sip, &sdp) < 0)
+		refuse_now(d, 415);
+	else if (exchange == UPDATE && !sdp.p)
+		refuse_now(d, 200);		/* a refresh: RFC 4028 7.4 */
+	else if (d->phase != READY || d->exchange != IDLE)
+		refuse_now(d, 491);
+	else if (!nua_save_event(d->agent->nua, d->saved))
+		refuse_now(d, 500);
+	else {
+		d->exchange = exchange;
+		d->offered = !sdp.p;
+		d->handler->offer(d, sdp, d->arg);
+	}
+}
+
+static void on_ack(struct sip_dialog *d, const struct sip_event *ev)
+{
+	struct slice sdp;
+
+	if (d->exchange != THEIRS_ACK)
+		return;
+	if (sip_body_sdp(ev->sip, &sdp) < 0)
+		sdp = (struct slice){0};
+	d->exchange = IDLE;
+	if (d->offered)
+		d->handler->answer(d, sdp, d->arg);
+	if (d->handler && d->phase != OVER)
+		set_established(d);
+}
+
+static void on_cancel(struct sip_dialog *d)
+{
+	static const struct sip_failure cancelled = {487, {"Request Terminated", 18}, true};
+
+	if (d->exchange != THEIRS)
+		return;
+	if (d->phase == SETUP) {
+		tell_over(d, &cancelled);
+		return;
+	}
+	d->exchange = IDLE;
+	forget_question(d);
+}
+
+/* --- the end --- */
+
+static void on_bye(struct sip_dialog *d, const struct sip_event *ev)
+{
+	const sip_reason_t *reason = ev->sip ? ev->sip->sip_reason : NULL;
+	char text[128] = "";
+	struct sip_failure cause = {d->phase == READY ? 200 : 487, SLICE("Session Terminated"), true};
+
+	if (reason && msg_header_field_e(text, sizeof(text), (const msg_header_t *)reason, 0) > 0)
+		cause.reason = (struct slice){text, strnlen(text, sizeof(text))};
+	tell_over(d, &cause);
+}
+
+static void on_lost(struct sip_dialog *d, int code, struct slice reason)
+{
+	tell_over(d, &(struct sip_failure){code, reason, false});
+}
+
+static void on_event(struct sip_owner *owner, const struct sip_event *ev)
+{
+	struct sip_dialog *d = (struct sip_dialog *)owner;
+
+	dialog_ref(d);
+	switch (ev->event) {
+	case nua_r_invite:
+		on_invite_response(d, ev);
+		break;
+	case nua_r_authenticate:
+		/* 202: nothing waited for it; other: nua cannot make this digest */
+		if (d->exchange == OURS)
+			on_invite_refused(d, ev);
+		break;
+	case nua_i_invite:
+		on_question(d, ev, THEIRS);
+		break;
+	case nua_i_update:
+		on_question(d, ev, UPDATE);
+		break;
+	case nua_i_ack:
+		on_ack(d, ev);
+		break;
+	case nua_i_active:	/* our ACK has left */
+		if (d->uac)
+			set_established(d);
+		break;
+	case nua_i_cancel:
+		on_cancel(d);
+		break;
+	case nua_i_bye:
+		on_bye(d, ev);
+		break;
+	case nua_r_update:	/* nua's refresh */
+		if (ev->status == 401 || ev->status == 407)
+			sip_auth_answer(&d->auth, d->stack, ev);
+		break;
+	case nua_i_error:
+		if (ev->status == 408)
+			on_lost(d, 408, SLICE("ACK Timeout"));
+		break;
+	case nua_r_bye:		/* of nua's own: nobody refreshed the session in time */
+		on_lost(d, 408, SLICE("Session Timeout"));
+		break;
+	case nua_i_terminated:
+		on_lost(d, ev->status >= 300 && ev->status < 700 ? ev->status : 481, slice_of(ev->phrase));
+		break;
+	case nua_i_message:
+		sip_request_arrived(d->agent, ev, true);
+		break;
+	default:
+		break;
+	}
+	dialog_unref(d);
+}
+
+/* --- what the owner does --- */
+
+int sip_dialog_progress(struct sip_dialog *d, int code, struct slice reason)
+{
+	if (d->phase == OVER || d->exchange != THEIRS || code <= 100 || code > 199)
+		return -EPROTO;
+	respond(d, code, reason, NULL, NULL);
+	return 0;
+}
+
+int sip_dialog_answer(struct sip_dialog *d, struct slice sdp)
+{
+	char *text;
+
+	if (d->phase == OVER
+	    || (d->exchange != THEIRS && d->exchange != UPDATE && d->exchange != OURS_ACK))
+		return -EPROTO;
+	text = slice_dup(sdp);
+	if (!text)
+		return -ENOMEM;
+	if (d->exchange == OURS_ACK) {
+		send_ack(d, text);
+	} else {
+		respond(d, 200, (struct slice){0}, text, NULL);
+		d->exchange = d->exchange == THEIRS ? THEIRS_ACK : IDLE;
+		forget_question(d);
+	}
+	free(text);
+	return 0;
+}
+
+int sip_dialog_refuse(struct sip_dialog *d, int code, struct slice reason, struct slice headers)
+{
+	char *lines = NULL;
+
+	if (d->phase == OVER || (d->exchange != THEIRS && d->exchange != UPDATE) || code < 300 || code > 699)
+		return -EPROTO;
+	if (headers.p && !(lines = sip_header_lines(headers)))
+		return -EPROTO;
+	respond(d, code, reason, NULL, lines);
+	free(lines);
+	forget_question(d);
+	d->exchange = IDLE;
+	if (d->phase == SETUP)
+		d->phase = OVER;
+	return 0;
+}
+
+int sip_dialog_reinvite(struct sip_dialog *d, struct slice sdp)
+{
+	int err;
+
+	if (d->phase != READY)
+		return -ENOTCONN;
+	if (d->exchange != IDLE)
+		return -EBUSY;
+	err = copy_offer(d, sdp);
+	if (!err)
+		send_invite(d);
+	return err;
+}
+
+struct slice sip_dialog_call_id(const struct sip_dialog *d)
+{
+	return slice_of(d->call_id);
+}
+
+/* --- ending behind the scenes, when the owner is gone --- */
+
+static void on_orphan_event(struct sip_owner *owner, const struct sip_event *ev)
+{
+	struct sip_dialog *d = (struct sip_dialog *)owner;
+	bool final = ev->status >= 200;
+
+	switch (ev->event) {
+	case nua_r_invite:
+		/* A 2xx has overtaken our CANCEL; or it was refused, as wished. */
+		if (final && ev->status < 300) {
+			send_ack(d, NULL);
+			end_by_bye(d, NULL);
+		} else if (final && d->phase == SETUP) {
+			dialog_finish(d);
+		}
+		break;
+	case nua_i_ack:
+		if (d->exchange == THEIRS_ACK)
+			end_by_bye(d, NULL);
+		d->exchange = IDLE;
+		break;
+	case nua_r_bye:
+		if ((ev->status == 401 || ev->status == 407)
+		    && sip_auth_answer(&d->auth, d->stack, ev) == 0)
+			break;
+		if (final)
+			dialog_finish(d);
+		break;
+	case nua_r_authenticate:
+	case nua_i_terminated:
+		dialog_finish(d);
+		break;
+	case nua_i_invite:
+	case nua_i_update:
+	case nua_i_message:
+		if (!final)
+			refuse_now(d, 481);
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_orphan_expired(struct timer_entry *entry, void *arg)
+{
+	(void)arg;
+	dialog_finish((struct sip_dialog *)((char *)entry - offsetof(struct sip_dialog, watch)));
+}
+
+static void make_orphan(struct sip_dialog *d)
+{
+	d->orphan = true;
+	d->auth = (struct sip_auth){0};
+	d->owner.event = on_orphan_event;
+	sip_stack_begin(d->stack);
+	timer_queue_start(&d->stack->orphans, &d->watch);
+}
+
+void sip_dialog_free(struct sip_dialog *d, struct slice reason)
+{
+	char *text;
+
+	if (!d)
+		return;
+	d->handler = NULL;
+	timer_stop(&d->retry);
+	if (d->phase == SETUP && d->exchange == THEIRS)
+		sip_dialog_refuse(d, 480, (struct slice){0}, (struct slice){0});
+	if (d->phase == OVER || !d->nh) {
+		dialog_finish(d);
+		return;
+	}
+	make_orphan(d);
+	if (d->phase == SETUP && d->exchange == OURS) {
+		nua_cancel(d->nh, TAG_END());
+		sip_stack_kick(d->stack);
+		return;
+	}
+	/* RFC 3261 15: no BYE before the ACK, which may still be on its way; else its time-out brings one. */
+	if (d->phase == SETUP && d->exchange == THEIRS_ACK)
+		return;
+	if (d->exchange == OURS_ACK)
+		send_ack(d, NULL);
+	text = slice_dup(reason);
+	end_by_bye(d, text);
+	free(text);
+}
+
+int sip_dialogs_init(struct sip_stack *stack)
+{
+	/* a CANCEL's answer and then a BYE's, each in its time */
+	return timer_queue_init(&stack->orphans, stack->base,
+	    2 * stack->settings->transaction_timeout + 1000, on_orphan_expired, NULL);
+}
+
+void sip_dialogs_fini(struct sip_stack *stack)
+{
+	while (stack->orphans.first)
+		on_orphan_expired(stack->orphans.first, NULL);
+	timer_queue_fini(&stack->orphans);
+}

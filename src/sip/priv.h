@@ -1,0 +1,210 @@
+/* What the files of this folder share.  The only header of the project that knows Sofia-SIP. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include <sofia-sip/nua.h>
+#include <sofia-sip/nua_tag.h>
+#include <sofia-sip/sip.h>
+#include <sofia-sip/sip_header.h>
+#include <sofia-sip/sip_tag.h>
+#include <sofia-sip/su_wait.h>
+
+#include <msrpd/slice.h>
+#include <msrpd/timer.h>
+
+#include "sip/loop.h"
+#include "sip/stack.h"
+
+struct stats;
+
+/** The su_root within. */
+su_root_t *sip_loop_root(struct sip_loop *loop);
+
+/** Run it on the spot until *done; never from inside one of Sofia's callbacks. */
+void sip_loop_finish(struct sip_loop *loop, const bool *done);
+
+/* --- stack and agents --- */
+
+enum {
+	SIP_MESSAGE_MAX	= 1 << 20,	/* bytes of a request that we take or make */
+	SIP_UDP_MAX	= 1300,		/* RFC 3261 18.1.1, RFC 3428 8: beyond it TCP */
+	SIP_URI_MAX	= 2048,
+};
+
+/** One thing that Sofia reports; valid for the callback. */
+struct sip_event {
+	nua_event_t	event;
+	int		status;
+	const char	*phrase;
+	nua_handle_t	*nh;
+	const sip_t	*sip;		/* NULL: nothing came from the network */
+	tagi_t		*tags;
+};
+
+/** Whoever a handle belongs to; embedded first, hung to the handle as its magic. */
+struct sip_owner {
+	void	(*event)(struct sip_owner *owner, const struct sip_event *ev);
+};
+
+enum sip_transport { SIP_UDP = 1, SIP_TCP = 2, SIP_TLS = 4 };
+
+/** One nua: an address and port with UDP, TCP or both, or with TLS. */
+struct sip_agent {
+	STAILQ_ENTRY(sip_agent)	next;
+	struct sip_stack	*stack;
+	nua_t			*nua;
+	unsigned		transports;
+	struct sockaddr_storage	address;	/* port 0 until it is open on a free one */
+	bool			open;		/* the port is known */
+	bool			down;		/* nua_shutdown() came to its end */
+};
+
+struct sip_stats {
+	uint64_t	*invites_in, *messages_in, *invites_out, *messages_out;
+	uint64_t	*replies_in[7], *replies_out[7];	/* by class, 1 to 6 */
+	uint64_t	*timeouts, *dialogs, *requests_waiting;
+};
+
+STAILQ_HEAD(sip_agents, sip_agent);
+LIST_HEAD(sip_destinations, sip_destination);
+
+struct sip_stack {
+	struct event_base		*base;
+	struct sip_loop			*loop;
+	struct sip_agents		agents;
+	const struct sip_settings	*settings;
+	const struct sip_credential	*credentials;
+	size_t				credential_count;
+	const struct sip_stack_handler	*handler;
+	void				*arg;
+	char				*contact;	/* "<advertised>", NULL: the socket's */
+	char				*route;		/* "<proxy>", NULL: none */
+	struct sip_destinations		destinations;
+	struct timer_queue		orphans;	/* dialogs that end behind the scenes */
+	struct sip_stats		stats;
+	size_t				under_way;	/* what a graceful stop waits for */
+	bool				stopping, finishing;
+	void				(*done)(void *arg);
+	void				*done_arg;
+	struct timer			done_timer;
+};
+
+static inline void sip_stack_kick(struct sip_stack *stack)
+{
+	sip_loop_kick(stack->loop);
+}
+
+/** Something that a graceful stop waits for begins, or ends. */
+void sip_stack_begin(struct sip_stack *stack);
+void sip_stack_end(struct sip_stack *stack);
+
+/** Count a response that came in (sip is NULL: we made it up), or goes out. */
+void sip_stack_count_reply(struct sip_stack *stack, int status, const sip_t *sip);
+void sip_stack_count_answer(struct sip_stack *stack, int status);
+
+/**
+ * The agent that a request to this URI leaves from (by way of the outbound proxy if there is
+ * one): by transport, then family, then order.  NULL if none can reach it.
+ *
+ * @param large  only TCP or TLS will do
+ */
+struct sip_agent *sip_stack_route(struct sip_stack *stack, const char *uri, bool large);
+
+/** Call it for all that comes with no owner. */
+void sip_stack_event(struct sip_agent *agent, const struct sip_event *ev);
+
+/* agent.c */
+
+/**
+ * Open every listener of the settings.
+ *
+ * @return 0, -EINVAL, -EADDRINUSE, -ENOMEM with why; what was opened is in stack->agents
+ */
+int sip_agents_open(struct sip_stack *stack, char *why, size_t size);
+void sip_agents_close(struct sip_stack *stack);
+
+/* --- URIs --- */
+
+/**
+ * A sip:, sips: or tel: URI from outside, made safe to give to Sofia: no headers (behind "?"),
+ * nothing that could end it early.
+ *
+ * @return to be freed; NULL if it is none
+ */
+char *sip_uri_clean(struct slice text);
+
+/** The same as "<URI>", for headers. */
+char *sip_uri_in_angles(struct slice text);
+
+struct sip_hop {
+	char		host[256];	/* without brackets */
+	char		port[8];	/* "" for the default */
+	unsigned	transports;	/* those that its URI allows */
+};
+
+/** Where a cleaned URI leads.  @return 0, -EINVAL for one without a host (tel:) */
+int sip_uri_hop(const char *uri, struct sip_hop *hop);
+
+/* --- bodies --- */
+
+/**
+ * The SDP in a message: its body, or a part of a multipart body.
+ *
+ * @return 0 with it, or with an absent slice when there is no body; -EPROTO: another body
+ */
+int sip_body_sdp(const sip_t *sip, struct slice *sdpp);
+
+/** The same for a body with its Content-Type at hand. */
+int sip_body_find_sdp(struct slice content_type, struct slice body, struct slice *sdpp);
+
+/* --- authentication --- */
+
+enum { SIP_AUTH_TRIES_MAX = 4 };
+
+/** How often a request has been challenged; zeroed at its beginning. */
+struct sip_auth {
+	const struct sip_credential	*used[SIP_AUTH_TRIES_MAX];	/* to compare, never to look at */
+	unsigned			tries;
+};
+
+/**
+ * Answer a 401 or 407 by sending the request again with our credentials.
+ *
+ * @return 0; -EACCES: we have none for the realm, or they were refused
+ */
+int sip_auth_answer(struct sip_auth *auth, struct sip_stack *stack, const struct sip_event *ev);
+
+/* --- destinations: requests under way to one next hop are bounded --- */
+
+struct sip_destination;
+
+/** A request's place at its destination; zeroed: none. */
+struct sip_turn {
+	TAILQ_ENTRY(sip_turn)	next;
+	struct sip_destination	*destination;
+	bool			waiting;
+	void			(*go)(struct sip_turn *turn);
+};
+
+/**
+ * Take a place.
+ *
+ * @param go  called later, from the loop, when the place had to be waited for
+ * @return 1: go now; 0: wait for go(); -ENOBUFS; -ENOMEM
+ */
+int sip_turn_take(struct sip_turn *turn, struct sip_stack *stack, const char *uri,
+    void (*go)(struct sip_turn *turn));
+
+/** Give it back.  Harmless on a turn that has none. */
+void sip_turn_give(struct sip_turn *turn);
+
+/** Header lines for SIPTAG_HEADER_STR, to be freed; NULL if there is an empty line among them. */
+char *sip_header_lines(struct slice headers);
+
+/** The phrase for a status, kept alive as long as the handle: nua reads it later. */
+const char *sip_phrase(nua_handle_t *nh, int status, struct slice reason);

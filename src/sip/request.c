@@ -1,0 +1,315 @@
+#include "sip/request.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sofia-sip/msg_addr.h>
+#include <sofia-sip/sip_status.h>
+#include <sofia-sip/su_string.h>
+
+#include "base/log.h"
+#include "sip/request_priv.h"
+
+enum { FIELDS = SIP_FIELD_BODY + 1 };
+
+struct sip_request {
+	struct sip_owner	owner;		/* of the INVITE's handle until a dialog takes it */
+	unsigned		refs;
+	struct sip_agent	*agent;
+	nua_handle_t		*nh;
+	nua_saved_event_t	saved[1];
+	msg_t			*msg;		/* within saved */
+	const sip_t		*sip;
+	bool			in_dialog;	/* the handle is not ours */
+	bool			answered, cancelled;
+	struct slice		fields[FIELDS];
+	char			*text;		/* what the URIs among them point to */
+	char			source[64], source_port[8];
+};
+
+/* --- fields --- */
+
+/* A copy without headers (RFC 3261 19.1.1 allows them in no URI of these). */
+static url_t without_headers(const url_t *url)
+{
+	url_t copy = *url;
+
+	copy.url_headers = NULL;
+	return copy;
+}
+
+struct uri_field {
+	enum sip_field	field;
+	const url_t	*url;
+};
+
+static int fill_uris(struct sip_request *req)
+{
+	const sip_t *sip = req->sip;
+	const struct uri_field uris[] = {
+		{SIP_FIELD_RURI, sip->sip_request->rq_url},
+		{SIP_FIELD_FROM_URI, sip->sip_from->a_url},
+		{SIP_FIELD_TO_URI, sip->sip_to->a_url},
+		{SIP_FIELD_CONTACT, sip->sip_contact ? sip->sip_contact->m_url : NULL},
+	};
+	enum { COUNT = sizeof(uris) / sizeof(uris[0]) };
+	url_t clean[COUNT];
+	size_t lengths[COUNT] = {0}, total = 0;
+	char *p;
+
+	for (size_t i = 0; i < COUNT; i++) {
+		if (!uris[i].url)
+			continue;
+		clean[i] = without_headers(uris[i].url);
+		lengths[i] = (size_t)url_e(NULL, 0, &clean[i]);
+		total += lengths[i] + 1;
+	}
+	p = req->text = malloc(total);
+	if (!p)
+		return -ENOMEM;
+	for (size_t i = 0; i < COUNT; i++) {
+		if (!uris[i].url)
+			continue;
+		url_e(p, (isize_t)lengths[i] + 1, &clean[i]);
+		req->fields[uris[i].field] = (struct slice){p, lengths[i]};
+		p += lengths[i] + 1;
+	}
+	return 0;
+}
+
+static void fill_source(struct sip_request *req)
+{
+	su_sockaddr_t *from = msg_addr(req->msg);
+	const su_addrinfo_t *info = msg_addrinfo(req->msg);
+	char *mapped;
+
+	if (getnameinfo(&from->su_sa, info->ai_addrlen, req->source, sizeof(req->source),
+		req->source_port, sizeof(req->source_port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		return;
+	mapped = strncmp(req->source, "::ffff:", 7) == 0 && strchr(req->source, '.') ? req->source + 7
+										     : req->source;
+	req->fields[SIP_FIELD_SOURCE_ADDRESS] = slice_of(mapped);
+	req->fields[SIP_FIELD_SOURCE_PORT] = slice_of(req->source_port);
+	req->fields[SIP_FIELD_PROTO] = req->agent->transports == SIP_TLS ? SLICE("tls")
+	    : info->ai_socktype == SOCK_STREAM				 ? SLICE("tcp")
+									 : SLICE("udp");
+}
+
+/* The value of a header as it came, or as Sofia writes it. */
+static struct slice header_value(const struct sip_request *req, const sip_header_t *h)
+{
+	char *text;
+	struct slice value;
+
+	if (!h)
+		return (struct slice){0};
+	text = sip_header_as_string(msg_home(req->msg), h);
+	value = slice_trim(slice_of(text));
+	return value;
+}
+
+static int fill(struct sip_request *req)
+{
+	const sip_t *sip = req->sip;
+	struct slice *f = req->fields;
+
+	f[SIP_FIELD_METHOD] = slice_of(sip->sip_request->rq_method_name);
+	f[SIP_FIELD_CALL_ID] = slice_of(sip->sip_call_id ? sip->sip_call_id->i_id : NULL);
+	f[SIP_FIELD_USER_AGENT] = slice_of(sip->sip_user_agent ? sip->sip_user_agent->g_string : NULL);
+	f[SIP_FIELD_CONTENT_TYPE] = header_value(req, (const sip_header_t *)sip->sip_content_type);
+	if (sip->sip_payload && sip->sip_payload->pl_len > 0)
+		f[SIP_FIELD_BODY] = (struct slice){sip->sip_payload->pl_data, sip->sip_payload->pl_len};
+	fill_source(req);
+	return fill_uris(req);
+}
+
+struct slice sip_request_field(const struct sip_request *req, enum sip_field field)
+{
+	return req->fields[field];
+}
+
+static bool is_named(const msg_header_t *h, struct slice name)
+{
+	const msg_hclass_t *class = h->sh_class;
+
+	return class->hc_name && (slice_equal_nocase(slice_of(class->hc_name), name)
+		|| (class->hc_short[0] && slice_equal_nocase(slice_of(class->hc_short), name)));
+}
+
+struct slice sip_request_header(const struct sip_request *req, struct slice name)
+{
+	const sip_unknown_t *u;
+
+	for (msg_header_t *h = *msg_chain_head(req->msg); h; h = h->sh_succ)
+		if (is_named(h, name))
+			return header_value(req, (const sip_header_t *)h);
+	for (u = req->sip->sip_unknown; u; u = u->un_next)
+		if (slice_equal_nocase(slice_of(u->un_name), name))
+			return slice_of(u->un_value);
+	return (struct slice){0};
+}
+
+/* --- life --- */
+
+static void release_handle(struct sip_request *req)
+{
+	if (req->nh && req->in_dialog) {
+		nua_handle_unref(req->nh);
+	} else if (req->nh) {
+		nua_handle_bind(req->nh, NULL);
+		nua_handle_destroy(req->nh);
+	}
+	req->nh = NULL;
+}
+
+static void destroy(struct sip_request *req)
+{
+	release_handle(req);
+	nua_destroy_event(req->saved);
+	free(req->text);
+	free(req);
+}
+
+struct sip_request *sip_request_ref(struct sip_request *req)
+{
+	req->refs++;
+	return req;
+}
+
+void sip_request_unref(struct sip_request *req)
+{
+	if (req->refs > 1) {
+		req->refs--;
+		return;
+	}
+	if (!req->answered)
+		sip_request_reply(req, 500, (struct slice){0}, (struct slice){0});
+	destroy(req);
+}
+
+/* Until a dialog takes the handle, all that can happen to an INVITE is its CANCEL. */
+static void on_event(struct sip_owner *owner, const struct sip_event *ev)
+{
+	struct sip_request *req = (struct sip_request *)owner;
+
+	if (ev->event == nua_i_cancel || ev->event == nua_i_bye || ev->event == nua_i_terminated) {
+		req->answered = req->cancelled = true;	/* 487, by nua */
+		release_handle(req);
+	}
+}
+
+void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev, bool in_dialog)
+{
+	struct sip_stack *stack = agent->stack;
+	struct sip_request *req = calloc(1, sizeof(*req));
+	bool invite = ev->event == nua_i_invite;
+
+	if (!invite)
+		++*stack->stats.messages_in;
+	if (!req || !nua_save_event(agent->nua, req->saved)) {
+		free(req);
+		nua_respond(ev->nh, SIP_500_INTERNAL_SERVER_ERROR, NUTAG_WITH_THIS(agent->nua), TAG_END());
+		if (!in_dialog)
+			nua_handle_destroy(ev->nh);
+		return;
+	}
+	req->owner.event = on_event;
+	req->refs = 1;
+	req->agent = agent;
+	/* A dialog may let go of its handle before we answer: nua then drops the answer. */
+	req->nh = in_dialog ? nua_handle_ref(ev->nh) : ev->nh;
+	req->in_dialog = in_dialog;
+	req->msg = nua_saved_event_request(req->saved);
+	req->sip = ev->sip;
+	if (!in_dialog)
+		nua_handle_bind(req->nh, invite ? &req->owner : NULL);
+	if (stack->stopping)
+		sip_request_reply(req, 503, (struct slice){0}, (struct slice){0});
+	else if (fill(req) == 0)
+		stack->handler->request(req, stack->arg);
+	sip_request_unref(req);
+}
+
+int sip_request_invite(struct sip_request *req, struct sip_invite_parts *parts)
+{
+	if (req->sip->sip_request->rq_method != sip_method_invite)
+		return -EINVAL;
+	if (req->cancelled)
+		return -EPIPE;
+	if (req->answered)
+		return -EEXIST;
+	*parts = (struct sip_invite_parts){req->agent, req->nh, req->sip};
+	return 0;
+}
+
+void sip_request_given(struct sip_request *req)
+{
+	req->nh = NULL;
+	req->answered = true;
+}
+
+msg_t *sip_request_msg(const struct sip_request *req)
+{
+	return req->msg;
+}
+
+/* --- answers --- */
+
+char *sip_header_lines(struct slice headers)
+{
+	struct slice rest = headers, line;
+
+	/* An empty line would begin a body. */
+	while (slice_cut(&rest, '\n', &line) && rest.p)
+		if (line.len == 0 || line.p[0] == '\r')
+			return NULL;
+	return slice_dup(headers);
+}
+
+const char *sip_phrase(nua_handle_t *nh, int status, struct slice reason)
+{
+	const char *standard = sip_status_phrase(status);
+	char *copy = NULL;
+
+	if (reason.p && !memchr(reason.p, '\r', reason.len) && !memchr(reason.p, '\n', reason.len))
+		copy = su_strndup(nua_handle_home(nh), reason.p, (isize_t)reason.len);
+	return copy ? copy : standard ? standard : "";
+}
+
+bool sip_request_answered(const struct sip_request *req)
+{
+	return req->answered;
+}
+
+int sip_request_reply(struct sip_request *req, int code, struct slice reason, struct slice headers)
+{
+	char *lines = NULL;
+
+	if (code < 100 || code > 699)
+		return -EINVAL;
+	if (req->answered)
+		return -EEXIST;
+	if (headers.p && !(lines = sip_header_lines(headers)))
+		return -EINVAL;
+	nua_respond(req->nh, code, sip_phrase(req->nh, code, reason), NUTAG_WITH_SAVED(req->saved),
+	    TAG_IF(lines, SIPTAG_HEADER_STR(lines)), TAG_END());
+	free(lines);
+	sip_stack_count_answer(req->agent->stack, code);
+	sip_stack_kick(req->agent->stack);
+	if (code >= 200) {
+		req->answered = true;
+		release_handle(req);
+	}
+	return 0;
+}
+
+int sip_request_sdp(struct sip_request *req, struct slice *sdpp)
+{
+	int err = sip_body_sdp(req->sip, sdpp);
+
+	if (err && !req->answered)
+		sip_request_reply(req, 415, (struct slice){0}, SLICE("Accept: application/sdp\r\n"));
+	return err;
+}

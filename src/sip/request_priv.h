@@ -1,0 +1,31 @@
+/* Requests as the rest of the folder handles them. */
+#pragma once
+
+#include "sip/priv.h"
+#include "sip/request.h"
+
+/**
+ * A request came in: hand it to the stack's handler.
+ *
+ * @param in_dialog  its handle belongs to a dialog
+ */
+void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev, bool in_dialog);
+
+struct sip_invite_parts {
+	struct sip_agent	*agent;
+	nua_handle_t		*nh;
+	const sip_t		*sip;	/* as long as the request */
+};
+
+/**
+ * What a dialog is made of.
+ *
+ * @return 0, -EEXIST: answered, -EPIPE: cancelled, -EINVAL: not an INVITE
+ */
+int sip_request_invite(struct sip_request *req, struct sip_invite_parts *parts);
+
+/** The handle is the dialog's now, who answers; the request counts as answered. */
+void sip_request_given(struct sip_request *req);
+
+/** For NUTAG_WITH. */
+msg_t *sip_request_msg(const struct sip_request *req);

@@ -1,0 +1,365 @@
+#include "sip/stack.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <sofia-sip/nta_tag.h>
+#include <sofia-sip/sip_status.h>
+#include <sofia-sip/su_tag.h>
+
+#include "base/log.h"
+#include "base/stats.h"
+#include "sip/dialog_priv.h"
+#include "sip/priv.h"
+#include "sip/request_priv.h"
+
+static int check_uri(const void *value, const char **why)
+{
+	char *const *text = value;
+	char *clean = *text ? sip_uri_clean(slice_of(*text)) : NULL;
+	struct sip_hop hop;
+	int err = *text && (!clean || sip_uri_hop(clean, &hop) < 0) ? -EINVAL : 0;
+
+	free(clean);
+	*why = "not a SIP URI";
+	return err;
+}
+
+static const struct setting tls_rows[] = {
+	{.name = "certificate", .type = SETTING_FILE, .offset = offsetof(struct sip_settings, tls.certificate),
+	    .flags = SETTING_FIXED, .help = "PEM file of our certificate, for sips listeners. No intermediates are sent."},
+	{.name = "private_key", .type = SETTING_FILE, .offset = offsetof(struct sip_settings, tls.private_key),
+	    .flags = SETTING_FIXED, .help = "PEM file of its key."},
+	{.name = "ca_file", .type = SETTING_FILE, .offset = offsetof(struct sip_settings, tls.ca_file),
+	    .flags = SETTING_FIXED, .help = "PEM file of the authorities that we trust; default: the system's."},
+	{.name = "verify", .type = SETTING_BOOL, .offset = offsetof(struct sip_settings, tls.verify),
+	    .preset = "true", .flags = SETTING_FIXED,
+	    .help = "Check chain and name of the servers that we connect to."},
+	{.name = NULL},
+};
+
+const struct setting sip_settings_rows[] = {
+	{.name = "listen", .type = SETTING_TEXTS, .offset = offsetof(struct sip_settings, listen),
+	    .flags = SETTING_FIXED,
+	    .help = "Where SIP is received: sip:ADDRESS:PORT;transport=udp or tcp, sips:ADDRESS:PORT; "
+		    "without a transport UDP and TCP, port 0 is any free one. Nothing: no SIP."},
+	{.name = "advertised_contact", .type = SETTING_TEXT,
+	    .offset = offsetof(struct sip_settings, advertised_contact), .check = check_uri,
+	    .help = "URI of our Contact header; default: the socket that the request came in on."},
+	{.name = "outbound_proxy", .type = SETTING_TEXT,
+	    .offset = offsetof(struct sip_settings, outbound_proxy), .check = check_uri,
+	    .help = "URI of the proxy that every new request goes through."},
+	/*
+	 * 32 s are 64 times T1 of RFC 3261: a slow proxy may take that long to answer.  Over UDP
+	 * each request received is remembered as long, at 10 KB: 2,000 MESSAGEs a second are
+	 * 640 MB, at 4 s they are 80 MB.
+	 */
+	{.name = "transaction_timeout", .type = SETTING_DURATION,
+	    .offset = offsetof(struct sip_settings, transaction_timeout), .preset = "32s",
+	    .min = 1000, .max = 180000, .flags = SETTING_FIXED,
+	    .help = "How long a request waits for its answer, and how long one received over UDP is "
+		    "remembered against retransmissions (64 times T1, timers B, F, H and J)."},
+	{.name = "tls", .type = SETTING_GROUP, .group = tls_rows, .flags = SETTING_FIXED,
+	    .help = "TLS of SIP; read at start only."},
+	{.name = NULL},
+};
+
+const struct setting sip_credential_rows[] = {
+	{.name = "realm", .type = SETTING_TEXT, .offset = offsetof(struct sip_credential, realm),
+	    .help = "Realm of the challenge."},
+	{.name = "username", .type = SETTING_TEXT, .offset = offsetof(struct sip_credential, username),
+	    .help = "Who we are there."},
+	{.name = "password", .type = SETTING_SECRET, .offset = offsetof(struct sip_credential, password),
+	    .help = "The password, or {file: PATH}."},
+	{.name = "ha1", .type = SETTING_SECRET, .offset = offsetof(struct sip_credential, ha1),
+	    .help = "MD5 of username:realm:password in hexadecimal, instead of the password."},
+	{.name = NULL},
+};
+
+/* --- statistics --- */
+
+struct counter {
+	uint64_t	**number;
+	const char	*name, *help;
+	bool		gauge;
+};
+
+static int count_replies(struct stats *stats, uint64_t **numbers, const char *const names[6],
+    const char *help)
+{
+	for (int i = 0; i < 6; i++)
+		if (!(numbers[i + 1] = stats_counter(stats, "sip", names[i], help)))
+			return -ENOMEM;
+	numbers[0] = numbers[6];	/* what is no class at all counts as an error */
+	return 0;
+}
+
+static int stats_init(struct sip_stats *s, struct stats *stats)
+{
+	static const char *const in[] = {"replies_in_1xx", "replies_in_2xx", "replies_in_3xx",
+	    "replies_in_4xx", "replies_in_5xx", "replies_in_6xx"};
+	static const char *const out[] = {"replies_out_1xx", "replies_out_2xx", "replies_out_3xx",
+	    "replies_out_4xx", "replies_out_5xx", "replies_out_6xx"};
+	const struct counter counters[] = {
+		{&s->invites_in, "invites_in", "INVITEs received outside dialogs", false},
+		{&s->messages_in, "messages_in", "MESSAGEs received", false},
+		{&s->invites_out, "invites_out", "INVITEs sent, re-INVITEs too", false},
+		{&s->messages_out, "messages_out", "MESSAGEs sent", false},
+		{&s->timeouts, "timeouts", "requests that nobody answered", false},
+		{&s->dialogs, "dialogs", "dialogs that exist", true},
+		{&s->requests_waiting, "requests_waiting", "requests that wait for their destination", true},
+	};
+
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+		const struct counter *c = &counters[i];
+
+		*c->number = c->gauge ? stats_gauge(stats, "sip", c->name, c->help)
+				      : stats_counter(stats, "sip", c->name, c->help);
+		if (!*c->number)
+			return -ENOMEM;
+	}
+	if (count_replies(stats, s->replies_in, in, "responses received") < 0
+	    || count_replies(stats, s->replies_out, out, "responses sent to requests outside dialogs") < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static int class_of(int status)
+{
+	return status >= 100 && status < 700 ? status / 100 : 0;
+}
+
+void sip_stack_count_reply(struct sip_stack *stack, int status, const sip_t *sip)
+{
+	if (sip)
+		++*stack->stats.replies_in[class_of(status)];
+	else if (status == 408)
+		++*stack->stats.timeouts;
+}
+
+void sip_stack_count_answer(struct sip_stack *stack, int status)
+{
+	++*stack->stats.replies_out[class_of(status)];
+}
+
+/* --- what comes without an owner --- */
+
+static void learn_port(struct sip_agent *agent, const struct sip_event *ev)
+{
+	sip_contact_t const *contact = NULL;
+	struct sockaddr_in *address = (struct sockaddr_in *)&agent->address;
+	uint64_t port = agent->transports == SIP_TLS ? 5061 : 5060;
+
+	tl_gets(ev->tags, NTATAG_CONTACT_REF(contact), TAG_END());
+	if (!contact)
+		return;
+	if (contact->m_url->url_port)
+		slice_to_u64(slice_of(contact->m_url->url_port), 65535, &port);
+	address->sin_port = htons((uint16_t)port);	/* in the same place in a sockaddr_in6 */
+	agent->open = true;
+}
+
+static void check_stopped(struct sip_stack *stack)
+{
+	struct sip_agent *agent;
+
+	STAILQ_FOREACH(agent, &stack->agents, next)
+		if (!agent->down)
+			return;
+	/* The one who stopped us may free us: not from inside Sofia. */
+	if (stack->finishing)
+		timer_start(&stack->done_timer, 0);
+}
+
+static void take_request(struct sip_agent *agent, const struct sip_event *ev)
+{
+	if (ev->status >= 200)
+		nua_handle_destroy(ev->nh);	/* nua has refused it already */
+	else
+		sip_request_arrived(agent, ev, false);
+}
+
+void sip_stack_event(struct sip_agent *agent, const struct sip_event *ev)
+{
+	switch (ev->event) {
+	case nua_i_invite:
+		++*agent->stack->stats.invites_in;
+		take_request(agent, ev);
+		break;
+	case nua_i_message:
+		take_request(agent, ev);
+		break;
+	case nua_r_get_params:
+		learn_port(agent, ev);
+		break;
+	case nua_r_shutdown:
+		if (ev->status >= 200) {
+			agent->down = true;
+			check_stopped(agent->stack);
+		}
+		break;
+	case nua_i_state:
+	case nua_i_active:
+	case nua_i_terminated:
+	case nua_i_error:
+		/* of handles that we have let go */
+		break;
+	default:
+		/* OPTIONS and what we do not do: nua has answered, the handle is ours to clear away */
+		if (ev->nh)
+			nua_handle_destroy(ev->nh);
+		break;
+	}
+}
+
+/* --- life --- */
+
+static int angle(char **out, const char *uri)
+{
+	*out = uri ? sip_uri_in_angles(slice_of(uri)) : NULL;
+	return uri && !*out ? -EINVAL : 0;
+}
+
+static int take_settings(struct sip_stack *stack, const struct sip_settings *settings,
+    const struct sip_credential *credentials, size_t count)
+{
+	char *contact = NULL, *route = NULL;
+	int err = angle(&contact, settings->advertised_contact);
+
+	if (!err)
+		err = angle(&route, settings->outbound_proxy);
+	if (err) {
+		free(contact);
+		return err;
+	}
+	free(stack->contact);
+	free(stack->route);
+	stack->contact = contact;
+	stack->route = route;
+	stack->settings = settings;
+	stack->credentials = credentials;
+	stack->credential_count = count;
+	return 0;
+}
+
+static void on_done(void *arg)
+{
+	struct sip_stack *stack = arg;
+
+	stack->done(stack->done_arg);
+}
+
+static int open_stack(struct sip_stack *stack, const struct sip_stack_options *options, char *why,
+    size_t size)
+{
+	const char *reason = "out of memory";
+	int err;
+
+	snprintf(why, size, "out of memory");
+	err = stats_init(&stack->stats, options->stats);
+	if (err)
+		return err;
+	err = take_settings(stack, options->settings, options->credentials, options->credential_count);
+	if (err) {
+		snprintf(why, size, "sip: advertised_contact or outbound_proxy is not a SIP URI");
+		return err;
+	}
+	err = timer_init(&stack->done_timer, stack->base, on_done, stack);
+	if (!err)
+		err = sip_dialogs_init(stack);
+	if (err)
+		return err;
+	err = sip_loop_new(&stack->loop, stack->base, &reason);
+	if (err) {
+		snprintf(why, size, "sip: %s", reason);
+		return err;
+	}
+	err = sip_agents_open(stack, why, size);
+	if (!err)
+		sip_stack_kick(stack);
+	return err;
+}
+
+int sip_stack_new(struct sip_stack **stackp, const struct sip_stack_options *options,
+    const char **why)
+{
+	static char text[512];
+	struct sip_stack *stack = calloc(1, sizeof(*stack));
+	int err;
+
+	*why = "out of memory";
+	if (!stack)
+		return -ENOMEM;
+	stack->base = options->base;
+	stack->handler = options->handler;
+	stack->arg = options->arg;
+	STAILQ_INIT(&stack->agents);
+	LIST_INIT(&stack->destinations);
+	err = open_stack(stack, options, text, sizeof(text));
+	if (err) {
+		*why = text;
+		sip_stack_free(stack);
+		return err;
+	}
+	*stackp = stack;
+	return 0;
+}
+
+void sip_stack_reload(struct sip_stack *stack, const struct sip_settings *settings,
+    const struct sip_credential *credentials, size_t credential_count)
+{
+	if (take_settings(stack, settings, credentials, credential_count) < 0)
+		log_error("sip: the new settings were not taken");
+}
+
+static void shut_down_agents(struct sip_stack *stack)
+{
+	struct sip_agent *agent;
+
+	stack->finishing = true;
+	STAILQ_FOREACH(agent, &stack->agents, next)
+		nua_shutdown(agent->nua);
+	sip_stack_kick(stack);
+	check_stopped(stack);
+}
+
+void sip_stack_begin(struct sip_stack *stack)
+{
+	stack->under_way++;
+}
+
+void sip_stack_end(struct sip_stack *stack)
+{
+	stack->under_way--;
+	if (stack->stopping && !stack->finishing && stack->under_way == 0)
+		shut_down_agents(stack);
+}
+
+void sip_stack_stop(struct sip_stack *stack, void (*done)(void *arg), void *arg)
+{
+	stack->stopping = true;
+	stack->done = done;
+	stack->done_arg = arg;
+	if (stack->under_way == 0)
+		shut_down_agents(stack);
+}
+
+void sip_stack_free(struct sip_stack *stack)
+{
+	if (!stack)
+		return;
+	stack->finishing = true;	/* nothing waits for anything now */
+	stack->done = NULL;
+	timer_fini(&stack->done_timer);
+	sip_dialogs_fini(stack);
+	sip_agents_close(stack);
+	sip_loop_free(stack->loop);
+	free(stack->contact);
+	free(stack->route);
+	free(stack);
+}
