@@ -1,0 +1,674 @@
+/* msrpd: options, wiring, signals, reload and shutdown. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include <jansson.h>
+#include <openssl/crypto.h>
+#include <sofia-sip/sofia_features.h>
+#include <yaml.h>
+
+#include <msrpd/service.h>
+#include <msrpd/timer.h>
+
+#include "base/log.h"
+#include "base/stats.h"
+#include "config.h"
+#include "ctl/metrics.h"
+#include "ctl/server.h"
+#include "event/bus.h"
+#include "event/logline.h"
+#include "msrp/listener.h"
+#include "msrp/stack.h"
+#include "notify.h"
+#include "relay/relay.h"
+#include "routes.h"
+#include "sip/page.h"
+#include "sip/stack.h"
+#include "ua/ua.h"
+
+enum {
+	DESCRIPTORS_BESIDE = 256,	/* beside MSRP's connections: SIP, control, files */
+};
+
+static const char default_config[] = "/etc/msrpd/msrpd.yaml";
+
+/* --- the roles --- */
+
+static const struct service *const services[] = {&ua_service, NULL};
+
+enum { SERVICES = sizeof(services) / sizeof(services[0]) - 1 };
+
+struct options {
+	const char	*config;
+	bool		check, to_stderr;
+	unsigned	verbose;
+};
+
+struct daemon {
+	struct options		options;
+	struct event_base	*base;
+	struct config		*config;
+	struct routes		routes;
+	struct stats		*stats;
+	struct event_bus	*bus;
+	struct event_logline	logline;
+	struct event_subscriber	rules;		/* routes.event */
+	struct msrp_stack	*msrp;
+	struct sip_stack	*sip;
+	struct page		*page;
+	struct ua		*ua;
+	struct relay		*relay;
+	void			*states[SERVICES];	/* of services[] */
+	struct ctl_server	*control;
+	struct ctl_metrics	*metrics;
+	struct notify		notify;
+	struct event		*signals[4];
+	struct timer		grace;
+	uint64_t		started_ms;
+	bool			stopping;
+};
+
+/* --- config --- */
+
+static void print_line(const char *line, void *arg)
+{
+	(void)arg;
+	fprintf(stderr, "msrpd: %s\n", line);
+}
+
+static void log_warning(const char *line, void *arg)
+{
+	(void)arg;
+	log_warn("config: %s", line);
+}
+
+/* A config with its rules, compiled but not yet at work. */
+struct loaded {
+	struct config	*config;
+	struct routes	routes;
+	struct daemon	*daemon;
+};
+
+static int compile_routes(const struct config *cfg, struct config_load *load, void *arg)
+{
+	struct loaded *loaded = arg;
+	struct daemon *d = loaded->daemon;
+	struct action_table actions[SERVICES + 3] = {{0}};
+	const struct event_type *events[EVENT_TYPES_MAX + 1] = {NULL};
+	struct routes_env env = {actions, events};
+	size_t n = 0, count = 0;
+
+	(void)cfg;
+	for (size_t i = 0; i < SERVICES; i++) {
+		const struct event_type *const *types = services[i]->events;
+
+		if (services[i]->actions)
+			actions[n++] = (struct action_table){services[i]->actions, &d->states[i]};
+		while (types && *types && count < EVENT_TYPES_MAX)
+			events[count++] = *types++;
+	}
+	actions[n++] = (struct action_table){routes_actions, (void *const *)&d->page};
+	actions[n++] = (struct action_table){relay_actions, NULL};
+	return routes_compile(&loaded->routes, &env, load);
+}
+
+static void loaded_fini(struct loaded *loaded)
+{
+	routes_fini(&loaded->routes);
+	config_free(loaded->config);
+}
+
+static int load(struct daemon *d, struct loaded *loaded, void (*warn)(const char *, void *),
+    char *why, size_t size)
+{
+	struct config_hook hooks[] = {
+		{compile_routes, loaded},
+		{config_check_uris, NULL},
+		{NULL, NULL},
+	};
+	struct config_env env = {.services = services, .hooks = hooks, .warn = warn};
+	int err;
+
+	*loaded = (struct loaded){.daemon = d};
+	err = config_load(&loaded->config, d->options.config, &env, why, size);
+	if (err < 0)
+		routes_fini(&loaded->routes);
+	return err;
+}
+
+static int open_log(struct daemon *d, const struct log_settings *configured)
+{
+	struct log_settings settings = *configured;
+
+	if (d->options.to_stderr)
+		settings.to_stderr = true;
+	if (d->options.verbose) {
+		unsigned level = (unsigned)settings.level + d->options.verbose;
+
+		settings.level = level > LOG_LEVEL_DEBUG ? LOG_LEVEL_DEBUG : (enum log_level)level;
+	}
+	return log_open(&settings);
+}
+
+/* --- what the control socket asks of us --- */
+
+static void put_sip_listener(const char *uri, void *arg)
+{
+	reply_text(arg, NULL, slice_of(uri));
+}
+
+static void count_session(struct ua_session *s, void *arg)
+{
+	(void)s;
+	(*(int64_t *)arg)++;
+}
+
+static void put_sessions(struct daemon *d, struct reply *reply)
+{
+	int64_t ua = 0;
+
+	if (d->ua)
+		ua_each(d->ua, count_session, &ua);
+	reply_open_object(reply, "sessions");
+	reply_number(reply, "ua", ua);
+	reply_number(reply, "gw", 0);
+	reply_number(reply, "relay", d->relay ? (int64_t)relay_sessions(d->relay) : 0);
+	reply_close(reply);
+}
+
+static void on_status(struct reply *reply, void *arg)
+{
+	struct daemon *d = arg;
+	struct msrp_listener *listener;
+
+	reply_text(reply, "version", SLICE(MSRPD_VERSION));
+	reply_number(reply, "pid", getpid());
+	reply_number(reply, "uptime", (int64_t)((timer_now_ms() - d->started_ms) / 1000));
+	reply_text(reply, "config", slice_of(d->options.config));
+	reply_open_object(reply, "listen");
+	reply_open_list(reply, "sip");
+	if (d->sip)
+		sip_stack_each_listener(d->sip, put_sip_listener, reply);
+	reply_close(reply);
+	reply_open_list(reply, "msrp");
+	for (size_t i = 0; (listener = msrp_listener_at(d->msrp, i)); i++)
+		reply_text(reply, NULL, msrp_listener_uri(listener));
+	reply_close(reply);
+	if (d->metrics)
+		reply_number(reply, "metrics", ctl_metrics_port(d->metrics));
+	reply_close(reply);
+	put_sessions(d, reply);
+	reply_number(reply, "connections", (int64_t)msrp_stack_connections(d->msrp));
+}
+
+/* --- reload --- */
+
+static struct relay_routes relay_lists(const struct routes *routes)
+{
+	return (struct relay_routes){routes->msrp, routes->msrp_auth, routes->msrp_socket};
+}
+
+/* What can still refuse the new settings goes first, and gives way again. */
+static int reload_msrp(struct daemon *d, const struct loaded *fresh, char *why, size_t size)
+{
+	struct relay_routes lists = relay_lists(&fresh->routes);
+	int err = msrp_stack_reload(d->msrp, &fresh->config->msrp, why, size);
+	char ignored[CONFIG_WHY_SIZE];
+
+	if (err < 0 || !d->relay)
+		return err;
+	err = relay_reload(d->relay, &fresh->config->relay, &lists, why, size);
+	if (err < 0)
+		msrp_stack_reload(d->msrp, &d->config->msrp, ignored, sizeof(ignored));
+	return err;
+}
+
+static void reload_rest(struct daemon *d, const struct config *cfg)
+{
+	const struct setting_list *credentials = &cfg->credentials;
+
+	open_log(d, &cfg->log);
+	d->logline.body = cfg->log.event_body;
+	if (d->sip)
+		sip_stack_reload(d->sip, &cfg->sip, credentials->items, credentials->count);
+	if (d->ua)
+		ua_reload(d->ua, &cfg->ua, credentials->items, credentials->count);
+	for (size_t i = 0; i < SERVICES; i++)
+		if (d->states[i] && services[i]->reload)
+			services[i]->reload(d->states[i], config_service(cfg, services[i]));
+	ctl_server_reload(d->control, &cfg->control);
+}
+
+static int reload(struct daemon *d, char *why, size_t size)
+{
+	struct loaded fresh, old = {.config = d->config, .routes = d->routes};
+	int err = load(d, &fresh, log_warning, why, size);
+
+	if (err < 0)
+		return err;
+	err = config_changes_fixed(d->config, fresh.config, why, size);
+	if (err == 0)
+		err = reload_msrp(d, &fresh, why, size);
+	if (err < 0) {
+		loaded_fini(&fresh);
+		return err;
+	}
+	reload_rest(d, fresh.config);
+	d->config = fresh.config;
+	d->routes = fresh.routes;
+	loaded_fini(&old);
+	return 0;
+}
+
+static int reload_and_tell(struct daemon *d, char *why, size_t size)
+{
+	int err;
+
+	notify_reloading(&d->notify);
+	err = reload(d, why, size);
+	if (err < 0)
+		log_error("reload: nothing changed: %s", why);
+	else
+		log_info("reload: %s", d->options.config);
+	notify_ready(&d->notify);
+	return err;
+}
+
+static void on_reload(struct reply *reply, void *arg)
+{
+	char why[CONFIG_WHY_SIZE];
+
+	if (reload_and_tell(arg, why, sizeof(why)) < 0)
+		reply_error(reply, 500, why);
+	else
+		reply_text(reply, NULL, SLICE("OK"));
+}
+
+/* --- stopping --- */
+
+static void end_loop(void *arg)
+{
+	struct daemon *d = arg;
+
+	event_base_loopbreak(d->base);
+}
+
+static void on_grace_over(void *arg)
+{
+	log_warn("stop: not everything ended within shutdown_grace");
+	end_loop(arg);
+}
+
+static void on_ua_stopped(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->sip)
+		sip_stack_stop(d->sip, end_loop, d);
+	else
+		end_loop(d);
+}
+
+static void stop(struct daemon *d)
+{
+	if (d->stopping) {
+		end_loop(d);
+		return;
+	}
+	d->stopping = true;
+	log_info("stop");
+	notify_stopping(&d->notify);
+	timer_start(&d->grace, d->config->shutdown_grace_ms);
+	if (d->ua)
+		ua_stop(d->ua, on_ua_stopped, d);
+	else
+		on_ua_stopped(d);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct daemon *d = arg;
+	char why[CONFIG_WHY_SIZE];
+
+	(void)what;
+	if (number == SIGHUP)
+		reload_and_tell(d, why, sizeof(why));
+	else
+		stop(d);
+}
+
+/* --- starting --- */
+
+static void on_request(struct sip_request *request, void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->stopping)
+		sip_request_reply(request, 503, SLICE("Shutting Down"), (struct slice){NULL, 0});
+	else
+		routes_run_sip(&d->routes, request);
+}
+
+static const struct sip_stack_handler sip_handler = {.request = on_request};
+
+static void on_event(const struct event_notice *event, void *arg)
+{
+	struct daemon *d = arg;
+
+	routes_run_event(&d->routes, event);
+}
+
+static bool rules_want_events(void *arg)
+{
+	struct daemon *d = arg;
+
+	return !route_list_empty(d->routes.event);
+}
+
+static void raise_descriptors(uint64_t connections)
+{
+	rlim_t need = connections + DESCRIPTORS_BESIDE;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
+		return;
+	limit.rlim_cur = need;
+	if (limit.rlim_max < need)
+		limit.rlim_max = need;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return;
+	/* Not ours to raise beyond: as far as we may. */
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	log_warn("start: %" PRIuMAX " files at most, so about %" PRIuMAX " of %" PRIu64
+		 " msrp.max_connections",
+	    (uintmax_t)limit.rlim_cur,
+	    (uintmax_t)(limit.rlim_cur > DESCRIPTORS_BESIDE ? limit.rlim_cur - DESCRIPTORS_BESIDE : 0),
+	    connections);
+}
+
+static int start_base(struct daemon *d)
+{
+	d->started_ms = timer_now_ms();
+	d->base = event_base_new();
+	if (!d->base || stats_new(&d->stats) < 0 || event_bus_new(&d->bus) < 0
+	    || timer_init(&d->grace, d->base, on_grace_over, d) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < SERVICES; i++)
+		if (event_bus_add_types(d->bus, services[i]->events) < 0)
+			return -ENOMEM;
+	event_logline_start(&d->logline, d->bus, d->config->log.event_body);
+	d->rules = (struct event_subscriber){
+		.mask = EVENT_ALL, .fn = on_event, .wanted = rules_want_events, .arg = d};
+	event_bus_subscribe(d->bus, &d->rules);
+	return 0;
+}
+
+static int start_msrp(struct daemon *d, char *why, size_t size)
+{
+	int err = msrp_stack_new(&d->msrp, d->base, &d->config->msrp, d->stats, why, size);
+
+	return err < 0 ? err : msrp_listeners_open(d->msrp, why, size);
+}
+
+static int start_sip(struct daemon *d, char *why, size_t size)
+{
+	struct sip_stack_options options = {
+		.base = d->base,
+		.stats = d->stats,
+		.settings = &d->config->sip,
+		.credentials = d->config->credentials.items,
+		.credential_count = d->config->credentials.count,
+		.handler = &sip_handler,
+		.arg = d,
+	};
+	const char *text = "out of memory";
+	int err;
+
+	if (d->config->sip.listen.count == 0)
+		return 0;
+	err = sip_stack_new(&d->sip, &options, &text);
+	if (err == 0)
+		err = page_new(&d->page, d->sip);
+	if (err < 0)
+		snprintf(why, size, "sip: %s", text);
+	return err;
+}
+
+static int start_ua(struct daemon *d, char *why, size_t size)
+{
+	struct ua_env env = {
+		.base = d->base,
+		.stats = d->stats,
+		.msrp = d->msrp,
+		.sip = d->sip,
+		.settings = &d->config->ua,
+		.credentials = d->config->credentials.items,
+		.credential_count = d->config->credentials.count,
+	};
+
+	return d->sip ? ua_new(&d->ua, &env, why, size) : 0;
+}
+
+static int start_relay(struct daemon *d, char *why, size_t size)
+{
+	struct relay_routes lists = relay_lists(&d->routes);
+
+	if (!d->config->relay.enabled)
+		return 0;
+	return relay_new(&d->relay, d->msrp, &d->config->relay, &lists, d->stats, why, size);
+}
+
+static int start_services(struct daemon *d, char *why, size_t size)
+{
+	struct service_env env = {
+		.base = d->base,
+		.bus = d->bus,
+		.stats = d->stats,
+		.ua = d->ua,
+		.page = d->page,
+	};
+
+	for (size_t i = 0; i < SERVICES; i++) {
+		const char *text = "out of memory";
+		int err = services[i]->start(&env, config_service(d->config, services[i]),
+		    &d->states[i], &text);
+
+		if (err < 0) {
+			snprintf(why, size, "%s: %s", services[i]->name, text);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static int start_control(struct daemon *d, char *why, size_t size)
+{
+	struct ctl_daemon daemon = {
+		.base = d->base,
+		.bus = d->bus,
+		.stats = d->stats,
+		.status = on_status,
+		.reload = on_reload,
+		.arg = d,
+	};
+	const char *text = "out of memory";
+	int err = ctl_server_new(&d->control, &daemon, &d->config->control, &text);
+
+	for (size_t i = 0; i < SERVICES && err == 0; i++)
+		err = ctl_server_add_methods(d->control, services[i]->methods, d->states[i]);
+	if (err == 0 && d->relay)
+		err = ctl_server_add_methods(d->control, relay_methods, d->relay);
+	if (err < 0) {
+		snprintf(why, size, "control: %s: %s", d->config->control.socket, text);
+		return err;
+	}
+	err = ctl_metrics_new(&d->metrics, d->base, d->stats, &d->config->metrics, &text);
+	if (err < 0)
+		snprintf(why, size, "metrics: %s", text);
+	return err;
+}
+
+static int start_signals(struct daemon *d)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		d->signals[i] = evsignal_new(d->base, numbers[i], on_signal, d);
+		if (!d->signals[i] || event_add(d->signals[i], NULL) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int start(struct daemon *d, char *why, size_t size)
+{
+	int err;
+
+	snprintf(why, size, "out of memory");
+	raise_descriptors(d->config->msrp.max_connections);
+	if ((err = start_base(d)) < 0 || (err = start_msrp(d, why, size)) < 0
+	    || (err = start_sip(d, why, size)) < 0 || (err = start_ua(d, why, size)) < 0
+	    || (err = start_relay(d, why, size)) < 0 || (err = start_services(d, why, size)) < 0
+	    || (err = start_control(d, why, size)) < 0 || (err = start_signals(d)) < 0)
+		return err;
+	err = notify_init(&d->notify, d->base);
+	if (err < 0)
+		log_warn("start: NOTIFY_SOCKET: %s", strerror(-err));
+	return 0;
+}
+
+/* The reverse of start(), from wherever it got to. */
+static void finish(struct daemon *d)
+{
+	notify_fini(&d->notify);
+	for (size_t i = 0; i < sizeof(d->signals) / sizeof(d->signals[0]); i++)
+		if (d->signals[i])
+			event_free(d->signals[i]);
+	ctl_metrics_free(d->metrics);
+	ctl_server_free(d->control);
+	for (size_t i = SERVICES; i-- > 0;)
+		services[i]->stop(d->states[i]);
+	relay_free(d->relay);
+	ua_free(d->ua);
+	page_free(d->page);
+	sip_stack_free(d->sip);
+	msrp_stack_free(d->msrp);
+	event_logline_stop(&d->logline);
+	if (d->bus)
+		event_bus_unsubscribe(&d->rules);
+	event_bus_free(d->bus);
+	stats_free(d->stats);
+	timer_fini(&d->grace);
+	routes_fini(&d->routes);
+	config_free(d->config);
+	if (d->base)
+		event_base_free(d->base);
+	libevent_global_shutdown();
+	log_close();
+}
+
+static int run(struct daemon *d)
+{
+	char why[CONFIG_WHY_SIZE];
+	int err = start(d, why, sizeof(why));
+
+	if (err == 0) {
+		log_info("start: msrpd " MSRPD_VERSION ", %s", d->options.config);
+		notify_ready(&d->notify);
+		event_base_dispatch(d->base);
+	} else {
+		fprintf(stderr, "msrpd: %s\n", why);
+		if (!d->options.to_stderr)
+			log_error("start: %s", why);
+	}
+	finish(d);
+	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* --- options --- */
+
+static void print_version(void)
+{
+	printf("msrpd " MSRPD_VERSION "\n");
+	printf("libevent %s, %s, %s, libyaml %s, jansson %s\n", event_get_version(),
+	    SOFIA_SIP_NAME_VERSION, OpenSSL_version(OPENSSL_VERSION), yaml_get_version_string(),
+	    jansson_version_str());
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: msrpd [-c FILE] [-t] [-n] [-v...] [-V]\n");
+	return EXIT_FAILURE;
+}
+
+/* @return -1: go on, else the exit status */
+static int read_options(struct options *options, int argc, char **argv)
+{
+	int c;
+
+	*options = (struct options){.config = default_config};
+	while ((c = getopt(argc, argv, "c:tnvV")) != -1) {
+		switch (c) {
+		case 'c':
+			options->config = optarg;
+			break;
+		case 't':
+			options->check = true;
+			break;
+		case 'n':
+			options->to_stderr = true;
+			break;
+		case 'v':
+			options->verbose++;
+			break;
+		case 'V':
+			print_version();
+			return EXIT_SUCCESS;
+		default:
+			return usage();
+		}
+	}
+	return optind < argc ? usage() : -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = {.notify = {.fd = -1}};
+	int status = read_options(&d.options, argc, argv);
+	char why[CONFIG_WHY_SIZE];
+	struct loaded loaded;
+
+	if (status >= 0)
+		return status;
+	if (load(&d, &loaded, print_line, why, sizeof(why)) < 0) {
+		fprintf(stderr, "msrpd: %s\n", why);
+		return EXIT_FAILURE;
+	}
+	d.config = loaded.config;
+	d.routes = loaded.routes;
+	if (d.options.check) {
+		printf("msrpd: %s: good\n", d.options.config);
+		routes_fini(&d.routes);
+		config_free(d.config);
+		return EXIT_SUCCESS;
+	}
+	if (open_log(&d, &d.config->log) < 0) {
+		fprintf(stderr, "msrpd: log: unknown facility %s\n", d.config->log.facility);
+		routes_fini(&d.routes);
+		config_free(d.config);
+		return EXIT_FAILURE;
+	}
+	return run(&d);
+}
