@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sofia-sip/msg_addr.h>
 #include <sofia-sip/nta_tag.h>
 #include <sofia-sip/tport_tag.h>
 
@@ -61,10 +62,11 @@ static void host_text(const struct sockaddr_storage *address, char *text, size_t
 static void on_nua_event(nua_event_t event, int status, char const *phrase, nua_t *nua,
     nua_magic_t *magic, nua_handle_t *nh, nua_hmagic_t *hmagic, sip_t const *sip, tagi_t tags[])
 {
-	struct sip_event ev = {event, status, phrase ? phrase : "", nh, sip, tags};
+	msg_t *msg = nua_current_request(nua);
+	struct sip_event ev = {event, status, phrase ? phrase : "", nh, sip, tags,
+	    sip && msg && msg_addr(msg)->su_family != 0};
 	struct sip_owner *owner = hmagic;
 
-	(void)nua;
 	if (owner)
 		owner->event(owner, &ev);
 	else

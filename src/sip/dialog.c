@@ -51,6 +51,7 @@ struct sip_dialog {
 	enum exchange		exchange;
 	unsigned		refs;
 	bool			uac, orphan;
+	bool			busy_said;	/* somebody waits for the exchange to end */
 	bool			late;		/* our last INVITE had no offer */
 	bool			offered;	/* our 200 has an offer, the ACK shall bring the answer */
 	struct sip_auth		auth;
@@ -60,7 +61,7 @@ struct sip_dialog {
 	struct call		*call;
 	char			*sdp;		/* our offer, until it is answered */
 	char			*call_id;
-	struct timer		retry;		/* after 491 */
+	struct timer		retry;		/* after 491; or to tell that nothing could be sent */
 };
 
 /* --- life --- */
@@ -146,7 +147,7 @@ static void dialog_finish(struct sip_dialog *d)
 
 static struct sip_failure failure_of(const struct sip_event *ev)
 {
-	struct sip_failure f = {ev->status, slice_of(ev->phrase), ev->sip != NULL};
+	struct sip_failure f = {ev->status, slice_of(ev->phrase), ev->from_peer};
 
 	/* Sofia's own: 9xx when it could not even send. */
 	if (ev->status >= 700)
@@ -171,6 +172,15 @@ static void tell_over(struct sip_dialog *d, const struct sip_failure *cause)
 		d->handler->ended(d, cause, d->arg);
 	else if (d->handler)
 		d->handler->failed(d, cause, d->arg);
+}
+
+static void tell_idle(struct sip_dialog *d)
+{
+	if (!d->busy_said || !d->handler || d->phase != READY || d->exchange != IDLE
+	    || timer_running(&d->retry))
+		return;
+	d->busy_said = false;
+	d->handler->idle(d, d->arg);
 }
 
 /* --- our INVITE --- */
@@ -337,20 +347,25 @@ static void on_retry(void *arg)
 	struct sip_dialog *d = arg;
 
 	dialog_ref(d);
-	if (d->phase == READY && d->exchange == OURS)
-		send_invite(d);
-	else if (d->phase == SETUP && !d->nh)
+	if (d->phase == SETUP && !d->nh)
 		tell_over(d, &failure);
+	else
+		tell_idle(d);
 	dialog_unref(d);
 }
 
-/* Both re-INVITEd at once: RFC 3261 14.1 has the one with the Call-ID wait longer. */
+/*
+ * Both re-INVITEd at once: RFC 3261 14.1 has the one with the Call-ID wait longer.  Meanwhile the
+ * other's comes, after which our offer may be another: its owner makes it anew.
+ */
 static bool wait_after_glare(struct sip_dialog *d)
 {
 	uint64_t delay_ms = d->uac ? 2100 + rand_u64() % 191 * 10 : rand_u64() % 201 * 10;
 
 	if (!d->retry.event && timer_init(&d->retry, d->stack->base, on_retry, d) < 0)
 		return false;
+	d->exchange = IDLE;
+	d->busy_said = true;
 	timer_start(&d->retry, delay_ms);
 	return true;
 }
@@ -451,7 +466,7 @@ static void on_challenge(struct sip_dialog *d, const struct sip_event *ev)
 
 static void on_invite_response(struct sip_dialog *d, const struct sip_event *ev)
 {
-	sip_stack_count_reply(d->stack, ev->status, ev->sip);
+	sip_stack_count_reply(d->stack, ev);
 	sip_turn_give(&d->turn);	/* it was written, and somebody is there */
 	if (d->phase == OVER)
 		return;
@@ -638,6 +653,7 @@ static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 	default:
 		break;
 	}
+	tell_idle(d);
 	dialog_unref(d);
 }
 
@@ -695,8 +711,10 @@ int sip_dialog_reinvite(struct sip_dialog *d, struct slice sdp)
 
 	if (d->phase != READY)
 		return -ENOTCONN;
-	if (d->exchange != IDLE)
+	if (d->exchange != IDLE || timer_running(&d->retry)) {
+		d->busy_said = true;
 		return -EBUSY;
+	}
 	err = copy_offer(d, sdp);
 	if (!err)
 		send_invite(d);

@@ -53,6 +53,12 @@ struct sip_dialog_handler {
 	void	(*refused)(struct sip_dialog *d, const struct sip_failure *failure, void *arg);
 
 	/**
+	 * sip_dialog_reinvite() may be called now, after it said -EBUSY, or after our re-INVITE
+	 * crossed with one of the peer's (491) and came to nothing.
+	 */
+	void	(*idle)(struct sip_dialog *d, void *arg);
+
+	/**
 	 * Once, after established(): BYE received (code 200), or the dialog was lost (481, 408: no
 	 * ACK, no answer to a refresh).  It remains to be freed.
 	 */
@@ -104,11 +110,11 @@ int sip_dialog_answer(struct sip_dialog *d, struct slice sdp);
 int sip_dialog_refuse(struct sip_dialog *d, int code, struct slice reason, struct slice headers);
 
 /**
- * Send a re-INVITE.  answer() or refused() follows.  Crossing with one of the peer's (491)
- * it is repeated after the time of RFC 3261 14.1.
+ * Send a re-INVITE.  answer() or refused() follows; or idle(), after the time of RFC 3261 14.1,
+ * when it crossed with one of the peer's: offer again then, if there is still something to offer.
  *
  * @param sdp  our offer; absent: the peer shall make one
- * @return 0; -EBUSY: another exchange is under way; -ENOTCONN: not established, or over; -ENOMEM
+ * @return 0; -EBUSY: another exchange is under way, idle() will follow; -ENOTCONN: not established, or over; -ENOMEM
  */
 int sip_dialog_reinvite(struct sip_dialog *d, struct slice sdp);
 

@@ -119,7 +119,7 @@ static void on_failing(void *arg)
 
 static struct page_result result_of(const struct sending *s, const struct sip_event *ev)
 {
-	struct page_result r = {ev->status, slice_of(ev->phrase), ev->sip != NULL};
+	struct page_result r = {ev->status, slice_of(ev->phrase), ev->from_peer};
 
 	if (s->challenge && (ev->event == nua_r_authenticate || ev->status >= 700))
 		r = (struct page_result){s->challenge, slice_of(sip_status_phrase(s->challenge)), true};
@@ -138,7 +138,7 @@ static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 	if (ev->event != nua_r_message && ev->event != nua_r_authenticate)
 		return;
 	if (ev->event == nua_r_message)
-		sip_stack_count_reply(s->page->stack, ev->status, ev->sip);
+		sip_stack_count_reply(s->page->stack, ev);
 	if (ev->status < 200)
 		return;
 	if (ev->status == 401 || ev->status == 407) {

@@ -42,8 +42,9 @@ struct sip_event {
 	int		status;
 	const char	*phrase;
 	nua_handle_t	*nh;
-	const sip_t	*sip;		/* NULL: nothing came from the network */
+	const sip_t	*sip;		/* may be made up by Sofia where nothing came */
 	tagi_t		*tags;
+	bool		from_peer;	/* sip came from the network */
 };
 
 /** Whoever a handle belongs to; embedded first, hung to the handle as its magic. */
@@ -88,7 +89,7 @@ struct sip_stack {
 	struct timer_queue		orphans;	/* dialogs that end behind the scenes */
 	struct sip_stats		stats;
 	size_t				under_way;	/* what a graceful stop waits for */
-	bool				stopping, finishing;
+	enum { SIP_RUNNING, SIP_STOPPING, SIP_SHUTTING_DOWN, SIP_FREEING } stage;
 	void				(*done)(void *arg);
 	void				*done_arg;
 	struct timer			done_timer;
@@ -103,8 +104,8 @@ static inline void sip_stack_kick(struct sip_stack *stack)
 void sip_stack_begin(struct sip_stack *stack);
 void sip_stack_end(struct sip_stack *stack);
 
-/** Count a response that came in (sip is NULL: we made it up), or goes out. */
-void sip_stack_count_reply(struct sip_stack *stack, int status, const sip_t *sip);
+/** Count a response that came in, or did not; and one that goes out. */
+void sip_stack_count_reply(struct sip_stack *stack, const struct sip_event *ev);
 void sip_stack_count_answer(struct sip_stack *stack, int status);
 
 /**

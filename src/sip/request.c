@@ -225,7 +225,7 @@ void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev, bo
 	req->sip = ev->sip;
 	if (!in_dialog)
 		nua_handle_bind(req->nh, invite ? &req->owner : NULL);
-	if (stack->stopping)
+	if (stack->stage != SIP_RUNNING)
 		sip_request_reply(req, 503, (struct slice){0}, (struct slice){0});
 	else if (fill(req) == 0)
 		stack->handler->request(req, stack->arg);

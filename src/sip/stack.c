@@ -134,11 +134,11 @@ static int class_of(int status)
 	return status >= 100 && status < 700 ? status / 100 : 0;
 }
 
-void sip_stack_count_reply(struct sip_stack *stack, int status, const sip_t *sip)
+void sip_stack_count_reply(struct sip_stack *stack, const struct sip_event *ev)
 {
-	if (sip)
-		++*stack->stats.replies_in[class_of(status)];
-	else if (status == 408)
+	if (ev->from_peer)
+		++*stack->stats.replies_in[class_of(ev->sip->sip_status->st_status)];
+	else if (ev->status == 408)
 		++*stack->stats.timeouts;
 }
 
@@ -172,7 +172,7 @@ static void check_stopped(struct sip_stack *stack)
 		if (!agent->down)
 			return;
 	/* The one who stopped us may free us: not from inside Sofia. */
-	if (stack->finishing)
+	if (stack->stage == SIP_SHUTTING_DOWN)
 		timer_start(&stack->done_timer, 0);
 }
 
@@ -321,7 +321,7 @@ static void shut_down_agents(struct sip_stack *stack)
 {
 	struct sip_agent *agent;
 
-	stack->finishing = true;
+	stack->stage = SIP_SHUTTING_DOWN;
 	STAILQ_FOREACH(agent, &stack->agents, next)
 		nua_shutdown(agent->nua);
 	sip_stack_kick(stack);
@@ -336,13 +336,13 @@ void sip_stack_begin(struct sip_stack *stack)
 void sip_stack_end(struct sip_stack *stack)
 {
 	stack->under_way--;
-	if (stack->stopping && !stack->finishing && stack->under_way == 0)
+	if (stack->stage == SIP_STOPPING && stack->under_way == 0)
 		shut_down_agents(stack);
 }
 
 void sip_stack_stop(struct sip_stack *stack, void (*done)(void *arg), void *arg)
 {
-	stack->stopping = true;
+	stack->stage = SIP_STOPPING;
 	stack->done = done;
 	stack->done_arg = arg;
 	if (stack->under_way == 0)
@@ -353,8 +353,7 @@ void sip_stack_free(struct sip_stack *stack)
 {
 	if (!stack)
 		return;
-	stack->finishing = true;	/* nothing waits for anything now */
-	stack->done = NULL;
+	stack->stage = SIP_FREEING;	/* nothing waits for anything now */
 	timer_fini(&stack->done_timer);
 	sip_dialogs_fini(stack);
 	sip_agents_close(stack);
