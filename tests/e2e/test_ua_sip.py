@@ -1,0 +1,542 @@
+#!/usr/bin/env python3
+"""SIP around the session: refusals, challenges, redirects, forks, routes, time-outs."""
+import hashlib
+import os
+import socket
+import subprocess
+import time
+
+from lib import case, certs, sdp
+from lib.case import Call
+from lib.daemon import die_with_parent, free_port
+from lib.sip import Dialog, authorized, challenge, parameters, token, uri_of
+from lib.waiting import poll
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class UasTest(case.Case):
+    config = {'routes': {'sip': [{'if': {'$rm': 'INVITE', '$rU': 'chat'},
+                                  'do': [{'msrp_ua_answer': {'content_types': 'text/plain'}}]}]}}
+
+    def out_of_dialog(self, method, **kwargs):
+        transport = self.sip.reach('127.0.0.1', self.daemon.sip_port)
+        return self.sip.request(method, self.daemon.sip_uri, transport, **kwargs)
+
+    def test_options(self):
+        """R302: OPTIONS is answered 200 without a rule, and says what we can."""
+        response = self.out_of_dialog('OPTIONS').final(200)
+        allow = response.get('Allow', '')
+        for method in ('INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'MESSAGE', 'UPDATE'):
+            self.assertIn(method, allow)
+        self.assertIn('application/sdp', response.get('Accept', ''))
+
+    def test_other_methods(self):
+        """R302: 405 with Allow, or 481, for methods that nothing here takes."""
+        for method in ('SUBSCRIBE', 'PUBLISH', 'REFER', 'INFO', 'NOTIFY', 'PRACK', 'FOO'):
+            with self.subTest(method):
+                headers = {'SUBSCRIBE': [('Event', 'presence')], 'NOTIFY': [('Event', 'presence')],
+                           'PUBLISH': [('Event', 'presence')], 'REFER': [('Refer-To', '<sip:x@y>')],
+                           'PRACK': [('RAck', '1 1 INVITE')]}.get(method, [])
+                if method in ('SUBSCRIBE', 'REFER', 'NOTIFY'):
+                    headers = headers + [('Contact', f'<{self.sip.contact()}>')]
+                response = self.out_of_dialog(method, headers=headers).final()
+                self.assertIn(response.code, (405, 481, 489, 501))
+                if response.code == 405:
+                    self.assertIn('INVITE', response.get('Allow', ''))
+        self.call().send('unharmed')
+
+    def test_no_dialog(self):
+        """R302: requests within a dialog that is none get 481."""
+        call = self.call()
+        for method in ('BYE', 'INVITE', 'UPDATE', 'MESSAGE'):
+            with self.subTest(method):
+                dialog = Dialog(self.sip, call.dialog.transport, token(), call.dialog.local,
+                                f'<{self.daemon.sip_uri}>;tag=nobody', self.daemon.sip_uri)
+                body = self.offer() if method in ('INVITE', 'UPDATE') else b''
+                dialog.request(method, body).final(481)
+        call.send('unharmed')
+
+    def test_no_rule(self):
+        """No rule holds: 404, for INVITE and for MESSAGE."""
+        self.invite(self.offer(), uri=f'sip:nobody@127.0.0.1:{self.daemon.sip_port}').final(404)
+        self.out_of_dialog('MESSAGE', body=b'hi', content_type='text/plain').final(404)
+        self.assertEqual(self.ctl.call('msrp_ua_list_sessions'), [])
+
+    def test_required_extension(self):
+        """R302: an unknown option tag in Require gets 420 with Unsupported."""
+        response = self.invite(self.offer(), headers=[('Require', 'foobar')]).final(420)
+        self.assertEqual(response.get('Unsupported'), 'foobar')
+
+    def test_cancel(self):
+        """R302: INVITE and CANCEL at once: 487 or 200, and no session in the end."""
+        transaction = self.invite(self.offer())
+        cancel = transaction.cancel()
+        cancel.final(200)
+        response = transaction.final()
+        self.assertIn(response.code, (200, 487))
+        if response.code == 200:
+            dialog = Dialog.of_client(transaction, response)
+            dialog.ack()
+            dialog.bye()
+        poll(lambda: not self.ctl.call('msrp_ua_list_sessions'), what='no session')
+
+    def test_retransmitted_invite(self):
+        """RFC 3261 17.2.1: the same INVITE again makes no second session."""
+        transaction = self.invite(self.offer())
+        transaction.send()
+        response = transaction.final(200)
+        transaction.send()
+        dialog = Dialog.of_client(transaction, response)
+        dialog.ack()
+        self.ctl.event('E_MSRP_SESSION_NEW')
+        self.assertEqual(len(self.ctl.call('msrp_ua_list_sessions')), 1)
+        dialog.ack()
+        dialog.ack()
+        dialog.bye()
+        self.assertEqual(self.ctl.pending('E_MSRP_SESSION_NEW'), [])
+
+    def test_bye_before_ack(self):
+        """P31b: BYE during the set-up ends the session without a fuss."""
+        transaction = self.invite(self.offer())
+        response = transaction.final(200)
+        dialog = Dialog.of_client(transaction, response)
+        dialog.bye()
+        dialog.ack(cseq=1)
+        poll(lambda: not self.ctl.call('msrp_ua_list_sessions'), what='no session')
+        self.call().send('unharmed')
+
+    def test_session_timer(self):
+        """RFC 4028: a session timer that the peer wants is agreed to."""
+        transaction = self.invite(self.offer(), headers=[
+            ('Supported', 'timer'), ('Session-Expires', '1800;refresher=uac'), ('Min-SE', '90')])
+        response = transaction.final(200)
+        self.assertRegex(response.get('Session-Expires', ''), r'^1800\s*;\s*refresher=uac')
+        dialog = Dialog.of_client(transaction, response)
+        dialog.ack()
+        dialog.bye()
+        response = self.invite(self.offer(), headers=[
+            ('Supported', 'timer'), ('Session-Expires', '10')]).final(422)
+        self.assertTrue(response.get('Min-SE'))
+
+    def test_record_route(self):
+        """RFC 3261 12.1.1: our BYE follows the route set of the INVITE."""
+        proxy = self.ua(user='proxy', name='proxy')
+        ua = self.ua()
+        transaction = self.invite(self.offer(), ua=ua, headers=[
+            ('Record-Route', f'<sip:127.0.0.1:{proxy.port};lr>')])
+        response = transaction.final(200)
+        self.assertEqual(response.all('Record-Route'), [f'<sip:127.0.0.1:{proxy.port};lr>'])
+        dialog = Dialog.of_client(transaction, response)
+        dialog.routes = []
+        dialog.ack()
+        event = self.ctl.event('E_MSRP_SESSION_NEW')
+        self.ctl.call('msrp_ua_end_session', session_id=event['session_id'])
+        bye = proxy.expect('BYE')
+        self.assertEqual(bye.request.uri, ua.contact())
+        bye.respond(200)
+
+
+class UacTest(case.Case):
+    config = {'credentials': [
+        {'realm': 'example.org', 'username': 'gw', 'password': 's3cret'},
+        {'realm': 'hashed.org', 'username': 'gw',
+         'ha1': hashlib.md5(b'gw:hashed.org:s3cret').hexdigest()}]}
+
+    def challenged(self, invite, code, realm='example.org', nonce='abc', extra=''):
+        header, answer = (('WWW-Authenticate', 'Authorization') if code == 401 else
+                          ('Proxy-Authenticate', 'Proxy-Authorization'))
+        invite.respond(code, headers=[(header, challenge(realm, nonce, extra=extra))])
+        self.sip.expect_failure_ack(invite)
+        return answer
+
+    def test_challenges(self):
+        """401 and 407 are answered with the credentials of their realm, ha1 as well."""
+        for code in (401, 407):
+            for realm in ('example.org', 'hashed.org'):
+                with self.subTest(code=code, realm=realm):
+                    session_id, invite = self.start_session()
+                    header = self.challenged(invite, code, realm)
+                    again = self.sip.expect('INVITE')
+                    value = again.request.get(header)
+                    self.assertTrue(authorized(value, 'INVITE', 's3cret'), value)
+                    given = parameters(value)
+                    self.assertEqual((given['username'], given['realm'], given['uri']),
+                                     ('gw', realm, again.request.uri))
+                    self.assertEqual(again.request.call_id, invite.request.call_id)
+                    self.assertGreater(again.request.cseq[0], invite.request.cseq[0])
+                    self.assertEqual(again.request.body, invite.request.body)
+                    again.respond(486)
+                    self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED'), {
+                        'session_id': session_id, 'code': 486, 'reason': 'Busy Here'})
+
+    def test_authorized_session(self):
+        """A challenged session works like any other."""
+        listener = self.listener()
+        session_id, invite = self.start_session()
+        self.challenged(invite, 407)
+        again = self.sip.expect('INVITE')
+        path = listener.uri()
+        again.respond(200, sdp.document(sdp.message(path, setup='passive')))
+        dialog = Dialog.of_server(again)
+        dialog.expect('ACK')
+        call = Call(self, dialog, sdp.Sdp(again.request.body), path, listener.accept(), session_id)
+        call.send('hello')
+        self.received(call)
+
+    def test_wrong_credentials(self):
+        """P14's cousin: refused again is refused for good: two INVITEs, then the event."""
+        session_id, invite = self.start_session()
+        self.challenged(invite, 401)
+        again = self.sip.expect('INVITE')
+        self.challenged(again, 401, nonce='def')
+        event = self.ctl.event('E_MSRP_SESSION_FAILED')
+        self.assertEqual((event['session_id'], event['code']), (session_id, 401))
+        self.assertEqual(self.sip.requests.has(lambda t: t.method == 'INVITE'), [])
+
+    def test_stale_nonce(self):
+        """RFC 2617 3.2.1: stale=true is worth another try, but not for ever."""
+        _, invite = self.start_session()
+        self.challenged(invite, 401)
+        again = self.sip.expect('INVITE')
+        self.challenged(again, 401, nonce='fresh', extra=', stale=true')
+        third = self.sip.expect('INVITE')
+        self.assertEqual(parameters(third.request.get('Authorization'))['nonce'], 'fresh')
+        count = 0
+        while count < 10:
+            count += 1
+            self.challenged(third, 401, nonce=f'fresh{count}', extra=', stale=true')
+            try:
+                third = self.sip.expect('INVITE', timeout=1)
+            except AssertionError:
+                break
+        self.assertLess(count, 10)
+        self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED')['code'], 401)
+
+    def test_unknown_realm(self):
+        """No credentials for the realm: no retry, E_MSRP_SESSION_FAILED with the code."""
+        for code in (401, 407):
+            session_id, invite = self.start_session()
+            self.challenged(invite, code, 'elsewhere.org')
+            event = self.ctl.event('E_MSRP_SESSION_FAILED')
+            self.assertEqual((event['session_id'], event['code']), (session_id, code))
+
+    def test_redirect(self):
+        """3xx is followed to its Contact; to and from stay what they were."""
+        other = self.ua(user='moved', name='target')
+        ua = self.ua()
+        for code in (301, 302):
+            with self.subTest(code):
+                session_id, invite = self.start_session(ua=ua)
+                invite.respond(code, headers=[('Contact', f'<{other.contact()}>')], contact=False)
+                ua.expect_failure_ack(invite)
+                again = other.expect('INVITE')
+                self.assertEqual(again.request.uri, other.contact())
+                self.assertEqual(uri_of(again.request.get('To')), 'sip:bob@example.org')
+                again.respond(486)
+                self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED')['session_id'],
+                                 session_id)
+
+    def test_redirect_loop(self):
+        """Five targets at most, then E_MSRP_SESSION_FAILED with the 3xx."""
+        session_id, invite = self.start_session()
+        count = 1
+        while count < 20:
+            invite.respond(302, headers=[('Contact', f'<{self.sip.contact()};n={count}>')],
+                           contact=False)
+            self.sip.expect_failure_ack(invite)
+            try:
+                invite = self.sip.expect('INVITE', timeout=1)
+            except AssertionError:
+                break
+            count += 1
+        self.assertEqual(count, 6)      # the first, and five that it was sent on to
+        event = self.ctl.event('E_MSRP_SESSION_FAILED')
+        self.assertEqual((event['session_id'], event['code']), (session_id, 302))
+
+    def test_redirect_to_nowhere(self):
+        """A 3xx without Contact, or with a foreign scheme, is a refusal."""
+        for contact in (None, '<mailto:x@example.org>', '<sip:>', '"'):
+            session_id, invite = self.start_session()
+            headers = [('Contact', contact)] if contact else []
+            invite.respond(302, headers=headers, contact=False)
+            event = self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session_id)
+            self.assertGreaterEqual(event['code'], 300)
+
+    def test_fork(self):
+        """R141 P84: two 200s from two forks: one session, the other acknowledged and ended."""
+        one, two = self.listener(), self.listener()
+        session_id, invite = self.start_session()
+        answers = [invite.respond(200, sdp.document(sdp.message(listener.uri(), setup='passive')),
+                                  tag=tag) for listener, tag in ((one, 'one'), (two, 'two'))]
+        bye = self.sip.expect('BYE')
+        self.assertIn(bye.request.to_tag, ('one', 'two'))
+        bye.respond(200)
+        kept = one if bye.request.to_tag == 'two' else two
+        conn = kept.accept()
+        self.assertIsNone(conn.expect('SEND').body)
+        acks = {self.sip.expect('ACK').request.to_tag for _ in range(2)}
+        self.assertEqual(acks, {'one', 'two'})
+        self.assertEqual((one.count, two.count).count(0), 1)
+        self.assertEqual(len(self.ctl.call('msrp_ua_list_sessions')), 1)
+        self.ctl.event('E_MSRP_SESSION_NEW', session_id=session_id)
+        self.assertEqual(len(answers), 2)
+
+    def test_repeated_200(self):
+        """P84 RFC 3261 13.2.2.4: each retransmission of the 200 gets the ACK again."""
+        call = self.answered()
+        invite, = [t for t in self.sip._servers.values() if t.method == 'INVITE']
+        for _ in range(20):
+            invite.transport.send(invite.last.encode())
+            call.dialog.expect('ACK')
+        call.send('unharmed')
+
+    def test_early_media_of_no_interest(self):
+        """183 with SDP, 180 twice, 199: provisional all of them."""
+        listener = self.listener()
+        _, invite = self.start_session()
+        body = sdp.document(sdp.message(listener.uri(), setup='passive'))
+        for code in (100, 180, 183, 180, 199):
+            invite.respond(code, body if code == 183 else b'')
+        invite.respond(200, body)
+        self.assertIsNone(listener.accept().expect('SEND').body)
+
+    def test_reliable_provisional_is_not_asked_for(self):
+        """We do not require 100rel, and send what a UAC must."""
+        _, invite = self.start_session()
+        request = invite.request
+        self.assertIsNone(request.get('Require'))
+        self.assertTrue(request.get('Contact'))
+        self.assertTrue(request.get('Max-Forwards'))
+        self.assertTrue(request.from_tag)
+        self.assertIn('INVITE', request.get('Allow', 'INVITE'))
+        invite.respond(603)
+
+
+class OutboundProxyTest(case.Case):
+    @classmethod
+    def prepare(cls):
+        cls.proxy_port = free_port()
+        cls.config = {'sip': {'outbound_proxy': f'sip:127.0.0.1:{cls.proxy_port};lr'}}
+
+    def test_proxy(self):
+        """outbound_proxy: the INVITE goes there, whatever its Request-URI."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(('127.0.0.1', self.proxy_port))
+            sock.settimeout(10)
+            self.ctl.call('msrp_ua_start_session', content_types='text/plain',
+                          from_uri='sip:a@example.org', to_uri='sip:b@example.org',
+                          ruri='sip:b@unreachable.invalid')
+            data, peer = sock.recvfrom(65536)
+            self.assertTrue(data.startswith(b'INVITE sip:b@unreachable.invalid SIP/2.0\r\n'), data)
+            self.assertIn(f'Route: <sip:127.0.0.1:{self.proxy_port};lr>'.encode(), data)
+            head = data.split(b'\r\n\r\n')[0].split(b'\r\n')[1:]
+            keep = [line for line in head if line.split(b':')[0] in (
+                b'Via', b'From', b'Call-ID', b'CSeq')]
+            to = [line + b';tag=x' for line in head if line.startswith(b'To:')]
+            sock.sendto(b'\r\n'.join([b'SIP/2.0 486 Busy Here', *keep, *to,
+                                      b'Content-Length: 0', b'', b'']), peer)
+            self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED')['code'], 486)
+
+
+class RouteTest(case.Case):
+    """Rules on SIP requests: each test has its user in the Request-URI."""
+
+    TABLE = {
+        # user: (if, whether a request that is the same for all of them matches)
+        'method': ({'$rm': 'MESSAGE'}, True),
+        'method2': ({'$rm': 'INVITE'}, False),
+        'list': ({'$rm': ['INVITE', 'MESSAGE']}, True),
+        'fromuser': ({'$fU': 'alice'}, True),
+        'fromdomain': ({'$fd': 'example.org'}, True),
+        'fromuri': ({'$fu': 'sip:alice@*'}, True),
+        'touri': ({'$tu': 'sip:bob@example.???'}, True),
+        'touser': ({'$tU': 'bo*'}, True),
+        'todomain': ({'$td': '~^example\\.(org|net)$'}, True),
+        'regex': ({'$tu': '~bob'}, True),
+        'noregex': ({'$tu': '~^bob'}, False),
+        'source': ({'$si': '127.0.0.0/8'}, True),
+        'source2': ({'$si': '10.0.0.0/8'}, False),
+        'port': ({'$sp': '>1023'}, True),
+        'port2': ({'$sp': '<1024'}, False),
+        'proto': ({'$proto': 'udp'}, True),
+        'type': ({'$cT': 'text/plain*'}, True),
+        'agent': ({'$ua': 'tester/1.*'}, True),
+        'body': ({'$rb': '*magic*'}, True),
+        'header': ({'$hdr(X-Kind)': 'special'}, True),
+        'header2': ({'$hdr(x-kind)': 'special'}, True),
+        'header3': ({'$hdr(X-Other)': '*'}, False),
+        'noheader': ({'$hdr(X-Other)': None}, True),
+        'someheader': ({'$hdr(X-Kind)': None}, False),
+        'not': ({'$fU': '!alice'}, False),
+        'not2': ({'$fU': '!bob'}, True),
+        'number': ({'$hdr(X-Number)': '=7'}, True),
+        'number2': ({'$hdr(X-Number)': '>=8'}, False),
+        'number3': ({'$hdr(X-Kind)': '<9'}, False),
+        'both': ({'$fU': 'alice', '$tU': 'bob'}, True),
+        'both2': ({'$fU': 'alice', '$tU': 'carol'}, False),
+        'maps': ([{'$fU': 'alice'}, {'$tU': ['bob', 'carol']}], True),
+        'maps2': ([{'$fU': 'alice'}, {'$tU': 'carol'}], False),
+        'callid': ({'$ci': 'call-*'}, True),
+        'contact': ({'$ct': None}, True),
+    }
+
+    @classmethod
+    def prepare(cls):
+        rules = []
+        for user, (condition, _) in cls.TABLE.items():
+            maps = condition if isinstance(condition, list) else [condition]
+            rules.append({'if': [{'$rU': user}, *maps],
+                          'do': [{'send_reply': {'code': 299, 'reason': 'Matched'}}]})
+        rules += [
+            {'if': {'$rU': 'reply'}, 'do': [{'send_reply': {
+                'code': 480, 'reason': 'Try $fU later, $$5',
+                'headers': {'Retry-After': '30', 'X-From': '$fu'}}}]},
+            {'if': {'$rU': 'walk'}, 'continue': True,
+             'do': [{'log': {'level': 'info', 'text': 'walking with $fU'}}]},
+            {'if': {'$rU': 'walk'}, 'do': [{'send_reply': {'code': 486, 'reason': 'Second'}}]},
+            {'if': {'$rU': 'walk'}, 'do': [{'send_reply': {'code': 487, 'reason': 'Third'}}]},
+            {'if': {'$rU': 'dropped'}, 'do': ['drop', {'send_reply': {'code': 500,
+                                                                      'reason': 'No'}}]},
+            {'if': {'$rU': 'none'}, 'do': [{'log': {'level': 'info', 'text': 'none'}}]},
+            {'if': {'$rd': 'other.example'}, 'do': [{'send_reply': {'code': 410,
+                                                                    'reason': 'Domain'}}]},
+            {'if': {'$ru': 'sip:exact@127.0.0.1:*'}, 'do': [{'send_reply': {'code': 411,
+                                                                          'reason': 'Uri'}}]},
+        ]
+        cls.config = {'routes': {'sip': rules}}
+
+    def message(self, user, host=None, headers=()):
+        transport = self.sip.reach('127.0.0.1', self.daemon.sip_port)
+        uri = f'sip:{user}@{host or "127.0.0.1:" + str(self.daemon.sip_port)}'
+        return self.sip.request(
+            'MESSAGE', uri, transport, b'some magic text', content_type='text/plain;charset=utf-8',
+            from_uri='sip:alice@example.org', to_uri='sip:bob@example.org',
+            call_id=f'call-{token()}', headers=[
+                ('User-Agent', 'tester/1.0'), ('X-Kind', 'special'), ('X-Number', '7'), *headers])
+
+    def test_conditions(self):
+        """Every variable and kind of pattern, on one and the same MESSAGE."""
+        for user, (condition, matches) in self.TABLE.items():
+            with self.subTest(user, condition=condition):
+                self.message(user).final(299 if matches else 404)
+
+    def test_reply(self):
+        """send_reply: code, phrase and headers with variables in them."""
+        response = self.message('reply').final(480)
+        self.assertEqual((response.reason, response.get('Retry-After'), response.get('X-From')),
+                         ('Try alice later, $5', '30', 'sip:alice@example.org'))
+
+    def test_walk(self):
+        """The first rule that holds ends the walk, `continue` goes on; log writes a line."""
+        self.assertEqual(self.message('walk').final(486).reason, 'Second')
+        self.assertIn('walking with alice', self.daemon.log())
+
+    def test_drop(self):
+        """drop: nothing is said; the actions behind it are not run."""
+        transaction = self.message('dropped')
+        self.message('reply').final(480)
+        self.assertEqual([r for r in transaction.seen if r.code >= 200], [])
+
+    def test_rule_without_answer(self):
+        """A rule that answers nothing: the request is refused, not forgotten."""
+        response = self.message('none').final()
+        self.assertGreaterEqual(response.code, 400)
+
+    def test_request_uri(self):
+        self.message('x', 'other.example').final(410)
+        self.message('exact').final(411)
+
+
+class TimeoutTest(case.Case):
+    """Sofia's timers of 32 s: everything that has to wait for them waits at once."""
+
+    def test_nobody_answers(self):
+        """408 for an INVITE without an answer; BYE for an answer without an ACK; P84."""
+        began = time.monotonic()
+        silent_id, _ = self.start_session()
+        transaction = self.invite(self.offer())
+        answer = transaction.final(200)
+        unacknowledged = Dialog.of_client(transaction, answer)
+        event = self.ctl.event('E_MSRP_SESSION_FAILED', timeout=75, session_id=silent_id)
+        self.assertEqual(event['code'], 408)
+        self.assertIsInstance(event['reason'], str)
+        self.assertGreater(time.monotonic() - began, 20)
+        unacknowledged.expect('BYE', timeout=45).respond(200)
+        self.assertEqual(self.ctl.call('msrp_ua_list_sessions'), [])
+        self.assertEqual(self.ctl.pending(), [])
+
+
+class SippTest(case.Case):
+    """SIP call flows against sipp, a SIP implementation that is none of ours."""
+
+    def sipp(self, scenario, *arguments):
+        return subprocess.Popen(
+            ['sipp', '-sf', os.path.join(HERE, 'sipp', scenario), '-i', '127.0.0.1', '-m', '50',
+             '-nostdin', '-timeout', '60s', '-timeout_error', *arguments],
+            cwd=self.directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, preexec_fn=die_with_parent,
+            env=dict(os.environ, TERM='dumb'))
+
+    def finish(self, process):
+        try:
+            output, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+        self.assertEqual(process.returncode, 0, output.decode(errors='replace')[-3000:])
+
+    def test_callers(self):
+        """R302: fifty calls to us, by UDP and by TCP."""
+        for transport in ('u1', 't1'):
+            with self.subTest(transport):
+                process = self.sipp('uac.xml', '-r', '20', '-p', str(free_port()), '-t', transport,
+                                    f'127.0.0.1:{self.daemon.sip_port}')
+                self.finish(process)
+        poll(lambda: not self.ctl.call('msrp_ua_list_sessions'), what='the end of all calls')
+        for name in ('E_MSRP_SESSION_NEW', 'E_MSRP_SESSION_END'):
+            self.assertEqual(len([e for e in self.ctl.history if e['method'] == name]), 100)
+
+    def test_callees(self):
+        """R302: fifty calls by us."""
+        port = free_port()
+        process = self.sipp('uas.xml', '-p', str(port))
+        try:
+            # sipp is ready when its port is taken.
+            poll(lambda: self._taken(port), what='sipp')
+            for _ in range(50):
+                session_id = self.ctl.call(
+                    'msrp_ua_start_session', content_types='text/plain',
+                    from_uri='sip:a@example.org', to_uri='sip:b@example.org',
+                    ruri=f'sip:b@127.0.0.1:{port}')['session_id']
+                self.ctl.event('E_MSRP_SESSION_NEW', session_id=session_id)
+                self.ctl.call('msrp_ua_end_session', session_id=session_id)
+        finally:
+            self.finish(process)
+
+    @staticmethod
+    def _taken(port):
+        with open('/proc/net/udp', encoding='ascii') as file:
+            return f':{port:04X} ' in file.read()
+
+
+class SipTlsTest(case.Case):
+    @classmethod
+    def prepare(cls):
+        cls.ca = certs.Authority(cls.directory)
+        own = cls.ca.issue('sip')
+        cls.port = free_port()
+        cls.config = {'sip': {
+            'listen': [f'sip:127.0.0.1:{free_port()};transport=udp', f'sips:127.0.0.1:{cls.port}'],
+            'tls': {'certificate': own.certificate, 'private_key': own.key, 'ca_file': cls.ca.file,
+                    'verify': False}}}
+
+    def test_options(self):
+        """sips: a listener over TLS answers."""
+        transport = self.sip.reach('127.0.0.1', self.port, 'TLS', certs.client_context(self.ca))
+        self.sip.request('OPTIONS', f'sips:127.0.0.1:{self.port}', transport).final(200)
+        transport.close()
+
+
+if __name__ == '__main__':
+    case.main()
