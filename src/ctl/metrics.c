@@ -1,8 +1,11 @@
 #include "ctl/metrics.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +16,6 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <event2/util.h>
 #include <msrpd/slice.h>
 #include <msrpd/timer.h>
 
@@ -34,27 +36,39 @@ struct ctl_metrics {
 	uint64_t			started_ms;
 };
 
-static int parse_listen(const char *text, struct sockaddr_storage *address, int *lenp)
+struct place {
+	char		host[INET6_ADDRSTRLEN];	/* without brackets */
+	uint16_t	port;
+};
+
+/* A.B.C.D:PORT or [IPv6]:PORT */
+static int parse_listen(const char *text, struct place *place)
 {
 	const char *colon = strrchr(text, ':');
+	struct slice host = {text, colon ? (size_t)(colon - text) : 0};
+	bool brackets = host.len > 2 && host.p[0] == '[' && host.p[host.len - 1] == ']';
+	unsigned char address[sizeof(struct in6_addr)];
 	uint64_t port;
 
-	*lenp = sizeof(*address);
-	/* evutil takes an address without a port, and ports of any form that atoi() takes */
-	if (!colon || slice_to_u64(slice_of(colon + 1), UINT16_MAX, &port) < 0)
+	if (brackets)
+		host = (struct slice){host.p + 1, host.len - 2};
+	if (host.len >= sizeof(place->host))
 		return -EINVAL;
-	if (evutil_parse_sockaddr_port(text, (struct sockaddr *)address, lenp) == 0)
-		return 0;
-	return -EINVAL;
+	memcpy(place->host, host.p, host.len);
+	place->host[host.len] = '\0';
+	if (inet_pton(brackets ? AF_INET6 : AF_INET, place->host, address) != 1
+	    || slice_to_u64(slice_of(colon + 1), UINT16_MAX, &port) < 0)
+		return -EINVAL;
+	place->port = (uint16_t)port;
+	return 0;
 }
 
 static int check_listen(const void *value, const char **why)
 {
-	struct sockaddr_storage address;
 	char *const *text = value;
-	int len;
+	struct place place;
 
-	if (parse_listen(*text, &address, &len) == 0)
+	if (parse_listen(*text, &place) == 0)
 		return 0;
 	*why = "not an address with a port (127.0.0.1:9155, [::1]:9155)";
 	return -EINVAL;
@@ -178,7 +192,8 @@ static void on_request(struct evhttp_request *request, void *arg)
 			return;
 		}
 		evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET");
-		evhttp_send_error(request, HTTP_BADMETHOD, NULL);
+		/* not evhttp_send_error(), which drops headers */
+		evhttp_send_reply(request, HTTP_BADMETHOD, "Method Not Allowed", NULL);
 		return;
 	}
 	evhttp_send_error(request, HTTP_NOTFOUND, NULL);
@@ -188,26 +203,17 @@ static void on_request(struct evhttp_request *request, void *arg)
 
 static int open_listener(struct ctl_metrics *metrics, const char *listen, const char **why)
 {
-	struct sockaddr_storage address;
-	char host[INET6_ADDRSTRLEN];
-	const void *ip;
-	int len;
-	uint16_t port;
+	struct place place;
 
 	*why = "not an address with a port";
-	if (parse_listen(listen, &address, &len) < 0)
+	if (parse_listen(listen, &place) < 0)
 		return -EINVAL;
-	if (address.ss_family == AF_INET) {
-		ip = &((struct sockaddr_in *)&address)->sin_addr;
-		port = ntohs(((struct sockaddr_in *)&address)->sin_port);
-	} else {
-		ip = &((struct sockaddr_in6 *)&address)->sin6_addr;
-		port = ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
-	}
-	evutil_inet_ntop(address.ss_family, ip, host, sizeof(host));
-	metrics->socket = evhttp_bind_socket_with_handle(metrics->http, host, port);
 	*why = "the address cannot be listened on";
-	return metrics->socket ? 0 : errno ? -errno : -EADDRNOTAVAIL;
+	errno = 0;
+	metrics->socket = evhttp_bind_socket_with_handle(metrics->http, place.host, place.port);
+	if (metrics->socket)
+		return 0;
+	return errno ? -errno : -EADDRNOTAVAIL;
 }
 
 int ctl_metrics_new(struct ctl_metrics **metricsp, struct event_base *base,

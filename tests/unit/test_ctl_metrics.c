@@ -1,0 +1,268 @@
+#include "ctl/metrics.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+#include <msrpd/timer.h>
+
+#include "base/stats.h"
+
+enum { DEADLINE_MS = 10000 };
+
+struct fixture {
+	struct event_base	*base;
+	struct stats		*stats;
+	struct ctl_metrics	*metrics;
+};
+
+static int setup(void **state)
+{
+	static const struct ctl_metrics_settings settings = {.listen = (char *)"127.0.0.1:0"};
+	struct fixture *f = calloc(1, sizeof(*f));
+	const char *why;
+
+	f->base = event_base_new();
+	assert_int_equal(stats_new(&f->stats), 0);
+	assert_int_equal(ctl_metrics_new(&f->metrics, f->base, f->stats, &settings, &why), 0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	ctl_metrics_free(f->metrics);
+	stats_free(f->stats);
+	event_base_free(f->base);
+	free(f);
+	return 0;
+}
+
+/* Say it, and return all that comes until the other side closes; to be freed. */
+static char *talk(struct fixture *f, const char *request, size_t len)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(ctl_metrics_port(f->metrics)),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	uint64_t deadline = timer_now_ms() + DEADLINE_MS;
+	char *bytes = calloc(1, 1 << 18);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	size_t got = 0;
+	ssize_t n = 0;
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	send(fd, request, len, MSG_NOSIGNAL);
+	do {
+		event_base_loop(f->base, EVLOOP_NONBLOCK);
+		n = recv(fd, bytes + got, (1 << 18) - 1 - got, MSG_DONTWAIT);
+		got += n > 0 ? (size_t)n : 0;
+		assert_true(timer_now_ms() < deadline);
+	} while (n > 0 || (n < 0 && errno == EAGAIN));
+	close(fd);
+	return bytes;
+}
+
+static char *request(struct fixture *f, const char *method, const char *path)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", method,
+	    path);
+	return talk(f, text, strlen(text));
+}
+
+static void assert_has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("%s is not in %s", part, text);
+}
+
+static void test_metrics(void **state)
+{
+	struct fixture *f = *state;
+	char *text;
+
+	*stats_counter(f->stats, "ua", "messages_received", "Messages received.") = 7;
+	*stats_gauge(f->stats, "relay", "grants", "Grants that live.") = UINT64_MAX;
+	text = request(f, "GET", "/metrics");
+	assert_has(text, "HTTP/1.1 200 OK\r\n");
+	assert_has(text, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
+	assert_has(text, "\n# HELP msrpd_ua_messages_received_total Messages received.\n"
+	    "# TYPE msrpd_ua_messages_received_total counter\nmsrpd_ua_messages_received_total 7\n");
+	assert_has(text, "\n# TYPE msrpd_relay_grants gauge\nmsrpd_relay_grants 18446744073709551615\n");
+	assert_has(text, "\nprocess_resident_memory_bytes ");
+	assert_has(text, "\nmsrpd_uptime_seconds 0\n");
+	assert_has(text, "\nmsrpd_build_info{version=\"" MSRPD_VERSION "\"} 1\n");
+	free(text);
+}
+
+/* Each line is a comment or a name and a number. */
+static void test_form(void **state)
+{
+	struct fixture *f = *state;
+	char *text, *line;
+	unsigned samples = 0;
+
+	stats_gauge(f->stats, "ua", "sessions", "Sessions.");
+	text = request(f, "GET", "/metrics");
+	line = strstr(text, "\r\n\r\n");
+	assert_non_null(line);
+	for (line += 4; *line; line = strchr(line, '\n') + 1) {
+		char name[128];
+		double value;
+		int used = 0;
+
+		assert_non_null(strchr(line, '\n'));
+		if (strncmp(line, "# HELP ", 7) == 0 || strncmp(line, "# TYPE ", 7) == 0)
+			continue;
+		assert_int_equal(sscanf(line, "%127[a-z0-9_]%*[^ ] %lf%n", name, &value, &used) > 0
+		    || sscanf(line, "%127[a-z0-9_] %lf%n", name, &value, &used) == 2, 1);
+		samples++;
+	}
+	assert_int_equal(samples, 6);
+	free(text);
+}
+
+static void test_open_descriptors(void **state)
+{
+	struct fixture *f = *state;
+	unsigned before, after;
+	char *text;
+	int fds[2];
+
+	text = request(f, "GET", "/metrics");
+	assert_int_equal(sscanf(strstr(text, "\nprocess_open_fds "), "\nprocess_open_fds %u", &before), 1);
+	free(text);
+	assert_int_equal(pipe(fds), 0);
+	text = request(f, "GET", "/metrics");
+	assert_int_equal(sscanf(strstr(text, "\nprocess_open_fds "), "\nprocess_open_fds %u", &after), 1);
+	free(text);
+	close(fds[0]);
+	close(fds[1]);
+	assert_int_equal(after, before + 2);
+}
+
+static void test_pages(void **state)
+{
+	static const struct {
+		const char	*method, *path, *part;
+	} cases[] = {
+		{"GET", "/healthz", "HTTP/1.1 200 OK\r\n"},
+		{"GET", "/healthz", "\r\n\r\nok\n"},
+		{"GET", "/healthz?verbose", "HTTP/1.1 200 OK\r\n"},
+		{"GET", "/", "HTTP/1.1 404 "},
+		{"GET", "/metrics/", "HTTP/1.1 404 "},
+		{"GET", "/../etc/passwd", "HTTP/1.1 404 "},
+		{"POST", "/", "HTTP/1.1 404 "},
+		{"POST", "/metrics", "HTTP/1.1 405 "},
+		{"PUT", "/metrics", "\r\nAllow: GET\r\n"},
+		{"DELETE", "/healthz", "HTTP/1.1 405 "},
+		{"OPTIONS", "/metrics", "HTTP/1.1 405 "},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = request(*state, cases[i].method, cases[i].path);
+
+		assert_has(text, cases[i].part);
+		free(text);
+	}
+}
+
+/* Whatever comes in, the next one is served. */
+static void test_hostile_requests(void **state)
+{
+	static const char *const requests[] = {
+		"\r\n\r\n\r\n", "GET\r\n\r\n", "GET /metrics\r\n\r\n", "rubbish rubbish rubbish\r\n\r\n",
+		"POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 99999999999\r\n\r\n",
+		"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: -1\r\n\r\n",
+	};
+	struct fixture *f = *state;
+	char *head = malloc(100000), *text;
+
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		text = talk(f, requests[i], strlen(requests[i]));
+		assert_null(strstr(text, " 200 "));
+		free(text);
+	}
+	memset(head, 'x', 100000);
+	memcpy(head, "GET /metrics HTTP/1.1\r\nX: ", 26);
+	text = talk(f, head, 100000);
+	assert_null(strstr(text, " 200 "));
+	free(text);
+	free(head);
+	text = request(f, "GET", "/healthz");
+	assert_has(text, " 200 ");
+	free(text);
+}
+
+static void test_no_listener(void **state)
+{
+	static const struct ctl_metrics_settings none = {.listen = NULL};
+	struct fixture *f = *state;
+	struct ctl_metrics *metrics;
+	const char *why;
+
+	assert_int_equal(ctl_metrics_new(&metrics, f->base, f->stats, &none, &why), 0);
+	assert_null(metrics);
+	ctl_metrics_free(metrics);
+}
+
+static void test_addresses(void **state)
+{
+	static const struct {
+		const char	*text;
+		bool		good;
+	} cases[] = {
+		{"127.0.0.1:9155", true}, {"[::1]:9155", true}, {"0.0.0.0:0", true}, {"127.0.0.1", false},
+		{"[::1]", false}, {"::1", false}, {"localhost:9155", false}, {":9155", false},
+		{"127.0.0.1:65536", false}, {"127.0.0.1:", false}, {"127.0.0.1:9155x", false},
+		{"127.0.0.1:-1", false}, {"", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = (char *)cases[i].text;
+		const char *why = NULL;
+
+		assert_int_equal(ctl_metrics_settings_rows[0].check(&text, &why), cases[i].good ? 0 : -EINVAL);
+		assert_int_equal(why == NULL, cases[i].good);
+	}
+}
+
+static void test_address_in_use(void **state)
+{
+	struct fixture *f = *state;
+	struct ctl_metrics_settings settings;
+	struct ctl_metrics *metrics = NULL;
+	const char *why = NULL;
+	char listen[32];
+
+	snprintf(listen, sizeof(listen), "127.0.0.1:%u", ctl_metrics_port(f->metrics));
+	settings.listen = listen;
+	assert_int_equal(ctl_metrics_new(&metrics, f->base, f->stats, &settings, &why), -EADDRINUSE);
+	assert_null(metrics);
+	assert_non_null(why);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_metrics), CASE(test_form), CASE(test_open_descriptors), CASE(test_pages),
+		CASE(test_hostile_requests), CASE(test_no_listener), CASE(test_addresses),
+		CASE(test_address_in_use),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
