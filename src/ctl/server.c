@@ -314,11 +314,12 @@ static int make_room(struct ctl_client *client)
 /* Take the next line off the input; what stands behind the last newline is one at the end. */
 static bool next_line(struct ctl_client *client, struct slice *line)
 {
-	char *start = client->in + client->in_start, *newline = NULL;
+	char *start, *newline = NULL;
 	size_t len;
 
 	if (waiting(client) == 0)
 		return false;
+	start = client->in + client->in_start;
 	if (client->scanned < client->in_end)
 		newline = memchr(client->in + client->scanned, '\n', client->in_end - client->scanned);
 	client->scanned = client->in_end;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -748,6 +749,21 @@ static void test_mode(void **state)
 	assert_int_equal(umask(mask), 0077);
 }
 
+static void test_group(void **state)
+{
+	struct fixture *f = *state;
+	const struct group *group = getgrgid(getegid());
+	struct stat st;
+
+	assert_non_null(group);
+	ctl_server_free(f->server);
+	f->settings.group = group->gr_name;
+	start_server(f);
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_int_equal(st.st_gid, getegid());
+	assert_int_equal(st.st_mode, S_IFSOCK | 0600);
+}
+
 static void test_socket_left_behind(void **state)
 {
 	struct fixture *f = *state;
@@ -866,7 +882,7 @@ int main(void)
 		CASE(test_slow_subscriber), CASE(test_event_inside_request),
 		CASE(test_half_closed_subscriber), CASE(test_events_leave_together),
 		CASE(test_builtins), CASE(test_add_methods_twice), CASE(test_too_many_clients),
-		CASE(test_mode), CASE(test_socket_left_behind), CASE(test_living_daemon),
+		CASE(test_mode), CASE(test_group), CASE(test_socket_left_behind), CASE(test_living_daemon),
 		CASE(test_bad_paths), CASE(test_successors_socket), CASE(test_stop),
 	};
 
