@@ -297,7 +297,8 @@ static int compile_arg(const struct context *c, struct route_arg *arg,
     const struct arg_spec *spec, const struct tree *node)
 {
 	if (node->kind == TREE_TEXT && !node->quoted && !node->block && node->text.len == 0)
-		return tree_fail(c->fault, node, "%s has no value", spec->name);
+		return tree_fail(c->fault, node->key ? node->key : node, "%s has no value",
+		    spec->name);
 	arg->ready.present = true;
 	switch (spec->kind) {
 	case ARG_TEXT:
@@ -313,9 +314,17 @@ static int compile_arg(const struct context *c, struct route_arg *arg,
 	}
 }
 
-static int refuse_unknown(const struct context *c, const struct action *action,
+/* May all that is given stand there?  given is not NULL. */
+static int refuse_unknown(const struct context *c, const struct route_action *compiled,
     const struct tree *given)
 {
+	const struct action *action = compiled->action;
+
+	if (given->kind != TREE_MAP && compiled->count != 1)
+		return tree_fail(c->fault, given, "%s wants its parameters by name, in a map",
+		    action->name);
+	if (given->kind != TREE_MAP)
+		return 0;
 	for (const struct tree *n = given->first; n; n = n->next) {
 		struct nearest near = {.name = n->key->text};
 		char hint[NEAREST_HINT_SIZE];
@@ -342,11 +351,8 @@ static const struct tree *given_to(const struct route_action *action, size_t i,
 static int compile_args(const struct context *c, struct route_action *action,
     const struct tree *given, const struct tree *at)
 {
-	int err = given ? refuse_unknown(c, action->action, given) : 0;
+	int err = given ? refuse_unknown(c, action, given) : 0;
 
-	if (err == 0 && given && given->kind != TREE_MAP && action->count != 1)
-		return tree_fail(c->fault, given, "%s wants its parameters by name, in a map",
-		    action->action->name);
 	for (size_t i = 0; err == 0 && i < action->count; i++) {
 		const struct arg_spec *spec = &action->action->args[i];
 		const struct tree *node = given_to(action, i, given);

@@ -135,7 +135,7 @@ static int unknown(const struct cursor *c, const char *what, struct nearest *nea
 {
 	char hint[NEAREST_HINT_SIZE];
 
-	return tree_fail(c->fault, c->at, "unknown %s %.*s%s", what,
+	return tree_fail(c->fault, c->at, "unknown %s%.*s%s", what,
 	    SLICE_ARG(slice_head(near->name, 64)), nearest_hint(near, hint));
 }
 
@@ -166,7 +166,7 @@ static int find_key(const struct cursor *c, struct route_var *var)
 			return 0;
 		}
 	}
-	return unknown(c, "key in $msrp():", &near);
+	return unknown(c, "key in $msrp(): ", &near);
 }
 
 static int check_param(const struct cursor *c, const struct route_var *var)
@@ -182,7 +182,7 @@ static int check_param(const struct cursor *c, const struct route_var *var)
 				return 0;
 		}
 	}
-	return unknown(c, "parameter in $param():", &near);
+	return unknown(c, "parameter in $param(): ", &near);
 }
 
 static int check_header(const struct cursor *c, const struct route_var *var)
@@ -246,7 +246,7 @@ static int take_part(struct cursor *c, struct route_var *var)
 			var->part = (enum route_part)i;
 	}
 	if (var->part == ROUTE_PART_NONE || !(c->spec->list & ALL_MSRP))
-		return unknown(c, "transformation here:", &near);
+		return unknown(c, "transformation here: ", &near);
 	return 0;
 }
 
