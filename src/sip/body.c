@@ -1,4 +1,5 @@
-/* Where the SDP is in a body: RFC 5621, RFC 2046 section 5.1. */
+#include "sip/body.h"
+
 #include <errno.h>
 #include <string.h>
 

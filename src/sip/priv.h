@@ -160,9 +160,6 @@ int sip_uri_hop(const char *uri, struct sip_hop *hop);
  */
 int sip_body_sdp(const sip_t *sip, struct slice *sdpp);
 
-/** The same for a body with its Content-Type at hand. */
-int sip_body_find_sdp(struct slice content_type, struct slice body, struct slice *sdpp);
-
 /* --- authentication --- */
 
 enum { SIP_AUTH_TRIES_MAX = 4 };

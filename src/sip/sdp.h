@@ -58,11 +58,16 @@ int sdp_parse(struct sdp_session *sdp, struct slice text);
 /** Is it TCP/TLS/MSRP?  (TCP/MSRP otherwise; of usable streams only.) */
 bool sdp_media_is_tls(const struct sdp_media *media);
 
+/**
+ * Can MSRP run on it: m=message with a port, a path whose URIs all have explicit ports,
+ * accept-types, and the format "*" (RFC 4975 8)?
+ */
+bool sdp_media_is_usable(const struct sdp_media *media);
+
 enum { SDP_PLAIN = 1, SDP_TLS = 2 };
 
 /**
- * Find the stream to use: the first m=message over a transport that we have, with a port, a path
- * whose URIs all have explicit ports, accept-types and the format "*" (RFC 4975 8).
+ * Find the stream to use: the first that is usable, over a transport that we have.
  *
  * @param transports  SDP_PLAIN | SDP_TLS
  * @return NULL if there is none: 488

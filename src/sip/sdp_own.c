@@ -1,0 +1,178 @@
+/* What we say: RFC 4975 section 8, RFC 3264 sections 5, 6 and 8, RFC 6135 section 4.2. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+
+#include "base/rand.h"
+#include "sip/sdp.h"
+
+void sdp_own_init(struct sdp_own *own)
+{
+	/* 62 bits, since some keep these numbers in signed ones */
+	*own = (struct sdp_own){.id = rand_u64() >> 2, .version = 1};
+}
+
+void sdp_own_fini(struct sdp_own *own)
+{
+	free(own->text);
+	own->text = NULL;
+}
+
+/* --- writing --- */
+
+static const char *address_family(struct slice host)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr address;
+
+	if (host.len >= sizeof(text))
+		return "IP4";
+	memcpy(text, host.p, host.len);
+	text[host.len] = '\0';
+	return inet_pton(AF_INET6, text, &address) == 1 ? "IP6" : "IP4";
+}
+
+static void write_session(FILE *out, const struct sdp_own *own, const struct sdp_local *local)
+{
+	const char *family = address_family(local->host);
+
+	fprintf(out,
+	    "v=0\r\n"
+	    "o=- %" PRIu64 " %" PRIu64 " IN %s %.*s\r\n"
+	    "s=-\r\n"
+	    "c=IN %s %.*s\r\n"
+	    "t=0 0\r\n",
+	    own->id, own->version, family, SLICE_ARG(local->host), family, SLICE_ARG(local->host));
+}
+
+static void write_attribute(FILE *out, const char *name, struct slice value)
+{
+	if (value.p)
+		fprintf(out, "a=%s:%.*s\r\n", name, SLICE_ARG(value));
+}
+
+static void write_stream(FILE *out, const struct sdp_local *local)
+{
+	static const char *const setups[] = {
+		[SDP_SETUP_ACTIVE] = "active", [SDP_SETUP_PASSIVE] = "passive", [SDP_SETUP_ACTPASS] = "actpass",
+	};
+	static const char *const directions[] = {
+		[SDP_SENDONLY] = "sendonly", [SDP_RECVONLY] = "recvonly", [SDP_INACTIVE] = "inactive",
+	};
+
+	fprintf(out, "m=message %u %s *\r\n", local->port, local->tls ? "TCP/TLS/MSRP" : "TCP/MSRP");
+	write_attribute(out, "accept-types", local->accept_types);
+	write_attribute(out, "accept-wrapped-types", local->accept_wrapped_types);
+	write_attribute(out, "path", local->path);
+	if (local->max_size > 0)
+		fprintf(out, "a=max-size:%" PRIu64 "\r\n", local->max_size);
+	if (setups[local->setup])
+		fprintf(out, "a=setup:%s\r\n", setups[local->setup]);
+	if (directions[local->direction])
+		fprintf(out, "a=%s\r\n", directions[local->direction]);
+	if (local->fingerprint.hash.p)
+		fprintf(out, "a=fingerprint:%.*s %.*s\r\n", SLICE_ARG(local->fingerprint.hash),
+		    SLICE_ARG(local->fingerprint.value));
+}
+
+/* The same line with port 0: a stream that is not (any more). */
+static void write_refused(FILE *out, const struct sdp_media *media)
+{
+	fprintf(out, "m=%.*s 0 %.*s%s%.*s\r\n", SLICE_ARG(media->type), SLICE_ARG(media->proto),
+	    media->formats.len > 0 ? " " : "", SLICE_ARG(media->formats));
+}
+
+static int write_all(const struct sdp_own *own, const struct sdp_local *local,
+    const struct sdp_session *layout, const struct sdp_media *ours, char **textp, size_t *lenp)
+{
+	FILE *out = open_memstream(textp, lenp);
+
+	if (!out)
+		return -ENOMEM;
+	write_session(out, own, local);
+	for (size_t i = 0; i < layout->media_count; i++)
+		if (&layout->media[i] == ours)
+			write_stream(out, local);
+		else
+			write_refused(out, &layout->media[i]);
+	if (!ours)
+		write_stream(out, local);
+	if (fclose(out) != 0) {
+		free(*textp);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Nothing changed: what was said stays as it is; else its version rises (RFC 3264 8). */
+static int say(struct sdp_own *own, const struct sdp_local *local, const struct sdp_session *layout,
+    const struct sdp_media *ours, struct slice *textp)
+{
+	char *text = NULL;
+	size_t len = 0;
+	int err = write_all(own, local, layout, ours, &text, &len);
+
+	if (!err && own->text && !slice_equal((struct slice){text, len}, (struct slice){own->text, own->len})) {
+		free(text);
+		text = NULL;
+		own->version++;
+		err = write_all(own, local, layout, ours, &text, &len);
+		if (err)
+			own->version--;
+	}
+	if (err)
+		return err;
+	free(own->text);
+	own->text = text;
+	own->len = len;
+	*textp = (struct slice){text, len};
+	return 0;
+}
+
+/* Ours is the one stream in what we say that has a port. */
+static const struct sdp_media *our_stream(const struct sdp_session *said)
+{
+	for (size_t i = 0; i < said->media_count; i++)
+		if (said->media[i].port != 0)
+			return &said->media[i];
+	return NULL;
+}
+
+static void parse_own(const struct sdp_own *own, struct sdp_session *said)
+{
+	if (!own->text || sdp_parse(said, (struct slice){own->text, own->len}) < 0)
+		said->media_count = 0;
+}
+
+int sdp_own_offer(struct sdp_own *own, const struct sdp_local *local, struct slice *textp)
+{
+	struct sdp_session said;
+
+	parse_own(own, &said);
+	return say(own, local, &said, our_stream(&said), textp);
+}
+
+int sdp_own_answer(struct sdp_own *own, const struct sdp_local *local,
+    const struct sdp_session *offer, const struct sdp_media *chosen, struct slice *textp)
+{
+	return say(own, local, offer, chosen, textp);
+}
+
+const struct sdp_media *sdp_own_chosen(const struct sdp_own *own, const struct sdp_session *answer)
+{
+	const struct sdp_media *ours, *theirs;
+	struct sdp_session said;
+
+	parse_own(own, &said);
+	ours = our_stream(&said);
+	if (!ours || (size_t)(ours - said.media) >= answer->media_count)
+		return NULL;
+	theirs = &answer->media[ours - said.media];
+	if (!slice_equal_nocase(ours->proto, theirs->proto))
+		return NULL;
+	return sdp_media_is_usable(theirs) ? theirs : NULL;
+}
