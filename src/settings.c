@@ -66,7 +66,7 @@ void settings_print(const struct setting *row, uint64_t number, char *text, size
 	}
 	while (number % u->factor != 0)
 		u++;
-	snprintf(text, size, "%" PRIu64 "%s", number, number ? u->suffix : "");
+	snprintf(text, size, "%" PRIu64 "%s", number / u->factor, number ? u->suffix : "");
 }
 
 static int parse_mode(struct slice text, uint64_t *numberp)
