@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "config.h"
+#include "config_msrp.h"
 #include "ctl/metrics.h"
 #include "ctl/server.h"
 #include "event/bus.h"
@@ -132,7 +133,7 @@ static int load(struct daemon *d, struct loaded *loaded, void (*warn)(const char
 {
 	struct config_hook hooks[] = {
 		{compile_routes, loaded},
-		{config_check_uris, NULL},
+		{config_check_msrp, NULL},
 		{NULL, NULL},
 	};
 	struct config_env env = {.services = services, .hooks = hooks, .warn = warn};
