@@ -91,6 +91,16 @@ static void text_add_safe(struct text *text, const char *s)
 	}
 }
 
+/* JSON in ASCII alone: the characters that a terminal obeys are not all below U+0020. */
+static void text_add_json(struct text *text, const json_t *value)
+{
+	char *json = must(json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII));
+
+	for (const char *p = json; *p; p++)
+		text_add(text, *p == 0x7f ? "\\u007f" : p, *p == 0x7f ? 6 : 1);
+	free(json);
+}
+
 static void text_add_value(struct text *text, const json_t *value);
 
 static void text_add_list(struct text *text, const json_t *list)
@@ -108,19 +118,14 @@ static void text_add_list(struct text *text, const json_t *list)
 /* A value in one cell. */
 static void text_add_value(struct text *text, const json_t *value)
 {
-	char *json;
-
-	if (json_is_string(value)) {
+	if (json_is_string(value))
 		text_add_safe(text, json_string_value(value));
-	} else if (json_is_array(value)) {
+	else if (json_is_array(value))
 		text_add_list(text, value);
-	} else if (json_is_null(value)) {
+	else if (json_is_null(value))
 		text_adds(text, "-");
-	} else {
-		json = must(json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII));
-		text_adds(text, json);
-		free(json);
-	}
+	else
+		text_add_json(text, value);
 }
 
 /* Columns that a string takes on a terminal, wide characters aside. */
@@ -154,56 +159,46 @@ static char *cell(const json_t *value)
 
 /* --- tables --- */
 
-/* Key and value a line; the members of an object inside are named parent.child. */
-struct pairs {
-	struct text	*keys;
-	char		**values;
-	size_t		count;
-};
-
-static void add_pair(struct pairs *pairs, const char *prefix, const char *key, const json_t *value)
-{
-	struct text name = {0};
-
-	text_add_safe(&name, prefix);
-	text_adds(&name, *prefix ? "." : "");
-	text_add_safe(&name, key);
-	pairs->keys = must(realloc(pairs->keys, (pairs->count + 1) * sizeof(*pairs->keys)));
-	pairs->values = must(realloc(pairs->values, (pairs->count + 1) * sizeof(*pairs->values)));
-	pairs->keys[pairs->count] = name;
-	pairs->values[pairs->count++] = cell(value);
-}
-
-static void collect_pairs(struct pairs *pairs, const char *prefix, json_t *object)
+/* The members of an object inside are named parent.child. */
+static void flatten(json_t *flat, const char *prefix, json_t *object)
 {
 	const char *key;
 	json_t *value;
 
 	json_object_foreach (object, key, value) {
-		if (json_is_object(value) && !*prefix)
-			collect_pairs(pairs, key, value);
-		else
-			add_pair(pairs, prefix, key, value);
+		struct text name = {0};
+
+		if (json_is_object(value) && !*prefix) {
+			flatten(flat, key, value);
+			continue;
+		}
+		text_add_safe(&name, prefix);
+		text_adds(&name, *prefix ? "." : "");
+		text_add_safe(&name, key);
+		json_object_set(flat, name.p, value);
+		free(name.p);
 	}
 }
 
+/* Key and value a line. */
 static void print_object(json_t *object)
 {
-	struct pairs pairs = {0};
+	json_t *flat = must(json_object()), *value;
+	const char *key;
 	size_t width = 0;
 
-	collect_pairs(&pairs, "", object);
-	for (size_t i = 0; i < pairs.count; i++)
-		if (columns(pairs.keys[i].p) > width)
-			width = columns(pairs.keys[i].p);
-	for (size_t i = 0; i < pairs.count; i++) {
-		put_padded(pairs.keys[i].p, width + COLUMN_GAP);
-		puts(pairs.values[i]);
-		free(pairs.keys[i].p);
-		free(pairs.values[i]);
+	flatten(flat, "", object);
+	json_object_foreach (flat, key, value)
+		if (columns(key) > width)
+			width = columns(key);
+	json_object_foreach (flat, key, value) {
+		char *s = cell(value);
+
+		put_padded(key, width + COLUMN_GAP);
+		puts(s);
+		free(s);
 	}
-	free(pairs.keys);
-	free(pairs.values);
+	json_decref(flat);
 }
 
 /* The keys of all objects of a list, in the order of their first appearance. */
@@ -297,11 +292,11 @@ static void print_list(const json_t *list)
 
 static void print_json(const json_t *value)
 {
-	/* ASCII: the characters that a terminal obeys are not all below U+0020. */
-	char *s = must(json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII));
+	struct text text = {0};
 
-	puts(s);
-	free(s);
+	text_add_json(&text, value);
+	puts(text.p);
+	free(text.p);
 }
 
 static void print_result(const struct options *options, json_t *result)
