@@ -10,6 +10,7 @@
 #include <msrpd/slice.h>
 
 #include "base/tree.h"
+#include "checks.h"
 #include "settings.h"
 
 /* Bounds on what a file may cost us. */
@@ -291,6 +292,19 @@ int config_compose(struct tree **rootp, struct slice text, struct tree_fault *fa
 
 /* --- sections --- */
 
+static int check_credential(const void *value, const char **why)
+{
+	const struct sip_credential *c = value;
+
+	if (!c->realm || !*c->realm || !c->username || !*c->username)
+		*why = "want a realm and a username each";
+	else if (!c->password == !c->ha1)
+		*why = "want either a password or a ha1 each";
+	else
+		return 0;
+	return -EINVAL;
+}
+
 /* Lists of rules: compiled by main, through a hook. */
 static const struct setting route_rows[] = {
 	{.name = "sip", .type = SETTING_TREE,
@@ -319,6 +333,7 @@ static const struct setting root_rows[] = {
 		.group = msrp_settings_rows, .help = "MSRP listeners, time-outs and limits."},
 	{.name = "credentials", .type = SETTING_LIST, .offset = offsetof(struct config, credentials),
 		.group = sip_credential_rows, .item_size = sizeof(struct sip_credential),
+		.check = check_credential,
 		.help = "Who msrpd is to those who challenge it, by SIP or as an MSRP relay."},
 	{.name = "relay", .type = SETTING_GROUP, .offset = offsetof(struct config, relay),
 		.group = relay_settings_rows, .check = relay_settings_check,
@@ -508,7 +523,8 @@ static int fill(struct config *cfg, struct config_load *load)
 		complain(load, &fault);
 		return err;
 	}
-	return run_hooks(load, cfg);
+	err = checks_run(cfg, load);
+	return err < 0 ? err : run_hooks(load, cfg);
 }
 
 int config_parse(struct config **cfgp, struct slice text, const char *name,

@@ -11,9 +11,9 @@ static int check_listen_uri(const void *value, const char **why)
 	char buf[MSRP_LISTEN_URI_MAX];
 	struct msrp_uri uri;
 
-	if (text && msrp_listen_uri_parse(&uri, buf, slice_of(text)) == 0 && msrp_uri_is_address(&uri))
+	if (msrp_listen_uri_parse(&uri, buf, slice_of(text)) == 0 && msrp_uri_is_address(&uri))
 		return 0;
-	*why = "not a listener: msrp[s]://ADDRESS[:PORT];tcp, without a session id";
+	*why = "is not a listener: msrp[s]://ADDRESS[:PORT];tcp, without a session id";
 	return -EINVAL;
 }
 
@@ -21,9 +21,9 @@ static int check_tls_version(const void *value, const char **why)
 {
 	struct slice text = slice_of(*(char *const *)value);
 
-	if (!text.p || slice_equal(text, SLICE("1.2")) || slice_equal(text, SLICE("1.3")))
+	if (slice_equal(text, SLICE("1.2")) || slice_equal(text, SLICE("1.3")))
 		return 0;
-	*why = "TLS versions are 1.2 and 1.3";
+	*why = "is 1.2 or 1.3";
 	return -EINVAL;
 }
 
@@ -32,7 +32,7 @@ static const struct setting listen_rows[] = {
 		.flags = SETTING_FIXED,
 		.help = "Name of the listener for rules and lists; its URI if absent."},
 	{.name = "uri", .type = SETTING_TEXT, .offset = offsetof(struct msrp_listen_settings, uri),
-		.flags = SETTING_FIXED, .check = check_listen_uri,
+		.flags = SETTING_FIXED | SETTING_REQUIRED, .check = check_listen_uri,
 		.help = "Address and port, `msrp://` for TCP, `msrps://` for TLS; port 0 is any free port."},
 	{.name = "advertise", .type = SETTING_TEXT,
 		.offset = offsetof(struct msrp_listen_settings, advertise), .flags = SETTING_FIXED,

@@ -26,7 +26,7 @@ static int check_uri(const void *value, const char **why)
 	int err = *text && (!clean || sip_uri_hop(clean, &hop) < 0) ? -EINVAL : 0;
 
 	free(clean);
-	*why = "not a SIP URI";
+	*why = "is not a SIP URI";
 	return err;
 }
 
