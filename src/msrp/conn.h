@@ -202,6 +202,9 @@ bool msrp_flow_is_open(const struct msrp_flow *flow);
 /** Bytes of the open frame so far, head included. */
 uint64_t msrp_flow_frame_bytes(const struct msrp_flow *flow);
 
+/** Has any byte of the open frame been handed to the kernel?  Until then nobody knows its tid. */
+bool msrp_flow_has_left(const struct msrp_flow *flow);
+
 /** A place in a connection's output: told when all bodies queued so far were handed to the kernel. */
 struct msrp_mark {
 	struct msrp_mark	*next, **prevp;	/* zeroed: not waiting */

@@ -71,6 +71,11 @@ uint64_t msrp_flow_frame_bytes(const struct msrp_flow *flow)
 	return msrp_flow_is_open(flow) ? flow->conn->out->queued - flow->conn->out->open_from : 0;
 }
 
+bool msrp_flow_has_left(const struct msrp_flow *flow)
+{
+	return msrp_flow_is_open(flow) && flow->conn->out->written > flow->conn->out->open_from;
+}
+
 void msrp_flow_begin(struct msrp_flow *flow, struct slice head)
 {
 	struct msrp_conn *conn = flow->conn;
