@@ -68,7 +68,8 @@ class ConfigTest(unittest.TestCase):
         self.wrong('lgo: {}\n', 1, 'log', 1)
         self.wrong('log:\n  levle: info\n', 2, 'level', 3)
         self.wrong('log: {level: info, nonsense: 1}\n', 1, 'nonsense', 20)
-        self.wrong('msrp:\n  listen:\n    - {name: a, url: "msrp://127.0.0.1:0;tcp"}\n', 3, 'ur[il]')
+        self.wrong("msrp:\n  listen:\n    - {name: a, url: 'msrp://127.0.0.1:0;tcp'}\n", 3,
+                   "ur[il]")
 
     def test_values(self):
         """Wrong types and values out of range."""

@@ -255,7 +255,7 @@ class Listener:
     """Where msrpd connects to."""
 
     def __init__(self, host='127.0.0.1', tls=None, behave=answer_ok, name='listener', port=0,
-                 advertise=None):
+                 advertise=None, relay=False):
         family = socket.AF_INET6 if ':' in host else socket.AF_INET
         self.sock = socket.create_server((host, port), family=family)
         self.host = advertise or (f'[{host}]' if ':' in host else host)
@@ -263,6 +263,7 @@ class Listener:
         self.tls = tls
         self.behave = behave
         self.name = name
+        self.relay = relay                  # who connects is a relay: it hands on others' words
         self.accepted = Mailbox(name)
         self.conns = []
         self.count = 0                      # of connections taken
@@ -295,7 +296,8 @@ class Listener:
                     self.failures.put(error)
                     continue
             try:
-                conn = Conn(sock, f'{self.name} conn {self.count}', self.behave, client=False)
+                conn = Conn(sock, f'{self.name} conn {self.count}', self.behave, client=False,
+                            relay=self.relay)
             except OSError:
                 continue            # gone before we looked at it
             self.conns.append(conn)

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""The UA behind a relay that is none of ours: Kamailio's msrp module."""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+from lib import case, msrp, sdp
+from lib.case import Call
+from lib.daemon import die_with_parent, free_port
+from lib.frame import new_id
+from lib.relay import CREDENTIALS
+from lib.sip import Dialog
+from lib.waiting import poll
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROGRAM = shutil.which('kamailio', path=os.environ.get('PATH', '') + ':/usr/sbin:/sbin')
+
+
+class Kamailio:
+    def __init__(self, directory):
+        self.port = free_port()
+        self.log_file = os.path.join(directory, 'kamailio.log')
+        config = os.path.join(directory, 'relay.cfg')
+        with open(os.path.join(HERE, 'kamailio', 'relay.cfg'), encoding='ascii') as file:
+            text = file.read().replace('@PORT@', str(self.port))
+        with open(config, 'w', encoding='ascii') as file:
+            file.write(text)
+        with open(self.log_file, 'wb') as log:
+            self.process = subprocess.Popen(
+                [PROGRAM, '-f', config, '-DD', '-E', '-m', '32', '-M', '4', '-w', directory,
+                 '-Y', directory, '-P', os.path.join(directory, 'kamailio.pid')],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+                preexec_fn=die_with_parent)
+        poll(self._listens, what='Kamailio')
+
+    @property
+    def uri(self):
+        return f'msrp://127.0.0.1:{self.port};tcp'
+
+    def _listens(self):
+        if self.process.poll() is not None:
+            with open(self.log_file, encoding='utf-8', errors='replace') as file:
+                raise AssertionError(file.read()[-3000:])
+        try:
+            socket.create_connection(('127.0.0.1', self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def stop(self):
+        try:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait(10)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            pass
+        finally:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self.process.wait()
+
+
+class KamailioTest(case.Case):
+    @classmethod
+    def prepare(cls):
+        cls.kamailio = Kamailio(cls.directory)
+        cls.addClassCleanup(cls.kamailio.stop)
+        cls.config = {'ua': {'relay_uri': cls.kamailio.uri}, 'credentials': CREDENTIALS}
+
+    def incoming(self):
+        """We call; msrpd answers with the Use-Path that Kamailio granted it; we connect there."""
+        own = f'msrp://127.0.0.1:9/{new_id()};tcp'
+        transaction = self.invite(self.offer(own, setup='active'))
+        answer = transaction.final(200)
+        dialog = Dialog.of_client(transaction, answer)
+        dialog.ack()
+        description = sdp.Sdp(answer.body)
+        event = self.ctl.event('E_MSRP_SESSION_NEW')
+        call = Call(self, dialog, description, own, session_id=event['session_id'])
+        call.attach(msrp.connect(call.path[0], relay=True, name='peer of Kamailio'))
+        call.msrp.bind()
+        return call
+
+    def test_path(self):
+        """R203 R206: AUTH with Digest; a=path is Kamailio's URI and then ours."""
+        call = self.incoming()
+        self.assertRegex(call.path[0],
+                         rf'^msrp://127\.0\.0\.1:{self.kamailio.port}/kamailio[0-9]+;tcp$')
+        self.assertEqual(len(call.path), 2)
+        self.assertIsNone(re.search('kamailio', call.path[1]))
+
+    def test_messages_in(self):
+        """What the peer sends to Kamailio arrives; the success REPORT finds its way back."""
+        call = self.incoming()
+        sent = call.send('through Kamailio', success='yes')
+        self.assertEqual(self.received(call)['body'], 'through Kamailio')
+        report = call.conn.expect('REPORT', timeout=15)
+        self.assertEqual((report.message_id, report.get('Byte-Range')),
+                         (sent.message_id, '1-16/16'))
+
+    def test_messages_out(self):
+        """What msrpd sends goes through Kamailio to the listener that we offered."""
+        listener = self.listener(relay=True)
+        session_id, invite = self.start_session()
+        offer = sdp.Sdp(invite.request.body)
+        self.assertEqual(len(offer.message.path), 2)
+        path = listener.uri()
+        invite.respond(200, sdp.document(sdp.message(path, setup='passive')))
+        dialog = Dialog.of_server(invite)
+        dialog.expect('ACK')
+        call = Call(self, dialog, offer, path, session_id=session_id)
+        message_id = self.say(call, 'out through Kamailio', success_report='yes')
+        conn = listener.accept()
+        frame = conn.expect(lambda f: f.body is not None)
+        self.assertEqual((frame.message_id, frame.body), (message_id, b'out through Kamailio'))
+        self.assertEqual(frame.from_path, offer.message.path)
+        conn.send(msrp.report_for(frame, '000 200 OK', '1-20/20'))
+        self.assertEqual(self.ctl.event('E_MSRP_REPORT_RECEIVED'), {
+            'session_id': session_id, 'message_id': message_id, 'status': '000 200 OK',
+            'byte_range': '1-20/20'})
+
+    def test_two_sessions(self):
+        """R201 R211: each session has its grant; they do not mix."""
+        one, two = self.incoming(), self.incoming()
+        self.assertNotEqual(one.path[0], two.path[0])
+        one.send('one')
+        two.send('two')
+        self.received(one, body='one')
+        self.received(two, body='two')
+        for call in (one, two):
+            self.say(call, f'to {call.id}')
+
+    def test_chunks(self):
+        """P34: chunks that Kamailio can carry make one message."""
+        call = self.incoming()
+        body = bytes(range(32, 127)) * 100
+        for frame in call.msrp.chunks(body, 4000):
+            call.conn.ask(frame, 200)
+        self.assertEqual(self.received(call)['body'].encode(), body)
+
+
+class WrongPasswordTest(case.Case):
+    @classmethod
+    def prepare(cls):
+        cls.kamailio = Kamailio(cls.directory)
+        cls.addClassCleanup(cls.kamailio.stop)
+        cls.config = {'ua': {'relay_uri': cls.kamailio.uri},
+                      'credentials': [{**CREDENTIALS[0], 'password': 'wrong'}]}
+
+    def test_refused(self):
+        """P14: Kamailio answers 401 again: no loop, 503 to who calls."""
+        self.invite(self.offer()).final(503)
+        self.ctl.call('msrp_ua_start_session', content_types='text/plain',
+                      from_uri='sip:a@x.org', to_uri='sip:b@x.org', ruri=self.sip.contact())
+        self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED')['code'], 401)
+
+
+if __name__ == '__main__':
+    if not PROGRAM:
+        print('kamailio is not installed', file=sys.stderr)
+        sys.exit(2)
+    case.main()
