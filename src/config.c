@@ -10,7 +10,7 @@
 #include <msrpd/slice.h>
 
 #include "base/tree.h"
-#include "checks.h"
+#include "config_doubts.h"
 #include "settings.h"
 
 /* Bounds on what a file may cost us. */
@@ -523,8 +523,10 @@ static int fill(struct config *cfg, struct config_load *load)
 		complain(load, &fault);
 		return err;
 	}
-	err = checks_run(cfg, load);
-	return err < 0 ? err : run_hooks(load, cfg);
+	err = run_hooks(load, cfg);
+	if (err == 0)
+		config_warn_of_doubts(cfg, load);
+	return err;
 }
 
 int config_parse(struct config **cfgp, struct slice text, const char *name,

@@ -1,5 +1,6 @@
 #include "config_msrp.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -13,10 +14,16 @@ static const struct msrp_listen_settings *listen_at(const struct config *cfg, si
 	return (const struct msrp_listen_settings *)cfg->msrp.listen.items + i;
 }
 
-/* A listener on every address: nobody can be told such an address. */
+/* A listener on every address, :: in whatever spelling: nobody can be told such an address. */
 static bool is_wildcard(const struct msrp_uri *uri)
 {
-	return slice_equal(uri->host, SLICE("0.0.0.0")) || slice_equal(uri->host, SLICE("::"));
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr v6;
+
+	snprintf(text, sizeof(text), "%.*s", SLICE_ARG(uri->host));
+	if (inet_pton(AF_INET6, text, &v6) == 1)
+		return IN6_IS_ADDR_UNSPECIFIED(&v6);
+	return slice_equal(uri->host, SLICE("0.0.0.0"));
 }
 
 /* HOST or HOST:PORT, as it stands in an MSRP URI. */
@@ -29,9 +36,16 @@ static int parse_advertised(struct msrp_uri *uri, char *buf, size_t size, const 
 	return 0;
 }
 
-static bool same_port(uint16_t listener, uint16_t uri)
+/* Port 0 of a listener is any free one, so whatever is said of it. */
+static bool same_server(const struct msrp_uri *listener, uint16_t port, const struct msrp_uri *uri)
 {
-	return listener == 0 || listener == uri; /* 0: any free port, so whatever is said of it */
+	struct msrp_uri own = *listener;
+
+	own.secure = uri->secure;
+	own.port = port ? port : uri->port;
+	if (is_wildcard(&own))
+		own.host = uri->host;
+	return msrp_uri_same_server(&own, uri);
 }
 
 /* Does a URI name this listener, by scheme and port, and by address or advertise? */
@@ -44,11 +58,9 @@ static bool names_listener(const struct msrp_uri *uri, const struct msrp_listen_
 		return false;
 	if (listener->advertise
 	    && parse_advertised(&told, told_buf, sizeof(told_buf), listener->advertise) == 0
-	    && slice_equal_nocase(told.host, uri->host)
-	    && same_port(told.port ? told.port : own.port, uri->port))
+	    && same_server(&told, told.port ? told.port : own.port, uri))
 		return true;
-	return same_port(own.port, uri->port)
-	       && (is_wildcard(&own) || slice_equal_nocase(own.host, uri->host));
+	return same_server(&own, own.port, uri);
 }
 
 static bool any_names(const struct setting_list *uris, const struct msrp_listen_settings *listener)
@@ -63,12 +75,26 @@ static bool any_names(const struct setting_list *uris, const struct msrp_listen_
 	return false;
 }
 
+static bool name_is_taken(const struct config *cfg, size_t i)
+{
+	const char *name = listen_at(cfg, i)->name;
+
+	for (size_t k = 0; name && k < i; k++)
+		if (listen_at(cfg, k)->name && strcmp(listen_at(cfg, k)->name, name) == 0)
+			return true;
+	return false;
+}
+
 static int check_listener(const struct config *cfg, struct config_load *load, size_t i)
 {
 	const struct msrp_listen_settings *listener = listen_at(cfg, i);
 	char key[KEY_SIZE], buf[MSRP_LISTEN_URI_MAX];
 	struct msrp_uri uri, told;
 
+	if (name_is_taken(cfg, i)) {
+		snprintf(key, sizeof(key), "msrp.listen.%zu.name", i);
+		return config_fail(load, key, "two listeners are named %.64s", listener->name);
+	}
 	snprintf(key, sizeof(key), "msrp.listen.%zu", i);
 	if (!listener->uri || msrp_listen_uri_parse(&uri, buf, slice_of(listener->uri)) < 0)
 		return config_fail(load, key, "a listener needs a uri");
