@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/stats.h"
@@ -101,9 +100,6 @@ static void status(const struct param *params, struct reply *reply, void *state)
 
 	(void)params;
 	reply_open_object(reply, NULL);
-	reply_text(reply, "version", SLICE(MSRPD_VERSION));
-	reply_number(reply, "pid", getpid());
-	reply_number(reply, "uptime", (int64_t)ctl_server_uptime_s(state));
 	daemon->status(reply, daemon->arg);
 	reply_close(reply);
 }

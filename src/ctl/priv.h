@@ -38,7 +38,6 @@ extern const struct method ctl_methods[];
 
 const struct ctl_daemon *ctl_server_daemon(const struct ctl_server *server);
 const struct rpc *ctl_server_rpc(const struct ctl_server *server);
-uint64_t ctl_server_uptime_s(const struct ctl_server *server);
 
 /** Add to, or take from, the events that the client whose request is running gets. */
 void ctl_server_subscribe(struct ctl_server *server, uint64_t mask);

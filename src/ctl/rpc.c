@@ -139,7 +139,7 @@ static bool is_base64_char(char c)
 	    || c == '/';
 }
 
-/* RFC 4648 section 4, no line breaks, padding required.  @return bytes of '=', or -EPROTO */
+/* RFC 4648 section 4, no line breaks, padding required.  @return bytes of '=', or -EINVAL */
 static int check_base64(struct slice text)
 {
 	size_t letters = 0;
@@ -147,10 +147,10 @@ static int check_base64(struct slice text)
 	while (letters < text.len && is_base64_char(text.p[letters]))
 		letters++;
 	if (text.len % 4 != 0 || text.len - letters > 2)
-		return -EPROTO;
+		return -EINVAL;
 	for (size_t i = letters; i < text.len; i++)
 		if (text.p[i] != '=')
-			return -EPROTO;
+			return -EINVAL;
 	return (int)(text.len - letters);
 }
 
@@ -160,8 +160,10 @@ static int read_base64(const json_t *value, struct slice *bytesp, void **ownedp)
 	unsigned char *bytes;
 	int padding, n;
 
-	if (!json_is_string(value) || text.len > INT_MAX)
+	if (!json_is_string(value))
 		return -EPROTO;
+	if (text.len > INT_MAX)
+		return -EINVAL;
 	padding = check_base64(text);
 	if (padding < 0)
 		return padding;
@@ -171,21 +173,22 @@ static int read_base64(const json_t *value, struct slice *bytesp, void **ownedp)
 	n = EVP_DecodeBlock(bytes, (const unsigned char *)text.p, (int)text.len);
 	*ownedp = bytes;
 	*bytesp = (struct slice){(char *)bytes, (size_t)(n - padding)};
-	return n < padding ? -EPROTO : 0;
+	return n < padding ? -EINVAL : 0;
 }
 
-/* A list of texts; one text alone is a list of one. */
-static int read_texts(const json_t *value, struct param *param, void **ownedp)
+static int read_texts(const json_t *list, struct param *param, void **ownedp)
 {
-	size_t count = json_is_array(value) ? json_array_size(value) : 1;
+	size_t count = json_array_size(list);
 	struct slice *texts;
 
+	if (!json_is_array(list))
+		return -EPROTO;
 	texts = calloc(count ? count : 1, sizeof(*texts));
 	if (!texts)
 		return -ENOMEM;
 	*ownedp = texts;
 	for (size_t i = 0; i < count; i++) {
-		const json_t *item = json_is_array(value) ? json_array_get(value, i) : value;
+		const json_t *item = json_array_get(list, i);
 
 		if (!json_is_string(item))
 			return -EPROTO;
@@ -212,7 +215,12 @@ static int read_value(enum param_kind kind, const json_t *value, struct param *p
 	return -EPROTO;
 }
 
-/* null is as good as absent.  @return 0, -EPROTO with call->why, or -ENOMEM */
+/*
+ * null is as good as absent.
+ *
+ * @return 0; -EPROTO: the wrong type, -EINVAL: the type is right, the value is not, both with
+ *         call->why; -ENOMEM
+ */
 static int read_param(struct call *call, const struct param_spec *specs, size_t i,
     const json_t *value)
 {
@@ -228,7 +236,7 @@ static int read_param(struct call *call, const struct param_spec *specs, size_t 
 		return 0;
 	call->params[i].present = true;
 	err = read_value(specs[i].kind, value, &call->params[i], &call->owned[i]);
-	if (err == -EPROTO)
+	if (err == -EPROTO || err == -EINVAL)
 		snprintf(call->why, sizeof(call->why), "parameter %s is not %s", specs[i].name,
 		    kinds[specs[i].kind]);
 	return err;
@@ -307,6 +315,8 @@ static void call_method(const struct entry *entry, json_t *params, struct reply 
 
 	if (err == -EPROTO)
 		reply_error(reply, RPC_INVALID_PARAMS, call.why);
+	else if (err == -EINVAL)
+		reply_error(reply, 400, call.why);
 	else if (err)
 		reply_error(reply, 500, "out of memory");
 	else

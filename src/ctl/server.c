@@ -55,7 +55,6 @@ struct ctl_server {
 	struct event_subscriber	subscriber;
 	struct rpc		*rpc;
 	uint64_t		max_request, max_backlog;
-	uint64_t		started_ms;
 	char			*path;
 	struct stat		st;		/* of the socket, to know it again */
 	int			fd;
@@ -578,7 +577,6 @@ int ctl_server_new(struct ctl_server **serverp, const struct ctl_daemon *daemon,
 		return -ENOMEM;
 	server->daemon = *daemon;
 	server->fd = -1;
-	server->started_ms = timer_now_ms();
 	err = prepare(server, settings);
 	if (!err)
 		err = ctl_socket_open(settings, &server->fd, why);
@@ -652,11 +650,6 @@ const struct ctl_daemon *ctl_server_daemon(const struct ctl_server *server)
 const struct rpc *ctl_server_rpc(const struct ctl_server *server)
 {
 	return server->rpc;
-}
-
-uint64_t ctl_server_uptime_s(const struct ctl_server *server)
-{
-	return (timer_now_ms() - server->started_ms) / 1000;
 }
 
 void ctl_server_subscribe(struct ctl_server *server, uint64_t mask)

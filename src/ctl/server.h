@@ -34,7 +34,7 @@ struct ctl_daemon {
 	struct event_base	*base;
 	struct event_bus	*bus;
 	struct stats		*stats;
-	/** Add members to the result of `status`, which is an open object. */
+	/** Write the members of the result of `status`, an object that is open. */
 	void			(*status)(struct reply *reply, void *arg);
 	/** Read the config again and answer: reply_text() "OK", or reply_error() 500. */
 	void			(*reload)(struct reply *reply, void *arg);

@@ -178,7 +178,7 @@ static void test_params(void **state)
 		{"[\"a\"]", "a - - -"},
 		{"{\"bytes\":\"SGk=\",\"texts\":[\"x\",\"y\"],\"number\":5,\"text\":\"a\"}", "a 5 x|y| Hi"},
 		{"[\"a\",5,[\"x\",\"y\"],\"SGk=\"]", "a 5 x|y| Hi"},
-		{"[\"a\",\"-12\",\"x\",\"\"]", "a -12 x| "},
+		{"[\"a\",\"-12\",[\"x\"],\"\"]", "a -12 x| "},
 		{"[\"\",null,[],\"SGkh\"]", " -  Hi!"},
 		{"[\"\",\"9223372036854775807\",null,\"SA==\"]", " 9223372036854775807 - H"},
 		{"[\"\",-9223372036854775808]", " -9223372036854775808 - -"},
@@ -216,15 +216,7 @@ static void test_bad_params(void **state)
 		{"[\"a\",true]", "number is not a whole number"},
 		{"[\"a\",1,[1]]", "texts is not a list of strings"},
 		{"[\"a\",1,{}]", "texts is not a list of strings"},
-		{"[\"a\",1,[],\"SGk\"]", "bytes is not a string in base64"},
-		{"[\"a\",1,[],\"SGk= \"]", "base64"},
-		{"[\"a\",1,[],\" SGk=\"]", "base64"},
-		{"[\"a\",1,[],\"SG\\nk\"]", "base64"},
-		{"[\"a\",1,[],\"S===\"]", "base64"},
-		{"[\"a\",1,[],\"====\"]", "base64"},
-		{"[\"a\",1,[],\"SG=k\"]", "base64"},
-		{"[\"a\",1,[],\"SG-k\"]", "base64"},
-		{"[\"a\",1,[],\"SGk=SGk=\"]", "base64"},
+		{"[\"a\",1,\"x\"]", "texts is not a list of strings"},
 		{"[\"a\",1,[],7]", "base64"},
 	};
 	char line[256];
@@ -235,6 +227,29 @@ static void test_bad_params(void **state)
 	}
 	assert_refused(*state, SLICE(CALL("nothing", "{\"a\":1}")), RPC_INVALID_PARAMS, "1", "unknown");
 	assert_refused(*state, SLICE(CALL("nothing", "[1]")), RPC_INVALID_PARAMS, "1", "too many");
+	assert_int_equal(calls, 0);
+}
+
+/* The right type, but no base64: that is a bad value. */
+static void test_bad_base64(void **state)
+{
+	static const char *const cases[] = {
+		"\"SGk\"",
+		"\"SGk= \"",
+		"\" SGk=\"",
+		"\"SG\\nk\"",
+		"\"S===\"",
+		"\"====\"",
+		"\"SG=k\"",
+		"\"SG-k\"",
+		"\"SGk=SGk=\"",
+	};
+	char line[256];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(line, sizeof(line), CALL("echo_it", "[\"a\",1,[],%s]"), cases[i]);
+		assert_refused(*state, slice_of(line), 400, "1", "bytes is not a string in base64");
+	}
 	assert_int_equal(calls, 0);
 }
 
@@ -456,7 +471,7 @@ static void test_each_method(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_params), CASE(test_bad_params), CASE(test_methods), CASE(test_answers),
+		CASE(test_params), CASE(test_bad_params), CASE(test_bad_base64), CASE(test_methods), CASE(test_answers),
 		CASE(test_ids), CASE(test_notifications), CASE(test_bad_envelopes), CASE(test_not_json),
 		CASE(test_blank_lines), CASE(test_deep_and_wide), CASE(test_batches),
 		CASE(test_batch_with_large_answers), CASE(test_refuse), CASE(test_each_method),

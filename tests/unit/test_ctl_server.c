@@ -530,7 +530,7 @@ static void test_subscribe_to_unknown(void **state)
 	struct peer p = peer_connect(f);
 
 	peer_says(&p, CALL("1", "event_subscribe", "{\"names\":[\"E_A\",\"E_C\"]}")
-	    CALL("2", "event_subscribe", "{\"names\":[]}") CALL("3", "event:unsubscribe", "{\"names\":\"E_C\"}"));
+	    CALL("2", "event_subscribe", "{\"names\":[]}") CALL("3", "event:unsubscribe", "{\"names\":\"E_A\"}"));
 	assert_line_has(&p, "\"id\":1,\"error\":{\"code\":-32602,\"message\":\"unknown event E_C\"");
 	assert_line_has(&p, "\"id\":2,\"error\":{\"code\":-32602,");
 	assert_line_has(&p, "\"id\":3,\"error\":{\"code\":-32602,");
@@ -672,8 +672,7 @@ static void test_builtins(void **state)
 		    "\"status\",\"reload\",\"log_level\",\"which\",\"help\",\"count\",\"letters\",\"emit\"]}"},
 		{CALL("1", "help", "[]"), "{\"command\":\"letters\",\"params\":\"size\",\"help\":\"many\"}"},
 		{CALL("1", "help", "[]"), "{\"command\":\"log_level\",\"params\":\"level?\","},
-		{CALL("1", "status", "[]"), "\"result\":{\"version\":\"" MSRPD_VERSION "\",\"pid\":"},
-		{CALL("1", "status", "[]"), "\"uptime\":0,\"mine\":\"here\"}}"},
+		{CALL("1", "status", "[]"), "\"result\":{\"mine\":\"here\"}}"},
 		{CALL("1", "reload", "[]"), "\"result\":\"OK\"}"},
 		{CALL("1", "reload", "[]"), "\"error\":{\"code\":500,\"message\":\"/etc/msrpd/msrpd.yaml:3:1: unknown key\"}}"},
 		{CALL("1", "log_level", "[]"), "\"result\":\"error\"}"},
