@@ -310,26 +310,39 @@ int msrp_conn_local(const struct msrp_conn *conn, struct sockaddr_storage *addr)
 											  : -ENOTCONN;
 }
 
-void msrp_conn_peer_text(const struct msrp_conn *conn, char *text, size_t size)
+static void address_text(const struct sockaddr_storage *addr, char *text, size_t size)
 {
-	struct sockaddr_storage addr;
 	char host[INET6_ADDRSTRLEN];
 
-	if (msrp_conn_peer(conn, &addr) < 0) {
-		snprintf(text, size, "-");
-	} else if (addr.ss_family == AF_INET6) {
-		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&addr;
+	if (addr->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)addr;
 
 		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
 		snprintf(text, size, "[%s]:%u", host, ntohs(in6->sin6_port));
-	} else if (addr.ss_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)&addr;
+	} else if (addr->ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)addr;
 
 		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
 		snprintf(text, size, "%s:%u", host, ntohs(in->sin_port));
 	} else {
 		snprintf(text, size, "-");
 	}
+}
+
+void msrp_conn_peer_text(const struct msrp_conn *conn, char *text, size_t size)
+{
+	struct sockaddr_storage addr = {0};
+
+	msrp_conn_peer(conn, &addr);
+	address_text(&addr, text, size);
+}
+
+void msrp_conn_local_text(const struct msrp_conn *conn, char *text, size_t size)
+{
+	struct sockaddr_storage addr = {0};
+
+	msrp_conn_local(conn, &addr);
+	address_text(&addr, text, size);
 }
 
 bool msrp_conn_peer_is(const struct msrp_conn *conn, struct slice host)

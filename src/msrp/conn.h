@@ -58,6 +58,7 @@ int msrp_conn_local(const struct msrp_conn *conn, struct sockaddr_storage *addr)
 
 /** "192.0.2.1:2855", "[2001:db8::1]:2855", or "-"; cut to size, NUL-terminated. */
 void msrp_conn_peer_text(const struct msrp_conn *conn, char *text, size_t size);
+void msrp_conn_local_text(const struct msrp_conn *conn, char *text, size_t size);
 
 /** Did the peer show a certificate that our CA vouches for?  And with this name among its SANs? */
 bool msrp_conn_peer_certified(const struct msrp_conn *conn);
