@@ -7,6 +7,7 @@ import unittest
 
 from lib import judge, msrp, sdp
 from lib.frame import Frame, Framer, GrammarError, new_id
+from lib.relay import PASSWORD, REALM, USER, Relay
 from lib.sip import Dialog, Message, SipUa, authorized, challenge, digest_response, parameters
 from lib.waiting import Mailbox, Timeout
 
@@ -142,6 +143,29 @@ class JudgeTest(unittest.TestCase):
         self.theirs.expect('SEND')
         self.theirs.reset()
         self.conn.expect_closed()
+
+
+class RelayTest(unittest.TestCase):
+    def test_auth(self):
+        """The scripted relay challenges, believes the right password alone, and grants."""
+        relay = Relay()
+        self.addCleanup(relay.listener.close)
+        conn = msrp.connect(relay.uri)
+        self.addCleanup(conn.close)
+
+        def auth(headers, code):
+            return conn.ask(msrp.build('AUTH', [relay.uri], ['msrp://127.0.0.1:9/own;tcp'],
+                                       headers), code)
+        nonce = parameters(auth([], 401).get('WWW-Authenticate'))['nonce']
+        for password, code in (('wrong', 401), (PASSWORD, 200)):
+            proof = digest_response(USER, REALM, password, 'AUTH', relay.uri, nonce, '00000001',
+                                    'c', 'auth')
+            answer = auth([('Authorization', f'Digest username="{USER}", realm="{REALM}", '
+                            f'nonce="{nonce}", uri="x", nc=00000001, cnonce="c", qop=auth, '
+                            f'response="{proof}"')], code)
+        self.assertEqual([answer.get('Use-Path')], relay.grants[0])
+        for conn in relay.listener.conns:
+            conn.close()
 
 
 class SipTest(unittest.TestCase):

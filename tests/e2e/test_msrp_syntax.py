@@ -144,7 +144,7 @@ class RequestTest(SyntaxCase):
         self.assertEqual(thief.expect(lambda f: f.tid == raw.tid).code, 400)
 
     def test_accepted(self):
-        """P29 P50 R153 R157 R158 R175 R177 R154: forms that are right, or harmless."""
+        """P29 P40 P50 R153 R157 R158 R175 R177 R154: forms that are right, or harmless."""
         call = self.call()
         cases = {
             'header names in any case': Raw(call).replace('Message-ID', 'MESSAGE-id: abcd').replace(

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Connections: binding, sharing, loss, time-outs (RFC 4975 5.4, 6.1, 14.1)."""
 import re
+import socket
 
 from lib import case, msrp, sdp
 from lib.case import Call
@@ -148,6 +149,22 @@ class ReuseTest(case.Case):
         """P69: we connect from any port."""
         call = self.answered()
         self.assertNotEqual(call.conn.remote[1], int(URI.match(call.path[0])['port']))
+
+    def test_names(self):
+        """R49 R50: a name is looked up; where its first address is dead the next one is tried."""
+        addresses = [info[4][0] for info in socket.getaddrinfo('localhost', 1, proto=6)]
+        self.assertIn('127.0.0.1', addresses)
+        call = self.answered(self.listener(advertise='localhost'))
+        self.assertIn('//localhost:', call.own_path[0])
+        call.send('hello')
+        self.received(call)
+        listener = self.listener(advertise='no.such.name.invalid')
+        session_id, invite = self.start_session()
+        invite.respond(200, sdp.document(sdp.message(listener.uri(), setup='passive')))
+        dialog = Dialog.of_server(invite)
+        dialog.expect('ACK')
+        dialog.expect('BYE', timeout=30).respond(200)
+        self.ctl.event('E_MSRP_SESSION_END', session_id=session_id, reason='failed')
 
     def test_both_active(self):
         """P57: the peer connects to us although we connect to it: one bound session in the end."""

@@ -1,7 +1,9 @@
 """What every frame that msrpd sends has to keep to, whatever a test is about.
 
 A violation is noted, not raised: it is found on a reader thread, and the test case fails at its
-end with the list.
+end with the list.  Rows of known pitfalls that are looked after here, on every frame of every
+test: R46 R47 R60 R62 R64 R65 R67 R68 R69 R75 R76 R77 R78 R79 R85 R86 R88 R91 R101 R102 R103 R150
+R151 R153 R244.
 """
 import threading
 
@@ -146,6 +148,8 @@ class Rules:
 
     def _content(self, frame):
         names = [name.lower() for name, _ in frame.headers]
+        if 'content-transfer-encoding' in names:
+            self.note(frame, 'a transfer encoding')
         if frame.body is None:
             if any(name in MIME_HEADERS for name in names):
                 self.note(frame, 'a MIME header without a body')
