@@ -54,6 +54,7 @@ struct msrp_frame {
 	struct slice		to_path;
 	struct slice		from_path;
 	struct msrp_uri		to;		/* first URI of To-Path; host absent if it is not a URI */
+	struct slice		to_rest;	/* To-Path behind it, absent if it is the only one */
 
 	struct slice		message_id;
 	struct slice		byte_range;
