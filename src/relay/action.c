@@ -1,0 +1,261 @@
+/* The actions of the msrp rules: they note what is to be done; relay.c does it. */
+#include "relay/priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "msrp/path.h"
+
+/* --- msrp_relay, msrp_reply --- */
+
+static int run_relay(const struct action_subject *subject, const struct arg *args, void *state)
+{
+	struct arrival *a = subject->frame;
+
+	(void)args;
+	(void)state;
+	a->verdict = VERDICT_RELAY;
+	return 0;
+}
+
+static const struct arg_spec reply_args[] = {
+	{"code", ARG_NUMBER, true, NULL},
+	{"reason", ARG_TEXT, true, NULL},
+	{"headers", ARG_HEADERS, false, NULL},
+	{0},
+};
+
+/* RFC 4975 9: a comment is one line of text; what a variable brings may be anything. */
+static bool is_one_line(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+			return false;
+	return true;
+}
+
+static int check_reply(const struct arg *args, const char *const *later, const char **why)
+{
+	(void)later;
+	if (!args[0].text.p || (args[0].number >= 200 && args[0].number <= 999))
+		return 0;
+	*why = "code is a status of MSRP: 200 to 999";
+	return -EINVAL;
+}
+
+static int run_reply(const struct action_subject *subject, const struct arg *args, void *state)
+{
+	struct arrival *a = subject->frame;
+	int64_t code = args[0].number;
+
+	(void)state;
+	if (a->verdict == VERDICT_NONE)
+		a->verdict = VERDICT_ANSWERED;
+	if (code < 200 || code > 999 || !is_one_line(args[1].text)) {
+		arrival_reply(a, 400, SLICE("Bad Request"), NOTHING);
+		return -EINVAL;
+	}
+	arrival_reply(a, (int)code, args[1].text, args[2].text);
+	if (a->close_replied)
+		msrp_conn_close_after_send(a->conn);
+	return 0;
+}
+
+/* --- msrp_forward, msrp_set_dst --- */
+
+static const struct arg_spec forward_args[] = {
+	{"to_path", ARG_TEXT, true, NULL},
+	{"from_path", ARG_TEXT, true, NULL},
+	{0},
+};
+
+/* The answer to a frame whose rule made no sense of it. */
+static int fail(struct arrival *a, const char *phrase)
+{
+	a->verdict = VERDICT_ANSWERED;
+	arrival_reply(a, 400, slice_of(phrase), NOTHING);
+	return -EINVAL;
+}
+
+/* Arguments are borrowed for the call. */
+static int keep(struct arrival *a, char **copyp, struct slice from, struct slice *top)
+{
+	free(*copyp);
+	*copyp = slice_dup(from);
+	if (!*copyp)
+		return fail(a, "Out of memory");
+	*top = (struct slice){*copyp, from.len};
+	return 0;
+}
+
+static int run_forward(const struct action_subject *subject, const struct arg *args, void *state)
+{
+	struct arrival *a = subject->frame;
+
+	(void)state;
+	if (msrp_path_count(args[0].text) < 0 || msrp_path_count(args[1].text) < 0)
+		return fail(a, "Path is none");
+	if (keep(a, &a->texts[0], args[0].text, &a->to_path) < 0
+	    || keep(a, &a->texts[1], args[1].text, &a->from_path) < 0)
+		return -ENOMEM;
+	a->verdict = VERDICT_FORWARD;
+	return 0;
+}
+
+static const struct arg_spec dst_args[] = {
+	{"addr", ARG_TEXT, true, NULL},
+	{"sock", ARG_TEXT, false, NULL},
+	{0},
+};
+
+/* "tcp:IP:PORT" or "tls:IP:PORT", as $msrp(srcsock) gives it: which listener has that address? */
+static struct msrp_listener *listener_at_socket(struct msrp_stack *stack, struct slice sock)
+{
+	char text[128];
+	struct msrp_writer w = MSRP_WRITER(text);
+	struct msrp_listener *listener = NULL;
+	struct msrp_uri uri;
+	bool secure = slice_starts_nocase(sock, SLICE("tls:"));
+
+	if (!secure && !slice_starts_nocase(sock, SLICE("tcp:")))
+		return NULL;
+	msrp_write(&w, secure ? SLICE("msrps://") : SLICE("msrp://"));
+	msrp_write(&w, slice_from(sock, 4));
+	msrp_write(&w, SLICE(";tcp"));
+	if (w.overflow || msrp_uri_parse(&uri, msrp_written(&w)) < 0)
+		return NULL;
+	for (size_t i = 0; (listener = msrp_listener_at(stack, i)); i++)
+		if (msrp_listener_is(listener, &uri))
+			return listener;
+	return NULL;
+}
+
+static int run_set_dst(const struct action_subject *subject, const struct arg *args, void *state)
+{
+	struct arrival *a = subject->frame;
+	struct msrp_stack *stack = a->relay->stack;
+	struct msrp_uri uri;
+
+	(void)state;
+	if (msrp_uri_parse(&uri, args[0].text) < 0)
+		return fail(a, "Destination is no URI");
+	if (args[1].present) {
+		a->dst_listener = msrp_listener_named(stack, args[1].text);
+		if (!a->dst_listener)
+			a->dst_listener = listener_at_socket(stack, args[1].text);
+		if (!a->dst_listener)
+			return fail(a, "No such socket");
+	}
+	return keep(a, &a->texts[2], args[0].text, &a->dst);
+}
+
+/* --- flags --- */
+
+/* Words of ours, or Kamailio's numbers. */
+static const char *const flag_words[] = {"no_connect", "close", "1", "2", "3", NULL};
+
+static const struct arg_spec flags_args[] = {
+	{"flags", ARG_TEXTS, true, flag_words},
+	{0},
+};
+
+enum { FLAG_NO_CONNECT = 1, FLAG_CLOSE = 2 };
+
+static unsigned flag_bits(const struct arg *arg)
+{
+	static const unsigned bits[] = {FLAG_NO_CONNECT, FLAG_CLOSE, FLAG_NO_CONNECT, FLAG_CLOSE,
+	    FLAG_NO_CONNECT | FLAG_CLOSE};
+	unsigned all = 0;
+
+	for (size_t i = 0; i < arg->count; i++)
+		for (size_t word = 0; flag_words[word]; word++)
+			if (slice_equal(arg->texts[i], slice_of(flag_words[word])))
+				all |= bits[word];
+	return all;
+}
+
+static int run_relay_flags(const struct action_subject *subject, const struct arg *args,
+    void *state)
+{
+	struct arrival *a = subject->frame;
+	unsigned bits = flag_bits(&args[0]);
+
+	(void)state;
+	a->no_connect = bits & FLAG_NO_CONNECT;
+	a->close_sent = bits & FLAG_CLOSE;
+	return 0;
+}
+
+/* An answer goes back where its request came from, so it opens no connection anyway. */
+static int run_reply_flags(const struct action_subject *subject, const struct arg *args,
+    void *state)
+{
+	struct arrival *a = subject->frame;
+
+	(void)state;
+	a->close_replied = flag_bits(&args[0]) & FLAG_CLOSE;
+	return 0;
+}
+
+/* --- msrp_credentials --- */
+
+static const struct arg_spec credentials_args[] = {
+	{"password", ARG_TEXT, false, NULL},
+	{"ha1", ARG_TEXT, false, NULL},
+	{"ha1_sha256", ARG_TEXT, false, NULL},
+	{0},
+};
+
+static int check_credentials(const struct arg *args, const char *const *later, const char **why)
+{
+	(void)later;
+	if (args[0].present + args[1].present + args[2].present == 1)
+		return 0;
+	*why = "wants one of password, ha1, ha1_sha256";
+	return -EINVAL;
+}
+
+static int run_credentials(const struct action_subject *subject, const struct arg *args,
+    void *state)
+{
+	struct arrival *a = subject->frame;
+	struct slice *const fields[] = {
+		&a->secret.password, &a->secret.ha1, &a->secret.ha1_sha256};
+
+	(void)state;
+	a->secret = (struct secret){NOTHING, NOTHING, NOTHING};
+	for (size_t i = 0; i < 3; i++)
+		if (args[i].present && keep(a, &a->texts[3], args[i].text, fields[i]) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+/* --- msrp_set_socket --- */
+
+static const struct arg_spec socket_args[] = {
+	{"name", ARG_TEXT, true, NULL},
+	{0},
+};
+
+static int run_set_socket(const struct action_subject *subject, const struct arg *args,
+    void *state)
+{
+	struct arrival *a = subject->frame;
+
+	(void)state;
+	a->leave_from = msrp_listener_named(a->relay->stack, args[0].text);
+	return a->leave_from ? 0 : -ENOENT;
+}
+
+const struct action relay_actions[] = {
+	{"msrp_relay", ROUTE_MSRP, NULL, true, run_relay, NULL},
+	{"msrp_reply", ROUTE_MSRP, reply_args, true, run_reply, check_reply},
+	{"msrp_forward", ROUTE_MSRP, forward_args, true, run_forward, NULL},
+	{"msrp_set_dst", ROUTE_MSRP, dst_args, false, run_set_dst, NULL},
+	{"msrp_relay_flags", ROUTE_MSRP, flags_args, false, run_relay_flags, NULL},
+	{"msrp_reply_flags", ROUTE_MSRP, flags_args, false, run_reply_flags, NULL},
+	{"msrp_credentials", ROUTE_MSRP_AUTH, credentials_args, true, run_credentials,
+	    check_credentials},
+	{"msrp_set_socket", ROUTE_MSRP_SOCKET, socket_args, true, run_set_socket, NULL},
+	{NULL, 0, NULL, false, NULL, NULL},
+};

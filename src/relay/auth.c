@@ -1,0 +1,364 @@
+/* AUTH for this relay: RFC 4976 sections 6.3 and 9.1. */
+#include "relay/priv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "msrp/path.h"
+
+enum {
+	HEADERS_MAX	= 2048,		/* of an answer, beside its Use-Path */
+	EXPIRES_MAX	= 1000000000,	/* seconds; more is more than any limit */
+};
+
+/* An AUTH being judged. */
+struct auth {
+	struct arrival		*a;
+	struct msrp_uri		host;		/* how this relay is named in the grant */
+	struct slice		uri;		/* the rightmost To-Path URI, which the digest is over */
+	struct slice		realm;
+	struct msrp_digest	digest;		/* of the credentials */
+	struct msrp_digest_hash	rspauth;
+	bool			by_identity;	/* vouched for by a certificate */
+};
+
+/* --- refusals --- */
+
+static void challenge(struct auth *auth, bool stale)
+{
+	struct relay *relay = auth->a->relay;
+	char nonce[NONCE_LEN + 1], text[HEADERS_MAX];
+	struct msrp_writer w = MSRP_WRITER(text);
+	struct msrp_digest digest = {
+		.algorithm = (enum msrp_digest_algorithm)relay->settings->auth_algorithm,
+		.realm = auth->realm,
+		.nonce = {nonce, NONCE_LEN},
+		.stale = stale,
+	};
+
+	nonces_make(relay->nonces, nonce);
+	msrp_write(&w, SLICE("WWW-Authenticate: "));
+	msrp_digest_write_challenge(&w, &digest);
+	msrp_write(&w, SLICE("\r\n"));
+	if (w.overflow) /* a realm beyond all measure, out of the To-Path */
+		arrival_refuse(auth->a, 400, SLICE("Bad Request"));
+	else
+		arrival_reply(auth->a, 401, SLICE("Unauthorized"), msrp_written(&w));
+}
+
+/* Wrong in whatever way: nobody learns in which. */
+static void refuse_credentials(struct auth *auth)
+{
+	struct arrival *a = auth->a;
+	struct peer *peer = peer_of(a->relay, a->conn);
+
+	(*a->relay->count.auth_failures)++;
+	log_info("relay: conn %" PRIu64 ": wrong credentials of \"%.*s\"",
+	    msrp_conn_number(a->conn), SLICE_ARG(auth->digest.username));
+	challenge(auth, false);
+	if (peer)
+		peer_failed(peer);
+}
+
+static void refuse_interval(struct auth *auth, struct slice header, uint64_t limit_ms)
+{
+	char text[64];
+	struct msrp_writer w = MSRP_WRITER(text);
+
+	msrp_write(&w, header);
+	msrp_write_number(&w, limit_ms / 1000);
+	msrp_write(&w, SLICE("\r\n"));
+	arrival_reply(auth->a, 423, SLICE("Interval Out-of-Bounds"), msrp_written(&w));
+}
+
+/* --- credentials --- */
+
+enum credentials { CREDENTIALS_RIGHT, CREDENTIALS_WRONG, CREDENTIALS_UNSPOKEN };
+
+/* The secret of who asks: by routes.msrp_auth, or else by relay.users and relay.htdigest. */
+static enum credentials find_secret(struct auth *auth, struct secret *secret)
+{
+	struct arrival *a = auth->a;
+	const struct route_list *list = a->relay->routes.msrp_auth;
+	struct route_facts facts = {.get = arrival_fact, .facts = a};
+	struct action_subject subject = {.frame = a};
+	unsigned outcome = 0;
+
+	if (list && !route_list_empty(list))
+		outcome = route_run(list, &facts, &subject);
+	if (outcome & ROUTE_DROPPED)
+		return CREDENTIALS_UNSPOKEN;
+	if (outcome & ROUTE_HELD) {
+		*secret = a->secret;
+		return secret->password.p || secret->ha1.p || secret->ha1_sha256.p
+		    ? CREDENTIALS_RIGHT : CREDENTIALS_WRONG;
+	}
+	return users_find(a->relay->users, auth->digest.username, auth->realm, secret)
+	    ? CREDENTIALS_RIGHT : CREDENTIALS_WRONG;
+}
+
+/*
+ * The work is the same whoever asks: a hash of a password is made for those that are stored
+ * hashed, and for those that do not exist, too.
+ */
+static int make_ha1(const struct auth *auth, const struct secret *secret,
+    struct msrp_digest_hash *ha1)
+{
+	bool sha256 = auth->digest.algorithm == MSRP_DIGEST_SHA256;
+	struct slice stored = sha256 ? secret->ha1_sha256 : secret->ha1;
+	int err = msrp_digest_ha1(auth->digest.algorithm, auth->digest.username, auth->realm,
+	    secret->password.p ? secret->password : SLICE("no password at all"), ha1);
+
+	if (err < 0 || !stored.p || stored.len != ha1->len)
+		return err;
+	for (size_t i = 0; i < stored.len; i++)
+		ha1->hex[i] = (char)(stored.p[i] >= 'A' && stored.p[i] <= 'F' ? stored.p[i] | 0x20
+									      : stored.p[i]);
+	return 0;
+}
+
+/* Is there a secret that fits the algorithm? */
+static bool usable(const struct auth *auth, const struct secret *secret)
+{
+	return secret->password.p
+	    || (auth->digest.algorithm == MSRP_DIGEST_SHA256 ? secret->ha1_sha256.p : secret->ha1.p);
+}
+
+static enum credentials check_digest(struct auth *auth)
+{
+	const struct relay *relay = auth->a->relay;
+	struct secret secret = {NOTHING, NOTHING, NOTHING};
+	struct msrp_digest_hash ha1, response;
+	enum credentials found = find_secret(auth, &secret);
+	bool matches;
+
+	if (found == CREDENTIALS_UNSPOKEN)
+		return found;
+	if (make_ha1(auth, &secret, &ha1) < 0
+	    || msrp_digest_response(&auth->digest, msrp_digest_hash_slice(&ha1), auth->uri,
+		&response) < 0
+	    || msrp_digest_rspauth(&auth->digest, msrp_digest_hash_slice(&ha1), auth->uri,
+		&auth->rspauth) < 0)
+		return CREDENTIALS_WRONG;
+	matches = msrp_digest_matches(&response, auth->digest.response);
+	explicit_bzero(&ha1, sizeof(ha1));
+	return matches && found == CREDENTIALS_RIGHT && usable(auth, &secret)
+	    && slice_equal(auth->digest.realm, auth->realm)
+	    && (int)auth->digest.algorithm == relay->settings->auth_algorithm ? CREDENTIALS_RIGHT
+									       : CREDENTIALS_WRONG;
+}
+
+/* @return whether the AUTH may go on; otherwise it has been answered */
+static bool authenticate(struct auth *auth)
+{
+	struct slice credentials = auth->a->frame->authorization;
+
+	if (!credentials.p) {
+		challenge(auth, false);
+		return false;
+	}
+	if (msrp_digest_parse_credentials(&auth->digest, credentials) < 0) {
+		auth->digest.username = NOTHING;
+		refuse_credentials(auth);
+		return false;
+	}
+	switch (check_digest(auth)) {
+	case CREDENTIALS_UNSPOKEN:
+		return false;
+	case CREDENTIALS_WRONG:
+		refuse_credentials(auth);
+		return false;
+	case CREDENTIALS_RIGHT:
+		break;
+	}
+	if (nonces_use(auth->a->relay->nonces, auth->digest.nonce, auth->digest.nc) == NONCE_STALE) {
+		challenge(auth, true);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * RFC 4976 6.3: a relay shows a certificate with the host of the first From-Path URI.  One
+ * that brings somebody else's AUTH under another name may not; an endpoint's certificate
+ * counts for nothing (9.2).
+ *
+ * @return whether the AUTH may go on
+ */
+static bool identify(struct auth *auth)
+{
+	struct arrival *a = auth->a;
+	struct peer *peer = peer_of(a->relay, a->conn);
+	struct msrp_uri from;
+
+	if (!peer || !msrp_conn_peer_certified(a->conn)
+	    || msrp_uri_parse(&from, a->frame->from_path) < 0)
+		return true;
+	auth->by_identity = peer_is(peer, from.host);
+	if (auth->by_identity || msrp_path_count(a->frame->from_path) < 2)
+		return true;
+	arrival_refuse(a, 403, SLICE("Certificate is for another host"));
+	return false;
+}
+
+/* --- the grant --- */
+
+static bool find_lifetime(struct auth *auth, uint64_t *lifetime_ms)
+{
+	const struct relay_settings *s = auth->a->relay->settings;
+	struct slice text = slice_trim(auth->a->frame->expires);
+	uint64_t seconds = s->auth_expires_ms / 1000;
+
+	if (text.p) {
+		int err = slice_to_u64(text, EXPIRES_MAX, &seconds);
+
+		if (err == -ERANGE)
+			seconds = EXPIRES_MAX;
+		else if (err < 0) {
+			arrival_reply(auth->a, 400, SLICE("Bad Expires"), NOTHING);
+			return false;
+		}
+	}
+	*lifetime_ms = seconds * 1000;
+	if (*lifetime_ms < s->auth_min_expires_ms)
+		refuse_interval(auth, SLICE("Min-Expires: "), s->auth_min_expires_ms);
+	else if (*lifetime_ms > s->auth_max_expires_ms)
+		refuse_interval(auth, SLICE("Max-Expires: "), s->auth_max_expires_ms);
+	else
+		return true;
+	return false;
+}
+
+/* One granted before, to be refreshed: named by its URI, or by the same From-Path. */
+static struct grant *granted_before(const struct auth *auth)
+{
+	struct arrival *a = auth->a;
+
+	if (a->grant)
+		return a->grant;
+	return grants_find(a->relay->grants, auth->by_identity ? NULL : peer_of(a->relay, a->conn),
+	    a->frame->from_path);
+}
+
+static struct grant *make_grant(struct auth *auth, uint64_t lifetime_ms)
+{
+	struct arrival *a = auth->a;
+	struct grant_request request = {
+		.peer = auth->by_identity ? NULL : peer_of(a->relay, a->conn),
+		.host = auth->host,
+		.user = auth->digest.username,
+		.from_path = a->frame->from_path,
+		.lifetime_ms = lifetime_ms,
+	};
+	struct grant *grant;
+
+	if (!auth->by_identity && !request.peer)
+		return NULL;
+	if (grant_new(&grant, a->relay->grants, &request) < 0)
+		return NULL;
+	(*a->relay->count.granted)++;
+	log_debug("relay: conn %" PRIu64 ": \"%.*s\" granted %.*s", msrp_conn_number(a->conn),
+	    SLICE_ARG(request.user), SLICE_ARG(grant_uri(grant)));
+	return grant;
+}
+
+/* RFC 4976 5.1: Use-Path is the way from the client, through the relays before us. */
+static void write_use_path(struct msrp_writer *w, const struct auth *auth,
+    const struct grant *grant)
+{
+	struct slice path = auth->a->frame->from_path, last = msrp_path_last(path);
+
+	msrp_write(w, SLICE("Use-Path: "));
+	if (last.p > path.p) {
+		path.len = (size_t)(last.p - path.p) - 1;
+		msrp_path_write_reversed(w, path);
+		msrp_write_char(w, ' ');
+	}
+	msrp_write(w, grant_uri(grant));
+	msrp_write(w, SLICE("\r\n"));
+}
+
+static void write_info(struct msrp_writer *w, struct auth *auth)
+{
+	struct msrp_digest info = {
+		.algorithm = auth->digest.algorithm,
+		.cnonce = auth->digest.cnonce,
+		.nc = auth->digest.nc,
+		.rspauth = msrp_digest_hash_slice(&auth->rspauth),
+	};
+
+	if (auth->by_identity)
+		return;
+	msrp_write(w, SLICE("Authentication-Info: "));
+	msrp_digest_write_info(w, &info);
+	msrp_write(w, SLICE("\r\n"));
+}
+
+static void answer(struct auth *auth, const struct grant *grant, uint64_t lifetime_ms)
+{
+	struct arrival *a = auth->a;
+	size_t cap = HEADERS_MAX + grant_uri(grant).len + a->frame->from_path.len
+	    + auth->digest.cnonce.len;
+	struct msrp_writer w = {.p = malloc(cap), .cap = cap};
+
+	if (!w.p) {
+		arrival_reply(a, 408, SLICE("Out of memory"), NOTHING);
+		return;
+	}
+	write_use_path(&w, auth, grant);
+	msrp_write(&w, SLICE("Expires: "));
+	msrp_write_number(&w, lifetime_ms / 1000);
+	msrp_write(&w, SLICE("\r\n"));
+	write_info(&w, auth);
+	arrival_reply(a, w.overflow ? 400 : 200, w.overflow ? SLICE("Bad Request") : SLICE("OK"),
+	    w.overflow ? NOTHING : msrp_written(&w));
+	free(w.p);
+}
+
+static void give(struct auth *auth)
+{
+	struct arrival *a = auth->a;
+	struct grant *grant = granted_before(auth);
+	struct peer *peer = peer_of(a->relay, a->conn);
+	uint64_t lifetime_ms;
+
+	if (!find_lifetime(auth, &lifetime_ms))
+		return;
+	if (grant) {
+		grant_extend(grant, lifetime_ms);
+		(*a->relay->count.refreshed)++;
+	} else {
+		grant = make_grant(auth, lifetime_ms);
+	}
+	if (!grant || !peer) {
+		arrival_reply(a, 408, SLICE("Out of resources"), NOTHING);
+		return;
+	}
+	peer->valid = true;
+	answer(auth, grant, lifetime_ms);
+}
+
+void auth_request(struct arrival *a)
+{
+	struct auth auth = {.a = a, .uri = msrp_path_last(a->frame->to_path)};
+	struct slice realm = slice_of(a->relay->settings->auth_realm);
+
+	if (!relay_owns(a->relay, &a->frame->to, &auth.host)) {
+		arrival_refuse(a, 481, SLICE("Not this relay"));
+		return;
+	}
+	auth.realm = realm.p ? realm : a->frame->to.host;
+	if (!msrp_conn_secure(a->conn) && !a->relay->settings->allow_plain_auth) {
+		arrival_refuse(a, 403, SLICE("TLS is required"));
+		return;
+	}
+	if (a->grant && !grant_is_from_client(a->grant, a->conn)) {
+		arrival_refuse(a, 403, SLICE("Not your URI"));
+		return;
+	}
+	if (!identify(&auth) || (!auth.by_identity && !authenticate(&auth)))
+		return;
+	give(&auth);
+}

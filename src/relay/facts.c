@@ -1,0 +1,274 @@
+/* The variables of the msrp rules: what a frame and its connection say (docs/relay.md). */
+#include "relay/priv.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "msrp/path.h"
+
+/* --- texts made in scratch --- */
+
+static bool number(uint64_t value, char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
+{
+	int n = snprintf(scratch, ROUTE_SCRATCH_SIZE, "%" PRIu64, value);
+
+	*valuep = (struct slice){scratch, (size_t)n};
+	return true;
+}
+
+static bool text(struct slice s, struct slice *valuep)
+{
+	*valuep = s;
+	return s.p != NULL;
+}
+
+/* "IP:PORT" of the peer, as the connection writes it. */
+static struct slice peer_text(const struct arrival *a, char *buf, size_t size)
+{
+	msrp_conn_peer_text(a->conn, buf, size);
+	return slice_of(buf);
+}
+
+static bool source(const struct arrival *a, bool port, char scratch[ROUTE_SCRATCH_SIZE],
+    struct slice *valuep)
+{
+	struct slice all = peer_text(a, scratch, ROUTE_SCRATCH_SIZE);
+	const char *colon = memrchr(all.p, ':', all.len);
+
+	if (!colon)
+		return false;
+	if (port) {
+		*valuep = slice_from(all, (size_t)(colon - all.p) + 1);
+		return true;
+	}
+	*valuep = slice_head(all, (size_t)(colon - all.p));
+	if (valuep->len > 2 && valuep->p[0] == '[')
+		*valuep = (struct slice){valuep->p + 1, valuep->len - 2};
+	return true;
+}
+
+static bool source_uri(const struct arrival *a, char scratch[ROUTE_SCRATCH_SIZE],
+    struct slice *valuep)
+{
+	char peer[128];
+	int n = snprintf(scratch, ROUTE_SCRATCH_SIZE, "%s://%.*s",
+	    msrp_conn_secure(a->conn) ? "msrps" : "msrp", SLICE_ARG(peer_text(a, peer, sizeof(peer))));
+
+	*valuep = (struct slice){scratch, (size_t)n};
+	return true;
+}
+
+/* "tcp:IP:PORT" of our end. */
+static bool own_socket(const struct arrival *a, char scratch[ROUTE_SCRATCH_SIZE],
+    struct slice *valuep)
+{
+	char local[128];
+	int n;
+
+	msrp_conn_local_text(a->conn, local, sizeof(local));
+	n = snprintf(scratch, ROUTE_SCRATCH_SIZE, "%s:%s",
+	    msrp_conn_secure(a->conn) ? "tls" : "tcp", local);
+	*valuep = (struct slice){scratch, (size_t)n};
+	return true;
+}
+
+/* --- parts of the frame --- */
+
+/* All header lines, the paths included. */
+static struct slice headers(const struct msrp_frame *f)
+{
+	const char *eol = memchr(f->head.p, '\n', f->head.len);
+
+	return eol ? slice_from(f->head, (size_t)(eol - f->head.p) + 1) : NOTHING;
+}
+
+static bool header(const struct arrival *a, struct slice name, struct slice *valuep)
+{
+	struct slice rest = headers(a->frame), line;
+
+	while (slice_cut(&rest, '\n', &line)) {
+		if (line.len <= name.len || line.p[name.len] != ':'
+		    || !slice_equal_nocase(slice_head(line, name.len), name))
+			continue;
+		line = slice_from(line, name.len + 1);
+		if (line.len && line.p[line.len - 1] == '\r')
+			line.len--;
+		*valuep = slice_trim(line);
+		return true;
+	}
+	return false;
+}
+
+static struct slice nth_uri(struct slice path, int n)
+{
+	for (; path.p && n; n--)
+		path = msrp_path_rest(path);
+	return path.p ? msrp_path_first(path) : NOTHING;
+}
+
+static bool count(struct slice path, uint64_t less, char scratch[ROUTE_SCRATCH_SIZE],
+    struct slice *valuep)
+{
+	ssize_t n = msrp_path_count(path);
+
+	return n > 0 && number((uint64_t)n - less, scratch, valuep);
+}
+
+static bool credentials(const struct arrival *a, bool realm, char scratch[ROUTE_SCRATCH_SIZE],
+    struct slice *valuep)
+{
+	struct msrp_digest digest;
+	struct slice value;
+
+	if (!a->frame->authorization.p
+	    || msrp_digest_parse_credentials(&digest, a->frame->authorization) < 0)
+		return false;
+	value = realm ? digest.realm : digest.username;
+	if (value.len > ROUTE_SCRATCH_SIZE)
+		return false;
+	memcpy(scratch, value.p, value.len);
+	*valuep = (struct slice){scratch, value.len};
+	return true;
+}
+
+static bool whole(const struct arrival *a, struct slice s, struct slice *valuep)
+{
+	return a->whole && text(s, valuep);
+}
+
+static bool whole_length(const struct arrival *a, struct slice s,
+    char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
+{
+	return a->whole && number(s.len, scratch, valuep);
+}
+
+/* --- the variables --- */
+
+static bool frame_value(const struct arrival *a, enum route_var_id id,
+    char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
+{
+	const struct msrp_frame *f = a->frame;
+	bool request = msrp_frame_is_request(f);
+
+	switch (id) {
+	case ROUTE_VAR_MSRP_METHOD:
+		return text(f->method_text, valuep);
+	case ROUTE_VAR_MSRP_CODE:
+		return !request && number(f->code, scratch, valuep);
+	case ROUTE_VAR_MSRP_REASON:
+		return text(f->phrase, valuep);
+	case ROUTE_VAR_MSRP_TRANSID:
+		return text(f->tid, valuep);
+	case ROUTE_VAR_MSRP_MSGID:
+		return text(f->message_id, valuep);
+	case ROUTE_VAR_MSRP_SESSID:
+		return text(f->to.session_id, valuep);
+	case ROUTE_VAR_MSRP_CRTHOP:
+		return text(nth_uri(f->to_path, 0), valuep);
+	case ROUTE_VAR_MSRP_NEXTHOP:
+		return text(nth_uri(f->to_path, 1), valuep);
+	case ROUTE_VAR_MSRP_PREVHOP:
+		return text(nth_uri(f->from_path, 0), valuep);
+	case ROUTE_VAR_MSRP_FIRSTHOP:
+		return text(msrp_path_last(f->from_path), valuep);
+	case ROUTE_VAR_MSRP_LASTHOP:
+		return text(msrp_path_last(f->to_path), valuep);
+	case ROUTE_VAR_MSRP_NEXTHOPS:
+		return count(f->to_path, 1, scratch, valuep);
+	case ROUTE_VAR_MSRP_PREVHOPS:
+		return count(f->from_path, 0, scratch, valuep);
+	case ROUTE_VAR_MSRP_HDRS:
+		return text(headers(f), valuep);
+	case ROUTE_VAR_MSRP_BODY:
+		return whole(a, a->body, valuep);
+	case ROUTE_VAR_MSRP_BODYLEN:
+		return whole_length(a, a->body, scratch, valuep);
+	case ROUTE_VAR_MSRP_BUF:
+		return whole(a, a->raw, valuep);
+	case ROUTE_VAR_MSRP_BUFLEN:
+		return whole_length(a, a->raw, scratch, valuep);
+	case ROUTE_VAR_MSRP_IS_REQUEST:
+		return text(request ? SLICE("true") : SLICE("false"), valuep);
+	default:
+		return false;
+	}
+}
+
+static bool value(const struct arrival *a, const struct route_var *var,
+    char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
+{
+	switch (var->id) {
+	case ROUTE_VAR_SOURCE_ADDRESS:
+		return source(a, false, scratch, valuep);
+	case ROUTE_VAR_SOURCE_PORT:
+		return source(a, true, scratch, valuep);
+	case ROUTE_VAR_HEADER:
+		return header(a, var->argument, valuep);
+	case ROUTE_VAR_MSRP_CONID:
+		return number(msrp_conn_number(a->conn), scratch, valuep);
+	case ROUTE_VAR_MSRP_SRCADDR:
+		return source_uri(a, scratch, valuep);
+	case ROUTE_VAR_MSRP_SRCSOCK:
+		return own_socket(a, scratch, valuep);
+	case ROUTE_VAR_AUTH_USER:
+		return credentials(a, false, scratch, valuep);
+	case ROUTE_VAR_AUTH_REALM:
+		return credentials(a, true, scratch, valuep);
+	case ROUTE_VAR_DST_SCHEME:
+		return a->next && text(a->next->secure ? SLICE("msrps") : SLICE("msrp"), valuep);
+	case ROUTE_VAR_DST_HOST:
+		return a->next && text(a->next->host, valuep);
+	default:
+		return frame_value(a, var->id, scratch, valuep);
+	}
+}
+
+/* The user of "user:password" or "user;parameters". */
+static struct slice user_of(struct slice userinfo)
+{
+	size_t n = 0;
+
+	while (n < userinfo.len && userinfo.p[n] != ':' && userinfo.p[n] != ';')
+		n++;
+	return slice_head(userinfo, n);
+}
+
+static bool part_of(struct slice all, enum route_part part, char scratch[ROUTE_SCRATCH_SIZE],
+    struct slice *valuep)
+{
+	struct msrp_uri uri;
+
+	if (msrp_uri_parse(&uri, all) < 0)
+		return false;
+	switch (part) {
+	case ROUTE_PART_USER:
+		return text(uri.userinfo.p ? user_of(uri.userinfo) : NOTHING, valuep);
+	case ROUTE_PART_USERINFO:
+		return text(uri.userinfo, valuep);
+	case ROUTE_PART_HOST:
+		return text(uri.host, valuep);
+	case ROUTE_PART_PORT:
+		return uri.port && number(uri.port, scratch, valuep);
+	case ROUTE_PART_SESSION:
+		return text(uri.session_id, valuep);
+	case ROUTE_PART_PROTO:
+		return text(uri.transport, valuep);
+	case ROUTE_PART_SCHEME:
+		return text(uri.secure ? SLICE("msrps") : SLICE("msrp"), valuep);
+	case ROUTE_PART_PARAMS:
+		return text(uri.params, valuep);
+	default:
+		*valuep = all;
+		return true;
+	}
+}
+
+bool arrival_fact(const void *facts, const struct route_var *var, char scratch[ROUTE_SCRATCH_SIZE],
+    struct slice *valuep)
+{
+	const struct arrival *a = facts;
+
+	if (!value(a, var, scratch, valuep))
+		return false;
+	return var->part == ROUTE_PART_NONE || part_of(*valuep, var->part, scratch, valuep);
+}

@@ -1,0 +1,78 @@
+/* Control methods: docs/control.md. */
+#include "relay/priv.h"
+
+static void write_tally(struct reply *reply, const char *messages, const char *bytes,
+    const struct tally *tally)
+{
+	reply_number(reply, messages, (int64_t)tally->messages);
+	reply_number(reply, bytes, (int64_t)tally->bytes);
+}
+
+static void write_session(struct reply *reply, const struct grant *grant, uint64_t now)
+{
+	uint64_t left = grant->expires_ms > now ? grant->expires_ms - now : 0;
+	struct msrp_listener *listener = NULL;
+	char peer[128] = "-";
+
+	if (grant->peer) {
+		msrp_conn_peer_text(grant->peer->conn, peer, sizeof(peer));
+		listener = msrp_conn_listener(grant->peer->conn);
+	}
+	reply_open_object(reply, NULL);
+	reply_text(reply, "session_id", grant->target.uri.session_id);
+	reply_text(reply, "user", grant_user(grant));
+	reply_text(reply, "peer", slice_of(peer));
+	reply_text(reply, "listener", listener ? msrp_listener_name(listener) : NOTHING);
+	reply_text(reply, "uri", grant_uri(grant));
+	reply_text(reply, "from_path", grant_from_path(grant));
+	reply_number(reply, "expires", (int64_t)((left + 999) / 1000));
+	write_tally(reply, "messages_from_client", "bytes_from_client", &grant->out);
+	write_tally(reply, "messages_to_client", "bytes_to_client", &grant->in);
+	reply_close(reply);
+}
+
+static void list_sessions(const struct param *params, struct reply *reply, void *state)
+{
+	const struct relay *relay = state;
+	uint64_t now = timer_now_ms();
+
+	(void)params;
+	reply_open_list(reply, NULL);
+	for (size_t i = 0; i < grants_count(relay->grants); i++)
+		write_session(reply, grants_at(relay->grants, i), now);
+	reply_close(reply);
+}
+
+static struct grant *find(const struct relay *relay, struct slice session_id)
+{
+	for (size_t i = 0; i < grants_count(relay->grants); i++) {
+		struct grant *grant = grants_at(relay->grants, i);
+
+		if (slice_equal(grant->target.uri.session_id, session_id))
+			return grant;
+	}
+	return NULL;
+}
+
+static void end_session(const struct param *params, struct reply *reply, void *state)
+{
+	struct grant *grant = find(state, params[0].text);
+
+	if (!grant) {
+		reply_error(reply, 404, "no such session");
+		return;
+	}
+	grant_free(grant);
+	reply_text(reply, NULL, SLICE("OK"));
+}
+
+static const struct param_spec end_params[] = {
+	{"session_id", PARAM_TEXT, true},
+	{0},
+};
+
+const struct method relay_methods[] = {
+	{"msrp_relay_list_sessions", NULL, list_sessions, "sessions of the relay"},
+	{"msrp_relay_end_session", end_params, end_session, "end a session of the relay"},
+	{0},
+};

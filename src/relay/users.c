@@ -1,0 +1,180 @@
+/* Who may use the relay: the map of the config, and a htdigest file. */
+#include "relay/priv.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The key is the name, or name:realm for lines of htdigest, in one table. */
+struct user {
+	UT_hash_handle	hh;
+	struct secret	secret;
+	char		*text;		/* of a line of htdigest; the config's rows own theirs */
+};
+
+struct users {
+	struct user	*config, *htdigest;
+};
+
+static struct user *find(struct user *table, struct slice key)
+{
+	struct user *user;
+
+	HASH_FIND(hh, table, key.p, key.len, user);
+	return user;
+}
+
+static int add_config_users(struct users *users, const struct setting_list *list)
+{
+	const struct relay_user *rows = list->items;
+
+	for (size_t i = 0; i < list->count; i++) {
+		struct user *user = calloc(1, sizeof(*user));
+
+		if (!user)
+			return -ENOMEM;
+		user->secret = (struct secret){
+			.password = slice_of(rows[i].password),
+			.ha1 = slice_of(rows[i].ha1),
+			.ha1_sha256 = slice_of(rows[i].ha1_sha256),
+		};
+		HASH_ADD_KEYPTR(hh, users->config, rows[i].name, (unsigned)strlen(rows[i].name), user);
+	}
+	return 0;
+}
+
+/* "user:realm:ha1"; the key is all before the last colon. */
+static int add_line(struct users *users, struct slice line)
+{
+	const char *colon = memrchr(line.p, ':', line.len);
+	size_t key_len = colon ? (size_t)(colon - line.p) : 0;
+	struct slice ha1 = slice_from(line, colon ? key_len + 1 : 0);
+	struct user *user, *before;
+
+	if (!colon || !memchr(line.p, ':', key_len) || ha1.len != 32)
+		return -EINVAL;
+	for (size_t i = 0; i < ha1.len; i++)
+		if (!isxdigit((unsigned char)ha1.p[i]))
+			return -EINVAL;
+	user = calloc(1, sizeof(*user));
+	if (!user)
+		return -ENOMEM;
+	user->text = slice_dup(line);
+	if (!user->text) {
+		free(user);
+		return -ENOMEM;
+	}
+	user->secret.ha1 = (struct slice){user->text + key_len + 1, ha1.len};
+	/* Of several lines the last counts: that is where htdigest's users add theirs. */
+	before = find(users->htdigest, (struct slice){user->text, key_len});
+	if (before) {
+		HASH_DEL(users->htdigest, before);
+		free(before->text);
+		free(before);
+	}
+	HASH_ADD_KEYPTR(hh, users->htdigest, user->text, (unsigned)key_len, user);
+	return 0;
+}
+
+static struct slice without_newline(const char *line, ssize_t len)
+{
+	struct slice s = {line, (size_t)len};
+
+	while (s.len && (s.p[s.len - 1] == '\n' || s.p[s.len - 1] == '\r'))
+		s.len--;
+	return s;
+}
+
+static int read_htdigest(struct users *users, const char *path, char *why, size_t size)
+{
+	FILE *file = fopen(path, "re");
+	char *line = NULL;
+	size_t cap = 0;
+	unsigned number = 0;
+	ssize_t len;
+	int err = 0;
+
+	if (!file) {
+		err = -errno;
+		snprintf(why, size, "%s: %s", path, strerror(-err));
+		return err;
+	}
+	while (err == 0 && (len = getline(&line, &cap, file)) >= 0) {
+		struct slice text = without_newline(line, len);
+
+		number++;
+		if (text.len && text.p[0] != '#')
+			err = add_line(users, text);
+	}
+	if (err == -EINVAL)
+		snprintf(why, size, "%s:%u: not a line of user:realm:ha1", path, number);
+	else if (err == 0 && ferror(file))
+		err = -EIO;
+	if (line)
+		explicit_bzero(line, cap);
+	free(line);
+	fclose(file);
+	return err;
+}
+
+int users_new(struct users **usersp, const struct relay_settings *settings, char *why, size_t size)
+{
+	struct users *users = calloc(1, sizeof(*users));
+	int err;
+
+	snprintf(why, size, "out of memory");
+	if (!users)
+		return -ENOMEM;
+	err = add_config_users(users, &settings->users);
+	if (err == 0 && settings->htdigest)
+		err = read_htdigest(users, settings->htdigest, why, size);
+	if (err < 0) {
+		users_free(users);
+		return err;
+	}
+	*usersp = users;
+	return 0;
+}
+
+static void free_table(struct user *table)
+{
+	struct user *user, *next;
+
+	HASH_ITER(hh, table, user, next) {
+		HASH_DEL(table, user);
+		if (user->text)
+			explicit_bzero(user->text, strlen(user->text));
+		free(user->text);
+		free(user);
+	}
+}
+
+void users_free(struct users *users)
+{
+	if (!users)
+		return;
+	free_table(users->config);
+	free_table(users->htdigest);
+	free(users);
+}
+
+bool users_find(const struct users *users, struct slice name, struct slice realm,
+    struct secret *secret)
+{
+	char key[1024];
+	struct msrp_writer w = MSRP_WRITER(key);
+	struct user *user = find(users->config, name);
+
+	if (!user) {
+		msrp_write(&w, name);
+		msrp_write_char(&w, ':');
+		msrp_write(&w, realm);
+		user = w.overflow ? NULL : find(users->htdigest, msrp_written(&w));
+	}
+	if (!user)
+		return false;
+	*secret = user->secret;
+	return true;
+}
