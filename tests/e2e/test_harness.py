@@ -84,10 +84,12 @@ class JudgeTest(unittest.TestCase):
         self.session.send(os.urandom(200000), byte_range='1-*/200000')
         for frame in self.session.chunks(b'a\r\n-------zzzz$\r\nb' * 200, 2048):
             self.conn.ask(frame, 200)
+        self.session.send('a;b')
+        self.session.send('a;b', content_type='text/plain;x=y')
         self.conn.send_raw(SEND.replace(b'Message-ID: 12339sdqwer\r\n', b''))
         self.conn.expect(200)
         count = judge.judge(self.directory, judge.CAPTURE.take_streams())
-        self.assertEqual(count, 2 * 2 * (3 + 2 + 1))
+        self.assertEqual(count, 2 * 2 * (3 + 2 + 2 + 1))
 
     def test_disagreement_is_found(self):
         self.session.bind()
@@ -96,7 +98,8 @@ class JudgeTest(unittest.TestCase):
         frames = streams[0].frames
         when, direction, raw, say = frames[2]
         for change in ((raw[:40], say), (raw, ('other', 'SEND', '$')),
-                       (raw.replace(b'SEND', b'SE\x00D'), say)):
+                       (raw.replace(b'SEND', b'SE\x00D'), say),
+                       (raw.replace(b'hello', b';ello'), say)):
             frames[2] = (when, direction, *change)
             with self.subTest(change=change), self.assertRaises(AssertionError):
                 judge.judge(self.directory, streams)

@@ -19,6 +19,15 @@ SEGMENT = 60000                 # an IPv4 packet holds 65535 bytes
 SYN, ACK, PSH = 2, 16, 8
 
 
+def _too_much(frame):
+    """Frames that tshark 4.0 misreads; their start is compared all the same."""
+    body = frame.body or b''
+    # It takes the first line that looks like an end-line for the end, and looks for the `;` of
+    # Content-Type's parameters as far into the body as the header's name is long.
+    return b'\r\n-------' in body or \
+        b';' in body[:10] and ';' not in frame.get('Content-Type', '')
+
+
 class Stream:
     """The frames of one connection in the order in which they were seen."""
 
@@ -31,11 +40,9 @@ class Stream:
     def frame(self, direction, frame):
         """direction 0: from the peer to msrpd, 1: the other way."""
         kind = frame.method or f'{frame.code}'
-        # The dissector takes the first line that looks like an end-line for the end.
-        plain = b'\r\n-------' not in (frame.body or b'')
         with self._lock:
             self.frames.append((time.time(), direction, frame.raw,
-                                (frame.tid, kind, frame.flag if plain else None)))
+                                (frame.tid, kind, None if _too_much(frame) else frame.flag)))
 
 
 class Capture:
@@ -135,7 +142,7 @@ def write_pcap(path, streams):
 
 
 FIELDS = ('tcp.stream', 'frame.protocols', 'msrp.transaction.id', 'msrp.method',
-          'msrp.status.code', 'msrp.cnt.flg')
+          'msrp.status.code', 'msrp.cnt.flg', '_ws.expert.message')
 
 
 def _dissect(path):
@@ -154,14 +161,16 @@ def verdict(path, streams):
     expected = write_pcap(path, streams)
     found = {index: [] for index in range(len(expected))}
     wrong = []
-    for stream, protocols, tids, method, code, flag in _dissect(path):
-        name = expected[int(stream)][0]
-        layers = protocols.split(':')
-        if 'msrp' not in layers or layers[layers.index('msrp') + 1:] == ['_ws.malformed']:
+    for stream, protocols, tids, method, code, flag, expert in _dissect(path):
+        name, frames = expected[int(stream)]
+        mine = found[int(stream)]
+        understood = len(mine) >= len(frames) or frames[len(mine)][2] is not None
+        # What follows msrp is the dissector of a body, which may be anything.
+        if 'Malformed' in expert and protocols.endswith(':msrp') and understood:
             wrong.append(f'{name}: tshark calls a frame malformed: {tids} {method}{code}')
         # The id in the start line and the one in the end-line.
         first, _, last = tids.partition(',')
-        found[int(stream)].append((first, method or code, flag if first == last else None))
+        mine.append((first, method or code, flag if first == last else None))
     for index, (name, frames) in enumerate(expected):
         wrong += _compare(name, frames, found[index])
     return wrong

@@ -50,6 +50,13 @@ def silent(frame, conn):
     """Read and say nothing."""
 
 
+def _grammatical(frame):
+    try:
+        return len(Framer(strict=True).feed(frame.raw)) == 1
+    except GrammarError:
+        return False
+
+
 class Conn:
     """One TCP or TLS connection to msrpd.
 
@@ -92,7 +99,8 @@ class Conn:
         with self._sending:
             for frame in self._out.feed(data):
                 self.rules.sent(frame)
-                self._trace.frame(0, frame)
+                if _grammatical(frame):     # what is bent on purpose is not for tshark
+                    self._trace.frame(0, frame)
             step = piece or len(data) or 1
             for at in range(0, len(data), step):
                 self._write(data[at:at + step])
