@@ -29,12 +29,28 @@ struct rpc {
 	size_t		count, room;
 };
 
+/*
+ * jansson 2.14 writes past its buffer after an allocation that failed, because its scanner
+ * does not look whether text could be saved: an orderly end is better.
+ */
+static void *allocate(size_t size)
+{
+	void *p = malloc(size);
+
+	if (!p) {
+		log_error("ctl: out of memory in a request");
+		exit(EXIT_FAILURE);
+	}
+	return p;
+}
+
 int rpc_new(struct rpc **rpcp)
 {
 	struct rpc *rpc = calloc(1, sizeof(*rpc));
 
 	if (!rpc)
 		return -ENOMEM;
+	json_set_alloc_funcs(allocate, free);
 	*rpcp = rpc;
 	return 0;
 }

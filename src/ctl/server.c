@@ -161,8 +161,10 @@ static void unref_block(const void *bytes, size_t len, void *arg)
 /* Take the bytes out of a line that is worth it.  @return NULL: copy them */
 static struct block *make_block(struct jsonline *line)
 {
-	struct block *block = line->len >= SHARE_MIN ? malloc(sizeof(*block)) : NULL;
+	struct block *block = NULL;
 
+	if (!line->failed && line->len >= SHARE_MIN)
+		block = malloc(sizeof(*block));
 	if (!block)
 		return NULL;
 	*block = (struct block){line->bytes, 1};
@@ -170,31 +172,27 @@ static struct block *make_block(struct jsonline *line)
 	return block;
 }
 
+/* @return 0 or -ENOMEM */
 static int add_output(struct ctl_client *client, struct slice bytes, struct block *block)
 {
 	if (!block)
-		return evbuffer_add(client->out, bytes.p, bytes.len);
+		return evbuffer_add(client->out, bytes.p, bytes.len) < 0 ? -ENOMEM : 0;
 	block->refs++;
 	if (evbuffer_add_reference(client->out, bytes.p, bytes.len, unref_block, block) == 0)
 		return 0;
 	block->refs--;
-	return -1;
+	return -ENOMEM;
 }
 
 /* What is queued in this turn of the loop leaves at its end, in one write. */
-static void queue(struct ctl_client *client, struct slice bytes, struct block *block)
+static int queue(struct ctl_client *client, struct slice bytes, struct block *block)
 {
 	bool idle = evbuffer_get_length(client->out) == 0;
+	int err = add_output(client, bytes, block);
 
-	if (client->closed)
-		return;
-	if (add_output(client, bytes, block) < 0) {
-		log_error("ctl: client %u: out of memory, disconnected", client->id);
-		close_client(client);
-		return;
-	}
-	if (idle)
+	if (!err && idle)
 		event_active(&client->writable, EV_WRITE, 0);
+	return err;
 }
 
 /* Bytes of a line as they will stay put, in a block or in the line itself. */
@@ -203,23 +201,24 @@ static struct slice bytes_of(const struct jsonline *line)
 	return (struct slice){line->bytes, line->len};
 }
 
+/* To a client whose handler runs. */
 static void send_answer(struct ctl_client *client)
 {
 	struct jsonline *answer = &client->server->answer;
 	struct slice bytes = bytes_of(answer);
-	struct block *block;
+	struct block *block = make_block(answer);
+	int err = answer->failed ? -ENOMEM : 0;
 
-	if (answer->failed) {
+	if (!err && bytes.len && !client->closed)
+		err = queue(client, bytes, block);
+	if (err) {
 		log_error("ctl: client %u: no memory for an answer, disconnected", client->id);
 		close_client(client);
-		jsonline_fini(answer);
-		return;
 	}
-	block = make_block(answer);
-	if (bytes.len)
-		queue(client, bytes, block);
 	if (block)
 		unref_block(NULL, 0, block);
+	if (answer->failed)
+		jsonline_fini(answer);
 	jsonline_cut(answer, 0);
 }
 
@@ -233,10 +232,12 @@ static void disconnect_subscriber(struct ctl_client *client, const char *why)
 
 static void send_event(struct ctl_client *client, struct slice bytes, struct block *block)
 {
-	queue(client, bytes, block);
-	++*client->server->events_sent;
-	if (!client->closed && evbuffer_get_length(client->out) > client->server->max_backlog)
+	if (queue(client, bytes, block) < 0)
+		disconnect_subscriber(client, "no memory for an event");
+	else if (evbuffer_get_length(client->out) > client->server->max_backlog)
 		disconnect_subscriber(client, "more than max_backlog");
+	else
+		++*client->server->events_sent;
 }
 
 /* Encoded once, for however many. */
@@ -251,7 +252,7 @@ static void on_event(const struct event_notice *event, void *arg)
 	jsonline_cut(line, 0);
 	jsonline_event(line, event->type, event->params, event->count);
 	bytes = bytes_of(line);
-	block = line->failed ? NULL : make_block(line);
+	block = make_block(line);
 	for (struct ctl_client *c = server->clients, *next; c; c = next) {
 		next = c->next;
 		if (!(c->mask & bit))
