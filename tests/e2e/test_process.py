@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -282,6 +283,19 @@ class StartTest(case.Case):
         daemon.sip_port = int(re.search(r'127\.0\.0\.1:([0-9]+)', text).group(1))
         self.assertNotEqual(daemon.sip_port, 0)
         self.call(daemon, ctl).send('hello')
+
+    def test_descriptors(self):
+        """RLIMIT_NOFILE is raised to what max_connections needs, or a warning says what is left."""
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for wanted in (2000, 10 ** 7):
+            with self.subTest(wanted):
+                daemon, _ = self.start({'msrp': {'max_connections': wanted}})
+                with open(f'/proc/{daemon.process.pid}/limits', encoding='ascii') as file:
+                    soft = int(re.search(r'^Max open files\s+([0-9]+)', file.read(), re.M).group(1))
+                if hard == resource.RLIM_INFINITY or hard > wanted + 1000 or soft > wanted:
+                    self.assertGreater(soft, wanted)
+                else:
+                    self.assertRegex(daemon.log(), r'(?i)connections')
 
     def test_idle(self):
         """An idle daemon wakes up at most three times a second."""

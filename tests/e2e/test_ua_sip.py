@@ -339,6 +339,18 @@ class OutboundProxyTest(case.Case):
             self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED')['code'], 486)
 
 
+class AdvertisedContactTest(case.Case):
+    config = {'sip': {'advertised_contact': 'sip:msrpd@im.example.org:5099'}}
+
+    def test_contact(self):
+        """advertised_contact: in our answers and in our requests."""
+        answer = self.invite(self.offer()).final(200)
+        self.assertEqual(uri_of(answer.get('Contact')), 'sip:msrpd@im.example.org:5099')
+        _, invite = self.start_session()
+        self.assertEqual(uri_of(invite.request.get('Contact')), 'sip:msrpd@im.example.org:5099')
+        invite.respond(486)
+
+
 class RouteTest(case.Case):
     """Rules on SIP requests: each test has its user in the Request-URI."""
 
