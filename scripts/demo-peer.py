@@ -19,6 +19,8 @@ import threading
 
 PATIENCE = 10                   # seconds that anything here may take
 PRINTING = threading.Lock()
+# A frame ends with its own transaction id (RFC 4975 9).
+FRAME = re.compile(rb'MSRP (\S+) ([^\r\n]*)\r\n(?:.*?\r\n)?-------\1[$+#]\r\n', re.S)
 
 
 def show(who, what):
@@ -156,7 +158,7 @@ class Msrp:
     def read(self):
         data = b''
         while True:
-            frame = re.match(rb'MSRP (\S+) ([^\r\n]*)\r\n(?:.*?\r\n)?-------\1[$+#]\r\n', data, re.S)
+            frame = FRAME.match(data)
             if frame:
                 data = data[frame.end():]
                 self.frame(frame.group(1).decode(), frame.group(2).decode(), frame.group(0))
