@@ -32,6 +32,7 @@
 #include "notify.h"
 #include "relay/relay.h"
 #include "routes.h"
+#include "services.h"
 #include "sip/page.h"
 #include "sip/stack.h"
 #include "ua/ua.h"
@@ -41,12 +42,6 @@ enum {
 };
 
 static const char default_config[] = "/etc/msrpd/msrpd.yaml";
-
-/* --- the roles --- */
-
-static const struct service *const services[] = {&ua_service, NULL};
-
-enum { SERVICES = sizeof(services) / sizeof(services[0]) - 1 };
 
 struct options {
 	const char	*config;
