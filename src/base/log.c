@@ -139,12 +139,17 @@ static size_t escape(unsigned char c, char out[5])
 /* Bytes at the front of text that may stand in a line as they are; 0: the next one is escaped. */
 static size_t plain(struct slice text)
 {
-	size_t n = slice_utf8_char(text);
+	size_t n = 0;
 
-	if (n == 1)
-		return text.p[0] >= 0x20 && text.p[0] != 0x7f;
+	while (n < text.len && text.p[n] >= 0x20 && text.p[n] < 0x7f)
+		n++;
+	if (n)
+		return n;
+	n = slice_utf8_char(text);
 	/* U+0080 to U+009F are control characters that terminals obey. */
-	return n == 2 && (unsigned char)text.p[0] == 0xc2 && (unsigned char)text.p[1] < 0xa0 ? 0 : n;
+	if (n == 1 || (n == 2 && (unsigned char)text.p[0] == 0xc2 && (unsigned char)text.p[1] < 0xa0))
+		return 0;
+	return n;
 }
 
 /* Append text, escaped; room is kept for "..." and the newline. */
@@ -155,7 +160,7 @@ static void line_add_text(struct line *line, struct slice text, bool cut)
 
 	while (text.len) {
 		char escaped[5];
-		size_t n = plain(text), taken = n ? n : 1;
+		size_t n = plain(slice_head(text, room - line->len)), taken = n ? n : 1;
 		const char *p = text.p;
 
 		if (n == 0) {
