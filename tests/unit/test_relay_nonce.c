@@ -1,0 +1,138 @@
+/* Nonces that prove themselves: life, counts, forgery, bounds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <event2/event.h>
+
+#include "loop.h"
+#include "relay/priv.h"
+
+enum { LIFE_MS = 60000 };
+
+struct fixture {
+	struct event_base	*base;
+	struct nonces		*nonces;
+	char			nonce[NONCE_LEN + 1];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = test_calloc(1, sizeof(*f));
+
+	f->base = event_base_new();
+	assert_int_equal(nonces_new(&f->nonces, f->base, LIFE_MS), 0);
+	nonces_make(f->nonces, f->nonce);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	nonces_free(f->nonces);
+	event_base_free(f->base);
+	test_free(f);
+	return 0;
+}
+
+static bool fresh(struct fixture *f, const char *nonce, uint32_t nc)
+{
+	return nonces_use(f->nonces, slice_of(nonce), nc) == NONCE_FRESH;
+}
+
+static void a_count_is_good_once(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(fresh(f, f->nonce, 1));
+	assert_false(fresh(f, f->nonce, 1));
+	assert_true(fresh(f, f->nonce, 2));
+	assert_false(fresh(f, f->nonce, 2));
+	assert_false(fresh(f, f->nonce, 1));
+}
+
+static void counts_may_overtake_each_other(void **state)
+{
+	static const struct {
+		uint32_t nc;
+		bool fresh;
+	} steps[] = {
+		{10, true}, {7, true}, {7, false}, {9, true}, {10, false}, {73, true},
+		{10, false},	/* seen */
+		{11, true}, {9, false},	/* 64 behind the highest: too far */
+		{200, true}, {136, false}, {137, true}, {UINT32_MAX, true}, {200, false},
+		{UINT32_MAX - 63, true}, {UINT32_MAX - 64, false}, {UINT32_MAX, false},
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		if (fresh(f, f->nonce, steps[i].nc) != steps[i].fresh)
+			fail_msg("step %zu, nc %u", i, steps[i].nc);
+}
+
+static void nonces_do_not_share_counts(void **state)
+{
+	struct fixture *f = *state;
+	char other[NONCE_LEN + 1];
+
+	nonces_make(f->nonces, other);
+	assert_string_not_equal(other, f->nonce);
+	assert_true(fresh(f, f->nonce, 1));
+	assert_true(fresh(f, other, 1));
+}
+
+static void what_we_did_not_make_is_stale(void **state)
+{
+	struct fixture *f = *state;
+	struct nonces *others;
+	char foreign[NONCE_LEN + 1];
+
+	for (size_t i = 0; i < NONCE_LEN; i++) {
+		char forged[NONCE_LEN + 1];
+
+		memcpy(forged, f->nonce, sizeof(forged));
+		forged[i] = forged[i] == 'a' ? 'b' : 'a';
+		assert_false(fresh(f, forged, 1));
+	}
+	assert_false(fresh(f, "", 1));
+	assert_false(fresh(f, "0123456789abcdef", 1));
+	assert_int_equal(nonces_new(&others, f->base, LIFE_MS), 0);
+	nonces_make(others, foreign);
+	assert_false(fresh(f, foreign, 1));
+	nonces_free(others);
+	assert_true(fresh(f, f->nonce, 1));
+}
+
+static bool is_stale(void *arg)
+{
+	static uint32_t nc = 1;
+
+	return !fresh(arg, ((struct fixture *)arg)->nonce, ++nc);
+}
+
+static void a_nonce_dies_of_age(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(fresh(f, f->nonce, 1));
+	nonces_set_expire(f->nonces, 50);
+	loop_until(f->base, is_stale, f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_count_is_good_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(counts_may_overtake_each_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(nonces_do_not_share_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_we_did_not_make_is_stale, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_nonce_dies_of_age, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
