@@ -1,0 +1,129 @@
+/*
+ * One end of an MSRP session (RFC 4975): messages out as chunks, chunks in as
+ * messages, responses and reports both ways.  Knows nothing of SIP: paths and
+ * destinations come from whoever negotiated them.
+ *
+ * Callbacks may free the endpoint.  None comes from inside a function of this header.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <msrpd/message.h>
+#include <msrpd/slice.h>
+
+#include "msrp/pool.h"
+#include "msrp/stack.h"
+
+struct msrp_endpoint;
+struct msrp_endpoints;
+struct stats;
+
+enum {
+	MSRP_PATH_MAX		= 4096,	/* bytes of a path that an endpoint writes */
+	MSRP_MESSAGE_ID_SIZE	= 33,	/* NUL included */
+	MSRP_REPORT_LATER	= 1,	/* as UA_REPORT_LATER */
+	MSRP_SEND_CONFIRM	= 1,	/* as UA_SEND_CONFIRM */
+};
+
+/** What all endpoints of a stack share: time-outs, memory, numbers. */
+int msrp_endpoints_new(struct msrp_endpoints **allp, struct msrp_stack *stack, struct stats *stats);
+void msrp_endpoints_free(struct msrp_endpoints *all);	/* accepts NULL; its endpoints are gone */
+
+/** After msrp_stack_reload(): take its time-outs. */
+void msrp_endpoints_reload(struct msrp_endpoints *all);
+
+struct msrp_endpoint_handler {
+	/** Is a message of this type welcome?  (multipart/mixed and its like are, unasked.) */
+	bool	(*accepts)(struct slice content_type, void *arg);
+
+	/** message, or begin, piece and end: see struct ua_handler (msrpd/ua.h). */
+	int	(*message)(const struct message *m, void *arg);
+	int	(*begin)(const struct message *m, void **streamp, void *arg);
+	int	(*piece)(void *stream, struct slice piece, void *arg);
+	int	(*end)(void *stream, int err, void *arg);
+
+	/** As ua_handler.report. */
+	void	(*report)(const struct message_report *report, void *arg);
+
+	/** The session has its connection: ours is established, or the peer's first request came. */
+	void	(*bound)(void *arg);
+
+	/** It has lost it, or could not be connected.  Messages wait for the next one. */
+	void	(*lost)(int err, void *arg);
+
+	/** The peer knows no such session (481), or not on this connection (506). */
+	void	(*refused)(int code, void *arg);
+
+	/** Nothing is queued or unanswered any more. */
+	void	(*drained)(void *arg);
+};
+
+struct msrp_endpoint_options {
+	struct slice				own_uri;	/* with its session id; copied */
+	const struct msrp_endpoint_handler	*handler;
+	void					*arg;
+	uint64_t				max_queued_bytes;
+	bool					stream;		/* begin, piece, end */
+};
+
+/** @return 0; -EEXIST: the session id is taken; -EINVAL; -ENOMEM */
+int msrp_endpoint_new(struct msrp_endpoint **epp, struct msrp_endpoints *all,
+    const struct msrp_endpoint_options *options);
+
+/** Leaves its connection; what is queued is lost, sources get their done().  Accepts NULL. */
+void msrp_endpoint_free(struct msrp_endpoint *ep);
+
+/**
+ * Where messages go: To-Path is the relays' Use-Path and the peer's a=path.
+ *
+ * @param relays  absent without relays
+ * @return 0; -EINVAL: not a path; -EMSGSIZE: longer than MSRP_PATH_MAX; -ENOMEM
+ */
+int msrp_endpoint_set_path(struct msrp_endpoint *ep, struct slice relays, struct slice peer);
+
+/**
+ * Be the side that connects (RFC 6135 4.2).
+ *
+ * @param greet    bind the session at the peer: a bodiless SEND if nothing else waits (RFC 4975 5.4)
+ * @param idle_ms  see msrp_conn_attach()
+ * @return as msrp_pool_get()
+ */
+int msrp_endpoint_connect(struct msrp_endpoint *ep, const struct msrp_destination *to, bool greet,
+    uint64_t idle_ms);
+
+/** Messages may leave from now on: the session is established. */
+void msrp_endpoint_start(struct msrp_endpoint *ep);
+
+/** Leave the connection; messages wait for the next one, which may come or be opened. */
+void msrp_endpoint_unbind(struct msrp_endpoint *ep);
+
+bool msrp_endpoint_bound(const struct msrp_endpoint *ep);
+
+/**
+ * Queue a message.
+ *
+ * @param message_id  room for MSRP_MESSAGE_ID_SIZE bytes, or NULL
+ * @return 0; -ENOBUFS: max_queued_bytes or max_memory reached; -ENOMEM
+ */
+int msrp_endpoint_send(struct msrp_endpoint *ep, const struct message_out *message, unsigned flags,
+    char *message_id);
+
+/** See ua_message_ready(), ua_message_resume(), ua_send_report(). */
+void msrp_endpoint_ready(struct msrp_endpoint *ep, struct slice message_id);
+void msrp_endpoint_resume(struct msrp_endpoint *ep, void *stream);
+int msrp_endpoint_report(struct msrp_endpoint *ep, struct slice message_id, int code,
+    struct slice phrase);
+
+/** Give up: report() "000 481" for each message that is queued or unanswered. */
+void msrp_endpoint_give_up(struct msrp_endpoint *ep);
+
+struct msrp_endpoint_info {
+	size_t		queued_bytes;
+	uint64_t	messages_in, messages_out;
+	bool		drained;
+};
+
+void msrp_endpoint_info(const struct msrp_endpoint *ep, struct msrp_endpoint_info *info);
