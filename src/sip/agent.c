@@ -23,7 +23,6 @@ enum {
 	HALF_MESSAGE_MS		= 5 * 1000,	/* a message that stops in its middle */
 	QUEUE_MAX		= 1000,		/* Sofia's own limit for what waits on one connection */
 	SESSION_EXPIRES_S	= 1800,		/* RFC 4028 section 4 */
-	RETRIES_MAX		= 5,		/* challenges and redirects that one request follows */
 };
 
 static const char allowed[] = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, UPDATE";
@@ -103,7 +102,7 @@ static int agent_open(struct sip_agent *agent, const char *tls_dir)
 	    NUTAG_APPL_METHOD("MESSAGE, UPDATE"), SIPTAG_ALLOW_STR(allowed),
 	    SIPTAG_SUPPORTED_STR("timer"), SIPTAG_USER_AGENT_STR("msrpd/" MSRPD_VERSION),
 	    NUTAG_UPDATE_REFRESH(1), NUTAG_SESSION_TIMER(SESSION_EXPIRES_S),
-	    NUTAG_RETRY_COUNT(RETRIES_MAX),
+	    NUTAG_RETRY_COUNT(0),	/* we repeat requests ourselves: call.c, auth.c */
 	    NUTAG_OUTBOUND("no-options-keepalive no-outbound no-validate no-natify"),
 	    NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), NTATAG_UDP_MTU(SIP_UDP_MAX),
 	    NTATAG_MAXSIZE(SIP_MESSAGE_MAX), TPTAG_QUEUESIZE(QUEUE_MAX),

@@ -7,6 +7,7 @@
 
 #include <sofia-sip/msg_header.h>
 #include <sofia-sip/sip_status.h>
+#include <sofia-sip/sip_util.h>
 #include <sofia-sip/su_tag.h>
 
 #include "base/log.h"
@@ -14,10 +15,6 @@
 #include "sip/dialog_priv.h"
 #include "sip/priv.h"
 #include "sip/request_priv.h"
-
-enum {
-	TARGETS_MAX	= 5,	/* that redirects may lead us to */
-};
 
 enum phase { SETUP, READY, OVER };
 
@@ -29,13 +26,6 @@ enum exchange {
 	THEIRS,		/* their INVITE waits for our answer */
 	THEIRS_ACK,	/* it was given, the ACK is to come */
 	UPDATE,		/* their UPDATE waits for our answer */
-};
-
-/* What an INVITE of ours is made of; kept until the dialog is established, for redirects. */
-struct call {
-	char		*ruri, *from, *to;	/* from and to in <> */
-	char		*targets[TARGETS_MAX];
-	unsigned	target_count, next_target;
 };
 
 struct sip_dialog {
@@ -54,28 +44,24 @@ struct sip_dialog {
 	bool			busy_said;	/* somebody waits for the exchange to end */
 	bool			late;		/* our last INVITE had no offer */
 	bool			offered;	/* our 200 has an offer, the ACK shall bring the answer */
-	struct sip_auth		auth;
-	int			challenge;	/* 401 or 407 that is being answered */
+	struct sip_auth		*auth;
 	struct sip_request	*request;	/* the peer's first INVITE, until it is answered */
 	nua_saved_event_t	saved[1];	/* a later INVITE or UPDATE of his, until it is answered */
-	struct call		*call;
+	struct sip_call		*call;		/* until we are established by it */
 	char			*sdp;		/* our offer, until it is answered */
 	char			*call_id;
+	char			*target;	/* the peer's Contact */
 	struct timer		retry;		/* after 491; or to tell that nothing could be sent */
 };
 
 /* --- life --- */
 
-static void call_free(struct call *call)
+static void drop_call(struct sip_dialog *d)
 {
-	if (!call)
-		return;
-	free(call->ruri);
-	free(call->from);
-	free(call->to);
-	for (unsigned i = 0; i < call->target_count; i++)
-		free(call->targets[i]);
-	free(call);
+	if (d->call)
+		sip_call_clear(d->call);
+	free(d->call);
+	d->call = NULL;
 }
 
 static void dialog_ref(struct sip_dialog *d)
@@ -87,8 +73,10 @@ static void dialog_unref(struct sip_dialog *d)
 {
 	if (--d->refs > 0)
 		return;
+	sip_auth_free(d->auth);
 	free(d->sdp);
 	free(d->call_id);
+	free(d->target);
 	free(d);
 }
 
@@ -134,8 +122,7 @@ static void dialog_finish(struct sip_dialog *d)
 	sip_turn_give(&d->turn);
 	forget_question(d);
 	release_handle(d);
-	call_free(d->call);
-	d->call = NULL;
+	drop_call(d);
 	timer_queue_stop(&d->stack->orphans, &d->watch);
 	--*d->stack->stats.dialogs;
 	if (d->orphan)
@@ -185,15 +172,25 @@ static void tell_idle(struct sip_dialog *d)
 
 /* --- our INVITE --- */
 
+/* The digest's URI is the Request-URI. */
 static void send_invite(struct sip_dialog *d)
 {
+	const char *uri = d->call ? d->call->ruri : d->target ? d->target : "";
+	unsigned expires = d->call ? d->call->session_expires : 0;
+	char *credentials = sip_auth_lines(d->auth, d->stack, "INVITE", uri), cseq[32] = "";
+	const char *contact = d->stack->contact;
+
 	d->exchange = OURS;
 	d->late = !d->sdp;
-	d->auth = (struct sip_auth){0};
-	d->challenge = 0;
 	++*d->stack->stats.invites_out;
-	nua_invite(d->nh, TAG_IF(d->sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
+	if (d->call)
+		snprintf(cseq, sizeof(cseq), "%u INVITE", d->call->cseq);
+	nua_invite(d->nh, TAG_IF(d->call, SIPTAG_CSEQ_STR(cseq)), TAG_IF(contact, SIPTAG_CONTACT_STR(contact)),
+	    TAG_IF(expires, NUTAG_SESSION_TIMER(expires)), TAG_IF(expires, NUTAG_MIN_SE(expires)),
+	    TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)),
+	    TAG_IF(d->sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
 	    TAG_IF(d->sdp, SIPTAG_PAYLOAD_STR(d->sdp)), TAG_END());
+	free(credentials);
 	sip_stack_kick(d->stack);
 }
 
@@ -203,19 +200,15 @@ static void on_retry(void *arg);
 static void on_turn(struct sip_turn *turn)
 {
 	struct sip_dialog *d = (struct sip_dialog *)((char *)turn - offsetof(struct sip_dialog, turn));
-	struct sip_stack *stack = d->stack;
 
-	d->nh = nua_handle(d->agent->nua, (nua_hmagic_t *)&d->owner, NUTAG_URL(d->call->ruri),
-	    SIPTAG_FROM_STR(d->call->from), SIPTAG_TO_STR(d->call->to), SIPTAG_CALL_ID_STR(d->call_id),
-	    TAG_IF(stack->route, NUTAG_INITIAL_ROUTE_STR(stack->route)),
-	    TAG_IF(stack->contact, SIPTAG_CONTACT_STR(stack->contact)), TAG_END());
+	d->nh = sip_call_handle(d->call, d->agent, &d->owner);
 	if (d->nh)
 		send_invite(d);
 	else
 		timer_start(&d->retry, 0);	/* nobody may be told from in here */
 }
 
-/* Begin (again) to the call's URI.  @return 0, -ENETUNREACH, -ENOBUFS, -ENOMEM, -EINVAL */
+/* To the call's URI.  @return 0, -ENETUNREACH, -ENOBUFS, -ENOMEM, -EINVAL */
 static int place_call(struct sip_dialog *d)
 {
 	int err;
@@ -227,24 +220,6 @@ static int place_call(struct sip_dialog *d)
 	if (err == 1)
 		on_turn(&d->turn);
 	return err < 0 ? err : 0;
-}
-
-static int call_new(struct call **callp, const struct sip_invite *invite)
-{
-	struct call *call = calloc(1, sizeof(*call));
-	struct sip_hop hop;
-
-	if (!call)
-		return -ENOMEM;
-	call->ruri = sip_uri_clean(invite->ruri);
-	call->from = sip_uri_in_angles(invite->from_uri);
-	call->to = sip_uri_in_angles(invite->to_uri);
-	if (!call->ruri || !call->from || !call->to || sip_uri_hop(call->ruri, &hop) < 0) {
-		call_free(call);
-		return -EINVAL;
-	}
-	*callp = call;
-	return 0;
 }
 
 static int copy_offer(struct sip_dialog *d, struct slice sdp)
@@ -262,7 +237,6 @@ int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
     const struct sip_invite *invite, const struct sip_dialog_handler *handler, void *arg)
 {
 	struct sip_dialog *d;
-	enum { CALL_ID = 24 };
 	int err = dialog_new(&d, stack, handler, arg);
 
 	if (err)
@@ -270,73 +244,22 @@ int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
 	d->uac = true;
 	d->exchange = OURS;
 	d->owner.event = on_event;
-	err = call_new(&d->call, invite);
+	d->call = malloc(sizeof(*d->call));
+	err = d->call ? sip_call_init(d->call, invite->ruri, invite->from_uri, invite->to_uri) : -ENOMEM;
 	if (!err)
 		err = copy_offer(d, invite->sdp);
-	if (!err && !(d->call_id = malloc(CALL_ID + 1)))
+	if (!err && !(d->call_id = slice_dup(slice_of(d->call->call_id))))
 		err = -ENOMEM;
 	if (!err)
 		err = timer_init(&d->retry, stack->base, on_retry, d);
-	if (!err) {
-		rand_token(d->call_id, CALL_ID);
+	if (!err)
 		err = place_call(d);
-	}
 	if (err) {
 		dialog_finish(d);
 		return err;
 	}
 	*dp = d;
 	return 0;
-}
-
-/* --- redirects: RFC 3261 8.1.3.4 --- */
-
-static void add_target(struct call *call, const url_t *url)
-{
-	char text[SIP_URI_MAX + 1];
-	issize_t len = url_e(text, sizeof(text), url);
-
-	if (call->target_count == TARGETS_MAX || len <= 0 || (size_t)len >= sizeof(text)
-	    || (url->url_type != url_sip && url->url_type != url_sips))
-		return;
-	call->targets[call->target_count] = sip_uri_clean((struct slice){text, (size_t)len});
-	if (call->targets[call->target_count])
-		call->target_count++;
-}
-
-/* nua itself goes on to the first contact of a 302 or 305, and shows that as a 100. */
-static void learn_targets(struct sip_dialog *d, const struct sip_event *ev)
-{
-	int status = ev->sip && ev->sip->sip_status ? ev->sip->sip_status->st_status : 0;
-
-	if (!d->call || status < 300 || status > 399)
-		return;
-	for (const sip_contact_t *m = ev->sip->sip_contact; m; m = m->m_next) {
-		bool tried = ev->status < 200 && m == ev->sip->sip_contact;
-
-		if (tried && d->call->next_target == d->call->target_count)
-			d->call->next_target++;
-		add_target(d->call, m->m_url);
-		if (tried && d->call->next_target > d->call->target_count)
-			d->call->next_target = d->call->target_count;
-	}
-}
-
-/* @return true when the INVITE is on its way to another target */
-static bool try_next_target(struct sip_dialog *d)
-{
-	struct call *call = d->call;
-
-	while (d->phase == SETUP && call && call->next_target < call->target_count) {
-		free(call->ruri);
-		call->ruri = call->targets[call->next_target];
-		call->targets[call->next_target++] = NULL;
-		sip_turn_give(&d->turn);
-		release_handle(d);
-		if (place_call(d) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* --- answers to our INVITE --- */
@@ -370,26 +293,42 @@ static bool wait_after_glare(struct sip_dialog *d)
 	return true;
 }
 
+/* Once more, with what the answer asks for.  @return true when the INVITE is on its way */
+static bool try_again(struct sip_dialog *d, const struct sip_event *ev)
+{
+	while (d->call && sip_call_again(d->call, &d->auth, d->stack, ev)) {
+		sip_turn_give(&d->turn);
+		release_handle(d);
+		if (place_call(d) == 0)
+			return true;
+	}
+	if (d->call || (ev->status != 401 && ev->status != 407)
+	    || sip_auth_challenge(&d->auth, d->stack, ev->sip) < 0)
+		return false;
+	send_invite(d);
+	return true;
+}
+
+/* Would nua end the dialog after this answer to a request in it?  RFC 5057 */
+static bool ends_dialog(int status)
+{
+	int graceful = 1;	/* as nua has it where the RFC leaves the choice */
+
+	return sip_response_terminates_dialog(status, sip_method_invite, &graceful) != 0 || graceful;
+}
+
 static void on_invite_refused(struct sip_dialog *d, const struct sip_event *ev)
 {
 	struct sip_failure f = failure_of(ev);
 	bool ours = d->exchange == OURS;	/* else nua's own, a refresh */
 
-	if (d->challenge && (ev->event == nua_r_authenticate || ev->status >= 700)) {
-		/* a digest that Sofia cannot make */
-		f = (struct sip_failure){d->challenge, slice_of(sip_status_phrase(d->challenge)), true};
-	} else if (d->phase == READY && ours && ev->status == 491 && wait_after_glare(d)) {
+	if (ours && try_again(d, ev))
 		return;
-	} else if (d->phase == SETUP && ev->status < 600) {
-		learn_targets(d, ev);
-		if (try_next_target(d))
-			return;
-	}
-	if (d->phase == SETUP || ev->status == 481 || ev->status == 408) {
+	if (d->phase == SETUP || ends_dialog(f.code)) {
 		tell_over(d, &f);
 		return;
 	}
-	if (!ours)
+	if (!ours || (ev->status == 491 && wait_after_glare(d)))
 		return;
 	d->exchange = IDLE;
 	free(d->sdp);
@@ -403,8 +342,7 @@ static void set_established(struct sip_dialog *d)
 	if (d->phase != SETUP)
 		return;
 	d->phase = READY;
-	call_free(d->call);
-	d->call = NULL;
+	drop_call(d);
 	if (d->handler)
 		d->handler->established(d, d->arg);
 }
@@ -417,6 +355,20 @@ static void send_ack(struct sip_dialog *d, const char *sdp)
 	sip_stack_kick(d->stack);
 }
 
+static void note_target(struct sip_dialog *d, const sip_t *sip)
+{
+	char text[SIP_URI_MAX + 1];
+	issize_t len;
+
+	if (!sip || !sip->sip_contact)
+		return;
+	len = url_e(text, sizeof(text), sip->sip_contact->m_url);
+	if (len <= 0 || (size_t)len >= sizeof(text))
+		return;
+	free(d->target);
+	d->target = sip_uri_clean((struct slice){text, (size_t)len});
+}
+
 /* Refresh by UPDATE where the peer can do it (else nua repeats the INVITE): RFC 4028 7.4. */
 static void note_peer_methods(struct sip_dialog *d, const sip_t *sip)
 {
@@ -425,9 +377,10 @@ static void note_peer_methods(struct sip_dialog *d, const sip_t *sip)
 	nua_set_hparams(d->nh, NUTAG_UPDATE_REFRESH(update), TAG_END());
 }
 
+/* Sofia's own repetition, off elsewhere, lets a BYE through that is challenged. */
 static void end_by_bye(struct sip_dialog *d, const char *reason)
 {
-	nua_bye(d->nh, TAG_IF(reason, SIPTAG_REASON_STR(reason)), TAG_END());
+	nua_bye(d->nh, NUTAG_RETRY_COUNT(1), TAG_IF(reason, SIPTAG_REASON_STR(reason)), TAG_END());
 	sip_stack_kick(d->stack);
 }
 
@@ -439,6 +392,7 @@ static void on_invite_accepted(struct sip_dialog *d, const struct sip_event *ev)
 	if (sip_body_sdp(ev->sip, &sdp) < 0)
 		sdp = (struct slice){0};
 	d->exchange = OURS_ACK;
+	note_target(d, ev->sip);
 	if (d->phase == SETUP)
 		note_peer_methods(d, ev->sip);
 	free(d->sdp);
@@ -457,27 +411,16 @@ static void on_invite_accepted(struct sip_dialog *d, const struct sip_event *ev)
 	}
 }
 
-static void on_challenge(struct sip_dialog *d, const struct sip_event *ev)
-{
-	d->challenge = ev->status;
-	if (sip_auth_answer(&d->auth, d->stack, ev) < 0)
-		on_invite_refused(d, ev);
-}
-
 static void on_invite_response(struct sip_dialog *d, const struct sip_event *ev)
 {
 	sip_stack_count_reply(d->stack, ev);
 	sip_turn_give(&d->turn);	/* it was written, and somebody is there */
 	if (d->phase == OVER)
 		return;
-	if (ev->status < 200)
-		learn_targets(d, ev);
-	else if (ev->status < 300)
-		on_invite_accepted(d, ev);
-	else if (ev->status == 401 || ev->status == 407)
-		on_challenge(d, ev);
-	else
+	if (ev->status >= 300)
 		on_invite_refused(d, ev);
+	else if (ev->status >= 200)
+		on_invite_accepted(d, ev);
 }
 
 /* --- their INVITE and UPDATE --- */
@@ -507,6 +450,7 @@ int sip_dialog_accept(struct sip_dialog **dp, struct sip_request *invite,
 	d->request = sip_request_ref(invite);
 	d->owner.event = on_event;
 	nua_handle_bind(d->nh, (nua_hmagic_t *)&d->owner);
+	note_target(d, parts.sip);
 	note_peer_methods(d, parts.sip);
 	*dp = d;
 	return 0;
@@ -538,6 +482,7 @@ static void on_question(struct sip_dialog *d, const struct sip_event *ev, enum e
 
 	if (ev->status >= 200)
 		return;		/* nua has refused it: 491, 500 */
+	note_target(d, ev->sip);
 	if (sip_body_sdp(ev->sip, &sdp) < 0)
 		refuse_now(d, 415);
 	else if (exchange == UPDATE && !sdp.p)
@@ -600,6 +545,21 @@ static void on_lost(struct sip_dialog *d, int code, struct slice reason)
 	tell_over(d, &(struct sip_failure){code, reason, false});
 }
 
+/* nua refreshes by itself, but has no credentials. */
+static void on_refresh_answered(struct sip_dialog *d, const struct sip_event *ev)
+{
+	char *credentials;
+
+	if (ev->status < 300)
+		sip_auth_begin(d->auth);
+	if ((ev->status != 401 && ev->status != 407) || !d->target
+	    || sip_auth_challenge(&d->auth, d->stack, ev->sip) < 0)
+		return;
+	credentials = sip_auth_lines(d->auth, d->stack, "UPDATE", d->target);
+	nua_update(d->nh, TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)), TAG_END());
+	free(credentials);
+}
+
 static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 {
 	struct sip_dialog *d = (struct sip_dialog *)owner;
@@ -608,11 +568,6 @@ static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 	switch (ev->event) {
 	case nua_r_invite:
 		on_invite_response(d, ev);
-		break;
-	case nua_r_authenticate:
-		/* 202: nothing waited for it; other: nua cannot make this digest */
-		if (d->exchange == OURS)
-			on_invite_refused(d, ev);
 		break;
 	case nua_i_invite:
 		on_question(d, ev, THEIRS);
@@ -633,9 +588,8 @@ static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 	case nua_i_bye:
 		on_bye(d, ev);
 		break;
-	case nua_r_update:	/* nua's refresh */
-		if (ev->status == 401 || ev->status == 407)
-			sip_auth_answer(&d->auth, d->stack, ev);
+	case nua_r_update:
+		on_refresh_answered(d, ev);
 		break;
 	case nua_i_error:
 		if (ev->status == 408)
@@ -716,9 +670,11 @@ int sip_dialog_reinvite(struct sip_dialog *d, struct slice sdp)
 		return -EBUSY;
 	}
 	err = copy_offer(d, sdp);
-	if (!err)
-		send_invite(d);
-	return err;
+	if (err)
+		return err;
+	sip_auth_begin(d->auth);
+	send_invite(d);
+	return 0;
 }
 
 struct slice sip_dialog_call_id(const struct sip_dialog *d)
@@ -749,8 +705,7 @@ static void on_orphan_event(struct sip_owner *owner, const struct sip_event *ev)
 		d->exchange = IDLE;
 		break;
 	case nua_r_bye:
-		if ((ev->status == 401 || ev->status == 407)
-		    && sip_auth_answer(&d->auth, d->stack, ev) == 0)
+		if ((ev->status == 401 || ev->status == 407) && sip_auth_answer_bye(d->stack, ev) == 0)
 			break;
 		if (final)
 			dialog_finish(d);
@@ -779,7 +734,6 @@ static void on_orphan_expired(struct timer_entry *entry, void *arg)
 static void make_orphan(struct sip_dialog *d)
 {
 	d->orphan = true;
-	d->auth = (struct sip_auth){0};
 	d->owner.event = on_orphan_event;
 	sip_stack_begin(d->stack);
 	timer_queue_start(&d->stack->orphans, &d->watch);

@@ -14,9 +14,7 @@ enum {
 	OVERHEAD = 450,
 };
 
-/* What a MESSAGE is made of, until it leaves. */
 struct content {
-	char	*ruri, *from, *to;	/* from and to in <> */
 	char	*type, *headers;	/* NULL: none */
 	char	*body;
 	size_t	body_len;
@@ -30,9 +28,10 @@ struct sending {
 	struct page		*page;
 	struct sip_agent	*agent;
 	nua_handle_t		*nh;		/* NULL: it waits for its turn */
+	struct sip_call		call;
 	struct content		content;
-	struct sip_auth		auth;
-	int			challenge;	/* 401 or 407 that is being answered */
+	struct sip_auth		*auth;
+	bool			large;
 	struct timer		failing;	/* it could not even be sent */
 	void			(*done)(const struct page_result *result, void *arg);
 	void			*arg;
@@ -61,14 +60,14 @@ void page_refuse_large(struct page *page, bool refuse)
 	page->refuse_large = refuse;
 }
 
-static void content_clear(struct content *c)
+static void release_handle(struct sending *s)
 {
-	char **texts[] = {&c->ruri, &c->from, &c->to, &c->type, &c->headers, &c->body};
-
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		free(*texts[i]);
-		*texts[i] = NULL;
-	}
+	if (!s->nh)
+		return;
+	nua_handle_bind(s->nh, NULL);
+	nua_handle_destroy(s->nh);
+	s->nh = NULL;
+	sip_stack_kick(s->page->stack);
 }
 
 static void sending_free(struct sending *s)
@@ -78,12 +77,12 @@ static void sending_free(struct sending *s)
 	LIST_REMOVE(s, next);
 	timer_fini(&s->failing);
 	sip_turn_give(&s->turn);
-	if (s->nh) {
-		nua_handle_bind(s->nh, NULL);
-		nua_handle_destroy(s->nh);
-		sip_stack_kick(stack);
-	}
-	content_clear(&s->content);
+	release_handle(s);
+	sip_call_clear(&s->call);
+	sip_auth_free(s->auth);
+	free(s->content.type);
+	free(s->content.headers);
+	free(s->content.body);
 	free(s);
 	sip_stack_end(stack);
 }
@@ -117,74 +116,106 @@ static void on_failing(void *arg)
 	finish(arg, &(struct page_result){503, SLICE("Service Unavailable"), false});
 }
 
-static struct page_result result_of(const struct sending *s, const struct sip_event *ev)
+static struct page_result result_of(const struct sip_event *ev)
 {
 	struct page_result r = {ev->status, slice_of(ev->phrase), ev->from_peer};
 
-	if (s->challenge && (ev->event == nua_r_authenticate || ev->status >= 700))
-		r = (struct page_result){s->challenge, slice_of(sip_status_phrase(s->challenge)), true};
-	else if (ev->status >= 700)	/* Sofia could not even send it */
+	if (ev->status >= 700)	/* Sofia could not even send it */
 		r = (struct page_result){503, SLICE("Service Unavailable"), false};
 	else if (r.reason.len == 0)
 		r.reason = slice_of(sip_status_phrase(ev->status));
 	return r;
 }
 
+static int place(struct sending *s);
+
 static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 {
 	struct sending *s = (struct sending *)owner;
+	struct sip_stack *stack = s->page->stack;
 	struct page_result result;
 
-	if (ev->event != nua_r_message && ev->event != nua_r_authenticate)
+	if (ev->event != nua_r_message)
 		return;
-	if (ev->event == nua_r_message)
-		sip_stack_count_reply(s->page->stack, ev);
+	sip_stack_count_reply(stack, ev);
 	if (ev->status < 200)
 		return;
-	if (ev->status == 401 || ev->status == 407) {
-		s->challenge = ev->status;
-		if (sip_auth_answer(&s->auth, s->page->stack, ev) == 0)
+	while (ev->status >= 300 && sip_call_again(&s->call, &s->auth, stack, ev)) {
+		sip_turn_give(&s->turn);
+		release_handle(s);
+		if (place(s) == 0)
 			return;
 	}
-	result = result_of(s, ev);
+	result = result_of(ev);
 	finish(s, &result);
 }
 
 /* --- the request --- */
+
+/*
+ * Sofia would try UDP when it finds nobody on TCP, unless the next hop's URI has the transport.
+ * NULL where it has.
+ */
+static char *next_hop_over_tcp(const struct sending *s)
+{
+	const struct sip_stack *stack = s->page->stack;
+	const char *uri = stack->route ? stack->settings->outbound_proxy : s->call.ruri;
+	struct sip_hop hop;
+	char *text = NULL;
+
+	if (!s->large || sip_uri_hop(uri, &hop) < 0 || hop.transports != (SIP_UDP | SIP_TCP))
+		return NULL;
+	return asprintf(&text, "%s;transport=tcp", uri) < 0 ? NULL : text;
+}
 
 static void on_turn(struct sip_turn *turn)
 {
 	struct sending *s = (struct sending *)((char *)turn - offsetof(struct sending, turn));
 	struct sip_stack *stack = s->page->stack;
 	const struct content *c = &s->content;
+	char *credentials = sip_auth_lines(s->auth, stack, "MESSAGE", s->call.ruri), cseq[32];
+	char *over_tcp = next_hop_over_tcp(s);
 	sip_payload_t body[1];
 
-	s->nh = nua_handle(s->agent->nua, (nua_hmagic_t *)&s->owner, NUTAG_URL(c->ruri),
-	    SIPTAG_FROM_STR(c->from), SIPTAG_TO_STR(c->to),
-	    TAG_IF(stack->route, NUTAG_INITIAL_ROUTE_STR(stack->route)), TAG_END());
+	s->nh = sip_call_handle(&s->call, s->agent, &s->owner);
 	if (!s->nh) {
+		free(credentials);
+		free(over_tcp);
 		timer_start(&s->failing, 0);
 		return;
 	}
+	snprintf(cseq, sizeof(cseq), "%u MESSAGE", s->call.cseq);
 	sip_payload_init(body);		/* as octets: it may hold a NUL */
 	body->pl_data = c->body;
 	body->pl_len = (usize_t)c->body_len;
-	nua_message(s->nh, TAG_IF(c->type, SIPTAG_CONTENT_TYPE_STR(c->type)),
-	    TAG_IF(c->headers, SIPTAG_HEADER_STR(c->headers)), TAG_IF(c->body, SIPTAG_PAYLOAD(body)), TAG_END());
+	nua_message(s->nh, SIPTAG_CSEQ_STR(cseq), TAG_IF(over_tcp, NUTAG_PROXY(over_tcp)),
+	    TAG_IF(c->type, SIPTAG_CONTENT_TYPE_STR(c->type)),
+	    TAG_IF(c->headers, SIPTAG_HEADER_STR(c->headers)),
+	    TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)), TAG_IF(c->body, SIPTAG_PAYLOAD(body)),
+	    TAG_END());
+	free(credentials);
+	free(over_tcp);
 	++*stack->stats.messages_out;
-	content_clear(&s->content);
 	sip_stack_kick(stack);
+}
+
+/* To the call's URI.  @return 0, -ENETUNREACH, -EMSGSIZE, -ENOBUFS, -ENOMEM, -EINVAL */
+static int place(struct sending *s)
+{
+	struct sip_stack *stack = s->page->stack;
+	int err;
+
+	s->agent = sip_stack_route(stack, s->call.ruri, s->large);
+	if (!s->agent)
+		return s->large && sip_stack_route(stack, s->call.ruri, false) ? -EMSGSIZE : -ENETUNREACH;
+	err = sip_turn_take(&s->turn, stack, s->call.ruri, on_turn);
+	if (err == 1)
+		on_turn(&s->turn);
+	return err < 0 ? err : 0;
 }
 
 static int content_take(struct content *c, const struct page_message *m)
 {
-	struct sip_hop hop;
-
-	c->ruri = sip_uri_clean(m->ruri);
-	c->from = sip_uri_in_angles(m->from_uri);
-	c->to = sip_uri_in_angles(m->to_uri);
-	if (!c->ruri || !c->from || !c->to || sip_uri_hop(c->ruri, &hop) < 0)
-		return -EINVAL;
 	if (m->headers.p && !(c->headers = sip_header_lines(m->headers)))
 		return -EINVAL;
 	c->type = slice_dup(m->content_type);
@@ -193,35 +224,27 @@ static int content_take(struct content *c, const struct page_message *m)
 	return (m->content_type.p && !c->type) || (m->body.p && !c->body) ? -ENOMEM : 0;
 }
 
-static int choose_agent(struct sending *s, const struct page_message *m)
+static size_t size_of(const struct sip_stack *stack, const struct page_message *m)
 {
-	struct sip_stack *stack = s->page->stack;
-	size_t size = OVERHEAD + 2 * m->ruri.len + m->from_uri.len + m->to_uri.len + m->content_type.len
+	return OVERHEAD + 2 * m->ruri.len + m->from_uri.len + m->to_uri.len + m->content_type.len
 	    + m->headers.len + m->body.len + (stack->route ? strlen(stack->route) : 0);
-	bool large = size > SIP_UDP_MAX;
-
-	if (size > SIP_MESSAGE_MAX || (large && s->page->refuse_large))
-		return -EMSGSIZE;
-	s->agent = sip_stack_route(stack, s->content.ruri, large);
-	if (s->agent)
-		return 0;
-	return large && sip_stack_route(stack, s->content.ruri, false) ? -EMSGSIZE : -ENETUNREACH;
 }
 
 static int start(struct sending *s, const struct page_message *m)
 {
 	struct sip_stack *stack = s->page->stack;
-	int err = content_take(&s->content, m);
+	size_t size = size_of(stack, m);
+	int err;
 
+	s->large = size > SIP_UDP_MAX;
+	if (size > SIP_MESSAGE_MAX || (s->large && s->page->refuse_large))
+		return -EMSGSIZE;
+	err = sip_call_init(&s->call, m->ruri, m->from_uri, m->to_uri);
 	if (!err)
-		err = choose_agent(s, m);
+		err = content_take(&s->content, m);
 	if (!err)
 		err = timer_init(&s->failing, stack->base, on_failing, s);
-	if (!err)
-		err = sip_turn_take(&s->turn, stack, s->content.ruri, on_turn);
-	if (err == 1)
-		on_turn(&s->turn);
-	return err < 0 ? err : 0;
+	return err ? err : place(s);
 }
 
 int page_send(struct page *page, const struct page_message *message,

@@ -162,20 +162,59 @@ int sip_body_sdp(const sip_t *sip, struct slice *sdpp);
 
 /* --- authentication --- */
 
-enum { SIP_AUTH_TRIES_MAX = 4 };
-
-/** How often a request has been challenged; zeroed at its beginning. */
-struct sip_auth {
-	const struct sip_credential	*used[SIP_AUTH_TRIES_MAX];	/* to compare, never to look at */
-	unsigned			tries;
-};
+/** Challenges that a dialog or request has met; NULL: none yet. */
+struct sip_auth;
 
 /**
- * Answer a 401 or 407 by sending the request again with our credentials.
+ * Take in the challenges of a 401 or 407.
  *
- * @return 0; -EACCES: we have none for the realm, or they were refused
+ * @param authp  made when it is NULL
+ * @return 0: the request is to be repeated with sip_auth_lines(); -EACCES: we have no credentials
+ *         for it, or they were refused; -ENOMEM
  */
-int sip_auth_answer(struct sip_auth *auth, struct sip_stack *stack, const struct sip_event *ev);
+int sip_auth_challenge(struct sip_auth **authp, const struct sip_stack *stack, const sip_t *sip);
+
+/** Another request begins: what was refused before may be tried again.  Accepts NULL. */
+void sip_auth_begin(struct sip_auth *auth);
+
+/** Authorization and Proxy-Authorization lines, to be freed; NULL: none needed, or out of memory. */
+char *sip_auth_lines(struct sip_auth *auth, const struct sip_stack *stack, const char *method,
+    const char *uri);
+void sip_auth_free(struct sip_auth *auth);
+
+/** Answer the challenge to a BYE, which nua repeats by itself.  @return 0 or -EACCES */
+int sip_auth_answer_bye(const struct sip_stack *stack, const struct sip_event *ev);
+
+/* --- requests that begin something --- */
+
+enum {
+	SIP_TARGETS_MAX	= 5,	/* that redirects may lead to */
+	SIP_CALL_ID	= 24,
+};
+
+/** What an INVITE or MESSAGE is made of; each try has a handle of its own. */
+struct sip_call {
+	char		*ruri, *from, *to;	/* from with its tag, both in <> */
+	char		call_id[SIP_CALL_ID + 1];
+	unsigned	cseq;			/* of the latest try */
+	unsigned	session_expires;	/* seconds; 0: the usual */
+	char		*targets[SIP_TARGETS_MAX];	/* from redirects, RFC 3261 8.1.3.4 */
+	unsigned	target_count, next_target;
+};
+
+/** @return 0 or -EINVAL: a URI that is none */
+int sip_call_init(struct sip_call *call, struct slice ruri, struct slice from, struct slice to);
+void sip_call_clear(struct sip_call *call);
+
+/** A handle for the next try.  @return NULL when memory is out */
+nua_handle_t *sip_call_handle(struct sip_call *call, struct sip_agent *agent, struct sip_owner *owner);
+
+/**
+ * After a final answer of 300 and more: is there another way to try (credentials, another
+ * target, a longer session)?  The call is changed for it.
+ */
+bool sip_call_again(struct sip_call *call, struct sip_auth **auth, const struct sip_stack *stack,
+    const struct sip_event *ev);
 
 /* --- destinations: requests under way to one next hop are bounded --- */
 

@@ -142,6 +142,8 @@ struct slice sip_request_header(const struct sip_request *req, struct slice name
 {
 	const sip_unknown_t *u;
 
+	if (name.len == 0)
+		return (struct slice){0};	/* what Sofia keeps beside headers has no name */
 	for (msg_header_t *h = *msg_chain_head(req->msg); h; h = h->sh_succ)
 		if (is_named(h, name))
 			return header_value(req, (const sip_header_t *)h);

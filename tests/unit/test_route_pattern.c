@@ -162,6 +162,8 @@ static const struct {
 	{"\"~[\"", "~ wants a regular expression: "},
 	{"\"~(a)\\\\1\"", "~ wants a regular expression: back-references are not supported"},
 	{"\"~((a{99}){99}){99}\"", "~ wants a regular expression: too many repetitions"},
+	{"\"~a++++++++++++++++++++++++++++++++++++\"",
+		"~ wants a regular expression: too many repetitions"},
 	{"\"~a{9999}\"", "~ wants a regular expression: too many repetitions"},
 	{"\"~((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))))\"",
 		"~ wants a regular expression: groups are nested too deep"},

@@ -1,0 +1,107 @@
+/* The making of a request that begins something: INVITE or MESSAGE, tried until an answer is final. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sofia-sip/sip_status.h>
+
+#include "base/rand.h"
+#include "sip/priv.h"
+
+enum { TAG = 11 };
+
+void sip_call_clear(struct sip_call *call)
+{
+	free(call->ruri);
+	free(call->from);
+	free(call->to);
+	for (unsigned i = 0; i < call->target_count; i++)
+		free(call->targets[i]);
+	*call = (struct sip_call){0};
+}
+
+/* The tag is ours, so that an INVITE that is repeated is the same call to all who see it. */
+static char *from_with_tag(struct slice uri)
+{
+	char *angled = sip_uri_in_angles(uri), *text = NULL, tag[TAG + 1];
+
+	rand_token(tag, TAG);
+	if (angled && asprintf(&text, "%s;tag=%s", angled, tag) < 0)
+		text = NULL;
+	free(angled);
+	return text;
+}
+
+int sip_call_init(struct sip_call *call, struct slice ruri, struct slice from, struct slice to)
+{
+	struct sip_hop hop;
+
+	*call = (struct sip_call){0};
+	call->ruri = sip_uri_clean(ruri);
+	call->from = from_with_tag(from);
+	call->to = sip_uri_in_angles(to);
+	rand_token(call->call_id, SIP_CALL_ID);
+	if (call->ruri && call->from && call->to && sip_uri_hop(call->ruri, &hop) == 0)
+		return 0;
+	sip_call_clear(call);
+	return -EINVAL;
+}
+
+nua_handle_t *sip_call_handle(struct sip_call *call, struct sip_agent *agent, struct sip_owner *owner)
+{
+	struct sip_stack *stack = agent->stack;
+
+	call->cseq++;
+	return nua_handle(agent->nua, (nua_hmagic_t *)owner, NUTAG_URL(call->ruri),
+	    SIPTAG_FROM_STR(call->from), SIPTAG_TO_STR(call->to), SIPTAG_CALL_ID_STR(call->call_id),
+	    TAG_IF(stack->route, NUTAG_INITIAL_ROUTE_STR(stack->route)), TAG_END());
+}
+
+/* --- another try --- */
+
+static void add_target(struct sip_call *call, const url_t *url)
+{
+	char text[SIP_URI_MAX + 1];
+	issize_t len = url_e(text, sizeof(text), url);
+
+	if (call->target_count == SIP_TARGETS_MAX || len <= 0 || (size_t)len >= sizeof(text)
+	    || (url->url_type != url_sip && url->url_type != url_sips))
+		return;
+	call->targets[call->target_count] = sip_uri_clean((struct slice){text, (size_t)len});
+	if (call->targets[call->target_count])
+		call->target_count++;
+}
+
+static bool next_target(struct sip_call *call)
+{
+	if (call->next_target == call->target_count)
+		return false;
+	free(call->ruri);
+	call->ruri = call->targets[call->next_target];
+	call->targets[call->next_target++] = NULL;
+	return true;
+}
+
+/* RFC 4028 7.2: the session interval was too small, Min-SE says what would do. */
+static bool longer_session(struct sip_call *call, const sip_t *sip)
+{
+	if (call->session_expires || !sip->sip_min_se || sip->sip_min_se->min_delta == 0)
+		return false;
+	call->session_expires = (unsigned)sip->sip_min_se->min_delta;
+	return true;
+}
+
+bool sip_call_again(struct sip_call *call, struct sip_auth **auth, const struct sip_stack *stack,
+    const struct sip_event *ev)
+{
+	if (ev->from_peer && (ev->status == 401 || ev->status == 407)
+	    && sip_auth_challenge(auth, stack, ev->sip) == 0)
+		return true;
+	if (ev->from_peer && ev->status == 422 && longer_session(call, ev->sip))
+		return true;
+	if (ev->from_peer && ev->status >= 300 && ev->status < 400)
+		for (const sip_contact_t *m = ev->sip->sip_contact; m; m = m->m_next)
+			add_target(call, m->m_url);
+	return (ev->status < 600 || ev->status >= 700) && next_target(call);
+}
