@@ -1,0 +1,177 @@
+"""A client of an MSRP relay (RFC 4976), and the peer that it talks to through it."""
+import hashlib
+import os
+
+from . import msrp
+from .frame import Frame, URI, new_id
+from .sip import parameters
+
+USERS = {'alice': {'password': 'secret'}, 'bob': {'password': 'hidden'}}
+# A relay and nothing else; PLAIN as labs have it, without TLS.
+RELAY = {'sip': None, 'routes': None, 'relay': {'users': USERS}}
+PLAIN = {**RELAY, 'relay': {'users': USERS, 'allow_plain_auth': True}}
+
+
+def digest(algorithm, text):
+    name = {'MD5': 'md5', 'SHA-256': 'sha256'}[algorithm]
+    return hashlib.new(name, text.encode()).hexdigest()
+
+
+class Credentials:
+    """What answers a challenge; attributes may be bent before value() is asked."""
+
+    def __init__(self, challenge, uri, user='alice', password='secret', nc=1, cnonce=None):
+        given = parameters(challenge)
+        self.user, self.password, self.uri = user, password, uri
+        self.realm = given['realm']
+        self.nonce = given['nonce']
+        self.algorithm = given.get('algorithm', 'MD5')
+        self.said = given.get('algorithm')
+        self.nc = f'{nc:08x}'
+        self.cnonce = cnonce or os.urandom(8).hex()
+        self.qop = 'auth'
+        self.header_uri = None
+
+    def _ha1(self):
+        return digest(self.algorithm, f'{self.user}:{self.realm}:{self.password}')
+
+    def _proof(self, method):
+        ha2 = digest(self.algorithm, f'{method}:{self.uri}')
+        return digest(self.algorithm,
+                      f'{self._ha1()}:{self.nonce}:{self.nc}:{self.cnonce}:auth:{ha2}')
+
+    @property
+    def response(self):
+        return self._proof('AUTH')
+
+    @property
+    def rspauth(self):
+        return self._proof('')
+
+    def value(self, **changes):
+        """The header; changes replace parameters as written, None leaves one out."""
+        fields = {'username': f'"{self.user}"', 'realm': f'"{self.realm}"',
+                  'nonce': f'"{self.nonce}"', 'qop': self.qop, 'nc': self.nc,
+                  'cnonce': f'"{self.cnonce}"', 'response': f'"{self.response}"'}
+        if self.said:
+            fields['algorithm'] = self.said
+        if self.header_uri:
+            fields['uri'] = f'"{self.header_uri}"'
+        fields.update(changes)
+        return 'Digest ' + ', '.join(f'{name}={value}' for name, value in fields.items()
+                                     if value is not None)
+
+
+class Refused(AssertionError):
+    def __init__(self, frame):
+        super().__init__(f'the relay answered {frame!r}')
+        self.frame = frame
+
+
+class Client:
+    """One client on one connection; several sessions if told so."""
+
+    def __init__(self, relay, user='alice', password='secret', own=None, tls=None, conn=None,
+                 behave=msrp.answer_ok, server_hostname=None):
+        self.relay = relay
+        self.user, self.password = user, password
+        self.own = own or f'{relay.split(":")[0]}://127.0.0.1:9/{new_id()};tcp'
+        self.conn = conn or msrp.connect(relay, behave, tls=tls, relay=True,
+                                         name=f'client {user}', server_hostname=server_hostname)
+        self.use_path = []
+        self.credentials = None
+
+    # --- AUTH
+
+    def auth_frame(self, to_path=None, authorization=None, expires=None, from_path=None,
+                   headers=()):
+        fields = []
+        if expires is not None:
+            fields.append(('Expires', str(expires)))
+        if authorization is not None:
+            fields.append(('Authorization', authorization))
+        return msrp.build('AUTH', to_path or [self.relay], from_path or [self.own],
+                          [*fields, *headers])
+
+    def ask(self, **kwargs):
+        """An AUTH as told, and its answer."""
+        return self.conn.ask(self.auth_frame(**kwargs))
+
+    def challenge(self, to_path=None, **kwargs):
+        """The value of WWW-Authenticate that a bare AUTH gets."""
+        answer = self.ask(to_path=to_path, **kwargs)
+        if answer.code != 401:
+            raise Refused(answer)
+        return answer.get('WWW-Authenticate')
+
+    def auth(self, to_path=None, expires=None, from_path=None):
+        """The whole exchange; the final answer, whose Use-Path is kept."""
+        path = to_path or [self.relay]
+        self.credentials = Credentials(self.challenge(path, from_path=from_path), path[-1],
+                                       self.user, self.password)
+        answer = self.ask(to_path=path, authorization=self.credentials.value(), expires=expires,
+                          from_path=from_path)
+        if answer.code != 200:
+            raise Refused(answer)
+        self.use_path = answer.get('Use-Path').split(' ')
+        return answer
+
+    @property
+    def granted(self):
+        return self.use_path[-1]
+
+    @property
+    def session_id(self):
+        return URI.match(self.granted)['session']
+
+    @property
+    def path(self):
+        """What goes into a=path: RFC 4976 5.1."""
+        return [*reversed(self.use_path), self.own]
+
+    # --- sessions
+
+    def session(self, peer_path):
+        """Towards a peer by its a=path."""
+        return msrp.Session(self.conn, [*self.use_path, *peer_path], [self.own])
+
+    def close(self):
+        self.conn.close()
+
+
+class Peer:
+    """Somebody without a relay: it listens, or connects to the first URI of the way."""
+
+    def __init__(self, tls=None, behave=msrp.answer_ok, name='peer', listen=True, own=None,
+                 host='127.0.0.1'):
+        self.behave = behave
+        self.name = name
+        self.listener = msrp.Listener(tls=tls, behave=behave, name=name, relay=True,
+                                      host=host) if listen else None
+        self.own = own or (self.listener.uri() if listen
+                           else f'msrp://127.0.0.1:9/{new_id()};tcp')
+
+    @property
+    def path(self):
+        return [self.own]
+
+    def connect(self, path, tls=None, server_hostname=None):
+        """A session towards a client by its a=path, on a connection of our own."""
+        conn = msrp.connect(path[0], self.behave, tls=tls, relay=True, name=self.name,
+                            server_hostname=server_hostname)
+        return msrp.Session(conn, path, [self.own])
+
+    def back(self, conn, path):
+        """A session towards a client on a connection that came from its relay."""
+        return msrp.Session(conn, path, [self.own])
+
+
+def success_report(request, byte_range):
+    return msrp.report_for(request, '000 200 OK', byte_range)
+
+
+def raw_head(frame, body=b''):
+    """A frame's bytes without its end-line, the body begun."""
+    text = Frame(frame.tid, method=frame.method, headers=frame.headers, body=body,
+                 flag='$').encode()
+    return text[:text.rindex(b'\r\n-------')]
