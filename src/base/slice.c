@@ -42,6 +42,7 @@ bool slice_starts_nocase(struct slice s, struct slice prefix)
 int slice_to_u64(struct slice s, uint64_t max, uint64_t *valuep)
 {
 	uint64_t value = 0;
+	bool overflow = false;
 
 	if (s.len == 0)
 		return -EBADMSG;
@@ -50,12 +51,11 @@ int slice_to_u64(struct slice s, uint64_t max, uint64_t *valuep)
 
 		if (digit > 9)
 			return -EBADMSG;
-		if (value > (UINT64_MAX - digit) / 10)
-			value = UINT64_MAX; /* goes on: a letter further on is the worse fault */
-		else
-			value = value * 10 + digit;
+		/* Goes on after an overflow: a letter further on is the worse fault. */
+		overflow = overflow || value > (UINT64_MAX - digit) / 10;
+		value = value * 10 + digit;
 	}
-	if (value > max)
+	if (overflow || value > max)
 		return -ERANGE;
 	*valuep = value;
 	return 0;

@@ -428,13 +428,13 @@ static const char *judge_message(const struct msrp_frame *f)
 static const char *judge_request(const struct msrp_frame *f)
 {
 	struct msrp_byte_range range;
-	uint64_t seconds;
+	uint64_t seconds; /* too many of them are another matter: 423 */
 
 	if (f->message_id.p && !msrp_is_ident(f->message_id))
 		return "bad Message-ID";
 	if (f->byte_range.p && msrp_byte_range_parse(&range, f->byte_range) < 0)
 		return "bad Byte-Range";
-	if (f->expires.p && slice_to_u64(f->expires, UINT64_MAX, &seconds) < 0)
+	if (f->expires.p && slice_to_u64(f->expires, UINT64_MAX, &seconds) == -EBADMSG)
 		return "bad Expires";
 	return f->method == MSRP_SEND || f->method == MSRP_REPORT ? judge_message(f) : NULL;
 }
