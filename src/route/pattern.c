@@ -43,14 +43,15 @@ static int compile_number(struct route_pattern *p, const struct comparison *c, s
 
 /*
  * What an expression costs to compile is about the number of its characters with all
- * intervals {n,m} written out, and glibc sets no bound to that.
+ * intervals {n,m} written out, and a+ as aa*; glibc sets no bound to that.
  */
-enum { REGEX_COST_MAX = 4096, REGEX_DEPTH_MAX = 32 };
+enum { REGEX_COST_MAX = 1024, REGEX_DEPTH_MAX = 32 };
 
 struct cost {
 	uint64_t	groups[REGEX_DEPTH_MAX + 1];	/* of each open group so far */
 	size_t		depth;
 	uint64_t	last;				/* of the last atom */
+	bool		repeated;			/* a repetition came last */
 };
 
 /* Behind a [: to its ], which may stand first without ending it. */
@@ -73,6 +74,12 @@ static struct slice skip_bracket(struct slice rest)
 	return slice_from(rest, n < rest.len ? n + 1 : rest.len);
 }
 
+static void repeat_last(struct cost *c, uint64_t times)
+{
+	c->groups[c->depth] += c->last * (times - 1);
+	c->last *= times;
+}
+
 /* Behind a {: the larger number multiplies the atom before it. */
 static struct slice count_interval(struct cost *c, struct slice rest)
 {
@@ -86,47 +93,71 @@ static struct slice count_interval(struct cost *c, struct slice rest)
 			number = 0;
 		most = number > most ? number : most;
 	}
-	c->groups[c->depth] += c->last * (most - 1);
-	c->last *= most;
+	repeat_last(c, most);
 	return slice_from(rest, n < rest.len ? n + 1 : rest.len);
 }
 
-/* Count the first character of rest.  @return what follows it; absent: it cannot be allowed */
+/* Count what rest begins with, one of *, ?, +, {.  @return what follows it */
+static struct slice count_repetition(struct cost *c, struct slice rest, const char **why)
+{
+	char first = rest.p[0];
+
+	/* x+* is x*; each of them in a row can only cost. */
+	if (c->repeated)
+		*why = "a repetition of a repetition";
+	c->repeated = true;
+	rest = slice_from(rest, 1);
+	if (first == '{')
+		return count_interval(c, rest);
+	repeat_last(c, first == '+' ? 2 : 1);
+	return rest;
+}
+
+static void open_group(struct cost *c, const char **why)
+{
+	if (c->depth == REGEX_DEPTH_MAX)
+		*why = "groups are nested too deep";
+	else
+		c->groups[++c->depth] = 0;
+}
+
+static void close_group(struct cost *c)
+{
+	c->last = c->groups[c->depth] + 1;
+	if (c->depth > 0)
+		c->groups[--c->depth] += c->last;
+}
+
+/* A \ and what it takes away the meaning of.  @return what follows */
+static struct slice skip_escaped(struct slice rest, const char **why)
+{
+	if (rest.len && rest.p[0] >= '1' && rest.p[0] <= '9')
+		*why = "back-references are not supported"; /* they take exponential time */
+	return slice_from(rest, rest.len ? 1 : 0);
+}
+
+/* Count the first atom or sign of rest.  @return what follows it; why is set if it is refused */
 static struct slice count_one(struct cost *c, struct slice rest, const char **why)
 {
 	char first = rest.p[0];
 
+	if (strchr("*?+{", first))
+		return count_repetition(c, rest, why);
+	c->repeated = false;
 	rest = slice_from(rest, 1);
-	switch (first) {
-	case '(':
-		if (c->depth == REGEX_DEPTH_MAX)
-			goto refuse;
-		c->groups[++c->depth] = 0;
+	if (first == '(') {
+		open_group(c, why);
 		return rest;
-	case ')':
-		c->last = c->groups[c->depth] + 1;
-		if (c->depth > 0)
-			c->groups[--c->depth] += c->last;
+	}
+	if (first == ')') {
+		close_group(c);
 		return rest;
-	case '{':
-		return count_interval(c, rest);
-	case '[':
-		rest = skip_bracket(rest);
-		break;
-	case '\\':
-		/* A back-reference makes matching take exponential time. */
-		if (rest.len && rest.p[0] >= '1' && rest.p[0] <= '9')
-			goto refuse;
-		if (rest.len)
-			rest = slice_from(rest, 1);
-		break;
 	}
 	c->last = 1;
 	c->groups[c->depth]++;
-	return rest;
-refuse:
-	*why = first == '(' ? "groups are nested too deep" : "back-references are not supported";
-	return (struct slice){NULL, 0};
+	if (first == '[')
+		return skip_bracket(rest);
+	return first == '\\' ? skip_escaped(rest, why) : rest;
 }
 
 static const char *refuse_regex(struct slice text)
@@ -348,9 +379,9 @@ static bool match_prefix(const struct route_pattern *p, struct slice value)
 
 static bool match_number(const struct route_pattern *p, struct slice value)
 {
-	uint64_t n;
+	uint64_t n = UINT64_MAX; /* of more digits than it takes */
 
-	if (slice_to_u64(value, UINT64_MAX, &n) < 0)
+	if (slice_to_u64(value, UINT64_MAX, &n) == -EBADMSG)
 		return false;
 	switch (p->kind) {
 	case PATTERN_LESS:

@@ -1,0 +1,67 @@
+/* The first line as a pattern and as a text with variables, the rest as a value. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/tree.h"
+#include "route/pattern.h"
+#include "route/route.h"
+#include "route/sipuri.h"
+#include "route/text.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool get(const void *facts, const struct route_var *var, char scratch[ROUTE_SCRATCH_SIZE],
+    struct slice *valuep)
+{
+	(void)var;
+	(void)scratch;
+	*valuep = *(const struct slice *)facts;
+	return true;
+}
+
+static void match(const struct tree *node, struct slice value)
+{
+	struct route_pattern pattern = {0};
+	struct tree_fault fault;
+
+	if (route_pattern_compile(&pattern, node, &fault) == 0)
+		route_pattern_matches(&pattern, value);
+	route_pattern_fini(&pattern);
+}
+
+static void expand(const struct tree *node, struct slice value, unsigned list)
+{
+	struct route_spec spec = {.list = list};
+	struct route_facts facts = {get, &value};
+	struct route_buffer out = {0};
+	struct route_text text = {0};
+	struct tree_fault fault;
+
+	if (route_text_compile(&text, node, true, &spec, &fault) == 0)
+		route_text_expand(&text, &facts, &out);
+	for (size_t i = 0; i < out.len; i++)
+		if (out.p[i] == '\n' && !memchr(node->text.p, '\n', node->text.len))
+			abort();
+	free(out.p);
+	route_text_fini(&text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct slice line, value = {(const char *)data, size};
+	struct tree node = {.kind = TREE_TEXT, .line = 1, .column = 1, .quoted = true};
+
+	slice_cut(&value, '\n', &line);
+	/* A tree's text holds no NUL, and has one behind it. */
+	if (line.len && memchr(line.p, '\0', line.len))
+		return 0;
+	node.text = (struct slice){slice_dup((struct slice){line.p ? line.p : "", line.len}), line.len};
+	match(&node, value.p ? value : SLICE(""));
+	for (unsigned list = ROUTE_SIP; list <= ROUTE_EVENT; list <<= 1)
+		expand(&node, value, list);
+	route_sip_user(value);
+	route_sip_domain(value);
+	free((char *)node.text.p);
+	return 0;
+}
