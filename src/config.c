@@ -335,6 +335,8 @@ static const struct setting root_rows[] = {
 		.group = sip_credential_rows, .item_size = sizeof(struct sip_credential),
 		.check = check_credential,
 		.help = "Who msrpd is to those who challenge it, by SIP or as an MSRP relay."},
+	{.name = "ua", .type = SETTING_GROUP, .offset = offsetof(struct config, ua),
+		.group = ua_settings_rows, .help = "The User Agent."},
 	{.name = "relay", .type = SETTING_GROUP, .offset = offsetof(struct config, relay),
 		.group = relay_settings_rows, .check = relay_settings_check,
 		.help = "The MSRP relay (RFC 4976)."},

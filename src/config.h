@@ -19,6 +19,7 @@
 #include "msrp/stack.h"
 #include "relay/relay.h"
 #include "sip/stack.h"
+#include "ua/ua.h"
 
 struct tree;
 struct tree_fault;
@@ -31,6 +32,7 @@ struct config {
 	struct sip_settings	sip;
 	struct msrp_settings	msrp;
 	struct setting_list	credentials;	/* of struct sip_credential */
+	struct ua_settings	ua;
 	struct relay_settings	relay;
 	struct ctl_metrics_settings metrics;
 };

@@ -43,7 +43,7 @@ const struct setting ua_settings_rows[] = {
 	    "A session that lost its connection ends after this long unless a re-INVITE has made it "
 	    "anew; 0: at once."},
 	{"cleanup_interval", SETTING_DURATION, OF(cleanup_interval_ms), "60s", CLEANUP_MIN_MS,
-	    UINT64_MAX, NULL, NULL, 0, 0, NULL, "How often expired sessions are looked for."},
+	    0, NULL, NULL, 0, 0, NULL, "How often expired sessions are looked for."},
 	{"hash_size", SETTING_NUMBER, OF(hash_size), "10", 1, HASH_SIZE_MAX, NULL, NULL, 0,
 	    SETTING_FIXED, NULL, "Log2 of the session table's first size, a hint."},
 	{NULL, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, NULL, NULL},
