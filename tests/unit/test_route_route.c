@@ -76,8 +76,8 @@ static const char *const confirms[] = {"accepted", "sent", "delivered", NULL};
 static const char *const flags[] = {"no_connect", "close", "1", "2", "3", NULL};
 
 #define TEXTS(name) {name, ARG_TEXT, true, NULL}
-static const struct arg_spec ua_answer[] = {TEXTS("content_types"), {0}};
-static const struct arg_spec gw_answer[] = {TEXTS("key"), TEXTS("content_types"), TEXTS("from"),
+static const struct arg_spec ua_answer_args[] = {TEXTS("content_types"), {0}};
+static const struct arg_spec gw_answer_args[] = {TEXTS("key"), TEXTS("content_types"), TEXTS("from"),
 	TEXTS("to"), TEXTS("ruri"), {0}};
 static const struct arg_spec to_msrp[] = {TEXTS("key"), TEXTS("content_types"),
 	{"confirm", ARG_CHOICE, false, confirms}, {0}};
@@ -93,8 +93,8 @@ static const struct arg_spec relay_flags[] = {{"flags", ARG_TEXTS, true, flags},
 static const struct arg_spec socket_name[] = {TEXTS("name"), {0}};
 
 static const struct action stubs[] = {
-	{"msrp_ua_answer", ROUTE_SIP, ua_answer, true, run_stub, NULL},
-	{"msrp_gw_answer", ROUTE_SIP, gw_answer, true, run_stub, NULL},
+	{"msrp_ua_answer", ROUTE_SIP, ua_answer_args, true, run_stub, NULL},
+	{"msrp_gw_answer", ROUTE_SIP, gw_answer_args, true, run_stub, NULL},
 	{"msg_to_msrp", ROUTE_SIP, to_msrp, false, run_stub, refuse_reply_behind},
 	{"send_reply", ROUTE_SIP, reply, false, run_stub, NULL},
 	{"send_message", ROUTE_SIP | ROUTE_EVENT, message, false, run_stub, NULL},
