@@ -105,7 +105,7 @@ static int agent_open(struct sip_agent *agent, const char *tls_dir)
 	    NUTAG_RETRY_COUNT(0),	/* we repeat requests ourselves: call.c, auth.c */
 	    NUTAG_OUTBOUND("no-options-keepalive no-outbound no-validate no-natify"),
 	    NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), NTATAG_UDP_MTU(SIP_UDP_MAX),
-	    NTATAG_MAXSIZE(SIP_MESSAGE_MAX), TPTAG_QUEUESIZE(QUEUE_MAX),
+	    NTATAG_MAXSIZE(SIP_MESSAGE_MAX), TPTAG_QUEUESIZE(QUEUE_MAX), TPTAG_STUN_SERVER(0),
 	    TPTAG_IDLE(CONNECTION_IDLE_MS), TPTAG_TIMEOUT(HALF_MESSAGE_MS),
 	    NTATAG_SIP_T1X64((unsigned)settings->transaction_timeout), TAG_END());
 	if (!agent->nua)
@@ -114,6 +114,30 @@ static int agent_open(struct sip_agent *agent, const char *tls_dir)
 	nua_get_params(agent->nua, TAG_ANY(), TAG_END());
 	sip_loop_finish(agent->stack->loop, &agent->open);
 	return agent->open ? 0 : -EADDRINUSE;
+}
+
+static int probe_one(const struct sip_agent *agent, int type)
+{
+	int fd = socket(agent->address.ss_family, type | SOCK_CLOEXEC, 0), err = 0, one = 1;
+
+	if (fd < 0)
+		return -errno;
+	if ((type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
+	    || bind(fd, (const struct sockaddr *)&agent->address, length_of(agent->address.ss_family)) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/*
+ * Would Sofia be able to open it?  She does not say why she is not, and leaves descriptors of hers
+ * behind then.
+ */
+static int agent_probe(const struct sip_agent *agent)
+{
+	int err = agent->transports & SIP_UDP ? probe_one(agent, SOCK_DGRAM) : 0;
+
+	return err || !(agent->transports & (SIP_TCP | SIP_TLS)) ? err : probe_one(agent, SOCK_STREAM);
 }
 
 /* --- TLS: Sofia wants a folder with files of its own names --- */
@@ -325,26 +349,55 @@ static int plan(struct sip_stack *stack, char *why, size_t size)
 	return 0;
 }
 
+static int agents_probe(struct sip_stack *stack, char *why, size_t size)
+{
+	char uri[INET6_ADDRSTRLEN + 64];
+	struct sip_agent *agent;
+
+	STAILQ_FOREACH(agent, &stack->agents, next) {
+		int err = agent_probe(agent);
+
+		if (err) {
+			agent_uri(agent, uri, sizeof(uri));
+			snprintf(why, size, "sip.listen: %s: %s", uri, strerror(-err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+static int agents_create(struct sip_stack *stack, const char *tls_dir, char *why, size_t size)
+{
+	char uri[INET6_ADDRSTRLEN + 64];
+	struct sip_agent *agent;
+
+	STAILQ_FOREACH(agent, &stack->agents, next) {
+		int err = agent_open(agent, tls_dir);
+
+		if (err) {
+			agent_uri(agent, uri, sizeof(uri));
+			snprintf(why, size, "sip.listen: Sofia-SIP cannot open %s%s", uri,
+			    agent->transports == SIP_TLS ? " with this certificate and key" : "");
+			return err;
+		}
+	}
+	return 0;
+}
+
 int sip_agents_open(struct sip_stack *stack, char *why, size_t size)
 {
-	char dir[256] = "", uri[INET6_ADDRSTRLEN + 64];
-	struct sip_agent *agent;
+	char dir[256] = "";
 	int err = plan(stack, why, size);
 
+	if (!err)
+		err = agents_probe(stack, why, size);
 	if (!err && tls_is_set(stack->settings)) {
 		err = tls_dir_make(stack->settings, dir, sizeof(dir));
 		if (err)
 			snprintf(why, size, "sip.tls: %s", strerror(-err));
 	}
-	STAILQ_FOREACH(agent, &stack->agents, next) {
-		if (err)
-			break;
-		err = agent_open(agent, dir);
-		if (err) {
-			agent_uri(agent, uri, sizeof(uri));
-			snprintf(why, size, "sip.listen: cannot open %s", uri);
-		}
-	}
+	if (!err)
+		err = agents_create(stack, dir, why, size);
 	tls_dir_remove(dir);
 	return err;
 }

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
 #include "sip/priv.h"
 
 enum {
@@ -15,7 +18,7 @@ enum {
 };
 
 struct sip_destination {
-	LIST_ENTRY(sip_destination)	next;
+	UT_hash_handle			hh;
 	TAILQ_HEAD(, sip_turn)		waiting;
 	struct sip_stack		*stack;
 	unsigned			under_way, waiting_count;
@@ -27,16 +30,20 @@ static struct sip_destination *find(struct sip_stack *stack, const char *name)
 	struct sip_destination *d;
 	size_t size = strlen(name) + 1;
 
-	LIST_FOREACH(d, &stack->destinations, next)
-		if (strcmp(d->name, name) == 0)
-			return d;
+	HASH_FIND_STR(stack->destinations, name, d);
+	if (d)
+		return d;
 	d = calloc(1, sizeof(*d) + size);
 	if (!d)
 		return NULL;
 	memcpy(d->name, name, size);
 	d->stack = stack;
 	TAILQ_INIT(&d->waiting);
-	LIST_INSERT_HEAD(&stack->destinations, d, next);
+	HASH_ADD_STR(stack->destinations, name, d);
+	if (!d->hh.tbl) {		/* memory was out */
+		free(d);
+		return NULL;
+	}
 	return d;
 }
 
@@ -94,7 +101,7 @@ void sip_turn_give(struct sip_turn *turn)
 		d->under_way++;
 		first->go(first);
 	} else if (!first && d->under_way == 0) {
-		LIST_REMOVE(d, next);
+		HASH_DEL(d->stack->destinations, d);
 		free(d);
 	}
 }

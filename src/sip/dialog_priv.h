@@ -1,7 +1,101 @@
-/* Dialogs as the stack handles them. */
+/* Dialogs within the folder: what their files share, and what the stack does with them. */
 #pragma once
 
-struct sip_stack;
+#include "sip/dialog.h"
+#include "sip/priv.h"
+
+enum phase { SETUP, READY, OVER };
+
+/* Who owes what in the offer/answer exchange under way (RFC 3261 13, 14; RFC 3311). */
+enum exchange {
+	IDLE,
+	OURS,		/* our INVITE waits for its answer */
+	OURS_ACK,	/* it came, we owe the ACK: to an offer, with our answer */
+	THEIRS,		/* their INVITE waits for our answer */
+	THEIRS_ACK,	/* it was given, the ACK is to come */
+	UPDATE,		/* their UPDATE waits for our answer */
+};
+
+struct sip_dialog {
+	struct sip_owner	owner;		/* the handle's magic */
+	struct sip_turn		turn;
+	struct timer_entry	watch;		/* bounds how long an orphan may take to end */
+	struct sip_stack	*stack;
+	struct sip_agent	*agent;
+	nua_handle_t		*nh;		/* NULL: the INVITE waits for its turn */
+	const struct sip_dialog_handler *handler;	/* NULL: an orphan, freed by its owner */
+	void			*arg;
+	enum phase		phase;
+	enum exchange		exchange;
+	unsigned		refs;
+	bool			uac, orphan;
+	bool			busy_said;	/* somebody waits for the exchange to end */
+	bool			late;		/* our last INVITE had no offer */
+	bool			offered;	/* our 200 has an offer, the ACK shall bring the answer */
+	struct sip_auth		*auth;
+	struct sip_request	*request;	/* the peer's first INVITE, until it is answered */
+	nua_saved_event_t	saved[1];	/* a later INVITE or UPDATE of his, until it is answered */
+	struct sip_call		*call;		/* until we are established by it */
+	char			*sdp;		/* our offer, until it is answered */
+	char			*call_id;
+	char			*target;	/* the peer's Contact */
+	struct timer		retry;		/* after 491; or to tell that nothing could be sent */
+};
+
+/* --- dialog.c --- */
+
+int dialog_new(struct sip_dialog **dp, struct sip_stack *stack, const struct sip_dialog_handler *handler,
+    void *arg);
+
+/** The last of it; its memory goes with the last reference. */
+void dialog_finish(struct sip_dialog *d);
+
+/** Whoever calls a handler holds one. */
+void dialog_ref(struct sip_dialog *d);
+void dialog_unref(struct sip_dialog *d);
+
+void dialog_set_phase(struct sip_dialog *d, enum phase phase);
+void dialog_drop_call(struct sip_dialog *d);
+void dialog_forget_question(struct sip_dialog *d);
+void dialog_release_handle(struct sip_dialog *d);
+
+/** failed() or ended(), once. */
+void dialog_tell_over(struct sip_dialog *d, const struct sip_failure *cause);
+
+/** idle(), if it is owed and the time for it. */
+void dialog_tell_idle(struct sip_dialog *d);
+
+/** established(), once. */
+void dialog_set_established(struct sip_dialog *d);
+
+/** What the peer's INVITE or 2xx tells of him: Contact, and methods that he knows. */
+void dialog_note_target(struct sip_dialog *d, const sip_t *sip);
+void dialog_note_methods(struct sip_dialog *d, const sip_t *sip);
+
+void dialog_ack(struct sip_dialog *d, const char *sdp);
+void dialog_bye(struct sip_dialog *d, const char *reason);
+
+/** Where Sofia's events go while the dialog has an owner. */
+void dialog_on_event(struct sip_owner *owner, const struct sip_event *ev);
+
+/* --- dialog_uac.c: what we ask --- */
+
+/** Keep a copy of our offer; absent: none.  @return 0 or -ENOMEM */
+int dialog_take_offer(struct sip_dialog *d, struct slice sdp);
+void dialog_send_invite(struct sip_dialog *d);
+void dialog_on_invite_response(struct sip_dialog *d, const struct sip_event *ev);
+void dialog_on_refresh_answered(struct sip_dialog *d, const struct sip_event *ev);
+
+/* --- dialog_uas.c: what the peer asks --- */
+
+void dialog_respond(struct sip_dialog *d, int status, struct slice reason, const char *sdp,
+    const char *headers);
+void dialog_refuse_now(struct sip_dialog *d, int status);
+void dialog_on_question(struct sip_dialog *d, const struct sip_event *ev, enum exchange exchange);
+void dialog_on_ack(struct sip_dialog *d, const struct sip_event *ev);
+void dialog_on_cancel(struct sip_dialog *d);
+
+/* --- for the stack --- */
 
 /** @return 0 or -ENOMEM */
 int sip_dialogs_init(struct sip_stack *stack);

@@ -72,7 +72,7 @@ struct sip_stats {
 };
 
 STAILQ_HEAD(sip_agents, sip_agent);
-LIST_HEAD(sip_destinations, sip_destination);
+struct sip_destination;
 
 struct sip_stack {
 	struct event_base		*base;
@@ -85,7 +85,7 @@ struct sip_stack {
 	void				*arg;
 	char				*contact;	/* "<advertised>", NULL: the socket's */
 	char				*route;		/* "<proxy>", NULL: none */
-	struct sip_destinations		destinations;
+	struct sip_destination		*destinations;	/* a hash table */
 	struct timer_queue		orphans;	/* dialogs that end behind the scenes */
 	struct sip_stats		stats;
 	size_t				under_way;	/* what a graceful stop waits for */
@@ -217,8 +217,6 @@ bool sip_call_again(struct sip_call *call, struct sip_auth **auth, const struct 
     const struct sip_event *ev);
 
 /* --- destinations: requests under way to one next hop are bounded --- */
-
-struct sip_destination;
 
 /** A request's place at its destination; zeroed: none. */
 struct sip_turn {

@@ -219,20 +219,31 @@ void sip_stack_event(struct sip_agent *agent, const struct sip_event *ev)
 
 /* --- life --- */
 
-static int angle(char **out, const char *uri)
+/* "<URI>", and with a parameter that it has to have; NULL for no URI at all. */
+static int header_uri(char **out, const char *uri, const char *param)
 {
-	*out = uri ? sip_uri_in_angles(slice_of(uri)) : NULL;
-	return uri && !*out ? -EINVAL : 0;
+	char *clean = uri ? sip_uri_clean(slice_of(uri)) : NULL;
+	int n;
+
+	*out = NULL;
+	if (!uri)
+		return 0;
+	if (!clean)
+		return -EINVAL;
+	n = asprintf(out, "<%s%s>", clean, strstr(clean, param) ? "" : param);
+	free(clean);
+	return n < 0 ? -ENOMEM : 0;
 }
 
 static int take_settings(struct sip_stack *stack, const struct sip_settings *settings,
     const struct sip_credential *credentials, size_t count)
 {
 	char *contact = NULL, *route = NULL;
-	int err = angle(&contact, settings->advertised_contact);
+	int err = header_uri(&contact, settings->advertised_contact, "");
 
+	/* Loose routing: there are no other proxies any more. */
 	if (!err)
-		err = angle(&route, settings->outbound_proxy);
+		err = header_uri(&route, settings->outbound_proxy, ";lr");
 	if (err) {
 		free(contact);
 		return err;
@@ -299,7 +310,6 @@ int sip_stack_new(struct sip_stack **stackp, const struct sip_stack_options *opt
 	stack->handler = options->handler;
 	stack->arg = options->arg;
 	STAILQ_INIT(&stack->agents);
-	LIST_INIT(&stack->destinations);
 	err = open_stack(stack, options, text, sizeof(text));
 	if (err) {
 		*why = text;

@@ -61,8 +61,8 @@ struct sip_stack_options {
  * Open every listener.
  *
  * @param why  text on failure, valid until the next call of this function
- * @return 0; -EINVAL: settings that cannot work; -EADDRINUSE: a socket that cannot be
- *         opened; -ENOMEM.  Nothing is left half-started.
+ * @return 0; -EINVAL: settings that cannot work; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES: a socket
+ *         that cannot be opened; -ENOMEM.  Nothing is left half-started.
  */
 int sip_stack_new(struct sip_stack **stackp, const struct sip_stack_options *options,
     const char **why);

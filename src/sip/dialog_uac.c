@@ -1,0 +1,243 @@
+/* Our INVITE and re-INVITEs: RFC 3261 13.2, 14.1. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sofia-sip/sip_status.h>
+#include <sofia-sip/sip_util.h>
+
+#include "base/rand.h"
+#include "sip/dialog_priv.h"
+
+/* --- our INVITE --- */
+
+/* The digest's URI is the Request-URI. */
+void dialog_send_invite(struct sip_dialog *d)
+{
+	const char *uri = d->call ? d->call->ruri : d->target ? d->target : "";
+	unsigned expires = d->call ? d->call->session_expires : 0;
+	char *credentials = sip_auth_lines(d->auth, d->stack, "INVITE", uri), cseq[32] = "";
+	const char *contact = d->stack->contact;
+
+	d->exchange = OURS;
+	d->late = !d->sdp;
+	++*d->stack->stats.invites_out;
+	if (d->call)
+		snprintf(cseq, sizeof(cseq), "%u INVITE", d->call->cseq);
+	nua_invite(d->nh, TAG_IF(d->call, SIPTAG_CSEQ_STR(cseq)), TAG_IF(contact, SIPTAG_CONTACT_STR(contact)),
+	    TAG_IF(expires, NUTAG_SESSION_TIMER(expires)), TAG_IF(expires, NUTAG_MIN_SE(expires)),
+	    TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)),
+	    TAG_IF(d->sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
+	    TAG_IF(d->sdp, SIPTAG_PAYLOAD_STR(d->sdp)), TAG_END());
+	free(credentials);
+	sip_stack_kick(d->stack);
+}
+
+static void on_retry(void *arg);
+
+static void on_turn(struct sip_turn *turn)
+{
+	struct sip_dialog *d = (struct sip_dialog *)((char *)turn - offsetof(struct sip_dialog, turn));
+
+	d->nh = sip_call_handle(d->call, d->agent, &d->owner);
+	if (d->nh)
+		dialog_send_invite(d);
+	else
+		timer_start(&d->retry, 0);	/* nobody may be told from in here */
+}
+
+/* To the call's URI.  @return 0, -ENETUNREACH, -ENOBUFS, -ENOMEM, -EINVAL */
+static int place_call(struct sip_dialog *d)
+{
+	int err;
+
+	d->agent = sip_stack_route(d->stack, d->call->ruri, false);
+	if (!d->agent)
+		return -ENETUNREACH;
+	err = sip_turn_take(&d->turn, d->stack, d->call->ruri, on_turn);
+	if (err == 1)
+		on_turn(&d->turn);
+	return err < 0 ? err : 0;
+}
+
+int dialog_take_offer(struct sip_dialog *d, struct slice sdp)
+{
+	char *copy = slice_dup(sdp);
+
+	if (sdp.p && !copy)
+		return -ENOMEM;
+	free(d->sdp);
+	d->sdp = copy;
+	return 0;
+}
+
+int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
+    const struct sip_invite *invite, const struct sip_dialog_handler *handler, void *arg)
+{
+	struct sip_dialog *d;
+	int err = dialog_new(&d, stack, handler, arg);
+
+	if (err)
+		return err;
+	d->uac = true;
+	d->exchange = OURS;
+	d->owner.event = dialog_on_event;
+	d->call = malloc(sizeof(*d->call));
+	err = d->call ? sip_call_init(d->call, invite->ruri, invite->from_uri, invite->to_uri) : -ENOMEM;
+	if (!err)
+		err = dialog_take_offer(d, invite->sdp);
+	if (!err && !(d->call_id = slice_dup(slice_of(d->call->call_id))))
+		err = -ENOMEM;
+	if (!err)
+		err = timer_init(&d->retry, stack->base, on_retry, d);
+	if (!err)
+		err = place_call(d);
+	if (err) {
+		dialog_finish(d);
+		return err;
+	}
+	*dp = d;
+	return 0;
+}
+
+/* --- answers to our INVITE --- */
+
+static struct sip_failure failure_of(const struct sip_event *ev)
+{
+	struct sip_failure f = {ev->status, slice_of(ev->phrase), ev->from_peer};
+
+	/* Sofia's own: 9xx when it could not even send. */
+	if (ev->status >= 700)
+		f = (struct sip_failure){503, SLICE("Service Unavailable"), false};
+	else if (f.reason.len == 0)
+		f.reason = slice_of(sip_status_phrase(ev->status));
+	return f;
+}
+
+static void on_retry(void *arg)
+{
+	static const struct sip_failure failure = {503, {"Service Unavailable", 19}, false};
+	struct sip_dialog *d = arg;
+
+	dialog_ref(d);
+	if (d->phase == SETUP && !d->nh)
+		dialog_tell_over(d, &failure);
+	else
+		dialog_tell_idle(d);
+	dialog_unref(d);
+}
+
+/*
+ * Both re-INVITEd at once: RFC 3261 14.1 has the one with the Call-ID wait longer.  Meanwhile the
+ * other's comes, after which our offer may be another: its owner makes it anew.
+ */
+static bool wait_after_glare(struct sip_dialog *d)
+{
+	uint64_t delay_ms = d->uac ? 2100 + rand_u64() % 191 * 10 : rand_u64() % 201 * 10;
+
+	if (!d->retry.event && timer_init(&d->retry, d->stack->base, on_retry, d) < 0)
+		return false;
+	d->exchange = IDLE;
+	d->busy_said = true;
+	timer_start(&d->retry, delay_ms);
+	return true;
+}
+
+/* Once more, with what the answer asks for.  @return true when the INVITE is on its way */
+static bool try_again(struct sip_dialog *d, const struct sip_event *ev)
+{
+	while (d->call && sip_call_again(d->call, &d->auth, d->stack, ev)) {
+		sip_turn_give(&d->turn);
+		dialog_release_handle(d);
+		if (place_call(d) == 0)
+			return true;
+	}
+	if (d->call || (ev->status != 401 && ev->status != 407)
+	    || sip_auth_challenge(&d->auth, d->stack, ev->sip) < 0)
+		return false;
+	dialog_send_invite(d);
+	return true;
+}
+
+/* Would nua end the dialog after this answer to a request in it?  RFC 5057 */
+static bool ends_dialog(int status)
+{
+	int graceful = 1;	/* as nua has it where the RFC leaves the choice */
+
+	return sip_response_terminates_dialog(status, sip_method_invite, &graceful) != 0 || graceful;
+}
+
+static void on_invite_refused(struct sip_dialog *d, const struct sip_event *ev)
+{
+	struct sip_failure f = failure_of(ev);
+	bool ours = d->exchange == OURS;	/* else nua's own, a refresh */
+
+	if (ours && try_again(d, ev))
+		return;
+	if (d->phase == SETUP || ends_dialog(f.code)) {
+		dialog_tell_over(d, &f);
+		return;
+	}
+	if (!ours || (ev->status == 491 && wait_after_glare(d)))
+		return;
+	d->exchange = IDLE;
+	free(d->sdp);
+	d->sdp = NULL;
+	if (d->handler)
+		d->handler->refused(d, &f, d->arg);
+}
+
+static void on_invite_accepted(struct sip_dialog *d, const struct sip_event *ev)
+{
+	static const struct sip_failure no_offer = {488, {"No offer in the answer", 22}, false};
+	struct slice sdp;
+
+	if (sip_body_sdp(ev->sip, &sdp) < 0)
+		sdp = (struct slice){0};
+	d->exchange = OURS_ACK;
+	dialog_note_target(d, ev->sip);
+	if (d->phase == SETUP)
+		dialog_note_methods(d, ev->sip);
+	free(d->sdp);
+	d->sdp = NULL;
+	if (d->late && sdp.p) {
+		d->handler->offer(d, sdp, d->arg);
+		return;
+	}
+	if (!d->late)
+		d->handler->answer(d, sdp, d->arg);
+	if (d->exchange == OURS_ACK)
+		dialog_ack(d, NULL);
+	if (d->late && d->phase == SETUP) {
+		dialog_bye(d, NULL);
+		dialog_tell_over(d, &no_offer);
+	}
+}
+
+void dialog_on_invite_response(struct sip_dialog *d, const struct sip_event *ev)
+{
+	sip_stack_count_reply(d->stack, ev);
+	sip_turn_give(&d->turn);	/* it was written, and somebody is there */
+	if (d->phase == OVER)
+		return;
+	if (ev->status >= 300)
+		on_invite_refused(d, ev);
+	else if (ev->status >= 200)
+		on_invite_accepted(d, ev);
+}
+
+/* nua refreshes by itself, but has no credentials. */
+void dialog_on_refresh_answered(struct sip_dialog *d, const struct sip_event *ev)
+{
+	char *credentials;
+
+	if (ev->status < 300)
+		sip_auth_begin(d->auth);
+	if ((ev->status != 401 && ev->status != 407) || !d->target
+	    || sip_auth_challenge(&d->auth, d->stack, ev->sip) < 0)
+		return;
+	credentials = sip_auth_lines(d->auth, d->stack, "UPDATE", d->target);
+	nua_update(d->nh, TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)), TAG_END());
+	free(credentials);
+}

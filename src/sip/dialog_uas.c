@@ -1,0 +1,113 @@
+/* The peer's INVITEs and UPDATEs: RFC 3261 13.3, 14.2, RFC 3311. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sofia-sip/sip_status.h>
+
+#include "sip/dialog_priv.h"
+#include "sip/request_priv.h"
+
+/* --- their INVITE and UPDATE --- */
+
+int sip_dialog_accept(struct sip_dialog **dp, struct sip_request *invite,
+    const struct sip_dialog_handler *handler, void *arg)
+{
+	struct sip_invite_parts parts;
+	struct sip_dialog *d;
+	int err = sip_request_invite(invite, &parts);
+
+	if (!err)
+		err = dialog_new(&d, parts.agent->stack, handler, arg);
+	if (err)
+		return err;
+	d->call_id = slice_dup(sip_request_field(invite, SIP_FIELD_CALL_ID));
+	if (!d->call_id) {
+		dialog_finish(d);
+		return -ENOMEM;
+	}
+	sip_request_given(invite);
+	d->agent = parts.agent;
+	d->nh = parts.nh;
+	d->late = true;		/* nua's own refresh would have no offer */
+	d->exchange = THEIRS;
+	d->offered = !parts.sip->sip_payload;
+	d->request = sip_request_ref(invite);
+	d->owner.event = dialog_on_event;
+	nua_handle_bind(d->nh, (nua_hmagic_t *)&d->owner);
+	dialog_note_target(d, parts.sip);
+	dialog_note_methods(d, parts.sip);
+	*dp = d;
+	return 0;
+}
+
+void dialog_respond(struct sip_dialog *d, int status, struct slice reason, const char *sdp,
+    const char *headers)
+{
+	msg_t *with = d->request ? sip_request_msg(d->request) : nua_saved_event_request(d->saved);
+	const char *contact = d->stack->contact;
+
+	nua_respond(d->nh, status, sip_phrase(d->nh, status, reason), NUTAG_WITH(with),
+	    TAG_IF(status < 300 && contact, SIPTAG_CONTACT_STR(contact)),
+	    TAG_IF(sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(sdp, SIPTAG_PAYLOAD_STR(sdp)),
+	    TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_END());
+	if (d->phase == SETUP)
+		sip_stack_count_answer(d->stack, status);
+	sip_stack_kick(d->stack);
+}
+
+void dialog_refuse_now(struct sip_dialog *d, int status)
+{
+	nua_respond(d->nh, status, sip_status_phrase(status), NUTAG_WITH_THIS(d->agent->nua), TAG_END());
+}
+
+void dialog_on_question(struct sip_dialog *d, const struct sip_event *ev, enum exchange exchange)
+{
+	struct slice sdp;
+
+	if (ev->status >= 200)
+		return;		/* nua has refused it: 491, 500 */
+	dialog_note_target(d, ev->sip);
+	if (sip_body_sdp(ev->sip, &sdp) < 0)
+		dialog_refuse_now(d, 415);
+	else if (exchange == UPDATE && !sdp.p)
+		dialog_refuse_now(d, 200);		/* a refresh: RFC 4028 7.4 */
+	else if (d->phase != READY || d->exchange != IDLE)
+		dialog_refuse_now(d, 491);
+	else if (!nua_save_event(d->agent->nua, d->saved))
+		dialog_refuse_now(d, 500);
+	else {
+		d->exchange = exchange;
+		d->offered = !sdp.p;
+		d->handler->offer(d, sdp, d->arg);
+	}
+}
+
+void dialog_on_ack(struct sip_dialog *d, const struct sip_event *ev)
+{
+	struct slice sdp;
+
+	if (d->exchange != THEIRS_ACK)
+		return;
+	if (sip_body_sdp(ev->sip, &sdp) < 0)
+		sdp = (struct slice){0};
+	d->exchange = IDLE;
+	if (d->offered)
+		d->handler->answer(d, sdp, d->arg);
+	if (d->handler && d->phase != OVER)
+		dialog_set_established(d);
+}
+
+void dialog_on_cancel(struct sip_dialog *d)
+{
+	static const struct sip_failure cancelled = {487, {"Request Terminated", 18}, true};
+
+	if (d->exchange != THEIRS)
+		return;
+	if (d->phase == SETUP) {
+		dialog_tell_over(d, &cancelled);
+		return;
+	}
+	d->exchange = IDLE;
+	dialog_forget_question(d);
+}
