@@ -300,9 +300,14 @@ void output_borrow(struct msrp_conn *conn, struct slice bytes)
 	struct msrp_output *out = output_get(conn);
 	struct msrp_block *block = conn->stack->feeding;
 
-	/* Only the block that is being parsed can be kept; other memory is the caller's. */
-	if (block && (bytes.p < block->data || bytes.p >= block->data + BLOCK_BYTES))
-		block = NULL;
+	/*
+	 * While a block is parsed its bytes stay.  What is not in it, such as the beginning of an
+	 * end-line that turned out to be body, is gone before the turn is over.
+	 */
+	if (block && (bytes.p < block->data || bytes.p >= block->data + BLOCK_BYTES)) {
+		output_copy(conn, bytes);
+		return;
+	}
 	if (!out || segments_add(&out->bulk, bytes, block) < 0) {
 		out_of_memory(conn);
 		return;
