@@ -69,22 +69,33 @@ static char end_line_char(const struct msrp_parser *p, size_t at)
 	return at == p->tid_len + 1u ? '\r' : '\n';
 }
 
+static bool is_flag(char c)
+{
+	return c == '$' || c == '+' || c == '#';
+}
+
 /* How many bytes of s agree with the end-line from its byte at on.  Notes the flag. */
 static size_t match(struct msrp_parser *p, size_t at, struct slice s)
 {
 	size_t flag_at = 2 + 7 + p->tid_len, len = end_line_len(p), n = 0;
 
 	for (; n < s.len && at < len; n++, at++) {
-		if (at != flag_at) {
-			if (s.p[n] != end_line_char(p, at))
-				break;
-		} else if (s.p[n] == '$' || s.p[n] == '+' || s.p[n] == '#') {
+		if (at == flag_at)
 			p->flag = s.p[n];
-		} else {
+		if (at == flag_at ? !is_flag(s.p[n]) : s.p[n] != end_line_char(p, at))
 			break;
-		}
 	}
 	return n;
+}
+
+/* Do the seven hyphens of s at place at stand in a whole end-line? */
+static bool is_end_line(const struct msrp_parser *p, struct slice s, size_t at)
+{
+	size_t flag_at = at + 7 + p->tid_len;
+
+	return at >= 2 && s.len > flag_at + 2 && memcmp(s.p + at - 2, "\r\n", 2) == 0
+	    && memcmp(s.p + at + 7, p->tid, p->tid_len) == 0 && is_flag(s.p[flag_at])
+	    && memcmp(s.p + flag_at + 1, "\r\n", 2) == 0;
 }
 
 /* The first of places at, at + 7, at + 14, … of s with a hyphen; s.len or more if there is none. */
@@ -113,11 +124,11 @@ static bool find_whole(struct msrp_parser *p, struct slice s, size_t *posp)
 		for (end = at + 1; end < s.len && s.p[end] == '-'; end++)
 			;
 		/* A transaction id does not begin with a hyphen. */
-		if (end - start != 7 || start < 2)
+		if (end - start != 7 || !is_end_line(p, s, start))
 			continue;
 		*posp = start - 2;
-		if (match(p, 0, slice_from(s, *posp)) == end_line_len(p))
-			return true;
+		p->flag = s.p[start + 7 + p->tid_len];
+		return true;
 	}
 	return false;
 }
