@@ -397,19 +397,23 @@ static bool same_server(struct slice a, struct slice b)
 	return msrp_uri_parse(&x, a) > 0 && msrp_uri_parse(&y, b) > 0 && msrp_uri_same_server(&x, &y);
 }
 
+bool grant_is_client(const struct grant *grant, struct slice uri)
+{
+	return slice_equal(uri, client_uri(grant))
+	    || (grant->alias && slice_equal(uri, slice_of(grant->alias)));
+}
+
 bool grant_names_client(const struct grant *grant, struct slice uri)
 {
-	struct slice client = client_uri(grant), alias = slice_of(grant->alias);
-
-	return slice_equal(uri, client) || (alias.p && slice_equal(uri, alias))
-	    || same_server(uri, client) || (alias.p && same_server(uri, alias));
+	return grant_is_client(grant, uri) || same_server(uri, client_uri(grant))
+	    || (grant->alias && same_server(uri, slice_of(grant->alias)));
 }
 
 void grant_learn_client(struct grant *grant, struct slice uri)
 {
 	char *alias;
 
-	if (grant_names_client(grant, uri))
+	if (grant_is_client(grant, uri))
 		return;
 	alias = slice_dup(uri);
 	if (!alias)

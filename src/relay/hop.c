@@ -115,7 +115,7 @@ static void learn(struct arrival *a, struct grant *grant, bool from_client)
 
 	if (from_client && grant->peer)
 		grant_learn_client(grant, from);
-	else if (from_client || !grant_names_client(grant, from))
+	else if (from_client || !grant_is_client(grant, from))
 		grant_learn_way(grant, from, a->conn);
 }
 

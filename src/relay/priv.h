@@ -164,7 +164,10 @@ struct slice grant_from_path(const struct grant *grant);
 /** Is this the connection of its client? */
 bool grant_is_from_client(struct grant *grant, struct msrp_conn *conn);
 
-/** Does this URI name its client? */
+/** Is this the URI that its client got it with, or writes as? */
+bool grant_is_client(const struct grant *grant, struct slice uri);
+
+/** The same, or another one of the same host and port: RFC 4976's own clients change theirs. */
 bool grant_names_client(const struct grant *grant, struct slice uri);
 
 /** The client writes as this URI. */

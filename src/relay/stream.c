@@ -14,7 +14,8 @@
 
 enum {
 	STORED_STREAMS	= 256,
-	NEEDLE_LEN	= 9 + MSRP_TID_LEN,	/* CRLF, hyphens, transaction id */
+	HYPHENS_LEN	= 9,	/* with the CRLF before them */
+	NEEDLE_LEN	= HYPHENS_LEN + MSRP_TID_LEN,
 };
 
 /* --- memory --- */
@@ -187,8 +188,8 @@ void stream_free(struct stream *s)
 
 static void make_needle(const struct stream *s, char needle[NEEDLE_LEN])
 {
-	memcpy(needle, "\r\n-------", NEEDLE_LEN - MSRP_TID_LEN);
-	memcpy(needle + NEEDLE_LEN - MSRP_TID_LEN, s->leg->t.tid, MSRP_TID_LEN);
+	memcpy(needle, "\r\n-------", HYPHENS_LEN);
+	memcpy(needle + HYPHENS_LEN, s->leg->t.tid, MSRP_TID_LEN);
 }
 
 /*
@@ -208,10 +209,11 @@ static ssize_t find_end_line(const struct stream *s, struct slice piece)
 	make_needle(s, needle);
 	memcpy(seam, s->tail, s->tail_len);
 	memcpy(seam + s->tail_len, piece.p, front);
-	if (memmem(seam, s->tail_len + front, needle, NEEDLE_LEN))
-		return 0;
+	hit = memmem(seam, s->tail_len + front, needle, NEEDLE_LEN);
+	if (hit)
+		return hit - seam + HYPHENS_LEN > s->tail_len ? hit - seam + HYPHENS_LEN - s->tail_len : 0;
 	hit = memmem(piece.p, piece.len, needle, NEEDLE_LEN);
-	return hit ? hit - piece.p + 1 : -1;
+	return hit ? hit - piece.p + HYPHENS_LEN : -1;
 }
 
 /* Remember the last bytes: an end-line may begin with them. */
@@ -302,14 +304,14 @@ void stream_stalled(struct timer_entry *entry, void *arg)
 	stream_fail(s, 408, NOTHING);
 }
 
-/* Was dest given up on, and is it as full as then? */
-static bool is_stalled(const struct msrp_flow *flow)
+/* Was it given up on, and has not taken much since? */
+static bool is_stalled(const struct relay *relay, struct msrp_conn *conn)
 {
-	struct peer *dest = peer_find(flow->conn);
+	struct peer *dest = peer_find(conn);
 
 	if (!dest || !dest->stalled)
 		return false;
-	dest->stalled = !msrp_flow_room(flow);
+	dest->stalled = msrp_conn_backlog(conn) > msrp_stack_settings(relay->stack)->send_queue / 2;
 	return dest->stalled;
 }
 
@@ -442,7 +444,7 @@ int stream_pass(struct arrival *a, const struct hop *hop)
 		return 0;
 	}
 	peer_feeds(source, hop->conn);
-	if (peer_is_shared(source) && is_stalled(&s->flow)) {
+	if (peer_is_shared(source) && is_stalled(a->relay, hop->conn)) {
 		arrival_reply(a, 408, SLICE("Destination takes nothing"), NOTHING);
 		stream_put(s);
 		return 0;

@@ -3,7 +3,7 @@ import hashlib
 import os
 
 from . import msrp
-from .frame import Frame, URI, new_id
+from .frame import URI, new_id
 from .sip import parameters
 
 USERS = {'alice': {'password': 'secret'}, 'bob': {'password': 'hidden'}}
@@ -164,14 +164,3 @@ class Peer:
     def back(self, conn, path):
         """A session towards a client on a connection that came from its relay."""
         return msrp.Session(conn, path, [self.own])
-
-
-def success_report(request, byte_range):
-    return msrp.report_for(request, '000 200 OK', byte_range)
-
-
-def raw_head(frame, body=b''):
-    """A frame's bytes without its end-line, the body begun."""
-    text = Frame(frame.tid, method=frame.method, headers=frame.headers, body=body,
-                 flag='$').encode()
-    return text[:text.rindex(b'\r\n-------')]
