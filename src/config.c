@@ -25,7 +25,7 @@ enum {
 struct composer {
 	yaml_parser_t		parser;
 	struct slice		text;
-	size_t			index, offset;	/* a character of text, and the byte that it begins at */
+	size_t			index, offset;	/* a character of text, and its first byte */
 	size_t			nodes;
 	struct tree_fault	*fault;
 };
@@ -180,8 +180,9 @@ static int refuse_twins(struct composer *c, const struct tree *map)
 	qsort(all, count, sizeof(struct tree *), by_name);
 	for (i = 1; i < count && err == 0; i++)
 		if (slice_equal(all[i - 1]->key->text, all[i]->key->text))
-			err = tree_fail(c->fault, all[i]->key, "%.64s is given twice, first in line %u",
-			    all[i]->key->text.p, all[i - 1]->key->line);
+			err = tree_fail(c->fault, all[i]->key,
+			    "%.64s is given twice, first in line %u", all[i]->key->text.p,
+			    all[i - 1]->key->line);
 	free(all);
 	return err;
 }
@@ -326,12 +327,14 @@ static const struct setting root_rows[] = {
 	{.name = "log", .type = SETTING_GROUP, .offset = offsetof(struct config, log),
 		.group = log_settings_rows, .help = "Where log lines go."},
 	{.name = "control", .type = SETTING_GROUP, .offset = offsetof(struct config, control),
-		.group = ctl_settings_rows, .help = "The socket that applications and msrpctl use."},
+		.group = ctl_settings_rows,
+		.help = "The socket that applications and msrpctl use."},
 	{.name = "sip", .type = SETTING_GROUP, .offset = offsetof(struct config, sip),
 		.group = sip_settings_rows, .help = "SIP listeners and what they share."},
 	{.name = "msrp", .type = SETTING_GROUP, .offset = offsetof(struct config, msrp),
 		.group = msrp_settings_rows, .help = "MSRP listeners, time-outs and limits."},
-	{.name = "credentials", .type = SETTING_LIST, .offset = offsetof(struct config, credentials),
+	{.name = "credentials", .type = SETTING_LIST,
+		.offset = offsetof(struct config, credentials),
 		.group = sip_credential_rows, .item_size = sizeof(struct sip_credential),
 		.check = check_credential,
 		.help = "Who msrpd is to those who challenge it, by SIP or as an MSRP relay."},

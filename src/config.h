@@ -39,7 +39,7 @@ struct config {
 
 enum { CONFIG_WHY_SIZE = 512 };
 
-struct config_load;	/* a load in its last stage: all is filled in, the file's tree still there */
+struct config_load;	/* a load in its last stage: all is filled in, the tree still there */
 
 /**
  * A check across sections, or a reader of a part that has no rows (the rules of routes).

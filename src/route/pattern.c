@@ -245,7 +245,8 @@ static int compile_any(struct route_pattern *p, struct slice text, const struct 
 static int refuse_unquoted(const struct tree *node, struct tree_fault *fault)
 {
 	if (node->kind != TREE_TEXT)
-		return tree_fail(fault, node, "a pattern is a text, not %s; with { or [ it wants quotes",
+		return tree_fail(fault, node,
+		    "a pattern is a text, not %s; with { or [ it wants quotes",
 		    tree_kind_name(node));
 	if (node->block)
 		return tree_fail(fault, node, "a pattern that begins with > or | wants quotes");

@@ -22,7 +22,7 @@ struct rule {
 	struct route_action	*actions;
 	size_t			action_count;
 	bool			goes_on;	/* continue: true */
-	bool			ends;		/* the walk, if it holds: by itself or by an action */
+	bool			ends;		/* the walk, by itself or by an action */
 };
 
 struct route_list {
@@ -69,7 +69,8 @@ static int compile_is_request(const struct context *c, struct condition *conditi
     const struct tree *node)
 {
 	if (!(c->spec->list & (ROUTE_MSRP | ROUTE_MSRP_AUTH | ROUTE_MSRP_SOCKET)))
-		return tree_fail(c->fault, node->key, "is_request asks for the kind of an MSRP frame");
+		return tree_fail(c->fault, node->key,
+		    "is_request asks for the kind of an MSRP frame");
 	if (node->kind != TREE_TEXT
 	    || (!slice_equal(node->text, SLICE("true"))
 		&& !slice_equal(node->text, SLICE("false"))))
@@ -179,7 +180,8 @@ static int compile_continue(const struct context *c, struct rule *rule, const st
 
 static const struct part {
 	const char	*name;
-	int		(*compile)(const struct context *c, struct rule *rule, const struct tree *node);
+	int		(*compile)(const struct context *c, struct rule *rule,
+			    const struct tree *node);
 } parts[] = {
 	{"if", compile_if},
 	{"do", compile_do},

@@ -1,4 +1,4 @@
-/* User and domain of a SIP URI, for the variables $rU $fU $tU $rd $fd $td: RFC 3261 section 19.1. */
+/* User and domain of a SIP URI, for $rU $fU $tU $rd $fd $td: RFC 3261 section 19.1. */
 #pragma once
 
 #include <msrpd/slice.h>

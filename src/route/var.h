@@ -94,7 +94,7 @@ struct route_var {
 };
 
 enum {
-	ROUTE_SCRATCH_SIZE = 256,	/* room that get() has for a value without a text of its own */
+	ROUTE_SCRATCH_SIZE = 256,	/* room of get() for a value that is no text yet */
 	ROUTE_VALUE_MAX = 65536,	/* bytes of an argument, its variables put in */
 };
 

@@ -118,7 +118,8 @@ static const struct {
 	/* YAML's own */
 	{"a: b: c", "test.yaml:1:5: mapping values are not allowed in this context"},
 	{"log: {", "test.yaml:2:1: while parsing a flow node: did not find expected node content"},
-	{"log: 'x", "test.yaml:1:8: while scanning a quoted scalar: found unexpected end of stream"},
+	{"log: 'x",
+		"test.yaml:1:8: while scanning a quoted scalar: found unexpected end of stream"},
 	{"\tlog: x", "test.yaml:1:1: while scanning for the next token"},
 	{"log: \"\xff\"", "test.yaml:1:"},
 	{"log: \"a\\0b\"", "test.yaml:1:6: a NUL in a text"},
@@ -132,7 +133,8 @@ static const struct {
 	{"log: ! {}", "test.yaml:1:6: tags are not supported"},
 	{"log: {ident: ! x}", "test.yaml:1:14: tags are not supported"},
 	/* a place is counted in characters */
-	{"log: {ident: \"\xc3\xbc\", \xe2\x82\xac: 1, x: ! y}", "test.yaml:1:28: tags are not supported"},
+	{"log: {ident: \"\xc3\xbc\", \xe2\x82\xac: 1, x: ! y}",
+		"test.yaml:1:28: tags are not supported"},
 	{"log: {ident: \"\xc3\xbc\", \xe2\x82\xac: 1}", "test.yaml:1:19: unknown key \xe2\x82\xac"},
 };
 
@@ -288,7 +290,8 @@ static void test_hooks(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		struct hook_arg good = {.text = "rule"}, bad = {.text = "rule", .key = places[i].key};
+		struct hook_arg good = {.text = "rule"};
+		struct hook_arg bad = {.text = "rule", .key = places[i].key};
 
 		assert_int_equal(run_hooks(yaml, &good, &bad, why), -EINVAL);
 		assert_string_equal(why, places[i].why);
@@ -370,7 +373,8 @@ static void test_reloads(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(reloads) / sizeof(reloads[0]); i++) {
-		struct config *old = must_parse(reloads[i].old), *fresh = must_parse(reloads[i].fresh);
+		struct config *old = must_parse(reloads[i].old);
+		struct config *fresh = must_parse(reloads[i].fresh);
 		char why[CONFIG_WHY_SIZE] = "";
 		int err = config_changes_fixed(old, fresh, why, sizeof(why));
 

@@ -161,7 +161,8 @@ static char *render(const char *docs, const struct setting *rows)
 				     || name[strlen(row->name)] != ' '))
 			row++;
 		if (!row->name)
-			fail_msg("%s: no section is named %.*s", docs_path, (int)(line - name), name);
+			fail_msg("%s: no section is named %.*s", docs_path, (int)(line - name),
+			    name);
 		fwrite(docs, 1, (size_t)(line + 1 - docs), out);
 		print_section(out, row);
 		fputs(mark_end, out);

@@ -63,7 +63,8 @@ static const struct setting user_rows[] = {
 };
 
 static const struct setting inner_rows[] = {
-	{.name = "leaf", .type = SETTING_TEXT, .offset = 0, .preset = "green", .flags = SETTING_FIXED},
+	{.name = "leaf", .type = SETTING_TEXT, .offset = 0, .preset = "green",
+		.flags = SETTING_FIXED},
 	{0},
 };
 
@@ -76,8 +77,10 @@ static const struct setting group_rows[] = {
 static const struct setting rows[] = {
 	{.name = "flag", .type = SETTING_BOOL, AT(flag), .preset = "true"},
 	{.name = "number", .type = SETTING_NUMBER, AT(number), .preset = "5"},
-	{.name = "bounded", .type = SETTING_NUMBER, AT(bounded), .preset = "10", .min = 1, .max = 20},
-	{.name = "duration", .type = SETTING_DURATION, AT(duration), .preset = "30s", .max = 3600000},
+	{.name = "bounded", .type = SETTING_NUMBER, AT(bounded), .preset = "10", .min = 1,
+		.max = 20},
+	{.name = "duration", .type = SETTING_DURATION, AT(duration), .preset = "30s",
+		.max = 3600000},
 	{.name = "size", .type = SETTING_SIZE, AT(size), .preset = "64KiB", .min = 1024,
 		.max = 1 << 30},
 	{.name = "mode", .type = SETTING_MODE, AT(mode), .preset = "0660", .max = 0777},
@@ -85,7 +88,8 @@ static const struct setting rows[] = {
 	{.name = "preset", .type = SETTING_TEXT, AT(preset), .preset = "ready"},
 	{.name = "secret", .type = SETTING_SECRET, AT(secret), .flags = SETTING_FIXED},
 	{.name = "file", .type = SETTING_FILE, AT(file)},
-	{.name = "choice", .type = SETTING_CHOICE, AT(choice), .preset = "green", .choices = choices},
+	{.name = "choice", .type = SETTING_CHOICE, AT(choice), .preset = "green",
+		.choices = choices},
 	{.name = "texts", .type = SETTING_TEXTS, AT(texts), .check = check_text,
 		.flags = SETTING_FIXED},
 	{.name = "items", .type = SETTING_LIST, AT(items), .group = user_rows,
@@ -250,7 +254,8 @@ static const struct {
 	{"group: {inner: {laef: x}}", 1, 17, "unknown key laef; did you mean leaf?"},
 	{"users: {a: {password: x, limits: 1}}", 1, 26, "unknown key limits; did you mean limit?"},
 	{"flag: true\nnumber: 1\nflag: false", 3, 1, "flag is given twice, first in line 1"},
-	{"users: {a: {password: x}, 'a': {password: x}}", 1, 27, "a is given twice, first in line 1"},
+	{"users: {a: {password: x}, 'a': {password: x}}", 1, 27,
+		"a is given twice, first in line 1"},
 
 	{"flag: yes", 1, 7, "flag: \"yes\" is neither true nor false"},
 	{"flag: True", 1, 7, "flag: \"True\" is neither true nor false"},

@@ -77,8 +77,8 @@ static const char *const flags[] = {"no_connect", "close", "1", "2", "3", NULL};
 
 #define TEXTS(name) {name, ARG_TEXT, true, NULL}
 static const struct arg_spec ua_answer_args[] = {TEXTS("content_types"), {0}};
-static const struct arg_spec gw_answer_args[] = {TEXTS("key"), TEXTS("content_types"), TEXTS("from"),
-	TEXTS("to"), TEXTS("ruri"), {0}};
+static const struct arg_spec gw_answer_args[] = {TEXTS("key"), TEXTS("content_types"),
+	TEXTS("from"), TEXTS("to"), TEXTS("ruri"), {0}};
 static const struct arg_spec to_msrp[] = {TEXTS("key"), TEXTS("content_types"),
 	{"confirm", ARG_CHOICE, false, confirms}, {0}};
 static const struct arg_spec reply[] = {{"code", ARG_NUMBER, true, NULL}, TEXTS("reason"),
@@ -332,7 +332,8 @@ static const struct {
 	/* arguments */
 	{"- do: [{msrp_reply: {code: \"4$msrp(nexthops)\", reason: \"$$ $si\"}}]", ROUTE_HELD,
 		"msrp_reply(code=42;reason=$ 2001:db8::7;) "},
-	{"- do: [{msrp_reply: {code: 200, reason: \"\", headers: {X-A: b, X-B: \"<$hdr(X-Evil)>\"}}}]",
+	{"- do: [{msrp_reply: {code: 200, reason: \"\", headers: {X-A: b, X-B: "
+	 "\"<$hdr(X-Evil)>\"}}}]",
 		ROUTE_HELD, "msrp_reply(code=200;reason=;headers=X-A: b\r\nX-B: <a  b>\r\n;) "},
 	{"- do: [{msrp_reply: {code: $si, reason: x}}, msrp_relay]\n- do: [msrp_relay]",
 		ROUTE_HELD | ROUTE_FAILED, ""},
@@ -357,8 +358,8 @@ static void test_choice(void **state)
 	struct fact none[] = {{0}};
 
 	(void)state;
-	walk(ROUTE_SIP, "- do: [{msg_to_msrp: {key: k, content_types: t, confirm: delivered}}]", none,
-	    ROUTE_HELD, "msg_to_msrp(key=k;content_types=t;confirm=2;) ");
+	walk(ROUTE_SIP, "- do: [{msg_to_msrp: {key: k, content_types: t, confirm: delivered}}]",
+	    none, ROUTE_HELD, "msg_to_msrp(key=k;content_types=t;confirm=2;) ");
 	assert_int_equal(calls.last, 1);
 }
 
@@ -394,7 +395,8 @@ static const struct {
 	{ROUTE_SIP, "- do: drop\n  if: {$rmm: x}", 2, 8,
 		"unknown variable here: $rmm; did you mean rm?"},
 	{ROUTE_SIP, "- do: drop\n  if: {rm: x}", 2, 8, "a variable begins with $"},
-	{ROUTE_SIP, "- do: drop\n  if: {\"$fu:$tu\": x}", 2, 8, "if wants one variable, not $fu:$tu"},
+	{ROUTE_SIP, "- do: drop\n  if: {\"$fu:$tu\": x}", 2, 8,
+		"if wants one variable, not $fu:$tu"},
 	{ROUTE_SIP, "- do: drop\n  if: {is_request: true}", 2, 8,
 		"is_request asks for the kind of an MSRP frame"},
 	{ROUTE_MSRP, "- do: drop\n  if: {is_request: maybe}", 2, 20, "is_request is true or false"},
@@ -444,7 +446,8 @@ static const struct {
 		"level: unknown word \"inf\"; did you mean info?"},
 	{ROUTE_MSRP, "- do: [{msrp_relay_flags: [close, clos]}]", 1, 35,
 		"flags: unknown word \"clos\"; did you mean close?"},
-	{ROUTE_MSRP, "- do: [{msrp_relay_flags: [[close]]}]", 1, 28, "flags wants a word, not a list"},
+	{ROUTE_MSRP, "- do: [{msrp_relay_flags: [[close]]}]", 1, 28,
+		"flags wants a word, not a list"},
 	{ROUTE_SIP,
 		"- do: [{msg_to_msrp: {key: k, content_types: t, confirm: sent}}, {send_reply: "
 		"{code: 200, reason: OK}}]", 1, 9,
