@@ -142,7 +142,7 @@ class ConfigTest(unittest.TestCase):
                 ('    - fi: {$rm: INVITE}\n      do: [drop]\n', 3),
                 ('    - do: [{log: {level: loud, text: x}}]\n', 3),
                 ('    - do: [{log: {level: info, text: $xx}}]\n', 3),
-                ('    - do: []\n      continue: perhaps\n', 4)):
+                ('    - do: [drop]\n      continue: perhaps\n', 4)):
             with self.subTest(text):
                 result = self.check(head + text)
                 self.assertEqual(result.returncode, 1, text)

@@ -151,14 +151,13 @@ class Daemon:
         return self
 
     def start(self, timeout=30):
-        self.spawn()
-
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError(f'msrpd ended with {self.process.returncode}:\n{self.log()}')
             self.notify.poll()
             return 'READY=1' in self.notify.heard
         try:
+            self.spawn()
             poll(ready, timeout, 'READY=1')
         except Exception:
             self.kill()
