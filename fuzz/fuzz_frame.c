@@ -1,0 +1,249 @@
+/*
+ * Streams of frames.  However a stream is cut, it says the same; a head that was parsed can be
+ * written, and is the same when it is parsed again; and so are the values of its headers.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "msrp/digest.h"
+#include "msrp/parser.h"
+#include "msrp/path.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { INPUT_MAX = 4096, MAX_HEAD = 512, LOG_MAX = 64 * INPUT_MAX };
+
+struct record {
+	struct msrp_writer	log;
+	bool			in_body, stop;
+	int			heads, ends;
+	char			text[LOG_MAX];
+};
+
+static struct record whole, pieces;
+
+static void must(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+/* --- heads and values --- */
+
+static void check_range(struct slice value)
+{
+	char text[64];
+	struct msrp_writer w = MSRP_WRITER(text);
+	struct msrp_byte_range range, again;
+
+	if (msrp_byte_range_parse(&range, value) < 0)
+		return;
+	msrp_byte_range_write(&w, &range);
+	must(msrp_byte_range_parse(&again, msrp_written(&w)) == 0);
+	must(range.start == again.start && range.end == again.end && range.total == again.total);
+	must(range.start > 0 && range.start <= INT64_MAX);
+}
+
+typedef int digest_parse(struct msrp_digest *digest, struct slice value);
+typedef void digest_write(struct msrp_writer *w, const struct msrp_digest *digest);
+
+static void check_digest(struct slice value, digest_parse *parse, digest_write *write)
+{
+	static struct msrp_digest digest, again;
+	char text[4 * INPUT_MAX], twice[4 * INPUT_MAX];
+	struct msrp_writer w = MSRP_WRITER(text), v = MSRP_WRITER(twice);
+
+	if (!value.p || parse(&digest, value) < 0)
+		return;
+	write(&w, &digest);
+	if (w.overflow)
+		return;
+	must(parse(&again, msrp_written(&w)) == 0);
+	must(slice_equal(digest.realm, again.realm) && slice_equal(digest.nonce, again.nonce)
+	    && slice_equal(digest.username, again.username) && digest.nc == again.nc
+	    && digest.algorithm == again.algorithm && digest.stale == again.stale);
+	write(&v, &again);
+	must(slice_equal(msrp_written(&w), msrp_written(&v)));
+}
+
+static void write_frame(struct msrp_writer *w, const struct msrp_frame *f)
+{
+	if (msrp_frame_is_request(f))
+		msrp_write_request_line(w, f->tid, f->method_text);
+	else
+		msrp_write_response_line(w, f->tid, f->code, f->phrase);
+	msrp_write_paths(w, f->to_path, f->from_path);
+	msrp_write_forwarded_headers(w, f, NULL);
+	if (f->has_body)
+		msrp_write_blank_line(w);
+	else
+		msrp_write_end_line(w, f->tid, MSRP_COMPLETE, false);
+}
+
+static void check_answer(const struct msrp_frame *f)
+{
+	char text[2 * INPUT_MAX];
+	struct msrp_writer w = MSRP_WRITER(text);
+	struct msrp_frame response;
+
+	if (!msrp_frame_answerable(f))
+		return;
+	msrp_write_response_head(&w, f, 400, SLICE("why"));
+	msrp_write_end_line(&w, f->tid, MSRP_COMPLETE, false);
+	must(msrp_frame_parse(&response, msrp_written(&w), sizeof(text)) > 0);
+	must(!response.fault && response.code == 400 && slice_equal(response.tid, f->tid));
+	must(slice_equal(response.from_path, msrp_path_first(f->to_path)));
+}
+
+/* Only of a head without a fault is all known that there was. */
+static void check_rewritten(const struct msrp_frame *f)
+{
+	char text[2 * INPUT_MAX];
+	struct msrp_writer w = MSRP_WRITER(text);
+	struct msrp_frame again;
+
+	if (msrp_frame_check(f, NULL) != 0)
+		return;
+	write_frame(&w, f);
+	must(msrp_frame_parse(&again, msrp_written(&w), sizeof(text)) > 0);
+	must(msrp_frame_check(&again, NULL) == 0);
+	must(again.method == f->method && again.code == f->code && again.has_body == f->has_body);
+	must(slice_equal(again.tid, f->tid) && slice_equal(again.to_path, f->to_path));
+	must(slice_equal(again.phrase, f->phrase) && slice_equal(again.from_path, f->from_path));
+	must(slice_equal(again.headers, f->headers) && msrp_uri_equal(&again.to, &f->to));
+	must(slice_equal(again.message_id, f->message_id) && slice_equal(again.status, f->status));
+	must(slice_equal(again.content_type, f->content_type));
+}
+
+static void check_head(const struct msrp_frame *f)
+{
+	check_answer(f);
+	check_rewritten(f);
+	check_range(f->byte_range);
+	check_digest(f->www_authenticate, msrp_digest_parse_challenge, msrp_digest_write_challenge);
+	check_digest(f->authorization, msrp_digest_parse_credentials, msrp_digest_write_credentials);
+	check_digest(f->authentication_info, msrp_digest_parse_info, msrp_digest_write_info);
+}
+
+/* --- streams --- */
+
+static int answer(const struct record *r)
+{
+	return r->stop ? -EAGAIN : 0;
+}
+
+static int on_head(const struct msrp_frame *f, void *arg)
+{
+	struct record *r = arg;
+
+	must(r->heads++ == r->ends);
+	if (r == &whole)
+		check_head(f);
+	msrp_write_char(&r->log, 'H');
+	msrp_write(&r->log, f->head);
+	msrp_write(&r->log, f->fault ? slice_of(f->fault) : SLICE("-"));
+	msrp_write(&r->log, f->has_body ? SLICE("b") : SLICE("-"));
+	msrp_write(&r->log, f->message_id);
+	return answer(r);
+}
+
+static int on_body(struct slice piece, void *arg)
+{
+	struct record *r = arg;
+
+	must(piece.len > 0 && r->heads == r->ends + 1);
+	if (!r->in_body)
+		msrp_write_char(&r->log, 'B');
+	r->in_body = true;
+	msrp_write(&r->log, piece);
+	return answer(r);
+}
+
+static int on_end(enum msrp_flag flag, void *arg)
+{
+	struct record *r = arg;
+
+	must(r->heads == ++r->ends && (flag == '$' || flag == '+' || flag == '#'));
+	r->in_body = false;
+	msrp_write_char(&r->log, (char)flag);
+	return answer(r);
+}
+
+static void on_broken(const struct msrp_frame *f, int err, void *arg)
+{
+	struct record *r = arg;
+
+	must(err == -EBADMSG || err == -EMSGSIZE);
+	if (r == &whole)
+		check_answer(f);
+	msrp_write_char(&r->log, err == -EBADMSG ? 'X' : 'L');
+	msrp_write(&r->log, f->tid);
+	msrp_write(&r->log, f->to_path);
+	msrp_write(&r->log, f->from_path);
+}
+
+static const struct msrp_parser_handler handler = {on_head, on_body, on_end, on_broken};
+
+static void begin(struct record *r, bool stop)
+{
+	r->log = MSRP_WRITER(r->text);
+	r->in_body = false;
+	r->stop = stop;
+	r->heads = r->ends = 0;
+}
+
+/* In memory of just its size, so that a sanitizer sees a read past its end. */
+static ssize_t feed_copy(struct msrp_parser *parser, struct slice piece, struct record *r)
+{
+	char *copy = malloc(piece.len);
+	ssize_t n;
+
+	must(copy != NULL);
+	memcpy(copy, piece.p, piece.len);
+	n = msrp_parser_feed(parser, (struct slice){copy, piece.len}, &handler, r);
+	free(copy);
+	must(n < 0 || r->stop || (size_t)n == piece.len);
+	return n;
+}
+
+/* @return 0, or what broke the stream */
+static int run(struct record *r, struct slice input, size_t first, size_t step, bool stop)
+{
+	struct msrp_parser parser;
+	size_t len = first;
+	ssize_t n = 0;
+
+	begin(r, stop);
+	msrp_parser_init(&parser, MAX_HEAD);
+	while (input.len && n >= 0) {
+		struct slice piece = slice_head(input, len);
+
+		n = feed_copy(&parser, piece, r);
+		if (n >= 0)
+			input = slice_from(input, (size_t)n);
+		len = step;
+	}
+	msrp_parser_fini(&parser);
+	must(!r->log.overflow);
+	return n < 0 ? (int)n : 0;
+}
+
+/* The first byte says how the rest is cut. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const size_t steps[] = {1, 2, 3, 7, 16, 43, 64, INPUT_MAX};
+	struct slice input = {(const char *)data + 1, size - 1};
+	size_t first;
+	int err;
+
+	if (size < 2 || size > INPUT_MAX)
+		return 0;
+	err = run(&whole, input, input.len, input.len, false);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		first = 1 + data[0] * input.len / 256;
+		must(run(&pieces, input, first, steps[i], i & 1) == err);
+		must(slice_equal(msrp_written(&whole.log), msrp_written(&pieces.log)));
+	}
+	return 0;
+}
