@@ -579,13 +579,13 @@ static struct slice rebased(struct slice s, const char *from, const char *to)
 }
 
 /* The head lies in a buffer that will be used again: keep what an answer needs of it. */
-static int park(struct msrp_input *in)
+static int park_head(struct msrp_input *in)
 {
 	struct msrp_frame *f = &in->frame;
 	struct slice head = f->head;
 	char *copy;
 
-	if (!in->in_frame || in->answered || in->parked)
+	if (!in->in_frame || in->parked || !msrp_frame_is_request(f))
 		return 0;
 	copy = slice_dup(head);
 	if (!copy)
@@ -597,6 +597,15 @@ static int park(struct msrp_input *in)
 	f->failure_report = rebased(f->failure_report, head.p, copy);
 	in->parked = copy;
 	return 0;
+}
+
+static int park(struct msrp_input *in)
+{
+	int err = park_head(in);
+
+	if (err == 0 && in->sink && in->sink->ops->parked)
+		err = in->sink->ops->parked(in->sink);
+	return err;
 }
 
 /* A pause in the middle of what was read leaves a rest: keep it, and its block with it. */
@@ -645,6 +654,11 @@ void msrp_conn_take(struct msrp_conn *conn, struct msrp_sink *sink)
 {
 	sink->conn = conn;
 	conn->in->sink = sink;
+}
+
+const struct msrp_frame *msrp_conn_request(const struct msrp_conn *conn)
+{
+	return &conn->in->frame;
 }
 
 void msrp_sink_drop(struct msrp_sink *sink)

@@ -115,6 +115,11 @@ struct msrp_sink_ops {
 	int	(*end)(struct msrp_sink *sink, enum msrp_flag flag);
 	/** The connection died inside the frame; the sink is detached. */
 	void	(*aborted)(struct msrp_sink *sink, int err);
+	/**
+	 * The frame goes on in another read: pieces given so far, and what request() was given,
+	 * are not there any more after this.  NULL: nobody keeps any. @return 0, or negative errno, which closes
+	 */
+	int	(*parked)(struct msrp_sink *sink);
 };
 
 /** Takes the body of one frame; embedded in whoever wants it. */
@@ -125,6 +130,12 @@ struct msrp_sink {
 
 /** From a target's request(): give me this frame's body and its end. */
 void msrp_conn_take(struct msrp_conn *conn, struct msrp_sink *sink);
+
+/**
+ * The request that conn is reading, between its head and its end; method, transaction id and
+ * paths are valid throughout, the rest while its head is in the read at hand.
+ */
+const struct msrp_frame *msrp_conn_request(const struct msrp_conn *conn);
 
 /** Lose interest in the rest of the frame; harmless on a sink that is not attached. */
 void msrp_sink_drop(struct msrp_sink *sink);
@@ -193,6 +204,9 @@ void msrp_flow_begin(struct msrp_flow *flow, struct slice head);
 
 /** Further bytes, by reference, valid until the end of this turn of the loop (see above). */
 void msrp_flow_body(struct msrp_flow *flow, struct slice piece);
+
+/** Copy what was given by reference and has not left: its memory goes away before the turn's end. */
+void msrp_flow_keep(struct msrp_flow *flow);
 
 /** @param end  the rest of the frame, end-line and all; copied */
 void msrp_flow_end(struct msrp_flow *flow, struct slice end);

@@ -3,7 +3,8 @@
  * messages, responses and reports both ways.  Knows nothing of SIP: paths and
  * destinations come from whoever negotiated them.
  *
- * Callbacks may free the endpoint.  None comes from inside a function of this header.
+ * Callbacks may free the endpoint.  None comes from inside a function of this header, but for
+ * the reports of msrp_endpoint_unbind() and msrp_endpoint_give_up().
  */
 #pragma once
 
@@ -48,7 +49,10 @@ struct msrp_endpoint_handler {
 	/** As ua_handler.report. */
 	void	(*report)(const struct message_report *report, void *arg);
 
-	/** The session has its connection: ours is established, or the peer's first request came. */
+	/**
+	 * The session has its connection: ours is established, or the peer's first request came.
+	 * Not called for one that was open when msrp_endpoint_connect() found it.
+	 */
 	void	(*bound)(void *arg);
 
 	/** It has lost it, or could not be connected.  Messages wait for the next one. */

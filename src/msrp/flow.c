@@ -2,6 +2,10 @@
 #include "msrp/priv.h"
 
 #include <assert.h>
+#include <errno.h>
+
+/* A piece this small costs less to copy than to hand to the kernel by itself. */
+enum { COPY_MAX = 512 };
 
 void msrp_flow_attach(struct msrp_flow *flow, struct msrp_conn *conn)
 {
@@ -30,7 +34,9 @@ static void stop_waiting(struct msrp_flow *flow)
 
 void msrp_flow_detach(struct msrp_flow *flow)
 {
-	if (!flow->conn)
+	struct msrp_conn *conn = flow->conn;
+
+	if (!conn)
 		return;
 	assert(!msrp_flow_is_open(flow));
 	stop_waiting(flow);
@@ -40,6 +46,9 @@ void msrp_flow_detach(struct msrp_flow *flow)
 	flow->next = NULL;
 	flow->prevp = NULL;
 	flow->conn = NULL;
+	/* What it wrote in this turn lies in memory that its owner may now free. */
+	if (output_settle(conn) < 0)
+		msrp_conn_close(conn, -ENOMEM);
 }
 
 bool msrp_flow_room(const struct msrp_flow *flow)
@@ -93,8 +102,18 @@ void msrp_flow_begin(struct msrp_flow *flow, struct slice head)
 
 void msrp_flow_body(struct msrp_flow *flow, struct slice piece)
 {
-	if (msrp_flow_is_open(flow))
+	if (!msrp_flow_is_open(flow))
+		return;
+	if (piece.len <= COPY_MAX)
+		output_copy(flow->conn, piece);
+	else
 		output_borrow(flow->conn, piece);
+}
+
+void msrp_flow_keep(struct msrp_flow *flow)
+{
+	if (flow->conn && output_settle(flow->conn) < 0)
+		msrp_conn_close(flow->conn, -ENOMEM);
 }
 
 void msrp_flow_end(struct msrp_flow *flow, struct slice end)

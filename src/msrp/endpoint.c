@@ -1,0 +1,394 @@
+#include "msrp/endpoint_priv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/rand.h"
+#include "base/stats.h"
+#include "msrp/path.h"
+
+#define NONE ((struct slice){NULL, 0})
+
+/* --- what endpoints share --- */
+
+static void on_silent(struct timer_entry *entry, void *arg)
+{
+	struct msrp_endpoint *ep =
+	    (struct msrp_endpoint *)((char *)entry - offsetof(struct msrp_endpoint, silent));
+
+	(void)arg;
+	if (!endpoint_can_send(ep))
+		return;
+	ep->out.greet = true;
+	outbox_kick(ep);
+}
+
+static int count_with(struct endpoint_counters *c, struct stats *stats)
+{
+	c->messages_in = stats_counter(stats, "msrp", "messages_in", "whole messages received");
+	c->messages_out = stats_counter(stats, "msrp", "messages_out", "messages queued for sending");
+	c->reports_in = stats_counter(stats, "msrp", "reports_in", "REPORTs received");
+	c->reports_out = stats_counter(stats, "msrp", "reports_out", "REPORTs sent");
+	c->refused = stats_counter(stats, "msrp", "messages_refused", "messages answered 413, 415 and so on");
+	c->partial = stats_counter(stats, "msrp", "messages_partial",
+	    "incomplete messages dropped after partial_timeout");
+	return c->messages_in && c->messages_out && c->reports_in && c->reports_out && c->refused
+		       && c->partial
+		   ? 0
+		   : -ENOMEM;
+}
+
+int msrp_endpoints_new(struct msrp_endpoints **allp, struct msrp_stack *stack, struct stats *stats)
+{
+	const struct msrp_settings *settings = msrp_stack_settings(stack);
+	struct event_base *base = msrp_stack_base(stack);
+	struct msrp_endpoints *all = calloc(1, sizeof(*all));
+
+	if (!all)
+		return -ENOMEM;
+	all->stack = stack;
+	if (timer_queue_init(&all->partial, base, settings->partial_timeout_ms,
+		inbox_partial_expired, all) < 0
+	    || timer_queue_init(&all->silent, base, settings->keepalive_ms, on_silent, all) < 0
+	    || count_with(&all->count, stats) < 0) {
+		msrp_endpoints_free(all);
+		return -ENOMEM;
+	}
+	*allp = all;
+	return 0;
+}
+
+void msrp_endpoints_free(struct msrp_endpoints *all)
+{
+	struct sent_chunk *chunk;
+
+	if (!all)
+		return;
+	while ((chunk = all->free_chunks)) {
+		all->free_chunks = chunk->next;
+		free(chunk);
+	}
+	timer_queue_fini(&all->partial);
+	timer_queue_fini(&all->silent);
+	free(all);
+}
+
+void msrp_endpoints_reload(struct msrp_endpoints *all)
+{
+	const struct msrp_settings *settings = msrp_stack_settings(all->stack);
+
+	timer_queue_set_period(&all->partial, settings->partial_timeout_ms);
+	timer_queue_set_period(&all->silent, settings->keepalive_ms);
+}
+
+/* --- life --- */
+
+struct msrp_endpoint *endpoint_ref(struct msrp_endpoint *ep)
+{
+	ep->refs++;
+	return ep;
+}
+
+void endpoint_unref(struct msrp_endpoint *ep)
+{
+	if (--ep->refs)
+		return;
+	free(ep->to_path);
+	free(ep);
+}
+
+bool endpoint_can_send(const struct msrp_endpoint *ep)
+{
+	return ep->started && ep->to_path && ep->out.flow.conn;
+}
+
+void endpoint_active(struct msrp_endpoint *ep)
+{
+	if (ep->all->silent.period_ms && ep->handler)
+		timer_queue_start(&ep->all->silent, &ep->silent);
+}
+
+void endpoint_tell(struct msrp_endpoint *ep, const struct message_report *report)
+{
+	if (ep->handler)
+		ep->handler->report(report, ep->arg);
+}
+
+void endpoint_refused(struct msrp_endpoint *ep, int code)
+{
+	if (ep->handler->refused)
+		ep->handler->refused(code, ep->arg);
+}
+
+static void tell_bound(struct msrp_endpoint *ep)
+{
+	endpoint_ref(ep);
+	if (!ep->bound_told) {
+		ep->bound_told = true;
+		ep->handler->bound(ep->arg);
+	}
+	if (ep->handler)
+		outbox_kick(ep);
+	endpoint_unref(ep);
+}
+
+static void attach(struct msrp_endpoint *ep, struct msrp_conn *conn, uint64_t idle_ms)
+{
+	msrp_conn_attach(conn, &ep->user, idle_ms);
+	msrp_flow_attach(&ep->out.flow, conn);
+	ep->confirmed = false;
+	ep->bound_told = false;
+	endpoint_active(ep);
+}
+
+static void leave(struct msrp_endpoint *ep)
+{
+	timer_queue_stop(&ep->all->silent, &ep->silent);
+	msrp_flow_detach(&ep->out.flow);
+	msrp_conn_detach(&ep->user);
+	msrp_sink_drop(&ep->in.sink);
+}
+
+static struct msrp_endpoint *of_user(struct msrp_user *user)
+{
+	return (struct msrp_endpoint *)((char *)user - offsetof(struct msrp_endpoint, user));
+}
+
+static void on_closed(struct msrp_user *user, int err)
+{
+	struct msrp_endpoint *ep = endpoint_ref(of_user(user));
+
+	leave(ep);
+	outbox_rewind(ep);
+	if (ep->handler)
+		ep->handler->lost(err, ep->arg);
+	endpoint_unref(ep);
+}
+
+static void on_opened(struct msrp_user *user)
+{
+	tell_bound(of_user(user));
+}
+
+static const struct msrp_user_ops user_ops = {on_closed, on_opened};
+
+/* --- requests --- */
+
+static void answer(struct msrp_conn *conn, int code, struct slice phrase)
+{
+	msrp_conn_reply(conn, code, phrase, NONE);
+}
+
+/*
+ * RFC 4975 5.4: a session lives on one connection.  While the one that we opened has not carried
+ * anything of the peer's, the peer may have opened one as well: whoever speaks first wins, and
+ * to a greeting on the other one there is no harm in saying 200.
+ *
+ * @return may the request go on?
+ */
+static bool bind_to(struct msrp_endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame)
+{
+	if (ep->user.conn == conn)
+		return true;
+	if (ep->user.conn && ep->confirmed) {
+		log_debug("msrp: session %.*s: 506: bound to another connection",
+		    SLICE_ARG(ep->target.uri.session_id));
+		answer(conn, 506, SLICE("Bound to another connection"));
+		return false;
+	}
+	if (ep->user.conn && !frame->has_body) {
+		answer(conn, 200, SLICE("OK"));
+		return false;
+	}
+	if (ep->user.conn) {
+		leave(ep);
+		outbox_rewind(ep);
+		if (!ep->handler)
+			return false;
+	}
+	attach(ep, conn, 0);
+	return true;
+}
+
+static int take_request(struct msrp_endpoint *ep, struct msrp_conn *conn,
+    const struct msrp_frame *frame)
+{
+	switch (frame->method) {
+	case MSRP_SEND:
+		return inbox_request(ep, conn, frame);
+	case MSRP_REPORT:
+		outbox_report_received(ep, frame);
+		return 0;
+	default:
+		answer(conn, 501, SLICE("Method not understood"));
+		return 0;
+	}
+}
+
+static int on_request(struct msrp_target *target, struct msrp_conn *conn,
+    const struct msrp_frame *frame)
+{
+	struct msrp_endpoint *ep =
+	    (struct msrp_endpoint *)((char *)target - offsetof(struct msrp_endpoint, target));
+	int err = 0;
+
+	/* RFC 4975 7.3: a path that goes on behind us is none of ours. */
+	if (msrp_path_rest(frame->to_path).p) {
+		answer(conn, 481, SLICE("No such session"));
+		return 0;
+	}
+	endpoint_ref(ep);
+	if (bind_to(ep, conn, frame)) {
+		ep->confirmed = true;
+		endpoint_active(ep);
+		if (msrp_conn_open(conn) && !ep->bound_told)
+			tell_bound(ep);
+		if (ep->handler && ep->user.conn == conn)
+			err = take_request(ep, conn, frame);
+	}
+	endpoint_unref(ep);
+	return err;
+}
+
+static const struct msrp_target_ops target_ops = {on_request};
+
+/* --- the public functions --- */
+
+int msrp_endpoint_new(struct msrp_endpoint **epp, struct msrp_endpoints *all,
+    const struct msrp_endpoint_options *options)
+{
+	struct slice own = options->own_uri;
+	struct msrp_endpoint *ep = calloc(1, sizeof(*ep) + own.len + 1);
+	int err;
+
+	if (!ep)
+		return -ENOMEM;
+	memcpy(ep->own_uri, own.p, own.len);
+	ep->refs = 1;
+	ep->all = all;
+	ep->handler = options->handler;
+	ep->arg = options->arg;
+	ep->stream = options->stream;
+	ep->max_queued_bytes = options->max_queued_bytes;
+	ep->user.ops = &user_ops;
+	ep->target.ops = &target_ops;
+	ep->out.flow.ops = &outbox_flow_ops;
+	outbox_init(&ep->out);
+	inbox_init(&ep->in);
+	rand_token(ep->prefix, sizeof(ep->prefix) - 1);
+	err = msrp_uri_parse(&ep->target.uri, slice_of(ep->own_uri)) == (ssize_t)own.len ? 0 : -EINVAL;
+	if (err == 0)
+		err = msrp_target_bind(all->stack, &ep->target);
+	if (err < 0) {
+		free(ep);
+		return err;
+	}
+	*epp = ep;
+	return 0;
+}
+
+void msrp_endpoint_free(struct msrp_endpoint *ep)
+{
+	if (!ep)
+		return;
+	ep->handler = NULL;
+	msrp_target_unbind(ep->all->stack, &ep->target);
+	leave(ep);
+	outbox_fini(ep);
+	inbox_fini(ep);
+	endpoint_unref(ep);
+}
+
+int msrp_endpoint_set_path(struct msrp_endpoint *ep, struct slice relays, struct slice peer)
+{
+	char text[MSRP_PATH_MAX + 1];
+	struct msrp_writer w = {.p = text, .cap = MSRP_PATH_MAX};
+	char *path;
+
+	msrp_path_write_joined(&w, relays, peer);
+	if (w.overflow)
+		return -EMSGSIZE;
+	if (msrp_path_count(msrp_written(&w)) < 0)
+		return -EINVAL;
+	path = slice_dup(msrp_written(&w));
+	if (!path)
+		return -ENOMEM;
+	free(ep->to_path);
+	ep->to_path = path;
+	return 0;
+}
+
+int msrp_endpoint_connect(struct msrp_endpoint *ep, const struct msrp_destination *to, bool greet,
+    uint64_t idle_ms)
+{
+	struct msrp_conn *conn;
+	int err = msrp_pool_get(ep->all->stack, to, &conn);
+
+	if (err < 0)
+		return err;
+	if (ep->user.conn != conn) {
+		msrp_endpoint_unbind(ep);
+		attach(ep, conn, idle_ms);
+	}
+	ep->out.greet = greet;
+	outbox_kick(ep);
+	return 0;
+}
+
+void msrp_endpoint_start(struct msrp_endpoint *ep)
+{
+	ep->started = true;
+	outbox_kick(ep);
+}
+
+void msrp_endpoint_unbind(struct msrp_endpoint *ep)
+{
+	if (!ep->user.conn)
+		return;
+	leave(ep);
+	outbox_rewind(ep);
+}
+
+bool msrp_endpoint_bound(const struct msrp_endpoint *ep)
+{
+	return ep->user.conn && msrp_conn_open(ep->user.conn);
+}
+
+int msrp_endpoint_send(struct msrp_endpoint *ep, const struct message_out *message, unsigned flags,
+    char *message_id)
+{
+	return outbox_send(ep, message, flags, message_id);
+}
+
+void msrp_endpoint_ready(struct msrp_endpoint *ep, struct slice message_id)
+{
+	outbox_ready(ep, message_id);
+}
+
+void msrp_endpoint_resume(struct msrp_endpoint *ep, void *stream)
+{
+	inbox_resume(ep, stream);
+}
+
+int msrp_endpoint_report(struct msrp_endpoint *ep, struct slice message_id, int code,
+    struct slice phrase)
+{
+	return inbox_report(ep, message_id, code, phrase);
+}
+
+void msrp_endpoint_give_up(struct msrp_endpoint *ep)
+{
+	outbox_give_up(ep);
+}
+
+void msrp_endpoint_info(const struct msrp_endpoint *ep, struct msrp_endpoint_info *info)
+{
+	*info = (struct msrp_endpoint_info){
+		.queued_bytes = ep->out.bytes,
+		.messages_in = ep->in.messages,
+		.messages_out = ep->out.messages,
+		.drained = outbox_drained(&ep->out),
+	};
+}
