@@ -404,10 +404,15 @@ static int start_base(struct daemon *d)
 		if (event_bus_add_types(d->bus, services[i]->events) < 0)
 			return -ENOMEM;
 	event_logline_start(&d->logline, d->bus, d->config->log.event_body);
+	return 0;
+}
+
+/* Last of all subscribers: what rules do has events of its own. */
+static void start_rules(struct daemon *d)
+{
 	d->rules = (struct event_subscriber){
 		.mask = EVENT_ALL, .fn = on_event, .wanted = rules_want_events, .arg = d};
 	event_bus_subscribe(d->bus, &d->rules);
-	return 0;
 }
 
 static int start_msrp(struct daemon *d, char *why, size_t size)
@@ -539,6 +544,7 @@ static int start(struct daemon *d, char *why, size_t size)
 	    || (err = start_relay(d, why, size)) < 0 || (err = start_services(d, why, size)) < 0
 	    || (err = start_control(d, why, size)) < 0 || (err = start_signals(d)) < 0)
 		return err;
+	start_rules(d);
 	err = notify_init(&d->notify, d->base);
 	if (err < 0)
 		log_warn("start: NOTIFY_SOCKET: %s", strerror(-err));
