@@ -504,3 +504,8 @@ size_t msrp_stack_connections(const struct msrp_stack *stack)
 {
 	return stack->conn_count;
 }
+
+int msrp_stack_fingerprint(const struct msrp_stack *stack, char *text, size_t size)
+{
+	return stack->server_tls ? tls_own_fingerprint(stack->server_tls, text, size) : -ENOENT;
+}

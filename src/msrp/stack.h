@@ -71,6 +71,9 @@ const struct msrp_settings *msrp_stack_settings(const struct msrp_stack *stack);
 struct event_base *msrp_stack_base(const struct msrp_stack *stack);
 size_t msrp_stack_connections(const struct msrp_stack *stack);
 
+/** Fingerprint of our certificate, "SHA-256 AB:CD:…".  @return 0, -ENOENT: none, -EMSGSIZE */
+int msrp_stack_fingerprint(const struct msrp_stack *stack, char *text, size_t size);
+
 /** Bytes of message bodies held: charge before holding.  @return 0 or -ENOBUFS (max_memory) */
 int msrp_stack_charge(struct msrp_stack *stack, size_t bytes);
 void msrp_stack_discharge(struct msrp_stack *stack, size_t bytes);
