@@ -58,6 +58,7 @@ struct message_report {
 	struct slice	status;
 	int		code;		/* NNN of namespace 000, else 0 */
 	struct slice	byte_range;	/* as in the Byte-Range header */
+	struct slice	content_type;	/* of the message, while that is still known; else absent */
 	enum report_source {
 		REPORT_FROM_REPORT,	/* a REPORT request */
 		REPORT_FROM_RESPONSE,	/* a transaction response; 200 too, see ua_handler.report */

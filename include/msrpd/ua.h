@@ -127,8 +127,12 @@ enum {
  * Queue a message (RFC 4975 7.1.1); it leaves when the session is established.
  *
  * @param message_id  room for UA_MESSAGE_ID_SIZE bytes, NUL included; NULL when not wanted
+ * What the peer does not take is refused here once its SDP is known.  What was queued before that
+ * and turns out to be refused is reported "000 415", "000 413" or "000 403", from here.
+ *
  * @return 0; -EMSGSIZE: above the peer's max-size; -EPROTOTYPE: a type the peer does not take;
- *         -ENOBUFS: max_queued_bytes reached; -EPERM: the peer is sendonly; -EPIPE: session ends
+ *         -ENOBUFS: max_queued_bytes reached; -EPERM: the peer is sendonly; -EPIPE: session ends;
+ *         -EINVAL: a type that is none; -ENOMEM
  */
 int ua_send(struct ua_session *s, const struct message_out *message, unsigned flags,
     char *message_id);
@@ -167,4 +171,6 @@ struct ua_session_info {
 };
 
 void ua_session_info(const struct ua_session *s, struct ua_session_info *info);
+
+/** fn may end the session that it is given, and no other. */
 void ua_each(struct ua *ua, void (*fn)(struct ua_session *s, void *arg), void *arg);

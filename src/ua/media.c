@@ -1,0 +1,284 @@
+/* What a session says in SDP, what the peer says, and what follows for its connection. */
+#include "ua/priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "msrp/path.h"
+#include "msrp/uri.h"
+#include "ua/upstream.h"
+
+/* --- our side --- */
+
+/* a=path: the relays from the far end to us, then ourselves (RFC 4976 5.1). */
+static void write_path(struct msrp_writer *w, const struct ua_session *s)
+{
+	struct slice relays = ua_upstream_path(s->upstream);
+
+	if (relays.p) {
+		msrp_path_write_reversed(w, relays);
+		msrp_write_char(w, ' ');
+	}
+	msrp_write(w, s->uri);
+}
+
+/* Texts of struct sdp_local that stand nowhere else. */
+struct local_texts {
+	char	path[MSRP_PATH_MAX];
+	char	fingerprint[UA_FINGERPRINT_SIZE];
+};
+
+static void add_fingerprint(const struct ua_session *s, struct sdp_local *local,
+    struct local_texts *texts)
+{
+	struct slice rest, hash;
+
+	/* With a relay in between it is not us whose certificate the peer sees. */
+	if (!local->tls || s->upstream
+	    || msrp_stack_fingerprint(s->ua->env.msrp, texts->fingerprint,
+		   sizeof(texts->fingerprint)) < 0)
+		return;
+	rest = slice_of(texts->fingerprint);
+	slice_cut(&rest, ' ', &hash);
+	local->fingerprint = (struct sdp_fingerprint){hash, rest};
+}
+
+static uint64_t max_message(const struct ua_session *s)
+{
+	/* A service that takes streams has no bound of ours. */
+	return s->handler->begin ? 0 : msrp_stack_settings(s->ua->env.msrp)->max_message_size;
+}
+
+static int describe(const struct ua_session *s, struct sdp_local *local, struct local_texts *texts)
+{
+	struct msrp_writer w = MSRP_WRITER(texts->path);
+	struct msrp_uri first;
+
+	write_path(&w, s);
+	if (w.overflow || msrp_uri_parse(&first, msrp_path_first(msrp_written(&w))) < 0)
+		return -EPROTO;
+	*local = (struct sdp_local){
+		.host = first.host,
+		.port = first.port,
+		.tls = first.secure,
+		.path = msrp_written(&w),
+		.accept_types = s->accept_types,
+		.accept_wrapped_types = s->accept_wrapped_types,
+		.max_size = max_message(s),
+		.setup = SDP_SETUP_ACTPASS,
+		.direction = SDP_SENDRECV,
+	};
+	return 0;
+}
+
+int ua_media_offer(struct ua_session *s, struct slice *textp)
+{
+	struct local_texts texts;
+	struct sdp_local local;
+	int err = describe(s, &local, &texts);
+
+	if (err < 0)
+		return err;
+	add_fingerprint(s, &local, &texts);
+	return sdp_own_offer(&s->sdp, &local, textp);
+}
+
+/* --- the peer's side --- */
+
+static struct slice keep(char **p, struct slice text)
+{
+	struct slice kept = {text.p ? *p : NULL, text.len};
+
+	if (text.len)
+		memcpy(*p, text.p, text.len);
+	*p += text.len;
+	return kept;
+}
+
+static size_t peer_room(const struct sdp_media *media)
+{
+	size_t room = media->path.len + media->accept_types.len + media->accept_wrapped_types.len;
+
+	for (size_t i = 0; i < media->fingerprint_count; i++)
+		room += media->fingerprints[i].hash.len + 1 + media->fingerprints[i].value.len;
+	return room;
+}
+
+static void keep_fingerprints(struct ua_peer *peer, char **p, const struct sdp_media *media)
+{
+	for (size_t i = 0; i < media->fingerprint_count; i++) {
+		struct slice *kept = &peer->fingerprints[peer->fingerprint_count++];
+
+		*kept = keep(p, media->fingerprints[i].hash);
+		*(*p)++ = ' ';
+		keep(p, media->fingerprints[i].value);
+		kept->len = (size_t)(*p - kept->p);
+	}
+}
+
+static struct ua_peer *peer_new(const struct sdp_media *media, bool connects)
+{
+	struct ua_peer *peer = calloc(1, sizeof(*peer) + peer_room(media));
+	char *p;
+
+	if (!peer)
+		return NULL;
+	p = (char *)(peer + 1);
+	peer->path = keep(&p, media->path);
+	peer->accept_types = keep(&p, media->accept_types);
+	peer->accept_wrapped_types = keep(&p, media->accept_wrapped_types);
+	peer->max_size = media->max_size;
+	peer->direction = media->direction;
+	peer->connects = connects;
+	if (sdp_media_is_tls(media))
+		keep_fingerprints(peer, &p, media);
+	return peer;
+}
+
+/* Takes peer, also on failure. */
+static int take_peer(struct ua_session *s, struct ua_peer *peer)
+{
+	bool moved = s->peer && !slice_equal(s->peer->path, peer->path);
+	int err = msrp_endpoint_set_path(s->endpoint, ua_upstream_path(s->upstream), peer->path);
+
+	if (err < 0) {
+		free(peer);
+		return err == -ENOMEM ? err : -EPROTO;
+	}
+	/* Behind a relay it is the relay that is connected to. */
+	if (moved && !s->upstream)
+		msrp_endpoint_unbind(s->endpoint);
+	free(s->peer);
+	s->peer = peer;
+	return 0;
+}
+
+/* A relay may speak another transport to us than to the peer. */
+static unsigned transports(const struct ua_session *s)
+{
+	struct msrp_uri own;
+
+	if (s->upstream || msrp_uri_parse(&own, s->uri) < 0)
+		return SDP_PLAIN | SDP_TLS;
+	return own.secure ? SDP_TLS : SDP_PLAIN;
+}
+
+static enum sdp_direction answer_direction(enum sdp_direction offered)
+{
+	switch (offered) {
+	case SDP_SENDONLY:
+		return SDP_RECVONLY;
+	case SDP_RECVONLY:
+		return SDP_SENDONLY;
+	default:
+		return offered;
+	}
+}
+
+static bool is_good_path(struct slice path)
+{
+	return path.len <= MSRP_PATH_MAX && msrp_path_count(path) > 0;
+}
+
+int ua_media_answer(struct ua_session *s, struct slice text, struct slice *textp)
+{
+	struct local_texts texts;
+	struct sdp_session offer;
+	struct sdp_local local;
+	const struct sdp_media *media;
+	struct ua_peer *peer;
+	int err;
+
+	if (sdp_parse(&offer, text) < 0 || !(media = sdp_choose(&offer, transports(s)))
+	    || !is_good_path(media->path)
+	    || !sdp_types_common(s->accept_types, media->accept_types))
+		return -EPROTO;
+	err = describe(s, &local, &texts);
+	if (err < 0)
+		return err;
+	local.tls = sdp_media_is_tls(media);
+	local.setup = sdp_answer_setup(media);
+	local.direction = answer_direction(media->direction);
+	add_fingerprint(s, &local, &texts);
+	peer = peer_new(media, !sdp_we_connect(false, local.setup, media->setup));
+	if (!peer)
+		return -ENOMEM;
+	err = sdp_own_answer(&s->sdp, &local, &offer, media, textp);
+	if (err < 0) {
+		free(peer);
+		return err;
+	}
+	return take_peer(s, peer);
+}
+
+int ua_media_take_answer(struct ua_session *s, struct slice text)
+{
+	struct sdp_session answer;
+	const struct sdp_media *media;
+	struct ua_peer *peer;
+
+	if (sdp_parse(&answer, text) < 0 || !(media = sdp_own_chosen(&s->sdp, &answer))
+	    || !is_good_path(media->path))
+		return -EPROTO;
+	peer = peer_new(media, !sdp_we_connect(true, SDP_SETUP_ACTPASS, media->setup));
+	return peer ? take_peer(s, peer) : -ENOMEM;
+}
+
+const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
+    struct slice accept_types)
+{
+	struct sdp_session offer;
+	const struct sdp_media *media;
+	unsigned have = 0;
+
+	if (!text.p)
+		return &ua->locals[0];
+	for (size_t i = 0; i < ua->local_count; i++)
+		have |= ua->locals[i].secure ? SDP_TLS : SDP_PLAIN;
+	if (ua->env.settings->relay_uri)
+		have = SDP_PLAIN | SDP_TLS;
+	if (sdp_parse(&offer, text) < 0 || !(media = sdp_choose(&offer, have))
+	    || !sdp_types_common(accept_types, media->accept_types))
+		return NULL;
+	for (size_t i = 0; i < ua->local_count; i++)
+		if (ua->locals[i].secure == sdp_media_is_tls(media))
+			return &ua->locals[i];
+	return &ua->locals[0];
+}
+
+/* --- the connection --- */
+
+int ua_media_connect(struct ua_session *s)
+{
+	struct msrp_destination to = {0};
+	uint64_t idle_ms = 0;
+	struct msrp_uri uri;
+
+	if (msrp_endpoint_bound(s->endpoint) || (!s->upstream && s->peer->connects))
+		return 0;
+	if (s->upstream) {
+		ua_upstream_destination(s->upstream, &to);
+		idle_ms = s->ua->env.settings->relay_idle_timeout_ms;
+	} else if (msrp_uri_parse(&uri, s->peer->path) >= 0) {
+		to.secure = uri.secure;
+		to.host = uri.host;
+		to.port = uri.port;
+		to.fingerprints = s->peer->fingerprints;
+		to.fingerprint_count = s->peer->fingerprint_count;
+	}
+	return msrp_endpoint_connect(s->endpoint, &to, !s->peer->connects, idle_ms);
+}
+
+bool ua_media_is_peer(struct ua_session *s)
+{
+	struct msrp_conn *conn = msrp_endpoint_conn(s->endpoint);
+
+	/* Where we connect the pool has looked at it. */
+	if (!conn || !msrp_conn_accepted(conn) || !s->peer || s->peer->fingerprint_count == 0)
+		return true;
+	for (size_t i = 0; i < s->peer->fingerprint_count; i++)
+		if (msrp_conn_peer_fingerprint(conn, s->peer->fingerprints[i]))
+			return true;
+	return false;
+}

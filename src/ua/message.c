@@ -1,0 +1,208 @@
+/* Messages and reports of a session: what may be sent, and what comes in. */
+#include "ua/priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ua/types.h"
+
+enum { REFUSED_TYPES_MAX = 1024 };	/* bytes of the list of types that were answered 415 */
+
+/* --- out --- */
+
+/* RFC 4975 10.6: a type that was answered 415 is not sent again. */
+static bool was_refused(const struct ua_session *s, struct slice content_type)
+{
+	return s->refused_types && sdp_types_have(slice_of(s->refused_types), content_type);
+}
+
+static bool takes_type(const struct ua_session *s, struct slice content_type)
+{
+	return sdp_types_have(s->peer->accept_types, content_type) && !was_refused(s, content_type);
+}
+
+/* The status that the peer would give a message; 0: it takes it. */
+static int judge(struct slice content_type, uint64_t total, void *arg)
+{
+	const struct ua_session *s = arg;
+
+	if (!content_type.p)
+		return 0;
+	if (!sdp_peer_receives(s->peer->direction))
+		return 403;
+	if (!takes_type(s, content_type))
+		return 415;
+	if (total != UINT64_MAX && total > s->peer->max_size)
+		return 413;
+	return 0;
+}
+
+void ua_message_sift(struct ua_session *s)
+{
+	msrp_endpoint_sift(s->endpoint, judge, s);
+}
+
+static int check_message(const struct ua_session *s, const struct message_out *message)
+{
+	uint64_t total = message->body.pull ? message->body.total : message->body.bytes.len;
+
+	if (s->state > SESSION_LOST)
+		return -EPIPE;
+	if (message->content_type.p && !ua_type_is_good(message->content_type))
+		return -EINVAL;
+	/* What the peer takes is known from its SDP on; what waits until then is sifted. */
+	switch (s->peer ? judge(message->content_type, total, (void *)s) : 0) {
+	case 403:
+		return -EPERM;
+	case 415:
+		return -EPROTOTYPE;
+	case 413:
+		return -EMSGSIZE;
+	default:
+		return 0;
+	}
+}
+
+int ua_send(struct ua_session *s, const struct message_out *message, unsigned flags,
+    char *message_id)
+{
+	int err = check_message(s, message);
+
+	if (err < 0)
+		return err;
+	return msrp_endpoint_send(s->endpoint, message, flags & UA_SEND_CONFIRM ? MSRP_SEND_CONFIRM : 0,
+	    message_id);
+}
+
+void ua_message_ready(struct ua_session *s, struct slice message_id)
+{
+	if (s->state != SESSION_OVER)
+		msrp_endpoint_ready(s->endpoint, message_id);
+}
+
+void ua_message_resume(struct ua_session *s, void *stream)
+{
+	if (s->state != SESSION_OVER)
+		msrp_endpoint_resume(s->endpoint, stream);
+}
+
+int ua_send_report(struct ua_session *s, struct slice message_id, int code, struct slice phrase)
+{
+	if (s->state == SESSION_OVER)
+		return -ENOENT;
+	return msrp_endpoint_report(s->endpoint, message_id, code, phrase);
+}
+
+bool ua_accepts(const struct ua_session *s, struct slice content_type)
+{
+	return s->notified && takes_type(s, content_type);
+}
+
+bool ua_accepts_wrapped(const struct ua_session *s, struct slice content_type)
+{
+	return s->notified
+	    && sdp_types_have_wrapped(s->peer->accept_types, s->peer->accept_wrapped_types,
+		content_type);
+}
+
+/* --- in --- */
+
+static bool on_accepts(struct slice content_type, void *arg)
+{
+	const struct ua_session *s = arg;
+
+	return sdp_types_have(s->accept_types, content_type);
+}
+
+static int on_message(const struct message *m, void *arg)
+{
+	struct ua_session *s = arg;
+	int result = 0;
+
+	ua_session_ref(s);
+	ua_session_arrived(s);
+	if (s->state != SESSION_OVER)
+		result = s->handler->message(s, m, s->arg);
+	ua_session_unref(s);
+	return result;
+}
+
+static int on_begin(const struct message *m, void **streamp, void *arg)
+{
+	struct ua_session *s = arg;
+	int result = 481;
+
+	ua_session_ref(s);
+	ua_session_arrived(s);
+	if (s->state != SESSION_OVER)
+		result = s->handler->begin(s, m, streamp, s->arg);
+	ua_session_unref(s);
+	return result;
+}
+
+static int on_piece(void *stream, struct slice piece, void *arg)
+{
+	struct ua_session *s = arg;
+	int result;
+
+	ua_session_ref(s);
+	result = s->handler->piece(s, stream, piece, s->arg);
+	ua_session_unref(s);
+	return result;
+}
+
+static int on_end(void *stream, int err, void *arg)
+{
+	struct ua_session *s = arg;
+	int result;
+
+	ua_session_ref(s);
+	result = s->handler->end(s, stream, err, s->arg);
+	ua_session_unref(s);
+	return result;
+}
+
+static void refuse_type(struct ua_session *s, struct slice content_type)
+{
+	size_t before = s->refused_types ? strlen(s->refused_types) : 0;
+	struct slice bare;
+	char *grown;
+
+	if (!slice_cut(&content_type, ';', &bare) || was_refused(s, bare)
+	    || before + 1 + bare.len > REFUSED_TYPES_MAX)
+		return;
+	grown = realloc(s->refused_types, before + 1 + bare.len + 1);
+	if (!grown)
+		return;
+	grown[before] = ' ';
+	memcpy(grown + before + 1, bare.p, bare.len);
+	grown[before + 1 + bare.len] = '\0';
+	s->refused_types = grown;
+}
+
+static void on_report(const struct message_report *report, void *arg)
+{
+	struct ua_session *s = arg;
+
+	if (report->code == 415 && report->source == REPORT_FROM_RESPONSE)
+		refuse_type(s, report->content_type);
+	if (!s->handler->report)
+		return;
+	ua_session_ref(s);
+	s->handler->report(s, report, s->arg);
+	ua_session_unref(s);
+}
+
+const struct msrp_endpoint_handler ua_endpoint_handler = {
+	.accepts = on_accepts,
+	.message = on_message,
+	.begin = on_begin,
+	.piece = on_piece,
+	.end = on_end,
+	.report = on_report,
+	.bound = ua_session_bound,
+	.lost = ua_session_lost,
+	.refused = ua_session_refused,
+	.drained = ua_session_drained,
+};

@@ -1,0 +1,177 @@
+/* What the files of this folder share, and nobody else. */
+#pragma once
+
+#include <sys/queue.h>
+
+#include <uthash.h>
+
+#include <msrpd/timer.h>
+
+#include "msrp/endpoint.h"
+#include "sip/dialog.h"
+#include "sip/sdp.h"
+#include "ua/ua.h"
+
+enum {
+	UA_ID_LEN		= 22,	/* 130 bits; RFC 4975 14.1 asks for 80 */
+	UA_FINGERPRINT_SIZE	= 160,	/* "SHA-256 AB:CD:…" and its NUL */
+};
+
+/** One way to be reached: a my_uri. */
+struct ua_local {
+	bool		secure;
+	char		*host;		/* without brackets */
+	uint16_t	port;
+};
+
+struct ua_counters {
+	uint64_t *sessions, *started, *answered, *refused, *established, *failed;
+	uint64_t *ended_bye, *ended_expired, *ended_failed;
+};
+
+TAILQ_HEAD(ua_sessions, ua_session);
+
+struct ua {
+	struct ua_env		env;
+	struct msrp_endpoints	*endpoints;
+	struct ua_local		*locals;
+	size_t			local_count;
+	struct ua_session	*sessions;	/* by id */
+	struct ua_sessions	lasting;	/* those that were established, oldest first */
+	struct timer		cleanup;
+	struct timer_queue	grace;		/* sessions without their connection */
+	struct ua_counters	count;
+	bool			stopping;
+	void			(*stopped)(void *arg);
+	void			*stopped_arg;
+	struct timer		stopped_timer;
+};
+
+/** To be called when a session is gone: tells who waits for the last one. */
+void ua_session_gone(struct ua *ua);
+
+/** Put a session into the table. */
+void ua_session_enter(struct ua_session *s);
+
+/* --- sessions --- */
+
+enum session_state {
+	SESSION_SETUP,		/* until the ACK */
+	SESSION_ESTABLISHED,
+	SESSION_LOST,		/* without its connection: reconnect_grace runs */
+	SESSION_GIVEN_UP,	/* for good; the reports of what was not sent come in */
+	SESSION_FLUSHING,	/* a graceful stop waits for what is queued */
+	SESSION_OVER,
+};
+
+/** What the peer said in SDP; one block. */
+struct ua_peer {
+	struct slice		path, accept_types, accept_wrapped_types;
+	uint64_t		max_size;	/* UINT64_MAX: none */
+	enum sdp_direction	direction;
+	struct slice		fingerprints[SDP_FINGERPRINT_MAX];	/* "sha-256 AB:CD…" */
+	size_t			fingerprint_count;
+	bool			connects;	/* the peer does, not we */
+};
+
+struct ua_upstream;	/* the relay's grant to a session, upstream.c */
+
+struct ua_session {
+	struct ua		*ua;
+	unsigned		refs;		/* one while it is in the table, one for each call of a handler */
+	enum session_state	state;
+	bool			uac, notified;	/* told of as established */
+	bool			reoffer;	/* once the dialog is free for it */
+	const struct ua_handler	*handler;
+	void			*arg;
+	struct sip_dialog	*dialog;
+	struct sip_request	*invite;	/* until it is answered */
+	struct msrp_endpoint	*endpoint;
+	struct ua_upstream	*upstream;	/* NULL without relay_uri */
+	struct sdp_own		sdp;
+	struct ua_peer		*peer;		/* NULL before it is known */
+	char			*refused_types;	/* answered 415; NULL: none */
+	uint64_t		established_ms;
+	struct timer_entry	grace;
+	TAILQ_ENTRY(ua_session)	lasting;	/* while established_ms is not 0 */
+	UT_hash_handle		hh;
+	struct slice		uri;		/* our own MSRP URI; these stand behind the struct */
+	struct slice		from_uri, to_uri, ruri;
+	struct slice		accept_types, accept_wrapped_types;	/* ours */
+	char			id[UA_ID_LEN + 1];
+};
+
+/** What a session begins with. */
+struct ua_session_start {
+	const struct ua_offer	*offer;
+	const struct ua_local	*local;
+	struct slice		from_uri, to_uri, ruri;
+	bool			uac;
+};
+
+/** @return 0, -EINVAL: types that are none, -ENOMEM */
+int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_session_start *start);
+
+/** By our INVITE, or the AUTH that comes before it.  On failure the session remains to be dropped. */
+int ua_session_call(struct ua_session *s);
+
+/** By the peer's.  @return 0; negative: it was answered with an error */
+int ua_session_accept(struct ua_session *s, struct sip_request *invite);
+
+/** Leave everything, without a word to the handler: BYE, CANCEL or an error answer. */
+void ua_session_drop(struct ua_session *s);
+
+/** The same, and UA_TERMINATED if it was established before. */
+void ua_session_terminate(struct ua_session *s, enum ua_end end);
+
+/** The same, and UA_FAILED. */
+void ua_session_fail(struct ua_session *s, const struct sip_failure *failure);
+
+/** End it once nothing is queued. */
+void ua_session_flush(struct ua_session *s);
+
+/** reconnect_grace has passed. */
+void ua_session_give_up(struct ua_session *s);
+
+/** Hold a session across calls of handlers. */
+void ua_session_ref(struct ua_session *s);
+void ua_session_unref(struct ua_session *s);
+
+/* --- media.c: SDP and where the connection goes --- */
+
+/** Our offer, or our answer to one.  @param textp  valid until the next of these */
+int ua_media_offer(struct ua_session *s, struct slice *textp);
+int ua_media_answer(struct ua_session *s, struct slice offer, struct slice *textp);
+
+/**
+ * The way to be reached that suits an offer (absent: any).
+ *
+ * @return NULL if there is none, or nothing in the offer that can be used: 488
+ */
+const struct ua_local *ua_media_pick(const struct ua *ua, struct slice offer,
+    struct slice accept_types);
+
+/** Take the peer's answer to our offer.  @return 0, -EPROTO: nothing that can be used, -ENOMEM */
+int ua_media_take_answer(struct ua_session *s, struct slice answer);
+
+/** Connect, if that is for us to do.  Harmless on a session that is connected. */
+int ua_media_connect(struct ua_session *s);
+
+/** Is the peer at the connection's other end the one that its SDP spoke of (RFC 8122 6.2)? */
+bool ua_media_is_peer(struct ua_session *s);
+
+/* --- message.c --- */
+
+extern const struct msrp_endpoint_handler ua_endpoint_handler;
+
+/** Give up what was queued before it was known what the peer takes. */
+void ua_message_sift(struct ua_session *s);
+
+/* what the endpoint tells of the connection; session.c */
+void ua_session_bound(void *arg);
+void ua_session_lost(int err, void *arg);
+void ua_session_refused(int code, void *arg);
+void ua_session_drained(void *arg);
+
+/** A message came before the ACK: the peer has our answer, so the session is established. */
+void ua_session_arrived(struct ua_session *s);

@@ -1,0 +1,427 @@
+/* The UA as applications drive it: by a rule, by the control socket, and by events. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <msrpd/service.h>
+#include <msrpd/ua.h>
+
+#include "ua/ua.h"
+
+struct service_state {
+	struct event_bus	*bus;
+	struct ua		*ua;
+};
+
+/* --- events --- */
+
+static const struct event_type session_new = {
+	.name = "E_MSRP_SESSION_NEW",
+	.params = (const char *const[]){"from_uri", "to_uri", "ruri", "session_id", "content_types",
+	    NULL},
+};
+
+static const struct event_type session_end = {
+	.name = "E_MSRP_SESSION_END",
+	.params = (const char *const[]){"session_id", "reason", NULL},
+};
+
+static const struct event_type session_failed = {
+	.name = "E_MSRP_SESSION_FAILED",
+	.params = (const char *const[]){"session_id", "code", "reason", NULL},
+};
+
+static const struct event_type message_received = {
+	.name = "E_MSRP_MSG_RECEIVED",
+	.params = (const char *const[]){"session_id", "message_id", "content_type", "body", NULL},
+};
+
+static const struct event_type report_received = {
+	.name = "E_MSRP_REPORT_RECEIVED",
+	.params = (const char *const[]){"session_id", "message_id", "status", "byte_range", NULL},
+};
+
+static const struct event_type *const events[] = {
+	&session_new, &session_end, &session_failed, &message_received, &report_received, NULL,
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct event_param id_param(const struct ua_session *s)
+{
+	return event_text("session_id", slice_of(ua_session_id(s)));
+}
+
+static void tell_new(struct service_state *state, struct ua_session *s,
+    const struct ua_notice *notice)
+{
+	struct ua_session_info info;
+
+	ua_session_info(s, &info);
+
+	struct event_param params[] = {
+		event_text("from_uri", info.from_uri),
+		event_text("to_uri", info.to_uri),
+		event_text("ruri", info.ruri),
+		id_param(s),
+		event_text("content_types", notice->accept_types),
+	};
+
+	event_emit(state->bus, &session_new, params, COUNT(params));
+}
+
+static void tell_end(struct service_state *state, struct ua_session *s,
+    const struct ua_notice *notice)
+{
+	struct event_param params[] = {
+		id_param(s),
+		event_text("reason", slice_of(ua_end_name(notice->end))),
+	};
+
+	event_emit(state->bus, &session_end, params, COUNT(params));
+}
+
+static void tell_failed(struct service_state *state, struct ua_session *s,
+    const struct ua_notice *notice)
+{
+	struct ua_session_info info;
+	struct event_param params[] = {
+		id_param(s),
+		event_number("code", notice->code),
+		event_text("reason", notice->reason.p ? notice->reason : SLICE("")),
+	};
+
+	ua_session_info(s, &info);
+	/* Of an INVITE that never became a session the caller knows best. */
+	if (info.uac)
+		event_emit(state->bus, &session_failed, params, COUNT(params));
+}
+
+static void on_notify(struct ua_session *s, const struct ua_notice *notice, void *arg)
+{
+	switch (notice->what) {
+	case UA_ESTABLISHED:
+		tell_new(arg, s, notice);
+		break;
+	case UA_TERMINATED:
+		tell_end(arg, s, notice);
+		break;
+	case UA_FAILED:
+		tell_failed(arg, s, notice);
+		break;
+	}
+}
+
+static int on_message(struct ua_session *s, const struct message *m, void *arg)
+{
+	struct service_state *state = arg;
+	struct event_param params[] = {
+		id_param(s),
+		event_text("message_id", m->message_id),
+		event_text("content_type", m->content_type),
+		event_body("body", m->body),
+	};
+
+	if (event_wanted(state->bus, &message_received))
+		event_emit(state->bus, &message_received, params, COUNT(params));
+	return 0;
+}
+
+static void on_report(struct ua_session *s, const struct message_report *r, void *arg)
+{
+	struct service_state *state = arg;
+	struct event_param params[] = {
+		id_param(s),
+		event_text("message_id", r->message_id),
+		event_text("status", r->status),
+		event_text("byte_range", r->byte_range),
+	};
+
+	event_emit(state->bus, &report_received, params, COUNT(params));
+}
+
+static const struct ua_handler handler = {
+	.name = "msrp_ua",
+	.notify = on_notify,
+	.message = on_message,
+	.report = on_report,
+};
+
+/* --- the action --- */
+
+static const struct arg_spec answer_args[] = {
+	{"content_types", ARG_TEXT, true, NULL},
+	{NULL, 0, false, NULL},
+};
+
+static int run_answer(const struct action_subject *subject, const struct arg *args, void *arg)
+{
+	struct service_state *state = arg;
+	struct ua_offer offer = {.accept_types = args[0].text, .handler = &handler, .arg = state};
+
+	return ua_answer(state->ua, subject->request, &offer, NULL);
+}
+
+static const struct action actions[] = {
+	{"msrp_ua_answer", ROUTE_SIP, answer_args, true, run_answer, NULL},
+	{NULL, 0, NULL, false, NULL, NULL},
+};
+
+/* --- methods --- */
+
+/* Sessions of other services answer to these: who else ended them would leave them behind. */
+static struct ua_session *find_own(struct service_state *state, struct slice session_id,
+    struct reply *reply)
+{
+	struct ua_session *s = state->ua ? ua_find(state->ua, session_id) : NULL;
+	struct ua_session_info info;
+
+	if (!s) {
+		reply_error(reply, 404, "unknown session");
+		return NULL;
+	}
+	ua_session_info(s, &info);
+	if (info.handler == handler.name)
+		return s;
+	reply_error(reply, 400, "the session belongs to another service");
+	return NULL;
+}
+
+static const struct param_spec start_params[] = {
+	{"content_types", PARAM_TEXT, true},
+	{"from_uri", PARAM_TEXT, true},
+	{"to_uri", PARAM_TEXT, true},
+	{"ruri", PARAM_TEXT, true},
+	{NULL, 0, false},
+};
+
+static void start_error(struct reply *reply, int err)
+{
+	switch (err) {
+	case -EINVAL:
+		reply_error(reply, 400, "not a list of types, or a URI that is none");
+		break;
+	case -ENETUNREACH:
+		reply_error(reply, 500, "no SIP listener can reach it");
+		break;
+	case -ENOBUFS:
+		reply_error(reply, 500, "too many requests under way to that destination");
+		break;
+	default:
+		reply_error(reply, 500, "failed");
+	}
+}
+
+static void call_start(const struct param *params, struct reply *reply, void *arg)
+{
+	struct service_state *state = arg;
+	struct ua_offer offer = {.accept_types = params[0].text, .handler = &handler, .arg = state};
+	struct ua_session *s;
+	int err = -ENETUNREACH;
+
+	if (state->ua)
+		err = ua_start(state->ua, &offer, params[1].text, params[2].text, params[3].text, &s);
+	if (err < 0) {
+		start_error(reply, err);
+		return;
+	}
+	reply_open_object(reply, NULL);
+	reply_text(reply, "session_id", slice_of(ua_session_id(s)));
+	reply_close(reply);
+}
+
+enum { SEND_SESSION, SEND_MIME, SEND_BODY, SEND_SUCCESS, SEND_FAILURE, SEND_BASE64 };
+
+static const struct param_spec send_params[] = {
+	[SEND_SESSION] = {"session_id", PARAM_TEXT, true},
+	[SEND_MIME] = {"mime", PARAM_TEXT, false},
+	[SEND_BODY] = {"body", PARAM_TEXT, false},
+	[SEND_SUCCESS] = {"success_report", PARAM_TEXT, false},
+	[SEND_FAILURE] = {"failure_report", PARAM_TEXT, false},
+	[SEND_BASE64] = {"body_base64", PARAM_BASE64, false},
+	{NULL, 0, false},
+};
+
+/* Is a yes/no/partial one of these words, or absent, which is the first? */
+static bool read_word(const struct param *param, const char *const *words, int *indexp)
+{
+	*indexp = 0;
+	if (!param->present)
+		return true;
+	for (int i = 0; words[i]; i++) {
+		if (slice_equal_nocase(param->text, slice_of(words[i]))) {
+			*indexp = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static const char *read_message(const struct param *params, struct message_out *message)
+{
+	static const char *const success[] = {"no", "yes", NULL};
+	static const char *const failure[] = {
+		[FAILURE_REPORT_YES] = "yes",
+		[FAILURE_REPORT_NO] = "no",
+		[FAILURE_REPORT_PARTIAL] = "partial",
+		NULL,
+	};
+	const struct param *body = &params[params[SEND_BASE64].present ? SEND_BASE64 : SEND_BODY];
+	int success_word, failure_word;
+
+	if (params[SEND_BODY].present && params[SEND_BASE64].present)
+		return "body and body_base64 at once";
+	if (!read_word(&params[SEND_SUCCESS], success, &success_word))
+		return "success_report is not yes or no";
+	if (!read_word(&params[SEND_FAILURE], failure, &failure_word))
+		return "failure_report is not yes, no or partial";
+	*message = (struct message_out){
+		.failure_report = (enum failure_report)failure_word,
+		.success_report = success_word == 1,
+	};
+	if (params[SEND_MIME].present && body->present) {
+		message->content_type = params[SEND_MIME].text;
+		message->body.bytes = body->text;
+	}
+	return NULL;
+}
+
+static void send_error(struct reply *reply, int err)
+{
+	switch (err) {
+	case -EINVAL:
+		reply_error(reply, 400, "mime is not a media type");
+		break;
+	case -EMSGSIZE:
+		reply_error(reply, 413, "larger than the peer's max-size");
+		break;
+	case -EPROTOTYPE:
+		reply_error(reply, 415, "a type that the peer does not accept");
+		break;
+	case -ENOBUFS:
+		reply_error(reply, 500, "too much is queued");
+		break;
+	case -EPERM:
+		reply_error(reply, 500, "the peer does not receive now");
+		break;
+	case -EPIPE:
+		reply_error(reply, 500, "the session is ending");
+		break;
+	default:
+		reply_error(reply, 500, "failed");
+	}
+}
+
+static void call_send(const struct param *params, struct reply *reply, void *arg)
+{
+	struct ua_session *s = find_own(arg, params[SEND_SESSION].text, reply);
+	char message_id[UA_MESSAGE_ID_SIZE];
+	struct message_out message;
+	const char *fault;
+	int err;
+
+	if (!s)
+		return;
+	fault = read_message(params, &message);
+	if (fault) {
+		reply_error(reply, 400, fault);
+		return;
+	}
+	err = ua_send(s, &message, 0, message_id);
+	if (err < 0) {
+		send_error(reply, err);
+		return;
+	}
+	reply_open_object(reply, NULL);
+	reply_text(reply, "message_id", slice_of(message_id));
+	reply_close(reply);
+}
+
+static void list_one(struct ua_session *s, void *arg)
+{
+	struct reply *reply = arg;
+	struct ua_session_info info;
+
+	ua_session_info(s, &info);
+	reply_open_object(reply, NULL);
+	reply_text(reply, "session_id", slice_of(ua_session_id(s)));
+	reply_text(reply, "type", info.uac ? SLICE("uac") : SLICE("uas"));
+	reply_text(reply, "handler", slice_of(info.handler));
+	reply_text(reply, "state", slice_of(info.state));
+	reply_text(reply, "from_uri", info.from_uri);
+	reply_text(reply, "to_uri", info.to_uri);
+	reply_text(reply, "ruri", info.ruri);
+	reply_text(reply, "peer_path", info.peer_path);
+	if (info.lifetime_s == UINT64_MAX)
+		reply_null(reply, "lifetime");
+	else
+		reply_number(reply, "lifetime", (int64_t)info.lifetime_s);
+	reply_number(reply, "queued_bytes", (int64_t)info.queued_bytes);
+	reply_number(reply, "messages_in", (int64_t)info.messages_in);
+	reply_number(reply, "messages_out", (int64_t)info.messages_out);
+	reply_close(reply);
+}
+
+static void call_list(const struct param *params, struct reply *reply, void *arg)
+{
+	struct service_state *state = arg;
+
+	(void)params;
+	reply_open_list(reply, NULL);
+	if (state->ua)
+		ua_each(state->ua, list_one, reply);
+	reply_close(reply);
+}
+
+static const struct param_spec end_params[] = {
+	{"session_id", PARAM_TEXT, true},
+	{NULL, 0, false},
+};
+
+static void call_end(const struct param *params, struct reply *reply, void *arg)
+{
+	struct ua_session *s = find_own(arg, params[0].text, reply);
+
+	if (!s)
+		return;
+	ua_end(s);
+	reply_text(reply, NULL, SLICE("OK"));
+}
+
+static const struct method methods[] = {
+	{"msrp_ua_start_session", start_params, call_start, "Call a peer by INVITE."},
+	{"msrp_ua_send_message", send_params, call_send, "Send a message on a session."},
+	{"msrp_ua_list_sessions", NULL, call_list, "List the sessions."},
+	{"msrp_ua_end_session", end_params, call_end, "End a session."},
+	{NULL, NULL, NULL, NULL},
+};
+
+/* --- the service --- */
+
+static int start(const struct service_env *env, const void *settings, void **statep,
+    const char **why)
+{
+	struct service_state *state = malloc(sizeof(*state));
+
+	(void)settings;
+	if (!state) {
+		*why = "out of memory";
+		return -ENOMEM;
+	}
+	*state = (struct service_state){.bus = env->bus, .ua = env->ua};
+	*statep = state;
+	return 0;
+}
+
+static void stop(void *state)
+{
+	free(state);
+}
+
+const struct service ua_service = {
+	.name = "ua",
+	.actions = actions,
+	.methods = methods,
+	.events = events,
+	.start = start,
+	.stop = stop,
+};

@@ -1,0 +1,578 @@
+/* A session: what becomes of it, and who is told. */
+#include "ua/priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/rand.h"
+#include "msrp/path.h"
+#include "msrp/stack.h"
+#include "sip/request.h"
+#include "ua/types.h"
+#include "ua/upstream.h"
+
+static const char *const state_names[] = {
+	[SESSION_SETUP] = "setup",
+	[SESSION_ESTABLISHED] = "established",
+	[SESSION_LOST] = "lost",
+	[SESSION_GIVEN_UP] = "given up",
+	[SESSION_FLUSHING] = "flushing",
+	[SESSION_OVER] = "over",
+};
+
+static void set_state(struct ua_session *s, enum session_state state)
+{
+	log_debug("ua: session %s: %s -> %s", s->id, state_names[s->state], state_names[state]);
+	s->state = state;
+}
+
+/* --- references --- */
+
+void ua_session_ref(struct ua_session *s)
+{
+	s->refs++;
+}
+
+void ua_session_unref(struct ua_session *s)
+{
+	if (--s->refs > 0)
+		return;
+	sdp_own_fini(&s->sdp);
+	free(s->peer);
+	free(s->refused_types);
+	free(s);
+}
+
+/* --- the end of it --- */
+
+/* RFC 3326, on the BYE */
+static const struct slice reasons[] = {
+	[UA_END_BYE] = {NULL, 0},
+	[UA_END_EXPIRED] = SLICE("SIP;cause=480;text=\"Session lasted too long\""),
+	[UA_END_FAILED] = SLICE("SIP;cause=503;text=\"MSRP connection lost\""),
+};
+
+/* From now on nobody finds it, and whoever still has it gets nothing done with it. */
+static void retire(struct ua_session *s)
+{
+	struct ua *ua = s->ua;
+
+	set_state(s, SESSION_OVER);
+	HASH_DEL(ua->sessions, s);
+	if (s->established_ms)
+		TAILQ_REMOVE(&ua->lasting, s, lasting);
+	timer_queue_stop(&ua->grace, &s->grace);
+	(*ua->count.sessions)--;
+}
+
+static void leave(struct ua_session *s, enum ua_end end)
+{
+	if (s->invite)
+		sip_request_unref(s->invite);
+	s->invite = NULL;
+	sip_dialog_free(s->dialog, reasons[end]);
+	s->dialog = NULL;
+	ua_upstream_free(s->upstream);
+	s->upstream = NULL;
+	msrp_endpoint_free(s->endpoint);
+	s->endpoint = NULL;
+}
+
+/* The handler is told before the dialog goes, to which what it is told may belong. */
+static void finish(struct ua_session *s, enum ua_end end, const struct ua_notice *notice)
+{
+	struct ua *ua = s->ua;
+
+	if (s->state == SESSION_OVER)
+		return;
+	retire(s);
+	if (notice)
+		s->handler->notify(s, notice, s->arg);
+	leave(s, end);
+	ua_session_unref(s);
+	ua_session_gone(ua);
+}
+
+void ua_session_drop(struct ua_session *s)
+{
+	finish(s, UA_END_BYE, NULL);
+}
+
+void ua_session_terminate(struct ua_session *s, enum ua_end end)
+{
+	struct ua_notice notice = {.what = UA_TERMINATED, .end = end};
+	struct ua_counters *count = &s->ua->count;
+
+	if (s->state == SESSION_OVER)
+		return;
+	(*(end == UA_END_BYE ? count->ended_bye
+	   : end == UA_END_EXPIRED ? count->ended_expired : count->ended_failed))++;
+	finish(s, end, &notice);
+}
+
+void ua_session_fail(struct ua_session *s, const struct sip_failure *failure)
+{
+	struct ua_notice notice = {
+		.what = UA_FAILED,
+		.code = failure->code,
+		.reason = failure->reason,
+		.from_peer = failure->from_peer,
+	};
+
+	if (s->state == SESSION_OVER)
+		return;
+	/* The ACK that never came, of a session that a message had shown to be there. */
+	if (s->notified) {
+		ua_session_terminate(s, UA_END_FAILED);
+		return;
+	}
+	(*s->ua->count.failed)++;
+	finish(s, UA_END_BYE, &notice);
+}
+
+static void fail_here(struct ua_session *s, int code, struct slice reason)
+{
+	struct sip_failure failure = {.code = code, .reason = reason};
+
+	ua_session_fail(s, &failure);
+}
+
+/* --- established --- */
+
+static void establish(struct ua_session *s)
+{
+	struct ua *ua = s->ua;
+	struct ua_notice notice = {
+		.what = UA_ESTABLISHED,
+		.accept_types = s->peer->accept_types,
+		.accept_wrapped_types = s->peer->accept_wrapped_types,
+	};
+	int err;
+
+	set_state(s, SESSION_ESTABLISHED);
+	s->established_ms = timer_now_ms();
+	s->notified = true;
+	TAILQ_INSERT_TAIL(&ua->lasting, s, lasting);
+	(*ua->count.established)++;
+	ua_message_sift(s);
+	msrp_endpoint_start(s->endpoint);
+	err = ua_media_connect(s);
+	ua_session_ref(s);
+	s->handler->notify(s, &notice, s->arg);
+	if (err < 0 && s->state != SESSION_OVER)
+		ua_session_lost(err, s);
+	ua_session_unref(s);
+}
+
+void ua_session_arrived(struct ua_session *s)
+{
+	if (s->state == SESSION_SETUP && s->peer)
+		establish(s);
+}
+
+/* --- the connection --- */
+
+static bool lasts(const struct ua_session *s)
+{
+	return s->state == SESSION_ESTABLISHED || s->state == SESSION_LOST;
+}
+
+void ua_session_give_up(struct ua_session *s)
+{
+	struct msrp_endpoint_info info;
+
+	set_state(s, SESSION_GIVEN_UP);
+	msrp_endpoint_give_up(s->endpoint);
+	msrp_endpoint_info(s->endpoint, &info);
+	if (info.drained)
+		ua_session_terminate(s, UA_END_FAILED);
+}
+
+static void wait_for_connection(struct ua_session *s)
+{
+	if (s->ua->env.settings->reconnect_grace_ms == 0) {
+		ua_session_give_up(s);
+		return;
+	}
+	set_state(s, SESSION_LOST);
+	timer_queue_start(&s->ua->grace, &s->grace);
+}
+
+void ua_session_bound(void *arg)
+{
+	struct ua_session *s = arg;
+
+	if (!ua_media_is_peer(s)) {
+		log_info("ua: session %s: certificate has none of the fingerprints in SDP", s->id);
+		msrp_endpoint_unbind(s->endpoint);
+		if (s->notified)
+			ua_session_terminate(s, UA_END_FAILED);
+		else
+			fail_here(s, 488, SLICE("Wrong Fingerprint"));
+		return;
+	}
+	if (s->state != SESSION_LOST)
+		return;
+	timer_queue_stop(&s->ua->grace, &s->grace);
+	set_state(s, SESSION_ESTABLISHED);
+}
+
+void ua_session_lost(int err, void *arg)
+{
+	struct ua_session *s = arg;
+
+	log_debug("ua: session %s: connection lost: %s", s->id, strerror(-err));
+	if (s->state == SESSION_ESTABLISHED)
+		wait_for_connection(s);
+	else if (s->state == SESSION_FLUSHING)
+		ua_session_drop(s);
+}
+
+void ua_session_refused(int code, void *arg)
+{
+	struct ua_session *s = arg;
+
+	log_debug("ua: session %s: peer answered %d", s->id, code);
+	if (!lasts(s))
+		return;
+	if (code == 481) { /* RFC 4975 10.8 */
+		ua_session_give_up(s);
+		return;
+	}
+	/* 10.10: no more on this connection; another may come. */
+	msrp_endpoint_unbind(s->endpoint);
+	if (s->state == SESSION_ESTABLISHED)
+		wait_for_connection(s);
+}
+
+void ua_session_drained(void *arg)
+{
+	struct ua_session *s = arg;
+
+	if (s->state == SESSION_FLUSHING)
+		ua_session_drop(s);
+	else if (s->state == SESSION_GIVEN_UP)
+		ua_session_terminate(s, UA_END_FAILED);
+}
+
+void ua_session_flush(struct ua_session *s)
+{
+	struct msrp_endpoint_info info;
+
+	if (s->state == SESSION_ESTABLISHED) {
+		msrp_endpoint_info(s->endpoint, &info);
+		if (!info.drained) {
+			set_state(s, SESSION_FLUSHING);
+			return;
+		}
+	}
+	ua_session_drop(s);
+}
+
+/* After another exchange of SDP: go where it says. */
+static void follow(struct ua_session *s)
+{
+	int err;
+
+	if (!lasts(s))
+		return;
+	/* It has the whole of the grace again to bring the connection. */
+	if (s->state == SESSION_LOST)
+		timer_queue_start(&s->ua->grace, &s->grace);
+	ua_message_sift(s);
+	err = ua_media_connect(s);
+	if (err < 0)
+		ua_session_lost(err, s);
+}
+
+/* --- the dialog --- */
+
+static void refuse(struct ua_session *s, int err)
+{
+	if (err == -EPROTO)
+		sip_dialog_refuse(s->dialog, 488, SLICE("Not Acceptable Here"), (struct slice){NULL, 0});
+	else
+		sip_dialog_refuse(s->dialog, 500, SLICE("Server Internal Error"), (struct slice){NULL, 0});
+}
+
+static void on_offer(struct sip_dialog *d, struct slice sdp, void *arg)
+{
+	struct ua_session *s = arg;
+	struct slice text;
+	int err = sdp.p ? ua_media_answer(s, sdp, &text) : ua_media_offer(s, &text);
+
+	if (err < 0) {
+		refuse(s, err);
+		return;
+	}
+	sip_dialog_answer(d, text);
+	if (sdp.p)
+		follow(s);
+}
+
+static void on_answer(struct sip_dialog *d, struct slice sdp, void *arg)
+{
+	struct ua_session *s = arg;
+	int err = sdp.p ? ua_media_take_answer(s, sdp) : -EPROTO;
+
+	(void)d;
+	if (err == 0)
+		follow(s);
+	else if (s->state == SESSION_SETUP)
+		fail_here(s, 488, SLICE("Not Acceptable Here"));
+	else
+		ua_session_terminate(s, UA_END_FAILED);
+}
+
+static void on_established(struct sip_dialog *d, void *arg)
+{
+	struct ua_session *s = arg;
+
+	(void)d;
+	if (s->state == SESSION_SETUP)
+		establish(s);
+}
+
+static void on_failed(struct sip_dialog *d, const struct sip_failure *failure, void *arg)
+{
+	(void)d;
+	ua_session_fail(arg, failure);
+}
+
+static void offer_anew(struct ua_session *s)
+{
+	struct slice text;
+	int err;
+
+	if (!s->reoffer || !s->notified)
+		return;
+	err = ua_media_offer(s, &text);
+	if (err == 0)
+		err = sip_dialog_reinvite(s->dialog, text);
+	/* While another exchange is under way on_idle() will come. */
+	s->reoffer = err == -EBUSY;
+	if (err < 0 && err != -EBUSY)
+		log_info("ua: session %s: re-INVITE: %s", s->id, strerror(-err));
+}
+
+static void on_refused(struct sip_dialog *d, const struct sip_failure *failure, void *arg)
+{
+	struct ua_session *s = arg;
+
+	(void)d;
+	/* We only re-INVITE because our path has changed, and then the old one is no good. */
+	log_info("ua: session %s: re-INVITE refused: %d %.*s", s->id, failure->code,
+	    SLICE_ARG(failure->reason));
+	ua_session_terminate(s, UA_END_FAILED);
+}
+
+static void on_idle(struct sip_dialog *d, void *arg)
+{
+	(void)d;
+	offer_anew(arg);
+}
+
+static void on_ended(struct sip_dialog *d, const struct sip_failure *cause, void *arg)
+{
+	(void)d;
+	ua_session_terminate(arg, cause->code == 200 ? UA_END_BYE : UA_END_FAILED);
+}
+
+static const struct sip_dialog_handler dialog_handler = {
+	.offer = on_offer,
+	.answer = on_answer,
+	.established = on_established,
+	.failed = on_failed,
+	.refused = on_refused,
+	.idle = on_idle,
+	.ended = on_ended,
+};
+
+/* --- setting up --- */
+
+static int invite(struct ua_session *s)
+{
+	struct sip_invite call = {.from_uri = s->from_uri, .to_uri = s->to_uri, .ruri = s->ruri};
+	int err = ua_media_offer(s, &call.sdp);
+
+	if (err == 0)
+		err = sip_dialog_invite(&s->dialog, s->ua->env.sip, &call, &dialog_handler, s);
+	return err;
+}
+
+static int answer_invite(struct ua_session *s)
+{
+	struct sip_request *request = s->invite;
+	struct slice offer, text;
+	int err;
+
+	s->invite = NULL;
+	err = sip_request_sdp(request, &offer);
+	if (err == 0)
+		err = offer.p ? ua_media_answer(s, offer, &text) : ua_media_offer(s, &text);
+	if (err < 0)
+		refuse(s, err);
+	else
+		sip_dialog_answer(s->dialog, text); /* cancelled meanwhile: on_failed() will come */
+	sip_request_unref(request);
+	return err;
+}
+
+void ua_session_granted(struct ua_session *s)
+{
+	int err;
+
+	if (s->notified) {
+		s->reoffer = true;
+		offer_anew(s);
+		return;
+	}
+	if (s->invite) {
+		err = answer_invite(s);
+		if (err < 0)
+			fail_here(s, 500, SLICE("Server Internal Error"));
+	} else if (!s->dialog) {
+		err = invite(s);
+		if (err < 0)
+			fail_here(s, err == -EINVAL ? 400 : 503, slice_of(strerror(-err)));
+	} else {
+		s->reoffer = true;
+	}
+}
+
+void ua_session_barred(struct ua_session *s, int code, struct slice reason, bool from_relay)
+{
+	struct sip_failure failure = {.code = code, .reason = reason, .from_peer = from_relay};
+
+	log_info("ua: session %s: relay: AUTH failed: %d %.*s", s->id, code, SLICE_ARG(reason));
+	if (s->notified) {
+		ua_session_give_up(s);
+		return;
+	}
+	if (s->invite)
+		sip_dialog_refuse(s->dialog, 503, SLICE("Service Unavailable"), (struct slice){NULL, 0});
+	ua_session_fail(s, &failure);
+}
+
+int ua_session_call(struct ua_session *s)
+{
+	if (s->ua->env.settings->relay_uri)
+		return ua_upstream_new(&s->upstream, s);
+	return invite(s);
+}
+
+int ua_session_accept(struct ua_session *s, struct sip_request *request)
+{
+	int err = sip_dialog_accept(&s->dialog, request, &dialog_handler, s);
+
+	if (err < 0)
+		return err;
+	s->invite = sip_request_ref(request);
+	if (!s->ua->env.settings->relay_uri)
+		return answer_invite(s);
+	err = ua_upstream_new(&s->upstream, s);
+	if (err < 0)
+		sip_dialog_refuse(s->dialog, 503, SLICE("Service Unavailable"), (struct slice){NULL, 0});
+	return err;
+}
+
+/* --- a new one --- */
+
+enum { URI_ROOM = 64 };	/* "msrps://[", "]:65535/", the id, ";tcp" */
+
+static struct slice keep(char **p, struct slice text)
+{
+	struct slice kept = {*p, text.len};
+
+	if (text.len)
+		memcpy(*p, text.p, text.len);
+	*p += text.len;
+	return kept;
+}
+
+static struct slice keep_uri(char **p, const struct ua_session *s, const struct ua_local *local)
+{
+	struct msrp_writer w = {.p = *p, .cap = strlen(local->host) + URI_ROOM};
+	struct msrp_uri uri = {
+		.secure = local->secure,
+		.host = slice_of(local->host),
+		.port = local->port,
+		.session_id = {s->id, UA_ID_LEN},
+		.transport = SLICE("tcp"),
+	};
+
+	msrp_uri_write(&w, &uri);
+	assert(!w.overflow);
+	*p += w.len;
+	return msrp_written(&w);
+}
+
+static int keep_types(char **p, struct ua_session *s, const struct ua_offer *offer)
+{
+	ssize_t n = ua_types_clean(*p, offer->accept_types);
+
+	if (n < 0)
+		return (int)n;
+	s->accept_types = (struct slice){*p, (size_t)n};
+	*p += n;
+	if (offer->accept_wrapped_types.p) {
+		n = ua_types_clean(*p, offer->accept_wrapped_types);
+		if (n < 0)
+			return (int)n;
+		s->accept_wrapped_types = (struct slice){*p, (size_t)n};
+	} else if (sdp_types_have_container(s->accept_types)) {
+		s->accept_wrapped_types = SLICE("*");
+	}
+	return 0;
+}
+
+static int open_endpoint(struct ua_session *s)
+{
+	struct msrp_endpoint_options options = {
+		.own_uri = s->uri,
+		.handler = &ua_endpoint_handler,
+		.arg = s,
+		.max_queued_bytes = s->ua->env.settings->max_queued_bytes,
+		.stream = s->handler->begin != NULL,
+	};
+
+	return msrp_endpoint_new(&s->endpoint, s->ua->endpoints, &options);
+}
+
+int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_session_start *start)
+{
+	const struct ua_offer *offer = start->offer;
+	size_t room = strlen(start->local->host) + URI_ROOM + start->from_uri.len + start->to_uri.len
+	    + start->ruri.len + offer->accept_types.len + offer->accept_wrapped_types.len;
+	struct ua_session *s = calloc(1, sizeof(*s) + room);
+	char *p;
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->ua = ua;
+	s->refs = 1;
+	s->uac = start->uac;
+	s->handler = offer->handler;
+	s->arg = offer->arg;
+	rand_token(s->id, UA_ID_LEN);
+	sdp_own_init(&s->sdp);
+	p = (char *)(s + 1);
+	s->uri = keep_uri(&p, s, start->local);
+	s->from_uri = keep(&p, start->from_uri);
+	s->to_uri = keep(&p, start->to_uri);
+	s->ruri = keep(&p, start->ruri);
+	err = keep_types(&p, s, offer);
+	if (err == 0)
+		err = open_endpoint(s);
+	if (err < 0) {
+		ua_session_unref(s);
+		return err;
+	}
+	ua_session_enter(s);
+	*sp = s;
+	return 0;
+}

@@ -1,0 +1,435 @@
+/* The User Agent: its settings, its table of sessions, and what services call. */
+#include "ua/priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/stats.h"
+#include "msrp/listener.h"
+#include "msrp/stack.h"
+#include "sip/request.h"
+
+/* --- the table --- */
+
+/* The table's first size is a setting; after that uthash grows it by itself. */
+#undef HASH_INITIAL_NUM_BUCKETS
+#undef HASH_INITIAL_NUM_BUCKETS_LOG2
+#define HASH_INITIAL_NUM_BUCKETS_LOG2 ((unsigned)ua->env.settings->hash_size)
+#define HASH_INITIAL_NUM_BUCKETS      (1U << HASH_INITIAL_NUM_BUCKETS_LOG2)
+
+void ua_session_enter(struct ua_session *s)
+{
+	struct ua *ua = s->ua;
+
+	HASH_ADD_KEYPTR(hh, ua->sessions, s->id, UA_ID_LEN, s);
+	(*ua->count.sessions)++;
+}
+
+struct ua_session *ua_find(struct ua *ua, struct slice session_id)
+{
+	struct ua_session *s = NULL;
+
+	if (session_id.len == UA_ID_LEN)
+		HASH_FIND(hh, ua->sessions, session_id.p, UA_ID_LEN, s);
+	return s;
+}
+
+void ua_each(struct ua *ua, void (*fn)(struct ua_session *s, void *arg), void *arg)
+{
+	struct ua_session *s, *next;
+
+	HASH_ITER(hh, ua->sessions, s, next)
+		fn(s, arg);
+}
+
+/* --- my_uri --- */
+
+static void free_locals(struct ua_local *locals, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(locals[i].host);
+	free(locals);
+}
+
+struct locals {
+	struct ua_local	*items;
+	size_t		count;
+};
+
+static int add_local(struct locals *locals, bool secure, struct slice host, uint16_t port)
+{
+	struct ua_local *grown = realloc(locals->items, (locals->count + 1) * sizeof(*grown));
+	char *text = slice_dup(host);
+
+	if (grown)
+		locals->items = grown;
+	if (!grown || !text) {
+		free(text);
+		return -ENOMEM;
+	}
+	grown[locals->count++] = (struct ua_local){secure, text, port};
+	return 0;
+}
+
+static int add_configured(struct locals *locals, const struct setting_list *uris)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < uris->count && err == 0; i++) {
+		struct slice text = slice_of(((char *const *)uris->items)[i]);
+		struct msrp_uri uri;
+
+		if (msrp_uri_parse(&uri, text) != (ssize_t)text.len)
+			return -EINVAL;
+		err = add_local(locals, uri.secure, uri.host, uri.port ? uri.port : MSRP_DEFAULT_PORT);
+	}
+	return err;
+}
+
+/* The first listener of each scheme. */
+static int add_listeners(struct locals *locals, const struct msrp_stack *msrp)
+{
+	struct msrp_listener *listener;
+	bool have[2] = {false, false};
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && (listener = msrp_listener_at(msrp, i)); i++) {
+		bool secure = msrp_listener_secure(listener);
+
+		if (have[secure])
+			continue;
+		have[secure] = true;
+		err = add_local(locals, secure, msrp_listener_host(listener),
+		    msrp_listener_port(listener));
+	}
+	return err;
+}
+
+static int read_locals(struct ua *ua, const struct ua_settings *settings)
+{
+	struct locals locals = {NULL, 0};
+	int err;
+
+	if (settings->my_uri.count)
+		err = add_configured(&locals, &settings->my_uri);
+	else
+		err = add_listeners(&locals, ua->env.msrp);
+	if (err == 0 && locals.count == 0)
+		err = -EINVAL;
+	if (err < 0) {
+		free_locals(locals.items, locals.count);
+		return err;
+	}
+	free_locals(ua->locals, ua->local_count);
+	ua->locals = locals.items;
+	ua->local_count = locals.count;
+	return 0;
+}
+
+/* --- time --- */
+
+static void on_cleanup(void *arg)
+{
+	struct ua *ua = arg;
+	const struct ua_settings *settings = ua->env.settings;
+	uint64_t now = timer_now_ms();
+	struct ua_session *s;
+
+	timer_start(&ua->cleanup, settings->cleanup_interval_ms);
+	if (settings->max_duration_ms == 0)
+		return;
+	while ((s = TAILQ_FIRST(&ua->lasting)) && now - s->established_ms >= settings->max_duration_ms)
+		ua_session_terminate(s, UA_END_EXPIRED);
+}
+
+static void on_grace_over(struct timer_entry *entry, void *arg)
+{
+	(void)arg;
+	ua_session_give_up(
+	    (struct ua_session *)((char *)entry - offsetof(struct ua_session, grace)));
+}
+
+/* --- the UA itself --- */
+
+static int register_counters(struct ua *ua)
+{
+	struct ua_counters *c = &ua->count;
+	const struct {
+		uint64_t	**number;
+		bool		gauge;
+		const char	*name, *help;
+	} rows[] = {
+		{&c->sessions, true, "sessions", "Sessions at this moment"},
+		{&c->started, false, "started", "Sessions started by an INVITE of ours"},
+		{&c->answered, false, "answered", "INVITEs answered as sessions"},
+		{&c->refused, false, "refused", "INVITEs that no session could be made of"},
+		{&c->established, false, "established", "Sessions established"},
+		{&c->failed, false, "failed", "Sessions that were never established"},
+		{&c->ended_bye, false, "ended_bye", "Established sessions that the peer ended"},
+		{&c->ended_expired, false, "ended_expired", "Sessions ended by max_duration"},
+		{&c->ended_failed, false, "ended_failed", "Established sessions that were lost"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		*rows[i].number = rows[i].gauge
+		    ? stats_gauge(ua->env.stats, "ua", rows[i].name, rows[i].help)
+		    : stats_counter(ua->env.stats, "ua", rows[i].name, rows[i].help);
+		if (!*rows[i].number)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void on_stopped(void *arg)
+{
+	struct ua *ua = arg;
+
+	ua->stopped(ua->stopped_arg);
+}
+
+static int set_up(struct ua *ua)
+{
+	struct event_base *base = ua->env.base;
+	int err = register_counters(ua);
+
+	if (err == 0)
+		err = read_locals(ua, ua->env.settings);
+	if (err == 0)
+		err = timer_init(&ua->cleanup, base, on_cleanup, ua);
+	if (err == 0)
+		err = timer_init(&ua->stopped_timer, base, on_stopped, ua);
+	if (err == 0)
+		err = timer_queue_init(&ua->grace, base, ua->env.settings->reconnect_grace_ms,
+		    on_grace_over, ua);
+	if (err == 0)
+		err = msrp_endpoints_new(&ua->endpoints, ua->env.msrp, ua->env.stats);
+	return err;
+}
+
+int ua_new(struct ua **uap, const struct ua_env *env, char *why, size_t size)
+{
+	struct ua *ua = calloc(1, sizeof(*ua));
+	int err = -ENOMEM;
+
+	if (ua) {
+		ua->env = *env;
+		TAILQ_INIT(&ua->lasting);
+		err = set_up(ua);
+	}
+	if (err < 0) {
+		ua_free(ua);
+		snprintf(why, size, "ua: %s",
+		    err == -EINVAL ? "no my_uri, and no listener to take it from" : "out of memory");
+		return err;
+	}
+	timer_start(&ua->cleanup, env->settings->cleanup_interval_ms);
+	*uap = ua;
+	return 0;
+}
+
+void ua_reload(struct ua *ua, const struct ua_settings *settings,
+    const struct sip_credential *credentials, size_t credential_count)
+{
+	ua->env.settings = settings;
+	ua->env.credentials = credentials;
+	ua->env.credential_count = credential_count;
+	if (read_locals(ua, settings) < 0)
+		log_warn("ua: my_uri stays as it was");
+	timer_queue_set_period(&ua->grace, settings->reconnect_grace_ms);
+	timer_start(&ua->cleanup, settings->cleanup_interval_ms);
+	msrp_endpoints_reload(ua->endpoints);
+}
+
+void ua_session_gone(struct ua *ua)
+{
+	if (ua->stopping && !ua->sessions)
+		timer_start(&ua->stopped_timer, 0);
+}
+
+static void flush_one(struct ua_session *s, void *arg)
+{
+	(void)arg;
+	ua_session_flush(s);
+}
+
+void ua_stop(struct ua *ua, void (*done)(void *arg), void *arg)
+{
+	ua->stopping = true;
+	ua->stopped = done;
+	ua->stopped_arg = arg;
+	ua_each(ua, flush_one, NULL);
+	ua_session_gone(ua);
+}
+
+static void drop_one(struct ua_session *s, void *arg)
+{
+	(void)arg;
+	ua_session_drop(s);
+}
+
+void ua_free(struct ua *ua)
+{
+	if (!ua)
+		return;
+	ua->stopping = false;
+	ua_each(ua, drop_one, NULL);
+	msrp_endpoints_free(ua->endpoints);
+	timer_queue_fini(&ua->grace);
+	timer_fini(&ua->stopped_timer);
+	timer_fini(&ua->cleanup);
+	free_locals(ua->locals, ua->local_count);
+	free(ua);
+}
+
+/* --- what services call --- */
+
+const char *ua_end_name(enum ua_end end)
+{
+	static const char *const names[] = {
+		[UA_END_BYE] = "bye",
+		[UA_END_EXPIRED] = "expired",
+		[UA_END_FAILED] = "failed",
+	};
+
+	return names[end];
+}
+
+static int refuse(struct ua *ua, struct sip_request *invite, int code, struct slice reason)
+{
+	(*ua->count.refused)++;
+	sip_request_reply(invite, code, reason, (struct slice){NULL, 0});
+	return -EPROTO;
+}
+
+static int refuse_for(struct ua *ua, struct sip_request *invite, int err)
+{
+	/* Where a dialog was made of it the answer has been given, and this one does not count. */
+	refuse(ua, invite, 500, SLICE("Server Internal Error"));
+	return err == -ENOMEM ? err : -EPROTO;
+}
+
+int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *offer,
+    struct ua_session **sp)
+{
+	struct ua_session_start start = {
+		.offer = offer,
+		.from_uri = sip_request_field(invite, SIP_FIELD_FROM_URI),
+		.to_uri = sip_request_field(invite, SIP_FIELD_TO_URI),
+		.ruri = sip_request_field(invite, SIP_FIELD_RURI),
+	};
+	struct ua_session *s;
+	struct slice sdp;
+	int err;
+
+	if (!slice_equal(sip_request_field(invite, SIP_FIELD_METHOD), SLICE("INVITE")))
+		return refuse(ua, invite, 400, SLICE("Not An INVITE"));
+	if (ua->stopping)
+		return refuse(ua, invite, 503, SLICE("Shutting Down"));
+	if (sip_request_sdp(invite, &sdp) < 0) { /* answered 415 */
+		(*ua->count.refused)++;
+		return -EPROTO;
+	}
+	start.local = ua_media_pick(ua, sdp, offer->accept_types);
+	if (!start.local)
+		return refuse(ua, invite, 488, SLICE("Not Acceptable Here"));
+	err = ua_session_new(&s, ua, &start);
+	if (err < 0)
+		return refuse_for(ua, invite, err);
+	err = ua_session_accept(s, invite);
+	if (err < 0) {
+		ua_session_drop(s);
+		return refuse_for(ua, invite, err);
+	}
+	(*ua->count.answered)++;
+	if (sp)
+		*sp = s;
+	return 0;
+}
+
+int ua_start(struct ua *ua, const struct ua_offer *offer, struct slice from_uri,
+    struct slice to_uri, struct slice ruri, struct ua_session **sp)
+{
+	struct ua_session_start start = {
+		.offer = offer,
+		.local = &ua->locals[0],
+		.from_uri = from_uri,
+		.to_uri = to_uri,
+		.ruri = ruri,
+		.uac = true,
+	};
+	struct ua_session *s;
+	int err;
+
+	if (ua->stopping)
+		return -ENETUNREACH;
+	err = ua_session_new(&s, ua, &start);
+	if (err < 0)
+		return err;
+	err = ua_session_call(s);
+	if (err < 0) {
+		ua_session_drop(s);
+		return err;
+	}
+	(*ua->count.started)++;
+	if (sp)
+		*sp = s;
+	return 0;
+}
+
+const char *ua_session_id(const struct ua_session *s)
+{
+	return s->id;
+}
+
+void ua_end(struct ua_session *s)
+{
+	ua_session_drop(s);
+}
+
+/* --- for lists --- */
+
+static uint64_t lifetime_s(const struct ua_session *s)
+{
+	uint64_t limit = s->ua->env.settings->max_duration_ms, age;
+
+	if (limit == 0)
+		return UINT64_MAX;
+	age = s->established_ms ? timer_now_ms() - s->established_ms : 0;
+	return age < limit ? (limit - age) / 1000 : 0;
+}
+
+static const char *state_name(enum session_state state)
+{
+	switch (state) {
+	case SESSION_SETUP:
+		return "setup";
+	case SESSION_ESTABLISHED:
+	case SESSION_LOST:
+		return "established";
+	default:
+		return "ending";
+	}
+}
+
+void ua_session_info(const struct ua_session *s, struct ua_session_info *info)
+{
+	struct msrp_endpoint_info sent = {0};
+
+	if (s->endpoint)
+		msrp_endpoint_info(s->endpoint, &sent);
+	*info = (struct ua_session_info){
+		.from_uri = s->from_uri,
+		.to_uri = s->to_uri,
+		.ruri = s->ruri,
+		.peer_path = s->peer ? s->peer->path : (struct slice){NULL, 0},
+		.handler = s->handler->name,
+		.state = state_name(s->state),
+		.uac = s->uac,
+		.lifetime_s = lifetime_s(s),
+		.queued_bytes = sent.queued_bytes,
+		.messages_in = sent.messages_in,
+		.messages_out = sent.messages_out,
+	};
+}
