@@ -106,6 +106,9 @@ void msrp_endpoint_unbind(struct msrp_endpoint *ep);
 
 bool msrp_endpoint_bound(const struct msrp_endpoint *ep);
 
+/** The connection it is on, or on its way to; NULL: none. */
+struct msrp_conn *msrp_endpoint_conn(const struct msrp_endpoint *ep);
+
 /**
  * Queue a message.
  *
@@ -114,6 +117,13 @@ bool msrp_endpoint_bound(const struct msrp_endpoint *ep);
  */
 int msrp_endpoint_send(struct msrp_endpoint *ep, const struct message_out *message, unsigned flags,
     char *message_id);
+
+/**
+ * Drop what is queued and unsent and for which judge() gives an MSRP status (415, 413): report()
+ * "000 NNN", REPORT_FROM_HERE, comes for each, not from inside this call.
+ */
+void msrp_endpoint_sift(struct msrp_endpoint *ep,
+    int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg);
 
 /** See ua_message_ready(), ua_message_resume(), ua_send_report(). */
 void msrp_endpoint_ready(struct msrp_endpoint *ep, struct slice message_id);

@@ -103,6 +103,7 @@ struct outgoing {
 	enum failure_report	failure_report;
 	bool			success_report, confirm, bodiless, from_source;
 	bool			all_sent, failed, stalled;
+	int			refused;		/* by msrp_endpoint_sift(): told when its turn comes */
 	uint64_t		number;		/* in the Message-ID */
 	size_t			charged;
 	uint16_t		type_len;
@@ -134,6 +135,8 @@ extern const struct msrp_flow_ops outbox_flow_ops;
 void outbox_init(struct outbox *out);
 int outbox_send(struct msrp_endpoint *ep, const struct message_out *message, unsigned flags,
     char *message_id);
+void outbox_sift(struct msrp_endpoint *ep,
+    int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg);
 void outbox_ready(struct msrp_endpoint *ep, struct slice message_id);
 void outbox_kick(struct msrp_endpoint *ep);	/* something may leave now */
 void outbox_report_received(struct msrp_endpoint *ep, const struct msrp_frame *frame);

@@ -198,6 +198,7 @@ static void tell_failure(struct outgoing *m, const char *status, int code,
 	msrp_byte_range_write(&w, range);
 	report.message_id = slice_of(id);
 	report.byte_range = msrp_written(&w);
+	report.content_type = (struct slice){m->bodiless ? NULL : m->type, m->type_len};
 	endpoint_tell(m->ep, &report);
 }
 
@@ -467,6 +468,19 @@ static void abort_message(struct outgoing *m)
 	sent_all(m);
 }
 
+/* msrp_endpoint_sift() found that the peer would not have it. */
+static void tell_refused(struct outgoing *m)
+{
+	struct msrp_endpoint *ep = m->ep;
+	struct msrp_byte_range range = whole_range(m);
+	char status[] = "000 000";
+
+	snprintf(status + 4, sizeof(status) - 4, "%03d", m->refused % 1000);
+	tell_failure(m, status, m->refused, &range, REPORT_FROM_HERE);
+	if (ep->handler)
+		free_message(m);
+}
+
 /* A chunk of the message at the head of the line. @return bytes sent, or negative errno */
 static ssize_t send_next(struct msrp_endpoint *ep, struct outgoing *m, size_t want)
 {
@@ -475,6 +489,10 @@ static ssize_t send_next(struct msrp_endpoint *ep, struct outgoing *m, size_t wa
 	int err;
 
 	drop_ready(&ep->out, m);
+	if (m->refused) {
+		tell_refused(m);
+		return 0;
+	}
 	if (m->failed) {
 		abort_message(m);
 		settle(m);
@@ -556,6 +574,15 @@ void outbox_kick(struct msrp_endpoint *ep)
 	if (!endpoint_can_send(ep) || (!ep->out.ready && !ep->out.greet))
 		return;
 	msrp_flow_wait(&ep->out.flow);
+}
+
+void outbox_sift(struct msrp_endpoint *ep,
+    int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg)
+{
+	for (struct outgoing *m = ep->out.all; m; m = m->all_next)
+		if (!m->sent && !m->all_sent && !m->failed && !m->bodiless)
+			m->refused = judge((struct slice){m->type, m->type_len}, m->body.total, arg);
+	outbox_kick(ep);
 }
 
 void outbox_ready(struct msrp_endpoint *ep, struct slice message_id)
