@@ -473,9 +473,9 @@ static void tell_refused(struct outgoing *m)
 {
 	struct msrp_endpoint *ep = m->ep;
 	struct msrp_byte_range range = whole_range(m);
-	char status[] = "000 000";
+	char status[16];
 
-	snprintf(status + 4, sizeof(status) - 4, "%03d", m->refused % 1000);
+	snprintf(status, sizeof(status), "000 %03d", m->refused);
 	tell_failure(m, status, m->refused, &range, REPORT_FROM_HERE);
 	if (ep->handler)
 		free_message(m);
