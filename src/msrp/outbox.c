@@ -693,6 +693,30 @@ void outbox_give_up(struct msrp_endpoint *ep)
 	endpoint_unref(ep);
 }
 
+void outbox_sift(struct msrp_endpoint *ep,
+    int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg)
+{
+	struct outgoing *m, *next;
+
+	endpoint_ref(ep);
+	for (m = ep->out.all; m && ep->handler; m = next) {
+		struct slice type = {m->bodiless ? NULL : m->type, m->type_len};
+		struct msrp_byte_range range = whole_range(m);
+		char status[] = "000 NNN";
+		int code;
+
+		next = m->all_next;
+		/* What has begun to leave is the peer's to judge. */
+		if (m->sent || m->all_sent || m->failed || (code = judge(type, m->body.total, arg)) == 0)
+			continue;
+		snprintf(status, sizeof(status), "000 %03d", code);
+		tell_failure(m, status, code, &range, REPORT_FROM_HERE);
+		if (ep->handler)
+			free_message(m);
+	}
+	endpoint_unref(ep);
+}
+
 void outbox_fini(struct msrp_endpoint *ep)
 {
 	stop_chunks(ep);
