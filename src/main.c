@@ -13,6 +13,7 @@
 
 #include <jansson.h>
 #include <openssl/crypto.h>
+#include <sofia-sip/su_types.h>
 #include <sofia-sip/sofia_features.h>
 #include <yaml.h>
 
@@ -146,7 +147,7 @@ static int open_log(struct daemon *d, const struct log_settings *configured)
 	struct log_settings settings = *configured;
 
 	if (d->options.to_stderr)
-		settings.to_stderr = true;
+		settings.target = LOG_TO_STDERR;
 	if (d->options.verbose) {
 		unsigned level = (unsigned)settings.level + d->options.verbose;
 
