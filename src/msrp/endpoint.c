@@ -356,22 +356,6 @@ bool msrp_endpoint_bound(const struct msrp_endpoint *ep)
 	return ep->user.conn && msrp_conn_open(ep->user.conn);
 }
 
-struct msrp_conn *msrp_endpoint_conn(const struct msrp_endpoint *ep)
-{
-	return ep->user.conn;
-}
-
-struct msrp_conn *msrp_endpoint_conn(const struct msrp_endpoint *ep)
-{
-	return ep->user.conn;
-}
-
-void msrp_endpoint_sift(struct msrp_endpoint *ep,
-    int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg)
-{
-	outbox_sift(ep, judge, arg);
-}
-
 int msrp_endpoint_send(struct msrp_endpoint *ep, const struct message_out *message, unsigned flags,
     char *message_id)
 {
@@ -397,12 +381,6 @@ int msrp_endpoint_report(struct msrp_endpoint *ep, struct slice message_id, int 
 void msrp_endpoint_give_up(struct msrp_endpoint *ep)
 {
 	outbox_give_up(ep);
-}
-
-void msrp_endpoint_sift(struct msrp_endpoint *ep,
-    int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg)
-{
-	outbox_sift(ep, judge, arg);
 }
 
 void msrp_endpoint_info(const struct msrp_endpoint *ep, struct msrp_endpoint_info *info)

@@ -109,9 +109,6 @@ bool msrp_endpoint_bound(const struct msrp_endpoint *ep);
 /** The connection that it has, or that is being opened for it; NULL: none. */
 struct msrp_conn *msrp_endpoint_conn(const struct msrp_endpoint *ep);
 
-/** The connection it is on, or on its way to; NULL: none. */
-struct msrp_conn *msrp_endpoint_conn(const struct msrp_endpoint *ep);
-
 /**
  * Queue a message.
  *
@@ -136,14 +133,6 @@ int msrp_endpoint_report(struct msrp_endpoint *ep, struct slice message_id, int 
 
 /** Give up: report() "000 481" for each message that is queued or unanswered. */
 void msrp_endpoint_give_up(struct msrp_endpoint *ep);
-
-/**
- * Drop what has not begun to leave and the peer would not take: report() "000 NNN" for each.
- *
- * @param judge  the status for a message of this type (absent: bodiless) and size, or 0: keep it
- */
-void msrp_endpoint_sift(struct msrp_endpoint *ep,
-    int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg);
 
 struct msrp_endpoint_info {
 	size_t		queued_bytes;

@@ -142,8 +142,6 @@ void outbox_kick(struct msrp_endpoint *ep);	/* something may leave now */
 void outbox_report_received(struct msrp_endpoint *ep, const struct msrp_frame *frame);
 void outbox_rewind(struct msrp_endpoint *ep);	/* the connection is gone: all again on the next */
 void outbox_give_up(struct msrp_endpoint *ep);
-void outbox_sift(struct msrp_endpoint *ep,
-    int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg);
 void outbox_fini(struct msrp_endpoint *ep);
 bool outbox_drained(const struct outbox *out);
 
