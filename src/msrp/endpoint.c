@@ -356,6 +356,17 @@ bool msrp_endpoint_bound(const struct msrp_endpoint *ep)
 	return ep->user.conn && msrp_conn_open(ep->user.conn);
 }
 
+struct msrp_conn *msrp_endpoint_conn(const struct msrp_endpoint *ep)
+{
+	return ep->user.conn;
+}
+
+void msrp_endpoint_sift(struct msrp_endpoint *ep,
+    int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg)
+{
+	outbox_sift(ep, judge, arg);
+}
+
 int msrp_endpoint_send(struct msrp_endpoint *ep, const struct message_out *message, unsigned flags,
     char *message_id)
 {

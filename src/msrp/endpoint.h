@@ -106,7 +106,7 @@ void msrp_endpoint_unbind(struct msrp_endpoint *ep);
 
 bool msrp_endpoint_bound(const struct msrp_endpoint *ep);
 
-/** The connection that it has, or that is being opened for it; NULL: none. */
+/** The connection it is on, or on its way to; NULL: none. */
 struct msrp_conn *msrp_endpoint_conn(const struct msrp_endpoint *ep);
 
 /**

@@ -576,6 +576,123 @@ void outbox_kick(struct msrp_endpoint *ep)
 	msrp_flow_wait(&ep->out.flow);
 }
 
+void outbox_sift(struct msrp_endpoint *ep,
+    int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg)
+{
+	for (struct outgoing *m = ep->out.all; m; m = m->all_next)
+		if (!m->sent && !m->all_sent && !m->failed && !m->bodiless)
+			m->refused = judge((struct slice){m->type, m->type_len}, m->body.total, arg);
+	outbox_kick(ep);
+}
+
+void outbox_ready(struct msrp_endpoint *ep, struct slice message_id)
+{
+	struct outgoing *m = find_message(ep, message_id);
+
+	if (!m || !m->stalled)
+		return;
+	m->stalled = false;
+	push_ready(&ep->out, m);
+	outbox_kick(ep);
+}
+
+/* --- reports from the peer --- */
+
+void outbox_report_received(struct msrp_endpoint *ep, const struct msrp_frame *frame)
+{
+	struct message_report report = {
+		.message_id = frame->message_id,
+		.status = frame->status,
+		.byte_range = frame->byte_range,
+		.source = REPORT_FROM_REPORT,
+	};
+	struct msrp_status status;
+	struct msrp_byte_range range;
+	struct outgoing *m;
+	uint64_t number;
+
+	(*ep->all->count.reports_in)++;
+	/* RFC 4975 7.1.1: of messages that we do not know, silently ignored. */
+	if (parse_id(ep, frame->message_id, &number) < 0
+	    || msrp_status_parse(&status, frame->status) < 0)
+		return;
+	report.code = status.namespace == 0 ? (int)status.code : 0;
+	m = report.code >= 300 ? find_message(ep, frame->message_id) : NULL;
+	if (m && !m->failed && msrp_byte_range_parse(&range, frame->byte_range) == 0) {
+		/* RFC 4975 7.3.2: as if it were the response. */
+		m->failed = true;
+		if (!m->all_sent && m->sent) {
+			if (!m->prevp)
+				push_ready(&ep->out, m);
+			outbox_kick(ep);
+		}
+	}
+	endpoint_tell(ep, &report);
+}
+
+/* --- losing the connection --- */
+
+/* Leave the connection's transactions: nobody waits for these responses any more. */
+static void stop_chunks(struct msrp_endpoint *ep)
+{
+	struct sent_chunk *chunk;
+
+	while ((chunk = ep->out.unanswered)) {
+		msrp_transaction_stop(&chunk->t);
+		chunk_over(chunk);
+		chunk_put(ep->all, chunk);
+	}
+}
+
+static void tell_lost(struct outgoing *m)
+{
+	struct msrp_byte_range range = whole_range(m);
+
+	tell_failure(m, "000 481", 481, &range, REPORT_FROM_HERE);
+}
+
+void outbox_rewind(struct msrp_endpoint *ep)
+{
+	struct outgoing *m, *next;
+
+	stop_chunks(ep);
+	ep->out.greet = false;
+	for (m = ep->out.all; m && ep->handler; m = next) {
+		next = m->all_next;
+		m->stalled = false;
+		/* A source cannot be asked again for what it gave. */
+		if (!m->failed && m->from_source && m->sent) {
+			m->failed = true;
+			tell_lost(m);
+			if (!ep->handler)
+				return;
+		}
+		if (m->failed) {
+			free_message(m);
+			continue;
+		}
+		m->sent = 0;
+		m->all_sent = false;
+		if (!m->prevp)
+			push_ready(&ep->out, m);
+	}
+}
+
+void outbox_give_up(struct msrp_endpoint *ep)
+{
+	struct outgoing *m;
+
+	endpoint_ref(ep);
+	stop_chunks(ep);
+	while (ep->handler && (m = ep->out.all)) {
+		if (!m->failed)
+			tell_lost(m);
+		if (ep->handler)
+			free_message(m);
+	}
+	endpoint_unref(ep);
+}
+
 void outbox_fini(struct msrp_endpoint *ep)
 {
 	stop_chunks(ep);
