@@ -5,16 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "msrp/auth.h"
 #include "msrp/path.h"
 #include "msrp/uri.h"
-#include "ua/upstream.h"
 
 /* --- our side --- */
 
 /* a=path: the relays from the far end to us, then ourselves (RFC 4976 5.1). */
 static void write_path(struct msrp_writer *w, const struct ua_session *s)
 {
-	struct slice relays = ua_upstream_path(s->upstream);
+	struct slice relays = ua_upstream_path(s);
 
 	if (relays.p) {
 		msrp_path_write_reversed(w, relays);
@@ -140,7 +140,7 @@ static struct ua_peer *peer_new(const struct sdp_media *media, bool connects)
 static int take_peer(struct ua_session *s, struct ua_peer *peer)
 {
 	bool moved = s->peer && !slice_equal(s->peer->path, peer->path);
-	int err = msrp_endpoint_set_path(s->endpoint, ua_upstream_path(s->upstream), peer->path);
+	int err = msrp_endpoint_set_path(s->endpoint, ua_upstream_path(s), peer->path);
 
 	if (err < 0) {
 		free(peer);
@@ -258,7 +258,7 @@ int ua_media_connect(struct ua_session *s)
 	if (msrp_endpoint_bound(s->endpoint) || (!s->upstream && s->peer->connects))
 		return 0;
 	if (s->upstream) {
-		ua_upstream_destination(s->upstream, &to);
+		msrp_auth_destination(s->upstream, &to);
 		idle_ms = s->ua->env.settings->relay_idle_timeout_ms;
 	} else if (msrp_uri_parse(&uri, s->peer->path) >= 0) {
 		to.secure = uri.secure;

@@ -74,7 +74,7 @@ struct ua_peer {
 	bool			connects;	/* the peer does, not we */
 };
 
-struct ua_upstream;	/* the relay's grant to a session, upstream.c */
+struct msrp_auth;
 
 struct ua_session {
 	struct ua		*ua;
@@ -87,7 +87,7 @@ struct ua_session {
 	struct sip_dialog	*dialog;
 	struct sip_request	*invite;	/* until it is answered */
 	struct msrp_endpoint	*endpoint;
-	struct ua_upstream	*upstream;	/* NULL without relay_uri */
+	struct msrp_auth	*upstream;	/* the relay's grant; NULL without relay_uri */
 	struct sdp_own		sdp;
 	struct ua_peer		*peer;		/* NULL before it is known */
 	char			*refused_types;	/* answered 415; NULL: none */
@@ -159,6 +159,19 @@ int ua_media_connect(struct ua_session *s);
 
 /** Is the peer at the connection's other end the one that its SDP spoke of (RFC 8122 6.2)? */
 bool ua_media_is_peer(struct ua_session *s);
+
+/* --- upstream.c: the relay --- */
+
+/** Ask for a Use-Path; granted or barred follows, also when a refresh brings another, or none. */
+int ua_upstream_ask(struct ua_session *s);
+
+/** The Use-Path in the order of To-Path; absent before it is granted, or without a relay. */
+struct slice ua_upstream_path(const struct ua_session *s);
+
+void ua_session_granted(struct ua_session *s);
+
+/** @param code  of the relay's answer; 408, 503 without one */
+void ua_session_barred(struct ua_session *s, int code, struct slice reason, bool from_relay);
 
 /* --- message.c --- */
 

@@ -8,11 +8,10 @@
 
 #include "base/log.h"
 #include "base/rand.h"
-#include "msrp/path.h"
+#include "msrp/auth.h"
 #include "msrp/stack.h"
 #include "sip/request.h"
 #include "ua/types.h"
-#include "ua/upstream.h"
 
 static const char *const state_names[] = {
 	[SESSION_SETUP] = "setup",
@@ -75,7 +74,7 @@ static void leave(struct ua_session *s, enum ua_end end)
 	s->invite = NULL;
 	sip_dialog_free(s->dialog, reasons[end]);
 	s->dialog = NULL;
-	ua_upstream_free(s->upstream);
+	msrp_auth_free(s->upstream);
 	s->upstream = NULL;
 	msrp_endpoint_free(s->endpoint);
 	s->endpoint = NULL;
@@ -182,13 +181,11 @@ static bool lasts(const struct ua_session *s)
 
 void ua_session_give_up(struct ua_session *s)
 {
-	struct msrp_endpoint_info info;
-
 	set_state(s, SESSION_GIVEN_UP);
+	ua_session_ref(s);
 	msrp_endpoint_give_up(s->endpoint);
-	msrp_endpoint_info(s->endpoint, &info);
-	if (info.drained)
-		ua_session_terminate(s, UA_END_FAILED);
+	ua_session_terminate(s, UA_END_FAILED);
+	ua_session_unref(s);
 }
 
 static void wait_for_connection(struct ua_session *s)
@@ -254,8 +251,6 @@ void ua_session_drained(void *arg)
 
 	if (s->state == SESSION_FLUSHING)
 		ua_session_drop(s);
-	else if (s->state == SESSION_GIVEN_UP)
-		ua_session_terminate(s, UA_END_FAILED);
 }
 
 void ua_session_flush(struct ua_session *s)
@@ -427,7 +422,11 @@ void ua_session_granted(struct ua_session *s)
 
 	if (s->notified) {
 		s->reoffer = true;
-		offer_anew(s);
+		err = msrp_endpoint_set_path(s->endpoint, ua_upstream_path(s), s->peer->path);
+		if (err < 0)
+			ua_session_lost(err, s);
+		else
+			offer_anew(s);
 		return;
 	}
 	if (s->invite) {
@@ -460,7 +459,7 @@ void ua_session_barred(struct ua_session *s, int code, struct slice reason, bool
 int ua_session_call(struct ua_session *s)
 {
 	if (s->ua->env.settings->relay_uri)
-		return ua_upstream_new(&s->upstream, s);
+		return ua_upstream_ask(s);
 	return invite(s);
 }
 
@@ -473,7 +472,7 @@ int ua_session_accept(struct ua_session *s, struct sip_request *request)
 	s->invite = sip_request_ref(request);
 	if (!s->ua->env.settings->relay_uri)
 		return answer_invite(s);
-	err = ua_upstream_new(&s->upstream, s);
+	err = ua_upstream_ask(s);
 	if (err < 0)
 		sip_dialog_refuse(s->dialog, 503, SLICE("Service Unavailable"), (struct slice){NULL, 0});
 	return err;
