@@ -309,7 +309,7 @@ static int hash_request(const struct msrp_digest *d, struct slice ha1, struct sl
 	struct msrp_digest_hash ha2;
 	char nc[8];
 	struct msrp_writer w = MSRP_WRITER(nc);
-	struct slice parts[] = {ha1, d->nonce, {nc, sizeof(nc)}, d->cnonce, SLICE("auth"), {NULL, 0}};
+	struct slice parts[6] = {ha1, d->nonce, {nc, sizeof(nc)}, d->cnonce, SLICE("auth")};
 	int err = hash_joined(d->algorithm, a2, 2, &ha2);
 
 	if (err)

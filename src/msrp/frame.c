@@ -90,10 +90,11 @@ static void set_fault(struct msrp_frame *f, const char *why)
 static bool parse_status_line(struct msrp_frame *f, struct slice rest)
 {
 	struct slice digits = msrp_take(&rest, MSRP_DIGIT);
+	const char *d = digits.p;
 
 	if (digits.len != 3 || (rest.len && rest.p[0] != ' '))
 		return false;
-	f->code = (unsigned)((digits.p[0] - '0') * 100 + (digits.p[1] - '0') * 10 + digits.p[2] - '0');
+	f->code = (unsigned)((d[0] - '0') * 100 + (d[1] - '0') * 10 + (d[2] - '0'));
 	if (rest.len)
 		f->phrase = slice_from(rest, 1);
 	return true;
@@ -202,8 +203,10 @@ static bool is_text(struct slice head, size_t lines)
 		uint8_t count = 0;
 
 		for (size_t i = 0; i < n; i++) {
-			count = (uint8_t)(count + ((p[i] < 0x20) & (p[i] != '\t')) + (p[i] == 0x7f));
-			high |= p[i];
+			uint8_t c = p[i];
+
+			count = (uint8_t)(count + ((c < 0x20) & (c != '\t')) + (c == 0x7f));
+			high |= c;
 		}
 		controls += count;
 	}
@@ -484,10 +487,8 @@ void msrp_write_request_line(struct msrp_writer *w, struct slice tid, struct sli
 
 static void write_code(struct msrp_writer *w, unsigned code)
 {
-	char digits[3] = {
-		(char)('0' + code / 100 % 10), (char)('0' + code / 10 % 10), (char)('0' + code % 10)};
-
-	msrp_write(w, (struct slice){digits, sizeof(digits)});
+	for (unsigned unit = 100; unit; unit /= 10)
+		msrp_write_char(w, (char)('0' + code / unit % 10));
 }
 
 static void write_code_and_text(struct msrp_writer *w, unsigned code, struct slice text)

@@ -44,17 +44,17 @@ enum {
 struct msrp_frame {
 	enum msrp_method	method;		/* MSRP_NO_METHOD: see code */
 	unsigned		code;		/* 0 to 999, of a response */
-	bool			has_body;	/* the head ended with a blank line: a body, maybe an empty one */
+	bool			has_body;	/* ended by a blank line; the body may be empty */
 	struct slice		tid;
 	struct slice		method_text;	/* of a request */
 	struct slice		phrase;		/* of a response; absent if it had none */
 	struct slice		head;		/* from "MSRP" through the last header's CRLF */
-	struct slice		headers;	/* all behind the From-Path line, verbatim with CRLFs */
+	struct slice		headers;	/* all behind From-Path, verbatim with CRLFs */
 
 	struct slice		to_path;
 	struct slice		from_path;
-	struct msrp_uri		to;		/* first URI of To-Path; host absent if it is not a URI */
-	struct slice		to_rest;	/* To-Path behind it, absent if it is the only one */
+	struct msrp_uri		to;		/* first of To-Path; host absent if it is no URI */
+	struct slice		to_rest;	/* To-Path behind it, absent if that was all */
 
 	struct slice		message_id;
 	struct slice		byte_range;

@@ -98,7 +98,7 @@ static bool is_end_line(const struct msrp_parser *p, struct slice s, size_t at)
 	    && memcmp(s.p + flag_at + 1, "\r\n", 2) == 0;
 }
 
-/* The first of places at, at + 7, at + 14, … of s with a hyphen; s.len or more if there is none. */
+/* The first of places at, at + 7, at + 14, … of s with a hyphen; s.len or more: none. */
 static size_t next_hyphen(struct slice s, size_t at)
 {
 	for (; at + 21 < s.len; at += 28)

@@ -40,7 +40,7 @@ enum msrp_parser_state { MSRP_PARSER_HEAD, MSRP_PARSER_BODY, MSRP_PARSER_BROKEN 
 
 /** Embedded in its connection.  Fields are the parser's own. */
 struct msrp_parser {
-	char		*buf;		/* bytes of a head that came in pieces; goes with the next feed */
+	char		*buf;		/* of a head that came in pieces; goes with the next feed */
 	uint32_t	len, cap;	/* of buf; len is 0 once the head is whole */
 	uint32_t	line;		/* start of the line in buf that has no end yet */
 	uint32_t	max_head;

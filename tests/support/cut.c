@@ -11,8 +11,8 @@ void guard_init(struct guard *guard, size_t size)
 	size_t room = (size + page) / page * page;
 
 	guard->size = room + page;
-	guard->base = mmap(NULL, guard->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-	    -1, 0);
+	guard->base
+	    = mmap(NULL, guard->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (guard->base == MAP_FAILED || mprotect(guard->base + room, page, PROT_NONE) < 0)
 		abort();
 	guard->end = guard->base + room;
@@ -35,9 +35,9 @@ struct slice guard_copy(struct guard *guard, struct slice bytes)
 }
 
 struct run {
-	struct guard			guard;
-	const struct cut_target		*target;
-	void				*arg;
+	struct guard guard;
+	const struct cut_target *target;
+	void *arg;
 };
 
 static void give(struct run *run, struct slice piece)

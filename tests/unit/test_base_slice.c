@@ -49,11 +49,15 @@ static void makes(void **state)
 static void cuts(void **state)
 {
 	static const struct {
-		const char	*text, *pieces[4];
-		size_t		count;
+		const char *text, *pieces[4];
+		size_t count;
 	} cases[] = {
-		{"a b c", {"a", "b", "c"}, 3},	{"a", {"a"}, 1},	  {"", {""}, 1},
-		{" ", {"", ""}, 2},		{"a  b", {"a", "", "b"}, 3}, {"a ", {"a", ""}, 2},
+	    {"a b c", {"a", "b", "c"}, 3},
+	    {"a", {"a"}, 1},
+	    {"", {""}, 1},
+	    {" ", {"", ""}, 2},
+	    {"a  b", {"a", "", "b"}, 3},
+	    {"a ", {"a", ""}, 2},
 	};
 
 	(void)state;
@@ -82,26 +86,26 @@ static void trims(void **state)
 static void reads_numbers(void **state)
 {
 	static const struct {
-		const char	*text;
-		uint64_t	max, value;
-		int		err;
+		const char *text;
+		uint64_t max, value;
+		int err;
 	} cases[] = {
-		{"0", 0, 0, 0},
-		{"007", 7, 7, 0},
-		{"8", 7, 0, -ERANGE},
-		{"18446744073709551615", UINT64_MAX, UINT64_MAX, 0},
-		{"18446744073709551616", UINT64_MAX, 0, -ERANGE},
-		{"18446744073709551625", UINT64_MAX, 0, -ERANGE},
-		{"99999999999999999999999999", UINT64_MAX, 0, -ERANGE},
-		{"00000000000000000000000000000001", 1, 1, 0},
-		{"99999999999999999999999999x", UINT64_MAX, 0, -EBADMSG},
-		{"", 9, 0, -EBADMSG},
-		{"-1", 9, 0, -EBADMSG},
-		{"+1", 9, 0, -EBADMSG},
-		{" 1", 9, 0, -EBADMSG},
-		{"1 ", 9, 0, -EBADMSG},
-		{"0x1", 9, 0, -EBADMSG},
-		{"1\303\244", 9, 0, -EBADMSG},
+	    {"0", 0, 0, 0},
+	    {"007", 7, 7, 0},
+	    {"8", 7, 0, -ERANGE},
+	    {"18446744073709551615", UINT64_MAX, UINT64_MAX, 0},
+	    {"18446744073709551616", UINT64_MAX, 0, -ERANGE},
+	    {"18446744073709551625", UINT64_MAX, 0, -ERANGE},
+	    {"99999999999999999999999999", UINT64_MAX, 0, -ERANGE},
+	    {"00000000000000000000000000000001", 1, 1, 0},
+	    {"99999999999999999999999999x", UINT64_MAX, 0, -EBADMSG},
+	    {"", 9, 0, -EBADMSG},
+	    {"-1", 9, 0, -EBADMSG},
+	    {"+1", 9, 0, -EBADMSG},
+	    {" 1", 9, 0, -EBADMSG},
+	    {"1 ", 9, 0, -EBADMSG},
+	    {"0x1", 9, 0, -EBADMSG},
+	    {"1\303\244", 9, 0, -EBADMSG},
 	};
 
 	(void)state;
@@ -134,13 +138,38 @@ static void copies(void **state)
 static void tells_utf8(void **state)
 {
 	static const char *const good[] = {
-		"", "abc", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-		"\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "a\xc3\xa4z",
+	    "",
+	    "abc",
+	    "\x7f",
+	    "\xc2\x80",
+	    "\xdf\xbf",
+	    "\xe0\xa0\x80",
+	    "\xed\x9f\xbf",
+	    "\xee\x80\x80",
+	    "\xef\xbf\xbf",
+	    "\xf0\x90\x80\x80",
+	    "\xf4\x8f\xbf\xbf",
+	    "a\xc3\xa4z",
 	};
 	static const char *const bad[] = {
-		"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2z", "\xe0\x9f\xbf", "\xe0\xa0",
-		"\xe1\x80z", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf0\x90\x80",
-		"\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "a\xfe", "\xf0\x90z\x80",
+	    "\x80",
+	    "\xbf",
+	    "\xc0\x80",
+	    "\xc1\xbf",
+	    "\xc2",
+	    "\xc2z",
+	    "\xe0\x9f\xbf",
+	    "\xe0\xa0",
+	    "\xe1\x80z",
+	    "\xed\xa0\x80",
+	    "\xed\xbf\xbf",
+	    "\xf0\x8f\xbf\xbf",
+	    "\xf0\x90\x80",
+	    "\xf4\x90\x80\x80",
+	    "\xf5\x80\x80\x80",
+	    "\xff",
+	    "a\xfe",
+	    "\xf0\x90z\x80",
 	};
 
 	(void)state;
@@ -154,10 +183,13 @@ static void tells_utf8(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(compares),	 cmocka_unit_test(makes),
-		cmocka_unit_test(cuts),		 cmocka_unit_test(trims),
-		cmocka_unit_test(reads_numbers), cmocka_unit_test(copies),
-		cmocka_unit_test(tells_utf8),
+	    cmocka_unit_test(compares),
+	    cmocka_unit_test(makes),
+	    cmocka_unit_test(cuts),
+	    cmocka_unit_test(trims),
+	    cmocka_unit_test(reads_numbers),
+	    cmocka_unit_test(copies),
+	    cmocka_unit_test(tells_utf8),
 	};
 	int failed;
 

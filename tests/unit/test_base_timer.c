@@ -28,9 +28,9 @@ static int teardown(void **state)
 /* --- single timers --- */
 
 struct single {
-	struct timer	timer;
-	unsigned	fired, again;	/* again: restarts left */
-	uint64_t	at_ms;
+	struct timer timer;
+	unsigned fired, again; /* again: restarts left */
+	uint64_t at_ms;
 };
 
 static void on_single(void *arg)
@@ -118,13 +118,13 @@ static void is_harmless_when_zeroed(void **state)
 enum { ENTRIES = 8 };
 
 struct waiting {
-	struct timer_queue	queue;
-	struct timer_entry	entries[ENTRIES];
-	unsigned		order[64];	/* which expired, in which order */
-	unsigned		count, wanted;
-	uint64_t		last_ms;
-	struct timer_entry	*also_stop;	/* by the next to expire */
-	unsigned		restarts;	/* of whatever expires */
+	struct timer_queue queue;
+	struct timer_entry entries[ENTRIES];
+	unsigned order[64]; /* which expired, in which order */
+	unsigned count, wanted;
+	uint64_t last_ms;
+	struct timer_entry *also_stop; /* by the next to expire */
+	unsigned restarts;             /* of whatever expires */
 };
 
 static void on_expired(struct timer_entry *entry, void *arg)
@@ -257,14 +257,14 @@ static void changes_its_period(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(fires_once_and_not_early, setup, teardown),
-		cmocka_unit_test_setup_teardown(can_be_restarted_by_itself, setup, teardown),
-		cmocka_unit_test_setup_teardown(is_set_anew_or_stopped, setup, teardown),
-		cmocka_unit_test(is_harmless_when_zeroed),
-		cmocka_unit_test_setup_teardown(expires_in_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(stops_first_middle_and_last, setup, teardown),
-		cmocka_unit_test_setup_teardown(lets_handlers_stop_and_start, setup, teardown),
-		cmocka_unit_test_setup_teardown(changes_its_period, setup, teardown),
+	    cmocka_unit_test_setup_teardown(fires_once_and_not_early, setup, teardown),
+	    cmocka_unit_test_setup_teardown(can_be_restarted_by_itself, setup, teardown),
+	    cmocka_unit_test_setup_teardown(is_set_anew_or_stopped, setup, teardown),
+	    cmocka_unit_test(is_harmless_when_zeroed),
+	    cmocka_unit_test_setup_teardown(expires_in_order, setup, teardown),
+	    cmocka_unit_test_setup_teardown(stops_first_middle_and_last, setup, teardown),
+	    cmocka_unit_test_setup_teardown(lets_handlers_stop_and_start, setup, teardown),
+	    cmocka_unit_test_setup_teardown(changes_its_period, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,24 +18,23 @@ static struct guard guard;
 #define OPAQUE "FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"
 
 static const struct msrp_digest mufasa = {
-	.realm = {REALM, sizeof(REALM) - 1},
-	.nonce = {NONCE, sizeof(NONCE) - 1},
-	.opaque = {OPAQUE, sizeof(OPAQUE) - 1},
-	.username = {"Mufasa", 6},
-	.cnonce = {CNONCE, sizeof(CNONCE) - 1},
-	.nc = 1,
+    .realm = {REALM, sizeof(REALM) - 1},
+    .nonce = {NONCE, sizeof(NONCE) - 1},
+    .opaque = {OPAQUE, sizeof(OPAQUE) - 1},
+    .username = {"Mufasa", 6},
+    .cnonce = {CNONCE, sizeof(CNONCE) - 1},
+    .nc = 1,
 };
 
 static const struct {
-	enum msrp_digest_algorithm	algorithm;
-	const char			*ha1, *response, *rspauth;
+	enum msrp_digest_algorithm algorithm;
+	const char *ha1, *response, *rspauth;
 } computed[] = {
-	{MSRP_DIGEST_MD5, "3d78807defe7de2157e2b0b6573a855f",
-	    "daa87d09b05c397ff26a99dcd0d899e1",
-	    "0e8e331ff33e3bf088957f06c5197f07"},
-	{MSRP_DIGEST_SHA256, "7987c64c30e25f1b74be53f966b49b90f2808aa92faf9a00262392d7b4794232",
-	    "779b5aec44d8149fd041df0229ee108140f95da5d6a64de0cbdda8e83799ca76",
-	    "f6bb2fef720d6b6532e57f682bc98ea07ffeea32dd7ff113a782835eb1772ef3"},
+    {MSRP_DIGEST_MD5, "3d78807defe7de2157e2b0b6573a855f", "daa87d09b05c397ff26a99dcd0d899e1",
+	"0e8e331ff33e3bf088957f06c5197f07"},
+    {MSRP_DIGEST_SHA256, "7987c64c30e25f1b74be53f966b49b90f2808aa92faf9a00262392d7b4794232",
+	"779b5aec44d8149fd041df0229ee108140f95da5d6a64de0cbdda8e83799ca76",
+	"f6bb2fef720d6b6532e57f682bc98ea07ffeea32dd7ff113a782835eb1772ef3"},
 };
 
 static void assert_text(struct slice got, const char *expected)
@@ -55,11 +54,14 @@ static void computes(void **state)
 
 		digest.algorithm = computed[i].algorithm;
 		assert_int_equal(msrp_digest_ha1(digest.algorithm, digest.username, digest.realm,
-		    SLICE("Circle of Life"), &ha1), 0);
+				     SLICE("Circle of Life"), &ha1),
+		    0);
 		assert_text(msrp_digest_hash_slice(&ha1), computed[i].ha1);
-		assert_int_equal(msrp_digest_response(&digest, slice_of(computed[i].ha1), uri, &hash), 0);
+		assert_int_equal(
+		    msrp_digest_response(&digest, slice_of(computed[i].ha1), uri, &hash), 0);
 		assert_text(msrp_digest_hash_slice(&hash), computed[i].response);
-		assert_int_equal(msrp_digest_rspauth(&digest, slice_of(computed[i].ha1), uri, &hash), 0);
+		assert_int_equal(
+		    msrp_digest_rspauth(&digest, slice_of(computed[i].ha1), uri, &hash), 0);
 		assert_text(msrp_digest_hash_slice(&hash), computed[i].rspauth);
 	}
 }
@@ -103,34 +105,35 @@ static void matches_all_or_nothing(void **state)
 /* --- challenges --- */
 
 static const struct {
-	const char			*value;
-	enum msrp_digest_algorithm	algorithm;
-	bool				stale;
-	const char			*realm, *nonce, *opaque;
+	const char *value;
+	enum msrp_digest_algorithm algorithm;
+	bool stale;
+	const char *realm, *nonce, *opaque;
 } challenges[] = {
-	/* RFC 4976 5.1 */
-	{"Digest realm=\"intra.example.com\", qop=\"auth\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\"",
-	    MSRP_DIGEST_MD5, false, "intra.example.com", "dcd98b7102dd2f0e8b11d0f600bfb0c093", NULL},
-	{"Digest realm=\"r\", nonce=\"n\", qop=\"auth\", stale=true, opaque=\"o\"", MSRP_DIGEST_MD5,
-	    true, "r", "n", "o"},
-	/* RFC 7616 3.9.1 */
-	{"Digest realm=\"r\", qop=\"auth, auth-int\", algorithm=SHA-256, nonce=\"n\"",
-	    MSRP_DIGEST_SHA256, false, "r", "n", NULL},
-	{"Digest realm=\"r\", qop=\"auth-int,auth\", algorithm=MD5, nonce=\"n\", charset=UTF-8",
-	    MSRP_DIGEST_MD5, false, "r", "n", NULL},
-	/* RFC 4976 9.1: domain is ignored */
-	{"Digest domain=\"x y\", realm=\"r\", nonce=\"n\", qop=\"auth\"", MSRP_DIGEST_MD5, false, "r",
-	    "n", NULL},
-	/* quotes where none belong, none where they do, any case, any blanks */
-	{"digest REALM=r,NONCE=n==,QOP=auth,STALE=\"TRUE\",ALGORITHM=\"sha-256\"",
-	    MSRP_DIGEST_SHA256, true, "r", "n==", NULL},
-	{"Digest\trealm = \"r\" ,, nonce\t=\t\"n\"\t,qop=\"auth\",", MSRP_DIGEST_MD5, false, "r", "n",
-	    NULL},
-	{"Digest realm=\"\", nonce=\"a, b=c\", qop=\"auth\", stale=no", MSRP_DIGEST_MD5, false, "",
-	    "a, b=c", NULL},
-	/* escapes */
-	{"Digest realm=\"a\\\"b\\\\c\", nonce=\"\\n\", qop=\"auth\"", MSRP_DIGEST_MD5, false,
-	    "a\"b\\c", "n", NULL},
+    /* RFC 4976 5.1 */
+    {"Digest realm=\"intra.example.com\", qop=\"auth\", "
+     "nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\"",
+	MSRP_DIGEST_MD5, false, "intra.example.com", "dcd98b7102dd2f0e8b11d0f600bfb0c093", NULL},
+    {"Digest realm=\"r\", nonce=\"n\", qop=\"auth\", stale=true, opaque=\"o\"", MSRP_DIGEST_MD5,
+	true, "r", "n", "o"},
+    /* RFC 7616 3.9.1 */
+    {"Digest realm=\"r\", qop=\"auth, auth-int\", algorithm=SHA-256, nonce=\"n\"",
+	MSRP_DIGEST_SHA256, false, "r", "n", NULL},
+    {"Digest realm=\"r\", qop=\"auth-int,auth\", algorithm=MD5, nonce=\"n\", charset=UTF-8",
+	MSRP_DIGEST_MD5, false, "r", "n", NULL},
+    /* RFC 4976 9.1: domain is ignored */
+    {"Digest domain=\"x y\", realm=\"r\", nonce=\"n\", qop=\"auth\"", MSRP_DIGEST_MD5, false, "r",
+	"n", NULL},
+    /* quotes where none belong, none where they do, any case, any blanks */
+    {"digest REALM=r,NONCE=n==,QOP=auth,STALE=\"TRUE\",ALGORITHM=\"sha-256\"", MSRP_DIGEST_SHA256,
+	true, "r", "n==", NULL},
+    {"Digest\trealm = \"r\" ,, nonce\t=\t\"n\"\t,qop=\"auth\",", MSRP_DIGEST_MD5, false, "r", "n",
+	NULL},
+    {"Digest realm=\"\", nonce=\"a, b=c\", qop=\"auth\", stale=no", MSRP_DIGEST_MD5, false, "",
+	"a, b=c", NULL},
+    /* escapes */
+    {"Digest realm=\"a\\\"b\\\\c\", nonce=\"\\n\", qop=\"auth\"", MSRP_DIGEST_MD5, false, "a\"b\\c",
+	"n", NULL},
 };
 
 static void parses_challenges(void **state)
@@ -156,34 +159,39 @@ static void parses_challenges(void **state)
 static void refuses_challenges(void **state)
 {
 	static const struct {
-		const char	*value;
-		int		err;
+		const char *value;
+		int err;
 	} cases[] = {
-		/* what MSRP does not use */
-		{"Basic realm=\"r\"", -EPROTO},
-		{"Digest realm=\"r\", nonce=\"n\", qop=\"auth-int\"", -EPROTO},
-		{"Digest realm=\"r\", nonce=\"n\"", -EPROTO},
-		{"Digest realm=\"r\", nonce=\"n\", qop=\"\"", -EPROTO},
-		{"Digest realm=\"r\", nonce=\"n\", qop=\"auth\", algorithm=MD5-sess", -EPROTO},
-		{"Digest realm=\"r\", nonce=\"n\", qop=\"auth\", algorithm=SHA-512-256", -EPROTO},
-		/* broken */
-		{"", -EBADMSG}, {"Digest", -EBADMSG}, {"Digest,", -EBADMSG}, {"Digest\"", -EBADMSG},
-		{"Digest realm=\"r\", qop=\"auth\"", -EBADMSG}, {"Digest nonce=\"n\", qop=\"auth\"", -EBADMSG},
-		{"Digest realm=\"r\", nonce=\"n\", qop=\"auth", -EBADMSG},
-		{"Digest realm=\"r\", nonce=\"n\", qop=\"auth\\", -EBADMSG},
-		{"Digest realm=\"r\", nonce=\"n\", qop=\"auth\\\"", -EBADMSG},
-		{"Digest realm=\"r\" nonce=\"n\", qop=\"auth\"", -EBADMSG},
-		{"Digest realm, nonce=\"n\", qop=\"auth\"", -EBADMSG},
-		{"Digest realm=, nonce=\"n\", qop=\"auth\"", -EBADMSG},
-		{"Digest =\"r\", nonce=\"n\", qop=\"auth\"", -EBADMSG},
-		{"Digest realm=\"r\"x, nonce=\"n\", qop=\"auth\"", -EBADMSG},
-		{"Digest realm=\"r\", realm=\"s\", nonce=\"n\", qop=\"auth\"", -EBADMSG},
+	    /* what MSRP does not use */
+	    {"Basic realm=\"r\"", -EPROTO},
+	    {"Digest realm=\"r\", nonce=\"n\", qop=\"auth-int\"", -EPROTO},
+	    {"Digest realm=\"r\", nonce=\"n\"", -EPROTO},
+	    {"Digest realm=\"r\", nonce=\"n\", qop=\"\"", -EPROTO},
+	    {"Digest realm=\"r\", nonce=\"n\", qop=\"auth\", algorithm=MD5-sess", -EPROTO},
+	    {"Digest realm=\"r\", nonce=\"n\", qop=\"auth\", algorithm=SHA-512-256", -EPROTO},
+	    /* broken */
+	    {"", -EBADMSG},
+	    {"Digest", -EBADMSG},
+	    {"Digest,", -EBADMSG},
+	    {"Digest\"", -EBADMSG},
+	    {"Digest realm=\"r\", qop=\"auth\"", -EBADMSG},
+	    {"Digest nonce=\"n\", qop=\"auth\"", -EBADMSG},
+	    {"Digest realm=\"r\", nonce=\"n\", qop=\"auth", -EBADMSG},
+	    {"Digest realm=\"r\", nonce=\"n\", qop=\"auth\\", -EBADMSG},
+	    {"Digest realm=\"r\", nonce=\"n\", qop=\"auth\\\"", -EBADMSG},
+	    {"Digest realm=\"r\" nonce=\"n\", qop=\"auth\"", -EBADMSG},
+	    {"Digest realm, nonce=\"n\", qop=\"auth\"", -EBADMSG},
+	    {"Digest realm=, nonce=\"n\", qop=\"auth\"", -EBADMSG},
+	    {"Digest =\"r\", nonce=\"n\", qop=\"auth\"", -EBADMSG},
+	    {"Digest realm=\"r\"x, nonce=\"n\", qop=\"auth\"", -EBADMSG},
+	    {"Digest realm=\"r\", realm=\"s\", nonce=\"n\", qop=\"auth\"", -EBADMSG},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct msrp_digest d;
-		int err = msrp_digest_parse_challenge(&d, guard_copy(&guard, slice_of(cases[i].value)));
+		int err
+		    = msrp_digest_parse_challenge(&d, guard_copy(&guard, slice_of(cases[i].value)));
 
 		if (err != cases[i].err)
 			fail_msg("%d for %s", err, cases[i].value);
@@ -192,7 +200,8 @@ static void refuses_challenges(void **state)
 
 static void bounds_escapes(void **state)
 {
-	char value[2 * MSRP_DIGEST_UNESCAPED_MAX + 64] = "Digest nonce=\"n\", qop=\"auth\", realm=\"";
+	char value[2 * MSRP_DIGEST_UNESCAPED_MAX + 64]
+	    = "Digest nonce=\"n\", qop=\"auth\", realm=\"";
 	size_t start = strlen(value);
 	struct msrp_digest d;
 
@@ -201,7 +210,8 @@ static void bounds_escapes(void **state)
 		for (size_t i = 0; i < n; i++)
 			memcpy(value + start + 2 * i, "\\x", 2);
 		value[start + 2 * n] = '"';
-		assert_int_equal(msrp_digest_parse_challenge(&d, (struct slice){value, start + 2 * n + 1}),
+		assert_int_equal(
+		    msrp_digest_parse_challenge(&d, (struct slice){value, start + 2 * n + 1}),
 		    n > MSRP_DIGEST_UNESCAPED_MAX ? -EBADMSG : 0);
 	}
 }
@@ -210,7 +220,8 @@ static void bounds_escapes(void **state)
 
 #define CREDENTIALS                                                                                \
 	"Digest username=\"Alice\", realm=\"intra.example.com\", "                                 \
-	"nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\", qop=auth, nc=00000001, cnonce=\"0a4f113b\", "  \
+	"nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\", qop=auth, nc=00000001, "                    \
+	"cnonce=\"0a4f113b\", "                                                                    \
 	"response=\"6629fae49393a05397450978507c4ef1\""
 
 static void parses_credentials(void **state)
@@ -219,7 +230,8 @@ static void parses_credentials(void **state)
 
 	(void)state;
 	/* RFC 4976 5.1 */
-	assert_int_equal(msrp_digest_parse_credentials(&d, guard_copy(&guard, SLICE(CREDENTIALS))), 0);
+	assert_int_equal(
+	    msrp_digest_parse_credentials(&d, guard_copy(&guard, SLICE(CREDENTIALS))), 0);
 	assert_text(d.username, "Alice");
 	assert_text(d.realm, "intra.example.com");
 	assert_text(d.nonce, "dcd98b7102dd2f0e8b11d0f600bfb0c093");
@@ -228,7 +240,8 @@ static void parses_credentials(void **state)
 	assert_int_equal(d.nc, 1);
 	assert_null(d.uri.p);
 	assert_null(d.opaque.p);
-	assert_int_equal(msrp_digest_parse_credentials(&d, SLICE(CREDENTIALS ", uri=\"msrps://x;tcp\"")), 0);
+	assert_int_equal(
+	    msrp_digest_parse_credentials(&d, SLICE(CREDENTIALS ", uri=\"msrps://x;tcp\"")), 0);
 	assert_text(d.uri, "msrps://x;tcp");
 }
 
@@ -238,30 +251,33 @@ static void parses_credentials(void **state)
 static void refuses_credentials(void **state)
 {
 	static const struct {
-		const char	*value;
-		int		err;
+		const char *value;
+		int err;
 	} cases[] = {
-		{WITH(", nc=ffffffff", ", qop=auth", ", cnonce=\"c\""), 0},
-		{WITH(", nc=\"0000000a\"", ", qop=\"auth\"", ", cnonce=c"), 0},
-		{WITH("", ", qop=auth", ", cnonce=\"c\""), -EBADMSG},
-		{WITH(", nc=1", ", qop=auth", ", cnonce=\"c\""), -EBADMSG},
-		{WITH(", nc=0000000A", ", qop=auth", ", cnonce=\"c\""), -EBADMSG},
-		{WITH(", nc=000000001", ", qop=auth", ", cnonce=\"c\""), -EBADMSG},
-		{WITH(", nc=0000000g", ", qop=auth", ", cnonce=\"c\""), -EBADMSG},
-		{WITH(", nc=00000001", ", qop=auth", ""), -EBADMSG},
-		{WITH(", nc=00000001", "", ", cnonce=\"c\""), -EPROTO},
-		{WITH(", nc=00000001", ", qop=auth-int", ", cnonce=\"c\""), -EPROTO},
-		{WITH(", nc=00000001", ", qop=\"auth,auth-int\"", ", cnonce=\"c\""), -EPROTO},
-		{WITH(", nc=00000001", ", qop=auth", ", cnonce=\"c\", algorithm=MD5-sess"), -EPROTO},
-		{"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", -EPROTO},
-		{"Digest realm=\"r\", nonce=\"n\", response=\"x\", nc=00000001, qop=auth, cnonce=c", -EBADMSG},
-		{"Digest username=u, realm=\"r\", nonce=\"n\", nc=00000001, qop=auth, cnonce=c", -EBADMSG},
+	    {WITH(", nc=ffffffff", ", qop=auth", ", cnonce=\"c\""), 0},
+	    {WITH(", nc=\"0000000a\"", ", qop=\"auth\"", ", cnonce=c"), 0},
+	    {WITH("", ", qop=auth", ", cnonce=\"c\""), -EBADMSG},
+	    {WITH(", nc=1", ", qop=auth", ", cnonce=\"c\""), -EBADMSG},
+	    {WITH(", nc=0000000A", ", qop=auth", ", cnonce=\"c\""), -EBADMSG},
+	    {WITH(", nc=000000001", ", qop=auth", ", cnonce=\"c\""), -EBADMSG},
+	    {WITH(", nc=0000000g", ", qop=auth", ", cnonce=\"c\""), -EBADMSG},
+	    {WITH(", nc=00000001", ", qop=auth", ""), -EBADMSG},
+	    {WITH(", nc=00000001", "", ", cnonce=\"c\""), -EPROTO},
+	    {WITH(", nc=00000001", ", qop=auth-int", ", cnonce=\"c\""), -EPROTO},
+	    {WITH(", nc=00000001", ", qop=\"auth,auth-int\"", ", cnonce=\"c\""), -EPROTO},
+	    {WITH(", nc=00000001", ", qop=auth", ", cnonce=\"c\", algorithm=MD5-sess"), -EPROTO},
+	    {"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", -EPROTO},
+	    {"Digest realm=\"r\", nonce=\"n\", response=\"x\", nc=00000001, qop=auth, cnonce=c",
+		-EBADMSG},
+	    {"Digest username=u, realm=\"r\", nonce=\"n\", nc=00000001, qop=auth, cnonce=c",
+		-EBADMSG},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct msrp_digest d;
-		int err = msrp_digest_parse_credentials(&d, guard_copy(&guard, slice_of(cases[i].value)));
+		int err = msrp_digest_parse_credentials(
+		    &d, guard_copy(&guard, slice_of(cases[i].value)));
 
 		if (err != cases[i].err)
 			fail_msg("%d for %s", err, cases[i].value);
@@ -271,19 +287,21 @@ static void refuses_credentials(void **state)
 static void parses_info(void **state)
 {
 	static const struct {
-		const char	*value;
-		int		err;
+		const char *value;
+		int err;
 	} cases[] = {
-		/* RFC 4976 5.1 */
-		{"nextnonce=\"40f2e879449675f288476d772627370a\", "
-		 "rspauth=\"7327570c586207eca2afae94fc20903d\", cnonce=\"0a4f113b\", nc=00000001, qop=auth", 0},
-		{"rspauth=\"r\", cnonce=\"c\", nc=00000001", 0},
-		{"rspauth=\"r\", cnonce=\"c\", nc=00000001, qop=auth-int", -EPROTO},
-		{"cnonce=\"c\", nc=00000001, qop=auth", -EBADMSG},
-		{"rspauth=\"r\", nc=00000001, qop=auth", -EBADMSG},
-		{"rspauth=\"r\", cnonce=\"c\", qop=auth", -EBADMSG},
-		{"rspauth=\"r\" cnonce=\"c\" nc=00000001 qop=auth", -EBADMSG},
-		{"", -EBADMSG},
+	    /* RFC 4976 5.1 */
+	    {"nextnonce=\"40f2e879449675f288476d772627370a\", "
+	     "rspauth=\"7327570c586207eca2afae94fc20903d\", cnonce=\"0a4f113b\", nc=00000001, "
+	     "qop=auth",
+		0},
+	    {"rspauth=\"r\", cnonce=\"c\", nc=00000001", 0},
+	    {"rspauth=\"r\", cnonce=\"c\", nc=00000001, qop=auth-int", -EPROTO},
+	    {"cnonce=\"c\", nc=00000001, qop=auth", -EBADMSG},
+	    {"rspauth=\"r\", nc=00000001, qop=auth", -EBADMSG},
+	    {"rspauth=\"r\", cnonce=\"c\", qop=auth", -EBADMSG},
+	    {"rspauth=\"r\" cnonce=\"c\" nc=00000001 qop=auth", -EBADMSG},
+	    {"", -EBADMSG},
 	};
 	struct msrp_digest d;
 
@@ -310,12 +328,15 @@ static void writes_challenges(void **state)
 	(void)state;
 	msrp_digest_write_challenge(&w, &d);
 	assert_text(msrp_written(&w), "Digest realm=\"r\", nonce=\"n\", qop=\"auth\"");
-	d = (struct msrp_digest){.realm = SLICE("a\"b\\c"), .nonce = SLICE("n"), .opaque = SLICE("o"),
-		.stale = true, .algorithm = MSRP_DIGEST_SHA256};
+	d = (struct msrp_digest){.realm = SLICE("a\"b\\c"),
+	    .nonce = SLICE("n"),
+	    .opaque = SLICE("o"),
+	    .stale = true,
+	    .algorithm = MSRP_DIGEST_SHA256};
 	w.len = 0;
 	msrp_digest_write_challenge(&w, &d);
 	assert_text(msrp_written(&w), "Digest realm=\"a\\\"b\\\\c\", nonce=\"n\", qop=\"auth\", "
-	    "algorithm=SHA-256, stale=true, opaque=\"o\"");
+				      "algorithm=SHA-256, stale=true, opaque=\"o\"");
 	assert_int_equal(msrp_digest_parse_challenge(&again, msrp_written(&w)), 0);
 	assert_text(again.realm, "a\"b\\c");
 	assert_true(again.stale);
@@ -357,7 +378,8 @@ static void writes_info(void **state)
 	w.len = 0;
 	d.nextnonce = SLICE("nn");
 	msrp_digest_write_info(&w, &d);
-	assert_text(msrp_written(&w), "qop=auth, nc=00000010, cnonce=\"c\", rspauth=\"r\", nextnonce=\"nn\"");
+	assert_text(msrp_written(&w),
+	    "qop=auth, nc=00000010, cnonce=\"c\", rspauth=\"r\", nextnonce=\"nn\"");
 }
 
 static void lets_nothing_break_out(void **state)
@@ -392,20 +414,20 @@ static void writes_within_bounds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(computes),
-		cmocka_unit_test(everything_counts),
-		cmocka_unit_test(matches_all_or_nothing),
-		cmocka_unit_test(parses_challenges),
-		cmocka_unit_test(refuses_challenges),
-		cmocka_unit_test(bounds_escapes),
-		cmocka_unit_test(parses_credentials),
-		cmocka_unit_test(refuses_credentials),
-		cmocka_unit_test(parses_info),
-		cmocka_unit_test(writes_challenges),
-		cmocka_unit_test(writes_credentials),
-		cmocka_unit_test(writes_info),
-		cmocka_unit_test(lets_nothing_break_out),
-		cmocka_unit_test(writes_within_bounds),
+	    cmocka_unit_test(computes),
+	    cmocka_unit_test(everything_counts),
+	    cmocka_unit_test(matches_all_or_nothing),
+	    cmocka_unit_test(parses_challenges),
+	    cmocka_unit_test(refuses_challenges),
+	    cmocka_unit_test(bounds_escapes),
+	    cmocka_unit_test(parses_credentials),
+	    cmocka_unit_test(refuses_credentials),
+	    cmocka_unit_test(parses_info),
+	    cmocka_unit_test(writes_challenges),
+	    cmocka_unit_test(writes_credentials),
+	    cmocka_unit_test(writes_info),
+	    cmocka_unit_test(lets_nothing_break_out),
+	    cmocka_unit_test(writes_within_bounds),
 	};
 	int failed;
 

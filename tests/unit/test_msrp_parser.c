@@ -18,13 +18,13 @@ enum { MAX_HEAD = 400, LOG_MAX = 32 * 1024 };
  * "[body]", the flag; "!err tid" where it broke.
  */
 struct record {
-	struct msrp_parser	parser;
-	struct msrp_writer	log;
-	bool			in_body;
-	bool			stop;		/* every handler says -EAGAIN */
-	int			err;		/* of feed */
-	const char		*expected, *name;
-	char			text[LOG_MAX];
+	struct msrp_parser parser;
+	struct msrp_writer log;
+	bool in_body;
+	bool stop; /* every handler says -EAGAIN */
+	int err;   /* of feed */
+	const char *expected, *name;
+	char text[LOG_MAX];
 };
 
 static void end_body(struct record *r)
@@ -108,7 +108,8 @@ static void feed(struct slice piece, void *arg)
 
 		if (n < 0) {
 			r->err = (int)n;
-			assert_int_equal(msrp_parser_feed(&r->parser, piece, &handler, r), -EBADMSG);
+			assert_int_equal(
+			    msrp_parser_feed(&r->parser, piece, &handler, r), -EBADMSG);
 			return;
 		}
 		assert_true((size_t)n <= piece.len && (r->stop || (size_t)n == piece.len));
@@ -148,100 +149,111 @@ static void run(const char *name, struct slice input, const char *expected)
 #define SEND  "MSRP tid1 SEND\r\n" TEXT
 
 static const struct {
-	const char	*name;
-	struct slice	input;
-	const char	*expected;
+	const char *name;
+	struct slice input;
+	const char *expected;
 } streams[] = {
-#define CASE(name, input, expected) {name, {input, sizeof(input) - 1}, expected}
-	CASE("nothing", "", ""),
-	/* RFC 4975 11.1 */
-	CASE("a conversation",
-	    "MSRP d93kswow SEND\r\n"
-	    "To-Path: msrp://bob.example.com:8888/9di4eae923wzd;tcp\r\n"
-	    "From-Path: msrp://alicepc.example.com:7777/iau39soe2843z;tcp\r\n"
-	    "Message-ID: 12339sdqwer\r\nByte-Range: 1-16/16\r\nContent-Type: text/plain\r\n\r\n"
-	    "Hi, I'm Alice!\r\n\r\n-------d93kswow$\r\n"
-	    "MSRP d93kswow 200 OK\r\n"
-	    "To-Path: msrp://alicepc.example.com:7777/iau39soe2843z;tcp\r\n"
-	    "From-Path: msrp://bob.example.com:8888/9di4eae923wzd;tcp\r\n-------d93kswow$\r\n",
-	    "SEND d93kswow 0 body [Hi, I'm Alice!\r\n]$\n d93kswow 200 $\n"),
-	/* RFC 4975 11.4 */
-	CASE("chunks",
-	    "MSRP d93kswow SEND\r\n" PATHS
-	    "Message-ID: 12339sdqwer\r\nByte-Range: 1-137/148\r\nContent-Type: message/cpim\r\n\r\n"
-	    "To: Bob <sip:bob@example.com>\r\nFrom: Alice <sip:alice@example.com>\r\n"
-	    "DateTime: 2006-05-15T15:02:31-03:00\r\nContent-Type: text/plain\r\n\r\nABCD\r\n"
-	    "-------d93kswow+\r\n"
-	    "MSRP op2nc9a SEND\r\n" PATHS
-	    "Message-ID: 12339sdqwer\r\nByte-Range: 138-148/148\r\nContent-Type: message/cpim\r\n\r\n"
-	    "1234567890\r\n-------op2nc9a$\r\n",
-	    "SEND d93kswow 0 body [To: Bob <sip:bob@example.com>\r\nFrom: Alice <sip:alice@example.com>\r\n"
-	    "DateTime: 2006-05-15T15:02:31-03:00\r\nContent-Type: text/plain\r\n\r\nABCD]+\n"
-	    "SEND op2nc9a 0 body [1234567890]$\n"),
-	/* RFC 4975 11.6 */
-	CASE("a report",
-	    "MSRP dkei38sd REPORT\r\n" PATHS
-	    "Message-ID: 12339sdqwer\r\nByte-Range: 1-106/106\r\nStatus: 000 200 OK\r\n-------dkei38sd$\r\n",
-	    "REPORT dkei38sd 0 $\n"),
-	CASE("flags",
-	    SEND "a\r\n-------tid1+\r\n" SEND "b\r\n-------tid1#\r\n" SEND "c\r\n-------tid1$\r\n"
-	    "MSRP tid2 SEND\r\n" PATHS "Message-ID: abcd\r\n-------tid2+\r\n"
-	    "MSRP tid2 SEND\r\n" PATHS "Message-ID: abcd\r\n-------tid2#\r\n",
-	    "SEND tid1 0 body [a]+\nSEND tid1 0 body [b]#\nSEND tid1 0 body [c]$\n"
-	    "SEND tid2 0 +\nSEND tid2 0 #\n"),
-	CASE("longest transaction id",
-	    "MSRP 0123456789012345678901234567890. SEND\r\n" TEXT
-	    "x\r\n-------0123456789012345678901234567890.$\n\r\n-------0123456789012345678901234567890.$\r\n",
-	    "SEND 0123456789012345678901234567890. 0 body "
-	    "[x\r\n-------0123456789012345678901234567890.$\n]$\n"),
-	CASE("empty lines between frames",
-	    "\r\n\r\n\r\n" SEND "a\r\n-------tid1$\r\n\r\n\r\nMSRP tid2 200\r\n" PATHS "-------tid2$\r\n\r\n",
-	    "SEND tid1 0 body [a]$\n tid2 200 $\n"),
-	CASE("empty body", SEND "\r\n-------tid1$\r\n", "SEND tid1 0 body $\n"),
-	CASE("empty body without its CRLF", SEND "-------tid1$\r\n", "SEND tid1 0 body $\n"),
-	CASE("body of a CRLF", SEND "\r\n\r\n-------tid1$\r\n", "SEND tid1 0 body [\r\n]$\n"),
-	CASE("body of a CR", SEND "\r\r\n-------tid1$\r\n", "SEND tid1 0 body [\r]$\n"),
-	CASE("body that begins like an end-line", SEND "-------tid1\r\n-------tid1$\r\n",
-	    "SEND tid1 0 body [-------tid1]$\n"),
-	CASE("unfinished frame", SEND "abc\r\n-------tid1$", "SEND tid1 0 body [abc]"),
-	CASE("unfinished head", "MSRP tid1 SEND\r\n" PATHS, ""),
-	/* what is no end-line (P20) */
-	CASE("other dashes",
-	    SEND "a\r\n-------zzzz$\r\nb\r\n-------\r\n------tid1$\r\n--------tid1$\r\n-------tid2$\r\n"
-	    "-------tid$\r\n-------tid11$\r\n-------TID1$\r\n-------tid1\r\n-------tid1$\r\n",
-	    "SEND tid1 0 body [a\r\n-------zzzz$\r\nb\r\n-------\r\n------tid1$\r\n--------tid1$\r\n"
-	    "-------tid2$\r\n-------tid$\r\n-------tid11$\r\n-------TID1$\r\n-------tid1]$\n"),
-	CASE("almost end-lines",
-	    SEND "-------tid1$x\r\n-------tid1!\r\n-------tid1$$\r\n-------tid1$ \r\n-------tid1$\n"
-	    "\n-------tid1$\r\nx-------tid1$\r\n\r-------tid1$\r\n-------tid1$\r\r\n-------tid1+\r\n",
-	    "SEND tid1 0 body [-------tid1$x\r\n-------tid1!\r\n-------tid1$$\r\n-------tid1$ \r\n"
-	    "-------tid1$\n\n-------tid1$\r\nx-------tid1$\r\n\r-------tid1$\r\n-------tid1$\r]+\n"),
-	CASE("CRs in front of an end-line", SEND "\r\r\n\r\r\r\n-------tid1$\r\n",
-	    "SEND tid1 0 body [\r\r\n\r\r]$\n"),
-	CASE("hyphens in front of an end-line", SEND "---------------\r\n-------tid1$\r\n",
-	    "SEND tid1 0 body [---------------]$\n"),
-	CASE("end-lines all over",
-	    SEND "\r\n-------tid\r\n-------ti\r\n-------t\r\n-------\r\n------\r\n-\r\n\r\n-------tid1$\r\n",
-	    "SEND tid1 0 body [\r\n-------tid\r\n-------ti\r\n-------t\r\n-------\r\n------\r\n-\r\n]$\n"),
-	/* wrong in itself: the stream goes on */
-	CASE("bad requests",
-	    "MSRP tid1 SEND\r\n" PATHS "-------tid1$\r\n"
-	    "MSRP tid2 SEND\r\n" PATHS "Message-ID: abcd\r\nMessage-ID: abcd\r\n-------tid2$\r\n"
-	    "MSRP tid3 SEND\r\nFrom-Path: x\r\n\r\nabc\r\n-------tid3$\r\n"
-	    "MSRP tid4 SEND\r\n" PATHS "Message-ID: abcd\nX: y\r\n-------tid4$\r\n"
-	    "MSRP tid5 FOO\r\n" PATHS "-------tid5$\r\n",
-	    "SEND tid1 400 $\nSEND tid2 400 $\nSEND tid3 400 body [abc]$\nSEND tid4 400 $\nFOO tid5 0 $\n"),
-	/* broken: it does not */
-	CASE("HTTP", "GET / HTTP/1.1\r\n\r\n", "!bad \n"),
-	CASE("TLS", "\x16\x03\x01\x02", "!bad \n"),
-	CASE("lone CR between frames", "\r\n\rMSRP", "!bad \n"),
-	CASE("LF between frames", "\nMSRP", "!bad \n"),
-	CASE("text behind a frame", SEND "a\r\n-------tid1$\r\nMSRQ", "SEND tid1 0 body [a]$\n!bad \n"),
-	CASE("bad transaction id", "MSRP abc SEND\r\n" PATHS, "!bad \n"),
-	CASE("bad start line", "MSRP tid1 SEND x\r\n" PATHS "-------tid1$\r\nMSRP", "!bad tid1 400\n"),
-	CASE("bad start line of a response", "MSRP tid1 20 OK\r\n" PATHS "-------tid1$\r\n", "!bad tid1\n"),
-	CASE("LF alone", "MSRP tid1 SEND\nTo-Path: x\nFrom-Path: y\n-------tid1$\n", "!bad tid1 400\n"),
-	CASE("blank line without CR", "MSRP tid1 SEND\r\n" PATHS "\nbody", "!bad tid1 400\n"),
+#define CASE(name, input, expected)                                                                \
+	{                                                                                          \
+		name, {input, sizeof(input) - 1}, expected                                         \
+	}
+    CASE("nothing", "", ""),
+    /* RFC 4975 11.1 */
+    CASE("a conversation",
+	"MSRP d93kswow SEND\r\n"
+	"To-Path: msrp://bob.example.com:8888/9di4eae923wzd;tcp\r\n"
+	"From-Path: msrp://alicepc.example.com:7777/iau39soe2843z;tcp\r\n"
+	"Message-ID: 12339sdqwer\r\nByte-Range: 1-16/16\r\nContent-Type: text/plain\r\n\r\n"
+	"Hi, I'm Alice!\r\n\r\n-------d93kswow$\r\n"
+	"MSRP d93kswow 200 OK\r\n"
+	"To-Path: msrp://alicepc.example.com:7777/iau39soe2843z;tcp\r\n"
+	"From-Path: msrp://bob.example.com:8888/9di4eae923wzd;tcp\r\n-------d93kswow$\r\n",
+	"SEND d93kswow 0 body [Hi, I'm Alice!\r\n]$\n d93kswow 200 $\n"),
+    /* RFC 4975 11.4 */
+    CASE("chunks",
+	"MSRP d93kswow SEND\r\n" PATHS
+	"Message-ID: 12339sdqwer\r\nByte-Range: 1-137/148\r\nContent-Type: message/cpim\r\n\r\n"
+	"To: Bob <sip:bob@example.com>\r\nFrom: Alice <sip:alice@example.com>\r\n"
+	"DateTime: 2006-05-15T15:02:31-03:00\r\nContent-Type: text/plain\r\n\r\nABCD\r\n"
+	"-------d93kswow+\r\n"
+	"MSRP op2nc9a SEND\r\n" PATHS
+	"Message-ID: 12339sdqwer\r\nByte-Range: 138-148/148\r\nContent-Type: message/cpim\r\n\r\n"
+	"1234567890\r\n-------op2nc9a$\r\n",
+	"SEND d93kswow 0 body [To: Bob <sip:bob@example.com>\r\nFrom: Alice "
+	"<sip:alice@example.com>\r\n"
+	"DateTime: 2006-05-15T15:02:31-03:00\r\nContent-Type: text/plain\r\n\r\nABCD]+\n"
+	"SEND op2nc9a 0 body [1234567890]$\n"),
+    /* RFC 4975 11.6 */
+    CASE("a report",
+	"MSRP dkei38sd REPORT\r\n" PATHS "Message-ID: 12339sdqwer\r\nByte-Range: "
+					 "1-106/106\r\nStatus: 000 200 OK\r\n-------dkei38sd$\r\n",
+	"REPORT dkei38sd 0 $\n"),
+    CASE("flags",
+	SEND "a\r\n-------tid1+\r\n" SEND "b\r\n-------tid1#\r\n" SEND "c\r\n-------tid1$\r\n"
+	     "MSRP tid2 SEND\r\n" PATHS "Message-ID: abcd\r\n-------tid2+\r\n"
+	     "MSRP tid2 SEND\r\n" PATHS "Message-ID: abcd\r\n-------tid2#\r\n",
+	"SEND tid1 0 body [a]+\nSEND tid1 0 body [b]#\nSEND tid1 0 body [c]$\n"
+	"SEND tid2 0 +\nSEND tid2 0 #\n"),
+    CASE("longest transaction id",
+	"MSRP 0123456789012345678901234567890. SEND\r\n" TEXT
+	"x\r\n-------0123456789012345678901234567890.$\n\r\n-------0123456789012345678901234567890."
+	"$\r\n",
+	"SEND 0123456789012345678901234567890. 0 body "
+	"[x\r\n-------0123456789012345678901234567890.$\n]$\n"),
+    CASE("empty lines between frames",
+	"\r\n\r\n\r\n" SEND "a\r\n-------tid1$\r\n\r\n\r\nMSRP tid2 200\r\n" PATHS
+	"-------tid2$\r\n\r\n",
+	"SEND tid1 0 body [a]$\n tid2 200 $\n"),
+    CASE("empty body", SEND "\r\n-------tid1$\r\n", "SEND tid1 0 body $\n"),
+    CASE("empty body without its CRLF", SEND "-------tid1$\r\n", "SEND tid1 0 body $\n"),
+    CASE("body of a CRLF", SEND "\r\n\r\n-------tid1$\r\n", "SEND tid1 0 body [\r\n]$\n"),
+    CASE("body of a CR", SEND "\r\r\n-------tid1$\r\n", "SEND tid1 0 body [\r]$\n"),
+    CASE("body that begins like an end-line", SEND "-------tid1\r\n-------tid1$\r\n",
+	"SEND tid1 0 body [-------tid1]$\n"),
+    CASE("unfinished frame", SEND "abc\r\n-------tid1$", "SEND tid1 0 body [abc]"),
+    CASE("unfinished head", "MSRP tid1 SEND\r\n" PATHS, ""),
+    /* what is no end-line (P20) */
+    CASE("other dashes",
+	SEND "a\r\n-------zzzz$\r\nb\r\n-------\r\n------tid1$\r\n--------tid1$\r\n-------tid2$\r\n"
+	     "-------tid$\r\n-------tid11$\r\n-------TID1$\r\n-------tid1\r\n-------tid1$\r\n",
+	"SEND tid1 0 body [a\r\n-------zzzz$\r\nb\r\n-------\r\n------tid1$\r\n--------tid1$\r\n"
+	"-------tid2$\r\n-------tid$\r\n-------tid11$\r\n-------TID1$\r\n-------tid1]$\n"),
+    CASE("almost end-lines",
+	SEND
+	"-------tid1$x\r\n-------tid1!\r\n-------tid1$$\r\n-------tid1$ \r\n-------tid1$\n"
+	"\n-------tid1$\r\nx-------tid1$\r\n\r-------tid1$\r\n-------tid1$\r\r\n-------tid1+\r\n",
+	"SEND tid1 0 body [-------tid1$x\r\n-------tid1!\r\n-------tid1$$\r\n-------tid1$ \r\n"
+	"-------tid1$\n\n-------tid1$\r\nx-------tid1$\r\n\r-------tid1$\r\n-------tid1$\r]+\n"),
+    CASE("CRs in front of an end-line", SEND "\r\r\n\r\r\r\n-------tid1$\r\n",
+	"SEND tid1 0 body [\r\r\n\r\r]$\n"),
+    CASE("hyphens in front of an end-line", SEND "---------------\r\n-------tid1$\r\n",
+	"SEND tid1 0 body [---------------]$\n"),
+    CASE("end-lines all over",
+	SEND
+	"\r\n-------tid\r\n-------ti\r\n-------t\r\n-------\r\n------\r\n-\r\n\r\n-------tid1$\r\n",
+	"SEND tid1 0 body "
+	"[\r\n-------tid\r\n-------ti\r\n-------t\r\n-------\r\n------\r\n-\r\n]$\n"),
+    /* wrong in itself: the stream goes on */
+    CASE("bad requests",
+	"MSRP tid1 SEND\r\n" PATHS "-------tid1$\r\n"
+	"MSRP tid2 SEND\r\n" PATHS "Message-ID: abcd\r\nMessage-ID: abcd\r\n-------tid2$\r\n"
+	"MSRP tid3 SEND\r\nFrom-Path: x\r\n\r\nabc\r\n-------tid3$\r\n"
+	"MSRP tid4 SEND\r\n" PATHS "Message-ID: abcd\nX: y\r\n-------tid4$\r\n"
+	"MSRP tid5 FOO\r\n" PATHS "-------tid5$\r\n",
+	"SEND tid1 400 $\nSEND tid2 400 $\nSEND tid3 400 body [abc]$\nSEND tid4 400 $\nFOO tid5 0 "
+	"$\n"),
+    /* broken: it does not */
+    CASE("HTTP", "GET / HTTP/1.1\r\n\r\n", "!bad \n"),
+    CASE("TLS", "\x16\x03\x01\x02", "!bad \n"),
+    CASE("lone CR between frames", "\r\n\rMSRP", "!bad \n"),
+    CASE("LF between frames", "\nMSRP", "!bad \n"),
+    CASE("text behind a frame", SEND "a\r\n-------tid1$\r\nMSRQ", "SEND tid1 0 body [a]$\n!bad \n"),
+    CASE("bad transaction id", "MSRP abc SEND\r\n" PATHS, "!bad \n"),
+    CASE("bad start line", "MSRP tid1 SEND x\r\n" PATHS "-------tid1$\r\nMSRP", "!bad tid1 400\n"),
+    CASE("bad start line of a response", "MSRP tid1 20 OK\r\n" PATHS "-------tid1$\r\n",
+	"!bad tid1\n"),
+    CASE("LF alone", "MSRP tid1 SEND\nTo-Path: x\nFrom-Path: y\n-------tid1$\n", "!bad tid1 400\n"),
+    CASE("blank line without CR", "MSRP tid1 SEND\r\n" PATHS "\nbody", "!bad tid1 400\n"),
 #undef CASE
 };
 
@@ -281,8 +293,8 @@ static void carries_any_octet(void **state)
 /* Bodies of letters that end-lines are made of, against the plainest of searches. */
 static void finds_what_a_plain_search_finds(void **state)
 {
-	static const char *const words[] = {"\r", "\n", "\r\n", "-", "-------", "tid1", "$", "-------tid1",
-		"\r\n-------", "x", "------", "\r\n-------tid1$", "$\r"};
+	static const char *const words[] = {"\r", "\n", "\r\n", "-", "-------", "tid1", "$",
+	    "-------tid1", "\r\n-------", "x", "------", "\r\n-------tid1$", "$\r"};
 	static const char end_line[] = "\r\n-------tid1$\r\n";
 	struct record *r = calloc(1, sizeof(*r));
 	unsigned seed = 4975;
@@ -299,13 +311,15 @@ static void finds_what_a_plain_search_finds(void **state)
 		msrp_write(&w, SLICE(SEND "."));
 		for (int i = 0; i < 20; i++) {
 			seed = seed * 1103515245 + 12345;
-			msrp_write(&w, slice_of(words[(seed >> 16) % (sizeof(words) / sizeof(words[0]))]));
+			msrp_write(
+			    &w, slice_of(words[(seed >> 16) % (sizeof(words) / sizeof(words[0]))]));
 		}
 		msrp_write(&w, SLICE(".\r\n-------tid1$\r\n"));
 		end = memmem(input, w.len, end_line, sizeof(end_line) - 1);
 		w.len = (size_t)(end - input) + sizeof(end_line) - 1;
 		msrp_write(&v, SLICE("SEND tid1 0 body ["));
-		msrp_write(&v, (struct slice){input + strlen(SEND), (size_t)(end - input) - strlen(SEND)});
+		msrp_write(
+		    &v, (struct slice){input + strlen(SEND), (size_t)(end - input) - strlen(SEND)});
 		msrp_write(&v, SLICE("]$\n"));
 		expected[v.len] = '\0';
 		begin(r);
@@ -329,7 +343,8 @@ static struct slice head_of(char *text, size_t size, size_t len, const char *end
 {
 	struct msrp_writer w = {.p = text, .cap = size};
 
-	msrp_write(&w, SLICE("MSRP tid1 SEND\r\n" PATHS "Message-ID: abcd\r\nContent-Type: a/b\r\nX: "));
+	msrp_write(
+	    &w, SLICE("MSRP tid1 SEND\r\n" PATHS "Message-ID: abcd\r\nContent-Type: a/b\r\nX: "));
 	while (w.len < len - 2)
 		msrp_write_char(&w, 'x');
 	msrp_write(&w, SLICE("\r\n"));
@@ -342,7 +357,8 @@ static void bounds_heads(void **state)
 	char text[1024];
 
 	(void)state;
-	run("largest head", head_of(text, sizeof(text), MAX_HEAD, "-------tid1$\r\n"), "SEND tid1 0 $\n");
+	run("largest head", head_of(text, sizeof(text), MAX_HEAD, "-------tid1$\r\n"),
+	    "SEND tid1 0 $\n");
 	run("largest head with body",
 	    head_of(text, sizeof(text), MAX_HEAD - 2, "\r\nabc\r\n-------tid1$\r\n"),
 	    "SEND tid1 0 body [abc]$\n");
@@ -389,15 +405,15 @@ static void frees_heads(void **state)
 static void bounds_other_bodies(void **state)
 {
 	static const struct {
-		const char	*method;
-		size_t		len;
-		int		err;
+		const char *method;
+		size_t len;
+		int err;
 	} cases[] = {
-		{"SEND", MSRP_OTHER_BODY_MAX + 1, 0},
-		{"REPORT", MSRP_OTHER_BODY_MAX, 0},
-		{"REPORT", MSRP_OTHER_BODY_MAX + 1, -EMSGSIZE},
-		{"FOO", MSRP_OTHER_BODY_MAX + 1, -EMSGSIZE},
-		{"200", MSRP_OTHER_BODY_MAX + 1, -EMSGSIZE},
+	    {"SEND", MSRP_OTHER_BODY_MAX + 1, 0},
+	    {"REPORT", MSRP_OTHER_BODY_MAX, 0},
+	    {"REPORT", MSRP_OTHER_BODY_MAX + 1, -EMSGSIZE},
+	    {"FOO", MSRP_OTHER_BODY_MAX + 1, -EMSGSIZE},
+	    {"200", MSRP_OTHER_BODY_MAX + 1, -EMSGSIZE},
 	};
 	struct record *r = calloc(1, sizeof(*r));
 
@@ -428,8 +444,8 @@ static void bounds_other_bodies(void **state)
 /* --- handlers --- */
 
 struct obstinate {
-	int	calls, fail_at;
-	int	broken;
+	int calls, fail_at;
+	int broken;
 };
 
 static int count_or_fail(struct obstinate *o)
@@ -466,8 +482,8 @@ static void note_broken(const struct msrp_frame *f, int err, void *arg)
 
 static void returns_what_handlers_say(void **state)
 {
-	static const struct msrp_parser_handler failing = {head_or_fail, body_or_fail, end_or_fail,
-		note_broken};
+	static const struct msrp_parser_handler failing
+	    = {head_or_fail, body_or_fail, end_or_fail, note_broken};
 	struct slice input = SLICE(SEND "abc\r\n-------tid1$\r\n" SEND "abc\r\n-------tid1$\r\n");
 
 	(void)state;
@@ -486,8 +502,8 @@ static void returns_what_handlers_say(void **state)
 
 /* A head that came in pieces can be looked at until its frame ends or more is fed. */
 struct keeper {
-	struct msrp_frame	frame;
-	int			ends;
+	struct msrp_frame frame;
+	int ends;
 };
 
 static int keep_head(const struct msrp_frame *f, void *arg)
@@ -518,8 +534,8 @@ static int look_at_end(enum msrp_flag flag, void *arg)
 
 static void keeps_the_head_for_a_while(void **state)
 {
-	static const struct msrp_parser_handler keeping = {keep_head, stop_in_body, look_at_end,
-		note_broken};
+	static const struct msrp_parser_handler keeping
+	    = {keep_head, stop_in_body, look_at_end, note_broken};
 	struct slice input = SLICE(SEND "abc\r\n-------tid1$\r\n");
 	struct keeper k = {0};
 	struct msrp_parser parser;
@@ -531,7 +547,8 @@ static void keeps_the_head_for_a_while(void **state)
 	n = msrp_parser_feed(&parser, slice_from(input, 20), &keeping, &k);
 	assert_int_equal(20 + n, strlen(SEND) + 3 + strlen("\r\n-------tid1$\r"));
 	assert_true(slice_equal(k.frame.message_id, SLICE("abcd")));
-	assert_int_equal(msrp_parser_feed(&parser, slice_from(input, 20 + (size_t)n), &keeping, &k), 1);
+	assert_int_equal(
+	    msrp_parser_feed(&parser, slice_from(input, 20 + (size_t)n), &keeping, &k), 1);
 	assert_int_equal(k.ends, 1);
 	assert_null(parser.buf);
 	msrp_parser_fini(&parser);
@@ -540,14 +557,14 @@ static void keeps_the_head_for_a_while(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_streams),
-		cmocka_unit_test(carries_any_octet),
-		cmocka_unit_test(finds_what_a_plain_search_finds),
-		cmocka_unit_test(bounds_heads),
-		cmocka_unit_test(frees_heads),
-		cmocka_unit_test(bounds_other_bodies),
-		cmocka_unit_test(returns_what_handlers_say),
-		cmocka_unit_test(keeps_the_head_for_a_while),
+	    cmocka_unit_test(reads_streams),
+	    cmocka_unit_test(carries_any_octet),
+	    cmocka_unit_test(finds_what_a_plain_search_finds),
+	    cmocka_unit_test(bounds_heads),
+	    cmocka_unit_test(frees_heads),
+	    cmocka_unit_test(bounds_other_bodies),
+	    cmocka_unit_test(returns_what_handlers_say),
+	    cmocka_unit_test(keeps_the_head_for_a_while),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,8 +32,22 @@ static void counts(void **state)
 static void is_strict(void **state)
 {
 	static const char *const bad[] = {
-		"", " ", A " ", " " A, A "  " B, A "\t" B, A "," B, A ", " B, A " " B " ", A " x",
-		A " msrp://h", "x " A, A ";", A "\r\n", A "\r", A " " A " sip:b",
+	    "",
+	    " ",
+	    A " ",
+	    " " A,
+	    A "  " B,
+	    A "\t" B,
+	    A "," B,
+	    A ", " B,
+	    A " " B " ",
+	    A " x",
+	    A " msrp://h",
+	    "x " A,
+	    A ";",
+	    A "\r\n",
+	    A "\r",
+	    A " " A " sip:b",
 	};
 
 	(void)state;
@@ -116,12 +130,12 @@ static void joins_with_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counts),
-		cmocka_unit_test(is_strict),
-		cmocka_unit_test(goes_through_the_uris),
-		cmocka_unit_test(takes_paths_apart),
-		cmocka_unit_test(forms_paths_behind_relays),
-		cmocka_unit_test(joins_with_nothing),
+	    cmocka_unit_test(counts),
+	    cmocka_unit_test(is_strict),
+	    cmocka_unit_test(goes_through_the_uris),
+	    cmocka_unit_test(takes_paths_apart),
+	    cmocka_unit_test(forms_paths_behind_relays),
+	    cmocka_unit_test(joins_with_nothing),
 	};
 	int failed;
 

@@ -30,35 +30,35 @@ static void expect(struct slice got, const char *expected)
 }
 
 static const struct {
-	const char	*text;
-	bool		secure;
-	const char	*userinfo, *host;
-	uint16_t	port;
-	const char	*session_id, *transport, *params;
+	const char *text;
+	bool secure;
+	const char *userinfo, *host;
+	uint16_t port;
+	const char *session_id, *transport, *params;
 } good[] = {
-	/* RFC 4975 6 and 9 */
-	{"msrp://atlanta.example.com:7654/jshA7weztas;tcp", false, NULL, "atlanta.example.com", 7654,
-	    "jshA7weztas", "tcp", NULL},
-	{"msrps://alice@intra.example.com;tcp", true, "alice", "intra.example.com", 0, NULL, "tcp",
-	    NULL},
-	{"msrp://host:1;tcp", false, NULL, "host", 1, NULL, "tcp", NULL},
-	{"msrp://host:65535;tcp", false, NULL, "host", 65535, NULL, "tcp", NULL},
-	{"MSRPS://Host:02855/S;TCP", true, NULL, "Host", 2855, "S", "TCP", NULL},
-	{"msrp://h;ws", false, NULL, "h", 0, NULL, "ws", NULL},
-	/* base64 in a session id: the first slash begins it, the first semicolon ends it */
-	{"msrp://h:1/a/b+c=/d==;tcp", false, NULL, "h", 1, "a/b+c=/d==", "tcp", NULL},
-	{"msrp://h:1//;tcp", false, NULL, "h", 1, "/", "tcp", NULL},
-	{"msrp://h:1/A-._~9;tcp", false, NULL, "h", 1, "A-._~9", "tcp", NULL},
-	{"msrp://[2001:db8::1]:2855/s;tcp", false, NULL, "2001:db8::1", 2855, "s", "tcp", NULL},
-	{"msrp://[::ffff:192.0.2.1];tcp", false, NULL, "::ffff:192.0.2.1", 0, NULL, "tcp", NULL},
-	{"msrp://192.0.2.1:2855/s;tcp", false, NULL, "192.0.2.1", 2855, "s", "tcp", NULL},
-	/* RFC 4975 9: further parameters are kept */
-	{"msrp://h:1/s;tcp;x=y;z", false, NULL, "h", 1, "s", "tcp", "x=y;z"},
-	{"msrp://h:1/s;tcp;%7e!#$&'*+.^_`{|}~=1", false, NULL, "h", 1, "s", "tcp",
-	    "%7e!#$&'*+.^_`{|}~=1"},
-	/* userinfo may hold what elsewhere ends the authority */
-	{"msrp://a;b:c=d%20(x),y@h:1/s;tcp", false, "a;b:c=d%20(x),y", "h", 1, "s", "tcp", NULL},
-	{"msrp://@h;tcp", false, "", "h", 0, NULL, "tcp", NULL},
+    /* RFC 4975 6 and 9 */
+    {"msrp://atlanta.example.com:7654/jshA7weztas;tcp", false, NULL, "atlanta.example.com", 7654,
+	"jshA7weztas", "tcp", NULL},
+    {"msrps://alice@intra.example.com;tcp", true, "alice", "intra.example.com", 0, NULL, "tcp",
+	NULL},
+    {"msrp://host:1;tcp", false, NULL, "host", 1, NULL, "tcp", NULL},
+    {"msrp://host:65535;tcp", false, NULL, "host", 65535, NULL, "tcp", NULL},
+    {"MSRPS://Host:02855/S;TCP", true, NULL, "Host", 2855, "S", "TCP", NULL},
+    {"msrp://h;ws", false, NULL, "h", 0, NULL, "ws", NULL},
+    /* base64 in a session id: the first slash begins it, the first semicolon ends it */
+    {"msrp://h:1/a/b+c=/d==;tcp", false, NULL, "h", 1, "a/b+c=/d==", "tcp", NULL},
+    {"msrp://h:1//;tcp", false, NULL, "h", 1, "/", "tcp", NULL},
+    {"msrp://h:1/A-._~9;tcp", false, NULL, "h", 1, "A-._~9", "tcp", NULL},
+    {"msrp://[2001:db8::1]:2855/s;tcp", false, NULL, "2001:db8::1", 2855, "s", "tcp", NULL},
+    {"msrp://[::ffff:192.0.2.1];tcp", false, NULL, "::ffff:192.0.2.1", 0, NULL, "tcp", NULL},
+    {"msrp://192.0.2.1:2855/s;tcp", false, NULL, "192.0.2.1", 2855, "s", "tcp", NULL},
+    /* RFC 4975 9: further parameters are kept */
+    {"msrp://h:1/s;tcp;x=y;z", false, NULL, "h", 1, "s", "tcp", "x=y;z"},
+    {"msrp://h:1/s;tcp;%7e!#$&'*+.^_`{|}~=1", false, NULL, "h", 1, "s", "tcp",
+	"%7e!#$&'*+.^_`{|}~=1"},
+    /* userinfo may hold what elsewhere ends the authority */
+    {"msrp://a;b:c=d%20(x),y@h:1/s;tcp", false, "a;b:c=d%20(x),y", "h", 1, "s", "tcp", NULL},
+    {"msrp://@h;tcp", false, "", "h", 0, NULL, "tcp", NULL},
 };
 
 static void parses(void **state)
@@ -79,27 +79,69 @@ static void parses(void **state)
 }
 
 static const char *const bad[] = {
-	"", "m", "msrp", "msrp:", "msrp:/", "msrp://", "msrpx://h;tcp", "sip:h;tcp", "http://h;tcp",
-	" msrp://h;tcp", "msrp ://h;tcp",
-	/* no transport */
-	"msrp://h", "msrp://h:1", "msrp://h:1/s", "msrp://h:1/s;", "msrp://h:1/s;;tcp", "msrp://h:1/s;=",
-	/* no host */
-	"msrp://;tcp", "msrp://:1;tcp", "msrp:///s;tcp", "msrp://a@;tcp", "msrp://a@:1/s;tcp",
-	/* ports */
-	"msrp://h:;tcp", "msrp://h:0;tcp", "msrp://h:65536;tcp", "msrp://h:99999;tcp",
-	"msrp://h:100000;tcp", "msrp://h:4294967297;tcp", "msrp://h:18446744073709551617;tcp",
-	"msrp://h:-1;tcp", "msrp://h:1x;tcp", "msrp://h: 1;tcp", "msrp://h:1:2;tcp",
-	/* addresses */
-	"msrp://[::1;tcp", "msrp://[];tcp", "msrp://[:::1]:1;tcp", "msrp://[1.2.3.4]:1;tcp",
-	"msrp://[::1%25lo]:1;tcp", "msrp://[v1.x]:1;tcp", "msrp://::1:1;tcp", "msrp://[::1]x;tcp",
-	"msrp://[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc]:1;tcp",
-	/* session ids */
-	"msrp://h:1/;tcp", "msrp://h:1/a b;tcp", "msrp://h:1/a:b;tcp", "msrp://h:1/a%20;tcp",
-	"msrp://h:1/\303\244;tcp", "msrp://h:1/a@b;tcp",
-	/* parameters */
-	"msrp://h:1/s;tcp;", "msrp://h:1/s;tcp;=x", "msrp://h:1/s;tcp;x=", "msrp://h:1/s;tcp;x=;y",
-	/* hosts */
-	"msrp://\303\244;tcp", "msrp://h\\;tcp", "msrp://h%41;tcp", "msrp://a@b@c;tcp",
+    "",
+    "m",
+    "msrp",
+    "msrp:",
+    "msrp:/",
+    "msrp://",
+    "msrpx://h;tcp",
+    "sip:h;tcp",
+    "http://h;tcp",
+    " msrp://h;tcp",
+    "msrp ://h;tcp",
+    /* no transport */
+    "msrp://h",
+    "msrp://h:1",
+    "msrp://h:1/s",
+    "msrp://h:1/s;",
+    "msrp://h:1/s;;tcp",
+    "msrp://h:1/s;=",
+    /* no host */
+    "msrp://;tcp",
+    "msrp://:1;tcp",
+    "msrp:///s;tcp",
+    "msrp://a@;tcp",
+    "msrp://a@:1/s;tcp",
+    /* ports */
+    "msrp://h:;tcp",
+    "msrp://h:0;tcp",
+    "msrp://h:65536;tcp",
+    "msrp://h:99999;tcp",
+    "msrp://h:100000;tcp",
+    "msrp://h:4294967297;tcp",
+    "msrp://h:18446744073709551617;tcp",
+    "msrp://h:-1;tcp",
+    "msrp://h:1x;tcp",
+    "msrp://h: 1;tcp",
+    "msrp://h:1:2;tcp",
+    /* addresses */
+    "msrp://[::1;tcp",
+    "msrp://[];tcp",
+    "msrp://[:::1]:1;tcp",
+    "msrp://[1.2.3.4]:1;tcp",
+    "msrp://[::1%25lo]:1;tcp",
+    "msrp://[v1.x]:1;tcp",
+    "msrp://::1:1;tcp",
+    "msrp://[::1]x;tcp",
+    "msrp://[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc]:1;tcp",
+    /* session ids */
+    "msrp://h:1/;tcp",
+    "msrp://h:1/a b;tcp",
+    "msrp://h:1/a:b;tcp",
+    "msrp://h:1/a%20;tcp",
+    "msrp://h:1/\303\244;tcp",
+    "msrp://h:1/a@b;tcp",
+    /* parameters */
+    "msrp://h:1/s;tcp;",
+    "msrp://h:1/s;tcp;=x",
+    "msrp://h:1/s;tcp;x=",
+    "msrp://h:1/s;tcp;x=;y",
+    /* hosts */
+    "msrp://\303\244;tcp",
+    "msrp://h\\;tcp",
+    "msrp://h%41;tcp",
+    "msrp://a@b@c;tcp",
 };
 
 static void refuses(void **state)
@@ -154,27 +196,27 @@ static void stops_behind_the_uri(void **state)
 }
 
 static const struct {
-	const char	*a, *b;
-	bool		equal, same_server;
+	const char *a, *b;
+	bool equal, same_server;
 } pairs[] = {
-	/* RFC 4975 6.1 */
-	{"msrp://h:1/s;tcp", "msrp://h:1/s;tcp", true, true},
-	{"msrp://h:1/s;tcp", "MSRP://H:1/s;TCP", true, true},
-	{"msrp://h:1/s;tcp", "msrps://h:1/s;tcp", false, false},
-	{"msrp://h:1/s;tcp", "msrp://g:1/s;tcp", false, false},
-	{"msrp://h:1/s;tcp", "msrp://h:2/s;tcp", false, false},
-	{"msrp://h:2855/s;tcp", "msrp://h/s;tcp", false, false},
-	{"msrp://h:1/s;tcp", "msrp://h:1/S;tcp", false, true},
-	{"msrp://h:1/s;tcp", "msrp://h:1;tcp", false, true},
-	{"msrp://h:1;tcp", "msrp://h:1;tcp", true, true},
-	{"msrp://h:1/s;tcp", "msrp://h:1/s;ws", false, false},
-	{"msrp://a@h:1/s;tcp", "msrp://b@h:1/s;tcp", true, true},
-	{"msrp://a@h:1/s;tcp", "msrp://h:1/s;tcp", true, true},
-	{"msrp://h:1/s;tcp;x", "msrp://h:1/s;tcp", true, true},
-	{"msrp://[::1]:1/s;tcp", "msrp://[0:0:0:0:0:0:0:1]:1/s;tcp", true, true},
-	{"msrp://[2001:DB8::A]:1/s;tcp", "msrp://[2001:db8:0::a]:1/s;tcp", true, true},
-	{"msrp://[::1]:1/s;tcp", "msrp://[::2]:1/s;tcp", false, false},
-	{"msrp://[::ffff:1.2.3.4]:1/s;tcp", "msrp://1.2.3.4:1/s;tcp", false, false},
+    /* RFC 4975 6.1 */
+    {"msrp://h:1/s;tcp", "msrp://h:1/s;tcp", true, true},
+    {"msrp://h:1/s;tcp", "MSRP://H:1/s;TCP", true, true},
+    {"msrp://h:1/s;tcp", "msrps://h:1/s;tcp", false, false},
+    {"msrp://h:1/s;tcp", "msrp://g:1/s;tcp", false, false},
+    {"msrp://h:1/s;tcp", "msrp://h:2/s;tcp", false, false},
+    {"msrp://h:2855/s;tcp", "msrp://h/s;tcp", false, false},
+    {"msrp://h:1/s;tcp", "msrp://h:1/S;tcp", false, true},
+    {"msrp://h:1/s;tcp", "msrp://h:1;tcp", false, true},
+    {"msrp://h:1;tcp", "msrp://h:1;tcp", true, true},
+    {"msrp://h:1/s;tcp", "msrp://h:1/s;ws", false, false},
+    {"msrp://a@h:1/s;tcp", "msrp://b@h:1/s;tcp", true, true},
+    {"msrp://a@h:1/s;tcp", "msrp://h:1/s;tcp", true, true},
+    {"msrp://h:1/s;tcp;x", "msrp://h:1/s;tcp", true, true},
+    {"msrp://[::1]:1/s;tcp", "msrp://[0:0:0:0:0:0:0:1]:1/s;tcp", true, true},
+    {"msrp://[2001:DB8::A]:1/s;tcp", "msrp://[2001:db8:0::a]:1/s;tcp", true, true},
+    {"msrp://[::1]:1/s;tcp", "msrp://[::2]:1/s;tcp", false, false},
+    {"msrp://[::ffff:1.2.3.4]:1/s;tcp", "msrp://1.2.3.4:1/s;tcp", false, false},
 };
 
 static void compares(void **state)
@@ -194,12 +236,14 @@ static void compares(void **state)
 static void tells_addresses_from_names(void **state)
 {
 	static const struct {
-		const char	*uri;
-		bool		address;
+		const char *uri;
+		bool address;
 	} hosts[] = {
-		{"msrp://192.0.2.1;tcp", true},	    {"msrp://[::1];tcp", true},
-		{"msrp://example.org;tcp", false},  {"msrp://1.2.3;tcp", false},
-		{"msrp://1.2.3.4.example;tcp", false},
+	    {"msrp://192.0.2.1;tcp", true},
+	    {"msrp://[::1];tcp", true},
+	    {"msrp://example.org;tcp", false},
+	    {"msrp://1.2.3;tcp", false},
+	    {"msrp://1.2.3.4.example;tcp", false},
 	};
 
 	(void)state;
@@ -250,15 +294,15 @@ static void writes_within_bounds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(parses),
-		cmocka_unit_test(refuses),
-		cmocka_unit_test(refuses_nul),
-		cmocka_unit_test(survives_truncation),
-		cmocka_unit_test(stops_behind_the_uri),
-		cmocka_unit_test(compares),
-		cmocka_unit_test(tells_addresses_from_names),
-		cmocka_unit_test(writes_what_it_parsed),
-		cmocka_unit_test(writes_within_bounds),
+	    cmocka_unit_test(parses),
+	    cmocka_unit_test(refuses),
+	    cmocka_unit_test(refuses_nul),
+	    cmocka_unit_test(survives_truncation),
+	    cmocka_unit_test(stops_behind_the_uri),
+	    cmocka_unit_test(compares),
+	    cmocka_unit_test(tells_addresses_from_names),
+	    cmocka_unit_test(writes_what_it_parsed),
+	    cmocka_unit_test(writes_within_bounds),
 	};
 	int failed;
 
