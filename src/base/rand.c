@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { POOL_SIZE = 512 };
+enum { POOL_SIZE = 4096 };
 
 /* One system call serves many identifiers; what was handed out is wiped. */
 static struct {
@@ -49,8 +49,11 @@ void rand_token(char *p, size_t n)
 	size_t filled = 0;
 
 	while (filled < n) {
-		rand_bytes(bytes, sizeof(bytes));
-		for (size_t i = 0; i < sizeof(bytes) && filled < n; i++) {
+		/* One in 32 is thrown away, so this is mostly enough. */
+		size_t want = n - filled + 2 < sizeof(bytes) ? n - filled + 2 : sizeof(bytes);
+
+		rand_bytes(bytes, want);
+		for (size_t i = 0; i < want && filled < n; i++) {
 			unsigned index = bytes[i] & 63;
 
 			/* 62 and 63 are thrown away: a remainder would favour some letters. */
