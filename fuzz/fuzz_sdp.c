@@ -31,8 +31,11 @@ static void check_media(const struct sdp_media *m, struct slice text)
 /* What we say is SDP again, with the same m= lines in order, and stays as it is when repeated. */
 static void check_answer(const struct sdp_session *offer, const struct sdp_media *chosen)
 {
-	struct sdp_local local = {.host = SLICE("192.0.2.1"), .port = 2855, .tls = sdp_media_is_tls(chosen),
-	    .path = SLICE("msrp://192.0.2.1:2855/x;tcp"), .accept_types = SLICE("text/plain"),
+	struct sdp_local local = {.host = SLICE("192.0.2.1"),
+	    .port = 2855,
+	    .tls = sdp_media_is_tls(chosen),
+	    .path = SLICE("msrp://192.0.2.1:2855/x;tcp"),
+	    .accept_types = SLICE("text/plain"),
 	    .setup = sdp_answer_setup(chosen)};
 	struct sdp_session said;
 	struct sdp_own own;

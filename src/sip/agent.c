@@ -21,7 +21,7 @@
 enum {
 	CONNECTION_IDLE_MS	= 120 * 1000,	/* then closed; opened again on demand */
 	HALF_MESSAGE_MS		= 5 * 1000,	/* a message that stops in its middle */
-	QUEUE_MAX		= 1000,		/* Sofia's own limit for what waits on one connection */
+	QUEUE_MAX		= 1000,		/* Sofia's limit for what waits on a connection */
 	SESSION_EXPIRES_S	= 1800,		/* RFC 4028 section 4 */
 };
 
@@ -97,17 +97,19 @@ static int agent_open(struct sip_agent *agent, const char *tls_dir)
 	agent->nua = nua_create(sip_loop_root(agent->stack->loop), on_nua_event, agent,
 	    TAG_IF(!tls, NUTAG_URL(uri)), TAG_IF(tls, NUTAG_SIPS_URL(uri)),
 	    TAG_IF(tls, NUTAG_URL(uri)), TAG_IF(tls, NUTAG_CERTIFICATE_DIR(tls_dir)),
-	    TAG_IF(tls, TPTAG_TLS_VERIFY_POLICY(settings->tls.verify ? TPTLS_VERIFY_SUBJECTS_OUT : 0)),
+	    TAG_IF(
+		tls, TPTAG_TLS_VERIFY_POLICY(settings->tls.verify ? TPTLS_VERIFY_SUBJECTS_OUT : 0)),
 	    NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOACK(0), NUTAG_AUTOALERT(0), NUTAG_AUTOANSWER(0),
 	    NUTAG_APPL_METHOD("MESSAGE, UPDATE"), SIPTAG_ALLOW_STR(allowed),
 	    SIPTAG_SUPPORTED_STR("timer"), SIPTAG_USER_AGENT_STR("msrpd/" MSRPD_VERSION),
 	    NUTAG_UPDATE_REFRESH(1), NUTAG_SESSION_TIMER(SESSION_EXPIRES_S),
-	    NUTAG_RETRY_COUNT(0),	/* we repeat requests ourselves: call.c, auth.c */
+	    NUTAG_RETRY_COUNT(0), /* we repeat requests ourselves: call.c, auth.c */
 	    NUTAG_OUTBOUND("no-options-keepalive no-outbound no-validate no-natify"),
 	    NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), NTATAG_UDP_MTU(SIP_UDP_MAX),
 	    NTATAG_MAXSIZE(SIP_MESSAGE_MAX), TPTAG_QUEUESIZE(QUEUE_MAX), TPTAG_STUN_SERVER(0),
 	    TPTAG_IDLE(CONNECTION_IDLE_MS), TPTAG_TIMEOUT(HALF_MESSAGE_MS),
-	    NTATAG_SIP_T1X64((unsigned)settings->transaction_timeout), TAG_END());
+	    NTATAG_SIP_T1X64((unsigned)settings->transaction_timeout),
+	    NTATAG_SIP_T4((unsigned)settings->transaction_timeout * 5 / 32), TAG_END());
 	if (!agent->nua)
 		return -EADDRINUSE;
 	/* The port is told in an answer to this alone. */
@@ -123,7 +125,9 @@ static int probe_one(const struct sip_agent *agent, int type)
 	if (fd < 0)
 		return -errno;
 	if ((type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
-	    || bind(fd, (const struct sockaddr *)&agent->address, length_of(agent->address.ss_family)) < 0)
+	    || bind(fd, (const struct sockaddr *)&agent->address,
+		   length_of(agent->address.ss_family))
+		   < 0)
 		err = -errno;
 	close(fd);
 	return err;
@@ -137,7 +141,8 @@ static int agent_probe(const struct sip_agent *agent)
 {
 	int err = agent->transports & SIP_UDP ? probe_one(agent, SOCK_DGRAM) : 0;
 
-	return err || !(agent->transports & (SIP_TCP | SIP_TLS)) ? err : probe_one(agent, SOCK_STREAM);
+	return err || !(agent->transports & (SIP_TCP | SIP_TLS)) ? err
+								 : probe_one(agent, SOCK_STREAM);
 }
 
 /* --- TLS: Sofia wants a folder with files of its own names --- */
@@ -250,7 +255,8 @@ static int add_agent(struct sip_stack *stack, const struct sockaddr_storage *add
  * Every address of the machine gets an agent of its own: so each dialog shows the address that
  * its peer reached us at.
  */
-static int add_wildcard(struct sip_stack *stack, const struct listener *l, int family, in_port_t port)
+static int add_wildcard(
+    struct sip_stack *stack, const struct listener *l, int family, in_port_t port)
 {
 	struct ifaddrs *all = NULL;
 	int err = 0, count = 0;
@@ -278,8 +284,11 @@ static int add_wildcard(struct sip_stack *stack, const struct listener *l, int f
 
 static int add_listener(struct sip_stack *stack, const struct listener *l)
 {
-	const char *port = l->hop.port[0] ? l->hop.port : l->transports == SIP_TLS ? "5061" : "5060";
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	const char *port = l->hop.port[0]             ? l->hop.port
+			   : l->transports == SIP_TLS ? "5061"
+						      : "5060";
+	struct addrinfo hints
+	    = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	struct addrinfo *found = NULL;
 	struct sockaddr_storage address = {0};
 	int err;
@@ -331,12 +340,15 @@ static int plan(struct sip_stack *stack, char *why, size_t size)
 		int err = parse_listener(texts[i], &l);
 
 		if (err) {
-			snprintf(why, size, "sip.listen: \"%s\" is not sip:ADDRESS:PORT with a transport of "
-			    "udp, tcp or tls", texts[i]);
+			snprintf(why, size,
+			    "sip.listen: \"%s\" is not sip:ADDRESS:PORT with a transport of "
+			    "udp, tcp or tls",
+			    texts[i]);
 			return -EINVAL;
 		}
 		if (l.transports == SIP_TLS && !tls_is_set(stack->settings)) {
-			snprintf(why, size, "sip.listen: \"%s\" needs sip.tls.certificate and private_key",
+			snprintf(why, size,
+			    "sip.listen: \"%s\" needs sip.tls.certificate and private_key",
 			    texts[i]);
 			return -EINVAL;
 		}
@@ -422,8 +434,13 @@ void sip_agents_close(struct sip_stack *stack)
 void sip_stack_each_listener(const struct sip_stack *stack,
     void (*fn)(const char *uri, void *arg), void *arg)
 {
-	static const struct { unsigned transport; const char *scheme, *suffix; } kinds[] = {
-		{SIP_UDP, "sip", ";transport=udp"}, {SIP_TCP, "sip", ";transport=tcp"}, {SIP_TLS, "sips", ""},
+	static const struct {
+		unsigned	transport;
+		const char	*scheme, *suffix;
+	} kinds[] = {
+		{SIP_UDP, "sip", ";transport=udp"},
+		{SIP_TCP, "sip", ";transport=tcp"},
+		{SIP_TLS, "sips", ""},
 	};
 	struct sip_agent *agent;
 	char host[INET6_ADDRSTRLEN + 2], uri[INET6_ADDRSTRLEN + 64];
@@ -504,7 +521,8 @@ struct sip_agent *sip_stack_route(struct sip_stack *stack, const char *uri, bool
 
 	if (sip_uri_hop(stack->route ? stack->settings->outbound_proxy : uri, &hop) < 0)
 		return NULL;
-	wish = (struct wish){hop.transports & (large ? SIP_TCP | SIP_TLS : ~0U), family_of(hop.host)};
+	wish = (struct wish){
+	    hop.transports & (large ? SIP_TCP | SIP_TLS : ~0U), family_of(hop.host)};
 	first = next_fit(STAILQ_FIRST(&stack->agents), &wish);
 	/* Without a word in the URI UDP goes first (RFC 3263 4.1), whatever the order. */
 	if (first && !large && hop.transports == (SIP_UDP | SIP_TCP)) {

@@ -21,12 +21,12 @@ enum {
 };
 
 struct challenge {
-	const struct sip_credential	*credential;	/* looked up anew for each use */
-	const char			*algorithm;	/* OpenSSL's name; NULL in the header: MD5 */
-	bool				proxy, qop, named;	/* named: the challenge has an algorithm */
-	bool				tried;		/* by the request under way */
-	char				*realm, *nonce, *opaque;
-	uint32_t			nc;
+	const char	*algorithm;	/* OpenSSL's name */
+	bool		proxy, qop;
+	bool		named;		/* the challenge says the algorithm */
+	bool		tried;		/* by the request under way */
+	char		*realm, *nonce, *opaque;
+	uint32_t	nc;
 };
 
 struct sip_auth {
@@ -63,8 +63,8 @@ static const char *algorithm_of(struct slice name)
 								 : NULL;
 }
 
-static const struct sip_credential *find_credential(const struct sip_stack *stack, struct slice realm,
-    const char *algorithm)
+static const struct sip_credential *find_credential(
+    const struct sip_stack *stack, struct slice realm, const char *algorithm)
 {
 	for (size_t i = 0; i < stack->credential_count; i++) {
 		const struct sip_credential *c = &stack->credentials[i];
@@ -81,9 +81,9 @@ static bool can_answer(const struct sip_stack *stack, const msg_auth_t *header)
 	const char *algorithm = algorithm_of(param(header, "algorithm"));
 	struct slice qop = param(header, "qop"), realm = param(header, "realm");
 
-	return slice_equal_nocase(slice_of(header->au_scheme), SLICE("Digest")) && algorithm && realm.p
-	    && param(header, "nonce").p && (!qop.p || offers_auth(qop))
-	    && find_credential(stack, realm, algorithm);
+	return slice_equal_nocase(slice_of(header->au_scheme), SLICE("Digest")) && algorithm
+	       && realm.p && param(header, "nonce").p && (!qop.p || offers_auth(qop))
+	       && find_credential(stack, realm, algorithm);
 }
 
 static void challenge_clear(struct challenge *c)
@@ -119,17 +119,20 @@ static struct challenge *find_challenge(struct sip_auth *auth, struct slice real
 	return auth->count < CHALLENGES_MAX ? &auth->challenges[auth->count++] : NULL;
 }
 
-/* A realm may be challenged more than once in one response, for several algorithms: the first counts. */
-static bool is_repeated(const msg_auth_t *first, const msg_auth_t *header, const struct sip_stack *stack)
+/* A realm may be challenged for several algorithms in one response: the first counts. */
+static bool is_repeated(
+    const msg_auth_t *first, const msg_auth_t *header, const struct sip_stack *stack)
 {
 	for (; first != header; first = first->au_next)
-		if (can_answer(stack, first) && slice_equal(param(first, "realm"), param(header, "realm")))
+		if (can_answer(stack, first)
+		    && slice_equal(param(first, "realm"), param(header, "realm")))
 			return true;
 	return false;
 }
 
 /* @return challenges that can be answered, or -EACCES: one was, in vain; -ENOMEM */
-static int take_all(struct sip_auth *auth, const struct sip_stack *stack, const msg_auth_t *first, bool proxy)
+static int take_all(
+    struct sip_auth *auth, const struct sip_stack *stack, const msg_auth_t *first, bool proxy)
 {
 	int taken = 0;
 
@@ -213,11 +216,13 @@ static bool make_response(char response[HEX_MAX], const struct challenge *c,
 	const char *with_qop[] = {ha1, c->nonce, nc, cnonce, "auth", ha2};
 	const char *without[] = {ha1, c->nonce, ha2};
 
-	if (credential->password ? !hash(ha1, c->algorithm, secret, 3)
-				 : snprintf(ha1, sizeof(ha1), "%s", credential->ha1) >= (int)sizeof(ha1))
+	if (credential->password
+		? !hash(ha1, c->algorithm, secret, 3)
+		: snprintf(ha1, sizeof(ha1), "%s", credential->ha1) >= (int)sizeof(ha1))
 		return false;
 	return hash(ha2, c->algorithm, request, 2)
-	    && (c->qop ? hash(response, c->algorithm, with_qop, 6) : hash(response, c->algorithm, without, 3));
+	       && (c->qop ? hash(response, c->algorithm, with_qop, 6)
+			  : hash(response, c->algorithm, without, 3));
 }
 
 static void write_line(FILE *out, struct challenge *c, const struct sip_credential *credential,
@@ -229,11 +234,13 @@ static void write_line(FILE *out, struct challenge *c, const struct sip_credenti
 	snprintf(nc, sizeof(nc), "%08x", ++c->nc);
 	if (!make_response(response, c, credential, method, uri, nc, cnonce))
 		return;
-	fprintf(out, "%s: Digest username=\"%s\", realm=\"%s\", nonce=\"%s\", uri=\"%s\", response=\"%s\"",
-	    c->proxy ? "Proxy-Authorization" : "Authorization", credential->username, c->realm, c->nonce, uri,
-	    response);
+	fprintf(out,
+	    "%s: Digest username=\"%s\", realm=\"%s\", nonce=\"%s\", uri=\"%s\", response=\"%s\"",
+	    c->proxy ? "Proxy-Authorization" : "Authorization", credential->username, c->realm,
+	    c->nonce, uri, response);
 	if (c->named)
-		fprintf(out, ", algorithm=%s", strcmp(c->algorithm, "MD5") == 0 ? "MD5" : "SHA-256");
+		fprintf(
+		    out, ", algorithm=%s", strcmp(c->algorithm, "MD5") == 0 ? "MD5" : "SHA-256");
 	if (c->opaque)
 		fprintf(out, ", opaque=\"%s\"", c->opaque);
 	if (c->qop)
@@ -241,7 +248,8 @@ static void write_line(FILE *out, struct challenge *c, const struct sip_credenti
 	fprintf(out, "\r\n");
 }
 
-char *sip_auth_lines(struct sip_auth *auth, const struct sip_stack *stack, const char *method, const char *uri)
+char *sip_auth_lines(
+    struct sip_auth *auth, const struct sip_stack *stack, const char *method, const char *uri)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -272,8 +280,9 @@ static char *credentials_for_nua(const struct sip_credential *c)
 	char *text = NULL;
 
 	if (strchr(c->username, ':')
-	    || asprintf(&text, "Digest:\"%s\":%s:%s%s", c->realm, c->username, c->password ? "" : "HA1+",
-		   c->password ? c->password : c->ha1) < 0)
+	    || asprintf(&text, "Digest:\"%s\":%s:%s%s", c->realm, c->username,
+		   c->password ? "" : "HA1+", c->password ? c->password : c->ha1)
+		   < 0)
 		return NULL;
 	return text;
 }
@@ -287,7 +296,8 @@ int sip_auth_answer_bye(const struct sip_stack *stack, const struct sip_event *e
 
 	while (header && !can_answer(stack, header))
 		header = header->au_next;
-	text = header ? credentials_for_nua(find_credential(stack, param(header, "realm"), "MD5")) : NULL;
+	text = header ? credentials_for_nua(find_credential(stack, param(header, "realm"), "MD5"))
+		      : NULL;
 	if (!text)
 		return -EACCES;
 	nua_authenticate(ev->nh, NUTAG_AUTH(text), TAG_END());

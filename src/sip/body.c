@@ -30,7 +30,8 @@ static struct slice parameter(struct slice content_type, struct slice name)
 
 	slice_cut(&rest, ';', &piece);
 	while (slice_cut(&rest, ';', &piece)) {
-		if (!slice_cut(&piece, '=', &key) || !slice_equal_nocase(slice_trim(key), name) || !piece.p)
+		if (!slice_cut(&piece, '=', &key) || !slice_equal_nocase(slice_trim(key), name)
+		    || !piece.p)
 			continue;
 		piece = slice_trim(piece);
 		if (piece.len >= 2 && piece.p[0] == '"' && piece.p[piece.len - 1] == '"')
@@ -85,7 +86,8 @@ static int find_in_part(struct slice part, int depth, struct slice *sdpp)
 		if (!slice_cut(&line, ':', &name) || !line.p)
 			continue;
 		name = slice_trim(name);
-		if (slice_equal_nocase(name, SLICE("Content-Type")) || slice_equal_nocase(name, SLICE("c")))
+		if (slice_equal_nocase(name, SLICE("Content-Type"))
+		    || slice_equal_nocase(name, SLICE("c")))
 			type = slice_trim(line);
 		else if (slice_equal_nocase(name, SLICE("Content-Transfer-Encoding")))
 			encoding = slice_trim(line);
@@ -96,7 +98,8 @@ static int find_in_part(struct slice part, int depth, struct slice *sdpp)
 	return find(type, part, depth + 1, sdpp);
 }
 
-static int find_in_multipart(struct slice boundary, struct slice body, int depth, struct slice *sdpp)
+static int find_in_multipart(
+    struct slice boundary, struct slice body, int depth, struct slice *sdpp)
 {
 	char mark_text[BOUNDARY_MAX + 2] = "--";
 	struct slice mark = {mark_text, boundary.len + 2};
@@ -109,7 +112,9 @@ static int find_in_multipart(struct slice boundary, struct slice body, int depth
 	for (int i = 0; here && i < PARTS_MAX; i++, here = next) {
 		const char *start = memchr(here + mark.len, '\n', (size_t)(end - here) - mark.len);
 
-		if (!start || (end - here >= (ptrdiff_t)mark.len + 2 && memcmp(here + mark.len, "--", 2) == 0))
+		if (!start
+		    || (end - here >= (ptrdiff_t)mark.len + 2
+			&& memcmp(here + mark.len, "--", 2) == 0))
 			break;
 		start++;
 		next = find_delimiter(body, start, mark);
@@ -129,7 +134,8 @@ static int find(struct slice content_type, struct slice body, int depth, struct 
 		return 0;
 	}
 	if (depth < DEPTH_MAX && slice_starts_nocase(type, SLICE("multipart/")))
-		return find_in_multipart(parameter(content_type, SLICE("boundary")), body, depth, sdpp);
+		return find_in_multipart(
+		    parameter(content_type, SLICE("boundary")), body, depth, sdpp);
 	return -EPROTO;
 }
 
@@ -148,7 +154,8 @@ int sip_body_sdp(const sip_t *sip, struct slice *sdpp)
 		return 0;
 	if (!sip->sip_content_type || sip->sip_content_encoding)
 		return -EPROTO;
-	len = msg_header_field_e(type, sizeof(type), (const msg_header_t *)sip->sip_content_type, 0);
+	len = msg_header_field_e(
+	    type, sizeof(type), (const msg_header_t *)sip->sip_content_type, 0);
 	if (len <= 0 || (size_t)len >= sizeof(type))
 		return -EPROTO;
 	return sip_body_find_sdp((struct slice){type, (size_t)len},

@@ -89,7 +89,8 @@ void dialog_set_phase(struct sip_dialog *d, enum phase phase)
 {
 	static const char *const names[] = {[SETUP] = "setup", [READY] = "ready", [OVER] = "over"};
 
-	log_debug("sip: dialog %s: %s -> %s", d->call_id ? d->call_id : "", names[d->phase], names[phase]);
+	log_debug("sip: dialog %s: %s -> %s", d->call_id ? d->call_id : "", names[d->phase],
+	    names[phase]);
 	d->phase = phase;
 }
 
@@ -176,7 +177,8 @@ static void on_bye(struct sip_dialog *d, const struct sip_event *ev)
 {
 	const sip_reason_t *reason = ev->sip ? ev->sip->sip_reason : NULL;
 	char text[128] = "";
-	struct sip_failure cause = {d->phase == READY ? 200 : 487, SLICE("Session Terminated"), true};
+	struct sip_failure cause
+	    = {d->phase == READY ? 200 : 487, SLICE("Session Terminated"), true};
 
 	if (reason && msg_header_field_e(text, sizeof(text), (const msg_header_t *)reason, 0) > 0)
 		cause.reason = (struct slice){text, strnlen(text, sizeof(text))};
@@ -227,7 +229,8 @@ void dialog_on_event(struct sip_owner *owner, const struct sip_event *ev)
 		on_lost(d, 408, SLICE("Session Timeout"));
 		break;
 	case nua_i_terminated:
-		on_lost(d, ev->status >= 300 && ev->status < 700 ? ev->status : 481, slice_of(ev->phrase));
+		on_lost(d, ev->status >= 300 && ev->status < 700 ? ev->status : 481,
+		    slice_of(ev->phrase));
 		break;
 	case nua_i_message:
 		sip_request_arrived(d->agent, ev, true);
@@ -274,7 +277,8 @@ int sip_dialog_refuse(struct sip_dialog *d, int code, struct slice reason, struc
 {
 	char *lines = NULL;
 
-	if (d->phase == OVER || (d->exchange != THEIRS && d->exchange != UPDATE) || code < 300 || code > 699)
+	if (d->phase == OVER || (d->exchange != THEIRS && d->exchange != UPDATE) || code < 300
+	    || code > 699)
 		return -EPROTO;
 	if (headers.p && !(lines = sip_header_lines(headers)))
 		return -EPROTO;
@@ -333,7 +337,8 @@ static void on_orphan_event(struct sip_owner *owner, const struct sip_event *ev)
 		d->exchange = IDLE;
 		break;
 	case nua_r_bye:
-		if ((ev->status == 401 || ev->status == 407) && sip_auth_answer_bye(d->stack, ev) == 0)
+		if ((ev->status == 401 || ev->status == 407)
+		    && sip_auth_answer_bye(d->stack, ev) == 0)
 			break;
 		if (final)
 			dialog_finish(d);
@@ -387,7 +392,7 @@ void sip_dialog_free(struct sip_dialog *d, struct slice reason)
 		sip_stack_kick(d->stack);
 		return;
 	}
-	/* RFC 3261 15: no BYE before the ACK, which may still be on its way; else its time-out brings one. */
+	/* RFC 3261 15: no BYE before the ACK, or its time-out. */
 	if (d->phase == SETUP && d->exchange == THEIRS_ACK)
 		return;
 	if (d->exchange == OURS_ACK)

@@ -21,15 +21,16 @@ struct sip_stack;
 struct sip_failure {
 	int		code;		/* SIP status: 408 no answer in time, 503 nobody reached */
 	struct slice	reason;
-	bool		from_peer;	/* the peer answered so; false: we say it for want of an answer */
+	bool		from_peer;	/* false: we say it for want of an answer */
 };
 
 /** Const; its arg is given when the dialog is made. */
 struct sip_dialog_handler {
 	/**
-	 * The peer makes an offer in a re-INVITE or UPDATE, or in the 2xx to our INVITE without one.
-	 * Absent sdp: a re-INVITE that asks for ours.  Give sip_dialog_answer() or
-	 * sip_dialog_refuse(), now or later.
+	 * The peer makes an offer: in a re-INVITE or UPDATE, or in the 2xx to our INVITE without
+	 * one.  Absent sdp: a re-INVITE that asks for ours.  Give sip_dialog_answer() or
+	 * sip_dialog_refuse(), now or later.  A session refresh of ours may bring one as well,
+	 * or an answer(), that nobody asked for: RFC 4028.
 	 */
 	void	(*offer)(struct sip_dialog *d, struct slice sdp, void *arg);
 
@@ -49,7 +50,11 @@ struct sip_dialog_handler {
 	 */
 	void	(*failed)(struct sip_dialog *d, const struct sip_failure *failure, void *arg);
 
-	/** Our re-INVITE was refused; the dialog is as it was before it. */
+	/**
+	 * Our re-INVITE was refused; the dialog is as it was before it.  (Where the status ends
+	 * a dialog, RFC 5057, or Sofia takes it to, ended() comes instead: 404, 408, 410, 416,
+	 * 480 to 485, 500 and the like.)
+	 */
 	void	(*refused)(struct sip_dialog *d, const struct sip_failure *failure, void *arg);
 
 	/**
@@ -114,7 +119,8 @@ int sip_dialog_refuse(struct sip_dialog *d, int code, struct slice reason, struc
  * when it crossed with one of the peer's: offer again then, if there is still something to offer.
  *
  * @param sdp  our offer; absent: the peer shall make one
- * @return 0; -EBUSY: another exchange is under way, idle() will follow; -ENOTCONN: not established, or over; -ENOMEM
+ * @return 0; -EBUSY: another exchange is under way, idle() will follow; -ENOTCONN: not
+ *         established, or over; -ENOMEM
  */
 int sip_dialog_reinvite(struct sip_dialog *d, struct slice sdp);
 

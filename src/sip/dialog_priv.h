@@ -31,21 +31,21 @@ struct sip_dialog {
 	bool			uac, orphan;
 	bool			busy_said;	/* somebody waits for the exchange to end */
 	bool			late;		/* our last INVITE had no offer */
-	bool			offered;	/* our 200 has an offer, the ACK shall bring the answer */
+	bool			offered;	/* our 200 has an offer, the ACK answers */
 	struct sip_auth		*auth;
 	struct sip_request	*request;	/* the peer's first INVITE, until it is answered */
-	nua_saved_event_t	saved[1];	/* a later INVITE or UPDATE of his, until it is answered */
+	nua_saved_event_t	saved[1];	/* his later INVITE or UPDATE, until answered */
 	struct sip_call		*call;		/* until we are established by it */
 	char			*sdp;		/* our offer, until it is answered */
 	char			*call_id;
 	char			*target;	/* the peer's Contact */
-	struct timer		retry;		/* after 491; or to tell that nothing could be sent */
+	struct timer		retry;		/* after 491; or nothing could be sent */
 };
 
 /* --- dialog.c --- */
 
-int dialog_new(struct sip_dialog **dp, struct sip_stack *stack, const struct sip_dialog_handler *handler,
-    void *arg);
+int dialog_new(struct sip_dialog **dp, struct sip_stack *stack,
+    const struct sip_dialog_handler *handler, void *arg);
 
 /** The last of it; its memory goes with the last reference. */
 void dialog_finish(struct sip_dialog *d);

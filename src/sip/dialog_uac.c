@@ -25,7 +25,8 @@ void dialog_send_invite(struct sip_dialog *d)
 	++*d->stack->stats.invites_out;
 	if (d->call)
 		snprintf(cseq, sizeof(cseq), "%u INVITE", d->call->cseq);
-	nua_invite(d->nh, TAG_IF(d->call, SIPTAG_CSEQ_STR(cseq)), TAG_IF(contact, SIPTAG_CONTACT_STR(contact)),
+	nua_invite(d->nh, TAG_IF(d->call, SIPTAG_CSEQ_STR(cseq)),
+	    TAG_IF(contact, SIPTAG_CONTACT_STR(contact)),
 	    TAG_IF(expires, NUTAG_SESSION_TIMER(expires)), TAG_IF(expires, NUTAG_MIN_SE(expires)),
 	    TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)),
 	    TAG_IF(d->sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
@@ -38,7 +39,8 @@ static void on_retry(void *arg);
 
 static void on_turn(struct sip_turn *turn)
 {
-	struct sip_dialog *d = (struct sip_dialog *)((char *)turn - offsetof(struct sip_dialog, turn));
+	struct sip_dialog *d
+	    = (struct sip_dialog *)((char *)turn - offsetof(struct sip_dialog, turn));
 
 	d->nh = sip_call_handle(d->call, d->agent, &d->owner);
 	if (d->nh)
@@ -84,7 +86,8 @@ int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
 	d->exchange = OURS;
 	d->owner.event = dialog_on_event;
 	d->call = malloc(sizeof(*d->call));
-	err = d->call ? sip_call_init(d->call, invite->ruri, invite->from_uri, invite->to_uri) : -ENOMEM;
+	err = d->call ? sip_call_init(d->call, invite->ruri, invite->from_uri, invite->to_uri)
+		      : -ENOMEM;
 	if (!err)
 		err = dialog_take_offer(d, invite->sdp);
 	if (!err && !(d->call_id = slice_dup(slice_of(d->call->call_id))))
@@ -165,7 +168,8 @@ static bool ends_dialog(int status)
 {
 	int graceful = 1;	/* as nua has it where the RFC leaves the choice */
 
-	return sip_response_terminates_dialog(status, sip_method_invite, &graceful) != 0 || graceful;
+	return sip_response_terminates_dialog(status, sip_method_invite, &graceful) != 0
+	       || graceful;
 }
 
 static void on_invite_refused(struct sip_dialog *d, const struct sip_event *ev)

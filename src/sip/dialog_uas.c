@@ -49,8 +49,9 @@ void dialog_respond(struct sip_dialog *d, int status, struct slice reason, const
 
 	nua_respond(d->nh, status, sip_phrase(d->nh, status, reason), NUTAG_WITH(with),
 	    TAG_IF(status < 300 && contact, SIPTAG_CONTACT_STR(contact)),
-	    TAG_IF(sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(sdp, SIPTAG_PAYLOAD_STR(sdp)),
-	    TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_END());
+	    TAG_IF(sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
+	    TAG_IF(sdp, SIPTAG_PAYLOAD_STR(sdp)), TAG_IF(headers, SIPTAG_HEADER_STR(headers)),
+	    TAG_END());
 	if (d->phase == SETUP)
 		sip_stack_count_answer(d->stack, status);
 	sip_stack_kick(d->stack);
@@ -58,7 +59,8 @@ void dialog_respond(struct sip_dialog *d, int status, struct slice reason, const
 
 void dialog_refuse_now(struct sip_dialog *d, int status)
 {
-	nua_respond(d->nh, status, sip_status_phrase(status), NUTAG_WITH_THIS(d->agent->nua), TAG_END());
+	nua_respond(
+	    d->nh, status, sip_status_phrase(status), NUTAG_WITH_THIS(d->agent->nua), TAG_END());
 }
 
 void dialog_on_question(struct sip_dialog *d, const struct sip_event *ev, enum exchange exchange)

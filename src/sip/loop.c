@@ -42,9 +42,10 @@ static void turn(evutil_socket_t fd, short what, void *arg)
 	}
 	/*
 	 * Sofia rounds down, one more millisecond spares a turn that comes too early.  At the limit
-	 * of steps it keeps us from spinning; what is left unread stays readable meanwhile.
+	 * of steps it keeps us from spinning; what is left unread stays readable meanwhile.  And a
+	 * little patience lets timers that are due at about the same time share a turn.
 	 */
-	wait_ms += 1;
+	wait_ms += 1 + wait_ms / 32;
 	wait = (struct timeval){wait_ms / 1000, wait_ms % 1000 * 1000};
 	evtimer_add(loop->due, &wait);
 }
@@ -86,7 +87,8 @@ static bool is_epoll(int fd)
 	return err == ENOENT;	/* "not registered": said by an epoll descriptor alone */
 }
 
-/* Sofia does not tell its descriptor: it is the first that su_root_create() opens, so the lowest free one. */
+/* Sofia does not tell its descriptor: it is the first that su_root_create() opens, so the lowest
+ * free one. */
 static su_root_t *create_root(int *fdp)
 {
 	su_root_t *root;

@@ -10,7 +10,8 @@
 #include "sip/priv.h"
 
 enum {
-	/* What a MESSAGE has beside what is known beforehand: Via, tags, Call-ID, Allow and the like. */
+	/* What a MESSAGE has beside what is known beforehand: Via, tags, Call-ID, Allow and the
+	   like. */
 	OVERHEAD = 450,
 };
 
@@ -191,8 +192,8 @@ static void on_turn(struct sip_turn *turn)
 	nua_message(s->nh, SIPTAG_CSEQ_STR(cseq), TAG_IF(over_tcp, NUTAG_PROXY(over_tcp)),
 	    TAG_IF(c->type, SIPTAG_CONTENT_TYPE_STR(c->type)),
 	    TAG_IF(c->headers, SIPTAG_HEADER_STR(c->headers)),
-	    TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)), TAG_IF(c->body, SIPTAG_PAYLOAD(body)),
-	    TAG_END());
+	    TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)),
+	    TAG_IF(c->body, SIPTAG_PAYLOAD(body)), TAG_END());
 	free(credentials);
 	free(over_tcp);
 	++*stack->stats.messages_out;
@@ -207,7 +208,8 @@ static int place(struct sending *s)
 
 	s->agent = sip_stack_route(stack, s->call.ruri, s->large);
 	if (!s->agent)
-		return s->large && sip_stack_route(stack, s->call.ruri, false) ? -EMSGSIZE : -ENETUNREACH;
+		return s->large && sip_stack_route(stack, s->call.ruri, false) ? -EMSGSIZE
+									       : -ENETUNREACH;
 	err = sip_turn_take(&s->turn, stack, s->call.ruri, on_turn);
 	if (err == 1)
 		on_turn(&s->turn);

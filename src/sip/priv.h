@@ -177,7 +177,7 @@ int sip_auth_challenge(struct sip_auth **authp, const struct sip_stack *stack, c
 /** Another request begins: what was refused before may be tried again.  Accepts NULL. */
 void sip_auth_begin(struct sip_auth *auth);
 
-/** Authorization and Proxy-Authorization lines, to be freed; NULL: none needed, or out of memory. */
+/** Authorization and Proxy-Authorization lines, to be freed; NULL: none needed, or no memory. */
 char *sip_auth_lines(struct sip_auth *auth, const struct sip_stack *stack, const char *method,
     const char *uri);
 void sip_auth_free(struct sip_auth *auth);
@@ -207,7 +207,8 @@ int sip_call_init(struct sip_call *call, struct slice ruri, struct slice from, s
 void sip_call_clear(struct sip_call *call);
 
 /** A handle for the next try.  @return NULL when memory is out */
-nua_handle_t *sip_call_handle(struct sip_call *call, struct sip_agent *agent, struct sip_owner *owner);
+nua_handle_t *sip_call_handle(struct sip_call *call, struct sip_agent *agent,
+    struct sip_owner *owner);
 
 /**
  * After a final answer of 300 and more: is there another way to try (credentials, another

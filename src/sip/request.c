@@ -88,8 +88,9 @@ static void fill_source(struct sip_request *req)
 	if (getnameinfo(&from->su_sa, info->ai_addrlen, req->source, sizeof(req->source),
 		req->source_port, sizeof(req->source_port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		return;
-	mapped = strncmp(req->source, "::ffff:", 7) == 0 && strchr(req->source, '.') ? req->source + 7
-										     : req->source;
+	mapped = strncmp(req->source, "::ffff:", 7) == 0 && strchr(req->source, '.')
+		     ? req->source + 7
+		     : req->source;
 	req->fields[SIP_FIELD_SOURCE_ADDRESS] = slice_of(mapped);
 	req->fields[SIP_FIELD_SOURCE_PORT] = slice_of(req->source_port);
 	req->fields[SIP_FIELD_PROTO] = req->agent->transports == SIP_TLS ? SLICE("tls")
@@ -117,10 +118,12 @@ static int fill(struct sip_request *req)
 
 	f[SIP_FIELD_METHOD] = slice_of(sip->sip_request->rq_method_name);
 	f[SIP_FIELD_CALL_ID] = slice_of(sip->sip_call_id ? sip->sip_call_id->i_id : NULL);
-	f[SIP_FIELD_USER_AGENT] = slice_of(sip->sip_user_agent ? sip->sip_user_agent->g_string : NULL);
+	f[SIP_FIELD_USER_AGENT]
+	    = slice_of(sip->sip_user_agent ? sip->sip_user_agent->g_string : NULL);
 	f[SIP_FIELD_CONTENT_TYPE] = header_value(req, (const sip_header_t *)sip->sip_content_type);
 	if (sip->sip_payload && sip->sip_payload->pl_len > 0)
-		f[SIP_FIELD_BODY] = (struct slice){sip->sip_payload->pl_data, sip->sip_payload->pl_len};
+		f[SIP_FIELD_BODY]
+		    = (struct slice){sip->sip_payload->pl_data, sip->sip_payload->pl_len};
 	fill_source(req);
 	return fill_uris(req);
 }
@@ -212,7 +215,8 @@ void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev, bo
 		++*stack->stats.messages_in;
 	if (!req || !nua_save_event(agent->nua, req->saved)) {
 		free(req);
-		nua_respond(ev->nh, SIP_500_INTERNAL_SERVER_ERROR, NUTAG_WITH_THIS(agent->nua), TAG_END());
+		nua_respond(
+		    ev->nh, SIP_500_INTERNAL_SERVER_ERROR, NUTAG_WITH_THIS(agent->nua), TAG_END());
 		if (!in_dialog)
 			nua_handle_destroy(ev->nh);
 		return;
@@ -312,6 +316,7 @@ int sip_request_sdp(struct sip_request *req, struct slice *sdpp)
 	int err = sip_body_sdp(req->sip, sdpp);
 
 	if (err && !req->answered)
-		sip_request_reply(req, 415, (struct slice){0}, SLICE("Accept: application/sdp\r\n"));
+		sip_request_reply(
+		    req, 415, (struct slice){0}, SLICE("Accept: application/sdp\r\n"));
 	return err;
 }

@@ -54,10 +54,12 @@ static int parse_media_line(struct sdp_media *media, struct slice line)
 	struct slice rest = line, port, number;
 	uint64_t value;
 
-	if (!next_word(&rest, &media->type) || !next_word(&rest, &port) || !next_word(&rest, &media->proto))
+	if (!next_word(&rest, &media->type) || !next_word(&rest, &port)
+	    || !next_word(&rest, &media->proto))
 		return -EBADMSG;
 	slice_cut(&port, '/', &number);
-	if (slice_to_u64(number, 65535, &value) < 0 || !is_token(media->type) || !is_token(media->proto))
+	if (slice_to_u64(number, 65535, &value) < 0 || !is_token(media->type)
+	    || !is_token(media->proto))
 		return -EBADMSG;
 	media->line = line;
 	media->port = (uint16_t)value;
@@ -121,8 +123,9 @@ static void parse_common_attribute(struct sdp_media *media, struct slice name, s
 	if (find_name(directions, COUNT(directions), name, &found))
 		media->direction = (enum sdp_direction)found;
 	else if (slice_equal_nocase(name, SLICE("setup")))
-		media->setup = find_name(setups, COUNT(setups), value, &found) ? (enum sdp_setup)found
-									      : SDP_SETUP_NONE;
+		media->setup = find_name(setups, COUNT(setups), value, &found)
+				   ? (enum sdp_setup)found
+				   : SDP_SETUP_NONE;
 	else if (slice_equal_nocase(name, SLICE("fingerprint")) && value.p)
 		parse_fingerprint(media, value);
 }
@@ -150,7 +153,7 @@ struct parser {
 	struct sdp_session	*sdp;
 	struct sdp_media	defaults;	/* from the session level */
 	struct sdp_media	*media;		/* NULL: still there */
-	bool			own_fingerprints;	/* of this media, they replace the session's */
+	bool own_fingerprints;                  /* of this media, they replace the session's */
 };
 
 static int begin_media(struct parser *p, struct slice line)
@@ -289,7 +292,8 @@ static unsigned transport_of(const struct sdp_media *media)
 const struct sdp_media *sdp_choose(const struct sdp_session *sdp, unsigned transports)
 {
 	for (size_t i = 0; i < sdp->media_count; i++)
-		if ((transport_of(&sdp->media[i]) & transports) && sdp_media_is_usable(&sdp->media[i]))
+		if ((transport_of(&sdp->media[i]) & transports)
+		    && sdp_media_is_usable(&sdp->media[i]))
 			return &sdp->media[i];
 	return NULL;
 }

@@ -31,7 +31,7 @@ struct sdp_media {
 	struct slice		line;		/* what follows "m=" */
 	struct slice		type, proto, formats;
 	uint16_t		port;		/* 0: refused, or taken away */
-	struct slice		address;	/* of the c= line that rules it: "192.0.2.1", a name */
+	struct slice		address;	/* of the c= line that rules it, or a name */
 	enum sdp_direction	direction;
 	struct slice		path;		/* URIs separated by spaces */
 	struct slice		accept_types, accept_wrapped_types;
@@ -76,8 +76,8 @@ const struct sdp_media *sdp_choose(const struct sdp_session *sdp, unsigned trans
 
 /** Our side of the stream; borrowed for the call that uses it. */
 struct sdp_local {
-	struct slice		host;		/* of our first URI, without brackets: RFC 4975 8.1 */
-	uint16_t		port;		/* of the same */
+	struct slice		host;		/* of our own URI, no brackets: RFC 4975 8.1 */
+	uint16_t		port;		/* of the first URI of the path: RFC 4975 8.1 */
 	bool			tls;
 	struct slice		path;
 	struct slice		accept_types;
@@ -128,10 +128,10 @@ const struct sdp_media *sdp_own_chosen(const struct sdp_own *own, const struct s
 /** a=setup of our answer (RFC 6135 4.2.2): passive, unless the offer leaves only active. */
 enum sdp_setup sdp_answer_setup(const struct sdp_media *offer);
 
-/** Do we connect?  Offerer connects where the answer does not say (RFC 4975 8.5, RFC 6135 4.2.2). */
+/** Do we connect?  Where the answer does not say, the offerer does (RFC 4975 8.5, RFC 6135). */
 bool sdp_we_connect(bool we_offered, enum sdp_setup ours, enum sdp_setup theirs);
 
-/** May we send content on it, or the peer to us?  a= direction as the peer wrote it (RFC 4975 8.9). */
+/** May we send content, or the peer?  theirs: as the peer wrote it (RFC 4975 8.9). */
 static inline bool sdp_peer_receives(enum sdp_direction theirs)
 {
 	return theirs == SDP_SENDRECV || theirs == SDP_RECVONLY;

@@ -58,13 +58,18 @@ static void write_attribute(FILE *out, const char *name, struct slice value)
 static void write_stream(FILE *out, const struct sdp_local *local)
 {
 	static const char *const setups[] = {
-		[SDP_SETUP_ACTIVE] = "active", [SDP_SETUP_PASSIVE] = "passive", [SDP_SETUP_ACTPASS] = "actpass",
+	    [SDP_SETUP_ACTIVE] = "active",
+	    [SDP_SETUP_PASSIVE] = "passive",
+	    [SDP_SETUP_ACTPASS] = "actpass",
 	};
 	static const char *const directions[] = {
-		[SDP_SENDONLY] = "sendonly", [SDP_RECVONLY] = "recvonly", [SDP_INACTIVE] = "inactive",
+	    [SDP_SENDONLY] = "sendonly",
+	    [SDP_RECVONLY] = "recvonly",
+	    [SDP_INACTIVE] = "inactive",
 	};
 
-	fprintf(out, "m=message %u %s *\r\n", local->port, local->tls ? "TCP/TLS/MSRP" : "TCP/MSRP");
+	fprintf(
+	    out, "m=message %u %s *\r\n", local->port, local->tls ? "TCP/TLS/MSRP" : "TCP/MSRP");
 	write_attribute(out, "accept-types", local->accept_types);
 	write_attribute(out, "accept-wrapped-types", local->accept_wrapped_types);
 	write_attribute(out, "path", local->path);
@@ -116,7 +121,8 @@ static int say(struct sdp_own *own, const struct sdp_local *local, const struct 
 	size_t len = 0;
 	int err = write_all(own, local, layout, ours, &text, &len);
 
-	if (!err && own->text && !slice_equal((struct slice){text, len}, (struct slice){own->text, own->len})) {
+	if (!err && own->text
+	    && !slice_equal((struct slice){text, len}, (struct slice){own->text, own->len})) {
 		free(text);
 		text = NULL;
 		own->version++;

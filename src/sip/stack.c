@@ -31,54 +31,87 @@ static int check_uri(const void *value, const char **why)
 }
 
 static const struct setting tls_rows[] = {
-	{.name = "certificate", .type = SETTING_FILE, .offset = offsetof(struct sip_settings, tls.certificate),
-	    .flags = SETTING_FIXED, .help = "PEM file of our certificate, for sips listeners. No intermediates are sent."},
-	{.name = "private_key", .type = SETTING_FILE, .offset = offsetof(struct sip_settings, tls.private_key),
-	    .flags = SETTING_FIXED, .help = "PEM file of its key."},
-	{.name = "ca_file", .type = SETTING_FILE, .offset = offsetof(struct sip_settings, tls.ca_file),
-	    .flags = SETTING_FIXED, .help = "PEM file of the authorities that we trust; default: the system's."},
-	{.name = "verify", .type = SETTING_BOOL, .offset = offsetof(struct sip_settings, tls.verify),
-	    .preset = "true", .flags = SETTING_FIXED,
-	    .help = "Check chain and name of the servers that we connect to."},
-	{.name = NULL},
+    {.name = "certificate",
+	.type = SETTING_FILE,
+	.offset = offsetof(struct sip_settings, tls.certificate),
+	.flags = SETTING_FIXED,
+	.help = "PEM file of our certificate, for sips listeners. No intermediates are sent."},
+    {.name = "private_key",
+	.type = SETTING_FILE,
+	.offset = offsetof(struct sip_settings, tls.private_key),
+	.flags = SETTING_FIXED,
+	.help = "PEM file of its key."},
+    {.name = "ca_file",
+	.type = SETTING_FILE,
+	.offset = offsetof(struct sip_settings, tls.ca_file),
+	.flags = SETTING_FIXED,
+	.help = "PEM file of the authorities that we trust; default: the system's."},
+    {.name = "verify",
+	.type = SETTING_BOOL,
+	.offset = offsetof(struct sip_settings, tls.verify),
+	.preset = "true",
+	.flags = SETTING_FIXED,
+	.help = "Check chain and name of the servers that we connect to."},
+    {.name = NULL},
 };
 
 const struct setting sip_settings_rows[] = {
-	{.name = "listen", .type = SETTING_TEXTS, .offset = offsetof(struct sip_settings, listen),
-	    .flags = SETTING_FIXED,
-	    .help = "Where SIP is received: sip:ADDRESS:PORT;transport=udp or tcp, sips:ADDRESS:PORT; "
-		    "without a transport UDP and TCP, port 0 is any free one. Nothing: no SIP."},
-	{.name = "advertised_contact", .type = SETTING_TEXT,
-	    .offset = offsetof(struct sip_settings, advertised_contact), .check = check_uri,
-	    .help = "URI of our Contact header; default: the socket that the request came in on."},
-	{.name = "outbound_proxy", .type = SETTING_TEXT,
-	    .offset = offsetof(struct sip_settings, outbound_proxy), .check = check_uri,
-	    .help = "URI of the proxy that every new request goes through."},
-	/*
-	 * 32 s are 64 times T1 of RFC 3261: a slow proxy may take that long to answer.  Over UDP
-	 * each request received is remembered as long, at 10 KB: 2,000 MESSAGEs a second are
-	 * 640 MB, at 4 s they are 80 MB.
-	 */
-	{.name = "transaction_timeout", .type = SETTING_DURATION,
-	    .offset = offsetof(struct sip_settings, transaction_timeout), .preset = "32s",
-	    .min = 1000, .max = 180000, .flags = SETTING_FIXED,
-	    .help = "How long a request waits for its answer, and how long one received over UDP is "
-		    "remembered against retransmissions (64 times T1, timers B, F, H and J)."},
-	{.name = "tls", .type = SETTING_GROUP, .group = tls_rows, .flags = SETTING_FIXED,
-	    .help = "TLS of SIP; read at start only."},
-	{.name = NULL},
+    {.name = "listen",
+	.type = SETTING_TEXTS,
+	.offset = offsetof(struct sip_settings, listen),
+	.flags = SETTING_FIXED,
+	.help = "Where SIP is received: sip:ADDRESS:PORT;transport=udp or tcp, sips:ADDRESS:PORT; "
+		"without a transport UDP and TCP, port 0 is any free one. Nothing: no SIP."},
+    {.name = "advertised_contact",
+	.type = SETTING_TEXT,
+	.offset = offsetof(struct sip_settings, advertised_contact),
+	.check = check_uri,
+	.help = "URI of our Contact header; default: the socket that the request came in on."},
+    {.name = "outbound_proxy",
+	.type = SETTING_TEXT,
+	.offset = offsetof(struct sip_settings, outbound_proxy),
+	.check = check_uri,
+	.help = "URI of the proxy that every new request goes through."},
+    /*
+     * 32 s are 64 times T1 of RFC 3261: a slow proxy may take that long to answer.  Over UDP
+     * each request received is remembered as long, at 10 KB: 2,000 MESSAGEs a second are
+     * 640 MB, at 4 s they are 80 MB.
+     */
+    {.name = "transaction_timeout",
+	.type = SETTING_DURATION,
+	.offset = offsetof(struct sip_settings, transaction_timeout),
+	.preset = "32s",
+	.min = 1000,
+	.max = 180000,
+	.flags = SETTING_FIXED,
+	.help = "How long a request waits for its answer, and how long one received over UDP is "
+		"remembered against retransmissions (64 times T1, timers B, F, H and J)."},
+    {.name = "tls",
+	.type = SETTING_GROUP,
+	.group = tls_rows,
+	.flags = SETTING_FIXED,
+	.help = "TLS of SIP; read at start only."},
+    {.name = NULL},
 };
 
 const struct setting sip_credential_rows[] = {
-	{.name = "realm", .type = SETTING_TEXT, .offset = offsetof(struct sip_credential, realm),
-	    .help = "Realm of the challenge."},
-	{.name = "username", .type = SETTING_TEXT, .offset = offsetof(struct sip_credential, username),
-	    .help = "Who we are there."},
-	{.name = "password", .type = SETTING_SECRET, .offset = offsetof(struct sip_credential, password),
-	    .help = "The password, or {file: PATH}."},
-	{.name = "ha1", .type = SETTING_SECRET, .offset = offsetof(struct sip_credential, ha1),
-	    .help = "MD5 of username:realm:password in hexadecimal, instead of the password."},
-	{.name = NULL},
+    {.name = "realm",
+	.type = SETTING_TEXT,
+	.offset = offsetof(struct sip_credential, realm),
+	.help = "Realm of the challenge."},
+    {.name = "username",
+	.type = SETTING_TEXT,
+	.offset = offsetof(struct sip_credential, username),
+	.help = "Who we are there."},
+    {.name = "password",
+	.type = SETTING_SECRET,
+	.offset = offsetof(struct sip_credential, password),
+	.help = "The password, or {file: PATH}."},
+    {.name = "ha1",
+	.type = SETTING_SECRET,
+	.offset = offsetof(struct sip_credential, ha1),
+	.help = "MD5 of username:realm:password in hexadecimal, instead of the password."},
+    {.name = NULL},
 };
 
 /* --- statistics --- */
@@ -106,13 +139,14 @@ static int stats_init(struct sip_stats *s, struct stats *stats)
 	static const char *const out[] = {"replies_out_1xx", "replies_out_2xx", "replies_out_3xx",
 	    "replies_out_4xx", "replies_out_5xx", "replies_out_6xx"};
 	const struct counter counters[] = {
-		{&s->invites_in, "invites_in", "INVITEs received outside dialogs", false},
-		{&s->messages_in, "messages_in", "MESSAGEs received", false},
-		{&s->invites_out, "invites_out", "INVITEs sent, re-INVITEs too", false},
-		{&s->messages_out, "messages_out", "MESSAGEs sent", false},
-		{&s->timeouts, "timeouts", "requests that nobody answered", false},
-		{&s->dialogs, "dialogs", "dialogs that exist", true},
-		{&s->requests_waiting, "requests_waiting", "requests that wait for their destination", true},
+	    {&s->invites_in, "invites_in", "INVITEs received outside dialogs", false},
+	    {&s->messages_in, "messages_in", "MESSAGEs received", false},
+	    {&s->invites_out, "invites_out", "INVITEs sent, re-INVITEs too", false},
+	    {&s->messages_out, "messages_out", "MESSAGEs sent", false},
+	    {&s->timeouts, "timeouts", "requests that nobody answered", false},
+	    {&s->dialogs, "dialogs", "dialogs that exist", true},
+	    {&s->requests_waiting, "requests_waiting", "requests that wait for their destination",
+		true},
 	};
 
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
@@ -124,7 +158,9 @@ static int stats_init(struct sip_stats *s, struct stats *stats)
 			return -ENOMEM;
 	}
 	if (count_replies(stats, s->replies_in, in, "responses received") < 0
-	    || count_replies(stats, s->replies_out, out, "responses sent to requests outside dialogs") < 0)
+	    || count_replies(
+		   stats, s->replies_out, out, "responses sent to requests outside dialogs")
+		   < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -210,7 +246,8 @@ void sip_stack_event(struct sip_agent *agent, const struct sip_event *ev)
 		/* of handles that we have let go */
 		break;
 	default:
-		/* OPTIONS and what we do not do: nua has answered, the handle is ours to clear away */
+		/* OPTIONS and what we do not do: nua has answered, the handle is ours to clear away
+		 */
 		if (ev->nh)
 			nua_handle_destroy(ev->nh);
 		break;
@@ -275,7 +312,8 @@ static int open_stack(struct sip_stack *stack, const struct sip_stack_options *o
 	err = stats_init(&stack->stats, options->stats);
 	if (err)
 		return err;
-	err = take_settings(stack, options->settings, options->credentials, options->credential_count);
+	err = take_settings(
+	    stack, options->settings, options->credentials, options->credential_count);
 	if (err) {
 		snprintf(why, size, "sip: advertised_contact or outbound_proxy is not a SIP URI");
 		return err;

@@ -18,7 +18,7 @@ struct stats;
 
 /** The section sip: of the config. */
 struct sip_settings {
-	struct setting_list	listen;		/* char *: sip:ADDR:PORT;transport=udp, tcp; sips:… */
+	struct setting_list	listen;		/* char *: "sip:ADDR:PORT;transport=udp" */
 	char			*advertised_contact;	/* NULL: the socket's address */
 	char			*outbound_proxy;	/* NULL: none */
 	uint64_t		transaction_timeout;	/* ms; 64 times T1, so timers B, F, H, J */

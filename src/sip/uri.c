@@ -10,7 +10,8 @@
 static bool is_safe(struct slice text)
 {
 	for (size_t i = 0; i < text.len; i++)
-		if ((unsigned char)text.p[i] <= ' ' || text.p[i] == 0x7f || strchr("<>\"", text.p[i]))
+		if ((unsigned char)text.p[i] <= ' ' || text.p[i] == 0x7f
+		    || strchr("<>\"", text.p[i]))
 			return false;
 	return text.len > 0 && text.len <= SIP_URI_MAX;
 }
@@ -25,10 +26,12 @@ char *sip_uri_clean(struct slice text)
 		return NULL;
 	if (url_d(&url, parsed) < 0)
 		goto out;
-	/* Sofia 1.12 reads past the end of a target with headers, and would put them into the request. */
+	/* Sofia 1.12 reads past the end of a target with headers, and would put them into the
+	 * request. */
 	url.url_headers = NULL;
 	if (url.url_type != url_tel
-	    && ((url.url_type != url_sip && url.url_type != url_sips) || !url.url_host || !*url.url_host))
+	    && ((url.url_type != url_sip && url.url_type != url_sips) || !url.url_host
+		|| !*url.url_host))
 		goto out;
 	len = url_e(NULL, 0, &url);
 	if (len <= 0 || !(clean = malloc((size_t)len + 1)))

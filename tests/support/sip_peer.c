@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include <event2/event.h>
+#include <openssl/evp.h>
 
 #include <msrpd/timer.h>
 
@@ -23,7 +24,8 @@
 
 void peer_open(struct peer *p, struct event_base *base)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address
+	    = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(address);
 
 	p->base = base;
@@ -80,7 +82,8 @@ static void note_contact(struct peer *p)
 	size_t len;
 	const char *line = find_line(p->got, "Contact", &len), *begin, *end;
 
-	if (!line || !(begin = memchr(line, '<', len)) || !(end = memchr(begin, '>', len - (size_t)(begin - line))))
+	if (!line || !(begin = memchr(line, '<', len))
+	    || !(end = memchr(begin, '>', len - (size_t)(begin - line))))
 		return;
 	snprintf(p->remote, sizeof(p->remote), "%.*s", (int)(end - begin - 1), begin + 1);
 }
@@ -126,6 +129,59 @@ void peer_expect_none(struct peer *p, const char *beginning, unsigned ms)
 		fail_msg("came:\n%s", p->got);
 }
 
+/* --- digests --- */
+
+static void hash(char hex[65], const char *algorithm, const char *text)
+{
+	unsigned char md[EVP_MAX_MD_SIZE];
+	size_t len;
+
+	assert_int_equal(EVP_Q_digest(NULL, algorithm, NULL, text, strlen(text), md, &len), 1);
+	for (size_t i = 0; i < len; i++)
+		snprintf(hex + 2 * i, 3, "%02x", md[i]);
+}
+
+static void digest_param(char value[128], const char *line, const char *name)
+{
+	char key[32];
+	const char *p;
+
+	snprintf(key, sizeof(key), " %s=", name);
+	p = strstr(line, key);
+	value[0] = '\0';
+	if (!p)
+		return;
+	p += strlen(key);
+	if (*p == '"')
+		snprintf(value, 128, "%.*s", (int)strcspn(p + 1, "\""), p + 1);
+	else
+		snprintf(value, 128, "%.*s", (int)strcspn(p, ",\r\n"), p);
+}
+
+int peer_digest_ok(const struct peer *p, const char *algorithm, const char *password)
+{
+	static const char *const names[] = {
+		"username", "realm", "nonce", "uri", "response", "cnonce", "nc", "qop",
+	};
+	enum { USER, REALM, NONCE, URI, RESPONSE, CNONCE, NC, QOP, COUNT };
+	char v[COUNT][128], line[2048] = "", text[1024], ha1[65], ha2[65], response[65];
+
+	copy_lines(line, sizeof(line), p->got, "Authorization");
+	copy_lines(line, sizeof(line), p->got, "Proxy-Authorization");
+	for (int i = 0; i < COUNT; i++)
+		digest_param(v[i], line, names[i]);
+	snprintf(text, sizeof(text), "%s:%s:%s", v[USER], v[REALM], password);
+	hash(ha1, algorithm, text);
+	snprintf(text, sizeof(text), "%.*s:%s", (int)strcspn(p->got, " "), p->got, v[URI]);
+	hash(ha2, algorithm, text);
+	if (v[QOP][0])
+		snprintf(text, sizeof(text), "%s:%s:%s:%s:%s:%s", ha1, v[NONCE], v[NC], v[CNONCE], v[QOP], ha2);
+	else
+		snprintf(text, sizeof(text), "%s:%s:%s", ha1, v[NONCE], ha2);
+	hash(response, algorithm, text);
+	return strcmp(response, v[RESPONSE]) == 0;
+}
+
 /* --- sending --- */
 
 void peer_send(struct peer *p, const char *uri, const char *text, size_t len)
@@ -135,7 +191,8 @@ void peer_send(struct peer *p, const char *uri, const char *text, size_t len)
 
 	assert_non_null(port);
 	to.sin_port = htons((uint16_t)strtoul(port + 1, NULL, 10));
-	assert_int_equal(sendto(p->fd, text, len, 0, (struct sockaddr *)&to, sizeof(to)), (ssize_t)len);
+	assert_int_equal(
+	    sendto(p->fd, text, len, 0, (struct sockaddr *)&to, sizeof(to)), (ssize_t)len);
 }
 
 static void add(char *to, size_t size, const char *format, ...)
@@ -211,29 +268,35 @@ void peer_answer(struct peer *p, const char *status, const char *headers, const 
 	peer_send(p, port, text, strlen(text));
 }
 
-void peer_request(struct peer *p, const char *method, unsigned cseq, const char *headers, const char *body)
+void peer_request(
+    struct peer *p, const char *method, unsigned cseq, const char *headers, const char *body)
 {
 	char text[8192] = "";
 
 	if (!cseq)
 		cseq = ++p->cseq;
-	add(text, sizeof(text), "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %.*s;branch=z9hG4bK-%s-%u\r\n"
-	    "Max-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\n%s", method, p->remote,
-	    (int)(strcspn(p->uri, ";") - 4), p->uri + 4, method, cseq, p->ours, p->theirs, p->call_id);
+	add(text, sizeof(text),
+	    "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %.*s;branch=z9hG4bK-%s-%u\r\n"
+	    "Max-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\n%s",
+	    method, p->remote, (int)(strcspn(p->uri, ";") - 4), p->uri + 4, method, cseq, p->ours,
+	    p->theirs, p->call_id);
 	add(text, sizeof(text), "CSeq: %u %s\r\nContact: <%s>\r\n", cseq, method, p->uri);
 	add_body(text, sizeof(text), headers, body);
 	peer_send(p, p->remote, text, strlen(text));
 }
 
-void peer_begin(struct peer *p, const char *method, const char *uri, const char *headers, const char *body)
+void peer_begin(
+    struct peer *p, const char *method, const char *uri, const char *headers, const char *body)
 {
 	char text[8192] = "";
 
 	p->cseq++;
-	add(text, sizeof(text), "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %.*s;branch=z9hG4bK-%s-%u\r\n"
+	add(text, sizeof(text),
+	    "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %.*s;branch=z9hG4bK-%s-%u\r\n"
 	    "Max-Forwards: 70\r\nFrom: <sip:peer@p.example>;tag=%s\r\nTo: <sip:msrpd@m.example>\r\n"
-	    "Call-ID: begin-%u-%s\r\nCSeq: %u %s\r\n", method, uri, (int)(strcspn(p->uri, ";") - 4), p->uri + 4,
-	    method, p->cseq, p->to_tag, p->cseq, p->uri + 14, p->cseq, method);
+	    "Call-ID: begin-%u-%s\r\nCSeq: %u %s\r\n",
+	    method, uri, (int)(strcspn(p->uri, ";") - 4), p->uri + 4, method, p->cseq, p->to_tag,
+	    p->cseq, p->uri + 14, p->cseq, method);
 	if (strcmp(method, "MESSAGE") != 0)
 		add(text, sizeof(text), "Contact: <%s>\r\n", p->uri);
 	add_body(text, sizeof(text), headers, body);

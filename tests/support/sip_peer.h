@@ -33,9 +33,12 @@ void peer_expect_none(struct peer *p, const char *beginning, unsigned ms);
 /** Does the last message contain this? */
 int peer_has(const struct peer *p, const char *text);
 
+/** Is the digest in the last request's (Proxy-)Authorization right?  algorithm: OpenSSL's name. */
+int peer_digest_ok(const struct peer *p, const char *algorithm, const char *password);
+
 /**
- * Answer the last request: status is "200 OK", headers further lines each with CRLF, body its SDP or
- * NULL.  The To tag is p->to_tag.
+ * Answer the last request: status is "200 OK", headers further lines each with CRLF, body its
+ * SDP or NULL.  The To tag is p->to_tag.
  */
 void peer_answer(struct peer *p, const char *status, const char *headers, const char *body);
 
@@ -44,10 +47,12 @@ void peer_answer(struct peer *p, const char *status, const char *headers, const 
  *
  * @param cseq  0: the next one
  */
-void peer_request(struct peer *p, const char *method, unsigned cseq, const char *headers, const char *body);
+void peer_request(struct peer *p, const char *method, unsigned cseq, const char *headers,
+    const char *body);
 
 /** A request of its own, outside any dialog; it is not in p->request. */
-void peer_begin(struct peer *p, const char *method, const char *uri, const char *headers, const char *body);
+void peer_begin(struct peer *p, const char *method, const char *uri, const char *headers,
+    const char *body);
 
 /** ACK the 2xx that is in p->got, to the INVITE of peer_begin() or peer_request(). */
 void peer_ack(struct peer *p, const char *body);

@@ -121,7 +121,8 @@ static void test_reinvite(void **state)
 	assert_string_equal(w->a.sdp, "answer-b2");
 	assert_string_equal(w->b.sdp, "offer-a2");
 	w->a.answer = "answer-a4";
-	assert_int_equal(sip_dialog_reinvite(w->b.d, SLICE("offer-b4")), -EBUSY);	/* the ACK is under way */
+	assert_int_equal(
+	    sip_dialog_reinvite(w->b.d, SLICE("offer-b4")), -EBUSY); /* the ACK is under way */
 	side_wait_log(&w->b, "offer idle ");
 	assert_int_equal(sip_dialog_reinvite(w->b.d, SLICE("offer-b4")), 0);
 	side_wait_log(&w->b, "offer idle answer ");

@@ -68,8 +68,8 @@ static void on_result(const struct page_result *r, void *arg)
 
 static struct page_message message_to(const char *ruri, const char *body)
 {
-	return (struct page_message){slice_of(ruri), SLICE("sip:alice@a.example"), SLICE("sip:bob@b.example"),
-	    SLICE("text/plain;charset=utf-8"), slice_of(body), ABSENT};
+	return (struct page_message){slice_of(ruri), SLICE("sip:alice@a.example"),
+	    SLICE("sip:bob@b.example"), SLICE("text/plain;charset=utf-8"), slice_of(body), ABSENT};
 }
 
 static int send_text(struct world *w, const char *ruri, const char *body)
@@ -125,8 +125,11 @@ static void test_fields(void **state)
 	char port[8];
 
 	w->b.keep = true;
-	peer_begin(&w->p, "MESSAGE", w->b.udp, "Content-Type: text/plain; charset=\"utf-8\"\r\ns: hello you\r\nX-Foo:  bar \r\n"
-	    "X-Foo: second\r\nX-Empty:\r\nUser-Agent: test/1\r\nm: \"A\" <sip:c@h:1;x=y?h=v>;q=1\r\n", "h\tello");
+	peer_begin(&w->p, "MESSAGE", w->b.udp,
+	    "Content-Type: text/plain; charset=\"utf-8\"\r\ns: hello you\r\nX-Foo:  bar \r\n"
+	    "X-Foo: second\r\nX-Empty:\r\nUser-Agent: test/1\r\nm: \"A\" "
+	    "<sip:c@h:1;x=y?h=v>;q=1\r\n",
+	    "h\tello");
 	side_wait_log(&w->b, "MESSAGE ");
 	assert_field(&w->b, SIP_FIELD_METHOD, "MESSAGE");
 	assert_field(&w->b, SIP_FIELD_RURI, w->b.udp);
@@ -140,7 +143,8 @@ static void test_fields(void **state)
 	assert_field(&w->b, SIP_FIELD_CONTENT_TYPE, "text/plain;charset=\"utf-8\"");
 	assert_field(&w->b, SIP_FIELD_USER_AGENT, "test/1");
 	assert_field(&w->b, SIP_FIELD_BODY, "h\tello");
-	assert_int_equal(strncmp(sip_request_field(w->b.kept, SIP_FIELD_CALL_ID).p, "begin-", 6), 0);
+	assert_int_equal(
+	    strncmp(sip_request_field(w->b.kept, SIP_FIELD_CALL_ID).p, "begin-", 6), 0);
 	assert_header(&w->b, "Subject", "hello you");
 	assert_header(&w->b, "subject", "hello you");
 	assert_header(&w->b, "S", "hello you");
@@ -185,7 +189,8 @@ static void test_reply_headers_refused(void **state)
 	w->b.keep = true;
 	peer_begin(&w->p, "MESSAGE", w->b.udp, NULL, NULL);
 	side_wait_log(&w->b, "MESSAGE ");
-	assert_int_equal(sip_request_reply(w->b.kept, 200, ABSENT, SLICE("X: 1\r\n\r\nbody")), -EINVAL);
+	assert_int_equal(
+	    sip_request_reply(w->b.kept, 200, ABSENT, SLICE("X: 1\r\n\r\nbody")), -EINVAL);
 	assert_int_equal(sip_request_reply(w->b.kept, 200, SLICE("O\r\nX: 1"), ABSENT), 0);
 	peer_expect(&w->p, "SIP/2.0 200 OK\r\n");
 }
@@ -238,7 +243,8 @@ static void test_send(void **state)
 static void test_send_without_content(void **state)
 {
 	struct world *w = *state;
-	struct page_message m = {slice_of(w->b.udp), SLICE("sip:a@a"), SLICE("sip:b@b"), ABSENT, ABSENT, ABSENT};
+	struct page_message m
+	    = {slice_of(w->b.udp), SLICE("sip:a@a"), SLICE("sip:b@b"), ABSENT, ABSENT, ABSENT};
 
 	w->b.keep = true;
 	assert_int_equal(page_send(w->a.page, &m, NULL, NULL), 0);
@@ -365,6 +371,7 @@ static void test_challenge(void **state)
 	assert_true(peer_has(&w->p, "CSeq: 2 MESSAGE\r\n"));
 	assert_true(peer_has(&w->p, "hello"));
 	assert_true(peer_has(&w->p, "opaque=\"o\""));
+	assert_true(peer_digest_ok(&w->p, "MD5", "s3cret"));
 	peer_answer(&w->p, "200 OK", NULL, NULL);
 	wait_result(w, 200, true);
 	assert_int_equal(send_text(w, w->p.uri, "hello"), 0);
@@ -454,6 +461,15 @@ static void test_stop(void **state)
 	assert_string_equal(w->a.log, "");
 }
 
+static void on_stopped_free(void *arg)
+{
+	struct world *w = arg;
+
+	sip_stack_free(w->a.stack);
+	w->a.stack = NULL;
+	w->stopped = true;
+}
+
 static void test_stop_under_load(void **state)
 {
 	struct world *w = *state;
@@ -465,7 +481,7 @@ static void test_stop_under_load(void **state)
 	page_free(w->a.page);
 	w->a.page = NULL;
 	side_let_go(&w->a);
-	sip_stack_stop(w->a.stack, on_stopped, w);
+	sip_stack_stop(w->a.stack, on_stopped_free, w);
 	loop_until(w->base, is_stopped, w);
 }
 

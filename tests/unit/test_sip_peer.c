@@ -22,7 +22,7 @@ struct world {
 };
 
 static char realm[] = "example.org", user[] = "gw", secret[] = "s3cret",
-    ha1[] = "9c9c8a4cd6bb8d9b7e66dbc5ebd2a5ae";
+    ha1[] = "ed6c51fc78c2c5668b0007dbde365d64";
 
 static int open_world(void **state, bool with_ha1)
 {
@@ -31,7 +31,8 @@ static int open_world(void **state, bool with_ha1)
 	assert_non_null(w);
 	w->base = event_base_new();
 	assert_non_null(w->base);
-	w->a.credential = (struct sip_credential){realm, user, with_ha1 ? NULL : secret, with_ha1 ? ha1 : NULL};
+	w->a.credential
+	    = (struct sip_credential){realm, user, with_ha1 ? NULL : secret, with_ha1 ? ha1 : NULL};
 	side_open(&w->a, w->base);
 	peer_open(&w->p, w->base);
 	peer_open(&w->q, w->base);
@@ -42,6 +43,11 @@ static int open_world(void **state, bool with_ha1)
 static int set_up(void **state)
 {
 	return open_world(state, false);
+}
+
+static int set_up_ha1(void **state)
+{
+	return open_world(state, true);
 }
 
 static int tear_down(void **state)
@@ -92,10 +98,15 @@ static void test_no_answer(void **state)
 
 static void test_refusals(void **state)
 {
-	static const struct { const char *status, *log; } cases[] = {
-		{"404 Not Found", "failed:404 "}, {"408 Request Timeout", "failed:408 "},
-		{"486 Busy Here", "failed:486 "}, {"503 Service Unavailable", "failed:503 "},
-		{"604 Nowhere", "failed:604 "}, {"699 Odd", "failed:699 "}, {"401 Unauthorized", "failed:401 "},
+	static const struct { const char *status, *log;
+	} cases[] = {
+	    {"404 Not Found", "failed:404 "},
+	    {"408 Request Timeout", "failed:408 "},
+	    {"486 Busy Here", "failed:486 "},
+	    {"503 Service Unavailable", "failed:503 "},
+	    {"604 Nowhere", "failed:604 "},
+	    {"699 Odd", "failed:699 "},
+	    {"401 Unauthorized", "failed:401 "},
 	};
 	struct world *w = *state;
 
@@ -170,7 +181,8 @@ static void test_multipart_answer(void **state)
 	side_call(&w->a, w->p.uri, "offer-a");
 	peer_expect(&w->p, "INVITE ");
 	peer_answer(&w->p, "200 OK", "Content-Type: multipart/mixed;boundary=b\r\n",
-	    "--b\r\nContent-Type: text/xml\r\n\r\n<x/>\r\n--b\r\nContent-Type: application/sdp\r\n\r\n"
+	    "--b\r\nContent-Type: text/xml\r\n\r\n<x/>\r\n--b\r\nContent-Type: "
+	    "application/sdp\r\n\r\n"
 	    "answer-p\r\n--b--\r\n");
 	side_wait_log(&w->a, "answer established ");
 	assert_string_equal(w->a.sdp, "answer-p");
@@ -229,12 +241,14 @@ static void test_cancel_too_late(void **state)
 
 static void test_redirects(void **state)
 {
-	static const char *const codes[] = {"300 Choices", "301 Moved", "302 Moved", "305 Use Proxy", "380 Other"};
+	static const char *const codes[]
+	    = {"300 Choices", "301 Moved", "302 Moved", "305 Use Proxy", "380 Other"};
 	struct world *w = *state;
 	char contact[256];
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
-		snprintf(contact, sizeof(contact), "Contact: <%s?Subject=evil&body=x>\r\n", w->q.uri);
+		snprintf(
+		    contact, sizeof(contact), "Contact: <%s?Subject=evil&body=x>\r\n", w->q.uri);
 		side_call(&w->a, w->p.uri, "offer-a");
 		peer_expect(&w->p, "INVITE ");
 		peer_answer(&w->p, codes[i], contact, NULL);
@@ -257,8 +271,10 @@ static void test_redirect_to_several(void **state)
 	struct world *w = *state;
 	char contact[256];
 
-	snprintf(contact, sizeof(contact), "Contact: <%s>, <mailto:x@y>, <sip:127.0.0.1:9;transport=tcp>\r\n"
-	    "Contact: <%s>\r\n", w->p.uri, w->q.uri);
+	snprintf(contact, sizeof(contact),
+	    "Contact: <%s>, <mailto:x@y>, <sip:127.0.0.1:9;transport=tcp>\r\n"
+	    "Contact: <%s>\r\n",
+	    w->p.uri, w->q.uri);
 	side_call(&w->a, w->p.uri, "offer-a");
 	peer_expect(&w->p, "INVITE ");
 	peer_answer(&w->p, "302 Moved", contact, NULL);
@@ -293,21 +309,35 @@ static void test_redirect_loop(void **state)
 
 /* --- challenges --- */
 
-#define CHALLENGE(header, more) header ": Digest realm=\"example.org\", nonce=\"n1\", qop=\"auth\"" more "\r\n"
+#define CHALLENGE(header, more)                                                                    \
+	header ": Digest realm=\"example.org\", nonce=\"n1\", qop=\"auth\"" more "\r\n"
 
+static unsigned long cseq(const struct peer *p)
+{
+	return strtoul(strstr(p->got, "CSeq: ") + 6, NULL, 10);
+}
+
+/* With the password, and with its hash alone */
 static void test_challenge(void **state)
 {
 	struct world *w = *state;
+	unsigned long first;
 
 	side_call(&w->a, w->p.uri, "offer-a");
 	peer_expect(&w->p, "INVITE ");
-	peer_answer(&w->p, "407 Proxy Authentication Required", CHALLENGE("Proxy-Authenticate", ""), NULL);
+	first = cseq(&w->p);
+	peer_answer(
+	    &w->p, "407 Proxy Authentication Required", CHALLENGE("Proxy-Authenticate", ""), NULL);
 	peer_expect(&w->p, "ACK ");
 	peer_expect(&w->p, "INVITE ");
 	assert_true(peer_has(&w->p, "Proxy-Authorization: Digest"));
+	assert_int_equal(cseq(&w->p), first + 1);	/* RFC 3261 22.2 */
+	assert_true(peer_digest_ok(&w->p, "MD5", secret));
 	assert_true(peer_has(&w->p, "offer-a"));
 	peer_answer(&w->p, "401 Unauthorized",
-	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n2\", stale=true, qop=\"auth\"\r\n", NULL);
+	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n2\", stale=true, "
+	    "qop=\"auth\"\r\n",
+	    NULL);
 	peer_expect(&w->p, "ACK ");
 	peer_expect(&w->p, "INVITE ");
 	assert_true(peer_has(&w->p, "nonce=\"n2\""));
@@ -318,11 +348,60 @@ static void test_challenge(void **state)
 	side_let_go(&w->a);
 	peer_expect(&w->p, "BYE ");
 	peer_answer(&w->p, "407 Proxy Authentication Required",
-	    "Proxy-Authenticate: Digest realm=\"example.org\", nonce=\"n3\", stale=true, qop=\"auth\"\r\n", NULL);
+	    "Proxy-Authenticate: Digest realm=\"example.org\", nonce=\"n3\", stale=true, "
+	    "qop=\"auth\"\r\n",
+	    NULL);
 	peer_expect(&w->p, "BYE ");
 	assert_true(peer_has(&w->p, "nonce=\"n3\""));
+	assert_true(peer_digest_ok(&w->p, "MD5", secret));
 	peer_answer(&w->p, "200 OK", NULL, NULL);
 	side_wait_number(&w->a, "dialogs", 0);
+}
+
+static void test_challenge_sha256(void **state)
+{
+	struct world *w = *state;
+
+	side_call(&w->a, w->p.uri, "offer-a");
+	peer_expect(&w->p, "INVITE ");
+	peer_answer(&w->p, "401 Unauthorized",
+	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth-int,auth\", "
+	    "algorithm=SHA-256, opaque=\"\"\r\n"
+	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth\"\r\n", NULL);
+	peer_expect(&w->p, "ACK ");
+	peer_expect(&w->p, "INVITE ");
+	assert_true(peer_has(&w->p, "algorithm=SHA-256"));
+	assert_true(peer_digest_ok(&w->p, "SHA256", secret));
+	peer_answer(&w->p, "200 OK", NULL, "answer-p");
+	side_wait_log(&w->a, "answer established ");
+	/* in the dialog as well, unasked, and again when the nonce is too old */
+	side_reinvite(&w->a, "offer-a2");
+	peer_expect(&w->p, "INVITE ");
+	assert_true(peer_has(&w->p, "nc=00000002"));
+	assert_true(peer_digest_ok(&w->p, "SHA256", secret));
+	peer_answer(&w->p, "401 Unauthorized",
+	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n2\", qop=\"auth\", "
+	    "algorithm=SHA-256\r\n", NULL);
+	peer_expect(&w->p, "INVITE ");
+	assert_true(peer_has(&w->p, "nonce=\"n2\""));
+	assert_true(peer_has(&w->p, "offer-a2"));
+	peer_answer(&w->p, "200 OK", NULL, "answer-p2");
+	side_wait_log(&w->a, "answer ");
+}
+
+/* RFC 4028 7.2 */
+static void test_session_interval_too_small(void **state)
+{
+	struct world *w = *state;
+
+	side_call(&w->a, w->p.uri, "offer-a");
+	for (int i = 0; i < 2; i++) {
+		peer_expect(&w->p, "INVITE ");
+		assert_int_equal(peer_has(&w->p, "Session-Expires: 7200"), i);
+		peer_answer(&w->p, "422 Session Interval Too Small", "Min-SE: 7200\r\n", NULL);
+		peer_expect(&w->p, "ACK ");
+	}
+	side_wait_log(&w->a, "failed:422 ");
 }
 
 static void test_wrong_password(void **state)
@@ -343,12 +422,13 @@ static void test_wrong_password(void **state)
 static void test_challenges_we_cannot_answer(void **state)
 {
 	static const char *const challenges[] = {
-		"WWW-Authenticate: Digest realm=\"other.org\", nonce=\"n\", qop=\"auth\"\r\n",
-		"WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", algorithm=MD5-sess, qop=\"auth\"\r\n",
-		"WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth-int\"\r\n",
-		"WWW-Authenticate: Basic realm=\"example.org\"\r\n",
-		"WWW-Authenticate: Digest realm=\"example.org\"\r\n",
-		"",
+	    "WWW-Authenticate: Digest realm=\"other.org\", nonce=\"n\", qop=\"auth\"\r\n",
+	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", algorithm=MD5-sess, "
+	    "qop=\"auth\"\r\n",
+	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth-int\"\r\n",
+	    "WWW-Authenticate: Basic realm=\"example.org\"\r\n",
+	    "WWW-Authenticate: Digest realm=\"example.org\"\r\n",
+	    "",
 	};
 	struct world *w = *state;
 
@@ -502,7 +582,8 @@ static void test_multipart_offer(void **state)
 
 	w->a.answer = "answer-a";
 	peer_begin(&w->p, "INVITE", w->a.udp, "Content-Type: multipart/mixed; boundary=\"b\"\r\n",
-	    "--b\r\nContent-Type: application/sdp\r\n\r\noffer-p\r\n--b\r\nContent-Type: text/xml\r\n\r\n<x/>"
+	    "--b\r\nContent-Type: application/sdp\r\n\r\noffer-p\r\n--b\r\nContent-Type: "
+	    "text/xml\r\n\r\n<x/>"
 	    "\r\n--b--\r\n");
 	peer_expect(&w->p, "SIP/2.0 200 ");
 	assert_string_equal(w->a.sdp, "offer-p");
@@ -571,6 +652,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_redirect_to_several, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_redirect_loop, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_challenge, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_challenge, set_up_ha1, tear_down),
+		cmocka_unit_test_setup_teardown(test_challenge_sha256, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_session_interval_too_small, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_wrong_password, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_challenges_we_cannot_answer, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_update, set_up, tear_down),

@@ -39,12 +39,14 @@ static void assert_slice(struct slice s, const char *expected)
 /* RFC 4975 8.2's example, with what RFC 6135 and 8122 add */
 static void test_parse(void **state)
 {
-	static const char text[] = HEAD "a=setup:actpass\r\n"
-		"m=audio 49170 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\n"
-		"m=message 7394 TCP/TLS/MSRP *\r\nc=IN IP6 2001:db8::1\r\n" TYPES
-		"a=accept-wrapped-types:*\r\n" PATH "a=path:msrp://second.example.com:1/x;tcp\r\n"
-		"a=max-size:10480000\r\na=setup:passive\r\na=connection:new\r\na=sendonly\r\n"
-		"a=fingerprint:SHA-1 4A:AD:B9\r\na=fingerprint:sha-256 00:11\r\na=file-selector:name:\"a b\"\r\n";
+	static const char text[] = HEAD
+	    "a=setup:actpass\r\n"
+	    "m=audio 49170 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\n"
+	    "m=message 7394 TCP/TLS/MSRP *\r\nc=IN IP6 2001:db8::1\r\n" TYPES
+	    "a=accept-wrapped-types:*\r\n" PATH "a=path:msrp://second.example.com:1/x;tcp\r\n"
+	    "a=max-size:10480000\r\na=setup:passive\r\na=connection:new\r\na=sendonly\r\n"
+	    "a=fingerprint:SHA-1 4A:AD:B9\r\na=fingerprint:sha-256 "
+	    "00:11\r\na=file-selector:name:\"a b\"\r\n";
 	struct sdp_session sdp;
 	const struct sdp_media *m;
 	char *copy;
@@ -149,28 +151,31 @@ static void test_choose(void **state)
 		const char	*media;
 		int		chosen;		/* -1: none */
 	} cases[] = {
-		{STREAM, 0},
-		{"m=MESSAGE 7394 tcp/msrp *\r\n" TYPES PATH, 0},
-		{"m=audio 1 RTP/AVP 0\r\n" STREAM, 1},
-		{"m=message 0 TCP/MSRP *\r\n" TYPES PATH STREAM, 1},
-		{"m=message 7394 TCP/MSRP *\r\n" TYPES, -1},
-		{"m=message 7394 TCP/MSRP *\r\n" PATH, -1},
-		{"m=message 7394 TCP/MSRP *\r\na=accept-types:\r\n" PATH, -1},
-		{"m=message 7394 TCP/MSRP *\r\na=accept-types\r\n" PATH, -1},
-		{"m=message 7394 TCP/MSRP 99\r\n" TYPES PATH, -1},
-		{"m=message 7394 TCP/MSRP * 0\r\n" TYPES PATH, -1},
-		{"m=message 7394 TCP/MSRP\r\n" TYPES PATH, -1},
-		{"m=message 7394 RTP/AVP *\r\n" TYPES PATH, -1},
-		{"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://alice.example.com/x;tcp\r\n", -1},
-		{"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://[2001:db8::1]/x;tcp\r\n", -1},
-		{"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://[2001:db8::1]:2855/x;tcp\r\n", 0},
-		{"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://h:0/x;tcp\r\n", -1},
-		{"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://h:99999/x;tcp\r\n", -1},
-		{"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://r:1/a;tcp msrp://h/x;tcp\r\n", -1},
-		{"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrps://r:1/a;tcp msrp://u@h:2/x/+=;tcp\r\n", 0},
-		{"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:nonsense\r\n", -1},
-		{"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:\r\n", -1},
-		{"m=message 7394 TCP/TLS/MSRP *\r\n" TYPES PATH STREAM, 0},
+	    {STREAM, 0},
+	    {"m=MESSAGE 7394 tcp/msrp *\r\n" TYPES PATH, 0},
+	    {"m=audio 1 RTP/AVP 0\r\n" STREAM, 1},
+	    {"m=message 0 TCP/MSRP *\r\n" TYPES PATH STREAM, 1},
+	    {"m=message 7394 TCP/MSRP *\r\n" TYPES, -1},
+	    {"m=message 7394 TCP/MSRP *\r\n" PATH, -1},
+	    {"m=message 7394 TCP/MSRP *\r\na=accept-types:\r\n" PATH, -1},
+	    {"m=message 7394 TCP/MSRP *\r\na=accept-types\r\n" PATH, -1},
+	    {"m=message 7394 TCP/MSRP 99\r\n" TYPES PATH, -1},
+	    {"m=message 7394 TCP/MSRP * 0\r\n" TYPES PATH, -1},
+	    {"m=message 7394 TCP/MSRP\r\n" TYPES PATH, -1},
+	    {"m=message 7394 RTP/AVP *\r\n" TYPES PATH, -1},
+	    {"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://alice.example.com/x;tcp\r\n", -1},
+	    {"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://[2001:db8::1]/x;tcp\r\n", -1},
+	    {"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://[2001:db8::1]:2855/x;tcp\r\n", 0},
+	    {"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://h:0/x;tcp\r\n", -1},
+	    {"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://h:99999/x;tcp\r\n", -1},
+	    {"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://r:1/a;tcp msrp://h/x;tcp\r\n",
+		-1},
+	    {"m=message 7394 TCP/MSRP *\r\n" TYPES
+	     "a=path:msrps://r:1/a;tcp msrp://u@h:2/x/+=;tcp\r\n",
+		0},
+	    {"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:nonsense\r\n", -1},
+	    {"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:\r\n", -1},
+	    {"m=message 7394 TCP/TLS/MSRP *\r\n" TYPES PATH STREAM, 0},
 	};
 
 	(void)state;
@@ -321,12 +326,14 @@ static void test_setup(void **state)
 		char text[512];
 		enum sdp_setup ours;
 
-		snprintf(text, sizeof(text), HEAD STREAM "%s%s%s", answers[i].offer ? "a=setup:" : "",
-		    answers[i].offer ? answers[i].offer : "", answers[i].offer ? "\r\n" : "");
+		snprintf(text, sizeof(text), HEAD STREAM "%s%s%s",
+		    answers[i].offer ? "a=setup:" : "", answers[i].offer ? answers[i].offer : "",
+		    answers[i].offer ? "\r\n" : "");
 		assert_int_equal(sdp_parse(&sdp, slice_of(text)), 0);
 		ours = sdp_answer_setup(&sdp.media[0]);
 		assert_int_equal(ours, answers[i].answer);
-		assert_int_equal(sdp_we_connect(false, ours, sdp.media[0].setup), answers[i].answerer_connects);
+		assert_int_equal(
+		    sdp_we_connect(false, ours, sdp.media[0].setup), answers[i].answerer_connects);
 	}
 	for (size_t i = 0; i < sizeof(offers) / sizeof(offers[0]); i++)
 		assert_int_equal(sdp_we_connect(true, SDP_SETUP_ACTPASS, offers[i].answer),
@@ -340,26 +347,43 @@ static void test_types(void **state)
 		const char	*list, *type;
 		bool		have;
 	} have[] = {
-		{"text/plain", "text/plain", true}, {"text/plain", "TEXT/Plain", true},
-		{"text/plain", "text/plain;charset=utf-8", true}, {"text/plain;charset=utf-8", "text/plain", true},
-		{"text/plain ; x=y", "text/plain", true},
-		{"text/html  text/plain", "text/plain", true}, {" text/plain ", "text/plain", true},
-		{"*", "image/png", true}, {"image/*", "image/png", true}, {"image/*", "text/png", false},
-		{"image/*", "image/", false}, {"text/plain", "text/html", false},
-		{"text/plain", "text/plainer", false}, {"text/plai", "text/plain", false},
-		{"text/plain;a=\"x image/png\"", "image/png", false},
-		{"text/plain;a=\"\\\" image/png\"", "image/png", false},
-		{"", "text/plain", false}, {NULL, "text/plain", false}, {"*", "", false}, {"*", NULL, false},
-		{"*", "plain", false}, {"*", "/plain", false},
+	    {"text/plain", "text/plain", true},
+	    {"text/plain", "TEXT/Plain", true},
+	    {"text/plain", "text/plain;charset=utf-8", true},
+	    {"text/plain;charset=utf-8", "text/plain", true},
+	    {"text/plain ; x=y", "text/plain", true},
+	    {"text/html  text/plain", "text/plain", true},
+	    {" text/plain ", "text/plain", true},
+	    {"*", "image/png", true},
+	    {"image/*", "image/png", true},
+	    {"image/*", "text/png", false},
+	    {"image/*", "image/", false},
+	    {"text/plain", "text/html", false},
+	    {"text/plain", "text/plainer", false},
+	    {"text/plai", "text/plain", false},
+	    {"text/plain;a=\"x image/png\"", "image/png", false},
+	    {"text/plain;a=\"\\\" image/png\"", "image/png", false},
+	    {"", "text/plain", false},
+	    {NULL, "text/plain", false},
+	    {"*", "", false},
+	    {"*", NULL, false},
+	    {"*", "plain", false},
+	    {"*", "/plain", false},
 	};
 	static const struct {
 		const char	*a, *b;
 		bool		common;
 	} common[] = {
-		{"text/plain message/cpim", "message/cpim", true}, {"text/plain", "image/png", false},
-		{"text/plain", "*", true}, {"text/*", "TEXT/html", true}, {"text/*", "image/*", false},
-		{"text/*", "text/*", true}, {"*", "*", true}, {"text/plain  image/png", "a/b  image/png;x=1", true},
-		{"", "*", false}, {"text/plain", NULL, false},
+	    {"text/plain message/cpim", "message/cpim", true},
+	    {"text/plain", "image/png", false},
+	    {"text/plain", "*", true},
+	    {"text/*", "TEXT/html", true},
+	    {"text/*", "image/*", false},
+	    {"text/*", "text/*", true},
+	    {"*", "*", true},
+	    {"text/plain  image/png", "a/b  image/png;x=1", true},
+	    {"", "*", false},
+	    {"text/plain", NULL, false},
 	};
 
 	(void)state;
@@ -367,8 +391,10 @@ static void test_types(void **state)
 		if (sdp_types_have(slice_of(have[i].list), slice_of(have[i].type)) != have[i].have)
 			fail_msg("%s has %s", have[i].list, have[i].type);
 	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
-		if (sdp_types_common(slice_of(common[i].a), slice_of(common[i].b)) != common[i].common
-		    || sdp_types_common(slice_of(common[i].b), slice_of(common[i].a)) != common[i].common)
+		if (sdp_types_common(slice_of(common[i].a), slice_of(common[i].b))
+			!= common[i].common
+		    || sdp_types_common(slice_of(common[i].b), slice_of(common[i].a))
+			   != common[i].common)
 			fail_msg("%s and %s", common[i].a, common[i].b);
 }
 
@@ -380,10 +406,13 @@ static void test_wrapped_types(void **state)
 	assert_true(sdp_types_have_container(SLICE("*")));
 	assert_false(sdp_types_have_container(SLICE("text/plain message/foo")));
 	/* 8.6: wrapped types only inside a container; accept-types are good inside as well */
-	assert_true(sdp_types_have_wrapped(SLICE("message/cpim"), SLICE("text/plain"), SLICE("text/plain")));
-	assert_true(sdp_types_have_wrapped(SLICE("message/cpim text/html"), (struct slice){0}, SLICE("text/html")));
+	assert_true(sdp_types_have_wrapped(
+	    SLICE("message/cpim"), SLICE("text/plain"), SLICE("text/plain")));
+	assert_true(sdp_types_have_wrapped(
+	    SLICE("message/cpim text/html"), (struct slice){0}, SLICE("text/html")));
 	assert_false(sdp_types_have_wrapped(SLICE("text/plain"), SLICE("*"), SLICE("text/html")));
-	assert_false(sdp_types_have_wrapped(SLICE("message/cpim"), SLICE("text/plain"), SLICE("image/png")));
+	assert_false(
+	    sdp_types_have_wrapped(SLICE("message/cpim"), SLICE("text/plain"), SLICE("image/png")));
 	/* and never bare */
 	assert_false(sdp_types_have(SLICE("message/cpim"), SLICE("text/plain")));
 }

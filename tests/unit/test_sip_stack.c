@@ -25,7 +25,9 @@
 #include "sip_peer.h"
 #include "sip_side.h"
 
-#define LISTEN(...) ((struct setting_list){(char *[]){__VA_ARGS__}, sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)})
+#define LISTEN(...)                                                                                \
+	((struct setting_list){                                                                    \
+	    (char *[]){__VA_ARGS__}, sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)})
 
 struct world {
 	struct event_base	*base;
@@ -92,8 +94,8 @@ static bool has_uri(const struct uris *u, const char *prefix, const char *suffix
 		const char *text = u->text[i];
 		size_t len = strlen(text), end = strlen(suffix);
 
-		if (strncmp(text, prefix, strlen(prefix)) == 0 && len >= end && strcmp(text + len - end, suffix) == 0
-		    && !strstr(text, ":0;"))
+		if (strncmp(text, prefix, strlen(prefix)) == 0 && len >= end
+		    && strcmp(text + len - end, suffix) == 0 && !strstr(text, ":0;"))
 			return true;
 	}
 	return false;
@@ -104,8 +106,8 @@ static void test_listeners(void **state)
 	struct world *w = *state;
 	struct uris uris = {.count = 0};
 
-	w->a.settings.listen = LISTEN("sip:127.0.0.1:0;transport=udp", "sip:127.0.0.1:0;transport=tcp",
-	    "sip:[::1]:0", "sip:127.0.0.2:0;transport=UDP");
+	w->a.settings.listen = LISTEN("sip:127.0.0.1:0;transport=udp",
+	    "sip:127.0.0.1:0;transport=tcp", "sip:[::1]:0", "sip:127.0.0.2:0;transport=UDP");
 	side_open(&w->a, w->base);
 	sip_stack_each_listener(w->a.stack, add_uri, &uris);
 	assert_int_equal(uris.count, 5);
@@ -148,13 +150,17 @@ static void try_open(struct event_base *base, const struct sip_settings *setting
 
 static void test_refused_settings(void **state)
 {
-	static const struct { const char *listen; int err; const char *why; } cases[] = {
-		{"", -EINVAL, "\"\""}, {"127.0.0.1:5060", -EINVAL, "127.0.0.1:5060"},
-		{"sip:", -EINVAL, "sip:"}, {"sip:127.0.0.1:0;transport=sctp", -EINVAL, "sctp"},
-		{"tel:123", -EINVAL, "tel:123"}, {"sips:127.0.0.1:0", -EINVAL, "sip.tls.certificate"},
-		{"sip:127.0.0.1:0;transport=tls", -EINVAL, "sip.tls.certificate"},
-		{"sip:192.0.2.77:0", -EADDRNOTAVAIL, "192.0.2.77"},
-		{"sip:127.0.0.1:nonsense", -EINVAL, "nonsense"},
+	static const struct { const char *listen; int err; const char *why;
+	} cases[] = {
+	    {"", -EINVAL, "\"\""},
+	    {"127.0.0.1:5060", -EINVAL, "127.0.0.1:5060"},
+	    {"sip:", -EINVAL, "sip:"},
+	    {"sip:127.0.0.1:0;transport=sctp", -EINVAL, "sctp"},
+	    {"tel:123", -EINVAL, "tel:123"},
+	    {"sips:127.0.0.1:0", -EINVAL, "sip.tls.certificate"},
+	    {"sip:127.0.0.1:0;transport=tls", -EINVAL, "sip.tls.certificate"},
+	    {"sip:192.0.2.77:0", -EADDRNOTAVAIL, "192.0.2.77"},
+	    {"sip:127.0.0.1:nonsense", -EINVAL, "nonsense"},
 	};
 	struct world *w = *state;
 	struct sip_settings settings = {.transaction_timeout = 1000};
@@ -205,12 +211,16 @@ static void test_family_and_transport(void **state)
 		char uri[128];
 
 		w->b.log[0] = '\0';
-		snprintf(uri, sizeof(uri), "%.*s%s", (int)strcspn(w->b.udp, ";"), w->b.udp, transports[i]);
+		snprintf(uri, sizeof(uri), "%.*s%s", (int)strcspn(w->b.udp, ";"), w->b.udp,
+		    transports[i]);
 		side_call(&w->a, uri, "offer");
 		side_wait_log(&w->b, "INVITE ");
-		assert_true(slice_equal(sip_request_field(w->b.kept, SIP_FIELD_PROTO), slice_of(protos[i])));
-		assert_true(slice_equal(sip_request_field(w->b.kept, SIP_FIELD_SOURCE_ADDRESS), SLICE("::1")));
-		assert_true(slice_starts_nocase(sip_request_field(w->b.kept, SIP_FIELD_CONTACT), SLICE("sip:[::1]:")));
+		assert_true(slice_equal(
+		    sip_request_field(w->b.kept, SIP_FIELD_PROTO), slice_of(protos[i])));
+		assert_true(slice_equal(
+		    sip_request_field(w->b.kept, SIP_FIELD_SOURCE_ADDRESS), SLICE("::1")));
+		assert_true(slice_starts_nocase(
+		    sip_request_field(w->b.kept, SIP_FIELD_CONTACT), SLICE("sip:[::1]:")));
 		side_let_go(&w->a);
 	}
 }
@@ -349,28 +359,37 @@ static void test_tls(void **state)
 static void test_garbage(void **state)
 {
 	static const char *const messages[] = {
-		"", "\r\n\r\n", "\0\0\0\0", "GET / HTTP/1.1\r\n\r\n", "INVITE", "INVITE sip:x SIP/2.0\r\n\r\n",
-		"INVITE % SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1\r\nFrom: %\r\nTo: %\r\n"
-		    "Call-ID: 1\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n",
-		"INVITE sip:x@127.0.0.1% SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1\r\n"
-		    "From: <sip:a@b%>;tag=1\r\nTo: <sip:a@b%4>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n"
-		    "Contact: <sip:%@%>\r\nContent-Length: 0\r\n\r\n",
-		"MESSAGE sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK2\r\n"
-		    "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: 2\r\nCSeq: 99999999999 MESSAGE\r\n\r\n",
-		"MESSAGE sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK3\r\n"
-		    "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: 3\r\nCSeq: 1 MESSAGE\r\n"
-		    "Content-Length: 4294967295\r\n\r\nx",
-		"MESSAGE tel:+1;a=%00 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK4\r\n"
-		    "From: \"\\\"<\" <tel:1>;tag=1\r\nTo: \"x <sip:a@b>\r\nCall-ID: 4\r\nCSeq: 1 MESSAGE\r\n"
-		    "Content-Type: ;;;\r\nContent-Length: 1\r\n\r\nx",
-		"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK5\r\nFrom: <sip:a@b>;tag=1\r\n"
-		    "To: <sip:a@b>;tag=2\r\nCall-ID: 5\r\nCSeq: 1 INVITE\r\n\r\n",
-		"ACK sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK6\r\n"
-		    "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 6\r\nCSeq: 1 ACK\r\n\r\n",
-		"CANCEL sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK7\r\n"
-		    "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: 7\r\nCSeq: 1 CANCEL\r\n\r\n",
-		"PRACK sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK8\r\nRAck: 1 1 INVITE\r\n"
-		    "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 8\r\nCSeq: 1 PRACK\r\n\r\n",
+	    "",
+	    "\r\n\r\n",
+	    "\0\0\0\0",
+	    "GET / HTTP/1.1\r\n\r\n",
+	    "INVITE",
+	    "INVITE sip:x SIP/2.0\r\n\r\n",
+	    "INVITE % SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1\r\nFrom: %\r\nTo: %\r\n"
+	    "Call-ID: 1\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n",
+	    "INVITE sip:x@127.0.0.1% SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1\r\n"
+	    "From: <sip:a@b%>;tag=1\r\nTo: <sip:a@b%4>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n"
+	    "Contact: <sip:%@%>\r\nContent-Length: 0\r\n\r\n",
+	    "MESSAGE sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK2\r\n"
+	    "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: 2\r\nCSeq: 99999999999 "
+	    "MESSAGE\r\n\r\n",
+	    "MESSAGE sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK3\r\n"
+	    "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: 3\r\nCSeq: 1 MESSAGE\r\n"
+	    "Content-Length: 4294967295\r\n\r\nx",
+	    "MESSAGE tel:+1;a=%00 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK4\r\n"
+	    "From: \"\\\"<\" <tel:1>;tag=1\r\nTo: \"x <sip:a@b>\r\nCall-ID: 4\r\nCSeq: 1 "
+	    "MESSAGE\r\n"
+	    "Content-Type: ;;;\r\nContent-Length: 1\r\n\r\nx",
+	    "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK5\r\nFrom: "
+	    "<sip:a@b>;tag=1\r\n"
+	    "To: <sip:a@b>;tag=2\r\nCall-ID: 5\r\nCSeq: 1 INVITE\r\n\r\n",
+	    "ACK sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK6\r\n"
+	    "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 6\r\nCSeq: 1 ACK\r\n\r\n",
+	    "CANCEL sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK7\r\n"
+	    "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: 7\r\nCSeq: 1 CANCEL\r\n\r\n",
+	    "PRACK sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK8\r\nRAck: "
+	    "1 1 INVITE\r\n"
+	    "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 8\r\nCSeq: 1 PRACK\r\n\r\n",
 	};
 	struct world *w = *state;
 	char stun[20] = {0, 1, 0, 8, 0x21, 0x12, (char)0xa4, 0x42};
@@ -382,12 +401,14 @@ static void test_garbage(void **state)
 	}
 	for (size_t len = 0; len <= sizeof(stun); len++)
 		peer_send(&w->p, w->a.udp, stun, len);
-	/* m=message 1 TCP/MSRP " and its like reach us as a body, and no farther than our own parser */
+	/* m=message 1 TCP/MSRP " and its like reach us as a body, and no farther than our own
+	 * parser */
 	peer_begin(&w->p, "MESSAGE", w->a.udp, "Content-Type: application/sdp\r\n",
 	    "v=0\r\nm=message 1 TCP/MSRP \"\r\n");
 	peer_expect(&w->p, "SIP/2.0 200 ");
 	w->a.answer = "answer-a";
-	peer_begin(&w->p, "INVITE", w->a.udp, NULL, "v=0\r\nm=message 1 TCP/MSRP \"\r\nm=audio 1 TCP/\xc3\x84/MSRP 3\r\n");
+	peer_begin(&w->p, "INVITE", w->a.udp, NULL,
+	    "v=0\r\nm=message 1 TCP/MSRP \"\r\nm=audio 1 TCP/\xc3\x84/MSRP 3\r\n");
 	peer_expect(&w->p, "SIP/2.0 200 ");
 }
 
