@@ -274,14 +274,15 @@ char *sip_auth_lines(
 
 /* --- the one request that nua must repeat by itself --- */
 
-/* Sofia splits at colons and takes the realm in quotes. */
+/* Sofia splits at colons, takes the realm in quotes, and marks a hash at both ends. */
 static char *credentials_for_nua(const struct sip_credential *c)
 {
+	const char *mark = c->password ? "" : "HA1+";
 	char *text = NULL;
 
 	if (strchr(c->username, ':')
-	    || asprintf(&text, "Digest:\"%s\":%s:%s%s", c->realm, c->username,
-		   c->password ? "" : "HA1+", c->password ? c->password : c->ha1)
+	    || asprintf(&text, "%sDigest:\"%s\":%s:%s%s", mark, c->realm, c->username, mark,
+		   c->password ? c->password : c->ha1)
 		   < 0)
 		return NULL;
 	return text;
