@@ -32,6 +32,7 @@ enum {
 struct msrp_block {
 	struct msrp_block	*next;
 	unsigned		refs;
+	bool			retired;	/* in the stack's list of that name */
 	size_t			used;
 	char			data[BLOCK_BYTES];
 };

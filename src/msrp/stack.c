@@ -32,13 +32,15 @@ struct msrp_block *msrp_block_get(struct msrp_stack *stack)
 	}
 	block->refs = 1;
 	block->used = 0;
+	block->retired = false;
 	return block;
 }
 
 void msrp_block_put(struct msrp_stack *stack, struct msrp_block *block)
 {
-	if (--block->refs)
+	if (--block->refs || block->retired)
 		return;
+	block->retired = true;
 	block->next = stack->retired;
 	stack->retired = block;
 	stack->retired_count++;
@@ -50,6 +52,9 @@ static void recycle_blocks(struct msrp_stack *stack)
 
 	while ((block = stack->retired)) {
 		stack->retired = block->next;
+		block->retired = false;
+		if (block->refs) /* what lies there was taken into keeping since */
+			continue;
 		if (stack->free_block_count >= STORED_BLOCKS) {
 			free(block);
 			continue;
