@@ -258,7 +258,8 @@ int msrp_stack_request(struct msrp_conn *conn, const struct msrp_frame *frame)
 		(*stack->count.bad_frames)++;
 		log_debug("msrp: conn %" PRIu64 ": %d: %s", conn->number, code, why);
 		msrp_conn_reply(conn, code, slice_of(why), (struct slice){NULL, 0});
-		return 0;
+		/* Its sender waits in vain if it cannot even be told: better no connection. */
+		return frame->method == MSRP_REPORT || msrp_frame_answerable(frame) ? 0 : -EBADMSG;
 	}
 	target = msrp_target_find(stack, &frame->to);
 	if (target)
