@@ -455,6 +455,9 @@ static void handshake(struct msrp_conn *conn)
 			opened(conn);
 		else
 			msrp_conn_close(conn, -EACCES);
+		/* What came with the last of the handshake makes no socket readable. */
+		if (conn->state == CONN_OPEN && SSL_has_pending(conn->ssl))
+			event_active(&conn->ev_read, EV_READ, 0);
 		return;
 	}
 	switch (SSL_get_error(conn->ssl, n)) {
@@ -526,12 +529,30 @@ static int on_head(const struct msrp_frame *frame, void *arg)
 							: transactions_response(conn, frame));
 }
 
+/* The few bytes that the parser had to make up again are put where a piece stays for the turn. */
+static struct slice lasting(struct msrp_stack *stack, struct slice piece)
+{
+	const struct msrp_block *block = stack->feeding;
+	struct msrp_block *text;
+	char *p;
+
+	if (piece.p >= block->data && piece.p < block->data + BLOCK_BYTES)
+		return piece;
+	p = msrp_stack_text(stack, piece.len, &text);
+	if (p)
+		memcpy(p, piece.p, piece.len);
+	return (struct slice){p, piece.len};
+}
+
 static int on_body(struct slice piece, void *arg)
 {
 	struct msrp_conn *conn = arg;
 	struct msrp_sink *sink = conn->in->sink;
 
-	return noted(conn, sink ? sink->ops->body(sink, piece) : 0);
+	if (!sink)
+		return 0;
+	piece = lasting(conn->stack, piece);
+	return piece.p ? noted(conn, sink->ops->body(sink, piece)) : -ENOMEM;
 }
 
 static int on_end(enum msrp_flag flag, void *arg)

@@ -262,9 +262,10 @@ int msrp_stack_request(struct msrp_conn *conn, const struct msrp_frame *frame)
 		return frame->method == MSRP_REPORT || msrp_frame_answerable(frame) ? 0 : -EBADMSG;
 	}
 	target = msrp_target_find(stack, &frame->to);
-	if (target)
+	/* What is meant for TLS is not to be had without, nor the reverse (RFC 4975 5.4, 6). */
+	if (target && target->uri.secure == conn->secure)
 		return target->ops->request(target, conn, frame);
-	if (stack->fallback)
+	if (stack->fallback && !target)
 		return stack->fallback(conn, frame, stack->fallback_arg);
 	(*stack->count.unknown_sessions)++;
 	log_debug("msrp: conn %" PRIu64 ": 481: no such session", conn->number);
