@@ -7,21 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct stats;
+#include <msrpd/stats.h>
 
 int stats_new(struct stats **statsp);
 void stats_free(struct stats *stats);
-
-/**
- * Register a counter (only grows) under group and name; both must outlive stats
- * (literals do).  The same pair registered again gives the same number.
- *
- * @return the number to add to, owned by stats; NULL when memory is out
- */
-uint64_t *stats_counter(struct stats *stats, const char *group, const char *name, const char *help);
-
-/** The same for a number that rises and falls. */
-uint64_t *stats_gauge(struct stats *stats, const char *group, const char *name, const char *help);
 
 struct stats_item {
 	const char	*group, *name, *help;

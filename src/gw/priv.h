@@ -1,0 +1,242 @@
+/* What the files of this folder share, and nobody else. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include <msrpd/page.h>
+#include <msrpd/service.h>
+#include <msrpd/slice.h>
+#include <msrpd/timer.h>
+#include <msrpd/ua.h>
+
+enum gw_cpim { GW_CPIM_AUTO, GW_CPIM_PASS };
+enum gw_iscomposing { GW_ISCOMPOSING_DROP, GW_ISCOMPOSING_FORWARD };
+enum gw_large { GW_LARGE_TCP, GW_LARGE_REFUSE };
+enum gw_confirm { GW_ACCEPTED, GW_SENT, GW_DELIVERED };
+
+/** The section gateway: of the config. */
+struct gw_settings {
+	uint64_t	session_timeout_ms, message_timeout_ms;	/* 0: off */
+	uint64_t	max_queued, max_queued_bytes;
+	int		cpim, iscomposing, large_messages;	/* the enums above */
+	uint64_t	cleanup_interval_ms;
+	uint64_t	hash_size;				/* log2 */
+};
+
+extern const struct setting gw_settings_rows[];
+
+struct gw_counters {
+	uint64_t *sessions, *setups, *setups_failed, *ended_bye, *ended_expired, *ended_failed;
+	uint64_t *to_msrp, *to_msrp_failed, *to_sip, *to_sip_failed;
+	uint64_t *refused_type, *refused_full, *duplicates, *iscomposing_dropped;
+};
+
+struct gw_seen;
+struct gw_line;
+
+struct gw {
+	struct service_env		env;
+	const struct gw_settings	*settings;	/* until the next reload */
+	struct gw_binding		*bindings;	/* by key */
+	struct gw_line			*lines;		/* by Request-URI */
+	struct gw_seen			*seen;		/* MESSAGEs of late */
+	struct timer_queue		seen_ages;
+	uint64_t			seen_secret[2];
+	struct timer			sweep;
+	struct timer_queue		patience;	/* of MESSAGEs that wait for their answer */
+	struct timer_queue		held;		/* of INVITEs that met one of ours */
+	struct gw_counters		count;
+};
+
+/* --- binding.c: a key and its session --- */
+
+/** How MESSAGEs to the page-mode side are addressed. */
+struct gw_names {
+	struct slice	from, to, ruri;
+};
+
+TAILQ_HEAD(gw_deliveries, gw_delivery);
+LIST_HEAD(gw_pages, gw_page);
+
+struct gw_binding {
+	UT_hash_handle		hh;
+	struct gw		*gw;
+	struct gw_names		*names;
+	char			*session_id;	/* of the UA's session, which is looked up by it */
+	char			*accept_types;	/* the MSRP peer's; NULL before they are known */
+	bool			up;		/* the session is established */
+	bool			uac;		/* by our INVITE */
+	bool			proven;		/* the peer has answered a SEND: there is a connection */
+	bool			page_cpim;	/* the MESSAGE side has shown that it takes message/cpim */
+	uint64_t		last_page_ms, last_any_ms;	/* messages of the MESSAGE side, of any */
+	struct gw_deliveries	waiting;	/* for the session to be set up */
+	struct gw_deliveries	unanswered;	/* handed to the UA */
+	size_t			waiting_bytes;	/* of both */
+	size_t			waiting_count;
+	struct gw_pages		pages;		/* messages of the MSRP side under way as MESSAGEs */
+	size_t			page_count;
+	struct sip_request	*held;		/* the peer's INVITE that met ours; NULL: none */
+	struct gw_names		*held_names;
+	char			*held_types;
+	struct timer_entry	held_age;
+	char			key[];
+};
+
+enum { GW_TEXT_MAX = 2048 };	/* bytes of a key, a URI */
+
+struct gw_binding *gw_binding_find(struct gw *gw, struct slice key);
+
+/**
+ * Answer an INVITE as a session; the answer is given here in any case.
+ *
+ * @return 0 or negative errno
+ */
+int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice key,
+    struct slice types, const struct gw_names *names);
+
+/**
+ * Begin a session because of a MESSAGE.  On failure E_MSRP_GW_SETUP_FAILED has been raised.
+ *
+ * @return 0 or what ua_start() returned
+ */
+int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *message,
+    struct slice key, struct slice types);
+
+/** The session, or NULL if the UA has none any more. */
+struct ua_session *gw_binding_session(const struct gw_binding *b);
+
+/** End it: BYE or CANCEL, and the events. */
+void gw_binding_end(struct gw_binding *b, enum ua_end end);
+
+/** The expired ones. */
+void gw_binding_sweep(struct gw *gw);
+
+/** All of them, without a word. */
+void gw_binding_drop_all(struct gw *gw);
+
+void gw_binding_on_held(struct timer_entry *entry, void *arg);
+
+extern const struct event_type gw_session_new, gw_session_end, gw_setup_failed;
+
+/* --- delivery.c: MESSAGE to MSRP --- */
+
+/** A MESSAGE on its way into a session. */
+struct gw_delivery {
+	TAILQ_ENTRY(gw_delivery)	next;
+	struct gw_binding		*binding;
+	struct sip_request		*request;
+	struct timer_entry		patience;
+	enum gw_confirm			confirm;
+	bool				sent;
+	size_t				bytes;
+	uint64_t			covered;	/* bytes that were confirmed */
+	char				id[UA_MESSAGE_ID_SIZE];
+};
+
+/** What a MESSAGE is answered. */
+struct gw_answer {
+	int		code;
+	struct slice	reason;		/* absent: the usual phrase */
+	struct slice	headers;
+};
+
+/**
+ * Take a MESSAGE into a binding.
+ *
+ * @return 0: taken; negative: it was answered with an error
+ */
+int gw_deliver(struct gw_binding *b, struct sip_request *message, enum gw_confirm confirm);
+
+/** The session is there: what waited leaves. */
+void gw_delivery_flush(struct gw_binding *b);
+
+/** It is not, or no more: whoever waits for an answer gets this one. */
+void gw_delivery_fail_all(struct gw_binding *b, const struct gw_answer *answer);
+
+void gw_delivery_report(struct gw_binding *b, const struct message_report *report);
+void gw_delivery_on_impatient(struct timer_entry *entry, void *arg);
+
+/* --- line.c: MSRP to MESSAGE, one at a time to each Request-URI --- */
+
+/** A message from the session.  @return as ua_handler.message */
+int gw_page_take(struct gw_binding *b, const struct message *m);
+
+/** The session is gone: nobody is left to report to. */
+void gw_page_orphan_all(struct gw_binding *b);
+
+/** Forget what is under way; the page has been or will be freed without calling back. */
+void gw_line_free_all(struct gw *gw);
+
+/* --- content.c: what goes over as it is, in an envelope, or out of one --- */
+
+/** A content on its way; what had to be made for it is in made and headers. */
+struct gw_content {
+	struct slice	type, body;
+	char		*headers;	/* SIP header lines; NULL: none */
+	char		*made;
+};
+
+void gw_content_fini(struct gw_content *c);
+
+bool gw_type_is(struct slice content_type, struct slice name);
+bool gw_type_is_cpim(struct slice content_type);
+
+/** An indication that somebody is typing (RFC 3994), bare or in an envelope? */
+bool gw_is_composing(struct slice content_type, struct slice body);
+
+/** @return 0; -EPROTOTYPE: the peer does not take it; -EBADMSG: not the CPIM that it says; -ENOMEM */
+int gw_content_for_msrp(struct gw_content *c, const struct gw_binding *b,
+    const struct ua_session *s, const struct sip_request *message);
+
+/** What an MSRP sender wants to hear by IMDN, as slices of its message. */
+struct gw_wish {
+	unsigned	wants;		/* bits of enum imdn_want; 0: nothing */
+	struct slice	message_id, datetime, from, to;
+};
+
+/** @return 0; -EBADMSG: not the CPIM that it says; -ENOMEM */
+int gw_content_for_page(struct gw_content *c, struct gw_wish *wish, const struct gw_binding *b,
+    const struct message *m);
+
+/**
+ * The notification of what became of a message: message/cpim.
+ *
+ * @param c  type and body, to be given to gw_content_fini()
+ * @return 0; -ENOENT: none is wanted; negative errno
+ */
+int gw_content_imdn(struct gw_content *c, const struct gw_wish *wish, bool delivered);
+
+/* --- status.c: what a failure there means here --- */
+
+/** MSRP status (RFC 4975 section 10) for a MESSAGE's final answer; 200 for 2xx. */
+int gw_msrp_status(const struct page_result *result);
+
+/** SIP status for an MSRP failure. */
+int gw_sip_status(int msrp_code);
+
+enum { GW_HEADERS_SIZE = 320 };
+
+/** A Reason header line (RFC 3326).  @return as a slice of text */
+struct slice gw_reason_header(char text[GW_HEADERS_SIZE], const char *protocol, int code,
+    struct slice phrase);
+
+/* --- seen.c: MESSAGEs that come again when SIP's transaction is forgotten --- */
+
+/**
+ * Note a MESSAGE of an unreliable transport.
+ *
+ * @return true if it was noted before, within the 32 s in which it may come again
+ */
+bool gw_seen(struct gw *gw, const struct sip_request *message);
+
+/** It was refused after all: it may be tried again. */
+void gw_unsee(struct gw *gw, const struct sip_request *message);
+
+void gw_seen_on_old(struct timer_entry *entry, void *arg);
+void gw_seen_free_all(struct gw *gw);
