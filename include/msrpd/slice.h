@@ -34,10 +34,10 @@ static inline bool slice_equal_nocase(struct slice a, struct slice b)
 	return a.len == b.len && (a.len == 0 || strncasecmp(a.p, b.p, a.len) == 0);
 }
 
-/** The rest of s behind its first n bytes; n is at most s.len. */
+/** The rest of s behind its first n bytes; n is at most s.len.  Absent if s is. */
 static inline struct slice slice_from(struct slice s, size_t n)
 {
-	return (struct slice){s.p + n, s.len - n};
+	return (struct slice){n ? s.p + n : s.p, s.len - n};
 }
 
 static inline struct slice slice_head(struct slice s, size_t n)

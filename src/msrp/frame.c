@@ -303,29 +303,26 @@ ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_he
 /* --- values --- */
 
 /* Sums of two such numbers do not overflow. */
-static int parse_position(struct slice text, uint64_t *valuep)
+static bool take_position(struct slice *rest, uint64_t *valuep)
 {
-	return slice_to_u64(text, INT64_MAX, valuep) < 0 ? -EBADMSG : 0;
+	return slice_to_u64(msrp_take(rest, MSRP_DIGIT), INT64_MAX, valuep) == 0;
 }
 
-static int parse_position_or_star(struct slice text, uint64_t *valuep)
+static bool take_position_or_star(struct slice *rest, uint64_t *valuep)
 {
-	if (slice_equal(text, SLICE("*"))) {
-		*valuep = MSRP_RANGE_UNKNOWN;
-		return 0;
-	}
-	return parse_position(text, valuep);
+	if (!msrp_take_char(rest, '*'))
+		return take_position(rest, valuep);
+	*valuep = MSRP_RANGE_UNKNOWN;
+	return true;
 }
 
 int msrp_byte_range_parse(struct msrp_byte_range *range, struct slice value)
 {
-	struct slice start, end;
 	struct msrp_byte_range r;
 
-	if (!slice_cut(&value, '-', &start) || !slice_cut(&value, '/', &end) || !value.p)
-		return -EBADMSG;
-	if (parse_position(start, &r.start) < 0 || parse_position_or_star(end, &r.end) < 0
-	    || parse_position_or_star(value, &r.total) < 0)
+	if (!take_position(&value, &r.start) || !msrp_take_char(&value, '-')
+	    || !take_position_or_star(&value, &r.end) || !msrp_take_char(&value, '/')
+	    || !take_position_or_star(&value, &r.total) || value.len)
 		return -EBADMSG;
 	if (r.start == 0 || r.end < r.start - 1 || r.total < r.start - 1)
 		return -EBADMSG;

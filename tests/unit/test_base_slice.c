@@ -44,6 +44,7 @@ static void makes(void **state)
 	assert_text(slice_head(SLICE("abc"), 9), "abc");
 	assert_text(slice_from(SLICE("abc"), 1), "bc");
 	assert_text(slice_from(SLICE("abc"), 3), "");
+	assert_null(slice_from(absent, 0).p);
 }
 
 static void cuts(void **state)

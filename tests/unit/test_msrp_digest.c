@@ -198,6 +198,17 @@ static void refuses_challenges(void **state)
 	}
 }
 
+static void refuses_what_is_absent(void **state)
+{
+	struct slice absent = {NULL, 0};
+	struct msrp_digest d;
+
+	(void)state;
+	assert_int_equal(msrp_digest_parse_challenge(&d, absent), -EBADMSG);
+	assert_int_equal(msrp_digest_parse_credentials(&d, absent), -EBADMSG);
+	assert_int_equal(msrp_digest_parse_info(&d, absent), -EBADMSG);
+}
+
 static void bounds_escapes(void **state)
 {
 	char value[2 * MSRP_DIGEST_UNESCAPED_MAX + 64]
@@ -419,6 +430,7 @@ int main(void)
 	    cmocka_unit_test(matches_all_or_nothing),
 	    cmocka_unit_test(parses_challenges),
 	    cmocka_unit_test(refuses_challenges),
+	    cmocka_unit_test(refuses_what_is_absent),
 	    cmocka_unit_test(bounds_escapes),
 	    cmocka_unit_test(parses_credentials),
 	    cmocka_unit_test(refuses_credentials),
