@@ -263,7 +263,7 @@ int msrp_stack_request(struct msrp_conn *conn, const struct msrp_frame *frame)
 	}
 	target = msrp_target_find(stack, &frame->to);
 	/* What is meant for TLS is not to be had without, nor the reverse (RFC 4975 5.4, 6). */
-	if (target && target->uri.secure == conn->secure)
+	if (target && (target->ops->bridges || target->uri.secure == conn->secure))
 		return target->ops->request(target, conn, frame);
 	if (stack->fallback && !target)
 		return stack->fallback(conn, frame, stack->fallback_arg);

@@ -94,6 +94,8 @@ struct msrp_target;
 struct msrp_target_ops {
 	int	(*request)(struct msrp_target *target, struct msrp_conn *conn,
 		    const struct msrp_frame *frame);
+	/** Of a relay: its peers answer on the connections that it opened, TLS or not. */
+	bool	bridges;
 };
 
 /** Embedded in its owner, whose life covers the time between bind and unbind. */

@@ -272,7 +272,9 @@ static enum verdict ask_rules(struct arrival *a)
 	outcome = route_run(list, &facts, &subject);
 	if (!(outcome & ROUTE_HELD))
 		return VERDICT_RELAY;
-	return outcome & (ROUTE_DROPPED | ROUTE_FAILED) ? VERDICT_ANSWERED : a->verdict;
+	if (outcome & ROUTE_DROPPED)
+		return VERDICT_DROPPED;
+	return outcome & ROUTE_FAILED ? VERDICT_ANSWERED : a->verdict;
 }
 
 static void arrival_fini(struct arrival *a)
@@ -323,7 +325,7 @@ bool relay_accepts_response(struct relay *relay, struct msrp_conn *conn,
 	enum verdict verdict = ask_rules(&a);
 
 	arrival_fini(&a);
-	return verdict == VERDICT_RELAY;
+	return verdict != VERDICT_DROPPED;
 }
 
 static int on_grant_request(struct msrp_target *target, struct msrp_conn *conn,
@@ -334,7 +336,7 @@ static int on_grant_request(struct msrp_target *target, struct msrp_conn *conn,
 	return relay_request(grant->relay, conn, frame, grant);
 }
 
-const struct msrp_target_ops grant_ops = {.request = on_grant_request};
+const struct msrp_target_ops grant_ops = {.request = on_grant_request, .bridges = true};
 
 static int on_fallback(struct msrp_conn *conn, const struct msrp_frame *frame, void *arg)
 {
