@@ -113,21 +113,28 @@ static void learn(struct arrival *a, struct grant *grant, bool from_client)
 {
 	struct slice from = msrp_path_first(a->frame->from_path);
 
-	if (from_client && grant->peer)
+	if (from_client && grant->peer) {
 		grant_learn_client(grant, from);
-	else if (from_client || !grant_is_client(grant, from))
+		return;
+	}
+	/* Neither the client nor another grant of ours is to be found where a stranger says. */
+	if (grant_way(grant, from) != a->conn && (from_client || !grant_is_client(grant, from))
+	    && !next_is_ours(a->relay, from))
 		grant_learn_way(grant, from, a->conn);
 }
 
 static int outwards(struct arrival *a, struct hop *hop, const char **phrase)
 {
 	struct slice next = msrp_path_first(hop->to_path);
-	struct grant *other = next_is_ours(a->relay, next);
+	struct grant *other;
 
-	if (!other) {
-		hop->outgoing = true;
+	hop->outgoing = true;
+	hop->conn = grant_way(hop->grant, next);
+	if (hop->conn)
+		return 0;
+	other = next_is_ours(a->relay, next);
+	if (!other)
 		return known_or_new(a, hop->grant, next, &hop->conn, phrase);
-	}
 	hop->grant = other;
 	hop->inner = next;
 	hop->to_path = msrp_path_rest(hop->to_path);

@@ -195,6 +195,7 @@ enum verdict {
 	VERDICT_RELAY,
 	VERDICT_FORWARD,	/* by the paths below, whoever it comes from */
 	VERDICT_ANSWERED,
+	VERDICT_DROPPED,
 };
 
 /** What rules speak about, as action_subject.frame; lives for one call. */
@@ -407,7 +408,7 @@ int relay_request(struct relay *relay, struct msrp_conn *conn, const struct msrp
 /** A frame that is whole: rules, then what they say. */
 int relay_handle(struct arrival *a);
 
-/** What the rules say to a response; false: it is not to be acted upon. */
+/** What the rules say to a response; false, by drop: it is not to be acted upon. */
 bool relay_accepts_response(struct relay *relay, struct msrp_conn *conn,
     const struct msrp_frame *response);
 

@@ -11,6 +11,9 @@ from lib import case, msrp
 from lib.frame import URI, Frame, new_id
 
 
+UMLAUT = 'Grüße'.encode().decode('latin-1')       # UTF-8 on the wire
+
+
 class Raw:
     """A frame as lines, to be bent."""
 
@@ -152,12 +155,13 @@ class RequestTest(SyntaxCase):
                                                            'content-TYPE: text/plain'),
             'unknown headers': Raw(call).add('X-Foo: a: b: c', 'X-Foo: again', 'X-Empty: '),
             'MIME headers': Raw(call).add('Content-Disposition: inline; filename="a: b.txt"',
-                                          'Content-ID: <a@b>', 'Content-Description: ö'),
+                                          'Content-ID: <a@b>',
+                                          'Content-Description: ' + UMLAUT),
             'quoted string': Raw(call).replace(
                 'Content-Type', r'Content-Type: text/plain; x="a\"b\\c; d"'),
             'Content-Type not last': Raw(call).replace('Content-Type').add(
                 'Content-Type: text/plain'),
-            'UTF-8 value': Raw(call).add('Subject: ' + 'Grüße'.encode().decode('latin-1')),
+            'UTF-8 value': Raw(call).add('Subject: ' + UMLAUT),
             'longest ids': Raw(call, tid='a' * 32).replace('Message-ID',
                                                            f'Message-ID: {"b" * 32}'),
             'shortest ids': Raw(call, tid='abcd').replace('Message-ID', 'Message-ID: 1.-%'),

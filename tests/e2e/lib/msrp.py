@@ -52,7 +52,8 @@ def silent(frame, conn):
 
 def _grammatical(frame):
     try:
-        return len(Framer(strict=True).feed(frame.raw)) == 1
+        return len(Framer(strict=True).feed(frame.raw)) == 1 and \
+            [name for name, _ in frame.headers[:2]] == ['To-Path', 'From-Path']
     except GrammarError:
         return False
 
@@ -73,6 +74,8 @@ class Conn:
         self.local = sock.getsockname()[:2]
         self.remote = sock.getpeername()[:2]
         self.bytes_in = 0
+        self.history = []           # every frame that came, in order
+        self._stop_at_head = False
         self._ended = False
         self._in = Framer(strict=True)
         self._out = Framer(strict=False)
@@ -158,11 +161,14 @@ class Conn:
         for frame in self._in.feed(data):
             self._trace.frame(1, frame)
             self.rules.received(frame)
+            self.history.append(frame)
             self.inbox.put(frame)
             try:
                 self.behave(frame, self)
             except OSError:
                 pass                # it was closed meanwhile; the next read says so
+        if self._stop_at_head and self._in.current is not None:
+            self.pause()
         self.inbox.poke()
         return True
 
@@ -171,7 +177,18 @@ class Conn:
         self._reading.clear()
 
     def resume(self):
+        self._stop_at_head = False
         self._reading.set()
+
+    def pause_at_head(self):
+        """Read on, up to the head of the next frame with a body."""
+        self._stop_at_head = True
+        self._reading.set()
+
+    def ahead_of(self, tid):
+        """The frames that came before the one with that transaction id."""
+        tids = [frame.tid for frame in self.history]
+        return self.history[:tids.index(tid)]
 
     def narrow(self):
         """Keep the receive window small, so that little is on its way at a time."""

@@ -48,8 +48,9 @@ class Relay:
         if self.always:
             self._answer(conn, frame, self.always, [])
         elif value is None or not self._proven(frame, value):
-            text = self.challenge_text or \
-                f'Digest realm="{REALM}", nonce="{self.nonce}", qop="auth"{self.extra}'
+            text = self.challenge_text
+            if text is None:
+                text = f'Digest realm="{REALM}", nonce="{self.nonce}", qop="auth"{self.extra}'
             self._answer(conn, frame, 401, [('WWW-Authenticate', text)])
         else:
             self._grant(conn, frame, parameters(value))

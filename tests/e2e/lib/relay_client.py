@@ -109,6 +109,7 @@ class Client:
         path = to_path or [self.relay]
         self.credentials = Credentials(self.challenge(path, from_path=from_path), path[-1],
                                        self.user, self.password)
+        self.credentials.header_uri = path[-1]
         answer = self.ask(to_path=path, authorization=self.credentials.value(), expires=expires,
                           from_path=from_path)
         if answer.code != 200:

@@ -85,6 +85,8 @@ class Rules:
             self._report(frame)
 
     def _paths(self, frame):
+        if frame.tid in self._excused:
+            return                  # an echo of paths that are none
         names = [name for name, _ in frame.headers[:2]]
         if names != ['To-Path', 'From-Path']:
             self.note(frame, 'To-Path and From-Path do not come first')
@@ -100,7 +102,7 @@ class Rules:
                 if not bare_allowed and not (match['port'] and match['session']):
                     self.note(frame, f'{name} holds {uri!r} without port or session id')
                 own = name == 'From-Path' and index == 0
-                if own and match['userinfo'] and not self.relay:
+                if own and match['userinfo'] and frame.method and not self.relay:
                     self.note(frame, 'user part in our own URI')
 
     def _headers_once(self, frame):
