@@ -252,7 +252,7 @@ static int on_request(struct msrp_target *target, struct msrp_conn *conn,
 	return err;
 }
 
-static const struct msrp_target_ops target_ops = {on_request};
+static const struct msrp_target_ops target_ops = {.request = on_request};
 
 /* --- the public functions --- */
 
