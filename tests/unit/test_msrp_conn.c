@@ -130,7 +130,7 @@ static int on_request(struct msrp_target *t, struct msrp_conn *conn, const struc
 	return 0;
 }
 
-static const struct msrp_target_ops target_ops = {on_request};
+static const struct msrp_target_ops target_ops = {.request = on_request};
 
 static int raw_connect(uint16_t port)
 {
