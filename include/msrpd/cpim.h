@@ -96,7 +96,7 @@ enum imdn_want {
 	IMDN_WANT_DISPLAY		= 8,
 };
 
-/** @param value  of Disposition-Notification, in either world; @return bits; unknown words do not count */
+/** @param value  of Disposition-Notification  @return bits; words that we do not know have none */
 unsigned imdn_wants(struct slice value);
 
 enum { IMDN_WANTS_SIZE = 64 };
@@ -133,5 +133,5 @@ struct imdn {
  */
 int imdn_parse(struct imdn *n, struct slice xml);
 
-/** Write one.  @param textp  to be freed  @return 0, -EINVAL: no message_id, or -ENOMEM */
+/** Write one.  @param textp  to be freed  @return 0, -EINVAL: no message_id that can be one, -ENOMEM */
 int imdn_build(char **textp, size_t *lenp, const struct imdn *n);

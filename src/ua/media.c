@@ -176,9 +176,32 @@ static enum sdp_direction answer_direction(enum sdp_direction offered)
 	}
 }
 
+/* RFC 4975 8.2: what stands last names the session. */
 static bool is_good_path(struct slice path)
 {
-	return path.len <= MSRP_PATH_MAX && msrp_path_count(path) > 0;
+	struct msrp_uri last;
+
+	return path.len <= MSRP_PATH_MAX && msrp_path_count(path) > 0
+	    && msrp_uri_parse(&last, msrp_path_last(path)) > 0 && last.session_id.p;
+}
+
+static bool is_good(const struct sdp_media *media, unsigned transports, struct slice accept_types)
+{
+	return sdp_media_is_usable(media)
+	    && (transports & (sdp_media_is_tls(media) ? SDP_TLS : SDP_PLAIN))
+	    && is_good_path(media->path) && sdp_types_common(accept_types, media->accept_types);
+}
+
+/* The first stream of an offer that will do (RFC 4975 8.6: a common type is needed). */
+static const struct sdp_media *choose(struct sdp_session *offer, struct slice text,
+    unsigned transports, struct slice accept_types)
+{
+	if (sdp_parse(offer, text) < 0)
+		return NULL;
+	for (size_t i = 0; i < offer->media_count; i++)
+		if (is_good(&offer->media[i], transports, accept_types))
+			return &offer->media[i];
+	return NULL;
 }
 
 int ua_media_answer(struct ua_session *s, struct slice text, struct slice *textp)
@@ -186,13 +209,11 @@ int ua_media_answer(struct ua_session *s, struct slice text, struct slice *textp
 	struct local_texts texts;
 	struct sdp_session offer;
 	struct sdp_local local;
-	const struct sdp_media *media;
+	const struct sdp_media *media = choose(&offer, text, transports(s), s->accept_types);
 	struct ua_peer *peer;
 	int err;
 
-	if (sdp_parse(&offer, text) < 0 || !(media = sdp_choose(&offer, transports(s)))
-	    || !is_good_path(media->path)
-	    || !sdp_types_common(s->accept_types, media->accept_types))
+	if (!media)
 		return -EPROTO;
 	err = describe(s, &local, &texts);
 	if (err < 0)
@@ -219,7 +240,7 @@ int ua_media_take_answer(struct ua_session *s, struct slice text)
 	struct ua_peer *peer;
 
 	if (sdp_parse(&answer, text) < 0 || !(media = sdp_own_chosen(&s->sdp, &answer))
-	    || !is_good_path(media->path))
+	    || !is_good(media, SDP_PLAIN | SDP_TLS, s->accept_types))
 		return -EPROTO;
 	peer = peer_new(media, !sdp_we_connect(true, SDP_SETUP_ACTPASS, media->setup));
 	return peer ? take_peer(s, peer) : -ENOMEM;
@@ -238,8 +259,8 @@ const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
 		have |= ua->locals[i].secure ? SDP_TLS : SDP_PLAIN;
 	if (ua->env.settings->relay_uri)
 		have = SDP_PLAIN | SDP_TLS;
-	if (sdp_parse(&offer, text) < 0 || !(media = sdp_choose(&offer, have))
-	    || !sdp_types_common(accept_types, media->accept_types))
+	media = choose(&offer, text, have, accept_types);
+	if (!media)
 		return NULL;
 	for (size_t i = 0; i < ua->local_count; i++)
 		if (ua->locals[i].secure == sdp_media_is_tls(media))
