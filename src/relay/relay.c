@@ -354,12 +354,6 @@ static void on_cleanup(void *arg)
 	timer_start(&relay->cleanup, relay->settings->cleanup_interval_ms);
 }
 
-static void warn_of(const struct relay_settings *settings)
-{
-	if (settings->allow_plain_auth)
-		log_warn("relay: allow_plain_auth: AUTH is served without TLS, which RFC 4976 forbids");
-}
-
 static int start_parts(struct relay *relay, char *why, size_t size)
 {
 	const struct relay_settings *s = relay->settings;
@@ -399,7 +393,6 @@ int relay_new(struct relay **relayp, struct msrp_stack *stack, const struct rela
 		relay_free(relay);
 		return err;
 	}
-	warn_of(settings);
 	timer_start(&relay->cleanup, settings->cleanup_interval_ms);
 	msrp_stack_set_fallback(stack, on_fallback, relay);
 	*relayp = relay;
@@ -457,7 +450,6 @@ int relay_reload(struct relay *relay, const struct relay_settings *settings,
 	timer_queue_set_period(&relay->stalls,
 	    msrp_stack_settings(relay->stack)->shared_stall_ms);
 	timer_start(&relay->cleanup, settings->cleanup_interval_ms);
-	warn_of(settings);
 	return 0;
 }
 
