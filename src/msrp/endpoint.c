@@ -11,6 +11,16 @@
 
 #define NONE ((struct slice){NULL, 0})
 
+static void not_due(struct msrp_endpoint *ep)
+{
+	if (!ep->due_prevp)
+		return;
+	*ep->due_prevp = ep->next_due;
+	if (ep->next_due)
+		ep->next_due->due_prevp = ep->due_prevp;
+	ep->due_prevp = NULL;
+}
+
 /* --- what endpoints share --- */
 
 static void on_silent(struct timer_entry *entry, void *arg)
@@ -19,25 +29,49 @@ static void on_silent(struct timer_entry *entry, void *arg)
 	    (struct msrp_endpoint *)((char *)entry - offsetof(struct msrp_endpoint, silent));
 
 	(void)arg;
-	if (!endpoint_can_send(ep))
-		return;
-	ep->out.greet = true;
-	outbox_kick(ep);
+	ep->out.greet = endpoint_can_send(ep);
+	sending_kick(ep);
+}
+
+static void run_due(void *arg)
+{
+	struct msrp_endpoints *all = arg;
+	struct msrp_endpoint *ep, *due = all->due;
+
+	/* Who becomes due meanwhile waits for the next turn. */
+	all->due = NULL;
+	if (due)
+		due->due_prevp = &due;
+	while ((ep = due)) {
+		not_due(ep);
+		endpoint_ref(ep);
+		outbox_run(ep);
+		inbox_run(ep);
+		endpoint_unref(ep);
+	}
 }
 
 static int count_with(struct endpoint_counters *c, struct stats *stats)
 {
-	c->messages_in = stats_counter(stats, "msrp", "messages_in", "whole messages received");
-	c->messages_out = stats_counter(stats, "msrp", "messages_out", "messages queued for sending");
-	c->reports_in = stats_counter(stats, "msrp", "reports_in", "REPORTs received");
-	c->reports_out = stats_counter(stats, "msrp", "reports_out", "REPORTs sent");
-	c->refused = stats_counter(stats, "msrp", "messages_refused", "messages answered 413, 415 and so on");
-	c->partial = stats_counter(stats, "msrp", "messages_partial",
-	    "incomplete messages dropped after partial_timeout");
-	return c->messages_in && c->messages_out && c->reports_in && c->reports_out && c->refused
-		       && c->partial
-		   ? 0
-		   : -ENOMEM;
+	const struct {
+		uint64_t	**number;
+		const char	*name, *help;
+	} rows[] = {
+		{&c->messages_in, "messages_in", "whole messages received"},
+		{&c->messages_out, "messages_out", "messages queued for sending"},
+		{&c->reports_in, "reports_in", "REPORTs received"},
+		{&c->reports_out, "reports_out", "REPORTs sent"},
+		{&c->refused, "messages_refused", "messages answered 413, 415 and so on"},
+		{&c->duplicates, "messages_duplicate", "chunks of messages delivered before"},
+		{&c->partial, "messages_partial", "incomplete messages dropped after partial_timeout"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		*rows[i].number = stats_counter(stats, "msrp", rows[i].name, rows[i].help);
+		if (!*rows[i].number)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 int msrp_endpoints_new(struct msrp_endpoints **allp, struct msrp_stack *stack, struct stats *stats)
@@ -49,10 +83,9 @@ int msrp_endpoints_new(struct msrp_endpoints **allp, struct msrp_stack *stack, s
 	if (!all)
 		return -ENOMEM;
 	all->stack = stack;
-	if (timer_queue_init(&all->partial, base, settings->partial_timeout_ms,
-		inbox_partial_expired, all) < 0
+	if (timer_queue_init(&all->partial, base, settings->partial_timeout_ms, inbox_expired, all) < 0
 	    || timer_queue_init(&all->silent, base, settings->keepalive_ms, on_silent, all) < 0
-	    || count_with(&all->count, stats) < 0) {
+	    || timer_init(&all->turn, base, run_due, all) < 0 || count_with(&all->count, stats) < 0) {
 		msrp_endpoints_free(all);
 		return -ENOMEM;
 	}
@@ -62,16 +95,12 @@ int msrp_endpoints_new(struct msrp_endpoints **allp, struct msrp_stack *stack, s
 
 void msrp_endpoints_free(struct msrp_endpoints *all)
 {
-	struct sent_chunk *chunk;
-
 	if (!all)
 		return;
-	while ((chunk = all->free_chunks)) {
-		all->free_chunks = chunk->next;
-		free(chunk);
-	}
+	sending_free_store(all);
 	timer_queue_fini(&all->partial);
 	timer_queue_fini(&all->silent);
+	timer_fini(&all->turn);
 	free(all);
 }
 
@@ -83,13 +112,21 @@ void msrp_endpoints_reload(struct msrp_endpoints *all)
 	timer_queue_set_period(&all->silent, settings->keepalive_ms);
 }
 
-/* --- life --- */
-
-struct msrp_endpoint *endpoint_ref(struct msrp_endpoint *ep)
+void endpoint_due(struct msrp_endpoint *ep)
 {
-	ep->refs++;
-	return ep;
+	struct msrp_endpoints *all = ep->all;
+
+	if (ep->due_prevp || !ep->handler)
+		return;
+	ep->next_due = all->due;
+	ep->due_prevp = &all->due;
+	if (ep->next_due)
+		ep->next_due->due_prevp = &ep->next_due;
+	all->due = ep;
+	timer_start(&all->turn, 0);
 }
+
+/* --- life --- */
 
 void endpoint_unref(struct msrp_endpoint *ep)
 {
@@ -101,54 +138,55 @@ void endpoint_unref(struct msrp_endpoint *ep)
 
 bool endpoint_can_send(const struct msrp_endpoint *ep)
 {
-	return ep->started && ep->to_path && ep->out.flow.conn;
+	return ep->handler && ep->started && ep->to_path && ep->out.flow.conn;
 }
 
 void endpoint_active(struct msrp_endpoint *ep)
 {
-	if (ep->all->silent.period_ms && ep->handler)
+	if (ep->all->silent.period_ms && ep->handler && ep->user.conn)
 		timer_queue_start(&ep->all->silent, &ep->silent);
-}
-
-void endpoint_tell(struct msrp_endpoint *ep, const struct message_report *report)
-{
-	if (ep->handler)
-		ep->handler->report(report, ep->arg);
-}
-
-void endpoint_refused(struct msrp_endpoint *ep, int code)
-{
-	if (ep->handler->refused)
-		ep->handler->refused(code, ep->arg);
 }
 
 static void tell_bound(struct msrp_endpoint *ep)
 {
-	endpoint_ref(ep);
 	if (!ep->bound_told) {
 		ep->bound_told = true;
 		ep->handler->bound(ep->arg);
 	}
-	if (ep->handler)
-		outbox_kick(ep);
-	endpoint_unref(ep);
+	sending_kick(ep);
 }
 
 static void attach(struct msrp_endpoint *ep, struct msrp_conn *conn, uint64_t idle_ms)
 {
 	msrp_conn_attach(conn, &ep->user, idle_ms);
 	msrp_flow_attach(&ep->out.flow, conn);
+	ep->connections++;
 	ep->confirmed = false;
 	ep->bound_told = false;
 	endpoint_active(ep);
 }
 
+/* Off its connection, with no byte of a message lent to it any more. */
 static void leave(struct msrp_endpoint *ep)
 {
+	outbox_leave(ep);
+	ep->connections++;
 	timer_queue_stop(&ep->all->silent, &ep->silent);
 	msrp_flow_detach(&ep->out.flow);
+	inbox_leave(ep, ep->user.conn);
 	msrp_conn_detach(&ep->user);
-	msrp_sink_drop(&ep->in.sink);
+}
+
+/* The peer's connection in place of ours: see bind_to(). */
+static void move_to_second(struct msrp_endpoint *ep)
+{
+	struct msrp_conn *conn = ep->second.conn;
+
+	msrp_conn_detach(&ep->second);
+	attach(ep, conn, 0);
+	ep->confirmed = true;
+	ep->bound_told = true;
+	sending_kick(ep);
 }
 
 static struct msrp_endpoint *of_user(struct msrp_user *user)
@@ -162,17 +200,43 @@ static void on_closed(struct msrp_user *user, int err)
 
 	leave(ep);
 	outbox_rewind(ep);
-	if (ep->handler)
+	if (ep->handler && ep->second.conn)
+		move_to_second(ep);
+	else if (ep->handler && !ep->user.conn)
 		ep->handler->lost(err, ep->arg);
 	endpoint_unref(ep);
 }
 
 static void on_opened(struct msrp_user *user)
 {
-	tell_bound(of_user(user));
+	struct msrp_endpoint *ep = endpoint_ref(of_user(user));
+
+	tell_bound(ep);
+	endpoint_unref(ep);
 }
 
 static const struct msrp_user_ops user_ops = {on_closed, on_opened};
+
+static void on_second_closed(struct msrp_user *user, int err)
+{
+	(void)user; /* the session goes on on the connection that it has */
+	(void)err;
+}
+
+static const struct msrp_user_ops second_ops = {.closed = on_second_closed};
+
+void endpoint_refused(struct msrp_endpoint *ep, int code)
+{
+	if (code == 506 && ep->second.conn) {
+		leave(ep);
+		outbox_rewind(ep);
+		if (ep->handler && ep->second.conn)
+			move_to_second(ep);
+		return;
+	}
+	if (ep->handler->refused)
+		ep->handler->refused(code, ep->arg);
+}
 
 /* --- requests --- */
 
@@ -182,32 +246,32 @@ static void answer(struct msrp_conn *conn, int code, struct slice phrase)
 }
 
 /*
- * RFC 4975 5.4: a session lives on one connection.  While the one that we opened has not carried
- * anything of the peer's, the peer may have opened one as well: whoever speaks first wins, and
- * to a greeting on the other one there is no harm in saying 200.
+ * RFC 4975 5.4: a session lives on one connection, that of the first request.  When both sides
+ * connect, each sees the other's connection while nothing has come back on its own: that second
+ * one is heard as well, and becomes the session's when the peer gives the first one up.
  *
  * @return may the request go on?
  */
-static bool bind_to(struct msrp_endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame)
+static bool bind_to(struct msrp_endpoint *ep, struct msrp_conn *conn)
 {
-	if (ep->user.conn == conn)
+	if (ep->user.conn == conn || ep->second.conn == conn)
 		return true;
-	if (ep->user.conn && ep->confirmed) {
+	if (ep->user.conn && (ep->confirmed || ep->second.conn)) {
 		log_debug("msrp: session %.*s: 506: bound to another connection",
 		    SLICE_ARG(ep->target.uri.session_id));
 		answer(conn, 506, SLICE("Bound to another connection"));
 		return false;
 	}
-	if (ep->user.conn && !frame->has_body) {
-		answer(conn, 200, SLICE("OK"));
-		return false;
+	if (ep->user.conn && msrp_conn_open(ep->user.conn)) {
+		msrp_conn_attach(conn, &ep->second, 0);
+		return true;
 	}
 	if (ep->user.conn) {
 		leave(ep);
 		outbox_rewind(ep);
-		if (!ep->handler)
-			return false;
 	}
+	if (!ep->handler)
+		return false;
 	attach(ep, conn, 0);
 	return true;
 }
@@ -217,7 +281,7 @@ static int take_request(struct msrp_endpoint *ep, struct msrp_conn *conn,
 {
 	switch (frame->method) {
 	case MSRP_SEND:
-		return inbox_request(ep, conn, frame);
+		return inbox_send_request(ep, conn, frame);
 	case MSRP_REPORT:
 		outbox_report_received(ep, frame);
 		return 0;
@@ -240,12 +304,13 @@ static int on_request(struct msrp_target *target, struct msrp_conn *conn,
 		return 0;
 	}
 	endpoint_ref(ep);
-	if (bind_to(ep, conn, frame)) {
-		ep->confirmed = true;
+	if (bind_to(ep, conn)) {
 		endpoint_active(ep);
-		if (msrp_conn_open(conn) && !ep->bound_told)
+		if (ep->user.conn == conn) {
+			ep->confirmed = true;
 			tell_bound(ep);
-		if (ep->handler && ep->user.conn == conn)
+		}
+		if (ep->handler && (ep->user.conn == conn || ep->second.conn == conn))
 			err = take_request(ep, conn, frame);
 	}
 	endpoint_unref(ep);
@@ -260,9 +325,12 @@ int msrp_endpoint_new(struct msrp_endpoint **epp, struct msrp_endpoints *all,
     const struct msrp_endpoint_options *options)
 {
 	struct slice own = options->own_uri;
-	struct msrp_endpoint *ep = calloc(1, sizeof(*ep) + own.len + 1);
+	struct msrp_endpoint *ep;
 	int err;
 
+	if (own.len > MSRP_PATH_MAX)
+		return -EINVAL;
+	ep = calloc(1, sizeof(*ep) + own.len + 1);
 	if (!ep)
 		return -ENOMEM;
 	memcpy(ep->own_uri, own.p, own.len);
@@ -273,10 +341,10 @@ int msrp_endpoint_new(struct msrp_endpoint **epp, struct msrp_endpoints *all,
 	ep->stream = options->stream;
 	ep->max_queued_bytes = options->max_queued_bytes;
 	ep->user.ops = &user_ops;
+	ep->second.ops = &second_ops;
 	ep->target.ops = &target_ops;
-	ep->out.flow.ops = &outbox_flow_ops;
-	outbox_init(&ep->out);
-	inbox_init(&ep->in);
+	outbox_init(ep);
+	inbox_init(ep);
 	rand_token(ep->prefix, sizeof(ep->prefix) - 1);
 	err = msrp_uri_parse(&ep->target.uri, slice_of(ep->own_uri)) == (ssize_t)own.len ? 0 : -EINVAL;
 	if (err == 0)
@@ -294,8 +362,11 @@ void msrp_endpoint_free(struct msrp_endpoint *ep)
 	if (!ep)
 		return;
 	ep->handler = NULL;
+	not_due(ep);
 	msrp_target_unbind(ep->all->stack, &ep->target);
 	leave(ep);
+	inbox_leave(ep, ep->second.conn);
+	msrp_conn_detach(&ep->second);
 	outbox_fini(ep);
 	inbox_fini(ep);
 	endpoint_unref(ep);
@@ -333,18 +404,22 @@ int msrp_endpoint_connect(struct msrp_endpoint *ep, const struct msrp_destinatio
 		attach(ep, conn, idle_ms);
 	}
 	ep->out.greet = greet;
-	outbox_kick(ep);
+	sending_kick(ep);
 	return 0;
 }
 
 void msrp_endpoint_start(struct msrp_endpoint *ep)
 {
 	ep->started = true;
-	outbox_kick(ep);
+	sending_kick(ep);
 }
 
 void msrp_endpoint_unbind(struct msrp_endpoint *ep)
 {
+	if (ep->second.conn) {
+		inbox_leave(ep, ep->second.conn);
+		msrp_conn_detach(&ep->second);
+	}
 	if (!ep->user.conn)
 		return;
 	leave(ep);
@@ -391,7 +466,10 @@ int msrp_endpoint_report(struct msrp_endpoint *ep, struct slice message_id, int 
 
 void msrp_endpoint_give_up(struct msrp_endpoint *ep)
 {
+	endpoint_ref(ep);
 	outbox_give_up(ep);
+	inbox_give_up(ep);
+	endpoint_unref(ep);
 }
 
 void msrp_endpoint_info(const struct msrp_endpoint *ep, struct msrp_endpoint_info *info)

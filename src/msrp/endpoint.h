@@ -4,7 +4,7 @@
  * destinations come from whoever negotiated them.
  *
  * Callbacks may free the endpoint.  None comes from inside a function of this header, but for
- * the reports of msrp_endpoint_unbind() and msrp_endpoint_give_up().
+ * what msrp_endpoint_give_up() tells.
  */
 #pragma once
 
@@ -131,7 +131,10 @@ void msrp_endpoint_resume(struct msrp_endpoint *ep, void *stream);
 int msrp_endpoint_report(struct msrp_endpoint *ep, struct slice message_id, int code,
     struct slice phrase);
 
-/** Give up: report() "000 481" for each message that is queued or unanswered. */
+/**
+ * Give up: report() "000 481" for each message that is queued or unanswered, end() -ECONNRESET
+ * for each stream.
+ */
 void msrp_endpoint_give_up(struct msrp_endpoint *ep);
 
 struct msrp_endpoint_info {

@@ -1,28 +1,24 @@
-/* What endpoint, inbox and outbox share. */
+/* What endpoint, inbox and outbox share, and nobody else. */
 #pragma once
-
-#include <uthash.h>
 
 #include <msrpd/timer.h>
 
 #include "msrp/assembly.h"
 #include "msrp/conn.h"
 #include "msrp/endpoint.h"
+#include "msrp/report.h"
 #include "msrp/transaction.h"
 
-enum {
-	DONE_MAX	= 32,	/* Message-IDs of a session that are known to be done with */
-	LATER_MAX	= 1024,	/* messages of a session whose REPORT waits for the service */
-	HEAD_MAX	= 2 * MSRP_PATH_MAX + 1024,
-};
-
 struct endpoint_counters {
-	uint64_t *messages_in, *messages_out, *reports_in, *reports_out, *refused, *partial;
+	uint64_t	*messages_in, *messages_out, *reports_in, *reports_out;
+	uint64_t	*refused, *duplicates, *partial;
 };
 
 struct msrp_endpoints {
 	struct msrp_stack		*stack;
 	struct timer_queue		partial, silent;
+	struct timer			turn;		/* runs what may not run inside a call */
+	struct msrp_endpoint		*due;
 	struct endpoint_counters	count;
 	struct sent_chunk		*free_chunks;
 	unsigned			free_chunk_count;
@@ -30,130 +26,219 @@ struct msrp_endpoints {
 
 /* --- in --- */
 
-/** A message that is not whole yet. */
+/** A message that is not whole yet, or is streamed. */
 struct incoming {
-	UT_hash_handle		hh;		/* by id */
+	struct incoming		*next, **prevp;	/* all of the endpoint */
 	struct timer_entry	timer;
 	struct msrp_endpoint	*ep;
-	struct assembly		parts;
+	struct assembly		parts;		/* what cannot be given to the service yet */
 	size_t			charged;
-	uint64_t		delivered;	/* stream: bytes given to the service */
+	uint64_t		delivered;	/* stream: bytes that the service has */
 	void			*stream;
-	bool			direct;		/* stream: the chunk in hand is what comes next */
+	bool			begun;		/* stream: end() is owed */
+	bool			stalled;	/* stream: it takes no piece now */
+	bool			storing;	/* the chunk in hand goes to parts */
+	char			*path;		/* stream: From-Path, if the REPORT comes later */
 	enum failure_report	failure_report;
 	bool			success_report;
-	uint64_t		total;
-	uint8_t			id_len;
-	char			id[MSRP_MESSAGE_ID_SIZE];
-	char			type[];
+	uint64_t		total;		/* as announced */
+	uint64_t		hash;		/* of id */
+	struct slice		id, type;	/* copies, in text */
+	char			text[];
 };
 
-/** A REPORT that the service will ask for. */
-struct later {
-	UT_hash_handle		hh;		/* by id; the oldest first */
-	uint64_t		total;
-	enum failure_report	failure_report;
-	bool			success_report;
-	uint8_t			id_len;
-	char			id[MSRP_MESSAGE_ID_SIZE];
-	uint32_t		path_len;
-	char			path[];
-};
-
-struct done {
-	uint64_t	hash;		/* of the Message-ID */
-	int		code;		/* 200, or what it was refused with */
+/** A Message-ID that is done with: 200 delivered, else why it was refused. */
+struct done_id {
+	uint64_t	hash;
+	int		code;
 };
 
 struct inbox {
 	struct msrp_sink	sink;
-	struct incoming		*open;		/* hash */
-	struct incoming		*current;	/* of the frame in hand; NULL: not needed so far */
-	struct later		*later;		/* hash */
-	struct done		*done;		/* a ring of DONE_MAX, once there is one */
+	struct msrp_conn	*conn;		/* of the frame in hand */
+	struct incoming		*open;
+	unsigned		open_count;
+	struct incoming		*asked;		/* its service is being called */
+	struct report_list	later;
+	struct done_id		*done;		/* a ring, once there is one */
 	unsigned		next_done;
 	uint64_t		messages;
 
 	/* the frame in hand */
-	struct slice		id, type, piece;	/* piece: its body so far, in the receive block */
-	uint64_t		start, total;
+	struct incoming		*current;	/* NULL: all of it lies in the read at hand */
+	struct slice		id, type;	/* while current is NULL */
+	struct slice		held;		/* the same: its body so far */
+	struct msrp_byte_range	range;
+	uint64_t		count;		/* bytes of its body so far */
+	uint64_t		hash;
 	enum failure_report	failure_report;
 	bool			success_report;
-	bool			skip;		/* bodiless, or done with: only to be answered */
+	bool			skip;		/* its body is not wanted: bodiless, refused, a repetition */
+	bool			repeated;	/* of these: acknowledged like a delivery */
 	char			id_text[MSRP_MESSAGE_ID_SIZE];
 };
 
-int inbox_request(struct msrp_endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame);
+int inbox_send_request(struct msrp_endpoint *ep, struct msrp_conn *conn,
+    const struct msrp_frame *frame);
 int inbox_report(struct msrp_endpoint *ep, struct slice id, int code, struct slice phrase);
 void inbox_resume(struct msrp_endpoint *ep, void *stream);
-void inbox_init(struct inbox *in);
+void inbox_init(struct msrp_endpoint *ep);
+
+/** The connection is being left: the frame in hand goes on without us. */
+void inbox_leave(struct msrp_endpoint *ep, const struct msrp_conn *conn);
+
+/** Incomplete messages will not be whole, and streams are told. */
+void inbox_give_up(struct msrp_endpoint *ep);
+
+/** What was put off: see endpoint_due(). */
+void inbox_run(struct msrp_endpoint *ep);
 void inbox_fini(struct msrp_endpoint *ep);
-void inbox_partial_expired(struct timer_entry *entry, void *arg);
+void inbox_expired(struct timer_entry *entry, void *arg);
 
 /* --- out --- */
 
-/** A message to send, until all of it is answered. */
+enum { OUTGOING_TYPE_MAX = 1024 };	/* bytes of a Content-Type */
+
+/** A message to send, in the list of what it waits for. */
 struct outgoing {
-	struct outgoing		*next, **prevp;		/* those with something to send, in turn */
-	struct outgoing		*all_next, **all_prevp;
+	struct outgoing		*next, **prevp;
+	struct outgoing_list	*list;		/* NULL: none */
 	struct msrp_endpoint	*ep;
 	struct message_body	body;		/* bytes: our copy, behind the type */
+	uint64_t		number;		/* in its Message-ID */
 	uint64_t		sent;		/* bytes of the body */
+	size_t			cost;		/* of max_queued_bytes */
+	size_t			charged;	/* of max_memory */
 	unsigned		unanswered;	/* chunks */
 	enum failure_report	failure_report;
-	bool			success_report, confirm, bodiless, from_source;
-	bool			all_sent, failed, stalled;
-	int			refused;		/* by msrp_endpoint_sift(): told when its turn comes */
-	uint64_t		number;		/* in the Message-ID */
-	size_t			charged;
-	uint16_t		type_len;
-	char			type[];		/* and bytes */
+	int			verdict;	/* of the judged: why it is not sent */
+	bool			success_report, confirm, bodiless, long_one;
+	bool			begun;		/* a long one of which the peer has a part */
+	bool			failed;		/* told so; what is left to do is an "#" */
+	bool			ended;		/* the source has given all */
+	char			*buffer;	/* what a source gave; NULL: no source */
+	size_t			buffer_size, buffered, taken;	/* taken: sent of it */
+	size_t			type_len;
+	char			type[];		/* and bytes, or buffer */
 };
 
-/** A chunk whose response is awaited. */
+struct outgoing_list {
+	struct outgoing	*first, **lastp;
+};
+
+void outgoing_unlink(struct outgoing *m);
+void outgoing_append(struct outgoing_list *list, struct outgoing *m);
+void outgoing_prepend(struct outgoing_list *list, struct outgoing *m);
+struct outgoing *outgoing_last(const struct outgoing_list *list);
+
+struct slice outgoing_id(const struct msrp_endpoint *ep, uint64_t number,
+    char id[MSRP_MESSAGE_ID_SIZE]);
+
+/** @return 0 or -ENOENT: no Message-ID that this endpoint has given */
+int outgoing_parse_id(const struct msrp_endpoint *ep, struct slice id, uint64_t *numberp);
+
+/** In no list yet. @return 0; -EINVAL: bad Content-Type; -ENOBUFS; -ENOMEM */
+int outgoing_new(struct outgoing **mp, struct msrp_endpoint *ep, const struct message_out *message);
+
+/** Its source is not asked any more. */
+void outgoing_source_done(struct outgoing *m);
+
+/** Nothing more of it is sent. */
+void outgoing_stop(struct outgoing *m);
+void outgoing_free(struct outgoing *m);
+
+/** Ask the source. @return 0: all that a chunk holds; as pull(); -ECANCELED: it is gone meanwhile */
+int outgoing_fill(struct outgoing *m);
+
+/** The next bytes to send, and whether they are the last. */
+struct slice outgoing_chunk(const struct outgoing *m, size_t max, bool *lastp);
+
+/** A chunk that is not over: its response is awaited, or its frame is open. */
 struct sent_chunk {
-	struct msrp_transaction	t;
-	struct sent_chunk	*next, **prevp;	/* of the endpoint, or in the store */
-	struct outgoing		*message;	/* NULL: a bodiless SEND of our own, or its message is gone */
+	struct msrp_transaction	t;		/* first */
+	struct sent_chunk	*next, **prevp;	/* all of the endpoint; next: in the store */
 	struct msrp_endpoint	*ep;
+	struct outgoing		*message;	/* that waits for its 200; NULL: none does */
+	uint64_t		number;		/* of the message; 0: bodiless of our own */
 	struct msrp_byte_range	range;
-	bool			last;
 };
 
 struct outbox {
 	struct msrp_flow	flow;
-	struct outgoing		*ready, **last_ready;
-	struct outgoing		*all, **last_all;
-	uint64_t		last_number, messages;
-	size_t			bytes;		/* queued */
+	struct outgoing_list	judged;		/* not to be sent: to be reported */
+	struct outgoing_list	shorts;		/* one chunk each */
+	struct outgoing_list	longs;		/* not begun */
+	struct outgoing_list	turning;	/* begun, a chunk each in turn */
+	struct outgoing_list	starved;	/* their source has nothing now */
+	struct outgoing_list	crowded;	/* too many chunks are unanswered */
+	struct outgoing_list	answering;	/* sent, and not answered */
+	struct outgoing_list	leaving;	/* sent, no answer comes: until the bytes have left */
+	struct msrp_mark	left;
+	struct sent_chunk	*chunks;
+	uint64_t		last_number;
+	uint64_t		messages;	/* queued, ever */
+	size_t			bytes;		/* the costs */
+	unsigned		count;		/* messages */
+	unsigned		begun;		/* of them long ones that the peer has a part of */
 	bool			greet;		/* a bodiless SEND is due */
-	struct sent_chunk	*unanswered;
+	bool			long_turn;
+	struct outgoing		*asked;		/* its source is being asked */
+
+	/* the frame that is open */
+	struct outgoing		*open;
+	struct sent_chunk	*open_chunk;	/* NULL: no answer comes */
+	struct slice		open_rest;	/* of its body */
+	bool			open_last;
+	char			open_tid[MSRP_TID_LEN + 1];
 };
 
-extern const struct msrp_flow_ops outbox_flow_ops;
-
-void outbox_init(struct outbox *out);
+void outbox_init(struct msrp_endpoint *ep);
 int outbox_send(struct msrp_endpoint *ep, const struct message_out *message, unsigned flags,
     char *message_id);
+void outbox_ready(struct msrp_endpoint *ep, struct slice message_id);
 void outbox_sift(struct msrp_endpoint *ep,
     int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg);
-void outbox_ready(struct msrp_endpoint *ep, struct slice message_id);
-void outbox_kick(struct msrp_endpoint *ep);	/* something may leave now */
+
 void outbox_report_received(struct msrp_endpoint *ep, const struct msrp_frame *frame);
-void outbox_rewind(struct msrp_endpoint *ep);	/* the connection is gone: all again on the next */
+
+/** The connection is being left, or is gone: what is open is ended, no answer awaited. */
+void outbox_leave(struct msrp_endpoint *ep);
+
+/** After that: what was not answered goes out again on the next one. */
+void outbox_rewind(struct msrp_endpoint *ep);
 void outbox_give_up(struct msrp_endpoint *ep);
+
+/** What was put off: see endpoint_due(). */
+void outbox_run(struct msrp_endpoint *ep);
 void outbox_fini(struct msrp_endpoint *ep);
 bool outbox_drained(const struct outbox *out);
+void outbox_check_drained(struct msrp_endpoint *ep);
+
+extern const struct msrp_transaction_ops outbox_chunk_ops;
+extern const struct msrp_flow_ops sending_flow_ops;
+
+/** Something may leave now. */
+void sending_kick(struct msrp_endpoint *ep);
+
+/** End the open frame with "#", its message has failed. @return false: the connection is gone by that */
+bool sending_abort_open(struct msrp_endpoint *ep);
+
+/** The chunk's transaction has ended. */
+void sending_chunk_over(struct sent_chunk *chunk);
+void sending_free_store(struct msrp_endpoints *all);
 
 /* --- the endpoint --- */
 
 struct msrp_endpoint {
 	struct msrp_target			target;
 	struct msrp_user			user;
+	struct msrp_user			second;	/* see bind_to() */
 	struct msrp_endpoints			*all;
 	const struct msrp_endpoint_handler	*handler;	/* NULL once it is freed */
 	void					*arg;
+	struct msrp_endpoint			*next_due, **due_prevp;
 	unsigned				refs;
+	uint64_t				connections;	/* it has had, so far */
 	bool					stream, started, confirmed, bound_told;
 	uint64_t				max_queued_bytes;
 	struct timer_entry			silent;
@@ -164,9 +249,22 @@ struct msrp_endpoint {
 	char					own_uri[];
 };
 
-struct msrp_endpoint *endpoint_ref(struct msrp_endpoint *ep);
+static inline struct msrp_endpoint *endpoint_ref(struct msrp_endpoint *ep)
+{
+	ep->refs++;
+	return ep;
+}
+
 void endpoint_unref(struct msrp_endpoint *ep);
+
+/** May messages leave? */
 bool endpoint_can_send(const struct msrp_endpoint *ep);
-void endpoint_active(struct msrp_endpoint *ep);	/* a frame passed: not silent */
+
+/** A frame passed: the session is not silent. */
+void endpoint_active(struct msrp_endpoint *ep);
+
+/** Call inbox_run() and outbox_run() in the next turn of the loop. */
+void endpoint_due(struct msrp_endpoint *ep);
+
+/** A response that speaks of the session: 481, 506. */
 void endpoint_refused(struct msrp_endpoint *ep, int code);
-void endpoint_tell(struct msrp_endpoint *ep, const struct message_report *report);

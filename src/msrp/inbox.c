@@ -2,18 +2,22 @@
 #include "msrp/endpoint_priv.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "base/rand.h"
-#include "msrp/path.h"
+
+enum { DONE_MAX = 32 };		/* Message-IDs of a session that are known to be done with */
 
 #define NONE ((struct slice){NULL, 0})
 
 static struct msrp_endpoint *of_sink(struct msrp_sink *sink)
 {
 	return (struct msrp_endpoint *)((char *)sink - offsetof(struct msrp_endpoint, in.sink));
+}
+
+static const struct msrp_settings *settings_of(const struct msrp_endpoint *ep)
+{
+	return msrp_stack_settings(ep->all->stack);
 }
 
 /* --- Message-IDs that are done with --- */
@@ -28,144 +32,99 @@ static uint64_t hash_id(struct slice id)
 	return hash;
 }
 
-/* @return how the message was answered, or 0: it is new */
-static int done_code(const struct inbox *in, struct slice id)
+/* @return 200: it was delivered, another status: so it was refused, 0: it is new */
+static int done_code(const struct inbox *in)
 {
-	uint64_t hash = hash_id(id);
-
 	for (unsigned i = 0; in->done && i < DONE_MAX; i++)
-		if (in->done[i].code && in->done[i].hash == hash)
+		if (in->done[i].hash == in->hash && in->done[i].code)
 			return in->done[i].code;
 	return 0;
 }
 
-static void note_done(struct inbox *in, struct slice id, int code)
+static void note_done(struct inbox *in, uint64_t hash, int code)
 {
 	if (!in->done)
 		in->done = calloc(DONE_MAX, sizeof(*in->done));
 	if (!in->done)
 		return; /* a repetition would be delivered again, that is all */
-	in->done[in->next_done] = (struct done){hash_id(id), code};
+	in->done[in->next_done] = (struct done_id){hash, code};
 	in->next_done = (in->next_done + 1) % DONE_MAX;
 }
 
 /* --- REPORTs --- */
 
-static void send_report(struct msrp_endpoint *ep, struct slice path, struct slice id,
-    uint64_t total, int code, struct slice phrase)
+static void send_report(struct msrp_endpoint *ep, struct msrp_conn *conn,
+    const struct report_subject *subject, int code, struct slice phrase)
 {
-	char text[HEAD_MAX], tid[MSRP_TID_LEN + 1];
-	struct msrp_writer w = MSRP_WRITER(text);
-	struct msrp_report_text report = {
-		.to_path = path,
-		.from_path = slice_of(ep->own_uri),
-		.message_id = id,
-		.range = {1, total, total},
-		.code = (unsigned)code,
-		.comment = phrase,
-	};
-
-	if (!ep->user.conn)
-		return; /* RFC 4975 7.1.2: none for a session that is gone */
-	rand_token(tid, MSRP_TID_LEN);
-	report.tid = slice_of(tid);
-	msrp_write_report(&w, &report);
-	if (w.overflow)
+	/* RFC 4975 7.1.2: none for a session that is gone. */
+	if (!conn || !subject->from_path.p || report_send(conn, subject, code, phrase) < 0)
 		return;
-	msrp_conn_send(ep->user.conn, msrp_written(&w));
 	(*ep->all->count.reports_out)++;
 	endpoint_active(ep);
 }
 
-static bool report_wanted(bool success_report, enum failure_report failure_report, int code)
+/* The service has the message, and result is what is to be reported. */
+static void report_result(struct msrp_endpoint *ep, const struct report_subject *subject, int result)
 {
-	return code < 300 ? success_report : failure_report != FAILURE_REPORT_NO;
-}
+	int code = result == 0 ? 200 : result;
 
-static void forget_later(struct inbox *in, struct later *later)
-{
-	HASH_DEL(in->later, later);
-	free(later);
-}
-
-/* The service will say what became of the message: keep what its REPORT needs. */
-static void keep_for_later(struct msrp_endpoint *ep, const struct message *m, struct slice path)
-{
-	struct inbox *in = &ep->in;
-	struct later *later;
-
-	if (!m->success_report && m->failure_report == FAILURE_REPORT_NO)
+	if (!ep->handler)
 		return;
-	HASH_FIND(hh, in->later, m->message_id.p, m->message_id.len, later);
-	if (later)
-		forget_later(in, later);
-	if (HASH_COUNT(in->later) >= LATER_MAX)
-		forget_later(in, in->later);
-	later = malloc(sizeof(*later) + path.len);
-	if (!later)
-		return;
-	*later = (struct later){
-		.total = m->body.len,
-		.failure_report = m->failure_report,
-		.success_report = m->success_report,
-		.id_len = (uint8_t)m->message_id.len,
-		.path_len = (uint32_t)path.len,
-	};
-	memcpy(later->id, m->message_id.p, m->message_id.len);
-	memcpy(later->path, path.p, path.len);
-	HASH_ADD_KEYPTR(hh, in->later, later->id, later->id_len, later);
+	if (result == MSRP_REPORT_LATER)
+		report_list_add(&ep->in.later, subject); /* without memory there is none */
+	else if (report_wanted(subject, code))
+		send_report(ep, ep->in.conn, subject, code, NONE);
 }
 
 int inbox_report(struct msrp_endpoint *ep, struct slice id, int code, struct slice phrase)
 {
-	struct later *later;
+	struct report_subject subject;
+	struct later_report *later;
 
-	HASH_FIND(hh, ep->in.later, id.p, id.len, later);
-	if (!later)
+	if (report_list_take(&ep->in.later, id, slice_of(ep->own_uri), &subject, &later) < 0)
 		return -ENOENT;
-	if (report_wanted(later->success_report, later->failure_report, code))
-		send_report(ep, (struct slice){later->path, later->path_len}, id, later->total, code,
-		    phrase);
-	forget_later(&ep->in, later);
+	if (report_wanted(&subject, code))
+		send_report(ep, ep->user.conn, &subject, code, phrase);
+	free(later);
 	return 0;
 }
 
-/* The service has the message, and says what is to be reported. */
-static void report_delivery(struct msrp_endpoint *ep, const struct message *m, uint64_t total,
-    struct slice path, int result)
+static struct slice from_path(const struct inbox *in)
 {
-	struct message told = *m;
-
-	if (!ep->handler)
-		return;
-	if (result == MSRP_REPORT_LATER) {
-		told.body.len = (size_t)total;
-		keep_for_later(ep, &told, path);
-		return;
-	}
-	if (result == 0)
-		result = 200;
-	if (report_wanted(m->success_report, m->failure_report, result))
-		send_report(ep, path, m->message_id, total, result, NONE);
+	return msrp_conn_request(in->conn)->from_path;
 }
 
 /* --- incomplete messages --- */
 
-static struct slice id_of(const struct incoming *m)
+static struct incoming *find_open(const struct inbox *in)
 {
-	return (struct slice){m->id, m->id_len};
+	for (struct incoming *m = in->open; m; m = m->next)
+		if (m->hash == in->hash && slice_equal(m->id, in->id))
+			return m;
+	return NULL;
 }
 
-static void drop_incoming(struct incoming *m)
+static void unlink_incoming(struct incoming *m)
 {
-	struct msrp_endpoint *ep = m->ep;
+	struct inbox *in = &m->ep->in;
 
-	if (ep->in.current == m)
-		ep->in.current = NULL;
-	HASH_DEL(ep->in.open, m);
-	timer_queue_stop(&ep->all->partial, &m->timer);
-	msrp_stack_discharge(ep->all->stack, m->charged);
+	if (in->current == m)
+		in->current = NULL;
+	if (in->asked == m)
+		in->asked = NULL;
+	*m->prevp = m->next;
+	if (m->next)
+		m->next->prevp = m->prevp;
+	in->open_count--;
+	timer_queue_stop(&m->ep->all->partial, &m->timer);
+}
+
+/* In no list any more. */
+static void free_incoming(struct incoming *m)
+{
+	msrp_stack_discharge(m->ep->all->stack, m->charged);
 	assembly_fini(&m->parts);
+	free(m->path);
 	free(m);
 }
 
@@ -173,14 +132,14 @@ static void drop_incoming(struct incoming *m)
 static void abandon(struct incoming *m, int err)
 {
 	struct msrp_endpoint *ep = m->ep;
-	void *stream = m->stream;
 
-	drop_incoming(m);
-	if (ep->stream && ep->handler)
-		ep->handler->end(stream, err, ep->arg);
+	unlink_incoming(m);
+	if (m->begun && ep->handler)
+		ep->handler->end(m->stream, err, ep->arg);
+	free_incoming(m);
 }
 
-void inbox_partial_expired(struct timer_entry *entry, void *arg)
+void inbox_expired(struct timer_entry *entry, void *arg)
 {
 	struct incoming *m = (struct incoming *)((char *)entry - offsetof(struct incoming, timer));
 	struct msrp_endpoint *ep = endpoint_ref(m->ep);
@@ -188,7 +147,7 @@ void inbox_partial_expired(struct timer_entry *entry, void *arg)
 	(void)arg;
 	(*ep->all->count.partial)++;
 	log_info("msrp: session %.*s: message %.*s: dropped, no chunk came for partial_timeout",
-	    SLICE_ARG(ep->target.uri.session_id), SLICE_ARG(id_of(m)));
+	    SLICE_ARG(ep->target.uri.session_id), SLICE_ARG(m->id));
 	abandon(m, -ETIMEDOUT);
 	endpoint_unref(ep);
 }
@@ -196,42 +155,50 @@ void inbox_partial_expired(struct timer_entry *entry, void *arg)
 static struct message describe(const struct incoming *m)
 {
 	return (struct message){
-		.message_id = id_of(m),
-		.content_type = slice_of(m->type),
+		.message_id = m->id,
+		.content_type = m->type,
 		.total = m->total,
 		.failure_report = m->failure_report,
 		.success_report = m->success_report,
 	};
 }
 
-/* @return 0 or the MSRP status that refuses the message */
-static int new_incoming(struct msrp_endpoint *ep, struct incoming **mp)
+static struct report_subject subject_of(const struct msrp_endpoint *ep, const struct message *m,
+    struct slice path, uint64_t total)
+{
+	return (struct report_subject){
+		.from_path = path,
+		.own_uri = slice_of(ep->own_uri),
+		.message_id = m->message_id,
+		.range = {1, total, total},
+		.failure_report = m->failure_report,
+		.success_report = m->success_report,
+	};
+}
+
+static struct incoming *new_incoming(struct msrp_endpoint *ep)
 {
 	struct inbox *in = &ep->in;
-	struct incoming *m;
-	struct message told;
+	struct incoming *m = calloc(1, sizeof(*m) + in->id.len + in->type.len);
 
-	if (HASH_COUNT(in->open) >= msrp_stack_settings(ep->all->stack)->max_open_messages)
-		return 413;
-	m = calloc(1, sizeof(*m) + in->type.len + 1);
 	if (!m)
-		return 413;
+		return NULL;
 	m->ep = ep;
 	m->failure_report = in->failure_report;
 	m->success_report = in->success_report;
-	m->total = in->total;
-	m->id_len = (uint8_t)in->id.len;
-	memcpy(m->id, in->id.p, in->id.len);
-	memcpy(m->type, in->type.p, in->type.len);
-	HASH_ADD_KEYPTR(hh, in->open, m->id, m->id_len, m);
-	*mp = m;
-	if (!ep->stream)
-		return 0;
-	told = describe(m);
-	int code = ep->handler->begin(&told, &m->stream, ep->arg);
-	if (code && ep->handler)
-		drop_incoming(m);
-	return code;
+	m->total = in->range.total;
+	m->hash = in->hash;
+	m->id = (struct slice){m->text, in->id.len};
+	m->type = (struct slice){m->text + in->id.len, in->type.len};
+	memcpy(m->text, in->id.p, in->id.len);
+	memcpy(m->text + in->id.len, in->type.p, in->type.len);
+	m->next = in->open;
+	m->prevp = &in->open;
+	if (m->next)
+		m->next->prevp = &m->next;
+	in->open = m;
+	in->open_count++;
+	return m;
 }
 
 /* Refuse the message in hand: an answer at once, and none of its bytes any more. */
@@ -240,168 +207,119 @@ static int refuse(struct msrp_endpoint *ep, int code)
 	struct inbox *in = &ep->in;
 
 	(*ep->all->count.refused)++;
-	note_done(in, in->id, code);
-	msrp_conn_reply(ep->user.conn, code, NONE, NONE);
+	note_done(in, in->hash, code);
 	in->skip = true;
+	in->repeated = false;
+	msrp_conn_reply(in->conn, code, NONE, NONE);
 	if (in->current)
 		abandon(in->current, -EMSGSIZE);
 	return 0;
 }
 
+/* --- bytes --- */
+
+/* Where in the message the next byte of the chunk in hand is, from 0. */
+static uint64_t position(const struct inbox *in)
+{
+	return in->range.start - 1 + in->count;
+}
+
 /* Memory is charged as it is taken, not as it is announced. */
 static int charge(struct incoming *m)
 {
-	size_t more = m->parts.held - m->charged;
+	size_t more = m->parts.held > m->charged ? m->parts.held - m->charged : 0;
 
-	if (m->parts.held <= m->charged)
-		return 0;
 	if (msrp_stack_charge(m->ep->all->stack, more) < 0)
 		return -ENOBUFS;
 	m->charged += more;
 	return 0;
 }
 
-static int give_piece(struct msrp_endpoint *ep, struct incoming *m, struct slice piece)
+static int store(struct msrp_endpoint *ep, struct incoming *m, struct slice piece)
 {
-	int result;
+	uint64_t max = settings_of(ep)->max_message_size;
+	uint64_t end = position(&ep->in) + piece.len;
 
-	m->delivered += piece.len;
-	result = ep->handler->piece(m->stream, piece, ep->arg);
-	if (!ep->handler)
-		return 0;
-	return result >= 300 ? refuse(ep, result) : result == -EAGAIN ? -EAGAIN : 0;
-}
-
-static int add_piece(struct msrp_endpoint *ep, struct incoming *m, struct slice piece)
-{
-	uint64_t max = msrp_stack_settings(ep->all->stack)->max_message_size;
-
-	if (m->direct)
-		return give_piece(ep, m, piece);
-	if (assembly_position(&m->parts) + piece.len > max || m->parts.held > 2 * max)
+	/* Overlapping chunks may hold more than the message has, but not without end. */
+	if ((!ep->stream && end > max) || m->parts.held > 2 * max)
 		return refuse(ep, 413);
+	if (!m->storing && assembly_begin(&m->parts, position(&ep->in)) < 0)
+		return refuse(ep, 413);
+	m->storing = true;
 	if (assembly_add(&m->parts, piece) < 0 || charge(m) < 0)
 		return refuse(ep, 413);
 	return 0;
 }
 
-/* The frame in hand belongs to this incomplete message from now on. */
-static int begin_part(struct msrp_endpoint *ep, struct incoming *m)
+/*
+ * @return 0; -EAGAIN: the service takes no more now; the status with which it refuses; or
+ *         -ECANCELED: it has freed or given up the endpoint, and the message is gone
+ */
+static int give(struct msrp_endpoint *ep, struct incoming *m, struct slice piece)
+{
+	int result;
+
+	m->delivered += piece.len;
+	ep->in.asked = m;
+	result = ep->handler->piece(m->stream, piece, ep->arg);
+	if (ep->in.asked != m)
+		return -ECANCELED;
+	ep->in.asked = NULL;
+	if (result == -EAGAIN)
+		m->stalled = true;
+	return result >= 300 || result == -EAGAIN ? result : 0;
+}
+
+/* Bytes of a stream go to the service if they are what it waits for, else they are kept. */
+static int add_to_stream(struct msrp_endpoint *ep, struct incoming *m, struct slice piece)
+{
+	uint64_t at = position(&ep->in);
+	int result;
+
+	if (m->stalled || at > m->delivered)
+		return store(ep, m, piece);
+	m->storing = false;
+	if (at + piece.len <= m->delivered)
+		return 0;
+	result = give(ep, m, slice_from(piece, (size_t)(m->delivered - at)));
+	if (result > 0)
+		return refuse(ep, result);
+	return result == -EAGAIN ? -EAGAIN : 0;
+}
+
+static int add_piece(struct msrp_endpoint *ep, struct incoming *m, struct slice piece)
+{
+	int err = ep->stream ? add_to_stream(ep, m, piece) : store(ep, m, piece);
+
+	ep->in.count += piece.len;
+	return err;
+}
+
+/* The frame in hand is a chunk of this message. */
+static void begin_chunk(struct msrp_endpoint *ep, struct incoming *m)
 {
 	ep->in.current = m;
+	m->storing = false;
 	timer_queue_stop(&ep->all->partial, &m->timer);
-	m->direct = ep->stream && ep->in.start - 1 == m->delivered && m->parts.count == 0;
-	if (!m->direct && assembly_begin(&m->parts, ep->in.start - 1) < 0)
+}
+
+/* What has come is more than can stay where it was received: copy it. */
+static int keep_held(struct msrp_endpoint *ep)
+{
+	struct inbox *in = &ep->in;
+	struct slice held = in->held;
+	struct incoming *m;
+
+	in->held = NONE;
+	in->count = 0;
+	if (in->open_count >= settings_of(ep)->max_open_messages)
 		return refuse(ep, 413);
-	return 0;
+	m = new_incoming(ep);
+	if (!m)
+		return refuse(ep, 413);
+	begin_chunk(ep, m);
+	return held.len ? add_piece(ep, m, held) : 0;
 }
-
-/* It will not come whole in one read: it becomes an incomplete message. */
-static int promote(struct msrp_endpoint *ep)
-{
-	struct inbox *in = &ep->in;
-	struct slice piece = in->piece;
-	struct incoming *m = NULL;
-	int code = new_incoming(ep, &m);
-
-	in->piece = NONE;
-	if (!ep->handler)
-		return 0;
-	if (code)
-		return refuse(ep, code);
-	begin_part(ep, m);
-	return piece.len && !in->skip ? add_piece(ep, m, piece) : 0;
-}
-
-/* --- whole messages --- */
-
-/* The memory of m is the caller's. */
-static void deliver(struct msrp_endpoint *ep, const struct message *m, struct slice path)
-{
-	note_done(&ep->in, m->message_id, 200);
-	ep->in.messages++;
-	(*ep->all->count.messages_in)++;
-	report_delivery(ep, m, m->body.len, path, ep->handler->message(m, ep->arg));
-}
-
-static int finish_stream(struct msrp_endpoint *ep, struct incoming *m, struct slice path)
-{
-	struct message told = describe(m);
-	struct slice part;
-	int err = 0, result;
-
-	while (ep->handler && ep->in.current == m
-	       && (part = assembly_at(&m->parts, m->delivered)).len)
-		err = give_piece(ep, m, part);
-	if (!ep->handler || ep->in.current != m)
-		return 0;
-	assembly_forget(&m->parts, m->delivered);
-	if (!m->parts.total_known || m->delivered < m->parts.total) {
-		timer_queue_start(&ep->all->partial, &m->timer);
-		ep->in.current = NULL;
-		return err;
-	}
-	note_done(&ep->in, told.message_id, 200);
-	ep->in.messages++;
-	(*ep->all->count.messages_in)++;
-	result = ep->handler->end(m->stream, 0, ep->arg);
-	if (!ep->handler)
-		return 0;
-	report_delivery(ep, &told, m->delivered, path, result);
-	drop_incoming(m);
-	return 0;
-}
-
-static void finish_assembly(struct msrp_endpoint *ep, struct incoming *m, struct slice path)
-{
-	struct message whole = describe(m);
-	size_t max = (size_t)msrp_stack_settings(ep->all->stack)->max_message_size;
-
-	ep->in.current = NULL;
-	if (!assembly_complete(&m->parts)) {
-		timer_queue_start(&ep->all->partial, &m->timer);
-		return;
-	}
-	if (m->parts.total > max || assembly_join(&m->parts, &whole.body) < 0) {
-		report_delivery(ep, &whole, 0, path, 413);
-		drop_incoming(m);
-		return;
-	}
-	whole.total = whole.body.len;
-	/* Out of the table first: the handler may free the endpoint. */
-	HASH_DEL(ep->in.open, m);
-	deliver(ep, &whole, path);
-	msrp_stack_discharge(ep->all->stack, m->charged);
-	assembly_fini(&m->parts);
-	free(m);
-}
-
-static void end_part(struct incoming *m, bool last)
-{
-	if (!m->direct) {
-		assembly_end(&m->parts, last);
-	} else if (last) {
-		m->parts.total = m->delivered;
-		m->parts.total_known = true;
-	}
-}
-
-static void deliver_in_place(struct msrp_endpoint *ep, struct slice path)
-{
-	struct inbox *in = &ep->in;
-	struct message whole = {
-		.message_id = in->id,
-		.content_type = in->type,
-		.body = in->piece.p ? in->piece : (struct slice){"", 0},
-		.total = in->piece.len,
-		.failure_report = in->failure_report,
-		.success_report = in->success_report,
-	};
-
-	deliver(ep, &whole, path);
-}
-
-/* --- the frame in hand --- */
 
 static int on_body(struct msrp_sink *sink, struct slice piece)
 {
@@ -410,113 +328,296 @@ static int on_body(struct msrp_sink *sink, struct slice piece)
 	int err = 0;
 
 	if (in->skip) {
-		/* nobody wants it */
-	} else if (!in->current && !in->piece.p && !ep->stream) {
-		in->piece = piece;
+		in->count += piece.len;
+	} else if (!in->current && !in->held.len) {
+		in->held = piece;
+		in->count = piece.len;
 	} else {
 		if (!in->current)
-			err = promote(ep);
-		if (ep->handler && in->current)
+			err = keep_held(ep);
+		if (in->current)
 			err = add_piece(ep, in->current, piece);
 	}
 	endpoint_unref(ep);
 	return err;
 }
 
+/* The read that brought the frame's head is over, and more is to come. */
 static int on_parked(struct msrp_sink *sink)
 {
 	struct msrp_endpoint *ep = endpoint_ref(of_sink(sink));
 	struct inbox *in = &ep->in;
-	int err = 0;
 
 	if (!in->skip && !in->current)
-		err = promote(ep);
+		keep_held(ep);
 	if (in->id.p != in->id_text) {
 		memcpy(in->id_text, in->id.p, in->id.len);
 		in->id.p = in->id_text;
 	}
 	in->type = NONE;
 	endpoint_unref(ep);
-	return err == -EAGAIN ? 0 : err;
+	return 0;
 }
 
-/* Nothing came before it, and nothing follows. */
-static bool is_whole(const struct msrp_endpoint *ep, enum msrp_flag flag)
+/* --- whole messages --- */
+
+static void count_message(struct msrp_endpoint *ep, uint64_t hash)
 {
-	return !ep->in.current && flag == MSRP_COMPLETE && ep->in.start == 1 && !ep->stream;
+	note_done(&ep->in, hash, 200);
+	ep->in.messages++;
+	(*ep->all->count.messages_in)++;
 }
 
-static int end_message(struct msrp_endpoint *ep, struct slice path, enum msrp_flag flag)
+/* The memory of m is the caller's. */
+static void deliver(struct msrp_endpoint *ep, const struct message *m, uint64_t hash)
+{
+	struct report_subject subject = subject_of(ep, m, from_path(&ep->in), m->body.len);
+
+	count_message(ep, hash);
+	report_result(ep, &subject, ep->handler->message(m, ep->arg));
+}
+
+static void deliver_held(struct msrp_endpoint *ep)
 {
 	struct inbox *in = &ep->in;
+	struct message whole = {
+		.message_id = in->id,
+		.content_type = in->type,
+		.body = in->held.len ? in->held : (struct slice){"", 0},
+		.total = in->held.len,
+		.failure_report = in->failure_report,
+		.success_report = in->success_report,
+	};
 
+	deliver(ep, &whole, in->hash);
+}
+
+/* The chunk is over; the message waits for others. */
+static void wait_for_more(struct msrp_endpoint *ep, struct incoming *m)
+{
+	if (!m->stalled)
+		timer_queue_start(&ep->all->partial, &m->timer);
+}
+
+static void finish_assembly(struct msrp_endpoint *ep, struct incoming *m)
+{
+	struct message whole = describe(m);
+
+	if (!assembly_complete(&m->parts)) {
+		wait_for_more(ep, m);
+		return;
+	}
+	unlink_incoming(m);
+	if (assembly_join(&m->parts, &whole.body) == 0) {
+		whole.total = whole.body.len;
+		deliver(ep, &whole, m->hash);
+	} else {
+		struct report_subject subject = subject_of(ep, &whole, from_path(&ep->in), m->parts.total);
+
+		report_result(ep, &subject, 413);
+	}
+	free_incoming(m);
+}
+
+/* --- streams --- */
+
+/* Give what was kept and is its turn. @return as give() */
+static int drain(struct msrp_endpoint *ep, struct incoming *m)
+{
+	struct slice part;
+	int result = m->stalled ? -EAGAIN : 0;
+
+	while (result == 0 && (part = assembly_at(&m->parts, m->delivered)).len) {
+		result = give(ep, m, part);
+		if (result != -ECANCELED)
+			assembly_forget(&m->parts, m->delivered);
+	}
+	return result;
+}
+
+static void end_stream(struct msrp_endpoint *ep, struct incoming *m, struct slice path)
+{
+	struct message told = describe(m);
+	struct report_subject subject = subject_of(ep, &told, path, m->delivered);
+
+	unlink_incoming(m);
+	count_message(ep, m->hash);
+	report_result(ep, &subject, ep->handler->end(m->stream, 0, ep->arg));
+	free_incoming(m);
+}
+
+static bool stream_is_whole(const struct incoming *m)
+{
+	return m->parts.total_known && m->delivered >= m->parts.total;
+}
+
+/* The service has refused it when the chunk was answered already. */
+static void refuse_stream(struct msrp_endpoint *ep, struct incoming *m, struct slice path, int code)
+{
+	struct message told = describe(m);
+	struct report_subject subject = subject_of(ep, &told, path, m->delivered);
+
+	note_done(&ep->in, m->hash, code);
+	report_result(ep, &subject, code);
+	abandon(m, -EMSGSIZE);
+}
+
+/* @param result  of drain() */
+static void settle_stream(struct msrp_endpoint *ep, struct incoming *m, struct slice path,
+    int result)
+{
+	if (result == -ECANCELED)
+		return;
+	if (result > 0)
+		refuse_stream(ep, m, path, result);
+	else if (result == 0 && stream_is_whole(m))
+		end_stream(ep, m, path);
+	else
+		wait_for_more(ep, m);
+}
+
+static int finish_stream(struct msrp_endpoint *ep, struct incoming *m)
+{
+	struct slice path = from_path(&ep->in);
+	int result = drain(ep, m);
+
+	/* Its REPORT may be due when no request of its sender is at hand. */
+	if (result == -EAGAIN && !m->path)
+		m->path = slice_dup(path);
+	settle_stream(ep, m, path, result);
+	return result == -EAGAIN ? -EAGAIN : 0;
+}
+
+static struct incoming *next_to_drain(const struct inbox *in)
+{
+	for (struct incoming *m = in->open; m; m = m->next)
+		if (m->begun && !m->stalled && m != in->current
+		    && (stream_is_whole(m) || assembly_at(&m->parts, m->delivered).len))
+			return m;
+	return NULL;
+}
+
+void inbox_run(struct msrp_endpoint *ep)
+{
+	struct inbox *in = &ep->in;
+	struct msrp_conn *conn = in->conn;
+	struct incoming *m;
+
+	while (ep->handler && (m = next_to_drain(in))) {
+		char *path = m->path;
+
+		m->path = NULL;
+		in->conn = ep->user.conn;
+		settle_stream(ep, m, slice_of(path), drain(ep, m));
+		free(path);
+	}
+	in->conn = conn;
+}
+
+void inbox_resume(struct msrp_endpoint *ep, void *stream)
+{
+	struct incoming *m = ep->in.open;
+
+	while (m && !(m->begun && m->stalled && m->stream == stream))
+		m = m->next;
+	if (!m)
+		return;
+	m->stalled = false;
+	endpoint_due(ep);
+	if (ep->user.conn)
+		msrp_conn_resume(ep->user.conn);
+	if (ep->second.conn)
+		msrp_conn_resume(ep->second.conn);
+}
+
+/* --- the end of a frame --- */
+
+/* RFC 4975 5.4: a repetition is acknowledged as if it were none. */
+static void report_repeated(struct msrp_endpoint *ep, enum msrp_flag flag)
+{
+	struct inbox *in = &ep->in;
+	struct message told = {.message_id = in->id, .failure_report = in->failure_report,
+		.success_report = in->success_report};
+	struct report_subject subject = subject_of(ep, &told, from_path(in), in->count);
+	uint64_t end = position(in);
+
+	subject.range = (struct msrp_byte_range){in->range.start, end,
+		flag == MSRP_COMPLETE ? end : in->range.total};
+	report_result(ep, &subject, 0);
+}
+
+static int end_of_chunk(struct msrp_endpoint *ep, struct incoming *m, enum msrp_flag flag)
+{
+	ep->in.current = NULL;
+	if (m->storing)
+		assembly_end(&m->parts, false);
+	m->storing = false;
 	if (flag == MSRP_ABORTED) {
-		if (in->current)
-			abandon(in->current, -ECANCELED);
+		abandon(m, -ECANCELED);
 		return 0;
 	}
-	if (!in->current) {
-		deliver_in_place(ep, path);
-		return 0;
+	if (flag == MSRP_COMPLETE) {
+		m->parts.total = position(&ep->in);
+		m->parts.total_known = true;
 	}
-	end_part(in->current, flag == MSRP_COMPLETE);
 	if (ep->stream)
-		return finish_stream(ep, in->current, path);
-	finish_assembly(ep, in->current, path);
+		return finish_stream(ep, m);
+	finish_assembly(ep, m);
+	return 0;
+}
+
+static int end_of_frame(struct msrp_endpoint *ep, enum msrp_flag flag)
+{
+	struct inbox *in = &ep->in;
+	struct incoming *m = in->current ? in->current : find_open(in);
+
+	if (in->current)
+		return end_of_chunk(ep, in->current, flag);
+	if (in->skip && m && flag == MSRP_ABORTED)
+		abandon(m, -ECANCELED); /* a bodiless "#" speaks for the message */
+	else if (in->repeated && flag != MSRP_ABORTED)
+		report_repeated(ep, flag);
+	else if (!in->skip && flag == MSRP_COMPLETE)
+		deliver_held(ep);
 	return 0;
 }
 
 static int on_end(struct msrp_sink *sink, enum msrp_flag flag)
 {
 	struct msrp_endpoint *ep = endpoint_ref(of_sink(sink));
-	struct msrp_conn *conn = ep->user.conn;
 	struct inbox *in = &ep->in;
+	bool whole = flag == MSRP_COMPLETE && in->range.start == 1;
 	int err = 0;
 
-	if (!in->skip && !in->current && flag != MSRP_ABORTED && !is_whole(ep, flag))
-		promote(ep);
+	if (!in->skip && !in->current && flag != MSRP_ABORTED && !whole)
+		keep_held(ep);
 	/* The 200 precedes whatever the service says to the message. */
-	if (ep->handler && ep->user.conn)
-		msrp_conn_reply(conn, 200, SLICE("OK"), NONE);
-	if (ep->handler && ep->user.conn && !in->skip)
-		err = end_message(ep, msrp_conn_request(conn)->from_path, flag);
+	msrp_conn_reply(in->conn, 200, SLICE("OK"), NONE);
+	if (ep->handler)
+		err = end_of_frame(ep, flag);
 	endpoint_unref(ep);
 	return err;
 }
 
+/* What came of this chunk counts; its rest may come again. */
 static void on_aborted(struct msrp_sink *sink, int err)
 {
 	struct msrp_endpoint *ep = of_sink(sink);
+	struct incoming *m = ep->in.current;
 
 	(void)err;
-	if (!ep->in.current)
-		return;
-	/* What came of this chunk counts; its rest may come again. */
-	end_part(ep->in.current, false);
-	timer_queue_start(&ep->all->partial, &ep->in.current->timer);
 	ep->in.current = NULL;
+	if (!m)
+		return;
+	if (m->storing)
+		assembly_end(&m->parts, false);
+	m->storing = false;
+	wait_for_more(ep, m);
 }
 
 static const struct msrp_sink_ops sink_ops = {on_body, on_end, on_aborted, on_parked};
 
-void inbox_init(struct inbox *in)
-{
-	in->sink.ops = &sink_ops;
-}
-
-void inbox_fini(struct msrp_endpoint *ep)
-{
-	struct inbox *in = &ep->in;
-
-	msrp_sink_drop(&in->sink);
-	in->current = NULL;
-	while (in->open)
-		drop_incoming(in->open);
-	while (in->later)
-		forget_later(in, in->later);
-	free(in->done);
-	in->done = NULL;
-}
+/* --- heads --- */
 
 /* RFC 4975 7.3.1, 14.3: these are to be taken whatever was negotiated. */
 static bool always_welcome(struct slice type)
@@ -527,45 +628,77 @@ static bool always_welcome(struct slice type)
 		return false;
 	name = slice_trim(name);
 	return slice_equal_nocase(name, SLICE("multipart/mixed"))
-	       || slice_equal_nocase(name, SLICE("multipart/alternative"))
-	       || slice_equal_nocase(name, SLICE("multipart/signed"));
+	    || slice_equal_nocase(name, SLICE("multipart/alternative"))
+	    || slice_equal_nocase(name, SLICE("multipart/signed"));
 }
 
-/* Is the message refused for what its head says? @return 0 or an MSRP status */
+/* Is a new message refused for what its head says? @return 0 or an MSRP status */
 static int judge(struct msrp_endpoint *ep)
 {
-	struct inbox *in = &ep->in;
-	int code = done_code(in, in->id);
-	uint64_t max = msrp_stack_settings(ep->all->stack)->max_message_size;
+	const struct inbox *in = &ep->in;
+	uint64_t max = settings_of(ep)->max_message_size;
+	int code = done_code(in);
 
 	if (code)
 		return code;
 	if (!always_welcome(in->type) && !ep->handler->accepts(in->type, ep->arg))
 		return 415;
-	if (!ep->stream && in->total != MSRP_RANGE_UNKNOWN && in->total > max)
-		return 413;
-	return !ep->stream && in->start - 1 > max ? 413 : 0;
+	if (ep->stream)
+		return 0;
+	return in->range.start - 1 > max
+		|| (in->range.total != MSRP_RANGE_UNKNOWN && in->range.total > max)
+	    ? 413
+	    : 0;
+}
+
+/* The service says at once whether it wants the message. */
+static int begin_stream(struct msrp_endpoint *ep)
+{
+	struct message told;
+	struct incoming *m;
+	void *stream = NULL;
+	int code;
+
+	if (ep->in.open_count >= settings_of(ep)->max_open_messages || !(m = new_incoming(ep)))
+		return refuse(ep, 413);
+	begin_chunk(ep, m);
+	told = describe(m);
+	code = ep->handler->begin(&told, &stream, ep->arg);
+	if (ep->in.current != m) /* the endpoint was freed, or has given up */
+		return 0;
+	if (code)
+		return refuse(ep, code);
+	m->stream = stream;
+	m->begun = true;
+	return 0;
 }
 
 static void read_head(struct inbox *in, const struct msrp_frame *frame)
 {
-	struct msrp_byte_range range = {1, MSRP_RANGE_UNKNOWN, MSRP_RANGE_UNKNOWN};
-
+	in->range = (struct msrp_byte_range){1, MSRP_RANGE_UNKNOWN, MSRP_RANGE_UNKNOWN};
 	/* msrp_frame_check() has seen these already, so none can fail. */
 	if (frame->byte_range.p)
-		msrp_byte_range_parse(&range, frame->byte_range);
+		msrp_byte_range_parse(&in->range, frame->byte_range);
 	msrp_failure_report_parse(frame->failure_report, &in->failure_report);
 	msrp_success_report_parse(frame->success_report, &in->success_report);
 	in->id = frame->message_id;
+	in->hash = hash_id(in->id);
 	in->type = frame->content_type;
-	in->piece = NONE;
-	in->start = range.start;
-	in->total = range.total;
+	in->held = NONE;
+	in->count = 0;
 	in->current = NULL;
-	in->skip = !frame->has_body || !frame->content_type.p;
+	in->skip = in->repeated = false;
 }
 
-int inbox_request(struct msrp_endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame)
+/* Only to be acknowledged. */
+static int skip(struct inbox *in)
+{
+	in->skip = in->repeated = true;
+	return 0;
+}
+
+int inbox_send_request(struct msrp_endpoint *ep, struct msrp_conn *conn,
+    const struct msrp_frame *frame)
 {
 	struct inbox *in = &ep->in;
 	struct incoming *m;
@@ -576,23 +709,59 @@ int inbox_request(struct msrp_endpoint *ep, struct msrp_conn *conn, const struct
 		return 0;
 	}
 	read_head(in, frame);
+	in->conn = conn;
 	msrp_conn_take(conn, &in->sink);
-	if (in->skip)
+	if (!frame->has_body || !frame->content_type.p)
+		return skip(in);
+	m = find_open(in);
+	if (m) {
+		begin_chunk(ep, m);
 		return 0;
+	}
 	code = judge(ep);
 	if (code == 200) {
-		in->skip = true;
-		return 0;
+		(*ep->all->count.duplicates)++;
+		return skip(in);
 	}
 	if (code)
 		return refuse(ep, code);
-	HASH_FIND(hh, in->open, in->id.p, in->id.len, m);
-	return m ? begin_part(ep, m) : 0;
+	return ep->stream ? begin_stream(ep) : 0;
 }
 
-void inbox_resume(struct msrp_endpoint *ep, void *stream)
+/* --- life --- */
+
+void inbox_init(struct msrp_endpoint *ep)
 {
-	(void)stream;
-	if (ep->user.conn)
-		msrp_conn_resume(ep->user.conn);
+	ep->in.sink.ops = &sink_ops;
+}
+
+void inbox_leave(struct msrp_endpoint *ep, const struct msrp_conn *conn)
+{
+	struct inbox *in = &ep->in;
+
+	if (!conn || in->sink.conn != conn)
+		return;
+	msrp_sink_drop(&in->sink);
+	on_aborted(&in->sink, -ECANCELED);
+}
+
+void inbox_give_up(struct msrp_endpoint *ep)
+{
+	endpoint_ref(ep);
+	msrp_sink_drop(&ep->in.sink);
+	while (ep->handler && ep->in.open)
+		abandon(ep->in.open, -ECONNRESET);
+	endpoint_unref(ep);
+}
+
+void inbox_fini(struct msrp_endpoint *ep)
+{
+	struct inbox *in = &ep->in;
+
+	msrp_sink_drop(&in->sink);
+	while (in->open)
+		abandon(in->open, -ECONNRESET);
+	report_list_fini(&in->later);
+	free(in->done);
+	in->done = NULL;
 }
