@@ -199,7 +199,7 @@ static void on_closed(struct msrp_user *user, int err)
 	struct msrp_endpoint *ep = endpoint_ref(of_user(user));
 
 	leave(ep);
-	outbox_rewind(ep);
+	outbox_rewind(ep, err);
 	if (ep->handler && ep->second.conn)
 		move_to_second(ep);
 	else if (ep->handler && !ep->user.conn)
@@ -229,7 +229,7 @@ void endpoint_refused(struct msrp_endpoint *ep, int code)
 {
 	if (code == 506 && ep->second.conn) {
 		leave(ep);
-		outbox_rewind(ep);
+		outbox_rewind(ep, 0);
 		if (ep->handler && ep->second.conn)
 			move_to_second(ep);
 		return;
@@ -268,7 +268,7 @@ static bool bind_to(struct msrp_endpoint *ep, struct msrp_conn *conn)
 	}
 	if (ep->user.conn) {
 		leave(ep);
-		outbox_rewind(ep);
+		outbox_rewind(ep, 0);
 	}
 	if (!ep->handler)
 		return false;
@@ -423,7 +423,7 @@ void msrp_endpoint_unbind(struct msrp_endpoint *ep)
 	if (!ep->user.conn)
 		return;
 	leave(ep);
-	outbox_rewind(ep);
+	outbox_rewind(ep, 0);
 }
 
 bool msrp_endpoint_bound(const struct msrp_endpoint *ep)

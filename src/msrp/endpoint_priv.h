@@ -107,12 +107,13 @@ struct outgoing {
 	struct message_body	body;		/* bytes: our copy, behind the type */
 	uint64_t		number;		/* in its Message-ID */
 	uint64_t		sent;		/* bytes of the body */
-	size_t			cost;		/* of max_queued_bytes */
+	size_t			cost;		/* of max_queued_bytes, until all is sent */
 	size_t			charged;	/* of max_memory */
 	unsigned		unanswered;	/* chunks */
 	enum failure_report	failure_report;
 	int			verdict;	/* of the judged: why it is not sent */
 	bool			success_report, confirm, bodiless, long_one;
+	bool			counted;	/* cost is among the endpoint's bytes */
 	bool			begun;		/* a long one of which the peer has a part */
 	bool			failed;		/* told so; what is left to do is an "#" */
 	bool			ended;		/* the source has given all */
@@ -142,6 +143,9 @@ int outgoing_new(struct outgoing **mp, struct msrp_endpoint *ep, const struct me
 
 /** Its source is not asked any more. */
 void outgoing_source_done(struct outgoing *m);
+
+/** It waits to be sent, and takes room of max_queued_bytes for it. */
+void outgoing_count(struct outgoing *m);
 
 /** Nothing more of it is sent. */
 void outgoing_stop(struct outgoing *m);
@@ -204,8 +208,12 @@ void outbox_report_received(struct msrp_endpoint *ep, const struct msrp_frame *f
 /** The connection is being left, or is gone: what is open is ended, no answer awaited. */
 void outbox_leave(struct msrp_endpoint *ep);
 
-/** After that: what was not answered goes out again on the next one. */
-void outbox_rewind(struct msrp_endpoint *ep);
+/**
+ * After that: what was not answered goes out again on the next one.
+ *
+ * @param err  0, or why it closed; -ETIMEDOUT: what it owed is reported "000 408"
+ */
+void outbox_rewind(struct msrp_endpoint *ep, int err);
 void outbox_give_up(struct msrp_endpoint *ep);
 
 /** What was put off: see endpoint_due(). */

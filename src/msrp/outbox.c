@@ -373,25 +373,26 @@ void outbox_leave(struct msrp_endpoint *ep)
 }
 
 /* RFC 4975 5.4: what was not confirmed may be sent again, under the same Message-ID. */
-static void rewind_message(struct msrp_endpoint *ep, struct outgoing *m)
+static void rewind_message(struct msrp_endpoint *ep, struct outgoing *m, int err)
 {
 	struct outbox *out = &ep->out;
 
 	if (m->failed) {
 		outgoing_free(m);
-	} else if (m->buffer && m->sent) {
-		/* A source cannot be asked again for what it gave. */
+	} else if (err == -ETIMEDOUT || (m->buffer && m->sent)) {
+		/* It was not taken in time; or its source cannot be asked again for what it gave. */
 		outgoing_stop(m);
-		m->verdict = 481;
-		outgoing_append(&out->judged, m);
+		m->verdict = err == -ETIMEDOUT ? 408 : 481;
+		outgoing_prepend(&out->judged, m);
 	} else {
 		outgoing_stop(m);
+		outgoing_count(m);
 		m->sent = 0;
 		outgoing_prepend(queue_of(out, m), m);
 	}
 }
 
-void outbox_rewind(struct msrp_endpoint *ep)
+void outbox_rewind(struct msrp_endpoint *ep, int err)
 {
 	struct outbox *out = &ep->out;
 	struct outgoing_list *lists[] = {&out->turning, &out->crowded, &out->answering};
@@ -407,7 +408,7 @@ void outbox_rewind(struct msrp_endpoint *ep)
 	/* From the last one on, each to the front: the oldest are in front in the end. */
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
 		while (lists[i]->first)
-			rewind_message(ep, outgoing_last(lists[i]));
+			rewind_message(ep, outgoing_last(lists[i]), err);
 	if (out->judged.first)
 		endpoint_due(ep);
 }

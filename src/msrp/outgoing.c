@@ -135,6 +135,13 @@ static struct outgoing *allocate(struct msrp_endpoint *ep, const struct message_
 	return m;
 }
 
+void outgoing_count(struct outgoing *m)
+{
+	if (!m->counted)
+		m->ep->out.bytes += m->cost;
+	m->counted = true;
+}
+
 int outgoing_new(struct outgoing **mp, struct msrp_endpoint *ep, const struct message_out *message)
 {
 	const struct msrp_settings *settings = msrp_stack_settings(ep->all->stack);
@@ -159,7 +166,7 @@ int outgoing_new(struct outgoing **mp, struct msrp_endpoint *ep, const struct me
 	m->cost = cost;
 	m->charged = held;
 	m->long_one = source || bytes > settings->chunk_size;
-	out->bytes += cost;
+	outgoing_count(m);
 	out->count++;
 	*mp = m;
 	return 0;
@@ -176,9 +183,13 @@ void outgoing_source_done(struct outgoing *m)
 
 void outgoing_stop(struct outgoing *m)
 {
+	struct outbox *out = &m->ep->out;
+
 	if (m->begun)
-		m->ep->out.begun--;
-	m->begun = false;
+		out->begun--;
+	if (m->counted)
+		out->bytes -= m->cost;
+	m->begun = m->counted = false;
 	outgoing_source_done(m);
 }
 
@@ -189,7 +200,6 @@ void outgoing_free(struct outgoing *m)
 	outgoing_unlink(m);
 	if (out->asked == m)
 		out->asked = NULL;
-	out->bytes -= m->cost;
 	out->count--;
 	msrp_stack_discharge(m->ep->all->stack, m->charged);
 	outgoing_stop(m);
