@@ -177,6 +177,8 @@ static void test_messages(void **state)
 	host_wait(&p->b, "report:000 200:1-0/0 ");
 	/* A SEND without a body is no message. */
 	assert_int_equal(host_send(&p->a, NULL, NULL, NULL), 0);
+	host_wait(&p->a, "report:000 200:1-0/0 ");
+	assert_string_equal(p->b.log, "");
 	p->b.verdict = 413;
 	assert_int_equal(host_send(&p->a, "text/plain", "late", NULL), 0);
 	host_wait(&p->b, "msg:text/plain:late ");
