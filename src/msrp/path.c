@@ -37,10 +37,9 @@ ssize_t msrp_path_count(struct slice path)
 
 struct slice msrp_path_first(struct slice path)
 {
-	struct slice first = {NULL, 0};
+	const char *space = path.len ? memchr(path.p, ' ', path.len) : NULL;
 
-	slice_cut(&path, ' ', &first);
-	return first;
+	return space ? slice_head(path, (size_t)(space - path.p)) : path;
 }
 
 struct slice msrp_path_rest(struct slice path)
