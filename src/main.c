@@ -28,6 +28,7 @@
 #include "ctl/server.h"
 #include "event/bus.h"
 #include "event/logline.h"
+#include "gw/gw.h"
 #include "msrp/listener.h"
 #include "msrp/stack.h"
 #include "notify.h"
@@ -169,6 +170,16 @@ static void count_session(struct ua_session *s, void *arg)
 	(*(int64_t *)arg)++;
 }
 
+static size_t count_gw_sessions(const struct daemon *d)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < SERVICES; i++)
+		if (services[i] == &gw_service)
+			n = gw_sessions(d->states[i]);
+	return n;
+}
+
 static void put_sessions(struct daemon *d, struct reply *reply)
 {
 	int64_t ua = 0;
@@ -177,7 +188,7 @@ static void put_sessions(struct daemon *d, struct reply *reply)
 		ua_each(d->ua, count_session, &ua);
 	reply_open_object(reply, "sessions");
 	reply_number(reply, "ua", ua);
-	reply_number(reply, "gw", 0);
+	reply_number(reply, "gw", (int64_t)count_gw_sessions(d));
 	reply_number(reply, "relay", d->relay ? (int64_t)relay_sessions(d->relay) : 0);
 	reply_close(reply);
 }

@@ -3,6 +3,6 @@
 
 #include <msrpd/service.h>
 
-enum { SERVICES = 1 };
+enum { SERVICES = 2 };
 
 extern const struct service *const services[SERVICES + 1];	/* NULL-terminated */

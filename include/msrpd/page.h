@@ -14,6 +14,7 @@ struct page_message {
 	struct slice	content_type;
 	struct slice	body;
 	struct slice	headers;	/* further header lines, each "Name: value\r\n"; may be absent */
+	bool		refuse_large;	/* -EMSGSIZE instead of TCP for what is too large for UDP */
 };
 
 struct page_result {
@@ -23,8 +24,7 @@ struct page_result {
 };
 
 /**
- * Send one MESSAGE (RFC 3428 section 4).  Over 1300 bytes it goes over TCP (section 8) unless
- * the page was told to refuse it.
+ * Send one MESSAGE (RFC 3428 section 4).  Over 1300 bytes it goes over TCP (section 8).
  *
  * @param done  called once with the final answer, never from inside this call; NULL: nobody asks
  * @return 0, -EMSGSIZE: too large for what is allowed, -EINVAL: a URI that is none,

@@ -41,7 +41,6 @@ struct sending {
 struct page {
 	struct sip_stack		*stack;
 	LIST_HEAD(, sending)		sendings;	/* the newest first */
-	bool				refuse_large;
 };
 
 int page_new(struct page **pagep, struct sip_stack *stack)
@@ -54,11 +53,6 @@ int page_new(struct page **pagep, struct sip_stack *stack)
 	LIST_INIT(&page->sendings);
 	*pagep = page;
 	return 0;
-}
-
-void page_refuse_large(struct page *page, bool refuse)
-{
-	page->refuse_large = refuse;
 }
 
 static void release_handle(struct sending *s)
@@ -239,7 +233,7 @@ static int start(struct sending *s, const struct page_message *m)
 	int err;
 
 	s->large = size > SIP_UDP_MAX;
-	if (size > SIP_MESSAGE_MAX || (s->large && s->page->refuse_large))
+	if (size > SIP_MESSAGE_MAX || (s->large && m->refuse_large))
 		return -EMSGSIZE;
 	err = sip_call_init(&s->call, m->ruri, m->from_uri, m->to_uri);
 	if (!err)

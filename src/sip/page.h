@@ -10,6 +10,3 @@ int page_new(struct page **pagep, struct sip_stack *stack);
 
 /** MESSAGEs under way are forgotten, their callbacks not called.  Accepts NULL. */
 void page_free(struct page *page);
-
-/** Refuse what is too large for UDP (-EMSGSIZE) instead of sending it over TCP. */
-void page_refuse_large(struct page *page, bool refuse);

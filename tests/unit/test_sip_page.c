@@ -68,8 +68,13 @@ static void on_result(const struct page_result *r, void *arg)
 
 static struct page_message message_to(const char *ruri, const char *body)
 {
-	return (struct page_message){slice_of(ruri), SLICE("sip:alice@a.example"),
-	    SLICE("sip:bob@b.example"), SLICE("text/plain;charset=utf-8"), slice_of(body), ABSENT};
+	return (struct page_message){
+		.ruri = slice_of(ruri),
+		.from_uri = SLICE("sip:alice@a.example"),
+		.to_uri = SLICE("sip:bob@b.example"),
+		.content_type = SLICE("text/plain;charset=utf-8"),
+		.body = slice_of(body),
+	};
 }
 
 static int send_text(struct world *w, const char *ruri, const char *body)
@@ -244,7 +249,7 @@ static void test_send_without_content(void **state)
 {
 	struct world *w = *state;
 	struct page_message m
-	    = {slice_of(w->b.udp), SLICE("sip:a@a"), SLICE("sip:b@b"), ABSENT, ABSENT, ABSENT};
+	    = {.ruri = slice_of(w->b.udp), .from_uri = SLICE("sip:a@a"), .to_uri = SLICE("sip:b@b")};
 
 	w->b.keep = true;
 	assert_int_equal(page_send(w->a.page, &m, NULL, NULL), 0);
@@ -310,6 +315,7 @@ static void test_large(void **state)
 {
 	struct world *w = *state;
 	char body[2000], either[96];
+	struct page_message m;
 
 	memset(body, 'x', sizeof(body));
 	body[sizeof(body) - 1] = '\0';
@@ -331,8 +337,9 @@ static void test_large(void **state)
 	assert_int_equal(send_text(w, either, body), 0);
 	peer_expect_none(&w->p, "MESSAGE ", 200);
 	wait_result(w, 503, false);
-	page_refuse_large(w->a.page, true);
-	assert_int_equal(send_text(w, w->b.tcp, body), -EMSGSIZE);
+	m = message_to(w->b.tcp, body);
+	m.refuse_large = true;
+	assert_int_equal(page_send(w->a.page, &m, on_result, w), -EMSGSIZE);
 }
 
 /* Every size around the limit: what goes over UDP has 1300 bytes at most. */
@@ -341,13 +348,13 @@ static void test_limit(void **state)
 	struct world *w = *state;
 	char body[1300], ruri[64];
 
-	page_refuse_large(w->a.page, true);
 	memset(body, 'x', sizeof(body));
 	snprintf(ruri, sizeof(ruri), "%s", w->p.uri);
 	for (size_t len = 600; len < sizeof(body); len += 10) {
 		struct page_message m = message_to(ruri, NULL);
 
 		m.body = (struct slice){body, len};
+		m.refuse_large = true;
 		if (page_send(w->a.page, &m, on_result, w) == -EMSGSIZE) {
 			assert_true(len > 700);		/* and it is not wildly too careful */
 			break;

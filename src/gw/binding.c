@@ -1,0 +1,502 @@
+/* A key and its session: set-up from either side, and its end. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gw/priv.h"
+
+const struct event_type gw_session_new = {
+	.name = "E_MSRP_GW_SESSION_NEW",
+	.params = (const char *const[]){"key", "msrp_ua_session_id", NULL},
+};
+
+const struct event_type gw_session_end = {
+	.name = "E_MSRP_GW_SESSION_END",
+	.params = (const char *const[]){"key", "msrp_ua_session_id", "reason", NULL},
+};
+
+const struct event_type gw_setup_failed = {
+	.name = "E_MSRP_GW_SETUP_FAILED",
+	.params = (const char *const[]){"key", "from_uri", "to_uri", "ruri", "code", "reason", NULL},
+};
+
+static const struct ua_handler handler;
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* --- names --- */
+
+static struct slice keep(char **p, struct slice text)
+{
+	struct slice kept = {*p, text.len};
+
+	if (text.len)
+		memcpy(*p, text.p, text.len);
+	*p += text.len;
+	return kept;
+}
+
+static struct gw_names *names_dup(const struct gw_names *names)
+{
+	struct gw_names *copy
+	    = malloc(sizeof(*copy) + names->from.len + names->to.len + names->ruri.len + 1);
+	char *p = (char *)(copy + 1);
+
+	if (!copy)
+		return NULL;
+	copy->from = keep(&p, names->from);
+	copy->to = keep(&p, names->to);
+	copy->ruri = keep(&p, names->ruri);
+	return copy;
+}
+
+static bool names_fit(struct slice key, const struct gw_names *names)
+{
+	return key.len > 0 && key.len <= GW_TEXT_MAX && names->from.len <= GW_TEXT_MAX
+	    && names->to.len <= GW_TEXT_MAX && names->ruri.len <= GW_TEXT_MAX;
+}
+
+/* --- events --- */
+
+static void tell_new(const struct gw_binding *b)
+{
+	struct event_param params[] = {
+		event_text("key", slice_of(b->key)),
+		event_text("msrp_ua_session_id", slice_of(b->session_id)),
+	};
+
+	event_emit(b->gw->env.bus, &gw_session_new, params, COUNT(params));
+}
+
+static void tell_end(const struct gw_binding *b, enum ua_end end)
+{
+	struct event_param params[] = {
+		event_text("key", slice_of(b->key)),
+		event_text("msrp_ua_session_id", slice_of(b->session_id)),
+		event_text("reason", slice_of(ua_end_name(end))),
+	};
+
+	event_emit(b->gw->env.bus, &gw_session_end, params, COUNT(params));
+}
+
+/* code 0: nobody said anything */
+static void tell_failed(struct gw *gw, struct slice key, const struct gw_names *names, int code,
+    struct slice reason)
+{
+	struct event_param params[] = {
+		event_text("key", key),
+		event_text("from_uri", names->from),
+		event_text("to_uri", names->to),
+		event_text("ruri", names->ruri),
+		code ? event_number("code", code) : event_null("code"),
+		code ? event_text("reason", reason.p ? reason : SLICE("")) : event_null("reason"),
+	};
+
+	++*gw->count.setups_failed;
+	event_emit(gw->env.bus, &gw_setup_failed, params, COUNT(params));
+}
+
+/* --- the table --- */
+
+struct gw_binding *gw_binding_find(struct gw *gw, struct slice key)
+{
+	struct gw_binding *b;
+
+	HASH_FIND(hh, gw->bindings, key.p, key.len, b);
+	return b;
+}
+
+static void release_held(struct gw_binding *b)
+{
+	timer_queue_stop(&b->gw->held, &b->held_age);
+	if (b->held)
+		sip_request_unref(b->held);
+	b->held = NULL;
+	free(b->held_names);
+	b->held_names = NULL;
+	free(b->held_types);
+	b->held_types = NULL;
+}
+
+static void binding_free(struct gw_binding *b)
+{
+	free(b->accept_types);
+	free(b->session_id);
+	free(b->names);
+	free(b);
+}
+
+static int binding_new(struct gw_binding **bp, struct gw *gw, struct slice key,
+    const struct gw_names *names)
+{
+	struct gw_binding *b = calloc(1, sizeof(*b) + key.len + 1);
+
+	if (!b)
+		return -ENOMEM;
+	b->gw = gw;
+	memcpy(b->key, key.p, key.len);
+	TAILQ_INIT(&b->waiting);
+	TAILQ_INIT(&b->unanswered);
+	LIST_INIT(&b->pages);
+	b->names = names_dup(names);
+	if (!b->names) {
+		binding_free(b);
+		return -ENOMEM;
+	}
+	*bp = b;
+	return 0;
+}
+
+/* From now on the key leads to it. */
+static int enter(struct gw_binding *b)
+{
+	struct gw *gw = b->gw;
+
+	HASH_ADD_KEYPTR(hh, gw->bindings, b->key, strlen(b->key), b);
+	if (!b->hh.tbl)
+		return -ENOMEM;
+	*gw->count.sessions = HASH_COUNT(gw->bindings);
+	++*gw->count.setups;
+	return 0;
+}
+
+/* From now on it does not, and the key may be used anew. */
+static void leave(struct gw_binding *b)
+{
+	struct gw *gw = b->gw;
+
+	HASH_DEL(gw->bindings, b);
+	*gw->count.sessions = HASH_COUNT(gw->bindings);
+	gw_page_orphan_all(b);
+}
+
+static int set_session(struct gw_binding *b, const struct ua_session *s)
+{
+	char *id = slice_dup(slice_of(ua_session_id(s)));
+
+	if (!id)
+		return -ENOMEM;
+	free(b->session_id);
+	b->session_id = id;
+	return 0;
+}
+
+/*
+ * By its id: a UA that stops lets go of sessions without a word.
+ */
+struct ua_session *gw_binding_session(const struct gw_binding *b)
+{
+	return b->session_id ? ua_find(b->gw->env.ua, slice_of(b->session_id)) : NULL;
+}
+
+/* --- the end of it --- */
+
+static const struct gw_answer gone = {480, {NULL, 0}, {NULL, 0}};
+
+/* Set up it was not: whoever waits for an answer hears why, the MESSAGE side by the event. */
+static void fail(struct gw_binding *b, int code, struct slice reason)
+{
+	char text[GW_HEADERS_SIZE];
+	struct gw_answer answer = gone;
+	bool tell = b->uac || !TAILQ_EMPTY(&b->waiting);
+
+	/* What an INVITE was answered means the same here, where it is no matter of INVITEs. */
+	if (code >= 400 && code != 401 && code != 407 && code != 408 && code != 487)
+		answer.code = code;
+	if (code)
+		answer.headers = gw_reason_header(text, "SIP", code, reason);
+	leave(b);
+	release_held(b);
+	gw_delivery_fail_all(b, &answer);
+	if (tell)
+		tell_failed(b->gw, slice_of(b->key), b->names, code, reason);
+	binding_free(b);
+}
+
+static void finish(struct gw_binding *b, enum ua_end end)
+{
+	struct gw_counters *count = &b->gw->count;
+
+	++*(end == UA_END_BYE ? count->ended_bye
+	    : end == UA_END_EXPIRED ? count->ended_expired : count->ended_failed);
+	leave(b);
+	gw_delivery_fail_all(b, &gone);
+	tell_end(b, end);
+	binding_free(b);
+}
+
+void gw_binding_end(struct gw_binding *b, enum ua_end end)
+{
+	struct ua_session *s = gw_binding_session(b);
+
+	if (s)
+		ua_end(s);
+	if (b->up)
+		finish(b, end);
+	else
+		fail(b, 0, (struct slice){NULL, 0});
+}
+
+static bool passed(uint64_t since_ms, uint64_t limit_ms, uint64_t now_ms)
+{
+	return limit_ms && now_ms - since_ms >= limit_ms;
+}
+
+void gw_binding_sweep(struct gw *gw)
+{
+	const struct gw_settings *settings = gw->settings;
+	uint64_t now = timer_now_ms();
+	struct gw_binding *b, *next;
+
+	HASH_ITER(hh, gw->bindings, b, next)
+		if (b->up && (passed(b->last_page_ms, settings->message_timeout_ms, now)
+				|| passed(b->last_any_ms, settings->session_timeout_ms, now)))
+			gw_binding_end(b, UA_END_EXPIRED);
+}
+
+void gw_binding_drop_all(struct gw *gw)
+{
+	struct gw_binding *b, *next;
+
+	HASH_ITER(hh, gw->bindings, b, next) {
+		struct ua_session *s = gw_binding_session(b);
+
+		if (s)
+			ua_end(s);
+		leave(b);
+		release_held(b);
+		gw_delivery_fail_all(b, &(struct gw_answer){.code = 503});
+		binding_free(b);
+	}
+}
+
+/* --- set-up --- */
+
+static int answer(struct gw_binding *b, struct sip_request *invite, struct slice types)
+{
+	struct ua_offer offer = {.accept_types = types, .handler = &handler, .arg = b};
+	struct ua_session *s;
+	int err = ua_answer(b->gw->env.ua, invite, &offer, &s);
+
+	if (err < 0)
+		return err;
+	err = set_session(b, s);
+	if (err < 0)
+		ua_end(s);
+	return err;
+}
+
+static int refuse(struct sip_request *request, int code, int err)
+{
+	sip_request_reply(request, code, (struct slice){NULL, 0}, (struct slice){NULL, 0});
+	return err;
+}
+
+static int answer_new(struct gw *gw, struct sip_request *invite, struct slice key,
+    struct slice types, const struct gw_names *names)
+{
+	struct gw_binding *b;
+	int err = binding_new(&b, gw, key, names);
+
+	if (err < 0)
+		return refuse(invite, 500, err);
+	err = enter(b);
+	if (err == 0) {
+		err = answer(b, invite, types);
+		if (err < 0)
+			leave(b);
+	}
+	if (err < 0) {
+		binding_free(b);
+		refuse(invite, 500, err);	/* where no answer was given yet */
+	}
+	return err;
+}
+
+/* The peer's INVITE instead of ours; ours goes on if that comes to nothing. */
+static int take_over(struct gw_binding *b, struct sip_request *invite, struct slice types,
+    const struct gw_names *names)
+{
+	struct gw_names *copy = names_dup(names);
+	struct ua_session *ours = gw_binding_session(b);
+	int err = copy ? answer(b, invite, types) : -ENOMEM;
+
+	if (err < 0) {
+		free(copy);
+		return refuse(invite, 500, err);
+	}
+	free(b->names);
+	b->names = copy;
+	b->uac = false;
+	if (ours)
+		ua_end(ours);
+	return 0;
+}
+
+static int take_held(struct gw_binding *b)
+{
+	int err = take_over(b, b->held, slice_of(b->held_types), b->held_names);
+
+	release_held(b);
+	return err;
+}
+
+void gw_binding_on_held(struct timer_entry *entry, void *arg)
+{
+	(void)arg;
+	take_held((struct gw_binding *)((char *)entry - offsetof(struct gw_binding, held_age)));
+}
+
+static int hold(struct gw_binding *b, struct sip_request *invite, struct slice types,
+    const struct gw_names *names)
+{
+	b->held_names = names_dup(names);
+	b->held_types = slice_dup(types);
+	if (!b->held_names || !b->held_types) {
+		release_held(b);
+		return refuse(invite, 500, -ENOMEM);
+	}
+	b->held = sip_request_ref(invite);
+	timer_queue_start(&b->gw->held, &b->held_age);
+	return 0;
+}
+
+static int compare(struct slice a, struct slice b)
+{
+	int order = memcmp(a.p, b.p, a.len < b.len ? a.len : b.len);
+
+	return order ? order : a.len < b.len ? -1 : a.len > b.len;
+}
+
+/*
+ * Two INVITEs that meet.  Of two gateways one has to give way, and both must see it alike: so
+ * the From that sorts first wins.  Other peers may refuse ours because of theirs, which is why
+ * theirs is not refused before ours has found an answer.
+ */
+static int meet(struct gw_binding *b, struct sip_request *invite, struct slice types,
+    const struct gw_names *names)
+{
+	if (compare(sip_request_field(invite, SIP_FIELD_FROM_URI), b->names->to) < 0)
+		return take_over(b, invite, types, names);
+	return hold(b, invite, types, names);
+}
+
+int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice key,
+    struct slice types, const struct gw_names *names)
+{
+	struct gw_binding *b = gw_binding_find(gw, key);
+
+	if (!names_fit(key, names))
+		return refuse(invite, 400, -EINVAL);
+	if (!b)
+		return answer_new(gw, invite, key, types, names);
+	if (b->up || !b->uac || b->held)
+		return refuse(invite, 486, -EEXIST);
+	return meet(b, invite, types, names);
+}
+
+static int call(struct gw_binding *b, struct sip_request *message, struct slice types)
+{
+	struct ua_offer offer = {.accept_types = types, .handler = &handler, .arg = b};
+	struct ua_session *s;
+	int err = ua_start(b->gw->env.ua, &offer, sip_request_field(message, SIP_FIELD_FROM_URI),
+	    sip_request_field(message, SIP_FIELD_TO_URI),
+	    sip_request_field(message, SIP_FIELD_RURI), &s);
+
+	if (err < 0)
+		return err;
+	err = set_session(b, s);
+	if (err < 0)
+		ua_end(s);
+	return err;
+}
+
+int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *message,
+    struct slice key, struct slice types)
+{
+	/* What comes back goes to where the MESSAGE came from. */
+	struct gw_names names = {
+		.from = sip_request_field(message, SIP_FIELD_TO_URI),
+		.to = sip_request_field(message, SIP_FIELD_FROM_URI),
+		.ruri = sip_request_field(message, SIP_FIELD_FROM_URI),
+	};
+	struct gw_binding *b;
+	int err = names_fit(key, &names) ? binding_new(&b, gw, key, &names) : -EINVAL;
+
+	if (err < 0)
+		return err;
+	b->uac = true;
+	err = enter(b);
+	if (err == 0) {
+		err = call(b, message, types);
+		if (err < 0)
+			leave(b);
+	}
+	if (err < 0) {
+		binding_free(b);
+		tell_failed(gw, key, &names, 0, (struct slice){NULL, 0});
+		return err;
+	}
+	*bp = b;
+	return 0;
+}
+
+/* --- what the UA tells --- */
+
+static void on_established(struct gw_binding *b, const struct ua_notice *notice)
+{
+	b->up = true;
+	b->last_page_ms = b->last_any_ms = timer_now_ms();
+	free(b->accept_types);
+	b->accept_types = slice_dup(notice->accept_types);
+	if (b->held) {
+		refuse(b->held, 486, 0);
+		release_held(b);
+	}
+	tell_new(b);
+	gw_delivery_flush(b);
+}
+
+static void on_failed(struct gw_binding *b, const struct ua_notice *notice)
+{
+	if (b->held && take_held(b) == 0)
+		return;
+	fail(b, notice->from_peer ? notice->code : 0, notice->reason);
+}
+
+static void on_notify(struct ua_session *s, const struct ua_notice *notice, void *arg)
+{
+	struct gw_binding *b = arg;
+
+	(void)s;
+	switch (notice->what) {
+	case UA_ESTABLISHED:
+		on_established(b, notice);
+		break;
+	case UA_FAILED:
+		on_failed(b, notice);
+		break;
+	case UA_TERMINATED:
+		finish(b, notice->end);
+		break;
+	}
+}
+
+static int on_message(struct ua_session *s, const struct message *m, void *arg)
+{
+	(void)s;
+	return gw_page_take(arg, m);
+}
+
+static void on_report(struct ua_session *s, const struct message_report *report, void *arg)
+{
+	(void)s;
+	gw_delivery_report(arg, report);
+}
+
+static const struct ua_handler handler = {
+	.name = "msrp_gw",
+	.notify = on_notify,
+	.message = on_message,
+	.report = on_report,
+};

@@ -1,0 +1,344 @@
+/* MESSAGE to MSRP: what waits, what was sent, and what the MESSAGE is answered. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gw/priv.h"
+
+enum { IN_FLIGHT_MAX = 256 };	/* that a peer which answers may owe answers to */
+
+static void answer(struct sip_request *message, const struct gw_answer *a)
+{
+	if (!sip_request_answered(message))
+		sip_request_reply(message, a->code, a->reason, a->headers);
+}
+
+/* --- one delivery --- */
+
+static void enqueue(struct gw_binding *b, struct gw_delivery *d, bool sent)
+{
+	d->sent = sent;
+	if (sent)
+		TAILQ_INSERT_TAIL(&b->unanswered, d, next);
+	else
+		TAILQ_INSERT_TAIL(&b->waiting, d, next);
+	b->waiting_count++;
+	b->waiting_bytes += d->bytes;
+}
+
+static void dequeue(struct gw_delivery *d)
+{
+	struct gw_binding *b = d->binding;
+
+	if (d->sent)
+		TAILQ_REMOVE(&b->unanswered, d, next);
+	else
+		TAILQ_REMOVE(&b->waiting, d, next);
+	b->waiting_count--;
+	b->waiting_bytes -= d->bytes;
+}
+
+static void delivery_free(struct gw_delivery *d)
+{
+	timer_queue_stop(&d->binding->gw->patience, &d->patience);
+	if (d->request)
+		sip_request_unref(d->request);
+	free(d);
+}
+
+static int delivery_new(struct gw_delivery **dp, struct gw_binding *b,
+    struct sip_request *message, enum gw_confirm confirm)
+{
+	struct gw_delivery *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return -ENOMEM;
+	d->binding = b;
+	d->request = sip_request_ref(message);
+	d->confirm = confirm;
+	d->bytes = sip_request_field(message, SIP_FIELD_BODY).len;
+	if (confirm != GW_ACCEPTED)
+		timer_queue_start(&b->gw->patience, &d->patience);
+	*dp = d;
+	return 0;
+}
+
+/* It has left the lists, and this is what became of it. */
+static void settle(struct gw_delivery *d, const struct gw_answer *a)
+{
+	struct gw *gw = d->binding->gw;
+
+	if (a->code < 300) {
+		++*gw->count.to_msrp;
+	} else {
+		++*gw->count.to_msrp_failed;
+		if (d->request && d->confirm != GW_ACCEPTED)
+			gw_unsee(gw, d->request);
+	}
+	if (d->request && d->confirm != GW_ACCEPTED)
+		answer(d->request, a);
+	delivery_free(d);
+}
+
+/* --- into the session --- */
+
+static struct gw_answer answer_for(int err)
+{
+	static const struct {
+		int	err, code;
+	} table[] = {
+		{-EPROTOTYPE, 415}, {-EMSGSIZE, 413}, {-ENOBUFS, 480}, {-EPERM, 403},
+		{-EPIPE, 480}, {-EBADMSG, 400}, {-EINVAL, 400},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].err == err)
+			return (struct gw_answer){.code = table[i].code};
+	return (struct gw_answer){.code = 500};
+}
+
+/* RFC 3261 21.4.13: which types there might be instead. */
+static struct slice accept_header(char *text, size_t size, const char *types)
+{
+	struct slice rest = slice_of(types), type;
+	size_t n = 0;
+
+	while (slice_cut(&rest, ' ', &type)) {
+		const char *before = n ? ", " : "Accept: ";
+
+		if (n + strlen(before) + type.len + 2 > size)
+			break;
+		n += (size_t)snprintf(text + n, size - n, "%s%.*s", before, SLICE_ARG(type));
+	}
+	if (n)
+		n += (size_t)snprintf(text + n, size - n, "\r\n");
+	return (struct slice){n ? text : NULL, n};
+}
+
+static int send_content(struct gw_delivery *d, struct ua_session *s)
+{
+	struct gw_content content;
+	struct message_out out;
+	int err = gw_content_for_msrp(&content, d->binding, s, d->request);
+
+	if (err < 0)
+		return err;
+	out = (struct message_out){
+		.content_type = content.type,
+		.body = {.bytes = content.body},
+		.failure_report = FAILURE_REPORT_YES,
+		.success_report = d->confirm == GW_DELIVERED,
+	};
+	d->bytes = content.body.len;
+	err = ua_send(s, &out, UA_SEND_CONFIRM, d->id);
+	gw_content_fini(&content);
+	return err;
+}
+
+/* Hand it to the UA.  On failure it remains the caller's. */
+static int hand_over(struct gw_delivery *d)
+{
+	struct ua_session *s = gw_binding_session(d->binding);
+	int err = s ? send_content(d, s) : -EPIPE;
+
+	if (err < 0)
+		return err;
+	if (d->confirm == GW_ACCEPTED) {
+		sip_request_unref(d->request);	/* the UA has all that is still needed of it */
+		d->request = NULL;
+	}
+	enqueue(d->binding, d, true);
+	return 0;
+}
+
+static void refuse(const struct gw_binding *b, struct sip_request *message, int err)
+{
+	char accept[GW_HEADERS_SIZE];
+	struct gw_answer a = answer_for(err);
+
+	if (a.code == 415) {
+		++*b->gw->count.refused_type;
+		if (b->accept_types)
+			a.headers = accept_header(accept, sizeof(accept), b->accept_types);
+	}
+	answer(message, &a);
+}
+
+static bool is_full(const struct gw_binding *b, size_t bytes)
+{
+	const struct gw_settings *settings = b->gw->settings;
+
+	/* A peer that answers keeps nothing waiting; what it owes is bounded all the same. */
+	if (b->proven)
+		return b->waiting_count >= settings->max_queued + IN_FLIGHT_MAX;
+	return b->waiting_count >= settings->max_queued
+	    || bytes > settings->max_queued_bytes - b->waiting_bytes
+	    || b->waiting_bytes > settings->max_queued_bytes;
+}
+
+static int deliver(struct gw_binding *b, struct sip_request *message, enum gw_confirm confirm)
+{
+	struct gw_delivery *d;
+	int err;
+
+	if (is_full(b, sip_request_field(message, SIP_FIELD_BODY).len)) {
+		++*b->gw->count.refused_full;
+		return -ENOBUFS;
+	}
+	err = delivery_new(&d, b, message, confirm);
+	if (err < 0)
+		return err;
+	if (!b->up) {
+		enqueue(b, d, false);
+		return 0;
+	}
+	err = hand_over(d);
+	if (err < 0)
+		delivery_free(d);
+	return err;
+}
+
+/* Does it come in an envelope, or does who sent it say that he takes them? */
+static bool shows_cpim(const struct sip_request *message)
+{
+	struct slice accept = sip_request_header(message, SLICE("Accept")), type;
+
+	if (gw_type_is_cpim(sip_request_field(message, SIP_FIELD_CONTENT_TYPE)))
+		return true;
+	while (slice_cut(&accept, ',', &type))
+		if (gw_type_is_cpim(type))
+			return true;
+	return false;
+}
+
+int gw_deliver(struct gw_binding *b, struct sip_request *message, enum gw_confirm confirm)
+{
+	int err = deliver(b, message, confirm);
+
+	b->page_cpim |= shows_cpim(message);
+	if (err < 0) {
+		++*b->gw->count.to_msrp_failed;
+		refuse(b, message, err);
+	}
+	return err;
+}
+
+void gw_delivery_flush(struct gw_binding *b)
+{
+	struct gw_delivery *d;
+
+	while ((d = TAILQ_FIRST(&b->waiting))) {
+		int err;
+
+		dequeue(d);
+		err = hand_over(d);
+		if (err < 0) {
+			if (d->confirm != GW_ACCEPTED)
+				refuse(b, d->request, err);
+			settle(d, &(struct gw_answer){.code = answer_for(err).code});
+		}
+	}
+}
+
+void gw_delivery_fail_all(struct gw_binding *b, const struct gw_answer *a)
+{
+	struct gw_delivery *d;
+
+	while ((d = TAILQ_FIRST(&b->unanswered)) || (d = TAILQ_FIRST(&b->waiting))) {
+		dequeue(d);
+		settle(d, a);
+	}
+}
+
+/* --- what became of it --- */
+
+/*
+ * Should nobody tell in time: one that still waits here is then not sent any more, so that
+ * what is said of it stays true.
+ */
+void gw_delivery_on_impatient(struct timer_entry *entry, void *arg)
+{
+	struct gw_delivery *d
+	    = (struct gw_delivery *)((char *)entry - offsetof(struct gw_delivery, patience));
+
+	(void)arg;
+	dequeue(d);
+	settle(d, &(struct gw_answer){.code = 504});
+}
+
+static struct gw_delivery *find(const struct gw_binding *b, struct slice message_id)
+{
+	struct gw_delivery *d;
+
+	TAILQ_FOREACH(d, &b->unanswered, next)
+		if (slice_equal(slice_of(d->id), message_id))
+			return d;
+	return NULL;
+}
+
+/* Bytes of a Byte-Range, "1-25/25"; all where it does not say. */
+static uint64_t range_bytes(struct slice range, uint64_t all)
+{
+	struct slice span, first;
+	uint64_t from, to;
+
+	if (!slice_cut(&range, '/', &span) || !slice_cut(&span, '-', &first)
+	    || slice_to_u64(first, INT64_MAX, &from) < 0 || slice_to_u64(span, INT64_MAX, &to) < 0
+	    || to < from)
+		return all;
+	return to - from + 1;
+}
+
+/* The phrase of a Status, "000 413 Too much". */
+static struct slice phrase_of(struct slice status)
+{
+	struct slice piece;
+
+	for (int i = 0; i < 2; i++)
+		if (!slice_cut(&status, ' ', &piece))
+			break;
+	return status;
+}
+
+static void on_failure(struct gw_delivery *d, const struct message_report *report)
+{
+	char text[GW_HEADERS_SIZE], accept[GW_HEADERS_SIZE * 2];
+	struct gw_answer a = {.code = gw_sip_status(report->code)};
+	struct slice types = {NULL, 0};
+
+	a.headers = gw_reason_header(text, "MSRP", report->code, phrase_of(report->status));
+	if (a.code == 415) {
+		++*d->binding->gw->count.refused_type;
+		memcpy(accept, a.headers.p, a.headers.len);
+		if (d->binding->accept_types)
+			types = accept_header(accept + a.headers.len, GW_HEADERS_SIZE,
+			    d->binding->accept_types);
+		a.headers = (struct slice){accept, a.headers.len + types.len};
+	}
+	dequeue(d);
+	settle(d, &a);
+}
+
+void gw_delivery_report(struct gw_binding *b, const struct message_report *report)
+{
+	struct gw_delivery *d;
+	bool response = report->source == REPORT_FROM_RESPONSE;
+
+	if (report->source != REPORT_FROM_HERE)
+		b->proven = true;
+	d = find(b, report->message_id);
+	if (!d || report->code == 0)
+		return;
+	if (report->code != 200) {
+		on_failure(d, report);
+		return;
+	}
+	if (response == (d->confirm == GW_DELIVERED))
+		return;
+	d->covered += range_bytes(report->byte_range, d->bytes);
+	if (d->covered < d->bytes)
+		return;
+	dequeue(d);
+	settle(d, &(struct gw_answer){.code = 200});
+}

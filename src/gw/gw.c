@@ -1,0 +1,348 @@
+/* The gateway as main sees it: actions, methods, events and settings. */
+#include "gw/gw.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <msrpd/stats.h>
+
+#include "gw/priv.h"
+
+enum {
+	SEEN_MS		= 32000,	/* 64 T1: how long a MESSAGE may come again, RFC 3261 17.1.2 */
+	PATIENCE_MS	= 30000,	/* the answer has to be there before SIP gives up, after 32 s */
+	HELD_MS		= 2000,		/* that our INVITE gets to be answered when another met it */
+};
+
+static const struct event_type *const events[] = {
+	&gw_session_new, &gw_session_end, &gw_setup_failed, NULL,
+};
+
+/* --- actions --- */
+
+enum { ANSWER_KEY, ANSWER_TYPES, ANSWER_FROM, ANSWER_TO, ANSWER_RURI };
+
+static const struct arg_spec answer_args[] = {
+	[ANSWER_KEY] = {"key", ARG_TEXT, true, NULL},
+	[ANSWER_TYPES] = {"content_types", ARG_TEXT, true, NULL},
+	[ANSWER_FROM] = {"from", ARG_TEXT, true, NULL},
+	[ANSWER_TO] = {"to", ARG_TEXT, true, NULL},
+	[ANSWER_RURI] = {"ruri", ARG_TEXT, true, NULL},
+	{0},
+};
+
+static int run_answer(const struct action_subject *subject, const struct arg *args, void *state)
+{
+	struct gw_names names = {
+		.from = args[ANSWER_FROM].text,
+		.to = args[ANSWER_TO].text,
+		.ruri = args[ANSWER_RURI].text,
+	};
+
+	return gw_binding_answer(
+	    state, subject->request, args[ANSWER_KEY].text, args[ANSWER_TYPES].text, &names);
+}
+
+enum { MESSAGE_KEY, MESSAGE_TYPES, MESSAGE_CONFIRM };
+
+static const char *const confirm_choices[] = {"accepted", "sent", "delivered", NULL};
+
+static const struct arg_spec message_args[] = {
+	[MESSAGE_KEY] = {"key", ARG_TEXT, true, NULL},
+	[MESSAGE_TYPES] = {"content_types", ARG_TEXT, true, NULL},
+	[MESSAGE_CONFIRM] = {"confirm", ARG_CHOICE, false, confirm_choices},
+	{0},
+};
+
+static enum gw_confirm confirm_of(const struct arg *args)
+{
+	return args[MESSAGE_CONFIRM].present ? (enum gw_confirm)args[MESSAGE_CONFIRM].number
+					     : GW_ACCEPTED;
+}
+
+static void reply(struct sip_request *message, int code)
+{
+	sip_request_reply(message, code, (struct slice){NULL, 0}, (struct slice){NULL, 0});
+}
+
+static int refuse(struct sip_request *message, int code, int err)
+{
+	reply(message, code);
+	return err;
+}
+
+static int start_error(struct sip_request *message, int err)
+{
+	switch (err) {
+	case -EINVAL:
+		return refuse(message, 400, err);
+	case -ENETUNREACH:
+	case -ENOBUFS:
+		return refuse(message, 503, err);
+	default:
+		return refuse(message, 500, err);
+	}
+}
+
+/* Into the session of that key, which is made if there is none. */
+static int put_through(struct gw *gw, struct sip_request *message, const struct arg *args)
+{
+	struct gw_binding *b = gw_binding_find(gw, args[MESSAGE_KEY].text);
+	int err;
+
+	if (!b) {
+		err = gw_binding_call(
+		    &b, gw, message, args[MESSAGE_KEY].text, args[MESSAGE_TYPES].text);
+		if (err < 0)
+			return start_error(message, err);
+	}
+	return gw_deliver(b, message, confirm_of(args));
+}
+
+/* Somebody is typing: of use only to a session that is there, and not worth one. */
+static int put_composing(struct gw *gw, struct sip_request *message, const struct arg *args)
+{
+	struct gw_binding *b = gw_binding_find(gw, args[MESSAGE_KEY].text);
+
+	if (gw->settings->iscomposing == GW_ISCOMPOSING_FORWARD && b && b->up)
+		return gw_deliver(b, message, GW_ACCEPTED);
+	++*gw->count.iscomposing_dropped;
+	return 0;
+}
+
+static int check_content(struct sip_request *message)
+{
+	struct slice method = sip_request_field(message, SIP_FIELD_METHOD);
+
+	if (!slice_equal(method, SLICE("MESSAGE")))
+		return refuse(message, 500, -EINVAL);	/* the rule takes an INVITE for one */
+	if (!sip_request_field(message, SIP_FIELD_BODY).len
+	    || !sip_request_field(message, SIP_FIELD_CONTENT_TYPE).len)
+		return refuse(message, 400, -EBADMSG);
+	return 0;
+}
+
+static int run_message(const struct action_subject *subject, const struct arg *args, void *state)
+{
+	struct gw *gw = state;
+	struct sip_request *message = subject->request;
+	bool composing;
+	int err = check_content(message);
+
+	if (err < 0)
+		return err;
+	composing = gw_is_composing(sip_request_field(message, SIP_FIELD_CONTENT_TYPE),
+	    sip_request_field(message, SIP_FIELD_BODY));
+	if (gw_seen(gw, message)) {
+		++*gw->count.duplicates;
+	} else {
+		err = composing ? put_composing(gw, message, args) : put_through(gw, message, args);
+		if (err < 0) {
+			gw_unsee(gw, message);
+			return err;
+		}
+		if (!composing && confirm_of(args) != GW_ACCEPTED)
+			return 0;
+	}
+	if (subject->last)
+		reply(message, 202);
+	return 0;
+}
+
+static int check_message(const struct arg *args, const char *const *later, const char **why)
+{
+	if (confirm_of(args) == GW_ACCEPTED)
+		return 0;
+	for (; *later; later++) {
+		if (slice_equal(slice_of(*later), SLICE("send_reply"))) {
+			*why = "send_reply behind confirm: sent or delivered, which answer themselves";
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static const struct action actions[] = {
+	{.name = "msrp_gw_answer", .lists = ROUTE_SIP, .args = answer_args, .ends_walk = true,
+	    .run = run_answer},
+	{.name = "msg_to_msrp", .lists = ROUTE_SIP, .args = message_args, .run = run_message,
+	    .check = check_message},
+	{0},
+};
+
+/* --- methods --- */
+
+static void put_binding(const struct gw_binding *b, struct reply *out)
+{
+	reply_open_object(out, NULL);
+	reply_text(out, "key", slice_of(b->key));
+	reply_text(out, "msg_side_from", b->names->from);
+	reply_text(out, "msg_side_to", b->names->to);
+	reply_text(out, "msg_side_ruri", b->names->ruri);
+	reply_text(out, "msrp_ua_session_id", slice_of(b->session_id));
+	reply_text(out, "state", b->up ? SLICE("established") : SLICE("setup"));
+	reply_number(out, "queued", (int64_t)b->waiting_count);
+	reply_number(out, "messages_under_way", (int64_t)b->page_count);
+	reply_close(out);
+}
+
+static void call_list(const struct param *params, struct reply *out, void *state)
+{
+	struct gw *gw = state;
+	struct gw_binding *b, *next;
+
+	(void)params;
+	reply_open_list(out, NULL);
+	HASH_ITER(hh, gw->bindings, b, next)
+		put_binding(b, out);
+	reply_close(out);
+}
+
+static const struct param_spec end_params[] = {
+	{"key", PARAM_TEXT, true},
+	{0},
+};
+
+static void call_end(const struct param *params, struct reply *out, void *state)
+{
+	struct gw_binding *b = gw_binding_find(state, params[0].text);
+
+	if (!b) {
+		reply_error(out, 404, "unknown session");
+		return;
+	}
+	gw_binding_end(b, UA_END_BYE);
+	reply_text(out, NULL, SLICE("OK"));
+}
+
+static const struct method methods[] = {
+	{"msrp_gw_list_sessions", NULL, call_list, "lists the gateway's sessions"},
+	{"msrp_gw_end_session", end_params, call_end, "ends a session of the gateway"},
+	{0},
+};
+
+/* --- the service --- */
+
+static void on_sweep(void *arg)
+{
+	struct gw *gw = arg;
+
+	gw_binding_sweep(gw);
+	timer_start(&gw->sweep, gw->settings->cleanup_interval_ms);
+}
+
+static int count_all(struct gw_counters *c, struct stats *stats)
+{
+	const struct {
+		uint64_t	**number;
+		const char	*name, *help;
+	} rows[] = {
+		{&c->setups, "setups", "sessions begun from either side"},
+		{&c->setups_failed, "setups_failed", "sessions that could not be set up"},
+		{&c->ended_bye, "ended_bye", "sessions ended by either side"},
+		{&c->ended_expired, "ended_expired", "sessions ended by a time-out"},
+		{&c->ended_failed, "ended_failed", "sessions that lost their connection"},
+		{&c->to_msrp, "to_msrp", "MESSAGEs that the MSRP peer has confirmed"},
+		{&c->to_msrp_failed, "to_msrp_failed", "MESSAGEs that did not reach the MSRP peer"},
+		{&c->to_sip, "to_sip", "MSRP messages answered 2xx as MESSAGEs"},
+		{&c->to_sip_failed, "to_sip_failed", "MSRP messages that failed as MESSAGEs"},
+		{&c->refused_type, "refused_type", "MESSAGEs of a type the MSRP peer does not take"},
+		{&c->refused_full, "refused_full", "messages refused because too many waited"},
+		{&c->duplicates, "duplicates", "MESSAGEs that came again"},
+		{&c->iscomposing_dropped, "iscomposing_dropped", "indications of typing dropped"},
+	};
+
+	c->sessions = stats_gauge(stats, "gw", "sessions", "gateway sessions now");
+	if (!c->sessions)
+		return -ENOMEM;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		*rows[i].number = stats_counter(stats, "gw", rows[i].name, rows[i].help);
+		if (!*rows[i].number)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int set_up(struct gw *gw)
+{
+	struct event_base *base = gw->env.base;
+	int err = count_all(&gw->count, gw->env.stats);
+
+	if (err == 0 && getentropy(gw->seen_secret, sizeof(gw->seen_secret)) < 0)
+		err = -errno;
+	if (err == 0)
+		err = timer_init(&gw->sweep, base, on_sweep, gw);
+	if (err == 0)
+		err = timer_queue_init(&gw->seen_ages, base, SEEN_MS, gw_seen_on_old, gw);
+	if (err == 0)
+		err = timer_queue_init(
+		    &gw->patience, base, PATIENCE_MS, gw_delivery_on_impatient, gw);
+	if (err == 0)
+		err = timer_queue_init(&gw->held, base, HELD_MS, gw_binding_on_held, gw);
+	return err;
+}
+
+static void stop(void *state)
+{
+	struct gw *gw = state;
+
+	if (!gw)
+		return;
+	gw_binding_drop_all(gw);
+	gw_line_free_all(gw);
+	gw_seen_free_all(gw);
+	timer_queue_fini(&gw->held);
+	timer_queue_fini(&gw->patience);
+	timer_queue_fini(&gw->seen_ages);
+	timer_fini(&gw->sweep);
+	free(gw);
+}
+
+static int start(const struct service_env *env, const void *settings, void **statep,
+    const char **why)
+{
+	struct gw *gw = calloc(1, sizeof(*gw));
+	int err;
+
+	*why = "out of memory";
+	if (!gw)
+		return -ENOMEM;
+	gw->env = *env;
+	gw->settings = settings;
+	err = set_up(gw);
+	if (err < 0) {
+		stop(gw);
+		return err;
+	}
+	timer_start(&gw->sweep, gw->settings->cleanup_interval_ms);
+	*statep = gw;
+	return 0;
+}
+
+static void reload(void *state, const void *settings)
+{
+	struct gw *gw = state;
+
+	gw->settings = settings;
+	timer_start(&gw->sweep, gw->settings->cleanup_interval_ms);
+}
+
+const struct service gw_service = {
+	.name = "gateway",
+	.settings = gw_settings_rows,
+	.settings_size = sizeof(struct gw_settings),
+	.actions = actions,
+	.methods = methods,
+	.events = events,
+	.start = start,
+	.reload = reload,
+	.stop = stop,
+};
+
+size_t gw_sessions(const void *state)
+{
+	const struct gw *gw = state;
+
+	return gw ? HASH_COUNT(gw->bindings) : 0;
+}
