@@ -138,7 +138,9 @@ void endpoint_unref(struct msrp_endpoint *ep)
 
 bool endpoint_can_send(const struct msrp_endpoint *ep)
 {
-	return ep->handler && ep->started && ep->to_path && ep->out.flow.conn;
+	/* RFC 6135 4.5: behind a relay the passive side connects too, but the other speaks first. */
+	return ep->handler && ep->started && ep->to_path && ep->out.flow.conn
+	    && (ep->speaks_first || ep->confirmed);
 }
 
 void endpoint_active(struct msrp_endpoint *ep)
@@ -161,8 +163,7 @@ static void attach(struct msrp_endpoint *ep, struct msrp_conn *conn, uint64_t id
 	msrp_conn_attach(conn, &ep->user, idle_ms);
 	msrp_flow_attach(&ep->out.flow, conn);
 	ep->connections++;
-	ep->confirmed = false;
-	ep->bound_told = false;
+	ep->speaks_first = ep->confirmed = ep->bound_told = false;
 	endpoint_active(ep);
 }
 
@@ -403,7 +404,7 @@ int msrp_endpoint_connect(struct msrp_endpoint *ep, const struct msrp_destinatio
 		msrp_endpoint_unbind(ep);
 		attach(ep, conn, idle_ms);
 	}
-	ep->out.greet = greet;
+	ep->speaks_first = ep->out.greet = greet;
 	sending_kick(ep);
 	return 0;
 }

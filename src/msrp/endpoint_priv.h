@@ -247,7 +247,9 @@ struct msrp_endpoint {
 	struct msrp_endpoint			*next_due, **due_prevp;
 	unsigned				refs;
 	uint64_t				connections;	/* it has had, so far */
-	bool					stream, started, confirmed, bound_told;
+	bool					stream, started, bound_told;
+	bool					speaks_first;	/* on this connection */
+	bool					confirmed;	/* the peer has spoken on it */
 	uint64_t				max_queued_bytes;
 	struct timer_entry			silent;
 	struct inbox				in;
