@@ -99,7 +99,7 @@ static void on_aborted(struct msrp_sink *sink, int err)
 	fixture_of_sink(sink)->aborts++;
 }
 
-static const struct msrp_sink_ops sink_ops = {on_body, on_end, on_aborted};
+static const struct msrp_sink_ops sink_ops = {on_body, on_end, on_aborted, NULL};
 
 static void on_closed(struct msrp_user *user, int err)
 {
