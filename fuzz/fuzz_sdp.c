@@ -58,7 +58,7 @@ static void try_sdp(struct slice text)
 		return;
 	for (size_t i = 0; i < sdp.media_count; i++)
 		check_media(&sdp.media[i], text);
-	chosen = sdp_choose(&sdp, SDP_PLAIN | SDP_TLS);
+	chosen = sdp_choose(&sdp, SDP_PLAIN | SDP_TLS, SLICE("*"));
 	if (chosen)
 		check_answer(&sdp, chosen);
 }

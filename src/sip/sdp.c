@@ -289,12 +289,16 @@ static unsigned transport_of(const struct sdp_media *media)
 								  : 0;
 }
 
-const struct sdp_media *sdp_choose(const struct sdp_session *sdp, unsigned transports)
+const struct sdp_media *sdp_choose(const struct sdp_session *sdp, unsigned transports,
+    struct slice accept_types)
 {
-	for (size_t i = 0; i < sdp->media_count; i++)
-		if ((transport_of(&sdp->media[i]) & transports)
-		    && sdp_media_is_usable(&sdp->media[i]))
-			return &sdp->media[i];
+	for (size_t i = 0; i < sdp->media_count; i++) {
+		const struct sdp_media *m = &sdp->media[i];
+
+		if ((transport_of(m) & transports) && sdp_media_is_usable(m)
+		    && sdp_types_common(accept_types, m->accept_types))
+			return m;
+	}
 	return NULL;
 }
 

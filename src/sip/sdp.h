@@ -67,12 +67,15 @@ bool sdp_media_is_usable(const struct sdp_media *media);
 enum { SDP_PLAIN = 1, SDP_TLS = 2 };
 
 /**
- * Find the stream to use: the first that is usable, over a transport that we have.
+ * Find the stream to use: the first that is usable, over a transport that we have, with a type
+ * that we take.
  *
- * @param transports  SDP_PLAIN | SDP_TLS
+ * @param transports    SDP_PLAIN | SDP_TLS
+ * @param accept_types  our list
  * @return NULL if there is none: 488
  */
-const struct sdp_media *sdp_choose(const struct sdp_session *sdp, unsigned transports);
+const struct sdp_media *sdp_choose(const struct sdp_session *sdp, unsigned transports,
+    struct slice accept_types);
 
 /** Our side of the stream; borrowed for the call that uses it. */
 struct sdp_local {

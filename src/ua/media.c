@@ -185,23 +185,15 @@ static bool is_good_path(struct slice path)
 	    && msrp_uri_parse(&last, msrp_path_last(path)) > 0 && last.session_id.p;
 }
 
-static bool is_good(const struct sdp_media *media, unsigned transports, struct slice accept_types)
-{
-	return sdp_media_is_usable(media)
-	    && (transports & (sdp_media_is_tls(media) ? SDP_TLS : SDP_PLAIN))
-	    && is_good_path(media->path) && sdp_types_common(accept_types, media->accept_types);
-}
-
-/* The first stream of an offer that will do (RFC 4975 8.6: a common type is needed). */
 static const struct sdp_media *choose(struct sdp_session *offer, struct slice text,
     unsigned transports, struct slice accept_types)
 {
+	const struct sdp_media *media;
+
 	if (sdp_parse(offer, text) < 0)
 		return NULL;
-	for (size_t i = 0; i < offer->media_count; i++)
-		if (is_good(&offer->media[i], transports, accept_types))
-			return &offer->media[i];
-	return NULL;
+	media = sdp_choose(offer, transports, accept_types);
+	return media && is_good_path(media->path) ? media : NULL;
 }
 
 int ua_media_answer(struct ua_session *s, struct slice text, struct slice *textp)
@@ -240,7 +232,8 @@ int ua_media_take_answer(struct ua_session *s, struct slice text)
 	struct ua_peer *peer;
 
 	if (sdp_parse(&answer, text) < 0 || !(media = sdp_own_chosen(&s->sdp, &answer))
-	    || !is_good(media, SDP_PLAIN | SDP_TLS, s->accept_types))
+	    || !is_good_path(media->path)
+	    || !sdp_types_common(s->accept_types, media->accept_types))
 		return -EPROTO;
 	peer = peer_new(media, !sdp_we_connect(true, SDP_SETUP_ACTPASS, media->setup));
 	return peer ? take_peer(s, peer) : -ENOMEM;

@@ -75,8 +75,8 @@ static void test_parse(void **state)
 	assert_int_equal(m->fingerprint_count, 2);
 	assert_slice(m->fingerprints[1].hash, "sha-256");
 	assert_slice(m->fingerprints[1].value, "00:11");
-	assert_ptr_equal(sdp_choose(&sdp, SDP_PLAIN | SDP_TLS), m);
-	assert_null(sdp_choose(&sdp, SDP_PLAIN));
+	assert_ptr_equal(sdp_choose(&sdp, SDP_PLAIN | SDP_TLS, SLICE("*")), m);
+	assert_null(sdp_choose(&sdp, SDP_PLAIN, SLICE("*")));
 	/* and every beginning of it is parsed or refused without reading on */
 	for (size_t len = 0; len < sizeof(text); len++) {
 		free(copy);
@@ -186,7 +186,7 @@ static void test_choose(void **state)
 
 		snprintf(text, sizeof(text), HEAD "%s", cases[i].media);
 		assert_int_equal(sdp_parse(&sdp, slice_of(text)), 0);
-		m = sdp_choose(&sdp, SDP_PLAIN | SDP_TLS);
+		m = sdp_choose(&sdp, SDP_PLAIN | SDP_TLS, SLICE("*"));
 		if ((m ? (int)(m - sdp.media) : -1) != cases[i].chosen)
 			fail_msg("case %zu: %s", i, cases[i].media);
 	}
@@ -248,7 +248,8 @@ static void test_answer(void **state)
 	sdp_own_init(&own);
 	assert_int_equal(sdp_parse(&offer, slice_of(offer_text)), 0);
 	l.setup = sdp_answer_setup(&offer.media[1]);
-	assert_int_equal(sdp_own_answer(&own, &l, &offer, sdp_choose(&offer, SDP_PLAIN), &text), 0);
+	assert_int_equal(sdp_own_answer(&own, &l, &offer,
+			     sdp_choose(&offer, SDP_PLAIN, SLICE("*")), &text), 0);
 	assert_int_equal(sdp_parse(&said, text), 0);
 	assert_int_equal(said.media_count, 4);
 	assert_slice(said.media[0].line, "audio 0 RTP/AVP 0 8");
