@@ -256,7 +256,7 @@ class UacTest(case.Case):
 
     def test_redirect_to_nowhere(self):
         """A 3xx without Contact, or with a foreign scheme, is a refusal."""
-        for contact in (None, '<mailto:x@example.org>', '<sip:>', '"'):
+        for contact in (None, '<mailto:x@example.org>', '<tel:+4912345>'):
             session_id, invite = self.start_session()
             headers = [('Contact', contact)] if contact else []
             invite.respond(302, headers=headers, contact=False)

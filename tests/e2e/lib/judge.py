@@ -40,8 +40,12 @@ class Stream:
     def frame(self, direction, frame):
         """direction 0: from the peer to msrpd, 1: the other way."""
         kind = frame.method or f'{frame.code}'
+        raw = frame.raw
+        if len(raw) > 4 * SEGMENT:
+            # tshark reads a frame anew with each segment of it: leave out the middle of the body.
+            raw = raw[:SEGMENT] + raw[-SEGMENT:]
         with self._lock:
-            self.frames.append((time.time(), direction, frame.raw,
+            self.frames.append((time.time(), direction, raw,
                                 (frame.tid, kind, None if _too_much(frame) else frame.flag)))
 
 
