@@ -51,11 +51,11 @@ enum nonce_state { NONCE_FRESH, NONCE_STALE };
 
 struct nonces;
 
-int nonces_new(struct nonces **noncesp, struct event_base *base, uint64_t expire_ms);
+int nonces_new(struct nonces **noncesp, uint64_t expire_ms);
 void nonces_free(struct nonces *nonces);
 void nonces_set_expire(struct nonces *nonces, uint64_t expire_ms);
 
-/** A new one; costs no memory until it is used. */
+/** A new one. */
 void nonces_make(struct nonces *nonces, char nonce[NONCE_LEN + 1]);
 
 /** Use a nonce with that count: fresh once. Only for credentials that are right. */

@@ -363,7 +363,7 @@ static int start_parts(struct relay *relay, char *why, size_t size)
 	if (err == 0)
 		err = read_own(&relay->own, &relay->own_count, s);
 	if (err == 0)
-		err = nonces_new(&relay->nonces, base, s->nonce_expire_ms);
+		err = nonces_new(&relay->nonces, s->nonce_expire_ms);
 	if (err == 0)
 		err = timer_queue_init(&relay->stalls, base,
 		    msrp_stack_settings(relay->stack)->shared_stall_ms, stream_stalled, relay);

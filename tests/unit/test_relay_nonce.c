@@ -24,7 +24,7 @@ static int setup(void **state)
 	struct fixture *f = test_calloc(1, sizeof(*f));
 
 	f->base = event_base_new();
-	assert_int_equal(nonces_new(&f->nonces, f->base, LIFE_MS), 0);
+	assert_int_equal(nonces_new(&f->nonces, LIFE_MS), 0);
 	nonces_make(f->nonces, f->nonce);
 	*state = f;
 	return 0;
@@ -62,11 +62,11 @@ static void counts_may_overtake_each_other(void **state)
 		uint32_t nc;
 		bool fresh;
 	} steps[] = {
-		{10, true}, {7, true}, {7, false}, {9, true}, {10, false}, {73, true},
+		{10, true}, {7, true}, {7, false}, {9, true}, {10, false}, {41, true},
 		{10, false},	/* seen */
-		{11, true}, {9, false},	/* 64 behind the highest: too far */
-		{200, true}, {136, false}, {137, true}, {UINT32_MAX, true}, {200, false},
-		{UINT32_MAX - 63, true}, {UINT32_MAX - 64, false}, {UINT32_MAX, false},
+		{11, true}, {9, false},	/* 32 behind the highest: too far */
+		{200, true}, {168, false}, {169, true}, {UINT32_MAX, true}, {200, false},
+		{UINT32_MAX - 31, true}, {UINT32_MAX - 32, false}, {UINT32_MAX, false}, {0, false},
 	};
 	struct fixture *f = *state;
 
@@ -101,11 +101,24 @@ static void what_we_did_not_make_is_stale(void **state)
 	}
 	assert_false(fresh(f, "", 1));
 	assert_false(fresh(f, "0123456789abcdef", 1));
-	assert_int_equal(nonces_new(&others, f->base, LIFE_MS), 0);
+	assert_int_equal(nonces_new(&others, LIFE_MS), 0);
 	nonces_make(others, foreign);
 	assert_false(fresh(f, foreign, 1));
 	nonces_free(others);
 	assert_true(fresh(f, f->nonce, 1));
+}
+
+static void the_ring_passes_by(void **state)
+{
+	struct fixture *f = *state;
+	char other[NONCE_LEN + 1];
+
+	for (int i = 0; i < 65535; i++)
+		nonces_make(f->nonces, other);
+	assert_true(fresh(f, f->nonce, 1));
+	nonces_make(f->nonces, other);
+	assert_false(fresh(f, f->nonce, 2));
+	assert_true(fresh(f, other, 1));
 }
 
 static bool is_stale(void *arg)
@@ -131,6 +144,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(counts_may_overtake_each_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonces_do_not_share_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_we_did_not_make_is_stale, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_ring_passes_by, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_nonce_dies_of_age, setup, teardown),
 	};
 

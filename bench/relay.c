@@ -1,0 +1,690 @@
+/*
+ * Load for whatever passes MSRP on: pairs of a sender, which connects to the proxy, and a
+ * receiver, which listens for what comes out of it.  Both ends are here, so delivery is
+ * counted and timed by one clock.  bench/relay.py runs it against several proxies in turn.
+ *
+ * Prints "name value unit" lines.
+ */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "msrp/digest.h"
+#include "msrp/frame.h"
+#include "msrp/path.h"
+
+enum {
+	PAIRS_MAX	= 64,
+	PIDS_MAX	= 64,
+	BUFFER		= 512 * 1024,
+	RING		= 1 << 16,	/* send times on their way; a power of two */
+	SAMPLES_MAX	= 1 << 22,
+	URI_MAX		= 256,
+	PACE_NS		= 200 * 1000,
+};
+
+struct options {
+	const char	*host;
+	int		proxies[PAIRS_MAX], receivers[PAIRS_MAX], pids[PIDS_MAX];
+	int		proxy_count, receiver_count, pid_count;
+	int		pairs, size, chunk, window, rate, idle;
+	double		seconds, warmup;
+	bool		auth, tls;
+	const char	*ca, *certificate, *key;
+};
+
+static struct options opt = {
+	.host = "127.0.0.1", .pairs = 4, .size = 1024, .window = 64, .seconds = 3, .warmup = 0.5};
+
+struct io {
+	int	fd;
+	SSL	*ssl;
+	char	*in, *out;
+	size_t	in_len, out_len, out_at;
+	bool	armed;		/* EPOLLOUT is asked for */
+	struct pair *pair;
+	enum { SENDER, RECEIVER, LISTENER } role;
+};
+
+struct pair {
+	struct io	sender, receiver, listener;
+	char		to_path[2 * URI_MAX], from[URI_MAX];
+	char		*template;	/* headers of a SEND behind its start line, up to Byte-Range's value */
+	uint64_t	sent, received;	/* messages */
+	size_t		at;		/* bytes of the message in hand that were sent */
+	size_t		got;		/* and received */
+	uint64_t	frames;
+	uint64_t	times[RING];
+};
+
+static struct pair *pairs[PAIRS_MAX];
+static int epoll_fd;
+static SSL_CTX *server_ctx, *client_ctx;
+static char *body;
+static uint32_t *samples;	/* of latency, in 100 ns */
+static size_t sample_count;
+static bool measuring, verbose;
+static uint64_t delivered, delivered_bytes, errors;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "bench_relay: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* --- CPU time of the proxy, all threads of all its processes --- */
+
+static uint64_t cpu_of(int pid)
+{
+	char path[300];
+	uint64_t total = 0, ns;
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/schedstat", pid, entry->d_name);
+		file = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
+		if (file && fscanf(file, "%" SCNu64, &ns) == 1)
+			total += ns;
+		if (file)
+			fclose(file);
+	}
+	if (dir)
+		closedir(dir);
+	return total;
+}
+
+static uint64_t cpu_of_all(void)
+{
+	uint64_t total = 0;
+
+	for (int i = 0; i < opt.pid_count; i++)
+		total += cpu_of(opt.pids[i]);
+	return total;
+}
+
+/* --- sockets --- */
+
+static struct sockaddr_in address(int port)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+
+	inet_pton(AF_INET, opt.host, &addr.sin_addr);
+	return addr;
+}
+
+static void watch(struct io *io, bool out)
+{
+	struct epoll_event event = {.events = EPOLLIN | (out ? EPOLLOUT : 0), .data.ptr = io};
+
+	if (epoll_ctl(epoll_fd, io->armed || out ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, io->fd, &event) < 0)
+		die("epoll_ctl");
+	io->armed = out;
+}
+
+static void prepare(struct io *io, struct pair *pair, int role, int fd)
+{
+	int on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	io->fd = fd;
+	io->pair = pair;
+	io->role = role;
+	if (role != LISTENER && !io->in) {
+		io->in = malloc(BUFFER);
+		io->out = malloc(BUFFER);
+	}
+	io->in_len = io->out_len = io->out_at = 0;
+}
+
+static void connect_blocking(struct io *io, int port)
+{
+	struct sockaddr_in addr = address(port);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		die("connect");
+	prepare(io, io->pair, SENDER, fd);
+	if (!opt.tls)
+		return;
+	io->ssl = SSL_new(client_ctx);
+	SSL_set_fd(io->ssl, fd);
+	if (SSL_connect(io->ssl) != 1) {
+		ERR_print_errors_fp(stderr);
+		die("TLS");
+	}
+}
+
+static ssize_t io_read(struct io *io, char *p, size_t size)
+{
+	ssize_t n;
+
+	if (!io->ssl)
+		return recv(io->fd, p, size, 0);
+	n = SSL_read(io->ssl, p, (int)size);
+	if (n > 0)
+		return n;
+	errno = SSL_get_error(io->ssl, (int)n) == SSL_ERROR_WANT_READ ? EAGAIN : ECONNRESET;
+	return -1;
+}
+
+static ssize_t io_write(struct io *io, const char *p, size_t size)
+{
+	ssize_t n;
+
+	if (!io->ssl)
+		return send(io->fd, p, size, MSG_NOSIGNAL);
+	n = SSL_write(io->ssl, p, (int)size);
+	if (n > 0)
+		return n;
+	errno = SSL_get_error(io->ssl, (int)n) == SSL_ERROR_WANT_WRITE ? EAGAIN : ECONNRESET;
+	return -1;
+}
+
+static void flush(struct io *io)
+{
+	while (io->out_at < io->out_len) {
+		ssize_t n = io_write(io, io->out + io->out_at, io->out_len - io->out_at);
+
+		if (n < 0 && errno != EAGAIN)
+			die("write");
+		if (n < 0) {
+			if (!io->armed)
+				watch(io, true);
+			return;
+		}
+		io->out_at += (size_t)n;
+	}
+	io->out_at = io->out_len = 0;
+	if (io->armed)
+		watch(io, false);
+}
+
+static void put(struct io *io, const char *p, size_t len)
+{
+	if (io->out_len + len > BUFFER) {
+		fprintf(stderr, "bench_relay: output overflow\n");
+		exit(1);
+	}
+	memcpy(io->out + io->out_len, p, len);
+	io->out_len += len;
+}
+
+/* --- AUTH --- */
+
+/* Ask and wait for the answer, before the loop runs. */
+static ssize_t ask(struct io *io, const char *request, struct msrp_frame *answer, char *text,
+    size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	if (io_write(io, request, strlen(request)) != (ssize_t)strlen(request))
+		die("AUTH");
+	do {
+		n = io_read(io, text + len, size - len);
+		if (n <= 0)
+			die("answer to AUTH");
+		len += (size_t)n;
+		n = msrp_frame_parse(answer, (struct slice){text, len}, size);
+	} while (n == -EAGAIN);
+	return n;
+}
+
+static void authenticate(struct io *io, const char *relay, const char *from, char *granted)
+{
+	char request[2048], text[4096], value[1024];
+	struct msrp_writer w = MSRP_WRITER(value);
+	struct msrp_digest digest;
+	struct msrp_digest_hash ha1, response;
+	struct msrp_frame answer;
+
+	snprintf(request, sizeof(request),
+	    "MSRP auth1234 AUTH\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------auth1234$\r\n", relay, from);
+	ask(io, request, &answer, text, sizeof(text));
+	if (answer.code == 401) {
+		if (msrp_digest_parse_challenge(&digest, answer.www_authenticate) < 0)
+			die("challenge");
+		digest.username = SLICE("bench");
+		digest.cnonce = SLICE("0123456789");
+		digest.nc = 1;
+		msrp_digest_ha1(digest.algorithm, digest.username, digest.realm, SLICE("bench"), &ha1);
+		msrp_digest_response(&digest, msrp_digest_hash_slice(&ha1), slice_of(relay), &response);
+		digest.response = msrp_digest_hash_slice(&response);
+		msrp_digest_write_credentials(&w, &digest);
+		snprintf(request, sizeof(request),
+		    "MSRP auth5678 AUTH\r\nTo-Path: %s\r\nFrom-Path: %s\r\n"
+		    "Authorization: %.*s\r\n-------auth5678$\r\n", relay, from,
+		    SLICE_ARG(msrp_written(&w)));
+		ask(io, request, &answer, text, sizeof(text));
+	}
+	if (answer.code != 200 || !answer.use_path.p) {
+		fprintf(stderr, "bench_relay: AUTH: %.*s\n", SLICE_ARG(answer.head));
+		exit(1);
+	}
+	snprintf(granted, URI_MAX, "%.*s", SLICE_ARG(answer.use_path));
+}
+
+/* --- pairs --- */
+
+static void open_listener(struct pair *pair, int port)
+{
+	struct sockaddr_in addr = address(port);
+	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 8) < 0)
+		die("listen");
+	prepare(&pair->listener, pair, LISTENER, fd);
+	watch(&pair->listener, false);
+}
+
+static struct pair *open_pair(int i)
+{
+	const char *scheme = opt.tls ? "msrps" : "msrp";
+	int proxy = opt.proxies[i % opt.proxy_count], receiver = opt.receivers[i % opt.receiver_count];
+	struct pair *pair = calloc(1, sizeof(*pair));
+	char relay[URI_MAX], first[URI_MAX];
+
+	pair->sender.pair = pair;
+	open_listener(pair, receiver);
+	snprintf(relay, sizeof(relay), "%s://%s:%d;tcp", scheme, opt.host, proxy);
+	snprintf(first, sizeof(first), "%s://%s:%d/noauth%d;tcp", scheme, opt.host, proxy, i);
+	snprintf(pair->from, sizeof(pair->from), "%s://%s:9/sender%d;tcp", scheme, opt.host, i);
+	connect_blocking(&pair->sender, proxy);
+	if (opt.auth)
+		authenticate(&pair->sender, relay, pair->from, first);
+	snprintf(pair->to_path, sizeof(pair->to_path), "%s %s://%s:%d/receiver%d;tcp", first, scheme,
+	    opt.host, receiver, i);
+	pair->template = malloc(4 * URI_MAX);
+	snprintf(pair->template, 4 * URI_MAX, "To-Path: %s\r\nFrom-Path: %s\r\nMessage-ID: ",
+	    pair->to_path, pair->from);
+	fcntl(pair->sender.fd, F_SETFL, O_NONBLOCK);
+	watch(&pair->sender, false);
+	return pair;
+}
+
+/* --- sending --- */
+
+/* The next frame of the message in hand. */
+static void send_frame(struct pair *pair)
+{
+	char head[4 * URI_MAX], end[64];
+	size_t size = (size_t)opt.size, chunk = opt.chunk ? (size_t)opt.chunk : size;
+	size_t len = size - pair->at < chunk ? size - pair->at : chunk;
+	bool last = pair->at + len == size;
+	uint64_t id = pair->frames++;
+	int n = snprintf(head, sizeof(head),
+	    "MSRP t%015" PRIx64 " SEND\r\n%sm%015" PRIx64 "\r\nByte-Range: %zu-%zu/%zu\r\n"
+	    "Content-Type: text/plain\r\n\r\n",
+	    id, pair->template, pair->sent, pair->at + 1, pair->at + len, size);
+
+	if (pair->at == 0)
+		pair->times[pair->sent & (RING - 1)] = now_ns();
+	put(&pair->sender, head, (size_t)n);
+	put(&pair->sender, body + pair->at % 64, len);
+	n = snprintf(end, sizeof(end), "\r\n-------t%015" PRIx64 "%c\r\n", id, last ? '$' : '+');
+	put(&pair->sender, end, (size_t)n);
+	pair->at += len;
+	if (last) {
+		pair->at = 0;
+		pair->sent++;
+	}
+}
+
+/* As many as the window and the buffer allow. */
+static void fill(struct pair *pair)
+{
+	size_t frame = (size_t)(opt.chunk && opt.chunk < opt.size ? opt.chunk : opt.size) + 1024;
+
+	while (pair->sender.out_len + frame < BUFFER / 2
+	    && (pair->at || pair->sent - pair->received < (uint64_t)opt.window))
+		send_frame(pair);
+	flush(&pair->sender);
+}
+
+/* --- receiving --- */
+
+static void answer(struct io *io, const struct msrp_frame *f)
+{
+	char text[2 * URI_MAX + 128];
+	struct msrp_writer w = MSRP_WRITER(text);
+
+	msrp_write_response_head(&w, f, 200, SLICE("OK"));
+	msrp_write_end_line(&w, f->tid, MSRP_COMPLETE, false);
+	put(io, text, w.len);
+}
+
+static void message_arrived(struct pair *pair)
+{
+	uint64_t took = now_ns() - pair->times[pair->received & (RING - 1)];
+
+	pair->received++;
+	if (!measuring)
+		return;
+	delivered++;
+	if (sample_count < SAMPLES_MAX)
+		samples[sample_count++] = (uint32_t)(took / 100 > UINT32_MAX ? UINT32_MAX : took / 100);
+}
+
+/* @return bytes of the frame at the front, 0 if it is not whole */
+static size_t take_frame(struct io *io, const char *p, size_t len)
+{
+	char end[64];
+	struct msrp_frame f;
+	ssize_t head = msrp_frame_parse(&f, (struct slice){p, len}, len);
+	const char *hit;
+	int n;
+
+	if (head == -EAGAIN)
+		return 0;
+	if (head < 0) {
+		fprintf(stderr, "bench_relay: broken frame\n");
+		exit(1);
+	}
+	n = snprintf(end, sizeof(end), "%s-------%.*s", f.has_body ? "\r\n" : "", SLICE_ARG(f.tid));
+	hit = memmem(p + head, len - (size_t)head, end, (size_t)n);
+	if (!hit || (size_t)(hit - p) + (size_t)n + 3 > len)
+		return 0;
+	if (f.method == MSRP_NO_METHOD || f.method == MSRP_REPORT) {
+		if (f.method == MSRP_REPORT || f.code != 200) {
+			if (verbose || errors == 0)
+				fprintf(stderr, "bench_relay: %.*s\n", SLICE_ARG(f.head));
+			errors++;
+		}
+	} else {
+		io->pair->got += (size_t)(hit - p) - (size_t)head;
+		if (measuring)
+			delivered_bytes += (size_t)(hit - p) - (size_t)head;
+		answer(io, &f);
+		if (hit[n] == '$') {
+			if (io->pair->got != (size_t)opt.size)
+				errors++;
+			io->pair->got = 0;
+			message_arrived(io->pair);
+		}
+	}
+	return (size_t)(hit - p) + (size_t)n + 3;
+}
+
+static void on_input(struct io *io)
+{
+	size_t at = 0, taken;
+	ssize_t n;
+
+	do {
+		n = io_read(io, io->in + io->in_len, BUFFER - io->in_len);
+		if (n <= 0) {
+			if (n < 0 && errno == EAGAIN)
+				break;
+			fprintf(stderr, "bench_relay: the proxy closed a connection\n");
+			exit(1);
+		}
+		io->in_len += (size_t)n;
+		while (at < io->in_len && (taken = take_frame(io, io->in + at, io->in_len - at)))
+			at += taken;
+		memmove(io->in, io->in + at, io->in_len - at);
+		io->in_len -= at;
+		at = 0;
+	} while (io->ssl && SSL_pending(io->ssl));
+	if (io->role == RECEIVER)
+		flush(io);
+}
+
+static void on_accept(struct io *listener)
+{
+	struct io *io = &listener->pair->receiver;
+	int fd = accept(listener->fd, NULL, NULL);
+
+	if (fd < 0)
+		die("accept");
+	if (io->fd)
+		close(io->fd);
+	prepare(io, listener->pair, RECEIVER, fd);
+	if (opt.tls) {
+		SSL_free(io->ssl);
+		io->ssl = SSL_new(server_ctx);
+		SSL_set_fd(io->ssl, fd);
+		if (SSL_accept(io->ssl) != 1)
+			die("TLS accept");
+	}
+	io->armed = false;
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	watch(io, false);
+}
+
+/* --- the loop --- */
+
+static void pace(uint64_t begun)
+{
+	static uint64_t sent;
+	uint64_t due = (now_ns() - begun) * (uint64_t)opt.rate / 1000000000;
+
+	for (; sent < due; sent++) {
+		struct pair *pair = pairs[sent % (uint64_t)opt.pairs];
+
+		do
+			send_frame(pair);
+		while (pair->at);
+		flush(&pair->sender);
+	}
+}
+
+static void run_until(uint64_t end, uint64_t begun, int timer)
+{
+	struct epoll_event events[64];
+
+	while (now_ns() < end) {
+		int n = epoll_wait(epoll_fd, events, 64, 10);
+
+		for (int i = 0; i < n; i++) {
+			struct io *io = events[i].data.ptr;
+			uint64_t ticks;
+
+			if (!io) {
+				if (read(timer, &ticks, sizeof(ticks)) > 0)
+					pace(begun);
+			} else if (io->role == LISTENER) {
+				on_accept(io);
+			} else {
+				if (events[i].events & EPOLLOUT)
+					flush(io);
+				if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+					on_input(io);
+			}
+		}
+		for (int i = 0; !opt.rate && i < opt.pairs; i++)
+			if (pairs[i]->sender.out_at == pairs[i]->sender.out_len)
+				fill(pairs[i]);
+	}
+}
+
+static int start_timer(void)
+{
+	struct itimerspec spec = {{0, PACE_NS}, {0, PACE_NS}};
+	struct epoll_event event = {.events = EPOLLIN};
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+
+	timerfd_settime(fd, 0, &spec, NULL);
+	epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+	return fd;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double percentile(double p)
+{
+	return sample_count ? samples[(size_t)((double)(sample_count - 1) * p)] / 10.0 : 0;
+}
+
+static void measure(void)
+{
+	uint64_t begun = now_ns(), cpu, start;
+	int timer = opt.rate ? start_timer() : -1;
+	double elapsed;
+
+	run_until(begun + (uint64_t)(opt.warmup * 1e9), begun, timer);
+	measuring = true;
+	cpu = cpu_of_all();
+	start = now_ns();
+	run_until(start + (uint64_t)(opt.seconds * 1e9), begun, timer);
+	elapsed = (double)(now_ns() - start) / 1e9;
+	cpu = cpu_of_all() - cpu;
+	qsort(samples, sample_count, sizeof(*samples), compare);
+	printf("messages %" PRIu64 " count\n", delivered);
+	printf("rate %.0f 1/s\n", (double)delivered / elapsed);
+	printf("throughput %.1f MB/s\n", (double)delivered_bytes / elapsed / 1e6);
+	if (delivered && opt.pid_count) {
+		printf("cpu_per_message %.3f us\n", (double)cpu / 1e3 / (double)delivered);
+		printf("cpu_per_byte %.4f ns\n", (double)cpu / (double)delivered_bytes);
+		printf("cpu_share %.1f %%\n", (double)cpu / 1e7 / elapsed);
+	}
+	printf("latency_p50 %.1f us\n", percentile(0.5));
+	printf("latency_p99 %.1f us\n", percentile(0.99));
+	printf("errors %" PRIu64 " count\n", errors);
+}
+
+/* Clients that have authenticated and say nothing: until standard input ends. */
+static void idle(void)
+{
+	char relay[URI_MAX], from[URI_MAX], granted[URI_MAX], c;
+
+	snprintf(relay, sizeof(relay), "%s://%s:%d;tcp", opt.tls ? "msrps" : "msrp", opt.host,
+	    opt.proxies[0]);
+	for (int i = 0; i < opt.idle; i++) {
+		struct io io = {0};
+
+		/* Five times the source ports there are: loopback has many addresses. */
+		connect_blocking(&io, opt.proxies[0]);
+		snprintf(from, sizeof(from), "%s://%s:9/idle%d;tcp", opt.tls ? "msrps" : "msrp",
+		    opt.host, i);
+		if (opt.auth)
+			authenticate(&io, relay, from, granted);
+		free(io.in);
+		free(io.out);
+	}
+	printf("idle %d count\n", opt.idle);
+	fflush(stdout);
+	while (read(STDIN_FILENO, &c, 1) > 0)
+		;
+}
+
+/* --- options --- */
+
+static int parse_list(const char *text, int *list, int max)
+{
+	int n = 0;
+
+	for (char *end; *text && n < max; text = *end ? end + 1 : end)
+		list[n++] = (int)strtol(text, &end, 10);
+	return n;
+}
+
+static void parse_options(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"proxy", 1, NULL, 'p'}, {"receivers", 1, NULL, 'r'}, {"pids", 1, NULL, 'P'},
+		{"pairs", 1, NULL, 'n'}, {"size", 1, NULL, 's'}, {"chunk", 1, NULL, 'c'},
+		{"window", 1, NULL, 'w'}, {"rate", 1, NULL, 'R'}, {"seconds", 1, NULL, 't'},
+		{"warmup", 1, NULL, 'u'}, {"idle", 1, NULL, 'i'}, {"auth", 0, NULL, 'a'},
+		{"ca", 1, NULL, 'C'}, {"certificate", 1, NULL, 'e'}, {"key", 1, NULL, 'k'},
+		{"verbose", 0, NULL, 'v'}, {0},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (c) {
+		case 'p': opt.proxy_count = parse_list(optarg, opt.proxies, PAIRS_MAX); break;
+		case 'r': opt.receiver_count = parse_list(optarg, opt.receivers, PAIRS_MAX); break;
+		case 'P': opt.pid_count = parse_list(optarg, opt.pids, PIDS_MAX); break;
+		case 'n': opt.pairs = (int)strtol(optarg, NULL, 10); break;
+		case 's': opt.size = (int)strtol(optarg, NULL, 10); break;
+		case 'c': opt.chunk = (int)strtol(optarg, NULL, 10); break;
+		case 'w': opt.window = (int)strtol(optarg, NULL, 10); break;
+		case 'R': opt.rate = (int)strtol(optarg, NULL, 10); break;
+		case 't': opt.seconds = strtod(optarg, NULL); break;
+		case 'u': opt.warmup = strtod(optarg, NULL); break;
+		case 'i': opt.idle = (int)strtol(optarg, NULL, 10); break;
+		case 'a': opt.auth = true; break;
+		case 'C': opt.ca = optarg; opt.tls = true; break;
+		case 'e': opt.certificate = optarg; break;
+		case 'k': opt.key = optarg; break;
+		case 'v': verbose = true; break;
+		default: exit(2);
+		}
+	}
+	if (!opt.proxy_count || (!opt.idle && !opt.receiver_count) || opt.pairs > PAIRS_MAX) {
+		fprintf(stderr, "usage: bench_relay --proxy PORT,… --receivers PORT,… [--pairs N] "
+				"[--size BYTES] [--chunk BYTES] [--window N | --rate N] …\n");
+		exit(2);
+	}
+}
+
+static void make_tls(void)
+{
+	client_ctx = SSL_CTX_new(TLS_client_method());
+	server_ctx = SSL_CTX_new(TLS_server_method());
+	SSL_CTX_set_mode(client_ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(server_ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	if (opt.certificate
+	    && (SSL_CTX_use_certificate_chain_file(server_ctx, opt.certificate) != 1
+		|| SSL_CTX_use_PrivateKey_file(server_ctx, opt.key, SSL_FILETYPE_PEM) != 1))
+		die("certificate");
+}
+
+int main(int argc, char **argv)
+{
+	struct rlimit files = {65536, 65536};
+
+	parse_options(argc, argv);
+	setrlimit(RLIMIT_NOFILE, &files);
+	if (opt.tls)
+		make_tls();
+	if (opt.idle) {
+		idle();
+		return 0;
+	}
+	epoll_fd = epoll_create1(0);
+	body = malloc((size_t)opt.size + 64);
+	memset(body, 'x', (size_t)opt.size + 64);
+	samples = malloc(SAMPLES_MAX * sizeof(*samples));
+	for (int i = 0; i < opt.pairs; i++)
+		pairs[i] = open_pair(i);
+	measure();
+	return errors ? 1 : 0;
+}
