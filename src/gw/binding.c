@@ -449,6 +449,7 @@ static void on_established(struct gw_binding *b, const struct ua_notice *notice)
 	b->last_page_ms = b->last_any_ms = timer_now_ms();
 	free(b->accept_types);
 	b->accept_types = slice_dup(notice->accept_types);
+	b->any_wrapped = !notice->accept_wrapped_types.p;
 	if (b->held) {
 		refuse(b->held, 486, 0);
 		release_held(b);

@@ -135,14 +135,24 @@ static int wrap(struct gw_content *c, const struct sip_request *message)
 	return 0;
 }
 
-/* The peer takes envelopes; what is inside has to be of a type for it, too. */
-static int check_envelope(const struct ua_session *s, struct slice body)
+/*
+ * What is inside has to be of a type for the peer, too.  Many list message/cpim and nothing
+ * of what they take in it: they mean anything.
+ */
+static bool takes_wrapped(const struct gw_binding *b, const struct ua_session *s,
+    struct slice type)
+{
+	return ua_accepts(s, SLICE(TYPE_CPIM)) && (b->any_wrapped || ua_accepts_wrapped(s, type));
+}
+
+static int check_envelope(const struct gw_binding *b, const struct ua_session *s,
+    struct slice body)
 {
 	struct cpim m;
 
 	if (cpim_parse(&m, body) < 0)
 		return -EBADMSG;
-	return ua_accepts_wrapped(s, inner_type(&m)) ? 0 : -EPROTOTYPE;
+	return takes_wrapped(b, s, inner_type(&m)) ? 0 : -EPROTOTYPE;
 }
 
 int gw_content_for_msrp(struct gw_content *c, const struct gw_binding *b,
@@ -155,8 +165,8 @@ int gw_content_for_msrp(struct gw_content *c, const struct gw_binding *b,
 		.body = sip_request_field(message, SIP_FIELD_BODY),
 	};
 	if (ua_accepts(s, c->type))
-		return automatic && gw_type_is_cpim(c->type) ? check_envelope(s, c->body) : 0;
-	if (automatic && ua_accepts(s, SLICE(TYPE_CPIM)) && ua_accepts_wrapped(s, c->type))
+		return automatic && gw_type_is_cpim(c->type) ? check_envelope(b, s, c->body) : 0;
+	if (automatic && takes_wrapped(b, s, c->type))
 		return wrap(c, message);
 	return -EPROTOTYPE;
 }

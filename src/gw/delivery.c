@@ -199,24 +199,11 @@ static int deliver(struct gw_binding *b, struct sip_request *message, enum gw_co
 	return err;
 }
 
-/* Does it come in an envelope, or does who sent it say that he takes them? */
-static bool shows_cpim(const struct sip_request *message)
-{
-	struct slice accept = sip_request_header(message, SLICE("Accept")), type;
-
-	if (gw_type_is_cpim(sip_request_field(message, SIP_FIELD_CONTENT_TYPE)))
-		return true;
-	while (slice_cut(&accept, ',', &type))
-		if (gw_type_is_cpim(type))
-			return true;
-	return false;
-}
-
 int gw_deliver(struct gw_binding *b, struct sip_request *message, enum gw_confirm confirm)
 {
 	int err = deliver(b, message, confirm);
 
-	b->page_cpim |= shows_cpim(message);
+	b->page_cpim |= gw_type_is_cpim(sip_request_field(message, SIP_FIELD_CONTENT_TYPE));
 	if (err < 0) {
 		++*b->gw->count.to_msrp_failed;
 		refuse(b, message, err);

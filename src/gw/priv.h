@@ -73,7 +73,8 @@ struct gw_binding {
 	bool			up;		/* the session is established */
 	bool			uac;		/* by our INVITE */
 	bool			proven;		/* the peer has answered a SEND: there is a connection */
-	bool			page_cpim;	/* the MESSAGE side has shown that it takes message/cpim */
+	bool			page_cpim;	/* the MESSAGE side has sent message/cpim, so it takes it */
+	bool			any_wrapped;	/* the peer has no accept-wrapped-types */
 	uint64_t		last_page_ms, last_any_ms;	/* messages of the MESSAGE side, of any */
 	struct gw_deliveries	waiting;	/* for the session to be set up */
 	struct gw_deliveries	unanswered;	/* handed to the UA */
