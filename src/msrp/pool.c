@@ -378,6 +378,7 @@ static int open_new(struct msrp_stack *stack, const struct msrp_destination *to,
 		return err;
 	}
 	HASH_ADD_STR(stack->pool, key, conn->entry);
+	conn->entry->hidden = !conn->entry->hh.tbl; /* without memory for that it is not shared */
 	msrp_conn_set_life(conn, &stack->connecting);
 	if (take_literal(conn->entry) < 0)
 		err = start_lookup(stack, conn->entry);

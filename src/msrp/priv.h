@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#define HASH_NONFATAL_OOM 1	/* what finds no memory stays out: its hh.tbl is NULL then */
 #include <uthash.h>
 
 #include <msrpd/timer.h>

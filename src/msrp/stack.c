@@ -220,7 +220,7 @@ int msrp_target_bind(struct msrp_stack *stack, struct msrp_target *target)
 	if (other)
 		return -EEXIST;
 	HASH_ADD_KEYPTR(hh, stack->targets, id.p, (unsigned)id.len, target);
-	return 0;
+	return target->hh.tbl ? 0 : -ENOMEM;
 }
 
 void msrp_target_unbind(struct msrp_stack *stack, struct msrp_target *target)
