@@ -2,15 +2,12 @@
 """Relays among relays: chains, bridges between listeners, TLS, Kamailio as the neighbour. R03 R203 R209 R222
 R227 R229 R237 R241 R257 P35."""
 import os
-import socket
-import ssl
 import threading
 
-from lib import case, certs, msrp
-from lib.daemon import free_port
+from lib import case, certs, msrp, sdp
 from lib.frame import URI, new_id
-from lib.relay_client import PLAIN, RELAY, USERS, Client, Credentials, Peer, Refused
-from lib.waiting import poll
+from lib.relay_client import PLAIN, RELAY, USERS, Client, Credentials, Peer
+from lib.sip import Dialog
 from test_kamailio import Kamailio
 
 
@@ -230,6 +227,61 @@ class MutualTest(case.Case):
         conn.expect('SEND')
         peer.back(conn, client.path).send('and back')
         self.assertEqual(client.conn.expect('SEND').body, b'and back')
+
+
+class UaTest(case.Case):
+    """msrpd's own UA as the client: behind one relay, and two of them behind one each."""
+
+    own_daemon = True
+    CREDENTIALS = [{'realm': '127.0.0.1', 'username': 'alice', 'password': 'secret'}]
+
+    def behind(self):
+        """A relay, and a UA that uses it."""
+        relay, relay_ctl = self.start(PLAIN)
+        uri = 'msrp://%s:%s;tcp' % relay.listeners(relay_ctl)[0]
+        ua, ua_ctl = self.start({'ua': {'relay_uri': uri}, 'credentials': self.CREDENTIALS,
+                                 'relay': {'enabled': False}})
+        return ua, ua_ctl, relay_ctl
+
+    def test_behind_one(self):
+        ua, ctl, relay_ctl = self.behind()
+        listener = self.listener(relay=True)
+        own = listener.uri()
+        transaction = self.invite(self.offer(own, setup='active'), ua)
+        answer = transaction.final(200)
+        Dialog.of_client(transaction, answer).ack()
+        session_id = ctl.event('E_MSRP_SESSION_NEW')['session_id']
+        path = sdp.Sdp(answer.body).message.path
+        self.assertEqual(len(path), 2)
+        self.assertEqual(len(relay_ctl.call('msrp_relay_list_sessions')), 1)
+        session = msrp.Session(msrp.connect(path[0], relay=True), path, [own])
+        session.bind()
+        session.send('to the UA', success='yes')
+        self.assertEqual(ctl.event('E_MSRP_MSG_RECEIVED')['body'], 'to the UA')
+        self.assertEqual(session.conn.expect('REPORT').get('Byte-Range'), '1-9/9')
+        ctl.call('msrp_ua_send_message', session_id=session_id, mime='text/plain', body='and back')
+        self.assertEqual(session.conn.expect('SEND').body, b'and back')
+
+    def test_each_behind_its_own(self):
+        (one, ctl_one, relay_one), (two, ctl_two, relay_two) = self.behind(), self.behind()
+        started = ctl_one.call('msrp_ua_start_session', content_types='text/plain message/cpim',
+                               from_uri='sip:one@127.0.0.1', to_uri='sip:two@127.0.0.1',
+                               ruri=two.sip_uri)['session_id']
+        ctl_one.event('E_MSRP_SESSION_NEW', session_id=started)
+        answered = ctl_two.event('E_MSRP_SESSION_NEW')['session_id']
+        body = 'x' * 300000
+        for sender, session_id, receiver in ((ctl_one, started, ctl_two),
+                                             (ctl_two, answered, ctl_one)):
+            message_id = sender.call('msrp_ua_send_message', session_id=session_id,
+                                     mime='text/plain', body=body,
+                                     success_report='yes')['message_id']
+            self.assertTrue(receiver.event('E_MSRP_MSG_RECEIVED', timeout=30)['body'] == body)
+            report = sender.event('E_MSRP_REPORT_RECEIVED', message_id=message_id)
+            self.assertEqual(report['status'].split()[:2], ['000', '200'])
+        for ctl in (relay_one, relay_two):
+            one_session, = ctl.call('msrp_relay_list_sessions')
+            self.assertGreaterEqual(one_session['bytes_from_client'], 300000)
+            self.assertGreaterEqual(one_session['bytes_to_client'], 300000)
 
 
 class KamailioTest(case.Case):
