@@ -188,8 +188,8 @@ class ReuseTest(case.Case):
         self.assertEqual(self.received(call)['body'], 'bound')
         self.say(call, 'likewise')
         arrived = [c.inbox for c in [conn] + listener.conns]
-        wait_until(lambda: any(inbox.has(lambda f: f.body == b'likewise') for inbox in arrived),
-                   'the message on either connection')
+        poll(lambda: any(inbox.has(lambda f: f.body == b"likewise") for inbox in arrived),
+             what="the message on either connection")
 
     def test_empty_send_on_our_connection(self):
         """P57: the peer's own empty SEND on the connection that we opened is no conflict."""
