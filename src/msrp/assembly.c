@@ -86,11 +86,6 @@ int assembly_add(struct assembly *a, struct slice bytes)
 	return 0;
 }
 
-uint64_t assembly_position(const struct assembly *a)
-{
-	return end_of(&a->fragments[a->open]);
-}
-
 static void remove_fragment(struct assembly *a, size_t at)
 {
 	a->held -= a->fragments[at].cap;
@@ -99,15 +94,17 @@ static void remove_fragment(struct assembly *a, size_t at)
 	memmove(a->fragments + at, a->fragments + at + 1, (a->count - at) * sizeof(*a->fragments));
 }
 
-void assembly_end(struct assembly *a, bool last)
+void assembly_set_total(struct assembly *a, uint64_t total)
+{
+	a->total = total;
+	a->total_known = true;
+}
+
+void assembly_end(struct assembly *a)
 {
 	const struct fragment *f = &a->fragments[a->open];
 	uint64_t end = end_of(f);
 
-	if (last) {
-		a->total = end;
-		a->total_known = true;
-	}
 	/* A chunk that another one covers has nothing to add. */
 	if (a->open && end_of(f - 1) >= end && a->count > 1)
 		remove_fragment(a, a->open);

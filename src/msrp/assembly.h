@@ -23,7 +23,7 @@ struct assembly {
 	size_t		count, cap;
 	size_t		open;		/* the fragment that the chunk in hand goes to */
 	size_t		held;		/* bytes of memory */
-	uint64_t	total;		/* of the message; valid once complete chunk was seen */
+	uint64_t	total;		/* of the message, once it is known */
 	bool		total_known;
 };
 
@@ -35,11 +35,11 @@ int assembly_begin(struct assembly *a, uint64_t offset);
 /** More bytes of it. @return 0 or -ENOMEM */
 int assembly_add(struct assembly *a, struct slice bytes);
 
-/** The chunk in hand ends; last: it is the one with "$", so the message ends here. */
-void assembly_end(struct assembly *a, bool last);
+/** The chunk in hand ends. */
+void assembly_end(struct assembly *a);
 
-/** Where the next byte of the chunk in hand would go. */
-uint64_t assembly_position(const struct assembly *a);
+/** A chunk with "$" ended there, and so does the message (RFC 4975 7.3.1). */
+void assembly_set_total(struct assembly *a, uint64_t total);
 
 /** Is every byte of the message here? */
 bool assembly_complete(const struct assembly *a);

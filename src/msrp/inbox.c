@@ -550,16 +550,14 @@ static int end_of_chunk(struct msrp_endpoint *ep, struct incoming *m, enum msrp_
 {
 	ep->in.current = NULL;
 	if (m->storing)
-		assembly_end(&m->parts, false);
+		assembly_end(&m->parts);
 	m->storing = false;
 	if (flag == MSRP_ABORTED) {
 		abandon(m, -ECANCELED);
 		return 0;
 	}
-	if (flag == MSRP_COMPLETE) {
-		m->parts.total = position(&ep->in);
-		m->parts.total_known = true;
-	}
+	if (flag == MSRP_COMPLETE)
+		assembly_set_total(&m->parts, position(&ep->in));
 	if (ep->stream)
 		return finish_stream(ep, m);
 	finish_assembly(ep, m);
@@ -610,7 +608,7 @@ static void on_aborted(struct msrp_sink *sink, int err)
 	if (!m)
 		return;
 	if (m->storing)
-		assembly_end(&m->parts, false);
+		assembly_end(&m->parts);
 	m->storing = false;
 	wait_for_more(ep, m);
 }
