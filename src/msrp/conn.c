@@ -74,6 +74,17 @@ static void stop_reading(struct msrp_conn *conn)
 	conn->reading = false;
 }
 
+/*
+ * Read without waiting for the socket: what was stashed, or lies in the TLS buffers, makes none
+ * readable.  Only who reads may be woken: stop_reading() would not take the event back otherwise,
+ * and it would outlive the connection.
+ */
+static void read_soon(struct msrp_conn *conn)
+{
+	if (conn->reading)
+		event_active(&conn->ev_read, EV_READ, 0);
+}
+
 int msrp_conn_new(struct msrp_conn **connp, struct msrp_stack *stack, int fd, bool secure,
     struct msrp_listener *listener, bool accepted)
 {
@@ -457,7 +468,7 @@ static void handshake(struct msrp_conn *conn)
 			msrp_conn_close(conn, -EACCES);
 		/* What came with the last of the handshake makes no socket readable. */
 		if (conn->state == CONN_OPEN && SSL_has_pending(conn->ssl))
-			event_active(&conn->ev_read, EV_READ, 0);
+			read_soon(conn);
 		return;
 	}
 	switch (SSL_get_error(conn->ssl, n)) {
@@ -709,8 +720,7 @@ void msrp_conn_unpause(struct msrp_conn *conn, unsigned why)
 		msrp_conn_close(conn, -ENOMEM);
 		return;
 	}
-	/* What was stashed, or lies in the TLS buffers, makes no socket readable. */
-	event_active(&conn->ev_read, EV_READ, 0);
+	read_soon(conn);
 }
 
 void msrp_conn_resume(struct msrp_conn *conn)
@@ -806,7 +816,7 @@ static void read_open(struct msrp_conn *conn)
 		output_flush(conn);
 		msrp_conn_close(conn, n == -ENOTCONN || n > 0 ? -ECONNRESET : (int)n);
 	} else if (conn->again) {
-		event_active(&conn->ev_read, EV_READ, 0);
+		read_soon(conn);
 	}
 }
 
