@@ -187,9 +187,9 @@ class ReuseTest(case.Case):
         call.send('bound')
         self.assertEqual(self.received(call)['body'], 'bound')
         self.say(call, 'likewise')
-        arrived = [c.inbox for c in [conn] + listener.conns]
-        poll(lambda: any(inbox.has(lambda f: f.body == b"likewise") for inbox in arrived),
-             what="the message on either connection")
+        # The listener may see its connection only now: look at the list anew each time.
+        poll(lambda: any(each.inbox.has(lambda f: f.body == b'likewise')
+                         for each in [conn] + listener.conns), what='the message on either')
 
     def test_empty_send_on_our_connection(self):
         """P57: the peer's own empty SEND on the connection that we opened is no conflict."""
