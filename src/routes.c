@@ -133,8 +133,12 @@ void routes_run_sip(const struct routes *routes, struct sip_request *request)
 	struct route_facts facts = {get_sip, request};
 	struct action_subject subject = {.request = request};
 
+	unsigned result = route_run(routes->sip, &facts, &subject);
+
 	/* A rule may well leave the answer to a later turn, so only no rule at all is a 404. */
-	if (!(route_run(routes->sip, &facts, &subject) & ROUTE_HELD))
+	if (result & ROUTE_DROPPED)
+		sip_request_drop(request);
+	else if (!(result & ROUTE_HELD))
 		sip_request_reply(request, 404, SLICE("Not Found"), (struct slice){NULL, 0});
 }
 

@@ -47,5 +47,14 @@ struct slice sip_request_header(const struct sip_request *req, struct slice name
  */
 int sip_request_reply(struct sip_request *req, int code, struct slice reason, struct slice headers);
 
-/** Has a final answer been given? */
+/**
+ * Say nothing, now or later; the request counts as answered.  Its repetitions are passed over
+ * while their sender may go on with them.  An INVITE has got its 100 though (RFC 3261 17.2.1),
+ * and over TCP or TLS it gets a 408 when the time of a transaction is over.
+ *
+ * @return 0, -EEXIST: answered already
+ */
+int sip_request_drop(struct sip_request *req);
+
+/** Has a final answer been given?  Or none ever will. */
 bool sip_request_answered(const struct sip_request *req);

@@ -87,6 +87,8 @@ struct sip_stack {
 	char				*route;		/* "<proxy>", NULL: none */
 	struct sip_destination		*destinations;	/* a hash table */
 	struct timer_queue		orphans;	/* dialogs that end behind the scenes */
+	struct timer_queue		dropped;	/* requests that get no answer, oldest first */
+	size_t				dropped_count;
 	struct sip_stats		stats;
 	size_t				under_way;	/* what a graceful stop waits for */
 	enum { SIP_RUNNING, SIP_STOPPING, SIP_SHUTTING_DOWN, SIP_FREEING } stage;

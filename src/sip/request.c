@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,10 +13,14 @@
 #include "base/log.h"
 #include "sip/request_priv.h"
 
-enum { FIELDS = SIP_FIELD_BODY + 1 };
+enum {
+	FIELDS		= SIP_FIELD_BODY + 1,
+	DROPPED_MAX	= 4096,		/* at 10 KB each; one more, and the oldest goes */
+};
 
 struct sip_request {
 	struct sip_owner	owner;		/* of the INVITE's handle until a dialog takes it */
+	struct timer_entry	drop;		/* until its sender will have given up */
 	unsigned		refs;
 	struct sip_agent	*agent;
 	nua_handle_t		*nh;
@@ -309,6 +314,88 @@ int sip_request_reply(struct sip_request *req, int code, struct slice reason, st
 		release_handle(req);
 	}
 	return 0;
+}
+
+/* --- no answers --- */
+
+static bool over_udp(const struct sip_request *req)
+{
+	return msg_addrinfo(req->msg)->ai_socktype == SOCK_DGRAM;
+}
+
+/*
+ * Sofia answers each transaction before she frees it.  But hers shares the texts of the request,
+ * and finds no way to a host that is none.
+ */
+static void misdirect_answer(struct sip_request *req)
+{
+	const sip_via_t *via = req->sip->sip_via;
+	const char *const hosts[] = {via->v_host, via->v_received};
+
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
+		if (hosts[i])
+			*(char *)(uintptr_t)hosts[i] = '!';
+}
+
+/* RFC 4320: nothing goes out for a 408 to a MESSAGE. */
+static void forget(struct sip_request *req)
+{
+	struct sip_stack *stack = req->agent->stack;
+
+	timer_queue_stop(&stack->dropped, &req->drop);
+	stack->dropped_count--;
+	if (req->nh) {
+		if (req->sip->sip_request->rq_method == sip_method_invite && over_udp(req))
+			misdirect_answer(req);
+		nua_respond(req->nh, SIP_408_REQUEST_TIMEOUT, NUTAG_WITH_SAVED(req->saved), TAG_END());
+		sip_stack_kick(stack);
+	}
+	sip_request_unref(req);
+}
+
+static struct sip_request *of_entry(struct timer_entry *entry)
+{
+	return (struct sip_request *)((char *)entry - offsetof(struct sip_request, drop));
+}
+
+static void on_forgotten(struct timer_entry *entry, void *arg)
+{
+	(void)arg;
+	forget(of_entry(entry));
+}
+
+/* The transaction stays as it is, without an answer: so repetitions end in it. */
+int sip_request_drop(struct sip_request *req)
+{
+	struct sip_stack *stack = req->agent->stack;
+
+	if (req->answered)
+		return -EEXIST;
+	req->answered = true;
+	sip_request_ref(req);
+	if (stack->dropped_count == DROPPED_MAX)
+		forget(of_entry(stack->dropped.first));
+	timer_queue_start(&stack->dropped, &req->drop);
+	stack->dropped_count++;
+	return 0;
+}
+
+int sip_requests_init(struct sip_stack *stack)
+{
+	return timer_queue_init(&stack->dropped, stack->base,
+	    stack->settings->transaction_timeout + 1000, on_forgotten, NULL);
+}
+
+void sip_requests_forget(struct sip_stack *stack)
+{
+	while (stack->dropped.first)
+		forget(of_entry(stack->dropped.first));
+}
+
+void sip_requests_fini(struct sip_stack *stack)
+{
+	sip_requests_forget(stack);
+	timer_queue_fini(&stack->dropped);
 }
 
 int sip_request_sdp(struct sip_request *req, struct slice *sdpp)

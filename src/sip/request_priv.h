@@ -29,3 +29,10 @@ void sip_request_given(struct sip_request *req);
 
 /** For NUTAG_WITH. */
 msg_t *sip_request_msg(const struct sip_request *req);
+
+/** @return 0 or -ENOMEM */
+int sip_requests_init(struct sip_stack *stack);
+
+/** Let go of those that were dropped.  Before nua_shutdown(), which would answer them. */
+void sip_requests_forget(struct sip_stack *stack);
+void sip_requests_fini(struct sip_stack *stack);

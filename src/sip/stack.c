@@ -321,6 +321,8 @@ static int open_stack(struct sip_stack *stack, const struct sip_stack_options *o
 	err = timer_init(&stack->done_timer, stack->base, on_done, stack);
 	if (!err)
 		err = sip_dialogs_init(stack);
+	if (!err)
+		err = sip_requests_init(stack);
 	if (err)
 		return err;
 	err = sip_loop_new(&stack->loop, stack->base, &reason);
@@ -370,6 +372,7 @@ static void shut_down_agents(struct sip_stack *stack)
 	struct sip_agent *agent;
 
 	stack->stage = SIP_SHUTTING_DOWN;
+	sip_requests_forget(stack);
 	STAILQ_FOREACH(agent, &stack->agents, next)
 		nua_shutdown(agent->nua);
 	sip_stack_kick(stack);
@@ -404,6 +407,7 @@ void sip_stack_free(struct sip_stack *stack)
 	stack->stage = SIP_FREEING;	/* nothing waits for anything now */
 	timer_fini(&stack->done_timer);
 	sip_dialogs_fini(stack);
+	sip_requests_fini(stack);
 	sip_agents_close(stack);
 	sip_loop_free(stack->loop);
 	free(stack->contact);

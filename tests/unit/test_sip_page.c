@@ -186,6 +186,56 @@ static void test_no_content(void **state)
 	peer_expect(&w->p, "SIP/2.0 500 ");
 }
 
+/* Nothing for the request, for its repetitions, or when its time is over; but 100 for an INVITE. */
+static void test_dropped(void **state)
+{
+	static const char *const methods[] = {"MESSAGE", "INVITE"};
+	struct world *w = *state;
+	char text[1024], log[64];
+
+	w->b.keep = true;
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		const char *m = methods[i];
+		int n = snprintf(text, sizeof(text),
+		    "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;rport;branch=z9hG4bK-drop-%s\r\n"
+		    "From: <sip:a@b>;tag=f\r\nTo: <sip:c@d>\r\nCall-ID: drop-%s\r\nCSeq: 1 %s\r\n"
+		    "Contact: <%s>\r\nContent-Length: 0\r\n\r\n",
+		    m, w->b.udp, w->p.uri + strlen("sip:"), m, m, m, w->p.uri);
+
+		w->b.log[0] = '\0';
+		snprintf(log, sizeof(log), "%s ", m);
+		peer_send(&w->p, w->b.udp, text, (size_t)n);
+		side_wait_log(&w->b, log);
+		assert_int_equal(sip_request_drop(w->b.kept), 0);
+		assert_true(sip_request_answered(w->b.kept));
+		assert_int_equal(sip_request_drop(w->b.kept), -EEXIST);
+		assert_int_equal(sip_request_reply(w->b.kept, 200, ABSENT, ABSENT), -EEXIST);
+		sip_request_unref(w->b.kept);
+		w->b.kept = NULL;
+		for (int again = 0; again < 3; again++) {
+			if (strcmp(m, "INVITE") == 0)
+				peer_expect(&w->p, "SIP/2.0 100 ");
+			peer_expect_none(&w->p, "SIP/2.0 ", 300);
+			if (again < 2)
+				peer_send(&w->p, w->b.udp, text, (size_t)n);
+		}
+		peer_expect_none(&w->p, "SIP/2.0 ", 2 * SIDE_TRANSACTION_MS);
+		assert_string_equal(w->b.log, log);
+	}
+	/* those still held when the stack goes are not answered either */
+	w->b.log[0] = '\0';
+	peer_begin(&w->p, "INVITE", w->b.udp, NULL, NULL);
+	side_wait_log(&w->b, "INVITE ");
+	sip_request_drop(w->b.kept);
+	sip_request_unref(w->b.kept);
+	w->b.kept = NULL;
+	peer_expect(&w->p, "SIP/2.0 100 ");
+	side_close(&w->b);
+	memset(&w->b, 0, sizeof(w->b));
+	side_open(&w->b, w->base);
+	peer_expect_none(&w->p, "SIP/2.0 ", 300);
+}
+
 /* What could end the answer's head early is refused. */
 static void test_reply_headers_refused(void **state)
 {
@@ -497,6 +547,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_fields, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_content, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_dropped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_reply_headers_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_retransmission, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_send, set_up, tear_down),
