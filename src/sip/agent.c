@@ -16,6 +16,7 @@
 #include <sofia-sip/tport_tag.h>
 
 #include "base/log.h"
+#include "base/tls.h"
 #include "sip/priv.h"
 
 enum {
@@ -95,8 +96,8 @@ static int agent_open(struct sip_agent *agent, const char *tls_dir)
 
 	agent_uri(agent, uri, sizeof(uri));
 	agent->nua = nua_create(sip_loop_root(agent->stack->loop), on_nua_event, agent,
-	    TAG_IF(!tls, NUTAG_URL(uri)), TAG_IF(tls, NUTAG_SIPS_URL(uri)),
-	    TAG_IF(tls, NUTAG_URL(uri)), TAG_IF(tls, NUTAG_CERTIFICATE_DIR(tls_dir)),
+	    NUTAG_URL(uri), /* a sips URI as well: NUTAG_SIPS_URL would open a second socket */
+	    TAG_IF(tls, NUTAG_CERTIFICATE_DIR(tls_dir)),
 	    TAG_IF(
 		tls, TPTAG_TLS_VERIFY_POLICY(settings->tls.verify ? TPTLS_VERIFY_SUBJECTS_OUT : 0)),
 	    NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOACK(0), NUTAG_AUTOALERT(0), NUTAG_AUTOANSWER(0),
@@ -178,6 +179,22 @@ static int write_file(const char *dir, const char *name, const char *first, cons
 	return err;
 }
 
+/* Sofia would neither say what is wrong with them, nor free all that she began with. */
+static int check_tls_files(const struct sip_settings *settings, char *why, size_t size)
+{
+	const struct tls_files files = {.certificate = settings->tls.certificate,
+	    .private_key = settings->tls.private_key, .ca_file = settings->tls.ca_file};
+	char text[256];
+	SSL_CTX *ctx;
+	int err = tls_server_new(&ctx, &files, false, text, sizeof(text));
+
+	if (err)
+		snprintf(why, size, "sip.tls: %s", text);
+	else
+		SSL_CTX_free(ctx);
+	return err;
+}
+
 static int tls_dir_make(const struct sip_settings *settings, char *dir, size_t size)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -210,12 +227,6 @@ static void tls_dir_remove(const char *dir)
 }
 
 /* --- from the list of listeners to agents --- */
-
-struct listener {
-	const char	*text;
-	struct sip_hop	hop;
-	unsigned	transports;
-};
 
 static int add_agent(struct sip_stack *stack, const struct sockaddr_storage *address,
     unsigned transports)
@@ -256,7 +267,7 @@ static int add_agent(struct sip_stack *stack, const struct sockaddr_storage *add
  * its peer reached us at.
  */
 static int add_wildcard(
-    struct sip_stack *stack, const struct listener *l, int family, in_port_t port)
+    struct sip_stack *stack, const struct sip_hop *l, int family, in_port_t port)
 {
 	struct ifaddrs *all = NULL;
 	int err = 0, count = 0;
@@ -282,9 +293,9 @@ static int add_wildcard(
 	return err ? err : count ? 0 : -EADDRNOTAVAIL;
 }
 
-static int add_listener(struct sip_stack *stack, const struct listener *l)
+static int add_listener(struct sip_stack *stack, const struct sip_hop *l)
 {
-	const char *port = l->hop.port[0]             ? l->hop.port
+	const char *port = l->port[0]             ? l->port
 			   : l->transports == SIP_TLS ? "5061"
 						      : "5060";
 	struct addrinfo hints
@@ -295,35 +306,21 @@ static int add_listener(struct sip_stack *stack, const struct listener *l)
 
 	if (strcmp(port, "*") == 0)
 		port = "0";
-	if (strcmp(l->hop.host, "*") == 0) {
+	if (strcmp(l->host, "*") == 0) {
 		struct slice digits = slice_of(port);
 		uint64_t number;
 
 		err = slice_to_u64(digits, 65535, &number);
 		return err ? -EINVAL : add_wildcard(stack, l, AF_UNSPEC, htons((uint16_t)number));
 	}
-	if (getaddrinfo(l->hop.host, port, &hints, &found) != 0)
+	if (getaddrinfo(l->host, port, &hints, &found) != 0)
 		return -EADDRNOTAVAIL;
 	memcpy(&address, found->ai_addr, found->ai_addrlen);
 	freeaddrinfo(found);
-	if (strcmp(l->hop.host, "0.0.0.0") == 0 || strcmp(l->hop.host, "::") == 0)
+	if (strcmp(l->host, "0.0.0.0") == 0 || strcmp(l->host, "::") == 0)
 		return add_wildcard(stack, l, address.ss_family, *port_of(&address));
 	err = add_agent(stack, &address, l->transports);
 	return err;
-}
-
-static int parse_listener(const char *text, struct listener *l)
-{
-	char *clean = sip_uri_clean(slice_of(text));
-	int err;
-
-	if (!clean)
-		return -EINVAL;
-	l->text = text;
-	err = sip_uri_hop(clean, &l->hop);
-	free(clean);
-	l->transports = l->hop.transports;
-	return err ? err : l->transports ? 0 : -EINVAL;
 }
 
 static bool tls_is_set(const struct sip_settings *settings)
@@ -336,8 +333,8 @@ static int plan(struct sip_stack *stack, char *why, size_t size)
 	char *const *texts = stack->settings->listen.items;
 
 	for (size_t i = 0; i < stack->settings->listen.count; i++) {
-		struct listener l;
-		int err = parse_listener(texts[i], &l);
+		struct sip_hop l;
+		int err = sip_listener_parse(texts[i], &l);
 
 		if (err) {
 			snprintf(why, size,
@@ -403,6 +400,8 @@ int sip_agents_open(struct sip_stack *stack, char *why, size_t size)
 
 	if (!err)
 		err = agents_probe(stack, why, size);
+	if (!err && tls_is_set(stack->settings))
+		err = check_tls_files(stack->settings, why, size);
 	if (!err && tls_is_set(stack->settings)) {
 		err = tls_dir_make(stack->settings, dir, sizeof(dir));
 		if (err)

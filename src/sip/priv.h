@@ -153,6 +153,9 @@ struct sip_hop {
 /** Where a cleaned URI leads.  @return 0, -EINVAL for one without a host (tel:) */
 int sip_uri_hop(const char *uri, struct sip_hop *hop);
 
+/** Where a listener is.  @return 0, -EINVAL: no SIP URI, or with a transport that we lack */
+int sip_listener_parse(const char *text, struct sip_hop *hop);
+
 /* --- bodies --- */
 
 /**

@@ -30,6 +30,15 @@ static int check_uri(const void *value, const char **why)
 	return err;
 }
 
+static int check_listener(const void *value, const char **why)
+{
+	char *const *text = value;
+	struct sip_hop hop;
+
+	*why = "is not a listener: sip:ADDRESS:PORT with a transport of udp, tcp or tls";
+	return sip_listener_parse(*text, &hop);
+}
+
 static const struct setting tls_rows[] = {
     {.name = "certificate",
 	.type = SETTING_FILE,
@@ -60,6 +69,7 @@ const struct setting sip_settings_rows[] = {
 	.type = SETTING_TEXTS,
 	.offset = offsetof(struct sip_settings, listen),
 	.flags = SETTING_FIXED,
+	.check = check_listener,
 	.help = "Where SIP is received: sip:ADDRESS:PORT;transport=udp or tcp, sips:ADDRESS:PORT; "
 		"without a transport UDP and TCP, port 0 is any free one. Nothing: no SIP."},
     {.name = "advertised_contact",

@@ -100,3 +100,12 @@ int sip_uri_hop(const char *uri, struct sip_hop *hop)
 	hop->transports = allowed_transports(&url);
 	return 0;
 }
+
+int sip_listener_parse(const char *text, struct sip_hop *hop)
+{
+	char *clean = sip_uri_clean(slice_of(text));
+	int err = clean ? sip_uri_hop(clean, hop) : -EINVAL;
+
+	free(clean);
+	return err ? err : hop->transports ? 0 : -EINVAL;
+}

@@ -323,10 +323,22 @@ static void make_certificate(const char *cert_path, const char *key_path)
 	EVP_PKEY_free(key);
 }
 
+static int free_port(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t len = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+	close(fd);
+	return ntohs(address.sin_port);
+}
+
 static void test_tls(void **state)
 {
 	struct world *w = *state;
-	char dir[] = "/tmp/test-sip-XXXXXX", cert[64], key[64];
+	char dir[] = "/tmp/test-sip-XXXXXX", cert[64], key[64], fixed[64];
 	struct sip_settings settings = {.transaction_timeout = SIDE_TRANSACTION_MS};
 	struct uris uris = {.count = 0};
 
@@ -335,19 +347,23 @@ static void test_tls(void **state)
 	snprintf(cert, sizeof(cert), "%s/cert.pem", dir);
 	snprintf(key, sizeof(key), "%s/key.pem", dir);
 	make_certificate(cert, key);
+	snprintf(fixed, sizeof(fixed), "sips:127.0.0.1:%d", free_port());
 	settings.listen = LISTEN("sips:127.0.0.1:0");
 	settings.tls.certificate = cert;
 	settings.tls.private_key = key;
 	w->a.settings = w->b.settings = settings;
+	w->b.settings.listen = LISTEN(fixed);
 	w->b.keep = true;
 	side_open(&w->a, w->base);
 	side_open(&w->b, w->base);
 	sip_stack_each_listener(w->b.stack, add_uri, &uris);
 	assert_int_equal(uris.count, 1);
-	assert_true(has_uri(&uris, "sips:127.0.0.1:", ""));
+	assert_string_equal(uris.text[0], fixed);
 	side_call(&w->a, uris.text[0], "offer-a");
 	side_wait_log(&w->b, "INVITE ");
 	assert_true(slice_equal(sip_request_field(w->b.kept, SIP_FIELD_PROTO), SLICE("tls")));
+	settings.tls.private_key = cert;
+	try_open(w->base, &settings, -EINVAL, "private_key");
 	unlink(cert);
 	unlink(key);
 	assert_int_equal(rmdir(dir), 0);	/* nothing of ours is left in it */
