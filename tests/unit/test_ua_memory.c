@@ -1,0 +1,161 @@
+/*
+ * A whole session between two UAs while the n-th allocation fails, for each n: each in a process of
+ * its own, which must go on to another session, or exit in good order.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <event2/event.h>
+
+#include <msrpd/timer.h>
+
+#include "memory.h"
+#include "ua_host.h"
+
+enum {
+	PATIENCE_MS	= 400,	/* for what will never happen: an answer was not to be had */
+	EXIT_NO_MEMORY	= 255,	/* uthash's */
+	EXIT_NOT_FAILED	= 42,	/* there is no n-th allocation */
+	ALLOCATIONS_MAX	= 5000,
+	AT_ONCE		= 8,
+};
+
+struct pair {
+	struct event_base	*base;
+	struct host		a, b;
+};
+
+static bool over(const struct pair *p)
+{
+	return strstr(p->b.log, "end:") || strstr(p->a.log, "end:") || strstr(p->a.log, "failed:");
+}
+
+/* Turn the loop until text is in the log; or until what is under way is over, or too late. */
+static void await(struct pair *p, const char *log, const char *text)
+{
+	uint64_t deadline = timer_now_ms() + PATIENCE_MS;
+
+	while (!strstr(log, text) && !over(p) && timer_now_ms() < deadline) {
+		event_base_loopexit(p->base, &(struct timeval){0, 5000});
+		event_base_loop(p->base, EVLOOP_ONCE);
+	}
+}
+
+/* Whatever of it comes about. */
+static void try_session(struct pair *p)
+{
+	if (host_call(&p->a, &p->b, "text/plain") < 0)
+		return;
+	await(p, p->b.log, "new:");
+	if (p->a.s)
+		host_send(&p->a, "text/plain", "hello", NULL);
+	await(p, p->b.log, "msg:");
+	await(p, p->a.log, "report:");
+	if (p->b.s)
+		host_send(&p->b, "text/plain", "hello yourself", NULL);
+	await(p, p->a.log, "msg:");
+	if (p->a.s)
+		ua_end(p->a.s);
+	p->a.s = NULL;
+	await(p, p->b.log, "end:");
+}
+
+static void end_all(struct ua_session *s, void *arg)
+{
+	(void)arg;
+	ua_end(s);
+}
+
+static int run_child(unsigned n)
+{
+	struct pair *p = calloc(1, sizeof(*p));
+	int failed;
+
+	p->base = event_base_new();
+	p->b.accepts = "text/plain";
+	host_open(&p->a, p->base);
+	host_open(&p->b, p->base);
+	memory_fail_at(n);
+	try_session(p);
+	failed = memory_has_failed();
+	memory_fail_at(0);
+	ua_each(p->a.ua, end_all, NULL);
+	ua_each(p->b.ua, end_all, NULL);
+	host_quiet(&p->a);
+	p->a.log[0] = p->b.log[0] = '\0';
+	host_connect(&p->a, &p->b, "text/plain");
+	assert_int_equal(host_send(&p->a, "text/plain", "again", NULL), 0);
+	host_wait(&p->b, "msg:text/plain:again ");
+	ua_end(p->a.s);
+	host_wait(&p->b, "end:bye ");
+	host_close(&p->a);
+	host_close(&p->b);
+	event_base_free(p->base);
+	free(p);
+	return failed ? 0 : EXIT_NOT_FAILED;
+}
+
+static pid_t start(unsigned n)
+{
+	pid_t child;
+
+	fflush(NULL);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		exit(run_child(n));
+	return child;
+}
+
+/* @return was there an n-th allocation? */
+static bool finish(unsigned n, pid_t child)
+{
+	int status;
+
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (!WIFEXITED(status))
+		fail_msg("allocation %u: signal %d", n, WTERMSIG(status));
+	status = WEXITSTATUS(status);
+	if (status != 0 && status != EXIT_NO_MEMORY && status != EXIT_NOT_FAILED)
+		fail_msg("allocation %u: exit status %d", n, status);
+	return status != EXIT_NOT_FAILED;
+}
+
+static void test_each_allocation(void **state)
+{
+	unsigned n = 1, failed = 0;
+	bool more = true;
+
+	(void)state;
+	/* They spend their time waiting, so some at once. */
+	for (; more; n += AT_ONCE) {
+		pid_t children[AT_ONCE];
+
+		assert_true(n < ALLOCATIONS_MAX);
+		for (unsigned i = 0; i < AT_ONCE; i++)
+			children[i] = start(n + i);
+		for (unsigned i = 0; i < AT_ONCE; i++) {
+			more = finish(n + i, children[i]);
+			failed += more;
+		}
+	}
+	print_message("%u allocations failed in turn\n", failed);
+	assert_true(failed > 50);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_allocation)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
