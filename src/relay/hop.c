@@ -96,8 +96,8 @@ static int towards_client(struct arrival *a, struct hop *hop, struct slice next,
 	return 0;
 }
 
-/* The next URI when it is one of our grants: the frame passes there without leaving the house. */
-static struct grant *next_is_ours(struct relay *relay, struct slice uri)
+/* The grant of ours that a URI is, or NULL. */
+static struct grant *grant_of(struct relay *relay, struct slice uri)
 {
 	struct msrp_target *target;
 	struct msrp_uri next;
@@ -106,6 +106,15 @@ static struct grant *next_is_ours(struct relay *relay, struct slice uri)
 		return NULL;
 	target = msrp_target_find(relay->stack, &next);
 	return target && target->ops == &grant_ops ? OWNER(struct grant, target, target) : NULL;
+}
+
+/* Would we be asked for a session that we do not have, by ourselves? */
+static bool is_dead_end(struct relay *relay, struct slice uri)
+{
+	struct msrp_uri next, host;
+
+	return msrp_uri_parse(&next, uri) > 0 && next.session_id.p
+	    && !msrp_target_find(relay->stack, &next) && relay_owns(relay, &next, &host);
 }
 
 /* Note where the frame came from, so that what goes back finds its way. */
@@ -119,7 +128,7 @@ static void learn(struct arrival *a, struct grant *grant, bool from_client)
 	}
 	/* Neither the client nor another grant of ours is to be found where a stranger says. */
 	if (grant_way(grant, from) != a->conn && (from_client || !grant_is_client(grant, from))
-	    && !next_is_ours(a->relay, from))
+	    && !grant_of(a->relay, from))
 		grant_learn_way(grant, from, a->conn);
 }
 
@@ -132,7 +141,12 @@ static int outwards(struct arrival *a, struct hop *hop, const char **phrase)
 	hop->conn = grant_way(hop->grant, next);
 	if (hop->conn)
 		return 0;
-	other = next_is_ours(a->relay, next);
+	/* Another grant of ours: the frame passes there without leaving the house. */
+	other = grant_of(a->relay, next);
+	if (!other && is_dead_end(a->relay, next)) {
+		*phrase = "No such session";
+		return 481;
+	}
 	if (!other)
 		return known_or_new(a, hop->grant, next, &hop->conn, phrase);
 	hop->grant = other;

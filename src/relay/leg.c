@@ -27,11 +27,17 @@ static const char tid_room[MSRP_TID_LEN + 1] = "0000000000000000";
 
 /* --- memory --- */
 
+/* Memory of one with that much text. */
+static size_t charge_for(size_t text)
+{
+	return sizeof(struct leg) + (text > LEG_TEXT_INLINE ? text : 0);
+}
+
 static struct leg *leg_get(struct relay *relay, size_t text)
 {
 	struct leg *leg = relay->free_legs;
 
-	if (msrp_stack_charge(relay->stack, sizeof(*leg) + text) < 0)
+	if (msrp_stack_charge(relay->stack, charge_for(text)) < 0)
 		return NULL;
 	if (leg) {
 		relay->free_legs = leg->next;
@@ -59,7 +65,7 @@ static struct leg *leg_get(struct relay *relay, size_t text)
 	return leg;
 fail:
 	free(leg);
-	msrp_stack_discharge(relay->stack, sizeof(*leg) + text);
+	msrp_stack_discharge(relay->stack, charge_for(text));
 	return NULL;
 }
 
@@ -68,7 +74,7 @@ void leg_free(struct leg *leg)
 	struct relay *relay = leg->relay;
 
 	msrp_transaction_stop(&leg->t);
-	msrp_stack_discharge(relay->stack, sizeof(*leg) + leg->cap);
+	msrp_stack_discharge(relay->stack, charge_for(leg->cap));
 	if (leg->source)
 		msrp_conn_unref(leg->source);
 	if (leg->text != leg->inline_text)

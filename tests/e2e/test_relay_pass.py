@@ -230,6 +230,8 @@ class WhoMayTest(PassCase):
                   peer.own], 481),
                 ('without a port', client.conn,
                  [client.granted.replace(':' + self.relay.split(':')[2][:-4], ''), peer.own], 481),
+                ('a grant of ours that is gone', client.conn,
+                 [client.granted, self.relay.replace(';', '/nosuch;'), peer.own], 481),
                 ('nowhere to go', client.conn, [client.granted], 481)):
             with self.subTest(who=who):
                 request = msrp.build('SEND', path, ['msrp://127.0.0.1:9/me;tcp'],
