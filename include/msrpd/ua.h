@@ -51,7 +51,10 @@ enum {
 struct ua_handler {
 	const char	*name;		/* "handler" in msrp_ua_list_sessions */
 
-	/** The session's fate.  After UA_FAILED and UA_TERMINATED the session is gone. */
+	/**
+	 * The session's fate.  After UA_FAILED and UA_TERMINATED the session is gone, and with it
+	 * the streams that were open: no end() comes for them.
+	 */
 	void		(*notify)(struct ua_session *s, const struct ua_notice *notice, void *arg);
 
 	/**
