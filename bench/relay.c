@@ -54,6 +54,8 @@ struct options {
 static struct options opt = {
 	.host = "127.0.0.1", .pairs = 4, .size = 1024, .window = 64, .seconds = 3, .warmup = 0.5};
 
+enum role { SENDER, RECEIVER, LISTENER };
+
 struct io {
 	int	fd;
 	SSL	*ssl;
@@ -61,7 +63,7 @@ struct io {
 	size_t	in_len, out_len, out_at;
 	bool	armed;		/* EPOLLOUT is asked for */
 	struct pair *pair;
-	enum { SENDER, RECEIVER, LISTENER } role;
+	enum role role;
 };
 
 struct pair {
@@ -152,7 +154,7 @@ static void watch(struct io *io, bool out)
 	io->armed = out;
 }
 
-static void prepare(struct io *io, struct pair *pair, int role, int fd)
+static void prepare(struct io *io, struct pair *pair, enum role role, int fd)
 {
 	int on = 1;
 

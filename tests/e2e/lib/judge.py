@@ -24,7 +24,7 @@ def _too_much(frame):
     body = frame.body or b''
     # It takes the first line that looks like an end-line for the end, and looks for the `;` of
     # Content-Type's parameters as far into the body as the header's name is long.
-    return b'\r\n-------' in body or \
+    return b'\r\n-------' in b'\r\n' + body or \
         b';' in body[:10] and ';' not in frame.get('Content-Type', '')
 
 
