@@ -224,7 +224,7 @@ int sides_teardown(void **state)
 
 /* --- endpoints --- */
 
-int side_open(struct sides *f, struct side *s, const char *id, bool stream)
+int sides_open_one(struct sides *f, struct side *s, const char *id, bool stream)
 {
 	struct msrp_endpoint_options options = {.handler = &handler, .arg = s,
 		.max_queued_bytes = 16 << 20, .stream = stream};
@@ -238,8 +238,8 @@ void sides_connect(struct sides *f, bool stream)
 {
 	struct msrp_destination to = {.host = SLICE("127.0.0.1"), .port = f->port};
 
-	assert_int_equal(side_open(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", false), 0);
-	assert_int_equal(side_open(f, &f->b, "sidebbbbbbbbbbbbbbbbbbb", stream), 0);
+	assert_int_equal(sides_open_one(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", false), 0);
+	assert_int_equal(sides_open_one(f, &f->b, "sidebbbbbbbbbbbbbbbbbbb", stream), 0);
 	assert_int_equal(msrp_endpoint_set_path(f->a.ep, NONE, slice_of(f->b.uri)), 0);
 	assert_int_equal(msrp_endpoint_set_path(f->b.ep, NONE, slice_of(f->a.uri)), 0);
 	msrp_endpoint_start(f->a.ep);
@@ -286,7 +286,7 @@ int raw_connect(struct sides *f)
 
 void raw_open(struct sides *f)
 {
-	assert_int_equal(side_open(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", false), 0);
+	assert_int_equal(sides_open_one(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", false), 0);
 	assert_int_equal(msrp_endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
 	msrp_endpoint_start(f->a.ep);
 	raw_connect(f);

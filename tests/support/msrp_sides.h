@@ -55,7 +55,7 @@ int sides_setup(void **state);
 int sides_teardown(void **state);
 
 /** An endpoint for s, whose session id is id. */
-int side_open(struct sides *f, struct side *s, const char *id, bool stream);
+int sides_open_one(struct sides *f, struct side *s, const char *id, bool stream);
 
 /** a and b, a connected to b through the listener; b's messages are streams. */
 void sides_connect(struct sides *f, bool stream);
