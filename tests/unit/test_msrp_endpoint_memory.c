@@ -49,10 +49,10 @@ static void done(void *arg)
 static int connect_sides(struct sides *f, bool stream)
 {
 	struct msrp_destination to = {.host = SLICE("127.0.0.1"), .port = f->port};
-	int err = side_open(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", false);
+	int err = sides_open_one(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", false);
 
 	if (err == 0)
-		err = side_open(f, &f->b, "sidebbbbbbbbbbbbbbbbbbb", stream);
+		err = sides_open_one(f, &f->b, "sidebbbbbbbbbbbbbbbbbbb", stream);
 	if (err == 0)
 		err = msrp_endpoint_set_path(f->a.ep, NONE, slice_of(f->b.uri));
 	if (err == 0)
