@@ -15,11 +15,11 @@ enum {
 };
 
 #define CPIM_CORE "urn:ietf:params:cpim-headers:"	/* namespace of From, To, DateTime, … */
-#define CPIM_IMDN "urn:ietf:params:imdn"		/* of Message-ID, Disposition-Notification */
+#define CPIM_IMDN "urn:ietf:params:imdn"		/* of Message-ID and its like */
 
 /** One header of the message; a view. */
 struct cpim_header {
-	struct slice	space;		/* URI of its namespace; absent: its prefix was not declared */
+	struct slice	space;		/* URI of its namespace; absent: prefix not declared */
 	struct slice	name;		/* without prefix */
 	struct slice	params;		/* ";lang=fr"; absent if there are none */
 	struct slice	value;		/* escapes left as they are, see cpim_unescape() */
@@ -122,7 +122,7 @@ struct imdn {
 	enum imdn_status	status;
 	struct slice		message_id;	/* of the message that it tells of */
 	struct slice		datetime;	/* the DateTime of that message */
-	struct slice		recipient_uri, original_recipient_uri;	/* absent if there is none */
+	struct slice		recipient_uri, original_recipient_uri;	/* or absent */
 };
 
 /**
@@ -133,5 +133,5 @@ struct imdn {
  */
 int imdn_parse(struct imdn *n, struct slice xml);
 
-/** Write one.  @param textp  to be freed  @return 0, -EINVAL: no message_id that can be one, -ENOMEM */
+/** Write one.  @param textp  to be freed  @return 0, -EINVAL: no message_id, -ENOMEM */
 int imdn_build(char **textp, size_t *lenp, const struct imdn *n);

@@ -34,7 +34,7 @@ struct ua_notice {
 	struct slice	accept_wrapped_types;
 	int		code;		/* UA_FAILED: SIP status, or that of the relay's AUTH */
 	struct slice	reason;
-	bool		from_peer;	/* UA_FAILED: the peer said so; else we did, without an answer */
+	bool		from_peer;	/* UA_FAILED: the peer said so; else we, unanswered */
 	enum ua_end	end;		/* UA_TERMINATED */
 };
 
@@ -69,13 +69,14 @@ struct ua_handler {
 	 * A message begins.  @param streamp  whatever the next two shall be given
 	 * @return 0 or an MSRP status (413, 415, …) that refuses it
 	 */
-	int		(*begin)(struct ua_session *s, const struct message *m, void **streamp, void *arg);
+	int		(*begin)(struct ua_session *s, const struct message *m, void **streamp,
+			    void *arg);
 	/**
 	 * Bytes of it, in the order of the message.
 	 * @return 0; -EAGAIN: taken, but no more before ua_message_resume(); or an MSRP status
 	 */
 	int		(*piece)(struct ua_session *s, void *stream, struct slice piece, void *arg);
-	/** The message is whole (err 0), or will never be.  Its return value is that of message(). */
+	/** The message is whole (err 0), or will never be.  The return value is as message()'s. */
 	int		(*end)(struct ua_session *s, void *stream, int err, void *arg);
 
 	/**
@@ -88,7 +89,7 @@ struct ua_handler {
 /** How a session is to be; texts are copied. */
 struct ua_offer {
 	struct slice		accept_types;		/* separated by spaces; never empty */
-	struct slice		accept_wrapped_types;	/* absent: "*" when message/cpim is listed */
+	struct slice		accept_wrapped_types;	/* absent: "*" if message/cpim is listed */
 	const struct ua_handler	*handler;
 	void			*arg;
 };
@@ -168,7 +169,7 @@ struct ua_session_info {
 	struct slice	peer_path;		/* absent before it is known */
 	const char	*handler, *state;	/* "setup", "established", "ending" */
 	bool		uac;
-	uint64_t	lifetime_s;		/* until max_duration ends it; UINT64_MAX: no limit */
+	uint64_t	lifetime_s;		/* until max_duration; UINT64_MAX: no limit */
 	size_t		queued_bytes;
 	uint64_t	messages_in, messages_out;
 };

@@ -188,7 +188,8 @@ struct slice cpim_value(const struct cpim *m, const char *space, const char *nam
 	for (size_t i = 0; i < m->header_count; i++) {
 		const struct cpim_header *h = &m->headers[i];
 
-		if (slice_equal(h->space, slice_of(space)) && slice_equal_nocase(h->name, slice_of(name)))
+		if (slice_equal(h->space, slice_of(space))
+		    && slice_equal_nocase(h->name, slice_of(name)))
 			return h->value;
 	}
 	return (struct slice){NULL, 0};
@@ -201,7 +202,8 @@ struct slice cpim_content_value(const struct cpim *m, const char *name)
 	while (next_line(&rest, &line)) {
 		struct slice value = line;
 
-		if (slice_cut(&value, ':', &key) && value.p && slice_equal_nocase(key, slice_of(name)))
+		if (slice_cut(&value, ':', &key) && value.p
+		    && slice_equal_nocase(key, slice_of(name)))
 			return slice_trim(value);
 	}
 	return (struct slice){NULL, 0};
@@ -422,5 +424,6 @@ void cpim_datetime(char text[CPIM_DATETIME_SIZE])
 	gettimeofday(&now, NULL);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text, CPIM_DATETIME_SIZE, "%.19s.%03uZ", seconds, (unsigned)(now.tv_usec / 1000) % 1000);
+	snprintf(text, CPIM_DATETIME_SIZE, "%.19s.%03uZ", seconds,
+	    (unsigned)(now.tv_usec / 1000) % 1000);
 }

@@ -42,8 +42,8 @@ size_t imdn_wants_text(char text[IMDN_WANTS_SIZE], unsigned wants)
 	text[0] = '\0';
 	for (size_t i = 0; i < WORDS; i++)
 		if (wants & words[i].want)
-			len += (size_t)snprintf(text + len, IMDN_WANTS_SIZE - len, "%s%s", len ? ", " : "",
-			    words[i].word);
+			len += (size_t)snprintf(text + len, IMDN_WANTS_SIZE - len, "%s%s",
+			    len ? ", " : "", words[i].word);
 	return len;
 }
 
@@ -175,7 +175,8 @@ static bool is_entity(struct slice s)
 {
 	size_t len = 1;
 
-	while (len < s.len && len <= ENTITY_MAX && (isalnum((unsigned char)s.p[len]) || s.p[len] == '#'))
+	while (len < s.len && len <= ENTITY_MAX
+	    && (isalnum((unsigned char)s.p[len]) || s.p[len] == '#'))
 		len++;
 	return len > 1 && len < s.len && s.p[len] == ';';
 }

@@ -154,16 +154,6 @@ static int take_peer(struct ua_session *s, struct ua_peer *peer)
 	return 0;
 }
 
-/* A relay may speak another transport to us than to the peer. */
-static unsigned transports(const struct ua_session *s)
-{
-	struct msrp_uri own;
-
-	if (s->upstream || msrp_uri_parse(&own, s->uri) < 0)
-		return SDP_PLAIN | SDP_TLS;
-	return own.secure ? SDP_TLS : SDP_PLAIN;
-}
-
 static enum sdp_direction answer_direction(enum sdp_direction offered)
 {
 	switch (offered) {
@@ -201,16 +191,15 @@ int ua_media_answer(struct ua_session *s, struct slice text, struct slice *textp
 	struct local_texts texts;
 	struct sdp_session offer;
 	struct sdp_local local;
-	const struct sdp_media *media = choose(&offer, text, transports(s), s->accept_types);
+	const struct sdp_media *media;
 	struct ua_peer *peer;
-	int err;
+	int err = describe(s, &local, &texts);
 
-	if (!media)
-		return -EPROTO;
-	err = describe(s, &local, &texts);
 	if (err < 0)
 		return err;
-	local.tls = sdp_media_is_tls(media);
+	media = choose(&offer, text, local.tls ? SDP_TLS : SDP_PLAIN, s->accept_types);
+	if (!media)
+		return -EPROTO;
 	local.setup = sdp_answer_setup(media);
 	local.direction = answer_direction(media->direction);
 	add_fingerprint(s, &local, &texts);
@@ -250,6 +239,7 @@ const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
 		return &ua->locals[0];
 	for (size_t i = 0; i < ua->local_count; i++)
 		have |= ua->locals[i].secure ? SDP_TLS : SDP_PLAIN;
+	/* Behind a relay its Use-Path tells, which is not here yet. */
 	if (ua->env.settings->relay_uri)
 		have = SDP_PLAIN | SDP_TLS;
 	media = choose(&offer, text, have, accept_types);

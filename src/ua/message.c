@@ -71,8 +71,8 @@ int ua_send(struct ua_session *s, const struct message_out *message, unsigned fl
 
 	if (err < 0)
 		return err;
-	return msrp_endpoint_send(s->endpoint, message, flags & UA_SEND_CONFIRM ? MSRP_SEND_CONFIRM : 0,
-	    message_id);
+	return msrp_endpoint_send(s->endpoint, message,
+	    flags & UA_SEND_CONFIRM ? MSRP_SEND_CONFIRM : 0, message_id);
 }
 
 void ua_message_ready(struct ua_session *s, struct slice message_id)

@@ -78,7 +78,7 @@ struct msrp_auth;
 
 struct ua_session {
 	struct ua		*ua;
-	unsigned		refs;		/* one while it is in the table, one for each call of a handler */
+	unsigned		refs;		/* of the table, and of each handler's call */
 	enum session_state	state;
 	bool			uac, notified;	/* told of as established */
 	bool			reoffer;	/* once the dialog is free for it */
@@ -95,7 +95,7 @@ struct ua_session {
 	struct timer_entry	grace;
 	TAILQ_ENTRY(ua_session)	lasting;	/* while established_ms is not 0 */
 	UT_hash_handle		hh;
-	struct slice		uri;		/* our own MSRP URI; these stand behind the struct */
+	struct slice		uri;		/* our own; these texts stand behind the struct */
 	struct slice		from_uri, to_uri, ruri;
 	struct slice		accept_types, accept_wrapped_types;	/* ours */
 	char			id[UA_ID_LEN + 1];
@@ -112,7 +112,7 @@ struct ua_session_start {
 /** @return 0, -EINVAL: types that are none, -ENOMEM */
 int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_session_start *start);
 
-/** By our INVITE, or the AUTH that comes before it.  On failure the session remains to be dropped. */
+/** By our INVITE, or the AUTH before it.  On failure the session remains to be dropped. */
 int ua_session_call(struct ua_session *s);
 
 /** By the peer's.  @return 0; negative: it was answered with an error */

@@ -219,7 +219,8 @@ static void call_start(const struct param *params, struct reply *reply, void *ar
 	int err = -ENETUNREACH;
 
 	if (state->ua)
-		err = ua_start(state->ua, &offer, params[1].text, params[2].text, params[3].text, &s);
+		err = ua_start(state->ua, &offer, params[1].text, params[2].text, params[3].text,
+		    &s);
 	if (err < 0) {
 		start_error(reply, err);
 		return;

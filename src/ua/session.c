@@ -285,12 +285,17 @@ static void follow(struct ua_session *s)
 
 /* --- the dialog --- */
 
+static void refuse_with(struct ua_session *s, int code, struct slice reason)
+{
+	sip_dialog_refuse(s->dialog, code, reason, (struct slice){NULL, 0});
+}
+
 static void refuse(struct ua_session *s, int err)
 {
 	if (err == -EPROTO)
-		sip_dialog_refuse(s->dialog, 488, SLICE("Not Acceptable Here"), (struct slice){NULL, 0});
+		refuse_with(s, 488, SLICE("Not Acceptable Here"));
 	else
-		sip_dialog_refuse(s->dialog, 500, SLICE("Server Internal Error"), (struct slice){NULL, 0});
+		refuse_with(s, 500, SLICE("Server Internal Error"));
 }
 
 static void on_offer(struct sip_dialog *d, struct slice sdp, void *arg)
@@ -327,8 +332,7 @@ static void on_established(struct sip_dialog *d, void *arg)
 	struct ua_session *s = arg;
 
 	(void)d;
-	if (s->state == SESSION_SETUP)
-		establish(s);
+	ua_session_arrived(s);
 }
 
 static void on_failed(struct sip_dialog *d, const struct sip_failure *failure, void *arg)
@@ -452,7 +456,7 @@ void ua_session_barred(struct ua_session *s, int code, struct slice reason, bool
 		return;
 	}
 	if (s->invite)
-		sip_dialog_refuse(s->dialog, 503, SLICE("Service Unavailable"), (struct slice){NULL, 0});
+		refuse_with(s, 503, SLICE("Service Unavailable"));
 	ua_session_fail(s, &failure);
 }
 
@@ -474,7 +478,7 @@ int ua_session_accept(struct ua_session *s, struct sip_request *request)
 		return answer_invite(s);
 	err = ua_upstream_ask(s);
 	if (err < 0)
-		sip_dialog_refuse(s->dialog, 503, SLICE("Service Unavailable"), (struct slice){NULL, 0});
+		refuse_with(s, 503, SLICE("Service Unavailable"));
 	return err;
 }
 
@@ -544,8 +548,9 @@ static int open_endpoint(struct ua_session *s)
 int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_session_start *start)
 {
 	const struct ua_offer *offer = start->offer;
-	size_t room = strlen(start->local->host) + URI_ROOM + start->from_uri.len + start->to_uri.len
-	    + start->ruri.len + offer->accept_types.len + offer->accept_wrapped_types.len;
+	size_t room = strlen(start->local->host) + URI_ROOM + start->from_uri.len
+	    + start->to_uri.len + start->ruri.len + offer->accept_types.len
+	    + offer->accept_wrapped_types.len;
 	struct ua_session *s = calloc(1, sizeof(*s) + room);
 	char *p;
 	int err;

@@ -40,8 +40,8 @@ const struct setting ua_settings_rows[] = {
 	    "A session that lasts longer is ended; 0: no limit."},
 	{"reconnect_grace", SETTING_DURATION, OF(reconnect_grace_ms), "5s", 0, 0, NULL, NULL, 0, 0,
 	    NULL,
-	    "A session that lost its connection ends after this long unless a re-INVITE has made it "
-	    "anew; 0: at once."},
+	    "A session that lost its connection ends after this long unless a re-INVITE has made "
+	    "it anew; 0: at once."},
 	{"cleanup_interval", SETTING_DURATION, OF(cleanup_interval_ms), "60s", CLEANUP_MIN_MS,
 	    0, NULL, NULL, 0, 0, NULL, "How often expired sessions are looked for."},
 	{"hash_size", SETTING_NUMBER, OF(hash_size), "10", 1, HASH_SIZE_MAX, NULL, NULL, 0,

@@ -83,7 +83,8 @@ static int add_configured(struct locals *locals, const struct setting_list *uris
 
 		if (msrp_uri_parse(&uri, text) != (ssize_t)text.len)
 			return -EINVAL;
-		err = add_local(locals, uri.secure, uri.host, uri.port ? uri.port : MSRP_DEFAULT_PORT);
+		err = add_local(locals, uri.secure, uri.host,
+		    uri.port ? uri.port : MSRP_DEFAULT_PORT);
 	}
 	return err;
 }
@@ -140,7 +141,8 @@ static void on_cleanup(void *arg)
 	timer_start(&ua->cleanup, settings->cleanup_interval_ms);
 	if (settings->max_duration_ms == 0)
 		return;
-	while ((s = TAILQ_FIRST(&ua->lasting)) && now - s->established_ms >= settings->max_duration_ms)
+	while ((s = TAILQ_FIRST(&ua->lasting))
+	    && now - s->established_ms >= settings->max_duration_ms)
 		ua_session_terminate(s, UA_END_EXPIRED);
 }
 
@@ -221,7 +223,8 @@ int ua_new(struct ua **uap, const struct ua_env *env, char *why, size_t size)
 	if (err < 0) {
 		ua_free(ua);
 		snprintf(why, size, "ua: %s",
-		    err == -EINVAL ? "no my_uri, and no listener to take it from" : "out of memory");
+		    err == -EINVAL ? "no my_uri, and no listener to take one from"
+				   : "out of memory");
 		return err;
 	}
 	timer_start(&ua->cleanup, env->settings->cleanup_interval_ms);

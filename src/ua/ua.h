@@ -16,7 +16,7 @@ struct stats;
 
 /** The section ua: of the config. */
 struct ua_settings {
-	struct setting_list	my_uri;		/* char *; empty: the first listener of each scheme */
+	struct setting_list	my_uri;		/* char *; empty: first listener of each scheme */
 	char			*relay_uri;	/* NULL: none */
 	uint64_t		relay_idle_timeout_ms;
 	uint64_t		max_queued_bytes;

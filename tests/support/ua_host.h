@@ -29,7 +29,7 @@ struct host {
 
 	struct ua_session	*s;		/* the latest */
 	char			id[64];		/* of s */
-	char			log[4096];	/* what its handler was told, "new:text/plain msg:hello " */
+	char			log[4096];	/* what its handler was told, "new:text/plain " */
 	const char		*accepts;	/* types; NULL: INVITEs are answered 404 */
 	int			verdict;	/* what the handler says to a message */
 	bool			streams;	/* messages are taken as streams */

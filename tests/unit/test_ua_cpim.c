@@ -95,7 +95,8 @@ static const struct parse_case parses[] = {
 	{"From: <im:a>\r\n\r\n\r\nhello", 0, NULL, "hello"},
 	{"From: <im:a>\n\nContent-Type: text/plain\n\nhello\n", 0, "text/plain", "hello\n"},
 	{"From: <im:a>\r\n\r\nContent-Type: text/plain\r\n\r\n", 0, "text/plain", ""},
-	{"From: <im:a>\r\n\r\nX: y\r\n folded\r\nContent-Type:text/plain\r\n\r\na", 0, "text/plain", "a"},
+	{"From: <im:a>\r\n\r\nX: y\r\n folded\r\nContent-Type:text/plain\r\n\r\na", 0,
+	    "text/plain", "a"},
 	{"From: <im:a>\r\n\r\nA: b\nContent-Type: a/b", -EBADMSG, NULL, NULL},
 	{"", -EBADMSG, NULL, NULL},
 	{"\r\n\r\nhello", -EBADMSG, NULL, NULL},
@@ -247,7 +248,8 @@ static void test_build(void **state)
 
 static void test_build_least(void **state)
 {
-	struct cpim_out out = {.from_uri = SLICE("im:a"), .to_uri = SLICE("im:b"), .body = SLICE("x")};
+	struct cpim_out out = {
+		.from_uri = SLICE("im:a"), .to_uri = SLICE("im:b"), .body = SLICE("x")};
 	char *text;
 	size_t len;
 
@@ -260,7 +262,8 @@ static void test_build_least(void **state)
 
 static void test_build_refused(void **state)
 {
-	static const char *const bad[] = {"", "im:a\r\nX: y", "im:a>", "<im:a", "im:a b", "im:a\x7f"};
+	static const char *const bad[] = {
+		"", "im:a\r\nX: y", "im:a>", "<im:a", "im:a b", "im:a\x7f"};
 	struct cpim_out out = {.from_uri = SLICE("im:a"), .to_uri = SLICE("im:b")};
 	char *text;
 	size_t len;
@@ -338,7 +341,8 @@ static void test_imdn(void **state)
 static void test_imdn_foreign(void **state)
 {
 	static const char xml[] = "<?xml version=\"1.0\"?><!-- hi --><i:imdn xmlns:i=\"urn:x\">"
-				  "<i:message-id >\n a1 \n</i:message-id><i:display-notification><i:status>"
+				  "<i:message-id >\n a1 \n</i:message-id>"
+				  "<i:display-notification><i:status>"
 				  "<i:displayed />\n</i:status></i:display-notification></i:imdn>";
 	struct imdn got;
 

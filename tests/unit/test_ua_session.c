@@ -129,8 +129,8 @@ static void test_unreachable(void **state)
 
 static void test_bad_arguments(void **state)
 {
-	static const char *const types[] = {"", " ", "text", "text/", "/plain", "text/plain,text/html",
-	    "text/plain\r\nX: y", "text/pl\x01in"};
+	static const char *const types[] = {"", " ", "text", "text/", "/plain",
+	    "text/plain,text/html", "text/plain\r\nX: y", "text/pl\x01in"};
 	static const char *const uris[] = {"", "bob", "http://example.org", "sip:"};
 	struct pair *p = *state;
 
