@@ -13,6 +13,8 @@
 
 #include "base/log.h"
 
+enum { ACCEPT_PAUSE_MS = 200 };
+
 struct msrp_listener {
 	struct msrp_stack		*stack;
 	char				*name;
@@ -23,6 +25,8 @@ struct msrp_listener {
 	struct sockaddr_storage		addr;
 	socklen_t			addr_len;
 	struct evconnlistener		*socket;
+	struct timer			pause;		/* of accepting */
+	bool				warned;
 };
 
 static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct sockaddr *addr,
@@ -45,6 +49,7 @@ static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct 
 	if (msrp_conn_new(&conn, stack, fd, listener->secure, listener, true) < 0)
 		return;
 	(*stack->count.accepted)++;
+	listener->warned = false;
 	if (log_threshold >= LOG_LEVEL_DEBUG) {
 		msrp_conn_peer_text(conn, peer, sizeof(peer));
 		log_debug("msrp: conn %" PRIu64 ": accepted from %s on %s", conn->number, peer,
@@ -61,8 +66,19 @@ static void on_accept_error(struct evconnlistener *socket, void *arg)
 {
 	struct msrp_listener *listener = arg;
 
-	(void)socket;
-	log_warn("msrp: listener %s: accept: %s", listener->name, strerror(errno));
+	if (!listener->warned)
+		log_warn("msrp: listener %s: accept: %s", listener->name, strerror(errno));
+	listener->warned = true;
+	evconnlistener_disable(socket);
+	timer_start(&listener->pause, ACCEPT_PAUSE_MS);
+}
+
+static void on_pause_over(void *arg)
+{
+	struct msrp_listener *listener = arg;
+
+	if (evconnlistener_enable(listener->socket) < 0)
+		timer_start(&listener->pause, ACCEPT_PAUSE_MS);
 }
 
 int msrp_listen_uri_parse(struct msrp_uri *uri, char *buf, struct slice text)
@@ -193,7 +209,9 @@ static int open_listener(struct msrp_listener *l, struct msrp_stack *stack,
 		snprintf(why, size, "%s: needs msrp.tls.certificate and private_key", text);
 		return -EINVAL;
 	}
-	err = open_socket(l);
+	err = timer_init(&l->pause, stack->base, on_pause_over, l);
+	if (err == 0)
+		err = open_socket(l);
 	if (err < 0) {
 		snprintf(why, size, "%s: %s", text, strerror(-err));
 		return err;
@@ -231,6 +249,7 @@ void msrp_listeners_close(struct msrp_stack *stack)
 	for (size_t i = 0; i < stack->listener_count; i++) {
 		struct msrp_listener *l = &stack->listeners[i];
 
+		timer_fini(&l->pause);
 		if (l->socket)
 			evconnlistener_free(l->socket);
 		free(l->name);

@@ -1,0 +1,12 @@
+/* Certificates made on the spot, as PEM files in a directory of their own. */
+#pragma once
+
+struct certs {
+	char	dir[64];
+	char	ca[96];				/* the authority to trust */
+	char	cert[96], key[96];		/* of localhost and 127.0.0.1 */
+	char	stranger_cert[96], stranger_key[96];	/* the same names, of another authority */
+};
+
+void certs_make(struct certs *certs);
+void certs_remove(struct certs *certs);
