@@ -39,7 +39,10 @@ void msrp_conn_unref(struct msrp_conn *conn);
  */
 void msrp_conn_close(struct msrp_conn *conn, int err);
 
-/** Close when all that is queued has been sent; nothing is read any more. */
+/**
+ * Close when all that is queued has been sent; nothing is read any more, nor queued.  The peer
+ * is given a moment to read it: a socket with bytes unread would be reset.
+ */
 void msrp_conn_close_after_send(struct msrp_conn *conn);
 
 bool msrp_conn_closed(const struct msrp_conn *conn);

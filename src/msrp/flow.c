@@ -48,7 +48,7 @@ void msrp_flow_detach(struct msrp_flow *flow)
 	flow->conn = NULL;
 	/* What it wrote in this turn lies in memory that its owner may now free. */
 	if (output_settle(conn) < 0)
-		msrp_conn_close(conn, -ENOMEM);
+		output_fail(conn);
 }
 
 bool msrp_flow_room(const struct msrp_flow *flow)
@@ -93,8 +93,10 @@ void msrp_flow_begin(struct msrp_flow *flow, struct slice head)
 		return;
 	if (conn->out && conn->out->open)
 		conn->out->open->ops->interrupt(conn->out->open);
+	if (flow->conn != conn || conn->state == CONN_CLOSED)
+		return;
 	output_copy(conn, head);
-	if (!conn->out) /* no memory: closed */
+	if (conn->failed)
 		return;
 	conn->out->open = flow;
 	conn->out->open_from = conn->out->queued - head.len;
@@ -113,7 +115,7 @@ void msrp_flow_body(struct msrp_flow *flow, struct slice piece)
 void msrp_flow_keep(struct msrp_flow *flow)
 {
 	if (flow->conn && output_settle(flow->conn) < 0)
-		msrp_conn_close(flow->conn, -ENOMEM);
+		output_fail(flow->conn);
 }
 
 void msrp_flow_end(struct msrp_flow *flow, struct slice end)
@@ -153,10 +155,12 @@ void flows_closed(struct msrp_conn *conn, int err)
 
 void msrp_conn_mark(struct msrp_conn *conn, struct msrp_mark *mark)
 {
-	struct msrp_output *out = output_get(conn);
+	struct msrp_output *out = conn->state == CONN_CLOSED ? NULL : output_get(conn);
 
-	if (!out)
+	if (!out) {
+		output_fail(conn);
 		return;
+	}
 	mark->next = NULL;
 	mark->prevp = out->last_mark;
 	mark->offset = out->queued;

@@ -19,8 +19,9 @@ enum {
 	IOV_MAX_USED	= 128,
 	TLS_RECORD	= 16 * 1024,	/* RFC 8446 5.1: plaintext of one record */
 	STORED_OUTPUTS	= 64,
-	/* A piece that is at least this part of its block's bytes keeps the block instead of being copied. */
-	KEEP_FRACTION	= 2,
+	/* A piece this large keeps its block instead of being copied: what waits may cost four times its bytes. */
+	KEEP_MIN	= BLOCK_BYTES / 4,
+	PIECE_MAX	= 1 << 30,	/* bytes of one segment */
 };
 
 /* --- segments --- */
@@ -57,7 +58,7 @@ static int segments_add(struct segments *q, struct slice bytes, void *owner)
 	if (q->count > q->settled) {
 		last = segment_at(q, q->count - 1);
 		if (last->p + last->len == bytes.p && last->owner == owner
-		    && last->len + bytes.len <= UINT32_MAX) {
+		    && last->len + bytes.len <= PIECE_MAX) {
 			last->len += (uint32_t)bytes.len;
 			q->bytes += bytes.len;
 			return 0;
@@ -127,9 +128,7 @@ static int segments_iov(const struct segments *q, size_t limit, struct iovec *io
 /* A large part of a receive block stays where it is; its block is kept. */
 static bool keeps_block(const struct segment *s)
 {
-	const struct msrp_block *block = s->owner;
-
-	return block && (size_t)s->len * KEEP_FRACTION >= block->used;
+	return s->owner && s->len >= KEEP_MIN;
 }
 
 /* Copy the run of segments from i on that are too small to keep a block into one piece. */
@@ -208,6 +207,13 @@ void output_free(struct msrp_output *out)
 	free(out);
 }
 
+/* Arrays that a queue once needed are not worth storing. */
+static bool is_large(const struct msrp_output *out)
+{
+	return out->urgent.cap > 4 * IOV_MAX_USED || out->bulk.cap > 4 * IOV_MAX_USED
+	       || out->end_cap > 4 * IOV_MAX_USED;
+}
+
 void output_drop(struct msrp_conn *conn)
 {
 	struct msrp_stack *stack = conn->stack;
@@ -223,7 +229,7 @@ void output_drop(struct msrp_conn *conn)
 	segments_drop(stack, &out->bulk);
 	free(out->record);
 	out->record = NULL;
-	if (stack->free_output_count >= STORED_OUTPUTS || out->bulk.cap > 4 * IOV_MAX_USED) {
+	if (stack->free_output_count >= STORED_OUTPUTS || is_large(out)) {
 		output_free(out);
 		return;
 	}
@@ -246,11 +252,16 @@ size_t output_backlog(const struct msrp_conn *conn)
 	return conn->out ? output_bytes(conn->out) : 0;
 }
 
-/* Memory ran out while a frame was being written: what the peer would see makes no sense. */
-static void out_of_memory(struct msrp_conn *conn)
+/*
+ * Memory ran out while a frame was being written: what the peer would see makes no sense.  It is
+ * closed at the turn's end, since nobody who writes expects to hear of the end from inside.
+ */
+void output_fail(struct msrp_conn *conn)
 {
-	log_warn("msrp: conn %" PRIu64 ": out of memory for output", conn->number);
-	msrp_conn_close(conn, -ENOMEM);
+	if (!conn->failed)
+		log_warn("msrp: conn %" PRIu64 ": out of memory for output", conn->number);
+	conn->failed = true;
+	msrp_conn_dirty(conn);
 }
 
 static bool add_copy(struct msrp_conn *conn, struct segments *q, struct slice bytes)
@@ -274,8 +285,8 @@ void output_urgent(struct msrp_conn *conn, struct slice frame)
 {
 	struct msrp_output *out = output_get(conn);
 
-	if (!out || !add_copy(conn, &out->urgent, frame)) {
-		out_of_memory(conn);
+	if (conn->failed || !out || !add_copy(conn, &out->urgent, frame)) {
+		output_fail(conn);
 		return;
 	}
 	msrp_conn_dirty(conn);
@@ -287,12 +298,24 @@ void output_copy(struct msrp_conn *conn, struct slice bytes)
 {
 	struct msrp_output *out = output_get(conn);
 
-	if (!out || !add_copy(conn, &out->bulk, bytes)) {
-		out_of_memory(conn);
+	if (conn->failed || !out || !add_copy(conn, &out->bulk, bytes)) {
+		output_fail(conn);
 		return;
 	}
 	out->queued += bytes.len;
 	msrp_conn_dirty(conn);
+}
+
+static bool add_borrowed(struct segments *q, struct slice bytes, struct msrp_block *owner)
+{
+	while (bytes.len) {
+		struct slice part = slice_head(bytes, PIECE_MAX);
+
+		if (segments_add(q, part, owner) < 0)
+			return false;
+		bytes = slice_from(bytes, part.len);
+	}
+	return true;
 }
 
 void output_borrow(struct msrp_conn *conn, struct slice bytes)
@@ -308,8 +331,8 @@ void output_borrow(struct msrp_conn *conn, struct slice bytes)
 		output_copy(conn, bytes);
 		return;
 	}
-	if (!out || segments_add(&out->bulk, bytes, block) < 0) {
-		out_of_memory(conn);
+	if (conn->failed || !out || !add_borrowed(&out->bulk, bytes, block)) {
+		output_fail(conn);
 		return;
 	}
 	out->queued += bytes.len;
@@ -322,7 +345,7 @@ void output_frame_end(struct msrp_conn *conn)
 	uint32_t cap;
 	uint64_t *ends;
 
-	if (!out)
+	if (!out || conn->failed)
 		return;
 	if (out->first_end + out->end_count == out->end_cap && out->first_end) {
 		memmove(out->ends, out->ends + out->first_end, out->end_count * sizeof(*ends));
@@ -332,7 +355,7 @@ void output_frame_end(struct msrp_conn *conn)
 		cap = out->end_cap ? out->end_cap * 2 : 32;
 		ends = realloc(out->ends, cap * sizeof(*ends));
 		if (!ends) {
-			out_of_memory(conn);
+			output_fail(conn);
 			return;
 		}
 		out->ends = ends;
@@ -375,7 +398,9 @@ static struct plan plan_write(struct msrp_conn *conn)
 		return (struct plan){0, out->bulk.bytes};
 	if (out->end_count == 0 && out->open)
 		out->open->ops->interrupt(out->open);
-	if (conn->state == CONN_CLOSED || out->end_count == 0)
+	if (conn->state == CONN_CLOSED || conn->failed)
+		return (struct plan){0, 0};
+	if (out->end_count == 0)
 		return (struct plan){0, out->bulk.bytes};
 	return (struct plan){0, (size_t)(out->ends[out->first_end] - out->written)};
 }
@@ -422,8 +447,11 @@ static int tls_write(struct msrp_conn *conn, const char *p, size_t len)
 	if (n > 0)
 		return n;
 	switch (SSL_get_error(conn->ssl, n)) {
-	case SSL_ERROR_WANT_WRITE:
 	case SSL_ERROR_WANT_READ:
+		/* The peer began a key update and has not ended it: room to write will not help. */
+		conn->write_wants_read = true;
+		return 0;
+	case SSL_ERROR_WANT_WRITE:
 		return 0;
 	case SSL_ERROR_SYSCALL:
 		return errno ? -errno : -ECONNRESET;
@@ -494,7 +522,7 @@ static int write_once(struct msrp_conn *conn)
 	if (conn->out->record_len)
 		return write_record(conn);
 	plan = plan_write(conn);
-	if (conn->state == CONN_CLOSED || plan.urgent + plan.bulk == 0)
+	if (plan.urgent + plan.bulk == 0)
 		return 0;
 	return conn->ssl ? write_tls(conn, &plan) : write_plain(conn, &plan);
 }
@@ -509,34 +537,49 @@ static void tell_marks(struct msrp_conn *conn)
 	}
 }
 
+/* What is left waits, and not longer than send_timeout without a byte taken. */
+static int wait_for_room(struct msrp_conn *conn, size_t before)
+{
+	struct timer_queue *sending = &conn->stack->sending;
+	size_t left = output_bytes(conn->out);
+
+	if (left == 0) {
+		timer_queue_stop(sending, &conn->send);
+		return 0;
+	}
+	if (!timer_entry_running(&conn->send) || left < before)
+		timer_queue_start(sending, &conn->send);
+	return conn->write_wants_read ? 0 : msrp_conn_want_write(conn);
+}
+
+bool output_waits(const struct msrp_conn *conn)
+{
+	return conn->write_wants_read
+	       || (conn->ev_write && event_pending(conn->ev_write, EV_WRITE, NULL));
+}
+
 int output_flush(struct msrp_conn *conn)
 {
 	size_t before;
 	int status = 1;
 
 	if (!conn->out)
-		return 0;
+		return conn->failed ? -ENOMEM : 0;
 	before = output_bytes(conn->out);
-	while (status > 0 && conn->state == CONN_OPEN && output_bytes(conn->out))
+	while (status > 0 && conn->state == CONN_OPEN && !conn->failed && output_bytes(conn->out))
 		status = write_once(conn);
-	if (status < 0 || conn->state != CONN_OPEN)
-		return status < 0 ? status : 0;
-	if (output_bytes(conn->out) == 0) {
-		timer_queue_stop(&conn->stack->sending, &conn->send);
-	} else {
-		if (!timer_entry_running(&conn->send) || output_bytes(conn->out) < before)
-			timer_queue_start(&conn->stack->sending, &conn->send);
-		if (msrp_conn_want_write(conn) < 0)
-			return -ENOMEM;
-	}
-	if (conn->paused & PAUSED_BY_QUEUE
-	    && conn->out->urgent.bytes <= conn->stack->settings->send_queue / 2)
+	if (conn->state != CONN_OPEN)
+		return 0;
+	if (conn->failed)
+		return -ENOMEM;
+	if (status < 0 || (status = wait_for_room(conn, before)) < 0)
+		return status;
+	if (conn->out->urgent.bytes <= conn->stack->settings->send_queue / 2)
 		msrp_conn_unpause(conn, PAUSED_BY_QUEUE);
 	tell_marks(conn);
-	if (conn->out && output_bytes(conn->out) == 0 && !conn->out->open && !conn->out->marks
-	    && conn->state == CONN_OPEN)
+	if (conn->out && output_bytes(conn->out) == 0 && !conn->out->open && !conn->out->marks)
 		output_drop(conn);
-	return 0;
+	return conn->failed ? -ENOMEM : 0;
 }
 
 int output_settle(struct msrp_conn *conn)

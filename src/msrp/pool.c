@@ -397,6 +397,8 @@ int msrp_pool_get(struct msrp_stack *stack, const struct msrp_destination *to,
 	struct pool_entry *entry;
 	int n;
 
+	if (stack->stopping)
+		return -ESHUTDOWN;
 	if (!to->host.len || !to->port || to->host.len > 255)
 		return -EINVAL;
 	fingerprints = join_fingerprints(to);

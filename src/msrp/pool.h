@@ -23,7 +23,7 @@ struct msrp_destination {
  * A name is looked up (A, AAAA), its addresses are tried in order (RFC 4975 6.2).
  *
  * @param connp  borrowed: attach a user, or take a ref, before the next turn of the loop
- * @return 0; -ENOENT: see existing; -EMFILE: max_connections; -EINVAL; -ENOMEM; -EPROTONOSUPPORT: TLS without certificates
+ * @return 0; -ENOENT: see existing; -EMFILE: max_connections; -EINVAL; -ENOMEM; -ESHUTDOWN
  */
 int msrp_pool_get(struct msrp_stack *stack, const struct msrp_destination *to,
     struct msrp_conn **connp);

@@ -107,12 +107,16 @@ struct msrp_conn {
 	enum conn_state			state : 8;
 	unsigned			paused : 8;
 	bool				accepted : 1, secure : 1, dirty : 1, close_when_sent : 1;
-	bool				reading : 1, any_peer : 1, eof : 1, again : 1;
+	bool				reading : 1, eof : 1;
+	bool				again : 1;	/* in the stack's list of that name */
+	bool				more : 1;	/* TLS: may hold bytes that make no socket readable */
+	bool				read_wants_write : 1, write_wants_read : 1;	/* TLS: post-handshake */
+	bool				failed : 1;	/* its output has a hole: to be closed */
 	SSL				*ssl;
 	struct msrp_listener		*listener;
 	struct msrp_input		*in;
 	struct msrp_output		*out;
-	struct msrp_conn		*next_dirty;
+	struct msrp_conn		*next_dirty, *next_again;
 	struct msrp_user		*users, *next_user;
 	struct msrp_flow		*flows, *waiting, **last_waiting;
 	struct msrp_transaction		*transactions;
@@ -137,6 +141,14 @@ void msrp_conn_connected(struct msrp_conn *conn);
 int msrp_conn_watch(struct msrp_conn *conn, int fd);
 int msrp_conn_want_write(struct msrp_conn *conn);
 void msrp_conn_dirty(struct msrp_conn *conn);
+
+/** Close; the peer may still read the last that was written, if that was all that waited. */
+void msrp_conn_part(struct msrp_conn *conn, int err);
+
+/** The socket, or whatever lies in front of it, has bytes. */
+void msrp_conn_readable(struct msrp_conn *conn);
+/** The same, once the loop has looked at the sockets. */
+void msrp_conn_read_again(struct msrp_conn *conn);
 void msrp_conn_pause(struct msrp_conn *conn, unsigned why);
 void msrp_conn_unpause(struct msrp_conn *conn, unsigned why);
 
@@ -147,14 +159,29 @@ bool msrp_pool_try_next(struct msrp_conn *conn, int err);	/* another address is 
 void msrp_pool_writable(struct msrp_conn *conn);		/* the attempt in hand has an outcome */
 bool msrp_pool_accepts(struct msrp_conn *conn);		/* the peer is who it should be */
 
+/* input.c */
+void input_read(struct msrp_conn *conn);
+void input_abort(struct msrp_conn *conn, int err);	/* tells the sink */
+void input_drop(struct msrp_conn *conn);
+
+/* linger.c */
+int lingers_init(struct msrp_stack *stack);
+void lingers_fini(struct msrp_stack *stack);
+/** Takes a socket on which all is said, and closes it when the peer has, or soon. */
+void linger_start(struct msrp_stack *stack, int fd);
+
 /* output.c */
+/* Where memory is short these make the connection fail: it is closed at the turn's end. */
 void output_urgent(struct msrp_conn *conn, struct slice frame);
 void output_copy(struct msrp_conn *conn, struct slice bytes);		/* bulk */
 void output_borrow(struct msrp_conn *conn, struct slice bytes);	/* bulk */
 void output_frame_end(struct msrp_conn *conn);
+void output_fail(struct msrp_conn *conn);
 struct msrp_output *output_get(struct msrp_conn *conn);
 /** Write what the socket takes. @return 0, or why the connection is to be closed */
 int output_flush(struct msrp_conn *conn);
+/** Will the rest be written without being asked again? */
+bool output_waits(const struct msrp_conn *conn);
 /** Take into keeping what would not outlive this turn. @return 0 or -ENOMEM */
 int output_settle(struct msrp_conn *conn);
 size_t output_backlog(const struct msrp_conn *conn);
@@ -196,14 +223,19 @@ struct msrp_stack {
 	void				*fallback_arg;
 	size_t				charged;
 
-	struct timer_queue		connecting, handshaking, unbound, idle, sending, answering;
+	struct timer_queue		connecting, handshaking, unbound, idle, sending, answering, lingering;
+
+	struct msrp_linger		*lingers;
+	unsigned			linger_count;
 
 	struct msrp_transaction		**slots;
 	uint32_t			slot_cap, free_slot, *free_slots;
 
 	/* this turn of the loop */
-	struct event			*turn;
+	struct event			*turn, *reading;
 	uint32_t			turn_number;
+	bool				turning;
+	struct msrp_conn		*again;		/* to be read, whatever their sockets say */
 	struct msrp_conn		*dirty, **last_dirty;
 	struct msrp_block		*rx, *text;	/* being filled */
 	struct msrp_block		*feeding;	/* whose bytes are being parsed */
@@ -221,4 +253,6 @@ struct msrp_block *msrp_stack_rx(struct msrp_stack *stack);
 /** Room for len (at most BLOCK_BYTES) bytes of text in this turn's memory; NULL: no memory. */
 char *msrp_stack_text(struct msrp_stack *stack, size_t len, struct msrp_block **blockp);
 void msrp_stack_turn(struct msrp_stack *stack);
+/** Let an event of the stack happen once the loop has looked at the sockets. */
+void msrp_stack_soon(struct event *event);
 int msrp_stack_request(struct msrp_conn *conn, const struct msrp_frame *frame);

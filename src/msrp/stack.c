@@ -123,21 +123,19 @@ static struct msrp_conn *next_dirty(struct msrp_stack *stack)
 	stack->dirty = conn->next_dirty;
 	if (!stack->dirty)
 		stack->last_dirty = &stack->dirty;
-	conn->dirty = false;
 	return conn;
 }
 
 static bool flush_conn(struct msrp_conn *conn)
 {
-	int err = 0;
+	int err = conn->failed ? -ENOMEM : 0;
 
-	if (conn->state == CONN_OPEN)
+	if (err == 0 && conn->state == CONN_OPEN)
 		err = output_flush(conn);
 	if (err == 0 && conn->state == CONN_OPEN && output_backlog(conn) == 0) {
-		if (conn->close_when_sent)
-			err = -ECONNRESET;
-		else
+		if (!conn->close_when_sent)
 			return conn->waiting != NULL;
+		msrp_conn_part(conn, -ECONNRESET);
 	}
 	if (err == 0 && conn->state != CONN_CLOSED)
 		err = output_settle(conn);
@@ -146,23 +144,47 @@ static bool flush_conn(struct msrp_conn *conn)
 	return false;
 }
 
-/* One connection's share of a turn: write, let flows write more, write that. */
-static void serve_conn(struct msrp_conn *conn)
+/*
+ * One connection's share of a turn: write, let flows write more, write that.
+ * @return true if it wants another turn
+ */
+static bool serve_conn(struct msrp_conn *conn)
 {
 	for (int round = 0; flush_conn(conn); round++) {
-		if (round == ROUNDS_A_TURN) {
-			msrp_conn_dirty(conn);
-			return;
-		}
+		if (round == ROUNDS_A_TURN)
+			return true;
 		flows_run(conn);
 	}
+	/* Whoever was told that his bytes have left may have written more. */
+	return conn->state == CONN_OPEN && output_backlog(conn) && !output_waits(conn);
 }
 
+static bool settle_all(struct msrp_stack *stack)
+{
+	for (struct msrp_conn *c = stack->dirty; c; c = c->next_dirty) {
+		if (c->state != CONN_CLOSED && output_settle(c) < 0) {
+			msrp_conn_close(c, -ENOMEM);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Who hears of a connection's end may write on one that was settled before: from the start then. */
 static void settle_dirty(struct msrp_stack *stack)
 {
-	for (struct msrp_conn *c = stack->dirty; c; c = c->next_dirty)
-		if (c->state != CONN_CLOSED && output_settle(c) < 0)
-			msrp_conn_close(c, -ENOMEM);
+	while (!settle_all(stack))
+		;
+}
+
+/* What it writes for itself while it is served does not make it dirty. */
+static void serve_dirty(struct msrp_conn *conn)
+{
+	bool again = serve_conn(conn);
+
+	conn->dirty = false;
+	if (again)
+		msrp_conn_dirty(conn);
 }
 
 void msrp_stack_turn(struct msrp_stack *stack)
@@ -173,38 +195,70 @@ void msrp_stack_turn(struct msrp_stack *stack)
 	 * What is made dirty by others meanwhile is served as well, once; who comes up a second
 	 * time gets on with the next turn, so that this ends.
 	 */
+	stack->turning = true;
 	stack->turn_number++;
 	while ((conn = stack->dirty) && conn != first_again) {
 		if (conn->turn == stack->turn_number) {
 			if (!first_again)
 				first_again = conn;
 			next_dirty(stack);
+			conn->dirty = false;
 			msrp_conn_dirty(conn);
 			msrp_conn_unref(conn);
 			continue;
 		}
 		conn->turn = stack->turn_number;
 		next_dirty(stack);
-		serve_conn(conn);
+		serve_dirty(conn);
 		msrp_conn_unref(conn);
 	}
 	settle_dirty(stack);
 	rewind_block(stack, &stack->text);
 	rewind_block(stack, &stack->rx);
 	recycle_blocks(stack);
+	stack->turning = false;
+	if (stack->dirty)
+		msrp_stack_soon(stack->turn);
+}
+
+void msrp_stack_soon(struct event *event)
+{
+	static const struct timeval now = {0, 0};
+
+	/* event_active() would call it before the sockets have had their turn. */
+	evtimer_add(event, &now);
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
-	static const struct timeval next = {0, 0};
+	(void)fd;
+	(void)what;
+	msrp_stack_turn(arg);
+}
+
+static struct msrp_conn *next_again(struct msrp_conn **listp)
+{
+	struct msrp_conn *conn = *listp;
+
+	if (conn) {
+		*listp = conn->next_again;
+		conn->again = false;
+	}
+	return conn;
+}
+
+static void on_reading(evutil_socket_t fd, short what, void *arg)
+{
 	struct msrp_stack *stack = arg;
+	struct msrp_conn *list = stack->again, *conn;
 
 	(void)fd;
 	(void)what;
-	msrp_stack_turn(stack);
-	/* By the timer, not by event_active(): sockets are looked at in between. */
-	if (stack->dirty)
-		evtimer_add(stack->turn, &next);
+	stack->again = NULL;
+	while ((conn = next_again(&list))) {
+		msrp_conn_readable(conn);
+		msrp_conn_unref(conn);
+	}
 }
 
 /* --- targets --- */
@@ -351,6 +405,7 @@ static int make_queues(struct msrp_stack *stack)
 	err |= timer_queue_init(&stack->idle, base, s->idle_timeout_ms, on_idle, stack);
 	err |= timer_queue_init(&stack->sending, base, s->send_timeout_ms, on_send_timeout, stack);
 	err |= transactions_init(stack);
+	err |= lingers_init(stack);
 	return err ? -ENOMEM : 0;
 }
 
@@ -420,7 +475,8 @@ int msrp_stack_new(struct msrp_stack **stackp, struct event_base *base,
 	stack->settings = settings;
 	stack->last_dirty = &stack->dirty;
 	stack->turn = evtimer_new(base, on_turn, stack);
-	err = stack->turn ? count_with(&stack->count, stats) : -ENOMEM;
+	stack->reading = evtimer_new(base, on_reading, stack);
+	err = stack->turn && stack->reading ? count_with(&stack->count, stats) : -ENOMEM;
 	if (err == 0)
 		err = make_queues(stack);
 	if (err == 0)
@@ -455,10 +511,14 @@ void msrp_stack_free(struct msrp_stack *stack)
 
 	if (!stack)
 		return;
+	stack->stopping = true;
 	while (stack->conns)
 		msrp_conn_close(stack->conns, -ESHUTDOWN);
 	while ((conn = next_dirty(stack)))
 		msrp_conn_unref(conn);
+	while ((conn = next_again(&stack->again)))
+		msrp_conn_unref(conn);
+	lingers_fini(stack);
 	msrp_listeners_close(stack);
 	msrp_pool_stop(stack);
 	transactions_fini(stack);
@@ -469,6 +529,8 @@ void msrp_stack_free(struct msrp_stack *stack)
 	timer_queue_fini(&stack->sending);
 	if (stack->turn)
 		event_free(stack->turn);
+	if (stack->reading)
+		event_free(stack->reading);
 	free_stores(stack);
 	SSL_CTX_free(stack->server_tls);
 	SSL_CTX_free(stack->client_tls);

@@ -105,7 +105,7 @@ struct msrp_target {
 	UT_hash_handle			hh;	/* by session id */
 };
 
-/** @return 0 or -EEXIST: the session id is taken; -EINVAL: the URI has none */
+/** @return 0 or -EEXIST: the session id is taken; -EINVAL: the URI has none; -ENOMEM */
 int msrp_target_bind(struct msrp_stack *stack, struct msrp_target *target);
 void msrp_target_unbind(struct msrp_stack *stack, struct msrp_target *target);
 

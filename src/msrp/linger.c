@@ -1,0 +1,98 @@
+/*
+ * Sockets that everybody here is done with, until the peer has read our last words: closed with
+ * bytes unread they would be reset, and what the peer has not read yet (a 400, say) be lost.
+ */
+#include "msrp/priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+	LINGER_MS	= 2000,
+	LINGER_BYTES	= 1 << 20,	/* that the peer may still send */
+	LINGERS_MAX	= 256,
+};
+
+struct msrp_linger {
+	struct msrp_linger	*next, **prevp;
+	struct msrp_stack	*stack;
+	struct timer_entry	timer;
+	int			fd;
+	size_t			left;
+	struct event		readable;
+};
+
+#define OF_TIMER(entry)                                                                            \
+	((struct msrp_linger *)((char *)(entry) - offsetof(struct msrp_linger, timer)))
+
+static void linger_free(struct msrp_linger *l)
+{
+	event_del(&l->readable);
+	timer_queue_stop(&l->stack->lingering, &l->timer);
+	*l->prevp = l->next;
+	if (l->next)
+		l->next->prevp = l->prevp;
+	l->stack->linger_count--;
+	close(l->fd);
+	free(l);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct msrp_linger *l = arg;
+	/* Of TCP these bytes are dropped in the kernel. */
+	ssize_t n = recv(fd, NULL, l->left, MSG_TRUNC);
+
+	(void)what;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0 || (size_t)n >= l->left)
+		linger_free(l);
+	else
+		l->left -= (size_t)n;
+}
+
+static void on_timeout(struct timer_entry *entry, void *arg)
+{
+	(void)arg;
+	linger_free(OF_TIMER(entry));
+}
+
+void linger_start(struct msrp_stack *stack, int fd)
+{
+	struct msrp_linger *l = NULL;
+
+	if (!stack->stopping && stack->linger_count < LINGERS_MAX && shutdown(fd, SHUT_WR) == 0)
+		l = calloc(1, sizeof(*l));
+	if (!l) {
+		close(fd);
+		return;
+	}
+	l->stack = stack;
+	l->fd = fd;
+	l->left = LINGER_BYTES;
+	l->next = stack->lingers;
+	l->prevp = &stack->lingers;
+	if (l->next)
+		l->next->prevp = &l->next;
+	stack->lingers = l;
+	stack->linger_count++;
+	timer_queue_start(&stack->lingering, &l->timer);
+	if (event_assign(&l->readable, stack->base, fd, EV_READ | EV_PERSIST, on_readable, l) < 0
+	    || event_add(&l->readable, NULL) < 0)
+		linger_free(l);
+}
+
+int lingers_init(struct msrp_stack *stack)
+{
+	return timer_queue_init(&stack->lingering, stack->base, LINGER_MS, on_timeout, NULL);
+}
+
+void lingers_fini(struct msrp_stack *stack)
+{
+	while (stack->lingers)
+		linger_free(stack->lingers);
+	timer_queue_fini(&stack->lingering);
+}
