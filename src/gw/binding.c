@@ -17,7 +17,8 @@ const struct event_type gw_session_end = {
 
 const struct event_type gw_setup_failed = {
 	.name = "E_MSRP_GW_SETUP_FAILED",
-	.params = (const char *const[]){"key", "from_uri", "to_uri", "ruri", "code", "reason", NULL},
+	.params = (const char *const[]){"key", "from_uri", "to_uri", "ruri", "code", "reason",
+	    NULL},
 };
 
 static const struct ua_handler handler;

@@ -258,7 +258,8 @@ int gw_content_for_page(struct gw_content *c, struct gw_wish *wish, const struct
 {
 	*c = (struct gw_content){.type = m->content_type, .body = m->body};
 	*wish = (struct gw_wish){0};
-	if (b->gw->settings->cpim == GW_CPIM_PASS || b->page_cpim || !gw_type_is_cpim(m->content_type))
+	if (b->gw->settings->cpim == GW_CPIM_PASS || b->page_cpim
+	    || !gw_type_is_cpim(m->content_type))
 		return 0;
 	return unwrap(c, wish);
 }

@@ -10,9 +10,9 @@
 #include "gw/priv.h"
 
 enum {
-	SEEN_MS		= 32000,	/* 64 T1: how long a MESSAGE may come again, RFC 3261 17.1.2 */
-	PATIENCE_MS	= 30000,	/* the answer has to be there before SIP gives up, after 32 s */
-	HELD_MS		= 2000,		/* that our INVITE gets to be answered when another met it */
+	SEEN_MS		= 32000,	/* 64 T1: a MESSAGE may come again, RFC 3261 17.1.2 */
+	PATIENCE_MS	= 30000,	/* its answer has to be there before SIP gives up */
+	HELD_MS		= 2000,		/* our INVITE has to be answered when another met it */
 };
 
 static const struct event_type *const events[] = {
@@ -156,7 +156,7 @@ static int check_message(const struct arg *args, const char *const *later, const
 		return 0;
 	for (; *later; later++) {
 		if (slice_equal(slice_of(*later), SLICE("send_reply"))) {
-			*why = "send_reply behind confirm: sent or delivered, which answer themselves";
+			*why = "send_reply behind confirm: sent or delivered, which answer";
 			return -EINVAL;
 		}
 	}
@@ -247,7 +247,7 @@ static int count_all(struct gw_counters *c, struct stats *stats)
 		{&c->to_msrp_failed, "to_msrp_failed", "MESSAGEs that did not reach the MSRP peer"},
 		{&c->to_sip, "to_sip", "MSRP messages answered 2xx as MESSAGEs"},
 		{&c->to_sip_failed, "to_sip_failed", "MSRP messages that failed as MESSAGEs"},
-		{&c->refused_type, "refused_type", "MESSAGEs of a type the MSRP peer does not take"},
+		{&c->refused_type, "refused_type", "MESSAGEs of a type that the peer refuses"},
 		{&c->refused_full, "refused_full", "messages refused because too many waited"},
 		{&c->duplicates, "duplicates", "MESSAGEs that came again"},
 		{&c->iscomposing_dropped, "iscomposing_dropped", "indications of typing dropped"},

@@ -1,6 +1,5 @@
 /* MSRP to MESSAGE: one at a time to each Request-URI, in order (RFC 3428 section 8). */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -225,16 +224,9 @@ static void on_done(const struct page_result *result, void *arg)
 {
 	struct gw_page *page = arg;
 	struct gw_line *line = page->line;
-	char phrase[64];
-	int n;
+	char phrase[GW_PHRASE_SIZE];
 
-	/* What SIP said is for the person at the other end; the number for his program. */
-	n = snprintf(phrase, sizeof(phrase), "SIP %d %.*s", result->code,
-	    (int)(result->reason.len < 40 ? result->reason.len : 40),
-	    result->reason.p ? result->reason.p : "");
-	tell(page, gw_msrp_status(result),
-	    result->from_peer && result->code >= 300 ? (struct slice){phrase, (size_t)n}
-						     : (struct slice){NULL, 0});
+	tell(page, gw_msrp_status(result), gw_report_phrase(phrase, result));
 	page_leave(page);
 	free(page);
 	go_on(line);

@@ -72,15 +72,16 @@ struct gw_binding {
 	char			*accept_types;	/* the MSRP peer's; NULL before they are known */
 	bool			up;		/* the session is established */
 	bool			uac;		/* by our INVITE */
-	bool			proven;		/* the peer has answered a SEND: there is a connection */
-	bool			page_cpim;	/* the MESSAGE side has sent message/cpim, so it takes it */
+	bool			proven;		/* the peer has answered a SEND: it is connected */
+	bool			page_cpim;	/* the MESSAGE side has sent message/cpim */
 	bool			any_wrapped;	/* the peer has no accept-wrapped-types */
-	uint64_t		last_page_ms, last_any_ms;	/* messages of the MESSAGE side, of any */
+	uint64_t		last_page_ms;	/* the MESSAGE side sent a message */
+	uint64_t		last_any_ms;	/* either side did */
 	struct gw_deliveries	waiting;	/* for the session to be set up */
 	struct gw_deliveries	unanswered;	/* handed to the UA */
 	size_t			waiting_bytes;	/* of both */
 	size_t			waiting_count;
-	struct gw_pages		pages;		/* messages of the MSRP side under way as MESSAGEs */
+	struct gw_pages		pages;		/* under way as MESSAGEs */
 	size_t			page_count;
 	struct sip_request	*held;		/* the peer's INVITE that met ours; NULL: none */
 	struct gw_names		*held_names;
@@ -191,7 +192,9 @@ bool gw_type_is_cpim(struct slice content_type);
 /** An indication that somebody is typing (RFC 3994), bare or in an envelope? */
 bool gw_is_composing(struct slice content_type, struct slice body);
 
-/** @return 0; -EPROTOTYPE: the peer does not take it; -EBADMSG: not the CPIM that it says; -ENOMEM */
+/**
+ * @return 0; -EPROTOTYPE: the peer does not take it; -EBADMSG: not the CPIM that it says; -ENOMEM
+ */
 int gw_content_for_msrp(struct gw_content *c, const struct gw_binding *b,
     const struct ua_session *s, const struct sip_request *message);
 
@@ -220,6 +223,11 @@ int gw_msrp_status(const struct page_result *result);
 
 /** SIP status for an MSRP failure. */
 int gw_sip_status(int msrp_code);
+
+enum { GW_PHRASE_SIZE = 64 };
+
+/** For people: what SIP said; absent where it said nothing that failed. */
+struct slice gw_report_phrase(char text[GW_PHRASE_SIZE], const struct page_result *result);
 
 enum { GW_HEADERS_SIZE = 320 };
 

@@ -13,10 +13,10 @@ static const char *const large_choices[] = {"tcp", "refuse", NULL};
 const struct setting gw_settings_rows[] = {
 	{.name = "session_timeout", .type = SETTING_DURATION, .offset = OF(session_timeout_ms),
 	    .preset = "12h",
-	    .help = "A session in which neither side sent a message for this long is ended; 0: off."},
+	    .help = "Neither side sent a message for this long: the session is ended; 0: off."},
 	{.name = "message_timeout", .type = SETTING_DURATION, .offset = OF(message_timeout_ms),
 	    .preset = "2h",
-	    .help = "The same when the MESSAGE side sent none for this long; 0: off."},
+	    .help = "The MESSAGE side sent none for this long: the same; 0: off."},
 	{.name = "max_queued", .type = SETTING_NUMBER, .offset = OF(max_queued), .preset = "100",
 	    .min = 1, .max = 100000,
 	    .help = "Messages that wait for one session's set-up or connection, or for one "
@@ -25,8 +25,8 @@ const struct setting gw_settings_rows[] = {
 	    .preset = "1MiB", .min = 1, .help = "The same in bytes of their bodies."},
 	{.name = "cpim", .type = SETTING_CHOICE, .offset = OF(cpim), .preset = "auto",
 	    .choices = cpim_choices,
-	    .help = "auto: unwrap message/cpim for a MESSAGE side, wrap for an MSRP side that takes "
-		    "nothing else; pass: leave bodies alone."},
+	    .help = "auto: unwrap message/cpim for a MESSAGE side, wrap for an MSRP side that "
+		    "takes nothing else; pass: leave bodies alone."},
 	{.name = "iscomposing", .type = SETTING_CHOICE, .offset = OF(iscomposing), .preset = "drop",
 	    .choices = iscomposing_choices,
 	    .help = "What becomes of indications that somebody is typing."},

@@ -59,8 +59,8 @@ int gw_sip_status(int msrp_code)
 	}
 }
 
-/* Quotes and backslashes would end the text early; it is for people to read. */
-static size_t quote(char *text, size_t size, struct slice phrase)
+/* What would end a text early, or a line, is left out of it; it is for people to read. */
+static size_t plain(char *text, size_t size, struct slice phrase)
 {
 	size_t n = 0;
 
@@ -76,10 +76,22 @@ struct slice gw_reason_header(char text[GW_HEADERS_SIZE], const char *protocol, 
     struct slice phrase)
 {
 	char quoted[200];
-	int shown = (int)quote(quoted, sizeof(quoted), phrase);
+	int shown = (int)plain(quoted, sizeof(quoted), phrase);
 	int n = snprintf(text, GW_HEADERS_SIZE,
-	    shown ? "Reason: %s;cause=%d;text=\"%.*s\"\r\n" : "Reason: %s;cause=%d%.*s\r\n", protocol,
-	    code, shown, quoted);
+	    shown ? "Reason: %s;cause=%d;text=\"%.*s\"\r\n" : "Reason: %s;cause=%d%.*s\r\n",
+	    protocol, code, shown, quoted);
 
+	return (struct slice){text, (size_t)n};
+}
+
+struct slice gw_report_phrase(char text[GW_PHRASE_SIZE], const struct page_result *result)
+{
+	char reason[40];
+	int n;
+
+	if (!result->from_peer || result->code < 300)
+		return (struct slice){NULL, 0};
+	n = snprintf(text, GW_PHRASE_SIZE, "SIP %d %.*s", result->code,
+	    (int)plain(reason, sizeof(reason), result->reason), reason);
 	return (struct slice){text, (size_t)n};
 }

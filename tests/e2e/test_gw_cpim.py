@@ -63,7 +63,8 @@ class UnwrapTest(GatewayCase):
         call = self.client_calls(TYPES)
         sent = call.send('no envelope', content_type=CPIM)
         report = call.conn.expect('REPORT')
-        self.assertEqual((report.message_id, report.get('Status')[:7]), (sent.message_id, '000 400'))
+        self.assertEqual((report.message_id, report.get('Status')[:7]),
+                         (sent.message_id, '000 400'))
         call.send('x')
         self.gets('x')
 

@@ -139,7 +139,11 @@ static struct ua_session *session_new(const struct ua_offer *offer)
 
 	assert_true(w->session_count < FAKES_MAX);
 	s = &w->sessions[w->session_count];
-	*s = (struct ua_session){.handler = offer->handler, .arg = offer->arg, .accepts = "text/plain"};
+	*s = (struct ua_session){
+		.handler = offer->handler,
+		.arg = offer->arg,
+		.accepts = "text/plain",
+	};
 	snprintf(s->id, sizeof(s->id), "s%zu", w->session_count++);
 	return s;
 }

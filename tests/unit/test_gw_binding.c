@@ -415,8 +415,8 @@ static void test_clocks(void **state)
 		uint64_t session_ms, message_ms, page_age, any_age;
 		bool ends;
 	} cases[] = {
-		{0, 0, 1000000, 1000000, false}, {100, 0, 1000000, 50, false}, {100, 0, 0, 100, true},
-		{0, 100, 99, 1000000, false}, {0, 100, 100, 0, true}, {100, 100, 99, 99, false},
+		{0, 0, 1000000, 1000000, false}, {100, 0, 1000000, 50, false},
+		{100, 0, 0, 100, true}, {0, 100, 99, 1000000, false}, {0, 100, 100, 0, true}, {100, 100, 99, 99, false},
 	};
 	struct world *w = started(state);
 

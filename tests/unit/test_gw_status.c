@@ -61,12 +61,29 @@ static void test_reason(void **state)
 	assert_memory_equal(line.p + line.len - 3, "\"\r\n", 3);
 }
 
+static void test_phrase(void **state)
+{
+	struct page_result r = {404, SLICE("No \xff such\r\n\"user\""), true};
+	char text[GW_PHRASE_SIZE], reason[100];
+
+	(void)state;
+	assert_true(slice_equal(gw_report_phrase(text, &r), SLICE("SIP 404 No ? such???user?")));
+	memset(reason, 'x', sizeof(reason));
+	r.reason = (struct slice){reason, sizeof(reason)};
+	assert_int_equal(gw_report_phrase(text, &r).len, strlen("SIP 404 ") + 40);
+	r.code = 200;
+	assert_null(gw_report_phrase(text, &r).p);
+	r = (struct page_result){408, SLICE("x"), false};
+	assert_null(gw_report_phrase(text, &r).p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_msrp_status),
 		cmocka_unit_test(test_sip_status),
 		cmocka_unit_test(test_reason),
+		cmocka_unit_test(test_phrase),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
