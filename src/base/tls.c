@@ -173,7 +173,8 @@ bool tls_peer_is(SSL *ssl, struct slice host)
 	unsigned char address[16];
 	int family;
 
-	if (!tls_peer_verified(ssl) || !host.len)
+	/* To OpenSSL a name with a dot in front is any below it. */
+	if (!tls_peer_verified(ssl) || !host.len || host.p[0] == '.')
 		return false;
 	family = parse_address(host, address);
 	if (family)

@@ -44,7 +44,7 @@ static X509 *make_cert(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *
 	add_extension(cert, issuer ? issuer : cert, NID_basic_constraints,
 	    issuer ? "CA:FALSE" : "critical,CA:TRUE");
 	if (issuer)
-		add_extension(cert, issuer, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
+		add_extension(cert, issuer, NID_subject_alt_name, "DNS:localhost,DNS:im.example.org,IP:127.0.0.1");
 	assert_true(X509_sign(cert, issuer_key, EVP_sha256()) > 0);
 	return cert;
 }

@@ -1,0 +1,230 @@
+/* Who is let in and who is trusted over TLS: RFC 4975 section 14. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "loop.h"
+#include "msrp/pool.h"
+#include "msrp_side.h"
+
+struct fixture {
+	struct msrp_side	side;
+	struct certs		certs;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	certs_make(&f->certs);
+	msrp_side_init(&f->side, &f->certs);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	msrp_side_stop(&f->side);
+	certs_remove(&f->certs);
+	free(f);
+	return 0;
+}
+
+static bool has_outcome(void *arg)
+{
+	struct fixture *f = arg;
+
+	return f->side.opened || f->side.closed_err;
+}
+
+/* The stack connects to itself. @return 0 when open, or why not */
+static int outcome(struct fixture *f, const char *host, const char *fingerprint)
+{
+	struct slice fingerprints[] = {slice_of("SHA-1 00:11"), slice_of(fingerprint ? fingerprint : "")};
+	struct msrp_destination to = {.secure = true, .host = slice_of(host), .port = f->side.tls_port,
+		.fingerprints = fingerprints, .fingerprint_count = fingerprint ? 2 : 0};
+	struct msrp_conn *conn;
+
+	f->side.opened = false;
+	f->side.closed_err = 0;
+	assert_int_equal(msrp_pool_get(f->side.stack, &to, &conn), 0);
+	msrp_conn_attach(conn, &f->side.user, 0);
+	loop_until(f->side.base, has_outcome, f);
+	if (f->side.closed_err)
+		return f->side.closed_err;
+	assert_true(msrp_conn_secure(conn));
+	assert_int_equal(msrp_conn_peer_certified(conn), f->side.settings.tls.verify_server);
+	msrp_conn_close(conn, -ECONNRESET);
+	return 0;
+}
+
+static void a_server_is_who_its_certificate_names(void **state)
+{
+	struct fixture *f = *state;
+
+	msrp_side_start(&f->side);
+	assert_int_equal(outcome(f, "127.0.0.1", NULL), 0);
+	assert_int_equal(outcome(f, "localhost", NULL), 0);
+	assert_int_equal(outcome(f, "127.0.0.2", NULL), -EPROTO);
+}
+
+static void a_fingerprint_stands_for_name_and_issuer(void **state)
+{
+	struct fixture *f = *state;
+	char own[200], lower[200];
+
+	msrp_side_start(&f->side);
+	assert_int_equal(msrp_stack_fingerprint(f->side.stack, own, sizeof(own)), 0);
+	assert_int_equal(msrp_stack_fingerprint(f->side.stack, own, 10), -EMSGSIZE);
+	assert_int_equal(msrp_stack_fingerprint(f->side.stack, own, sizeof(own)), 0);
+	for (size_t i = 0; i <= strlen(own); i++)
+		lower[i] = (char)(own[i] >= 'A' && own[i] <= 'Z' ? own[i] + 32 : own[i]);
+	assert_int_equal(outcome(f, "127.0.0.2", own), 0);
+	assert_int_equal(outcome(f, "127.0.0.2", lower), 0);
+	own[strlen(own) - 1] ^= 1;
+	assert_int_equal(outcome(f, "127.0.0.1", own), -EACCES);
+}
+
+static void a_stranger_is_not_trusted(void **state)
+{
+	struct fixture *f = *state;
+
+	f->side.settings.tls.certificate = f->certs.stranger_cert;
+	f->side.settings.tls.private_key = f->certs.stranger_key;
+	msrp_side_start(&f->side);
+	assert_int_equal(outcome(f, "127.0.0.1", NULL), -EPROTO);
+}
+
+static void a_stranger_is_taken_where_nobody_verifies(void **state)
+{
+	struct fixture *f = *state;
+
+	f->side.settings.tls.certificate = f->certs.stranger_cert;
+	f->side.settings.tls.private_key = f->certs.stranger_key;
+	f->side.settings.tls.verify_server = false;
+	msrp_side_start(&f->side);
+	assert_int_equal(outcome(f, "127.0.0.2", NULL), 0);
+}
+
+/* One request of a raw client. */
+static void ask(struct fixture *f, struct msrp_peer *peer, bool show, bool stranger)
+{
+	struct certs shown = f->certs;
+
+	if (stranger) {
+		snprintf(shown.cert, sizeof(shown.cert), "%s", f->certs.stranger_cert);
+		snprintf(shown.key, sizeof(shown.key), "%s", f->certs.stranger_key);
+	}
+	msrp_peer_open(peer, &f->side, &shown, show);
+	msrp_peer_send(peer, f->side.uri, "hello", "");
+}
+
+static void client_certificates_are_optional(void **state)
+{
+	static const struct {
+		bool show, stranger, certified;
+	} cases[] = {{false, false, false}, {true, false, true}, {true, true, false}};
+	struct fixture *f = *state;
+
+	msrp_side_start(&f->side);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct msrp_peer peer;
+		char own[200];
+
+		ask(f, &peer, cases[i].show, cases[i].stranger);
+		msrp_peer_expect(&peer, "MSRP abcd1234 200");
+		assert_int_equal(msrp_conn_peer_certified(f->side.conn), cases[i].certified);
+		assert_int_equal(msrp_conn_peer_is(f->side.conn, SLICE("localhost")), cases[i].certified);
+		assert_int_equal(msrp_conn_peer_is(f->side.conn, SLICE("127.0.0.1")), cases[i].certified);
+		assert_false(msrp_conn_peer_is(f->side.conn, SLICE("127.0.0.2")));
+		assert_false(msrp_conn_peer_is(f->side.conn, SLICE("host")));
+		assert_false(msrp_conn_peer_is(f->side.conn, SLICE(".example.org")));
+		assert_int_equal(msrp_stack_fingerprint(f->side.stack, own, sizeof(own)), 0);
+		assert_int_equal(msrp_conn_peer_fingerprint(f->side.conn, slice_of(own)),
+		    cases[i].show && !cases[i].stranger);
+		msrp_conn_close(f->side.conn, -ECONNRESET);
+		msrp_peer_close(&peer);
+	}
+}
+
+static void client_certificates_can_be_required(void **state)
+{
+	static const bool shows[][2] = {{false, false}, {true, true}};
+	struct fixture *f = *state;
+	struct msrp_peer peer;
+
+	f->side.settings.tls.verify_client = true;
+	msrp_side_start(&f->side);
+	for (size_t i = 0; i < 2; i++) {
+		/* With TLS 1.3 the client hears of the refusal after its part of the handshake. */
+		ask(f, &peer, shows[i][0], shows[i][1]);
+		msrp_peer_expect_end(&peer);
+		assert_int_equal(f->side.requests, 0);
+		msrp_peer_close(&peer);
+	}
+	ask(f, &peer, true, false);
+	msrp_peer_expect(&peer, "MSRP abcd1234 200");
+	msrp_peer_close(&peer);
+}
+
+/* Answers to key updates have to be written before reading goes on. */
+static void keys_may_change(void **state)
+{
+	struct fixture *f = *state;
+	struct msrp_peer peer;
+
+	msrp_side_start(&f->side);
+	msrp_peer_open(&peer, &f->side, &f->certs, false);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(SSL_key_update(peer.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+		peer.got_len = 0;
+		msrp_peer_send(&peer, f->side.uri, "hello", "");
+		msrp_peer_expect(&peer, "MSRP abcd1234 200");
+	}
+	msrp_peer_close(&peer);
+}
+
+/* Bytes that are no TLS at all. */
+static void what_is_not_tls_is_closed(void **state)
+{
+	struct fixture *f = *state;
+	struct msrp_peer peer;
+
+	msrp_side_start(&f->side);
+	f->side.port = f->side.tls_port;
+	msrp_peer_open(&peer, &f->side, NULL, false);
+	msrp_peer_send(&peer, f->side.uri, "hello", "");
+	msrp_peer_expect_end(&peer);
+	assert_int_equal(f->side.requests, 0);
+	msrp_peer_close(&peer);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(a_server_is_who_its_certificate_names),
+		CASE(a_fingerprint_stands_for_name_and_issuer),
+		CASE(a_stranger_is_not_trusted),
+		CASE(a_stranger_is_taken_where_nobody_verifies),
+		CASE(client_certificates_are_optional),
+		CASE(client_certificates_can_be_required),
+		CASE(keys_may_change),
+		CASE(what_is_not_tls_is_closed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
