@@ -339,6 +339,7 @@ def run(options):
     try:
         bench = Bench(daemon, options.transport)
         bench.set_up(0, options.uris, 10000000)
+        print(f'{prefix}.memory_of_sessions {daemon.memory() / 1048576:.1f} MiB')
         bench.both_ways(options.rate, options.uris, options.uris, 20000000)     # warm
         total = options.rate * options.seconds
         cpu, began = daemon.cpu(), time.monotonic()

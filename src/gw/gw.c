@@ -10,7 +10,6 @@
 #include "gw/priv.h"
 
 enum {
-	SEEN_MS		= 32000,	/* 64 T1: a MESSAGE may come again, RFC 3261 17.1.2 */
 	PATIENCE_MS	= 30000,	/* its answer has to be there before SIP gives up */
 	HELD_MS		= 2000,		/* our INVITE has to be answered when another met it */
 };
@@ -274,7 +273,7 @@ static int set_up(struct gw *gw)
 	if (err == 0)
 		err = timer_init(&gw->sweep, base, on_sweep, gw);
 	if (err == 0)
-		err = timer_queue_init(&gw->seen_ages, base, SEEN_MS, gw_seen_on_old, gw);
+		err = timer_init(&gw->seen_turn, base, gw_seen_on_turn, gw);
 	if (err == 0)
 		err = timer_queue_init(
 		    &gw->patience, base, PATIENCE_MS, gw_delivery_on_impatient, gw);
@@ -294,7 +293,6 @@ static void stop(void *state)
 	gw_seen_free_all(gw);
 	timer_queue_fini(&gw->held);
 	timer_queue_fini(&gw->patience);
-	timer_queue_fini(&gw->seen_ages);
 	timer_fini(&gw->sweep);
 	free(gw);
 }

@@ -37,7 +37,12 @@ struct gw_counters {
 	uint64_t *refused_type, *refused_full, *duplicates, *iscomposing_dropped;
 };
 
-struct gw_seen;
+/** Digests of MESSAGEs, see seen.c. */
+struct gw_seen {
+	uint64_t	*slots;
+	size_t		size, used;
+};
+
 struct gw_line;
 
 struct gw {
@@ -45,8 +50,8 @@ struct gw {
 	const struct gw_settings	*settings;	/* until the next reload */
 	struct gw_binding		*bindings;	/* by key */
 	struct gw_line			*lines;		/* by Request-URI */
-	struct gw_seen			*seen;		/* MESSAGEs of late */
-	struct timer_queue		seen_ages;
+	struct gw_seen			seen[2];	/* MESSAGEs of late, and of before that */
+	struct timer			seen_turn;
 	uint64_t			seen_secret[2];
 	struct timer			sweep;
 	struct timer_queue		patience;	/* of MESSAGEs that wait for their answer */
@@ -240,12 +245,12 @@ struct slice gw_reason_header(char text[GW_HEADERS_SIZE], const char *protocol, 
 /**
  * Note a MESSAGE of an unreliable transport.
  *
- * @return true if it was noted before, within the 32 s in which it may come again
+ * @return true if it was noted before, in the 32 s in which it may come again at least
  */
 bool gw_seen(struct gw *gw, const struct sip_request *message);
 
 /** It was refused after all: it may be tried again. */
 void gw_unsee(struct gw *gw, const struct sip_request *message);
 
-void gw_seen_on_old(struct timer_entry *entry, void *arg);
+void gw_seen_on_turn(void *arg);
 void gw_seen_free_all(struct gw *gw);

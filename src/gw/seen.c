@@ -3,15 +3,14 @@
  * SIP absorbs that as long as it remembers the transaction, which may be much shorter
  * (sip.transaction_timeout); what must not be delivered twice is remembered here for less.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "gw/priv.h"
 
-struct gw_seen {
-	UT_hash_handle		hh;
-	struct timer_entry	age;
-	uint64_t		digest;
-};
+/* There may be many of them, so they are kept as bare digests in open addressing. */
+enum { SEEN_MS = 32000, SIZE_MIN = 64 };
+enum { SLOT_FREE, SLOT_GONE, DIGEST_MIN };	/* what is in a slot if it is no digest */
 
 static uint64_t rotate(uint64_t x, int b)
 {
@@ -65,7 +64,8 @@ static uint64_t digest_of(const struct gw *gw, const struct sip_request *message
 	    gw->seen_secret, 0, sip_request_field(message, SIP_FIELD_CALL_ID));
 
 	d = digest_more(gw->seen_secret, d, sip_request_header(message, SLICE("CSeq")));
-	return digest_more(gw->seen_secret, d, sip_request_header(message, SLICE("From")));
+	d = digest_more(gw->seen_secret, d, sip_request_header(message, SLICE("From")));
+	return d < DIGEST_MIN ? DIGEST_MIN : d;
 }
 
 static bool may_come_again(const struct sip_request *message)
@@ -73,61 +73,98 @@ static bool may_come_again(const struct sip_request *message)
 	return slice_equal(sip_request_field(message, SIP_FIELD_PROTO), SLICE("udp"));
 }
 
-static struct gw_seen *find(const struct gw *gw, uint64_t digest)
-{
-	struct gw_seen *seen;
+/* --- one generation --- */
 
-	HASH_FIND(hh, gw->seen, &digest, sizeof(digest), seen);
-	return seen;
+/* The digest's slot, or the free one where it would be; there is always one. */
+static uint64_t *slot_of(const struct gw_seen *g, uint64_t digest)
+{
+	size_t i = digest & (g->size - 1);
+
+	while (g->slots[i] != digest && g->slots[i] != SLOT_FREE)
+		i = (i + 1) & (g->size - 1);
+	return &g->slots[i];
 }
 
-static void forget(struct gw *gw, struct gw_seen *seen)
+static bool has(const struct gw_seen *g, uint64_t digest)
 {
-	timer_queue_stop(&gw->seen_ages, &seen->age);
-	HASH_DEL(gw->seen, seen);
-	free(seen);
+	return g->size && *slot_of(g, digest) == digest;
+}
+
+static int grow(struct gw_seen *g)
+{
+	struct gw_seen bigger = {.size = g->size ? 2 * g->size : SIZE_MIN};
+
+	bigger.slots = calloc(bigger.size, sizeof(*bigger.slots));
+	if (!bigger.slots)
+		return -ENOMEM;
+	for (size_t i = 0; i < g->size; i++) {
+		if (g->slots[i] < DIGEST_MIN)
+			continue;
+		*slot_of(&bigger, g->slots[i]) = g->slots[i];
+		bigger.used++;
+	}
+	free(g->slots);
+	*g = bigger;
+	return 0;
+}
+
+static int add(struct gw_seen *g, uint64_t digest)
+{
+	/* Three quarters full at most, or the ways through it become long. */
+	if (4 * (g->used + 1) > 3 * g->size) {
+		int err = grow(g);
+
+		if (err < 0)
+			return err;
+	}
+	*slot_of(g, digest) = digest;
+	g->used++;
+	return 0;
+}
+
+/* --- two: one that fills, and the one before --- */
+
+void gw_seen_on_turn(void *arg)
+{
+	struct gw *gw = arg;
+
+	free(gw->seen[1].slots);
+	gw->seen[1] = gw->seen[0];
+	gw->seen[0] = (struct gw_seen){0};
+	if (gw->seen[1].used)
+		timer_start(&gw->seen_turn, SEEN_MS);
 }
 
 bool gw_seen(struct gw *gw, const struct sip_request *message)
 {
-	struct gw_seen *seen;
 	uint64_t digest;
 
 	if (!may_come_again(message))
 		return false;
 	digest = digest_of(gw, message);
-	if (find(gw, digest))
+	if (has(&gw->seen[0], digest) || has(&gw->seen[1], digest))
 		return true;
-	seen = calloc(1, sizeof(*seen));
-	if (!seen)
-		return false;	/* better twice than not at all */
-	seen->digest = digest;
-	HASH_ADD(hh, gw->seen, digest, sizeof(seen->digest), seen);
-	if (!seen->hh.tbl) {
-		free(seen);
-		return false;
-	}
-	timer_queue_start(&gw->seen_ages, &seen->age);
+	/* Without memory it may be delivered twice, which is better than not at all. */
+	if (add(&gw->seen[0], digest) == 0 && !timer_running(&gw->seen_turn))
+		timer_start(&gw->seen_turn, SEEN_MS);
 	return false;
 }
 
 void gw_unsee(struct gw *gw, const struct sip_request *message)
 {
-	struct gw_seen *seen = may_come_again(message) ? find(gw, digest_of(gw, message)) : NULL;
+	uint64_t digest;
 
-	if (seen)
-		forget(gw, seen);
-}
-
-void gw_seen_on_old(struct timer_entry *entry, void *arg)
-{
-	forget(arg, (struct gw_seen *)((char *)entry - offsetof(struct gw_seen, age)));
+	if (!may_come_again(message))
+		return;
+	digest = digest_of(gw, message);
+	for (size_t i = 0; i < 2; i++)
+		if (has(&gw->seen[i], digest))
+			*slot_of(&gw->seen[i], digest) = SLOT_GONE;
 }
 
 void gw_seen_free_all(struct gw *gw)
 {
-	struct gw_seen *seen, *next;
-
-	HASH_ITER(hh, gw->seen, seen, next)
-		forget(gw, seen);
+	free(gw->seen[0].slots);
+	free(gw->seen[1].slots);
+	timer_fini(&gw->seen_turn);
 }

@@ -338,6 +338,39 @@ static void test_repetitions(void **state)
 	}
 }
 
+/* Many of them, over two turns of the clock. */
+static void test_repetitions_remembered(void **state)
+{
+	enum { COUNT = 5000 };
+	struct world *w = started(state);
+	struct sip_request req;
+	char cseq[16];
+
+	request_init(&req, "MESSAGE", PHONE, CLIENT, "text/plain", "x");
+	req.fields[SIP_FIELD_PROTO] = SLICE("udp");
+	for (unsigned turn = 0; turn < 3; turn++) {
+		for (unsigned i = 0; i < COUNT; i++) {
+			snprintf(cseq, sizeof(cseq), "%u MESSAGE", i);
+			req.cseq = slice_of(cseq);
+			assert_int_equal(gw_seen(w->gw, &req), turn > 0 && i % 3 != 0);
+			assert_true(gw_seen(w->gw, &req));
+			if (i % 3 == 0)
+				gw_unsee(w->gw, &req);
+		}
+		if (turn == 0)
+			gw_seen_on_turn(w->gw);		/* known in the turn that follows, too */
+	}
+	assert_true(timer_running(&w->gw->seen_turn));
+	gw_seen_on_turn(w->gw);
+	gw_seen_on_turn(w->gw);
+	req.cseq = SLICE("1 MESSAGE");
+	assert_false(gw_seen(w->gw, &req));
+	gw_seen_on_turn(w->gw);
+	gw_seen_on_turn(w->gw);
+	assert_null(w->gw->seen[0].slots);
+	assert_null(w->gw->seen[1].slots);
+}
+
 /* --- to SIP --- */
 
 static void test_pages(void **state)
@@ -447,7 +480,8 @@ int main(void)
 		TEST(test_queue_and_order), TEST(test_failed_set_up), TEST(test_start_fails),
 		TEST(test_meeting), TEST(test_meeting_in_vain), TEST(test_answer_fails),
 		TEST(test_confirm), TEST(test_send_fails), TEST(test_patience),
-		TEST(test_session_gone_without_a_word), TEST(test_repetitions), TEST(test_pages),
+		TEST(test_session_gone_without_a_word), TEST(test_repetitions),
+		TEST(test_repetitions_remembered), TEST(test_pages),
 		TEST(test_page_refused), TEST(test_page_bounds), TEST(test_clocks),
 	};
 
