@@ -285,7 +285,8 @@ static void transmit(int in, int out, unsigned in_flight)
 	began = cpu_us();
 	run_until_over(&s);
 	if (in_flight) {
-		printf("endpoint_send_%u_in_flight %.2f us\n", in_flight, (cpu_us() - began) / MESSAGES);
+		printf("endpoint_send_%u_in_flight %.2f us\n", in_flight,
+		    (cpu_us() - began) / MESSAGES);
 	} else {
 		printf("endpoint_stream_send %.0f MiB/s\n",
 		    (double)STREAM_BYTES / (1 << 20) / ((cpu_us() - began) / 1e6));

@@ -44,7 +44,7 @@ void assembly_set_total(struct assembly *a, uint64_t total);
 /** Is every byte of the message here? */
 bool assembly_complete(const struct assembly *a);
 
-/** The bytes from offset on that are here, up to the next gap or fragment; empty if there are none. */
+/** The bytes from offset on that are here, up to the next gap or fragment; empty if none are. */
 struct slice assembly_at(const struct assembly *a, uint64_t offset);
 
 /** Drop what lies before offset wholly. */

@@ -46,7 +46,7 @@ struct msrp_auth {
 	char				*path;		/* granted; NULL: none yet */
 
 	/* a round: each relay in turn */
-	char				*next_path;	/* of the relays that granted in this round */
+	char				*next_path;	/* granted in this round so far */
 	size_t				at;
 	uint64_t			shortest_s;
 
@@ -54,7 +54,7 @@ struct msrp_auth {
 	unsigned			stales;
 	bool				fresh;		/* answered its challenge of just now */
 	bool				bounded;	/* asked for another time after 423 */
-	bool				proved;		/* rspauth is what a relay that knows us would send */
+	bool				proved;		/* rspauth is what to expect */
 	struct msrp_digest_hash		rspauth;
 };
 
@@ -209,7 +209,7 @@ static void ask_again(struct msrp_auth *auth, const struct msrp_frame *response)
 	int err = ask(auth);
 
 	if (err == -ENOENT)
-		fail(auth, (int)response->code, SLICE("no credentials for the relay's realm"), true);
+		fail(auth, (int)response->code, SLICE("no credentials for that realm"), true);
 	else if (err < 0)
 		fail_here(auth, 503, strerror(-err));
 }
@@ -228,7 +228,7 @@ static void on_unauthorized(struct msrp_auth *auth, const struct msrp_frame *res
 		return;
 	}
 	if (auth->fresh && (!digest.stale || auth->stales++ >= STALE_MAX)) {
-		fail(auth, 401, response->phrase.len ? response->phrase : SLICE("Unauthorized"), true);
+		fail(auth, 401, response->phrase, true);
 		return;
 	}
 	auth->fresh = true;
@@ -245,12 +245,12 @@ static void on_unauthorized(struct msrp_auth *auth, const struct msrp_frame *res
 static void on_out_of_bounds(struct msrp_auth *auth, const struct msrp_frame *response)
 {
 	struct relay *relay = &auth->relay[auth->at];
-	struct slice bound = response->min_expires.p ? response->min_expires : response->max_expires;
+	struct slice min = response->min_expires, max = response->max_expires;
 	uint64_t expires_s = 0;
 
-	if (auth->bounded || slice_to_u64(bound, EXPIRES_MAX, &expires_s) < 0 || expires_s == 0) {
-		fail(auth, 423, response->phrase.len ? response->phrase : SLICE("Interval Out-of-Bounds"),
-		    true);
+	if (auth->bounded || slice_to_u64(min.p ? min : max, EXPIRES_MAX, &expires_s) < 0
+	    || expires_s == 0) {
+		fail(auth, 423, response->phrase, true);
 		return;
 	}
 	auth->bounded = true;

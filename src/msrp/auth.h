@@ -33,17 +33,18 @@ struct msrp_auth_handler {
 	/**
 	 * There is none (any more), and nothing will be tried again.
 	 *
-	 * @param code        of the relay's answer; 408: it gave none, 503: no connection (any more)
+	 * @param code        of the relay's answer; 408: it gave none; 503: no connection
+	 * @param reason      may be absent or empty
 	 * @param from_relay  the relay said so
 	 */
 	void	(*failed)(int code, struct slice reason, bool from_relay, void *arg);
 };
 
 struct msrp_auth_options {
-	/** The relays, the nearest first: each is asked through those before it.  An absent port is 2855. */
+	/** The nearest first: each is asked through those before it.  An absent port is 2855. */
 	struct slice				relays;
 	struct slice				own_uri;	/* of the session, with its id */
-	struct msrp_listener			*from;		/* leave from its address; or NULL */
+	struct msrp_listener			*from;		/* to leave from; or NULL */
 	uint64_t				idle_ms;	/* see msrp_conn_attach() */
 	const struct msrp_auth_handler		*handler;
 	void					*arg;
@@ -57,7 +58,7 @@ struct msrp_auth_options {
 int msrp_auth_new(struct msrp_auth **authp, struct msrp_stack *stack,
     const struct msrp_auth_options *options);
 
-/** The grant is left to expire; a connection without other users goes after idle_ms.  Accepts NULL. */
+/** The grant is left to expire, and its connection to idle_ms.  Accepts NULL. */
 void msrp_auth_free(struct msrp_auth *auth);
 
 /**

@@ -63,7 +63,7 @@ static int count_with(struct endpoint_counters *c, struct stats *stats)
 		{&c->reports_out, "reports_out", "REPORTs sent"},
 		{&c->refused, "messages_refused", "messages answered 413, 415 and so on"},
 		{&c->duplicates, "messages_duplicate", "chunks of messages delivered before"},
-		{&c->partial, "messages_partial", "incomplete messages dropped after partial_timeout"},
+		{&c->partial, "messages_partial", "incomplete messages that got no chunk any more"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -79,13 +79,17 @@ int msrp_endpoints_new(struct msrp_endpoints **allp, struct msrp_stack *stack, s
 	const struct msrp_settings *settings = msrp_stack_settings(stack);
 	struct event_base *base = msrp_stack_base(stack);
 	struct msrp_endpoints *all = calloc(1, sizeof(*all));
+	int err = 0;
 
 	if (!all)
 		return -ENOMEM;
 	all->stack = stack;
-	if (timer_queue_init(&all->partial, base, settings->partial_timeout_ms, inbox_expired, all) < 0
-	    || timer_queue_init(&all->silent, base, settings->keepalive_ms, on_silent, all) < 0
-	    || timer_init(&all->turn, base, run_due, all) < 0 || count_with(&all->count, stats) < 0) {
+	err |= timer_queue_init(&all->partial, base, settings->partial_timeout_ms,
+	    inbox_expired, all);
+	err |= timer_queue_init(&all->silent, base, settings->keepalive_ms, on_silent, all);
+	err |= timer_init(&all->turn, base, run_due, all);
+	err |= count_with(&all->count, stats);
+	if (err) {
 		msrp_endpoints_free(all);
 		return -ENOMEM;
 	}
@@ -138,7 +142,7 @@ void endpoint_unref(struct msrp_endpoint *ep)
 
 bool endpoint_can_send(const struct msrp_endpoint *ep)
 {
-	/* RFC 6135 4.5: behind a relay the passive side connects too, but the other speaks first. */
+	/* RFC 6135 4.5: behind a relay the passive side connects too, and waits. */
 	return ep->handler && ep->started && ep->to_path && ep->out.flow.conn
 	    && (ep->speaks_first || ep->confirmed);
 }
@@ -347,8 +351,8 @@ int msrp_endpoint_new(struct msrp_endpoint **epp, struct msrp_endpoints *all,
 	outbox_init(ep);
 	inbox_init(ep);
 	rand_token(ep->prefix, sizeof(ep->prefix) - 1);
-	err = msrp_uri_parse(&ep->target.uri, slice_of(ep->own_uri)) == (ssize_t)own.len ? 0 : -EINVAL;
-	if (err == 0)
+	err = -EINVAL;
+	if (msrp_uri_parse(&ep->target.uri, slice_of(ep->own_uri)) == (ssize_t)own.len)
 		err = msrp_target_bind(all->stack, &ep->target);
 	if (err < 0) {
 		free(ep);

@@ -91,8 +91,9 @@ int msrp_endpoint_set_path(struct msrp_endpoint *ep, struct slice relays, struct
 /**
  * Be the side that connects (RFC 6135 4.2).
  *
- * @param greet    bind the session at the peer: a bodiless SEND if nothing else waits (RFC 4975 5.4);
- *                 false, behind a relay: nothing leaves before the peer's first request (RFC 6135 4.5)
+ * @param greet    bind the session at the peer: a bodiless SEND if nothing else waits (RFC 4975
+ *                 5.4); false, behind a relay: nothing leaves before the peer's first request
+ *                 (RFC 6135 4.5)
  * @param idle_ms  see msrp_conn_attach()
  * @return as msrp_pool_get()
  */

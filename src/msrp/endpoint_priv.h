@@ -73,8 +73,8 @@ struct inbox {
 	uint64_t		hash;
 	enum failure_report	failure_report;
 	bool			success_report;
-	bool			skip;		/* its body is not wanted: bodiless, refused, a repetition */
-	bool			repeated;	/* of these: acknowledged like a delivery */
+	bool			skip;		/* its body is of no use */
+	bool			repeated;	/* or bodiless: acknowledged like a delivery */
 	char			id_text[MSRP_MESSAGE_ID_SIZE];
 };
 
@@ -116,7 +116,8 @@ struct outgoing {
 	bool			counted;	/* cost is among the endpoint's bytes */
 	bool			begun;		/* a long one of which the peer has a part */
 	bool			failed;		/* told so; what is left to do is an "#" */
-	bool			ended;		/* the source has given all */
+	bool			dry;		/* the source has nothing now */
+	bool			ended;		/* it has given all */
 	char			*buffer;	/* what a source gave; NULL: no source */
 	size_t			buffer_size, buffered, taken;	/* taken: sent of it */
 	size_t			type_len;
@@ -151,7 +152,7 @@ void outgoing_count(struct outgoing *m);
 void outgoing_stop(struct outgoing *m);
 void outgoing_free(struct outgoing *m);
 
-/** Ask the source. @return 0: all that a chunk holds; as pull(); -ECANCELED: it is gone meanwhile */
+/** Ask the source for a chunk.  @return 0; its error; -ECANCELED: the message is gone */
 int outgoing_fill(struct outgoing *m);
 
 /** The next bytes to send, and whether they are the last. */
@@ -176,7 +177,7 @@ struct outbox {
 	struct outgoing_list	starved;	/* their source has nothing now */
 	struct outgoing_list	crowded;	/* too many chunks are unanswered */
 	struct outgoing_list	answering;	/* sent, and not answered */
-	struct outgoing_list	leaving;	/* sent, no answer comes: until the bytes have left */
+	struct outgoing_list	leaving;	/* sent, no answer comes: until it has left */
 	struct msrp_mark	left;
 	struct sent_chunk	*chunks;
 	uint64_t		last_number;
@@ -228,7 +229,7 @@ extern const struct msrp_flow_ops sending_flow_ops;
 /** Something may leave now. */
 void sending_kick(struct msrp_endpoint *ep);
 
-/** End the open frame with "#", its message has failed. @return false: the connection is gone by that */
+/** End the open frame with "#", its message has failed.  @return false: that cost the connection */
 bool sending_abort_open(struct msrp_endpoint *ep);
 
 /** The chunk's transaction has ended. */

@@ -64,7 +64,8 @@ static void send_report(struct msrp_endpoint *ep, struct msrp_conn *conn,
 }
 
 /* The service has the message, and result is what is to be reported. */
-static void report_result(struct msrp_endpoint *ep, const struct report_subject *subject, int result)
+static void report_result(struct msrp_endpoint *ep, const struct report_subject *subject,
+    int result)
 {
 	int code = result == 0 ? 200 : result;
 
@@ -412,7 +413,8 @@ static void finish_assembly(struct msrp_endpoint *ep, struct incoming *m)
 		whole.total = whole.body.len;
 		deliver(ep, &whole, m->hash);
 	} else {
-		struct report_subject subject = subject_of(ep, &whole, from_path(&ep->in), m->parts.total);
+		uint64_t total = m->parts.total;
+		struct report_subject subject = subject_of(ep, &whole, from_path(&ep->in), total);
 
 		report_result(ep, &subject, 413);
 	}

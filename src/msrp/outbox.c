@@ -67,6 +67,20 @@ static struct outgoing *find_in(const struct outgoing_list *list, uint64_t numbe
 	return NULL;
 }
 
+/* A message of which the peer is to get more; or that starved before its first chunk. */
+static struct outgoing *find_begun(const struct outbox *out, uint64_t number)
+{
+	struct outgoing *m = find_in(&out->turning, number);
+
+	if (!m)
+		m = find_in(&out->crowded, number);
+	if (!m)
+		m = find_in(&out->starved, number);
+	if (!m && out->open && out->open->number == number)
+		m = out->open;
+	return m;
+}
+
 void outbox_ready(struct msrp_endpoint *ep, struct slice message_id)
 {
 	struct outbox *out = &ep->out;
@@ -75,8 +89,11 @@ void outbox_ready(struct msrp_endpoint *ep, struct slice message_id)
 
 	if (outgoing_parse_id(ep, message_id, &number) < 0)
 		return;
-	m = find_in(&out->starved, number);
+	m = find_begun(out, number);
 	if (!m)
+		return;
+	m->dry = false;
+	if (m->list != &out->starved)
 		return;
 	outgoing_append(m->begun ? &out->turning : &out->longs, m);
 	sending_kick(ep);
@@ -165,20 +182,6 @@ static void tell_and_free(struct msrp_endpoint *ep, struct outgoing *m, int code
 }
 
 /* --- stopping --- */
-
-/* A message of which the peer has a part, and is to get more. */
-static struct outgoing *find_begun(const struct outbox *out, uint64_t number)
-{
-	struct outgoing *m = find_in(&out->turning, number);
-
-	if (!m)
-		m = find_in(&out->crowded, number);
-	if (!m)
-		m = find_in(&out->starved, number);
-	if (!m && out->open && out->open->number == number)
-		m = out->open;
-	return m;
-}
 
 /*
  * RFC 4975 7.1.1, 10.5: no more of it is sent.  The chunk that is being written ends with "#";
@@ -380,7 +383,7 @@ static void rewind_message(struct msrp_endpoint *ep, struct outgoing *m, int err
 	if (m->failed) {
 		outgoing_free(m);
 	} else if (err == -ETIMEDOUT || (m->buffer && m->sent)) {
-		/* It was not taken in time; or its source cannot be asked again for what it gave. */
+		/* Not taken in time; or its source cannot be asked again for what it gave. */
 		outgoing_stop(m);
 		m->verdict = err == -ETIMEDOUT ? 408 : 481;
 		outgoing_prepend(&out->judged, m);
@@ -416,8 +419,8 @@ void outbox_rewind(struct msrp_endpoint *ep, int err)
 /* The next message that is to be given up, of those up to limit. */
 static struct outgoing *next_lost(struct outbox *out, uint64_t limit)
 {
-	struct outgoing_list *lists[] = {&out->judged, &out->answering, &out->turning, &out->crowded,
-		&out->starved, &out->longs, &out->shorts};
+	struct outgoing_list *lists[] = {&out->judged, &out->answering, &out->turning,
+		&out->crowded, &out->starved, &out->longs, &out->shorts};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
 		if (lists[i]->first && lists[i]->first->number <= limit)

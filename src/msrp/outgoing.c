@@ -96,7 +96,9 @@ static bool type_is_good(struct slice type)
 /* Bytes of a chunk of a source, and one more: see outgoing_fill(). */
 static size_t buffer_size(const struct msrp_settings *settings)
 {
-	return (size_t)(settings->chunk_size < SOURCE_CHUNK ? settings->chunk_size : SOURCE_CHUNK) + 1;
+	uint64_t chunk = settings->chunk_size;
+
+	return (size_t)(chunk < SOURCE_CHUNK ? chunk : SOURCE_CHUNK) + 1;
 }
 
 static struct outgoing *allocate(struct msrp_endpoint *ep, const struct message_out *message,
@@ -252,7 +254,10 @@ int outgoing_fill(struct outgoing *m)
 		if (!m->ended)
 			err = ask_source(m, want);
 	}
-	return err;
+	if (err == -ECANCELED)
+		return err;
+	m->dry = err == -EAGAIN;
+	return m->dry ? 0 : err;
 }
 
 struct slice outgoing_chunk(const struct outgoing *m, size_t max, bool *lastp)

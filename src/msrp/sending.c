@@ -9,9 +9,9 @@
 
 enum {
 	WHOLE_MAX	= 2048,		/* RFC 4975 7.1.1: a longer chunk must be interruptible */
-	SLICE_MAX	= 64 * 1024,	/* of a chunk, before others on the connection get a word in */
+	SLICE_MAX	= 64 * 1024,	/* of a chunk, before others on its connection go on */
 	FRAME_COST	= 256,		/* of a turn's share: what a frame has beside its body */
-	BEGUN_MAX	= 8,		/* long messages that interleave: peers bound them as well */
+	BEGUN_MAX	= 8,		/* long messages that interleave: peers bound them too */
 	UNANSWERED_MAX	= 256,		/* chunks of one message */
 	STORED_CHUNKS	= 1024,
 	HEAD_MAX	= 2 * MSRP_PATH_MAX + 2048,
@@ -206,6 +206,8 @@ static void continue_frame(struct msrp_endpoint *ep)
 		return;
 	if (last)
 		sent_all(ep, m);
+	else if (m->dry)
+		outgoing_append(&out->starved, m);
 	else
 		outgoing_append(m->unanswered < UNANSWERED_MAX ? &out->turning : &out->crowded, m);
 }
@@ -337,16 +339,16 @@ static void send_long(struct msrp_endpoint *ep)
 		abort_message(ep, m);
 		return;
 	}
-	err = m->buffer ? outgoing_fill(m) : 0;
+	err = m->buffer && !m->dry ? outgoing_fill(m) : 0;
 	if (err == -ECANCELED)
 		return;
-	if (err < 0 && err != -EAGAIN) {
+	if (err < 0) {
 		source_failed(ep, m, err);
 		return;
 	}
 	piece = outgoing_chunk(m, chunk_size(ep), &last);
 	/* RFC 4975 7.1.1: no chunk of less than 2048 bytes but the last. */
-	if (err == -EAGAIN && piece.len < WHOLE_MAX) {
+	if (m->dry && piece.len < WHOLE_MAX) {
 		outgoing_append(&out->starved, m);
 		return;
 	}

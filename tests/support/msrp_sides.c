@@ -287,7 +287,8 @@ int raw_connect(struct sides *f)
 void raw_open(struct sides *f)
 {
 	assert_int_equal(sides_open_one(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", false), 0);
-	assert_int_equal(msrp_endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
+	assert_int_equal(
+	    msrp_endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
 	msrp_endpoint_start(f->a.ep);
 	raw_connect(f);
 }
@@ -305,8 +306,8 @@ void raw_chunk(struct sides *f, const char *mid, const char *range, const char *
 	    "MSRP tid%s SEND\r\nTo-Path: %s\r\nFrom-Path: msrp://127.0.0.1:9/peer;tcp\r\n"
 	    "Message-ID: %s\r\nSuccess-Report: yes\r\n%s%s%sContent-Type: text/plain\r\n\r\n%s\r\n"
 	    "-------tid%s%c\r\n",
-	    mid, f->a.uri, mid, range ? "Byte-Range: " : "", range ? range : "", range ? "\r\n" : "",
-	    body, mid, flag);
+	    mid, f->a.uri, mid, range ? "Byte-Range: " : "", range ? range : "",
+	    range ? "\r\n" : "", body, mid, flag);
 	raw_send(f, frame);
 }
 

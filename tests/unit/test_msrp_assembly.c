@@ -47,8 +47,8 @@ static void every_order_makes_the_same_message(void **state)
 {
 	static const struct part parts[][4] = {
 		{{0, 10}, {10, 20}, {20, 30}, {30, TEXT_LEN}},
-		{{0, 1}, {1, 42}, {42, 42}, {42, TEXT_LEN}},		/* an empty one among them */
-		{{0, 25}, {10, 20}, {5, 35}, {30, TEXT_LEN}},		/* overlaps, one inside another */
+		{{0, 1}, {1, 42}, {42, 42}, {42, TEXT_LEN}},		/* an empty one */
+		{{0, 25}, {10, 20}, {5, 35}, {30, TEXT_LEN}},		/* overlaps */
 		{{0, TEXT_LEN}, {3, 9}, {0, 20}, {20, TEXT_LEN}},	/* all of it, and again */
 	};
 	static const size_t pieces[] = {1, 7, 100};

@@ -208,8 +208,10 @@ static uint32_t check_credentials(struct relay *r, const char *uri, const char *
 	assert_int_equal(msrp_digest_parse_credentials(d, r->frame.authorization), 0);
 	assert_true(slice_equal(d->username, SLICE("alice")));
 	assert_true(slice_equal(d->nonce, slice_of(nonce)));
-	assert_int_equal(msrp_digest_ha1(d->algorithm, d->username, d->realm, SLICE("secret"), &ha1), 0);
-	assert_int_equal(msrp_digest_response(d, msrp_digest_hash_slice(&ha1), slice_of(uri), &response), 0);
+	assert_int_equal(
+	    msrp_digest_ha1(d->algorithm, d->username, d->realm, SLICE("secret"), &ha1), 0);
+	assert_int_equal(
+	    msrp_digest_response(d, msrp_digest_hash_slice(&ha1), slice_of(uri), &response), 0);
 	assert_true(msrp_digest_matches(&response, d->response));
 	return d->nc;
 }
@@ -228,8 +230,8 @@ static void grant(struct relay *r, const char *use_path, unsigned expires, const
 	d.rspauth = msrp_digest_hash_slice(&rspauth);
 	d.nextnonce = slice_of(nextnonce);
 	msrp_digest_write_info(&w, &d);
-	snprintf(text, sizeof(text), "Use-Path: %s\r\nExpires: %u\r\nAuthentication-Info: %.*s\r\n", use_path,
-	    expires, SLICE_ARG(msrp_written(&w)));
+	snprintf(text, sizeof(text), "Use-Path: %s\r\nExpires: %u\r\nAuthentication-Info: %.*s\r\n",
+	    use_path, expires, SLICE_ARG(msrp_written(&w)));
 	respond(r, 200, text);
 }
 
@@ -299,7 +301,8 @@ static void a_refresh_with_an_old_nonce_is_challenged_once_more(void **state)
 	expect_auth(r);
 	grant(r, "msrp://relay:1/a;tcp", 1, NULL);
 	expect_auth(r);
-	respond(r, 401, "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n9\", qop=\"auth\"\r\n");
+	respond(r, 401,
+	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n9\", qop=\"auth\"\r\n");
 	expect_auth(r);
 	assert_int_equal(check_credentials(r, r->uri, "n9", &d), 1);
 	respond(r, 401, CHALLENGE(""));
@@ -347,7 +350,8 @@ static void challenges_of_other_kinds_are_not_answered(void **state)
 		"",
 		"WWW-Authenticate: Basic realm=\"example.org\"\r\n",
 		"WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth-int\"\r\n",
-		"WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth\", algorithm=MD5-sess\r\n",
+		"WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth\", "
+		"algorithm=MD5-sess\r\n",
 	};
 	struct relay *r = *state;
 
@@ -374,7 +378,8 @@ static void a_hash_does_for_md5_alone(void **state)
 	expect_auth(r);
 	check_credentials(r, r->uri, "n1", &d);
 	respond(r, 401,
-	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth\", stale=true, "
+	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth\", "
+	    "stale=true, "
 	    "algorithm=SHA-256\r\n");
 	check_failure(r, 401, true, 2);
 }
@@ -434,8 +439,9 @@ static void a_relay_that_proves_nothing_is_not_believed(void **state)
 	respond(r, 401, CHALLENGE(""));
 	expect_auth(r);
 	respond(r, 200,
-	    "Use-Path: msrp://relay:1/a;tcp\r\nExpires: 60\r\nAuthentication-Info: qop=auth, cnonce=\"x\", "
-	    "nc=00000001, rspauth=\"00000000000000000000000000000000\"\r\n");
+	    "Use-Path: msrp://relay:1/a;tcp\r\nExpires: 60\r\n"
+	    "Authentication-Info: qop=auth, cnonce=\"x\", nc=00000001, "
+	    "rspauth=\"00000000000000000000000000000000\"\r\n");
 	check_failure(r, 403, false, 2);
 }
 
@@ -508,11 +514,13 @@ static void a_chain_is_asked_one_after_the_other(void **state)
 		assert_true(slice_equal(r->frame.to_path, slice_of(r->uri)));
 		respond(r, 200, "Use-Path: msrp://one:1/a;tcp\r\nExpires: 600\r\n");
 		expect_auth(r);
-		assert_true(slice_equal(r->frame.to_path, SLICE("msrp://one:1/a;tcp msrp://two:2855;tcp")));
+		assert_true(
+		    slice_equal(r->frame.to_path, SLICE("msrp://one:1/a;tcp msrp://two:2855;tcp")));
 		assert_int_equal(r->granted, 0);
 		respond(r, 401, CHALLENGE(""));
 		expect_auth(r);
-		assert_true(slice_equal(r->frame.to_path, SLICE("msrp://one:1/a;tcp msrp://two:2855;tcp")));
+		assert_true(
+		    slice_equal(r->frame.to_path, SLICE("msrp://one:1/a;tcp msrp://two:2855;tcp")));
 		assert_int_equal(check_credentials(r, "msrp://two:2855;tcp", "n1", &d), 1);
 		snprintf(answer, sizeof(answer), "Use-Path: %s\r\nExpires: 700\r\n", answers[i]);
 		respond(r, 200, answer);
@@ -525,7 +533,8 @@ static void a_chain_is_asked_one_after_the_other(void **state)
 
 static void what_is_no_path_is_refused(void **state)
 {
-	static const char *const paths[] = {"", "relay.example.org", "msrp://a:1;tcp  msrp://b:1;tcp"};
+	static const char *const paths[]
+	    = {"", "relay.example.org", "msrp://a:1;tcp  msrp://b:1;tcp"};
 	struct relay *r = *state;
 	struct msrp_auth_options options = {.own_uri = SLICE(OWN), .handler = &handler, .arg = r};
 

@@ -29,7 +29,8 @@ static void messages_go_both_ways(void **state)
 	sides_connect(f, false);
 	sides_wait(f, &f->b.bound, 1);
 	assert_int_equal(f->b.messages, 0); /* the greeting is no message */
-	assert_int_equal(side_send(&f->a, SLICE("hello"), FAILURE_REPORT_YES, true, MSRP_SEND_CONFIRM), 0);
+	assert_int_equal(
+	    side_send(&f->a, SLICE("hello"), FAILURE_REPORT_YES, true, MSRP_SEND_CONFIRM), 0);
 	memcpy(id, f->a.id, sizeof(id));
 	sides_wait(f, &f->b.messages, 1);
 	assert_string_equal(f->b.body, "hello");
@@ -74,7 +75,8 @@ static void too_long_a_message_is_refused_and_given_up(void **state)
 	char *big = calloc(1, len);
 
 	sides_connect(f, false);
-	assert_int_equal(side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0), 0);
+	assert_int_equal(
+	    side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0), 0);
 	sides_wait(f, &f->a.reports, 1);
 	assert_int_equal(f->a.code, 413);
 	loop_until(f->base, nothing_queued, &f->a);
@@ -120,7 +122,8 @@ static void the_endpoint_may_be_freed_in_its_callback(void **state)
 
 	sides_connect(f, false);
 	f->b.free_on_message = true;
-	assert_int_equal(side_send(&f->a, SLICE("x"), FAILURE_REPORT_YES, true, MSRP_SEND_CONFIRM), 0);
+	assert_int_equal(
+	    side_send(&f->a, SLICE("x"), FAILURE_REPORT_YES, true, MSRP_SEND_CONFIRM), 0);
 	sides_wait(f, &f->a.reports, 1);
 	assert_int_equal(f->a.code, 200);
 	assert_null(f->b.ep);
@@ -135,7 +138,8 @@ static void streams_pass_in_pieces(void **state)
 	for (size_t i = 0; i < len; i++)
 		big[i] = (char)(i * 13 + i / 255);
 	sides_connect(f, true);
-	assert_int_equal(side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0), 0);
+	assert_int_equal(
+	    side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0), 0);
 	sides_wait(f, &f->b.ends, 1);
 	assert_int_equal(f->b.end_err, 0);
 	assert_int_equal(f->b.body_len, len);
@@ -154,7 +158,8 @@ static void a_paused_stream_holds_the_sender(void **state)
 	f->settings.max_memory = 64 << 20;
 	sides_connect(f, true);
 	f->b.pause = -EAGAIN;
-	assert_int_equal(side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0), 0);
+	assert_int_equal(
+	    side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0), 0);
 	sides_wait(f, &f->b.begins, 1);
 	loop_settle(f->base);
 	before = f->b.body_len;
@@ -239,8 +244,10 @@ static void unknown_methods_and_longer_paths_are_refused(void **state)
 
 	raw_open(f);
 	snprintf(frame, sizeof(frame),
-	    "MSRP foo12345 FOO\r\nTo-Path: %s\r\nFrom-Path: msrp://127.0.0.1:9/peer;tcp\r\n-------foo12345$\r\n"
-	    "MSRP bar12345 SEND\r\nTo-Path: %s msrp://h:1/x;tcp\r\nFrom-Path: msrp://127.0.0.1:9/peer;tcp\r\n"
+	    "MSRP foo12345 FOO\r\nTo-Path: %s\r\nFrom-Path: msrp://127.0.0.1:9/peer;tcp\r\n"
+	    "-------foo12345$\r\n"
+	    "MSRP bar12345 SEND\r\nTo-Path: %s msrp://h:1/x;tcp\r\n"
+	    "From-Path: msrp://127.0.0.1:9/peer;tcp\r\n"
 	    "Message-ID: abcd\r\n-------bar12345$\r\n"
 	    "MSRP rep12345 REPORT\r\nTo-Path: %s\r\nFrom-Path: msrp://127.0.0.1:9/peer;tcp\r\n"
 	    "Message-ID: abcd\r\nByte-Range: 1-1/1\r\nStatus: 000 200\r\n-------rep12345$\r\n",
@@ -259,7 +266,8 @@ static void unknown_methods_and_longer_paths_are_refused(void **state)
 static void raw_open_stream(struct sides *f)
 {
 	assert_int_equal(sides_open_one(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", true), 0);
-	assert_int_equal(msrp_endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
+	assert_int_equal(
+	    msrp_endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
 	msrp_endpoint_start(f->a.ep);
 	raw_connect(f);
 }
@@ -358,7 +366,8 @@ static void both_sides_may_connect(void **state)
 	int listener = raw_listen(&to.port), first;
 
 	assert_int_equal(sides_open_one(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", false), 0);
-	assert_int_equal(msrp_endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
+	assert_int_equal(
+	    msrp_endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
 	msrp_endpoint_start(f->a.ep);
 	assert_int_equal(msrp_endpoint_connect(f->a.ep, &to, true, 0), 0);
 	sides_wait(f, &f->a.bound, 1);
