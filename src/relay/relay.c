@@ -199,7 +199,7 @@ static int pass(struct arrival *a)
 	return a->frame->method == MSRP_SEND ? stream_pass(a, &hop) : errand_pass(a, &hop);
 }
 
-/* INTERFACE.md 5: who has not yet done anything right has nothing to say here. */
+/* Who has not yet done anything right has nothing to say here. */
 static int foreign(struct arrival *a)
 {
 	const struct peer *peer = peer_find(a->conn);

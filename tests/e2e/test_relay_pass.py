@@ -283,7 +283,7 @@ class WhoMayTest(PassCase):
 
 
 class FailureTest(PassCase):
-    """Table 2.1 of the pitfalls, and the ranges of REPORTs."""
+    """What each Failure-Report asks for, and the ranges of REPORTs."""
 
     own = {}
 

@@ -13,7 +13,7 @@ TRUTH = [                       # Failure-Report; a 200, an error response
 
 
 class TruthTableTest(case.Case):
-    """PITFALLS 2.1, as the receiving endpoint."""
+    """What each Failure-Report and Success-Report asks for, as the receiving endpoint."""
 
     def responses(self, call, request):
         """What came back for the request, once a later one has been answered."""

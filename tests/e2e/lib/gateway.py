@@ -15,7 +15,7 @@ COMPOSING = 'application/im-iscomposing+xml'
 
 
 def routes(types=TEXT, reply=False, ruri=None, **message):
-    """INTERFACE's rules; ruri: where MESSAGEs to the phone of an MSRP caller go."""
+    """The rules of docs/gateway.md; ruri: where MESSAGEs to the phone of an MSRP caller go."""
     into = [{'msg_to_msrp': {'key': '$tu:$fu', 'content_types': types, **message}}]
     if reply:
         into.append({'send_reply': {'code': 200, 'reason': 'OK'}})
