@@ -385,10 +385,11 @@ static int meet(struct gw_binding *b, struct sip_request *invite, struct slice t
 int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice key,
     struct slice types, const struct gw_names *names)
 {
-	struct gw_binding *b = gw_binding_find(gw, key);
+	struct gw_binding *b;
 
 	if (!names_fit(key, names))
 		return refuse(invite, 400, -EINVAL);
+	b = gw_binding_find(gw, key);
 	if (!b)
 		return answer_new(gw, invite, key, types, names);
 	if (b->up || !b->uac || b->held)

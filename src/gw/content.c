@@ -173,14 +173,27 @@ int gw_content_for_msrp(struct gw_content *c, const struct gw_binding *b,
 
 /* --- out of MSRP --- */
 
-/* An escape may stand for what ends a line. */
-static size_t unescape_line(char *text, size_t size, struct slice value)
+static bool is_control(char c)
 {
-	size_t n = cpim_unescape(text, size, value);
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
 
+/* A type has to be one line of SIP, too, where a lone CR ends one. */
+static bool is_one_line(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (is_control(text.p[i]))
+			return false;
+	return true;
+}
+
+static size_t end_line(char *text, size_t n)
+{
 	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+		if (is_control(text[i]))
 			text[i] = ' ';
+	text[n++] = '\r';
+	text[n++] = '\n';
 	return n;
 }
 
@@ -200,14 +213,13 @@ static int header_lines(char **linesp, const struct cpim *m)
 	n = (size_t)date_line(text, size, cpim_value(m, CPIM_CORE, "DateTime"));
 	if (subject.len) {
 		n += (size_t)snprintf(text + n, size - n, "Subject: ");
-		n += unescape_line(text + n, size - n - 2, subject);
-		n += (size_t)snprintf(text + n, size - n, "\r\n");
+		n += end_line(text + n, cpim_unescape(text + n, size - n, subject));
 	}
 	for (size_t i = 0; i < sizeof(content_names) / sizeof(content_names[0]); i++) {
 		value = cpim_content_value(m, content_names[i]);
 		if (value.len)
-			n += (size_t)snprintf(text + n, size - n, "%s: %.*s\r\n", content_names[i],
-			    SLICE_ARG(value));
+			n += end_line(text + n, (size_t)snprintf(text + n, size - n, "%s: %.*s",
+						    content_names[i], SLICE_ARG(value)));
 	}
 	text[n] = '\0';
 	*linesp = text;
@@ -233,7 +245,7 @@ static int unwrap(struct gw_content *c, struct gw_wish *wish)
 	struct cpim m;
 	int err;
 
-	if (cpim_parse(&m, c->body) < 0)
+	if (cpim_parse(&m, c->body) < 0 || !is_one_line(inner_type(&m)))
 		return -EBADMSG;
 	if (!may_unwrap(&m))
 		return 0;

@@ -96,7 +96,10 @@ static int put_through(struct gw *gw, struct sip_request *message, const struct 
 		if (err < 0)
 			return start_error(message, err);
 	}
-	return gw_deliver(b, message, confirm_of(args));
+	err = gw_deliver(b, message, confirm_of(args));
+	if (err == 0)
+		b->last_page_ms = b->last_any_ms = timer_now_ms();
+	return err;
 }
 
 /* Somebody is typing: of use only to a session that is there, and not worth one. */

@@ -45,11 +45,14 @@ class UnwrapTest(GatewayCase):
     def test_no_header_can_be_smuggled(self):
         """Escapes for CR and LF end no line of SIP."""
         call = self.client_calls(TYPES)
-        call.send(cpim('x', headers=['Subject: a\\r\\nX-Evil: \\u000ab', 'DateTime: nonsense']),
-                  content_type=CPIM)
+        call.send(cpim('x', headers=['Subject: a\\r\\nX-Evil: \\u000ab', 'DateTime: nonsense'],
+                       content_headers=['Content-Language: en\rX-Evil: 1']),
+                  content_type=CPIM, code=None)
         got = self.gets('x').request
         self.assertIsNone(got.get('X-Evil'))
         self.assertIsNone(got.get('Date'))
+        call.send(cpim('y', 'text/plain\rX-Evil: 1'), content_type=CPIM, code=None)
+        self.assertRegex(call.conn.expect('REPORT').get('Status'), '^000 400')
 
     def test_encoded_content_stays(self):
         """SIP has no Content-Transfer-Encoding: such an envelope goes as it is."""

@@ -320,6 +320,11 @@ class TimeoutTest(GatewayCase):
         """The MESSAGE side is silent: what the client sends does not help."""
         daemon, ctl = self.clocks(message_timeout='1500ms')
         call = self.client_calls(daemon=daemon, ctl=ctl)
+        for _ in range(4):                  # the phone's MESSAGEs do
+            self.message('y', daemon=daemon).final(202)
+            call.receive()
+            with self.assertRaises(Timeout):
+                ctl.event('E_MSRP_GW_SESSION_END', timeout=0.5)
         for _ in range(3):
             call.send('x')
             self.gets('x')

@@ -449,7 +449,8 @@ static void test_clocks(void **state)
 		bool ends;
 	} cases[] = {
 		{0, 0, 1000000, 1000000, false}, {100, 0, 1000000, 50, false},
-		{100, 0, 0, 100, true}, {0, 100, 99, 1000000, false}, {0, 100, 100, 0, true}, {100, 100, 99, 99, false},
+		{100, 0, 0, 100, true}, {0, 100, 99, 1000000, false}, {0, 100, 100, 0, true},
+		{100, 100, 99, 99, false},
 	};
 	struct world *w = started(state);
 
@@ -473,6 +474,45 @@ static void test_clocks(void **state)
 	}
 }
 
+/* Who moves which clock. */
+static void test_what_moves_clocks(void **state)
+{
+	enum { TEXT = 1, COMPOSING, REFUSED };
+	static const struct {
+		bool	from_page;
+		int	what;
+		bool	moves_page, moves_any;
+	} cases[] = {
+		{true, TEXT, true, true}, {true, COMPOSING, false, false},
+		{true, REFUSED, false, false}, {false, TEXT, false, true},
+		{false, COMPOSING, false, false},
+	};
+	struct world *w = started(state);
+	struct ua_session *s = session_of(w);
+	struct gw_binding *b = gw_binding_find(w->gw, SLICE("key"));
+
+	w->settings.iscomposing = GW_ISCOMPOSING_FORWARD;
+	s->accepts = "text/plain application/im-iscomposing+xml";
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *type = cases[i].what == TEXT ? "text/plain"
+				   : cases[i].what == COMPOSING ? "application/im-iscomposing+xml"
+								: "text/html";
+		struct sip_request req;
+
+		b->last_page_ms = b->last_any_ms = 1;
+		if (cases[i].from_page) {
+			request_init(&req, "MESSAGE", PHONE, CLIENT, type, "x");
+			put_message(w, &req, GW_ACCEPTED);
+			assert_int_equal(req.code, cases[i].what == REFUSED ? 415 : 202);
+		} else {
+			assert_int_equal(session_message(s, "1", type, "x"), UA_REPORT_LATER);
+			page_answer(w, 200);
+		}
+		assert_int_equal(b->last_page_ms != 1, cases[i].moves_page);
+		assert_int_equal(b->last_any_ms != 1, cases[i].moves_any);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_open, world_close)
@@ -483,6 +523,7 @@ int main(void)
 		TEST(test_session_gone_without_a_word), TEST(test_repetitions),
 		TEST(test_repetitions_remembered), TEST(test_pages),
 		TEST(test_page_refused), TEST(test_page_bounds), TEST(test_clocks),
+		TEST(test_what_moves_clocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
