@@ -219,8 +219,8 @@ static void call_end(const struct param *params, struct reply *out, void *state)
 }
 
 static const struct method methods[] = {
-	{"msrp_gw_list_sessions", NULL, call_list, "lists the gateway's sessions"},
-	{"msrp_gw_end_session", end_params, call_end, "ends a session of the gateway"},
+	{"msrp_gw_list_sessions", NULL, call_list, "list the sessions of the gateway"},
+	{"msrp_gw_end_session", end_params, call_end, "end a session of the gateway"},
 	{0},
 };
 

@@ -72,7 +72,7 @@ static const struct param_spec end_params[] = {
 };
 
 const struct method relay_methods[] = {
-	{"msrp_relay_list_sessions", NULL, list_sessions, "sessions of the relay"},
+	{"msrp_relay_list_sessions", NULL, list_sessions, "list the sessions of the relay"},
 	{"msrp_relay_end_session", end_params, end_session, "end a session of the relay"},
 	{0},
 };

@@ -389,10 +389,10 @@ static void call_end(const struct param *params, struct reply *reply, void *arg)
 }
 
 static const struct method methods[] = {
-	{"msrp_ua_start_session", start_params, call_start, "Call a peer by INVITE."},
-	{"msrp_ua_send_message", send_params, call_send, "Send a message on a session."},
-	{"msrp_ua_list_sessions", NULL, call_list, "List the sessions."},
-	{"msrp_ua_end_session", end_params, call_end, "End a session."},
+	{"msrp_ua_start_session", start_params, call_start, "call a peer by INVITE"},
+	{"msrp_ua_send_message", send_params, call_send, "send a message on a session"},
+	{"msrp_ua_list_sessions", NULL, call_list, "list the sessions"},
+	{"msrp_ua_end_session", end_params, call_end, "end a session"},
 	{NULL, NULL, NULL, NULL},
 };
 
