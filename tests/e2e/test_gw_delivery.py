@@ -331,6 +331,45 @@ class ConfirmTest(GatewayCase):
         self.assertEqual(sent.final(504).get('Reason'), 'MSRP;cause=408')
 
 
+    def test_no_connection(self):
+        """The client's SDP leads nowhere: the session fails, and so does the MESSAGE."""
+        daemon, ctl = self.daemon_for('sent', ua={'reconnect_grace': '300ms'})
+        sent = self.message('x', daemon=daemon)
+        listener = self.listener()
+        listener.close()
+        call = self.answer(ctl=ctl, listener=listener, connect=False)
+        sent.final(480)
+        call.dialog.expect('BYE').respond(200)
+        ctl.event('E_MSRP_GW_SESSION_END', reason='failed')
+        again = self.message('again', daemon=daemon)
+        self.assertEqual(self.answer(ctl=ctl).receive().body, b'again')
+        again.final(200)
+
+    def test_no_such_session(self):
+        """481 from the peer ends the session (R173), and the next MESSAGE makes another."""
+        daemon, ctl = self.daemon_for('sent')
+        call = self.client_calls(daemon=daemon, ctl=ctl, behave=msrp.answer_with(481))
+        self.message('x', daemon=daemon).final(480)
+        call.dialog.expect('BYE').respond(200)
+        ctl.event('E_MSRP_GW_SESSION_END', reason='failed')
+        self.assertEqual(self.sessions(ctl), [])
+
+    def test_reload(self):
+        """Sessions live on, new settings and rules hold."""
+        daemon, ctl = self.daemon_for('sent')
+        call = self.client_calls(daemon=daemon, ctl=ctl)
+        self.message('x', daemon=daemon).final(200)
+        daemon.config['routes'] = routes()
+        daemon.config['gateway'] = {'max_queued': 1}
+        daemon.write_config()
+        self.assertEqual(ctl.call('reload'), 'OK')
+        self.message('y', daemon=daemon).final(202)
+        self.assertEqual([call.receive().body for _ in range(2)], [b'x', b'y'])
+        other = self.ua(user='other', name='other')
+        self.message('1', daemon=daemon, phone=other).final(202)
+        self.message('2', daemon=daemon, phone=other).final(480)
+
+
 class ComposingTest(GatewayCase):
     """isComposing: P77."""
 
