@@ -186,6 +186,38 @@ class KeyTest(GatewayCase):
         self.assertEqual(len(self.sessions()), 1)
 
 
+class TwoGatewaysTest(GatewayCase):
+    """Two gateways back to back: phones on both ends, MSRP in the middle."""
+
+    own_daemon = True
+
+    def test_meeting(self):
+        """Both phones write at once, again and again: no message is lost."""
+        sides = [self.start({'routes': routes(ruri='$tu')}) for _ in range(2)]
+        for turn in range(6):
+            phones = [self.ua(user=f'{name}{turn}', name=name) for name in ('one', 'two')]
+            sent = [self.write(phones[i], phones[1 - i], sides[i][0], sides[1 - i][0])
+                    for i in range(2)]
+            for transaction in sent:
+                transaction.final(202)
+            for i in range(2):
+                self.gets(f'from {phones[1 - i].name}', phone=phones[i])
+            for daemon, ctl in sides:
+                self.assertEqual(len(self.sessions(ctl)), 1)
+                self.assertEqual(ctl.pending('E_MSRP_GW_SETUP_FAILED'), [])
+            key = self.sessions(sides[0][1])[0]['key']
+            sides[0][1].call('msrp_gw_end_session', key=key)
+            sides[1][1].event('E_MSRP_GW_SESSION_END', reason='bye')
+            self.wait_sessions(0, sides[0][1])
+
+    def write(self, phone, other, daemon, far):
+        transport = phone.reach('127.0.0.1', daemon.sip_port, 'UDP')
+        request = phone.build('MESSAGE', f'sip:{other.user}@127.0.0.1:{far.sip_port}', transport,
+                              f'from {phone.name}'.encode(), content_type='text/plain',
+                              from_uri=phone.contact(), to_uri=other.contact())
+        return phone.transact(request, transport)
+
+
 class FailureTest(GatewayCase):
     """Set-ups that come to nothing."""
 
