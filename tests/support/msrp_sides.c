@@ -313,9 +313,9 @@ void raw_chunk(struct sides *f, const char *mid, const char *range, const char *
 
 void raw_read(struct sides *f)
 {
-	ssize_t n = recv(f->fd, f->got + f->got_len, SIDES_GOT_MAX - f->got_len - 1, 0);
+	ssize_t n;
 
-	if (n > 0)
+	while ((n = recv(f->fd, f->got + f->got_len, SIDES_GOT_MAX - f->got_len - 1, 0)) > 0)
 		f->got_len += (size_t)n;
 	f->got[f->got_len] = '\0';
 }
@@ -323,14 +323,19 @@ void raw_read(struct sides *f)
 static bool has_text(void *arg)
 {
 	struct sides *f = arg;
+	size_t len = strlen(f->want);
 
 	raw_read(f);
-	return strstr(f->got, f->want) != NULL;
+	if (strstr(f->got + f->searched, f->want))
+		return true;
+	f->searched = f->got_len > len ? f->got_len - len : 0;
+	return false;
 }
 
 void raw_expect(struct sides *f, const char *text)
 {
 	f->want = text;
+	f->searched = 0;
 	loop_until(f->base, has_text, f);
 }
 

@@ -42,7 +42,8 @@ struct sides {
 	int			fd;		/* the raw peer */
 	char			*got;		/* what it has read, with a NUL */
 	size_t			got_len;
-	const char		*want;
+	const char		*want;		/* text that is waited for, */
+	size_t			searched;	/* and how far it has not come */
 	unsigned		*counter, wanted;
 };
 

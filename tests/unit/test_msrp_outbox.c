@@ -148,13 +148,10 @@ static void short_messages_keep_their_order(void **state)
 /* A frame that is open while the peer does not read. */
 static void open_long_chunk(struct sides *f, const char *big, size_t len)
 {
-	int small = 4096;
-
 	f->settings.chunk_size = 16 << 20;
 	f->settings.max_memory = 64 << 20;
 	f->settings.transaction_timeout_ms = 10000;
 	raw_bind(f);
-	setsockopt(f->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	assert_int_equal(
 	    side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, false, 0), 0);
 	raw_expect(f, "Byte-Range: 1-*/");
