@@ -96,6 +96,7 @@ static int agent_open(struct sip_agent *agent, const char *tls_dir)
 
 	agent_uri(agent, uri, sizeof(uri));
 	agent->nua = nua_create(sip_loop_root(agent->stack->loop), on_nua_event, agent,
+	    NTATAG_MCLASS(agent->stack->parse.mclass),
 	    NUTAG_URL(uri), /* a sips URI as well: NUTAG_SIPS_URL would open a second socket */
 	    TAG_IF(tls, NUTAG_CERTIFICATE_DIR(tls_dir)),
 	    TAG_IF(

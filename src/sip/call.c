@@ -68,7 +68,7 @@ static void add_target(struct sip_call *call, const url_t *url)
 	issize_t len = url_e(text, sizeof(text), url);
 
 	if (call->target_count == SIP_TARGETS_MAX || len <= 0 || (size_t)len >= sizeof(text)
-	    || (url->url_type != url_sip && url->url_type != url_sips))
+	    || !sip_url_usable(url))
 		return;
 	call->targets[call->target_count] = sip_uri_clean((struct slice){text, (size_t)len});
 	if (call->targets[call->target_count])

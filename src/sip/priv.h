@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
+#include <sofia-sip/msg_mclass.h>
 #include <sofia-sip/nua.h>
 #include <sofia-sip/nua_tag.h>
 #include <sofia-sip/sip.h>
@@ -71,12 +72,19 @@ struct sip_stats {
 	uint64_t	*timeouts, *dialogs, *requests_waiting;
 };
 
+/** Sofia's tables for messages, with our parsers in it. */
+struct sip_parse {
+	struct msg_hclass_s	contact, record_route;
+	msg_mclass_t		*mclass;
+};
+
 STAILQ_HEAD(sip_agents, sip_agent);
 struct sip_destination;
 
 struct sip_stack {
 	struct event_base		*base;
 	struct sip_loop			*loop;
+	struct sip_parse		parse;
 	struct sip_agents		agents;
 	const struct sip_settings	*settings;
 	const struct sip_credential	*credentials;
@@ -120,6 +128,15 @@ struct sip_agent *sip_stack_route(struct sip_stack *stack, const char *uri, bool
 
 /** Call it for all that comes with no owner. */
 void sip_stack_event(struct sip_agent *agent, const struct sip_event *ev);
+
+/** @return 0, -ENOMEM, -ENOTSUP: another Sofia than the one we know */
+int sip_parse_init(struct sip_stack *stack);
+
+/** When no message is left. */
+void sip_parse_fini(struct sip_stack *stack);
+
+/** Of a Contact or Record-Route: can a request go there? */
+bool sip_url_usable(const url_t *url);
 
 /* agent.c */
 

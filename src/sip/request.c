@@ -210,6 +210,15 @@ static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 	}
 }
 
+/* RFC 3261 12.1.1: could we send requests in the dialog that this INVITE would make? */
+static bool has_route_back(const sip_t *sip)
+{
+	for (const sip_record_route_t *r = sip->sip_record_route; r; r = r->r_next)
+		if (!sip_url_usable(r->r_url))
+			return false;
+	return sip->sip_contact && sip_url_usable(sip->sip_contact->m_url);
+}
+
 void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev, bool in_dialog)
 {
 	struct sip_stack *stack = agent->stack;
@@ -238,6 +247,8 @@ void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev, bo
 		nua_handle_bind(req->nh, invite ? &req->owner : NULL);
 	if (stack->stage != SIP_RUNNING)
 		sip_request_reply(req, 503, (struct slice){0}, (struct slice){0});
+	else if (invite && !has_route_back(req->sip))
+		sip_request_reply(req, 400, SLICE("Bad Contact or Record-Route"), (struct slice){0});
 	else if (fill(req) == 0)
 		stack->handler->request(req, stack->arg);
 	sip_request_unref(req);

@@ -340,7 +340,10 @@ static int open_stack(struct sip_stack *stack, const struct sip_stack_options *o
 		snprintf(why, size, "sip: %s", reason);
 		return err;
 	}
-	err = sip_agents_open(stack, why, size);
+	snprintf(why, size, "sip: Sofia-SIP's parser cannot be joined to ours");
+	err = sip_parse_init(stack);
+	if (!err)
+		err = sip_agents_open(stack, why, size);
 	if (!err)
 		sip_stack_kick(stack);
 	return err;
@@ -420,6 +423,7 @@ void sip_stack_free(struct sip_stack *stack)
 	sip_requests_fini(stack);
 	sip_agents_close(stack);
 	sip_loop_free(stack->loop);
+	sip_parse_fini(stack);
 	free(stack->contact);
 	free(stack->route);
 	free(stack);

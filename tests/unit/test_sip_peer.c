@@ -591,6 +591,42 @@ static void test_multipart_offer(void **state)
 	side_wait_log(&w->a, "INVITE established ");
 }
 
+/* Contact and Record-Route that lead nowhere: nothing can be sent there, and nothing comes of it. */
+static void test_no_way_back(void **state)
+{
+	static const char *const uris[] = {"tel:+1", "urn:x", "http://h/", "mailto:a@h", "*", "x"};
+	struct world *w = *state;
+	char headers[128], text[2048];
+	int n;
+
+	w->a.answer = "answer-a";
+	for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
+		snprintf(headers, sizeof(headers), "Record-Route: <%s>\r\n", uris[i]);
+		peer_begin(&w->p, "INVITE", w->a.udp, headers, "offer-p");
+		peer_expect(&w->p, "SIP/2.0 400 Bad Contact or Record-Route\r\n");
+		snprintf(headers, sizeof(headers), "Contact: <%s>\r\n", uris[i]);
+		side_call(&w->a, w->p.uri, "offer-a");
+		peer_expect(&w->p, "INVITE ");
+		peer_answer(&w->p, "200 OK", headers, "answer-p");
+		side_wait_log(&w->a, "answer established ");
+		side_let_go(&w->a);
+		side_wait_number(&w->a, "dialogs", 0);
+		w->a.log[0] = '\0';
+		/* a good one at first, then an UPDATE takes the dialog elsewhere */
+		establish_in(w, NULL);
+		n = snprintf(text, sizeof(text),
+		    "UPDATE %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK-away-%zu\r\n"
+		    "From: %s\r\nTo: %s\r\n%sCSeq: %u UPDATE\r\n%sContent-Length: 0\r\n\r\n",
+		    w->p.remote, w->p.uri + strlen("sip:"), i, w->p.ours, w->p.theirs, w->p.call_id,
+		    ++w->p.cseq, headers);
+		peer_send(&w->p, w->p.remote, text, (size_t)n);
+		peer_expect(&w->p, "SIP/2.0 200 ");
+		side_let_go(&w->a);
+		side_wait_number(&w->a, "dialogs", 0);
+		w->a.log[0] = '\0';
+	}
+}
+
 static void test_reason_of_bye(void **state)
 {
 	struct world *w = *state;
@@ -666,6 +702,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ack_never_comes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_late_offer_in, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_multipart_offer, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_way_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_reason_of_bye, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_other_requests, set_up, tear_down),
 	};
