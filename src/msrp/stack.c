@@ -11,7 +11,7 @@
 #include "base/tls.h"
 
 enum {
-	STORED_BLOCKS	= 8,
+	STORED_BLOCKS	= 64,	/* 8 MiB: a stream that backs up takes and leaves them all the time */
 	RETIRED_MAX	= 16,	/* blocks that wait for a turn's end before one is made early */
 	ROUNDS_A_TURN	= 8,	/* chunks that a flow may write before others than MSRP have their turn */
 };
@@ -199,11 +199,12 @@ void msrp_stack_turn(struct msrp_stack *stack)
 	stack->turn_number++;
 	while ((conn = stack->dirty) && conn != first_again) {
 		if (conn->turn == stack->turn_number) {
-			if (!first_again)
-				first_again = conn;
 			next_dirty(stack);
 			conn->dirty = false;
 			msrp_conn_dirty(conn);
+			/* One that was closed meanwhile does not come up a third time. */
+			if (!first_again && conn->dirty)
+				first_again = conn;
 			msrp_conn_unref(conn);
 			continue;
 		}

@@ -564,6 +564,58 @@ static void a_closed_connection_tells_its_flows(void **state)
 	free(a.bytes);
 }
 
+struct meddler {
+	struct msrp_flow	flow;
+	struct msrp_conn	*closing, *writing;
+	unsigned		calls;
+};
+
+static void meddle(struct msrp_flow *flow)
+{
+	struct meddler *m = (struct meddler *)flow;
+
+	m->calls++;
+	msrp_conn_send(m->closing, SLICE("again"));
+	msrp_conn_send(m->writing, SLICE("again"));
+	msrp_conn_close(m->closing, -ETIMEDOUT);
+}
+
+static const struct msrp_flow_ops meddler_ops = {stream_interrupt, meddle, stream_closed};
+
+/* A connection from outside; *connp: ours for it. */
+static int bound_peer(struct fixture *f, struct msrp_conn **connp)
+{
+	f->got_len = 0;
+	f->fd = raw_connect(f->port);
+	say_frame(f, session, "hello", "");
+	expect(f, "-------abcd1234$\r\n");
+	*connp = f->conn;
+	msrp_conn_detach(&f->user);
+	return f->fd;
+}
+
+/* All three have been served when the third makes the first two dirty again and closes one. */
+static void a_turn_ends_although_who_comes_up_again_is_closed(void **state)
+{
+	struct fixture *f = *state;
+	struct meddler m = {.flow.ops = &meddler_ops};
+	struct msrp_conn *conn;
+	int closed = bound_peer(f, &m.closing), written = bound_peer(f, &m.writing);
+	int served = bound_peer(f, &conn);
+
+	msrp_flow_attach(&m.flow, conn);
+	msrp_conn_send(m.closing, SLICE("once"));
+	msrp_conn_send(m.writing, SLICE("once"));
+	msrp_flow_wait(&m.flow);
+	f->got_len = 0;
+	f->fd = written;
+	expect(f, "onceagain");
+	assert_int_equal(m.calls, 1);
+	msrp_flow_detach(&m.flow);
+	close(closed);
+	close(served);
+}
+
 /* --- transactions --- */
 
 struct asked {
@@ -728,6 +780,7 @@ int main(void)
 		CASE(tells_the_sink_and_user_of_a_lost_connection),
 		CASE(flows_take_turns_and_urgent_frames_overtake),
 		CASE(a_closed_connection_tells_its_flows),
+		CASE(a_turn_ends_although_who_comes_up_again_is_closed),
 		CASE(responses_find_their_transaction),
 		CASE(the_pool_shares_connections),
 		CASE(a_refused_connection_is_told_later),
