@@ -33,7 +33,7 @@ class FirstContactTest(GatewayCase):
         self.assertIsNone(got.get('Contact'))
 
     def test_both_ways_in_one_session(self):
-        """The key of INTERFACE's rules is the same from both sides."""
+        """The two rules' keys are the same from both sides."""
         for begin in (self.client_calls, self.begin_by_message):
             with self.subTest(begin=begin.__name__):
                 call = begin()
