@@ -53,6 +53,8 @@ struct msrp_settings {
 extern const struct setting msrp_settings_rows[];
 
 /**
+ * SIGPIPE is to be ignored in the process: OpenSSL writes to sockets that may be closed.
+ *
  * @param settings  borrowed until the next msrp_stack_reload(), or the end
  * @return 0; -EINVAL and others with a sentence in why for certificates that cannot be used
  */

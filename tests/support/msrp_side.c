@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,7 @@ static char *text(const char *s)
 void msrp_side_init(struct msrp_side *side, const struct certs *certs)
 {
 	*side = (struct msrp_side){0};
+	signal(SIGPIPE, SIG_IGN); /* as the daemon does: OpenSSL writes without MSG_NOSIGNAL */
 	side->listen[0] = (struct msrp_listen_settings){.uri = text("msrp://127.0.0.1:0;tcp")};
 	side->listen[1] = (struct msrp_listen_settings){.uri = text("msrps://0.0.0.0:0;tcp")};
 	side->settings = (struct msrp_settings){
