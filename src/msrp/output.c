@@ -125,10 +125,21 @@ static int segments_iov(const struct segments *q, size_t limit, struct iovec *io
 	return n;
 }
 
-/* A large part of a receive block stays where it is; its block is kept. */
+/* How much of each block waits in this queue: a stream of chunks comes in pieces. */
+static void sum_blocks(struct segments *q)
+{
+	for (uint32_t i = q->settled; i < q->count; i++)
+		if (segment_at(q, i)->owner)
+			((struct msrp_block *)segment_at(q, i)->owner)->waiting = 0;
+	for (uint32_t i = q->settled; i < q->count; i++)
+		if (segment_at(q, i)->owner)
+			((struct msrp_block *)segment_at(q, i)->owner)->waiting += segment_at(q, i)->len;
+}
+
+/* A large part of a block stays where it is; its block is kept. */
 static bool keeps_block(const struct segment *s)
 {
-	return s->owner && s->len >= KEEP_MIN;
+	return s->owner && ((const struct msrp_block *)s->owner)->waiting >= KEEP_MIN;
 }
 
 /* Copy the run of segments from i on that are too small to keep a block into one piece. */
@@ -157,6 +168,7 @@ static int segments_settle(struct segments *q)
 {
 	uint32_t out = q->settled;
 
+	sum_blocks(q);
 	for (uint32_t i = q->settled; i < q->count;) {
 		struct segment *s = segment_at(q, i);
 

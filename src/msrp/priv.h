@@ -33,6 +33,7 @@ enum {
 struct msrp_block {
 	struct msrp_block	*next;
 	unsigned		refs;
+	uint32_t		waiting;	/* bytes of it in the queue that is being settled */
 	bool			retired;	/* in the stack's list of that name */
 	size_t			used;
 	char			data[BLOCK_BYTES];
