@@ -1,6 +1,6 @@
 /*
- * Connections: raw clients in another process send frames, and this one answers each with 200,
- * or (one client) passes it on to a third process through a flow.  Prints CPU time per frame and per byte.
+ * Connections: raw clients in another process send frames, and this one answers each with 200, or
+ * (one client) passes it on to a third process through a flow.  Prints CPU time per frame and byte.
  */
 #include <arpa/inet.h>
 #include <errno.h>

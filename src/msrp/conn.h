@@ -120,7 +120,8 @@ struct msrp_sink_ops {
 	void	(*aborted)(struct msrp_sink *sink, int err);
 	/**
 	 * The frame goes on in another read: pieces given so far, and what request() was given,
-	 * are not there any more after this.  NULL: nobody keeps any. @return 0, or negative errno, which closes
+	 * are not there any more after this.  NULL: nobody keeps any.
+	 * @return 0, or negative errno, which closes
 	 */
 	int	(*parked)(struct msrp_sink *sink);
 };

@@ -13,7 +13,7 @@
 enum {
 	STORED_BLOCKS	= 64,	/* 8 MiB: a stream that backs up takes and leaves them all the time */
 	RETIRED_MAX	= 16,	/* blocks that wait for a turn's end before one is made early */
-	ROUNDS_A_TURN	= 8,	/* chunks that a flow may write before others than MSRP have their turn */
+	ROUNDS_A_TURN	= 8,	/* chunks that a flow may write before others have their turn */
 };
 
 /* --- blocks --- */
@@ -399,7 +399,8 @@ static int make_queues(struct msrp_stack *stack)
 	struct event_base *base = stack->base;
 	int err = 0;
 
-	err |= timer_queue_init(&stack->connecting, base, s->connect_timeout_ms, on_connect_timeout, stack);
+	err |= timer_queue_init(&stack->connecting, base, s->connect_timeout_ms, on_connect_timeout,
+	    stack);
 	err |= timer_queue_init(&stack->handshaking, base, s->tls_handshake_timeout_ms, on_life_timeout,
 	    stack);
 	err |= timer_queue_init(&stack->unbound, base, s->bind_timeout_ms, on_life_timeout, stack);
