@@ -85,7 +85,7 @@ int msrp_endpoints_new(struct msrp_endpoints **allp, struct msrp_stack *stack, s
 		return -ENOMEM;
 	all->stack = stack;
 	err |= timer_queue_init(&all->partial, base, settings->partial_timeout_ms,
-	    inbox_expired, all);
+	    incoming_expired, all);
 	err |= timer_queue_init(&all->silent, base, settings->keepalive_ms, on_silent, all);
 	err |= timer_init(&all->turn, base, run_due, all);
 	err |= count_with(&all->count, stats);

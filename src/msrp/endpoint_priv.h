@@ -26,6 +26,8 @@ struct msrp_endpoints {
 
 /* --- in --- */
 
+struct inbox;
+
 /** A message that is not whole yet, or is streamed. */
 struct incoming {
 	struct incoming		*next, **prevp;	/* all of the endpoint */
@@ -46,6 +48,43 @@ struct incoming {
 	struct slice		id, type;	/* copies, in text */
 	char			text[];
 };
+
+/** That of the frame in hand; NULL: it is new. */
+struct incoming *incoming_find(const struct inbox *in);
+
+/** For the message of the frame in hand.  @return NULL when memory is out */
+struct incoming *incoming_new(struct msrp_endpoint *ep);
+void incoming_unlink(struct incoming *m);
+
+/** It must be unlinked. */
+void incoming_free(struct incoming *m);
+
+/** It will never be whole: tell its service, unless the endpoint is being freed, and free it. */
+void incoming_abandon(struct incoming *m, int err);
+
+/** No chunk came for partial_timeout. */
+void incoming_expired(struct timer_entry *entry, void *arg);
+
+/** Without the body. */
+struct message incoming_describe(const struct incoming *m);
+
+/**
+ * Bytes of the chunk in hand: a stream's go to its service if they are what it waits for; else
+ * they are kept.
+ *
+ * @param at  their position in the message, from 0
+ * @return 0; -EAGAIN: the service takes no more now; the status that refuses them; or -ECANCELED:
+ *         the service has freed or given up the endpoint, and the message is gone
+ */
+int incoming_add(struct incoming *m, uint64_t at, struct slice piece);
+void incoming_end_chunk(struct incoming *m);
+
+/** Give the service what was kept and is its turn.  @return as incoming_add() */
+int incoming_drain(struct incoming *m);
+bool incoming_stream_is_whole(const struct incoming *m);
+
+/** Is there something that a stream's service could be given now? */
+bool incoming_can_go_on(const struct incoming *m);
 
 /** A Message-ID that is done with: 200 delivered, else why it was refused. */
 struct done_id {
@@ -93,7 +132,6 @@ void inbox_give_up(struct msrp_endpoint *ep);
 /** What was put off: see endpoint_due(). */
 void inbox_run(struct msrp_endpoint *ep);
 void inbox_fini(struct msrp_endpoint *ep);
-void inbox_expired(struct timer_entry *entry, void *arg);
 
 /* --- out --- */
 

@@ -95,75 +95,6 @@ static struct slice from_path(const struct inbox *in)
 	return msrp_conn_request(in->conn)->from_path;
 }
 
-/* --- incomplete messages --- */
-
-static struct incoming *find_open(const struct inbox *in)
-{
-	for (struct incoming *m = in->open; m; m = m->next)
-		if (m->hash == in->hash && slice_equal(m->id, in->id))
-			return m;
-	return NULL;
-}
-
-static void unlink_incoming(struct incoming *m)
-{
-	struct inbox *in = &m->ep->in;
-
-	if (in->current == m)
-		in->current = NULL;
-	if (in->asked == m)
-		in->asked = NULL;
-	*m->prevp = m->next;
-	if (m->next)
-		m->next->prevp = m->prevp;
-	in->open_count--;
-	timer_queue_stop(&m->ep->all->partial, &m->timer);
-}
-
-/* In no list any more. */
-static void free_incoming(struct incoming *m)
-{
-	msrp_stack_discharge(m->ep->all->stack, m->charged);
-	assembly_fini(&m->parts);
-	free(m->path);
-	free(m);
-}
-
-/* It will never be whole. */
-static void abandon(struct incoming *m, int err)
-{
-	struct msrp_endpoint *ep = m->ep;
-
-	unlink_incoming(m);
-	if (m->begun && ep->handler)
-		ep->handler->end(m->stream, err, ep->arg);
-	free_incoming(m);
-}
-
-void inbox_expired(struct timer_entry *entry, void *arg)
-{
-	struct incoming *m = (struct incoming *)((char *)entry - offsetof(struct incoming, timer));
-	struct msrp_endpoint *ep = endpoint_ref(m->ep);
-
-	(void)arg;
-	(*ep->all->count.partial)++;
-	log_info("msrp: session %.*s: message %.*s: dropped, no chunk came for partial_timeout",
-	    SLICE_ARG(ep->target.uri.session_id), SLICE_ARG(m->id));
-	abandon(m, -ETIMEDOUT);
-	endpoint_unref(ep);
-}
-
-static struct message describe(const struct incoming *m)
-{
-	return (struct message){
-		.message_id = m->id,
-		.content_type = m->type,
-		.total = m->total,
-		.failure_report = m->failure_report,
-		.success_report = m->success_report,
-	};
-}
-
 static struct report_subject subject_of(const struct msrp_endpoint *ep, const struct message *m,
     struct slice path, uint64_t total)
 {
@@ -177,30 +108,7 @@ static struct report_subject subject_of(const struct msrp_endpoint *ep, const st
 	};
 }
 
-static struct incoming *new_incoming(struct msrp_endpoint *ep)
-{
-	struct inbox *in = &ep->in;
-	struct incoming *m = calloc(1, sizeof(*m) + in->id.len + in->type.len);
-
-	if (!m)
-		return NULL;
-	m->ep = ep;
-	m->failure_report = in->failure_report;
-	m->success_report = in->success_report;
-	m->total = in->range.total;
-	m->hash = in->hash;
-	m->id = (struct slice){m->text, in->id.len};
-	m->type = (struct slice){m->text + in->id.len, in->type.len};
-	memcpy(m->text, in->id.p, in->id.len);
-	memcpy(m->text + in->id.len, in->type.p, in->type.len);
-	m->next = in->open;
-	m->prevp = &in->open;
-	if (m->next)
-		m->next->prevp = &m->next;
-	in->open = m;
-	in->open_count++;
-	return m;
-}
+/* --- bytes --- */
 
 /* Refuse the message in hand: an answer at once, and none of its bytes any more. */
 static int refuse(struct msrp_endpoint *ep, int code)
@@ -213,11 +121,9 @@ static int refuse(struct msrp_endpoint *ep, int code)
 	in->repeated = false;
 	msrp_conn_reply(in->conn, code, NONE, NONE);
 	if (in->current)
-		abandon(in->current, -EMSGSIZE);
+		incoming_abandon(in->current, -EMSGSIZE);
 	return 0;
 }
-
-/* --- bytes --- */
 
 /* Where in the message the next byte of the chunk in hand is, from 0. */
 static uint64_t position(const struct inbox *in)
@@ -225,75 +131,14 @@ static uint64_t position(const struct inbox *in)
 	return in->range.start - 1 + in->count;
 }
 
-/* Memory is charged as it is taken, not as it is announced. */
-static int charge(struct incoming *m)
+static int add_piece(struct msrp_endpoint *ep, struct incoming *m, struct slice piece)
 {
-	size_t more = m->parts.held > m->charged ? m->parts.held - m->charged : 0;
+	int result = incoming_add(m, position(&ep->in), piece);
 
-	if (msrp_stack_charge(m->ep->all->stack, more) < 0)
-		return -ENOBUFS;
-	m->charged += more;
-	return 0;
-}
-
-static int store(struct msrp_endpoint *ep, struct incoming *m, struct slice piece)
-{
-	uint64_t max = settings_of(ep)->max_message_size;
-	uint64_t end = position(&ep->in) + piece.len;
-
-	/* Overlapping chunks may hold more than the message has, but not without end. */
-	if ((!ep->stream && end > max) || m->parts.held > 2 * max)
-		return refuse(ep, 413);
-	if (!m->storing && assembly_begin(&m->parts, position(&ep->in)) < 0)
-		return refuse(ep, 413);
-	m->storing = true;
-	if (assembly_add(&m->parts, piece) < 0 || charge(m) < 0)
-		return refuse(ep, 413);
-	return 0;
-}
-
-/*
- * @return 0; -EAGAIN: the service takes no more now; the status with which it refuses; or
- *         -ECANCELED: it has freed or given up the endpoint, and the message is gone
- */
-static int give(struct msrp_endpoint *ep, struct incoming *m, struct slice piece)
-{
-	int result;
-
-	m->delivered += piece.len;
-	ep->in.asked = m;
-	result = ep->handler->piece(m->stream, piece, ep->arg);
-	if (ep->in.asked != m)
-		return -ECANCELED;
-	ep->in.asked = NULL;
-	if (result == -EAGAIN)
-		m->stalled = true;
-	return result >= 300 || result == -EAGAIN ? result : 0;
-}
-
-/* Bytes of a stream go to the service if they are what it waits for, else they are kept. */
-static int add_to_stream(struct msrp_endpoint *ep, struct incoming *m, struct slice piece)
-{
-	uint64_t at = position(&ep->in);
-	int result;
-
-	if (m->stalled || at > m->delivered)
-		return store(ep, m, piece);
-	m->storing = false;
-	if (at + piece.len <= m->delivered)
-		return 0;
-	result = give(ep, m, slice_from(piece, (size_t)(m->delivered - at)));
+	ep->in.count += piece.len;
 	if (result > 0)
 		return refuse(ep, result);
 	return result == -EAGAIN ? -EAGAIN : 0;
-}
-
-static int add_piece(struct msrp_endpoint *ep, struct incoming *m, struct slice piece)
-{
-	int err = ep->stream ? add_to_stream(ep, m, piece) : store(ep, m, piece);
-
-	ep->in.count += piece.len;
-	return err;
 }
 
 /* The frame in hand is a chunk of this message. */
@@ -315,7 +160,7 @@ static int keep_held(struct msrp_endpoint *ep)
 	in->count = 0;
 	if (in->open_count >= settings_of(ep)->max_open_messages)
 		return refuse(ep, 413);
-	m = new_incoming(ep);
+	m = incoming_new(ep);
 	if (!m)
 		return refuse(ep, 413);
 	begin_chunk(ep, m);
@@ -402,13 +247,13 @@ static void wait_for_more(struct msrp_endpoint *ep, struct incoming *m)
 
 static void finish_assembly(struct msrp_endpoint *ep, struct incoming *m)
 {
-	struct message whole = describe(m);
+	struct message whole = incoming_describe(m);
 
 	if (!assembly_complete(&m->parts)) {
 		wait_for_more(ep, m);
 		return;
 	}
-	unlink_incoming(m);
+	incoming_unlink(m);
 	if (assembly_join(&m->parts, &whole.body) == 0) {
 		whole.total = whole.body.len;
 		deliver(ep, &whole, m->hash);
@@ -418,50 +263,31 @@ static void finish_assembly(struct msrp_endpoint *ep, struct incoming *m)
 
 		report_result(ep, &subject, 413);
 	}
-	free_incoming(m);
+	incoming_free(m);
 }
 
 /* --- streams --- */
 
-/* Give what was kept and is its turn. @return as give() */
-static int drain(struct msrp_endpoint *ep, struct incoming *m)
-{
-	struct slice part;
-	int result = m->stalled ? -EAGAIN : 0;
-
-	while (result == 0 && (part = assembly_at(&m->parts, m->delivered)).len) {
-		result = give(ep, m, part);
-		if (result != -ECANCELED)
-			assembly_forget(&m->parts, m->delivered);
-	}
-	return result;
-}
-
 static void end_stream(struct msrp_endpoint *ep, struct incoming *m, struct slice path)
 {
-	struct message told = describe(m);
+	struct message told = incoming_describe(m);
 	struct report_subject subject = subject_of(ep, &told, path, m->delivered);
 
-	unlink_incoming(m);
+	incoming_unlink(m);
 	count_message(ep, m->hash);
 	report_result(ep, &subject, ep->handler->end(m->stream, 0, ep->arg));
-	free_incoming(m);
-}
-
-static bool stream_is_whole(const struct incoming *m)
-{
-	return m->parts.total_known && m->delivered >= m->parts.total;
+	incoming_free(m);
 }
 
 /* The service has refused it when the chunk was answered already. */
 static void refuse_stream(struct msrp_endpoint *ep, struct incoming *m, struct slice path, int code)
 {
-	struct message told = describe(m);
+	struct message told = incoming_describe(m);
 	struct report_subject subject = subject_of(ep, &told, path, m->delivered);
 
 	note_done(&ep->in, m->hash, code);
 	report_result(ep, &subject, code);
-	abandon(m, -EMSGSIZE);
+	incoming_abandon(m, -EMSGSIZE);
 }
 
 /* @param result  of drain() */
@@ -472,7 +298,7 @@ static void settle_stream(struct msrp_endpoint *ep, struct incoming *m, struct s
 		return;
 	if (result > 0)
 		refuse_stream(ep, m, path, result);
-	else if (result == 0 && stream_is_whole(m))
+	else if (result == 0 && incoming_stream_is_whole(m))
 		end_stream(ep, m, path);
 	else
 		wait_for_more(ep, m);
@@ -481,7 +307,7 @@ static void settle_stream(struct msrp_endpoint *ep, struct incoming *m, struct s
 static int finish_stream(struct msrp_endpoint *ep, struct incoming *m)
 {
 	struct slice path = from_path(&ep->in);
-	int result = drain(ep, m);
+	int result = incoming_drain(m);
 
 	/* Its REPORT may be due when no request of its sender is at hand. */
 	if (result == -EAGAIN && !m->path)
@@ -493,8 +319,7 @@ static int finish_stream(struct msrp_endpoint *ep, struct incoming *m)
 static struct incoming *next_to_drain(const struct inbox *in)
 {
 	for (struct incoming *m = in->open; m; m = m->next)
-		if (m->begun && !m->stalled && m != in->current
-		    && (stream_is_whole(m) || assembly_at(&m->parts, m->delivered).len))
+		if (m != in->current && incoming_can_go_on(m))
 			return m;
 	return NULL;
 }
@@ -510,7 +335,7 @@ void inbox_run(struct msrp_endpoint *ep)
 
 		m->path = NULL;
 		in->conn = ep->user.conn;
-		settle_stream(ep, m, slice_of(path), drain(ep, m));
+		settle_stream(ep, m, slice_of(path), incoming_drain(m));
 		free(path);
 	}
 	in->conn = conn;
@@ -551,11 +376,9 @@ static void report_repeated(struct msrp_endpoint *ep, enum msrp_flag flag)
 static int end_of_chunk(struct msrp_endpoint *ep, struct incoming *m, enum msrp_flag flag)
 {
 	ep->in.current = NULL;
-	if (m->storing)
-		assembly_end(&m->parts);
-	m->storing = false;
+	incoming_end_chunk(m);
 	if (flag == MSRP_ABORTED) {
-		abandon(m, -ECANCELED);
+		incoming_abandon(m, -ECANCELED);
 		return 0;
 	}
 	if (flag == MSRP_COMPLETE)
@@ -569,12 +392,12 @@ static int end_of_chunk(struct msrp_endpoint *ep, struct incoming *m, enum msrp_
 static int end_of_frame(struct msrp_endpoint *ep, enum msrp_flag flag)
 {
 	struct inbox *in = &ep->in;
-	struct incoming *m = in->current ? in->current : find_open(in);
+	struct incoming *m = in->current ? in->current : incoming_find(in);
 
 	if (in->current)
 		return end_of_chunk(ep, in->current, flag);
 	if (in->skip && m && flag == MSRP_ABORTED)
-		abandon(m, -ECANCELED); /* a bodiless "#" speaks for the message */
+		incoming_abandon(m, -ECANCELED); /* a bodiless "#" speaks for the message */
 	else if (in->repeated && flag != MSRP_ABORTED)
 		report_repeated(ep, flag);
 	else if (!in->skip && flag == MSRP_COMPLETE)
@@ -609,9 +432,7 @@ static void on_aborted(struct msrp_sink *sink, int err)
 	ep->in.current = NULL;
 	if (!m)
 		return;
-	if (m->storing)
-		assembly_end(&m->parts);
-	m->storing = false;
+	incoming_end_chunk(m);
 	wait_for_more(ep, m);
 }
 
@@ -659,10 +480,10 @@ static int begin_stream(struct msrp_endpoint *ep)
 	void *stream = NULL;
 	int code;
 
-	if (ep->in.open_count >= settings_of(ep)->max_open_messages || !(m = new_incoming(ep)))
+	if (ep->in.open_count >= settings_of(ep)->max_open_messages || !(m = incoming_new(ep)))
 		return refuse(ep, 413);
 	begin_chunk(ep, m);
-	told = describe(m);
+	told = incoming_describe(m);
 	code = ep->handler->begin(&told, &stream, ep->arg);
 	if (ep->in.current != m) /* the endpoint was freed, or has given up */
 		return 0;
@@ -713,7 +534,7 @@ int inbox_send_request(struct msrp_endpoint *ep, struct msrp_conn *conn,
 	msrp_conn_take(conn, &in->sink);
 	if (!frame->has_body || !frame->content_type.p)
 		return skip(in);
-	m = find_open(in);
+	m = incoming_find(in);
 	if (m) {
 		begin_chunk(ep, m);
 		return 0;
@@ -750,7 +571,7 @@ void inbox_give_up(struct msrp_endpoint *ep)
 	endpoint_ref(ep);
 	msrp_sink_drop(&ep->in.sink);
 	while (ep->handler && ep->in.open)
-		abandon(ep->in.open, -ECONNRESET);
+		incoming_abandon(ep->in.open, -ECONNRESET);
 	endpoint_unref(ep);
 }
 
@@ -760,7 +581,7 @@ void inbox_fini(struct msrp_endpoint *ep)
 
 	msrp_sink_drop(&in->sink);
 	while (in->open)
-		abandon(in->open, -ECONNRESET);
+		incoming_abandon(in->open, -ECONNRESET);
 	report_list_fini(&in->later);
 	free(in->done);
 	in->done = NULL;
