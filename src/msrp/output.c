@@ -19,7 +19,7 @@ enum {
 	IOV_MAX_USED	= 128,
 	TLS_RECORD	= 16 * 1024,	/* RFC 8446 5.1: plaintext of one record */
 	STORED_OUTPUTS	= 64,
-	/* A piece this large keeps its block instead of being copied: what waits may cost four times its bytes. */
+	/* A piece this large keeps its block instead of being copied: at most four times its bytes. */
 	KEEP_MIN	= BLOCK_BYTES / 4,
 	PIECE_MAX	= 1 << 30,	/* bytes of one segment */
 };

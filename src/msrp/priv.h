@@ -110,8 +110,9 @@ struct msrp_conn {
 	bool				accepted : 1, secure : 1, dirty : 1, close_when_sent : 1;
 	bool				reading : 1, eof : 1;
 	bool				again : 1;	/* in the stack's list of that name */
-	bool				more : 1;	/* TLS: may hold bytes that make no socket readable */
-	bool				read_wants_write : 1, write_wants_read : 1;	/* TLS: post-handshake */
+	bool				more : 1;	/* bytes that make no socket readable */
+	/* TLS messages behind the handshake have to be sent, or received whole, first. */
+	bool				read_wants_write : 1, write_wants_read : 1;
 	bool				failed : 1;	/* its output has a hole: to be closed */
 	SSL				*ssl;
 	struct msrp_listener		*listener;
@@ -224,7 +225,8 @@ struct msrp_stack {
 	void				*fallback_arg;
 	size_t				charged;
 
-	struct timer_queue		connecting, handshaking, unbound, idle, sending, answering, lingering;
+	struct timer_queue		connecting, handshaking, unbound, idle, sending, answering;
+	struct timer_queue		lingering;
 
 	struct msrp_linger		*lingers;
 	unsigned			linger_count;
@@ -240,7 +242,7 @@ struct msrp_stack {
 	struct msrp_conn		*dirty, **last_dirty;
 	struct msrp_block		*rx, *text;	/* being filled */
 	struct msrp_block		*feeding;	/* whose bytes are being parsed */
-	struct msrp_block		*retired;	/* without a ref, but what lies there is still queued */
+	struct msrp_block		*retired;	/* no ref, but what lies there is queued */
 	unsigned			retired_count;
 
 	struct msrp_block		*free_blocks;
