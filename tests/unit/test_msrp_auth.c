@@ -350,7 +350,7 @@ static void challenges_of_other_kinds_are_not_answered(void **state)
 		"",
 		"WWW-Authenticate: Basic realm=\"example.org\"\r\n",
 		"WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth-int\"\r\n",
-		"WWW-Authenticate: Digest realm=\"\", nonce=\"\", qop=\"auth\", algorithm=MD5-sess\r\n",
+		"WWW-Authenticate: Digest realm=\"\",nonce=\"\",qop=\"auth\",algorithm=MD5-sess\r\n",
 	};
 	struct relay *r = *state;
 
