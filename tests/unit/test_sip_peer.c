@@ -637,41 +637,6 @@ static void test_reason_of_bye(void **state)
 	assert_string_equal(w->a.reason, "SIP;cause=480;text=\"Gone\"");
 }
 
-/* --- requests that get no dialog --- */
-
-static void test_other_requests(void **state)
-{
-	static const struct { const char *method, *headers, *body, *status; } cases[] = {
-		{"OPTIONS", NULL, NULL, "SIP/2.0 200 "},
-		{"BYE", NULL, NULL, "SIP/2.0 481 "},
-		{"UPDATE", NULL, "offer", "SIP/2.0 481 "},
-		{"REGISTER", NULL, NULL, "SIP/2.0 40"},
-		{"SUBSCRIBE", "Event: presence\r\n", NULL, "SIP/2.0 4"},
-		{"REFER", "Refer-To: <sip:x@y>\r\n", NULL, "SIP/2.0 4"},
-		{"FOO", NULL, NULL, "SIP/2.0 501 "},
-		{"INVITE", "Require: nonsense\r\n", "offer", "SIP/2.0 420 "},
-		{"INVITE", "Content-Type: text/plain\r\n", "hello", "SIP/2.0 415 "},
-		{"INVITE", "Content-Type: multipart/mixed;boundary=b\r\n", NULL, "SIP/2.0 200 "},
-		{"INVITE", "Content-Type: multipart/mixed;boundary=b\r\n", "--b", "SIP/2.0 415 "},
-		{"INVITE", "Content-Encoding: gzip\r\n", "hello", "SIP/2.0 415 "},
-	};
-	struct world *w = *state;
-
-	w->a.answer = "answer-a";
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		peer_begin(&w->p, cases[i].method, w->a.udp, cases[i].headers, cases[i].body);
-		do {
-			peer_expect(&w->p, "SIP/2.0 ");
-		} while (peer_has(&w->p, "SIP/2.0 100 "));
-		if (strncmp(w->p.got, cases[i].status, strlen(cases[i].status)) != 0)
-			fail_msg("case %zu: %s", i, w->p.got);
-		if (strstr(cases[i].status, "415"))
-			assert_true(peer_has(&w->p, "Accept: application/sdp"));
-		if (w->a.d)
-			side_let_go(&w->a);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -704,7 +669,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_multipart_offer, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_way_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_reason_of_bye, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_other_requests, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

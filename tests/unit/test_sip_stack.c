@@ -372,6 +372,40 @@ static void test_tls(void **state)
 
 /* --- what the network throws --- */
 
+static void test_other_requests(void **state)
+{
+	static const struct { const char *method, *headers, *body, *status; } cases[] = {
+		{"OPTIONS", NULL, NULL, "SIP/2.0 200 "},
+		{"BYE", NULL, NULL, "SIP/2.0 481 "},
+		{"UPDATE", NULL, "offer", "SIP/2.0 481 "},
+		{"REGISTER", NULL, NULL, "SIP/2.0 40"},
+		{"SUBSCRIBE", "Event: presence\r\n", NULL, "SIP/2.0 4"},
+		{"REFER", "Refer-To: <sip:x@y>\r\n", NULL, "SIP/2.0 4"},
+		{"FOO", NULL, NULL, "SIP/2.0 501 "},
+		{"INVITE", "Require: nonsense\r\n", "offer", "SIP/2.0 420 "},
+		{"INVITE", "Content-Type: text/plain\r\n", "hello", "SIP/2.0 415 "},
+		{"INVITE", "Content-Type: multipart/mixed;boundary=b\r\n", NULL, "SIP/2.0 200 "},
+		{"INVITE", "Content-Type: multipart/mixed;boundary=b\r\n", "--b", "SIP/2.0 415 "},
+		{"INVITE", "Content-Encoding: gzip\r\n", "hello", "SIP/2.0 415 "},
+	};
+	struct world *w = *state;
+
+	side_open(&w->a, w->base);
+	w->a.answer = "answer-a";
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		peer_begin(&w->p, cases[i].method, w->a.udp, cases[i].headers, cases[i].body);
+		do {
+			peer_expect(&w->p, "SIP/2.0 ");
+		} while (peer_has(&w->p, "SIP/2.0 100 "));
+		if (strncmp(w->p.got, cases[i].status, strlen(cases[i].status)) != 0)
+			fail_msg("case %zu: %s", i, w->p.got);
+		if (strstr(cases[i].status, "415"))
+			assert_true(peer_has(&w->p, "Accept: application/sdp"));
+		if (w->a.d)
+			side_let_go(&w->a);
+	}
+}
+
 static void test_garbage(void **state)
 {
 	static const char *const messages[] = {
@@ -460,6 +494,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_proxy_and_contact, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_tls, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_other_requests, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_garbage, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_idle, set_up, tear_down),
 	};
