@@ -94,7 +94,9 @@ static int on_head(const struct msrp_frame *frame, void *arg)
 	struct msrp_input *in = conn->in;
 
 	(*conn->stack->count.frames_in)++;
-	log_debug("msrp: conn %" PRIu64 ": in: %.*s", conn->number, SLICE_ARG(frame->head));
+	/* Start line and paths; what follows them may be credentials. */
+	log_debug("msrp: conn %" PRIu64 ": in: %.*s", conn->number,
+	    (int)(frame->head.len - frame->headers.len), frame->head.p);
 	in->in_frame = true;
 	in->answered = !msrp_frame_is_request(frame);
 	in->frame = *frame;
@@ -399,7 +401,8 @@ void msrp_conn_reply(struct msrp_conn *conn, int code, struct slice phrase, stru
 	msrp_write_response_head(&w, &in->frame, (unsigned)code, phrase);
 	msrp_write(&w, headers);
 	msrp_write_end_line(&w, in->frame.tid, MSRP_COMPLETE, false);
-	log_debug("msrp: conn %" PRIu64 ": out: %.*s", conn->number, SLICE_ARG(msrp_written(&w)));
+	log_debug("msrp: conn %" PRIu64 ": out: %d to %.*s", conn->number, code,
+	    SLICE_ARG(in->frame.tid));
 	msrp_conn_send(conn, msrp_written(&w));
 	free(large);
 }
