@@ -9,6 +9,7 @@ import os
 import re
 import select
 import socket
+import ssl
 import threading
 import time
 
@@ -112,6 +113,9 @@ class Message:
         return f'<{self.start} | {self.get("CSeq")} | {self.call_id}>'
 
 
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
 class _Stream:
     """A TCP or TLS connection that carries SIP."""
 
@@ -120,19 +124,39 @@ class _Stream:
         self.sock = sock
         self.peer = sock.getpeername()[:2]
         self.kind = 'TLS' if hasattr(sock, 'context') else 'TCP'
+        # Two threads must not be inside one TLS object at a time, so none may block there.
+        self.lock = threading.Lock()
+        sock.setblocking(False)
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
 
     def send(self, data):
-        self.sock.sendall(data)
+        while data:
+            try:
+                with self.lock:
+                    data = data[self.sock.send(data):]
+            except _WOULD_BLOCK:
+                select.select([], [self.sock], [], DEADLINE)
+
+    def _receive(self):
+        """The next bytes; none when the connection is over."""
+        while True:
+            try:
+                with self.lock:
+                    return self.sock.recv(65536)
+            except _WOULD_BLOCK:
+                pass
+            except OSError:
+                return b''
+            try:
+                select.select([self.sock], [], [])
+            except (OSError, ValueError):
+                return b''
 
     def _read(self):
         buffer = b''
         while True:
-            try:
-                data = self.sock.recv(65536)
-            except OSError:
-                data = b''
+            data = self._receive()
             if not data:
                 self.ua._gone(self)
                 self.sock.close()
