@@ -17,6 +17,23 @@ static int check_listen_uri(const void *value, const char **why)
 	return -EINVAL;
 }
 
+int msrp_check_my_uri(const void *value, const char **why)
+{
+	struct slice text = slice_of(*(char *const *)value);
+	struct msrp_uri uri;
+	ssize_t n = msrp_uri_parse(&uri, text);
+
+	if (n < 0 || (size_t)n != text.len) {
+		*why = "is not an MSRP URI, like msrps://im.example.org:2856;tcp";
+		return -EINVAL;
+	}
+	if (uri.session_id.p) {
+		*why = "has a session id";
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int check_tls_version(const void *value, const char **why)
 {
 	struct slice text = slice_of(*(char *const *)value);

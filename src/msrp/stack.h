@@ -52,6 +52,9 @@ struct msrp_settings {
 
 extern const struct setting msrp_settings_rows[];
 
+/** A row's check (setting.check) for the URIs of other sections: my_uri, relay_uri. */
+int msrp_check_my_uri(const void *value, const char **why);
+
 /**
  * SIGPIPE is to be ignored in the process: OpenSSL writes to sockets that may be closed.
  *

@@ -5,24 +5,7 @@
 #include <string.h>
 
 #include "msrp/digest.h"
-#include "msrp/uri.h"
-
-static int check_uri(const void *value, const char **why)
-{
-	struct slice text = slice_of(*(char *const *)value);
-	struct msrp_uri uri;
-	ssize_t n = msrp_uri_parse(&uri, text);
-
-	if (n < 0 || (size_t)n != text.len) {
-		*why = "is not an MSRP URI, like msrps://im.example.org:2856;tcp";
-		return -EINVAL;
-	}
-	if (uri.session_id.p) {
-		*why = "has a session id";
-		return -EINVAL;
-	}
-	return 0;
-}
+#include "msrp/stack.h"
 
 static bool is_hex(const char *text, size_t len)
 {
@@ -99,7 +82,7 @@ static const struct setting user_rows[] = {
 const struct setting relay_settings_rows[] = {
 	{"enabled", SETTING_BOOL, OF(enabled), "true", 0, 0, NULL, NULL, 0, SETTING_FIXED, NULL,
 	    "Whether msrpd is a relay at all."},
-	{"my_uri", SETTING_TEXTS, OF(my_uri), NULL, 0, 0, NULL, NULL, 0, SETTING_FIXED, check_uri,
+	{"my_uri", SETTING_TEXTS, OF(my_uri), NULL, 0, 0, NULL, NULL, 0, SETTING_FIXED, msrp_check_my_uri,
 	    "The URIs that clients know the relay by and that the granted URIs are made of. "
 	    "Default: every msrp listener."},
 	{"auth_realm", SETTING_TEXT, OF(auth_realm), NULL, 0, 0, NULL, NULL, 0, 0, NULL,

@@ -3,34 +3,17 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "msrp/uri.h"
+#include "msrp/stack.h"
 
 enum { HASH_SIZE_MAX = 20, CLEANUP_MIN_MS = 100 };
-
-static int check_uri(const void *value, const char **why)
-{
-	struct slice text = slice_of(*(char *const *)value);
-	struct msrp_uri uri;
-	ssize_t n = msrp_uri_parse(&uri, text);
-
-	if (n < 0 || (size_t)n != text.len) {
-		*why = "is not an MSRP URI, like msrp://im.example.org:2855;tcp";
-		return -EINVAL;
-	}
-	if (uri.session_id.p) {
-		*why = "has a session id";
-		return -EINVAL;
-	}
-	return 0;
-}
 
 #define OF(member) offsetof(struct ua_settings, member)
 
 const struct setting ua_settings_rows[] = {
-	{"my_uri", SETTING_TEXTS, OF(my_uri), NULL, 0, 0, NULL, NULL, 0, 0, check_uri,
+	{"my_uri", SETTING_TEXTS, OF(my_uri), NULL, 0, 0, NULL, NULL, 0, 0, msrp_check_my_uri,
 	    "The URI that peers reach the UA by, or several: the offer's TCP/MSRP or TCP/TLS/MSRP "
 	    "picks. Default: the first listener of each scheme."},
-	{"relay_uri", SETTING_TEXT, OF(relay_uri), NULL, 0, 0, NULL, NULL, 0, 0, check_uri,
+	{"relay_uri", SETTING_TEXT, OF(relay_uri), NULL, 0, 0, NULL, NULL, 0, 0, msrp_check_my_uri,
 	    "A relay (RFC 4976) that each session goes through."},
 	{"relay_idle_timeout", SETTING_DURATION, OF(relay_idle_timeout_ms), "1h", 0, 0, NULL, NULL,
 	    0, 0, NULL, "How long the connection to the relay is kept after its last session."},
