@@ -1,68 +1,25 @@
 #!/usr/bin/env python3
 """The UA behind a relay that is none of ours: Kamailio's msrp module."""
-import os
 import re
-import shutil
-import signal
-import socket
-import subprocess
 import sys
 
-from lib import case, msrp, sdp
+from lib import case, kamailio, msrp, sdp
 from lib.case import Call
-from lib.daemon import die_with_parent, free_port
+from lib.daemon import free_port
 from lib.frame import new_id
 from lib.relay import CREDENTIALS
 from lib.sip import Dialog
-from lib.waiting import poll
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAM = shutil.which('kamailio', path=os.environ.get('PATH', '') + ':/usr/sbin:/sbin')
 
 
-class Kamailio:
+class Kamailio(kamailio.Kamailio):
+    """Kamailio as an MSRP relay."""
+
     def __init__(self, directory):
-        self.port = free_port()
-        self.log_file = os.path.join(directory, 'kamailio.log')
-        config = os.path.join(directory, 'relay.cfg')
-        with open(os.path.join(HERE, 'kamailio', 'relay.cfg'), encoding='ascii') as file:
-            text = file.read().replace('@PORT@', str(self.port))
-        with open(config, 'w', encoding='ascii') as file:
-            file.write(text)
-        with open(self.log_file, 'wb') as log:
-            self.process = subprocess.Popen(
-                [PROGRAM, '-f', config, '-DD', '-E', '-m', '32', '-M', '4', '-w', directory,
-                 '-Y', directory, '-P', os.path.join(directory, 'kamailio.pid')],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-                preexec_fn=die_with_parent)
-        poll(self._listens, what='Kamailio')
+        super().__init__(directory, 'relay.cfg', free_port())
 
     @property
     def uri(self):
         return f'msrp://127.0.0.1:{self.port};tcp'
-
-    def _listens(self):
-        if self.process.poll() is not None:
-            with open(self.log_file, encoding='utf-8', errors='replace') as file:
-                raise AssertionError(file.read()[-3000:])
-        try:
-            socket.create_connection(('127.0.0.1', self.port), 1).close()
-            return True
-        except OSError:
-            return False
-
-    def stop(self):
-        try:
-            os.killpg(self.process.pid, signal.SIGTERM)
-            self.process.wait(10)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            pass
-        finally:
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            self.process.wait()
 
 
 class KamailioTest(case.Case):
@@ -162,7 +119,7 @@ class WrongPasswordTest(case.Case):
 
 
 if __name__ == '__main__':
-    if not PROGRAM:
+    if not kamailio.PROGRAM:
         print('kamailio is not installed', file=sys.stderr)
         sys.exit(2)
     case.main()
