@@ -46,8 +46,8 @@ void msrp_flow_detach(struct msrp_flow *flow)
 	flow->next = NULL;
 	flow->prevp = NULL;
 	flow->conn = NULL;
-	/* What it wrote in this turn lies in memory that its owner may now free. */
-	if (output_settle(conn) < 0)
+	/* What it wrote in this turn may lie in memory that its owner now frees. */
+	if (output_settle_borrowed(conn) < 0)
 		output_fail(conn);
 }
 
@@ -114,7 +114,7 @@ void msrp_flow_body(struct msrp_flow *flow, struct slice piece)
 
 void msrp_flow_keep(struct msrp_flow *flow)
 {
-	if (flow->conn && output_settle(flow->conn) < 0)
+	if (flow->conn && output_settle_borrowed(flow->conn) < 0)
 		output_fail(flow->conn);
 }
 

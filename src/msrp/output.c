@@ -69,6 +69,7 @@ static int segments_add(struct segments *q, struct slice bytes, void *owner)
 	*segment_at(q, q->count++) = (struct segment){
 		.p = bytes.p, .len = (uint32_t)bytes.len, .kind = SEGMENT_TURN, .owner = owner};
 	q->bytes += bytes.len;
+	q->borrows = q->borrows || !owner;
 	return 0;
 }
 
@@ -98,8 +99,10 @@ static void segments_consume(struct msrp_stack *stack, struct segments *q, size_
 		if (q->settled)
 			q->settled--;
 	}
-	if (q->count == 0)
+	if (q->count == 0) {
 		q->first = 0;
+		q->borrows = false;
+	}
 }
 
 static void segments_drop(struct msrp_stack *stack, struct segments *q)
@@ -108,6 +111,7 @@ static void segments_drop(struct msrp_stack *stack, struct segments *q)
 		segment_release(stack, segment_at(q, i));
 	q->first = q->count = q->settled = 0;
 	q->bytes = 0;
+	q->borrows = false;
 }
 
 /* Gather up to limit bytes of q into iov. */
@@ -184,6 +188,7 @@ static int segments_settle(struct segments *q)
 		}
 	}
 	q->count = q->settled = out;
+	q->borrows = false;
 	return 0;
 }
 
@@ -601,4 +606,10 @@ int output_settle(struct msrp_conn *conn)
 	if (segments_settle(&conn->out->urgent) < 0)
 		return -ENOMEM;
 	return segments_settle(&conn->out->bulk);
+}
+
+int output_settle_borrowed(struct msrp_conn *conn)
+{
+	/* Blocks stay as they are until the turn's end, and most of what lies in them leaves by then. */
+	return conn->out && conn->out->bulk.borrows ? segments_settle(&conn->out->bulk) : 0;
 }

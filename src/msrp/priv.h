@@ -61,6 +61,7 @@ struct segments {
 	struct segment	*items;
 	uint32_t	first, count, cap;
 	uint32_t	settled;	/* so many of the first are not SEGMENT_TURN */
+	bool		borrows;	/* some of the others may lie in a caller's memory */
 	size_t		bytes;
 };
 
@@ -186,6 +187,8 @@ int output_flush(struct msrp_conn *conn);
 bool output_waits(const struct msrp_conn *conn);
 /** Take into keeping what would not outlive this turn. @return 0 or -ENOMEM */
 int output_settle(struct msrp_conn *conn);
+/** The same with what would not outlive its owner. */
+int output_settle_borrowed(struct msrp_conn *conn);
 size_t output_backlog(const struct msrp_conn *conn);
 void output_drop(struct msrp_conn *conn);
 void output_free(struct msrp_output *out);
