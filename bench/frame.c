@@ -130,6 +130,9 @@ int main(void)
 	for (size_t i = 0; i < BIG; i++)
 		body[i] = "\r\n-------d93kswowa8Zq"[i % 21];
 	bench_body("almost_end_lines", body, buf, size);
+	for (size_t i = 0; i < BIG; i++)
+		body[i] = "-x"[i % 2];
+	bench_body("every_other_hyphen", body, buf, size);
 	free(buf);
 	free(body);
 	return sink == 0;

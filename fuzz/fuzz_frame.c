@@ -71,7 +71,7 @@ static void write_frame(struct msrp_writer *w, const struct msrp_frame *f)
 	else
 		msrp_write_response_line(w, f->tid, f->code, f->phrase);
 	msrp_write_paths(w, f->to_path, f->from_path);
-	msrp_write_forwarded_headers(w, f, NULL);
+	msrp_write_forwarded_headers(w, f, false);
 	if (f->has_body)
 		msrp_write_blank_line(w);
 	else

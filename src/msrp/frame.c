@@ -8,10 +8,15 @@
 
 /* --- lines --- */
 
+/* Four to 32 characters of MSRP_IDENT. */
+static bool may_be_ident(struct slice s)
+{
+	return s.len >= 4 && s.len <= MSRP_TID_MAX && msrp_char_is(s.p[0], MSRP_ALPHANUM);
+}
+
 bool msrp_is_ident(struct slice s)
 {
-	return s.len >= 4 && s.len <= MSRP_TID_MAX && msrp_char_is(s.p[0], MSRP_ALPHANUM)
-	    && msrp_span(s, MSRP_IDENT) == s.len;
+	return may_be_ident(s) && msrp_span(s, MSRP_IDENT) == s.len;
 }
 
 /* Without the CRLF, or the bare LF, at its end. */
@@ -23,19 +28,12 @@ static struct slice without_end(struct slice line)
 	return line;
 }
 
-static bool ends_with_crlf(struct slice line)
+/* The same of a line without its end. */
+static enum msrp_line line_kind(struct slice text, struct slice tid)
 {
-	return line.len >= 2 && line.p[line.len - 2] == '\r';
-}
-
-enum msrp_line msrp_line_kind(struct slice line, struct slice tid)
-{
-	struct slice text;
-
 	/* Hardly a line gets further than this. */
-	if (line.p[0] != '-' && line.p[0] != '\r' && line.p[0] != '\n')
+	if (text.len && text.p[0] != '-')
 		return MSRP_LINE_HEADER;
-	text = without_end(line);
 	if (text.len == 0)
 		return MSRP_LINE_BLANK;
 	if (text.len != 7 + tid.len + 1 || memcmp(text.p, "-------", 7) != 0
@@ -44,22 +42,33 @@ enum msrp_line msrp_line_kind(struct slice line, struct slice tid)
 	return MSRP_LINE_END;
 }
 
+enum msrp_line msrp_line_kind(struct slice line, struct slice tid)
+{
+	return line_kind(without_end(line), tid);
+}
+
 bool msrp_may_be_start_line(struct slice bytes)
 {
 	return bytes.len == 0 || memcmp(bytes.p, "MSRP ", bytes.len < 5 ? bytes.len : 5) == 0;
 }
 
-struct slice msrp_start_line_tid(struct slice line)
+/* Of a start line without its end. */
+static struct slice find_tid(struct slice text)
 {
 	struct slice rest, tid;
 
-	if (line.len < 5 || !msrp_may_be_start_line(line))
+	if (text.len < 5 || memcmp(text.p, "MSRP ", 5) != 0)
 		return (struct slice){NULL, 0};
-	rest = slice_from(without_end(line), 5);
+	rest = slice_from(text, 5);
 	tid = msrp_take(&rest, MSRP_IDENT);
-	if (!msrp_is_ident(tid) || (rest.len && rest.p[0] != ' '))
+	if (!may_be_ident(tid) || (rest.len && rest.p[0] != ' '))
 		return (struct slice){NULL, 0};
 	return tid;
+}
+
+struct slice msrp_start_line_tid(struct slice line)
+{
+	return find_tid(without_end(line));
 }
 
 static enum msrp_method find_method(struct slice text)
@@ -104,127 +113,155 @@ static bool parse_status_line(struct msrp_frame *f, struct slice rest)
  * Everything behind the transaction id.  The grammar has capitals alone in a method; others are
  * taken as methods nobody knows.
  */
-static bool parse_start_line(struct msrp_frame *f, struct slice line)
+static bool parse_start_line(struct msrp_frame *f, struct slice text)
 {
-	struct slice rest = slice_from(without_end(line), 5 + f->tid.len);
+	struct slice rest = slice_from(text, 5 + f->tid.len);
 
 	f->method = MSRP_OTHER;
 	if (!msrp_take_char(&rest, ' '))
 		return false;
 	if (rest.len && msrp_char_is(rest.p[0], MSRP_DIGIT)) {
 		f->method = MSRP_NO_METHOD;
-		return parse_status_line(f, rest) && ends_with_crlf(line);
+		return parse_status_line(f, rest);
 	}
 	f->method_text = msrp_take(&rest, MSRP_TOKEN);
 	f->method = find_method(f->method_text);
-	return f->method_text.len && rest.len == 0 && ends_with_crlf(line);
+	return f->method_text.len && rest.len == 0;
 }
 
 /* --- headers --- */
 
-static inline bool is(struct slice name, const char *known)
+static inline bool is(struct slice name, const char *known, bool exactly)
 {
-	return memcmp(name.p, known, name.len) == 0 || strncasecmp(name.p, known, name.len) == 0;
+	return exactly ? memcmp(name.p, known, strlen(known)) == 0
+		       : strncasecmp(name.p, known, strlen(known)) == 0;
 }
 
 /* Where the value of a header goes that we know; NULL for others. */
-static struct slice *find_field(struct msrp_frame *f, struct slice name)
+static inline __attribute__((always_inline)) struct slice *find_by_name(struct msrp_frame *f,
+    struct slice name, bool exactly)
 {
 	switch (name.len) {
 	case 6:
-		return is(name, "Status") ? &f->status : NULL;
+		return is(name, "Status", exactly) ? &f->status : NULL;
 	case 7:
-		return is(name, "To-Path") ? &f->to_path : is(name, "Expires") ? &f->expires : NULL;
+		return is(name, "To-Path", exactly) ? &f->to_path
+		    : is(name, "Expires", exactly)  ? &f->expires
+						    : NULL;
 	case 8:
-		return is(name, "Use-Path") ? &f->use_path : NULL;
+		return is(name, "Use-Path", exactly) ? &f->use_path : NULL;
 	case 9:
-		return is(name, "From-Path") ? &f->from_path : NULL;
+		return is(name, "From-Path", exactly) ? &f->from_path : NULL;
 	case 10:
-		return is(name, "Message-ID") ? &f->message_id
-		    : is(name, "Byte-Range")  ? &f->byte_range
-					      : NULL;
+		return is(name, "Message-ID", exactly) ? &f->message_id
+		    : is(name, "Byte-Range", exactly)  ? &f->byte_range
+						       : NULL;
 	case 11:
-		return is(name, "Min-Expires") ? &f->min_expires
-		    : is(name, "Max-Expires")  ? &f->max_expires
-					       : NULL;
+		return is(name, "Min-Expires", exactly) ? &f->min_expires
+		    : is(name, "Max-Expires", exactly)  ? &f->max_expires
+							: NULL;
 	case 12:
-		return is(name, "Content-Type") ? &f->content_type
-		    : is(name, "Use-Nickname")  ? &f->use_nickname
-						: NULL;
+		return is(name, "Content-Type", exactly) ? &f->content_type
+		    : is(name, "Use-Nickname", exactly)  ? &f->use_nickname
+							 : NULL;
 	case 13:
-		return is(name, "Authorization") ? &f->authorization : NULL;
+		return is(name, "Authorization", exactly) ? &f->authorization : NULL;
 	case 14:
-		return is(name, "Success-Report") ? &f->success_report
-		    : is(name, "Failure-Report")  ? &f->failure_report
-						  : NULL;
+		return is(name, "Success-Report", exactly) ? &f->success_report
+		    : is(name, "Failure-Report", exactly)  ? &f->failure_report
+							   : NULL;
 	case 16:
-		return is(name, "WWW-Authenticate") ? &f->www_authenticate : NULL;
+		return is(name, "WWW-Authenticate", exactly) ? &f->www_authenticate : NULL;
 	case 19:
-		return is(name, "Authentication-Info") ? &f->authentication_info : NULL;
+		return is(name, "Authentication-Info", exactly) ? &f->authentication_info : NULL;
 	default:
 		return NULL;
 	}
 }
 
-static void parse_header(struct msrp_frame *f, struct slice line)
+/* Mostly the case is the usual one, which is quicker to see. */
+static struct slice *find_field(struct msrp_frame *f, struct slice name)
 {
-	struct slice rest = without_end(line);
-	struct slice name = msrp_take(&rest, MSRP_TOKEN);
-	struct slice *field;
+	struct slice *field = find_by_name(f, name, true);
 
-	if (!ends_with_crlf(line))
-		set_fault(f, "line ended by a bare LF");
-	if (name.len == 0 || !msrp_char_is(name.p[0], MSRP_ALPHA) || !msrp_take_char(&rest, ':')) {
-		set_fault(f, "line that is no header");
-		return;
-	}
-	field = find_field(f, name);
-	if (!field)
-		return;
-	if (field->p)
-		set_fault(f, "header given twice");
-	else
-		*field = slice_trim(rest);
+	return field ? field : find_by_name(f, name, false);
 }
 
-/*
- * utf8text, the whole of it at once: each line has its CR and LF, and no other control
- * character may be there but tabs.
- */
-static bool is_text(struct slice head, size_t lines)
+static bool is_header_name(struct slice name)
 {
-	enum { BLOCK = 128 }; /* so that a byte holds the count, and vectors do the work */
-	size_t controls = 0;
-	uint8_t high = 0;
+	return name.len && msrp_char_is(name.p[0], MSRP_ALPHA)
+	    && msrp_span(name, MSRP_TOKEN) == name.len;
+}
 
-	for (size_t at = 0; at < head.len; at += BLOCK) {
-		size_t n = head.len - at < BLOCK ? head.len - at : BLOCK;
-		const uint8_t *p = (const uint8_t *)head.p + at;
-		uint8_t count = 0;
+static void parse_header(struct msrp_frame *f, struct slice text)
+{
+	struct slice name = slice_head(text, msrp_find_near(text, ':')), *field;
 
-		for (size_t i = 0; i < n; i++) {
-			uint8_t c = p[i];
+	field = find_field(f, name);
+	if (name.len == text.len || (!field && !is_header_name(name)))
+		set_fault(f, "line that is no header");
+	else if (field && field->p)
+		set_fault(f, "header given twice");
+	else if (field)
+		*field = slice_trim(slice_from(text, name.len + 1));
+}
 
-			count = (uint8_t)(count + ((c < 0x20) & (c != '\t')) + (c == 0x7f));
-			high |= c;
-		}
-		controls += count;
+/* utf8text: no control characters but tabs. */
+static bool is_text(struct slice s)
+{
+	bool ascii = true;
+
+	for (size_t n = msrp_printable_span(s); n < s.len;
+	     n += 1 + msrp_printable_span(slice_from(s, n + 1))) {
+		unsigned char c = (unsigned char)s.p[n];
+
+		if ((c < 0x20 && c != '\t') || c == 0x7f)
+			return false;
+		ascii = ascii && c < 0x80;
 	}
-	return controls == 2 * lines && (high < 0x80 || slice_is_utf8(head));
+	return ascii || slice_is_utf8(s);
 }
 
 /* --- the head --- */
 
-/* Cut a line with its end off the front of *rest. */
-static bool next_line(struct slice *rest, struct slice *line)
-{
-	const char *lf = rest->len ? memchr(rest->p, '\n', rest->len) : NULL;
+struct line {
+	struct slice	text;		/* without its end */
+	bool		has_cr;
+	bool		printable;	/* and ASCII, all of it */
+};
 
+/* Cut a line with its end off the front of *rest: each byte is looked at once. */
+static inline bool next_line(struct slice *rest, struct line *line)
+{
+	size_t n = msrp_printable_span(*rest);
+	const char *lf;
+
+	line->printable = rest->len - n >= 2 && rest->p[n] == '\r' && rest->p[n + 1] == '\n';
+	if (line->printable) {
+		line->text = slice_head(*rest, n);
+		line->has_cr = true;
+		*rest = slice_from(*rest, n + 2);
+		return true;
+	}
+	/* Not the way that nearly all lines end. */
+	lf = rest->len > n ? memchr(rest->p + n, '\n', rest->len - n) : NULL;
 	if (!lf)
 		return false;
-	*line = slice_head(*rest, (size_t)(lf - rest->p) + 1);
-	*rest = slice_from(*rest, line->len);
+	n = (size_t)(lf - rest->p) + 1;
+	line->text = without_end(slice_head(*rest, n));
+	line->has_cr = n - line->text.len == 2;
+	*rest = slice_from(*rest, n);
 	return true;
+}
+
+static void judge_line(struct msrp_frame *f, const struct line *line)
+{
+	if (line->printable)
+		return;
+	if (!line->has_cr)
+		set_fault(f, "line ended by a bare LF");
+	if (!is_text(line->text))
+		set_fault(f, "character that is no text");
 }
 
 /* RFC 4975 9: To-Path, From-Path, then the others.  Called with the lines before this one. */
@@ -234,15 +271,16 @@ static void check_order(struct msrp_frame *f, size_t lines)
 		set_fault(f, "To-Path and From-Path do not come first");
 }
 
-/* What is known when the head is whole, or will never be. */
-static void finish(struct msrp_frame *f, size_t lines, const char *headers)
+/* What is known when the head is whole. */
+static void finish(struct msrp_frame *f, const char *headers)
 {
 	const char *end = f->head.p + f->head.len;
 
 	if (headers)
 		f->headers = (struct slice){headers, (size_t)(end - headers)};
-	if (!is_text(f->head, lines))
-		set_fault(f, "character that is no text");
+	f->range = (struct msrp_byte_range){1, MSRP_RANGE_UNKNOWN, MSRP_RANGE_UNKNOWN};
+	if (f->byte_range.p && msrp_byte_range_parse(&f->range, f->byte_range) < 0)
+		f->range.start = 0;
 	f->to_rest = f->to_path;
 	if (msrp_path_next(&f->to_rest, &f->to) < 0)
 		f->to = (struct msrp_uri){0};
@@ -252,25 +290,25 @@ static void finish(struct msrp_frame *f, size_t lines, const char *headers)
 static int parse_lines(struct msrp_frame *f, struct slice rest, bool *badly)
 {
 	const char *headers = NULL;
-	struct slice line;
-	size_t lines = 1;
+	struct line line;
 	enum msrp_line kind;
 
-	for (;;) {
+	for (size_t lines = 1;; lines++) {
 		f->head.len = (size_t)(rest.p - f->head.p);
 		if (lines == 3)
 			headers = rest.p;
 		if (!next_line(&rest, &line))
 			return -EAGAIN;
-		kind = msrp_line_kind(line, f->tid);
+		kind = line_kind(line.text, f->tid);
 		if (kind != MSRP_LINE_HEADER)
 			break;
-		parse_header(f, line);
-		check_order(f, lines++);
+		parse_header(f, line.text);
+		judge_line(f, &line);
+		check_order(f, lines);
 	}
 	f->has_body = kind == MSRP_LINE_BLANK;
-	*badly = !ends_with_crlf(line);
-	finish(f, lines, headers);
+	*badly = !line.has_cr;
+	finish(f, headers);
 	return 0;
 }
 
@@ -278,9 +316,10 @@ ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_he
 {
 	/* The head is only known to be over when the line behind it is there. */
 	size_t limit = max_head + MSRP_END_LINE_MAX;
-	struct slice rest = slice_head(bytes, limit), line;
+	struct slice rest = slice_head(bytes, limit);
 	ssize_t incomplete = bytes.len < limit ? -EAGAIN : -EMSGSIZE;
 	bool badly = false, broken;
+	struct line line;
 	size_t head_len;
 
 	*f = (struct msrp_frame){.head = {bytes.p, 0}};
@@ -288,10 +327,11 @@ ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_he
 		return -EBADMSG;
 	if (!next_line(&rest, &line))
 		return incomplete;
-	f->tid = msrp_start_line_tid(line);
+	f->tid = find_tid(line.text);
 	if (!f->tid.p)
 		return -EBADMSG;
-	broken = !parse_start_line(f, line);
+	broken = !parse_start_line(f, line.text) || !line.has_cr;
+	judge_line(f, &line);
 	if (parse_lines(f, rest, &badly) < 0)
 		return incomplete;
 	head_len = f->head.len + (f->has_body ? 2 : 0);
@@ -305,7 +345,17 @@ ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_he
 /* Sums of two such numbers do not overflow. */
 static bool take_position(struct slice *rest, uint64_t *valuep)
 {
-	return slice_to_u64(msrp_take(rest, MSRP_DIGIT), INT64_MAX, valuep) == 0;
+	uint64_t value = 0;
+	size_t n = 0;
+
+	for (; n < rest->len && msrp_char_is(rest->p[n], MSRP_DIGIT); n++) {
+		if (value > INT64_MAX / 10)
+			return false;
+		value = value * 10 + (uint64_t)(rest->p[n] - '0');
+	}
+	*rest = slice_from(*rest, n);
+	*valuep = value;
+	return n && value <= INT64_MAX;
 }
 
 static bool take_position_or_star(struct slice *rest, uint64_t *valuep)
@@ -399,11 +449,7 @@ int msrp_status_parse(struct msrp_status *status, struct slice value)
 /* RFC 4975 7.1: a body needs a Content-Type.  Some write the blank line of a body that is none. */
 static bool lacks_content_type(const struct msrp_frame *f)
 {
-	struct msrp_byte_range range;
-
-	if (!f->has_body || f->content_type.len)
-		return false;
-	return msrp_byte_range_parse(&range, f->byte_range) < 0 || range.total != 0;
+	return f->has_body && !f->content_type.len && f->range.total != 0;
 }
 
 static const char *judge_message(const struct msrp_frame *f)
@@ -427,12 +473,11 @@ static const char *judge_message(const struct msrp_frame *f)
 
 static const char *judge_request(const struct msrp_frame *f)
 {
-	struct msrp_byte_range range;
 	uint64_t seconds; /* too many of them are another matter: 423 */
 
 	if (f->message_id.p && !msrp_is_ident(f->message_id))
 		return "bad Message-ID";
-	if (f->byte_range.p && msrp_byte_range_parse(&range, f->byte_range) < 0)
+	if (f->range.start == 0)
 		return "bad Byte-Range";
 	if (f->expires.p && slice_to_u64(f->expires, UINT64_MAX, &seconds) == -EBADMSG)
 		return "bad Expires";
@@ -459,16 +504,12 @@ int msrp_frame_check(const struct msrp_frame *f, const char **whyp)
 	return why ? 400 : 0;
 }
 
-/* Fit to be written into a line of ours? */
-static bool is_line(struct slice s)
-{
-	return s.len && is_text(s, 0);
-}
-
 bool msrp_frame_answerable(const struct msrp_frame *f)
 {
-	return msrp_frame_is_request(f) && f->method != MSRP_REPORT && f->tid.p
-	    && is_line(f->to_path) && is_line(f->from_path);
+	return msrp_frame_is_request(f) && f->method != MSRP_REPORT && f->tid.p && f->to_path.len
+	    && f->from_path.len
+	    /* Fit to be written into a line of ours. */
+	    && (!f->fault || (is_text(f->to_path) && is_text(f->from_path)));
 }
 
 /* --- writing --- */
@@ -521,14 +562,6 @@ void msrp_write_paths(struct msrp_writer *w, struct slice to_path, struct slice 
 	msrp_write_header(w, SLICE("From-Path"), from_path);
 }
 
-void msrp_write_moved_paths(struct msrp_writer *w, const struct msrp_frame *f)
-{
-	msrp_write_header(w, SLICE("To-Path"), f->to_rest);
-	msrp_write(w, SLICE("From-Path: "));
-	msrp_path_write_joined(w, msrp_path_first(f->to_path), f->from_path);
-	msrp_write(w, SLICE("\r\n"));
-}
-
 static void write_byte_range_header(struct msrp_writer *w, const struct msrp_byte_range *range)
 {
 	msrp_write(w, SLICE("Byte-Range: "));
@@ -536,22 +569,19 @@ static void write_byte_range_header(struct msrp_writer *w, const struct msrp_byt
 	msrp_write(w, SLICE("\r\n"));
 }
 
-void msrp_write_forwarded_headers(struct msrp_writer *w, const struct msrp_frame *f,
-    const struct msrp_byte_range *range)
+void msrp_write_forwarded_headers(struct msrp_writer *w, const struct msrp_frame *f, bool open_end)
 {
-	size_t before;
+	const char *dash, *slash, *end = f->headers.p + f->headers.len;
 
-	if (!range) {
+	if (!open_end) {
 		msrp_write(w, f->headers);
-	} else if (!f->byte_range.p) {
-		write_byte_range_header(w, range);
-		msrp_write(w, f->headers);
-	} else {
-		before = (size_t)(f->byte_range.p - f->headers.p);
-		msrp_write(w, slice_head(f->headers, before));
-		msrp_byte_range_write(w, range);
-		msrp_write(w, slice_from(f->headers, before + f->byte_range.len));
+		return;
 	}
+	dash = memchr(f->byte_range.p, '-', f->byte_range.len);
+	slash = memrchr(f->byte_range.p, '/', f->byte_range.len);
+	msrp_write(w, slice_head(f->headers, (size_t)(dash - f->headers.p) + 1));
+	msrp_write_char(w, '*');
+	msrp_write(w, (struct slice){slash, (size_t)(end - slash)});
 }
 
 void msrp_write_blank_line(struct msrp_writer *w)

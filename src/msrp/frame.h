@@ -36,6 +36,15 @@ enum {
 	MSRP_OTHER_BODY_MAX	= 10240, /* RFC 4975 7.1: body of a request that is not a SEND */
 };
 
+#define MSRP_RANGE_UNKNOWN UINT64_MAX	/* "*" */
+
+/** Byte-Range: positions in the message, from 1.  "1-0/0" is nothing at all. */
+struct msrp_byte_range {
+	uint64_t	start;	/* at least 1 */
+	uint64_t	end;	/* at least start - 1, or MSRP_RANGE_UNKNOWN */
+	uint64_t	total;	/* or MSRP_RANGE_UNKNOWN */
+};
+
 /**
  * The head of a frame.  A view: slices borrow the bytes that were parsed.
  * Header values come without blanks at either end; absent headers are absent slices, and
@@ -55,6 +64,7 @@ struct msrp_frame {
 	struct slice		from_path;
 	struct msrp_uri		to;		/* first of To-Path; host absent if it is no URI */
 	struct slice		to_rest;	/* To-Path behind it, absent if that was all */
+	struct msrp_byte_range	range;		/* all of it without a Byte-Range; start 0: that is bad */
 
 	struct slice		message_id;
 	struct slice		byte_range;
@@ -118,15 +128,6 @@ bool msrp_is_ident(struct slice s);
 
 /* --- Values of headers --- */
 
-#define MSRP_RANGE_UNKNOWN UINT64_MAX	/* "*" */
-
-/** Byte-Range: positions in the message, from 1.  "1-0/0" is nothing at all. */
-struct msrp_byte_range {
-	uint64_t	start;	/* at least 1 */
-	uint64_t	end;	/* at least start - 1, or MSRP_RANGE_UNKNOWN */
-	uint64_t	total;	/* or MSRP_RANGE_UNKNOWN */
-};
-
 /**
  * Numbers are below 2^63, so sums of two do not overflow.  An end beyond the total is let
  * through: the payload says what a chunk holds, not this header (RFC 4975 7.3.1).
@@ -168,18 +169,11 @@ void msrp_write_header(struct msrp_writer *w, struct slice name, struct slice va
 void msrp_write_paths(struct msrp_writer *w, struct slice to_path, struct slice from_path);
 
 /**
- * The paths of a frame that goes on: its first To-Path URI moved to the head of From-Path
- * (RFC 4976 6.4.1).  To-Path must have two URIs at least.
- */
-void msrp_write_moved_paths(struct msrp_writer *w, const struct msrp_frame *f);
-
-/**
  * The headers of a frame that goes on, all behind its paths, byte for byte.
  *
- * @param range  replaces the value of Byte-Range, or adds one in front; NULL: as it came
+ * @param open_end  but for the end in its Byte-Range, which is good: that becomes "*"
  */
-void msrp_write_forwarded_headers(struct msrp_writer *w, const struct msrp_frame *f,
-    const struct msrp_byte_range *range);
+void msrp_write_forwarded_headers(struct msrp_writer *w, const struct msrp_frame *f, bool open_end);
 
 /** The blank line between headers and body. */
 void msrp_write_blank_line(struct msrp_writer *w);

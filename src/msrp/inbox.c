@@ -496,10 +496,8 @@ static int begin_stream(struct msrp_endpoint *ep)
 
 static void read_head(struct inbox *in, const struct msrp_frame *frame)
 {
-	in->range = (struct msrp_byte_range){1, MSRP_RANGE_UNKNOWN, MSRP_RANGE_UNKNOWN};
+	in->range = frame->range;
 	/* msrp_frame_check() has seen these already, so none can fail. */
-	if (frame->byte_range.p)
-		msrp_byte_range_parse(&in->range, frame->byte_range);
 	msrp_failure_report_parse(frame->failure_report, &in->failure_report);
 	msrp_success_report_parse(frame->success_report, &in->success_report);
 	in->id = frame->message_id;

@@ -19,7 +19,7 @@ static bool parse_address(int family, struct slice text, void *address)
 
 static bool parse_scheme(struct slice *rest, bool *secure)
 {
-	if (!slice_starts_nocase(*rest, SLICE("msrp")))
+	if (rest->len < 4 || (memcmp(rest->p, "msrp", 4) != 0 && strncasecmp(rest->p, "msrp", 4) != 0))
 		return false;
 	*rest = slice_from(*rest, 4);
 	*secure = msrp_take_char(rest, 's') || msrp_take_char(rest, 'S');
@@ -27,14 +27,14 @@ static bool parse_scheme(struct slice *rest, bool *secure)
 }
 
 /* No character of a userinfo ends it but "@", and no other part of a URI may hold one. */
-static void parse_userinfo(struct slice *rest, struct slice *userinfo)
+static bool parse_userinfo(struct slice *rest, struct slice *userinfo)
 {
-	size_t n = msrp_span(*rest, MSRP_USERINFO);
+	struct slice taken = msrp_take(rest, MSRP_USERINFO);
 
-	if (n == rest->len || rest->p[n] != '@')
-		return;
-	*userinfo = slice_head(*rest, n);
-	*rest = slice_from(*rest, n + 1);
+	if (!msrp_take_char(rest, '@'))
+		return false;
+	*userinfo = taken;
+	return true;
 }
 
 static bool parse_ipv6(struct slice *rest, struct slice *host)
@@ -102,17 +102,31 @@ static bool parse_params(struct slice *rest, struct slice *params)
 	return true;
 }
 
+static bool parse_behind_userinfo(struct slice *rest, struct msrp_uri *u)
+{
+	return parse_host(rest, &u->host) && parse_port(rest, &u->port)
+	    && parse_session_id(rest, &u->session_id) && parse_transport(rest, &u->transport)
+	    && parse_params(rest, &u->params);
+}
+
 ssize_t msrp_uri_parse(struct msrp_uri *uri, struct slice text)
 {
 	struct msrp_uri u = {0};
-	struct slice rest = text;
+	struct slice rest = text, authority, userinfo;
+	bool good;
 
 	if (!parse_scheme(&rest, &u.secure))
 		return -EBADMSG;
-	parse_userinfo(&rest, &u.userinfo);
-	if (!parse_host(&rest, &u.host) || !parse_port(&rest, &u.port)
-	    || !parse_session_id(&rest, &u.session_id) || !parse_transport(&rest, &u.transport)
-	    || !parse_params(&rest, &u.params))
+	authority = rest;
+	good = parse_behind_userinfo(&rest, &u);
+	/* A userinfo is rare, and shows in that the rest makes no sense without it. */
+	if ((!good || (rest.len && rest.p[0] != ' '))
+	    && parse_userinfo(&authority, &userinfo)) {
+		u = (struct msrp_uri){.secure = u.secure, .userinfo = userinfo};
+		rest = authority;
+		good = parse_behind_userinfo(&rest, &u);
+	}
+	if (!good)
 		return -EBADMSG;
 	*uri = u;
 	return (ssize_t)(text.len - rest.len);

@@ -58,7 +58,7 @@ static int send_request(const struct arrival *a, const struct hop *hop, struct s
 		return err;
 	msrp_write_request_line(&b.w, tid, f->method_text);
 	hop_write_paths(&b.w, a, hop);
-	msrp_write_forwarded_headers(&b.w, f, NULL);
+	msrp_write_forwarded_headers(&b.w, f, false);
 	if (f->has_body) {
 		msrp_write_blank_line(&b.w);
 		msrp_write(&b.w, a->body);

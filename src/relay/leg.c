@@ -123,19 +123,10 @@ static void write_origin(struct msrp_writer *w, struct leg *leg, const struct ms
 	msrp_write(w, f->from_path);
 }
 
-/* Parse the range; false: the frame has none that needs rewriting. */
-static bool open_range(const struct msrp_frame *f, struct leg *leg, struct msrp_byte_range *range)
+static bool is_too_long(const struct msrp_byte_range *range)
 {
-	*range = (struct msrp_byte_range){1, MSRP_RANGE_UNKNOWN, MSRP_RANGE_UNKNOWN};
-	if (f->byte_range.p)
-		msrp_byte_range_parse(range, f->byte_range);
-	leg->start = range->start;
-	leg->total = range->total;
-	if (range->end == MSRP_RANGE_UNKNOWN || range->end < range->start
-	    || range->end - range->start < UNINTERRUPTED_MAX)
-		return false;
-	range->end = MSRP_RANGE_UNKNOWN;
-	return true;
+	return range->end != MSRP_RANGE_UNKNOWN && range->end >= range->start
+	    && range->end - range->start >= UNINTERRUPTED_MAX;
 }
 
 static void note_range(struct leg *leg, const struct msrp_frame *f, size_t end)
@@ -158,9 +149,9 @@ static void write_head(struct msrp_writer *w, struct leg *leg, const struct arri
     const struct hop *hop)
 {
 	const struct msrp_frame *f = a->frame;
-	struct msrp_byte_range range;
-	bool rewritten = open_range(f, leg, &range);
 
+	leg->start = f->range.start;
+	leg->total = f->range.total;
 	msrp_write_request_line(w, slice_of(tid_room), f->method_text);
 	hop_write_paths(w, a, hop);
 	leg->headers_at = (uint32_t)w->len;
@@ -171,7 +162,7 @@ static void write_head(struct msrp_writer *w, struct leg *leg, const struct arri
 	leg->own_at = leg->from_at - 1 - leg->own_len;
 	leg->id_at = leg->headers_at + (uint32_t)(f->message_id.p - f->headers.p);
 	leg->id_len = (uint32_t)f->message_id.len;
-	msrp_write_forwarded_headers(w, f, rewritten ? &range : NULL);
+	msrp_write_forwarded_headers(w, f, is_too_long(&f->range));
 	note_range(leg, f, w->len);
 	if (f->has_body)
 		msrp_write_blank_line(w);
