@@ -141,6 +141,12 @@ void msrp_conn_take(struct msrp_conn *conn, struct msrp_sink *sink);
  */
 const struct msrp_frame *msrp_conn_request(const struct msrp_conn *conn);
 
+/**
+ * May an end-line, of whatever transaction id, have come in the body of that request so far?
+ * False is certain, and the rule.
+ */
+bool msrp_conn_may_hold_end_line(const struct msrp_conn *conn);
+
 /** Lose interest in the rest of the frame; harmless on a sink that is not attached. */
 void msrp_sink_drop(struct msrp_sink *sink);
 

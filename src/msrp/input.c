@@ -257,6 +257,11 @@ const struct msrp_frame *msrp_conn_request(const struct msrp_conn *conn)
 	return &conn->in->frame;
 }
 
+bool msrp_conn_may_hold_end_line(const struct msrp_conn *conn)
+{
+	return msrp_parser_saw_hyphens(&conn->in->parser);
+}
+
 void msrp_sink_drop(struct msrp_sink *sink)
 {
 	if (!sink->conn)

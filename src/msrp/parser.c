@@ -133,8 +133,10 @@ static bool find_whole(struct msrp_parser *p, struct slice s, size_t *posp)
 		for (end = at + 1; end < s.len && s.p[end] == '-'; end++)
 			;
 		/* A transaction id does not begin with a hyphen. */
-		if (end - start != HYPHENS || !is_end_line(p, s, start))
+		if (end - start != HYPHENS || !is_end_line(p, s, start)) {
+			p->hyphens = p->hyphens || end - start >= HYPHENS;
 			continue;
+		}
 		*posp = start - 2;
 		p->flag = s.p[start + HYPHENS + p->tid_len];
 		return true;
@@ -187,6 +189,7 @@ static int give_matched(struct feed *feed)
 	for (size_t at = p->skip; at < p->matched; at++)
 		held[piece.len++] = at == flag_at ? p->flag : end_line_char(p, at);
 	p->matched = p->skip = 0;
+	p->hyphens = true;
 	return give_body(feed, piece);
 }
 
@@ -243,6 +246,7 @@ static int begin_frame(struct feed *feed, const struct msrp_frame *f, const char
 
 	keep_tid(p, f->tid);
 	p->state = MSRP_PARSER_BODY;
+	p->hyphens = false;
 	p->limited = f->method != MSRP_SEND;
 	p->body_left = MSRP_OTHER_BODY_MAX;
 	if (f->has_body) {

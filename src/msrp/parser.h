@@ -46,7 +46,8 @@ struct msrp_parser {
 	uint32_t	max_head;
 	uint16_t	body_left;	/* what a request other than SEND may still carry */
 	uint8_t		state;		/* enum msrp_parser_state */
-	bool		limited;	/* body_left counts */
+	bool		limited : 1;	/* body_left counts */
+	bool		hyphens : 1;	/* seven in a row have come in the body in hand: see below */
 	/*
 	 * How much of the end-line, its CRLF in front included, the data fed so far ends with;
 	 * between frames, how much of an empty line.
@@ -67,6 +68,15 @@ void msrp_parser_set_max_head(struct msrp_parser *parser, size_t max_head);
 
 /** Is the stream between two frames (and not inside one)? */
 bool msrp_parser_idle(const struct msrp_parser *parser);
+
+/**
+ * May an end-line of any transaction id have come in the body in hand, the piece that is being
+ * handed on included?  False is certain; also from the handler's end().
+ */
+static inline bool msrp_parser_saw_hyphens(const struct msrp_parser *parser)
+{
+	return parser->hyphens;
+}
 
 /**
  * Take the next bytes of the stream.  Empty lines between frames are skipped.

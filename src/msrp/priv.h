@@ -21,9 +21,9 @@
 /* --- blocks: memory that bytes are received into and frames are written in --- */
 
 enum {
-	BLOCK_BYTES	= 128 * 1024,
+	BLOCK_BYTES	= 256 * 1024,
 	READ_MIN	= 16 * 1024,	/* a block with less room is not read into */
-	READ_MAX	= 64 * 1024,	/* at once from one connection, for fairness */
+	READ_MAX	= 128 * 1024,	/* at once from one connection, for fairness */
 };
 
 /**
@@ -246,7 +246,6 @@ struct msrp_stack {
 	struct msrp_block		*rx, *text;	/* being filled */
 	struct msrp_block		*feeding;	/* whose bytes are being parsed */
 	struct msrp_block		*retired;	/* no ref, but what lies there is queued */
-	unsigned			retired_count;
 
 	struct msrp_block		*free_blocks;
 	struct msrp_input		*free_inputs;

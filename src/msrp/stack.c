@@ -11,8 +11,7 @@
 #include "base/tls.h"
 
 enum {
-	STORED_BLOCKS	= 64,	/* 8 MiB: a stream that backs up takes and leaves them all the time */
-	RETIRED_MAX	= 16,	/* blocks that wait for a turn's end before one is made early */
+	STORED_BLOCKS	= 32,	/* 8 MiB: a stream that backs up takes and leaves them all the time */
 	ROUNDS_A_TURN	= 8,	/* chunks that a flow may write before others have their turn */
 };
 
@@ -43,7 +42,6 @@ void msrp_block_put(struct msrp_stack *stack, struct msrp_block *block)
 	block->retired = true;
 	block->next = stack->retired;
 	stack->retired = block;
-	stack->retired_count++;
 }
 
 static void recycle_blocks(struct msrp_stack *stack)
@@ -63,7 +61,6 @@ static void recycle_blocks(struct msrp_stack *stack)
 		stack->free_blocks = block;
 		stack->free_block_count++;
 	}
-	stack->retired_count = 0;
 }
 
 /* Begin anew in a block that nobody else holds bytes of. */
@@ -94,7 +91,8 @@ static struct msrp_block *block_with_room(struct msrp_stack *stack, struct msrp_
 
 struct msrp_block *msrp_stack_rx(struct msrp_stack *stack)
 {
-	if (stack->retired_count >= RETIRED_MAX)
+	/* A block full of bytes is passed on before the next one: while the caches hold it. */
+	if (stack->retired)
 		msrp_stack_turn(stack);
 	return block_with_room(stack, &stack->rx, READ_MIN);
 }

@@ -102,7 +102,9 @@ static bool open_leg(struct stream *s)
 		return false;
 	}
 	leg->stream = s;
-	s->tail_len = 0;
+	/* The blank line's CRLF counts as an end-line's. */
+	memcpy(s->tail, "\r\n", 2);
+	s->tail_len = 2;
 	msrp_flow_begin(&s->flow, leg_text(leg));
 	return s->leg != NULL;
 }
@@ -204,7 +206,8 @@ static ssize_t find_end_line(const struct stream *s, struct slice piece)
 	size_t front = piece.len < NEEDLE_LEN - 1 ? piece.len : NEEDLE_LEN - 1;
 	const char *hit;
 
-	if (!msrp_flow_has_left(&s->flow))
+	/* Before any of it has left, nobody knows the transaction id. */
+	if (!msrp_conn_may_hold_end_line(s->source) || !msrp_flow_has_left(&s->flow))
 		return -1;
 	make_needle(s, needle);
 	memcpy(seam, s->tail, s->tail_len);
@@ -222,6 +225,11 @@ static void keep_tail(struct stream *s, struct slice piece)
 	const size_t max = NEEDLE_LEN - 1;
 	size_t keep = max - (piece.len < max ? piece.len : max);
 
+	/* Where one begins, the parser has seen its hyphens in the same piece. */
+	if (!msrp_conn_may_hold_end_line(s->source)) {
+		s->tail_len = 0;
+		return;
+	}
 	if (piece.len >= max)
 		piece = slice_from(piece, piece.len - max);
 	if (s->tail_len > keep) {

@@ -521,32 +521,37 @@ class StreamTest(PassCase):
 
     def test_our_transaction_id_does_not_end_it(self):
         """A receiver who tells the sender our transaction id could have him end the frame."""
-        for cut_at in (0, 1, 9, 20, 24):
-            with self.subTest(cut_at=cut_at):
-                client, peer, session = self.pair()
-                request = session.build(body=b'?' * 100000)
-                raw = request.encode()
-                head = raw.index(b'\r\n\r\n') + 4
-                client.conn.send_raw(raw[:head + 30000])
-                conn = peer.listener.accept()
-                tid = conn.wait_head().tid
-                conn.wait_body(30000)
-                evil = f'\r\n-------{tid}$\r\nMSRP evil SEND\r\n'.encode()
-                body = b'?' * 30000 + evil + b'?' * (70000 - len(evil))
-                rest = body[30000:] + raw[head + 100000:]
-                for piece in (rest[:cut_at], rest[cut_at:60], rest[60:]):
-                    if not piece:
-                        continue
-                    wanted = self.bytes_in() + len(piece)
-                    client.conn.send_raw(piece)
-                    poll(lambda: self.bytes_in() >= wanted, what='the piece to be read')
-                got = b''
-                while len(got) < len(body):
-                    frame = conn.expect('SEND')
-                    self.assertEqual(frame.get('Byte-Range').split('-')[0], str(len(got) + 1))
-                    got += frame.body
-                self.assertEqual(got, body)
-                client.close()
+        for before, line_break in ((30000, '\r\n'), (0, '')):
+            for cut_at in (0, 1, 9, 20, 24):
+                with self.subTest(before=before, cut_at=cut_at):
+                    self.end_line_in_body(before, line_break, cut_at)
+
+    def end_line_in_body(self, before, line_break, cut_at):
+        client, peer, session = self.pair()
+        request = session.build(body=b'?' * 100000)
+        raw = request.encode()
+        head = raw.index(b'\r\n\r\n') + 4
+        client.conn.send_raw(raw[:head + before])
+        conn = peer.listener.accept()
+        tid = conn.wait_head().tid
+        if before:
+            conn.wait_body(before)
+        evil = f'{line_break}-------{tid}$\r\nMSRP evil SEND\r\n'.encode()
+        body = b'?' * before + evil + b'?' * (100000 - before - len(evil))
+        rest = body[before:] + raw[head + 100000:]
+        for piece in (rest[:cut_at], rest[cut_at:60], rest[60:]):
+            if not piece:
+                continue
+            wanted = self.bytes_in() + len(piece)
+            client.conn.send_raw(piece)
+            poll(lambda n=wanted: self.bytes_in() >= n, what='the piece to be read')
+        got = b''
+        while len(got) < len(body):
+            frame = conn.expect('SEND')
+            self.assertEqual(frame.get('Byte-Range').split('-')[0], str(len(got) + 1))
+            got += frame.body
+        self.assertEqual(got, body)
+        client.close()
 
     def bytes_in(self):
         return self.ctl.call('get_statistics', group='msrp')['msrp:bytes_in']
