@@ -271,8 +271,31 @@ static void check_order(struct msrp_frame *f, size_t lines)
 		set_fault(f, "To-Path and From-Path do not come first");
 }
 
+static void judge_paths(struct msrp_frame *f)
+{
+	f->to_rest = f->to_path;
+	if (msrp_path_next(&f->to_rest, &f->to) <= 0) {
+		f->to = (struct msrp_uri){0};
+		return;
+	}
+	f->good_paths = (!f->to_rest.p || msrp_path_count(f->to_rest) > 0)
+	    && msrp_path_count(f->from_path) > 0;
+}
+
+static void read_paths(struct msrp_frame *f, const struct msrp_frame *before)
+{
+	if (!before || !slice_equal(f->to_path, before->to_path)
+	    || !slice_equal(f->from_path, before->from_path)) {
+		judge_paths(f);
+		return;
+	}
+	f->to = before->to;
+	f->to_rest = before->to_rest;
+	f->good_paths = before->good_paths;
+}
+
 /* What is known when the head is whole. */
-static void finish(struct msrp_frame *f, const char *headers)
+static void finish(struct msrp_frame *f, const char *headers, const struct msrp_frame *before)
 {
 	const char *end = f->head.p + f->head.len;
 
@@ -281,13 +304,12 @@ static void finish(struct msrp_frame *f, const char *headers)
 	f->range = (struct msrp_byte_range){1, MSRP_RANGE_UNKNOWN, MSRP_RANGE_UNKNOWN};
 	if (f->byte_range.p && msrp_byte_range_parse(&f->range, f->byte_range) < 0)
 		f->range.start = 0;
-	f->to_rest = f->to_path;
-	if (msrp_path_next(&f->to_rest, &f->to) < 0)
-		f->to = (struct msrp_uri){0};
+	read_paths(f, before);
 }
 
 /* @return 0 at the end of the head, with *badly telling whether its last line has no CR */
-static int parse_lines(struct msrp_frame *f, struct slice rest, bool *badly)
+static int parse_lines(struct msrp_frame *f, struct slice rest, const struct msrp_frame *before,
+    bool *badly)
 {
 	const char *headers = NULL;
 	struct line line;
@@ -308,11 +330,12 @@ static int parse_lines(struct msrp_frame *f, struct slice rest, bool *badly)
 	}
 	f->has_body = kind == MSRP_LINE_BLANK;
 	*badly = !line.has_cr;
-	finish(f, headers);
+	finish(f, headers, before);
 	return 0;
 }
 
-ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_head)
+ssize_t msrp_frame_parse_next(struct msrp_frame *f, struct slice bytes, size_t max_head,
+    const struct msrp_frame *before)
 {
 	/* The head is only known to be over when the line behind it is there. */
 	size_t limit = max_head + MSRP_END_LINE_MAX;
@@ -332,12 +355,17 @@ ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_he
 		return -EBADMSG;
 	broken = !parse_start_line(f, line.text) || !line.has_cr;
 	judge_line(f, &line);
-	if (parse_lines(f, rest, &badly) < 0)
+	if (parse_lines(f, rest, before, &badly) < 0)
 		return incomplete;
 	head_len = f->head.len + (f->has_body ? 2 : 0);
 	if (head_len > max_head)
 		return -EMSGSIZE;
 	return broken || badly ? -EBADMSG : (ssize_t)head_len;
+}
+
+ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_head)
+{
+	return msrp_frame_parse_next(f, bytes, max_head, NULL);
 }
 
 /* --- values --- */
@@ -488,10 +516,10 @@ static const char *judge(const struct msrp_frame *f)
 {
 	if (f->fault)
 		return f->fault;
-	if (!f->to.host.p || (f->to_rest.p && msrp_path_count(f->to_rest) < 0))
-		return "no To-Path or a bad one";
-	if (msrp_path_count(f->from_path) < 0)
-		return "no From-Path or a bad one";
+	if (!f->good_paths)
+		return f->to.host.p && (!f->to_rest.p || msrp_path_count(f->to_rest) > 0)
+		    ? "no From-Path or a bad one"
+		    : "no To-Path or a bad one";
 	return msrp_frame_is_request(f) ? judge_request(f) : NULL;
 }
 

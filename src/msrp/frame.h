@@ -54,6 +54,7 @@ struct msrp_frame {
 	enum msrp_method	method;		/* MSRP_NO_METHOD: see code */
 	unsigned		code;		/* 0 to 999, of a response */
 	bool			has_body;	/* ended by a blank line; the body may be empty */
+	bool			good_paths;	/* To-Path and From-Path are what they should be */
 	struct slice		tid;
 	struct slice		method_text;	/* of a request */
 	struct slice		phrase;		/* of a response; absent if it had none */
@@ -102,6 +103,13 @@ struct msrp_frame {
  *         max_head; -EBADMSG broken, and so is the stream
  */
 ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_head);
+
+/**
+ * The same behind another frame of the stream: URIs that are as they were there are not looked at
+ * again.  Slices of f may borrow what before's do.
+ */
+ssize_t msrp_frame_parse_next(struct msrp_frame *f, struct slice bytes, size_t max_head,
+    const struct msrp_frame *before);
 
 /**
  * Judge what a well-framed head says: paths, the headers that its method needs, their values.

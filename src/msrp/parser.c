@@ -12,6 +12,8 @@ struct feed {
 	struct slice				rest;
 	const struct msrp_parser_handler	*handler;
 	void					*arg;
+	struct msrp_frame			frames[2];	/* the one in hand and the one before */
+	struct msrp_frame			*frame, *before; /* one of those each, or before NULL */
 };
 
 void msrp_parser_init(struct msrp_parser *parser, size_t max_head)
@@ -107,14 +109,14 @@ enum { HYPHENS = 7 };
  */
 static size_t find_hyphens(struct slice s, size_t at)
 {
-	enum { WORD = 4, STEP = sizeof(msrp_bytes), BLOCK = 4 * STEP };
+	enum { WORD = 4, STEP = sizeof(msrp_bytes), BLOCK = 8 * STEP };
 
 	for (; s.len - at >= BLOCK; at += BLOCK) {
-		const char *p = s.p + at;
+		msrp_bytes hits = {0};
 
-		if (msrp_first_hit(msrp_words_equal(p, '-') | msrp_words_equal(p + STEP, '-')
-			| msrp_words_equal(p + 2 * STEP, '-') | msrp_words_equal(p + 3 * STEP, '-'))
-		    < STEP)
+		for (size_t i = 0; i < BLOCK; i += STEP)
+			hits |= msrp_words_equal(s.p + at + i, '-');
+		if (msrp_first_hit(hits) < STEP)
 			break;
 	}
 	for (; s.len - at >= WORD; at += WORD)
@@ -123,9 +125,12 @@ static size_t find_hyphens(struct slice s, size_t at)
 	return s.len;
 }
 
-static bool find_whole(struct msrp_parser *p, struct slice s, size_t *posp)
+/* @param firstp  where other seven hyphens are first, before that; s.len if nowhere */
+static bool find_whole(struct msrp_parser *p, struct slice s, size_t *posp, size_t *firstp)
 {
 	size_t start, end;
+
+	*firstp = s.len;
 
 	for (size_t at = 2; at < s.len && (at = find_hyphens(s, at)) < s.len; at = end) {
 		for (start = at; start > 0 && s.p[start - 1] == '-'; start--)
@@ -134,7 +139,8 @@ static bool find_whole(struct msrp_parser *p, struct slice s, size_t *posp)
 			;
 		/* A transaction id does not begin with a hyphen. */
 		if (end - start != HYPHENS || !is_end_line(p, s, start)) {
-			p->hyphens = p->hyphens || end - start >= HYPHENS;
+			if (end - start >= HYPHENS && *firstp == s.len)
+				*firstp = start;
 			continue;
 		}
 		*posp = start - 2;
@@ -188,8 +194,8 @@ static int give_matched(struct feed *feed)
 
 	for (size_t at = p->skip; at < p->matched; at++)
 		held[piece.len++] = at == flag_at ? p->flag : end_line_char(p, at);
+	p->hyphens = p->hyphens || p->matched >= 2 + HYPHENS;
 	p->matched = p->skip = 0;
-	p->hyphens = true;
 	return give_body(feed, piece);
 }
 
@@ -216,16 +222,18 @@ static int take_body(struct feed *feed)
 {
 	struct msrp_parser *p = feed->parser;
 	struct slice piece = feed->rest;
+	size_t hyphens;
 
 	if (p->matched)
 		return go_on_matching(feed);
 	/* The last LF of an end-line is left for the next turn, which then finds it complete. */
-	if (find_whole(p, feed->rest, &piece.len))
+	if (find_whole(p, feed->rest, &piece.len, &hyphens))
 		p->matched = (uint8_t)(end_line_len(p) - 1);
 	else {
 		piece.len = find_partial(p, feed->rest);
 		p->matched = (uint8_t)(feed->rest.len - piece.len);
 	}
+	p->hyphens = p->hyphens || hyphens < piece.len;
 	consume(feed, piece.len + p->matched);
 	return give_body(feed, piece);
 }
@@ -376,7 +384,7 @@ static int take_head(struct feed *feed)
 {
 	struct msrp_parser *p = feed->parser;
 	struct slice bytes = feed->rest;
-	struct msrp_frame f;
+	struct msrp_frame *f = feed->frame, *before = feed->before;
 	ssize_t n;
 	int skipped;
 
@@ -385,21 +393,31 @@ static int take_head(struct feed *feed)
 	skipped = skip_empty_line(feed);
 	if (skipped)
 		return skipped < 0 ? skipped : 0;
-	n = msrp_frame_parse(&f, bytes, p->max_head);
+	n = msrp_frame_parse_next(f, bytes, p->max_head, before);
 	if (n == -EAGAIN)
 		return take_pieces(feed);
 	if (n < 0)
-		return broken(feed, &f, (int)n);
-	consume(feed, frame_start_len(&f, (size_t)n));
-	return begin_frame(feed, &f, bytes.p + n);
+		return broken(feed, f, (int)n);
+	consume(feed, frame_start_len(f, (size_t)n));
+	/* Those who come in one read mostly belong to one session. */
+	feed->frame = before ? before : &feed->frames[1];
+	feed->before = f;
+	return begin_frame(feed, f, bytes.p + n);
 }
 
 ssize_t msrp_parser_feed(struct msrp_parser *parser, struct slice data,
     const struct msrp_parser_handler *handler, void *arg)
 {
-	struct feed feed = {parser, data, handler, arg};
+	struct feed feed;
 	int err = 0;
 
+	/* Its frames need no clearing. */
+	feed.parser = parser;
+	feed.rest = data;
+	feed.handler = handler;
+	feed.arg = arg;
+	feed.frame = &feed.frames[0];
+	feed.before = NULL;
 	if (parser->state == MSRP_PARSER_BROKEN)
 		return -EBADMSG;
 	if (parser->len == 0)

@@ -15,7 +15,8 @@
 
 enum {
 	TID_AT		= 5,	/* behind "MSRP " */
-	HEAD_SLACK	= 256,	/* start line, names of headers, a rewritten Byte-Range */
+	HEAD_SLACK	= 64,	/* start line and blank line */
+	RANGE_SLACK	= 96,	/* Byte-Range with three numbers */
 	STORED_LEGS	= 1024,
 	REPORT_SLACK	= 512,
 	SMALL_REPORT	= 2048,
@@ -232,7 +233,7 @@ static void write_next(struct msrp_writer *w, struct leg *leg, const struct leg 
 
 struct leg *leg_continue(const struct leg *before)
 {
-	size_t text = before->len + before->own_len + before->from_len + HEAD_SLACK;
+	size_t text = before->len + before->own_len + before->from_len + RANGE_SLACK;
 	struct leg *leg = leg_get(before->relay, text > LEG_TEXT_INLINE ? text : LEG_TEXT_INLINE);
 	struct msrp_writer w;
 

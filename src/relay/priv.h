@@ -258,7 +258,7 @@ int hop_find(struct arrival *a, struct hop *hop, const char **phrase);
 
 /* --- leg.c: one SEND of ours --- */
 
-enum { LEG_TEXT_INLINE = 480 };
+enum { LEG_TEXT_INLINE = 640 };
 
 struct leg {
 	struct msrp_transaction	t;

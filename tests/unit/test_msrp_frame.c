@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -696,6 +697,43 @@ static void writes_forwarded_frames(void **state)
 	assert_forwarded("Byte-Range: 7-100/*\r\n", true, "Byte-Range: 7-*/*\r\n");
 }
 
+/* What was found out about the same paths before is found again, and about others anew. */
+static void goes_by_the_frame_before(void **state)
+{
+	static const char *const paths[] = {
+	    "To-Path: msrp://a:1/x;tcp msrp://b:2/y;tcp\r\nFrom-Path: msrp://c:3/z;tcp\r\n",
+	    "To-Path: msrp://a:1/x;tcp msrp://b:2/Y;tcp\r\nFrom-Path: msrp://c:3/z;tcp\r\n",
+	    "To-Path: msrp://a:1/x;tcp msrp://b:2/y;tcp\r\nFrom-Path: msrp://c:3/Z;tcp\r\n",
+	    "To-Path: msrp://a:1/x;tcp msrp://b:2\r\nFrom-Path: msrp://c:3/z;tcp\r\n",
+	    "To-Path: msrp://a:1/x;tcp\r\nFrom-Path: nobody\r\n",
+	    "To-Path: a\r\nFrom-Path: msrp://c:3/z;tcp\r\n",
+	};
+	enum { COUNT = sizeof(paths) / sizeof(*paths) };
+	char texts[COUNT][256];
+	struct msrp_frame f, alone, before;
+	const char *why, *why_alone;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT; i++)
+		snprintf(texts[i], sizeof(texts[i]),
+		    "MSRP abcd SEND\r\n%sMessage-ID: abcd\r\n-------abcd$\r\n", paths[i]);
+	for (size_t i = 0; i < COUNT; i++)
+		for (size_t k = 0; k < COUNT; k++) {
+			assert_true(msrp_frame_parse(&before, slice_of(texts[i]), MAX_HEAD) > 0);
+			assert_true(msrp_frame_parse(&alone, slice_of(texts[k]), MAX_HEAD) > 0);
+			assert_true(
+			    msrp_frame_parse_next(&f, slice_of(texts[k]), MAX_HEAD, &before) > 0);
+			assert_int_equal(
+			    msrp_frame_check(&f, &why), msrp_frame_check(&alone, &why_alone));
+			assert_ptr_equal(why, why_alone);
+			assert_true(slice_equal(f.to.host, alone.to.host));
+			assert_true(slice_equal(f.to.session_id, alone.to.session_id));
+			assert_int_equal(f.to.port, alone.to.port);
+			assert_true(slice_equal(f.to_rest, alone.to_rest));
+			assert_int_equal(f.good_paths, alone.good_paths);
+		}
+}
+
 static void writes_end_lines(void **state)
 {
 	char text[64];
@@ -753,6 +791,7 @@ int main(void)
 	    cmocka_unit_test(writes_response_lines),
 	    cmocka_unit_test(writes_reports),
 	    cmocka_unit_test(writes_forwarded_frames),
+	    cmocka_unit_test(goes_by_the_frame_before),
 	    cmocka_unit_test(writes_end_lines),
 	    cmocka_unit_test(writes_within_bounds),
 	};
