@@ -47,7 +47,7 @@ struct options {
 	int		proxy_count, receiver_count, pid_count;
 	int		pairs, size, chunk, window, rate, idle;
 	double		seconds, warmup;
-	bool		auth, tls;
+	bool		auth, tls, present;	/* present: senders show the certificate, too */
 	const char	*ca, *certificate, *key;
 };
 
@@ -624,7 +624,7 @@ static void parse_options(int argc, char **argv)
 		{"pairs", 1, NULL, 'n'}, {"size", 1, NULL, 's'}, {"chunk", 1, NULL, 'c'},
 		{"window", 1, NULL, 'w'}, {"rate", 1, NULL, 'R'}, {"seconds", 1, NULL, 't'},
 		{"warmup", 1, NULL, 'u'}, {"idle", 1, NULL, 'i'}, {"auth", 0, NULL, 'a'},
-		{"ca", 1, NULL, 'C'}, {"certificate", 1, NULL, 'e'}, {"key", 1, NULL, 'k'},
+		{"ca", 1, NULL, 'C'}, {"certificate", 1, NULL, 'e'}, {"key", 1, NULL, 'k'}, {"present", 0, NULL, 'x'},
 		{"verbose", 0, NULL, 'v'}, {0},
 	};
 	int c;
@@ -646,6 +646,7 @@ static void parse_options(int argc, char **argv)
 		case 'C': opt.ca = optarg; opt.tls = true; break;
 		case 'e': opt.certificate = optarg; break;
 		case 'k': opt.key = optarg; break;
+		case 'x': opt.present = true; break;
 		case 'v': verbose = true; break;
 		default: exit(2);
 		}
@@ -663,6 +664,10 @@ static void make_tls(void)
 	server_ctx = SSL_CTX_new(TLS_server_method());
 	SSL_CTX_set_mode(client_ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_mode(server_ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	if (opt.present
+	    && (SSL_CTX_use_certificate_chain_file(client_ctx, opt.certificate) != 1
+		|| SSL_CTX_use_PrivateKey_file(client_ctx, opt.key, SSL_FILETYPE_PEM) != 1))
+		die("certificate");
 	if (opt.certificate
 	    && (SSL_CTX_use_certificate_chain_file(server_ctx, opt.certificate) != 1
 		|| SSL_CTX_use_PrivateKey_file(server_ctx, opt.key, SSL_FILETYPE_PEM) != 1))

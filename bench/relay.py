@@ -268,7 +268,7 @@ class Bench:
             command += ['--ca', self.certificate, '--certificate', self.certificate,
                         '--key', self.key]
         for name, value in arguments.items():
-            command += [f'--{name}', str(value)]
+            command += [f'--{name}'] + ([] if value is True else [str(value)])
         return command
 
     def once(self, proxy, scenario):
@@ -302,25 +302,28 @@ class Bench:
                 value = statistics.median(figures[what] for figures in all_figures)
                 print(f'{label or name}.{proxy}.{what} {value:.4g} {UNITS[what]}', flush=True)
 
-    def idle_clients(self, proxy, count, tls):
-        command = self.command(proxy, tls, {'idle': count})
+    def idle_clients(self, proxy, count, tls, **more):
+        command = self.command(proxy, tls, dict(more, idle=count))
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         process.stdout.readline()
         return process
 
-    def idle(self, tls):
+    def idle(self, name, tls, **more):
         """Memory of a client that has authenticated and says nothing."""
         for proxy in self.proxies:
             if not proxy.auth or proxy.listening(tls) is None:
                 continue
+            # Memory that was given back before would count for nothing.
+            proxy.stop()
+            proxy.run()
             # The first ones pay for what grows once.
-            first = self.idle_clients(proxy, 500, tls)
+            first = self.idle_clients(proxy, 500, tls, **more)
             before = proxy.memory()
-            more = self.idle_clients(proxy, 4000, tls)
+            others = self.idle_clients(proxy, 4000, tls, **more)
             time.sleep(1)
             each = (proxy.memory() - before) / 4000
-            print(f'idle{"-tls" if tls else ""}.{proxy.name}.memory {each:.0f} B', flush=True)
-            for process in (first, more):
+            print(f'{name}.{proxy.name}.memory {each:.0f} B', flush=True)
+            for process in (first, others):
                 process.stdin.close()
                 process.wait()
 
@@ -342,13 +345,13 @@ class Bench:
     def run(self, names):
         for proxy in self.proxies:
             proxy.run()
-        for name in names or [*SCENARIOS, 'idle', 'idle-tls', 'beside-idle']:
-            if name == 'idle' or name == 'idle-tls':
-                self.idle(name == 'idle-tls')
-            elif name == 'beside-idle':
-                self.beside_idle()
-            else:
-                self.scenario(name)
+        others = {'idle': lambda: self.idle('idle', False),
+                  'idle-tls': lambda: self.idle('idle-tls', True),
+                  'idle-tls-certificate':
+                      lambda: self.idle('idle-tls-certificate', True, present=True),
+                  'beside-idle': self.beside_idle}
+        for name in names or [*SCENARIOS, *others]:
+            others.get(name, lambda: self.scenario(name))()
 
     def stop(self):
         for proxy in self.proxies:
@@ -363,7 +366,8 @@ def main():
     parser.add_argument('--seconds', type=float, default=3)
     parser.add_argument('--proxies', default='msrpd,kamailio,haproxy')
     parser.add_argument('scenario', nargs='*',
-                        help=' '.join([*SCENARIOS, 'idle', 'idle-tls', 'beside-idle']))
+                        help=' '.join([*SCENARIOS, 'idle', 'idle-tls', 'idle-tls-certificate',
+                                       'beside-idle']))
     options = parser.parse_args()
     bench = Bench(options)
     try:
