@@ -423,8 +423,8 @@ static void test_challenges_we_cannot_answer(void **state)
 {
 	static const char *const challenges[] = {
 	    "WWW-Authenticate: Digest realm=\"other.org\", nonce=\"n\", qop=\"auth\"\r\n",
-	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", algorithm=MD5-sess, "
-	    "qop=\"auth\"\r\n",
+	    ("WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", algorithm=MD5-sess, "
+	     "qop=\"auth\"\r\n"),
 	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth-int\"\r\n",
 	    "WWW-Authenticate: Basic realm=\"example.org\"\r\n",
 	    "WWW-Authenticate: Digest realm=\"example.org\"\r\n",
