@@ -130,7 +130,8 @@ static bool is_too_long(const struct msrp_byte_range *range)
 	    && range->end - range->start >= UNINTERRUPTED_MAX;
 }
 
-static void note_range(struct leg *leg, const struct msrp_frame *f, size_t end)
+/* @param grown  by how much the headers are longer than they came */
+static void note_range(struct leg *leg, const struct msrp_frame *f, size_t end, size_t grown)
 {
 	const char *value, *cr;
 
@@ -141,15 +142,16 @@ static void note_range(struct leg *leg, const struct msrp_frame *f, size_t end)
 	value = leg->text + leg->range_at;
 	cr = memchr(value, '\r', end - leg->range_at);
 	leg->range_len = cr ? (uint32_t)(cr - value) : 0;
-	/* What follows a value that was rewritten has moved. */
+	/* What follows a value that was rewritten has moved; modulo 2^32, for it may be shorter. */
 	if (leg->id_at > leg->range_at)
-		leg->id_at += leg->range_len - (uint32_t)f->byte_range.len;
+		leg->id_at += (uint32_t)grown;
 }
 
 static void write_head(struct msrp_writer *w, struct leg *leg, const struct arrival *a,
     const struct hop *hop)
 {
 	const struct msrp_frame *f = a->frame;
+	size_t grown;
 
 	leg->start = f->range.start;
 	leg->total = f->range.total;
@@ -164,7 +166,8 @@ static void write_head(struct msrp_writer *w, struct leg *leg, const struct arri
 	leg->id_at = leg->headers_at + (uint32_t)(f->message_id.p - f->headers.p);
 	leg->id_len = (uint32_t)f->message_id.len;
 	msrp_write_forwarded_headers(w, f, is_too_long(&f->range));
-	note_range(leg, f, w->len);
+	grown = w->len - leg->headers_at - f->headers.len;
+	note_range(leg, f, w->len, grown);
 	if (f->has_body)
 		msrp_write_blank_line(w);
 	leg->len = (uint32_t)w->len;
