@@ -142,8 +142,8 @@ void msrp_conn_take(struct msrp_conn *conn, struct msrp_sink *sink);
 const struct msrp_frame *msrp_conn_request(const struct msrp_conn *conn);
 
 /**
- * May an end-line, of whatever transaction id, have come in the body of that request so far?
- * False is certain, and the rule.
+ * May an end-line, of whatever transaction id, have come in the body of that request so far, behind
+ * a CRLF of it or at its start?  False is certain, and the rule.
  */
 bool msrp_conn_may_hold_end_line(const struct msrp_conn *conn);
 

@@ -47,7 +47,7 @@ struct msrp_parser {
 	uint16_t	body_left;	/* what a request other than SEND may still carry */
 	uint8_t		state;		/* enum msrp_parser_state */
 	bool		limited : 1;	/* body_left counts */
-	bool		hyphens : 1;	/* seven in a row have come in the body in hand: see below */
+	bool		hyphens : 1;	/* may have begun an end-line in the body in hand: see below */
 	/*
 	 * How much of the end-line, its CRLF in front included, the data fed so far ends with;
 	 * between frames, how much of an empty line.
@@ -70,8 +70,9 @@ void msrp_parser_set_max_head(struct msrp_parser *parser, size_t max_head);
 bool msrp_parser_idle(const struct msrp_parser *parser);
 
 /**
- * May an end-line of any transaction id have come in the body in hand, the piece that is being
- * handed on included?  False is certain; also from the handler's end().
+ * May an end-line of any transaction id have come in the body in hand, behind a CRLF of it or at
+ * its start, the piece that is being handed on included?  False is certain; also from the
+ * handler's end().
  */
 static inline bool msrp_parser_saw_hyphens(const struct msrp_parser *parser)
 {

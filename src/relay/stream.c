@@ -194,6 +194,12 @@ static void make_needle(const struct stream *s, char needle[NEEDLE_LEN])
 	memcpy(needle + HYPHENS_LEN, s->leg->t.tid, MSRP_TID_LEN);
 }
 
+/* Of a CRLF that is our own head's, of a leg that goes on, the parser knows nothing. */
+static bool may_hold_end_line(const struct stream *s)
+{
+	return s->leg->sent < NEEDLE_LEN || msrp_conn_may_hold_end_line(s->source);
+}
+
 /*
  * A peer that has seen our transaction id may tell it to the sender, who could end our frame
  * with it and go on with one of his own: RFC 4975 7.1.
@@ -207,7 +213,7 @@ static ssize_t find_end_line(const struct stream *s, struct slice piece)
 	const char *hit;
 
 	/* Before any of it has left, nobody knows the transaction id. */
-	if (!msrp_conn_may_hold_end_line(s->source) || !msrp_flow_has_left(&s->flow))
+	if (!may_hold_end_line(s) || !msrp_flow_has_left(&s->flow))
 		return -1;
 	make_needle(s, needle);
 	memcpy(seam, s->tail, s->tail_len);
@@ -226,7 +232,7 @@ static void keep_tail(struct stream *s, struct slice piece)
 	size_t keep = max - (piece.len < max ? piece.len : max);
 
 	/* Where one begins, the parser has seen its hyphens in the same piece. */
-	if (!msrp_conn_may_hold_end_line(s->source)) {
+	if (!may_hold_end_line(s)) {
 		s->tail_len = 0;
 		return;
 	}

@@ -388,6 +388,20 @@ class FailureTest(PassCase):
         self.assertEqual((report.get('Byte-Range'), report.get('Status')),
                          ('1-5/5', '000 415 No such type'))
 
+    def test_reports_name_the_message_however_its_head_is_spaced(self):
+        client, _, session = self.pair(behave=msrp.answer_with(415))
+        for size in (5, 5000):
+            for blanks in ('', ' ', '\t ', ' ' * 3000):
+                with self.subTest(size=size, blanks=len(blanks)):
+                    request = msrp.build(
+                        'SEND', session.to_path, session.from_path,
+                        [('Byte-Range', f'1-{size}/{size}{blanks}'), ('X', 'y'),
+                         ('Message-ID', new_id()), ('Content-Type', 'text/plain')], b'x' * size)
+                    client.conn.send(request)
+                    report = client.conn.expect('REPORT')
+                    self.assertEqual(report.message_id, request.message_id)
+                    self.assertEqual(report.get('Byte-Range'), f'1-{size}/{size}')
+
     def test_other_methods_time_out_too(self):
         client, peer, session = self.pair(behave=msrp.silent)
         request = client.conn.send(msrp.build('FOO', session.to_path, session.from_path))
@@ -549,9 +563,36 @@ class StreamTest(PassCase):
         while len(got) < len(body):
             frame = conn.expect('SEND')
             self.assertEqual(frame.get('Byte-Range').split('-')[0], str(len(got) + 1))
+            self.assertNotIn(f'-------{frame.tid}'.encode(), frame.body)
             got += frame.body
         self.assertEqual(got, body)
         client.close()
+
+    def test_our_transaction_id_does_not_end_what_goes_on_either(self):
+        """The blank line of a frame that goes on is ours: hyphens right behind it count."""
+        alice, carol = self.client(), self.client('bob')
+        alice.auth()
+        carol.auth()
+        peer = Peer()
+        request = alice.session(peer.path).build(body=b'?' * 5000)
+        raw = request.encode()
+        head = raw.index(b'\r\n\r\n') + 4
+        alice.conn.send_raw(raw[:head + 100])
+        conn = peer.listener.accept()
+        conn.wait_body(100)
+        carol.session(peer.path).send('me too')
+        got = conn.expect('SEND').body
+        self.assertEqual(conn.expect('SEND').body, b'me too')
+        alice.conn.send_raw(b'---')
+        conn.wait_body(3)
+        evil = f'----{conn.wait_head().tid}$\r\nMSRP evil SEND\r\n'.encode()
+        body = b'?' * 100 + b'---' + evil + b'?' * (4897 - len(evil))
+        alice.conn.send_raw(body[103:] + raw[head + 5000:])
+        while len(got) < len(body):
+            frame = conn.expect('SEND')
+            self.assertNotIn(f'-------{frame.tid}'.encode(), frame.body)
+            got += frame.body
+        self.assertEqual(got, body)
 
     def bytes_in(self):
         return self.ctl.call('get_statistics', group='msrp')['msrp:bytes_in']
