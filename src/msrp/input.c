@@ -111,7 +111,7 @@ static struct slice lasting(struct msrp_stack *stack, struct slice piece)
 	struct msrp_block *text;
 	char *p;
 
-	if (piece.p >= block->data && piece.p < block->data + BLOCK_BYTES)
+	if (piece.p >= block->data && piece.p < block->data + block->size)
 		return piece;
 	p = msrp_stack_text(stack, piece.len, &text);
 	if (p)
@@ -208,12 +208,19 @@ static int park(struct msrp_input *in)
 static void stash(struct msrp_conn *conn, struct slice rest, struct msrp_block *block)
 {
 	struct msrp_input *in = conn->in;
-	struct msrp_block *before = in->stash;
+	struct msrp_block *before = in->stash, *copy = NULL;
 
+	/* Not a block for a few bytes: many may be paused. */
+	if (rest.len && rest.len < KEEP_MIN && block->size == BLOCK_BYTES)
+		copy = msrp_block_copy(rest);
+	if (copy) {
+		block = copy;
+		rest.p = copy->data;
+	} else if (rest.len) {
+		block->refs++;
+	}
 	in->stash = rest.len ? block : NULL;
 	in->stashed = rest;
-	if (in->stash)
-		block->refs++;
 	if (before)
 		msrp_block_put(conn->stack, before);
 }
@@ -328,7 +335,8 @@ static ssize_t read_some(struct msrp_conn *conn)
 
 	if (!block)
 		return -ENOMEM;
-	if (conn->state != CONN_OPEN)
+	/* To get the block a turn may have been made: what it paused reads on by itself. */
+	if (conn->state != CONN_OPEN || conn->paused || conn->close_when_sent)
 		return -EAGAIN;
 	p = block->data + block->used;
 	room = BLOCK_BYTES - block->used;

@@ -19,8 +19,6 @@ enum {
 	IOV_MAX_USED	= 128,
 	TLS_RECORD	= 16 * 1024,	/* RFC 8446 5.1: plaintext of one record */
 	STORED_OUTPUTS	= 64,
-	/* A piece this large keeps its block instead of being copied: at most four times its bytes. */
-	KEEP_MIN	= BLOCK_BYTES / 4,
 	PIECE_MAX	= 1 << 30,	/* bytes of one segment */
 };
 
@@ -344,7 +342,7 @@ void output_borrow(struct msrp_conn *conn, struct slice bytes)
 	 * While a block is parsed its bytes stay.  What is not in it, such as the beginning of an
 	 * end-line that turned out to be body, is gone before the turn is over.
 	 */
-	if (block && (bytes.p < block->data || bytes.p >= block->data + BLOCK_BYTES)) {
+	if (block && (bytes.p < block->data || bytes.p >= block->data + block->size)) {
 		output_copy(conn, bytes);
 		return;
 	}

@@ -22,6 +22,8 @@
 
 enum {
 	BLOCK_BYTES	= 256 * 1024,
+	/* A piece this large keeps its block instead of being copied: at most four times its bytes. */
+	KEEP_MIN	= BLOCK_BYTES / 4,
 	READ_MIN	= 16 * 1024,	/* a block with less room is not read into */
 	READ_MAX	= 128 * 1024,	/* at once from one connection, for fairness */
 };
@@ -36,10 +38,13 @@ struct msrp_block {
 	uint32_t		waiting;	/* bytes of it in the queue that is being settled */
 	bool			retired;	/* in the stack's list of that name */
 	size_t			used;
-	char			data[BLOCK_BYTES];
+	size_t			size;		/* BLOCK_BYTES, but of a copy */
+	char			data[];
 };
 
 struct msrp_block *msrp_block_get(struct msrp_stack *stack);	/* one ref; NULL: no memory */
+/** A small one that holds bytes; one ref. NULL: no memory. */
+struct msrp_block *msrp_block_copy(struct slice bytes);
 void msrp_block_put(struct msrp_stack *stack, struct msrp_block *block);
 
 /* --- output of one connection --- */

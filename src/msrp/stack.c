@@ -17,6 +17,15 @@ enum {
 
 /* --- blocks --- */
 
+static struct msrp_block *new_block(size_t size)
+{
+	struct msrp_block *block = malloc(sizeof(*block) + size);
+
+	if (block)
+		block->size = size;
+	return block;
+}
+
 struct msrp_block *msrp_block_get(struct msrp_stack *stack)
 {
 	struct msrp_block *block = stack->free_blocks;
@@ -25,13 +34,26 @@ struct msrp_block *msrp_block_get(struct msrp_stack *stack)
 		stack->free_blocks = block->next;
 		stack->free_block_count--;
 	} else {
-		block = malloc(sizeof(*block));
+		block = new_block(BLOCK_BYTES);
 		if (!block)
 			return NULL;
 	}
 	block->refs = 1;
 	block->used = 0;
 	block->retired = false;
+	return block;
+}
+
+struct msrp_block *msrp_block_copy(struct slice bytes)
+{
+	struct msrp_block *block = new_block(bytes.len);
+
+	if (!block)
+		return NULL;
+	block->refs = 1;
+	block->used = bytes.len;
+	block->retired = false;
+	memcpy(block->data, bytes.p, bytes.len);
 	return block;
 }
 
@@ -53,7 +75,7 @@ static void recycle_blocks(struct msrp_stack *stack)
 		block->retired = false;
 		if (block->refs) /* what lies there was taken into keeping since */
 			continue;
-		if (stack->free_block_count >= STORED_BLOCKS) {
+		if (stack->free_block_count >= STORED_BLOCKS || block->size < BLOCK_BYTES) {
 			free(block);
 			continue;
 		}
