@@ -131,7 +131,6 @@ static bool find_whole(struct msrp_parser *p, struct slice s, size_t *posp, size
 	size_t start, end;
 
 	*firstp = s.len;
-
 	for (size_t at = 2; at < s.len && (at = find_hyphens(s, at)) < s.len; at = end) {
 		for (start = at; start > 0 && s.p[start - 1] == '-'; start--)
 			;

@@ -19,7 +19,7 @@ static bool parse_address(int family, struct slice text, void *address)
 
 static bool parse_scheme(struct slice *rest, bool *secure)
 {
-	if (rest->len < 4 || (memcmp(rest->p, "msrp", 4) != 0 && strncasecmp(rest->p, "msrp", 4) != 0))
+	if (!slice_starts_nocase(*rest, SLICE("msrp")))
 		return false;
 	*rest = slice_from(*rest, 4);
 	*secure = msrp_take_char(rest, 's') || msrp_take_char(rest, 'S');
