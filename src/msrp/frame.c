@@ -599,7 +599,7 @@ static void write_byte_range_header(struct msrp_writer *w, const struct msrp_byt
 
 void msrp_write_forwarded_headers(struct msrp_writer *w, const struct msrp_frame *f, bool open_end)
 {
-	const char *dash, *slash, *end = f->headers.p + f->headers.len;
+	const char *dash, *slash, *end;
 
 	if (!open_end) {
 		msrp_write(w, f->headers);
@@ -607,6 +607,7 @@ void msrp_write_forwarded_headers(struct msrp_writer *w, const struct msrp_frame
 	}
 	dash = memchr(f->byte_range.p, '-', f->byte_range.len);
 	slash = memrchr(f->byte_range.p, '/', f->byte_range.len);
+	end = f->headers.p + f->headers.len;
 	msrp_write(w, slice_head(f->headers, (size_t)(dash - f->headers.p) + 1));
 	msrp_write_char(w, '*');
 	msrp_write(w, (struct slice){slash, (size_t)(end - slash)});
