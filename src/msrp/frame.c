@@ -373,17 +373,7 @@ ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_he
 /* Sums of two such numbers do not overflow. */
 static bool take_position(struct slice *rest, uint64_t *valuep)
 {
-	uint64_t value = 0;
-	size_t n = 0;
-
-	for (; n < rest->len && msrp_char_is(rest->p[n], MSRP_DIGIT); n++) {
-		if (value > INT64_MAX / 10)
-			return false;
-		value = value * 10 + (uint64_t)(rest->p[n] - '0');
-	}
-	*rest = slice_from(*rest, n);
-	*valuep = value;
-	return n && value <= INT64_MAX;
+	return slice_to_u64(msrp_take(rest, MSRP_DIGIT), INT64_MAX, valuep) == 0;
 }
 
 static bool take_position_or_star(struct slice *rest, uint64_t *valuep)
