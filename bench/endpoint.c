@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "base/stats.h"
-#include "msrp/endpoint.h"
+#include "endpoint/endpoint.h"
 #include "msrp/listener.h"
 
 enum {
@@ -32,8 +32,8 @@ struct side {
 	struct msrp_settings		settings;
 	struct msrp_listen_settings	listen;
 	struct msrp_stack		*stack;
-	struct msrp_endpoints		*all;
-	struct msrp_endpoint		*ep;
+	struct endpoints		*all;
+	struct endpoint		*ep;
 	char				uri[128];
 	unsigned			seen, to_send;
 	uint64_t			bytes;
@@ -73,7 +73,7 @@ static void send_one(struct side *s)
 	if (s->to_send == 0)
 		return;
 	s->to_send--;
-	if (msrp_endpoint_send(s->ep, &out, MSRP_SEND_CONFIRM, NULL) < 0)
+	if (endpoint_send(s->ep, &out, MSRP_SEND_CONFIRM, NULL) < 0)
 		abort();
 }
 
@@ -144,7 +144,7 @@ static void on_lost(int err, void *arg)
 	((struct side *)arg)->over = true;
 }
 
-static const struct msrp_endpoint_handler handler = {
+static const struct endpoint_handler handler = {
 	.accepts = on_accepts,
 	.message = on_message,
 	.begin = on_begin,
@@ -170,7 +170,7 @@ static int pull(void *arg, size_t want, struct slice *piece)
 
 static void open_side(struct side *s, bool stream, struct card *card)
 {
-	struct msrp_endpoint_options options = {.handler = &handler, .arg = s,
+	struct endpoint_options options = {.handler = &handler, .arg = s,
 		.max_queued_bytes = 8 << 20, .stream = stream};
 	char why[256], id[ID_CHARS + 1];
 
@@ -196,23 +196,23 @@ static void open_side(struct side *s, bool stream, struct card *card)
 	if (stats_new(&s->stats) < 0
 	    || msrp_stack_new(&s->stack, s->base, &s->settings, s->stats, why, sizeof(why)) < 0
 	    || msrp_listeners_open(s->stack, why, sizeof(why)) < 0
-	    || msrp_endpoints_new(&s->all, s->stack, s->stats) < 0)
+	    || endpoints_new(&s->all, s->stack, s->stats) < 0)
 		abort();
 	card->port = msrp_listener_port(msrp_listener_at(s->stack, 0));
 	rand_token(id, ID_CHARS);
 	snprintf(s->uri, sizeof(s->uri), "msrp://127.0.0.1:%u/%s;tcp", card->port, id);
 	memcpy(card->uri, s->uri, sizeof(card->uri));
 	options.own_uri = slice_of(s->uri);
-	if (msrp_endpoint_new(&s->ep, s->all, &options) < 0)
+	if (endpoint_new(&s->ep, s->all, &options) < 0)
 		abort();
 	memset(s->body, 'x', sizeof(s->body));
 }
 
 static void meet(struct side *s, const struct card *peer)
 {
-	if (msrp_endpoint_set_path(s->ep, (struct slice){NULL, 0}, slice_of(peer->uri)) < 0)
+	if (endpoint_set_path(s->ep, (struct slice){NULL, 0}, slice_of(peer->uri)) < 0)
 		abort();
-	msrp_endpoint_start(s->ep);
+	endpoint_start(s->ep);
 }
 
 static void run_until_over(struct side *s)
@@ -223,8 +223,8 @@ static void run_until_over(struct side *s)
 
 static void close_side(struct side *s)
 {
-	msrp_endpoint_free(s->ep);
-	msrp_endpoints_free(s->all);
+	endpoint_free(s->ep);
+	endpoints_free(s->all);
 	msrp_stack_free(s->stack);
 	stats_free(s->stats);
 	event_base_free(s->base);
@@ -275,12 +275,12 @@ static void transmit(int in, int out, unsigned in_flight)
 	exchange(in, out, &mine, &theirs);
 	meet(&s, &theirs);
 	to.port = theirs.port;
-	if (msrp_endpoint_connect(s.ep, &to, true, 0) < 0)
+	if (endpoint_connect(s.ep, &to, true, 0) < 0)
 		abort();
 	s.to_send = in_flight ? MESSAGES : 0;
 	for (unsigned i = 0; i < in_flight; i++)
 		send_one(&s);
-	if (!in_flight && msrp_endpoint_send(s.ep, &stream, MSRP_SEND_CONFIRM, NULL) < 0)
+	if (!in_flight && endpoint_send(s.ep, &stream, MSRP_SEND_CONFIRM, NULL) < 0)
 		abort();
 	began = cpu_us();
 	run_until_over(&s);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "msrp/parser.h"
+#include "wire/parser.h"
 
 enum { BIG = 1 << 20, BODY = 1024 };
 

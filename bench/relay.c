@@ -27,9 +27,9 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#include "msrp/digest.h"
-#include "msrp/frame.h"
-#include "msrp/path.h"
+#include "wire/digest.h"
+#include "wire/frame.h"
+#include "wire/path.h"
 
 enum {
 	PAIRS_MAX	= 64,

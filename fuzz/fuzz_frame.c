@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "msrp/digest.h"
-#include "msrp/parser.h"
-#include "msrp/path.h"
+#include "wire/digest.h"
+#include "wire/parser.h"
+#include "wire/path.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,9 +2,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "msrp/path.h"
-#include "msrp/uri.h"
-#include "msrp/writer.h"
+#include "wire/path.h"
+#include "wire/uri.h"
+#include "wire/writer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

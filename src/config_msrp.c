@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "msrp/listener.h"
-#include "msrp/uri.h"
+#include "wire/uri.h"
 
 enum { KEY_SIZE = 64 };
 

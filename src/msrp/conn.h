@@ -22,7 +22,7 @@
 
 #include <msrpd/slice.h>
 
-#include "msrp/frame.h"
+#include "wire/frame.h"
 
 struct msrp_conn;
 struct msrp_listener;

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "msrp/stack.h"
-#include "msrp/uri.h"
+#include "wire/uri.h"
 
 struct msrp_listener;
 

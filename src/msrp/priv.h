@@ -13,7 +13,7 @@
 
 #include "msrp/conn.h"
 #include "msrp/listener.h"
-#include "msrp/parser.h"
+#include "wire/parser.h"
 #include "msrp/pool.h"
 #include "msrp/stack.h"
 #include "msrp/transaction.h"

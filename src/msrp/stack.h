@@ -16,7 +16,7 @@
 #include <msrpd/setting.h>
 #include <msrpd/slice.h>
 
-#include "msrp/frame.h"
+#include "wire/frame.h"
 
 struct event_base;
 struct msrp_conn;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "msrp/path.h"
+#include "wire/path.h"
 
 /* --- msrp_relay, msrp_reply --- */
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "msrp/path.h"
+#include "wire/path.h"
 
 enum {
 	HEADERS_MAX	= 2048,		/* of an answer, beside its Use-Path */

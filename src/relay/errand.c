@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/rand.h"
-#include "msrp/path.h"
+#include "wire/path.h"
 
 enum {
 	SMALL_FRAME	= 2048,

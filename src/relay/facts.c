@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "msrp/path.h"
+#include "wire/path.h"
 
 /* --- texts made in scratch --- */
 

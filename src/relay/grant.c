@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "base/rand.h"
-#include "msrp/path.h"
+#include "wire/path.h"
 
 enum {
 	SESSION_ID_CHARS	= 22,	/* 130 bits */

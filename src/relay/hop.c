@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "msrp/path.h"
+#include "wire/path.h"
 #include "msrp/pool.h"
 
 /* routes.msrp_socket is asked once in the life of a grant, before its first SEND goes out. */

@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "base/rand.h"
-#include "msrp/path.h"
+#include "wire/path.h"
 
 enum {
 	TID_AT		= 5,	/* behind "MSRP " */

@@ -11,12 +11,12 @@
 #include <msrpd/timer.h>
 
 #include "msrp/conn.h"
-#include "msrp/digest.h"
-#include "msrp/frame.h"
+#include "wire/digest.h"
+#include "wire/frame.h"
 #include "msrp/listener.h"
 #include "msrp/stack.h"
 #include "msrp/transaction.h"
-#include "msrp/uri.h"
+#include "wire/uri.h"
 #include "relay/relay.h"
 #include "route/route.h"
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "msrp/digest.h"
+#include "wire/digest.h"
 #include "msrp/stack.h"
 
 static bool is_hex(const char *text, size_t len)

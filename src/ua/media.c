@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "msrp/auth.h"
-#include "msrp/path.h"
-#include "msrp/uri.h"
+#include "endpoint/auth.h"
+#include "wire/path.h"
+#include "wire/uri.h"
 
 /* --- our side --- */
 
@@ -140,7 +140,7 @@ static struct ua_peer *peer_new(const struct sdp_media *media, bool connects)
 static int take_peer(struct ua_session *s, struct ua_peer *peer)
 {
 	bool moved = s->peer && !slice_equal(s->peer->path, peer->path);
-	int err = msrp_endpoint_set_path(s->endpoint, ua_upstream_path(s), peer->path);
+	int err = endpoint_set_path(s->endpoint, ua_upstream_path(s), peer->path);
 
 	if (err < 0) {
 		free(peer);
@@ -148,7 +148,7 @@ static int take_peer(struct ua_session *s, struct ua_peer *peer)
 	}
 	/* Behind a relay it is the relay that is connected to. */
 	if (moved && !s->upstream)
-		msrp_endpoint_unbind(s->endpoint);
+		endpoint_unbind(s->endpoint);
 	free(s->peer);
 	s->peer = peer;
 	return 0;
@@ -259,10 +259,10 @@ int ua_media_connect(struct ua_session *s)
 	uint64_t idle_ms = 0;
 	struct msrp_uri uri;
 
-	if (msrp_endpoint_bound(s->endpoint) || (!s->upstream && s->peer->connects))
+	if (endpoint_bound(s->endpoint) || (!s->upstream && s->peer->connects))
 		return 0;
 	if (s->upstream) {
-		msrp_auth_destination(s->upstream, &to);
+		endpoint_auth_destination(s->upstream, &to);
 		idle_ms = s->ua->env.settings->relay_idle_timeout_ms;
 	} else if (msrp_uri_parse(&uri, s->peer->path) >= 0) {
 		to.secure = uri.secure;
@@ -271,12 +271,12 @@ int ua_media_connect(struct ua_session *s)
 		to.fingerprints = s->peer->fingerprints;
 		to.fingerprint_count = s->peer->fingerprint_count;
 	}
-	return msrp_endpoint_connect(s->endpoint, &to, !s->peer->connects, idle_ms);
+	return endpoint_connect(s->endpoint, &to, !s->peer->connects, idle_ms);
 }
 
 bool ua_media_is_peer(struct ua_session *s)
 {
-	struct msrp_conn *conn = msrp_endpoint_conn(s->endpoint);
+	struct msrp_conn *conn = endpoint_conn(s->endpoint);
 
 	/* Where we connect the pool has looked at it. */
 	if (!conn || !msrp_conn_accepted(conn) || !s->peer || s->peer->fingerprint_count == 0)

@@ -40,7 +40,7 @@ static int judge(struct slice content_type, uint64_t total, void *arg)
 
 void ua_message_sift(struct ua_session *s)
 {
-	msrp_endpoint_sift(s->endpoint, judge, s);
+	endpoint_sift(s->endpoint, judge, s);
 }
 
 static int check_message(const struct ua_session *s, const struct message_out *message)
@@ -71,27 +71,27 @@ int ua_send(struct ua_session *s, const struct message_out *message, unsigned fl
 
 	if (err < 0)
 		return err;
-	return msrp_endpoint_send(s->endpoint, message,
+	return endpoint_send(s->endpoint, message,
 	    flags & UA_SEND_CONFIRM ? MSRP_SEND_CONFIRM : 0, message_id);
 }
 
 void ua_message_ready(struct ua_session *s, struct slice message_id)
 {
 	if (s->state != SESSION_OVER)
-		msrp_endpoint_ready(s->endpoint, message_id);
+		endpoint_ready(s->endpoint, message_id);
 }
 
 void ua_message_resume(struct ua_session *s, void *stream)
 {
 	if (s->state != SESSION_OVER)
-		msrp_endpoint_resume(s->endpoint, stream);
+		endpoint_resume(s->endpoint, stream);
 }
 
 int ua_send_report(struct ua_session *s, struct slice message_id, int code, struct slice phrase)
 {
 	if (s->state == SESSION_OVER)
 		return -ENOENT;
-	return msrp_endpoint_report(s->endpoint, message_id, code, phrase);
+	return endpoint_report(s->endpoint, message_id, code, phrase);
 }
 
 bool ua_accepts(const struct ua_session *s, struct slice content_type)
@@ -194,7 +194,7 @@ static void on_report(const struct message_report *report, void *arg)
 	ua_session_unref(s);
 }
 
-const struct msrp_endpoint_handler ua_endpoint_handler = {
+const struct endpoint_handler ua_endpoint_handler = {
 	.accepts = on_accepts,
 	.message = on_message,
 	.begin = on_begin,

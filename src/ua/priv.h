@@ -7,7 +7,7 @@
 
 #include <msrpd/timer.h>
 
-#include "msrp/endpoint.h"
+#include "endpoint/endpoint.h"
 #include "sip/dialog.h"
 #include "sip/sdp.h"
 #include "ua/ua.h"
@@ -33,7 +33,7 @@ TAILQ_HEAD(ua_sessions, ua_session);
 
 struct ua {
 	struct ua_env		env;
-	struct msrp_endpoints	*endpoints;
+	struct endpoints	*endpoints;
 	struct ua_local		*locals;
 	size_t			local_count;
 	struct ua_session	*sessions;	/* by id */
@@ -74,7 +74,7 @@ struct ua_peer {
 	bool			connects;	/* the peer does, not we */
 };
 
-struct msrp_auth;
+struct endpoint_auth;
 
 struct ua_session {
 	struct ua		*ua;
@@ -86,8 +86,8 @@ struct ua_session {
 	void			*arg;
 	struct sip_dialog	*dialog;
 	struct sip_request	*invite;	/* until it is answered */
-	struct msrp_endpoint	*endpoint;
-	struct msrp_auth	*upstream;	/* the relay's grant; NULL without relay_uri */
+	struct endpoint	*endpoint;
+	struct endpoint_auth	*upstream;	/* the relay's grant; NULL without relay_uri */
 	struct sdp_own		sdp;
 	struct ua_peer		*peer;		/* NULL before it is known */
 	char			*refused_types;	/* answered 415; NULL: none */
@@ -175,7 +175,7 @@ void ua_session_barred(struct ua_session *s, int code, struct slice reason, bool
 
 /* --- message.c --- */
 
-extern const struct msrp_endpoint_handler ua_endpoint_handler;
+extern const struct endpoint_handler ua_endpoint_handler;
 
 /** Give up what was queued before it was known what the peer takes. */
 void ua_message_sift(struct ua_session *s);

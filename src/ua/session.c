@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "base/rand.h"
-#include "msrp/auth.h"
+#include "endpoint/auth.h"
 #include "msrp/stack.h"
 #include "sip/request.h"
 #include "ua/types.h"
@@ -74,9 +74,9 @@ static void leave(struct ua_session *s, enum ua_end end)
 	s->invite = NULL;
 	sip_dialog_free(s->dialog, reasons[end]);
 	s->dialog = NULL;
-	msrp_auth_free(s->upstream);
+	endpoint_auth_free(s->upstream);
 	s->upstream = NULL;
-	msrp_endpoint_free(s->endpoint);
+	endpoint_free(s->endpoint);
 	s->endpoint = NULL;
 }
 
@@ -157,7 +157,7 @@ static void establish(struct ua_session *s)
 	TAILQ_INSERT_TAIL(&ua->lasting, s, lasting);
 	(*ua->count.established)++;
 	ua_message_sift(s);
-	msrp_endpoint_start(s->endpoint);
+	endpoint_start(s->endpoint);
 	err = ua_media_connect(s);
 	ua_session_ref(s);
 	s->handler->notify(s, &notice, s->arg);
@@ -183,7 +183,7 @@ void ua_session_give_up(struct ua_session *s)
 {
 	set_state(s, SESSION_GIVEN_UP);
 	ua_session_ref(s);
-	msrp_endpoint_give_up(s->endpoint);
+	endpoint_give_up(s->endpoint);
 	ua_session_terminate(s, UA_END_FAILED);
 	ua_session_unref(s);
 }
@@ -204,7 +204,7 @@ void ua_session_bound(void *arg)
 
 	if (!ua_media_is_peer(s)) {
 		log_info("ua: session %s: certificate has none of the fingerprints in SDP", s->id);
-		msrp_endpoint_unbind(s->endpoint);
+		endpoint_unbind(s->endpoint);
 		if (s->notified)
 			ua_session_terminate(s, UA_END_FAILED);
 		else
@@ -240,7 +240,7 @@ void ua_session_refused(int code, void *arg)
 		return;
 	}
 	/* 10.10: no more on this connection; another may come. */
-	msrp_endpoint_unbind(s->endpoint);
+	endpoint_unbind(s->endpoint);
 	if (s->state == SESSION_ESTABLISHED)
 		wait_for_connection(s);
 }
@@ -255,10 +255,10 @@ void ua_session_drained(void *arg)
 
 void ua_session_flush(struct ua_session *s)
 {
-	struct msrp_endpoint_info info;
+	struct endpoint_info info;
 
 	if (s->state == SESSION_ESTABLISHED) {
-		msrp_endpoint_info(s->endpoint, &info);
+		endpoint_info(s->endpoint, &info);
 		if (!info.drained) {
 			set_state(s, SESSION_FLUSHING);
 			return;
@@ -426,7 +426,7 @@ void ua_session_granted(struct ua_session *s)
 
 	if (s->notified) {
 		s->reoffer = true;
-		err = msrp_endpoint_set_path(s->endpoint, ua_upstream_path(s), s->peer->path);
+		err = endpoint_set_path(s->endpoint, ua_upstream_path(s), s->peer->path);
 		if (err < 0)
 			ua_session_lost(err, s);
 		else
@@ -534,7 +534,7 @@ static int keep_types(char **p, struct ua_session *s, const struct ua_offer *off
 
 static int open_endpoint(struct ua_session *s)
 {
-	struct msrp_endpoint_options options = {
+	struct endpoint_options options = {
 		.own_uri = s->uri,
 		.handler = &ua_endpoint_handler,
 		.arg = s,
@@ -542,7 +542,7 @@ static int open_endpoint(struct ua_session *s)
 		.stream = s->handler->begin != NULL,
 	};
 
-	return msrp_endpoint_new(&s->endpoint, s->ua->endpoints, &options);
+	return endpoint_new(&s->endpoint, s->ua->endpoints, &options);
 }
 
 int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_session_start *start)

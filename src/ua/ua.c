@@ -206,7 +206,7 @@ static int set_up(struct ua *ua)
 		err = timer_queue_init(&ua->grace, base, ua->env.settings->reconnect_grace_ms,
 		    on_grace_over, ua);
 	if (err == 0)
-		err = msrp_endpoints_new(&ua->endpoints, ua->env.msrp, ua->env.stats);
+		err = endpoints_new(&ua->endpoints, ua->env.msrp, ua->env.stats);
 	return err;
 }
 
@@ -242,7 +242,7 @@ void ua_reload(struct ua *ua, const struct ua_settings *settings,
 		log_warn("ua: my_uri stays as it was");
 	timer_queue_set_period(&ua->grace, settings->reconnect_grace_ms);
 	timer_start(&ua->cleanup, settings->cleanup_interval_ms);
-	msrp_endpoints_reload(ua->endpoints);
+	endpoints_reload(ua->endpoints);
 }
 
 void ua_session_gone(struct ua *ua)
@@ -278,7 +278,7 @@ void ua_free(struct ua *ua)
 		return;
 	ua->stopping = false;
 	ua_each(ua, drop_one, NULL);
-	msrp_endpoints_free(ua->endpoints);
+	endpoints_free(ua->endpoints);
 	timer_queue_fini(&ua->grace);
 	timer_fini(&ua->stopped_timer);
 	timer_fini(&ua->cleanup);
@@ -418,10 +418,10 @@ static const char *state_name(enum session_state state)
 
 void ua_session_info(const struct ua_session *s, struct ua_session_info *info)
 {
-	struct msrp_endpoint_info sent = {0};
+	struct endpoint_info sent = {0};
 
 	if (s->endpoint)
-		msrp_endpoint_info(s->endpoint, &sent);
+		endpoint_info(s->endpoint, &sent);
 	*info = (struct ua_session_info){
 		.from_uri = s->from_uri,
 		.to_uri = s->to_uri,

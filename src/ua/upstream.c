@@ -1,10 +1,10 @@
 /* The relay that sessions go through: an AUTH, and its refreshes, for each of them (RFC 4976 5). */
 #include "ua/priv.h"
 
-#include "msrp/auth.h"
+#include "endpoint/auth.h"
 #include "sip/stack.h"
 
-static bool on_credentials(struct slice realm, struct msrp_credentials *credentials, void *arg)
+static bool on_credentials(struct slice realm, struct endpoint_credentials *credentials, void *arg)
 {
 	const struct ua_session *s = arg;
 	const struct ua_env *env = &s->ua->env;
@@ -14,7 +14,7 @@ static bool on_credentials(struct slice realm, struct msrp_credentials *credenti
 
 		if (!slice_equal(slice_of(c->realm), realm))
 			continue;
-		*credentials = (struct msrp_credentials){
+		*credentials = (struct endpoint_credentials){
 			.username = slice_of(c->username),
 			.password = slice_of(c->password),
 			.ha1 = slice_of(c->ha1),
@@ -34,7 +34,7 @@ static void on_failed(int code, struct slice reason, bool from_relay, void *arg)
 	ua_session_barred(arg, code, reason, from_relay);
 }
 
-static const struct msrp_auth_handler auth_handler = {
+static const struct endpoint_auth_handler auth_handler = {
 	.credentials = on_credentials,
 	.granted = on_granted,
 	.failed = on_failed,
@@ -43,7 +43,7 @@ static const struct msrp_auth_handler auth_handler = {
 int ua_upstream_ask(struct ua_session *s)
 {
 	const struct ua_settings *settings = s->ua->env.settings;
-	struct msrp_auth_options options = {
+	struct endpoint_auth_options options = {
 		.relays = slice_of(settings->relay_uri),
 		.own_uri = s->uri,
 		.idle_ms = settings->relay_idle_timeout_ms,
@@ -51,10 +51,10 @@ int ua_upstream_ask(struct ua_session *s)
 		.arg = s,
 	};
 
-	return msrp_auth_new(&s->upstream, s->ua->env.msrp, &options);
+	return endpoint_auth_new(&s->upstream, s->ua->env.msrp, &options);
 }
 
 struct slice ua_upstream_path(const struct ua_session *s)
 {
-	return s->upstream ? msrp_auth_path(s->upstream) : (struct slice){NULL, 0};
+	return s->upstream ? endpoint_auth_path(s->upstream) : (struct slice){NULL, 0};
 }

@@ -45,7 +45,7 @@ static void keep(struct side *s, struct slice bytes)
 
 static void free_side(struct side *s)
 {
-	msrp_endpoint_free(s->ep);
+	endpoint_free(s->ep);
 	s->ep = NULL;
 }
 
@@ -83,7 +83,7 @@ static int on_piece(void *stream, struct slice piece, void *arg)
 	if (s->free_on_piece)
 		free_side(s);
 	else if (s->give_up_on_piece)
-		msrp_endpoint_give_up(s->ep);
+		endpoint_give_up(s->ep);
 	return s->pause;
 }
 
@@ -130,7 +130,7 @@ static void on_drained(void *arg)
 	((struct side *)arg)->drained++;
 }
 
-static const struct msrp_endpoint_handler handler = {
+static const struct endpoint_handler handler = {
 	.accepts = on_accepts,
 	.message = on_message,
 	.begin = on_begin,
@@ -175,7 +175,7 @@ int sides_init(struct sides *f)
 	if (err == 0)
 		err = msrp_listeners_open(f->stack, why, sizeof(why));
 	if (err == 0)
-		err = msrp_endpoints_new(&f->all, f->stack, f->stats);
+		err = endpoints_new(&f->all, f->stack, f->stats);
 	if (err == 0)
 		f->port = msrp_listener_port(msrp_listener_at(f->stack, 0));
 	return err;
@@ -188,7 +188,7 @@ void sides_fini(struct sides *f)
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = -1;
-	msrp_endpoints_free(f->all);
+	endpoints_free(f->all);
 	msrp_stack_free(f->stack);
 	stats_free(f->stats);
 	f->all = NULL;
@@ -226,12 +226,12 @@ int sides_teardown(void **state)
 
 int sides_open_one(struct sides *f, struct side *s, const char *id, bool stream)
 {
-	struct msrp_endpoint_options options = {.handler = &handler, .arg = s,
+	struct endpoint_options options = {.handler = &handler, .arg = s,
 		.max_queued_bytes = 16 << 20, .stream = stream};
 
 	snprintf(s->uri, sizeof(s->uri), "msrp://127.0.0.1:%u/%s;tcp", f->port, id);
 	options.own_uri = slice_of(s->uri);
-	return msrp_endpoint_new(&s->ep, f->all, &options);
+	return endpoint_new(&s->ep, f->all, &options);
 }
 
 void sides_connect(struct sides *f, bool stream)
@@ -240,11 +240,11 @@ void sides_connect(struct sides *f, bool stream)
 
 	assert_int_equal(sides_open_one(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", false), 0);
 	assert_int_equal(sides_open_one(f, &f->b, "sidebbbbbbbbbbbbbbbbbbb", stream), 0);
-	assert_int_equal(msrp_endpoint_set_path(f->a.ep, NONE, slice_of(f->b.uri)), 0);
-	assert_int_equal(msrp_endpoint_set_path(f->b.ep, NONE, slice_of(f->a.uri)), 0);
-	msrp_endpoint_start(f->a.ep);
-	msrp_endpoint_start(f->b.ep);
-	assert_int_equal(msrp_endpoint_connect(f->a.ep, &to, true, 0), 0);
+	assert_int_equal(endpoint_set_path(f->a.ep, NONE, slice_of(f->b.uri)), 0);
+	assert_int_equal(endpoint_set_path(f->b.ep, NONE, slice_of(f->a.uri)), 0);
+	endpoint_start(f->a.ep);
+	endpoint_start(f->b.ep);
+	assert_int_equal(endpoint_connect(f->a.ep, &to, true, 0), 0);
 }
 
 static bool counted(void *arg)
@@ -266,7 +266,7 @@ int side_send(struct side *s, struct slice body, enum failure_report fr, bool sr
 	struct message_out out = {.content_type = SLICE("text/plain"), .body.bytes = body,
 		.failure_report = fr, .success_report = sr};
 
-	return msrp_endpoint_send(s->ep, &out, flags, s->id);
+	return endpoint_send(s->ep, &out, flags, s->id);
 }
 
 /* --- the raw peer --- */
@@ -288,8 +288,8 @@ void raw_open(struct sides *f)
 {
 	assert_int_equal(sides_open_one(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", false), 0);
 	assert_int_equal(
-	    msrp_endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
-	msrp_endpoint_start(f->a.ep);
+	    endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
+	endpoint_start(f->a.ep);
 	raw_connect(f);
 }
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "msrp/endpoint.h"
+#include "endpoint/endpoint.h"
 #include "msrp/listener.h"
 
 struct event_base;
@@ -15,7 +15,7 @@ enum { SIDES_GOT_MAX = 24 << 20 };
 
 /** What one side has been told. */
 struct side {
-	struct msrp_endpoint	*ep;
+	struct endpoint	*ep;
 	char			uri[160];
 	char			*body;		/* of the last message, or the stream so far */
 	size_t			body_len;
@@ -34,7 +34,7 @@ struct sides {
 	struct event_base	*base;
 	struct stats		*stats;
 	struct msrp_stack	*stack;
-	struct msrp_endpoints	*all;
+	struct endpoints	*all;
 	struct msrp_settings	settings;	/* may be changed by a test */
 	struct msrp_listen_settings listen;
 	uint16_t		port;
@@ -64,7 +64,7 @@ void sides_connect(struct sides *f, bool stream);
 /** Until a counter of a side has reached wanted. */
 void sides_wait(struct sides *f, unsigned *counter, unsigned wanted);
 
-/** Send; the Message-ID is in s->id. @return as msrp_endpoint_send() */
+/** Send; the Message-ID is in s->id. @return as endpoint_send() */
 int side_send(struct side *s, struct slice body, enum failure_report fr, bool sr, unsigned flags);
 
 /* --- the raw peer: its path is msrp://127.0.0.1:9/peer;tcp --- */

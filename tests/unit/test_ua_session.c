@@ -373,7 +373,7 @@ static void test_connection_lost(void **state)
 	host_connect(&p->a, &p->b, "text/plain");
 	loop_until(p->base, has_connection, p);
 	host_quiet(&p->a);
-	msrp_conn_close(msrp_endpoint_conn(p->b.s->endpoint), -ECONNRESET);
+	msrp_conn_close(endpoint_conn(p->b.s->endpoint), -ECONNRESET);
 	assert_int_equal(host_send(&p->a, "text/plain", "too late", NULL), 0);
 	host_wait(&p->a, "report:000 481:1-8/8 end:failed ");
 	host_wait(&p->b, "end:bye ");

@@ -1,0 +1,191 @@
+/* A message on its way in: its memory, its bytes, its service. */
+#include "endpoint/priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+static const struct msrp_settings *settings_of(const struct incoming *m)
+{
+	return msrp_stack_settings(m->ep->all->stack);
+}
+
+/* --- life --- */
+
+struct incoming *incoming_find(const struct inbox *in)
+{
+	for (struct incoming *m = in->open; m; m = m->next)
+		if (m->hash == in->hash && slice_equal(m->id, in->id))
+			return m;
+	return NULL;
+}
+
+struct incoming *incoming_new(struct endpoint *ep)
+{
+	struct inbox *in = &ep->in;
+	struct incoming *m = calloc(1, sizeof(*m) + in->id.len + in->type.len);
+
+	if (!m)
+		return NULL;
+	m->ep = ep;
+	m->failure_report = in->failure_report;
+	m->success_report = in->success_report;
+	m->total = in->range.total;
+	m->hash = in->hash;
+	m->id = (struct slice){m->text, in->id.len};
+	m->type = (struct slice){m->text + in->id.len, in->type.len};
+	memcpy(m->text, in->id.p, in->id.len);
+	memcpy(m->text + in->id.len, in->type.p, in->type.len);
+	m->next = in->open;
+	m->prevp = &in->open;
+	if (m->next)
+		m->next->prevp = &m->next;
+	in->open = m;
+	in->open_count++;
+	return m;
+}
+
+void incoming_unlink(struct incoming *m)
+{
+	struct inbox *in = &m->ep->in;
+
+	if (in->current == m)
+		in->current = NULL;
+	if (in->asked == m)
+		in->asked = NULL;
+	*m->prevp = m->next;
+	if (m->next)
+		m->next->prevp = m->prevp;
+	in->open_count--;
+	timer_queue_stop(&m->ep->all->partial, &m->timer);
+}
+
+void incoming_free(struct incoming *m)
+{
+	msrp_stack_discharge(m->ep->all->stack, m->charged);
+	assembly_fini(&m->parts);
+	free(m->path);
+	free(m);
+}
+
+void incoming_abandon(struct incoming *m, int err)
+{
+	struct endpoint *ep = m->ep;
+
+	incoming_unlink(m);
+	if (m->begun && ep->handler)
+		ep->handler->end(m->stream, err, ep->arg);
+	incoming_free(m);
+}
+
+void incoming_expired(struct timer_entry *entry, void *arg)
+{
+	struct incoming *m = (struct incoming *)((char *)entry - offsetof(struct incoming, timer));
+	struct endpoint *ep = endpoint_ref(m->ep);
+
+	(void)arg;
+	(*ep->all->count.partial)++;
+	log_info("msrp: session %.*s: message %.*s: dropped, no chunk came for partial_timeout",
+	    SLICE_ARG(ep->target.uri.session_id), SLICE_ARG(m->id));
+	incoming_abandon(m, -ETIMEDOUT);
+	endpoint_unref(ep);
+}
+
+struct message incoming_describe(const struct incoming *m)
+{
+	return (struct message){
+		.message_id = m->id,
+		.content_type = m->type,
+		.total = m->total,
+		.failure_report = m->failure_report,
+		.success_report = m->success_report,
+	};
+}
+
+/* --- bytes --- */
+
+/* Memory is charged as it is taken, not as it is announced. */
+static int charge(struct incoming *m)
+{
+	size_t more = m->parts.held > m->charged ? m->parts.held - m->charged : 0;
+
+	if (msrp_stack_charge(m->ep->all->stack, more) < 0)
+		return -ENOBUFS;
+	m->charged += more;
+	return 0;
+}
+
+/* @return 0, or the status with which the chunk is refused */
+static int store(struct incoming *m, uint64_t at, struct slice piece)
+{
+	uint64_t max = settings_of(m)->max_message_size;
+
+	/* Overlapping chunks may hold more than the message has, but not without end. */
+	if ((!m->ep->stream && at + piece.len > max) || m->parts.held > 2 * max)
+		return 413;
+	if (!m->storing && assembly_begin(&m->parts, at) < 0)
+		return 413;
+	m->storing = true;
+	if (assembly_add(&m->parts, piece) < 0 || charge(m) < 0)
+		return 413;
+	return 0;
+}
+
+/* @return as incoming_add() */
+static int give(struct incoming *m, struct slice piece)
+{
+	struct endpoint *ep = m->ep;
+	int result;
+
+	m->delivered += piece.len;
+	ep->in.asked = m;
+	result = ep->handler->piece(m->stream, piece, ep->arg);
+	if (ep->in.asked != m)
+		return -ECANCELED;
+	ep->in.asked = NULL;
+	if (result == -EAGAIN)
+		m->stalled = true;
+	return result >= 300 || result == -EAGAIN ? result : 0;
+}
+
+int incoming_add(struct incoming *m, uint64_t at, struct slice piece)
+{
+	if (!m->ep->stream || m->stalled || at > m->delivered)
+		return store(m, at, piece);
+	m->storing = false;
+	if (at + piece.len <= m->delivered)
+		return 0;
+	return give(m, slice_from(piece, (size_t)(m->delivered - at)));
+}
+
+void incoming_end_chunk(struct incoming *m)
+{
+	if (m->storing)
+		assembly_end(&m->parts);
+	m->storing = false;
+}
+
+bool incoming_stream_is_whole(const struct incoming *m)
+{
+	return m->parts.total_known && m->delivered >= m->parts.total;
+}
+
+bool incoming_can_go_on(const struct incoming *m)
+{
+	return m->begun && !m->stalled
+	    && (incoming_stream_is_whole(m) || assembly_at(&m->parts, m->delivered).len);
+}
+
+int incoming_drain(struct incoming *m)
+{
+	struct slice part;
+	int result = m->stalled ? -EAGAIN : 0;
+
+	while (result == 0 && (part = assembly_at(&m->parts, m->delivered)).len) {
+		result = give(m, part);
+		if (result != -ECANCELED)
+			assembly_forget(&m->parts, m->delivered);
+	}
+	return result;
+}

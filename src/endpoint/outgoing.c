@@ -1,0 +1,278 @@
+/* A message on its way out: its memory, its name, its body. */
+#include "endpoint/priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	LEAST_COST	= 64,		/* of a message, however small, of max_queued_bytes */
+	NUMBER_DIGITS	= 16,		/* of a Message-ID, at most */
+	SOURCE_CHUNK	= 64 * 1024,	/* a chunk of a source, if chunk_size is more */
+};
+
+/* --- lists --- */
+
+void outgoing_unlink(struct outgoing *m)
+{
+	if (!m->list)
+		return;
+	*m->prevp = m->next;
+	if (m->next)
+		m->next->prevp = m->prevp;
+	else
+		m->list->lastp = m->prevp;
+	m->list = NULL;
+}
+
+void outgoing_append(struct outgoing_list *list, struct outgoing *m)
+{
+	outgoing_unlink(m);
+	m->list = list;
+	m->next = NULL;
+	m->prevp = list->lastp;
+	*list->lastp = m;
+	list->lastp = &m->next;
+}
+
+void outgoing_prepend(struct outgoing_list *list, struct outgoing *m)
+{
+	outgoing_unlink(m);
+	m->list = list;
+	m->next = list->first;
+	m->prevp = &list->first;
+	if (m->next)
+		m->next->prevp = &m->next;
+	else
+		list->lastp = &m->next;
+	list->first = m;
+}
+
+struct outgoing *outgoing_last(const struct outgoing_list *list)
+{
+	return list->first
+	    ? (struct outgoing *)((char *)list->lastp - offsetof(struct outgoing, next))
+	    : NULL;
+}
+
+/* --- Message-IDs: who reads one of ours back knows its number, so nothing is remembered --- */
+
+struct slice outgoing_id(const struct endpoint *ep, uint64_t number,
+    char id[MSRP_MESSAGE_ID_SIZE])
+{
+	struct msrp_writer w = {.p = id, .cap = MSRP_MESSAGE_ID_SIZE - 1};
+
+	msrp_write(&w, slice_of(ep->prefix));
+	msrp_write_number(&w, number);
+	id[w.len] = '\0';
+	return msrp_written(&w);
+}
+
+int outgoing_parse_id(const struct endpoint *ep, struct slice id, uint64_t *numberp)
+{
+	size_t prefix = sizeof(ep->prefix) - 1;
+	uint64_t number;
+
+	if (id.len <= prefix || id.len > prefix + NUMBER_DIGITS
+	    || memcmp(id.p, ep->prefix, prefix) != 0 || id.p[prefix] == '0'
+	    || slice_to_u64(slice_from(id, prefix), ep->out.last_number, &number) < 0)
+		return -ENOENT;
+	*numberp = number;
+	return 0;
+}
+
+/* --- life --- */
+
+static bool type_is_good(struct slice type)
+{
+	if (type.len == 0 || type.len > OUTGOING_TYPE_MAX)
+		return false;
+	for (size_t i = 0; i < type.len; i++)
+		if ((unsigned char)type.p[i] < ' ' || type.p[i] == 0x7f)
+			return false;
+	return true;
+}
+
+/* Bytes of a chunk of a source, and one more: see outgoing_fill(). */
+static size_t buffer_size(const struct msrp_settings *settings)
+{
+	uint64_t chunk = settings->chunk_size;
+
+	return (size_t)(chunk < SOURCE_CHUNK ? chunk : SOURCE_CHUNK) + 1;
+}
+
+static struct outgoing *allocate(struct endpoint *ep, const struct message_out *message,
+    size_t bytes, size_t buffer)
+{
+	const struct message_body *body = &message->body;
+	struct slice type = message->content_type;
+	struct outgoing *m = malloc(sizeof(*m) + type.len + bytes + buffer);
+	char *behind;
+
+	if (!m)
+		return NULL;
+	*m = (struct outgoing){
+		.ep = ep,
+		.body = *body,
+		.failure_report = message->failure_report,
+		.success_report = message->success_report,
+		.bodiless = !type.p,
+		.type_len = type.len,
+	};
+	behind = m->type + type.len;
+	if (type.len)
+		memcpy(m->type, type.p, type.len);
+	if (m->bodiless) {
+		m->body.bytes = (struct slice){"", 0};
+		m->body.total = 0;
+	} else if (body->pull) {
+		m->buffer = behind;
+		m->buffer_size = buffer;
+	} else {
+		if (bytes)
+			memcpy(behind, body->bytes.p, bytes);
+		m->body.bytes = (struct slice){behind, bytes};
+		m->body.total = bytes;
+	}
+	return m;
+}
+
+void outgoing_count(struct outgoing *m)
+{
+	if (!m->counted)
+		m->ep->out.bytes += m->cost;
+	m->counted = true;
+}
+
+int outgoing_new(struct outgoing **mp, struct endpoint *ep, const struct message_out *message)
+{
+	const struct msrp_settings *settings = msrp_stack_settings(ep->all->stack);
+	struct outbox *out = &ep->out;
+	bool source = message->content_type.p && message->body.pull;
+	size_t bytes = source || !message->content_type.p ? 0 : message->body.bytes.len;
+	size_t buffer = source ? buffer_size(settings) : 0;
+	size_t cost = bytes > LEAST_COST ? bytes : LEAST_COST;
+	size_t held = cost + buffer;
+	struct outgoing *m;
+
+	if (message->content_type.p && !type_is_good(message->content_type))
+		return -EINVAL;
+	if (out->bytes > ep->max_queued_bytes || cost > ep->max_queued_bytes - out->bytes
+	    || msrp_stack_charge(ep->all->stack, held) < 0)
+		return -ENOBUFS;
+	m = allocate(ep, message, bytes, buffer);
+	if (!m) {
+		msrp_stack_discharge(ep->all->stack, held);
+		return -ENOMEM;
+	}
+	m->cost = cost;
+	m->charged = held;
+	m->long_one = source || bytes > settings->chunk_size;
+	outgoing_count(m);
+	out->count++;
+	*mp = m;
+	return 0;
+}
+
+void outgoing_source_done(struct outgoing *m)
+{
+	void (*done)(void *arg) = m->body.done;
+
+	m->body.done = NULL;
+	if (done)
+		done(m->body.arg);
+}
+
+void outgoing_stop(struct outgoing *m)
+{
+	struct outbox *out = &m->ep->out;
+
+	if (m->begun)
+		out->begun--;
+	if (m->counted)
+		out->bytes -= m->cost;
+	m->begun = m->counted = false;
+	outgoing_source_done(m);
+}
+
+void outgoing_free(struct outgoing *m)
+{
+	struct outbox *out = &m->ep->out;
+
+	outgoing_unlink(m);
+	if (out->asked == m)
+		out->asked = NULL;
+	out->count--;
+	msrp_stack_discharge(m->ep->all->stack, m->charged);
+	outgoing_stop(m);
+	free(m);
+}
+
+/* --- bodies --- */
+
+/* One piece of the source. @return 0, or as pull(); -ECANCELED: the message is gone */
+static int ask_source(struct outgoing *m, size_t want)
+{
+	struct outbox *out = &m->ep->out;
+	struct slice piece = {NULL, 0};
+	int err;
+
+	out->asked = m;
+	err = m->body.pull(m->body.arg, want, &piece);
+	if (out->asked != m)
+		return -ECANCELED;
+	out->asked = NULL;
+	if (err < 0)
+		return err;
+	if (piece.len > want)
+		return -EPROTO;
+	if (piece.len)
+		memcpy(m->buffer + m->buffered, piece.p, piece.len);
+	else if (m->body.total != UINT64_MAX)
+		return -EPROTO; /* less than it had announced */
+	else
+		m->ended = true;
+	m->buffered += piece.len;
+	return 0;
+}
+
+int outgoing_fill(struct outgoing *m)
+{
+	int err = 0;
+
+	m->buffered -= m->taken;
+	memmove(m->buffer, m->buffer + m->taken, m->buffered);
+	m->taken = 0;
+	while (err == 0 && !m->ended && m->buffered < m->buffer_size) {
+		uint64_t left = m->body.total - m->sent - m->buffered;
+		size_t want = m->buffer_size - m->buffered;
+
+		if (m->body.total != UINT64_MAX && left <= want) {
+			want = (size_t)left;
+			m->ended = left == 0;
+		}
+		if (!m->ended)
+			err = ask_source(m, want);
+	}
+	if (err == -ECANCELED)
+		return err;
+	m->dry = err == -EAGAIN;
+	return m->dry ? 0 : err;
+}
+
+struct slice outgoing_chunk(const struct outgoing *m, size_t max, bool *lastp)
+{
+	struct slice rest = m->buffer
+	    ? (struct slice){m->buffer + m->taken, m->buffered - m->taken}
+	    : slice_from(m->body.bytes, (size_t)m->sent);
+	struct slice chunk;
+
+	/* Without it the last chunk of a source might have to be an empty one. */
+	if (m->buffer && !m->ended && rest.len)
+		rest.len--;
+	if (m->buffer && max > m->buffer_size - 1)
+		max = m->buffer_size - 1;
+	chunk = slice_head(rest, max);
+	*lastp = chunk.len == rest.len && (!m->buffer || m->ended);
+	return chunk;
+}

@@ -1,0 +1,122 @@
+#include "endpoint/report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rand.h"
+#include "endpoint/endpoint.h"
+
+enum {
+	REPORT_MAX	= 2 * MSRP_PATH_MAX + 1024,
+	TID_CHARS	= 12,	/* 71 bits (RFC 4975 7.1 asks for 64) */
+};
+
+bool report_wanted(const struct report_subject *subject, int code)
+{
+	return code < 300 ? subject->success_report
+			  : subject->failure_report != FAILURE_REPORT_NO;
+}
+
+int report_send(struct msrp_conn *conn, const struct report_subject *subject, int code,
+    struct slice phrase)
+{
+	char text[REPORT_MAX], tid[TID_CHARS + 1];
+	struct msrp_writer w = MSRP_WRITER(text);
+
+	rand_token(tid, TID_CHARS);
+	msrp_write_report(&w,
+	    &(struct msrp_report_text){
+		    .tid = {tid, TID_CHARS},
+		    .to_path = subject->from_path,
+		    .from_path = subject->own_uri,
+		    .message_id = subject->message_id,
+		    .range = subject->range,
+		    .code = (unsigned)code,
+		    .comment = phrase,
+	    });
+	if (w.overflow)
+		return -EMSGSIZE;
+	msrp_conn_send(conn, msrp_written(&w));
+	return 0;
+}
+
+/* --- later --- */
+
+struct later_report {
+	struct later_report	*next;
+	struct msrp_byte_range	range;
+	enum failure_report	failure_report;
+	bool			success_report;
+	size_t			id_len, path_len;
+	char			text[];		/* Message-ID and path */
+};
+
+static struct later_report *pop(struct report_list *list, struct later_report **at,
+    struct later_report *before)
+{
+	struct later_report *r = *at;
+
+	*at = r->next;
+	if (list->last == r)
+		list->last = before;
+	list->count--;
+	return r;
+}
+
+int report_list_add(struct report_list *list, const struct report_subject *subject)
+{
+	size_t id_len = subject->message_id.len, path_len = subject->from_path.len;
+	struct later_report *r = malloc(sizeof(*r) + id_len + path_len);
+
+	if (!r)
+		return -ENOMEM;
+	*r = (struct later_report){
+		.range = subject->range,
+		.failure_report = subject->failure_report,
+		.success_report = subject->success_report,
+		.id_len = id_len,
+		.path_len = path_len,
+	};
+	memcpy(r->text, subject->message_id.p, id_len);
+	memcpy(r->text + id_len, subject->from_path.p, path_len);
+	if (list->count >= REPORTS_LATER_MAX)
+		free(pop(list, &list->first, NULL));
+	if (list->last)
+		list->last->next = r;
+	else
+		list->first = r;
+	list->last = r;
+	list->count++;
+	return 0;
+}
+
+int report_list_take(struct report_list *list, struct slice message_id, struct slice own_uri,
+    struct report_subject *subject, struct later_report **laterp)
+{
+	struct later_report **at = &list->first, *before = NULL, *r;
+
+	/* They are asked for in about the order in which they came, so the first ones match. */
+	while ((r = *at) && !slice_equal((struct slice){r->text, r->id_len}, message_id)) {
+		before = r;
+		at = &r->next;
+	}
+	if (!r)
+		return -ENOENT;
+	*laterp = pop(list, at, before);
+	*subject = (struct report_subject){
+		.from_path = {r->text + r->id_len, r->path_len},
+		.own_uri = own_uri,
+		.message_id = {r->text, r->id_len},
+		.range = r->range,
+		.failure_report = r->failure_report,
+		.success_report = r->success_report,
+	};
+	return 0;
+}
+
+void report_list_fini(struct report_list *list)
+{
+	while (list->first)
+		free(pop(list, &list->first, NULL));
+}

@@ -1,0 +1,214 @@
+/*
+ * One MSRP request or response, without its body: RFC 4975 sections 7 and 9,
+ * RFC 4976 section 7.  Pure: bytes in, a view out; values in, bytes out.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <msrpd/message.h>
+#include <msrpd/slice.h>
+
+#include "wire/uri.h"
+#include "wire/writer.h"
+
+enum msrp_method {
+	MSRP_NO_METHOD,	/* a response */
+	MSRP_SEND,
+	MSRP_REPORT,
+	MSRP_AUTH,
+	MSRP_NICKNAME,	/* RFC 7701 */
+	MSRP_OTHER,
+};
+
+/** Continuation flag of an end-line. */
+enum msrp_flag {
+	MSRP_COMPLETE	= '$',	/* the message ends here */
+	MSRP_MORE	= '+',	/* further chunks follow */
+	MSRP_ABORTED	= '#',	/* the sender gave the message up */
+};
+
+enum {
+	MSRP_TID_MAX		= 32,	/* RFC 4975 9: ident; Message-IDs as well */
+	MSRP_END_LINE_MAX	= 2 + 7 + MSRP_TID_MAX + 1 + 2,
+	MSRP_OTHER_BODY_MAX	= 10240, /* RFC 4975 7.1: body of a request that is not a SEND */
+};
+
+#define MSRP_RANGE_UNKNOWN UINT64_MAX	/* "*" */
+
+/** Byte-Range: positions in the message, from 1.  "1-0/0" is nothing at all. */
+struct msrp_byte_range {
+	uint64_t	start;	/* at least 1 */
+	uint64_t	end;	/* at least start - 1, or MSRP_RANGE_UNKNOWN */
+	uint64_t	total;	/* or MSRP_RANGE_UNKNOWN */
+};
+
+/**
+ * The head of a frame.  A view: slices borrow the bytes that were parsed.
+ * Header values come without blanks at either end; absent headers are absent slices, and
+ * of one that came twice the first is kept.
+ */
+struct msrp_frame {
+	enum msrp_method	method;		/* MSRP_NO_METHOD: see code */
+	unsigned		code;		/* 0 to 999, of a response */
+	bool			has_body;	/* ended by a blank line; the body may be empty */
+	bool			good_paths;	/* To-Path and From-Path are what they should be */
+	struct slice		tid;
+	struct slice		method_text;	/* of a request */
+	struct slice		phrase;		/* of a response; absent if it had none */
+	struct slice		head;		/* from "MSRP" through the last header's CRLF */
+	struct slice		headers;	/* all behind From-Path, verbatim with CRLFs */
+
+	struct slice		to_path;
+	struct slice		from_path;
+	struct msrp_uri		to;		/* first of To-Path; host absent if it is no URI */
+	struct slice		to_rest;	/* To-Path behind it, absent if that was all */
+	struct msrp_byte_range	range;		/* all of it without a Byte-Range; start 0: that is bad */
+
+	struct slice		message_id;
+	struct slice		byte_range;
+	struct slice		success_report;
+	struct slice		failure_report;
+	struct slice		status;
+	struct slice		content_type;
+	struct slice		expires;
+	struct slice		min_expires;
+	struct slice		max_expires;
+	struct slice		use_path;
+	struct slice		authorization;
+	struct slice		www_authenticate;
+	struct slice		authentication_info;
+	struct slice		use_nickname;
+
+	const char		*fault;		/* first fault of form, for msrp_frame_check() */
+};
+
+/**
+ * Parse the head of a frame at the front of bytes.
+ *
+ * Lines end with CRLF.  Other faults inside a header line (a bare LF or CR, NUL, folding, no
+ * colon, a known header twice) leave the framing whole and are kept in f->fault.  A start line
+ * that is broken behind its transaction id, or a frame whose blank line or end-line has no CR,
+ * is only refused when the head is whole, so that it can be answered:
+ * see msrp_frame_answerable().
+ *
+ * @param f         filled on success; after -EBADMSG and -EMSGSIZE tid, method and paths are
+ *                  what could be read, absent otherwise
+ * @param bytes     borrowed for the lifetime of f
+ * @param max_head  bytes that a head may have
+ * @return bytes of the head: through the blank line, or, without a body, up to but not including
+ *         the end-line, which then is there whole; -EAGAIN head is not whole yet; -EMSGSIZE over
+ *         max_head; -EBADMSG broken, and so is the stream
+ */
+ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_head);
+
+/**
+ * The same behind another frame of the stream: URIs that are as they were there are not looked at
+ * again.  Slices of f may borrow what before's do.
+ */
+ssize_t msrp_frame_parse_next(struct msrp_frame *f, struct slice bytes, size_t max_head,
+    const struct msrp_frame *before);
+
+/**
+ * Judge what a well-framed head says: paths, the headers that its method needs, their values.
+ *
+ * @param whyp  a constant string when the result is not 0; may be NULL
+ * @return 0, or the MSRP status that says what is wrong (400).  A response is never answered
+ *         and a REPORT neither: those are dropped instead
+ */
+int msrp_frame_check(const struct msrp_frame *f, const char **whyp);
+
+/**
+ * May a response be written for f at all: a request other than REPORT whose transaction id and
+ * paths are known?  (Whether Failure-Report wants one is another question.)
+ */
+bool msrp_frame_answerable(const struct msrp_frame *f);
+
+static inline bool msrp_frame_is_request(const struct msrp_frame *f)
+{
+	return f->method != MSRP_NO_METHOD;
+}
+
+/** Is s an ident: a transaction id or Message-ID of 4 to 32 characters? */
+bool msrp_is_ident(struct slice s);
+
+/* --- Values of headers --- */
+
+/**
+ * Numbers are below 2^63, so sums of two do not overflow.  An end beyond the total is let
+ * through: the payload says what a chunk holds, not this header (RFC 4975 7.3.1).
+ *
+ * @return 0 or -EBADMSG
+ */
+int msrp_byte_range_parse(struct msrp_byte_range *range, struct slice value);
+void msrp_byte_range_write(struct msrp_writer *w, const struct msrp_byte_range *range);
+
+/** @param value  absent means yes (RFC 4975 7.1.1) @return 0 or -EBADMSG */
+int msrp_failure_report_parse(struct slice value, enum failure_report *reportp);
+
+/** @param value  absent means no @return 0 or -EBADMSG */
+int msrp_success_report_parse(struct slice value, bool *reportp);
+
+/** Status header of a REPORT: RFC 4975 7.1.2. */
+struct msrp_status {
+	unsigned	namespace;	/* 0: code is one of MSRP's */
+	unsigned	code;
+	struct slice	comment;	/* absent if there is none */
+};
+
+/** @return 0 or -EBADMSG */
+int msrp_status_parse(struct msrp_status *status, struct slice value);
+
+/* --- Writing --- */
+
+/** The start line of a request. */
+void msrp_write_request_line(struct msrp_writer *w, struct slice tid, struct slice method);
+
+/** The start line of a response; an absent or empty phrase is left out. */
+void msrp_write_response_line(struct msrp_writer *w, struct slice tid, unsigned code,
+    struct slice phrase);
+
+/** "name: value" and CRLF. */
+void msrp_write_header(struct msrp_writer *w, struct slice name, struct slice value);
+
+/** To-Path and From-Path lines. */
+void msrp_write_paths(struct msrp_writer *w, struct slice to_path, struct slice from_path);
+
+/**
+ * The headers of a frame that goes on, all behind its paths, byte for byte.
+ *
+ * @param open_end  but for the end in its Byte-Range, which is good: that becomes "*"
+ */
+void msrp_write_forwarded_headers(struct msrp_writer *w, const struct msrp_frame *f, bool open_end);
+
+/** The blank line between headers and body. */
+void msrp_write_blank_line(struct msrp_writer *w);
+
+/** The end-line; after a body (even an empty one) with the CRLF that ends the body. */
+void msrp_write_end_line(struct msrp_writer *w, struct slice tid, enum msrp_flag flag,
+    bool after_body);
+
+/**
+ * Start line and paths of the response to request (RFC 4975 7.2): further headers and
+ * msrp_write_end_line(w, request->tid, MSRP_COMPLETE, false) follow.
+ *
+ * @param request  one that is msrp_frame_answerable()
+ */
+void msrp_write_response_head(struct msrp_writer *w, const struct msrp_frame *request,
+    unsigned code, struct slice phrase);
+
+/** A REPORT on a SEND: RFC 4975 7.1.2 to 7.1.4. */
+struct msrp_report_text {
+	struct slice		tid;		/* the REPORT's own */
+	struct slice		to_path;	/* whole From-Path of the SEND */
+	struct slice		from_path;	/* first To-Path URI of the SEND */
+	struct slice		message_id;
+	struct msrp_byte_range	range;		/* what the report is about */
+	unsigned		code;		/* in namespace 000 */
+	struct slice		comment;	/* absent or empty: none */
+};
+
+/** The whole frame, end-line included. */
+void msrp_write_report(struct msrp_writer *w, const struct msrp_report_text *report);

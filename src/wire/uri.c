@@ -1,0 +1,203 @@
+#include "wire/uri.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+
+#include "wire/chars.h"
+#include "wire/writer.h"
+
+static bool parse_address(int family, struct slice text, void *address)
+{
+	char copy[INET6_ADDRSTRLEN];
+
+	if (text.len == 0 || text.len >= sizeof(copy) || memchr(text.p, '\0', text.len))
+		return false;
+	memcpy(copy, text.p, text.len);
+	copy[text.len] = '\0';
+	return inet_pton(family, copy, address) == 1;
+}
+
+static bool parse_scheme(struct slice *rest, bool *secure)
+{
+	if (!slice_starts_nocase(*rest, SLICE("msrp")))
+		return false;
+	*rest = slice_from(*rest, 4);
+	*secure = msrp_take_char(rest, 's') || msrp_take_char(rest, 'S');
+	return msrp_take_char(rest, ':') && msrp_take_char(rest, '/') && msrp_take_char(rest, '/');
+}
+
+/* No character of a userinfo ends it but "@", and no other part of a URI may hold one. */
+static bool parse_userinfo(struct slice *rest, struct slice *userinfo)
+{
+	struct slice taken = msrp_take(rest, MSRP_USERINFO);
+
+	if (!msrp_take_char(rest, '@'))
+		return false;
+	*userinfo = taken;
+	return true;
+}
+
+static bool parse_ipv6(struct slice *rest, struct slice *host)
+{
+	const char *end = memchr(rest->p, ']', rest->len);
+	struct in6_addr address;
+
+	if (!end)
+		return false;
+	*host = slice_head(*rest, (size_t)(end - rest->p));
+	*rest = slice_from(*rest, host->len + 1);
+	return parse_address(AF_INET6, *host, &address);
+}
+
+static bool parse_host(struct slice *rest, struct slice *host)
+{
+	if (msrp_take_char(rest, '['))
+		return parse_ipv6(rest, host);
+	*host = msrp_take(rest, MSRP_HOST);
+	return host->len > 0;
+}
+
+static bool parse_port(struct slice *rest, uint16_t *port)
+{
+	struct slice digits;
+	unsigned value = 0;
+
+	if (!msrp_take_char(rest, ':'))
+		return true;
+	digits = msrp_take(rest, MSRP_DIGIT);
+	if (digits.len > 5)
+		return false;
+	for (size_t i = 0; i < digits.len; i++)
+		value = value * 10 + (unsigned)(digits.p[i] - '0');
+	*port = (uint16_t)value;
+	return value > 0 && value <= UINT16_MAX;
+}
+
+static bool parse_session_id(struct slice *rest, struct slice *session_id)
+{
+	if (!msrp_take_char(rest, '/'))
+		return true;
+	*session_id = msrp_take(rest, MSRP_SESSION);
+	return session_id->len > 0;
+}
+
+static bool parse_transport(struct slice *rest, struct slice *transport)
+{
+	if (!msrp_take_char(rest, ';'))
+		return false;
+	*transport = msrp_take(rest, MSRP_ALPHANUM);
+	return transport->len > 0;
+}
+
+static bool parse_params(struct slice *rest, struct slice *params)
+{
+	const char *start = rest->p;
+
+	while (msrp_take_char(rest, ';'))
+		if (msrp_take(rest, MSRP_TOKEN).len == 0
+		    || (msrp_take_char(rest, '=') && msrp_take(rest, MSRP_TOKEN).len == 0))
+			return false;
+	if (rest->p > start)
+		*params = (struct slice){start + 1, (size_t)(rest->p - start) - 1};
+	return true;
+}
+
+static bool parse_behind_userinfo(struct slice *rest, struct msrp_uri *u)
+{
+	return parse_host(rest, &u->host) && parse_port(rest, &u->port)
+	    && parse_session_id(rest, &u->session_id) && parse_transport(rest, &u->transport)
+	    && parse_params(rest, &u->params);
+}
+
+ssize_t msrp_uri_parse(struct msrp_uri *uri, struct slice text)
+{
+	struct msrp_uri u = {0};
+	struct slice rest = text, authority, userinfo;
+	bool good;
+
+	if (!parse_scheme(&rest, &u.secure))
+		return -EBADMSG;
+	authority = rest;
+	good = parse_behind_userinfo(&rest, &u);
+	/* A userinfo is rare, and shows in that the rest makes no sense without it. */
+	if ((!good || (rest.len && rest.p[0] != ' '))
+	    && parse_userinfo(&authority, &userinfo)) {
+		u = (struct msrp_uri){.secure = u.secure, .userinfo = userinfo};
+		rest = authority;
+		good = parse_behind_userinfo(&rest, &u);
+	}
+	if (!good)
+		return -EBADMSG;
+	*uri = u;
+	return (ssize_t)(text.len - rest.len);
+}
+
+static bool is_ipv6(struct slice host)
+{
+	return host.len && memchr(host.p, ':', host.len);
+}
+
+static bool same_host(struct slice a, struct slice b)
+{
+	struct in6_addr x, y;
+
+	/* One address has many spellings: ::1 and 0:0::1 are the same host. */
+	if (is_ipv6(a) && is_ipv6(b) && parse_address(AF_INET6, a, &x)
+	    && parse_address(AF_INET6, b, &y))
+		return memcmp(&x, &y, sizeof(x)) == 0;
+	return slice_equal_nocase(a, b);
+}
+
+bool msrp_uri_same_server(const struct msrp_uri *a, const struct msrp_uri *b)
+{
+	/* 2855 is a recommendation, not a default: an absent port differs from it. */
+	return a->secure == b->secure && a->port == b->port
+	    && slice_equal_nocase(a->transport, b->transport) && same_host(a->host, b->host);
+}
+
+bool msrp_uri_equal(const struct msrp_uri *a, const struct msrp_uri *b)
+{
+	return slice_equal(a->session_id, b->session_id) && msrp_uri_same_server(a, b);
+}
+
+bool msrp_uri_is_address(const struct msrp_uri *uri)
+{
+	struct in_addr address;
+
+	return is_ipv6(uri->host) || parse_address(AF_INET, uri->host, &address);
+}
+
+static void write_authority(struct msrp_writer *w, const struct msrp_uri *uri)
+{
+	if (uri->userinfo.p) {
+		msrp_write(w, uri->userinfo);
+		msrp_write_char(w, '@');
+	}
+	if (is_ipv6(uri->host)) {
+		msrp_write_char(w, '[');
+		msrp_write(w, uri->host);
+		msrp_write_char(w, ']');
+	} else {
+		msrp_write(w, uri->host);
+	}
+	if (uri->port) {
+		msrp_write_char(w, ':');
+		msrp_write_number(w, uri->port);
+	}
+}
+
+void msrp_uri_write(struct msrp_writer *w, const struct msrp_uri *uri)
+{
+	msrp_write(w, uri->secure ? SLICE("msrps://") : SLICE("msrp://"));
+	write_authority(w, uri);
+	if (uri->session_id.p) {
+		msrp_write_char(w, '/');
+		msrp_write(w, uri->session_id);
+	}
+	msrp_write_char(w, ';');
+	msrp_write(w, uri->transport);
+	if (uri->params.p) {
+		msrp_write_char(w, ';');
+		msrp_write(w, uri->params);
+	}
+}
