@@ -19,30 +19,30 @@
 #include "base/stats.h"
 #include "msrp/priv.h"
 
-#define OWNER(type, member, p) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define OWNER(type, member, p) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 enum { CLIENTS_MAX = 64 };
 
 static const char session[] = "benchsession0123456789";
 
 struct bench {
-	struct event_base	*base;
-	struct msrp_stack	*stack;
-	struct msrp_target	target;
-	char			uri[128];
-	uint16_t		sink_port;	/* 0: answer */
-	unsigned long		want, frames;
-	struct msrp_conn	*out;
-	struct msrp_user	user;
+	struct event_base *base;
+	struct msrp_stack *stack;
+	struct msrp_target target;
+	char uri[128];
+	uint16_t sink_port; /* 0: answer */
+	unsigned long want, frames;
+	struct msrp_conn *out;
+	struct msrp_user user;
 	struct leg {
-		struct bench		*bench;
-		struct msrp_sink	sink;
-		struct msrp_user	user;
-		struct msrp_flow	flow;
-		struct msrp_conn	*conn;
-		char			tid[40];
+		struct bench *bench;
+		struct msrp_sink sink;
+		struct msrp_user user;
+		struct msrp_flow flow;
+		struct msrp_conn *conn;
+		char tid[40];
 	} legs[CLIENTS_MAX];
-	size_t			leg_count;
+	size_t leg_count;
 };
 
 static void nothing(struct msrp_flow *flow)
@@ -61,8 +61,9 @@ static void resume(struct msrp_flow *flow)
 	msrp_conn_resume(OWNER(struct leg, flow, flow)->conn);
 }
 
-static const struct msrp_flow_ops flow_ops = {
-	.interrupt = nothing, .writable = resume, .closed = lost};
+static const struct msrp_flow_ops flow_ops = {.interrupt = nothing,
+    .writable = resume,
+    .closed = lost};
 
 static void user_closed(struct msrp_user *user, int err)
 {
@@ -117,8 +118,11 @@ static struct leg *leg_of(struct bench *b, struct msrp_conn *conn)
 		if (b->legs[i].conn == conn)
 			return &b->legs[i];
 	leg = &b->legs[b->leg_count++];
-	*leg = (struct leg){.bench = b, .sink.ops = &sink_ops, .user.ops = &user_ops,
-		.flow.ops = &flow_ops, .conn = conn};
+	*leg = (struct leg){.bench = b,
+	    .sink.ops = &sink_ops,
+	    .user.ops = &user_ops,
+	    .flow.ops = &flow_ops,
+	    .conn = conn};
 	msrp_conn_attach(conn, &leg->user, 0);
 	if (b->out)
 		msrp_flow_attach(&leg->flow, b->out);
@@ -148,8 +152,9 @@ static const struct msrp_target_ops target_ops = {.request = on_request};
 
 static int loopback_socket(uint16_t *portp)
 {
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		.sin_port = htons(*portp)};
+	struct sockaddr_in in = {.sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	    .sin_port = htons(*portp)};
 	socklen_t len = sizeof(in);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -204,11 +209,13 @@ static pid_t run_clients(uint16_t port, const char *uri, size_t clients, size_t 
 		for (size_t i = 0; i < clients; i++) {
 			ssize_t n;
 
-			if (fds[i].revents & POLLIN && recv(fds[i].fd, back, sizeof(back), MSG_DONTWAIT) == 0)
+			if (fds[i].revents & POLLIN
+			    && recv(fds[i].fd, back, sizeof(back), MSG_DONTWAIT) == 0)
 				_exit(0);
 			if (!(fds[i].revents & POLLOUT))
 				continue;
-			n = send(fds[i].fd, frames + at[i], len - at[i], MSG_DONTWAIT | MSG_NOSIGNAL);
+			n = send(fds[i].fd, frames + at[i], len - at[i],
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
 			if (n < 0 && errno != EAGAIN)
 				_exit(0);
 			at[i] = n > 0 ? (at[i] + (size_t)n) % len : at[i];
@@ -223,16 +230,21 @@ static double cpu_seconds(void)
 
 	getrusage(RUSAGE_SELF, &u);
 	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec)
-	       + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+	    + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 static int run(const char *name, size_t clients, size_t body, bool forward, unsigned long frames)
 {
-	struct msrp_listen_settings listen = {.uri = (char *)(uintptr_t)"msrp://127.0.0.1:0;tcp"};
-	struct msrp_settings settings = {.listen = {&listen, 1}, .max_connections = 1000,
-		.max_header_size = 16384, .send_queue = 1 << 20, .max_memory = 1 << 30};
-	struct bench b = {.base = event_base_new(), .want = frames, .target.ops = &target_ops,
-		.user.ops = &user_ops};
+	struct msrp_listen_settings listen = {.uri = (char *)(uintptr_t) "msrp://127.0.0.1:0;tcp"};
+	struct msrp_settings settings = {.listen = {&listen, 1},
+	    .max_connections = 1000,
+	    .max_header_size = 16384,
+	    .send_queue = 1 << 20,
+	    .max_memory = 1 << 30};
+	struct bench b = {.base = event_base_new(),
+	    .want = frames,
+	    .target.ops = &target_ops,
+	    .user.ops = &user_ops};
 	struct stats *stats;
 	pid_t sink = 0, client;
 	uint16_t port = 0;
@@ -240,7 +252,8 @@ static int run(const char *name, size_t clients, size_t body, bool forward, unsi
 	char why[200];
 	int fd = -1;
 
-	if (stats_new(&stats) < 0 || msrp_stack_new(&b.stack, b.base, &settings, stats, why, sizeof(why)) < 0
+	if (stats_new(&stats) < 0
+	    || msrp_stack_new(&b.stack, b.base, &settings, stats, why, sizeof(why)) < 0
 	    || msrp_listeners_open(b.stack, why, sizeof(why)) < 0)
 		return 1;
 	if (forward) {
@@ -271,7 +284,8 @@ static int run(const char *name, size_t clients, size_t body, bool forward, unsi
 	_exit(0);
 }
 
-static int measure(const char *name, size_t clients, size_t body, bool forward, unsigned long frames)
+static int measure(const char *name, size_t clients, size_t body, bool forward,
+    unsigned long frames)
 {
 	int status = 0;
 	pid_t pid = fork();
@@ -289,8 +303,8 @@ int main(int argc, char **argv)
 	printf("connection %zu bytes\n", sizeof(struct msrp_conn));
 	fflush(stdout);
 	return measure("answer_small", 16, 100, false, 300000 * scale)
-	       | measure("answer_1k", 16, 1024, false, 200000 * scale)
-	       | measure("answer_32k", 16, 32768, false, 30000 * scale)
-	       | measure("forward_1k", 1, 1024, true, 200000 * scale)
-	       | measure("forward_32k", 1, 32768, true, 30000 * scale);
+	    | measure("answer_1k", 16, 1024, false, 200000 * scale)
+	    | measure("answer_32k", 16, 32768, false, 30000 * scale)
+	    | measure("forward_1k", 1, 1024, true, 200000 * scale)
+	    | measure("forward_32k", 1, 32768, true, 30000 * scale);
 }

@@ -35,7 +35,8 @@ static double cpu_us(void)
 /* Another process, so that its time is not counted. */
 static pid_t start_subscriber(const char *path)
 {
-	static const char request[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"event_subscribe\"}\n";
+	static const char request[] =
+	    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"event_subscribe\"}\n";
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	static char bytes[1 << 20];
 	pid_t pid = fork();
@@ -57,10 +58,10 @@ static void emit(struct event_bus *bus)
 {
 	static char body[BODY];
 	const struct event_param params[] = {
-		event_text("session_id", SLICE("abcdefghijklmnopqrstuv")),
-		event_text("message_id", SLICE("0123456789abcdef0123456789abcdef")),
-		event_text("content_type", SLICE("text/plain")),
-		event_body("body", (struct slice){body, sizeof(body)}),
+	    event_text("session_id", SLICE("abcdefghijklmnopqrstuv")),
+	    event_text("message_id", SLICE("0123456789abcdef0123456789abcdef")),
+	    event_text("content_type", SLICE("text/plain")),
+	    event_body("body", (struct slice){body, sizeof(body)}),
 	};
 
 	memset(body, 'x', sizeof(body));

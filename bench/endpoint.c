@@ -19,33 +19,33 @@
 #include "msrp/listener.h"
 
 enum {
-	MESSAGES	= 200000,
-	BODY		= 1024,
-	STREAM_BYTES	= 100 << 20,
-	ID_CHARS	= 22,
+	MESSAGES = 200000,
+	BODY = 1024,
+	STREAM_BYTES = 100 << 20,
+	ID_CHARS = 22,
 };
 
 /* One process: sender or receiver. */
 struct side {
-	struct event_base		*base;
-	struct stats			*stats;
-	struct msrp_settings		settings;
-	struct msrp_listen_settings	listen;
-	struct msrp_stack		*stack;
-	struct endpoints		*all;
-	struct endpoint		*ep;
-	char				uri[128];
-	unsigned			seen, to_send;
-	uint64_t			bytes;
-	double				began_us;
-	bool				over;
-	char				body[32768];
+	struct event_base *base;
+	struct stats *stats;
+	struct msrp_settings settings;
+	struct msrp_listen_settings listen;
+	struct msrp_stack *stack;
+	struct endpoints *all;
+	struct endpoint *ep;
+	char uri[128];
+	unsigned seen, to_send;
+	uint64_t bytes;
+	double began_us;
+	bool over;
+	char body[32768];
 };
 
 /* What each tells the other before they begin. */
 struct card {
-	uint16_t	port;
-	char		uri[128];
+	uint16_t port;
+	char uri[128];
 };
 
 static double cpu_us(void)
@@ -68,7 +68,7 @@ static double resident_max_mib(void)
 static void send_one(struct side *s)
 {
 	struct message_out out = {.content_type = SLICE("text/plain"),
-		.body.bytes = {s->body, BODY}};
+	    .body.bytes = {s->body, BODY}};
 
 	if (s->to_send == 0)
 		return;
@@ -145,14 +145,14 @@ static void on_lost(int err, void *arg)
 }
 
 static const struct endpoint_handler handler = {
-	.accepts = on_accepts,
-	.message = on_message,
-	.begin = on_begin,
-	.piece = on_piece,
-	.end = on_end,
-	.report = on_report,
-	.bound = on_bound,
-	.lost = on_lost,
+    .accepts = on_accepts,
+    .message = on_message,
+    .begin = on_begin,
+    .piece = on_piece,
+    .end = on_end,
+    .report = on_report,
+    .bound = on_bound,
+    .lost = on_lost,
 };
 
 static int pull(void *arg, size_t want, struct slice *piece)
@@ -170,27 +170,29 @@ static int pull(void *arg, size_t want, struct slice *piece)
 
 static void open_side(struct side *s, bool stream, struct card *card)
 {
-	struct endpoint_options options = {.handler = &handler, .arg = s,
-		.max_queued_bytes = 8 << 20, .stream = stream};
+	struct endpoint_options options = {.handler = &handler,
+	    .arg = s,
+	    .max_queued_bytes = 8 << 20,
+	    .stream = stream};
 	char why[256], id[ID_CHARS + 1];
 
-	s->listen = (struct msrp_listen_settings){.name = (char *)(uintptr_t)"bench",
-		.uri = (char *)(uintptr_t)"msrp://127.0.0.1:0;tcp"};
+	s->listen = (struct msrp_listen_settings){.name = (char *)(uintptr_t) "bench",
+	    .uri = (char *)(uintptr_t) "msrp://127.0.0.1:0;tcp"};
 	s->settings = (struct msrp_settings){
-		.listen = {&s->listen, 1},
-		.transaction_timeout_ms = 30000,
-		.connect_timeout_ms = 10000,
-		.bind_timeout_ms = 30000,
-		.idle_timeout_ms = 300000,
-		.max_connections = 100,
-		.max_header_size = 16384,
-		.max_message_size = 8 << 20,
-		.max_open_messages = 16,
-		.partial_timeout_ms = 300000,
-		.max_memory = 1 << 30,
-		.chunk_size = 32768,
-		.send_queue = 1 << 20,
-		.send_timeout_ms = 30000,
+	    .listen = {&s->listen, 1},
+	    .transaction_timeout_ms = 30000,
+	    .connect_timeout_ms = 10000,
+	    .bind_timeout_ms = 30000,
+	    .idle_timeout_ms = 300000,
+	    .max_connections = 100,
+	    .max_header_size = 16384,
+	    .max_message_size = 8 << 20,
+	    .max_open_messages = 16,
+	    .partial_timeout_ms = 300000,
+	    .max_memory = 1 << 30,
+	    .chunk_size = 32768,
+	    .send_queue = 1 << 20,
+	    .send_timeout_ms = 30000,
 	};
 	s->base = event_base_new();
 	if (stats_new(&s->stats) < 0
@@ -267,7 +269,7 @@ static void transmit(int in, int out, unsigned in_flight)
 	static struct side s;
 	struct card mine, theirs;
 	struct message_out stream = {.content_type = SLICE("application/octet-stream"),
-		.body = {.total = STREAM_BYTES, .pull = pull, .arg = &s}};
+	    .body = {.total = STREAM_BYTES, .pull = pull, .arg = &s}};
 	struct msrp_destination to = {.host = SLICE("127.0.0.1")};
 	double began;
 

@@ -117,8 +117,9 @@ int main(void)
 	printf("frame_1KiB %.1f ns\n", best_ns(stream, stream.len, 200000));
 	printf("frame_1KiB_byte_by_byte %.1f ns\n", best_ns(stream, 1, 2000));
 	for (size_t i = 0; i < BIG; i++)
-		body[i] = "It is what it is - a well-known text, with CRLF\r\nevery now and then. "
-		    [i % 69];
+		body[i] =
+		    "It is what it is - a well-known text, with CRLF\r\nevery now and then. "[i
+			% 69];
 	bench_body("text", body, buf, size);
 	for (size_t i = 0; i < BIG; i++)
 		body[i] = (char)(rand() >> 8);

@@ -32,56 +32,56 @@
 #include "wire/path.h"
 
 enum {
-	PAIRS_MAX	= 64,
-	PIDS_MAX	= 64,
-	BUFFER		= 512 * 1024,
-	RING		= 1 << 16,	/* send times on their way; a power of two */
-	SAMPLES_MAX	= 1 << 22,
-	URI_MAX		= 256,
-	PACE_NS		= 200 * 1000,
+	PAIRS_MAX = 64,
+	PIDS_MAX = 64,
+	BUFFER = 512 * 1024,
+	RING = 1 << 16, /* send times on their way; a power of two */
+	SAMPLES_MAX = 1 << 22,
+	URI_MAX = 256,
+	PACE_NS = 200 * 1000,
 };
 
 struct options {
-	const char	*host;
-	int		proxies[PAIRS_MAX], receivers[PAIRS_MAX], pids[PIDS_MAX];
-	int		proxy_count, receiver_count, pid_count;
-	int		pairs, size, chunk, window, rate, idle;
-	double		seconds, warmup;
-	bool		auth, tls, present;	/* present: senders show the certificate, too */
-	const char	*ca, *certificate, *key;
+	const char *host;
+	int proxies[PAIRS_MAX], receivers[PAIRS_MAX], pids[PIDS_MAX];
+	int proxy_count, receiver_count, pid_count;
+	int pairs, size, chunk, window, rate, idle;
+	double seconds, warmup;
+	bool auth, tls, present; /* present: senders show the certificate, too */
+	const char *ca, *certificate, *key;
 };
 
-static struct options opt = {
-	.host = "127.0.0.1", .pairs = 4, .size = 1024, .window = 64, .seconds = 3, .warmup = 0.5};
+static struct options opt =
+    {.host = "127.0.0.1", .pairs = 4, .size = 1024, .window = 64, .seconds = 3, .warmup = 0.5};
 
 enum role { SENDER, RECEIVER, LISTENER };
 
 struct io {
-	int	fd;
-	SSL	*ssl;
-	char	*in, *out;
-	size_t	in_len, out_len, out_at;
-	bool	armed;		/* EPOLLOUT is asked for */
+	int fd;
+	SSL *ssl;
+	char *in, *out;
+	size_t in_len, out_len, out_at;
+	bool armed; /* EPOLLOUT is asked for */
 	struct pair *pair;
 	enum role role;
 };
 
 struct pair {
-	struct io	sender, receiver, listener;
-	char		to_path[2 * URI_MAX], from[URI_MAX];
-	char		*template;	/* headers of a SEND behind its start line, up to Byte-Range's value */
-	uint64_t	sent, received;	/* messages */
-	size_t		at;		/* bytes of the message in hand that were sent */
-	size_t		got;		/* and received */
-	uint64_t	frames;
-	uint64_t	times[RING];
+	struct io sender, receiver, listener;
+	char to_path[2 * URI_MAX], from[URI_MAX];
+	char *template; /* headers of a SEND behind its start line, up to Byte-Range's value */
+	uint64_t sent, received; /* messages */
+	size_t at;               /* bytes of the message in hand that were sent */
+	size_t got;              /* and received */
+	uint64_t frames;
+	uint64_t times[RING];
 };
 
 static struct pair *pairs[PAIRS_MAX];
 static int epoll_fd;
 static SSL_CTX *server_ctx, *client_ctx;
 static char *body;
-static uint32_t *samples;	/* of latency, in 100 ns */
+static uint32_t *samples; /* of latency, in 100 ns */
 static size_t sample_count;
 static bool measuring, verbose;
 static uint64_t delivered, delivered_bytes, errors;
@@ -149,7 +149,8 @@ static void watch(struct io *io, bool out)
 {
 	struct epoll_event event = {.events = EPOLLIN | (out ? EPOLLOUT : 0), .data.ptr = io};
 
-	if (epoll_ctl(epoll_fd, io->armed || out ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, io->fd, &event) < 0)
+	if (epoll_ctl(epoll_fd, io->armed || out ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, io->fd, &event)
+	    < 0)
 		die("epoll_ctl");
 	io->armed = out;
 }
@@ -272,7 +273,8 @@ static void authenticate(struct io *io, const char *relay, const char *from, cha
 	struct msrp_frame answer;
 
 	snprintf(request, sizeof(request),
-	    "MSRP auth1234 AUTH\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------auth1234$\r\n", relay, from);
+	    "MSRP auth1234 AUTH\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------auth1234$\r\n", relay,
+	    from);
 	ask(io, request, &answer, text, sizeof(text));
 	if (answer.code == 401) {
 		if (msrp_digest_parse_challenge(&digest, answer.www_authenticate) < 0)
@@ -280,14 +282,16 @@ static void authenticate(struct io *io, const char *relay, const char *from, cha
 		digest.username = SLICE("bench");
 		digest.cnonce = SLICE("0123456789");
 		digest.nc = 1;
-		msrp_digest_ha1(digest.algorithm, digest.username, digest.realm, SLICE("bench"), &ha1);
-		msrp_digest_response(&digest, msrp_digest_hash_slice(&ha1), slice_of(relay), &response);
+		msrp_digest_ha1(digest.algorithm, digest.username, digest.realm, SLICE("bench"),
+		    &ha1);
+		msrp_digest_response(&digest, msrp_digest_hash_slice(&ha1), slice_of(relay),
+		    &response);
 		digest.response = msrp_digest_hash_slice(&response);
 		msrp_digest_write_credentials(&w, &digest);
 		snprintf(request, sizeof(request),
 		    "MSRP auth5678 AUTH\r\nTo-Path: %s\r\nFrom-Path: %s\r\n"
-		    "Authorization: %.*s\r\n-------auth5678$\r\n", relay, from,
-		    SLICE_ARG(msrp_written(&w)));
+		    "Authorization: %.*s\r\n-------auth5678$\r\n",
+		    relay, from, SLICE_ARG(msrp_written(&w)));
 		ask(io, request, &answer, text, sizeof(text));
 	}
 	if (answer.code != 200 || !answer.use_path.p) {
@@ -314,7 +318,8 @@ static void open_listener(struct pair *pair, int port)
 static struct pair *open_pair(int i)
 {
 	const char *scheme = opt.tls ? "msrps" : "msrp";
-	int proxy = opt.proxies[i % opt.proxy_count], receiver = opt.receivers[i % opt.receiver_count];
+	int proxy = opt.proxies[i % opt.proxy_count],
+	    receiver = opt.receivers[i % opt.receiver_count];
 	struct pair *pair = calloc(1, sizeof(*pair));
 	char relay[URI_MAX], first[URI_MAX];
 
@@ -326,11 +331,11 @@ static struct pair *open_pair(int i)
 	connect_blocking(&pair->sender, proxy);
 	if (opt.auth)
 		authenticate(&pair->sender, relay, pair->from, first);
-	snprintf(pair->to_path, sizeof(pair->to_path), "%s %s://%s:%d/receiver%d;tcp", first, scheme,
-	    opt.host, receiver, i);
+	snprintf(pair->to_path, sizeof(pair->to_path), "%s %s://%s:%d/receiver%d;tcp", first,
+	    scheme, opt.host, receiver, i);
 	pair->template = malloc(4 * URI_MAX);
-	snprintf(pair->template, 4 * URI_MAX, "To-Path: %s\r\nFrom-Path: %s\r\nMessage-ID: ",
-	    pair->to_path, pair->from);
+	snprintf(pair->template, 4 * URI_MAX,
+	    "To-Path: %s\r\nFrom-Path: %s\r\nMessage-ID: ", pair->to_path, pair->from);
 	fcntl(pair->sender.fd, F_SETFL, O_NONBLOCK);
 	watch(&pair->sender, false);
 	return pair;
@@ -396,7 +401,8 @@ static void message_arrived(struct pair *pair)
 		return;
 	delivered++;
 	if (sample_count < SAMPLES_MAX)
-		samples[sample_count++] = (uint32_t)(took / 100 > UINT32_MAX ? UINT32_MAX : took / 100);
+		samples[sample_count++] =
+		    (uint32_t)(took / 100 > UINT32_MAX ? UINT32_MAX : took / 100);
 }
 
 /* @return bytes of the frame at the front, 0 if it is not whole */
@@ -620,40 +626,89 @@ static int parse_list(const char *text, int *list, int max)
 static void parse_options(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"proxy", 1, NULL, 'p'}, {"receivers", 1, NULL, 'r'}, {"pids", 1, NULL, 'P'},
-		{"pairs", 1, NULL, 'n'}, {"size", 1, NULL, 's'}, {"chunk", 1, NULL, 'c'},
-		{"window", 1, NULL, 'w'}, {"rate", 1, NULL, 'R'}, {"seconds", 1, NULL, 't'},
-		{"warmup", 1, NULL, 'u'}, {"idle", 1, NULL, 'i'}, {"auth", 0, NULL, 'a'},
-		{"ca", 1, NULL, 'C'}, {"certificate", 1, NULL, 'e'}, {"key", 1, NULL, 'k'}, {"present", 0, NULL, 'x'},
-		{"verbose", 0, NULL, 'v'}, {0},
+	    {"proxy", 1, NULL, 'p'},
+	    {"receivers", 1, NULL, 'r'},
+	    {"pids", 1, NULL, 'P'},
+	    {"pairs", 1, NULL, 'n'},
+	    {"size", 1, NULL, 's'},
+	    {"chunk", 1, NULL, 'c'},
+	    {"window", 1, NULL, 'w'},
+	    {"rate", 1, NULL, 'R'},
+	    {"seconds", 1, NULL, 't'},
+	    {"warmup", 1, NULL, 'u'},
+	    {"idle", 1, NULL, 'i'},
+	    {"auth", 0, NULL, 'a'},
+	    {"ca", 1, NULL, 'C'},
+	    {"certificate", 1, NULL, 'e'},
+	    {"key", 1, NULL, 'k'},
+	    {"present", 0, NULL, 'x'},
+	    {"verbose", 0, NULL, 'v'},
+	    {0},
 	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
-		case 'p': opt.proxy_count = parse_list(optarg, opt.proxies, PAIRS_MAX); break;
-		case 'r': opt.receiver_count = parse_list(optarg, opt.receivers, PAIRS_MAX); break;
-		case 'P': opt.pid_count = parse_list(optarg, opt.pids, PIDS_MAX); break;
-		case 'n': opt.pairs = (int)strtol(optarg, NULL, 10); break;
-		case 's': opt.size = (int)strtol(optarg, NULL, 10); break;
-		case 'c': opt.chunk = (int)strtol(optarg, NULL, 10); break;
-		case 'w': opt.window = (int)strtol(optarg, NULL, 10); break;
-		case 'R': opt.rate = (int)strtol(optarg, NULL, 10); break;
-		case 't': opt.seconds = strtod(optarg, NULL); break;
-		case 'u': opt.warmup = strtod(optarg, NULL); break;
-		case 'i': opt.idle = (int)strtol(optarg, NULL, 10); break;
-		case 'a': opt.auth = true; break;
-		case 'C': opt.ca = optarg; opt.tls = true; break;
-		case 'e': opt.certificate = optarg; break;
-		case 'k': opt.key = optarg; break;
-		case 'x': opt.present = true; break;
-		case 'v': verbose = true; break;
-		default: exit(2);
+		case 'p':
+			opt.proxy_count = parse_list(optarg, opt.proxies, PAIRS_MAX);
+			break;
+		case 'r':
+			opt.receiver_count = parse_list(optarg, opt.receivers, PAIRS_MAX);
+			break;
+		case 'P':
+			opt.pid_count = parse_list(optarg, opt.pids, PIDS_MAX);
+			break;
+		case 'n':
+			opt.pairs = (int)strtol(optarg, NULL, 10);
+			break;
+		case 's':
+			opt.size = (int)strtol(optarg, NULL, 10);
+			break;
+		case 'c':
+			opt.chunk = (int)strtol(optarg, NULL, 10);
+			break;
+		case 'w':
+			opt.window = (int)strtol(optarg, NULL, 10);
+			break;
+		case 'R':
+			opt.rate = (int)strtol(optarg, NULL, 10);
+			break;
+		case 't':
+			opt.seconds = strtod(optarg, NULL);
+			break;
+		case 'u':
+			opt.warmup = strtod(optarg, NULL);
+			break;
+		case 'i':
+			opt.idle = (int)strtol(optarg, NULL, 10);
+			break;
+		case 'a':
+			opt.auth = true;
+			break;
+		case 'C':
+			opt.ca = optarg;
+			opt.tls = true;
+			break;
+		case 'e':
+			opt.certificate = optarg;
+			break;
+		case 'k':
+			opt.key = optarg;
+			break;
+		case 'x':
+			opt.present = true;
+			break;
+		case 'v':
+			verbose = true;
+			break;
+		default:
+			exit(2);
 		}
 	}
 	if (!opt.proxy_count || (!opt.idle && !opt.receiver_count) || opt.pairs > PAIRS_MAX) {
-		fprintf(stderr, "usage: bench_relay --proxy PORT,… --receivers PORT,… [--pairs N] "
-				"[--size BYTES] [--chunk BYTES] [--window N | --rate N] …\n");
+		fprintf(stderr,
+		    "usage: bench_relay --proxy PORT,… --receivers PORT,… [--pairs N] "
+		    "[--size BYTES] [--chunk BYTES] [--window N | --rate N] …\n");
 		exit(2);
 	}
 }
@@ -662,8 +717,10 @@ static void make_tls(void)
 {
 	client_ctx = SSL_CTX_new(TLS_client_method());
 	server_ctx = SSL_CTX_new(TLS_server_method());
-	SSL_CTX_set_mode(client_ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_mode(server_ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(client_ctx,
+	    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(server_ctx,
+	    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	if (opt.present
 	    && (SSL_CTX_use_certificate_chain_file(client_ctx, opt.certificate) != 1
 		|| SSL_CTX_use_PrivateKey_file(client_ctx, opt.key, SSL_FILETYPE_PEM) != 1))

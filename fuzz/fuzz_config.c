@@ -11,12 +11,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char *const words[] = {"accepted", "sent", NULL};
 
 static const struct arg_spec specs[] = {
-	{"text", ARG_TEXT, true, NULL},
-	{"code", ARG_NUMBER, false, NULL},
-	{"confirm", ARG_CHOICE, false, words},
-	{"flags", ARG_TEXTS, false, words},
-	{"headers", ARG_HEADERS, false, NULL},
-	{0},
+    {"text", ARG_TEXT, true, NULL},
+    {"code", ARG_NUMBER, false, NULL},
+    {"confirm", ARG_CHOICE, false, words},
+    {"flags", ARG_TEXTS, false, words},
+    {"headers", ARG_HEADERS, false, NULL},
+    {0},
 };
 
 static int run_act(const struct action_subject *subject, const struct arg *args, void *state)
@@ -40,9 +40,9 @@ static int run_end(const struct action_subject *subject, const struct arg *args,
 }
 
 static const struct action actions[] = {
-	{"act", ~0u, specs, false, run_act, NULL},
-	{"end", ~0u, NULL, true, run_end, NULL},
-	{0},
+    {"act", ~0u, specs, false, run_act, NULL},
+    {"end", ~0u, NULL, true, run_end, NULL},
+    {0},
 };
 
 static const struct action_table tables[] = {{actions, NULL}, {NULL, NULL}};
@@ -62,11 +62,11 @@ static int compile_routes(const struct config *cfg, struct config_load *load, vo
 		const char *key;
 		unsigned list;
 	} lists[] = {
-		{"routes.sip", ROUTE_SIP},
-		{"routes.msrp", ROUTE_MSRP},
-		{"routes.msrp_auth", ROUTE_MSRP_AUTH},
-		{"routes.msrp_socket", ROUTE_MSRP_SOCKET},
-		{"routes.event", ROUTE_EVENT},
+	    {"routes.sip", ROUTE_SIP},
+	    {"routes.msrp", ROUTE_MSRP},
+	    {"routes.msrp_auth", ROUTE_MSRP_AUTH},
+	    {"routes.msrp_socket", ROUTE_MSRP_SOCKET},
+	    {"routes.event", ROUTE_EVENT},
 	};
 	struct route_facts facts = {get, NULL};
 	struct action_subject subject = {0};
@@ -94,7 +94,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char why[CONFIG_WHY_SIZE];
 	struct config *cfg = NULL;
 
-	config_parse(&cfg, (struct slice){(const char *)data, size}, "fuzz", &env, why, sizeof(why));
+	config_parse(&cfg, (struct slice){(const char *)data, size}, "fuzz", &env, why,
+	    sizeof(why));
 	config_free(cfg);
 	return 0;
 }

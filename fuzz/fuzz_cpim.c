@@ -26,14 +26,14 @@ static void build_again(const struct cpim *m)
 	struct slice subject = cpim_value(m, CPIM_CORE, "Subject");
 	char plain[256];
 	struct cpim_out out = {
-		.from_uri = cpim_uri(cpim_value(m, CPIM_CORE, "From")),
-		.to_uri = cpim_uri(cpim_value(m, CPIM_CORE, "To")),
-		.datetime = cpim_value(m, CPIM_CORE, "DateTime"),
-		.subject = {plain, cpim_unescape(plain, sizeof(plain), subject)},
-		.message_id = cpim_value(m, CPIM_IMDN, "Message-ID"),
-		.dispositions = imdn_wants(cpim_value(m, CPIM_IMDN, "Disposition-Notification")),
-		.content_type = m->content_type,
-		.body = m->body,
+	    .from_uri = cpim_uri(cpim_value(m, CPIM_CORE, "From")),
+	    .to_uri = cpim_uri(cpim_value(m, CPIM_CORE, "To")),
+	    .datetime = cpim_value(m, CPIM_CORE, "DateTime"),
+	    .subject = {plain, cpim_unescape(plain, sizeof(plain), subject)},
+	    .message_id = cpim_value(m, CPIM_IMDN, "Message-ID"),
+	    .dispositions = imdn_wants(cpim_value(m, CPIM_IMDN, "Disposition-Notification")),
+	    .content_type = m->content_type,
+	    .body = m->body,
 	};
 	struct cpim again;
 	char *text;

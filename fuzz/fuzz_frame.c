@@ -119,8 +119,8 @@ static void check_head(const struct msrp_frame *f)
 	check_rewritten(f);
 	check_range(f->byte_range);
 	check_digest(f->www_authenticate, msrp_digest_parse_challenge, msrp_digest_write_challenge);
-	check_digest(
-	    f->authorization, msrp_digest_parse_credentials, msrp_digest_write_credentials);
+	check_digest(f->authorization, msrp_digest_parse_credentials,
+	    msrp_digest_write_credentials);
 	check_digest(f->authentication_info, msrp_digest_parse_info, msrp_digest_write_info);
 }
 

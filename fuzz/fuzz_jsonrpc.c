@@ -40,14 +40,17 @@ static void fail(const struct param *params, struct reply *reply, void *state)
 }
 
 static const struct param_spec echo_params[] = {
-	{"text", PARAM_TEXT, true}, {"number", PARAM_NUMBER, false}, {"texts", PARAM_TEXTS, false},
-	{"bytes", PARAM_BASE64, false}, {0},
+    {"text", PARAM_TEXT, true},
+    {"number", PARAM_NUMBER, false},
+    {"texts", PARAM_TEXTS, false},
+    {"bytes", PARAM_BASE64, false},
+    {0},
 };
 
 static const struct method methods[] = {
-	{"msrp_ua_echo", echo_params, echo, ""},
-	{"fail", NULL, fail, ""},
-	{0},
+    {"msrp_ua_echo", echo_params, echo, ""},
+    {"fail", NULL, fail, ""},
+    {0},
 };
 
 static void check_answer(const json_t *answer)
@@ -68,8 +71,7 @@ static void check_answers(struct slice text)
 		check_answer(value);
 	else
 		check(json_array_size(value) > 0);
-	json_array_foreach (value, i, item)
-		check_answer(item);
+	json_array_foreach(value, i, item) check_answer(item);
 	json_decref(value);
 }
 
@@ -96,7 +98,8 @@ static void check_encoder(struct slice text)
 	value = json_loadb(line.bytes, line.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	check(json_is_string(value));
 	if (slice_is_utf8(text))
-		check(slice_equal(text, (struct slice){json_string_value(value), json_string_length(value)}));
+		check(slice_equal(text,
+		    (struct slice){json_string_value(value), json_string_length(value)}));
 	json_decref(value);
 	jsonline_fini(&line);
 }

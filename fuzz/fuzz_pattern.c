@@ -56,7 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* A tree's text holds no NUL, and has one behind it. */
 	if (line.len && memchr(line.p, '\0', line.len))
 		return 0;
-	node.text = (struct slice){slice_dup((struct slice){line.p ? line.p : "", line.len}), line.len};
+	node.text =
+	    (struct slice){slice_dup((struct slice){line.p ? line.p : "", line.len}), line.len};
 	match(&node, value.p ? value : SLICE(""));
 	for (unsigned list = ROUTE_SIP; list <= ROUTE_EVENT; list <<= 1)
 		expand(&node, value, list);

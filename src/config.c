@@ -15,26 +15,26 @@
 
 /* Bounds on what a file may cost us. */
 enum {
-	FILE_MAX = 16 << 20,	/* bytes */
-	NODES_MAX = 1 << 20,	/* texts, lists and maps */
-	DEPTH_MAX = 24,		/* of lists and maps in each other */
+	FILE_MAX = 16 << 20, /* bytes */
+	NODES_MAX = 1 << 20, /* texts, lists and maps */
+	DEPTH_MAX = 24,      /* of lists and maps in each other */
 };
 
 /* --- YAML to tree --- */
 
 struct composer {
-	yaml_parser_t		parser;
-	struct slice		text;
-	size_t			index, offset;	/* a character of text, and its first byte */
-	size_t			nodes;
-	struct tree_fault	*fault;
+	yaml_parser_t parser;
+	struct slice text;
+	size_t index, offset; /* a character of text, and its first byte */
+	size_t nodes;
+	struct tree_fault *fault;
 };
 
 static int fail_at(struct composer *c, const yaml_mark_t *mark, const char *what)
 {
 	struct tree at = {
-		.line = (unsigned)mark->line + 1,
-		.column = (unsigned)mark->column + 1,
+	    .line = (unsigned)mark->line + 1,
+	    .column = (unsigned)mark->column + 1,
 	};
 
 	return tree_fail(c->fault, &at, "%s", what);
@@ -49,8 +49,8 @@ static int next_event(struct composer *c, yaml_event_t *event)
 		return 0;
 	if (p->error == YAML_MEMORY_ERROR)
 		return tree_fail_memory(c->fault);
-	snprintf(what, sizeof(what), "%s%s%s", p->context ? p->context : "",
-	    p->context ? ": " : "", p->problem ? p->problem : "not YAML");
+	snprintf(what, sizeof(what), "%s%s%s", p->context ? p->context : "", p->context ? ": " : "",
+	    p->problem ? p->problem : "not YAML");
 	/* A byte that is no UTF-8 is met by the reader, which keeps no mark of its own. */
 	return fail_at(c, p->error == YAML_READER_ERROR ? &p->mark : &p->problem_mark, what);
 }
@@ -91,7 +91,8 @@ static int refuse_marks(struct composer *c, const yaml_event_t *event)
 static struct tree *make_node(const yaml_event_t *event)
 {
 	enum tree_kind kind = event->type == YAML_SCALAR_EVENT ? TREE_TEXT
-	    : event->type == YAML_MAPPING_START_EVENT ? TREE_MAP : TREE_LIST;
+	    : event->type == YAML_MAPPING_START_EVENT          ? TREE_MAP
+							       : TREE_LIST;
 
 	return tree_new(kind, (unsigned)event->start_mark.line + 1,
 	    (unsigned)event->start_mark.column + 1);
@@ -101,8 +102,8 @@ static int fill_text(struct composer *c, struct tree *node, const yaml_event_t *
 {
 	yaml_scalar_style_t style = event->data.scalar.style;
 
-	node->text = (struct slice){(const char *)event->data.scalar.value,
-		event->data.scalar.length};
+	node->text =
+	    (struct slice){(const char *)event->data.scalar.value, event->data.scalar.length};
 	if (memchr(node->text.p, '\0', node->text.len)) {
 		node->text = (struct slice){NULL, 0};
 		return fail_at(c, &event->start_mark, "a NUL in a text");
@@ -110,8 +111,8 @@ static int fill_text(struct composer *c, struct tree *node, const yaml_event_t *
 	node->text.p = slice_dup(node->text);
 	if (!node->text.p)
 		return tree_fail_memory(c->fault);
-	node->quoted = style == YAML_SINGLE_QUOTED_SCALAR_STYLE
-	    || style == YAML_DOUBLE_QUOTED_SCALAR_STYLE;
+	node->quoted =
+	    style == YAML_SINGLE_QUOTED_SCALAR_STYLE || style == YAML_DOUBLE_QUOTED_SCALAR_STYLE;
 	node->block = style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE;
 	return 0;
 }
@@ -119,8 +120,7 @@ static int fill_text(struct composer *c, struct tree *node, const yaml_event_t *
 static int compose(struct composer *c, const yaml_event_t *event, unsigned depth,
     struct tree **nodep);
 
-static int compose_value(struct composer *c, unsigned depth, struct tree *parent,
-    struct tree *key)
+static int compose_value(struct composer *c, unsigned depth, struct tree *parent, struct tree *key)
 {
 	yaml_event_t event;
 	struct tree *value = NULL;
@@ -189,8 +189,8 @@ static int refuse_twins(struct composer *c, const struct tree *map)
 
 static int compose_children(struct composer *c, unsigned depth, struct tree *parent)
 {
-	yaml_event_type_t end = parent->kind == TREE_MAP ? YAML_MAPPING_END_EVENT
-							 : YAML_SEQUENCE_END_EVENT;
+	yaml_event_type_t end =
+	    parent->kind == TREE_MAP ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT;
 	yaml_event_t event;
 	bool ended = false;
 	int err = 0;
@@ -308,54 +308,81 @@ static int check_credential(const void *value, const char **why)
 
 /* Lists of rules: compiled by main, through a hook. */
 static const struct setting route_rows[] = {
-	{.name = "sip", .type = SETTING_TREE,
-		.help = "Rules for each INVITE outside a dialog and each MESSAGE."},
-	{.name = "msrp", .type = SETTING_TREE,
-		.help = "Rules for each frame that reaches the relay."},
-	{.name = "msrp_auth", .type = SETTING_TREE,
-		.help = "Rules for each AUTH with credentials."},
-	{.name = "msrp_socket", .type = SETTING_TREE,
-		.help = "Rules that choose the listener that a relay session leaves from."},
-	{.name = "event", .type = SETTING_TREE, .help = "Rules for each event."},
-	{0},
+    {.name = "sip",
+	.type = SETTING_TREE,
+	.help = "Rules for each INVITE outside a dialog and each MESSAGE."},
+    {.name = "msrp", .type = SETTING_TREE, .help = "Rules for each frame that reaches the relay."},
+    {.name = "msrp_auth", .type = SETTING_TREE, .help = "Rules for each AUTH with credentials."},
+    {.name = "msrp_socket",
+	.type = SETTING_TREE,
+	.help = "Rules that choose the listener that a relay session leaves from."},
+    {.name = "event", .type = SETTING_TREE, .help = "Rules for each event."},
+    {0},
 };
 
 static const struct setting root_rows[] = {
-	{.name = "shutdown_grace", .type = SETTING_DURATION, .preset = "5s",
-		.offset = offsetof(struct config, shutdown_grace_ms),
-		.max = 3600000, .help = "How long a graceful stop may take."},
-	{.name = "log", .type = SETTING_GROUP, .offset = offsetof(struct config, log),
-		.group = log_settings_rows, .help = "Where log lines go."},
-	{.name = "control", .type = SETTING_GROUP, .offset = offsetof(struct config, control),
-		.group = ctl_settings_rows,
-		.help = "The socket that applications and msrpctl use."},
-	{.name = "sip", .type = SETTING_GROUP, .offset = offsetof(struct config, sip),
-		.group = sip_settings_rows, .help = "SIP listeners and what they share."},
-	{.name = "msrp", .type = SETTING_GROUP, .offset = offsetof(struct config, msrp),
-		.group = msrp_settings_rows, .help = "MSRP listeners, time-outs and limits."},
-	{.name = "credentials", .type = SETTING_LIST,
-		.offset = offsetof(struct config, credentials),
-		.group = sip_credential_rows, .item_size = sizeof(struct sip_credential),
-		.check = check_credential,
-		.help = "Who msrpd is to those who challenge it, by SIP or as an MSRP relay."},
-	{.name = "ua", .type = SETTING_GROUP, .offset = offsetof(struct config, ua),
-		.group = ua_settings_rows, .help = "The User Agent."},
-	{.name = "relay", .type = SETTING_GROUP, .offset = offsetof(struct config, relay),
-		.group = relay_settings_rows, .check = relay_settings_check,
-		.help = "The MSRP relay (RFC 4976)."},
-	{.name = "metrics", .type = SETTING_GROUP, .offset = offsetof(struct config, metrics),
-		.group = ctl_metrics_settings_rows, .help = "The listener for Prometheus."},
-	{.name = "routes", .type = SETTING_GROUP, .group = route_rows,
-		.help = "What is done with what arrives: docs/routes.md."},
-	{0},
+    {.name = "shutdown_grace",
+	.type = SETTING_DURATION,
+	.preset = "5s",
+	.offset = offsetof(struct config, shutdown_grace_ms),
+	.max = 3600000,
+	.help = "How long a graceful stop may take."},
+    {.name = "log",
+	.type = SETTING_GROUP,
+	.offset = offsetof(struct config, log),
+	.group = log_settings_rows,
+	.help = "Where log lines go."},
+    {.name = "control",
+	.type = SETTING_GROUP,
+	.offset = offsetof(struct config, control),
+	.group = ctl_settings_rows,
+	.help = "The socket that applications and msrpctl use."},
+    {.name = "sip",
+	.type = SETTING_GROUP,
+	.offset = offsetof(struct config, sip),
+	.group = sip_settings_rows,
+	.help = "SIP listeners and what they share."},
+    {.name = "msrp",
+	.type = SETTING_GROUP,
+	.offset = offsetof(struct config, msrp),
+	.group = msrp_settings_rows,
+	.help = "MSRP listeners, time-outs and limits."},
+    {.name = "credentials",
+	.type = SETTING_LIST,
+	.offset = offsetof(struct config, credentials),
+	.group = sip_credential_rows,
+	.item_size = sizeof(struct sip_credential),
+	.check = check_credential,
+	.help = "Who msrpd is to those who challenge it, by SIP or as an MSRP relay."},
+    {.name = "ua",
+	.type = SETTING_GROUP,
+	.offset = offsetof(struct config, ua),
+	.group = ua_settings_rows,
+	.help = "The User Agent."},
+    {.name = "relay",
+	.type = SETTING_GROUP,
+	.offset = offsetof(struct config, relay),
+	.group = relay_settings_rows,
+	.check = relay_settings_check,
+	.help = "The MSRP relay (RFC 4976)."},
+    {.name = "metrics",
+	.type = SETTING_GROUP,
+	.offset = offsetof(struct config, metrics),
+	.group = ctl_metrics_settings_rows,
+	.help = "The listener for Prometheus."},
+    {.name = "routes",
+	.type = SETTING_GROUP,
+	.group = route_rows,
+	.help = "What is done with what arrives: docs/routes.md."},
+    {0},
 };
 
 enum { ROOT_ROWS = sizeof(root_rows) / sizeof(root_rows[0]) - 1 };
 
 /* A config in one piece, so that one table of rows covers services' sections too. */
 struct config_block {
-	struct setting	*rows;		/* root_rows, then one for each service */
-	struct config	config;		/* behind it the services' structs */
+	struct setting *rows; /* root_rows, then one for each service */
+	struct config config; /* behind it the services' structs */
 };
 
 static struct config_block *block_of(const struct config *cfg)
@@ -390,8 +417,10 @@ static size_t lay_out(struct setting *rows, const struct config_env *env)
 
 		if (!service->settings)
 			continue;
-		rows[used++] = (struct setting){.name = service->name, .type = SETTING_GROUP,
-			.offset = size, .group = service->settings};
+		rows[used++] = (struct setting){.name = service->name,
+		    .type = SETTING_GROUP,
+		    .offset = size,
+		    .group = service->settings};
 		size += align(service->settings_size);
 	}
 	return size;
@@ -441,11 +470,11 @@ void config_free(struct config *cfg)
 /* --- a load --- */
 
 struct config_load {
-	const struct config_env	*env;
-	const char		*name;		/* of the file */
-	const struct tree	*root;		/* NULL: an empty file */
-	char			*why;
-	size_t			whysize;
+	const struct config_env *env;
+	const char *name;        /* of the file */
+	const struct tree *root; /* NULL: an empty file */
+	char *why;
+	size_t whysize;
 };
 
 static int complain(struct config_load *load, const struct tree_fault *fault)

@@ -26,20 +26,20 @@ struct tree_fault;
 
 /** What the file says, defaults put in. */
 struct config {
-	uint64_t		shutdown_grace_ms;
-	struct log_settings	log;
-	struct ctl_settings	control;
-	struct sip_settings	sip;
-	struct msrp_settings	msrp;
-	struct setting_list	credentials;	/* of struct sip_credential */
-	struct ua_settings	ua;
-	struct relay_settings	relay;
+	uint64_t shutdown_grace_ms;
+	struct log_settings log;
+	struct ctl_settings control;
+	struct sip_settings sip;
+	struct msrp_settings msrp;
+	struct setting_list credentials; /* of struct sip_credential */
+	struct ua_settings ua;
+	struct relay_settings relay;
 	struct ctl_metrics_settings metrics;
 };
 
 enum { CONFIG_WHY_SIZE = 512 };
 
-struct config_load;	/* a load in its last stage: all is filled in, the tree still there */
+struct config_load; /* a load in its last stage: all is filled in, the tree still there */
 
 /**
  * A check across sections, or a reader of a part that has no rows (the rules of routes).
@@ -47,17 +47,17 @@ struct config_load;	/* a load in its last stage: all is filled in, the tree stil
  */
 struct config_hook {
 	/** @return 0, or what config_fail() returned: nothing is loaded then */
-	int	(*check)(const struct config *cfg, struct config_load *load, void *arg);
-	void	*arg;
+	int (*check)(const struct config *cfg, struct config_load *load, void *arg);
+	void *arg;
 };
 
 /** What the program brings to the file. */
 struct config_env {
-	const struct service	*const *services;	/* NULL-terminated; or NULL */
-	const struct config_hook *hooks;		/* ended by one without check; or NULL */
+	const struct service *const *services; /* NULL-terminated; or NULL */
+	const struct config_hook *hooks;       /* ended by one without check; or NULL */
 	/** A line like an error's, for what is allowed but hardly meant; NULL: nobody listens */
-	void			(*warn)(const char *line, void *arg);
-	void			*warn_arg;
+	void (*warn)(const char *line, void *arg);
+	void *warn_arg;
 };
 
 /**

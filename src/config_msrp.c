@@ -31,7 +31,8 @@ static int parse_advertised(struct msrp_uri *uri, char *buf, size_t size, const 
 {
 	int n = snprintf(buf, size, "msrp://%s;tcp", text);
 
-	if (n < 0 || (size_t)n >= size || msrp_uri_parse(uri, slice_of(buf)) != n || uri->session_id.p)
+	if (n < 0 || (size_t)n >= size || msrp_uri_parse(uri, slice_of(buf)) != n
+	    || uri->session_id.p)
 		return -EINVAL;
 	return 0;
 }
@@ -54,7 +55,8 @@ static bool names_listener(const struct msrp_uri *uri, const struct msrp_listen_
 	char buf[MSRP_LISTEN_URI_MAX], told_buf[MSRP_LISTEN_URI_MAX];
 	struct msrp_uri own, told;
 
-	if (msrp_listen_uri_parse(&own, buf, slice_of(listener->uri)) < 0 || own.secure != uri->secure)
+	if (msrp_listen_uri_parse(&own, buf, slice_of(listener->uri)) < 0
+	    || own.secure != uri->secure)
 		return false;
 	if (listener->advertise
 	    && parse_advertised(&told, told_buf, sizeof(told_buf), listener->advertise) == 0
@@ -123,7 +125,8 @@ static int check_my_uri(const struct config *cfg, struct config_load *load, cons
 	for (size_t i = 0; i < cfg->msrp.listen.count; i++)
 		if (names_listener(&uri, listen_at(cfg, i)))
 			return 0;
-	return config_fail(load, key, "no listener of msrp.listen has this scheme, port and address");
+	return config_fail(load, key,
+	    "no listener of msrp.listen has this scheme, port and address");
 }
 
 static int check_my_uris(const struct config *cfg, struct config_load *load, const char *section,

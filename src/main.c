@@ -40,39 +40,39 @@
 #include "ua/ua.h"
 
 enum {
-	DESCRIPTORS_BESIDE = 256,	/* beside MSRP's connections: SIP, control, files */
+	DESCRIPTORS_BESIDE = 256, /* beside MSRP's connections: SIP, control, files */
 };
 
 static const char default_config[] = "/etc/msrpd/msrpd.yaml";
 
 struct options {
-	const char	*config;
-	bool		check, to_stderr;
-	unsigned	verbose;
+	const char *config;
+	bool check, to_stderr;
+	unsigned verbose;
 };
 
 struct daemon {
-	struct options		options;
-	struct event_base	*base;
-	struct config		*config;
-	struct routes		routes;
-	struct stats		*stats;
-	struct event_bus	*bus;
-	struct event_logline	logline;
-	struct event_subscriber	rules;		/* routes.event */
-	struct msrp_stack	*msrp;
-	struct sip_stack	*sip;
-	struct page		*page;
-	struct ua		*ua;
-	struct relay		*relay;
-	void			*states[SERVICES];	/* of services[] */
-	struct ctl_server	*control;
-	struct ctl_metrics	*metrics;
-	struct notify		notify;
-	struct event		*signals[4];
-	struct timer		grace;
-	uint64_t		started_ms;
-	bool			stopping;
+	struct options options;
+	struct event_base *base;
+	struct config *config;
+	struct routes routes;
+	struct stats *stats;
+	struct event_bus *bus;
+	struct event_logline logline;
+	struct event_subscriber rules; /* routes.event */
+	struct msrp_stack *msrp;
+	struct sip_stack *sip;
+	struct page *page;
+	struct ua *ua;
+	struct relay *relay;
+	void *states[SERVICES]; /* of services[] */
+	struct ctl_server *control;
+	struct ctl_metrics *metrics;
+	struct notify notify;
+	struct event *signals[4];
+	struct timer grace;
+	uint64_t started_ms;
+	bool stopping;
 };
 
 /* --- config --- */
@@ -91,9 +91,9 @@ static void log_warning(const char *line, void *arg)
 
 /* A config with its rules, compiled but not yet at work. */
 struct loaded {
-	struct config	*config;
-	struct routes	routes;
-	struct daemon	*daemon;
+	struct config *config;
+	struct routes routes;
+	struct daemon *daemon;
 };
 
 static int compile_routes(const struct config *cfg, struct config_load *load, void *arg)
@@ -129,9 +129,9 @@ static int load(struct daemon *d, struct loaded *loaded, void (*warn)(const char
     char *why, size_t size)
 {
 	struct config_hook hooks[] = {
-		{compile_routes, loaded},
-		{config_check_msrp, NULL},
-		{NULL, NULL},
+	    {compile_routes, loaded},
+	    {config_check_msrp, NULL},
+	    {NULL, NULL},
 	};
 	struct config_env env = {.services = services, .hooks = hooks, .warn = warn};
 	int err;
@@ -401,7 +401,8 @@ static void raise_descriptors(uint64_t connections)
 	log_warn("start: %" PRIuMAX " files at most, so about %" PRIuMAX " of %" PRIu64
 		 " msrp.max_connections",
 	    (uintmax_t)limit.rlim_cur,
-	    (uintmax_t)(limit.rlim_cur > DESCRIPTORS_BESIDE ? limit.rlim_cur - DESCRIPTORS_BESIDE : 0),
+	    (uintmax_t)(limit.rlim_cur > DESCRIPTORS_BESIDE ? limit.rlim_cur - DESCRIPTORS_BESIDE
+							    : 0),
 	    connections);
 }
 
@@ -422,8 +423,10 @@ static int start_base(struct daemon *d)
 /* Last of all subscribers: what rules do has events of its own. */
 static void start_rules(struct daemon *d)
 {
-	d->rules = (struct event_subscriber){
-		.mask = EVENT_ALL, .fn = on_event, .wanted = rules_want_events, .arg = d};
+	d->rules = (struct event_subscriber){.mask = EVENT_ALL,
+	    .fn = on_event,
+	    .wanted = rules_want_events,
+	    .arg = d};
 	event_bus_subscribe(d->bus, &d->rules);
 }
 
@@ -437,13 +440,13 @@ static int start_msrp(struct daemon *d, char *why, size_t size)
 static int start_sip(struct daemon *d, char *why, size_t size)
 {
 	struct sip_stack_options options = {
-		.base = d->base,
-		.stats = d->stats,
-		.settings = &d->config->sip,
-		.credentials = d->config->credentials.items,
-		.credential_count = d->config->credentials.count,
-		.handler = &sip_handler,
-		.arg = d,
+	    .base = d->base,
+	    .stats = d->stats,
+	    .settings = &d->config->sip,
+	    .credentials = d->config->credentials.items,
+	    .credential_count = d->config->credentials.count,
+	    .handler = &sip_handler,
+	    .arg = d,
 	};
 	const char *text = "out of memory";
 	int err;
@@ -461,13 +464,13 @@ static int start_sip(struct daemon *d, char *why, size_t size)
 static int start_ua(struct daemon *d, char *why, size_t size)
 {
 	struct ua_env env = {
-		.base = d->base,
-		.stats = d->stats,
-		.msrp = d->msrp,
-		.sip = d->sip,
-		.settings = &d->config->ua,
-		.credentials = d->config->credentials.items,
-		.credential_count = d->config->credentials.count,
+	    .base = d->base,
+	    .stats = d->stats,
+	    .msrp = d->msrp,
+	    .sip = d->sip,
+	    .settings = &d->config->ua,
+	    .credentials = d->config->credentials.items,
+	    .credential_count = d->config->credentials.count,
 	};
 
 	return d->sip ? ua_new(&d->ua, &env, why, size) : 0;
@@ -485,11 +488,11 @@ static int start_relay(struct daemon *d, char *why, size_t size)
 static int start_services(struct daemon *d, char *why, size_t size)
 {
 	struct service_env env = {
-		.base = d->base,
-		.bus = d->bus,
-		.stats = d->stats,
-		.ua = d->ua,
-		.page = d->page,
+	    .base = d->base,
+	    .bus = d->bus,
+	    .stats = d->stats,
+	    .ua = d->ua,
+	    .page = d->page,
 	};
 
 	for (size_t i = 0; i < SERVICES; i++) {
@@ -508,12 +511,12 @@ static int start_services(struct daemon *d, char *why, size_t size)
 static int start_control(struct daemon *d, char *why, size_t size)
 {
 	struct ctl_daemon daemon = {
-		.base = d->base,
-		.bus = d->bus,
-		.stats = d->stats,
-		.status = on_status,
-		.reload = on_reload,
-		.arg = d,
+	    .base = d->base,
+	    .bus = d->bus,
+	    .stats = d->stats,
+	    .status = on_status,
+	    .reload = on_reload,
+	    .arg = d,
 	};
 	const char *text = "out of memory";
 	int err = ctl_server_new(&d->control, &daemon, &d->config->control, &text);

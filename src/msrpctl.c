@@ -20,15 +20,15 @@
 
 enum {
 	EXIT_RESULT = 0,
-	EXIT_ERROR = 1,		/* msrpd answered with an error object */
-	EXIT_TROUBLE = 2,	/* wrong usage, or nobody answers */
+	EXIT_ERROR = 1,   /* msrpd answered with an error object */
+	EXIT_TROUBLE = 2, /* wrong usage, or nobody answers */
 	ANSWER_SECONDS = 30,
 	COLUMN_GAP = 2,
 };
 
 struct options {
-	const char	*socket;
-	bool		json;
+	const char *socket;
+	bool json;
 };
 
 static void die(const char *what, const char *why)
@@ -48,8 +48,8 @@ static void *must(void *p)
 
 /* A string that is being built; fatal when memory is out. */
 struct text {
-	char	*p;
-	size_t	len, size;
+	char *p;
+	size_t len, size;
 };
 
 static void text_add(struct text *text, const char *p, size_t len)
@@ -108,7 +108,8 @@ static void text_add_list(struct text *text, const json_t *list)
 	size_t i;
 	json_t *item;
 
-	json_array_foreach (list, i, item) {
+	json_array_foreach(list, i, item)
+	{
 		if (i)
 			text_adds(text, ", ");
 		text_add_value(text, item);
@@ -165,7 +166,8 @@ static void flatten(json_t *flat, const char *prefix, json_t *object)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach (object, key, value) {
+	json_object_foreach(object, key, value)
+	{
 		struct text name = {0};
 
 		if (json_is_object(value) && !*prefix) {
@@ -188,10 +190,9 @@ static void print_object(json_t *object)
 	size_t width = 0;
 
 	flatten(flat, "", object);
-	json_object_foreach (flat, key, value)
-		if (columns(key) > width)
-			width = columns(key);
-	json_object_foreach (flat, key, value) {
+	json_object_foreach(flat, key, value) if (columns(key) > width) width = columns(key);
+	json_object_foreach(flat, key, value)
+	{
 		char *s = cell(value);
 
 		put_padded(key, width + COLUMN_GAP);
@@ -208,10 +209,9 @@ static json_t *collect_keys(const json_t *list)
 	const char *key;
 	size_t i;
 
-	json_array_foreach (list, i, object)
-		json_object_foreach (object, key, value)
-			if (!json_object_get(keys, key))
-				json_object_set_new(keys, key, json_integer((json_int_t)columns(key)));
+	json_array_foreach(list, i, object)
+	    json_object_foreach(object, key, value) if (!json_object_get(keys, key))
+		json_object_set_new(keys, key, json_integer((json_int_t)columns(key)));
 	return keys;
 }
 
@@ -222,8 +222,10 @@ static void measure(const json_t *list, json_t *keys)
 	const char *key;
 	size_t i;
 
-	json_array_foreach (list, i, object) {
-		json_object_foreach (keys, key, width) {
+	json_array_foreach(list, i, object)
+	{
+		json_object_foreach(keys, key, width)
+		{
 			char *s = cell(json_object_get(object, key));
 			json_int_t used = (json_int_t)columns(s);
 
@@ -241,7 +243,8 @@ static void print_row(json_t *keys, const json_t *object)
 	const char *key;
 	json_t *width;
 
-	json_object_foreach (keys, key, width) {
+	json_object_foreach(keys, key, width)
+	{
 		struct text heading = {0};
 		char *s;
 
@@ -261,8 +264,7 @@ static void print_table(const json_t *list)
 
 	measure(list, keys);
 	print_row(keys, NULL);
-	json_array_foreach (list, i, object)
-		print_row(keys, object);
+	json_array_foreach(list, i, object) print_row(keys, object);
 	json_decref(keys);
 }
 
@@ -280,14 +282,12 @@ static void print_list(const json_t *list)
 	json_t *item;
 	size_t i;
 
-	json_array_foreach (list, i, item)
-		objects = objects && json_is_object(item);
+	json_array_foreach(list, i, item) objects = objects && json_is_object(item);
 	if (objects) {
 		print_table(list);
 		return;
 	}
-	json_array_foreach (list, i, item)
-		print_line(item);
+	json_array_foreach(list, i, item) print_line(item);
 }
 
 static void print_json(const json_t *value)
@@ -351,14 +351,16 @@ static struct text read_file(const char *path)
 /* RFC 4648 section 4 */
 static struct text base64(const struct text *bytes)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char alphabet[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	struct text text = {0};
 
 	text_adds(&text, "");
 	for (size_t i = 0; i < bytes->len; i += 3) {
 		const unsigned char *p = (const unsigned char *)bytes->p + i;
 		size_t n = bytes->len - i < 3 ? bytes->len - i : 3;
-		uint32_t bits = (uint32_t)p[0] << 16 | (uint32_t)(n > 1 ? p[1] : 0) << 8 | (n > 2 ? p[2] : 0);
+		uint32_t bits =
+		    (uint32_t)p[0] << 16 | (uint32_t)(n > 1 ? p[1] : 0) << 8 | (n > 2 ? p[2] : 0);
 		char quad[4] = {alphabet[bits >> 18], alphabet[bits >> 12 & 63],
 		    n > 1 ? alphabet[bits >> 6 & 63] : '=', n > 2 ? alphabet[bits & 63] : '='};
 
@@ -377,7 +379,8 @@ static void add_body_file(json_t *params, const char *path)
 		json_object_set_new(params, "body", value);
 	} else {
 		encoded = base64(&bytes);
-		json_object_set_new(params, "body_base64", must(json_stringn(encoded.p, encoded.len)));
+		json_object_set_new(params, "body_base64",
+		    must(json_stringn(encoded.p, encoded.len)));
 		free(encoded.p);
 	}
 	free(bytes.p);
@@ -503,7 +506,10 @@ static json_t *read_line(FILE *stream)
 	errno = 0;
 	n = getline(&line, &size, stream);
 	if (n <= 0)
-		die("msrpd", errno == EAGAIN ? "no answer" : errno ? strerror(errno) : "closed the connection");
+		die("msrpd",
+		    errno == EAGAIN ? "no answer"
+			: errno     ? strerror(errno)
+				    : "closed the connection");
 	value = json_loadb(line, (size_t)n, 0, NULL);
 	if (!json_is_object(value))
 		die("msrpd", "answers with something else than JSON-RPC");
@@ -569,7 +575,8 @@ static void print_event(const struct options *options, json_t *event)
 		return;
 	}
 	text_add_value(&text, json_object_get(event, "method"));
-	json_object_foreach (json_object_get(event, "params"), key, value) {
+	json_object_foreach(json_object_get(event, "params"), key, value)
+	{
 		text_adds(&text, " ");
 		text_add_safe(&text, key);
 		text_adds(&text, "=");
@@ -607,7 +614,8 @@ static json_t *names_param(char **names)
 /* Until interrupted, or msrpd is gone. */
 static int follow_events(FILE *stream, const struct options *options, char **names)
 {
-	int status = ask(stream, options, make_request("event_subscribe", names_param(names)), false);
+	int status =
+	    ask(stream, options, make_request("event_subscribe", names_param(names)), false);
 
 	if (status)
 		return status;
@@ -629,13 +637,14 @@ static int follow_events(FILE *stream, const struct options *options, char **nam
 
 static void usage(FILE *to)
 {
-	fprintf(to, "usage: msrpctl [-s SOCKET] [-j] COMMAND [ARG...]\n"
-		"       msrpctl [-s SOCKET] [-j] events [NAME...]\n"
-		"  -s SOCKET  control socket of msrpd (" DEFAULT_SOCKET ")\n"
-		"  -j         print the result as JSON\n"
-		"  -V         print the version\n"
-		"ARG is a value by position, or NAME=VALUE; body=@FILE and body=- read it from a file.\n"
-		"`msrpctl which` lists the commands, `msrpctl help` explains them.\n");
+	fprintf(to,
+	    "usage: msrpctl [-s SOCKET] [-j] COMMAND [ARG...]\n"
+	    "       msrpctl [-s SOCKET] [-j] events [NAME...]\n"
+	    "  -s SOCKET  control socket of msrpd (" DEFAULT_SOCKET ")\n"
+	    "  -j         print the result as JSON\n"
+	    "  -V         print the version\n"
+	    "ARG is a value by position, or NAME=VALUE; body=@FILE and body=- read it from a file.\n"
+	    "`msrpctl which` lists the commands, `msrpctl help` explains them.\n");
 }
 
 static struct options read_options(int argc, char **argv)

@@ -82,7 +82,8 @@ static uint64_t watchdog_period_ms(void)
 
 	if (!read_number("WATCHDOG_USEC", &usec))
 		return 0;
-	if (getenv("WATCHDOG_PID") && (!read_number("WATCHDOG_PID", &pid) || pid != (uint64_t)getpid()))
+	if (getenv("WATCHDOG_PID")
+	    && (!read_number("WATCHDOG_PID", &pid) || pid != (uint64_t)getpid()))
 		return 0;
 	return usec / 2000 ? usec / 2000 : usec > 0;
 }

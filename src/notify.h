@@ -9,9 +9,9 @@
 #include <msrpd/timer.h>
 
 struct notify {
-	int		fd;		/* -1: nobody to tell */
-	uint64_t	watchdog_ms;	/* between two signs of life, 0: none wanted */
-	struct timer	watchdog;
+	int fd;               /* -1: nobody to tell */
+	uint64_t watchdog_ms; /* between two signs of life, 0: none wanted */
+	struct timer watchdog;
 };
 
 /**

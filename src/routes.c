@@ -18,18 +18,19 @@ int routes_compile(struct routes *routes, const struct routes_env *env, struct c
 		unsigned list;
 		const char *key;
 	} lists[] = {
-		{&routes->sip, ROUTE_SIP, "routes.sip"},
-		{&routes->msrp, ROUTE_MSRP, "routes.msrp"},
-		{&routes->msrp_auth, ROUTE_MSRP_AUTH, "routes.msrp_auth"},
-		{&routes->msrp_socket, ROUTE_MSRP_SOCKET, "routes.msrp_socket"},
-		{&routes->event, ROUTE_EVENT, "routes.event"},
+	    {&routes->sip, ROUTE_SIP, "routes.sip"},
+	    {&routes->msrp, ROUTE_MSRP, "routes.msrp"},
+	    {&routes->msrp_auth, ROUTE_MSRP_AUTH, "routes.msrp_auth"},
+	    {&routes->msrp_socket, ROUTE_MSRP_SOCKET, "routes.msrp_socket"},
+	    {&routes->event, ROUTE_EVENT, "routes.event"},
 	};
 	struct tree_fault fault;
 
 	*routes = (struct routes){0};
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
 		struct route_spec spec = {lists[i].list, env->actions, env->events};
-		int err = route_list_new(lists[i].listp, &spec, config_tree(load, lists[i].key), &fault);
+		int err =
+		    route_list_new(lists[i].listp, &spec, config_tree(load, lists[i].key), &fault);
 
 		if (err < 0)
 			return config_fail_fault(load, &fault);
@@ -153,10 +154,10 @@ void routes_run_event(const struct routes *routes, const struct event_notice *ev
 /* --- actions that belong to no service --- */
 
 static const struct arg_spec send_reply_args[] = {
-	{"code", ARG_NUMBER, true, NULL},
-	{"reason", ARG_TEXT, true, NULL},
-	{"headers", ARG_HEADERS, false, NULL},
-	{0},
+    {"code", ARG_NUMBER, true, NULL},
+    {"reason", ARG_TEXT, true, NULL},
+    {"headers", ARG_HEADERS, false, NULL},
+    {0},
 };
 
 static int send_reply(const struct action_subject *subject, const struct arg *args, void *state)
@@ -165,9 +166,10 @@ static int send_reply(const struct action_subject *subject, const struct arg *ar
 	int err;
 
 	(void)state;
-	err = code < 100 || code > 699 ? -EINVAL
-				       : sip_request_reply(subject->request, (int)code, args[1].text,
-					     args[2].present ? args[2].text : (struct slice){NULL, 0});
+	err = code < 100 || code > 699
+	    ? -EINVAL
+	    : sip_request_reply(subject->request, (int)code, args[1].text,
+		args[2].present ? args[2].text : (struct slice){NULL, 0});
 	if (err < 0)
 		log_warn("routes: send_reply %lld: %s", (long long)code,
 		    err == -EEXIST ? "answered already" : "not an answer");
@@ -185,35 +187,41 @@ static int check_send_reply(const struct arg *args, const char *const *later, co
 }
 
 static const struct arg_spec send_message_args[] = {
-	{"ruri", ARG_TEXT, true, NULL},
-	{"from", ARG_TEXT, true, NULL},
-	{"to", ARG_TEXT, true, NULL},
-	{"content_type", ARG_TEXT, true, NULL},
-	{"body", ARG_TEXT, true, NULL},
-	{0},
+    {"ruri", ARG_TEXT, true, NULL},
+    {"from", ARG_TEXT, true, NULL},
+    {"to", ARG_TEXT, true, NULL},
+    {"content_type", ARG_TEXT, true, NULL},
+    {"body", ARG_TEXT, true, NULL},
+    {0},
 };
 
 static int send_message(const struct action_subject *subject, const struct arg *args, void *state)
 {
 	struct page_message message = {
-		.ruri = args[0].text,
-		.from_uri = args[1].text,
-		.to_uri = args[2].text,
-		.content_type = args[3].text,
-		.body = args[4].text,
+	    .ruri = args[0].text,
+	    .from_uri = args[1].text,
+	    .to_uri = args[2].text,
+	    .content_type = args[3].text,
+	    .body = args[4].text,
 	};
 	int err = state ? page_send(state, &message, NULL, NULL) : -ENETUNREACH;
 
 	(void)subject;
 	if (err < 0)
-		log_warn("routes: send_message to %.*s: %s", SLICE_ARG(message.ruri), strerror(-err));
+		log_warn("routes: send_message to %.*s: %s", SLICE_ARG(message.ruri),
+		    strerror(-err));
 	return err;
 }
 
 const struct action routes_actions[] = {
-	{.name = "send_reply", .lists = ROUTE_SIP, .args = send_reply_args, .run = send_reply,
-		.check = check_send_reply},
-	{.name = "send_message", .lists = ROUTE_SIP | ROUTE_EVENT, .args = send_message_args,
-		.run = send_message},
-	{0},
+    {.name = "send_reply",
+	.lists = ROUTE_SIP,
+	.args = send_reply_args,
+	.run = send_reply,
+	.check = check_send_reply},
+    {.name = "send_message",
+	.lists = ROUTE_SIP | ROUTE_EVENT,
+	.args = send_message_args,
+	.run = send_message},
+    {0},
 };

@@ -14,13 +14,13 @@
 struct page;
 
 struct routes {
-	struct route_list	*sip, *msrp, *msrp_auth, *msrp_socket, *event;
+	struct route_list *sip, *msrp, *msrp_auth, *msrp_socket, *event;
 };
 
 /** What the lists are compiled with; outlives them. */
 struct routes_env {
-	const struct action_table	*actions;	/* ended by one without actions */
-	const struct event_type		*const *events;	/* NULL-terminated */
+	const struct action_table *actions;     /* ended by one without actions */
+	const struct event_type *const *events; /* NULL-terminated */
 };
 
 /**

@@ -5,4 +5,4 @@
 
 enum { SERVICES = 2 };
 
-extern const struct service *const services[SERVICES + 1];	/* NULL-terminated */
+extern const struct service *const services[SERVICES + 1]; /* NULL-terminated */

@@ -14,20 +14,29 @@
 #include "base/nearest.h"
 #include "base/tree.h"
 
-enum { SECRET_MAX = 4096 };	/* bytes of a secret's file that count */
+enum { SECRET_MAX = 4096 }; /* bytes of a secret's file that count */
 
 /* A suffix and what it multiplies by; the largest first, so that printing finds it first. */
 struct unit {
-	const char	*suffix;
-	uint64_t	factor;
+	const char *suffix;
+	uint64_t factor;
 };
 
 static const struct unit durations[] = {
-	{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {"", 1000}, {NULL, 0},
+    {"h", 3600000},
+    {"m", 60000},
+    {"s", 1000},
+    {"ms", 1},
+    {"", 1000},
+    {NULL, 0},
 };
 
 static const struct unit sizes[] = {
-	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"", 1}, {NULL, 0},
+    {"GiB", 1 << 30},
+    {"MiB", 1 << 20},
+    {"KiB", 1 << 10},
+    {"", 1},
+    {NULL, 0},
 };
 
 static const struct unit plain[] = {{"", 1}, {NULL, 0}};
@@ -133,7 +142,7 @@ static int read_number(uint64_t *field, const struct setting *row, const struct 
 {
 	uint64_t number = 0;
 	int err = row->type == SETTING_MODE ? parse_mode(node->text, &number)
-	    : parse_units(node->text, units_of(row), &number);
+					    : parse_units(node->text, units_of(row), &number);
 
 	if (err == -EBADMSG)
 		return tree_fail(fault, node, "%s: \"%.64s\" is not %s", row->name, node->text.p,
@@ -167,8 +176,8 @@ static int read_choice(int *field, const struct setting *row, const struct tree 
 			*field = i;
 			return 0;
 		}
-		used += (size_t)snprintf(words + used, sizeof(words) - used, "%s%s",
-		    i ? ", " : "", row->choices[i]);
+		used += (size_t)snprintf(words + used, sizeof(words) - used, "%s%s", i ? ", " : "",
+		    row->choices[i]);
 		assert(used < sizeof(words));
 	}
 	return tree_fail(fault, node, "%s: \"%.64s\" is none of: %s", row->name, node->text.p,
@@ -237,8 +246,7 @@ static int read_secret_file(char **field, const struct setting *row, const struc
 static int wants(const struct setting *row, const char *what, const struct tree *node,
     struct tree_fault *fault)
 {
-	return tree_fail(fault, node, "%s wants %s, not %s", row->name, what,
-	    tree_kind_name(node));
+	return tree_fail(fault, node, "%s wants %s, not %s", row->name, what, tree_kind_name(node));
 }
 
 static int read_secret(char **field, const struct setting *row, const struct tree *node,
@@ -301,8 +309,7 @@ static size_t count_children(const struct tree *node)
 	return n;
 }
 
-static int make_room(struct setting_list *list, size_t count, size_t size,
-    struct tree_fault *fault)
+static int make_room(struct setting_list *list, size_t count, size_t size, struct tree_fault *fault)
 {
 	if (count == 0)
 		return 0;
@@ -324,8 +331,8 @@ static int read_text_item(struct setting_list *list, const struct setting *row,
 	return err < 0 ? err : check(item, row, node, fault);
 }
 
-static int read_texts(struct setting_list *list, const struct setting *row,
-    const struct tree *node, struct tree_fault *fault)
+static int read_texts(struct setting_list *list, const struct setting *row, const struct tree *node,
+    struct tree_fault *fault)
 {
 	bool alone = node->kind == TREE_TEXT;
 	int err;
@@ -342,8 +349,8 @@ static int read_texts(struct setting_list *list, const struct setting *row,
 	return err;
 }
 
-static int read_item(struct setting_list *list, const struct setting *row,
-    const struct tree *node, struct tree_fault *fault)
+static int read_item(struct setting_list *list, const struct setting *row, const struct tree *node,
+    struct tree_fault *fault)
 {
 	void *item = at_offset(list->items, row->item_size * list->count++);
 	int err;
@@ -362,8 +369,8 @@ static int read_item(struct setting_list *list, const struct setting *row,
 	return err < 0 ? err : check(item, row, node, fault);
 }
 
-static int read_items(struct setting_list *list, const struct setting *row,
-    const struct tree *node, struct tree_fault *fault)
+static int read_items(struct setting_list *list, const struct setting *row, const struct tree *node,
+    struct tree_fault *fault)
 {
 	enum tree_kind kind = row->type == SETTING_MAP ? TREE_MAP : TREE_LIST;
 	int err;
@@ -529,8 +536,7 @@ static bool rows_differ(const void *a, const void *b, const struct setting *rows
 
 static bool items_differ(const void *a, const void *b, const struct setting *row)
 {
-	if (row->type != SETTING_LIST
-	    && texts_differ(*(char *const *)a, *(char *const *)b))
+	if (row->type != SETTING_LIST && texts_differ(*(char *const *)a, *(char *const *)b))
 		return true;
 	return row->type != SETTING_TEXTS && rows_differ(a, b, row->group);
 }
@@ -577,8 +583,8 @@ static bool fields_differ(const void *a, const void *b, const struct setting *ro
 static bool rows_differ(const void *a, const void *b, const struct setting *rows)
 {
 	for (const struct setting *row = rows; row->name; row++)
-		if (fields_differ(at_offset_const(a, row->offset),
-			at_offset_const(b, row->offset), row))
+		if (fields_differ(at_offset_const(a, row->offset), at_offset_const(b, row->offset),
+			row))
 			return true;
 	return false;
 }
@@ -596,8 +602,7 @@ bool settings_fixed_differs(const void *a, const void *b, const struct setting *
 			snprintf(key, SETTINGS_KEY_SIZE, "%s", row->name);
 			return true;
 		}
-		if (row->type == SETTING_GROUP
-		    && settings_fixed_differs(x, y, row->group, below)) {
+		if (row->type == SETTING_GROUP && settings_fixed_differs(x, y, row->group, below)) {
 			snprintf(key, SETTINGS_KEY_SIZE, "%.40s.%.80s", row->name, below);
 			return true;
 		}
@@ -618,7 +623,8 @@ const struct setting *settings_find(const struct setting *rows, const char *key,
 			continue;
 		if (rest.p)
 			return row->type == SETTING_GROUP
-			    ? settings_find(row->group, rest.p, field, valuep) : NULL;
+			    ? settings_find(row->group, rest.p, field, valuep)
+			    : NULL;
 		if (valuep)
 			*valuep = field;
 		return row;

@@ -10,28 +10,28 @@
 #include <msrpd/slice.h>
 
 enum {
-	CPIM_HEADERS_MAX	= 64,
-	CPIM_HEAD_MAX		= 16384,	/* bytes of the headers of message and content */
+	CPIM_HEADERS_MAX = 64,
+	CPIM_HEAD_MAX = 16384, /* bytes of the headers of message and content */
 };
 
-#define CPIM_CORE "urn:ietf:params:cpim-headers:"	/* namespace of From, To, DateTime, … */
-#define CPIM_IMDN "urn:ietf:params:imdn"		/* of Message-ID and its like */
+#define CPIM_CORE "urn:ietf:params:cpim-headers:" /* namespace of From, To, DateTime, … */
+#define CPIM_IMDN "urn:ietf:params:imdn"          /* of Message-ID and its like */
 
 /** One header of the message; a view. */
 struct cpim_header {
-	struct slice	space;		/* URI of its namespace; absent: prefix not declared */
-	struct slice	name;		/* without prefix */
-	struct slice	params;		/* ";lang=fr"; absent if there are none */
-	struct slice	value;		/* escapes left as they are, see cpim_unescape() */
+	struct slice space;  /* URI of its namespace; absent: prefix not declared */
+	struct slice name;   /* without prefix */
+	struct slice params; /* ";lang=fr"; absent if there are none */
+	struct slice value;  /* escapes left as they are, see cpim_unescape() */
 };
 
 /** A parsed message; a view: slices borrow the text that was parsed. */
 struct cpim {
-	struct cpim_header	headers[CPIM_HEADERS_MAX];	/* NS headers are not among them */
-	size_t			header_count;
-	struct slice		content_headers;	/* of the content, lines with their ends */
-	struct slice		content_type;		/* absent: text/plain (RFC 2045 5.2) */
-	struct slice		body;
+	struct cpim_header headers[CPIM_HEADERS_MAX]; /* NS headers are not among them */
+	size_t header_count;
+	struct slice content_headers; /* of the content, lines with their ends */
+	struct slice content_type;    /* absent: text/plain (RFC 2045 5.2) */
+	struct slice body;
 };
 
 /**
@@ -63,14 +63,14 @@ size_t cpim_unescape(char *text, size_t size, struct slice value);
 
 /** A message to write; absent texts are left out. */
 struct cpim_out {
-	struct slice	from_uri, to_uri;	/* there must be both */
-	struct slice	datetime;		/* RFC 3339; see cpim_datetime() */
-	struct slice	subject;		/* plain: escapes are put in */
-	struct slice	message_id;		/* of IMDN */
-	unsigned	dispositions;		/* bits of enum imdn_want */
-	struct slice	content_type;		/* absent: text/plain;charset=UTF-8 */
-	struct slice	content_headers;	/* further lines of the content, each with CRLF */
-	struct slice	body;
+	struct slice from_uri, to_uri; /* there must be both */
+	struct slice datetime;         /* RFC 3339; see cpim_datetime() */
+	struct slice subject;          /* plain: escapes are put in */
+	struct slice message_id;       /* of IMDN */
+	unsigned dispositions;         /* bits of enum imdn_want */
+	struct slice content_type;     /* absent: text/plain;charset=UTF-8 */
+	struct slice content_headers;  /* further lines of the content, each with CRLF */
+	struct slice body;
 };
 
 /**
@@ -90,10 +90,10 @@ void cpim_datetime(char text[CPIM_DATETIME_SIZE]);
 
 /** What a sender wants to know: the values of Disposition-Notification (RFC 5438 6.2). */
 enum imdn_want {
-	IMDN_WANT_POSITIVE_DELIVERY	= 1,
-	IMDN_WANT_NEGATIVE_DELIVERY	= 2,
-	IMDN_WANT_PROCESSING		= 4,
-	IMDN_WANT_DISPLAY		= 8,
+	IMDN_WANT_POSITIVE_DELIVERY = 1,
+	IMDN_WANT_NEGATIVE_DELIVERY = 2,
+	IMDN_WANT_PROCESSING = 4,
+	IMDN_WANT_DISPLAY = 8,
 };
 
 /** @param value  of Disposition-Notification  @return bits; words that we do not know have none */
@@ -107,22 +107,22 @@ size_t imdn_wants_text(char text[IMDN_WANTS_SIZE], unsigned wants);
 enum imdn_kind { IMDN_DELIVERY, IMDN_PROCESSING, IMDN_DISPLAY };
 
 enum imdn_status {
-	IMDN_DELIVERED,		/* of IMDN_DELIVERY */
+	IMDN_DELIVERED, /* of IMDN_DELIVERY */
 	IMDN_FAILED,
-	IMDN_PROCESSED,		/* of IMDN_PROCESSING */
+	IMDN_PROCESSED, /* of IMDN_PROCESSING */
 	IMDN_STORED,
-	IMDN_DISPLAYED,		/* of IMDN_DISPLAY */
-	IMDN_FORBIDDEN,		/* of all */
+	IMDN_DISPLAYED, /* of IMDN_DISPLAY */
+	IMDN_FORBIDDEN, /* of all */
 	IMDN_ERROR,
 };
 
 /** One notification: the payload message/imdn+xml (RFC 5438 11.1). */
 struct imdn {
-	enum imdn_kind		kind;
-	enum imdn_status	status;
-	struct slice		message_id;	/* of the message that it tells of */
-	struct slice		datetime;	/* the DateTime of that message */
-	struct slice		recipient_uri, original_recipient_uri;	/* or absent */
+	enum imdn_kind kind;
+	enum imdn_status status;
+	struct slice message_id;                            /* of the message that it tells of */
+	struct slice datetime;                              /* the DateTime of that message */
+	struct slice recipient_uri, original_recipient_uri; /* or absent */
 };
 
 /**

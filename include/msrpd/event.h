@@ -13,23 +13,23 @@
 struct event_bus;
 
 enum event_kind {
-	EVENT_TEXT,	/* UTF-8; bytes that are none are replaced by U+FFFD on the way out */
+	EVENT_TEXT, /* UTF-8; bytes that are none are replaced by U+FFFD on the way out */
 	EVENT_NUMBER,
-	EVENT_BODY,	/* octets: NAME, or NAME_base64 when they are not UTF-8 */
+	EVENT_BODY, /* octets: NAME, or NAME_base64 when they are not UTF-8 */
 	EVENT_NULL,
 };
 
 struct event_param {
-	const char	*name;
-	enum event_kind	kind;
-	struct slice	text;
-	int64_t		number;
+	const char *name;
+	enum event_kind kind;
+	struct slice text;
+	int64_t number;
 };
 
 /** A kind of event; const, declared once by whoever emits it. */
 struct event_type {
-	const char		*name;		/* "E_MSRP_SESSION_NEW" */
-	const char *const	*params;	/* NULL-terminated names, for $param() in rules */
+	const char *name;          /* "E_MSRP_SESSION_NEW" */
+	const char *const *params; /* NULL-terminated names, for $param() in rules */
 };
 
 /** Text parameter: absent text is JSON null. */

@@ -6,21 +6,21 @@
 
 #include <msrpd/slice.h>
 
-struct page;	/* the sender of MESSAGEs: one a daemon */
+struct page; /* the sender of MESSAGEs: one a daemon */
 
 /** A MESSAGE to send; everything is copied. */
 struct page_message {
-	struct slice	ruri, from_uri, to_uri;
-	struct slice	content_type;
-	struct slice	body;
-	struct slice	headers;	/* further header lines, each "Name: value\r\n"; may be absent */
-	bool		refuse_large;	/* -EMSGSIZE instead of TCP for what is too large for UDP */
+	struct slice ruri, from_uri, to_uri;
+	struct slice content_type;
+	struct slice body;
+	struct slice headers; /* further header lines, each "Name: value\r\n"; may be absent */
+	bool refuse_large;    /* -EMSGSIZE instead of TCP for what is too large for UDP */
 };
 
 struct page_result {
-	int		code;		/* final SIP status */
-	struct slice	reason;
-	bool		from_peer;	/* false: no answer in time, or nobody reached */
+	int code; /* final SIP status */
+	struct slice reason;
+	bool from_peer; /* false: no answer in time, or nobody reached */
 };
 
 /**

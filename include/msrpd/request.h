@@ -17,15 +17,15 @@ void sip_request_unref(struct sip_request *req);
 
 enum sip_field {
 	SIP_FIELD_METHOD,
-	SIP_FIELD_RURI,			/* URIs: scheme and all, without <> and header parameters */
+	SIP_FIELD_RURI, /* URIs: scheme and all, without <> and header parameters */
 	SIP_FIELD_FROM_URI,
 	SIP_FIELD_TO_URI,
 	SIP_FIELD_CALL_ID,
-	SIP_FIELD_SOURCE_ADDRESS,	/* of the socket, without brackets */
-	SIP_FIELD_SOURCE_PORT,		/* decimal */
-	SIP_FIELD_PROTO,		/* "udp", "tcp", "tls" */
-	SIP_FIELD_CONTACT,		/* URI of the first Contact */
-	SIP_FIELD_CONTENT_TYPE,		/* with parameters */
+	SIP_FIELD_SOURCE_ADDRESS, /* of the socket, without brackets */
+	SIP_FIELD_SOURCE_PORT,    /* decimal */
+	SIP_FIELD_PROTO,          /* "udp", "tcp", "tls" */
+	SIP_FIELD_CONTACT,        /* URI of the first Contact */
+	SIP_FIELD_CONTENT_TYPE,   /* with parameters */
 	SIP_FIELD_USER_AGENT,
 	SIP_FIELD_BODY,
 };

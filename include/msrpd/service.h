@@ -25,17 +25,17 @@ enum param_kind { PARAM_TEXT, PARAM_NUMBER, PARAM_BASE64, PARAM_TEXTS };
 
 /** One parameter of a method, in the order in which it may be given by position. */
 struct param_spec {
-	const char	*name;		/* NULL ends the table */
-	enum param_kind	kind;
-	bool		required;
+	const char *name; /* NULL ends the table */
+	enum param_kind kind;
+	bool required;
 };
 
 struct param {
-	bool		present;
-	struct slice	text;		/* PARAM_TEXT; PARAM_BASE64: decoded */
-	int64_t		number;
-	const struct slice *texts;	/* PARAM_TEXTS */
-	size_t		count;
+	bool present;
+	struct slice text; /* PARAM_TEXT; PARAM_BASE64: decoded */
+	int64_t number;
+	const struct slice *texts; /* PARAM_TEXTS */
+	size_t count;
 };
 
 /**
@@ -56,86 +56,92 @@ void reply_close(struct reply *reply);
 void reply_error(struct reply *reply, int code, const char *message);
 
 struct method {
-	const char		*name;		/* NULL ends the table */
-	const struct param_spec	*params;	/* NULL: none */
+	const char *name;                /* NULL ends the table */
+	const struct param_spec *params; /* NULL: none */
 	/** params: as many as specs, borrowed for the call; state: the service's */
-	void			(*call)(const struct param *params, struct reply *reply, void *state);
-	const char		*help;		/* one line */
+	void (*call)(const struct param *params, struct reply *reply, void *state);
+	const char *help; /* one line */
 };
 
 /* --- route actions --- */
 
-enum { ROUTE_SIP = 1, ROUTE_MSRP = 2, ROUTE_MSRP_AUTH = 4, ROUTE_MSRP_SOCKET = 8, ROUTE_EVENT = 16 };
+enum {
+	ROUTE_SIP = 1,
+	ROUTE_MSRP = 2,
+	ROUTE_MSRP_AUTH = 4,
+	ROUTE_MSRP_SOCKET = 8,
+	ROUTE_EVENT = 16
+};
 
 enum arg_kind {
-	ARG_TEXT,	/* may hold $variables */
-	ARG_NUMBER,	/* the same, a whole number in the end */
-	ARG_CHOICE,	/* one of choices, constant */
-	ARG_TEXTS,	/* a list of constant texts */
-	ARG_HEADERS,	/* map of names to texts; given as "Name: value\r\n" lines */
+	ARG_TEXT,    /* may hold $variables */
+	ARG_NUMBER,  /* the same, a whole number in the end */
+	ARG_CHOICE,  /* one of choices, constant */
+	ARG_TEXTS,   /* a list of constant texts */
+	ARG_HEADERS, /* map of names to texts; given as "Name: value\r\n" lines */
 };
 
 struct arg_spec {
-	const char		*name;		/* NULL ends the table */
-	enum arg_kind		kind;
-	bool			required;
-	const char *const	*choices;	/* NULL-terminated; of ARG_CHOICE and ARG_TEXTS */
+	const char *name; /* NULL ends the table */
+	enum arg_kind kind;
+	bool required;
+	const char *const *choices; /* NULL-terminated; of ARG_CHOICE and ARG_TEXTS */
 };
 
 /** One argument, variables put in; a variable without a value leaves its text empty. */
 struct arg {
-	bool			present;
-	struct slice		text;		/* ARG_TEXT, ARG_HEADERS */
-	int64_t			number;		/* ARG_NUMBER; ARG_CHOICE: index */
-	const struct slice	*texts;		/* ARG_TEXTS */
-	size_t			count;
+	bool present;
+	struct slice text;         /* ARG_TEXT, ARG_HEADERS */
+	int64_t number;            /* ARG_NUMBER; ARG_CHOICE: index */
+	const struct slice *texts; /* ARG_TEXTS */
+	size_t count;
 };
 
 /**
  * What an action works on.  One of the pointers is set, by the list that runs.
  */
 struct action_subject {
-	struct sip_request	*request;	/* ROUTE_SIP */
-	void			*frame;		/* the three of MSRP: the relay's own */
-	const void		*event;		/* ROUTE_EVENT */
-	bool			last;		/* no send_reply follows in this rule */
+	struct sip_request *request; /* ROUTE_SIP */
+	void *frame;                 /* the three of MSRP: the relay's own */
+	const void *event;           /* ROUTE_EVENT */
+	bool last;                   /* no send_reply follows in this rule */
 };
 
 struct action {
-	const char		*name;		/* NULL ends the table */
-	unsigned		lists;		/* ROUTE_… where it may stand */
-	const struct arg_spec	*args;		/* NULL: none */
-	bool			ends_walk;	/* also where the rule says continue */
+	const char *name;            /* NULL ends the table */
+	unsigned lists;              /* ROUTE_… where it may stand */
+	const struct arg_spec *args; /* NULL: none */
+	bool ends_walk;              /* also where the rule says continue */
 	/**
 	 * args: as many as specs.  @return 0; negative errno: the rest of the rule is not run,
 	 * the action having given the answer that goes with its failure
 	 */
-	int			(*run)(const struct action_subject *subject, const struct arg *args, void *state);
+	int (*run)(const struct action_subject *subject, const struct arg *args, void *state);
 	/** Extra check when the rule is compiled; NULL: none.  later: names of the actions behind it. */
-	int			(*check)(const struct arg *args, const char *const *later, const char **why);
+	int (*check)(const struct arg *args, const char *const *later, const char **why);
 };
 
 /* --- the service itself --- */
 
 /** What a service is given at its start; everything outlives it. */
 struct service_env {
-	struct event_base	*base;		/* for timers */
-	struct event_bus	*bus;
-	struct stats		*stats;
-	struct ua		*ua;		/* NULL without SIP */
-	struct page		*page;		/* NULL without SIP */
+	struct event_base *base; /* for timers */
+	struct event_bus *bus;
+	struct stats *stats;
+	struct ua *ua;     /* NULL without SIP */
+	struct page *page; /* NULL without SIP */
 };
 
 struct service {
-	const char			*name;		/* and of its section of the config */
-	const struct setting		*settings;	/* rows over a struct of settings_size bytes; or NULL */
-	size_t				settings_size;
-	const struct action		*actions;
-	const struct method		*methods;
-	const struct event_type *const	*events;	/* NULL-terminated */
+	const char *name;               /* and of its section of the config */
+	const struct setting *settings; /* rows over a struct of settings_size bytes; or NULL */
+	size_t settings_size;
+	const struct action *actions;
+	const struct method *methods;
+	const struct event_type *const *events; /* NULL-terminated */
 	/** settings: valid until the next reload() returns.  @return 0 or negative errno */
-	int				(*start)(const struct service_env *env, const void *settings,
-					    void **statep, const char **why);
-	void				(*reload)(void *state, const void *settings);
-	void				(*stop)(void *state);	/* accepts NULL */
+	int (*start)(const struct service_env *env, const void *settings, void **statep,
+	    const char **why);
+	void (*reload)(void *state, const void *settings);
+	void (*stop)(void *state); /* accepts NULL */
 };

@@ -10,44 +10,44 @@
 #include <stdint.h>
 
 enum setting_type {
-	SETTING_BOOL,		/* bool: true or false */
-	SETTING_NUMBER,		/* uint64_t, min to max */
-	SETTING_DURATION,	/* uint64_t in ms: 30, 500ms, 30s, 5m, 12h */
-	SETTING_SIZE,		/* uint64_t in bytes: 4096, 64KiB, 1MiB, 1GiB */
-	SETTING_TEXT,		/* char *, NULL if absent and without preset */
-	SETTING_SECRET,		/* char *: text, or {file: PATH} whose first line it is */
-	SETTING_FILE,		/* char *: path of a file that can be read */
-	SETTING_CHOICE,		/* int: index into choices */
-	SETTING_MODE,		/* uint64_t: octal permissions */
-	SETTING_TEXTS,		/* struct setting_list of char *: a list, or one text alone */
-	SETTING_GROUP,		/* a struct in place, by the rows of group */
-	SETTING_LIST,		/* struct setting_list of structs of item_size, by the rows of group */
-	SETTING_MAP,		/* the same, the key of the map in the char * that each begins with */
-	SETTING_TREE,		/* not stored: somebody else reads what stands there (routes) */
+	SETTING_BOOL,     /* bool: true or false */
+	SETTING_NUMBER,   /* uint64_t, min to max */
+	SETTING_DURATION, /* uint64_t in ms: 30, 500ms, 30s, 5m, 12h */
+	SETTING_SIZE,     /* uint64_t in bytes: 4096, 64KiB, 1MiB, 1GiB */
+	SETTING_TEXT,     /* char *, NULL if absent and without preset */
+	SETTING_SECRET,   /* char *: text, or {file: PATH} whose first line it is */
+	SETTING_FILE,     /* char *: path of a file that can be read */
+	SETTING_CHOICE,   /* int: index into choices */
+	SETTING_MODE,     /* uint64_t: octal permissions */
+	SETTING_TEXTS,    /* struct setting_list of char *: a list, or one text alone */
+	SETTING_GROUP,    /* a struct in place, by the rows of group */
+	SETTING_LIST,     /* struct setting_list of structs of item_size, by the rows of group */
+	SETTING_MAP,      /* the same, the key of the map in the char * that each begins with */
+	SETTING_TREE,     /* not stored: somebody else reads what stands there (routes) */
 };
 
 /** A list that the config reader owns. */
 struct setting_list {
-	void	*items;
-	size_t	count;
+	void *items;
+	size_t count;
 };
 
 enum {
 	/* flags, those of a group hold for all in it */
-	SETTING_FIXED = 1,	/* a change needs a restart, a reload refuses it */
-	SETTING_REQUIRED = 2,	/* of items: there is no item without it */
+	SETTING_FIXED = 1,    /* a change needs a restart, a reload refuses it */
+	SETTING_REQUIRED = 2, /* of items: there is no item without it */
 };
 
 struct setting {
-	const char		*name;
-	enum setting_type	type;
-	size_t			offset;		/* into the section's struct */
-	const char		*preset;	/* default as one would write it; NULL: absent */
-	uint64_t		min, max;	/* of numbers, in the struct's unit; max 0: no bound */
-	const char *const	*choices;	/* NULL-terminated */
-	const struct setting	*group;		/* rows, ended by one without a name */
-	size_t			item_size;
-	unsigned		flags;
+	const char *name;
+	enum setting_type type;
+	size_t offset;               /* into the section's struct */
+	const char *preset;          /* default as one would write it; NULL: absent */
+	uint64_t min, max;           /* of numbers, in the struct's unit; max 0: no bound */
+	const char *const *choices;  /* NULL-terminated */
+	const struct setting *group; /* rows, ended by one without a name */
+	size_t item_size;
+	unsigned flags;
 	/**
 	 * Check what was filled in: text: char **, if there is one; SETTING_TEXTS: the same for each;
 	 * groups, lists, maps: each struct.  NULL: any will do.
@@ -55,6 +55,6 @@ struct setting {
 	 * @return 0 or -EINVAL with the reason, a constant text that goes on from the key's name:
 	 *         "has a session id"
 	 */
-	int			(*check)(const void *value, const char **why);
-	const char		*help;		/* one sentence of the reference */
+	int (*check)(const void *value, const char **why);
+	const char *help; /* one sentence of the reference */
 };

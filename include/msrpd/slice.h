@@ -8,8 +8,8 @@
 #include <strings.h>
 
 struct slice {
-	const char	*p;	/* NULL: absent, which is not the same as empty */
-	size_t		len;
+	const char *p; /* NULL: absent, which is not the same as empty */
+	size_t len;
 };
 
 /** A string literal as a slice, also in a static initialiser. */

@@ -21,9 +21,9 @@ uint64_t timer_now_ms(void);
  * never was started: timer_stop() and timer_fini() are harmless on it.
  */
 struct timer {
-	struct event	*event;
-	void		(*fn)(void *arg);
-	void		*arg;
+	struct event *event;
+	void (*fn)(void *arg);
+	void *arg;
 };
 
 /** @return 0 or -ENOMEM */
@@ -40,17 +40,17 @@ void timer_fini(struct timer *t);
 
 /** A place in a timer_queue, embedded in what times out.  Zeroed: not queued. */
 struct timer_entry {
-	struct timer_entry	*next, **prevp;
-	uint64_t		due_ms;
+	struct timer_entry *next, **prevp;
+	uint64_t due_ms;
 };
 
 /** Time-outs of one common length; start and stop are O(1). */
 struct timer_queue {
-	struct timer		timer;
-	struct timer_entry	*first, **lastp;
-	uint64_t		period_ms;
-	void			(*expired)(struct timer_entry *entry, void *arg);
-	void			*arg;
+	struct timer timer;
+	struct timer_entry *first, **lastp;
+	uint64_t period_ms;
+	void (*expired)(struct timer_entry *entry, void *arg);
+	void *arg;
 };
 
 /**

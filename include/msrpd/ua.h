@@ -26,16 +26,16 @@ const char *ua_end_name(enum ua_end end);
 /** What became of a session. */
 struct ua_notice {
 	enum {
-		UA_ESTABLISHED,	/* the ACK was received, or sent */
-		UA_FAILED,	/* never established: refused, timed out, not reached */
-		UA_TERMINATED,	/* established before */
-	}		what;
-	struct slice	accept_types;	/* UA_ESTABLISHED: the peer's, separated by spaces */
-	struct slice	accept_wrapped_types;
-	int		code;		/* UA_FAILED: SIP status, or that of the relay's AUTH */
-	struct slice	reason;
-	bool		from_peer;	/* UA_FAILED: the peer said so; else we, unanswered */
-	enum ua_end	end;		/* UA_TERMINATED */
+		UA_ESTABLISHED, /* the ACK was received, or sent */
+		UA_FAILED,      /* never established: refused, timed out, not reached */
+		UA_TERMINATED,  /* established before */
+	} what;
+	struct slice accept_types; /* UA_ESTABLISHED: the peer's, separated by spaces */
+	struct slice accept_wrapped_types;
+	int code; /* UA_FAILED: SIP status, or that of the relay's AUTH */
+	struct slice reason;
+	bool from_peer;  /* UA_FAILED: the peer said so; else we, unanswered */
+	enum ua_end end; /* UA_TERMINATED */
 };
 
 /** What a handler's message callback returns beside 0. */
@@ -49,13 +49,13 @@ enum {
  * of a stream; if begin is set messages are streamed.
  */
 struct ua_handler {
-	const char	*name;		/* "handler" in msrp_ua_list_sessions */
+	const char *name; /* "handler" in msrp_ua_list_sessions */
 
 	/**
 	 * The session's fate.  After UA_FAILED and UA_TERMINATED the session is gone, and with it
 	 * the streams that were open: no end() comes for them.
 	 */
-	void		(*notify)(struct ua_session *s, const struct ua_notice *notice, void *arg);
+	void (*notify)(struct ua_session *s, const struct ua_notice *notice, void *arg);
 
 	/**
 	 * One whole message.  Its first bytes were acknowledged already where Failure-Report asks.
@@ -63,35 +63,34 @@ struct ua_handler {
 	 * @return 0: delivered, a success REPORT goes out if asked for; UA_REPORT_LATER; or an MSRP
 	 *         status of 400 and more: it goes out as a failure REPORT if asked for
 	 */
-	int		(*message)(struct ua_session *s, const struct message *m, void *arg);
+	int (*message)(struct ua_session *s, const struct message *m, void *arg);
 
 	/**
 	 * A message begins.  @param streamp  whatever the next two shall be given
 	 * @return 0 or an MSRP status (413, 415, …) that refuses it
 	 */
-	int		(*begin)(struct ua_session *s, const struct message *m, void **streamp,
-			    void *arg);
+	int (*begin)(struct ua_session *s, const struct message *m, void **streamp, void *arg);
 	/**
 	 * Bytes of it, in the order of the message.
 	 * @return 0; -EAGAIN: taken, but no more before ua_message_resume(); or an MSRP status
 	 */
-	int		(*piece)(struct ua_session *s, void *stream, struct slice piece, void *arg);
+	int (*piece)(struct ua_session *s, void *stream, struct slice piece, void *arg);
 	/** The message is whole (err 0), or will never be.  The return value is as message()'s. */
-	int		(*end)(struct ua_session *s, void *stream, int err, void *arg);
+	int (*end)(struct ua_session *s, void *stream, int err, void *arg);
 
 	/**
 	 * A REPORT, a response that is not 200, a time-out.  200 responses too when the message was
 	 * sent with UA_SEND_CONFIRM.
 	 */
-	void		(*report)(struct ua_session *s, const struct message_report *r, void *arg);
+	void (*report)(struct ua_session *s, const struct message_report *r, void *arg);
 };
 
 /** How a session is to be; texts are copied. */
 struct ua_offer {
-	struct slice		accept_types;		/* separated by spaces; never empty */
-	struct slice		accept_wrapped_types;	/* absent: "*" if message/cpim is listed */
-	const struct ua_handler	*handler;
-	void			*arg;
+	struct slice accept_types;         /* separated by spaces; never empty */
+	struct slice accept_wrapped_types; /* absent: "*" if message/cpim is listed */
+	const struct ua_handler *handler;
+	void *arg;
 };
 
 /**
@@ -124,7 +123,7 @@ struct ua_session *ua_find(struct ua *ua, struct slice session_id);
 void ua_end(struct ua_session *s);
 
 enum {
-	UA_SEND_CONFIRM = 1,	/* report() is called for the 200 response as well */
+	UA_SEND_CONFIRM = 1, /* report() is called for the 200 response as well */
 };
 
 /**
@@ -165,13 +164,13 @@ int ua_send_report(struct ua_session *s, struct slice message_id, int code, stru
 
 /** For lists and logs; slices are valid as long as the session. */
 struct ua_session_info {
-	struct slice	from_uri, to_uri, ruri;
-	struct slice	peer_path;		/* absent before it is known */
-	const char	*handler, *state;	/* "setup", "established", "ending" */
-	bool		uac;
-	uint64_t	lifetime_s;		/* until max_duration; UINT64_MAX: no limit */
-	size_t		queued_bytes;
-	uint64_t	messages_in, messages_out;
+	struct slice from_uri, to_uri, ruri;
+	struct slice peer_path;      /* absent before it is known */
+	const char *handler, *state; /* "setup", "established", "ending" */
+	bool uac;
+	uint64_t lifetime_s; /* until max_duration; UINT64_MAX: no limit */
+	size_t queued_bytes;
+	uint64_t messages_in, messages_out;
 };
 
 void ua_session_info(const struct ua_session *s, struct ua_session_info *info);

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 enum {
-	LINE_MAX_BYTES = 4096,	/* PIPE_BUF: a pipe takes such a line whole or not at all */
-	IDENT_MAX = 32,		/* RFC 3164 4.1.3 */
+	LINE_MAX_BYTES = 4096, /* PIPE_BUF: a pipe takes such a line whole or not at all */
+	IDENT_MAX = 32,        /* RFC 3164 4.1.3 */
 	RECONNECT_SECONDS = 1,
 };
 
@@ -24,36 +24,55 @@ static const char *const target_names[] = {"syslog", "stderr", NULL};
 
 /* RFC 3164 table 1; 12 to 15 have no name that everybody shares. */
 static const struct {
-	const char	*name;
-	unsigned	code;
+	const char *name;
+	unsigned code;
 } facilities[] = {
-	{"kern", 0}, {"user", 1}, {"mail", 2}, {"daemon", 3}, {"auth", 4}, {"syslog", 5},
-	{"lpr", 6}, {"news", 7}, {"uucp", 8}, {"cron", 9}, {"authpriv", 10}, {"ftp", 11},
-	{"local0", 16}, {"local1", 17}, {"local2", 18}, {"local3", 19}, {"local4", 20},
-	{"local5", 21}, {"local6", 22}, {"local7", 23},
+    {"kern", 0},
+    {"user", 1},
+    {"mail", 2},
+    {"daemon", 3},
+    {"auth", 4},
+    {"syslog", 5},
+    {"lpr", 6},
+    {"news", 7},
+    {"uucp", 8},
+    {"cron", 9},
+    {"authpriv", 10},
+    {"ftp", 11},
+    {"local0", 16},
+    {"local1", 17},
+    {"local2", 18},
+    {"local3", 19},
+    {"local4", 20},
+    {"local5", 21},
+    {"local6", 22},
+    {"local7", 23},
 };
 
 /* RFC 3164 table 2 */
 static const unsigned severities[] = {
-	[LOG_LEVEL_ERROR] = 3, [LOG_LEVEL_WARN] = 4, [LOG_LEVEL_INFO] = 6, [LOG_LEVEL_DEBUG] = 7,
+    [LOG_LEVEL_ERROR] = 3,
+    [LOG_LEVEL_WARN] = 4,
+    [LOG_LEVEL_INFO] = 6,
+    [LOG_LEVEL_DEBUG] = 7,
 };
 
 struct line {
-	char	bytes[LINE_MAX_BYTES];
-	size_t	len;
+	char bytes[LINE_MAX_BYTES];
+	size_t len;
 };
 
 /* A log that had to be handed to every function would be handed to every function. */
 static struct {
-	enum log_target		target;
-	unsigned		facility;
-	char			ident[IDENT_MAX + 1];
-	struct sockaddr_un	address;
-	int			fd;		/* of syslog, -1: not connected */
-	time_t			retry_at;	/* no connect before this second */
-	uint64_t		lost, reported;
-	time_t			stamp_second;	/* what stamp spells */
-	char			stamp[32];
+	enum log_target target;
+	unsigned facility;
+	char ident[IDENT_MAX + 1];
+	struct sockaddr_un address;
+	int fd;          /* of syslog, -1: not connected */
+	time_t retry_at; /* no connect before this second */
+	uint64_t lost, reported;
+	time_t stamp_second; /* what stamp spells */
+	char stamp[32];
 } the_log = {.target = LOG_TO_STDERR, .ident = "msrpd", .fd = -1};
 
 static int find_facility(const char *name)
@@ -75,20 +94,35 @@ static int check_facility(const void *value, const char **why)
 }
 
 const struct setting log_settings_rows[] = {
-	{.name = "target", .type = SETTING_CHOICE, .offset = offsetof(struct log_settings, target),
-	    .preset = "syslog", .choices = target_names,
-	    .help = "Where log lines go; they are written without blocking, lost ones are counted."},
-	{.name = "facility", .type = SETTING_TEXT, .offset = offsetof(struct log_settings, facility),
-	    .preset = "daemon", .check = check_facility, .help = "Facility of syslog lines."},
-	{.name = "ident", .type = SETTING_TEXT, .offset = offsetof(struct log_settings, ident),
-	    .preset = "msrpd", .help = "Name of the program in syslog lines, at most 32 characters."},
-	{.name = "level", .type = SETTING_CHOICE, .offset = offsetof(struct log_settings, level),
-	    .preset = "info", .choices = level_names,
-	    .help = "The least severe lines that are logged."},
-	{.name = "event_body", .type = SETTING_BOOL,
-	    .offset = offsetof(struct log_settings, event_body), .preset = "false",
-	    .help = "Message bodies in event lines, cut at 256 bytes."},
-	{0},
+    {.name = "target",
+	.type = SETTING_CHOICE,
+	.offset = offsetof(struct log_settings, target),
+	.preset = "syslog",
+	.choices = target_names,
+	.help = "Where log lines go; they are written without blocking, lost ones are counted."},
+    {.name = "facility",
+	.type = SETTING_TEXT,
+	.offset = offsetof(struct log_settings, facility),
+	.preset = "daemon",
+	.check = check_facility,
+	.help = "Facility of syslog lines."},
+    {.name = "ident",
+	.type = SETTING_TEXT,
+	.offset = offsetof(struct log_settings, ident),
+	.preset = "msrpd",
+	.help = "Name of the program in syslog lines, at most 32 characters."},
+    {.name = "level",
+	.type = SETTING_CHOICE,
+	.offset = offsetof(struct log_settings, level),
+	.preset = "info",
+	.choices = level_names,
+	.help = "The least severe lines that are logged."},
+    {.name = "event_body",
+	.type = SETTING_BOOL,
+	.offset = offsetof(struct log_settings, event_body),
+	.preset = "false",
+	.help = "Message bodies in event lines, cut at 256 bytes."},
+    {0},
 };
 
 static void disconnect(void)
@@ -147,7 +181,8 @@ static size_t plain(struct slice text)
 		return n;
 	n = slice_utf8_char(text);
 	/* U+0080 to U+009F are control characters that terminals obey. */
-	if (n == 1 || (n == 2 && (unsigned char)text.p[0] == 0xc2 && (unsigned char)text.p[1] < 0xa0))
+	if (n == 1
+	    || (n == 2 && (unsigned char)text.p[0] == 0xc2 && (unsigned char)text.p[1] < 0xa0))
 		return 0;
 	return n;
 }
@@ -293,7 +328,8 @@ void log_line(enum log_level level, const char *format, ...)
 	n = vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	len = n > 0 ? (size_t)n : 0;
-	write_line(level, slice_head((struct slice){text, sizeof(text) - 1}, len), len >= sizeof(text));
+	write_line(level, slice_head((struct slice){text, sizeof(text) - 1}, len),
+	    len >= sizeof(text));
 }
 
 void log_text(enum log_level level, struct slice text)

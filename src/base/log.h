@@ -15,12 +15,12 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 enum log_target { LOG_TO_SYSLOG, LOG_TO_STDERR };
 
 struct log_settings {
-	enum log_target	target;
-	char		*facility;	/* "daemon", "local0", …; NULL: daemon */
-	char		*ident;		/* NULL: msrpd */
-	enum log_level	level;
-	bool		event_body;	/* for the event lines, see event/logline.h */
-	const char	*syslog_path;	/* NULL: /dev/log */
+	enum log_target target;
+	char *facility; /* "daemon", "local0", …; NULL: daemon */
+	char *ident;    /* NULL: msrpd */
+	enum log_level level;
+	bool event_body;         /* for the event lines, see event/logline.h */
+	const char *syslog_path; /* NULL: /dev/log */
 };
 
 /** The keys of `log:`, over struct log_settings. */
@@ -59,10 +59,10 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 /** The same for bytes at hand, NULs among them perhaps; whatever the level is now. */
 void log_text(enum log_level level, struct slice text);
 
-#define log_at(level, ...)                                                                         \
-	do {                                                                                       \
-		if ((level) <= log_threshold)                                                      \
-			log_line(level, __VA_ARGS__);                                              \
+#define log_at(level, ...)                            \
+	do {                                          \
+		if ((level) <= log_threshold)         \
+			log_line(level, __VA_ARGS__); \
 	} while (0)
 #define log_error(...) log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_at(LOG_LEVEL_WARN, __VA_ARGS__)

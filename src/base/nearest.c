@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-enum { NAME_MAX_LEN = 48 };	/* longer ones are nobody's slip of the finger */
+enum { NAME_MAX_LEN = 48 }; /* longer ones are nobody's slip of the finger */
 
 static size_t least(size_t a, size_t b, size_t c)
 {
@@ -25,8 +25,8 @@ static size_t distance(struct slice a, struct slice b)
 		for (size_t k = 1; k <= b.len; k++) {
 			size_t above = row[k];
 
-			row[k] = least(above + 1, row[k - 1] + 1,
-			    diagonal + (a.p[i - 1] != b.p[k - 1]));
+			row[k] =
+			    least(above + 1, row[k - 1] + 1, diagonal + (a.p[i - 1] != b.p[k - 1]));
 			diagonal = above;
 		}
 	}
@@ -52,8 +52,7 @@ static bool is_near(const struct nearest *n)
 {
 	size_t len = strlen(n->best);
 
-	return n->distance <= 1 + (len < n->name.len ? len : n->name.len) / 3
-	    && n->distance < len;
+	return n->distance <= 1 + (len < n->name.len ? len : n->name.len) / 3 && n->distance < len;
 }
 
 const char *nearest_hint(const struct nearest *n, char hint[NEAREST_HINT_SIZE])

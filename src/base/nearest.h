@@ -5,9 +5,9 @@
 
 /** A search under way: set name, offer every known name, ask for the best. */
 struct nearest {
-	struct slice	name;
-	const char	*best;
-	size_t		distance;	/* of best: letters changed, added, dropped */
+	struct slice name;
+	const char *best;
+	size_t distance; /* of best: letters changed, added, dropped */
 };
 
 void nearest_offer(struct nearest *n, const char *known);

@@ -9,8 +9,8 @@ enum { POOL_SIZE = 4096 };
 
 /* One system call serves many identifiers; what was handed out is wiped. */
 static struct {
-	unsigned char	bytes[POOL_SIZE];
-	size_t		left;
+	unsigned char bytes[POOL_SIZE];
+	size_t left;
 } pool;
 
 static void from_system(unsigned char *p, size_t len)
@@ -44,7 +44,8 @@ void rand_bytes(void *p, size_t len)
 
 void rand_token(char *p, size_t n)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+	static const char alphabet[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 	unsigned char bytes[32];
 	size_t filled = 0;
 

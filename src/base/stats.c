@@ -5,12 +5,12 @@
 #include <string.h>
 
 struct number {
-	struct number		*next;
-	struct stats_item	item;	/* whose value is what the owner adds to */
+	struct number *next;
+	struct stats_item item; /* whose value is what the owner adds to */
 };
 
 struct stats {
-	struct number	*first;
+	struct number *first;
 };
 
 int stats_new(struct stats **statsp)

@@ -13,9 +13,9 @@ int stats_new(struct stats **statsp);
 void stats_free(struct stats *stats);
 
 struct stats_item {
-	const char	*group, *name, *help;
-	bool		gauge;
-	uint64_t	value;
+	const char *group, *name, *help;
+	bool gauge;
+	uint64_t value;
 };
 
 /** Call fn for each number, groups together, in the order of registration. */

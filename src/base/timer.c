@@ -33,8 +33,8 @@ int timer_init(struct timer *t, struct event_base *base, void (*fn)(void *arg), 
 void timer_start(struct timer *t, uint64_t delay_ms)
 {
 	struct timeval tv = {
-		.tv_sec = (time_t)(delay_ms / 1000),
-		.tv_usec = (suseconds_t)(delay_ms % 1000 * 1000),
+	    .tv_sec = (time_t)(delay_ms / 1000),
+	    .tv_usec = (suseconds_t)(delay_ms % 1000 * 1000),
 	};
 
 	evtimer_add(t->event, &tv);

@@ -63,10 +63,11 @@ static int load_files(SSL_CTX *ctx, const struct tls_files *f, char *why, size_t
 
 static void set_modes(SSL_CTX *ctx)
 {
-	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
-				  | SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_ENABLE_KTLS
-				     | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_mode(ctx,
+	    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+		| SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_options(ctx,
+	    SSL_OP_NO_RENEGOTIATION | SSL_OP_ENABLE_KTLS | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	/* Some records a read: by itself OpenSSL asks the kernel twice for each. */
 	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_default_read_buffer_len(ctx, READ_AHEAD);
@@ -179,7 +180,8 @@ bool tls_peer_is(SSL *ssl, struct slice host)
 	family = parse_address(host, address);
 	if (family)
 		return X509_check_ip(cert, address, family == AF_INET ? 4 : 16, 0) == 1;
-	return X509_check_host(cert, host.p, host.len, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1;
+	return X509_check_host(cert, host.p, host.len, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL)
+	    == 1;
 }
 
 /* RFC 8122 5: hash function name, a space, octets in hexadecimal with colons between. */
@@ -206,7 +208,7 @@ static const EVP_MD *hash_named(struct slice name)
 		const char *name;
 		const EVP_MD *(*md)(void);
 	} hashes[] = {{"sha-1", EVP_sha1}, {"sha-224", EVP_sha224}, {"sha-256", EVP_sha256},
-		{"sha-384", EVP_sha384}, {"sha-512", EVP_sha512}};
+	    {"sha-384", EVP_sha384}, {"sha-512", EVP_sha512}};
 
 	for (size_t i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++)
 		if (slice_equal_nocase(slice_of(hashes[i].name), name))

@@ -9,9 +9,9 @@
 #include <msrpd/slice.h>
 
 struct tls_files {
-	const char	*certificate, *private_key, *ca_file;	/* NULL: none; ca NULL: the system's */
-	const char	*min_version;				/* "1.2", "1.3" */
-	const char	*ciphers, *ciphersuites;		/* NULL: OpenSSL's own */
+	const char *certificate, *private_key, *ca_file; /* NULL: none; ca NULL: the system's */
+	const char *min_version;                         /* "1.2", "1.3" */
+	const char *ciphers, *ciphersuites;              /* NULL: OpenSSL's own */
 };
 
 /**

@@ -14,20 +14,20 @@ enum tree_kind { TREE_TEXT, TREE_LIST, TREE_MAP };
 
 /** A node; it owns all below it. */
 struct tree {
-	enum tree_kind	kind;
-	struct slice	text;		/* of a TREE_TEXT: no NUL inside, one behind */
-	bool		quoted;		/* text in quotes: "null" is a word then */
-	bool		block;		/* text in block style, | or > */
-	unsigned	line, column;	/* from 1 */
-	struct tree	*key;		/* of a value in a map: its name, a TREE_TEXT; else NULL */
-	struct tree	*next;		/* sibling */
-	struct tree	*first, *last;	/* children of a list or map, in the order of the file */
+	enum tree_kind kind;
+	struct slice text;         /* of a TREE_TEXT: no NUL inside, one behind */
+	bool quoted;               /* text in quotes: "null" is a word then */
+	bool block;                /* text in block style, | or > */
+	unsigned line, column;     /* from 1 */
+	struct tree *key;          /* of a value in a map: its name, a TREE_TEXT; else NULL */
+	struct tree *next;         /* sibling */
+	struct tree *first, *last; /* children of a list or map, in the order of the file */
 };
 
 /** What is wrong, and where.  line 0: nowhere in particular. */
 struct tree_fault {
-	unsigned	line, column;
-	char		text[240];
+	unsigned line, column;
+	char text[240];
 };
 
 /** @return a node without children or text, or NULL when memory is out */

@@ -127,7 +127,11 @@ static size_t plain_run(struct slice text)
 static void add_escape(struct jsonline *line, char c)
 {
 	static const char short_forms[0x20] = {
-		['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
+	    ['\b'] = 'b',
+	    ['\f'] = 'f',
+	    ['\n'] = 'n',
+	    ['\r'] = 'r',
+	    ['\t'] = 't',
 	};
 	static const char hex[] = "0123456789abcdef";
 	unsigned char code = (unsigned char)c;
@@ -248,7 +252,8 @@ static void add_param(struct jsonline *line, const struct event_param *param)
 	if (param->kind == EVENT_NUMBER)
 		jsonline_number(line, param->number);
 	else
-		jsonline_text(line, param->kind == EVENT_TEXT ? param->text : (struct slice){NULL, 0});
+		jsonline_text(line,
+		    param->kind == EVENT_TEXT ? param->text : (struct slice){NULL, 0});
 }
 
 void jsonline_event(struct jsonline *line, const struct event_type *type,

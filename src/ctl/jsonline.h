@@ -15,9 +15,9 @@
 #include <msrpd/slice.h>
 
 struct jsonline {
-	char	*bytes;
-	size_t	len, size;
-	bool	failed;
+	char *bytes;
+	size_t len, size;
+	bool failed;
 };
 
 /** Frees the buffer; the line is empty and usable again, also after it failed. */

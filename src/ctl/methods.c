@@ -22,7 +22,8 @@ static uint64_t event_mask(const struct event_bus *bus, const struct param *name
 		char why[128];
 
 		if (!type) {
-			snprintf(why, sizeof(why), "unknown event %.*s", SLICE_ARG(names->texts[i]));
+			snprintf(why, sizeof(why), "unknown event %.*s",
+			    SLICE_ARG(names->texts[i]));
 			reply_error(reply, RPC_INVALID_PARAMS, why);
 			return 0;
 		}
@@ -54,8 +55,8 @@ static void event_unsubscribe(const struct param *params, struct reply *reply, v
 }
 
 struct wanted_stats {
-	struct reply	*reply;
-	struct slice	group;		/* absent: all */
+	struct reply *reply;
+	struct slice group; /* absent: all */
 };
 
 static void add_stats_item(const struct stats_item *item, void *arg)
@@ -146,8 +147,8 @@ static void add_help(const struct method *method, void *arg)
 	size_t len = 0;
 
 	for (const struct param_spec *p = method->params; p && p->name && len < sizeof(params); p++)
-		len += (size_t)snprintf(params + len, sizeof(params) - len, "%s%s%s", len ? " " : "",
-		    p->name, p->required ? "" : "?");
+		len += (size_t)snprintf(params + len, sizeof(params) - len, "%s%s%s",
+		    len ? " " : "", p->name, p->required ? "" : "?");
 	reply_open_object(arg, NULL);
 	reply_text(arg, "command", slice_of(method->name));
 	reply_text(arg, "params", slice_of(params));
@@ -168,13 +169,14 @@ static const struct param_spec group_params[] = {{"group", PARAM_TEXT, false}, {
 static const struct param_spec level_params[] = {{"level", PARAM_TEXT, false}, {0}};
 
 const struct method ctl_methods[] = {
-	{"event_subscribe", names_params, event_subscribe, "send these events (all) on this connection"},
-	{"event_unsubscribe", names_params, event_unsubscribe, "send these events (all) no more"},
-	{"get_statistics", group_params, get_statistics, "counters and gauges, of one group or all"},
-	{"status", NULL, status, "version, listeners, number of sessions"},
-	{"reload", NULL, reload, "read the config again, as SIGHUP does"},
-	{"log_level", level_params, log_level, "show or change what is logged"},
-	{"which", NULL, which, "list the commands"},
-	{"help", NULL, help, "list the commands with their parameters; ? marks what may be left out"},
-	{0},
+    {"event_subscribe", names_params, event_subscribe,
+	"send these events (all) on this connection"},
+    {"event_unsubscribe", names_params, event_unsubscribe, "send these events (all) no more"},
+    {"get_statistics", group_params, get_statistics, "counters and gauges, of one group or all"},
+    {"status", NULL, status, "version, listeners, number of sessions"},
+    {"reload", NULL, reload, "read the config again, as SIGHUP does"},
+    {"log_level", level_params, log_level, "show or change what is logged"},
+    {"which", NULL, which, "list the commands"},
+    {"help", NULL, help, "list the commands with their parameters; ? marks what may be left out"},
+    {0},
 };

@@ -26,19 +26,19 @@ enum {
 	HEADERS_MAX = 8192,
 	BODY_MAX = 1024,
 	TIMEOUT_SECONDS = 10,
-	METHODS_ALL = 0xffff,	/* so that an odd one gets our 405, not evhttp's 501 */
+	METHODS_ALL = 0xffff, /* so that an odd one gets our 405, not evhttp's 501 */
 };
 
 struct ctl_metrics {
-	struct evhttp			*http;
-	struct evhttp_bound_socket	*socket;
-	const struct stats		*stats;
-	uint64_t			started_ms;
+	struct evhttp *http;
+	struct evhttp_bound_socket *socket;
+	const struct stats *stats;
+	uint64_t started_ms;
 };
 
 struct place {
-	char		host[INET6_ADDRSTRLEN];	/* without brackets */
-	uint16_t	port;
+	char host[INET6_ADDRSTRLEN]; /* without brackets */
+	uint16_t port;
 };
 
 /* A.B.C.D:PORT or [IPv6]:PORT */
@@ -75,11 +75,13 @@ static int check_listen(const void *value, const char **why)
 }
 
 const struct setting ctl_metrics_settings_rows[] = {
-	{.name = "listen", .type = SETTING_TEXT,
-	    .offset = offsetof(struct ctl_metrics_settings, listen), .flags = SETTING_FIXED,
-	    .check = check_listen,
-	    .help = "IP address and port of GET /metrics and GET /healthz; absent: no such listener."},
-	{0},
+    {.name = "listen",
+	.type = SETTING_TEXT,
+	.offset = offsetof(struct ctl_metrics_settings, listen),
+	.flags = SETTING_FIXED,
+	.check = check_listen,
+	.help = "IP address and port of GET /metrics and GET /healthz; absent: no such listener."},
+    {0},
 };
 
 /* --- what is told --- */
@@ -138,7 +140,8 @@ static void add_process(struct evbuffer *out, const struct ctl_metrics *metrics)
 	add_gauge(out, "process_open_fds", "Open file descriptors.", open_descriptors());
 	add_gauge(out, "msrpd_uptime_seconds", "Seconds since the start.",
 	    (timer_now_ms() - metrics->started_ms) / 1000);
-	add_gauge(out, "msrpd_log_lost_lines", "Log lines that the target did not take.", log_lost());
+	add_gauge(out, "msrpd_log_lost_lines", "Log lines that the target did not take.",
+	    log_lost());
 	add_head(out, "msrpd_build_info", "The version that runs, as a label.", "gauge");
 	evbuffer_add_printf(out, "msrpd_build_info{version=\"%s\"} 1\n", MSRPD_VERSION);
 }
@@ -172,11 +175,11 @@ static void on_healthz(struct evhttp_request *request, void *arg)
 }
 
 static const struct {
-	const char	*path;
-	void		(*get)(struct evhttp_request *request, void *arg);
+	const char *path;
+	void (*get)(struct evhttp_request *request, void *arg);
 } pages[] = {
-	{"/metrics", on_metrics},
-	{"/healthz", on_healthz},
+    {"/metrics", on_metrics},
+    {"/healthz", on_healthz},
 };
 
 static void on_request(struct evhttp_request *request, void *arg)
@@ -263,8 +266,10 @@ uint16_t ctl_metrics_port(const struct ctl_metrics *metrics)
 	struct sockaddr_storage address;
 	socklen_t len = sizeof(address);
 
-	if (getsockname(evhttp_bound_socket_get_fd(metrics->socket), (struct sockaddr *)&address, &len) < 0)
+	if (getsockname(evhttp_bound_socket_get_fd(metrics->socket), (struct sockaddr *)&address,
+		&len)
+	    < 0)
 		return 0;
 	return ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
-	                                          : ((struct sockaddr_in6 *)&address)->sin6_port);
+						  : ((struct sockaddr_in6 *)&address)->sin6_port);
 }

@@ -14,7 +14,7 @@ struct stats;
 struct ctl_metrics;
 
 struct ctl_metrics_settings {
-	char	*listen;	/* "127.0.0.1:9155", "[::1]:9155"; NULL: no listener */
+	char *listen; /* "127.0.0.1:9155", "[::1]:9155"; NULL: no listener */
 };
 
 /** The keys of `metrics:`, over struct ctl_metrics_settings. */

@@ -16,12 +16,12 @@ enum { REPLY_DEPTH_MAX = 64 };
 
 /** An answer that is being written; see <msrpd/service.h>. */
 struct reply {
-	struct jsonline	*out;
-	size_t		start;		/* of the answer in out, its comma included */
-	size_t		head_end;	/* where "result" or "error" goes */
-	uint64_t	lists;		/* bit n: level n is a list, not an object */
-	unsigned	depth;		/* open levels */
-	bool		error;
+	struct jsonline *out;
+	size_t start;    /* of the answer in out, its comma included */
+	size_t head_end; /* where "result" or "error" goes */
+	uint64_t lists;  /* bit n: level n is a list, not an object */
+	unsigned depth;  /* open levels */
+	bool error;
 };
 
 /** Begin an answer.  id: JSON text, echoed. */

@@ -16,17 +16,17 @@ enum {
 	STRUCTURE_MAX = 65536,
 	WHY_SIZE = 256,
 	ID_MAX = 256,
-	ID_SIZE = 6 * ID_MAX + 2,	/* as JSON, if each byte is written as \u00NN */
+	ID_SIZE = 6 * ID_MAX + 2, /* as JSON, if each byte is written as \u00NN */
 };
 
 struct entry {
-	const struct method	*method;
-	void			*state;
+	const struct method *method;
+	void *state;
 };
 
 struct rpc {
-	struct entry	*entries;
-	size_t		count, room;
+	struct entry *entries;
+	size_t count, room;
 };
 
 /*
@@ -119,9 +119,9 @@ void rpc_each_method(const struct rpc *rpc, void (*fn)(const struct method *meth
 
 /* The parameters of one call, and what was made for them. */
 struct call {
-	struct param	params[RPC_PARAMS_MAX];
-	void		*owned[RPC_PARAMS_MAX];
-	char		why[WHY_SIZE];		/* what is wrong with them */
+	struct param params[RPC_PARAMS_MAX];
+	void *owned[RPC_PARAMS_MAX];
+	char why[WHY_SIZE]; /* what is wrong with them */
 };
 
 static struct slice text_of(const json_t *string)
@@ -151,8 +151,8 @@ static int read_number(const json_t *value, int64_t *numberp)
 
 static bool is_base64_char(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+'
-	    || c == '/';
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')
+	    || c == '+' || c == '/';
 }
 
 /* RFC 4648 section 4, no line breaks, padding required.  @return bytes of '=', or -EINVAL */
@@ -241,10 +241,10 @@ static int read_param(struct call *call, const struct param_spec *specs, size_t 
     const json_t *value)
 {
 	static const char *const kinds[] = {
-		[PARAM_TEXT] = "a string",
-		[PARAM_NUMBER] = "a whole number",
-		[PARAM_BASE64] = "a string in base64",
-		[PARAM_TEXTS] = "a list of strings",
+	    [PARAM_TEXT] = "a string",
+	    [PARAM_NUMBER] = "a whole number",
+	    [PARAM_BASE64] = "a string in base64",
+	    [PARAM_TEXTS] = "a list of strings",
 	};
 	int err;
 
@@ -288,7 +288,8 @@ static int read_by_name(struct call *call, const struct param_spec *specs, json_
 	json_t *value;
 	int err = 0;
 
-	json_object_foreach (object, name, value) {
+	json_object_foreach(object, name, value)
+	{
 		size_t i = 0;
 
 		while (i < count && strcmp(specs[i].name, name) != 0)
@@ -315,7 +316,8 @@ static int read_params(struct call *call, const struct param_spec *specs, json_t
 		err = read_by_name(call, specs, params);
 	for (size_t i = 0; !err && i < count; i++) {
 		if (specs[i].required && !call->params[i].present) {
-			snprintf(call->why, sizeof(call->why), "parameter %s is missing", specs[i].name);
+			snprintf(call->why, sizeof(call->why), "parameter %s is missing",
+			    specs[i].name);
 			err = -EPROTO;
 		}
 	}
@@ -406,7 +408,8 @@ static void handle_request(const struct rpc *rpc, const json_t *request, struct 
 	if (why)
 		reject(&reply, RPC_INVALID_REQUEST, why);
 	else if (refuse)
-		reply_error(&reply, 500, "not done, the answers before it in the batch are too large");
+		reply_error(&reply, 500,
+		    "not done, the answers before it in the batch are too large");
 	else
 		run(rpc, request, &reply);
 	if (why || id)
@@ -422,7 +425,8 @@ static void handle_batch(const struct rpc *rpc, const json_t *batch, struct json
 
 	jsonline_open(answer, '[');
 	for (size_t i = 0; i < json_array_size(batch); i++)
-		handle_request(rpc, json_array_get(batch, i), answer, answer->len - start > answer_max);
+		handle_request(rpc, json_array_get(batch, i), answer,
+		    answer->len - start > answer_max);
 	if (answer->len == start + 1)
 		jsonline_cut(answer, start);
 	else

@@ -19,8 +19,8 @@ enum rpc_error {
 };
 
 enum {
-	RPC_BATCH_MAX = 1000,	/* requests in a batch */
-	RPC_PARAMS_MAX = 16,	/* parameters of a method */
+	RPC_BATCH_MAX = 1000, /* requests in a batch */
+	RPC_PARAMS_MAX = 16,  /* parameters of a method */
 };
 
 struct rpc;

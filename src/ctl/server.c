@@ -23,72 +23,89 @@
 
 enum {
 	CLIENTS_MAX = 256,
-	READ_MIN = 4096,	/* room for a read, at least */
-	READ_MAX = 65536,	/* taken from one client in one turn of the loop */
-	LINES_MAX = 64,		/* handled for one client in one turn of the loop */
-	KEEP_MAX = 65536,	/* larger buffers are freed when they are empty */
-	ANSWER_LOW = 65536,	/* unread output of a client whose requests are still run */
-	SHARE_MIN = 16384,	/* output from this size on is handed over, not copied */
-	ACCEPT_RETRY_MS = 1000,	/* when descriptors run out */
+	READ_MIN = 4096,        /* room for a read, at least */
+	READ_MAX = 65536,       /* taken from one client in one turn of the loop */
+	LINES_MAX = 64,         /* handled for one client in one turn of the loop */
+	KEEP_MAX = 65536,       /* larger buffers are freed when they are empty */
+	ANSWER_LOW = 65536,     /* unread output of a client whose requests are still run */
+	SHARE_MIN = 16384,      /* output from this size on is handed over, not copied */
+	ACCEPT_RETRY_MS = 1000, /* when descriptors run out */
 };
 
 struct ctl_client {
-	struct ctl_server	*server;
-	struct ctl_client	*next, **prevp;
-	unsigned		id;
-	int			fd;
-	struct event		readable, writable;
-	struct event		again;		/* there are lines left for the next turn */
-	uint64_t		mask;		/* events it wants */
-	char			*in;		/* bytes in_start to in_end wait to be handled */
-	size_t			in_start, in_end, in_size;
-	size_t			scanned;	/* up to here there is no newline */
-	struct evbuffer		*out;
-	bool			eof;		/* it has said all that it will say */
-	bool			skipping;	/* the rest of a line that was refused */
-	bool			busy;		/* a handler runs: it must not be freed */
-	bool			closed;		/* and will be freed when it is not busy */
+	struct ctl_server *server;
+	struct ctl_client *next, **prevp;
+	unsigned id;
+	int fd;
+	struct event readable, writable;
+	struct event again; /* there are lines left for the next turn */
+	uint64_t mask;      /* events it wants */
+	char *in;           /* bytes in_start to in_end wait to be handled */
+	size_t in_start, in_end, in_size;
+	size_t scanned; /* up to here there is no newline */
+	struct evbuffer *out;
+	bool eof;      /* it has said all that it will say */
+	bool skipping; /* the rest of a line that was refused */
+	bool busy;     /* a handler runs: it must not be freed */
+	bool closed;   /* and will be freed when it is not busy */
 };
 
 struct ctl_server {
-	struct ctl_daemon	daemon;
-	struct event_subscriber	subscriber;
-	struct rpc		*rpc;
-	uint64_t		max_request, max_backlog;
-	char			*path;
-	struct stat		st;		/* of the socket, to know it again */
-	int			fd;
-	struct event		acceptable;
-	struct timer		accept_retry;
-	struct ctl_client	*clients, *calling;
-	unsigned		last_id;
-	struct jsonline		answer, event_line;
-	uint64_t		*client_count, *requests, *events_sent, *disconnected;
+	struct ctl_daemon daemon;
+	struct event_subscriber subscriber;
+	struct rpc *rpc;
+	uint64_t max_request, max_backlog;
+	char *path;
+	struct stat st; /* of the socket, to know it again */
+	int fd;
+	struct event acceptable;
+	struct timer accept_retry;
+	struct ctl_client *clients, *calling;
+	unsigned last_id;
+	struct jsonline answer, event_line;
+	uint64_t *client_count, *requests, *events_sent, *disconnected;
 };
 
 /* Bytes that several output queues refer to. */
 struct block {
-	char		*bytes;
-	unsigned	refs;
+	char *bytes;
+	unsigned refs;
 };
 
 const struct setting ctl_settings_rows[] = {
-	{.name = "socket", .type = SETTING_TEXT, .offset = offsetof(struct ctl_settings, socket),
-	    .preset = "/run/msrpd/msrpd.sock", .flags = SETTING_FIXED,
-	    .help = "Path of the control socket; its directory must exist."},
-	{.name = "mode", .type = SETTING_MODE, .offset = offsetof(struct ctl_settings, mode),
-	    .preset = "0660", .max = 0777, .flags = SETTING_FIXED,
-	    .help = "Permissions of the control socket: who may connect is who may write."},
-	{.name = "group", .type = SETTING_TEXT, .offset = offsetof(struct ctl_settings, group),
-	    .flags = SETTING_FIXED, .help = "Group that the control socket is given to."},
-	{.name = "max_request", .type = SETTING_SIZE,
-	    .offset = offsetof(struct ctl_settings, max_request), .preset = "16MiB", .min = 1024,
-	    .max = 1 << 30, .help = "Longest line that a client may send."},
-	{.name = "max_backlog", .type = SETTING_SIZE,
-	    .offset = offsetof(struct ctl_settings, max_backlog), .preset = "32MiB", .min = 1024,
-	    .max = UINT64_C(1) << 34,
-	    .help = "Unread output of a subscriber; one that has more is disconnected."},
-	{0},
+    {.name = "socket",
+	.type = SETTING_TEXT,
+	.offset = offsetof(struct ctl_settings, socket),
+	.preset = "/run/msrpd/msrpd.sock",
+	.flags = SETTING_FIXED,
+	.help = "Path of the control socket; its directory must exist."},
+    {.name = "mode",
+	.type = SETTING_MODE,
+	.offset = offsetof(struct ctl_settings, mode),
+	.preset = "0660",
+	.max = 0777,
+	.flags = SETTING_FIXED,
+	.help = "Permissions of the control socket: who may connect is who may write."},
+    {.name = "group",
+	.type = SETTING_TEXT,
+	.offset = offsetof(struct ctl_settings, group),
+	.flags = SETTING_FIXED,
+	.help = "Group that the control socket is given to."},
+    {.name = "max_request",
+	.type = SETTING_SIZE,
+	.offset = offsetof(struct ctl_settings, max_request),
+	.preset = "16MiB",
+	.min = 1024,
+	.max = 1 << 30,
+	.help = "Longest line that a client may send."},
+    {.name = "max_backlog",
+	.type = SETTING_SIZE,
+	.offset = offsetof(struct ctl_settings, max_backlog),
+	.preset = "32MiB",
+	.min = 1024,
+	.max = UINT64_C(1) << 34,
+	.help = "Unread output of a subscriber; one that has more is disconnected."},
+    {0},
 };
 
 /* --- a client's end --- */
@@ -321,7 +338,8 @@ static bool next_line(struct ctl_client *client, struct slice *line)
 		return false;
 	start = client->in + client->in_start;
 	if (client->scanned < client->in_end)
-		newline = memchr(client->in + client->scanned, '\n', client->in_end - client->scanned);
+		newline =
+		    memchr(client->in + client->scanned, '\n', client->in_end - client->scanned);
 	client->scanned = client->in_end;
 	if (!newline && !client->eof)
 		return false;
@@ -334,7 +352,8 @@ static bool next_line(struct ctl_client *client, struct slice *line)
 
 static void refuse_line(struct ctl_client *client)
 {
-	rpc_refuse(&client->server->answer, RPC_INVALID_REQUEST, "the line is longer than max_request");
+	rpc_refuse(&client->server->answer, RPC_INVALID_REQUEST,
+	    "the line is longer than max_request");
 	send_answer(client);
 }
 
@@ -395,7 +414,8 @@ static void run_lines(struct ctl_client *client)
 	unsigned n = 0;
 
 	client->busy = true;
-	while (!client->closed && !is_flooded(client) && n < LINES_MAX && next_line(client, &line)) {
+	while (
+	    !client->closed && !is_flooded(client) && n < LINES_MAX && next_line(client, &line)) {
 		handle_line(client, line);
 		n++;
 	}
@@ -543,13 +563,16 @@ static int add_stats(struct ctl_server *server)
 {
 	struct stats *stats = server->daemon.stats;
 
-	server->client_count = stats_gauge(stats, "ctl", "clients", "Clients of the control socket.");
+	server->client_count =
+	    stats_gauge(stats, "ctl", "clients", "Clients of the control socket.");
 	server->requests = stats_counter(stats, "ctl", "requests", "Lines received from clients.");
 	server->events_sent = stats_counter(stats, "ctl", "events", "Events sent to subscribers.");
 	server->disconnected = stats_counter(stats, "ctl", "disconnected",
 	    "Subscribers disconnected because they did not read.");
 	return server->client_count && server->requests && server->events_sent
-	    && server->disconnected ? 0 : -ENOMEM;
+		&& server->disconnected
+	    ? 0
+	    : -ENOMEM;
 }
 
 /* What can be made without touching anything outside. */
@@ -562,7 +585,8 @@ static int prepare(struct ctl_server *server, const struct ctl_settings *setting
 	if (!err)
 		err = rpc_add_methods(server->rpc, ctl_methods, server);
 	if (!err)
-		err = timer_init(&server->accept_retry, server->daemon.base, on_accept_retry, server);
+		err =
+		    timer_init(&server->accept_retry, server->daemon.base, on_accept_retry, server);
 	server->path = err ? NULL : slice_dup(slice_of(settings->socket));
 	return !err && !server->path ? -ENOMEM : err;
 }

@@ -19,11 +19,11 @@ struct stats;
 struct ctl_server;
 
 struct ctl_settings {
-	char		*socket;
-	uint64_t	mode;
-	char		*group;		/* NULL: as the process has it */
-	uint64_t	max_request;	/* bytes of one line */
-	uint64_t	max_backlog;	/* bytes of output that a client has not read */
+	char *socket;
+	uint64_t mode;
+	char *group;          /* NULL: as the process has it */
+	uint64_t max_request; /* bytes of one line */
+	uint64_t max_backlog; /* bytes of output that a client has not read */
 };
 
 /** The keys of `control:`, over struct ctl_settings. */
@@ -31,14 +31,14 @@ extern const struct setting ctl_settings_rows[];
 
 /** What the server works on, and what only main can do; everything outlives the server. */
 struct ctl_daemon {
-	struct event_base	*base;
-	struct event_bus	*bus;
-	struct stats		*stats;
+	struct event_base *base;
+	struct event_bus *bus;
+	struct stats *stats;
 	/** Write the members of the result of `status`, an object that is open. */
-	void			(*status)(struct reply *reply, void *arg);
+	void (*status)(struct reply *reply, void *arg);
 	/** Read the config again and answer: reply_text() "OK", or reply_error() 500. */
-	void			(*reload)(struct reply *reply, void *arg);
-	void			*arg;
+	void (*reload)(struct reply *reply, void *arg);
+	void *arg;
 };
 
 /**

@@ -63,7 +63,8 @@ static int clear_path(const struct sockaddr_un *address, const char **why)
 	if (err != ECONNREFUSED)
 		return fail(why, "another process listens there", EADDRINUSE);
 	return unlink(address->sun_path) < 0 && errno != ENOENT
-	    ? fail(why, "the socket of a daemon that is gone cannot be removed", errno) : 0;
+	    ? fail(why, "the socket of a daemon that is gone cannot be removed", errno)
+	    : 0;
 }
 
 static int bind_path(int fd, const struct sockaddr_un *address, const char **why)

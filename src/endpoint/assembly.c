@@ -134,7 +134,7 @@ struct slice assembly_at(const struct assembly *a, uint64_t offset)
 
 		if (end_of(f) > offset)
 			return (struct slice){f->bytes + (offset - f->offset),
-				(size_t)(end_of(f) - offset)};
+			    (size_t)(end_of(f) - offset)};
 	}
 	return (struct slice){"", 0};
 }

@@ -12,19 +12,19 @@
 #include <msrpd/slice.h>
 
 struct fragment {
-	uint64_t	offset;
-	size_t		len, cap;
-	char		*bytes;
+	uint64_t offset;
+	size_t len, cap;
+	char *bytes;
 };
 
 /** Zeroed: nothing has come. */
 struct assembly {
-	struct fragment	*fragments;	/* by offset */
-	size_t		count, cap;
-	size_t		open;		/* the fragment that the chunk in hand goes to */
-	size_t		held;		/* bytes of memory */
-	uint64_t	total;		/* of the message, once it is known */
-	bool		total_known;
+	struct fragment *fragments; /* by offset */
+	size_t count, cap;
+	size_t open;    /* the fragment that the chunk in hand goes to */
+	size_t held;    /* bytes of memory */
+	uint64_t total; /* of the message, once it is known */
+	bool total_known;
 };
 
 enum { ASSEMBLY_FRAGMENTS_MAX = 1024 };

@@ -16,46 +16,46 @@
 #include "msrp/transaction.h"
 
 enum {
-	RELAYS_MAX	= 8,
-	STALE_MAX	= 2,	/* nonces of one attempt that may be out of date already */
-	CNONCE_CHARS	= 16,
-	EXPIRES_DEFAULT	= 1800,	/* seconds, of a relay that does not say */
-	EXPIRES_MAX	= 1000000000,
-	REQUEST_MAX	= 2 * MSRP_PATH_MAX + 4096,
+	RELAYS_MAX = 8,
+	STALE_MAX = 2, /* nonces of one attempt that may be out of date already */
+	CNONCE_CHARS = 16,
+	EXPIRES_DEFAULT = 1800, /* seconds, of a relay that does not say */
+	EXPIRES_MAX = 1000000000,
+	REQUEST_MAX = 2 * MSRP_PATH_MAX + 4096,
 };
 
 /* One relay of the chain, and what it knows us by. */
 struct relay {
-	struct slice	uri;		/* in auth->relays */
-	char		*challenge;	/* its last WWW-Authenticate; NULL: none yet */
-	char		*nextnonce;	/* in place of the challenge's; NULL: none */
-	uint32_t	nc;		/* uses of the nonce */
-	uint64_t	expires_s;	/* to ask for; 0: as the relay likes */
+	struct slice uri;   /* in auth->relays */
+	char *challenge;    /* its last WWW-Authenticate; NULL: none yet */
+	char *nextnonce;    /* in place of the challenge's; NULL: none */
+	uint32_t nc;        /* uses of the nonce */
+	uint64_t expires_s; /* to ask for; 0: as the relay likes */
 };
 
 struct endpoint_auth {
-	struct msrp_stack		*stack;
-	const struct endpoint_auth_handler	*handler;
-	void				*arg;
-	struct msrp_user		user;
-	struct msrp_transaction		transaction;
-	struct timer			due;		/* the next round */
-	struct relay			relay[RELAYS_MAX];
-	size_t				count;
-	char				*relays, *own_uri;
-	char				*path;		/* granted; NULL: none yet */
+	struct msrp_stack *stack;
+	const struct endpoint_auth_handler *handler;
+	void *arg;
+	struct msrp_user user;
+	struct msrp_transaction transaction;
+	struct timer due; /* the next round */
+	struct relay relay[RELAYS_MAX];
+	size_t count;
+	char *relays, *own_uri;
+	char *path; /* granted; NULL: none yet */
 
 	/* a round: each relay in turn */
-	char				*next_path;	/* granted in this round so far */
-	size_t				at;
-	uint64_t			shortest_s;
+	char *next_path; /* granted in this round so far */
+	size_t at;
+	uint64_t shortest_s;
 
 	/* the relay in hand */
-	unsigned			stales;
-	bool				fresh;		/* answered its challenge of just now */
-	bool				bounded;	/* asked for another time after 423 */
-	bool				proved;		/* rspauth is what to expect */
-	struct msrp_digest_hash		rspauth;
+	unsigned stales;
+	bool fresh;   /* answered its challenge of just now */
+	bool bounded; /* asked for another time after 423 */
+	bool proved;  /* rspauth is what to expect */
+	struct msrp_digest_hash rspauth;
 };
 
 static struct endpoint_auth *of_user(struct msrp_user *user)
@@ -472,8 +472,8 @@ void endpoint_auth_destination(const struct endpoint_auth *auth, struct msrp_des
 
 	msrp_path_next(&rest, &uri);
 	*to = (struct msrp_destination){
-		.secure = uri.secure,
-		.host = uri.host,
-		.port = uri.port ? uri.port : MSRP_DEFAULT_PORT,
+	    .secure = uri.secure,
+	    .host = uri.host,
+	    .port = uri.port ? uri.port : MSRP_DEFAULT_PORT,
 	};
 }

@@ -18,17 +18,18 @@ struct endpoint_auth;
 
 /** Who we are at a relay; borrowed until the callback's next call. */
 struct endpoint_credentials {
-	struct slice	username;
-	struct slice	password;	/* absent: ha1 */
-	struct slice	ha1;		/* MD5 of username:realm:password in hex; for MD5 alone */
+	struct slice username;
+	struct slice password; /* absent: ha1 */
+	struct slice ha1;      /* MD5 of username:realm:password in hex; for MD5 alone */
 };
 
 struct endpoint_auth_handler {
 	/** @return false: we are nobody in that realm, so there is no second attempt */
-	bool	(*credentials)(struct slice realm, struct endpoint_credentials *credentials, void *arg);
+	bool (
+	    *credentials)(struct slice realm, struct endpoint_credentials *credentials, void *arg);
 
 	/** There is a Use-Path, or a refresh brought another one. */
-	void	(*granted)(void *arg);
+	void (*granted)(void *arg);
 
 	/**
 	 * There is none (any more), and nothing will be tried again.
@@ -37,17 +38,17 @@ struct endpoint_auth_handler {
 	 * @param reason      may be absent or empty
 	 * @param from_relay  the relay said so
 	 */
-	void	(*failed)(int code, struct slice reason, bool from_relay, void *arg);
+	void (*failed)(int code, struct slice reason, bool from_relay, void *arg);
 };
 
 struct endpoint_auth_options {
 	/** The nearest first: each is asked through those before it.  An absent port is 2855. */
-	struct slice				relays;
-	struct slice				own_uri;	/* of the session, with its id */
-	struct msrp_listener			*from;		/* to leave from; or NULL */
-	uint64_t				idle_ms;	/* see msrp_conn_attach() */
-	const struct endpoint_auth_handler		*handler;
-	void					*arg;
+	struct slice relays;
+	struct slice own_uri;       /* of the session, with its id */
+	struct msrp_listener *from; /* to leave from; or NULL */
+	uint64_t idle_ms;           /* see msrp_conn_attach() */
+	const struct endpoint_auth_handler *handler;
+	void *arg;
 };
 
 /**

@@ -54,16 +54,16 @@ static void run_due(void *arg)
 static int count_with(struct endpoint_counters *c, struct stats *stats)
 {
 	const struct {
-		uint64_t	**number;
-		const char	*name, *help;
+		uint64_t **number;
+		const char *name, *help;
 	} rows[] = {
-		{&c->messages_in, "messages_in", "whole messages received"},
-		{&c->messages_out, "messages_out", "messages queued for sending"},
-		{&c->reports_in, "reports_in", "REPORTs received"},
-		{&c->reports_out, "reports_out", "REPORTs sent"},
-		{&c->refused, "messages_refused", "messages answered 413, 415 and so on"},
-		{&c->duplicates, "messages_duplicate", "chunks of messages delivered before"},
-		{&c->partial, "messages_partial", "incomplete messages that got no chunk any more"},
+	    {&c->messages_in, "messages_in", "whole messages received"},
+	    {&c->messages_out, "messages_out", "messages queued for sending"},
+	    {&c->reports_in, "reports_in", "REPORTs received"},
+	    {&c->reports_out, "reports_out", "REPORTs sent"},
+	    {&c->refused, "messages_refused", "messages answered 413, 415 and so on"},
+	    {&c->duplicates, "messages_duplicate", "chunks of messages delivered before"},
+	    {&c->partial, "messages_partial", "incomplete messages that got no chunk any more"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -84,8 +84,8 @@ int endpoints_new(struct endpoints **allp, struct msrp_stack *stack, struct stat
 	if (!all)
 		return -ENOMEM;
 	all->stack = stack;
-	err |= timer_queue_init(&all->partial, base, settings->partial_timeout_ms,
-	    incoming_expired, all);
+	err |= timer_queue_init(&all->partial, base, settings->partial_timeout_ms, incoming_expired,
+	    all);
 	err |= timer_queue_init(&all->silent, base, settings->keepalive_ms, on_silent, all);
 	err |= timer_init(&all->turn, base, run_due, all);
 	err |= count_with(&all->count, stats);
@@ -281,8 +281,7 @@ static bool bind_to(struct endpoint *ep, struct msrp_conn *conn)
 	return true;
 }
 
-static int take_request(struct endpoint *ep, struct msrp_conn *conn,
-    const struct msrp_frame *frame)
+static int take_request(struct endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame)
 {
 	switch (frame->method) {
 	case MSRP_SEND:
@@ -463,8 +462,7 @@ void endpoint_resume(struct endpoint *ep, void *stream)
 	inbox_resume(ep, stream);
 }
 
-int endpoint_report(struct endpoint *ep, struct slice message_id, int code,
-    struct slice phrase)
+int endpoint_report(struct endpoint *ep, struct slice message_id, int code, struct slice phrase)
 {
 	return inbox_report(ep, message_id, code, phrase);
 }
@@ -480,9 +478,9 @@ void endpoint_give_up(struct endpoint *ep)
 void endpoint_info(const struct endpoint *ep, struct endpoint_info *info)
 {
 	*info = (struct endpoint_info){
-		.queued_bytes = ep->out.bytes,
-		.messages_in = ep->in.messages,
-		.messages_out = ep->out.messages,
-		.drained = outbox_drained(&ep->out),
+	    .queued_bytes = ep->out.bytes,
+	    .messages_in = ep->in.messages,
+	    .messages_out = ep->out.messages,
+	    .drained = outbox_drained(&ep->out),
 	};
 }

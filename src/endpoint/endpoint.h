@@ -23,54 +23,54 @@ struct endpoints;
 struct stats;
 
 enum {
-	MSRP_PATH_MAX		= 4096,	/* bytes of a path that an endpoint writes */
-	MSRP_MESSAGE_ID_SIZE	= 33,	/* NUL included */
-	MSRP_REPORT_LATER	= 1,	/* as UA_REPORT_LATER */
-	MSRP_SEND_CONFIRM	= 1,	/* as UA_SEND_CONFIRM */
+	MSRP_PATH_MAX = 4096,      /* bytes of a path that an endpoint writes */
+	MSRP_MESSAGE_ID_SIZE = 33, /* NUL included */
+	MSRP_REPORT_LATER = 1,     /* as UA_REPORT_LATER */
+	MSRP_SEND_CONFIRM = 1,     /* as UA_SEND_CONFIRM */
 };
 
 /** What all endpoints of a stack share: time-outs, memory, numbers. */
 int endpoints_new(struct endpoints **allp, struct msrp_stack *stack, struct stats *stats);
-void endpoints_free(struct endpoints *all);	/* accepts NULL; its endpoints are gone */
+void endpoints_free(struct endpoints *all); /* accepts NULL; its endpoints are gone */
 
 /** After msrp_stack_reload(): take its time-outs. */
 void endpoints_reload(struct endpoints *all);
 
 struct endpoint_handler {
 	/** Is a message of this type welcome?  (multipart/mixed and its like are, unasked.) */
-	bool	(*accepts)(struct slice content_type, void *arg);
+	bool (*accepts)(struct slice content_type, void *arg);
 
 	/** message, or begin, piece and end: see struct ua_handler (msrpd/ua.h). */
-	int	(*message)(const struct message *m, void *arg);
-	int	(*begin)(const struct message *m, void **streamp, void *arg);
-	int	(*piece)(void *stream, struct slice piece, void *arg);
-	int	(*end)(void *stream, int err, void *arg);
+	int (*message)(const struct message *m, void *arg);
+	int (*begin)(const struct message *m, void **streamp, void *arg);
+	int (*piece)(void *stream, struct slice piece, void *arg);
+	int (*end)(void *stream, int err, void *arg);
 
 	/** As ua_handler.report. */
-	void	(*report)(const struct message_report *report, void *arg);
+	void (*report)(const struct message_report *report, void *arg);
 
 	/**
 	 * The session has its connection: ours is established, or the peer's first request came.
 	 * Not called for one that was open when endpoint_connect() found it.
 	 */
-	void	(*bound)(void *arg);
+	void (*bound)(void *arg);
 
 	/** It has lost it, or could not be connected.  Messages wait for the next one. */
-	void	(*lost)(int err, void *arg);
+	void (*lost)(int err, void *arg);
 
 	/** The peer knows no such session (481), or not on this connection (506). */
-	void	(*refused)(int code, void *arg);
+	void (*refused)(int code, void *arg);
 
 	/** Nothing is queued or unanswered any more. */
-	void	(*drained)(void *arg);
+	void (*drained)(void *arg);
 };
 
 struct endpoint_options {
-	struct slice				own_uri;	/* with its session id; copied */
-	const struct endpoint_handler	*handler;
-	void					*arg;
-	uint64_t				max_queued_bytes;
-	bool					stream;		/* begin, piece, end */
+	struct slice own_uri; /* with its session id; copied */
+	const struct endpoint_handler *handler;
+	void *arg;
+	uint64_t max_queued_bytes;
+	bool stream; /* begin, piece, end */
 };
 
 /** @return 0; -EEXIST: the session id is taken; -EINVAL; -ENOMEM */
@@ -130,8 +130,7 @@ void endpoint_sift(struct endpoint *ep,
 /** See ua_message_ready(), ua_message_resume(), ua_send_report(). */
 void endpoint_ready(struct endpoint *ep, struct slice message_id);
 void endpoint_resume(struct endpoint *ep, void *stream);
-int endpoint_report(struct endpoint *ep, struct slice message_id, int code,
-    struct slice phrase);
+int endpoint_report(struct endpoint *ep, struct slice message_id, int code, struct slice phrase);
 
 /**
  * Give up: report() "000 481" for each message that is queued or unanswered, end() -ECONNRESET
@@ -140,9 +139,9 @@ int endpoint_report(struct endpoint *ep, struct slice message_id, int code,
 void endpoint_give_up(struct endpoint *ep);
 
 struct endpoint_info {
-	size_t		queued_bytes;
-	uint64_t	messages_in, messages_out;
-	bool		drained;
+	size_t queued_bytes;
+	uint64_t messages_in, messages_out;
+	bool drained;
 };
 
 void endpoint_info(const struct endpoint *ep, struct endpoint_info *info);

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 
-enum { DONE_MAX = 32 };		/* Message-IDs of a session that are known to be done with */
+enum { DONE_MAX = 32 }; /* Message-IDs of a session that are known to be done with */
 
 #define NONE ((struct slice){NULL, 0})
 
@@ -64,8 +64,7 @@ static void send_report(struct endpoint *ep, struct msrp_conn *conn,
 }
 
 /* The service has the message, and result is what is to be reported. */
-static void report_result(struct endpoint *ep, const struct report_subject *subject,
-    int result)
+static void report_result(struct endpoint *ep, const struct report_subject *subject, int result)
 {
 	int code = result == 0 ? 200 : result;
 
@@ -99,12 +98,12 @@ static struct report_subject subject_of(const struct endpoint *ep, const struct 
     struct slice path, uint64_t total)
 {
 	return (struct report_subject){
-		.from_path = path,
-		.own_uri = slice_of(ep->own_uri),
-		.message_id = m->message_id,
-		.range = {1, total, total},
-		.failure_report = m->failure_report,
-		.success_report = m->success_report,
+	    .from_path = path,
+	    .own_uri = slice_of(ep->own_uri),
+	    .message_id = m->message_id,
+	    .range = {1, total, total},
+	    .failure_report = m->failure_report,
+	    .success_report = m->success_report,
 	};
 }
 
@@ -227,12 +226,12 @@ static void deliver_held(struct endpoint *ep)
 {
 	struct inbox *in = &ep->in;
 	struct message whole = {
-		.message_id = in->id,
-		.content_type = in->type,
-		.body = in->held.len ? in->held : (struct slice){"", 0},
-		.total = in->held.len,
-		.failure_report = in->failure_report,
-		.success_report = in->success_report,
+	    .message_id = in->id,
+	    .content_type = in->type,
+	    .body = in->held.len ? in->held : (struct slice){"", 0},
+	    .total = in->held.len,
+	    .failure_report = in->failure_report,
+	    .success_report = in->success_report,
 	};
 
 	deliver(ep, &whole, in->hash);
@@ -291,8 +290,7 @@ static void refuse_stream(struct endpoint *ep, struct incoming *m, struct slice 
 }
 
 /* @param result  of drain() */
-static void settle_stream(struct endpoint *ep, struct incoming *m, struct slice path,
-    int result)
+static void settle_stream(struct endpoint *ep, struct incoming *m, struct slice path, int result)
 {
 	if (result == -ECANCELED)
 		return;
@@ -363,13 +361,14 @@ void inbox_resume(struct endpoint *ep, void *stream)
 static void report_repeated(struct endpoint *ep, enum msrp_flag flag)
 {
 	struct inbox *in = &ep->in;
-	struct message told = {.message_id = in->id, .failure_report = in->failure_report,
-		.success_report = in->success_report};
+	struct message told = {.message_id = in->id,
+	    .failure_report = in->failure_report,
+	    .success_report = in->success_report};
 	struct report_subject subject = subject_of(ep, &told, from_path(in), in->count);
 	uint64_t end = position(in);
 
 	subject.range = (struct msrp_byte_range){in->range.start, end,
-		flag == MSRP_COMPLETE ? end : in->range.total};
+	    flag == MSRP_COMPLETE ? end : in->range.total};
 	report_result(ep, &subject, 0);
 }
 
@@ -516,8 +515,7 @@ static int skip(struct inbox *in)
 	return 0;
 }
 
-int inbox_send_request(struct endpoint *ep, struct msrp_conn *conn,
-    const struct msrp_frame *frame)
+int inbox_send_request(struct endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame)
 {
 	struct inbox *in = &ep->in;
 	struct incoming *m;

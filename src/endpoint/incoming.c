@@ -95,11 +95,11 @@ void incoming_expired(struct timer_entry *entry, void *arg)
 struct message incoming_describe(const struct incoming *m)
 {
 	return (struct message){
-		.message_id = m->id,
-		.content_type = m->type,
-		.total = m->total,
-		.failure_report = m->failure_report,
-		.success_report = m->success_report,
+	    .message_id = m->id,
+	    .content_type = m->type,
+	    .total = m->total,
+	    .failure_report = m->failure_report,
+	    .success_report = m->success_report,
 	};
 }
 

@@ -13,7 +13,7 @@ void outbox_init(struct endpoint *ep)
 {
 	struct outbox *out = &ep->out;
 	struct outgoing_list *lists[] = {&out->judged, &out->shorts, &out->longs, &out->turning,
-		&out->starved, &out->crowded, &out->answering, &out->leaving};
+	    &out->starved, &out->crowded, &out->answering, &out->leaving};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
 		lists[i]->lastp = &lists[i]->first;
@@ -127,12 +127,12 @@ void outbox_sift(struct endpoint *ep,
 /* --- telling --- */
 
 struct notice {
-	uint64_t		number;
-	const struct outgoing	*message;	/* NULL: gone already */
-	struct msrp_byte_range	range;
-	int			code;
-	struct slice		phrase;
-	enum report_source	source;
+	uint64_t number;
+	const struct outgoing *message; /* NULL: gone already */
+	struct msrp_byte_range range;
+	int code;
+	struct slice phrase;
+	enum report_source source;
 };
 
 /* "000 NNN", and the phrase if there is one. */
@@ -176,8 +176,12 @@ static void tell_and_free(struct endpoint *ep, struct outgoing *m, int code)
 	uint64_t total = m->body.total; /* UINT64_MAX is MSRP_RANGE_UNKNOWN */
 
 	outgoing_unlink(m);
-	tell(ep, &(struct notice){.number = m->number, .message = m, .range = {1, total, total},
-		     .code = code, .source = REPORT_FROM_HERE});
+	tell(ep,
+	    &(struct notice){.number = m->number,
+		.message = m,
+		.range = {1, total, total},
+		.code = code,
+		.source = REPORT_FROM_HERE});
 	outgoing_free(m);
 }
 
@@ -222,8 +226,11 @@ static bool take_if_over(struct outbox *out, struct outgoing *m)
 static void chunk_failed(struct endpoint *ep, const struct sent_chunk *chunk, int code,
     struct slice phrase, enum report_source source)
 {
-	struct notice n = {.number = chunk->number, .range = chunk->range, .code = code,
-		.phrase = phrase, .source = source};
+	struct notice n = {.number = chunk->number,
+	    .range = chunk->range,
+	    .code = code,
+	    .phrase = phrase,
+	    .source = source};
 	struct outgoing *m = chunk->message ? chunk->message : find_begun(&ep->out, chunk->number);
 	bool told = m && m->failed, over;
 
@@ -238,8 +245,7 @@ static void chunk_failed(struct endpoint *ep, const struct sent_chunk *chunk, in
 }
 
 /* One chunk less is unanswered. */
-static void chunk_answered(struct endpoint *ep, struct outgoing *m, int code,
-    struct slice phrase)
+static void chunk_answered(struct endpoint *ep, struct outgoing *m, int code, struct slice phrase)
 {
 	if (m->list == &ep->out.crowded) {
 		outgoing_append(&ep->out.turning, m);
@@ -248,9 +254,13 @@ static void chunk_answered(struct endpoint *ep, struct outgoing *m, int code,
 	if (!take_if_over(&ep->out, m))
 		return;
 	if (m->confirm && !m->failed)
-		tell(ep, &(struct notice){.number = m->number, .message = m,
-			     .range = {1, m->sent, m->sent}, .code = code, .phrase = phrase,
-			     .source = REPORT_FROM_RESPONSE});
+		tell(ep,
+		    &(struct notice){.number = m->number,
+			.message = m,
+			.range = {1, m->sent, m->sent},
+			.code = code,
+			.phrase = phrase,
+			.source = REPORT_FROM_RESPONSE});
 	outgoing_free(m);
 }
 
@@ -312,8 +322,8 @@ static void free_leaving(struct outbox *out)
 
 static void on_left(struct msrp_mark *mark)
 {
-	struct endpoint *ep = endpoint_ref(
-	    (struct endpoint *)((char *)mark - offsetof(struct endpoint, out.left)));
+	struct endpoint *ep =
+	    endpoint_ref((struct endpoint *)((char *)mark - offsetof(struct endpoint, out.left)));
 
 	free_leaving(&ep->out);
 	outbox_check_drained(ep);
@@ -325,10 +335,10 @@ static void on_left(struct msrp_mark *mark)
 void outbox_report_received(struct endpoint *ep, const struct msrp_frame *frame)
 {
 	struct message_report report = {
-		.message_id = frame->message_id,
-		.status = frame->status,
-		.byte_range = frame->byte_range,
-		.source = REPORT_FROM_REPORT,
+	    .message_id = frame->message_id,
+	    .status = frame->status,
+	    .byte_range = frame->byte_range,
+	    .source = REPORT_FROM_REPORT,
 	};
 	struct msrp_status status;
 	struct outgoing *m;
@@ -420,7 +430,7 @@ void outbox_rewind(struct endpoint *ep, int err)
 static struct outgoing *next_lost(struct outbox *out, uint64_t limit)
 {
 	struct outgoing_list *lists[] = {&out->judged, &out->answering, &out->turning,
-		&out->crowded, &out->starved, &out->longs, &out->shorts};
+	    &out->crowded, &out->starved, &out->longs, &out->shorts};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
 		if (lists[i]->first && lists[i]->first->number <= limit)
@@ -431,7 +441,7 @@ static struct outgoing *next_lost(struct outbox *out, uint64_t limit)
 void outbox_give_up(struct endpoint *ep)
 {
 	struct outbox *out = &ep->out;
-	uint64_t limit = out->last_number;	/* a handler may queue more */
+	uint64_t limit = out->last_number; /* a handler may queue more */
 	struct outgoing *m;
 
 	endpoint_ref(ep);

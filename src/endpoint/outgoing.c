@@ -6,9 +6,9 @@
 #include <string.h>
 
 enum {
-	LEAST_COST	= 64,		/* of a message, however small, of max_queued_bytes */
-	NUMBER_DIGITS	= 16,		/* of a Message-ID, at most */
-	SOURCE_CHUNK	= 64 * 1024,	/* a chunk of a source, if chunk_size is more */
+	LEAST_COST = 64,          /* of a message, however small, of max_queued_bytes */
+	NUMBER_DIGITS = 16,       /* of a Message-ID, at most */
+	SOURCE_CHUNK = 64 * 1024, /* a chunk of a source, if chunk_size is more */
 };
 
 /* --- lists --- */
@@ -57,8 +57,7 @@ struct outgoing *outgoing_last(const struct outgoing_list *list)
 
 /* --- Message-IDs: who reads one of ours back knows its number, so nothing is remembered --- */
 
-struct slice outgoing_id(const struct endpoint *ep, uint64_t number,
-    char id[MSRP_MESSAGE_ID_SIZE])
+struct slice outgoing_id(const struct endpoint *ep, uint64_t number, char id[MSRP_MESSAGE_ID_SIZE])
 {
 	struct msrp_writer w = {.p = id, .cap = MSRP_MESSAGE_ID_SIZE - 1};
 
@@ -112,12 +111,12 @@ static struct outgoing *allocate(struct endpoint *ep, const struct message_out *
 	if (!m)
 		return NULL;
 	*m = (struct outgoing){
-		.ep = ep,
-		.body = *body,
-		.failure_report = message->failure_report,
-		.success_report = message->success_report,
-		.bodiless = !type.p,
-		.type_len = type.len,
+	    .ep = ep,
+	    .body = *body,
+	    .failure_report = message->failure_report,
+	    .success_report = message->success_report,
+	    .bodiless = !type.p,
+	    .type_len = type.len,
 	};
 	behind = m->type + type.len;
 	if (type.len)
@@ -262,9 +261,8 @@ int outgoing_fill(struct outgoing *m)
 
 struct slice outgoing_chunk(const struct outgoing *m, size_t max, bool *lastp)
 {
-	struct slice rest = m->buffer
-	    ? (struct slice){m->buffer + m->taken, m->buffered - m->taken}
-	    : slice_from(m->body.bytes, (size_t)m->sent);
+	struct slice rest = m->buffer ? (struct slice){m->buffer + m->taken, m->buffered - m->taken}
+				      : slice_from(m->body.bytes, (size_t)m->sent);
 	struct slice chunk;
 
 	/* Without it the last chunk of a source might have to be an empty one. */

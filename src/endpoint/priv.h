@@ -10,18 +10,18 @@
 #include "msrp/transaction.h"
 
 struct endpoint_counters {
-	uint64_t	*messages_in, *messages_out, *reports_in, *reports_out;
-	uint64_t	*refused, *duplicates, *partial;
+	uint64_t *messages_in, *messages_out, *reports_in, *reports_out;
+	uint64_t *refused, *duplicates, *partial;
 };
 
 struct endpoints {
-	struct msrp_stack		*stack;
-	struct timer_queue		partial, silent;
-	struct timer			turn;		/* runs what may not run inside a call */
-	struct endpoint		*due;
-	struct endpoint_counters	count;
-	struct sent_chunk		*free_chunks;
-	unsigned			free_chunk_count;
+	struct msrp_stack *stack;
+	struct timer_queue partial, silent;
+	struct timer turn; /* runs what may not run inside a call */
+	struct endpoint *due;
+	struct endpoint_counters count;
+	struct sent_chunk *free_chunks;
+	unsigned free_chunk_count;
 };
 
 /* --- in --- */
@@ -30,23 +30,23 @@ struct inbox;
 
 /** A message that is not whole yet, or is streamed. */
 struct incoming {
-	struct incoming		*next, **prevp;	/* all of the endpoint */
-	struct timer_entry	timer;
-	struct endpoint	*ep;
-	struct assembly		parts;		/* what cannot be given to the service yet */
-	size_t			charged;
-	uint64_t		delivered;	/* stream: bytes that the service has */
-	void			*stream;
-	bool			begun;		/* stream: end() is owed */
-	bool			stalled;	/* stream: it takes no piece now */
-	bool			storing;	/* the chunk in hand goes to parts */
-	char			*path;		/* stream: From-Path, if the REPORT comes later */
-	enum failure_report	failure_report;
-	bool			success_report;
-	uint64_t		total;		/* as announced */
-	uint64_t		hash;		/* of id */
-	struct slice		id, type;	/* copies, in text */
-	char			text[];
+	struct incoming *next, **prevp; /* all of the endpoint */
+	struct timer_entry timer;
+	struct endpoint *ep;
+	struct assembly parts; /* what cannot be given to the service yet */
+	size_t charged;
+	uint64_t delivered; /* stream: bytes that the service has */
+	void *stream;
+	bool begun;   /* stream: end() is owed */
+	bool stalled; /* stream: it takes no piece now */
+	bool storing; /* the chunk in hand goes to parts */
+	char *path;   /* stream: From-Path, if the REPORT comes later */
+	enum failure_report failure_report;
+	bool success_report;
+	uint64_t total;        /* as announced */
+	uint64_t hash;         /* of id */
+	struct slice id, type; /* copies, in text */
+	char text[];
 };
 
 /** That of the frame in hand; NULL: it is new. */
@@ -88,37 +88,36 @@ bool incoming_can_go_on(const struct incoming *m);
 
 /** A Message-ID that is done with: 200 delivered, else why it was refused. */
 struct done_id {
-	uint64_t	hash;
-	int		code;
+	uint64_t hash;
+	int code;
 };
 
 struct inbox {
-	struct msrp_sink	sink;
-	struct msrp_conn	*conn;		/* of the frame in hand */
-	struct incoming		*open;
-	unsigned		open_count;
-	struct incoming		*asked;		/* its service is being called */
-	struct report_list	later;
-	struct done_id		*done;		/* a ring, once there is one */
-	unsigned		next_done;
-	uint64_t		messages;
+	struct msrp_sink sink;
+	struct msrp_conn *conn; /* of the frame in hand */
+	struct incoming *open;
+	unsigned open_count;
+	struct incoming *asked; /* its service is being called */
+	struct report_list later;
+	struct done_id *done; /* a ring, once there is one */
+	unsigned next_done;
+	uint64_t messages;
 
 	/* the frame in hand */
-	struct incoming		*current;	/* NULL: all of it lies in the read at hand */
-	struct slice		id, type;	/* while current is NULL */
-	struct slice		held;		/* the same: its body so far */
-	struct msrp_byte_range	range;
-	uint64_t		count;		/* bytes of its body so far */
-	uint64_t		hash;
-	enum failure_report	failure_report;
-	bool			success_report;
-	bool			skip;		/* its body is of no use */
-	bool			repeated;	/* or bodiless: acknowledged like a delivery */
-	char			id_text[MSRP_MESSAGE_ID_SIZE];
+	struct incoming *current; /* NULL: all of it lies in the read at hand */
+	struct slice id, type;    /* while current is NULL */
+	struct slice held;        /* the same: its body so far */
+	struct msrp_byte_range range;
+	uint64_t count; /* bytes of its body so far */
+	uint64_t hash;
+	enum failure_report failure_report;
+	bool success_report;
+	bool skip;     /* its body is of no use */
+	bool repeated; /* or bodiless: acknowledged like a delivery */
+	char id_text[MSRP_MESSAGE_ID_SIZE];
 };
 
-int inbox_send_request(struct endpoint *ep, struct msrp_conn *conn,
-    const struct msrp_frame *frame);
+int inbox_send_request(struct endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame);
 int inbox_report(struct endpoint *ep, struct slice id, int code, struct slice phrase);
 void inbox_resume(struct endpoint *ep, void *stream);
 void inbox_init(struct endpoint *ep);
@@ -135,35 +134,35 @@ void inbox_fini(struct endpoint *ep);
 
 /* --- out --- */
 
-enum { OUTGOING_TYPE_MAX = 1024 };	/* bytes of a Content-Type */
+enum { OUTGOING_TYPE_MAX = 1024 }; /* bytes of a Content-Type */
 
 /** A message to send, in the list of what it waits for. */
 struct outgoing {
-	struct outgoing		*next, **prevp;
-	struct outgoing_list	*list;		/* NULL: none */
-	struct endpoint	*ep;
-	struct message_body	body;		/* bytes: our copy, behind the type */
-	uint64_t		number;		/* in its Message-ID */
-	uint64_t		sent;		/* bytes of the body */
-	size_t			cost;		/* of max_queued_bytes, until all is sent */
-	size_t			charged;	/* of max_memory */
-	unsigned		unanswered;	/* chunks */
-	enum failure_report	failure_report;
-	int			verdict;	/* of the judged: why it is not sent */
-	bool			success_report, confirm, bodiless, long_one;
-	bool			counted;	/* cost is among the endpoint's bytes */
-	bool			begun;		/* a long one of which the peer has a part */
-	bool			failed;		/* told so; what is left to do is an "#" */
-	bool			dry;		/* the source has nothing now */
-	bool			ended;		/* it has given all */
-	char			*buffer;	/* what a source gave; NULL: no source */
-	size_t			buffer_size, buffered, taken;	/* taken: sent of it */
-	size_t			type_len;
-	char			type[];		/* and bytes, or buffer */
+	struct outgoing *next, **prevp;
+	struct outgoing_list *list; /* NULL: none */
+	struct endpoint *ep;
+	struct message_body body; /* bytes: our copy, behind the type */
+	uint64_t number;          /* in its Message-ID */
+	uint64_t sent;            /* bytes of the body */
+	size_t cost;              /* of max_queued_bytes, until all is sent */
+	size_t charged;           /* of max_memory */
+	unsigned unanswered;      /* chunks */
+	enum failure_report failure_report;
+	int verdict; /* of the judged: why it is not sent */
+	bool success_report, confirm, bodiless, long_one;
+	bool counted;                        /* cost is among the endpoint's bytes */
+	bool begun;                          /* a long one of which the peer has a part */
+	bool failed;                         /* told so; what is left to do is an "#" */
+	bool dry;                            /* the source has nothing now */
+	bool ended;                          /* it has given all */
+	char *buffer;                        /* what a source gave; NULL: no source */
+	size_t buffer_size, buffered, taken; /* taken: sent of it */
+	size_t type_len;
+	char type[]; /* and bytes, or buffer */
 };
 
 struct outgoing_list {
-	struct outgoing	*first, **lastp;
+	struct outgoing *first, **lastp;
 };
 
 void outgoing_unlink(struct outgoing *m);
@@ -171,8 +170,7 @@ void outgoing_append(struct outgoing_list *list, struct outgoing *m);
 void outgoing_prepend(struct outgoing_list *list, struct outgoing *m);
 struct outgoing *outgoing_last(const struct outgoing_list *list);
 
-struct slice outgoing_id(const struct endpoint *ep, uint64_t number,
-    char id[MSRP_MESSAGE_ID_SIZE]);
+struct slice outgoing_id(const struct endpoint *ep, uint64_t number, char id[MSRP_MESSAGE_ID_SIZE]);
 
 /** @return 0 or -ENOENT: no Message-ID that this endpoint has given */
 int outgoing_parse_id(const struct endpoint *ep, struct slice id, uint64_t *numberp);
@@ -198,41 +196,41 @@ struct slice outgoing_chunk(const struct outgoing *m, size_t max, bool *lastp);
 
 /** A chunk that is not over: its response is awaited, or its frame is open. */
 struct sent_chunk {
-	struct msrp_transaction	t;		/* first */
-	struct sent_chunk	*next, **prevp;	/* all of the endpoint; next: in the store */
-	struct endpoint	*ep;
-	struct outgoing		*message;	/* that waits for its 200; NULL: none does */
-	uint64_t		number;		/* of the message; 0: bodiless of our own */
-	struct msrp_byte_range	range;
+	struct msrp_transaction t;        /* first */
+	struct sent_chunk *next, **prevp; /* all of the endpoint; next: in the store */
+	struct endpoint *ep;
+	struct outgoing *message; /* that waits for its 200; NULL: none does */
+	uint64_t number;          /* of the message; 0: bodiless of our own */
+	struct msrp_byte_range range;
 };
 
 struct outbox {
-	struct msrp_flow	flow;
-	struct outgoing_list	judged;		/* not to be sent: to be reported */
-	struct outgoing_list	shorts;		/* one chunk each */
-	struct outgoing_list	longs;		/* not begun */
-	struct outgoing_list	turning;	/* begun, a chunk each in turn */
-	struct outgoing_list	starved;	/* their source has nothing now */
-	struct outgoing_list	crowded;	/* too many chunks are unanswered */
-	struct outgoing_list	answering;	/* sent, and not answered */
-	struct outgoing_list	leaving;	/* sent, no answer comes: until it has left */
-	struct msrp_mark	left;
-	struct sent_chunk	*chunks;
-	uint64_t		last_number;
-	uint64_t		messages;	/* queued, ever */
-	size_t			bytes;		/* the costs */
-	unsigned		count;		/* messages */
-	unsigned		begun;		/* of them long ones that the peer has a part of */
-	bool			greet;		/* a bodiless SEND is due */
-	bool			long_turn;
-	struct outgoing		*asked;		/* its source is being asked */
+	struct msrp_flow flow;
+	struct outgoing_list judged;    /* not to be sent: to be reported */
+	struct outgoing_list shorts;    /* one chunk each */
+	struct outgoing_list longs;     /* not begun */
+	struct outgoing_list turning;   /* begun, a chunk each in turn */
+	struct outgoing_list starved;   /* their source has nothing now */
+	struct outgoing_list crowded;   /* too many chunks are unanswered */
+	struct outgoing_list answering; /* sent, and not answered */
+	struct outgoing_list leaving;   /* sent, no answer comes: until it has left */
+	struct msrp_mark left;
+	struct sent_chunk *chunks;
+	uint64_t last_number;
+	uint64_t messages; /* queued, ever */
+	size_t bytes;      /* the costs */
+	unsigned count;    /* messages */
+	unsigned begun;    /* of them long ones that the peer has a part of */
+	bool greet;        /* a bodiless SEND is due */
+	bool long_turn;
+	struct outgoing *asked; /* its source is being asked */
 
 	/* the frame that is open */
-	struct outgoing		*open;
-	struct sent_chunk	*open_chunk;	/* NULL: no answer comes */
-	struct slice		open_rest;	/* of its body */
-	bool			open_last;
-	char			open_tid[MSRP_TID_LEN + 1];
+	struct outgoing *open;
+	struct sent_chunk *open_chunk; /* NULL: no answer comes */
+	struct slice open_rest;        /* of its body */
+	bool open_last;
+	char open_tid[MSRP_TID_LEN + 1];
 };
 
 void outbox_init(struct endpoint *ep);
@@ -277,25 +275,25 @@ void sending_free_store(struct endpoints *all);
 /* --- the endpoint --- */
 
 struct endpoint {
-	struct msrp_target			target;
-	struct msrp_user			user;
-	struct msrp_user			second;	/* see bind_to() */
-	struct endpoints			*all;
-	const struct endpoint_handler	*handler;	/* NULL once it is freed */
-	void					*arg;
-	struct endpoint			*next_due, **due_prevp;
-	unsigned				refs;
-	uint64_t				connections;	/* it has had, so far */
-	bool					stream, started, bound_told;
-	bool					speaks_first;	/* on this connection */
-	bool					confirmed;	/* the peer has spoken on it */
-	uint64_t				max_queued_bytes;
-	struct timer_entry			silent;
-	struct inbox				in;
-	struct outbox				out;
-	char					*to_path;	/* NULL: not known yet */
-	char					prefix[17];	/* of our Message-IDs */
-	char					own_uri[];
+	struct msrp_target target;
+	struct msrp_user user;
+	struct msrp_user second; /* see bind_to() */
+	struct endpoints *all;
+	const struct endpoint_handler *handler; /* NULL once it is freed */
+	void *arg;
+	struct endpoint *next_due, **due_prevp;
+	unsigned refs;
+	uint64_t connections; /* it has had, so far */
+	bool stream, started, bound_told;
+	bool speaks_first; /* on this connection */
+	bool confirmed;    /* the peer has spoken on it */
+	uint64_t max_queued_bytes;
+	struct timer_entry silent;
+	struct inbox in;
+	struct outbox out;
+	char *to_path;   /* NULL: not known yet */
+	char prefix[17]; /* of our Message-IDs */
+	char own_uri[];
 };
 
 static inline struct endpoint *endpoint_ref(struct endpoint *ep)

@@ -8,14 +8,13 @@
 #include "endpoint/endpoint.h"
 
 enum {
-	REPORT_MAX	= 2 * MSRP_PATH_MAX + 1024,
-	TID_CHARS	= 12,	/* 71 bits (RFC 4975 7.1 asks for 64) */
+	REPORT_MAX = 2 * MSRP_PATH_MAX + 1024,
+	TID_CHARS = 12, /* 71 bits (RFC 4975 7.1 asks for 64) */
 };
 
 bool report_wanted(const struct report_subject *subject, int code)
 {
-	return code < 300 ? subject->success_report
-			  : subject->failure_report != FAILURE_REPORT_NO;
+	return code < 300 ? subject->success_report : subject->failure_report != FAILURE_REPORT_NO;
 }
 
 int report_send(struct msrp_conn *conn, const struct report_subject *subject, int code,
@@ -27,13 +26,13 @@ int report_send(struct msrp_conn *conn, const struct report_subject *subject, in
 	rand_token(tid, TID_CHARS);
 	msrp_write_report(&w,
 	    &(struct msrp_report_text){
-		    .tid = {tid, TID_CHARS},
-		    .to_path = subject->from_path,
-		    .from_path = subject->own_uri,
-		    .message_id = subject->message_id,
-		    .range = subject->range,
-		    .code = (unsigned)code,
-		    .comment = phrase,
+		.tid = {tid, TID_CHARS},
+		.to_path = subject->from_path,
+		.from_path = subject->own_uri,
+		.message_id = subject->message_id,
+		.range = subject->range,
+		.code = (unsigned)code,
+		.comment = phrase,
 	    });
 	if (w.overflow)
 		return -EMSGSIZE;
@@ -44,12 +43,12 @@ int report_send(struct msrp_conn *conn, const struct report_subject *subject, in
 /* --- later --- */
 
 struct later_report {
-	struct later_report	*next;
-	struct msrp_byte_range	range;
-	enum failure_report	failure_report;
-	bool			success_report;
-	size_t			id_len, path_len;
-	char			text[];		/* Message-ID and path */
+	struct later_report *next;
+	struct msrp_byte_range range;
+	enum failure_report failure_report;
+	bool success_report;
+	size_t id_len, path_len;
+	char text[]; /* Message-ID and path */
 };
 
 static struct later_report *pop(struct report_list *list, struct later_report **at,
@@ -72,11 +71,11 @@ int report_list_add(struct report_list *list, const struct report_subject *subje
 	if (!r)
 		return -ENOMEM;
 	*r = (struct later_report){
-		.range = subject->range,
-		.failure_report = subject->failure_report,
-		.success_report = subject->success_report,
-		.id_len = id_len,
-		.path_len = path_len,
+	    .range = subject->range,
+	    .failure_report = subject->failure_report,
+	    .success_report = subject->success_report,
+	    .id_len = id_len,
+	    .path_len = path_len,
 	};
 	memcpy(r->text, subject->message_id.p, id_len);
 	memcpy(r->text + id_len, subject->from_path.p, path_len);
@@ -105,12 +104,12 @@ int report_list_take(struct report_list *list, struct slice message_id, struct s
 		return -ENOENT;
 	*laterp = pop(list, at, before);
 	*subject = (struct report_subject){
-		.from_path = {r->text + r->id_len, r->path_len},
-		.own_uri = own_uri,
-		.message_id = {r->text, r->id_len},
-		.range = r->range,
-		.failure_report = r->failure_report,
-		.success_report = r->success_report,
+	    .from_path = {r->text + r->id_len, r->path_len},
+	    .own_uri = own_uri,
+	    .message_id = {r->text, r->id_len},
+	    .range = r->range,
+	    .failure_report = r->failure_report,
+	    .success_report = r->success_report,
 	};
 	return 0;
 }

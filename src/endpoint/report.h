@@ -10,12 +10,12 @@
 
 /** What a REPORT is about, and whom it goes to. */
 struct report_subject {
-	struct slice		from_path;	/* of the SEND: the way back */
-	struct slice		own_uri;	/* its first To-Path URI */
-	struct slice		message_id;
-	struct msrp_byte_range	range;		/* of what was received */
-	enum failure_report	failure_report;
-	bool			success_report;
+	struct slice from_path; /* of the SEND: the way back */
+	struct slice own_uri;   /* its first To-Path URI */
+	struct slice message_id;
+	struct msrp_byte_range range; /* of what was received */
+	enum failure_report failure_report;
+	bool success_report;
 };
 
 /** Does the sender want to know (RFC 4975 7.1.3, 7.1.4)? */
@@ -35,8 +35,8 @@ struct later_report;
 
 /** REPORTs that somebody will ask for; the oldest goes when there are too many. Zeroed: empty. */
 struct report_list {
-	struct later_report	*first, *last;
-	unsigned		count;
+	struct later_report *first, *last;
+	unsigned count;
 };
 
 /** Copies.  @return 0 or -ENOMEM */

@@ -8,13 +8,13 @@
 #include "base/rand.h"
 
 enum {
-	WHOLE_MAX	= 2048,		/* RFC 4975 7.1.1: a longer chunk must be interruptible */
-	SLICE_MAX	= 64 * 1024,	/* of a chunk, before others on its connection go on */
-	FRAME_COST	= 256,		/* of a turn's share: what a frame has beside its body */
-	BEGUN_MAX	= 8,		/* long messages that interleave: peers bound them too */
-	UNANSWERED_MAX	= 256,		/* chunks of one message */
-	STORED_CHUNKS	= 1024,
-	HEAD_MAX	= 2 * MSRP_PATH_MAX + 2048,
+	WHOLE_MAX = 2048,      /* RFC 4975 7.1.1: a longer chunk must be interruptible */
+	SLICE_MAX = 64 * 1024, /* of a chunk, before others on its connection go on */
+	FRAME_COST = 256,      /* of a turn's share: what a frame has beside its body */
+	BEGUN_MAX = 8,         /* long messages that interleave: peers bound them too */
+	UNANSWERED_MAX = 256,  /* chunks of one message */
+	STORED_CHUNKS = 1024,
+	HEAD_MAX = 2 * MSRP_PATH_MAX + 2048,
 };
 
 #define NONE ((struct slice){NULL, 0})

@@ -5,15 +5,15 @@
 
 /* Where an emit in progress goes on; whoever unsubscribes moves it off himself. */
 struct cursor {
-	struct cursor		*outer;	/* of the emit around this one */
-	struct event_subscriber	*next;
+	struct cursor *outer; /* of the emit around this one */
+	struct event_subscriber *next;
 };
 
 struct event_bus {
-	const struct event_type	*types[EVENT_TYPES_MAX];
-	size_t			count;
-	struct event_subscriber	*first, **lastp;
-	struct cursor		*cursor;
+	const struct event_type *types[EVENT_TYPES_MAX];
+	size_t count;
+	struct event_subscriber *first, **lastp;
+	struct cursor *cursor;
 };
 
 int event_bus_new(struct event_bus **busp)
@@ -101,7 +101,8 @@ void event_bus_unsubscribe(struct event_subscriber *subscriber)
 
 static bool wants(const struct event_subscriber *subscriber, uint64_t bit)
 {
-	return (subscriber->mask & bit) && (!subscriber->wanted || subscriber->wanted(subscriber->arg));
+	return (subscriber->mask & bit)
+	    && (!subscriber->wanted || subscriber->wanted(subscriber->arg));
 }
 
 void event_emit(struct event_bus *bus, const struct event_type *type,

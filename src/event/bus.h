@@ -7,13 +7,13 @@
 
 #include <msrpd/event.h>
 
-enum { EVENT_TYPES_MAX = 64 };	/* bits of a mask */
+enum { EVENT_TYPES_MAX = 64 }; /* bits of a mask */
 
 /** One event, as subscribers see it; borrowed for the call. */
 struct event_notice {
-	const struct event_type		*type;
-	const struct event_param	*params;
-	size_t				count;
+	const struct event_type *type;
+	const struct event_param *params;
+	size_t count;
 };
 
 /**
@@ -21,12 +21,12 @@ struct event_notice {
  * time; fn may subscribe and unsubscribe anybody, itself included, and emit further events.
  */
 struct event_subscriber {
-	uint64_t			mask;	/* of event_bus_bit(); EVENT_ALL */
-	void				(*fn)(const struct event_notice *event, void *arg);
-	bool				(*wanted)(void *arg);	/* false: not just now; NULL: always */
-	void				*arg;
-	struct event_subscriber		*next, **prevp;
-	struct event_bus		*bus;
+	uint64_t mask; /* of event_bus_bit(); EVENT_ALL */
+	void (*fn)(const struct event_notice *event, void *arg);
+	bool (*wanted)(void *arg); /* false: not just now; NULL: always */
+	void *arg;
+	struct event_subscriber *next, **prevp;
+	struct event_bus *bus;
 };
 
 #define EVENT_ALL UINT64_MAX

@@ -6,12 +6,12 @@
 
 #include "base/log.h"
 
-enum { LOGLINE_MAX = 4096 };	/* what the log takes of a line */
+enum { LOGLINE_MAX = 4096 }; /* what the log takes of a line */
 
 /* Text that is being built; what does not fit is left out, the log would cut it anyway. */
 struct text {
-	char	bytes[LOGLINE_MAX];
-	size_t	len;
+	char bytes[LOGLINE_MAX];
+	size_t len;
 };
 
 static void add(struct text *text, struct slice s)
@@ -121,8 +121,8 @@ static bool on_wanted(void *arg)
 void event_logline_start(struct event_logline *logline, struct event_bus *bus, bool body)
 {
 	*logline = (struct event_logline){
-		.subscriber = {.mask = EVENT_ALL, .fn = on_event, .wanted = on_wanted, .arg = logline},
-		.body = body,
+	    .subscriber = {.mask = EVENT_ALL, .fn = on_event, .wanted = on_wanted, .arg = logline},
+	    .body = body,
 	};
 	event_bus_subscribe(bus, &logline->subscriber);
 }

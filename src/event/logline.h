@@ -14,11 +14,11 @@
 #include "event/bus.h"
 
 struct event_logline {
-	struct event_subscriber	subscriber;
-	bool			body;	/* log.event_body; may be changed at any time */
+	struct event_subscriber subscriber;
+	bool body; /* log.event_body; may be changed at any time */
 };
 
-enum { EVENT_LOGLINE_BODY_MAX = 256 };	/* bytes of a body that are logged */
+enum { EVENT_LOGLINE_BODY_MAX = 256 }; /* bytes of a body that are logged */
 
 void event_logline_start(struct event_logline *logline, struct event_bus *bus, bool body);
 

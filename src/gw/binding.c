@@ -6,19 +6,18 @@
 #include "gw/priv.h"
 
 const struct event_type gw_session_new = {
-	.name = "E_MSRP_GW_SESSION_NEW",
-	.params = (const char *const[]){"key", "msrp_ua_session_id", NULL},
+    .name = "E_MSRP_GW_SESSION_NEW",
+    .params = (const char *const[]){"key", "msrp_ua_session_id", NULL},
 };
 
 const struct event_type gw_session_end = {
-	.name = "E_MSRP_GW_SESSION_END",
-	.params = (const char *const[]){"key", "msrp_ua_session_id", "reason", NULL},
+    .name = "E_MSRP_GW_SESSION_END",
+    .params = (const char *const[]){"key", "msrp_ua_session_id", "reason", NULL},
 };
 
 const struct event_type gw_setup_failed = {
-	.name = "E_MSRP_GW_SETUP_FAILED",
-	.params = (const char *const[]){"key", "from_uri", "to_uri", "ruri", "code", "reason",
-	    NULL},
+    .name = "E_MSRP_GW_SETUP_FAILED",
+    .params = (const char *const[]){"key", "from_uri", "to_uri", "ruri", "code", "reason", NULL},
 };
 
 static const struct ua_handler handler;
@@ -39,8 +38,8 @@ static struct slice keep(char **p, struct slice text)
 
 static struct gw_names *names_dup(const struct gw_names *names)
 {
-	struct gw_names *copy
-	    = malloc(sizeof(*copy) + names->from.len + names->to.len + names->ruri.len + 1);
+	struct gw_names *copy =
+	    malloc(sizeof(*copy) + names->from.len + names->to.len + names->ruri.len + 1);
 	char *p = (char *)(copy + 1);
 
 	if (!copy)
@@ -62,8 +61,8 @@ static bool names_fit(struct slice key, const struct gw_names *names)
 static void tell_new(const struct gw_binding *b)
 {
 	struct event_param params[] = {
-		event_text("key", slice_of(b->key)),
-		event_text("msrp_ua_session_id", slice_of(b->session_id)),
+	    event_text("key", slice_of(b->key)),
+	    event_text("msrp_ua_session_id", slice_of(b->session_id)),
 	};
 
 	event_emit(b->gw->env.bus, &gw_session_new, params, COUNT(params));
@@ -72,9 +71,9 @@ static void tell_new(const struct gw_binding *b)
 static void tell_end(const struct gw_binding *b, enum ua_end end)
 {
 	struct event_param params[] = {
-		event_text("key", slice_of(b->key)),
-		event_text("msrp_ua_session_id", slice_of(b->session_id)),
-		event_text("reason", slice_of(ua_end_name(end))),
+	    event_text("key", slice_of(b->key)),
+	    event_text("msrp_ua_session_id", slice_of(b->session_id)),
+	    event_text("reason", slice_of(ua_end_name(end))),
 	};
 
 	event_emit(b->gw->env.bus, &gw_session_end, params, COUNT(params));
@@ -85,12 +84,12 @@ static void tell_failed(struct gw *gw, struct slice key, const struct gw_names *
     struct slice reason)
 {
 	struct event_param params[] = {
-		event_text("key", key),
-		event_text("from_uri", names->from),
-		event_text("to_uri", names->to),
-		event_text("ruri", names->ruri),
-		code ? event_number("code", code) : event_null("code"),
-		code ? event_text("reason", reason.p ? reason : SLICE("")) : event_null("reason"),
+	    event_text("key", key),
+	    event_text("from_uri", names->from),
+	    event_text("to_uri", names->to),
+	    event_text("ruri", names->ruri),
+	    code ? event_number("code", code) : event_null("code"),
+	    code ? event_text("reason", reason.p ? reason : SLICE("")) : event_null("reason"),
 	};
 
 	++*gw->count.setups_failed;
@@ -218,8 +217,9 @@ static void finish(struct gw_binding *b, enum ua_end end)
 {
 	struct gw_counters *count = &b->gw->count;
 
-	++*(end == UA_END_BYE ? count->ended_bye
-	    : end == UA_END_EXPIRED ? count->ended_expired : count->ended_failed);
+	++*(end == UA_END_BYE           ? count->ended_bye
+		: end == UA_END_EXPIRED ? count->ended_expired
+					: count->ended_failed);
 	leave(b);
 	gw_delivery_fail_all(b, &gone);
 	tell_end(b, end);
@@ -250,16 +250,18 @@ void gw_binding_sweep(struct gw *gw)
 	struct gw_binding *b, *next;
 
 	HASH_ITER(hh, gw->bindings, b, next)
-		if (b->up && (passed(b->last_page_ms, settings->message_timeout_ms, now)
-				|| passed(b->last_any_ms, settings->session_timeout_ms, now)))
-			gw_binding_end(b, UA_END_EXPIRED);
+	if (b->up
+	    && (passed(b->last_page_ms, settings->message_timeout_ms, now)
+		|| passed(b->last_any_ms, settings->session_timeout_ms, now)))
+		gw_binding_end(b, UA_END_EXPIRED);
 }
 
 void gw_binding_drop_all(struct gw *gw)
 {
 	struct gw_binding *b, *next;
 
-	HASH_ITER(hh, gw->bindings, b, next) {
+	HASH_ITER(hh, gw->bindings, b, next)
+	{
 		struct ua_session *s = gw_binding_session(b);
 
 		if (s)
@@ -309,7 +311,7 @@ static int answer_new(struct gw *gw, struct sip_request *invite, struct slice ke
 	}
 	if (err < 0) {
 		binding_free(b);
-		refuse(invite, 500, err);	/* where no answer was given yet */
+		refuse(invite, 500, err); /* where no answer was given yet */
 	}
 	return err;
 }
@@ -418,9 +420,9 @@ int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *m
 {
 	/* What comes back goes to where the MESSAGE came from. */
 	struct gw_names names = {
-		.from = sip_request_field(message, SIP_FIELD_TO_URI),
-		.to = sip_request_field(message, SIP_FIELD_FROM_URI),
-		.ruri = sip_request_field(message, SIP_FIELD_FROM_URI),
+	    .from = sip_request_field(message, SIP_FIELD_TO_URI),
+	    .to = sip_request_field(message, SIP_FIELD_FROM_URI),
+	    .ruri = sip_request_field(message, SIP_FIELD_FROM_URI),
 	};
 	struct gw_binding *b;
 	int err = names_fit(key, &names) ? binding_new(&b, gw, key, &names) : -EINVAL;
@@ -498,8 +500,8 @@ static void on_report(struct ua_session *s, const struct message_report *report,
 }
 
 static const struct ua_handler handler = {
-	.name = "msrp_gw",
-	.notify = on_notify,
-	.message = on_message,
-	.report = on_report,
+    .name = "msrp_gw",
+    .notify = on_notify,
+    .message = on_message,
+    .report = on_report,
 };

@@ -9,8 +9,8 @@
 
 #include "gw/priv.h"
 
-#define TYPE_CPIM "message/cpim"
-#define TYPE_IMDN "message/imdn+xml"
+#define TYPE_CPIM      "message/cpim"
+#define TYPE_IMDN      "message/imdn+xml"
 #define TYPE_COMPOSING "application/im-iscomposing+xml"
 
 void gw_content_fini(struct gw_content *c)
@@ -113,12 +113,12 @@ static int wrap(struct gw_content *c, const struct sip_request *message)
 {
 	char date[DATE_SIZE], now[CPIM_DATETIME_SIZE];
 	struct cpim_out out = {
-		.from_uri = sip_request_field(message, SIP_FIELD_FROM_URI),
-		.to_uri = sip_request_field(message, SIP_FIELD_TO_URI),
-		.datetime = rfc3339_from_sip(date, sip_request_header(message, SLICE("Date"))),
-		.subject = sip_request_header(message, SLICE("Subject")),
-		.content_type = c->type,
-		.body = c->body,
+	    .from_uri = sip_request_field(message, SIP_FIELD_FROM_URI),
+	    .to_uri = sip_request_field(message, SIP_FIELD_TO_URI),
+	    .datetime = rfc3339_from_sip(date, sip_request_header(message, SLICE("Date"))),
+	    .subject = sip_request_header(message, SLICE("Subject")),
+	    .content_type = c->type,
+	    .body = c->body,
 	};
 	size_t len;
 	int err;
@@ -139,14 +139,12 @@ static int wrap(struct gw_content *c, const struct sip_request *message)
  * What is inside has to be of a type for the peer, too.  Many list message/cpim and nothing
  * of what they take in it: they mean anything.
  */
-static bool takes_wrapped(const struct gw_binding *b, const struct ua_session *s,
-    struct slice type)
+static bool takes_wrapped(const struct gw_binding *b, const struct ua_session *s, struct slice type)
 {
 	return ua_accepts(s, SLICE(TYPE_CPIM)) && (b->any_wrapped || ua_accepts_wrapped(s, type));
 }
 
-static int check_envelope(const struct gw_binding *b, const struct ua_session *s,
-    struct slice body)
+static int check_envelope(const struct gw_binding *b, const struct ua_session *s, struct slice body)
 {
 	struct cpim m;
 
@@ -161,8 +159,8 @@ int gw_content_for_msrp(struct gw_content *c, const struct gw_binding *b,
 	bool automatic = b->gw->settings->cpim == GW_CPIM_AUTO;
 
 	*c = (struct gw_content){
-		.type = sip_request_field(message, SIP_FIELD_CONTENT_TYPE),
-		.body = sip_request_field(message, SIP_FIELD_BODY),
+	    .type = sip_request_field(message, SIP_FIELD_CONTENT_TYPE),
+	    .body = sip_request_field(message, SIP_FIELD_BODY),
 	};
 	if (ua_accepts(s, c->type))
 		return automatic && gw_type_is_cpim(c->type) ? check_envelope(b, s, c->body) : 0;
@@ -200,12 +198,13 @@ static size_t end_line(char *text, size_t n)
 /* What SIP has a place for beside Content-Type: RFC 3261 20.11, 20.13, 20.17, 20.36. */
 static int header_lines(char **linesp, const struct cpim *m)
 {
-	static const char *const content_names[]
-	    = {"Content-Disposition", "Content-Language", "Content-Encoding"};
+	static const char *const content_names[] = {"Content-Disposition", "Content-Language",
+	    "Content-Encoding"};
 	struct slice subject = cpim_value(m, CPIM_CORE, "Subject"), value;
 	char *text;
-	size_t size = sizeof("Date: Sat, 21 Nov 2026 12:00:00 GMT\r\n") + 32
-	    + subject.len + sizeof("Subject: \r\n") + m->content_headers.len + 32, n;
+	size_t size = sizeof("Date: Sat, 21 Nov 2026 12:00:00 GMT\r\n") + 32 + subject.len
+	    + sizeof("Subject: \r\n") + m->content_headers.len + 32,
+	       n;
 
 	text = malloc(size);
 	if (!text)
@@ -218,8 +217,9 @@ static int header_lines(char **linesp, const struct cpim *m)
 	for (size_t i = 0; i < sizeof(content_names) / sizeof(content_names[0]); i++) {
 		value = cpim_content_value(m, content_names[i]);
 		if (value.len)
-			n += end_line(text + n, (size_t)snprintf(text + n, size - n, "%s: %.*s",
-						    content_names[i], SLICE_ARG(value)));
+			n += end_line(text + n,
+			    (size_t)snprintf(text + n, size - n, "%s: %.*s", content_names[i],
+				SLICE_ARG(value)));
 	}
 	text[n] = '\0';
 	*linesp = text;
@@ -254,11 +254,11 @@ static int unwrap(struct gw_content *c, struct gw_wish *wish)
 		return err;
 	/* Who sends notifications is left behind with the envelope: that is for us to do, then. */
 	*wish = (struct gw_wish){
-		.wants = imdn_wants(cpim_value(&m, CPIM_IMDN, "Disposition-Notification")),
-		.message_id = cpim_value(&m, CPIM_IMDN, "Message-ID"),
-		.datetime = cpim_value(&m, CPIM_CORE, "DateTime"),
-		.from = cpim_uri(cpim_value(&m, CPIM_CORE, "From")),
-		.to = cpim_uri(cpim_value(&m, CPIM_CORE, "To")),
+	    .wants = imdn_wants(cpim_value(&m, CPIM_IMDN, "Disposition-Notification")),
+	    .message_id = cpim_value(&m, CPIM_IMDN, "Message-ID"),
+	    .datetime = cpim_value(&m, CPIM_CORE, "DateTime"),
+	    .from = cpim_uri(cpim_value(&m, CPIM_CORE, "From")),
+	    .to = cpim_uri(cpim_value(&m, CPIM_CORE, "To")),
 	};
 	c->type = inner_type(&m);
 	c->body = m.body;
@@ -282,19 +282,19 @@ int gw_content_imdn(struct gw_content *c, const struct gw_wish *wish, bool deliv
 {
 	unsigned wanted = delivered ? IMDN_WANT_POSITIVE_DELIVERY : IMDN_WANT_NEGATIVE_DELIVERY;
 	struct imdn n = {
-		.kind = IMDN_DELIVERY,
-		.status = delivered ? IMDN_DELIVERED : IMDN_FAILED,
-		.message_id = wish->message_id,
-		.datetime = wish->datetime,
-		.recipient_uri = wish->to,
-		.original_recipient_uri = wish->to,
+	    .kind = IMDN_DELIVERY,
+	    .status = delivered ? IMDN_DELIVERED : IMDN_FAILED,
+	    .message_id = wish->message_id,
+	    .datetime = wish->datetime,
+	    .recipient_uri = wish->to,
+	    .original_recipient_uri = wish->to,
 	};
 	char now[CPIM_DATETIME_SIZE];
 	struct cpim_out out = {
-		.from_uri = wish->to,
-		.to_uri = wish->from,
-		.content_type = SLICE(TYPE_IMDN),
-		.content_headers = SLICE("Content-Disposition: notification\r\n"),
+	    .from_uri = wish->to,
+	    .to_uri = wish->from,
+	    .content_type = SLICE(TYPE_IMDN),
+	    .content_headers = SLICE("Content-Disposition: notification\r\n"),
 	};
 	char *xml;
 	size_t len;

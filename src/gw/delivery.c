@@ -6,7 +6,7 @@
 
 #include "gw/priv.h"
 
-enum { IN_FLIGHT_MAX = 256 };	/* that a peer which answers may owe answers to */
+enum { IN_FLIGHT_MAX = 256 }; /* that a peer which answers may owe answers to */
 
 static void answer(struct sip_request *message, const struct gw_answer *a)
 {
@@ -47,8 +47,8 @@ static void delivery_free(struct gw_delivery *d)
 	free(d);
 }
 
-static int delivery_new(struct gw_delivery **dp, struct gw_binding *b,
-    struct sip_request *message, enum gw_confirm confirm)
+static int delivery_new(struct gw_delivery **dp, struct gw_binding *b, struct sip_request *message,
+    enum gw_confirm confirm)
 {
 	struct gw_delivery *d = calloc(1, sizeof(*d));
 
@@ -86,10 +86,15 @@ static void settle(struct gw_delivery *d, const struct gw_answer *a)
 static struct gw_answer answer_for(int err)
 {
 	static const struct {
-		int	err, code;
+		int err, code;
 	} table[] = {
-		{-EPROTOTYPE, 415}, {-EMSGSIZE, 413}, {-ENOBUFS, 480}, {-EPERM, 403},
-		{-EPIPE, 480}, {-EBADMSG, 400}, {-EINVAL, 400},
+	    {-EPROTOTYPE, 415},
+	    {-EMSGSIZE, 413},
+	    {-ENOBUFS, 480},
+	    {-EPERM, 403},
+	    {-EPIPE, 480},
+	    {-EBADMSG, 400},
+	    {-EINVAL, 400},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -125,10 +130,10 @@ static int send_content(struct gw_delivery *d, struct ua_session *s)
 	if (err < 0)
 		return err;
 	out = (struct message_out){
-		.content_type = content.type,
-		.body = {.bytes = content.body},
-		.failure_report = FAILURE_REPORT_YES,
-		.success_report = d->confirm == GW_DELIVERED,
+	    .content_type = content.type,
+	    .body = {.bytes = content.body},
+	    .failure_report = FAILURE_REPORT_YES,
+	    .success_report = d->confirm == GW_DELIVERED,
 	};
 	d->bytes = content.body.len;
 	err = ua_send(s, &out, UA_SEND_CONFIRM, d->id);
@@ -145,7 +150,7 @@ static int hand_over(struct gw_delivery *d)
 	if (err < 0)
 		return err;
 	if (d->confirm == GW_ACCEPTED) {
-		sip_request_unref(d->request);	/* the UA has all that is still needed of it */
+		sip_request_unref(d->request); /* the UA has all that is still needed of it */
 		d->request = NULL;
 	}
 	enqueue(d->binding, d, true);
@@ -246,8 +251,8 @@ void gw_delivery_fail_all(struct gw_binding *b, const struct gw_answer *a)
  */
 void gw_delivery_on_impatient(struct timer_entry *entry, void *arg)
 {
-	struct gw_delivery *d
-	    = (struct gw_delivery *)((char *)entry - offsetof(struct gw_delivery, patience));
+	struct gw_delivery *d =
+	    (struct gw_delivery *)((char *)entry - offsetof(struct gw_delivery, patience));
 
 	(void)arg;
 	dequeue(d);
@@ -259,8 +264,8 @@ static struct gw_delivery *find(const struct gw_binding *b, struct slice message
 	struct gw_delivery *d;
 
 	TAILQ_FOREACH(d, &b->unanswered, next)
-		if (slice_equal(slice_of(d->id), message_id))
-			return d;
+	if (slice_equal(slice_of(d->id), message_id))
+		return d;
 	return NULL;
 }
 

@@ -10,12 +10,15 @@
 #include "gw/priv.h"
 
 enum {
-	PATIENCE_MS	= 30000,	/* its answer has to be there before SIP gives up */
-	HELD_MS		= 2000,		/* our INVITE has to be answered when another met it */
+	PATIENCE_MS = 30000, /* its answer has to be there before SIP gives up */
+	HELD_MS = 2000,      /* our INVITE has to be answered when another met it */
 };
 
 static const struct event_type *const events[] = {
-	&gw_session_new, &gw_session_end, &gw_setup_failed, NULL,
+    &gw_session_new,
+    &gw_session_end,
+    &gw_setup_failed,
+    NULL,
 };
 
 /* --- actions --- */
@@ -23,24 +26,24 @@ static const struct event_type *const events[] = {
 enum { ANSWER_KEY, ANSWER_TYPES, ANSWER_FROM, ANSWER_TO, ANSWER_RURI };
 
 static const struct arg_spec answer_args[] = {
-	[ANSWER_KEY] = {"key", ARG_TEXT, true, NULL},
-	[ANSWER_TYPES] = {"content_types", ARG_TEXT, true, NULL},
-	[ANSWER_FROM] = {"from", ARG_TEXT, true, NULL},
-	[ANSWER_TO] = {"to", ARG_TEXT, true, NULL},
-	[ANSWER_RURI] = {"ruri", ARG_TEXT, true, NULL},
-	{0},
+    [ANSWER_KEY] = {"key", ARG_TEXT, true, NULL},
+    [ANSWER_TYPES] = {"content_types", ARG_TEXT, true, NULL},
+    [ANSWER_FROM] = {"from", ARG_TEXT, true, NULL},
+    [ANSWER_TO] = {"to", ARG_TEXT, true, NULL},
+    [ANSWER_RURI] = {"ruri", ARG_TEXT, true, NULL},
+    {0},
 };
 
 static int run_answer(const struct action_subject *subject, const struct arg *args, void *state)
 {
 	struct gw_names names = {
-		.from = args[ANSWER_FROM].text,
-		.to = args[ANSWER_TO].text,
-		.ruri = args[ANSWER_RURI].text,
+	    .from = args[ANSWER_FROM].text,
+	    .to = args[ANSWER_TO].text,
+	    .ruri = args[ANSWER_RURI].text,
 	};
 
-	return gw_binding_answer(
-	    state, subject->request, args[ANSWER_KEY].text, args[ANSWER_TYPES].text, &names);
+	return gw_binding_answer(state, subject->request, args[ANSWER_KEY].text,
+	    args[ANSWER_TYPES].text, &names);
 }
 
 enum { MESSAGE_KEY, MESSAGE_TYPES, MESSAGE_CONFIRM };
@@ -48,10 +51,10 @@ enum { MESSAGE_KEY, MESSAGE_TYPES, MESSAGE_CONFIRM };
 static const char *const confirm_choices[] = {"accepted", "sent", "delivered", NULL};
 
 static const struct arg_spec message_args[] = {
-	[MESSAGE_KEY] = {"key", ARG_TEXT, true, NULL},
-	[MESSAGE_TYPES] = {"content_types", ARG_TEXT, true, NULL},
-	[MESSAGE_CONFIRM] = {"confirm", ARG_CHOICE, false, confirm_choices},
-	{0},
+    [MESSAGE_KEY] = {"key", ARG_TEXT, true, NULL},
+    [MESSAGE_TYPES] = {"content_types", ARG_TEXT, true, NULL},
+    [MESSAGE_CONFIRM] = {"confirm", ARG_CHOICE, false, confirm_choices},
+    {0},
 };
 
 static enum gw_confirm confirm_of(const struct arg *args)
@@ -91,8 +94,8 @@ static int put_through(struct gw *gw, struct sip_request *message, const struct 
 	int err;
 
 	if (!b) {
-		err = gw_binding_call(
-		    &b, gw, message, args[MESSAGE_KEY].text, args[MESSAGE_TYPES].text);
+		err = gw_binding_call(&b, gw, message, args[MESSAGE_KEY].text,
+		    args[MESSAGE_TYPES].text);
 		if (err < 0)
 			return start_error(message, err);
 	}
@@ -118,7 +121,7 @@ static int check_content(struct sip_request *message)
 	struct slice method = sip_request_field(message, SIP_FIELD_METHOD);
 
 	if (!slice_equal(method, SLICE("MESSAGE")))
-		return refuse(message, 500, -EINVAL);	/* the rule takes an INVITE for one */
+		return refuse(message, 500, -EINVAL); /* the rule takes an INVITE for one */
 	if (!sip_request_field(message, SIP_FIELD_BODY).len
 	    || !sip_request_field(message, SIP_FIELD_CONTENT_TYPE).len)
 		return refuse(message, 400, -EBADMSG);
@@ -166,11 +169,17 @@ static int check_message(const struct arg *args, const char *const *later, const
 }
 
 static const struct action actions[] = {
-	{.name = "msrp_gw_answer", .lists = ROUTE_SIP, .args = answer_args, .ends_walk = true,
-	    .run = run_answer},
-	{.name = "msg_to_msrp", .lists = ROUTE_SIP, .args = message_args, .run = run_message,
-	    .check = check_message},
-	{0},
+    {.name = "msrp_gw_answer",
+	.lists = ROUTE_SIP,
+	.args = answer_args,
+	.ends_walk = true,
+	.run = run_answer},
+    {.name = "msg_to_msrp",
+	.lists = ROUTE_SIP,
+	.args = message_args,
+	.run = run_message,
+	.check = check_message},
+    {0},
 };
 
 /* --- methods --- */
@@ -197,13 +206,13 @@ static void call_list(const struct param *params, struct reply *out, void *state
 	(void)params;
 	reply_open_list(out, NULL);
 	HASH_ITER(hh, gw->bindings, b, next)
-		put_binding(b, out);
+	put_binding(b, out);
 	reply_close(out);
 }
 
 static const struct param_spec end_params[] = {
-	{"key", PARAM_TEXT, true},
-	{0},
+    {"key", PARAM_TEXT, true},
+    {0},
 };
 
 static void call_end(const struct param *params, struct reply *out, void *state)
@@ -219,9 +228,9 @@ static void call_end(const struct param *params, struct reply *out, void *state)
 }
 
 static const struct method methods[] = {
-	{"msrp_gw_list_sessions", NULL, call_list, "list the sessions of the gateway"},
-	{"msrp_gw_end_session", end_params, call_end, "end a session of the gateway"},
-	{0},
+    {"msrp_gw_list_sessions", NULL, call_list, "list the sessions of the gateway"},
+    {"msrp_gw_end_session", end_params, call_end, "end a session of the gateway"},
+    {0},
 };
 
 /* --- the service --- */
@@ -237,22 +246,22 @@ static void on_sweep(void *arg)
 static int count_all(struct gw_counters *c, struct stats *stats)
 {
 	const struct {
-		uint64_t	**number;
-		const char	*name, *help;
+		uint64_t **number;
+		const char *name, *help;
 	} rows[] = {
-		{&c->setups, "setups", "sessions begun from either side"},
-		{&c->setups_failed, "setups_failed", "sessions that could not be set up"},
-		{&c->ended_bye, "ended_bye", "sessions ended by either side"},
-		{&c->ended_expired, "ended_expired", "sessions ended by a time-out"},
-		{&c->ended_failed, "ended_failed", "sessions that lost their connection"},
-		{&c->to_msrp, "to_msrp", "MESSAGEs that the MSRP peer has confirmed"},
-		{&c->to_msrp_failed, "to_msrp_failed", "MESSAGEs that did not reach the MSRP peer"},
-		{&c->to_sip, "to_sip", "MSRP messages answered 2xx as MESSAGEs"},
-		{&c->to_sip_failed, "to_sip_failed", "MSRP messages that failed as MESSAGEs"},
-		{&c->refused_type, "refused_type", "MESSAGEs of a type that the peer refuses"},
-		{&c->refused_full, "refused_full", "messages refused because too many waited"},
-		{&c->duplicates, "duplicates", "MESSAGEs that came again"},
-		{&c->iscomposing_dropped, "iscomposing_dropped", "indications of typing dropped"},
+	    {&c->setups, "setups", "sessions begun from either side"},
+	    {&c->setups_failed, "setups_failed", "sessions that could not be set up"},
+	    {&c->ended_bye, "ended_bye", "sessions ended by either side"},
+	    {&c->ended_expired, "ended_expired", "sessions ended by a time-out"},
+	    {&c->ended_failed, "ended_failed", "sessions that lost their connection"},
+	    {&c->to_msrp, "to_msrp", "MESSAGEs that the MSRP peer has confirmed"},
+	    {&c->to_msrp_failed, "to_msrp_failed", "MESSAGEs that did not reach the MSRP peer"},
+	    {&c->to_sip, "to_sip", "MSRP messages answered 2xx as MESSAGEs"},
+	    {&c->to_sip_failed, "to_sip_failed", "MSRP messages that failed as MESSAGEs"},
+	    {&c->refused_type, "refused_type", "MESSAGEs of a type that the peer refuses"},
+	    {&c->refused_full, "refused_full", "messages refused because too many waited"},
+	    {&c->duplicates, "duplicates", "MESSAGEs that came again"},
+	    {&c->iscomposing_dropped, "iscomposing_dropped", "indications of typing dropped"},
 	};
 
 	c->sessions = stats_gauge(stats, "gw", "sessions", "gateway sessions now");
@@ -278,8 +287,8 @@ static int set_up(struct gw *gw)
 	if (err == 0)
 		err = timer_init(&gw->seen_turn, base, gw_seen_on_turn, gw);
 	if (err == 0)
-		err = timer_queue_init(
-		    &gw->patience, base, PATIENCE_MS, gw_delivery_on_impatient, gw);
+		err = timer_queue_init(&gw->patience, base, PATIENCE_MS, gw_delivery_on_impatient,
+		    gw);
 	if (err == 0)
 		err = timer_queue_init(&gw->held, base, HELD_MS, gw_binding_on_held, gw);
 	return err;
@@ -330,15 +339,15 @@ static void reload(void *state, const void *settings)
 }
 
 const struct service gw_service = {
-	.name = "gateway",
-	.settings = gw_settings_rows,
-	.settings_size = sizeof(struct gw_settings),
-	.actions = actions,
-	.methods = methods,
-	.events = events,
-	.start = start,
-	.reload = reload,
-	.stop = stop,
+    .name = "gateway",
+    .settings = gw_settings_rows,
+    .settings_size = sizeof(struct gw_settings),
+    .actions = actions,
+    .methods = methods,
+    .events = events,
+    .start = start,
+    .reload = reload,
+    .stop = stop,
 };
 
 size_t gw_sessions(const void *state)

@@ -7,23 +7,23 @@
 
 /* A message on its way out. */
 struct gw_page {
-	TAILQ_ENTRY(gw_page)	next;		/* of its line */
-	LIST_ENTRY(gw_page)	sibling;	/* of its binding */
-	struct gw_line		*line;
-	struct gw_binding	*binding;	/* NULL: the session is gone */
-	struct page_message	message;	/* all texts stand behind the struct */
-	struct slice		message_id;
-	struct gw_wish		wish;
-	bool			composing;
+	TAILQ_ENTRY(gw_page) next;   /* of its line */
+	LIST_ENTRY(gw_page) sibling; /* of its binding */
+	struct gw_line *line;
+	struct gw_binding *binding;  /* NULL: the session is gone */
+	struct page_message message; /* all texts stand behind the struct */
+	struct slice message_id;
+	struct gw_wish wish;
+	bool composing;
 };
 
 /* Those for one Request-URI; the first is under way. */
 struct gw_line {
-	UT_hash_handle		hh;
-	struct gw		*gw;
-	TAILQ_HEAD(, gw_page)	pages;
-	size_t			count, bytes;
-	char			ruri[];
+	UT_hash_handle hh;
+	struct gw *gw;
+	TAILQ_HEAD(, gw_page) pages;
+	size_t count, bytes;
+	char ruri[];
 };
 
 /* --- lines --- */
@@ -83,13 +83,13 @@ static struct gw_page *page_new(const struct gw_binding *b, const struct message
 	if (!page)
 		return NULL;
 	page->message = (struct page_message){
-		.ruri = keep(&p, names->ruri),
-		.from_uri = keep(&p, names->from),
-		.to_uri = keep(&p, names->to),
-		.content_type = keep(&p, c->type),
-		.body = keep(&p, c->body),
-		.headers = keep(&p, headers),
-		.refuse_large = b->gw->settings->large_messages == GW_LARGE_REFUSE,
+	    .ruri = keep(&p, names->ruri),
+	    .from_uri = keep(&p, names->from),
+	    .to_uri = keep(&p, names->to),
+	    .content_type = keep(&p, c->type),
+	    .body = keep(&p, c->body),
+	    .headers = keep(&p, headers),
+	    .refuse_large = b->gw->settings->large_messages == GW_LARGE_REFUSE,
 	};
 	page->message_id = keep(&p, m->message_id);
 	page->wish.wants = wish->wants;
@@ -140,7 +140,8 @@ void gw_line_free_all(struct gw *gw)
 	struct gw_line *line, *next;
 	struct gw_page *page;
 
-	HASH_ITER(hh, gw->lines, line, next) {
+	HASH_ITER(hh, gw->lines, line, next)
+	{
 		while ((page = TAILQ_FIRST(&line->pages))) {
 			page_leave(page);
 			free(page);
@@ -159,9 +160,9 @@ static void notify_sender(struct ua_session *s, const struct gw_wish *wish, bool
 	if (gw_content_imdn(&content, wish, delivered) < 0)
 		return;
 	out = (struct message_out){
-		.content_type = content.type,
-		.body = {.bytes = content.body},
-		.failure_report = FAILURE_REPORT_NO,
+	    .content_type = content.type,
+	    .body = {.bytes = content.body},
+	    .failure_report = FAILURE_REPORT_NO,
 	};
 	ua_send(s, &out, 0, NULL);
 	gw_content_fini(&content);
@@ -190,7 +191,7 @@ static int status_of_error(int err)
 	case -EINVAL:
 		return 400;
 	default:
-		return 408;	/* not now, perhaps another time */
+		return 408; /* not now, perhaps another time */
 	}
 }
 
@@ -292,7 +293,7 @@ static int take(struct gw_binding *b, const struct message *m)
 int gw_page_take(struct gw_binding *b, const struct message *m)
 {
 	if (!m->content_type.p)
-		return 0;	/* bodiless: it says nothing */
+		return 0; /* bodiless: it says nothing */
 	if (gw_is_composing(m->content_type, m->body)) {
 		if (b->gw->settings->iscomposing == GW_ISCOMPOSING_FORWARD)
 			return take(b, m);

@@ -22,11 +22,11 @@ enum gw_confirm { GW_ACCEPTED, GW_SENT, GW_DELIVERED };
 
 /** The section gateway: of the config. */
 struct gw_settings {
-	uint64_t	session_timeout_ms, message_timeout_ms;	/* 0: off */
-	uint64_t	max_queued, max_queued_bytes;
-	int		cpim, iscomposing, large_messages;	/* the enums above */
-	uint64_t	cleanup_interval_ms;
-	uint64_t	hash_size;				/* log2 */
+	uint64_t session_timeout_ms, message_timeout_ms; /* 0: off */
+	uint64_t max_queued, max_queued_bytes;
+	int cpim, iscomposing, large_messages; /* the enums above */
+	uint64_t cleanup_interval_ms;
+	uint64_t hash_size; /* log2 */
 };
 
 extern const struct setting gw_settings_rows[];
@@ -39,63 +39,63 @@ struct gw_counters {
 
 /** Digests of MESSAGEs, see seen.c. */
 struct gw_seen {
-	uint64_t	*slots;
-	size_t		size, used;
+	uint64_t *slots;
+	size_t size, used;
 };
 
 struct gw_line;
 
 struct gw {
-	struct service_env		env;
-	const struct gw_settings	*settings;	/* until the next reload */
-	struct gw_binding		*bindings;	/* by key */
-	struct gw_line			*lines;		/* by Request-URI */
-	struct gw_seen			seen[2];	/* MESSAGEs of late, and of before that */
-	struct timer			seen_turn;
-	uint64_t			seen_secret[2];
-	struct timer			sweep;
-	struct timer_queue		patience;	/* of MESSAGEs that wait for their answer */
-	struct timer_queue		held;		/* of INVITEs that met one of ours */
-	struct gw_counters		count;
+	struct service_env env;
+	const struct gw_settings *settings; /* until the next reload */
+	struct gw_binding *bindings;        /* by key */
+	struct gw_line *lines;              /* by Request-URI */
+	struct gw_seen seen[2];             /* MESSAGEs of late, and of before that */
+	struct timer seen_turn;
+	uint64_t seen_secret[2];
+	struct timer sweep;
+	struct timer_queue patience; /* of MESSAGEs that wait for their answer */
+	struct timer_queue held;     /* of INVITEs that met one of ours */
+	struct gw_counters count;
 };
 
 /* --- binding.c: a key and its session --- */
 
 /** How MESSAGEs to the page-mode side are addressed. */
 struct gw_names {
-	struct slice	from, to, ruri;
+	struct slice from, to, ruri;
 };
 
 TAILQ_HEAD(gw_deliveries, gw_delivery);
 LIST_HEAD(gw_pages, gw_page);
 
 struct gw_binding {
-	UT_hash_handle		hh;
-	struct gw		*gw;
-	struct gw_names		*names;
-	char			*session_id;	/* of the UA's session, which is looked up by it */
-	char			*accept_types;	/* the MSRP peer's; NULL before they are known */
-	bool			up;		/* the session is established */
-	bool			uac;		/* by our INVITE */
-	bool			proven;		/* the peer has answered a SEND: it is connected */
-	bool			page_cpim;	/* the MESSAGE side has sent message/cpim */
-	bool			any_wrapped;	/* the peer has no accept-wrapped-types */
-	uint64_t		last_page_ms;	/* the MESSAGE side sent a message */
-	uint64_t		last_any_ms;	/* either side did */
-	struct gw_deliveries	waiting;	/* for the session to be set up */
-	struct gw_deliveries	unanswered;	/* handed to the UA */
-	size_t			waiting_bytes;	/* of both */
-	size_t			waiting_count;
-	struct gw_pages		pages;		/* under way as MESSAGEs */
-	size_t			page_count;
-	struct sip_request	*held;		/* the peer's INVITE that met ours; NULL: none */
-	struct gw_names		*held_names;
-	char			*held_types;
-	struct timer_entry	held_age;
-	char			key[];
+	UT_hash_handle hh;
+	struct gw *gw;
+	struct gw_names *names;
+	char *session_id;                /* of the UA's session, which is looked up by it */
+	char *accept_types;              /* the MSRP peer's; NULL before they are known */
+	bool up;                         /* the session is established */
+	bool uac;                        /* by our INVITE */
+	bool proven;                     /* the peer has answered a SEND: it is connected */
+	bool page_cpim;                  /* the MESSAGE side has sent message/cpim */
+	bool any_wrapped;                /* the peer has no accept-wrapped-types */
+	uint64_t last_page_ms;           /* the MESSAGE side sent a message */
+	uint64_t last_any_ms;            /* either side did */
+	struct gw_deliveries waiting;    /* for the session to be set up */
+	struct gw_deliveries unanswered; /* handed to the UA */
+	size_t waiting_bytes;            /* of both */
+	size_t waiting_count;
+	struct gw_pages pages; /* under way as MESSAGEs */
+	size_t page_count;
+	struct sip_request *held; /* the peer's INVITE that met ours; NULL: none */
+	struct gw_names *held_names;
+	char *held_types;
+	struct timer_entry held_age;
+	char key[];
 };
 
-enum { GW_TEXT_MAX = 2048 };	/* bytes of a key, a URI */
+enum { GW_TEXT_MAX = 2048 }; /* bytes of a key, a URI */
 
 struct gw_binding *gw_binding_find(struct gw *gw, struct slice key);
 
@@ -135,22 +135,22 @@ extern const struct event_type gw_session_new, gw_session_end, gw_setup_failed;
 
 /** A MESSAGE on its way into a session. */
 struct gw_delivery {
-	TAILQ_ENTRY(gw_delivery)	next;
-	struct gw_binding		*binding;
-	struct sip_request		*request;
-	struct timer_entry		patience;
-	enum gw_confirm			confirm;
-	bool				sent;
-	size_t				bytes;
-	uint64_t			covered;	/* bytes that were confirmed */
-	char				id[UA_MESSAGE_ID_SIZE];
+	TAILQ_ENTRY(gw_delivery) next;
+	struct gw_binding *binding;
+	struct sip_request *request;
+	struct timer_entry patience;
+	enum gw_confirm confirm;
+	bool sent;
+	size_t bytes;
+	uint64_t covered; /* bytes that were confirmed */
+	char id[UA_MESSAGE_ID_SIZE];
 };
 
 /** What a MESSAGE is answered. */
 struct gw_answer {
-	int		code;
-	struct slice	reason;		/* absent: the usual phrase */
-	struct slice	headers;
+	int code;
+	struct slice reason; /* absent: the usual phrase */
+	struct slice headers;
 };
 
 /**
@@ -184,9 +184,9 @@ void gw_line_free_all(struct gw *gw);
 
 /** A content on its way; what had to be made for it is in made and headers. */
 struct gw_content {
-	struct slice	type, body;
-	char		*headers;	/* SIP header lines; NULL: none */
-	char		*made;
+	struct slice type, body;
+	char *headers; /* SIP header lines; NULL: none */
+	char *made;
 };
 
 void gw_content_fini(struct gw_content *c);
@@ -205,8 +205,8 @@ int gw_content_for_msrp(struct gw_content *c, const struct gw_binding *b,
 
 /** What an MSRP sender wants to hear by IMDN, as slices of its message. */
 struct gw_wish {
-	unsigned	wants;		/* bits of enum imdn_want; 0: nothing */
-	struct slice	message_id, datetime, from, to;
+	unsigned wants; /* bits of enum imdn_want; 0: nothing */
+	struct slice message_id, datetime, from, to;
 };
 
 /** @return 0; -EBADMSG: not the CPIM that it says; -ENOMEM */

@@ -10,7 +10,7 @@
 
 /* There may be many of them, so they are kept as bare digests in open addressing. */
 enum { SEEN_MS = 32000, SIZE_MIN = 64 };
-enum { SLOT_FREE, SLOT_GONE, DIGEST_MIN };	/* what is in a slot if it is no digest */
+enum { SLOT_FREE, SLOT_GONE, DIGEST_MIN }; /* what is in a slot if it is no digest */
 
 static uint64_t rotate(uint64_t x, int b)
 {
@@ -29,10 +29,10 @@ static void sip_round(uint64_t v[4])
 static uint64_t digest_more(const uint64_t secret[2], uint64_t before, struct slice text)
 {
 	uint64_t v[4] = {
-		secret[0] ^ 0x736f6d6570736575,
-		secret[1] ^ 0x646f72616e646f6d ^ before,
-		secret[0] ^ 0x6c7967656e657261,
-		secret[1] ^ 0x7465646279746573,
+	    secret[0] ^ 0x736f6d6570736575,
+	    secret[1] ^ 0x646f72616e646f6d ^ before,
+	    secret[0] ^ 0x6c7967656e657261,
+	    secret[1] ^ 0x7465646279746573,
 	};
 	uint64_t word = 0;
 
@@ -60,8 +60,7 @@ static uint64_t digest_more(const uint64_t secret[2], uint64_t before, struct sl
 /* What is the same in a repetition, and in nothing else (RFC 3261 8.2.2.2). */
 static uint64_t digest_of(const struct gw *gw, const struct sip_request *message)
 {
-	uint64_t d = digest_more(
-	    gw->seen_secret, 0, sip_request_field(message, SIP_FIELD_CALL_ID));
+	uint64_t d = digest_more(gw->seen_secret, 0, sip_request_field(message, SIP_FIELD_CALL_ID));
 
 	d = digest_more(gw->seen_secret, d, sip_request_header(message, SLICE("CSeq")));
 	d = digest_more(gw->seen_secret, d, sip_request_header(message, SLICE("From")));

@@ -50,7 +50,7 @@ int gw_sip_status(int msrp_code)
 	case 415:
 		return msrp_code;
 	case 408:
-		return 504;	/* RFC 4320 4.2: no 408 for what is no INVITE */
+		return 504; /* RFC 4320 4.2: no 408 for what is no INVITE */
 	case 481:
 	case 506:
 		return 480;

@@ -17,7 +17,7 @@
 
 enum {
 	/* Unsent bytes that the kernel takes: more would wait before whatever is urgent. */
-	NOTSENT_LOWAT	= 128 * 1024,
+	NOTSENT_LOWAT = 128 * 1024,
 };
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
@@ -49,7 +49,8 @@ int msrp_conn_watch(struct msrp_conn *conn, int fd)
 	set_options(fd);
 	set_user_timeout(conn);
 	if (event_assign(&conn->ev_read, conn->stack->base, fd, EV_READ | EV_PERSIST, on_readable,
-		conn) < 0)
+		conn)
+	    < 0)
 		return -EIO;
 	return 0;
 }
@@ -282,16 +283,18 @@ int msrp_conn_peer(const struct msrp_conn *conn, struct sockaddr_storage *addr)
 {
 	socklen_t len = sizeof(*addr);
 
-	return conn->fd >= 0 && getpeername(conn->fd, (struct sockaddr *)addr, &len) == 0 ? 0
-											  : -ENOTCONN;
+	return conn->fd >= 0 && getpeername(conn->fd, (struct sockaddr *)addr, &len) == 0
+	    ? 0
+	    : -ENOTCONN;
 }
 
 int msrp_conn_local(const struct msrp_conn *conn, struct sockaddr_storage *addr)
 {
 	socklen_t len = sizeof(*addr);
 
-	return conn->fd >= 0 && getsockname(conn->fd, (struct sockaddr *)addr, &len) == 0 ? 0
-											  : -ENOTCONN;
+	return conn->fd >= 0 && getsockname(conn->fd, (struct sockaddr *)addr, &len) == 0
+	    ? 0
+	    : -ENOTCONN;
 }
 
 static void address_text(const struct sockaddr_storage *addr, char *text, size_t size)
@@ -419,7 +422,8 @@ static void opened(struct msrp_conn *conn)
 	if (conn->user_count)
 		msrp_conn_set_life(conn, NULL);
 	else
-		msrp_conn_set_life(conn, conn->accepted ? &conn->stack->unbound : &conn->stack->idle);
+		msrp_conn_set_life(conn,
+		    conn->accepted ? &conn->stack->unbound : &conn->stack->idle);
 	/* A handler may detach any user, the next one as well. */
 	conn->next_user = conn->users;
 	while ((user = conn->next_user) && conn->state == CONN_OPEN) {
@@ -527,7 +531,8 @@ void msrp_conn_read_again(struct msrp_conn *conn)
 int msrp_conn_want_write(struct msrp_conn *conn)
 {
 	if (!conn->ev_write) {
-		conn->ev_write = event_new(conn->stack->base, conn->fd, EV_WRITE, on_writable, conn);
+		conn->ev_write =
+		    event_new(conn->stack->base, conn->fd, EV_WRITE, on_writable, conn);
 		if (!conn->ev_write)
 			return -ENOMEM;
 	}

@@ -48,7 +48,7 @@ void msrp_conn_close_after_send(struct msrp_conn *conn);
 bool msrp_conn_closed(const struct msrp_conn *conn);
 
 struct msrp_stack *msrp_conn_stack(const struct msrp_conn *conn);
-uint64_t msrp_conn_number(const struct msrp_conn *conn);	/* never used twice */
+uint64_t msrp_conn_number(const struct msrp_conn *conn); /* never used twice */
 bool msrp_conn_secure(const struct msrp_conn *conn);
 
 /** Did the peer open it?  Then the listener that took it, else the one it left from, or NULL. */
@@ -73,10 +73,10 @@ bool msrp_conn_peer_fingerprint(const struct msrp_conn *conn, struct slice finge
 /** What a role keeps with a connection, without being a reason to keep the connection. */
 struct msrp_note {
 	/** The connection is gone; the last thing that is told of it. */
-	void	(*closed)(struct msrp_note *note);
+	void (*closed)(struct msrp_note *note);
 };
 
-struct msrp_note *msrp_conn_note(const struct msrp_conn *conn);	/* NULL: none */
+struct msrp_note *msrp_conn_note(const struct msrp_conn *conn); /* NULL: none */
 void msrp_conn_set_note(struct msrp_conn *conn, struct msrp_note *note);
 
 /* --- users: what a connection is kept for --- */
@@ -84,16 +84,16 @@ void msrp_conn_set_note(struct msrp_conn *conn, struct msrp_note *note);
 struct msrp_user;
 struct msrp_user_ops {
 	/** The connection is gone; the user is detached already.  Once. */
-	void	(*closed)(struct msrp_user *user, int err);
+	void (*closed)(struct msrp_user *user, int err);
 	/** An outgoing connection is established, TLS included.  NULL: nobody asks. */
-	void	(*opened)(struct msrp_user *user);
+	void (*opened)(struct msrp_user *user);
 };
 
 /** A session or a grant; embedded.  A connection without users is closed after idle_timeout. */
 struct msrp_user {
-	const struct msrp_user_ops	*ops;
-	struct msrp_conn		*conn;		/* NULL: detached */
-	struct msrp_user		*next, **prevp;
+	const struct msrp_user_ops *ops;
+	struct msrp_conn *conn; /* NULL: detached */
+	struct msrp_user *next, **prevp;
 };
 
 /**
@@ -113,23 +113,23 @@ bool msrp_conn_open(const struct msrp_conn *conn);
 struct msrp_sink;
 struct msrp_sink_ops {
 	/** @return 0; -EAGAIN: taken, but read no more before msrp_conn_resume(); else closes */
-	int	(*body)(struct msrp_sink *sink, struct slice piece);
+	int (*body)(struct msrp_sink *sink, struct slice piece);
 	/** The frame's end; the sink is detached, the reply still possible. @return as body */
-	int	(*end)(struct msrp_sink *sink, enum msrp_flag flag);
+	int (*end)(struct msrp_sink *sink, enum msrp_flag flag);
 	/** The connection died inside the frame; the sink is detached. */
-	void	(*aborted)(struct msrp_sink *sink, int err);
+	void (*aborted)(struct msrp_sink *sink, int err);
 	/**
 	 * The frame goes on in another read: pieces given so far, and what request() was given,
 	 * are not there any more after this.  NULL: nobody keeps any.
 	 * @return 0, or negative errno, which closes
 	 */
-	int	(*parked)(struct msrp_sink *sink);
+	int (*parked)(struct msrp_sink *sink);
 };
 
 /** Takes the body of one frame; embedded in whoever wants it. */
 struct msrp_sink {
-	const struct msrp_sink_ops	*ops;
-	struct msrp_conn		*conn;	/* while attached */
+	const struct msrp_sink_ops *ops;
+	struct msrp_conn *conn; /* while attached */
 };
 
 /** From a target's request(): give me this frame's body and its end. */
@@ -179,20 +179,20 @@ struct msrp_flow_ops {
 	 * Another frame needs the line while this flow's frame is open: end it by
 	 * msrp_flow_end(), with the flag "+", before returning.
 	 */
-	void	(*interrupt)(struct msrp_flow *flow);
+	void (*interrupt)(struct msrp_flow *flow);
 	/** After msrp_flow_wait(): all that waited on the connection was handed to the kernel. */
-	void	(*writable)(struct msrp_flow *flow);
+	void (*writable)(struct msrp_flow *flow);
 	/** The connection is gone; the flow is detached. */
-	void	(*closed)(struct msrp_flow *flow, int err);
+	void (*closed)(struct msrp_flow *flow, int err);
 };
 
 /** One stream of frames onto a connection; embedded. */
 struct msrp_flow {
-	const struct msrp_flow_ops	*ops;
-	struct msrp_conn		*conn;		/* NULL: detached */
-	struct msrp_flow		*next, **prevp;	/* all flows of conn */
-	struct msrp_flow		*wait_next, **wait_prevp;
-	uint32_t			round;		/* in which it began to wait */
+	const struct msrp_flow_ops *ops;
+	struct msrp_conn *conn;          /* NULL: detached */
+	struct msrp_flow *next, **prevp; /* all flows of conn */
+	struct msrp_flow *wait_next, **wait_prevp;
+	uint32_t round; /* in which it began to wait */
 };
 
 void msrp_flow_attach(struct msrp_flow *flow, struct msrp_conn *conn);
@@ -232,9 +232,9 @@ bool msrp_flow_has_left(const struct msrp_flow *flow);
 
 /** A place in a connection's output: told when all bodies queued so far were handed to the kernel. */
 struct msrp_mark {
-	struct msrp_mark	*next, **prevp;	/* zeroed: not waiting */
-	uint64_t		offset;
-	void			(*sent)(struct msrp_mark *mark);
+	struct msrp_mark *next, **prevp; /* zeroed: not waiting */
+	uint64_t offset;
+	void (*sent)(struct msrp_mark *mark);
 };
 
 /** A connection that closes forgets its marks. */

@@ -10,8 +10,8 @@
 #include "base/log.h"
 
 enum {
-	STORED_INPUTS	= 64,
-	REPLY_MAX	= 4096,		/* beside the paths, which are the peer's own */
+	STORED_INPUTS = 64,
+	REPLY_MAX = 4096, /* beside the paths, which are the peer's own */
 };
 
 /* --- what is read at the moment --- */
@@ -100,8 +100,9 @@ static int on_head(const struct msrp_frame *frame, void *arg)
 	in->in_frame = true;
 	in->answered = !msrp_frame_is_request(frame);
 	in->frame = *frame;
-	return noted(conn, msrp_frame_is_request(frame) ? msrp_stack_request(conn, frame)
-							: transactions_response(conn, frame));
+	return noted(conn,
+	    msrp_frame_is_request(frame) ? msrp_stack_request(conn, frame)
+					 : transactions_response(conn, frame));
 }
 
 /* The few bytes that the parser had to make up again are put where a piece stays for the turn. */
@@ -163,10 +164,10 @@ static void on_broken(const struct msrp_frame *frame, int err, void *arg)
 }
 
 static const struct msrp_parser_handler parser_handler = {
-	.head = on_head,
-	.body = on_body,
-	.end = on_end,
-	.broken = on_broken,
+    .head = on_head,
+    .body = on_body,
+    .end = on_end,
+    .broken = on_broken,
 };
 
 static struct slice rebased(struct slice s, const char *from, const char *to)

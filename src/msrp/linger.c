@@ -10,22 +10,22 @@
 #include <unistd.h>
 
 enum {
-	LINGER_MS	= 2000,
-	LINGER_BYTES	= 1 << 20,	/* that the peer may still send */
-	LINGERS_MAX	= 256,
+	LINGER_MS = 2000,
+	LINGER_BYTES = 1 << 20, /* that the peer may still send */
+	LINGERS_MAX = 256,
 };
 
 struct msrp_linger {
-	struct msrp_linger	*next, **prevp;
-	struct msrp_stack	*stack;
-	struct timer_entry	timer;
-	int			fd;
-	size_t			left;
-	struct event		readable;
+	struct msrp_linger *next, **prevp;
+	struct msrp_stack *stack;
+	struct timer_entry timer;
+	int fd;
+	size_t left;
+	struct event readable;
 };
 
-#define OF_TIMER(entry)                                                                            \
-	((struct msrp_linger *)((char *)(entry) - offsetof(struct msrp_linger, timer)))
+#define OF_TIMER(entry) \
+	((struct msrp_linger *)((char *)(entry)-offsetof(struct msrp_linger, timer)))
 
 static void linger_free(struct msrp_linger *l)
 {

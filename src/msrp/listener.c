@@ -16,17 +16,17 @@
 enum { ACCEPT_PAUSE_MS = 200 };
 
 struct msrp_listener {
-	struct msrp_stack		*stack;
-	char				*name;
-	char				*host;		/* that others are told */
-	uint16_t			port;
-	char				uri[128];	/* of the socket */
-	bool				secure, wildcard;
-	struct sockaddr_storage		addr;
-	socklen_t			addr_len;
-	struct evconnlistener		*socket;
-	struct timer			pause;		/* of accepting */
-	bool				warned;
+	struct msrp_stack *stack;
+	char *name;
+	char *host; /* that others are told */
+	uint16_t port;
+	char uri[128]; /* of the socket */
+	bool secure, wildcard;
+	struct sockaddr_storage addr;
+	socklen_t addr_len;
+	struct evconnlistener *socket;
+	struct timer pause; /* of accepting */
+	bool warned;
 };
 
 static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct sockaddr *addr,
@@ -83,7 +83,8 @@ static void on_pause_over(void *arg)
 
 int msrp_listen_uri_parse(struct msrp_uri *uri, char *buf, struct slice text)
 {
-	const char *zero = text.len < MSRP_LISTEN_URI_MAX ? memmem(text.p, text.len, ":0;", 3) : NULL;
+	const char *zero =
+	    text.len < MSRP_LISTEN_URI_MAX ? memmem(text.p, text.len, ":0;", 3) : NULL;
 	size_t head = zero ? (size_t)(zero - text.p) : text.len;
 	size_t len = zero ? text.len - 2 : text.len;
 
@@ -304,11 +305,11 @@ static bool same_address(const struct sockaddr *a, const struct sockaddr_storage
 		return false;
 	if (a->sa_family == AF_INET)
 		return ((const struct sockaddr_in *)a)->sin_addr.s_addr
-		       == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
+		    == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
 	return a->sa_family == AF_INET6
-	       && memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
-		      &((const struct sockaddr_in6 *)b)->sin6_addr, sizeof(struct in6_addr))
-		      == 0;
+	    && memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
+		   &((const struct sockaddr_in6 *)b)->sin6_addr, sizeof(struct in6_addr))
+	    == 0;
 }
 
 /* One of this host's own addresses? */
@@ -334,7 +335,7 @@ static bool address_is(const struct msrp_listener *listener, const struct msrp_u
 	if (same_address((const struct sockaddr *)&listener->addr, &other.addr))
 		return true;
 	return listener->wildcard && other.addr.ss_family == listener->addr.ss_family
-	       && is_local(&other.addr);
+	    && is_local(&other.addr);
 }
 
 bool msrp_listener_is(const struct msrp_listener *listener, const struct msrp_uri *uri)

@@ -16,10 +16,10 @@
 #include "base/log.h"
 
 enum {
-	IOV_MAX_USED	= 128,
-	TLS_RECORD	= 16 * 1024,	/* RFC 8446 5.1: plaintext of one record */
-	STORED_OUTPUTS	= 64,
-	PIECE_MAX	= 1 << 30,	/* bytes of one segment */
+	IOV_MAX_USED = 128,
+	TLS_RECORD = 16 * 1024, /* RFC 8446 5.1: plaintext of one record */
+	STORED_OUTPUTS = 64,
+	PIECE_MAX = 1 << 30, /* bytes of one segment */
 };
 
 /* --- segments --- */
@@ -64,8 +64,10 @@ static int segments_add(struct segments *q, struct slice bytes, void *owner)
 	}
 	if (segments_reserve(q) < 0)
 		return -ENOMEM;
-	*segment_at(q, q->count++) = (struct segment){
-		.p = bytes.p, .len = (uint32_t)bytes.len, .kind = SEGMENT_TURN, .owner = owner};
+	*segment_at(q, q->count++) = (struct segment){.p = bytes.p,
+	    .len = (uint32_t)bytes.len,
+	    .kind = SEGMENT_TURN,
+	    .owner = owner};
 	q->bytes += bytes.len;
 	q->borrows = q->borrows || !owner;
 	return 0;
@@ -135,7 +137,8 @@ static void sum_blocks(struct segments *q)
 			((struct msrp_block *)segment_at(q, i)->owner)->waiting = 0;
 	for (uint32_t i = q->settled; i < q->count; i++)
 		if (segment_at(q, i)->owner)
-			((struct msrp_block *)segment_at(q, i)->owner)->waiting += segment_at(q, i)->len;
+			((struct msrp_block *)segment_at(q, i)->owner)->waiting +=
+			    segment_at(q, i)->len;
 }
 
 /* A large part of a block stays where it is; its block is kept. */
@@ -160,8 +163,10 @@ static int settle_run(struct segments *q, uint32_t *ip, uint32_t *outp)
 		memcpy(copy + at, segment_at(q, i)->p, segment_at(q, i)->len);
 		at += segment_at(q, i)->len;
 	}
-	*segment_at(q, (*outp)++) = (struct segment){
-		.p = copy, .len = (uint32_t)total, .kind = SEGMENT_HEAP, .owner = copy};
+	*segment_at(q, (*outp)++) = (struct segment){.p = copy,
+	    .len = (uint32_t)total,
+	    .kind = SEGMENT_HEAP,
+	    .owner = copy};
 	*ip = end;
 	return 0;
 }
@@ -226,7 +231,7 @@ void output_free(struct msrp_output *out)
 static bool is_large(const struct msrp_output *out)
 {
 	return out->urgent.cap > 4 * IOV_MAX_USED || out->bulk.cap > 4 * IOV_MAX_USED
-	       || out->end_cap > 4 * IOV_MAX_USED;
+	    || out->end_cap > 4 * IOV_MAX_USED;
 }
 
 void output_drop(struct msrp_conn *conn)
@@ -400,7 +405,7 @@ static bool in_frame(const struct msrp_output *out)
 
 /* What may go out next: the rest of the frame that has begun, or all, the urgent first. */
 struct plan {
-	size_t	urgent, bulk;
+	size_t urgent, bulk;
 };
 
 static struct plan plan_write(struct msrp_conn *conn)
@@ -570,7 +575,7 @@ static int wait_for_room(struct msrp_conn *conn, size_t before)
 bool output_waits(const struct msrp_conn *conn)
 {
 	return conn->write_wants_read
-	       || (conn->ev_write && event_pending(conn->ev_write, EV_WRITE, NULL));
+	    || (conn->ev_write && event_pending(conn->ev_write, EV_WRITE, NULL));
 }
 
 int output_flush(struct msrp_conn *conn)

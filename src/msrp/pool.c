@@ -18,22 +18,22 @@ enum { FINGERPRINT_MAX = 256 };
 
 /* A lookup outlives its entry when it is cancelled: its callback still comes. */
 struct lookup {
-	struct pool_entry		*entry;
+	struct pool_entry *entry;
 	struct evdns_getaddrinfo_request *request;
 };
 
 struct pool_entry {
-	UT_hash_handle		hh;
-	struct msrp_conn	*conn;
-	struct lookup		*lookup;
-	struct evutil_addrinfo	*addresses, *next_address;	/* NULL once connected */
-	struct event		*attempt;	/* the next address, in a turn of its own */
-	int			err;		/* of the last attempt */
-	bool			hidden;		/* not found any more: its connection is on its way out */
-	uint16_t		port;
-	char			*host;
-	char			*fingerprints;	/* one a line; empty: name and CA count */
-	char			key[];
+	UT_hash_handle hh;
+	struct msrp_conn *conn;
+	struct lookup *lookup;
+	struct evutil_addrinfo *addresses, *next_address; /* NULL once connected */
+	struct event *attempt; /* the next address, in a turn of its own */
+	int err;               /* of the last attempt */
+	bool hidden;           /* not found any more: its connection is on its way out */
+	uint16_t port;
+	char *host;
+	char *fingerprints; /* one a line; empty: name and CA count */
+	char key[];
 };
 
 /* --- keys --- */
@@ -156,7 +156,8 @@ static int connect_to(struct msrp_conn *conn, struct evutil_addrinfo *address)
 	if (err < 0)
 		return err;
 	set_port(address->ai_addr, entry->port);
-	if (connect(fd, address->ai_addr, (socklen_t)address->ai_addrlen) < 0 && errno != EINPROGRESS)
+	if (connect(fd, address->ai_addr, (socklen_t)address->ai_addrlen) < 0
+	    && errno != EINPROGRESS)
 		return -errno;
 	conn->state = CONN_CONNECTING;
 	msrp_conn_set_life(conn, &conn->stack->connecting);
@@ -298,9 +299,9 @@ static struct evdns_base *resolver(struct msrp_stack *stack)
 static int start_lookup(struct msrp_stack *stack, struct pool_entry *entry)
 {
 	struct evutil_addrinfo hints = {
-		.ai_family = AF_UNSPEC,
-		.ai_socktype = SOCK_STREAM,
-		.ai_protocol = IPPROTO_TCP,
+	    .ai_family = AF_UNSPEC,
+	    .ai_socktype = SOCK_STREAM,
+	    .ai_protocol = IPPROTO_TCP,
 	};
 	struct evdns_base *dns = resolver(stack);
 	struct evdns_getaddrinfo_request *request;
@@ -320,10 +321,10 @@ static int start_lookup(struct msrp_stack *stack, struct pool_entry *entry)
 static int take_literal(struct pool_entry *entry)
 {
 	struct evutil_addrinfo hints = {
-		.ai_family = AF_UNSPEC,
-		.ai_socktype = SOCK_STREAM,
-		.ai_protocol = IPPROTO_TCP,
-		.ai_flags = EVUTIL_AI_NUMERICHOST,
+	    .ai_family = AF_UNSPEC,
+	    .ai_socktype = SOCK_STREAM,
+	    .ai_protocol = IPPROTO_TCP,
+	    .ai_flags = EVUTIL_AI_NUMERICHOST,
 	};
 
 	if (evutil_getaddrinfo(entry->host, NULL, &hints, &entry->addresses) != 0)

@@ -6,15 +6,15 @@
 
 /** Where to; slices are borrowed for the call. */
 struct msrp_destination {
-	bool			secure;
-	struct slice		host;		/* address or name */
-	uint16_t		port;
-	struct msrp_listener	*from;		/* leave from its address; NULL: as the kernel chooses */
+	bool secure;
+	struct slice host; /* address or name */
+	uint16_t port;
+	struct msrp_listener *from; /* leave from its address; NULL: as the kernel chooses */
 	/** "HASH HEX…" values of which the peer's certificate must match one instead of its name
 	 *  and issuer (RFC 4975 14.4); empty: by name and CA */
-	const struct slice	*fingerprints;
-	size_t			fingerprint_count;
-	bool			existing;	/* open no new one: -ENOENT */
+	const struct slice *fingerprints;
+	size_t fingerprint_count;
+	bool existing; /* open no new one: -ENOENT */
 };
 
 /**

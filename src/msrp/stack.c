@@ -11,8 +11,8 @@
 #include "base/tls.h"
 
 enum {
-	STORED_BLOCKS	= 32,	/* 8 MiB: a stream that backs up takes and leaves them all the time */
-	ROUNDS_A_TURN	= 8,	/* chunks that a flow may write before others have their turn */
+	STORED_BLOCKS = 32, /* 8 MiB: a stream that backs up takes and leaves them all the time */
+	ROUNDS_A_TURN = 8,  /* chunks that a flow may write before others have their turn */
 };
 
 /* --- blocks --- */
@@ -368,8 +368,8 @@ void msrp_stack_discharge(struct msrp_stack *stack, size_t bytes)
 
 /* --- life --- */
 
-#define OF_LIFE(entry)	((struct msrp_conn *)((char *)(entry) - offsetof(struct msrp_conn, life)))
-#define OF_SEND(entry)	((struct msrp_conn *)((char *)(entry) - offsetof(struct msrp_conn, send)))
+#define OF_LIFE(entry) ((struct msrp_conn *)((char *)(entry)-offsetof(struct msrp_conn, life)))
+#define OF_SEND(entry) ((struct msrp_conn *)((char *)(entry)-offsetof(struct msrp_conn, send)))
 
 static void on_connect_timeout(struct timer_entry *entry, void *arg)
 {
@@ -421,8 +421,8 @@ static int make_queues(struct msrp_stack *stack)
 
 	err |= timer_queue_init(&stack->connecting, base, s->connect_timeout_ms, on_connect_timeout,
 	    stack);
-	err |= timer_queue_init(&stack->handshaking, base, s->tls_handshake_timeout_ms, on_life_timeout,
-	    stack);
+	err |= timer_queue_init(&stack->handshaking, base, s->tls_handshake_timeout_ms,
+	    on_life_timeout, stack);
 	err |= timer_queue_init(&stack->unbound, base, s->bind_timeout_ms, on_life_timeout, stack);
 	err |= timer_queue_init(&stack->idle, base, s->idle_timeout_ms, on_idle, stack);
 	err |= timer_queue_init(&stack->sending, base, s->send_timeout_ms, on_send_timeout, stack);
@@ -435,8 +435,7 @@ static int count_with(struct msrp_counters *c, struct stats *stats)
 {
 	bool ok = true;
 
-#define COUNTER(field, name, help)                                                                 \
-	ok = (c->field = stats_counter(stats, "msrp", name, help)) && ok
+#define COUNTER(field, name, help) ok = (c->field = stats_counter(stats, "msrp", name, help)) && ok
 	COUNTER(accepted, "accepted", "connections accepted");
 	COUNTER(connected, "connected", "connections opened by msrpd");
 	COUNTER(refused, "refused", "connections beyond max_connections, closed at once");
@@ -451,21 +450,22 @@ static int count_with(struct msrp_counters *c, struct stats *stats)
 	COUNTER(timeouts, "timeouts", "requests without a response in transaction_timeout");
 #undef COUNTER
 	c->open = stats_gauge(stats, "msrp", "connections", "connections open now");
-	c->body_bytes = stats_gauge(stats, "msrp", "body_bytes", "bytes of message bodies held now");
+	c->body_bytes =
+	    stats_gauge(stats, "msrp", "body_bytes", "bytes of message bodies held now");
 	return ok && c->open && c->body_bytes ? 0 : -ENOMEM;
 }
 
 /* A server needs a certificate, so without one there is no server context, and msrps listeners fail. */
-static int make_tls(const struct msrp_settings *s, SSL_CTX **serverp, SSL_CTX **clientp,
-    char *why, size_t size)
+static int make_tls(const struct msrp_settings *s, SSL_CTX **serverp, SSL_CTX **clientp, char *why,
+    size_t size)
 {
 	struct tls_files files = {
-		.certificate = s->tls.certificate,
-		.private_key = s->tls.private_key,
-		.ca_file = s->tls.ca_file,
-		.min_version = s->tls.min_version,
-		.ciphers = s->tls.ciphers,
-		.ciphersuites = s->tls.ciphersuites,
+	    .certificate = s->tls.certificate,
+	    .private_key = s->tls.private_key,
+	    .ca_file = s->tls.ca_file,
+	    .min_version = s->tls.min_version,
+	    .ciphers = s->tls.ciphers,
+	    .ciphersuites = s->tls.ciphersuites,
 	};
 	SSL_CTX *server = NULL;
 	int err;

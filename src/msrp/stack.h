@@ -24,30 +24,30 @@ struct msrp_stack;
 struct stats;
 
 struct msrp_listen_settings {
-	char	*name;
-	char	*uri;
-	char	*advertise;	/* HOST[:PORT] that others know it by; NULL: its own address */
+	char *name;
+	char *uri;
+	char *advertise; /* HOST[:PORT] that others know it by; NULL: its own address */
 };
 
 struct msrp_tls_settings {
-	char	*certificate, *private_key, *ca_file;
-	bool	verify_client, verify_server;
-	char	*min_version, *ciphers, *ciphersuites;
+	char *certificate, *private_key, *ca_file;
+	bool verify_client, verify_server;
+	char *min_version, *ciphers, *ciphersuites;
 };
 
 /** The `msrp:` section. */
 struct msrp_settings {
-	struct setting_list		listen;		/* of struct msrp_listen_settings */
-	struct msrp_tls_settings	tls;
-	uint64_t	transaction_timeout_ms, connect_timeout_ms, tls_handshake_timeout_ms;
-	uint64_t	bind_timeout_ms, idle_timeout_ms;
-	uint64_t	max_connections;
-	uint64_t	max_header_size, max_message_size, max_open_messages;
-	uint64_t	partial_timeout_ms;
-	uint64_t	max_memory;
-	uint64_t	chunk_size;
-	uint64_t	send_queue, send_timeout_ms, shared_stall_ms;
-	uint64_t	keepalive_ms;
+	struct setting_list listen; /* of struct msrp_listen_settings */
+	struct msrp_tls_settings tls;
+	uint64_t transaction_timeout_ms, connect_timeout_ms, tls_handshake_timeout_ms;
+	uint64_t bind_timeout_ms, idle_timeout_ms;
+	uint64_t max_connections;
+	uint64_t max_header_size, max_message_size, max_open_messages;
+	uint64_t partial_timeout_ms;
+	uint64_t max_memory;
+	uint64_t chunk_size;
+	uint64_t send_queue, send_timeout_ms, shared_stall_ms;
+	uint64_t keepalive_ms;
 };
 
 extern const struct setting msrp_settings_rows[];
@@ -62,15 +62,14 @@ int msrp_check_my_uri(const void *value, const char **why);
  * @return 0; -EINVAL and others with a sentence in why for certificates that cannot be used
  */
 int msrp_stack_new(struct msrp_stack **stackp, struct event_base *base,
-    const struct msrp_settings *settings, struct stats *stats, char *why,
-    size_t size);
+    const struct msrp_settings *settings, struct stats *stats, char *why, size_t size);
 
 /** Closes every connection; targets and users must be gone. */
 void msrp_stack_free(struct msrp_stack *stack);
 
 /** Take new settings: limits, time-outs and TLS files; listeners stay. On failure nothing changes. */
-int msrp_stack_reload(struct msrp_stack *stack, const struct msrp_settings *settings,
-    char *why, size_t size);
+int msrp_stack_reload(struct msrp_stack *stack, const struct msrp_settings *settings, char *why,
+    size_t size);
 
 const struct msrp_settings *msrp_stack_settings(const struct msrp_stack *stack);
 struct event_base *msrp_stack_base(const struct msrp_stack *stack);
@@ -97,17 +96,17 @@ struct msrp_target;
  * @return 0; -EAGAIN: read no more from conn before msrp_conn_resume(); another error closes it
  */
 struct msrp_target_ops {
-	int	(*request)(struct msrp_target *target, struct msrp_conn *conn,
-		    const struct msrp_frame *frame);
+	int (*request)(struct msrp_target *target, struct msrp_conn *conn,
+	    const struct msrp_frame *frame);
 	/** Of a relay: its peers answer on the connections that it opened, TLS or not. */
-	bool	bridges;
+	bool bridges;
 };
 
 /** Embedded in its owner, whose life covers the time between bind and unbind. */
 struct msrp_target {
-	const struct msrp_target_ops	*ops;
-	struct msrp_uri			uri;	/* over text of the owner */
-	UT_hash_handle			hh;	/* by session id */
+	const struct msrp_target_ops *ops;
+	struct msrp_uri uri; /* over text of the owner */
+	UT_hash_handle hh;   /* by session id */
 };
 
 /** @return 0 or -EEXIST: the session id is taken; -EINVAL: the URI has none; -ENOMEM */

@@ -6,11 +6,11 @@
 #include "base/rand.h"
 
 enum {
-	SLOT_CHARS	= 5,
-	SLOT_BITS	= 5,
-	SLOTS_MAX	= 1 << (SLOT_CHARS * SLOT_BITS),
-	RANDOM_CHARS	= MSRP_TID_LEN - SLOT_CHARS,	/* 65 bits (RFC 4975 7.1 asks for 64) */
-	NO_SLOT		= UINT32_MAX,
+	SLOT_CHARS = 5,
+	SLOT_BITS = 5,
+	SLOTS_MAX = 1 << (SLOT_CHARS * SLOT_BITS),
+	RANDOM_CHARS = MSRP_TID_LEN - SLOT_CHARS, /* 65 bits (RFC 4975 7.1 asks for 64) */
+	NO_SLOT = UINT32_MAX,
 };
 
 static const char slot_digits[] = "0123456789abcdefghijklmnopqrstuv";
@@ -100,10 +100,10 @@ static struct msrp_transaction *find(struct msrp_stack *stack, struct slice tid)
 
 /* --- transactions --- */
 
-#define OF_TIMER(entry)                                                                            \
-	((struct msrp_transaction *)((char *)(entry) - offsetof(struct msrp_transaction, timer)))
-#define OF_MARK(m)                                                                                 \
-	((struct msrp_transaction *)((char *)(m) - offsetof(struct msrp_transaction, mark)))
+#define OF_TIMER(entry) \
+	((struct msrp_transaction *)((char *)(entry)-offsetof(struct msrp_transaction, timer)))
+#define OF_MARK(m) \
+	((struct msrp_transaction *)((char *)(m)-offsetof(struct msrp_transaction, mark)))
 
 static void on_sent(struct msrp_mark *mark)
 {

@@ -13,25 +13,25 @@ struct msrp_transaction;
 /** In each the transaction is over already; its owner may free it. */
 struct msrp_transaction_ops {
 	/** response is valid during the call.  @return as msrp_sink_ops.body */
-	int	(*response)(struct msrp_transaction *t, const struct msrp_frame *response);
+	int (*response)(struct msrp_transaction *t, const struct msrp_frame *response);
 	/** No response within transaction_timeout of the last byte sent. */
-	void	(*timeout)(struct msrp_transaction *t);
+	void (*timeout)(struct msrp_transaction *t);
 	/** Its connection is gone. */
-	void	(*lost)(struct msrp_transaction *t, int err);
+	void (*lost)(struct msrp_transaction *t, int err);
 };
 
 enum { MSRP_TID_LEN = 16 };
 
 /** Embedded in whoever sent the request. */
 struct msrp_transaction {
-	const struct msrp_transaction_ops	*ops;
-	struct msrp_conn			*conn;	/* NULL: not running */
-	struct msrp_transaction			*next, **prevp;
-	struct timer_entry			timer;
-	struct msrp_mark			mark;
-	uint32_t				slot;
-	bool					left;	/* its last byte has been handed to the kernel */
-	char					tid[MSRP_TID_LEN + 1];
+	const struct msrp_transaction_ops *ops;
+	struct msrp_conn *conn; /* NULL: not running */
+	struct msrp_transaction *next, **prevp;
+	struct timer_entry timer;
+	struct msrp_mark mark;
+	uint32_t slot;
+	bool left; /* its last byte has been handed to the kernel */
+	char tid[MSRP_TID_LEN + 1];
 };
 
 /** Give t a transaction id on conn. @return 0 or -ENOMEM, -ENOBUFS: 32 million are under way */

@@ -19,10 +19,10 @@ static int run_relay(const struct action_subject *subject, const struct arg *arg
 }
 
 static const struct arg_spec reply_args[] = {
-	{"code", ARG_NUMBER, true, NULL},
-	{"reason", ARG_TEXT, true, NULL},
-	{"headers", ARG_HEADERS, false, NULL},
-	{0},
+    {"code", ARG_NUMBER, true, NULL},
+    {"reason", ARG_TEXT, true, NULL},
+    {"headers", ARG_HEADERS, false, NULL},
+    {0},
 };
 
 /* RFC 4975 9: a comment is one line of text; what a variable brings may be anything. */
@@ -64,9 +64,9 @@ static int run_reply(const struct action_subject *subject, const struct arg *arg
 /* --- msrp_forward, msrp_set_dst --- */
 
 static const struct arg_spec forward_args[] = {
-	{"to_path", ARG_TEXT, true, NULL},
-	{"from_path", ARG_TEXT, true, NULL},
-	{0},
+    {"to_path", ARG_TEXT, true, NULL},
+    {"from_path", ARG_TEXT, true, NULL},
+    {0},
 };
 
 /* The answer to a frame whose rule made no sense of it. */
@@ -103,9 +103,9 @@ static int run_forward(const struct action_subject *subject, const struct arg *a
 }
 
 static const struct arg_spec dst_args[] = {
-	{"addr", ARG_TEXT, true, NULL},
-	{"sock", ARG_TEXT, false, NULL},
-	{0},
+    {"addr", ARG_TEXT, true, NULL},
+    {"sock", ARG_TEXT, false, NULL},
+    {0},
 };
 
 /* "tcp:IP:PORT" or "tls:IP:PORT", as $msrp(srcsock) gives it: which listener has that address? */
@@ -155,8 +155,8 @@ static int run_set_dst(const struct action_subject *subject, const struct arg *a
 static const char *const flag_words[] = {"no_connect", "close", "1", "2", "3", NULL};
 
 static const struct arg_spec flags_args[] = {
-	{"flags", ARG_TEXTS, true, flag_words},
-	{0},
+    {"flags", ARG_TEXTS, true, flag_words},
+    {0},
 };
 
 enum { FLAG_NO_CONNECT = 1, FLAG_CLOSE = 2 };
@@ -200,10 +200,10 @@ static int run_reply_flags(const struct action_subject *subject, const struct ar
 /* --- msrp_credentials --- */
 
 static const struct arg_spec credentials_args[] = {
-	{"password", ARG_TEXT, false, NULL},
-	{"ha1", ARG_TEXT, false, NULL},
-	{"ha1_sha256", ARG_TEXT, false, NULL},
-	{0},
+    {"password", ARG_TEXT, false, NULL},
+    {"ha1", ARG_TEXT, false, NULL},
+    {"ha1_sha256", ARG_TEXT, false, NULL},
+    {0},
 };
 
 static int check_credentials(const struct arg *args, const char *const *later, const char **why)
@@ -219,8 +219,7 @@ static int run_credentials(const struct action_subject *subject, const struct ar
     void *state)
 {
 	struct arrival *a = subject->frame;
-	struct slice *const fields[] = {
-		&a->secret.password, &a->secret.ha1, &a->secret.ha1_sha256};
+	struct slice *const fields[] = {&a->secret.password, &a->secret.ha1, &a->secret.ha1_sha256};
 
 	(void)state;
 	a->secret = (struct secret){NOTHING, NOTHING, NOTHING};
@@ -233,12 +232,11 @@ static int run_credentials(const struct action_subject *subject, const struct ar
 /* --- msrp_set_socket --- */
 
 static const struct arg_spec socket_args[] = {
-	{"name", ARG_TEXT, true, NULL},
-	{0},
+    {"name", ARG_TEXT, true, NULL},
+    {0},
 };
 
-static int run_set_socket(const struct action_subject *subject, const struct arg *args,
-    void *state)
+static int run_set_socket(const struct action_subject *subject, const struct arg *args, void *state)
 {
 	struct arrival *a = subject->frame;
 
@@ -248,14 +246,14 @@ static int run_set_socket(const struct action_subject *subject, const struct arg
 }
 
 const struct action relay_actions[] = {
-	{"msrp_relay", ROUTE_MSRP, NULL, true, run_relay, NULL},
-	{"msrp_reply", ROUTE_MSRP, reply_args, true, run_reply, check_reply},
-	{"msrp_forward", ROUTE_MSRP, forward_args, true, run_forward, NULL},
-	{"msrp_set_dst", ROUTE_MSRP, dst_args, false, run_set_dst, NULL},
-	{"msrp_relay_flags", ROUTE_MSRP, flags_args, false, run_relay_flags, NULL},
-	{"msrp_reply_flags", ROUTE_MSRP, flags_args, false, run_reply_flags, NULL},
-	{"msrp_credentials", ROUTE_MSRP_AUTH, credentials_args, true, run_credentials,
-	    check_credentials},
-	{"msrp_set_socket", ROUTE_MSRP_SOCKET, socket_args, true, run_set_socket, NULL},
-	{NULL, 0, NULL, false, NULL, NULL},
+    {"msrp_relay", ROUTE_MSRP, NULL, true, run_relay, NULL},
+    {"msrp_reply", ROUTE_MSRP, reply_args, true, run_reply, check_reply},
+    {"msrp_forward", ROUTE_MSRP, forward_args, true, run_forward, NULL},
+    {"msrp_set_dst", ROUTE_MSRP, dst_args, false, run_set_dst, NULL},
+    {"msrp_relay_flags", ROUTE_MSRP, flags_args, false, run_relay_flags, NULL},
+    {"msrp_reply_flags", ROUTE_MSRP, flags_args, false, run_reply_flags, NULL},
+    {"msrp_credentials", ROUTE_MSRP_AUTH, credentials_args, true, run_credentials,
+	check_credentials},
+    {"msrp_set_socket", ROUTE_MSRP_SOCKET, socket_args, true, run_set_socket, NULL},
+    {NULL, 0, NULL, false, NULL, NULL},
 };

@@ -9,19 +9,19 @@
 #include "wire/path.h"
 
 enum {
-	HEADERS_MAX	= 2048,		/* of an answer, beside its Use-Path */
-	EXPIRES_MAX	= 1000000000,	/* seconds; more is more than any limit */
+	HEADERS_MAX = 2048,       /* of an answer, beside its Use-Path */
+	EXPIRES_MAX = 1000000000, /* seconds; more is more than any limit */
 };
 
 /* An AUTH being judged. */
 struct auth {
-	struct arrival		*a;
-	struct msrp_uri		host;		/* how this relay is named in the grant */
-	struct slice		uri;		/* the rightmost To-Path URI, which the digest is over */
-	struct slice		realm;
-	struct msrp_digest	digest;		/* of the credentials */
-	struct msrp_digest_hash	rspauth;
-	bool			by_identity;	/* vouched for by a certificate */
+	struct arrival *a;
+	struct msrp_uri host; /* how this relay is named in the grant */
+	struct slice uri;     /* the rightmost To-Path URI, which the digest is over */
+	struct slice realm;
+	struct msrp_digest digest; /* of the credentials */
+	struct msrp_digest_hash rspauth;
+	bool by_identity; /* vouched for by a certificate */
 };
 
 /* --- refusals --- */
@@ -32,10 +32,10 @@ static void challenge(struct auth *auth, bool stale)
 	char nonce[NONCE_LEN + 1], text[HEADERS_MAX];
 	struct msrp_writer w = MSRP_WRITER(text);
 	struct msrp_digest digest = {
-		.algorithm = (enum msrp_digest_algorithm)relay->settings->auth_algorithm,
-		.realm = auth->realm,
-		.nonce = {nonce, NONCE_LEN},
-		.stale = stale,
+	    .algorithm = (enum msrp_digest_algorithm)relay->settings->auth_algorithm,
+	    .realm = auth->realm,
+	    .nonce = {nonce, NONCE_LEN},
+	    .stale = stale,
 	};
 
 	nonces_make(relay->nonces, nonce);
@@ -93,10 +93,12 @@ static enum credentials find_secret(struct auth *auth, struct secret *secret)
 	if (outcome & ROUTE_HELD) {
 		*secret = a->secret;
 		return secret->password.p || secret->ha1.p || secret->ha1_sha256.p
-		    ? CREDENTIALS_RIGHT : CREDENTIALS_WRONG;
+		    ? CREDENTIALS_RIGHT
+		    : CREDENTIALS_WRONG;
 	}
 	return users_find(a->relay->users, auth->digest.username, auth->realm, secret)
-	    ? CREDENTIALS_RIGHT : CREDENTIALS_WRONG;
+	    ? CREDENTIALS_RIGHT
+	    : CREDENTIALS_WRONG;
 }
 
 /*
@@ -123,7 +125,8 @@ static int make_ha1(const struct auth *auth, const struct secret *secret,
 static bool usable(const struct auth *auth, const struct secret *secret)
 {
 	return secret->password.p
-	    || (auth->digest.algorithm == MSRP_DIGEST_SHA256 ? secret->ha1_sha256.p : secret->ha1.p);
+	    || (auth->digest.algorithm == MSRP_DIGEST_SHA256 ? secret->ha1_sha256.p
+							     : secret->ha1.p);
 }
 
 static enum credentials check_digest(struct auth *auth)
@@ -138,16 +141,19 @@ static enum credentials check_digest(struct auth *auth)
 		return found;
 	if (make_ha1(auth, &secret, &ha1) < 0
 	    || msrp_digest_response(&auth->digest, msrp_digest_hash_slice(&ha1), auth->uri,
-		&response) < 0
+		   &response)
+		< 0
 	    || msrp_digest_rspauth(&auth->digest, msrp_digest_hash_slice(&ha1), auth->uri,
-		&auth->rspauth) < 0)
+		   &auth->rspauth)
+		< 0)
 		return CREDENTIALS_WRONG;
 	matches = msrp_digest_matches(&response, auth->digest.response);
 	explicit_bzero(&ha1, sizeof(ha1));
 	return matches && found == CREDENTIALS_RIGHT && usable(auth, &secret)
-	    && slice_equal(auth->digest.realm, auth->realm)
-	    && (int)auth->digest.algorithm == relay->settings->auth_algorithm ? CREDENTIALS_RIGHT
-									       : CREDENTIALS_WRONG;
+		&& slice_equal(auth->digest.realm, auth->realm)
+		&& (int)auth->digest.algorithm == relay->settings->auth_algorithm
+	    ? CREDENTIALS_RIGHT
+	    : CREDENTIALS_WRONG;
 }
 
 /* @return whether the AUTH may go on; otherwise it has been answered */
@@ -173,7 +179,8 @@ static bool authenticate(struct auth *auth)
 	case CREDENTIALS_RIGHT:
 		break;
 	}
-	if (nonces_use(auth->a->relay->nonces, auth->digest.nonce, auth->digest.nc) == NONCE_STALE) {
+	if (nonces_use(auth->a->relay->nonces, auth->digest.nonce, auth->digest.nc)
+	    == NONCE_STALE) {
 		challenge(auth, true);
 		return false;
 	}
@@ -246,11 +253,11 @@ static struct grant *make_grant(struct auth *auth, uint64_t lifetime_ms)
 {
 	struct arrival *a = auth->a;
 	struct grant_request request = {
-		.peer = auth->by_identity ? NULL : peer_of(a->relay, a->conn),
-		.host = auth->host,
-		.user = auth->digest.username,
-		.from_path = a->frame->from_path,
-		.lifetime_ms = lifetime_ms,
+	    .peer = auth->by_identity ? NULL : peer_of(a->relay, a->conn),
+	    .host = auth->host,
+	    .user = auth->digest.username,
+	    .from_path = a->frame->from_path,
+	    .lifetime_ms = lifetime_ms,
 	};
 	struct grant *grant;
 
@@ -283,10 +290,10 @@ static void write_use_path(struct msrp_writer *w, const struct auth *auth,
 static void write_info(struct msrp_writer *w, struct auth *auth)
 {
 	struct msrp_digest info = {
-		.algorithm = auth->digest.algorithm,
-		.cnonce = auth->digest.cnonce,
-		.nc = auth->digest.nc,
-		.rspauth = msrp_digest_hash_slice(&auth->rspauth),
+	    .algorithm = auth->digest.algorithm,
+	    .cnonce = auth->digest.cnonce,
+	    .nc = auth->digest.nc,
+	    .rspauth = msrp_digest_hash_slice(&auth->rspauth),
 	};
 
 	if (auth->by_identity)
@@ -299,8 +306,8 @@ static void write_info(struct msrp_writer *w, struct auth *auth)
 static void answer(struct auth *auth, const struct grant *grant, uint64_t lifetime_ms)
 {
 	struct arrival *a = auth->a;
-	size_t cap = HEADERS_MAX + grant_uri(grant).len + a->frame->from_path.len
-	    + auth->digest.cnonce.len;
+	size_t cap =
+	    HEADERS_MAX + grant_uri(grant).len + a->frame->from_path.len + auth->digest.cnonce.len;
 	struct msrp_writer w = {.p = malloc(cap), .cap = cap};
 
 	if (!w.p) {

@@ -12,15 +12,15 @@
 #include "wire/path.h"
 
 enum {
-	SMALL_FRAME	= 2048,
-	FRAME_SLACK	= 256,
+	SMALL_FRAME = 2048,
+	FRAME_SLACK = 256,
 };
 
 /* Room for a frame: on the stack if it is small. */
 struct frame_buffer {
-	struct msrp_writer	w;
-	char			*heap;
-	char			small[SMALL_FRAME];
+	struct msrp_writer w;
+	char *heap;
+	char small[SMALL_FRAME];
 };
 
 static int buffer_init(struct frame_buffer *b, size_t size)
@@ -51,8 +51,9 @@ static int send_request(const struct arrival *a, const struct hop *hop, struct s
 {
 	const struct msrp_frame *f = a->frame;
 	struct frame_buffer b;
-	int err = buffer_init(&b, FRAME_SLACK + f->method_text.len + hop_paths_size(a, hop)
-	    + f->headers.len + a->body.len);
+	int err = buffer_init(&b,
+	    FRAME_SLACK + f->method_text.len + hop_paths_size(a, hop) + f->headers.len
+		+ a->body.len);
 
 	if (err < 0)
 		return err;
@@ -81,15 +82,16 @@ static int pass_report(struct arrival *a, const struct hop *hop)
 /* --- and back --- */
 
 /* What became of the request: an answer of ours, or the one that came, f. */
-static void answer(struct errand *e, unsigned code, struct slice phrase,
-    const struct msrp_frame *f)
+static void answer(struct errand *e, unsigned code, struct slice phrase, const struct msrp_frame *f)
 {
 	struct slice from = f ? f->from_path : NOTHING, headers = f ? f->headers : NOTHING;
 	struct frame_buffer b;
 
 	if (msrp_conn_closed(e->source)
-	    || buffer_init(&b, FRAME_SLACK + e->from_path.len + e->own.len + from.len
-		+ headers.len + phrase.len) < 0)
+	    || buffer_init(&b,
+		   FRAME_SLACK + e->from_path.len + e->own.len + from.len + headers.len
+		       + phrase.len)
+		< 0)
 		return;
 	msrp_write_response_line(&b.w, e->tid, code, phrase);
 	msrp_write(&b.w, SLICE("To-Path: "));
@@ -153,9 +155,9 @@ static void on_lost(struct msrp_transaction *t, int err)
 }
 
 static const struct msrp_transaction_ops transaction_ops = {
-	.response = on_response,
-	.timeout = on_timeout,
-	.lost = on_lost,
+    .response = on_response,
+    .timeout = on_timeout,
+    .lost = on_lost,
 };
 
 static struct slice append(struct msrp_writer *w, struct slice s)

@@ -52,7 +52,8 @@ static bool source_uri(const struct arrival *a, char scratch[ROUTE_SCRATCH_SIZE]
 {
 	char peer[128];
 	int n = snprintf(scratch, ROUTE_SCRATCH_SIZE, "%s://%.*s",
-	    msrp_conn_secure(a->conn) ? "msrps" : "msrp", SLICE_ARG(peer_text(a, peer, sizeof(peer))));
+	    msrp_conn_secure(a->conn) ? "msrps" : "msrp",
+	    SLICE_ARG(peer_text(a, peer, sizeof(peer))));
 
 	*valuep = (struct slice){scratch, (size_t)n};
 	return true;
@@ -136,8 +137,8 @@ static bool whole(const struct arrival *a, struct slice s, struct slice *valuep)
 	return a->whole && text(s, valuep);
 }
 
-static bool whole_length(const struct arrival *a, struct slice s,
-    char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
+static bool whole_length(const struct arrival *a, struct slice s, char scratch[ROUTE_SCRATCH_SIZE],
+    struct slice *valuep)
 {
 	return a->whole && number(s.len, scratch, valuep);
 }

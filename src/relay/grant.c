@@ -11,20 +11,20 @@
 #include "wire/path.h"
 
 enum {
-	SESSION_ID_CHARS	= 22,	/* 130 bits */
-	HEAP_MIN		= 64,
-	WAYS_MAX		= 16,	/* of a grant; one more takes the oldest one's place */
-	GRANT_URI_MAX		= 512,
+	SESSION_ID_CHARS = 22, /* 130 bits */
+	HEAP_MIN = 64,
+	WAYS_MAX = 16, /* of a grant; one more takes the oldest one's place */
+	GRANT_URI_MAX = 512,
 };
 
 struct grants {
-	struct relay	*relay;
-	struct timer	expiry;		/* for heap[0] */
-	struct grant	**heap;		/* the next to expire comes first */
-	size_t		count, cap;
-	struct grant	**buckets;	/* by owner and From-Path */
-	size_t		bucket_mask;
-	uint64_t	seed;
+	struct relay *relay;
+	struct timer expiry; /* for heap[0] */
+	struct grant **heap; /* the next to expire comes first */
+	size_t count, cap;
+	struct grant **buckets; /* by owner and From-Path */
+	size_t bucket_mask;
+	uint64_t seed;
 };
 
 /* --- a heap by expiry --- */
@@ -181,7 +181,8 @@ struct grant *grants_find(const struct grants *grants, const struct peer *peer,
 	uint32_t hash = hash_of(grants, peer, from_path);
 	struct grant *grant = grants->buckets[hash & grants->bucket_mask];
 
-	while (grant && !(grant->hash == hash && grant->peer == peer
+	while (grant
+	    && !(grant->hash == hash && grant->peer == peer
 		&& slice_equal(grant_from_path(grant), from_path)))
 		grant = grant->chain;
 	return grant;
@@ -394,7 +395,8 @@ static bool same_server(struct slice a, struct slice b)
 {
 	struct msrp_uri x, y;
 
-	return msrp_uri_parse(&x, a) > 0 && msrp_uri_parse(&y, b) > 0 && msrp_uri_same_server(&x, &y);
+	return msrp_uri_parse(&x, a) > 0 && msrp_uri_parse(&y, b) > 0
+	    && msrp_uri_same_server(&x, &y);
 }
 
 bool grant_is_client(const struct grant *grant, struct slice uri)

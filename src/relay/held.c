@@ -8,16 +8,16 @@
 enum { HELD_BODY_MAX = 64 * 1024 };
 
 struct held {
-	struct msrp_sink	sink;
-	struct relay		*relay;
-	struct msrp_conn	*conn;		/* ref */
-	struct held		*next, **prevp;	/* all of the relay */
-	struct msrp_writer	raw;		/* the frame so far */
-	size_t			head_len;	/* through the blank line, if there is a body */
-	size_t			charged;
-	char			tid[MSRP_TID_MAX];
-	size_t			tid_len;
-	bool			has_body;
+	struct msrp_sink sink;
+	struct relay *relay;
+	struct msrp_conn *conn;     /* ref */
+	struct held *next, **prevp; /* all of the relay */
+	struct msrp_writer raw;     /* the frame so far */
+	size_t head_len;            /* through the blank line, if there is a body */
+	size_t charged;
+	char tid[MSRP_TID_MAX];
+	size_t tid_len;
+	bool has_body;
 };
 
 void held_free(struct held *h)
@@ -86,15 +86,16 @@ static int on_end(struct msrp_sink *sink, enum msrp_flag flag)
 		/* The grant may be gone by now. */
 		target = msrp_target_find(h->relay->stack, &f.to);
 		result = relay_handle(&(struct arrival){
-			.relay = h->relay,
-			.conn = h->conn,
-			.frame = &f,
-			.grant = target && target->ops == &grant_ops
-			    ? OWNER(struct grant, target, target) : NULL,
-			.whole = true,
-			.flag = flag,
-			.body = body,
-			.raw = msrp_written(&h->raw),
+		    .relay = h->relay,
+		    .conn = h->conn,
+		    .frame = &f,
+		    .grant = target && target->ops == &grant_ops
+			? OWNER(struct grant, target, target)
+			: NULL,
+		    .whole = true,
+		    .flag = flag,
+		    .body = body,
+		    .raw = msrp_written(&h->raw),
 		});
 	}
 	held_free(h);
@@ -108,9 +109,9 @@ static void on_aborted(struct msrp_sink *sink, int err)
 }
 
 static const struct msrp_sink_ops sink_ops = {
-	.body = on_body,
-	.end = on_end,
-	.aborted = on_aborted,
+    .body = on_body,
+    .end = on_end,
+    .aborted = on_aborted,
 };
 
 int held_take(struct arrival *a)

@@ -14,12 +14,12 @@
 #include "wire/path.h"
 
 enum {
-	TID_AT		= 5,	/* behind "MSRP " */
-	HEAD_SLACK	= 64,	/* start line and blank line */
-	RANGE_SLACK	= 96,	/* Byte-Range with three numbers */
-	STORED_LEGS	= 1024,
-	REPORT_SLACK	= 512,
-	SMALL_REPORT	= 2048,
+	TID_AT = 5,       /* behind "MSRP " */
+	HEAD_SLACK = 64,  /* start line and blank line */
+	RANGE_SLACK = 96, /* Byte-Range with three numbers */
+	STORED_LEGS = 1024,
+	REPORT_SLACK = 512,
+	SMALL_REPORT = 2048,
 	/* RFC 4975 7.1.1: a chunk longer than this must be interruptible: its range-end is "*" */
 	UNINTERRUPTED_MAX = 2048,
 };
@@ -264,13 +264,13 @@ void leg_report(struct leg *leg, unsigned code, struct slice phrase)
 	struct msrp_writer w = MSRP_WRITER(small);
 	size_t need = leg->from_len + leg->own_len + phrase.len + REPORT_SLACK;
 	struct msrp_report_text report = {
-		.tid = {tid, MSRP_TID_LEN},
-		.to_path = part(leg, leg->from_at, leg->from_len),
-		.from_path = part(leg, leg->own_at, leg->own_len),
-		.message_id = part(leg, leg->id_at, leg->id_len),
-		.range = {leg->start, leg->start + leg->sent - 1, leg->total},
-		.code = code,
-		.comment = phrase,
+	    .tid = {tid, MSRP_TID_LEN},
+	    .to_path = part(leg, leg->from_at, leg->from_len),
+	    .from_path = part(leg, leg->own_at, leg->own_len),
+	    .message_id = part(leg, leg->id_at, leg->id_len),
+	    .range = {leg->start, leg->start + leg->sent - 1, leg->total},
+	    .code = code,
+	    .comment = phrase,
 	};
 
 	if (leg->failure_report == FAILURE_REPORT_NO || msrp_conn_closed(leg->source))
@@ -286,8 +286,8 @@ void leg_report(struct leg *leg, unsigned code, struct slice phrase)
 		report.range.total = report.range.end;
 	rand_token(tid, MSRP_TID_LEN);
 	msrp_write_report(&w, &report);
-	log_debug("relay: conn %" PRIu64 ": REPORT 000 %u for %.*s",
-	    msrp_conn_number(leg->source), code, SLICE_ARG(report.message_id));
+	log_debug("relay: conn %" PRIu64 ": REPORT 000 %u for %.*s", msrp_conn_number(leg->source),
+	    code, SLICE_ARG(report.message_id));
 	if (!w.overflow) {
 		msrp_conn_send(leg->source, msrp_written(&w));
 		(*leg->relay->count.reports)++;
@@ -342,9 +342,9 @@ static void on_lost(struct msrp_transaction *t, int err)
 }
 
 static const struct msrp_transaction_ops transaction_ops = {
-	.response = on_response,
-	.timeout = on_timeout,
-	.lost = on_lost,
+    .response = on_response,
+    .timeout = on_timeout,
+    .lost = on_lost,
 };
 
 int leg_start(struct leg *leg, struct msrp_conn *conn)

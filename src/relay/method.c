@@ -67,12 +67,12 @@ static void end_session(const struct param *params, struct reply *reply, void *s
 }
 
 static const struct param_spec end_params[] = {
-	{"session_id", PARAM_TEXT, true},
-	{0},
+    {"session_id", PARAM_TEXT, true},
+    {0},
 };
 
 const struct method relay_methods[] = {
-	{"msrp_relay_list_sessions", NULL, list_sessions, "list the sessions of the relay"},
-	{"msrp_relay_end_session", end_params, end_session, "end a session of the relay"},
-	{0},
+    {"msrp_relay_list_sessions", NULL, list_sessions, "list the sessions of the relay"},
+    {"msrp_relay_end_session", end_params, end_session, "end a session of the relay"},
+    {0},
 };

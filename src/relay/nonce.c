@@ -16,31 +16,31 @@
 #include "base/rand.h"
 
 enum {
-	KEY_BYTES	= 32,
-	BODY_BYTES	= 16,	/* time and number */
-	CODE_BYTES	= 16,	/* of the HMAC */
-	NONCE_BYTES	= BODY_BYTES + CODE_BYTES,
-	RING		= 65536,
-	WINDOW		= 32,	/* counts behind the highest that may still come, each once */
+	KEY_BYTES = 32,
+	BODY_BYTES = 16, /* time and number */
+	CODE_BYTES = 16, /* of the HMAC */
+	NONCE_BYTES = BODY_BYTES + CODE_BYTES,
+	RING = 65536,
+	WINDOW = 32, /* counts behind the highest that may still come, each once */
 };
 
 _Static_assert(NONCE_LEN == 2 * NONCE_BYTES, "a nonce is written in hex");
 
 struct body {
-	uint64_t	made_ms, number;
+	uint64_t made_ms, number;
 };
 
 /* The counts that came with a nonce. */
 struct counts {
-	uint32_t	highest;	/* 0: none yet */
-	uint32_t	seen;		/* bit n: highest - n */
+	uint32_t highest; /* 0: none yet */
+	uint32_t seen;    /* bit n: highest - n */
 };
 
 struct nonces {
-	unsigned char	key[KEY_BYTES];
-	uint64_t	expire_ms;
-	uint64_t	made;		/* the number of the latest */
-	struct counts	ring[RING];	/* by number; what is not touched takes no memory */
+	unsigned char key[KEY_BYTES];
+	uint64_t expire_ms;
+	uint64_t made;            /* the number of the latest */
+	struct counts ring[RING]; /* by number; what is not touched takes no memory */
 };
 
 int nonces_new(struct nonces **noncesp, uint64_t expire_ms)

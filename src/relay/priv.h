@@ -20,7 +20,7 @@
 #include "relay/relay.h"
 #include "route/route.h"
 
-#define OWNER(type, member, p) ((type *)((char *)(p) - offsetof(type, member)))
+#define OWNER(type, member, p) ((type *)((char *)(p)-offsetof(type, member)))
 
 static const struct slice NOTHING = {NULL, 0};
 
@@ -28,9 +28,9 @@ static const struct slice NOTHING = {NULL, 0};
 
 /** What an AUTH is checked against: one of the three, the others absent. */
 struct secret {
-	struct slice	password;
-	struct slice	ha1;		/* MD5, hex */
-	struct slice	ha1_sha256;
+	struct slice password;
+	struct slice ha1; /* MD5, hex */
+	struct slice ha1_sha256;
 };
 
 struct users;
@@ -45,7 +45,7 @@ bool users_find(const struct users *users, struct slice name, struct slice realm
 
 /* --- nonce.c: nonces that prove themselves, and which of their counts were seen --- */
 
-enum { NONCE_LEN = 64 };	/* hex digits */
+enum { NONCE_LEN = 64 }; /* hex digits */
 
 enum nonce_state { NONCE_FRESH, NONCE_STALE };
 
@@ -65,18 +65,18 @@ enum nonce_state nonces_use(struct nonces *nonces, struct slice nonce, uint32_t 
 
 /** Exists from the first frame on that the relay has dealt with. */
 struct peer {
-	struct msrp_note	note;
-	struct relay		*relay;
-	struct peer		*next, **prevp;	/* all of the relay */
-	struct msrp_conn	*conn;
-	struct msrp_user	user;		/* attached while there are grants */
-	struct grant		*grants;
-	struct msrp_conn	*fed[2];	/* refs: where its bodies went, the latest first */
-	char			*identity;	/* name that its certificate was last asked for */
-	unsigned		failures : 16;	/* wrong AUTHs, and refusals before anything was right */
-	bool			proven : 1;	/* the certificate has that name */
-	bool			valid : 1;	/* something was right */
-	bool			stalled : 1;	/* took nothing for shared_stall, and has no room since */
+	struct msrp_note note;
+	struct relay *relay;
+	struct peer *next, **prevp; /* all of the relay */
+	struct msrp_conn *conn;
+	struct msrp_user user; /* attached while there are grants */
+	struct grant *grants;
+	struct msrp_conn *fed[2]; /* refs: where its bodies went, the latest first */
+	char *identity;           /* name that its certificate was last asked for */
+	unsigned failures : 16;   /* wrong AUTHs, and refusals before anything was right */
+	bool proven : 1;          /* the certificate has that name */
+	bool valid : 1;           /* something was right */
+	bool stalled : 1;         /* took nothing for shared_stall, and has no room since */
 };
 
 /** @return NULL when memory is out */
@@ -104,28 +104,28 @@ void peer_failed(struct peer *peer);
 
 /** Messages and bytes of bodies in one direction. */
 struct tally {
-	uint64_t	messages, bytes;
+	uint64_t messages, bytes;
 };
 
 /** A URI that a client was given. */
 struct grant {
-	struct msrp_target	target;
-	struct relay		*relay;
-	struct peer		*peer;		/* the client's connection; NULL: whoever proves to be
+	struct msrp_target target;
+	struct relay *relay;
+	struct peer *peer;                /* the client's connection; NULL: whoever proves to be
 						   the host of the client's URI (RFC 4976 6.3) */
-	struct grant		*next, **prevp;	/* of peer */
-	struct grant		*chain;		/* of the same bucket */
-	struct way		*ways;		/* to those beyond it */
-	struct stream		*streams;	/* bodies that pass by it */
-	struct msrp_listener	*leave_from;	/* as routes.msrp_socket has it, once asked */
-	char			*alias;		/* another URI that the client writes as; or NULL */
-	struct tally		out, in;	/* from the client, to it */
-	uint64_t		expires_ms;
-	uint32_t		index;		/* in the heap */
-	uint32_t		hash;		/* of owner and from_path */
-	uint16_t		uri_len, user_len, from_len;
-	bool			leave_asked;
-	char			text[];		/* URI, user, From-Path of the AUTH */
+	struct grant *next, **prevp;      /* of peer */
+	struct grant *chain;              /* of the same bucket */
+	struct way *ways;                 /* to those beyond it */
+	struct stream *streams;           /* bodies that pass by it */
+	struct msrp_listener *leave_from; /* as routes.msrp_socket has it, once asked */
+	char *alias;                      /* another URI that the client writes as; or NULL */
+	struct tally out, in;             /* from the client, to it */
+	uint64_t expires_ms;
+	uint32_t index; /* in the heap */
+	uint32_t hash;  /* of owner and from_path */
+	uint16_t uri_len, user_len, from_len;
+	bool leave_asked;
+	char text[]; /* URI, user, From-Path of the AUTH */
 };
 
 extern const struct msrp_target_ops grant_ops;
@@ -133,17 +133,17 @@ extern const struct msrp_target_ops grant_ops;
 struct grants;
 
 int grants_new(struct grants **grantsp, struct relay *relay, unsigned hash_size);
-void grants_free(struct grants *grants);	/* ends them all */
+void grants_free(struct grants *grants); /* ends them all */
 size_t grants_count(const struct grants *grants);
 struct grant *grants_at(const struct grants *grants, size_t index);
 
 /** Who asks for a grant, and what for. */
 struct grant_request {
-	struct peer	*peer;		/* NULL: by identity */
-	struct msrp_uri	host;		/* scheme, host, port of the URI to be made */
-	struct slice	user;
-	struct slice	from_path;
-	uint64_t	lifetime_ms;
+	struct peer *peer;    /* NULL: by identity */
+	struct msrp_uri host; /* scheme, host, port of the URI to be made */
+	struct slice user;
+	struct slice from_path;
+	uint64_t lifetime_ms;
 };
 
 int grant_new(struct grant **grantp, struct grants *grants, const struct grant_request *request);
@@ -175,11 +175,11 @@ void grant_learn_client(struct grant *grant, struct slice uri);
 
 /** A URI beyond a grant, and the connection that leads there. */
 struct way {
-	struct msrp_user	user;
-	struct grant		*grant;
-	struct way		*next;
-	size_t			len;
-	char			uri[];
+	struct msrp_user user;
+	struct grant *grant;
+	struct way *next;
+	size_t len;
+	char uri[];
 };
 
 /** NULL: none is known. */
@@ -191,39 +191,39 @@ void grant_learn_way(struct grant *grant, struct slice uri, struct msrp_conn *co
 /* --- arrival: one frame, and what rules and relay make of it --- */
 
 enum verdict {
-	VERDICT_NONE,		/* nothing said so: what a rule that only logs comes to */
+	VERDICT_NONE, /* nothing said so: what a rule that only logs comes to */
 	VERDICT_RELAY,
-	VERDICT_FORWARD,	/* by the paths below, whoever it comes from */
+	VERDICT_FORWARD, /* by the paths below, whoever it comes from */
 	VERDICT_ANSWERED,
 	VERDICT_DROPPED,
 };
 
 /** What rules speak about, as action_subject.frame; lives for one call. */
 struct arrival {
-	struct relay			*relay;
-	struct msrp_conn		*conn;
-	const struct msrp_frame		*frame;
-	struct grant			*grant;		/* that its first To-Path URI names, or NULL */
-	struct slice			own;		/* what goes to the head of From-Path; absent:
+	struct relay *relay;
+	struct msrp_conn *conn;
+	const struct msrp_frame *frame;
+	struct grant *grant; /* that its first To-Path URI names, or NULL */
+	struct slice own;    /* what goes to the head of From-Path; absent:
 							   the first To-Path URI */
-	bool				whole;		/* body, flag and raw are here */
-	enum msrp_flag			flag;
-	struct slice			body, raw;
+	bool whole;          /* body, flag and raw are here */
+	enum msrp_flag flag;
+	struct slice body, raw;
 
 	/* set by actions */
-	enum verdict			verdict;
-	char				*texts[4];	/* what actions keep of their arguments */
-	struct slice			to_path, from_path;
-	struct slice			dst;		/* msrp_set_dst: where to */
-	struct msrp_listener		*dst_listener;
-	bool				no_connect, close_sent, close_replied;
+	enum verdict verdict;
+	char *texts[4]; /* what actions keep of their arguments */
+	struct slice to_path, from_path;
+	struct slice dst; /* msrp_set_dst: where to */
+	struct msrp_listener *dst_listener;
+	bool no_connect, close_sent, close_replied;
 
 	/* routes.msrp_auth */
-	struct secret			secret;
+	struct secret secret;
 
 	/* routes.msrp_socket */
-	const struct msrp_uri		*next;
-	struct msrp_listener		*leave_from;
+	const struct msrp_uri *next;
+	struct msrp_listener *leave_from;
 };
 
 /** Answer with a code, counted; headers may be absent. */
@@ -239,12 +239,12 @@ bool arrival_fact(const void *a, const struct route_var *var, char scratch[ROUTE
 /* --- hop.c: where a frame goes next --- */
 
 struct hop {
-	struct msrp_conn	*conn;		/* borrowed for the turn */
-	struct grant		*grant;		/* that it passes by last; NULL: msrp_forward */
-	bool			outgoing;	/* from that grant's client */
-	struct slice		to_path;	/* what remains of it */
-	struct slice		own;		/* our URI; absent: msrp_forward */
-	struct slice		inner;		/* a second one, when a grant of ours came next; or absent */
+	struct msrp_conn *conn; /* borrowed for the turn */
+	struct grant *grant;    /* that it passes by last; NULL: msrp_forward */
+	bool outgoing;          /* from that grant's client */
+	struct slice to_path;   /* what remains of it */
+	struct slice own;       /* our URI; absent: msrp_forward */
+	struct slice inner;     /* a second one, when a grant of ours came next; or absent */
 };
 
 /** Write To-Path and From-Path of a's frame as it goes on. */
@@ -261,22 +261,22 @@ int hop_find(struct arrival *a, struct hop *hop, const char **phrase);
 enum { LEG_TEXT_INLINE = 640 };
 
 struct leg {
-	struct msrp_transaction	t;
-	struct relay		*relay;
-	struct leg		*next, **prevp;		/* all of the relay */
-	struct stream		*stream;		/* while it is being written */
-	struct msrp_conn	*source;		/* ref */
-	struct msrp_conn	*dest;			/* borrowed as long as t runs */
-	uint64_t		start, total;		/* of its Byte-Range */
-	uint64_t		sent;			/* bytes of body */
-	enum failure_report	failure_report;
-	bool			has_body, complete;
-	uint32_t		range_at, range_len;	/* value of Byte-Range in text; 0: has none */
-	uint32_t		headers_at;
-	uint32_t		own_at, own_len, from_at, from_len, id_at, id_len;
-	uint32_t		len, cap;
-	char			*text;			/* the head; its transaction id is put in last */
-	char			inline_text[LEG_TEXT_INLINE];
+	struct msrp_transaction t;
+	struct relay *relay;
+	struct leg *next, **prevp; /* all of the relay */
+	struct stream *stream;     /* while it is being written */
+	struct msrp_conn *source;  /* ref */
+	struct msrp_conn *dest;    /* borrowed as long as t runs */
+	uint64_t start, total;     /* of its Byte-Range */
+	uint64_t sent;             /* bytes of body */
+	enum failure_report failure_report;
+	bool has_body, complete;
+	uint32_t range_at, range_len; /* value of Byte-Range in text; 0: has none */
+	uint32_t headers_at;
+	uint32_t own_at, own_len, from_at, from_len, id_at, id_len;
+	uint32_t len, cap;
+	char *text; /* the head; its transaction id is put in last */
+	char inline_text[LEG_TEXT_INLINE];
 };
 
 /** The leg by which a's frame goes on. @return NULL: no memory, or none left of max_memory */
@@ -304,20 +304,20 @@ void legs_trim(struct relay *relay);
 /* --- stream.c: a SEND on its way through --- */
 
 struct stream {
-	struct msrp_sink	sink;
-	struct msrp_flow	flow;
-	struct timer_entry	stall;
-	struct relay		*relay;
-	struct stream		*next, **prevp;		/* of the grant, or of the relay */
-	struct grant		*grant;
-	struct msrp_conn	*source;		/* ref */
-	struct leg		*leg;			/* open, or to be opened; NULL: all is written */
-	bool			outgoing, close_sent;
-	bool			paused;			/* the source is not read */
-	bool			spent;			/* its frame is over; kept for its pause */
-	bool			answered;		/* with 200 at its end */
-	uint8_t			tail_len;
-	char			tail[MSRP_END_LINE_MAX];	/* of what was passed on last */
+	struct msrp_sink sink;
+	struct msrp_flow flow;
+	struct timer_entry stall;
+	struct relay *relay;
+	struct stream *next, **prevp; /* of the grant, or of the relay */
+	struct grant *grant;
+	struct msrp_conn *source; /* ref */
+	struct leg *leg;          /* open, or to be opened; NULL: all is written */
+	bool outgoing, close_sent;
+	bool paused;   /* the source is not read */
+	bool spent;    /* its frame is over; kept for its pause */
+	bool answered; /* with 200 at its end */
+	uint8_t tail_len;
+	char tail[MSRP_END_LINE_MAX]; /* of what was passed on last */
 };
 
 /** Pass on a's frame: the rest of it is taken from its connection, or is at hand. */
@@ -344,15 +344,15 @@ int errand_pass(struct arrival *a, const struct hop *hop);
 
 /** One that is answered from end to end. */
 struct errand {
-	struct msrp_transaction	t;
-	struct relay		*relay;
-	struct errand		*next, **prevp;
-	struct msrp_conn	*source;		/* ref */
-	struct msrp_conn	*dest;			/* borrowed as long as t runs */
-	bool			credentials;		/* an AUTH with Authorization */
-	size_t			charged;
-	struct slice		tid, own, from_path;	/* of the request as it came */
-	char			text[];
+	struct msrp_transaction t;
+	struct relay *relay;
+	struct errand *next, **prevp;
+	struct msrp_conn *source; /* ref */
+	struct msrp_conn *dest;   /* borrowed as long as t runs */
+	bool credentials;         /* an AUTH with Authorization */
+	size_t charged;
+	struct slice tid, own, from_path; /* of the request as it came */
+	char text[];
 };
 
 void errand_free(struct errand *errand);
@@ -372,7 +372,7 @@ void auth_request(struct arrival *a);
 
 /* --- relay.c --- */
 
-enum { CODES_COUNTED = 12 };	/* the last one stands for all others */
+enum { CODES_COUNTED = 12 }; /* the last one stands for all others */
 
 struct relay_counters {
 	uint64_t *requests[MSRP_OTHER + 1];
@@ -382,23 +382,23 @@ struct relay_counters {
 };
 
 struct relay {
-	struct msrp_stack		*stack;
-	const struct relay_settings	*settings;
-	struct relay_routes		routes;
-	struct relay_counters		count;
-	struct users			*users;
-	struct nonces			*nonces;
-	struct grants			*grants;
-	struct msrp_uri			*own;		/* of settings.my_uri */
-	size_t				own_count;
-	struct timer_queue		stalls;
-	struct timer			cleanup;
-	struct peer			*peers;
-	struct stream			*streams, *free_streams;
-	struct leg			*legs, *free_legs;
-	struct errand			*errands;
-	struct held			*held;
-	unsigned			free_stream_count, free_leg_count;
+	struct msrp_stack *stack;
+	const struct relay_settings *settings;
+	struct relay_routes routes;
+	struct relay_counters count;
+	struct users *users;
+	struct nonces *nonces;
+	struct grants *grants;
+	struct msrp_uri *own; /* of settings.my_uri */
+	size_t own_count;
+	struct timer_queue stalls;
+	struct timer cleanup;
+	struct peer *peers;
+	struct stream *streams, *free_streams;
+	struct leg *legs, *free_legs;
+	struct errand *errands;
+	struct held *held;
+	unsigned free_stream_count, free_leg_count;
 };
 
 /** A frame for the relay; grant: whose URI comes first in its To-Path, or NULL. */

@@ -35,8 +35,8 @@ void relay_count_response(struct relay *relay, unsigned code)
 static bool count_codes(struct relay *relay, struct stats *stats)
 {
 	static const char *const replies[CODES_COUNTED] = {"replies_200", "replies_400",
-	    "replies_401", "replies_403", "replies_408", "replies_413", "replies_415", "replies_423",
-	    "replies_481", "replies_501", "replies_506", "replies_other"};
+	    "replies_401", "replies_403", "replies_408", "replies_413", "replies_415",
+	    "replies_423", "replies_481", "replies_501", "replies_506", "replies_other"};
 	static const char *const responses[CODES_COUNTED] = {"responses_200", "responses_400",
 	    "responses_401", "responses_403", "responses_408", "responses_413", "responses_415",
 	    "responses_423", "responses_481", "responses_501", "responses_506", "responses_other"};
@@ -55,11 +55,11 @@ static bool count_codes(struct relay *relay, struct stats *stats)
 static bool count_methods(struct relay *relay, struct stats *stats)
 {
 	static const char *const names[] = {
-		[MSRP_SEND] = "requests_send",
-		[MSRP_REPORT] = "requests_report",
-		[MSRP_AUTH] = "requests_auth",
-		[MSRP_NICKNAME] = "requests_nickname",
-		[MSRP_OTHER] = "requests_other",
+	    [MSRP_SEND] = "requests_send",
+	    [MSRP_REPORT] = "requests_report",
+	    [MSRP_AUTH] = "requests_auth",
+	    [MSRP_NICKNAME] = "requests_nickname",
+	    [MSRP_OTHER] = "requests_other",
 	};
 	bool ok = true;
 
@@ -118,10 +118,10 @@ static int read_own(struct msrp_uri **ownp, size_t *countp, const struct relay_s
 static struct msrp_uri listener_name(const struct msrp_listener *listener)
 {
 	return (struct msrp_uri){
-		.secure = msrp_listener_secure(listener),
-		.host = msrp_listener_host(listener),
-		.port = msrp_listener_port(listener),
-		.transport = SLICE("tcp"),
+	    .secure = msrp_listener_secure(listener),
+	    .host = msrp_listener_host(listener),
+	    .port = msrp_listener_port(listener),
+	    .transport = SLICE("tcp"),
 	};
 }
 
@@ -374,8 +374,9 @@ static int start_parts(struct relay *relay, char *why, size_t size)
 	return err;
 }
 
-int relay_new(struct relay **relayp, struct msrp_stack *stack, const struct relay_settings *settings,
-    const struct relay_routes *routes, struct stats *stats, char *why, size_t size)
+int relay_new(struct relay **relayp, struct msrp_stack *stack,
+    const struct relay_settings *settings, const struct relay_routes *routes, struct stats *stats,
+    char *why, size_t size)
 {
 	struct relay *relay = calloc(1, sizeof(*relay));
 	int err;
@@ -447,8 +448,7 @@ int relay_reload(struct relay *relay, const struct relay_settings *settings,
 	relay->settings = settings;
 	relay->routes = *routes;
 	nonces_set_expire(relay->nonces, settings->nonce_expire_ms);
-	timer_queue_set_period(&relay->stalls,
-	    msrp_stack_settings(relay->stack)->shared_stall_ms);
+	timer_queue_set_period(&relay->stalls, msrp_stack_settings(relay->stack)->shared_stall_ms);
 	timer_start(&relay->cleanup, settings->cleanup_interval_ms);
 	return 0;
 }

@@ -20,26 +20,26 @@ struct stats;
 
 /** A row of `relay.users`: exactly one of the three secrets is there. */
 struct relay_user {
-	char	*name;
-	char	*password;
-	char	*ha1;		/* MD5(user:realm:password), hex */
-	char	*ha1_sha256;
+	char *name;
+	char *password;
+	char *ha1; /* MD5(user:realm:password), hex */
+	char *ha1_sha256;
 };
 
 /** The `relay:` section. */
 struct relay_settings {
-	bool			enabled;
-	struct setting_list	my_uri;		/* of char *; empty: every listener */
-	char			*auth_realm;	/* NULL: host of the AUTH's To-Path */
-	struct setting_list	users;		/* of struct relay_user */
-	char			*htdigest;	/* NULL: none */
-	uint64_t		auth_expires_ms, auth_min_expires_ms, auth_max_expires_ms;
-	int			auth_algorithm;	/* enum msrp_digest_algorithm */
-	uint64_t		nonce_expire_ms;
-	uint64_t		max_auth_attempts;
-	bool			allow_plain_auth;
-	uint64_t		cleanup_interval_ms;
-	uint64_t		hash_size;	/* log2 */
+	bool enabled;
+	struct setting_list my_uri; /* of char *; empty: every listener */
+	char *auth_realm;           /* NULL: host of the AUTH's To-Path */
+	struct setting_list users;  /* of struct relay_user */
+	char *htdigest;             /* NULL: none */
+	uint64_t auth_expires_ms, auth_min_expires_ms, auth_max_expires_ms;
+	int auth_algorithm; /* enum msrp_digest_algorithm */
+	uint64_t nonce_expire_ms;
+	uint64_t max_auth_attempts;
+	bool allow_plain_auth;
+	uint64_t cleanup_interval_ms;
+	uint64_t hash_size; /* log2 */
 };
 
 extern const struct setting relay_settings_rows[];
@@ -49,9 +49,9 @@ int relay_settings_check(const void *settings, const char **why);
 
 /** The three lists that the relay walks; NULL: no rules. */
 struct relay_routes {
-	const struct route_list	*msrp;
-	const struct route_list	*msrp_auth;
-	const struct route_list	*msrp_socket;
+	const struct route_list *msrp;
+	const struct route_list *msrp_auth;
+	const struct route_list *msrp_socket;
 };
 
 /**
@@ -61,8 +61,9 @@ struct relay_routes {
  * @param why       room for a sentence when a file cannot be used
  * @return 0, -EINVAL with why, -ENOMEM
  */
-int relay_new(struct relay **relayp, struct msrp_stack *stack, const struct relay_settings *settings,
-    const struct relay_routes *routes, struct stats *stats, char *why, size_t size);
+int relay_new(struct relay **relayp, struct msrp_stack *stack,
+    const struct relay_settings *settings, const struct relay_routes *routes, struct stats *stats,
+    char *why, size_t size);
 
 /** Ends all grants; accepts NULL. */
 void relay_free(struct relay *relay);

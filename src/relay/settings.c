@@ -47,9 +47,12 @@ static int check_user(const void *value, const char **why)
 /* Expires is whole seconds on the wire (RFC 4976 4.6), up to what its parser takes. */
 enum { SECOND_MS = 1000, EXPIRES_MAX_S = 1000000000 };
 
-#define EXPIRES(name, member, preset, help)                                                        \
-	{name, SETTING_DURATION, offsetof(struct relay_settings, member), preset, SECOND_MS,       \
-	    (uint64_t)EXPIRES_MAX_S * SECOND_MS, NULL, NULL, 0, 0, check_seconds, help}
+#define EXPIRES(name, member, preset, help)                                              \
+	{                                                                                \
+		name, SETTING_DURATION, offsetof(struct relay_settings, member), preset, \
+		    SECOND_MS, (uint64_t)EXPIRES_MAX_S *SECOND_MS, NULL, NULL, 0, 0,     \
+		    check_seconds, help                                                  \
+	}
 
 static int check_seconds(const void *value, const char **why)
 {
@@ -60,57 +63,58 @@ static int check_seconds(const void *value, const char **why)
 }
 
 static const char *const algorithms[] = {
-	[MSRP_DIGEST_MD5] = "MD5",
-	[MSRP_DIGEST_SHA256] = "SHA-256",
-	NULL,
+    [MSRP_DIGEST_MD5] = "MD5",
+    [MSRP_DIGEST_SHA256] = "SHA-256",
+    NULL,
 };
 
 #define USER(member) offsetof(struct relay_user, member)
 
 static const struct setting user_rows[] = {
-	{"password", SETTING_SECRET, USER(password), NULL, 0, 0, NULL, NULL, 0, 0, NULL,
-	    "The password."},
-	{"ha1", SETTING_SECRET, USER(ha1), NULL, 0, 0, NULL, NULL, 0, 0, check_ha1,
-	    "MD5 of user:realm:password in hex, instead of the password; for auth_algorithm MD5."},
-	{"ha1_sha256", SETTING_SECRET, USER(ha1_sha256), NULL, 0, 0, NULL, NULL, 0, 0,
-	    check_ha1_sha256, "The same with SHA-256, for auth_algorithm SHA-256."},
-	{NULL, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, NULL, NULL},
+    {"password", SETTING_SECRET, USER(password), NULL, 0, 0, NULL, NULL, 0, 0, NULL,
+	"The password."},
+    {"ha1", SETTING_SECRET, USER(ha1), NULL, 0, 0, NULL, NULL, 0, 0, check_ha1,
+	"MD5 of user:realm:password in hex, instead of the password; for auth_algorithm MD5."},
+    {"ha1_sha256", SETTING_SECRET, USER(ha1_sha256), NULL, 0, 0, NULL, NULL, 0, 0, check_ha1_sha256,
+	"The same with SHA-256, for auth_algorithm SHA-256."},
+    {NULL, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, NULL, NULL},
 };
 
 #define OF(member) offsetof(struct relay_settings, member)
 
 const struct setting relay_settings_rows[] = {
-	{"enabled", SETTING_BOOL, OF(enabled), "true", 0, 0, NULL, NULL, 0, SETTING_FIXED, NULL,
-	    "Whether msrpd is a relay at all."},
-	{"my_uri", SETTING_TEXTS, OF(my_uri), NULL, 0, 0, NULL, NULL, 0, SETTING_FIXED, msrp_check_my_uri,
-	    "The URIs that clients know the relay by and that the granted URIs are made of. "
-	    "Default: every msrp listener."},
-	{"auth_realm", SETTING_TEXT, OF(auth_realm), NULL, 0, 0, NULL, NULL, 0, 0, NULL,
-	    "Realm of the challenges. Default: the host of the AUTH's To-Path."},
-	{"users", SETTING_MAP, OF(users), NULL, 0, 0, NULL, user_rows, sizeof(struct relay_user), 0,
-	    check_user, "Who may use the relay, by user name."},
-	{"htdigest", SETTING_FILE, OF(htdigest), NULL, 0, 0, NULL, NULL, 0, 0, NULL,
-	    "More users: a file of user:realm:ha1 lines, as Apache's htdigest writes them."},
-	EXPIRES("auth_expires", auth_expires_ms, "1800s",
-	    "How long a granted URI lives when the AUTH asks for nothing else."),
-	EXPIRES("auth_min_expires", auth_min_expires_ms, "60s",
-	    "An AUTH that asks for less is answered 423."),
-	EXPIRES("auth_max_expires", auth_max_expires_ms, "3600s",
-	    "An AUTH that asks for more is answered 423."),
-	{"auth_algorithm", SETTING_CHOICE, OF(auth_algorithm), "MD5", 0, 0, algorithms, NULL, 0, 0,
-	    NULL, "Hash of the challenges; one WWW-Authenticate, never two."},
-	{"nonce_expire", SETTING_DURATION, OF(nonce_expire_ms), "30s", SECOND_MS, 0, NULL, NULL, 0, 0,
-	    NULL, "How long a nonce may be used."},
-	{"max_auth_attempts", SETTING_NUMBER, OF(max_auth_attempts), "3", 1, 1000, NULL, NULL, 0, 0,
-	    NULL, "AUTHs with wrong credentials on one connection, then it is closed."},
-	{"allow_plain_auth", SETTING_BOOL, OF(allow_plain_auth), "false", 0, 0, NULL, NULL, 0, 0,
-	    NULL, "Whether AUTH is served without TLS too, which RFC 4976 forbids; for labs."},
-	{"cleanup_interval", SETTING_DURATION, OF(cleanup_interval_ms), "60s", SECOND_MS, 0, NULL,
-	    NULL, 0, 0, NULL,
-	    "How often memory that the ends of many sessions have left unused is given back."},
-	{"hash_size", SETTING_NUMBER, OF(hash_size), "10", 1, 20, NULL, NULL, 0, SETTING_FIXED, NULL,
-	    "A hint for the session table's first size, log2."},
-	{NULL, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, NULL, NULL},
+    {"enabled", SETTING_BOOL, OF(enabled), "true", 0, 0, NULL, NULL, 0, SETTING_FIXED, NULL,
+	"Whether msrpd is a relay at all."},
+    {"my_uri", SETTING_TEXTS, OF(my_uri), NULL, 0, 0, NULL, NULL, 0, SETTING_FIXED,
+	msrp_check_my_uri,
+	"The URIs that clients know the relay by and that the granted URIs are made of. "
+	"Default: every msrp listener."},
+    {"auth_realm", SETTING_TEXT, OF(auth_realm), NULL, 0, 0, NULL, NULL, 0, 0, NULL,
+	"Realm of the challenges. Default: the host of the AUTH's To-Path."},
+    {"users", SETTING_MAP, OF(users), NULL, 0, 0, NULL, user_rows, sizeof(struct relay_user), 0,
+	check_user, "Who may use the relay, by user name."},
+    {"htdigest", SETTING_FILE, OF(htdigest), NULL, 0, 0, NULL, NULL, 0, 0, NULL,
+	"More users: a file of user:realm:ha1 lines, as Apache's htdigest writes them."},
+    EXPIRES("auth_expires", auth_expires_ms, "1800s",
+	"How long a granted URI lives when the AUTH asks for nothing else."),
+    EXPIRES("auth_min_expires", auth_min_expires_ms, "60s",
+	"An AUTH that asks for less is answered 423."),
+    EXPIRES("auth_max_expires", auth_max_expires_ms, "3600s",
+	"An AUTH that asks for more is answered 423."),
+    {"auth_algorithm", SETTING_CHOICE, OF(auth_algorithm), "MD5", 0, 0, algorithms, NULL, 0, 0,
+	NULL, "Hash of the challenges; one WWW-Authenticate, never two."},
+    {"nonce_expire", SETTING_DURATION, OF(nonce_expire_ms), "30s", SECOND_MS, 0, NULL, NULL, 0, 0,
+	NULL, "How long a nonce may be used."},
+    {"max_auth_attempts", SETTING_NUMBER, OF(max_auth_attempts), "3", 1, 1000, NULL, NULL, 0, 0,
+	NULL, "AUTHs with wrong credentials on one connection, then it is closed."},
+    {"allow_plain_auth", SETTING_BOOL, OF(allow_plain_auth), "false", 0, 0, NULL, NULL, 0, 0, NULL,
+	"Whether AUTH is served without TLS too, which RFC 4976 forbids; for labs."},
+    {"cleanup_interval", SETTING_DURATION, OF(cleanup_interval_ms), "60s", SECOND_MS, 0, NULL, NULL,
+	0, 0, NULL,
+	"How often memory that the ends of many sessions have left unused is given back."},
+    {"hash_size", SETTING_NUMBER, OF(hash_size), "10", 1, 20, NULL, NULL, 0, SETTING_FIXED, NULL,
+	"A hint for the session table's first size, log2."},
+    {NULL, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, NULL, NULL},
 };
 
 int relay_settings_check(const void *settings, const char **why)

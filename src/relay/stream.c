@@ -13,9 +13,9 @@
 #include "base/log.h"
 
 enum {
-	STORED_STREAMS	= 256,
-	HYPHENS_LEN	= 9,	/* with the CRLF before them */
-	NEEDLE_LEN	= HYPHENS_LEN + MSRP_TID_LEN,
+	STORED_STREAMS = 256,
+	HYPHENS_LEN = 9, /* with the CRLF before them */
+	NEEDLE_LEN = HYPHENS_LEN + MSRP_TID_LEN,
 };
 
 /* --- memory --- */
@@ -220,7 +220,9 @@ static ssize_t find_end_line(const struct stream *s, struct slice piece)
 	memcpy(seam + s->tail_len, piece.p, front);
 	hit = memmem(seam, s->tail_len + front, needle, NEEDLE_LEN);
 	if (hit)
-		return hit - seam + HYPHENS_LEN > s->tail_len ? hit - seam + HYPHENS_LEN - s->tail_len : 0;
+		return hit - seam + HYPHENS_LEN > s->tail_len
+		    ? hit - seam + HYPHENS_LEN - s->tail_len
+		    : 0;
 	hit = memmem(piece.p, piece.len, needle, NEEDLE_LEN);
 	return hit ? hit - piece.p + HYPHENS_LEN : -1;
 }
@@ -396,15 +398,15 @@ static void on_closed(struct msrp_flow *flow, int err)
 }
 
 static const struct msrp_sink_ops sink_ops = {
-	.body = on_body,
-	.end = on_end,
-	.aborted = on_aborted,
+    .body = on_body,
+    .end = on_end,
+    .aborted = on_aborted,
 };
 
 static const struct msrp_flow_ops flow_ops = {
-	.interrupt = on_interrupt,
-	.writable = on_writable,
-	.closed = on_closed,
+    .interrupt = on_interrupt,
+    .writable = on_writable,
+    .closed = on_closed,
 };
 
 /* --- the beginning --- */

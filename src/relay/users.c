@@ -9,13 +9,13 @@
 
 /* The key is the name, or name:realm for lines of htdigest, in one table. */
 struct user {
-	UT_hash_handle	hh;
-	struct secret	secret;
-	char		*text;		/* of a line of htdigest; the config's rows own theirs */
+	UT_hash_handle hh;
+	struct secret secret;
+	char *text; /* of a line of htdigest; the config's rows own theirs */
 };
 
 struct users {
-	struct user	*config, *htdigest;
+	struct user *config, *htdigest;
 };
 
 static struct user *find(struct user *table, struct slice key)
@@ -36,11 +36,12 @@ static int add_config_users(struct users *users, const struct setting_list *list
 		if (!user)
 			return -ENOMEM;
 		user->secret = (struct secret){
-			.password = slice_of(rows[i].password),
-			.ha1 = slice_of(rows[i].ha1),
-			.ha1_sha256 = slice_of(rows[i].ha1_sha256),
+		    .password = slice_of(rows[i].password),
+		    .ha1 = slice_of(rows[i].ha1),
+		    .ha1_sha256 = slice_of(rows[i].ha1_sha256),
 		};
-		HASH_ADD_KEYPTR(hh, users->config, rows[i].name, (unsigned)strlen(rows[i].name), user);
+		HASH_ADD_KEYPTR(hh, users->config, rows[i].name, (unsigned)strlen(rows[i].name),
+		    user);
 	}
 	return 0;
 }
@@ -142,7 +143,8 @@ static void free_table(struct user *table)
 {
 	struct user *user, *next;
 
-	HASH_ITER(hh, table, user, next) {
+	HASH_ITER(hh, table, user, next)
+	{
 		HASH_DEL(table, user);
 		if (user->text)
 			explicit_bzero(user->text, strlen(user->text));

@@ -14,8 +14,8 @@
 enum { ARGS_MAX = 16 };
 
 struct route_arg {
-	struct arg		ready;	/* all of it, but for the text of variables */
-	struct route_text	text;	/* if it holds variables */
+	struct arg ready;       /* all of it, but for the text of variables */
+	struct route_text text; /* if it holds variables */
 };
 
 /* --- the engine's own actions --- */
@@ -23,9 +23,9 @@ struct route_arg {
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 
 static const struct arg_spec log_args[] = {
-	{"level", ARG_CHOICE, false, log_levels},
-	{"text", ARG_TEXT, true, NULL},
-	{0},
+    {"level", ARG_CHOICE, false, log_levels},
+    {"text", ARG_TEXT, true, NULL},
+    {0},
 };
 
 static int run_log(const struct action_subject *subject, const struct arg *args, void *state)
@@ -51,9 +51,9 @@ enum {
 };
 
 static const struct action builtins[] = {
-	{.name = "log", .lists = EVERYWHERE, .args = log_args, .run = run_log},
-	{.name = "drop", .lists = EVERYWHERE, .ends_walk = true, .run = run_drop},
-	{0},
+    {.name = "log", .lists = EVERYWHERE, .args = log_args, .run = run_log},
+    {.name = "drop", .lists = EVERYWHERE, .ends_walk = true, .run = run_drop},
+    {0},
 };
 
 static const struct action_table builtin_table = {builtins, NULL};
@@ -82,8 +82,8 @@ static const char *list_name(unsigned list)
 }
 
 /* Look through one table; sets action if the name is in it, wherever it may stand. */
-static bool find_in(const struct action_table *table, struct route_action *action,
-    unsigned list, struct nearest *near)
+static bool find_in(const struct action_table *table, struct route_action *action, unsigned list,
+    struct nearest *near)
 {
 	for (const struct action *a = table->actions; a && a->name; a++) {
 		if (a->lists & list)
@@ -119,8 +119,8 @@ static int find_action(struct route_action *action, const struct tree *name,
 
 /* What is being compiled, for the functions below. */
 struct context {
-	const struct route_spec	*spec;
-	struct tree_fault	*fault;
+	const struct route_spec *spec;
+	struct tree_fault *fault;
 };
 
 static int wants(const struct context *c, const struct arg_spec *spec, const char *what,
@@ -148,8 +148,8 @@ static int settle(const struct context *c, struct route_arg *arg)
 	return arg->ready.text.p ? 0 : tree_fail_memory(c->fault);
 }
 
-static int compile_text(const struct context *c, struct route_arg *arg,
-    const struct arg_spec *spec, const struct tree *node)
+static int compile_text(const struct context *c, struct route_arg *arg, const struct arg_spec *spec,
+    const struct tree *node)
 {
 	int err;
 
@@ -262,8 +262,7 @@ static bool is_one_line(struct slice s)
 	return true;
 }
 
-static int compile_header(const struct context *c, struct route_arg *arg,
-    const struct tree *node)
+static int compile_header(const struct context *c, struct route_arg *arg, const struct tree *node)
 {
 	int err;
 
@@ -293,8 +292,8 @@ static int compile_headers(const struct context *c, struct route_arg *arg,
 	return err < 0 ? err : settle(c, arg);
 }
 
-static int compile_arg(const struct context *c, struct route_arg *arg,
-    const struct arg_spec *spec, const struct tree *node)
+static int compile_arg(const struct context *c, struct route_arg *arg, const struct arg_spec *spec,
+    const struct tree *node)
 {
 	if (node->kind == TREE_TEXT && !node->quoted && !node->block && node->text.len == 0)
 		return tree_fail(c->fault, node->key ? node->key : node, "%s has no value",

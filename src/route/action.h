@@ -15,13 +15,13 @@ struct tree_fault;
 
 /** One action of a rule with its arguments.  Zeroed: none. */
 struct route_action {
-	const struct action	*action;
-	void			*const *statep;		/* NULL: it needs no state */
-	struct route_arg	*args;			/* as many as the action has specs */
-	size_t			count;
-	uint64_t		reads;			/* ROUTE_BIT() of the variables in args */
-	unsigned		line, column;
-	bool			last;			/* no send_reply behind it */
+	const struct action *action;
+	void *const *statep;    /* NULL: it needs no state */
+	struct route_arg *args; /* as many as the action has specs */
+	size_t count;
+	uint64_t reads; /* ROUTE_BIT() of the variables in args */
+	unsigned line, column;
+	bool last; /* no send_reply behind it */
 };
 
 /**

@@ -9,14 +9,14 @@
 /* --- compiling --- */
 
 static const struct comparison {
-	const char		*sign;		/* the longer one first */
-	enum route_pattern_kind	kind;
+	const char *sign; /* the longer one first */
+	enum route_pattern_kind kind;
 } comparisons[] = {
-	{"<=", PATTERN_LESS_EQUAL},
-	{">=", PATTERN_GREATER_EQUAL},
-	{"<", PATTERN_LESS},
-	{">", PATTERN_GREATER},
-	{"=", PATTERN_EQUAL},
+    {"<=", PATTERN_LESS_EQUAL},
+    {">=", PATTERN_GREATER_EQUAL},
+    {"<", PATTERN_LESS},
+    {">", PATTERN_GREATER},
+    {"=", PATTERN_EQUAL},
 };
 
 enum { COMPARISONS = sizeof(comparisons) / sizeof(comparisons[0]) };
@@ -48,10 +48,10 @@ static int compile_number(struct route_pattern *p, const struct comparison *c, s
 enum { REGEX_COST_MAX = 1024, REGEX_DEPTH_MAX = 32 };
 
 struct cost {
-	uint64_t	groups[REGEX_DEPTH_MAX + 1];	/* of each open group so far */
-	size_t		depth;
-	uint64_t	last;				/* of the last atom */
-	bool		repeated;			/* a repetition came last */
+	uint64_t groups[REGEX_DEPTH_MAX + 1]; /* of each open group so far */
+	size_t depth;
+	uint64_t last; /* of the last atom */
+	bool repeated; /* a repetition came last */
 };
 
 /* Behind a [: to its ], which may stand first without ending it. */

@@ -16,30 +16,30 @@ struct tree_fault;
 
 enum route_pattern_kind {
 	PATTERN_LITERAL,
-	PATTERN_WILD,		/* * and ? */
-	PATTERN_REGEX,		/* ~ */
-	PATTERN_LESS,		/* < and so on: numbers */
+	PATTERN_WILD,  /* * and ? */
+	PATTERN_REGEX, /* ~ */
+	PATTERN_LESS,  /* < and so on: numbers */
 	PATTERN_LESS_EQUAL,
 	PATTERN_EQUAL,
 	PATTERN_GREATER_EQUAL,
 	PATTERN_GREATER,
-	PATTERN_PREFIX,		/* of addresses */
-	PATTERN_NULL,		/* no value */
+	PATTERN_PREFIX, /* of addresses */
+	PATTERN_NULL,   /* no value */
 };
 
 struct route_pattern {
-	enum route_pattern_kind	kind;
-	bool		negated;	/* ! */
-	char		*own;
-	struct slice	text;		/* literals and wildcards: of own */
-	uint64_t	number;
-	regex_t		regex;
-	int		family;		/* of prefixes: AF_INET, AF_INET6 */
-	unsigned char	address[16];
-	unsigned	bits;
+	enum route_pattern_kind kind;
+	bool negated; /* ! */
+	char *own;
+	struct slice text; /* literals and wildcards: of own */
+	uint64_t number;
+	regex_t regex;
+	int family; /* of prefixes: AF_INET, AF_INET6 */
+	unsigned char address[16];
+	unsigned bits;
 };
 
-enum { ROUTE_PATTERN_MAX = 1024 };	/* bytes */
+enum { ROUTE_PATTERN_MAX = 1024 }; /* bytes */
 
 /**
  * Compile the pattern that a text is.

@@ -10,33 +10,33 @@
 
 /* One entry of an if: a variable, and patterns of which any must fit. */
 struct condition {
-	char			*own;		/* the variable's source */
-	struct route_var	var;
-	struct route_pattern	*patterns;
-	size_t			count;
+	char *own; /* the variable's source */
+	struct route_var var;
+	struct route_pattern *patterns;
+	size_t count;
 };
 
 struct rule {
-	struct condition	*conditions;	/* all must hold */
-	size_t			condition_count;
-	struct route_action	*actions;
-	size_t			action_count;
-	bool			goes_on;	/* continue: true */
-	bool			ends;		/* the walk, by itself or by an action */
+	struct condition *conditions; /* all must hold */
+	size_t condition_count;
+	struct route_action *actions;
+	size_t action_count;
+	bool goes_on; /* continue: true */
+	bool ends;    /* the walk, by itself or by an action */
 };
 
 struct route_list {
-	uint64_t	reads;
-	size_t		count;
-	struct rule	rules[];
+	uint64_t reads;
+	size_t count;
+	struct rule rules[];
 };
 
 /* --- compiling --- */
 
 /* What is being compiled, for the functions below. */
 struct context {
-	const struct route_spec	*spec;
-	struct tree_fault	*fault;
+	const struct route_spec *spec;
+	struct tree_fault *fault;
 };
 
 static size_t count_children(const struct tree *node)
@@ -90,8 +90,8 @@ static int compile_variable(const struct context *c, struct condition *condition
 	condition->own = slice_dup(key->text);
 	if (!condition->own)
 		return tree_fail_memory(c->fault);
-	n = route_var_parse(&condition->var, (struct slice){condition->own, key->text.len},
-	    c->spec, key, c->fault);
+	n = route_var_parse(&condition->var, (struct slice){condition->own, key->text.len}, c->spec,
+	    key, c->fault);
 	if (n < 0)
 		return (int)n;
 	if ((size_t)n < key->text.len)
@@ -172,21 +172,19 @@ static int compile_do(const struct context *c, struct rule *rule, const struct t
 static int compile_continue(const struct context *c, struct rule *rule, const struct tree *node)
 {
 	rule->goes_on = node->kind == TREE_TEXT && slice_equal(node->text, SLICE("true"));
-	if (rule->goes_on
-	    || (node->kind == TREE_TEXT && slice_equal(node->text, SLICE("false"))))
+	if (rule->goes_on || (node->kind == TREE_TEXT && slice_equal(node->text, SLICE("false"))))
 		return 0;
 	return tree_fail(c->fault, node, "continue is true or false");
 }
 
 static const struct part {
-	const char	*name;
-	int		(*compile)(const struct context *c, struct rule *rule,
-			    const struct tree *node);
+	const char *name;
+	int (*compile)(const struct context *c, struct rule *rule, const struct tree *node);
 } parts[] = {
-	{"if", compile_if},
-	{"do", compile_do},
-	{"continue", compile_continue},
-	{NULL, NULL},
+    {"if", compile_if},
+    {"do", compile_do},
+    {"continue", compile_continue},
+    {NULL, NULL},
 };
 
 static int compile_part(const struct context *c, struct rule *rule, const struct tree *node)
@@ -253,8 +251,7 @@ int route_list_new(struct route_list **listp, const struct route_spec *spec,
 
 	if (!tree_is_null(rules) && rules->kind != TREE_LIST)
 		return tree_fail(fault, rules, "rules are a list, not %s", tree_kind_name(rules));
-	list = calloc(1, sizeof(*list)
-	    + (rules ? count_children(rules) : 0) * sizeof(struct rule));
+	list = calloc(1, sizeof(*list) + (rules ? count_children(rules) : 0) * sizeof(struct rule));
 	if (!list)
 		return tree_fail_memory(fault);
 	for (const struct tree *n = rules ? rules->first : NULL; err == 0 && n; n = n->next) {
@@ -333,8 +330,7 @@ static bool rule_holds(const struct rule *rule, const struct route_facts *facts,
 	return true;
 }
 
-bool route_list_waits(const struct route_list *list, const struct route_facts *facts,
-    uint64_t late)
+bool route_list_waits(const struct route_list *list, const struct route_facts *facts, uint64_t late)
 {
 	if (!(list->reads & late))
 		return false;

@@ -24,20 +24,20 @@ struct route_list;
 
 /** What a list of rules is compiled with; all of it must outlive the list. */
 struct route_spec {
-	unsigned			list;		/* one of ROUTE_SIP … ROUTE_EVENT */
-	const struct action_table	*actions;	/* ended by one without actions */
+	unsigned list;                      /* one of ROUTE_SIP … ROUTE_EVENT */
+	const struct action_table *actions; /* ended by one without actions */
 	/** For ROUTE_EVENT: NULL-terminated; names in $param() are checked against them. */
-	const struct event_type *const	*events;
+	const struct event_type *const *events;
 };
 
 /** The actions of one service, and the state that they are given. */
 struct action_table {
-	const struct action	*actions;
+	const struct action *actions;
 	/**
 	 * Where the state is found when an action runs: rules are compiled before services
 	 * start.  NULL: the actions need none.
 	 */
-	void			*const *statep;
+	void *const *statep;
 };
 
 /**
@@ -66,9 +66,9 @@ struct route_facts {
 	 * @param valuep   filled; must stay valid until get is called again
 	 * @return true; false: it has no value, which is what null matches
 	 */
-	bool		(*get)(const void *facts, const struct route_var *var,
-			    char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep);
-	const void	*facts;
+	bool (*get)(const void *facts, const struct route_var *var,
+	    char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep);
+	const void *facts;
 };
 
 /**
@@ -88,8 +88,8 @@ enum {
 	 * that say continue may have run), and the caller does what is done without rules.
 	 */
 	ROUTE_HELD = 1,
-	ROUTE_DROPPED = 2,	/* by the action drop; with ROUTE_HELD */
-	ROUTE_FAILED = 4,	/* an action failed, which ended the walk; with ROUTE_HELD */
+	ROUTE_DROPPED = 2, /* by the action drop; with ROUTE_HELD */
+	ROUTE_FAILED = 4,  /* an action failed, which ended the walk; with ROUTE_HELD */
 };
 
 /**

@@ -7,10 +7,10 @@
 #include "route/route.h"
 
 struct route_piece {
-	char			*own;		/* the bytes, or the variable's source */
-	struct slice		bytes;		/* of own; absent: a variable */
-	struct route_var	var;
-	bool			one_line;
+	char *own;          /* the bytes, or the variable's source */
+	struct slice bytes; /* of own; absent: a variable */
+	struct route_var var;
+	bool one_line;
 };
 
 static int add_piece(struct route_text *t, const struct route_piece *piece)

@@ -15,15 +15,15 @@ struct tree_fault;
 
 /** A compiled text.  Zeroed: an empty one. */
 struct route_text {
-	struct route_piece	*pieces;
-	size_t			count;
-	uint64_t		reads;		/* ROUTE_BIT() of its variables */
+	struct route_piece *pieces;
+	size_t count;
+	uint64_t reads; /* ROUTE_BIT() of its variables */
 };
 
 /** Where texts are put together.  Zeroed: empty.  Freed with free(p). */
 struct route_buffer {
-	char	*p;
-	size_t	len, room;
+	char *p;
+	size_t len, room;
 };
 
 /** Append bytes as they are.  @return 0 or -ENOMEM */

@@ -17,88 +17,88 @@ enum {
 };
 
 static const struct name {
-	const char		*name;
-	enum route_var_id	id;
-	unsigned		lists;
-	unsigned		takes;
+	const char *name;
+	enum route_var_id id;
+	unsigned lists;
+	unsigned takes;
 } names[] = {
-	{"rm", ROUTE_VAR_SIP_METHOD, ROUTE_SIP, TAKES_NOTHING},
-	{"ru", ROUTE_VAR_SIP_RURI, ROUTE_SIP, TAKES_NOTHING},
-	{"fu", ROUTE_VAR_SIP_FROM, ROUTE_SIP, TAKES_NOTHING},
-	{"tu", ROUTE_VAR_SIP_TO, ROUTE_SIP, TAKES_NOTHING},
-	{"rU", ROUTE_VAR_SIP_RURI_USER, ROUTE_SIP, TAKES_NOTHING},
-	{"fU", ROUTE_VAR_SIP_FROM_USER, ROUTE_SIP, TAKES_NOTHING},
-	{"tU", ROUTE_VAR_SIP_TO_USER, ROUTE_SIP, TAKES_NOTHING},
-	{"rd", ROUTE_VAR_SIP_RURI_DOMAIN, ROUTE_SIP, TAKES_NOTHING},
-	{"fd", ROUTE_VAR_SIP_FROM_DOMAIN, ROUTE_SIP, TAKES_NOTHING},
-	{"td", ROUTE_VAR_SIP_TO_DOMAIN, ROUTE_SIP, TAKES_NOTHING},
-	{"ci", ROUTE_VAR_SIP_CALL_ID, ROUTE_SIP, TAKES_NOTHING},
-	{"proto", ROUTE_VAR_SIP_PROTO, ROUTE_SIP, TAKES_NOTHING},
-	{"ct", ROUTE_VAR_SIP_CONTACT, ROUTE_SIP, TAKES_NOTHING},
-	{"cT", ROUTE_VAR_SIP_CONTENT_TYPE, ROUTE_SIP, TAKES_NOTHING},
-	{"ua", ROUTE_VAR_SIP_USER_AGENT, ROUTE_SIP, TAKES_NOTHING},
-	{"rb", ROUTE_VAR_SIP_BODY, ROUTE_SIP, TAKES_NOTHING},
-	{"si", ROUTE_VAR_SOURCE_ADDRESS, ROUTE_SIP | ALL_MSRP, TAKES_NOTHING},
-	{"sp", ROUTE_VAR_SOURCE_PORT, ROUTE_SIP | ALL_MSRP, TAKES_NOTHING},
-	{"hdr", ROUTE_VAR_HEADER, ROUTE_SIP | ALL_MSRP, TAKES_HEADER},
-	{"msrp", ROUTE_VAR_COUNT, ALL_MSRP, TAKES_KEY},
-	{"au", ROUTE_VAR_AUTH_USER, ALL_MSRP, TAKES_NOTHING},
-	{"ar", ROUTE_VAR_AUTH_REALM, ALL_MSRP, TAKES_NOTHING},
-	{"dst_scheme", ROUTE_VAR_DST_SCHEME, ROUTE_MSRP_SOCKET, TAKES_NOTHING},
-	{"dst_host", ROUTE_VAR_DST_HOST, ROUTE_MSRP_SOCKET, TAKES_NOTHING},
-	{"event", ROUTE_VAR_EVENT, ROUTE_EVENT, TAKES_NOTHING},
-	{"param", ROUTE_VAR_EVENT_PARAM, ROUTE_EVENT, TAKES_PARAM},
-	{NULL, ROUTE_VAR_COUNT, 0, TAKES_NOTHING},
+    {"rm", ROUTE_VAR_SIP_METHOD, ROUTE_SIP, TAKES_NOTHING},
+    {"ru", ROUTE_VAR_SIP_RURI, ROUTE_SIP, TAKES_NOTHING},
+    {"fu", ROUTE_VAR_SIP_FROM, ROUTE_SIP, TAKES_NOTHING},
+    {"tu", ROUTE_VAR_SIP_TO, ROUTE_SIP, TAKES_NOTHING},
+    {"rU", ROUTE_VAR_SIP_RURI_USER, ROUTE_SIP, TAKES_NOTHING},
+    {"fU", ROUTE_VAR_SIP_FROM_USER, ROUTE_SIP, TAKES_NOTHING},
+    {"tU", ROUTE_VAR_SIP_TO_USER, ROUTE_SIP, TAKES_NOTHING},
+    {"rd", ROUTE_VAR_SIP_RURI_DOMAIN, ROUTE_SIP, TAKES_NOTHING},
+    {"fd", ROUTE_VAR_SIP_FROM_DOMAIN, ROUTE_SIP, TAKES_NOTHING},
+    {"td", ROUTE_VAR_SIP_TO_DOMAIN, ROUTE_SIP, TAKES_NOTHING},
+    {"ci", ROUTE_VAR_SIP_CALL_ID, ROUTE_SIP, TAKES_NOTHING},
+    {"proto", ROUTE_VAR_SIP_PROTO, ROUTE_SIP, TAKES_NOTHING},
+    {"ct", ROUTE_VAR_SIP_CONTACT, ROUTE_SIP, TAKES_NOTHING},
+    {"cT", ROUTE_VAR_SIP_CONTENT_TYPE, ROUTE_SIP, TAKES_NOTHING},
+    {"ua", ROUTE_VAR_SIP_USER_AGENT, ROUTE_SIP, TAKES_NOTHING},
+    {"rb", ROUTE_VAR_SIP_BODY, ROUTE_SIP, TAKES_NOTHING},
+    {"si", ROUTE_VAR_SOURCE_ADDRESS, ROUTE_SIP | ALL_MSRP, TAKES_NOTHING},
+    {"sp", ROUTE_VAR_SOURCE_PORT, ROUTE_SIP | ALL_MSRP, TAKES_NOTHING},
+    {"hdr", ROUTE_VAR_HEADER, ROUTE_SIP | ALL_MSRP, TAKES_HEADER},
+    {"msrp", ROUTE_VAR_COUNT, ALL_MSRP, TAKES_KEY},
+    {"au", ROUTE_VAR_AUTH_USER, ALL_MSRP, TAKES_NOTHING},
+    {"ar", ROUTE_VAR_AUTH_REALM, ALL_MSRP, TAKES_NOTHING},
+    {"dst_scheme", ROUTE_VAR_DST_SCHEME, ROUTE_MSRP_SOCKET, TAKES_NOTHING},
+    {"dst_host", ROUTE_VAR_DST_HOST, ROUTE_MSRP_SOCKET, TAKES_NOTHING},
+    {"event", ROUTE_VAR_EVENT, ROUTE_EVENT, TAKES_NOTHING},
+    {"param", ROUTE_VAR_EVENT_PARAM, ROUTE_EVENT, TAKES_PARAM},
+    {NULL, ROUTE_VAR_COUNT, 0, TAKES_NOTHING},
 };
 
 /* $msrp(KEY) */
 static const struct key {
-	const char		*name;
-	enum route_var_id	id;
+	const char *name;
+	enum route_var_id id;
 } keys[] = {
-	{"method", ROUTE_VAR_MSRP_METHOD},
-	{"code", ROUTE_VAR_MSRP_CODE},
-	{"reason", ROUTE_VAR_MSRP_REASON},
-	{"transid", ROUTE_VAR_MSRP_TRANSID},
-	{"msgid", ROUTE_VAR_MSRP_MSGID},
-	{"sessid", ROUTE_VAR_MSRP_SESSID},
-	{"crthop", ROUTE_VAR_MSRP_CRTHOP},
-	{"nexthop", ROUTE_VAR_MSRP_NEXTHOP},
-	{"prevhop", ROUTE_VAR_MSRP_PREVHOP},
-	{"firsthop", ROUTE_VAR_MSRP_FIRSTHOP},
-	{"lasthop", ROUTE_VAR_MSRP_LASTHOP},
-	{"nexthops", ROUTE_VAR_MSRP_NEXTHOPS},
-	{"prevhops", ROUTE_VAR_MSRP_PREVHOPS},
-	{"hdrs", ROUTE_VAR_MSRP_HDRS},
-	{"body", ROUTE_VAR_MSRP_BODY},
-	{"bodylen", ROUTE_VAR_MSRP_BODYLEN},
-	{"buf", ROUTE_VAR_MSRP_BUF},
-	{"buflen", ROUTE_VAR_MSRP_BUFLEN},
-	{"conid", ROUTE_VAR_MSRP_CONID},
-	{"srcaddr", ROUTE_VAR_MSRP_SRCADDR},
-	{"srcsock", ROUTE_VAR_MSRP_SRCSOCK},
-	{NULL, ROUTE_VAR_COUNT},
+    {"method", ROUTE_VAR_MSRP_METHOD},
+    {"code", ROUTE_VAR_MSRP_CODE},
+    {"reason", ROUTE_VAR_MSRP_REASON},
+    {"transid", ROUTE_VAR_MSRP_TRANSID},
+    {"msgid", ROUTE_VAR_MSRP_MSGID},
+    {"sessid", ROUTE_VAR_MSRP_SESSID},
+    {"crthop", ROUTE_VAR_MSRP_CRTHOP},
+    {"nexthop", ROUTE_VAR_MSRP_NEXTHOP},
+    {"prevhop", ROUTE_VAR_MSRP_PREVHOP},
+    {"firsthop", ROUTE_VAR_MSRP_FIRSTHOP},
+    {"lasthop", ROUTE_VAR_MSRP_LASTHOP},
+    {"nexthops", ROUTE_VAR_MSRP_NEXTHOPS},
+    {"prevhops", ROUTE_VAR_MSRP_PREVHOPS},
+    {"hdrs", ROUTE_VAR_MSRP_HDRS},
+    {"body", ROUTE_VAR_MSRP_BODY},
+    {"bodylen", ROUTE_VAR_MSRP_BODYLEN},
+    {"buf", ROUTE_VAR_MSRP_BUF},
+    {"buflen", ROUTE_VAR_MSRP_BUFLEN},
+    {"conid", ROUTE_VAR_MSRP_CONID},
+    {"srcaddr", ROUTE_VAR_MSRP_SRCADDR},
+    {"srcsock", ROUTE_VAR_MSRP_SRCSOCK},
+    {NULL, ROUTE_VAR_COUNT},
 };
 
 static const char *const parts[] = {
-	[ROUTE_PART_USER] = "msrpuri.user",
-	[ROUTE_PART_USERINFO] = "msrpuri.userinfo",
-	[ROUTE_PART_HOST] = "msrpuri.host",
-	[ROUTE_PART_PORT] = "msrpuri.port",
-	[ROUTE_PART_SESSION] = "msrpuri.session",
-	[ROUTE_PART_PROTO] = "msrpuri.proto",
-	[ROUTE_PART_SCHEME] = "msrpuri.scheme",
-	[ROUTE_PART_PARAMS] = "msrpuri.params",
+    [ROUTE_PART_USER] = "msrpuri.user",
+    [ROUTE_PART_USERINFO] = "msrpuri.userinfo",
+    [ROUTE_PART_HOST] = "msrpuri.host",
+    [ROUTE_PART_PORT] = "msrpuri.port",
+    [ROUTE_PART_SESSION] = "msrpuri.session",
+    [ROUTE_PART_PROTO] = "msrpuri.proto",
+    [ROUTE_PART_SCHEME] = "msrpuri.scheme",
+    [ROUTE_PART_PARAMS] = "msrpuri.params",
 };
 
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 
 /* A variable while it is parsed: what is left of the text, and whom to tell. */
 struct cursor {
-	struct slice		rest;
-	const struct route_spec	*spec;
-	const struct tree	*at;
-	struct tree_fault	*fault;
+	struct slice rest;
+	const struct route_spec *spec;
+	const struct tree *at;
+	struct tree_fault *fault;
 };
 
 static bool take(struct cursor *c, char what)

@@ -20,10 +20,10 @@
 #include "sip/priv.h"
 
 enum {
-	CONNECTION_IDLE_MS	= 120 * 1000,	/* then closed; opened again on demand */
-	HALF_MESSAGE_MS		= 5 * 1000,	/* a message that stops in its middle */
-	QUEUE_MAX		= 1000,		/* Sofia's limit for what waits on a connection */
-	SESSION_EXPIRES_S	= 1800,		/* RFC 4028 section 4 */
+	CONNECTION_IDLE_MS = 120 * 1000, /* then closed; opened again on demand */
+	HALF_MESSAGE_MS = 5 * 1000,      /* a message that stops in its middle */
+	QUEUE_MAX = 1000,                /* Sofia's limit for what waits on a connection */
+	SESSION_EXPIRES_S = 1800,        /* RFC 4028 section 4 */
 };
 
 static const char allowed[] = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, UPDATE";
@@ -78,7 +78,7 @@ static void agent_uri(const struct sip_agent *agent, char *uri, size_t size)
 	struct sockaddr_storage address = agent->address;
 	char host[INET6_ADDRSTRLEN + 2], port[8] = "*";
 	const char *suffix = agent->transports == SIP_UDP ? ";transport=udp"
-	    : agent->transports == SIP_TCP		  ? ";transport=tcp"
+	    : agent->transports == SIP_TCP                ? ";transport=tcp"
 							  : "";
 
 	host_text(&address, host, sizeof(host));
@@ -99,8 +99,8 @@ static int agent_open(struct sip_agent *agent, const char *tls_dir)
 	    NTATAG_MCLASS(agent->stack->parse.mclass),
 	    NUTAG_URL(uri), /* a sips URI as well: NUTAG_SIPS_URL would open a second socket */
 	    TAG_IF(tls, NUTAG_CERTIFICATE_DIR(tls_dir)),
-	    TAG_IF(
-		tls, TPTAG_TLS_VERIFY_POLICY(settings->tls.verify ? TPTLS_VERIFY_SUBJECTS_OUT : 0)),
+	    TAG_IF(tls,
+		TPTAG_TLS_VERIFY_POLICY(settings->tls.verify ? TPTLS_VERIFY_SUBJECTS_OUT : 0)),
 	    NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOACK(0), NUTAG_AUTOALERT(0), NUTAG_AUTOANSWER(0),
 	    NUTAG_APPL_METHOD("MESSAGE, UPDATE"), SIPTAG_ALLOW_STR(allowed),
 	    SIPTAG_SUPPORTED_STR("timer"), SIPTAG_USER_AGENT_STR("msrpd/" MSRPD_VERSION),
@@ -129,7 +129,7 @@ static int probe_one(const struct sip_agent *agent, int type)
 	if ((type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
 	    || bind(fd, (const struct sockaddr *)&agent->address,
 		   length_of(agent->address.ss_family))
-		   < 0)
+		< 0)
 		err = -errno;
 	close(fd);
 	return err;
@@ -184,7 +184,8 @@ static int write_file(const char *dir, const char *name, const char *first, cons
 static int check_tls_files(const struct sip_settings *settings, char *why, size_t size)
 {
 	const struct tls_files files = {.certificate = settings->tls.certificate,
-	    .private_key = settings->tls.private_key, .ca_file = settings->tls.ca_file};
+	    .private_key = settings->tls.private_key,
+	    .ca_file = settings->tls.ca_file};
 	char text[256];
 	SSL_CTX *ctx;
 	int err = tls_server_new(&ctx, &files, false, text, sizeof(text));
@@ -248,11 +249,11 @@ static int add_agent(struct sip_stack *stack, const struct sockaddr_storage *add
 	}
 	/* UDP and TCP on one address and port are one agent; every port 0 is a port of its own. */
 	STAILQ_FOREACH(agent, &stack->agents, next)
-		if (transports != SIP_TLS && agent->transports != SIP_TLS && *port_of(&clear) != 0
-		    && same_address(&agent->address, &clear)) {
-			agent->transports |= transports;
-			return 0;
-		}
+	if (transports != SIP_TLS && agent->transports != SIP_TLS && *port_of(&clear) != 0
+	    && same_address(&agent->address, &clear)) {
+		agent->transports |= transports;
+		return 0;
+	}
 	agent = calloc(1, sizeof(*agent));
 	if (!agent)
 		return -ENOMEM;
@@ -267,8 +268,8 @@ static int add_agent(struct sip_stack *stack, const struct sockaddr_storage *add
  * Every address of the machine gets an agent of its own: so each dialog shows the address that
  * its peer reached us at.
  */
-static int add_wildcard(
-    struct sip_stack *stack, const struct sip_hop *l, int family, in_port_t port)
+static int add_wildcard(struct sip_stack *stack, const struct sip_hop *l, int family,
+    in_port_t port)
 {
 	struct ifaddrs *all = NULL;
 	int err = 0, count = 0;
@@ -296,11 +297,9 @@ static int add_wildcard(
 
 static int add_listener(struct sip_stack *stack, const struct sip_hop *l)
 {
-	const char *port = l->port[0]             ? l->port
-			   : l->transports == SIP_TLS ? "5061"
-						      : "5060";
-	struct addrinfo hints
-	    = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	const char *port = l->port[0] ? l->port : l->transports == SIP_TLS ? "5061" : "5060";
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	struct addrinfo *found = NULL;
 	struct sockaddr_storage address = {0};
 	int err;
@@ -364,7 +363,8 @@ static int agents_probe(struct sip_stack *stack, char *why, size_t size)
 	char uri[INET6_ADDRSTRLEN + 64];
 	struct sip_agent *agent;
 
-	STAILQ_FOREACH(agent, &stack->agents, next) {
+	STAILQ_FOREACH(agent, &stack->agents, next)
+	{
 		int err = agent_probe(agent);
 
 		if (err) {
@@ -381,7 +381,8 @@ static int agents_create(struct sip_stack *stack, const char *tls_dir, char *why
 	char uri[INET6_ADDRSTRLEN + 64];
 	struct sip_agent *agent;
 
-	STAILQ_FOREACH(agent, &stack->agents, next) {
+	STAILQ_FOREACH(agent, &stack->agents, next)
+	{
 		int err = agent_open(agent, tls_dir);
 
 		if (err) {
@@ -431,29 +432,29 @@ void sip_agents_close(struct sip_stack *stack)
 	}
 }
 
-void sip_stack_each_listener(const struct sip_stack *stack,
-    void (*fn)(const char *uri, void *arg), void *arg)
+void sip_stack_each_listener(const struct sip_stack *stack, void (*fn)(const char *uri, void *arg),
+    void *arg)
 {
 	static const struct {
-		unsigned	transport;
-		const char	*scheme, *suffix;
+		unsigned transport;
+		const char *scheme, *suffix;
 	} kinds[] = {
-		{SIP_UDP, "sip", ";transport=udp"},
-		{SIP_TCP, "sip", ";transport=tcp"},
-		{SIP_TLS, "sips", ""},
+	    {SIP_UDP, "sip", ";transport=udp"},
+	    {SIP_TCP, "sip", ";transport=tcp"},
+	    {SIP_TLS, "sips", ""},
 	};
 	struct sip_agent *agent;
 	char host[INET6_ADDRSTRLEN + 2], uri[INET6_ADDRSTRLEN + 64];
 
 	STAILQ_FOREACH(agent, &stack->agents, next)
-		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-			if (!(agent->transports & kinds[i].transport))
-				continue;
-			host_text(&agent->address, host, sizeof(host));
-			snprintf(uri, sizeof(uri), "%s:%s:%u%s", kinds[i].scheme, host,
-			    ntohs(*port_of(&agent->address)), kinds[i].suffix);
-			fn(uri, arg);
-		}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (!(agent->transports & kinds[i].transport))
+			continue;
+		host_text(&agent->address, host, sizeof(host));
+		snprintf(uri, sizeof(uri), "%s:%s:%u%s", kinds[i].scheme, host,
+		    ntohs(*port_of(&agent->address)), kinds[i].suffix);
+		fn(uri, arg);
+	}
 }
 
 /* --- which agent a request leaves from --- */
@@ -461,7 +462,8 @@ void sip_stack_each_listener(const struct sip_stack *stack,
 /* The address that the kernel would send from; asked without sending anything. */
 static bool source_address(const struct sip_hop *hop, int family, struct sockaddr_storage *source)
 {
-	struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_DGRAM,
+	struct addrinfo hints = {.ai_family = family,
+	    .ai_socktype = SOCK_DGRAM,
 	    .ai_flags = AI_NUMERICHOST};
 	struct addrinfo *found = NULL;
 	socklen_t len = sizeof(*source);
@@ -484,14 +486,15 @@ static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_st
 {
 	if (a->ss_family == AF_INET6)
 		return memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
-		    &((const struct sockaddr_in6 *)b)->sin6_addr, sizeof(struct in6_addr)) == 0;
+			   &((const struct sockaddr_in6 *)b)->sin6_addr, sizeof(struct in6_addr))
+		    == 0;
 	return ((const struct sockaddr_in *)a)->sin_addr.s_addr
 	    == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
 }
 
 struct wish {
-	unsigned	transports;
-	int		family;		/* AF_UNSPEC: a name */
+	unsigned transports;
+	int family; /* AF_UNSPEC: a name */
 };
 
 static struct sip_agent *next_fit(struct sip_agent *agent, const struct wish *wish)
@@ -521,8 +524,8 @@ struct sip_agent *sip_stack_route(struct sip_stack *stack, const char *uri, bool
 
 	if (sip_uri_hop(stack->route ? stack->settings->outbound_proxy : uri, &hop) < 0)
 		return NULL;
-	wish = (struct wish){
-	    hop.transports & (large ? SIP_TCP | SIP_TLS : ~0U), family_of(hop.host)};
+	wish =
+	    (struct wish){hop.transports & (large ? SIP_TCP | SIP_TLS : ~0U), family_of(hop.host)};
 	first = next_fit(STAILQ_FIRST(&stack->agents), &wish);
 	/* Without a word in the URI UDP goes first (RFC 3263 4.1), whatever the order. */
 	if (first && !large && hop.transports == (SIP_UDP | SIP_TCP)) {

@@ -14,24 +14,24 @@
 #include "sip/priv.h"
 
 enum {
-	CHALLENGES_MAX	= 4,	/* realms that one request may have to satisfy */
-	ROUNDS_MAX	= 4,	/* challenges in a row to one request */
-	CNONCE		= 16,
-	HEX_MAX		= 2 * EVP_MAX_MD_SIZE + 1,
+	CHALLENGES_MAX = 4, /* realms that one request may have to satisfy */
+	ROUNDS_MAX = 4,     /* challenges in a row to one request */
+	CNONCE = 16,
+	HEX_MAX = 2 * EVP_MAX_MD_SIZE + 1,
 };
 
 struct challenge {
-	const char	*algorithm;	/* OpenSSL's name */
-	bool		proxy, qop;
-	bool		named;		/* the challenge says the algorithm */
-	bool		tried;		/* by the request under way */
-	char		*realm, *nonce, *opaque;
-	uint32_t	nc;
+	const char *algorithm; /* OpenSSL's name */
+	bool proxy, qop;
+	bool named; /* the challenge says the algorithm */
+	bool tried; /* by the request under way */
+	char *realm, *nonce, *opaque;
+	uint32_t nc;
 };
 
 struct sip_auth {
-	struct challenge	challenges[CHALLENGES_MAX];
-	unsigned		count, rounds;
+	struct challenge challenges[CHALLENGES_MAX];
+	unsigned count, rounds;
 };
 
 /* --- reading a challenge --- */
@@ -59,12 +59,12 @@ static bool offers_auth(struct slice qop)
 static const char *algorithm_of(struct slice name)
 {
 	return !name.p || slice_equal_nocase(name, SLICE("MD5")) ? "MD5"
-	    : slice_equal_nocase(name, SLICE("SHA-256"))	 ? "SHA256"
+	    : slice_equal_nocase(name, SLICE("SHA-256"))         ? "SHA256"
 								 : NULL;
 }
 
-static const struct sip_credential *find_credential(
-    const struct sip_stack *stack, struct slice realm, const char *algorithm)
+static const struct sip_credential *find_credential(const struct sip_stack *stack,
+    struct slice realm, const char *algorithm)
 {
 	for (size_t i = 0; i < stack->credential_count; i++) {
 		const struct sip_credential *c = &stack->credentials[i];
@@ -82,8 +82,8 @@ static bool can_answer(const struct sip_stack *stack, const msg_auth_t *header)
 	struct slice qop = param(header, "qop"), realm = param(header, "realm");
 
 	return slice_equal_nocase(slice_of(header->au_scheme), SLICE("Digest")) && algorithm
-	       && realm.p && param(header, "nonce").p && (!qop.p || offers_auth(qop))
-	       && find_credential(stack, realm, algorithm);
+	    && realm.p && param(header, "nonce").p && (!qop.p || offers_auth(qop))
+	    && find_credential(stack, realm, algorithm);
 }
 
 static void challenge_clear(struct challenge *c)
@@ -120,8 +120,8 @@ static struct challenge *find_challenge(struct sip_auth *auth, struct slice real
 }
 
 /* A realm may be challenged for several algorithms in one response: the first counts. */
-static bool is_repeated(
-    const msg_auth_t *first, const msg_auth_t *header, const struct sip_stack *stack)
+static bool is_repeated(const msg_auth_t *first, const msg_auth_t *header,
+    const struct sip_stack *stack)
 {
 	for (; first != header; first = first->au_next)
 		if (can_answer(stack, first)
@@ -131,8 +131,8 @@ static bool is_repeated(
 }
 
 /* @return challenges that can be answered, or -EACCES: one was, in vain; -ENOMEM */
-static int take_all(
-    struct sip_auth *auth, const struct sip_stack *stack, const msg_auth_t *first, bool proxy)
+static int take_all(struct sip_auth *auth, const struct sip_stack *stack, const msg_auth_t *first,
+    bool proxy)
 {
 	int taken = 0;
 
@@ -221,8 +221,8 @@ static bool make_response(char response[HEX_MAX], const struct challenge *c,
 		: snprintf(ha1, sizeof(ha1), "%s", credential->ha1) >= (int)sizeof(ha1))
 		return false;
 	return hash(ha2, c->algorithm, request, 2)
-	       && (c->qop ? hash(response, c->algorithm, with_qop, 6)
-			  : hash(response, c->algorithm, without, 3));
+	    && (c->qop ? hash(response, c->algorithm, with_qop, 6)
+		       : hash(response, c->algorithm, without, 3));
 }
 
 static void write_line(FILE *out, struct challenge *c, const struct sip_credential *credential,
@@ -239,8 +239,8 @@ static void write_line(FILE *out, struct challenge *c, const struct sip_credenti
 	    c->proxy ? "Proxy-Authorization" : "Authorization", credential->username, c->realm,
 	    c->nonce, uri, response);
 	if (c->named)
-		fprintf(
-		    out, ", algorithm=%s", strcmp(c->algorithm, "MD5") == 0 ? "MD5" : "SHA-256");
+		fprintf(out, ", algorithm=%s",
+		    strcmp(c->algorithm, "MD5") == 0 ? "MD5" : "SHA-256");
 	if (c->opaque)
 		fprintf(out, ", opaque=\"%s\"", c->opaque);
 	if (c->qop)
@@ -248,8 +248,8 @@ static void write_line(FILE *out, struct challenge *c, const struct sip_credenti
 	fprintf(out, "\r\n");
 }
 
-char *sip_auth_lines(
-    struct sip_auth *auth, const struct sip_stack *stack, const char *method, const char *uri)
+char *sip_auth_lines(struct sip_auth *auth, const struct sip_stack *stack, const char *method,
+    const char *uri)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -283,7 +283,7 @@ static char *credentials_for_nua(const struct sip_credential *c)
 	if (strchr(c->username, ':')
 	    || asprintf(&text, "%sDigest:\"%s\":%s:%s%s", mark, c->realm, c->username, mark,
 		   c->password ? c->password : c->ha1)
-		   < 0)
+		< 0)
 		return NULL;
 	return text;
 }
@@ -291,7 +291,7 @@ static char *credentials_for_nua(const struct sip_credential *c)
 int sip_auth_answer_bye(const struct sip_stack *stack, const struct sip_event *ev)
 {
 	const msg_auth_t *header = ev->sip && ev->status == 401 ? ev->sip->sip_www_authenticate
-	    : ev->sip						? ev->sip->sip_proxy_authenticate
+	    : ev->sip                                           ? ev->sip->sip_proxy_authenticate
 								: NULL;
 	char *text;
 

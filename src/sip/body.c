@@ -8,10 +8,10 @@
 #include "sip/priv.h"
 
 enum {
-	PARTS_MAX	= 32,
-	DEPTH_MAX	= 3,	/* multiparts within multiparts */
-	TYPE_MAX	= 512,
-	BOUNDARY_MAX	= 70,	/* RFC 2046 5.1.1 */
+	PARTS_MAX = 32,
+	DEPTH_MAX = 3, /* multiparts within multiparts */
+	TYPE_MAX = 512,
+	BOUNDARY_MAX = 70, /* RFC 2046 5.1.1 */
 };
 
 static struct slice type_of(struct slice content_type)
@@ -98,8 +98,8 @@ static int find_in_part(struct slice part, int depth, struct slice *sdpp)
 	return find(type, part, depth + 1, sdpp);
 }
 
-static int find_in_multipart(
-    struct slice boundary, struct slice body, int depth, struct slice *sdpp)
+static int find_in_multipart(struct slice boundary, struct slice body, int depth,
+    struct slice *sdpp)
 {
 	char mark_text[BOUNDARY_MAX + 2] = "--";
 	struct slice mark = {mark_text, boundary.len + 2};
@@ -118,8 +118,10 @@ static int find_in_multipart(
 			break;
 		start++;
 		next = find_delimiter(body, start, mark);
-		if (find_in_part(without_last_newline((struct slice){start,
-			    (size_t)((next ? next : end) - start)}), depth, sdpp) == 0)
+		if (find_in_part(without_last_newline(
+				     (struct slice){start, (size_t)((next ? next : end) - start)}),
+			depth, sdpp)
+		    == 0)
 			return 0;
 	}
 	return -EPROTO;
@@ -134,8 +136,8 @@ static int find(struct slice content_type, struct slice body, int depth, struct 
 		return 0;
 	}
 	if (depth < DEPTH_MAX && slice_starts_nocase(type, SLICE("multipart/")))
-		return find_in_multipart(
-		    parameter(content_type, SLICE("boundary")), body, depth, sdpp);
+		return find_in_multipart(parameter(content_type, SLICE("boundary")), body, depth,
+		    sdpp);
 	return -EPROTO;
 }
 
@@ -154,8 +156,8 @@ int sip_body_sdp(const sip_t *sip, struct slice *sdpp)
 		return 0;
 	if (!sip->sip_content_type || sip->sip_content_encoding)
 		return -EPROTO;
-	len = msg_header_field_e(
-	    type, sizeof(type), (const msg_header_t *)sip->sip_content_type, 0);
+	len =
+	    msg_header_field_e(type, sizeof(type), (const msg_header_t *)sip->sip_content_type, 0);
 	if (len <= 0 || (size_t)len >= sizeof(type))
 		return -EPROTO;
 	return sip_body_find_sdp((struct slice){type, (size_t)len},

@@ -49,8 +49,8 @@ int sip_call_init(struct sip_call *call, struct slice ruri, struct slice from, s
 	return -EINVAL;
 }
 
-nua_handle_t *sip_call_handle(
-    struct sip_call *call, struct sip_agent *agent, struct sip_owner *owner)
+nua_handle_t *sip_call_handle(struct sip_call *call, struct sip_agent *agent,
+    struct sip_owner *owner)
 {
 	struct sip_stack *stack = agent->stack;
 

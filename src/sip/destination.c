@@ -13,16 +13,16 @@
 #include "sip/priv.h"
 
 enum {
-	UNDER_WAY_MAX	= 800,	/* leaves room for what dialogs send and for responses */
-	WAITING_MAX	= 4096,
+	UNDER_WAY_MAX = 800, /* leaves room for what dialogs send and for responses */
+	WAITING_MAX = 4096,
 };
 
 struct sip_destination {
-	UT_hash_handle			hh;
-	TAILQ_HEAD(, sip_turn)		waiting;
-	struct sip_stack		*stack;
-	unsigned			under_way, waiting_count;
-	char				name[];		/* host:port */
+	UT_hash_handle hh;
+	TAILQ_HEAD(, sip_turn) waiting;
+	struct sip_stack *stack;
+	unsigned under_way, waiting_count;
+	char name[]; /* host:port */
 };
 
 static struct sip_destination *find(struct sip_stack *stack, const char *name)
@@ -40,7 +40,7 @@ static struct sip_destination *find(struct sip_stack *stack, const char *name)
 	d->stack = stack;
 	TAILQ_INIT(&d->waiting);
 	HASH_ADD_STR(stack->destinations, name, d);
-	if (!d->hh.tbl) {		/* memory was out */
+	if (!d->hh.tbl) { /* memory was out */
 		free(d);
 		return NULL;
 	}

@@ -128,7 +128,7 @@ void dialog_set_established(struct sip_dialog *d)
 		return;
 	dialog_set_phase(d, READY);
 	dialog_drop_call(d);
-	timer_fini(&d->retry);		/* rarely needed again */
+	timer_fini(&d->retry); /* rarely needed again */
 	if (d->handler)
 		d->handler->established(d, d->arg);
 }
@@ -177,8 +177,8 @@ static void on_bye(struct sip_dialog *d, const struct sip_event *ev)
 {
 	const sip_reason_t *reason = ev->sip ? ev->sip->sip_reason : NULL;
 	char text[128] = "";
-	struct sip_failure cause
-	    = {d->phase == READY ? 200 : 487, SLICE("Session Terminated"), true};
+	struct sip_failure cause = {d->phase == READY ? 200 : 487, SLICE("Session Terminated"),
+	    true};
 
 	if (reason && msg_header_field_e(text, sizeof(text), (const msg_header_t *)reason, 0) > 0)
 		cause.reason = (struct slice){text, strnlen(text, sizeof(text))};
@@ -208,7 +208,7 @@ void dialog_on_event(struct sip_owner *owner, const struct sip_event *ev)
 	case nua_i_ack:
 		dialog_on_ack(d, ev);
 		break;
-	case nua_i_active:	/* our ACK has left */
+	case nua_i_active: /* our ACK has left */
 		if (d->uac)
 			dialog_set_established(d);
 		break;
@@ -225,7 +225,7 @@ void dialog_on_event(struct sip_owner *owner, const struct sip_event *ev)
 		if (ev->status == 408)
 			on_lost(d, 408, SLICE("ACK Timeout"));
 		break;
-	case nua_r_bye:		/* of nua's own: nobody refreshed the session in time */
+	case nua_r_bye: /* of nua's own: nobody refreshed the session in time */
 		on_lost(d, 408, SLICE("Session Timeout"));
 		break;
 	case nua_i_terminated:

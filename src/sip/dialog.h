@@ -19,9 +19,9 @@ struct sip_stack;
 
 /** Why something came to nothing; borrowed for the callback. */
 struct sip_failure {
-	int		code;		/* SIP status: 408 no answer in time, 503 nobody reached */
-	struct slice	reason;
-	bool		from_peer;	/* false: we say it for want of an answer */
+	int code; /* SIP status: 408 no answer in time, 503 nobody reached */
+	struct slice reason;
+	bool from_peer; /* false: we say it for want of an answer */
 };
 
 /** Const; its arg is given when the dialog is made. */
@@ -32,48 +32,48 @@ struct sip_dialog_handler {
 	 * sip_dialog_refuse(), now or later.  A session refresh of ours may bring one as well,
 	 * or an answer(), that nobody asked for: RFC 4028.
 	 */
-	void	(*offer)(struct sip_dialog *d, struct slice sdp, void *arg);
+	void (*offer)(struct sip_dialog *d, struct slice sdp, void *arg);
 
 	/**
 	 * The answer to our offer: in a 2xx, or in the ACK when our offer was in ours.  Absent
 	 * when the peer sent none.  To give up on a bad one free the dialog: what must be
 	 * acknowledged is, then a BYE goes out.
 	 */
-	void	(*answer)(struct sip_dialog *d, struct slice sdp, void *arg);
+	void (*answer)(struct sip_dialog *d, struct slice sdp, void *arg);
 
 	/** Once: the ACK of the first INVITE was received, or sent.  Comes after answer(). */
-	void	(*established)(struct sip_dialog *d, void *arg);
+	void (*established)(struct sip_dialog *d, void *arg);
 
 	/**
 	 * Once, instead of established(): refused, timed out, not reached, or cancelled by the
 	 * peer (487).  The dialog is over; it remains to be freed.
 	 */
-	void	(*failed)(struct sip_dialog *d, const struct sip_failure *failure, void *arg);
+	void (*failed)(struct sip_dialog *d, const struct sip_failure *failure, void *arg);
 
 	/**
 	 * Our re-INVITE was refused; the dialog is as it was before it.  (Where the status ends
 	 * a dialog, RFC 5057, or Sofia takes it to, ended() comes instead: 404, 408, 410, 416,
 	 * 480 to 485, 500 and the like.)
 	 */
-	void	(*refused)(struct sip_dialog *d, const struct sip_failure *failure, void *arg);
+	void (*refused)(struct sip_dialog *d, const struct sip_failure *failure, void *arg);
 
 	/**
 	 * sip_dialog_reinvite() may be called now, after it said -EBUSY, or after our re-INVITE
 	 * crossed with one of the peer's (491) and came to nothing.
 	 */
-	void	(*idle)(struct sip_dialog *d, void *arg);
+	void (*idle)(struct sip_dialog *d, void *arg);
 
 	/**
 	 * Once, after established(): BYE received (code 200), or the dialog was lost (481, 408: no
 	 * ACK, no answer to a refresh).  It remains to be freed.
 	 */
-	void	(*ended)(struct sip_dialog *d, const struct sip_failure *cause, void *arg);
+	void (*ended)(struct sip_dialog *d, const struct sip_failure *cause, void *arg);
 };
 
 /** A new dialog to be made by our INVITE; everything is copied. */
 struct sip_invite {
-	struct slice	from_uri, to_uri, ruri;
-	struct slice	sdp;		/* our offer; absent: the peer shall make one */
+	struct slice from_uri, to_uri, ruri;
+	struct slice sdp; /* our offer; absent: the peer shall make one */
 };
 
 /**

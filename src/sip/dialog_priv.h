@@ -9,37 +9,37 @@ enum phase { SETUP, READY, OVER };
 /* Who owes what in the offer/answer exchange under way (RFC 3261 13, 14; RFC 3311). */
 enum exchange {
 	IDLE,
-	OURS,		/* our INVITE waits for its answer */
-	OURS_ACK,	/* it came, we owe the ACK: to an offer, with our answer */
-	THEIRS,		/* their INVITE waits for our answer */
-	THEIRS_ACK,	/* it was given, the ACK is to come */
-	UPDATE,		/* their UPDATE waits for our answer */
+	OURS,       /* our INVITE waits for its answer */
+	OURS_ACK,   /* it came, we owe the ACK: to an offer, with our answer */
+	THEIRS,     /* their INVITE waits for our answer */
+	THEIRS_ACK, /* it was given, the ACK is to come */
+	UPDATE,     /* their UPDATE waits for our answer */
 };
 
 struct sip_dialog {
-	struct sip_owner	owner;		/* the handle's magic */
-	struct sip_turn		turn;
-	struct timer_entry	watch;		/* bounds how long an orphan may take to end */
-	struct sip_stack	*stack;
-	struct sip_agent	*agent;
-	nua_handle_t		*nh;		/* NULL: the INVITE waits for its turn */
-	const struct sip_dialog_handler *handler;	/* NULL: an orphan, freed by its owner */
-	void			*arg;
-	enum phase		phase;
-	enum exchange		exchange;
-	unsigned		refs;
-	bool			uac, orphan;
-	bool			busy_said;	/* somebody waits for the exchange to end */
-	bool			late;		/* our last INVITE had no offer */
-	bool			offered;	/* our 200 has an offer, the ACK answers */
-	struct sip_auth		*auth;
-	struct sip_request	*request;	/* the peer's first INVITE, until it is answered */
-	nua_saved_event_t	saved[1];	/* his later INVITE or UPDATE, until answered */
-	struct sip_call		*call;		/* until we are established by it */
-	char			*sdp;		/* our offer, until it is answered */
-	char			*call_id;
-	char			*target;	/* the peer's Contact */
-	struct timer		retry;		/* after 491; or nothing could be sent */
+	struct sip_owner owner; /* the handle's magic */
+	struct sip_turn turn;
+	struct timer_entry watch; /* bounds how long an orphan may take to end */
+	struct sip_stack *stack;
+	struct sip_agent *agent;
+	nua_handle_t *nh;                         /* NULL: the INVITE waits for its turn */
+	const struct sip_dialog_handler *handler; /* NULL: an orphan, freed by its owner */
+	void *arg;
+	enum phase phase;
+	enum exchange exchange;
+	unsigned refs;
+	bool uac, orphan;
+	bool busy_said; /* somebody waits for the exchange to end */
+	bool late;      /* our last INVITE had no offer */
+	bool offered;   /* our 200 has an offer, the ACK answers */
+	struct sip_auth *auth;
+	struct sip_request *request; /* the peer's first INVITE, until it is answered */
+	nua_saved_event_t saved[1];  /* his later INVITE or UPDATE, until answered */
+	struct sip_call *call;       /* until we are established by it */
+	char *sdp;                   /* our offer, until it is answered */
+	char *call_id;
+	char *target;       /* the peer's Contact */
+	struct timer retry; /* after 491; or nothing could be sent */
 };
 
 /* --- dialog.c --- */

@@ -39,14 +39,14 @@ static void on_retry(void *arg);
 
 static void on_turn(struct sip_turn *turn)
 {
-	struct sip_dialog *d
-	    = (struct sip_dialog *)((char *)turn - offsetof(struct sip_dialog, turn));
+	struct sip_dialog *d =
+	    (struct sip_dialog *)((char *)turn - offsetof(struct sip_dialog, turn));
 
 	d->nh = sip_call_handle(d->call, d->agent, &d->owner);
 	if (d->nh)
 		dialog_send_invite(d);
 	else
-		timer_start(&d->retry, 0);	/* nobody may be told from in here */
+		timer_start(&d->retry, 0); /* nobody may be told from in here */
 }
 
 /* To the call's URI.  @return 0, -ENETUNREACH, -ENOBUFS, -ENOMEM, -EINVAL */
@@ -166,16 +166,16 @@ static bool try_again(struct sip_dialog *d, const struct sip_event *ev)
 /* Would nua end the dialog after this answer to a request in it?  RFC 5057 */
 static bool ends_dialog(int status)
 {
-	int graceful = 1;	/* as nua has it where the RFC leaves the choice */
+	int graceful = 1; /* as nua has it where the RFC leaves the choice */
 
 	return sip_response_terminates_dialog(status, sip_method_invite, &graceful) != 0
-	       || graceful;
+	    || graceful;
 }
 
 static void on_invite_refused(struct sip_dialog *d, const struct sip_event *ev)
 {
 	struct sip_failure f = failure_of(ev);
-	bool ours = d->exchange == OURS;	/* else nua's own, a refresh */
+	bool ours = d->exchange == OURS; /* else nua's own, a refresh */
 
 	if (ours && try_again(d, ev))
 		return;
@@ -222,7 +222,7 @@ static void on_invite_accepted(struct sip_dialog *d, const struct sip_event *ev)
 void dialog_on_invite_response(struct sip_dialog *d, const struct sip_event *ev)
 {
 	sip_stack_count_reply(d->stack, ev);
-	sip_turn_give(&d->turn);	/* it was written, and somebody is there */
+	sip_turn_give(&d->turn); /* it was written, and somebody is there */
 	if (d->phase == OVER)
 		return;
 	if (ev->status >= 300)

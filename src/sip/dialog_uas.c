@@ -29,7 +29,7 @@ int sip_dialog_accept(struct sip_dialog **dp, struct sip_request *invite,
 	sip_request_given(invite);
 	d->agent = parts.agent;
 	d->nh = parts.nh;
-	d->late = true;		/* nua's own refresh would have no offer */
+	d->late = true; /* nua's own refresh would have no offer */
 	d->exchange = THEIRS;
 	d->offered = !parts.sip->sip_payload;
 	d->request = sip_request_ref(invite);
@@ -59,8 +59,8 @@ void dialog_respond(struct sip_dialog *d, int status, struct slice reason, const
 
 void dialog_refuse_now(struct sip_dialog *d, int status)
 {
-	nua_respond(
-	    d->nh, status, sip_status_phrase(status), NUTAG_WITH_THIS(d->agent->nua), TAG_END());
+	nua_respond(d->nh, status, sip_status_phrase(status), NUTAG_WITH_THIS(d->agent->nua),
+	    TAG_END());
 }
 
 void dialog_on_question(struct sip_dialog *d, const struct sip_event *ev, enum exchange exchange)
@@ -68,12 +68,12 @@ void dialog_on_question(struct sip_dialog *d, const struct sip_event *ev, enum e
 	struct slice sdp;
 
 	if (ev->status >= 200)
-		return;		/* nua has refused it: 491, 500 */
+		return; /* nua has refused it: 491, 500 */
 	dialog_note_target(d, ev->sip);
 	if (sip_body_sdp(ev->sip, &sdp) < 0)
 		dialog_refuse_now(d, 415);
 	else if (exchange == UPDATE && !sdp.p)
-		dialog_refuse_now(d, 200);		/* a refresh: RFC 4028 7.4 */
+		dialog_refuse_now(d, 200); /* a refresh: RFC 4028 7.4 */
 	else if (d->phase != READY || d->exchange != IDLE)
 		dialog_refuse_now(d, 491);
 	else if (!nua_save_event(d->agent->nua, d->saved))

@@ -17,13 +17,13 @@
 #include "sip/priv.h"
 
 enum {
-	STEPS_PER_TURN = 16,	/* then the daemon's other sockets get their turn */
+	STEPS_PER_TURN = 16, /* then the daemon's other sockets get their turn */
 };
 
 struct sip_loop {
-	su_root_t	*root;
-	struct event	*readable;	/* Sofia's epoll descriptor */
-	struct event	*due;		/* its next timer, and the kick */
+	su_root_t *root;
+	struct event *readable; /* Sofia's epoll descriptor */
+	struct event *due;      /* its next timer, and the kick */
 };
 
 static void turn(evutil_socket_t fd, short what, void *arg)
@@ -84,7 +84,7 @@ static bool is_epoll(int fd)
 	err = epoll_ctl(fd, EPOLL_CTL_MOD, pipes[0], &none) < 0 ? errno : 0;
 	close(pipes[0]);
 	close(pipes[1]);
-	return err == ENOENT;	/* "not registered": said by an epoll descriptor alone */
+	return err == ENOENT; /* "not registered": said by an epoll descriptor alone */
 }
 
 /* Sofia does not tell its descriptor: it is the first that su_root_create() opens, so the lowest

@@ -16,31 +16,31 @@ enum {
 };
 
 struct content {
-	char	*type, *headers;	/* NULL: none */
-	char	*body;
-	size_t	body_len;
+	char *type, *headers; /* NULL: none */
+	char *body;
+	size_t body_len;
 };
 
 /* One MESSAGE under way. */
 struct sending {
-	struct sip_owner	owner;		/* the handle's magic */
-	struct sip_turn		turn;
-	LIST_ENTRY(sending)	next;
-	struct page		*page;
-	struct sip_agent	*agent;
-	nua_handle_t		*nh;		/* NULL: it waits for its turn */
-	struct sip_call		call;
-	struct content		content;
-	struct sip_auth		*auth;
-	bool			large;
-	struct timer		failing;	/* it could not even be sent */
-	void			(*done)(const struct page_result *result, void *arg);
-	void			*arg;
+	struct sip_owner owner; /* the handle's magic */
+	struct sip_turn turn;
+	LIST_ENTRY(sending) next;
+	struct page *page;
+	struct sip_agent *agent;
+	nua_handle_t *nh; /* NULL: it waits for its turn */
+	struct sip_call call;
+	struct content content;
+	struct sip_auth *auth;
+	bool large;
+	struct timer failing; /* it could not even be sent */
+	void (*done)(const struct page_result *result, void *arg);
+	void *arg;
 };
 
 struct page {
-	struct sip_stack		*stack;
-	LIST_HEAD(, sending)		sendings;	/* the newest first */
+	struct sip_stack *stack;
+	LIST_HEAD(, sending) sendings; /* the newest first */
 };
 
 int page_new(struct page **pagep, struct sip_stack *stack)
@@ -101,7 +101,7 @@ static void finish(struct sending *s, const struct page_result *result)
 	void (*done)(const struct page_result *, void *) = s->done;
 	void *arg = s->arg;
 
-	sending_free(s);	/* first: done may free the page */
+	sending_free(s); /* first: done may free the page */
 	if (done)
 		done(result, arg);
 }
@@ -115,7 +115,7 @@ static struct page_result result_of(const struct sip_event *ev)
 {
 	struct page_result r = {ev->status, slice_of(ev->phrase), ev->from_peer};
 
-	if (ev->status >= 700)	/* Sofia could not even send it */
+	if (ev->status >= 700) /* Sofia could not even send it */
 		r = (struct page_result){503, SLICE("Service Unavailable"), false};
 	else if (r.reason.len == 0)
 		r.reason = slice_of(sip_status_phrase(ev->status));
@@ -180,7 +180,7 @@ static void on_turn(struct sip_turn *turn)
 		return;
 	}
 	snprintf(cseq, sizeof(cseq), "%u MESSAGE", s->call.cseq);
-	sip_payload_init(body);		/* as octets: it may hold a NUL */
+	sip_payload_init(body); /* as octets: it may hold a NUL */
 	body->pl_data = c->body;
 	body->pl_len = (usize_t)c->body_len;
 	nua_message(s->nh, SIPTAG_CSEQ_STR(cseq), TAG_IF(over_tcp, NUTAG_PROXY(over_tcp)),

@@ -9,12 +9,12 @@
 
 #include "sip/priv.h"
 
-static const char nowhere[] = "unusable.invalid";	/* RFC 6761 6.4 */
+static const char nowhere[] = "unusable.invalid"; /* RFC 6761 6.4 */
 
 bool sip_url_usable(const url_t *url)
 {
 	return (url->url_type == url_sip || url->url_type == url_sips) && url->url_host
-	       && *url->url_host && strcmp(url->url_host, nowhere) != 0;
+	    && *url->url_host && strcmp(url->url_host, nowhere) != 0;
 }
 
 static void make_usable(url_t *url)
@@ -63,7 +63,7 @@ static bool put_before(msg_mclass_t *mclass, msg_hclass_t *old, msg_hclass_t *ne
 		return false;
 	moved = table[at];
 	table[at].hr_class = new;
-	if (letter)	/* the clone's own, whatever its type says */
+	if (letter) /* the clone's own, whatever its type says */
 		((msg_href_t *)(uintptr_t)mclass->mc_short)[letter - 'a'].hr_class = new;
 	while (table[at].hr_class)
 		at = (at + 1) % size;
@@ -84,8 +84,9 @@ int sip_parse_init(struct sip_stack *stack)
 	if (!p->mclass)
 		return -ENOMEM;
 	return put_before(p->mclass, sip_contact_class, &p->contact)
-		    && put_before(p->mclass, sip_record_route_class, &p->record_route)
-		? 0 : -ENOTSUP;
+		&& put_before(p->mclass, sip_record_route_class, &p->record_route)
+	    ? 0
+	    : -ENOTSUP;
 }
 
 void sip_parse_fini(struct sip_stack *stack)

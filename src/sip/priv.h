@@ -32,77 +32,77 @@ void sip_loop_finish(struct sip_loop *loop, const bool *done);
 /* --- stack and agents --- */
 
 enum {
-	SIP_MESSAGE_MAX	= 1 << 20,	/* bytes of a request that we take or make */
-	SIP_UDP_MAX	= 1300,		/* RFC 3261 18.1.1, RFC 3428 8: beyond it TCP */
-	SIP_URI_MAX	= 2048,
+	SIP_MESSAGE_MAX = 1 << 20, /* bytes of a request that we take or make */
+	SIP_UDP_MAX = 1300,        /* RFC 3261 18.1.1, RFC 3428 8: beyond it TCP */
+	SIP_URI_MAX = 2048,
 };
 
 /** One thing that Sofia reports; valid for the callback. */
 struct sip_event {
-	nua_event_t	event;
-	int		status;
-	const char	*phrase;
-	nua_handle_t	*nh;
-	const sip_t	*sip;		/* may be made up by Sofia where nothing came */
-	tagi_t		*tags;
-	bool		from_peer;	/* sip came from the network */
+	nua_event_t event;
+	int status;
+	const char *phrase;
+	nua_handle_t *nh;
+	const sip_t *sip; /* may be made up by Sofia where nothing came */
+	tagi_t *tags;
+	bool from_peer; /* sip came from the network */
 };
 
 /** Whoever a handle belongs to; embedded first, hung to the handle as its magic. */
 struct sip_owner {
-	void	(*event)(struct sip_owner *owner, const struct sip_event *ev);
+	void (*event)(struct sip_owner *owner, const struct sip_event *ev);
 };
 
 enum sip_transport { SIP_UDP = 1, SIP_TCP = 2, SIP_TLS = 4 };
 
 /** One nua: an address and port with UDP, TCP or both, or with TLS. */
 struct sip_agent {
-	STAILQ_ENTRY(sip_agent)	next;
-	struct sip_stack	*stack;
-	nua_t			*nua;
-	unsigned		transports;
-	struct sockaddr_storage	address;	/* port 0 until it is open on a free one */
-	bool			open;		/* the port is known */
-	bool			down;		/* nua_shutdown() came to its end */
+	STAILQ_ENTRY(sip_agent) next;
+	struct sip_stack *stack;
+	nua_t *nua;
+	unsigned transports;
+	struct sockaddr_storage address; /* port 0 until it is open on a free one */
+	bool open;                       /* the port is known */
+	bool down;                       /* nua_shutdown() came to its end */
 };
 
 struct sip_stats {
-	uint64_t	*invites_in, *messages_in, *invites_out, *messages_out;
-	uint64_t	*replies_in[7], *replies_out[7];	/* by class, 1 to 6 */
-	uint64_t	*timeouts, *dialogs, *requests_waiting;
+	uint64_t *invites_in, *messages_in, *invites_out, *messages_out;
+	uint64_t *replies_in[7], *replies_out[7]; /* by class, 1 to 6 */
+	uint64_t *timeouts, *dialogs, *requests_waiting;
 };
 
 /** Sofia's tables for messages, with our parsers in it. */
 struct sip_parse {
-	struct msg_hclass_s	contact, record_route;
-	msg_mclass_t		*mclass;
+	struct msg_hclass_s contact, record_route;
+	msg_mclass_t *mclass;
 };
 
 STAILQ_HEAD(sip_agents, sip_agent);
 struct sip_destination;
 
 struct sip_stack {
-	struct event_base		*base;
-	struct sip_loop			*loop;
-	struct sip_parse		parse;
-	struct sip_agents		agents;
-	const struct sip_settings	*settings;
-	const struct sip_credential	*credentials;
-	size_t				credential_count;
-	const struct sip_stack_handler	*handler;
-	void				*arg;
-	char				*contact;	/* "<advertised>", NULL: the socket's */
-	char				*route;		/* "<proxy>", NULL: none */
-	struct sip_destination		*destinations;	/* a hash table */
-	struct timer_queue		orphans;	/* dialogs that end behind the scenes */
-	struct timer_queue		dropped;	/* requests that get no answer, oldest first */
-	size_t				dropped_count;
-	struct sip_stats		stats;
-	size_t				under_way;	/* what a graceful stop waits for */
+	struct event_base *base;
+	struct sip_loop *loop;
+	struct sip_parse parse;
+	struct sip_agents agents;
+	const struct sip_settings *settings;
+	const struct sip_credential *credentials;
+	size_t credential_count;
+	const struct sip_stack_handler *handler;
+	void *arg;
+	char *contact;                        /* "<advertised>", NULL: the socket's */
+	char *route;                          /* "<proxy>", NULL: none */
+	struct sip_destination *destinations; /* a hash table */
+	struct timer_queue orphans;           /* dialogs that end behind the scenes */
+	struct timer_queue dropped;           /* requests that get no answer, oldest first */
+	size_t dropped_count;
+	struct sip_stats stats;
+	size_t under_way; /* what a graceful stop waits for */
 	enum { SIP_RUNNING, SIP_STOPPING, SIP_SHUTTING_DOWN, SIP_FREEING } stage;
-	void				(*done)(void *arg);
-	void				*done_arg;
-	struct timer			done_timer;
+	void (*done)(void *arg);
+	void *done_arg;
+	struct timer done_timer;
 };
 
 static inline void sip_stack_kick(struct sip_stack *stack)
@@ -162,9 +162,9 @@ char *sip_uri_clean(struct slice text);
 char *sip_uri_in_angles(struct slice text);
 
 struct sip_hop {
-	char		host[256];	/* without brackets */
-	char		port[8];	/* "" for the default */
-	unsigned	transports;	/* those that its URI allows */
+	char host[256];      /* without brackets */
+	char port[8];        /* "" for the default */
+	unsigned transports; /* those that its URI allows */
 };
 
 /** Where a cleaned URI leads.  @return 0, -EINVAL for one without a host (tel:) */
@@ -210,18 +210,18 @@ int sip_auth_answer_bye(const struct sip_stack *stack, const struct sip_event *e
 /* --- requests that begin something --- */
 
 enum {
-	SIP_TARGETS_MAX	= 5,	/* that redirects may lead to */
-	SIP_CALL_ID	= 24,
+	SIP_TARGETS_MAX = 5, /* that redirects may lead to */
+	SIP_CALL_ID = 24,
 };
 
 /** What an INVITE or MESSAGE is made of; each try has a handle of its own. */
 struct sip_call {
-	char		*ruri, *from, *to;	/* from with its tag, both in <> */
-	char		call_id[SIP_CALL_ID + 1];
-	unsigned	cseq;			/* of the latest try */
-	unsigned	session_expires;	/* seconds; 0: the usual */
-	char		*targets[SIP_TARGETS_MAX];	/* from redirects, RFC 3261 8.1.3.4 */
-	unsigned	target_count, next_target;
+	char *ruri, *from, *to; /* from with its tag, both in <> */
+	char call_id[SIP_CALL_ID + 1];
+	unsigned cseq;                  /* of the latest try */
+	unsigned session_expires;       /* seconds; 0: the usual */
+	char *targets[SIP_TARGETS_MAX]; /* from redirects, RFC 3261 8.1.3.4 */
+	unsigned target_count, next_target;
 };
 
 /** @return 0 or -EINVAL: a URI that is none */
@@ -243,10 +243,10 @@ bool sip_call_again(struct sip_call *call, struct sip_auth **auth, const struct 
 
 /** A request's place at its destination; zeroed: none. */
 struct sip_turn {
-	TAILQ_ENTRY(sip_turn)	next;
-	struct sip_destination	*destination;
-	bool			waiting;
-	void			(*go)(struct sip_turn *turn);
+	TAILQ_ENTRY(sip_turn) next;
+	struct sip_destination *destination;
+	bool waiting;
+	void (*go)(struct sip_turn *turn);
 };
 
 /**

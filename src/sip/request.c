@@ -14,24 +14,24 @@
 #include "sip/request_priv.h"
 
 enum {
-	FIELDS		= SIP_FIELD_BODY + 1,
-	DROPPED_MAX	= 4096,		/* at 10 KB each; one more, and the oldest goes */
+	FIELDS = SIP_FIELD_BODY + 1,
+	DROPPED_MAX = 4096, /* at 10 KB each; one more, and the oldest goes */
 };
 
 struct sip_request {
-	struct sip_owner	owner;		/* of the INVITE's handle until a dialog takes it */
-	struct timer_entry	drop;		/* until its sender will have given up */
-	unsigned		refs;
-	struct sip_agent	*agent;
-	nua_handle_t		*nh;
-	nua_saved_event_t	saved[1];
-	msg_t			*msg;		/* within saved */
-	const sip_t		*sip;
-	bool			in_dialog;	/* the handle is not ours */
-	bool			answered, cancelled;
-	struct slice		fields[FIELDS];
-	char			*text;		/* what the URIs among them point to */
-	char			source[64], source_port[8];
+	struct sip_owner owner;  /* of the INVITE's handle until a dialog takes it */
+	struct timer_entry drop; /* until its sender will have given up */
+	unsigned refs;
+	struct sip_agent *agent;
+	nua_handle_t *nh;
+	nua_saved_event_t saved[1];
+	msg_t *msg; /* within saved */
+	const sip_t *sip;
+	bool in_dialog; /* the handle is not ours */
+	bool answered, cancelled;
+	struct slice fields[FIELDS];
+	char *text; /* what the URIs among them point to */
+	char source[64], source_port[8];
 };
 
 /* --- fields --- */
@@ -46,18 +46,18 @@ static url_t without_headers(const url_t *url)
 }
 
 struct uri_field {
-	enum sip_field	field;
-	const url_t	*url;
+	enum sip_field field;
+	const url_t *url;
 };
 
 static int fill_uris(struct sip_request *req)
 {
 	const sip_t *sip = req->sip;
 	const struct uri_field uris[] = {
-		{SIP_FIELD_RURI, sip->sip_request->rq_url},
-		{SIP_FIELD_FROM_URI, sip->sip_from->a_url},
-		{SIP_FIELD_TO_URI, sip->sip_to->a_url},
-		{SIP_FIELD_CONTACT, sip->sip_contact ? sip->sip_contact->m_url : NULL},
+	    {SIP_FIELD_RURI, sip->sip_request->rq_url},
+	    {SIP_FIELD_FROM_URI, sip->sip_from->a_url},
+	    {SIP_FIELD_TO_URI, sip->sip_to->a_url},
+	    {SIP_FIELD_CONTACT, sip->sip_contact ? sip->sip_contact->m_url : NULL},
 	};
 	enum { COUNT = sizeof(uris) / sizeof(uris[0]) };
 	url_t clean[COUNT];
@@ -91,15 +91,16 @@ static void fill_source(struct sip_request *req)
 	char *mapped;
 
 	if (getnameinfo(&from->su_sa, info->ai_addrlen, req->source, sizeof(req->source),
-		req->source_port, sizeof(req->source_port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		req->source_port, sizeof(req->source_port), NI_NUMERICHOST | NI_NUMERICSERV)
+	    != 0)
 		return;
 	mapped = strncmp(req->source, "::ffff:", 7) == 0 && strchr(req->source, '.')
-		     ? req->source + 7
-		     : req->source;
+	    ? req->source + 7
+	    : req->source;
 	req->fields[SIP_FIELD_SOURCE_ADDRESS] = slice_of(mapped);
 	req->fields[SIP_FIELD_SOURCE_PORT] = slice_of(req->source_port);
 	req->fields[SIP_FIELD_PROTO] = req->agent->transports == SIP_TLS ? SLICE("tls")
-	    : info->ai_socktype == SOCK_STREAM				 ? SLICE("tcp")
+	    : info->ai_socktype == SOCK_STREAM                           ? SLICE("tcp")
 									 : SLICE("udp");
 }
 
@@ -123,12 +124,12 @@ static int fill(struct sip_request *req)
 
 	f[SIP_FIELD_METHOD] = slice_of(sip->sip_request->rq_method_name);
 	f[SIP_FIELD_CALL_ID] = slice_of(sip->sip_call_id ? sip->sip_call_id->i_id : NULL);
-	f[SIP_FIELD_USER_AGENT]
-	    = slice_of(sip->sip_user_agent ? sip->sip_user_agent->g_string : NULL);
+	f[SIP_FIELD_USER_AGENT] =
+	    slice_of(sip->sip_user_agent ? sip->sip_user_agent->g_string : NULL);
 	f[SIP_FIELD_CONTENT_TYPE] = header_value(req, (const sip_header_t *)sip->sip_content_type);
 	if (sip->sip_payload && sip->sip_payload->pl_len > 0)
-		f[SIP_FIELD_BODY]
-		    = (struct slice){sip->sip_payload->pl_data, sip->sip_payload->pl_len};
+		f[SIP_FIELD_BODY] =
+		    (struct slice){sip->sip_payload->pl_data, sip->sip_payload->pl_len};
 	fill_source(req);
 	return fill_uris(req);
 }
@@ -142,7 +143,8 @@ static bool is_named(const msg_header_t *h, struct slice name)
 {
 	const msg_hclass_t *class = h->sh_class;
 
-	return class->hc_name && (slice_equal_nocase(slice_of(class->hc_name), name)
+	return class->hc_name
+	    && (slice_equal_nocase(slice_of(class->hc_name), name)
 		|| (class->hc_short[0] && slice_equal_nocase(slice_of(class->hc_short), name)));
 }
 
@@ -151,7 +153,7 @@ struct slice sip_request_header(const struct sip_request *req, struct slice name
 	const sip_unknown_t *u;
 
 	if (name.len == 0)
-		return (struct slice){0};	/* what Sofia keeps beside headers has no name */
+		return (struct slice){0}; /* what Sofia keeps beside headers has no name */
 	for (msg_header_t *h = *msg_chain_head(req->msg); h; h = h->sh_succ)
 		if (is_named(h, name))
 			return header_value(req, (const sip_header_t *)h);
@@ -205,7 +207,7 @@ static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 	struct sip_request *req = (struct sip_request *)owner;
 
 	if (ev->event == nua_i_cancel || ev->event == nua_i_bye || ev->event == nua_i_terminated) {
-		req->answered = req->cancelled = true;	/* 487, by nua */
+		req->answered = req->cancelled = true; /* 487, by nua */
 		release_handle(req);
 	}
 }
@@ -229,8 +231,8 @@ void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev, bo
 		++*stack->stats.messages_in;
 	if (!req || !nua_save_event(agent->nua, req->saved)) {
 		free(req);
-		nua_respond(
-		    ev->nh, SIP_500_INTERNAL_SERVER_ERROR, NUTAG_WITH_THIS(agent->nua), TAG_END());
+		nua_respond(ev->nh, SIP_500_INTERNAL_SERVER_ERROR, NUTAG_WITH_THIS(agent->nua),
+		    TAG_END());
 		if (!in_dialog)
 			nua_handle_destroy(ev->nh);
 		return;
@@ -248,7 +250,8 @@ void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev, bo
 	if (stack->stage != SIP_RUNNING)
 		sip_request_reply(req, 503, (struct slice){0}, (struct slice){0});
 	else if (invite && !has_route_back(req->sip))
-		sip_request_reply(req, 400, SLICE("Bad Contact or Record-Route"), (struct slice){0});
+		sip_request_reply(req, 400, SLICE("Bad Contact or Record-Route"),
+		    (struct slice){0});
 	else if (fill(req) == 0)
 		stack->handler->request(req, stack->arg);
 	sip_request_unref(req);
@@ -358,7 +361,8 @@ static void forget(struct sip_request *req)
 	if (req->nh) {
 		if (req->sip->sip_request->rq_method == sip_method_invite && over_udp(req))
 			misdirect_answer(req);
-		nua_respond(req->nh, SIP_408_REQUEST_TIMEOUT, NUTAG_WITH_SAVED(req->saved), TAG_END());
+		nua_respond(req->nh, SIP_408_REQUEST_TIMEOUT, NUTAG_WITH_SAVED(req->saved),
+		    TAG_END());
 		sip_stack_kick(stack);
 	}
 	sip_request_unref(req);
@@ -414,7 +418,7 @@ int sip_request_sdp(struct sip_request *req, struct slice *sdpp)
 	int err = sip_body_sdp(req->sip, sdpp);
 
 	if (err && !req->answered)
-		sip_request_reply(
-		    req, 415, (struct slice){0}, SLICE("Accept: application/sdp\r\n"));
+		sip_request_reply(req, 415, (struct slice){0},
+		    SLICE("Accept: application/sdp\r\n"));
 	return err;
 }

@@ -12,9 +12,9 @@
 void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev, bool in_dialog);
 
 struct sip_invite_parts {
-	struct sip_agent	*agent;
-	nua_handle_t		*nh;
-	const sip_t		*sip;	/* as long as the request */
+	struct sip_agent *agent;
+	nua_handle_t *nh;
+	const sip_t *sip; /* as long as the request */
 };
 
 /**

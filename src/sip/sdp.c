@@ -70,8 +70,8 @@ static int parse_media_line(struct sdp_media *media, struct slice line)
 /* --- attributes --- */
 
 struct name {
-	struct slice	text;
-	int		value;
+	struct slice text;
+	int value;
 };
 
 static bool find_name(const struct name *names, size_t count, struct slice text, int *valuep)
@@ -84,16 +84,22 @@ static bool find_name(const struct name *names, size_t count, struct slice text,
 	return false;
 }
 
-#define NAME(literal, value) {{literal, sizeof(literal) - 1}, value}
+#define NAME(literal, value)                          \
+	{                                             \
+		{literal, sizeof(literal) - 1}, value \
+	}
 
 static const struct name directions[] = {
-	NAME("sendrecv", SDP_SENDRECV), NAME("sendonly", SDP_SENDONLY),
-	NAME("recvonly", SDP_RECVONLY), NAME("inactive", SDP_INACTIVE),
+    NAME("sendrecv", SDP_SENDRECV),
+    NAME("sendonly", SDP_SENDONLY),
+    NAME("recvonly", SDP_RECVONLY),
+    NAME("inactive", SDP_INACTIVE),
 };
 
 static const struct name setups[] = {
-	NAME("active", SDP_SETUP_ACTIVE), NAME("passive", SDP_SETUP_PASSIVE),
-	NAME("actpass", SDP_SETUP_ACTPASS),
+    NAME("active", SDP_SETUP_ACTIVE),
+    NAME("passive", SDP_SETUP_PASSIVE),
+    NAME("actpass", SDP_SETUP_ACTPASS),
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -124,8 +130,8 @@ static void parse_common_attribute(struct sdp_media *media, struct slice name, s
 		media->direction = (enum sdp_direction)found;
 	else if (slice_equal_nocase(name, SLICE("setup")))
 		media->setup = find_name(setups, COUNT(setups), value, &found)
-				   ? (enum sdp_setup)found
-				   : SDP_SETUP_NONE;
+		    ? (enum sdp_setup)found
+		    : SDP_SETUP_NONE;
 	else if (slice_equal_nocase(name, SLICE("fingerprint")) && value.p)
 		parse_fingerprint(media, value);
 }
@@ -150,10 +156,10 @@ static void parse_media_attribute(struct sdp_media *media, struct slice name, st
 /* --- the description --- */
 
 struct parser {
-	struct sdp_session	*sdp;
-	struct sdp_media	defaults;	/* from the session level */
-	struct sdp_media	*media;		/* NULL: still there */
-	bool own_fingerprints;                  /* of this media, they replace the session's */
+	struct sdp_session *sdp;
+	struct sdp_media defaults; /* from the session level */
+	struct sdp_media *media;   /* NULL: still there */
+	bool own_fingerprints;     /* of this media, they replace the session's */
 };
 
 static int begin_media(struct parser *p, struct slice line)
@@ -227,7 +233,7 @@ int sdp_parse(struct sdp_session *sdp, struct slice text)
 	sdp->media_count = 0;
 	while (!err && next_line(&rest, &line)) {
 		if (line.len == 0)
-			continue;	/* seen behind the last line, and harmless elsewhere */
+			continue; /* seen behind the last line, and harmless elsewhere */
 		err = line.len >= 2 && line.p[1] == '=' ? parse_line(&p, line) : -EBADMSG;
 	}
 	return err;
@@ -284,7 +290,7 @@ bool sdp_media_is_usable(const struct sdp_media *media)
 
 static unsigned transport_of(const struct sdp_media *media)
 {
-	return sdp_media_is_tls(media)						? SDP_TLS
+	return sdp_media_is_tls(media)                            ? SDP_TLS
 	    : slice_equal_nocase(media->proto, SLICE("TCP/MSRP")) ? SDP_PLAIN
 								  : 0;
 }

@@ -11,9 +11,9 @@
 #include <msrpd/slice.h>
 
 enum {
-	SDP_SIZE_MAX		= 65536,
-	SDP_MEDIA_MAX		= 32,	/* m= lines in one description */
-	SDP_FINGERPRINT_MAX	= 4,	/* those behind them are not looked at */
+	SDP_SIZE_MAX = 65536,
+	SDP_MEDIA_MAX = 32,      /* m= lines in one description */
+	SDP_FINGERPRINT_MAX = 4, /* those behind them are not looked at */
 };
 
 /** RFC 6135 4.2.1; holdconn and what we do not know count as none. */
@@ -22,29 +22,29 @@ enum sdp_setup { SDP_SETUP_NONE, SDP_SETUP_ACTIVE, SDP_SETUP_PASSIVE, SDP_SETUP_
 enum sdp_direction { SDP_SENDRECV, SDP_SENDONLY, SDP_RECVONLY, SDP_INACTIVE };
 
 struct sdp_fingerprint {
-	struct slice	hash;		/* "sha-256" */
-	struct slice	value;		/* "4A:AD:…" */
+	struct slice hash;  /* "sha-256" */
+	struct slice value; /* "4A:AD:…" */
 };
 
 /** One m= line and what belongs to it; slices borrow the parsed text, absent where it has none. */
 struct sdp_media {
-	struct slice		line;		/* what follows "m=" */
-	struct slice		type, proto, formats;
-	uint16_t		port;		/* 0: refused, or taken away */
-	struct slice		address;	/* of the c= line that rules it, or a name */
-	enum sdp_direction	direction;
-	struct slice		path;		/* URIs separated by spaces */
-	struct slice		accept_types, accept_wrapped_types;
-	uint64_t		max_size;	/* bytes; UINT64_MAX: not said */
-	enum sdp_setup		setup;
-	struct sdp_fingerprint	fingerprints[SDP_FINGERPRINT_MAX];
-	size_t			fingerprint_count;
+	struct slice line; /* what follows "m=" */
+	struct slice type, proto, formats;
+	uint16_t port;        /* 0: refused, or taken away */
+	struct slice address; /* of the c= line that rules it, or a name */
+	enum sdp_direction direction;
+	struct slice path; /* URIs separated by spaces */
+	struct slice accept_types, accept_wrapped_types;
+	uint64_t max_size; /* bytes; UINT64_MAX: not said */
+	enum sdp_setup setup;
+	struct sdp_fingerprint fingerprints[SDP_FINGERPRINT_MAX];
+	size_t fingerprint_count;
 };
 
 struct sdp_session {
-	struct slice		origin;		/* what follows "o=" */
-	struct sdp_media	media[SDP_MEDIA_MAX];
-	size_t			media_count;
+	struct slice origin; /* what follows "o=" */
+	struct sdp_media media[SDP_MEDIA_MAX];
+	size_t media_count;
 };
 
 /**
@@ -79,16 +79,16 @@ const struct sdp_media *sdp_choose(const struct sdp_session *sdp, unsigned trans
 
 /** Our side of the stream; borrowed for the call that uses it. */
 struct sdp_local {
-	struct slice		host;		/* of our own URI, no brackets: RFC 4975 8.1 */
-	uint16_t		port;		/* of the first URI of the path: RFC 4975 8.1 */
-	bool			tls;
-	struct slice		path;
-	struct slice		accept_types;
-	struct slice		accept_wrapped_types;	/* absent: none */
-	uint64_t		max_size;	/* 0: not said */
-	enum sdp_setup		setup;
-	enum sdp_direction	direction;
-	struct sdp_fingerprint	fingerprint;	/* absent: none */
+	struct slice host; /* of our own URI, no brackets: RFC 4975 8.1 */
+	uint16_t port;     /* of the first URI of the path: RFC 4975 8.1 */
+	bool tls;
+	struct slice path;
+	struct slice accept_types;
+	struct slice accept_wrapped_types; /* absent: none */
+	uint64_t max_size;                 /* 0: not said */
+	enum sdp_setup setup;
+	enum sdp_direction direction;
+	struct sdp_fingerprint fingerprint; /* absent: none */
 };
 
 /**
@@ -96,9 +96,9 @@ struct sdp_local {
  * (RFC 4975 8.4), m= lines keep their number and order (RFC 3264 8).  Embedded.
  */
 struct sdp_own {
-	uint64_t	id, version;
-	char		*text;		/* what we said last; NULL: nothing yet */
-	size_t		len;
+	uint64_t id, version;
+	char *text; /* what we said last; NULL: nothing yet */
+	size_t len;
 };
 
 void sdp_own_init(struct sdp_own *own);

@@ -68,8 +68,8 @@ static void write_stream(FILE *out, const struct sdp_local *local)
 	    [SDP_INACTIVE] = "inactive",
 	};
 
-	fprintf(
-	    out, "m=message %u %s *\r\n", local->port, local->tls ? "TCP/TLS/MSRP" : "TCP/MSRP");
+	fprintf(out, "m=message %u %s *\r\n", local->port,
+	    local->tls ? "TCP/TLS/MSRP" : "TCP/MSRP");
 	write_attribute(out, "accept-types", local->accept_types);
 	write_attribute(out, "accept-wrapped-types", local->accept_wrapped_types);
 	write_attribute(out, "path", local->path);

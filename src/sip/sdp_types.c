@@ -58,7 +58,7 @@ bool sdp_types_have(struct slice list, struct slice type)
 	struct slice bare = without_parameters(type), entry;
 
 	if (!list.p || main_type(bare).len < 2 || main_type(bare).len == bare.len)
-		return false;	/* no type/subtype at all */
+		return false; /* no type/subtype at all */
 	while (next_entry(&list, &entry))
 		if (overlap(without_parameters(entry), bare))
 			return true;

@@ -127,9 +127,9 @@ const struct setting sip_credential_rows[] = {
 /* --- statistics --- */
 
 struct counter {
-	uint64_t	**number;
-	const char	*name, *help;
-	bool		gauge;
+	uint64_t **number;
+	const char *name, *help;
+	bool gauge;
 };
 
 static int count_replies(struct stats *stats, uint64_t **numbers, const char *const names[6],
@@ -138,7 +138,7 @@ static int count_replies(struct stats *stats, uint64_t **numbers, const char *co
 	for (int i = 0; i < 6; i++)
 		if (!(numbers[i + 1] = stats_counter(stats, "sip", names[i], help)))
 			return -ENOMEM;
-	numbers[0] = numbers[6];	/* what is no class at all counts as an error */
+	numbers[0] = numbers[6]; /* what is no class at all counts as an error */
 	return 0;
 }
 
@@ -168,9 +168,9 @@ static int stats_init(struct sip_stats *s, struct stats *stats)
 			return -ENOMEM;
 	}
 	if (count_replies(stats, s->replies_in, in, "responses received") < 0
-	    || count_replies(
-		   stats, s->replies_out, out, "responses sent to requests outside dialogs")
-		   < 0)
+	    || count_replies(stats, s->replies_out, out,
+		   "responses sent to requests outside dialogs")
+		< 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -206,7 +206,7 @@ static void learn_port(struct sip_agent *agent, const struct sip_event *ev)
 		return;
 	if (contact->m_url->url_port)
 		slice_to_u64(slice_of(contact->m_url->url_port), 65535, &port);
-	address->sin_port = htons((uint16_t)port);	/* in the same place in a sockaddr_in6 */
+	address->sin_port = htons((uint16_t)port); /* in the same place in a sockaddr_in6 */
 	agent->open = true;
 }
 
@@ -215,8 +215,8 @@ static void check_stopped(struct sip_stack *stack)
 	struct sip_agent *agent;
 
 	STAILQ_FOREACH(agent, &stack->agents, next)
-		if (!agent->down)
-			return;
+	if (!agent->down)
+		return;
 	/* The one who stopped us may free us: not from inside Sofia. */
 	if (stack->stage == SIP_SHUTTING_DOWN)
 		timer_start(&stack->done_timer, 0);
@@ -225,7 +225,7 @@ static void check_stopped(struct sip_stack *stack)
 static void take_request(struct sip_agent *agent, const struct sip_event *ev)
 {
 	if (ev->status >= 200)
-		nua_handle_destroy(ev->nh);	/* nua has refused it already */
+		nua_handle_destroy(ev->nh); /* nua has refused it already */
 	else
 		sip_request_arrived(agent, ev, false);
 }
@@ -322,8 +322,8 @@ static int open_stack(struct sip_stack *stack, const struct sip_stack_options *o
 	err = stats_init(&stack->stats, options->stats);
 	if (err)
 		return err;
-	err = take_settings(
-	    stack, options->settings, options->credentials, options->credential_count);
+	err = take_settings(stack, options->settings, options->credentials,
+	    options->credential_count);
 	if (err) {
 		snprintf(why, size, "sip: advertised_contact or outbound_proxy is not a SIP URI");
 		return err;
@@ -387,7 +387,7 @@ static void shut_down_agents(struct sip_stack *stack)
 	stack->stage = SIP_SHUTTING_DOWN;
 	sip_requests_forget(stack);
 	STAILQ_FOREACH(agent, &stack->agents, next)
-		nua_shutdown(agent->nua);
+	nua_shutdown(agent->nua);
 	sip_stack_kick(stack);
 	check_stopped(stack);
 }
@@ -417,7 +417,7 @@ void sip_stack_free(struct sip_stack *stack)
 {
 	if (!stack)
 		return;
-	stack->stage = SIP_FREEING;	/* nothing waits for anything now */
+	stack->stage = SIP_FREEING; /* nothing waits for anything now */
 	timer_fini(&stack->done_timer);
 	sip_dialogs_fini(stack);
 	sip_requests_fini(stack);

@@ -18,21 +18,21 @@ struct stats;
 
 /** The section sip: of the config. */
 struct sip_settings {
-	struct setting_list	listen;		/* char *: "sip:ADDR:PORT;transport=udp" */
-	char			*advertised_contact;	/* NULL: the socket's address */
-	char			*outbound_proxy;	/* NULL: none */
-	uint64_t		transaction_timeout;	/* ms; 64 times T1, so timers B, F, H, J */
+	struct setting_list listen;   /* char *: "sip:ADDR:PORT;transport=udp" */
+	char *advertised_contact;     /* NULL: the socket's address */
+	char *outbound_proxy;         /* NULL: none */
+	uint64_t transaction_timeout; /* ms; 64 times T1, so timers B, F, H, J */
 	struct {
-		char	*certificate, *private_key, *ca_file;
-		bool	verify;
-	}			tls;
+		char *certificate, *private_key, *ca_file;
+		bool verify;
+	} tls;
 };
 
 extern const struct setting sip_settings_rows[];
 
 /** How we answer challenges (RFC 3261 22); one of password and ha1 is set. */
 struct sip_credential {
-	char	*realm, *username, *password, *ha1;
+	char *realm, *username, *password, *ha1;
 };
 
 extern const struct setting sip_credential_rows[];
@@ -43,18 +43,18 @@ struct sip_stack_handler {
 	 * sip_request_reply(), or an INVITE with sip_dialog_accept(); whoever does so
 	 * later takes a reference.
 	 */
-	void	(*request)(struct sip_request *req, void *arg);
+	void (*request)(struct sip_request *req, void *arg);
 };
 
 /** What a stack is made of; all is borrowed for the lifetime of the stack. */
 struct sip_stack_options {
-	struct event_base		*base;
-	struct stats			*stats;
-	const struct sip_settings	*settings;	/* or until the next reload */
-	const struct sip_credential	*credentials;	/* or until the next reload */
-	size_t				credential_count;
-	const struct sip_stack_handler	*handler;
-	void				*arg;		/* the handler's */
+	struct event_base *base;
+	struct stats *stats;
+	const struct sip_settings *settings;      /* or until the next reload */
+	const struct sip_credential *credentials; /* or until the next reload */
+	size_t credential_count;
+	const struct sip_stack_handler *handler;
+	void *arg; /* the handler's */
 };
 
 /**
@@ -72,8 +72,8 @@ void sip_stack_reload(struct sip_stack *stack, const struct sip_settings *settin
     const struct sip_credential *credentials, size_t credential_count);
 
 /** Call fn with the URI of each listener as it is open, the real port put in. */
-void sip_stack_each_listener(const struct sip_stack *stack,
-    void (*fn)(const char *uri, void *arg), void *arg);
+void sip_stack_each_listener(const struct sip_stack *stack, void (*fn)(const char *uri, void *arg),
+    void *arg);
 
 /**
  * End gracefully: new requests are answered 503, dialogs that are left end without a further

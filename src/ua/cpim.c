@@ -75,8 +75,8 @@ static bool split_header(struct slice line, struct cpim_header *h)
 
 /* NS: prefix <uri>, or NS: <uri> for the names without one. */
 struct namespaces {
-	struct slice	prefixes[CPIM_HEADERS_MAX], uris[CPIM_HEADERS_MAX];
-	size_t		count;
+	struct slice prefixes[CPIM_HEADERS_MAX], uris[CPIM_HEADERS_MAX];
+	size_t count;
 };
 
 static bool declare(struct namespaces *spaces, struct slice value)

@@ -10,13 +10,13 @@
 /* --- Disposition-Notification --- */
 
 static const struct {
-	enum imdn_want	want;
-	const char	*word;
+	enum imdn_want want;
+	const char *word;
 } words[] = {
-	{IMDN_WANT_POSITIVE_DELIVERY, "positive-delivery"},
-	{IMDN_WANT_NEGATIVE_DELIVERY, "negative-delivery"},
-	{IMDN_WANT_PROCESSING, "processing"},
-	{IMDN_WANT_DISPLAY, "display"},
+    {IMDN_WANT_POSITIVE_DELIVERY, "positive-delivery"},
+    {IMDN_WANT_NEGATIVE_DELIVERY, "negative-delivery"},
+    {IMDN_WANT_PROCESSING, "processing"},
+    {IMDN_WANT_DISPLAY, "display"},
 };
 
 enum { WORDS = sizeof(words) / sizeof(words[0]) };
@@ -50,25 +50,25 @@ size_t imdn_wants_text(char text[IMDN_WANTS_SIZE], unsigned wants)
 /* --- message/imdn+xml --- */
 
 static const char *const kinds[] = {
-	[IMDN_DELIVERY] = "delivery-notification",
-	[IMDN_PROCESSING] = "processing-notification",
-	[IMDN_DISPLAY] = "display-notification",
+    [IMDN_DELIVERY] = "delivery-notification",
+    [IMDN_PROCESSING] = "processing-notification",
+    [IMDN_DISPLAY] = "display-notification",
 };
 
 static const char *const statuses[] = {
-	[IMDN_DELIVERED] = "delivered",
-	[IMDN_FAILED] = "failed",
-	[IMDN_PROCESSED] = "processed",
-	[IMDN_STORED] = "stored",
-	[IMDN_DISPLAYED] = "displayed",
-	[IMDN_FORBIDDEN] = "forbidden",
-	[IMDN_ERROR] = "error",
+    [IMDN_DELIVERED] = "delivered",
+    [IMDN_FAILED] = "failed",
+    [IMDN_PROCESSED] = "processed",
+    [IMDN_STORED] = "stored",
+    [IMDN_DISPLAYED] = "displayed",
+    [IMDN_FORBIDDEN] = "forbidden",
+    [IMDN_ERROR] = "error",
 };
 
 enum {
-	KINDS		= sizeof(kinds) / sizeof(kinds[0]),
-	STATUSES	= sizeof(statuses) / sizeof(statuses[0]),
-	ENTITY_MAX	= 10,	/* letters of an entity's name */
+	KINDS = sizeof(kinds) / sizeof(kinds[0]),
+	STATUSES = sizeof(statuses) / sizeof(statuses[0]),
+	ENTITY_MAX = 10, /* letters of an entity's name */
 };
 
 static bool is_space(char c)
@@ -213,8 +213,9 @@ int imdn_build(char **textp, size_t *lenp, const struct imdn *n)
 
 	if (!is_message_id(n->message_id))
 		return -EINVAL;
-	text_add(&t, SLICE("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n"
-			   "<imdn xmlns=\"urn:ietf:params:xml:ns:imdn\">\r\n"));
+	text_add(&t,
+	    SLICE("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n"
+		  "<imdn xmlns=\"urn:ietf:params:xml:ns:imdn\">\r\n"));
 	write_element(&t, "message-id", n->message_id);
 	write_element(&t, "datetime", n->datetime.p ? n->datetime : SLICE(""));
 	write_element(&t, "recipient-uri", n->recipient_uri);

@@ -25,8 +25,8 @@ static void write_path(struct msrp_writer *w, const struct ua_session *s)
 
 /* Texts of struct sdp_local that stand nowhere else. */
 struct local_texts {
-	char	path[MSRP_PATH_MAX];
-	char	fingerprint[UA_FINGERPRINT_SIZE];
+	char path[MSRP_PATH_MAX];
+	char fingerprint[UA_FINGERPRINT_SIZE];
 };
 
 static void add_fingerprint(const struct ua_session *s, struct sdp_local *local,
@@ -37,7 +37,8 @@ static void add_fingerprint(const struct ua_session *s, struct sdp_local *local,
 	/* With a relay in between it is not us whose certificate the peer sees. */
 	if (!local->tls || s->upstream
 	    || msrp_stack_fingerprint(s->ua->env.msrp, texts->fingerprint,
-		   sizeof(texts->fingerprint)) < 0)
+		   sizeof(texts->fingerprint))
+		< 0)
 		return;
 	rest = slice_of(texts->fingerprint);
 	slice_cut(&rest, ' ', &hash);
@@ -59,15 +60,15 @@ static int describe(const struct ua_session *s, struct sdp_local *local, struct 
 	if (w.overflow || msrp_uri_parse(&first, msrp_path_first(msrp_written(&w))) < 0)
 		return -EPROTO;
 	*local = (struct sdp_local){
-		.host = first.host,
-		.port = first.port,
-		.tls = first.secure,
-		.path = msrp_written(&w),
-		.accept_types = s->accept_types,
-		.accept_wrapped_types = s->accept_wrapped_types,
-		.max_size = max_message(s),
-		.setup = SDP_SETUP_ACTPASS,
-		.direction = SDP_SENDRECV,
+	    .host = first.host,
+	    .port = first.port,
+	    .tls = first.secure,
+	    .path = msrp_written(&w),
+	    .accept_types = s->accept_types,
+	    .accept_wrapped_types = s->accept_wrapped_types,
+	    .max_size = max_message(s),
+	    .setup = SDP_SETUP_ACTPASS,
+	    .direction = SDP_SENDRECV,
 	};
 	return 0;
 }

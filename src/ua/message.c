@@ -7,7 +7,7 @@
 
 #include "ua/types.h"
 
-enum { REFUSED_TYPES_MAX = 1024 };	/* bytes of the list of types that were answered 415 */
+enum { REFUSED_TYPES_MAX = 1024 }; /* bytes of the list of types that were answered 415 */
 
 /* --- out --- */
 
@@ -71,8 +71,8 @@ int ua_send(struct ua_session *s, const struct message_out *message, unsigned fl
 
 	if (err < 0)
 		return err;
-	return endpoint_send(s->endpoint, message,
-	    flags & UA_SEND_CONFIRM ? MSRP_SEND_CONFIRM : 0, message_id);
+	return endpoint_send(s->endpoint, message, flags & UA_SEND_CONFIRM ? MSRP_SEND_CONFIRM : 0,
+	    message_id);
 }
 
 void ua_message_ready(struct ua_session *s, struct slice message_id)
@@ -195,14 +195,14 @@ static void on_report(const struct message_report *report, void *arg)
 }
 
 const struct endpoint_handler ua_endpoint_handler = {
-	.accepts = on_accepts,
-	.message = on_message,
-	.begin = on_begin,
-	.piece = on_piece,
-	.end = on_end,
-	.report = on_report,
-	.bound = ua_session_bound,
-	.lost = ua_session_lost,
-	.refused = ua_session_refused,
-	.drained = ua_session_drained,
+    .accepts = on_accepts,
+    .message = on_message,
+    .begin = on_begin,
+    .piece = on_piece,
+    .end = on_end,
+    .report = on_report,
+    .bound = ua_session_bound,
+    .lost = ua_session_lost,
+    .refused = ua_session_refused,
+    .drained = ua_session_drained,
 };

@@ -13,15 +13,15 @@
 #include "ua/ua.h"
 
 enum {
-	UA_ID_LEN		= 22,	/* 130 bits; RFC 4975 14.1 asks for 80 */
-	UA_FINGERPRINT_SIZE	= 160,	/* "SHA-256 AB:CD:…" and its NUL */
+	UA_ID_LEN = 22,            /* 130 bits; RFC 4975 14.1 asks for 80 */
+	UA_FINGERPRINT_SIZE = 160, /* "SHA-256 AB:CD:…" and its NUL */
 };
 
 /** One way to be reached: a my_uri. */
 struct ua_local {
-	bool		secure;
-	char		*host;		/* without brackets */
-	uint16_t	port;
+	bool secure;
+	char *host; /* without brackets */
+	uint16_t port;
 };
 
 struct ua_counters {
@@ -32,19 +32,19 @@ struct ua_counters {
 TAILQ_HEAD(ua_sessions, ua_session);
 
 struct ua {
-	struct ua_env		env;
-	struct endpoints	*endpoints;
-	struct ua_local		*locals;
-	size_t			local_count;
-	struct ua_session	*sessions;	/* by id */
-	struct ua_sessions	lasting;	/* those that were established, oldest first */
-	struct timer		cleanup;
-	struct timer_queue	grace;		/* sessions without their connection */
-	struct ua_counters	count;
-	bool			stopping;
-	void			(*stopped)(void *arg);
-	void			*stopped_arg;
-	struct timer		stopped_timer;
+	struct ua_env env;
+	struct endpoints *endpoints;
+	struct ua_local *locals;
+	size_t local_count;
+	struct ua_session *sessions; /* by id */
+	struct ua_sessions lasting;  /* those that were established, oldest first */
+	struct timer cleanup;
+	struct timer_queue grace; /* sessions without their connection */
+	struct ua_counters count;
+	bool stopping;
+	void (*stopped)(void *arg);
+	void *stopped_arg;
+	struct timer stopped_timer;
 };
 
 /** To be called when a session is gone: tells who waits for the last one. */
@@ -56,57 +56,57 @@ void ua_session_enter(struct ua_session *s);
 /* --- sessions --- */
 
 enum session_state {
-	SESSION_SETUP,		/* until the ACK */
+	SESSION_SETUP, /* until the ACK */
 	SESSION_ESTABLISHED,
-	SESSION_LOST,		/* without its connection: reconnect_grace runs */
-	SESSION_GIVEN_UP,	/* for good; the reports of what was not sent come in */
-	SESSION_FLUSHING,	/* a graceful stop waits for what is queued */
+	SESSION_LOST,     /* without its connection: reconnect_grace runs */
+	SESSION_GIVEN_UP, /* for good; the reports of what was not sent come in */
+	SESSION_FLUSHING, /* a graceful stop waits for what is queued */
 	SESSION_OVER,
 };
 
 /** What the peer said in SDP; one block. */
 struct ua_peer {
-	struct slice		path, accept_types, accept_wrapped_types;
-	uint64_t		max_size;	/* UINT64_MAX: none */
-	enum sdp_direction	direction;
-	struct slice		fingerprints[SDP_FINGERPRINT_MAX];	/* "sha-256 AB:CD…" */
-	size_t			fingerprint_count;
-	bool			connects;	/* the peer does, not we */
+	struct slice path, accept_types, accept_wrapped_types;
+	uint64_t max_size; /* UINT64_MAX: none */
+	enum sdp_direction direction;
+	struct slice fingerprints[SDP_FINGERPRINT_MAX]; /* "sha-256 AB:CD…" */
+	size_t fingerprint_count;
+	bool connects; /* the peer does, not we */
 };
 
 struct endpoint_auth;
 
 struct ua_session {
-	struct ua		*ua;
-	unsigned		refs;		/* of the table, and of each handler's call */
-	enum session_state	state;
-	bool			uac, notified;	/* told of as established */
-	bool			reoffer;	/* once the dialog is free for it */
-	const struct ua_handler	*handler;
-	void			*arg;
-	struct sip_dialog	*dialog;
-	struct sip_request	*invite;	/* until it is answered */
-	struct endpoint	*endpoint;
-	struct endpoint_auth	*upstream;	/* the relay's grant; NULL without relay_uri */
-	struct sdp_own		sdp;
-	struct ua_peer		*peer;		/* NULL before it is known */
-	char			*refused_types;	/* answered 415; NULL: none */
-	uint64_t		established_ms;
-	struct timer_entry	grace;
-	TAILQ_ENTRY(ua_session)	lasting;	/* while established_ms is not 0 */
-	UT_hash_handle		hh;
-	struct slice		uri;		/* our own; these texts stand behind the struct */
-	struct slice		from_uri, to_uri, ruri;
-	struct slice		accept_types, accept_wrapped_types;	/* ours */
-	char			id[UA_ID_LEN + 1];
+	struct ua *ua;
+	unsigned refs; /* of the table, and of each handler's call */
+	enum session_state state;
+	bool uac, notified; /* told of as established */
+	bool reoffer;       /* once the dialog is free for it */
+	const struct ua_handler *handler;
+	void *arg;
+	struct sip_dialog *dialog;
+	struct sip_request *invite; /* until it is answered */
+	struct endpoint *endpoint;
+	struct endpoint_auth *upstream; /* the relay's grant; NULL without relay_uri */
+	struct sdp_own sdp;
+	struct ua_peer *peer; /* NULL before it is known */
+	char *refused_types;  /* answered 415; NULL: none */
+	uint64_t established_ms;
+	struct timer_entry grace;
+	TAILQ_ENTRY(ua_session) lasting; /* while established_ms is not 0 */
+	UT_hash_handle hh;
+	struct slice uri; /* our own; these texts stand behind the struct */
+	struct slice from_uri, to_uri, ruri;
+	struct slice accept_types, accept_wrapped_types; /* ours */
+	char id[UA_ID_LEN + 1];
 };
 
 /** What a session begins with. */
 struct ua_session_start {
-	const struct ua_offer	*offer;
-	const struct ua_local	*local;
-	struct slice		from_uri, to_uri, ruri;
-	bool			uac;
+	const struct ua_offer *offer;
+	const struct ua_local *local;
+	struct slice from_uri, to_uri, ruri;
+	bool uac;
 };
 
 /** @return 0, -EINVAL: types that are none, -ENOMEM */

@@ -8,40 +8,45 @@
 #include "ua/ua.h"
 
 struct service_state {
-	struct event_bus	*bus;
-	struct ua		*ua;
+	struct event_bus *bus;
+	struct ua *ua;
 };
 
 /* --- events --- */
 
 static const struct event_type session_new = {
-	.name = "E_MSRP_SESSION_NEW",
-	.params = (const char *const[]){"from_uri", "to_uri", "ruri", "session_id", "content_types",
-	    NULL},
+    .name = "E_MSRP_SESSION_NEW",
+    .params =
+	(const char *const[]){"from_uri", "to_uri", "ruri", "session_id", "content_types", NULL},
 };
 
 static const struct event_type session_end = {
-	.name = "E_MSRP_SESSION_END",
-	.params = (const char *const[]){"session_id", "reason", NULL},
+    .name = "E_MSRP_SESSION_END",
+    .params = (const char *const[]){"session_id", "reason", NULL},
 };
 
 static const struct event_type session_failed = {
-	.name = "E_MSRP_SESSION_FAILED",
-	.params = (const char *const[]){"session_id", "code", "reason", NULL},
+    .name = "E_MSRP_SESSION_FAILED",
+    .params = (const char *const[]){"session_id", "code", "reason", NULL},
 };
 
 static const struct event_type message_received = {
-	.name = "E_MSRP_MSG_RECEIVED",
-	.params = (const char *const[]){"session_id", "message_id", "content_type", "body", NULL},
+    .name = "E_MSRP_MSG_RECEIVED",
+    .params = (const char *const[]){"session_id", "message_id", "content_type", "body", NULL},
 };
 
 static const struct event_type report_received = {
-	.name = "E_MSRP_REPORT_RECEIVED",
-	.params = (const char *const[]){"session_id", "message_id", "status", "byte_range", NULL},
+    .name = "E_MSRP_REPORT_RECEIVED",
+    .params = (const char *const[]){"session_id", "message_id", "status", "byte_range", NULL},
 };
 
 static const struct event_type *const events[] = {
-	&session_new, &session_end, &session_failed, &message_received, &report_received, NULL,
+    &session_new,
+    &session_end,
+    &session_failed,
+    &message_received,
+    &report_received,
+    NULL,
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -59,11 +64,11 @@ static void tell_new(struct service_state *state, struct ua_session *s,
 	ua_session_info(s, &info);
 
 	struct event_param params[] = {
-		event_text("from_uri", info.from_uri),
-		event_text("to_uri", info.to_uri),
-		event_text("ruri", info.ruri),
-		id_param(s),
-		event_text("content_types", notice->accept_types),
+	    event_text("from_uri", info.from_uri),
+	    event_text("to_uri", info.to_uri),
+	    event_text("ruri", info.ruri),
+	    id_param(s),
+	    event_text("content_types", notice->accept_types),
 	};
 
 	event_emit(state->bus, &session_new, params, COUNT(params));
@@ -73,8 +78,8 @@ static void tell_end(struct service_state *state, struct ua_session *s,
     const struct ua_notice *notice)
 {
 	struct event_param params[] = {
-		id_param(s),
-		event_text("reason", slice_of(ua_end_name(notice->end))),
+	    id_param(s),
+	    event_text("reason", slice_of(ua_end_name(notice->end))),
 	};
 
 	event_emit(state->bus, &session_end, params, COUNT(params));
@@ -85,9 +90,9 @@ static void tell_failed(struct service_state *state, struct ua_session *s,
 {
 	struct ua_session_info info;
 	struct event_param params[] = {
-		id_param(s),
-		event_number("code", notice->code),
-		event_text("reason", notice->reason.p ? notice->reason : SLICE("")),
+	    id_param(s),
+	    event_number("code", notice->code),
+	    event_text("reason", notice->reason.p ? notice->reason : SLICE("")),
 	};
 
 	ua_session_info(s, &info);
@@ -115,10 +120,10 @@ static int on_message(struct ua_session *s, const struct message *m, void *arg)
 {
 	struct service_state *state = arg;
 	struct event_param params[] = {
-		id_param(s),
-		event_text("message_id", m->message_id),
-		event_text("content_type", m->content_type),
-		event_body("body", m->body),
+	    id_param(s),
+	    event_text("message_id", m->message_id),
+	    event_text("content_type", m->content_type),
+	    event_body("body", m->body),
 	};
 
 	if (event_wanted(state->bus, &message_received))
@@ -130,27 +135,27 @@ static void on_report(struct ua_session *s, const struct message_report *r, void
 {
 	struct service_state *state = arg;
 	struct event_param params[] = {
-		id_param(s),
-		event_text("message_id", r->message_id),
-		event_text("status", r->status),
-		event_text("byte_range", r->byte_range),
+	    id_param(s),
+	    event_text("message_id", r->message_id),
+	    event_text("status", r->status),
+	    event_text("byte_range", r->byte_range),
 	};
 
 	event_emit(state->bus, &report_received, params, COUNT(params));
 }
 
 static const struct ua_handler handler = {
-	.name = "msrp_ua",
-	.notify = on_notify,
-	.message = on_message,
-	.report = on_report,
+    .name = "msrp_ua",
+    .notify = on_notify,
+    .message = on_message,
+    .report = on_report,
 };
 
 /* --- the action --- */
 
 static const struct arg_spec answer_args[] = {
-	{"content_types", ARG_TEXT, true, NULL},
-	{NULL, 0, false, NULL},
+    {"content_types", ARG_TEXT, true, NULL},
+    {NULL, 0, false, NULL},
 };
 
 static int run_answer(const struct action_subject *subject, const struct arg *args, void *arg)
@@ -162,8 +167,8 @@ static int run_answer(const struct action_subject *subject, const struct arg *ar
 }
 
 static const struct action actions[] = {
-	{"msrp_ua_answer", ROUTE_SIP, answer_args, true, run_answer, NULL},
-	{NULL, 0, NULL, false, NULL, NULL},
+    {"msrp_ua_answer", ROUTE_SIP, answer_args, true, run_answer, NULL},
+    {NULL, 0, NULL, false, NULL, NULL},
 };
 
 /* --- methods --- */
@@ -187,11 +192,11 @@ static struct ua_session *find_own(struct service_state *state, struct slice ses
 }
 
 static const struct param_spec start_params[] = {
-	{"content_types", PARAM_TEXT, true},
-	{"from_uri", PARAM_TEXT, true},
-	{"to_uri", PARAM_TEXT, true},
-	{"ruri", PARAM_TEXT, true},
-	{NULL, 0, false},
+    {"content_types", PARAM_TEXT, true},
+    {"from_uri", PARAM_TEXT, true},
+    {"to_uri", PARAM_TEXT, true},
+    {"ruri", PARAM_TEXT, true},
+    {NULL, 0, false},
 };
 
 static void start_error(struct reply *reply, int err)
@@ -219,8 +224,8 @@ static void call_start(const struct param *params, struct reply *reply, void *ar
 	int err = -ENETUNREACH;
 
 	if (state->ua)
-		err = ua_start(state->ua, &offer, params[1].text, params[2].text, params[3].text,
-		    &s);
+		err =
+		    ua_start(state->ua, &offer, params[1].text, params[2].text, params[3].text, &s);
 	if (err < 0) {
 		start_error(reply, err);
 		return;
@@ -233,13 +238,13 @@ static void call_start(const struct param *params, struct reply *reply, void *ar
 enum { SEND_SESSION, SEND_MIME, SEND_BODY, SEND_SUCCESS, SEND_FAILURE, SEND_BASE64 };
 
 static const struct param_spec send_params[] = {
-	[SEND_SESSION] = {"session_id", PARAM_TEXT, true},
-	[SEND_MIME] = {"mime", PARAM_TEXT, false},
-	[SEND_BODY] = {"body", PARAM_TEXT, false},
-	[SEND_SUCCESS] = {"success_report", PARAM_TEXT, false},
-	[SEND_FAILURE] = {"failure_report", PARAM_TEXT, false},
-	[SEND_BASE64] = {"body_base64", PARAM_BASE64, false},
-	{NULL, 0, false},
+    [SEND_SESSION] = {"session_id", PARAM_TEXT, true},
+    [SEND_MIME] = {"mime", PARAM_TEXT, false},
+    [SEND_BODY] = {"body", PARAM_TEXT, false},
+    [SEND_SUCCESS] = {"success_report", PARAM_TEXT, false},
+    [SEND_FAILURE] = {"failure_report", PARAM_TEXT, false},
+    [SEND_BASE64] = {"body_base64", PARAM_BASE64, false},
+    {NULL, 0, false},
 };
 
 /* Is a yes/no/partial one of these words, or absent, which is the first? */
@@ -261,10 +266,10 @@ static const char *read_message(const struct param *params, struct message_out *
 {
 	static const char *const success[] = {"no", "yes", NULL};
 	static const char *const failure[] = {
-		[FAILURE_REPORT_YES] = "yes",
-		[FAILURE_REPORT_NO] = "no",
-		[FAILURE_REPORT_PARTIAL] = "partial",
-		NULL,
+	    [FAILURE_REPORT_YES] = "yes",
+	    [FAILURE_REPORT_NO] = "no",
+	    [FAILURE_REPORT_PARTIAL] = "partial",
+	    NULL,
 	};
 	const struct param *body = &params[params[SEND_BASE64].present ? SEND_BASE64 : SEND_BODY];
 	int success_word, failure_word;
@@ -276,8 +281,8 @@ static const char *read_message(const struct param *params, struct message_out *
 	if (!read_word(&params[SEND_FAILURE], failure, &failure_word))
 		return "failure_report is not yes, no or partial";
 	*message = (struct message_out){
-		.failure_report = (enum failure_report)failure_word,
-		.success_report = success_word == 1,
+	    .failure_report = (enum failure_report)failure_word,
+	    .success_report = success_word == 1,
 	};
 	if (params[SEND_MIME].present && body->present) {
 		message->content_type = params[SEND_MIME].text;
@@ -374,8 +379,8 @@ static void call_list(const struct param *params, struct reply *reply, void *arg
 }
 
 static const struct param_spec end_params[] = {
-	{"session_id", PARAM_TEXT, true},
-	{NULL, 0, false},
+    {"session_id", PARAM_TEXT, true},
+    {NULL, 0, false},
 };
 
 static void call_end(const struct param *params, struct reply *reply, void *arg)
@@ -389,11 +394,11 @@ static void call_end(const struct param *params, struct reply *reply, void *arg)
 }
 
 static const struct method methods[] = {
-	{"msrp_ua_start_session", start_params, call_start, "call a peer by INVITE"},
-	{"msrp_ua_send_message", send_params, call_send, "send a message on a session"},
-	{"msrp_ua_list_sessions", NULL, call_list, "list the sessions"},
-	{"msrp_ua_end_session", end_params, call_end, "end a session"},
-	{NULL, NULL, NULL, NULL},
+    {"msrp_ua_start_session", start_params, call_start, "call a peer by INVITE"},
+    {"msrp_ua_send_message", send_params, call_send, "send a message on a session"},
+    {"msrp_ua_list_sessions", NULL, call_list, "list the sessions"},
+    {"msrp_ua_end_session", end_params, call_end, "end a session"},
+    {NULL, NULL, NULL, NULL},
 };
 
 /* --- the service --- */
@@ -419,10 +424,10 @@ static void stop(void *state)
 }
 
 const struct service ua_service = {
-	.name = "ua",
-	.actions = actions,
-	.methods = methods,
-	.events = events,
-	.start = start,
-	.stop = stop,
+    .name = "ua",
+    .actions = actions,
+    .methods = methods,
+    .events = events,
+    .start = start,
+    .stop = stop,
 };

@@ -14,12 +14,12 @@
 #include "ua/types.h"
 
 static const char *const state_names[] = {
-	[SESSION_SETUP] = "setup",
-	[SESSION_ESTABLISHED] = "established",
-	[SESSION_LOST] = "lost",
-	[SESSION_GIVEN_UP] = "given up",
-	[SESSION_FLUSHING] = "flushing",
-	[SESSION_OVER] = "over",
+    [SESSION_SETUP] = "setup",
+    [SESSION_ESTABLISHED] = "established",
+    [SESSION_LOST] = "lost",
+    [SESSION_GIVEN_UP] = "given up",
+    [SESSION_FLUSHING] = "flushing",
+    [SESSION_OVER] = "over",
 };
 
 static void set_state(struct ua_session *s, enum session_state state)
@@ -49,9 +49,9 @@ void ua_session_unref(struct ua_session *s)
 
 /* RFC 3326, on the BYE */
 static const struct slice reasons[] = {
-	[UA_END_BYE] = {NULL, 0},
-	[UA_END_EXPIRED] = SLICE("SIP;cause=480;text=\"Session lasted too long\""),
-	[UA_END_FAILED] = SLICE("SIP;cause=503;text=\"MSRP connection lost\""),
+    [UA_END_BYE] = {NULL, 0},
+    [UA_END_EXPIRED] = SLICE("SIP;cause=480;text=\"Session lasted too long\""),
+    [UA_END_FAILED] = SLICE("SIP;cause=503;text=\"MSRP connection lost\""),
 };
 
 /* From now on nobody finds it, and whoever still has it gets nothing done with it. */
@@ -107,18 +107,19 @@ void ua_session_terminate(struct ua_session *s, enum ua_end end)
 
 	if (s->state == SESSION_OVER)
 		return;
-	(*(end == UA_END_BYE ? count->ended_bye
-	   : end == UA_END_EXPIRED ? count->ended_expired : count->ended_failed))++;
+	(*(end == UA_END_BYE            ? count->ended_bye
+		: end == UA_END_EXPIRED ? count->ended_expired
+					: count->ended_failed))++;
 	finish(s, end, &notice);
 }
 
 void ua_session_fail(struct ua_session *s, const struct sip_failure *failure)
 {
 	struct ua_notice notice = {
-		.what = UA_FAILED,
-		.code = failure->code,
-		.reason = failure->reason,
-		.from_peer = failure->from_peer,
+	    .what = UA_FAILED,
+	    .code = failure->code,
+	    .reason = failure->reason,
+	    .from_peer = failure->from_peer,
 	};
 
 	if (s->state == SESSION_OVER)
@@ -145,9 +146,9 @@ static void establish(struct ua_session *s)
 {
 	struct ua *ua = s->ua;
 	struct ua_notice notice = {
-		.what = UA_ESTABLISHED,
-		.accept_types = s->peer->accept_types,
-		.accept_wrapped_types = s->peer->accept_wrapped_types,
+	    .what = UA_ESTABLISHED,
+	    .accept_types = s->peer->accept_types,
+	    .accept_wrapped_types = s->peer->accept_wrapped_types,
 	};
 	int err;
 
@@ -381,13 +382,13 @@ static void on_ended(struct sip_dialog *d, const struct sip_failure *cause, void
 }
 
 static const struct sip_dialog_handler dialog_handler = {
-	.offer = on_offer,
-	.answer = on_answer,
-	.established = on_established,
-	.failed = on_failed,
-	.refused = on_refused,
-	.idle = on_idle,
-	.ended = on_ended,
+    .offer = on_offer,
+    .answer = on_answer,
+    .established = on_established,
+    .failed = on_failed,
+    .refused = on_refused,
+    .idle = on_idle,
+    .ended = on_ended,
 };
 
 /* --- setting up --- */
@@ -484,7 +485,7 @@ int ua_session_accept(struct ua_session *s, struct sip_request *request)
 
 /* --- a new one --- */
 
-enum { URI_ROOM = 64 };	/* "msrps://[", "]:65535/", the id, ";tcp" */
+enum { URI_ROOM = 64 }; /* "msrps://[", "]:65535/", the id, ";tcp" */
 
 static struct slice keep(char **p, struct slice text)
 {
@@ -500,11 +501,11 @@ static struct slice keep_uri(char **p, const struct ua_session *s, const struct 
 {
 	struct msrp_writer w = {.p = *p, .cap = strlen(local->host) + URI_ROOM};
 	struct msrp_uri uri = {
-		.secure = local->secure,
-		.host = slice_of(local->host),
-		.port = local->port,
-		.session_id = {s->id, UA_ID_LEN},
-		.transport = SLICE("tcp"),
+	    .secure = local->secure,
+	    .host = slice_of(local->host),
+	    .port = local->port,
+	    .session_id = {s->id, UA_ID_LEN},
+	    .transport = SLICE("tcp"),
 	};
 
 	msrp_uri_write(&w, &uri);
@@ -535,11 +536,11 @@ static int keep_types(char **p, struct ua_session *s, const struct ua_offer *off
 static int open_endpoint(struct ua_session *s)
 {
 	struct endpoint_options options = {
-		.own_uri = s->uri,
-		.handler = &ua_endpoint_handler,
-		.arg = s,
-		.max_queued_bytes = s->ua->env.settings->max_queued_bytes,
-		.stream = s->handler->begin != NULL,
+	    .own_uri = s->uri,
+	    .handler = &ua_endpoint_handler,
+	    .arg = s,
+	    .max_queued_bytes = s->ua->env.settings->max_queued_bytes,
+	    .stream = s->handler->begin != NULL,
 	};
 
 	return endpoint_new(&s->endpoint, s->ua->endpoints, &options);

@@ -8,9 +8,9 @@
 
 /** Zeroed: empty. */
 struct text {
-	char	*p;
-	size_t	len, cap;
-	bool	failed;
+	char *p;
+	size_t len, cap;
+	bool failed;
 };
 
 void text_add(struct text *t, struct slice s);

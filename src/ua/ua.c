@@ -41,7 +41,7 @@ void ua_each(struct ua *ua, void (*fn)(struct ua_session *s, void *arg), void *a
 	struct ua_session *s, *next;
 
 	HASH_ITER(hh, ua->sessions, s, next)
-		fn(s, arg);
+	fn(s, arg);
 }
 
 /* --- my_uri --- */
@@ -54,8 +54,8 @@ static void free_locals(struct ua_local *locals, size_t count)
 }
 
 struct locals {
-	struct ua_local	*items;
-	size_t		count;
+	struct ua_local *items;
+	size_t count;
 };
 
 static int add_local(struct locals *locals, bool secure, struct slice host, uint16_t port)
@@ -141,8 +141,8 @@ static void on_cleanup(void *arg)
 	timer_start(&ua->cleanup, settings->cleanup_interval_ms);
 	if (settings->max_duration_ms == 0)
 		return;
-	while ((s = TAILQ_FIRST(&ua->lasting))
-	    && now - s->established_ms >= settings->max_duration_ms)
+	while (
+	    (s = TAILQ_FIRST(&ua->lasting)) && now - s->established_ms >= settings->max_duration_ms)
 		ua_session_terminate(s, UA_END_EXPIRED);
 }
 
@@ -159,19 +159,19 @@ static int register_counters(struct ua *ua)
 {
 	struct ua_counters *c = &ua->count;
 	const struct {
-		uint64_t	**number;
-		bool		gauge;
-		const char	*name, *help;
+		uint64_t **number;
+		bool gauge;
+		const char *name, *help;
 	} rows[] = {
-		{&c->sessions, true, "sessions", "Sessions at this moment"},
-		{&c->started, false, "started", "Sessions started by an INVITE of ours"},
-		{&c->answered, false, "answered", "INVITEs answered as sessions"},
-		{&c->refused, false, "refused", "INVITEs that no session could be made of"},
-		{&c->established, false, "established", "Sessions established"},
-		{&c->failed, false, "failed", "Sessions that were never established"},
-		{&c->ended_bye, false, "ended_bye", "Established sessions that the peer ended"},
-		{&c->ended_expired, false, "ended_expired", "Sessions ended by max_duration"},
-		{&c->ended_failed, false, "ended_failed", "Established sessions that were lost"},
+	    {&c->sessions, true, "sessions", "Sessions at this moment"},
+	    {&c->started, false, "started", "Sessions started by an INVITE of ours"},
+	    {&c->answered, false, "answered", "INVITEs answered as sessions"},
+	    {&c->refused, false, "refused", "INVITEs that no session could be made of"},
+	    {&c->established, false, "established", "Sessions established"},
+	    {&c->failed, false, "failed", "Sessions that were never established"},
+	    {&c->ended_bye, false, "ended_bye", "Established sessions that the peer ended"},
+	    {&c->ended_expired, false, "ended_expired", "Sessions ended by max_duration"},
+	    {&c->ended_failed, false, "ended_failed", "Established sessions that were lost"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -291,9 +291,9 @@ void ua_free(struct ua *ua)
 const char *ua_end_name(enum ua_end end)
 {
 	static const char *const names[] = {
-		[UA_END_BYE] = "bye",
-		[UA_END_EXPIRED] = "expired",
-		[UA_END_FAILED] = "failed",
+	    [UA_END_BYE] = "bye",
+	    [UA_END_EXPIRED] = "expired",
+	    [UA_END_FAILED] = "failed",
 	};
 
 	return names[end];
@@ -317,10 +317,10 @@ int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *
     struct ua_session **sp)
 {
 	struct ua_session_start start = {
-		.offer = offer,
-		.from_uri = sip_request_field(invite, SIP_FIELD_FROM_URI),
-		.to_uri = sip_request_field(invite, SIP_FIELD_TO_URI),
-		.ruri = sip_request_field(invite, SIP_FIELD_RURI),
+	    .offer = offer,
+	    .from_uri = sip_request_field(invite, SIP_FIELD_FROM_URI),
+	    .to_uri = sip_request_field(invite, SIP_FIELD_TO_URI),
+	    .ruri = sip_request_field(invite, SIP_FIELD_RURI),
 	};
 	struct ua_session *s;
 	struct slice sdp;
@@ -355,12 +355,12 @@ int ua_start(struct ua *ua, const struct ua_offer *offer, struct slice from_uri,
     struct slice to_uri, struct slice ruri, struct ua_session **sp)
 {
 	struct ua_session_start start = {
-		.offer = offer,
-		.local = &ua->locals[0],
-		.from_uri = from_uri,
-		.to_uri = to_uri,
-		.ruri = ruri,
-		.uac = true,
+	    .offer = offer,
+	    .local = &ua->locals[0],
+	    .from_uri = from_uri,
+	    .to_uri = to_uri,
+	    .ruri = ruri,
+	    .uac = true,
 	};
 	struct ua_session *s;
 	int err;
@@ -423,16 +423,16 @@ void ua_session_info(const struct ua_session *s, struct ua_session_info *info)
 	if (s->endpoint)
 		endpoint_info(s->endpoint, &sent);
 	*info = (struct ua_session_info){
-		.from_uri = s->from_uri,
-		.to_uri = s->to_uri,
-		.ruri = s->ruri,
-		.peer_path = s->peer ? s->peer->path : (struct slice){NULL, 0},
-		.handler = s->handler->name,
-		.state = state_name(s->state),
-		.uac = s->uac,
-		.lifetime_s = lifetime_s(s),
-		.queued_bytes = sent.queued_bytes,
-		.messages_in = sent.messages_in,
-		.messages_out = sent.messages_out,
+	    .from_uri = s->from_uri,
+	    .to_uri = s->to_uri,
+	    .ruri = s->ruri,
+	    .peer_path = s->peer ? s->peer->path : (struct slice){NULL, 0},
+	    .handler = s->handler->name,
+	    .state = state_name(s->state),
+	    .uac = s->uac,
+	    .lifetime_s = lifetime_s(s),
+	    .queued_bytes = sent.queued_bytes,
+	    .messages_in = sent.messages_in,
+	    .messages_out = sent.messages_out,
 	};
 }

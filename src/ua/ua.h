@@ -16,27 +16,27 @@ struct stats;
 
 /** The section ua: of the config. */
 struct ua_settings {
-	struct setting_list	my_uri;		/* char *; empty: first listener of each scheme */
-	char			*relay_uri;	/* NULL: none */
-	uint64_t		relay_idle_timeout_ms;
-	uint64_t		max_queued_bytes;
-	uint64_t		max_duration_ms;	/* 0: no limit */
-	uint64_t		reconnect_grace_ms;	/* 0: end at once */
-	uint64_t		cleanup_interval_ms;
-	uint64_t		hash_size;	/* log2 */
+	struct setting_list my_uri; /* char *; empty: first listener of each scheme */
+	char *relay_uri;            /* NULL: none */
+	uint64_t relay_idle_timeout_ms;
+	uint64_t max_queued_bytes;
+	uint64_t max_duration_ms;    /* 0: no limit */
+	uint64_t reconnect_grace_ms; /* 0: end at once */
+	uint64_t cleanup_interval_ms;
+	uint64_t hash_size; /* log2 */
 };
 
 extern const struct setting ua_settings_rows[];
 
 /** What a UA is made of; all of it outlives the UA. */
 struct ua_env {
-	struct event_base		*base;
-	struct stats			*stats;
-	struct msrp_stack		*msrp;		/* its listeners are open */
-	struct sip_stack		*sip;
-	const struct ua_settings	*settings;	/* or until the next reload */
-	const struct sip_credential	*credentials;	/* for AUTH at relay_uri; the same */
-	size_t				credential_count;
+	struct event_base *base;
+	struct stats *stats;
+	struct msrp_stack *msrp; /* its listeners are open */
+	struct sip_stack *sip;
+	const struct ua_settings *settings;       /* or until the next reload */
+	const struct sip_credential *credentials; /* for AUTH at relay_uri; the same */
+	size_t credential_count;
 };
 
 /**

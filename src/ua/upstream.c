@@ -15,9 +15,9 @@ static bool on_credentials(struct slice realm, struct endpoint_credentials *cred
 		if (!slice_equal(slice_of(c->realm), realm))
 			continue;
 		*credentials = (struct endpoint_credentials){
-			.username = slice_of(c->username),
-			.password = slice_of(c->password),
-			.ha1 = slice_of(c->ha1),
+		    .username = slice_of(c->username),
+		    .password = slice_of(c->password),
+		    .ha1 = slice_of(c->ha1),
 		};
 		return true;
 	}
@@ -35,20 +35,20 @@ static void on_failed(int code, struct slice reason, bool from_relay, void *arg)
 }
 
 static const struct endpoint_auth_handler auth_handler = {
-	.credentials = on_credentials,
-	.granted = on_granted,
-	.failed = on_failed,
+    .credentials = on_credentials,
+    .granted = on_granted,
+    .failed = on_failed,
 };
 
 int ua_upstream_ask(struct ua_session *s)
 {
 	const struct ua_settings *settings = s->ua->env.settings;
 	struct endpoint_auth_options options = {
-		.relays = slice_of(settings->relay_uri),
-		.own_uri = s->uri,
-		.idle_ms = settings->relay_idle_timeout_ms,
-		.handler = &auth_handler,
-		.arg = s,
+	    .relays = slice_of(settings->relay_uri),
+	    .own_uri = s->uri,
+	    .idle_ms = settings->relay_idle_timeout_ms,
+	    .handler = &auth_handler,
+	    .arg = s,
 	};
 
 	return endpoint_auth_new(&s->upstream, s->ua->env.msrp, &options);

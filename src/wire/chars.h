@@ -8,14 +8,14 @@
 #include <msrpd/slice.h>
 
 enum {
-	MSRP_DIGIT	= 1 << 0,
-	MSRP_ALPHA	= 1 << 1,
-	MSRP_ALPHANUM	= MSRP_DIGIT | MSRP_ALPHA,
-	MSRP_IDENT	= 1 << 2,	/* ident-char */
-	MSRP_TOKEN	= 1 << 3,
-	MSRP_HOST	= 1 << 4,	/* unreserved */
-	MSRP_SESSION	= 1 << 5,	/* of a session id */
-	MSRP_USERINFO	= 1 << 6,
+	MSRP_DIGIT = 1 << 0,
+	MSRP_ALPHA = 1 << 1,
+	MSRP_ALPHANUM = MSRP_DIGIT | MSRP_ALPHA,
+	MSRP_IDENT = 1 << 2, /* ident-char */
+	MSRP_TOKEN = 1 << 3,
+	MSRP_HOST = 1 << 4,    /* unreserved */
+	MSRP_SESSION = 1 << 5, /* of a session id */
+	MSRP_USERINFO = 1 << 6,
 };
 
 extern const uint8_t msrp_chars[256];

@@ -13,7 +13,7 @@ static const char hex_digits[] = "0123456789abcdef";
 
 /* Parameters whose text is not kept but read into something else. */
 struct raw {
-	struct slice	qop, algorithm, stale, nc;
+	struct slice qop, algorithm, stale, nc;
 };
 
 static struct slice *find_raw(struct raw *raw, struct slice name)
@@ -33,18 +33,18 @@ static struct slice *find_raw(struct raw *raw, struct slice name)
 static struct slice *find_param(struct msrp_digest *d, struct raw *raw, struct slice name)
 {
 	static const struct {
-		struct slice	name;
-		size_t		offset;
+		struct slice name;
+		size_t offset;
 	} params[] = {
-		{{"realm", 5}, offsetof(struct msrp_digest, realm)},
-		{{"nonce", 5}, offsetof(struct msrp_digest, nonce)},
-		{{"opaque", 6}, offsetof(struct msrp_digest, opaque)},
-		{{"username", 8}, offsetof(struct msrp_digest, username)},
-		{{"uri", 3}, offsetof(struct msrp_digest, uri)},
-		{{"response", 8}, offsetof(struct msrp_digest, response)},
-		{{"cnonce", 6}, offsetof(struct msrp_digest, cnonce)},
-		{{"rspauth", 7}, offsetof(struct msrp_digest, rspauth)},
-		{{"nextnonce", 9}, offsetof(struct msrp_digest, nextnonce)},
+	    {{"realm", 5}, offsetof(struct msrp_digest, realm)},
+	    {{"nonce", 5}, offsetof(struct msrp_digest, nonce)},
+	    {{"opaque", 6}, offsetof(struct msrp_digest, opaque)},
+	    {{"username", 8}, offsetof(struct msrp_digest, username)},
+	    {{"uri", 3}, offsetof(struct msrp_digest, uri)},
+	    {{"response", 8}, offsetof(struct msrp_digest, response)},
+	    {{"cnonce", 6}, offsetof(struct msrp_digest, cnonce)},
+	    {{"rspauth", 7}, offsetof(struct msrp_digest, rspauth)},
+	    {{"nextnonce", 9}, offsetof(struct msrp_digest, nextnonce)},
 	};
 
 	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++)

@@ -14,8 +14,8 @@ enum msrp_digest_algorithm { MSRP_DIGEST_MD5, MSRP_DIGEST_SHA256 };
 enum { MSRP_DIGEST_HEX_MAX = 64 };
 
 struct msrp_digest_hash {
-	size_t	len;	/* 32 or 64 */
-	char	hex[MSRP_DIGEST_HEX_MAX];
+	size_t len; /* 32 or 64 */
+	char hex[MSRP_DIGEST_HEX_MAX];
 };
 
 static inline struct slice msrp_digest_hash_slice(const struct msrp_digest_hash *hash)
@@ -32,20 +32,20 @@ enum { MSRP_DIGEST_UNESCAPED_MAX = 512 };
  * text that was parsed, or the struct itself, which therefore is not to be copied.
  */
 struct msrp_digest {
-	enum msrp_digest_algorithm	algorithm;
-	struct slice	realm;
-	struct slice	nonce;
-	struct slice	opaque;		/* absent if there is none */
-	bool		stale;		/* of a challenge */
-	struct slice	username;
-	struct slice	uri;		/* as in the header, where it may be absent; see below */
-	struct slice	response;
-	struct slice	cnonce;
-	uint32_t	nc;
-	struct slice	rspauth;
-	struct slice	nextnonce;	/* absent if there is none */
-	char		unescaped[MSRP_DIGEST_UNESCAPED_MAX];
-	size_t		unescaped_len;
+	enum msrp_digest_algorithm algorithm;
+	struct slice realm;
+	struct slice nonce;
+	struct slice opaque; /* absent if there is none */
+	bool stale;          /* of a challenge */
+	struct slice username;
+	struct slice uri; /* as in the header, where it may be absent; see below */
+	struct slice response;
+	struct slice cnonce;
+	uint32_t nc;
+	struct slice rspauth;
+	struct slice nextnonce; /* absent if there is none */
+	char unescaped[MSRP_DIGEST_UNESCAPED_MAX];
+	size_t unescaped_len;
 };
 
 /**

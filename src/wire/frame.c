@@ -74,13 +74,13 @@ struct slice msrp_start_line_tid(struct slice line)
 static enum msrp_method find_method(struct slice text)
 {
 	static const struct {
-		struct slice		text;
-		enum msrp_method	method;
+		struct slice text;
+		enum msrp_method method;
 	} methods[] = {
-		{{"SEND", 4}, MSRP_SEND},
-		{{"REPORT", 6}, MSRP_REPORT},
-		{{"AUTH", 4}, MSRP_AUTH},
-		{{"NICKNAME", 8}, MSRP_NICKNAME},
+	    {{"SEND", 4}, MSRP_SEND},
+	    {{"REPORT", 6}, MSRP_REPORT},
+	    {{"AUTH", 4}, MSRP_AUTH},
+	    {{"NICKNAME", 8}, MSRP_NICKNAME},
 	};
 
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
@@ -225,9 +225,9 @@ static bool is_text(struct slice s)
 /* --- the head --- */
 
 struct line {
-	struct slice	text;		/* without its end */
-	bool		has_cr;
-	bool		printable;	/* and ASCII, all of it */
+	struct slice text; /* without its end */
+	bool has_cr;
+	bool printable; /* and ASCII, all of it */
 };
 
 /* Cut a line with its end off the front of *rest: each byte is looked at once. */
@@ -278,8 +278,8 @@ static void judge_paths(struct msrp_frame *f)
 		f->to = (struct msrp_uri){0};
 		return;
 	}
-	f->good_paths = (!f->to_rest.p || msrp_path_count(f->to_rest) > 0)
-	    && msrp_path_count(f->from_path) > 0;
+	f->good_paths =
+	    (!f->to_rest.p || msrp_path_count(f->to_rest) > 0) && msrp_path_count(f->from_path) > 0;
 }
 
 static void read_paths(struct msrp_frame *f, const struct msrp_frame *before)

@@ -15,34 +15,34 @@
 #include "wire/writer.h"
 
 enum msrp_method {
-	MSRP_NO_METHOD,	/* a response */
+	MSRP_NO_METHOD, /* a response */
 	MSRP_SEND,
 	MSRP_REPORT,
 	MSRP_AUTH,
-	MSRP_NICKNAME,	/* RFC 7701 */
+	MSRP_NICKNAME, /* RFC 7701 */
 	MSRP_OTHER,
 };
 
 /** Continuation flag of an end-line. */
 enum msrp_flag {
-	MSRP_COMPLETE	= '$',	/* the message ends here */
-	MSRP_MORE	= '+',	/* further chunks follow */
-	MSRP_ABORTED	= '#',	/* the sender gave the message up */
+	MSRP_COMPLETE = '$', /* the message ends here */
+	MSRP_MORE = '+',     /* further chunks follow */
+	MSRP_ABORTED = '#',  /* the sender gave the message up */
 };
 
 enum {
-	MSRP_TID_MAX		= 32,	/* RFC 4975 9: ident; Message-IDs as well */
-	MSRP_END_LINE_MAX	= 2 + 7 + MSRP_TID_MAX + 1 + 2,
-	MSRP_OTHER_BODY_MAX	= 10240, /* RFC 4975 7.1: body of a request that is not a SEND */
+	MSRP_TID_MAX = 32, /* RFC 4975 9: ident; Message-IDs as well */
+	MSRP_END_LINE_MAX = 2 + 7 + MSRP_TID_MAX + 1 + 2,
+	MSRP_OTHER_BODY_MAX = 10240, /* RFC 4975 7.1: body of a request that is not a SEND */
 };
 
-#define MSRP_RANGE_UNKNOWN UINT64_MAX	/* "*" */
+#define MSRP_RANGE_UNKNOWN UINT64_MAX /* "*" */
 
 /** Byte-Range: positions in the message, from 1.  "1-0/0" is nothing at all. */
 struct msrp_byte_range {
-	uint64_t	start;	/* at least 1 */
-	uint64_t	end;	/* at least start - 1, or MSRP_RANGE_UNKNOWN */
-	uint64_t	total;	/* or MSRP_RANGE_UNKNOWN */
+	uint64_t start; /* at least 1 */
+	uint64_t end;   /* at least start - 1, or MSRP_RANGE_UNKNOWN */
+	uint64_t total; /* or MSRP_RANGE_UNKNOWN */
 };
 
 /**
@@ -51,38 +51,38 @@ struct msrp_byte_range {
  * of one that came twice the first is kept.
  */
 struct msrp_frame {
-	enum msrp_method	method;		/* MSRP_NO_METHOD: see code */
-	unsigned		code;		/* 0 to 999, of a response */
-	bool			has_body;	/* ended by a blank line; the body may be empty */
-	bool			good_paths;	/* To-Path and From-Path are what they should be */
-	struct slice		tid;
-	struct slice		method_text;	/* of a request */
-	struct slice		phrase;		/* of a response; absent if it had none */
-	struct slice		head;		/* from "MSRP" through the last header's CRLF */
-	struct slice		headers;	/* all behind From-Path, verbatim with CRLFs */
+	enum msrp_method method; /* MSRP_NO_METHOD: see code */
+	unsigned code;           /* 0 to 999, of a response */
+	bool has_body;           /* ended by a blank line; the body may be empty */
+	bool good_paths;         /* To-Path and From-Path are what they should be */
+	struct slice tid;
+	struct slice method_text; /* of a request */
+	struct slice phrase;      /* of a response; absent if it had none */
+	struct slice head;        /* from "MSRP" through the last header's CRLF */
+	struct slice headers;     /* all behind From-Path, verbatim with CRLFs */
 
-	struct slice		to_path;
-	struct slice		from_path;
-	struct msrp_uri		to;		/* first of To-Path; host absent if it is no URI */
-	struct slice		to_rest;	/* To-Path behind it, absent if that was all */
-	struct msrp_byte_range	range;		/* all of it without a Byte-Range; start 0: that is bad */
+	struct slice to_path;
+	struct slice from_path;
+	struct msrp_uri to;           /* first of To-Path; host absent if it is no URI */
+	struct slice to_rest;         /* To-Path behind it, absent if that was all */
+	struct msrp_byte_range range; /* all of it without a Byte-Range; start 0: that is bad */
 
-	struct slice		message_id;
-	struct slice		byte_range;
-	struct slice		success_report;
-	struct slice		failure_report;
-	struct slice		status;
-	struct slice		content_type;
-	struct slice		expires;
-	struct slice		min_expires;
-	struct slice		max_expires;
-	struct slice		use_path;
-	struct slice		authorization;
-	struct slice		www_authenticate;
-	struct slice		authentication_info;
-	struct slice		use_nickname;
+	struct slice message_id;
+	struct slice byte_range;
+	struct slice success_report;
+	struct slice failure_report;
+	struct slice status;
+	struct slice content_type;
+	struct slice expires;
+	struct slice min_expires;
+	struct slice max_expires;
+	struct slice use_path;
+	struct slice authorization;
+	struct slice www_authenticate;
+	struct slice authentication_info;
+	struct slice use_nickname;
 
-	const char		*fault;		/* first fault of form, for msrp_frame_check() */
+	const char *fault; /* first fault of form, for msrp_frame_check() */
 };
 
 /**
@@ -153,9 +153,9 @@ int msrp_success_report_parse(struct slice value, bool *reportp);
 
 /** Status header of a REPORT: RFC 4975 7.1.2. */
 struct msrp_status {
-	unsigned	namespace;	/* 0: code is one of MSRP's */
-	unsigned	code;
-	struct slice	comment;	/* absent if there is none */
+	unsigned namespace; /* 0: code is one of MSRP's */
+	unsigned code;
+	struct slice comment; /* absent if there is none */
 };
 
 /** @return 0 or -EBADMSG */
@@ -201,13 +201,13 @@ void msrp_write_response_head(struct msrp_writer *w, const struct msrp_frame *re
 
 /** A REPORT on a SEND: RFC 4975 7.1.2 to 7.1.4. */
 struct msrp_report_text {
-	struct slice		tid;		/* the REPORT's own */
-	struct slice		to_path;	/* whole From-Path of the SEND */
-	struct slice		from_path;	/* first To-Path URI of the SEND */
-	struct slice		message_id;
-	struct msrp_byte_range	range;		/* what the report is about */
-	unsigned		code;		/* in namespace 000 */
-	struct slice		comment;	/* absent or empty: none */
+	struct slice tid;       /* the REPORT's own */
+	struct slice to_path;   /* whole From-Path of the SEND */
+	struct slice from_path; /* first To-Path URI of the SEND */
+	struct slice message_id;
+	struct msrp_byte_range range; /* what the report is about */
+	unsigned code;                /* in namespace 000 */
+	struct slice comment;         /* absent or empty: none */
 };
 
 /** The whole frame, end-line included. */

@@ -8,12 +8,12 @@
 
 /* One call of msrp_parser_feed(). */
 struct feed {
-	struct msrp_parser			*parser;
-	struct slice				rest;
-	const struct msrp_parser_handler	*handler;
-	void					*arg;
-	struct msrp_frame			frames[2];	/* the one in hand and the one before */
-	struct msrp_frame			*frame, *before; /* one of those each, or before NULL */
+	struct msrp_parser *parser;
+	struct slice rest;
+	const struct msrp_parser_handler *handler;
+	void *arg;
+	struct msrp_frame frames[2];       /* the one in hand and the one before */
+	struct msrp_frame *frame, *before; /* one of those each, or before NULL */
 };
 
 void msrp_parser_init(struct msrp_parser *parser, size_t max_head)

@@ -24,39 +24,39 @@ struct msrp_parser_handler {
 	 * f is valid during the call; what its slices borrow, until the frame's end or the next
 	 * msrp_parser_feed(), and not longer than the data fed.
 	 */
-	int	(*head)(const struct msrp_frame *f, void *arg);
+	int (*head)(const struct msrp_frame *f, void *arg);
 	/** A piece of the body, never empty; borrowed for the call. */
-	int	(*body)(struct slice piece, void *arg);
-	int	(*end)(enum msrp_flag flag, void *arg);
+	int (*body)(struct slice piece, void *arg);
+	int (*end)(enum msrp_flag flag, void *arg);
 	/**
 	 * The stream is broken in a head (err is what feed will return: -EBADMSG or -EMSGSIZE).
 	 * f holds what could be read, as msrp_frame_parse() says; if msrp_frame_answerable(f), the
 	 * connection answers 400 before it closes.
 	 */
-	void	(*broken)(const struct msrp_frame *f, int err, void *arg);
+	void (*broken)(const struct msrp_frame *f, int err, void *arg);
 };
 
 enum msrp_parser_state { MSRP_PARSER_HEAD, MSRP_PARSER_BODY, MSRP_PARSER_BROKEN };
 
 /** Embedded in its connection.  Fields are the parser's own. */
 struct msrp_parser {
-	char		*buf;		/* of a head that came in pieces; goes with the next feed */
-	uint32_t	len, cap;	/* of buf; len is 0 once the head is whole */
-	uint32_t	line;		/* start of the line in buf that has no end yet */
-	uint32_t	max_head;
-	uint16_t	body_left;	/* what a request other than SEND may still carry */
-	uint8_t		state;		/* enum msrp_parser_state */
-	bool		limited : 1;	/* body_left counts */
-	bool		hyphens : 1;	/* may have begun an end-line in the body in hand: see below */
+	char *buf;         /* of a head that came in pieces; goes with the next feed */
+	uint32_t len, cap; /* of buf; len is 0 once the head is whole */
+	uint32_t line;     /* start of the line in buf that has no end yet */
+	uint32_t max_head;
+	uint16_t body_left; /* what a request other than SEND may still carry */
+	uint8_t state;      /* enum msrp_parser_state */
+	bool limited : 1;   /* body_left counts */
+	bool hyphens : 1;   /* may have begun an end-line in the body in hand: see below */
 	/*
 	 * How much of the end-line, its CRLF in front included, the data fed so far ends with;
 	 * between frames, how much of an empty line.
 	 */
-	uint8_t		matched;
-	uint8_t		skip;		/* so many of these are the head's, not the body's */
-	char		flag;		/* continuation flag, once matched reaches it */
-	uint8_t		tid_len;
-	char		tid[MSRP_TID_MAX];
+	uint8_t matched;
+	uint8_t skip; /* so many of these are the head's, not the body's */
+	char flag;    /* continuation flag, once matched reaches it */
+	uint8_t tid_len;
+	char tid[MSRP_TID_MAX];
 };
 
 /** @param max_head  bytes of start line and headers of one frame */

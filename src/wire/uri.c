@@ -120,8 +120,7 @@ ssize_t msrp_uri_parse(struct msrp_uri *uri, struct slice text)
 	authority = rest;
 	good = parse_behind_userinfo(&rest, &u);
 	/* A userinfo is rare, and shows in that the rest makes no sense without it. */
-	if ((!good || (rest.len && rest.p[0] != ' '))
-	    && parse_userinfo(&authority, &userinfo)) {
+	if ((!good || (rest.len && rest.p[0] != ' ')) && parse_userinfo(&authority, &userinfo)) {
 		u = (struct msrp_uri){.secure = u.secure, .userinfo = userinfo};
 		rest = authority;
 		good = parse_behind_userinfo(&rest, &u);

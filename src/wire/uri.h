@@ -17,13 +17,13 @@ enum { MSRP_DEFAULT_PORT = 2855 };
  * and are valid as long as that text is.
  */
 struct msrp_uri {
-	bool		secure;		/* scheme is msrps */
-	uint16_t	port;		/* host byte order, 0 if absent */
-	struct slice	userinfo;	/* absent if there is none */
-	struct slice	host;		/* IPv6 without its brackets */
-	struct slice	session_id;	/* absent if there is none */
-	struct slice	transport;	/* "tcp" */
-	struct slice	params;		/* "x=y;z": further parameters verbatim, absent if none */
+	bool secure;             /* scheme is msrps */
+	uint16_t port;           /* host byte order, 0 if absent */
+	struct slice userinfo;   /* absent if there is none */
+	struct slice host;       /* IPv6 without its brackets */
+	struct slice session_id; /* absent if there is none */
+	struct slice transport;  /* "tcp" */
+	struct slice params;     /* "x=y;z": further parameters verbatim, absent if none */
 };
 
 /**

@@ -11,9 +11,9 @@
 
 /** Borrows the buffer at p.  Once overflow is set nothing more is written. */
 struct msrp_writer {
-	char	*p;
-	size_t	len, cap;
-	bool	overflow;
+	char *p;
+	size_t len, cap;
+	bool overflow;
 };
 
 /** A writer on a char array. */

@@ -38,13 +38,15 @@ static X509 *make_cert(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *
 	ASN1_INTEGER_set(X509_get_serialNumber(cert), ++serial);
 	X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
 	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1,
+	    0);
 	X509_set_issuer_name(cert, X509_get_subject_name(issuer ? issuer : cert));
 	X509_set_pubkey(cert, key);
 	add_extension(cert, issuer ? issuer : cert, NID_basic_constraints,
 	    issuer ? "CA:FALSE" : "critical,CA:TRUE");
 	if (issuer)
-		add_extension(cert, issuer, NID_subject_alt_name, "DNS:localhost,DNS:im.example.org,IP:127.0.0.1");
+		add_extension(cert, issuer, NID_subject_alt_name,
+		    "DNS:localhost,DNS:im.example.org,IP:127.0.0.1");
 	assert_true(X509_sign(cert, issuer_key, EVP_sha256()) > 0);
 	return cert;
 }
@@ -78,7 +80,8 @@ void certs_make(struct certs *c)
 	write_pem(c->ca, sizeof(c->ca), c->dir, "ca.pem", ca, NULL);
 	write_pem(c->cert, sizeof(c->cert), c->dir, "cert.pem", cert, NULL);
 	write_pem(c->key, sizeof(c->key), c->dir, "key.pem", NULL, key);
-	write_pem(c->stranger_cert, sizeof(c->stranger_cert), c->dir, "stranger.pem", stranger, NULL);
+	write_pem(c->stranger_cert, sizeof(c->stranger_cert), c->dir, "stranger.pem", stranger,
+	    NULL);
 	write_pem(c->stranger_key, sizeof(c->stranger_key), c->dir, "stranger-key.pem", NULL, key);
 	X509_free(stranger);
 	X509_free(other_ca);

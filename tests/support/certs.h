@@ -2,10 +2,10 @@
 #pragma once
 
 struct certs {
-	char	dir[64];
-	char	ca[96];				/* the authority to trust */
-	char	cert[96], key[96];		/* of localhost, 127.0.0.1, im.example.org */
-	char	stranger_cert[96], stranger_key[96];	/* the same names, of another authority */
+	char dir[64];
+	char ca[96];                              /* the authority to trust */
+	char cert[96], key[96];                   /* of localhost, 127.0.0.1, im.example.org */
+	char stranger_cert[96], stranger_key[96]; /* the same names, of another authority */
 };
 
 void certs_make(struct certs *certs);

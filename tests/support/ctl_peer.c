@@ -63,10 +63,10 @@ static void emit(const struct param *params, struct reply *reply, void *state)
 
 static const struct param_spec size_params[] = {{"size", PARAM_NUMBER, true}, {0}};
 static const struct method methods[] = {
-	{"count", NULL, count, "counts"},
-	{"letters", size_params, letters, "many"},
-	{"emit", size_params, emit, "emits"},
-	{0},
+    {"count", NULL, count, "counts"},
+    {"letters", size_params, letters, "many"},
+    {"emit", size_params, emit, "emits"},
+    {0},
 };
 
 static void add_status(struct reply *reply, void *arg)
@@ -238,7 +238,8 @@ char *ctl_peer_line(struct ctl_peer *p)
 	size_t scanned = 0;
 
 	for (;;) {
-		newline = p->len > scanned ? memchr(p->bytes + scanned, '\n', p->len - scanned) : NULL;
+		newline =
+		    p->len > scanned ? memchr(p->bytes + scanned, '\n', p->len - scanned) : NULL;
 		if (newline || p->eof)
 			break;
 		scanned = p->len;

@@ -16,14 +16,14 @@ extern const struct event_type ctl_type_a, ctl_type_b;
 extern bool ctl_no_memory;
 
 struct ctl_fixture {
-	char			dir[64], path[80];
-	struct event_base	*base;
-	struct event_bus	*bus;
-	struct stats		*stats;
-	struct ctl_settings	settings;
-	struct ctl_daemon	daemon;
-	struct ctl_server	*server;
-	unsigned		calls;
+	char dir[64], path[80];
+	struct event_base *base;
+	struct event_bus *bus;
+	struct stats *stats;
+	struct ctl_settings settings;
+	struct ctl_daemon daemon;
+	struct ctl_server *server;
+	unsigned calls;
 };
 
 /** For cmocka; *state is the fixture, its server runs.  Methods: count, letters(size), emit(size). */
@@ -44,11 +44,11 @@ uint64_t ctl_stat(struct ctl_fixture *f, const char *name);
 void ctl_emit(struct ctl_fixture *f, const struct event_type *type, size_t n, char letter);
 
 struct ctl_peer {
-	struct ctl_fixture	*f;
-	int		fd;
-	char		*bytes;		/* received, not read yet */
-	size_t		len, size;
-	bool		eof;
+	struct ctl_fixture *f;
+	int fd;
+	char *bytes; /* received, not read yet */
+	size_t len, size;
+	bool eof;
 };
 
 struct ctl_peer ctl_peer_connect(struct ctl_fixture *f);
@@ -74,5 +74,5 @@ void assert_silence(struct ctl_peer *p);
 
 #define CALL(id, method, params) \
 	"{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"" method "\",\"params\":" params "}\n"
-#define RESULT(id, result) "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"result\":" result "}"
+#define RESULT(id, result)  "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"result\":" result "}"
 #define EVENT(name, params) "{\"jsonrpc\":\"2.0\",\"method\":\"" name "\",\"params\":" params "}"

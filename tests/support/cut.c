@@ -11,8 +11,8 @@ void guard_init(struct guard *guard, size_t size)
 	size_t room = (size + page) / page * page;
 
 	guard->size = room + page;
-	guard->base
-	    = mmap(NULL, guard->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	guard->base =
+	    mmap(NULL, guard->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (guard->base == MAP_FAILED || mprotect(guard->base + room, page, PROT_NONE) < 0)
 		abort();
 	guard->end = guard->base + room;

@@ -8,8 +8,8 @@
 
 /** Memory in front of a page that may not be touched. */
 struct guard {
-	char	*base, *end;
-	size_t	size;
+	char *base, *end;
+	size_t size;
 };
 
 /** @param size  of the longest input */
@@ -21,9 +21,9 @@ struct slice guard_copy(struct guard *guard, struct slice bytes);
 
 /** A parser that takes a stream in pieces. */
 struct cut_target {
-	void	(*begin)(void *arg);
-	void	(*piece)(struct slice piece, void *arg);
-	void	(*end)(const char *how, void *arg);	/* how the input was cut, for messages */
+	void (*begin)(void *arg);
+	void (*piece)(struct slice piece, void *arg);
+	void (*end)(const char *how, void *arg); /* how the input was cut, for messages */
 };
 
 /**

@@ -21,7 +21,7 @@
 #include "loop.h"
 #include "msrp/listener.h"
 
-#define OWNER(type, member, p) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define OWNER(type, member, p) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 /* --- the session --- */
 
@@ -51,8 +51,9 @@ static void on_aborted(struct msrp_sink *sink, int err)
 	OWNER(struct msrp_side, sink, sink)->aborts++;
 }
 
-static const struct msrp_sink_ops sink_ops = {
-	.body = on_body, .end = on_end, .aborted = on_aborted};
+static const struct msrp_sink_ops sink_ops = {.body = on_body,
+    .end = on_end,
+    .aborted = on_aborted};
 
 static void on_closed(struct msrp_user *user, int err)
 {
@@ -100,18 +101,18 @@ void msrp_side_init(struct msrp_side *side, const struct certs *certs)
 	side->listen[0] = (struct msrp_listen_settings){.uri = text("msrp://127.0.0.1:0;tcp")};
 	side->listen[1] = (struct msrp_listen_settings){.uri = text("msrps://0.0.0.0:0;tcp")};
 	side->settings = (struct msrp_settings){
-		.listen = {side->listen, certs ? 2 : 1},
-		.transaction_timeout_ms = 5000,
-		.connect_timeout_ms = 5000,
-		.tls_handshake_timeout_ms = 5000,
-		.bind_timeout_ms = 20000,
-		.idle_timeout_ms = 20000,
-		.max_connections = 100,
-		.max_header_size = 16384,
-		.send_queue = 64 * 1024,
-		.send_timeout_ms = 20000,
-		.max_memory = 1 << 20,
-		.tls.verify_server = true,
+	    .listen = {side->listen, certs ? 2 : 1},
+	    .transaction_timeout_ms = 5000,
+	    .connect_timeout_ms = 5000,
+	    .tls_handshake_timeout_ms = 5000,
+	    .bind_timeout_ms = 20000,
+	    .idle_timeout_ms = 20000,
+	    .max_connections = 100,
+	    .max_header_size = 16384,
+	    .send_queue = 64 * 1024,
+	    .send_timeout_ms = 20000,
+	    .max_memory = 1 << 20,
+	    .tls.verify_server = true,
 	};
 	if (certs) {
 		side->settings.tls.certificate = text(certs->cert);
@@ -127,7 +128,8 @@ void msrp_side_start(struct msrp_side *side)
 
 	side->base = event_base_new();
 	assert_int_equal(stats_new(&side->stats), 0);
-	if (msrp_stack_new(&side->stack, side->base, &side->settings, side->stats, why, sizeof(why)) < 0
+	if (msrp_stack_new(&side->stack, side->base, &side->settings, side->stats, why, sizeof(why))
+		< 0
 	    || msrp_listeners_open(side->stack, why, sizeof(why)) < 0)
 		fail_msg("%s", why);
 	side->port = msrp_listener_port(msrp_listener_at(side->stack, 0));
@@ -161,7 +163,8 @@ static void shake_hands(struct msrp_peer *peer, const struct certs *certs, bool 
 		SSL_CTX_use_certificate_chain_file(peer->ctx, certs->cert);
 		SSL_CTX_use_PrivateKey_file(peer->ctx, certs->key, SSL_FILETYPE_PEM);
 	}
-	SSL_CTX_set_mode(peer->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(peer->ctx,
+	    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	peer->ssl = SSL_new(peer->ctx);
 	SSL_set_fd(peer->ssl, peer->fd);
 	SSL_set_connect_state(peer->ssl);
@@ -172,8 +175,9 @@ static void shake_hands(struct msrp_peer *peer, const struct certs *certs, bool 
 void msrp_peer_open(struct msrp_peer *peer, struct msrp_side *side, const struct certs *certs,
     bool show)
 {
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		.sin_port = htons(certs ? side->tls_port : side->port)};
+	struct sockaddr_in in = {.sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	    .sin_port = htons(certs ? side->tls_port : side->port)};
 
 	*peer = (struct msrp_peer){.side = side, .got_cap = 1 << 16};
 	peer->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -198,7 +202,8 @@ size_t msrp_peer_try(struct msrp_peer *peer, const char *bytes, size_t len)
 	ssize_t n;
 
 	ERR_clear_error();
-	n = peer->ssl ? SSL_write(peer->ssl, bytes, (int)len) : send(peer->fd, bytes, len, MSG_NOSIGNAL);
+	n = peer->ssl ? SSL_write(peer->ssl, bytes, (int)len)
+		      : send(peer->fd, bytes, len, MSG_NOSIGNAL);
 	return n > 0 ? (size_t)n : 0;
 }
 
@@ -216,7 +221,8 @@ void msrp_peer_send(struct msrp_peer *peer, const char *uri, const char *body, c
 	int n = snprintf(frame, sizeof(frame),
 	    "MSRP abcd1234 SEND\r\nTo-Path: %s\r\nFrom-Path: msrp://127.0.0.1:9/peer;tcp\r\n"
 	    "Message-ID: m1m1m1\r\n%sByte-Range: 1-%zu/%zu\r\nContent-Type: text/plain\r\n\r\n"
-	    "%s\r\n-------abcd1234$\r\n", uri, headers, strlen(body), strlen(body), body);
+	    "%s\r\n-------abcd1234$\r\n",
+	    uri, headers, strlen(body), strlen(body), body);
 
 	assert_in_range(n, 1, sizeof(frame) - 1);
 	msrp_peer_say(peer, frame, (size_t)n);

@@ -18,25 +18,25 @@ struct event_base;
 struct stats;
 
 struct msrp_side {
-	struct event_base		*base;
-	struct stats			*stats;
-	struct msrp_stack		*stack;
-	struct msrp_settings		settings;	/* may be changed before start */
-	struct msrp_listen_settings	listen[2];
-	uint16_t			port, tls_port;	/* tls_port: 0 without certificates */
+	struct event_base *base;
+	struct stats *stats;
+	struct msrp_stack *stack;
+	struct msrp_settings settings; /* may be changed before start */
+	struct msrp_listen_settings listen[2];
+	uint16_t port, tls_port; /* tls_port: 0 without certificates */
 
 	/* the session */
-	struct msrp_target		target;
-	struct msrp_sink		sink;
-	struct msrp_user		user;
-	struct msrp_conn		*conn;		/* that brought its first request */
-	char				uri[128];
-	size_t				body_bytes;
-	unsigned			requests, ends, aborts;
-	bool				pause;		/* after each piece */
-	bool				close_after;	/* each frame */
-	bool				opened;
-	int				closed_err;
+	struct msrp_target target;
+	struct msrp_sink sink;
+	struct msrp_user user;
+	struct msrp_conn *conn; /* that brought its first request */
+	char uri[128];
+	size_t body_bytes;
+	unsigned requests, ends, aborts;
+	bool pause;       /* after each piece */
+	bool close_after; /* each frame */
+	bool opened;
+	int closed_err;
 };
 
 /** Settings that suit tests; certs NULL: no TLS listener. */
@@ -46,16 +46,16 @@ void msrp_side_start(struct msrp_side *side);
 void msrp_side_stop(struct msrp_side *side);
 
 struct msrp_peer {
-	struct msrp_side	*side;
-	int			fd;
-	SSL			*ssl;
-	SSL_CTX			*ctx;
-	char			*got;
-	size_t			got_len, got_cap;
-	bool			eof;		/* in order: not by a reset */
-	bool			reset;
-	const char		*want;
-	size_t			want_bytes;
+	struct msrp_side *side;
+	int fd;
+	SSL *ssl;
+	SSL_CTX *ctx;
+	char *got;
+	size_t got_len, got_cap;
+	bool eof; /* in order: not by a reset */
+	bool reset;
+	const char *want;
+	size_t want_bytes;
 };
 
 /** Connects; by TLS if certs, whose certificate it shows if show. */

@@ -131,16 +131,16 @@ static void on_drained(void *arg)
 }
 
 static const struct endpoint_handler handler = {
-	.accepts = on_accepts,
-	.message = on_message,
-	.begin = on_begin,
-	.piece = on_piece,
-	.end = on_stream_end,
-	.report = on_report,
-	.bound = on_bound,
-	.lost = on_lost,
-	.refused = on_refused,
-	.drained = on_drained,
+    .accepts = on_accepts,
+    .message = on_message,
+    .begin = on_begin,
+    .piece = on_piece,
+    .end = on_stream_end,
+    .report = on_report,
+    .bound = on_bound,
+    .lost = on_lost,
+    .refused = on_refused,
+    .drained = on_drained,
 };
 
 /* --- life --- */
@@ -151,23 +151,23 @@ int sides_init(struct sides *f)
 	int err;
 
 	f->fd = -1;
-	f->listen = (struct msrp_listen_settings){.name = (char *)(uintptr_t)"test",
-		.uri = (char *)(uintptr_t)"msrp://127.0.0.1:0;tcp"};
+	f->listen = (struct msrp_listen_settings){.name = (char *)(uintptr_t) "test",
+	    .uri = (char *)(uintptr_t) "msrp://127.0.0.1:0;tcp"};
 	f->settings = (struct msrp_settings){
-		.listen = {&f->listen, 1},
-		.transaction_timeout_ms = 300,
-		.connect_timeout_ms = 2000,
-		.bind_timeout_ms = 5000,
-		.idle_timeout_ms = 5000,
-		.max_connections = 100,
-		.max_header_size = 16384,
-		.max_message_size = 300000,
-		.max_open_messages = 4,
-		.partial_timeout_ms = 300,
-		.max_memory = 8 << 20,
-		.chunk_size = 32768,
-		.send_queue = 64 * 1024,
-		.send_timeout_ms = 5000,
+	    .listen = {&f->listen, 1},
+	    .transaction_timeout_ms = 300,
+	    .connect_timeout_ms = 2000,
+	    .bind_timeout_ms = 5000,
+	    .idle_timeout_ms = 5000,
+	    .max_connections = 100,
+	    .max_header_size = 16384,
+	    .max_message_size = 300000,
+	    .max_open_messages = 4,
+	    .partial_timeout_ms = 300,
+	    .max_memory = 8 << 20,
+	    .chunk_size = 32768,
+	    .send_queue = 64 * 1024,
+	    .send_timeout_ms = 5000,
 	};
 	err = stats_new(&f->stats);
 	if (err == 0)
@@ -226,8 +226,10 @@ int sides_teardown(void **state)
 
 int sides_open_one(struct sides *f, struct side *s, const char *id, bool stream)
 {
-	struct endpoint_options options = {.handler = &handler, .arg = s,
-		.max_queued_bytes = 16 << 20, .stream = stream};
+	struct endpoint_options options = {.handler = &handler,
+	    .arg = s,
+	    .max_queued_bytes = 16 << 20,
+	    .stream = stream};
 
 	snprintf(s->uri, sizeof(s->uri), "msrp://127.0.0.1:%u/%s;tcp", f->port, id);
 	options.own_uri = slice_of(s->uri);
@@ -263,8 +265,10 @@ void sides_wait(struct sides *f, unsigned *counter, unsigned wanted)
 
 int side_send(struct side *s, struct slice body, enum failure_report fr, bool sr, unsigned flags)
 {
-	struct message_out out = {.content_type = SLICE("text/plain"), .body.bytes = body,
-		.failure_report = fr, .success_report = sr};
+	struct message_out out = {.content_type = SLICE("text/plain"),
+	    .body.bytes = body,
+	    .failure_report = fr,
+	    .success_report = sr};
 
 	return endpoint_send(s->ep, &out, flags, s->id);
 }
@@ -273,8 +277,9 @@ int side_send(struct side *s, struct slice body, enum failure_report fr, bool sr
 
 int raw_connect(struct sides *f)
 {
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(f->port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in in = {.sin_family = AF_INET,
+	    .sin_port = htons(f->port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int before = f->fd;
 
 	f->fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -287,8 +292,7 @@ int raw_connect(struct sides *f)
 void raw_open(struct sides *f)
 {
 	assert_int_equal(sides_open_one(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", false), 0);
-	assert_int_equal(
-	    endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
+	assert_int_equal(endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
 	endpoint_start(f->a.ep);
 	raw_connect(f);
 }

@@ -15,36 +15,36 @@ enum { SIDES_GOT_MAX = 24 << 20 };
 
 /** What one side has been told. */
 struct side {
-	struct endpoint	*ep;
-	char			uri[160];
-	char			*body;		/* of the last message, or the stream so far */
-	size_t			body_len;
-	char			type[64], id[40];
-	unsigned		messages, begins, ends, bound, lost, refused, drained;
-	int			end_err;
-	int			verdict;	/* what message() and end() return */
-	int			pause;		/* what piece() returns */
-	unsigned		reports;
-	char			status[80], range[64], reported_id[40], reported_type[64];
-	int			code;
-	bool			free_on_message, free_on_piece, give_up_on_piece;
+	struct endpoint *ep;
+	char uri[160];
+	char *body; /* of the last message, or the stream so far */
+	size_t body_len;
+	char type[64], id[40];
+	unsigned messages, begins, ends, bound, lost, refused, drained;
+	int end_err;
+	int verdict; /* what message() and end() return */
+	int pause;   /* what piece() returns */
+	unsigned reports;
+	char status[80], range[64], reported_id[40], reported_type[64];
+	int code;
+	bool free_on_message, free_on_piece, give_up_on_piece;
 };
 
 struct sides {
-	struct event_base	*base;
-	struct stats		*stats;
-	struct msrp_stack	*stack;
-	struct endpoints	*all;
-	struct msrp_settings	settings;	/* may be changed by a test */
+	struct event_base *base;
+	struct stats *stats;
+	struct msrp_stack *stack;
+	struct endpoints *all;
+	struct msrp_settings settings; /* may be changed by a test */
 	struct msrp_listen_settings listen;
-	uint16_t		port;
-	struct side		a, b;
-	int			fd;		/* the raw peer */
-	char			*got;		/* what it has read, with a NUL */
-	size_t			got_len;
-	const char		*want;		/* text that is waited for, */
-	size_t			searched;	/* and how far it has not come */
-	unsigned		*counter, wanted;
+	uint16_t port;
+	struct side a, b;
+	int fd;    /* the raw peer */
+	char *got; /* what it has read, with a NUL */
+	size_t got_len;
+	const char *want; /* text that is waited for, */
+	size_t searched;  /* and how far it has not come */
+	unsigned *counter, wanted;
 };
 
 /** @return 0 or negative errno: the stack could not be made */

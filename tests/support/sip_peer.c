@@ -24,8 +24,8 @@
 
 void peer_open(struct peer *p, struct event_base *base)
 {
-	struct sockaddr_in address
-	    = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {.sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(address);
 
 	p->base = base;
@@ -161,7 +161,14 @@ static void digest_param(char value[128], const char *line, const char *name)
 int peer_digest_ok(const struct peer *p, const char *algorithm, const char *password)
 {
 	static const char *const names[] = {
-		"username", "realm", "nonce", "uri", "response", "cnonce", "nc", "qop",
+	    "username",
+	    "realm",
+	    "nonce",
+	    "uri",
+	    "response",
+	    "cnonce",
+	    "nc",
+	    "qop",
 	};
 	enum { USER, REALM, NONCE, URI, RESPONSE, CNONCE, NC, QOP, COUNT };
 	char v[COUNT][128], line[2048] = "", text[1024], ha1[65], ha2[65], response[65];
@@ -175,7 +182,8 @@ int peer_digest_ok(const struct peer *p, const char *algorithm, const char *pass
 	snprintf(text, sizeof(text), "%.*s:%s", (int)strcspn(p->got, " "), p->got, v[URI]);
 	hash(ha2, algorithm, text);
 	if (v[QOP][0])
-		snprintf(text, sizeof(text), "%s:%s:%s:%s:%s:%s", ha1, v[NONCE], v[NC], v[CNONCE], v[QOP], ha2);
+		snprintf(text, sizeof(text), "%s:%s:%s:%s:%s:%s", ha1, v[NONCE], v[NC], v[CNONCE],
+		    v[QOP], ha2);
 	else
 		snprintf(text, sizeof(text), "%s:%s:%s", ha1, v[NONCE], ha2);
 	hash(response, algorithm, text);
@@ -191,8 +199,8 @@ void peer_send(struct peer *p, const char *uri, const char *text, size_t len)
 
 	assert_non_null(port);
 	to.sin_port = htons((uint16_t)strtoul(port + 1, NULL, 10));
-	assert_int_equal(
-	    sendto(p->fd, text, len, 0, (struct sockaddr *)&to, sizeof(to)), (ssize_t)len);
+	assert_int_equal(sendto(p->fd, text, len, 0, (struct sockaddr *)&to, sizeof(to)),
+	    (ssize_t)len);
 }
 
 static void add(char *to, size_t size, const char *format, ...)
@@ -251,8 +259,8 @@ void peer_answer(struct peer *p, const char *status, const char *headers, const 
 	copy_lines(text, sizeof(text), p->request, "From");
 	copy_lines(to, sizeof(to), p->request, "To");
 	to[strcspn(to, "\r\n")] = '\0';
-	add(text, sizeof(text), "%s%s%s\r\n", to, strstr(to, ";tag=") ? "" : ";tag=",
-	    strstr(to, ";tag=") ? "" : p->to_tag);
+	add(text, sizeof(text), "%s%s%s\r\n", to,
+	    strstr(to, ";tag=") ? "" : ";tag=", strstr(to, ";tag=") ? "" : p->to_tag);
 	copy_lines(text, sizeof(text), p->request, "Call-ID");
 	copy_lines(text, sizeof(text), p->request, "CSeq");
 	if (!(headers && strstr(headers, "Contact")))
@@ -260,7 +268,7 @@ void peer_answer(struct peer *p, const char *status, const char *headers, const 
 	add_body(text, sizeof(text), headers, body);
 	if (status[0] == '2' && strncmp(p->request, "INVITE", 6) == 0)
 		keep_dialog(p, text, "To", "From");
-	port = strchr(via, ' ');	/* "Via: SIP/2.0/UDP 127.0.0.1:PORT;…" */
+	port = strchr(via, ' '); /* "Via: SIP/2.0/UDP 127.0.0.1:PORT;…" */
 	port = port ? strchr(port + 1, ' ') : NULL;
 	assert_non_null(port);
 	port = strchr(port, ':');
@@ -268,8 +276,8 @@ void peer_answer(struct peer *p, const char *status, const char *headers, const 
 	peer_send(p, port, text, strlen(text));
 }
 
-void peer_request(
-    struct peer *p, const char *method, unsigned cseq, const char *headers, const char *body)
+void peer_request(struct peer *p, const char *method, unsigned cseq, const char *headers,
+    const char *body)
 {
 	char text[8192] = "";
 
@@ -285,8 +293,8 @@ void peer_request(
 	peer_send(p, p->remote, text, strlen(text));
 }
 
-void peer_begin(
-    struct peer *p, const char *method, const char *uri, const char *headers, const char *body)
+void peer_begin(struct peer *p, const char *method, const char *uri, const char *headers,
+    const char *body)
 {
 	char text[8192] = "";
 
@@ -311,9 +319,10 @@ void peer_ack(struct peer *p, const char *body)
 
 	assert_non_null(cseq);
 	keep_dialog(p, p->got, "From", "To");
-	add(text, sizeof(text), "ACK %s SIP/2.0\r\nVia: SIP/2.0/UDP %.*s;branch=z9hG4bK-ack-%lu\r\n"
-	    "Max-Forwards: 70\r\n", p->remote, (int)(strcspn(p->uri, ";") - 4), p->uri + 4,
-	    strtoul(cseq + 5, NULL, 10));
+	add(text, sizeof(text),
+	    "ACK %s SIP/2.0\r\nVia: SIP/2.0/UDP %.*s;branch=z9hG4bK-ack-%lu\r\n"
+	    "Max-Forwards: 70\r\n",
+	    p->remote, (int)(strcspn(p->uri, ";") - 4), p->uri + 4, strtoul(cseq + 5, NULL, 10));
 	copy_lines(text, sizeof(text), p->got, "From");
 	copy_lines(text, sizeof(text), p->got, "To");
 	copy_lines(text, sizeof(text), p->got, "Call-ID");

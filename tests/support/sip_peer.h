@@ -6,16 +6,16 @@
 struct event_base;
 
 struct peer {
-	struct event_base	*base;
-	int			fd;
-	char			uri[64];	/* "sip:127.0.0.1:PORT" */
-	char			got[65536];	/* the last message, NUL-terminated */
-	char			request[65536];	/* the last request among them */
-	char			remote[64];	/* Contact of the other side, once seen */
-	unsigned		cseq;
-	char			to_tag[16];
+	struct event_base *base;
+	int fd;
+	char uri[64];        /* "sip:127.0.0.1:PORT" */
+	char got[65536];     /* the last message, NUL-terminated */
+	char request[65536]; /* the last request among them */
+	char remote[64];     /* Contact of the other side, once seen */
+	unsigned cseq;
+	char to_tag[16];
 	/* of the dialog: header values, and the Call-ID's line */
-	char			ours[256], theirs[256], call_id[128];
+	char ours[256], theirs[256], call_id[128];
 };
 
 void peer_open(struct peer *p, struct event_base *base);

@@ -114,7 +114,13 @@ static void on_ended(struct sip_dialog *d, const struct sip_failure *f, void *ar
 }
 
 static const struct sip_dialog_handler dialog_handler = {
-	on_offer, on_answer, on_established, on_failed, on_refused, on_idle, on_ended,
+    on_offer,
+    on_answer,
+    on_established,
+    on_failed,
+    on_refused,
+    on_idle,
+    on_ended,
 };
 
 static void on_request(struct sip_request *req, void *arg)
@@ -148,9 +154,9 @@ static const struct sip_stack_handler stack_handler = {on_request};
 /* --- waiting --- */
 
 struct wish {
-	struct side	*side;
-	const char	*text;
-	uint64_t	value;
+	struct side *side;
+	const char *text;
+	uint64_t value;
 };
 
 static bool has_log(void *arg)
@@ -174,8 +180,8 @@ void side_wait_log(struct side *s, const char *expected)
 }
 
 struct lookup {
-	const char	*name;
-	uint64_t	value;
+	const char *name;
+	uint64_t value;
 };
 
 static void look(const struct stats_item *item, void *arg)
@@ -221,9 +227,12 @@ static void learn_uri(const char *uri, void *arg)
 void side_open(struct side *s, struct event_base *base)
 {
 	static char *listen[] = {"sip:127.0.0.1:0"};
-	struct sip_stack_options options = {.base = base, .settings = &s->settings,
-	    .credentials = &s->credential, .credential_count = s->credential.realm ? 1 : 0,
-	    .handler = &stack_handler, .arg = s};
+	struct sip_stack_options options = {.base = base,
+	    .settings = &s->settings,
+	    .credentials = &s->credential,
+	    .credential_count = s->credential.realm ? 1 : 0,
+	    .handler = &stack_handler,
+	    .arg = s};
 	const char *why = "";
 
 	s->base = base;
@@ -258,7 +267,7 @@ void side_call(struct side *s, const char *ruri, const char *offer)
 	size_t before = strlen(s->log);
 
 	assert_int_equal(sip_dialog_invite(&s->d, s->stack, &invite, &dialog_handler, s), 0);
-	assert_int_equal(strlen(s->log), before);	/* no handler from inside the call */
+	assert_int_equal(strlen(s->log), before); /* no handler from inside the call */
 }
 
 int side_accept(struct side *s)

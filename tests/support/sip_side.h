@@ -19,22 +19,22 @@ enum { SIDE_TRANSACTION_MS = 1500 };
 #define ABSENT ((struct slice){0})
 
 struct side {
-	struct event_base	*base;
-	struct sip_settings	settings;	/* may be changed before side_open() */
-	struct sip_credential	credential;
-	struct stats		*stats;
-	struct sip_stack	*stack;
-	struct page		*page;
-	char			udp[96], tcp[96];	/* URIs of its listeners */
-	struct sip_dialog	*d;
-	struct sip_request	*kept;		/* to be answered by the test */
-	const char		*answer;	/* SDP to answer an INVITE or offer with */
-	int			refuse;		/* or the status to refuse it with */
-	bool			keep;		/* or leave it to the test */
-	bool			free_in_answer, free_in_established, free_in_offer, free_in_over;
-	char			log[2048];	/* "INVITE answer established ended:200 " */
-	char			sdp[256];	/* the last one seen */
-	char			reason[128];
+	struct event_base *base;
+	struct sip_settings settings; /* may be changed before side_open() */
+	struct sip_credential credential;
+	struct stats *stats;
+	struct sip_stack *stack;
+	struct page *page;
+	char udp[96], tcp[96]; /* URIs of its listeners */
+	struct sip_dialog *d;
+	struct sip_request *kept; /* to be answered by the test */
+	const char *answer;       /* SDP to answer an INVITE or offer with */
+	int refuse;               /* or the status to refuse it with */
+	bool keep;                /* or leave it to the test */
+	bool free_in_answer, free_in_established, free_in_offer, free_in_over;
+	char log[2048]; /* "INVITE answer established ended:200 " */
+	char sdp[256];  /* the last one seen */
+	char reason[128];
 };
 
 /** Zeroed, but for what may be set beforehand. */

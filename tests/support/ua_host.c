@@ -111,20 +111,27 @@ static void on_report(struct ua_session *s, const struct message_report *r, void
 }
 
 static const struct ua_handler whole = {
-	.name = "whole", .notify = on_notify, .message = on_message, .report = on_report,
+    .name = "whole",
+    .notify = on_notify,
+    .message = on_message,
+    .report = on_report,
 };
 
 static const struct ua_handler stream = {
-	.name = "stream", .notify = on_notify, .begin = on_begin, .piece = on_piece, .end = on_end,
-	.report = on_report,
+    .name = "stream",
+    .notify = on_notify,
+    .begin = on_begin,
+    .piece = on_piece,
+    .end = on_end,
+    .report = on_report,
 };
 
 static struct ua_offer offer_of(struct host *h, const char *types)
 {
 	return (struct ua_offer){
-		.accept_types = slice_of(types),
-		.handler = h->streams ? &stream : &whole,
-		.arg = h,
+	    .accept_types = slice_of(types),
+	    .handler = h->streams ? &stream : &whole,
+	    .arg = h,
 	};
 }
 
@@ -173,8 +180,11 @@ static void open_msrp(struct host *h)
 static void open_sip(struct host *h)
 {
 	static char *listen[] = {(char *)"sip:127.0.0.1:0"};
-	struct sip_stack_options options = {.base = h->base, .stats = h->stats,
-	    .settings = &h->sip_settings, .handler = &sip_handler, .arg = h};
+	struct sip_stack_options options = {.base = h->base,
+	    .stats = h->stats,
+	    .settings = &h->sip_settings,
+	    .handler = &sip_handler,
+	    .arg = h};
 	const char *why = "";
 
 	h->sip_settings.listen = (struct setting_list){listen, 1};
@@ -231,7 +241,7 @@ int host_call(struct host *h, const struct host *to, const char *types)
 	int err = ua_start(h->ua, &offer, SLICE("sip:alice@a.example"), SLICE("sip:bob@b.example"),
 	    slice_of(to->uri), &h->s);
 
-	assert_int_equal(strlen(h->log), before);	/* no handler from inside the call */
+	assert_int_equal(strlen(h->log), before); /* no handler from inside the call */
 	if (err == 0)
 		snprintf(h->id, sizeof(h->id), "%s", ua_session_id(h->s));
 	return err;
@@ -251,9 +261,9 @@ void host_connect(struct host *h, struct host *to, const char *types)
 int host_send(struct host *h, const char *type, const char *text, char *message_id)
 {
 	struct message_out message = {
-		.content_type = slice_of(type),
-		.body = {.bytes = slice_of(text)},
-		.success_report = true,
+	    .content_type = slice_of(type),
+	    .body = {.bytes = slice_of(text)},
+	    .success_report = true,
 	};
 
 	return ua_send(h->s, &message, 0, message_id);
@@ -282,8 +292,8 @@ void host_quiet(struct host *h)
 }
 
 struct lookup {
-	const char	*group, *name;
-	uint64_t	value;
+	const char *group, *name;
+	uint64_t value;
 };
 
 static void look(const struct stats_item *item, void *arg)

@@ -16,25 +16,25 @@ struct event_base;
 struct stats;
 
 struct host {
-	struct event_base	*base;
-	struct stats		*stats;
-	struct msrp_settings	msrp_settings;
+	struct event_base *base;
+	struct stats *stats;
+	struct msrp_settings msrp_settings;
 	struct msrp_listen_settings listen;
-	struct msrp_stack	*msrp;
-	struct sip_settings	sip_settings;
-	struct sip_stack	*sip;
-	struct ua_settings	ua_settings;	/* may be changed before host_open() */
-	struct ua		*ua;
-	char			uri[96];	/* where its SIP listens */
+	struct msrp_stack *msrp;
+	struct sip_settings sip_settings;
+	struct sip_stack *sip;
+	struct ua_settings ua_settings; /* may be changed before host_open() */
+	struct ua *ua;
+	char uri[96]; /* where its SIP listens */
 
-	struct ua_session	*s;		/* the latest */
-	char			id[64];		/* of s */
-	char			log[4096];	/* what its handler was told, "new:text/plain " */
-	const char		*accepts;	/* types; NULL: INVITEs are answered 404 */
-	int			verdict;	/* what the handler says to a message */
-	bool			streams;	/* messages are taken as streams */
-	const char		*end_in;	/* "new", "msg", "report": ua_end() there */
-	size_t			streamed;
+	struct ua_session *s; /* the latest */
+	char id[64];          /* of s */
+	char log[4096];       /* what its handler was told, "new:text/plain " */
+	const char *accepts;  /* types; NULL: INVITEs are answered 404 */
+	int verdict;          /* what the handler says to a message */
+	bool streams;         /* messages are taken as streams */
+	const char *end_in;   /* "new", "msg", "report": ua_end() there */
+	size_t streamed;
 };
 
 /** Zeroed, but for what may be set beforehand. */

@@ -27,49 +27,49 @@
 enum { FAKES_MAX = 32, FIELDS = SIP_FIELD_BODY + 1 };
 
 struct sip_request {
-	unsigned	refs;
-	struct slice	fields[FIELDS];
-	struct slice	cseq;
-	int		code, answers;
-	char		headers[512];
+	unsigned refs;
+	struct slice fields[FIELDS];
+	struct slice cseq;
+	int code, answers;
+	char headers[512];
 };
 
 struct ua_session {
-	char			id[16];
-	bool			gone, wrapped;
-	const char		*accepts;
-	const struct ua_handler	*handler;
-	void			*arg;
-	int			send_result;
-	unsigned		sent;		/* messages */
-	char			last_body[512], last_type[64], last_id[UA_MESSAGE_ID_SIZE];
-	bool			last_success_report;
-	int			report_code;
-	unsigned		reports;
-	char			report_phrase[64];
+	char id[16];
+	bool gone, wrapped;
+	const char *accepts;
+	const struct ua_handler *handler;
+	void *arg;
+	int send_result;
+	unsigned sent; /* messages */
+	char last_body[512], last_type[64], last_id[UA_MESSAGE_ID_SIZE];
+	bool last_success_report;
+	int report_code;
+	unsigned reports;
+	char report_phrase[64];
 };
 
 struct world {
-	struct event_base	*base;
-	struct event_bus	*bus;
-	struct stats		*stats;
-	struct event_subscriber	subscriber;
-	struct gw_settings	settings;
-	struct gw		*gw;
-	struct ua_session	sessions[FAKES_MAX];
-	size_t			session_count;
-	int			start_result, answer_result;
-	int			page_result;
+	struct event_base *base;
+	struct event_bus *bus;
+	struct stats *stats;
+	struct event_subscriber subscriber;
+	struct gw_settings settings;
+	struct gw *gw;
+	struct ua_session sessions[FAKES_MAX];
+	size_t session_count;
+	int start_result, answer_result;
+	int page_result;
 	struct {
-		void		(*done)(const struct page_result *result, void *arg);
-		void		*arg;
-		char		body[256], ruri[64], headers[256];
-	}			pages[FAKES_MAX];	/* under way */
-	size_t			page_count;
-	char			events[1024];		/* "NAME reason;" */
+		void (*done)(const struct page_result *result, void *arg);
+		void *arg;
+		char body[256], ruri[64], headers[256];
+	} pages[FAKES_MAX]; /* under way */
+	size_t page_count;
+	char events[1024]; /* "NAME reason;" */
 };
 
-static struct world *the_world;		/* what fakes without an argument work on */
+static struct world *the_world; /* what fakes without an argument work on */
 
 /* --- requests --- */
 
@@ -140,9 +140,9 @@ static struct ua_session *session_new(const struct ua_offer *offer)
 	assert_true(w->session_count < FAKES_MAX);
 	s = &w->sessions[w->session_count];
 	*s = (struct ua_session){
-		.handler = offer->handler,
-		.arg = offer->arg,
-		.accepts = "text/plain",
+	    .handler = offer->handler,
+	    .arg = offer->arg,
+	    .accepts = "text/plain",
 	};
 	snprintf(s->id, sizeof(s->id), "s%zu", w->session_count++);
 	return s;
@@ -248,8 +248,10 @@ static inline void session_up(struct ua_session *s)
 
 static inline void session_fail(struct ua_session *s, int code, bool from_peer)
 {
-	struct ua_notice notice
-	    = {.what = UA_FAILED, .code = code, .reason = SLICE("No"), .from_peer = from_peer};
+	struct ua_notice notice = {.what = UA_FAILED,
+	    .code = code,
+	    .reason = SLICE("No"),
+	    .from_peer = from_peer};
 
 	s->gone = true;
 	s->handler->notify(s, &notice, s->arg);
@@ -275,8 +277,10 @@ static inline void session_report(struct ua_session *s, const char *id, const ch
 static inline int session_message(struct ua_session *s, const char *id, const char *type,
     const char *body)
 {
-	struct message m = {.message_id = slice_of(id), .content_type = slice_of(type),
-	    .body = slice_of(body), .total = body ? strlen(body) : 0};
+	struct message m = {.message_id = slice_of(id),
+	    .content_type = slice_of(type),
+	    .body = slice_of(body),
+	    .total = body ? strlen(body) : 0};
 
 	return s->handler->message(s, &m, s->arg);
 }
@@ -358,8 +362,8 @@ static void on_fake_event(const struct event_notice *event, void *arg)
 	size_t n = strlen(w->events);
 
 	snprintf(w->events + n, sizeof(w->events) - n, "%s %.*s;",
-	    event->type->name + strlen("E_MSRP_GW_"),
-	    why ? (int)why->text.len : 0, why && why->text.p ? why->text.p : "");
+	    event->type->name + strlen("E_MSRP_GW_"), why ? (int)why->text.len : 0,
+	    why && why->text.p ? why->text.p : "");
 }
 
 /* @return 0 or what the service's start() said */
@@ -373,7 +377,7 @@ static int world_start(struct world *w)
 	env.base = w->base;
 	env.bus = w->bus;
 	env.stats = w->stats;
-	env.ua = (struct ua *)w;	/* only handed on */
+	env.ua = (struct ua *)w; /* only handed on */
 	env.page = (struct page *)w;
 	err = gw_service.start(&env, &w->settings, &state, &why);
 	w->gw = err < 0 ? NULL : state;
@@ -393,11 +397,11 @@ static int world_open(void **state)
 	w->subscriber = (struct event_subscriber){.mask = EVENT_ALL, .fn = on_fake_event, .arg = w};
 	event_bus_subscribe(w->bus, &w->subscriber);
 	w->settings = (struct gw_settings){
-		.session_timeout_ms = 0,
-		.max_queued = 3,
-		.max_queued_bytes = 1000,
-		.cleanup_interval_ms = 60000,
-		.hash_size = 10,
+	    .session_timeout_ms = 0,
+	    .max_queued = 3,
+	    .max_queued_bytes = 1000,
+	    .cleanup_interval_ms = 60000,
+	    .hash_size = 10,
 	};
 	*state = w;
 	return 0;
@@ -434,7 +438,7 @@ static int run_action(struct world *w, const char *name, struct sip_request *req
 	return action->run(&subject, args, w->gw);
 }
 
-#define PHONE "sip:phone@a"
+#define PHONE  "sip:phone@a"
 #define CLIENT "sip:client@b"
 
 static int put_message(struct world *w, struct sip_request *request, int confirm)

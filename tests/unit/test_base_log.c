@@ -17,8 +17,8 @@
 
 /* A syslogd: a datagram socket in a directory of its own. */
 struct syslogd {
-	char	dir[64], path[80];
-	int	fd;
+	char dir[64], path[80];
+	int fd;
 };
 
 static void syslogd_listen(struct syslogd *d)
@@ -62,8 +62,11 @@ static int teardown(void **state)
 
 static struct log_settings settings_for(struct syslogd *d)
 {
-	return (struct log_settings){.target = LOG_TO_SYSLOG, .facility = "local3", .ident = "tester",
-	    .level = LOG_LEVEL_DEBUG, .syslog_path = d->path};
+	return (struct log_settings){.target = LOG_TO_SYSLOG,
+	    .facility = "local3",
+	    .ident = "tester",
+	    .level = LOG_LEVEL_DEBUG,
+	    .syslog_path = d->path};
 }
 
 /* @return bytes of the next line, which is behind its "]: " in text; 0: there is none */
@@ -93,11 +96,13 @@ static void assert_logged(const struct syslogd *d, const char *expected)
 static void test_syslog_form(void **state)
 {
 	static const struct {
-		enum log_level	level;
-		const char	*priority;	/* local3 is 19: 19 * 8 + severity */
+		enum log_level level;
+		const char *priority; /* local3 is 19: 19 * 8 + severity */
 	} cases[] = {
-		{LOG_LEVEL_ERROR, "<155>"}, {LOG_LEVEL_WARN, "<156>"}, {LOG_LEVEL_INFO, "<158>"},
-		{LOG_LEVEL_DEBUG, "<159>"},
+	    {LOG_LEVEL_ERROR, "<155>"},
+	    {LOG_LEVEL_WARN, "<156>"},
+	    {LOG_LEVEL_INFO, "<158>"},
+	    {LOG_LEVEL_DEBUG, "<159>"},
 	};
 	struct syslogd *d = *state;
 	struct log_settings settings = settings_for(d);
@@ -140,16 +145,20 @@ static void test_level(void **state)
 static void test_escapes(void **state)
 {
 	static const struct {
-		const char	*text, *logged;
+		const char *text, *logged;
 	} cases[] = {
-		{"plain", "plain"},
-		{"a\nb\rc\td", "a\\nb\\rc\\td"},
-		{"\x1b[31m\x7f", "\\x1b[31m\\x7f"},
-		{"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"},
-		{"\xc2\x9b" "31m", "\\xc2\\x9b" "31m"},	/* CSI in one character */
-		{"\xff\xc3", "\\xff\\xc3"},
-		{"\xc0\xaf", "\\xc0\\xaf"},
-		{"", ""},
+	    {"plain", "plain"},
+	    {"a\nb\rc\td", "a\\nb\\rc\\td"},
+	    {"\x1b[31m\x7f", "\\x1b[31m\\x7f"},
+	    {"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80",
+		"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"},
+	    {"\xc2\x9b"
+	     "31m",
+		"\\xc2\\x9b"
+		"31m"}, /* CSI in one character */
+	    {"\xff\xc3", "\\xff\\xc3"},
+	    {"\xc0\xaf", "\\xc0\\xaf"},
+	    {"", ""},
 	};
 	struct syslogd *d = *state;
 	struct log_settings settings = settings_for(d);
@@ -239,7 +248,7 @@ static void test_reconnects(void **state)
 
 /* Standard error is a pipe for as long as one runs. */
 struct pipe_stderr {
-	int	saved, read_end;
+	int saved, read_end;
 };
 
 static struct pipe_stderr redirect_stderr(void)
@@ -359,7 +368,8 @@ static void test_level_names(void **state)
 
 	(void)state;
 	for (unsigned i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++) {
-		assert_int_equal(log_level_parse(slice_of(log_level_name((enum log_level)i)), &level), 0);
+		assert_int_equal(
+		    log_level_parse(slice_of(log_level_name((enum log_level)i)), &level), 0);
 		assert_int_equal(level, i);
 	}
 	assert_int_equal(log_level_parse(SLICE("Info"), &level), -EINVAL);
@@ -372,11 +382,18 @@ static void test_level_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_syslog_form), CASE(test_level), CASE(test_escapes),
-		CASE(test_long_lines_are_cut), CASE(test_errno_survives),
-		CASE(test_lost_lines_are_counted), CASE(test_reconnects), CASE(test_stderr),
-		CASE(test_full_pipe_does_not_block), CASE(test_without_syslog_to_stderr),
-		CASE(test_facility), CASE(test_level_names),
+	    CASE(test_syslog_form),
+	    CASE(test_level),
+	    CASE(test_escapes),
+	    CASE(test_long_lines_are_cut),
+	    CASE(test_errno_survives),
+	    CASE(test_lost_lines_are_counted),
+	    CASE(test_reconnects),
+	    CASE(test_stderr),
+	    CASE(test_full_pipe_does_not_block),
+	    CASE(test_without_syslog_to_stderr),
+	    CASE(test_facility),
+	    CASE(test_level_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,10 +12,19 @@ static const char *const known[] = {"if", "socket", "max_request", "max_backlog"
 static const struct {
 	const char *name, *meant; /* NULL: none */
 } cases[] = {
-	{"sokcet", "socket"}, {"sockets", "socket"}, {"ocket", "socket"}, {"socket", "socket"},
-	{"max_requests", "max_request"}, {"max_reqest", "max_request"}, {"maxbacklog", "max_backlog"},
-	{"iff", "if"}, {"f", "if"}, {"rocket_science", NULL}, {"zzzz", NULL}, {"", NULL},
-	{"a_name_that_is_so_long_that_nobody_can_have_meant_it", NULL},
+    {"sokcet", "socket"},
+    {"sockets", "socket"},
+    {"ocket", "socket"},
+    {"socket", "socket"},
+    {"max_requests", "max_request"},
+    {"max_reqest", "max_request"},
+    {"maxbacklog", "max_backlog"},
+    {"iff", "if"},
+    {"f", "if"},
+    {"rocket_science", NULL},
+    {"zzzz", NULL},
+    {"", NULL},
+    {"a_name_that_is_so_long_that_nobody_can_have_meant_it", NULL},
 };
 
 static void test_cases(void **state)
@@ -45,8 +54,8 @@ static void test_nothing_known(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases),
-		cmocka_unit_test(test_nothing_known),
+	    cmocka_unit_test(test_cases),
+	    cmocka_unit_test(test_nothing_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,10 +89,10 @@ static void test_bytes_fill(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_token_alphabet),
-		cmocka_unit_test(test_token_is_unbiased),
-		cmocka_unit_test(test_nothing_repeats),
-		cmocka_unit_test(test_bytes_fill),
+	    cmocka_unit_test(test_token_alphabet),
+	    cmocka_unit_test(test_token_is_unbiased),
+	    cmocka_unit_test(test_nothing_repeats),
+	    cmocka_unit_test(test_bytes_fill),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

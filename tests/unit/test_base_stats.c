@@ -14,8 +14,8 @@ static void add_line(const struct stats_item *item, void *arg)
 
 	size_t len = strlen(text);
 
-	snprintf(text + len, 256 - len, "%s:%s%s=%llu ", item->group, item->name, item->gauge ? "~" : "",
-	    (unsigned long long)item->value);
+	snprintf(text + len, 256 - len, "%s:%s%s=%llu ", item->group, item->name,
+	    item->gauge ? "~" : "", (unsigned long long)item->value);
 }
 
 static void test_groups_stay_together(void **state)
@@ -38,7 +38,8 @@ static void test_groups_stay_together(void **state)
 	*c = UINT64_MAX;
 	++*d;
 	stats_each(stats, add_line, text);
-	assert_string_equal(text, "ua:sent=2 ua:received=18446744073709551615 relay:grants~=2 gw:sent=1 ");
+	assert_string_equal(text,
+	    "ua:sent=2 ua:received=18446744073709551615 relay:grants~=2 gw:sent=1 ");
 	stats_free(stats);
 }
 
@@ -91,10 +92,10 @@ static void test_has_group(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_groups_stay_together),
-		cmocka_unit_test(test_same_pair_same_number),
-		cmocka_unit_test(test_numbers_stay_where_they_are),
-		cmocka_unit_test(test_has_group),
+	    cmocka_unit_test(test_groups_stay_together),
+	    cmocka_unit_test(test_same_pair_same_number),
+	    cmocka_unit_test(test_numbers_stay_where_they_are),
+	    cmocka_unit_test(test_has_group),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,9 +58,17 @@ static void test_walk(void **state)
 		unsigned line; /* of the node that is found */
 		bool exact;
 	} cases[] = {
-		{"a", 1, true}, {"b", 2, true}, {"b.0", 1, true}, {"b.1", 3, true},
-		{"b.1.c", 1, true}, {"b.1.d", 3, false}, {"b.2", 2, false}, {"b.x", 2, false},
-		{"b.99999999999999999999", 2, false}, {"z", 1, false}, {"a.b.c", 1, false},
+	    {"a", 1, true},
+	    {"b", 2, true},
+	    {"b.0", 1, true},
+	    {"b.1", 3, true},
+	    {"b.1.c", 1, true},
+	    {"b.1.d", 3, false},
+	    {"b.2", 2, false},
+	    {"b.x", 2, false},
+	    {"b.99999999999999999999", 2, false},
+	    {"z", 1, false},
+	    {"a.b.c", 1, false},
 	};
 	struct tree *root = sample();
 	bool exact = true;
@@ -83,8 +91,13 @@ static void test_null(void **state)
 		const char *bytes;
 		bool quoted, null;
 	} cases[] = {
-		{"", false, true}, {"null", false, true}, {"~", false, true}, {"", true, false},
-		{"null", true, false}, {"Null", false, false}, {"0", false, false},
+	    {"", false, true},
+	    {"null", false, true},
+	    {"~", false, true},
+	    {"", true, false},
+	    {"null", true, false},
+	    {"Null", false, false},
+	    {"0", false, false},
 	};
 
 	(void)state;
@@ -116,10 +129,10 @@ static void test_faults(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_find),
-		cmocka_unit_test(test_walk),
-		cmocka_unit_test(test_null),
-		cmocka_unit_test(test_faults),
+	    cmocka_unit_test(test_find),
+	    cmocka_unit_test(test_walk),
+	    cmocka_unit_test(test_null),
+	    cmocka_unit_test(test_faults),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,24 +24,33 @@ struct two_settings {
 };
 
 static const struct setting one_rows[] = {
-	{.name = "limit", .type = SETTING_NUMBER, .offset = offsetof(struct one_settings, limit),
-		.preset = "3"},
-	{.name = "name", .type = SETTING_TEXT, .offset = offsetof(struct one_settings, name),
-		.preset = "one", .flags = SETTING_FIXED},
-	{0},
+    {.name = "limit",
+	.type = SETTING_NUMBER,
+	.offset = offsetof(struct one_settings, limit),
+	.preset = "3"},
+    {.name = "name",
+	.type = SETTING_TEXT,
+	.offset = offsetof(struct one_settings, name),
+	.preset = "one",
+	.flags = SETTING_FIXED},
+    {0},
 };
 
 static const struct setting two_rows[] = {
-	{.name = "on", .type = SETTING_BOOL, .offset = offsetof(struct two_settings, on),
-		.preset = "false"},
-	{0},
+    {.name = "on",
+	.type = SETTING_BOOL,
+	.offset = offsetof(struct two_settings, on),
+	.preset = "false"},
+    {0},
 };
 
-static const struct service one = {.name = "one", .settings = one_rows,
-	.settings_size = sizeof(struct one_settings)};
+static const struct service one = {.name = "one",
+    .settings = one_rows,
+    .settings_size = sizeof(struct one_settings)};
 static const struct service mute = {.name = "mute"};
-static const struct service two = {.name = "two", .settings = two_rows,
-	.settings_size = sizeof(struct two_settings)};
+static const struct service two = {.name = "two",
+    .settings = two_rows,
+    .settings_size = sizeof(struct two_settings)};
 static const struct service *const services[] = {&one, &mute, &two, NULL};
 
 static int parse(struct config **cfgp, const char *yaml, char why[CONFIG_WHY_SIZE])
@@ -104,38 +113,37 @@ static void test_services(void **state)
 static const struct {
 	const char *yaml, *why;
 } faults[] = {
-	{"contrl: {}", "test.yaml:1:1: unknown key contrl; did you mean control?"},
-	{"mute: {}", "test.yaml:1:1: unknown key mute"},
-	{"control:\n  sokcet: x", "test.yaml:2:3: unknown key sokcet; did you mean socket?"},
-	{"routes: {spi: []}", "test.yaml:1:10: unknown key spi; did you mean sip?"},
-	{"two: {on: maybe}", "test.yaml:1:11: on: \"maybe\" is neither true nor false"},
-	{"shutdown_grace: 5 s", "test.yaml:1:17: shutdown_grace: \"5 s\" is not a duration"},
-	{"credentials: [{username: a, password: b}]",
-		"test.yaml:1:15: credentials want a realm and a username each"},
-	{"credentials: [{realm: r, username: a}]",
-		"test.yaml:1:15: credentials want either a password or a ha1 each"},
+    {"contrl: {}", "test.yaml:1:1: unknown key contrl; did you mean control?"},
+    {"mute: {}", "test.yaml:1:1: unknown key mute"},
+    {"control:\n  sokcet: x", "test.yaml:2:3: unknown key sokcet; did you mean socket?"},
+    {"routes: {spi: []}", "test.yaml:1:10: unknown key spi; did you mean sip?"},
+    {"two: {on: maybe}", "test.yaml:1:11: on: \"maybe\" is neither true nor false"},
+    {"shutdown_grace: 5 s", "test.yaml:1:17: shutdown_grace: \"5 s\" is not a duration"},
+    {"credentials: [{username: a, password: b}]",
+	"test.yaml:1:15: credentials want a realm and a username each"},
+    {"credentials: [{realm: r, username: a}]",
+	"test.yaml:1:15: credentials want either a password or a ha1 each"},
 
-	/* YAML's own */
-	{"a: b: c", "test.yaml:1:5: mapping values are not allowed in this context"},
-	{"log: {", "test.yaml:2:1: while parsing a flow node: did not find expected node content"},
-	{"log: 'x",
-		"test.yaml:1:8: while scanning a quoted scalar: found unexpected end of stream"},
-	{"\tlog: x", "test.yaml:1:1: while scanning for the next token"},
-	{"log: \"\xff\"", "test.yaml:1:"},
-	{"log: \"a\\0b\"", "test.yaml:1:6: a NUL in a text"},
-	{"log: {}\nlog: {}", "test.yaml:2:1: log is given twice, first in line 1"},
-	{"log: {}\n---\nlog: {}", "test.yaml:2:1: a second document"},
-	{"? [a]\n: b", "test.yaml:1:3: a key must be a text"},
-	{"log: &a {}", "test.yaml:1:6: anchors are not supported"},
-	{"log: *a", "test.yaml:1:6: aliases are not supported"},
-	{"*a : x", "test.yaml:1:1: aliases are not supported"},
-	{"log: !x {}", "test.yaml:1:6: tags are not supported"},
-	{"log: ! {}", "test.yaml:1:6: tags are not supported"},
-	{"log: {ident: ! x}", "test.yaml:1:14: tags are not supported"},
-	/* a place is counted in characters */
-	{"log: {ident: \"\xc3\xbc\", \xe2\x82\xac: 1, x: ! y}",
-		"test.yaml:1:28: tags are not supported"},
-	{"log: {ident: \"\xc3\xbc\", \xe2\x82\xac: 1}", "test.yaml:1:19: unknown key \xe2\x82\xac"},
+    /* YAML's own */
+    {"a: b: c", "test.yaml:1:5: mapping values are not allowed in this context"},
+    {"log: {", "test.yaml:2:1: while parsing a flow node: did not find expected node content"},
+    {"log: 'x", "test.yaml:1:8: while scanning a quoted scalar: found unexpected end of stream"},
+    {"\tlog: x", "test.yaml:1:1: while scanning for the next token"},
+    {"log: \"\xff\"", "test.yaml:1:"},
+    {"log: \"a\\0b\"", "test.yaml:1:6: a NUL in a text"},
+    {"log: {}\nlog: {}", "test.yaml:2:1: log is given twice, first in line 1"},
+    {"log: {}\n---\nlog: {}", "test.yaml:2:1: a second document"},
+    {"? [a]\n: b", "test.yaml:1:3: a key must be a text"},
+    {"log: &a {}", "test.yaml:1:6: anchors are not supported"},
+    {"log: *a", "test.yaml:1:6: aliases are not supported"},
+    {"*a : x", "test.yaml:1:1: aliases are not supported"},
+    {"log: !x {}", "test.yaml:1:6: tags are not supported"},
+    {"log: ! {}", "test.yaml:1:6: tags are not supported"},
+    {"log: {ident: ! x}", "test.yaml:1:14: tags are not supported"},
+    /* a place is counted in characters */
+    {"log: {ident: \"\xc3\xbc\", \xe2\x82\xac: 1, x: ! y}",
+	"test.yaml:1:28: tags are not supported"},
+    {"log: {ident: \"\xc3\xbc\", \xe2\x82\xac: 1}", "test.yaml:1:19: unknown key \xe2\x82\xac"},
 };
 
 static void test_faults(void **state)
@@ -243,8 +251,8 @@ static void test_file(void **state)
 /* --- hooks and warnings --- */
 
 struct hook_arg {
-	const char *key;	/* NULL: nothing is wrong */
-	const char *text;	/* of the tree under routes.sip.0 */
+	const char *key;  /* NULL: nothing is wrong */
+	const char *text; /* of the tree under routes.sip.0 */
 	unsigned calls;
 };
 
@@ -280,11 +288,11 @@ static void test_hooks(void **state)
 	static const struct {
 		const char *key, *why;
 	} places[] = {
-		{"relay.my_uri.1", "h:8:5: is wrong"},
-		{"relay.my_uri", "h:7:3: is wrong"},
-		{"relay.my_uri.7", "h:7:3: is wrong"},
-		{"relay.auth_realm", "h:6:3: is wrong"},
-		{"msrp.listen.0", "h:1:1: is wrong"},
+	    {"relay.my_uri.1", "h:8:5: is wrong"},
+	    {"relay.my_uri", "h:7:3: is wrong"},
+	    {"relay.my_uri.7", "h:7:3: is wrong"},
+	    {"relay.auth_realm", "h:6:3: is wrong"},
+	    {"msrp.listen.0", "h:1:1: is wrong"},
 	};
 	char why[CONFIG_WHY_SIZE];
 
@@ -300,10 +308,11 @@ static void test_hooks(void **state)
 		assert_int_equal(run_hooks(yaml, &bad, &good, why), -EINVAL);
 		assert_int_equal(good.calls, 1);
 	}
+	assert_int_equal(
+	    run_hooks("shutdown_grace: 9s", &(struct hook_arg){0}, &(struct hook_arg){0}, why), 0);
 	assert_int_equal(run_hooks("shutdown_grace: 9s", &(struct hook_arg){0},
-		&(struct hook_arg){0}, why), 0);
-	assert_int_equal(run_hooks("shutdown_grace: 9s", &(struct hook_arg){0},
-		&(struct hook_arg){.key = "x"}, why), -EINVAL);
+			     &(struct hook_arg){.key = "x"}, why),
+	    -EINVAL);
 	assert_string_equal(why, "h:1:1: is wrong");
 }
 
@@ -318,18 +327,18 @@ static void keep_warning(const char *line, void *arg)
 static const struct {
 	const char *yaml, *warnings;
 } doubts[] = {
-	{"", ""},
-	{"msrp: {max_message_size: 10MiB}", ""},
-	{"msrp: {max_message_size: 11MiB}",
-		"w:1:1: control.max_request is less than 1.5 times msrp.max_message_size\n"},
-	{"control:\n  max_request: 12MiB\n", ""},
-	{"control:\n  max_request: 11MiB\n",
-		"w:2:16: control.max_request is less than 1.5 times msrp.max_message_size\n"},
-	{"control: {max_backlog: 31MiB}",
-		"w:1:24: control.max_backlog is less than twice control.max_request\n"},
-	{"relay: {allow_plain_auth: true}",
-		"w:1:27: relay.allow_plain_auth serves AUTH without TLS, which RFC 4976 forbids\n"},
-	{"relay: {allow_plain_auth: true, enabled: false}", ""},
+    {"", ""},
+    {"msrp: {max_message_size: 10MiB}", ""},
+    {"msrp: {max_message_size: 11MiB}",
+	"w:1:1: control.max_request is less than 1.5 times msrp.max_message_size\n"},
+    {"control:\n  max_request: 12MiB\n", ""},
+    {"control:\n  max_request: 11MiB\n",
+	"w:2:16: control.max_request is less than 1.5 times msrp.max_message_size\n"},
+    {"control: {max_backlog: 31MiB}",
+	"w:1:24: control.max_backlog is less than twice control.max_request\n"},
+    {"relay: {allow_plain_auth: true}",
+	"w:1:27: relay.allow_plain_auth serves AUTH without TLS, which RFC 4976 forbids\n"},
+    {"relay: {allow_plain_auth: true, enabled: false}", ""},
 };
 
 static void test_doubts(void **state)
@@ -340,8 +349,8 @@ static void test_doubts(void **state)
 		struct config_env env = {.warn = keep_warning, .warn_arg = text};
 		struct config *cfg = NULL;
 
-		assert_int_equal(config_parse(&cfg, slice_of(doubts[i].yaml), "w", &env, why,
-			sizeof(why)), 0);
+		assert_int_equal(
+		    config_parse(&cfg, slice_of(doubts[i].yaml), "w", &env, why, sizeof(why)), 0);
 		assert_string_equal(text, doubts[i].warnings);
 		config_free(cfg);
 	}
@@ -350,23 +359,23 @@ static void test_doubts(void **state)
 /* --- reloads --- */
 
 static const struct {
-	const char *old, *fresh, *why;	/* why NULL: may be */
+	const char *old, *fresh, *why; /* why NULL: may be */
 } reloads[] = {
-	{"", "", NULL},
-	{"", "shutdown_grace: 1s\nlog: {level: debug}\none: {limit: 8}\ntwo: {on: true}", NULL},
-	{"", "relay: {users: {a: {password: x}}, allow_plain_auth: true}", NULL},
-	{"", "credentials: [{realm: r, username: u, password: p}]", NULL},
-	{"", "msrp: {transaction_timeout: 1s, max_message_size: 1MiB}", NULL},
-	{"", "routes: {sip: [{do: drop}]}", NULL},
-	{"", "one: {name: x}", "one.name cannot change while msrpd runs: restart it"},
-	{"", "control: {socket: /x}", "control.socket cannot change while msrpd runs: restart it"},
-	{"", "metrics: {listen: '127.0.0.1:1'}",
-		"metrics.listen cannot change while msrpd runs: restart it"},
-	{"sip: {listen: sip:127.0.0.1}", "sip: {listen: sip:127.0.0.2}",
-		"sip.listen cannot change while msrpd runs: restart it"},
-	{"msrp: {listen: [{uri: 'msrp://127.0.0.1:2855;tcp'}]}",
-		"msrp: {listen: [{uri: 'msrp://127.0.0.1:2856;tcp'}]}",
-		"msrp.listen cannot change while msrpd runs: restart it"},
+    {"", "", NULL},
+    {"", "shutdown_grace: 1s\nlog: {level: debug}\none: {limit: 8}\ntwo: {on: true}", NULL},
+    {"", "relay: {users: {a: {password: x}}, allow_plain_auth: true}", NULL},
+    {"", "credentials: [{realm: r, username: u, password: p}]", NULL},
+    {"", "msrp: {transaction_timeout: 1s, max_message_size: 1MiB}", NULL},
+    {"", "routes: {sip: [{do: drop}]}", NULL},
+    {"", "one: {name: x}", "one.name cannot change while msrpd runs: restart it"},
+    {"", "control: {socket: /x}", "control.socket cannot change while msrpd runs: restart it"},
+    {"", "metrics: {listen: '127.0.0.1:1'}",
+	"metrics.listen cannot change while msrpd runs: restart it"},
+    {"sip: {listen: sip:127.0.0.1}", "sip: {listen: sip:127.0.0.2}",
+	"sip.listen cannot change while msrpd runs: restart it"},
+    {"msrp: {listen: [{uri: 'msrp://127.0.0.1:2855;tcp'}]}",
+	"msrp: {listen: [{uri: 'msrp://127.0.0.1:2856;tcp'}]}",
+	"msrp.listen cannot change while msrpd runs: restart it"},
 };
 
 static void test_reloads(void **state)
@@ -389,15 +398,15 @@ static void test_reloads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty_file),
-		cmocka_unit_test(test_services),
-		cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_many_keys),
-		cmocka_unit_test(test_file),
-		cmocka_unit_test(test_hooks),
-		cmocka_unit_test(test_doubts),
-		cmocka_unit_test(test_reloads),
+	    cmocka_unit_test(test_empty_file),
+	    cmocka_unit_test(test_services),
+	    cmocka_unit_test(test_faults),
+	    cmocka_unit_test(test_bounds),
+	    cmocka_unit_test(test_many_keys),
+	    cmocka_unit_test(test_file),
+	    cmocka_unit_test(test_hooks),
+	    cmocka_unit_test(test_doubts),
+	    cmocka_unit_test(test_reloads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,12 +65,20 @@ static void print_range(FILE *out, const struct setting *row)
 static void print_type(FILE *out, const struct setting *row)
 {
 	static const char *const nouns[] = {
-		[SETTING_BOOL] = "true or false", [SETTING_NUMBER] = "number",
-		[SETTING_DURATION] = "duration", [SETTING_SIZE] = "size", [SETTING_TEXT] = "text",
-		[SETTING_SECRET] = "secret", [SETTING_FILE] = "file", [SETTING_CHOICE] = "",
-		[SETTING_MODE] = "mode", [SETTING_TEXTS] = "list of texts", [SETTING_GROUP] = "map",
-		[SETTING_LIST] = "list of maps", [SETTING_MAP] = "map of maps",
-		[SETTING_TREE] = "list of rules",
+	    [SETTING_BOOL] = "true or false",
+	    [SETTING_NUMBER] = "number",
+	    [SETTING_DURATION] = "duration",
+	    [SETTING_SIZE] = "size",
+	    [SETTING_TEXT] = "text",
+	    [SETTING_SECRET] = "secret",
+	    [SETTING_FILE] = "file",
+	    [SETTING_CHOICE] = "",
+	    [SETTING_MODE] = "mode",
+	    [SETTING_TEXTS] = "list of texts",
+	    [SETTING_GROUP] = "map",
+	    [SETTING_LIST] = "list of maps",
+	    [SETTING_MAP] = "map of maps",
+	    [SETTING_TREE] = "list of rules",
 	};
 
 	fputs(nouns[row->type], out);
@@ -102,8 +110,8 @@ static void print_rows(FILE *out, const struct setting *rows, const char *prefix
 
 static void print_row(FILE *out, const struct setting *row, const char *prefix, unsigned flags)
 {
-	static const char *const ends[] = {[SETTING_GROUP] = ".", [SETTING_LIST] = "[].",
-		[SETTING_MAP] = ".NAME."};
+	static const char *const ends[] =
+	    {[SETTING_GROUP] = ".", [SETTING_LIST] = "[].", [SETTING_MAP] = ".NAME."};
 	char below[256];
 
 	flags |= row->flags & SETTING_FIXED;
@@ -157,8 +165,9 @@ static char *render(const char *docs, const struct setting *rows)
 		assert_non_null(line);
 		if (!end)
 			fail_msg("%s: a table has no end", docs_path);
-		while (row->name && (strncmp(name, row->name, strlen(row->name)) != 0
-				     || name[strlen(row->name)] != ' '))
+		while (row->name
+		    && (strncmp(name, row->name, strlen(row->name)) != 0
+			|| name[strlen(row->name)] != ' '))
 			row++;
 		if (!row->name)
 			fail_msg("%s: no section is named %.*s", docs_path, (int)(line - name),
@@ -255,8 +264,8 @@ static void check_row(const struct setting *row, const struct tree *map, const c
 	snprintf(path, sizeof(path), "%s%s", prefix, row->name);
 	if (!node)
 		fail_msg("%s lacks %s", example_path, path);
-	if (row->preset && (node->kind != TREE_TEXT
-			    || !slice_equal(node->text, slice_of(row->preset))))
+	if (row->preset
+	    && (node->kind != TREE_TEXT || !slice_equal(node->text, slice_of(row->preset))))
 		fail_msg("%s: %s is not %s", example_path, path, row->preset);
 	if (row->type == SETTING_LIST || row->type == SETTING_MAP)
 		check_items(row, node, path);
@@ -320,7 +329,7 @@ static int compile_routes(const struct config *cfg, struct config_load *load, vo
 static void must_load(const char *text)
 {
 	struct config_hook hooks[] = {{config_check_msrp, NULL}, {compile_routes, NULL},
-		{NULL, NULL}};
+	    {NULL, NULL}};
 	struct config_env env = {.services = services, .hooks = hooks};
 	char why[CONFIG_WHY_SIZE];
 	struct config *cfg = NULL;
@@ -353,7 +362,7 @@ static void silence(char *text, const char *setting)
 static void test_whole_example_loads(void **state)
 {
 	static const char *const settings[] = {"#certificate:", "#private_key:", "#ca_file:",
-		"#htdigest:", "#- {name: outside", "#my_uri:"};
+	    "#htdigest:", "#- {name: outside", "#my_uri:"};
 	char *example = read_file(example_path), *all;
 
 	(void)state;
@@ -391,11 +400,11 @@ static void test_actions(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_docs),
-		cmocka_unit_test(test_example_has_every_key),
-		cmocka_unit_test(test_example_loads),
-		cmocka_unit_test(test_whole_example_loads),
-		cmocka_unit_test(test_actions),
+	    cmocka_unit_test(test_docs),
+	    cmocka_unit_test(test_example_has_every_key),
+	    cmocka_unit_test(test_example_loads),
+	    cmocka_unit_test(test_whole_example_loads),
+	    cmocka_unit_test(test_actions),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "--write") == 0)

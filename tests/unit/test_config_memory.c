@@ -12,25 +12,25 @@
 #include "route/route.h"
 
 static const char yaml[] =
-	"log: {ident: \"m\"}\n"
-	"msrp: {listen: [{name: a, uri: \"msrp://127.0.0.1:0;tcp\", advertise: x}]}\n"
-	"credentials: [{realm: r, username: u, password: p}]\n"
-	"relay: {users: {alice: {password: p}}, my_uri: \"msrp://127.0.0.1;tcp\"}\n"
-	"routes:\n"
-	"  sip:\n"
-	"    - if: [{$rm: [INVITE, \"*\"], $hdr(X): \"!x*\"}, {$ru: \"~^sip:\"}]\n"
-	"      do:\n"
-	"        - act: {text: \"$fu:$tu\", code: 2$sp, flags: [a, b], headers: {X-A: \"<$fu>\"}}\n"
-	"        - log: {level: debug, text: \"$ru$$\"}\n"
-	"      continue: true\n"
-	"    - do: drop\n";
+    "log: {ident: \"m\"}\n"
+    "msrp: {listen: [{name: a, uri: \"msrp://127.0.0.1:0;tcp\", advertise: x}]}\n"
+    "credentials: [{realm: r, username: u, password: p}]\n"
+    "relay: {users: {alice: {password: p}}, my_uri: \"msrp://127.0.0.1;tcp\"}\n"
+    "routes:\n"
+    "  sip:\n"
+    "    - if: [{$rm: [INVITE, \"*\"], $hdr(X): \"!x*\"}, {$ru: \"~^sip:\"}]\n"
+    "      do:\n"
+    "        - act: {text: \"$fu:$tu\", code: 2$sp, flags: [a, b], headers: {X-A: \"<$fu>\"}}\n"
+    "        - log: {level: debug, text: \"$ru$$\"}\n"
+    "      continue: true\n"
+    "    - do: drop\n";
 
 static const struct arg_spec specs[] = {
-	{"text", ARG_TEXT, true, NULL},
-	{"code", ARG_NUMBER, true, NULL},
-	{"flags", ARG_TEXTS, true, NULL},
-	{"headers", ARG_HEADERS, true, NULL},
-	{0},
+    {"text", ARG_TEXT, true, NULL},
+    {"code", ARG_NUMBER, true, NULL},
+    {"flags", ARG_TEXTS, true, NULL},
+    {"headers", ARG_HEADERS, true, NULL},
+    {0},
 };
 
 static int run(const struct action_subject *subject, const struct arg *args, void *state)
@@ -44,8 +44,8 @@ static int run(const struct action_subject *subject, const struct arg *args, voi
 }
 
 static const struct action actions[] = {
-	{.name = "act", .lists = ROUTE_SIP, .args = specs, .run = run},
-	{0},
+    {.name = "act", .lists = ROUTE_SIP, .args = specs, .run = run},
+    {0},
 };
 
 static bool get(const void *facts, const struct route_var *var, char scratch[ROUTE_SCRATCH_SIZE],
@@ -113,8 +113,8 @@ static void test_walk(void **state)
 	do {
 		memory_fail_at(++n);
 		got = route_run(list, &facts, &subject);
-		assert_int_equal(got, ROUTE_HELD
-		    | (memory_has_failed() ? ROUTE_FAILED : ROUTE_DROPPED));
+		assert_int_equal(got,
+		    ROUTE_HELD | (memory_has_failed() ? ROUTE_FAILED : ROUTE_DROPPED));
 	} while (got & ROUTE_FAILED);
 	memory_fail_at(0);
 	assert_true(n > 1);
@@ -125,8 +125,8 @@ static void test_walk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_load),
-		cmocka_unit_test(test_walk),
+	    cmocka_unit_test(test_load),
+	    cmocka_unit_test(test_walk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

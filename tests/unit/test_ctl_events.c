@@ -52,9 +52,12 @@ static void test_subscribe_to_unknown(void **state)
 	struct ctl_fixture *f = *state;
 	struct ctl_peer p = ctl_peer_connect(f);
 
-	ctl_peer_says(&p, CALL("1", "event_subscribe", "{\"names\":[\"E_A\",\"E_C\"]}")
-	    CALL("2", "event_subscribe", "{\"names\":[]}") CALL("3", "event:unsubscribe", "{\"names\":\"E_A\"}"));
-	assert_line_has(&p, "\"id\":1,\"error\":{\"code\":-32602,\"message\":\"unknown event E_C\"");
+	ctl_peer_says(&p,
+	    CALL("1", "event_subscribe", "{\"names\":[\"E_A\",\"E_C\"]}")
+		CALL("2", "event_subscribe", "{\"names\":[]}")
+		    CALL("3", "event:unsubscribe", "{\"names\":\"E_A\"}"));
+	assert_line_has(&p,
+	    "\"id\":1,\"error\":{\"code\":-32602,\"message\":\"unknown event E_C\"");
 	assert_line_has(&p, "\"id\":2,\"error\":{\"code\":-32602,");
 	assert_line_has(&p, "\"id\":3,\"error\":{\"code\":-32602,");
 	assert_false(event_wanted(f->bus, &ctl_type_a));
@@ -210,10 +213,14 @@ static void test_events_leave_together(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_subscribe), CASE(test_subscribe_to_unknown), CASE(test_large_events),
-		CASE(test_slow_subscriber), CASE(test_no_memory_for_an_event),
-		CASE(test_event_inside_request), CASE(test_half_closed_subscriber),
-		CASE(test_events_leave_together),
+	    CASE(test_subscribe),
+	    CASE(test_subscribe_to_unknown),
+	    CASE(test_large_events),
+	    CASE(test_slow_subscriber),
+	    CASE(test_no_memory_for_an_event),
+	    CASE(test_event_inside_request),
+	    CASE(test_half_closed_subscriber),
+	    CASE(test_events_leave_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,18 +46,22 @@ static void assert_text_survives(struct slice text)
 static void test_text_forms(void **state)
 {
 	static const struct {
-		struct slice	text;
-		const char	*json;
+		struct slice text;
+		const char *json;
 	} cases[] = {
-		{{"", 0}, "\"\""},
-		{{NULL, 0}, "null"},
-		{{"a\"b\\c/d", 7}, "\"a\\\"b\\\\c/d\""},
-		{{"\b\f\n\r\t", 5}, "\"\\b\\f\\n\\r\\t\""},
-		{{"\0\x1f\x7f", 3}, "\"\\u0000\\u001f\x7f\""},
-		{{"\xc3\xbc\xf0\x9f\x98\x80", 6}, "\"\xc3\xbc\xf0\x9f\x98\x80\""},
-		{{"a\xff" "b", 3}, "\"a\xef\xbf\xbd" "b\""},
-		{{"\xe2\x82", 2}, "\"\xef\xbf\xbd\xef\xbf\xbd\""},
-		{{"\xed\xa0\x80\n\xc3\xbc", 6}, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\\n\xc3\xbc\""},
+	    {{"", 0}, "\"\""},
+	    {{NULL, 0}, "null"},
+	    {{"a\"b\\c/d", 7}, "\"a\\\"b\\\\c/d\""},
+	    {{"\b\f\n\r\t", 5}, "\"\\b\\f\\n\\r\\t\""},
+	    {{"\0\x1f\x7f", 3}, "\"\\u0000\\u001f\x7f\""},
+	    {{"\xc3\xbc\xf0\x9f\x98\x80", 6}, "\"\xc3\xbc\xf0\x9f\x98\x80\""},
+	    {{"a\xff"
+	      "b",
+		 3},
+		"\"a\xef\xbf\xbd"
+		"b\""},
+	    {{"\xe2\x82", 2}, "\"\xef\xbf\xbd\xef\xbf\xbd\""},
+	    {{"\xed\xa0\x80\n\xc3\xbc", 6}, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\\n\xc3\xbc\""},
 	};
 
 	(void)state;
@@ -88,8 +92,8 @@ static void test_each_byte_at_each_place(void **state)
 
 static void test_random_text(void **state)
 {
-	static const char *const pieces[] = {"a", "\"", "\\", "\n", "\x01", "\x7f", "\xc2\x80", "\xef\xbf\xbf",
-	    "\xf4\x8f\xbf\xbf", "plain words here", "\xe2\x80\xa8"};
+	static const char *const pieces[] = {"a", "\"", "\\", "\n", "\x01", "\x7f", "\xc2\x80",
+	    "\xef\xbf\xbf", "\xf4\x8f\xbf\xbf", "plain words here", "\xe2\x80\xa8"};
 	char text[400];
 
 	(void)state;
@@ -98,7 +102,8 @@ static void test_random_text(void **state)
 		size_t len = 0, count = (size_t)rand() % 20;
 
 		for (size_t i = 0; i < count; i++) {
-			const char *piece = pieces[(size_t)rand() % (sizeof(pieces) / sizeof(pieces[0]))];
+			const char *piece =
+			    pieces[(size_t)rand() % (sizeof(pieces) / sizeof(pieces[0]))];
 
 			memcpy(text + len, piece, strlen(piece));
 			len += strlen(piece);
@@ -127,7 +132,8 @@ static void test_random_bytes(void **state)
 static void test_at_the_end_of_a_page(void **state)
 {
 	size_t size = (size_t)sysconf(_SC_PAGESIZE);
-	char *pages = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *pages =
+	    mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	(void)state;
 	assert_ptr_not_equal(pages, MAP_FAILED);
@@ -166,12 +172,14 @@ static void test_structure(void **state)
 	jsonline_key(&line, SLICE("c"));
 	jsonline_word(&line, SLICE("null"));
 	jsonline_close(&line, '}');
-	assert_written(&line, "{\"a\":[-9223372036854775808,9223372036854775807,{},\"{[\",true],\"b\":\":\",\"c\":null}");
+	assert_written(&line,
+	    "{\"a\":[-9223372036854775808,9223372036854775807,{},\"{[\",true],\"b\":\":\",\"c\":null}");
 }
 
 static void test_base64(void **state)
 {
-	static const size_t lengths[] = {0, 1, 2, 3, 4, 1000, (3 << 20) - 1, 3 << 20, (3 << 20) + 1};
+	static const size_t lengths[] = {0, 1, 2, 3, 4, 1000, (3 << 20) - 1, 3 << 20,
+	    (3 << 20) + 1};
 	char *bytes = malloc((3 << 20) + 1), *expected = malloc((4 << 20) + 16);
 
 	(void)state;
@@ -182,7 +190,8 @@ static void test_base64(void **state)
 		size_t n;
 
 		jsonline_base64(&line, (struct slice){bytes, lengths[i]});
-		n = (size_t)EVP_EncodeBlock((unsigned char *)expected, (unsigned char *)bytes, (int)lengths[i]);
+		n = (size_t)EVP_EncodeBlock((unsigned char *)expected, (unsigned char *)bytes,
+		    (int)lengths[i]);
 		assert_int_equal(line.len, n + 2);
 		assert_memory_equal(line.bytes + 1, expected, n);
 		assert_int_equal(line.bytes[0], '"');
@@ -197,20 +206,26 @@ static void test_event(void **state)
 {
 	static const struct event_type type = {"E_MSRP_MSG_RECEIVED", NULL};
 	const struct event_param params[] = {
-		event_text("session_id", SLICE("s\"1")), event_text("reason", (struct slice){NULL, 0}),
-		event_number("code", 408), event_body("body", SLICE("hi\n")), event_null("none"),
-		event_body("blob", SLICE("\xff\xfe")), event_text("bad", SLICE("\xff")),
-		event_body("empty", (struct slice){NULL, 0}),
+	    event_text("session_id", SLICE("s\"1")),
+	    event_text("reason", (struct slice){NULL, 0}),
+	    event_number("code", 408),
+	    event_body("body", SLICE("hi\n")),
+	    event_null("none"),
+	    event_body("blob", SLICE("\xff\xfe")),
+	    event_text("bad", SLICE("\xff")),
+	    event_body("empty", (struct slice){NULL, 0}),
 	};
 	struct jsonline line = {0};
 
 	(void)state;
 	jsonline_event(&line, &type, params, sizeof(params) / sizeof(params[0]));
-	assert_written(&line, "{\"jsonrpc\":\"2.0\",\"method\":\"E_MSRP_MSG_RECEIVED\",\"params\":{"
+	assert_written(&line,
+	    "{\"jsonrpc\":\"2.0\",\"method\":\"E_MSRP_MSG_RECEIVED\",\"params\":{"
 	    "\"session_id\":\"s\\\"1\",\"reason\":null,\"code\":408,\"body\":\"hi\\n\",\"none\":null,"
 	    "\"blob_base64\":\"//4=\",\"bad\":\"\xef\xbf\xbd\",\"empty\":\"\"}}\n");
 	jsonline_event(&line, &type, NULL, 0);
-	assert_written(&line, "{\"jsonrpc\":\"2.0\",\"method\":\"E_MSRP_MSG_RECEIVED\",\"params\":{}}\n");
+	assert_written(&line,
+	    "{\"jsonrpc\":\"2.0\",\"method\":\"E_MSRP_MSG_RECEIVED\",\"params\":{}}\n");
 }
 
 static void test_cut(void **state)
@@ -231,10 +246,15 @@ static void test_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text_forms), cmocka_unit_test(test_each_byte_at_each_place),
-		cmocka_unit_test(test_random_text), cmocka_unit_test(test_random_bytes),
-		cmocka_unit_test(test_at_the_end_of_a_page), cmocka_unit_test(test_structure),
-		cmocka_unit_test(test_base64), cmocka_unit_test(test_event), cmocka_unit_test(test_cut),
+	    cmocka_unit_test(test_text_forms),
+	    cmocka_unit_test(test_each_byte_at_each_place),
+	    cmocka_unit_test(test_random_text),
+	    cmocka_unit_test(test_random_bytes),
+	    cmocka_unit_test(test_at_the_end_of_a_page),
+	    cmocka_unit_test(test_structure),
+	    cmocka_unit_test(test_base64),
+	    cmocka_unit_test(test_event),
+	    cmocka_unit_test(test_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

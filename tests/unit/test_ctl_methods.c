@@ -16,24 +16,27 @@
 static void test_builtins(void **state)
 {
 	static const struct {
-		const char	*line, *part;
+		const char *line, *part;
 	} cases[] = {
-		{CALL("1", "which", "[]"), "\"result\":[\"event_subscribe\",\"event_unsubscribe\",\"get_statistics\","
-		    "\"status\",\"reload\",\"log_level\",\"which\",\"help\",\"count\",\"letters\",\"emit\"]}"},
-		{CALL("1", "help", "[]"), "{\"command\":\"letters\",\"params\":\"size\",\"help\":\"many\"}"},
-		{CALL("1", "help", "[]"), "{\"command\":\"log_level\",\"params\":\"level?\","},
-		{CALL("1", "status", "[]"), "\"result\":{\"mine\":\"here\"}}"},
-		{CALL("1", "reload", "[]"), "\"result\":\"OK\"}"},
-		{CALL("1", "reload", "[]"), "\"error\":{\"code\":500,\"message\":\"/etc/msrpd/msrpd.yaml:3:1: unknown key\"}}"},
-		{CALL("1", "log_level", "[]"), "\"result\":\"error\"}"},
-		{CALL("1", "log_level", "[\"warn\"]"), "\"result\":\"warn\"}"},
-		{CALL("1", "log_level", "[\"loud\"]"), "\"error\":{\"code\":400,"},
-		{CALL("1", "log_level", "{}"), "\"result\":\"warn\"}"},
-		{CALL("1", "log_level", "[5]"), "\"error\":{\"code\":-32602,"},
-		{CALL("1", "get_statistics", "[\"test\"]"), "\"result\":{\"test:number\":42}}"},
-		{CALL("1", "get_statistics", "[]"), "\"ctl:clients\":1,"},
-		{CALL("1", "get_statistics", "[]"), "\"test:number\":42}}"},
-		{CALL("1", "get_statistics", "[\"tes\"]"), "\"error\":{\"code\":404,"},
+	    {CALL("1", "which", "[]"),
+		"\"result\":[\"event_subscribe\",\"event_unsubscribe\",\"get_statistics\","
+		"\"status\",\"reload\",\"log_level\",\"which\",\"help\",\"count\",\"letters\",\"emit\"]}"},
+	    {CALL("1", "help", "[]"),
+		"{\"command\":\"letters\",\"params\":\"size\",\"help\":\"many\"}"},
+	    {CALL("1", "help", "[]"), "{\"command\":\"log_level\",\"params\":\"level?\","},
+	    {CALL("1", "status", "[]"), "\"result\":{\"mine\":\"here\"}}"},
+	    {CALL("1", "reload", "[]"), "\"result\":\"OK\"}"},
+	    {CALL("1", "reload", "[]"),
+		"\"error\":{\"code\":500,\"message\":\"/etc/msrpd/msrpd.yaml:3:1: unknown key\"}}"},
+	    {CALL("1", "log_level", "[]"), "\"result\":\"error\"}"},
+	    {CALL("1", "log_level", "[\"warn\"]"), "\"result\":\"warn\"}"},
+	    {CALL("1", "log_level", "[\"loud\"]"), "\"error\":{\"code\":400,"},
+	    {CALL("1", "log_level", "{}"), "\"result\":\"warn\"}"},
+	    {CALL("1", "log_level", "[5]"), "\"error\":{\"code\":-32602,"},
+	    {CALL("1", "get_statistics", "[\"test\"]"), "\"result\":{\"test:number\":42}}"},
+	    {CALL("1", "get_statistics", "[]"), "\"ctl:clients\":1,"},
+	    {CALL("1", "get_statistics", "[]"), "\"test:number\":42}}"},
+	    {CALL("1", "get_statistics", "[\"tes\"]"), "\"error\":{\"code\":404,"},
 	};
 	struct ctl_fixture *f = *state;
 	struct ctl_peer p = ctl_peer_connect(f);
@@ -62,7 +65,8 @@ static void test_add_methods_twice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_builtins), CASE(test_add_methods_twice),
+	    CASE(test_builtins),
+	    CASE(test_add_methods_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

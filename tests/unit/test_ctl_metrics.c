@@ -20,9 +20,9 @@
 enum { DEADLINE_MS = 10000 };
 
 struct fixture {
-	struct event_base	*base;
-	struct stats		*stats;
-	struct ctl_metrics	*metrics;
+	struct event_base *base;
+	struct stats *stats;
+	struct ctl_metrics *metrics;
 };
 
 static int setup(void **state)
@@ -52,7 +52,8 @@ static int teardown(void **state)
 /* Say it, and return all that comes until the other side closes; to be freed. */
 static char *talk(struct fixture *f, const char *request, size_t len)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(ctl_metrics_port(f->metrics)),
+	struct sockaddr_in address = {.sin_family = AF_INET,
+	    .sin_port = htons(ctl_metrics_port(f->metrics)),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	uint64_t deadline = timer_now_ms() + DEADLINE_MS;
 	char *bytes = calloc(1, 1 << 18);
@@ -76,8 +77,8 @@ static char *request(struct fixture *f, const char *method, const char *path)
 {
 	char text[256];
 
-	snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", method,
-	    path);
+	snprintf(text, sizeof(text),
+	    "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", method, path);
 	return talk(f, text, strlen(text));
 }
 
@@ -97,9 +98,11 @@ static void test_metrics(void **state)
 	text = request(f, "GET", "/metrics");
 	assert_has(text, "HTTP/1.1 200 OK\r\n");
 	assert_has(text, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
-	assert_has(text, "\n# HELP msrpd_ua_messages_received_total Messages received.\n"
+	assert_has(text,
+	    "\n# HELP msrpd_ua_messages_received_total Messages received.\n"
 	    "# TYPE msrpd_ua_messages_received_total counter\nmsrpd_ua_messages_received_total 7\n");
-	assert_has(text, "\n# TYPE msrpd_relay_grants gauge\nmsrpd_relay_grants 18446744073709551615\n");
+	assert_has(text,
+	    "\n# TYPE msrpd_relay_grants gauge\nmsrpd_relay_grants 18446744073709551615\n");
 	assert_has(text, "\nprocess_resident_memory_bytes ");
 	assert_has(text, "\nmsrpd_uptime_seconds 0\n");
 	assert_has(text, "\nmsrpd_build_info{version=\"" MSRPD_VERSION "\"} 1\n");
@@ -126,7 +129,8 @@ static void test_form(void **state)
 		if (strncmp(line, "# HELP ", 7) == 0 || strncmp(line, "# TYPE ", 7) == 0)
 			continue;
 		assert_int_equal(sscanf(line, "%127[a-z0-9_]%*[^ ] %lf%n", name, &value, &used) > 0
-		    || sscanf(line, "%127[a-z0-9_] %lf%n", name, &value, &used) == 2, 1);
+			|| sscanf(line, "%127[a-z0-9_] %lf%n", name, &value, &used) == 2,
+		    1);
 		samples++;
 	}
 	assert_int_equal(samples, 6);
@@ -141,11 +145,13 @@ static void test_open_descriptors(void **state)
 	int fds[2];
 
 	text = request(f, "GET", "/metrics");
-	assert_int_equal(sscanf(strstr(text, "\nprocess_open_fds "), "\nprocess_open_fds %u", &before), 1);
+	assert_int_equal(
+	    sscanf(strstr(text, "\nprocess_open_fds "), "\nprocess_open_fds %u", &before), 1);
 	free(text);
 	assert_int_equal(pipe(fds), 0);
 	text = request(f, "GET", "/metrics");
-	assert_int_equal(sscanf(strstr(text, "\nprocess_open_fds "), "\nprocess_open_fds %u", &after), 1);
+	assert_int_equal(
+	    sscanf(strstr(text, "\nprocess_open_fds "), "\nprocess_open_fds %u", &after), 1);
 	free(text);
 	close(fds[0]);
 	close(fds[1]);
@@ -155,19 +161,19 @@ static void test_open_descriptors(void **state)
 static void test_pages(void **state)
 {
 	static const struct {
-		const char	*method, *path, *part;
+		const char *method, *path, *part;
 	} cases[] = {
-		{"GET", "/healthz", "HTTP/1.1 200 OK\r\n"},
-		{"GET", "/healthz", "\r\n\r\nok\n"},
-		{"GET", "/healthz?verbose", "HTTP/1.1 200 OK\r\n"},
-		{"GET", "/", "HTTP/1.1 404 "},
-		{"GET", "/metrics/", "HTTP/1.1 404 "},
-		{"GET", "/../etc/passwd", "HTTP/1.1 404 "},
-		{"POST", "/", "HTTP/1.1 404 "},
-		{"POST", "/metrics", "HTTP/1.1 405 "},
-		{"PUT", "/metrics", "\r\nAllow: GET\r\n"},
-		{"DELETE", "/healthz", "HTTP/1.1 405 "},
-		{"OPTIONS", "/metrics", "HTTP/1.1 405 "},
+	    {"GET", "/healthz", "HTTP/1.1 200 OK\r\n"},
+	    {"GET", "/healthz", "\r\n\r\nok\n"},
+	    {"GET", "/healthz?verbose", "HTTP/1.1 200 OK\r\n"},
+	    {"GET", "/", "HTTP/1.1 404 "},
+	    {"GET", "/metrics/", "HTTP/1.1 404 "},
+	    {"GET", "/../etc/passwd", "HTTP/1.1 404 "},
+	    {"POST", "/", "HTTP/1.1 404 "},
+	    {"POST", "/metrics", "HTTP/1.1 405 "},
+	    {"PUT", "/metrics", "\r\nAllow: GET\r\n"},
+	    {"DELETE", "/healthz", "HTTP/1.1 405 "},
+	    {"OPTIONS", "/metrics", "HTTP/1.1 405 "},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -182,9 +188,12 @@ static void test_pages(void **state)
 static void test_hostile_requests(void **state)
 {
 	static const char *const requests[] = {
-		"\r\n\r\n\r\n", "GET\r\n\r\n", "GET /metrics\r\n\r\n", "rubbish rubbish rubbish\r\n\r\n",
-		"POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 99999999999\r\n\r\n",
-		"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: -1\r\n\r\n",
+	    "\r\n\r\n\r\n",
+	    "GET\r\n\r\n",
+	    "GET /metrics\r\n\r\n",
+	    "rubbish rubbish rubbish\r\n\r\n",
+	    "POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 99999999999\r\n\r\n",
+	    "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: -1\r\n\r\n",
 	};
 	struct fixture *f = *state;
 	char *head = malloc(100000), *text;
@@ -220,13 +229,22 @@ static void test_no_listener(void **state)
 static void test_addresses(void **state)
 {
 	static const struct {
-		const char	*text;
-		bool		good;
+		const char *text;
+		bool good;
 	} cases[] = {
-		{"127.0.0.1:9155", true}, {"[::1]:9155", true}, {"0.0.0.0:0", true}, {"127.0.0.1", false},
-		{"[::1]", false}, {"::1", false}, {"localhost:9155", false}, {":9155", false},
-		{"127.0.0.1:65536", false}, {"127.0.0.1:", false}, {"127.0.0.1:9155x", false},
-		{"127.0.0.1:-1", false}, {"", false},
+	    {"127.0.0.1:9155", true},
+	    {"[::1]:9155", true},
+	    {"0.0.0.0:0", true},
+	    {"127.0.0.1", false},
+	    {"[::1]", false},
+	    {"::1", false},
+	    {"localhost:9155", false},
+	    {":9155", false},
+	    {"127.0.0.1:65536", false},
+	    {"127.0.0.1:", false},
+	    {"127.0.0.1:9155x", false},
+	    {"127.0.0.1:-1", false},
+	    {"", false},
 	};
 
 	(void)state;
@@ -234,7 +252,8 @@ static void test_addresses(void **state)
 		char *text = (char *)cases[i].text;
 		const char *why = NULL;
 
-		assert_int_equal(ctl_metrics_settings_rows[0].check(&text, &why), cases[i].good ? 0 : -EINVAL);
+		assert_int_equal(ctl_metrics_settings_rows[0].check(&text, &why),
+		    cases[i].good ? 0 : -EINVAL);
 		assert_int_equal(why == NULL, cases[i].good);
 	}
 }
@@ -249,7 +268,8 @@ static void test_address_in_use(void **state)
 
 	snprintf(listen, sizeof(listen), "127.0.0.1:%u", ctl_metrics_port(f->metrics));
 	settings.listen = listen;
-	assert_int_equal(ctl_metrics_new(&metrics, f->base, f->stats, &settings, &why), -EADDRINUSE);
+	assert_int_equal(ctl_metrics_new(&metrics, f->base, f->stats, &settings, &why),
+	    -EADDRINUSE);
 	assert_null(metrics);
 	assert_non_null(why);
 }
@@ -259,9 +279,14 @@ static void test_address_in_use(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_metrics), CASE(test_form), CASE(test_open_descriptors), CASE(test_pages),
-		CASE(test_hostile_requests), CASE(test_no_listener), CASE(test_addresses),
-		CASE(test_address_in_use),
+	    CASE(test_metrics),
+	    CASE(test_form),
+	    CASE(test_open_descriptors),
+	    CASE(test_pages),
+	    CASE(test_hostile_requests),
+	    CASE(test_no_listener),
+	    CASE(test_addresses),
+	    CASE(test_address_in_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,8 @@ static void echo(const struct param *params, struct reply *reply, void *state)
 		len += (size_t)snprintf(texts + len, sizeof(texts) - len, "%.*s|",
 		    SLICE_ARG(params[2].texts[i]));
 	snprintf(shown, sizeof(shown), "%.*s %s %s%s %s%.*s", SLICE_ARG(params[0].text), number,
-	    params[2].present ? "" : "-", texts, params[3].present ? "" : "-", SLICE_ARG(params[3].text));
+	    params[2].present ? "" : "-", texts, params[3].present ? "" : "-",
+	    SLICE_ARG(params[3].text));
 	reply_text(reply, NULL, slice_of(shown));
 }
 
@@ -86,17 +87,20 @@ static void large(const struct param *params, struct reply *reply, void *state)
 }
 
 static const struct param_spec echo_params[] = {
-	{"text", PARAM_TEXT, true}, {"number", PARAM_NUMBER, false}, {"texts", PARAM_TEXTS, false},
-	{"bytes", PARAM_BASE64, false}, {0},
+    {"text", PARAM_TEXT, true},
+    {"number", PARAM_NUMBER, false},
+    {"texts", PARAM_TEXTS, false},
+    {"bytes", PARAM_BASE64, false},
+    {0},
 };
 
 static const struct method methods[] = {
-	{"echo_it", echo_params, echo, "says what it was given"},
-	{"fail", NULL, fail_it, ""},
-	{"nothing", NULL, nothing, ""},
-	{"structure", NULL, structure, ""},
-	{"large", NULL, large, ""},
-	{0},
+    {"echo_it", echo_params, echo, "says what it was given"},
+    {"fail", NULL, fail_it, ""},
+    {"nothing", NULL, nothing, ""},
+    {"structure", NULL, structure, ""},
+    {"large", NULL, large, ""},
+    {0},
 };
 
 static int setup(void **state)
@@ -156,34 +160,37 @@ static void assert_refused(struct rpc *rpc, struct slice line, int code, const c
 {
 	char *answer = ask_bytes(rpc, line, 1 << 20), head[128];
 
-	snprintf(head, sizeof(head), "{\"jsonrpc\":\"2.0\",\"id\":%s,\"error\":{\"code\":%d,\"message\":\"", id,
-	    code);
+	snprintf(head, sizeof(head),
+	    "{\"jsonrpc\":\"2.0\",\"id\":%s,\"error\":{\"code\":%d,\"message\":\"", id, code);
 	if (strncmp(answer, head, strlen(head)) != 0 || !strstr(answer + strlen(head), word))
 		fail_msg("%.*s is answered %s", SLICE_ARG(line), answer);
 	json_decref(json_loads(answer, 0, NULL));
 	free(answer);
 }
 
-#define CALL(method, params) "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":" params "}"
+#define CALL(method, params) \
+	"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":" params "}"
 #define RESULT(id, result) "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"result\":" result "}"
-#define FAILURE(id, code, message) \
-	"{\"jsonrpc\":\"2.0\",\"id\":" id ",\"error\":{\"code\":" code ",\"message\":\"" message "\"}}"
+#define FAILURE(id, code, message)                                                               \
+	"{\"jsonrpc\":\"2.0\",\"id\":" id ",\"error\":{\"code\":" code ",\"message\":\"" message \
+	"\"}}"
 
 static void test_params(void **state)
 {
 	static const struct {
-		const char	*params, *result;
+		const char *params, *result;
 	} cases[] = {
-		{"{\"text\":\"a\"}", "a - - -"},
-		{"[\"a\"]", "a - - -"},
-		{"{\"bytes\":\"SGk=\",\"texts\":[\"x\",\"y\"],\"number\":5,\"text\":\"a\"}", "a 5 x|y| Hi"},
-		{"[\"a\",5,[\"x\",\"y\"],\"SGk=\"]", "a 5 x|y| Hi"},
-		{"[\"a\",\"-12\",[\"x\"],\"\"]", "a -12 x| "},
-		{"[\"\",null,[],\"SGkh\"]", " -  Hi!"},
-		{"[\"\",\"9223372036854775807\",null,\"SA==\"]", " 9223372036854775807 - H"},
-		{"[\"\",-9223372036854775808]", " -9223372036854775808 - -"},
-		{"{\"text\":\"a\",\"number\":null}", "a - - -"},
-		{"[\"\\u00fc\\\"\"]", "\xc3\xbc\\\" - - -"},
+	    {"{\"text\":\"a\"}", "a - - -"},
+	    {"[\"a\"]", "a - - -"},
+	    {"{\"bytes\":\"SGk=\",\"texts\":[\"x\",\"y\"],\"number\":5,\"text\":\"a\"}",
+		"a 5 x|y| Hi"},
+	    {"[\"a\",5,[\"x\",\"y\"],\"SGk=\"]", "a 5 x|y| Hi"},
+	    {"[\"a\",\"-12\",[\"x\"],\"\"]", "a -12 x| "},
+	    {"[\"\",null,[],\"SGkh\"]", " -  Hi!"},
+	    {"[\"\",\"9223372036854775807\",null,\"SA==\"]", " 9223372036854775807 - H"},
+	    {"[\"\",-9223372036854775808]", " -9223372036854775808 - -"},
+	    {"{\"text\":\"a\",\"number\":null}", "a - - -"},
+	    {"[\"\\u00fc\\\"\"]", "\xc3\xbc\\\" - - -"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -198,26 +205,26 @@ static void test_params(void **state)
 static void test_bad_params(void **state)
 {
 	static const struct {
-		const char	*params, *word;
+		const char *params, *word;
 	} cases[] = {
-		{"{}", "parameter text is missing"},
-		{"[]", "parameter text is missing"},
-		{"{\"text\":null}", "parameter text is missing"},
-		{"{\"text\":5}", "parameter text is not a string"},
-		{"{\"text\":\"a\",\"txet\":1}", "unknown parameter txet"},
-		{"{\"text\":\"a\",\"n\\\"\":1}", "unknown parameter n\\\""},
-		{"[\"a\",1,[],\"\",5]", "too many parameters"},
-		{"[\"a\",1.5]", "number is not a whole number"},
-		{"[\"a\",\"1x\"]", "number is not a whole number"},
-		{"[\"a\",\"\"]", "number is not a whole number"},
-		{"[\"a\",\"-\"]", "number is not a whole number"},
-		{"[\"a\",\"+1\"]", "number is not a whole number"},
-		{"[\"a\",\"9223372036854775808\"]", "number is not a whole number"},
-		{"[\"a\",true]", "number is not a whole number"},
-		{"[\"a\",1,[1]]", "texts is not a list of strings"},
-		{"[\"a\",1,{}]", "texts is not a list of strings"},
-		{"[\"a\",1,\"x\"]", "texts is not a list of strings"},
-		{"[\"a\",1,[],7]", "base64"},
+	    {"{}", "parameter text is missing"},
+	    {"[]", "parameter text is missing"},
+	    {"{\"text\":null}", "parameter text is missing"},
+	    {"{\"text\":5}", "parameter text is not a string"},
+	    {"{\"text\":\"a\",\"txet\":1}", "unknown parameter txet"},
+	    {"{\"text\":\"a\",\"n\\\"\":1}", "unknown parameter n\\\""},
+	    {"[\"a\",1,[],\"\",5]", "too many parameters"},
+	    {"[\"a\",1.5]", "number is not a whole number"},
+	    {"[\"a\",\"1x\"]", "number is not a whole number"},
+	    {"[\"a\",\"\"]", "number is not a whole number"},
+	    {"[\"a\",\"-\"]", "number is not a whole number"},
+	    {"[\"a\",\"+1\"]", "number is not a whole number"},
+	    {"[\"a\",\"9223372036854775808\"]", "number is not a whole number"},
+	    {"[\"a\",true]", "number is not a whole number"},
+	    {"[\"a\",1,[1]]", "texts is not a list of strings"},
+	    {"[\"a\",1,{}]", "texts is not a list of strings"},
+	    {"[\"a\",1,\"x\"]", "texts is not a list of strings"},
+	    {"[\"a\",1,[],7]", "base64"},
 	};
 	char line[256];
 
@@ -225,7 +232,8 @@ static void test_bad_params(void **state)
 		snprintf(line, sizeof(line), CALL("echo_it", "%s"), cases[i].params);
 		assert_refused(*state, slice_of(line), RPC_INVALID_PARAMS, "1", cases[i].word);
 	}
-	assert_refused(*state, SLICE(CALL("nothing", "{\"a\":1}")), RPC_INVALID_PARAMS, "1", "unknown");
+	assert_refused(*state, SLICE(CALL("nothing", "{\"a\":1}")), RPC_INVALID_PARAMS, "1",
+	    "unknown");
 	assert_refused(*state, SLICE(CALL("nothing", "[1]")), RPC_INVALID_PARAMS, "1", "too many");
 	assert_int_equal(calls, 0);
 }
@@ -234,15 +242,15 @@ static void test_bad_params(void **state)
 static void test_bad_base64(void **state)
 {
 	static const char *const cases[] = {
-		"\"SGk\"",
-		"\"SGk= \"",
-		"\" SGk=\"",
-		"\"SG\\nk\"",
-		"\"S===\"",
-		"\"====\"",
-		"\"SG=k\"",
-		"\"SG-k\"",
-		"\"SGk=SGk=\"",
+	    "\"SGk\"",
+	    "\"SGk= \"",
+	    "\" SGk=\"",
+	    "\"SG\\nk\"",
+	    "\"S===\"",
+	    "\"====\"",
+	    "\"SG=k\"",
+	    "\"SG-k\"",
+	    "\"SGk=SGk=\"",
 	};
 	char line[256];
 
@@ -256,8 +264,8 @@ static void test_bad_base64(void **state)
 static void test_methods(void **state)
 {
 	static const char *const known[] = {"echo_it", "echo:it"};
-	static const char *const unknown[] = {"", "echo", "echo_itt", "echo::it", "echo:", ":", "ECHO_IT",
-	    "rpc.echo_it", "echo:it:it"};
+	static const char *const unknown[] = {"", "echo", "echo_itt", "echo::it", "echo:", ":",
+	    "ECHO_IT", "rpc.echo_it", "echo:it:it"};
 	char line[128];
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
@@ -275,32 +283,36 @@ static void test_answers(void **state)
 {
 	assert_answer(*state, CALL("fail", "{}"), FAILURE("1", "404", "unknown \\\"session\\\""));
 	assert_answer(*state, CALL("nothing", "[]"), RESULT("1", "null"));
-	assert_answer(*state, CALL("structure", "[]"), RESULT("1",
-	    "{\"list\":[{\"n\":0,\"even\":true},{\"n\":1,\"even\":false},[]],\"null\":null,\"absent\":null,"
-	    "\"text\":\"x\",\"left open\":{\"too\":[]}}"));
+	assert_answer(*state, CALL("structure", "[]"),
+	    RESULT("1",
+		"{\"list\":[{\"n\":0,\"even\":true},{\"n\":1,\"even\":false},[]],\"null\":null,\"absent\":null,"
+		"\"text\":\"x\",\"left open\":{\"too\":[]}}"));
 }
 
 static void test_ids(void **state)
 {
-	static const char *const good[] = {"0", "-7", "9223372036854775807", "\"a\"", "\"\"", "null", "1.5",
-	    "\"q\\\"\\\\\\n\"", "\"\xc3\xbc\""};
+	static const char *const good[] = {"0", "-7", "9223372036854775807", "\"a\"", "\"\"",
+	    "null", "1.5", "\"q\\\"\\\\\\n\"", "\"\xc3\xbc\""};
 	static const char *const bad[] = {"true", "{}", "[1]"};
 	char line[2048], expected[2048], text[600] = "";
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		snprintf(line, sizeof(line), "{\"jsonrpc\":\"2.0\",\"method\":\"nothing\",\"id\":%s}", good[i]);
+		snprintf(line, sizeof(line),
+		    "{\"jsonrpc\":\"2.0\",\"method\":\"nothing\",\"id\":%s}", good[i]);
 		snprintf(expected, sizeof(expected), RESULT("%s", "null"), good[i]);
 		assert_answer(*state, line, expected);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		snprintf(line, sizeof(line), "{\"jsonrpc\":\"2.0\",\"method\":\"nothing\",\"id\":%s}", bad[i]);
+		snprintf(line, sizeof(line),
+		    "{\"jsonrpc\":\"2.0\",\"method\":\"nothing\",\"id\":%s}", bad[i]);
 		assert_refused(*state, slice_of(line), RPC_INVALID_REQUEST, "null", "id");
 	}
 	/* as long as may be, all of it escaped; and one byte more */
 	for (size_t n = 256; n <= 257; n++) {
 		memset(text, 0, sizeof(text));
 		memset(text, 'i', n);
-		snprintf(line, sizeof(line), "{\"jsonrpc\":\"2.0\",\"method\":\"nothing\",\"id\":\"%s\"}", text);
+		snprintf(line, sizeof(line),
+		    "{\"jsonrpc\":\"2.0\",\"method\":\"nothing\",\"id\":\"%s\"}", text);
 		snprintf(expected, sizeof(expected), RESULT("\"%s\"", "null"), text);
 		if (n == 256)
 			assert_answer(*state, line, expected);
@@ -317,43 +329,62 @@ static void test_notifications(void **state)
 	assert_answer(*state, "{\"jsonrpc\":\"2.0\",\"method\":\"unknown\"}", "");
 	assert_answer(*state, "{\"jsonrpc\":\"2.0\",\"method\":\"fail\"}", "");
 	assert_answer(*state, "{\"jsonrpc\":\"2.0\",\"method\":\"echo_it\",\"params\":[1]}", "");
-	assert_answer(*state, "{\"jsonrpc\":\"2.0\",\"method\":\"echo_it\",\"params\":[\"a\"]}", "");
+	assert_answer(*state, "{\"jsonrpc\":\"2.0\",\"method\":\"echo_it\",\"params\":[\"a\"]}",
+	    "");
 	assert_int_equal(calls, 2);
 }
 
 static void test_bad_envelopes(void **state)
 {
 	static const struct {
-		const char	*line, *id;
+		const char *line, *id;
 	} cases[] = {
-		{"1", "null"},
-		{"\"echo\"", "null"},
-		{"null", "null"},
-		{"{}", "null"},
-		{"[]", "null"},
-		{"{\"method\":\"nothing\",\"id\":1}", "1"},
-		{"{\"jsonrpc\":\"1.0\",\"method\":\"nothing\",\"id\":1}", "1"},
-		{"{\"jsonrpc\":2.0,\"method\":\"nothing\",\"id\":1}", "1"},
-		{"{\"jsonrpc\":\"2.0\",\"id\":1}", "1"},
-		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":5}", "1"},
-		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"x\"}", "1"},
-		{"{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"nothing\",\"params\":\"a\"}", "\"x\""},
-		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"nothing\",\"params\":null}", "1"},
-		{"{\"jsonrpc\":\"2.0\",\"method\":\"nothing\",\"params\":5}", "null"},
+	    {"1", "null"},
+	    {"\"echo\"", "null"},
+	    {"null", "null"},
+	    {"{}", "null"},
+	    {"[]", "null"},
+	    {"{\"method\":\"nothing\",\"id\":1}", "1"},
+	    {"{\"jsonrpc\":\"1.0\",\"method\":\"nothing\",\"id\":1}", "1"},
+	    {"{\"jsonrpc\":2.0,\"method\":\"nothing\",\"id\":1}", "1"},
+	    {"{\"jsonrpc\":\"2.0\",\"id\":1}", "1"},
+	    {"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":5}", "1"},
+	    {"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"x\"}", "1"},
+	    {"{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"nothing\",\"params\":\"a\"}", "\"x\""},
+	    {"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"nothing\",\"params\":null}", "1"},
+	    {"{\"jsonrpc\":\"2.0\",\"method\":\"nothing\",\"params\":5}", "null"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_refused(*state, slice_of(cases[i].line), RPC_INVALID_REQUEST, cases[i].id, "");
+		assert_refused(*state, slice_of(cases[i].line), RPC_INVALID_REQUEST, cases[i].id,
+		    "");
 	assert_int_equal(calls, 0);
 }
 
 static void test_not_json(void **state)
 {
 	static const struct slice lines[] = {
-		{"{", 1}, {"}", 1}, {"hello", 5}, {"{\"a\":1}}", 8}, {"{} {}", 5}, {"\"abc", 4}, {"{'a':1}", 7},
-		{"\0", 1}, {"{\"a\":\"b\0c\"}", 11}, {"\"\xff\"", 3}, {"\"\xc3\"", 3}, {"\"\xed\xa0\x80\"", 5},
-		{"\"\\u0000\"", 8}, {"\"\\ud800\"", 8}, {"{\"a\":1,\"a\":2}", 13}, {"1e999", 5},
-		{"123456789012345678901234567890", 30}, {"01", 2}, {"NaN", 3}, {"[1,]", 4}, {"\"\t\"", 3},
+	    {"{", 1},
+	    {"}", 1},
+	    {"hello", 5},
+	    {"{\"a\":1}}", 8},
+	    {"{} {}", 5},
+	    {"\"abc", 4},
+	    {"{'a':1}", 7},
+	    {"\0", 1},
+	    {"{\"a\":\"b\0c\"}", 11},
+	    {"\"\xff\"", 3},
+	    {"\"\xc3\"", 3},
+	    {"\"\xed\xa0\x80\"", 5},
+	    {"\"\\u0000\"", 8},
+	    {"\"\\ud800\"", 8},
+	    {"{\"a\":1,\"a\":2}", 13},
+	    {"1e999", 5},
+	    {"123456789012345678901234567890", 30},
+	    {"01", 2},
+	    {"NaN", 3},
+	    {"[1,]", 4},
+	    {"\"\t\"", 3},
 	};
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
@@ -365,7 +396,8 @@ static void test_blank_lines(void **state)
 {
 	assert_answer(*state, "", "");
 	assert_answer(*state, " \t\r", "");
-	assert_answer(*state, " {\"jsonrpc\":\"2.0\",\"method\":\"nothing\",\"id\":1} \r", RESULT("1", "null"));
+	assert_answer(*state, " {\"jsonrpc\":\"2.0\",\"method\":\"nothing\",\"id\":1} \r",
+	    RESULT("1", "null"));
 }
 
 static void test_deep_and_wide(void **state)
@@ -377,16 +409,19 @@ static void test_deep_and_wide(void **state)
 	assert_refused(*state, (struct slice){line, MANY}, RPC_INVALID_REQUEST, "null", "too many");
 	assert_refused(*state, (struct slice){line, 60000}, RPC_PARSE_ERROR, "null", "not JSON");
 	memset(line + MANY, ']', MANY);
-	assert_refused(*state, (struct slice){line + MANY - 60000, 120000}, RPC_PARSE_ERROR, "null", "depth");
+	assert_refused(*state, (struct slice){line + MANY - 60000, 120000}, RPC_PARSE_ERROR, "null",
+	    "depth");
 	for (size_t i = 0; i < MANY; i++)
 		memcpy(line + 2 * i, "1,", 2);
 	memmove(line + 1, line, 2 * MANY);
 	line[0] = '[';
 	memcpy(line + 2 * MANY, "1]", 2);
-	assert_refused(*state, (struct slice){line, 2 * MANY + 2}, RPC_INVALID_REQUEST, "null", "too many");
+	assert_refused(*state, (struct slice){line, 2 * MANY + 2}, RPC_INVALID_REQUEST, "null",
+	    "too many");
 	/* what stands in a string is text, whatever it looks like */
 	memcpy(line, "[\"\\\"", 4);
-	assert_refused(*state, (struct slice){line, 2 * MANY + 2}, RPC_PARSE_ERROR, "null", "not JSON");
+	assert_refused(*state, (struct slice){line, 2 * MANY + 2}, RPC_PARSE_ERROR, "null",
+	    "not JSON");
 	line[2 * MANY] = '"';
 	line[2 * MANY + 2] = '\0';
 	assert_answer(*state, line, "[" FAILURE("null", "-32600", "a request is an object") "]");
@@ -397,12 +432,15 @@ static void test_batches(void **state)
 {
 	char *line = malloc(200000), *end = line, *answer;
 
-	assert_answer(*state, "[" CALL("nothing", "[]") ",{\"jsonrpc\":\"2.0\",\"method\":\"nothing\"},7,"
-	    CALL("fail", "[]") "," CALL("echo_it", "[\"a\"]") "]",
-	    "[" RESULT("1", "null") "," FAILURE("null", "-32600", "a request is an object") ","
-	    FAILURE("1", "404", "unknown \\\"session\\\"") "," RESULT("1", "\"a - - -\"") "]");
+	assert_answer(*state,
+	    "[" CALL("nothing", "[]") ",{\"jsonrpc\":\"2.0\",\"method\":\"nothing\"},7," CALL(
+		"fail", "[]") "," CALL("echo_it", "[\"a\"]") "]",
+	    "[" RESULT("1", "null") "," FAILURE("null", "-32600",
+		"a request is an object") "," FAILURE("1", "404",
+		"unknown \\\"session\\\"") "," RESULT("1", "\"a - - -\"") "]");
 	assert_answer(*state, "[{\"jsonrpc\":\"2.0\",\"method\":\"nothing\"}]", "");
-	assert_answer(*state, "[{\"jsonrpc\":\"2.0\",\"method\":\"nothing\"}," CALL("nothing", "[]") "]",
+	assert_answer(*state,
+	    "[{\"jsonrpc\":\"2.0\",\"method\":\"nothing\"}," CALL("nothing", "[]") "]",
 	    "[" RESULT("1", "null") "]");
 	assert_refused(*state, SLICE("[]"), RPC_INVALID_REQUEST, "null", "empty batch");
 	assert_answer(*state, "[[]]", "[" FAILURE("null", "-32600", "a request is an object") "]");
@@ -413,7 +451,8 @@ static void test_batches(void **state)
 		*end++ = ',';
 	}
 	end[-1] = ']';
-	assert_refused(*state, (struct slice){line, (size_t)(end - line)}, RPC_INVALID_REQUEST, "null", "1000");
+	assert_refused(*state, (struct slice){line, (size_t)(end - line)}, RPC_INVALID_REQUEST,
+	    "null", "1000");
 	assert_int_equal(calls, 0);
 	end -= strlen(CALL("nothing", "[]")) + 1;
 	end[-1] = ']';
@@ -426,7 +465,8 @@ static void test_batches(void **state)
 /* A batch whose answers grow too large is answered to its end, but no more is done. */
 static void test_batch_with_large_answers(void **state)
 {
-	static const char batch[] = "[" CALL("large", "[]") "," CALL("large", "[]") "," CALL("large", "[]") "]";
+	static const char batch[] =
+	    "[" CALL("large", "[]") "," CALL("large", "[]") "," CALL("large", "[]") "]";
 	char *answer = ask_bytes(*state, slice_of(batch), 7000);
 	json_t *value = json_loads(answer, JSON_ALLOW_NUL, NULL);
 
@@ -434,7 +474,8 @@ static void test_batch_with_large_answers(void **state)
 	assert_int_equal(json_array_size(value), 3);
 	assert_non_null(json_object_get(json_array_get(value, 1), "result"));
 	assert_int_equal(json_integer_value(json_object_get(
-	    json_object_get(json_array_get(value, 2), "error"), "code")), 500);
+			     json_object_get(json_array_get(value, 2), "error"), "code")),
+	    500);
 	json_decref(value);
 	free(answer);
 }
@@ -471,10 +512,21 @@ static void test_each_method(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_params), CASE(test_bad_params), CASE(test_bad_base64), CASE(test_methods), CASE(test_answers),
-		CASE(test_ids), CASE(test_notifications), CASE(test_bad_envelopes), CASE(test_not_json),
-		CASE(test_blank_lines), CASE(test_deep_and_wide), CASE(test_batches),
-		CASE(test_batch_with_large_answers), CASE(test_refuse), CASE(test_each_method),
+	    CASE(test_params),
+	    CASE(test_bad_params),
+	    CASE(test_bad_base64),
+	    CASE(test_methods),
+	    CASE(test_answers),
+	    CASE(test_ids),
+	    CASE(test_notifications),
+	    CASE(test_bad_envelopes),
+	    CASE(test_not_json),
+	    CASE(test_blank_lines),
+	    CASE(test_deep_and_wide),
+	    CASE(test_batches),
+	    CASE(test_batch_with_large_answers),
+	    CASE(test_refuse),
+	    CASE(test_each_method),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

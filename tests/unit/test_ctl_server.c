@@ -17,9 +17,11 @@ static void test_pipelined(void **state)
 {
 	struct ctl_peer p = ctl_peer_connect(*state);
 
-	ctl_peer_says(&p, CALL("1", "count", "[]") CALL("\"b\"", "count", "{}")
-	    "{\"jsonrpc\":\"2.0\",\"method\":\"count\"}\n\n" CALL("3", "nope", "[]")
-	    "[" CALL("4", "count", "[]") "]\n" "rubbish\n" CALL("5", "count", "[]"));
+	ctl_peer_says(&p,
+	    CALL("1", "count", "[]") CALL("\"b\"", "count",
+		"{}") "{\"jsonrpc\":\"2.0\",\"method\":\"count\"}\n\n" CALL("3", "nope",
+		"[]") "[" CALL("4", "count", "[]") "]\n"
+						   "rubbish\n" CALL("5", "count", "[]"));
 	assert_line(&p, RESULT("1", "0"));
 	assert_line(&p, RESULT("\"b\"", "1"));
 	assert_line_has(&p, "\"id\":3,\"error\":{\"code\":-32601,");
@@ -97,8 +99,8 @@ static void test_flood_of_notifications(void **state)
 		ssize_t n;
 
 		do {
-			n = send(p.fd, text + sent % sizeof(text), sizeof(text) - sent % sizeof(text),
-			    MSG_NOSIGNAL);
+			n = send(p.fd, text + sent % sizeof(text),
+			    sizeof(text) - sent % sizeof(text), MSG_NOSIGNAL);
 			sent += n > 0 ? (size_t)n : 0;
 		} while (n > 0);
 		event_base_loop(f->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
@@ -130,8 +132,9 @@ static void test_half_close(void **state)
 {
 	struct ctl_peer p = ctl_peer_connect(*state);
 
-	ctl_peer_says(&p, CALL("1", "letters", "[900000]") CALL("2", "letters", "[1]")
-	    "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"count\"}");
+	ctl_peer_says(&p,
+	    CALL("1", "letters", "[900000]")
+		CALL("2", "letters", "[1]") "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"count\"}");
 	shutdown(p.fd, SHUT_WR);
 	assert_line_has(&p, "\"id\":1,\"result\":\"aaa");
 	assert_line(&p, RESULT("2", "\"b\""));
@@ -263,11 +266,18 @@ static void test_no_memory_for_an_answer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_pipelined), CASE(test_byte_by_byte), CASE(test_many_lines_at_once),
-		CASE(test_many_notifications), CASE(test_flood_of_notifications), CASE(test_two_clients),
-		CASE(test_half_close), CASE(test_gone_before_the_answer),
-		CASE(test_line_too_long), CASE(test_long_line), CASE(test_back_pressure),
-		CASE(test_no_memory_for_an_answer),
+	    CASE(test_pipelined),
+	    CASE(test_byte_by_byte),
+	    CASE(test_many_lines_at_once),
+	    CASE(test_many_notifications),
+	    CASE(test_flood_of_notifications),
+	    CASE(test_two_clients),
+	    CASE(test_half_close),
+	    CASE(test_gone_before_the_answer),
+	    CASE(test_line_too_long),
+	    CASE(test_long_line),
+	    CASE(test_back_pressure),
+	    CASE(test_no_memory_for_an_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

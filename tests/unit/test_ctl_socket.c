@@ -187,9 +187,14 @@ static void test_stop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_too_many_clients), CASE(test_mode), CASE(test_group),
-		CASE(test_socket_left_behind), CASE(test_living_daemon), CASE(test_bad_paths),
-		CASE(test_successors_socket), CASE(test_stop),
+	    CASE(test_too_many_clients),
+	    CASE(test_mode),
+	    CASE(test_group),
+	    CASE(test_socket_left_behind),
+	    CASE(test_living_daemon),
+	    CASE(test_bad_paths),
+	    CASE(test_successors_socket),
+	    CASE(test_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,8 +75,8 @@ static void too_long_a_message_is_refused_and_given_up(void **state)
 	char *big = calloc(1, len);
 
 	sides_connect(f, false);
-	assert_int_equal(
-	    side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0), 0);
+	assert_int_equal(side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0),
+	    0);
 	sides_wait(f, &f->a.reports, 1);
 	assert_int_equal(f->a.code, 413);
 	loop_until(f->base, nothing_queued, &f->a);
@@ -122,8 +122,8 @@ static void the_endpoint_may_be_freed_in_its_callback(void **state)
 
 	sides_connect(f, false);
 	f->b.free_on_message = true;
-	assert_int_equal(
-	    side_send(&f->a, SLICE("x"), FAILURE_REPORT_YES, true, MSRP_SEND_CONFIRM), 0);
+	assert_int_equal(side_send(&f->a, SLICE("x"), FAILURE_REPORT_YES, true, MSRP_SEND_CONFIRM),
+	    0);
 	sides_wait(f, &f->a.reports, 1);
 	assert_int_equal(f->a.code, 200);
 	assert_null(f->b.ep);
@@ -138,8 +138,8 @@ static void streams_pass_in_pieces(void **state)
 	for (size_t i = 0; i < len; i++)
 		big[i] = (char)(i * 13 + i / 255);
 	sides_connect(f, true);
-	assert_int_equal(
-	    side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0), 0);
+	assert_int_equal(side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0),
+	    0);
 	sides_wait(f, &f->b.ends, 1);
 	assert_int_equal(f->b.end_err, 0);
 	assert_int_equal(f->b.body_len, len);
@@ -158,8 +158,8 @@ static void a_paused_stream_holds_the_sender(void **state)
 	f->settings.max_memory = 64 << 20;
 	sides_connect(f, true);
 	f->b.pause = -EAGAIN;
-	assert_int_equal(
-	    side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0), 0);
+	assert_int_equal(side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0),
+	    0);
 	sides_wait(f, &f->b.begins, 1);
 	loop_settle(f->base);
 	before = f->b.body_len;
@@ -266,8 +266,7 @@ static void unknown_methods_and_longer_paths_are_refused(void **state)
 static void raw_open_stream(struct sides *f)
 {
 	assert_int_equal(sides_open_one(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", true), 0);
-	assert_int_equal(
-	    endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
+	assert_int_equal(endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
 	endpoint_start(f->a.ep);
 	raw_connect(f);
 }
@@ -366,8 +365,7 @@ static void both_sides_may_connect(void **state)
 	int listener = raw_listen(&to.port), first;
 
 	assert_int_equal(sides_open_one(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", false), 0);
-	assert_int_equal(
-	    endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
+	assert_int_equal(endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
 	endpoint_start(f->a.ep);
 	assert_int_equal(endpoint_connect(f->a.ep, &to, true, 0), 0);
 	sides_wait(f, &f->a.bound, 1);
@@ -397,23 +395,23 @@ static void both_sides_may_connect(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(messages_go_both_ways),
-		CASE(an_empty_body_is_a_message),
-		CASE(too_long_a_message_is_refused_and_given_up),
-		CASE(unwelcome_types_are_refused),
-		CASE(the_service_may_report_later),
-		CASE(the_endpoint_may_be_freed_in_its_callback),
-		CASE(streams_pass_in_pieces),
-		CASE(a_paused_stream_holds_the_sender),
-		CASE(chunks_come_in_any_order),
-		CASE(incomplete_messages_are_bounded),
-		CASE(another_connection_is_506),
-		CASE(unknown_methods_and_longer_paths_are_refused),
-		CASE(streams_come_in_the_order_of_the_message),
-		CASE(streams_may_be_refused_at_any_piece),
-		CASE(streams_end_when_nothing_comes_any_more),
-		CASE(a_service_may_end_it_all_in_a_piece),
-		CASE(both_sides_may_connect),
+	    CASE(messages_go_both_ways),
+	    CASE(an_empty_body_is_a_message),
+	    CASE(too_long_a_message_is_refused_and_given_up),
+	    CASE(unwelcome_types_are_refused),
+	    CASE(the_service_may_report_later),
+	    CASE(the_endpoint_may_be_freed_in_its_callback),
+	    CASE(streams_pass_in_pieces),
+	    CASE(a_paused_stream_holds_the_sender),
+	    CASE(chunks_come_in_any_order),
+	    CASE(incomplete_messages_are_bounded),
+	    CASE(another_connection_is_506),
+	    CASE(unknown_methods_and_longer_paths_are_refused),
+	    CASE(streams_come_in_the_order_of_the_message),
+	    CASE(streams_may_be_refused_at_any_piece),
+	    CASE(streams_end_when_nothing_comes_any_more),
+	    CASE(a_service_may_end_it_all_in_a_piece),
+	    CASE(both_sides_may_connect),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

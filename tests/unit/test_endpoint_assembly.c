@@ -16,7 +16,7 @@ static const char text[] = "The quick brown fox jumps over the lazy dog";
 enum { TEXT_LEN = sizeof(text) - 1 };
 
 struct part {
-	size_t	from, to;
+	size_t from, to;
 };
 
 /* One chunk, its bytes in pieces of at most piece. */
@@ -46,10 +46,10 @@ static void check_whole(struct assembly *a)
 static void every_order_makes_the_same_message(void **state)
 {
 	static const struct part parts[][4] = {
-		{{0, 10}, {10, 20}, {20, 30}, {30, TEXT_LEN}},
-		{{0, 1}, {1, 42}, {42, 42}, {42, TEXT_LEN}},		/* an empty one */
-		{{0, 25}, {10, 20}, {5, 35}, {30, TEXT_LEN}},		/* overlaps */
-		{{0, TEXT_LEN}, {3, 9}, {0, 20}, {20, TEXT_LEN}},	/* all of it, and again */
+	    {{0, 10}, {10, 20}, {20, 30}, {30, TEXT_LEN}},
+	    {{0, 1}, {1, 42}, {42, 42}, {42, TEXT_LEN}},      /* an empty one */
+	    {{0, 25}, {10, 20}, {5, 35}, {30, TEXT_LEN}},     /* overlaps */
+	    {{0, TEXT_LEN}, {3, 9}, {0, 20}, {20, TEXT_LEN}}, /* all of it, and again */
 	};
 	static const size_t pieces[] = {1, 7, 100};
 
@@ -145,11 +145,11 @@ static void what_was_taken_is_forgotten(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_order_makes_the_same_message),
-		cmocka_unit_test(gaps_are_not_complete),
-		cmocka_unit_test(an_empty_message_is_complete),
-		cmocka_unit_test(memory_follows_what_has_come),
-		cmocka_unit_test(what_was_taken_is_forgotten),
+	    cmocka_unit_test(every_order_makes_the_same_message),
+	    cmocka_unit_test(gaps_are_not_complete),
+	    cmocka_unit_test(an_empty_message_is_complete),
+	    cmocka_unit_test(memory_follows_what_has_come),
+	    cmocka_unit_test(what_was_taken_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,27 +23,27 @@
 #include "wire/frame.h"
 #include "msrp_sides.h"
 
-#define OWN "msrp://127.0.0.1:9/ownsession;tcp"
+#define OWN  "msrp://127.0.0.1:9/ownsession;tcp"
 #define NONE ((struct slice){NULL, 0})
 
 struct relay {
-	struct sides		*sides;
-	int			listener, fd;
-	uint16_t		port;
-	char			uri[64], uris[256];
-	char			bytes[8192];	/* not yet looked at */
-	size_t			len;
-	unsigned		auths;
-	struct msrp_frame	frame;		/* the last AUTH, over text */
-	char			text[8192];
+	struct sides *sides;
+	int listener, fd;
+	uint16_t port;
+	char uri[64], uris[256];
+	char bytes[8192]; /* not yet looked at */
+	size_t len;
+	unsigned auths;
+	struct msrp_frame frame; /* the last AUTH, over text */
+	char text[8192];
 
-	struct endpoint_auth	*auth;
-	bool			nobody;		/* no credentials for any realm */
-	bool			by_ha1;
-	unsigned		granted, failed;
-	int			code;
-	bool			from_relay, free_when_told;
-	char			path[512];
+	struct endpoint_auth *auth;
+	bool nobody; /* no credentials for any realm */
+	bool by_ha1;
+	unsigned granted, failed;
+	int code;
+	bool from_relay, free_when_told;
+	char path[512];
 };
 
 /* --- what the client tells --- */
@@ -133,8 +133,10 @@ static int teardown(void **state)
 
 static void start(struct relay *r)
 {
-	struct endpoint_auth_options options = {.relays = slice_of(r->uris), .own_uri = SLICE(OWN),
-		.handler = &handler, .arg = r};
+	struct endpoint_auth_options options = {.relays = slice_of(r->uris),
+	    .own_uri = SLICE(OWN),
+	    .handler = &handler,
+	    .arg = r};
 
 	assert_int_equal(endpoint_auth_new(&r->auth, r->sides->stack, &options), 0);
 }
@@ -196,7 +198,7 @@ static void respond(struct relay *r, unsigned code, const char *headers)
 	assert_int_equal(send(r->fd, text, w.len, 0), w.len);
 }
 
-#define CHALLENGE(more)                                                                            \
+#define CHALLENGE(more) \
 	"WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n1\", qop=\"auth\"" more "\r\n"
 
 /* Are the credentials those of alice, over this relay's URI, with that nonce? @return their nc */
@@ -347,10 +349,10 @@ static void nobody_does_not_try(void **state)
 static void challenges_of_other_kinds_are_not_answered(void **state)
 {
 	static const char *const challenges[] = {
-		"",
-		"WWW-Authenticate: Basic realm=\"example.org\"\r\n",
-		"WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth-int\"\r\n",
-		"WWW-Authenticate: Digest realm=\"\",nonce=\"\",qop=\"auth\",algorithm=MD5-sess\r\n",
+	    "",
+	    "WWW-Authenticate: Basic realm=\"example.org\"\r\n",
+	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth-int\"\r\n",
+	    "WWW-Authenticate: Digest realm=\"\",nonce=\"\",qop=\"auth\",algorithm=MD5-sess\r\n",
 	};
 	struct relay *r = *state;
 
@@ -497,8 +499,8 @@ static void silence_and_loss_are_failures(void **state)
 static void a_chain_is_asked_one_after_the_other(void **state)
 {
 	static const char *const answers[] = {
-		"msrp://one:1/a;tcp msrp://two:1/b;tcp",	/* as the RFC has it */
-		"msrp://two:1/b;tcp",				/* as some relays do */
+	    "msrp://one:1/a;tcp msrp://two:1/b;tcp", /* as the RFC has it */
+	    "msrp://two:1/b;tcp",                    /* as some relays do */
 	};
 	struct relay *r = *state;
 	struct msrp_digest d;
@@ -532,10 +534,12 @@ static void a_chain_is_asked_one_after_the_other(void **state)
 
 static void what_is_no_path_is_refused(void **state)
 {
-	static const char *const paths[]
-	    = {"", "relay.example.org", "msrp://a:1;tcp  msrp://b:1;tcp"};
+	static const char *const paths[] = {"", "relay.example.org",
+	    "msrp://a:1;tcp  msrp://b:1;tcp"};
 	struct relay *r = *state;
-	struct endpoint_auth_options options = {.own_uri = SLICE(OWN), .handler = &handler, .arg = r};
+	struct endpoint_auth_options options = {.own_uri = SLICE(OWN),
+	    .handler = &handler,
+	    .arg = r};
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
 		options.relays = slice_of(paths[i]);
@@ -551,22 +555,22 @@ static void what_is_no_path_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(a_grant_is_refreshed_in_time),
-		CASE(a_refresh_with_an_old_nonce_is_challenged_once_more),
-		CASE(wrong_credentials_are_tried_once),
-		CASE(stale_nonces_are_replaced_but_not_for_ever),
-		CASE(nobody_does_not_try),
-		CASE(challenges_of_other_kinds_are_not_answered),
-		CASE(a_hash_does_for_md5_alone),
-		CASE(sha256_is_answered),
-		CASE(another_time_is_asked_for_once),
-		CASE(refusals_are_told_as_they_are),
-		CASE(a_relay_that_proves_nothing_is_not_believed),
-		CASE(a_grant_may_be_the_first_answer),
-		CASE(a_grant_has_a_path),
-		CASE(silence_and_loss_are_failures),
-		CASE(a_chain_is_asked_one_after_the_other),
-		CASE(what_is_no_path_is_refused),
+	    CASE(a_grant_is_refreshed_in_time),
+	    CASE(a_refresh_with_an_old_nonce_is_challenged_once_more),
+	    CASE(wrong_credentials_are_tried_once),
+	    CASE(stale_nonces_are_replaced_but_not_for_ever),
+	    CASE(nobody_does_not_try),
+	    CASE(challenges_of_other_kinds_are_not_answered),
+	    CASE(a_hash_does_for_md5_alone),
+	    CASE(sha256_is_answered),
+	    CASE(another_time_is_asked_for_once),
+	    CASE(refusals_are_told_as_they_are),
+	    CASE(a_relay_that_proves_nothing_is_not_believed),
+	    CASE(a_grant_may_be_the_first_answer),
+	    CASE(a_grant_has_a_path),
+	    CASE(silence_and_loss_are_failures),
+	    CASE(a_chain_is_asked_one_after_the_other),
+	    CASE(what_is_no_path_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,17 +14,17 @@
 #include "msrp_sides.h"
 
 enum {
-	ALLOCATIONS_MAX	= 5000,	/* more than one session makes */
-	ROUNDS		= 100,	/* turns of the loop for one session, which needs some 20 */
-	LONG		= 100000,
+	ALLOCATIONS_MAX = 5000, /* more than one session makes */
+	ROUNDS = 100,           /* turns of the loop for one session, which needs some 20 */
+	LONG = 100000,
 };
 
 static const struct slice NONE = {NULL, 0};
 
 struct source {
-	size_t		left;
-	unsigned	asked, done;
-	char		bytes[3000];
+	size_t left;
+	unsigned asked, done;
+	char bytes[3000];
 };
 
 static int pull(void *arg, size_t want, struct slice *piece)
@@ -67,8 +67,9 @@ static int connect_sides(struct sides *f, bool stream)
 /* @return did all of it pass? */
 static bool run_session(struct sides *f, bool stream, struct source *source, const char *text)
 {
-	struct message_out out = {.content_type = SLICE("text/plain"), .success_report = true,
-		.body = {.total = UINT64_MAX, .pull = pull, .done = done, .arg = source}};
+	struct message_out out = {.content_type = SLICE("text/plain"),
+	    .success_report = true,
+	    .body = {.total = UINT64_MAX, .pull = pull, .done = done, .arg = source}};
 	unsigned *arrived = stream ? &f->b.ends : &f->b.messages;
 	bool sent;
 
@@ -133,8 +134,8 @@ static void streams_survive(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(messages_survive, sides_setup, sides_teardown),
-		cmocka_unit_test_setup_teardown(streams_survive, sides_setup, sides_teardown),
+	    cmocka_unit_test_setup_teardown(messages_survive, sides_setup, sides_teardown),
+	    cmocka_unit_test_setup_teardown(streams_survive, sides_setup, sides_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

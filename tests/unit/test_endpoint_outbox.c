@@ -53,10 +53,10 @@ static void raw_answer(struct sides *f, const char *code)
 static void frames_have_their_form(void **state)
 {
 	static const struct {
-		const char		*body;
-		enum failure_report	fr;
-		bool			sr;
-		const char		*headers;
+		const char *body;
+		enum failure_report fr;
+		bool sr;
+		const char *headers;
 	} rows[] = {
 	    {"hello", FAILURE_REPORT_YES, false,
 		"Byte-Range: 1-5/5\r\nContent-Type: text/plain\r\n\r\nhello\r\n-------"},
@@ -77,8 +77,9 @@ static void frames_have_their_form(void **state)
 	raw_bind(f);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct message_out out = {.content_type = rows[i].body ? SLICE("text/plain") : NONE,
-			.body.bytes = slice_of(rows[i].body), .failure_report = rows[i].fr,
-			.success_report = rows[i].sr};
+		    .body.bytes = slice_of(rows[i].body),
+		    .failure_report = rows[i].fr,
+		    .success_report = rows[i].sr};
 		char id[MSRP_MESSAGE_ID_SIZE];
 
 		f->got_len = 0;
@@ -94,8 +95,8 @@ static void frames_have_their_form(void **state)
 static void what_cannot_be_sent_is_refused(void **state)
 {
 	struct sides *f = *state;
-	struct message_out out
-	    = {.content_type = SLICE("text/plain\r\nX: y"), .body.bytes = SLICE("x")};
+	struct message_out out = {.content_type = SLICE("text/plain\r\nX: y"),
+	    .body.bytes = SLICE("x")};
 	char *big = calloc(1, 9 << 20);
 	struct slice body = {big, 9 << 20};
 	int err = 0;
@@ -109,8 +110,8 @@ static void what_cannot_be_sent_is_refused(void **state)
 	assert_int_equal(side_send(&f->a, body, FAILURE_REPORT_YES, false, 0), -ENOBUFS);
 	f->settings.max_memory = 9 << 20;
 	for (int i = 0; i < 100000 && err == 0; i++)
-		err = side_send(
-		    &f->a, SLICE("small ones are bounded too"), FAILURE_REPORT_NO, false, 0);
+		err = side_send(&f->a, SLICE("small ones are bounded too"), FAILURE_REPORT_NO,
+		    false, 0);
 	assert_int_equal(err, -ENOBUFS);
 	free(big);
 }
@@ -152,8 +153,8 @@ static void open_long_chunk(struct sides *f, const char *big, size_t len)
 	f->settings.max_memory = 64 << 20;
 	f->settings.transaction_timeout_ms = 10000;
 	raw_bind(f);
-	assert_int_equal(
-	    side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, false, 0), 0);
+	assert_int_equal(side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, false, 0),
+	    0);
 	raw_expect(f, "Byte-Range: 1-*/");
 	loop_settle(f->base);
 }
@@ -266,13 +267,13 @@ static void what_the_peer_would_not_take_is_sifted(void **state)
 static void reports_are_told_as_they_come(void **state)
 {
 	static const struct {
-		const char	*status, *range;
-		int		code;
+		const char *status, *range;
+		int code;
 	} rows[] = {
-		{"000 200 OK", "1-2/5", 200},
-		{"000 200", "3-5/5", 200},
-		{"000 404 Not there", "1-5/5", 404},
-		{"001 481", "1-5/5", 0},
+	    {"000 200 OK", "1-2/5", 200},
+	    {"000 200", "3-5/5", 200},
+	    {"000 404 Not there", "1-5/5", 404},
+	    {"001 481", "1-5/5", 0},
 	};
 	struct sides *f = *state;
 	unsigned told = 0;
@@ -335,8 +336,8 @@ static void long_messages_are_chunked_and_joined(void **state)
 	for (size_t i = 0; i < len; i++)
 		big[i] = (char)(i * 7 + i / 251);
 	sides_connect(f, false);
-	assert_int_equal(
-	    side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0), 0);
+	assert_int_equal(side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0),
+	    0);
 	/* a short one does not wait for it */
 	assert_int_equal(side_send(&f->a, SLICE("short"), FAILURE_REPORT_YES, false, 0), 0);
 	sides_wait(f, &f->b.messages, 1);
@@ -396,11 +397,11 @@ static void what_was_not_answered_is_sent_again_on_the_next_connection(void **st
 /* --- sources --- */
 
 struct source {
-	struct side	*side;
-	size_t		left, given;
-	unsigned	dones;
-	bool		stall, fail;
-	char		bytes[40000];
+	struct side *side;
+	size_t left, given;
+	unsigned dones;
+	bool stall, fail;
+	char bytes[40000];
 };
 
 static int pull(void *arg, size_t want, struct slice *piece)
@@ -431,8 +432,9 @@ static void sources_are_asked_as_bytes_can_leave(void **state)
 {
 	struct sides *f = *state;
 	struct source *s = calloc(1, sizeof(*s));
-	struct message_out out = {.content_type = SLICE("text/plain"), .success_report = true,
-		.body = {.total = UINT64_MAX, .pull = pull, .done = source_done, .arg = s}};
+	struct message_out out = {.content_type = SLICE("text/plain"),
+	    .success_report = true,
+	    .body = {.total = UINT64_MAX, .pull = pull, .done = source_done, .arg = s}};
 	char id[MSRP_MESSAGE_ID_SIZE];
 
 	s->left = 100000;
@@ -455,7 +457,7 @@ static void a_source_that_fails_aborts_its_message(void **state)
 	struct sides *f = *state;
 	struct source *s = calloc(1, sizeof(*s));
 	struct message_out out = {.content_type = SLICE("text/plain"),
-		.body = {.total = 500000, .pull = pull, .done = source_done, .arg = s}};
+	    .body = {.total = 500000, .pull = pull, .done = source_done, .arg = s}};
 
 	s->left = 40000;
 	sides_connect(f, true);
@@ -510,7 +512,7 @@ static void a_starved_source_holds_nobody_up(void **state)
 	struct sides *f = *state;
 	struct source *s = calloc(1, sizeof(*s));
 	struct message_out out = {.content_type = SLICE("text/plain"),
-		.body = {.total = 20000, .pull = pull_crumbs, .done = source_done, .arg = s}};
+	    .body = {.total = 20000, .pull = pull_crumbs, .done = source_done, .arg = s}};
 	char id[MSRP_MESSAGE_ID_SIZE];
 
 	s->left = 20000;
@@ -534,7 +536,7 @@ static void a_source_that_ends_early_aborts_its_message(void **state)
 	struct sides *f = *state;
 	struct source *s = calloc(1, sizeof(*s));
 	struct message_out out = {.content_type = SLICE("text/plain"),
-		.body = {.total = 90000, .pull = pull_crumbs, .done = source_done, .arg = s}};
+	    .body = {.total = 90000, .pull = pull_crumbs, .done = source_done, .arg = s}};
 
 	s->left = 70000;
 	raw_bind(f);
@@ -549,25 +551,25 @@ static void a_source_that_ends_early_aborts_its_message(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(long_messages_are_chunked_and_joined),
-		CASE(silence_is_408_and_loss_is_481),
-		CASE(what_was_not_answered_is_sent_again_on_the_next_connection),
-		CASE(frames_have_their_form),
-		CASE(what_cannot_be_sent_is_refused),
-		CASE(short_messages_keep_their_order),
-		CASE(a_long_chunk_is_interrupted),
-		CASE(a_refused_chunk_is_ended),
-		CASE(a_connection_that_stands_still_owes_408),
-		CASE(partial_and_no_hold_nothing_when_sent),
-		CASE(what_the_peer_would_not_take_is_sifted),
-		CASE(reports_are_told_as_they_come),
-		CASE(silence_is_broken),
-		CASE(behind_a_relay_the_passive_side_waits),
-		CASE(sources_are_asked_as_bytes_can_leave),
-		CASE(a_source_that_fails_aborts_its_message),
-		CASE(crumbs_make_whole_chunks),
-		CASE(a_starved_source_holds_nobody_up),
-		CASE(a_source_that_ends_early_aborts_its_message),
+	    CASE(long_messages_are_chunked_and_joined),
+	    CASE(silence_is_408_and_loss_is_481),
+	    CASE(what_was_not_answered_is_sent_again_on_the_next_connection),
+	    CASE(frames_have_their_form),
+	    CASE(what_cannot_be_sent_is_refused),
+	    CASE(short_messages_keep_their_order),
+	    CASE(a_long_chunk_is_interrupted),
+	    CASE(a_refused_chunk_is_ended),
+	    CASE(a_connection_that_stands_still_owes_408),
+	    CASE(partial_and_no_hold_nothing_when_sent),
+	    CASE(what_the_peer_would_not_take_is_sifted),
+	    CASE(reports_are_told_as_they_come),
+	    CASE(silence_is_broken),
+	    CASE(behind_a_relay_the_passive_side_waits),
+	    CASE(sources_are_asked_as_bytes_can_leave),
+	    CASE(a_source_that_fails_aborts_its_message),
+	    CASE(crumbs_make_whole_chunks),
+	    CASE(a_starved_source_holds_nobody_up),
+	    CASE(a_source_that_ends_early_aborts_its_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,9 +18,9 @@ static void add(struct report_list *list, unsigned number)
 {
 	char id[16], path[64];
 	struct report_subject subject = {
-		.range = {1, number, number},
-		.failure_report = FAILURE_REPORT_PARTIAL,
-		.success_report = number % 2,
+	    .range = {1, number, number},
+	    .failure_report = FAILURE_REPORT_PARTIAL,
+	    .success_report = number % 2,
 	};
 
 	snprintf(id, sizeof(id), "id%u", number);
@@ -89,25 +89,29 @@ static void the_oldest_goes_when_there_are_too_many(void **state)
 static void who_asked_is_told(void **state)
 {
 	static const struct {
-		enum failure_report	failure_report;
-		bool			success_report;
-		int			code;
-		bool			wanted;
+		enum failure_report failure_report;
+		bool success_report;
+		int code;
+		bool wanted;
 	} rows[] = {
-		{FAILURE_REPORT_YES, false, 200, false}, {FAILURE_REPORT_YES, false, 404, true},
-		{FAILURE_REPORT_YES, true, 200, true}, {FAILURE_REPORT_YES, true, 404, true},
-		{FAILURE_REPORT_PARTIAL, false, 200, false},
-		{FAILURE_REPORT_PARTIAL, false, 404, true},
-		{FAILURE_REPORT_PARTIAL, true, 200, true},
-		{FAILURE_REPORT_PARTIAL, true, 404, true},
-		{FAILURE_REPORT_NO, false, 200, false}, {FAILURE_REPORT_NO, false, 404, false},
-		{FAILURE_REPORT_NO, true, 200, true}, {FAILURE_REPORT_NO, true, 404, false},
+	    {FAILURE_REPORT_YES, false, 200, false},
+	    {FAILURE_REPORT_YES, false, 404, true},
+	    {FAILURE_REPORT_YES, true, 200, true},
+	    {FAILURE_REPORT_YES, true, 404, true},
+	    {FAILURE_REPORT_PARTIAL, false, 200, false},
+	    {FAILURE_REPORT_PARTIAL, false, 404, true},
+	    {FAILURE_REPORT_PARTIAL, true, 200, true},
+	    {FAILURE_REPORT_PARTIAL, true, 404, true},
+	    {FAILURE_REPORT_NO, false, 200, false},
+	    {FAILURE_REPORT_NO, false, 404, false},
+	    {FAILURE_REPORT_NO, true, 200, true},
+	    {FAILURE_REPORT_NO, true, 404, false},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct report_subject subject = {.failure_report = rows[i].failure_report,
-			.success_report = rows[i].success_report};
+		    .success_report = rows[i].success_report};
 
 		assert_int_equal(report_wanted(&subject, rows[i].code), rows[i].wanted);
 	}
@@ -116,9 +120,9 @@ static void who_asked_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(any_of_them_can_be_taken_once),
-		cmocka_unit_test(the_oldest_goes_when_there_are_too_many),
-		cmocka_unit_test(who_asked_is_told),
+	    cmocka_unit_test(any_of_them_can_be_taken_once),
+	    cmocka_unit_test(the_oldest_goes_when_there_are_too_many),
+	    cmocka_unit_test(who_asked_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,14 +15,14 @@ static const struct event_type unknown = {"E_UNKNOWN", NULL};
 static const struct event_type *const types[] = {&type_a, &type_b, NULL};
 
 struct fixture {
-	struct event_bus	*bus;
-	char			told[256];	/* "1:E_A 2:E_A " */
+	struct event_bus *bus;
+	char told[256]; /* "1:E_A 2:E_A " */
 	struct listener {
-		struct event_subscriber	subscriber;
-		struct fixture		*fixture;
-		int			number;
-		void			(*then)(struct listener *l);
-	}			listeners[4];
+		struct event_subscriber subscriber;
+		struct fixture *fixture;
+		int number;
+		void (*then)(struct listener *l);
+	} listeners[4];
 };
 
 static void on_event(const struct event_notice *notice, void *arg)
@@ -90,14 +90,15 @@ static void test_types(void **state)
 	assert_int_equal(event_bus_bit(f->bus, &unknown), 0);
 	assert_int_equal(event_bus_add_types(f->bus, types), 0);
 	assert_int_equal(event_bus_add_types(f->bus, NULL), 0);
-	assert_int_equal(event_bus_add_types(f->bus, (const struct event_type *const[]){&again, NULL}),
-	    -EEXIST);
+	assert_int_equal(
+	    event_bus_add_types(f->bus, (const struct event_type *const[]){&again, NULL}), -EEXIST);
 	for (int i = 2; i <= EVENT_TYPES_MAX; i++) {
 		const struct event_type *one[] = {&many[i - 1], NULL};
 
 		snprintf(names[i - 1], sizeof(names[0]), "E_%d", i);
 		many[i - 1].name = names[i - 1];
-		assert_int_equal(event_bus_add_types(f->bus, one), i < EVENT_TYPES_MAX ? 0 : -ENOBUFS);
+		assert_int_equal(event_bus_add_types(f->bus, one),
+		    i < EVENT_TYPES_MAX ? 0 : -ENOBUFS);
 	}
 	assert_int_equal(event_bus_bit(f->bus, &many[EVENT_TYPES_MAX - 2]), UINT64_C(1) << 63);
 }
@@ -174,16 +175,16 @@ static void unsubscribe_all(struct listener *l)
 static void test_unsubscribe_inside(void **state)
 {
 	static const struct {
-		int		who;
-		void		(*then)(struct listener *l);
-		const char	*told, *after;
+		int who;
+		void (*then)(struct listener *l);
+		const char *told, *after;
 	} cases[] = {
-		{1, unsubscribe_self, "1:E_A 2:E_A 3:E_A ", "2:E_A 3:E_A "},
-		{3, unsubscribe_self, "1:E_A 2:E_A 3:E_A ", "1:E_A 2:E_A "},
-		{1, unsubscribe_next, "1:E_A 3:E_A ", "1:E_A 3:E_A "},
-		{2, unsubscribe_next, "1:E_A 2:E_A ", "1:E_A 2:E_A "},
-		{2, unsubscribe_previous, "1:E_A 2:E_A 3:E_A ", "2:E_A 3:E_A "},
-		{1, unsubscribe_all, "1:E_A ", ""},
+	    {1, unsubscribe_self, "1:E_A 2:E_A 3:E_A ", "2:E_A 3:E_A "},
+	    {3, unsubscribe_self, "1:E_A 2:E_A 3:E_A ", "1:E_A 2:E_A "},
+	    {1, unsubscribe_next, "1:E_A 3:E_A ", "1:E_A 3:E_A "},
+	    {2, unsubscribe_next, "1:E_A 2:E_A ", "1:E_A 2:E_A "},
+	    {2, unsubscribe_previous, "1:E_A 2:E_A 3:E_A ", "2:E_A 3:E_A "},
+	    {1, unsubscribe_all, "1:E_A ", ""},
 	};
 	struct fixture *f = *state;
 
@@ -236,7 +237,8 @@ static void check_params(const struct event_notice *notice, void *arg)
 static void test_params(void **state)
 {
 	struct fixture *f = *state;
-	const struct event_param params[] = {event_number("x", -5), event_text("y", (struct slice){0})};
+	const struct event_param params[] = {event_number("x", -5),
+	    event_text("y", (struct slice){0})};
 	int told = 0;
 	struct event_subscriber subscriber = {.mask = EVENT_ALL, .fn = check_params, .arg = &told};
 
@@ -251,8 +253,13 @@ static void test_params(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_types), CASE(test_order_and_masks), CASE(test_wanted), CASE(test_not_just_now),
-		CASE(test_unsubscribe_inside), CASE(test_emit_inside), CASE(test_params),
+	    CASE(test_types),
+	    CASE(test_order_and_masks),
+	    CASE(test_wanted),
+	    CASE(test_not_just_now),
+	    CASE(test_unsubscribe_inside),
+	    CASE(test_emit_inside),
+	    CASE(test_params),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

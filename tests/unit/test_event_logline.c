@@ -18,17 +18,18 @@ static const struct event_type type = {"E_TEST", NULL};
 static const struct event_type *const types[] = {&type, NULL};
 
 struct fixture {
-	char			dir[64], path[80];
-	int			fd;		/* where syslog lines arrive */
-	struct event_bus	*bus;
-	struct event_logline	logline;
+	char dir[64], path[80];
+	int fd; /* where syslog lines arrive */
+	struct event_bus *bus;
+	struct event_logline logline;
 };
 
 static int setup(void **state)
 {
 	static struct fixture f;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct log_settings settings = {.target = LOG_TO_SYSLOG, .level = LOG_LEVEL_INFO,
+	struct log_settings settings = {.target = LOG_TO_SYSLOG,
+	    .level = LOG_LEVEL_INFO,
 	    .syslog_path = f.path};
 
 	snprintf(f.dir, sizeof(f.dir), "/tmp/test_event_logline.XXXXXX");
@@ -78,21 +79,21 @@ static void assert_line(struct fixture *f, const struct event_param *params, siz
 static void test_values(void **state)
 {
 	static const struct {
-		struct event_param	param;
-		const char		*line;
+		struct event_param param;
+		const char *line;
 	} cases[] = {
-		{{"k", EVENT_TEXT, {"sip:a@b;x", 9}, 0}, "E_TEST k=sip:a@b;x"},
-		{{"k", EVENT_TEXT, {"", 0}, 0}, "E_TEST k=\"\""},
-		{{"k", EVENT_TEXT, {"two words", 9}, 0}, "E_TEST k=\"two words\""},
-		{{"k", EVENT_TEXT, {"a=b", 3}, 0}, "E_TEST k=\"a=b\""},
-		{{"k", EVENT_TEXT, {"say \"hi\" \\", 10}, 0}, "E_TEST k=\"say \\\"hi\\\" \\\\\""},
-		{{"k", EVENT_TEXT, {"a\r\nb\0c\x1b", 7}, 0}, "E_TEST k=\"a\\r\\nb\\x00c\\x1b\""},
-		{{"k", EVENT_TEXT, {"\xc3\xbc", 2}, 0}, "E_TEST k=\"\xc3\xbc\""},
-		{{"k", EVENT_TEXT, {"\xff", 1}, 0}, "E_TEST k=\"\\xff\""},
-		{{"k", EVENT_TEXT, {"null", 4}, 0}, "E_TEST k=\"null\""},
-		{{"k", EVENT_NULL, {NULL, 0}, 0}, "E_TEST k=null"},
-		{{"k", EVENT_NUMBER, {NULL, 0}, -408}, "E_TEST k=-408"},
-		{{"k", EVENT_BODY, {"secret", 6}, 0}, "E_TEST"},
+	    {{"k", EVENT_TEXT, {"sip:a@b;x", 9}, 0}, "E_TEST k=sip:a@b;x"},
+	    {{"k", EVENT_TEXT, {"", 0}, 0}, "E_TEST k=\"\""},
+	    {{"k", EVENT_TEXT, {"two words", 9}, 0}, "E_TEST k=\"two words\""},
+	    {{"k", EVENT_TEXT, {"a=b", 3}, 0}, "E_TEST k=\"a=b\""},
+	    {{"k", EVENT_TEXT, {"say \"hi\" \\", 10}, 0}, "E_TEST k=\"say \\\"hi\\\" \\\\\""},
+	    {{"k", EVENT_TEXT, {"a\r\nb\0c\x1b", 7}, 0}, "E_TEST k=\"a\\r\\nb\\x00c\\x1b\""},
+	    {{"k", EVENT_TEXT, {"\xc3\xbc", 2}, 0}, "E_TEST k=\"\xc3\xbc\""},
+	    {{"k", EVENT_TEXT, {"\xff", 1}, 0}, "E_TEST k=\"\\xff\""},
+	    {{"k", EVENT_TEXT, {"null", 4}, 0}, "E_TEST k=\"null\""},
+	    {{"k", EVENT_NULL, {NULL, 0}, 0}, "E_TEST k=null"},
+	    {{"k", EVENT_NUMBER, {NULL, 0}, -408}, "E_TEST k=-408"},
+	    {{"k", EVENT_BODY, {"secret", 6}, 0}, "E_TEST"},
 	};
 	struct fixture *f = *state;
 
@@ -105,8 +106,9 @@ static void test_body(void **state)
 {
 	struct fixture *f = *state;
 	const struct event_param params[] = {
-		event_text("session_id", SLICE("s1")), event_body("body", SLICE("Hello, world")),
-		event_number("n", 1),
+	    event_text("session_id", SLICE("s1")),
+	    event_body("body", SLICE("Hello, world")),
+	    event_number("n", 1),
 	};
 
 	assert_line(f, params, 3, "E_TEST session_id=s1 n=1");
@@ -123,11 +125,13 @@ static void test_long_body(void **state)
 	f->logline.body = true;
 	memset(body, 'x', sizeof(body));
 	snprintf(expected, sizeof(expected), "E_TEST b=%.256s", body);
-	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, sizeof(body)}, 0}, 1, expected);
+	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, sizeof(body)}, 0}, 1,
+	    expected);
 	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, 256}, 0}, 1, expected);
 	memcpy(body + 254, "\xe2\x82\xac", 3);
 	snprintf(expected, sizeof(expected), "E_TEST b=%.254s", body);
-	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, sizeof(body)}, 0}, 1, expected);
+	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, sizeof(body)}, 0}, 1,
+	    expected);
 }
 
 static void test_huge_text_is_cut(void **state)
@@ -164,8 +168,11 @@ static void test_level(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_values), CASE(test_body), CASE(test_long_body), CASE(test_huge_text_is_cut),
-		CASE(test_level),
+	    CASE(test_values),
+	    CASE(test_body),
+	    CASE(test_long_body),
+	    CASE(test_huge_text_is_cut),
+	    CASE(test_level),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

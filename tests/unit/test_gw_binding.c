@@ -55,17 +55,17 @@ static void test_queue_and_order(void **state)
 static void test_failed_set_up(void **state)
 {
 	static const struct {
-		int	code;
-		bool	from_peer;
-		int	answer;
+		int code;
+		bool from_peer;
+		int answer;
 		const char *event;
 	} cases[] = {
-		{486, true, 486, "SETUP_FAILED No;"},
-		{408, true, 480, "SETUP_FAILED No;"},
-		{401, true, 480, "SETUP_FAILED No;"},
-		{301, true, 480, "SETUP_FAILED No;"},
-		{408, false, 480, "SETUP_FAILED ;"},
-		{503, false, 480, "SETUP_FAILED ;"},
+	    {486, true, 486, "SETUP_FAILED No;"},
+	    {408, true, 480, "SETUP_FAILED No;"},
+	    {401, true, 480, "SETUP_FAILED No;"},
+	    {301, true, 480, "SETUP_FAILED No;"},
+	    {408, false, 480, "SETUP_FAILED ;"},
+	    {503, false, 480, "SETUP_FAILED ;"},
 	};
 	struct world *w = started(state);
 
@@ -88,7 +88,7 @@ static void test_failed_set_up(void **state)
 static void test_start_fails(void **state)
 {
 	static const struct {
-		int	err, code;
+		int err, code;
 	} cases[] = {{-EINVAL, 400}, {-ENETUNREACH, 503}, {-ENOBUFS, 503}, {-ENOMEM, 500}};
 	struct world *w = started(state);
 	struct sip_request req;
@@ -117,8 +117,10 @@ static void test_meeting(void **state)
 		enum { ANSWERED, REFUSED, SILENT } ours;
 		int theirs;
 	} cases[] = {
-		{"sip:zoe@a", SILENT, 200}, {"sip:a@a", ANSWERED, 486}, {"sip:a@a", REFUSED, 200},
-		{"sip:a@a", SILENT, 200},
+	    {"sip:zoe@a", SILENT, 200},
+	    {"sip:a@a", ANSWERED, 486},
+	    {"sip:a@a", REFUSED, 200},
+	    {"sip:a@a", SILENT, 200},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -196,22 +198,22 @@ static void test_confirm(void **state)
 		int code;
 		const char *range;
 		enum report_source source;
-		int answer;	/* 0: not yet */
+		int answer; /* 0: not yet */
 	} cases[] = {
-		{GW_SENT, "000 200", 200, "1-4/4", REPORT_FROM_RESPONSE, 200},
-		{GW_SENT, "000 200", 200, "1-3/4", REPORT_FROM_RESPONSE, 0},
-		{GW_SENT, "000 200", 200, "", REPORT_FROM_RESPONSE, 200},
-		{GW_SENT, "000 200", 200, "1-4/4", REPORT_FROM_REPORT, 0},
-		{GW_SENT, "000 413", 413, "1-4/4", REPORT_FROM_RESPONSE, 413},
-		{GW_SENT, "000 413", 413, "1-4/4", REPORT_FROM_REPORT, 413},
-		{GW_SENT, "000 408", 408, "1-4/4", REPORT_FROM_HERE, 504},
-		{GW_SENT, "000 481", 481, "1-4/4", REPORT_FROM_HERE, 480},
-		{GW_SENT, "001 481", 0, "1-4/4", REPORT_FROM_REPORT, 0},
-		{GW_DELIVERED, "000 200", 200, "1-4/4", REPORT_FROM_RESPONSE, 0},
-		{GW_DELIVERED, "000 200", 200, "1-4/4", REPORT_FROM_REPORT, 200},
-		{GW_DELIVERED, "000 200", 200, "4-1/4", REPORT_FROM_REPORT, 200},
-		{GW_DELIVERED, "000 200", 200, "1-2/4", REPORT_FROM_REPORT, 0},
-		{GW_DELIVERED, "000 501", 501, "1-4/4", REPORT_FROM_RESPONSE, 500},
+	    {GW_SENT, "000 200", 200, "1-4/4", REPORT_FROM_RESPONSE, 200},
+	    {GW_SENT, "000 200", 200, "1-3/4", REPORT_FROM_RESPONSE, 0},
+	    {GW_SENT, "000 200", 200, "", REPORT_FROM_RESPONSE, 200},
+	    {GW_SENT, "000 200", 200, "1-4/4", REPORT_FROM_REPORT, 0},
+	    {GW_SENT, "000 413", 413, "1-4/4", REPORT_FROM_RESPONSE, 413},
+	    {GW_SENT, "000 413", 413, "1-4/4", REPORT_FROM_REPORT, 413},
+	    {GW_SENT, "000 408", 408, "1-4/4", REPORT_FROM_HERE, 504},
+	    {GW_SENT, "000 481", 481, "1-4/4", REPORT_FROM_HERE, 480},
+	    {GW_SENT, "001 481", 0, "1-4/4", REPORT_FROM_REPORT, 0},
+	    {GW_DELIVERED, "000 200", 200, "1-4/4", REPORT_FROM_RESPONSE, 0},
+	    {GW_DELIVERED, "000 200", 200, "1-4/4", REPORT_FROM_REPORT, 200},
+	    {GW_DELIVERED, "000 200", 200, "4-1/4", REPORT_FROM_REPORT, 200},
+	    {GW_DELIVERED, "000 200", 200, "1-2/4", REPORT_FROM_REPORT, 0},
+	    {GW_DELIVERED, "000 501", 501, "1-4/4", REPORT_FROM_RESPONSE, 500},
 	};
 	struct world *w = started(state);
 	struct ua_session *s = session_of(w);
@@ -239,10 +241,15 @@ static void test_confirm(void **state)
 static void test_send_fails(void **state)
 {
 	static const struct {
-		int	err, code;
+		int err, code;
 	} cases[] = {
-		{-EPROTOTYPE, 415}, {-EMSGSIZE, 413}, {-ENOBUFS, 480}, {-EPERM, 403}, {-EPIPE, 480},
-		{-EINVAL, 400}, {-ENOMEM, 500},
+	    {-EPROTOTYPE, 415},
+	    {-EMSGSIZE, 413},
+	    {-ENOBUFS, 480},
+	    {-EPERM, 403},
+	    {-EPIPE, 480},
+	    {-EINVAL, 400},
+	    {-ENOMEM, 500},
 	};
 	struct world *w = started(state);
 	struct ua_session *s = session_of(w);
@@ -358,7 +365,7 @@ static void test_repetitions_remembered(void **state)
 				gw_unsee(w->gw, &req);
 		}
 		if (turn == 0)
-			gw_seen_on_turn(w->gw);		/* known in the turn that follows, too */
+			gw_seen_on_turn(w->gw); /* known in the turn that follows, too */
 	}
 	assert_true(timer_running(&w->gw->seen_turn));
 	gw_seen_on_turn(w->gw);
@@ -376,9 +383,15 @@ static void test_repetitions_remembered(void **state)
 static void test_pages(void **state)
 {
 	static const struct {
-		int	answer, report;
+		int answer, report;
 	} cases[] = {
-		{200, 200}, {202, 200}, {0, 408}, {404, 404}, {415, 415}, {500, 408}, {486, 408},
+	    {200, 200},
+	    {202, 200},
+	    {0, 408},
+	    {404, 404},
+	    {415, 415},
+	    {500, 408},
+	    {486, 408},
 	};
 	struct world *w = started(state);
 	struct ua_session *s = session_of(w);
@@ -397,7 +410,7 @@ static void test_pages(void **state)
 static void test_page_refused(void **state)
 {
 	static const struct {
-		int	err, status;
+		int err, status;
 	} cases[] = {{-EMSGSIZE, 413}, {-EINVAL, 400}, {-ENETUNREACH, 408}, {-ENOBUFS, 408}};
 	struct world *w = started(state);
 	struct ua_session *s = session_of(w);
@@ -407,7 +420,7 @@ static void test_page_refused(void **state)
 		assert_int_equal(session_message(s, "1", "text/plain", "x"), UA_REPORT_LATER);
 		assert_int_equal(session_message(s, "2", "text/plain", "y"), UA_REPORT_LATER);
 		w->page_result = cases[i].err;
-		page_answer(w, 200);			/* the second cannot be sent */
+		page_answer(w, 200); /* the second cannot be sent */
 		assert_int_equal(s->report_code, cases[i].status);
 		assert_int_equal(session_message(s, "3", "text/plain", "z"), cases[i].status);
 		assert_null(w->gw->lines);
@@ -422,7 +435,7 @@ static void test_page_bounds(void **state)
 
 	memset(big, 'x', sizeof(big) - 1);
 	big[sizeof(big) - 1] = '\0';
-	for (unsigned i = 0; i < 4; i++)	/* one under way, three wait */
+	for (unsigned i = 0; i < 4; i++) /* one under way, three wait */
 		assert_int_equal(session_message(s, "1", "text/plain", "x"), UA_REPORT_LATER);
 	assert_int_equal(session_message(s, "1", "text/plain", "x"), 413);
 	for (unsigned i = 0; i < 4; i++) {
@@ -448,9 +461,12 @@ static void test_clocks(void **state)
 		uint64_t session_ms, message_ms, page_age, any_age;
 		bool ends;
 	} cases[] = {
-		{0, 0, 1000000, 1000000, false}, {100, 0, 1000000, 50, false},
-		{100, 0, 0, 100, true}, {0, 100, 99, 1000000, false}, {0, 100, 100, 0, true},
-		{100, 100, 99, 99, false},
+	    {0, 0, 1000000, 1000000, false},
+	    {100, 0, 1000000, 50, false},
+	    {100, 0, 0, 100, true},
+	    {0, 100, 99, 1000000, false},
+	    {0, 100, 100, 0, true},
+	    {100, 100, 99, 99, false},
 	};
 	struct world *w = started(state);
 
@@ -479,13 +495,15 @@ static void test_what_moves_clocks(void **state)
 {
 	enum { TEXT = 1, COMPOSING, REFUSED };
 	static const struct {
-		bool	from_page;
-		int	what;
-		bool	moves_page, moves_any;
+		bool from_page;
+		int what;
+		bool moves_page, moves_any;
 	} cases[] = {
-		{true, TEXT, true, true}, {true, COMPOSING, false, false},
-		{true, REFUSED, false, false}, {false, TEXT, false, true},
-		{false, COMPOSING, false, false},
+	    {true, TEXT, true, true},
+	    {true, COMPOSING, false, false},
+	    {true, REFUSED, false, false},
+	    {false, TEXT, false, true},
+	    {false, COMPOSING, false, false},
 	};
 	struct world *w = started(state);
 	struct ua_session *s = session_of(w);
@@ -495,8 +513,8 @@ static void test_what_moves_clocks(void **state)
 	s->accepts = "text/plain application/im-iscomposing+xml";
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const char *type = cases[i].what == TEXT ? "text/plain"
-				   : cases[i].what == COMPOSING ? "application/im-iscomposing+xml"
-								: "text/html";
+		    : cases[i].what == COMPOSING         ? "application/im-iscomposing+xml"
+							 : "text/html";
 		struct sip_request req;
 
 		b->last_page_ms = b->last_any_ms = 1;
@@ -517,13 +535,23 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_open, world_close)
 	const struct CMUnitTest tests[] = {
-		TEST(test_queue_and_order), TEST(test_failed_set_up), TEST(test_start_fails),
-		TEST(test_meeting), TEST(test_meeting_in_vain), TEST(test_answer_fails),
-		TEST(test_confirm), TEST(test_send_fails), TEST(test_patience),
-		TEST(test_session_gone_without_a_word), TEST(test_repetitions),
-		TEST(test_repetitions_remembered), TEST(test_pages),
-		TEST(test_page_refused), TEST(test_page_bounds), TEST(test_clocks),
-		TEST(test_what_moves_clocks),
+	    TEST(test_queue_and_order),
+	    TEST(test_failed_set_up),
+	    TEST(test_start_fails),
+	    TEST(test_meeting),
+	    TEST(test_meeting_in_vain),
+	    TEST(test_answer_fails),
+	    TEST(test_confirm),
+	    TEST(test_send_fails),
+	    TEST(test_patience),
+	    TEST(test_session_gone_without_a_word),
+	    TEST(test_repetitions),
+	    TEST(test_repetitions_remembered),
+	    TEST(test_pages),
+	    TEST(test_page_refused),
+	    TEST(test_page_bounds),
+	    TEST(test_clocks),
+	    TEST(test_what_moves_clocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

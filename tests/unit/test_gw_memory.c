@@ -3,9 +3,9 @@
 #include "memory.h"
 
 static const char envelope[] =
-	"From: <sip:client@b>\r\nTo: <sip:phone@a>\r\nNS: imdn <urn:ietf:params:imdn>\r\n"
-	"imdn.Message-ID: 1\r\nimdn.Disposition-Notification: positive-delivery\r\n"
-	"DateTime: 2026-11-21T12:00:00Z\r\nSubject: s\r\n\r\nContent-Type: text/plain\r\n\r\nhi";
+    "From: <sip:client@b>\r\nTo: <sip:phone@a>\r\nNS: imdn <urn:ietf:params:imdn>\r\n"
+    "imdn.Message-ID: 1\r\nimdn.Disposition-Notification: positive-delivery\r\n"
+    "DateTime: 2026-11-21T12:00:00Z\r\nSubject: s\r\n\r\nContent-Type: text/plain\r\n\r\nhi";
 
 /* Everything that takes memory once; what fails is answered or refused, never forgotten. */
 static void live(struct world *w)
@@ -63,7 +63,7 @@ static void test_each_allocation(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_each_allocation, world_open, world_close),
+	    cmocka_unit_test_setup_teardown(test_each_allocation, world_open, world_close),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,12 +11,34 @@
 static void test_msrp_status(void **state)
 {
 	static const struct {
-		int	sip, msrp;
+		int sip, msrp;
 	} cases[] = {
-		{200, 200}, {202, 200}, {300, 408}, {400, 400}, {401, 403}, {403, 403}, {404, 404},
-		{405, 403}, {406, 415}, {407, 403}, {408, 408}, {410, 404}, {413, 413}, {415, 415},
-		{420, 400}, {480, 408}, {481, 400}, {486, 408}, {488, 415}, {500, 408}, {503, 408},
-		{513, 413}, {600, 408}, {603, 403}, {604, 404}, {606, 415},
+	    {200, 200},
+	    {202, 200},
+	    {300, 408},
+	    {400, 400},
+	    {401, 403},
+	    {403, 403},
+	    {404, 404},
+	    {405, 403},
+	    {406, 415},
+	    {407, 403},
+	    {408, 408},
+	    {410, 404},
+	    {413, 413},
+	    {415, 415},
+	    {420, 400},
+	    {480, 408},
+	    {481, 400},
+	    {486, 408},
+	    {488, 415},
+	    {500, 408},
+	    {503, 408},
+	    {513, 413},
+	    {600, 408},
+	    {603, 403},
+	    {604, 404},
+	    {606, 415},
 	};
 
 	(void)state;
@@ -32,10 +54,19 @@ static void test_msrp_status(void **state)
 static void test_sip_status(void **state)
 {
 	static const struct {
-		int	msrp, sip;
+		int msrp, sip;
 	} cases[] = {
-		{400, 400}, {403, 403}, {404, 404}, {408, 504}, {413, 413}, {415, 415}, {423, 500},
-		{481, 480}, {501, 500}, {506, 480}, {999, 500},
+	    {400, 400},
+	    {403, 403},
+	    {404, 404},
+	    {408, 504},
+	    {413, 413},
+	    {415, 415},
+	    {423, 500},
+	    {481, 480},
+	    {501, 500},
+	    {506, 480},
+	    {999, 500},
 	};
 
 	(void)state;
@@ -80,10 +111,10 @@ static void test_phrase(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_msrp_status),
-		cmocka_unit_test(test_sip_status),
-		cmocka_unit_test(test_reason),
-		cmocka_unit_test(test_phrase),
+	    cmocka_unit_test(test_msrp_status),
+	    cmocka_unit_test(test_sip_status),
+	    cmocka_unit_test(test_reason),
+	    cmocka_unit_test(test_phrase),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,30 +21,30 @@
 #include "msrp/transaction.h"
 #include "msrp_side.h"
 
-#define OWNER(type, member, p) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define OWNER(type, member, p) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 enum { PIECE = 20000, FRAMES = 4 };
 
 struct end {
-	struct scene		*scene;
-	struct msrp_conn	*conn;
-	struct msrp_target	target;
-	struct msrp_user	user;
-	struct msrp_note	note;
-	struct msrp_sink	sink;
-	struct msrp_flow	flow;
-	struct msrp_mark	mark;
-	struct msrp_transaction	transaction;
-	char			uri[128], peer_uri[128], piece[PIECE];
-	unsigned		left, pieces;
-	bool			noted;
+	struct scene *scene;
+	struct msrp_conn *conn;
+	struct msrp_target target;
+	struct msrp_user user;
+	struct msrp_note note;
+	struct msrp_sink sink;
+	struct msrp_flow flow;
+	struct msrp_mark mark;
+	struct msrp_transaction transaction;
+	char uri[128], peer_uri[128], piece[PIECE];
+	unsigned left, pieces;
+	bool noted;
 };
 
 struct scene {
-	struct msrp_side	side;
-	struct end		ends[2];	/* who calls, who is called */
-	unsigned		calls, close_at;
-	bool			close_own, closed;
+	struct msrp_side side;
+	struct end ends[2]; /* who calls, who is called */
+	unsigned calls, close_at;
+	bool close_own, closed;
 };
 
 /* Every handler comes by here. @return false if its own connection is gone now */
@@ -118,8 +118,9 @@ static void on_flow_closed(struct msrp_flow *flow, int err)
 	happen(OWNER(struct end, flow, flow));
 }
 
-static const struct msrp_flow_ops flow_ops = {
-	.interrupt = on_interrupt, .writable = on_writable, .closed = on_flow_closed};
+static const struct msrp_flow_ops flow_ops = {.interrupt = on_interrupt,
+    .writable = on_writable,
+    .closed = on_flow_closed};
 
 static int on_response(struct msrp_transaction *t, const struct msrp_frame *response)
 {
@@ -143,8 +144,9 @@ static void on_lost(struct msrp_transaction *t, int err)
 	happen(OWNER(struct end, transaction, t));
 }
 
-static const struct msrp_transaction_ops transaction_ops = {
-	.response = on_response, .timeout = on_timeout, .lost = on_lost};
+static const struct msrp_transaction_ops transaction_ops = {.response = on_response,
+    .timeout = on_timeout,
+    .lost = on_lost};
 
 static void on_sent(struct msrp_mark *mark)
 {
@@ -182,8 +184,10 @@ static int on_parked(struct msrp_sink *sink)
 	return 0;
 }
 
-static const struct msrp_sink_ops sink_ops = {
-	.body = on_body, .end = on_end, .aborted = on_aborted, .parked = on_parked};
+static const struct msrp_sink_ops sink_ops = {.body = on_body,
+    .end = on_end,
+    .aborted = on_aborted,
+    .parked = on_parked};
 
 /* --- the connection --- */
 
@@ -333,8 +337,8 @@ static void test_tls(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),
-		cmocka_unit_test(test_tls),
+	    cmocka_unit_test(test_plain),
+	    cmocka_unit_test(test_tls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,31 +30,31 @@ enum { GOT_MAX = 4 << 20 };
 static const char session[] = "testsession0123456789ab";
 
 struct fixture {
-	struct event_base	*base;
-	struct stats		*stats;
-	struct msrp_stack	*stack;
-	struct msrp_settings	settings;
+	struct event_base *base;
+	struct stats *stats;
+	struct msrp_stack *stack;
+	struct msrp_settings settings;
 	struct msrp_listen_settings listen;
-	uint16_t		port;
-	int			fd;		/* the raw peer */
-	char			*got;
-	size_t			got_len;
-	bool			eof;
-	size_t			want;		/* for has_bytes() */
-	const char		*want_text;
+	uint16_t port;
+	int fd; /* the raw peer */
+	char *got;
+	size_t got_len;
+	bool eof;
+	size_t want; /* for has_bytes() */
+	const char *want_text;
 
 	/* a target that takes everything */
-	struct msrp_target	target;
-	struct msrp_sink	sink;
-	struct msrp_user	user;
-	struct msrp_conn	*conn;
-	char			uri[200], method[32], flag;
-	char			*body;
-	size_t			body_len;
-	unsigned		requests, ends, aborts, pieces;
-	int			pause_after;	/* pieces; -1: never */
-	int			closed_err;
-	bool			opened;
+	struct msrp_target target;
+	struct msrp_sink sink;
+	struct msrp_user user;
+	struct msrp_conn *conn;
+	char uri[200], method[32], flag;
+	char *body;
+	size_t body_len;
+	unsigned requests, ends, aborts, pieces;
+	int pause_after; /* pieces; -1: never */
+	int closed_err;
+	bool opened;
 };
 
 static struct fixture *fixture_of_target(struct msrp_target *t)
@@ -134,8 +134,9 @@ static const struct msrp_target_ops target_ops = {.request = on_request};
 
 static int raw_connect(uint16_t port)
 {
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in in = {.sin_family = AF_INET,
+	    .sin_port = htons(port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
@@ -152,24 +153,25 @@ static int setup(void **state)
 	assert_non_null(f);
 	f->fd = -1;
 	f->pause_after = -1;
-	f->listen = (struct msrp_listen_settings){.name = (char *)(uintptr_t)"test",
-		.uri = (char *)(uintptr_t)"msrp://127.0.0.1:0;tcp"};
+	f->listen = (struct msrp_listen_settings){.name = (char *)(uintptr_t) "test",
+	    .uri = (char *)(uintptr_t) "msrp://127.0.0.1:0;tcp"};
 	f->settings = (struct msrp_settings){
-		.listen = {&f->listen, 1},
-		.transaction_timeout_ms = 200,
-		.connect_timeout_ms = 2000,
-		.tls_handshake_timeout_ms = 2000,
-		.bind_timeout_ms = 5000,
-		.idle_timeout_ms = 5000,
-		.max_connections = 100,
-		.max_header_size = 16384,
-		.send_queue = 64 * 1024,
-		.send_timeout_ms = 5000,
-		.max_memory = 1 << 20,
+	    .listen = {&f->listen, 1},
+	    .transaction_timeout_ms = 200,
+	    .connect_timeout_ms = 2000,
+	    .tls_handshake_timeout_ms = 2000,
+	    .bind_timeout_ms = 5000,
+	    .idle_timeout_ms = 5000,
+	    .max_connections = 100,
+	    .max_header_size = 16384,
+	    .send_queue = 64 * 1024,
+	    .send_timeout_ms = 5000,
+	    .max_memory = 1 << 20,
 	};
 	f->base = event_base_new();
 	assert_int_equal(stats_new(&f->stats), 0);
-	assert_int_equal(msrp_stack_new(&f->stack, f->base, &f->settings, f->stats, why, sizeof(why)), 0);
+	assert_int_equal(
+	    msrp_stack_new(&f->stack, f->base, &f->settings, f->stats, why, sizeof(why)), 0);
 	assert_int_equal(msrp_listeners_open(f->stack, why, sizeof(why)), 0);
 	f->port = msrp_listener_port(msrp_listener_at(f->stack, 0));
 	snprintf(f->uri, sizeof(f->uri), "msrp://127.0.0.1:%u/%s;tcp", f->port, session);
@@ -335,7 +337,8 @@ static void answers_a_request_whose_head_came_in_an_earlier_read(void **state)
 	char head[400];
 	int n = snprintf(head, sizeof(head),
 	    "MSRP abcd1234 SEND\r\nTo-Path: %s\r\nFrom-Path: msrp://127.0.0.1:9/peer;tcp\r\n"
-	    "Message-ID: m1m1m1\r\nContent-Type: text/plain\r\n\r\nab", f->uri);
+	    "Message-ID: m1m1m1\r\nContent-Type: text/plain\r\n\r\nab",
+	    f->uri);
 
 	f->fd = raw_connect(f->port);
 	say(f, head, (size_t)n);
@@ -354,7 +357,8 @@ static void reads_no_more_while_paused(void **state)
 	char head[400], before;
 	int n = snprintf(head, sizeof(head),
 	    "MSRP abcd1234 SEND\r\nTo-Path: %s\r\nFrom-Path: msrp://127.0.0.1:9/peer;tcp\r\n"
-	    "Message-ID: m1m1m1\r\nContent-Type: text/plain\r\n\r\n", f->uri);
+	    "Message-ID: m1m1m1\r\nContent-Type: text/plain\r\n\r\n",
+	    f->uri);
 	size_t sent = 0, was;
 
 	memset(big, 'x', len);
@@ -367,7 +371,9 @@ static void reads_no_more_while_paused(void **state)
 	was = f->body_len;
 	before = f->body[0];
 	assert_int_equal(before, 'x');
-	for (ssize_t m; (m = send(f->fd, big, len - 1000 - sent > 65536 ? 65536 : len - 1000 - sent, MSG_NOSIGNAL)) > 0;)
+	for (ssize_t m; (m = send(f->fd, big, len - 1000 - sent > 65536 ? 65536 : len - 1000 - sent,
+			     MSG_NOSIGNAL))
+	     > 0;)
 		sent += (size_t)m;
 	loop_settle(f->base);
 	assert_int_equal(f->body_len, was);
@@ -390,7 +396,8 @@ static void tells_the_sink_and_user_of_a_lost_connection(void **state)
 	char head[400];
 	int n = snprintf(head, sizeof(head),
 	    "MSRP abcd1234 SEND\r\nTo-Path: %s\r\nFrom-Path: msrp://127.0.0.1:9/peer;tcp\r\n"
-	    "Message-ID: m1m1m1\r\nContent-Type: text/plain\r\n\r\nab", f->uri);
+	    "Message-ID: m1m1m1\r\nContent-Type: text/plain\r\n\r\nab",
+	    f->uri);
 
 	f->fd = raw_connect(f->port);
 	say(f, head, (size_t)n);
@@ -405,12 +412,12 @@ static void tells_the_sink_and_user_of_a_lost_connection(void **state)
 /* --- flows --- */
 
 struct stream {
-	struct msrp_flow	flow;
-	char			tid[16];
-	unsigned		chunks, interrupts;
-	size_t			left, chunk, piece;
-	char			*bytes;
-	bool			closed, hold_open;
+	struct msrp_flow flow;
+	char tid[16];
+	unsigned chunks, interrupts;
+	size_t left, chunk, piece;
+	char *bytes;
+	bool closed, hold_open;
 };
 
 static void end_chunk(struct stream *s, char flag)
@@ -523,7 +530,8 @@ static void flows_take_turns_and_urgent_frames_overtake(void **state)
 	/* the peer does not read: the socket fills, something is queued */
 	loop_settle(f->base);
 	assert_true(a.left > 0 && b.left > 0);
-	msrp_conn_send(f->conn, SLICE("MSRP urgent99 200 OK\r\nTo-Path: x\r\n-------urgent99$\r\n"));
+	msrp_conn_send(f->conn,
+	    SLICE("MSRP urgent99 200 OK\r\nTo-Path: x\r\n-------urgent99$\r\n"));
 	f->want_text = "urgent99";
 	f->want = 2 * total;
 	loop_until(f->base, got_both_ends, f);
@@ -565,9 +573,9 @@ static void a_closed_connection_tells_its_flows(void **state)
 }
 
 struct meddler {
-	struct msrp_flow	flow;
-	struct msrp_conn	*closing, *writing;
-	unsigned		calls;
+	struct msrp_flow flow;
+	struct msrp_conn *closing, *writing;
+	unsigned calls;
 };
 
 static void meddle(struct msrp_flow *flow)
@@ -619,9 +627,9 @@ static void a_turn_ends_although_who_comes_up_again_is_closed(void **state)
 /* --- transactions --- */
 
 struct asked {
-	struct msrp_transaction	t;
-	int			code, err;
-	bool			timed_out;
+	struct msrp_transaction t;
+	int code, err;
+	bool timed_out;
 };
 
 static int asked_response(struct msrp_transaction *t, const struct msrp_frame *response)
@@ -652,7 +660,8 @@ static bool asked_is_over(void *arg)
 static void responses_find_their_transaction(void **state)
 {
 	struct fixture *f = *state;
-	struct asked one = {.t.ops = &asked_ops}, two = {.t.ops = &asked_ops}, three = {.t.ops = &asked_ops};
+	struct asked one = {.t.ops = &asked_ops}, two = {.t.ops = &asked_ops},
+		     three = {.t.ops = &asked_ops};
 	char response[200];
 	int n;
 
@@ -695,7 +704,8 @@ static struct msrp_destination loopback(const struct fixture *f)
 static void the_pool_shares_connections(void **state)
 {
 	struct fixture *f = *state;
-	struct msrp_destination to = loopback(f), named = {.host = SLICE("localhost"), .port = f->port};
+	struct msrp_destination to = loopback(f),
+				named = {.host = SLICE("localhost"), .port = f->port};
 	struct msrp_conn *one, *two, *three;
 
 	to.existing = true;
@@ -771,21 +781,21 @@ static void charges_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(answers_481_for_unknown_sessions),
-		CASE(says_nothing_where_failure_report_forbids),
-		CASE(answers_400_and_closes_on_broken_framing),
-		CASE(gives_bodies_to_the_sink_and_replies),
-		CASE(answers_a_request_whose_head_came_in_an_earlier_read),
-		CASE(reads_no_more_while_paused),
-		CASE(tells_the_sink_and_user_of_a_lost_connection),
-		CASE(flows_take_turns_and_urgent_frames_overtake),
-		CASE(a_closed_connection_tells_its_flows),
-		CASE(a_turn_ends_although_who_comes_up_again_is_closed),
-		CASE(responses_find_their_transaction),
-		CASE(the_pool_shares_connections),
-		CASE(a_refused_connection_is_told_later),
-		CASE(connections_are_limited),
-		CASE(charges_are_bounded),
+	    CASE(answers_481_for_unknown_sessions),
+	    CASE(says_nothing_where_failure_report_forbids),
+	    CASE(answers_400_and_closes_on_broken_framing),
+	    CASE(gives_bodies_to_the_sink_and_replies),
+	    CASE(answers_a_request_whose_head_came_in_an_earlier_read),
+	    CASE(reads_no_more_while_paused),
+	    CASE(tells_the_sink_and_user_of_a_lost_connection),
+	    CASE(flows_take_turns_and_urgent_frames_overtake),
+	    CASE(a_closed_connection_tells_its_flows),
+	    CASE(a_turn_ends_although_who_comes_up_again_is_closed),
+	    CASE(responses_find_their_transaction),
+	    CASE(the_pool_shares_connections),
+	    CASE(a_refused_connection_is_told_later),
+	    CASE(connections_are_limited),
+	    CASE(charges_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

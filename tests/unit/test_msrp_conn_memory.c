@@ -23,16 +23,16 @@ enum { CHUNK = 40000 };
 
 /* The active end: a stream of bodies with their transactions, over a connection of the pool. */
 struct caller {
-	struct msrp_side	*side;
-	struct msrp_user	user;
-	struct msrp_flow	flow;
-	struct msrp_transaction	transaction;
-	unsigned		left;
-	bool			over, answered;
-	char			body[CHUNK];
+	struct msrp_side *side;
+	struct msrp_user user;
+	struct msrp_flow flow;
+	struct msrp_transaction transaction;
+	unsigned left;
+	bool over, answered;
+	char body[CHUNK];
 };
 
-#define OWNER(type, member, p) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define OWNER(type, member, p) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 static void write_frame(struct caller *c)
 {
@@ -71,8 +71,9 @@ static void flow_closed(struct msrp_flow *flow, int err)
 	OWNER(struct caller, flow, flow)->over = true;
 }
 
-static const struct msrp_flow_ops flow_ops = {
-	.interrupt = flow_interrupt, .writable = flow_writable, .closed = flow_closed};
+static const struct msrp_flow_ops flow_ops = {.interrupt = flow_interrupt,
+    .writable = flow_writable,
+    .closed = flow_closed};
 
 static int on_response(struct msrp_transaction *t, const struct msrp_frame *response)
 {
@@ -99,8 +100,9 @@ static void on_lost(struct msrp_transaction *t, int err)
 	(void)err;
 }
 
-static const struct msrp_transaction_ops transaction_ops = {
-	.response = on_response, .timeout = on_timeout, .lost = on_lost};
+static const struct msrp_transaction_ops transaction_ops = {.response = on_response,
+    .timeout = on_timeout,
+    .lost = on_lost};
 
 static void user_closed(struct msrp_user *user, int err)
 {
@@ -112,8 +114,9 @@ static const struct msrp_user_ops user_ops = {.closed = user_closed};
 
 static void call(struct caller *c, bool tls)
 {
-	struct msrp_destination to = {.secure = tls, .host = SLICE("127.0.0.1"),
-		.port = tls ? c->side->tls_port : c->side->port};
+	struct msrp_destination to = {.secure = tls,
+	    .host = SLICE("127.0.0.1"),
+	    .port = tls ? c->side->tls_port : c->side->port};
 	struct msrp_conn *conn;
 
 	c->user.ops = &user_ops;
@@ -203,8 +206,8 @@ static void test_tls(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),
-		cmocka_unit_test(test_tls),
+	    cmocka_unit_test(test_plain),
+	    cmocka_unit_test(test_tls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

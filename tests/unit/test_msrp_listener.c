@@ -51,7 +51,7 @@ static void accepting_pauses_without_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(accepting_pauses_without_descriptors),
+	    cmocka_unit_test(accepting_pauses_without_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

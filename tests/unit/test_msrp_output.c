@@ -19,9 +19,9 @@
 #include "msrp_side.h"
 
 struct fixture {
-	struct msrp_side	side;
-	struct msrp_peer	peer;
-	struct certs		certs;
+	struct msrp_side side;
+	struct msrp_peer peer;
+	struct certs certs;
 };
 
 static int set_up(void **state, bool tls)
@@ -103,12 +103,12 @@ static void nothing_is_taken_after_a_close_that_waits(void **state)
 /* --- flows --- */
 
 struct stream {
-	struct msrp_flow	flow;
-	char			tid[16];
-	unsigned		frames, since_poll, most;
-	size_t			left, chunk;
-	char			*bytes;
-	bool			closed;
+	struct msrp_flow flow;
+	char tid[16];
+	unsigned frames, since_poll, most;
+	size_t left, chunk;
+	char *bytes;
+	bool closed;
 };
 
 static void end_frame(struct stream *s, char flag)
@@ -152,8 +152,9 @@ static void on_closed(struct msrp_flow *flow, int err)
 	((struct stream *)flow)->closed = true;
 }
 
-static const struct msrp_flow_ops stream_ops = {
-	.interrupt = on_interrupt, .writable = on_writable, .closed = on_closed};
+static const struct msrp_flow_ops stream_ops = {.interrupt = on_interrupt,
+    .writable = on_writable,
+    .closed = on_closed};
 
 /* An open session, and a stream of so many bytes in its direction. */
 static void start_stream(struct fixture *f, struct stream *s, size_t total, size_t chunk)
@@ -220,8 +221,8 @@ static bool has_all(void *arg)
 
 	msrp_peer_read(&f->peer);
 	return f->peer.got_len > f->peer.want_bytes
-	       && memcmp(f->peer.got + f->peer.got_len - 3, "$\r\n", 3) == 0
-	       && count(&f->peer, 'Q') == f->peer.want_bytes;
+	    && memcmp(f->peer.got + f->peer.got_len - 3, "$\r\n", 3) == 0
+	    && count(&f->peer, 'Q') == f->peer.want_bytes;
 }
 
 /* An answer gets its place between two frames, and the open one is ended for it. */
@@ -237,7 +238,8 @@ static void urgent_frames_overtake(void **state)
 	loop_settle(f->side.base);
 	assert_true(s.left > 0); /* the peer does not read: the socket is full */
 	assert_true(msrp_conn_backlog(f->side.conn) > 0);
-	msrp_conn_send(f->side.conn, SLICE("MSRP urgent99 200 OK\r\nTo-Path: x\r\n-------urgent99$\r\n"));
+	msrp_conn_send(f->side.conn,
+	    SLICE("MSRP urgent99 200 OK\r\nTo-Path: x\r\n-------urgent99$\r\n"));
 	f->peer.want_bytes = total;
 	loop_until(f->side.base, has_all, f);
 	assert_int_equal(s.frames, 2);
@@ -255,7 +257,8 @@ static void a_stalled_reader_is_closed(void **state)
 	static struct stream s;
 
 	f->side.settings.send_timeout_ms = 100;
-	assert_int_equal(msrp_stack_reload(f->side.stack, &f->side.settings, (char[100]){""}, 100), 0);
+	assert_int_equal(msrp_stack_reload(f->side.stack, &f->side.settings, (char[100]){""}, 100),
+	    0);
 	start_stream(f, &s, 8 << 20, 50000);
 	while (!f->side.closed_err)
 		event_base_loop(f->side.base, EVLOOP_ONCE);
@@ -283,7 +286,8 @@ static void a_slow_sink_is_given_time(void **state)
 	char *body = malloc(len), head[300];
 	int n = snprintf(head, sizeof(head),
 	    "MSRP abcd1235 SEND\r\nTo-Path: %s\r\nFrom-Path: msrp://127.0.0.1:9/peer;tcp\r\n"
-	    "Message-ID: m1m1m1\r\nContent-Type: text/plain\r\n\r\n", f->side.uri);
+	    "Message-ID: m1m1m1\r\nContent-Type: text/plain\r\n\r\n",
+	    f->side.uri);
 
 	memset(body, 'x', len);
 	msrp_peer_send(&f->peer, f->side.uri, "hello", "");
@@ -291,13 +295,15 @@ static void a_slow_sink_is_given_time(void **state)
 	f->side.pause = true;
 	msrp_peer_say(&f->peer, head, (size_t)n);
 	for (int i = 0; i < 200; i++) {
-		sent += msrp_peer_try(&f->peer, body + sent, len - sent > 16384 ? 16384 : len - sent);
+		sent +=
+		    msrp_peer_try(&f->peer, body + sent, len - sent > 16384 ? 16384 : len - sent);
 		event_base_loop(f->side.base, EVLOOP_NONBLOCK);
 	}
 	was = f->side.body_bytes;
 	assert_in_range(was, 5 + 1, 5 + 65536);
 	while (sent < len) {
-		sent += msrp_peer_try(&f->peer, body + sent, len - sent > 16384 ? 16384 : len - sent);
+		sent +=
+		    msrp_peer_try(&f->peer, body + sent, len - sent > 16384 ? 16384 : len - sent);
 		msrp_conn_resume(f->side.conn);
 		event_base_loop(f->side.base, EVLOOP_NONBLOCK);
 	}
@@ -332,25 +338,31 @@ static void an_end_in_a_pause_waits_for_the_rest(void **state)
 	assert_int_equal(f->side.closed_err, -ECONNRESET);
 }
 
-#define CASE(name)	{#name, name, setup, teardown, NULL}
-#define TLS_CASE(name)	{#name " (TLS)", name, setup_tls, teardown, NULL}
+#define CASE(name)                                 \
+	{                                          \
+#name, name, setup, teardown, NULL \
+	}
+#define TLS_CASE(name)                                          \
+	{                                                       \
+#name " (TLS)", name, setup_tls, teardown, NULL \
+	}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(the_last_answer_survives_bytes_that_nobody_read),
-		CASE(nothing_is_taken_after_a_close_that_waits),
-		TLS_CASE(nothing_is_taken_after_a_close_that_waits),
-		CASE(a_fast_reader_starves_nobody),
-		TLS_CASE(a_fast_reader_starves_nobody),
-		CASE(urgent_frames_overtake),
-		TLS_CASE(urgent_frames_overtake),
-		CASE(a_stalled_reader_is_closed),
-		TLS_CASE(a_stalled_reader_is_closed),
-		CASE(a_slow_sink_is_given_time),
-		TLS_CASE(a_slow_sink_is_given_time),
-		CASE(an_end_in_a_pause_waits_for_the_rest),
-		TLS_CASE(an_end_in_a_pause_waits_for_the_rest),
+	    CASE(the_last_answer_survives_bytes_that_nobody_read),
+	    CASE(nothing_is_taken_after_a_close_that_waits),
+	    TLS_CASE(nothing_is_taken_after_a_close_that_waits),
+	    CASE(a_fast_reader_starves_nobody),
+	    TLS_CASE(a_fast_reader_starves_nobody),
+	    CASE(urgent_frames_overtake),
+	    TLS_CASE(urgent_frames_overtake),
+	    CASE(a_stalled_reader_is_closed),
+	    TLS_CASE(a_stalled_reader_is_closed),
+	    CASE(a_slow_sink_is_given_time),
+	    TLS_CASE(a_slow_sink_is_given_time),
+	    CASE(an_end_in_a_pause_waits_for_the_rest),
+	    TLS_CASE(an_end_in_a_pause_waits_for_the_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,8 +19,8 @@
 #include "msrp_side.h"
 
 struct fixture {
-	struct msrp_side	side;
-	struct msrp_peer	peer;
+	struct msrp_side side;
+	struct msrp_peer peer;
 };
 
 static int setup(void **state)
@@ -49,9 +49,9 @@ static int teardown(void **state)
 }
 
 static const char to_nobody[] =
-	"MSRP abcd1234 SEND\r\nTo-Path: msrp://127.0.0.1:1/nobody;tcp\r\n"
-	"From-Path: msrp://127.0.0.1:9/peer;tcp\r\nMessage-ID: m1m1m1\r\n"
-	"Content-Type: text/plain\r\n\r\nhi\r\n-------abcd1234$\r\n\r\n\r\n";
+    "MSRP abcd1234 SEND\r\nTo-Path: msrp://127.0.0.1:1/nobody;tcp\r\n"
+    "From-Path: msrp://127.0.0.1:9/peer;tcp\r\nMessage-ID: m1m1m1\r\n"
+    "Content-Type: text/plain\r\n\r\nhi\r\n-------abcd1234$\r\n\r\n\r\n";
 
 static bool keeps_busy(void *arg)
 {
@@ -138,7 +138,8 @@ static void a_deaf_flooder_is_closed(void **state)
 	f->side.settings.send_queue = 4096;
 	f->side.settings.send_timeout_ms = 200;
 	begin(f);
-	for (int i = 0; i < 200000 && msrp_peer_try(&f->peer, to_nobody, sizeof(to_nobody) - 1); i++)
+	for (int i = 0; i < 200000 && msrp_peer_try(&f->peer, to_nobody, sizeof(to_nobody) - 1);
+	     i++)
 		event_base_loop(f->side.base, EVLOOP_NONBLOCK);
 	loop_until(f->side.base, is_gone, f);
 }
@@ -186,11 +187,12 @@ static int teardown_stopped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(an_unbound_connection_is_closed_however_busy),
-		CASE(an_idle_connection_is_closed_after_its_last_user),
-		CASE(who_wants_longer_gets_longer),
-		CASE(a_deaf_flooder_is_closed),
-		cmocka_unit_test_setup_teardown(nothing_is_opened_while_stopping, setup, teardown_stopped),
+	    CASE(an_unbound_connection_is_closed_however_busy),
+	    CASE(an_idle_connection_is_closed_after_its_last_user),
+	    CASE(who_wants_longer_gets_longer),
+	    CASE(a_deaf_flooder_is_closed),
+	    cmocka_unit_test_setup_teardown(nothing_is_opened_while_stopping, setup,
+		teardown_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

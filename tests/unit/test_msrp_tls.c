@@ -18,8 +18,8 @@
 #include "msrp_side.h"
 
 struct fixture {
-	struct msrp_side	side;
-	struct certs		certs;
+	struct msrp_side side;
+	struct certs certs;
 };
 
 static int setup(void **state)
@@ -52,9 +52,13 @@ static bool has_outcome(void *arg)
 /* The stack connects to itself. @return 0 when open, or why not */
 static int outcome(struct fixture *f, const char *host, const char *fingerprint)
 {
-	struct slice fingerprints[] = {slice_of("SHA-1 00:11"), slice_of(fingerprint ? fingerprint : "")};
-	struct msrp_destination to = {.secure = true, .host = slice_of(host), .port = f->side.tls_port,
-		.fingerprints = fingerprints, .fingerprint_count = fingerprint ? 2 : 0};
+	struct slice fingerprints[] = {slice_of("SHA-1 00:11"),
+	    slice_of(fingerprint ? fingerprint : "")};
+	struct msrp_destination to = {.secure = true,
+	    .host = slice_of(host),
+	    .port = f->side.tls_port,
+	    .fingerprints = fingerprints,
+	    .fingerprint_count = fingerprint ? 2 : 0};
 	struct msrp_conn *conn;
 
 	f->side.opened = false;
@@ -146,8 +150,10 @@ static void client_certificates_are_optional(void **state)
 		ask(f, &peer, cases[i].show, cases[i].stranger);
 		msrp_peer_expect(&peer, "MSRP abcd1234 200");
 		assert_int_equal(msrp_conn_peer_certified(f->side.conn), cases[i].certified);
-		assert_int_equal(msrp_conn_peer_is(f->side.conn, SLICE("localhost")), cases[i].certified);
-		assert_int_equal(msrp_conn_peer_is(f->side.conn, SLICE("127.0.0.1")), cases[i].certified);
+		assert_int_equal(msrp_conn_peer_is(f->side.conn, SLICE("localhost")),
+		    cases[i].certified);
+		assert_int_equal(msrp_conn_peer_is(f->side.conn, SLICE("127.0.0.1")),
+		    cases[i].certified);
 		assert_false(msrp_conn_peer_is(f->side.conn, SLICE("127.0.0.2")));
 		assert_false(msrp_conn_peer_is(f->side.conn, SLICE("host")));
 		assert_false(msrp_conn_peer_is(f->side.conn, SLICE(".example.org")));
@@ -216,14 +222,14 @@ static void what_is_not_tls_is_closed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(a_server_is_who_its_certificate_names),
-		CASE(a_fingerprint_stands_for_name_and_issuer),
-		CASE(a_stranger_is_not_trusted),
-		CASE(a_stranger_is_taken_where_nobody_verifies),
-		CASE(client_certificates_are_optional),
-		CASE(client_certificates_can_be_required),
-		CASE(keys_may_change),
-		CASE(what_is_not_tls_is_closed),
+	    CASE(a_server_is_who_its_certificate_names),
+	    CASE(a_fingerprint_stands_for_name_and_issuer),
+	    CASE(a_stranger_is_not_trusted),
+	    CASE(a_stranger_is_taken_where_nobody_verifies),
+	    CASE(client_certificates_are_optional),
+	    CASE(client_certificates_can_be_required),
+	    CASE(keys_may_change),
+	    CASE(what_is_not_tls_is_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,9 +16,9 @@
 #include <event2/event.h>
 
 struct manager {
-	struct event_base	*base;
-	int			fd;
-	char			path[64];
+	struct event_base *base;
+	int fd;
+	char path[64];
 };
 
 /* A service manager: path begins with '/', or with '@' for an abstract address. */
@@ -32,7 +32,8 @@ static void manager_listen(struct manager *m, const char *path)
 		address.sun_path[0] = '\0';
 	m->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	assert_int_equal(bind(m->fd, (struct sockaddr *)&address,
-	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)), 0);
+			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)),
+	    0);
 	setenv("NOTIFY_SOCKET", path, 1);
 }
 
@@ -187,12 +188,18 @@ static void test_never_blocks(void **state)
 static void test_watchdog(void **state)
 {
 	static const struct {
-		const char	*usec;
-		int		pid;		/* ours plus this; -1: not given */
-		uint64_t	period_ms;
+		const char *usec;
+		int pid; /* ours plus this; -1: not given */
+		uint64_t period_ms;
 	} cases[] = {
-		{"30000000", -1, 15000}, {"30000000", 0, 15000}, {"30000000", 1, 0}, {NULL, 0, 0},
-		{"0", 0, 0}, {"1000", 0, 1}, {"rubbish", 0, 0}, {"", 0, 0},
+	    {"30000000", -1, 15000},
+	    {"30000000", 0, 15000},
+	    {"30000000", 1, 0},
+	    {NULL, 0, 0},
+	    {"0", 0, 0},
+	    {"1000", 0, 1},
+	    {"rubbish", 0, 0},
+	    {"", 0, 0},
 	};
 	struct manager *m = *state;
 	struct notify n;
@@ -237,9 +244,14 @@ static void test_watchdog_goes_on(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_nobody_to_tell), CASE(test_messages), CASE(test_reloading_says_when),
-		CASE(test_long_status_is_cut), CASE(test_bad_addresses), CASE(test_never_blocks),
-		CASE(test_watchdog), CASE(test_watchdog_goes_on),
+	    CASE(test_nobody_to_tell),
+	    CASE(test_messages),
+	    CASE(test_reloading_says_when),
+	    CASE(test_long_status_is_cut),
+	    CASE(test_bad_addresses),
+	    CASE(test_never_blocks),
+	    CASE(test_watchdog),
+	    CASE(test_watchdog_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,13 +17,13 @@
 enum { MANY = 500, HOUR_MS = 3600 * 1000 };
 
 struct fixture {
-	struct event_base	*base;
-	struct stats		*stats;
-	struct msrp_settings	msrp;
-	struct msrp_stack	*stack;
-	struct relay_settings	settings;
-	struct relay		*relay;
-	size_t			want;
+	struct event_base *base;
+	struct stats *stats;
+	struct msrp_settings msrp;
+	struct msrp_stack *stack;
+	struct relay_settings settings;
+	struct relay *relay;
+	size_t want;
 };
 
 static int setup(void **state)
@@ -36,12 +36,13 @@ static int setup(void **state)
 	assert_int_equal(stats_new(&f->stats), 0);
 	f->msrp.max_memory = 1 << 20;
 	f->msrp.max_header_size = 16384;
-	assert_int_equal(msrp_stack_new(&f->stack, f->base, &f->msrp, f->stats, why, sizeof(why)), 0);
+	assert_int_equal(msrp_stack_new(&f->stack, f->base, &f->msrp, f->stats, why, sizeof(why)),
+	    0);
 	f->settings.nonce_expire_ms = 30000;
 	f->settings.cleanup_interval_ms = 60000;
 	f->settings.hash_size = 1;
-	assert_int_equal(relay_new(&f->relay, f->stack, &f->settings, &none, f->stats, why,
-	    sizeof(why)), 0);
+	assert_int_equal(
+	    relay_new(&f->relay, f->stack, &f->settings, &none, f->stats, why, sizeof(why)), 0);
 	*state = f;
 	return 0;
 }
@@ -62,10 +63,10 @@ static int teardown(void **state)
 static struct grant *make(struct fixture *f, const char *from_path, uint64_t lifetime_ms)
 {
 	struct grant_request request = {
-		.host = {.host = SLICE("im.example.org"), .port = 2855},
-		.user = SLICE("alice"),
-		.from_path = slice_of(from_path),
-		.lifetime_ms = lifetime_ms,
+	    .host = {.host = SLICE("im.example.org"), .port = 2855},
+	    .user = SLICE("alice"),
+	    .from_path = slice_of(from_path),
+	    .lifetime_ms = lifetime_ms,
 	};
 	struct grant *grant;
 
@@ -179,13 +180,12 @@ static void whose_it_is(void **state)
 		const char *uri;
 		bool exact, named;
 	} cases[] = {
-		{"msrps://alice.example.com:9892/98cjs;tcp", true, true},
-		{"msrps://alice.example.com:9892/other;tcp", false, true},
-		{"msrps://alice.example.com:9893/98cjs;tcp", false, false},
-		{"msrp://alice.example.com:9892/98cjs;tcp", false, false},
-		{"msrps://bob.example.com:9892/98cjs;tcp", false, false},
-		{"nonsense", false, false},
-		{"msrps://alias.example.com:7965/bar;tcp", true, true},	/* once it has been learned */
+	    {"msrps://alice.example.com:9892/98cjs;tcp", true, true},
+	    {"msrps://alice.example.com:9892/other;tcp", false, true},
+	    {"msrps://alice.example.com:9893/98cjs;tcp", false, false},
+	    {"msrp://alice.example.com:9892/98cjs;tcp", false, false},
+	    {"msrps://bob.example.com:9892/98cjs;tcp", false, false}, {"nonsense", false, false},
+	    {"msrps://alias.example.com:7965/bar;tcp", true, true}, /* once it has been learned */
 	};
 	struct fixture *f = *state;
 	struct grant *grant = make(f, "msrps://alice.example.com:9892/98cjs;tcp", HOUR_MS);
@@ -202,11 +202,11 @@ static void whose_it_is(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(what_it_says, setup, teardown),
-		cmocka_unit_test_setup_teardown(found_by_from_path, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_heap_is_one, setup, teardown),
-		cmocka_unit_test_setup_teardown(they_end_when_they_should, setup, teardown),
-		cmocka_unit_test_setup_teardown(whose_it_is, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_it_says, setup, teardown),
+	    cmocka_unit_test_setup_teardown(found_by_from_path, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_heap_is_one, setup, teardown),
+	    cmocka_unit_test_setup_teardown(they_end_when_they_should, setup, teardown),
+	    cmocka_unit_test_setup_teardown(whose_it_is, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,9 +14,9 @@
 enum { LIFE_MS = 60000 };
 
 struct fixture {
-	struct event_base	*base;
-	struct nonces		*nonces;
-	char			nonce[NONCE_LEN + 1];
+	struct event_base *base;
+	struct nonces *nonces;
+	char nonce[NONCE_LEN + 1];
 };
 
 static int setup(void **state)
@@ -62,11 +62,24 @@ static void counts_may_overtake_each_other(void **state)
 		uint32_t nc;
 		bool fresh;
 	} steps[] = {
-		{10, true}, {7, true}, {7, false}, {9, true}, {10, false}, {41, true},
-		{10, false},	/* seen */
-		{11, true}, {9, false},	/* 32 behind the highest: too far */
-		{200, true}, {168, false}, {169, true}, {UINT32_MAX, true}, {200, false},
-		{UINT32_MAX - 31, true}, {UINT32_MAX - 32, false}, {UINT32_MAX, false}, {0, false},
+	    {10, true},
+	    {7, true},
+	    {7, false},
+	    {9, true},
+	    {10, false},
+	    {41, true},
+	    {10, false}, /* seen */
+	    {11, true},
+	    {9, false}, /* 32 behind the highest: too far */
+	    {200, true},
+	    {168, false},
+	    {169, true},
+	    {UINT32_MAX, true},
+	    {200, false},
+	    {UINT32_MAX - 31, true},
+	    {UINT32_MAX - 32, false},
+	    {UINT32_MAX, false},
+	    {0, false},
 	};
 	struct fixture *f = *state;
 
@@ -140,12 +153,12 @@ static void a_nonce_dies_of_age(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_count_is_good_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(counts_may_overtake_each_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(nonces_do_not_share_counts, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_we_did_not_make_is_stale, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_ring_passes_by, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_nonce_dies_of_age, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_count_is_good_once, setup, teardown),
+	    cmocka_unit_test_setup_teardown(counts_may_overtake_each_other, setup, teardown),
+	    cmocka_unit_test_setup_teardown(nonces_do_not_share_counts, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_we_did_not_make_is_stale, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_ring_passes_by, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_nonce_dies_of_age, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

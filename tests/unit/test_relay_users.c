@@ -16,11 +16,11 @@
 #define HA1 "0123456789abcdef0123456789ABCDEF"
 
 struct fixture {
-	struct relay_user	rows[3];
-	struct relay_settings	settings;
-	char			path[64];
-	struct users		*users;
-	char			why[200];
+	struct relay_user rows[3];
+	struct relay_settings settings;
+	char path[64];
+	struct users *users;
+	char why[200];
 };
 
 static int setup(void **state)
@@ -90,10 +90,11 @@ static void lines_of_htdigest(void **state)
 	struct secret secret;
 	char *long_name = malloc(5000);
 
-	assert_int_equal(load(f, "# comment\n\ndave:example.org:" HA1 "\r\n"
-				 "dave:other.org:ffffffffffffffffffffffffffffffff\n"
-				 "dave:example.org:00000000000000000000000000000000\n"
-				 "alice:example.org:" HA1),
+	assert_int_equal(load(f,
+			     "# comment\n\ndave:example.org:" HA1 "\r\n"
+			     "dave:other.org:ffffffffffffffffffffffffffffffff\n"
+			     "dave:example.org:00000000000000000000000000000000\n"
+			     "alice:example.org:" HA1),
 	    0);
 	assert_true(find(f, "dave", "example.org", &secret));
 	assert_true(slice_equal(secret.ha1, SLICE("00000000000000000000000000000000")));
@@ -112,8 +113,12 @@ static void lines_of_htdigest(void **state)
 static void bad_lines(void **state)
 {
 	static const char *const lines[] = {
-		"dave\n", "dave:example.org\n", "dave:example.org:\n", "dave:" HA1 "\n",
-		"dave:example.org:0123\n", "dave:example.org:x123456789abcdef0123456789abcdef\n",
+	    "dave\n",
+	    "dave:example.org\n",
+	    "dave:example.org:\n",
+	    "dave:" HA1 "\n",
+	    "dave:example.org:0123\n",
+	    "dave:example.org:x123456789abcdef0123456789abcdef\n",
 	};
 	struct fixture *f = *state;
 
@@ -135,17 +140,20 @@ static void settings_are_checked(void **state)
 		uint64_t min, preset, max;
 		int result;
 	} cases[] = {
-		{60, 1800, 3600, 0}, {60, 60, 60, 0}, {61, 60, 60, -EINVAL}, {60, 59, 3600, -EINVAL},
-		{60, 3601, 3600, -EINVAL},
+	    {60, 1800, 3600, 0},
+	    {60, 60, 60, 0},
+	    {61, 60, 60, -EINVAL},
+	    {60, 59, 3600, -EINVAL},
+	    {60, 3601, 3600, -EINVAL},
 	};
 	const char *why;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct relay_settings s = {
-			.auth_min_expires_ms = cases[i].min * 1000,
-			.auth_expires_ms = cases[i].preset * 1000,
-			.auth_max_expires_ms = cases[i].max * 1000,
+		    .auth_min_expires_ms = cases[i].min * 1000,
+		    .auth_expires_ms = cases[i].preset * 1000,
+		    .auth_max_expires_ms = cases[i].max * 1000,
 		};
 
 		assert_int_equal(relay_settings_check(&s, &why), cases[i].result);
@@ -155,10 +163,10 @@ static void settings_are_checked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(rows_of_the_config, setup, teardown),
-		cmocka_unit_test_setup_teardown(lines_of_htdigest, setup, teardown),
-		cmocka_unit_test_setup_teardown(bad_lines, setup, teardown),
-		cmocka_unit_test(settings_are_checked),
+	    cmocka_unit_test_setup_teardown(rows_of_the_config, setup, teardown),
+	    cmocka_unit_test_setup_teardown(lines_of_htdigest, setup, teardown),
+	    cmocka_unit_test_setup_teardown(bad_lines, setup, teardown),
+	    cmocka_unit_test(settings_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,8 +15,8 @@
 static struct {
 	char text[4096];
 	size_t len;
-	int err;	/* what an action named fail… returns */
-	unsigned last;	/* calls that were told to be the last word */
+	int err;       /* what an action named fail… returns */
+	unsigned last; /* calls that were told to be the last word */
 } calls;
 
 static void note(const char *format, ...)
@@ -24,8 +24,8 @@ static void note(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	calls.len += (size_t)vsnprintf(calls.text + calls.len, sizeof(calls.text) - calls.len,
-	    format, args);
+	calls.len +=
+	    (size_t)vsnprintf(calls.text + calls.len, sizeof(calls.text) - calls.len, format, args);
 	va_end(args);
 }
 
@@ -75,43 +75,46 @@ static int refuse_reply_behind(const struct arg *args, const char *const *later,
 static const char *const confirms[] = {"accepted", "sent", "delivered", NULL};
 static const char *const flags[] = {"no_connect", "close", "1", "2", "3", NULL};
 
-#define TEXTS(name) {name, ARG_TEXT, true, NULL}
+#define TEXTS(name)                        \
+	{                                  \
+		name, ARG_TEXT, true, NULL \
+	}
 static const struct arg_spec ua_answer_args[] = {TEXTS("content_types"), {0}};
 static const struct arg_spec gw_answer_args[] = {TEXTS("key"), TEXTS("content_types"),
-	TEXTS("from"), TEXTS("to"), TEXTS("ruri"), {0}};
+    TEXTS("from"), TEXTS("to"), TEXTS("ruri"), {0}};
 static const struct arg_spec to_msrp[] = {TEXTS("key"), TEXTS("content_types"),
-	{"confirm", ARG_CHOICE, false, confirms}, {0}};
+    {"confirm", ARG_CHOICE, false, confirms}, {0}};
 static const struct arg_spec reply[] = {{"code", ARG_NUMBER, true, NULL}, TEXTS("reason"),
-	{"headers", ARG_HEADERS, false, NULL}, {0}};
+    {"headers", ARG_HEADERS, false, NULL}, {0}};
 static const struct arg_spec message[] = {TEXTS("ruri"), TEXTS("from"), TEXTS("to"),
-	TEXTS("content_type"), TEXTS("body"), {0}};
+    TEXTS("content_type"), TEXTS("body"), {0}};
 static const struct arg_spec secrets[] = {{"password", ARG_TEXT, false, NULL},
-	{"ha1", ARG_TEXT, false, NULL}, {"ha1_sha256", ARG_TEXT, false, NULL}, {0}};
+    {"ha1", ARG_TEXT, false, NULL}, {"ha1_sha256", ARG_TEXT, false, NULL}, {0}};
 static const struct arg_spec paths[] = {TEXTS("to_path"), TEXTS("from_path"), {0}};
 static const struct arg_spec dst[] = {TEXTS("addr"), {"sock", ARG_TEXT, false, NULL}, {0}};
 static const struct arg_spec relay_flags[] = {{"flags", ARG_TEXTS, true, flags}, {0}};
 static const struct arg_spec socket_name[] = {TEXTS("name"), {0}};
 
 static const struct action stubs[] = {
-	{"msrp_ua_answer", ROUTE_SIP, ua_answer_args, true, run_stub, NULL},
-	{"msrp_gw_answer", ROUTE_SIP, gw_answer_args, true, run_stub, NULL},
-	{"msg_to_msrp", ROUTE_SIP, to_msrp, false, run_stub, refuse_reply_behind},
-	{"send_reply", ROUTE_SIP, reply, false, run_stub, NULL},
-	{"send_message", ROUTE_SIP | ROUTE_EVENT, message, false, run_stub, NULL},
-	{"msrp_relay", ROUTE_MSRP, NULL, true, run_stub, NULL},
-	{"msrp_reply", ROUTE_MSRP, reply, true, run_stub, NULL},
-	{"msrp_credentials", ROUTE_MSRP_AUTH, secrets, false, run_stub, NULL},
-	{"msrp_forward", ROUTE_MSRP, paths, true, run_stub, NULL},
-	{"msrp_set_dst", ROUTE_MSRP, dst, false, run_stub, NULL},
-	{"msrp_relay_flags", ROUTE_MSRP, relay_flags, false, run_stub, NULL},
-	{"msrp_reply_flags", ROUTE_MSRP, relay_flags, false, run_stub, NULL},
-	{"msrp_set_socket", ROUTE_MSRP_SOCKET, socket_name, false, run_stub, NULL},
+    {"msrp_ua_answer", ROUTE_SIP, ua_answer_args, true, run_stub, NULL},
+    {"msrp_gw_answer", ROUTE_SIP, gw_answer_args, true, run_stub, NULL},
+    {"msg_to_msrp", ROUTE_SIP, to_msrp, false, run_stub, refuse_reply_behind},
+    {"send_reply", ROUTE_SIP, reply, false, run_stub, NULL},
+    {"send_message", ROUTE_SIP | ROUTE_EVENT, message, false, run_stub, NULL},
+    {"msrp_relay", ROUTE_MSRP, NULL, true, run_stub, NULL},
+    {"msrp_reply", ROUTE_MSRP, reply, true, run_stub, NULL},
+    {"msrp_credentials", ROUTE_MSRP_AUTH, secrets, false, run_stub, NULL},
+    {"msrp_forward", ROUTE_MSRP, paths, true, run_stub, NULL},
+    {"msrp_set_dst", ROUTE_MSRP, dst, false, run_stub, NULL},
+    {"msrp_relay_flags", ROUTE_MSRP, relay_flags, false, run_stub, NULL},
+    {"msrp_reply_flags", ROUTE_MSRP, relay_flags, false, run_stub, NULL},
+    {"msrp_set_socket", ROUTE_MSRP_SOCKET, socket_name, false, run_stub, NULL},
 };
 
 enum { STUBS = sizeof(stubs) / sizeof(stubs[0]) };
 
 static const char *const failed_params[] = {"key", "from_uri", "to_uri", "ruri", "code", "reason",
-	NULL};
+    NULL};
 static const struct event_type failed_event = {"E_MSRP_GW_SETUP_FAILED", failed_params};
 static const struct event_type *const events[] = {&failed_event, NULL};
 
@@ -152,7 +155,7 @@ struct fact {
 	const char *argument, *value;
 };
 
-static unsigned asked;	/* how often get was called */
+static unsigned asked; /* how often get was called */
 
 static bool get(const void *facts, const struct route_var *var, char scratch[ROUTE_SCRATCH_SIZE],
     struct slice *valuep)
@@ -194,46 +197,43 @@ static void walk(unsigned list, const char *yaml, const struct fact *facts, unsi
 /* --- the documented examples --- */
 
 static const char sip_example[] =
-	"- if: {$rm: INVITE, $tu: \"sip:assistant@*\"}\n"
-	"  do: [{msrp_ua_answer: {content_types: \"text/plain message/cpim\"}}]\n"
-	"- if: {$rm: INVITE}\n"
-	"  do: [{msrp_gw_answer: {key: \"$fu:$tu\", content_types: text/plain, from: $fu, to: $tu, "
-	"ruri: $ru}}]\n"
-	"- if: {$rm: MESSAGE}\n"
-	"  do:\n"
-	"    - msg_to_msrp: {key: \"$tu:$fu\", content_types: text/plain}\n"
-	"    - send_reply: {code: 200, reason: OK}\n";
+    "- if: {$rm: INVITE, $tu: \"sip:assistant@*\"}\n"
+    "  do: [{msrp_ua_answer: {content_types: \"text/plain message/cpim\"}}]\n"
+    "- if: {$rm: INVITE}\n"
+    "  do: [{msrp_gw_answer: {key: \"$fu:$tu\", content_types: text/plain, from: $fu, to: $tu, "
+    "ruri: $ru}}]\n"
+    "- if: {$rm: MESSAGE}\n"
+    "  do:\n"
+    "    - msg_to_msrp: {key: \"$tu:$fu\", content_types: text/plain}\n"
+    "    - send_reply: {code: 200, reason: OK}\n";
 
-static const char msrp_example[] =
-	"- if: {$si: 198.51.100.0/24}\n"
-	"  do: [{msrp_reply: {code: 403, reason: Not allowed}}]\n"
-	"- do: [msrp_relay]\n";
+static const char msrp_example[] = "- if: {$si: 198.51.100.0/24}\n"
+				   "  do: [{msrp_reply: {code: 403, reason: Not allowed}}]\n"
+				   "- do: [msrp_relay]\n";
 
-static const char auth_example[] =
-	"- if: {$ar: example.org, $au: \"guest*\"}\n"
-	"  do: [{msrp_credentials: {password: welcome}}]\n";
+static const char auth_example[] = "- if: {$ar: example.org, $au: \"guest*\"}\n"
+				   "  do: [{msrp_credentials: {password: welcome}}]\n";
 
-static const char socket_example[] =
-	"- if: {$dst_scheme: msrps}\n"
-	"  do: [{msrp_set_socket: {name: outside}}]\n";
+static const char socket_example[] = "- if: {$dst_scheme: msrps}\n"
+				     "  do: [{msrp_set_socket: {name: outside}}]\n";
 
 static const char event_example[] =
-	"- if: {$event: E_MSRP_GW_SETUP_FAILED}\n"
-	"  do:\n"
-	"    - send_message: {ruri: $param(ruri), from: $param(from_uri), to: $param(to_uri), "
-	"content_type: text/plain,\n"
-	"                     body: \"Failed to establish session, error: $param(code) "
-	"$param(reason)\"}\n";
+    "- if: {$event: E_MSRP_GW_SETUP_FAILED}\n"
+    "  do:\n"
+    "    - send_message: {ruri: $param(ruri), from: $param(from_uri), to: $param(to_uri), "
+    "content_type: text/plain,\n"
+    "                     body: \"Failed to establish session, error: $param(code) "
+    "$param(reason)\"}\n";
 
 static void test_sip_example(void **state)
 {
 	struct fact assistant[] = {{ROUTE_VAR_SIP_METHOD, NULL, "INVITE"},
-		{ROUTE_VAR_SIP_TO, NULL, "sip:assistant@x"}, {0}};
+	    {ROUTE_VAR_SIP_TO, NULL, "sip:assistant@x"}, {0}};
 	struct fact invite[] = {{ROUTE_VAR_SIP_METHOD, NULL, "INVITE"},
-		{ROUTE_VAR_SIP_TO, NULL, "sip:b@x"}, {ROUTE_VAR_SIP_FROM, NULL, "sip:a@x"},
-		{ROUTE_VAR_SIP_RURI, NULL, "sip:b@y"}, {0}};
+	    {ROUTE_VAR_SIP_TO, NULL, "sip:b@x"}, {ROUTE_VAR_SIP_FROM, NULL, "sip:a@x"},
+	    {ROUTE_VAR_SIP_RURI, NULL, "sip:b@y"}, {0}};
 	struct fact page[] = {{ROUTE_VAR_SIP_METHOD, NULL, "MESSAGE"},
-		{ROUTE_VAR_SIP_TO, NULL, "sip:b@x"}, {ROUTE_VAR_SIP_FROM, NULL, "sip:a@x"}, {0}};
+	    {ROUTE_VAR_SIP_TO, NULL, "sip:b@x"}, {ROUTE_VAR_SIP_FROM, NULL, "sip:a@x"}, {0}};
 	struct fact other[] = {{ROUTE_VAR_SIP_METHOD, NULL, "OPTIONS"}, {0}};
 
 	(void)state;
@@ -253,7 +253,7 @@ static void test_msrp_examples(void **state)
 {
 	struct fact banned[] = {{ROUTE_VAR_SOURCE_ADDRESS, NULL, "198.51.100.9"}, {0}};
 	struct fact guest[] = {{ROUTE_VAR_AUTH_REALM, NULL, "example.org"},
-		{ROUTE_VAR_AUTH_USER, NULL, "guest9"}, {0}};
+	    {ROUTE_VAR_AUTH_USER, NULL, "guest9"}, {0}};
 	struct fact plain[] = {{ROUTE_VAR_DST_SCHEME, NULL, "msrp"}, {0}};
 	struct fact secure[] = {{ROUTE_VAR_DST_SCHEME, NULL, "msrps"}, {0}};
 
@@ -272,10 +272,10 @@ static void test_msrp_examples(void **state)
 static void test_event_example(void **state)
 {
 	struct fact failed[] = {{ROUTE_VAR_EVENT, NULL, "E_MSRP_GW_SETUP_FAILED"},
-		{ROUTE_VAR_EVENT_PARAM, "ruri", "sip:a@x"},
-		{ROUTE_VAR_EVENT_PARAM, "from_uri", "sip:b@x"},
-		{ROUTE_VAR_EVENT_PARAM, "to_uri", "sip:c@x"},
-		{ROUTE_VAR_EVENT_PARAM, "code", "486"}, {0}};
+	    {ROUTE_VAR_EVENT_PARAM, "ruri", "sip:a@x"},
+	    {ROUTE_VAR_EVENT_PARAM, "from_uri", "sip:b@x"},
+	    {ROUTE_VAR_EVENT_PARAM, "to_uri", "sip:c@x"}, {ROUTE_VAR_EVENT_PARAM, "code", "486"},
+	    {0}};
 
 	(void)state;
 	walk(ROUTE_EVENT, event_example, failed, ROUTE_HELD,
@@ -286,12 +286,12 @@ static void test_event_example(void **state)
 /* --- walks --- */
 
 static const struct fact a_send[] = {
-	{ROUTE_VAR_MSRP_IS_REQUEST, NULL, "true"},
-	{ROUTE_VAR_MSRP_METHOD, NULL, "SEND"},
-	{ROUTE_VAR_MSRP_NEXTHOPS, NULL, "2"},
-	{ROUTE_VAR_SOURCE_ADDRESS, NULL, "2001:db8::7"},
-	{ROUTE_VAR_HEADER, "X-Evil", "a\r\nb"},
-	{0},
+    {ROUTE_VAR_MSRP_IS_REQUEST, NULL, "true"},
+    {ROUTE_VAR_MSRP_METHOD, NULL, "SEND"},
+    {ROUTE_VAR_MSRP_NEXTHOPS, NULL, "2"},
+    {ROUTE_VAR_SOURCE_ADDRESS, NULL, "2001:db8::7"},
+    {ROUTE_VAR_HEADER, "X-Evil", "a\r\nb"},
+    {0},
 };
 
 static const struct {
@@ -299,51 +299,50 @@ static const struct {
 	unsigned want;
 	const char *calls;
 } walks[] = {
-	{"", 0, ""},
-	{"[]", 0, ""},
-	{"- {if: {$msrp(method): AUTH}, do: [msrp_relay]}", 0, ""},
-	{"- {if: {$msrp(method): [AUTH, SEND]}, do: [msrp_relay]}", ROUTE_HELD, "msrp_relay() "},
-	{"- {if: {$msrp(method): SEND, $si: 10.0.0.0/8}, do: [msrp_relay]}", 0, ""},
-	{"- {if: {$msrp(method): SEND, $si: \"2001:db8::/32\"}, do: msrp_relay}", ROUTE_HELD,
-		"msrp_relay() "},
-	{"- {if: [{$msrp(method): SEND}, {$si: 10.0.0.0/8}], do: [msrp_relay]}", 0, ""},
-	{"- {if: [{$msrp(method): SEND}, {$msrp(method): S*}], do: [msrp_relay]}", ROUTE_HELD,
-		"msrp_relay() "},
-	{"- {if: {is_request: true}, do: [msrp_relay]}", ROUTE_HELD, "msrp_relay() "},
-	{"- {if: {is_request: false}, do: [msrp_relay]}", 0, ""},
-	{"- {if: {$msrp(nexthops): \">1\"}, do: [msrp_relay]}", ROUTE_HELD, "msrp_relay() "},
-	{"- {if: {$au: null}, do: [msrp_relay]}", ROUTE_HELD, "msrp_relay() "},
-	{"- {if: {$au: \"*\"}, do: [msrp_relay]}", 0, ""},
-	{"- {if: {$msrp(method): null}, do: [msrp_relay]}", 0, ""},
-	/* continue */
-	{"- {do: [{msrp_set_dst: {addr: a}}], continue: true}\n- {do: [msrp_relay]}", ROUTE_HELD,
-		"msrp_set_dst(addr=a;) msrp_relay() "},
-	{"- {do: [{msrp_set_dst: {addr: a}}], continue: false}\n- {do: [msrp_relay]}", ROUTE_HELD,
-		"msrp_set_dst(addr=a;) "},
-	{"- {do: [{msrp_set_dst: {addr: a}}], continue: true}", 0, "msrp_set_dst(addr=a;) "},
-	{"- {do: [msrp_relay, {msrp_set_dst: {addr: a}}], continue: true}\n- {do: [msrp_relay]}",
-		ROUTE_HELD, "msrp_relay() msrp_set_dst(addr=a;) "},
-	/* drop and log */
-	{"- {do: [{msrp_set_dst: {addr: a}}, drop, msrp_relay]}\n- {do: [msrp_relay]}",
-		ROUTE_HELD | ROUTE_DROPPED, "msrp_set_dst(addr=a;) "},
-	{"- {do: [drop], continue: true}\n- {do: [msrp_relay]}", ROUTE_HELD | ROUTE_DROPPED, ""},
-	{"- {do: [{log: {level: debug, text: \"from $si\"}}], continue: true}", 0, ""},
-	{"- {do: [{log: {text: \"from $si\"}}, msrp_relay]}", ROUTE_HELD, "msrp_relay() "},
-	/* arguments */
-	{"- do: [{msrp_reply: {code: \"4$msrp(nexthops)\", reason: \"$$ $si\"}}]", ROUTE_HELD,
-		"msrp_reply(code=42;reason=$ 2001:db8::7;) "},
-	{"- do: [{msrp_reply: {code: 200, reason: \"\", headers: {X-A: b, X-B: "
-	 "\"<$hdr(X-Evil)>\"}}}]",
-		ROUTE_HELD, "msrp_reply(code=200;reason=;headers=X-A: b\r\nX-B: <a  b>\r\n;) "},
-	{"- do: [{msrp_reply: {code: $si, reason: x}}, msrp_relay]\n- do: [msrp_relay]",
-		ROUTE_HELD | ROUTE_FAILED, ""},
-	{"- do: [{msrp_relay_flags: [no_connect, close]}]", ROUTE_HELD,
-		"msrp_relay_flags(flags=no_connect,close,;) "},
-	{"- do: [{msrp_relay_flags: 3}]", ROUTE_HELD, "msrp_relay_flags(flags=3,;) "},
-	{"- do: [{msrp_relay_flags: {flags: close}}]", ROUTE_HELD,
-		"msrp_relay_flags(flags=close,;) "},
-	{"- do: [{msrp_relay: }]", ROUTE_HELD, "msrp_relay() "},
-	{"- do: {msrp_relay: {}}", ROUTE_HELD, "msrp_relay() "},
+    {"", 0, ""},
+    {"[]", 0, ""},
+    {"- {if: {$msrp(method): AUTH}, do: [msrp_relay]}", 0, ""},
+    {"- {if: {$msrp(method): [AUTH, SEND]}, do: [msrp_relay]}", ROUTE_HELD, "msrp_relay() "},
+    {"- {if: {$msrp(method): SEND, $si: 10.0.0.0/8}, do: [msrp_relay]}", 0, ""},
+    {"- {if: {$msrp(method): SEND, $si: \"2001:db8::/32\"}, do: msrp_relay}", ROUTE_HELD,
+	"msrp_relay() "},
+    {"- {if: [{$msrp(method): SEND}, {$si: 10.0.0.0/8}], do: [msrp_relay]}", 0, ""},
+    {"- {if: [{$msrp(method): SEND}, {$msrp(method): S*}], do: [msrp_relay]}", ROUTE_HELD,
+	"msrp_relay() "},
+    {"- {if: {is_request: true}, do: [msrp_relay]}", ROUTE_HELD, "msrp_relay() "},
+    {"- {if: {is_request: false}, do: [msrp_relay]}", 0, ""},
+    {"- {if: {$msrp(nexthops): \">1\"}, do: [msrp_relay]}", ROUTE_HELD, "msrp_relay() "},
+    {"- {if: {$au: null}, do: [msrp_relay]}", ROUTE_HELD, "msrp_relay() "},
+    {"- {if: {$au: \"*\"}, do: [msrp_relay]}", 0, ""},
+    {"- {if: {$msrp(method): null}, do: [msrp_relay]}", 0, ""},
+    /* continue */
+    {"- {do: [{msrp_set_dst: {addr: a}}], continue: true}\n- {do: [msrp_relay]}", ROUTE_HELD,
+	"msrp_set_dst(addr=a;) msrp_relay() "},
+    {"- {do: [{msrp_set_dst: {addr: a}}], continue: false}\n- {do: [msrp_relay]}", ROUTE_HELD,
+	"msrp_set_dst(addr=a;) "},
+    {"- {do: [{msrp_set_dst: {addr: a}}], continue: true}", 0, "msrp_set_dst(addr=a;) "},
+    {"- {do: [msrp_relay, {msrp_set_dst: {addr: a}}], continue: true}\n- {do: [msrp_relay]}",
+	ROUTE_HELD, "msrp_relay() msrp_set_dst(addr=a;) "},
+    /* drop and log */
+    {"- {do: [{msrp_set_dst: {addr: a}}, drop, msrp_relay]}\n- {do: [msrp_relay]}",
+	ROUTE_HELD | ROUTE_DROPPED, "msrp_set_dst(addr=a;) "},
+    {"- {do: [drop], continue: true}\n- {do: [msrp_relay]}", ROUTE_HELD | ROUTE_DROPPED, ""},
+    {"- {do: [{log: {level: debug, text: \"from $si\"}}], continue: true}", 0, ""},
+    {"- {do: [{log: {text: \"from $si\"}}, msrp_relay]}", ROUTE_HELD, "msrp_relay() "},
+    /* arguments */
+    {"- do: [{msrp_reply: {code: \"4$msrp(nexthops)\", reason: \"$$ $si\"}}]", ROUTE_HELD,
+	"msrp_reply(code=42;reason=$ 2001:db8::7;) "},
+    {"- do: [{msrp_reply: {code: 200, reason: \"\", headers: {X-A: b, X-B: "
+     "\"<$hdr(X-Evil)>\"}}}]",
+	ROUTE_HELD, "msrp_reply(code=200;reason=;headers=X-A: b\r\nX-B: <a  b>\r\n;) "},
+    {"- do: [{msrp_reply: {code: $si, reason: x}}, msrp_relay]\n- do: [msrp_relay]",
+	ROUTE_HELD | ROUTE_FAILED, ""},
+    {"- do: [{msrp_relay_flags: [no_connect, close]}]", ROUTE_HELD,
+	"msrp_relay_flags(flags=no_connect,close,;) "},
+    {"- do: [{msrp_relay_flags: 3}]", ROUTE_HELD, "msrp_relay_flags(flags=3,;) "},
+    {"- do: [{msrp_relay_flags: {flags: close}}]", ROUTE_HELD, "msrp_relay_flags(flags=close,;) "},
+    {"- do: [{msrp_relay: }]", ROUTE_HELD, "msrp_relay() "},
+    {"- do: {msrp_relay: {}}", ROUTE_HELD, "msrp_relay() "},
 };
 
 static void test_walks(void **state)
@@ -367,8 +366,10 @@ static void test_failing_action(void **state)
 {
 	(void)state;
 	calls.err = -EIO;
-	walk(ROUTE_MSRP, "- {do: [{msrp_set_dst: {addr: a}}, msrp_relay], continue: true}\n"
-	    "- do: [msrp_relay]", a_send, ROUTE_HELD | ROUTE_FAILED, "msrp_set_dst(addr=a;) ");
+	walk(ROUTE_MSRP,
+	    "- {do: [{msrp_set_dst: {addr: a}}, msrp_relay], continue: true}\n"
+	    "- do: [msrp_relay]",
+	    a_send, ROUTE_HELD | ROUTE_FAILED, "msrp_set_dst(addr=a;) ");
 	calls.err = 0;
 }
 
@@ -380,80 +381,77 @@ static const struct {
 	unsigned line, column;
 	const char *text;
 } faults[] = {
-	{ROUTE_SIP, "a text", 1, 1, "rules are a list, not a text"},
-	{ROUTE_SIP, "{if: x}", 1, 1, "rules are a list, not a map"},
-	{ROUTE_SIP, "- text", 1, 3, "a rule is a map of if and do, not a text"},
-	{ROUTE_SIP, "- if: {$rm: INVITE}", 1, 3, "a rule without do"},
-	{ROUTE_SIP, "- do: drop\n  iff: x", 2, 3, "a rule has no iff; did you mean if?"},
-	{ROUTE_SIP, "- do: []", 1, 7, "do has no action; drop does nothing"},
-	{ROUTE_SIP, "- do:", 1, 6, "do has no action; drop does nothing"},
-	{ROUTE_SIP, "- do: drop\n  continue: yes", 2, 13, "continue is true or false"},
-	{ROUTE_SIP, "- do: drop\n  if:", 2, 6, "if wants a map of variables"},
-	{ROUTE_SIP, "- do: drop\n  if: {}", 2, 7, "if wants a map of variables"},
-	{ROUTE_SIP, "- do: drop\n  if: []", 2, 7, "if wants a map of variables"},
-	{ROUTE_SIP, "- do: drop\n  if: [x]", 2, 8, "if wants a map of variables"},
-	{ROUTE_SIP, "- do: drop\n  if: {$rmm: x}", 2, 8,
-		"unknown variable here: $rmm; did you mean rm?"},
-	{ROUTE_SIP, "- do: drop\n  if: {rm: x}", 2, 8, "a variable begins with $"},
-	{ROUTE_SIP, "- do: drop\n  if: {\"$fu:$tu\": x}", 2, 8,
-		"if wants one variable, not $fu:$tu"},
-	{ROUTE_SIP, "- do: drop\n  if: {is_request: true}", 2, 8,
-		"is_request asks for the kind of an MSRP frame"},
-	{ROUTE_MSRP, "- do: drop\n  if: {is_request: maybe}", 2, 20, "is_request is true or false"},
-	{ROUTE_SIP, "- do: drop\n  if: {$rm: [a, \"~(\"]}", 2, 17,
-		"~ wants a regular expression: "},
-	{ROUTE_SIP, "- do: drop\n  if: {$rm: []}", 2, 13, "no pattern in the list"},
-	{ROUTE_SIP, "- do: drop\n  if:\n    $rm: >5\n", 3, 10,
-		"a pattern that begins with > or | wants quotes"},
-	{ROUTE_SIP, "- do: drop\n  if:\n    $rm: # x", 3, 9,
-		"no pattern; one that begins with # wants quotes"},
-	{ROUTE_SIP, "- do: drop\n  if:\n    $rm: !x", 3, 10, "tags are not supported"},
-	{ROUTE_SIP, "- do: drop\n  if:\n    $rm: ! x", 3, 10, "tags are not supported"},
-	{ROUTE_SIP, "- do: drop\n  if:\n    $rm: *x", 3, 10, "aliases are not supported"},
-	{ROUTE_SIP, "- do: drop\n  if:\n    $rm: &x y", 3, 10, "anchors are not supported"},
-	{ROUTE_SIP, "- do: drop\n  if:\n    $rm: %x", 3, 10,
-		"while scanning for the next token: found character that cannot start any token"},
-	{ROUTE_SIP, "- do: drop\n  if:\n    $rm: {a}", 3, 10, "a pattern is a text, not a map"},
+    {ROUTE_SIP, "a text", 1, 1, "rules are a list, not a text"},
+    {ROUTE_SIP, "{if: x}", 1, 1, "rules are a list, not a map"},
+    {ROUTE_SIP, "- text", 1, 3, "a rule is a map of if and do, not a text"},
+    {ROUTE_SIP, "- if: {$rm: INVITE}", 1, 3, "a rule without do"},
+    {ROUTE_SIP, "- do: drop\n  iff: x", 2, 3, "a rule has no iff; did you mean if?"},
+    {ROUTE_SIP, "- do: []", 1, 7, "do has no action; drop does nothing"},
+    {ROUTE_SIP, "- do:", 1, 6, "do has no action; drop does nothing"},
+    {ROUTE_SIP, "- do: drop\n  continue: yes", 2, 13, "continue is true or false"},
+    {ROUTE_SIP, "- do: drop\n  if:", 2, 6, "if wants a map of variables"},
+    {ROUTE_SIP, "- do: drop\n  if: {}", 2, 7, "if wants a map of variables"},
+    {ROUTE_SIP, "- do: drop\n  if: []", 2, 7, "if wants a map of variables"},
+    {ROUTE_SIP, "- do: drop\n  if: [x]", 2, 8, "if wants a map of variables"},
+    {ROUTE_SIP, "- do: drop\n  if: {$rmm: x}", 2, 8,
+	"unknown variable here: $rmm; did you mean rm?"},
+    {ROUTE_SIP, "- do: drop\n  if: {rm: x}", 2, 8, "a variable begins with $"},
+    {ROUTE_SIP, "- do: drop\n  if: {\"$fu:$tu\": x}", 2, 8, "if wants one variable, not $fu:$tu"},
+    {ROUTE_SIP, "- do: drop\n  if: {is_request: true}", 2, 8,
+	"is_request asks for the kind of an MSRP frame"},
+    {ROUTE_MSRP, "- do: drop\n  if: {is_request: maybe}", 2, 20, "is_request is true or false"},
+    {ROUTE_SIP, "- do: drop\n  if: {$rm: [a, \"~(\"]}", 2, 17, "~ wants a regular expression: "},
+    {ROUTE_SIP, "- do: drop\n  if: {$rm: []}", 2, 13, "no pattern in the list"},
+    {ROUTE_SIP, "- do: drop\n  if:\n    $rm: >5\n", 3, 10,
+	"a pattern that begins with > or | wants quotes"},
+    {ROUTE_SIP, "- do: drop\n  if:\n    $rm: # x", 3, 9,
+	"no pattern; one that begins with # wants quotes"},
+    {ROUTE_SIP, "- do: drop\n  if:\n    $rm: !x", 3, 10, "tags are not supported"},
+    {ROUTE_SIP, "- do: drop\n  if:\n    $rm: ! x", 3, 10, "tags are not supported"},
+    {ROUTE_SIP, "- do: drop\n  if:\n    $rm: *x", 3, 10, "aliases are not supported"},
+    {ROUTE_SIP, "- do: drop\n  if:\n    $rm: &x y", 3, 10, "anchors are not supported"},
+    {ROUTE_SIP, "- do: drop\n  if:\n    $rm: %x", 3, 10,
+	"while scanning for the next token: found character that cannot start any token"},
+    {ROUTE_SIP, "- do: drop\n  if:\n    $rm: {a}", 3, 10, "a pattern is a text, not a map"},
 
-	{ROUTE_SIP, "- do: [send_replay]", 1, 8,
-		"unknown action send_replay; did you mean send_reply?"},
-	{ROUTE_SIP, "- do: [msrp_relay]", 1, 8, "msrp_relay cannot stand in routes.sip"},
-	{ROUTE_MSRP_AUTH, "- do: [drop, msrp_relay]", 1, 14,
-		"msrp_relay cannot stand in routes.msrp_auth"},
-	{ROUTE_SIP, "- do: [[drop]]", 1, 8, "an action is NAME or {NAME: {PARAMETERS}}"},
-	{ROUTE_SIP, "- do: [{drop: , log: }]", 1, 8, "an action is NAME or {NAME: {PARAMETERS}}"},
-	{ROUTE_SIP, "- do: [{drop: x}]", 1, 15, "drop wants its parameters by name, in a map"},
-	{ROUTE_SIP, "- do: [{drop: {x: y}}]", 1, 16, "drop has no parameter x"},
-	{ROUTE_SIP, "- do: [send_reply]", 1, 8, "send_reply lacks code"},
-	{ROUTE_SIP, "- do: [{send_reply: {code: 200}}]", 1, 9, "send_reply lacks reason"},
-	{ROUTE_SIP, "- do: [{send_reply: {code: 200, reason: OK, header: {}}}]", 1, 45,
-		"send_reply has no parameter header; did you mean headers?"},
-	{ROUTE_SIP, "- do: [{send_reply: {code: OK, reason: OK}}]", 1, 28,
-		"code: \"OK\" is not a whole number"},
-	{ROUTE_SIP, "- do: [{send_reply: {code: [200], reason: OK}}]", 1, 28,
-		"code wants a text, not a list"},
-	{ROUTE_SIP, "- do: [{send_reply: {code: 200, reason: }}]", 1, 33, "reason has no value"},
-	{ROUTE_SIP, "- do: [{send_reply: {code: 200, reason: $event}}]", 1, 41,
-		"unknown variable here: $event"},
-	{ROUTE_SIP, "- do: [{send_reply: {code: 200, reason: OK, headers: x}}]", 1, 54,
-		"headers wants a map of names to values, not a text"},
-	{ROUTE_SIP, "- do: [{send_reply: {code: 200, reason: OK, headers: {\"X: y\": z}}}]", 1, 55,
-		"\"X: y\" is not the name of a header"},
-	{ROUTE_SIP, "- do: [{send_reply: {code: 200, reason: OK, headers: {X: \"a\\nb\"}}}]", 1, 58,
-		"a header's value is one line of text"},
-	{ROUTE_SIP, "- do: [{log: {level: loud, text: x}}]", 1, 22, "level: unknown word \"loud\""},
-	{ROUTE_SIP, "- do: [{log: {level: inf, text: x}}]", 1, 22,
-		"level: unknown word \"inf\"; did you mean info?"},
-	{ROUTE_MSRP, "- do: [{msrp_relay_flags: [close, clos]}]", 1, 35,
-		"flags: unknown word \"clos\"; did you mean close?"},
-	{ROUTE_MSRP, "- do: [{msrp_relay_flags: [[close]]}]", 1, 28,
-		"flags wants a word, not a list"},
-	{ROUTE_SIP,
-		"- do: [{msg_to_msrp: {key: k, content_types: t, confirm: sent}}, {send_reply: "
-		"{code: 200, reason: OK}}]", 1, 9,
-		"msg_to_msrp answers by itself: no send_reply behind it"},
-	{ROUTE_EVENT, "- do: drop\n  if: {$param(cod): x}", 2, 8,
-		"unknown parameter in $param(): cod; did you mean code?"},
+    {ROUTE_SIP, "- do: [send_replay]", 1, 8,
+	"unknown action send_replay; did you mean send_reply?"},
+    {ROUTE_SIP, "- do: [msrp_relay]", 1, 8, "msrp_relay cannot stand in routes.sip"},
+    {ROUTE_MSRP_AUTH, "- do: [drop, msrp_relay]", 1, 14,
+	"msrp_relay cannot stand in routes.msrp_auth"},
+    {ROUTE_SIP, "- do: [[drop]]", 1, 8, "an action is NAME or {NAME: {PARAMETERS}}"},
+    {ROUTE_SIP, "- do: [{drop: , log: }]", 1, 8, "an action is NAME or {NAME: {PARAMETERS}}"},
+    {ROUTE_SIP, "- do: [{drop: x}]", 1, 15, "drop wants its parameters by name, in a map"},
+    {ROUTE_SIP, "- do: [{drop: {x: y}}]", 1, 16, "drop has no parameter x"},
+    {ROUTE_SIP, "- do: [send_reply]", 1, 8, "send_reply lacks code"},
+    {ROUTE_SIP, "- do: [{send_reply: {code: 200}}]", 1, 9, "send_reply lacks reason"},
+    {ROUTE_SIP, "- do: [{send_reply: {code: 200, reason: OK, header: {}}}]", 1, 45,
+	"send_reply has no parameter header; did you mean headers?"},
+    {ROUTE_SIP, "- do: [{send_reply: {code: OK, reason: OK}}]", 1, 28,
+	"code: \"OK\" is not a whole number"},
+    {ROUTE_SIP, "- do: [{send_reply: {code: [200], reason: OK}}]", 1, 28,
+	"code wants a text, not a list"},
+    {ROUTE_SIP, "- do: [{send_reply: {code: 200, reason: }}]", 1, 33, "reason has no value"},
+    {ROUTE_SIP, "- do: [{send_reply: {code: 200, reason: $event}}]", 1, 41,
+	"unknown variable here: $event"},
+    {ROUTE_SIP, "- do: [{send_reply: {code: 200, reason: OK, headers: x}}]", 1, 54,
+	"headers wants a map of names to values, not a text"},
+    {ROUTE_SIP, "- do: [{send_reply: {code: 200, reason: OK, headers: {\"X: y\": z}}}]", 1, 55,
+	"\"X: y\" is not the name of a header"},
+    {ROUTE_SIP, "- do: [{send_reply: {code: 200, reason: OK, headers: {X: \"a\\nb\"}}}]", 1, 58,
+	"a header's value is one line of text"},
+    {ROUTE_SIP, "- do: [{log: {level: loud, text: x}}]", 1, 22, "level: unknown word \"loud\""},
+    {ROUTE_SIP, "- do: [{log: {level: inf, text: x}}]", 1, 22,
+	"level: unknown word \"inf\"; did you mean info?"},
+    {ROUTE_MSRP, "- do: [{msrp_relay_flags: [close, clos]}]", 1, 35,
+	"flags: unknown word \"clos\"; did you mean close?"},
+    {ROUTE_MSRP, "- do: [{msrp_relay_flags: [[close]]}]", 1, 28, "flags wants a word, not a list"},
+    {ROUTE_SIP,
+	"- do: [{msg_to_msrp: {key: k, content_types: t, confirm: sent}}, {send_reply: "
+	"{code: 200, reason: OK}}]",
+	1, 9, "msg_to_msrp answers by itself: no send_reply behind it"},
+    {ROUTE_EVENT, "- do: drop\n  if: {$param(cod): x}", 2, 8,
+	"unknown parameter in $param(): cod; did you mean code?"},
 };
 
 static void test_faults(void **state)
@@ -479,18 +477,20 @@ static const struct {
 	const char *yaml;
 	bool waits;
 } waits[] = {
-	{"- do: [msrp_relay]", false},
-	{"- {if: {$msrp(body): x}, do: [msrp_relay]}", true},
-	{"- {if: {$msrp(body): x, $msrp(method): AUTH}, do: [msrp_relay]}", false},
-	{"- {if: {$msrp(body): x, $msrp(method): SEND}, do: [msrp_relay]}", true},
-	{"- {do: [{log: {text: $msrp(body)}}]}", true},
-	{"- {if: {$msrp(method): AUTH}, do: [{log: {text: $msrp(body)}}]}", false},
-	{"- {do: [msrp_relay]}\n- {if: {$msrp(body): x}, do: [msrp_relay]}", false},
-	{"- {do: [{msrp_set_dst: {addr: a}}], continue: true}\n"
-	 "- {if: {$msrp(body): x}, do: [msrp_relay]}", true},
-	{"- {do: [msrp_relay], continue: true}\n- {if: {$msrp(body): x}, do: [msrp_relay]}", false},
-	{"- {if: {$msrp(method): AUTH}, do: [msrp_relay]}\n"
-	 "- {if: {$msrp(body): x}, do: [msrp_relay]}", true},
+    {"- do: [msrp_relay]", false},
+    {"- {if: {$msrp(body): x}, do: [msrp_relay]}", true},
+    {"- {if: {$msrp(body): x, $msrp(method): AUTH}, do: [msrp_relay]}", false},
+    {"- {if: {$msrp(body): x, $msrp(method): SEND}, do: [msrp_relay]}", true},
+    {"- {do: [{log: {text: $msrp(body)}}]}", true},
+    {"- {if: {$msrp(method): AUTH}, do: [{log: {text: $msrp(body)}}]}", false},
+    {"- {do: [msrp_relay]}\n- {if: {$msrp(body): x}, do: [msrp_relay]}", false},
+    {"- {do: [{msrp_set_dst: {addr: a}}], continue: true}\n"
+     "- {if: {$msrp(body): x}, do: [msrp_relay]}",
+	true},
+    {"- {do: [msrp_relay], continue: true}\n- {if: {$msrp(body): x}, do: [msrp_relay]}", false},
+    {"- {if: {$msrp(method): AUTH}, do: [msrp_relay]}\n"
+     "- {if: {$msrp(body): x}, do: [msrp_relay]}",
+	true},
 };
 
 static void test_waits(void **state)
@@ -517,11 +517,14 @@ static void test_reads(void **state)
 	struct tree_fault fault;
 
 	(void)state;
-	assert_int_equal(compile(&list, ROUTE_MSRP,
+	assert_int_equal(
+	    compile(&list, ROUTE_MSRP,
 		"- {if: {$si: \"*\", is_request: true}, do: [{msrp_set_dst: {addr: \"$hdr(X)\"}}]}",
-		&fault), 0);
-	assert_true(route_list_reads(list) == (ROUTE_BIT(ROUTE_VAR_SOURCE_ADDRESS)
-	    | ROUTE_BIT(ROUTE_VAR_MSRP_IS_REQUEST) | ROUTE_BIT(ROUTE_VAR_HEADER)));
+		&fault),
+	    0);
+	assert_true(route_list_reads(list)
+	    == (ROUTE_BIT(ROUTE_VAR_SOURCE_ADDRESS) | ROUTE_BIT(ROUTE_VAR_MSRP_IS_REQUEST)
+		| ROUTE_BIT(ROUTE_VAR_HEADER)));
 	assert_false(route_list_empty(list));
 	/* nothing of what it reads is late: nobody is asked */
 	asked = 0;
@@ -539,15 +542,15 @@ static void test_reads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sip_example),
-		cmocka_unit_test(test_msrp_examples),
-		cmocka_unit_test(test_event_example),
-		cmocka_unit_test(test_walks),
-		cmocka_unit_test(test_choice),
-		cmocka_unit_test(test_failing_action),
-		cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_waits),
-		cmocka_unit_test(test_reads),
+	    cmocka_unit_test(test_sip_example),
+	    cmocka_unit_test(test_msrp_examples),
+	    cmocka_unit_test(test_event_example),
+	    cmocka_unit_test(test_walks),
+	    cmocka_unit_test(test_choice),
+	    cmocka_unit_test(test_failing_action),
+	    cmocka_unit_test(test_faults),
+	    cmocka_unit_test(test_waits),
+	    cmocka_unit_test(test_reads),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);

@@ -6,26 +6,25 @@
 #include <cmocka.h>
 
 static const struct {
-	const char *uri, *user, *domain;	/* NULL: absent */
+	const char *uri, *user, *domain; /* NULL: absent */
 } cases[] = {
-	{"sip:alice@atlanta.example", "alice", "atlanta.example"},
-	{"sips:alice:secret@atlanta.example:5061;transport=tls", "alice", "atlanta.example"},
-	{"SIP:alice;day=tuesday@atlanta.example?subject=x", "alice", "atlanta.example"},
-	{"sip:+1-212-555-1212:1234@gateway.example;user=phone", "+1-212-555-1212",
-		"gateway.example"},
-	{"sip:atlanta.example", NULL, "atlanta.example"},
-	{"sip:192.0.2.4:5060", NULL, "192.0.2.4"},
-	{"sip:bob@[2001:db8::1]:5060;lr", "bob", "[2001:db8::1]"},
-	{"sip:[2001:db8::1]", NULL, "[2001:db8::1]"},
-	{"sip:[2001:db8::1", NULL, NULL},
-	{"im:carol@chicago.example", "carol", "chicago.example"},
-	{"tel:+12125551212;phone-context=x", "+12125551212", NULL},
-	{"TEL:911", "911", NULL},
-	{"sip:@host", NULL, "host"},
-	{"sip:user@", "user", NULL},
-	{"sip:", NULL, NULL},
-	{"nothing", NULL, NULL},
-	{"", NULL, NULL},
+    {"sip:alice@atlanta.example", "alice", "atlanta.example"},
+    {"sips:alice:secret@atlanta.example:5061;transport=tls", "alice", "atlanta.example"},
+    {"SIP:alice;day=tuesday@atlanta.example?subject=x", "alice", "atlanta.example"},
+    {"sip:+1-212-555-1212:1234@gateway.example;user=phone", "+1-212-555-1212", "gateway.example"},
+    {"sip:atlanta.example", NULL, "atlanta.example"},
+    {"sip:192.0.2.4:5060", NULL, "192.0.2.4"},
+    {"sip:bob@[2001:db8::1]:5060;lr", "bob", "[2001:db8::1]"},
+    {"sip:[2001:db8::1]", NULL, "[2001:db8::1]"},
+    {"sip:[2001:db8::1", NULL, NULL},
+    {"im:carol@chicago.example", "carol", "chicago.example"},
+    {"tel:+12125551212;phone-context=x", "+12125551212", NULL},
+    {"TEL:911", "911", NULL},
+    {"sip:@host", NULL, "host"},
+    {"sip:user@", "user", NULL},
+    {"sip:", NULL, NULL},
+    {"nothing", NULL, NULL},
+    {"", NULL, NULL},
 };
 
 static void assert_slice(struct slice got, const char *want, const char *uri)
@@ -58,8 +57,8 @@ static void test_absent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases),
-		cmocka_unit_test(test_absent),
+	    cmocka_unit_test(test_cases),
+	    cmocka_unit_test(test_absent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

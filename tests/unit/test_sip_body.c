@@ -13,8 +13,8 @@
 #define PART "Content-Type: application/sdp\r\n\r\nv=0\r\n"
 
 static const struct {
-	const char	*type, *body;
-	const char	*sdp;		/* NULL: none to be found */
+	const char *type, *body;
+	const char *sdp; /* NULL: none to be found */
 } cases[] = {
     {"application/sdp", "v=0\r\n", "v=0\r\n"},
     {"Application/SDP; charset=utf-8", "v=0\r\n", "v=0\r\n"},
@@ -75,8 +75,8 @@ static void test_hostile(void **state)
 	assert_non_null(body);
 	for (size_t i = 0; i < SIZE; i++)
 		body[i] = "\n--b"[i % 4];
-	assert_int_equal(sip_body_find_sdp(
-			     SLICE("multipart/mixed;boundary=b"), (struct slice){body, SIZE}, &sdp),
+	assert_int_equal(sip_body_find_sdp(SLICE("multipart/mixed;boundary=b"),
+			     (struct slice){body, SIZE}, &sdp),
 	    -EPROTO);
 	memset(body, '-', SIZE);
 	assert_int_equal(sip_body_find_sdp(SLICE("multipart/mixed;boundary=-b"),
@@ -88,8 +88,8 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_find),
-		cmocka_unit_test(test_hostile),
+	    cmocka_unit_test(test_find),
+	    cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

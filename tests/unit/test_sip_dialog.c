@@ -15,8 +15,8 @@
 #include "sip_side.h"
 
 struct world {
-	struct event_base	*base;
-	struct side		a, b;
+	struct event_base *base;
+	struct side a, b;
 };
 
 static int set_up(void **state)
@@ -121,8 +121,8 @@ static void test_reinvite(void **state)
 	assert_string_equal(w->a.sdp, "answer-b2");
 	assert_string_equal(w->b.sdp, "offer-a2");
 	w->a.answer = "answer-a4";
-	assert_int_equal(
-	    sip_dialog_reinvite(w->b.d, SLICE("offer-b4")), -EBUSY); /* the ACK is under way */
+	assert_int_equal(sip_dialog_reinvite(w->b.d, SLICE("offer-b4")),
+	    -EBUSY); /* the ACK is under way */
 	side_wait_log(&w->b, "offer idle ");
 	assert_int_equal(sip_dialog_reinvite(w->b.d, SLICE("offer-b4")), 0);
 	side_wait_log(&w->b, "offer idle answer ");
@@ -202,7 +202,7 @@ static void test_refused(void **state)
 		char expected[32];
 
 		w->b.log[0] = w->a.log[0] = '\0';
-		w->b.answer = i % 2 ? "answer-b" : NULL;	/* by a dialog, or without one */
+		w->b.answer = i % 2 ? "answer-b" : NULL; /* by a dialog, or without one */
 		w->b.refuse = codes[i];
 		side_call(&w->a, w->b.udp, "offer-a");
 		snprintf(expected, sizeof(expected), "failed:%d ", codes[i]);
@@ -296,21 +296,21 @@ static void test_free_before_ack(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_call_and_bye, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_bye_by_callee, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_crossing_byes, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_late_offer, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_reinvite, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_glare, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_cancel_before_accept, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_cancel_at_once, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_callee_gives_up, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_dropped_request, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_nobody_there, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_freed_in_handlers, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_free_before_ack, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_call_and_bye, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_bye_by_callee, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_crossing_byes, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_late_offer, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_reinvite, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_glare, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_cancel_before_accept, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_cancel_at_once, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_callee_gives_up, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_dropped_request, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_nobody_there, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_freed_in_handlers, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_free_before_ack, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

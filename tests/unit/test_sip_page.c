@@ -17,17 +17,17 @@
 #include "sip_side.h"
 
 struct world {
-	struct event_base	*base;
-	struct side		a, b;
-	struct peer		p;
-	unsigned		done;		/* results that came */
-	int			code;		/* the last one */
-	bool			from_peer, stopped;
-	char			reason[64];
+	struct event_base *base;
+	struct side a, b;
+	struct peer p;
+	unsigned done; /* results that came */
+	int code;      /* the last one */
+	bool from_peer, stopped;
+	char reason[64];
 };
 
 static char realm[] = "example.org", user[] = "gw",
-    ha1[] = "ed6c51fc78c2c5668b0007dbde365d64";	/* MD5 of gw:example.org:s3cret */
+	    ha1[] = "ed6c51fc78c2c5668b0007dbde365d64"; /* MD5 of gw:example.org:s3cret */
 
 static int set_up(void **state)
 {
@@ -69,11 +69,11 @@ static void on_result(const struct page_result *r, void *arg)
 static struct page_message message_to(const char *ruri, const char *body)
 {
 	return (struct page_message){
-		.ruri = slice_of(ruri),
-		.from_uri = SLICE("sip:alice@a.example"),
-		.to_uri = SLICE("sip:bob@b.example"),
-		.content_type = SLICE("text/plain;charset=utf-8"),
-		.body = slice_of(body),
+	    .ruri = slice_of(ruri),
+	    .from_uri = SLICE("sip:alice@a.example"),
+	    .to_uri = SLICE("sip:bob@b.example"),
+	    .content_type = SLICE("text/plain;charset=utf-8"),
+	    .body = slice_of(body),
 	};
 }
 
@@ -148,8 +148,8 @@ static void test_fields(void **state)
 	assert_field(&w->b, SIP_FIELD_CONTENT_TYPE, "text/plain;charset=\"utf-8\"");
 	assert_field(&w->b, SIP_FIELD_USER_AGENT, "test/1");
 	assert_field(&w->b, SIP_FIELD_BODY, "h\tello");
-	assert_int_equal(
-	    strncmp(sip_request_field(w->b.kept, SIP_FIELD_CALL_ID).p, "begin-", 6), 0);
+	assert_int_equal(strncmp(sip_request_field(w->b.kept, SIP_FIELD_CALL_ID).p, "begin-", 6),
+	    0);
 	assert_header(&w->b, "Subject", "hello you");
 	assert_header(&w->b, "subject", "hello you");
 	assert_header(&w->b, "S", "hello you");
@@ -160,7 +160,8 @@ static void test_fields(void **state)
 	assert_header(&w->b, "Max-Forwards", "70");
 	assert_int_equal(sip_request_reply(w->b.kept, 99, ABSENT, ABSENT), -EINVAL);
 	assert_int_equal(sip_request_reply(w->b.kept, 202, SLICE("Fine by me"),
-	    SLICE("X-A: 1\r\nWarning: 399 h \"x\"\r\n")), 0);
+			     SLICE("X-A: 1\r\nWarning: 399 h \"x\"\r\n")),
+	    0);
 	assert_int_equal(sip_request_reply(w->b.kept, 200, ABSENT, ABSENT), -EEXIST);
 	peer_expect(&w->p, "SIP/2.0 202 Fine by me\r\n");
 	assert_true(peer_has(&w->p, "X-A: 1\r\n") && peer_has(&w->p, "Warning: 399 h \"x\"\r\n"));
@@ -244,8 +245,8 @@ static void test_reply_headers_refused(void **state)
 	w->b.keep = true;
 	peer_begin(&w->p, "MESSAGE", w->b.udp, NULL, NULL);
 	side_wait_log(&w->b, "MESSAGE ");
-	assert_int_equal(
-	    sip_request_reply(w->b.kept, 200, ABSENT, SLICE("X: 1\r\n\r\nbody")), -EINVAL);
+	assert_int_equal(sip_request_reply(w->b.kept, 200, ABSENT, SLICE("X: 1\r\n\r\nbody")),
+	    -EINVAL);
 	assert_int_equal(sip_request_reply(w->b.kept, 200, SLICE("O\r\nX: 1"), ABSENT), 0);
 	peer_expect(&w->p, "SIP/2.0 200 OK\r\n");
 }
@@ -285,7 +286,7 @@ static void test_send(void **state)
 	assert_field(&w->b, SIP_FIELD_FROM_URI, "sip:alice@a.example");
 	assert_field(&w->b, SIP_FIELD_TO_URI, "sip:bob@b.example");
 	assert_field(&w->b, SIP_FIELD_CONTENT_TYPE, "text/plain;charset=utf-8");
-	assert_field(&w->b, SIP_FIELD_CONTACT, NULL);		/* R300 */
+	assert_field(&w->b, SIP_FIELD_CONTACT, NULL); /* R300 */
 	assert_header(&w->b, "X-One", "1");
 	assert_header(&w->b, "Subject", "two");
 	assert_true(slice_equal(sip_request_field(w->b.kept, SIP_FIELD_BODY), m.body));
@@ -298,8 +299,9 @@ static void test_send(void **state)
 static void test_send_without_content(void **state)
 {
 	struct world *w = *state;
-	struct page_message m
-	    = {.ruri = slice_of(w->b.udp), .from_uri = SLICE("sip:a@a"), .to_uri = SLICE("sip:b@b")};
+	struct page_message m = {.ruri = slice_of(w->b.udp),
+	    .from_uri = SLICE("sip:a@a"),
+	    .to_uri = SLICE("sip:b@b")};
 
 	w->b.keep = true;
 	assert_int_equal(page_send(w->a.page, &m, NULL, NULL), 0);
@@ -406,7 +408,7 @@ static void test_limit(void **state)
 		m.body = (struct slice){body, len};
 		m.refuse_large = true;
 		if (page_send(w->a.page, &m, on_result, w) == -EMSGSIZE) {
-			assert_true(len > 700);		/* and it is not wildly too careful */
+			assert_true(len > 700); /* and it is not wildly too careful */
 			break;
 		}
 		peer_expect(&w->p, "MESSAGE ");
@@ -545,23 +547,23 @@ static void test_stop_under_load(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_fields, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_no_content, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_dropped, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_reply_headers_refused, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_retransmission, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_send, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_send_without_content, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_results, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_not_sendable, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_large, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_limit, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_challenge, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_redirect, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_burst, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_stop, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_stop_under_load, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_fields, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_no_content, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_dropped, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_reply_headers_refused, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_retransmission, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_send, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_send_without_content, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_results, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_not_sendable, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_large, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_limit, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_challenge, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_redirect, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_burst, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_stop, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_stop_under_load, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,13 +16,13 @@
 #include "sip_side.h"
 
 struct world {
-	struct event_base	*base;
-	struct side		a;
-	struct peer		p, q;
+	struct event_base *base;
+	struct side a;
+	struct peer p, q;
 };
 
 static char realm[] = "example.org", user[] = "gw", secret[] = "s3cret",
-    ha1[] = "ed6c51fc78c2c5668b0007dbde365d64";
+	    ha1[] = "ed6c51fc78c2c5668b0007dbde365d64";
 
 static int open_world(void **state, bool with_ha1)
 {
@@ -31,8 +31,8 @@ static int open_world(void **state, bool with_ha1)
 	assert_non_null(w);
 	w->base = event_base_new();
 	assert_non_null(w->base);
-	w->a.credential
-	    = (struct sip_credential){realm, user, with_ha1 ? NULL : secret, with_ha1 ? ha1 : NULL};
+	w->a.credential =
+	    (struct sip_credential){realm, user, with_ha1 ? NULL : secret, with_ha1 ? ha1 : NULL};
 	side_open(&w->a, w->base);
 	peer_open(&w->p, w->base);
 	peer_open(&w->q, w->base);
@@ -98,7 +98,8 @@ static void test_no_answer(void **state)
 
 static void test_refusals(void **state)
 {
-	static const struct { const char *status, *log;
+	static const struct {
+		const char *status, *log;
 	} cases[] = {
 	    {"404 Not Found", "failed:404 "},
 	    {"408 Request Timeout", "failed:408 "},
@@ -241,14 +242,14 @@ static void test_cancel_too_late(void **state)
 
 static void test_redirects(void **state)
 {
-	static const char *const codes[]
-	    = {"300 Choices", "301 Moved", "302 Moved", "305 Use Proxy", "380 Other"};
+	static const char *const codes[] = {"300 Choices", "301 Moved", "302 Moved",
+	    "305 Use Proxy", "380 Other"};
 	struct world *w = *state;
 	char contact[256];
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
-		snprintf(
-		    contact, sizeof(contact), "Contact: <%s?Subject=evil&body=x>\r\n", w->q.uri);
+		snprintf(contact, sizeof(contact), "Contact: <%s?Subject=evil&body=x>\r\n",
+		    w->q.uri);
 		side_call(&w->a, w->p.uri, "offer-a");
 		peer_expect(&w->p, "INVITE ");
 		peer_answer(&w->p, codes[i], contact, NULL);
@@ -304,12 +305,12 @@ static void test_redirect_loop(void **state)
 		assert_true(invites <= 6);
 	}
 	assert_string_equal(w->a.log, invites % 2 ? "failed:301 " : "failed:302 ");
-	assert_int_equal(invites, 6);	/* and five targets */
+	assert_int_equal(invites, 6); /* and five targets */
 }
 
 /* --- challenges --- */
 
-#define CHALLENGE(header, more)                                                                    \
+#define CHALLENGE(header, more) \
 	header ": Digest realm=\"example.org\", nonce=\"n1\", qop=\"auth\"" more "\r\n"
 
 static unsigned long cseq(const struct peer *p)
@@ -326,12 +327,12 @@ static void test_challenge(void **state)
 	side_call(&w->a, w->p.uri, "offer-a");
 	peer_expect(&w->p, "INVITE ");
 	first = cseq(&w->p);
-	peer_answer(
-	    &w->p, "407 Proxy Authentication Required", CHALLENGE("Proxy-Authenticate", ""), NULL);
+	peer_answer(&w->p, "407 Proxy Authentication Required", CHALLENGE("Proxy-Authenticate", ""),
+	    NULL);
 	peer_expect(&w->p, "ACK ");
 	peer_expect(&w->p, "INVITE ");
 	assert_true(peer_has(&w->p, "Proxy-Authorization: Digest"));
-	assert_int_equal(cseq(&w->p), first + 1);	/* RFC 3261 22.2 */
+	assert_int_equal(cseq(&w->p), first + 1); /* RFC 3261 22.2 */
 	assert_true(peer_digest_ok(&w->p, "MD5", secret));
 	assert_true(peer_has(&w->p, "offer-a"));
 	peer_answer(&w->p, "401 Unauthorized",
@@ -367,7 +368,8 @@ static void test_challenge_sha256(void **state)
 	peer_answer(&w->p, "401 Unauthorized",
 	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth-int,auth\", "
 	    "algorithm=SHA-256, opaque=\"\"\r\n"
-	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth\"\r\n", NULL);
+	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n\", qop=\"auth\"\r\n",
+	    NULL);
 	peer_expect(&w->p, "ACK ");
 	peer_expect(&w->p, "INVITE ");
 	assert_true(peer_has(&w->p, "algorithm=SHA-256"));
@@ -381,7 +383,8 @@ static void test_challenge_sha256(void **state)
 	assert_true(peer_digest_ok(&w->p, "SHA256", secret));
 	peer_answer(&w->p, "401 Unauthorized",
 	    "WWW-Authenticate: Digest realm=\"example.org\", nonce=\"n2\", qop=\"auth\", "
-	    "algorithm=SHA-256\r\n", NULL);
+	    "algorithm=SHA-256\r\n",
+	    NULL);
 	peer_expect(&w->p, "INVITE ");
 	assert_true(peer_has(&w->p, "nonce=\"n2\""));
 	assert_true(peer_has(&w->p, "offer-a2"));
@@ -640,35 +643,35 @@ static void test_reason_of_bye(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_no_answer, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_fork, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_answer_without_sdp, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_late_offer_without_offer, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_multipart_answer, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_provisional, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_cancel_too_late, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_redirects, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_redirect_to_several, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_redirect_loop, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_challenge, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_challenge, set_up_ha1, tear_down),
-		cmocka_unit_test_setup_teardown(test_challenge_sha256, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_session_interval_too_small, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_wrong_password, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_challenges_we_cannot_answer, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_update, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_reinvite_answers, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_reinvite_lost, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_bye_with_open_reinvite, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_bye_unanswered, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_message_in_dialog, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_ack_never_comes, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_late_offer_in, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_multipart_offer, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_no_way_back, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_reason_of_bye, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_no_answer, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_fork, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_answer_without_sdp, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_late_offer_without_offer, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_multipart_answer, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_provisional, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_cancel_too_late, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_redirects, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_redirect_to_several, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_redirect_loop, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_challenge, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_challenge, set_up_ha1, tear_down),
+	    cmocka_unit_test_setup_teardown(test_challenge_sha256, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_session_interval_too_small, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_wrong_password, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_challenges_we_cannot_answer, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_update, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_reinvite_answers, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_reinvite_lost, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_bye_with_open_reinvite, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_bye_unanswered, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_message_in_dialog, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_ack_never_comes, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_late_offer_in, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_multipart_offer, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_no_way_back, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_reason_of_bye, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,10 +11,11 @@
 
 #include "sip/sdp.h"
 
-#define HEAD "v=0\r\no=alice 2890844526 2890844527 IN IP4 alice.example.com\r\ns= -\r\n" \
-	     "c=IN IP4 alice.example.com\r\nt=0 0\r\n"
-#define PATH "a=path:msrp://alice.example.com:7394/2s93i93idj;tcp\r\n"
-#define TYPES "a=accept-types:message/cpim text/plain text/html\r\n"
+#define HEAD                                                                        \
+	"v=0\r\no=alice 2890844526 2890844527 IN IP4 alice.example.com\r\ns= -\r\n" \
+	"c=IN IP4 alice.example.com\r\nt=0 0\r\n"
+#define PATH   "a=path:msrp://alice.example.com:7394/2s93i93idj;tcp\r\n"
+#define TYPES  "a=accept-types:message/cpim text/plain text/html\r\n"
 #define STREAM "m=message 7394 TCP/MSRP *\r\n" TYPES PATH
 
 /* A copy that ends where the text ends, so that a sanitizer sees what is read behind it. */
@@ -39,14 +40,14 @@ static void assert_slice(struct slice s, const char *expected)
 /* RFC 4975 8.2's example, with what RFC 6135 and 8122 add */
 static void test_parse(void **state)
 {
-	static const char text[] = HEAD
-	    "a=setup:actpass\r\n"
-	    "m=audio 49170 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\n"
-	    "m=message 7394 TCP/TLS/MSRP *\r\nc=IN IP6 2001:db8::1\r\n" TYPES
-	    "a=accept-wrapped-types:*\r\n" PATH "a=path:msrp://second.example.com:1/x;tcp\r\n"
-	    "a=max-size:10480000\r\na=setup:passive\r\na=connection:new\r\na=sendonly\r\n"
-	    "a=fingerprint:SHA-1 4A:AD:B9\r\na=fingerprint:sha-256 "
-	    "00:11\r\na=file-selector:name:\"a b\"\r\n";
+	static const char text[] =
+	    HEAD "a=setup:actpass\r\n"
+		 "m=audio 49170 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\n"
+		 "m=message 7394 TCP/TLS/MSRP *\r\nc=IN IP6 2001:db8::1\r\n" TYPES
+		 "a=accept-wrapped-types:*\r\n" PATH "a=path:msrp://second.example.com:1/x;tcp\r\n"
+		 "a=max-size:10480000\r\na=setup:passive\r\na=connection:new\r\na=sendonly\r\n"
+		 "a=fingerprint:SHA-1 4A:AD:B9\r\na=fingerprint:sha-256 "
+		 "00:11\r\na=file-selector:name:\"a b\"\r\n";
 	struct sdp_session sdp;
 	const struct sdp_media *m;
 	char *copy;
@@ -88,27 +89,27 @@ static void test_parse(void **state)
 static void test_parse_refuses(void **state)
 {
 	static const struct {
-		const char	*text;
-		int		err;
+		const char *text;
+		int err;
 	} cases[] = {
-		{HEAD STREAM, 0},
-		{"v=0\nm=message 1 TCP/MSRP *\n", 0},
-		{"v=0\r\n\r\n\r\n", 0},
-		{"v=0\r\nx=unknown\r\nm=message 9 TCP/MSRP *", 0},
-		{"", -EBADMSG},
-		{"v=1\r\n", -EBADMSG},
-		{"o=- 1 1 IN IP4 h\r\nv=0\r\n", -EBADMSG},
-		{HEAD "m", -EBADMSG},
-		{HEAD "a", -EBADMSG},
-		{HEAD "nonsense\r\n", -EBADMSG},
-		{HEAD "m=\r\n", -EBADMSG},
-		{HEAD "m=message\r\n", -EBADMSG},
-		{HEAD "m=message 1\r\n", -EBADMSG},
-		{HEAD "m=message x TCP/MSRP *\r\n", -EBADMSG},
-		{HEAD "m=message 65536 TCP/MSRP *\r\n", -EBADMSG},
-		{HEAD "m=message -1 TCP/MSRP *\r\n", -EBADMSG},
-		{HEAD "m=message 1 TCP/MSRP \"\r\n", 0},
-		{HEAD "m=audio 1 TCP/\xc3\x84/MSRP 3\r\n", -EBADMSG},
+	    {HEAD STREAM, 0},
+	    {"v=0\nm=message 1 TCP/MSRP *\n", 0},
+	    {"v=0\r\n\r\n\r\n", 0},
+	    {"v=0\r\nx=unknown\r\nm=message 9 TCP/MSRP *", 0},
+	    {"", -EBADMSG},
+	    {"v=1\r\n", -EBADMSG},
+	    {"o=- 1 1 IN IP4 h\r\nv=0\r\n", -EBADMSG},
+	    {HEAD "m", -EBADMSG},
+	    {HEAD "a", -EBADMSG},
+	    {HEAD "nonsense\r\n", -EBADMSG},
+	    {HEAD "m=\r\n", -EBADMSG},
+	    {HEAD "m=message\r\n", -EBADMSG},
+	    {HEAD "m=message 1\r\n", -EBADMSG},
+	    {HEAD "m=message x TCP/MSRP *\r\n", -EBADMSG},
+	    {HEAD "m=message 65536 TCP/MSRP *\r\n", -EBADMSG},
+	    {HEAD "m=message -1 TCP/MSRP *\r\n", -EBADMSG},
+	    {HEAD "m=message 1 TCP/MSRP \"\r\n", 0},
+	    {HEAD "m=audio 1 TCP/\xc3\x84/MSRP 3\r\n", -EBADMSG},
 	};
 
 	(void)state;
@@ -148,8 +149,8 @@ static void test_parse_bounds(void **state)
 static void test_choose(void **state)
 {
 	static const struct {
-		const char	*media;
-		int		chosen;		/* -1: none */
+		const char *media;
+		int chosen; /* -1: none */
 	} cases[] = {
 	    {STREAM, 0},
 	    {"m=MESSAGE 7394 tcp/msrp *\r\n" TYPES PATH, 0},
@@ -193,10 +194,13 @@ static void test_choose(void **state)
 }
 
 static const struct sdp_local local = {
-	.host = {"192.0.2.1", 9}, .port = 2855,
-	.path = {"msrp://192.0.2.1:2855/abc;tcp", 29},
-	.accept_types = {"text/plain message/cpim", 23}, .accept_wrapped_types = {"*", 1},
-	.max_size = 8388608, .setup = SDP_SETUP_ACTPASS,
+    .host = {"192.0.2.1", 9},
+    .port = 2855,
+    .path = {"msrp://192.0.2.1:2855/abc;tcp", 29},
+    .accept_types = {"text/plain message/cpim", 23},
+    .accept_wrapped_types = {"*", 1},
+    .max_size = 8388608,
+    .setup = SDP_SETUP_ACTPASS,
 };
 
 static void test_offer(void **state)
@@ -213,7 +217,8 @@ static void test_offer(void **state)
 	    "v=0\r\no=- %llu 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
 	    "m=message 2855 TCP/MSRP *\r\na=accept-types:text/plain message/cpim\r\n"
 	    "a=accept-wrapped-types:*\r\na=path:msrp://192.0.2.1:2855/abc;tcp\r\n"
-	    "a=max-size:8388608\r\na=setup:actpass\r\n", (unsigned long long)own.id);
+	    "a=max-size:8388608\r\na=setup:actpass\r\n",
+	    (unsigned long long)own.id);
 	assert_slice(text, expected);
 	snprintf(first, sizeof(first), "%.*s", SLICE_ARG(text));
 	assert_int_equal(sdp_own_offer(&own, &l, &text), 0);
@@ -237,8 +242,9 @@ static void test_offer(void **state)
 /* R143, R123: the answer has the offer's m= lines, in order, all but one refused */
 static void test_answer(void **state)
 {
-	static const char offer_text[] = HEAD "m=audio 49170/2 RTP/AVP 0 8\r\n" STREAM
-		"m=message 7394 TCP/MSRP *\r\n" TYPES PATH "m=video 0 RTP/AVP 31\r\n";
+	static const char offer_text[] =
+	    HEAD "m=audio 49170/2 RTP/AVP 0 8\r\n" STREAM "m=message 7394 TCP/MSRP *\r\n" TYPES PATH
+		 "m=video 0 RTP/AVP 31\r\n";
 	struct sdp_session offer, said;
 	struct sdp_local l = local;
 	struct sdp_own own;
@@ -248,8 +254,8 @@ static void test_answer(void **state)
 	sdp_own_init(&own);
 	assert_int_equal(sdp_parse(&offer, slice_of(offer_text)), 0);
 	l.setup = sdp_answer_setup(&offer.media[1]);
-	assert_int_equal(sdp_own_answer(&own, &l, &offer,
-			     sdp_choose(&offer, SDP_PLAIN, SLICE("*")), &text), 0);
+	assert_int_equal(
+	    sdp_own_answer(&own, &l, &offer, sdp_choose(&offer, SDP_PLAIN, SLICE("*")), &text), 0);
 	assert_int_equal(sdp_parse(&said, text), 0);
 	assert_int_equal(said.media_count, 4);
 	assert_slice(said.media[0].line, "audio 0 RTP/AVP 0 8");
@@ -271,16 +277,16 @@ static void test_answer(void **state)
 static void test_chosen_by_answer(void **state)
 {
 	static const struct {
-		const char	*answer;
-		bool		usable;
+		const char *answer;
+		bool usable;
 	} cases[] = {
-		{STREAM, true},
-		{STREAM "m=audio 1 RTP/AVP 0\r\n", true},
-		{"m=message 0 TCP/MSRP *\r\n" TYPES PATH, false},
-		{"m=audio 1 RTP/AVP 0\r\n" STREAM, false},
-		{"m=message 7394 TCP/TLS/MSRP *\r\n" TYPES PATH, false},
-		{"m=message 7394 TCP/MSRP *\r\n" TYPES, false},
-		{"", false},
+	    {STREAM, true},
+	    {STREAM "m=audio 1 RTP/AVP 0\r\n", true},
+	    {"m=message 0 TCP/MSRP *\r\n" TYPES PATH, false},
+	    {"m=audio 1 RTP/AVP 0\r\n" STREAM, false},
+	    {"m=message 7394 TCP/TLS/MSRP *\r\n" TYPES PATH, false},
+	    {"m=message 7394 TCP/MSRP *\r\n" TYPES, false},
+	    {"", false},
 	};
 	struct sdp_own own;
 	struct slice text;
@@ -304,21 +310,26 @@ static void test_chosen_by_answer(void **state)
 static void test_setup(void **state)
 {
 	static const struct {
-		const char	*offer;		/* NULL: no a=setup */
-		enum sdp_setup	answer;
-		bool		answerer_connects;
+		const char *offer; /* NULL: no a=setup */
+		enum sdp_setup answer;
+		bool answerer_connects;
 	} answers[] = {
-		{"actpass", SDP_SETUP_PASSIVE, false}, {"active", SDP_SETUP_PASSIVE, false},
-		{"passive", SDP_SETUP_ACTIVE, true}, {NULL, SDP_SETUP_PASSIVE, false},
-		{"holdconn", SDP_SETUP_PASSIVE, false}, {"nonsense", SDP_SETUP_PASSIVE, false},
-		{"PASSIVE", SDP_SETUP_ACTIVE, true},
+	    {"actpass", SDP_SETUP_PASSIVE, false},
+	    {"active", SDP_SETUP_PASSIVE, false},
+	    {"passive", SDP_SETUP_ACTIVE, true},
+	    {NULL, SDP_SETUP_PASSIVE, false},
+	    {"holdconn", SDP_SETUP_PASSIVE, false},
+	    {"nonsense", SDP_SETUP_PASSIVE, false},
+	    {"PASSIVE", SDP_SETUP_ACTIVE, true},
 	};
 	static const struct {
-		enum sdp_setup	answer;
-		bool		offerer_connects;
+		enum sdp_setup answer;
+		bool offerer_connects;
 	} offers[] = {
-		{SDP_SETUP_ACTIVE, false}, {SDP_SETUP_PASSIVE, true}, {SDP_SETUP_NONE, true},
-		{SDP_SETUP_ACTPASS, true},
+	    {SDP_SETUP_ACTIVE, false},
+	    {SDP_SETUP_PASSIVE, true},
+	    {SDP_SETUP_NONE, true},
+	    {SDP_SETUP_ACTPASS, true},
 	};
 
 	(void)state;
@@ -333,8 +344,8 @@ static void test_setup(void **state)
 		assert_int_equal(sdp_parse(&sdp, slice_of(text)), 0);
 		ours = sdp_answer_setup(&sdp.media[0]);
 		assert_int_equal(ours, answers[i].answer);
-		assert_int_equal(
-		    sdp_we_connect(false, ours, sdp.media[0].setup), answers[i].answerer_connects);
+		assert_int_equal(sdp_we_connect(false, ours, sdp.media[0].setup),
+		    answers[i].answerer_connects);
 	}
 	for (size_t i = 0; i < sizeof(offers) / sizeof(offers[0]); i++)
 		assert_int_equal(sdp_we_connect(true, SDP_SETUP_ACTPASS, offers[i].answer),
@@ -345,8 +356,8 @@ static void test_setup(void **state)
 static void test_types(void **state)
 {
 	static const struct {
-		const char	*list, *type;
-		bool		have;
+		const char *list, *type;
+		bool have;
 	} have[] = {
 	    {"text/plain", "text/plain", true},
 	    {"text/plain", "TEXT/Plain", true},
@@ -372,8 +383,8 @@ static void test_types(void **state)
 	    {"*", "/plain", false},
 	};
 	static const struct {
-		const char	*a, *b;
-		bool		common;
+		const char *a, *b;
+		bool common;
 	} common[] = {
 	    {"text/plain message/cpim", "message/cpim", true},
 	    {"text/plain", "image/png", false},
@@ -395,7 +406,7 @@ static void test_types(void **state)
 		if (sdp_types_common(slice_of(common[i].a), slice_of(common[i].b))
 			!= common[i].common
 		    || sdp_types_common(slice_of(common[i].b), slice_of(common[i].a))
-			   != common[i].common)
+			!= common[i].common)
 			fail_msg("%s and %s", common[i].a, common[i].b);
 }
 
@@ -407,10 +418,10 @@ static void test_wrapped_types(void **state)
 	assert_true(sdp_types_have_container(SLICE("*")));
 	assert_false(sdp_types_have_container(SLICE("text/plain message/foo")));
 	/* 8.6: wrapped types only inside a container; accept-types are good inside as well */
-	assert_true(sdp_types_have_wrapped(
-	    SLICE("message/cpim"), SLICE("text/plain"), SLICE("text/plain")));
-	assert_true(sdp_types_have_wrapped(
-	    SLICE("message/cpim text/html"), (struct slice){0}, SLICE("text/html")));
+	assert_true(sdp_types_have_wrapped(SLICE("message/cpim"), SLICE("text/plain"),
+	    SLICE("text/plain")));
+	assert_true(sdp_types_have_wrapped(SLICE("message/cpim text/html"), (struct slice){0},
+	    SLICE("text/html")));
 	assert_false(sdp_types_have_wrapped(SLICE("text/plain"), SLICE("*"), SLICE("text/html")));
 	assert_false(
 	    sdp_types_have_wrapped(SLICE("message/cpim"), SLICE("text/plain"), SLICE("image/png")));
@@ -430,17 +441,17 @@ static void test_direction(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_parse_refuses),
-		cmocka_unit_test(test_parse_bounds),
-		cmocka_unit_test(test_choose),
-		cmocka_unit_test(test_offer),
-		cmocka_unit_test(test_answer),
-		cmocka_unit_test(test_chosen_by_answer),
-		cmocka_unit_test(test_setup),
-		cmocka_unit_test(test_types),
-		cmocka_unit_test(test_wrapped_types),
-		cmocka_unit_test(test_direction),
+	    cmocka_unit_test(test_parse),
+	    cmocka_unit_test(test_parse_refuses),
+	    cmocka_unit_test(test_parse_bounds),
+	    cmocka_unit_test(test_choose),
+	    cmocka_unit_test(test_offer),
+	    cmocka_unit_test(test_answer),
+	    cmocka_unit_test(test_chosen_by_answer),
+	    cmocka_unit_test(test_setup),
+	    cmocka_unit_test(test_types),
+	    cmocka_unit_test(test_wrapped_types),
+	    cmocka_unit_test(test_direction),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

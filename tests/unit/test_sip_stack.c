@@ -25,14 +25,14 @@
 #include "sip_peer.h"
 #include "sip_side.h"
 
-#define LISTEN(...)                                                                                \
-	((struct setting_list){                                                                    \
-	    (char *[]){__VA_ARGS__}, sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)})
+#define LISTEN(...)                                     \
+	((struct setting_list){(char *[]){__VA_ARGS__}, \
+	    sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)})
 
 struct world {
-	struct event_base	*base;
-	struct side		a, b;
-	struct peer		p;
+	struct event_base *base;
+	struct side a, b;
+	struct peer p;
 };
 
 static int set_up(void **state)
@@ -76,8 +76,8 @@ static int open_fds(void)
 /* --- opening --- */
 
 struct uris {
-	char	text[16][96];
-	size_t	count;
+	char text[16][96];
+	size_t count;
 };
 
 static void add_uri(const char *uri, void *arg)
@@ -150,7 +150,10 @@ static void try_open(struct event_base *base, const struct sip_settings *setting
 
 static void test_refused_settings(void **state)
 {
-	static const struct { const char *listen; int err; const char *why;
+	static const struct {
+		const char *listen;
+		int err;
+		const char *why;
 	} cases[] = {
 	    {"", -EINVAL, "\"\""},
 	    {"127.0.0.1:5060", -EINVAL, "127.0.0.1:5060"},
@@ -215,12 +218,12 @@ static void test_family_and_transport(void **state)
 		    transports[i]);
 		side_call(&w->a, uri, "offer");
 		side_wait_log(&w->b, "INVITE ");
-		assert_true(slice_equal(
-		    sip_request_field(w->b.kept, SIP_FIELD_PROTO), slice_of(protos[i])));
-		assert_true(slice_equal(
-		    sip_request_field(w->b.kept, SIP_FIELD_SOURCE_ADDRESS), SLICE("::1")));
-		assert_true(slice_starts_nocase(
-		    sip_request_field(w->b.kept, SIP_FIELD_CONTACT), SLICE("sip:[::1]:")));
+		assert_true(slice_equal(sip_request_field(w->b.kept, SIP_FIELD_PROTO),
+		    slice_of(protos[i])));
+		assert_true(slice_equal(sip_request_field(w->b.kept, SIP_FIELD_SOURCE_ADDRESS),
+		    SLICE("::1")));
+		assert_true(slice_starts_nocase(sip_request_field(w->b.kept, SIP_FIELD_CONTACT),
+		    SLICE("sip:[::1]:")));
 		side_let_go(&w->a);
 	}
 }
@@ -366,7 +369,7 @@ static void test_tls(void **state)
 	try_open(w->base, &settings, -EINVAL, "private_key");
 	unlink(cert);
 	unlink(key);
-	assert_int_equal(rmdir(dir), 0);	/* nothing of ours is left in it */
+	assert_int_equal(rmdir(dir), 0); /* nothing of ours is left in it */
 	unsetenv("TMPDIR");
 }
 
@@ -374,19 +377,21 @@ static void test_tls(void **state)
 
 static void test_other_requests(void **state)
 {
-	static const struct { const char *method, *headers, *body, *status; } cases[] = {
-		{"OPTIONS", NULL, NULL, "SIP/2.0 200 "},
-		{"BYE", NULL, NULL, "SIP/2.0 481 "},
-		{"UPDATE", NULL, "offer", "SIP/2.0 481 "},
-		{"REGISTER", NULL, NULL, "SIP/2.0 40"},
-		{"SUBSCRIBE", "Event: presence\r\n", NULL, "SIP/2.0 4"},
-		{"REFER", "Refer-To: <sip:x@y>\r\n", NULL, "SIP/2.0 4"},
-		{"FOO", NULL, NULL, "SIP/2.0 501 "},
-		{"INVITE", "Require: nonsense\r\n", "offer", "SIP/2.0 420 "},
-		{"INVITE", "Content-Type: text/plain\r\n", "hello", "SIP/2.0 415 "},
-		{"INVITE", "Content-Type: multipart/mixed;boundary=b\r\n", NULL, "SIP/2.0 200 "},
-		{"INVITE", "Content-Type: multipart/mixed;boundary=b\r\n", "--b", "SIP/2.0 415 "},
-		{"INVITE", "Content-Encoding: gzip\r\n", "hello", "SIP/2.0 415 "},
+	static const struct {
+		const char *method, *headers, *body, *status;
+	} cases[] = {
+	    {"OPTIONS", NULL, NULL, "SIP/2.0 200 "},
+	    {"BYE", NULL, NULL, "SIP/2.0 481 "},
+	    {"UPDATE", NULL, "offer", "SIP/2.0 481 "},
+	    {"REGISTER", NULL, NULL, "SIP/2.0 40"},
+	    {"SUBSCRIBE", "Event: presence\r\n", NULL, "SIP/2.0 4"},
+	    {"REFER", "Refer-To: <sip:x@y>\r\n", NULL, "SIP/2.0 4"},
+	    {"FOO", NULL, NULL, "SIP/2.0 501 "},
+	    {"INVITE", "Require: nonsense\r\n", "offer", "SIP/2.0 420 "},
+	    {"INVITE", "Content-Type: text/plain\r\n", "hello", "SIP/2.0 415 "},
+	    {"INVITE", "Content-Type: multipart/mixed;boundary=b\r\n", NULL, "SIP/2.0 200 "},
+	    {"INVITE", "Content-Type: multipart/mixed;boundary=b\r\n", "--b", "SIP/2.0 415 "},
+	    {"INVITE", "Content-Encoding: gzip\r\n", "hello", "SIP/2.0 415 "},
 	};
 	struct world *w = *state;
 
@@ -485,18 +490,18 @@ static void test_idle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_listeners, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_wildcard, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_refused_settings, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_port_in_use, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_family_and_transport, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_source_address, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_proxy_and_contact, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_tls, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_other_requests, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_garbage, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_idle, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_listeners, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_wildcard, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_refused_settings, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_port_in_use, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_family_and_transport, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_source_address, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_proxy_and_contact, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_tls, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_other_requests, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_garbage, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_idle, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

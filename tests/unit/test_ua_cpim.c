@@ -12,12 +12,12 @@
 
 #include <msrpd/cpim.h>
 
-#define assert_slice(s, text)                                                                      \
-	do {                                                                                       \
-		struct slice got_ = (s);                                                           \
-		assert_non_null(got_.p);                                                           \
-		assert_int_equal(got_.len, strlen(text));                                          \
-		assert_memory_equal(got_.p, text, got_.len);                                       \
+#define assert_slice(s, text)                                \
+	do {                                                 \
+		struct slice got_ = (s);                     \
+		assert_non_null(got_.p);                     \
+		assert_int_equal(got_.len, strlen(text));    \
+		assert_memory_equal(got_.p, text, got_.len); \
 	} while (0)
 
 /* A copy of the text alone on the heap: what reads past it is found out. */
@@ -30,21 +30,20 @@ static struct slice alone(const char *text, size_t len)
 	return (struct slice){copy, len};
 }
 
-static const char example[] =
-	"From: MR SANDERS <im:piglet@100akerwood.com>\r\n"
-	"To: Depressed Donkey <im:eeyore@100akerwood.com>\r\n"
-	"DateTime: 2000-12-13T13:40:00-08:00\r\n"
-	"Subject: the weather will be fine today\r\n"
-	"Subject:;lang=fr beau temps prevu pour aujourd'hui\r\n"
-	"NS: MyFeatures <mid:MessageFeatures@id.foo.com>\r\n"
-	"Require: MyFeatures.VitalMessageOption\r\n"
-	"MyFeatures.VitalMessageOption: Confirmation-requested\r\n"
-	"MyFeatures.WackyMessageOption: Use-silly-font\r\n"
-	"\r\n"
-	"Content-type: text/xml; charset=utf-8\r\n"
-	"Content-ID: <1234567890@foo.com>\r\n"
-	"\r\n"
-	"<body>\r\nHere is the text of my message.\r\n</body>\r\n";
+static const char example[] = "From: MR SANDERS <im:piglet@100akerwood.com>\r\n"
+			      "To: Depressed Donkey <im:eeyore@100akerwood.com>\r\n"
+			      "DateTime: 2000-12-13T13:40:00-08:00\r\n"
+			      "Subject: the weather will be fine today\r\n"
+			      "Subject:;lang=fr beau temps prevu pour aujourd'hui\r\n"
+			      "NS: MyFeatures <mid:MessageFeatures@id.foo.com>\r\n"
+			      "Require: MyFeatures.VitalMessageOption\r\n"
+			      "MyFeatures.VitalMessageOption: Confirmation-requested\r\n"
+			      "MyFeatures.WackyMessageOption: Use-silly-font\r\n"
+			      "\r\n"
+			      "Content-type: text/xml; charset=utf-8\r\n"
+			      "Content-ID: <1234567890@foo.com>\r\n"
+			      "\r\n"
+			      "<body>\r\nHere is the text of my message.\r\n</body>\r\n";
 
 /* RFC 3862 5.1 */
 static void test_example(void **state)
@@ -86,28 +85,28 @@ static void test_cut(void **state)
 }
 
 struct parse_case {
-	const char	*text;
-	int		err;
-	const char	*content_type, *body;
+	const char *text;
+	int err;
+	const char *content_type, *body;
 };
 
 static const struct parse_case parses[] = {
-	{"From: <im:a>\r\n\r\n\r\nhello", 0, NULL, "hello"},
-	{"From: <im:a>\n\nContent-Type: text/plain\n\nhello\n", 0, "text/plain", "hello\n"},
-	{"From: <im:a>\r\n\r\nContent-Type: text/plain\r\n\r\n", 0, "text/plain", ""},
-	{"From: <im:a>\r\n\r\nX: y\r\n folded\r\nContent-Type:text/plain\r\n\r\na", 0,
-	    "text/plain", "a"},
-	{"From: <im:a>\r\n\r\nA: b\nContent-Type: a/b", -EBADMSG, NULL, NULL},
-	{"", -EBADMSG, NULL, NULL},
-	{"\r\n\r\nhello", -EBADMSG, NULL, NULL},
-	{"hello", -EBADMSG, NULL, NULL},
-	{"From <im:a>\r\n\r\n\r\n", -EBADMSG, NULL, NULL},
-	{": <im:a>\r\n\r\n\r\n", -EBADMSG, NULL, NULL},
-	{"Fr om: <im:a>\r\n\r\n\r\n", -EBADMSG, NULL, NULL},
-	{"From: <im:a>\x01\r\n\r\n\r\n", -EBADMSG, NULL, NULL},
-	{"NS: x\r\nFrom: <im:a>\r\n\r\n\r\n", -EBADMSG, NULL, NULL},
-	{"From: <im:a>\r\n\r\n folded first\r\n\r\n", -EBADMSG, NULL, NULL},
-	{"From: <im:a>\r\n\r\nno colon\r\n\r\n", -EBADMSG, NULL, NULL},
+    {"From: <im:a>\r\n\r\n\r\nhello", 0, NULL, "hello"},
+    {"From: <im:a>\n\nContent-Type: text/plain\n\nhello\n", 0, "text/plain", "hello\n"},
+    {"From: <im:a>\r\n\r\nContent-Type: text/plain\r\n\r\n", 0, "text/plain", ""},
+    {"From: <im:a>\r\n\r\nX: y\r\n folded\r\nContent-Type:text/plain\r\n\r\na", 0, "text/plain",
+	"a"},
+    {"From: <im:a>\r\n\r\nA: b\nContent-Type: a/b", -EBADMSG, NULL, NULL},
+    {"", -EBADMSG, NULL, NULL},
+    {"\r\n\r\nhello", -EBADMSG, NULL, NULL},
+    {"hello", -EBADMSG, NULL, NULL},
+    {"From <im:a>\r\n\r\n\r\n", -EBADMSG, NULL, NULL},
+    {": <im:a>\r\n\r\n\r\n", -EBADMSG, NULL, NULL},
+    {"Fr om: <im:a>\r\n\r\n\r\n", -EBADMSG, NULL, NULL},
+    {"From: <im:a>\x01\r\n\r\n\r\n", -EBADMSG, NULL, NULL},
+    {"NS: x\r\nFrom: <im:a>\r\n\r\n\r\n", -EBADMSG, NULL, NULL},
+    {"From: <im:a>\r\n\r\n folded first\r\n\r\n", -EBADMSG, NULL, NULL},
+    {"From: <im:a>\r\n\r\nno colon\r\n\r\n", -EBADMSG, NULL, NULL},
 };
 
 static void test_parse(void **state)
@@ -153,12 +152,12 @@ struct uri_case {
 };
 
 static const struct uri_case uris[] = {
-	{"<im:a@b>", "im:a@b", NULL},
-	{"im:a@b", "im:a@b", NULL},
-	{"A B <sip:a@b>", "sip:a@b", "A B"},
-	{"\"a \\\" < b\" <sip:a@b>", "sip:a@b", "\"a \\\" < b\""},
-	{"A <sip:a@b", "sip:a@b", "A"},
-	{"", "", NULL},
+    {"<im:a@b>", "im:a@b", NULL},
+    {"im:a@b", "im:a@b", NULL},
+    {"A B <sip:a@b>", "sip:a@b", "A B"},
+    {"\"a \\\" < b\" <sip:a@b>", "sip:a@b", "\"a \\\" < b\""},
+    {"A <sip:a@b", "sip:a@b", "A"},
+    {"", "", NULL},
 };
 
 static void test_uris(void **state)
@@ -179,14 +178,14 @@ struct escape_case {
 };
 
 static const struct escape_case escapes[] = {
-	{"plain", "plain"},
-	{"\\\\ \\\" \\' \\b\\t\\n\\r", "\\ \" ' \b\t\n\r"},
-	{"\\u0041\\u00e9\\u20AC", "A\xc3\xa9\xe2\x82\xac"},
-	{"\\u004", "\\u004"},
-	{"\\ud800", "\\ud800"},
-	{"\\u00g0", "\\u00g0"},
-	{"\\x", "\\x"},
-	{"end\\", "end\\"},
+    {"plain", "plain"},
+    {"\\\\ \\\" \\' \\b\\t\\n\\r", "\\ \" ' \b\t\n\r"},
+    {"\\u0041\\u00e9\\u20AC", "A\xc3\xa9\xe2\x82\xac"},
+    {"\\u004", "\\u004"},
+    {"\\ud800", "\\ud800"},
+    {"\\u00g0", "\\u00g0"},
+    {"\\x", "\\x"},
+    {"end\\", "end\\"},
 };
 
 /* RFC 3862 2.3.1 */
@@ -211,15 +210,15 @@ static void test_escapes(void **state)
 static void test_build(void **state)
 {
 	struct cpim_out out = {
-		.from_uri = SLICE("sip:a@example.org"),
-		.to_uri = SLICE("sip:b@example.org"),
-		.datetime = SLICE("2026-11-21T12:00:00.000Z"),
-		.subject = SLICE("back\\slash\nand \x01"),
-		.message_id = SLICE("id1"),
-		.dispositions = IMDN_WANT_POSITIVE_DELIVERY | IMDN_WANT_DISPLAY,
-		.content_type = SLICE("text/plain"),
-		.content_headers = SLICE("Content-Disposition: render\r\n"),
-		.body = SLICE("hello\0there"),
+	    .from_uri = SLICE("sip:a@example.org"),
+	    .to_uri = SLICE("sip:b@example.org"),
+	    .datetime = SLICE("2026-11-21T12:00:00.000Z"),
+	    .subject = SLICE("back\\slash\nand \x01"),
+	    .message_id = SLICE("id1"),
+	    .dispositions = IMDN_WANT_POSITIVE_DELIVERY | IMDN_WANT_DISPLAY,
+	    .content_type = SLICE("text/plain"),
+	    .content_headers = SLICE("Content-Disposition: render\r\n"),
+	    .body = SLICE("hello\0there"),
 	};
 	struct cpim m;
 	struct slice subject;
@@ -248,22 +247,24 @@ static void test_build(void **state)
 
 static void test_build_least(void **state)
 {
-	struct cpim_out out = {
-		.from_uri = SLICE("im:a"), .to_uri = SLICE("im:b"), .body = SLICE("x")};
+	struct cpim_out out = {.from_uri = SLICE("im:a"),
+	    .to_uri = SLICE("im:b"),
+	    .body = SLICE("x")};
 	char *text;
 	size_t len;
 
 	(void)state;
 	assert_int_equal(cpim_build(&text, &len, &out), 0);
-	assert_string_equal(text, "From: <im:a>\r\nTo: <im:b>\r\n\r\n"
-				  "Content-Type: text/plain;charset=UTF-8\r\n\r\nx");
+	assert_string_equal(text,
+	    "From: <im:a>\r\nTo: <im:b>\r\n\r\n"
+	    "Content-Type: text/plain;charset=UTF-8\r\n\r\nx");
 	free(text);
 }
 
 static void test_build_refused(void **state)
 {
-	static const char *const bad[] = {
-		"", "im:a\r\nX: y", "im:a>", "<im:a", "im:a b", "im:a\x7f"};
+	static const char *const bad[] = {"", "im:a\r\nX: y", "im:a>", "<im:a", "im:a b",
+	    "im:a\x7f"};
 	struct cpim_out out = {.from_uri = SLICE("im:a"), .to_uri = SLICE("im:b")};
 	char *text;
 	size_t len;
@@ -315,11 +316,11 @@ static void test_imdn(void **state)
 	(void)state;
 	for (int status = IMDN_DELIVERED; status <= IMDN_ERROR; status++) {
 		struct imdn n = {
-			.kind = status == IMDN_DISPLAYED ? IMDN_DISPLAY : IMDN_DELIVERY,
-			.status = (enum imdn_status)status,
-			.message_id = SLICE("34jk324j"),
-			.datetime = SLICE("2008-04-04T12:16:49-05:00"),
-			.recipient_uri = SLICE("sip:b@example.org?a&b&amp;c<"),
+		    .kind = status == IMDN_DISPLAYED ? IMDN_DISPLAY : IMDN_DELIVERY,
+		    .status = (enum imdn_status)status,
+		    .message_id = SLICE("34jk324j"),
+		    .datetime = SLICE("2008-04-04T12:16:49-05:00"),
+		    .recipient_uri = SLICE("sip:b@example.org?a&b&amp;c<"),
 		};
 		struct imdn got;
 		char *xml;
@@ -365,19 +366,19 @@ static void test_imdn_foreign(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_example),
-		cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_uris),
-		cmocka_unit_test(test_escapes),
-		cmocka_unit_test(test_build),
-		cmocka_unit_test(test_build_least),
-		cmocka_unit_test(test_build_refused),
-		cmocka_unit_test(test_datetime),
-		cmocka_unit_test(test_wants),
-		cmocka_unit_test(test_imdn),
-		cmocka_unit_test(test_imdn_foreign),
+	    cmocka_unit_test(test_example),
+	    cmocka_unit_test(test_cut),
+	    cmocka_unit_test(test_parse),
+	    cmocka_unit_test(test_bounds),
+	    cmocka_unit_test(test_uris),
+	    cmocka_unit_test(test_escapes),
+	    cmocka_unit_test(test_build),
+	    cmocka_unit_test(test_build_least),
+	    cmocka_unit_test(test_build_refused),
+	    cmocka_unit_test(test_datetime),
+	    cmocka_unit_test(test_wants),
+	    cmocka_unit_test(test_imdn),
+	    cmocka_unit_test(test_imdn_foreign),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,16 +23,16 @@
 #include "ua_host.h"
 
 enum {
-	PATIENCE_MS	= 400,	/* for what will never happen: an answer was not to be had */
-	EXIT_NO_MEMORY	= 255,	/* uthash's */
-	EXIT_NOT_FAILED	= 42,	/* there is no n-th allocation */
-	ALLOCATIONS_MAX	= 5000,
-	AT_ONCE		= 8,
+	PATIENCE_MS = 400,    /* for what will never happen: an answer was not to be had */
+	EXIT_NO_MEMORY = 255, /* uthash's */
+	EXIT_NOT_FAILED = 42, /* there is no n-th allocation */
+	ALLOCATIONS_MAX = 5000,
+	AT_ONCE = 8,
 };
 
 struct pair {
-	struct event_base	*base;
-	struct host		a, b;
+	struct event_base *base;
+	struct host a, b;
 };
 
 static bool over(const struct pair *p)

@@ -18,8 +18,8 @@
 #include "ua_host.h"
 
 struct pair {
-	struct event_base	*base;
-	struct host		a, b;
+	struct event_base *base;
+	struct host a, b;
 };
 
 static int setup(void **state)
@@ -195,8 +195,9 @@ static void test_queued_before(void **state)
 	assert_int_equal(host_send(&p->a, "text/html", "no", NULL), 0);
 	assert_int_equal(host_send(&p->a, "text/plain", "two", NULL), 0);
 	host_wait(&p->b, "new:text/plain msg:text/plain:one msg:text/plain:two ");
-	host_wait(&p->a, "new:text/plain report:000 415:1-2/2 report:000 200:1-3/3 "
-			 "report:000 200:1-3/3 ");
+	host_wait(&p->a,
+	    "new:text/plain report:000 415:1-2/2 report:000 200:1-3/3 "
+	    "report:000 200:1-3/3 ");
 }
 
 static void test_not_sent(void **state)
@@ -253,9 +254,9 @@ static void test_type_refused(void **state)
 }
 
 struct source {
-	char	piece[4096];
-	size_t	left;
-	int	done;
+	char piece[4096];
+	size_t left;
+	int done;
 };
 
 static int on_pull(void *arg, size_t want, struct slice *piece)
@@ -281,8 +282,8 @@ static void test_stream(void **state)
 	struct pair *p = *state;
 	struct source source = {.left = 0};
 	struct message_out message = {
-		.content_type = SLICE("text/plain"),
-		.body = {.pull = on_pull, .done = on_done, .arg = &source},
+	    .content_type = SLICE("text/plain"),
+	    .body = {.pull = on_pull, .done = on_done, .arg = &source},
 	};
 	char expected[64];
 
@@ -438,25 +439,25 @@ static void test_free_at_any_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_call),
-		TEST(test_lists),
-		TEST(test_refused),
-		TEST(test_unreachable),
-		TEST(test_bad_arguments),
-		TEST(test_ended_while_it_rings),
-		TEST(test_messages),
-		TEST(test_queued_before),
-		TEST(test_not_sent),
-		TEST(test_max_size),
-		TEST(test_type_refused),
-		TEST(test_stream),
-		TEST(test_end_in_handlers),
-		TEST(test_end_in_a_report_of_the_queue),
-		TEST(test_expiry),
-		TEST(test_connection_lost),
-		TEST(test_stop),
-		TEST(test_stop_idle),
-		TEST(test_free_at_any_time),
+	    TEST(test_call),
+	    TEST(test_lists),
+	    TEST(test_refused),
+	    TEST(test_unreachable),
+	    TEST(test_bad_arguments),
+	    TEST(test_ended_while_it_rings),
+	    TEST(test_messages),
+	    TEST(test_queued_before),
+	    TEST(test_not_sent),
+	    TEST(test_max_size),
+	    TEST(test_type_refused),
+	    TEST(test_stream),
+	    TEST(test_end_in_handlers),
+	    TEST(test_end_in_a_report_of_the_queue),
+	    TEST(test_expiry),
+	    TEST(test_connection_lost),
+	    TEST(test_stop),
+	    TEST(test_stop_idle),
+	    TEST(test_free_at_any_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

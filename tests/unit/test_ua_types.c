@@ -12,26 +12,26 @@
 #include "ua/types.h"
 
 struct type_case {
-	const char	*type;
-	bool		good;
+	const char *type;
+	bool good;
 };
 
 static const struct type_case types[] = {
-	{"text/plain", true},
-	{"Text/Plain; charset=\"utf-8\"", true},
-	{"application/vnd.x+xml;a=b;c=\"d e\"", true},
-	{"text / plain", false},
-	{"text/plain;name=\xc3\xa9", true},
-	{"text/plain;name=\xff", false},
-	{"text", false},
-	{"text/", false},
-	{"/plain", false},
-	{"", false},
-	{"text/plain/x", false},
-	{"text/plain\r\nX: y", false},
-	{"text/plain;a=\r\nX: y", false},
-	{"text/plain;a=\x7f", false},
-	{"text/plain, text/html", false},
+    {"text/plain", true},
+    {"Text/Plain; charset=\"utf-8\"", true},
+    {"application/vnd.x+xml;a=b;c=\"d e\"", true},
+    {"text / plain", false},
+    {"text/plain;name=\xc3\xa9", true},
+    {"text/plain;name=\xff", false},
+    {"text", false},
+    {"text/", false},
+    {"/plain", false},
+    {"", false},
+    {"text/plain/x", false},
+    {"text/plain\r\nX: y", false},
+    {"text/plain;a=\r\nX: y", false},
+    {"text/plain;a=\x7f", false},
+    {"text/plain, text/html", false},
 };
 
 static void test_types(void **state)
@@ -53,21 +53,21 @@ static void test_types(void **state)
 }
 
 struct list_case {
-	const char *list, *clean;	/* clean NULL: refused */
+	const char *list, *clean; /* clean NULL: refused */
 };
 
 static const struct list_case lists[] = {
-	{"text/plain", "text/plain"},
-	{"  text/plain   message/cpim ", "text/plain message/cpim"},
-	{"*", "*"},
-	{"text/* *", "text/* *"},
-	{"", NULL},
-	{"   ", NULL},
-	{"text", NULL},
-	{"text/plain,text/html", NULL},
-	{"text/plain;a=b", NULL},
-	{"text/plain\ttext/html", NULL},
-	{"text/plain\r\na=path:x", NULL},
+    {"text/plain", "text/plain"},
+    {"  text/plain   message/cpim ", "text/plain message/cpim"},
+    {"*", "*"},
+    {"text/* *", "text/* *"},
+    {"", NULL},
+    {"   ", NULL},
+    {"text", NULL},
+    {"text/plain,text/html", NULL},
+    {"text/plain;a=b", NULL},
+    {"text/plain\ttext/html", NULL},
+    {"text/plain\r\na=path:x", NULL},
 };
 
 static void test_lists(void **state)
@@ -104,9 +104,9 @@ static void test_long_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_types),
-		cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_long_list),
+	    cmocka_unit_test(test_types),
+	    cmocka_unit_test(test_lists),
+	    cmocka_unit_test(test_long_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

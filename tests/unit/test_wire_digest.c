@@ -190,8 +190,8 @@ static void refuses_challenges(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct msrp_digest d;
-		int err
-		    = msrp_digest_parse_challenge(&d, guard_copy(&guard, slice_of(cases[i].value)));
+		int err =
+		    msrp_digest_parse_challenge(&d, guard_copy(&guard, slice_of(cases[i].value)));
 
 		if (err != cases[i].err)
 			fail_msg("%d for %s", err, cases[i].value);
@@ -211,8 +211,8 @@ static void refuses_what_is_absent(void **state)
 
 static void bounds_escapes(void **state)
 {
-	char value[2 * MSRP_DIGEST_UNESCAPED_MAX + 64]
-	    = "Digest nonce=\"n\", qop=\"auth\", realm=\"";
+	char value[2 * MSRP_DIGEST_UNESCAPED_MAX + 64] =
+	    "Digest nonce=\"n\", qop=\"auth\", realm=\"";
 	size_t start = strlen(value);
 	struct msrp_digest d;
 
@@ -229,10 +229,10 @@ static void bounds_escapes(void **state)
 
 /* --- credentials --- */
 
-#define CREDENTIALS                                                                                \
-	"Digest username=\"Alice\", realm=\"intra.example.com\", "                                 \
-	"nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\", qop=auth, nc=00000001, "                    \
-	"cnonce=\"0a4f113b\", "                                                                    \
+#define CREDENTIALS                                                             \
+	"Digest username=\"Alice\", realm=\"intra.example.com\", "              \
+	"nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\", qop=auth, nc=00000001, " \
+	"cnonce=\"0a4f113b\", "                                                 \
 	"response=\"6629fae49393a05397450978507c4ef1\""
 
 static void parses_credentials(void **state)
@@ -241,8 +241,8 @@ static void parses_credentials(void **state)
 
 	(void)state;
 	/* RFC 4976 5.1 */
-	assert_int_equal(
-	    msrp_digest_parse_credentials(&d, guard_copy(&guard, SLICE(CREDENTIALS))), 0);
+	assert_int_equal(msrp_digest_parse_credentials(&d, guard_copy(&guard, SLICE(CREDENTIALS))),
+	    0);
 	assert_text(d.username, "Alice");
 	assert_text(d.realm, "intra.example.com");
 	assert_text(d.nonce, "dcd98b7102dd2f0e8b11d0f600bfb0c093");
@@ -256,7 +256,7 @@ static void parses_credentials(void **state)
 	assert_text(d.uri, "msrps://x;tcp");
 }
 
-#define WITH(nc, qop, rest)                                                                        \
+#define WITH(nc, qop, rest) \
 	"Digest username=\"u\", realm=\"r\", nonce=\"n\", response=\"x\"" nc qop rest
 
 static void refuses_credentials(void **state)
@@ -287,8 +287,8 @@ static void refuses_credentials(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct msrp_digest d;
-		int err = msrp_digest_parse_credentials(
-		    &d, guard_copy(&guard, slice_of(cases[i].value)));
+		int err =
+		    msrp_digest_parse_credentials(&d, guard_copy(&guard, slice_of(cases[i].value)));
 
 		if (err != cases[i].err)
 			fail_msg("%d for %s", err, cases[i].value);
@@ -346,8 +346,9 @@ static void writes_challenges(void **state)
 	    .algorithm = MSRP_DIGEST_SHA256};
 	w.len = 0;
 	msrp_digest_write_challenge(&w, &d);
-	assert_text(msrp_written(&w), "Digest realm=\"a\\\"b\\\\c\", nonce=\"n\", qop=\"auth\", "
-				      "algorithm=SHA-256, stale=true, opaque=\"o\"");
+	assert_text(msrp_written(&w),
+	    "Digest realm=\"a\\\"b\\\\c\", nonce=\"n\", qop=\"auth\", "
+	    "algorithm=SHA-256, stale=true, opaque=\"o\"");
 	assert_int_equal(msrp_digest_parse_challenge(&again, msrp_written(&w)), 0);
 	assert_text(again.realm, "a\"b\\c");
 	assert_true(again.stale);

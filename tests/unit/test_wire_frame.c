@@ -42,8 +42,9 @@ static void parses_a_request(void **state)
 	struct msrp_frame f;
 
 	(void)state;
-	assert_int_equal(parse(&f, SEND "Byte-Range: 1-16/16\r\nContent-Type: text/plain\r\n\r\n"
-					"Hi, I'm Alice!\r\n" END),
+	assert_int_equal(parse(&f,
+			     SEND "Byte-Range: 1-16/16\r\nContent-Type: text/plain\r\n\r\n"
+				  "Hi, I'm Alice!\r\n" END),
 	    strlen(head));
 	assert_int_equal(f.method, MSRP_SEND);
 	assert_true(msrp_frame_is_request(&f));
@@ -189,8 +190,8 @@ static void waits_for_the_whole_head(void **state)
 			assert_int_equal(msrp_frame_parse(&f,
 					     guard_copy(&guard, slice_head(whole, n)), MAX_HEAD),
 			    -EAGAIN);
-		assert_int_not_equal(
-		    msrp_frame_parse(&f, guard_copy(&guard, whole), MAX_HEAD), -EAGAIN);
+		assert_int_not_equal(msrp_frame_parse(&f, guard_copy(&guard, whole), MAX_HEAD),
+		    -EAGAIN);
 	}
 }
 
@@ -222,8 +223,8 @@ static void bounds_the_head(void **state)
 	assert_int_equal(
 	    msrp_frame_parse(&f, SLICE("MSRP d93kswow SENDSENDSENDSENDSENDSENDSENDSEND"), 2),
 	    -EMSGSIZE);
-	assert_int_equal(
-	    msrp_frame_parse(&f, SLICE(SEND "X: y\r\nX: y\r\nX: y\r\n"), 100), -EMSGSIZE);
+	assert_int_equal(msrp_frame_parse(&f, SLICE(SEND "X: y\r\nX: y\r\nX: y\r\n"), 100),
+	    -EMSGSIZE);
 }
 
 static void refuses_what_is_no_frame(void **state)
@@ -327,9 +328,9 @@ static const struct {
 	struct slice text;
 	const char *why; /* NULL: nothing is wrong */
 } judged[] = {
-#define CASE(text, why)                                                                            \
-	{                                                                                          \
-		{text, sizeof(text) - 1}, why                                                      \
+#define CASE(text, why)                       \
+	{                                     \
+		{text, sizeof(text) - 1}, why \
 	}
     CASE(SEND END, NULL),
     CASE(SEND "Byte-Range: 1-0/0\r\n-------d93kswow+\r\n", NULL),
@@ -683,9 +684,9 @@ static void assert_forwarded(const char *headers, bool open_end, const char *exp
 /* RFC 4976 6.4.1: byte for byte, in order, but for the range. */
 static void writes_forwarded_frames(void **state)
 {
-	static const char headers[]
-	    = "message-id:abcd\r\nX-B: 2 : \r\nX-B:1\r\nX-\303\244:\r\n"
-	      "Content-Disposition: a;b=\"\\\"\"\r\nContent-Type:  x/y ;z\r\n";
+	static const char headers[] =
+	    "message-id:abcd\r\nX-B: 2 : \r\nX-B:1\r\nX-\303\244:\r\n"
+	    "Content-Disposition: a;b=\"\\\"\"\r\nContent-Type:  x/y ;z\r\n";
 
 	(void)state;
 	assert_forwarded("", false, "");
@@ -723,8 +724,8 @@ static void goes_by_the_frame_before(void **state)
 			assert_true(msrp_frame_parse(&alone, slice_of(texts[k]), MAX_HEAD) > 0);
 			assert_true(
 			    msrp_frame_parse_next(&f, slice_of(texts[k]), MAX_HEAD, &before) > 0);
-			assert_int_equal(
-			    msrp_frame_check(&f, &why), msrp_frame_check(&alone, &why_alone));
+			assert_int_equal(msrp_frame_check(&f, &why),
+			    msrp_frame_check(&alone, &why_alone));
 			assert_ptr_equal(why, why_alone);
 			assert_true(slice_equal(f.to.host, alone.to.host));
 			assert_true(slice_equal(f.to.session_id, alone.to.session_id));

@@ -22,8 +22,8 @@ struct record {
 	struct msrp_writer log;
 	bool in_body;
 	size_t body_at; /* where it begins in log */
-	bool stop; /* every handler says -EAGAIN */
-	int err;   /* of feed */
+	bool stop;      /* every handler says -EAGAIN */
+	int err;        /* of feed */
 	const char *expected, *name;
 	char text[LOG_MAX];
 };
@@ -120,8 +120,8 @@ static void feed(struct slice piece, void *arg)
 
 		if (n < 0) {
 			r->err = (int)n;
-			assert_int_equal(
-			    msrp_parser_feed(&r->parser, piece, &handler, r), -EBADMSG);
+			assert_int_equal(msrp_parser_feed(&r->parser, piece, &handler, r),
+			    -EBADMSG);
 			return;
 		}
 		assert_true((size_t)n <= piece.len && (r->stop || (size_t)n == piece.len));
@@ -165,9 +165,9 @@ static const struct {
 	struct slice input;
 	const char *expected;
 } streams[] = {
-#define CASE(name, input, expected)                                                                \
-	{                                                                                          \
-		name, {input, sizeof(input) - 1}, expected                                         \
+#define CASE(name, input, expected)                        \
+	{                                                  \
+		name, {input, sizeof(input) - 1}, expected \
 	}
     CASE("nothing", "", ""),
     /* RFC 4975 11.1 */
@@ -198,7 +198,7 @@ static const struct {
     /* RFC 4975 11.6 */
     CASE("a report",
 	"MSRP dkei38sd REPORT\r\n" PATHS "Message-ID: 12339sdqwer\r\nByte-Range: "
-					 "1-106/106\r\nStatus: 000 200 OK\r\n-------dkei38sd$\r\n",
+	"1-106/106\r\nStatus: 000 200 OK\r\n-------dkei38sd$\r\n",
 	"REPORT dkei38sd 0 $\n"),
     CASE("flags",
 	SEND "a\r\n-------tid1+\r\n" SEND "b\r\n-------tid1#\r\n" SEND "c\r\n-------tid1$\r\n"
@@ -323,8 +323,8 @@ static void finds_what_a_plain_search_finds(void **state)
 		msrp_write(&w, round % 2 ? SLICE(SEND ".") : SLICE(SEND));
 		for (int i = 0; i < 20; i++) {
 			seed = seed * 1103515245 + 12345;
-			msrp_write(
-			    &w, slice_of(words[(seed >> 16) % (sizeof(words) / sizeof(words[0]))]));
+			msrp_write(&w,
+			    slice_of(words[(seed >> 16) % (sizeof(words) / sizeof(words[0]))]));
 		}
 		msrp_write(&w, SLICE(".\r\n-------tid1$\r\n"));
 		end = memmem(input, w.len, end_line, sizeof(end_line) - 1);
@@ -358,8 +358,8 @@ static struct slice head_of(char *text, size_t size, size_t len, const char *end
 {
 	struct msrp_writer w = {.p = text, .cap = size};
 
-	msrp_write(
-	    &w, SLICE("MSRP tid1 SEND\r\n" PATHS "Message-ID: abcd\r\nContent-Type: a/b\r\nX: "));
+	msrp_write(&w,
+	    SLICE("MSRP tid1 SEND\r\n" PATHS "Message-ID: abcd\r\nContent-Type: a/b\r\nX: "));
 	while (w.len < len - 2)
 		msrp_write_char(&w, 'x');
 	msrp_write(&w, SLICE("\r\n"));
@@ -497,8 +497,8 @@ static void note_broken(const struct msrp_frame *f, int err, void *arg)
 
 static void returns_what_handlers_say(void **state)
 {
-	static const struct msrp_parser_handler failing
-	    = {head_or_fail, body_or_fail, end_or_fail, note_broken};
+	static const struct msrp_parser_handler failing = {head_or_fail, body_or_fail, end_or_fail,
+	    note_broken};
 	struct slice input = SLICE(SEND "abc\r\n-------tid1$\r\n" SEND "abc\r\n-------tid1$\r\n");
 
 	(void)state;
@@ -549,8 +549,8 @@ static int look_at_end(enum msrp_flag flag, void *arg)
 
 static void keeps_the_head_for_a_while(void **state)
 {
-	static const struct msrp_parser_handler keeping
-	    = {keep_head, stop_in_body, look_at_end, note_broken};
+	static const struct msrp_parser_handler keeping = {keep_head, stop_in_body, look_at_end,
+	    note_broken};
 	struct slice input = SLICE(SEND "abc\r\n-------tid1$\r\n");
 	struct keeper k = {0};
 	struct msrp_parser parser;
@@ -562,8 +562,8 @@ static void keeps_the_head_for_a_while(void **state)
 	n = msrp_parser_feed(&parser, slice_from(input, 20), &keeping, &k);
 	assert_int_equal(20 + n, strlen(SEND) + 3 + strlen("\r\n-------tid1$\r"));
 	assert_true(slice_equal(k.frame.message_id, SLICE("abcd")));
-	assert_int_equal(
-	    msrp_parser_feed(&parser, slice_from(input, 20 + (size_t)n), &keeping, &k), 1);
+	assert_int_equal(msrp_parser_feed(&parser, slice_from(input, 20 + (size_t)n), &keeping, &k),
+	    1);
 	assert_int_equal(k.ends, 1);
 	assert_null(parser.buf);
 	msrp_parser_fini(&parser);
