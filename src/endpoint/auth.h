@@ -1,6 +1,6 @@
 /*
  * AUTH towards the relays that act for us, as their client: RFC 4976 sections 5.1 and 9.1.
- * One of these is for one session: a Use-Path is never shared (R201).
+ * One of these is for one session: a Use-Path is never shared (RFC 4976 3.1).
  *
  * Callbacks may free it.  None comes from inside a function of this header.
  */

@@ -8,7 +8,7 @@ from lib.waiting import poll
 
 
 class ToMessageTest(GatewayCase):
-    """What the MSRP side hears of its messages: P17."""
+    """What the MSRP side hears of its messages."""
 
     def report(self, call, sent, status):
         report = call.conn.expect('REPORT')
@@ -41,7 +41,7 @@ class ToMessageTest(GatewayCase):
                             self.no_report(call)
 
     def test_response_before_the_answer(self):
-        """R01 R93: the 200 comes at once, the report when the MESSAGE is answered."""
+        """RFC 4975 5.3, 7.1.4: the 200 comes at once, the report when the MESSAGE is answered."""
         call = self.client_calls()
         sent = call.send('slow', success='yes')
         message = self.gets('slow', code=None)
@@ -99,7 +99,7 @@ class ToMessageTest(GatewayCase):
         self.gets('b')
 
     def test_chunks_make_one_message(self):
-        """P19: in however many chunks, one MESSAGE."""
+        """In however many chunks, one MESSAGE."""
         call = self.client_calls(kind='TCP')
         body = bytes(range(32, 127)) * 110
         for frame in call.msrp.chunks(body, 2048):
@@ -132,7 +132,7 @@ class ToMessageTest(GatewayCase):
             self.gets(f'{i}')
 
     def test_large(self):
-        """R299: over 1300 bytes goes over TCP, or is refused."""
+        """RFC 3428 8: over 1300 bytes goes over TCP, or is refused."""
         call = self.client_calls(kind='UDP')
         sent = call.send('x' * 2000)            # the phone's URI says nothing of TCP: allowed
         self.assertEqual(self.gets('x' * 2000).transport.kind, 'TCP')
@@ -172,7 +172,7 @@ class ToMsrpTest(GatewayCase):
         call.receive()
 
     def test_no_content(self):
-        """P18: no body, no Content-Type: 400, and no set-up."""
+        """No body, no Content-Type: 400, and no set-up."""
         self.message(b'').final(400)
         transport = self.phone.reach('127.0.0.1', self.daemon.sip_port, 'UDP')
         request = self.phone.build('MESSAGE', self.client.contact(), transport, b'x',
@@ -346,7 +346,8 @@ class ConfirmTest(GatewayCase):
         again.final(200)
 
     def test_no_such_session(self):
-        """481 from the peer ends the session (R173), and the next MESSAGE makes another."""
+        """481 from the peer ends the session (RFC 4975 10.8), and the next MESSAGE makes
+        another."""
         daemon, ctl = self.daemon_for('sent')
         call = self.client_calls(daemon=daemon, ctl=ctl, behave=msrp.answer_with(481))
         self.message('x', daemon=daemon).final(480)
@@ -371,7 +372,7 @@ class ConfirmTest(GatewayCase):
 
 
 class ComposingTest(GatewayCase):
-    """isComposing: P77."""
+    """RFC 3994: isComposing."""
 
     BODY = ('<?xml version="1.0"?><isComposing xmlns="urn:ietf:params:xml:ns:im-iscomposing">'
             '<state>active</state></isComposing>')

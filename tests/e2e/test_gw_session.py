@@ -94,7 +94,7 @@ class KeyTest(GatewayCase):
         self.assertEqual(len(self.sessions()), 1)
 
     def test_again_after_bye(self):
-        """P31b: after a BYE the next MESSAGE makes a new session."""
+        """After a BYE the next MESSAGE makes a new session."""
         for i in range(3):
             self.message(f'round {i}').final(202)
             call = self.answer()
@@ -104,7 +104,7 @@ class KeyTest(GatewayCase):
         self.assertEqual(self.sessions(), [])
 
     def test_failed_set_up_poisons_nothing(self):
-        """P16 P10: refused once, the next MESSAGE makes an INVITE again."""
+        """Refused once, the next MESSAGE makes an INVITE again."""
         self.message('lost').final(202)
         self.client.expect('INVITE').respond(486)
         self.assertEqual(self.ctl.event('E_MSRP_GW_SETUP_FAILED'), {
@@ -224,7 +224,7 @@ class FailureTest(GatewayCase):
     config = {'routes': routes(), 'sip': {'transaction_timeout': '2s'}}
 
     def test_no_answer(self):
-        """P10: nobody replies: code and reason are null, once."""
+        """Nobody replies: code and reason are null, once."""
         self.message('lost').final(202)
         self.client.expect('INVITE')
         event = self.ctl.event('E_MSRP_GW_SETUP_FAILED', timeout=20)
@@ -233,7 +233,7 @@ class FailureTest(GatewayCase):
         self.assertEqual(self.ctl.pending('E_MSRP_GW_SETUP_FAILED'), [])
 
     def test_unreachable(self):
-        """P16: the next hop is down, then up."""
+        """The next hop is down, then up."""
         self.message('lost', kind='TCP', to='sip:client@127.0.0.1:9;transport=tcp')
         event = self.ctl.event('E_MSRP_GW_SETUP_FAILED', timeout=20)
         self.assertEqual((event['code'], event['reason']), (None, None))
@@ -280,7 +280,7 @@ class EndTest(GatewayCase):
     """How sessions end."""
 
     def test_list_and_end(self):
-        """P31c: msrp_gw_list_sessions, msrp_gw_end_session, status."""
+        """msrp_gw_list_sessions, msrp_gw_end_session, status."""
         call = self.client_calls()
         listed, = self.sessions()
         for name, value in {'key': self.key(), 'msg_side_from': CLIENT,
@@ -321,7 +321,7 @@ class EndTest(GatewayCase):
         self.assertEqual(again.receive().body, b'again')
 
     def test_max_duration(self):
-        """P06: the UA's own limit ends it, too."""
+        """The UA's own limit ends it, too."""
         daemon, ctl = self.start({'ua': {'max_duration': '1s', 'cleanup_interval': '200ms'},
                                   'routes': routes()})
         call = self.client_calls(daemon=daemon, ctl=ctl)
@@ -342,7 +342,7 @@ class EndTest(GatewayCase):
 
 
 class TimeoutTest(GatewayCase):
-    """P05: both clocks start with the session."""
+    """Both clocks start with the session."""
 
     def clocks(self, **settings):
         return self.start({'gateway': dict({'cleanup_interval': '100ms'}, **settings),

@@ -44,7 +44,7 @@ class KamailioTest(case.Case):
         return call
 
     def test_path(self):
-        """R203 R206: AUTH with Digest; a=path is Kamailio's URI and then ours."""
+        """RFC 4976 4.2, 5.1: AUTH with Digest; a=path is Kamailio's URI and then ours."""
         call = self.incoming()
         self.assertRegex(call.path[0],
                          rf'^msrp://127\.0\.0\.1:{self.kamailio.port}/kamailio[0-9]+;tcp$')
@@ -83,7 +83,7 @@ class KamailioTest(case.Case):
             'byte_range': '1-20/20'})
 
     def test_two_sessions(self):
-        """R201 R211: each session has its grant; they do not mix."""
+        """RFC 4976 3.1, 5.2: each session has its grant; they do not mix."""
         one, two = self.incoming(), self.incoming()
         self.assertNotEqual(one.path[0], two.path[0])
         one.send('one')
@@ -94,7 +94,7 @@ class KamailioTest(case.Case):
             self.say(call, f'to {call.id}')
 
     def test_chunks(self):
-        """P34: chunks that Kamailio can carry make one message."""
+        """Chunks that Kamailio can carry make one message."""
         call = self.incoming()
         body = bytes(range(32, 127)) * 100
         for frame in call.msrp.chunks(body, 4000):
@@ -111,7 +111,7 @@ class WrongPasswordTest(case.Case):
                       'credentials': [{**CREDENTIALS[0], 'password': 'wrong'}]}
 
     def test_refused(self):
-        """P14: Kamailio answers 401 again: no loop, 503 to who calls."""
+        """Kamailio answers 401 again: no loop, 503 to who calls."""
         self.invite(self.offer()).final(503)
         self.ctl.call('msrp_ua_start_session', content_types='text/plain',
                       from_uri='sip:a@x.org', to_uri='sip:b@x.org', ruri=self.sip.contact())

@@ -70,7 +70,7 @@ class RequestTest(SyntaxCase):
         return frame
 
     def test_wrong_in_itself(self):
-        """P28 P60 R40 R150 R151 R154 R156 R177: 400, the connection stays."""
+        """RFC 4975 6, 9, 12: 400, the connection stays."""
         call = self.call()
 
         def raw(**kwargs):
@@ -100,7 +100,8 @@ class RequestTest(SyntaxCase):
         self.unharmed()
 
     def test_lines_that_are_no_headers(self):
-        """R156: a folded line, one without a colon: 400; whether the connection stays is ours."""
+        """RFC 4975 9: a folded line, one without a colon: 400; whether the connection stays is
+        ours."""
         for lines in (('X-Folded: a', ' b'), ('nonsense', ), (': value', ), ('X y: z', )):
             call = self.call()
             raw = Raw(call, body=None).add(*lines)
@@ -113,7 +114,7 @@ class RequestTest(SyntaxCase):
         self.unharmed()
 
     def test_uris_without_sense(self):
-        """R40: a To-Path that is no list of URIs gets 400, or ends the connection."""
+        """RFC 4975 6: a To-Path that is no list of URIs gets 400, or ends the connection."""
         for path in ('msrp://127.0.0.1:1/x', 'nonsense', 'msrp://', 'msrp:///x;tcp',
                      'http://127.0.0.1:1/x;tcp', 'msrp://127.0.0.1:99999/x;tcp',
                      'msrp://127.0.0.1:a/x;tcp', 'msrp://[::1/x;tcp', 'msrp://a:1/x;', ' ',
@@ -147,7 +148,7 @@ class RequestTest(SyntaxCase):
         self.assertEqual(thief.expect(lambda f: f.tid == raw.tid).code, 400)
 
     def test_accepted(self):
-        """P29 P40 P50 R153 R157 R158 R175 R177 R154: forms that are right, or harmless."""
+        """RFC 4975 9, 12: forms that are right, or harmless."""
         call = self.call()
         cases = {
             'header names in any case': Raw(call).replace('Message-ID', 'MESSAGE-id: abcd').replace(
@@ -186,7 +187,7 @@ class RequestTest(SyntaxCase):
         self.received(call)
 
     def test_methods_in_lower_case(self):
-        """R152: `send` is not SEND; methods are upper case."""
+        """RFC 4975 9: `send` is not SEND; methods are upper case."""
         call = self.call()
         for method in ('send', 'Send', 'SEND1'):
             raw = Raw(call, method=method)
@@ -197,7 +198,7 @@ class RequestTest(SyntaxCase):
         self.unharmed()
 
     def test_order_of_paths(self):
-        """R153: To-Path comes first, From-Path second."""
+        """RFC 4975 9: To-Path comes first, From-Path second."""
         for change in (lambda h: [h[1], h[0], *h[2:]], lambda h: [h[2], *h[:2], *h[3:]],
                        lambda h: h[1:], lambda h: [h[0], *h[2:]],
                        lambda h: [h[0], h[0], *h[1:]]):
@@ -209,7 +210,7 @@ class RequestTest(SyntaxCase):
         self.unharmed()
 
     def test_lenient_or_400(self):
-        """R154: tabs, missing or double spaces: taken as they are meant, or 400."""
+        """RFC 4975 9: tabs, missing or double spaces: taken as they are meant, or 400."""
         call = self.call()
         for name, raw in {
                 'tab after the colon': Raw(call).replace('Message-ID', 'Message-ID:\tabcdef'),
@@ -226,7 +227,7 @@ class RequestTest(SyntaxCase):
         self.unharmed()
 
     def test_reports_of_any_kind(self):
-        """P11 P60: REPORTs that lack or mangle everything neither crash nor get an answer."""
+        """REPORTs that lack or mangle everything neither crash nor get an answer."""
         call = self.call()
         for line in ('Status: ', 'Status: 000', 'Status: 000 2000', 'Status: abc def',
                      'Status: 000 200 ' + 'x' * 5000, 'Byte-Range: 0-0/0', 'Byte-Range: ',
@@ -256,7 +257,7 @@ class FramingTest(SyntaxCase):
             self.assertEqual(answers, [])
 
     def test_garbage(self):
-        """R150 R155: what does not begin like a frame."""
+        """RFC 4975 9: what does not begin like a frame."""
         for data in (b'GET / HTTP/1.1\r\nHost: x\r\n\r\n', b'\0' * 100, b'MSRP\r\n', b'MSRP \r\n',
                      b'MSRP a b\r\n', b'MSRPx abcd SEND\r\n', b' MSRP abcd SEND\r\n',
                      b'\xff\xfe\xfd\r\n', b'INVITE sip:x SIP/2.0\r\n\r\n',
@@ -267,7 +268,7 @@ class FramingTest(SyntaxCase):
         self.unharmed()
 
     def test_start_lines(self):
-        """R150 R151 R155: 400 where the transaction id could be read, then the end."""
+        """RFC 4975 9: 400 where the transaction id could be read, then the end."""
         for start in ('MSRP abcd  SEND', 'MSRP  abcd SEND', 'MSRP abcd', 'MSRP abcd SEND extra',
                       'MSRP abcd 20 OK', 'MSRP abcd 2000 OK', 'MSRP abc SEND',
                       f'MSRP {"a" * 33} SEND', 'MSRP ab@d SEND', 'MSRP -bcd SEND',
@@ -315,7 +316,8 @@ class FramingTest(SyntaxCase):
         self.received(call)
 
     def test_missing_end_lines(self):
-        """R65: a bodiless frame without an end-line has no end: the next start line is an error."""
+        """RFC 4975 7.1: a bodiless frame without an end-line has no end: the next start line is an
+        error."""
         def data(call):
             raw = Raw(call, body=None, tid='abcdef')
             return raw.bytes().replace(b'-------abcdef$\r\n', b'') * 2
@@ -328,7 +330,7 @@ class FramingTest(SyntaxCase):
         self.unharmed()
 
     def test_wrong_end_lines(self):
-        """R65: an end-line of another transaction is a header that is none."""
+        """RFC 4975 7.1: an end-line of another transaction is a header that is none."""
         call = self.call()
         raw = Raw(call, body=None, tid='abcdef')
         raw.end = '-------fedcba$'
@@ -339,7 +341,7 @@ class FramingTest(SyntaxCase):
         self.unharmed()
 
     def test_responses_that_are_none(self):
-        """R239 R155: malformed responses are dropped, or end their connection."""
+        """RFC 4975 9, RFC 4976 6.4.3: malformed responses are dropped, or end their connection."""
         call = self.call()
         call.conn.send_raw(b'MSRP abcd 200 OK\r\n-------abcd$\r\n')
         call.conn.try_send_raw(b'MSRP abcd 200 OK\r\nTo-Path: x\r\nFrom-Path: y\r\n'
@@ -399,7 +401,7 @@ class HeadTest(SyntaxCase):
         self.assertEqual(self.ctl.event('E_MSRP_REPORT_RECEIVED')['status'], '000 481')
 
     def test_phrase_of_any_characters(self):
-        """R155: the comment is UTF-8."""
+        """RFC 4975 9: the comment is UTF-8."""
         def behave(frame, conn):
             if frame.method == 'SEND' and frame.body:
                 conn.send(Frame(frame.tid, code=400, comment='größer: "x" \\ = 7', headers=[

@@ -366,7 +366,7 @@ class StopTest(case.Case):
         self.assertEqual(daemon.wait(), 0)
 
     def test_new_calls_while_stopping(self):
-        """P85: who calls while we stop is refused, not kept."""
+        """Who calls while we stop is refused, not kept."""
         daemon, ctl = self.start({'shutdown_grace': '3s'})
         self.call(daemon, ctl)
         daemon.signal(signal.SIGTERM)
@@ -378,7 +378,7 @@ class StopTest(case.Case):
         self.assertEqual(daemon.wait(), 0)
 
     def test_under_load(self):
-        """P85 P31b: SIGTERM in the middle of calls being set up and messages under way."""
+        """SIGTERM in the middle of calls being set up and messages under way."""
         daemon, ctl = self.start({'shutdown_grace': '1s'})
         calls = [self.call(daemon, ctl) for _ in range(5)]
         transactions = [self.invite(self.offer(), daemon) for _ in range(10)]

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""AUTH: who gets a URI of the relay, for how long, and what it says. P01 P02 P27 P30 P47 P49 R202 R204
-R207 R214 R218 R219 R220 R223 R224 R226 R227 R246 R247 R248 R249 R250 R252 R253 R260."""
+"""AUTH: who gets a URI of the relay, for how long, and what it says.
+
+RFC 4976 4.2, 4.6, 5.1, 6.1, 6.3, 8, 9.1, 10.3.
+"""
 import os
 import re
 

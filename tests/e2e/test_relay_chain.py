@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""Relays among relays: chains, bridges between listeners, TLS, Kamailio as the neighbour. R03 R203 R209 R222
-R227 R229 R237 R241 R257 P35."""
+"""Relays among relays: chains, bridges between listeners, TLS, Kamailio as the neighbour.
+
+RFC 4975 5.4, RFC 4976 4.2, 5.1, 6.3, 6.4, 9.2.
+"""
 import os
 import threading
 

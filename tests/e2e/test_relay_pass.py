@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""What a relay passes on, and what it says of what it cannot. P23 P24 P25 P29 P31e P33 P34 P37 P46 P50
-R51 R80 R175 R177 R200 R216 R228 R229 R230 R231 R232 R233 R234 R235 R236 R237 R238 R239 R240."""
+"""What a relay passes on, and what it says of what it cannot.
+
+RFC 4975 7.1.1, 9, 12, RFC 4976 3, 6.2, 6.4.
+"""
 import os
 import socket
 import threading
@@ -201,7 +203,7 @@ class FrameTest(PassCase):
 
 
 class WhoMayTest(PassCase):
-    """R228 as a matrix; nobody gets anything to or from whom he should not."""
+    """RFC 4976 6.4 as a matrix; nobody gets anything to or from whom he should not."""
 
     def test_directions(self):
         client, peer, session = self.pair()

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""The relay's rules: routes.msrp, msrp_auth and msrp_socket, their variables and actions. R218 R261 P45."""
+"""The relay's rules: routes.msrp, msrp_auth and msrp_socket, their variables and actions.
+
+RFC 4976 6.3, 9.4.
+"""
 import os
 import re
 

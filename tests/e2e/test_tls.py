@@ -38,7 +38,7 @@ class TlsCase(case.Case):
 
 class ServerTest(TlsCase):
     def test_session(self):
-        """P02 R06: an offer of TCP/TLS/MSRP gets a path of msrps, and messages both ways."""
+        """RFC 4975 5.4: an offer of TCP/TLS/MSRP gets a path of msrps, and messages both ways."""
         call = self.secure_call()
         self.assertEqual(call.sdp.message.proto, 'TCP/TLS/MSRP')
         self.assertRegex(call.path[0], '^msrps://127.0.0.1:')
@@ -54,7 +54,7 @@ class ServerTest(TlsCase):
                              self.own.fingerprint(name.lower()))
 
     def test_plain_and_tls(self):
-        """P35: a plain and a TLS client on one daemon."""
+        """A plain and a TLS client on one daemon."""
         plain, secure = self.call(), self.secure_call()
         for call in (plain, secure):
             call.send('hello')
@@ -63,7 +63,8 @@ class ServerTest(TlsCase):
             call.receive()
 
     def test_scheme_has_to_match(self):
-        """R41 R45 R11: a session of msrps is not to be had over plain TCP, nor the reverse."""
+        """RFC 4975 5.4, 6.1: a session of msrps is not to be had over plain TCP, nor the
+        reverse."""
         secure = self.secure_call(connect=False)
         plain = self.call()
         msrp.Session(plain.conn, secure.path, secure.own_path).send('x', code=481)
@@ -71,7 +72,7 @@ class ServerTest(TlsCase):
         msrp.Session(conn, plain.path, plain.own_path).send('x', code=481)
 
     def test_large_and_small_records(self):
-        """P12: a MiB at once, and bytes one by one."""
+        """A MiB at once, and bytes one by one."""
         call = self.secure_call()
         body = os.urandom(1024 * 1024)
         call.send(body, byte_range=f'1-*/{len(body)}', timeout=30)
@@ -110,7 +111,7 @@ class ServerTest(TlsCase):
             self.assertEqual(sock.recv(1), b'')
 
     def test_client_certificates_are_optional(self):
-        """R213: verify_client false: with a certificate, or without one."""
+        """RFC 4976 6.1: verify_client false: with a certificate, or without one."""
         mine = self.ca.issue('peer')
         call = self.secure_call(tls=certs.client_context(self.ca, mine))
         call.send('with')
@@ -189,7 +190,7 @@ class CipherTest(TlsCase):
         cls.config['msrp']['tls'].update(certificate=rsa.certificate, private_key=rsa.key)
 
     def test_ciphers(self):
-        """R182: the mandatory suite of RFC 4975 can be configured."""
+        """RFC 4975 14.2: the mandatory suite of RFC 4975 can be configured."""
         context = certs.client_context(self.ca)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers('ALL')
@@ -237,12 +238,12 @@ class ClientTest(TlsCase):
         self.assertEqual([conn.bytes_in for conn in listener.conns if conn.bytes_in], [])
 
     def test_good_certificates(self):
-        """R06 R07: SAN is the address, or the name, of the path."""
+        """RFC 4975 5.4: SAN is the address, or the name, of the path."""
         self.works(self.serve(self.ca.issue('good', ['IP:127.0.0.1'])))
         self.works(self.serve(self.ca.issue('named', ['DNS:localhost']), 'localhost'))
 
     def test_server_name(self):
-        """R182 R255: SNI carries the name, and no address."""
+        """RFC 4975 14.2, RFC 4976 9.2: SNI carries the name, and no address."""
         listener = self.serve(self.ca.issue('sni', ['DNS:localhost', 'IP:127.0.0.1']), 'localhost')
         self.works(listener)
         self.assertEqual(listener.names, ['localhost'])
@@ -251,7 +252,7 @@ class ClientTest(TlsCase):
         self.assertEqual(listener.names, [None])
 
     def test_bad_certificates(self):
-        """R07: wrong SAN, no SAN, expired, unknown authority, self-signed."""
+        """RFC 4975 5.4: wrong SAN, no SAN, expired, unknown authority, self-signed."""
         for name, certificate in {
                 'wrong address': self.ca.issue('w1', ['IP:127.0.0.2']),
                 'name instead of address': self.ca.issue('w2', ['DNS:127.0.0.1']),
@@ -265,7 +266,8 @@ class ClientTest(TlsCase):
                 self.fails(self.serve(certificate))
 
     def test_fingerprint(self):
-        """R08 R184: a self-signed certificate works with its fingerprint, and with no other."""
+        """RFC 4975 5.4, 14.4: a self-signed certificate works with its fingerprint, and with no
+        other."""
         mine = certs.self_signed(self.directory, 'mine')
         other = certs.self_signed(self.directory, 'notmine')
         for name in ('sha-256', 'sha-1'):
@@ -278,19 +280,19 @@ class ClientTest(TlsCase):
                 self.fails(self.serve(mine), [f'a=fingerprint:{value}'])
 
     def test_fingerprint_of_a_good_certificate(self):
-        """R184: a fingerprint that does not match counts more than a trusted chain."""
+        """RFC 4975 14.4: a fingerprint that does not match counts more than a trusted chain."""
         good = self.ca.issue('trusted')
         other = certs.self_signed(self.directory, 'another')
         self.fails(self.serve(good), [f'a=fingerprint:{other.fingerprint()}'])
 
     def test_client_certificate(self):
-        """R217: asked for one, we show ours."""
+        """RFC 4976 6.3: asked for one, we show ours."""
         listener = self.serve(self.ca.issue('asks'), ca=self.ca, require_client=True)
         call = self.works(listener)
         self.assertIn(('DNS', 'localhost'), call.conn.sock.getpeercert()['subjectAltName'])
 
     def test_no_tls_there(self):
-        """R06: the first bytes are a ClientHello; a plain listener is no use to us."""
+        """RFC 4975 5.4: the first bytes are a ClientHello; a plain listener is no use to us."""
         with socket.create_server(('127.0.0.1', 0)) as server:
             server.settimeout(10)
             path = f'msrps://127.0.0.1:{server.getsockname()[1]}/{new_id()};tcp'
@@ -308,7 +310,7 @@ class ClientTest(TlsCase):
                 self.ctl.event('E_MSRP_SESSION_END', session_id=session_id, reason='failed')
 
     def test_connections_are_shared_by_scheme(self):
-        """R03: a second session to the same host and port over TLS uses the connection."""
+        """RFC 4975 5.4: a second session to the same host and port over TLS uses the connection."""
         listener = self.serve(self.ca.issue('shared'))
         one = self.works(listener)
         path = listener.uri()
@@ -333,7 +335,7 @@ class AdvertisedTest(case.Case):
     own_daemon = True
 
     def test_name_in_the_path(self):
-        """P63 R202: a DNS name in the path, its certificate, a peer that checks it."""
+        """RFC 4976 4.2: a DNS name in the path, its certificate, a peer that checks it."""
         ca = certs.Authority(self.directory)
         own = ca.issue('named', ['DNS:localhost'])
         port = free_port()

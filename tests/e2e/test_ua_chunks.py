@@ -48,7 +48,7 @@ class ReceiveTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_MSG_RECEIVED'), [])
 
     def test_in_order(self):
-        """P19 R84: 10 KiB in chunks of 2 KiB make one event."""
+        """RFC 4975 7.1.1: 10 KiB in chunks of 2 KiB make one event."""
         call = self.call()
         body = os.urandom(10 * KIB)
         for size in (2 * KIB, 1000, 10 * KIB, 10 * KIB - 1):
@@ -57,7 +57,7 @@ class ReceiveTest(case.Case):
                     self.check(call, call.msrp.chunks(body, size, total=total), body)
 
     def test_small_chunks(self):
-        """R80: chunks of one byte, and empty ones."""
+        """RFC 4975 7.1.1: chunks of one byte, and empty ones."""
         call = self.call()
         self.check(call, call.msrp.chunks(b'hello world', 1), b'hello world')
         frames = call.msrp.chunks(b'hello', 3, total='*')
@@ -66,7 +66,7 @@ class ReceiveTest(case.Case):
         self.check(call, [frames[0], empty, frames[1]], b'hello')
 
     def test_in_any_order(self):
-        """R108 R110: chunks 3, 1, 2 with `$` on the third; any permutation."""
+        """RFC 4975 7.3.1: chunks 3, 1, 2 with `$` on the third; any permutation."""
         call = self.call()
         body = os.urandom(4000)
         for order in ((2, 0, 1), (2, 1, 0), (1, 2, 0), (0, 2, 1)):
@@ -76,7 +76,7 @@ class ReceiveTest(case.Case):
                     self.check(call, [frames[index] for index in order], body)
 
     def test_overlap(self):
-        """P66: chunks that overlap or come twice count once."""
+        """Chunks that overlap or come twice count once."""
         call = self.call()
         body = os.urandom(100)
         message_id = new_id()
@@ -88,7 +88,7 @@ class ReceiveTest(case.Case):
                           chunk(70, 100, '$')], body)
 
     def test_success_report_of_chunks(self):
-        """P73 R90 R84: a chunked message is reported once, with the full range."""
+        """RFC 4975 7.1.1, 7.1.3: a chunked message is reported once, with the full range."""
         call = self.call()
         body = os.urandom(5000)
         frames = call.msrp.chunks(body, 2048, success='yes')
@@ -104,7 +104,7 @@ class ReceiveTest(case.Case):
         self.assertEqual(call.conn.inbox.has(lambda f: f.method == 'REPORT'), [])
 
     def test_two_messages_interleave(self):
-        """R19 R233: chunks of several messages alternate."""
+        """RFC 4975 5.1, RFC 4976 6.4.1: chunks of several messages alternate."""
         call = self.call()
         bodies = [os.urandom(5000) for _ in range(3)]
         columns = [call.msrp.chunks(body, 1000) for body in bodies]
@@ -114,7 +114,7 @@ class ReceiveTest(case.Case):
             self.assertEqual(body_of(self.received(call, message_id=frames[0].message_id)), body)
 
     def test_range_does_not_rule(self):
-        """P61 R107: the end-line decides how long a chunk is, not the Byte-Range."""
+        """RFC 4975 7.3.1: the end-line decides how long a chunk is, not the Byte-Range."""
         call = self.call()
         for text in ('1-5/*', '1-50/*', '1-*/*'):
             with self.subTest(text):
@@ -123,7 +123,7 @@ class ReceiveTest(case.Case):
                                  '0123456789')
 
     def test_without_range(self):
-        """R106 2.5: no Byte-Range, one message."""
+        """RFC 4975 7.3.1: no Byte-Range, one message."""
         call = self.call()
         sent = call.send('hello', byte_range=None, success='yes')
         self.assertEqual(self.received(call)['body'], 'hello')
@@ -131,7 +131,7 @@ class ReceiveTest(case.Case):
         self.assertIsNotNone(sent)
 
     def test_bodies_like_end_lines(self):
-        """P20 R67: a body may hold whatever looks like an end-line, but its own."""
+        """RFC 4975 7.1: a body may hold whatever looks like an end-line, but its own."""
         call = self.call()
         for body in (b'a\r\n-------zzzz$\r\nb', b'-------zzzz$', b'\r\n\r\n', b'\r\n-------',
                      b'\r\n', b'-' * 1000, b'\r\n-------' * 500 + b'x', b'\0' * 100):
@@ -144,7 +144,7 @@ class ReceiveTest(case.Case):
                 self.assertEqual(body_of(event), frame.body)
 
     def test_trickle(self):
-        """P12: 3 KiB written a byte at a time."""
+        """3 KiB written a byte at a time."""
         call = self.call()
         body = os.urandom(3 * KIB)
         frame = call.msrp.build(body=body)
@@ -153,7 +153,7 @@ class ReceiveTest(case.Case):
         self.assertEqual(body_of(self.received(call)), body)
 
     def test_large_chunk(self):
-        """P21 P34: 1 MiB in one chunk, and a whole message of the largest size."""
+        """1 MiB in one chunk, and a whole message of the largest size."""
         call = self.call()
         for size in (1024 * KIB, 8 * 1024 * KIB):
             body = os.urandom(size)
@@ -161,7 +161,7 @@ class ReceiveTest(case.Case):
             self.assertEqual(body_of(self.received(call, timeout=30)), body)
 
     def test_bodiless(self):
-        """P62 R80: bodiless SENDs with any flag are acknowledged and are no messages."""
+        """RFC 4975 7.1.1: bodiless SENDs with any flag are acknowledged and are no messages."""
         call = self.call()
         for flag in '$+#':
             call.send(None, flag=flag)
@@ -171,13 +171,13 @@ class ReceiveTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_MSG_RECEIVED'), [])
 
     def test_empty_body(self):
-        """R65 R80: a body of no bytes with a Content-Type is a message."""
+        """RFC 4975 7.1, 7.1.1: a body of no bytes with a Content-Type is a message."""
         call = self.call()
         sent = call.send('', success='yes')
         self.assertEqual(self.received(call, message_id=sent.message_id)['body'], '')
 
     def test_aborted(self):
-        """R66: `#` ends a message that will never be whole."""
+        """RFC 4975 7.1: `#` ends a message that will never be whole."""
         call = self.call()
         frames = call.msrp.chunks(b'x' * 3000, 1000)
         call.conn.ask(frames[0], 200)
@@ -188,7 +188,7 @@ class ReceiveTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_MSG_RECEIVED'), [])
 
     def test_types(self):
-        """R111 R112 R139 R183: 415 for what was not offered, containers always pass."""
+        """RFC 4975 7.3.1, 8.6, 14.3: 415 for what was not offered, containers always pass."""
         call = self.call()
         for mime, code in (('application/x', 415), ('text/html', 415), ('text/plain', 200),
                            ('TEXT/PLAIN', 200), ('text/plain; charset="utf-8"', 200),
@@ -204,13 +204,13 @@ class ReceiveTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_MSG_RECEIVED'), [])
 
     def test_type_of_a_chunked_message(self):
-        """R111: every chunk of a refused message is refused."""
+        """RFC 4975 7.3.1: every chunk of a refused message is refused."""
         call = self.call()
         for frame in call.msrp.chunks(b'x' * 3000, 1000, content_type='application/x'):
             call.conn.ask(frame, 415)
 
     def test_methods(self):
-        """R63 R102 R152 R176 P22: unknown methods get 501 to the whole From-Path."""
+        """RFC 4975 7.1, 7.2, 9, 12: unknown methods get 501 to the whole From-Path."""
         call = self.call()
         for method in ('FOO', 'NICKNAME', 'AUTH', 'SENDX'):
             frame = msrp.build(method, call.path, [*call.own_path, 'msrp://127.0.0.1:9/b;tcp'],
@@ -221,7 +221,8 @@ class ReceiveTest(case.Case):
         self.received(call)
 
     def test_large_body_of_other_methods(self):
-        """R63: a body of more than 10240 bytes belongs to SEND alone: refused or closed."""
+        """RFC 4975 7.1: a body of more than 10240 bytes belongs to SEND alone: refused or
+        closed."""
         call = self.call()
         frame = msrp.build('FOO', call.path, call.own_path,
                            [('Message-ID', new_id()), ('Content-Type', 'text/plain')],
@@ -240,7 +241,7 @@ class LimitsTest(case.Case):
                        'partial_timeout': '3s', 'max_memory': '1MiB'}}
 
     def test_announced_size(self):
-        """P54 R80: a total above max_message_size is answered 413, exactly it is not."""
+        """RFC 4975 7.1.1: a total above max_message_size is answered 413, exactly it is not."""
         call = self.call()
         call.send(b'x' * 65536)
         self.assertEqual(len(self.received(call)['body']), 65536)
@@ -251,7 +252,7 @@ class LimitsTest(case.Case):
         self.received(call)
 
     def test_endless_chunk(self):
-        """P54: an endless chunk gets 413 while it runs, and costs no memory."""
+        """An endless chunk gets 413 while it runs, and costs no memory."""
         call = self.call()
         head, _, tail = call.msrp.build(body=b'@', byte_range='1-*/*').encode().partition(b'@')
         tid = head.split(b' ')[1].decode()
@@ -270,7 +271,7 @@ class LimitsTest(case.Case):
         self.call().send('unharmed')
 
     def test_endless_chunks(self):
-        """P54: the same in many chunks."""
+        """The same in many chunks."""
         call = self.call()
         frames = call.msrp.chunks(b'x' * 70000, 7000, total='*')
         codes = [call.conn.ask(frame).code for frame in frames]
@@ -316,7 +317,7 @@ class SendTest(case.Case):
     """Cutting."""
 
     def test_chunk_sizes(self):
-        """R69 R75 R76 R77 R81: cut at chunk_size, `*` above 2048, no chunk below 2048 but the last.
+        """RFC 4975 7.1.1: cut at chunk_size, `*` above 2048, no chunk below 2048 but the last.
 
         (The rules that every frame is judged by look at ranges, order and headers.)
         """
@@ -334,7 +335,8 @@ class SendTest(case.Case):
                 self.assertEqual({frame.get('Success-Report') for frame in frames}, {'yes'})
 
     def test_reports_of_chunks(self):
-        """R113: one event for each REPORT, whatever its range; responses of chunks make none."""
+        """RFC 4975 7.3.2: one event for each REPORT, whatever its range; responses of chunks make
+        none."""
         call = self.call()
         message_id = self.say(call, 'x' * 100000, success_report='yes')
         frames = collect(call, message_id)
@@ -346,7 +348,7 @@ class SendTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_REPORT_RECEIVED'), [])
 
     def test_bodies_like_end_lines(self):
-        """P72 R67: thousands of lines that look like end-lines arrive as they are."""
+        """RFC 4975 7.1: thousands of lines that look like end-lines arrive as they are."""
         call = self.call()
         pick = random.Random(4975)
         alphabet = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-+%='
@@ -356,7 +358,7 @@ class SendTest(case.Case):
         self.assertEqual(b''.join(frame.body for frame in frames).decode(), body)
 
     def test_responses_overtake(self):
-        """R79 R82: with a long message under way a SEND gets its response at once."""
+        """RFC 4975 7.1.1: with a long message under way a SEND gets its response at once."""
         call = self.call()
         call.conn.narrow()
         call.conn.pause()
@@ -373,7 +375,7 @@ class SendTest(case.Case):
         self.assertEqual(sum(len(f.body) for f in frames), LONG)
 
     def test_messages_share(self):
-        """R83: a short message does not wait for a long one of the same session."""
+        """RFC 4975 7.1.1: a short message does not wait for a long one of the same session."""
         call = self.call()
         call.conn.narrow()
         call.conn.pause()
@@ -386,7 +388,7 @@ class SendTest(case.Case):
         collect(call, long)
 
     def test_sessions_share(self):
-        """R83: nor does one of another session on the same connection."""
+        """RFC 4975 7.1.1: nor does one of another session on the same connection."""
         one = self.answered()
         listener = one.conn
         path = f'{one.own_path[0].rsplit("/", 1)[0]}/{new_id()};tcp'
@@ -432,11 +434,11 @@ class SendTest(case.Case):
         self.assertIn(frames[-1].flag, '+#')
 
     def test_stopped(self):
-        """R71 R115 R116: after a 413 no more of the message is sent, other messages are."""
+        """RFC 4975 7.1.1, 7.3.2: after a 413 no more of the message is sent, other messages are."""
         self.stopped_by(lambda frame: msrp.response(frame, 413, 'Stop'))
 
     def test_stopped_by_report(self):
-        """R114: REPORT `000 413` stops sending as a response does."""
+        """RFC 4975 7.3.2: REPORT `000 413` stops sending as a response does."""
         self.stopped_by(lambda frame: msrp.report_for(frame, '000 413 Stop', f'1-32768/{LONG}'))
 
 
@@ -444,7 +446,7 @@ class LargeChunkTest(case.Case):
     config = {'msrp': {'chunk_size': '16MiB', 'send_queue': '64KiB', 'transaction_timeout': '2s'}}
 
     def test_stopped_in_a_chunk(self):
-        """R115: 413 for a chunk that is still being written: it is cut short with `#`."""
+        """RFC 4975 7.3.2: 413 for a chunk that is still being written: it is cut short with `#`."""
         call = self.call(behave=msrp.silent)
         call.conn.narrow()
         call.conn.pause()
@@ -460,7 +462,7 @@ class LargeChunkTest(case.Case):
         self.assertEqual(call.conn.inbox.has(lambda f: f.method == 'SEND'), [])
 
     def test_responses_interrupt(self):
-        """R79 R82: a response and a report break into a chunk that is being written."""
+        """RFC 4975 7.1.1: a response and a report break into a chunk that is being written."""
         call = self.call()
         call.conn.narrow()
         call.conn.pause()
@@ -475,7 +477,8 @@ class LargeChunkTest(case.Case):
         collect(call, message_id)
 
     def test_no_time_out_while_bytes_leave(self):
-        """R70: the time-out is counted from the last byte of a chunk, not from its first."""
+        """RFC 4975 7.1.1: the time-out is counted from the last byte of a chunk, not from its
+        first."""
         call = self.call()
         call.conn.narrow()
         call.conn.pause()

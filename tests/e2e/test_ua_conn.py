@@ -12,7 +12,7 @@ from lib.waiting import Timeout, poll
 
 class BindingTest(case.Case):
     def test_unknown_session(self):
-        """R10 P23: a random session id gets 481, and not a 200 before it."""
+        """RFC 4975 5.4: a random session id gets 481, and not a 200 before it."""
         call = self.call()
         stranger = msrp.Session(call.conn, [call.path[0].replace(call.id, new_id())],
                                 call.own_path)
@@ -20,7 +20,7 @@ class BindingTest(case.Case):
         call.send('own session')
 
     def test_first_frame_unknown(self):
-        """R10: also as the first frame of a connection, which may try again."""
+        """RFC 4975 5.4: also as the first frame of a connection, which may try again."""
         call = self.call(connect=False)
         conn = msrp.connect(call.path[0])
         stranger = msrp.Session(conn, [call.path[0].replace(call.id, new_id())], call.own_path)
@@ -30,7 +30,8 @@ class BindingTest(case.Case):
         self.received(call)
 
     def test_other_connection(self):
-        """R11 P26: a third party with the right To-Path gets 506, no event; the owner goes on."""
+        """RFC 4975 5.4: a third party with the right To-Path gets 506, no event; the owner goes
+        on."""
         call = self.call()
         thief = msrp.connect(call.path[0], name='thief')
         session = msrp.Session(thief, call.path, ['msrp://127.0.0.1:9/thief;tcp'])
@@ -47,14 +48,14 @@ class BindingTest(case.Case):
         self.assertEqual(call.receive().body, b'to the owner')
 
     def test_other_connection_of_another_session(self):
-        """R11: the same from a connection that has a session of its own."""
+        """RFC 4975 5.4: the same from a connection that has a session of its own."""
         one, two = self.call(), self.call()
         msrp.Session(two.conn, one.path, two.own_path).send('x', code=506)
         one.send('x')
         two.send('x')
 
     def test_comparison_of_uris(self):
-        """R41 R43 R44 R45 R105 R40: what matches our URI and what does not."""
+        """RFC 4975 6, 6.1, 7.3: what matches our URI and what does not."""
         call = self.call()
         own = call.path[0]
         port = URI.match(own)['port']
@@ -86,7 +87,7 @@ class BindingTest(case.Case):
         self.assertEqual(self.received(call)['body'], 'through a middlebox')
 
     def test_responses_use_the_connection_of_the_request(self):
-        """R104: two connections, each gets its own responses."""
+        """RFC 4975 7.2: two connections, each gets its own responses."""
         one, two = self.call(), self.call()
         first, second = one.msrp.build(body=b'1'), two.msrp.build(body=b'2')
         one.conn.send(first)
@@ -95,7 +96,8 @@ class BindingTest(case.Case):
         one.conn.expect_response(first, 200)
 
     def test_two_sessions_on_one_incoming_connection(self):
-        """R03 R18 R83: the peer uses one connection for two sessions; ending one leaves it up."""
+        """RFC 4975 5.4, 7.1.1: the peer uses one connection for two sessions; ending one leaves it
+        up."""
         one = self.call()
         two = self.call(connect=False).attach(one.conn)
         two.msrp.bind()
@@ -126,7 +128,8 @@ class ReuseTest(case.Case):
         return call
 
     def test_reuse(self):
-        """R03 R16 R211: two sessions to one host, port and scheme share a connection."""
+        """RFC 4975 5.4, RFC 4976 5.2: two sessions to one host, port and scheme share a
+        connection."""
         listener = self.listener()
         one = self.answered(listener)
         two = self.second(one, listener)
@@ -137,21 +140,22 @@ class ReuseTest(case.Case):
             self.assertEqual((frame.to_path, frame.from_path), (call.own_path, call.path))
         one.bye()
         self.ctl.event('E_MSRP_SESSION_END', session_id=one.id)
-        two.send('R18: the connection is still there')
+        two.send('the connection is still there')
         self.received(two)
 
     def test_different_listeners(self):
-        """R03: another port is another connection."""
+        """RFC 4975 5.4: another port is another connection."""
         one, two = self.answered(), self.answered()
         self.assertIsNot(one.conn, two.conn)
 
     def test_source_port(self):
-        """P69: we connect from any port."""
+        """We connect from any port."""
         call = self.answered()
         self.assertNotEqual(call.conn.remote[1], int(URI.match(call.path[0])['port']))
 
     def test_names(self):
-        """R49 R50: a name is looked up; where its first address is dead the next one is tried."""
+        """RFC 4975 6.2: a name is looked up; where its first address is dead the next one is
+        tried."""
         addresses = [info[4][0] for info in socket.getaddrinfo('localhost', 1, proto=6)]
         self.assertIn('127.0.0.1', addresses)
         call = self.answered(self.listener(advertise='localhost'))
@@ -167,7 +171,7 @@ class ReuseTest(case.Case):
         self.ctl.event('E_MSRP_SESSION_END', session_id=session_id, reason='failed')
 
     def test_both_active(self):
-        """P57: the peer connects to us although we connect to it: one bound session in the end."""
+        """The peer connects to us although we connect to it: one bound session in the end."""
         listener = self.listener()
         session_id, invite = self.start_session()
         offer = sdp.Sdp(invite.request.body)
@@ -192,14 +196,14 @@ class ReuseTest(case.Case):
                          for each in [conn] + listener.conns), what='the message on either')
 
     def test_empty_send_on_our_connection(self):
-        """P57: the peer's own empty SEND on the connection that we opened is no conflict."""
+        """The peer's own empty SEND on the connection that we opened is no conflict."""
         call = self.answered()
         call.msrp.bind()
         call.msrp.bind()
         call.send('x')
 
     def test_connection_refused(self):
-        """R13 R89: nobody listens at the path: BYE, and the session ends as failed."""
+        """RFC 4975 5.4, 7.1.2: nobody listens at the path: BYE, and the session ends as failed."""
         listener = self.listener()
         path = listener.uri()
         listener.close()
@@ -220,7 +224,8 @@ class LossTest(case.Case):
     config = {'ua': {'reconnect_grace': '1s'}}
 
     def test_reset(self):
-        """R12 P31a: RST with two sessions: two E_MSRP_SESSION_END, both failed, and two BYEs."""
+        """RFC 4975 5.4: RST with two sessions: two E_MSRP_SESSION_END, both failed, and two
+        BYEs."""
         one = self.call()
         two = self.call(connect=False).attach(one.conn)
         two.msrp.bind()
@@ -231,7 +236,7 @@ class LossTest(case.Case):
                              {'session_id': call.id, 'reason': 'failed'})
 
     def test_orderly_close(self):
-        """R12 R13: a close is a loss too; no silent reconnect."""
+        """RFC 4975 5.4: a close is a loss too; no silent reconnect."""
         listener = self.listener()
         call = self.answered(listener)
         call.conn.close()
@@ -240,7 +245,7 @@ class LossTest(case.Case):
         self.assertEqual(listener.count, 1)
 
     def test_queued_messages_are_reported(self):
-        """P43 R116: what was queued or unanswered is reported `000 481`."""
+        """RFC 4975 7.3.2: what was queued or unanswered is reported `000 481`."""
         call = self.call(behave=msrp.silent)
         first = self.say(call, 'unanswered')
         call.receive()
@@ -258,7 +263,7 @@ class LossTest(case.Case):
         call.dialog.expect('BYE').respond(200)
 
     def test_reinvite_restores(self):
-        """R13 R14 R17: a re-INVITE in time makes the connection anew, no end comes."""
+        """RFC 4975 5.4: a re-INVITE in time makes the connection anew, no end comes."""
         call = self.call()
         call.conn.reset()
         poll(lambda: self.ctl.call('msrp_ua_list_sessions'), what='the session')
@@ -275,7 +280,7 @@ class LossTest(case.Case):
             self.ctl.event('E_MSRP_SESSION_END', timeout=1.5)
 
     def test_other_sessions_are_untouched(self):
-        """P31a: the loss of one connection is nothing to the others."""
+        """The loss of one connection is nothing to the others."""
         one, two = self.call(), self.call()
         one.conn.reset()
         one.dialog.expect('BYE').respond(200)
@@ -305,7 +310,7 @@ class TimeoutTest(case.Case):
               'ua': {'reconnect_grace': 0}}
 
     def test_bind_timeout(self):
-        """R214: a connection that says nothing, or nothing of ours, is closed."""
+        """RFC 4976 6.1: a connection that says nothing, or nothing of ours, is closed."""
         call = self.call(connect=False)
         quiet = msrp.connect(call.path[0], name='quiet')
         babbler = msrp.connect(call.path[0], name='babbler')
@@ -344,7 +349,7 @@ class ConnectionLimitTest(case.Case):
     config = {'msrp': {'max_connections': 3}}
 
     def test_limit(self):
-        """R242: one more is accepted and closed at once; those that are there stay."""
+        """RFC 4976 6.5: one more is accepted and closed at once; those that are there stay."""
         call = self.call()
         others = [msrp.connect(call.path[0], name=f'other {n}') for n in range(2)]
         extra = msrp.connect(call.path[0], name='one too many')

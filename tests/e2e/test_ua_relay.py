@@ -39,7 +39,7 @@ class RelayCase(case.Case):
 
 class AuthTest(RelayCase):
     def test_incoming(self):
-        """R61 R203 R205 R206 R246 R251 R252: AUTH, then the Use-Path in our answer."""
+        """RFC 4975 7.1, RFC 4976 4.2, 5.1, 8, 9.1: AUTH, then the Use-Path in our answer."""
         relay, daemon, ctl = self.behind()
         call = self.incoming(relay, daemon, ctl)
         bare, proven = relay.expect_auth(), relay.expect_auth()
@@ -65,7 +65,8 @@ class AuthTest(RelayCase):
         self.assertEqual(relay.listener.count, 1)
 
     def test_outgoing(self):
-        """R203 R205 R287: our offer has the Use-Path; the first SEND goes over the relay."""
+        """RFC 4976 4.2, 5.1, RFC 6135 4.5: our offer has the Use-Path; the first SEND goes over the
+        relay."""
         relay, _, ctl = self.behind()
         peer = f'msrp://127.0.0.1:9/{new_id()};tcp'
         session_id, invite = self.start_session(ctl)
@@ -78,7 +79,8 @@ class AuthTest(RelayCase):
         self.assertEqual((first.to_path, first.body), ([*relay.grants[0], peer], None))
 
     def test_passive_behind_a_relay(self):
-        """R287: the passive side connects to its relay too, but sends nothing before the peer."""
+        """RFC 6135 4.5: the passive side connects to its relay too, but sends nothing before the
+        peer."""
         relay, daemon, ctl = self.behind()
         call = self.incoming(relay, daemon, ctl, setup='active', bind=False)
         self.say(call, 'queued', ctl=ctl)
@@ -88,7 +90,7 @@ class AuthTest(RelayCase):
         self.assertEqual(call.receive().body, b'queued')
 
     def test_use_path_of_two(self):
-        """R203: a Use-Path of two relays is reversed in a=path and kept in To-Path."""
+        """RFC 4976 4.2, 5.1: a Use-Path of two relays is reversed in a=path and kept in To-Path."""
         relay, daemon, ctl = self.behind()
         inner, outer = relay.listener.uri(), 'msrp://127.0.0.1:9/outer;tcp'
         relay.grant = lambda frame: [inner, outer]
@@ -98,7 +100,7 @@ class AuthTest(RelayCase):
         self.assertEqual(call.receive().to_path, [inner, outer, *call.own_path])
 
     def test_one_use_path_for_each_session(self):
-        """R201 R211: two sessions, two grants, one connection."""
+        """RFC 4976 3.1, 5.2: two sessions, two grants, one connection."""
         relay, daemon, ctl = self.behind()
         one = self.incoming(relay, daemon, ctl)
         two = self.incoming(relay, daemon, ctl)
@@ -109,7 +111,7 @@ class AuthTest(RelayCase):
         two.send('2')
 
     def test_challenges_that_work(self):
-        """2.7 R249: with opaque, domain, algorithm, stale; without any of them."""
+        """RFC 4976 9.1: with opaque, domain, algorithm, stale; without any of them."""
         for extra in (', opaque="xyz"', ', domain="msrp://a"', ', algorithm=MD5',
                       ', algorithm="MD5", opaque="", stale=false', ', charset="utf-8"'):
             with self.subTest(extra):
@@ -137,17 +139,17 @@ class AuthTest(RelayCase):
         return relay
 
     def test_always_401(self):
-        """P14 R208: wrong password against a relay that answers 401: two AUTHs, no loop."""
+        """RFC 4976 5.1: wrong password against a relay that answers 401: two AUTHs, no loop."""
         self.refused(401, lambda relay: setattr(relay, '_proven', lambda *_: False))
 
     def test_unknown_realm(self):
-        """R208: no credentials for the realm: no retry."""
+        """RFC 4976 5.1: no credentials for the realm: no retry."""
         relay = self.refused(401, lambda relay: setattr(
             relay, 'challenge_text', 'Digest realm="other", nonce="n", qop="auth"'), most=1)
         self.assertEqual([f.get('Authorization') for f in relay.auths.has()], [None, None])
 
     def test_challenges_that_are_refused(self):
-        """R247 R248: Basic, auth-int, MD5-sess are not answered."""
+        """RFC 4976 9.1: Basic, auth-int, MD5-sess are not answered."""
         for text in (f'Basic realm="{REALM}"',
                      f'Digest realm="{REALM}", nonce="n", qop="auth-int"',
                      f'Digest realm="{REALM}", nonce="n", qop="auth", algorithm=MD5-sess',
@@ -157,11 +159,11 @@ class AuthTest(RelayCase):
                              most=1)
 
     def test_forbidden(self):
-        """R218: 403 is final."""
+        """RFC 4976 6.3: 403 is final."""
         self.refused(403, lambda relay: setattr(relay, 'always', 403), most=1)
 
     def test_wrong_rspauth(self):
-        """2.7 R253: a relay that cannot prove itself is not believed."""
+        """RFC 4976 9.1: a relay that cannot prove itself is not believed."""
         relay, daemon, _ = self.behind()
         relay.authentication_info = ('rspauth="00000000000000000000000000000000", '
                                      'cnonce="x", nc=00000001, qop=auth')
@@ -175,7 +177,7 @@ class AuthTest(RelayCase):
             self.invite(self.offer(), daemon).final(503)
 
     def test_silent_relay(self):
-        """P31b: no answer to the AUTH: 503 or 408 after transaction_timeout, no crash."""
+        """No answer to the AUTH: 503 or 408 after transaction_timeout, no crash."""
         self.refused(408, lambda relay: setattr(relay, 'silent', True),
                      msrp={'transaction_timeout': '1s'})
 
@@ -202,7 +204,7 @@ class AuthTest(RelayCase):
 
 class RefreshTest(RelayCase):
     def test_refresh(self):
-        """P15 R210 R227: AUTH again before Expires, with credentials; nothing else happens."""
+        """RFC 4976 5.1, 6.3: AUTH again before Expires, with credentials; nothing else happens."""
         relay, daemon, ctl = self.behind()
         relay.expires = 4
         use_path = [relay.listener.uri()]
@@ -219,7 +221,7 @@ class RefreshTest(RelayCase):
         self.assertEqual(self.sip.requests.has(), [])
 
     def test_use_path_changes(self):
-        """P15 R17: a changed Use-Path is offered by re-INVITE."""
+        """RFC 4975 5.4: a changed Use-Path is offered by re-INVITE."""
         relay, daemon, ctl = self.behind()
         relay.expires = 2
         call = self.incoming(relay, daemon, ctl)
@@ -237,7 +239,7 @@ class RefreshTest(RelayCase):
         self.assertEqual(call.receive().to_path, [*relay.grants[-1], *call.own_path])
 
     def test_next_nonce(self):
-        """R254: nextnonce is what the next AUTH uses, with nc 1."""
+        """RFC 4976 9.1: nextnonce is what the next AUTH uses, with nc 1."""
         relay, daemon, ctl = self.behind()
         relay.expires = 3
         use_path = [relay.listener.uri()]
@@ -250,7 +252,7 @@ class RefreshTest(RelayCase):
         self.assertEqual((given.get('nonce'), given.get('nc')), ('the-next-nonce', '00000001'))
 
     def test_refresh_is_refused(self):
-        """P15: a refresh that fails does not loop, and the session ends before it rots."""
+        """A refresh that fails does not loop, and the session ends before it rots."""
         relay, daemon, ctl = self.behind(ua={'reconnect_grace': '1s'})
         relay.expires = 2
         call = self.incoming(relay, daemon, ctl)
@@ -260,7 +262,7 @@ class RefreshTest(RelayCase):
         self.assertLess(len(relay.auths.has()), 8)
 
     def test_relay_connection_lost(self):
-        """R12: the relay goes: sessions end as failed."""
+        """RFC 4975 5.4: the relay goes: sessions end as failed."""
         relay, daemon, ctl = self.behind(ua={'reconnect_grace': 0})
         call = self.incoming(relay, daemon, ctl)
         relay.listener.close()
@@ -269,7 +271,7 @@ class RefreshTest(RelayCase):
         self.assertEqual(ctl.event('E_MSRP_SESSION_END')['reason'], 'failed')
 
     def test_idle_connection(self):
-        """R212: the connection to our relay stays after its last session, then goes."""
+        """RFC 4976 5.4: the connection to our relay stays after its last session, then goes."""
         relay, daemon, ctl = self.behind(ua={'relay_idle_timeout': '3s'},
                                          msrp={'idle_timeout': '1s'})
         call = self.incoming(relay, daemon, ctl)

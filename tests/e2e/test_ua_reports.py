@@ -25,7 +25,8 @@ class TruthTableTest(case.Case):
                 if f.method == 'REPORT' and f.message_id == request.message_id]
 
     def test_delivered(self):
-        """R02 R73 R90 R92 R94 R95 R100 P56: the eight combinations for a message that arrives."""
+        """RFC 4975 5.3, 7.1.1, 7.1.3, 7.1.4, 7.2: the eight combinations for a message that
+        arrives."""
         call = self.call()
         for failure, ok, _ in TRUTH:
             for success in (None, 'no', 'yes'):
@@ -42,7 +43,8 @@ class TruthTableTest(case.Case):
                     self.assertEqual(self.reports(call, sent), [])      # none, or no second
 
     def test_refused(self):
-        """R94 R95 R111: the same for one that is refused (415): no event, no success REPORT."""
+        """RFC 4975 7.1.4, 7.3.1: the same for one that is refused (415): no event, no success
+        REPORT."""
         call = self.call()
         for failure, _, error in TRUTH:
             for success in (None, 'yes'):
@@ -55,7 +57,7 @@ class TruthTableTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_MSG_RECEIVED'), [])
 
     def test_unknown_session(self):
-        """R10 P23 R94: 481 for an unknown session id, but nothing for Failure-Report no."""
+        """RFC 4975 5.4, 7.1.4: 481 for an unknown session id, but nothing for Failure-Report no."""
         call = self.call()
         stranger = [call.path[0].replace(call.id, new_id())]
         for failure, _, error in TRUTH:
@@ -69,14 +71,14 @@ class TruthTableTest(case.Case):
                                  [481] if error else [])
 
     def test_values_in_any_case(self):
-        """R158: yes and no are compared without case (RFC 5234 strings)."""
+        """RFC 4975 9: yes and no are compared without case (RFC 5234 strings)."""
         call = self.call()
         sent = call.send('x', code=None, failure='NO', success='YES')
         call.conn.expect('REPORT', Message_ID=sent.message_id)
         self.assertEqual(self.responses(call, sent), [])
 
     def test_no_response_to_a_report(self):
-        """R88 P33 P11: REPORTs are never answered, whatever they lack."""
+        """RFC 4975 7.1.2: REPORTs are never answered, whatever they lack."""
         call = self.call()
         for headers in ([('Message-ID', 'abcd'), ('Byte-Range', '1-1/1'), ('Status', '000 200')],
                         [('Message-ID', 'abcd'), ('Byte-Range', '1-1/1')],
@@ -92,7 +94,7 @@ class TruthTableTest(case.Case):
                 self.assertLess(call.conn.bytes_in - before, 300)       # the flush alone
 
     def test_duplicates(self):
-        """P73 and a Message-ID that was delivered already: acknowledged, delivered once."""
+        """A Message-ID that was delivered already: acknowledged, delivered once."""
         call = self.call()
         sent = call.send('once', success='yes')
         self.received(call)
@@ -103,7 +105,8 @@ class TruthTableTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_MSG_RECEIVED'), [])
 
     def test_report_form(self):
-        """R86 R91: a REPORT goes back along the whole From-Path, from our own URI alone."""
+        """RFC 4975 7.1.2, 7.1.3: a REPORT goes back along the whole From-Path, from our own URI
+        alone."""
         call = self.call(path='msrp://127.0.0.1:9/first;tcp msrp://127.0.0.1:9/last;tcp',
                          connect=False)
         call.connect(bind=False)
@@ -123,7 +126,7 @@ class SenderTest(case.Case):
     config = {'msrp': {'transaction_timeout': '2s'}}
 
     def test_reports_become_events(self):
-        """R87 R113 R117: REPORTs from the peer, whole, in parts, of foreign namespaces."""
+        """RFC 4975 7.1.2, 7.3.2: REPORTs from the peer, whole, in parts, of foreign namespaces."""
         call = self.call()
         message_id = self.say(call, 'x' * 100, success_report='yes')
         frame = call.receive()
@@ -133,10 +136,10 @@ class SenderTest(case.Case):
             self.assertEqual(self.ctl.event('E_MSRP_REPORT_RECEIVED'), {
                 'session_id': call.id, 'message_id': message_id, 'status': status,
                 'byte_range': byte_range})
-        call.send('R117: the session lives')
+        call.send('the session lives')
 
     def test_unknown_message(self):
-        """R74: a REPORT on a message that nobody sent is ignored."""
+        """RFC 4975 7.1.1: a REPORT on a message that nobody sent is ignored."""
         call = self.call()
         call.conn.send(msrp.build('REPORT', call.path, call.own_path, [
             ('Message-ID', new_id()), ('Byte-Range', '1-1/1'), ('Status', '000 200 OK')]))
@@ -144,7 +147,8 @@ class SenderTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_REPORT_RECEIVED'), [])
 
     def test_failure_responses(self):
-        """P08 P09 R71: a failure response is an event with its whole phrase and the bare range."""
+        """RFC 4975 7.1.1: a failure response is an event with its whole phrase and the bare
+        range."""
         for failure in (None, 'partial'):
             for code, comment, status in ((481, 'Session gone', '000 481 Session gone'),
                                           (413, None, '000 413'),
@@ -159,7 +163,7 @@ class SenderTest(case.Case):
                     self.assertEqual(self.ctl.pending('E_MSRP_REPORT_RECEIVED'), [])
 
     def test_session_gone(self):
-        """R173: after a 481 the session is ended: BYE and an event."""
+        """RFC 4975 10.8: after a 481 the session is ended: BYE and an event."""
         call = self.call(behave=msrp.answer_with(481))
         self.say(call, 'hello')
         self.ctl.event('E_MSRP_REPORT_RECEIVED')
@@ -168,7 +172,7 @@ class SenderTest(case.Case):
                          {'session_id': call.id, 'reason': 'failed'})
 
     def test_other_connection(self):
-        """R174: after a 506 no more is sent on that connection."""
+        """RFC 4975 10.10: after a 506 no more is sent on that connection."""
         call = self.call(behave=msrp.answer_with(506))
         self.say(call, 'hello')
         self.ctl.event('E_MSRP_REPORT_RECEIVED')
@@ -181,7 +185,8 @@ class SenderTest(case.Case):
         self.assertEqual(call.conn.inbox.has(lambda f: f.method == 'SEND'), [])
 
     def test_time_out(self):
-        """R70: without a response there is `000 408` at transaction_timeout, and no earlier."""
+        """RFC 4975 7.1.1: without a response there is `000 408` at transaction_timeout, and no
+        earlier."""
         call = self.call(behave=msrp.silent)
         message_id = self.say(call, 'hello')
         call.receive()
@@ -192,7 +197,7 @@ class SenderTest(case.Case):
                                  'status': '000 408', 'byte_range': '1-5/5'})
 
     def test_no_time_out(self):
-        """R71: partial and no have no timer."""
+        """RFC 4975 7.1.1: partial and no have no timer."""
         call = self.call(behave=msrp.silent)
         for failure in ('partial', 'no'):
             self.say(call, 'hello', failure_report=failure)
@@ -202,7 +207,7 @@ class SenderTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_REPORT_RECEIVED'), [])
 
     def test_late_response(self):
-        """R170 2.1: a 408 of the peer is a time-out; a response after our own is ignored."""
+        """RFC 4975 10.4: a 408 of the peer is a time-out; a response after our own is ignored."""
         call = self.call(behave=msrp.silent)
         self.say(call, 'hello')
         frame = call.receive()
@@ -215,7 +220,8 @@ class SenderTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_REPORT_RECEIVED'), [])
 
     def test_report_instead_of_response(self):
-        """R114 P64: REPORT `000 NNN` counts as a failure, extra headers in responses as nothing."""
+        """RFC 4975 7.3.2: REPORT `000 NNN` counts as a failure, extra headers in responses as
+        nothing."""
         call = self.call(behave=msrp.silent)
         message_id = self.say(call, 'hello')
         frame = call.receive()
@@ -229,7 +235,7 @@ class SenderTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_REPORT_RECEIVED'), [])
 
     def test_type_refused(self):
-        """R172: after a 415 no more of that type in the session."""
+        """RFC 4975 10.6: after a 415 no more of that type in the session."""
         call = self.call(behave=msrp.answer_with(415))
         self.say(call, 'hello')
         self.ctl.event('E_MSRP_REPORT_RECEIVED', status='000 415')
@@ -240,7 +246,7 @@ class SenderTest(case.Case):
                          '$')
 
     def test_stray_responses(self):
-        """R239: responses to nothing are dropped."""
+        """RFC 4976 6.4.3: responses to nothing are dropped."""
         call = self.call()
         for code in (200, 481, 999):
             call.conn.send(Frame(new_id(), code=code, headers=[

@@ -34,7 +34,7 @@ class OfferTest(case.Case):
         return sdp.Sdp(response.body)
 
     def test_our_description(self):
-        """R121 R122 R123 R46: what our answer looks like, line by line."""
+        """RFC 4975 6, 8.1: what our answer looks like, line by line."""
         answer = self.answer(stream())
         media = answer.message
         self.assertEqual([kind for kind, _ in answer.session], list('vosct'))
@@ -46,13 +46,13 @@ class OfferTest(case.Case):
                           uri['params']), ('msrp', '127.0.0.1', media.port, 'tcp', ''))
         self.assertEqual(self.daemon.listeners(self.ctl), [('127.0.0.1', uri['port'])])
         self.assertEqual(media.get('accept-types'), 'text/plain message/cpim')
-        self.assertEqual(media.get('accept-wrapped-types'), '*')        # P75
+        self.assertEqual(media.get('accept-wrapped-types'), '*')
         self.assertEqual(media.get('max-size'), str(8 * 1024 * 1024))
         self.assertEqual(media.get('setup'), 'passive')
-        self.assertIsNone(media.get('connection'))                      # R286
+        self.assertIsNone(media.get('connection'))                      # RFC 6135 4.4
 
     def test_acceptable_types(self):
-        """P03 R133 R134 R136 R139: any common type will do, parameters and case do not count."""
+        """RFC 4975 8.6: any common type will do, parameters and case do not count."""
         for types in ('message/cpim', 'text/plain', 'image/png message/cpim', '*', 'text/*',
                       '* text/plain', 'text/plain;charset=utf-8', 'TEXT/Plain', 'message/*',
                       'image/png  text/plain', 'text/plain ', 'a/b;x="y z" text/plain'):
@@ -60,7 +60,7 @@ class OfferTest(case.Case):
                 self.answer(stream(types))
 
     def test_unacceptable_offers(self):
-        """P04 R120 R125 R133 R136: 488, and the next offer is none the worse."""
+        """RFC 4975 8, 8.2, 8.6: 488, and the next offer is none the worse."""
         good = stream()
         for name, streams in {
                 'no common type': [stream('image/png')],
@@ -85,7 +85,7 @@ class OfferTest(case.Case):
         self.assertEqual(self.ctl.call('msrp_ua_list_sessions'), [])
 
     def test_hostile_descriptions(self):
-        """P82 P83: what has brought down SDP parsers gets an error, and the daemon lives."""
+        """What has brought down SDP parsers gets an error, and the daemon lives."""
         good = sdp.document(stream())
         media = good[good.index(b'm='):]
         head = good[:good.index(b'm=')]
@@ -108,7 +108,7 @@ class OfferTest(case.Case):
         call.send('alive')
 
     def test_liberal_reading(self):
-        """P31d R79: forms that exist in the field."""
+        """RFC 4975 7.1.1: forms that exist in the field."""
         good = sdp.document(stream())
         for name, body in {
                 'm=MESSAGE': sdp.document(stream(kind='MESSAGE')),
@@ -122,7 +122,7 @@ class OfferTest(case.Case):
                 'b= and k=': good.replace(b't=0 0', b'b=AS:1\r\nt=0 0'),
                 'setup of the session': sdp.document(stream(setup=None),
                                                      session=['a=setup:actpass']),
-                'c= that lies (P79 R127)': good.replace(b'c=IN IP4 127.0.0.1',
+                'c= that lies (RFC 4975 8.2)': good.replace(b'c=IN IP4 127.0.0.1',
                                                         b'c=IN IP4 192.0.2.1')}.items():
             with self.subTest(name):
                 transaction = self.invite(body)
@@ -132,21 +132,22 @@ class OfferTest(case.Case):
                 dialog.bye()
 
     def test_other_streams(self):
-        """P31d R143: the answer has the offer's streams in its order, all others with port 0."""
+        """RFC 3264 6: the answer has the offer's streams in its order, all others with
+        port 0."""
         answer = self.answer(sdp.AUDIO, stream(), ['m=video 5000 RTP/AVP 31'])
         self.assertEqual([(m.kind, m.port != 0) for m in answer.media],
                          [('audio', False), ('message', True), ('video', False)])
         self.assertEqual([m.proto for m in answer.media], ['RTP/AVP', 'TCP/MSRP', 'RTP/AVP'])
 
     def test_two_message_streams(self):
-        """R123 R124: one of two MSRP streams is taken, were their ports the same."""
+        """RFC 4975 8.1: one of two MSRP streams is taken, were their ports the same."""
         answer = self.answer(stream(), sdp.message('msrp://127.0.0.1:9/other;tcp'))
         self.assertEqual([m.port != 0 for m in answer.media], [True, False])
         answer = self.answer(stream('image/png'), sdp.message('msrp://127.0.0.1:9/other;tcp'))
         self.assertEqual([m.port != 0 for m in answer.media], [False, True])
 
     def test_setup(self):
-        """R280 R281 R283 R284: answers are passive unless the offer leaves only active."""
+        """RFC 6135 4.2.1, 4.2.2: answers are passive unless the offer leaves only active."""
         for offered, answered in (('actpass', 'passive'), ('active', 'passive'),
                                   (None, 'passive'), ('holdconn', 'passive'),
                                   ('passive', 'active')):
@@ -164,14 +165,14 @@ class OfferTest(case.Case):
                 self.assertEqual(listener.count, 1 if answered == 'active' else 0)
 
     def test_active_with_the_discard_port(self):
-        """R285: an active offerer gives port 9, or a real one, in m= and path."""
+        """RFC 6135 4.2.2: an active offerer gives port 9, or a real one, in m= and path."""
         for path in ('msrp://127.0.0.1:9/a;tcp', 'msrp://127.0.0.1:7777/a;tcp'):
             call = self.call(path=path, setup='active')
             call.send('hello')
             self.assertEqual(self.received(call)['body'], 'hello')
 
     def test_multipart(self):
-        """F66 P86: SDP inside multipart/mixed is found; a body that is no SDP is refused."""
+        """SDP inside multipart/mixed is found; a body that is no SDP is refused."""
         part = sdp.document(stream())
         body = (b'--b\r\nContent-Type: application/resource-lists+xml\r\n\r\n<x/>\r\n'
                 b'--b\r\nContent-Type: application/sdp\r\n\r\n' + part + b'\r\n--b--\r\n')
@@ -190,7 +191,7 @@ class OfferTest(case.Case):
             self.assertIn(response.code, (400, 415, 488))
 
     def test_path_of_several(self):
-        """R61 R128: with three URIs in a=path all go into To-Path, in order."""
+        """RFC 4975 7.1, 8.3: with three URIs in a=path all go into To-Path, in order."""
         path = ('msrp://127.0.0.1:9/one;tcp msrp://127.0.0.1:9/two;tcp;x=y '
                 'msrp://127.0.0.1:9/three+/=;tcp')
         call = self.call(path=path)
@@ -198,14 +199,15 @@ class OfferTest(case.Case):
         self.assertEqual(call.receive().to_path, path.split())
 
     def test_max_size(self):
-        """R138: what the peer cannot take is refused with 413, nothing goes out."""
+        """RFC 4975 8.6: what the peer cannot take is refused with 413, nothing goes out."""
         call = self.call(extra=['a=max-size:10'])
         self.refused(413, self.say, call, 'x' * 11)
         self.say(call, 'x' * 10)
         self.assertEqual(call.receive().body, b'x' * 10)
 
     def test_type_not_signalled(self):
-        """R137: a type that the peer does not list is refused with 415, nothing goes out."""
+        """RFC 4975 8.6: a type that the peer does not list is refused with 415, nothing goes
+        out."""
         call = self.call(accept_types='text/plain', extra=['a=accept-wrapped-types:image/png'])
         for mime in ('text/html', 'image/png', 'message/cpim'):
             self.refused(415, self.say, call, 'x', mime)
@@ -216,7 +218,7 @@ class OfferTest(case.Case):
         self.assertEqual(call.conn.inbox.has(lambda f: f.body is not None), [])
 
     def test_direction(self):
-        """R142: sendonly limits content SENDs alone, and the answer mirrors it."""
+        """RFC 4975 8.9: sendonly limits content SENDs alone, and the answer mirrors it."""
         call = self.call(extra=['a=sendonly'])
         self.assertIn('a=recvonly', call.sdp.lines)
         with self.assertRaises(case.RpcError):
@@ -235,7 +237,7 @@ class RenegotiationTest(case.Case):
     """Offers within a session."""
 
     def test_nothing_changes(self):
-        """R129 R131: the same offer again gets the same description, o= and path included."""
+        """RFC 4975 8.4: the same offer again gets the same description, o= and path included."""
         for set_up in (self.call, self.answered):
             with self.subTest(set_up.__name__):
                 call = set_up()
@@ -252,7 +254,7 @@ class RenegotiationTest(case.Case):
                 self.assertEqual(self.received(call)['body'], 'still bound')
 
     def test_path_changes(self):
-        """R17 R130: the path of the last offer is the one that is used."""
+        """RFC 4975 5.4, 8.4: the path of the last offer is the one that is used."""
         call = self.call()
         new = f'msrp://127.0.0.1:9/{new_id()};tcp'
         answer = sdp.Sdp(call.dialog.reinvite(self.offer(new)).body)
@@ -304,7 +306,7 @@ class RenegotiationTest(case.Case):
         self.assertEqual(self.received(call)['body'], 'still here')
 
     def test_connection_moves(self):
-        """R13: after a re-INVITE that makes us active we connect to the new path."""
+        """RFC 4975 5.4: after a re-INVITE that makes us active we connect to the new path."""
         call = self.call()
         listener = self.listener()
         call.dialog.reinvite(self.offer(listener.uri(), setup='passive'))
@@ -312,7 +314,8 @@ class RenegotiationTest(case.Case):
         self.assertIsNone(conn.expect('SEND').body)
 
     def test_audio_is_added(self):
-        """R143: an offer with a new stream beside the old one: refused there, kept here."""
+        """RFC 3264 8: an offer with a new stream beside the old one: refused there,
+        kept here."""
         call = self.call()
         offer = sdp.document(sdp.message(call.own_path[0]), sdp.AUDIO)
         answer = sdp.Sdp(call.dialog.reinvite(offer).body)
@@ -339,7 +342,7 @@ class LateOfferTest(case.Case):
         return Dialog.of_client(transaction, answer), sdp.Sdp(answer.body)
 
     def test_late_offer(self):
-        """R140: an INVITE without SDP gets our offer in the 200."""
+        """RFC 4975 8.8: an INVITE without SDP gets our offer in the 200."""
         for setup in ('active', 'passive', None):
             with self.subTest(setup):
                 dialog, offer = self.late()
@@ -360,7 +363,7 @@ class LateOfferTest(case.Case):
                 call.bye()
 
     def test_bad_answer(self):
-        """R136: an answer in the ACK that does not fit: BYE, and no session."""
+        """RFC 4975 8.6: an answer in the ACK that does not fit: BYE, and no session."""
         for name, body in {'no answer': b'',
                            'refused': sdp.document(stream(port=0)),
                            'no path': sdp.document(without(stream(), 'a=path')),
@@ -377,7 +380,7 @@ class OurOfferTest(case.Case):
     """Offers that we make."""
 
     def test_offer(self):
-        """R122 R126 R133 R280 R283: what our offer looks like."""
+        """RFC 4975 8.1, 8.2, 8.6, RFC 6135 4.2.1, 4.2.2: what our offer looks like."""
         _, invite = self.start_session(content_types='text/plain image/*')
         self.assertEqual(invite.request.get('Content-Type'), 'application/sdp')
         offer = sdp.Sdp(invite.request.body)
@@ -392,7 +395,8 @@ class OurOfferTest(case.Case):
         invite.respond(486)
 
     def test_answers(self):
-        """R04 R132 R281: who connects is what the answer says; without a=setup we do."""
+        """RFC 4975 5.4, 8.5, RFC 6135 4.2.1: who connects is what the answer says; without a=setup
+        we do."""
         for setup in ('passive', None, 'holdconn'):
             with self.subTest(setup):
                 call = self.answered(setup=setup)
@@ -428,13 +432,13 @@ class OurOfferTest(case.Case):
         self.assertEqual(self.ctl.pending(), [])
 
     def test_one_common_direction(self):
-        """R135 R137: the peer's types need not be ours: its list says what we may send."""
+        """RFC 4975 8.6: the peer's types need not be ours: its list says what we may send."""
         call = self.answered(accept_types='text/plain text/html')
         self.say(call, '<p>', 'text/html')
         self.assertEqual(call.receive().get('Content-Type'), 'text/html')
 
     def test_reinvite_by_the_callee(self):
-        """R129: either side re-offers."""
+        """RFC 4975 8.4: either side re-offers."""
         call = self.answered()
         new = self.listener()
         answer = call.dialog.reinvite(self.offer(new.uri(), setup='passive'))
@@ -446,7 +450,7 @@ class AddressTest(case.Case):
     own_daemon = True
 
     def test_default_port(self):
-        """P07 R48: a my_uri without port means 2855, in m= and in the path."""
+        """RFC 4975 6: a my_uri without port means 2855, in m= and in the path."""
         daemon, ctl = self.start({
             'msrp': {'listen': [{'name': 'x', 'uri': 'msrp://127.0.7.7:2855;tcp'}]},
             'ua': {'my_uri': 'msrp://127.0.7.7;tcp'}})
@@ -456,7 +460,7 @@ class AddressTest(case.Case):
         self.assertEqual(call.sdp.connection(call.sdp.message), 'IN IP4 127.0.7.7')
 
     def test_advertised_name(self):
-        """P63 R121 R202: the advertised name in path and c=, reachable as such."""
+        """RFC 4975 8.1, RFC 4976 4.2: the advertised name in path and c=, reachable as such."""
         port = free_port()
         daemon, ctl = self.start({'msrp': {'listen': [
             {'name': 'x', 'uri': f'msrp://127.0.0.1:{port};tcp',
@@ -472,7 +476,7 @@ class AddressTest(case.Case):
         self.assertEqual(self.call(daemon, ctl).sdp.message.get('max-size'), '65536')
 
     def test_multipart_is_offered_where_listed(self):
-        """R112: content_types is what is offered, multipart included."""
+        """RFC 4975 7.3.1: content_types is what is offered, multipart included."""
         daemon, ctl = self.start({'routes': {'sip': [{'do': [{'msrp_ua_answer': {
             'content_types': 'text/plain multipart/mixed'}}]}]}})
         call = self.call(daemon, ctl)

@@ -16,7 +16,8 @@ class UasTest(case.Case):
     """The peer calls."""
 
     def test_set_up_and_events(self):
-        """R04 R120 R122 R280: INVITE, 200 with SDP, ACK; the event names the session."""
+        """RFC 4975 5.4, 8, 8.1, RFC 6135 4.2.1: INVITE, 200 with SDP, ACK; the event names the
+        session."""
         offer = self.offer(accept_types='text/plain text/html;charset=utf-8')
         transaction = self.invite(offer, from_uri='sip:carol@example.com',
                                   to_uri='sip:assistant@example.com')
@@ -40,7 +41,7 @@ class UasTest(case.Case):
                          {'session_id': event['session_id'], 'reason': 'bye'})
 
     def test_list(self):
-        """P31c: what msrp_ua_list_sessions tells of a session."""
+        """What msrp_ua_list_sessions tells of a session."""
         call = self.call(path='msrp://127.0.0.1:9/list.me;tcp')
         listed, = self.ctl.call('msrp_ua_list_sessions')
         for key, value in {'session_id': call.id, 'type': 'uas', 'state': 'established',
@@ -52,7 +53,7 @@ class UasTest(case.Case):
         self.assertLessEqual(listed['lifetime'], 12 * 3600)
 
     def test_message_in(self):
-        """R100 R101: acknowledged, and one event with the whole message."""
+        """RFC 4975 7.2: acknowledged, and one event with the whole message."""
         call = self.call()
         sent = call.send('Hallo Wörld', content_type='text/plain;charset=utf-8')
         self.assertEqual(self.ctl.event('E_MSRP_MSG_RECEIVED'), {
@@ -60,7 +61,7 @@ class UasTest(case.Case):
             'content_type': 'text/plain;charset=utf-8', 'body': 'Hallo Wörld'})
 
     def test_binary_message_in(self):
-        """R159: all 256 values in a body arrive, as base64 since they are no UTF-8."""
+        """RFC 4975 9: all 256 values in a body arrive, as base64 since they are no UTF-8."""
         call = self.call()
         body = bytes(range(256)) * 3
         call.send(body)
@@ -69,7 +70,7 @@ class UasTest(case.Case):
         self.assertEqual(base64.b64decode(event['body_base64']), body)
 
     def test_utf8_body_cut_between_segments(self):
-        """P46: a character that a read boundary cuts in two stays whole."""
+        """A character that a read boundary cuts in two stays whole."""
         call = self.call()
         frame = call.msrp.build(body='é'.encode() * 10)
         call.conn.send_raw(frame.encode(), piece=1)
@@ -77,7 +78,7 @@ class UasTest(case.Case):
         self.assertEqual(self.received(call)['body'], 'é' * 10)
 
     def test_message_out(self):
-        """R61 R62 R65 R75: a message is a SEND with everything in its place."""
+        """RFC 4975 7.1, 7.1.1: a message is a SEND with everything in its place."""
         call = self.call()
         message_id = self.say(call, 'how are you?', 'text/plain')
         frame = call.receive()
@@ -90,7 +91,7 @@ class UasTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_REPORT_RECEIVED'), [])
 
     def test_bodies_out(self):
-        """R64 R65 R78: no body, an empty body, a binary one."""
+        """RFC 4975 7.1, 7.1.1: no body, an empty body, a binary one."""
         call = self.call()
         self.say(call, None, mime=None)
         frame = call.conn.expect('SEND')
@@ -107,7 +108,8 @@ class UasTest(case.Case):
         self.assertEqual(call.receive().body, body)
 
     def test_report_headers_out(self):
-        """R73: Failure-Report is written only for no and partial, Success-Report only for yes."""
+        """RFC 4975 7.1.1: Failure-Report is written only for no and partial, Success-Report only
+        for yes."""
         call = self.call()
         for success in (None, 'yes', 'no'):
             for failure in (None, 'yes', 'no', 'partial'):
@@ -122,7 +124,7 @@ class UasTest(case.Case):
                                      failure if failure in ('no', 'partial') else None)
 
     def test_nothing_is_sent_before_the_first_request(self):
-        """R09: on a connection that we accepted we wait for the peer's first SEND."""
+        """RFC 4975 5.4: on a connection that we accepted we wait for the peer's first SEND."""
         call = self.call(connect=False)
         self.say(call, 'queued 1')
         self.say(call, 'queued 2')
@@ -145,7 +147,7 @@ class UasTest(case.Case):
         self.refused(404, self.say, call, 'too late')
 
     def test_after_bye(self):
-        """R89: BYE, then a late chunk: 481 at most, no event and no REPORT."""
+        """RFC 4975 7.1.2: BYE, then a late chunk: 481 at most, no event and no REPORT."""
         call = self.call()
         call.bye()
         self.ctl.event('E_MSRP_SESSION_END', session_id=call.id)
@@ -154,7 +156,7 @@ class UasTest(case.Case):
         self.assertEqual([f for f in call.conn.inbox.has() if f.method or f.code != 481], [])
 
     def test_parameters_belong_to_their_session(self):
-        """P10: events of two sessions share nothing."""
+        """Events of two sessions share nothing."""
         one = self.call(accept_types='text/plain')
         two = self.call(accept_types='message/cpim')
         self.assertNotEqual(one.id, two.id)
@@ -165,7 +167,7 @@ class UasTest(case.Case):
         self.assertEqual(self.received(one)['body'], 'still here')
 
     def test_response_before_reaction(self):
-        """P68: the 200 to a SEND precedes its REPORT and whatever the application says then."""
+        """The 200 to a SEND precedes its REPORT and whatever the application says then."""
         call = self.call()
         sent = call.send('ping', code=None, success='yes')
         self.received(call)
@@ -176,7 +178,8 @@ class UasTest(case.Case):
         self.assertEqual(call.conn.expect('REPORT').message_id, sent.message_id)
 
     def test_many_in_flight(self):
-        """R72: ten messages leave without waiting for a response; all responses count."""
+        """RFC 4975 7.1.1: ten messages leave without waiting for a response; all responses
+        count."""
         call = self.call()
         call.conn.behave = msrp.silent
         ids = [self.say(call, f'message {number}') for number in range(10)]
@@ -188,7 +191,7 @@ class UasTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_REPORT_RECEIVED'), [])
 
     def test_identifiers(self):
-        """P27 R126 R181 P74: session ids are long, unique, and not made of the Call-ID."""
+        """RFC 4975 8.2, 14.1: session ids are long, unique, and not made of the Call-ID."""
         ids = []
         for _ in range(100):
             transaction = self.invite(self.offer(), call_id='always-the-same@example.org')
@@ -208,7 +211,7 @@ class UasTest(case.Case):
             self.assertGreaterEqual(len({ident[place] for ident in ids}), least, place)
 
     def test_message_ids(self):
-        """R60 R68 P74: message and transaction ids are idents and never repeat."""
+        """RFC 4975 7.1, 7.1.1: message and transaction ids are idents and never repeat."""
         call = self.call()
         ids = [self.say(call, 'x') for _ in range(500)]
         tids = set()
@@ -235,7 +238,7 @@ class UacTest(case.Case):
     """msrpd calls."""
 
     def test_set_up_and_events(self):
-        """R04 R05 R78: our INVITE, our connection, a bodiless SEND at once."""
+        """RFC 4975 5.4, 7.1.1: our INVITE, our connection, a bodiless SEND at once."""
         listener = self.listener()
         session_id, invite = self.start_session()
         request = invite.request
@@ -319,7 +322,7 @@ class UacTest(case.Case):
         self.assertEqual(self.ctl.pending(), [])
 
     def test_end_crosses_the_answer(self):
-        """P31b: a 200 that crosses our CANCEL is acknowledged and ended by BYE."""
+        """A 200 that crosses our CANCEL is acknowledged and ended by BYE."""
         session_id, invite = self.start_session()
         invite.respond(180)
         self.ctl.call('msrp_ua_end_session', session_id=session_id)
@@ -337,7 +340,7 @@ class UacTest(case.Case):
                          {'session_id': call.id, 'reason': 'bye'})
 
     def test_bye_crosses_bye(self):
-        """P85: both sides end at once."""
+        """Both sides end at once."""
         call = self.answered()
         self.ctl.call('msrp_ua_end_session', session_id=call.id)
         theirs = call.dialog.expect('BYE')
@@ -360,7 +363,7 @@ class UacTest(case.Case):
         self.assertEqual(self.ctl.call('msrp_ua_list_sessions'), [])
 
     def test_invite_may_be_answered_late(self):
-        """A session can be ended by its caller, and the next one begins afresh (P16's cousin)."""
+        """A session can be ended by its caller, and the next one begins afresh."""
         for _ in range(3):
             call = self.answered()
             self.say(call, 'hello')
@@ -373,7 +376,7 @@ class DurationTest(case.Case):
     config = {'ua': {'max_duration': '2s', 'cleanup_interval': '1s'}}
 
     def test_expiry(self):
-        """P06: max_duration: BYE, and E_MSRP_SESSION_END with reason expired exactly once."""
+        """max_duration: BYE, and E_MSRP_SESSION_END with reason expired exactly once."""
         for set_up in (self.call, self.answered):
             call = set_up()
             self.assertLessEqual(self.ctl.call('msrp_ua_list_sessions')[0]['lifetime'], 2)
@@ -389,7 +392,7 @@ class NoLimitTest(case.Case):
     config = {'ua': {'max_duration': 0}}
 
     def test_lifetime_without_limit(self):
-        """P31c: no limit is no negative number."""
+        """No limit is no negative number."""
         self.call()
         lifetime = self.ctl.call('msrp_ua_list_sessions')[0]['lifetime']
         self.assertTrue(lifetime is None or lifetime >= 0, lifetime)
@@ -399,7 +402,7 @@ class Ipv6Test(case.Case):
     own_daemon = True
 
     def test_session(self):
-        """P63: addresses in brackets, in SIP, SDP and MSRP."""
+        """Addresses in brackets, in SIP, SDP and MSRP."""
         daemon, ctl = self.start({
             'sip': {'listen': ['sip:[::1]:0;transport=udp']},
             'msrp': {'listen': [{'name': 'six', 'uri': 'msrp://[::1]:0;tcp'}]}})

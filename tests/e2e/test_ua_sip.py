@@ -24,7 +24,7 @@ class UasTest(case.Case):
         return self.sip.request(method, self.daemon.sip_uri, transport, **kwargs)
 
     def test_options(self):
-        """R302: OPTIONS is answered 200 without a rule, and says what we can."""
+        """RFC 3261 11.2: OPTIONS is answered 200 without a rule, and says what we can."""
         response = self.out_of_dialog('OPTIONS').final(200)
         allow = response.get('Allow', '')
         for method in ('INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'MESSAGE', 'UPDATE'):
@@ -32,7 +32,7 @@ class UasTest(case.Case):
         self.assertIn('application/sdp', response.get('Accept', ''))
 
     def test_other_methods(self):
-        """R302: 405 with Allow, or 481, for methods that nothing here takes."""
+        """RFC 3261 8.2.1: 405 with Allow, or 481, for methods that nothing here takes."""
         for method in ('SUBSCRIBE', 'PUBLISH', 'REFER', 'INFO', 'NOTIFY', 'PRACK', 'FOO'):
             with self.subTest(method):
                 headers = {'SUBSCRIBE': [('Event', 'presence')], 'NOTIFY': [('Event', 'presence')],
@@ -47,7 +47,7 @@ class UasTest(case.Case):
         self.call().send('unharmed')
 
     def test_no_dialog(self):
-        """R302: requests within a dialog that is none get 481."""
+        """RFC 3261 12.2.2: requests within a dialog that is none get 481."""
         call = self.call()
         for method in ('BYE', 'INVITE', 'UPDATE', 'MESSAGE'):
             with self.subTest(method):
@@ -64,12 +64,12 @@ class UasTest(case.Case):
         self.assertEqual(self.ctl.call('msrp_ua_list_sessions'), [])
 
     def test_required_extension(self):
-        """R302: an unknown option tag in Require gets 420 with Unsupported."""
+        """RFC 3261 8.2.2.3: an unknown option tag in Require gets 420 with Unsupported."""
         response = self.invite(self.offer(), headers=[('Require', 'foobar')]).final(420)
         self.assertEqual(response.get('Unsupported'), 'foobar')
 
     def test_cancel(self):
-        """R302: INVITE and CANCEL at once: 487 or 200, and no session in the end."""
+        """RFC 3261 9.2: INVITE and CANCEL at once: 487 or 200, and no session in the end."""
         transaction = self.invite(self.offer())
         cancel = transaction.cancel()
         # A 2xx ends the server transaction (17.2.1): a CANCEL behind it finds none (9.2).
@@ -98,7 +98,7 @@ class UasTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_SESSION_NEW'), [])
 
     def test_bye_before_ack(self):
-        """P31b: BYE during the set-up ends the session without a fuss."""
+        """BYE during the set-up ends the session without a fuss."""
         transaction = self.invite(self.offer())
         response = transaction.final(200)
         dialog = Dialog.of_client(transaction, response)
@@ -186,7 +186,7 @@ class UacTest(case.Case):
         self.received(call)
 
     def test_wrong_credentials(self):
-        """P14's cousin: refused again is refused for good: two INVITEs, then the event."""
+        """Refused again is refused for good: two INVITEs, then the event."""
         session_id, invite = self.start_session()
         self.challenged(invite, 401)
         again = self.sip.expect('INVITE')
@@ -265,7 +265,7 @@ class UacTest(case.Case):
             self.assertGreaterEqual(event['code'], 300)
 
     def test_fork(self):
-        """R141 P84: two 200s from two forks: one session, the other acknowledged and ended."""
+        """RFC 4975 8.8: two 200s from two forks: one session, the other acknowledged and ended."""
         one, two = self.listener(), self.listener()
         session_id, invite = self.start_session()
         answers = [invite.respond(200, sdp.document(sdp.message(listener.uri(), setup='passive')),
@@ -284,7 +284,7 @@ class UacTest(case.Case):
         self.assertEqual(len(answers), 2)
 
     def test_repeated_200(self):
-        """P84 RFC 3261 13.2.2.4: each retransmission of the 200 gets the ACK again."""
+        """RFC 3261 13.2.2.4: each retransmission of the 200 gets the ACK again."""
         call = self.answered()
         invite, = [t for t in self.sip._servers.values() if t.method == 'INVITE']
         for _ in range(20):
@@ -465,7 +465,7 @@ class TimeoutTest(case.Case):
     """Sofia's timers of 32 s: everything that has to wait for them waits at once."""
 
     def test_nobody_answers(self):
-        """408 for an INVITE without an answer; BYE for an answer without an ACK; P84."""
+        """408 for an INVITE without an answer; BYE for an answer without an ACK."""
         began = time.monotonic()
         silent_id, _ = self.start_session()
         transaction = self.invite(self.offer())
@@ -500,7 +500,7 @@ class SippTest(case.Case):
         self.assertEqual(process.returncode, 0, output.decode(errors='replace')[-3000:])
 
     def test_callers(self):
-        """R302: fifty calls to us, by UDP and by TCP."""
+        """Fifty calls to us, by UDP and by TCP."""
         before = len(self.ctl.history)
         for transport in ('u1', 't1'):
             with self.subTest(transport):
@@ -513,7 +513,7 @@ class SippTest(case.Case):
                                   if e['method'] == name]), 100)
 
     def test_callees(self):
-        """R302: fifty calls by us."""
+        """Fifty calls by us."""
         port = free_port()
         process = self.sipp('uas.xml', '-p', str(port))
         try:

@@ -475,7 +475,7 @@ static void test_clocks(void **state)
 		struct gw_binding *b = gw_binding_find(w->gw, SLICE("key"));
 		uint64_t now = timer_now_ms();
 
-		/* P05: they start with the session, and not with the daemon */
+		/* They start with the session, and not with the daemon */
 		assert_true(now - b->last_page_ms < 60000 && now - b->last_any_ms < 60000);
 		/* a second off the limits is for the clock that goes on */
 		w->settings.session_timeout_ms = cases[i].session_ms * 1000;

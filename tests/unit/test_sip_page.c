@@ -286,7 +286,7 @@ static void test_send(void **state)
 	assert_field(&w->b, SIP_FIELD_FROM_URI, "sip:alice@a.example");
 	assert_field(&w->b, SIP_FIELD_TO_URI, "sip:bob@b.example");
 	assert_field(&w->b, SIP_FIELD_CONTENT_TYPE, "text/plain;charset=utf-8");
-	assert_field(&w->b, SIP_FIELD_CONTACT, NULL); /* R300 */
+	assert_field(&w->b, SIP_FIELD_CONTACT, NULL); /* RFC 3428 section 4 */
 	assert_header(&w->b, "X-One", "1");
 	assert_header(&w->b, "Subject", "two");
 	assert_true(slice_equal(sip_request_field(w->b.kept, SIP_FIELD_BODY), m.body));
@@ -362,7 +362,7 @@ static void test_not_sendable(void **state)
 	assert_int_equal(w->done, 0);
 }
 
-/* RFC 3428 8, R299: above 1300 bytes never over UDP */
+/* RFC 3428 8: above 1300 bytes never over UDP */
 static void test_large(void **state)
 {
 	struct world *w = *state;

@@ -123,7 +123,7 @@ static void test_refusals(void **state)
 	side_wait_number(&w->a, "dialogs", 0);
 }
 
-/* Both 2xx of a fork are acknowledged, the second is ended: RFC 3261 13.2.2.4, R141 */
+/* Both 2xx of a fork are acknowledged, the second is ended: RFC 3261 13.2.2.4, RFC 4975 8.8 */
 static void test_fork(void **state)
 {
 	struct world *w = *state;
@@ -174,7 +174,7 @@ static void test_late_offer_without_offer(void **state)
 	side_wait_log(&w->a, "failed:488(local) ");
 }
 
-/* P86: SDP as one part of many, here in the answer */
+/* SDP as one part of many, here in the answer */
 static void test_multipart_answer(void **state)
 {
 	struct world *w = *state;

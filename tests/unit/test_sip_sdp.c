@@ -239,7 +239,7 @@ static void test_offer(void **state)
 	sdp_own_fini(&own);
 }
 
-/* R143, R123: the answer has the offer's m= lines, in order, all but one refused */
+/* RFC 3264 6: the answer has the offer's m= lines, in order, all but one refused. */
 static void test_answer(void **state)
 {
 	static const char offer_text[] =
@@ -352,7 +352,7 @@ static void test_setup(void **state)
 		    offers[i].offerer_connects);
 }
 
-/* R133 to R139, P03, P04 */
+/* RFC 4975 8.6 */
 static void test_types(void **state)
 {
 	static const struct {

@@ -342,7 +342,7 @@ static void test_end_in_a_report_of_the_queue(void **state)
 	host_wait(&p->a, "new:text/plain report:000 415:1-2/2 ");
 }
 
-/* P06: BYE, and told once. */
+/* BYE, and told once. */
 static void test_expiry(void **state)
 {
 	struct pair *p = *state;
@@ -363,7 +363,7 @@ static bool has_connection(void *arg)
 	return msrp_stack_connections(((struct pair *)arg)->b.msrp) == 1;
 }
 
-/* R12: what was not answered is told of, then the end. */
+/* RFC 4975 5.4: what was not answered is told of, then the end. */
 static void test_connection_lost(void **state)
 {
 	struct pair *p = *state;

@@ -224,7 +224,7 @@ static const struct {
 	"SEND tid1 0 body [-------tid1]$\n"),
     CASE("unfinished frame", SEND "abc\r\n-------tid1$", "SEND tid1 0 body [abc]"),
     CASE("unfinished head", "MSRP tid1 SEND\r\n" PATHS, ""),
-    /* what is no end-line (P20) */
+    /* what is no end-line */
     CASE("other dashes",
 	SEND "a\r\n-------zzzz$\r\nb\r\n-------\r\n------tid1$\r\n--------tid1$\r\n-------tid2$\r\n"
 	     "-------tid$\r\n-------tid11$\r\n-------TID1$\r\n-------tid1\r\n-------tid1$\r\n",
@@ -276,7 +276,7 @@ static void reads_streams(void **state)
 		run(streams[i].name, streams[i].input, streams[i].expected);
 }
 
-/* R159: a body of all 256 values, NULs too, which the table's strings cannot tell. */
+/* RFC 4975 9: a body of all 256 values, NULs too, which the table's strings cannot tell. */
 static void carries_any_octet(void **state)
 {
 	struct record *r = calloc(1, sizeof(*r));

@@ -1,9 +1,7 @@
 """What every frame that msrpd sends has to keep to, whatever a test is about.
 
 A violation is noted, not raised: it is found on a reader thread, and the test case fails at its
-end with the list.  Rows of known pitfalls that are looked after here, on every frame of every
-test: R46 R47 R60 R62 R64 R65 R67 R68 R69 R75 R76 R77 R78 R79 R85 R86 R88 R91 R101 R102 R103 R150
-R151 R153 R244.
+end with the list.  The rules are those of RFC 4975 6, 7.1 to 7.2 and 9, and RFC 4976 8.
 """
 import threading
 
