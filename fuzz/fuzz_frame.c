@@ -35,7 +35,7 @@ static void check_range(struct slice value)
 {
 	char text[64];
 	struct msrp_writer w = MSRP_WRITER(text);
-	struct msrp_byte_range range, again;
+	struct byte_range range, again;
 
 	if (msrp_byte_range_parse(&range, value) < 0)
 		return;

@@ -10,6 +10,15 @@
 /** Value of the Failure-Report header; absent means yes (RFC 4975 7.1.1). */
 enum failure_report { FAILURE_REPORT_YES, FAILURE_REPORT_NO, FAILURE_REPORT_PARTIAL };
 
+#define BYTE_RANGE_UNKNOWN UINT64_MAX /* "*" */
+
+/** Byte-Range: positions in the message, from 1.  "1-0/0" is nothing at all. */
+struct byte_range {
+	uint64_t start; /* at least 1 */
+	uint64_t end;   /* at least start - 1, or BYTE_RANGE_UNKNOWN */
+	uint64_t total; /* or BYTE_RANGE_UNKNOWN */
+};
+
 /** What is known of a message when its first chunk arrives, and of a whole one. */
 struct message {
 	struct slice message_id;
@@ -47,17 +56,17 @@ struct message_out {
 	bool success_report;
 };
 
-/** What came back for a message that was sent, or did not. */
+/** What came back for a message that was sent, or did not: RFC 4975 7.1.2. */
 struct message_report {
 	struct slice message_id;
 	/**
-	 * Value of the Status header of a REPORT; "000 NNN phrase" for a failure response;
-	 * "000 408" for a transaction that timed out here; "000 481" for what was still queued
-	 * or unanswered when its session lost its connection.
+	 * The Status of a REPORT, or of a response; 408 for a transaction that timed out here; 481
+	 * for what was still queued or unanswered when its session lost its connection.
 	 */
-	struct slice status;
-	int code;                  /* NNN of namespace 000, else 0 */
-	struct slice byte_range;   /* as in the Byte-Range header */
+	unsigned namespace; /* 0: code is one of MSRP's */
+	int code;
+	struct slice phrase;       /* absent if there is none */
+	struct byte_range range;   /* start 0: the REPORT does not say */
 	struct slice content_type; /* of the message, while that is still known; else absent */
 	enum report_source {
 		REPORT_FROM_REPORT,   /* a REPORT request */

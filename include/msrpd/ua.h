@@ -131,7 +131,7 @@ enum {
  *
  * @param message_id  room for UA_MESSAGE_ID_SIZE bytes, NUL included; NULL when not wanted
  * What the peer does not take is refused here once its SDP is known.  What was queued before that
- * and turns out to be refused is reported "000 415", "000 413" or "000 403", from here.
+ * and turns out to be refused is reported 415, 413 or 403, from here.
  *
  * @return 0; -EMSGSIZE: above the peer's max-size; -EPROTOTYPE: a type the peer does not take;
  *         -ENOBUFS: max_queued_bytes reached; -EPERM: the peer is sendonly; -EPIPE: session ends;

@@ -122,7 +122,7 @@ int endpoint_send(struct endpoint *ep, const struct message_out *message, unsign
 
 /**
  * Drop what is queued and unsent and for which judge() gives an MSRP status (415, 413): report()
- * "000 NNN", REPORT_FROM_HERE, comes for each, not from inside this call.
+ * of that, REPORT_FROM_HERE, comes for each, not from inside this call.
  */
 void endpoint_sift(struct endpoint *ep,
     int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg);
@@ -133,7 +133,7 @@ void endpoint_resume(struct endpoint *ep, void *stream);
 int endpoint_report(struct endpoint *ep, struct slice message_id, int code, struct slice phrase);
 
 /**
- * Give up: report() "000 481" for each message that is queued or unanswered, end() -ECONNRESET
+ * Give up: report() 481 for each message that is queued or unanswered, end() -ECONNRESET
  * for each stream.
  */
 void endpoint_give_up(struct endpoint *ep);

@@ -367,7 +367,7 @@ static void report_repeated(struct endpoint *ep, enum msrp_flag flag)
 	struct report_subject subject = subject_of(ep, &told, from_path(in), in->count);
 	uint64_t end = position(in);
 
-	subject.range = (struct msrp_byte_range){in->range.start, end,
+	subject.range = (struct byte_range){in->range.start, end,
 	    flag == MSRP_COMPLETE ? end : in->range.total};
 	report_result(ep, &subject, 0);
 }
@@ -466,7 +466,7 @@ static int judge(struct endpoint *ep)
 	if (ep->stream)
 		return 0;
 	return in->range.start - 1 > max
-		|| (in->range.total != MSRP_RANGE_UNKNOWN && in->range.total > max)
+		|| (in->range.total != BYTE_RANGE_UNKNOWN && in->range.total > max)
 	    ? 413
 	    : 0;
 }

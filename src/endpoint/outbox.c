@@ -3,8 +3,6 @@
 
 #include <errno.h>
 
-enum { STATUS_MAX = 160 };
-
 #define NONE ((struct slice){NULL, 0})
 
 static void on_left(struct msrp_mark *mark);
@@ -129,40 +127,26 @@ void outbox_sift(struct endpoint *ep,
 struct notice {
 	uint64_t number;
 	const struct outgoing *message; /* NULL: gone already */
-	struct msrp_byte_range range;
+	struct byte_range range;
 	int code;
 	struct slice phrase;
 	enum report_source source;
 };
 
-/* "000 NNN", and the phrase if there is one. */
-static struct slice status_text(char text[STATUS_MAX], int code, struct slice phrase)
-{
-	struct msrp_writer w = {.p = text, .cap = STATUS_MAX};
-
-	msrp_write(&w, SLICE("000 "));
-	for (int unit = 100; unit; unit /= 10)
-		msrp_write_char(&w, (char)('0' + code / unit % 10));
-	if (phrase.len) {
-		msrp_write_char(&w, ' ');
-		msrp_write(&w, slice_head(phrase, STATUS_MAX - w.len));
-	}
-	return msrp_written(&w);
-}
-
 /* The handler may free the endpoint, and with it or by giving up all messages in its lists. */
 static void tell(struct endpoint *ep, const struct notice *n)
 {
-	char id[MSRP_MESSAGE_ID_SIZE], status[STATUS_MAX], range[64], type[OUTGOING_TYPE_MAX];
-	struct msrp_writer w = MSRP_WRITER(range);
-	struct message_report report = {.code = n->code, .source = n->source};
+	char id[MSRP_MESSAGE_ID_SIZE], type[OUTGOING_TYPE_MAX];
+	struct message_report report = {
+	    .message_id = outgoing_id(ep, n->number, id),
+	    .code = n->code,
+	    .phrase = n->phrase,
+	    .range = n->range,
+	    .source = n->source,
+	};
 
 	if (!ep->handler)
 		return;
-	msrp_byte_range_write(&w, &n->range);
-	report.message_id = outgoing_id(ep, n->number, id);
-	report.status = status_text(status, n->code, n->phrase);
-	report.byte_range = msrp_written(&w);
 	if (n->message && !n->message->bodiless) {
 		memcpy(type, n->message->type, n->message->type_len);
 		report.content_type = (struct slice){type, n->message->type_len};
@@ -173,7 +157,7 @@ static void tell(struct endpoint *ep, const struct notice *n)
 /* Tell that nothing will come of the whole message, and free it. */
 static void tell_and_free(struct endpoint *ep, struct outgoing *m, int code)
 {
-	uint64_t total = m->body.total; /* UINT64_MAX is MSRP_RANGE_UNKNOWN */
+	uint64_t total = m->body.total; /* UINT64_MAX is BYTE_RANGE_UNKNOWN */
 
 	outgoing_unlink(m);
 	tell(ep,
@@ -336,8 +320,6 @@ void outbox_report_received(struct endpoint *ep, const struct msrp_frame *frame)
 {
 	struct message_report report = {
 	    .message_id = frame->message_id,
-	    .status = frame->status,
-	    .byte_range = frame->byte_range,
 	    .source = REPORT_FROM_REPORT,
 	};
 	struct msrp_status status;
@@ -349,8 +331,12 @@ void outbox_report_received(struct endpoint *ep, const struct msrp_frame *frame)
 	if (outgoing_parse_id(ep, frame->message_id, &number) < 0
 	    || msrp_status_parse(&status, frame->status) < 0)
 		return;
-	report.code = status.namespace == 0 ? (int)status.code : 0;
-	m = report.code >= 300 ? find_begun(&ep->out, number) : NULL;
+	report.namespace = status.namespace;
+	report.code = (int)status.code;
+	report.phrase = status.comment;
+	if (frame->byte_range.p)
+		report.range = frame->range;
+	m = status.namespace == 0 && status.code >= 300 ? find_begun(&ep->out, number) : NULL;
 	/* RFC 4975 7.3.2: as if it were the response. */
 	if (m && !m->failed && stop_sending(ep, m, true) && take_if_over(&ep->out, m))
 		outgoing_free(m);

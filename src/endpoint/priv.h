@@ -107,7 +107,7 @@ struct inbox {
 	struct incoming *current; /* NULL: all of it lies in the read at hand */
 	struct slice id, type;    /* while current is NULL */
 	struct slice held;        /* the same: its body so far */
-	struct msrp_byte_range range;
+	struct byte_range range;
 	uint64_t count; /* bytes of its body so far */
 	uint64_t hash;
 	enum failure_report failure_report;
@@ -201,7 +201,7 @@ struct sent_chunk {
 	struct endpoint *ep;
 	struct outgoing *message; /* that waits for its 200; NULL: none does */
 	uint64_t number;          /* of the message; 0: bodiless of our own */
-	struct msrp_byte_range range;
+	struct byte_range range;
 };
 
 struct outbox {
@@ -248,7 +248,7 @@ void outbox_leave(struct endpoint *ep);
 /**
  * After that: what was not answered goes out again on the next one.
  *
- * @param err  0, or why it closed; -ETIMEDOUT: what it owed is reported "000 408"
+ * @param err  0, or why it closed; -ETIMEDOUT: what it owed is reported 408
  */
 void outbox_rewind(struct endpoint *ep, int err);
 void outbox_give_up(struct endpoint *ep);

@@ -44,7 +44,7 @@ int report_send(struct msrp_conn *conn, const struct report_subject *subject, in
 
 struct later_report {
 	struct later_report *next;
-	struct msrp_byte_range range;
+	struct byte_range range;
 	enum failure_report failure_report;
 	bool success_report;
 	size_t id_len, path_len;

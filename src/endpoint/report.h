@@ -13,7 +13,7 @@ struct report_subject {
 	struct slice from_path; /* of the SEND: the way back */
 	struct slice own_uri;   /* its first To-Path URI */
 	struct slice message_id;
-	struct msrp_byte_range range; /* of what was received */
+	struct byte_range range; /* of what was received */
 	enum failure_report failure_report;
 	bool success_report;
 };

@@ -123,7 +123,7 @@ static int begin_transaction(struct endpoint *ep, struct outgoing *m)
 }
 
 static void write_head(struct endpoint *ep, const struct outgoing *m, uint64_t number,
-    const struct msrp_byte_range *range)
+    const struct byte_range *range)
 {
 	char head[HEAD_MAX], id[MSRP_MESSAGE_ID_SIZE];
 	struct msrp_writer w = MSRP_WRITER(head);
@@ -222,7 +222,7 @@ static int begin_frame(struct endpoint *ep, struct outgoing *m, struct slice pie
 {
 	struct outbox *out = &ep->out;
 	uint64_t connection = ep->connections;
-	struct msrp_byte_range range = {m->sent + 1, m->sent + piece.len, m->body.total};
+	struct byte_range range = {m->sent + 1, m->sent + piece.len, m->body.total};
 	struct msrp_conn *conn = out->flow.conn;
 	int err = begin_transaction(ep, m);
 
@@ -235,7 +235,7 @@ static int begin_frame(struct endpoint *ep, struct outgoing *m, struct slice pie
 	if (out->open_chunk)
 		out->open_chunk->range = range;
 	if (piece.len > WHOLE_MAX || (piece.len == 0 && !last))
-		range.end = MSRP_RANGE_UNKNOWN;
+		range.end = BYTE_RANGE_UNKNOWN;
 	if (m->long_one && !m->begun) {
 		m->begun = true;
 		out->begun++;
@@ -360,7 +360,7 @@ static void send_greeting(struct endpoint *ep)
 {
 	struct outbox *out = &ep->out;
 	uint64_t connection = ep->connections;
-	struct msrp_byte_range nothing = {1, 0, 0};
+	struct byte_range nothing = {1, 0, 0};
 	struct msrp_conn *conn = out->flow.conn;
 	int err = begin_transaction(ep, NULL);
 

@@ -269,28 +269,12 @@ static struct gw_delivery *find(const struct gw_binding *b, struct slice message
 	return NULL;
 }
 
-/* Bytes of a Byte-Range, "1-25/25"; all where it does not say. */
-static uint64_t range_bytes(struct slice range, uint64_t all)
+/* All of the message where the report does not say. */
+static uint64_t range_bytes(const struct byte_range *range, uint64_t all)
 {
-	struct slice span, first;
-	uint64_t from, to;
-
-	if (!slice_cut(&range, '/', &span) || !slice_cut(&span, '-', &first)
-	    || slice_to_u64(first, INT64_MAX, &from) < 0 || slice_to_u64(span, INT64_MAX, &to) < 0
-	    || to < from)
+	if (range->start == 0 || range->end == BYTE_RANGE_UNKNOWN || range->end < range->start)
 		return all;
-	return to - from + 1;
-}
-
-/* The phrase of a Status, "000 413 Too much". */
-static struct slice phrase_of(struct slice status)
-{
-	struct slice piece;
-
-	for (int i = 0; i < 2; i++)
-		if (!slice_cut(&status, ' ', &piece))
-			break;
-	return status;
+	return range->end - range->start + 1;
 }
 
 static void on_failure(struct gw_delivery *d, const struct message_report *report)
@@ -299,7 +283,7 @@ static void on_failure(struct gw_delivery *d, const struct message_report *repor
 	struct gw_answer a = {.code = gw_sip_status(report->code)};
 	struct slice types = {NULL, 0};
 
-	a.headers = gw_reason_header(text, "MSRP", report->code, phrase_of(report->status));
+	a.headers = gw_reason_header(text, "MSRP", report->code, report->phrase);
 	if (a.code == 415) {
 		++*d->binding->gw->count.refused_type;
 		memcpy(accept, a.headers.p, a.headers.len);
@@ -320,7 +304,7 @@ void gw_delivery_report(struct gw_binding *b, const struct message_report *repor
 	if (report->source != REPORT_FROM_HERE)
 		b->proven = true;
 	d = find(b, report->message_id);
-	if (!d || report->code == 0)
+	if (!d || report->namespace != 0)
 		return;
 	if (report->code != 200) {
 		on_failure(d, report);
@@ -328,7 +312,7 @@ void gw_delivery_report(struct gw_binding *b, const struct message_report *repor
 	}
 	if (response == (d->confirm == GW_DELIVERED))
 		return;
-	d->covered += range_bytes(report->byte_range, d->bytes);
+	d->covered += range_bytes(&report->range, d->bytes);
 	if (d->covered < d->bytes)
 		return;
 	dequeue(d);

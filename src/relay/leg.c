@@ -124,9 +124,9 @@ static void write_origin(struct msrp_writer *w, struct leg *leg, const struct ms
 	msrp_write(w, f->from_path);
 }
 
-static bool is_too_long(const struct msrp_byte_range *range)
+static bool is_too_long(const struct byte_range *range)
 {
-	return range->end != MSRP_RANGE_UNKNOWN && range->end >= range->start
+	return range->end != BYTE_RANGE_UNKNOWN && range->end >= range->start
 	    && range->end - range->start >= UNINTERRUPTED_MAX;
 }
 
@@ -202,7 +202,7 @@ struct leg *leg_new(const struct arrival *a, const struct hop *hop)
 /* From behind what before has sent; where there was no Byte-Range one goes first. */
 static void write_next(struct msrp_writer *w, struct leg *leg, const struct leg *before)
 {
-	struct msrp_byte_range range = {leg->start, MSRP_RANGE_UNKNOWN, leg->total};
+	struct byte_range range = {leg->start, BYTE_RANGE_UNKNOWN, leg->total};
 	uint32_t cut = before->range_at ? before->range_at : before->headers_at;
 	uint32_t value_at, after = cut + before->range_len, shift;
 
@@ -282,7 +282,7 @@ void leg_report(struct leg *leg, unsigned code, struct slice phrase)
 		w = (struct msrp_writer){.p = large, .cap = need};
 	}
 	/* RFC 4975 7.1.4: a failure's range is the actual one; its total is known when all is here. */
-	if (report.range.total == MSRP_RANGE_UNKNOWN && leg->complete)
+	if (report.range.total == BYTE_RANGE_UNKNOWN && leg->complete)
 		report.range.total = report.range.end;
 	rand_token(tid, MSRP_TID_LEN);
 	msrp_write_report(&w, &report);

@@ -1,5 +1,7 @@
 /* The UA as applications drive it: by a rule, by the control socket, and by events. */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <msrpd/service.h>
@@ -131,14 +133,52 @@ static int on_message(struct ua_session *s, const struct message *m, void *arg)
 	return 0;
 }
 
+enum {
+	STATUS_SIZE = 1024, /* a longer phrase is cut */
+	POSITION_SIZE = 21,
+	RANGE_SIZE = 3 * POSITION_SIZE,
+};
+
+/* As in the Status header: RFC 4975 7.1.2. */
+static struct slice status_text(char text[STATUS_SIZE], const struct message_report *r)
+{
+	int n = snprintf(text, STATUS_SIZE, "%03u %03d%s%.*s", r->namespace, r->code,
+	    r->phrase.len ? " " : "", SLICE_ARG(slice_head(r->phrase, STATUS_SIZE - 16)));
+
+	return (struct slice){text, (size_t)n};
+}
+
+static void print_position(char text[POSITION_SIZE], uint64_t position)
+{
+	if (position == BYTE_RANGE_UNKNOWN)
+		snprintf(text, POSITION_SIZE, "*");
+	else
+		snprintf(text, POSITION_SIZE, "%" PRIu64, position);
+}
+
+/* As in the Byte-Range header; absent if the report does not say. */
+static struct slice range_text(char text[RANGE_SIZE], const struct byte_range *range)
+{
+	char end[POSITION_SIZE], total[POSITION_SIZE];
+	int n;
+
+	if (range->start == 0)
+		return (struct slice){NULL, 0};
+	print_position(end, range->end);
+	print_position(total, range->total);
+	n = snprintf(text, RANGE_SIZE, "%" PRIu64 "-%s/%s", range->start, end, total);
+	return (struct slice){text, (size_t)n};
+}
+
 static void on_report(struct ua_session *s, const struct message_report *r, void *arg)
 {
 	struct service_state *state = arg;
+	char status[STATUS_SIZE], range[RANGE_SIZE];
 	struct event_param params[] = {
 	    id_param(s),
 	    event_text("message_id", r->message_id),
-	    event_text("status", r->status),
-	    event_text("byte_range", r->byte_range),
+	    event_text("status", status_text(status, r)),
+	    event_text("byte_range", range_text(range, &r->range)),
 	};
 
 	event_emit(state->bus, &report_received, params, COUNT(params));

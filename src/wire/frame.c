@@ -301,7 +301,7 @@ static void finish(struct msrp_frame *f, const char *headers, const struct msrp_
 
 	if (headers)
 		f->headers = (struct slice){headers, (size_t)(end - headers)};
-	f->range = (struct msrp_byte_range){1, MSRP_RANGE_UNKNOWN, MSRP_RANGE_UNKNOWN};
+	f->range = (struct byte_range){1, BYTE_RANGE_UNKNOWN, BYTE_RANGE_UNKNOWN};
 	if (f->byte_range.p && msrp_byte_range_parse(&f->range, f->byte_range) < 0)
 		f->range.start = 0;
 	read_paths(f, before);
@@ -380,13 +380,13 @@ static bool take_position_or_star(struct slice *rest, uint64_t *valuep)
 {
 	if (!msrp_take_char(rest, '*'))
 		return take_position(rest, valuep);
-	*valuep = MSRP_RANGE_UNKNOWN;
+	*valuep = BYTE_RANGE_UNKNOWN;
 	return true;
 }
 
-int msrp_byte_range_parse(struct msrp_byte_range *range, struct slice value)
+int msrp_byte_range_parse(struct byte_range *range, struct slice value)
 {
-	struct msrp_byte_range r;
+	struct byte_range r;
 
 	if (!take_position(&value, &r.start) || !msrp_take_char(&value, '-')
 	    || !take_position_or_star(&value, &r.end) || !msrp_take_char(&value, '/')
@@ -400,13 +400,13 @@ int msrp_byte_range_parse(struct msrp_byte_range *range, struct slice value)
 
 static void write_position(struct msrp_writer *w, uint64_t value)
 {
-	if (value == MSRP_RANGE_UNKNOWN)
+	if (value == BYTE_RANGE_UNKNOWN)
 		msrp_write_char(w, '*');
 	else
 		msrp_write_number(w, value);
 }
 
-void msrp_byte_range_write(struct msrp_writer *w, const struct msrp_byte_range *range)
+void msrp_byte_range_write(struct msrp_writer *w, const struct byte_range *range)
 {
 	msrp_write_number(w, range->start);
 	msrp_write_char(w, '-');
@@ -580,7 +580,7 @@ void msrp_write_paths(struct msrp_writer *w, struct slice to_path, struct slice 
 	msrp_write_header(w, SLICE("From-Path"), from_path);
 }
 
-static void write_byte_range_header(struct msrp_writer *w, const struct msrp_byte_range *range)
+static void write_byte_range_header(struct msrp_writer *w, const struct byte_range *range)
 {
 	msrp_write(w, SLICE("Byte-Range: "));
 	msrp_byte_range_write(w, range);

@@ -36,15 +36,6 @@ enum {
 	MSRP_OTHER_BODY_MAX = 10240, /* RFC 4975 7.1: body of a request that is not a SEND */
 };
 
-#define MSRP_RANGE_UNKNOWN UINT64_MAX /* "*" */
-
-/** Byte-Range: positions in the message, from 1.  "1-0/0" is nothing at all. */
-struct msrp_byte_range {
-	uint64_t start; /* at least 1 */
-	uint64_t end;   /* at least start - 1, or MSRP_RANGE_UNKNOWN */
-	uint64_t total; /* or MSRP_RANGE_UNKNOWN */
-};
-
 /**
  * The head of a frame.  A view: slices borrow the bytes that were parsed.
  * Header values come without blanks at either end; absent headers are absent slices, and
@@ -63,9 +54,9 @@ struct msrp_frame {
 
 	struct slice to_path;
 	struct slice from_path;
-	struct msrp_uri to;           /* first of To-Path; host absent if it is no URI */
-	struct slice to_rest;         /* To-Path behind it, absent if that was all */
-	struct msrp_byte_range range; /* all of it without a Byte-Range; start 0: that is bad */
+	struct msrp_uri to;      /* first of To-Path; host absent if it is no URI */
+	struct slice to_rest;    /* To-Path behind it, absent if that was all */
+	struct byte_range range; /* all of it without a Byte-Range; start 0: that is bad */
 
 	struct slice message_id;
 	struct slice byte_range;
@@ -142,8 +133,8 @@ bool msrp_is_ident(struct slice s);
  *
  * @return 0 or -EBADMSG
  */
-int msrp_byte_range_parse(struct msrp_byte_range *range, struct slice value);
-void msrp_byte_range_write(struct msrp_writer *w, const struct msrp_byte_range *range);
+int msrp_byte_range_parse(struct byte_range *range, struct slice value);
+void msrp_byte_range_write(struct msrp_writer *w, const struct byte_range *range);
 
 /** @param value  absent means yes (RFC 4975 7.1.1) @return 0 or -EBADMSG */
 int msrp_failure_report_parse(struct slice value, enum failure_report *reportp);
@@ -205,9 +196,9 @@ struct msrp_report_text {
 	struct slice to_path;   /* whole From-Path of the SEND */
 	struct slice from_path; /* first To-Path URI of the SEND */
 	struct slice message_id;
-	struct msrp_byte_range range; /* what the report is about */
-	unsigned code;                /* in namespace 000 */
-	struct slice comment;         /* absent or empty: none */
+	struct byte_range range; /* what the report is about */
+	unsigned code;           /* in namespace 000 */
+	struct slice comment;    /* absent or empty: none */
 };
 
 /** The whole frame, end-line included. */

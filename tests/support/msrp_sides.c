@@ -18,6 +18,7 @@
 
 #include "base/stats.h"
 #include "loop.h"
+#include "wire/frame.h"
 
 static const struct slice NONE = {NULL, 0};
 
@@ -100,10 +101,17 @@ static int on_stream_end(void *stream, int err, void *arg)
 static void on_report(const struct message_report *r, void *arg)
 {
 	struct side *s = arg;
+	char range[64];
+	struct msrp_writer w = MSRP_WRITER(range);
 
 	s->reports++;
-	copy(s->status, sizeof(s->status), r->status);
-	copy(s->range, sizeof(s->range), r->byte_range);
+	snprintf(s->status, sizeof(s->status), "%03u %03d%s%.*s", r->namespace, r->code,
+	    r->phrase.len ? " " : "", SLICE_ARG(r->phrase));
+	s->range[0] = '\0';
+	if (r->range.start) {
+		msrp_byte_range_write(&w, &r->range);
+		copy(s->range, sizeof(s->range), msrp_written(&w));
+	}
 	copy(s->reported_id, sizeof(s->reported_id), r->message_id);
 	copy(s->reported_type, sizeof(s->reported_type), r->content_type);
 	s->code = r->code;

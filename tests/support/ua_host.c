@@ -106,7 +106,8 @@ static void on_report(struct ua_session *s, const struct message_report *r, void
 {
 	struct host *h = arg;
 
-	note(h, "report:%.*s:%.*s ", SLICE_ARG(r->status), SLICE_ARG(r->byte_range));
+	note(h, "report:%03u %03d:%u-%u/%u ", r->namespace, r->code, (unsigned)r->range.start,
+	    (unsigned)r->range.end, (unsigned)r->range.total);
 	end_if(h, s, "report");
 }
 

@@ -265,11 +265,14 @@ static inline void session_terminate(struct ua_session *s, enum ua_end end)
 	s->handler->notify(s, &notice, s->arg);
 }
 
-static inline void session_report(struct ua_session *s, const char *id, const char *status,
-    int code, const char *range, enum report_source source)
+static inline void session_report(struct ua_session *s, const char *id, int code,
+    enum report_source source)
 {
-	struct message_report report = {slice_of(id), slice_of(status), code, slice_of(range),
-	    ABSENT, source};
+	struct message_report report = {
+	    .message_id = slice_of(id),
+	    .code = code,
+	    .source = source,
+	};
 
 	s->handler->report(s, &report, s->arg);
 }

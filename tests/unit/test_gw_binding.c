@@ -194,43 +194,49 @@ static void test_confirm(void **state)
 {
 	static const struct {
 		enum gw_confirm confirm;
-		const char *status;
+		unsigned namespace;
 		int code;
-		const char *range;
+		struct byte_range range;
 		enum report_source source;
 		int answer; /* 0: not yet */
 	} cases[] = {
-	    {GW_SENT, "000 200", 200, "1-4/4", REPORT_FROM_RESPONSE, 200},
-	    {GW_SENT, "000 200", 200, "1-3/4", REPORT_FROM_RESPONSE, 0},
-	    {GW_SENT, "000 200", 200, "", REPORT_FROM_RESPONSE, 200},
-	    {GW_SENT, "000 200", 200, "1-4/4", REPORT_FROM_REPORT, 0},
-	    {GW_SENT, "000 413", 413, "1-4/4", REPORT_FROM_RESPONSE, 413},
-	    {GW_SENT, "000 413", 413, "1-4/4", REPORT_FROM_REPORT, 413},
-	    {GW_SENT, "000 408", 408, "1-4/4", REPORT_FROM_HERE, 504},
-	    {GW_SENT, "000 481", 481, "1-4/4", REPORT_FROM_HERE, 480},
-	    {GW_SENT, "001 481", 0, "1-4/4", REPORT_FROM_REPORT, 0},
-	    {GW_DELIVERED, "000 200", 200, "1-4/4", REPORT_FROM_RESPONSE, 0},
-	    {GW_DELIVERED, "000 200", 200, "1-4/4", REPORT_FROM_REPORT, 200},
-	    {GW_DELIVERED, "000 200", 200, "4-1/4", REPORT_FROM_REPORT, 200},
-	    {GW_DELIVERED, "000 200", 200, "1-2/4", REPORT_FROM_REPORT, 0},
-	    {GW_DELIVERED, "000 501", 501, "1-4/4", REPORT_FROM_RESPONSE, 500},
+	    {GW_SENT, 0, 200, {1, 4, 4}, REPORT_FROM_RESPONSE, 200},
+	    {GW_SENT, 0, 200, {1, 3, 4}, REPORT_FROM_RESPONSE, 0},
+	    {GW_SENT, 0, 200, {0}, REPORT_FROM_RESPONSE, 200},
+	    {GW_SENT, 0, 200, {1, 4, 4}, REPORT_FROM_REPORT, 0},
+	    {GW_SENT, 0, 413, {1, 4, 4}, REPORT_FROM_RESPONSE, 413},
+	    {GW_SENT, 0, 413, {1, 4, 4}, REPORT_FROM_REPORT, 413},
+	    {GW_SENT, 0, 408, {1, 4, 4}, REPORT_FROM_HERE, 504},
+	    {GW_SENT, 0, 481, {1, 4, 4}, REPORT_FROM_HERE, 480},
+	    {GW_SENT, 1, 481, {1, 4, 4}, REPORT_FROM_REPORT, 0},
+	    {GW_DELIVERED, 0, 200, {1, 4, 4}, REPORT_FROM_RESPONSE, 0},
+	    {GW_DELIVERED, 0, 200, {1, 4, 4}, REPORT_FROM_REPORT, 200},
+	    {GW_DELIVERED, 0, 200, {4, 3, 4}, REPORT_FROM_REPORT, 200},
+	    {GW_DELIVERED, 0, 200, {1, 2, 4}, REPORT_FROM_REPORT, 0},
+	    {GW_DELIVERED, 0, 501, {1, 4, 4}, REPORT_FROM_RESPONSE, 500},
 	};
 	struct world *w = started(state);
 	struct ua_session *s = session_of(w);
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct message_report report = {
+		    .namespace = cases[i].namespace,
+		    .code = cases[i].code,
+		    .range = cases[i].range,
+		    .source = cases[i].source,
+		};
 		struct sip_request req;
 
 		send_text(w, &req, (int)cases[i].confirm, "text");
 		assert_int_equal(req.code, 0);
 		assert_int_equal(s->last_success_report, cases[i].confirm == GW_DELIVERED);
-		session_report(s, "unknown", "000 413", 413, "", REPORT_FROM_REPORT);
+		session_report(s, "unknown", 413, REPORT_FROM_REPORT);
 		assert_int_equal(req.code, 0);
-		session_report(s, s->last_id, cases[i].status, cases[i].code, cases[i].range,
-		    cases[i].source);
+		report.message_id = slice_of(s->last_id);
+		s->handler->report(s, &report, s->arg);
 		assert_int_equal(req.code, cases[i].answer);
 		if (!cases[i].answer) {
-			session_report(s, s->last_id, "000 400", 400, "", REPORT_FROM_REPORT);
+			session_report(s, s->last_id, 400, REPORT_FROM_REPORT);
 			assert_int_equal(req.code, 400);
 		}
 		assert_int_equal(req.refs, 1);
@@ -334,13 +340,13 @@ static void test_repetitions(void **state)
 	assert_int_equal(req.code, 202);
 	assert_int_equal(s->sent, 3);
 	/* also when it was refused later */
-	session_report(s, s->last_id, "000 200", 200, "", REPORT_FROM_RESPONSE);
+	session_report(s, s->last_id, 200, REPORT_FROM_RESPONSE);
 	req.cseq = SLICE("4 MESSAGE");
 	for (unsigned i = 0; i < 2; i++) {
 		req.code = 0;
 		put_message(w, &req, GW_SENT);
 		assert_int_equal(s->sent, 4 + i);
-		session_report(s, s->last_id, "000 413", 413, "", REPORT_FROM_RESPONSE);
+		session_report(s, s->last_id, 413, REPORT_FROM_RESPONSE);
 		assert_int_equal(req.code, 413);
 	}
 }

@@ -31,7 +31,7 @@ static void live(struct world *w)
 		session_message(s, "2", "text/plain", "y");
 		while (w->page_count)
 			page_answer(w, 200);
-		session_report(s, "m0", "000 200", 200, "", REPORT_FROM_RESPONSE);
+		session_report(s, "m0", 200, REPORT_FROM_RESPONSE);
 		session_terminate(s, UA_END_BYE);
 	}
 	gw_service.stop(w->gw);

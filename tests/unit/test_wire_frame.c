@@ -462,11 +462,11 @@ static void parses_byte_ranges(void **state)
 	} good_ranges[] = {
 	    {"1-16/16", 1, 16, 16},
 	    {"1-0/0", 1, 0, 0},
-	    {"1-*/*", 1, MSRP_RANGE_UNKNOWN, MSRP_RANGE_UNKNOWN},
+	    {"1-*/*", 1, BYTE_RANGE_UNKNOWN, BYTE_RANGE_UNKNOWN},
 	    {"138-148/148", 138, 148, 148},
 	    {"5-4/4", 5, 4, 4},
 	    {"1-10/5", 1, 10, 5}, /* RFC 4975 7.3.1: the payload counts */
-	    {"2147483648-*/2147483648", 2147483648, MSRP_RANGE_UNKNOWN, 2147483648},
+	    {"2147483648-*/2147483648", 2147483648, BYTE_RANGE_UNKNOWN, 2147483648},
 	    {"1-9223372036854775807/9223372036854775807", 1, INT64_MAX, INT64_MAX},
 	};
 	static const char *const bad_ranges[] = {
@@ -507,7 +507,7 @@ static void parses_byte_ranges(void **state)
 	    "1-5/99999999999999999999999",
 	    "2147483648-5/5",
 	};
-	struct msrp_byte_range range;
+	struct byte_range range;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good_ranges) / sizeof(good_ranges[0]); i++) {
