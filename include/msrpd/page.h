@@ -24,11 +24,19 @@ struct page_result {
 };
 
 /**
+ * Could one be sent, as far as its addresses tell?
+ *
+ * @return 0, -EINVAL: a URI that is none, -EDESTADDRREQ: a Request-URI whose scheme (tel:, im:,
+ *         pres:, urn:service:) wants an outbound proxy, and there is none
+ */
+int page_check(struct page *page, const struct page_message *message);
+
+/**
  * Send one MESSAGE (RFC 3428 section 4).  Over 1300 bytes it goes over TCP (section 8).
  *
  * @param done  called once with the final answer, never from inside this call; NULL: nobody asks
- * @return 0, -EMSGSIZE: too large for what is allowed, -EINVAL: a URI that is none,
- *         -ENETUNREACH: no SIP listener, -ENOBUFS: too many under way, -ENOMEM
+ * @return 0, -EMSGSIZE: too large for what is allowed, -EINVAL, -EDESTADDRREQ: see
+ *         page_check(), -ENETUNREACH: no SIP listener, -ENOBUFS: too many under way, -ENOMEM
  */
 int page_send(struct page *page, const struct page_message *message,
     void (*done)(const struct page_result *result, void *arg), void *arg);

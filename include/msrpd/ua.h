@@ -105,7 +105,8 @@ int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *
 /**
  * Start a session by INVITE (init_uac).
  *
- * @return 0, -EINVAL: a URI or type that is none, -ENETUNREACH: no SIP, -ENOBUFS, -ENOMEM
+ * @return 0, -EINVAL: a URI or type that is none, -EDESTADDRREQ: see page_check(),
+ *         -ENETUNREACH: no SIP, -ENOBUFS, -ENOMEM
  */
 int ua_start(struct ua *ua, const struct ua_offer *offer, struct slice from_uri,
     struct slice to_uri, struct slice ruri, struct ua_session **sp);

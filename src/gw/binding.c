@@ -289,10 +289,15 @@ static int answer(struct gw_binding *b, struct sip_request *invite, struct slice
 	return err;
 }
 
+static int refuse_with(struct sip_request *request, int code, struct slice reason, int err)
+{
+	sip_request_reply(request, code, reason, (struct slice){NULL, 0});
+	return err;
+}
+
 static int refuse(struct sip_request *request, int code, int err)
 {
-	sip_request_reply(request, code, (struct slice){NULL, 0}, (struct slice){NULL, 0});
-	return err;
+	return refuse_with(request, code, (struct slice){NULL, 0}, err);
 }
 
 static int answer_new(struct gw *gw, struct sip_request *invite, struct slice key,
@@ -387,10 +392,18 @@ static int meet(struct gw_binding *b, struct sip_request *invite, struct slice t
 int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice key,
     struct slice types, const struct gw_names *names)
 {
+	struct page_message message = {
+	    .ruri = names->ruri,
+	    .from_uri = names->from,
+	    .to_uri = names->to,
+	};
 	struct gw_binding *b;
+	int err = names_fit(key, names) ? page_check(gw->env.page, &message) : -EINVAL;
 
-	if (!names_fit(key, names))
-		return refuse(invite, 400, -EINVAL);
+	if (err == -EDESTADDRREQ)
+		return refuse_with(invite, 400, SLICE(GW_NO_PROXY), err);
+	if (err < 0)
+		return refuse(invite, 400, err);
 	b = gw_binding_find(gw, key);
 	if (!b)
 		return answer_new(gw, invite, key, types, names);
@@ -438,7 +451,8 @@ int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *m
 	}
 	if (err < 0) {
 		binding_free(b);
-		tell_failed(gw, key, &names, 0, (struct slice){NULL, 0});
+		tell_failed(gw, key, &names, err == -EINVAL || err == -EDESTADDRREQ ? 400 : 0,
+		    err == -EDESTADDRREQ ? SLICE(GW_NO_PROXY) : (struct slice){NULL, 0});
 		return err;
 	}
 	*bp = b;

@@ -189,6 +189,7 @@ static int status_of_error(int err)
 	case -EMSGSIZE:
 		return 413;
 	case -EINVAL:
+	case -EDESTADDRREQ:
 		return 400;
 	default:
 		return 408; /* not now, perhaps another time */

@@ -25,14 +25,26 @@ static struct slice or_absent(struct slice s)
 	return s.len ? s : absent;
 }
 
+static bool is_urn(struct slice uri)
+{
+	return slice_starts_nocase(uri, SLICE("urn:"));
+}
+
+static bool is_tel(struct slice uri)
+{
+	return slice_starts_nocase(uri, SLICE("tel:"));
+}
+
 struct slice route_sip_user(struct slice uri)
 {
 	struct slice rest = after_scheme(uri);
 	struct slice userinfo = until(rest, "@");
 
-	if (userinfo.len < rest.len)
-		return or_absent(until(userinfo, ":;"));
-	return slice_starts_nocase(uri, SLICE("tel:")) ? or_absent(until(rest, ";")) : absent;
+	if (is_urn(uri))
+		return absent;
+	if (is_tel(uri))
+		return or_absent(until(rest, ";"));
+	return userinfo.len < rest.len ? or_absent(until(userinfo, ":")) : absent;
 }
 
 struct slice route_sip_domain(struct slice uri)
@@ -40,10 +52,10 @@ struct slice route_sip_domain(struct slice uri)
 	struct slice rest = after_scheme(uri);
 	struct slice userinfo = until(rest, "@");
 
+	if (is_urn(uri) || is_tel(uri))
+		return absent;
 	if (userinfo.len < rest.len)
 		rest = slice_from(rest, userinfo.len + 1);
-	else if (slice_starts_nocase(uri, SLICE("tel:")))
-		return absent;
 	if (rest.len && rest.p[0] == '[') {
 		struct slice host = until(rest, "]");
 

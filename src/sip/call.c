@@ -34,30 +34,41 @@ static char *from_with_tag(struct slice uri)
 	return text;
 }
 
-int sip_call_init(struct sip_call *call, struct slice ruri, struct slice from, struct slice to)
+int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice ruri,
+    struct slice from, struct slice to)
 {
 	struct sip_hop hop;
+	int err = -EINVAL;
 
 	*call = (struct sip_call){0};
 	call->ruri = sip_uri_clean(ruri);
 	call->from = from_with_tag(from);
 	call->to = sip_uri_in_angles(to);
 	rand_token(call->call_id, SIP_CALL_ID);
-	if (call->ruri && call->from && call->to && sip_uri_hop(call->ruri, &hop) == 0)
-		return 0;
-	sip_call_clear(call);
-	return -EINVAL;
+	if (call->ruri && call->from && call->to)
+		err = stack->route || sip_uri_hop(call->ruri, &hop) == 0 ? 0 : -EDESTADDRREQ;
+	if (err)
+		sip_call_clear(call);
+	return err;
 }
 
 nua_handle_t *sip_call_handle(struct sip_call *call, struct sip_agent *agent,
     struct sip_owner *owner)
 {
 	struct sip_stack *stack = agent->stack;
+	su_home_t home[1] = {SU_HOME_INIT(home)};
+	url_t *ruri = sip_url_make(home, call->ruri);
+	sip_addr_t *from = sip_address_make(home, stack, call->from);
+	sip_addr_t *to = sip_address_make(home, stack, call->to);
+	nua_handle_t *nh = NULL;
 
 	call->cseq++;
-	return nua_handle(agent->nua, (nua_hmagic_t *)owner, NUTAG_URL(call->ruri),
-	    SIPTAG_FROM_STR(call->from), SIPTAG_TO_STR(call->to), SIPTAG_CALL_ID_STR(call->call_id),
-	    TAG_IF(stack->route, NUTAG_INITIAL_ROUTE_STR(stack->route)), TAG_END());
+	if (ruri && from && to)
+		nh = nua_handle(agent->nua, (nua_hmagic_t *)owner, NUTAG_URL((url_string_t *)ruri),
+		    SIPTAG_FROM(from), SIPTAG_TO(to), SIPTAG_CALL_ID_STR(call->call_id),
+		    TAG_IF(stack->route, NUTAG_INITIAL_ROUTE_STR(stack->route)), TAG_END());
+	su_home_deinit(home);
+	return nh;
 }
 
 /* --- another try --- */

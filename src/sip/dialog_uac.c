@@ -86,8 +86,9 @@ int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
 	d->exchange = OURS;
 	d->owner.event = dialog_on_event;
 	d->call = malloc(sizeof(*d->call));
-	err = d->call ? sip_call_init(d->call, invite->ruri, invite->from_uri, invite->to_uri)
-		      : -ENOMEM;
+	err = d->call
+	    ? sip_call_init(d->call, stack, invite->ruri, invite->from_uri, invite->to_uri)
+	    : -ENOMEM;
 	if (!err)
 		err = dialog_take_offer(d, invite->sdp);
 	if (!err && !(d->call_id = slice_dup(slice_of(d->call->call_id))))

@@ -235,12 +235,22 @@ static int start(struct sending *s, const struct page_message *m)
 	s->large = size > SIP_UDP_MAX;
 	if (size > SIP_MESSAGE_MAX || (s->large && m->refuse_large))
 		return -EMSGSIZE;
-	err = sip_call_init(&s->call, m->ruri, m->from_uri, m->to_uri);
+	err = sip_call_init(&s->call, stack, m->ruri, m->from_uri, m->to_uri);
 	if (!err)
 		err = content_take(&s->content, m);
 	if (!err)
 		err = timer_init(&s->failing, stack->base, on_failing, s);
 	return err ? err : place(s);
+}
+
+int page_check(struct page *page, const struct page_message *m)
+{
+	struct sip_call call;
+	int err = sip_call_init(&call, page->stack, m->ruri, m->from_uri, m->to_uri);
+
+	if (!err)
+		sip_call_clear(&call);
+	return err;
 }
 
 int page_send(struct page *page, const struct page_message *message,

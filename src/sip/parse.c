@@ -1,7 +1,16 @@
 /*
- * Where requests in a dialog go: Contact and Record-Route.  Sofia 1.12 recurses without end when
- * she cannot begin a request to what a peer has put there: "tel:1", "*", "http://h".  So she never
- * sees such a URI: our parsers for the two headers write one in its place that leads nowhere.
+ * What Sofia-SIP 1.12 reads in a message, put right before it acts on it: our parsers stand in
+ * front of its own for the request line and the headers that hold addresses.
+ *
+ * Contact, Record-Route: Sofia recurses without end when it cannot begin a request to what a peer
+ * has put there, a URI of another scheme than SIP's say.  So it never sees such a URI, but one in
+ * its place that leads nowhere.
+ *
+ * All: Sofia resolves the escapes of reserved characters too, after which two users of RFC 3261
+ * 19.1.4 are one.  What was written is put back.
+ *
+ * Request line: Sofia answers 416 to the schemes that it does not know.  Those of service URNs
+ * (RFC 5031) are shown to it as im:, which it hands up as they stand.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,25 +34,117 @@ static void make_usable(url_t *url)
 	url->url_host = nowhere;
 }
 
+/* --- escapes --- */
+
+/* How much of what was written became this: an escape that is left stands in both. */
+static size_t written_length(const char *made, const char *written)
+{
+	size_t len = 0;
+
+	for (; *made; made++)
+		len += written[len] == '%' && *made != '%' ? 3 : 1;
+	return len;
+}
+
+/* A part of a URL that was parsed in place at s, of which written is a copy from before. */
+static void restore_part(su_home_t *home, const char **part, const char *s, const char *written)
+{
+	const char *begin;
+	char *text;
+	size_t len;
+
+	if (!*part)
+		return;
+	begin = written + (*part - s);
+	len = written_length(*part, begin);
+	text = su_strndup(home, begin, (isize_t)len);
+	if (!text)
+		return;
+	text[sip_escapes_normalize(text, len)] = '\0';
+	*part = text;
+}
+
+static void restore(su_home_t *home, url_t *url, const char *s, const char *written)
+{
+	restore_part(home, &url->url_user, s, written);
+	restore_part(home, &url->url_password, s, written);
+	restore_part(home, &url->url_params, s, written);
+}
+
+/* A copy from before Sofia parses in place; NULL: there is nothing to restore. */
+static char *before(su_home_t *home, const char *s, isize_t len)
+{
+	return memchr(s, '%', (size_t)len) ? su_strndup(home, s, len) : NULL;
+}
+
+/* From, To, Contact and Record-Route begin alike; Sofia parses each of a list by its class. */
+static issize_t parse_address(su_home_t *home, msg_header_t *h, char *s, isize_t len,
+    msg_parse_f *theirs)
+{
+	char *written = before(home, s, len);
+	issize_t result = theirs(home, h, s, len);
+
+	if (result >= 0 && written)
+		restore(home, ((sip_addr_t *)h)->a_url, s, written);
+	su_free(home, written);
+	return result;
+}
+
+_Static_assert(offsetof(sip_addr_t, a_url) == offsetof(sip_contact_t, m_url)
+	&& offsetof(sip_addr_t, a_url) == offsetof(sip_record_route_t, r_url),
+    "an address is in the same place in all of them");
+
+/* --- the parsers --- */
+
+static issize_t parse_from(su_home_t *home, msg_header_t *h, char *s, isize_t len)
+{
+	return parse_address(home, h, s, len, sip_from_d);
+}
+
+static issize_t parse_to(su_home_t *home, msg_header_t *h, char *s, isize_t len)
+{
+	return parse_address(home, h, s, len, sip_to_d);
+}
+
 static issize_t parse_contact(su_home_t *home, msg_header_t *h, char *s, isize_t len)
 {
-	issize_t result = sip_contact_d(home, h, s, len);
+	issize_t result = parse_address(home, h, s, len, sip_contact_d);
 
 	if (result >= 0)
-		for (sip_contact_t *m = (sip_contact_t *)h; m; m = m->m_next)
-			make_usable(m->m_url);
+		make_usable(((sip_contact_t *)h)->m_url);
 	return result;
 }
 
 static issize_t parse_record_route(su_home_t *home, msg_header_t *h, char *s, isize_t len)
 {
-	issize_t result = sip_record_route_d(home, h, s, len);
+	issize_t result = parse_address(home, h, s, len, sip_record_route_d);
 
 	if (result >= 0)
-		for (sip_record_route_t *r = (sip_record_route_t *)h; r; r = r->r_next)
-			make_usable(r->r_url);
+		make_usable(((sip_record_route_t *)h)->r_url);
 	return result;
 }
+
+static bool is_service_urn(const url_t *url)
+{
+	return url->url_type == url_unknown && url->url_scheme && url->url_host
+	    && strcasecmp(url->url_scheme, "urn") == 0 && strcasecmp(url->url_host, "service") == 0;
+}
+
+static issize_t parse_request(su_home_t *home, msg_header_t *h, char *s, isize_t len)
+{
+	url_t *url = ((sip_request_t *)h)->rq_url;
+	char *written = before(home, s, len);
+	issize_t result = sip_request_d(home, h, s, len);
+
+	if (result >= 0 && written)
+		restore(home, url, s, written);
+	if (result >= 0 && is_service_urn(url))
+		url->url_type = url_im;
+	su_free(home, written);
+	return result;
+}
+
+/* --- Sofia's tables --- */
 
 /*
  * The table is searched from a slot on, by name when a message is parsed, by class when a header is
@@ -75,22 +176,52 @@ static bool put_before(msg_mclass_t *mclass, msg_hclass_t *old, msg_hclass_t *ne
 int sip_parse_init(struct sip_stack *stack)
 {
 	struct sip_parse *p = &stack->parse;
+	const struct {
+		struct msg_hclass_s *ours;
+		msg_hclass_t *theirs;
+		msg_parse_f *parse;
+	} headers[] = {
+	    {&p->from, sip_from_class, parse_from},
+	    {&p->to, sip_to_class, parse_to},
+	    {&p->contact, sip_contact_class, parse_contact},
+	    {&p->record_route, sip_record_route_class, parse_record_route},
+	};
 
-	p->contact = *sip_contact_class;
-	p->contact.hc_parse = parse_contact;
-	p->record_route = *sip_record_route_class;
-	p->record_route.hc_parse = parse_record_route;
 	p->mclass = msg_mclass_clone(sip_default_mclass(), 0, msg_mclass_copy);
 	if (!p->mclass)
 		return -ENOMEM;
-	return put_before(p->mclass, sip_contact_class, &p->contact)
-		&& put_before(p->mclass, sip_record_route_class, &p->record_route)
-	    ? 0
-	    : -ENOTSUP;
+	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+		*headers[i].ours = *headers[i].theirs;
+		headers[i].ours->hc_parse = headers[i].parse;
+		if (!put_before(p->mclass, headers[i].theirs, headers[i].ours))
+			return -ENOTSUP;
+	}
+	p->request = *p->mclass->mc_request->hr_class;
+	p->request.hc_parse = parse_request;
+	p->mclass->mc_request->hr_class = &p->request;
+	return 0;
 }
 
 void sip_parse_fini(struct sip_stack *stack)
 {
 	free(stack->parse.mclass);
 	stack->parse.mclass = NULL;
+}
+
+/* --- addresses that go out --- */
+
+url_t *sip_url_make(su_home_t *home, const char *uri)
+{
+	char *parsed = su_strdup(home, uri);
+	url_t *url = su_zalloc(home, sizeof(*url));
+
+	if (!parsed || !url || url_d(url, parsed) < 0)
+		return NULL;
+	restore(home, url, parsed, uri);
+	return url;
+}
+
+sip_addr_t *sip_address_make(su_home_t *home, struct sip_stack *stack, const char *text)
+{
+	return (sip_addr_t *)msg_header_make(home, &stack->parse.from, text);
 }

@@ -74,7 +74,7 @@ struct sip_stats {
 
 /** Sofia's tables for messages, with our parsers in it. */
 struct sip_parse {
-	struct msg_hclass_s contact, record_route;
+	struct msg_hclass_s request, from, to, contact, record_route;
 	msg_mclass_t *mclass;
 };
 
@@ -138,6 +138,14 @@ void sip_parse_fini(struct sip_stack *stack);
 /** Of a Contact or Record-Route: can a request go there? */
 bool sip_url_usable(const url_t *url);
 
+/**
+ * For what goes out: a cleaned URI, and a From or To around one, with their escapes as they are.
+ *
+ * @return in memory of home; NULL: it is none, or memory is out
+ */
+url_t *sip_url_make(su_home_t *home, const char *uri);
+sip_addr_t *sip_address_make(su_home_t *home, struct sip_stack *stack, const char *text);
+
 /* agent.c */
 
 /**
@@ -151,8 +159,16 @@ void sip_agents_close(struct sip_stack *stack);
 /* --- URIs --- */
 
 /**
- * A sip:, sips: or tel: URI from outside, made safe to give to Sofia: no headers (behind "?"),
- * nothing that could end it early.
+ * Resolve the escapes of unreserved characters, write the others in capitals (RFC 3986 6.2.2);
+ * those of reserved characters stay, which would be another URI without.
+ *
+ * @return the new length
+ */
+size_t sip_escapes_normalize(char *text, size_t len);
+
+/**
+ * A sip:, sips:, tel:, im:, pres: or urn:service: URI from outside, made safe to give to Sofia: no
+ * headers (behind "?"), nothing that could end it early; its escapes normalized.
  *
  * @return to be freed; NULL if it is none
  */
@@ -167,7 +183,7 @@ struct sip_hop {
 	unsigned transports; /* those that its URI allows */
 };
 
-/** Where a cleaned URI leads.  @return 0, -EINVAL for one without a host (tel:) */
+/** Where a cleaned URI leads.  @return 0, -EINVAL: for a proxy to say, it is none of SIP's */
 int sip_uri_hop(const char *uri, struct sip_hop *hop);
 
 /** Where a listener is.  @return 0, -EINVAL: no SIP URI, or with a transport that we lack */
@@ -224,8 +240,12 @@ struct sip_call {
 	unsigned target_count, next_target;
 };
 
-/** @return 0 or -EINVAL: a URI that is none */
-int sip_call_init(struct sip_call *call, struct slice ruri, struct slice from, struct slice to);
+/**
+ * @return 0, -EINVAL: a URI that is none, -EDESTADDRREQ: a Request-URI that only a proxy could
+ *         route (RFC 3261 8.1.2), and we have none
+ */
+int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice ruri,
+    struct slice from, struct slice to);
 void sip_call_clear(struct sip_call *call);
 
 /** A handle for the next try.  @return NULL when memory is out */

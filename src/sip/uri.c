@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,27 +17,77 @@ static bool is_safe(struct slice text)
 	return text.len > 0 && text.len <= SIP_URI_MAX;
 }
 
+static bool is_unreserved(int c)
+{
+	return isalnum(c) || (c && strchr("-_.!~*'()", c)); /* RFC 3261 25.1 */
+}
+
+/* The character of an escape, or -1: it is none. */
+static int escaped(const char *p, size_t len)
+{
+	const char digits[] = {len > 1 ? p[1] : '\0', len > 2 ? p[2] : '\0', '\0'};
+
+	if (p[0] != '%' || !isxdigit((unsigned char)digits[0])
+	    || !isxdigit((unsigned char)digits[1]))
+		return -1;
+	return (int)strtol(digits, NULL, 16);
+}
+
+size_t sip_escapes_normalize(char *text, size_t len)
+{
+	size_t to = 0;
+
+	for (size_t from = 0; from < len; from++) {
+		int c = escaped(text + from, len - from);
+
+		if (c < 0) {
+			text[to++] = text[from];
+		} else if (is_unreserved(c)) {
+			text[to++] = (char)c;
+			from += 2;
+		} else {
+			text[to++] = '%';
+			text[to++] = (char)toupper((unsigned char)text[++from]);
+			text[to++] = (char)toupper((unsigned char)text[++from]);
+		}
+	}
+	return to;
+}
+
+static bool is_ours(const url_t *url, struct slice text)
+{
+	switch (url->url_type) {
+	case url_sip:
+	case url_sips:
+	case url_im:
+	case url_pres:
+		return url->url_host && *url->url_host;
+	case url_tel:
+		return url->url_user && *url->url_user;
+	default:
+		return slice_starts_nocase(text, SLICE("urn:service:"))
+		    && text.len > sizeof("urn:service:") - 1;
+	}
+}
+
 char *sip_uri_clean(struct slice text)
 {
 	char *parsed = NULL, *clean = NULL;
 	url_t url;
-	isize_t len;
 
 	if (!is_safe(text) || !(parsed = slice_dup(text)))
 		return NULL;
-	if (url_d(&url, parsed) < 0)
+	if (url_d(&url, parsed) < 0 || !is_ours(&url, text))
 		goto out;
-	/* Sofia 1.12 reads past the end of a target with headers, and would put them into the
-	 * request. */
-	url.url_headers = NULL;
-	if (url.url_type != url_tel
-	    && ((url.url_type != url_sip && url.url_type != url_sips) || !url.url_host
-		|| !*url.url_host))
-		goto out;
-	len = url_e(NULL, 0, &url);
-	if (len <= 0 || !(clean = malloc((size_t)len + 1)))
-		goto out;
-	url_e(clean, len + 1, &url);
+	/*
+	 * Sofia 1.12 reads past the end of a target with headers, and would put them into the
+	 * request.
+	 */
+	if (url.url_headers)
+		text.len = (size_t)(url.url_headers - 1 - parsed);
+	clean = slice_dup(text);
+	if (clean)
+		clean[sip_escapes_normalize(clean, text.len)] = '\0';
 out:
 	free(parsed);
 	return clean;
@@ -91,7 +142,8 @@ int sip_uri_hop(const char *uri, struct sip_hop *hop)
 		return -EINVAL;
 	strncpy(text, uri, sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	if (url_d(&url, text) < 0 || !url.url_host)
+	if (url_d(&url, text) < 0 || !url.url_host
+	    || (url.url_type != url_sip && url.url_type != url_sips))
 		return -EINVAL;
 	if (url.url_params)
 		url_param(url.url_params, "maddr", maddr, sizeof(maddr));

@@ -245,6 +245,9 @@ static void start_error(struct reply *reply, int err)
 	case -EINVAL:
 		reply_error(reply, 400, "not a list of types, or a URI that is none");
 		break;
+	case -EDESTADDRREQ:
+		reply_error(reply, 400, "a ruri of this scheme needs sip.outbound_proxy");
+		break;
 	case -ENETUNREACH:
 		reply_error(reply, 500, "no SIP listener can reach it");
 		break;

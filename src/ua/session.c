@@ -441,7 +441,8 @@ void ua_session_granted(struct ua_session *s)
 	} else if (!s->dialog) {
 		err = invite(s);
 		if (err < 0)
-			fail_here(s, err == -EINVAL ? 400 : 503, slice_of(strerror(-err)));
+			fail_here(s, err == -EINVAL || err == -EDESTADDRREQ ? 400 : 503,
+			    slice_of(strerror(-err)));
 	} else {
 		s->reoffer = true;
 	}

@@ -290,6 +290,13 @@ static inline int session_message(struct ua_session *s, const char *id, const ch
 
 /* --- the page --- */
 
+int page_check(struct page *page, const struct page_message *message)
+{
+	(void)page;
+	(void)message;
+	return 0;
+}
+
 int page_send(struct page *page, const struct page_message *message,
     void (*done)(const struct page_result *result, void *arg), void *arg)
 {

@@ -343,13 +343,19 @@ static void test_results(void **state)
 static void test_not_sendable(void **state)
 {
 	static const char *const uris[] = {"", "bob", "sip:", "mailto:x@y", "sip:bob@h>\r\nX: y",
-	    "sip:bob@h x", "<sip:bob@h>", "tel:+1", "sip:b@h\"", "im:bob@h", "http://h/"};
+	    "sip:bob@h x", "<sip:bob@h>", "tel:", "sip:b@h\"", "im:bob@", "im:", "http://h/",
+	    "urn:service:", "urn:isbn:0"};
+	static const char *const for_proxies[] = {"tel:+1", "im:bob@h", "pres:bob@h",
+	    "urn:service:sos"};
 	struct world *w = *state;
 	struct page_message m;
 
 	for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++)
 		if (send_text(w, uris[i], "hello") != -EINVAL)
 			fail_msg("%s", uris[i]);
+	for (size_t i = 0; i < sizeof(for_proxies) / sizeof(for_proxies[0]); i++)
+		if (send_text(w, for_proxies[i], "hello") != -EDESTADDRREQ)
+			fail_msg("%s", for_proxies[i]);
 	m = message_to(w->b.udp, "hello");
 	m.headers = SLICE("X: 1\r\n\r\nX: 2\r\n");
 	assert_int_equal(page_send(w->a.page, &m, on_result, w), -EINVAL);
