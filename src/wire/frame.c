@@ -557,13 +557,44 @@ static void write_code_and_text(struct msrp_writer *w, unsigned code, struct sli
 	msrp_write(w, SLICE("\r\n"));
 }
 
+/* RFC 4975 section 10, RFC 4976 section 6.3, RFC 7701 section 7.3 */
+static struct slice usual_phrase(unsigned code)
+{
+	static const struct {
+		unsigned code;
+		const char *phrase;
+	} phrases[] = {
+	    {200, "OK"},
+	    {400, "Bad Request"},
+	    {401, "Unauthorized"},
+	    {403, "Forbidden"},
+	    {404, "Not Found"},
+	    {408, "Timeout"},
+	    {413, "Stop Sending"},
+	    {415, "Unsupported Media Type"},
+	    {423, "Interval Out-of-Bounds"},
+	    {424, "Malformed Nickname"},
+	    {425, "Nickname Reserved"},
+	    {428, "Private Messages Not Supported"},
+	    {481, "No Such Session"},
+	    {501, "Unknown Method"},
+	    {506, "Session Already Bound"},
+	};
+
+	for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
+		if (phrases[i].code == code)
+			return slice_of(phrases[i].phrase);
+	return code < 300 ? SLICE("OK") : SLICE("Failed");
+}
+
+/* Kamailio takes a status line without a phrase, which RFC 4975 allows, for a request. */
 void msrp_write_response_line(struct msrp_writer *w, struct slice tid, unsigned code,
     struct slice phrase)
 {
 	msrp_write(w, SLICE("MSRP "));
 	msrp_write(w, tid);
 	msrp_write_char(w, ' ');
-	write_code_and_text(w, code, phrase);
+	write_code_and_text(w, code, phrase.len ? phrase : usual_phrase(code));
 }
 
 void msrp_write_header(struct msrp_writer *w, struct slice name, struct slice value)

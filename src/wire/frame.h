@@ -157,7 +157,7 @@ int msrp_status_parse(struct msrp_status *status, struct slice value);
 /** The start line of a request. */
 void msrp_write_request_line(struct msrp_writer *w, struct slice tid, struct slice method);
 
-/** The start line of a response; an absent or empty phrase is left out. */
+/** The start line of a response; for an absent or empty phrase the usual one of the code stands. */
 void msrp_write_response_line(struct msrp_writer *w, struct slice tid, unsigned code,
     struct slice phrase);
 

@@ -59,6 +59,21 @@ class ActionTest(RoutesCase):
         self.assertEqual(answer.comment, 'Mine')
         self.assertEqual(peer.listener.accept().expect('SEND').body, b'x')
 
+    def test_every_answer_has_a_phrase(self):
+        """Kamailio takes a status line without one for a request."""
+        client, peer, session = self.pair({'msrp': [
+            {'if': {'is_request': True, '$hdr(X-Code)': '*'},
+             'do': [{'msrp_reply': {'code': '$hdr(X-Code)', 'reason': '$hdr(X-Reason)'}}]}]})
+        for code, phrase in ((200, 'OK'), (403, 'Forbidden'), (481, 'No Such Session'),
+                             (299, 'OK'), (499, 'Failed')):
+            answer = client.conn.ask(session.build(body=b'x', headers=[('X-Code', str(code))]))
+            self.assertEqual((answer.code, answer.comment), (code, phrase))
+        peer.listener.behave = msrp.silent
+        request = client.conn.send(msrp.build('NICKNAME', session.to_path, session.from_path))
+        conn = peer.listener.accept()
+        conn.send(msrp.response(conn.expect('NICKNAME'), 425))
+        self.assertEqual(client.conn.expect_response(request, 425).comment, 'Nickname Reserved')
+
     def test_a_reply_cannot_break_out(self):
         client, _, session = self.pair({'msrp': [
             {'if': {'$msrp(method)': 'SEND'},

@@ -627,12 +627,28 @@ static void writes_responses(void **state)
 
 static void writes_response_lines(void **state)
 {
-	char text[64];
-	struct msrp_writer w = MSRP_WRITER(text);
+	static const struct {
+		unsigned code;
+		struct slice phrase;
+		const char *line;
+	} cases[] = {
+	    {481, SLICE("Gone"), "MSRP abcd 481 Gone\r\n"},
+	    /* one of ours where there is none */
+	    {481, {NULL, 0}, "MSRP abcd 481 No Such Session\r\n"},
+	    {200, SLICE(""), "MSRP abcd 200 OK\r\n"},
+	    {299, {NULL, 0}, "MSRP abcd 299 OK\r\n"},
+	    {5, {NULL, 0}, "MSRP abcd 005 OK\r\n"},
+	    {999, {NULL, 0}, "MSRP abcd 999 Failed\r\n"},
+	};
 
 	(void)state;
-	msrp_write_response_line(&w, SLICE("abcd"), 5, (struct slice){NULL, 0});
-	assert_text(msrp_written(&w), "MSRP abcd 005\r\n");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[64];
+		struct msrp_writer w = MSRP_WRITER(text);
+
+		msrp_write_response_line(&w, SLICE("abcd"), cases[i].code, cases[i].phrase);
+		assert_text(msrp_written(&w), cases[i].line);
+	}
 }
 
 /* RFC 4975 11.6, Figure 17 */
