@@ -8,15 +8,20 @@
 
 /* --- lines --- */
 
-/* Four to 32 characters of MSRP_IDENT. */
-static bool may_be_ident(struct slice s)
+/* Four to max characters of MSRP_IDENT. */
+static bool may_be_ident(struct slice s, size_t max)
 {
-	return s.len >= 4 && s.len <= MSRP_TID_MAX && msrp_char_is(s.p[0], MSRP_ALPHANUM);
+	return s.len >= 4 && s.len <= max && msrp_char_is(s.p[0], MSRP_ALPHANUM);
+}
+
+static bool is_ident(struct slice s, size_t max)
+{
+	return may_be_ident(s, max) && msrp_span(s, MSRP_IDENT) == s.len;
 }
 
 bool msrp_is_ident(struct slice s)
 {
-	return may_be_ident(s) && msrp_span(s, MSRP_IDENT) == s.len;
+	return is_ident(s, MSRP_TID_MAX);
 }
 
 /* Without the CRLF, or the bare LF, at its end. */
@@ -61,7 +66,7 @@ static struct slice find_tid(struct slice text)
 		return (struct slice){NULL, 0};
 	rest = slice_from(text, 5);
 	tid = msrp_take(&rest, MSRP_IDENT);
-	if (!may_be_ident(tid) || (rest.len && rest.p[0] != ' '))
+	if (!may_be_ident(tid, MSRP_TID_MAX) || (rest.len && rest.p[0] != ' '))
 		return (struct slice){NULL, 0};
 	return tid;
 }
@@ -493,7 +498,7 @@ static const char *judge_request(const struct msrp_frame *f)
 {
 	uint64_t seconds; /* too many of them are another matter: 423 */
 
-	if (f->message_id.p && !msrp_is_ident(f->message_id))
+	if (f->message_id.p && !is_ident(f->message_id, MSRP_MESSAGE_ID_MAX))
 		return "bad Message-ID";
 	if (f->range.start == 0)
 		return "bad Byte-Range";

@@ -31,7 +31,8 @@ enum msrp_flag {
 };
 
 enum {
-	MSRP_TID_MAX = 32, /* RFC 4975 9: ident; Message-IDs as well */
+	MSRP_TID_MAX = 32,         /* RFC 4975 9: ident */
+	MSRP_MESSAGE_ID_MAX = 128, /* 32 by the same rule, but FreeSWITCH's have 36 characters */
 	MSRP_END_LINE_MAX = 2 + 7 + MSRP_TID_MAX + 1 + 2,
 	MSRP_OTHER_BODY_MAX = 10240, /* RFC 4975 7.1: body of a request that is not a SEND */
 };
@@ -122,7 +123,7 @@ static inline bool msrp_frame_is_request(const struct msrp_frame *f)
 	return f->method != MSRP_NO_METHOD;
 }
 
-/** Is s an ident: a transaction id or Message-ID of 4 to 32 characters? */
+/** Is s an ident, as transaction ids are: 4 to 32 characters? */
 bool msrp_is_ident(struct slice s);
 
 /* --- Values of headers --- */

@@ -79,7 +79,7 @@ class RequestTest(SyntaxCase):
             'no Message-ID': raw().replace('Message-ID'),
             'empty Message-ID': raw().replace('Message-ID', 'Message-ID: '),
             'Message-ID of 3': raw().replace('Message-ID', 'Message-ID: abc'),
-            'Message-ID of 33': raw().replace('Message-ID', f'Message-ID: {"a" * 33}'),
+            'Message-ID of 129': raw().replace('Message-ID', f'Message-ID: {"a" * 129}'),
             'Message-ID with @': raw().replace('Message-ID', 'Message-ID: abc@def'),
             'two Message-IDs': raw().add('Message-ID: other'),
             'two Byte-Ranges': raw().add('Byte-Range: 1-5/5'),
@@ -164,7 +164,7 @@ class RequestTest(SyntaxCase):
                 'Content-Type: text/plain'),
             'UTF-8 value': Raw(call).add('Subject: ' + UMLAUT),
             'longest ids': Raw(call, tid='a' * 32).replace('Message-ID',
-                                                           f'Message-ID: {"b" * 32}'),
+                                                           f'Message-ID: {"b" * 128}'),
             'shortest ids': Raw(call, tid='abcd').replace('Message-ID', 'Message-ID: 1.-%'),
             'all characters of ids': Raw(call, tid='A.-+%=z0'),
         }

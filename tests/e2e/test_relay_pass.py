@@ -49,6 +49,28 @@ class FrameTest(PassCase):
         self.assertEqual(frame.body, 'grüße'.encode())
         self.assertNotEqual(frame.tid, request.tid)
 
+    def test_message_ids_beyond_the_grammar(self):
+        """FreeSWITCH's have 36 characters; up to 128 pass, in any method."""
+        client, peer, session = self.pair(behave=msrp.silent)
+        for size in (36, 128):
+            name = 'm' * size
+            for method, headers, body in (
+                    ('SEND', [('Byte-Range', '1-1/1'), ('Content-Type', 'text/plain')], b'x'),
+                    ('REPORT', [('Byte-Range', '1-1/1'), ('Status', '000 200 OK')], None),
+                    ('NICKNAME', [], None)):
+                client.conn.send(msrp.build(method, session.to_path, session.from_path,
+                                            [('Message-ID', name), *headers], body))
+                conn = peer.listener.conns[0] if peer.listener.conns else peer.listener.accept()
+                frame = conn.expect(method)
+                self.assertEqual(frame.message_id, name)
+                if method == 'SEND':
+                    conn.send(msrp.response(frame, 413))
+                    self.assertEqual(client.conn.expect('REPORT').message_id, name)
+            answer = client.ask(authorization=client.credentials.value(),
+                                headers=[('Message-ID', name)])
+            self.assertIn(answer.code, (200, 401))
+        session.send('x', code=400, message_id='m' * 129)
+
     def test_uris_stay_as_they_are(self):
         client = self.client(own=f'msrp://alice@127.0.0.1:9/{new_id()};TCP;x=y')
         client.auth()

@@ -324,6 +324,10 @@ static void refuses_ends_without_cr(void **state)
 #define REPORT "MSRP d93kswow REPORT\r\n" PATHS
 #define AUTH   "MSRP d93kswow AUTH\r\n"
 
+#define LONGEST_ID                                                         \
+	"0123456789012345678901234567890123456789012345678901234567890123" \
+	"0123456789012345678901234567890123456789012345678901234567890123"
+
 static const struct {
 	struct slice text;
 	const char *why; /* NULL: nothing is wrong */
@@ -388,8 +392,14 @@ static const struct {
     CASE("MSRP d93kswow SEND\r\n" PATHS "Message-ID:\r\n" END, "bad Message-ID"),
     CASE("MSRP d93kswow SEND\r\n" PATHS "Message-ID: abc\r\n" END, "bad Message-ID"),
     CASE("MSRP d93kswow SEND\r\n" PATHS "Message-ID: ab@d\r\n" END, "bad Message-ID"),
-    CASE("MSRP d93kswow SEND\r\n" PATHS "Message-ID: 012345678901234567890123456789012\r\n" END,
-	"bad Message-ID"),
+    CASE("MSRP d93kswow SEND\r\n" PATHS "Message-ID: " LONGEST_ID "x\r\n" END, "bad Message-ID"),
+    CASE("MSRP d93kswow REPORT\r\n" PATHS "Message-ID: " LONGEST_ID "x\r\n" END, "bad Message-ID"),
+    CASE("MSRP d93kswow AUTH\r\n" PATHS "Message-ID: " LONGEST_ID "x\r\n" END, "bad Message-ID"),
+    CASE("MSRP d93kswow SEND\r\n" PATHS "Message-ID: " LONGEST_ID "\r\n" END, NULL),
+    CASE("MSRP d93kswow REPORT\r\n" PATHS "Message-ID: " LONGEST_ID "\r\nByte-Range: 1-1/1\r\n"
+	 "Status: 000 200\r\n" END,
+	NULL),
+    CASE("MSRP d93kswow AUTH\r\n" PATHS "Message-ID: " LONGEST_ID "\r\n" END, NULL),
     CASE(SEND "Byte-Range: 0-5/5\r\n" END, "bad Byte-Range"),
     CASE(SEND "Failure-Report: maybe\r\n" END, "bad Failure-Report"),
     CASE(SEND "Failure-Report:\r\n" END, "bad Failure-Report"),

@@ -4,6 +4,8 @@ import os
 import re
 
 IDENT = re.compile(r'[A-Za-z0-9][A-Za-z0-9.\-+%=]{3,31}\Z')
+# What others write: FreeSWITCH's ids have 36 characters.
+LONG_IDENT = re.compile(r'[A-Za-z0-9][A-Za-z0-9.\-+%=]{3,127}\Z')
 URI = re.compile(
     r'(?P<scheme>[Mm][Ss][Rr][Pp][Ss]?)://'
     r'(?:(?P<userinfo>[A-Za-z0-9\-._~!$&\'()*+,;=:%]*)@)?'

@@ -5,7 +5,7 @@ end with the list.  The rules are those of RFC 4975 6, 7.1 to 7.2 and 9, and RFC
 """
 import threading
 
-from .frame import BYTE_RANGE, IDENT, STATUS, URI
+from .frame import BYTE_RANGE, IDENT, LONG_IDENT, STATUS, URI
 
 METHODS = ('SEND', 'REPORT', 'AUTH')
 MIME_HEADERS = ('content-type', 'content-id', 'content-description', 'content-disposition')
@@ -135,7 +135,7 @@ class Rules:
             self.note(frame, f'From-Path of the response is not {request.to_path[:1]}')
 
     def _send(self, frame):
-        if not IDENT.match(frame.message_id or ''):
+        if not (LONG_IDENT if self.relay else IDENT).match(frame.message_id or ''):
             self.note(frame, 'Message-ID is no ident')
         if self.relay:
             return
@@ -199,7 +199,7 @@ class Rules:
         names = [name.lower() for name, _ in frame.headers]
         if not STATUS.match(frame.get('Status', '')):
             self.note(frame, 'Status')
-        if not IDENT.match(frame.message_id or ''):
+        if not LONG_IDENT.match(frame.message_id or ''):
             self.note(frame, 'Message-ID is no ident')
         if 'failure-report' in names or 'success-report' in names:
             self.note(frame, 'a REPORT asks for reports')
