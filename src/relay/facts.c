@@ -195,6 +195,14 @@ static bool frame_value(const struct arrival *a, enum route_var_id id,
 	}
 }
 
+/* As it stands in the URI, so that another one can be made of it: IPv6 has its brackets. */
+static struct slice host_of(const struct msrp_uri *uri)
+{
+	bool ipv6 = memchr(uri->host.p, ':', uri->host.len);
+
+	return ipv6 ? (struct slice){uri->host.p - 1, uri->host.len + 2} : uri->host;
+}
+
 static bool value(const struct arrival *a, const struct route_var *var,
     char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
 {
@@ -218,7 +226,7 @@ static bool value(const struct arrival *a, const struct route_var *var,
 	case ROUTE_VAR_DST_SCHEME:
 		return a->next && text(a->next->secure ? SLICE("msrps") : SLICE("msrp"), valuep);
 	case ROUTE_VAR_DST_HOST:
-		return a->next && text(a->next->host, valuep);
+		return a->next && text(host_of(a->next), valuep);
 	default:
 		return frame_value(a, var->id, scratch, valuep);
 	}
@@ -247,7 +255,7 @@ static bool part_of(struct slice all, enum route_part part, char scratch[ROUTE_S
 	case ROUTE_PART_USERINFO:
 		return text(uri.userinfo, valuep);
 	case ROUTE_PART_HOST:
-		return text(uri.host, valuep);
+		return text(host_of(&uri), valuep);
 	case ROUTE_PART_PORT:
 		return uri.port && number(uri.port, scratch, valuep);
 	case ROUTE_PART_SESSION:

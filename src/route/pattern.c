@@ -193,11 +193,13 @@ static int compile_regex(struct route_pattern *p, struct slice text, const struc
 	return 0;
 }
 
-/* An address: PATTERN_PREFIX is set, with all its bits. */
+/* An address: PATTERN_PREFIX is set, with all its bits.  IPv6 may have the brackets of a URI. */
 static bool parse_address(struct route_pattern *p, struct slice text)
 {
 	char copy[INET6_ADDRSTRLEN];
 
+	if (text.len > 2 && text.p[0] == '[' && text.p[text.len - 1] == ']')
+		text = (struct slice){text.p + 1, text.len - 2};
 	if (text.len >= sizeof(copy) || memchr(text.p, '\0', text.len))
 		return false;
 	memcpy(copy, text.p, text.len);

@@ -218,6 +218,19 @@ class VariableTest(RoutesCase):
             'user': 'al', 'userinfo': 'al;x=y', 'host': '127.0.0.1', 'port': port,
             'session': 's/t+u=', 'proto': 'tcp', 'scheme': 'msrp', 'params': 'a=b;c'})
 
+    def test_ipv6_hosts_have_their_brackets(self):
+        text = ' '.join(f'{part}=<$(msrp(nexthop){{msrpuri.{part}}})>'
+                        for part in ('host', 'port', 'params'))
+        client, _, _ = self.pair({'msrp': [
+            {'if': {'$msrp(method)': 'SEND', '$(msrp(nexthop){msrpuri.host})': '2001:db8::/32',
+                    '$(msrp(nexthop){msrpuri.params})': None},
+             'do': [{'log': {'text': text}},
+                    {'msrp_reply': {'code': 200, 'reason': 'Six'}}]}]}, **LOG)
+        answer = client.conn.ask(
+            client.session(['msrp://[2001:db8::7]:9/x;tcp']).build(body=b'x'))
+        self.assertEqual(answer.comment, 'Six')
+        self.logged(r'route: host=<\[2001:db8::7\]> port=<9> params=<>')
+
     def test_conditions(self):
         client, _, session = self.pair({'msrp': [
             {'if': {'$msrp(method)': ['FOO', 'BAR']},
