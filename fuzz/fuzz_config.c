@@ -75,7 +75,7 @@ static int compile_routes(const struct config *cfg, struct config_load *load, vo
 	(void)cfg;
 	(void)arg;
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-		struct route_spec spec = {lists[i].list, tables, NULL};
+		struct route_spec spec = {.list = lists[i].list, .actions = tables};
 		struct route_list *list;
 
 		if (route_list_new(&list, &spec, config_tree(load, lists[i].key), &fault) < 0)

@@ -102,10 +102,9 @@ static int compile_routes(const struct config *cfg, struct config_load *load, vo
 	struct daemon *d = loaded->daemon;
 	struct action_table actions[SERVICES + 3] = {{0}};
 	const struct event_type *events[EVENT_TYPES_MAX + 1] = {NULL};
-	struct routes_env env = {actions, events};
+	struct routes_env env = {actions, events, cfg};
 	size_t n = 0, count = 0;
 
-	(void)cfg;
 	for (size_t i = 0; i < SERVICES; i++) {
 		const struct event_type *const *types = services[i]->events;
 

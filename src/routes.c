@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <msrpd/page.h>
 
@@ -10,6 +11,18 @@
 #include "route/sipuri.h"
 
 /* --- compiling --- */
+
+/* @return a NULL-terminated array of what the listeners are called, to be freed; NULL: no memory */
+static const char **listener_names(const struct config *config)
+{
+	const struct msrp_listen_settings *listen = config->msrp.listen.items;
+	size_t count = config->msrp.listen.count;
+	const char **names = calloc(count + 1, sizeof(*names));
+
+	for (size_t i = 0; names && i < count; i++)
+		names[i] = listen[i].name ? listen[i].name : listen[i].uri;
+	return names;
+}
 
 int routes_compile(struct routes *routes, const struct routes_env *env, struct config_load *load)
 {
@@ -24,18 +37,23 @@ int routes_compile(struct routes *routes, const struct routes_env *env, struct c
 	    {&routes->msrp_socket, ROUTE_MSRP_SOCKET, "routes.msrp_socket"},
 	    {&routes->event, ROUTE_EVENT, "routes.event"},
 	};
+	const char **listeners = env->config ? listener_names(env->config) : NULL;
 	struct tree_fault fault;
+	int err = 0;
 
 	*routes = (struct routes){0};
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-		struct route_spec spec = {lists[i].list, env->actions, env->events};
-		int err =
-		    route_list_new(lists[i].listp, &spec, config_tree(load, lists[i].key), &fault);
+	if (env->config && !listeners)
+		return config_fail(load, "routes", "out of memory");
+	for (size_t i = 0; err == 0 && i < sizeof(lists) / sizeof(lists[0]); i++) {
+		struct route_spec spec = {lists[i].list, env->actions, env->events, listeners};
 
+		err =
+		    route_list_new(lists[i].listp, &spec, config_tree(load, lists[i].key), &fault);
 		if (err < 0)
-			return config_fail_fault(load, &fault);
+			err = config_fail_fault(load, &fault);
 	}
-	return 0;
+	free(listeners);
+	return err;
 }
 
 void routes_fini(struct routes *routes)

@@ -21,6 +21,7 @@ struct routes {
 struct routes_env {
 	const struct action_table *actions;     /* ended by one without actions */
 	const struct event_type *const *events; /* NULL-terminated */
+	const struct config *config;            /* whose listeners rules may name; NULL: any */
 };
 
 /**

@@ -74,11 +74,12 @@ enum {
 };
 
 enum arg_kind {
-	ARG_TEXT,    /* may hold $variables */
-	ARG_NUMBER,  /* the same, a whole number in the end */
-	ARG_CHOICE,  /* one of choices, constant */
-	ARG_TEXTS,   /* a list of constant texts */
-	ARG_HEADERS, /* map of names to texts; given as "Name: value\r\n" lines */
+	ARG_TEXT,     /* may hold $variables */
+	ARG_NUMBER,   /* the same, a whole number in the end */
+	ARG_CHOICE,   /* one of choices, constant */
+	ARG_TEXTS,    /* a list of constant texts */
+	ARG_HEADERS,  /* map of names to texts; given as "Name: value\r\n" lines */
+	ARG_LISTENER, /* a text: name of an MSRP listener, or "tcp:IP:PORT", "tls:IP:PORT" */
 };
 
 struct arg_spec {
@@ -91,7 +92,7 @@ struct arg_spec {
 /** One argument, variables put in; a variable without a value leaves its text empty. */
 struct arg {
 	bool present;
-	struct slice text;         /* ARG_TEXT, ARG_HEADERS */
+	struct slice text;         /* ARG_TEXT, ARG_HEADERS, ARG_LISTENER */
 	int64_t number;            /* ARG_NUMBER; ARG_CHOICE: index */
 	const struct slice *texts; /* ARG_TEXTS */
 	size_t count;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "wire/path.h"
 
 /* --- msrp_relay, msrp_reply --- */
@@ -104,7 +105,7 @@ static int run_forward(const struct action_subject *subject, const struct arg *a
 
 static const struct arg_spec dst_args[] = {
     {"addr", ARG_TEXT, true, NULL},
-    {"sock", ARG_TEXT, false, NULL},
+    {"sock", ARG_LISTENER, false, NULL},
     {0},
 };
 
@@ -130,6 +131,19 @@ static struct msrp_listener *listener_at_socket(struct msrp_stack *stack, struct
 	return NULL;
 }
 
+/* @return NULL: there is none, which is logged */
+static struct msrp_listener *find_listener(struct msrp_stack *stack, struct slice name)
+{
+	struct msrp_listener *listener = msrp_listener_named(stack, name);
+
+	if (!listener)
+		listener = listener_at_socket(stack, name);
+	if (!listener)
+		log_info("relay: a rule names a listener that there is not: \"%.*s\"",
+		    SLICE_ARG(name));
+	return listener;
+}
+
 static int run_set_dst(const struct action_subject *subject, const struct arg *args, void *state)
 {
 	struct arrival *a = subject->frame;
@@ -140,11 +154,9 @@ static int run_set_dst(const struct action_subject *subject, const struct arg *a
 	if (msrp_uri_parse(&uri, args[0].text) < 0)
 		return fail(a, "Destination is no URI");
 	if (args[1].present) {
-		a->dst_listener = msrp_listener_named(stack, args[1].text);
+		a->dst_listener = find_listener(stack, args[1].text);
 		if (!a->dst_listener)
-			a->dst_listener = listener_at_socket(stack, args[1].text);
-		if (!a->dst_listener)
-			return fail(a, "No such socket");
+			return fail(a, "No such listener");
 	}
 	return keep(a, &a->texts[2], args[0].text, &a->dst);
 }
@@ -232,7 +244,7 @@ static int run_credentials(const struct action_subject *subject, const struct ar
 /* --- msrp_set_socket --- */
 
 static const struct arg_spec socket_args[] = {
-    {"name", ARG_TEXT, true, NULL},
+    {"name", ARG_LISTENER, true, NULL},
     {0},
 };
 
@@ -241,7 +253,7 @@ static int run_set_socket(const struct action_subject *subject, const struct arg
 	struct arrival *a = subject->frame;
 
 	(void)state;
-	a->leave_from = msrp_listener_named(a->relay->stack, args[0].text);
+	a->leave_from = find_listener(a->relay->stack, args[0].text);
 	return a->leave_from ? 0 : -ENOENT;
 }
 

@@ -6,26 +6,33 @@
 #include "wire/path.h"
 #include "msrp/pool.h"
 
-/* routes.msrp_socket is asked once in the life of a grant, before its first SEND goes out. */
-static struct msrp_listener *leave_from(struct arrival *a, struct grant *grant,
-    const struct msrp_uri *next)
+/*
+ * routes.msrp_socket is asked once in the life of a grant, before its first SEND goes out.
+ *
+ * @return 0, or -EINVAL: a rule names a listener that there is not
+ */
+static int leave_from(struct arrival *a, struct grant *grant, const struct msrp_uri *next,
+    struct msrp_listener **fromp)
 {
 	const struct route_list *list = a->relay->routes.msrp_socket;
 	struct route_facts facts = {.get = arrival_fact, .facts = a};
 	struct action_subject subject = {.frame = a};
+	unsigned outcome;
 
-	if (!list || route_list_empty(list))
-		return NULL;
-	if (grant && grant->leave_asked)
-		return grant->leave_from;
+	*fromp = grant ? grant->leave_from : NULL;
+	if (!list || route_list_empty(list) || (grant && grant->leave_asked))
+		return 0;
 	a->next = next;
-	route_run(list, &facts, &subject);
+	outcome = route_run(list, &facts, &subject);
 	a->next = NULL;
+	if (outcome & ROUTE_FAILED)
+		return -EINVAL;
 	if (grant) {
 		grant->leave_asked = true;
 		grant->leave_from = a->leave_from;
 	}
-	return a->leave_from;
+	*fromp = a->leave_from;
+	return 0;
 }
 
 static int refusal(int err, const char **phrase)
@@ -59,7 +66,11 @@ static int connect_to(struct arrival *a, struct grant *grant, struct slice uri,
 	to.secure = next.secure;
 	to.host = next.host;
 	to.port = next.port ? next.port : MSRP_DEFAULT_PORT;
-	to.from = a->dst_listener ? a->dst_listener : leave_from(a, grant, &next);
+	to.from = a->dst_listener;
+	if (!to.from && leave_from(a, grant, &next, &to.from) < 0) {
+		*phrase = "No such listener";
+		return 400;
+	}
 	err = msrp_pool_get(a->relay->stack, &to, connp);
 	return err < 0 ? refusal(err, phrase) : 0;
 }

@@ -292,6 +292,32 @@ static int compile_headers(const struct context *c, struct route_arg *arg,
 	return err < 0 ? err : settle(c, arg);
 }
 
+/* Whose an address is only the open listeners know: their ports may be any free ones. */
+static bool is_socket_address(struct slice s)
+{
+	return slice_starts_nocase(s, SLICE("tcp:")) || slice_starts_nocase(s, SLICE("tls:"));
+}
+
+/* A name that comes from variables is looked up by the action. */
+static int compile_listener(const struct context *c, struct route_arg *arg,
+    const struct arg_spec *spec, const struct tree *node)
+{
+	int err = compile_text(c, arg, spec, node);
+	struct slice name = arg->ready.text;
+	struct nearest near = {.name = name};
+	char hint[NEAREST_HINT_SIZE];
+
+	if (err < 0 || !name.p || !c->spec->listeners || is_socket_address(name))
+		return err;
+	for (const char *const *known = c->spec->listeners; *known; known++) {
+		if (slice_equal(name, slice_of(*known)))
+			return 0;
+		nearest_offer(&near, *known);
+	}
+	return tree_fail(c->fault, node, "no listener of msrp.listen is named \"%.64s\"%s",
+	    node->text.p, nearest_hint(&near, hint));
+}
+
 static int compile_arg(const struct context *c, struct route_arg *arg, const struct arg_spec *spec,
     const struct tree *node)
 {
@@ -308,6 +334,8 @@ static int compile_arg(const struct context *c, struct route_arg *arg, const str
 		return compile_choice(c, arg, spec, node);
 	case ARG_TEXTS:
 		return compile_texts(c, arg, spec, node);
+	case ARG_LISTENER:
+		return compile_listener(c, arg, spec, node);
 	default:
 		return compile_headers(c, arg, spec, node);
 	}

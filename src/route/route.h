@@ -28,6 +28,8 @@ struct route_spec {
 	const struct action_table *actions; /* ended by one without actions */
 	/** For ROUTE_EVENT: NULL-terminated; names in $param() are checked against them. */
 	const struct event_type *const *events;
+	/** NULL-terminated; constant names in ARG_LISTENER are checked against them.  NULL: none is. */
+	const char *const *listeners;
 };
 
 /** The actions of one service, and the state that they are given. */

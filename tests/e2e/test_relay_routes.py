@@ -294,10 +294,33 @@ class SocketTest(RoutesCase):
         self.assertEqual(conn.remote[0], '127.0.0.2')
         self.assertEqual(len(re.findall('leaves for 127.0.0.1', self.daemon_.log())), 1)
 
+    def test_a_name_that_no_listener_has(self):
+        client, peer, session = self.pair({'msrp_socket': [
+            {'do': [{'msrp_set_socket': {'name': '$hdr(X-Leave)'}}]}]}, **LOG)
+        session.send('x', code=400, headers=[('X-Leave', 'backstage')])
+        self.logged('listener.*"backstage"')
+        self.assertEqual(peer.listener.count, 0)
+        session.send('x', headers=[('X-Leave', 'inside')])
+        peer.listener.accept().expect('SEND')
+
+    def test_a_destination_from_a_listener_that_is_not_there(self):
+        client, peer, session = self.pair({'msrp': [
+            {'if': {'$hdr(X-Leave)': '*'},
+             'do': [{'msrp_set_dst': {'addr': '$msrp(nexthop)', 'sock': '$hdr(X-Leave)'}},
+                    'msrp_relay']}]}, **LOG)
+        for name in ('backstage', 'tcp:192.0.2.1:1'):
+            session.send('x', code=400, headers=[('X-Leave', name)])
+            self.logged(f'listener.*"{name}"')
+        self.assertEqual(peer.listener.count, 0)
+
     def test_config_errors(self):
         for routes, what in (
                 ({'msrp': [{'if': {'$rU': 'x'}, 'do': ['drop']}]}, r'\$rU'),
                 ({'msrp': [{'do': [{'msrp_set_socket': {'name': 'x'}}]}]}, 'msrp_set_socket'),
+                ({'msrp_socket': [{'do': [{'msrp_set_socket': {'name': 'x'}}]}]}, 'no listener.*"x"'),
+                ({'msrp_socket': [{'do': [{'msrp_set_socket': 'x'}]}]}, 'no listener.*"x"'),
+                ({'msrp': [{'do': [{'msrp_set_dst': {'addr': 'msrp://a:1/b;tcp', 'sock': 'x'}}]}]},
+                 'no listener.*"x"'),
                 ({'msrp': [{'do': [{'msrp_reply': {'code': 99, 'reason': 'x'}}]}]}, 'code'),
                 ({'msrp': [{'do': [{'msrp_relay_flags': ['sideways']}]}]}, 'sideways'),
                 ({'msrp_auth': [{'do': [{'msrp_credentials': {}}]}]}, 'password')):

@@ -307,7 +307,8 @@ static int compile_routes(const struct config *cfg, struct config_load *load, vo
 {
 	struct action_table tables[SERVICES + 3] = {{routes_actions, NULL}, {relay_actions, NULL}};
 	const struct event_type *events[64] = {NULL};
-	struct routes_env env = {tables, events};
+	/* Whatever listener they name: the one outside is silenced below. */
+	struct routes_env env = {tables, events, NULL};
 	struct routes routes;
 	size_t count = 0;
 	int err;

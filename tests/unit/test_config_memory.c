@@ -60,7 +60,7 @@ static bool get(const void *facts, const struct route_var *var, char scratch[ROU
 static int compile(const struct config *cfg, struct config_load *load, void *arg)
 {
 	struct action_table tables[] = {{actions, NULL}, {NULL, NULL}};
-	struct route_spec spec = {ROUTE_SIP, tables, NULL};
+	struct route_spec spec = {.list = ROUTE_SIP, .actions = tables};
 	struct tree_fault fault;
 	int err = route_list_new(arg, &spec, config_tree(load, "routes.sip"), &fault);
 

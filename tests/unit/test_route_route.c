@@ -42,6 +42,7 @@ static int run_stub(const struct action_subject *subject, const struct arg *args
 			continue;
 		switch (action->args[i].kind) {
 		case ARG_TEXT:
+		case ARG_LISTENER:
 		case ARG_HEADERS:
 			note("%s=%.*s;", name, SLICE_ARG(args[i].text));
 			break;
@@ -91,9 +92,9 @@ static const struct arg_spec message[] = {TEXTS("ruri"), TEXTS("from"), TEXTS("t
 static const struct arg_spec secrets[] = {{"password", ARG_TEXT, false, NULL},
     {"ha1", ARG_TEXT, false, NULL}, {"ha1_sha256", ARG_TEXT, false, NULL}, {0}};
 static const struct arg_spec paths[] = {TEXTS("to_path"), TEXTS("from_path"), {0}};
-static const struct arg_spec dst[] = {TEXTS("addr"), {"sock", ARG_TEXT, false, NULL}, {0}};
+static const struct arg_spec dst[] = {TEXTS("addr"), {"sock", ARG_LISTENER, false, NULL}, {0}};
 static const struct arg_spec relay_flags[] = {{"flags", ARG_TEXTS, true, flags}, {0}};
-static const struct arg_spec socket_name[] = {TEXTS("name"), {0}};
+static const struct arg_spec socket_name[] = {{"name", ARG_LISTENER, true, NULL}, {0}};
 
 static const struct action stubs[] = {
     {"msrp_ua_answer", ROUTE_SIP, ua_answer_args, true, run_stub, NULL},
@@ -139,7 +140,8 @@ static int set_up(void **state)
 static int compile(struct route_list **listp, unsigned list, const char *yaml,
     struct tree_fault *fault)
 {
-	struct route_spec spec = {list, tables, events};
+	static const char *const listeners[] = {"inside", "outside", NULL};
+	struct route_spec spec = {list, tables, events, listeners};
 	struct tree *root;
 	int err = config_compose(&root, slice_of(yaml), fault);
 
@@ -450,6 +452,12 @@ static const struct {
 	"- do: [{msg_to_msrp: {key: k, content_types: t, confirm: sent}}, {send_reply: "
 	"{code: 200, reason: OK}}]",
 	1, 9, "msg_to_msrp answers by itself: no send_reply behind it"},
+    {ROUTE_MSRP_SOCKET, "- do: [{msrp_set_socket: {name: outsid}}]", 1, 33,
+	"no listener of msrp.listen is named \"outsid\"; did you mean outside?"},
+    {ROUTE_MSRP_SOCKET, "- do: [{msrp_set_socket: Inside}]", 1, 26,
+	"no listener of msrp.listen is named \"Inside\"; did you mean inside?"},
+    {ROUTE_MSRP, "- do: [{msrp_set_dst: {addr: x, sock: nowhere}}]", 1, 39,
+	"no listener of msrp.listen is named \"nowhere\""},
     {ROUTE_EVENT, "- do: drop\n  if: {$param(cod): x}", 2, 8,
 	"unknown parameter in $param(): cod; did you mean code?"},
 };
