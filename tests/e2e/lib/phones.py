@@ -1,0 +1,137 @@
+"""SIP phones that are none of ours, as far as they know MESSAGE.
+
+They register with the proxy of a domain, and write to one peer.
+"""
+import os
+import shutil
+
+from .daemon import free_port
+from .program import Program
+from .waiting import Timeout, poll
+
+NPM = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'npm')
+
+
+class Phone:
+    """Subclasses start the program and know how it is talked to."""
+
+    name = None                 # of the user, too
+    shown = ''                  # how a line begins that has a message
+
+    def __init__(self, directory, proxy_port, peer):
+        self.directory = os.path.join(directory, f'{self.name}-{proxy_port}')
+        os.mkdir(self.directory)
+        self.port = free_port()
+        self.proxy = f'sip:127.0.0.1:{proxy_port}'
+        self.peer = peer
+        self.program = Program(self.name, self.command(), self.directory)
+        try:
+            self.ready()
+        except Timeout:
+            self.stop()
+            raise
+
+    @property
+    def uri(self):
+        return f'sip:{self.name}@example.org'
+
+    def contact(self, kind='UDP'):
+        """Where the gateway finds it, whatever transport it is reached by: the proxy knows."""
+        return self.uri
+
+    def write(self, name, text):
+        with open(os.path.join(self.directory, name), 'w', encoding='ascii') as file:
+            file.write(text)
+
+    def shows(self, text):
+        """The next message that it shows ends so."""
+        self.program.line(f'{self.shown}{text}"?$')
+
+    def stop(self):
+        self.program.stop()
+
+
+class Baresip(Phone):
+    """It writes to whom it has among its contacts."""
+
+    name = 'baresip'
+    shown = ': ".*'
+
+    @classmethod
+    def installed(cls):
+        return shutil.which('baresip')
+
+    def command(self):
+        self.write('config', '\n'.join([
+            f'sip_listen 127.0.0.1:{self.port}', 'module_path /usr/lib/baresip/modules',
+            'module stdio.so', 'module_app menu.so', 'module_app account.so',
+            'module_app contact.so', '']))
+        self.write('accounts', f'<{self.uri}>;regint=600;outbound="{self.proxy}"\n')
+        self.write('contacts', f'"Peer" <{self.peer}>\n')
+        return ['baresip', '-f', self.directory, '-v']
+
+    def ready(self):
+        self.program.line('200 OK')
+
+    def send(self, text):
+        self.program.tell(f'/message {text}')
+
+
+class Linphone(Phone):
+    name = 'linphone'
+    shown = 'Message received from .*: .*'
+
+    @classmethod
+    def installed(cls):
+        return shutil.which('linphonec')
+
+    def command(self):
+        os.makedirs(os.path.join(self.directory, '.local', 'share', 'linphone'))
+        self.write('rc', '\n'.join([
+            '[sip]', f'sip_port={self.port}', f'sip_tcp_port={self.port}', 'sip_tls_port=0',
+            'bind_address=127.0.0.1', 'default_proxy=0', '[proxy_0]',
+            f'reg_proxy=<{self.proxy}>', f'reg_route=<{self.proxy}>',
+            f'reg_identity={self.uri}', 'reg_sendregister=1', 'reg_expires=600', '']))
+        return ['linphonec', '-c', 'rc']
+
+    def ready(self):
+        poll(self._registered, what="linphone's registration", interval=0.2)
+
+    def _registered(self):
+        self.program.tell('status register')
+        return self.program.lines.has(lambda line: line.startswith('registered, '))
+
+    def send(self, text):
+        self.program.tell(f'chat {self.peer} {text}')
+
+
+class JavaScript(Phone):
+    """Over WebSocket."""
+
+    shown = '^message .*'
+    library = None
+
+    @classmethod
+    def installed(cls):
+        return shutil.which('node') and os.path.isdir(
+            os.path.join(NPM, 'node_modules', cls.library))
+
+    def command(self):
+        return ['node', os.path.join(NPM, 'phone.mjs'), self.library,
+                self.proxy.replace('sip:', 'ws://'), self.uri, self.peer]
+
+    def ready(self):
+        self.program.line('^ready')
+
+    def send(self, text):
+        self.program.tell(text)
+
+
+class SipJs(JavaScript):
+    name = 'sipjs'
+    library = 'sip.js'
+
+
+class JsSip(JavaScript):
+    name = 'jssip'
+    library = 'jssip'
