@@ -18,6 +18,7 @@
 
 #include "base/stats.h"
 #include "msrp/priv.h"
+#include "net/net.h"
 
 #define OWNER(type, member, p) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
@@ -27,6 +28,7 @@ static const char session[] = "benchsession0123456789";
 
 struct bench {
 	struct event_base *base;
+	struct net *net;
 	struct msrp_stack *stack;
 	struct msrp_target target;
 	char uri[128];
@@ -252,8 +254,8 @@ static int run(const char *name, size_t clients, size_t body, bool forward, unsi
 	char why[200];
 	int fd = -1;
 
-	if (stats_new(&stats) < 0
-	    || msrp_stack_new(&b.stack, b.base, &settings, stats, why, sizeof(why)) < 0
+	if (net_new(&b.net, b.base) < 0 || stats_new(&stats) < 0
+	    || msrp_stack_new(&b.stack, b.net, &settings, stats, why, sizeof(why)) < 0
 	    || msrp_listeners_open(b.stack, why, sizeof(why)) < 0)
 		return 1;
 	if (forward) {

@@ -17,6 +17,7 @@
 #include "base/stats.h"
 #include "endpoint/endpoint.h"
 #include "msrp/listener.h"
+#include "net/net.h"
 
 enum {
 	MESSAGES = 200000,
@@ -31,6 +32,7 @@ struct side {
 	struct stats *stats;
 	struct msrp_settings settings;
 	struct msrp_listen_settings listen;
+	struct net *net;
 	struct msrp_stack *stack;
 	struct endpoints *all;
 	struct endpoint *ep;
@@ -195,8 +197,8 @@ static void open_side(struct side *s, bool stream, struct card *card)
 	    .send_timeout_ms = 30000,
 	};
 	s->base = event_base_new();
-	if (stats_new(&s->stats) < 0
-	    || msrp_stack_new(&s->stack, s->base, &s->settings, s->stats, why, sizeof(why)) < 0
+	if (net_new(&s->net, s->base) < 0 || stats_new(&s->stats) < 0
+	    || msrp_stack_new(&s->stack, s->net, &s->settings, s->stats, why, sizeof(why)) < 0
 	    || msrp_listeners_open(s->stack, why, sizeof(why)) < 0
 	    || endpoints_new(&s->all, s->stack, s->stats) < 0)
 		abort();
@@ -228,6 +230,7 @@ static void close_side(struct side *s)
 	endpoint_free(s->ep);
 	endpoints_free(s->all);
 	msrp_stack_free(s->stack);
+	net_free(s->net);
 	stats_free(s->stats);
 	event_base_free(s->base);
 }

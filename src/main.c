@@ -31,6 +31,7 @@
 #include "gw/gw.h"
 #include "msrp/listener.h"
 #include "msrp/stack.h"
+#include "net/net.h"
 #include "notify.h"
 #include "relay/relay.h"
 #include "routes.h"
@@ -60,6 +61,7 @@ struct daemon {
 	struct event_bus *bus;
 	struct event_logline logline;
 	struct event_subscriber rules; /* routes.event */
+	struct net *net;
 	struct msrp_stack *msrp;
 	struct sip_stack *sip;
 	struct page *page;
@@ -409,8 +411,8 @@ static int start_base(struct daemon *d)
 {
 	d->started_ms = timer_now_ms();
 	d->base = event_base_new();
-	if (!d->base || stats_new(&d->stats) < 0 || event_bus_new(&d->bus) < 0
-	    || timer_init(&d->grace, d->base, on_grace_over, d) < 0)
+	if (!d->base || net_new(&d->net, d->base) < 0 || stats_new(&d->stats) < 0
+	    || event_bus_new(&d->bus) < 0 || timer_init(&d->grace, d->base, on_grace_over, d) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < SERVICES; i++)
 		if (event_bus_add_types(d->bus, services[i]->events) < 0)
@@ -431,7 +433,7 @@ static void start_rules(struct daemon *d)
 
 static int start_msrp(struct daemon *d, char *why, size_t size)
 {
-	int err = msrp_stack_new(&d->msrp, d->base, &d->config->msrp, d->stats, why, size);
+	int err = msrp_stack_new(&d->msrp, d->net, &d->config->msrp, d->stats, why, size);
 
 	return err < 0 ? err : msrp_listeners_open(d->msrp, why, size);
 }
@@ -581,6 +583,7 @@ static void finish(struct daemon *d)
 	page_free(d->page);
 	sip_stack_free(d->sip);
 	msrp_stack_free(d->msrp);
+	net_free(d->net);
 	event_logline_stop(&d->logline);
 	if (d->bus)
 		event_bus_unsubscribe(&d->rules);

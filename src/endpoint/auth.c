@@ -473,6 +473,7 @@ void endpoint_auth_destination(const struct endpoint_auth *auth, struct msrp_des
 	msrp_path_next(&rest, &uri);
 	*to = (struct msrp_destination){
 	    .secure = uri.secure,
+	    .transport = uri.transport,
 	    .host = uri.host,
 	    .port = uri.port ? uri.port : MSRP_DEFAULT_PORT,
 	};

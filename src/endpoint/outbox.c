@@ -5,7 +5,7 @@
 
 #define NONE ((struct slice){NULL, 0})
 
-static void on_left(struct msrp_mark *mark);
+static void on_left(struct net_mark *mark);
 
 void outbox_init(struct endpoint *ep)
 {
@@ -304,7 +304,7 @@ static void free_leaving(struct outbox *out)
 		outgoing_free(out->leaving.first);
 }
 
-static void on_left(struct msrp_mark *mark)
+static void on_left(struct net_mark *mark)
 {
 	struct endpoint *ep =
 	    endpoint_ref((struct endpoint *)((char *)mark - offsetof(struct endpoint, out.left)));

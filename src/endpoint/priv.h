@@ -214,7 +214,7 @@ struct outbox {
 	struct outgoing_list crowded;   /* too many chunks are unanswered */
 	struct outgoing_list answering; /* sent, and not answered */
 	struct outgoing_list leaving;   /* sent, no answer comes: until it has left */
-	struct msrp_mark left;
+	struct net_mark left;
 	struct sent_chunk *chunks;
 	uint64_t last_number;
 	uint64_t messages; /* queued, ever */

@@ -1,5 +1,5 @@
 /*
- * One MSRP connection, TCP or TLS: frames in, frames out.
+ * One MSRP connection, a stream of bytes (net/stream.h) that carries frames: frames in, frames out.
  *
  * In: the head of each request goes to its target (stack.h), which may take
  * the body as a stream through a sink; each response goes to its transaction.
@@ -18,10 +18,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include <msrpd/slice.h>
 
+#include "msrp/transport.h"
+#include "net/stream.h"
 #include "wire/frame.h"
 
 struct msrp_conn;
@@ -49,7 +52,7 @@ bool msrp_conn_closed(const struct msrp_conn *conn);
 
 struct msrp_stack *msrp_conn_stack(const struct msrp_conn *conn);
 uint64_t msrp_conn_number(const struct msrp_conn *conn); /* never used twice */
-bool msrp_conn_secure(const struct msrp_conn *conn);
+const struct msrp_transport *msrp_conn_transport(const struct msrp_conn *conn);
 
 /** Did the peer open it?  Then the listener that took it, else the one it left from, or NULL. */
 bool msrp_conn_accepted(const struct msrp_conn *conn);
@@ -93,7 +96,7 @@ struct msrp_user_ops {
 struct msrp_user {
 	const struct msrp_user_ops *ops;
 	struct msrp_conn *conn; /* NULL: detached */
-	struct msrp_user *next, **prevp;
+	LIST_ENTRY(msrp_user) entry;
 };
 
 /**
@@ -189,10 +192,10 @@ struct msrp_flow_ops {
 /** One stream of frames onto a connection; embedded. */
 struct msrp_flow {
 	const struct msrp_flow_ops *ops;
-	struct msrp_conn *conn;          /* NULL: detached */
-	struct msrp_flow *next, **prevp; /* all flows of conn */
-	struct msrp_flow *wait_next, **wait_prevp;
-	uint32_t round; /* in which it began to wait */
+	struct msrp_conn *conn;         /* NULL: detached */
+	LIST_ENTRY(msrp_flow) entry;    /* all flows of conn */
+	TAILQ_ENTRY(msrp_flow) waiting; /* tqe_prev NULL: not */
+	uint32_t round;                 /* in which it began to wait */
 };
 
 void msrp_flow_attach(struct msrp_flow *flow, struct msrp_conn *conn);
@@ -230,14 +233,7 @@ uint64_t msrp_flow_frame_bytes(const struct msrp_flow *flow);
 /** Has any byte of the open frame been handed to the kernel?  Until then nobody knows its tid. */
 bool msrp_flow_has_left(const struct msrp_flow *flow);
 
-/** A place in a connection's output: told when all bodies queued so far were handed to the kernel. */
-struct msrp_mark {
-	struct msrp_mark *next, **prevp; /* zeroed: not waiting */
-	uint64_t offset;
-	void (*sent)(struct msrp_mark *mark);
-};
-
-/** A connection that closes forgets its marks. */
-void msrp_conn_mark(struct msrp_conn *conn, struct msrp_mark *mark);
+/** Be told when all bodies queued so far were handed to the kernel. */
+void msrp_conn_mark(struct msrp_conn *conn, struct net_mark *mark);
 /** Harmless on one that does not wait. */
-void msrp_conn_unmark(struct msrp_conn *conn, struct msrp_mark *mark);
+void msrp_conn_unmark(struct msrp_conn *conn, struct net_mark *mark);

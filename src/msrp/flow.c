@@ -1,35 +1,30 @@
 /* Flows: who writes bodies onto a connection, one frame at a time, in turn. */
-#include "msrp/priv.h"
-
 #include <assert.h>
 #include <errno.h>
+
+#include "msrp/priv.h"
 
 /* A piece this small costs less to copy than to hand to the kernel by itself. */
 enum { COPY_MAX = 512 };
 
+void flows_init(struct msrp_conn *conn)
+{
+	LIST_INIT(&conn->flows.all);
+	TAILQ_INIT(&conn->flows.waiting);
+}
+
 void msrp_flow_attach(struct msrp_flow *flow, struct msrp_conn *conn)
 {
 	flow->conn = conn;
-	flow->next = conn->flows;
-	flow->prevp = &conn->flows;
-	if (flow->next)
-		flow->next->prevp = &flow->next;
-	conn->flows = flow;
+	LIST_INSERT_HEAD(&conn->flows.all, flow, entry);
 }
 
 static void stop_waiting(struct msrp_flow *flow)
 {
-	struct msrp_conn *conn = flow->conn;
-
-	if (!flow->wait_prevp)
+	if (!flow->waiting.tqe_prev)
 		return;
-	*flow->wait_prevp = flow->wait_next;
-	if (flow->wait_next)
-		flow->wait_next->wait_prevp = flow->wait_prevp;
-	else
-		conn->last_waiting = flow->wait_prevp;
-	flow->wait_next = NULL;
-	flow->wait_prevp = NULL;
+	TAILQ_REMOVE(&flow->conn->flows.waiting, flow, waiting);
+	flow->waiting.tqe_prev = NULL;
 }
 
 void msrp_flow_detach(struct msrp_flow *flow)
@@ -40,49 +35,50 @@ void msrp_flow_detach(struct msrp_flow *flow)
 		return;
 	assert(!msrp_flow_is_open(flow));
 	stop_waiting(flow);
-	*flow->prevp = flow->next;
-	if (flow->next)
-		flow->next->prevp = flow->prevp;
-	flow->next = NULL;
-	flow->prevp = NULL;
+	LIST_REMOVE(flow, entry);
 	flow->conn = NULL;
 	/* What it wrote in this turn may lie in memory that its owner now frees. */
-	if (output_settle_borrowed(conn) < 0)
-		output_fail(conn);
+	net_stream_keep(&conn->stream);
 }
 
 bool msrp_flow_room(const struct msrp_flow *flow)
 {
-	return flow->conn && output_backlog(flow->conn) < flow->conn->stack->settings->send_queue;
+	return flow->conn
+	    && msrp_conn_backlog(flow->conn) < stack_of(flow->conn)->settings->send_queue;
 }
 
 void msrp_flow_wait(struct msrp_flow *flow)
 {
 	struct msrp_conn *conn = flow->conn;
 
-	if (!conn || flow->wait_prevp)
+	if (!conn || flow->waiting.tqe_prev)
 		return;
 	flow->round = conn->round;
-	flow->wait_next = NULL;
-	flow->wait_prevp = conn->last_waiting;
-	*conn->last_waiting = flow;
-	conn->last_waiting = &flow->wait_next;
-	msrp_conn_dirty(conn);
+	TAILQ_INSERT_TAIL(&conn->flows.waiting, flow, waiting);
+	net_stream_want_room(&conn->stream);
 }
 
 bool msrp_flow_is_open(const struct msrp_flow *flow)
 {
-	return flow->conn && flow->conn->out && flow->conn->out->open == flow;
+	return flow->conn && flow->conn->flows.open == flow;
 }
 
 uint64_t msrp_flow_frame_bytes(const struct msrp_flow *flow)
 {
-	return msrp_flow_is_open(flow) ? flow->conn->out->queued - flow->conn->out->open_from : 0;
+	return msrp_flow_is_open(flow) ? net_stream_message_bytes(&flow->conn->stream) : 0;
 }
 
 bool msrp_flow_has_left(const struct msrp_flow *flow)
 {
-	return msrp_flow_is_open(flow) && flow->conn->out->written > flow->conn->out->open_from;
+	return msrp_flow_is_open(flow) && net_stream_message_has_left(&flow->conn->stream);
+}
+
+void flows_interrupt(struct msrp_conn *conn)
+{
+	struct msrp_flow *open = conn->flows.open;
+
+	if (open)
+		open->ops->interrupt(open);
 }
 
 void msrp_flow_begin(struct msrp_flow *flow, struct slice head)
@@ -91,15 +87,12 @@ void msrp_flow_begin(struct msrp_flow *flow, struct slice head)
 
 	if (!conn)
 		return;
-	if (conn->out && conn->out->open)
-		conn->out->open->ops->interrupt(conn->out->open);
-	if (flow->conn != conn || conn->state == CONN_CLOSED)
+	flows_interrupt(conn);
+	if (flow->conn != conn || msrp_conn_closed(conn))
 		return;
-	output_copy(conn, head);
-	if (conn->failed)
-		return;
-	conn->out->open = flow;
-	conn->out->open_from = conn->out->queued - head.len;
+	net_stream_copy(&conn->stream, head);
+	if (!conn->stream.failed)
+		conn->flows.open = flow;
 }
 
 void msrp_flow_body(struct msrp_flow *flow, struct slice piece)
@@ -107,15 +100,15 @@ void msrp_flow_body(struct msrp_flow *flow, struct slice piece)
 	if (!msrp_flow_is_open(flow))
 		return;
 	if (piece.len <= COPY_MAX)
-		output_copy(flow->conn, piece);
+		net_stream_copy(&flow->conn->stream, piece);
 	else
-		output_borrow(flow->conn, piece);
+		net_stream_borrow(&flow->conn->stream, piece);
 }
 
 void msrp_flow_keep(struct msrp_flow *flow)
 {
-	if (flow->conn && output_settle_borrowed(flow->conn) < 0)
-		output_fail(flow->conn);
+	if (flow->conn)
+		net_stream_keep(&flow->conn->stream);
 }
 
 void msrp_flow_end(struct msrp_flow *flow, struct slice end)
@@ -124,9 +117,10 @@ void msrp_flow_end(struct msrp_flow *flow, struct slice end)
 
 	if (!msrp_flow_is_open(flow))
 		return;
-	conn->out->open = NULL;
-	output_copy(conn, end);
-	output_frame_end(conn);
+	conn->flows.open = NULL;
+	net_stream_copy(&conn->stream, end);
+	net_stream_end(&conn->stream);
+	(*stack_of(conn)->count.frames_out)++;
 }
 
 void flows_run(struct msrp_conn *conn)
@@ -135,49 +129,22 @@ void flows_run(struct msrp_conn *conn)
 
 	/* Who waits again from now on belongs to the next round. */
 	conn->round++;
-	while (conn->state == CONN_OPEN && (flow = conn->waiting) && flow->round != conn->round) {
-		if (!msrp_flow_room(flow))
-			return;
+	while (msrp_conn_open(conn) && (flow = TAILQ_FIRST(&conn->flows.waiting))
+	    && flow->round != conn->round && msrp_flow_room(flow)) {
 		stop_waiting(flow);
 		flow->ops->writable(flow);
 	}
+	if (!TAILQ_EMPTY(&conn->flows.waiting))
+		net_stream_want_room(&conn->stream);
 }
 
 void flows_closed(struct msrp_conn *conn, int err)
 {
 	struct msrp_flow *flow;
 
-	while ((flow = conn->flows)) {
+	conn->flows.open = NULL;
+	while ((flow = LIST_FIRST(&conn->flows.all))) {
 		msrp_flow_detach(flow);
 		flow->ops->closed(flow, err);
 	}
-}
-
-void msrp_conn_mark(struct msrp_conn *conn, struct msrp_mark *mark)
-{
-	struct msrp_output *out = conn->state == CONN_CLOSED ? NULL : output_get(conn);
-
-	if (!out) {
-		output_fail(conn);
-		return;
-	}
-	mark->next = NULL;
-	mark->prevp = out->last_mark;
-	mark->offset = out->queued;
-	*out->last_mark = mark;
-	out->last_mark = &mark->next;
-	msrp_conn_dirty(conn);
-}
-
-void msrp_conn_unmark(struct msrp_conn *conn, struct msrp_mark *mark)
-{
-	if (!mark->prevp)
-		return;
-	*mark->prevp = mark->next;
-	if (mark->next)
-		mark->next->prevp = mark->prevp;
-	else
-		conn->out->last_mark = mark->prevp;
-	mark->next = NULL;
-	mark->prevp = NULL;
 }

@@ -3,83 +3,22 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include <event2/listener.h>
-
-#include "base/log.h"
-
-enum { ACCEPT_PAUSE_MS = 200 };
+#include "net/listener.h"
 
 struct msrp_listener {
+	struct net_listener socket;
 	struct msrp_stack *stack;
+	const struct msrp_transport *transport;
 	char *name;
 	char *host; /* that others are told */
 	uint16_t port;
 	char uri[128]; /* of the socket */
-	bool secure, wildcard;
-	struct sockaddr_storage addr;
-	socklen_t addr_len;
-	struct evconnlistener *socket;
-	struct timer pause; /* of accepting */
-	bool warned;
+	bool wildcard;
 };
-
-static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct sockaddr *addr,
-    int addr_len, void *arg)
-{
-	struct msrp_listener *listener = arg;
-	struct msrp_stack *stack = listener->stack;
-	struct msrp_conn *conn;
-	char peer[80];
-
-	(void)socket;
-	(void)addr;
-	(void)addr_len;
-	if (stack->conn_count >= stack->settings->max_connections) {
-		(*stack->count.refused)++;
-		log_debug("msrp: listener %s: max_connections reached", listener->name);
-		close(fd);
-		return;
-	}
-	if (msrp_conn_new(&conn, stack, fd, listener->secure, listener, true) < 0)
-		return;
-	(*stack->count.accepted)++;
-	listener->warned = false;
-	if (log_threshold >= LOG_LEVEL_DEBUG) {
-		msrp_conn_peer_text(conn, peer, sizeof(peer));
-		log_debug("msrp: conn %" PRIu64 ": accepted from %s on %s", conn->number, peer,
-		    listener->name);
-	}
-	if (listener->secure && msrp_conn_start_tls(conn, stack->server_tls) < 0)
-		msrp_conn_close(conn, -ENOMEM);
-	else
-		msrp_conn_connected(conn);
-}
-
-/* Out of descriptors: the connection waits in the backlog, and accepting goes on a little later. */
-static void on_accept_error(struct evconnlistener *socket, void *arg)
-{
-	struct msrp_listener *listener = arg;
-
-	if (!listener->warned)
-		log_warn("msrp: listener %s: accept: %s", listener->name, strerror(errno));
-	listener->warned = true;
-	evconnlistener_disable(socket);
-	timer_start(&listener->pause, ACCEPT_PAUSE_MS);
-}
-
-static void on_pause_over(void *arg)
-{
-	struct msrp_listener *listener = arg;
-
-	if (evconnlistener_enable(listener->socket) < 0)
-		timer_start(&listener->pause, ACCEPT_PAUSE_MS);
-}
 
 int msrp_listen_uri_parse(struct msrp_uri *uri, char *buf, struct slice text)
 {
@@ -101,61 +40,33 @@ int msrp_listen_uri_parse(struct msrp_uri *uri, char *buf, struct slice text)
 	return 0;
 }
 
-static int parse_address(struct msrp_listener *l, const struct msrp_uri *uri)
+/* @return bytes of the address, 0: host is none */
+static socklen_t parse_address(struct slice host, struct sockaddr_storage *addr, bool *wildcard)
 {
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&l->addr;
-	struct sockaddr_in *in = (struct sockaddr_in *)&l->addr;
-	char host[INET6_ADDRSTRLEN];
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)addr;
+	struct sockaddr_in *in = (struct sockaddr_in *)addr;
+	char text[INET6_ADDRSTRLEN];
 
-	if (uri->host.len >= sizeof(host))
-		return -EINVAL;
-	memcpy(host, uri->host.p, uri->host.len);
-	host[uri->host.len] = '\0';
-	if (inet_pton(AF_INET, host, &in->sin_addr) == 1) {
-		in->sin_family = AF_INET;
-		l->addr_len = sizeof(*in);
-		l->wildcard = in->sin_addr.s_addr == htonl(INADDR_ANY);
+	if (host.len >= sizeof(text))
 		return 0;
+	memcpy(text, host.p, host.len);
+	text[host.len] = '\0';
+	if (inet_pton(AF_INET, text, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		*wildcard = in->sin_addr.s_addr == htonl(INADDR_ANY);
+		return sizeof(*in);
 	}
-	if (inet_pton(AF_INET6, host, &in6->sin6_addr) != 1)
-		return -EINVAL;
+	if (inet_pton(AF_INET6, text, &in6->sin6_addr) != 1)
+		return 0;
 	in6->sin6_family = AF_INET6;
-	l->addr_len = sizeof(*in6);
-	l->wildcard = IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
-	return 0;
+	*wildcard = IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
+	return sizeof(*in6);
 }
 
 /* sin_port and sin6_port lie at the same place. */
 static in_port_t *port_of(struct msrp_listener *l)
 {
-	return &((struct sockaddr_in *)&l->addr)->sin_port;
-}
-
-static int open_socket(struct msrp_listener *l)
-{
-	int on = 1, err = 0, fd;
-
-	fd = socket(l->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0
-	    || (l->addr.ss_family == AF_INET6
-		&& setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
-	    || bind(fd, (struct sockaddr *)&l->addr, l->addr_len) < 0
-	    || getsockname(fd, (struct sockaddr *)&l->addr, &l->addr_len) < 0)
-		err = -errno;
-	if (err == 0) {
-		l->socket = evconnlistener_new(l->stack->base, on_accept, l,
-		    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, SOMAXCONN, fd);
-		if (!l->socket)
-			err = errno ? -errno : -ENOMEM;
-	}
-	if (err < 0) {
-		close(fd);
-		return err;
-	}
-	evconnlistener_set_error_cb(l->socket, on_accept_error);
-	return 0;
+	return &((struct sockaddr_in *)&l->socket.addr)->sin_port;
 }
 
 /* HOST, HOST:PORT, [V6] or [V6]:PORT */
@@ -178,10 +89,11 @@ static int name_it(struct msrp_listener *l, const struct msrp_listen_settings *s
 {
 	struct slice host = uri->host;
 	uint16_t port = 0;
-	bool v6 = l->addr.ss_family == AF_INET6;
+	bool v6 = l->socket.addr.ss_family == AF_INET6;
 
-	snprintf(l->uri, sizeof(l->uri), "%s://%s%.*s%s:%u;tcp", l->secure ? "msrps" : "msrp",
-	    v6 ? "[" : "", SLICE_ARG(uri->host), v6 ? "]" : "", ntohs(*port_of(l)));
+	snprintf(l->uri, sizeof(l->uri), "%s://%s%.*s%s:%u;%.*s",
+	    l->transport->secure ? "msrps" : "msrp", v6 ? "[" : "", SLICE_ARG(uri->host),
+	    v6 ? "]" : "", ntohs(*port_of(l)), SLICE_ARG(l->transport->name));
 	if (settings->advertise
 	    && split_advertised(slice_of(settings->advertise), &host, &port) < 0)
 		return -EINVAL;
@@ -200,19 +112,21 @@ static int open_listener(struct msrp_listener *l, struct msrp_stack *stack,
 	int err;
 
 	*l = (struct msrp_listener){.stack = stack};
-	if (msrp_listen_uri_parse(&uri, buf, slice_of(text)) < 0 || parse_address(l, &uri) < 0) {
+	if (msrp_listen_uri_parse(&uri, buf, slice_of(text)) < 0
+	    || !(l->socket.addr_len = parse_address(uri.host, &l->socket.addr, &l->wildcard))
+	    || !(l->transport = msrp_transport_find(uri.secure, uri.transport))) {
 		snprintf(why, size, "%s: not a listener's URI: msrp[s]://ADDRESS:PORT;tcp", text);
 		return -EINVAL;
 	}
-	l->secure = uri.secure;
-	*port_of(l) = htons(uri.port);
-	if (l->secure && !stack->server_tls) {
+	if (l->transport->net->encrypted && !net_tls_can_accept(stack->protocol.tls)) {
 		snprintf(why, size, "%s: needs msrp.tls.certificate and private_key", text);
 		return -EINVAL;
 	}
-	err = timer_init(&l->pause, stack->base, on_pause_over, l);
-	if (err == 0)
-		err = open_socket(l);
+	*port_of(l) = htons(uri.port);
+	l->socket.protocol = &stack->protocol;
+	l->socket.transport = l->transport->net;
+	l->socket.arg = l;
+	err = net_listener_open(&l->socket);
 	if (err < 0) {
 		snprintf(why, size, "%s: %s", text, strerror(-err));
 		return err;
@@ -220,6 +134,7 @@ static int open_listener(struct msrp_listener *l, struct msrp_stack *stack,
 	err = name_it(l, settings, &uri);
 	if (err < 0)
 		snprintf(why, size, "%s: advertise is not HOST or HOST:PORT", text);
+	l->socket.name = l->name;
 	return err;
 }
 
@@ -250,9 +165,7 @@ void msrp_listeners_close(struct msrp_stack *stack)
 	for (size_t i = 0; i < stack->listener_count; i++) {
 		struct msrp_listener *l = &stack->listeners[i];
 
-		timer_fini(&l->pause);
-		if (l->socket)
-			evconnlistener_free(l->socket);
+		net_listener_close(&l->socket);
 		free(l->name);
 		free(l->host);
 	}
@@ -284,9 +197,9 @@ struct slice msrp_listener_uri(const struct msrp_listener *listener)
 	return slice_of(listener->uri);
 }
 
-bool msrp_listener_secure(const struct msrp_listener *listener)
+const struct msrp_transport *msrp_listener_transport(const struct msrp_listener *listener)
 {
-	return listener->secure;
+	return listener->transport;
 }
 
 struct slice msrp_listener_host(const struct msrp_listener *listener)
@@ -326,31 +239,37 @@ static bool is_local(const struct sockaddr_storage *addr)
 	return found;
 }
 
-static bool address_is(const struct msrp_listener *listener, const struct msrp_uri *uri)
+static bool address_is(const struct msrp_listener *listener, struct slice host)
 {
-	struct msrp_listener other = {0};
+	const struct sockaddr_storage *own = &listener->socket.addr;
+	struct sockaddr_storage other = {0};
+	bool wildcard;
 
-	if (parse_address(&other, uri) < 0)
+	if (!parse_address(host, &other, &wildcard))
 		return false;
-	if (same_address((const struct sockaddr *)&listener->addr, &other.addr))
+	if (same_address((const struct sockaddr *)own, &other))
 		return true;
-	return listener->wildcard && other.addr.ss_family == listener->addr.ss_family
-	    && is_local(&other.addr);
+	return listener->wildcard && other.ss_family == own->ss_family && is_local(&other);
 }
 
 bool msrp_listener_is(const struct msrp_listener *listener, const struct msrp_uri *uri)
 {
-	uint16_t bound = ntohs(((const struct sockaddr_in *)&listener->addr)->sin_port);
+	uint16_t bound = ntohs(((const struct sockaddr_in *)&listener->socket.addr)->sin_port);
 
-	if (uri->secure != listener->secure)
+	if (uri->secure != listener->transport->secure)
 		return false;
 	if (uri->port && uri->port != listener->port && uri->port != bound)
 		return false;
-	return slice_equal_nocase(uri->host, slice_of(listener->host)) || address_is(listener, uri);
+	return slice_equal_nocase(uri->host, slice_of(listener->host))
+	    || address_is(listener, uri->host);
 }
 
-const struct sockaddr *msrp_listener_address(const struct msrp_listener *listener, unsigned *lenp)
+const struct sockaddr *msrp_listener_address(const struct msrp_listener *listener)
 {
-	*lenp = listener->addr_len;
-	return (const struct sockaddr *)&listener->addr;
+	return (const struct sockaddr *)&listener->socket.addr;
+}
+
+struct msrp_stack *msrp_listener_stack(const struct msrp_listener *listener)
+{
+	return listener->stack;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "msrp/stack.h"
+#include "msrp/transport.h"
 #include "wire/uri.h"
 
 struct msrp_listener;
@@ -41,7 +42,7 @@ struct slice msrp_listener_name(const struct msrp_listener *listener);
  * Valid as long as the listener.
  */
 struct slice msrp_listener_uri(const struct msrp_listener *listener);
-bool msrp_listener_secure(const struct msrp_listener *listener);
+const struct msrp_transport *msrp_listener_transport(const struct msrp_listener *listener);
 
 /** HOST and port that others are told: advertise, else the address it listens on. */
 struct slice msrp_listener_host(const struct msrp_listener *listener);
@@ -53,6 +54,7 @@ uint16_t msrp_listener_port(const struct msrp_listener *listener);
  */
 bool msrp_listener_is(const struct msrp_listener *listener, const struct msrp_uri *uri);
 
-/** Addresses to leave from: this listener's, with any port. */
+/** The address that it listens on. */
 struct sockaddr;
-const struct sockaddr *msrp_listener_address(const struct msrp_listener *listener, unsigned *lenp);
+const struct sockaddr *msrp_listener_address(const struct msrp_listener *listener);
+struct msrp_stack *msrp_listener_stack(const struct msrp_listener *listener);

@@ -6,8 +6,9 @@
 
 /** Where to; slices are borrowed for the call. */
 struct msrp_destination {
-	bool secure;
-	struct slice host; /* address or name */
+	bool secure;            /* as a URI with that scheme and transport */
+	struct slice transport; /* absent: "tcp" */
+	struct slice host;      /* address or name */
 	uint16_t port;
 	struct msrp_listener *from; /* leave from its address; NULL: as the kernel chooses */
 	/** "HASH HEX…" values of which the peer's certificate must match one instead of its name
@@ -23,7 +24,8 @@ struct msrp_destination {
  * A name is looked up (A, AAAA), its addresses are tried in order (RFC 4975 6.2).
  *
  * @param connp  borrowed: attach a user, or take a ref, before the next turn of the loop
- * @return 0; -ENOENT: see existing; -EMFILE: max_connections; -EINVAL; -ENOMEM; -ESHUTDOWN
+ * @return 0; -ENOENT: see existing; -EMFILE: max_connections; -EINVAL, also for a transport that is
+ *         none of ours; -ENOMEM; -ESHUTDOWN
  */
 int msrp_pool_get(struct msrp_stack *stack, const struct msrp_destination *to,
     struct msrp_conn **connp);

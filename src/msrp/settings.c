@@ -4,6 +4,7 @@
 
 #include "msrp/listener.h"
 #include "msrp/stack.h"
+#include "net/tls.h"
 
 static int check_listen_uri(const void *value, const char **why)
 {
@@ -34,16 +35,6 @@ int msrp_check_my_uri(const void *value, const char **why)
 	return 0;
 }
 
-static int check_tls_version(const void *value, const char **why)
-{
-	struct slice text = slice_of(*(char *const *)value);
-
-	if (slice_equal(text, SLICE("1.2")) || slice_equal(text, SLICE("1.3")))
-		return 0;
-	*why = "is 1.2 or 1.3";
-	return -EINVAL;
-}
-
 static const struct setting listen_rows[] = {
     {.name = "name",
 	.type = SETTING_TEXT,
@@ -62,47 +53,6 @@ static const struct setting listen_rows[] = {
 	.offset = offsetof(struct msrp_listen_settings, advertise),
 	.flags = SETTING_FIXED,
 	.help = "HOST or HOST:PORT by which others reach it."},
-    {0},
-};
-
-#define TLS(field) offsetof(struct msrp_tls_settings, field)
-static const struct setting tls_rows[] = {
-    {.name = "certificate",
-	.type = SETTING_FILE,
-	.offset = TLS(certificate),
-	.help = "PEM file with the certificate and its chain."},
-    {.name = "private_key",
-	.type = SETTING_FILE,
-	.offset = TLS(private_key),
-	.help = "PEM file with its private key."},
-    {.name = "ca_file",
-	.type = SETTING_FILE,
-	.offset = TLS(ca_file),
-	.help = "PEM file with the authorities to trust; the system's if absent."},
-    {.name = "verify_client",
-	.type = SETTING_BOOL,
-	.offset = TLS(verify_client),
-	.preset = "false",
-	.help = "Refuse clients without a certificate of ours to trust."},
-    {.name = "verify_server",
-	.type = SETTING_BOOL,
-	.offset = TLS(verify_server),
-	.preset = "true",
-	.help = "Connect only where chain and name of the certificate are right."},
-    {.name = "min_version",
-	.type = SETTING_TEXT,
-	.offset = TLS(min_version),
-	.preset = "1.2",
-	.check = check_tls_version,
-	.help = "Oldest TLS version to speak."},
-    {.name = "ciphers",
-	.type = SETTING_TEXT,
-	.offset = TLS(ciphers),
-	.help = "Cipher list of TLS 1.2, in OpenSSL's words."},
-    {.name = "ciphersuites",
-	.type = SETTING_TEXT,
-	.offset = TLS(ciphersuites),
-	.help = "Cipher suites of TLS 1.3, in OpenSSL's words."},
     {0},
 };
 
@@ -129,7 +79,7 @@ const struct setting msrp_settings_rows[] = {
     {.name = "tls",
 	.type = SETTING_GROUP,
 	.offset = MSRP(tls),
-	.group = tls_rows,
+	.group = net_tls_settings_rows,
 	.help = "TLS of the msrps listeners and of outgoing msrps connections."},
     DURATION("transaction_timeout", transaction_timeout_ms, "30s",
 	"A request without a response for this long is a 408 (RFC 4975 7.1.1)."),

@@ -1,9 +1,8 @@
-#include "msrp/priv.h"
-
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/rand.h"
+#include "msrp/priv.h"
 
 enum {
 	SLOT_CHARS = 5,
@@ -17,48 +16,48 @@ static const char slot_digits[] = "0123456789abcdefghijklmnopqrstuv";
 
 /* --- the table: a slot's number stands at the end of the transaction id --- */
 
-static int grow_slots(struct msrp_stack *stack)
+static int grow_slots(struct transactions *all)
 {
-	uint32_t cap = stack->slot_cap ? stack->slot_cap * 2 : 64;
+	uint32_t cap = all->slot_cap ? all->slot_cap * 2 : 64;
 	struct msrp_transaction **slots;
 	uint32_t *links;
 
 	if (cap > SLOTS_MAX)
 		return -ENOBUFS;
-	slots = realloc(stack->slots, cap * sizeof(struct msrp_transaction *));
+	slots = realloc(all->slots, cap * sizeof(struct msrp_transaction *));
 	if (!slots)
 		return -ENOMEM;
-	stack->slots = slots;
-	links = realloc(stack->free_slots, cap * sizeof(*links));
+	all->slots = slots;
+	links = realloc(all->free_slots, cap * sizeof(*links));
 	if (!links)
 		return -ENOMEM;
-	stack->free_slots = links;
-	for (uint32_t i = stack->slot_cap; i < cap; i++) {
+	all->free_slots = links;
+	for (uint32_t i = all->slot_cap; i < cap; i++) {
 		slots[i] = NULL;
 		links[i] = i + 1 < cap ? i + 1 : NO_SLOT;
 	}
-	stack->free_slot = stack->slot_cap;
-	stack->slot_cap = cap;
+	all->free_slot = all->slot_cap;
+	all->slot_cap = cap;
 	return 0;
 }
 
-static int take_slot(struct msrp_stack *stack, struct msrp_transaction *t)
+static int take_slot(struct transactions *all, struct msrp_transaction *t)
 {
 	int err;
 
-	if (stack->free_slot == NO_SLOT && (err = grow_slots(stack)) < 0)
+	if (all->free_slot == NO_SLOT && (err = grow_slots(all)) < 0)
 		return err;
-	t->slot = stack->free_slot;
-	stack->free_slot = stack->free_slots[t->slot];
-	stack->slots[t->slot] = t;
+	t->slot = all->free_slot;
+	all->free_slot = all->free_slots[t->slot];
+	all->slots[t->slot] = t;
 	return 0;
 }
 
-static void leave_slot(struct msrp_stack *stack, struct msrp_transaction *t)
+static void leave_slot(struct transactions *all, struct msrp_transaction *t)
 {
-	stack->slots[t->slot] = NULL;
-	stack->free_slots[t->slot] = stack->free_slot;
-	stack->free_slot = t->slot;
+	all->slots[t->slot] = NULL;
+	all->free_slots[t->slot] = all->free_slot;
+	all->free_slot = t->slot;
 }
 
 static void write_tid(struct msrp_transaction *t)
@@ -80,7 +79,7 @@ static int slot_digit(char c)
 	return c >= 'a' && c <= 'v' ? c - 'a' + 10 : -1;
 }
 
-static struct msrp_transaction *find(struct msrp_stack *stack, struct slice tid)
+static struct msrp_transaction *find(const struct transactions *all, struct slice tid)
 {
 	struct msrp_transaction *t;
 	uint32_t slot = 0;
@@ -94,7 +93,7 @@ static struct msrp_transaction *find(struct msrp_stack *stack, struct slice tid)
 			return NULL;
 		slot = slot * 32 + (uint32_t)digit;
 	}
-	t = slot < stack->slot_cap ? stack->slots[slot] : NULL;
+	t = slot < all->slot_cap ? all->slots[slot] : NULL;
 	return t && memcmp(t->tid, tid.p, MSRP_TID_LEN) == 0 ? t : NULL;
 }
 
@@ -105,34 +104,29 @@ static struct msrp_transaction *find(struct msrp_stack *stack, struct slice tid)
 #define OF_MARK(m) \
 	((struct msrp_transaction *)((char *)(m)-offsetof(struct msrp_transaction, mark)))
 
-static void on_sent(struct msrp_mark *mark)
+static void on_sent(struct net_mark *mark)
 {
 	struct msrp_transaction *t = OF_MARK(mark);
 
 	t->left = true;
-	timer_queue_start(&t->conn->stack->answering, &t->timer);
+	timer_queue_start(&stack_of(t->conn)->transactions.answering, &t->timer);
 }
 
 int msrp_transaction_start(struct msrp_transaction *t, struct msrp_conn *conn)
 {
-	struct msrp_stack *stack = conn->stack;
 	int err;
 
-	if (conn->state == CONN_CLOSED)
+	if (msrp_conn_closed(conn))
 		return -ENOTCONN;
-	err = take_slot(stack, t);
+	err = take_slot(&stack_of(conn)->transactions, t);
 	if (err < 0)
 		return err;
 	write_tid(t);
 	t->conn = conn;
 	t->timer = (struct timer_entry){0};
-	t->mark = (struct msrp_mark){.sent = on_sent};
+	t->mark = (struct net_mark){.sent = on_sent};
 	t->left = false;
-	t->next = conn->transactions;
-	t->prevp = &conn->transactions;
-	if (t->next)
-		t->next->prevp = &t->next;
-	conn->transactions = t;
+	LIST_INSERT_HEAD(&conn->transactions, t, entry);
 	return 0;
 }
 
@@ -148,22 +142,20 @@ void msrp_transaction_stop(struct msrp_transaction *t)
 
 	if (!conn)
 		return;
-	timer_queue_stop(&conn->stack->answering, &t->timer);
+	timer_queue_stop(&stack_of(conn)->transactions.answering, &t->timer);
 	msrp_conn_unmark(conn, &t->mark);
-	leave_slot(conn->stack, t);
-	*t->prevp = t->next;
-	if (t->next)
-		t->next->prevp = t->prevp;
+	leave_slot(&stack_of(conn)->transactions, t);
+	LIST_REMOVE(t, entry);
 	t->conn = NULL;
 }
 
 int transactions_response(struct msrp_conn *conn, const struct msrp_frame *frame)
 {
-	struct msrp_transaction *t = find(conn->stack, frame->tid);
+	struct msrp_transaction *t = find(&stack_of(conn)->transactions, frame->tid);
 
 	/* RFC 4975 7.2: a response comes on the connection of its request. */
 	if (!t || t->conn != conn) {
-		(*conn->stack->count.stray_responses)++;
+		(*stack_of(conn)->count.stray_responses)++;
 		return 0;
 	}
 	msrp_transaction_stop(t);
@@ -174,7 +166,7 @@ void transactions_lost(struct msrp_conn *conn, int err)
 {
 	struct msrp_transaction *t;
 
-	while ((t = conn->transactions)) {
+	while ((t = LIST_FIRST(&conn->transactions))) {
 		msrp_transaction_stop(t);
 		t->ops->lost(t, err);
 	}
@@ -192,14 +184,18 @@ static void on_timeout(struct timer_entry *entry, void *arg)
 
 int transactions_init(struct msrp_stack *stack)
 {
-	stack->free_slot = NO_SLOT;
-	return timer_queue_init(&stack->answering, stack->base,
+	struct transactions *all = &stack->transactions;
+
+	all->free_slot = NO_SLOT;
+	return timer_queue_init(&all->answering, msrp_stack_base(stack),
 	    stack->settings->transaction_timeout_ms, on_timeout, stack);
 }
 
 void transactions_fini(struct msrp_stack *stack)
 {
-	timer_queue_fini(&stack->answering);
-	free(stack->slots);
-	free(stack->free_slots);
+	struct transactions *all = &stack->transactions;
+
+	timer_queue_fini(&all->answering);
+	free(all->slots);
+	free(all->free_slots);
 }

@@ -26,9 +26,9 @@ enum { MSRP_TID_LEN = 16 };
 struct msrp_transaction {
 	const struct msrp_transaction_ops *ops;
 	struct msrp_conn *conn; /* NULL: not running */
-	struct msrp_transaction *next, **prevp;
+	LIST_ENTRY(msrp_transaction) entry;
 	struct timer_entry timer;
-	struct msrp_mark mark;
+	struct net_mark mark;
 	uint32_t slot;
 	bool left; /* its last byte has been handed to the kernel */
 	char tid[MSRP_TID_LEN + 1];

@@ -109,24 +109,32 @@ static const struct arg_spec dst_args[] = {
     {0},
 };
 
-/* "tcp:IP:PORT" or "tls:IP:PORT", as $msrp(srcsock) gives it: which listener has that address? */
-static struct msrp_listener *listener_at_socket(struct msrp_stack *stack, struct slice sock)
+/* Does this listener have that address: "tcp:IP:PORT" or "tls:IP:PORT", as $msrp(srcsock) gives it? */
+static bool is_at_socket(const struct msrp_listener *listener, struct slice sock)
 {
+	const struct msrp_transport *transport = msrp_listener_transport(listener);
 	char text[128];
 	struct msrp_writer w = MSRP_WRITER(text);
-	struct msrp_listener *listener = NULL;
 	struct msrp_uri uri;
-	bool secure = slice_starts_nocase(sock, SLICE("tls:"));
+	struct slice name;
 
-	if (!secure && !slice_starts_nocase(sock, SLICE("tcp:")))
-		return NULL;
-	msrp_write(&w, secure ? SLICE("msrps://") : SLICE("msrp://"));
-	msrp_write(&w, slice_from(sock, 4));
-	msrp_write(&w, SLICE(";tcp"));
-	if (w.overflow || msrp_uri_parse(&uri, msrp_written(&w)) < 0)
-		return NULL;
+	if (!slice_cut(&sock, ':', &name) || !sock.p
+	    || !slice_equal_nocase(name, slice_of(transport->net->name)))
+		return false;
+	msrp_write(&w, transport->secure ? SLICE("msrps://") : SLICE("msrp://"));
+	msrp_write(&w, sock);
+	msrp_write(&w, SLICE(";"));
+	msrp_write(&w, transport->name);
+	return !w.overflow && msrp_uri_parse(&uri, msrp_written(&w)) >= 0
+	    && msrp_listener_is(listener, &uri);
+}
+
+static struct msrp_listener *listener_at_socket(struct msrp_stack *stack, struct slice sock)
+{
+	struct msrp_listener *listener;
+
 	for (size_t i = 0; (listener = msrp_listener_at(stack, i)); i++)
-		if (msrp_listener_is(listener, &uri))
+		if (is_at_socket(listener, sock))
 			return listener;
 	return NULL;
 }

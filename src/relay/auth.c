@@ -357,7 +357,8 @@ void auth_request(struct arrival *a)
 		return;
 	}
 	auth.realm = realm.p ? realm : a->frame->to.host;
-	if (!msrp_conn_secure(a->conn) && !a->relay->settings->allow_plain_auth) {
+	if (!msrp_conn_transport(a->conn)->net->encrypted
+	    && !a->relay->settings->allow_plain_auth) {
 		arrival_refuse(a, 403, SLICE("TLS is required"));
 		return;
 	}

@@ -52,7 +52,7 @@ static bool source_uri(const struct arrival *a, char scratch[ROUTE_SCRATCH_SIZE]
 {
 	char peer[128];
 	int n = snprintf(scratch, ROUTE_SCRATCH_SIZE, "%s://%.*s",
-	    msrp_conn_secure(a->conn) ? "msrps" : "msrp",
+	    msrp_conn_transport(a->conn)->secure ? "msrps" : "msrp",
 	    SLICE_ARG(peer_text(a, peer, sizeof(peer))));
 
 	*valuep = (struct slice){scratch, (size_t)n};
@@ -67,8 +67,8 @@ static bool own_socket(const struct arrival *a, char scratch[ROUTE_SCRATCH_SIZE]
 	int n;
 
 	msrp_conn_local_text(a->conn, local, sizeof(local));
-	n = snprintf(scratch, ROUTE_SCRATCH_SIZE, "%s:%s",
-	    msrp_conn_secure(a->conn) ? "tls" : "tcp", local);
+	n = snprintf(scratch, ROUTE_SCRATCH_SIZE, "%s:%s", msrp_conn_transport(a->conn)->net->name,
+	    local);
 	*valuep = (struct slice){scratch, (size_t)n};
 	return true;
 }

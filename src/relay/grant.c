@@ -243,7 +243,6 @@ static struct slice make_uri(const struct msrp_uri *host, char text[GRANT_URI_MA
 	rand_token(id, SESSION_ID_CHARS);
 	uri.userinfo = uri.params = NOTHING;
 	uri.session_id = (struct slice){id, SESSION_ID_CHARS};
-	uri.transport = SLICE("tcp");
 	msrp_uri_write(&w, &uri);
 	return w.overflow ? NOTHING : msrp_written(&w);
 }

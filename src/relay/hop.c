@@ -64,6 +64,7 @@ static int connect_to(struct arrival *a, struct grant *grant, struct slice uri,
 		return 400;
 	}
 	to.secure = next.secure;
+	to.transport = next.transport;
 	to.host = next.host;
 	to.port = next.port ? next.port : MSRP_DEFAULT_PORT;
 	to.from = a->dst_listener;

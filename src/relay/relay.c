@@ -117,11 +117,13 @@ static int read_own(struct msrp_uri **ownp, size_t *countp, const struct relay_s
 
 static struct msrp_uri listener_name(const struct msrp_listener *listener)
 {
+	const struct msrp_transport *transport = msrp_listener_transport(listener);
+
 	return (struct msrp_uri){
-	    .secure = msrp_listener_secure(listener),
+	    .secure = transport->secure,
 	    .host = msrp_listener_host(listener),
 	    .port = msrp_listener_port(listener),
-	    .transport = SLICE("tcp"),
+	    .transport = transport->name,
 	};
 }
 

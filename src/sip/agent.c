@@ -16,7 +16,7 @@
 #include <sofia-sip/tport_tag.h>
 
 #include "base/log.h"
-#include "base/tls.h"
+#include "net/tls.h"
 #include "sip/priv.h"
 
 enum {
@@ -183,17 +183,16 @@ static int write_file(const char *dir, const char *name, const char *first, cons
 /* Sofia would neither say what is wrong with them, nor free all that she began with. */
 static int check_tls_files(const struct sip_settings *settings, char *why, size_t size)
 {
-	const struct tls_files files = {.certificate = settings->tls.certificate,
+	const struct net_tls_settings files = {.certificate = settings->tls.certificate,
 	    .private_key = settings->tls.private_key,
 	    .ca_file = settings->tls.ca_file};
+	struct net_tls_contexts *contexts = NULL;
 	char text[256];
-	SSL_CTX *ctx;
-	int err = tls_server_new(&ctx, &files, false, text, sizeof(text));
+	int err = net_tls_contexts_new(&contexts, &files, text, sizeof(text));
 
-	if (err)
+	if (err < 0)
 		snprintf(why, size, "sip.tls: %s", text);
-	else
-		SSL_CTX_free(ctx);
+	net_tls_contexts_free(contexts);
 	return err;
 }
 

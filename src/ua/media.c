@@ -239,7 +239,7 @@ const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
 	if (!text.p)
 		return &ua->locals[0];
 	for (size_t i = 0; i < ua->local_count; i++)
-		have |= ua->locals[i].secure ? SDP_TLS : SDP_PLAIN;
+		have |= ua->locals[i].transport->secure ? SDP_TLS : SDP_PLAIN;
 	/* Behind a relay its Use-Path tells, which is not here yet. */
 	if (ua->env.settings->relay_uri)
 		have = SDP_PLAIN | SDP_TLS;
@@ -247,7 +247,7 @@ const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
 	if (!media)
 		return NULL;
 	for (size_t i = 0; i < ua->local_count; i++)
-		if (ua->locals[i].secure == sdp_media_is_tls(media))
+		if (ua->locals[i].transport->secure == sdp_media_is_tls(media))
 			return &ua->locals[i];
 	return &ua->locals[0];
 }
@@ -267,6 +267,7 @@ int ua_media_connect(struct ua_session *s)
 		idle_ms = s->ua->env.settings->relay_idle_timeout_ms;
 	} else if (msrp_uri_parse(&uri, s->peer->path) >= 0) {
 		to.secure = uri.secure;
+		to.transport = uri.transport;
 		to.host = uri.host;
 		to.port = uri.port;
 		to.fingerprints = s->peer->fingerprints;

@@ -19,7 +19,7 @@ enum {
 
 /** One way to be reached: a my_uri. */
 struct ua_local {
-	bool secure;
+	const struct msrp_transport *transport;
 	char *host; /* without brackets */
 	uint16_t port;
 };

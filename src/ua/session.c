@@ -502,11 +502,11 @@ static struct slice keep_uri(char **p, const struct ua_session *s, const struct 
 {
 	struct msrp_writer w = {.p = *p, .cap = strlen(local->host) + URI_ROOM};
 	struct msrp_uri uri = {
-	    .secure = local->secure,
+	    .secure = local->transport->secure,
 	    .host = slice_of(local->host),
 	    .port = local->port,
 	    .session_id = {s->id, UA_ID_LEN},
-	    .transport = SLICE("tcp"),
+	    .transport = local->transport->name,
 	};
 
 	msrp_uri_write(&w, &uri);

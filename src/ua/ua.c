@@ -58,7 +58,8 @@ struct locals {
 	size_t count;
 };
 
-static int add_local(struct locals *locals, bool secure, struct slice host, uint16_t port)
+static int add_local(struct locals *locals, const struct msrp_transport *transport,
+    struct slice host, uint16_t port)
 {
 	struct ua_local *grown = realloc(locals->items, (locals->count + 1) * sizeof(*grown));
 	char *text = slice_dup(host);
@@ -69,7 +70,7 @@ static int add_local(struct locals *locals, bool secure, struct slice host, uint
 		free(text);
 		return -ENOMEM;
 	}
-	grown[locals->count++] = (struct ua_local){secure, text, port};
+	grown[locals->count++] = (struct ua_local){transport, text, port};
 	return 0;
 }
 
@@ -79,12 +80,16 @@ static int add_configured(struct locals *locals, const struct setting_list *uris
 
 	for (size_t i = 0; i < uris->count && err == 0; i++) {
 		struct slice text = slice_of(((char *const *)uris->items)[i]);
+		const struct msrp_transport *transport;
 		struct msrp_uri uri;
 
 		if (msrp_uri_parse(&uri, text) != (ssize_t)text.len)
 			return -EINVAL;
-		err = add_local(locals, uri.secure, uri.host,
-		    uri.port ? uri.port : MSRP_DEFAULT_PORT);
+		transport = msrp_transport_find(uri.secure, uri.transport);
+		if (!transport)
+			return -EINVAL;
+		err =
+		    add_local(locals, transport, uri.host, uri.port ? uri.port : MSRP_DEFAULT_PORT);
 	}
 	return err;
 }
@@ -97,12 +102,12 @@ static int add_listeners(struct locals *locals, const struct msrp_stack *msrp)
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && (listener = msrp_listener_at(msrp, i)); i++) {
-		bool secure = msrp_listener_secure(listener);
+		const struct msrp_transport *transport = msrp_listener_transport(listener);
 
-		if (have[secure])
+		if (have[transport->secure])
 			continue;
-		have[secure] = true;
-		err = add_local(locals, secure, msrp_listener_host(listener),
+		have[transport->secure] = true;
+		err = add_local(locals, transport, msrp_listener_host(listener),
 		    msrp_listener_port(listener));
 	}
 	return err;

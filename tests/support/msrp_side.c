@@ -20,6 +20,7 @@
 #include "base/stats.h"
 #include "loop.h"
 #include "msrp/listener.h"
+#include "net/net.h"
 
 #define OWNER(type, member, p) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
@@ -127,8 +128,9 @@ void msrp_side_start(struct msrp_side *side)
 	char why[256] = "";
 
 	side->base = event_base_new();
+	assert_int_equal(net_new(&side->net, side->base), 0);
 	assert_int_equal(stats_new(&side->stats), 0);
-	if (msrp_stack_new(&side->stack, side->base, &side->settings, side->stats, why, sizeof(why))
+	if (msrp_stack_new(&side->stack, side->net, &side->settings, side->stats, why, sizeof(why))
 		< 0
 	    || msrp_listeners_open(side->stack, why, sizeof(why)) < 0)
 		fail_msg("%s", why);
@@ -150,6 +152,7 @@ void msrp_side_stop(struct msrp_side *side)
 	msrp_conn_detach(&side->user);
 	msrp_target_unbind(side->stack, &side->target);
 	msrp_stack_free(side->stack);
+	net_free(side->net);
 	stats_free(side->stats);
 	event_base_free(side->base);
 }

@@ -20,6 +20,7 @@ struct stats;
 struct msrp_side {
 	struct event_base *base;
 	struct stats *stats;
+	struct net *net;
 	struct msrp_stack *stack;
 	struct msrp_settings settings; /* may be changed before start */
 	struct msrp_listen_settings listen[2];

@@ -18,6 +18,7 @@
 
 #include "base/stats.h"
 #include "loop.h"
+#include "net/net.h"
 #include "wire/frame.h"
 
 static const struct slice NONE = {NULL, 0};
@@ -177,9 +178,11 @@ int sides_init(struct sides *f)
 	    .send_queue = 64 * 1024,
 	    .send_timeout_ms = 5000,
 	};
-	err = stats_new(&f->stats);
+	err = net_new(&f->net, f->base);
 	if (err == 0)
-		err = msrp_stack_new(&f->stack, f->base, &f->settings, f->stats, why, sizeof(why));
+		err = stats_new(&f->stats);
+	if (err == 0)
+		err = msrp_stack_new(&f->stack, f->net, &f->settings, f->stats, why, sizeof(why));
 	if (err == 0)
 		err = msrp_listeners_open(f->stack, why, sizeof(why));
 	if (err == 0)
@@ -198,9 +201,11 @@ void sides_fini(struct sides *f)
 	f->fd = -1;
 	endpoints_free(f->all);
 	msrp_stack_free(f->stack);
+	net_free(f->net);
 	stats_free(f->stats);
 	f->all = NULL;
 	f->stack = NULL;
+	f->net = NULL;
 	f->stats = NULL;
 }
 

@@ -33,6 +33,7 @@ struct side {
 struct sides {
 	struct event_base *base;
 	struct stats *stats;
+	struct net *net;
 	struct msrp_stack *stack;
 	struct endpoints *all;
 	struct msrp_settings settings; /* may be changed by a test */

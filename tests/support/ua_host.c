@@ -14,6 +14,7 @@
 #include "base/stats.h"
 #include "loop.h"
 #include "msrp/listener.h"
+#include "net/net.h"
 #include "settings.h"
 #include "sip/request.h"
 
@@ -170,10 +171,11 @@ static void open_msrp(struct host *h)
 {
 	char why[256] = "";
 
+	assert_int_equal(net_new(&h->net, h->base), 0);
 	read_presets(&h->msrp_settings, msrp_settings_rows);
 	h->listen.uri = (char *)"msrp://127.0.0.1:0;tcp";
 	h->msrp_settings.listen = (struct setting_list){&h->listen, 1};
-	if (msrp_stack_new(&h->msrp, h->base, &h->msrp_settings, h->stats, why, sizeof(why)) < 0
+	if (msrp_stack_new(&h->msrp, h->net, &h->msrp_settings, h->stats, why, sizeof(why)) < 0
 	    || msrp_listeners_open(h->msrp, why, sizeof(why)) < 0)
 		fail_msg("%s", why);
 }
@@ -227,6 +229,7 @@ void host_close(struct host *h)
 	ua_free(h->ua);
 	sip_stack_free(h->sip);
 	msrp_stack_free(h->msrp);
+	net_free(h->net);
 	stats_free(h->stats);
 	settings_clear(&h->ua_settings, ua_settings_rows);
 	h->msrp_settings.listen = (struct setting_list){NULL, 0};

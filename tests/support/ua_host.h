@@ -20,6 +20,7 @@ struct host {
 	struct stats *stats;
 	struct msrp_settings msrp_settings;
 	struct msrp_listen_settings listen;
+	struct net *net;
 	struct msrp_stack *msrp;
 	struct sip_settings sip_settings;
 	struct sip_stack *sip;

@@ -33,7 +33,7 @@ struct end {
 	struct msrp_note note;
 	struct msrp_sink sink;
 	struct msrp_flow flow;
-	struct msrp_mark mark;
+	struct net_mark mark;
 	struct msrp_transaction transaction;
 	char uri[128], peer_uri[128], piece[PIECE];
 	unsigned left, pieces;
@@ -148,7 +148,7 @@ static const struct msrp_transaction_ops transaction_ops = {.response = on_respo
     .timeout = on_timeout,
     .lost = on_lost};
 
-static void on_sent(struct msrp_mark *mark)
+static void on_sent(struct net_mark *mark)
 {
 	happen(OWNER(struct end, mark, mark));
 }

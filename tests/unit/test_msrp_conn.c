@@ -24,6 +24,7 @@
 #include "msrp/pool.h"
 #include "msrp/stack.h"
 #include "msrp/transaction.h"
+#include "net/net.h"
 
 enum { GOT_MAX = 4 << 20 };
 
@@ -32,6 +33,7 @@ static const char session[] = "testsession0123456789ab";
 struct fixture {
 	struct event_base *base;
 	struct stats *stats;
+	struct net *net;
 	struct msrp_stack *stack;
 	struct msrp_settings settings;
 	struct msrp_listen_settings listen;
@@ -169,9 +171,10 @@ static int setup(void **state)
 	    .max_memory = 1 << 20,
 	};
 	f->base = event_base_new();
+	assert_int_equal(net_new(&f->net, f->base), 0);
 	assert_int_equal(stats_new(&f->stats), 0);
 	assert_int_equal(
-	    msrp_stack_new(&f->stack, f->base, &f->settings, f->stats, why, sizeof(why)), 0);
+	    msrp_stack_new(&f->stack, f->net, &f->settings, f->stats, why, sizeof(why)), 0);
 	assert_int_equal(msrp_listeners_open(f->stack, why, sizeof(why)), 0);
 	f->port = msrp_listener_port(msrp_listener_at(f->stack, 0));
 	snprintf(f->uri, sizeof(f->uri), "msrp://127.0.0.1:%u/%s;tcp", f->port, session);
@@ -195,6 +198,7 @@ static int teardown(void **state)
 	msrp_conn_detach(&f->user);
 	msrp_target_unbind(f->stack, &f->target);
 	msrp_stack_free(f->stack);
+	net_free(f->net);
 	stats_free(f->stats);
 	event_base_free(f->base);
 	free(f->body);
@@ -749,12 +753,14 @@ static void a_refused_connection_is_told_later(void **state)
 
 static void connections_are_limited(void **state)
 {
+	char why[200];
 	struct fixture *f = *state;
 	struct msrp_destination to = loopback(f);
 	struct msrp_conn *conn;
 	int fd;
 
 	f->settings.max_connections = 1;
+	assert_int_equal(msrp_stack_reload(f->stack, &f->settings, why, sizeof(why)), 0);
 	f->fd = raw_connect(f->port);
 	say_frame(f, session, "hello", "");
 	expect(f, "-------abcd1234$\r\n");

@@ -68,7 +68,7 @@ static int outcome(struct fixture *f, const char *host, const char *fingerprint)
 	loop_until(f->side.base, has_outcome, f);
 	if (f->side.closed_err)
 		return f->side.closed_err;
-	assert_true(msrp_conn_secure(conn));
+	assert_true(msrp_conn_transport(conn)->secure);
 	assert_int_equal(msrp_conn_peer_certified(conn), f->side.settings.tls.verify_server);
 	msrp_conn_close(conn, -ECONNRESET);
 	return 0;

@@ -11,6 +11,7 @@
 #include <event2/event.h>
 
 #include "base/stats.h"
+#include "net/net.h"
 #include "loop.h"
 #include "relay/priv.h"
 
@@ -20,6 +21,7 @@ struct fixture {
 	struct event_base *base;
 	struct stats *stats;
 	struct msrp_settings msrp;
+	struct net *net;
 	struct msrp_stack *stack;
 	struct relay_settings settings;
 	struct relay *relay;
@@ -33,10 +35,11 @@ static int setup(void **state)
 	char why[200];
 
 	f->base = event_base_new();
+	assert_int_equal(net_new(&f->net, f->base), 0);
 	assert_int_equal(stats_new(&f->stats), 0);
 	f->msrp.max_memory = 1 << 20;
 	f->msrp.max_header_size = 16384;
-	assert_int_equal(msrp_stack_new(&f->stack, f->base, &f->msrp, f->stats, why, sizeof(why)),
+	assert_int_equal(msrp_stack_new(&f->stack, f->net, &f->msrp, f->stats, why, sizeof(why)),
 	    0);
 	f->settings.nonce_expire_ms = 30000;
 	f->settings.cleanup_interval_ms = 60000;
@@ -53,6 +56,7 @@ static int teardown(void **state)
 
 	relay_free(f->relay);
 	msrp_stack_free(f->stack);
+	net_free(f->net);
 	stats_free(f->stats);
 	event_base_free(f->base);
 	test_free(f);
@@ -63,7 +67,7 @@ static int teardown(void **state)
 static struct grant *make(struct fixture *f, const char *from_path, uint64_t lifetime_ms)
 {
 	struct grant_request request = {
-	    .host = {.host = SLICE("im.example.org"), .port = 2855},
+	    .host = {.host = SLICE("im.example.org"), .port = 2855, .transport = SLICE("tcp")},
 	    .user = SLICE("alice"),
 	    .from_path = slice_of(from_path),
 	    .lifetime_ms = lifetime_ms,

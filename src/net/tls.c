@@ -1,4 +1,4 @@
-#include "base/tls.h"
+#include "net/tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -7,6 +7,8 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+
+#include "net/tls_priv.h"
 
 enum { READ_AHEAD = 32 * 1024 };
 
@@ -36,7 +38,7 @@ static int version_number(const char *text)
 	return strcmp(text, "1.3") == 0 ? TLS1_3_VERSION : 0;
 }
 
-static int load_files(SSL_CTX *ctx, const struct tls_files *f, char *why, size_t size)
+static int load_files(SSL_CTX *ctx, const struct net_tls_settings *f, char *why, size_t size)
 {
 	int min = version_number(f->min_version);
 
@@ -85,7 +87,7 @@ static int accept_any(int ok, X509_STORE_CTX *store)
 	return 1;
 }
 
-int tls_server_new(SSL_CTX **ctxp, const struct tls_files *files, bool require_client, char *why,
+static int new_server(SSL_CTX **ctxp, const struct net_tls_settings *settings, char *why,
     size_t size)
 {
 	static const unsigned char context[] = "msrpd";
@@ -94,14 +96,14 @@ int tls_server_new(SSL_CTX **ctxp, const struct tls_files *files, bool require_c
 
 	if (!ctx)
 		return failed(NULL, why, size, "TLS", NULL);
-	err = load_files(ctx, files, why, size);
+	err = load_files(ctx, settings, why, size);
 	if (err < 0)
 		return err;
 	set_modes(ctx);
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_session_id_context(ctx, context, sizeof(context) - 1);
-	if (require_client)
+	if (settings->verify_client)
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	else
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
@@ -109,19 +111,57 @@ int tls_server_new(SSL_CTX **ctxp, const struct tls_files *files, bool require_c
 	return 0;
 }
 
-int tls_client_new(SSL_CTX **ctxp, const struct tls_files *files, char *why, size_t size)
+static int new_client(SSL_CTX **ctxp, const struct net_tls_settings *settings, char *why,
+    size_t size)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	int err;
 
 	if (!ctx)
 		return failed(NULL, why, size, "TLS", NULL);
-	err = load_files(ctx, files, why, size);
+	err = load_files(ctx, settings, why, size);
 	if (err < 0)
 		return err;
 	set_modes(ctx);
 	*ctxp = ctx;
 	return 0;
+}
+
+int net_tls_contexts_new(struct net_tls_contexts **tlsp, const struct net_tls_settings *settings,
+    char *why, size_t size)
+{
+	struct net_tls_contexts *tls = calloc(1, sizeof(*tls));
+	int err = 0;
+
+	if (!tls) {
+		snprintf(why, size, "out of memory");
+		return -ENOMEM;
+	}
+	tls->verify_server = settings->verify_server;
+	if (settings->certificate)
+		err = new_server(&tls->server, settings, why, size);
+	if (err == 0)
+		err = new_client(&tls->client, settings, why, size);
+	if (err < 0) {
+		net_tls_contexts_free(tls);
+		return err;
+	}
+	*tlsp = tls;
+	return 0;
+}
+
+void net_tls_contexts_free(struct net_tls_contexts *tls)
+{
+	if (!tls)
+		return;
+	SSL_CTX_free(tls->server);
+	SSL_CTX_free(tls->client);
+	free(tls);
+}
+
+bool net_tls_can_accept(const struct net_tls_contexts *tls)
+{
+	return tls && tls->server;
 }
 
 /* @return family, with the address in p (16 bytes), or 0 for a name */
@@ -231,9 +271,9 @@ bool tls_has_fingerprint(SSL *ssl, struct slice fingerprint)
 	return slice_equal_nocase(slice_from(slice_of(text), 1), slice_trim(rest));
 }
 
-int tls_own_fingerprint(SSL_CTX *ctx, char *text, size_t size)
+int net_tls_own_fingerprint(const struct net_tls_contexts *tls, char *text, size_t size)
 {
-	X509 *cert = SSL_CTX_get0_certificate(ctx);
+	X509 *cert = net_tls_can_accept(tls) ? SSL_CTX_get0_certificate(tls->server) : NULL;
 
 	if (!cert)
 		return -ENOENT;

@@ -1,0 +1,154 @@
+#include "net/priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { STORED_BLOCKS = 32 }; /* 8 MiB: a stream that backs up takes and leaves them all the time */
+
+static struct net_block *new_block(size_t size)
+{
+	struct net_block *block = malloc(sizeof(*block) + size);
+
+	if (block)
+		block->size = size;
+	return block;
+}
+
+static struct net_block *get_block(struct net *net)
+{
+	struct net_block *block = SLIST_FIRST(&net->free_blocks);
+
+	if (block) {
+		SLIST_REMOVE_HEAD(&net->free_blocks, entry);
+		net->free_block_count--;
+	} else {
+		block = new_block(BLOCK_BYTES);
+		if (!block)
+			return NULL;
+	}
+	block->refs = 1;
+	block->used = 0;
+	block->retired = false;
+	return block;
+}
+
+struct net_block *net_block_copy(struct slice bytes)
+{
+	struct net_block *block = new_block(bytes.len);
+
+	if (!block)
+		return NULL;
+	block->refs = 1;
+	block->used = bytes.len;
+	block->retired = false;
+	memcpy(block->data, bytes.p, bytes.len);
+	return block;
+}
+
+void net_block_put(struct net *net, struct net_block *block)
+{
+	if (--block->refs || block->retired)
+		return;
+	block->retired = true;
+	SLIST_INSERT_HEAD(&net->retired, block, entry);
+}
+
+/* Begin anew in a block that nobody else holds bytes of. */
+static void rewind_block(struct net *net, struct net_block **blockp)
+{
+	if (!*blockp)
+		return;
+	if ((*blockp)->refs == 1) {
+		(*blockp)->used = 0;
+		return;
+	}
+	net_block_put(net, *blockp);
+	*blockp = NULL;
+}
+
+static void free_retired(struct net *net)
+{
+	struct net_block *block;
+
+	while ((block = SLIST_FIRST(&net->retired))) {
+		SLIST_REMOVE_HEAD(&net->retired, entry);
+		block->retired = false;
+		if (block->refs) /* what lies there was taken into keeping since */
+			continue;
+		if (net->free_block_count >= STORED_BLOCKS || block->size < BLOCK_BYTES) {
+			free(block);
+			continue;
+		}
+		SLIST_INSERT_HEAD(&net->free_blocks, block, entry);
+		net->free_block_count++;
+	}
+}
+
+void net_blocks_recycle(struct net *net)
+{
+	rewind_block(net, &net->text);
+	rewind_block(net, &net->rx);
+	free_retired(net);
+}
+
+/* The block in hand, or a new one if it has less room than that. */
+static struct net_block *block_with_room(struct net *net, struct net_block **blockp, size_t room)
+{
+	if (*blockp && BLOCK_BYTES - (*blockp)->used < room) {
+		net_block_put(net, *blockp);
+		*blockp = NULL;
+	}
+	if (!*blockp)
+		*blockp = get_block(net);
+	return *blockp;
+}
+
+struct net_block *net_block_rx(struct net *net)
+{
+	/* A block full of bytes is passed on before the next one: while the caches hold it. */
+	if (!SLIST_EMPTY(&net->retired))
+		turn_run(net);
+	return block_with_room(net, &net->rx, READ_MIN);
+}
+
+char *net_block_text(struct net *net, size_t len, struct net_block **blockp)
+{
+	struct net_block *block = block_with_room(net, &net->text, len);
+	char *p;
+
+	if (!block)
+		return NULL;
+	p = block->data + block->used;
+	block->used += len;
+	*blockp = block;
+	return p;
+}
+
+struct slice net_lasting(struct net *net, struct slice bytes)
+{
+	struct net_block *text;
+	char *p;
+
+	if (net_block_holds(net->feeding, bytes.p))
+		return bytes;
+	p = net_block_text(net, bytes.len, &text);
+	if (p)
+		memcpy(p, bytes.p, bytes.len);
+	return (struct slice){p, bytes.len};
+}
+
+void net_blocks_free(struct net *net)
+{
+	struct net_block *block;
+
+	free_retired(net);
+	if (net->rx)
+		net_block_put(net, net->rx);
+	if (net->text)
+		net_block_put(net, net->text);
+	free_retired(net);
+	while ((block = SLIST_FIRST(&net->free_blocks))) {
+		SLIST_REMOVE_HEAD(&net->free_blocks, entry);
+		free(block);
+	}
+}

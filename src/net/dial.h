@@ -1,0 +1,46 @@
+/* Opening a stream to a place: DNS, its addresses in order, a time-out for each. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include <msrpd/slice.h>
+
+#include "net/stream.h"
+
+/** Where to; borrowed for the call. */
+struct net_destination {
+	const struct net_transport *transport;
+	struct slice host; /* address or name */
+	uint16_t port;
+	/** Leave from this address, with any port; NULL: as the kernel chooses. */
+	const struct sockaddr *from;
+	/** One a line: the certificate must have one of these ("SHA-256 AB:CD…", RFC 8122), instead of
+	 *  the host's name and a known issuer; empty: name and issuer count. */
+	const char *fingerprints;
+};
+
+/** Embedded in the stream's owner; zeroed, it is finished. */
+struct net_dial {
+	struct net_stream *stream;
+	const char *fingerprints;
+	char *host;
+	struct net_lookup *lookup;
+	struct evutil_addrinfo *addresses, *next; /* NULL once connected */
+	struct event *attempt;                    /* of the next address, in a turn of its own */
+	int err;                                  /* of the last attempt */
+	uint16_t port;
+	struct sockaddr_storage from; /* AF_UNSPEC: any */
+};
+
+/**
+ * Begin to connect; how it ends the stream's handler is told, never from inside this call.
+ *
+ * @param to  its fingerprints are borrowed for the dial's life
+ * @return 0, -ENOMEM
+ */
+int net_dial(struct net_stream *stream, struct net_dial *dial, const struct net_destination *to);
+
+/** Its stream is closed. */
+void net_dial_fini(struct net_dial *dial);

@@ -1,0 +1,34 @@
+/* A listening socket. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include <msrpd/timer.h>
+
+#include "net/protocol.h"
+
+struct evconnlistener;
+struct net_transport;
+
+/** Embedded in its owner, who sets the first four. */
+struct net_listener {
+	struct net_protocol *protocol;
+	const struct net_transport *transport;
+	const char *name; /* in the log */
+	void *arg;        /* of net_handler.accept */
+	struct sockaddr_storage addr;
+	socklen_t addr_len;
+	struct evconnlistener *socket;
+	struct timer pause; /* of accepting */
+	bool warned;
+};
+
+/**
+ * Listen on addr; the port that was given for 0 stands in the listener's addr then.
+ * @return 0 or negative errno
+ */
+int net_listener_open(struct net_listener *listener);
+
+/** Harmless on zeroed memory, and twice. */
+void net_listener_close(struct net_listener *listener);

@@ -1,0 +1,36 @@
+#include "net/priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int net_new(struct net **netp, struct event_base *base)
+{
+	struct net *net = calloc(1, sizeof(*net));
+
+	if (!net)
+		return -ENOMEM;
+	net->base = base;
+	if (turns_init(net) < 0 || lingers_init(net) < 0) {
+		net_free(net);
+		return -ENOMEM;
+	}
+	*netp = net;
+	return 0;
+}
+
+void net_free(struct net *net)
+{
+	if (!net)
+		return;
+	lingers_fini(net);
+	resolver_free(net);
+	turns_fini(net);
+	net_blocks_free(net);
+	outputs_free(net);
+	free(net);
+}
+
+struct event_base *net_base(const struct net *net)
+{
+	return net->base;
+}

@@ -1,0 +1,27 @@
+/*
+ * The process's streams of bytes: what all of them share.
+ *
+ * Bytes are received into large blocks and are given to their protocol where they lie; they stay
+ * there, unless somebody keeps them for longer, until the turn of the loop ends.  At that end
+ * whatever was written in the turn leaves, in one system call a stream.
+ */
+#pragma once
+
+#include <msrpd/slice.h>
+
+struct event_base;
+struct net;
+
+/** @return 0 or -ENOMEM */
+int net_new(struct net **netp, struct event_base *base);
+
+/** Its protocols must be finished.  NULL is harmless. */
+void net_free(struct net *net);
+
+struct event_base *net_base(const struct net *net);
+
+/**
+ * Bytes that a handler was given, or has made up while it was, as ones that stay until the turn's
+ * end: the same if they lie in what was received, else a copy.  @return absent: no memory
+ */
+struct slice net_lasting(struct net *net, struct slice bytes);

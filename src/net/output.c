@@ -1,0 +1,475 @@
+/*
+ * What waits to be written on a stream: urgent messages, and the bulk, in which the ends of
+ * messages are known, so that the urgent can go in between.
+ */
+#include "net/priv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+enum {
+	IOV_MAX_USED = 128,
+	STORED_OUTPUTS = 64,
+};
+
+/* --- queues --- */
+
+static bool in_message(const struct net_queue *q)
+{
+	return q->written > q->boundary;
+}
+
+/* Bytes to the end of the first message, 0 if that end is not queued yet. */
+static size_t first_message(const struct net_queue *q)
+{
+	return q->end_count ? (size_t)(q->ends[q->first_end] - q->written) : 0;
+}
+
+static int queue_copy(struct net *net, struct net_queue *q, struct slice bytes)
+{
+	while (bytes.len) {
+		struct slice part = slice_head(bytes, READ_MIN);
+		struct net_block *block;
+		char *p = net_block_text(net, part.len, &block);
+
+		if (!p)
+			return -ENOMEM;
+		memcpy(p, part.p, part.len);
+		if (segments_add(&q->segments, (struct slice){p, part.len}, block) < 0)
+			return -ENOMEM;
+		q->queued += part.len;
+		bytes = slice_from(bytes, part.len);
+	}
+	return 0;
+}
+
+/* A message ends with what is queued so far. */
+static int queue_end(struct net_queue *q)
+{
+	uint32_t cap;
+	uint64_t *ends;
+
+	if (q->first_end + q->end_count == q->end_cap && q->first_end) {
+		memmove(q->ends, q->ends + q->first_end, q->end_count * sizeof(*ends));
+		q->first_end = 0;
+	}
+	if (q->end_count == q->end_cap) {
+		cap = q->end_cap ? q->end_cap * 2 : 32;
+		ends = realloc(q->ends, cap * sizeof(*ends));
+		if (!ends)
+			return -ENOMEM;
+		q->ends = ends;
+		q->end_cap = cap;
+	}
+	q->last_end = q->queued;
+	q->ends[q->first_end + q->end_count++] = q->queued;
+	return 0;
+}
+
+static void queue_consume(struct net *net, struct net_queue *q, size_t n)
+{
+	segments_consume(net, &q->segments, n);
+	q->written += n;
+	while (q->end_count && q->ends[q->first_end] <= q->written) {
+		q->boundary = q->ends[q->first_end++];
+		q->end_count--;
+	}
+	if (q->end_count == 0)
+		q->first_end = 0;
+}
+
+/* Empty it; its arrays stay, for the next one. */
+static void queue_reset(struct net *net, struct net_queue *q)
+{
+	struct segments *s = &q->segments;
+
+	segments_drop(net, s);
+	*q = (struct net_queue){.segments = {.items = s->items, .cap = s->cap},
+	    .ends = q->ends,
+	    .end_cap = q->end_cap};
+}
+
+/* Arrays that a queue once needed are not worth storing. */
+static bool is_large(const struct net_queue *q)
+{
+	return q->segments.cap > 4 * IOV_MAX_USED || q->end_cap > 4 * IOV_MAX_USED;
+}
+
+static void queue_free(struct net_queue *q)
+{
+	free(q->segments.items);
+	free(q->ends);
+}
+
+/* --- the output --- */
+
+static struct net_output *output_get(struct net_stream *s)
+{
+	struct net *net = s->protocol->net;
+	struct net_output *out = s->out;
+
+	if (out)
+		return out;
+	out = SLIST_FIRST(&net->free_outputs);
+	if (out) {
+		SLIST_REMOVE_HEAD(&net->free_outputs, entry);
+		net->free_output_count--;
+	} else {
+		out = calloc(1, sizeof(*out));
+		if (!out)
+			return NULL;
+		TAILQ_INIT(&out->marks);
+	}
+	out->stream = s;
+	s->out = out;
+	return out;
+}
+
+static void output_free(struct net_output *out)
+{
+	queue_free(&out->urgent);
+	queue_free(&out->bulk);
+	free(out);
+}
+
+void output_drop(struct net_stream *s)
+{
+	struct net *net = s->protocol->net;
+	struct net_output *out = s->out;
+	struct net_mark *mark;
+
+	if (!out)
+		return;
+	while ((mark = TAILQ_FIRST(&out->marks)))
+		net_stream_unmark(s, mark);
+	timer_queue_stop(&s->protocol->sending, &out->sending);
+	s->out = NULL;
+	out->held = 0;
+	queue_reset(net, &out->urgent);
+	queue_reset(net, &out->bulk);
+	if (net->free_output_count >= STORED_OUTPUTS || is_large(&out->urgent)
+	    || is_large(&out->bulk)) {
+		output_free(out);
+		return;
+	}
+	SLIST_INSERT_HEAD(&net->free_outputs, out, entry);
+	net->free_output_count++;
+}
+
+void outputs_free(struct net *net)
+{
+	struct net_output *out;
+
+	while ((out = SLIST_FIRST(&net->free_outputs))) {
+		SLIST_REMOVE_HEAD(&net->free_outputs, entry);
+		output_free(out);
+	}
+}
+
+static size_t output_bytes(const struct net_output *out)
+{
+	return out->urgent.segments.bytes + out->bulk.segments.bytes + out->held;
+}
+
+size_t net_stream_backlog(const struct net_stream *s)
+{
+	return s->out ? output_bytes(s->out) : 0;
+}
+
+/*
+ * Memory ran out while a message was being written: what the peer would see makes no sense.  It
+ * is closed at the turn's end, since nobody who writes expects to hear of the end from inside.
+ */
+static void fail(struct net_stream *s)
+{
+	if (!s->failed)
+		log_warn("%s: conn %" PRIu64 ": out of memory for output", s->protocol->name,
+		    s->number);
+	s->failed = true;
+	turn_serve(s);
+}
+
+int net_stream_send(struct net_stream *s, struct slice message)
+{
+	struct net_output *out;
+
+	if (s->state == NET_CLOSED || s->closing)
+		return -ENOTCONN;
+	out = output_get(s);
+	if (s->failed || !out || queue_copy(s->protocol->net, &out->urgent, message) < 0
+	    || (s->link.ops->framed && queue_end(&out->urgent) < 0)) {
+		fail(s);
+		return 0;
+	}
+	turn_serve(s);
+	if (out->urgent.segments.bytes > s->protocol->limits.send_queue)
+		stream_pause(s, PAUSED_BY_QUEUE);
+	return 0;
+}
+
+void net_stream_copy(struct net_stream *s, struct slice bytes)
+{
+	struct net_output *out;
+
+	if (s->state == NET_CLOSED)
+		return;
+	out = output_get(s);
+	if (s->failed || !out || queue_copy(s->protocol->net, &out->bulk, bytes) < 0)
+		fail(s);
+	else
+		turn_serve(s);
+}
+
+void net_stream_borrow(struct net_stream *s, struct slice bytes)
+{
+	struct net_block *block = s->protocol->net->feeding;
+	struct net_output *out;
+
+	if (s->state == NET_CLOSED)
+		return;
+	out = output_get(s);
+	/*
+	 * While a block is given to a handler its bytes stay.  What is not in it, such as the
+	 * beginning of an end-line that turned out to be body, is gone before the turn is over.
+	 */
+	if (block && !net_block_holds(block, bytes.p)) {
+		net_stream_copy(s, bytes);
+		return;
+	}
+	if (s->failed || !out || segments_add(&out->bulk.segments, bytes, block) < 0) {
+		fail(s);
+		return;
+	}
+	out->bulk.queued += bytes.len;
+	turn_serve(s);
+}
+
+void net_stream_end(struct net_stream *s)
+{
+	if (s->out && !s->failed && queue_end(&s->out->bulk) < 0)
+		fail(s);
+}
+
+uint64_t net_stream_message_bytes(const struct net_stream *s)
+{
+	return s->out ? s->out->bulk.queued - s->out->bulk.last_end : 0;
+}
+
+bool net_stream_message_has_left(const struct net_stream *s)
+{
+	return s->out && s->out->bulk.written > s->out->bulk.last_end;
+}
+
+void net_stream_want_room(struct net_stream *s)
+{
+	s->wants_room = true;
+	turn_serve(s);
+}
+
+void net_stream_hold(struct net_stream *s, size_t bytes)
+{
+	s->out->held = bytes;
+}
+
+/* --- marks --- */
+
+void net_stream_mark(struct net_stream *s, struct net_mark *mark)
+{
+	struct net_output *out = s->state == NET_CLOSED ? NULL : output_get(s);
+
+	if (!out) {
+		fail(s);
+		return;
+	}
+	mark->offset = out->bulk.queued;
+	TAILQ_INSERT_TAIL(&out->marks, mark, entry);
+	turn_serve(s);
+}
+
+void net_stream_unmark(struct net_stream *s, struct net_mark *mark)
+{
+	if (!mark->entry.tqe_prev)
+		return;
+	TAILQ_REMOVE(&s->out->marks, mark, entry);
+	mark->entry.tqe_prev = NULL;
+}
+
+static void tell_marks(struct net_stream *s)
+{
+	struct net_mark *mark;
+
+	while (s->out && (mark = TAILQ_FIRST(&s->out->marks))
+	    && mark->offset <= s->out->bulk.written) {
+		net_stream_unmark(s, mark);
+		mark->sent(mark);
+	}
+}
+
+/* --- writing --- */
+
+/* What may go out next. */
+struct plan {
+	size_t urgent, bulk;
+	bool end; /* framed: of a message */
+};
+
+/* The rest of the message that has begun, or all, the urgent first. */
+static struct plan plan_bytes(struct net_stream *s)
+{
+	struct net_output *out = s->out;
+
+	if (!in_message(&out->bulk))
+		return (struct plan){out->urgent.segments.bytes, out->bulk.segments.bytes, false};
+	if (out->urgent.segments.bytes == 0)
+		return (struct plan){0, out->bulk.segments.bytes, false};
+	if (!first_message(&out->bulk))
+		s->protocol->handler->interrupt(s);
+	if (s->state == NET_CLOSED || s->failed)
+		return (struct plan){0, 0, false};
+	if (!first_message(&out->bulk))
+		return (struct plan){0, out->bulk.segments.bytes, false};
+	return (struct plan){0, first_message(&out->bulk), false};
+}
+
+/* A framed transport is given the bytes of one message. */
+static struct plan plan_message(const struct net_output *out, struct plan plan)
+{
+	size_t bulk = first_message(&out->bulk);
+
+	if (plan.urgent)
+		return (struct plan){first_message(&out->urgent), 0, true};
+	return bulk ? (struct plan){0, bulk, true} : plan;
+}
+
+static bool holds_all(const struct plan *plan, const struct iovec *iov, int count)
+{
+	size_t bytes = 0;
+
+	for (int i = 0; i < count; i++)
+		bytes += iov[i].iov_len;
+	return bytes == plan->urgent + plan->bulk;
+}
+
+/* @return 1: go on, 0: the socket is full, or -errno */
+static int write_plan(struct net_stream *s, const struct plan *plan)
+{
+	struct net *net = s->protocol->net;
+	struct net_output *out = s->out;
+	struct iovec iov[IOV_MAX_USED];
+	int count = segments_iov(&out->urgent.segments, plan->urgent, iov, IOV_MAX_USED);
+	size_t urgent;
+	ssize_t n;
+
+	/* The bulk behind urgent messages only if all of those are in. */
+	if (count < IOV_MAX_USED)
+		count += segments_iov(&out->bulk.segments, plan->bulk, iov + count,
+		    IOV_MAX_USED - count);
+	n = s->link.ops->writev(s, iov, count, plan->end && holds_all(plan, iov, count));
+	if (n < 0)
+		return n == -EAGAIN ? 0 : (int)n;
+	urgent = (size_t)n < plan->urgent ? (size_t)n : plan->urgent;
+	*s->protocol->count.bytes_out += (size_t)n;
+	queue_consume(net, &out->urgent, urgent);
+	queue_consume(net, &out->bulk, (size_t)n - urgent);
+	return out->held == 0;
+}
+
+/* @return as write_plan() */
+static int write_held(struct net_stream *s)
+{
+	ssize_t n = s->link.ops->writev(s, NULL, 0, false);
+
+	if (n < 0)
+		return n == -EAGAIN ? 0 : (int)n;
+	return 1;
+}
+
+static int write_once(struct net_stream *s)
+{
+	struct plan plan;
+
+	if (s->out->held)
+		return write_held(s);
+	plan = plan_bytes(s);
+	if (plan.urgent + plan.bulk == 0)
+		return 0;
+	if (s->link.ops->framed)
+		plan = plan_message(s->out, plan);
+	return write_plan(s, &plan);
+}
+
+/* What is left waits, and not longer than send_timeout without a byte taken. */
+static int wait_for_room(struct net_stream *s, size_t before)
+{
+	struct timer_queue *sending = &s->protocol->sending;
+	size_t left = output_bytes(s->out);
+
+	if (left == 0) {
+		timer_queue_stop(sending, &s->out->sending);
+		return 0;
+	}
+	if (!timer_entry_running(&s->out->sending) || left < before)
+		timer_queue_start(sending, &s->out->sending);
+	return s->write_wants_read ? 0 : net_stream_want_write(s);
+}
+
+void output_on_timeout(struct timer_entry *entry, void *protocol)
+{
+	struct net_output *out =
+	    (struct net_output *)(void *)((char *)entry - offsetof(struct net_output, sending));
+	struct net_stream *s = out->stream;
+
+	(void)protocol;
+	log_info("%s: conn %" PRIu64 ": takes no bytes, closed", s->protocol->name, s->number);
+	net_stream_close(s, -ETIMEDOUT);
+}
+
+bool output_waits(const struct net_stream *s)
+{
+	return s->write_wants_read || (s->ev_write && event_pending(s->ev_write, EV_WRITE, NULL));
+}
+
+int output_flush(struct net_stream *s)
+{
+	size_t before;
+	int status = 1;
+
+	if (!s->out)
+		return s->failed ? -ENOMEM : 0;
+	before = output_bytes(s->out);
+	while (status > 0 && s->state == NET_OPEN && !s->failed && output_bytes(s->out))
+		status = write_once(s);
+	if (s->state != NET_OPEN)
+		return 0;
+	if (s->failed)
+		return -ENOMEM;
+	if (status < 0 || (status = wait_for_room(s, before)) < 0)
+		return status;
+	if (s->out->urgent.segments.bytes <= s->protocol->limits.send_queue / 2)
+		stream_unpause(s, PAUSED_BY_QUEUE);
+	tell_marks(s);
+	if (s->out && output_bytes(s->out) == 0 && !in_message(&s->out->bulk)
+	    && TAILQ_EMPTY(&s->out->marks))
+		output_drop(s);
+	return s->failed ? -ENOMEM : 0;
+}
+
+int output_settle(struct net_stream *s)
+{
+	if (!s->out)
+		return 0;
+	if (segments_settle(&s->out->urgent.segments) < 0)
+		return -ENOMEM;
+	return segments_settle(&s->out->bulk.segments);
+}
+
+void net_stream_keep(struct net_stream *s)
+{
+	/* Blocks stay as they are until the turn's end, and most of what lies in them leaves by then. */
+	if (s->out && s->out->bulk.segments.borrows && segments_settle(&s->out->bulk.segments) < 0)
+		fail(s);
+}

@@ -1,0 +1,93 @@
+/* What all streams of one protocol have in common: its handler, limits, time-outs and counters. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include <msrpd/slice.h>
+#include <msrpd/timer.h>
+
+struct net;
+struct net_stream;
+struct net_tls_contexts;
+
+/**
+ * What a stream's owner is told.  It is called with a ref held, and may close or free anything.
+ */
+struct net_handler {
+	/**
+	 * A listener (arg is its arg) has taken a connection: make its owner.
+	 * @return the stream, by net_stream_init(); NULL: no memory
+	 */
+	struct net_stream *(*accept)(void *arg);
+
+	/** It is established, handshake included. */
+	void (*opened)(struct net_stream *stream);
+
+	/**
+	 * Bytes have come, valid until the turn of the loop ends.
+	 * @param end  a message of a framed transport ends with them
+	 * @return those that were used: all, unless the stream was paused, which gives the rest
+	 *         again later; negative errno: close, when what was queued has been written
+	 */
+	ssize_t (*input)(struct net_stream *stream, struct slice bytes, bool end);
+
+	/** After net_stream_want_room(): all that waited was handed to the kernel. */
+	void (*room)(struct net_stream *stream);
+
+	/** A message waits for the end of the one that is open: end that with net_stream_end(). */
+	void (*interrupt)(struct net_stream *stream);
+
+	/** It is closed; once. */
+	void (*closed)(struct net_stream *stream, int err);
+
+	/** The last ref is gone. */
+	void (*free)(struct net_stream *stream);
+};
+
+struct net_limits {
+	uint64_t max_streams;
+	uint64_t send_queue; /* bytes that wait before whoever makes them is to pause */
+	/* 0 is never */
+	uint64_t connect_timeout_ms, handshake_timeout_ms;
+	uint64_t send_timeout_ms; /* in which none of the bytes that wait is taken */
+};
+
+/** Owned by the protocol's statistics. */
+struct net_counters {
+	uint64_t *accepted, *connected, *refused, *closed, *open, *bytes_in, *bytes_out;
+};
+
+/** Embedded in its owner; fields are for reading. */
+struct net_protocol {
+	struct net *net;
+	const char *name; /* in the log */
+	const struct net_handler *handler;
+	struct net_limits limits;
+	struct net_tls_contexts *tls; /* borrowed; NULL: no TLS */
+	struct net_counters count;
+	LIST_HEAD(, net_stream) streams;
+	size_t stream_count;
+	uint64_t last_number;
+	struct timer_queue connecting, handshaking, sending;
+	bool stopping;
+};
+
+/**
+ * net, name, handler, limits, tls and count are set by the owner.
+ * @return 0 or -ENOMEM; net_protocol_fini() is harmless on zeroed memory, and after a failure
+ */
+int net_protocol_init(struct net_protocol *protocol);
+
+/** Take other limits and TLS contexts; streams keep the contexts that they were opened with. */
+void net_protocol_reload(struct net_protocol *protocol, const struct net_limits *limits,
+    struct net_tls_contexts *tls);
+
+/** Is max_streams reached? */
+bool net_protocol_is_full(const struct net_protocol *protocol);
+
+/** Closes all streams; nothing is accepted or dialled any more, and nothing lingers. */
+void net_protocol_fini(struct net_protocol *protocol);

@@ -1,0 +1,431 @@
+/* A stream's life and its events; what it reads is in input.c, what it writes in output.c. */
+#include "net/stream.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "net/dial.h"
+#include "net/priv.h"
+
+enum {
+	/* Unsent bytes that the kernel takes: more would wait before whatever is urgent. */
+	NOTSENT_LOWAT = 128 * 1024,
+};
+
+static void on_readable(evutil_socket_t fd, short what, void *arg);
+static void on_writable(evutil_socket_t fd, short what, void *arg);
+
+/* --- reading --- */
+
+static bool wants_reading(const struct net_stream *s)
+{
+	if (s->state == NET_HANDSHAKE)
+		return true;
+	return s->state == NET_OPEN && !s->paused && !s->closing;
+}
+
+static int update_reading(struct net_stream *s)
+{
+	bool wanted = wants_reading(s);
+
+	if (wanted == s->reading)
+		return 0;
+	if (wanted && event_add(&s->ev_read, NULL) < 0)
+		return -ENOMEM;
+	if (!wanted)
+		event_del(&s->ev_read);
+	s->reading = wanted;
+	return 0;
+}
+
+void stream_pause(struct net_stream *s, unsigned why)
+{
+	s->paused |= why & 3u;
+	update_reading(s);
+}
+
+void stream_unpause(struct net_stream *s, unsigned why)
+{
+	if (!(s->paused & why))
+		return;
+	s->paused &= ~why & 3u;
+	/* What was stashed, or lies in the transport's buffers, makes no socket readable. */
+	if (wants_reading(s))
+		stream_read_again(s);
+}
+
+void net_stream_pause(struct net_stream *s)
+{
+	stream_pause(s, PAUSED_BY_OWNER);
+}
+
+void net_stream_resume(struct net_stream *s)
+{
+	stream_unpause(s, PAUSED_BY_OWNER);
+}
+
+/* --- life --- */
+
+void net_stream_init(struct net_stream *s, struct net_protocol *protocol)
+{
+	s->protocol = protocol;
+	s->fd = -1;
+	s->refs = 1;
+	s->number = ++protocol->last_number;
+	s->state = NET_RESOLVING;
+	LIST_INSERT_HEAD(&protocol->streams, s, entry);
+	*protocol->count.open = ++protocol->stream_count;
+}
+
+void net_stream_ref(struct net_stream *s)
+{
+	s->refs++;
+}
+
+void net_stream_unref(struct net_stream *s)
+{
+	if (--s->refs)
+		return;
+	stash_drop(s);
+	s->protocol->handler->free(s);
+}
+
+void net_stream_set_life(struct net_stream *s, struct timer_queue *queue)
+{
+	if (s->life_queue)
+		timer_queue_stop(s->life_queue, &s->life);
+	s->life_queue = queue;
+	if (queue)
+		timer_queue_start(queue, &s->life);
+}
+
+struct net_stream *net_stream_expired(struct timer_entry *life)
+{
+	struct net_stream *s =
+	    (struct net_stream *)(void *)((char *)life - offsetof(struct net_stream, life));
+
+	s->life_queue = NULL;
+	return s;
+}
+
+/* None of these is needed to be correct, so a refusal is no error. */
+static void set_options(struct net_stream *s)
+{
+	int on = 1, lowat = NOTSENT_LOWAT;
+	/* Unacknowledged data must not outlive the time-out in the kernel either. */
+	unsigned ms = (unsigned)s->protocol->limits.send_timeout_ms;
+
+	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(s->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
+	setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(s->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
+int stream_watch(struct net_stream *s, int fd)
+{
+	s->fd = fd;
+	set_options(s);
+	return event_assign(&s->ev_read, s->protocol->net->base, fd, EV_READ | EV_PERSIST,
+		   on_readable, s)
+		< 0
+	    ? -EIO
+	    : 0;
+}
+
+static void stop_watching(struct net_stream *s)
+{
+	update_reading(s);
+	if (s->ev_write)
+		event_free(s->ev_write);
+	s->ev_write = NULL;
+	net_stream_set_life(s, NULL);
+}
+
+void stream_drop_socket(struct net_stream *s)
+{
+	s->state = NET_RESOLVING;
+	stop_watching(s);
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+static void close_socket(struct net_stream *s, bool linger)
+{
+	if (linger && !s->protocol->stopping)
+		linger_start(s->protocol->net, s->fd);
+	else if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+static void close_stream(struct net_stream *s, int err, bool linger)
+{
+	struct net_protocol *p = s->protocol;
+
+	if (s->state == NET_CLOSED)
+		return;
+	log_debug("%s: conn %" PRIu64 ": closed: %s", p->name, s->number, strerror(-err));
+	if (s->link.state)
+		s->link.ops->shutdown(s);
+	s->link.state = NULL;
+	s->state = NET_CLOSED;
+	stop_watching(s);
+	if (s->dial)
+		net_dial_fini(s->dial);
+	s->dial = NULL;
+	close_socket(s, linger);
+	LIST_REMOVE(s, entry);
+	*p->count.open = --p->stream_count;
+	(*p->count.closed)++;
+	output_drop(s);
+	p->handler->closed(s, err);
+	/* Its input may be at work further up the stack, so it goes with the last ref. */
+	net_stream_unref(s);
+}
+
+void net_stream_close(struct net_stream *s, int err)
+{
+	close_stream(s, err, false);
+}
+
+void stream_part(struct net_stream *s, int err)
+{
+	close_stream(s, err, s->state == NET_OPEN && net_stream_backlog(s) == 0);
+}
+
+void net_stream_close_after_send(struct net_stream *s)
+{
+	if (s->state == NET_CLOSED)
+		return;
+	s->closing = true;
+	update_reading(s);
+	turn_serve(s);
+}
+
+/* --- establishing --- */
+
+static void opened(struct net_stream *s)
+{
+	s->state = NET_OPEN;
+	net_stream_set_life(s, NULL);
+	if (update_reading(s) < 0) {
+		net_stream_close(s, -ENOMEM);
+		return;
+	}
+	s->protocol->handler->opened(s);
+	turn_serve(s);
+}
+
+static void handshake(struct net_stream *s)
+{
+	int n = s->link.ops->start(s);
+
+	if (n < 0) {
+		net_stream_close(s, n);
+	} else if (n > 0) {
+		opened(s);
+		/* What came with the last of the handshake makes no socket readable. */
+		stream_read_again(s);
+	}
+}
+
+void stream_connected(struct net_stream *s)
+{
+	const struct net_transport *ops = s->link.ops;
+	int err = ops->open ? ops->open(s) : 0;
+
+	if (err == 0 && ops->start) {
+		s->state = NET_HANDSHAKE;
+		err = update_reading(s);
+	}
+	if (err < 0) {
+		net_stream_close(s, err);
+	} else if (ops->start) {
+		net_stream_set_life(s, &s->protocol->handshaking);
+		handshake(s);
+	} else {
+		opened(s);
+	}
+}
+
+static void log_accepted(const struct net_stream *s)
+{
+	char peer[80], local[80];
+
+	if (log_threshold < LOG_LEVEL_DEBUG)
+		return;
+	net_stream_peer_text(s, peer, sizeof(peer));
+	net_stream_local_text(s, local, sizeof(local));
+	log_debug("%s: conn %" PRIu64 ": accepted from %s on %s by %s", s->protocol->name,
+	    s->number, peer, local, s->link.ops->name);
+}
+
+int net_stream_accept(struct net_protocol *protocol, int fd, const struct net_transport *transport,
+    void *arg)
+{
+	struct net_stream *s = protocol->handler->accept(arg);
+	int err;
+
+	if (!s) {
+		close(fd);
+		return -ENOMEM;
+	}
+	s->accepted = true;
+	s->link.ops = transport;
+	err = stream_watch(s, fd);
+	if (err < 0) {
+		net_stream_close(s, err);
+		return err;
+	}
+	(*protocol->count.accepted)++;
+	log_accepted(s);
+	net_stream_ref(s);
+	stream_connected(s);
+	net_stream_unref(s);
+	return 0;
+}
+
+/* --- events --- */
+
+void stream_readable(struct net_stream *s)
+{
+	net_stream_ref(s);
+	if (s->state == NET_HANDSHAKE)
+		handshake(s);
+	else if (update_reading(s) < 0)
+		net_stream_close(s, -ENOMEM);
+	else if (s->reading)
+		stream_read(s);
+	net_stream_unref(s);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	stream_readable(arg);
+}
+
+int net_stream_want_write(struct net_stream *s)
+{
+	if (!s->ev_write) {
+		s->ev_write = event_new(s->protocol->net->base, s->fd, EV_WRITE, on_writable, s);
+		if (!s->ev_write)
+			return -ENOMEM;
+	}
+	return event_add(s->ev_write, NULL) < 0 ? -ENOMEM : 0;
+}
+
+int net_stream_read_wants_write(struct net_stream *s)
+{
+	s->read_wants_write = true;
+	return net_stream_want_write(s);
+}
+
+void net_stream_write_wants_read(struct net_stream *s)
+{
+	s->write_wants_read = true;
+}
+
+static void on_room(struct net_stream *s)
+{
+	if (s->read_wants_write)
+		stream_read_again(s);
+	s->read_wants_write = false;
+	turn_serve(s);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct net_stream *s = arg;
+
+	(void)fd;
+	(void)what;
+	net_stream_ref(s);
+	if (s->state == NET_CONNECTING)
+		dial_writable(s);
+	else if (s->state == NET_HANDSHAKE)
+		handshake(s);
+	else if (s->state == NET_OPEN)
+		on_room(s);
+	net_stream_unref(s);
+}
+
+/* --- who is there --- */
+
+int net_stream_peer(const struct net_stream *s, struct sockaddr_storage *addr)
+{
+	socklen_t len = sizeof(*addr);
+
+	return s->fd >= 0 && getpeername(s->fd, (struct sockaddr *)addr, &len) == 0 ? 0 : -ENOTCONN;
+}
+
+int net_stream_local(const struct net_stream *s, struct sockaddr_storage *addr)
+{
+	socklen_t len = sizeof(*addr);
+
+	return s->fd >= 0 && getsockname(s->fd, (struct sockaddr *)addr, &len) == 0 ? 0 : -ENOTCONN;
+}
+
+static void address_text(const struct sockaddr_storage *addr, char *text, size_t size)
+{
+	char host[INET6_ADDRSTRLEN];
+
+	if (addr->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)addr;
+
+		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+		snprintf(text, size, "[%s]:%u", host, ntohs(in6->sin6_port));
+	} else if (addr->ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)addr;
+
+		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+		snprintf(text, size, "%s:%u", host, ntohs(in->sin_port));
+	} else {
+		snprintf(text, size, "-");
+	}
+}
+
+void net_stream_peer_text(const struct net_stream *s, char *text, size_t size)
+{
+	struct sockaddr_storage addr = {0};
+
+	net_stream_peer(s, &addr);
+	address_text(&addr, text, size);
+}
+
+void net_stream_local_text(const struct net_stream *s, char *text, size_t size)
+{
+	struct sockaddr_storage addr = {0};
+
+	net_stream_local(s, &addr);
+	address_text(&addr, text, size);
+}
+
+static bool is_identified(const struct net_stream *s)
+{
+	return s->link.state && s->link.ops->encrypted;
+}
+
+bool net_stream_peer_certified(const struct net_stream *s)
+{
+	return is_identified(s) && s->link.ops->peer_certified(s);
+}
+
+bool net_stream_peer_is(const struct net_stream *s, struct slice host)
+{
+	return is_identified(s) && s->link.ops->peer_is(s, host);
+}
+
+bool net_stream_peer_has_fingerprint(const struct net_stream *s, struct slice fingerprint)
+{
+	return is_identified(s) && s->link.ops->peer_has_fingerprint(s, fingerprint);
+}

@@ -1,0 +1,87 @@
+/*
+ * How the bytes of a stream travel: a table of operations, chosen when the stream is accepted or
+ * dialled.  The stream owns the socket, its events and its time-outs; the transport is what
+ * stands between the two, and is called by the stream alone.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <msrpd/slice.h>
+
+struct net_stream;
+
+/** What read() tells beside its bytes. */
+enum {
+	NET_READ_MORE = 1, /* more may be at hand that makes no socket readable */
+	NET_READ_END = 2,  /* framed: the message ends with these bytes */
+};
+
+struct net_transport {
+	const char *name; /* in the log */
+
+	/** Are bytes encrypted, and peers possibly certified? */
+	bool encrypted;
+
+	/**
+	 * Does the transport carry messages instead of mere bytes?  Then read() gives bytes of one
+	 * message a call, and writev() is given bytes of one a call.
+	 */
+	bool framed;
+
+	/**
+	 * The socket is connected: make link.state.  NULL: nothing to make.
+	 * @return 0 or negative errno
+	 */
+	int (*open)(struct net_stream *stream);
+
+	/**
+	 * A step of the handshake, whenever the socket is readable, or writable after
+	 * net_stream_want_write().  NULL: there is no handshake.
+	 * @return 1: done, 0: under way, or negative errno
+	 */
+	int (*start)(struct net_stream *stream);
+
+	/**
+	 * @param flags  NET_READ_MORE, NET_READ_END are added
+	 * @return bytes; 0: the peer sends no more; -EAGAIN: none now; another negative errno
+	 */
+	ssize_t (*read)(struct net_stream *stream, char *p, size_t size, unsigned *flags);
+
+	/**
+	 * Write.  What is taken need not have left: the transport tells by net_stream_hold() how
+	 * many bytes it still has, and is called with count 0 to go on with these.
+	 *
+	 * @param end  framed: the message ends with these bytes
+	 * @return bytes taken, -EAGAIN: none now, or another negative errno
+	 */
+	ssize_t (*writev)(struct net_stream *stream, const struct iovec *iov, int count, bool end);
+
+	/** The stream closes, the socket behind it: say so to the peer if it was open; free the state.
+	 *  NULL: nothing to do. */
+	void (*shutdown)(struct net_stream *stream);
+
+	/** Who the peer is, as net_stream_peer_certified() and so on; all NULL if not encrypted. */
+	bool (*peer_certified)(const struct net_stream *stream);
+	bool (*peer_is)(const struct net_stream *stream, struct slice host);
+	bool (*peer_has_fingerprint)(const struct net_stream *stream, struct slice fingerprint);
+};
+
+extern const struct net_transport net_tcp, net_tls;
+
+/** A transport, and what it keeps of one stream. */
+struct net_link {
+	const struct net_transport *ops;
+	void *state;
+};
+
+/** For transports. */
+void net_stream_hold(struct net_stream *stream, size_t bytes);
+int net_stream_want_write(struct net_stream *stream);
+
+/** What is to be read waits for room to write; what is to be written, for bytes to read. */
+int net_stream_read_wants_write(struct net_stream *stream);
+void net_stream_write_wants_read(struct net_stream *stream);

@@ -1,0 +1,207 @@
+/*
+ * The turn of the loop: streams that were written to in it are served at its end, and the memory
+ * of the turn is used again.
+ */
+#include "net/priv.h"
+
+#include <errno.h>
+
+enum { ROUNDS_A_TURN = 8 }; /* in which a stream's owner may write more before others are served */
+
+/* --- serving --- */
+
+static bool flush_stream(struct net_stream *s)
+{
+	int err = s->failed ? -ENOMEM : 0;
+
+	if (err == 0 && s->state == NET_OPEN)
+		err = output_flush(s);
+	if (err == 0 && s->state == NET_OPEN && net_stream_backlog(s) == 0) {
+		if (!s->closing)
+			return s->wants_room;
+		stream_part(s, -ECONNRESET);
+	}
+	if (err == 0 && s->state != NET_CLOSED)
+		err = output_settle(s);
+	if (err < 0)
+		net_stream_close(s, err);
+	return false;
+}
+
+/*
+ * One stream's share of a turn: write, let its owner write more, write that.
+ * @return true if it wants another turn
+ */
+static bool serve_stream(struct net_stream *s)
+{
+	for (int round = 0; flush_stream(s); round++) {
+		if (round == ROUNDS_A_TURN)
+			return true;
+		s->wants_room = false;
+		s->protocol->handler->room(s);
+	}
+	/* Whoever was told that its bytes have left may have written more. */
+	return s->state == NET_OPEN && net_stream_backlog(s) && !output_waits(s);
+}
+
+/* What it writes for itself while it is served does not make it dirty. */
+static void serve_dirty(struct net_stream *s)
+{
+	bool again = serve_stream(s);
+
+	s->dirty = false;
+	if (again)
+		turn_serve(s);
+}
+
+static bool settle_all(struct net *net)
+{
+	struct net_stream *s;
+
+	STAILQ_FOREACH(s, &net->dirty, dirty_entry)
+	{
+		if (s->state != NET_CLOSED && output_settle(s) < 0) {
+			net_stream_close(s, -ENOMEM);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Who hears of a stream's end may write on one that was settled before: from the start then. */
+static void settle_dirty(struct net *net)
+{
+	while (!settle_all(net))
+		;
+}
+
+/* --- the turn's end --- */
+
+/* event_active() would call it before the sockets have had their turn. */
+static void call_soon(struct event *event)
+{
+	static const struct timeval now = {0, 0};
+
+	evtimer_add(event, &now);
+}
+
+void turn_serve(struct net_stream *s)
+{
+	struct net *net = s->protocol->net;
+
+	if (s->dirty || s->state == NET_CLOSED)
+		return;
+	s->dirty = true;
+	net_stream_ref(s);
+	STAILQ_INSERT_TAIL(&net->dirty, s, dirty_entry);
+	/* What becomes dirty in a turn and is not served in it makes the turn set itself again. */
+	if (!net->ending)
+		event_active(net->end, EV_TIMEOUT, 0);
+}
+
+void turn_run(struct net *net)
+{
+	struct net_stream *s, *first_again = NULL;
+
+	/*
+	 * What is made dirty by others meanwhile is served as well, once; who comes up a second
+	 * time gets on with the next turn, so that this ends.
+	 */
+	net->ending = true;
+	net->turn++;
+	while ((s = STAILQ_FIRST(&net->dirty)) && s != first_again) {
+		STAILQ_REMOVE_HEAD(&net->dirty, dirty_entry);
+		if (s->turn == net->turn) {
+			s->dirty = false;
+			turn_serve(s);
+			/* One that was closed meanwhile does not come up a third time. */
+			if (!first_again && s->dirty)
+				first_again = s;
+		} else {
+			s->turn = net->turn;
+			serve_dirty(s);
+		}
+		net_stream_unref(s);
+	}
+	settle_dirty(net);
+	net_blocks_recycle(net);
+	net->ending = false;
+	if (!STAILQ_EMPTY(&net->dirty))
+		call_soon(net->end);
+}
+
+static void on_end(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	turn_run(arg);
+}
+
+/* --- reading again --- */
+
+void stream_read_again(struct net_stream *s)
+{
+	struct net *net = s->protocol->net;
+
+	if (s->again || s->state == NET_CLOSED)
+		return;
+	s->again = true;
+	net_stream_ref(s);
+	SLIST_INSERT_HEAD(&net->again, s, again_entry);
+	call_soon(net->reading);
+}
+
+static void on_reading(evutil_socket_t fd, short what, void *arg)
+{
+	struct net *net = arg;
+	struct net_again list = net->again;
+	struct net_stream *s;
+
+	(void)fd;
+	(void)what;
+	SLIST_INIT(&net->again);
+	while ((s = SLIST_FIRST(&list))) {
+		SLIST_REMOVE_HEAD(&list, again_entry);
+		s->again = false;
+		stream_readable(s);
+		net_stream_unref(s);
+	}
+}
+
+/* --- life --- */
+
+int turns_init(struct net *net)
+{
+	STAILQ_INIT(&net->dirty);
+	net->end = evtimer_new(net->base, on_end, net);
+	net->reading = evtimer_new(net->base, on_reading, net);
+	return net->end && net->reading ? 0 : -ENOMEM;
+}
+
+void turns_fini(struct net *net)
+{
+	if (net->end)
+		event_free(net->end);
+	if (net->reading)
+		event_free(net->reading);
+}
+
+void turn_forget(struct net *net, const struct net_protocol *protocol)
+{
+	struct net_stream *s, *next;
+
+	for (s = STAILQ_FIRST(&net->dirty); s; s = next) {
+		next = STAILQ_NEXT(s, dirty_entry);
+		if (s->protocol != protocol)
+			continue;
+		STAILQ_REMOVE(&net->dirty, s, net_stream, dirty_entry);
+		net_stream_unref(s);
+	}
+	for (s = SLIST_FIRST(&net->again); s; s = next) {
+		next = SLIST_NEXT(s, again_entry);
+		if (s->protocol != protocol)
+			continue;
+		SLIST_REMOVE(&net->again, s, net_stream, again_entry);
+		net_stream_unref(s);
+	}
+}
