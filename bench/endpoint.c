@@ -12,8 +12,9 @@
 
 #include <event2/event.h>
 
+#include <msrpd/rand.h>
+
 #include "base/log.h"
-#include "base/rand.h"
 #include "base/stats.h"
 #include "endpoint/endpoint.h"
 #include "msrp/listener.h"

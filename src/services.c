@@ -1,6 +1,6 @@
 #include "services.h"
 
+#include "app/app.h"
 #include "gw/gw.h"
-#include "ua/ua.h"
 
-const struct service *const services[SERVICES + 1] = {&ua_service, &gw_service, NULL};
+const struct service *const services[SERVICES + 1] = {&app_service, &gw_service, NULL};

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <msrpd/control.h>
 #include <msrpd/event.h>
 #include <msrpd/request.h>
 #include <msrpd/setting.h>
@@ -18,50 +19,6 @@ struct event_base;
 struct page;
 struct stats;
 struct ua;
-
-/* --- control methods --- */
-
-enum param_kind { PARAM_TEXT, PARAM_NUMBER, PARAM_BASE64, PARAM_TEXTS };
-
-/** One parameter of a method, in the order in which it may be given by position. */
-struct param_spec {
-	const char *name; /* NULL ends the table */
-	enum param_kind kind;
-	bool required;
-};
-
-struct param {
-	bool present;
-	struct slice text; /* PARAM_TEXT; PARAM_BASE64: decoded */
-	int64_t number;
-	const struct slice *texts; /* PARAM_TEXTS */
-	size_t count;
-};
-
-/**
- * Where a method writes its result: one value, built in order.  Inside an object key names
- * the member, elsewhere it is NULL.  Text that is absent becomes null.
- */
-struct reply;
-
-void reply_text(struct reply *reply, const char *key, struct slice text);
-void reply_number(struct reply *reply, const char *key, int64_t number);
-void reply_bool(struct reply *reply, const char *key, bool value);
-void reply_null(struct reply *reply, const char *key);
-void reply_open_object(struct reply *reply, const char *key);
-void reply_open_list(struct reply *reply, const char *key);
-void reply_close(struct reply *reply);
-
-/** Make the answer an error: what was written so far is dropped.  message is copied. */
-void reply_error(struct reply *reply, int code, const char *message);
-
-struct method {
-	const char *name;                /* NULL ends the table */
-	const struct param_spec *params; /* NULL: none */
-	/** params: as many as specs, borrowed for the call; state: the service's */
-	void (*call)(const struct param *params, struct reply *reply, void *state);
-	const char *help; /* one line */
-};
 
 /* --- route actions --- */
 

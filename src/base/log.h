@@ -1,17 +1,13 @@
-/*
- * The log: one line a call, to syslog or stderr, written without blocking.
- * A line that cannot be written at once is dropped and counted; the count is
- * logged when the target takes lines again.
- */
+/* The log behind <msrpd/log.h>, for who owns it: where lines go, and which. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <msrpd/log.h>
 #include <msrpd/setting.h>
 #include <msrpd/slice.h>
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_target { LOG_TO_SYSLOG, LOG_TO_STDERR };
 
 struct log_settings {
@@ -25,9 +21,6 @@ struct log_settings {
 
 /** The keys of `log:`, over struct log_settings. */
 extern const struct setting log_settings_rows[];
-
-/** The one global: what is logged at all.  Change it with log_set_level(). */
-extern enum log_level log_threshold;
 
 /**
  * (Re)open the log by settings, which are copied.  Before the first call lines go to stderr.
@@ -49,22 +42,5 @@ int log_level_parse(struct slice name, enum log_level *levelp);
 /** Lines lost because the target did not take them. */
 uint64_t log_lost(void);
 
-/**
- * Log one line; errno is as before.  Control characters and bytes that are not UTF-8 are
- * written as \n, \t or \xNN, so a line stays a line whatever a peer sent.  A line is cut
- * at 4 KiB, which "..." then says.
- */
-void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/** The same for bytes at hand, NULs among them perhaps; whatever the level is now. */
+/** log_line() for bytes at hand, NULs among them perhaps; whatever the level is now. */
 void log_text(enum log_level level, struct slice text);
-
-#define log_at(level, ...)                            \
-	do {                                          \
-		if ((level) <= log_threshold)         \
-			log_line(level, __VA_ARGS__); \
-	} while (0)
-#define log_error(...) log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
-#define log_warn(...)  log_at(LOG_LEVEL_WARN, __VA_ARGS__)
-#define log_info(...)  log_at(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)

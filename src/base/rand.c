@@ -1,4 +1,4 @@
-#include "base/rand.h"
+#include <msrpd/rand.h>
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <msrpd/service.h>
+#include <msrpd/control.h>
 
 #include "ctl/jsonline.h"
 #include "ctl/server.h"
@@ -14,8 +14,9 @@ struct rpc;
 
 enum { REPLY_DEPTH_MAX = 64 };
 
-/** An answer that is being written; see <msrpd/service.h>. */
-struct reply {
+/** An answer that is being written as JSON. */
+struct json_reply {
+	struct reply reply; /* first */
 	struct jsonline *out;
 	size_t start;    /* of the answer in out, its comma included */
 	size_t head_end; /* where "result" or "error" goes */
@@ -25,13 +26,13 @@ struct reply {
 };
 
 /** Begin an answer.  id: JSON text, echoed. */
-void reply_begin(struct reply *reply, struct jsonline *out, struct slice id);
+void json_reply_begin(struct json_reply *reply, struct jsonline *out, struct slice id);
 
 /** Complete it: what a method left open is closed, what it left out is null. */
-void reply_end(struct reply *reply);
+void json_reply_end(struct json_reply *reply);
 
 /** Leave no trace of it, the request was a notification. */
-void reply_drop(struct reply *reply);
+void json_reply_drop(struct json_reply *reply);
 
 /** The built-in methods; their state is the server. */
 extern const struct method ctl_methods[];

@@ -2,117 +2,132 @@
 
 #include <assert.h>
 
-void reply_begin(struct reply *reply, struct jsonline *out, struct slice id)
+static struct json_reply *json_of(struct reply *reply)
 {
-	*reply = (struct reply){.out = out, .start = out->len};
+	return (struct json_reply *)reply;
+}
+
+/* In front of each value: its key, or "result" for the whole. */
+static void begin_value(struct json_reply *j, const char *key)
+{
+	bool in_object = j->depth && !(j->lists >> (j->depth - 1) & 1);
+
+	assert(in_object == (key != NULL));
+	if (in_object)
+		jsonline_key(j->out, slice_of(key));
+	else if (j->depth == 0) {
+		assert(j->out->failed || j->out->len == j->head_end);
+		jsonline_key(j->out, SLICE("result"));
+	}
+}
+
+static void write_text(struct reply *reply, const char *key, struct slice text)
+{
+	struct json_reply *j = json_of(reply);
+
+	if (j->error)
+		return;
+	begin_value(j, key);
+	jsonline_text(j->out, text);
+}
+
+static void write_number(struct reply *reply, const char *key, int64_t number)
+{
+	struct json_reply *j = json_of(reply);
+
+	if (j->error)
+		return;
+	begin_value(j, key);
+	jsonline_number(j->out, number);
+}
+
+static void write_word(struct json_reply *j, const char *key, struct slice word)
+{
+	if (j->error)
+		return;
+	begin_value(j, key);
+	jsonline_word(j->out, word);
+}
+
+static void write_bool(struct reply *reply, const char *key, bool value)
+{
+	write_word(json_of(reply), key, value ? SLICE("true") : SLICE("false"));
+}
+
+static void write_null(struct reply *reply, const char *key)
+{
+	write_word(json_of(reply), key, SLICE("null"));
+}
+
+static void open_level(struct reply *reply, const char *key, bool list)
+{
+	struct json_reply *j = json_of(reply);
+
+	if (j->error)
+		return;
+	assert(j->depth < REPLY_DEPTH_MAX);
+	begin_value(j, key);
+	jsonline_open(j->out, list ? '[' : '{');
+	j->lists &= ~(UINT64_C(1) << j->depth);
+	j->lists |= (uint64_t)list << j->depth;
+	j->depth++;
+}
+
+static void close_level(struct reply *reply)
+{
+	struct json_reply *j = json_of(reply);
+
+	if (j->error)
+		return;
+	assert(j->depth > 0);
+	j->depth--;
+	jsonline_close(j->out, j->lists >> j->depth & 1 ? ']' : '}');
+}
+
+static void write_error(struct reply *reply, int code, const char *message)
+{
+	struct json_reply *j = json_of(reply);
+
+	jsonline_cut(j->out, j->head_end);
+	j->error = true;
+	jsonline_key(j->out, SLICE("error"));
+	jsonline_open(j->out, '{');
+	jsonline_key(j->out, SLICE("code"));
+	jsonline_number(j->out, code);
+	jsonline_key(j->out, SLICE("message"));
+	jsonline_text(j->out, slice_of(message));
+	jsonline_close(j->out, '}');
+}
+
+static const struct reply_ops json_ops = {
+    .text = write_text,
+    .number = write_number,
+    .boolean = write_bool,
+    .null = write_null,
+    .open = open_level,
+    .close = close_level,
+    .error = write_error,
+};
+
+void json_reply_begin(struct json_reply *reply, struct jsonline *out, struct slice id)
+{
+	*reply = (struct json_reply){.reply.ops = &json_ops, .out = out, .start = out->len};
 	jsonline_open(out, '{');
 	jsonline_raw(out, SLICE("\"jsonrpc\":\"2.0\",\"id\":"));
 	jsonline_raw(out, id);
 	reply->head_end = out->len;
 }
 
-/* In front of each value: its key, or "result" for the whole. */
-static void begin_value(struct reply *reply, const char *key)
-{
-	bool in_object = reply->depth && !(reply->lists >> (reply->depth - 1) & 1);
-
-	assert(in_object == (key != NULL));
-	if (in_object)
-		jsonline_key(reply->out, slice_of(key));
-	else if (reply->depth == 0) {
-		assert(reply->out->failed || reply->out->len == reply->head_end);
-		jsonline_key(reply->out, SLICE("result"));
-	}
-}
-
-void reply_text(struct reply *reply, const char *key, struct slice text)
-{
-	if (reply->error)
-		return;
-	begin_value(reply, key);
-	jsonline_text(reply->out, text);
-}
-
-void reply_number(struct reply *reply, const char *key, int64_t number)
-{
-	if (reply->error)
-		return;
-	begin_value(reply, key);
-	jsonline_number(reply->out, number);
-}
-
-static void add_word(struct reply *reply, const char *key, struct slice word)
-{
-	if (reply->error)
-		return;
-	begin_value(reply, key);
-	jsonline_word(reply->out, word);
-}
-
-void reply_bool(struct reply *reply, const char *key, bool value)
-{
-	add_word(reply, key, value ? SLICE("true") : SLICE("false"));
-}
-
-void reply_null(struct reply *reply, const char *key)
-{
-	add_word(reply, key, SLICE("null"));
-}
-
-static void open_level(struct reply *reply, const char *key, bool list)
-{
-	if (reply->error)
-		return;
-	assert(reply->depth < REPLY_DEPTH_MAX);
-	begin_value(reply, key);
-	jsonline_open(reply->out, list ? '[' : '{');
-	reply->lists &= ~(UINT64_C(1) << reply->depth);
-	reply->lists |= (uint64_t)list << reply->depth;
-	reply->depth++;
-}
-
-void reply_open_object(struct reply *reply, const char *key)
-{
-	open_level(reply, key, false);
-}
-
-void reply_open_list(struct reply *reply, const char *key)
-{
-	open_level(reply, key, true);
-}
-
-void reply_close(struct reply *reply)
-{
-	if (reply->error)
-		return;
-	assert(reply->depth > 0);
-	reply->depth--;
-	jsonline_close(reply->out, reply->lists >> reply->depth & 1 ? ']' : '}');
-}
-
-void reply_error(struct reply *reply, int code, const char *message)
-{
-	jsonline_cut(reply->out, reply->head_end);
-	reply->error = true;
-	jsonline_key(reply->out, SLICE("error"));
-	jsonline_open(reply->out, '{');
-	jsonline_key(reply->out, SLICE("code"));
-	jsonline_number(reply->out, code);
-	jsonline_key(reply->out, SLICE("message"));
-	jsonline_text(reply->out, slice_of(message));
-	jsonline_close(reply->out, '}');
-}
-
-void reply_end(struct reply *reply)
+void json_reply_end(struct json_reply *reply)
 {
 	while (!reply->error && reply->depth > 0)
-		reply_close(reply);
+		reply_close(&reply->reply);
 	if (reply->out->len == reply->head_end)
-		reply_null(reply, NULL);
+		reply_null(&reply->reply, NULL);
 	jsonline_close(reply->out, '}');
 }
 
-void reply_drop(struct reply *reply)
+void json_reply_drop(struct json_reply *reply)
 {
 	jsonline_cut(reply->out, reply->start);
 }

@@ -401,21 +401,21 @@ static void handle_request(const struct rpc *rpc, const json_t *request, struct 
 {
 	const json_t *id = json_object_get(request, "id");
 	const char *why = check_request(request);
-	struct reply reply;
+	struct json_reply reply;
 	char buffer[ID_SIZE];
 
-	reply_begin(&reply, answer, id_text(id, buffer, sizeof(buffer)));
+	json_reply_begin(&reply, answer, id_text(id, buffer, sizeof(buffer)));
 	if (why)
-		reject(&reply, RPC_INVALID_REQUEST, why);
+		reject(&reply.reply, RPC_INVALID_REQUEST, why);
 	else if (refuse)
-		reply_error(&reply, 500,
+		reply_error(&reply.reply, 500,
 		    "not done, the answers before it in the batch are too large");
 	else
-		run(rpc, request, &reply);
+		run(rpc, request, &reply.reply);
 	if (why || id)
-		reply_end(&reply);
+		json_reply_end(&reply);
 	else
-		reply_drop(&reply);
+		json_reply_drop(&reply);
 }
 
 static void handle_batch(const struct rpc *rpc, const json_t *batch, struct jsonline *answer,
@@ -435,11 +435,11 @@ static void handle_batch(const struct rpc *rpc, const json_t *batch, struct json
 
 static void refuse(struct jsonline *answer, enum rpc_error code, const char *message)
 {
-	struct reply reply;
+	struct json_reply reply;
 
-	reply_begin(&reply, answer, SLICE("null"));
-	reject(&reply, code, message);
-	reply_end(&reply);
+	json_reply_begin(&reply, answer, SLICE("null"));
+	reject(&reply.reply, code, message);
+	json_reply_end(&reply);
 }
 
 static void handle_value(const struct rpc *rpc, const json_t *value, struct jsonline *answer,

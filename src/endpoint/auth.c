@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/rand.h>
 #include <msrpd/timer.h>
 
 #include "base/log.h"
-#include "base/rand.h"
 #include "msrp/conn.h"
 #include "wire/digest.h"
 #include "endpoint/endpoint.h"

@@ -4,8 +4,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include <msrpd/rand.h>
+
 #include "base/log.h"
-#include "base/rand.h"
 #include "base/stats.h"
 #include "wire/path.h"
 

@@ -63,7 +63,7 @@ void incoming_unlink(struct incoming *m)
 
 void incoming_free(struct incoming *m)
 {
-	msrp_stack_discharge(m->ep->all->stack, m->charged);
+	budget_return(msrp_stack_budget(m->ep->all->stack), m->charged);
 	assembly_fini(&m->parts);
 	free(m->path);
 	free(m);
@@ -110,7 +110,7 @@ static int charge(struct incoming *m)
 {
 	size_t more = m->parts.held > m->charged ? m->parts.held - m->charged : 0;
 
-	if (msrp_stack_charge(m->ep->all->stack, more) < 0)
+	if (budget_take(msrp_stack_budget(m->ep->all->stack), more) < 0)
 		return -ENOBUFS;
 	m->charged += more;
 	return 0;

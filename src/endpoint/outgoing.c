@@ -157,11 +157,11 @@ int outgoing_new(struct outgoing **mp, struct endpoint *ep, const struct message
 	if (message->content_type.p && !type_is_good(message->content_type))
 		return -EINVAL;
 	if (out->bytes > ep->max_queued_bytes || cost > ep->max_queued_bytes - out->bytes
-	    || msrp_stack_charge(ep->all->stack, held) < 0)
+	    || budget_take(msrp_stack_budget(ep->all->stack), held) < 0)
 		return -ENOBUFS;
 	m = allocate(ep, message, bytes, buffer);
 	if (!m) {
-		msrp_stack_discharge(ep->all->stack, held);
+		budget_return(msrp_stack_budget(ep->all->stack), held);
 		return -ENOMEM;
 	}
 	m->cost = cost;
@@ -202,7 +202,7 @@ void outgoing_free(struct outgoing *m)
 	if (out->asked == m)
 		out->asked = NULL;
 	out->count--;
-	msrp_stack_discharge(m->ep->all->stack, m->charged);
+	budget_return(msrp_stack_budget(m->ep->all->stack), m->charged);
 	outgoing_stop(m);
 	free(m);
 }

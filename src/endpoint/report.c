@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/rand.h"
+#include <msrpd/rand.h>
+
 #include "endpoint/endpoint.h"
 
 enum {

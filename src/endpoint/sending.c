@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <msrpd/rand.h>
+
 #include "base/log.h"
-#include "base/rand.h"
 
 enum {
 	WHOLE_MAX = 2048,      /* RFC 4975 7.1.1: a longer chunk must be interruptible */

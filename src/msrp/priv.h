@@ -6,6 +6,7 @@
 
 #include <msrpd/timer.h>
 
+#include "base/budget.h"
 #include "msrp/conn.h"
 #include "msrp/listener.h"
 #include "msrp/pool.h"
@@ -92,7 +93,7 @@ void transactions_lost(struct msrp_conn *conn, int err);
 
 struct msrp_counters {
 	uint64_t *frames_in, *frames_out;
-	uint64_t *bad_frames, *stray_responses, *unknown_sessions, *timeouts, *body_bytes;
+	uint64_t *bad_frames, *stray_responses, *unknown_sessions, *timeouts;
 };
 
 struct msrp_stack {
@@ -100,7 +101,7 @@ struct msrp_stack {
 	const struct msrp_settings *settings;
 	struct msrp_counters count;
 	struct timer_queue unbound, idle; /* lives of connections without users */
-	size_t charged;
+	struct budget budget;
 
 	/* of listener.c, pool.c, target.c, transaction.c, input.c */
 	struct msrp_listener *listeners;

@@ -7,26 +7,6 @@
 #include "base/stats.h"
 #include "net/net.h"
 
-/* --- memory of bodies --- */
-
-int msrp_stack_charge(struct msrp_stack *stack, size_t bytes)
-{
-	if (bytes > stack->settings->max_memory
-	    || stack->charged > stack->settings->max_memory - bytes)
-		return -ENOBUFS;
-	stack->charged += bytes;
-	*stack->count.body_bytes = stack->charged;
-	return 0;
-}
-
-void msrp_stack_discharge(struct msrp_stack *stack, size_t bytes)
-{
-	stack->charged -= bytes;
-	*stack->count.body_bytes = stack->charged;
-}
-
-/* --- life --- */
-
 static int make_queues(struct msrp_stack *stack)
 {
 	const struct msrp_settings *s = stack->settings;
@@ -60,9 +40,7 @@ static int count_with(struct msrp_stack *stack, struct stats *stats)
 	COUNTER(c->timeouts, "timeouts", "requests without a response in transaction_timeout");
 #undef COUNTER
 	n->open = stats_gauge(stats, "msrp", "connections", "connections open now");
-	c->body_bytes =
-	    stats_gauge(stats, "msrp", "body_bytes", "bytes of message bodies held now");
-	return ok && n->open && c->body_bytes ? 0 : -ENOMEM;
+	return ok && n->open ? 0 : -ENOMEM;
 }
 
 static struct net_limits limits_of(const struct msrp_settings *s)
@@ -91,6 +69,9 @@ int msrp_stack_new(struct msrp_stack **stackp, struct net *net,
 	    .handler = &conn_handler,
 	    .limits = limits_of(settings)};
 	err = count_with(stack, stats);
+	if (err == 0)
+		err = budget_init(&stack->budget, settings->max_memory, stats, "msrp", "body_bytes",
+		    "bytes of message bodies held now");
 	if (err == 0)
 		err = net_protocol_init(&stack->protocol);
 	if (err == 0)
@@ -131,6 +112,7 @@ int msrp_stack_reload(struct msrp_stack *stack, const struct msrp_settings *s, c
 	net_protocol_reload(&stack->protocol, &limits, tls);
 	net_tls_contexts_free(before);
 	stack->settings = s;
+	stack->budget.max = s->max_memory;
 	timer_queue_set_period(&stack->unbound, s->bind_timeout_ms);
 	timer_queue_set_period(&stack->idle, s->idle_timeout_ms);
 	timer_queue_set_period(&stack->transactions.answering, s->transaction_timeout_ms);
@@ -145,6 +127,11 @@ const struct msrp_settings *msrp_stack_settings(const struct msrp_stack *stack)
 struct event_base *msrp_stack_base(const struct msrp_stack *stack)
 {
 	return net_base(stack->protocol.net);
+}
+
+struct budget *msrp_stack_budget(struct msrp_stack *stack)
+{
+	return &stack->budget;
 }
 
 size_t msrp_stack_connections(const struct msrp_stack *stack)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <msrpd/budget.h>
 #include <msrpd/setting.h>
 
 #include "msrp/target.h"
@@ -64,6 +65,5 @@ size_t msrp_stack_connections(const struct msrp_stack *stack);
 /** Fingerprint of our certificate, "SHA-256 AB:CD:…".  @return 0, -ENOENT: none, -EMSGSIZE */
 int msrp_stack_fingerprint(const struct msrp_stack *stack, char *text, size_t size);
 
-/** Bytes of message bodies held: charge before holding.  @return 0 or -ENOBUFS (max_memory) */
-int msrp_stack_charge(struct msrp_stack *stack, size_t bytes);
-void msrp_stack_discharge(struct msrp_stack *stack, size_t bytes);
+/** Of message bodies that are held: max_memory. */
+struct budget *msrp_stack_budget(struct msrp_stack *stack);

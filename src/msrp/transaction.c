@@ -1,7 +1,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/rand.h"
+#include <msrpd/rand.h>
+
 #include "msrp/priv.h"
 
 enum {

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/rand.h"
+#include <msrpd/rand.h>
+
 #include "wire/path.h"
 
 enum {
@@ -176,11 +177,11 @@ static struct errand *errand_new(const struct arrival *a, const struct hop *hop)
 	struct msrp_writer w = {.cap = text};
 	struct errand *e;
 
-	if (msrp_stack_charge(a->relay->stack, size) < 0)
+	if (budget_take(msrp_stack_budget(a->relay->stack), size) < 0)
 		return NULL;
 	e = calloc(1, size);
 	if (!e) {
-		msrp_stack_discharge(a->relay->stack, size);
+		budget_return(msrp_stack_budget(a->relay->stack), size);
 		return NULL;
 	}
 	w.p = e->text;
@@ -204,7 +205,7 @@ static struct errand *errand_new(const struct arrival *a, const struct hop *hop)
 void errand_free(struct errand *e)
 {
 	msrp_transaction_stop(&e->t);
-	msrp_stack_discharge(e->relay->stack, e->charged);
+	budget_return(msrp_stack_budget(e->relay->stack), e->charged);
 	msrp_conn_unref(e->source);
 	*e->prevp = e->next;
 	if (e->next)

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/rand.h>
+
 #include "base/log.h"
-#include "base/rand.h"
 #include "wire/path.h"
 
 enum {

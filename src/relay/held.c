@@ -23,7 +23,7 @@ struct held {
 void held_free(struct held *h)
 {
 	msrp_sink_drop(&h->sink);
-	msrp_stack_discharge(h->relay->stack, h->charged);
+	budget_return(msrp_stack_budget(h->relay->stack), h->charged);
 	msrp_conn_unref(h->conn);
 	*h->prevp = h->next;
 	if (h->next)
@@ -42,7 +42,7 @@ static int reserve(struct held *h, size_t more)
 		return 0;
 	while (cap < need)
 		cap = cap ? cap * 2 : 2048;
-	if (msrp_stack_charge(h->relay->stack, cap - h->raw.cap) < 0)
+	if (budget_take(msrp_stack_budget(h->relay->stack), cap - h->raw.cap) < 0)
 		return -ENOBUFS;
 	h->charged += cap - h->raw.cap;
 	p = realloc(h->raw.p, cap);

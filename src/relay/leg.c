@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/rand.h>
+
 #include "base/log.h"
-#include "base/rand.h"
 #include "wire/path.h"
 
 enum {
@@ -38,7 +39,7 @@ static struct leg *leg_get(struct relay *relay, size_t text)
 {
 	struct leg *leg = relay->free_legs;
 
-	if (msrp_stack_charge(relay->stack, charge_for(text)) < 0)
+	if (budget_take(msrp_stack_budget(relay->stack), charge_for(text)) < 0)
 		return NULL;
 	if (leg) {
 		relay->free_legs = leg->next;
@@ -66,7 +67,7 @@ static struct leg *leg_get(struct relay *relay, size_t text)
 	return leg;
 fail:
 	free(leg);
-	msrp_stack_discharge(relay->stack, charge_for(text));
+	budget_return(msrp_stack_budget(relay->stack), charge_for(text));
 	return NULL;
 }
 
@@ -75,7 +76,7 @@ void leg_free(struct leg *leg)
 	struct relay *relay = leg->relay;
 
 	msrp_transaction_stop(&leg->t);
-	msrp_stack_discharge(relay->stack, charge_for(leg->cap));
+	budget_return(msrp_stack_budget(relay->stack), charge_for(leg->cap));
 	if (leg->source)
 		msrp_conn_unref(leg->source);
 	if (leg->text != leg->inline_text)

@@ -4,6 +4,8 @@
  * noted in a ring, where those that were made last have their place: memory is bounded whoever
  * asks for challenges, and a nonce that the ring has passed by is stale.
  */
+#include <msrpd/rand.h>
+
 #include "relay/priv.h"
 
 #include <errno.h>
@@ -12,8 +14,6 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-
-#include "base/rand.h"
 
 enum {
 	KEY_BYTES = 32,

@@ -10,7 +10,8 @@
 #include <openssl/evp.h>
 #include <sofia-sip/msg_header.h>
 
-#include "base/rand.h"
+#include <msrpd/rand.h>
+
 #include "sip/priv.h"
 
 enum {

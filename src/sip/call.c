@@ -7,7 +7,8 @@
 
 #include <sofia-sip/sip_status.h>
 
-#include "base/rand.h"
+#include <msrpd/rand.h>
+
 #include "sip/priv.h"
 
 enum { TAG = 11 };

@@ -7,7 +7,8 @@
 #include <sofia-sip/sip_status.h>
 #include <sofia-sip/sip_util.h>
 
-#include "base/rand.h"
+#include <msrpd/rand.h>
+
 #include "sip/dialog_priv.h"
 
 /* --- our INVITE --- */

@@ -7,7 +7,8 @@
 
 #include <arpa/inet.h>
 
-#include "base/rand.h"
+#include <msrpd/rand.h>
+
 #include "sip/sdp.h"
 
 void sdp_own_init(struct sdp_own *own)

@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <msrpd/service.h>
 #include <msrpd/setting.h>
 #include <msrpd/ua.h>
 
@@ -57,6 +56,3 @@ void ua_stop(struct ua *ua, void (*done)(void *arg), void *arg);
 
 /** Sessions that are left end without a notify.  Accepts NULL. */
 void ua_free(struct ua *ua);
-
-/** msrp_ua_answer, msrp_ua_* and the E_MSRP_* events. */
-extern const struct service ua_service;

@@ -331,38 +331,6 @@ static inline void page_answer(struct world *w, int code)
 	done(&result, arg);
 }
 
-/* --- answers of methods: not looked at here --- */
-
-void reply_text(struct reply *reply, const char *key, struct slice text)
-{
-	(void)reply, (void)key, (void)text;
-}
-
-void reply_number(struct reply *reply, const char *key, int64_t number)
-{
-	(void)reply, (void)key, (void)number;
-}
-
-void reply_open_object(struct reply *reply, const char *key)
-{
-	(void)reply, (void)key;
-}
-
-void reply_open_list(struct reply *reply, const char *key)
-{
-	(void)reply, (void)key;
-}
-
-void reply_close(struct reply *reply)
-{
-	(void)reply;
-}
-
-void reply_error(struct reply *reply, int code, const char *message)
-{
-	(void)reply, (void)code, (void)message;
-}
-
 /* --- the service --- */
 
 static void on_fake_event(const struct event_notice *event, void *arg)

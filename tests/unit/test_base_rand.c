@@ -1,4 +1,3 @@
-#include "base/rand.h"
 
 #include <ctype.h>
 #include <setjmp.h>
@@ -7,6 +6,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include <msrpd/rand.h>
 
 static void test_token_alphabet(void **state)
 {

@@ -772,14 +772,15 @@ static void connections_are_limited(void **state)
 	close(fd);
 }
 
-static void charges_are_bounded(void **state)
+static void bodies_have_a_budget(void **state)
 {
 	struct fixture *f = *state;
+	struct budget *budget = msrp_stack_budget(f->stack);
 
-	assert_int_equal(msrp_stack_charge(f->stack, 1 << 20), 0);
-	assert_int_equal(msrp_stack_charge(f->stack, 1), -ENOBUFS);
-	msrp_stack_discharge(f->stack, 1 << 20);
-	assert_int_equal(msrp_stack_charge(f->stack, SIZE_MAX), -ENOBUFS);
+	assert_int_equal(budget_take(budget, 1 << 20), 0);
+	assert_int_equal(budget_take(budget, 1), -ENOBUFS);
+	budget_return(budget, 1 << 20);
+	assert_int_equal(budget_take(budget, SIZE_MAX), -ENOBUFS);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -801,7 +802,7 @@ int main(void)
 	    CASE(the_pool_shares_connections),
 	    CASE(a_refused_connection_is_told_later),
 	    CASE(connections_are_limited),
-	    CASE(charges_are_bounded),
+	    CASE(bodies_have_a_budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,15 +1,13 @@
-/* The UA as applications drive it: by a rule, by the control socket, and by events. */
+#include "app/app.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <msrpd/service.h>
 #include <msrpd/ua.h>
 
-#include "ua/ua.h"
-
-struct service_state {
+struct app {
 	struct event_bus *bus;
 	struct ua *ua;
 };
@@ -58,8 +56,7 @@ static struct event_param id_param(const struct ua_session *s)
 	return event_text("session_id", slice_of(ua_session_id(s)));
 }
 
-static void tell_new(struct service_state *state, struct ua_session *s,
-    const struct ua_notice *notice)
+static void tell_new(struct app *app, struct ua_session *s, const struct ua_notice *notice)
 {
 	struct ua_session_info info;
 
@@ -73,22 +70,20 @@ static void tell_new(struct service_state *state, struct ua_session *s,
 	    event_text("content_types", notice->accept_types),
 	};
 
-	event_emit(state->bus, &session_new, params, COUNT(params));
+	event_emit(app->bus, &session_new, params, COUNT(params));
 }
 
-static void tell_end(struct service_state *state, struct ua_session *s,
-    const struct ua_notice *notice)
+static void tell_end(struct app *app, struct ua_session *s, const struct ua_notice *notice)
 {
 	struct event_param params[] = {
 	    id_param(s),
 	    event_text("reason", slice_of(ua_end_name(notice->end))),
 	};
 
-	event_emit(state->bus, &session_end, params, COUNT(params));
+	event_emit(app->bus, &session_end, params, COUNT(params));
 }
 
-static void tell_failed(struct service_state *state, struct ua_session *s,
-    const struct ua_notice *notice)
+static void tell_failed(struct app *app, struct ua_session *s, const struct ua_notice *notice)
 {
 	struct ua_session_info info;
 	struct event_param params[] = {
@@ -100,7 +95,7 @@ static void tell_failed(struct service_state *state, struct ua_session *s,
 	ua_session_info(s, &info);
 	/* Of an INVITE that never became a session the caller knows best. */
 	if (info.uac)
-		event_emit(state->bus, &session_failed, params, COUNT(params));
+		event_emit(app->bus, &session_failed, params, COUNT(params));
 }
 
 static void on_notify(struct ua_session *s, const struct ua_notice *notice, void *arg)
@@ -120,7 +115,7 @@ static void on_notify(struct ua_session *s, const struct ua_notice *notice, void
 
 static int on_message(struct ua_session *s, const struct message *m, void *arg)
 {
-	struct service_state *state = arg;
+	struct app *app = arg;
 	struct event_param params[] = {
 	    id_param(s),
 	    event_text("message_id", m->message_id),
@@ -128,8 +123,8 @@ static int on_message(struct ua_session *s, const struct message *m, void *arg)
 	    event_body("body", m->body),
 	};
 
-	if (event_wanted(state->bus, &message_received))
-		event_emit(state->bus, &message_received, params, COUNT(params));
+	if (event_wanted(app->bus, &message_received))
+		event_emit(app->bus, &message_received, params, COUNT(params));
 	return 0;
 }
 
@@ -172,7 +167,7 @@ static struct slice range_text(char text[RANGE_SIZE], const struct byte_range *r
 
 static void on_report(struct ua_session *s, const struct message_report *r, void *arg)
 {
-	struct service_state *state = arg;
+	struct app *app = arg;
 	char status[STATUS_SIZE], range[RANGE_SIZE];
 	struct event_param params[] = {
 	    id_param(s),
@@ -181,7 +176,7 @@ static void on_report(struct ua_session *s, const struct message_report *r, void
 	    event_text("byte_range", range_text(range, &r->range)),
 	};
 
-	event_emit(state->bus, &report_received, params, COUNT(params));
+	event_emit(app->bus, &report_received, params, COUNT(params));
 }
 
 static const struct ua_handler handler = {
@@ -200,10 +195,10 @@ static const struct arg_spec answer_args[] = {
 
 static int run_answer(const struct action_subject *subject, const struct arg *args, void *arg)
 {
-	struct service_state *state = arg;
-	struct ua_offer offer = {.accept_types = args[0].text, .handler = &handler, .arg = state};
+	struct app *app = arg;
+	struct ua_offer offer = {.accept_types = args[0].text, .handler = &handler, .arg = app};
 
-	return ua_answer(state->ua, subject->request, &offer, NULL);
+	return ua_answer(app->ua, subject->request, &offer, NULL);
 }
 
 static const struct action actions[] = {
@@ -214,10 +209,9 @@ static const struct action actions[] = {
 /* --- methods --- */
 
 /* Sessions of other services answer to these: who else ended them would leave them behind. */
-static struct ua_session *find_own(struct service_state *state, struct slice session_id,
-    struct reply *reply)
+static struct ua_session *find_own(struct app *app, struct slice session_id, struct reply *reply)
 {
-	struct ua_session *s = state->ua ? ua_find(state->ua, session_id) : NULL;
+	struct ua_session *s = app->ua ? ua_find(app->ua, session_id) : NULL;
 	struct ua_session_info info;
 
 	if (!s) {
@@ -261,14 +255,13 @@ static void start_error(struct reply *reply, int err)
 
 static void call_start(const struct param *params, struct reply *reply, void *arg)
 {
-	struct service_state *state = arg;
-	struct ua_offer offer = {.accept_types = params[0].text, .handler = &handler, .arg = state};
+	struct app *app = arg;
+	struct ua_offer offer = {.accept_types = params[0].text, .handler = &handler, .arg = app};
 	struct ua_session *s;
 	int err = -ENETUNREACH;
 
-	if (state->ua)
-		err =
-		    ua_start(state->ua, &offer, params[1].text, params[2].text, params[3].text, &s);
+	if (app->ua)
+		err = ua_start(app->ua, &offer, params[1].text, params[2].text, params[3].text, &s);
 	if (err < 0) {
 		start_error(reply, err);
 		return;
@@ -412,12 +405,12 @@ static void list_one(struct ua_session *s, void *arg)
 
 static void call_list(const struct param *params, struct reply *reply, void *arg)
 {
-	struct service_state *state = arg;
+	struct app *app = arg;
 
 	(void)params;
 	reply_open_list(reply, NULL);
-	if (state->ua)
-		ua_each(state->ua, list_one, reply);
+	if (app->ua)
+		ua_each(app->ua, list_one, reply);
 	reply_close(reply);
 }
 
@@ -449,15 +442,15 @@ static const struct method methods[] = {
 static int start(const struct service_env *env, const void *settings, void **statep,
     const char **why)
 {
-	struct service_state *state = malloc(sizeof(*state));
+	struct app *app = malloc(sizeof(*app));
 
 	(void)settings;
-	if (!state) {
+	if (!app) {
 		*why = "out of memory";
 		return -ENOMEM;
 	}
-	*state = (struct service_state){.bus = env->bus, .ua = env->ua};
-	*statep = state;
+	*app = (struct app){.bus = env->bus, .ua = env->ua};
+	*statep = app;
 	return 0;
 }
 
@@ -466,7 +459,7 @@ static void stop(void *state)
 	free(state);
 }
 
-const struct service ua_service = {
+const struct service app_service = {
     .name = "ua",
     .actions = actions,
     .methods = methods,

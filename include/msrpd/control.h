@@ -1,0 +1,97 @@
+/* Methods of the control socket (JSON-RPC 2.0), as services bring them: docs/control.md. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <msrpd/slice.h>
+
+enum param_kind { PARAM_TEXT, PARAM_NUMBER, PARAM_BASE64, PARAM_TEXTS };
+
+/** One parameter of a method, in the order in which it may be given by position. */
+struct param_spec {
+	const char *name; /* NULL ends the table */
+	enum param_kind kind;
+	bool required;
+};
+
+struct param {
+	bool present;
+	struct slice text; /* PARAM_TEXT; PARAM_BASE64: decoded */
+	int64_t number;
+	const struct slice *texts; /* PARAM_TEXTS */
+	size_t count;
+};
+
+struct reply;
+
+/** How a result is written: by whoever calls the method, in the form that its caller wants. */
+struct reply_ops {
+	void (*text)(struct reply *reply, const char *key, struct slice text);
+	void (*number)(struct reply *reply, const char *key, int64_t number);
+	void (*boolean)(struct reply *reply, const char *key, bool value);
+	void (*null)(struct reply *reply, const char *key);
+	void (*open)(struct reply *reply, const char *key, bool list); /* or an object */
+	void (*close)(struct reply *reply);
+	void (*error)(struct reply *reply, int code, const char *message);
+};
+
+/**
+ * Where a method writes its result: one value, built in order.  Inside an object key names
+ * the member, elsewhere it is NULL.  Embedded in its owner.
+ */
+struct reply {
+	const struct reply_ops *ops;
+};
+
+/** Text that is absent becomes null. */
+static inline void reply_text(struct reply *reply, const char *key, struct slice text)
+{
+	reply->ops->text(reply, key, text);
+}
+
+static inline void reply_number(struct reply *reply, const char *key, int64_t number)
+{
+	reply->ops->number(reply, key, number);
+}
+
+static inline void reply_bool(struct reply *reply, const char *key, bool value)
+{
+	reply->ops->boolean(reply, key, value);
+}
+
+static inline void reply_null(struct reply *reply, const char *key)
+{
+	reply->ops->null(reply, key);
+}
+
+static inline void reply_open_object(struct reply *reply, const char *key)
+{
+	reply->ops->open(reply, key, false);
+}
+
+static inline void reply_open_list(struct reply *reply, const char *key)
+{
+	reply->ops->open(reply, key, true);
+}
+
+/** Close the object or list that was opened last. */
+static inline void reply_close(struct reply *reply)
+{
+	reply->ops->close(reply);
+}
+
+/** Make the answer an error: what was written so far is dropped.  message is copied. */
+static inline void reply_error(struct reply *reply, int code, const char *message)
+{
+	reply->ops->error(reply, code, message);
+}
+
+struct method {
+	const char *name;                /* NULL ends the table */
+	const struct param_spec *params; /* NULL: none */
+	/** params: as many as specs, borrowed for the call; state: the service's */
+	void (*call)(const struct param *params, struct reply *reply, void *state);
+	const char *help; /* one line */
+};
