@@ -415,9 +415,9 @@ static size_t lay_out(struct setting *rows, const struct config_env *env)
 	for (size_t i = 0; i < count_services(env); i++) {
 		const struct service *service = env->services[i];
 
-		if (!service->settings)
+		if (!service->section)
 			continue;
-		rows[used++] = (struct setting){.name = service->name,
+		rows[used++] = (struct setting){.name = service->section,
 		    .type = SETTING_GROUP,
 		    .offset = size,
 		    .group = service->settings};
@@ -450,8 +450,8 @@ const void *config_service(const struct config *cfg, const struct service *servi
 {
 	const void *section = NULL;
 
-	if (service->settings)
-		settings_find(config_rows(cfg), service->name, cfg, &section);
+	if (service->section)
+		settings_find(config_rows(cfg), service->section, cfg, &section);
 	return section;
 }
 

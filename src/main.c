@@ -28,7 +28,6 @@
 #include "ctl/server.h"
 #include "event/bus.h"
 #include "event/logline.h"
-#include "gw/gw.h"
 #include "msrp/listener.h"
 #include "msrp/stack.h"
 #include "net/net.h"
@@ -165,31 +164,13 @@ static void put_sip_listener(const char *uri, void *arg)
 	reply_text(arg, NULL, slice_of(uri));
 }
 
-static void count_session(struct ua_session *s, void *arg)
-{
-	(void)s;
-	(*(int64_t *)arg)++;
-}
-
-static size_t count_gw_sessions(const struct daemon *d)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < SERVICES; i++)
-		if (services[i] == &gw_service)
-			n = gw_sessions(d->states[i]);
-	return n;
-}
-
 static void put_sessions(struct daemon *d, struct reply *reply)
 {
-	int64_t ua = 0;
-
-	if (d->ua)
-		ua_each(d->ua, count_session, &ua);
 	reply_open_object(reply, "sessions");
-	reply_number(reply, "ua", ua);
-	reply_number(reply, "gw", (int64_t)count_gw_sessions(d));
+	for (size_t i = 0; i < SERVICES; i++)
+		if (services[i]->sessions)
+			reply_number(reply, services[i]->name,
+			    d->states[i] ? (int64_t)services[i]->sessions(d->states[i]) : 0);
 	reply_number(reply, "relay", d->relay ? (int64_t)relay_sessions(d->relay) : 0);
 	reply_close(reply);
 }
@@ -576,6 +557,8 @@ static void finish(struct daemon *d)
 			event_free(d->signals[i]);
 	ctl_metrics_free(d->metrics);
 	ctl_server_free(d->control);
+	if (d->ua)
+		ua_halt(d->ua);
 	for (size_t i = SERVICES; i-- > 0;)
 		services[i]->stop(d->states[i]);
 	relay_free(d->relay);

@@ -91,8 +91,9 @@ struct service_env {
 };
 
 struct service {
-	const char *name;               /* and of its section of the config */
-	const struct setting *settings; /* rows over a struct of settings_size bytes; or NULL */
+	const char *name;               /* "gw", as in status and in the names of statistics */
+	const char *section;            /* of the config, "gateway"; NULL: it has no settings */
+	const struct setting *settings; /* rows over a struct of settings_size bytes */
 	size_t settings_size;
 	const struct action *actions;
 	const struct method *methods;
@@ -100,6 +101,7 @@ struct service {
 	/** settings: valid until the next reload() returns.  @return 0 or negative errno */
 	int (*start)(const struct service_env *env, const void *settings, void **statep,
 	    const char **why);
-	void (*reload)(void *state, const void *settings);
-	void (*stop)(void *state); /* accepts NULL */
+	void (*reload)(void *state, const void *settings); /* NULL: nothing to be done */
+	size_t (*sessions)(const void *state);             /* that it has now; NULL: of no kind */
+	void (*stop)(void *state);                         /* accepts NULL */
 };

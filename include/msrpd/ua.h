@@ -18,9 +18,14 @@
 struct ua;
 struct ua_session;
 
-enum ua_end { UA_END_BYE, UA_END_EXPIRED, UA_END_FAILED };
+enum ua_end {
+	UA_END_BYE,     /* the peer ended it */
+	UA_END_EXPIRED, /* max_duration */
+	UA_END_FAILED,  /* its connection or its dialog was lost for good */
+	UA_END_STOPPED, /* the daemon stops */
+};
 
-/** "bye", "expired", "failed" */
+/** "bye", "expired", "failed", "stopped" */
 const char *ua_end_name(enum ua_end end);
 
 /** What became of a session. */
@@ -28,7 +33,7 @@ struct ua_notice {
 	enum {
 		UA_ESTABLISHED, /* the ACK was received, or sent */
 		UA_FAILED,      /* never established: refused, timed out, not reached */
-		UA_TERMINATED,  /* established before */
+		UA_TERMINATED,  /* established before, or UA_END_STOPPED */
 	} what;
 	struct slice accept_types; /* UA_ESTABLISHED: the peer's, separated by spaces */
 	struct slice accept_wrapped_types;
@@ -96,7 +101,8 @@ struct ua_offer {
 /**
  * Answer an INVITE as a session (init_uas).  Where nothing fits the request is answered 488 here.
  *
- * @param sp   the session, alive until its last notify; NULL when not wanted
+ * @param sp   the session, valid until its UA_FAILED or UA_TERMINATED, of which one comes to
+ *             every session that ua_end() does not end; NULL when not wanted
  * @return 0, -EPROTO: answered with an error (488, 503 …) and no session made, -ENOMEM
  */
 int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *offer,

@@ -105,7 +105,8 @@ static void on_notify(struct ua_session *s, const struct ua_notice *notice, void
 		tell_new(arg, s, notice);
 		break;
 	case UA_TERMINATED:
-		tell_end(arg, s, notice);
+		if (notice->end != UA_END_STOPPED) /* which ends all, this socket too */
+			tell_end(arg, s, notice);
 		break;
 	case UA_FAILED:
 		tell_failed(arg, s, notice);
@@ -454,9 +455,28 @@ static int start(const struct service_env *env, const void *settings, void **sta
 	return 0;
 }
 
+static void count_one(struct ua_session *s, void *arg)
+{
+	size_t *n = arg;
+
+	(void)s;
+	++*n;
+}
+
 static void stop(void *state)
 {
 	free(state);
+}
+
+/* All of the UA's, as in msrp_ua_list_sessions. */
+static size_t sessions(const void *state)
+{
+	const struct app *app = state;
+	size_t n = 0;
+
+	if (app->ua)
+		ua_each(app->ua, count_one, &n);
+	return n;
 }
 
 const struct service app_service = {
@@ -465,5 +485,6 @@ const struct service app_service = {
     .methods = methods,
     .events = events,
     .start = start,
+    .sessions = sessions,
     .stop = stop,
 };

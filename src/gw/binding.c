@@ -62,7 +62,7 @@ static void tell_new(const struct gw_binding *b)
 {
 	struct event_param params[] = {
 	    event_text("key", slice_of(b->key)),
-	    event_text("msrp_ua_session_id", slice_of(b->session_id)),
+	    event_text("msrp_ua_session_id", slice_of(ua_session_id(b->session))),
 	};
 
 	event_emit(b->gw->env.bus, &gw_session_new, params, COUNT(params));
@@ -72,7 +72,7 @@ static void tell_end(const struct gw_binding *b, enum ua_end end)
 {
 	struct event_param params[] = {
 	    event_text("key", slice_of(b->key)),
-	    event_text("msrp_ua_session_id", slice_of(b->session_id)),
+	    event_text("msrp_ua_session_id", slice_of(ua_session_id(b->session))),
 	    event_text("reason", slice_of(ua_end_name(end))),
 	};
 
@@ -121,7 +121,6 @@ static void release_held(struct gw_binding *b)
 static void binding_free(struct gw_binding *b)
 {
 	free(b->accept_types);
-	free(b->session_id);
 	free(b->names);
 	free(b);
 }
@@ -170,25 +169,6 @@ static void leave(struct gw_binding *b)
 	gw_page_orphan_all(b);
 }
 
-static int set_session(struct gw_binding *b, const struct ua_session *s)
-{
-	char *id = slice_dup(slice_of(ua_session_id(s)));
-
-	if (!id)
-		return -ENOMEM;
-	free(b->session_id);
-	b->session_id = id;
-	return 0;
-}
-
-/*
- * By its id: a UA that stops lets go of sessions without a word.
- */
-struct ua_session *gw_binding_session(const struct gw_binding *b)
-{
-	return b->session_id ? ua_find(b->gw->env.ua, slice_of(b->session_id)) : NULL;
-}
-
 /* --- the end of it --- */
 
 static const struct gw_answer gone = {480, {NULL, 0}, {NULL, 0}};
@@ -215,27 +195,31 @@ static void fail(struct gw_binding *b, int code, struct slice reason)
 
 static void finish(struct gw_binding *b, enum ua_end end)
 {
-	struct gw_counters *count = &b->gw->count;
-
-	++*(end == UA_END_BYE           ? count->ended_bye
-		: end == UA_END_EXPIRED ? count->ended_expired
-					: count->ended_failed);
+	++*b->gw->count.ended[end];
 	leave(b);
 	gw_delivery_fail_all(b, &gone);
 	tell_end(b, end);
 	binding_free(b);
 }
 
+/* The daemon stops: only who waits for an answer hears of it. */
+static void drop(struct gw_binding *b)
+{
+	leave(b);
+	release_held(b);
+	gw_delivery_fail_all(b, &(struct gw_answer){.code = 503});
+	binding_free(b);
+}
+
 void gw_binding_end(struct gw_binding *b, enum ua_end end)
 {
-	struct ua_session *s = gw_binding_session(b);
+	struct ua_session *s = b->session; /* whose id is told, so it goes last */
 
-	if (s)
-		ua_end(s);
 	if (b->up)
 		finish(b, end);
 	else
 		fail(b, 0, (struct slice){NULL, 0});
+	ua_end(s);
 }
 
 static bool passed(uint64_t since_ms, uint64_t limit_ms, uint64_t now_ms)
@@ -262,14 +246,8 @@ void gw_binding_drop_all(struct gw *gw)
 
 	HASH_ITER(hh, gw->bindings, b, next)
 	{
-		struct ua_session *s = gw_binding_session(b);
-
-		if (s)
-			ua_end(s);
-		leave(b);
-		release_held(b);
-		gw_delivery_fail_all(b, &(struct gw_answer){.code = 503});
-		binding_free(b);
+		ua_end(b->session);
+		drop(b);
 	}
 }
 
@@ -278,15 +256,8 @@ void gw_binding_drop_all(struct gw *gw)
 static int answer(struct gw_binding *b, struct sip_request *invite, struct slice types)
 {
 	struct ua_offer offer = {.accept_types = types, .handler = &handler, .arg = b};
-	struct ua_session *s;
-	int err = ua_answer(b->gw->env.ua, invite, &offer, &s);
 
-	if (err < 0)
-		return err;
-	err = set_session(b, s);
-	if (err < 0)
-		ua_end(s);
-	return err;
+	return ua_answer(b->gw->env.ua, invite, &offer, &b->session);
 }
 
 static int refuse_with(struct sip_request *request, int code, struct slice reason, int err)
@@ -326,7 +297,7 @@ static int take_over(struct gw_binding *b, struct sip_request *invite, struct sl
     const struct gw_names *names)
 {
 	struct gw_names *copy = names_dup(names);
-	struct ua_session *ours = gw_binding_session(b);
+	struct ua_session *ours = b->session; /* NULL: it has just failed */
 	int err = copy ? answer(b, invite, types) : -ENOMEM;
 
 	if (err < 0) {
@@ -415,17 +386,10 @@ int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice ke
 static int call(struct gw_binding *b, struct sip_request *message, struct slice types)
 {
 	struct ua_offer offer = {.accept_types = types, .handler = &handler, .arg = b};
-	struct ua_session *s;
-	int err = ua_start(b->gw->env.ua, &offer, sip_request_field(message, SIP_FIELD_FROM_URI),
-	    sip_request_field(message, SIP_FIELD_TO_URI),
-	    sip_request_field(message, SIP_FIELD_RURI), &s);
 
-	if (err < 0)
-		return err;
-	err = set_session(b, s);
-	if (err < 0)
-		ua_end(s);
-	return err;
+	return ua_start(b->gw->env.ua, &offer, sip_request_field(message, SIP_FIELD_FROM_URI),
+	    sip_request_field(message, SIP_FIELD_TO_URI),
+	    sip_request_field(message, SIP_FIELD_RURI), &b->session);
 }
 
 int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *message,
@@ -478,6 +442,7 @@ static void on_established(struct gw_binding *b, const struct ua_notice *notice)
 
 static void on_failed(struct gw_binding *b, const struct ua_notice *notice)
 {
+	b->session = NULL;
 	if (b->held && take_held(b) == 0)
 		return;
 	fail(b, notice->from_peer ? notice->code : 0, notice->reason);
@@ -496,7 +461,10 @@ static void on_notify(struct ua_session *s, const struct ua_notice *notice, void
 		on_failed(b, notice);
 		break;
 	case UA_TERMINATED:
-		finish(b, notice->end);
+		if (notice->end == UA_END_STOPPED)
+			drop(b);
+		else
+			finish(b, notice->end);
 		break;
 	}
 }

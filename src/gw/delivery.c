@@ -144,8 +144,7 @@ static int send_content(struct gw_delivery *d, struct ua_session *s)
 /* Hand it to the UA.  On failure it remains the caller's. */
 static int hand_over(struct gw_delivery *d)
 {
-	struct ua_session *s = gw_binding_session(d->binding);
-	int err = s ? send_content(d, s) : -EPIPE;
+	int err = send_content(d, d->binding->session);
 
 	if (err < 0)
 		return err;

@@ -194,7 +194,7 @@ static void put_binding(const struct gw_binding *b, struct reply *out)
 	reply_text(out, "msg_side_from", b->names->from);
 	reply_text(out, "msg_side_to", b->names->to);
 	reply_text(out, "msg_side_ruri", b->names->ruri);
-	reply_text(out, "msrp_ua_session_id", slice_of(b->session_id));
+	reply_text(out, "msrp_ua_session_id", slice_of(ua_session_id(b->session)));
 	reply_text(out, "state", b->up ? SLICE("established") : SLICE("setup"));
 	reply_number(out, "queued", (int64_t)b->waiting_count);
 	reply_number(out, "messages_under_way", (int64_t)b->page_count);
@@ -254,9 +254,9 @@ static int count_all(struct gw_counters *c, struct stats *stats)
 	} rows[] = {
 	    {&c->setups, "setups", "sessions begun from either side"},
 	    {&c->setups_failed, "setups_failed", "sessions that could not be set up"},
-	    {&c->ended_bye, "ended_bye", "sessions ended by either side"},
-	    {&c->ended_expired, "ended_expired", "sessions ended by a time-out"},
-	    {&c->ended_failed, "ended_failed", "sessions that lost their connection"},
+	    {&c->ended[UA_END_BYE], "ended_bye", "sessions ended by either side"},
+	    {&c->ended[UA_END_EXPIRED], "ended_expired", "sessions ended by a time-out"},
+	    {&c->ended[UA_END_FAILED], "ended_failed", "sessions that lost their connection"},
 	    {&c->to_msrp, "to_msrp", "MESSAGEs that the MSRP peer has confirmed"},
 	    {&c->to_msrp_failed, "to_msrp_failed", "MESSAGEs that did not reach the MSRP peer"},
 	    {&c->to_sip, "to_sip", "MSRP messages answered 2xx as MESSAGEs"},
@@ -341,8 +341,16 @@ static void reload(void *state, const void *settings)
 	timer_start(&gw->sweep, gw->settings->cleanup_interval_ms);
 }
 
+static size_t sessions(const void *state)
+{
+	const struct gw *gw = state;
+
+	return HASH_COUNT(gw->bindings);
+}
+
 const struct service gw_service = {
-    .name = "gateway",
+    .name = "gw",
+    .section = "gateway",
     .settings = gw_settings_rows,
     .settings_size = sizeof(struct gw_settings),
     .actions = actions,
@@ -350,12 +358,6 @@ const struct service gw_service = {
     .events = events,
     .start = start,
     .reload = reload,
+    .sessions = sessions,
     .stop = stop,
 };
-
-size_t gw_sessions(const void *state)
-{
-	const struct gw *gw = state;
-
-	return gw ? HASH_COUNT(gw->bindings) : 0;
-}

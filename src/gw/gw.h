@@ -1,12 +1,7 @@
 /* The page-mode gateway: SIP MESSAGE (RFC 3428) to MSRP and back, as a service. */
 #pragma once
 
-#include <stddef.h>
-
 #include <msrpd/service.h>
 
 /** msrp_gw_answer, msg_to_msrp, msrp_gw_* and the E_MSRP_GW_* events. */
 extern const struct service gw_service;
-
-/** Sessions that a started gateway has; state may be NULL. */
-size_t gw_sessions(const void *state);

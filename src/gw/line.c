@@ -172,7 +172,7 @@ static void notify_sender(struct ua_session *s, const struct gw_wish *wish, bool
 static void tell(const struct gw_page *page, int status, struct slice phrase)
 {
 	const struct gw_binding *b = page->binding;
-	struct ua_session *s = b ? gw_binding_session(b) : NULL;
+	struct ua_session *s = b ? b->session : NULL;
 	struct gw_counters *count = &page->line->gw->count;
 
 	++*(status == 200 ? count->to_sip : count->to_sip_failed);

@@ -32,7 +32,7 @@ struct gw_settings {
 extern const struct setting gw_settings_rows[];
 
 struct gw_counters {
-	uint64_t *sessions, *setups, *setups_failed, *ended_bye, *ended_expired, *ended_failed;
+	uint64_t *sessions, *setups, *setups_failed, *ended[UA_END_STOPPED + 1];
 	uint64_t *to_msrp, *to_msrp_failed, *to_sip, *to_sip_failed;
 	uint64_t *refused_type, *refused_full, *duplicates, *iscomposing_dropped;
 };
@@ -73,7 +73,7 @@ struct gw_binding {
 	UT_hash_handle hh;
 	struct gw *gw;
 	struct gw_names *names;
-	char *session_id;                /* of the UA's session, which is looked up by it */
+	struct ua_session *session;      /* NULL: not begun, or over */
 	char *accept_types;              /* the MSRP peer's; NULL before they are known */
 	bool up;                         /* the session is established */
 	bool uac;                        /* by our INVITE */
@@ -117,9 +117,6 @@ int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice ke
  */
 int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *message,
     struct slice key, struct slice types);
-
-/** The session, or NULL if the UA has none any more. */
-struct ua_session *gw_binding_session(const struct gw_binding *b);
 
 /** End it: BYE or CANCEL, and the events. */
 void gw_binding_end(struct gw_binding *b, enum ua_end end);

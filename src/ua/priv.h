@@ -26,7 +26,7 @@ struct ua_local {
 
 struct ua_counters {
 	uint64_t *sessions, *started, *answered, *refused, *established, *failed;
-	uint64_t *ended_bye, *ended_expired, *ended_failed;
+	uint64_t *ended[UA_END_STOPPED + 1];
 };
 
 TAILQ_HEAD(ua_sessions, ua_session);
@@ -121,13 +121,13 @@ int ua_session_accept(struct ua_session *s, struct sip_request *invite);
 /** Leave everything, without a word to the handler: BYE, CANCEL or an error answer. */
 void ua_session_drop(struct ua_session *s);
 
-/** The same, and UA_TERMINATED if it was established before. */
+/** The same, and UA_TERMINATED. */
 void ua_session_terminate(struct ua_session *s, enum ua_end end);
 
 /** The same, and UA_FAILED. */
 void ua_session_fail(struct ua_session *s, const struct sip_failure *failure);
 
-/** End it once nothing is queued. */
+/** The daemon stops: end it once nothing is queued.  Harmless on one that waits for that. */
 void ua_session_flush(struct ua_session *s);
 
 /** reconnect_grace has passed. */

@@ -53,6 +53,7 @@ static const struct slice reasons[] = {
     [UA_END_BYE] = {NULL, 0},
     [UA_END_EXPIRED] = SLICE("SIP;cause=480;text=\"Session lasted too long\""),
     [UA_END_FAILED] = SLICE("SIP;cause=503;text=\"MSRP connection lost\""),
+    [UA_END_STOPPED] = {NULL, 0},
 };
 
 /* From now on nobody finds it, and whoever still has it gets nothing done with it. */
@@ -104,13 +105,10 @@ void ua_session_drop(struct ua_session *s)
 void ua_session_terminate(struct ua_session *s, enum ua_end end)
 {
 	struct ua_notice notice = {.what = UA_TERMINATED, .end = end};
-	struct ua_counters *count = &s->ua->count;
 
 	if (s->state == SESSION_OVER)
 		return;
-	(*(end == UA_END_BYE            ? count->ended_bye
-		: end == UA_END_EXPIRED ? count->ended_expired
-					: count->ended_failed))++;
+	(*s->ua->count.ended[end])++;
 	finish(s, end, &notice);
 }
 
@@ -227,7 +225,7 @@ void ua_session_lost(int err, void *arg)
 	if (s->state == SESSION_ESTABLISHED)
 		wait_for_connection(s);
 	else if (s->state == SESSION_FLUSHING)
-		ua_session_drop(s);
+		ua_session_terminate(s, UA_END_STOPPED);
 }
 
 void ua_session_refused(int code, void *arg)
@@ -252,13 +250,15 @@ void ua_session_drained(void *arg)
 	struct ua_session *s = arg;
 
 	if (s->state == SESSION_FLUSHING)
-		ua_session_drop(s);
+		ua_session_terminate(s, UA_END_STOPPED);
 }
 
 void ua_session_flush(struct ua_session *s)
 {
 	struct endpoint_info info;
 
+	if (s->state == SESSION_FLUSHING)
+		return;
 	if (s->state == SESSION_ESTABLISHED) {
 		endpoint_info(s->endpoint, &info);
 		if (!info.drained) {
@@ -266,7 +266,7 @@ void ua_session_flush(struct ua_session *s)
 			return;
 		}
 	}
-	ua_session_drop(s);
+	ua_session_terminate(s, UA_END_STOPPED);
 }
 
 /* After another exchange of SDP: go where it says. */

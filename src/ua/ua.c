@@ -174,9 +174,12 @@ static int register_counters(struct ua *ua)
 	    {&c->refused, false, "refused", "INVITEs that no session could be made of"},
 	    {&c->established, false, "established", "Sessions established"},
 	    {&c->failed, false, "failed", "Sessions that were never established"},
-	    {&c->ended_bye, false, "ended_bye", "Established sessions that the peer ended"},
-	    {&c->ended_expired, false, "ended_expired", "Sessions ended by max_duration"},
-	    {&c->ended_failed, false, "ended_failed", "Established sessions that were lost"},
+	    {&c->ended[UA_END_BYE], false, "ended_bye", "Established sessions that the peer ended"},
+	    {&c->ended[UA_END_EXPIRED], false, "ended_expired", "Sessions ended by max_duration"},
+	    {&c->ended[UA_END_FAILED], false, "ended_failed",
+		"Established sessions that were lost"},
+	    {&c->ended[UA_END_STOPPED], false, "ended_stopped",
+		"Sessions ended because msrpd stops"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -256,10 +259,20 @@ void ua_session_gone(struct ua *ua)
 		timer_start(&ua->stopped_timer, 0);
 }
 
-static void flush_one(struct ua_session *s, void *arg)
+/* A service that is told of one may end others, the next one among them. */
+static void flush_all(struct ua *ua)
 {
-	(void)arg;
-	ua_session_flush(s);
+	struct ua_session *s = ua->sessions, *next;
+
+	while (s) {
+		next = s->hh.next;
+		if (next)
+			ua_session_ref(next);
+		ua_session_flush(s);
+		s = next && next->state == SESSION_OVER ? ua->sessions : next;
+		if (next)
+			ua_session_unref(next);
+	}
 }
 
 void ua_stop(struct ua *ua, void (*done)(void *arg), void *arg)
@@ -267,22 +280,22 @@ void ua_stop(struct ua *ua, void (*done)(void *arg), void *arg)
 	ua->stopping = true;
 	ua->stopped = done;
 	ua->stopped_arg = arg;
-	ua_each(ua, flush_one, NULL);
+	flush_all(ua);
 	ua_session_gone(ua);
 }
 
-static void drop_one(struct ua_session *s, void *arg)
+void ua_halt(struct ua *ua)
 {
-	(void)arg;
-	ua_session_drop(s);
+	ua->stopping = true;
+	while (ua->sessions)
+		ua_session_terminate(ua->sessions, UA_END_STOPPED);
+	timer_stop(&ua->stopped_timer);
 }
 
 void ua_free(struct ua *ua)
 {
 	if (!ua)
 		return;
-	ua->stopping = false;
-	ua_each(ua, drop_one, NULL);
 	endpoints_free(ua->endpoints);
 	timer_queue_fini(&ua->grace);
 	timer_fini(&ua->stopped_timer);
@@ -299,6 +312,7 @@ const char *ua_end_name(enum ua_end end)
 	    [UA_END_BYE] = "bye",
 	    [UA_END_EXPIRED] = "expired",
 	    [UA_END_FAILED] = "failed",
+	    [UA_END_STOPPED] = "stopped",
 	};
 
 	return names[end];

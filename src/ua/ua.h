@@ -49,10 +49,13 @@ void ua_reload(struct ua *ua, const struct ua_settings *settings,
     const struct sip_credential *credentials, size_t credential_count);
 
 /**
- * End every session by BYE once what it has queued is sent, and make no further ones.  done is
- * called once, not from inside this call; bound the wait with a timer.
+ * End every session by BYE once what it has queued is sent, with UA_END_STOPPED, and make no
+ * further ones.  done is called once, not from inside this call; bound the wait with a timer.
  */
 void ua_stop(struct ua *ua, void (*done)(void *arg), void *arg);
 
-/** Sessions that are left end without a notify.  Accepts NULL. */
+/** End those that are left at once, before their services stop. */
+void ua_halt(struct ua *ua);
+
+/** All sessions are gone.  Accepts NULL. */
 void ua_free(struct ua *ua);

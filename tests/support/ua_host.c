@@ -226,6 +226,7 @@ void host_open(struct host *h, struct event_base *base)
 
 void host_close(struct host *h)
 {
+	ua_halt(h->ua);
 	ua_free(h->ua);
 	sip_stack_free(h->sip);
 	msrp_stack_free(h->msrp);

@@ -179,18 +179,6 @@ const char *ua_session_id(const struct ua_session *s)
 	return s->id;
 }
 
-struct ua_session *ua_find(struct ua *ua, struct slice session_id)
-{
-	(void)ua;
-	for (size_t i = 0; i < the_world->session_count; i++) {
-		struct ua_session *s = &the_world->sessions[i];
-
-		if (!s->gone && slice_equal(slice_of(s->id), session_id))
-			return s;
-	}
-	return NULL;
-}
-
 void ua_end(struct ua_session *s)
 {
 	assert_false(s->gone);

@@ -45,10 +45,12 @@ static const struct setting two_rows[] = {
 };
 
 static const struct service one = {.name = "one",
+    .section = "one",
     .settings = one_rows,
     .settings_size = sizeof(struct one_settings)};
 static const struct service mute = {.name = "mute"};
 static const struct service two = {.name = "two",
+    .section = "two",
     .settings = two_rows,
     .settings_size = sizeof(struct two_settings)};
 static const struct service *const services[] = {&one, &mute, &two, NULL};

@@ -81,7 +81,7 @@ static void test_failed_set_up(void **state)
 		assert_int_equal(req[0].refs, 1);
 		assert_int_equal(req[1].refs, 1);
 		assert_string_equal(w->events, cases[i].event);
-		assert_int_equal(gw_sessions(w->gw), 0);
+		assert_int_equal(gw_service.sessions(w->gw), 0);
 	}
 }
 
@@ -99,12 +99,12 @@ static void test_start_fails(void **state)
 		send_text(w, &req, GW_ACCEPTED, "a");
 		assert_int_equal(req.code, cases[i].code);
 		assert_string_equal(w->events, "SETUP_FAILED ;");
-		assert_int_equal(gw_sessions(w->gw), 0);
+		assert_int_equal(gw_service.sessions(w->gw), 0);
 	}
 	w->start_result = 0;
 	send_text(w, &req, GW_ACCEPTED, "a");
 	assert_int_equal(req.code, 202);
-	assert_int_equal(gw_sessions(w->gw), 1);
+	assert_int_equal(gw_service.sessions(w->gw), 1);
 }
 
 /* --- two INVITEs that meet --- */
@@ -146,7 +146,7 @@ static void test_meeting(void **state)
 		}
 		assert_int_equal(invite.code, cases[i].theirs);
 		assert_int_equal(invite.refs, 1);
-		assert_int_equal(gw_sessions(w->gw), 1);
+		assert_int_equal(gw_service.sessions(w->gw), 1);
 		assert_int_equal(w->sessions[0].gone, cases[i].theirs == 200);
 		if (cases[i].theirs == 200)
 			session_up(&w->sessions[1]);
@@ -184,7 +184,7 @@ static void test_answer_fails(void **state)
 	request_init(&invite, "INVITE", CLIENT, PHONE, NULL, NULL);
 	assert_int_equal(put_invite(w, &invite), -EPROTO);
 	assert_int_equal(invite.code, 488);
-	assert_int_equal(gw_sessions(w->gw), 0);
+	assert_int_equal(gw_service.sessions(w->gw), 0);
 	assert_string_equal(w->events, "");
 }
 
@@ -297,18 +297,22 @@ static void test_patience(void **state)
 	assert_int_equal(b->waiting_bytes, 0);
 }
 
-/* A UA that stops lets go of its sessions without a word. */
-static void test_session_gone_without_a_word(void **state)
+static void test_stop(void **state)
 {
 	struct world *w = started(state);
 	struct ua_session *s = session_of(w);
 	struct sip_request req;
 
 	assert_int_equal(session_message(s, "1", "text/plain", "x"), UA_REPORT_LATER);
-	s->gone = true;
+	send_text(w, &req, GW_SENT, "y");
+	assert_int_equal(gw_service.sessions(w->gw), 1);
+	w->events[0] = '\0';
+	session_terminate(s, UA_END_STOPPED);
+	assert_int_equal(gw_service.sessions(w->gw), 0);
+	assert_int_equal(req.code, 503);
+	assert_string_equal(w->events, "");
 	page_answer(w, 200);
-	send_text(w, &req, GW_ACCEPTED, "x");
-	assert_int_equal(req.code, 480);
+	assert_int_equal(s->reports, 0);
 }
 
 static void test_repetitions(void **state)
@@ -490,7 +494,7 @@ static void test_clocks(void **state)
 		b->last_any_ms = now - cases[i].any_age * 1000;
 		gw_binding_sweep(w->gw);
 		assert_int_equal(s->gone, cases[i].ends);
-		assert_int_equal(gw_sessions(w->gw), cases[i].ends ? 0 : 1);
+		assert_int_equal(gw_service.sessions(w->gw), cases[i].ends ? 0 : 1);
 		if (!cases[i].ends)
 			gw_binding_end(b, UA_END_BYE);
 	}
@@ -550,7 +554,7 @@ int main(void)
 	    TEST(test_confirm),
 	    TEST(test_send_fails),
 	    TEST(test_patience),
-	    TEST(test_session_gone_without_a_word),
+	    TEST(test_stop),
 	    TEST(test_repetitions),
 	    TEST(test_repetitions_remembered),
 	    TEST(test_pages),

@@ -408,6 +408,7 @@ static void test_stop(void **state)
 	assert_int_equal(host_send(&p->a, "text/plain", "more", NULL), -EPIPE);
 	host_wait(&p->b, "begin:text/plain whole:0:100000 end:bye ");
 	loop_until(p->base, is_true, &stopped);
+	host_wait(&p->a, "end:stopped ");
 	assert_true(host_call(&p->a, &p->b, "text/plain") < 0);
 	assert_int_equal(host_call(&p->b, &p->a, "text/plain"), 0);
 	p->a.accepts = "text/plain";
