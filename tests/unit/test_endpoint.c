@@ -16,6 +16,7 @@
 
 #include <event2/event.h>
 
+#include "base/budget.h"
 #include "loop.h"
 #include "msrp_sides.h"
 
@@ -155,7 +156,7 @@ static void a_paused_stream_holds_the_sender(void **state)
 	size_t len = 12 << 20, before;
 	char *big = calloc(1, len);
 
-	f->settings.max_memory = 64 << 20;
+	msrp_stack_budget(f->stack)->max = 64 << 20;
 	sides_connect(f, true);
 	f->b.pause = -EAGAIN;
 	assert_int_equal(side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, true, 0),

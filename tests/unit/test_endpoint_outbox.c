@@ -14,6 +14,7 @@
 
 #include <event2/event.h>
 
+#include "base/budget.h"
 #include "loop.h"
 #include "msrp_sides.h"
 
@@ -105,10 +106,10 @@ static void what_cannot_be_sent_is_refused(void **state)
 	assert_int_equal(endpoint_send(f->a.ep, &out, 0, NULL), -EINVAL);
 	out.content_type = SLICE("");
 	assert_int_equal(endpoint_send(f->a.ep, &out, 0, NULL), -EINVAL);
-	f->settings.max_memory = 64 << 20;
+	msrp_stack_budget(f->stack)->max = 64 << 20;
 	assert_int_equal(side_send(&f->a, body, FAILURE_REPORT_YES, false, 0), 0);
 	assert_int_equal(side_send(&f->a, body, FAILURE_REPORT_YES, false, 0), -ENOBUFS);
-	f->settings.max_memory = 9 << 20;
+	msrp_stack_budget(f->stack)->max = 9 << 20;
 	for (int i = 0; i < 100000 && err == 0; i++)
 		err = side_send(&f->a, SLICE("small ones are bounded too"), FAILURE_REPORT_NO,
 		    false, 0);
@@ -150,7 +151,7 @@ static void short_messages_keep_their_order(void **state)
 static void open_long_chunk(struct sides *f, const char *big, size_t len)
 {
 	f->settings.chunk_size = 16 << 20;
-	f->settings.max_memory = 64 << 20;
+	msrp_stack_budget(f->stack)->max = 64 << 20;
 	f->settings.transaction_timeout_ms = 10000;
 	raw_bind(f);
 	assert_int_equal(side_send(&f->a, (struct slice){big, len}, FAILURE_REPORT_YES, false, 0),
