@@ -85,14 +85,14 @@ class OfferTest(case.Case):
         self.assertEqual(self.ctl.call('msrp_ua_list_sessions'), [])
 
     def test_hostile_descriptions(self):
-        """What has brought down SDP parsers gets an error, and the daemon lives."""
+        """Descriptions that are none get an error, and the daemon lives."""
         good = sdp.document(stream())
         media = good[good.index(b'm='):]
         head = good[:good.index(b'm=')]
         for name, body in {
-                'non-ASCII protocol': head + 'm=audio 1 TCP/Ä/MSRP 3\r\n'.encode(),
-                'format that is no token': head + b'm=message 1 TCP/MSRP "\r\n',
-                'short last line': good + b'a',
+                'non-ASCII protocol': head + 'm=audio 1 RTP/AVPÄ 3\r\n'.encode(),
+                'kind that is no token': head + b'm="audio" 1 RTP/AVP 3\r\n',
+                'short line': head + b'm\r\n' + media,
                 'last line without end': good[:-2] + b'\r\nm=',
                 'line without value': head + b'm=\r\n',
                 'port beyond 16 bits': head + media.replace(b'message 9', b'message 65536'),

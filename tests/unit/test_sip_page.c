@@ -170,6 +170,32 @@ static void test_fields(void **state)
 	assert_field(&w->b, SIP_FIELD_BODY, "h\tello");
 }
 
+/*
+ * A Contact or Record-Route of another scheme than SIP's never reaches Sofia, which recurses until
+ * its stack is full when it cannot send to where a dialog leads.  A MESSAGE makes no dialog, so here
+ * it harms nobody.
+ */
+static void test_foreign_schemes(void **state)
+{
+	static const char *const uris[] = {"mailto:a@h", "urn:service:x"};
+	struct world *w = *state;
+	char headers[128];
+
+	w->b.keep = true;
+	for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
+		snprintf(headers, sizeof(headers), "Contact: <%s>\r\nRecord-Route: <%s>\r\n",
+		    uris[i], uris[i]);
+		peer_begin(&w->p, "MESSAGE", w->b.udp, headers, NULL);
+		side_wait_log(&w->b, "MESSAGE ");
+		assert_field(&w->b, SIP_FIELD_CONTACT, "sip:unusable.invalid");
+		assert_header(&w->b, "Contact", "<sip:unusable.invalid>");
+		assert_header(&w->b, "Record-Route", "<sip:unusable.invalid>");
+		sip_request_unref(w->b.kept);
+		w->b.kept = NULL;
+		w->b.log[0] = '\0';
+	}
+}
+
 static void test_no_content(void **state)
 {
 	struct world *w = *state;
@@ -554,6 +580,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_fields, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_foreign_schemes, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_no_content, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_dropped, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_reply_headers_refused, set_up, tear_down),

@@ -99,8 +99,8 @@ static void test_parse_refuses(void **state)
 	    {"", -EBADMSG},
 	    {"v=1\r\n", -EBADMSG},
 	    {"o=- 1 1 IN IP4 h\r\nv=0\r\n", -EBADMSG},
-	    {HEAD "m", -EBADMSG},
-	    {HEAD "a", -EBADMSG},
+	    {HEAD "m\r\nt=0 0\r\n", -EBADMSG},
+	    {HEAD "m=", -EBADMSG},
 	    {HEAD "nonsense\r\n", -EBADMSG},
 	    {HEAD "m=\r\n", -EBADMSG},
 	    {HEAD "m=message\r\n", -EBADMSG},
@@ -108,8 +108,8 @@ static void test_parse_refuses(void **state)
 	    {HEAD "m=message x TCP/MSRP *\r\n", -EBADMSG},
 	    {HEAD "m=message 65536 TCP/MSRP *\r\n", -EBADMSG},
 	    {HEAD "m=message -1 TCP/MSRP *\r\n", -EBADMSG},
-	    {HEAD "m=message 1 TCP/MSRP \"\r\n", 0},
-	    {HEAD "m=audio 1 TCP/\xc3\x84/MSRP 3\r\n", -EBADMSG},
+	    {HEAD "m=\"audio\" 1 RTP/AVP 3\r\n", -EBADMSG},
+	    {HEAD "m=audio 1 RTP/AVP\xc3\x84 3\r\n", -EBADMSG},
 	};
 
 	(void)state;
