@@ -7,7 +7,13 @@
 
 #include <msrpd/slice.h>
 
-enum param_kind { PARAM_TEXT, PARAM_NUMBER, PARAM_BASE64, PARAM_TEXTS };
+enum param_kind {
+	PARAM_TEXT, /* holds no NUL */
+	PARAM_BODY, /* text that may hold NULs */
+	PARAM_NUMBER,
+	PARAM_BASE64,
+	PARAM_TEXTS, /* a list; none holds a NUL */
+};
 
 /** One parameter of a method, in the order in which it may be given by position. */
 struct param_spec {
@@ -18,7 +24,7 @@ struct param_spec {
 
 struct param {
 	bool present;
-	struct slice text; /* PARAM_TEXT; PARAM_BASE64: decoded */
+	struct slice text; /* PARAM_TEXT, PARAM_BODY; PARAM_BASE64: decoded */
 	int64_t number;
 	const struct slice *texts; /* PARAM_TEXTS */
 	size_t count;

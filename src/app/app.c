@@ -277,7 +277,7 @@ enum { SEND_SESSION, SEND_MIME, SEND_BODY, SEND_SUCCESS, SEND_FAILURE, SEND_BASE
 static const struct param_spec send_params[] = {
     [SEND_SESSION] = {"session_id", PARAM_TEXT, true},
     [SEND_MIME] = {"mime", PARAM_TEXT, false},
-    [SEND_BODY] = {"body", PARAM_TEXT, false},
+    [SEND_BODY] = {"body", PARAM_BODY, false},
     [SEND_SUCCESS] = {"success_report", PARAM_TEXT, false},
     [SEND_FAILURE] = {"failure_report", PARAM_TEXT, false},
     [SEND_BASE64] = {"body_base64", PARAM_BASE64, false},

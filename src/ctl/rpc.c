@@ -64,17 +64,19 @@ void rpc_free(struct rpc *rpc)
 }
 
 /* One ':' may stand for a '_': msrp_ua:send_message is the newer spelling of OpenSIPS. */
-static bool is_named(const struct method *method, const char *name)
+static bool is_named(const struct method *method, struct slice name)
 {
-	const char *known = method->name, *colon = strchr(name, ':');
+	struct slice known = slice_of(method->name), rest = name, service;
 
-	if (!colon)
-		return strcmp(known, name) == 0;
-	return strncmp(known, name, (size_t)(colon - name)) == 0 && known[colon - name] == '_'
-	    && strcmp(known + (colon - name) + 1, colon + 1) == 0;
+	slice_cut(&rest, ':', &service);
+	if (!rest.p)
+		return slice_equal(known, name);
+	return known.len == name.len && known.p[service.len] == '_'
+	    && slice_equal(slice_head(known, service.len), service)
+	    && slice_equal(slice_from(known, service.len + 1), rest);
 }
 
-static const struct entry *find(const struct rpc *rpc, const char *name)
+static const struct entry *find(const struct rpc *rpc, struct slice name)
 {
 	for (size_t i = 0; i < rpc->count; i++)
 		if (is_named(rpc->entries[i].method, name))
@@ -84,7 +86,7 @@ static const struct entry *find(const struct rpc *rpc, const char *name)
 
 static int add_method(struct rpc *rpc, const struct method *method, void *state)
 {
-	if (find(rpc, method->name))
+	if (find(rpc, slice_of(method->name)))
 		return -EEXIST;
 	if (rpc->count == rpc->room) {
 		size_t room = rpc->room ? rpc->room * 2 : 16;
@@ -192,10 +194,19 @@ static int read_base64(const json_t *value, struct slice *bytesp, void **ownedp)
 	return n < padding ? -EINVAL : 0;
 }
 
+static int read_text(const json_t *value, struct slice *textp)
+{
+	*textp = text_of(value);
+	if (!json_is_string(value))
+		return -EPROTO;
+	return memchr(textp->p, '\0', textp->len) ? -EINVAL : 0;
+}
+
 static int read_texts(const json_t *list, struct param *param, void **ownedp)
 {
 	size_t count = json_array_size(list);
 	struct slice *texts;
+	int err = 0;
 
 	if (!json_is_array(list))
 		return -EPROTO;
@@ -203,22 +214,19 @@ static int read_texts(const json_t *list, struct param *param, void **ownedp)
 	if (!texts)
 		return -ENOMEM;
 	*ownedp = texts;
-	for (size_t i = 0; i < count; i++) {
-		const json_t *item = json_array_get(list, i);
-
-		if (!json_is_string(item))
-			return -EPROTO;
-		texts[i] = text_of(item);
-	}
+	for (size_t i = 0; !err && i < count; i++)
+		err = read_text(json_array_get(list, i), &texts[i]);
 	param->texts = texts;
 	param->count = count;
-	return 0;
+	return err;
 }
 
 static int read_value(enum param_kind kind, const json_t *value, struct param *param, void **ownedp)
 {
 	switch (kind) {
 	case PARAM_TEXT:
+		return read_text(value, &param->text);
+	case PARAM_BODY:
 		param->text = text_of(value);
 		return json_is_string(value) ? 0 : -EPROTO;
 	case PARAM_NUMBER:
@@ -240,11 +248,14 @@ static int read_value(enum param_kind kind, const json_t *value, struct param *p
 static int read_param(struct call *call, const struct param_spec *specs, size_t i,
     const json_t *value)
 {
-	static const char *const kinds[] = {
-	    [PARAM_TEXT] = "a string",
-	    [PARAM_NUMBER] = "a whole number",
-	    [PARAM_BASE64] = "a string in base64",
-	    [PARAM_TEXTS] = "a list of strings",
+	static const struct {
+		const char *type, *value; /* what it has to be */
+	} kinds[] = {
+	    [PARAM_TEXT] = {.type = "a string", .value = "a string without NUL"},
+	    [PARAM_BODY] = {.type = "a string"},
+	    [PARAM_NUMBER] = {.type = "a whole number"},
+	    [PARAM_BASE64] = {.type = "a string in base64", .value = "a string in base64"},
+	    [PARAM_TEXTS] = {.type = "a list of strings", .value = "a list without NUL"},
 	};
 	int err;
 
@@ -254,7 +265,7 @@ static int read_param(struct call *call, const struct param_spec *specs, size_t 
 	err = read_value(specs[i].kind, value, &call->params[i], &call->owned[i]);
 	if (err == -EPROTO || err == -EINVAL)
 		snprintf(call->why, sizeof(call->why), "parameter %s is not %s", specs[i].name,
-		    kinds[specs[i].kind]);
+		    err == -EPROTO ? kinds[specs[i].kind].type : kinds[specs[i].kind].value);
 	return err;
 }
 
@@ -354,11 +365,11 @@ static const char *check_request(const json_t *request)
 {
 	const json_t *id = json_object_get(request, "id");
 	const json_t *params = json_object_get(request, "params");
-	const char *version = json_string_value(json_object_get(request, "jsonrpc"));
+	struct slice version = text_of(json_object_get(request, "jsonrpc"));
 
 	if (!json_is_object(request))
 		return "a request is an object";
-	if (!version || strcmp(version, "2.0") != 0)
+	if (!slice_equal(version, SLICE("2.0")))
 		return "jsonrpc is not \"2.0\"";
 	if (!json_is_string(json_object_get(request, "method")))
 		return "method is not a string";
@@ -371,7 +382,7 @@ static const char *check_request(const json_t *request)
 
 static void run(const struct rpc *rpc, const json_t *request, struct reply *reply)
 {
-	const char *name = json_string_value(json_object_get(request, "method"));
+	struct slice name = text_of(json_object_get(request, "method"));
 	const struct entry *entry = find(rpc, name);
 	char why[WHY_SIZE];
 
@@ -379,7 +390,7 @@ static void run(const struct rpc *rpc, const json_t *request, struct reply *repl
 		call_method(entry, json_object_get(request, "params"), reply);
 		return;
 	}
-	snprintf(why, sizeof(why), "unknown method %s", name);
+	snprintf(why, sizeof(why), "unknown method %.*s", SLICE_ARG(name));
 	reply_error(reply, RPC_METHOD_NOT_FOUND, why);
 }
 
@@ -396,8 +407,14 @@ static void reject(struct reply *reply, enum rpc_error code, const char *message
 	reply_error(reply, (int)code, message);
 }
 
+/* Why requests that could be read are not carried out. */
+struct refusal {
+	int code;
+	const char *why;
+};
+
 static void handle_request(const struct rpc *rpc, const json_t *request, struct jsonline *answer,
-    bool refuse)
+    const struct refusal *refusal)
 {
 	const json_t *id = json_object_get(request, "id");
 	const char *why = check_request(request);
@@ -407,9 +424,8 @@ static void handle_request(const struct rpc *rpc, const json_t *request, struct 
 	json_reply_begin(&reply, answer, id_text(id, buffer, sizeof(buffer)));
 	if (why)
 		reject(&reply.reply, RPC_INVALID_REQUEST, why);
-	else if (refuse)
-		reply_error(&reply.reply, 500,
-		    "not done, the answers before it in the batch are too large");
+	else if (refusal)
+		reply_error(&reply.reply, refusal->code, refusal->why);
 	else
 		run(rpc, request, &reply.reply);
 	if (why || id)
@@ -419,14 +435,16 @@ static void handle_request(const struct rpc *rpc, const json_t *request, struct 
 }
 
 static void handle_batch(const struct rpc *rpc, const json_t *batch, struct jsonline *answer,
-    size_t answer_max)
+    size_t answer_max, const struct refusal *refusal)
 {
+	static const struct refusal too_large = {500,
+	    "not done, the answers before it in the batch are too large"};
 	size_t start = answer->len;
 
 	jsonline_open(answer, '[');
 	for (size_t i = 0; i < json_array_size(batch); i++)
 		handle_request(rpc, json_array_get(batch, i), answer,
-		    answer->len - start > answer_max);
+		    answer->len - start > answer_max ? &too_large : refusal);
 	if (answer->len == start + 1)
 		jsonline_cut(answer, start);
 	else
@@ -443,16 +461,16 @@ static void refuse(struct jsonline *answer, enum rpc_error code, const char *mes
 }
 
 static void handle_value(const struct rpc *rpc, const json_t *value, struct jsonline *answer,
-    size_t answer_max)
+    size_t answer_max, const struct refusal *refusal)
 {
 	if (!json_is_array(value))
-		handle_request(rpc, value, answer, false);
+		handle_request(rpc, value, answer, refusal);
 	else if (json_array_size(value) == 0)
 		refuse(answer, RPC_INVALID_REQUEST, "an empty batch");
 	else if (json_array_size(value) > RPC_BATCH_MAX)
 		refuse(answer, RPC_INVALID_REQUEST, "more than 1000 requests in a batch");
 	else
-		handle_batch(rpc, value, answer, answer_max);
+		handle_batch(rpc, value, answer, answer_max, refusal);
 }
 
 /* Is the line more than STRUCTURE_MAX brackets, commas and colons?  Those in strings are text. */
@@ -483,9 +501,39 @@ static bool is_blank(struct slice line)
 	return i == line.len;
 }
 
+static json_t *load(struct slice line, json_error_t *error)
+{
+	return json_loadb(line.p, line.len,
+	    JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, error);
+}
+
+/*
+ * jansson knows no name with a NUL in it.  Read with other characters in the place of NULs the line
+ * tells at least whose requests are to be refused.
+ */
+static json_t *load_without_nul(struct slice line, json_error_t *error)
+{
+	struct slice copy = {slice_dup(line), line.len};
+	json_t *value = NULL;
+
+	for (char *p = (char *)copy.p; p && p + 6 <= copy.p + copy.len; p++) {
+		if (*p != '\\')
+			continue;
+		if (memcmp(p + 1, "u0000", 5) == 0)
+			memcpy(p + 1, "ufffd", 5);
+		p++;
+	}
+	if (copy.p)
+		value = load(copy, error);
+	free((char *)copy.p);
+	return value;
+}
+
 static void handle_line(const struct rpc *rpc, struct slice line, struct jsonline *answer,
     size_t answer_max)
 {
+	static const struct refusal nul_in_name = {400, "a name holds a NUL"};
+	const struct refusal *refusal = NULL;
 	char why[WHY_SIZE];
 	json_error_t error;
 	json_t *value;
@@ -494,13 +542,17 @@ static void handle_line(const struct rpc *rpc, struct slice line, struct jsonlin
 		refuse(answer, RPC_INVALID_REQUEST, "too many values in one line");
 		return;
 	}
-	value = json_loadb(line.p, line.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	value = load(line, &error);
+	if (!value && json_error_code(&error) == json_error_null_byte_in_key) {
+		value = load_without_nul(line, &error);
+		refusal = &nul_in_name;
+	}
 	if (!value) {
 		snprintf(why, sizeof(why), "not JSON: %s", error.text);
 		refuse(answer, RPC_PARSE_ERROR, why);
 		return;
 	}
-	handle_value(rpc, value, answer, answer_max);
+	handle_value(rpc, value, answer, answer_max, refusal);
 	json_decref(value);
 }
 

@@ -94,8 +94,17 @@ static const struct param_spec echo_params[] = {
     {0},
 };
 
+static const struct param_spec body_params[] = {{"body", PARAM_BODY, true}, {0}};
+
+static void echo_body(const struct param *params, struct reply *reply, void *state)
+{
+	(void)state;
+	reply_text(reply, NULL, params[0].text);
+}
+
 static const struct method methods[] = {
     {"echo_it", echo_params, echo, "says what it was given"},
+    {"echo_body", body_params, echo_body, ""},
     {"fail", NULL, fail_it, ""},
     {"nothing", NULL, nothing, ""},
     {"structure", NULL, structure, ""},
@@ -376,7 +385,6 @@ static void test_not_json(void **state)
 	    {"\"\xff\"", 3},
 	    {"\"\xc3\"", 3},
 	    {"\"\xed\xa0\x80\"", 5},
-	    {"\"\\u0000\"", 8},
 	    {"\"\\ud800\"", 8},
 	    {"{\"a\":1,\"a\":2}", 13},
 	    {"1e999", 5},
@@ -389,6 +397,35 @@ static void test_not_json(void **state)
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		assert_refused(*state, lines[i], RPC_PARSE_ERROR, "null", "not JSON: ");
+}
+
+/* RFC 8259 7: \u0000 is a character like any other, where what it stands in can hold it. */
+static void test_nul(void **state)
+{
+	static const struct {
+		const char *line;
+		int code;
+		const char *word;
+	} refused[] = {
+	    {CALL("echo_it", "[\"a\\u0000\"]"), 400, "text is not a string without NUL"},
+	    {CALL("echo_it", "[\"a\",1,[\"\\u0000\"]]"), 400, "texts is not a list without NUL"},
+	    {CALL("echo_it\\u0000", "[\"a\"]"), RPC_METHOD_NOT_FOUND, "unknown method echo_it"},
+	    {CALL("echo_it", "{\"text\\u0000\":\"a\"}"), 400, "a name holds a NUL"},
+	    {CALL("nothing", "[],\"\\u0000\":\"\\\\u0000\""), 400, "a name holds a NUL"},
+	    {"{\"jsonrpc\":\"2.0\\u0000\",\"id\":1,\"method\":\"nothing\"}", RPC_INVALID_REQUEST,
+		"jsonrpc"},
+	};
+
+	assert_answer(*state, CALL("echo_body", "[\"b\\u0000c\"]"), RESULT("1", "\"b\\u0000c\""));
+	assert_answer(*state, "{\"jsonrpc\":\"2.0\",\"id\":\"\\u0000\",\"method\":\"nothing\"}",
+	    RESULT("\"\\u0000\"", "null"));
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		assert_refused(*state, slice_of(refused[i].line), refused[i].code, "1",
+		    refused[i].word);
+	assert_answer(*state, "[" CALL("nothing", "{\"\\u0000\":1}") "]",
+	    "[" FAILURE("1", "400", "a name holds a NUL") "]");
+	/* a line that is no JSON otherwise */
+	assert_refused(*state, SLICE("{\"\\u0000\":1,}"), RPC_PARSE_ERROR, "null", "not JSON: ");
 }
 
 /* Nothing to say to an empty line. */
@@ -504,7 +541,7 @@ static void test_each_method(void **state)
 	char names[128] = "";
 
 	rpc_each_method(*state, add_name, names);
-	assert_string_equal(names, "echo_it fail nothing structure large ");
+	assert_string_equal(names, "echo_it echo_body fail nothing structure large ");
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -521,6 +558,7 @@ int main(void)
 	    CASE(test_notifications),
 	    CASE(test_bad_envelopes),
 	    CASE(test_not_json),
+	    CASE(test_nul),
 	    CASE(test_blank_lines),
 	    CASE(test_deep_and_wide),
 	    CASE(test_batches),
