@@ -511,9 +511,10 @@ static int start_control(struct daemon *d, char *why, size_t size)
 		snprintf(why, size, "control: %s: %s", d->config->control.socket, text);
 		return err;
 	}
-	err = ctl_metrics_new(&d->metrics, d->base, d->stats, &d->config->metrics, &text);
+	err = ctl_metrics_new(&d->metrics, d->base, d->stats, &d->config->metrics);
 	if (err < 0)
-		snprintf(why, size, "metrics: %s", text);
+		snprintf(why, size, "metrics.listen: %s: %s", d->config->metrics.listen,
+		    strerror(-err));
 	return err;
 }
 

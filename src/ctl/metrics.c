@@ -148,30 +148,37 @@ static void add_process(struct evbuffer *out, const struct ctl_metrics *metrics)
 
 /* --- requests --- */
 
-static void answer(struct evhttp_request *request, const char *type, struct evbuffer *body)
+/* What is in the request's output buffer, of which RFC 9110 9.3.2 lets HEAD have the length. */
+static void answer(struct evhttp_request *request, const char *type)
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+	struct evbuffer *body = evhttp_request_get_output_buffer(request);
+	char length[24];
 
+	snprintf(length, sizeof(length), "%zu", evbuffer_get_length(body));
 	evhttp_add_header(headers, "Content-Type", type);
+	evhttp_add_header(headers, "Content-Length", length);
 	evhttp_add_header(headers, "Cache-Control", "no-store");
-	evhttp_send_reply(request, HTTP_OK, "OK", body);
+	if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD)
+		evbuffer_drain(body, evbuffer_get_length(body));
+	evhttp_send_reply(request, HTTP_OK, "OK", NULL);
 }
 
 static void on_metrics(struct evhttp_request *request, void *arg)
 {
 	const struct ctl_metrics *metrics = arg;
-	struct evbuffer *body = evhttp_request_get_output_buffer(request);
+	struct evbuffer *out = evhttp_request_get_output_buffer(request);
 
-	stats_each(metrics->stats, add_item, body);
-	add_process(body, metrics);
-	answer(request, "text/plain; version=0.0.4; charset=utf-8", NULL);
+	stats_each(metrics->stats, add_item, out);
+	add_process(out, metrics);
+	answer(request, "text/plain; version=0.0.4; charset=utf-8");
 }
 
 static void on_healthz(struct evhttp_request *request, void *arg)
 {
 	(void)arg;
 	evbuffer_add_printf(evhttp_request_get_output_buffer(request), "ok\n");
-	answer(request, "text/plain; charset=utf-8", NULL);
+	answer(request, "text/plain; charset=utf-8");
 }
 
 static const struct {
@@ -185,16 +192,17 @@ static const struct {
 static void on_request(struct evhttp_request *request, void *arg)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	enum evhttp_cmd_type method = evhttp_request_get_command(request);
 	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
 
 	for (size_t i = 0; path && i < sizeof(pages) / sizeof(pages[0]); i++) {
 		if (strcmp(path, pages[i].path) != 0)
 			continue;
-		if (evhttp_request_get_command(request) == EVHTTP_REQ_GET) {
+		if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD) {
 			pages[i].get(request, arg);
 			return;
 		}
-		evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET");
+		evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
 		/* not evhttp_send_error(), which drops headers */
 		evhttp_send_reply(request, HTTP_BADMETHOD, "Method Not Allowed", NULL);
 		return;
@@ -204,14 +212,12 @@ static void on_request(struct evhttp_request *request, void *arg)
 
 /* --- the listener's life --- */
 
-static int open_listener(struct ctl_metrics *metrics, const char *listen, const char **why)
+static int open_listener(struct ctl_metrics *metrics, const char *listen)
 {
 	struct place place;
 
-	*why = "not an address with a port";
 	if (parse_listen(listen, &place) < 0)
 		return -EINVAL;
-	*why = "the address cannot be listened on";
 	errno = 0;
 	metrics->socket = evhttp_bind_socket_with_handle(metrics->http, place.host, place.port);
 	if (metrics->socket)
@@ -220,7 +226,7 @@ static int open_listener(struct ctl_metrics *metrics, const char *listen, const 
 }
 
 int ctl_metrics_new(struct ctl_metrics **metricsp, struct event_base *base,
-    const struct stats *stats, const struct ctl_metrics_settings *settings, const char **why)
+    const struct stats *stats, const struct ctl_metrics_settings *settings)
 {
 	struct ctl_metrics *metrics;
 	int err;
@@ -228,7 +234,6 @@ int ctl_metrics_new(struct ctl_metrics **metricsp, struct event_base *base,
 	*metricsp = NULL;
 	if (!settings->listen)
 		return 0;
-	*why = "out of memory";
 	metrics = calloc(1, sizeof(*metrics));
 	if (!metrics)
 		return -ENOMEM;
@@ -244,7 +249,7 @@ int ctl_metrics_new(struct ctl_metrics **metricsp, struct event_base *base,
 	evhttp_set_timeout(metrics->http, TIMEOUT_SECONDS);
 	evhttp_set_allowed_methods(metrics->http, METHODS_ALL);
 	evhttp_set_gencb(metrics->http, on_request, metrics);
-	err = open_listener(metrics, settings->listen, why);
+	err = open_listener(metrics, settings->listen);
 	if (err) {
 		ctl_metrics_free(metrics);
 		return err;

@@ -22,10 +22,10 @@ extern const struct setting ctl_metrics_settings_rows[];
 
 /**
  * @param stats  outlives the listener
- * @return 0 (with NULL when settings want no listener), or negative errno and why
+ * @return 0 (with NULL when settings want no listener), or negative errno
  */
 int ctl_metrics_new(struct ctl_metrics **metricsp, struct event_base *base,
-    const struct stats *stats, const struct ctl_metrics_settings *settings, const char **why);
+    const struct stats *stats, const struct ctl_metrics_settings *settings);
 
 /** Accepts NULL. */
 void ctl_metrics_free(struct ctl_metrics *metrics);
