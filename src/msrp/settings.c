@@ -12,10 +12,15 @@ static int check_listen_uri(const void *value, const char **why)
 	char buf[MSRP_LISTEN_URI_MAX];
 	struct msrp_uri uri;
 
-	if (msrp_listen_uri_parse(&uri, buf, slice_of(text)) == 0 && msrp_uri_is_address(&uri))
-		return 0;
-	*why = "is not a listener: msrp[s]://ADDRESS[:PORT];tcp, without a session id";
-	return -EINVAL;
+	if (msrp_listen_uri_parse(&uri, buf, slice_of(text)) < 0) {
+		*why = "is not a listener: msrp[s]://ADDRESS[:PORT];tcp, without a session id";
+		return -EINVAL;
+	}
+	if (!msrp_uri_is_address(&uri)) {
+		*why = "has a name where the IP address belongs: a name goes into advertise";
+		return -EINVAL;
+	}
+	return 0;
 }
 
 int msrp_check_my_uri(const void *value, const char **why)

@@ -122,6 +122,11 @@ class ConfigTest(unittest.TestCase):
             with self.subTest(text):
                 self.wrong(text, line, '.')
 
+    def test_named_listener(self):
+        """A listener is an address; the message says where a name belongs."""
+        self.wrong('msrp:\n  listen:\n    - {uri: "msrp://im.example.org:2855;tcp"}\n', 3,
+                   'advertise')
+
     def test_routes(self):
         """Unknown variables, actions, parameters, bad patterns: at their line."""
         head = 'routes:\n  sip:\n'
@@ -226,6 +231,10 @@ class StartTest(case.Case):
             {'name': 'x', 'uri': f'msrp://127.0.0.1:{port};tcp'}]}}), port)
         self.dies(Daemon({'sip': {'listen': [
             f'sip:127.0.0.1:{first.sip_port};transport=udp']}}), str(first.sip_port))
+        with socket.create_server(('127.0.0.1', 0)) as taken:
+            address = '127.0.0.1:%d' % taken.getsockname()[1]
+            self.dies(Daemon({'metrics': {'listen': address}}),
+                      f'metrics.listen: {address}: Address already in use')
         self.dies(Daemon({'control': {'socket': '/nonexistent/ctl.sock'}}), '/nonexistent')
         self.call(first, ctl).send('unharmed')
 
