@@ -68,8 +68,8 @@ static void feed(struct net_stream *s, struct slice bytes, struct net_block *blo
 	}
 }
 
-/* @return bytes that were read and handed on; 0: the peer sends no more; why there are none */
-static ssize_t read_some(struct net_stream *s, bool *more)
+/* @return 1: bytes were read and handed on; 0: the peer sends no more; or why there are none */
+static int read_some(struct net_stream *s, bool *more)
 {
 	struct net_block *block = net_block_rx(s->protocol->net);
 	unsigned flags = 0;
@@ -89,18 +89,20 @@ static ssize_t read_some(struct net_stream *s, bool *more)
 		room = READ_MAX;
 	n = s->link.ops->read(s, p, room, &flags);
 	*more = flags & NET_READ_MORE;
-	if (n <= 0)
-		return n;
+	if (n < 0)
+		return (int)n;
+	if (n == 0 && !(flags & NET_READ_END))
+		return 0;
 	block->used += (size_t)n;
 	*s->protocol->count.bytes_in += (size_t)n;
 	feed(s, (struct slice){p, (size_t)n}, block, flags & NET_READ_END);
-	return n;
+	return 1;
 }
 
 void stream_read(struct net_stream *s)
 {
 	bool more;
-	ssize_t n;
+	int n;
 
 	if (s->stash && !s->paused) {
 		feed(s, s->stash->bytes, s->stash->block, s->stash->end);
@@ -116,7 +118,7 @@ void stream_read(struct net_stream *s)
 	if (n <= 0) {
 		/* The peer sends no more; what it is owed it may still read. */
 		output_flush(s);
-		net_stream_close(s, n ? (int)n : -ECONNRESET);
+		net_stream_close(s, n ? n : -ECONNRESET);
 	} else if (more) {
 		stream_read_again(s);
 	}

@@ -17,7 +17,7 @@ struct net_stream;
 /** What read() tells beside its bytes. */
 enum {
 	NET_READ_MORE = 1, /* more may be at hand that makes no socket readable */
-	NET_READ_END = 2,  /* framed: the message ends with these bytes */
+	NET_READ_END = 2,  /* framed: the message ends with these bytes, or with no more of them */
 };
 
 struct net_transport {
@@ -47,7 +47,8 @@ struct net_transport {
 
 	/**
 	 * @param flags  NET_READ_MORE, NET_READ_END are added
-	 * @return bytes; 0: the peer sends no more; -EAGAIN: none now; another negative errno
+	 * @return bytes; 0: the peer sends no more, unless a message ends; -EAGAIN: none now;
+	 *         another negative errno
 	 */
 	ssize_t (*read)(struct net_stream *stream, char *p, size_t size, unsigned *flags);
 

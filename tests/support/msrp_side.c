@@ -1,3 +1,4 @@
+#include "msrp/priv.h"
 #include "msrp_side.h"
 
 #include <arpa/inet.h>
@@ -19,7 +20,6 @@
 
 #include "base/stats.h"
 #include "loop.h"
-#include "msrp/listener.h"
 #include "net/net.h"
 
 #define OWNER(type, member, p) ((type *)(void *)((char *)(p)-offsetof(type, member)))
@@ -122,6 +122,21 @@ void msrp_side_init(struct msrp_side *side, const struct certs *certs)
 	}
 }
 
+/* Another way into the first listener. */
+static void listen_framed(struct msrp_side *side)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)&side->framed.addr;
+
+	side->framed = (struct net_listener){.protocol = &side->stack->protocol,
+	    .transport = &framed_transport,
+	    .name = "framed",
+	    .arg = msrp_listener_at(side->stack, 0),
+	    .addr_len = sizeof(*in)};
+	in->sin_family = AF_INET;
+	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(net_listener_open(&side->framed), 0);
+}
+
 void msrp_side_start(struct msrp_side *side)
 {
 	struct msrp_uri uri;
@@ -134,6 +149,7 @@ void msrp_side_start(struct msrp_side *side)
 		< 0
 	    || msrp_listeners_open(side->stack, why, sizeof(why)) < 0)
 		fail_msg("%s", why);
+	listen_framed(side);
 	side->port = msrp_listener_port(msrp_listener_at(side->stack, 0));
 	if (side->settings.listen.count > 1)
 		side->tls_port = msrp_listener_port(msrp_listener_at(side->stack, 1));
@@ -151,6 +167,7 @@ void msrp_side_stop(struct msrp_side *side)
 	msrp_sink_drop(&side->sink);
 	msrp_conn_detach(&side->user);
 	msrp_target_unbind(side->stack, &side->target);
+	net_listener_close(&side->framed);
 	msrp_stack_free(side->stack);
 	net_free(side->net);
 	stats_free(side->stats);
@@ -175,24 +192,38 @@ static void shake_hands(struct msrp_peer *peer, const struct certs *certs, bool 
 		event_base_loop(peer->side->base, EVLOOP_NONBLOCK);
 }
 
-void msrp_peer_open(struct msrp_peer *peer, struct msrp_side *side, const struct certs *certs,
-    bool show)
+static void connect_to(struct msrp_peer *peer, struct msrp_side *side, uint16_t port)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET,
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	    .sin_port = htons(certs ? side->tls_port : side->port)};
+	    .sin_port = htons(port)};
 
 	*peer = (struct msrp_peer){.side = side, .got_cap = 1 << 16};
 	peer->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(peer->fd, (struct sockaddr *)&in, sizeof(in)), 0);
 	fcntl(peer->fd, F_SETFL, O_NONBLOCK);
 	peer->got = malloc(peer->got_cap);
+}
+
+void msrp_peer_open(struct msrp_peer *peer, struct msrp_side *side, const struct certs *certs,
+    bool show)
+{
+	connect_to(peer, side, certs ? side->tls_port : side->port);
 	if (certs)
 		shake_hands(peer, certs, show);
 }
 
+void msrp_peer_open_framed(struct msrp_peer *peer, struct msrp_side *side)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&side->framed.addr;
+
+	connect_to(peer, side, ntohs(in->sin_port));
+	peer->framed = calloc(1, sizeof(*peer->framed));
+}
+
 void msrp_peer_close(struct msrp_peer *peer)
 {
+	free(peer->framed);
 	SSL_free(peer->ssl);
 	SSL_CTX_free(peer->ctx);
 	close(peer->fd);
@@ -200,13 +231,34 @@ void msrp_peer_close(struct msrp_peer *peer)
 	*peer = (struct msrp_peer){.fd = -1};
 }
 
+/* A message ends with its frame: behind the end-line. @return bytes up to there, or all */
+static size_t to_end_line(const char *bytes, size_t len, bool *endp)
+{
+	const char *line = memmem(bytes, len, "-------", 7);
+	const char *end = line ? memmem(line, len - (size_t)(line - bytes), "\r\n", 2) : NULL;
+
+	*endp = end != NULL;
+	return end ? (size_t)(end - bytes) + 2 : len;
+}
+
+static ssize_t try_framed(struct msrp_peer *peer, const char *bytes, size_t len)
+{
+	bool end;
+	struct iovec iov = {(char *)(uintptr_t)bytes, to_end_line(bytes, len, &end)};
+
+	if (peer->framed->out_len && framed_flush(peer->framed, peer->fd) < 0)
+		return 0;
+	return peer->framed->out_len ? 0 : framed_write(peer->framed, peer->fd, &iov, 1, end);
+}
+
 size_t msrp_peer_try(struct msrp_peer *peer, const char *bytes, size_t len)
 {
 	ssize_t n;
 
 	ERR_clear_error();
-	n = peer->ssl ? SSL_write(peer->ssl, bytes, (int)len)
-		      : send(peer->fd, bytes, len, MSG_NOSIGNAL);
+	n = peer->ssl      ? SSL_write(peer->ssl, bytes, (int)len)
+	    : peer->framed ? try_framed(peer, bytes, len)
+			   : send(peer->fd, bytes, len, MSG_NOSIGNAL);
 	return n > 0 ? (size_t)n : 0;
 }
 
@@ -231,11 +283,43 @@ void msrp_peer_send(struct msrp_peer *peer, const char *uri, const char *body, c
 	msrp_peer_say(peer, frame, (size_t)n);
 }
 
+/* Is this message one frame, from its start line to the end-line of its transaction? */
+static void check_message(const char *message, size_t len)
+{
+	char tid[32], line[48];
+	int n;
+
+	assert_int_equal(sscanf(message, "MSRP %31s ", tid), 1);
+	n = snprintf(line, sizeof(line), "-------%s", tid);
+	assert_ptr_equal(memmem(message, len, line, (size_t)n), message + len - n - 3);
+	assert_memory_equal(message + len - 2, "\r\n", 2);
+}
+
+static ssize_t read_framed(struct msrp_peer *peer, char *p, size_t room)
+{
+	bool end = false;
+	ssize_t n = framed_read(peer->framed, peer->fd, p, room, &end);
+
+	if (n < 0) {
+		errno = (int)-n;
+		return -1;
+	}
+	if (end) {
+		const char *message = peer->got + peer->message;
+
+		check_message(message, (size_t)(p + n - message));
+		peer->message = (size_t)(p + n - peer->got);
+	}
+	return n;
+}
+
 static ssize_t read_once(struct msrp_peer *peer)
 {
 	char *p = peer->got + peer->got_len;
 	size_t room = peer->got_cap - peer->got_len - 1;
 
+	if (peer->framed)
+		return read_framed(peer, p, room);
 	if (!peer->ssl)
 		return recv(peer->fd, p, room, 0);
 	ERR_clear_error();

@@ -1,6 +1,6 @@
 /*
- * An MSRP stack in a test, with one session that takes all it is sent, and raw peers of it: TCP
- * or TLS by OpenSSL, sharing no code with src/msrp.
+ * An MSRP stack in a test, with one session that takes all it is sent, and raw peers of it: by TCP,
+ * by TLS of OpenSSL, or by messages (framed.h), sharing no code with src/msrp.
  */
 #pragma once
 
@@ -11,8 +11,10 @@
 #include <openssl/ssl.h>
 
 #include "certs.h"
+#include "framed.h"
 #include "msrp/conn.h"
 #include "msrp/stack.h"
+#include "net/listener.h"
 
 struct event_base;
 struct stats;
@@ -25,6 +27,7 @@ struct msrp_side {
 	struct msrp_settings settings; /* may be changed before start */
 	struct msrp_listen_settings listen[2];
 	uint16_t port, tls_port; /* tls_port: 0 without certificates */
+	struct net_listener framed;
 
 	/* the session */
 	struct msrp_target target;
@@ -51,6 +54,8 @@ struct msrp_peer {
 	int fd;
 	SSL *ssl;
 	SSL_CTX *ctx;
+	struct framed *framed;
+	size_t message; /* framed: where in got the one in hand begins */
 	char *got;
 	size_t got_len, got_cap;
 	bool eof; /* in order: not by a reset */
@@ -62,6 +67,9 @@ struct msrp_peer {
 /** Connects; by TLS if certs, whose certificate it shows if show. */
 void msrp_peer_open(struct msrp_peer *peer, struct msrp_side *side, const struct certs *certs,
     bool show);
+
+/** The same over a transport that carries messages, each of them one frame. */
+void msrp_peer_open_framed(struct msrp_peer *peer, struct msrp_side *side);
 void msrp_peer_close(struct msrp_peer *peer);
 
 /** Send all, turning the loop as needed. */

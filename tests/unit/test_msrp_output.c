@@ -24,7 +24,7 @@ struct fixture {
 	struct certs certs;
 };
 
-static int set_up(void **state, bool tls)
+static int set_up(void **state, bool tls, bool framed)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
@@ -32,19 +32,27 @@ static int set_up(void **state, bool tls)
 		certs_make(&f->certs);
 	msrp_side_init(&f->side, tls ? &f->certs : NULL);
 	msrp_side_start(&f->side);
-	msrp_peer_open(&f->peer, &f->side, tls ? &f->certs : NULL, false);
+	if (framed)
+		msrp_peer_open_framed(&f->peer, &f->side);
+	else
+		msrp_peer_open(&f->peer, &f->side, tls ? &f->certs : NULL, false);
 	*state = f;
 	return 0;
 }
 
 static int setup(void **state)
 {
-	return set_up(state, false);
+	return set_up(state, false, false);
 }
 
 static int setup_tls(void **state)
 {
-	return set_up(state, true);
+	return set_up(state, true, false);
+}
+
+static int setup_framed(void **state)
+{
+	return set_up(state, false, true);
 }
 
 static int teardown(void **state)
@@ -161,7 +169,7 @@ static void start_stream(struct fixture *f, struct stream *s, size_t total, size
 {
 	msrp_peer_send(&f->peer, f->side.uri, "hello", "");
 	msrp_peer_expect(&f->peer, "-------abcd1234$\r\n");
-	f->peer.got_len = 0;
+	f->peer.got_len = f->peer.message = 0;
 	*s = (struct stream){.flow.ops = &stream_ops, .left = total, .chunk = chunk};
 	s->bytes = malloc(chunk);
 	memset(s->bytes, 'Q', chunk);
@@ -347,22 +355,33 @@ static void an_end_in_a_pause_waits_for_the_rest(void **state)
 #name " (TLS)", name, setup_tls, teardown, NULL \
 	}
 
+#define FRAMED_CASE(name)                                             \
+	{                                                             \
+#name " (framed)", name, setup_framed, teardown, NULL \
+	}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CASE(the_last_answer_survives_bytes_that_nobody_read),
 	    CASE(nothing_is_taken_after_a_close_that_waits),
 	    TLS_CASE(nothing_is_taken_after_a_close_that_waits),
+	    FRAMED_CASE(nothing_is_taken_after_a_close_that_waits),
 	    CASE(a_fast_reader_starves_nobody),
 	    TLS_CASE(a_fast_reader_starves_nobody),
+	    FRAMED_CASE(a_fast_reader_starves_nobody),
 	    CASE(urgent_frames_overtake),
 	    TLS_CASE(urgent_frames_overtake),
+	    FRAMED_CASE(urgent_frames_overtake),
 	    CASE(a_stalled_reader_is_closed),
 	    TLS_CASE(a_stalled_reader_is_closed),
+	    FRAMED_CASE(a_stalled_reader_is_closed),
 	    CASE(a_slow_sink_is_given_time),
 	    TLS_CASE(a_slow_sink_is_given_time),
+	    FRAMED_CASE(a_slow_sink_is_given_time),
 	    CASE(an_end_in_a_pause_waits_for_the_rest),
 	    TLS_CASE(an_end_in_a_pause_waits_for_the_rest),
+	    FRAMED_CASE(an_end_in_a_pause_waits_for_the_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

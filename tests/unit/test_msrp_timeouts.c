@@ -21,6 +21,7 @@
 struct fixture {
 	struct msrp_side side;
 	struct msrp_peer peer;
+	bool framed;
 };
 
 static int setup(void **state)
@@ -32,10 +33,20 @@ static int setup(void **state)
 	return 0;
 }
 
+static int setup_framed(void **state)
+{
+	setup(state);
+	((struct fixture *)*state)->framed = true;
+	return 0;
+}
+
 static void begin(struct fixture *f)
 {
 	msrp_side_start(&f->side);
-	msrp_peer_open(&f->peer, &f->side, NULL, false);
+	if (f->framed)
+		msrp_peer_open_framed(&f->peer, &f->side);
+	else
+		msrp_peer_open(&f->peer, &f->side, NULL, false);
 }
 
 static int teardown(void **state)
@@ -184,13 +195,22 @@ static int teardown_stopped(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+#define FRAMED_CASE(name)                                             \
+	{                                                             \
+#name " (framed)", name, setup_framed, teardown, NULL \
+	}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CASE(an_unbound_connection_is_closed_however_busy),
+	    FRAMED_CASE(an_unbound_connection_is_closed_however_busy),
 	    CASE(an_idle_connection_is_closed_after_its_last_user),
+	    FRAMED_CASE(an_idle_connection_is_closed_after_its_last_user),
 	    CASE(who_wants_longer_gets_longer),
+	    FRAMED_CASE(who_wants_longer_gets_longer),
 	    CASE(a_deaf_flooder_is_closed),
+	    FRAMED_CASE(a_deaf_flooder_is_closed),
 	    cmocka_unit_test_setup_teardown(nothing_is_opened_while_stopping, setup,
 		teardown_stopped),
 	};
