@@ -1,0 +1,469 @@
+/* Streams of a protocol that knows no MSRP, over TCP and over a transport that carries messages. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "framed.h"
+#include "loop.h"
+#include "net/dial.h"
+#include "net/listener.h"
+#include "net/net.h"
+
+enum { LARGE = 3 << 20, GOT_MAX = 8 << 20 };
+
+/* One end of a stream, and what it has been told. */
+struct end {
+	struct net_stream stream;
+	struct net_dial dial;
+	struct fixture *fixture;
+	char *got;
+	size_t got_len;
+	size_t wants; /* at most so many bytes at once, then it pauses; 0: all there are */
+	unsigned opened, messages, interrupts, rooms, closed, marks;
+	int err;
+	struct net_mark mark;
+};
+
+struct fixture {
+	struct event_base *base;
+	struct net *net;
+	struct net_protocol protocol;
+	struct net_listener listener;
+	const struct net_transport *transport;
+	uint64_t counts[7];
+	struct end *caller, *called;
+	size_t want;
+	unsigned freed;
+};
+
+static struct end *end_of(struct net_stream *stream)
+{
+	return (struct end *)stream; /* its first member */
+}
+
+/* --- the protocol: bytes are kept --- */
+
+static struct end *new_end(struct fixture *f)
+{
+	struct end *end = calloc(1, sizeof(*end));
+
+	end->fixture = f;
+	end->got = malloc(GOT_MAX);
+	net_stream_init(&end->stream, &f->protocol);
+	return end;
+}
+
+static struct net_stream *on_accept(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->called = new_end(f);
+	return &f->called->stream;
+}
+
+static void on_opened(struct net_stream *stream)
+{
+	end_of(stream)->opened++;
+}
+
+static ssize_t on_input(struct net_stream *stream, struct slice bytes, bool end)
+{
+	struct end *e = end_of(stream);
+	size_t n = e->wants && e->wants < bytes.len ? e->wants : bytes.len;
+
+	memcpy(e->got + e->got_len, bytes.p, n);
+	e->got_len += n;
+	if (n < bytes.len)
+		net_stream_pause(stream);
+	else
+		e->messages += end;
+	return (ssize_t)n;
+}
+
+static void on_room(struct net_stream *stream)
+{
+	end_of(stream)->rooms++;
+}
+
+static void on_interrupt(struct net_stream *stream)
+{
+	end_of(stream)->interrupts++;
+	net_stream_copy(stream, SLICE("+"));
+	net_stream_end(stream);
+}
+
+static void on_closed(struct net_stream *stream, int err)
+{
+	end_of(stream)->closed++;
+	end_of(stream)->err = err;
+}
+
+static void on_free(struct net_stream *stream)
+{
+	struct end *e = end_of(stream);
+
+	e->fixture->freed++;
+	free(e->got);
+	free(e);
+}
+
+static const struct net_handler handler = {.accept = on_accept,
+    .opened = on_opened,
+    .input = on_input,
+    .room = on_room,
+    .interrupt = on_interrupt,
+    .closed = on_closed,
+    .free = on_free};
+
+/* --- the fixture --- */
+
+static int set_up(void **state, const struct net_transport *transport)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct sockaddr_in *in = (struct sockaddr_in *)&f->listener.addr;
+	uint64_t *c = f->counts;
+
+	f->base = event_base_new();
+	f->transport = transport;
+	assert_int_equal(net_new(&f->net, f->base), 0);
+	f->protocol = (struct net_protocol){.net = f->net,
+	    .name = "test",
+	    .handler = &handler,
+	    .limits = {.max_streams = 10, .send_queue = 1 << 16},
+	    .count = {&c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6]}};
+	assert_int_equal(net_protocol_init(&f->protocol), 0);
+	f->listener.protocol = &f->protocol;
+	f->listener.transport = transport;
+	f->listener.name = "test";
+	f->listener.arg = f;
+	f->listener.addr_len = sizeof(*in);
+	in->sin_family = AF_INET;
+	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(net_listener_open(&f->listener), 0);
+	*state = f;
+	return 0;
+}
+
+static int setup(void **state)
+{
+	return set_up(state, &net_tcp);
+}
+
+static int setup_framed(void **state)
+{
+	return set_up(state, &framed_transport);
+}
+
+static void let_go(struct end *end)
+{
+	if (end)
+		net_stream_unref(&end->stream);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	unsigned ends = (unsigned)(f->caller != NULL) + (unsigned)(f->called != NULL);
+
+	net_listener_close(&f->listener);
+	let_go(f->caller);
+	let_go(f->called);
+	net_protocol_fini(&f->protocol);
+	assert_int_equal(f->freed, ends);
+	assert_int_equal(f->protocol.stream_count, 0);
+	net_free(f->net);
+	event_base_free(f->base);
+	free(f);
+	return 0;
+}
+
+static int dial(struct fixture *f, const char *host, uint16_t port)
+{
+	struct net_destination to = {.transport = f->transport,
+	    .host = slice_of(host),
+	    .port = port,
+	    .fingerprints = ""};
+
+	f->caller = new_end(f);
+	net_stream_ref(&f->caller->stream);
+	return net_dial(&f->caller->stream, &f->caller->dial, &to);
+}
+
+static uint16_t listening_at(const struct fixture *f)
+{
+	return ntohs(((const struct sockaddr_in *)&f->listener.addr)->sin_port);
+}
+
+static bool both_open(void *arg)
+{
+	struct fixture *f = arg;
+
+	return f->called && f->called->opened && f->caller->opened;
+}
+
+static void open_both(struct fixture *f)
+{
+	assert_int_equal(dial(f, "127.0.0.1", listening_at(f)), 0);
+	assert_int_equal(f->caller->opened, 0);
+	loop_until(f->base, both_open, f);
+	net_stream_ref(&f->called->stream);
+}
+
+static bool has_come(void *arg)
+{
+	struct fixture *f = arg;
+
+	return f->called->got_len >= f->want;
+}
+
+static void expect(struct fixture *f, size_t bytes)
+{
+	f->want = bytes;
+	loop_until(f->base, has_come, f);
+	assert_int_equal(f->called->got_len, bytes);
+}
+
+static bool caller_is_closed(void *arg)
+{
+	return ((struct fixture *)arg)->caller->closed;
+}
+
+static bool called_is_closed(void *arg)
+{
+	return ((struct fixture *)arg)->called->closed;
+}
+
+/* --- cases --- */
+
+static void messages_arrive(void **state)
+{
+	struct fixture *f = *state;
+
+	open_both(f);
+	assert_int_equal(net_stream_send(&f->caller->stream, SLICE("one")), 0);
+	assert_int_equal(net_stream_send(&f->caller->stream, SLICE("two")), 0);
+	expect(f, 6);
+	assert_memory_equal(f->called->got, "onetwo", 6);
+	assert_int_equal(f->called->messages, f->transport->framed ? 2 : 0);
+	assert_int_equal(*f->protocol.count.accepted, 1);
+	assert_int_equal(*f->protocol.count.connected, 1);
+	assert_int_equal(*f->protocol.count.bytes_in, 6);
+	assert_int_equal(*f->protocol.count.bytes_out, 6);
+}
+
+static void a_name_is_looked_up(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(dial(f, "localhost", listening_at(f)), 0);
+	loop_until(f->base, both_open, f);
+	net_stream_ref(&f->called->stream);
+}
+
+static void who_cannot_connect_is_told_later(void **state)
+{
+	struct fixture *f = *state;
+	uint16_t port = listening_at(f);
+
+	net_listener_close(&f->listener);
+	assert_int_equal(dial(f, "127.0.0.1", port), 0);
+	assert_int_equal(f->caller->closed, 0);
+	loop_until(f->base, caller_is_closed, f);
+	assert_int_equal(f->caller->err, -ECONNREFUSED);
+	assert_int_equal(f->caller->opened, 0);
+}
+
+static void no_more_than_max_streams_are_accepted(void **state)
+{
+	struct fixture *f = *state;
+
+	f->protocol.limits.max_streams = 1;
+	assert_int_equal(dial(f, "127.0.0.1", listening_at(f)), 0);
+	assert_true(net_protocol_is_full(&f->protocol));
+	loop_until(f->base, caller_is_closed, f);
+	assert_null(f->called);
+	assert_int_equal(*f->protocol.count.refused, 1);
+}
+
+/* A queue that the socket does not take, in memory that is gone before it does. */
+static void what_was_borrowed_outlives_its_memory(void **state)
+{
+	struct fixture *f = *state;
+	char *bytes = malloc(LARGE);
+
+	open_both(f);
+	net_stream_pause(&f->called->stream);
+	for (size_t i = 0; i < LARGE; i++)
+		bytes[i] = (char)(i % 251);
+	net_stream_borrow(&f->caller->stream, (struct slice){bytes, LARGE});
+	assert_int_equal(net_stream_message_bytes(&f->caller->stream), LARGE);
+	assert_false(net_stream_message_has_left(&f->caller->stream));
+	net_stream_end(&f->caller->stream);
+	loop_settle(f->base);
+	assert_true(net_stream_backlog(&f->caller->stream) > 0);
+	memset(bytes, 'x', LARGE);
+	free(bytes);
+	net_stream_resume(&f->called->stream);
+	expect(f, LARGE);
+	for (size_t i = 0; i < LARGE; i++)
+		assert_int_equal(f->called->got[i], (char)(i % 251));
+	assert_int_equal(f->called->messages, f->transport->framed ? 1 : 0);
+	assert_int_equal(net_stream_backlog(&f->caller->stream), 0);
+}
+
+static void what_is_kept_outlives_its_memory_within_the_turn(void **state)
+{
+	struct fixture *f = *state;
+	char *bytes = malloc(1000);
+
+	open_both(f);
+	memset(bytes, 'a', 1000);
+	net_stream_borrow(&f->caller->stream, (struct slice){bytes, 1000});
+	net_stream_keep(&f->caller->stream);
+	memset(bytes, 'x', 1000);
+	free(bytes);
+	net_stream_end(&f->caller->stream);
+	expect(f, 1000);
+	assert_int_equal(f->called->got[999], 'a');
+}
+
+static void on_sent(struct net_mark *mark)
+{
+	((struct end *)(void *)((char *)mark - offsetof(struct end, mark)))->marks++;
+}
+
+/* Behind the message that has begun to leave, before those that wait; an open one is ended. */
+static void the_urgent_overtake_between_messages(void **state)
+{
+	struct fixture *f = *state;
+	struct net_stream *s;
+	char *large = calloc(1, LARGE);
+
+	open_both(f);
+	s = &f->caller->stream;
+	f->caller->mark.sent = on_sent;
+	net_stream_pause(&f->called->stream);
+	net_stream_borrow(s, (struct slice){large, LARGE});
+	loop_settle(f->base); /* a part of it has left */
+	assert_true(net_stream_message_has_left(s));
+	net_stream_mark(s, &f->caller->mark);
+	net_stream_send(s, SLICE("urgent"));
+	net_stream_want_room(s);
+	loop_settle(f->base);
+	assert_int_equal(f->caller->marks, 0);
+	assert_int_equal(f->caller->rooms, 0);
+	net_stream_resume(&f->called->stream);
+	expect(f, LARGE + 7);
+	assert_int_equal(f->caller->interrupts, 1);
+	assert_memory_equal(f->called->got + LARGE, "+urgent", 7);
+	assert_int_equal(f->called->messages, f->transport->framed ? 2 : 0);
+	loop_settle(f->base);
+	assert_int_equal(f->caller->marks, 1);
+	assert_int_equal(f->caller->rooms, 1);
+	free(large);
+}
+
+static bool drinks_all(void *arg)
+{
+	struct fixture *f = arg;
+
+	net_stream_resume(&f->called->stream);
+	return f->called->got_len >= f->want;
+}
+
+static void a_pause_loses_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char bytes[5000];
+
+	open_both(f);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i % 251);
+	f->called->wants = 7;
+	net_stream_send(&f->caller->stream, (struct slice){bytes, sizeof(bytes)});
+	f->want = sizeof(bytes);
+	loop_until(f->base, drinks_all, f);
+	assert_int_equal(f->called->got_len, sizeof(bytes));
+	assert_memory_equal(f->called->got, bytes, sizeof(bytes));
+	assert_int_equal(f->called->messages, f->transport->framed ? 1 : 0);
+}
+
+static void a_close_that_waits_loses_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char *bytes = calloc(1, LARGE);
+
+	open_both(f);
+	net_stream_pause(&f->called->stream);
+	net_stream_borrow(&f->caller->stream, (struct slice){bytes, LARGE});
+	net_stream_end(&f->caller->stream);
+	net_stream_close_after_send(&f->caller->stream);
+	assert_int_equal(net_stream_send(&f->caller->stream, SLICE("late")), -ENOTCONN);
+	loop_settle(f->base);
+	assert_int_equal(f->caller->closed, 0);
+	net_stream_resume(&f->called->stream);
+	loop_until(f->base, called_is_closed, f);
+	assert_int_equal(f->called->got_len, LARGE);
+	assert_int_equal(f->caller->closed, 1);
+	free(bytes);
+}
+
+/* Streams that wait for their turn's end are forgotten with their protocol. */
+static void a_protocol_ends_in_the_middle_of_a_turn(void **state)
+{
+	struct fixture *f = *state;
+
+	open_both(f);
+	net_stream_send(&f->caller->stream, SLICE("never seen"));
+	net_stream_pause(&f->called->stream);
+	net_stream_resume(&f->called->stream);
+	net_protocol_fini(&f->protocol);
+	assert_int_equal(f->caller->err, -ESHUTDOWN);
+	assert_int_equal(f->called->err, -ESHUTDOWN);
+	loop_settle(f->base);
+}
+
+#define CASE(name)                                 \
+	{                                          \
+#name, name, setup, teardown, NULL \
+	}
+#define FRAMED_CASE(name)                                             \
+	{                                                             \
+#name " (framed)", name, setup_framed, teardown, NULL \
+	}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CASE(messages_arrive),
+	    FRAMED_CASE(messages_arrive),
+	    CASE(a_name_is_looked_up),
+	    CASE(who_cannot_connect_is_told_later),
+	    CASE(no_more_than_max_streams_are_accepted),
+	    CASE(what_was_borrowed_outlives_its_memory),
+	    FRAMED_CASE(what_was_borrowed_outlives_its_memory),
+	    CASE(what_is_kept_outlives_its_memory_within_the_turn),
+	    FRAMED_CASE(what_is_kept_outlives_its_memory_within_the_turn),
+	    CASE(the_urgent_overtake_between_messages),
+	    FRAMED_CASE(the_urgent_overtake_between_messages),
+	    CASE(a_pause_loses_nothing),
+	    FRAMED_CASE(a_pause_loses_nothing),
+	    CASE(a_close_that_waits_loses_nothing),
+	    FRAMED_CASE(a_close_that_waits_loses_nothing),
+	    CASE(a_protocol_ends_in_the_middle_of_a_turn),
+	    FRAMED_CASE(a_protocol_ends_in_the_middle_of_a_turn),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
