@@ -5,21 +5,23 @@
 #include "base/tree.h"
 #include "config.h"
 #include "route/route.h"
+#include "route_stubs.h"
+#include "services.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const words[] = {"accepted", "sent", NULL};
 
 static const struct arg_spec specs[] = {
-    {"text", ARG_TEXT, true, NULL},
-    {"code", ARG_NUMBER, false, NULL},
-    {"confirm", ARG_CHOICE, false, words},
-    {"flags", ARG_TEXTS, false, words},
-    {"headers", ARG_HEADERS, false, NULL},
+    {.name = "text", .kind = ARG_TEXT, .required = true},
+    {.name = "code", .kind = ARG_NUMBER},
+    {.name = "confirm", .kind = ARG_CHOICE, .choices = words},
+    {.name = "flags", .kind = ARG_TEXTS, .choices = words},
+    {.name = "headers", .kind = ARG_HEADERS},
     {0},
 };
 
-static int run_act(const struct action_subject *subject, const struct arg *args, void *state)
+static int run_act(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	volatile char last = 0;
 
@@ -31,7 +33,7 @@ static int run_act(const struct action_subject *subject, const struct arg *args,
 	return last == 'x' ? -1 : 0;
 }
 
-static int run_end(const struct action_subject *subject, const struct arg *args, void *state)
+static int run_end(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	(void)subject;
 	(void)args;
@@ -40,21 +42,23 @@ static int run_end(const struct action_subject *subject, const struct arg *args,
 }
 
 static const struct action actions[] = {
-    {"act", ~0u, specs, false, run_act, NULL},
-    {"end", ~0u, NULL, true, run_end, NULL},
+    {.name = "act", .lists = ~0u, .args = specs, .run = run_act},
+    {.name = "end", .lists = ~0u, .ends_walk = true, .run = run_end},
     {0},
 };
 
 static const struct action_table tables[] = {{actions, NULL}, {NULL, NULL}};
 
-static bool get(const void *facts, const struct route_var *var, char scratch[ROUTE_SCRATCH_SIZE],
-    struct slice *valuep)
+static bool get(const struct route_subject *subject, const struct route_variable *variable,
+    struct slice argument, char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
 {
-	(void)facts;
-	scratch[0] = (char)('a' + (int)var->id % 26);
-	*valuep = var->argument.p ? var->argument : (struct slice){scratch, 1};
-	return (int)var->id % 5 != 0;
+	(void)subject;
+	scratch[0] = (char)('a' + (int)(variable->id % 26));
+	*valuep = argument.p ? argument : (struct slice){scratch, 1};
+	return variable->id % 5 != 0;
 }
+
+static const struct event_type *const no_events[] = {NULL};
 
 static int compile_routes(const struct config *cfg, struct config_load *load, void *arg)
 {
@@ -68,20 +72,27 @@ static int compile_routes(const struct config *cfg, struct config_load *load, vo
 	    {"routes.msrp_socket", ROUTE_MSRP_SOCKET},
 	    {"routes.event", ROUTE_EVENT},
 	};
-	struct route_facts facts = {get, NULL};
-	struct action_subject subject = {0};
+	struct route_subject subject = {0};
 	struct tree_fault fault;
 
-	(void)cfg;
 	(void)arg;
+	route_stubs_init(get);
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-		struct route_spec spec = {.list = lists[i].list, .actions = tables};
+		struct route_env env = {.events = no_events, .msrp = &cfg->msrp};
+		struct route_spec spec = {
+		    .list = lists[i].list,
+		    .name = "any",
+		    .actions = tables,
+		    .variables = route_stub_variables,
+		    .transforms = route_stub_transforms,
+		    .env = &env,
+		};
 		struct route_list *list;
 
 		if (route_list_new(&list, &spec, config_tree(load, lists[i].key), &fault) < 0)
 			return config_fail_fault(load, &fault);
-		route_list_waits(list, &facts, ROUTE_BIT(ROUTE_VAR_MSRP_BODY));
-		route_run(list, &facts, &subject);
+		route_list_waits(list, &subject);
+		route_run(list, &subject);
 		route_list_free(list);
 	}
 	return 0;
@@ -90,7 +101,7 @@ static int compile_routes(const struct config *cfg, struct config_load *load, vo
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct config_hook hooks[] = {{compile_routes, NULL}, {NULL, NULL}};
-	struct config_env env = {.hooks = hooks};
+	struct config_env env = {.services = services, .hooks = hooks};
 	char why[CONFIG_WHY_SIZE];
 	struct config *cfg = NULL;
 

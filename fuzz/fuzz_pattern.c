@@ -6,19 +6,24 @@
 #include "base/tree.h"
 #include "route/pattern.h"
 #include "route/route.h"
-#include "route/sipuri.h"
 #include "route/text.h"
+#include "route_stubs.h"
+#include "sip/uri_parts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static bool get(const void *facts, const struct route_var *var, char scratch[ROUTE_SCRATCH_SIZE],
-    struct slice *valuep)
+static bool get(const struct route_subject *subject, const struct route_variable *variable,
+    struct slice argument, char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
 {
-	(void)var;
+	(void)variable;
+	(void)argument;
 	(void)scratch;
-	*valuep = *(const struct slice *)facts;
+	*valuep = *(const struct slice *)subject->frame;
 	return true;
 }
+
+static const struct event_type *const no_events[] = {NULL};
+static const struct route_env env = {.events = no_events};
 
 static void match(const struct tree *node, struct slice value)
 {
@@ -32,14 +37,20 @@ static void match(const struct tree *node, struct slice value)
 
 static void expand(const struct tree *node, struct slice value, unsigned list)
 {
-	struct route_spec spec = {.list = list};
-	struct route_facts facts = {get, &value};
+	struct route_spec spec = {
+	    .list = list,
+	    .name = "any",
+	    .variables = route_stub_variables,
+	    .transforms = route_stub_transforms,
+	    .env = &env,
+	};
+	struct route_subject subject = {.frame = &value};
 	struct route_buffer out = {0};
 	struct route_text text = {0};
 	struct tree_fault fault;
 
 	if (route_text_compile(&text, node, true, &spec, &fault) == 0)
-		route_text_expand(&text, &facts, &out);
+		route_text_expand(&text, &subject, &out);
 	for (size_t i = 0; i < out.len; i++)
 		if (out.p[i] == '\n' && !memchr(node->text.p, '\n', node->text.len))
 			abort();
@@ -52,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice line, value = {(const char *)data, size};
 	struct tree node = {.kind = TREE_TEXT, .line = 1, .column = 1, .quoted = true};
 
+	route_stubs_init(get);
 	slice_cut(&value, '\n', &line);
 	/* A tree's text holds no NUL, and has one behind it. */
 	if (line.len && memchr(line.p, '\0', line.len))
@@ -61,8 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	match(&node, value.p ? value : SLICE(""));
 	for (unsigned list = ROUTE_SIP; list <= ROUTE_EVENT; list <<= 1)
 		expand(&node, value, list);
-	route_sip_user(value);
-	route_sip_domain(value);
+	sip_uri_user(value);
+	sip_uri_domain(value);
 	free((char *)node.text.p);
 	return 0;
 }

@@ -359,12 +359,6 @@ static const struct setting root_rows[] = {
 	.offset = offsetof(struct config, ua),
 	.group = ua_settings_rows,
 	.help = "The User Agent."},
-    {.name = "relay",
-	.type = SETTING_GROUP,
-	.offset = offsetof(struct config, relay),
-	.group = relay_settings_rows,
-	.check = relay_settings_check,
-	.help = "The MSRP relay (RFC 4976)."},
     {.name = "metrics",
 	.type = SETTING_GROUP,
 	.offset = offsetof(struct config, metrics),
@@ -420,7 +414,8 @@ static size_t lay_out(struct setting *rows, const struct config_env *env)
 		rows[used++] = (struct setting){.name = service->section,
 		    .type = SETTING_GROUP,
 		    .offset = size,
-		    .group = service->settings};
+		    .group = service->settings,
+		    .check = service->check};
 		size += align(service->settings_size);
 	}
 	return size;

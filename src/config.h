@@ -17,7 +17,6 @@
 #include "ctl/metrics.h"
 #include "ctl/server.h"
 #include "msrp/stack.h"
-#include "relay/relay.h"
 #include "sip/stack.h"
 #include "ua/ua.h"
 
@@ -33,7 +32,6 @@ struct config {
 	struct msrp_settings msrp;
 	struct setting_list credentials; /* of struct sip_credential */
 	struct ua_settings ua;
-	struct relay_settings relay;
 	struct ctl_metrics_settings metrics;
 };
 

@@ -5,9 +5,18 @@
 #include <stdio.h>
 
 #include "msrp/listener.h"
+#include "relay/relay.h"
 #include "wire/uri.h"
 
 enum { KEY_SIZE = 64 };
+
+static const struct setting_list *relay_uris(const struct config *cfg)
+{
+	static const struct setting_list none;
+	const struct relay_settings *relay = config_service(cfg, &relay_service);
+
+	return relay ? &relay->my_uri : &none;
+}
 
 static const struct msrp_listen_settings *listen_at(const struct config *cfg, size_t i)
 {
@@ -103,7 +112,7 @@ static int check_listener(const struct config *cfg, struct config_load *load, si
 	if (uri.secure && !cfg->msrp.tls.certificate)
 		return config_fail(load, key, "an msrps listener needs msrp.tls.certificate");
 	if (is_wildcard(&uri) && !listener->advertise && !any_names(&cfg->ua.my_uri, listener)
-	    && !any_names(&cfg->relay.my_uri, listener))
+	    && !any_names(relay_uris(cfg), listener))
 		return config_fail(load, key,
 		    "a listener on every address needs advertise, or a my_uri that names it");
 	if (listener->advertise
@@ -159,7 +168,7 @@ int config_check_msrp(const struct config *cfg, struct config_load *load, void *
 	if (err == 0)
 		err = check_my_uris(cfg, load, "ua", &cfg->ua.my_uri);
 	if (err == 0)
-		err = check_my_uris(cfg, load, "relay", &cfg->relay.my_uri);
+		err = check_my_uris(cfg, load, "relay", relay_uris(cfg));
 	if (err == 0 && cfg->ua.relay_uri
 	    && (msrp_listen_uri_parse(&uri, buf, slice_of(cfg->ua.relay_uri)) < 0 || !uri.port))
 		err = config_fail(load, "ua.relay_uri",

@@ -32,7 +32,6 @@
 #include "msrp/stack.h"
 #include "net/net.h"
 #include "notify.h"
-#include "relay/relay.h"
 #include "routes.h"
 #include "services.h"
 #include "sip/page.h"
@@ -65,7 +64,6 @@ struct daemon {
 	struct sip_stack *sip;
 	struct page *page;
 	struct ua *ua;
-	struct relay *relay;
 	void *states[SERVICES]; /* of services[] */
 	struct ctl_server *control;
 	struct ctl_metrics *metrics;
@@ -101,22 +99,8 @@ static int compile_routes(const struct config *cfg, struct config_load *load, vo
 {
 	struct loaded *loaded = arg;
 	struct daemon *d = loaded->daemon;
-	struct action_table actions[SERVICES + 3] = {{0}};
-	const struct event_type *events[EVENT_TYPES_MAX + 1] = {NULL};
-	struct routes_env env = {actions, events, cfg};
-	size_t n = 0, count = 0;
 
-	for (size_t i = 0; i < SERVICES; i++) {
-		const struct event_type *const *types = services[i]->events;
-
-		if (services[i]->actions)
-			actions[n++] = (struct action_table){services[i]->actions, &d->states[i]};
-		while (types && *types && count < EVENT_TYPES_MAX)
-			events[count++] = *types++;
-	}
-	actions[n++] = (struct action_table){routes_actions, (void *const *)&d->page};
-	actions[n++] = (struct action_table){relay_actions, NULL};
-	return routes_compile(&loaded->routes, &env, load);
+	return routes_compile(&loaded->routes, d->states, (void *const *)&d->page, cfg, load);
 }
 
 static void loaded_fini(struct loaded *loaded)
@@ -126,7 +110,7 @@ static void loaded_fini(struct loaded *loaded)
 }
 
 static int load(struct daemon *d, struct loaded *loaded, void (*warn)(const char *, void *),
-    char *why, size_t size)
+    struct reason *why)
 {
 	struct config_hook hooks[] = {
 	    {compile_routes, loaded},
@@ -137,7 +121,7 @@ static int load(struct daemon *d, struct loaded *loaded, void (*warn)(const char
 	int err;
 
 	*loaded = (struct loaded){.daemon = d};
-	err = config_load(&loaded->config, d->options.config, &env, why, size);
+	err = config_load(&loaded->config, d->options.config, &env, why->text, sizeof(why->text));
 	if (err < 0)
 		routes_fini(&loaded->routes);
 	return err;
@@ -171,7 +155,6 @@ static void put_sessions(struct daemon *d, struct reply *reply)
 		if (services[i]->sessions)
 			reply_number(reply, services[i]->name,
 			    d->states[i] ? (int64_t)services[i]->sessions(d->states[i]) : 0);
-	reply_number(reply, "relay", d->relay ? (int64_t)relay_sessions(d->relay) : 0);
 	reply_close(reply);
 }
 
@@ -202,23 +185,31 @@ static void on_status(struct reply *reply, void *arg)
 
 /* --- reload --- */
 
-static struct relay_routes relay_lists(const struct routes *routes)
+/* What can still refuse its new settings goes first, and takes back the old ones if one does. */
+static void reload_services(struct daemon *d, const struct config *cfg, size_t count)
 {
-	return (struct relay_routes){routes->msrp, routes->msrp_auth, routes->msrp_socket};
+	struct reason ignored;
+
+	for (size_t i = 0; i < count; i++)
+		if (d->states[i] && services[i]->reload)
+			services[i]->reload(d->states[i], config_service(cfg, services[i]),
+			    &ignored);
 }
 
-/* What can still refuse the new settings goes first, and gives way again. */
-static int reload_msrp(struct daemon *d, const struct loaded *fresh, char *why, size_t size)
+static int reload_what_may_refuse(struct daemon *d, const struct config *cfg, struct reason *why)
 {
-	struct relay_routes lists = relay_lists(&fresh->routes);
-	int err = msrp_stack_reload(d->msrp, &fresh->config->msrp, why, size);
-	char ignored[CONFIG_WHY_SIZE];
+	int err = msrp_stack_reload(d->msrp, &cfg->msrp, why->text, sizeof(why->text));
+	struct reason ignored;
+	size_t i = 0;
 
-	if (err < 0 || !d->relay)
-		return err;
-	err = relay_reload(d->relay, &fresh->config->relay, &lists, why, size);
-	if (err < 0)
-		msrp_stack_reload(d->msrp, &d->config->msrp, ignored, sizeof(ignored));
+	for (; err == 0 && i < SERVICES; i++)
+		if (d->states[i] && services[i]->reload)
+			err = services[i]->reload(d->states[i], config_service(cfg, services[i]),
+			    why);
+	if (err < 0 && i > 0) {
+		reload_services(d, d->config, i - 1);
+		msrp_stack_reload(d->msrp, &d->config->msrp, ignored.text, sizeof(ignored.text));
+	}
 	return err;
 }
 
@@ -232,22 +223,19 @@ static void reload_rest(struct daemon *d, const struct config *cfg)
 		sip_stack_reload(d->sip, &cfg->sip, credentials->items, credentials->count);
 	if (d->ua)
 		ua_reload(d->ua, &cfg->ua, credentials->items, credentials->count);
-	for (size_t i = 0; i < SERVICES; i++)
-		if (d->states[i] && services[i]->reload)
-			services[i]->reload(d->states[i], config_service(cfg, services[i]));
 	ctl_server_reload(d->control, &cfg->control);
 }
 
-static int reload(struct daemon *d, char *why, size_t size)
+static int reload(struct daemon *d, struct reason *why)
 {
 	struct loaded fresh, old = {.config = d->config, .routes = d->routes};
-	int err = load(d, &fresh, log_warning, why, size);
+	int err = load(d, &fresh, log_warning, why);
 
 	if (err < 0)
 		return err;
-	err = config_changes_fixed(d->config, fresh.config, why, size);
+	err = config_changes_fixed(d->config, fresh.config, why->text, sizeof(why->text));
 	if (err == 0)
-		err = reload_msrp(d, &fresh, why, size);
+		err = reload_what_may_refuse(d, fresh.config, why);
 	if (err < 0) {
 		loaded_fini(&fresh);
 		return err;
@@ -259,14 +247,14 @@ static int reload(struct daemon *d, char *why, size_t size)
 	return 0;
 }
 
-static int reload_and_tell(struct daemon *d, char *why, size_t size)
+static int reload_and_tell(struct daemon *d, struct reason *why)
 {
 	int err;
 
 	notify_reloading(&d->notify);
-	err = reload(d, why, size);
+	err = reload(d, why);
 	if (err < 0)
-		log_error("reload: nothing changed: %s", why);
+		log_error("reload: nothing changed: %s", why->text);
 	else
 		log_info("reload: %s", d->options.config);
 	notify_ready(&d->notify);
@@ -275,10 +263,10 @@ static int reload_and_tell(struct daemon *d, char *why, size_t size)
 
 static void on_reload(struct reply *reply, void *arg)
 {
-	char why[CONFIG_WHY_SIZE];
+	struct reason why;
 
-	if (reload_and_tell(arg, why, sizeof(why)) < 0)
-		reply_error(reply, 500, why);
+	if (reload_and_tell(arg, &why) < 0)
+		reply_error(reply, 500, why.text);
 	else
 		reply_text(reply, NULL, SLICE("OK"));
 }
@@ -327,11 +315,11 @@ static void stop(struct daemon *d)
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
 	struct daemon *d = arg;
-	char why[CONFIG_WHY_SIZE];
+	struct reason why;
 
 	(void)what;
 	if (number == SIGHUP)
-		reload_and_tell(d, why, sizeof(why));
+		reload_and_tell(d, &why);
 	else
 		stop(d);
 }
@@ -412,14 +400,15 @@ static void start_rules(struct daemon *d)
 	event_bus_subscribe(d->bus, &d->rules);
 }
 
-static int start_msrp(struct daemon *d, char *why, size_t size)
+static int start_msrp(struct daemon *d, struct reason *why)
 {
-	int err = msrp_stack_new(&d->msrp, d->net, &d->config->msrp, d->stats, why, size);
+	int err = msrp_stack_new(&d->msrp, d->net, &d->config->msrp, d->stats, why->text,
+	    sizeof(why->text));
 
-	return err < 0 ? err : msrp_listeners_open(d->msrp, why, size);
+	return err < 0 ? err : msrp_listeners_open(d->msrp, why->text, sizeof(why->text));
 }
 
-static int start_sip(struct daemon *d, char *why, size_t size)
+static int start_sip(struct daemon *d, struct reason *why)
 {
 	struct sip_stack_options options = {
 	    .base = d->base,
@@ -438,12 +427,10 @@ static int start_sip(struct daemon *d, char *why, size_t size)
 	err = sip_stack_new(&d->sip, &options, &text);
 	if (err == 0)
 		err = page_new(&d->page, d->sip);
-	if (err < 0)
-		snprintf(why, size, "sip: %s", text);
-	return err;
+	return err < 0 ? reason_set(why, err, "sip: %s", text) : 0;
 }
 
-static int start_ua(struct daemon *d, char *why, size_t size)
+static int start_ua(struct daemon *d, struct reason *why)
 {
 	struct ua_env env = {
 	    .base = d->base,
@@ -455,19 +442,10 @@ static int start_ua(struct daemon *d, char *why, size_t size)
 	    .credential_count = d->config->credentials.count,
 	};
 
-	return d->sip ? ua_new(&d->ua, &env, why, size) : 0;
+	return d->sip ? ua_new(&d->ua, &env, why->text, sizeof(why->text)) : 0;
 }
 
-static int start_relay(struct daemon *d, char *why, size_t size)
-{
-	struct relay_routes lists = relay_lists(&d->routes);
-
-	if (!d->config->relay.enabled)
-		return 0;
-	return relay_new(&d->relay, d->msrp, &d->config->relay, &lists, d->stats, why, size);
-}
-
-static int start_services(struct daemon *d, char *why, size_t size)
+static int start_services(struct daemon *d, struct reason *why)
 {
 	struct service_env env = {
 	    .base = d->base,
@@ -475,22 +453,23 @@ static int start_services(struct daemon *d, char *why, size_t size)
 	    .stats = d->stats,
 	    .ua = d->ua,
 	    .page = d->page,
+	    .budget = msrp_stack_budget(d->msrp),
+	    .msrp = d->msrp,
+	    .routes = &d->routes,
 	};
 
 	for (size_t i = 0; i < SERVICES; i++) {
-		const char *text = "out of memory";
+		struct reason text;
 		int err = services[i]->start(&env, config_service(d->config, services[i]),
 		    &d->states[i], &text);
 
-		if (err < 0) {
-			snprintf(why, size, "%s: %s", services[i]->name, text);
-			return err;
-		}
+		if (err < 0)
+			return reason_set(why, err, "%s: %s", services[i]->name, text.text);
 	}
 	return 0;
 }
 
-static int start_control(struct daemon *d, char *why, size_t size)
+static int start_control(struct daemon *d, struct reason *why)
 {
 	struct ctl_daemon daemon = {
 	    .base = d->base,
@@ -504,18 +483,15 @@ static int start_control(struct daemon *d, char *why, size_t size)
 	int err = ctl_server_new(&d->control, &daemon, &d->config->control, &text);
 
 	for (size_t i = 0; i < SERVICES && err == 0; i++)
-		err = ctl_server_add_methods(d->control, services[i]->methods, d->states[i]);
-	if (err == 0 && d->relay)
-		err = ctl_server_add_methods(d->control, relay_methods, d->relay);
-	if (err < 0) {
-		snprintf(why, size, "control: %s: %s", d->config->control.socket, text);
-		return err;
-	}
-	err = ctl_metrics_new(&d->metrics, d->base, d->stats, &d->config->metrics);
+		if (d->states[i])
+			err =
+			    ctl_server_add_methods(d->control, services[i]->methods, d->states[i]);
 	if (err < 0)
-		snprintf(why, size, "metrics.listen: %s: %s", d->config->metrics.listen,
-		    strerror(-err));
-	return err;
+		return reason_set(why, err, "control: %s: %s", d->config->control.socket, text);
+	err = ctl_metrics_new(&d->metrics, d->base, d->stats, &d->config->metrics);
+	return err < 0 ? reason_set(why, err, "metrics.listen: %s: %s", d->config->metrics.listen,
+		   strerror(-err))
+		       : 0;
 }
 
 static int start_signals(struct daemon *d)
@@ -531,16 +507,16 @@ static int start_signals(struct daemon *d)
 	return 0;
 }
 
-static int start(struct daemon *d, char *why, size_t size)
+static int start(struct daemon *d, struct reason *why)
 {
 	int err;
 
-	snprintf(why, size, "out of memory");
+	reason_set(why, -ENOMEM, "out of memory");
 	raise_descriptors(d->config->msrp.max_connections);
-	if ((err = start_base(d)) < 0 || (err = start_msrp(d, why, size)) < 0
-	    || (err = start_sip(d, why, size)) < 0 || (err = start_ua(d, why, size)) < 0
-	    || (err = start_relay(d, why, size)) < 0 || (err = start_services(d, why, size)) < 0
-	    || (err = start_control(d, why, size)) < 0 || (err = start_signals(d)) < 0)
+	if ((err = start_base(d)) < 0 || (err = start_msrp(d, why)) < 0
+	    || (err = start_sip(d, why)) < 0 || (err = start_ua(d, why)) < 0
+	    || (err = start_services(d, why)) < 0 || (err = start_control(d, why)) < 0
+	    || (err = start_signals(d)) < 0)
 		return err;
 	start_rules(d);
 	err = notify_init(&d->notify, d->base);
@@ -562,7 +538,6 @@ static void finish(struct daemon *d)
 		ua_halt(d->ua);
 	for (size_t i = SERVICES; i-- > 0;)
 		services[i]->stop(d->states[i]);
-	relay_free(d->relay);
 	ua_free(d->ua);
 	page_free(d->page);
 	sip_stack_free(d->sip);
@@ -584,17 +559,17 @@ static void finish(struct daemon *d)
 
 static int run(struct daemon *d)
 {
-	char why[CONFIG_WHY_SIZE];
-	int err = start(d, why, sizeof(why));
+	struct reason why;
+	int err = start(d, &why);
 
 	if (err == 0) {
 		log_info("start: msrpd " MSRPD_VERSION ", %s", d->options.config);
 		notify_ready(&d->notify);
 		event_base_dispatch(d->base);
 	} else {
-		fprintf(stderr, "msrpd: %s\n", why);
+		fprintf(stderr, "msrpd: %s\n", why.text);
 		if (!d->options.to_stderr)
-			log_error("start: %s", why);
+			log_error("start: %s", why.text);
 	}
 	finish(d);
 	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -650,13 +625,13 @@ int main(int argc, char **argv)
 {
 	struct daemon d = {.notify = {.fd = -1}};
 	int status = read_options(&d.options, argc, argv);
-	char why[CONFIG_WHY_SIZE];
+	struct reason why;
 	struct loaded loaded;
 
 	if (status >= 0)
 		return status;
-	if (load(&d, &loaded, print_line, why, sizeof(why)) < 0) {
-		fprintf(stderr, "msrpd: %s\n", why);
+	if (load(&d, &loaded, print_line, &why) < 0) {
+		fprintf(stderr, "msrpd: %s\n", why.text);
 		return EXIT_FAILURE;
 	}
 	d.config = loaded.config;

@@ -2,5 +2,11 @@
 
 #include "app/app.h"
 #include "gw/gw.h"
+#include "relay/relay.h"
 
-const struct service *const services[SERVICES + 1] = {&app_service, &gw_service, NULL};
+const struct service *const services[SERVICES + 1] = {
+    &app_service,
+    &gw_service,
+    &relay_service,
+    NULL,
+};

@@ -3,6 +3,6 @@
 
 #include <msrpd/service.h>
 
-enum { SERVICES = 2 };
+enum { SERVICES = 3 };
 
 extern const struct service *const services[SERVICES + 1]; /* NULL-terminated */

@@ -190,11 +190,11 @@ static const struct ua_handler handler = {
 /* --- the action --- */
 
 static const struct arg_spec answer_args[] = {
-    {"content_types", ARG_TEXT, true, NULL},
-    {NULL, 0, false, NULL},
+    {.name = "content_types", .kind = ARG_TEXT, .required = true},
+    {0},
 };
 
-static int run_answer(const struct action_subject *subject, const struct arg *args, void *arg)
+static int run_answer(const struct route_subject *subject, const struct arg *args, void *arg)
 {
 	struct app *app = arg;
 	struct ua_offer offer = {.accept_types = args[0].text, .handler = &handler, .arg = app};
@@ -203,8 +203,13 @@ static int run_answer(const struct action_subject *subject, const struct arg *ar
 }
 
 static const struct action actions[] = {
-    {"msrp_ua_answer", ROUTE_SIP, answer_args, true, run_answer, NULL},
-    {NULL, 0, NULL, false, NULL, NULL},
+    {.name = "msrp_ua_answer",
+	.lists = ROUTE_SIP,
+	.args = answer_args,
+	.ends_walk = true,
+	.answers = true,
+	.run = run_answer},
+    {0},
 };
 
 /* --- methods --- */
@@ -441,15 +446,13 @@ static const struct method methods[] = {
 /* --- the service --- */
 
 static int start(const struct service_env *env, const void *settings, void **statep,
-    const char **why)
+    struct reason *why)
 {
 	struct app *app = malloc(sizeof(*app));
 
 	(void)settings;
-	if (!app) {
-		*why = "out of memory";
-		return -ENOMEM;
-	}
+	if (!app)
+		return reason_set(why, -ENOMEM, "out of memory");
 	*app = (struct app){.bus = env->bus, .ua = env->ua};
 	*statep = app;
 	return 0;

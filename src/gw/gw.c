@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <msrpd/stats.h>
@@ -26,15 +27,15 @@ static const struct event_type *const events[] = {
 enum { ANSWER_KEY, ANSWER_TYPES, ANSWER_FROM, ANSWER_TO, ANSWER_RURI };
 
 static const struct arg_spec answer_args[] = {
-    [ANSWER_KEY] = {"key", ARG_TEXT, true, NULL},
-    [ANSWER_TYPES] = {"content_types", ARG_TEXT, true, NULL},
-    [ANSWER_FROM] = {"from", ARG_TEXT, true, NULL},
-    [ANSWER_TO] = {"to", ARG_TEXT, true, NULL},
-    [ANSWER_RURI] = {"ruri", ARG_TEXT, true, NULL},
+    [ANSWER_KEY] = {.name = "key", .kind = ARG_TEXT, .required = true},
+    [ANSWER_TYPES] = {.name = "content_types", .kind = ARG_TEXT, .required = true},
+    [ANSWER_FROM] = {.name = "from", .kind = ARG_TEXT, .required = true},
+    [ANSWER_TO] = {.name = "to", .kind = ARG_TEXT, .required = true},
+    [ANSWER_RURI] = {.name = "ruri", .kind = ARG_TEXT, .required = true},
     {0},
 };
 
-static int run_answer(const struct action_subject *subject, const struct arg *args, void *state)
+static int run_answer(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct gw_names names = {
 	    .from = args[ANSWER_FROM].text,
@@ -51,9 +52,9 @@ enum { MESSAGE_KEY, MESSAGE_TYPES, MESSAGE_CONFIRM };
 static const char *const confirm_choices[] = {"accepted", "sent", "delivered", NULL};
 
 static const struct arg_spec message_args[] = {
-    [MESSAGE_KEY] = {"key", ARG_TEXT, true, NULL},
-    [MESSAGE_TYPES] = {"content_types", ARG_TEXT, true, NULL},
-    [MESSAGE_CONFIRM] = {"confirm", ARG_CHOICE, false, confirm_choices},
+    [MESSAGE_KEY] = {.name = "key", .kind = ARG_TEXT, .required = true},
+    [MESSAGE_TYPES] = {.name = "content_types", .kind = ARG_TEXT, .required = true},
+    [MESSAGE_CONFIRM] = {.name = "confirm", .kind = ARG_CHOICE, .choices = confirm_choices},
     {0},
 };
 
@@ -131,7 +132,7 @@ static int check_content(struct sip_request *message)
 	return 0;
 }
 
-static int run_message(const struct action_subject *subject, const struct arg *args, void *state)
+static int run_message(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct gw *gw = state;
 	struct sip_request *message = subject->request;
@@ -158,17 +159,13 @@ static int run_message(const struct action_subject *subject, const struct arg *a
 	return 0;
 }
 
-static int check_message(const struct arg *args, const char *const *later, const char **why)
+static int check_message(const struct arg *args, bool last, struct reason *why)
 {
-	if (confirm_of(args) == GW_ACCEPTED)
+	if (last || confirm_of(args) == GW_ACCEPTED)
 		return 0;
-	for (; *later; later++) {
-		if (slice_equal(slice_of(*later), SLICE("send_reply"))) {
-			*why = "send_reply behind confirm: sent or delivered, which answer";
-			return -EINVAL;
-		}
-	}
-	return 0;
+	return reason_set(why, -EINVAL,
+	    "with confirm: %s answers by itself: no send_reply or the like behind it",
+	    confirm_choices[confirm_of(args)]);
 }
 
 static const struct action actions[] = {
@@ -176,6 +173,7 @@ static const struct action actions[] = {
 	.lists = ROUTE_SIP,
 	.args = answer_args,
 	.ends_walk = true,
+	.answers = true,
 	.run = run_answer},
     {.name = "msg_to_msrp",
 	.lists = ROUTE_SIP,
@@ -313,32 +311,33 @@ static void stop(void *state)
 }
 
 static int start(const struct service_env *env, const void *settings, void **statep,
-    const char **why)
+    struct reason *why)
 {
 	struct gw *gw = calloc(1, sizeof(*gw));
 	int err;
 
-	*why = "out of memory";
 	if (!gw)
-		return -ENOMEM;
+		return reason_set(why, -ENOMEM, "out of memory");
 	gw->env = *env;
 	gw->settings = settings;
 	err = set_up(gw);
 	if (err < 0) {
 		stop(gw);
-		return err;
+		return reason_set(why, err, "%s", strerror(-err));
 	}
 	timer_start(&gw->sweep, gw->settings->cleanup_interval_ms);
 	*statep = gw;
 	return 0;
 }
 
-static void reload(void *state, const void *settings)
+static int reload(void *state, const void *settings, struct reason *why)
 {
 	struct gw *gw = state;
 
+	(void)why;
 	gw->settings = settings;
 	timer_start(&gw->sweep, gw->settings->cleanup_interval_ms);
+	return 0;
 }
 
 static size_t sessions(const void *state)

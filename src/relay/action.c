@@ -5,11 +5,12 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/nearest.h"
 #include "wire/path.h"
 
 /* --- msrp_relay, msrp_reply --- */
 
-static int run_relay(const struct action_subject *subject, const struct arg *args, void *state)
+static int run_relay(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct arrival *a = subject->frame;
 
@@ -20,9 +21,9 @@ static int run_relay(const struct action_subject *subject, const struct arg *arg
 }
 
 static const struct arg_spec reply_args[] = {
-    {"code", ARG_NUMBER, true, NULL},
-    {"reason", ARG_TEXT, true, NULL},
-    {"headers", ARG_HEADERS, false, NULL},
+    {.name = "code", .kind = ARG_NUMBER, .required = true},
+    {.name = "reason", .kind = ARG_TEXT, .required = true},
+    {.name = "headers", .kind = ARG_HEADERS},
     {0},
 };
 
@@ -35,16 +36,15 @@ static bool is_one_line(struct slice s)
 	return true;
 }
 
-static int check_reply(const struct arg *args, const char *const *later, const char **why)
+static int check_reply(const struct arg *args, bool last, struct reason *why)
 {
-	(void)later;
+	(void)last;
 	if (!args[0].text.p || (args[0].number >= 200 && args[0].number <= 999))
 		return 0;
-	*why = "code is a status of MSRP: 200 to 999";
-	return -EINVAL;
+	return reason_set(why, -EINVAL, "code is a status of MSRP: 200 to 999");
 }
 
-static int run_reply(const struct action_subject *subject, const struct arg *args, void *state)
+static int run_reply(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct arrival *a = subject->frame;
 	int64_t code = args[0].number;
@@ -65,8 +65,8 @@ static int run_reply(const struct action_subject *subject, const struct arg *arg
 /* --- msrp_forward, msrp_set_dst --- */
 
 static const struct arg_spec forward_args[] = {
-    {"to_path", ARG_TEXT, true, NULL},
-    {"from_path", ARG_TEXT, true, NULL},
+    {.name = "to_path", .kind = ARG_TEXT, .required = true},
+    {.name = "from_path", .kind = ARG_TEXT, .required = true},
     {0},
 };
 
@@ -89,7 +89,7 @@ static int keep(struct arrival *a, char **copyp, struct slice from, struct slice
 	return 0;
 }
 
-static int run_forward(const struct action_subject *subject, const struct arg *args, void *state)
+static int run_forward(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct arrival *a = subject->frame;
 
@@ -103,9 +103,34 @@ static int run_forward(const struct action_subject *subject, const struct arg *a
 	return 0;
 }
 
+/* Whose an address is only the open listeners know: their ports may be any free ones. */
+static bool is_socket_address(struct slice s)
+{
+	return slice_starts_nocase(s, SLICE("tcp:")) || slice_starts_nocase(s, SLICE("tls:"));
+}
+
+static int check_listener(struct slice name, const struct route_env *env, struct reason *why)
+{
+	const struct msrp_listen_settings *listen = env->msrp->listen.items;
+	struct nearest near = {.name = name};
+	char hint[NEAREST_HINT_SIZE];
+
+	if (is_socket_address(name))
+		return 0;
+	for (size_t i = 0; i < env->msrp->listen.count; i++) {
+		const char *known = listen[i].name ? listen[i].name : listen[i].uri;
+
+		if (slice_equal(name, slice_of(known)))
+			return 0;
+		nearest_offer(&near, known);
+	}
+	return reason_set(why, -EINVAL, "no listener of msrp.listen is named \"%.64s\"%s", name.p,
+	    nearest_hint(&near, hint));
+}
+
 static const struct arg_spec dst_args[] = {
-    {"addr", ARG_TEXT, true, NULL},
-    {"sock", ARG_LISTENER, false, NULL},
+    {.name = "addr", .kind = ARG_TEXT, .required = true},
+    {.name = "sock", .kind = ARG_TEXT, .check = check_listener},
     {0},
 };
 
@@ -152,7 +177,7 @@ static struct msrp_listener *find_listener(struct msrp_stack *stack, struct slic
 	return listener;
 }
 
-static int run_set_dst(const struct action_subject *subject, const struct arg *args, void *state)
+static int run_set_dst(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct arrival *a = subject->frame;
 	struct msrp_stack *stack = a->relay->stack;
@@ -175,7 +200,7 @@ static int run_set_dst(const struct action_subject *subject, const struct arg *a
 static const char *const flag_words[] = {"no_connect", "close", "1", "2", "3", NULL};
 
 static const struct arg_spec flags_args[] = {
-    {"flags", ARG_TEXTS, true, flag_words},
+    {.name = "flags", .kind = ARG_TEXTS, .required = true, .choices = flag_words},
     {0},
 };
 
@@ -194,8 +219,7 @@ static unsigned flag_bits(const struct arg *arg)
 	return all;
 }
 
-static int run_relay_flags(const struct action_subject *subject, const struct arg *args,
-    void *state)
+static int run_relay_flags(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct arrival *a = subject->frame;
 	unsigned bits = flag_bits(&args[0]);
@@ -207,8 +231,7 @@ static int run_relay_flags(const struct action_subject *subject, const struct ar
 }
 
 /* An answer goes back where its request came from, so it opens no connection anyway. */
-static int run_reply_flags(const struct action_subject *subject, const struct arg *args,
-    void *state)
+static int run_reply_flags(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct arrival *a = subject->frame;
 
@@ -220,23 +243,21 @@ static int run_reply_flags(const struct action_subject *subject, const struct ar
 /* --- msrp_credentials --- */
 
 static const struct arg_spec credentials_args[] = {
-    {"password", ARG_TEXT, false, NULL},
-    {"ha1", ARG_TEXT, false, NULL},
-    {"ha1_sha256", ARG_TEXT, false, NULL},
+    {.name = "password", .kind = ARG_TEXT},
+    {.name = "ha1", .kind = ARG_TEXT},
+    {.name = "ha1_sha256", .kind = ARG_TEXT},
     {0},
 };
 
-static int check_credentials(const struct arg *args, const char *const *later, const char **why)
+static int check_credentials(const struct arg *args, bool last, struct reason *why)
 {
-	(void)later;
+	(void)last;
 	if (args[0].present + args[1].present + args[2].present == 1)
 		return 0;
-	*why = "wants one of password, ha1, ha1_sha256";
-	return -EINVAL;
+	return reason_set(why, -EINVAL, "wants one of password, ha1, ha1_sha256");
 }
 
-static int run_credentials(const struct action_subject *subject, const struct arg *args,
-    void *state)
+static int run_credentials(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct arrival *a = subject->frame;
 	struct slice *const fields[] = {&a->secret.password, &a->secret.ha1, &a->secret.ha1_sha256};
@@ -252,11 +273,11 @@ static int run_credentials(const struct action_subject *subject, const struct ar
 /* --- msrp_set_socket --- */
 
 static const struct arg_spec socket_args[] = {
-    {"name", ARG_LISTENER, true, NULL},
+    {.name = "name", .kind = ARG_TEXT, .required = true, .check = check_listener},
     {0},
 };
 
-static int run_set_socket(const struct action_subject *subject, const struct arg *args, void *state)
+static int run_set_socket(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct arrival *a = subject->frame;
 
@@ -266,14 +287,32 @@ static int run_set_socket(const struct action_subject *subject, const struct arg
 }
 
 const struct action relay_actions[] = {
-    {"msrp_relay", ROUTE_MSRP, NULL, true, run_relay, NULL},
-    {"msrp_reply", ROUTE_MSRP, reply_args, true, run_reply, check_reply},
-    {"msrp_forward", ROUTE_MSRP, forward_args, true, run_forward, NULL},
-    {"msrp_set_dst", ROUTE_MSRP, dst_args, false, run_set_dst, NULL},
-    {"msrp_relay_flags", ROUTE_MSRP, flags_args, false, run_relay_flags, NULL},
-    {"msrp_reply_flags", ROUTE_MSRP, flags_args, false, run_reply_flags, NULL},
-    {"msrp_credentials", ROUTE_MSRP_AUTH, credentials_args, true, run_credentials,
-	check_credentials},
-    {"msrp_set_socket", ROUTE_MSRP_SOCKET, socket_args, true, run_set_socket, NULL},
-    {NULL, 0, NULL, false, NULL, NULL},
+    {.name = "msrp_relay", .lists = ROUTE_MSRP, .ends_walk = true, .run = run_relay},
+    {.name = "msrp_reply",
+	.lists = ROUTE_MSRP,
+	.args = reply_args,
+	.ends_walk = true,
+	.answers = true,
+	.run = run_reply,
+	.check = check_reply},
+    {.name = "msrp_forward",
+	.lists = ROUTE_MSRP,
+	.args = forward_args,
+	.ends_walk = true,
+	.run = run_forward},
+    {.name = "msrp_set_dst", .lists = ROUTE_MSRP, .args = dst_args, .run = run_set_dst},
+    {.name = "msrp_relay_flags", .lists = ROUTE_MSRP, .args = flags_args, .run = run_relay_flags},
+    {.name = "msrp_reply_flags", .lists = ROUTE_MSRP, .args = flags_args, .run = run_reply_flags},
+    {.name = "msrp_credentials",
+	.lists = ROUTE_MSRP_AUTH,
+	.args = credentials_args,
+	.ends_walk = true,
+	.run = run_credentials,
+	.check = check_credentials},
+    {.name = "msrp_set_socket",
+	.lists = ROUTE_MSRP_SOCKET,
+	.args = socket_args,
+	.ends_walk = true,
+	.run = run_set_socket},
+    {0},
 };

@@ -81,13 +81,12 @@ enum credentials { CREDENTIALS_RIGHT, CREDENTIALS_WRONG, CREDENTIALS_UNSPOKEN };
 static enum credentials find_secret(struct auth *auth, struct secret *secret)
 {
 	struct arrival *a = auth->a;
-	const struct route_list *list = a->relay->routes.msrp_auth;
-	struct route_facts facts = {.get = arrival_fact, .facts = a};
-	struct action_subject subject = {.frame = a};
+	const struct route_list *list = a->relay->routes->msrp_auth;
+	struct route_subject subject = {.frame = a};
 	unsigned outcome = 0;
 
 	if (list && !route_list_empty(list))
-		outcome = route_run(list, &facts, &subject);
+		outcome = route_run(list, &subject);
 	if (outcome & ROUTE_DROPPED)
 		return CREDENTIALS_UNSPOKEN;
 	if (outcome & ROUTE_HELD) {

@@ -6,6 +6,50 @@
 
 #include "wire/path.h"
 
+enum fact {
+	FACT_METHOD,
+	FACT_CODE,
+	FACT_REASON,
+	FACT_TRANSID,
+	FACT_MSGID,
+	FACT_SESSID,
+	FACT_CRTHOP,
+	FACT_NEXTHOP,
+	FACT_PREVHOP,
+	FACT_FIRSTHOP,
+	FACT_LASTHOP,
+	FACT_NEXTHOPS,
+	FACT_PREVHOPS,
+	FACT_HDRS,
+	FACT_BODY,
+	FACT_BODYLEN,
+	FACT_BUF,
+	FACT_BUFLEN,
+	FACT_CONID,
+	FACT_SRCADDR,
+	FACT_SRCSOCK,
+	FACT_IS_REQUEST,
+	FACT_SOURCE_ADDRESS,
+	FACT_SOURCE_PORT,
+	FACT_HEADER,
+	FACT_AUTH_USER,
+	FACT_AUTH_REALM,
+	FACT_DST_SCHEME,
+	FACT_DST_HOST,
+};
+
+/* Of an MSRP URI. */
+enum part {
+	PART_USER,
+	PART_USERINFO,
+	PART_HOST,
+	PART_PORT,
+	PART_SESSION,
+	PART_PROTO,
+	PART_SCHEME,
+	PART_PARAMS, /* without the leading ; */
+};
+
 /* --- texts made in scratch --- */
 
 static bool number(uint64_t value, char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
@@ -145,50 +189,50 @@ static bool whole_length(const struct arrival *a, struct slice s, char scratch[R
 
 /* --- the variables --- */
 
-static bool frame_value(const struct arrival *a, enum route_var_id id,
-    char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
+static bool frame_value(const struct arrival *a, enum fact id, char scratch[ROUTE_SCRATCH_SIZE],
+    struct slice *valuep)
 {
 	const struct msrp_frame *f = a->frame;
 	bool request = msrp_frame_is_request(f);
 
 	switch (id) {
-	case ROUTE_VAR_MSRP_METHOD:
+	case FACT_METHOD:
 		return text(f->method_text, valuep);
-	case ROUTE_VAR_MSRP_CODE:
+	case FACT_CODE:
 		return !request && number(f->code, scratch, valuep);
-	case ROUTE_VAR_MSRP_REASON:
+	case FACT_REASON:
 		return text(f->phrase, valuep);
-	case ROUTE_VAR_MSRP_TRANSID:
+	case FACT_TRANSID:
 		return text(f->tid, valuep);
-	case ROUTE_VAR_MSRP_MSGID:
+	case FACT_MSGID:
 		return text(f->message_id, valuep);
-	case ROUTE_VAR_MSRP_SESSID:
+	case FACT_SESSID:
 		return text(f->to.session_id, valuep);
-	case ROUTE_VAR_MSRP_CRTHOP:
+	case FACT_CRTHOP:
 		return text(nth_uri(f->to_path, 0), valuep);
-	case ROUTE_VAR_MSRP_NEXTHOP:
+	case FACT_NEXTHOP:
 		return text(nth_uri(f->to_path, 1), valuep);
-	case ROUTE_VAR_MSRP_PREVHOP:
+	case FACT_PREVHOP:
 		return text(nth_uri(f->from_path, 0), valuep);
-	case ROUTE_VAR_MSRP_FIRSTHOP:
+	case FACT_FIRSTHOP:
 		return text(msrp_path_last(f->from_path), valuep);
-	case ROUTE_VAR_MSRP_LASTHOP:
+	case FACT_LASTHOP:
 		return text(msrp_path_last(f->to_path), valuep);
-	case ROUTE_VAR_MSRP_NEXTHOPS:
+	case FACT_NEXTHOPS:
 		return count(f->to_path, 1, scratch, valuep);
-	case ROUTE_VAR_MSRP_PREVHOPS:
+	case FACT_PREVHOPS:
 		return count(f->from_path, 0, scratch, valuep);
-	case ROUTE_VAR_MSRP_HDRS:
+	case FACT_HDRS:
 		return text(headers(f), valuep);
-	case ROUTE_VAR_MSRP_BODY:
+	case FACT_BODY:
 		return whole(a, a->body, valuep);
-	case ROUTE_VAR_MSRP_BODYLEN:
+	case FACT_BODYLEN:
 		return whole_length(a, a->body, scratch, valuep);
-	case ROUTE_VAR_MSRP_BUF:
+	case FACT_BUF:
 		return whole(a, a->raw, valuep);
-	case ROUTE_VAR_MSRP_BUFLEN:
+	case FACT_BUFLEN:
 		return whole_length(a, a->raw, scratch, valuep);
-	case ROUTE_VAR_MSRP_IS_REQUEST:
+	case FACT_IS_REQUEST:
 		return text(request ? SLICE("true") : SLICE("false"), valuep);
 	default:
 		return false;
@@ -203,32 +247,34 @@ static struct slice host_of(const struct msrp_uri *uri)
 	return ipv6 ? (struct slice){uri->host.p - 1, uri->host.len + 2} : uri->host;
 }
 
-static bool value(const struct arrival *a, const struct route_var *var,
-    char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
+static bool get_fact(const struct route_subject *subject, const struct route_variable *variable,
+    struct slice argument, char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
 {
-	switch (var->id) {
-	case ROUTE_VAR_SOURCE_ADDRESS:
+	const struct arrival *a = subject->frame;
+
+	switch ((enum fact)variable->id) {
+	case FACT_SOURCE_ADDRESS:
 		return source(a, false, scratch, valuep);
-	case ROUTE_VAR_SOURCE_PORT:
+	case FACT_SOURCE_PORT:
 		return source(a, true, scratch, valuep);
-	case ROUTE_VAR_HEADER:
-		return header(a, var->argument, valuep);
-	case ROUTE_VAR_MSRP_CONID:
+	case FACT_HEADER:
+		return header(a, argument, valuep);
+	case FACT_CONID:
 		return number(msrp_conn_number(a->conn), scratch, valuep);
-	case ROUTE_VAR_MSRP_SRCADDR:
+	case FACT_SRCADDR:
 		return source_uri(a, scratch, valuep);
-	case ROUTE_VAR_MSRP_SRCSOCK:
+	case FACT_SRCSOCK:
 		return own_socket(a, scratch, valuep);
-	case ROUTE_VAR_AUTH_USER:
+	case FACT_AUTH_USER:
 		return credentials(a, false, scratch, valuep);
-	case ROUTE_VAR_AUTH_REALM:
+	case FACT_AUTH_REALM:
 		return credentials(a, true, scratch, valuep);
-	case ROUTE_VAR_DST_SCHEME:
+	case FACT_DST_SCHEME:
 		return a->next && text(a->next->secure ? SLICE("msrps") : SLICE("msrp"), valuep);
-	case ROUTE_VAR_DST_HOST:
+	case FACT_DST_HOST:
 		return a->next && text(host_of(a->next), valuep);
 	default:
-		return frame_value(a, var->id, scratch, valuep);
+		return frame_value(a, (enum fact)variable->id, scratch, valuep);
 	}
 }
 
@@ -242,42 +288,99 @@ static struct slice user_of(struct slice userinfo)
 	return slice_head(userinfo, n);
 }
 
-static bool part_of(struct slice all, enum route_part part, char scratch[ROUTE_SCRATCH_SIZE],
-    struct slice *valuep)
+static bool apply_part(const struct route_transform *transform, struct slice all,
+    char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
 {
 	struct msrp_uri uri;
 
 	if (msrp_uri_parse(&uri, all) < 0)
 		return false;
-	switch (part) {
-	case ROUTE_PART_USER:
+	switch ((enum part)transform->id) {
+	case PART_USER:
 		return text(uri.userinfo.p ? user_of(uri.userinfo) : NOTHING, valuep);
-	case ROUTE_PART_USERINFO:
+	case PART_USERINFO:
 		return text(uri.userinfo, valuep);
-	case ROUTE_PART_HOST:
+	case PART_HOST:
 		return text(host_of(&uri), valuep);
-	case ROUTE_PART_PORT:
+	case PART_PORT:
 		return uri.port && number(uri.port, scratch, valuep);
-	case ROUTE_PART_SESSION:
+	case PART_SESSION:
 		return text(uri.session_id, valuep);
-	case ROUTE_PART_PROTO:
+	case PART_PROTO:
 		return text(uri.transport, valuep);
-	case ROUTE_PART_SCHEME:
+	case PART_SCHEME:
 		return text(uri.secure ? SLICE("msrps") : SLICE("msrp"), valuep);
-	case ROUTE_PART_PARAMS:
+	case PART_PARAMS:
 		return text(uri.params, valuep);
-	default:
-		*valuep = all;
-		return true;
 	}
+	return false;
 }
 
-bool arrival_fact(const void *facts, const struct route_var *var, char scratch[ROUTE_SCRATCH_SIZE],
-    struct slice *valuep)
-{
-	const struct arrival *a = facts;
+/* --- the tables --- */
 
-	if (!value(a, var, scratch, valuep))
-		return false;
-	return var->part == ROUTE_PART_NONE || part_of(*valuep, var->part, scratch, valuep);
-}
+enum { ALL = ROUTE_MSRP | ROUTE_MSRP_AUTH | ROUTE_MSRP_SOCKET };
+
+#define KEY(text, fact)                                                     \
+	{                                                                   \
+		.name = (text), .lists = ALL, .get = get_fact, .id = (fact) \
+	}
+#define LATE(text, fact)                                                                  \
+	{                                                                                 \
+		.name = (text), .lists = ALL, .get = get_fact, .id = (fact), .late = true \
+	}
+
+/* $msrp(KEY) */
+static const struct route_variable keys[] = {
+    KEY("method", FACT_METHOD),
+    KEY("code", FACT_CODE),
+    KEY("reason", FACT_REASON),
+    KEY("transid", FACT_TRANSID),
+    KEY("msgid", FACT_MSGID),
+    KEY("sessid", FACT_SESSID),
+    KEY("crthop", FACT_CRTHOP),
+    KEY("nexthop", FACT_NEXTHOP),
+    KEY("prevhop", FACT_PREVHOP),
+    KEY("firsthop", FACT_FIRSTHOP),
+    KEY("lasthop", FACT_LASTHOP),
+    KEY("nexthops", FACT_NEXTHOPS),
+    KEY("prevhops", FACT_PREVHOPS),
+    KEY("hdrs", FACT_HDRS),
+    LATE("body", FACT_BODY),
+    LATE("bodylen", FACT_BODYLEN),
+    LATE("buf", FACT_BUF),
+    LATE("buflen", FACT_BUFLEN),
+    KEY("conid", FACT_CONID),
+    KEY("srcaddr", FACT_SRCADDR),
+    KEY("srcsock", FACT_SRCSOCK),
+    {0},
+};
+
+const struct route_variable relay_variables[] = {
+    {.name = "msrp", .lists = ALL, .argument = "key", .keys = keys},
+    {.name = "hdr", .lists = ALL, .get = get_fact, .id = FACT_HEADER, .argument = "header"},
+    KEY("si", FACT_SOURCE_ADDRESS),
+    KEY("sp", FACT_SOURCE_PORT),
+    KEY("au", FACT_AUTH_USER),
+    KEY("ar", FACT_AUTH_REALM),
+    {.name = "is_request", .lists = ALL, .get = get_fact, .id = FACT_IS_REQUEST, .flag = true},
+    {.name = "dst_scheme", .lists = ROUTE_MSRP_SOCKET, .get = get_fact, .id = FACT_DST_SCHEME},
+    {.name = "dst_host", .lists = ROUTE_MSRP_SOCKET, .get = get_fact, .id = FACT_DST_HOST},
+    {0},
+};
+
+#define PART(text, part)                                                                 \
+	{                                                                                \
+		.name = "msrpuri." text, .lists = ALL, .apply = apply_part, .id = (part) \
+	}
+
+const struct route_transform relay_transforms[] = {
+    PART("user", PART_USER),
+    PART("userinfo", PART_USERINFO),
+    PART("host", PART_HOST),
+    PART("port", PART_PORT),
+    PART("session", PART_SESSION),
+    PART("proto", PART_PROTO),
+    PART("scheme", PART_SCHEME),
+    PART("params", PART_PARAMS),
+    {0},
+};

@@ -14,16 +14,15 @@
 static int leave_from(struct arrival *a, struct grant *grant, const struct msrp_uri *next,
     struct msrp_listener **fromp)
 {
-	const struct route_list *list = a->relay->routes.msrp_socket;
-	struct route_facts facts = {.get = arrival_fact, .facts = a};
-	struct action_subject subject = {.frame = a};
+	const struct route_list *list = a->relay->routes->msrp_socket;
+	struct route_subject subject = {.frame = a};
 	unsigned outcome;
 
 	*fromp = grant ? grant->leave_from : NULL;
 	if (!list || route_list_empty(list) || (grant && grant->leave_asked))
 		return 0;
 	a->next = next;
-	outcome = route_run(list, &facts, &subject);
+	outcome = route_run(list, &subject);
 	a->next = NULL;
 	if (outcome & ROUTE_FAILED)
 		return -EINVAL;

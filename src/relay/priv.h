@@ -36,7 +36,7 @@ struct secret {
 struct users;
 
 /** @return 0, -ENOMEM, or -EINVAL and others with why: a htdigest file that cannot be used */
-int users_new(struct users **usersp, const struct relay_settings *settings, char *why, size_t size);
+int users_new(struct users **usersp, const struct relay_settings *settings, struct reason *why);
 void users_free(struct users *users);
 
 /** The map of the config first, then htdigest; the secret borrows users. @return false: nobody */
@@ -232,9 +232,16 @@ void arrival_reply(struct arrival *a, int code, struct slice phrase, struct slic
 /** The same where the sender had no business: counts against its connection. */
 void arrival_refuse(struct arrival *a, int code, struct slice phrase);
 
-/** The facts of the rules: a is an arrival. */
-bool arrival_fact(const void *a, const struct route_var *var, char scratch[ROUTE_SCRATCH_SIZE],
-    struct slice *valuep);
+/* --- what the service consists of --- */
+
+extern const struct setting relay_settings_rows[];
+extern const struct action relay_actions[];
+extern const struct method relay_methods[];
+extern const struct route_variable relay_variables[];
+extern const struct route_transform relay_transforms[];
+
+/** Minimum, default and maximum of Expires must be in order. */
+int relay_settings_check(const void *settings, const char **why);
 
 /* --- hop.c: where a frame goes next --- */
 
@@ -384,7 +391,7 @@ struct relay_counters {
 struct relay {
 	struct msrp_stack *stack;
 	const struct relay_settings *settings;
-	struct relay_routes routes;
+	const struct routes *routes;
 	struct relay_counters count;
 	struct users *users;
 	struct nonces *nonces;

@@ -264,14 +264,13 @@ static int forward_frame(struct arrival *a)
 
 static enum verdict ask_rules(struct arrival *a)
 {
-	const struct route_list *list = a->relay->routes.msrp;
-	struct route_facts facts = {.get = arrival_fact, .facts = a};
-	struct action_subject subject = {.frame = a};
+	const struct route_list *list = a->relay->routes->msrp;
+	struct route_subject subject = {.frame = a};
 	unsigned outcome;
 
 	if (!list || route_list_empty(list))
 		return VERDICT_RELAY;
-	outcome = route_run(list, &facts, &subject);
+	outcome = route_run(list, &subject);
 	if (!(outcome & ROUTE_HELD))
 		return VERDICT_RELAY;
 	if (outcome & ROUTE_DROPPED)
@@ -299,16 +298,14 @@ int relay_handle(struct arrival *a)
 }
 
 /* Does a rule want the body, or has the frame to be sent in one piece? */
-static bool wanted_whole(const struct arrival *a)
+static bool wanted_whole(struct arrival *a)
 {
-	const uint64_t late = ROUTE_BIT(ROUTE_VAR_MSRP_BODY) | ROUTE_BIT(ROUTE_VAR_MSRP_BODYLEN)
-	    | ROUTE_BIT(ROUTE_VAR_MSRP_BUF) | ROUTE_BIT(ROUTE_VAR_MSRP_BUFLEN);
-	const struct route_list *list = a->relay->routes.msrp;
-	struct route_facts facts = {.get = arrival_fact, .facts = a};
+	const struct route_list *list = a->relay->routes->msrp;
+	struct route_subject subject = {.frame = a};
 
 	if (a->frame->method != MSRP_SEND && a->frame->has_body)
 		return true;
-	return list && route_list_reads(list) & late && route_list_waits(list, &facts, late);
+	return list && route_list_waits(list, &subject);
 }
 
 int relay_request(struct relay *relay, struct msrp_conn *conn, const struct msrp_frame *frame,
@@ -356,11 +353,11 @@ static void on_cleanup(void *arg)
 	timer_start(&relay->cleanup, relay->settings->cleanup_interval_ms);
 }
 
-static int start_parts(struct relay *relay, char *why, size_t size)
+static int start_parts(struct relay *relay, struct reason *why)
 {
 	const struct relay_settings *s = relay->settings;
 	struct event_base *base = msrp_stack_base(relay->stack);
-	int err = users_new(&relay->users, s, why, size);
+	int err = users_new(&relay->users, s, why);
 
 	if (err == 0)
 		err = read_own(&relay->own, &relay->own_count, s);
@@ -376,34 +373,10 @@ static int start_parts(struct relay *relay, char *why, size_t size)
 	return err;
 }
 
-int relay_new(struct relay **relayp, struct msrp_stack *stack,
-    const struct relay_settings *settings, const struct relay_routes *routes, struct stats *stats,
-    char *why, size_t size)
+static void stop(void *state)
 {
-	struct relay *relay = calloc(1, sizeof(*relay));
-	int err;
+	struct relay *relay = state;
 
-	snprintf(why, size, "out of memory");
-	if (!relay)
-		return -ENOMEM;
-	relay->stack = stack;
-	relay->settings = settings;
-	relay->routes = *routes;
-	err = count_with(relay, stats);
-	if (err == 0)
-		err = start_parts(relay, why, size);
-	if (err < 0) {
-		relay_free(relay);
-		return err;
-	}
-	timer_start(&relay->cleanup, settings->cleanup_interval_ms);
-	msrp_stack_set_fallback(stack, on_fallback, relay);
-	*relayp = relay;
-	return 0;
-}
-
-void relay_free(struct relay *relay)
-{
 	if (!relay)
 		return;
 	msrp_stack_set_fallback(relay->stack, NULL, NULL);
@@ -428,16 +401,48 @@ void relay_free(struct relay *relay)
 	free(relay);
 }
 
-int relay_reload(struct relay *relay, const struct relay_settings *settings,
-    const struct relay_routes *routes, char *why, size_t size)
+static int start(const struct service_env *env, const void *settings, void **statep,
+    struct reason *why)
 {
+	const struct relay_settings *s = settings;
+	struct relay *relay;
+	int err;
+
+	if (!s->enabled)
+		return 0;
+	reason_set(why, -ENOMEM, "out of memory");
+	relay = calloc(1, sizeof(*relay));
+	if (!relay)
+		return -ENOMEM;
+	relay->stack = env->msrp;
+	relay->settings = s;
+	relay->routes = env->routes;
+	err = count_with(relay, env->stats);
+	if (err == 0)
+		err = start_parts(relay, why);
+	if (err < 0) {
+		stop(relay);
+		return err;
+	}
+	timer_start(&relay->cleanup, s->cleanup_interval_ms);
+	msrp_stack_set_fallback(env->msrp, on_fallback, relay);
+	*statep = relay;
+	return 0;
+}
+
+static int reload(void *state, const void *settings, struct reason *why)
+{
+	const struct relay_settings *s = settings;
+	struct relay *relay = state;
 	struct users *users = NULL;
 	struct msrp_uri *own;
 	size_t own_count;
-	int err = users_new(&users, settings, why, size);
+	int err;
 
+	reason_set(why, -ENOMEM, "out of memory");
+	err = users_new(&users, s, why);
 	if (err == 0)
-		err = read_own(&own, &own_count, settings);
+		err = read_own(&own, &own_count, s);
 	if (err < 0) {
 		users_free(users);
 		return err;
@@ -447,15 +452,32 @@ int relay_reload(struct relay *relay, const struct relay_settings *settings,
 	relay->users = users;
 	relay->own = own;
 	relay->own_count = own_count;
-	relay->settings = settings;
-	relay->routes = *routes;
-	nonces_set_expire(relay->nonces, settings->nonce_expire_ms);
+	relay->settings = s;
+	nonces_set_expire(relay->nonces, s->nonce_expire_ms);
 	timer_queue_set_period(&relay->stalls, msrp_stack_settings(relay->stack)->shared_stall_ms);
-	timer_start(&relay->cleanup, settings->cleanup_interval_ms);
+	timer_start(&relay->cleanup, s->cleanup_interval_ms);
 	return 0;
 }
 
-size_t relay_sessions(const struct relay *relay)
+static size_t sessions(const void *state)
 {
+	const struct relay *relay = state;
+
 	return grants_count(relay->grants);
 }
+
+const struct service relay_service = {
+    .name = "relay",
+    .section = "relay",
+    .settings = relay_settings_rows,
+    .settings_size = sizeof(struct relay_settings),
+    .check = relay_settings_check,
+    .variables = relay_variables,
+    .transforms = relay_transforms,
+    .actions = relay_actions,
+    .methods = relay_methods,
+    .start = start,
+    .reload = reload,
+    .sessions = sessions,
+    .stop = stop,
+};

@@ -13,11 +13,6 @@
 #include <msrpd/service.h>
 #include <msrpd/setting.h>
 
-struct msrp_stack;
-struct relay;
-struct route_list;
-struct stats;
-
 /** A row of `relay.users`: exactly one of the three secrets is there. */
 struct relay_user {
 	char *name;
@@ -42,41 +37,5 @@ struct relay_settings {
 	uint64_t hash_size; /* log2 */
 };
 
-extern const struct setting relay_settings_rows[];
-
-/** For the row that has these rows as its group: minimum, default and maximum of Expires in order. */
-int relay_settings_check(const void *settings, const char **why);
-
-/** The three lists that the relay walks; NULL: no rules. */
-struct relay_routes {
-	const struct route_list *msrp;
-	const struct route_list *msrp_auth;
-	const struct route_list *msrp_socket;
-};
-
-/**
- * Make the relay, and make it the stack's fallback.  Listeners are open already.
- *
- * @param settings  borrowed until the next relay_reload(), or the end; and so the lists
- * @param why       room for a sentence when a file cannot be used
- * @return 0, -EINVAL with why, -ENOMEM
- */
-int relay_new(struct relay **relayp, struct msrp_stack *stack,
-    const struct relay_settings *settings, const struct relay_routes *routes, struct stats *stats,
-    char *why, size_t size);
-
-/** Ends all grants; accepts NULL. */
-void relay_free(struct relay *relay);
-
-/** Take new settings and rules; grants stay.  On failure nothing changes, and why says why. */
-int relay_reload(struct relay *relay, const struct relay_settings *settings,
-    const struct relay_routes *routes, char *why, size_t size);
-
-/** Grants that are alive. */
-size_t relay_sessions(const struct relay *relay);
-
-/** msrp_relay_list_sessions, msrp_relay_end_session; their state is the struct relay. */
-extern const struct method relay_methods[];
-
-/** Actions of routes.msrp, msrp_auth and msrp_socket; they need no state. */
-extern const struct action relay_actions[];
+/** Its sessions are the grants that are alive. */
+extern const struct service relay_service;

@@ -1,4 +1,4 @@
-#include "relay/relay.h"
+#include "relay/priv.h"
 
 #include <ctype.h>
 #include <errno.h>

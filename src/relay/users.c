@@ -88,7 +88,7 @@ static struct slice without_newline(const char *line, ssize_t len)
 	return s;
 }
 
-static int read_htdigest(struct users *users, const char *path, char *why, size_t size)
+static int read_htdigest(struct users *users, const char *path, struct reason *why)
 {
 	FILE *file = fopen(path, "re");
 	char *line = NULL;
@@ -99,7 +99,7 @@ static int read_htdigest(struct users *users, const char *path, char *why, size_
 
 	if (!file) {
 		err = -errno;
-		snprintf(why, size, "%s: %s", path, strerror(-err));
+		reason_set(why, -EINVAL, "%s: %s", path, strerror(-err));
 		return err;
 	}
 	while (err == 0 && (len = getline(&line, &cap, file)) >= 0) {
@@ -110,7 +110,7 @@ static int read_htdigest(struct users *users, const char *path, char *why, size_
 			err = add_line(users, text);
 	}
 	if (err == -EINVAL)
-		snprintf(why, size, "%s:%u: not a line of user:realm:ha1", path, number);
+		reason_set(why, -EINVAL, "%s:%u: not a line of user:realm:ha1", path, number);
 	else if (err == 0 && ferror(file))
 		err = -EIO;
 	if (line)
@@ -120,17 +120,17 @@ static int read_htdigest(struct users *users, const char *path, char *why, size_
 	return err;
 }
 
-int users_new(struct users **usersp, const struct relay_settings *settings, char *why, size_t size)
+int users_new(struct users **usersp, const struct relay_settings *settings, struct reason *why)
 {
 	struct users *users = calloc(1, sizeof(*users));
 	int err;
 
-	snprintf(why, size, "out of memory");
+	reason_set(why, -EINVAL, "out of memory");
 	if (!users)
 		return -ENOMEM;
 	err = add_config_users(users, &settings->users);
 	if (err == 0 && settings->htdigest)
-		err = read_htdigest(users, settings->htdigest, why, size);
+		err = read_htdigest(users, settings->htdigest, why);
 	if (err < 0) {
 		users_free(users);
 		return err;

@@ -9,6 +9,7 @@
 #include "base/nearest.h"
 #include "base/tree.h"
 #include "route/route.h"
+#include "route/var.h"
 #include "route/text.h"
 
 enum { ARGS_MAX = 16 };
@@ -23,12 +24,12 @@ struct route_arg {
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 
 static const struct arg_spec log_args[] = {
-    {"level", ARG_CHOICE, false, log_levels},
-    {"text", ARG_TEXT, true, NULL},
+    {.name = "level", .kind = ARG_CHOICE, .choices = log_levels},
+    {.name = "text", .kind = ARG_TEXT, .required = true},
     {0},
 };
 
-static int run_log(const struct action_subject *subject, const struct arg *args, void *state)
+static int run_log(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	enum log_level level = args[0].present ? (enum log_level)args[0].number : LOG_LEVEL_INFO;
 
@@ -38,7 +39,7 @@ static int run_log(const struct action_subject *subject, const struct arg *args,
 	return 0;
 }
 
-static int run_drop(const struct action_subject *subject, const struct arg *args, void *state)
+static int run_drop(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	(void)subject;
 	(void)args;
@@ -64,22 +65,6 @@ bool route_action_drops(const struct route_action *action)
 }
 
 /* --- names --- */
-
-static const char *list_name(unsigned list)
-{
-	switch (list) {
-	case ROUTE_SIP:
-		return "sip";
-	case ROUTE_MSRP:
-		return "msrp";
-	case ROUTE_MSRP_AUTH:
-		return "msrp_auth";
-	case ROUTE_MSRP_SOCKET:
-		return "msrp_socket";
-	default:
-		return "event";
-	}
-}
 
 /* Look through one table; sets action if the name is in it, wherever it may stand. */
 static bool find_in(const struct action_table *table, struct route_action *action, unsigned list,
@@ -111,7 +96,7 @@ static int find_action(struct route_action *action, const struct tree *name,
 		    nearest_hint(&near, hint));
 	if (!(action->action->lists & spec->list))
 		return tree_fail(fault, name, "%s cannot stand in routes.%s", action->action->name,
-		    list_name(spec->list));
+		    spec->name);
 	return 0;
 }
 
@@ -135,7 +120,7 @@ static int settle(const struct context *c, struct route_arg *arg)
 {
 	struct route_buffer out = {0};
 
-	if (arg->text.reads)
+	if (arg->text.variables)
 		return 0;
 	if (route_text_expand(&arg->text, NULL, &out) < 0) {
 		free(out.p);
@@ -292,50 +277,37 @@ static int compile_headers(const struct context *c, struct route_arg *arg,
 	return err < 0 ? err : settle(c, arg);
 }
 
-/* Whose an address is only the open listeners know: their ports may be any free ones. */
-static bool is_socket_address(struct slice s)
-{
-	return slice_starts_nocase(s, SLICE("tcp:")) || slice_starts_nocase(s, SLICE("tls:"));
-}
-
-/* A name that comes from variables is looked up by the action. */
-static int compile_listener(const struct context *c, struct route_arg *arg,
+/* What variables bring is for the action to judge. */
+static int check_text(const struct context *c, const struct route_arg *arg,
     const struct arg_spec *spec, const struct tree *node)
 {
-	int err = compile_text(c, arg, spec, node);
-	struct slice name = arg->ready.text;
-	struct nearest near = {.name = name};
-	char hint[NEAREST_HINT_SIZE];
+	struct reason why = {"is not possible"};
 
-	if (err < 0 || !name.p || !c->spec->listeners || is_socket_address(name))
-		return err;
-	for (const char *const *known = c->spec->listeners; *known; known++) {
-		if (slice_equal(name, slice_of(*known)))
-			return 0;
-		nearest_offer(&near, *known);
-	}
-	return tree_fail(c->fault, node, "no listener of msrp.listen is named \"%.64s\"%s",
-	    node->text.p, nearest_hint(&near, hint));
+	if (!spec->check || !arg->ready.text.p
+	    || spec->check(arg->ready.text, c->spec->env, &why) == 0)
+		return 0;
+	return tree_fail(c->fault, node, "%s", why.text);
 }
 
 static int compile_arg(const struct context *c, struct route_arg *arg, const struct arg_spec *spec,
     const struct tree *node)
 {
+	int err;
+
 	if (node->kind == TREE_TEXT && !node->quoted && !node->block && node->text.len == 0)
 		return tree_fail(c->fault, node->key ? node->key : node, "%s has no value",
 		    spec->name);
 	arg->ready.present = true;
 	switch (spec->kind) {
 	case ARG_TEXT:
-		return compile_text(c, arg, spec, node);
+		err = compile_text(c, arg, spec, node);
+		return err < 0 ? err : check_text(c, arg, spec, node);
 	case ARG_NUMBER:
 		return compile_number(c, arg, spec, node);
 	case ARG_CHOICE:
 		return compile_choice(c, arg, spec, node);
 	case ARG_TEXTS:
 		return compile_texts(c, arg, spec, node);
-	case ARG_LISTENER:
-		return compile_listener(c, arg, spec, node);
 	default:
 		return compile_headers(c, arg, spec, node);
 	}
@@ -389,7 +361,7 @@ static int compile_args(const struct context *c, struct route_action *action,
 			    spec->name);
 		if (node)
 			err = compile_arg(c, &action->args[i], spec, node);
-		action->reads |= action->args[i].text.reads;
+		action->late |= action->args[i].text.late;
 	}
 	return err;
 }
@@ -429,22 +401,18 @@ int route_action_compile(struct route_action *action, const struct tree *node,
 	return compile_args(&c, action, given, name);
 }
 
-int route_action_check(struct route_action *action, const char *const *later,
-    struct tree_fault *fault)
+int route_action_check(struct route_action *action, bool last, struct tree_fault *fault)
 {
 	struct tree at = {.line = action->line, .column = action->column};
-	const char *why = "is not possible like this";
+	struct reason why = {"is not possible like this"};
 	struct arg args[ARGS_MAX];
 
-	action->last = true;
-	for (size_t i = 0; later[i]; i++)
-		if (strcmp(later[i], "send_reply") == 0)
-			action->last = false;
+	action->last = last;
 	for (size_t i = 0; i < action->count; i++)
 		args[i] = action->args[i].ready;
-	if (!action->action->check || action->action->check(args, later, &why) == 0)
+	if (!action->action->check || action->action->check(args, last, &why) == 0)
 		return 0;
-	return tree_fail(fault, &at, "%s %s", action->action->name, why);
+	return tree_fail(fault, &at, "%s %s", action->action->name, why.text);
 }
 
 static void arg_fini(struct route_arg *arg)
@@ -466,7 +434,7 @@ void route_action_fini(struct route_action *action)
 
 /* --- running --- */
 
-static int expand(const struct route_action *action, const struct route_facts *facts,
+static int expand(const struct route_action *action, const struct route_subject *subject,
     struct arg *args, struct route_buffer *buffer)
 {
 	size_t begin[ARGS_MAX];
@@ -476,7 +444,7 @@ static int expand(const struct route_action *action, const struct route_facts *f
 		args[i] = action->args[i].ready;
 		begin[i] = buffer->len;
 		if (action->args[i].text.count)
-			err = route_text_expand(&action->args[i].text, facts, buffer);
+			err = route_text_expand(&action->args[i].text, subject, buffer);
 		if (action->args[i].text.count)
 			args[i].text.len = buffer->len - begin[i];
 	}
@@ -491,13 +459,12 @@ static int expand(const struct route_action *action, const struct route_facts *f
 	return err;
 }
 
-int route_action_run(const struct route_action *action, const struct route_facts *facts,
-    const struct action_subject *subject)
+int route_action_run(const struct route_action *action, const struct route_subject *subject)
 {
-	struct action_subject own = *subject;
+	struct route_subject own = *subject;
 	struct arg args[ARGS_MAX];
 	struct route_buffer buffer = {0};
-	int err = expand(action, facts, args, &buffer);
+	int err = expand(action, subject, args, &buffer);
 
 	own.last = action->last;
 	if (err == 0)

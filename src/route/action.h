@@ -5,10 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <msrpd/service.h>
+#include <msrpd/route.h>
 
 struct route_arg;
-struct route_facts;
 struct route_spec;
 struct tree;
 struct tree_fault;
@@ -19,9 +18,9 @@ struct route_action {
 	void *const *statep;    /* NULL: it needs no state */
 	struct route_arg *args; /* as many as the action has specs */
 	size_t count;
-	uint64_t reads; /* ROUTE_BIT() of the variables in args */
+	bool late; /* reads a variable whose value may come late */
 	unsigned line, column;
-	bool last; /* no send_reply behind it */
+	bool last; /* none behind it in its rule answers */
 };
 
 /**
@@ -33,19 +32,16 @@ int route_action_compile(struct route_action *action, const struct tree *node,
     const struct route_spec *spec, struct tree_fault *fault);
 
 /**
- * Run the action's own check, once all of its rule are known.  An argument that holds variables
- * is present in it without text.
+ * Run the action's own check, once all of its rule are known.
  *
- * @param later  NULL-terminated names of the actions behind it
+ * @param last  none behind it in its rule answers
  */
-int route_action_check(struct route_action *action, const char *const *later,
-    struct tree_fault *fault);
+int route_action_check(struct route_action *action, bool last, struct tree_fault *fault);
 
 void route_action_fini(struct route_action *action);
 
 /** Put the arguments together and call the action.  @return what it returned, or -EINVAL … */
-int route_action_run(const struct route_action *action, const struct route_facts *facts,
-    const struct action_subject *subject);
+int route_action_run(const struct route_action *action, const struct route_subject *subject);
 
 /** Is it the built-in drop? */
 bool route_action_drops(const struct route_action *action);

@@ -7,6 +7,7 @@
 #include "base/tree.h"
 #include "route/action.h"
 #include "route/pattern.h"
+#include "route/var.h"
 
 /* One entry of an if: a variable, and patterns of which any must fit. */
 struct condition {
@@ -23,10 +24,11 @@ struct rule {
 	size_t action_count;
 	bool goes_on; /* continue: true */
 	bool ends;    /* the walk, by itself or by an action */
+	bool late;    /* reads a late variable */
 };
 
 struct route_list {
-	uint64_t reads;
+	bool late; /* some rule reads a late variable */
 	size_t count;
 	struct rule rules[];
 };
@@ -65,28 +67,22 @@ static int compile_patterns(const struct context *c, struct condition *condition
 	return err;
 }
 
-static int compile_is_request(const struct context *c, struct condition *condition,
-    const struct tree *node)
+static int check_flag(const struct context *c, const struct tree *node)
 {
-	if (!(c->spec->list & (ROUTE_MSRP | ROUTE_MSRP_AUTH | ROUTE_MSRP_SOCKET)))
-		return tree_fail(c->fault, node->key,
-		    "is_request asks for the kind of an MSRP frame");
-	if (node->kind != TREE_TEXT
-	    || (!slice_equal(node->text, SLICE("true"))
-		&& !slice_equal(node->text, SLICE("false"))))
-		return tree_fail(c->fault, node, "is_request is true or false");
-	condition->var.id = ROUTE_VAR_MSRP_IS_REQUEST;
-	return 0;
+	if (node->kind == TREE_TEXT
+	    && (slice_equal(node->text, SLICE("true")) || slice_equal(node->text, SLICE("false"))))
+		return 0;
+	return tree_fail(c->fault, node, "%s is true or false", node->key->text.p);
 }
 
 static int compile_variable(const struct context *c, struct condition *condition,
     const struct tree *node)
 {
 	const struct tree *key = node->key;
-	ssize_t n;
+	ssize_t n = route_var_find_flag(&condition->var, c->spec, key, c->fault);
 
-	if (slice_equal(key->text, SLICE("is_request")))
-		return compile_is_request(c, condition, node);
+	if (n != -ENOENT)
+		return n < 0 ? (int)n : check_flag(c, node);
 	condition->own = slice_dup(key->text);
 	if (!condition->own)
 		return tree_fail_memory(c->fault);
@@ -139,16 +135,13 @@ static int compile_if(const struct context *c, struct rule *rule, const struct t
 
 static int check_actions(const struct context *c, struct rule *rule)
 {
-	const char **names = calloc(rule->action_count + 1, sizeof(char *));
+	bool last = true;
 	int err = 0;
 
-	if (!names)
-		return tree_fail_memory(c->fault);
-	for (size_t i = 0; i < rule->action_count; i++)
-		names[i] = rule->actions[i].action->name;
-	for (size_t i = 0; err == 0 && i < rule->action_count; i++)
-		err = route_action_check(&rule->actions[i], &names[i + 1], c->fault);
-	free(names);
+	for (size_t i = rule->action_count; err == 0 && i-- > 0;) {
+		err = route_action_check(&rule->actions[i], last, c->fault);
+		last &= !rule->actions[i].action->answers;
+	}
 	return err;
 }
 
@@ -215,22 +208,15 @@ static int compile_rule(const struct context *c, struct rule *rule, const struct
 	return err;
 }
 
-static uint64_t conditions_read(const struct rule *rule)
+static bool reads_late(const struct rule *rule)
 {
-	uint64_t reads = 0;
+	bool late = false;
 
 	for (size_t i = 0; i < rule->condition_count; i++)
-		reads |= ROUTE_BIT(rule->conditions[i].var.id);
-	return reads;
-}
-
-static uint64_t actions_read(const struct rule *rule)
-{
-	uint64_t reads = 0;
-
+		late |= rule->conditions[i].var.variable->late;
 	for (size_t i = 0; i < rule->action_count; i++)
-		reads |= rule->actions[i].reads;
-	return reads;
+		late |= rule->actions[i].late;
+	return late;
 }
 
 static bool rule_ends(const struct rule *rule)
@@ -258,8 +244,11 @@ int route_list_new(struct route_list **listp, const struct route_spec *spec,
 		struct rule *rule = &list->rules[list->count++];
 
 		err = compile_rule(&c, rule, n);
-		rule->ends = err == 0 && rule_ends(rule);
-		list->reads |= conditions_read(rule) | actions_read(rule);
+		if (err == 0) {
+			rule->ends = rule_ends(rule);
+			rule->late = reads_late(rule);
+			list->late |= rule->late;
+		}
 	}
 	if (err < 0)
 		route_list_free(list);
@@ -298,17 +287,12 @@ bool route_list_empty(const struct route_list *list)
 	return list->count == 0;
 }
 
-uint64_t route_list_reads(const struct route_list *list)
-{
-	return list->reads;
-}
-
-static bool condition_holds(const struct condition *condition, const struct route_facts *facts)
+static bool condition_holds(const struct condition *condition, const struct route_subject *subject)
 {
 	char scratch[ROUTE_SCRATCH_SIZE];
 	struct slice value = {NULL, 0};
 
-	if (!facts->get(facts->facts, &condition->var, scratch, &value))
+	if (!route_var_get(&condition->var, subject, scratch, &value))
 		value = (struct slice){NULL, 0};
 	else if (!value.p)
 		value = SLICE("");
@@ -318,28 +302,29 @@ static bool condition_holds(const struct condition *condition, const struct rout
 	return false;
 }
 
-/* Do all conditions hold, those on the variables in skip left out? */
-static bool rule_holds(const struct rule *rule, const struct route_facts *facts, uint64_t skip)
+/* Do all conditions hold, those on late variables perhaps left out? */
+static bool rule_holds(const struct rule *rule, const struct route_subject *subject, bool skip_late)
 {
 	for (size_t i = 0; i < rule->condition_count; i++) {
 		const struct condition *condition = &rule->conditions[i];
 
-		if (!(ROUTE_BIT(condition->var.id) & skip) && !condition_holds(condition, facts))
+		if (!(skip_late && condition->var.variable->late)
+		    && !condition_holds(condition, subject))
 			return false;
 	}
 	return true;
 }
 
-bool route_list_waits(const struct route_list *list, const struct route_facts *facts, uint64_t late)
+bool route_list_waits(const struct route_list *list, const struct route_subject *subject)
 {
-	if (!(list->reads & late))
+	if (!list->late)
 		return false;
 	for (size_t i = 0; i < list->count; i++) {
 		const struct rule *rule = &list->rules[i];
 
-		if (!rule_holds(rule, facts, late))
+		if (!rule_holds(rule, subject, true))
 			continue;
-		if ((conditions_read(rule) | actions_read(rule)) & late)
+		if (rule->late)
 			return true;
 		if (rule->ends)
 			return false;
@@ -348,27 +333,25 @@ bool route_list_waits(const struct route_list *list, const struct route_facts *f
 }
 
 /* @return bits of route_run(); 0: the walk goes on */
-static unsigned run_actions(const struct rule *rule, const struct route_facts *facts,
-    const struct action_subject *subject)
+static unsigned run_actions(const struct rule *rule, const struct route_subject *subject)
 {
 	for (size_t i = 0; i < rule->action_count; i++) {
 		const struct route_action *action = &rule->actions[i];
 
 		if (route_action_drops(action))
 			return ROUTE_HELD | ROUTE_DROPPED;
-		if (route_action_run(action, facts, subject) < 0)
+		if (route_action_run(action, subject) < 0)
 			return ROUTE_HELD | ROUTE_FAILED;
 	}
 	return rule->ends ? ROUTE_HELD : 0;
 }
 
-unsigned route_run(const struct route_list *list, const struct route_facts *facts,
-    const struct action_subject *subject)
+unsigned route_run(const struct route_list *list, const struct route_subject *subject)
 {
 	unsigned result = 0;
 
 	for (size_t i = 0; i < list->count && result == 0; i++)
-		if (rule_holds(&list->rules[i], facts, 0))
-			result = run_actions(&list->rules[i], facts, subject);
+		if (rule_holds(&list->rules[i], subject, false))
+			result = run_actions(&list->rules[i], subject);
 	return result;
 }

@@ -1,7 +1,7 @@
 /*
- * The rules engine: facts in, the first rule that holds out (docs/routes.md).
- * It knows neither what the facts are taken from nor what actions do: both come
- * in as tables.  Lists are compiled once; a walk parses nothing, and allocates
+ * The rules engine: a subject in, the first rule that holds out (docs/routes.md).
+ * It knows neither what variables stand for nor what actions do: both come in as
+ * tables (msrpd/route.h).  Lists are compiled once; a walk parses nothing, and allocates
  * only for arguments that hold variables.
  */
 #pragma once
@@ -10,11 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <msrpd/event.h>
-#include <msrpd/service.h>
-#include <msrpd/slice.h>
-
-#include "route/var.h"
+#include <msrpd/route.h>
 
 struct tree;
 struct tree_fault;
@@ -22,14 +18,14 @@ struct tree_fault;
 /** A compiled list of rules; immutable. */
 struct route_list;
 
-/** What a list of rules is compiled with; all of it must outlive the list. */
+/** What a list of rules is compiled with; rows of tables must outlive the list. */
 struct route_spec {
-	unsigned list;                      /* one of ROUTE_SIP … ROUTE_EVENT */
-	const struct action_table *actions; /* ended by one without actions */
-	/** For ROUTE_EVENT: NULL-terminated; names in $param() are checked against them. */
-	const struct event_type *const *events;
-	/** NULL-terminated; constant names in ARG_LISTENER are checked against them.  NULL: none is. */
-	const char *const *listeners;
+	unsigned list;                                   /* one of ROUTE_SIP … ROUTE_EVENT */
+	const char *name;                                /* "sip" of routes.sip, for messages */
+	const struct action_table *actions;              /* ended by one without actions */
+	const struct route_variable *const *variables;   /* tables, NULL-terminated */
+	const struct route_transform *const *transforms; /* the same */
+	const struct route_env *env;                     /* for checks */
 };
 
 /** The actions of one service, and the state that they are given. */
@@ -56,32 +52,12 @@ void route_list_free(struct route_list *list);
 /** No rules at all: a walk would do nothing. */
 bool route_list_empty(const struct route_list *list);
 
-/** The variables that any rule reads, in its if or its arguments: ROUTE_BIT(id) of each. */
-uint64_t route_list_reads(const struct route_list *list);
-
-/** Where a walk gets the values of variables from. */
-struct route_facts {
-	/**
-	 * The value of a variable.
-	 *
-	 * @param scratch  room for a value that stands nowhere as text
-	 * @param valuep   filled; must stay valid until get is called again
-	 * @return true; false: it has no value, which is what null matches
-	 */
-	bool (*get)(const void *facts, const struct route_var *var,
-	    char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep);
-	const void *facts;
-};
-
 /**
- * Would a walk need one of these variables?  For values that cost something to have, such as
- * a body that is not here yet: asked with the rest of the facts at hand, it is true only if
- * the walk comes to a rule that reads one of them and that nothing else rules out.
- *
- * @param late  ROUTE_BIT(id) of each such variable; facts->get is not asked for these
+ * Would a walk need the value of a late variable, such as a body that is not here yet?  True only
+ * if the walk comes to a rule that reads one and that nothing else rules out; late ones are not
+ * asked for their values.
  */
-bool route_list_waits(const struct route_list *list, const struct route_facts *facts,
-    uint64_t late);
+bool route_list_waits(const struct route_list *list, const struct route_subject *subject);
 
 /** What a walk came to. */
 enum {
@@ -98,8 +74,6 @@ enum {
  * Walk the list: run the actions of the first rule that holds, and of those before it that
  * say continue.  An action that ends the walk does so when its rule's actions are done.
  *
- * @param subject  handed to the actions; its last is set here
  * @return bits of the above
  */
-unsigned route_run(const struct route_list *list, const struct route_facts *facts,
-    const struct action_subject *subject);
+unsigned route_run(const struct route_list *list, const struct route_subject *subject);

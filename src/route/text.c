@@ -5,6 +5,7 @@
 
 #include "base/tree.h"
 #include "route/route.h"
+#include "route/var.h"
 
 struct route_piece {
 	char *own;          /* the bytes, or the variable's source */
@@ -49,7 +50,8 @@ static int add_variable(struct route_text *t, struct slice text, const struct ro
 	if (err < 0)
 		free(piece.own);
 	else
-		t->reads |= ROUTE_BIT(var->id);
+		t->late |= var->variable->late;
+	t->variables = true;
 	return err;
 }
 
@@ -128,7 +130,7 @@ static void flatten(char *p, size_t len)
 			p[i] = ' ';
 }
 
-int route_text_expand(const struct route_text *t, const struct route_facts *facts,
+int route_text_expand(const struct route_text *t, const struct route_subject *subject,
     struct route_buffer *out)
 {
 	size_t begin = out->len;
@@ -139,7 +141,7 @@ int route_text_expand(const struct route_text *t, const struct route_facts *fact
 		struct slice value = piece->bytes;
 		size_t before = out->len;
 
-		if (!value.p && !facts->get(facts->facts, &piece->var, scratch, &value))
+		if (!value.p && !route_var_get(&piece->var, subject, scratch, &value))
 			continue;
 		if (value.len > ROUTE_VALUE_MAX - (before - begin))
 			return -EMSGSIZE;

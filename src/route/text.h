@@ -7,9 +7,9 @@
 
 #include <msrpd/slice.h>
 
-struct route_facts;
 struct route_piece;
 struct route_spec;
+struct route_subject;
 struct tree;
 struct tree_fault;
 
@@ -17,7 +17,7 @@ struct tree_fault;
 struct route_text {
 	struct route_piece *pieces;
 	size_t count;
-	uint64_t reads; /* ROUTE_BIT() of its variables */
+	bool variables, late; /* there are some, and some whose value may come late */
 };
 
 /** Where texts are put together.  Zeroed: empty.  Freed with free(p). */
@@ -45,8 +45,8 @@ void route_text_fini(struct route_text *t);
  * Put the text together behind what is in the buffer already.  A variable without a value
  * adds nothing.
  *
- * @param facts  may be NULL for a text without variables
+ * @param subject  may be NULL for a text without variables
  * @return 0; -EMSGSIZE: more than ROUTE_VALUE_MAX bytes; -ENOMEM
  */
-int route_text_expand(const struct route_text *t, const struct route_facts *facts,
+int route_text_expand(const struct route_text *t, const struct route_subject *subject,
     struct route_buffer *out);

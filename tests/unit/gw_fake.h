@@ -336,7 +336,7 @@ static void on_fake_event(const struct event_notice *event, void *arg)
 static int world_start(struct world *w)
 {
 	struct service_env env = {0};
-	const char *why;
+	struct reason why;
 	void *state;
 	int err;
 
@@ -392,7 +392,7 @@ static int run_action(struct world *w, const char *name, struct sip_request *req
     const char *const *texts, int confirm)
 {
 	const struct action *action = gw_service.actions;
-	struct action_subject subject = {.request = request, .last = true};
+	struct route_subject subject = {.request = request, .last = true};
 	struct arg args[8] = {{0}};
 
 	while (strcmp(action->name, name) != 0)

@@ -1,5 +1,6 @@
 /* The config file: YAML and its faults, services, hooks, warnings, reloads. */
 #include "config.h"
+#include "relay/relay.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -53,7 +54,7 @@ static const struct service two = {.name = "two",
     .section = "two",
     .settings = two_rows,
     .settings_size = sizeof(struct two_settings)};
-static const struct service *const services[] = {&one, &mute, &two, NULL};
+static const struct service *const services[] = {&one, &mute, &two, &relay_service, NULL};
 
 static int parse(struct config **cfgp, const char *yaml, char why[CONFIG_WHY_SIZE])
 {
@@ -77,6 +78,7 @@ static void test_empty_file(void **state)
 {
 	struct config *cfg = must_parse("");
 	const struct one_settings *section = config_service(cfg, &one);
+	const struct relay_settings *relay = config_service(cfg, &relay_service);
 
 	(void)state;
 	assert_int_equal(cfg->shutdown_grace_ms, 5000);
@@ -88,8 +90,8 @@ static void test_empty_file(void **state)
 	assert_int_equal(cfg->msrp.max_connections, 65536);
 	assert_int_equal(cfg->sip.listen.count, 0);
 	assert_int_equal(cfg->credentials.count, 0);
-	assert_true(cfg->relay.enabled);
-	assert_int_equal(cfg->relay.auth_expires_ms, 1800000);
+	assert_true(relay->enabled);
+	assert_int_equal(relay->auth_expires_ms, 1800000);
 	assert_null(cfg->metrics.listen);
 	assert_int_equal(section->limit, 3);
 	config_free(cfg);
@@ -205,6 +207,7 @@ static void test_many_keys(void **state)
 	size_t count = 20000, used = 0, size = count * 40;
 	char *yaml = malloc(size);
 	clock_t begin = clock();
+	const struct relay_settings *relay;
 	struct config *cfg;
 
 	(void)state;
@@ -212,7 +215,8 @@ static void test_many_keys(void **state)
 	for (size_t i = 0; i < count; i++)
 		used += (size_t)snprintf(yaml + used, size - used, "    u%zu: {password: p}\n", i);
 	cfg = must_parse(yaml);
-	assert_int_equal(cfg->relay.users.count, count);
+	relay = config_service(cfg, &relay_service);
+	assert_int_equal(relay->users.count, count);
 	config_free(cfg);
 	free(yaml);
 	assert_true((clock() - begin) / CLOCKS_PER_SEC < 10);
@@ -275,7 +279,7 @@ static int check(const struct config *cfg, struct config_load *load, void *arg)
 static int run_hooks(const char *yaml, struct hook_arg *first, struct hook_arg *second, char *why)
 {
 	struct config_hook hooks[] = {{check, first}, {check, second}, {NULL, NULL}};
-	struct config_env env = {.hooks = hooks};
+	struct config_env env = {.services = services, .hooks = hooks};
 	struct config *cfg = NULL;
 	int err = config_parse(&cfg, slice_of(yaml), "h", &env, why, CONFIG_WHY_SIZE);
 
@@ -348,7 +352,9 @@ static void test_doubts(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(doubts) / sizeof(doubts[0]); i++) {
 		char text[CONFIG_WHY_SIZE] = "", why[CONFIG_WHY_SIZE];
-		struct config_env env = {.warn = keep_warning, .warn_arg = text};
+		struct config_env env = {.services = services,
+		    .warn = keep_warning,
+		    .warn_arg = text};
 		struct config *cfg = NULL;
 
 		assert_int_equal(

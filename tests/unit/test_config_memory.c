@@ -10,6 +10,8 @@
 #include "config.h"
 #include "memory.h"
 #include "route/route.h"
+#include "route_stubs.h"
+#include "services.h"
 
 static const char yaml[] =
     "log: {ident: \"m\"}\n"
@@ -26,14 +28,14 @@ static const char yaml[] =
     "    - do: drop\n";
 
 static const struct arg_spec specs[] = {
-    {"text", ARG_TEXT, true, NULL},
-    {"code", ARG_NUMBER, true, NULL},
-    {"flags", ARG_TEXTS, true, NULL},
-    {"headers", ARG_HEADERS, true, NULL},
+    {.name = "text", .kind = ARG_TEXT, .required = true},
+    {.name = "code", .kind = ARG_NUMBER, .required = true},
+    {.name = "flags", .kind = ARG_TEXTS, .required = true},
+    {.name = "headers", .kind = ARG_HEADERS, .required = true},
     {0},
 };
 
-static int run(const struct action_subject *subject, const struct arg *args, void *state)
+static int run(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	(void)subject;
 	(void)state;
@@ -48,23 +50,31 @@ static const struct action actions[] = {
     {0},
 };
 
-static bool get(const void *facts, const struct route_var *var, char scratch[ROUTE_SCRATCH_SIZE],
-    struct slice *valuep)
+static bool get(const struct route_subject *subject, const struct route_variable *variable,
+    struct slice argument, char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
 {
-	(void)facts;
+	(void)subject;
+	(void)argument;
 	(void)scratch;
-	*valuep = var->id == ROUTE_VAR_SIP_RURI ? SLICE("sip:x") : SLICE("7");
+	*valuep = strcmp(variable->name, "ru") == 0 ? SLICE("sip:x") : SLICE("7");
 	return true;
 }
 
 static int compile(const struct config *cfg, struct config_load *load, void *arg)
 {
 	struct action_table tables[] = {{actions, NULL}, {NULL, NULL}};
-	struct route_spec spec = {.list = ROUTE_SIP, .actions = tables};
+	struct route_env env = {.msrp = &cfg->msrp};
+	struct route_spec spec = {
+	    .list = ROUTE_SIP,
+	    .name = "sip",
+	    .actions = tables,
+	    .variables = route_stub_variables,
+	    .transforms = route_stub_transforms,
+	    .env = &env,
+	};
 	struct tree_fault fault;
 	int err = route_list_new(arg, &spec, config_tree(load, "routes.sip"), &fault);
 
-	(void)cfg;
 	if (err == -EINVAL)
 		return config_fail_fault(load, &fault);
 	return err;
@@ -73,10 +83,17 @@ static int compile(const struct config *cfg, struct config_load *load, void *arg
 static int load(struct config **cfgp, struct route_list **listp)
 {
 	struct config_hook hooks[] = {{compile, listp}, {NULL, NULL}};
-	struct config_env env = {.hooks = hooks};
+	struct config_env env = {.services = services, .hooks = hooks};
 	char why[CONFIG_WHY_SIZE];
 
 	return config_parse(cfgp, slice_of(yaml), "m", &env, why, sizeof(why));
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	route_stubs_init(get);
+	return 0;
 }
 
 static void test_load(void **state)
@@ -102,8 +119,7 @@ static void test_load(void **state)
 
 static void test_walk(void **state)
 {
-	struct route_facts facts = {get, NULL};
-	struct action_subject subject = {0};
+	struct route_subject subject = {0};
 	struct config *cfg = NULL;
 	struct route_list *list = NULL;
 	unsigned n = 0, got;
@@ -112,7 +128,7 @@ static void test_walk(void **state)
 	assert_int_equal(load(&cfg, &list), 0);
 	do {
 		memory_fail_at(++n);
-		got = route_run(list, &facts, &subject);
+		got = route_run(list, &subject);
 		assert_int_equal(got,
 		    ROUTE_HELD | (memory_has_failed() ? ROUTE_FAILED : ROUTE_DROPPED));
 	} while (got & ROUTE_FAILED);
@@ -129,5 +145,5 @@ int main(void)
 	    cmocka_unit_test(test_walk),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, set_up, NULL);
 }

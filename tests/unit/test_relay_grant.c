@@ -31,21 +31,27 @@ struct fixture {
 static int setup(void **state)
 {
 	struct fixture *f = test_calloc(1, sizeof(*f));
-	struct relay_routes none = {NULL, NULL, NULL};
-	char why[200];
+	static const struct routes none;
+	struct service_env env = {.routes = &none};
+	struct reason why;
+	void *relay;
 
 	f->base = event_base_new();
 	assert_int_equal(net_new(&f->net, f->base), 0);
 	assert_int_equal(stats_new(&f->stats), 0);
 	f->msrp.max_memory = 1 << 20;
 	f->msrp.max_header_size = 16384;
-	assert_int_equal(msrp_stack_new(&f->stack, f->net, &f->msrp, f->stats, why, sizeof(why)),
-	    0);
+	assert_int_equal(
+	    msrp_stack_new(&f->stack, f->net, &f->msrp, f->stats, why.text, sizeof(why.text)), 0);
 	f->settings.nonce_expire_ms = 30000;
 	f->settings.cleanup_interval_ms = 60000;
 	f->settings.hash_size = 1;
-	assert_int_equal(
-	    relay_new(&f->relay, f->stack, &f->settings, &none, f->stats, why, sizeof(why)), 0);
+	f->settings.enabled = true;
+	env.base = f->base;
+	env.stats = f->stats;
+	env.msrp = f->stack;
+	assert_int_equal(relay_service.start(&env, &f->settings, &relay, &why), 0);
+	f->relay = relay;
 	*state = f;
 	return 0;
 }
@@ -54,7 +60,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	relay_free(f->relay);
+	relay_service.stop(f->relay);
 	msrp_stack_free(f->stack);
 	net_free(f->net);
 	stats_free(f->stats);
@@ -97,7 +103,7 @@ static void what_it_says(void **state)
 	assert_true(slice_equal(grant_user(grant), SLICE("alice")));
 	assert_ptr_equal(msrp_target_find(f->stack, &uri), &grant->target);
 	grant_free(grant);
-	assert_int_equal(relay_sessions(f->relay), 0);
+	assert_int_equal(relay_service.sessions(f->relay), 0);
 }
 
 static void found_by_from_path(void **state)
@@ -121,14 +127,14 @@ static void found_by_from_path(void **state)
 		assert_ptr_equal(grants_find(f->relay->grants, NULL, slice_of(path)),
 		    i % 2 ? grants[i] : NULL);
 	}
-	assert_int_equal(relay_sessions(f->relay), MANY / 2);
+	assert_int_equal(relay_service.sessions(f->relay), MANY / 2);
 }
 
 static bool few_enough(void *arg)
 {
 	struct fixture *f = arg;
 
-	return relay_sessions(f->relay) <= f->want;
+	return relay_service.sessions(f->relay) <= f->want;
 }
 
 /* The one that ends first is always in front, whatever comes, goes and is extended. */

@@ -20,7 +20,7 @@ struct fixture {
 	struct relay_settings settings;
 	char path[64];
 	struct users *users;
-	char why[200];
+	struct reason why;
 };
 
 static int setup(void **state)
@@ -58,7 +58,7 @@ static int load(struct fixture *f, const char *lines)
 		close(fd);
 		f->settings.htdigest = f->path;
 	}
-	return users_new(&f->users, &f->settings, f->why, sizeof(f->why));
+	return users_new(&f->users, &f->settings, &f->why);
 }
 
 static bool find(struct fixture *f, const char *name, const char *realm, struct secret *secret)
@@ -125,13 +125,13 @@ static void bad_lines(void **state)
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		if (load(f, lines[i]) != -EINVAL)
 			fail_msg("accepted: %s", lines[i]);
-		assert_non_null(strstr(f->why, ":1: "));
+		assert_non_null(strstr(f->why.text, ":1: "));
 		unlink(f->path);
 		f->path[0] = '\0';
 	}
 	f->settings.htdigest = "/nonexistent/htdigest";
 	assert_int_equal(load(f, NULL), -ENOENT);
-	assert_non_null(strstr(f->why, "/nonexistent/htdigest"));
+	assert_non_null(strstr(f->why.text, "/nonexistent/htdigest"));
 }
 
 static void settings_are_checked(void **state)
@@ -156,7 +156,7 @@ static void settings_are_checked(void **state)
 		    .auth_max_expires_ms = cases[i].max * 1000,
 		};
 
-		assert_int_equal(relay_settings_check(&s, &why), cases[i].result);
+		assert_int_equal(relay_service.check(&s, &why), cases[i].result);
 	}
 }
 

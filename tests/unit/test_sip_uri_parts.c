@@ -1,5 +1,5 @@
 /* User and domain of SIP URIs: RFC 3261 19.1, RFC 3966 for tel:. */
-#include "route/sipuri.h"
+#include "sip/uri_parts.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -44,9 +44,8 @@ static void test_cases(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_slice(route_sip_user(slice_of(cases[i].uri)), cases[i].user, cases[i].uri);
-		assert_slice(route_sip_domain(slice_of(cases[i].uri)), cases[i].domain,
-		    cases[i].uri);
+		assert_slice(sip_uri_user(slice_of(cases[i].uri)), cases[i].user, cases[i].uri);
+		assert_slice(sip_uri_domain(slice_of(cases[i].uri)), cases[i].domain, cases[i].uri);
 	}
 }
 
@@ -55,8 +54,8 @@ static void test_absent(void **state)
 	struct slice absent = {NULL, 0};
 
 	(void)state;
-	assert_null(route_sip_user(absent).p);
-	assert_null(route_sip_domain(absent).p);
+	assert_null(sip_uri_user(absent).p);
+	assert_null(sip_uri_domain(absent).p);
 }
 
 int main(void)

@@ -10,7 +10,7 @@
  * The userinfo without its password, "alice;x" of "sip:alice;x:pw@h"; of a tel: URI the number.
  * Absent if there is none.
  */
-struct slice route_sip_user(struct slice uri);
+struct slice sip_uri_user(struct slice uri);
 
 /** The host as it is written, an IPv6 address in its brackets.  Absent if there is none. */
-struct slice route_sip_domain(struct slice uri);
+struct slice sip_uri_domain(struct slice uri);

@@ -1,4 +1,4 @@
-#include "route/sipuri.h"
+#include "sip/uri_parts.h"
 
 static const struct slice absent;
 
@@ -35,7 +35,7 @@ static bool is_tel(struct slice uri)
 	return slice_starts_nocase(uri, SLICE("tel:"));
 }
 
-struct slice route_sip_user(struct slice uri)
+struct slice sip_uri_user(struct slice uri)
 {
 	struct slice rest = after_scheme(uri);
 	struct slice userinfo = until(rest, "@");
@@ -47,7 +47,7 @@ struct slice route_sip_user(struct slice uri)
 	return userinfo.len < rest.len ? or_absent(until(userinfo, ":")) : absent;
 }
 
-struct slice route_sip_domain(struct slice uri)
+struct slice sip_uri_domain(struct slice uri)
 {
 	struct slice rest = after_scheme(uri);
 	struct slice userinfo = until(rest, "@");

@@ -1,0 +1,152 @@
+#include "sip/rules.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <msrpd/page.h>
+#include <msrpd/request.h>
+
+#include "base/log.h"
+#include "sip/uri_parts.h"
+
+/* --- variables --- */
+
+static bool get_field(const struct route_subject *subject, const struct route_variable *variable,
+    struct slice argument, char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
+{
+	(void)argument;
+	(void)scratch;
+	*valuep = sip_request_field(subject->request, (enum sip_field)variable->id);
+	return valuep->p != NULL;
+}
+
+static bool get_user(const struct route_subject *subject, const struct route_variable *variable,
+    struct slice argument, char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
+{
+	(void)argument;
+	(void)scratch;
+	*valuep = sip_uri_user(sip_request_field(subject->request, (enum sip_field)variable->id));
+	return valuep->p != NULL;
+}
+
+static bool get_domain(const struct route_subject *subject, const struct route_variable *variable,
+    struct slice argument, char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
+{
+	(void)argument;
+	(void)scratch;
+	*valuep = sip_uri_domain(sip_request_field(subject->request, (enum sip_field)variable->id));
+	return valuep->p != NULL;
+}
+
+static bool get_header(const struct route_subject *subject, const struct route_variable *variable,
+    struct slice argument, char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
+{
+	(void)variable;
+	(void)scratch;
+	*valuep = sip_request_header(subject->request, argument);
+	return valuep->p != NULL;
+}
+
+#define ROW(text, getter, field)                                                   \
+	{                                                                          \
+		.name = (text), .lists = ROUTE_SIP, .get = (getter), .id = (field) \
+	}
+
+const struct route_variable sip_variables[] = {
+    ROW("rm", get_field, SIP_FIELD_METHOD),
+    ROW("ru", get_field, SIP_FIELD_RURI),
+    ROW("fu", get_field, SIP_FIELD_FROM_URI),
+    ROW("tu", get_field, SIP_FIELD_TO_URI),
+    ROW("rU", get_user, SIP_FIELD_RURI),
+    ROW("fU", get_user, SIP_FIELD_FROM_URI),
+    ROW("tU", get_user, SIP_FIELD_TO_URI),
+    ROW("rd", get_domain, SIP_FIELD_RURI),
+    ROW("fd", get_domain, SIP_FIELD_FROM_URI),
+    ROW("td", get_domain, SIP_FIELD_TO_URI),
+    ROW("ci", get_field, SIP_FIELD_CALL_ID),
+    ROW("proto", get_field, SIP_FIELD_PROTO),
+    ROW("ct", get_field, SIP_FIELD_CONTACT),
+    ROW("cT", get_field, SIP_FIELD_CONTENT_TYPE),
+    ROW("ua", get_field, SIP_FIELD_USER_AGENT),
+    ROW("rb", get_field, SIP_FIELD_BODY),
+    ROW("si", get_field, SIP_FIELD_SOURCE_ADDRESS),
+    ROW("sp", get_field, SIP_FIELD_SOURCE_PORT),
+    {.name = "hdr", .lists = ROUTE_SIP, .get = get_header, .argument = "header"},
+    {0},
+};
+
+/* --- actions --- */
+
+enum { CODE_MIN = 100, CODE_MAX = 699 };
+
+static const struct arg_spec send_reply_args[] = {
+    {.name = "code", .kind = ARG_NUMBER, .required = true},
+    {.name = "reason", .kind = ARG_TEXT, .required = true},
+    {.name = "headers", .kind = ARG_HEADERS},
+    {0},
+};
+
+static int send_reply(const struct route_subject *subject, const struct arg *args, void *state)
+{
+	int64_t code = args[0].number;
+	int err;
+
+	(void)state;
+	err = code < CODE_MIN || code > CODE_MAX
+	    ? -EINVAL
+	    : sip_request_reply(subject->request, (int)code, args[1].text,
+		args[2].present ? args[2].text : (struct slice){NULL, 0});
+	if (err < 0)
+		log_warn("routes: send_reply %lld: %s", (long long)code,
+		    err == -EEXIST ? "answered already" : "not an answer");
+	return err;
+}
+
+static int check_send_reply(const struct arg *args, bool last, struct reason *why)
+{
+	(void)last;
+	if (args[0].text.p && (args[0].number < CODE_MIN || args[0].number > CODE_MAX))
+		return reason_set(why, -EINVAL, "code is from %d to %d", CODE_MIN, CODE_MAX);
+	return 0;
+}
+
+static const struct arg_spec send_message_args[] = {
+    {.name = "ruri", .kind = ARG_TEXT, .required = true},
+    {.name = "from", .kind = ARG_TEXT, .required = true},
+    {.name = "to", .kind = ARG_TEXT, .required = true},
+    {.name = "content_type", .kind = ARG_TEXT, .required = true},
+    {.name = "body", .kind = ARG_TEXT, .required = true},
+    {0},
+};
+
+static int send_message(const struct route_subject *subject, const struct arg *args, void *state)
+{
+	struct page_message message = {
+	    .ruri = args[0].text,
+	    .from_uri = args[1].text,
+	    .to_uri = args[2].text,
+	    .content_type = args[3].text,
+	    .body = args[4].text,
+	};
+	int err = state ? page_send(state, &message, NULL, NULL) : -ENETUNREACH;
+
+	(void)subject;
+	if (err < 0)
+		log_warn("routes: send_message to %.*s: %s", SLICE_ARG(message.ruri),
+		    strerror(-err));
+	return err;
+}
+
+const struct action sip_actions[] = {
+    {.name = "send_reply",
+	.lists = ROUTE_SIP,
+	.args = send_reply_args,
+	.answers = true,
+	.run = send_reply,
+	.check = check_send_reply},
+    {.name = "send_message",
+	.lists = ROUTE_SIP | ROUTE_EVENT,
+	.args = send_message_args,
+	.run = send_message},
+    {0},
+};
