@@ -59,16 +59,24 @@ static void lower_case(char *p)
 
 /* --- entries --- */
 
+/* That of a connection that was opened here, by its dial; NULL: accepted. */
+static struct pool_entry *entry_of(const struct msrp_conn *conn)
+{
+	struct net_dial *dial = conn->stream.dial;
+
+	return dial
+	    ? (struct pool_entry *)(void *)((char *)dial - offsetof(struct pool_entry, dial))
+	    : NULL;
+}
+
 void pool_remove(struct msrp_conn *conn)
 {
-	struct pool_entry *entry = conn->entry;
+	struct pool_entry *entry = entry_of(conn);
 
 	if (!entry)
 		return;
-	conn->entry = NULL;
 	if (!entry->hidden)
 		HASH_DEL(stack_of(conn)->pool, entry);
-	net_dial_fini(&entry->dial);
 	free(entry->fingerprints);
 	free(entry);
 }
@@ -116,8 +124,9 @@ static int open_new(struct msrp_stack *stack, const struct msrp_destination *to,
     const struct msrp_transport *transport, const char *key, char *fingerprints,
     struct msrp_conn **connp)
 {
+	struct pool_entry *entry;
 	struct msrp_conn *conn;
-	int err = -ENOMEM;
+	int err;
 
 	if (net_protocol_is_full(&stack->protocol)) {
 		free(fingerprints);
@@ -128,14 +137,13 @@ static int open_new(struct msrp_stack *stack, const struct msrp_destination *to,
 		free(fingerprints);
 		return -ENOMEM;
 	}
-	conn->entry = new_entry(conn, key, fingerprints);
-	if (conn->entry)
-		err = dial(conn->entry, to);
+	entry = new_entry(conn, key, fingerprints);
+	err = entry ? dial(entry, to) : -ENOMEM;
 	if (err < 0) {
 		msrp_conn_close(conn, err);
 		return err;
 	}
-	share(conn->entry);
+	share(entry);
 	*connp = conn;
 	return 0;
 }

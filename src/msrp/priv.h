@@ -33,8 +33,7 @@ struct msrp_conn {
 	struct net_stream stream;
 	const struct msrp_transport *transport;
 	struct msrp_listener *listener;
-	struct pool_entry *entry; /* NULL: accepted, or closed */
-	struct msrp_input *in;    /* while bytes of a frame have come but not its end */
+	struct msrp_input *in; /* while bytes of a frame have come but not its end */
 	struct conn_flows flows;
 	LIST_HEAD(, msrp_transaction) transactions;
 	LIST_HEAD(, msrp_user) users;

@@ -91,15 +91,17 @@ void net_blocks_recycle(struct net *net)
 	free_retired(net);
 }
 
-/* The block in hand, or a new one if it has less room than that. */
-static struct net_block *block_with_room(struct net *net, struct net_block **blockp, size_t room)
+static bool has_room(const struct net_block *block, size_t room)
 {
-	if (*blockp && BLOCK_BYTES - (*blockp)->used < room) {
+	return block && BLOCK_BYTES - block->used >= room;
+}
+
+/* The block in hand is full, if there is one. */
+static struct net_block *next_block(struct net *net, struct net_block **blockp)
+{
+	if (*blockp)
 		net_block_put(net, *blockp);
-		*blockp = NULL;
-	}
-	if (!*blockp)
-		*blockp = get_block(net);
+	*blockp = get_block(net);
 	return *blockp;
 }
 
@@ -108,15 +110,15 @@ struct net_block *net_block_rx(struct net *net)
 	/* A block full of bytes is passed on before the next one: while the caches hold it. */
 	if (!SLIST_EMPTY(&net->retired))
 		turn_run(net);
-	return block_with_room(net, &net->rx, READ_MIN);
+	return has_room(net->rx, READ_MIN) ? net->rx : next_block(net, &net->rx);
 }
 
 char *net_block_text(struct net *net, size_t len, struct net_block **blockp)
 {
-	struct net_block *block = block_with_room(net, &net->text, len);
+	struct net_block *block = net->text;
 	char *p;
 
-	if (!block)
+	if (!has_room(block, len) && !(block = next_block(net, &net->text)))
 		return NULL;
 	p = block->data + block->used;
 	block->used += len;

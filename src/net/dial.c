@@ -20,11 +20,15 @@ struct net_lookup {
 	struct evdns_getaddrinfo_request *request;
 };
 
-static void forget_addresses(struct net_dial *d)
+/* There will be no other attempt. */
+static void stop_trying(struct net_dial *d)
 {
 	if (d->addresses)
 		evutil_freeaddrinfo(d->addresses);
 	d->addresses = d->next = NULL;
+	if (d->attempt)
+		event_free(d->attempt);
+	d->attempt = NULL;
 }
 
 void net_dial_fini(struct net_dial *d)
@@ -34,9 +38,7 @@ void net_dial_fini(struct net_dial *d)
 		if (d->lookup->request)
 			evdns_getaddrinfo_cancel(d->lookup->request);
 	}
-	forget_addresses(d);
-	if (d->attempt)
-		event_free(d->attempt);
+	stop_trying(d);
 	free(d->host);
 	*d = (struct net_dial){0};
 }
@@ -147,7 +149,7 @@ void dial_writable(struct net_stream *s)
 		return;
 	}
 	(*s->protocol->count.connected)++;
-	forget_addresses(s->dial);
+	stop_trying(s->dial);
 	stream_connected(s);
 }
 

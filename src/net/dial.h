@@ -21,15 +21,15 @@ struct net_destination {
 	const char *fingerprints;
 };
 
-/** Embedded in the stream's owner; zeroed, it is finished. */
+/** Embedded in the stream's owner, until closed() is called; zeroed, it is finished. */
 struct net_dial {
 	struct net_stream *stream;
 	const char *fingerprints;
 	char *host;
 	struct net_lookup *lookup;
 	struct evutil_addrinfo *addresses, *next; /* NULL once connected */
-	struct event *attempt;                    /* of the next address, in a turn of its own */
-	int err;                                  /* of the last attempt */
+	struct event *attempt; /* of the next address, in a turn of its own; NULL once connected */
+	int err;               /* of the last attempt */
 	uint16_t port;
 	struct sockaddr_storage from; /* AF_UNSPEC: any */
 };

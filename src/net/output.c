@@ -31,6 +31,7 @@ static size_t first_message(const struct net_queue *q)
 
 static int queue_copy(struct net *net, struct net_queue *q, struct slice bytes)
 {
+	q->queued += bytes.len;
 	while (bytes.len) {
 		struct slice part = slice_head(bytes, READ_MIN);
 		struct net_block *block;
@@ -41,7 +42,6 @@ static int queue_copy(struct net *net, struct net_queue *q, struct slice bytes)
 		memcpy(p, part.p, part.len);
 		if (segments_add(&q->segments, (struct slice){p, part.len}, block) < 0)
 			return -ENOMEM;
-		q->queued += part.len;
 		bytes = slice_from(bytes, part.len);
 	}
 	return 0;

@@ -180,13 +180,13 @@ static void close_stream(struct net_stream *s, int err, bool linger)
 	stop_watching(s);
 	if (s->dial)
 		net_dial_fini(s->dial);
-	s->dial = NULL;
 	close_socket(s, linger);
 	LIST_REMOVE(s, entry);
 	*p->count.open = --p->stream_count;
 	(*p->count.closed)++;
 	output_drop(s);
 	p->handler->closed(s, err);
+	s->dial = NULL;
 	/* Its input may be at work further up the stack, so it goes with the last ref. */
 	net_stream_unref(s);
 }

@@ -36,7 +36,7 @@ struct net_stream {
 	SLIST_ENTRY(net_stream) again_entry;
 	uint64_t number;
 	struct net_link link;
-	struct net_dial *dial;          /* NULL: accepted, or closed */
+	struct net_dial *dial;          /* NULL: accepted, or closed() is over */
 	struct net_output *out;         /* while something is queued, or waits for its end */
 	struct net_stash *stash;        /* what a pause has left of the bytes received */
 	struct timer_queue *life_queue; /* in which life runs */
