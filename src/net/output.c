@@ -47,6 +47,19 @@ static int queue_copy(struct net *net, struct net_queue *q, struct slice bytes)
 	return 0;
 }
 
+static int queue_borrow(struct net_queue *q, struct slice bytes, struct net_block *owner)
+{
+	q->queued += bytes.len;
+	while (bytes.len) {
+		struct slice part = slice_head(bytes, SEGMENT_MAX);
+
+		if (segments_add(&q->segments, part, owner) < 0)
+			return -ENOMEM;
+		bytes = slice_from(bytes, part.len);
+	}
+	return 0;
+}
+
 /* A message ends with what is queued so far. */
 static int queue_end(struct net_queue *q)
 {
@@ -72,6 +85,8 @@ static int queue_end(struct net_queue *q)
 
 static void queue_consume(struct net *net, struct net_queue *q, size_t n)
 {
+	if (n == 0)
+		return;
 	segments_consume(net, &q->segments, n);
 	q->written += n;
 	while (q->end_count && q->ends[q->first_end] <= q->written) {
@@ -240,12 +255,10 @@ void net_stream_borrow(struct net_stream *s, struct slice bytes)
 		net_stream_copy(s, bytes);
 		return;
 	}
-	if (s->failed || !out || segments_add(&out->bulk.segments, bytes, block) < 0) {
+	if (s->failed || !out || queue_borrow(&out->bulk, bytes, block) < 0)
 		fail(s);
-		return;
-	}
-	out->bulk.queued += bytes.len;
-	turn_serve(s);
+	else
+		turn_serve(s);
 }
 
 void net_stream_end(struct net_stream *s)

@@ -73,7 +73,9 @@ struct segments {
 	size_t bytes;
 };
 
-/** @return 0 or -ENOMEM */
+enum { SEGMENT_MAX = 1 << 30 }; /* bytes of one */
+
+/** @param bytes  at most SEGMENT_MAX of them  @return 0 or -ENOMEM */
 int segments_add(struct segments *q, struct slice bytes, struct net_block *owner);
 void segments_consume(struct net *net, struct segments *q, size_t n);
 void segments_drop(struct net *net, struct segments *q);

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <sys/uio.h>
 
-enum { SEGMENT_MAX = 1 << 30 }; /* bytes of one */
-
 static struct segment *segment_at(const struct segments *q, uint32_t i)
 {
 	return &q->items[q->first + i];
@@ -32,7 +30,7 @@ static int segments_reserve(struct segments *q)
 	return 0;
 }
 
-static int add_one(struct segments *q, struct slice bytes, struct net_block *owner)
+int segments_add(struct segments *q, struct slice bytes, struct net_block *owner)
 {
 	struct segment *last;
 
@@ -53,18 +51,6 @@ static int add_one(struct segments *q, struct slice bytes, struct net_block *own
 	    .owner = owner};
 	q->bytes += bytes.len;
 	q->borrows = q->borrows || !owner;
-	return 0;
-}
-
-int segments_add(struct segments *q, struct slice bytes, struct net_block *owner)
-{
-	while (bytes.len) {
-		struct slice part = slice_head(bytes, SEGMENT_MAX);
-
-		if (add_one(q, part, owner) < 0)
-			return -ENOMEM;
-		bytes = slice_from(bytes, part.len);
-	}
 	return 0;
 }
 
