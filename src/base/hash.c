@@ -1,0 +1,63 @@
+#include <msrpd/hash.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+
+#include <msrpd/rand.h>
+
+enum { SECRET_SIZE = 16 };
+
+struct hash {
+	EVP_MAC_CTX *context;
+	unsigned char secret[SECRET_SIZE];
+};
+
+int hash_new(struct hash **hashp)
+{
+	struct hash *hash = calloc(1, sizeof(*hash));
+	EVP_MAC *siphash = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
+
+	if (hash && siphash)
+		hash->context = EVP_MAC_CTX_new(siphash);
+	EVP_MAC_free(siphash);
+	if (!hash || !hash->context) {
+		free(hash);
+		return -ENOMEM;
+	}
+	rand_bytes(hash->secret, sizeof(hash->secret));
+	*hashp = hash;
+	return 0;
+}
+
+void hash_free(struct hash *hash)
+{
+	if (!hash)
+		return;
+	EVP_MAC_CTX_free(hash->context);
+	explicit_bzero(hash->secret, sizeof(hash->secret));
+	free(hash);
+}
+
+static int update(struct hash *hash, const void *p, size_t len)
+{
+	return EVP_MAC_update(hash->context, p, len);
+}
+
+int hash_texts(struct hash *hash, const struct slice *texts, size_t count, uint64_t *valuep)
+{
+	size_t size = sizeof(*valuep);
+	OSSL_PARAM params[] = {
+	    OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
+	    OSSL_PARAM_construct_end(),
+	};
+	int ok = EVP_MAC_init(hash->context, hash->secret, sizeof(hash->secret), params);
+
+	for (size_t i = 0; ok && i < count; i++)
+		ok = update(hash, &texts[i].len, sizeof(texts[i].len))
+		    && (texts[i].len == 0 || update(hash, texts[i].p, texts[i].len));
+	ok = ok && EVP_MAC_final(hash->context, (unsigned char *)valuep, NULL, size);
+	return ok ? 0 : -ENOMEM;
+}
