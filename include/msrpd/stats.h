@@ -1,9 +1,29 @@
 /* Numbers for get_statistics and /metrics, named group:name. */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct stats;
+
+/** A number of a group: a uint64_t * in its owner's struct, which points to what it adds to. */
+struct stats_row {
+	const char *name, *help;
+	size_t offset; /* of that pointer */
+	bool gauge;    /* rises and falls; else a counter, which only grows */
+};
+
+/**
+ * Register the numbers of a group, and fill the pointers.  Group and rows must outlive stats
+ * (constants do).  The same pair of group and name registered again gives the same number.
+ *
+ * @param rows   ended by one without a name
+ * @param owner  the struct that has the pointers; the numbers belong to stats
+ * @return 0 or -ENOMEM
+ */
+int stats_register(struct stats *stats, const char *group, const struct stats_row *rows,
+    void *owner);
 
 /**
  * Register a counter (only grows) under group and name; both must outlive stats

@@ -64,6 +64,20 @@ static uint64_t *add(struct stats *stats, const struct stats_item *item)
 	return &number->item.value;
 }
 
+int stats_register(struct stats *stats, const char *group, const struct stats_row *rows,
+    void *owner)
+{
+	for (; rows->name; rows++) {
+		uint64_t **numberp = (uint64_t **)((char *)owner + rows->offset);
+
+		*numberp =
+		    add(stats, &(struct stats_item){group, rows->name, rows->help, rows->gauge, 0});
+		if (!*numberp)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 uint64_t *stats_counter(struct stats *stats, const char *group, const char *name, const char *help)
 {
 	return add(stats, &(struct stats_item){group, name, help, false, 0});

@@ -89,6 +89,40 @@ static void test_has_group(void **state)
 	stats_free(NULL);
 }
 
+struct counters {
+	bool before;
+	uint64_t *sent, *waiting, *classes[2];
+};
+
+static const struct stats_row rows[] = {
+    {.name = "sent", .help = "Sent.", .offset = offsetof(struct counters, sent)},
+    {.name = "waiting",
+	.help = "Waiting.",
+	.offset = offsetof(struct counters, waiting),
+	.gauge = true},
+    {.name = "class_1", .help = "", .offset = offsetof(struct counters, classes[1])},
+    {0},
+};
+
+static void test_registers_rows(void **state)
+{
+	struct counters a = {0}, b = {0};
+	char text[256] = "";
+	struct stats *stats;
+
+	(void)state;
+	assert_int_equal(stats_new(&stats), 0);
+	assert_int_equal(stats_register(stats, "ua", rows, &a), 0);
+	assert_int_equal(stats_register(stats, "ua", rows, &b), 0);
+	assert_ptr_equal(a.waiting, b.waiting);
+	assert_null(a.classes[0]);
+	++*a.sent;
+	++*b.classes[1];
+	stats_each(stats, add_line, text);
+	assert_string_equal(text, "ua:sent=1 ua:waiting~=0 ua:class_1=1 ");
+	stats_free(stats);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -96,6 +130,7 @@ int main(void)
 	    cmocka_unit_test(test_same_pair_same_number),
 	    cmocka_unit_test(test_numbers_stay_where_they_are),
 	    cmocka_unit_test(test_has_group),
+	    cmocka_unit_test(test_registers_rows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
