@@ -49,7 +49,7 @@ static double now_ns(void)
 	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
-static void write_head(struct msrp_writer *w)
+static void write_head(struct buffer *w)
 {
 	msrp_write_request_line(w, SLICE("d93kswowa8Zq"), SLICE("SEND"));
 	msrp_write_paths(w, SLICE("msrp://bob.example.com:8888/9di4eae923wzdU7kW0mXq2;tcp"),
@@ -84,14 +84,14 @@ static double best_ns(struct slice stream, size_t piece, unsigned rounds)
 
 static struct slice frame_of(char *buf, size_t size, const char *body, size_t len)
 {
-	struct msrp_writer w = {.p = buf, .cap = size};
+	struct buffer w = {.p = buf, .cap = size};
 
 	write_head(&w);
-	msrp_write(&w, (struct slice){body, len});
+	buffer_add(&w, (struct slice){body, len});
 	msrp_write_end_line(&w, SLICE("d93kswowa8Zq"), MSRP_COMPLETE, true);
-	if (w.overflow)
+	if (w.err)
 		abort();
-	return msrp_written(&w);
+	return buffer_text(&w);
 }
 
 static void bench_body(const char *name, const char *body, char *buf, size_t size)

@@ -27,7 +27,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#include "wire/digest.h"
+#include "base/digest.h"
 #include "wire/frame.h"
 #include "wire/path.h"
 
@@ -267,9 +267,9 @@ static ssize_t ask(struct io *io, const char *request, struct msrp_frame *answer
 static void authenticate(struct io *io, const char *relay, const char *from, char *granted)
 {
 	char request[2048], text[4096], value[1024];
-	struct msrp_writer w = MSRP_WRITER(value);
-	struct msrp_digest digest;
-	struct msrp_digest_hash ha1, response;
+	struct buffer w = BUFFER_ON(value);
+	struct digest digest;
+	struct digest_hash ha1, response;
 	struct msrp_frame answer;
 
 	snprintf(request, sizeof(request),
@@ -277,21 +277,20 @@ static void authenticate(struct io *io, const char *relay, const char *from, cha
 	    from);
 	ask(io, request, &answer, text, sizeof(text));
 	if (answer.code == 401) {
-		if (msrp_digest_parse_challenge(&digest, answer.www_authenticate) < 0)
+		if (digest_parse_challenge(&digest, answer.www_authenticate) < 0)
 			die("challenge");
 		digest.username = SLICE("bench");
 		digest.cnonce = SLICE("0123456789");
 		digest.nc = 1;
-		msrp_digest_ha1(digest.algorithm, digest.username, digest.realm, SLICE("bench"),
-		    &ha1);
-		msrp_digest_response(&digest, msrp_digest_hash_slice(&ha1), slice_of(relay),
+		digest_ha1(digest.algorithm, digest.username, digest.realm, SLICE("bench"), &ha1);
+		digest_response(&digest, digest_hash_slice(&ha1), SLICE("AUTH"), slice_of(relay),
 		    &response);
-		digest.response = msrp_digest_hash_slice(&response);
-		msrp_digest_write_credentials(&w, &digest);
+		digest.response = digest_hash_slice(&response);
+		digest_write_credentials(&w, &digest);
 		snprintf(request, sizeof(request),
 		    "MSRP auth5678 AUTH\r\nTo-Path: %s\r\nFrom-Path: %s\r\n"
 		    "Authorization: %.*s\r\n-------auth5678$\r\n",
-		    relay, from, SLICE_ARG(msrp_written(&w)));
+		    relay, from, SLICE_ARG(buffer_text(&w)));
 		ask(io, request, &answer, text, sizeof(text));
 	}
 	if (answer.code != 200 || !answer.use_path.p) {
@@ -385,7 +384,7 @@ static void fill(struct pair *pair)
 static void answer(struct io *io, const struct msrp_frame *f)
 {
 	char text[2 * URI_MAX + 128];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 
 	msrp_write_response_head(&w, f, 200, SLICE("OK"));
 	msrp_write_end_line(&w, f->tid, MSRP_COMPLETE, false);

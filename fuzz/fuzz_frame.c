@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "wire/digest.h"
+#include "base/digest.h"
 #include "wire/parser.h"
 #include "wire/path.h"
 
@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { INPUT_MAX = 4096, MAX_HEAD = 512, LOG_MAX = 64 * INPUT_MAX };
 
 struct record {
-	struct msrp_writer log;
+	struct buffer log;
 	bool in_body, stop;
 	int heads, ends;
 	char text[LOG_MAX];
@@ -34,37 +34,37 @@ static void must(bool ok)
 static void check_range(struct slice value)
 {
 	char text[64];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 	struct byte_range range, again;
 
 	if (msrp_byte_range_parse(&range, value) < 0)
 		return;
 	msrp_byte_range_write(&w, &range);
-	must(msrp_byte_range_parse(&again, msrp_written(&w)) == 0);
+	must(msrp_byte_range_parse(&again, buffer_text(&w)) == 0);
 	must(range.start == again.start && range.end == again.end && range.total == again.total);
 	must(range.start > 0 && range.start <= INT64_MAX);
 }
 
-typedef int digest_parse(struct msrp_digest *digest, struct slice value);
-typedef void digest_write(struct msrp_writer *w, const struct msrp_digest *digest);
+typedef int digest_parse(struct digest *digest, struct slice value);
+typedef void digest_write(struct buffer *w, const struct digest *digest);
 
 static void check_digest(struct slice value, digest_parse *parse, digest_write *write)
 {
-	static struct msrp_digest digest, again;
+	static struct digest digest, again;
 	char text[4 * INPUT_MAX], twice[4 * INPUT_MAX];
-	struct msrp_writer w = MSRP_WRITER(text), v = MSRP_WRITER(twice);
+	struct buffer w = BUFFER_ON(text), v = BUFFER_ON(twice);
 
 	if (!value.p || parse(&digest, value) < 0)
 		return;
 	write(&w, &digest);
-	if (w.overflow)
+	if (w.err)
 		return;
-	must(parse(&again, msrp_written(&w)) == 0);
+	must(parse(&again, buffer_text(&w)) == 0);
 	write(&v, &again);
-	must(slice_equal(msrp_written(&w), msrp_written(&v)));
+	must(slice_equal(buffer_text(&w), buffer_text(&v)));
 }
 
-static void write_frame(struct msrp_writer *w, const struct msrp_frame *f)
+static void write_frame(struct buffer *w, const struct msrp_frame *f)
 {
 	if (msrp_frame_is_request(f))
 		msrp_write_request_line(w, f->tid, f->method_text);
@@ -81,14 +81,14 @@ static void write_frame(struct msrp_writer *w, const struct msrp_frame *f)
 static void check_answer(const struct msrp_frame *f)
 {
 	char text[2 * INPUT_MAX];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 	struct msrp_frame response;
 
 	if (!msrp_frame_answerable(f))
 		return;
 	msrp_write_response_head(&w, f, 400, SLICE("why"));
 	msrp_write_end_line(&w, f->tid, MSRP_COMPLETE, false);
-	must(msrp_frame_parse(&response, msrp_written(&w), sizeof(text)) > 0);
+	must(msrp_frame_parse(&response, buffer_text(&w), sizeof(text)) > 0);
 	must(!response.fault && response.code == 400 && slice_equal(response.tid, f->tid));
 	must(slice_equal(response.from_path, msrp_path_first(f->to_path)));
 }
@@ -97,13 +97,13 @@ static void check_answer(const struct msrp_frame *f)
 static void check_rewritten(const struct msrp_frame *f)
 {
 	char text[2 * INPUT_MAX];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 	struct msrp_frame again;
 
 	if (msrp_frame_check(f, NULL) != 0)
 		return;
 	write_frame(&w, f);
-	must(msrp_frame_parse(&again, msrp_written(&w), sizeof(text)) > 0);
+	must(msrp_frame_parse(&again, buffer_text(&w), sizeof(text)) > 0);
 	must(msrp_frame_check(&again, NULL) == 0);
 	must(again.method == f->method && again.code == f->code && again.has_body == f->has_body);
 	must(slice_equal(again.tid, f->tid) && slice_equal(again.to_path, f->to_path));
@@ -118,10 +118,9 @@ static void check_head(const struct msrp_frame *f)
 	check_answer(f);
 	check_rewritten(f);
 	check_range(f->byte_range);
-	check_digest(f->www_authenticate, msrp_digest_parse_challenge, msrp_digest_write_challenge);
-	check_digest(f->authorization, msrp_digest_parse_credentials,
-	    msrp_digest_write_credentials);
-	check_digest(f->authentication_info, msrp_digest_parse_info, msrp_digest_write_info);
+	check_digest(f->www_authenticate, digest_parse_challenge, digest_write_challenge);
+	check_digest(f->authorization, digest_parse_credentials, digest_write_credentials);
+	check_digest(f->authentication_info, digest_parse_info, digest_write_info);
 }
 
 /* --- streams --- */
@@ -138,11 +137,11 @@ static int on_head(const struct msrp_frame *f, void *arg)
 	must(r->heads++ == r->ends);
 	if (r == &whole)
 		check_head(f);
-	msrp_write_char(&r->log, 'H');
-	msrp_write(&r->log, f->head);
-	msrp_write(&r->log, f->fault ? slice_of(f->fault) : SLICE("-"));
-	msrp_write(&r->log, f->has_body ? SLICE("b") : SLICE("-"));
-	msrp_write(&r->log, f->message_id);
+	buffer_add_char(&r->log, 'H');
+	buffer_add(&r->log, f->head);
+	buffer_add(&r->log, f->fault ? slice_of(f->fault) : SLICE("-"));
+	buffer_add(&r->log, f->has_body ? SLICE("b") : SLICE("-"));
+	buffer_add(&r->log, f->message_id);
 	return answer(r);
 }
 
@@ -152,9 +151,9 @@ static int on_body(struct slice piece, void *arg)
 
 	must(piece.len > 0 && r->heads == r->ends + 1);
 	if (!r->in_body)
-		msrp_write_char(&r->log, 'B');
+		buffer_add_char(&r->log, 'B');
 	r->in_body = true;
-	msrp_write(&r->log, piece);
+	buffer_add(&r->log, piece);
 	return answer(r);
 }
 
@@ -164,7 +163,7 @@ static int on_end(enum msrp_flag flag, void *arg)
 
 	must(r->heads == ++r->ends && (flag == '$' || flag == '+' || flag == '#'));
 	r->in_body = false;
-	msrp_write_char(&r->log, (char)flag);
+	buffer_add_char(&r->log, (char)flag);
 	return answer(r);
 }
 
@@ -175,17 +174,17 @@ static void on_broken(const struct msrp_frame *f, int err, void *arg)
 	must(err == -EBADMSG || err == -EMSGSIZE);
 	if (r == &whole)
 		check_answer(f);
-	msrp_write_char(&r->log, err == -EBADMSG ? 'X' : 'L');
-	msrp_write(&r->log, f->tid);
-	msrp_write(&r->log, f->to_path);
-	msrp_write(&r->log, f->from_path);
+	buffer_add_char(&r->log, err == -EBADMSG ? 'X' : 'L');
+	buffer_add(&r->log, f->tid);
+	buffer_add(&r->log, f->to_path);
+	buffer_add(&r->log, f->from_path);
 }
 
 static const struct msrp_parser_handler handler = {on_head, on_body, on_end, on_broken};
 
 static void begin(struct record *r, bool stop)
 {
-	r->log = MSRP_WRITER(r->text);
+	r->log = BUFFER_ON(r->text);
 	r->in_body = false;
 	r->stop = stop;
 	r->heads = r->ends = 0;
@@ -223,7 +222,7 @@ static int run(struct record *r, struct slice input, size_t first, size_t step, 
 		len = step;
 	}
 	msrp_parser_fini(&parser);
-	must(!r->log.overflow);
+	must(!r->log.err);
 	return n < 0 ? (int)n : 0;
 }
 
@@ -241,7 +240,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		first = 1 + data[0] * input.len / 256;
 		must(run(&pieces, input, first, steps[i], i & 1) == err);
-		must(slice_equal(msrp_written(&whole.log), msrp_written(&pieces.log)));
+		must(slice_equal(buffer_text(&whole.log), buffer_text(&pieces.log)));
 	}
 	return 0;
 }

@@ -70,6 +70,23 @@ int slice_to_u64(struct slice s, uint64_t max, uint64_t *valuep);
 /** A heap copy with a NUL behind it, to be freed; NULL when memory is out or s is absent. */
 char *slice_dup(struct slice s);
 
+/**
+ * Copy s to *p, which moves behind the copy: for texts that live in one piece of memory with
+ * their owner.
+ *
+ * @return the copy; absent if s is
+ */
+struct slice slice_pack(char **p, struct slice s);
+
+/** One token, and nothing else: RFC 4975 section 9; MIME and SDP have the same characters. */
+bool slice_is_token(struct slice s);
+
+/** No control characters: what cannot end a header line, nor begin one. */
+bool slice_is_one_line(struct slice s);
+
+/** Make spaces of the control characters among len bytes. */
+void slice_make_one_line(char *p, size_t len);
+
 /** Bytes of the UTF-8 sequence at the front of s; 0 if none begins there, or s is empty. */
 size_t slice_utf8_char(struct slice s);
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/chars.h"
+
 bool slice_cut(struct slice *rest, char c, struct slice *piece)
 {
 	const char *end;
@@ -74,6 +76,41 @@ char *slice_dup(struct slice s)
 		memcpy(copy, s.p, s.len);
 	copy[s.len] = '\0';
 	return copy;
+}
+
+struct slice slice_pack(char **p, struct slice s)
+{
+	struct slice copy = {s.p ? *p : NULL, s.len};
+
+	if (s.len)
+		memcpy(*p, s.p, s.len);
+	*p += s.len;
+	return copy;
+}
+
+bool slice_is_token(struct slice s)
+{
+	return s.len > 0 && chars_span(s, CHARS_TOKEN) == s.len;
+}
+
+static bool is_control(char c)
+{
+	return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+bool slice_is_one_line(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (is_control(s.p[i]))
+			return false;
+	return true;
+}
+
+void slice_make_one_line(char *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (is_control(p[i]))
+			p[i] = ' ';
 }
 
 /* Length of the sequence that a lead byte announces, 0 if it can lead none. */

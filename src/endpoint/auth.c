@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 #include "msrp/conn.h"
-#include "wire/digest.h"
+#include "base/digest.h"
 #include "endpoint/endpoint.h"
 #include "wire/path.h"
 #include "msrp/transaction.h"
@@ -55,7 +55,7 @@ struct endpoint_auth {
 	bool fresh;   /* answered its challenge of just now */
 	bool bounded; /* asked for another time after 423 */
 	bool proved;  /* rspauth is what to expect */
-	struct msrp_digest_hash rspauth;
+	struct digest_hash rspauth;
 };
 
 static struct endpoint_auth *of_user(struct msrp_user *user)
@@ -98,30 +98,24 @@ static bool replace(char **textp, struct slice text)
 /* --- asking --- */
 
 /* What the digest is over: the rightmost To-Path URI, so the relay's (RFC 4976 9.1). */
-static int answer_challenge(struct endpoint_auth *auth, struct relay *relay, struct msrp_writer *w)
+static int answer_challenge(struct endpoint_auth *auth, struct relay *relay, struct buffer *w)
 {
 	struct endpoint_credentials credentials = {0};
-	struct msrp_digest digest;
-	struct msrp_digest_hash ha1, response;
+	struct digest digest;
+	struct digest_hash ha1, response;
 	char cnonce[CNONCE_CHARS + 1];
-	struct slice secret;
-	int err = msrp_digest_parse_challenge(&digest, slice_of(relay->challenge));
+	struct digest_secret secret;
+	int err = digest_parse_challenge(&digest, slice_of(relay->challenge));
 
 	if (err < 0)
 		return err;
 	if (!auth->handler->credentials(digest.realm, &credentials, auth->arg))
 		return -ENOENT;
-	if (credentials.password.p) {
-		err = msrp_digest_ha1(digest.algorithm, credentials.username, digest.realm,
-		    credentials.password, &ha1);
-		if (err < 0)
-			return err;
-		secret = msrp_digest_hash_slice(&ha1);
-	} else if (digest.algorithm == MSRP_DIGEST_MD5) {
-		secret = credentials.ha1;
-	} else {
-		return -ENOENT;
-	}
+	secret = (struct digest_secret){credentials.password, credentials.ha1, {NULL, 0}};
+	err =
+	    digest_secret_ha1(&secret, digest.algorithm, credentials.username, digest.realm, &ha1);
+	if (err < 0)
+		return err;
 	rand_token(cnonce, CNONCE_CHARS);
 	if (relay->nextnonce)
 		digest.nonce = slice_of(relay->nextnonce);
@@ -129,16 +123,17 @@ static int answer_challenge(struct endpoint_auth *auth, struct relay *relay, str
 	digest.uri = relay->uri;
 	digest.cnonce = slice_of(cnonce);
 	digest.nc = ++relay->nc;
-	err = msrp_digest_response(&digest, secret, relay->uri, &response);
+	err =
+	    digest_response(&digest, digest_hash_slice(&ha1), SLICE("AUTH"), relay->uri, &response);
 	if (err == 0)
-		err = msrp_digest_rspauth(&digest, secret, relay->uri, &auth->rspauth);
+		err = digest_rspauth(&digest, digest_hash_slice(&ha1), relay->uri, &auth->rspauth);
 	if (err < 0)
 		return err;
-	digest.response = msrp_digest_hash_slice(&response);
+	digest.response = digest_hash_slice(&response);
 	auth->proved = true;
-	msrp_write(w, SLICE("Authorization: "));
-	msrp_digest_write_credentials(w, &digest);
-	msrp_write(w, SLICE("\r\n"));
+	buffer_add(w, SLICE("Authorization: "));
+	digest_write_credentials(w, &digest);
+	buffer_add(w, SLICE("\r\n"));
 	return 0;
 }
 
@@ -147,7 +142,7 @@ static int ask(struct endpoint_auth *auth)
 {
 	struct relay *relay = &auth->relay[auth->at];
 	char text[REQUEST_MAX], path[MSRP_PATH_MAX];
-	struct msrp_writer w = MSRP_WRITER(text), p = MSRP_WRITER(path);
+	struct buffer w = BUFFER_ON(text), p = BUFFER_ON(path);
 	struct slice tid;
 	int err = msrp_transaction_start(&auth->transaction, auth->user.conn);
 
@@ -157,16 +152,16 @@ static int ask(struct endpoint_auth *auth)
 	auth->proved = false;
 	msrp_path_write_joined(&p, slice_of(auth->next_path), relay->uri);
 	msrp_write_request_line(&w, tid, SLICE("AUTH"));
-	msrp_write_paths(&w, msrp_written(&p), slice_of(auth->own_uri));
+	msrp_write_paths(&w, buffer_text(&p), slice_of(auth->own_uri));
 	if (relay->expires_s) {
-		msrp_write(&w, SLICE("Expires: "));
-		msrp_write_number(&w, relay->expires_s);
-		msrp_write(&w, SLICE("\r\n"));
+		buffer_add(&w, SLICE("Expires: "));
+		buffer_add_number(&w, relay->expires_s);
+		buffer_add(&w, SLICE("\r\n"));
 	}
 	if (relay->challenge)
 		err = answer_challenge(auth, relay, &w);
 	msrp_write_end_line(&w, tid, MSRP_COMPLETE, false);
-	if (err == 0 && (w.overflow || p.overflow))
+	if (err == 0 && (w.err || p.err))
 		err = -EMSGSIZE;
 	if (err < 0) {
 		msrp_transaction_stop(&auth->transaction);
@@ -174,7 +169,7 @@ static int ask(struct endpoint_auth *auth)
 	}
 	msrp_transaction_sent(&auth->transaction);
 	/* Last: without memory for it the connection closes, and that is told. */
-	msrp_conn_send(auth->user.conn, msrp_written(&w));
+	msrp_conn_send(auth->user.conn, buffer_text(&w));
 	return 0;
 }
 
@@ -221,9 +216,10 @@ static void ask_again(struct endpoint_auth *auth, const struct msrp_frame *respo
 static void on_unauthorized(struct endpoint_auth *auth, const struct msrp_frame *response)
 {
 	struct relay *relay = &auth->relay[auth->at];
-	struct msrp_digest digest;
+	struct digest digest;
 
-	if (msrp_digest_parse_challenge(&digest, response->www_authenticate) < 0) {
+	/* RFC 4976 9.1: qop is always auth. */
+	if (digest_parse_challenge(&digest, response->www_authenticate) < 0 || digest.without_qop) {
 		fail(auth, 401, SLICE("a challenge that MSRP does not use"), true);
 		return;
 	}
@@ -265,12 +261,12 @@ static void on_out_of_bounds(struct endpoint_auth *auth, const struct msrp_frame
 static bool check_info(struct endpoint_auth *auth, const struct msrp_frame *response)
 {
 	struct relay *relay = &auth->relay[auth->at];
-	struct msrp_digest digest;
+	struct digest digest;
 
 	if (!auth->proved || !response->authentication_info.p)
 		return true;
-	if (msrp_digest_parse_info(&digest, response->authentication_info) < 0
-	    || !msrp_digest_matches(&auth->rspauth, digest.rspauth))
+	if (digest_parse_info(&digest, response->authentication_info) < 0
+	    || !digest_matches(&auth->rspauth, digest.rspauth))
 		return false;
 	if (digest.nextnonce.len && replace(&relay->nextnonce, digest.nextnonce))
 		relay->nc = 0;
@@ -281,7 +277,7 @@ static bool check_info(struct endpoint_auth *auth, const struct msrp_frame *resp
 static int take_path(struct endpoint_auth *auth, struct slice use_path)
 {
 	char text[MSRP_PATH_MAX];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 	struct slice before = slice_of(auth->next_path);
 
 	if (msrp_path_count(use_path) < 0)
@@ -290,9 +286,9 @@ static int take_path(struct endpoint_auth *auth, struct slice use_path)
 	    && use_path.p[before.len] == ' ')
 		before = (struct slice){NULL, 0};
 	msrp_path_write_joined(&w, before, use_path);
-	if (w.overflow)
+	if (w.err)
 		return -EMSGSIZE;
-	return replace(&auth->next_path, msrp_written(&w)) ? 0 : -ENOMEM;
+	return replace(&auth->next_path, buffer_text(&w)) ? 0 : -ENOMEM;
 }
 
 static void finish_round(struct endpoint_auth *auth)

@@ -380,15 +380,15 @@ void endpoint_free(struct endpoint *ep)
 int endpoint_set_path(struct endpoint *ep, struct slice relays, struct slice peer)
 {
 	char text[MSRP_PATH_MAX + 1];
-	struct msrp_writer w = {.p = text, .cap = MSRP_PATH_MAX};
+	struct buffer w = {.p = text, .cap = MSRP_PATH_MAX};
 	char *path;
 
 	msrp_path_write_joined(&w, relays, peer);
-	if (w.overflow)
+	if (w.err)
 		return -EMSGSIZE;
-	if (msrp_path_count(msrp_written(&w)) < 0)
+	if (msrp_path_count(buffer_text(&w)) < 0)
 		return -EINVAL;
-	path = slice_dup(msrp_written(&w));
+	path = slice_dup(buffer_text(&w));
 	if (!path)
 		return -ENOMEM;
 	free(ep->to_path);

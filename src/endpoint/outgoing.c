@@ -59,12 +59,12 @@ struct outgoing *outgoing_last(const struct outgoing_list *list)
 
 struct slice outgoing_id(const struct endpoint *ep, uint64_t number, char id[MSRP_MESSAGE_ID_SIZE])
 {
-	struct msrp_writer w = {.p = id, .cap = MSRP_MESSAGE_ID_SIZE - 1};
+	struct buffer w = {.p = id, .cap = MSRP_MESSAGE_ID_SIZE - 1};
 
-	msrp_write(&w, slice_of(ep->prefix));
-	msrp_write_number(&w, number);
+	buffer_add(&w, slice_of(ep->prefix));
+	buffer_add_number(&w, number);
 	id[w.len] = '\0';
-	return msrp_written(&w);
+	return buffer_text(&w);
 }
 
 int outgoing_parse_id(const struct endpoint *ep, struct slice id, uint64_t *numberp)

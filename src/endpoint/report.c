@@ -22,7 +22,7 @@ int report_send(struct msrp_conn *conn, const struct report_subject *subject, in
     struct slice phrase)
 {
 	char text[REPORT_MAX], tid[TID_CHARS + 1];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 
 	rand_token(tid, TID_CHARS);
 	msrp_write_report(&w,
@@ -35,9 +35,9 @@ int report_send(struct msrp_conn *conn, const struct report_subject *subject, in
 		.code = (unsigned)code,
 		.comment = phrase,
 	    });
-	if (w.overflow)
+	if (w.err)
 		return -EMSGSIZE;
-	msrp_conn_send(conn, msrp_written(&w));
+	msrp_conn_send(conn, buffer_text(&w));
 	return 0;
 }
 

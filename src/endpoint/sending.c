@@ -127,25 +127,25 @@ static void write_head(struct endpoint *ep, const struct outgoing *m, uint64_t n
     const struct byte_range *range)
 {
 	char head[HEAD_MAX], id[MSRP_MESSAGE_ID_SIZE];
-	struct msrp_writer w = MSRP_WRITER(head);
+	struct buffer w = BUFFER_ON(head);
 
 	msrp_write_request_line(&w, slice_of(ep->out.open_tid), SLICE("SEND"));
 	msrp_write_paths(&w, slice_of(ep->to_path), slice_of(ep->own_uri));
 	msrp_write_header(&w, SLICE("Message-ID"), outgoing_id(ep, number, id));
 	if (m && m->success_report)
-		msrp_write(&w, SLICE("Success-Report: yes\r\n"));
+		buffer_add(&w, SLICE("Success-Report: yes\r\n"));
 	if (m && m->failure_report == FAILURE_REPORT_NO)
-		msrp_write(&w, SLICE("Failure-Report: no\r\n"));
+		buffer_add(&w, SLICE("Failure-Report: no\r\n"));
 	if (m && m->failure_report == FAILURE_REPORT_PARTIAL)
-		msrp_write(&w, SLICE("Failure-Report: partial\r\n"));
-	msrp_write(&w, SLICE("Byte-Range: "));
+		buffer_add(&w, SLICE("Failure-Report: partial\r\n"));
+	buffer_add(&w, SLICE("Byte-Range: "));
 	msrp_byte_range_write(&w, range);
-	msrp_write(&w, SLICE("\r\n"));
+	buffer_add(&w, SLICE("\r\n"));
 	if (m && !m->bodiless) {
 		msrp_write_header(&w, SLICE("Content-Type"), (struct slice){m->type, m->type_len});
 		msrp_write_blank_line(&w);
 	}
-	msrp_flow_begin(&ep->out.flow, msrp_written(&w));
+	msrp_flow_begin(&ep->out.flow, buffer_text(&w));
 }
 
 /* End the frame, and let its transaction's time run. */
@@ -156,12 +156,12 @@ static void end_frame(struct endpoint *ep, enum msrp_flag flag)
 	struct outgoing *m = out->open;
 	uint64_t connection = ep->connections;
 	char end[MSRP_END_LINE_MAX];
-	struct msrp_writer w = MSRP_WRITER(end);
+	struct buffer w = BUFFER_ON(end);
 
 	if (chunk && m)
 		chunk->range.end = m->sent;
 	msrp_write_end_line(&w, slice_of(out->open_tid), flag, m && !m->bodiless);
-	msrp_flow_end(&out->flow, msrp_written(&w));
+	msrp_flow_end(&out->flow, buffer_text(&w));
 	if (!still_on(ep, connection))
 		return;
 	out->open = NULL;

@@ -12,15 +12,15 @@
 /* --- our side --- */
 
 /* a=path: the relays from the far end to us, then ourselves (RFC 4976 5.1). */
-static void write_path(struct msrp_writer *w, const struct ua_session *s)
+static void write_path(struct buffer *w, const struct ua_session *s)
 {
 	struct slice relays = ua_upstream_path(s);
 
 	if (relays.p) {
 		msrp_path_write_reversed(w, relays);
-		msrp_write_char(w, ' ');
+		buffer_add_char(w, ' ');
 	}
-	msrp_write(w, s->uri);
+	buffer_add(w, s->uri);
 }
 
 /* Texts of struct sdp_local that stand nowhere else. */
@@ -53,17 +53,17 @@ static uint64_t max_message(const struct ua_session *s)
 
 static int describe(const struct ua_session *s, struct sdp_local *local, struct local_texts *texts)
 {
-	struct msrp_writer w = MSRP_WRITER(texts->path);
+	struct buffer w = BUFFER_ON(texts->path);
 	struct msrp_uri first;
 
 	write_path(&w, s);
-	if (w.overflow || msrp_uri_parse(&first, msrp_path_first(msrp_written(&w))) < 0)
+	if (w.err || msrp_uri_parse(&first, msrp_path_first(buffer_text(&w))) < 0)
 		return -EPROTO;
 	*local = (struct sdp_local){
 	    .host = first.host,
 	    .port = first.port,
 	    .tls = first.secure,
-	    .path = msrp_written(&w),
+	    .path = buffer_text(&w),
 	    .accept_types = s->accept_types,
 	    .accept_wrapped_types = s->accept_wrapped_types,
 	    .max_size = max_message(s),

@@ -501,7 +501,7 @@ static struct slice keep(char **p, struct slice text)
 
 static struct slice keep_uri(char **p, const struct ua_session *s, const struct ua_local *local)
 {
-	struct msrp_writer w = {.p = *p, .cap = strlen(local->host) + URI_ROOM};
+	struct buffer w = {.p = *p, .cap = strlen(local->host) + URI_ROOM};
 	struct msrp_uri uri = {
 	    .secure = local->transport->secure,
 	    .host = slice_of(local->host),
@@ -511,9 +511,9 @@ static struct slice keep_uri(char **p, const struct ua_session *s, const struct 
 	};
 
 	msrp_uri_write(&w, &uri);
-	assert(!w.overflow);
+	assert(!w.err);
 	*p += w.len;
-	return msrp_written(&w);
+	return buffer_text(&w);
 }
 
 static int keep_types(char **p, struct ua_session *s, const struct ua_offer *offer)

@@ -2,21 +2,21 @@
 
 #include <errno.h>
 
-#include "wire/chars.h"
+#include "base/chars.h"
 #include "wire/frame_priv.h"
 #include "wire/path.h"
 
 /* --- lines --- */
 
-/* Four to max characters of MSRP_IDENT. */
+/* Four to max characters of CHARS_IDENT. */
 static bool may_be_ident(struct slice s, size_t max)
 {
-	return s.len >= 4 && s.len <= max && msrp_char_is(s.p[0], MSRP_ALPHANUM);
+	return s.len >= 4 && s.len <= max && chars_is(s.p[0], CHARS_ALPHANUM);
 }
 
 static bool is_ident(struct slice s, size_t max)
 {
-	return may_be_ident(s, max) && msrp_span(s, MSRP_IDENT) == s.len;
+	return may_be_ident(s, max) && chars_span(s, CHARS_IDENT) == s.len;
 }
 
 bool msrp_is_ident(struct slice s)
@@ -65,7 +65,7 @@ static struct slice find_tid(struct slice text)
 	if (text.len < 5 || memcmp(text.p, "MSRP ", 5) != 0)
 		return (struct slice){NULL, 0};
 	rest = slice_from(text, 5);
-	tid = msrp_take(&rest, MSRP_IDENT);
+	tid = chars_take(&rest, CHARS_IDENT);
 	if (!may_be_ident(tid, MSRP_TID_MAX) || (rest.len && rest.p[0] != ' '))
 		return (struct slice){NULL, 0};
 	return tid;
@@ -103,7 +103,7 @@ static void set_fault(struct msrp_frame *f, const char *why)
 /* status-code [SP comment]: what begins with a digit was meant as a response. */
 static bool parse_status_line(struct msrp_frame *f, struct slice rest)
 {
-	struct slice digits = msrp_take(&rest, MSRP_DIGIT);
+	struct slice digits = chars_take(&rest, CHARS_DIGIT);
 	const char *d = digits.p;
 
 	if (digits.len != 3 || (rest.len && rest.p[0] != ' '))
@@ -123,13 +123,13 @@ static bool parse_start_line(struct msrp_frame *f, struct slice text)
 	struct slice rest = slice_from(text, 5 + f->tid.len);
 
 	f->method = MSRP_OTHER;
-	if (!msrp_take_char(&rest, ' '))
+	if (!chars_take_char(&rest, ' '))
 		return false;
-	if (rest.len && msrp_char_is(rest.p[0], MSRP_DIGIT)) {
+	if (rest.len && chars_is(rest.p[0], CHARS_DIGIT)) {
 		f->method = MSRP_NO_METHOD;
 		return parse_status_line(f, rest);
 	}
-	f->method_text = msrp_take(&rest, MSRP_TOKEN);
+	f->method_text = chars_take(&rest, CHARS_TOKEN);
 	f->method = find_method(f->method_text);
 	return f->method_text.len && rest.len == 0;
 }
@@ -194,13 +194,13 @@ static struct slice *find_field(struct msrp_frame *f, struct slice name)
 
 static bool is_header_name(struct slice name)
 {
-	return name.len && msrp_char_is(name.p[0], MSRP_ALPHA)
-	    && msrp_span(name, MSRP_TOKEN) == name.len;
+	return name.len && chars_is(name.p[0], CHARS_ALPHA)
+	    && chars_span(name, CHARS_TOKEN) == name.len;
 }
 
 static void parse_header(struct msrp_frame *f, struct slice text)
 {
-	struct slice name = slice_head(text, msrp_find_near(text, ':')), *field;
+	struct slice name = slice_head(text, chars_find_near(text, ':')), *field;
 
 	field = find_field(f, name);
 	if (name.len == text.len || (!field && !is_header_name(name)))
@@ -216,8 +216,8 @@ static bool is_text(struct slice s)
 {
 	bool ascii = true;
 
-	for (size_t n = msrp_printable_span(s); n < s.len;
-	     n += 1 + msrp_printable_span(slice_from(s, n + 1))) {
+	for (size_t n = chars_printable_span(s); n < s.len;
+	     n += 1 + chars_printable_span(slice_from(s, n + 1))) {
 		unsigned char c = (unsigned char)s.p[n];
 
 		if ((c < 0x20 && c != '\t') || c == 0x7f)
@@ -238,7 +238,7 @@ struct line {
 /* Cut a line with its end off the front of *rest: each byte is looked at once. */
 static inline bool next_line(struct slice *rest, struct line *line)
 {
-	size_t n = msrp_printable_span(*rest);
+	size_t n = chars_printable_span(*rest);
 	const char *lf;
 
 	line->printable = rest->len - n >= 2 && rest->p[n] == '\r' && rest->p[n + 1] == '\n';
@@ -378,12 +378,12 @@ ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_he
 /* Sums of two such numbers do not overflow. */
 static bool take_position(struct slice *rest, uint64_t *valuep)
 {
-	return slice_to_u64(msrp_take(rest, MSRP_DIGIT), INT64_MAX, valuep) == 0;
+	return slice_to_u64(chars_take(rest, CHARS_DIGIT), INT64_MAX, valuep) == 0;
 }
 
 static bool take_position_or_star(struct slice *rest, uint64_t *valuep)
 {
-	if (!msrp_take_char(rest, '*'))
+	if (!chars_take_char(rest, '*'))
 		return take_position(rest, valuep);
 	*valuep = BYTE_RANGE_UNKNOWN;
 	return true;
@@ -393,8 +393,8 @@ int msrp_byte_range_parse(struct byte_range *range, struct slice value)
 {
 	struct byte_range r;
 
-	if (!take_position(&value, &r.start) || !msrp_take_char(&value, '-')
-	    || !take_position_or_star(&value, &r.end) || !msrp_take_char(&value, '/')
+	if (!take_position(&value, &r.start) || !chars_take_char(&value, '-')
+	    || !take_position_or_star(&value, &r.end) || !chars_take_char(&value, '/')
 	    || !take_position_or_star(&value, &r.total) || value.len)
 		return -EBADMSG;
 	if (r.start == 0 || r.end < r.start - 1 || r.total < r.start - 1)
@@ -403,20 +403,20 @@ int msrp_byte_range_parse(struct byte_range *range, struct slice value)
 	return 0;
 }
 
-static void write_position(struct msrp_writer *w, uint64_t value)
+static void write_position(struct buffer *w, uint64_t value)
 {
 	if (value == BYTE_RANGE_UNKNOWN)
-		msrp_write_char(w, '*');
+		buffer_add_char(w, '*');
 	else
-		msrp_write_number(w, value);
+		buffer_add_number(w, value);
 }
 
-void msrp_byte_range_write(struct msrp_writer *w, const struct byte_range *range)
+void msrp_byte_range_write(struct buffer *w, const struct byte_range *range)
 {
-	msrp_write_number(w, range->start);
-	msrp_write_char(w, '-');
+	buffer_add_number(w, range->start);
+	buffer_add_char(w, '-');
 	write_position(w, range->end);
-	msrp_write_char(w, '/');
+	buffer_add_char(w, '/');
 	write_position(w, range->total);
 }
 
@@ -537,29 +537,29 @@ bool msrp_frame_answerable(const struct msrp_frame *f)
 
 /* --- writing --- */
 
-void msrp_write_request_line(struct msrp_writer *w, struct slice tid, struct slice method)
+void msrp_write_request_line(struct buffer *w, struct slice tid, struct slice method)
 {
-	msrp_write(w, SLICE("MSRP "));
-	msrp_write(w, tid);
-	msrp_write_char(w, ' ');
-	msrp_write(w, method);
-	msrp_write(w, SLICE("\r\n"));
+	buffer_add(w, SLICE("MSRP "));
+	buffer_add(w, tid);
+	buffer_add_char(w, ' ');
+	buffer_add(w, method);
+	buffer_add(w, SLICE("\r\n"));
 }
 
-static void write_code(struct msrp_writer *w, unsigned code)
+static void write_code(struct buffer *w, unsigned code)
 {
 	for (unsigned unit = 100; unit; unit /= 10)
-		msrp_write_char(w, (char)('0' + code / unit % 10));
+		buffer_add_char(w, (char)('0' + code / unit % 10));
 }
 
-static void write_code_and_text(struct msrp_writer *w, unsigned code, struct slice text)
+static void write_code_and_text(struct buffer *w, unsigned code, struct slice text)
 {
 	write_code(w, code);
 	if (text.len) {
-		msrp_write_char(w, ' ');
-		msrp_write(w, text);
+		buffer_add_char(w, ' ');
+		buffer_add(w, text);
 	}
-	msrp_write(w, SLICE("\r\n"));
+	buffer_add(w, SLICE("\r\n"));
 }
 
 /* RFC 4975 section 10, RFC 4976 section 6.3, RFC 7701 section 7.3 */
@@ -593,70 +593,69 @@ static struct slice usual_phrase(unsigned code)
 }
 
 /* Kamailio takes a status line without a phrase, which RFC 4975 allows, for a request. */
-void msrp_write_response_line(struct msrp_writer *w, struct slice tid, unsigned code,
+void msrp_write_response_line(struct buffer *w, struct slice tid, unsigned code,
     struct slice phrase)
 {
-	msrp_write(w, SLICE("MSRP "));
-	msrp_write(w, tid);
-	msrp_write_char(w, ' ');
+	buffer_add(w, SLICE("MSRP "));
+	buffer_add(w, tid);
+	buffer_add_char(w, ' ');
 	write_code_and_text(w, code, phrase.len ? phrase : usual_phrase(code));
 }
 
-void msrp_write_header(struct msrp_writer *w, struct slice name, struct slice value)
+void msrp_write_header(struct buffer *w, struct slice name, struct slice value)
 {
-	msrp_write(w, name);
-	msrp_write(w, SLICE(": "));
-	msrp_write(w, value);
-	msrp_write(w, SLICE("\r\n"));
+	buffer_add(w, name);
+	buffer_add(w, SLICE(": "));
+	buffer_add(w, value);
+	buffer_add(w, SLICE("\r\n"));
 }
 
-void msrp_write_paths(struct msrp_writer *w, struct slice to_path, struct slice from_path)
+void msrp_write_paths(struct buffer *w, struct slice to_path, struct slice from_path)
 {
 	msrp_write_header(w, SLICE("To-Path"), to_path);
 	msrp_write_header(w, SLICE("From-Path"), from_path);
 }
 
-static void write_byte_range_header(struct msrp_writer *w, const struct byte_range *range)
+static void write_byte_range_header(struct buffer *w, const struct byte_range *range)
 {
-	msrp_write(w, SLICE("Byte-Range: "));
+	buffer_add(w, SLICE("Byte-Range: "));
 	msrp_byte_range_write(w, range);
-	msrp_write(w, SLICE("\r\n"));
+	buffer_add(w, SLICE("\r\n"));
 }
 
-void msrp_write_forwarded_headers(struct msrp_writer *w, const struct msrp_frame *f, bool open_end)
+void msrp_write_forwarded_headers(struct buffer *w, const struct msrp_frame *f, bool open_end)
 {
 	const char *dash, *slash, *end;
 
 	if (!open_end) {
-		msrp_write(w, f->headers);
+		buffer_add(w, f->headers);
 		return;
 	}
 	dash = memchr(f->byte_range.p, '-', f->byte_range.len);
 	slash = memrchr(f->byte_range.p, '/', f->byte_range.len);
 	end = f->headers.p + f->headers.len;
-	msrp_write(w, slice_head(f->headers, (size_t)(dash - f->headers.p) + 1));
-	msrp_write_char(w, '*');
-	msrp_write(w, (struct slice){slash, (size_t)(end - slash)});
+	buffer_add(w, slice_head(f->headers, (size_t)(dash - f->headers.p) + 1));
+	buffer_add_char(w, '*');
+	buffer_add(w, (struct slice){slash, (size_t)(end - slash)});
 }
 
-void msrp_write_blank_line(struct msrp_writer *w)
+void msrp_write_blank_line(struct buffer *w)
 {
-	msrp_write(w, SLICE("\r\n"));
+	buffer_add(w, SLICE("\r\n"));
 }
 
-void msrp_write_end_line(struct msrp_writer *w, struct slice tid, enum msrp_flag flag,
-    bool after_body)
+void msrp_write_end_line(struct buffer *w, struct slice tid, enum msrp_flag flag, bool after_body)
 {
 	if (after_body)
-		msrp_write(w, SLICE("\r\n"));
-	msrp_write(w, SLICE("-------"));
-	msrp_write(w, tid);
-	msrp_write_char(w, (char)flag);
-	msrp_write(w, SLICE("\r\n"));
+		buffer_add(w, SLICE("\r\n"));
+	buffer_add(w, SLICE("-------"));
+	buffer_add(w, tid);
+	buffer_add_char(w, (char)flag);
+	buffer_add(w, SLICE("\r\n"));
 }
 
-void msrp_write_response_head(struct msrp_writer *w, const struct msrp_frame *request,
-    unsigned code, struct slice phrase)
+void msrp_write_response_head(struct buffer *w, const struct msrp_frame *request, unsigned code,
+    struct slice phrase)
 {
 	struct slice from = request->from_path;
 
@@ -665,13 +664,13 @@ void msrp_write_response_head(struct msrp_writer *w, const struct msrp_frame *re
 	    msrp_path_first(request->to_path));
 }
 
-void msrp_write_report(struct msrp_writer *w, const struct msrp_report_text *report)
+void msrp_write_report(struct buffer *w, const struct msrp_report_text *report)
 {
 	msrp_write_request_line(w, report->tid, SLICE("REPORT"));
 	msrp_write_paths(w, report->to_path, report->from_path);
 	msrp_write_header(w, SLICE("Message-ID"), report->message_id);
 	write_byte_range_header(w, &report->range);
-	msrp_write(w, SLICE("Status: 000 "));
+	buffer_add(w, SLICE("Status: 000 "));
 	write_code_and_text(w, report->code, report->comment);
 	msrp_write_end_line(w, report->tid, MSRP_COMPLETE, false);
 }

@@ -135,7 +135,7 @@ bool msrp_is_ident(struct slice s);
  * @return 0 or -EBADMSG
  */
 int msrp_byte_range_parse(struct byte_range *range, struct slice value);
-void msrp_byte_range_write(struct msrp_writer *w, const struct byte_range *range);
+void msrp_byte_range_write(struct buffer *w, const struct byte_range *range);
 
 /** @param value  absent means yes (RFC 4975 7.1.1) @return 0 or -EBADMSG */
 int msrp_failure_report_parse(struct slice value, enum failure_report *reportp);
@@ -156,31 +156,30 @@ int msrp_status_parse(struct msrp_status *status, struct slice value);
 /* --- Writing --- */
 
 /** The start line of a request. */
-void msrp_write_request_line(struct msrp_writer *w, struct slice tid, struct slice method);
+void msrp_write_request_line(struct buffer *w, struct slice tid, struct slice method);
 
 /** The start line of a response; for an absent or empty phrase the usual one of the code stands. */
-void msrp_write_response_line(struct msrp_writer *w, struct slice tid, unsigned code,
+void msrp_write_response_line(struct buffer *w, struct slice tid, unsigned code,
     struct slice phrase);
 
 /** "name: value" and CRLF. */
-void msrp_write_header(struct msrp_writer *w, struct slice name, struct slice value);
+void msrp_write_header(struct buffer *w, struct slice name, struct slice value);
 
 /** To-Path and From-Path lines. */
-void msrp_write_paths(struct msrp_writer *w, struct slice to_path, struct slice from_path);
+void msrp_write_paths(struct buffer *w, struct slice to_path, struct slice from_path);
 
 /**
  * The headers of a frame that goes on, all behind its paths, byte for byte.
  *
  * @param open_end  but for the end in its Byte-Range, which is good: that becomes "*"
  */
-void msrp_write_forwarded_headers(struct msrp_writer *w, const struct msrp_frame *f, bool open_end);
+void msrp_write_forwarded_headers(struct buffer *w, const struct msrp_frame *f, bool open_end);
 
 /** The blank line between headers and body. */
-void msrp_write_blank_line(struct msrp_writer *w);
+void msrp_write_blank_line(struct buffer *w);
 
 /** The end-line; after a body (even an empty one) with the CRLF that ends the body. */
-void msrp_write_end_line(struct msrp_writer *w, struct slice tid, enum msrp_flag flag,
-    bool after_body);
+void msrp_write_end_line(struct buffer *w, struct slice tid, enum msrp_flag flag, bool after_body);
 
 /**
  * Start line and paths of the response to request (RFC 4975 7.2): further headers and
@@ -188,8 +187,8 @@ void msrp_write_end_line(struct msrp_writer *w, struct slice tid, enum msrp_flag
  *
  * @param request  one that is msrp_frame_answerable()
  */
-void msrp_write_response_head(struct msrp_writer *w, const struct msrp_frame *request,
-    unsigned code, struct slice phrase);
+void msrp_write_response_head(struct buffer *w, const struct msrp_frame *request, unsigned code,
+    struct slice phrase);
 
 /** A REPORT on a SEND: RFC 4975 7.1.2 to 7.1.4. */
 struct msrp_report_text {
@@ -203,4 +202,4 @@ struct msrp_report_text {
 };
 
 /** The whole frame, end-line included. */
-void msrp_write_report(struct msrp_writer *w, const struct msrp_report_text *report);
+void msrp_write_report(struct buffer *w, const struct msrp_report_text *report);

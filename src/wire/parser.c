@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "wire/chars.h"
+#include "base/chars.h"
 #include "wire/frame_priv.h"
 
 /* One call of msrp_parser_feed(). */
@@ -109,14 +109,14 @@ enum { HYPHENS = 7 };
  */
 static size_t find_hyphens(struct slice s, size_t at)
 {
-	enum { WORD = 4, STEP = sizeof(msrp_bytes), BLOCK = 8 * STEP };
+	enum { WORD = 4, STEP = sizeof(chars_bytes), BLOCK = 8 * STEP };
 
 	for (; s.len - at >= BLOCK; at += BLOCK) {
-		msrp_bytes hits = {0};
+		chars_bytes hits = {0};
 
 		for (size_t i = 0; i < BLOCK; i += STEP)
-			hits |= msrp_words_equal(s.p + at + i, '-');
-		if (msrp_first_hit(hits) < STEP)
+			hits |= chars_words_equal(s.p + at + i, '-');
+		if (chars_first_hit(hits) < STEP)
 			break;
 	}
 	for (; s.len - at >= WORD; at += WORD)

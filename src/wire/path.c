@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "wire/writer.h"
+#include "base/buffer.h"
 
 int msrp_path_next(struct slice *rest, struct msrp_uri *uri)
 {
@@ -57,23 +57,23 @@ struct slice msrp_path_last(struct slice path)
 	return space ? slice_from(path, (size_t)(space - path.p) + 1) : path;
 }
 
-void msrp_path_write_reversed(struct msrp_writer *w, struct slice path)
+void msrp_path_write_reversed(struct buffer *w, struct slice path)
 {
 	while (path.len) {
 		struct slice last = msrp_path_last(path);
 
-		msrp_write(w, last);
+		buffer_add(w, last);
 		if (last.len == path.len)
 			return;
-		msrp_write_char(w, ' ');
+		buffer_add_char(w, ' ');
 		path.len -= last.len + 1;
 	}
 }
 
-void msrp_path_write_joined(struct msrp_writer *w, struct slice a, struct slice b)
+void msrp_path_write_joined(struct buffer *w, struct slice a, struct slice b)
 {
-	msrp_write(w, a);
+	buffer_add(w, a);
 	if (a.len && b.len)
-		msrp_write_char(w, ' ');
-	msrp_write(w, b);
+		buffer_add_char(w, ' ');
+	buffer_add(w, b);
 }

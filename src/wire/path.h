@@ -11,7 +11,7 @@
 
 #include "wire/uri.h"
 
-struct msrp_writer;
+struct buffer;
 
 /**
  * Parse the next URI of a path and move behind it.
@@ -37,7 +37,7 @@ struct slice msrp_path_last(struct slice path);
 struct slice msrp_path_rest(struct slice path);
 
 /** Write the URIs in reverse order, verbatim: a Use-Path becomes an a=path (RFC 4976 5.1). */
-void msrp_path_write_reversed(struct msrp_writer *w, struct slice path);
+void msrp_path_write_reversed(struct buffer *w, struct slice path);
 
 /** Write a, a space, and b; an absent or empty one is left out together with the space. */
-void msrp_path_write_joined(struct msrp_writer *w, struct slice a, struct slice b);
+void msrp_path_write_joined(struct buffer *w, struct slice a, struct slice b);

@@ -3,8 +3,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 
-#include "wire/chars.h"
-#include "wire/writer.h"
+#include "base/chars.h"
+#include "base/buffer.h"
 
 static bool parse_address(int family, struct slice text, void *address)
 {
@@ -22,16 +22,17 @@ static bool parse_scheme(struct slice *rest, bool *secure)
 	if (!slice_starts_nocase(*rest, SLICE("msrp")))
 		return false;
 	*rest = slice_from(*rest, 4);
-	*secure = msrp_take_char(rest, 's') || msrp_take_char(rest, 'S');
-	return msrp_take_char(rest, ':') && msrp_take_char(rest, '/') && msrp_take_char(rest, '/');
+	*secure = chars_take_char(rest, 's') || chars_take_char(rest, 'S');
+	return chars_take_char(rest, ':') && chars_take_char(rest, '/')
+	    && chars_take_char(rest, '/');
 }
 
 /* No character of a userinfo ends it but "@", and no other part of a URI may hold one. */
 static bool parse_userinfo(struct slice *rest, struct slice *userinfo)
 {
-	struct slice taken = msrp_take(rest, MSRP_USERINFO);
+	struct slice taken = chars_take(rest, CHARS_USERINFO);
 
-	if (!msrp_take_char(rest, '@'))
+	if (!chars_take_char(rest, '@'))
 		return false;
 	*userinfo = taken;
 	return true;
@@ -51,9 +52,9 @@ static bool parse_ipv6(struct slice *rest, struct slice *host)
 
 static bool parse_host(struct slice *rest, struct slice *host)
 {
-	if (msrp_take_char(rest, '['))
+	if (chars_take_char(rest, '['))
 		return parse_ipv6(rest, host);
-	*host = msrp_take(rest, MSRP_HOST);
+	*host = chars_take(rest, CHARS_HOST);
 	return host->len > 0;
 }
 
@@ -62,9 +63,9 @@ static bool parse_port(struct slice *rest, uint16_t *port)
 	struct slice digits;
 	unsigned value = 0;
 
-	if (!msrp_take_char(rest, ':'))
+	if (!chars_take_char(rest, ':'))
 		return true;
-	digits = msrp_take(rest, MSRP_DIGIT);
+	digits = chars_take(rest, CHARS_DIGIT);
 	if (digits.len > 5)
 		return false;
 	for (size_t i = 0; i < digits.len; i++)
@@ -75,17 +76,17 @@ static bool parse_port(struct slice *rest, uint16_t *port)
 
 static bool parse_session_id(struct slice *rest, struct slice *session_id)
 {
-	if (!msrp_take_char(rest, '/'))
+	if (!chars_take_char(rest, '/'))
 		return true;
-	*session_id = msrp_take(rest, MSRP_SESSION);
+	*session_id = chars_take(rest, CHARS_SESSION);
 	return session_id->len > 0;
 }
 
 static bool parse_transport(struct slice *rest, struct slice *transport)
 {
-	if (!msrp_take_char(rest, ';'))
+	if (!chars_take_char(rest, ';'))
 		return false;
-	*transport = msrp_take(rest, MSRP_ALPHANUM);
+	*transport = chars_take(rest, CHARS_ALPHANUM);
 	return transport->len > 0;
 }
 
@@ -93,9 +94,9 @@ static bool parse_params(struct slice *rest, struct slice *params)
 {
 	const char *start = rest->p;
 
-	while (msrp_take_char(rest, ';'))
-		if (msrp_take(rest, MSRP_TOKEN).len == 0
-		    || (msrp_take_char(rest, '=') && msrp_take(rest, MSRP_TOKEN).len == 0))
+	while (chars_take_char(rest, ';'))
+		if (chars_take(rest, CHARS_TOKEN).len == 0
+		    || (chars_take_char(rest, '=') && chars_take(rest, CHARS_TOKEN).len == 0))
 			return false;
 	if (rest->p > start)
 		*params = (struct slice){start + 1, (size_t)(rest->p - start) - 1};
@@ -166,37 +167,37 @@ bool msrp_uri_is_address(const struct msrp_uri *uri)
 	return is_ipv6(uri->host) || parse_address(AF_INET, uri->host, &address);
 }
 
-static void write_authority(struct msrp_writer *w, const struct msrp_uri *uri)
+static void write_authority(struct buffer *w, const struct msrp_uri *uri)
 {
 	if (uri->userinfo.p) {
-		msrp_write(w, uri->userinfo);
-		msrp_write_char(w, '@');
+		buffer_add(w, uri->userinfo);
+		buffer_add_char(w, '@');
 	}
 	if (is_ipv6(uri->host)) {
-		msrp_write_char(w, '[');
-		msrp_write(w, uri->host);
-		msrp_write_char(w, ']');
+		buffer_add_char(w, '[');
+		buffer_add(w, uri->host);
+		buffer_add_char(w, ']');
 	} else {
-		msrp_write(w, uri->host);
+		buffer_add(w, uri->host);
 	}
 	if (uri->port) {
-		msrp_write_char(w, ':');
-		msrp_write_number(w, uri->port);
+		buffer_add_char(w, ':');
+		buffer_add_number(w, uri->port);
 	}
 }
 
-void msrp_uri_write(struct msrp_writer *w, const struct msrp_uri *uri)
+void msrp_uri_write(struct buffer *w, const struct msrp_uri *uri)
 {
-	msrp_write(w, uri->secure ? SLICE("msrps://") : SLICE("msrp://"));
+	buffer_add(w, uri->secure ? SLICE("msrps://") : SLICE("msrp://"));
 	write_authority(w, uri);
 	if (uri->session_id.p) {
-		msrp_write_char(w, '/');
-		msrp_write(w, uri->session_id);
+		buffer_add_char(w, '/');
+		buffer_add(w, uri->session_id);
 	}
-	msrp_write_char(w, ';');
-	msrp_write(w, uri->transport);
+	buffer_add_char(w, ';');
+	buffer_add(w, uri->transport);
 	if (uri->params.p) {
-		msrp_write_char(w, ';');
-		msrp_write(w, uri->params);
+		buffer_add_char(w, ';');
+		buffer_add(w, uri->params);
 	}
 }

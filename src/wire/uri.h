@@ -7,7 +7,7 @@
 
 #include <msrpd/slice.h>
 
-struct msrp_writer;
+struct buffer;
 
 /** RFC 4975 15.4: where nothing else is said.  Never assumed when URIs are compared. */
 enum { MSRP_DEFAULT_PORT = 2855 };
@@ -52,4 +52,4 @@ bool msrp_uri_same_server(const struct msrp_uri *a, const struct msrp_uri *b);
 bool msrp_uri_is_address(const struct msrp_uri *uri);
 
 /** Write the URI as text; a host with colons gets brackets. */
-void msrp_uri_write(struct msrp_writer *w, const struct msrp_uri *uri);
+void msrp_uri_write(struct buffer *w, const struct msrp_uri *uri);

@@ -103,7 +103,7 @@ static void on_report(const struct message_report *r, void *arg)
 {
 	struct side *s = arg;
 	char range[64];
-	struct msrp_writer w = MSRP_WRITER(range);
+	struct buffer w = BUFFER_ON(range);
 
 	s->reports++;
 	snprintf(s->status, sizeof(s->status), "%03u %03d%s%.*s", r->namespace, r->code,
@@ -111,7 +111,7 @@ static void on_report(const struct message_report *r, void *arg)
 	s->range[0] = '\0';
 	if (r->range.start) {
 		msrp_byte_range_write(&w, &r->range);
-		copy(s->range, sizeof(s->range), msrp_written(&w));
+		copy(s->range, sizeof(s->range), buffer_text(&w));
 	}
 	copy(s->reported_id, sizeof(s->reported_id), r->message_id);
 	copy(s->reported_type, sizeof(s->reported_type), r->content_type);

@@ -181,6 +181,52 @@ static void tells_utf8(void **state)
 	assert_true(slice_is_utf8(SLICE("a\0b")));
 }
 
+static void packs(void **state)
+{
+	char memory[8] = "", *p = memory;
+	struct slice first = slice_pack(&p, SLICE("abc")), none = slice_pack(&p, absent),
+		     empty = slice_pack(&p, SLICE("")), last = slice_pack(&p, SLICE("de"));
+
+	(void)state;
+	assert_text(first, "abc");
+	assert_ptr_equal(first.p, memory);
+	assert_null(none.p);
+	assert_non_null(empty.p);
+	assert_text(last, "de");
+	assert_ptr_equal(p, memory + 5);
+}
+
+/* Printable ASCII without the separators of RFC 2045 5.1. */
+static void tells_tokens(void **state)
+{
+	char c[1];
+
+	(void)state;
+	assert_false(slice_is_token(absent));
+	assert_true(slice_is_token(guard_copy(&guard, SLICE("Content-Type"))));
+	assert_false(slice_is_token(guard_copy(&guard, SLICE("Content Type"))));
+	for (int i = 0; i < 256; i++) {
+		c[0] = (char)i;
+		assert_int_equal(slice_is_token((struct slice){c, 1}),
+		    i > ' ' && i < 0x7f && !memchr("()<>@,;:\\\"/[]?=", i, 15));
+	}
+}
+
+static void keeps_to_one_line(void **state)
+{
+	char text[] = "a\r\nb\tc\x7f\0d";
+
+	(void)state;
+	assert_true(slice_is_one_line(absent));
+	assert_true(slice_is_one_line(SLICE("a b \xc3\xa4")));
+	for (size_t i = 0; i < sizeof(text) - 1; i++)
+		assert_int_equal(slice_is_one_line((struct slice){text + i, 1}),
+		    strchr("abcd", text[i]) && text[i]);
+	assert_false(slice_is_one_line((struct slice){text, sizeof(text) - 1}));
+	slice_make_one_line(text, sizeof(text) - 1);
+	assert_string_equal(text, "a  b c  d");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -191,6 +237,9 @@ int main(void)
 	    cmocka_unit_test(reads_numbers),
 	    cmocka_unit_test(copies),
 	    cmocka_unit_test(tells_utf8),
+	    cmocka_unit_test(packs),
+	    cmocka_unit_test(tells_tokens),
+	    cmocka_unit_test(keeps_to_one_line),
 	};
 	int failed;
 

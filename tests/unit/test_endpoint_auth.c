@@ -19,7 +19,7 @@
 
 #include "loop.h"
 #include "endpoint/auth.h"
-#include "wire/digest.h"
+#include "base/digest.h"
 #include "wire/frame.h"
 #include "msrp_sides.h"
 
@@ -189,12 +189,12 @@ static void expect_auth(struct relay *r)
 static void respond(struct relay *r, unsigned code, const char *headers)
 {
 	char text[4096];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 
 	msrp_write_response_head(&w, &r->frame, code, SLICE("Word"));
-	msrp_write(&w, slice_of(headers));
+	buffer_add(&w, slice_of(headers));
 	msrp_write_end_line(&w, r->frame.tid, MSRP_COMPLETE, false);
-	assert_false(w.overflow);
+	assert_false(w.err);
 	assert_int_equal(send(r->fd, text, w.len, 0), w.len);
 }
 
@@ -203,37 +203,37 @@ static void respond(struct relay *r, unsigned code, const char *headers)
 
 /* Are the credentials those of alice, over this relay's URI, with that nonce? @return their nc */
 static uint32_t check_credentials(struct relay *r, const char *uri, const char *nonce,
-    struct msrp_digest *d)
+    struct digest *d)
 {
-	struct msrp_digest_hash ha1, response;
+	struct digest_hash ha1, response;
 
-	assert_int_equal(msrp_digest_parse_credentials(d, r->frame.authorization), 0);
+	assert_int_equal(digest_parse_credentials(d, r->frame.authorization), 0);
 	assert_true(slice_equal(d->username, SLICE("alice")));
 	assert_true(slice_equal(d->nonce, slice_of(nonce)));
+	assert_int_equal(digest_ha1(d->algorithm, d->username, d->realm, SLICE("secret"), &ha1), 0);
 	assert_int_equal(
-	    msrp_digest_ha1(d->algorithm, d->username, d->realm, SLICE("secret"), &ha1), 0);
-	assert_int_equal(
-	    msrp_digest_response(d, msrp_digest_hash_slice(&ha1), slice_of(uri), &response), 0);
-	assert_true(msrp_digest_matches(&response, d->response));
+	    digest_response(d, digest_hash_slice(&ha1), SLICE("AUTH"), slice_of(uri), &response),
+	    0);
+	assert_true(digest_matches(&response, d->response));
 	return d->nc;
 }
 
 /* 200 with Authentication-Info; nextnonce NULL: none. */
 static void grant(struct relay *r, const char *use_path, unsigned expires, const char *nextnonce)
 {
-	struct msrp_digest d;
-	struct msrp_digest_hash ha1, rspauth;
+	struct digest d;
+	struct digest_hash ha1, rspauth;
 	char text[1024], info[512];
-	struct msrp_writer w = MSRP_WRITER(info);
+	struct buffer w = BUFFER_ON(info);
 
-	assert_int_equal(msrp_digest_parse_credentials(&d, r->frame.authorization), 0);
-	msrp_digest_ha1(d.algorithm, d.username, d.realm, SLICE("secret"), &ha1);
-	msrp_digest_rspauth(&d, msrp_digest_hash_slice(&ha1), slice_of(r->uri), &rspauth);
-	d.rspauth = msrp_digest_hash_slice(&rspauth);
+	assert_int_equal(digest_parse_credentials(&d, r->frame.authorization), 0);
+	digest_ha1(d.algorithm, d.username, d.realm, SLICE("secret"), &ha1);
+	digest_rspauth(&d, digest_hash_slice(&ha1), slice_of(r->uri), &rspauth);
+	d.rspauth = digest_hash_slice(&rspauth);
 	d.nextnonce = slice_of(nextnonce);
-	msrp_digest_write_info(&w, &d);
+	digest_write_info(&w, &d);
 	snprintf(text, sizeof(text), "Use-Path: %s\r\nExpires: %u\r\nAuthentication-Info: %.*s\r\n",
-	    use_path, expires, SLICE_ARG(msrp_written(&w)));
+	    use_path, expires, SLICE_ARG(buffer_text(&w)));
 	respond(r, 200, text);
 }
 
@@ -267,7 +267,7 @@ static void check_failure(struct relay *r, int code, bool from_relay, unsigned a
 static void a_grant_is_refreshed_in_time(void **state)
 {
 	struct relay *r = *state;
-	struct msrp_digest d;
+	struct digest d;
 
 	start(r);
 	assert_null(endpoint_auth_path(r->auth).p);
@@ -295,7 +295,7 @@ static void a_grant_is_refreshed_in_time(void **state)
 static void a_refresh_with_an_old_nonce_is_challenged_once_more(void **state)
 {
 	struct relay *r = *state;
-	struct msrp_digest d;
+	struct digest d;
 
 	start(r);
 	expect_auth(r);
@@ -370,7 +370,7 @@ static void challenges_of_other_kinds_are_not_answered(void **state)
 static void a_hash_does_for_md5_alone(void **state)
 {
 	struct relay *r = *state;
-	struct msrp_digest d;
+	struct digest d;
 
 	r->by_ha1 = true;
 	start(r);
@@ -388,14 +388,14 @@ static void a_hash_does_for_md5_alone(void **state)
 static void sha256_is_answered(void **state)
 {
 	struct relay *r = *state;
-	struct msrp_digest d;
+	struct digest d;
 
 	start(r);
 	expect_auth(r);
 	respond(r, 401, CHALLENGE(", algorithm=SHA-256, opaque=\"o\", domain=\"x\""));
 	expect_auth(r);
 	check_credentials(r, r->uri, "n1", &d);
-	assert_int_equal(d.algorithm, MSRP_DIGEST_SHA256);
+	assert_int_equal(d.algorithm, DIGEST_SHA256);
 	assert_true(slice_equal(d.opaque, SLICE("o")));
 	grant(r, "msrp://relay:1/a;tcp", 60, NULL);
 	wait_told(r, &r->granted, 1);
@@ -503,7 +503,7 @@ static void a_chain_is_asked_one_after_the_other(void **state)
 	    "msrp://two:1/b;tcp",                    /* as some relays do */
 	};
 	struct relay *r = *state;
-	struct msrp_digest d;
+	struct digest d;
 
 	snprintf(r->uris, sizeof(r->uris), "%s msrp://two:2855;tcp", r->uri);
 	for (int i = 0; i < 2; i++) {

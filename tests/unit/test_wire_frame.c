@@ -113,12 +113,12 @@ static void knows_the_methods(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
 		char text[256];
-		struct msrp_writer w = MSRP_WRITER(text);
+		struct buffer w = BUFFER_ON(text);
 		struct msrp_frame f;
 
 		msrp_write_request_line(&w, SLICE("d93kswow"), slice_of(methods[i].name));
-		msrp_write(&w, SLICE(PATHS END));
-		assert_true(msrp_frame_parse(&f, msrp_written(&w), MAX_HEAD) > 0);
+		buffer_add(&w, SLICE(PATHS END));
+		assert_true(msrp_frame_parse(&f, buffer_text(&w), MAX_HEAD) > 0);
 		assert_int_equal(f.method, methods[i].method);
 		assert_text(f.method_text, methods[i].name);
 	}
@@ -210,12 +210,12 @@ static void bounds_the_head(void **state)
 	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
 		size_t len = strlen(heads[i].head);
 		char text[512];
-		struct msrp_writer w = MSRP_WRITER(text);
+		struct buffer w = BUFFER_ON(text);
 
-		msrp_write(&w, slice_of(heads[i].head));
-		msrp_write(&w, slice_of(heads[i].rest));
-		assert_int_equal(msrp_frame_parse(&f, msrp_written(&w), len), len);
-		assert_int_equal(msrp_frame_parse(&f, msrp_written(&w), len - 1), -EMSGSIZE);
+		buffer_add(&w, slice_of(heads[i].head));
+		buffer_add(&w, slice_of(heads[i].rest));
+		assert_int_equal(msrp_frame_parse(&f, buffer_text(&w), len), len);
+		assert_int_equal(msrp_frame_parse(&f, buffer_text(&w), len - 1), -EMSGSIZE);
 		assert_text(f.tid, "d93kswow");
 		assert_true(msrp_frame_answerable(&f));
 	}
@@ -293,12 +293,12 @@ static void refuses_broken_start_lines(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		char text[512];
-		struct msrp_writer w = MSRP_WRITER(text);
+		struct buffer w = BUFFER_ON(text);
 		struct msrp_frame f;
 
-		msrp_write(&w, slice_of(lines[i].line));
-		msrp_write(&w, SLICE(PATHS MID END));
-		assert_int_equal(msrp_frame_parse(&f, msrp_written(&w), MAX_HEAD), -EBADMSG);
+		buffer_add(&w, slice_of(lines[i].line));
+		buffer_add(&w, SLICE(PATHS MID END));
+		assert_int_equal(msrp_frame_parse(&f, buffer_text(&w), MAX_HEAD), -EBADMSG);
 		assert_text(f.tid, "d93kswow");
 		assert_text(f.to.session_id, "9di4eae923wzd");
 		if (msrp_frame_answerable(&f) != lines[i].answerable)
@@ -522,7 +522,7 @@ static void parses_byte_ranges(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(good_ranges) / sizeof(good_ranges[0]); i++) {
 		char text[64];
-		struct msrp_writer w = MSRP_WRITER(text);
+		struct buffer w = BUFFER_ON(text);
 		struct slice value = guard_copy(&guard, slice_of(good_ranges[i].text));
 
 		assert_int_equal(msrp_byte_range_parse(&range, value), 0);
@@ -530,7 +530,7 @@ static void parses_byte_ranges(void **state)
 		assert_int_equal(range.end, good_ranges[i].end);
 		assert_int_equal(range.total, good_ranges[i].total);
 		msrp_byte_range_write(&w, &range);
-		assert_text(msrp_written(&w), good_ranges[i].text);
+		assert_text(buffer_text(&w), good_ranges[i].text);
 	}
 	for (size_t i = 0; i < sizeof(bad_ranges) / sizeof(bad_ranges[0]); i++)
 		if (msrp_byte_range_parse(&range, guard_copy(&guard, slice_of(bad_ranges[i])))
@@ -616,17 +616,17 @@ static void writes_responses(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char text[512], answer[512];
-		struct msrp_writer w = MSRP_WRITER(text), v = MSRP_WRITER(answer);
+		struct buffer w = BUFFER_ON(text), v = BUFFER_ON(answer);
 		struct msrp_frame f, response;
 
 		msrp_write_request_line(&w, SLICE("abcd"), slice_of(cases[i].method));
 		msrp_write_paths(&w, SLICE("msrp://a:1/s;tcp msrp://z:9/z;tcp"),
 		    SLICE("msrp://b:2/t;tcp msrp://c:3/u;tcp"));
 		msrp_write_end_line(&w, SLICE("abcd"), MSRP_COMPLETE, false);
-		assert_true(msrp_frame_parse(&f, msrp_written(&w), MAX_HEAD) > 0);
+		assert_true(msrp_frame_parse(&f, buffer_text(&w), MAX_HEAD) > 0);
 		msrp_write_response_head(&v, &f, 481, SLICE("Gone"));
 		msrp_write_end_line(&v, f.tid, MSRP_COMPLETE, false);
-		assert_true(msrp_frame_parse(&response, msrp_written(&v), MAX_HEAD) > 0);
+		assert_true(msrp_frame_parse(&response, buffer_text(&v), MAX_HEAD) > 0);
 		assert_text(response.tid, "abcd");
 		assert_int_equal(response.code, 481);
 		assert_text(response.phrase, "Gone");
@@ -654,10 +654,10 @@ static void writes_response_lines(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char text[64];
-		struct msrp_writer w = MSRP_WRITER(text);
+		struct buffer w = BUFFER_ON(text);
 
 		msrp_write_response_line(&w, SLICE("abcd"), cases[i].code, cases[i].phrase);
-		assert_text(msrp_written(&w), cases[i].line);
+		assert_text(buffer_text(&w), cases[i].line);
 	}
 }
 
@@ -674,11 +674,11 @@ static void writes_reports(void **state)
 	    .comment = SLICE("OK"),
 	};
 	char text[512];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 
 	(void)state;
 	msrp_write_report(&w, &report);
-	assert_text(msrp_written(&w),
+	assert_text(buffer_text(&w),
 	    "MSRP dkei38sd REPORT\r\n"
 	    "To-Path: msrp://alicepc.example.com:7777/iau39soe2843z;tcp\r\n"
 	    "From-Path: msrp://bob.example.com:8888/9di4eae923wzd;tcp\r\n"
@@ -694,17 +694,17 @@ static void writes_reports(void **state)
 static void assert_forwarded(const char *headers, bool open_end, const char *expected)
 {
 	char text[1024], forwarded[1024];
-	struct msrp_writer w = MSRP_WRITER(text), v = MSRP_WRITER(forwarded);
+	struct buffer w = BUFFER_ON(text), v = BUFFER_ON(forwarded);
 	struct msrp_frame f;
 
 	msrp_write_request_line(&w, SLICE("abcd"), SLICE("SEND"));
 	msrp_write_paths(&w, SLICE("msrp://r:1/s;tcp;x msrp://b:2/t;tcp msrp://d:4/v;tcp"),
 	    SLICE("msrp://c:3/u;tcp"));
-	msrp_write(&w, slice_of(headers));
+	buffer_add(&w, slice_of(headers));
 	msrp_write_blank_line(&w);
-	assert_int_equal(msrp_frame_parse(&f, msrp_written(&w), MAX_HEAD), w.len);
+	assert_int_equal(msrp_frame_parse(&f, buffer_text(&w), MAX_HEAD), w.len);
 	msrp_write_forwarded_headers(&v, &f, open_end);
-	assert_text(msrp_written(&v), expected);
+	assert_text(buffer_text(&v), expected);
 }
 
 /* RFC 4976 6.4.1: byte for byte, in order, but for the range. */
@@ -764,13 +764,13 @@ static void goes_by_the_frame_before(void **state)
 static void writes_end_lines(void **state)
 {
 	char text[64];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 
 	(void)state;
 	msrp_write_end_line(&w, SLICE("abcd"), MSRP_COMPLETE, false);
 	msrp_write_end_line(&w, SLICE("abcd"), MSRP_MORE, true);
 	msrp_write_end_line(&w, SLICE("abcd"), MSRP_ABORTED, true);
-	assert_text(msrp_written(&w), "-------abcd$\r\n\r\n-------abcd+\r\n\r\n-------abcd#\r\n");
+	assert_text(buffer_text(&w), "-------abcd$\r\n\r\n-------abcd+\r\n\r\n-------abcd#\r\n");
 }
 
 static void writes_within_bounds(void **state)
@@ -784,16 +784,16 @@ static void writes_within_bounds(void **state)
 	    .code = 200,
 	};
 	char text[256];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 
 	(void)state;
 	msrp_write_report(&w, &report);
-	assert_int_equal(msrp_write_result(&w), w.len);
+	assert_int_equal(buffer_result(&w), w.len);
 	for (size_t cap = 0; cap < w.len; cap++) {
-		struct msrp_writer v = {.p = guard.end - cap, .cap = cap};
+		struct buffer v = {.p = guard.end - cap, .cap = cap};
 
 		msrp_write_report(&v, &report);
-		assert_int_equal(msrp_write_result(&v), -EMSGSIZE);
+		assert_int_equal(buffer_result(&v), -EMSGSIZE);
 	}
 }
 

@@ -19,7 +19,7 @@ enum { MAX_HEAD = 400, LOG_MAX = 32 * 1024 };
  */
 struct record {
 	struct msrp_parser parser;
-	struct msrp_writer log;
+	struct buffer log;
 	bool in_body;
 	size_t body_at; /* where it begins in log */
 	bool stop;      /* every handler says -EAGAIN */
@@ -31,7 +31,7 @@ struct record {
 static void end_body(struct record *r)
 {
 	if (r->in_body)
-		msrp_write_char(&r->log, ']');
+		buffer_add_char(&r->log, ']');
 	r->in_body = false;
 }
 
@@ -45,12 +45,12 @@ static int on_head(const struct msrp_frame *f, void *arg)
 	struct record *r = arg;
 	int code = msrp_frame_is_request(f) ? msrp_frame_check(f, NULL) : (int)f->code;
 
-	msrp_write(&r->log, f->method_text);
-	msrp_write_char(&r->log, ' ');
-	msrp_write(&r->log, f->tid);
-	msrp_write_char(&r->log, ' ');
-	msrp_write_number(&r->log, (uint64_t)code);
-	msrp_write(&r->log, f->has_body ? SLICE(" body ") : SLICE(" "));
+	buffer_add(&r->log, f->method_text);
+	buffer_add_char(&r->log, ' ');
+	buffer_add(&r->log, f->tid);
+	buffer_add_char(&r->log, ' ');
+	buffer_add_number(&r->log, (uint64_t)code);
+	buffer_add(&r->log, f->has_body ? SLICE(" body ") : SLICE(" "));
 	return answer(r);
 }
 
@@ -67,12 +67,12 @@ static int on_body(struct slice piece, void *arg)
 
 	assert_true(piece.len > 0);
 	if (!r->in_body) {
-		msrp_write_char(&r->log, '[');
+		buffer_add_char(&r->log, '[');
 		r->body_at = r->log.len;
 	}
 	r->in_body = true;
-	msrp_write(&r->log, piece);
-	if (may_hold_end_line(slice_from(msrp_written(&r->log), r->body_at)))
+	buffer_add(&r->log, piece);
+	if (may_hold_end_line(slice_from(buffer_text(&r->log), r->body_at)))
 		assert_true(msrp_parser_saw_hyphens(&r->parser));
 	return answer(r);
 }
@@ -82,8 +82,8 @@ static int on_end(enum msrp_flag flag, void *arg)
 	struct record *r = arg;
 
 	end_body(r);
-	msrp_write_char(&r->log, (char)flag);
-	msrp_write_char(&r->log, '\n');
+	buffer_add_char(&r->log, (char)flag);
+	buffer_add_char(&r->log, '\n');
 	return answer(r);
 }
 
@@ -91,11 +91,11 @@ static void on_broken(const struct msrp_frame *f, int err, void *arg)
 {
 	struct record *r = arg;
 
-	msrp_write(&r->log, err == -EMSGSIZE ? SLICE("!size ") : SLICE("!bad "));
-	msrp_write(&r->log, f->tid);
+	buffer_add(&r->log, err == -EMSGSIZE ? SLICE("!size ") : SLICE("!bad "));
+	buffer_add(&r->log, f->tid);
 	if (msrp_frame_answerable(f))
-		msrp_write(&r->log, SLICE(" 400"));
-	msrp_write_char(&r->log, '\n');
+		buffer_add(&r->log, SLICE(" 400"));
+	buffer_add_char(&r->log, '\n');
 	assert_true(err == -EBADMSG || err == -EMSGSIZE);
 }
 
@@ -106,7 +106,7 @@ static void begin(void *arg)
 	struct record *r = arg;
 
 	msrp_parser_init(&r->parser, MAX_HEAD);
-	r->log = MSRP_WRITER(r->text);
+	r->log = BUFFER_ON(r->text);
 	r->in_body = false;
 	r->err = 0;
 }
@@ -135,10 +135,10 @@ static void finish(const char *how, void *arg)
 
 	end_body(r);
 	msrp_parser_fini(&r->parser);
-	assert_false(r->log.overflow);
-	if (!slice_equal(msrp_written(&r->log), slice_of(r->expected)))
+	assert_false(r->log.err);
+	if (!slice_equal(buffer_text(&r->log), slice_of(r->expected)))
 		fail_msg("%s, %s%s:\n%.*s", r->name, how, r->stop ? ", stopping" : "",
-		    SLICE_ARG(msrp_written(&r->log)));
+		    SLICE_ARG(buffer_text(&r->log)));
 }
 
 static const struct cut_target target = {begin, feed, finish};
@@ -281,20 +281,20 @@ static void carries_any_octet(void **state)
 {
 	struct record *r = calloc(1, sizeof(*r));
 	char input[1024];
-	struct msrp_writer w = MSRP_WRITER(input);
+	struct buffer w = BUFFER_ON(input);
 	size_t start;
 
 	(void)state;
 	assert_non_null(r);
-	msrp_write(&w, SLICE(SEND));
+	buffer_add(&w, SLICE(SEND));
 	start = w.len;
 	for (int c = 0; c < 256; c++)
-		msrp_write_char(&w, (char)c);
-	msrp_write(&w, SLICE("\r\n-------tid1$\r\n"));
+		buffer_add_char(&w, (char)c);
+	buffer_add(&w, SLICE("\r\n-------tid1$\r\n"));
 	for (size_t cut = 0; cut < w.len; cut++) {
 		begin(r);
 		feed((struct slice){input, cut}, r);
-		feed(slice_from(msrp_written(&w), cut), r);
+		feed(slice_from(buffer_text(&w), cut), r);
 		assert_int_equal(r->log.len, strlen("SEND tid1 0 body [") + 256 + strlen("]$\n"));
 		assert_memory_equal(r->text + strlen("SEND tid1 0 body ["), input + start, 256);
 		msrp_parser_fini(&r->parser);
@@ -317,34 +317,34 @@ static void finds_what_a_plain_search_finds(void **state)
 	r->expected = expected;
 	r->name = "random body";
 	for (int round = 0; round < 3000; round++) {
-		struct msrp_writer w = MSRP_WRITER(input), v = MSRP_WRITER(expected);
+		struct buffer w = BUFFER_ON(input), v = BUFFER_ON(expected);
 		const char *end, *body = input + strlen(SEND);
 
-		msrp_write(&w, round % 2 ? SLICE(SEND ".") : SLICE(SEND));
+		buffer_add(&w, round % 2 ? SLICE(SEND ".") : SLICE(SEND));
 		for (int i = 0; i < 20; i++) {
 			seed = seed * 1103515245 + 12345;
-			msrp_write(&w,
+			buffer_add(&w,
 			    slice_of(words[(seed >> 16) % (sizeof(words) / sizeof(words[0]))]));
 		}
-		msrp_write(&w, SLICE(".\r\n-------tid1$\r\n"));
+		buffer_add(&w, SLICE(".\r\n-------tid1$\r\n"));
 		end = memmem(input, w.len, end_line, sizeof(end_line) - 1);
 		w.len = (size_t)(end - input) + sizeof(end_line) - 1;
-		msrp_write(&v, SLICE("SEND tid1 0 body "));
+		buffer_add(&v, SLICE("SEND tid1 0 body "));
 		if (end > body) { /* the blank line's CRLF may be the end-line's */
-			msrp_write_char(&v, '[');
-			msrp_write(&v, (struct slice){body, (size_t)(end - body)});
-			msrp_write_char(&v, ']');
+			buffer_add_char(&v, '[');
+			buffer_add(&v, (struct slice){body, (size_t)(end - body)});
+			buffer_add_char(&v, ']');
 		}
-		msrp_write(&v, SLICE("$\n"));
+		buffer_add(&v, SLICE("$\n"));
 		expected[v.len] = '\0';
 		begin(r);
-		feed(msrp_written(&w), r);
+		feed(buffer_text(&w), r);
 		finish("whole", r);
 		begin(r);
 		for (size_t at = 0, n; at < w.len; at += n) {
 			seed = seed * 1103515245 + 12345;
 			n = 1 + (seed >> 16) % 40;
-			feed(slice_head(slice_from(msrp_written(&w), at), n), r);
+			feed(slice_head(slice_from(buffer_text(&w), at), n), r);
 			n = n < w.len - at ? n : w.len - at;
 		}
 		finish("in pieces", r);
@@ -356,15 +356,15 @@ static void finds_what_a_plain_search_finds(void **state)
 
 static struct slice head_of(char *text, size_t size, size_t len, const char *end)
 {
-	struct msrp_writer w = {.p = text, .cap = size};
+	struct buffer w = {.p = text, .cap = size};
 
-	msrp_write(&w,
+	buffer_add(&w,
 	    SLICE("MSRP tid1 SEND\r\n" PATHS "Message-ID: abcd\r\nContent-Type: a/b\r\nX: "));
 	while (w.len < len - 2)
-		msrp_write_char(&w, 'x');
-	msrp_write(&w, SLICE("\r\n"));
-	msrp_write(&w, slice_of(end));
-	return msrp_written(&w);
+		buffer_add_char(&w, 'x');
+	buffer_add(&w, SLICE("\r\n"));
+	buffer_add(&w, slice_of(end));
+	return buffer_text(&w);
 }
 
 static void bounds_heads(void **state)
@@ -437,15 +437,15 @@ static void bounds_other_bodies(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		for (size_t piece = 1; piece <= cases[i].len; piece = piece * 7 + 1) {
 			char head[256], *body = malloc(piece);
-			struct msrp_writer w = MSRP_WRITER(head);
+			struct buffer w = BUFFER_ON(head);
 			size_t left = cases[i].len;
 
 			assert_non_null(body);
 			memset(body, 'x', piece);
 			begin(r);
 			msrp_write_request_line(&w, SLICE("tid1"), slice_of(cases[i].method));
-			msrp_write(&w, SLICE(TEXT));
-			feed(msrp_written(&w), r);
+			buffer_add(&w, SLICE(TEXT));
+			feed(buffer_text(&w), r);
 			for (; left; left -= left < piece ? left : piece)
 				feed(slice_head((struct slice){body, piece}, left), r);
 			feed(SLICE("\r\n-------tid1$\r\n"), r);

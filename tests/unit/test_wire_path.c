@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "cut.h"
-#include "wire/writer.h"
+#include "base/buffer.h"
 
 #define A "msrps://a.example.com:9000/jui787s2f;tcp"
 #define B "msrps://b.example.com:9000/m2nBvw/;tcp"
@@ -90,11 +90,11 @@ static void takes_paths_apart(void **state)
 
 static struct slice reversed(struct slice path, char *buf, size_t size)
 {
-	struct msrp_writer w = {.p = buf, .cap = size};
+	struct buffer w = {.p = buf, .cap = size};
 
 	msrp_path_write_reversed(&w, path);
-	assert_false(w.overflow);
-	return msrp_written(&w);
+	assert_false(w.err);
+	return buffer_text(&w);
 }
 
 /* RFC 4976 5.1: Use-Path "B C" of client A is offered as "C B A", and used as "B C D E F". */
@@ -102,14 +102,14 @@ static void forms_paths_behind_relays(void **state)
 {
 	struct slice use_path = SLICE(B " " C);
 	char buf[256], text[256];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 
 	(void)state;
 	msrp_path_write_joined(&w, reversed(use_path, buf, sizeof(buf)), SLICE(A));
-	assert_true(slice_equal(msrp_written(&w), SLICE(C " " B " " A)));
+	assert_true(slice_equal(buffer_text(&w), SLICE(C " " B " " A)));
 	w.len = 0;
 	msrp_path_write_joined(&w, use_path, SLICE("D E F"));
-	assert_true(slice_equal(msrp_written(&w), SLICE(B " " C " D E F")));
+	assert_true(slice_equal(buffer_text(&w), SLICE(B " " C " D E F")));
 	assert_true(slice_equal(reversed(SLICE(A), buf, sizeof(buf)), SLICE(A)));
 	assert_int_equal(reversed(SLICE(""), buf, sizeof(buf)).len, 0);
 }
@@ -118,13 +118,13 @@ static void joins_with_nothing(void **state)
 {
 	struct slice none = {NULL, 0};
 	char text[64];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 
 	(void)state;
 	msrp_path_write_joined(&w, SLICE("a"), none);
 	msrp_path_write_joined(&w, none, SLICE("b"));
 	msrp_path_write_joined(&w, none, none);
-	assert_true(slice_equal(msrp_written(&w), SLICE("ab")));
+	assert_true(slice_equal(buffer_text(&w), SLICE("ab")));
 }
 
 int main(void)

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "cut.h"
-#include "wire/writer.h"
+#include "base/buffer.h"
 
 static struct guard guard;
 
@@ -262,17 +262,17 @@ static void writes_what_it_parsed(void **state)
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		struct msrp_uri uri, again;
 		char text[128], twice[128];
-		struct msrp_writer w = MSRP_WRITER(text), v = MSRP_WRITER(twice);
+		struct buffer w = BUFFER_ON(text), v = BUFFER_ON(twice);
 
 		assert_true(msrp_uri_parse(&uri, slice_of(good[i].text)) > 0);
 		msrp_uri_write(&w, &uri);
-		assert_int_equal(msrp_uri_parse(&again, msrp_written(&w)), w.len);
+		assert_int_equal(msrp_uri_parse(&again, buffer_text(&w)), w.len);
 		assert_true(msrp_uri_equal(&uri, &again));
 		msrp_uri_write(&v, &again);
-		assert_true(slice_equal(msrp_written(&w), msrp_written(&v)));
+		assert_true(slice_equal(buffer_text(&w), buffer_text(&v)));
 		/* Only the scheme's case and leading zeros of a port are not kept. */
 		if (good[i].text[0] == 'm')
-			assert_true(slice_equal(msrp_written(&w), slice_of(good[i].text)));
+			assert_true(slice_equal(buffer_text(&w), slice_of(good[i].text)));
 	}
 }
 
@@ -284,10 +284,10 @@ static void writes_within_bounds(void **state)
 	(void)state;
 	assert_int_equal(msrp_uri_parse(&uri, text), text.len);
 	for (size_t cap = 0; cap <= text.len; cap++) {
-		struct msrp_writer w = {.p = guard.end - cap, .cap = cap};
+		struct buffer w = {.p = guard.end - cap, .cap = cap};
 
 		msrp_uri_write(&w, &uri);
-		assert_int_equal(msrp_write_result(&w), cap < text.len ? -EMSGSIZE : (int)cap);
+		assert_int_equal(buffer_result(&w), cap < text.len ? -EMSGSIZE : (int)cap);
 	}
 }
 

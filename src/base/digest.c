@@ -1,11 +1,11 @@
-#include "wire/digest.h"
+#include "base/digest.h"
 
 #include <errno.h>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
-#include "wire/chars.h"
+#include "base/chars.h"
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -30,21 +30,21 @@ static struct slice *find_raw(struct raw *raw, struct slice name)
 }
 
 /* Where the value of a parameter goes; NULL for those that do not matter. */
-static struct slice *find_param(struct msrp_digest *d, struct raw *raw, struct slice name)
+static struct slice *find_param(struct digest *d, struct raw *raw, struct slice name)
 {
 	static const struct {
 		struct slice name;
 		size_t offset;
 	} params[] = {
-	    {{"realm", 5}, offsetof(struct msrp_digest, realm)},
-	    {{"nonce", 5}, offsetof(struct msrp_digest, nonce)},
-	    {{"opaque", 6}, offsetof(struct msrp_digest, opaque)},
-	    {{"username", 8}, offsetof(struct msrp_digest, username)},
-	    {{"uri", 3}, offsetof(struct msrp_digest, uri)},
-	    {{"response", 8}, offsetof(struct msrp_digest, response)},
-	    {{"cnonce", 6}, offsetof(struct msrp_digest, cnonce)},
-	    {{"rspauth", 7}, offsetof(struct msrp_digest, rspauth)},
-	    {{"nextnonce", 9}, offsetof(struct msrp_digest, nextnonce)},
+	    {{"realm", 5}, offsetof(struct digest, realm)},
+	    {{"nonce", 5}, offsetof(struct digest, nonce)},
+	    {{"opaque", 6}, offsetof(struct digest, opaque)},
+	    {{"username", 8}, offsetof(struct digest, username)},
+	    {{"uri", 3}, offsetof(struct digest, uri)},
+	    {{"response", 8}, offsetof(struct digest, response)},
+	    {{"cnonce", 6}, offsetof(struct digest, cnonce)},
+	    {{"rspauth", 7}, offsetof(struct digest, rspauth)},
+	    {{"nextnonce", 9}, offsetof(struct digest, nextnonce)},
 	};
 
 	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++)
@@ -55,12 +55,12 @@ static struct slice *find_param(struct msrp_digest *d, struct raw *raw, struct s
 
 static void skip_blanks(struct slice *rest)
 {
-	while (msrp_take_char(rest, ' ') || msrp_take_char(rest, '\t'))
+	while (chars_take_char(rest, ' ') || chars_take_char(rest, '\t'))
 		;
 }
 
 /* A quoted value with backslashes, plain, in the struct's own memory. */
-static int unescape(struct msrp_digest *d, struct slice escaped, struct slice *value)
+static int unescape(struct digest *d, struct slice escaped, struct slice *value)
 {
 	struct slice plain = {d->unescaped + d->unescaped_len, 0};
 
@@ -77,7 +77,7 @@ static int unescape(struct msrp_digest *d, struct slice escaped, struct slice *v
 }
 
 /* Behind the opening quote. */
-static int parse_quoted(struct msrp_digest *d, struct slice *rest, struct slice *value)
+static int parse_quoted(struct digest *d, struct slice *rest, struct slice *value)
 {
 	struct slice text = {rest->p, 0};
 	bool escapes = false;
@@ -99,11 +99,11 @@ static int parse_quoted(struct msrp_digest *d, struct slice *rest, struct slice 
 }
 
 /* What should be quoted and is not is taken as well, and the other way round. */
-static int parse_value(struct msrp_digest *d, struct slice *rest, struct slice *value)
+static int parse_value(struct digest *d, struct slice *rest, struct slice *value)
 {
 	size_t n = 0;
 
-	if (msrp_take_char(rest, '"'))
+	if (chars_take_char(rest, '"'))
 		return parse_quoted(d, rest, value);
 	while (n < rest->len && !memchr(", \t\"", rest->p[n], 4))
 		n++;
@@ -113,20 +113,20 @@ static int parse_value(struct msrp_digest *d, struct slice *rest, struct slice *
 }
 
 /* name = value, and the comma behind it unless it is the last. */
-static int parse_param(struct msrp_digest *d, struct raw *raw, struct slice *rest)
+static int parse_param(struct digest *d, struct raw *raw, struct slice *rest)
 {
-	struct slice name = msrp_take(rest, MSRP_TOKEN), value, *field;
+	struct slice name = chars_take(rest, CHARS_TOKEN), value, *field;
 	int err;
 
 	skip_blanks(rest);
-	if (name.len == 0 || !msrp_take_char(rest, '='))
+	if (name.len == 0 || !chars_take_char(rest, '='))
 		return -EBADMSG;
 	skip_blanks(rest);
 	err = parse_value(d, rest, &value);
 	if (err)
 		return err;
 	skip_blanks(rest);
-	if (rest->len && !msrp_take_char(rest, ','))
+	if (rest->len && !chars_take_char(rest, ','))
 		return -EBADMSG;
 	field = find_param(d, raw, name);
 	if (!field)
@@ -137,24 +137,24 @@ static int parse_param(struct msrp_digest *d, struct raw *raw, struct slice *res
 	return 0;
 }
 
-static int parse_params(struct msrp_digest *d, struct raw *raw, struct slice rest)
+static int parse_params(struct digest *d, struct raw *raw, struct slice rest)
 {
 	int err = 0;
 
 	*raw = (struct raw){.qop = {NULL, 0}};
-	memset(d, 0, offsetof(struct msrp_digest, unescaped));
+	memset(d, 0, offsetof(struct digest, unescaped));
 	d->unescaped_len = 0;
 	while (!err) {
 		skip_blanks(&rest);
 		if (rest.len == 0)
 			break;
-		if (!msrp_take_char(&rest, ','))
+		if (!chars_take_char(&rest, ','))
 			err = parse_param(d, raw, &rest);
 	}
 	return err;
 }
 
-/* 8LHEX; absent is not grammatical, for RFC 4976 9.1 demands it. */
+/* 8LHEX; absent is not grammatical, for qop demands it. */
 static int parse_nc(struct slice text, uint32_t *ncp)
 {
 	uint32_t nc = 0;
@@ -172,22 +172,22 @@ static int parse_nc(struct slice text, uint32_t *ncp)
 	return 0;
 }
 
-static int parse_algorithm(struct slice text, enum msrp_digest_algorithm *algorithmp)
+static int parse_algorithm(struct slice text, enum digest_algorithm *algorithmp)
 {
 	if (!text.p || slice_equal_nocase(text, SLICE("MD5")))
-		*algorithmp = MSRP_DIGEST_MD5;
+		*algorithmp = DIGEST_MD5;
 	else if (slice_equal_nocase(text, SLICE("SHA-256")))
-		*algorithmp = MSRP_DIGEST_SHA256;
+		*algorithmp = DIGEST_SHA256;
 	else
 		return -EPROTO;
 	return 0;
 }
 
 /* The scheme of WWW-Authenticate and Authorization, then the parameters. */
-static int parse_digest(struct msrp_digest *d, struct raw *raw, struct slice value)
+static int parse_digest(struct digest *d, struct raw *raw, struct slice value)
 {
 	struct slice rest = slice_trim(value);
-	struct slice scheme = msrp_take(&rest, MSRP_TOKEN);
+	struct slice scheme = chars_take(&rest, CHARS_TOKEN);
 	int err;
 
 	if (scheme.len == 0 || (rest.len && rest.p[0] != ' ' && rest.p[0] != '\t'))
@@ -210,7 +210,7 @@ static bool offers_auth(struct slice qop)
 	return false;
 }
 
-int msrp_digest_parse_challenge(struct msrp_digest *digest, struct slice value)
+int digest_parse_challenge(struct digest *digest, struct slice value)
 {
 	struct raw raw;
 	int err = parse_digest(digest, &raw, value);
@@ -218,10 +218,12 @@ int msrp_digest_parse_challenge(struct msrp_digest *digest, struct slice value)
 	if (err)
 		return err;
 	digest->stale = slice_equal_nocase(raw.stale, SLICE("true"));
-	return offers_auth(raw.qop) ? 0 : -EPROTO;
+	digest->says_algorithm = raw.algorithm.p != NULL;
+	digest->without_qop = !raw.qop.p;
+	return !raw.qop.p || offers_auth(raw.qop) ? 0 : -EPROTO;
 }
 
-int msrp_digest_parse_credentials(struct msrp_digest *digest, struct slice value)
+int digest_parse_credentials(struct digest *digest, struct slice value)
 {
 	struct raw raw;
 	int err = parse_digest(digest, &raw, value);
@@ -235,7 +237,7 @@ int msrp_digest_parse_credentials(struct msrp_digest *digest, struct slice value
 	return parse_nc(raw.nc, &digest->nc);
 }
 
-int msrp_digest_parse_info(struct msrp_digest *digest, struct slice value)
+int digest_parse_info(struct digest *digest, struct slice value)
 {
 	struct raw raw;
 	int err = parse_params(digest, &raw, value);
@@ -251,7 +253,7 @@ int msrp_digest_parse_info(struct msrp_digest *digest, struct slice value)
 
 /* --- computing --- */
 
-static void to_hex(struct msrp_digest_hash *hash, const unsigned char *bytes, size_t len)
+static void to_hex(struct digest_hash *hash, const unsigned char *bytes, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		hash->hex[2 * i] = hex_digits[bytes[i] >> 4];
@@ -266,10 +268,10 @@ static bool update(EVP_MD_CTX *context, struct slice s)
 }
 
 /* H(a:b:c…) */
-static int hash_joined(enum msrp_digest_algorithm algorithm, const struct slice *parts, size_t n,
-    struct msrp_digest_hash *hash)
+static int hash_joined(enum digest_algorithm algorithm, const struct slice *parts, size_t n,
+    struct digest_hash *hash)
 {
-	const EVP_MD *md = algorithm == MSRP_DIGEST_SHA256 ? EVP_sha256() : EVP_md5();
+	const EVP_MD *md = algorithm == DIGEST_SHA256 ? EVP_sha256() : EVP_md5();
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	unsigned char bytes[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
@@ -288,135 +290,157 @@ static int hash_joined(enum msrp_digest_algorithm algorithm, const struct slice 
 	return 0;
 }
 
-int msrp_digest_ha1(enum msrp_digest_algorithm algorithm, struct slice username, struct slice realm,
-    struct slice password, struct msrp_digest_hash *ha1)
+int digest_ha1(enum digest_algorithm algorithm, struct slice username, struct slice realm,
+    struct slice password, struct digest_hash *ha1)
 {
 	struct slice parts[] = {username, realm, password};
 
 	return hash_joined(algorithm, parts, 3, ha1);
 }
 
-static void write_nc(struct msrp_writer *w, uint32_t nc)
+int digest_secret_ha1(const struct digest_secret *secret, enum digest_algorithm algorithm,
+    struct slice username, struct slice realm, struct digest_hash *ha1)
 {
-	for (int shift = 28; shift >= 0; shift -= 4)
-		msrp_write_char(w, hex_digits[nc >> shift & 15]);
+	struct slice password = secret->password.p ? secret->password : SLICE("no password at all");
+	struct slice stored = algorithm == DIGEST_SHA256 ? secret->ha1_sha256 : secret->ha1;
+	int err = digest_ha1(algorithm, username, realm, password, ha1);
+
+	if (err < 0 || secret->password.p)
+		return err;
+	if (!stored.p || stored.len != ha1->len)
+		return -ENOENT;
+	for (size_t i = 0; i < stored.len; i++)
+		ha1->hex[i] = (char)(stored.p[i] >= 'A' && stored.p[i] <= 'F' ? stored.p[i] | 0x20
+									      : stored.p[i]);
+	return 0;
 }
 
-static int hash_request(const struct msrp_digest *d, struct slice ha1, struct slice method,
-    struct slice uri, struct msrp_digest_hash *hash)
+static void write_nc(struct buffer *b, uint32_t nc)
+{
+	for (int shift = 28; shift >= 0; shift -= 4)
+		buffer_add_char(b, hex_digits[nc >> shift & 15]);
+}
+
+static int hash_request(const struct digest *d, struct slice ha1, struct slice method,
+    struct slice uri, struct digest_hash *hash)
 {
 	struct slice a2[] = {method, uri};
-	struct msrp_digest_hash ha2;
+	struct digest_hash ha2;
 	char nc[8];
-	struct msrp_writer w = MSRP_WRITER(nc);
+	struct buffer b = BUFFER_ON(nc);
 	struct slice parts[6] = {ha1, d->nonce, {nc, sizeof(nc)}, d->cnonce, SLICE("auth")};
+	size_t count = d->without_qop ? 3 : 6;
 	int err = hash_joined(d->algorithm, a2, 2, &ha2);
 
 	if (err)
 		return err;
-	write_nc(&w, d->nc);
-	parts[5] = msrp_digest_hash_slice(&ha2);
-	return hash_joined(d->algorithm, parts, 6, hash);
+	write_nc(&b, d->nc);
+	parts[count - 1] = digest_hash_slice(&ha2);
+	return hash_joined(d->algorithm, parts, count, hash);
 }
 
-int msrp_digest_response(const struct msrp_digest *digest, struct slice ha1, struct slice uri,
-    struct msrp_digest_hash *response)
+int digest_response(const struct digest *digest, struct slice ha1, struct slice method,
+    struct slice uri, struct digest_hash *response)
 {
-	return hash_request(digest, ha1, SLICE("AUTH"), uri, response);
+	return hash_request(digest, ha1, method, uri, response);
 }
 
-int msrp_digest_rspauth(const struct msrp_digest *digest, struct slice ha1, struct slice uri,
-    struct msrp_digest_hash *rspauth)
+int digest_rspauth(const struct digest *digest, struct slice ha1, struct slice uri,
+    struct digest_hash *rspauth)
 {
 	/* RFC 7616 3.5: as the response, but without the method. */
 	return hash_request(digest, ha1, SLICE(""), uri, rspauth);
 }
 
-bool msrp_digest_matches(const struct msrp_digest_hash *hash, struct slice text)
+bool digest_matches(const struct digest_hash *hash, struct slice text)
 {
 	return text.len == hash->len && CRYPTO_memcmp(hash->hex, text.p, text.len) == 0;
 }
 
 /* --- writing --- */
 
-static void write_comma(struct msrp_writer *w)
+static void write_comma(struct buffer *b)
 {
-	msrp_write(w, SLICE(", "));
+	buffer_add(b, SLICE(", "));
 }
 
-static void write_quoted(struct msrp_writer *w, struct slice name, struct slice value)
+static void write_quoted(struct buffer *b, struct slice name, struct slice value)
 {
-	msrp_write(w, name);
-	msrp_write(w, SLICE("=\""));
+	buffer_add(b, name);
+	buffer_add(b, SLICE("=\""));
 	for (size_t i = 0; i < value.len; i++) {
 		unsigned char c = (unsigned char)value.p[i];
 
 		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			w->overflow = true;
+			b->err = -EBADMSG;
 		if (c == '"' || c == '\\')
-			msrp_write_char(w, '\\');
-		msrp_write_char(w, (char)c);
+			buffer_add_char(b, '\\');
+		buffer_add_char(b, (char)c);
 	}
-	msrp_write_char(w, '"');
+	buffer_add_char(b, '"');
 }
 
-static void write_optional(struct msrp_writer *w, struct slice name, struct slice value)
+static void write_optional(struct buffer *b, struct slice name, struct slice value)
 {
 	if (!value.p)
 		return;
-	write_comma(w);
-	write_quoted(w, name, value);
+	write_comma(b);
+	write_quoted(b, name, value);
 }
 
-static void write_realm_and_nonce(struct msrp_writer *w, const struct msrp_digest *d)
+static void write_realm_and_nonce(struct buffer *b, const struct digest *d)
 {
-	write_quoted(w, SLICE("realm"), d->realm);
-	write_comma(w);
-	write_quoted(w, SLICE("nonce"), d->nonce);
+	write_quoted(b, SLICE("realm"), d->realm);
+	write_comma(b);
+	write_quoted(b, SLICE("nonce"), d->nonce);
 }
 
-static void write_algorithm(struct msrp_writer *w, const struct msrp_digest *d)
+static void write_algorithm(struct buffer *b, const struct digest *d)
 {
-	if (d->algorithm == MSRP_DIGEST_SHA256)
-		msrp_write(w, SLICE(", algorithm=SHA-256"));
+	if (d->algorithm == DIGEST_SHA256)
+		buffer_add(b, SLICE(", algorithm=SHA-256"));
+	else if (d->says_algorithm)
+		buffer_add(b, SLICE(", algorithm=MD5"));
 }
 
 /* RFC 4976 9.1: qop in quotes in a challenge, and without them elsewhere. */
-static void write_bare_qop_and_nc(struct msrp_writer *w, const struct msrp_digest *d)
+static void write_bare_qop_and_nc(struct buffer *b, const struct digest *d)
 {
-	msrp_write(w, SLICE("qop=auth, nc="));
-	write_nc(w, d->nc);
-	write_optional(w, SLICE("cnonce"), d->cnonce);
+	buffer_add(b, SLICE("qop=auth, nc="));
+	write_nc(b, d->nc);
+	write_optional(b, SLICE("cnonce"), d->cnonce);
 }
 
-void msrp_digest_write_challenge(struct msrp_writer *w, const struct msrp_digest *digest)
+void digest_write_challenge(struct buffer *b, const struct digest *digest)
 {
-	msrp_write(w, SLICE("Digest "));
-	write_realm_and_nonce(w, digest);
-	msrp_write(w, SLICE(", qop=\"auth\""));
-	write_algorithm(w, digest);
+	buffer_add(b, SLICE("Digest "));
+	write_realm_and_nonce(b, digest);
+	buffer_add(b, SLICE(", qop=\"auth\""));
+	write_algorithm(b, digest);
 	if (digest->stale)
-		msrp_write(w, SLICE(", stale=true"));
-	write_optional(w, SLICE("opaque"), digest->opaque);
+		buffer_add(b, SLICE(", stale=true"));
+	write_optional(b, SLICE("opaque"), digest->opaque);
 }
 
-void msrp_digest_write_credentials(struct msrp_writer *w, const struct msrp_digest *digest)
+void digest_write_credentials(struct buffer *b, const struct digest *digest)
 {
-	msrp_write(w, SLICE("Digest "));
-	write_quoted(w, SLICE("username"), digest->username);
-	write_comma(w);
-	write_realm_and_nonce(w, digest);
-	write_optional(w, SLICE("uri"), digest->uri);
-	write_comma(w);
-	write_bare_qop_and_nc(w, digest);
-	write_optional(w, SLICE("response"), digest->response);
-	write_algorithm(w, digest);
-	write_optional(w, SLICE("opaque"), digest->opaque);
+	buffer_add(b, SLICE("Digest "));
+	write_quoted(b, SLICE("username"), digest->username);
+	write_comma(b);
+	write_realm_and_nonce(b, digest);
+	write_optional(b, SLICE("uri"), digest->uri);
+	if (!digest->without_qop) {
+		write_comma(b);
+		write_bare_qop_and_nc(b, digest);
+	}
+	write_optional(b, SLICE("response"), digest->response);
+	write_algorithm(b, digest);
+	write_optional(b, SLICE("opaque"), digest->opaque);
 }
 
-void msrp_digest_write_info(struct msrp_writer *w, const struct msrp_digest *digest)
+void digest_write_info(struct buffer *b, const struct digest *digest)
 {
-	write_bare_qop_and_nc(w, digest);
-	write_optional(w, SLICE("rspauth"), digest->rspauth);
-	write_optional(w, SLICE("nextnonce"), digest->nextnonce);
+	write_bare_qop_and_nc(b, digest);
+	write_optional(b, SLICE("rspauth"), digest->rspauth);
+	write_optional(b, SLICE("nextnonce"), digest->nextnonce);
 }
