@@ -244,6 +244,16 @@ void gw_delivery_fail_all(struct gw_binding *b, const struct gw_answer *a)
 
 /* --- what became of it --- */
 
+/* How far it came.  A peer that takes messages and never reports success is no rarity. */
+static struct slice progress_header(char text[GW_HEADERS_SIZE], const struct gw_delivery *d)
+{
+	if (!d->sent)
+		return gw_reason_header(text, "SIP", 408, SLICE("No session yet"));
+	if (!d->accepted)
+		return gw_reason_header(text, "MSRP", 408, SLICE("No response"));
+	return gw_reason_header(text, "MSRP", 200, SLICE("Accepted, but no success report"));
+}
+
 /*
  * Should nobody tell in time: one that still waits here is then not sent any more, so that
  * what is said of it stays true.
@@ -252,10 +262,11 @@ void gw_delivery_on_impatient(struct timer_entry *entry, void *arg)
 {
 	struct gw_delivery *d =
 	    (struct gw_delivery *)((char *)entry - offsetof(struct gw_delivery, patience));
+	char text[GW_HEADERS_SIZE];
 
 	(void)arg;
 	dequeue(d);
-	settle(d, &(struct gw_answer){.code = 504});
+	settle(d, &(struct gw_answer){.code = 504, .headers = progress_header(text, d)});
 }
 
 static struct gw_delivery *find(const struct gw_binding *b, struct slice message_id)
@@ -309,6 +320,7 @@ void gw_delivery_report(struct gw_binding *b, const struct message_report *repor
 		on_failure(d, report);
 		return;
 	}
+	d->accepted |= response;
 	if (response == (d->confirm == GW_DELIVERED))
 		return;
 	d->covered += range_bytes(&report->range, d->bytes);

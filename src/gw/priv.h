@@ -141,6 +141,7 @@ struct gw_delivery {
 	struct timer_entry patience;
 	enum gw_confirm confirm;
 	bool sent;
+	bool accepted; /* by a response, which is not yet what confirm asks for */
 	size_t bytes;
 	uint64_t covered; /* bytes that were confirmed */
 	char id[UA_MESSAGE_ID_SIZE];

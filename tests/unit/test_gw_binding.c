@@ -272,6 +272,13 @@ static void test_send_fails(void **state)
 	assert_int_equal(gw_binding_find(w->gw, SLICE("key"))->waiting_count, 0);
 }
 
+static void lose_patience(struct world *w, struct gw_delivery *d)
+{
+	assert_true(timer_entry_running(&d->patience));
+	timer_queue_stop(&w->gw->patience, &d->patience);
+	gw_delivery_on_impatient(&d->patience, w->gw);
+}
+
 /* What waits too long is answered, and not sent any more. */
 static void test_patience(void **state)
 {
@@ -283,18 +290,43 @@ static void test_patience(void **state)
 	send_text(w, &req[1], GW_DELIVERED, "b");
 	b = gw_binding_find(w->gw, SLICE("key"));
 	for (size_t i = 0; i < 2; i++) {
-		struct gw_delivery *d = TAILQ_FIRST(&b->waiting);
-
-		assert_true(timer_entry_running(&d->patience));
-		timer_queue_stop(&w->gw->patience, &d->patience);
-		gw_delivery_on_impatient(&d->patience, w->gw);
+		lose_patience(w, TAILQ_FIRST(&b->waiting));
 		assert_int_equal(req[i].code, 504);
+		assert_string_equal(req[i].headers,
+		    "Reason: SIP;cause=408;text=\"No session yet\"\r\n");
 		assert_int_equal(req[i].refs, 1);
 	}
 	session_up(&w->sessions[0]);
 	assert_int_equal(w->sessions[0].sent, 0);
 	assert_int_equal(b->waiting_count, 0);
 	assert_int_equal(b->waiting_bytes, 0);
+}
+
+/* The answer tells a peer that is silent from one that never reports success. */
+static void test_patience_with_the_peer(void **state)
+{
+	static const struct {
+		bool responds;
+		const char *reason;
+	} cases[] = {
+	    {false, "Reason: MSRP;cause=408;text=\"No response\"\r\n"},
+	    {true, "Reason: MSRP;cause=200;text=\"Accepted, but no success report\"\r\n"},
+	};
+	struct world *w = started(state);
+	struct ua_session *s = session_of(w);
+	struct gw_binding *b = gw_binding_find(w->gw, SLICE("key"));
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sip_request req;
+
+		send_text(w, &req, GW_DELIVERED, "text");
+		if (cases[i].responds)
+			session_report(s, s->last_id, 200, REPORT_FROM_RESPONSE);
+		lose_patience(w, TAILQ_FIRST(&b->unanswered));
+		assert_int_equal(req.code, 504);
+		assert_string_equal(req.headers, cases[i].reason);
+		assert_int_equal(req.refs, 1);
+	}
 }
 
 static void test_stop(void **state)
@@ -554,6 +586,7 @@ int main(void)
 	    TEST(test_confirm),
 	    TEST(test_send_fails),
 	    TEST(test_patience),
+	    TEST(test_patience_with_the_peer),
 	    TEST(test_stop),
 	    TEST(test_repetitions),
 	    TEST(test_repetitions_remembered),
