@@ -251,12 +251,12 @@ static int run(const char *name, size_t clients, size_t body, bool forward, unsi
 	pid_t sink = 0, client;
 	uint16_t port = 0;
 	double before, used;
-	char why[200];
+	struct reason why;
 	int fd = -1;
 
 	if (net_new(&b.net, b.base) < 0 || stats_new(&stats) < 0
-	    || msrp_stack_new(&b.stack, b.net, &settings, stats, why, sizeof(why)) < 0
-	    || msrp_listeners_open(b.stack, why, sizeof(why)) < 0)
+	    || msrp_stack_new(&b.stack, b.net, &settings, stats, &why) < 0
+	    || msrp_listeners_open(b.stack, &why) < 0)
 		return 1;
 	if (forward) {
 		fd = loopback_socket(&port);

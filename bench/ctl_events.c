@@ -75,7 +75,7 @@ static void run(unsigned subscribers)
 	struct ctl_settings settings = {path, 0600, NULL, 1 << 20, 1 << 30};
 	struct ctl_daemon daemon = {.base = event_base_new()};
 	struct ctl_server *server;
-	const char *why;
+	struct reason why;
 	uint64_t *sent;
 	double before;
 

@@ -177,7 +177,8 @@ static void open_side(struct side *s, bool stream, struct card *card)
 	    .arg = s,
 	    .max_queued_bytes = 8 << 20,
 	    .stream = stream};
-	char why[256], id[ID_CHARS + 1];
+	struct reason why;
+	char id[ID_CHARS + 1];
 
 	s->listen = (struct msrp_listen_settings){.name = (char *)(uintptr_t) "bench",
 	    .uri = (char *)(uintptr_t) "msrp://127.0.0.1:0;tcp"};
@@ -199,8 +200,8 @@ static void open_side(struct side *s, bool stream, struct card *card)
 	};
 	s->base = event_base_new();
 	if (net_new(&s->net, s->base) < 0 || stats_new(&s->stats) < 0
-	    || msrp_stack_new(&s->stack, s->net, &s->settings, s->stats, why, sizeof(why)) < 0
-	    || msrp_listeners_open(s->stack, why, sizeof(why)) < 0
+	    || msrp_stack_new(&s->stack, s->net, &s->settings, s->stats, &why) < 0
+	    || msrp_listeners_open(s->stack, &why) < 0
 	    || endpoints_new(&s->all, s->stack, s->stats) < 0)
 		abort();
 	card->port = msrp_listener_port(msrp_listener_at(s->stack, 0));

@@ -102,11 +102,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct config_hook hooks[] = {{compile_routes, NULL}, {NULL, NULL}};
 	struct config_env env = {.services = services, .hooks = hooks};
-	char why[CONFIG_WHY_SIZE];
+	struct reason why;
 	struct config *cfg = NULL;
 
-	config_parse(&cfg, (struct slice){(const char *)data, size}, "fuzz", &env, why,
-	    sizeof(why));
+	config_parse(&cfg, (struct slice){(const char *)data, size}, "fuzz", &env, &why);
 	config_free(cfg);
 	return 0;
 }

@@ -293,14 +293,14 @@ int config_compose(struct tree **rootp, struct slice text, struct tree_fault *fa
 
 /* --- sections --- */
 
-static int check_credential(const void *value, const char **why)
+static int check_credential(const void *value, struct reason *why)
 {
 	const struct sip_credential *c = value;
 
 	if (!c->realm || !*c->realm || !c->username || !*c->username)
-		*why = "want a realm and a username each";
+		reason_set(why, -EINVAL, "want a realm and a username each");
 	else if (!c->password == !c->ha1)
-		*why = "want either a password or a ha1 each";
+		reason_set(why, -EINVAL, "want either a password or a ha1 each");
 	else
 		return 0;
 	return -EINVAL;
@@ -468,18 +468,15 @@ struct config_load {
 	const struct config_env *env;
 	const char *name;        /* of the file */
 	const struct tree *root; /* NULL: an empty file */
-	char *why;
-	size_t whysize;
+	struct reason *why;
 };
 
 static int complain(struct config_load *load, const struct tree_fault *fault)
 {
 	if (fault->line)
-		snprintf(load->why, load->whysize, "%s:%u:%u: %s", load->name, fault->line,
+		return reason_set(load->why, -EINVAL, "%s:%u:%u: %s", load->name, fault->line,
 		    fault->column, fault->text);
-	else
-		snprintf(load->why, load->whysize, "%s: %s", load->name, fault->text);
-	return -EINVAL;
+	return reason_set(load->why, -EINVAL, "%s: %s", load->name, fault->text);
 }
 
 /* Where a key stands, or would. */
@@ -512,7 +509,7 @@ int config_fail_fault(struct config_load *load, const struct tree_fault *fault)
 void config_warn(struct config_load *load, const char *key, const char *format, ...)
 {
 	struct tree_fault fault;
-	char text[240], line[CONFIG_WHY_SIZE];
+	char text[240], line[REASON_SIZE];
 	va_list args;
 
 	if (!load->env->warn)
@@ -559,9 +556,9 @@ static int fill(struct config *cfg, struct config_load *load)
 }
 
 int config_parse(struct config **cfgp, struct slice text, const char *name,
-    const struct config_env *env, char *why, size_t whysize)
+    const struct config_env *env, struct reason *why)
 {
-	struct config_load load = {.env = env, .name = name, .why = why, .whysize = whysize};
+	struct config_load load = {.env = env, .name = name, .why = why};
 	struct tree_fault fault = {0};
 	struct config_block *block = NULL;
 	struct tree *root = NULL;
@@ -605,28 +602,26 @@ static int read_all(const char *path, char **bytesp, size_t *lenp)
 	return err;
 }
 
-int config_load(struct config **cfgp, const char *path, const struct config_env *env, char *why,
-    size_t whysize)
+int config_load(struct config **cfgp, const char *path, const struct config_env *env,
+    struct reason *why)
 {
 	char *bytes = NULL;
 	size_t len = 0;
 	int err = read_all(path, &bytes, &len);
 
 	if (err < 0)
-		snprintf(why, whysize, "%s: %s", path, strerror(-err));
+		reason_set(why, err, "%s: %s", path, strerror(-err));
 	else
-		err = config_parse(cfgp, (struct slice){bytes, len}, path, env, why, whysize);
+		err = config_parse(cfgp, (struct slice){bytes, len}, path, env, why);
 	free(bytes);
 	return err;
 }
 
-int config_changes_fixed(const struct config *old, const struct config *fresh, char *why,
-    size_t whysize)
+int config_changes_fixed(const struct config *old, const struct config *fresh, struct reason *why)
 {
 	char key[SETTINGS_KEY_SIZE];
 
 	if (!settings_fixed_differs(old, fresh, config_rows(old), key))
 		return 0;
-	snprintf(why, whysize, "%s cannot change while msrpd runs: restart it", key);
-	return -EPERM;
+	return reason_set(why, -EPERM, "%s cannot change while msrpd runs: restart it", key);
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <msrpd/reason.h>
 #include <msrpd/service.h>
 #include <msrpd/setting.h>
 
@@ -34,8 +35,6 @@ struct config {
 	struct ua_settings ua;
 	struct ctl_metrics_settings metrics;
 };
-
-enum { CONFIG_WHY_SIZE = 512 };
 
 struct config_load; /* a load in its last stage: all is filled in, the tree still there */
 
@@ -65,12 +64,12 @@ struct config_env {
  * @param why   filled on failure
  * @return 0, -EINVAL: a fault in the file, another errno: it cannot be read, or -ENOMEM
  */
-int config_load(struct config **cfgp, const char *path, const struct config_env *env, char *why,
-    size_t whysize);
+int config_load(struct config **cfgp, const char *path, const struct config_env *env,
+    struct reason *why);
 
 /** The same for a text at hand; name stands for the file in messages. */
 int config_parse(struct config **cfgp, struct slice text, const char *name,
-    const struct config_env *env, char *why, size_t whysize);
+    const struct config_env *env, struct reason *why);
 
 void config_free(struct config *cfg);
 
@@ -86,8 +85,7 @@ const void *config_service(const struct config *cfg, const struct service *servi
  * @param why  filled with the key's name and what to do
  * @return 0 or -EPERM
  */
-int config_changes_fixed(const struct config *old, const struct config *fresh, char *why,
-    size_t whysize);
+int config_changes_fixed(const struct config *old, const struct config *fresh, struct reason *why);
 
 /**
  * Only the YAML: a tree of the text.

@@ -121,7 +121,7 @@ static int load(struct daemon *d, struct loaded *loaded, void (*warn)(const char
 	int err;
 
 	*loaded = (struct loaded){.daemon = d};
-	err = config_load(&loaded->config, d->options.config, &env, why->text, sizeof(why->text));
+	err = config_load(&loaded->config, d->options.config, &env, why);
 	if (err < 0)
 		routes_fini(&loaded->routes);
 	return err;
@@ -198,7 +198,7 @@ static void reload_services(struct daemon *d, const struct config *cfg, size_t c
 
 static int reload_what_may_refuse(struct daemon *d, const struct config *cfg, struct reason *why)
 {
-	int err = msrp_stack_reload(d->msrp, &cfg->msrp, why->text, sizeof(why->text));
+	int err = msrp_stack_reload(d->msrp, &cfg->msrp, why);
 	struct reason ignored;
 	size_t i = 0;
 
@@ -208,7 +208,7 @@ static int reload_what_may_refuse(struct daemon *d, const struct config *cfg, st
 			    why);
 	if (err < 0 && i > 0) {
 		reload_services(d, d->config, i - 1);
-		msrp_stack_reload(d->msrp, &d->config->msrp, ignored.text, sizeof(ignored.text));
+		msrp_stack_reload(d->msrp, &d->config->msrp, &ignored);
 	}
 	return err;
 }
@@ -233,7 +233,7 @@ static int reload(struct daemon *d, struct reason *why)
 
 	if (err < 0)
 		return err;
-	err = config_changes_fixed(d->config, fresh.config, why->text, sizeof(why->text));
+	err = config_changes_fixed(d->config, fresh.config, why);
 	if (err == 0)
 		err = reload_what_may_refuse(d, fresh.config, why);
 	if (err < 0) {
@@ -402,10 +402,9 @@ static void start_rules(struct daemon *d)
 
 static int start_msrp(struct daemon *d, struct reason *why)
 {
-	int err = msrp_stack_new(&d->msrp, d->net, &d->config->msrp, d->stats, why->text,
-	    sizeof(why->text));
+	int err = msrp_stack_new(&d->msrp, d->net, &d->config->msrp, d->stats, why);
 
-	return err < 0 ? err : msrp_listeners_open(d->msrp, why->text, sizeof(why->text));
+	return err < 0 ? err : msrp_listeners_open(d->msrp, why);
 }
 
 static int start_sip(struct daemon *d, struct reason *why)
@@ -419,7 +418,7 @@ static int start_sip(struct daemon *d, struct reason *why)
 	    .handler = &sip_handler,
 	    .arg = d,
 	};
-	const char *text = "out of memory";
+	struct reason text = {"out of memory"};
 	int err;
 
 	if (d->config->sip.listen.count == 0)
@@ -427,7 +426,7 @@ static int start_sip(struct daemon *d, struct reason *why)
 	err = sip_stack_new(&d->sip, &options, &text);
 	if (err == 0)
 		err = page_new(&d->page, d->sip);
-	return err < 0 ? reason_set(why, err, "sip: %s", text) : 0;
+	return err < 0 ? reason_set(why, err, "sip: %s", text.text) : 0;
 }
 
 static int start_ua(struct daemon *d, struct reason *why)
@@ -442,7 +441,7 @@ static int start_ua(struct daemon *d, struct reason *why)
 	    .credential_count = d->config->credentials.count,
 	};
 
-	return d->sip ? ua_new(&d->ua, &env, why->text, sizeof(why->text)) : 0;
+	return d->sip ? ua_new(&d->ua, &env, why) : 0;
 }
 
 static int start_services(struct daemon *d, struct reason *why)
@@ -479,7 +478,7 @@ static int start_control(struct daemon *d, struct reason *why)
 	    .reload = on_reload,
 	    .arg = d,
 	};
-	const char *text = "out of memory";
+	struct reason text = {"out of memory"};
 	int err = ctl_server_new(&d->control, &daemon, &d->config->control, &text);
 
 	for (size_t i = 0; i < SERVICES && err == 0; i++)
@@ -487,7 +486,8 @@ static int start_control(struct daemon *d, struct reason *why)
 			err =
 			    ctl_server_add_methods(d->control, services[i]->methods, d->states[i]);
 	if (err < 0)
-		return reason_set(why, err, "control: %s: %s", d->config->control.socket, text);
+		return reason_set(why, err, "control: %s: %s", d->config->control.socket,
+		    text.text);
 	err = ctl_metrics_new(&d->metrics, d->base, d->stats, &d->config->metrics);
 	return err < 0 ? reason_set(why, err, "metrics.listen: %s: %s", d->config->metrics.listen,
 		   strerror(-err))

@@ -270,11 +270,11 @@ static int read_rows(void *value, const struct setting *rows, const struct tree 
 static int check(const void *field, const struct setting *row, const struct tree *at,
     struct tree_fault *fault)
 {
-	const char *why = "is not valid";
+	struct reason why = {"is not valid"};
 
 	if (!row->check || row->check(field, &why) == 0)
 		return 0;
-	return tree_fail(fault, at, "%s %s", row->name, why);
+	return tree_fail(fault, at, "%s %s", row->name, why.text);
 }
 
 static int read_scalar(void *field, const struct setting *row, const struct tree *node,

@@ -41,7 +41,7 @@ struct service {
 	const struct setting *settings; /* rows over a struct of settings_size bytes */
 	size_t settings_size;
 	/** Check them together, as setting.check; NULL: any will do. */
-	int (*check)(const void *settings, const char **why);
+	int (*check)(const void *settings, struct reason *why);
 
 	const struct route_variable *variables;
 	const struct route_transform *transforms;

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <msrpd/reason.h>
+
 enum setting_type {
 	SETTING_BOOL,     /* bool: true or false */
 	SETTING_NUMBER,   /* uint64_t, min to max */
@@ -52,9 +54,9 @@ struct setting {
 	 * Check what was filled in: text: char **, if there is one; SETTING_TEXTS: the same for each;
 	 * groups, lists, maps: each struct.  NULL: any will do.
 	 *
-	 * @return 0 or -EINVAL with the reason, a constant text that goes on from the key's name:
-	 *         "has a session id"
+	 * @return 0 or -EINVAL with the reason, which goes on from the key's name: "has a session
+	 *         id"
 	 */
-	int (*check)(const void *value, const char **why);
+	int (*check)(const void *value, struct reason *why);
 	const char *help; /* one sentence of the reference */
 };

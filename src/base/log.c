@@ -83,14 +83,14 @@ static int find_facility(const char *name)
 	return -EINVAL;
 }
 
-static int check_facility(const void *value, const char **why)
+static int check_facility(const void *value, struct reason *why)
 {
 	char *const *name = value;
 
 	if (find_facility(*name) >= 0)
 		return 0;
-	*why = "not a syslog facility (daemon, user, local0 to local7, …)";
-	return -EINVAL;
+	return reason_set(why, -EINVAL,
+	    "not a syslog facility (daemon, user, local0 to local7, …)");
 }
 
 const struct setting log_settings_rows[] = {

@@ -63,15 +63,14 @@ static int parse_listen(const char *text, struct place *place)
 	return 0;
 }
 
-static int check_listen(const void *value, const char **why)
+static int check_listen(const void *value, struct reason *why)
 {
 	char *const *text = value;
 	struct place place;
 
 	if (parse_listen(*text, &place) == 0)
 		return 0;
-	*why = "not an address with a port (127.0.0.1:9155, [::1]:9155)";
-	return -EINVAL;
+	return reason_set(why, -EINVAL, "not an address with a port (127.0.0.1:9155, [::1]:9155)");
 }
 
 const struct setting ctl_metrics_settings_rows[] = {

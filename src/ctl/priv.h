@@ -52,4 +52,4 @@ void ctl_server_unsubscribe(struct ctl_server *server, uint64_t mask);
  * @param why  what is wrong
  * @return 0, -EADDRINUSE: a living process listens there, or another negative errno
  */
-int ctl_socket_open(const struct ctl_settings *settings, int *fdp, const char **why);
+int ctl_socket_open(const struct ctl_settings *settings, int *fdp, struct reason *why);

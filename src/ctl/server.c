@@ -592,12 +592,12 @@ static int prepare(struct ctl_server *server, const struct ctl_settings *setting
 }
 
 int ctl_server_new(struct ctl_server **serverp, const struct ctl_daemon *daemon,
-    const struct ctl_settings *settings, const char **why)
+    const struct ctl_settings *settings, struct reason *why)
 {
 	struct ctl_server *server = calloc(1, sizeof(*server));
 	int err;
 
-	*why = "out of memory";
+	reason_set(why, -ENOMEM, "out of memory");
 	if (!server)
 		return -ENOMEM;
 	server->daemon = *daemon;

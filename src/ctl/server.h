@@ -52,7 +52,7 @@ struct ctl_daemon {
  * @return 0, -EADDRINUSE: a living process listens there, or another negative errno
  */
 int ctl_server_new(struct ctl_server **serverp, const struct ctl_daemon *daemon,
-    const struct ctl_settings *settings, const char **why);
+    const struct ctl_settings *settings, struct reason *why);
 
 /** Disconnect everybody and remove the socket.  Accepts NULL. */
 void ctl_server_free(struct ctl_server *server);

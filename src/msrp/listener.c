@@ -104,7 +104,7 @@ static int name_it(struct msrp_listener *l, const struct msrp_listen_settings *s
 }
 
 static int open_listener(struct msrp_listener *l, struct msrp_stack *stack,
-    const struct msrp_listen_settings *settings, char *why, size_t size)
+    const struct msrp_listen_settings *settings, struct reason *why)
 {
 	const char *text = settings->uri ? settings->uri : "";
 	char buf[MSRP_LISTEN_URI_MAX];
@@ -115,43 +115,38 @@ static int open_listener(struct msrp_listener *l, struct msrp_stack *stack,
 	if (msrp_listen_uri_parse(&uri, buf, slice_of(text)) < 0
 	    || !(l->socket.addr_len = parse_address(uri.host, &l->socket.addr, &l->wildcard))
 	    || !(l->transport = msrp_transport_find(uri.secure, uri.transport))) {
-		snprintf(why, size, "%s: not a listener's URI: msrp[s]://ADDRESS:PORT;tcp", text);
-		return -EINVAL;
+		return reason_set(why, -EINVAL,
+		    "%s: not a listener's URI: msrp[s]://ADDRESS:PORT;tcp", text);
 	}
-	if (l->transport->net->encrypted && !net_tls_can_accept(stack->protocol.tls)) {
-		snprintf(why, size, "%s: needs msrp.tls.certificate and private_key", text);
-		return -EINVAL;
-	}
+	if (l->transport->net->encrypted && !net_tls_can_accept(stack->protocol.tls))
+		return reason_set(why, -EINVAL, "%s: needs msrp.tls.certificate and private_key",
+		    text);
 	*port_of(l) = htons(uri.port);
 	l->socket.protocol = &stack->protocol;
 	l->socket.transport = l->transport->net;
 	l->socket.arg = l;
 	err = net_listener_open(&l->socket);
-	if (err < 0) {
-		snprintf(why, size, "%s: %s", text, strerror(-err));
-		return err;
-	}
+	if (err < 0)
+		return reason_set(why, err, "%s: %s", text, strerror(-err));
 	err = name_it(l, settings, &uri);
 	if (err < 0)
-		snprintf(why, size, "%s: advertise is not HOST or HOST:PORT", text);
+		reason_set(why, -EINVAL, "%s: advertise is not HOST or HOST:PORT", text);
 	l->socket.name = l->name;
 	return err;
 }
 
-int msrp_listeners_open(struct msrp_stack *stack, char *why, size_t size)
+int msrp_listeners_open(struct msrp_stack *stack, struct reason *why)
 {
 	const struct setting_list *list = &stack->settings->listen;
 	int err;
 
 	stack->listeners = calloc(list->count ? list->count : 1, sizeof(*stack->listeners));
-	if (!stack->listeners) {
-		snprintf(why, size, "out of memory");
-		return -ENOMEM;
-	}
+	if (!stack->listeners)
+		return reason_set(why, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < list->count; i++) {
 		stack->listener_count++;
 		err = open_listener(&stack->listeners[i], stack,
-		    (struct msrp_listen_settings *)list->items + i, why, size);
+		    (struct msrp_listen_settings *)list->items + i, why);
 		if (err < 0) {
 			msrp_listeners_close(stack);
 			return err;

@@ -1,6 +1,8 @@
 /* Listening sockets of the `msrp.listen` list. */
 #pragma once
 
+#include <msrpd/reason.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,7 +30,7 @@ int msrp_listen_uri_parse(struct msrp_uri *uri, char *buf, struct slice text);
  * @param why  room for a sentence that names listener and cause
  * @return 0 or negative errno; on failure none is open
  */
-int msrp_listeners_open(struct msrp_stack *stack, char *why, size_t size);
+int msrp_listeners_open(struct msrp_stack *stack, struct reason *why);
 void msrp_listeners_close(struct msrp_stack *stack);
 
 /** In the order of the config; NULL behind the last. */

@@ -6,37 +6,34 @@
 #include "msrp/stack.h"
 #include "net/tls.h"
 
-static int check_listen_uri(const void *value, const char **why)
+static int check_listen_uri(const void *value, struct reason *why)
 {
 	const char *text = *(char *const *)value;
 	char buf[MSRP_LISTEN_URI_MAX];
 	struct msrp_uri uri;
 
 	if (msrp_listen_uri_parse(&uri, buf, slice_of(text)) < 0) {
-		*why = "is not a listener: msrp[s]://ADDRESS[:PORT];tcp, without a session id";
-		return -EINVAL;
+		return reason_set(why, -EINVAL,
+		    "is not a listener: msrp[s]://ADDRESS[:PORT];tcp, without a session id");
 	}
-	if (!msrp_uri_is_address(&uri)) {
-		*why = "has a name where the IP address belongs: a name goes into advertise";
-		return -EINVAL;
-	}
+	if (!msrp_uri_is_address(&uri))
+		return reason_set(why, -EINVAL,
+		    "has a name where the IP address belongs: a name goes into advertise");
 	return 0;
 }
 
-int msrp_check_my_uri(const void *value, const char **why)
+int msrp_check_my_uri(const void *value, struct reason *why)
 {
 	struct slice text = slice_of(*(char *const *)value);
 	struct msrp_uri uri;
 	ssize_t n = msrp_uri_parse(&uri, text);
 
 	if (n < 0 || (size_t)n != text.len) {
-		*why = "is not an MSRP URI, like msrps://im.example.org:2856;tcp";
-		return -EINVAL;
+		return reason_set(why, -EINVAL,
+		    "is not an MSRP URI, like msrps://im.example.org:2856;tcp");
 	}
-	if (uri.session_id.p) {
-		*why = "has a session id";
-		return -EINVAL;
-	}
+	if (uri.session_id.p)
+		return reason_set(why, -EINVAL, "has a session id");
 	return 0;
 }
 

@@ -55,12 +55,12 @@ static struct net_limits limits_of(const struct msrp_settings *s)
 }
 
 int msrp_stack_new(struct msrp_stack **stackp, struct net *net,
-    const struct msrp_settings *settings, struct stats *stats, char *why, size_t size)
+    const struct msrp_settings *settings, struct stats *stats, struct reason *why)
 {
 	struct msrp_stack *stack = calloc(1, sizeof(*stack));
 	int err;
 
-	snprintf(why, size, "out of memory");
+	reason_set(why, -ENOMEM, "out of memory");
 	if (!stack)
 		return -ENOMEM;
 	stack->settings = settings;
@@ -77,7 +77,7 @@ int msrp_stack_new(struct msrp_stack **stackp, struct net *net,
 	if (err == 0)
 		err = make_queues(stack);
 	if (err == 0)
-		err = net_tls_contexts_new(&stack->protocol.tls, &settings->tls, why, size);
+		err = net_tls_contexts_new(&stack->protocol.tls, &settings->tls, why);
 	if (err < 0) {
 		msrp_stack_free(stack);
 		return err;
@@ -100,12 +100,11 @@ void msrp_stack_free(struct msrp_stack *stack)
 	free(stack);
 }
 
-int msrp_stack_reload(struct msrp_stack *stack, const struct msrp_settings *s, char *why,
-    size_t size)
+int msrp_stack_reload(struct msrp_stack *stack, const struct msrp_settings *s, struct reason *why)
 {
 	struct net_tls_contexts *before = stack->protocol.tls, *tls;
 	struct net_limits limits = limits_of(s);
-	int err = net_tls_contexts_new(&tls, &s->tls, why, size);
+	int err = net_tls_contexts_new(&tls, &s->tls, why);
 
 	if (err < 0)
 		return err;

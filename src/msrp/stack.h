@@ -40,7 +40,7 @@ struct msrp_settings {
 extern const struct setting msrp_settings_rows[];
 
 /** A row's check (setting.check) for the URIs of other sections: my_uri, relay_uri. */
-int msrp_check_my_uri(const void *value, const char **why);
+int msrp_check_my_uri(const void *value, struct reason *why);
 
 /**
  * SIGPIPE is to be ignored in the process: OpenSSL writes to sockets that may be closed.
@@ -49,14 +49,14 @@ int msrp_check_my_uri(const void *value, const char **why);
  * @return 0; -EINVAL and others with a sentence in why for certificates that cannot be used
  */
 int msrp_stack_new(struct msrp_stack **stackp, struct net *net,
-    const struct msrp_settings *settings, struct stats *stats, char *why, size_t size);
+    const struct msrp_settings *settings, struct stats *stats, struct reason *why);
 
 /** Closes every connection; targets and users must be gone. */
 void msrp_stack_free(struct msrp_stack *stack);
 
 /** Take new settings: limits, time-outs and TLS files; listeners stay. On failure nothing changes. */
-int msrp_stack_reload(struct msrp_stack *stack, const struct msrp_settings *settings, char *why,
-    size_t size);
+int msrp_stack_reload(struct msrp_stack *stack, const struct msrp_settings *settings,
+    struct reason *why);
 
 const struct msrp_settings *msrp_stack_settings(const struct msrp_stack *stack);
 struct event_base *msrp_stack_base(const struct msrp_stack *stack);

@@ -21,14 +21,14 @@ void tls_error_text(char *text, size_t size)
 	ERR_clear_error();
 }
 
-static int failed(SSL_CTX *ctx, char *why, size_t size, const char *what, const char *name)
+static int failed(SSL_CTX *ctx, struct reason *why, const char *what, const char *name)
 {
 	char text[160];
 
 	tls_error_text(text, sizeof(text));
-	snprintf(why, size, "%s%s%s: %s", what, name ? " " : "", name ? name : "", text);
 	SSL_CTX_free(ctx);
-	return -EINVAL;
+	return reason_set(why, -EINVAL, "%s%s%s: %s", what, name ? " " : "", name ? name : "",
+	    text);
 }
 
 static int version_number(const char *text)
@@ -38,27 +38,27 @@ static int version_number(const char *text)
 	return strcmp(text, "1.3") == 0 ? TLS1_3_VERSION : 0;
 }
 
-static int load_files(SSL_CTX *ctx, const struct net_tls_settings *f, char *why, size_t size)
+static int load_files(SSL_CTX *ctx, const struct net_tls_settings *f, struct reason *why)
 {
 	int min = version_number(f->min_version);
 
 	if (!min || SSL_CTX_set_min_proto_version(ctx, min) != 1)
-		return failed(ctx, why, size, "min_version", f->min_version);
+		return failed(ctx, why, "min_version", f->min_version);
 	if (f->ciphers && SSL_CTX_set_cipher_list(ctx, f->ciphers) != 1)
-		return failed(ctx, why, size, "ciphers", f->ciphers);
+		return failed(ctx, why, "ciphers", f->ciphers);
 	if (f->ciphersuites && SSL_CTX_set_ciphersuites(ctx, f->ciphersuites) != 1)
-		return failed(ctx, why, size, "ciphersuites", f->ciphersuites);
+		return failed(ctx, why, "ciphersuites", f->ciphersuites);
 	if (f->certificate && SSL_CTX_use_certificate_chain_file(ctx, f->certificate) != 1)
-		return failed(ctx, why, size, "certificate", f->certificate);
+		return failed(ctx, why, "certificate", f->certificate);
 	if (f->private_key
 	    && (SSL_CTX_use_PrivateKey_file(ctx, f->private_key, SSL_FILETYPE_PEM) != 1
 		|| SSL_CTX_check_private_key(ctx) != 1))
-		return failed(ctx, why, size, "private_key", f->private_key);
+		return failed(ctx, why, "private_key", f->private_key);
 	if (f->ca_file) {
 		if (SSL_CTX_load_verify_locations(ctx, f->ca_file, NULL) != 1)
-			return failed(ctx, why, size, "ca_file", f->ca_file);
+			return failed(ctx, why, "ca_file", f->ca_file);
 	} else if (SSL_CTX_set_default_verify_paths(ctx) != 1) {
-		return failed(ctx, why, size, "system certificates", NULL);
+		return failed(ctx, why, "system certificates", NULL);
 	}
 	return 0;
 }
@@ -87,16 +87,15 @@ static int accept_any(int ok, X509_STORE_CTX *store)
 	return 1;
 }
 
-static int new_server(SSL_CTX **ctxp, const struct net_tls_settings *settings, char *why,
-    size_t size)
+static int new_server(SSL_CTX **ctxp, const struct net_tls_settings *settings, struct reason *why)
 {
 	static const unsigned char context[] = "msrpd";
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 	int err;
 
 	if (!ctx)
-		return failed(NULL, why, size, "TLS", NULL);
-	err = load_files(ctx, settings, why, size);
+		return failed(NULL, why, "TLS", NULL);
+	err = load_files(ctx, settings, why);
 	if (err < 0)
 		return err;
 	set_modes(ctx);
@@ -111,15 +110,14 @@ static int new_server(SSL_CTX **ctxp, const struct net_tls_settings *settings, c
 	return 0;
 }
 
-static int new_client(SSL_CTX **ctxp, const struct net_tls_settings *settings, char *why,
-    size_t size)
+static int new_client(SSL_CTX **ctxp, const struct net_tls_settings *settings, struct reason *why)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	int err;
 
 	if (!ctx)
-		return failed(NULL, why, size, "TLS", NULL);
-	err = load_files(ctx, settings, why, size);
+		return failed(NULL, why, "TLS", NULL);
+	err = load_files(ctx, settings, why);
 	if (err < 0)
 		return err;
 	set_modes(ctx);
@@ -128,20 +126,18 @@ static int new_client(SSL_CTX **ctxp, const struct net_tls_settings *settings, c
 }
 
 int net_tls_contexts_new(struct net_tls_contexts **tlsp, const struct net_tls_settings *settings,
-    char *why, size_t size)
+    struct reason *why)
 {
 	struct net_tls_contexts *tls = calloc(1, sizeof(*tls));
 	int err = 0;
 
-	if (!tls) {
-		snprintf(why, size, "out of memory");
-		return -ENOMEM;
-	}
+	if (!tls)
+		return reason_set(why, -ENOMEM, "out of memory");
 	tls->verify_server = settings->verify_server;
 	if (settings->certificate)
-		err = new_server(&tls->server, settings, why, size);
+		err = new_server(&tls->server, settings, why);
 	if (err == 0)
-		err = new_client(&tls->client, settings, why, size);
+		err = new_client(&tls->client, settings, why);
 	if (err < 0) {
 		net_tls_contexts_free(tls);
 		return err;

@@ -22,7 +22,7 @@ struct net_tls_contexts;
 
 /** @return 0; -EINVAL and others with a sentence in why, for files that cannot be used */
 int net_tls_contexts_new(struct net_tls_contexts **tlsp, const struct net_tls_settings *settings,
-    char *why, size_t size);
+    struct reason *why);
 
 /** Streams opened with them go on.  NULL is harmless. */
 void net_tls_contexts_free(struct net_tls_contexts *tls);

@@ -3,14 +3,13 @@
 
 #include <errno.h>
 
-static int check_tls_version(const void *value, const char **why)
+static int check_tls_version(const void *value, struct reason *why)
 {
 	struct slice text = slice_of(*(char *const *)value);
 
 	if (slice_equal(text, SLICE("1.2")) || slice_equal(text, SLICE("1.3")))
 		return 0;
-	*why = "is 1.2 or 1.3";
-	return -EINVAL;
+	return reason_set(why, -EINVAL, "is 1.2 or 1.3");
 }
 
 #define TLS(field) offsetof(struct net_tls_settings, field)

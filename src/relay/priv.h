@@ -241,7 +241,7 @@ extern const struct route_variable relay_variables[];
 extern const struct route_transform relay_transforms[];
 
 /** Minimum, default and maximum of Expires must be in order. */
-int relay_settings_check(const void *settings, const char **why);
+int relay_settings_check(const void *settings, struct reason *why);
 
 /* --- hop.c: where a frame goes next --- */
 

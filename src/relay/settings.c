@@ -17,31 +17,28 @@ static bool is_hex(const char *text, size_t len)
 	return true;
 }
 
-static int check_ha1(const void *value, const char **why)
+static int check_ha1(const void *value, struct reason *why)
 {
 	if (is_hex(*(char *const *)value, 32))
 		return 0;
-	*why = "is not an MD5 hash: 32 hex digits";
-	return -EINVAL;
+	return reason_set(why, -EINVAL, "is not an MD5 hash: 32 hex digits");
 }
 
-static int check_ha1_sha256(const void *value, const char **why)
+static int check_ha1_sha256(const void *value, struct reason *why)
 {
 	if (is_hex(*(char *const *)value, 64))
 		return 0;
-	*why = "is not a SHA-256 hash: 64 hex digits";
-	return -EINVAL;
+	return reason_set(why, -EINVAL, "is not a SHA-256 hash: 64 hex digits");
 }
 
-static int check_user(const void *value, const char **why)
+static int check_user(const void *value, struct reason *why)
 {
 	const struct relay_user *user = value;
 	int secrets = (user->password != NULL) + (user->ha1 != NULL) + (user->ha1_sha256 != NULL);
 
 	if (secrets == 1)
 		return 0;
-	*why = "needs one of password, ha1, ha1_sha256";
-	return -EINVAL;
+	return reason_set(why, -EINVAL, "needs one of password, ha1, ha1_sha256");
 }
 
 /* Expires is whole seconds on the wire (RFC 4976 4.6), up to what its parser takes. */
@@ -54,12 +51,11 @@ enum { SECOND_MS = 1000, EXPIRES_MAX_S = 1000000000 };
 		    check_seconds, help                                                  \
 	}
 
-static int check_seconds(const void *value, const char **why)
+static int check_seconds(const void *value, struct reason *why)
 {
 	if (*(const uint64_t *)value % SECOND_MS == 0)
 		return 0;
-	*why = "is not a whole number of seconds";
-	return -EINVAL;
+	return reason_set(why, -EINVAL, "is not a whole number of seconds");
 }
 
 static const char *const algorithms[] = {
@@ -117,15 +113,16 @@ const struct setting relay_settings_rows[] = {
     {NULL, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, NULL, NULL},
 };
 
-int relay_settings_check(const void *settings, const char **why)
+int relay_settings_check(const void *settings, struct reason *why)
 {
 	const struct relay_settings *s = settings;
 
 	if (s->auth_min_expires_ms > s->auth_max_expires_ms)
-		*why = "has auth_min_expires above auth_max_expires";
+		reason_set(why, -EINVAL, "has auth_min_expires above auth_max_expires");
 	else if (s->auth_expires_ms < s->auth_min_expires_ms
 	    || s->auth_expires_ms > s->auth_max_expires_ms)
-		*why = "has auth_expires outside auth_min_expires and auth_max_expires";
+		reason_set(why, -EINVAL,
+		    "has auth_expires outside auth_min_expires and auth_max_expires");
 	else
 		return 0;
 	return -EINVAL;

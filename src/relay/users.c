@@ -125,7 +125,7 @@ int users_new(struct users **usersp, const struct relay_settings *settings, stru
 	struct users *users = calloc(1, sizeof(*users));
 	int err;
 
-	reason_set(why, -EINVAL, "out of memory");
+	reason_set(why, -ENOMEM, "out of memory");
 	if (!users)
 		return -ENOMEM;
 	err = add_config_users(users, &settings->users);

@@ -181,19 +181,17 @@ static int write_file(const char *dir, const char *name, const char *first, cons
 }
 
 /* Sofia would neither say what is wrong with them, nor free all that she began with. */
-static int check_tls_files(const struct sip_settings *settings, char *why, size_t size)
+static int check_tls_files(const struct sip_settings *settings, struct reason *why)
 {
 	const struct net_tls_settings files = {.certificate = settings->tls.certificate,
 	    .private_key = settings->tls.private_key,
 	    .ca_file = settings->tls.ca_file};
 	struct net_tls_contexts *contexts = NULL;
-	char text[256];
-	int err = net_tls_contexts_new(&contexts, &files, text, sizeof(text));
+	struct reason text;
+	int err = net_tls_contexts_new(&contexts, &files, &text);
 
-	if (err < 0)
-		snprintf(why, size, "sip.tls: %s", text);
 	net_tls_contexts_free(contexts);
-	return err;
+	return err < 0 ? reason_set(why, err, "sip.tls: %s", text.text) : 0;
 }
 
 static int tls_dir_make(const struct sip_settings *settings, char *dir, size_t size)
@@ -327,7 +325,7 @@ static bool tls_is_set(const struct sip_settings *settings)
 	return settings->tls.certificate && settings->tls.private_key;
 }
 
-static int plan(struct sip_stack *stack, char *why, size_t size)
+static int plan(struct sip_stack *stack, struct reason *why)
 {
 	char *const *texts = stack->settings->listen.items;
 
@@ -335,29 +333,24 @@ static int plan(struct sip_stack *stack, char *why, size_t size)
 		struct sip_hop l;
 		int err = sip_listener_parse(texts[i], &l);
 
-		if (err) {
-			snprintf(why, size,
+		if (err)
+			return reason_set(why, -EINVAL,
 			    "sip.listen: \"%s\" is not sip:ADDRESS:PORT with a transport of "
 			    "udp, tcp or tls",
 			    texts[i]);
-			return -EINVAL;
-		}
-		if (l.transports == SIP_TLS && !tls_is_set(stack->settings)) {
-			snprintf(why, size,
+		if (l.transports == SIP_TLS && !tls_is_set(stack->settings))
+			return reason_set(why, -EINVAL,
 			    "sip.listen: \"%s\" needs sip.tls.certificate and private_key",
 			    texts[i]);
-			return -EINVAL;
-		}
 		err = add_listener(stack, &l);
-		if (err) {
-			snprintf(why, size, "sip.listen: \"%s\": %s", texts[i], strerror(-err));
-			return err;
-		}
+		if (err)
+			return reason_set(why, err, "sip.listen: \"%s\": %s", texts[i],
+			    strerror(-err));
 	}
 	return 0;
 }
 
-static int agents_probe(struct sip_stack *stack, char *why, size_t size)
+static int agents_probe(struct sip_stack *stack, struct reason *why)
 {
 	char uri[INET6_ADDRSTRLEN + 64];
 	struct sip_agent *agent;
@@ -368,14 +361,13 @@ static int agents_probe(struct sip_stack *stack, char *why, size_t size)
 
 		if (err) {
 			agent_uri(agent, uri, sizeof(uri));
-			snprintf(why, size, "sip.listen: %s: %s", uri, strerror(-err));
-			return err;
+			return reason_set(why, err, "sip.listen: %s: %s", uri, strerror(-err));
 		}
 	}
 	return 0;
 }
 
-static int agents_create(struct sip_stack *stack, const char *tls_dir, char *why, size_t size)
+static int agents_create(struct sip_stack *stack, const char *tls_dir, struct reason *why)
 {
 	char uri[INET6_ADDRSTRLEN + 64];
 	struct sip_agent *agent;
@@ -386,30 +378,29 @@ static int agents_create(struct sip_stack *stack, const char *tls_dir, char *why
 
 		if (err) {
 			agent_uri(agent, uri, sizeof(uri));
-			snprintf(why, size, "sip.listen: Sofia-SIP cannot open %s%s", uri,
+			return reason_set(why, err, "sip.listen: Sofia-SIP cannot open %s%s", uri,
 			    agent->transports == SIP_TLS ? " with this certificate and key" : "");
-			return err;
 		}
 	}
 	return 0;
 }
 
-int sip_agents_open(struct sip_stack *stack, char *why, size_t size)
+int sip_agents_open(struct sip_stack *stack, struct reason *why)
 {
 	char dir[256] = "";
-	int err = plan(stack, why, size);
+	int err = plan(stack, why);
 
 	if (!err)
-		err = agents_probe(stack, why, size);
+		err = agents_probe(stack, why);
 	if (!err && tls_is_set(stack->settings))
-		err = check_tls_files(stack->settings, why, size);
+		err = check_tls_files(stack->settings, why);
 	if (!err && tls_is_set(stack->settings)) {
 		err = tls_dir_make(stack->settings, dir, sizeof(dir));
 		if (err)
-			snprintf(why, size, "sip.tls: %s", strerror(-err));
+			reason_set(why, -EINVAL, "sip.tls: %s", strerror(-err));
 	}
 	if (!err)
-		err = agents_create(stack, dir, why, size);
+		err = agents_create(stack, dir, why);
 	tls_dir_remove(dir);
 	return err;
 }

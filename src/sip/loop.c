@@ -110,21 +110,20 @@ static su_root_t *create_root(int *fdp)
 	return root;
 }
 
-int sip_loop_new(struct sip_loop **loopp, struct event_base *base, const char **why)
+int sip_loop_new(struct sip_loop **loopp, struct event_base *base, struct reason *why)
 {
 	struct sip_loop *loop = calloc(1, sizeof(*loop));
 	int fd = -1;
 
-	*why = "out of memory";
+	reason_set(why, -ENOMEM, "out of memory");
 	if (!loop)
 		return -ENOMEM;
 	su_init();
 	redirect_logs();
 	loop->root = create_root(&fd);
 	if (!loop->root) {
-		*why = "Sofia-SIP's event loop cannot be joined to ours";
 		sip_loop_free(loop);
-		return -ENOTSUP;
+		return reason_set(why, -ENOTSUP, "Sofia-SIP's event loop cannot be joined to ours");
 	}
 	loop->due = event_new(base, -1, 0, turn, loop);
 	loop->readable = event_new(base, fd, EV_READ | EV_PERSIST, turn, loop);

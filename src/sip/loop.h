@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <msrpd/reason.h>
+
 struct event_base;
 struct sip_loop;
 
@@ -12,7 +14,7 @@ struct sip_loop;
  * @param why   constant text on failure
  * @return 0, -ENOMEM, or -ENOTSUP when Sofia's descriptor could not be found
  */
-int sip_loop_new(struct sip_loop **loopp, struct event_base *base, const char **why);
+int sip_loop_new(struct sip_loop **loopp, struct event_base *base, struct reason *why);
 
 /** Nothing made on the loop may be left.  Accepts NULL. */
 void sip_loop_free(struct sip_loop *loop);

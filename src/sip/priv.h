@@ -15,6 +15,7 @@
 #include <sofia-sip/sip_tag.h>
 #include <sofia-sip/su_wait.h>
 
+#include <msrpd/reason.h>
 #include <msrpd/slice.h>
 #include <msrpd/timer.h>
 
@@ -153,7 +154,7 @@ sip_addr_t *sip_address_make(su_home_t *home, struct sip_stack *stack, const cha
  *
  * @return 0, -EINVAL, -EADDRINUSE, -ENOMEM with why; what was opened is in stack->agents
  */
-int sip_agents_open(struct sip_stack *stack, char *why, size_t size);
+int sip_agents_open(struct sip_stack *stack, struct reason *why);
 void sip_agents_close(struct sip_stack *stack);
 
 /* --- URIs --- */

@@ -18,7 +18,7 @@
 #include "sip/priv.h"
 #include "sip/request_priv.h"
 
-static int check_uri(const void *value, const char **why)
+static int check_uri(const void *value, struct reason *why)
 {
 	char *const *text = value;
 	char *clean = *text ? sip_uri_clean(slice_of(*text)) : NULL;
@@ -26,17 +26,18 @@ static int check_uri(const void *value, const char **why)
 	int err = *text && (!clean || sip_uri_hop(clean, &hop) < 0) ? -EINVAL : 0;
 
 	free(clean);
-	*why = "is not a SIP URI";
-	return err;
+	return err < 0 ? reason_set(why, err, "is not a SIP URI") : 0;
 }
 
-static int check_listener(const void *value, const char **why)
+static int check_listener(const void *value, struct reason *why)
 {
 	char *const *text = value;
 	struct sip_hop hop;
 
-	*why = "is not a listener: sip:ADDRESS:PORT with a transport of udp, tcp or tls";
-	return sip_listener_parse(*text, &hop);
+	if (sip_listener_parse(*text, &hop) == 0)
+		return 0;
+	return reason_set(why, -EINVAL,
+	    "is not a listener: sip:ADDRESS:PORT with a transport of udp, tcp or tls");
 }
 
 static const struct setting tls_rows[] = {
@@ -312,22 +313,20 @@ static void on_done(void *arg)
 	stack->done(stack->done_arg);
 }
 
-static int open_stack(struct sip_stack *stack, const struct sip_stack_options *options, char *why,
-    size_t size)
+static int open_stack(struct sip_stack *stack, const struct sip_stack_options *options,
+    struct reason *why)
 {
-	const char *reason = "out of memory";
 	int err;
 
-	snprintf(why, size, "out of memory");
+	reason_set(why, -ENOMEM, "out of memory");
 	err = stats_init(&stack->stats, options->stats);
 	if (err)
 		return err;
 	err = take_settings(stack, options->settings, options->credentials,
 	    options->credential_count);
-	if (err) {
-		snprintf(why, size, "sip: advertised_contact or outbound_proxy is not a SIP URI");
-		return err;
-	}
+	if (err)
+		return reason_set(why, err,
+		    "advertised_contact or outbound_proxy is not a SIP URI");
 	err = timer_init(&stack->done_timer, stack->base, on_done, stack);
 	if (!err)
 		err = sip_dialogs_init(stack);
@@ -335,37 +334,33 @@ static int open_stack(struct sip_stack *stack, const struct sip_stack_options *o
 		err = sip_requests_init(stack);
 	if (err)
 		return err;
-	err = sip_loop_new(&stack->loop, stack->base, &reason);
-	if (err) {
-		snprintf(why, size, "sip: %s", reason);
+	err = sip_loop_new(&stack->loop, stack->base, why);
+	if (err)
 		return err;
-	}
-	snprintf(why, size, "sip: Sofia-SIP's parser cannot be joined to ours");
+	reason_set(why, -EINVAL, "Sofia-SIP's parser cannot be joined to ours");
 	err = sip_parse_init(stack);
 	if (!err)
-		err = sip_agents_open(stack, why, size);
+		err = sip_agents_open(stack, why);
 	if (!err)
 		sip_stack_kick(stack);
 	return err;
 }
 
 int sip_stack_new(struct sip_stack **stackp, const struct sip_stack_options *options,
-    const char **why)
+    struct reason *why)
 {
-	static char text[512];
 	struct sip_stack *stack = calloc(1, sizeof(*stack));
 	int err;
 
-	*why = "out of memory";
+	reason_set(why, -ENOMEM, "out of memory");
 	if (!stack)
 		return -ENOMEM;
 	stack->base = options->base;
 	stack->handler = options->handler;
 	stack->arg = options->arg;
 	STAILQ_INIT(&stack->agents);
-	err = open_stack(stack, options, text, sizeof(text));
+	err = open_stack(stack, options, why);
 	if (err) {
-		*why = text;
 		sip_stack_free(stack);
 		return err;
 	}

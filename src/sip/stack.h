@@ -60,12 +60,12 @@ struct sip_stack_options {
 /**
  * Open every listener.
  *
- * @param why  text on failure, valid until the next call of this function
+ * @param why  filled on failure
  * @return 0; -EINVAL: settings that cannot work; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES: a socket
  *         that cannot be opened; -ENOMEM.  Nothing is left half-started.
  */
 int sip_stack_new(struct sip_stack **stackp, const struct sip_stack_options *options,
-    const char **why);
+    struct reason *why);
 
 /** Take the new settings (listeners and TLS files excepted) and credentials. */
 void sip_stack_reload(struct sip_stack *stack, const struct sip_settings *settings,

@@ -218,7 +218,7 @@ static int set_up(struct ua *ua)
 	return err;
 }
 
-int ua_new(struct ua **uap, const struct ua_env *env, char *why, size_t size)
+int ua_new(struct ua **uap, const struct ua_env *env, struct reason *why)
 {
 	struct ua *ua = calloc(1, sizeof(*ua));
 	int err = -ENOMEM;
@@ -230,10 +230,9 @@ int ua_new(struct ua **uap, const struct ua_env *env, char *why, size_t size)
 	}
 	if (err < 0) {
 		ua_free(ua);
-		snprintf(why, size, "ua: %s",
+		return reason_set(why, err, "ua: %s",
 		    err == -EINVAL ? "no my_uri, and no listener to take one from"
 				   : "out of memory");
-		return err;
 	}
 	timer_start(&ua->cleanup, env->settings->cleanup_interval_ms);
 	*uap = ua;

@@ -42,7 +42,7 @@ struct ua_env {
  * @param why  room for a sentence
  * @return 0, -EINVAL: no listener for a my_uri, or -ENOMEM
  */
-int ua_new(struct ua **uap, const struct ua_env *env, char *why, size_t size);
+int ua_new(struct ua **uap, const struct ua_env *env, struct reason *why);
 
 /** Sessions that are there keep the URIs that they have. */
 void ua_reload(struct ua *ua, const struct ua_settings *settings,

@@ -89,7 +89,7 @@ static void do_reload(struct reply *reply, void *arg)
 
 void ctl_start(struct ctl_fixture *f)
 {
-	const char *why = NULL;
+	struct reason why = {""};
 
 	assert_int_equal(ctl_server_new(&f->server, &f->daemon, &f->settings, &why), 0);
 	assert_int_equal(ctl_server_add_methods(f->server, methods, f), 0);

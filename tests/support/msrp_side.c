@@ -140,15 +140,14 @@ static void listen_framed(struct msrp_side *side)
 void msrp_side_start(struct msrp_side *side)
 {
 	struct msrp_uri uri;
-	char why[256] = "";
+	struct reason why = {""};
 
 	side->base = event_base_new();
 	assert_int_equal(net_new(&side->net, side->base), 0);
 	assert_int_equal(stats_new(&side->stats), 0);
-	if (msrp_stack_new(&side->stack, side->net, &side->settings, side->stats, why, sizeof(why))
-		< 0
-	    || msrp_listeners_open(side->stack, why, sizeof(why)) < 0)
-		fail_msg("%s", why);
+	if (msrp_stack_new(&side->stack, side->net, &side->settings, side->stats, &why) < 0
+	    || msrp_listeners_open(side->stack, &why) < 0)
+		fail_msg("%s", why.text);
 	listen_framed(side);
 	side->port = msrp_listener_port(msrp_listener_at(side->stack, 0));
 	if (side->settings.listen.count > 1)

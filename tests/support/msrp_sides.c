@@ -156,7 +156,7 @@ static const struct endpoint_handler handler = {
 
 int sides_init(struct sides *f)
 {
-	char why[256];
+	struct reason why;
 	int err;
 
 	f->fd = -1;
@@ -182,9 +182,9 @@ int sides_init(struct sides *f)
 	if (err == 0)
 		err = stats_new(&f->stats);
 	if (err == 0)
-		err = msrp_stack_new(&f->stack, f->net, &f->settings, f->stats, why, sizeof(why));
+		err = msrp_stack_new(&f->stack, f->net, &f->settings, f->stats, &why);
 	if (err == 0)
-		err = msrp_listeners_open(f->stack, why, sizeof(why));
+		err = msrp_listeners_open(f->stack, &why);
 	if (err == 0)
 		err = endpoints_new(&f->all, f->stack, f->stats);
 	if (err == 0)

@@ -233,7 +233,7 @@ void side_open(struct side *s, struct event_base *base)
 	    .credential_count = s->credential.realm ? 1 : 0,
 	    .handler = &stack_handler,
 	    .arg = s};
-	const char *why = "";
+	struct reason why = {""};
 
 	s->base = base;
 	if (!s->settings.listen.count)
@@ -243,7 +243,7 @@ void side_open(struct side *s, struct event_base *base)
 	assert_int_equal(stats_new(&s->stats), 0);
 	options.stats = s->stats;
 	if (sip_stack_new(&s->stack, &options, &why) < 0)
-		fail_msg("%s", why);
+		fail_msg("%s", why.text);
 	sip_stack_each_listener(s->stack, learn_uri, s);
 	assert_int_equal(page_new(&s->page, s->stack), 0);
 }

@@ -169,15 +169,15 @@ static void read_presets(void *settings, const struct setting *rows)
 
 static void open_msrp(struct host *h)
 {
-	char why[256] = "";
+	struct reason why = {""};
 
 	assert_int_equal(net_new(&h->net, h->base), 0);
 	read_presets(&h->msrp_settings, msrp_settings_rows);
 	h->listen.uri = (char *)"msrp://127.0.0.1:0;tcp";
 	h->msrp_settings.listen = (struct setting_list){&h->listen, 1};
-	if (msrp_stack_new(&h->msrp, h->net, &h->msrp_settings, h->stats, why, sizeof(why)) < 0
-	    || msrp_listeners_open(h->msrp, why, sizeof(why)) < 0)
-		fail_msg("%s", why);
+	if (msrp_stack_new(&h->msrp, h->net, &h->msrp_settings, h->stats, &why) < 0
+	    || msrp_listeners_open(h->msrp, &why) < 0)
+		fail_msg("%s", why.text);
 }
 
 static void open_sip(struct host *h)
@@ -188,12 +188,12 @@ static void open_sip(struct host *h)
 	    .settings = &h->sip_settings,
 	    .handler = &sip_handler,
 	    .arg = h};
-	const char *why = "";
+	struct reason why = {""};
 
 	h->sip_settings.listen = (struct setting_list){listen, 1};
 	h->sip_settings.transaction_timeout = SIP_MS;
 	if (sip_stack_new(&h->sip, &options, &why) < 0)
-		fail_msg("%s", why);
+		fail_msg("%s", why.text);
 	sip_stack_each_listener(h->sip, learn_uri, h);
 }
 
@@ -201,7 +201,7 @@ void host_open(struct host *h, struct event_base *base)
 {
 	struct ua_settings set = h->ua_settings;
 	struct ua_env env = {.base = base};
-	char why[256] = "";
+	struct reason why = {""};
 
 	h->base = base;
 	assert_int_equal(stats_new(&h->stats), 0);
@@ -220,8 +220,8 @@ void host_open(struct host *h, struct event_base *base)
 	env.msrp = h->msrp;
 	env.sip = h->sip;
 	env.settings = &h->ua_settings;
-	if (ua_new(&h->ua, &env, why, sizeof(why)) < 0)
-		fail_msg("%s", why);
+	if (ua_new(&h->ua, &env, &why) < 0)
+		fail_msg("%s", why.text);
 }
 
 void host_close(struct host *h)

@@ -350,7 +350,7 @@ static void test_facility(void **state)
 {
 	struct log_settings settings = settings_for(*state);
 	const struct setting *row = log_settings_rows;
-	const char *why = NULL;
+	struct reason why = {""};
 	char *bad = "local8", *good = "authpriv";
 
 	settings.facility = bad;
@@ -358,7 +358,7 @@ static void test_facility(void **state)
 	while (strcmp(row->name, "facility") != 0)
 		row++;
 	assert_int_equal(row->check(&bad, &why), -EINVAL);
-	assert_non_null(why);
+	assert_true(why.text[0]);
 	assert_int_equal(row->check(&good, &why), 0);
 }
 

@@ -56,21 +56,21 @@ static const struct service two = {.name = "two",
     .settings_size = sizeof(struct two_settings)};
 static const struct service *const services[] = {&one, &mute, &two, &relay_service, NULL};
 
-static int parse(struct config **cfgp, const char *yaml, char why[CONFIG_WHY_SIZE])
+static int parse(struct config **cfgp, const char *yaml, struct reason *why)
 {
 	struct config_env env = {.services = services};
 
 	*cfgp = NULL;
-	return config_parse(cfgp, slice_of(yaml), "test.yaml", &env, why, CONFIG_WHY_SIZE);
+	return config_parse(cfgp, slice_of(yaml), "test.yaml", &env, why);
 }
 
 static struct config *must_parse(const char *yaml)
 {
-	char why[CONFIG_WHY_SIZE];
+	struct reason why;
 	struct config *cfg;
 
-	if (parse(&cfg, yaml, why) < 0)
-		fail_msg("%s", why);
+	if (parse(&cfg, yaml, &why) < 0)
+		fail_msg("%s", why.text);
 	return cfg;
 }
 
@@ -154,14 +154,14 @@ static void test_faults(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
-		char why[CONFIG_WHY_SIZE] = "";
+		struct reason why = {""};
 		struct config *cfg;
-		int err = parse(&cfg, faults[i].yaml, why);
+		int err = parse(&cfg, faults[i].yaml, &why);
 
 		if (err != -EINVAL || cfg)
 			fail_msg("%d for: %s", err, faults[i].yaml);
-		if (strncmp(why, faults[i].why, strlen(faults[i].why)) != 0)
-			fail_msg("%s for: %s", why, faults[i].yaml);
+		if (strncmp(why.text, faults[i].why, strlen(faults[i].why)) != 0)
+			fail_msg("%s for: %s", why.text, faults[i].yaml);
 	}
 }
 
@@ -169,12 +169,12 @@ static void test_faults(void **state)
 
 static void assert_refused(char *yaml, const char *want)
 {
-	char why[CONFIG_WHY_SIZE] = "";
+	struct reason why = {""};
 	struct config *cfg;
 
-	assert_int_equal(parse(&cfg, yaml, why), -EINVAL);
-	if (!strstr(why, want))
-		fail_msg("%s", why);
+	assert_int_equal(parse(&cfg, yaml, &why), -EINVAL);
+	if (!strstr(why.text, want))
+		fail_msg("%s", why.text);
 	free(yaml);
 }
 
@@ -227,7 +227,8 @@ static void test_many_keys(void **state)
 static void test_file(void **state)
 {
 	static const char yaml[] = "shutdown_grace: 7s\n";
-	char path[] = "/tmp/test_config.XXXXXX", why[CONFIG_WHY_SIZE] = "";
+	char path[] = "/tmp/test_config.XXXXXX";
+	struct reason why = {""};
 	struct config_env env = {0};
 	struct config *cfg = NULL;
 	int fd = mkstemp(path);
@@ -235,22 +236,22 @@ static void test_file(void **state)
 	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, yaml, sizeof(yaml) - 1), sizeof(yaml) - 1);
-	assert_int_equal(config_load(&cfg, path, &env, why, sizeof(why)), 0);
+	assert_int_equal(config_load(&cfg, path, &env, &why), 0);
 	assert_int_equal(cfg->shutdown_grace_ms, 7000);
 	config_free(cfg);
 	cfg = NULL;
 
 	assert_int_equal(write(fd, "x: y\n", 5), 5);
-	assert_int_equal(config_load(&cfg, path, &env, why, sizeof(why)), -EINVAL);
-	assert_memory_equal(why, path, strlen(path));
-	assert_string_equal(why + strlen(path), ":2:1: unknown key x");
+	assert_int_equal(config_load(&cfg, path, &env, &why), -EINVAL);
+	assert_memory_equal(why.text, path, strlen(path));
+	assert_string_equal(why.text + strlen(path), ":2:1: unknown key x");
 	close(fd);
 	unlink(path);
 
-	assert_int_equal(config_load(&cfg, path, &env, why, sizeof(why)), -ENOENT);
-	assert_non_null(strstr(why, ": No such file or directory"));
-	assert_int_equal(config_load(&cfg, "/", &env, why, sizeof(why)), -EISDIR);
-	assert_string_equal(why, "/: Is a directory");
+	assert_int_equal(config_load(&cfg, path, &env, &why), -ENOENT);
+	assert_non_null(strstr(why.text, ": No such file or directory"));
+	assert_int_equal(config_load(&cfg, "/", &env, &why), -EISDIR);
+	assert_string_equal(why.text, "/: Is a directory");
 	assert_null(cfg);
 }
 
@@ -276,12 +277,13 @@ static int check(const struct config *cfg, struct config_load *load, void *arg)
 	return hook->key ? config_fail(load, hook->key, "is %s", "wrong") : 0;
 }
 
-static int run_hooks(const char *yaml, struct hook_arg *first, struct hook_arg *second, char *why)
+static int run_hooks(const char *yaml, struct hook_arg *first, struct hook_arg *second,
+    struct reason *why)
 {
 	struct config_hook hooks[] = {{check, first}, {check, second}, {NULL, NULL}};
 	struct config_env env = {.services = services, .hooks = hooks};
 	struct config *cfg = NULL;
-	int err = config_parse(&cfg, slice_of(yaml), "h", &env, why, CONFIG_WHY_SIZE);
+	int err = config_parse(&cfg, slice_of(yaml), "h", &env, why);
 
 	config_free(cfg);
 	return err;
@@ -300,26 +302,26 @@ static void test_hooks(void **state)
 	    {"relay.auth_realm", "h:6:3: is wrong"},
 	    {"msrp.listen.0", "h:1:1: is wrong"},
 	};
-	char why[CONFIG_WHY_SIZE];
+	struct reason why;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		struct hook_arg good = {.text = "rule"};
 		struct hook_arg bad = {.text = "rule", .key = places[i].key};
 
-		assert_int_equal(run_hooks(yaml, &good, &bad, why), -EINVAL);
-		assert_string_equal(why, places[i].why);
+		assert_int_equal(run_hooks(yaml, &good, &bad, &why), -EINVAL);
+		assert_string_equal(why.text, places[i].why);
 		assert_int_equal(good.calls, 1);
 		/* the first that refuses is the last that is asked */
-		assert_int_equal(run_hooks(yaml, &bad, &good, why), -EINVAL);
+		assert_int_equal(run_hooks(yaml, &bad, &good, &why), -EINVAL);
 		assert_int_equal(good.calls, 1);
 	}
 	assert_int_equal(
-	    run_hooks("shutdown_grace: 9s", &(struct hook_arg){0}, &(struct hook_arg){0}, why), 0);
+	    run_hooks("shutdown_grace: 9s", &(struct hook_arg){0}, &(struct hook_arg){0}, &why), 0);
 	assert_int_equal(run_hooks("shutdown_grace: 9s", &(struct hook_arg){0},
-			     &(struct hook_arg){.key = "x"}, why),
+			     &(struct hook_arg){.key = "x"}, &why),
 	    -EINVAL);
-	assert_string_equal(why, "h:1:1: is wrong");
+	assert_string_equal(why.text, "h:1:1: is wrong");
 }
 
 static void keep_warning(const char *line, void *arg)
@@ -327,7 +329,7 @@ static void keep_warning(const char *line, void *arg)
 	char *text = arg;
 	size_t len = strlen(text);
 
-	snprintf(text + len, CONFIG_WHY_SIZE - len, "%s\n", line);
+	snprintf(text + len, REASON_SIZE - len, "%s\n", line);
 }
 
 static const struct {
@@ -351,14 +353,14 @@ static void test_doubts(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(doubts) / sizeof(doubts[0]); i++) {
-		char text[CONFIG_WHY_SIZE] = "", why[CONFIG_WHY_SIZE];
+		char text[REASON_SIZE] = "";
+		struct reason why;
 		struct config_env env = {.services = services,
 		    .warn = keep_warning,
 		    .warn_arg = text};
 		struct config *cfg = NULL;
 
-		assert_int_equal(
-		    config_parse(&cfg, slice_of(doubts[i].yaml), "w", &env, why, sizeof(why)), 0);
+		assert_int_equal(config_parse(&cfg, slice_of(doubts[i].yaml), "w", &env, &why), 0);
 		assert_string_equal(text, doubts[i].warnings);
 		config_free(cfg);
 	}
@@ -392,12 +394,12 @@ static void test_reloads(void **state)
 	for (size_t i = 0; i < sizeof(reloads) / sizeof(reloads[0]); i++) {
 		struct config *old = must_parse(reloads[i].old);
 		struct config *fresh = must_parse(reloads[i].fresh);
-		char why[CONFIG_WHY_SIZE] = "";
-		int err = config_changes_fixed(old, fresh, why, sizeof(why));
+		struct reason why = {""};
+		int err = config_changes_fixed(old, fresh, &why);
 
 		assert_int_equal(err, reloads[i].why ? -EPERM : 0);
 		if (reloads[i].why)
-			assert_string_equal(why, reloads[i].why);
+			assert_string_equal(why.text, reloads[i].why);
 		config_free(old);
 		config_free(fresh);
 	}

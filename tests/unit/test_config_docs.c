@@ -43,11 +43,11 @@ static char *read_file(const char *path)
 static struct config *load_empty(void)
 {
 	struct config_env env = {.services = services};
-	char why[CONFIG_WHY_SIZE];
+	struct reason why;
 	struct config *cfg = NULL;
 
-	if (config_parse(&cfg, SLICE(""), "empty", &env, why, sizeof(why)) < 0)
-		fail_msg("%s", why);
+	if (config_parse(&cfg, SLICE(""), "empty", &env, &why) < 0)
+		fail_msg("%s", why.text);
 	return cfg;
 }
 
@@ -320,11 +320,11 @@ static void must_load(const char *text)
 	struct config_hook hooks[] = {{config_check_msrp, NULL}, {compile_routes, NULL},
 	    {NULL, NULL}};
 	struct config_env env = {.services = services, .hooks = hooks};
-	char why[CONFIG_WHY_SIZE];
+	struct reason why;
 	struct config *cfg = NULL;
 
-	if (config_parse(&cfg, slice_of(text), example_path, &env, why, sizeof(why)) < 0)
-		fail_msg("%s", why);
+	if (config_parse(&cfg, slice_of(text), example_path, &env, &why) < 0)
+		fail_msg("%s", why.text);
 	config_free(cfg);
 }
 

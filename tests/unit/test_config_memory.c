@@ -84,9 +84,9 @@ static int load(struct config **cfgp, struct route_list **listp)
 {
 	struct config_hook hooks[] = {{compile, listp}, {NULL, NULL}};
 	struct config_env env = {.services = services, .hooks = hooks};
-	char why[CONFIG_WHY_SIZE];
+	struct reason why;
 
-	return config_parse(cfgp, slice_of(yaml), "m", &env, why, sizeof(why));
+	return config_parse(cfgp, slice_of(yaml), "m", &env, &why);
 }
 
 static int set_up(void **state)

@@ -33,24 +33,27 @@ struct all {
 
 static const char *const choices[] = {"red", "green", NULL};
 
-static int check_text(const void *value, const char **why)
+static int check_text(const void *value, struct reason *why)
 {
-	*why = "must not begin with x";
-	return (*(char *const *)value)[0] == 'x' ? -EINVAL : 0;
+	if ((*(char *const *)value)[0] != 'x')
+		return 0;
+	return reason_set(why, -EINVAL, "must not begin with x");
 }
 
-static int check_user(const void *value, const char **why)
+static int check_user(const void *value, struct reason *why)
 {
 	const struct user *user = value;
 
-	*why = "has a password equal to the name";
-	return user->name && strcmp(user->name, user->password) == 0 ? -EINVAL : 0;
+	if (!user->name || strcmp(user->name, user->password) != 0)
+		return 0;
+	return reason_set(why, -EINVAL, "has a password equal to the name");
 }
 
-static int check_group(const void *value, const char **why)
+static int check_group(const void *value, struct reason *why)
 {
-	*why = "is too deep";
-	return *(const uint64_t *)value == 13 ? -EINVAL : 0;
+	if (*(const uint64_t *)value != 13)
+		return 0;
+	return reason_set(why, -EINVAL, "is too deep");
 }
 
 #define AT(field) .offset = offsetof(struct all, field)

@@ -263,11 +263,11 @@ static void test_addresses(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char *text = (char *)cases[i].text;
-		const char *why = NULL;
+		struct reason why = {""};
 
 		assert_int_equal(ctl_metrics_settings_rows[0].check(&text, &why),
 		    cases[i].good ? 0 : -EINVAL);
-		assert_int_equal(why == NULL, cases[i].good);
+		assert_int_equal(why.text[0] == '\0', cases[i].good);
 	}
 }
 

@@ -98,13 +98,13 @@ static void test_socket_left_behind(void **state)
 static void assert_cannot_start(struct ctl_fixture *f, int err, const char *word)
 {
 	struct ctl_server *server = NULL;
-	const char *why = NULL;
+	struct reason why = {""};
 
 	assert_int_equal(ctl_server_new(&server, &f->daemon, &f->settings, &why), err);
 	assert_null(server);
-	assert_non_null(why);
-	if (!strstr(why, word))
-		fail_msg("%s is not in %s", word, why);
+	assert_true(why.text[0]);
+	if (!strstr(why.text, word))
+		fail_msg("%s is not in %s", word, why.text);
 }
 
 static void test_living_daemon(void **state)

@@ -216,7 +216,7 @@ static void a_connection_that_stands_still_owes_408(void **state)
 	sides_fini(f);
 	assert_int_equal(sides_init(f), 0);
 	f->settings.send_timeout_ms = 200;
-	assert_int_equal(msrp_stack_reload(f->stack, &f->settings, big, 100), 0);
+	assert_int_equal(msrp_stack_reload(f->stack, &f->settings, &(struct reason){""}), 0);
 	memset(big, 'b', len);
 	open_long_chunk(f, big, len);
 	sides_wait(f, &f->a.lost, 1);

@@ -150,7 +150,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct msrp_uri uri;
-	char why[256];
+	struct reason why;
 
 	assert_non_null(f);
 	f->fd = -1;
@@ -173,9 +173,8 @@ static int setup(void **state)
 	f->base = event_base_new();
 	assert_int_equal(net_new(&f->net, f->base), 0);
 	assert_int_equal(stats_new(&f->stats), 0);
-	assert_int_equal(
-	    msrp_stack_new(&f->stack, f->net, &f->settings, f->stats, why, sizeof(why)), 0);
-	assert_int_equal(msrp_listeners_open(f->stack, why, sizeof(why)), 0);
+	assert_int_equal(msrp_stack_new(&f->stack, f->net, &f->settings, f->stats, &why), 0);
+	assert_int_equal(msrp_listeners_open(f->stack, &why), 0);
 	f->port = msrp_listener_port(msrp_listener_at(f->stack, 0));
 	snprintf(f->uri, sizeof(f->uri), "msrp://127.0.0.1:%u/%s;tcp", f->port, session);
 	assert_true(msrp_uri_parse(&uri, slice_of(f->uri)) > 0);
@@ -753,14 +752,14 @@ static void a_refused_connection_is_told_later(void **state)
 
 static void connections_are_limited(void **state)
 {
-	char why[200];
+	struct reason why;
 	struct fixture *f = *state;
 	struct msrp_destination to = loopback(f);
 	struct msrp_conn *conn;
 	int fd;
 
 	f->settings.max_connections = 1;
-	assert_int_equal(msrp_stack_reload(f->stack, &f->settings, why, sizeof(why)), 0);
+	assert_int_equal(msrp_stack_reload(f->stack, &f->settings, &why), 0);
 	f->fd = raw_connect(f->port);
 	say_frame(f, session, "hello", "");
 	expect(f, "-------abcd1234$\r\n");

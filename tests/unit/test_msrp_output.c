@@ -265,7 +265,7 @@ static void a_stalled_reader_is_closed(void **state)
 	static struct stream s;
 
 	f->side.settings.send_timeout_ms = 100;
-	assert_int_equal(msrp_stack_reload(f->side.stack, &f->side.settings, (char[100]){""}, 100),
+	assert_int_equal(msrp_stack_reload(f->side.stack, &f->side.settings, &(struct reason){""}),
 	    0);
 	start_stream(f, &s, 8 << 20, 50000);
 	while (!f->side.closed_err)

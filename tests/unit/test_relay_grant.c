@@ -41,8 +41,7 @@ static int setup(void **state)
 	assert_int_equal(stats_new(&f->stats), 0);
 	f->msrp.max_memory = 1 << 20;
 	f->msrp.max_header_size = 16384;
-	assert_int_equal(
-	    msrp_stack_new(&f->stack, f->net, &f->msrp, f->stats, why.text, sizeof(why.text)), 0);
+	assert_int_equal(msrp_stack_new(&f->stack, f->net, &f->msrp, f->stats, &why), 0);
 	f->settings.nonce_expire_ms = 30000;
 	f->settings.cleanup_interval_ms = 60000;
 	f->settings.hash_size = 1;

@@ -146,7 +146,7 @@ static void settings_are_checked(void **state)
 	    {60, 59, 3600, -EINVAL},
 	    {60, 3601, 3600, -EINVAL},
 	};
-	const char *why;
+	struct reason why;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -136,13 +136,13 @@ static void try_open(struct event_base *base, const struct sip_settings *setting
 	static const struct sip_stack_handler none;
 	struct sip_stack_options options = {.base = base, .settings = settings, .handler = &none};
 	struct sip_stack *stack = NULL;
-	const char *why = "";
+	struct reason why = {""};
 	int before = open_fds(), err;
 
 	assert_int_equal(stats_new(&options.stats), 0);
 	err = sip_stack_new(&stack, &options, &why);
-	if (err != expected || !strstr(why, why_has))
-		fail_msg("%d: %s", err, why);
+	if (err != expected || !strstr(why.text, why_has))
+		fail_msg("%d: %s", err, why.text);
 	assert_null(stack);
 	assert_int_equal(open_fds(), before);
 	stats_free(options.stats);
