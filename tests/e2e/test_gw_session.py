@@ -227,7 +227,7 @@ class FailureTest(GatewayCase):
         """Nobody replies: code and reason are null, once."""
         self.message('lost').final(202)
         self.client.expect('INVITE')
-        event = self.ctl.event('E_MSRP_GW_SETUP_FAILED', timeout=20)
+        event = self.ctl.event('E_MSRP_GW_SETUP_FAILED')
         self.assertEqual((event['key'], event['code'], event['reason']), (self.key(), None, None))
         self.assertEqual(self.sessions(), [])
         self.assertEqual(self.ctl.pending('E_MSRP_GW_SETUP_FAILED'), [])
@@ -235,7 +235,7 @@ class FailureTest(GatewayCase):
     def test_unreachable(self):
         """The next hop is down, then up."""
         self.message('lost', kind='TCP', to='sip:client@127.0.0.1:9;transport=tcp')
-        event = self.ctl.event('E_MSRP_GW_SETUP_FAILED', timeout=20)
+        event = self.ctl.event('E_MSRP_GW_SETUP_FAILED')
         self.assertEqual((event['code'], event['reason']), (None, None))
         self.message('second', kind='TCP').final(202)
         call = self.answer(kind='TCP')

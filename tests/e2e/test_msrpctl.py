@@ -10,8 +10,9 @@ import tempfile
 import threading
 import unittest
 
+from lib.waiting import DEADLINE
+
 MSRPCTL = os.environ['MSRPCTL']
-DEADLINE = 20
 
 
 class Daemon:

@@ -17,10 +17,10 @@ import urllib.request
 
 from lib import case
 from lib.daemon import MSRPD, Daemon, die_with_parent, free_port
-from lib.waiting import Timeout, poll
+from lib.waiting import DEADLINE, Timeout, poll
 
 
-def run(*arguments, timeout=30, **environment):
+def run(*arguments, timeout=DEADLINE, **environment):
     return subprocess.run([MSRPD, *arguments], text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=timeout,
                           env=dict(os.environ, **environment), preexec_fn=die_with_parent)
@@ -208,7 +208,7 @@ class StartTest(case.Case):
         """WATCHDOG=1 within WATCHDOG_USEC."""
         daemon, _ = self.start(environment={'WATCHDOG_USEC': '1000000'})
         for _ in range(3):
-            daemon.notify.expect('WATCHDOG=1', timeout=2)
+            daemon.notify.expect('WATCHDOG=1')
 
     def test_ends_by_signals(self):
         """SIGTERM and SIGINT: exit status 0, nothing left behind."""
@@ -327,7 +327,7 @@ class StopTest(case.Case):
 
     def test_graceful(self):
         """SIGTERM: BYE to every dialog, then the end, before the grace is over."""
-        daemon, ctl = self.start({'shutdown_grace': '20s'})
+        daemon, ctl = self.start({'shutdown_grace': '60s'})
         calls = [self.call(daemon, ctl), self.answered(ctl=ctl)]
         _, ringing = self.start_session(ctl)
         ringing.respond(180)
@@ -339,7 +339,7 @@ class StopTest(case.Case):
         cancel.respond(200)
         ringing.respond(487)
         self.assertEqual(daemon.wait(), 0)
-        self.assertLess(time.monotonic() - began, 15)
+        self.assertLess(time.monotonic() - began, 50)
 
     def test_grace(self):
         """SIGTERM with peers that answer nothing: the end after shutdown_grace."""
@@ -350,11 +350,11 @@ class StopTest(case.Case):
         began = time.monotonic()
         daemon.signal(signal.SIGTERM)
         self.assertEqual(daemon.wait(), 0)
-        self.assertLess(time.monotonic() - began, 10)
+        self.assertLess(time.monotonic() - began, 25)     # Sofia-SIP alone would take 32 s
 
     def test_queued_messages_are_flushed(self):
         """SIGTERM: what was accepted before is sent."""
-        daemon, ctl = self.start({'shutdown_grace': '20s'})
+        daemon, ctl = self.start({'shutdown_grace': '60s'})
         call = self.call(daemon, ctl)
         size, count = 200000, 10
         ids = [self.say(call, 'x' * size, ctl=ctl) for _ in range(count)]
@@ -444,7 +444,7 @@ class MetricsTest(case.Case):
     def get(self, path):
         try:
             with urllib.request.urlopen(f'http://127.0.0.1:{self.port}{path}',
-                                        timeout=10) as answer:
+                                        timeout=DEADLINE) as answer:
                 return answer.status, answer.headers, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

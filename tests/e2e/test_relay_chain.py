@@ -198,7 +198,7 @@ class BridgeTest(case.Case):
             conn = peer.listener.accept()
             got = bytearray()
             while len(got) < len(body):
-                got += conn.expect('SEND', timeout=60).body
+                got += conn.expect('SEND').body
             self.assertTrue(bytes(got) == body, 'the body has changed')
 
 
@@ -277,7 +277,7 @@ class UaTest(case.Case):
             message_id = sender.call('msrp_ua_send_message', session_id=session_id,
                                      mime='text/plain', body=body,
                                      success_report='yes')['message_id']
-            self.assertTrue(receiver.event('E_MSRP_MSG_RECEIVED', timeout=30)['body'] == body)
+            self.assertTrue(receiver.event('E_MSRP_MSG_RECEIVED')['body'] == body)
             report = sender.event('E_MSRP_REPORT_RECEIVED', message_id=message_id)
             self.assertEqual(report['status'].split()[:2], ['000', '200'])
         for ctl in (relay_one, relay_two):

@@ -646,7 +646,7 @@ class StreamTest(PassCase):
         self.assertEqual(client.conn.expect('SEND').body, b'hello')
         conn.resume()
         sender.join(60)
-        client.conn.expect_response(request, 200, timeout=60)
+        client.conn.expect_response(request, 200)
         self.assertEqual(self.expect_body(conn, len(request.body))[1], request.body)
 
     def test_both_directions_full(self):
@@ -661,7 +661,7 @@ class StreamTest(PassCase):
         for thread in threads:
             thread.join(60)
         for (session, request), receiver in zip(requests, (bob, alice)):
-            session.conn.expect_response(request, 200, timeout=60)
+            session.conn.expect_response(request, 200)
             self.assertEqual(self.expect_body(receiver.conn, len(request.body))[1], request.body)
 
     def test_one_full_destination_does_not_hold_up_the_others(self):
@@ -678,11 +678,11 @@ class StreamTest(PassCase):
         request = to_slow.build(body=os.urandom(32 * MIB))
         sender = threading.Thread(target=client.conn.send, args=[request])
         sender.start()
-        report = client.conn.expect('REPORT', timeout=20)
+        report = client.conn.expect('REPORT')
         self.assertEqual(report.get('Status').split()[1], '408')
         self.assertEqual(report.message_id, request.message_id)
         sender.join(30)
-        client.conn.expect_response(request, 200, timeout=30)
+        client.conn.expect_response(request, 200)
         to_quick.send('not held up')
         quick.listener.conns[0].expect('SEND')
         # As long as it takes nothing, it gets nothing.

@@ -75,8 +75,8 @@ class ServerTest(TlsCase):
         """A MiB at once, and bytes one by one."""
         call = self.secure_call()
         body = os.urandom(1024 * 1024)
-        call.send(body, byte_range=f'1-*/{len(body)}', timeout=30)
-        self.received(call, timeout=30)
+        call.send(body, byte_range=f'1-*/{len(body)}')
+        self.received(call)
         frame = call.msrp.build(body=b'trickle')
         call.conn.send_raw(frame.encode(), piece=1)
         call.conn.expect_response(frame, 200)
@@ -84,7 +84,7 @@ class ServerTest(TlsCase):
         self.say(call, 'x' * 1000000)
         size = 0
         while size < 1000000:
-            size += len(call.receive(timeout=30).body)
+            size += len(call.receive().body)
 
     def test_strangers(self):
         """Plain text, garbage and half a handshake on the TLS port harm nobody."""
@@ -129,7 +129,7 @@ class ServerTest(TlsCase):
         """A TLS connection that is reset is a loss like any other."""
         call = self.secure_call()
         call.conn.reset()
-        call.dialog.expect('BYE', timeout=15).respond(200)
+        call.dialog.expect('BYE').respond(200)
         self.ctl.event('E_MSRP_SESSION_END', session_id=call.id, reason='failed')
 
     def test_reload(self):
@@ -232,7 +232,7 @@ class ClientTest(TlsCase):
                                                      extra=extra)))
         dialog = Dialog.of_server(invite)
         dialog.expect('ACK')
-        dialog.expect('BYE', timeout=20).respond(200)
+        dialog.expect('BYE').respond(200)
         self.assertEqual(self.ctl.event('E_MSRP_SESSION_END', session_id=session_id)['reason'],
                          'failed')
         self.assertEqual([conn.bytes_in for conn in listener.conns if conn.bytes_in], [])
@@ -306,7 +306,7 @@ class ClientTest(TlsCase):
                 sock.sendall(b'MSRP abcd 200 OK\r\n')
                 dialog = Dialog.of_server(invite)
                 dialog.expect('ACK')
-                dialog.expect('BYE', timeout=20).respond(200)
+                dialog.expect('BYE').respond(200)
                 self.ctl.event('E_MSRP_SESSION_END', session_id=session_id, reason='failed')
 
     def test_connections_are_shared_by_scheme(self):

@@ -157,8 +157,8 @@ class ReceiveTest(case.Case):
         call = self.call()
         for size in (1024 * KIB, 8 * 1024 * KIB):
             body = os.urandom(size)
-            call.send(body, byte_range=f'1-*/{size}', timeout=30)
-            self.assertEqual(body_of(self.received(call, timeout=30)), body)
+            call.send(body, byte_range=f'1-*/{size}')
+            self.assertEqual(body_of(self.received(call)), body)
 
     def test_bodiless(self):
         """RFC 4975 7.1.1: bodiless SENDs with any flag are acknowledged and are no messages."""
@@ -298,7 +298,7 @@ class LimitsTest(case.Case):
             call.conn.ask(call.msrp.chunks(b'x' * 2000, 1000)[0], 200)
         call.conn.ask(call.msrp.chunks(b'x' * 2000, 1000)[0], 413)
         poll(lambda: call.conn.ask(call.msrp.build(body=b'x', flag='+', byte_range='1-1/2')).code
-             == 200, timeout=10, what='room for one more')
+             == 200, what='room for one more')
 
     def test_memory(self):
         """max_memory: bodies held by the process are bounded, beyond it new ones get 413."""
@@ -530,9 +530,9 @@ class StandstillTest(case.Case):
         call.conn.narrow()
         call.conn.pause()
         message_id = self.say(call, 'x' * LONG)
-        event = self.ctl.event('E_MSRP_REPORT_RECEIVED', timeout=15)
+        event = self.ctl.event('E_MSRP_REPORT_RECEIVED')
         self.assertEqual((event['message_id'], event['status']), (message_id, '000 408'))
-        call.dialog.expect('BYE', timeout=20).respond(200)
+        call.dialog.expect('BYE').respond(200)
         self.ctl.event('E_MSRP_SESSION_END', session_id=call.id, reason='failed')
 
 

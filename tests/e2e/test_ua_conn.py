@@ -167,7 +167,7 @@ class ReuseTest(case.Case):
         invite.respond(200, sdp.document(sdp.message(listener.uri(), setup='passive')))
         dialog = Dialog.of_server(invite)
         dialog.expect('ACK')
-        dialog.expect('BYE', timeout=30).respond(200)
+        dialog.expect('BYE').respond(200)
         self.ctl.event('E_MSRP_SESSION_END', session_id=session_id, reason='failed')
 
     def test_both_active(self):
@@ -213,9 +213,9 @@ class ReuseTest(case.Case):
         invite.respond(200, sdp.document(sdp.message(path, setup='passive')))
         dialog = Dialog.of_server(invite)
         dialog.expect('ACK')
-        report = self.ctl.event('E_MSRP_REPORT_RECEIVED', session_id=session_id, timeout=15)
+        report = self.ctl.event('E_MSRP_REPORT_RECEIVED', session_id=session_id)
         self.assertEqual((report['message_id'], report['status']), (message_id, '000 481'))
-        dialog.expect('BYE', timeout=15).respond(200)
+        dialog.expect('BYE').respond(200)
         self.assertEqual(self.ctl.event('E_MSRP_SESSION_END', session_id=session_id)['reason'],
                          'failed')
 

@@ -127,11 +127,11 @@ class AuthTest(RelayCase):
         """Incoming calls get 503, outgoing ones fail with the code, after few AUTHs."""
         relay, daemon, ctl = self.behind(**changes)
         prepare(relay)
-        self.invite(self.offer(), daemon).final(503, timeout=15)
+        self.invite(self.offer(), daemon).final(503)
         session_id = ctl.call('msrp_ua_start_session', content_types='text/plain',
                               from_uri='sip:a@x.org', to_uri='sip:b@x.org',
                               ruri=self.sip.contact())['session_id']
-        event = ctl.event('E_MSRP_SESSION_FAILED', session_id=session_id, timeout=15)
+        event = ctl.event('E_MSRP_SESSION_FAILED', session_id=session_id)
         self.assertEqual(event['code'], code_out)
         self.assertLessEqual(len(relay.auths.has()), 2 * most)
         self.assertEqual(self.sip.requests.has(), [])
@@ -213,9 +213,9 @@ class RefreshTest(RelayCase):
         relay.expect_auth()
         relay.expect_auth()
         for _ in range(2):
-            frame = relay.expect_auth(timeout=4)
+            frame = relay.expect_auth()
             while frame.get('Authorization') is None:
-                frame = relay.expect_auth(timeout=4)
+                frame = relay.expect_auth()
             self.assertEqual(frame.from_path, call.path[-1:])
         call.send('still here')
         self.assertEqual(self.sip.requests.has(), [])
@@ -248,7 +248,7 @@ class RefreshTest(RelayCase):
         self.incoming(relay, daemon, ctl)
         relay.expect_auth()
         relay.expect_auth()
-        given = parameters(relay.expect_auth(timeout=4).get('Authorization') or '')
+        given = parameters(relay.expect_auth().get('Authorization') or '')
         self.assertEqual((given.get('nonce'), given.get('nc')), ('the-next-nonce', '00000001'))
 
     def test_refresh_is_refused(self):
@@ -257,7 +257,7 @@ class RefreshTest(RelayCase):
         relay.expires = 2
         call = self.incoming(relay, daemon, ctl)
         relay.always = 403
-        call.dialog.expect('BYE', timeout=15).respond(200)
+        call.dialog.expect('BYE').respond(200)
         self.assertEqual(ctl.event('E_MSRP_SESSION_END')['reason'], 'failed')
         self.assertLess(len(relay.auths.has()), 8)
 

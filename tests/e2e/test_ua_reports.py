@@ -192,7 +192,7 @@ class SenderTest(case.Case):
         call.receive()
         with self.assertRaises(Timeout):
             self.ctl.event('E_MSRP_REPORT_RECEIVED', timeout=1.5)
-        event = self.ctl.event('E_MSRP_REPORT_RECEIVED', timeout=4)
+        event = self.ctl.event('E_MSRP_REPORT_RECEIVED')
         self.assertEqual(event, {'session_id': call.id, 'message_id': message_id,
                                  'status': '000 408', 'byte_range': '1-5/5'})
 

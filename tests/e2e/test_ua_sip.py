@@ -475,7 +475,7 @@ class TimeoutTest(case.Case):
         self.assertEqual(event['code'], 408)
         self.assertIsInstance(event['reason'], str)
         self.assertGreater(time.monotonic() - began, 20)
-        unacknowledged.expect('BYE', timeout=45).respond(200)
+        unacknowledged.expect('BYE').respond(200)
         self.assertEqual(self.ctl.call('msrp_ua_list_sessions'), [])
         self.assertEqual(self.ctl.pending(), [])
 

@@ -23,7 +23,7 @@
 
 #define OWNER(type, member, p) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
-enum { PIECE = 20000, FRAMES = 4 };
+enum { PIECE = 20000, FRAMES = 2 };
 
 struct end {
 	struct scene *scene;

@@ -152,7 +152,7 @@ class Daemon:
                 preexec_fn=die_with_parent)
         return self
 
-    def start(self, timeout=30):
+    def start(self, timeout=DEADLINE):
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError(f'msrpd ended with {self.process.returncode}:\n{self.log()}')
@@ -204,7 +204,7 @@ class Daemon:
     def signal(self, number):
         self.process.send_signal(number)
 
-    def wait(self, timeout=30):
+    def wait(self, timeout=DEADLINE):
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -225,7 +225,7 @@ class Daemon:
             self.notify.close()
             self.notify = None
 
-    def stop(self, timeout=30):
+    def stop(self, timeout=DEADLINE):
         """End it as an operator would; it has to end well."""
         try:
             if self.alive:

@@ -116,7 +116,7 @@ class Conn:
         except OSError:
             return False
 
-    def _write(self, data, timeout=30):
+    def _write(self, data, timeout=DEADLINE):
         deadline = time.monotonic() + timeout
         view = memoryview(data)
         while view:

@@ -88,5 +88,5 @@ class Relay:
         conn.send(Frame(frame.tid, code=code, comment='x', headers=[
             ('To-Path', ' '.join(frame.from_path)), ('From-Path', frame.to_path[0]), *headers]))
 
-    def expect_auth(self, timeout=10):
-        return self.auths.take(timeout=timeout, what='AUTH')
+    def expect_auth(self):
+        return self.auths.take(what='AUTH')
