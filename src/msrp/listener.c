@@ -251,7 +251,8 @@ bool msrp_listener_is(const struct msrp_listener *listener, const struct msrp_ur
 {
 	uint16_t bound = ntohs(((const struct sockaddr_in *)&listener->socket.addr)->sin_port);
 
-	if (uri->secure != listener->transport->secure)
+	if (uri->secure != listener->transport->secure
+	    || !slice_equal_nocase(uri->transport, listener->transport->name))
 		return false;
 	if (uri->port && uri->port != listener->port && uri->port != bound)
 		return false;

@@ -718,6 +718,11 @@ static void the_pool_shares_connections(void **state)
 	msrp_conn_attach(one, &f->user, 0);
 	assert_int_equal(msrp_pool_get(f->stack, &to, &two), 0);
 	assert_ptr_equal(one, two);
+	to.transport = SLICE("TCP");
+	assert_int_equal(msrp_pool_get(f->stack, &to, &two), 0);
+	assert_ptr_equal(one, two);
+	to.transport = SLICE("sctp");
+	assert_int_equal(msrp_pool_get(f->stack, &to, &two), -EINVAL);
 	assert_false(f->opened);
 	loop_until(f->base, is_opened, f);
 	msrp_conn_detach(&f->user);

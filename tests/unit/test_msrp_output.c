@@ -346,6 +346,57 @@ static void an_end_in_a_pause_waits_for_the_rest(void **state)
 	assert_int_equal(f->side.closed_err, -ECONNRESET);
 }
 
+/* --- messages --- */
+
+static void say_fragment(struct fixture *f, const char *text, bool end)
+{
+	struct iovec iov = {(char *)(uintptr_t)text, strlen(text)};
+
+	assert_int_equal(framed_write(f->peer.framed, f->peer.fd, &iov, 1, end), iov.iov_len);
+	assert_int_equal(f->peer.framed->out_len, 0);
+}
+
+static void write_head(const struct fixture *f, char head[300])
+{
+	snprintf(head, 300,
+	    "MSRP abcd1234 SEND\r\nTo-Path: %s\r\nFrom-Path: msrp://127.0.0.1:9/peer;tcp\r\n"
+	    "Message-ID: m1m1m1\r\nContent-Type: text/plain\r\n\r\n",
+	    f->side.uri);
+}
+
+/* A message may come in fragments, the last of them empty. */
+static void a_message_ends_when_it_is_told(void **state)
+{
+	struct fixture *f = *state;
+	char head[300];
+
+	write_head(f, head);
+	say_fragment(f, head, false);
+	say_fragment(f, "hello\r\n-------abcd1234$\r\n", false);
+	say_fragment(f, "", true);
+	msrp_peer_expect(&f->peer, "MSRP abcd1234 200");
+	say_fragment(f, head, false);
+	say_fragment(f, "hello\r\n-------abcd1234$\r\n", true);
+	loop_until(f->side.base, has_ended, f);
+	assert_int_equal(f->side.body_bytes, 10);
+	assert_int_equal(f->side.closed_err, 0);
+}
+
+static void a_message_that_ends_within_its_frame_is_broken(void **state)
+{
+	struct fixture *f = *state;
+	char head[300];
+
+	write_head(f, head);
+	say_fragment(f, head, false);
+	say_fragment(f, "hel", true);
+	msrp_peer_expect_end(&f->peer);
+	assert_int_equal(f->side.requests, 1);
+	assert_int_equal(f->side.ends, 0);
+	assert_int_equal(f->side.aborts, 1);
+	assert_int_equal(f->side.closed_err, -EBADMSG);
+}
+
 #define CASE(name)                                 \
 	{                                          \
 #name, name, setup, teardown, NULL \
@@ -382,6 +433,8 @@ int main(void)
 	    CASE(an_end_in_a_pause_waits_for_the_rest),
 	    TLS_CASE(an_end_in_a_pause_waits_for_the_rest),
 	    FRAMED_CASE(an_end_in_a_pause_waits_for_the_rest),
+	    FRAMED_CASE(a_message_ends_when_it_is_told),
+	    FRAMED_CASE(a_message_that_ends_within_its_frame_is_broken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
