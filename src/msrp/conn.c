@@ -2,6 +2,7 @@
 #include "msrp/priv.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* --- life --- */
@@ -171,24 +172,27 @@ struct msrp_listener *msrp_conn_listener(const struct msrp_conn *conn)
 	return conn->listener;
 }
 
-int msrp_conn_peer(const struct msrp_conn *conn, struct sockaddr_storage *addr)
+static void write_address(const union addr *addr, char *text, size_t size)
 {
-	return net_stream_peer(&conn->stream, addr);
-}
+	char whole[ADDR_TEXT_SIZE];
 
-int msrp_conn_local(const struct msrp_conn *conn, struct sockaddr_storage *addr)
-{
-	return net_stream_local(&conn->stream, addr);
+	snprintf(text, size, "%s", addr_print(addr, whole));
 }
 
 void msrp_conn_peer_text(const struct msrp_conn *conn, char *text, size_t size)
 {
-	net_stream_peer_text(&conn->stream, text, size);
+	union addr addr;
+
+	net_stream_peer(&conn->stream, &addr);
+	write_address(&addr, text, size);
 }
 
 void msrp_conn_local_text(const struct msrp_conn *conn, char *text, size_t size)
 {
-	net_stream_local_text(&conn->stream, text, size);
+	union addr addr;
+
+	net_stream_local(&conn->stream, &addr);
+	write_address(&addr, text, size);
 }
 
 bool msrp_conn_peer_is(const struct msrp_conn *conn, struct slice host)

@@ -19,7 +19,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include <sys/socket.h>
 
 #include <msrpd/slice.h>
 
@@ -58,11 +57,8 @@ const struct msrp_transport *msrp_conn_transport(const struct msrp_conn *conn);
 bool msrp_conn_accepted(const struct msrp_conn *conn);
 struct msrp_listener *msrp_conn_listener(const struct msrp_conn *conn);
 
-/** The peer's address, or ours on this connection.  @return 0 or -ENOTCONN */
-int msrp_conn_peer(const struct msrp_conn *conn, struct sockaddr_storage *addr);
-int msrp_conn_local(const struct msrp_conn *conn, struct sockaddr_storage *addr);
-
-/** "192.0.2.1:2855", "[2001:db8::1]:2855", or "-"; cut to size, NUL-terminated. */
+/** The peer's address, or ours on this connection: "192.0.2.1:2855", "[2001:db8::1]:2855", or "-";
+ *  cut to size, NUL-terminated. */
 void msrp_conn_peer_text(const struct msrp_conn *conn, char *text, size_t size);
 void msrp_conn_local_text(const struct msrp_conn *conn, char *text, size_t size);
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "msrp/priv.h"
 #include "net/net.h"
@@ -15,13 +16,17 @@ enum {
 /* --- what is read at the moment --- */
 
 struct msrp_input {
-	SLIST_ENTRY(msrp_input) entry; /* free */
 	struct msrp_parser parser;
 	struct msrp_frame frame; /* the request in hand */
 	char *parked;            /* its text, once the read that brought it is over */
 	struct msrp_sink *sink;
 	bool in_frame, answered, pause;
 };
+
+void inputs_init(struct pool *pool)
+{
+	*pool = POOL(struct msrp_input, STORED_INPUTS);
+}
 
 static struct msrp_input *input_get(struct msrp_conn *conn)
 {
@@ -30,15 +35,9 @@ static struct msrp_input *input_get(struct msrp_conn *conn)
 
 	if (in)
 		return in;
-	in = SLIST_FIRST(&stack->free_inputs);
-	if (in) {
-		SLIST_REMOVE_HEAD(&stack->free_inputs, entry);
-		stack->free_input_count--;
-	} else {
-		in = malloc(sizeof(*in));
-		if (!in)
-			return NULL;
-	}
+	in = pool_get(&stack->inputs);
+	if (!in)
+		return NULL;
 	in->parked = NULL;
 	in->sink = NULL;
 	in->in_frame = in->answered = in->pause = false;
@@ -49,7 +48,6 @@ static struct msrp_input *input_get(struct msrp_conn *conn)
 
 void input_drop(struct msrp_conn *conn)
 {
-	struct msrp_stack *stack = stack_of(conn);
 	struct msrp_input *in = conn->in;
 
 	if (!in)
@@ -57,22 +55,7 @@ void input_drop(struct msrp_conn *conn)
 	conn->in = NULL;
 	msrp_parser_fini(&in->parser);
 	free(in->parked);
-	if (stack->free_input_count >= STORED_INPUTS) {
-		free(in);
-		return;
-	}
-	SLIST_INSERT_HEAD(&stack->free_inputs, in, entry);
-	stack->free_input_count++;
-}
-
-void inputs_free(struct msrp_stack *stack)
-{
-	struct msrp_input *in;
-
-	while ((in = SLIST_FIRST(&stack->free_inputs))) {
-		SLIST_REMOVE_HEAD(&stack->free_inputs, entry);
-		free(in);
-	}
+	pool_put(&stack_of(conn)->inputs, in);
 }
 
 /* --- frames --- */
@@ -281,7 +264,7 @@ void msrp_conn_reply(struct msrp_conn *conn, int code, struct slice phrase, stru
 {
 	struct msrp_input *in = conn->in;
 	char small[REPLY_MAX], *large = NULL;
-	struct msrp_writer w = MSRP_WRITER(small);
+	struct buffer w = BUFFER_ON(small);
 	size_t need;
 
 	if (!in || !in->in_frame || in->answered || msrp_conn_closed(conn))
@@ -294,13 +277,13 @@ void msrp_conn_reply(struct msrp_conn *conn, int code, struct slice phrase, stru
 		large = malloc(need);
 		if (!large)
 			return;
-		w = (struct msrp_writer){.p = large, .cap = need};
+		w = (struct buffer){.p = large, .cap = need};
 	}
 	msrp_write_response_head(&w, &in->frame, (unsigned)code, phrase);
-	msrp_write(&w, headers);
+	buffer_add(&w, headers);
 	msrp_write_end_line(&w, in->frame.tid, MSRP_COMPLETE, false);
 	log_debug("msrp: conn %" PRIu64 ": out: %d to %.*s", conn->stream.number, code,
 	    SLICE_ARG(in->frame.tid));
-	msrp_conn_send(conn, msrp_written(&w));
+	msrp_conn_send(conn, buffer_text(&w));
 	free(large);
 }

@@ -1,9 +1,7 @@
 #include "msrp/priv.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,7 +15,6 @@ struct msrp_listener {
 	char *host; /* that others are told */
 	uint16_t port;
 	char uri[128]; /* of the socket */
-	bool wildcard;
 };
 
 int msrp_listen_uri_parse(struct msrp_uri *uri, char *buf, struct slice text)
@@ -40,35 +37,6 @@ int msrp_listen_uri_parse(struct msrp_uri *uri, char *buf, struct slice text)
 	return 0;
 }
 
-/* @return bytes of the address, 0: host is none */
-static socklen_t parse_address(struct slice host, struct sockaddr_storage *addr, bool *wildcard)
-{
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)addr;
-	struct sockaddr_in *in = (struct sockaddr_in *)addr;
-	char text[INET6_ADDRSTRLEN];
-
-	if (host.len >= sizeof(text))
-		return 0;
-	memcpy(text, host.p, host.len);
-	text[host.len] = '\0';
-	if (inet_pton(AF_INET, text, &in->sin_addr) == 1) {
-		in->sin_family = AF_INET;
-		*wildcard = in->sin_addr.s_addr == htonl(INADDR_ANY);
-		return sizeof(*in);
-	}
-	if (inet_pton(AF_INET6, text, &in6->sin6_addr) != 1)
-		return 0;
-	in6->sin6_family = AF_INET6;
-	*wildcard = IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
-	return sizeof(*in6);
-}
-
-/* sin_port and sin6_port lie at the same place. */
-static in_port_t *port_of(struct msrp_listener *l)
-{
-	return &((struct sockaddr_in *)&l->socket.addr)->sin_port;
-}
-
 /* HOST, HOST:PORT, [V6] or [V6]:PORT */
 static int split_advertised(struct slice text, struct slice *host, uint16_t *port)
 {
@@ -89,15 +57,15 @@ static int name_it(struct msrp_listener *l, const struct msrp_listen_settings *s
 {
 	struct slice host = uri->host;
 	uint16_t port = 0;
-	bool v6 = l->socket.addr.ss_family == AF_INET6;
+	bool v6 = l->socket.addr.any.sa_family == AF_INET6;
 
 	snprintf(l->uri, sizeof(l->uri), "%s://%s%.*s%s:%u;%.*s",
 	    l->transport->secure ? "msrps" : "msrp", v6 ? "[" : "", SLICE_ARG(uri->host),
-	    v6 ? "]" : "", ntohs(*port_of(l)), SLICE_ARG(l->transport->name));
+	    v6 ? "]" : "", addr_port(&l->socket.addr), SLICE_ARG(l->transport->name));
 	if (settings->advertise
 	    && split_advertised(slice_of(settings->advertise), &host, &port) < 0)
 		return -EINVAL;
-	l->port = port ? port : ntohs(*port_of(l));
+	l->port = port ? port : addr_port(&l->socket.addr);
 	l->host = slice_dup(host);
 	l->name = slice_dup(slice_of(settings->name ? settings->name : l->uri));
 	return l->host && l->name ? 0 : -ENOMEM;
@@ -113,7 +81,7 @@ static int open_listener(struct msrp_listener *l, struct msrp_stack *stack,
 
 	*l = (struct msrp_listener){.stack = stack};
 	if (msrp_listen_uri_parse(&uri, buf, slice_of(text)) < 0
-	    || !(l->socket.addr_len = parse_address(uri.host, &l->socket.addr, &l->wildcard))
+	    || addr_parse_host(&l->socket.addr, uri.host) < 0
 	    || !(l->transport = msrp_transport_find(uri.secure, uri.transport))) {
 		return reason_set(why, -EINVAL,
 		    "%s: not a listener's URI: msrp[s]://ADDRESS:PORT;tcp", text);
@@ -121,7 +89,7 @@ static int open_listener(struct msrp_listener *l, struct msrp_stack *stack,
 	if (l->transport->net->encrypted && !net_tls_can_accept(stack->protocol.tls))
 		return reason_set(why, -EINVAL, "%s: needs msrp.tls.certificate and private_key",
 		    text);
-	*port_of(l) = htons(uri.port);
+	addr_set_port(&l->socket.addr, uri.port);
 	l->socket.protocol = &stack->protocol;
 	l->socket.transport = l->transport->net;
 	l->socket.arg = l;
@@ -207,49 +175,40 @@ uint16_t msrp_listener_port(const struct msrp_listener *listener)
 	return listener->port;
 }
 
-static bool same_address(const struct sockaddr *a, const struct sockaddr_storage *b)
-{
-	if (a->sa_family != b->ss_family)
-		return false;
-	if (a->sa_family == AF_INET)
-		return ((const struct sockaddr_in *)a)->sin_addr.s_addr
-		    == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
-	return a->sa_family == AF_INET6
-	    && memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
-		   &((const struct sockaddr_in6 *)b)->sin6_addr, sizeof(struct in6_addr))
-	    == 0;
-}
-
 /* One of this host's own addresses? */
-static bool is_local(const struct sockaddr_storage *addr)
+static bool is_local(const union addr *addr)
 {
 	struct ifaddrs *all, *i;
 	bool found = false;
+	union addr own;
 
 	if (getifaddrs(&all) < 0)
 		return false;
-	for (i = all; i && !found; i = i->ifa_next)
-		found = i->ifa_addr && same_address(i->ifa_addr, addr);
+	for (i = all; i && !found; i = i->ifa_next) {
+		if (!i->ifa_addr)
+			continue;
+		addr_from(&own, i->ifa_addr);
+		found = addr_same_host(&own, addr);
+	}
 	freeifaddrs(all);
 	return found;
 }
 
 static bool address_is(const struct msrp_listener *listener, struct slice host)
 {
-	const struct sockaddr_storage *own = &listener->socket.addr;
-	struct sockaddr_storage other = {0};
-	bool wildcard;
+	const union addr *own = &listener->socket.addr;
+	union addr other;
 
-	if (!parse_address(host, &other, &wildcard))
+	if (addr_parse_host(&other, host) < 0)
 		return false;
-	if (same_address((const struct sockaddr *)own, &other))
+	if (addr_same_host(own, &other))
 		return true;
-	return listener->wildcard && other.ss_family == own->ss_family && is_local(&other);
+	return addr_is_any(own) && other.any.sa_family == own->any.sa_family && is_local(&other);
 }
 
 bool msrp_listener_is(const struct msrp_listener *listener, const struct msrp_uri *uri)
 {
-	uint16_t bound = ntohs(((const struct sockaddr_in *)&listener->socket.addr)->sin_port);
+	uint16_t bound = addr_port(&listener->socket.addr);
 
 	if (uri->secure != listener->transport->secure
 	    || !slice_equal_nocase(uri->transport, listener->transport->name))
@@ -260,9 +219,9 @@ bool msrp_listener_is(const struct msrp_listener *listener, const struct msrp_ur
 	    || address_is(listener, uri->host);
 }
 
-const struct sockaddr *msrp_listener_address(const struct msrp_listener *listener)
+const union addr *msrp_listener_address(const struct msrp_listener *listener)
 {
-	return (const struct sockaddr *)&listener->socket.addr;
+	return &listener->socket.addr;
 }
 
 struct msrp_stack *msrp_listener_stack(const struct msrp_listener *listener)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "msrp/stack.h"
 #include "msrp/transport.h"
 #include "wire/uri.h"
@@ -57,6 +58,5 @@ uint16_t msrp_listener_port(const struct msrp_listener *listener);
 bool msrp_listener_is(const struct msrp_listener *listener, const struct msrp_uri *uri);
 
 /** The address that it listens on. */
-struct sockaddr;
-const struct sockaddr *msrp_listener_address(const struct msrp_listener *listener);
+const union addr *msrp_listener_address(const struct msrp_listener *listener);
 struct msrp_stack *msrp_listener_stack(const struct msrp_listener *listener);

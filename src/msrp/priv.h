@@ -7,6 +7,7 @@
 #include <msrpd/timer.h>
 
 #include "base/budget.h"
+#include "base/pool.h"
 #include "msrp/conn.h"
 #include "msrp/listener.h"
 #include "msrp/pool.h"
@@ -60,6 +61,7 @@ void conn_on_unbound(struct timer_entry *life, void *stack);
 void conn_on_idle(struct timer_entry *life, void *stack);
 
 /* input.c */
+void inputs_init(struct pool *pool);
 ssize_t input_feed(struct msrp_conn *conn, struct slice bytes, bool end);
 void input_abort(struct msrp_conn *conn, int err); /* tells the sink */
 void input_drop(struct msrp_conn *conn);
@@ -110,8 +112,7 @@ struct msrp_stack {
 	int (*fallback)(struct msrp_conn *conn, const struct msrp_frame *frame, void *arg);
 	void *fallback_arg;
 	struct transactions transactions;
-	SLIST_HEAD(, msrp_input) free_inputs;
-	unsigned free_input_count;
+	struct pool inputs;
 };
 
 static inline struct msrp_stack *stack_of(const struct msrp_conn *conn)
@@ -119,5 +120,3 @@ static inline struct msrp_stack *stack_of(const struct msrp_conn *conn)
 	return (struct msrp_stack *)(void *)((char *)conn->stream.protocol
 	    - offsetof(struct msrp_stack, protocol));
 }
-
-void inputs_free(struct msrp_stack *stack);

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/stats.h"
+#include <msrpd/stats.h>
+
 #include "net/net.h"
 
 static int make_queues(struct msrp_stack *stack)
@@ -19,29 +20,25 @@ static int make_queues(struct msrp_stack *stack)
 	return err ? -ENOMEM : 0;
 }
 
-static int count_with(struct msrp_stack *stack, struct stats *stats)
-{
-	struct net_counters *n = &stack->protocol.count;
-	struct msrp_counters *c = &stack->count;
-	bool ok = true;
+#define STREAMS(counter) .offset = offsetof(struct msrp_stack, protocol.count.counter)
+#define FRAMES(counter)  .offset = offsetof(struct msrp_stack, count.counter)
 
-#define COUNTER(field, name, help) ok = (field = stats_counter(stats, "msrp", name, help)) && ok
-	COUNTER(n->accepted, "accepted", "connections accepted");
-	COUNTER(n->connected, "connected", "connections opened by msrpd");
-	COUNTER(n->refused, "refused", "connections beyond max_connections, closed at once");
-	COUNTER(n->closed, "closed", "connections closed");
-	COUNTER(c->frames_in, "frames_in", "MSRP frames received");
-	COUNTER(c->frames_out, "frames_out", "MSRP frames sent");
-	COUNTER(n->bytes_in, "bytes_in", "bytes received on MSRP connections, TLS removed");
-	COUNTER(n->bytes_out, "bytes_out", "bytes sent on MSRP connections, before TLS");
-	COUNTER(c->bad_frames, "bad_frames", "frames that were not MSRP, or answered 400");
-	COUNTER(c->stray_responses, "stray_responses", "responses to no request of ours");
-	COUNTER(c->unknown_sessions, "unknown_sessions", "requests for no session of ours");
-	COUNTER(c->timeouts, "timeouts", "requests without a response in transaction_timeout");
-#undef COUNTER
-	n->open = stats_gauge(stats, "msrp", "connections", "connections open now");
-	return ok && n->open ? 0 : -ENOMEM;
-}
+static const struct stats_row counters[] = {
+    {"accepted", "connections accepted", STREAMS(accepted)},
+    {"connected", "connections opened by msrpd", STREAMS(connected)},
+    {"refused", "connections beyond max_connections, closed at once", STREAMS(refused)},
+    {"closed", "connections closed", STREAMS(closed)},
+    {"frames_in", "MSRP frames received", FRAMES(frames_in)},
+    {"frames_out", "MSRP frames sent", FRAMES(frames_out)},
+    {"bytes_in", "bytes received on MSRP connections, TLS removed", STREAMS(bytes_in)},
+    {"bytes_out", "bytes sent on MSRP connections, before TLS", STREAMS(bytes_out)},
+    {"bad_frames", "frames that were not MSRP, or answered 400", FRAMES(bad_frames)},
+    {"stray_responses", "responses to no request of ours", FRAMES(stray_responses)},
+    {"unknown_sessions", "requests for no session of ours", FRAMES(unknown_sessions)},
+    {"timeouts", "requests without a response in transaction_timeout", FRAMES(timeouts)},
+    {"connections", "connections open now", STREAMS(open), .gauge = true},
+    {0},
+};
 
 static struct net_limits limits_of(const struct msrp_settings *s)
 {
@@ -64,11 +61,12 @@ int msrp_stack_new(struct msrp_stack **stackp, struct net *net,
 	if (!stack)
 		return -ENOMEM;
 	stack->settings = settings;
+	inputs_init(&stack->inputs);
 	stack->protocol = (struct net_protocol){.net = net,
 	    .name = "msrp",
 	    .handler = &conn_handler,
 	    .limits = limits_of(settings)};
-	err = count_with(stack, stats);
+	err = stats_register(stats, "msrp", counters, stack);
 	if (err == 0)
 		err = budget_init(&stack->budget, settings->max_memory, stats, "msrp", "body_bytes",
 		    "bytes of message bodies held now");
@@ -95,7 +93,7 @@ void msrp_stack_free(struct msrp_stack *stack)
 	transactions_fini(stack);
 	timer_queue_fini(&stack->unbound);
 	timer_queue_fini(&stack->idle);
-	inputs_free(stack);
+	pool_trim(&stack->inputs);
 	net_tls_contexts_free(stack->protocol.tls);
 	free(stack);
 }

@@ -5,43 +5,30 @@
 
 enum { STORED_BLOCKS = 32 }; /* 8 MiB: a stream that backs up takes and leaves them all the time */
 
-static struct net_block *new_block(size_t size)
+void net_blocks_init(struct net *net)
 {
-	struct net_block *block = malloc(sizeof(*block) + size);
-
-	if (block)
-		block->size = size;
-	return block;
+	net->blocks =
+	    (struct pool){.size = sizeof(struct net_block) + BLOCK_BYTES, .max = STORED_BLOCKS};
 }
 
-static struct net_block *get_block(struct net *net)
+static struct net_block *init_block(struct net_block *block, size_t size, size_t used)
 {
-	struct net_block *block = SLIST_FIRST(&net->free_blocks);
-
-	if (block) {
-		SLIST_REMOVE_HEAD(&net->free_blocks, entry);
-		net->free_block_count--;
-	} else {
-		block = new_block(BLOCK_BYTES);
-		if (!block)
-			return NULL;
-	}
+	if (!block)
+		return NULL;
 	block->refs = 1;
-	block->used = 0;
 	block->retired = false;
+	block->used = used;
+	block->size = size;
 	return block;
 }
 
 struct net_block *net_block_copy(struct slice bytes)
 {
-	struct net_block *block = new_block(bytes.len);
+	struct net_block *block =
+	    init_block(malloc(sizeof(*block) + bytes.len), bytes.len, bytes.len);
 
-	if (!block)
-		return NULL;
-	block->refs = 1;
-	block->used = bytes.len;
-	block->retired = false;
-	memcpy(block->data, bytes.p, bytes.len);
+	if (block)
+		memcpy(block->data, bytes.p, bytes.len);
 	return block;
 }
 
@@ -75,12 +62,10 @@ static void free_retired(struct net *net)
 		block->retired = false;
 		if (block->refs) /* what lies there was taken into keeping since */
 			continue;
-		if (net->free_block_count >= STORED_BLOCKS || block->size < BLOCK_BYTES) {
+		if (block->size < BLOCK_BYTES)
 			free(block);
-			continue;
-		}
-		SLIST_INSERT_HEAD(&net->free_blocks, block, entry);
-		net->free_block_count++;
+		else
+			pool_put(&net->blocks, block);
 	}
 }
 
@@ -101,7 +86,7 @@ static struct net_block *next_block(struct net *net, struct net_block **blockp)
 {
 	if (*blockp)
 		net_block_put(net, *blockp);
-	*blockp = get_block(net);
+	*blockp = init_block(pool_get(&net->blocks), BLOCK_BYTES, 0);
 	return *blockp;
 }
 
@@ -141,16 +126,11 @@ struct slice net_lasting(struct net *net, struct slice bytes)
 
 void net_blocks_free(struct net *net)
 {
-	struct net_block *block;
-
 	free_retired(net);
 	if (net->rx)
 		net_block_put(net, net->rx);
 	if (net->text)
 		net_block_put(net, net->text);
 	free_retired(net);
-	while ((block = SLIST_FIRST(&net->free_blocks))) {
-		SLIST_REMOVE_HEAD(&net->free_blocks, entry);
-		free(block);
-	}
+	pool_trim(&net->blocks);
 }

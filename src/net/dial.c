@@ -1,9 +1,7 @@
 #include "net/dial.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,31 +50,19 @@ static void attempt_soon(struct net_dial *d)
 
 /* --- connecting --- */
 
-static void set_port(struct sockaddr *addr, uint16_t port)
+static int leave_from(int fd, const union addr *from, int family)
 {
-	if (addr->sa_family == AF_INET6)
-		((struct sockaddr_in6 *)addr)->sin6_port = htons(port);
-	else
-		((struct sockaddr_in *)addr)->sin_port = htons(port);
-}
-
-static socklen_t address_size(int family)
-{
-	return family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-}
-
-static int leave_from(int fd, const struct sockaddr_storage *from, int family)
-{
-	if (from->ss_family == AF_UNSPEC)
+	if (!addr_len(from))
 		return 0;
-	if (from->ss_family != family)
+	if (from->any.sa_family != family)
 		return -EAFNOSUPPORT;
-	return bind(fd, (const struct sockaddr *)from, address_size(family)) < 0 ? -errno : 0;
+	return bind(fd, &from->any, addr_len(from)) < 0 ? -errno : 0;
 }
 
 static int connect_to(struct net_dial *d, struct evutil_addrinfo *address)
 {
 	struct net_stream *s = d->stream;
+	union addr to;
 	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int err;
 
@@ -87,9 +73,9 @@ static int connect_to(struct net_dial *d, struct evutil_addrinfo *address)
 		err = leave_from(fd, &d->from, address->ai_family);
 	if (err < 0)
 		return err;
-	set_port(address->ai_addr, d->port);
-	if (connect(fd, address->ai_addr, (socklen_t)address->ai_addrlen) < 0
-	    && errno != EINPROGRESS)
+	addr_from(&to, address->ai_addr);
+	addr_set_port(&to, d->port);
+	if (connect(fd, &to.any, addr_len(&to)) < 0 && errno != EINPROGRESS)
 		return -errno;
 	s->state = NET_CONNECTING;
 	net_stream_set_life(s, &s->protocol->connecting);
@@ -243,8 +229,8 @@ int net_dial(struct net_stream *s, struct net_dial *d, const struct net_destinat
 	if (!d->host || !d->attempt)
 		return -ENOMEM;
 	if (to->from) {
-		memcpy(&d->from, to->from, address_size(to->from->sa_family));
-		set_port((struct sockaddr *)&d->from, 0);
+		d->from = *to->from;
+		addr_set_port(&d->from, 0);
 	}
 	net_stream_set_life(s, &s->protocol->connecting);
 	return take_literal(d) == 0 ? 0 : start_lookup(d);

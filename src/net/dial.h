@@ -3,7 +3,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include <msrpd/slice.h>
 
@@ -15,7 +14,7 @@ struct net_destination {
 	struct slice host; /* address or name */
 	uint16_t port;
 	/** Leave from this address, with any port; NULL: as the kernel chooses. */
-	const struct sockaddr *from;
+	const union addr *from;
 	/** One a line: the certificate must have one of these ("SHA-256 AB:CD…", RFC 8122), instead of
 	 *  the host's name and a known issuer; empty: name and issuer count. */
 	const char *fingerprints;
@@ -31,7 +30,7 @@ struct net_dial {
 	struct event *attempt; /* of the next address, in a turn of its own; NULL once connected */
 	int err;               /* of the last attempt */
 	uint16_t port;
-	struct sockaddr_storage from; /* AF_UNSPEC: any */
+	union addr from; /* none: any */
 };
 
 /**

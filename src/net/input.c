@@ -2,7 +2,6 @@
 #include "net/priv.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 /* Bytes that a pause has left, in a block. */
 struct net_stash {
@@ -11,17 +10,33 @@ struct net_stash {
 	bool end; /* of a message */
 };
 
+enum { STORED_STASHES = 64 };
+
+void stashes_init(struct net *net)
+{
+	net->stashes = POOL(struct net_stash, STORED_STASHES);
+}
+
+void stashes_free(struct net *net)
+{
+	pool_trim(&net->stashes);
+}
+
 void stash_drop(struct net_stream *s)
 {
-	if (s->stash)
-		net_block_put(s->protocol->net, s->stash->block);
-	free(s->stash);
+	struct net *net = s->protocol->net;
+
+	if (!s->stash)
+		return;
+	net_block_put(net, s->stash->block);
+	pool_put(&net->stashes, s->stash);
 	s->stash = NULL;
 }
 
-static struct net_stash *new_stash(struct slice bytes, struct net_block *block, bool end)
+static struct net_stash *new_stash(struct net *net, struct slice bytes, struct net_block *block,
+    bool end)
 {
-	struct net_stash *stash = malloc(sizeof(*stash));
+	struct net_stash *stash = pool_get(&net->stashes);
 	struct net_block *copy = NULL;
 
 	if (!stash)
@@ -42,7 +57,7 @@ static struct net_stash *new_stash(struct slice bytes, struct net_block *block, 
 /* A pause in the middle of what was read leaves a rest. */
 static int keep_rest(struct net_stream *s, struct slice rest, struct net_block *block, bool end)
 {
-	struct net_stash *stash = rest.len ? new_stash(rest, block, end) : NULL;
+	struct net_stash *stash = rest.len ? new_stash(s->protocol->net, rest, block, end) : NULL;
 
 	stash_drop(s);
 	s->stash = stash;

@@ -1,7 +1,6 @@
 #include "net/listener.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -58,11 +57,11 @@ static int bind_socket(struct net_listener *l, int fd)
 	int on = 1;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0
-	    || (l->addr.ss_family == AF_INET6
+	    || (l->addr.any.sa_family == AF_INET6
 		&& setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
-	    || bind(fd, (struct sockaddr *)&l->addr, l->addr_len) < 0
-	    || getsockname(fd, (struct sockaddr *)&l->addr, &l->addr_len) < 0)
+	    || bind(fd, &l->addr.any, addr_len(&l->addr)) < 0)
 		return -errno;
+	addr_of_socket(&l->addr, fd);
 	return 0;
 }
 
@@ -74,7 +73,7 @@ int net_listener_open(struct net_listener *l)
 
 	if (err < 0)
 		return err;
-	fd = socket(l->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(l->addr.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	err = bind_socket(l, fd);

@@ -2,23 +2,22 @@
 #pragma once
 
 #include <stdbool.h>
-#include <sys/socket.h>
 
 #include <msrpd/timer.h>
 
+#include "base/addr.h"
 #include "net/protocol.h"
 
 struct evconnlistener;
 struct net_transport;
 
-/** Embedded in its owner, who sets the first four. */
+/** Embedded in its owner, who sets the first five. */
 struct net_listener {
 	struct net_protocol *protocol;
 	const struct net_transport *transport;
 	const char *name; /* in the log */
 	void *arg;        /* of net_handler.accept */
-	struct sockaddr_storage addr;
-	socklen_t addr_len;
+	union addr addr;
 	struct evconnlistener *socket;
 	struct timer pause; /* of accepting */
 	bool warned;

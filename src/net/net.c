@@ -10,6 +10,9 @@ int net_new(struct net **netp, struct event_base *base)
 	if (!net)
 		return -ENOMEM;
 	net->base = base;
+	net_blocks_init(net);
+	outputs_init(net);
+	stashes_init(net);
 	if (turns_init(net) < 0 || lingers_init(net) < 0) {
 		net_free(net);
 		return -ENOMEM;
@@ -27,6 +30,7 @@ void net_free(struct net *net)
 	turns_fini(net);
 	net_blocks_free(net);
 	outputs_free(net);
+	stashes_free(net);
 	free(net);
 }
 

@@ -122,23 +122,30 @@ static void queue_free(struct net_queue *q)
 
 /* --- the output --- */
 
+void outputs_init(struct net *net)
+{
+	net->outputs = POOL(struct net_output, STORED_OUTPUTS);
+}
+
+static struct net_output *new_output(void)
+{
+	struct net_output *out = calloc(1, sizeof(*out));
+
+	if (out)
+		TAILQ_INIT(&out->marks);
+	return out;
+}
+
 static struct net_output *output_get(struct net_stream *s)
 {
-	struct net *net = s->protocol->net;
 	struct net_output *out = s->out;
 
 	if (out)
 		return out;
-	out = SLIST_FIRST(&net->free_outputs);
-	if (out) {
-		SLIST_REMOVE_HEAD(&net->free_outputs, entry);
-		net->free_output_count--;
-	} else {
-		out = calloc(1, sizeof(*out));
-		if (!out)
-			return NULL;
-		TAILQ_INIT(&out->marks);
-	}
+	/* One that was kept is empty, and has its arrays. */
+	out = pool_take(&s->protocol->net->outputs);
+	if (!out && !(out = new_output()))
+		return NULL;
 	out->stream = s;
 	s->out = out;
 	return out;
@@ -166,23 +173,18 @@ void output_drop(struct net_stream *s)
 	out->held = 0;
 	queue_reset(net, &out->urgent);
 	queue_reset(net, &out->bulk);
-	if (net->free_output_count >= STORED_OUTPUTS || is_large(&out->urgent)
-	    || is_large(&out->bulk)) {
+	if (pool_is_full(&net->outputs) || is_large(&out->urgent) || is_large(&out->bulk))
 		output_free(out);
-		return;
-	}
-	SLIST_INSERT_HEAD(&net->free_outputs, out, entry);
-	net->free_output_count++;
+	else
+		pool_put(&net->outputs, out);
 }
 
 void outputs_free(struct net *net)
 {
 	struct net_output *out;
 
-	while ((out = SLIST_FIRST(&net->free_outputs))) {
-		SLIST_REMOVE_HEAD(&net->free_outputs, entry);
+	while ((out = pool_take(&net->outputs)))
 		output_free(out);
-	}
 }
 
 static size_t output_bytes(const struct net_output *out)

@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "base/pool.h"
 #include "net/net.h"
 #include "net/stream.h"
 
@@ -22,7 +23,7 @@ enum {
  * The last ref gone, it stays as it is until the turn of the loop ends.
  */
 struct net_block {
-	SLIST_ENTRY(net_block) entry; /* retired, or free */
+	SLIST_ENTRY(net_block) entry; /* retired */
 	unsigned refs;
 	uint32_t waiting; /* bytes of it in the queue that is being settled */
 	bool retired;
@@ -48,6 +49,7 @@ static inline bool net_block_holds(const struct net_block *block, const char *p)
 
 /** The turn is over: begin anew in what nobody else holds, and free what nobody holds at all. */
 void net_blocks_recycle(struct net *net);
+void net_blocks_init(struct net *net);
 void net_blocks_free(struct net *net);
 
 /* --- segments: pieces of memory that wait to be written --- */
@@ -98,8 +100,7 @@ struct net_queue {
 
 /** Only while something is queued, a message is open or a mark waits. */
 struct net_output {
-	SLIST_ENTRY(net_output) entry; /* free */
-	struct net_stream *stream;
+	struct net_stream *stream;     /* the pool's while it is kept */
 	struct net_queue urgent, bulk; /* ends of the urgent are known on framed transports only */
 	TAILQ_HEAD(, net_mark) marks;
 	size_t held; /* by the transport */
@@ -113,6 +114,7 @@ bool output_waits(const struct net_stream *s);
 /** Take into keeping what would not outlive this turn. @return 0 or -ENOMEM */
 int output_settle(struct net_stream *s);
 void output_drop(struct net_stream *s);
+void outputs_init(struct net *net);
 void outputs_free(struct net *net);
 void output_on_timeout(struct timer_entry *entry, void *protocol);
 
@@ -138,6 +140,8 @@ void stream_part(struct net_stream *s, int err);
 /* input.c */
 void stream_read(struct net_stream *s);
 void stash_drop(struct net_stream *s);
+void stashes_init(struct net *net);
+void stashes_free(struct net *net);
 
 /* dial.c */
 void dial_writable(struct net_stream *s); /* the attempt in hand has an outcome */
@@ -159,8 +163,6 @@ void turn_serve(struct net_stream *s);
 /** Forget the streams of a protocol. */
 void turn_forget(struct net *net, const struct net_protocol *protocol);
 
-SLIST_HEAD(net_blocks, net_block);
-
 struct net {
 	struct event_base *base;
 	struct evdns_base *dns; /* once somebody asks */
@@ -171,13 +173,11 @@ struct net {
 	bool ending;
 	SLIST_HEAD(net_again, net_stream) again; /* to be read, whatever their sockets say */
 	STAILQ_HEAD(, net_stream) dirty;
-	struct net_block *rx, *text; /* being filled */
-	struct net_block *feeding;   /* whose bytes a handler has in hand */
-	struct net_blocks retired;   /* no ref, but what lies there is queued */
+	struct net_block *rx, *text;     /* being filled */
+	struct net_block *feeding;       /* whose bytes a handler has in hand */
+	SLIST_HEAD(, net_block) retired; /* no ref, but what lies there is queued */
 
-	struct net_blocks free_blocks;
-	SLIST_HEAD(, net_output) free_outputs;
-	unsigned free_block_count, free_output_count;
+	struct pool blocks, outputs, stashes;
 
 	LIST_HEAD(, net_linger) lingers;
 	struct timer_queue lingering;

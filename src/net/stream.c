@@ -1,12 +1,9 @@
 /* A stream's life and its events; what it reads is in input.c, what it writes in output.c. */
 #include "net/stream.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -258,14 +255,16 @@ void stream_connected(struct net_stream *s)
 
 static void log_accepted(const struct net_stream *s)
 {
-	char peer[80], local[80];
+	char peer_text[ADDR_TEXT_SIZE], local_text[ADDR_TEXT_SIZE];
+	union addr peer, local;
 
 	if (log_threshold < LOG_LEVEL_DEBUG)
 		return;
-	net_stream_peer_text(s, peer, sizeof(peer));
-	net_stream_local_text(s, local, sizeof(local));
+	net_stream_peer(s, &peer);
+	net_stream_local(s, &local);
 	log_debug("%s: conn %" PRIu64 ": accepted from %s on %s by %s", s->protocol->name,
-	    s->number, peer, local, s->link.ops->name);
+	    s->number, addr_print(&peer, peer_text), addr_print(&local, local_text),
+	    s->link.ops->name);
 }
 
 int net_stream_accept(struct net_protocol *protocol, int fd, const struct net_transport *transport,
@@ -361,53 +360,14 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 /* --- who is there --- */
 
-int net_stream_peer(const struct net_stream *s, struct sockaddr_storage *addr)
+void net_stream_peer(const struct net_stream *s, union addr *addr)
 {
-	socklen_t len = sizeof(*addr);
-
-	return s->fd >= 0 && getpeername(s->fd, (struct sockaddr *)addr, &len) == 0 ? 0 : -ENOTCONN;
+	addr_of_peer(addr, s->fd);
 }
 
-int net_stream_local(const struct net_stream *s, struct sockaddr_storage *addr)
+void net_stream_local(const struct net_stream *s, union addr *addr)
 {
-	socklen_t len = sizeof(*addr);
-
-	return s->fd >= 0 && getsockname(s->fd, (struct sockaddr *)addr, &len) == 0 ? 0 : -ENOTCONN;
-}
-
-static void address_text(const struct sockaddr_storage *addr, char *text, size_t size)
-{
-	char host[INET6_ADDRSTRLEN];
-
-	if (addr->ss_family == AF_INET6) {
-		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)addr;
-
-		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-		snprintf(text, size, "[%s]:%u", host, ntohs(in6->sin6_port));
-	} else if (addr->ss_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)addr;
-
-		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-		snprintf(text, size, "%s:%u", host, ntohs(in->sin_port));
-	} else {
-		snprintf(text, size, "-");
-	}
-}
-
-void net_stream_peer_text(const struct net_stream *s, char *text, size_t size)
-{
-	struct sockaddr_storage addr = {0};
-
-	net_stream_peer(s, &addr);
-	address_text(&addr, text, size);
-}
-
-void net_stream_local_text(const struct net_stream *s, char *text, size_t size)
-{
-	struct sockaddr_storage addr = {0};
-
-	net_stream_local(s, &addr);
-	address_text(&addr, text, size);
+	addr_of_socket(addr, s->fd);
 }
 
 static bool is_identified(const struct net_stream *s)

@@ -12,13 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include <sys/socket.h>
 
 #include <event2/event_struct.h>
 
 #include <msrpd/slice.h>
 #include <msrpd/timer.h>
 
+#include "base/addr.h"
 #include "net/protocol.h"
 #include "net/transport.h"
 
@@ -93,13 +93,9 @@ struct net_stream *net_stream_expired(struct timer_entry *life);
 
 /* --- who is there --- */
 
-/** The peer's address, or ours on this stream.  @return 0 or -ENOTCONN */
-int net_stream_peer(const struct net_stream *stream, struct sockaddr_storage *addr);
-int net_stream_local(const struct net_stream *stream, struct sockaddr_storage *addr);
-
-/** "192.0.2.1:2855", "[2001:db8::1]:2855", or "-"; cut to size, NUL-terminated. */
-void net_stream_peer_text(const struct net_stream *stream, char *text, size_t size);
-void net_stream_local_text(const struct net_stream *stream, char *text, size_t size);
+/** The peer's address, or ours on this stream; none if it is not connected. */
+void net_stream_peer(const struct net_stream *stream, union addr *addr);
+void net_stream_local(const struct net_stream *stream, union addr *addr);
 
 /** Did the peer show a certificate that our CA vouches for?  And with this name among its SANs? */
 bool net_stream_peer_certified(const struct net_stream *stream);

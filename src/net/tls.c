@@ -1,6 +1,5 @@
 #include "net/tls.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "base/addr.h"
 #include "net/tls_priv.h"
 
 enum { READ_AHEAD = 32 * 1024 };
@@ -160,40 +160,32 @@ bool net_tls_can_accept(const struct net_tls_contexts *tls)
 	return tls && tls->server;
 }
 
-/* @return family, with the address in p (16 bytes), or 0 for a name */
-static int parse_address(struct slice host, unsigned char *p)
+static const unsigned char *octets(const union addr *addr)
 {
-	char text[INET6_ADDRSTRLEN];
-
-	if (host.len >= sizeof(text))
-		return 0;
-	memcpy(text, host.p, host.len);
-	text[host.len] = '\0';
-	if (inet_pton(AF_INET, text, p) == 1)
-		return AF_INET;
-	return inet_pton(AF_INET6, text, p) == 1 ? AF_INET6 : 0;
+	return (const unsigned char *)addr_bytes(addr).p;
 }
 
 int tls_client_expect(SSL *ssl, struct slice host, bool accept_any_peer)
 {
-	unsigned char address[16];
-	int family = parse_address(host, address), ok = 1;
+	union addr addr;
+	bool is_name = addr_parse_host(&addr, host) < 0;
+	int ok = 1;
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 	char *name = slice_dup(host);
 
 	if (!name)
 		return -ENOMEM;
-	if (!family)
+	if (is_name)
 		ok = (int)SSL_set_tlsext_host_name(ssl, name);
 	if (accept_any_peer) {
 		SSL_set_verify(ssl, SSL_VERIFY_PEER, accept_any);
 	} else {
 		SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
 		X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-		if (ok == 1 && family)
-			ok = X509_VERIFY_PARAM_set1_ip(param, address, family == AF_INET ? 4 : 16);
-		else if (ok == 1)
+		if (ok == 1 && is_name)
 			ok = X509_VERIFY_PARAM_set1_host(param, name, 0);
+		else if (ok == 1)
+			ok = X509_VERIFY_PARAM_set1_ip(param, octets(&addr), addr_bytes(&addr).len);
 	}
 	free(name);
 	return ok == 1 ? 0 : -ENOMEM;
@@ -207,15 +199,13 @@ bool tls_peer_verified(SSL *ssl)
 bool tls_peer_is(SSL *ssl, struct slice host)
 {
 	X509 *cert = SSL_get0_peer_certificate(ssl);
-	unsigned char address[16];
-	int family;
+	union addr addr;
 
 	/* To OpenSSL a name with a dot in front is any below it. */
 	if (!tls_peer_verified(ssl) || !host.len || host.p[0] == '.')
 		return false;
-	family = parse_address(host, address);
-	if (family)
-		return X509_check_ip(cert, address, family == AF_INET ? 4 : 16, 0) == 1;
+	if (addr_parse_host(&addr, host) == 0)
+		return X509_check_ip(cert, octets(&addr), addr_bytes(&addr).len, 0) == 1;
 	return X509_check_host(cert, host.p, host.len, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL)
 	    == 1;
 }

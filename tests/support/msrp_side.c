@@ -125,15 +125,11 @@ void msrp_side_init(struct msrp_side *side, const struct certs *certs)
 /* Another way into the first listener. */
 static void listen_framed(struct msrp_side *side)
 {
-	struct sockaddr_in *in = (struct sockaddr_in *)&side->framed.addr;
-
 	side->framed = (struct net_listener){.protocol = &side->stack->protocol,
 	    .transport = &framed_transport,
 	    .name = "framed",
-	    .arg = msrp_listener_at(side->stack, 0),
-	    .addr_len = sizeof(*in)};
-	in->sin_family = AF_INET;
-	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	    .arg = msrp_listener_at(side->stack, 0)};
+	assert_int_equal(addr_parse_host(&side->framed.addr, SLICE("127.0.0.1")), 0);
 	assert_int_equal(net_listener_open(&side->framed), 0);
 }
 
@@ -214,9 +210,7 @@ void msrp_peer_open(struct msrp_peer *peer, struct msrp_side *side, const struct
 
 void msrp_peer_open_framed(struct msrp_peer *peer, struct msrp_side *side)
 {
-	const struct sockaddr_in *in = (const struct sockaddr_in *)&side->framed.addr;
-
-	connect_to(peer, side, ntohs(in->sin_port));
+	connect_to(peer, side, addr_port(&side->framed.addr));
 	peer->framed = calloc(1, sizeof(*peer->framed));
 }
 

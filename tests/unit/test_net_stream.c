@@ -6,9 +6,7 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,7 +129,6 @@ static const struct net_handler handler = {.accept = on_accept,
 static int set_up(void **state, const struct net_transport *transport)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct sockaddr_in *in = (struct sockaddr_in *)&f->listener.addr;
 	uint64_t *c = f->counts;
 
 	f->base = event_base_new();
@@ -147,9 +144,7 @@ static int set_up(void **state, const struct net_transport *transport)
 	f->listener.transport = transport;
 	f->listener.name = "test";
 	f->listener.arg = f;
-	f->listener.addr_len = sizeof(*in);
-	in->sin_family = AF_INET;
-	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(addr_parse_host(&f->listener.addr, SLICE("127.0.0.1")), 0);
 	assert_int_equal(net_listener_open(&f->listener), 0);
 	*state = f;
 	return 0;
@@ -202,7 +197,7 @@ static int dial(struct fixture *f, const char *host, uint16_t port)
 
 static uint16_t listening_at(const struct fixture *f)
 {
-	return ntohs(((const struct sockaddr_in *)&f->listener.addr)->sin_port);
+	return addr_port(&f->listener.addr);
 }
 
 static bool both_open(void *arg)
