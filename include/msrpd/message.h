@@ -29,12 +29,27 @@ struct message {
 	bool success_report;
 };
 
+struct budget;
+
+/** Octets that any number of messages may send: never changed, and held once. */
+struct shared_body;
+
+/** @param bytes  copied  @return 0, -ENOBUFS: the budget has not so many, -ENOMEM */
+int shared_body_new(struct shared_body **bodyp, struct budget *budget, struct slice bytes);
+
+struct shared_body *shared_body_ref(struct shared_body *body);
+void shared_body_unref(struct shared_body *body); /* accepts NULL */
+
+/** Valid as long as the caller's reference. */
+struct slice shared_body_bytes(const struct shared_body *body);
+
 /**
  * A body to send: bytes at hand, or a source that is asked for pieces as they can leave.
  */
 struct message_body {
-	struct slice bytes; /* used, and copied, when pull is NULL */
-	uint64_t total;     /* of a source; UINT64_MAX: not known beforehand */
+	struct slice bytes;         /* used when pull is NULL, and copied unless shared is set */
+	struct shared_body *shared; /* what bytes lie in: referenced instead; or NULL */
+	uint64_t total;             /* of a source; UINT64_MAX: not known beforehand */
 	/**
 	 * Give the next piece, at most want bytes; it stays valid until the next call of pull
 	 * or done.

@@ -84,6 +84,15 @@ struct ua_handler {
 	int (*end)(struct ua_session *s, void *stream, int err, void *arg);
 
 	/**
+	 * A NICKNAME request (RFC 7701 7): the peer asks for this name, or with an empty one to
+	 * give its name up.  NULL: such requests are answered 501.
+	 *
+	 * @param nickname  escapes resolved; absent: Use-Nickname is malformed or not there
+	 * @return the status of the response: 200, 403, 424, 425
+	 */
+	int (*nickname)(struct ua_session *s, struct slice nickname, void *arg);
+
+	/**
 	 * A REPORT, a response that is not 200, a time-out.  200 responses too when the message was
 	 * sent with UA_SEND_CONFIRM.
 	 */

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/stats.h"
+#include "wire/nickname.h"
 #include "wire/path.h"
 
 #define NONE ((struct slice){NULL, 0})
@@ -282,6 +283,16 @@ static bool bind_to(struct endpoint *ep, struct msrp_conn *conn)
 	return true;
 }
 
+/* What comes of it the service says; the endpoint may be gone by then. */
+static void take_nickname(struct endpoint *ep, struct msrp_conn *conn, struct slice value)
+{
+	char text[MSRP_NICKNAME_MAX];
+	ssize_t n = msrp_nickname_parse(text, value);
+	struct slice nickname = {n < 0 ? NULL : text, n < 0 ? 0 : (size_t)n};
+
+	answer(conn, ep->handler->nickname(nickname, ep->arg), NONE);
+}
+
 static int take_request(struct endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame)
 {
 	switch (frame->method) {
@@ -289,6 +300,9 @@ static int take_request(struct endpoint *ep, struct msrp_conn *conn, const struc
 		return inbox_send_request(ep, conn, frame);
 	case MSRP_REPORT:
 		outbox_report_received(ep, frame);
+		return 0;
+	case MSRP_NICKNAME:
+		take_nickname(ep, conn, frame->use_nickname);
 		return 0;
 	default:
 		answer(conn, 501, SLICE("Method not understood"));

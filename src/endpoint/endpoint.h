@@ -46,6 +46,9 @@ struct endpoint_handler {
 	int (*piece)(void *stream, struct slice piece, void *arg);
 	int (*end)(void *stream, int err, void *arg);
 
+	/** As ua_handler.nickname, whose 501 it returns where there is none. */
+	int (*nickname)(struct slice nickname, void *arg);
+
 	/** As ua_handler.report. */
 	void (*report)(const struct message_report *report, void *arg);
 

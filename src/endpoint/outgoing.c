@@ -122,11 +122,14 @@ static struct outgoing *allocate(struct endpoint *ep, const struct message_out *
 	if (type.len)
 		memcpy(m->type, type.p, type.len);
 	if (m->bodiless) {
-		m->body.bytes = (struct slice){"", 0};
-		m->body.total = 0;
+		m->body = (struct message_body){.bytes = {"", 0}};
 	} else if (body->pull) {
+		m->body.shared = NULL;
 		m->buffer = behind;
 		m->buffer_size = buffer;
+	} else if (body->shared) {
+		shared_body_ref(body->shared);
+		m->body.total = body->bytes.len;
 	} else {
 		if (bytes)
 			memcpy(behind, body->bytes.p, bytes);
@@ -149,9 +152,10 @@ int outgoing_new(struct outgoing **mp, struct endpoint *ep, const struct message
 	struct outbox *out = &ep->out;
 	bool source = message->content_type.p && message->body.pull;
 	size_t bytes = source || !message->content_type.p ? 0 : message->body.bytes.len;
+	size_t copied = message->body.shared ? 0 : bytes;
 	size_t buffer = source ? buffer_size(settings) : 0;
 	size_t cost = bytes > LEAST_COST ? bytes : LEAST_COST;
-	size_t held = cost + buffer;
+	size_t held = (message->body.shared ? LEAST_COST : cost) + buffer;
 	struct outgoing *m;
 
 	if (message->content_type.p && !type_is_good(message->content_type))
@@ -159,7 +163,7 @@ int outgoing_new(struct outgoing **mp, struct endpoint *ep, const struct message
 	if (out->bytes > ep->max_queued_bytes || cost > ep->max_queued_bytes - out->bytes
 	    || budget_take(msrp_stack_budget(ep->all->stack), held) < 0)
 		return -ENOBUFS;
-	m = allocate(ep, message, bytes, buffer);
+	m = allocate(ep, message, copied, buffer);
 	if (!m) {
 		budget_return(msrp_stack_budget(ep->all->stack), held);
 		return -ENOMEM;
@@ -204,6 +208,7 @@ void outgoing_free(struct outgoing *m)
 	out->count--;
 	budget_return(msrp_stack_budget(m->ep->all->stack), m->charged);
 	outgoing_stop(m);
+	shared_body_unref(m->body.shared);
 	free(m);
 }
 

@@ -141,7 +141,7 @@ struct outgoing {
 	struct outgoing *next, **prevp;
 	struct outgoing_list *list; /* NULL: none */
 	struct endpoint *ep;
-	struct message_body body; /* bytes: our copy, behind the type */
+	struct message_body body; /* bytes: our copy, behind the type, or shared */
 	uint64_t number;          /* in its Message-ID */
 	uint64_t sent;            /* bytes of the body */
 	size_t cost;              /* of max_queued_bytes, until all is sent */

@@ -163,6 +163,21 @@ static int on_end(void *stream, int err, void *arg)
 	return result;
 }
 
+static int on_nickname(struct slice nickname, void *arg)
+{
+	struct ua_session *s = arg;
+	int code = 481;
+
+	if (!s->handler->nickname)
+		return 501;
+	ua_session_ref(s);
+	ua_session_arrived(s);
+	if (s->state != SESSION_OVER)
+		code = s->handler->nickname(s, nickname, s->arg);
+	ua_session_unref(s);
+	return code;
+}
+
 static void refuse_type(struct ua_session *s, struct slice content_type)
 {
 	size_t before = s->refused_types ? strlen(s->refused_types) : 0;
@@ -200,6 +215,7 @@ const struct endpoint_handler ua_endpoint_handler = {
     .begin = on_begin,
     .piece = on_piece,
     .end = on_end,
+    .nickname = on_nickname,
     .report = on_report,
     .bound = ua_session_bound,
     .lost = ua_session_lost,

@@ -139,12 +139,22 @@ static void on_drained(void *arg)
 	((struct side *)arg)->drained++;
 }
 
+static int on_nickname(struct slice nickname, void *arg)
+{
+	struct side *s = arg;
+
+	snprintf(s->nickname, sizeof(s->nickname), "%.*s",
+	    SLICE_ARG(nickname.p ? nickname : SLICE("malformed")));
+	return s->nickname_code;
+}
+
 static const struct endpoint_handler handler = {
     .accepts = on_accepts,
     .message = on_message,
     .begin = on_begin,
     .piece = on_piece,
     .end = on_stream_end,
+    .nickname = on_nickname,
     .report = on_report,
     .bound = on_bound,
     .lost = on_lost,

@@ -22,8 +22,10 @@ struct side {
 	char type[64], id[40];
 	unsigned messages, begins, ends, bound, lost, refused, drained;
 	int end_err;
-	int verdict; /* what message() and end() return */
-	int pause;   /* what piece() returns */
+	char nickname[64];
+	int nickname_code; /* what nickname() returns */
+	int verdict;       /* what message() and end() return */
+	int pause;         /* what piece() returns */
 	unsigned reports;
 	char status[80], range[64], reported_id[40], reported_type[64];
 	int code;

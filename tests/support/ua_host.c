@@ -112,10 +112,20 @@ static void on_report(struct ua_session *s, const struct message_report *r, void
 	end_if(h, s, "report");
 }
 
+static int on_nickname(struct ua_session *s, struct slice nickname, void *arg)
+{
+	struct host *h = arg;
+
+	note(h, "nickname:%.*s ", SLICE_ARG(nickname));
+	end_if(h, s, "nickname");
+	return 425;
+}
+
 static const struct ua_handler whole = {
     .name = "whole",
     .notify = on_notify,
     .message = on_message,
+    .nickname = on_nickname,
     .report = on_report,
 };
 

@@ -34,7 +34,7 @@ struct host {
 	const char *accepts;  /* types; NULL: INVITEs are answered 404 */
 	int verdict;          /* what the handler says to a message */
 	bool streams;         /* messages are taken as streams */
-	const char *end_in;   /* "new", "msg", "report": ua_end() there */
+	const char *end_in;   /* "new", "msg", "nickname", "report": ua_end() there */
 	size_t streamed;
 };
 

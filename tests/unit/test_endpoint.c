@@ -176,6 +176,35 @@ static void a_paused_stream_holds_the_sender(void **state)
 
 /* --- against a raw peer --- */
 
+static void a_nickname_is_the_services_to_give(void **state)
+{
+	static const struct {
+		const char *header, *nickname;
+		int code;
+		const char *answer;
+	} cases[] = {
+	    {"Use-Nickname: \"Al\"\r\n", "Al", 200, "nick0 200 OK\r\n"},
+	    {"Use-Nickname: \"Al\"\r\n", "Al", 425, "nick1 425 Nickname Reserved\r\n"},
+	    {"Use-Nickname: Al\r\n", "malformed", 424, "nick2 424 Malformed Nickname\r\n"},
+	    {"", "malformed", 403, "nick3 403 Forbidden\r\n"},
+	    {"Use-Nickname: \"\"\r\n", "", 200, "nick4 200 OK\r\n"},
+	};
+	struct sides *f = *state;
+	char frame[512];
+
+	raw_open(f);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		f->a.nickname_code = cases[i].code;
+		snprintf(frame, sizeof(frame),
+		    "MSRP nick%zu NICKNAME\r\nTo-Path: %s\r\n"
+		    "From-Path: msrp://127.0.0.1:9/peer;tcp\r\n%s-------nick%zu$\r\n",
+		    i, f->a.uri, cases[i].header, i);
+		raw_send(f, frame);
+		raw_expect(f, cases[i].answer);
+		assert_string_equal(f->a.nickname, cases[i].nickname);
+	}
+}
+
 static void chunks_come_in_any_order(void **state)
 {
 	struct sides *f = *state;
@@ -401,6 +430,7 @@ int main(void)
 	    CASE(too_long_a_message_is_refused_and_given_up),
 	    CASE(unwelcome_types_are_refused),
 	    CASE(the_service_may_report_later),
+	    CASE(a_nickname_is_the_services_to_give),
 	    CASE(the_endpoint_may_be_freed_in_its_callback),
 	    CASE(streams_pass_in_pieces),
 	    CASE(a_paused_stream_holds_the_sender),

@@ -207,6 +207,37 @@ static void a_refused_chunk_is_ended(void **state)
 	free(big);
 }
 
+/* Many messages of one body hold it once, and until the last of them has left. */
+static void a_shared_body_is_held_once(void **state)
+{
+	enum { COPIES = 3, LEN = 100000 };
+	struct sides *f = *state;
+	struct budget *budget = msrp_stack_budget(f->stack);
+	char *bytes = calloc(1, LEN);
+	struct message_out out = {.content_type = SLICE("text/plain")};
+	uint64_t before;
+
+	sides_connect(f, false);
+	sides_wait(f, &f->b.bound, 1);
+	before = *budget->used;
+	memset(bytes, 's', LEN);
+	assert_int_equal(shared_body_new(&out.body.shared, budget, (struct slice){bytes, LEN}), 0);
+	free(bytes);
+	out.body.bytes = shared_body_bytes(out.body.shared);
+	for (int i = 0; i < COPIES; i++)
+		assert_int_equal(endpoint_send(f->a.ep, &out, 0, NULL), 0);
+	shared_body_unref(out.body.shared);
+	assert_in_range(*budget->used - before, LEN, LEN + COPIES * 100);
+	sides_wait(f, &f->b.messages, COPIES);
+	assert_int_equal(f->b.body_len, LEN);
+	assert_int_equal(f->b.body[LEN - 1], 's');
+	loop_settle(f->base);
+	assert_int_equal(*budget->used, before);
+
+	assert_int_equal(shared_body_new(&out.body.shared, budget, (struct slice){"", SIZE_MAX}),
+	    -ENOBUFS);
+}
+
 static void a_connection_that_stands_still_owes_408(void **state)
 {
 	struct sides *f = *state;
@@ -562,6 +593,7 @@ int main(void)
 	    CASE(short_messages_keep_their_order),
 	    CASE(a_long_chunk_is_interrupted),
 	    CASE(a_refused_chunk_is_ended),
+	    CASE(a_shared_body_is_held_once),
 	    CASE(a_connection_that_stands_still_owes_408),
 	    CASE(partial_and_no_hold_nothing_when_sent),
 	    CASE(what_the_peer_would_not_take_is_sifted),

@@ -391,6 +391,23 @@ static bool is_true(void *arg)
 	return *(bool *)arg;
 }
 
+/* What the endpoint has read comes to the service, and its status back (RFC 7701 7.1). */
+static void test_nickname(void **state)
+{
+	struct pair *p = *state;
+
+	p->b.streams = true;
+	open_both(p);
+	host_connect(&p->a, &p->b, "text/plain");
+	assert_int_equal(ua_endpoint_handler.nickname(SLICE("Al"), p->a.s), 425);
+	host_wait(&p->a, "nickname:Al ");
+	assert_int_equal(ua_endpoint_handler.nickname(SLICE("Bo"), p->b.s), 501);
+	p->a.end_in = "nickname";
+	assert_int_equal(ua_endpoint_handler.nickname(SLICE("Al"), p->a.s), 425);
+	host_wait(&p->a, "nickname:Al ");
+	host_wait(&p->b, "end:bye ");
+}
+
 static void test_stop(void **state)
 {
 	struct pair *p = *state;
@@ -456,6 +473,7 @@ int main(void)
 	    TEST(test_end_in_a_report_of_the_queue),
 	    TEST(test_expiry),
 	    TEST(test_connection_lost),
+	    TEST(test_nickname),
 	    TEST(test_stop),
 	    TEST(test_stop_idle),
 	    TEST(test_free_at_any_time),
