@@ -65,11 +65,16 @@ static void try_sdp(struct slice text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct slice text = {(const char *)data, size}, type, sdp;
+	struct slice text = {(const char *)data, size}, type;
+	struct sip_body body;
 
 	try_sdp(text);
 	/* the first line as the Content-Type of the rest */
-	if (slice_cut(&text, '\n', &type) && text.p && sip_body_find_sdp(type, text, &sdp) == 0)
-		try_sdp(sdp);
+	if (slice_cut(&text, '\n', &type) && text.p
+	    && sip_body_parse(&body, type, (struct slice){0}, text) == 0) {
+		for (size_t i = 0; i < body.count; i++)
+			try_sdp(body.parts[i].body);
+		sip_body_fini(&body);
+	}
 	return 0;
 }

@@ -15,7 +15,10 @@ struct event_bus;
 enum event_kind {
 	EVENT_TEXT, /* UTF-8; bytes that are none are replaced by U+FFFD on the way out */
 	EVENT_NUMBER,
-	EVENT_BODY, /* octets: NAME, or NAME_base64 when they are not UTF-8 */
+	EVENT_BODY,   /* octets: NAME, or NAME_base64 when they are not UTF-8 */
+	EVENT_TRUE,   /* left out where it is not so */
+	EVENT_OBJECT, /* of items, by their names */
+	EVENT_LIST,   /* of items, their names do not count */
 	EVENT_NULL,
 };
 
@@ -24,6 +27,8 @@ struct event_param {
 	enum event_kind kind;
 	struct slice text;
 	int64_t number;
+	const struct event_param *items;
+	size_t count;
 };
 
 /** A kind of event; const, declared once by whoever emits it. */
@@ -35,7 +40,9 @@ struct event_type {
 /** Text parameter: absent text is JSON null. */
 static inline struct event_param event_text(const char *name, struct slice text)
 {
-	return (struct event_param){name, text.p ? EVENT_TEXT : EVENT_NULL, text, 0};
+	return (struct event_param){.name = name,
+	    .kind = text.p ? EVENT_TEXT : EVENT_NULL,
+	    .text = text};
 }
 
 static inline struct event_param event_number(const char *name, int64_t number)
@@ -46,6 +53,11 @@ static inline struct event_param event_number(const char *name, int64_t number)
 static inline struct event_param event_body(const char *name, struct slice bytes)
 {
 	return (struct event_param){.name = name, .kind = EVENT_BODY, .text = bytes};
+}
+
+static inline struct event_param event_true(const char *name)
+{
+	return (struct event_param){.name = name, .kind = EVENT_TRUE};
 }
 
 static inline struct event_param event_null(const char *name)

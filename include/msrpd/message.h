@@ -7,6 +7,8 @@
 
 #include <msrpd/slice.h>
 
+struct sip_request;
+
 /** Value of the Failure-Report header; absent means yes (RFC 4975 7.1.1). */
 enum failure_report { FAILURE_REPORT_YES, FAILURE_REPORT_NO, FAILURE_REPORT_PARTIAL };
 
@@ -27,6 +29,11 @@ struct message {
 	uint64_t total;            /* bytes the sender announced, UINT64_MAX: unknown */
 	enum failure_report failure_report;
 	bool success_report;
+	/**
+	 * The MESSAGE that brought it in the session's dialog, not to be answered by the service;
+	 * NULL: it came over MSRP, or (its message_id is empty) beside the SDP of the INVITE.
+	 */
+	const struct sip_request *request;
 };
 
 struct budget;

@@ -64,6 +64,8 @@ struct ua_handler {
 
 	/**
 	 * One whole message.  Its first bytes were acknowledged already where Failure-Report asks.
+	 * One that a SIP MESSAGE brought (m->request) is answered by what this returns, 202 for
+	 * UA_REPORT_LATER, and no REPORT can follow; 405 refuses any such.
 	 *
 	 * @return 0: delivered, a success REPORT goes out if asked for; UA_REPORT_LATER; or an MSRP
 	 *         status of 400 and more: it goes out as a failure REPORT if asked for

@@ -32,7 +32,8 @@ static const struct event_type session_failed = {
 
 static const struct event_type message_received = {
     .name = "E_MSRP_MSG_RECEIVED",
-    .params = (const char *const[]){"session_id", "message_id", "content_type", "body", NULL},
+    .params = (const char *const[]){"session_id", "message_id", "content_type", "body", "in_dialog",
+	NULL},
 };
 
 static const struct event_type report_received = {
@@ -122,10 +123,12 @@ static int on_message(struct ua_session *s, const struct message *m, void *arg)
 	    event_text("message_id", m->message_id),
 	    event_text("content_type", m->content_type),
 	    event_body("body", m->body),
+	    event_true("in_dialog"),
 	};
 
 	if (event_wanted(app->bus, &message_received))
-		event_emit(app->bus, &message_received, params, COUNT(params));
+		event_emit(app->bus, &message_received, params,
+		    m->request ? COUNT(params) : COUNT(params) - 1);
 	return 0;
 }
 

@@ -242,6 +242,35 @@ static void add_body(struct jsonline *line, const struct event_param *param)
 		jsonline_base64(line, param->text);
 }
 
+static void add_param(struct jsonline *line, const struct event_param *param);
+
+static void add_value(struct jsonline *line, const struct event_param *param)
+{
+	switch (param->kind) {
+	case EVENT_NUMBER:
+		jsonline_number(line, param->number);
+		break;
+	case EVENT_TRUE:
+		jsonline_word(line, SLICE("true"));
+		break;
+	case EVENT_OBJECT:
+		jsonline_open(line, '{');
+		for (size_t i = 0; i < param->count; i++)
+			add_param(line, &param->items[i]);
+		jsonline_close(line, '}');
+		break;
+	case EVENT_LIST:
+		jsonline_open(line, '[');
+		for (size_t i = 0; i < param->count; i++)
+			add_value(line, &param->items[i]);
+		jsonline_close(line, ']');
+		break;
+	default:
+		jsonline_text(line,
+		    param->kind == EVENT_TEXT ? param->text : (struct slice){NULL, 0});
+	}
+}
+
 static void add_param(struct jsonline *line, const struct event_param *param)
 {
 	if (param->kind == EVENT_BODY) {
@@ -249,11 +278,7 @@ static void add_param(struct jsonline *line, const struct event_param *param)
 		return;
 	}
 	jsonline_key(line, slice_of(param->name));
-	if (param->kind == EVENT_NUMBER)
-		jsonline_number(line, param->number);
-	else
-		jsonline_text(line,
-		    param->kind == EVENT_TEXT ? param->text : (struct slice){NULL, 0});
+	add_value(line, param);
 }
 
 void jsonline_event(struct jsonline *line, const struct event_type *type,

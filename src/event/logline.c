@@ -6,7 +6,10 @@
 
 #include "base/log.h"
 
-enum { LOGLINE_MAX = 4096 }; /* what the log takes of a line */
+enum {
+	LOGLINE_MAX = 4096, /* what the log takes of a line */
+	PATH_MAX_LEN = 128, /* of a field */
+};
 
 /* Text that is being built; what does not fit is left out, the log would cut it anyway. */
 struct text {
@@ -74,14 +77,11 @@ static struct slice cut_body(struct slice body)
 	return head;
 }
 
-static void add_param(struct text *text, const struct event_param *param)
+static void add_value_of(struct text *text, const struct event_param *param)
 {
 	char digits[24];
 	int n;
 
-	add(text, SLICE(" "));
-	add(text, slice_of(param->name));
-	add(text, SLICE("="));
 	switch (param->kind) {
 	case EVENT_TEXT:
 		add_value(text, param->text);
@@ -93,10 +93,34 @@ static void add_param(struct text *text, const struct event_param *param)
 		n = snprintf(digits, sizeof(digits), "%" PRId64, param->number);
 		add(text, (struct slice){digits, (size_t)n});
 		break;
-	case EVENT_NULL:
-		add(text, SLICE("null"));
+	case EVENT_TRUE:
+		add(text, SLICE("true"));
 		break;
+	default:
+		add(text, SLICE("null"));
 	}
+}
+
+/* What has items is one field for each: "headers.Geolocation=…", in a list "parts.content_type=…". */
+static void add_param(struct text *text, struct slice path, const struct event_param *param,
+    bool body)
+{
+	char name[PATH_MAX_LEN];
+	int n = snprintf(name, sizeof(name), "%.*s%s%s", SLICE_ARG(path),
+	    path.len && param->name ? "." : "", param->name ? param->name : "");
+
+	path = (struct slice){name, n < (int)sizeof(name) ? (size_t)n : sizeof(name) - 1};
+	if (param->kind == EVENT_BODY && !body)
+		return;
+	if (param->kind == EVENT_OBJECT || param->kind == EVENT_LIST) {
+		for (size_t i = 0; i < param->count; i++)
+			add_param(text, path, &param->items[i], body);
+		return;
+	}
+	add(text, SLICE(" "));
+	add(text, path);
+	add(text, SLICE("="));
+	add_value_of(text, param);
 }
 
 static void on_event(const struct event_notice *event, void *arg)
@@ -107,8 +131,7 @@ static void on_event(const struct event_notice *event, void *arg)
 	text.len = 0;
 	add(&text, slice_of(event->type->name));
 	for (size_t i = 0; i < event->count; i++)
-		if (event->params[i].kind != EVENT_BODY || logline->body)
-			add_param(&text, &event->params[i]);
+		add_param(&text, (struct slice){NULL, 0}, &event->params[i], logline->body);
 	log_text(LOG_LEVEL_INFO, (struct slice){text.bytes, text.len});
 }
 

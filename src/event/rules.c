@@ -24,15 +24,21 @@ static bool get_param(const struct route_subject *subject, const struct route_va
 	int n;
 
 	(void)variable;
-	if (!param || param->kind == EVENT_NULL)
-		return false;
-	if (param->kind != EVENT_NUMBER) {
+	switch (param ? param->kind : EVENT_NULL) {
+	case EVENT_TEXT:
+	case EVENT_BODY:
 		*valuep = param->text;
 		return true;
+	case EVENT_NUMBER:
+		n = snprintf(scratch, ROUTE_SCRATCH_SIZE, "%" PRId64, param->number);
+		*valuep = (struct slice){scratch, (size_t)n};
+		return true;
+	case EVENT_TRUE:
+		*valuep = SLICE("true");
+		return true;
+	default:
+		return false;
 	}
-	n = snprintf(scratch, ROUTE_SCRATCH_SIZE, "%" PRId64, param->number);
-	*valuep = (struct slice){scratch, (size_t)n};
-	return true;
 }
 
 /* Parameters of any event: which one it is only the walk knows. */

@@ -1,32 +1,35 @@
 #include "sip/body.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include <openssl/evp.h>
 #include <sofia-sip/msg_header.h>
 
 #include "sip/priv.h"
 
 enum {
-	PARTS_MAX = 32,
-	DEPTH_MAX = 3, /* multiparts within multiparts */
-	TYPE_MAX = 512,
+	DEPTH_MAX = 3,     /* multiparts within multiparts */
 	BOUNDARY_MAX = 70, /* RFC 2046 5.1.1 */
+	VALUE_MAX = 512,   /* of Content-Type and Content-Disposition */
 };
 
-static struct slice type_of(struct slice content_type)
-{
-	struct slice type;
+/* --- header values --- */
 
-	if (!slice_cut(&content_type, ';', &type))
+static struct slice without_parameters(struct slice value)
+{
+	struct slice bare;
+
+	if (!slice_cut(&value, ';', &bare))
 		return (struct slice){0};
-	return slice_trim(type);
+	return slice_trim(bare);
 }
 
 /* The value of a parameter; a quoted one without its quotes. */
-static struct slice parameter(struct slice content_type, struct slice name)
+static struct slice parameter(struct slice value, struct slice name)
 {
-	struct slice piece, key, rest = content_type;
+	struct slice piece, key, rest = value;
 
 	slice_cut(&rest, ';', &piece);
 	while (slice_cut(&rest, ';', &piece)) {
@@ -40,6 +43,63 @@ static struct slice parameter(struct slice content_type, struct slice name)
 	}
 	return (struct slice){0};
 }
+
+static bool is_type(const struct sip_part *part, struct slice type)
+{
+	return slice_equal_nocase(without_parameters(part->type), type);
+}
+
+static void set_disposition(struct sip_part *part, struct slice value)
+{
+	struct slice handling = parameter(value, SLICE("handling"));
+
+	part->disposition = without_parameters(value);
+	part->handling = slice_equal_nocase(handling, SLICE("required")) ? SIP_HANDLING_REQUIRED
+	    : slice_equal_nocase(handling, SLICE("optional"))            ? SIP_HANDLING_OPTIONAL
+									 : SIP_HANDLING_UNSAID;
+}
+
+/* --- encodings --- */
+
+static bool is_multipart(const struct sip_part *part)
+{
+	return slice_starts_nocase(part->type, SLICE("multipart/"));
+}
+
+/* No part lies in another that is decoded (RFC 2045 6.4), so all of them have room in one body. */
+static int decode(struct sip_body *b, struct sip_part *part)
+{
+	EVP_ENCODE_CTX *ctx = EVP_ENCODE_CTX_new();
+	unsigned char *to = (unsigned char *)b->own + b->own_len;
+	int len = 0, tail = 0;
+	bool ok;
+
+	if (!ctx)
+		return -ENOMEM;
+	EVP_DecodeInit(ctx);
+	ok = EVP_DecodeUpdate(ctx, to, &len, (const unsigned char *)part->body.p,
+		 (int)part->body.len)
+		>= 0
+	    && EVP_DecodeFinal(ctx, to + len, &tail) == 1;
+	EVP_ENCODE_CTX_free(ctx);
+	if (!ok) {
+		part->type = (struct slice){0};
+		return 0;
+	}
+	part->body = (struct slice){(char *)to, (size_t)(len + tail)};
+	b->own_len += part->body.len;
+	return 0;
+}
+
+static bool is_plain(struct slice encoding)
+{
+	return !encoding.p || slice_equal_nocase(encoding, SLICE("7bit"))
+	    || slice_equal_nocase(encoding, SLICE("8bit"))
+	    || slice_equal_nocase(encoding, SLICE("binary"))
+	    || slice_equal_nocase(encoding, SLICE("identity"));
+}
+
+/* --- parts --- */
 
 /* The next line that begins with "--" boundary, at or behind from; NULL if there is none. */
 static const char *find_delimiter(struct slice body, const char *from, struct slice mark)
@@ -76,41 +136,82 @@ static struct slice without_last_newline(struct slice part)
 	return part;
 }
 
-static int find(struct slice content_type, struct slice body, int depth, struct slice *sdpp);
+static int add(struct sip_body *b, const struct sip_part *part, int depth);
 
-static int find_in_part(struct slice part, int depth, struct slice *sdpp)
+static int add_part(struct sip_body *b, struct slice text, int depth)
 {
-	struct slice line, name, type = {0}, encoding = {0};
+	struct sip_part part = {.type = SLICE("text/plain")}; /* RFC 2046 5.1 */
+	struct slice line, name, transfer = {0}, encoding = {0};
 
-	while (next_line(&part, &line)) {
+	while (next_line(&text, &line)) {
 		if (!slice_cut(&line, ':', &name) || !line.p)
 			continue;
 		name = slice_trim(name);
+		line = slice_trim(line);
 		if (slice_equal_nocase(name, SLICE("Content-Type"))
 		    || slice_equal_nocase(name, SLICE("c")))
-			type = slice_trim(line);
+			part.type = line;
+		else if (slice_equal_nocase(name, SLICE("Content-Disposition")))
+			set_disposition(&part, line);
+		else if (slice_equal_nocase(name, SLICE("Content-ID")))
+			part.id = line;
 		else if (slice_equal_nocase(name, SLICE("Content-Transfer-Encoding")))
-			encoding = slice_trim(line);
+			transfer = line;
+		else if (slice_equal_nocase(name, SLICE("Content-Encoding"))
+		    || slice_equal_nocase(name, SLICE("e")))
+			encoding = line;
 	}
-	if (!type.p || !part.p || slice_equal_nocase(encoding, SLICE("base64"))
-	    || slice_equal_nocase(encoding, SLICE("quoted-printable")))
-		return -EPROTO;
-	return find(type, part, depth + 1, sdpp);
+	part.body = text.p ? text : SLICE("");
+	if (slice_equal_nocase(transfer, SLICE("base64")) && !is_multipart(&part)) {
+		int err = decode(b, &part);
+
+		if (err)
+			return err;
+	} else if (!is_plain(transfer)) {
+		part.type = (struct slice){0};
+	}
+	if (!is_plain(encoding))
+		part.type = (struct slice){0};
+	return add(b, &part, depth + 1);
 }
 
-static int find_in_multipart(struct slice boundary, struct slice body, int depth,
-    struct slice *sdpp)
+static bool has_sdp(const struct sip_body *b, size_t from)
 {
+	for (size_t i = from; i < b->count; i++)
+		if (is_type(&b->parts[i], SLICE("application/sdp")))
+			return true;
+	return false;
+}
+
+/* Of alternatives the last that has an SDP remains; where none has, the last. */
+static void choose(struct sip_body *b, size_t first, size_t latest)
+{
+	if (latest == first)
+		return;
+	if (has_sdp(b, first) && !has_sdp(b, latest)) {
+		b->count = latest;
+		return;
+	}
+	memmove(&b->parts[first], &b->parts[latest], (b->count - latest) * sizeof(b->parts[0]));
+	b->count -= latest - first;
+}
+
+static int add_multipart(struct sip_body *b, const struct sip_part *whole, int depth)
+{
+	struct slice boundary = parameter(whole->type, SLICE("boundary")), body = whole->body;
+	bool alternative = is_type(whole, SLICE("multipart/alternative"));
 	char mark_text[BOUNDARY_MAX + 2] = "--";
 	struct slice mark = {mark_text, boundary.len + 2};
 	const char *here, *next, *end = body.p + body.len;
+	size_t first = b->count;
+	int err = 0;
 
 	if (boundary.len == 0 || boundary.len > BOUNDARY_MAX)
-		return -EPROTO;
+		return 0;
 	memcpy(mark_text + 2, boundary.p, boundary.len);
-	here = find_delimiter(body, body.p, mark);
-	for (int i = 0; here && i < PARTS_MAX; i++, here = next) {
+	for (here = find_delimiter(body, body.p, mark); here && !err; here = next) {
 		const char *start = memchr(here + mark.len, '\n', (size_t)(end - here) - mark.len);
+		size_t latest = b->count;
 
 		if (!start
 		    || (end - here >= (ptrdiff_t)mark.len + 2
@@ -118,48 +219,152 @@ static int find_in_multipart(struct slice boundary, struct slice body, int depth
 			break;
 		start++;
 		next = find_delimiter(body, start, mark);
-		if (find_in_part(without_last_newline(
-				     (struct slice){start, (size_t)((next ? next : end) - start)}),
-			depth, sdpp)
-		    == 0)
-			return 0;
+		err = add_part(b,
+		    without_last_newline(
+			(struct slice){start, (size_t)((next ? next : end) - start)}),
+		    depth);
+		if (alternative && b->count > latest)
+			choose(b, first, latest);
 	}
-	return -EPROTO;
+	return err;
 }
 
-static int find(struct slice content_type, struct slice body, int depth, struct slice *sdpp)
+static int add(struct sip_body *b, const struct sip_part *part, int depth)
 {
-	struct slice type = type_of(content_type);
+	if (depth < DEPTH_MAX && is_multipart(part))
+		return add_multipart(b, part, depth);
+	if (b->count == SIP_PARTS_MAX)
+		return -EPROTO;
+	b->parts[b->count++] = *part;
+	return 0;
+}
 
-	if (slice_equal_nocase(type, SLICE("application/sdp"))) {
-		*sdpp = body;
-		return 0;
+/* --- what the header promises --- */
+
+static struct slice keep(struct sip_body *b, struct slice value)
+{
+	struct slice kept = {value.p ? b->own + b->own_len : NULL, value.len};
+
+	if (value.len)
+		memcpy(b->own + b->own_len, value.p, value.len);
+	b->own_len += value.len;
+	return kept;
+}
+
+int sip_body_parse(struct sip_body *body, struct slice type, struct slice disposition,
+    struct slice text)
+{
+	struct sip_part whole = {.body = text};
+	int err;
+
+	*body = (struct sip_body){.own = malloc(type.len + disposition.len + text.len + 1)};
+	if (!body->own)
+		return -ENOMEM;
+	whole.type = keep(body, type);
+	set_disposition(&whole, keep(body, disposition));
+	err = add(body, &whole, 0);
+	if (err)
+		sip_body_fini(body);
+	return err;
+}
+
+void sip_body_fini(struct sip_body *body)
+{
+	free(body->own);
+	body->own = NULL;
+}
+
+const struct sip_part *sip_body_sdp(const struct sip_body *body)
+{
+	for (size_t i = 0; i < body->count; i++) {
+		const struct sip_part *part = &body->parts[i];
+
+		if (is_type(part, SLICE("application/sdp"))
+		    && (!part->disposition.p
+			|| slice_equal_nocase(part->disposition, SLICE("session"))))
+			return part;
 	}
-	if (depth < DEPTH_MAX && slice_starts_nocase(type, SLICE("multipart/")))
-		return find_in_multipart(parameter(content_type, SLICE("boundary")), body, depth,
-		    sdpp);
-	return -EPROTO;
+	return NULL;
 }
 
-int sip_body_find_sdp(struct slice content_type, struct slice body, struct slice *sdpp)
+bool sip_part_is_message(const struct sip_part *part)
 {
-	return find(content_type, body, 0, sdpp);
+	return (slice_starts_nocase(part->type, SLICE("text/"))
+		   || is_type(part, SLICE("message/cpim")))
+	    && (!part->disposition.p || slice_equal_nocase(part->disposition, SLICE("render")));
 }
 
-int sip_body_sdp(const sip_t *sip, struct slice *sdpp)
+bool sip_body_is_beyond_us(const struct sip_body *body)
 {
-	char type[TYPE_MAX];
-	issize_t len;
+	for (size_t i = 0; i < body->count; i++) {
+		const struct sip_part *part = &body->parts[i];
 
-	*sdpp = (struct slice){0};
+		if (part->handling == SIP_HANDLING_REQUIRED && !sip_part_is_message(part)
+		    && !is_type(part, SLICE("application/sdp"))
+		    && !is_type(part, SLICE("application/pidf+xml")))
+			return true;
+	}
+	return false;
+}
+
+/* --- messages --- */
+
+static int header_text(char text[VALUE_MAX], const void *header, struct slice *valuep)
+{
+	issize_t len = 0;
+
+	if (header)
+		len = msg_header_field_e(text, VALUE_MAX, header, 0);
+	if (header && (len <= 0 || len >= VALUE_MAX))
+		return -EPROTO;
+	*valuep = (struct slice){header ? text : NULL, (size_t)len};
+	return 0;
+}
+
+bool sip_body_is_encoded(const sip_t *sip)
+{
+	const sip_content_encoding_t *encoding = sip->sip_content_encoding;
+
+	if (encoding)
+		for (msg_param_t const *item = encoding->k_items; item && *item; item++)
+			if (strcasecmp(*item, "identity") != 0)
+				return true;
+	return false;
+}
+
+const char *sip_body_accepted(const sip_t *sip)
+{
+	return sip_body_is_encoded(sip) ? "Accept-Encoding: identity\r\n"
+					: "Accept: application/sdp, multipart/mixed\r\n";
+}
+
+int sip_message_body(struct sip_body *body, const sip_t *sip)
+{
+	char type_text[VALUE_MAX], disposition_text[VALUE_MAX];
+	struct slice type, disposition;
+
+	*body = (struct sip_body){0};
 	if (!sip->sip_payload || sip->sip_payload->pl_len == 0)
 		return 0;
-	if (!sip->sip_content_type || sip->sip_content_encoding)
+	if (sip_body_is_encoded(sip))
 		return -EPROTO;
-	len =
-	    msg_header_field_e(type, sizeof(type), (const msg_header_t *)sip->sip_content_type, 0);
-	if (len <= 0 || (size_t)len >= sizeof(type))
+	if (header_text(type_text, sip->sip_content_type, &type) < 0 || !type.p
+	    || header_text(disposition_text, sip->sip_content_disposition, &disposition) < 0)
 		return -EPROTO;
-	return sip_body_find_sdp((struct slice){type, (size_t)len},
-	    (struct slice){sip->sip_payload->pl_data, sip->sip_payload->pl_len}, sdpp);
+	return sip_body_parse(body, type, disposition,
+	    (struct slice){sip->sip_payload->pl_data, sip->sip_payload->pl_len});
+}
+
+int sip_message_sdp(struct sip_body *body, const sip_t *sip, struct slice *sdpp)
+{
+	int err = sip_message_body(body, sip);
+	const struct sip_part *part = err ? NULL : sip_body_sdp(body);
+
+	*sdpp = part ? part->body : (struct slice){0};
+	if (err)
+		return err;
+	if ((part || !body->own) && !sip_body_is_beyond_us(body))
+		return 0;
+	sip_body_fini(body);
+	return -EPROTO;
 }

@@ -233,7 +233,7 @@ void dialog_on_event(struct sip_owner *owner, const struct sip_event *ev)
 		    slice_of(ev->phrase));
 		break;
 	case nua_i_message:
-		sip_request_arrived(d->agent, ev, true);
+		sip_request_arrived(d->agent, ev, d);
 		break;
 	default:
 		break;
@@ -393,7 +393,7 @@ void sip_dialog_free(struct sip_dialog *d, struct slice reason)
 		return;
 	}
 	/* RFC 3261 15: no BYE before the ACK, or its time-out. */
-	if (d->phase == SETUP && d->exchange == THEIRS_ACK)
+	if (d->exchange == THEIRS_ACK)
 		return;
 	if (d->exchange == OURS_ACK)
 		dialog_ack(d, NULL);

@@ -64,6 +64,12 @@ struct sip_dialog_handler {
 	void (*idle)(struct sip_dialog *d, void *arg);
 
 	/**
+	 * A MESSAGE in the dialog.  Answer it by sip_request_reply(), whoever does so later takes a
+	 * reference; not with a status that would end the dialog for the peer (RFC 5057).
+	 */
+	void (*message)(struct sip_dialog *d, struct sip_request *request, void *arg);
+
+	/**
 	 * Once, after established(): BYE received (code 200), or the dialog was lost (481, 408: no
 	 * ACK, no answer to a refresh).  It remains to be freed.
 	 */

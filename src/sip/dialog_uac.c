@@ -194,19 +194,10 @@ static void on_invite_refused(struct sip_dialog *d, const struct sip_event *ev)
 		d->handler->refused(d, &f, d->arg);
 }
 
-static void on_invite_accepted(struct sip_dialog *d, const struct sip_event *ev)
+static void take_sdp_of_2xx(struct sip_dialog *d, struct slice sdp)
 {
 	static const struct sip_failure no_offer = {488, {"No offer in the answer", 22}, false};
-	struct slice sdp;
 
-	if (sip_body_sdp(ev->sip, &sdp) < 0)
-		sdp = (struct slice){0};
-	d->exchange = OURS_ACK;
-	dialog_note_target(d, ev->sip);
-	if (d->phase == SETUP)
-		dialog_note_methods(d, ev->sip);
-	free(d->sdp);
-	d->sdp = NULL;
 	if (d->late && sdp.p) {
 		d->handler->offer(d, sdp, d->arg);
 		return;
@@ -219,6 +210,22 @@ static void on_invite_accepted(struct sip_dialog *d, const struct sip_event *ev)
 		dialog_bye(d, NULL);
 		dialog_tell_over(d, &no_offer);
 	}
+}
+
+static void on_invite_accepted(struct sip_dialog *d, const struct sip_event *ev)
+{
+	struct sip_body body;
+	struct slice sdp;
+
+	d->exchange = OURS_ACK;
+	dialog_note_target(d, ev->sip);
+	if (d->phase == SETUP)
+		dialog_note_methods(d, ev->sip);
+	free(d->sdp);
+	d->sdp = NULL;
+	sip_message_sdp(&body, ev->sip, &sdp);
+	take_sdp_of_2xx(d, sdp);
+	sip_body_fini(&body);
 }
 
 void dialog_on_invite_response(struct sip_dialog *d, const struct sip_event *ev)

@@ -63,16 +63,15 @@ void dialog_refuse_now(struct sip_dialog *d, int status)
 	    TAG_END());
 }
 
-void dialog_on_question(struct sip_dialog *d, const struct sip_event *ev, enum exchange exchange)
+static void refuse_body(struct sip_dialog *d, const sip_t *sip)
 {
-	struct slice sdp;
+	nua_respond(d->nh, SIP_415_UNSUPPORTED_MEDIA, NUTAG_WITH_THIS(d->agent->nua),
+	    SIPTAG_HEADER_STR(sip_body_accepted(sip)), TAG_END());
+}
 
-	if (ev->status >= 200)
-		return; /* nua has refused it: 491, 500 */
-	dialog_note_target(d, ev->sip);
-	if (sip_body_sdp(ev->sip, &sdp) < 0)
-		dialog_refuse_now(d, 415);
-	else if (exchange == UPDATE && !sdp.p)
+static void take_question(struct sip_dialog *d, struct slice sdp, enum exchange exchange)
+{
+	if (exchange == UPDATE && !sdp.p)
 		dialog_refuse_now(d, 200); /* a refresh: RFC 4028 7.4 */
 	else if (d->phase != READY || d->exchange != IDLE)
 		dialog_refuse_now(d, 491);
@@ -85,17 +84,33 @@ void dialog_on_question(struct sip_dialog *d, const struct sip_event *ev, enum e
 	}
 }
 
+void dialog_on_question(struct sip_dialog *d, const struct sip_event *ev, enum exchange exchange)
+{
+	struct sip_body body;
+	struct slice sdp;
+
+	if (ev->status >= 200)
+		return; /* nua has refused it: 491, 500 */
+	dialog_note_target(d, ev->sip);
+	if (sip_message_sdp(&body, ev->sip, &sdp) < 0)
+		refuse_body(d, ev->sip);
+	else
+		take_question(d, sdp, exchange);
+	sip_body_fini(&body);
+}
+
 void dialog_on_ack(struct sip_dialog *d, const struct sip_event *ev)
 {
+	struct sip_body body;
 	struct slice sdp;
 
 	if (d->exchange != THEIRS_ACK)
 		return;
-	if (sip_body_sdp(ev->sip, &sdp) < 0)
-		sdp = (struct slice){0};
 	d->exchange = IDLE;
+	sip_message_sdp(&body, ev->sip, &sdp);
 	if (d->offered)
 		d->handler->answer(d, sdp, d->arg);
+	sip_body_fini(&body);
 	if (d->handler && d->phase != OVER)
 		dialog_set_established(d);
 }

@@ -1,13 +1,15 @@
 /*
  * What Sofia-SIP 1.12 reads in a message, put right before it acts on it: our parsers stand in
- * front of its own for the request line and the headers that hold addresses.
+ * front of its own for the request line and some headers.
  *
  * Contact, Record-Route: Sofia recurses without end when it cannot begin a request to what a peer
  * has put there, a URI of another scheme than SIP's say.  So it never sees such a URI, but one in
  * its place that leads nowhere.
  *
- * All: Sofia resolves the escapes of reserved characters too, after which two users of RFC 3261
+ * These, From, To, request line: Sofia resolves the escapes of reserved characters too, after which two users of RFC 3261
  * 19.1.4 are one.  What was written is put back.
+ *
+ * Content-Type: Sofia answers 400 to a semicolon at its end, which some write.
  *
  * Request line: Sofia answers 416 to the schemes that it does not know.  Those of service URNs
  * (RFC 5031) are shown to it as im:, which it hands up as they stand.
@@ -124,6 +126,13 @@ static issize_t parse_record_route(su_home_t *home, msg_header_t *h, char *s, is
 	return result;
 }
 
+static issize_t parse_content_type(su_home_t *home, msg_header_t *h, char *s, isize_t len)
+{
+	while (len > 0 && strchr("; \t\r\n", s[len - 1]))
+		s[--len] = '\0';
+	return sip_content_type_d(home, h, s, len);
+}
+
 static bool is_service_urn(const url_t *url)
 {
 	return url->url_type == url_unknown && url->url_scheme && url->url_host
@@ -185,6 +194,7 @@ int sip_parse_init(struct sip_stack *stack)
 	    {&p->to, sip_to_class, parse_to},
 	    {&p->contact, sip_contact_class, parse_contact},
 	    {&p->record_route, sip_record_route_class, parse_record_route},
+	    {&p->content_type, sip_content_type_class, parse_content_type},
 	};
 
 	p->mclass = msg_mclass_clone(sip_default_mclass(), 0, msg_mclass_copy);

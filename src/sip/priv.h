@@ -19,6 +19,7 @@
 #include <msrpd/slice.h>
 #include <msrpd/timer.h>
 
+#include "sip/body.h"
 #include "sip/loop.h"
 #include "sip/stack.h"
 
@@ -75,7 +76,7 @@ struct sip_stats {
 
 /** Sofia's tables for messages, with our parsers in it. */
 struct sip_parse {
-	struct msg_hclass_s request, from, to, contact, record_route;
+	struct msg_hclass_s request, from, to, contact, record_route, content_type;
 	msg_mclass_t *mclass;
 };
 
@@ -193,11 +194,25 @@ int sip_listener_parse(const char *text, struct sip_hop *hop);
 /* --- bodies --- */
 
 /**
- * The SDP in a message: its body, or a part of a multipart body.
+ * The body of a message, without parts where there is none.
  *
- * @return 0 with it, or with an absent slice when there is no body; -EPROTO: another body
+ * @return 0 with a body to be given to sip_body_fini(); -EPROTO: one that cannot be read; -ENOMEM
  */
-int sip_body_sdp(const sip_t *sip, struct slice *sdpp);
+int sip_message_body(struct sip_body *body, const sip_t *sip);
+
+/**
+ * The same for an offer or answer.
+ *
+ * @param sdpp  in the body; absent when there is none, also on failure
+ * @return -EPROTO also for a body without SDP, or with a part beside it that is beyond us
+ */
+int sip_message_sdp(struct sip_body *body, const sip_t *sip, struct slice *sdpp);
+
+/** Is the body compressed, or encoded otherwise? */
+bool sip_body_is_encoded(const sip_t *sip);
+
+/** A header line for the 415 that refuses the body. */
+const char *sip_body_accepted(const sip_t *sip);
 
 /* --- authentication --- */
 

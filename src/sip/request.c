@@ -11,6 +11,7 @@
 #include <sofia-sip/su_string.h>
 
 #include "base/log.h"
+#include "sip/dialog_priv.h"
 #include "sip/request_priv.h"
 
 enum {
@@ -30,7 +31,8 @@ struct sip_request {
 	bool in_dialog; /* the handle is not ours */
 	bool answered, cancelled;
 	struct slice fields[FIELDS];
-	char *text; /* what the URIs among them point to */
+	struct sip_body *body; /* once sip_request_sdp() has taken it apart */
+	char *text;            /* what the URIs among them point to */
 	char source[64], source_port[8];
 };
 
@@ -180,6 +182,9 @@ static void destroy(struct sip_request *req)
 {
 	release_handle(req);
 	nua_destroy_event(req->saved);
+	if (req->body)
+		sip_body_fini(req->body);
+	free(req->body);
 	free(req->text);
 	free(req);
 }
@@ -221,7 +226,18 @@ static bool has_route_back(const sip_t *sip)
 	return sip->sip_contact && sip_url_usable(sip->sip_contact->m_url);
 }
 
-void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev, bool in_dialog)
+static void hand_on(struct sip_request *req, struct sip_dialog *dialog)
+{
+	struct sip_stack *stack = req->agent->stack;
+
+	if (dialog)
+		dialog->handler->message(dialog, req, dialog->arg);
+	else
+		stack->handler->request(req, stack->arg);
+}
+
+void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev,
+    struct sip_dialog *dialog)
 {
 	struct sip_stack *stack = agent->stack;
 	struct sip_request *req = calloc(1, sizeof(*req));
@@ -233,7 +249,7 @@ void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev, bo
 		free(req);
 		nua_respond(ev->nh, SIP_500_INTERNAL_SERVER_ERROR, NUTAG_WITH_THIS(agent->nua),
 		    TAG_END());
-		if (!in_dialog)
+		if (!dialog)
 			nua_handle_destroy(ev->nh);
 		return;
 	}
@@ -241,19 +257,22 @@ void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev, bo
 	req->refs = 1;
 	req->agent = agent;
 	/* A dialog may let go of its handle before we answer: nua then drops the answer. */
-	req->nh = in_dialog ? nua_handle_ref(ev->nh) : ev->nh;
-	req->in_dialog = in_dialog;
+	req->nh = dialog ? nua_handle_ref(ev->nh) : ev->nh;
+	req->in_dialog = dialog != NULL;
 	req->msg = nua_saved_event_request(req->saved);
 	req->sip = ev->sip;
-	if (!in_dialog)
+	if (!dialog)
 		nua_handle_bind(req->nh, invite ? &req->owner : NULL);
 	if (stack->stage != SIP_RUNNING)
 		sip_request_reply(req, 503, (struct slice){0}, (struct slice){0});
 	else if (invite && !has_route_back(req->sip))
 		sip_request_reply(req, 400, SLICE("Bad Contact or Record-Route"),
 		    (struct slice){0});
+	else if (sip_body_is_encoded(req->sip))
+		sip_request_reply(req, 415, (struct slice){0},
+		    slice_of(sip_body_accepted(req->sip)));
 	else if (fill(req) == 0)
-		stack->handler->request(req, stack->arg);
+		hand_on(req, dialog);
 	sip_request_unref(req);
 }
 
@@ -415,10 +434,28 @@ void sip_requests_fini(struct sip_stack *stack)
 
 int sip_request_sdp(struct sip_request *req, struct slice *sdpp)
 {
-	int err = sip_body_sdp(req->sip, sdpp);
+	const struct sip_part *part;
+	int err = 0;
 
-	if (err && !req->answered)
+	if (req->body) {
+		part = sip_body_sdp(req->body);
+		*sdpp = part ? part->body : (struct slice){0};
+		return 0;
+	}
+	*sdpp = (struct slice){0};
+	req->body = malloc(sizeof(*req->body));
+	err = req->body ? sip_message_sdp(req->body, req->sip, sdpp) : -ENOMEM;
+	if (err) {
+		free(req->body);
+		req->body = NULL;
+	}
+	if (err == -EPROTO && !req->answered)
 		sip_request_reply(req, 415, (struct slice){0},
-		    SLICE("Accept: application/sdp\r\n"));
+		    slice_of(sip_body_accepted(req->sip)));
 	return err;
+}
+
+const struct sip_body *sip_request_body(const struct sip_request *req)
+{
+	return req->body;
 }

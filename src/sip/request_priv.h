@@ -4,12 +4,11 @@
 #include "sip/priv.h"
 #include "sip/request.h"
 
-/**
- * A request came in: hand it to the stack's handler.
- *
- * @param in_dialog  its handle belongs to a dialog
- */
-void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev, bool in_dialog);
+struct sip_dialog;
+
+/** A request came in: hand it to the dialog that it came in, or (NULL) to the stack's handler. */
+void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev,
+    struct sip_dialog *dialog);
 
 struct sip_invite_parts {
 	struct sip_agent *agent;

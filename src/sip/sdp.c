@@ -218,6 +218,17 @@ static bool next_line(struct slice *rest, struct slice *line)
 	return true;
 }
 
+/* Some write empty lines before it. */
+static bool first_line(struct slice *rest, struct slice *line)
+{
+	do {
+		if (!next_line(rest, line))
+			return false;
+		*line = slice_trim(*line);
+	} while (line->len == 0);
+	return true;
+}
+
 int sdp_parse(struct sdp_session *sdp, struct slice text)
 {
 	struct parser p = {.sdp = sdp, .defaults = {.max_size = UINT64_MAX}};
@@ -226,8 +237,8 @@ int sdp_parse(struct sdp_session *sdp, struct slice text)
 
 	if (text.len > SDP_SIZE_MAX)
 		return -EMSGSIZE;
-	if (!text.p || memchr(text.p, '\0', text.len) || !next_line(&rest, &line)
-	    || !slice_equal(slice_trim(line), SLICE("v=0")))
+	if (!text.p || memchr(text.p, '\0', text.len) || !first_line(&rest, &line)
+	    || !slice_equal(line, SLICE("v=0")))
 		return -EBADMSG;
 	sdp->origin = (struct slice){0};
 	sdp->media_count = 0;
@@ -284,8 +295,8 @@ bool sdp_media_is_tls(const struct sdp_media *media)
 bool sdp_media_is_usable(const struct sdp_media *media)
 {
 	return slice_equal_nocase(media->type, SLICE("message")) && media->port != 0
-	    && slice_equal(media->formats, SLICE("*")) && media->accept_types.p
-	    && media->accept_types.len > 0 && path_is_usable(media->path);
+	    && (slice_equal(media->formats, SLICE("*")) || media->formats.len == 0)
+	    && media->accept_types.p && media->accept_types.len > 0 && path_is_usable(media->path);
 }
 
 static unsigned transport_of(const struct sdp_media *media)

@@ -60,7 +60,7 @@ bool sdp_media_is_tls(const struct sdp_media *media);
 
 /**
  * Can MSRP run on it: m=message with a port, a path whose URIs all have explicit ports,
- * accept-types, and the format "*" (RFC 4975 8)?
+ * accept-types, and the format "*" (RFC 4975 8), which some leave out?
  */
 bool sdp_media_is_usable(const struct sdp_media *media);
 
@@ -113,13 +113,16 @@ void sdp_own_fini(struct sdp_own *own);
 int sdp_own_offer(struct sdp_own *own, const struct sdp_local *local, struct slice *textp);
 
 /**
- * Write the answer to an offer: chosen, one of its media, by local, all others refused
+ * Write the answer to an offer: chosen, one of its media or NULL, by local, all others refused
  * (RFC 3264 6).
  *
  * @return 0 or -ENOMEM
  */
 int sdp_own_answer(struct sdp_own *own, const struct sdp_local *local,
     const struct sdp_session *offer, const struct sdp_media *chosen, struct slice *textp);
+
+/** Does the peer's offer take our stream away, by port 0 (RFC 3264 8.2)? */
+bool sdp_own_is_dropped(const struct sdp_own *own, const struct sdp_session *offer);
 
 /**
  * The stream of ours in the peer's answer to our last offer.

@@ -92,20 +92,28 @@ static void write_refused(FILE *out, const struct sdp_media *media)
 	    media->formats.len > 0 ? " " : "", SLICE_ARG(media->formats));
 }
 
+/* Where our stream stands in a description. */
+struct place {
+	const struct sdp_session *layout; /* the streams that there are */
+	const struct sdp_media *ours;     /* among them; NULL: none */
+	bool added;                       /* but behind them */
+};
+
 static int write_all(const struct sdp_own *own, const struct sdp_local *local,
-    const struct sdp_session *layout, const struct sdp_media *ours, char **textp, size_t *lenp)
+    const struct place *place, char **textp, size_t *lenp)
 {
+	const struct sdp_session *layout = place->layout;
 	FILE *out = open_memstream(textp, lenp);
 
 	if (!out)
 		return -ENOMEM;
 	write_session(out, own, local);
 	for (size_t i = 0; i < layout->media_count; i++)
-		if (&layout->media[i] == ours)
+		if (&layout->media[i] == place->ours)
 			write_stream(out, local);
 		else
 			write_refused(out, &layout->media[i]);
-	if (!ours)
+	if (place->added)
 		write_stream(out, local);
 	if (fclose(out) != 0) {
 		free(*textp);
@@ -115,19 +123,19 @@ static int write_all(const struct sdp_own *own, const struct sdp_local *local,
 }
 
 /* Nothing changed: what was said stays as it is; else its version rises (RFC 3264 8). */
-static int say(struct sdp_own *own, const struct sdp_local *local, const struct sdp_session *layout,
-    const struct sdp_media *ours, struct slice *textp)
+static int say(struct sdp_own *own, const struct sdp_local *local, const struct place *place,
+    struct slice *textp)
 {
 	char *text = NULL;
 	size_t len = 0;
-	int err = write_all(own, local, layout, ours, &text, &len);
+	int err = write_all(own, local, place, &text, &len);
 
 	if (!err && own->text
 	    && !slice_equal((struct slice){text, len}, (struct slice){own->text, own->len})) {
 		free(text);
 		text = NULL;
 		own->version++;
-		err = write_all(own, local, layout, ours, &text, &len);
+		err = write_all(own, local, place, &text, &len);
 		if (err)
 			own->version--;
 	}
@@ -158,15 +166,30 @@ static void parse_own(const struct sdp_own *own, struct sdp_session *said)
 int sdp_own_offer(struct sdp_own *own, const struct sdp_local *local, struct slice *textp)
 {
 	struct sdp_session said;
+	struct place place = {.layout = &said};
 
 	parse_own(own, &said);
-	return say(own, local, &said, our_stream(&said), textp);
+	place.ours = our_stream(&said);
+	place.added = !place.ours;
+	return say(own, local, &place, textp);
 }
 
 int sdp_own_answer(struct sdp_own *own, const struct sdp_local *local,
     const struct sdp_session *offer, const struct sdp_media *chosen, struct slice *textp)
 {
-	return say(own, local, offer, chosen, textp);
+	return say(own, local, &(struct place){.layout = offer, .ours = chosen}, textp);
+}
+
+bool sdp_own_is_dropped(const struct sdp_own *own, const struct sdp_session *offer)
+{
+	const struct sdp_media *ours;
+	struct sdp_session said;
+	size_t at;
+
+	parse_own(own, &said);
+	ours = our_stream(&said);
+	at = ours ? (size_t)(ours - said.media) : SIZE_MAX;
+	return at < offer->media_count && offer->media[at].port == 0;
 }
 
 const struct sdp_media *sdp_own_chosen(const struct sdp_own *own, const struct sdp_session *answer)

@@ -228,7 +228,7 @@ static void take_request(struct sip_agent *agent, const struct sip_event *ev)
 	if (ev->status >= 200)
 		nua_handle_destroy(ev->nh); /* nua has refused it already */
 	else
-		sip_request_arrived(agent, ev, false);
+		sip_request_arrived(agent, ev, NULL);
 }
 
 void sip_stack_event(struct sip_agent *agent, const struct sip_event *ev)

@@ -39,7 +39,7 @@ extern const struct setting sip_credential_rows[];
 
 struct sip_stack_handler {
 	/**
-	 * An INVITE outside any dialog, or a MESSAGE (in whatever dialog it came).  Answer it with
+	 * An INVITE or MESSAGE outside any dialog.  Answer it with
 	 * sip_request_reply(), or an INVITE with sip_dialog_accept(); whoever does so
 	 * later takes a reference.
 	 */

@@ -176,14 +176,11 @@ static bool is_good_path(struct slice path)
 	    && msrp_uri_parse(&last, msrp_path_last(path)) > 0 && last.session_id.p;
 }
 
-static const struct sdp_media *choose(struct sdp_session *offer, struct slice text,
-    unsigned transports, struct slice accept_types)
+static const struct sdp_media *choose(const struct sdp_session *offer, unsigned transports,
+    struct slice accept_types)
 {
-	const struct sdp_media *media;
+	const struct sdp_media *media = sdp_choose(offer, transports, accept_types);
 
-	if (sdp_parse(offer, text) < 0)
-		return NULL;
-	media = sdp_choose(offer, transports, accept_types);
 	return media && is_good_path(media->path) ? media : NULL;
 }
 
@@ -198,9 +195,15 @@ int ua_media_answer(struct ua_session *s, struct slice text, struct slice *textp
 
 	if (err < 0)
 		return err;
-	media = choose(&offer, text, local.tls ? SDP_TLS : SDP_PLAIN, s->accept_types);
-	if (!media)
+	if (sdp_parse(&offer, text) < 0)
 		return -EPROTO;
+	media = choose(&offer, local.tls ? SDP_TLS : SDP_PLAIN, s->accept_types);
+	if (!media && !sdp_own_is_dropped(&s->sdp, &offer))
+		return -EPROTO;
+	if (!media) {
+		err = sdp_own_answer(&s->sdp, &local, &offer, NULL, textp);
+		return err < 0 ? err : -ESHUTDOWN;
+	}
 	local.setup = sdp_answer_setup(media);
 	local.direction = answer_direction(media->direction);
 	add_fingerprint(s, &local, &texts);
@@ -243,7 +246,7 @@ const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
 	/* Behind a relay its Use-Path tells, which is not here yet. */
 	if (ua->env.settings->relay_uri)
 		have = SDP_PLAIN | SDP_TLS;
-	media = choose(&offer, text, have, accept_types);
+	media = sdp_parse(&offer, text) < 0 ? NULL : choose(&offer, have, accept_types);
 	if (!media)
 		return NULL;
 	for (size_t i = 0; i < ua->local_count; i++)

@@ -85,7 +85,8 @@ struct ua_session {
 	const struct ua_handler *handler;
 	void *arg;
 	struct sip_dialog *dialog;
-	struct sip_request *invite; /* until it is answered */
+	struct sip_request *invite; /* the peer's, until the session is established */
+	bool unanswered;            /* it is */
 	struct endpoint *endpoint;
 	struct endpoint_auth *upstream; /* the relay's grant; NULL without relay_uri */
 	struct sdp_own sdp;
@@ -139,7 +140,13 @@ void ua_session_unref(struct ua_session *s);
 
 /* --- media.c: SDP and where the connection goes --- */
 
-/** Our offer, or our answer to one.  @param textp  valid until the next of these */
+/**
+ * Our offer, or our answer to one.
+ *
+ * @param textp  valid until the next of these
+ * @return 0; -EPROTO: nothing in the offer that can be used: 488; -ESHUTDOWN: it takes our stream
+ *         away, which textp agrees to; -ENOMEM
+ */
 int ua_media_offer(struct ua_session *s, struct slice *textp);
 int ua_media_answer(struct ua_session *s, struct slice offer, struct slice *textp);
 
@@ -172,6 +179,21 @@ void ua_session_granted(struct ua_session *s);
 
 /** @param code  of the relay's answer; 408, 503 without one */
 void ua_session_barred(struct ua_session *s, int code, struct slice reason, bool from_relay);
+
+/* --- page.c: messages that SIP brings --- */
+
+/**
+ * Can the texts beside the SDP of an INVITE be taken?
+ *
+ * @return 0; -EPROTO: it was answered 415
+ */
+int ua_page_judge(struct sip_request *invite, struct slice accept_types);
+
+/** The session is established: those texts are its first messages. */
+void ua_page_greet(struct ua_session *s, const struct sip_request *invite);
+
+/** A MESSAGE in the dialog; it is answered here. */
+void ua_page_take(struct ua_session *s, struct sip_request *request);
 
 /* --- message.c --- */
 

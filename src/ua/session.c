@@ -141,6 +141,16 @@ static void fail_here(struct ua_session *s, int code, struct slice reason)
 
 /* --- established --- */
 
+/* What the INVITE brought along. */
+static void greet(struct ua_session *s)
+{
+	struct sip_request *invite = s->invite;
+
+	s->invite = NULL;
+	ua_page_greet(s, invite);
+	sip_request_unref(invite);
+}
+
 static void establish(struct ua_session *s)
 {
 	struct ua *ua = s->ua;
@@ -161,6 +171,8 @@ static void establish(struct ua_session *s)
 	err = ua_media_connect(s);
 	ua_session_ref(s);
 	s->handler->notify(s, &notice, s->arg);
+	if (s->invite)
+		greet(s);
 	if (err < 0 && s->state != SESSION_OVER)
 		ua_session_lost(err, s);
 	ua_session_unref(s);
@@ -306,12 +318,14 @@ static void on_offer(struct sip_dialog *d, struct slice sdp, void *arg)
 	struct slice text;
 	int err = sdp.p ? ua_media_answer(s, sdp, &text) : ua_media_offer(s, &text);
 
-	if (err < 0) {
+	if (err < 0 && err != -ESHUTDOWN) {
 		refuse(s, err);
 		return;
 	}
 	sip_dialog_answer(d, text);
-	if (sdp.p)
+	if (err == -ESHUTDOWN)
+		ua_session_terminate(s, UA_END_BYE);
+	else if (sdp.p)
 		follow(s);
 }
 
@@ -376,6 +390,12 @@ static void on_idle(struct sip_dialog *d, void *arg)
 	offer_anew(arg);
 }
 
+static void on_dialog_message(struct sip_dialog *d, struct sip_request *request, void *arg)
+{
+	(void)d;
+	ua_page_take(arg, request);
+}
+
 static void on_ended(struct sip_dialog *d, const struct sip_failure *cause, void *arg)
 {
 	(void)d;
@@ -389,6 +409,7 @@ static const struct sip_dialog_handler dialog_handler = {
     .failed = on_failed,
     .refused = on_refused,
     .idle = on_idle,
+    .message = on_dialog_message,
     .ended = on_ended,
 };
 
@@ -406,19 +427,17 @@ static int invite(struct ua_session *s)
 
 static int answer_invite(struct ua_session *s)
 {
-	struct sip_request *request = s->invite;
 	struct slice offer, text;
 	int err;
 
-	s->invite = NULL;
-	err = sip_request_sdp(request, &offer);
+	s->unanswered = false;
+	err = sip_request_sdp(s->invite, &offer);
 	if (err == 0)
 		err = offer.p ? ua_media_answer(s, offer, &text) : ua_media_offer(s, &text);
 	if (err < 0)
 		refuse(s, err);
 	else
 		sip_dialog_answer(s->dialog, text); /* cancelled meanwhile: on_failed() will come */
-	sip_request_unref(request);
 	return err;
 }
 
@@ -435,7 +454,7 @@ void ua_session_granted(struct ua_session *s)
 			offer_anew(s);
 		return;
 	}
-	if (s->invite) {
+	if (s->unanswered) {
 		err = answer_invite(s);
 		if (err < 0)
 			fail_here(s, 500, SLICE("Server Internal Error"));
@@ -458,7 +477,7 @@ void ua_session_barred(struct ua_session *s, int code, struct slice reason, bool
 		ua_session_give_up(s);
 		return;
 	}
-	if (s->invite)
+	if (s->unanswered)
 		refuse_with(s, 503, SLICE("Service Unavailable"));
 	ua_session_fail(s, &failure);
 }
@@ -477,6 +496,7 @@ int ua_session_accept(struct ua_session *s, struct sip_request *request)
 	if (err < 0)
 		return err;
 	s->invite = sip_request_ref(request);
+	s->unanswered = true;
 	if (!s->ua->env.settings->relay_uri)
 		return answer_invite(s);
 	err = ua_upstream_ask(s);

@@ -112,6 +112,8 @@ class OfferTest(case.Case):
         good = sdp.document(stream())
         for name, body in {
                 'm=MESSAGE': sdp.document(stream(kind='MESSAGE')),
+                'empty lines before it': b'\r\n\n' + good,
+                'no format': good.replace(b' TCP/MSRP *', b' TCP/MSRP'),
                 'bare LF': good.replace(b'\r\n', b'\n'),
                 'c= in the stream': sdp.document(stream()[:1] + ['c=IN IP4 127.0.0.1']
                                                  + stream()[1:]),
@@ -324,15 +326,17 @@ class RenegotiationTest(case.Case):
         self.assertEqual(answer.message.path, call.path)
 
     def test_stream_is_dropped(self):
-        """The MSRP stream offered again with port 0: refused likewise, and the call can end."""
-        call = self.call()
-        offer = sdp.document(sdp.message(call.own_path[0], port=0))
-        response = call.dialog.request('INVITE', offer).final()
-        self.assertIn(response.code, (200, 488))
-        if response.code == 200:
+        """RFC 3264 8.2: the MSRP stream offered again with port 0 is the end of the session."""
+        for more in ([], [sdp.AUDIO]):
+            call = self.call()
+            offer = sdp.document(sdp.message(call.own_path[0], port=0), *more)
+            response = call.dialog.request('INVITE', offer).final(200)
+            self.assertEqual([m.port for m in sdp.Sdp(response.body).media], [0] * (1 + len(more)))
+            self.assertEqual(self.ctl.event('E_MSRP_SESSION_END', session_id=call.id)['reason'],
+                             'bye')
+            self.assertEqual(self.sip.requests.has(), [])
             call.dialog.ack()
-            self.assertEqual([m.port for m in sdp.Sdp(response.body).media], [0])
-        call.bye()
+            call.dialog.expect('BYE').respond(200)
 
 
 class LateOfferTest(case.Case):

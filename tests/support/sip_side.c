@@ -103,6 +103,14 @@ static void on_idle(struct sip_dialog *d, void *arg)
 	side_note(arg, "idle ");
 }
 
+static void on_request(struct sip_request *req, void *arg);
+
+static void on_message(struct sip_dialog *d, struct sip_request *req, void *arg)
+{
+	(void)d;
+	on_request(req, arg);
+}
+
 static void on_ended(struct sip_dialog *d, const struct sip_failure *f, void *arg)
 {
 	struct side *s = arg;
@@ -114,13 +122,14 @@ static void on_ended(struct sip_dialog *d, const struct sip_failure *f, void *ar
 }
 
 static const struct sip_dialog_handler dialog_handler = {
-    on_offer,
-    on_answer,
-    on_established,
-    on_failed,
-    on_refused,
-    on_idle,
-    on_ended,
+    .offer = on_offer,
+    .answer = on_answer,
+    .established = on_established,
+    .failed = on_failed,
+    .refused = on_refused,
+    .idle = on_idle,
+    .message = on_message,
+    .ended = on_ended,
 };
 
 static void on_request(struct sip_request *req, void *arg)

@@ -82,24 +82,46 @@ static void test_values(void **state)
 		struct event_param param;
 		const char *line;
 	} cases[] = {
-	    {{"k", EVENT_TEXT, {"sip:a@b;x", 9}, 0}, "E_TEST k=sip:a@b;x"},
-	    {{"k", EVENT_TEXT, {"", 0}, 0}, "E_TEST k=\"\""},
-	    {{"k", EVENT_TEXT, {"two words", 9}, 0}, "E_TEST k=\"two words\""},
-	    {{"k", EVENT_TEXT, {"a=b", 3}, 0}, "E_TEST k=\"a=b\""},
-	    {{"k", EVENT_TEXT, {"say \"hi\" \\", 10}, 0}, "E_TEST k=\"say \\\"hi\\\" \\\\\""},
-	    {{"k", EVENT_TEXT, {"a\r\nb\0c\x1b", 7}, 0}, "E_TEST k=\"a\\r\\nb\\x00c\\x1b\""},
-	    {{"k", EVENT_TEXT, {"\xc3\xbc", 2}, 0}, "E_TEST k=\"\xc3\xbc\""},
-	    {{"k", EVENT_TEXT, {"\xff", 1}, 0}, "E_TEST k=\"\\xff\""},
-	    {{"k", EVENT_TEXT, {"null", 4}, 0}, "E_TEST k=\"null\""},
-	    {{"k", EVENT_NULL, {NULL, 0}, 0}, "E_TEST k=null"},
-	    {{"k", EVENT_NUMBER, {NULL, 0}, -408}, "E_TEST k=-408"},
-	    {{"k", EVENT_BODY, {"secret", 6}, 0}, "E_TEST"},
+	    {{"k", EVENT_TEXT, {"sip:a@b;x", 9}, 0, NULL, 0}, "E_TEST k=sip:a@b;x"},
+	    {{"k", EVENT_TEXT, {"", 0}, 0, NULL, 0}, "E_TEST k=\"\""},
+	    {{"k", EVENT_TEXT, {"two words", 9}, 0, NULL, 0}, "E_TEST k=\"two words\""},
+	    {{"k", EVENT_TEXT, {"a=b", 3}, 0, NULL, 0}, "E_TEST k=\"a=b\""},
+	    {{"k", EVENT_TEXT, {"say \"hi\" \\", 10}, 0, NULL, 0},
+		"E_TEST k=\"say \\\"hi\\\" \\\\\""},
+	    {{"k", EVENT_TEXT, {"a\r\nb\0c\x1b", 7}, 0, NULL, 0},
+		"E_TEST k=\"a\\r\\nb\\x00c\\x1b\""},
+	    {{"k", EVENT_TEXT, {"\xc3\xbc", 2}, 0, NULL, 0}, "E_TEST k=\"\xc3\xbc\""},
+	    {{"k", EVENT_TEXT, {"\xff", 1}, 0, NULL, 0}, "E_TEST k=\"\\xff\""},
+	    {{"k", EVENT_TEXT, {"null", 4}, 0, NULL, 0}, "E_TEST k=\"null\""},
+	    {{"k", EVENT_NULL, {NULL, 0}, 0, NULL, 0}, "E_TEST k=null"},
+	    {{"k", EVENT_NUMBER, {NULL, 0}, -408, NULL, 0}, "E_TEST k=-408"},
+	    {{"k", EVENT_BODY, {"secret", 6}, 0, NULL, 0}, "E_TEST"},
 	};
 	struct fixture *f = *state;
 
 	assert_line(f, NULL, 0, "E_TEST");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_line(f, &cases[i].param, 1, cases[i].line);
+}
+
+/* What has items: a field for each, named by its way there. */
+static void test_items(void **state)
+{
+	const struct event_param values[] = {event_text(NULL, SLICE("a b")),
+	    event_text(NULL, SLICE("c"))};
+	const struct event_param names[] = {
+	    {.name = "To", .kind = EVENT_LIST, .items = values, .count = 2}};
+	const struct event_param part[] = {event_text("type", SLICE("x/y")),
+	    event_body("body", SLICE("secret"))};
+	const struct event_param parts[] = {{.kind = EVENT_OBJECT, .items = part, .count = 2}};
+	const struct event_param params[] = {
+	    {.name = "headers", .kind = EVENT_OBJECT, .items = names, .count = 1},
+	    {.name = "parts", .kind = EVENT_LIST, .items = parts, .count = 1},
+	    event_true("in_dialog"),
+	};
+
+	assert_line(*state, params, 3,
+	    "E_TEST headers.To=\"a b\" headers.To=c parts.type=x/y in_dialog=true");
 }
 
 static void test_body(void **state)
@@ -125,12 +147,13 @@ static void test_long_body(void **state)
 	f->logline.body = true;
 	memset(body, 'x', sizeof(body));
 	snprintf(expected, sizeof(expected), "E_TEST b=%.256s", body);
-	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, sizeof(body)}, 0}, 1,
+	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, sizeof(body)}, 0, NULL, 0}, 1,
 	    expected);
-	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, 256}, 0}, 1, expected);
+	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, 256}, 0, NULL, 0}, 1,
+	    expected);
 	memcpy(body + 254, "\xe2\x82\xac", 3);
 	snprintf(expected, sizeof(expected), "E_TEST b=%.254s", body);
-	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, sizeof(body)}, 0}, 1,
+	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, sizeof(body)}, 0, NULL, 0}, 1,
 	    expected);
 }
 
@@ -169,6 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CASE(test_values),
+	    CASE(test_items),
 	    CASE(test_body),
 	    CASE(test_long_body),
 	    CASE(test_huge_text_is_cut),

@@ -162,7 +162,7 @@ static void test_choose(void **state)
 	    {"m=message 7394 TCP/MSRP *\r\na=accept-types\r\n" PATH, -1},
 	    {"m=message 7394 TCP/MSRP 99\r\n" TYPES PATH, -1},
 	    {"m=message 7394 TCP/MSRP * 0\r\n" TYPES PATH, -1},
-	    {"m=message 7394 TCP/MSRP\r\n" TYPES PATH, -1},
+	    {"m=message 7394 TCP/MSRP\r\n" TYPES PATH, 0},
 	    {"m=message 7394 RTP/AVP *\r\n" TYPES PATH, -1},
 	    {"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://alice.example.com/x;tcp\r\n", -1},
 	    {"m=message 7394 TCP/MSRP *\r\n" TYPES "a=path:msrp://[2001:db8::1]/x;tcp\r\n", -1},
