@@ -73,17 +73,20 @@ static void restore(su_home_t *home, url_t *url, const char *s, const char *writ
 	restore_part(home, &url->url_params, s, written);
 }
 
-/* A copy from before Sofia parses in place; NULL: there is nothing to restore. */
-static char *before(su_home_t *home, const char *s, isize_t len)
+/*
+ * A copy from before Sofia parses in place; NULL: there is nothing to restore.  The text ends with
+ * its NUL: of the later ones of a list Sofia gives a length that is too long.
+ */
+static char *before(su_home_t *home, const char *s)
 {
-	return memchr(s, '%', (size_t)len) ? su_strndup(home, s, len) : NULL;
+	return strchr(s, '%') ? su_strdup(home, s) : NULL;
 }
 
 /* From, To, Contact and Record-Route begin alike; Sofia parses each of a list by its class. */
 static issize_t parse_address(su_home_t *home, msg_header_t *h, char *s, isize_t len,
     msg_parse_f *theirs)
 {
-	char *written = before(home, s, len);
+	char *written = before(home, s);
 	issize_t result = theirs(home, h, s, len);
 
 	if (result >= 0 && written)
@@ -128,8 +131,10 @@ static issize_t parse_record_route(su_home_t *home, msg_header_t *h, char *s, is
 
 static issize_t parse_content_type(su_home_t *home, msg_header_t *h, char *s, isize_t len)
 {
-	while (len > 0 && strchr("; \t\r\n", s[len - 1]))
-		s[--len] = '\0';
+	size_t end = strlen(s);
+
+	while (end > 0 && strchr("; \t\r\n", s[end - 1]))
+		s[--end] = '\0';
 	return sip_content_type_d(home, h, s, len);
 }
 
@@ -142,7 +147,7 @@ static bool is_service_urn(const url_t *url)
 static issize_t parse_request(su_home_t *home, msg_header_t *h, char *s, isize_t len)
 {
 	url_t *url = ((sip_request_t *)h)->rq_url;
-	char *written = before(home, s, len);
+	char *written = before(home, s);
 	issize_t result = sip_request_d(home, h, s, len);
 
 	if (result >= 0 && written)

@@ -111,6 +111,20 @@ class ProxyTest(UriCase):
         self.assertEqual(bye.request.uri, contact.replace('%3b', '%3B').replace('%3d', '%3D'))
         bye.respond(200)
 
+    def test_several_contacts(self):
+        """A list of them, the first with an escape: each is what it says."""
+        self.ctl.call('msrp_ua_start_session', content_types='text/plain',
+                      from_uri='sip:a@b', to_uri='sip:a@b', ruri='sip:a@b')
+        contacts = [f'sip:{user}@127.0.0.1:{self.proxy.port}' for user in ('a%3b', 'b', 'c%41%3A')]
+        invite = self.proxy.expect('INVITE')
+        invite.respond(302, contact=False, headers=[
+            ('Contact', ', '.join(f'<{contact}>' for contact in contacts))])
+        for contact in contacts:
+            invite = self.proxy.expect('INVITE')
+            self.assertEqual(invite.request.uri,
+                             contact.replace('%3b', '%3B').replace('%41', 'A'))
+            invite.respond(486)
+
     def test_session_in(self):
         """In events."""
         for uri in KINDS:
