@@ -5,13 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sofia-sip/msg_header.h>
 #include <sofia-sip/sip_status.h>
 
 #include <msrpd/rand.h>
 
 #include "sip/priv.h"
 
-enum { TAG = 11 };
+enum {
+	TAG = 11,
+	CONTACTS_MAX = 32, /* of one redirect that are looked at */
+};
 
 void sip_call_clear(struct sip_call *call)
 {
@@ -74,6 +78,12 @@ nua_handle_t *sip_call_handle(struct sip_call *call, struct sip_agent *agent,
 
 /* --- another try --- */
 
+/* In thousandths. */
+static unsigned quality(const sip_contact_t *m)
+{
+	return m->m_q ? msg_q_value(m->m_q) : 1000;
+}
+
 static void add_target(struct sip_call *call, const url_t *url)
 {
 	char text[SIP_URI_MAX + 1];
@@ -85,6 +95,23 @@ static void add_target(struct sip_call *call, const url_t *url)
 	call->targets[call->target_count] = sip_uri_clean((struct slice){text, (size_t)len});
 	if (call->targets[call->target_count])
 		call->target_count++;
+}
+
+/* By falling q (RFC 3261 8.1.3.4, 20.10), the order of the message where it is the same. */
+static void add_targets(struct sip_call *call, const sip_contact_t *first)
+{
+	const sip_contact_t *sorted[CONTACTS_MAX];
+	size_t count = 0;
+
+	for (const sip_contact_t *m = first; m && count < CONTACTS_MAX; m = m->m_next) {
+		size_t at = count++;
+
+		for (; at > 0 && quality(sorted[at - 1]) < quality(m); at--)
+			sorted[at] = sorted[at - 1];
+		sorted[at] = m;
+	}
+	for (size_t i = 0; i < count; i++)
+		add_target(call, sorted[i]->m_url);
 }
 
 static bool next_target(struct sip_call *call)
@@ -115,7 +142,6 @@ bool sip_call_again(struct sip_call *call, struct sip_auth **auth, const struct 
 	if (ev->from_peer && ev->status == 422 && longer_session(call, ev->sip))
 		return true;
 	if (ev->from_peer && ev->status >= 300 && ev->status < 400)
-		for (const sip_contact_t *m = ev->sip->sip_contact; m; m = m->m_next)
-			add_target(call, m->m_url);
+		add_targets(call, ev->sip->sip_contact);
 	return (ev->status < 600 || ev->status >= 700) && next_target(call);
 }

@@ -238,6 +238,20 @@ class UacTest(case.Case):
                 self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED')['session_id'],
                                  session_id)
 
+    def test_redirect_order(self):
+        """RFC 3261 20.10: by falling q, an absent one being 1."""
+        ua = self.ua()
+        session_id, invite = self.start_session(ua=ua)
+        contacts = ', '.join(f'<{ua.contact()};n={name}>{q}' for name, q in (
+            ('third', ';q=0.3'), ('first', ''), ('last', ';q=0.05'), ('second', ';q=0.7'),
+            ('fourth', ';q=0.3')))
+        invite.respond(300, headers=[('Contact', contacts)], contact=False)
+        for name in ('first', 'second', 'third', 'fourth', 'last'):
+            invite = ua.expect('INVITE')
+            self.assertEqual(invite.request.uri, f'{ua.contact()};n={name}')
+            invite.respond(486)
+        self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session_id, code=486)
+
     def test_redirect_loop(self):
         """Five targets at most, then E_MSRP_SESSION_FAILED with the 3xx."""
         session_id, invite = self.start_session()
