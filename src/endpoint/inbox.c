@@ -452,6 +452,13 @@ static bool always_welcome(struct slice type)
 	    || slice_equal_nocase(name, SLICE("multipart/signed"));
 }
 
+/* Nobody above unpacks it. */
+static bool is_encoded(const struct msrp_frame *frame)
+{
+	return frame->content_encoding.p
+	    && !slice_equal_nocase(frame->content_encoding, SLICE("identity"));
+}
+
 /* Is a new message refused for what its head says? @return 0 or an MSRP status */
 static int judge(struct endpoint *ep)
 {
@@ -535,7 +542,7 @@ int inbox_send_request(struct endpoint *ep, struct msrp_conn *conn, const struct
 		begin_chunk(ep, m);
 		return 0;
 	}
-	code = judge(ep);
+	code = is_encoded(frame) ? 415 : judge(ep);
 	if (code == 200) {
 		(*ep->all->count.duplicates)++;
 		return skip(in);

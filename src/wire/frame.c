@@ -176,7 +176,9 @@ static inline __attribute__((always_inline)) struct slice *find_by_name(struct m
 		    : is(name, "Failure-Report", exactly)  ? &f->failure_report
 							   : NULL;
 	case 16:
-		return is(name, "WWW-Authenticate", exactly) ? &f->www_authenticate : NULL;
+		return is(name, "WWW-Authenticate", exactly) ? &f->www_authenticate
+		    : is(name, "Content-Encoding", exactly)  ? &f->content_encoding
+							     : NULL;
 	case 19:
 		return is(name, "Authentication-Info", exactly) ? &f->authentication_info : NULL;
 	default:

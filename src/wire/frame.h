@@ -65,6 +65,7 @@ struct msrp_frame {
 	struct slice failure_report;
 	struct slice status;
 	struct slice content_type;
+	struct slice content_encoding;
 	struct slice expires;
 	struct slice min_expires;
 	struct slice max_expires;
