@@ -413,11 +413,26 @@ static int read_given(void *field, const struct setting *row, const struct tree 
 	}
 }
 
+/* Of a list it has the items, separated by spaces. */
+enum { PRESET_WORDS_MAX = 8 };
+
 static int read_preset(void *field, const struct setting *row, struct tree_fault *fault)
 {
+	struct tree words[PRESET_WORDS_MAX], *end = words;
 	struct tree node = {.kind = TREE_TEXT, .text = slice_of(row->preset), .quoted = true};
+	struct slice rest = node.text;
 
-	return row->preset ? read_given(field, row, &node, fault) : 0;
+	if (!row->preset)
+		return 0;
+	if (row->type != SETTING_TEXTS)
+		return read_given(field, row, &node, fault);
+	for (; end < words + PRESET_WORDS_MAX && rest.p; end++) {
+		*end = (struct tree){.kind = TREE_TEXT, .quoted = true, .next = end + 1};
+		slice_cut(&rest, ' ', &end->text);
+	}
+	end[-1].next = NULL;
+	node = (struct tree){.kind = TREE_LIST, .first = words};
+	return read_given(field, row, &node, fault);
 }
 
 static int read_row(void *field, const struct setting *row, const struct tree *map,

@@ -12,7 +12,8 @@ enum param_kind {
 	PARAM_BODY, /* text that may hold NULs */
 	PARAM_NUMBER,
 	PARAM_BASE64,
-	PARAM_TEXTS, /* a list; none holds a NUL */
+	PARAM_TEXTS,   /* a list; none holds a NUL */
+	PARAM_HEADERS, /* an object of names and texts; given as "Name: value\r\n" lines */
 };
 
 /** One parameter of a method, in the order in which it may be given by position. */
@@ -24,7 +25,7 @@ struct param_spec {
 
 struct param {
 	bool present;
-	struct slice text; /* PARAM_TEXT, PARAM_BODY; PARAM_BASE64: decoded */
+	struct slice text; /* PARAM_TEXT, PARAM_BODY, PARAM_HEADERS; PARAM_BASE64: decoded */
 	int64_t number;
 	const struct slice *texts; /* PARAM_TEXTS */
 	size_t count;

@@ -14,11 +14,12 @@ struct page_message {
 	struct slice content_type;
 	struct slice body;
 	struct slice headers; /* further header lines, each "Name: value\r\n"; may be absent */
-	bool refuse_large;    /* -EMSGSIZE instead of TCP for what is too large for UDP */
+	/** What is too large for UDP (RFC 3428 8) goes over TCP, over UDP all the same, or -EMSGSIZE. */
+	enum page_large { PAGE_LARGE_TCP, PAGE_LARGE_UDP, PAGE_LARGE_REFUSE } large;
 };
 
 struct page_result {
-	int code; /* final SIP status */
+	int code; /* final SIP status; 413 of ours: too large for UDP, and nobody listens on TCP */
 	struct slice reason;
 	bool from_peer; /* false: no answer in time, or nobody reached */
 };

@@ -39,6 +39,25 @@ struct slice sip_request_field(const struct sip_request *req, enum sip_field fie
 /** The first header of that name, in any case, long or compact form; absent if there is none. */
 struct slice sip_request_header(const struct sip_request *req, struct slice name);
 
+/** The same of all of that name in their order, counted from 0. */
+struct slice sip_request_header_at(const struct sip_request *req, struct slice name, size_t index);
+
+/** Names of sip.pass_headers; NULL behind the last. */
+const char *sip_request_passed(const struct sip_request *req, size_t index);
+
+/**
+ * Those headers of the request as lines, each "Name: value\r\n".
+ *
+ * @return to be freed; NULL: it has none, or memory is out
+ */
+char *sip_request_passed_lines(const struct sip_request *req);
+
+/** Headers that nobody but SIP itself may write (RFC 3261 20), NULL-terminated. */
+extern const char *const sip_own_headers[];
+
+/** Are these lines headers that may be given to a request or an answer of ours? */
+bool sip_headers_are_free(struct slice lines);
+
 /**
  * Answer the request.  The first final answer counts, a later one is -EEXIST.
  *

@@ -101,7 +101,7 @@ struct arg_spec {
 	const char *name; /* NULL ends the table */
 	enum arg_kind kind;
 	bool required;
-	const char *const *choices; /* NULL-terminated; of ARG_CHOICE and ARG_TEXTS */
+	const char *const *choices; /* NULL-terminated; ARG_HEADERS: names that may not be given */
 	/** Check an ARG_TEXT without variables when the rule is compiled; NULL: any will do. */
 	int (*check)(struct slice text, const struct route_env *env, struct reason *why);
 };

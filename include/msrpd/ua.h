@@ -37,7 +37,8 @@ struct ua_notice {
 	} what;
 	struct slice accept_types; /* UA_ESTABLISHED: the peer's, separated by spaces */
 	struct slice accept_wrapped_types;
-	int code; /* UA_FAILED: SIP status, or that of the relay's AUTH */
+	const struct sip_request *invite; /* UA_ESTABLISHED: the peer's, to be read; NULL: ours */
+	int code;                         /* UA_FAILED: SIP status, or that of the relay's AUTH */
 	struct slice reason;
 	bool from_peer;  /* UA_FAILED: the peer said so; else we, unanswered */
 	enum ua_end end; /* UA_TERMINATED */
@@ -105,6 +106,7 @@ struct ua_handler {
 struct ua_offer {
 	struct slice accept_types;         /* separated by spaces; never empty */
 	struct slice accept_wrapped_types; /* absent: "*" if message/cpim is listed */
+	struct slice headers; /* lines for our INVITE or 2xx, "Name: value\r\n"; absent for none */
 	const struct ua_handler *handler;
 	void *arg;
 };

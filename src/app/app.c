@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <msrpd/told.h>
 #include <msrpd/ua.h>
 
 struct app {
@@ -16,8 +17,8 @@ struct app {
 
 static const struct event_type session_new = {
     .name = "E_MSRP_SESSION_NEW",
-    .params =
-	(const char *const[]){"from_uri", "to_uri", "ruri", "session_id", "content_types", NULL},
+    .params = (const char *const[]){"from_uri", "to_uri", "ruri", "session_id", "content_types",
+	"headers", "parts", NULL},
 };
 
 static const struct event_type session_end = {
@@ -33,7 +34,7 @@ static const struct event_type session_failed = {
 static const struct event_type message_received = {
     .name = "E_MSRP_MSG_RECEIVED",
     .params = (const char *const[]){"session_id", "message_id", "content_type", "body", "in_dialog",
-	NULL},
+	"headers", NULL},
 };
 
 static const struct event_type report_received = {
@@ -69,9 +70,17 @@ static void tell_new(struct app *app, struct ua_session *s, const struct ua_noti
 	    event_text("ruri", info.ruri),
 	    id_param(s),
 	    event_text("content_types", notice->accept_types),
+	    event_null("headers"),
+	    event_null("parts"),
 	};
+	size_t count = COUNT(params) - 2;
+	struct told told;
 
-	event_emit(app->bus, &session_new, params, COUNT(params));
+	if (notice->invite)
+		count = told_add(params, count, told_headers(&told, notice->invite));
+	if (notice->invite)
+		count = told_add(params, count, told_parts(&told, notice->invite));
+	event_emit(app->bus, &session_new, params, count);
 }
 
 static void tell_end(struct app *app, struct ua_session *s, const struct ua_notice *notice)
@@ -124,11 +133,16 @@ static int on_message(struct ua_session *s, const struct message *m, void *arg)
 	    event_text("content_type", m->content_type),
 	    event_body("body", m->body),
 	    event_true("in_dialog"),
+	    event_null("headers"),
 	};
+	size_t count = COUNT(params) - (m->request ? 1 : 2);
+	struct told told;
 
-	if (event_wanted(app->bus, &message_received))
-		event_emit(app->bus, &message_received, params,
-		    m->request ? COUNT(params) : COUNT(params) - 1);
+	if (!event_wanted(app->bus, &message_received))
+		return 0;
+	if (m->request)
+		count = told_add(params, count, told_headers(&told, m->request));
+	event_emit(app->bus, &message_received, params, count);
 	return 0;
 }
 
@@ -194,13 +208,19 @@ static const struct ua_handler handler = {
 
 static const struct arg_spec answer_args[] = {
     {.name = "content_types", .kind = ARG_TEXT, .required = true},
+    {.name = "headers", .kind = ARG_HEADERS, .choices = sip_own_headers},
     {0},
 };
 
 static int run_answer(const struct route_subject *subject, const struct arg *args, void *arg)
 {
 	struct app *app = arg;
-	struct ua_offer offer = {.accept_types = args[0].text, .handler = &handler, .arg = app};
+	struct ua_offer offer = {
+	    .accept_types = args[0].text,
+	    .headers = args[1].text,
+	    .handler = &handler,
+	    .arg = app,
+	};
 
 	return ua_answer(app->ua, subject->request, &offer, NULL);
 }
@@ -239,6 +259,7 @@ static const struct param_spec start_params[] = {
     {"from_uri", PARAM_TEXT, true},
     {"to_uri", PARAM_TEXT, true},
     {"ruri", PARAM_TEXT, true},
+    {"headers", PARAM_HEADERS, false},
     {NULL, 0, false},
 };
 
@@ -265,9 +286,19 @@ static void start_error(struct reply *reply, int err)
 static void call_start(const struct param *params, struct reply *reply, void *arg)
 {
 	struct app *app = arg;
-	struct ua_offer offer = {.accept_types = params[0].text, .handler = &handler, .arg = app};
+	struct ua_offer offer = {
+	    .accept_types = params[0].text,
+	    .headers = params[4].text,
+	    .handler = &handler,
+	    .arg = app,
+	};
 	struct ua_session *s;
 	int err = -ENETUNREACH;
+
+	if (!sip_headers_are_free(offer.headers)) {
+		reply_error(reply, 400, "headers that are none, or not for applications to write");
+		return;
+	}
 
 	if (app->ua)
 		err = ua_start(app->ua, &offer, params[1].text, params[2].text, params[3].text, &s);

@@ -221,6 +221,38 @@ static int read_texts(const json_t *list, struct param *param, void **ownedp)
 	return err;
 }
 
+/* What the lines are good for is for the method to judge. */
+static int read_headers(const json_t *object, struct slice *linesp, void **ownedp)
+{
+	char *text = NULL;
+	size_t len = 0;
+	const char *name;
+	json_t *value;
+	FILE *out;
+	int err = 0;
+
+	if (!json_is_object(object))
+		return -EPROTO;
+	out = open_memstream(&text, &len);
+	if (!out)
+		return -ENOMEM;
+	json_object_foreach((json_t *)(uintptr_t)object, name, value)
+	{
+		if (!json_is_string(value)) {
+			err = -EPROTO;
+			continue;
+		}
+		fprintf(out, "%s: ", name);
+		fwrite(json_string_value(value), 1, json_string_length(value), out);
+		fputs("\r\n", out);
+	}
+	if (fclose(out) != 0)
+		err = -ENOMEM;
+	*ownedp = text;
+	*linesp = (struct slice){text, len};
+	return err;
+}
+
 static int read_value(enum param_kind kind, const json_t *value, struct param *param, void **ownedp)
 {
 	switch (kind) {
@@ -235,6 +267,8 @@ static int read_value(enum param_kind kind, const json_t *value, struct param *p
 		return read_base64(value, &param->text, ownedp);
 	case PARAM_TEXTS:
 		return read_texts(value, param, ownedp);
+	case PARAM_HEADERS:
+		return read_headers(value, &param->text, ownedp);
 	}
 	return -EPROTO;
 }
@@ -256,6 +290,7 @@ static int read_param(struct call *call, const struct param_spec *specs, size_t 
 	    [PARAM_NUMBER] = {.type = "a whole number"},
 	    [PARAM_BASE64] = {.type = "a string in base64", .value = "a string in base64"},
 	    [PARAM_TEXTS] = {.type = "a list of strings", .value = "a list without NUL"},
+	    [PARAM_HEADERS] = {.type = "an object of strings"},
 	};
 	int err;
 

@@ -1,13 +1,16 @@
 /* A key and its session: set-up from either side, and its end. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <msrpd/told.h>
 
 #include "gw/priv.h"
 
 const struct event_type gw_session_new = {
     .name = "E_MSRP_GW_SESSION_NEW",
-    .params = (const char *const[]){"key", "msrp_ua_session_id", NULL},
+    .params = (const char *const[]){"key", "msrp_ua_session_id", "headers", NULL},
 };
 
 const struct event_type gw_session_end = {
@@ -38,8 +41,8 @@ static struct slice keep(char **p, struct slice text)
 
 static struct gw_names *names_dup(const struct gw_names *names)
 {
-	struct gw_names *copy =
-	    malloc(sizeof(*copy) + names->from.len + names->to.len + names->ruri.len + 1);
+	struct gw_names *copy = malloc(sizeof(*copy) + names->from.len + names->to.len
+	    + names->ruri.len + names->headers.len + names->answer_headers.len + 1);
 	char *p = (char *)(copy + 1);
 
 	if (!copy)
@@ -47,6 +50,8 @@ static struct gw_names *names_dup(const struct gw_names *names)
 	copy->from = keep(&p, names->from);
 	copy->to = keep(&p, names->to);
 	copy->ruri = keep(&p, names->ruri);
+	copy->headers = keep(&p, names->headers);
+	copy->answer_headers = keep(&p, names->answer_headers);
 	return copy;
 }
 
@@ -58,14 +63,19 @@ static bool names_fit(struct slice key, const struct gw_names *names)
 
 /* --- events --- */
 
-static void tell_new(const struct gw_binding *b)
+static void tell_new(const struct gw_binding *b, const struct sip_request *invite)
 {
 	struct event_param params[] = {
 	    event_text("key", slice_of(b->key)),
 	    event_text("msrp_ua_session_id", slice_of(ua_session_id(b->session))),
+	    event_null("headers"),
 	};
+	size_t count = COUNT(params) - 1;
+	struct told told;
 
-	event_emit(b->gw->env.bus, &gw_session_new, params, COUNT(params));
+	if (invite)
+		count = told_add(params, count, told_headers(&told, invite));
+	event_emit(b->gw->env.bus, &gw_session_new, params, count);
 }
 
 static void tell_end(const struct gw_binding *b, enum ua_end end)
@@ -253,9 +263,15 @@ void gw_binding_drop_all(struct gw *gw)
 
 /* --- set-up --- */
 
-static int answer(struct gw_binding *b, struct sip_request *invite, struct slice types)
+static int answer(struct gw_binding *b, struct sip_request *invite, struct slice types,
+    struct slice headers)
 {
-	struct ua_offer offer = {.accept_types = types, .handler = &handler, .arg = b};
+	struct ua_offer offer = {
+	    .accept_types = types,
+	    .headers = headers,
+	    .handler = &handler,
+	    .arg = b,
+	};
 
 	return ua_answer(b->gw->env.ua, invite, &offer, &b->session);
 }
@@ -281,7 +297,7 @@ static int answer_new(struct gw *gw, struct sip_request *invite, struct slice ke
 		return refuse(invite, 500, err);
 	err = enter(b);
 	if (err == 0) {
-		err = answer(b, invite, types);
+		err = answer(b, invite, types, names->answer_headers);
 		if (err < 0)
 			leave(b);
 	}
@@ -298,7 +314,7 @@ static int take_over(struct gw_binding *b, struct sip_request *invite, struct sl
 {
 	struct gw_names *copy = names_dup(names);
 	struct ua_session *ours = b->session; /* NULL: it has just failed */
-	int err = copy ? answer(b, invite, types) : -ENOMEM;
+	int err = copy ? answer(b, invite, types, names->answer_headers) : -ENOMEM;
 
 	if (err < 0) {
 		free(copy);
@@ -383,17 +399,26 @@ int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice ke
 	return meet(b, invite, types, names);
 }
 
-static int call(struct gw_binding *b, struct sip_request *message, struct slice types)
+static int call(struct gw_binding *b, struct sip_request *message, const struct gw_invite *invite)
 {
-	struct ua_offer offer = {.accept_types = types, .handler = &handler, .arg = b};
+	char *passed = sip_request_passed_lines(message), *headers = NULL;
+	struct ua_offer offer = {.accept_types = invite->types, .handler = &handler, .arg = b};
+	int err = -ENOMEM;
 
-	return ua_start(b->gw->env.ua, &offer, sip_request_field(message, SIP_FIELD_FROM_URI),
-	    sip_request_field(message, SIP_FIELD_TO_URI),
-	    sip_request_field(message, SIP_FIELD_RURI), &b->session);
+	if (asprintf(&headers, "%s%.*s", passed ? passed : "", SLICE_ARG(invite->headers)) >= 0) {
+		offer.headers = slice_of(headers);
+		err =
+		    ua_start(b->gw->env.ua, &offer, sip_request_field(message, SIP_FIELD_FROM_URI),
+			sip_request_field(message, SIP_FIELD_TO_URI),
+			sip_request_field(message, SIP_FIELD_RURI), &b->session);
+		free(headers);
+	}
+	free(passed);
+	return err;
 }
 
 int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *message,
-    struct slice key, struct slice types)
+    struct slice key, const struct gw_invite *invite)
 {
 	/* What comes back goes to where the MESSAGE came from. */
 	struct gw_names names = {
@@ -409,7 +434,7 @@ int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *m
 	b->uac = true;
 	err = enter(b);
 	if (err == 0) {
-		err = call(b, message, types);
+		err = call(b, message, invite);
 		if (err < 0)
 			leave(b);
 	}
@@ -436,7 +461,7 @@ static void on_established(struct gw_binding *b, const struct ua_notice *notice)
 		refuse(b->held, 486, 0);
 		release_held(b);
 	}
-	tell_new(b);
+	tell_new(b, notice->invite);
 	gw_delivery_flush(b);
 }
 

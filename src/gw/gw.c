@@ -24,7 +24,7 @@ static const struct event_type *const events[] = {
 
 /* --- actions --- */
 
-enum { ANSWER_KEY, ANSWER_TYPES, ANSWER_FROM, ANSWER_TO, ANSWER_RURI };
+enum { ANSWER_KEY, ANSWER_TYPES, ANSWER_FROM, ANSWER_TO, ANSWER_RURI, ANSWER_HEADERS };
 
 static const struct arg_spec answer_args[] = {
     [ANSWER_KEY] = {.name = "key", .kind = ARG_TEXT, .required = true},
@@ -32,6 +32,7 @@ static const struct arg_spec answer_args[] = {
     [ANSWER_FROM] = {.name = "from", .kind = ARG_TEXT, .required = true},
     [ANSWER_TO] = {.name = "to", .kind = ARG_TEXT, .required = true},
     [ANSWER_RURI] = {.name = "ruri", .kind = ARG_TEXT, .required = true},
+    [ANSWER_HEADERS] = {.name = "headers", .kind = ARG_HEADERS, .choices = sip_own_headers},
     {0},
 };
 
@@ -41,13 +42,19 @@ static int run_answer(const struct route_subject *subject, const struct arg *arg
 	    .from = args[ANSWER_FROM].text,
 	    .to = args[ANSWER_TO].text,
 	    .ruri = args[ANSWER_RURI].text,
+	    .answer_headers = args[ANSWER_HEADERS].text,
 	};
+	char *passed = sip_request_passed_lines(subject->request);
+	int err;
 
-	return gw_binding_answer(state, subject->request, args[ANSWER_KEY].text,
+	names.headers = slice_of(passed);
+	err = gw_binding_answer(state, subject->request, args[ANSWER_KEY].text,
 	    args[ANSWER_TYPES].text, &names);
+	free(passed);
+	return err;
 }
 
-enum { MESSAGE_KEY, MESSAGE_TYPES, MESSAGE_CONFIRM };
+enum { MESSAGE_KEY, MESSAGE_TYPES, MESSAGE_CONFIRM, MESSAGE_HEADERS };
 
 static const char *const confirm_choices[] = {"accepted", "sent", "delivered", NULL};
 
@@ -55,6 +62,7 @@ static const struct arg_spec message_args[] = {
     [MESSAGE_KEY] = {.name = "key", .kind = ARG_TEXT, .required = true},
     [MESSAGE_TYPES] = {.name = "content_types", .kind = ARG_TEXT, .required = true},
     [MESSAGE_CONFIRM] = {.name = "confirm", .kind = ARG_CHOICE, .choices = confirm_choices},
+    [MESSAGE_HEADERS] = {.name = "headers", .kind = ARG_HEADERS, .choices = sip_own_headers},
     {0},
 };
 
@@ -95,11 +103,11 @@ static int start_error(struct sip_request *message, int err)
 static int put_through(struct gw *gw, struct sip_request *message, const struct arg *args)
 {
 	struct gw_binding *b = gw_binding_find(gw, args[MESSAGE_KEY].text);
+	struct gw_invite invite = {args[MESSAGE_TYPES].text, args[MESSAGE_HEADERS].text};
 	int err;
 
 	if (!b) {
-		err = gw_binding_call(&b, gw, message, args[MESSAGE_KEY].text,
-		    args[MESSAGE_TYPES].text);
+		err = gw_binding_call(&b, gw, message, args[MESSAGE_KEY].text, &invite);
 		if (err < 0)
 			return start_error(message, err);
 	}

@@ -74,8 +74,9 @@ static struct gw_page *page_new(const struct gw_binding *b, const struct message
 {
 	const struct gw_names *names = b->names;
 	struct slice headers = slice_of(c->headers);
+	struct slice lines = {NULL, headers.len + names->headers.len};
 	size_t room = names->from.len + names->to.len + names->ruri.len + c->type.len + c->body.len
-	    + headers.len + m->message_id.len + wish->message_id.len + wish->datetime.len
+	    + lines.len + m->message_id.len + wish->message_id.len + wish->datetime.len
 	    + wish->from.len + wish->to.len;
 	struct gw_page *page = calloc(1, sizeof(*page) + room + 1);
 	char *p = (char *)(page + 1);
@@ -88,9 +89,13 @@ static struct gw_page *page_new(const struct gw_binding *b, const struct message
 	    .to_uri = keep(&p, names->to),
 	    .content_type = keep(&p, c->type),
 	    .body = keep(&p, c->body),
-	    .headers = keep(&p, headers),
-	    .refuse_large = b->gw->settings->large_messages == GW_LARGE_REFUSE,
+	    .large = (enum page_large)b->gw->settings->large_messages,
 	};
+	lines.p = p;
+	keep(&p, headers);
+	keep(&p, names->headers);
+	if (lines.len)
+		page->message.headers = lines;
 	page->message_id = keep(&p, m->message_id);
 	page->wish.wants = wish->wants;
 	page->wish.message_id = keep(&p, wish->message_id);

@@ -17,14 +17,14 @@
 
 enum gw_cpim { GW_CPIM_AUTO, GW_CPIM_PASS };
 enum gw_iscomposing { GW_ISCOMPOSING_DROP, GW_ISCOMPOSING_FORWARD };
-enum gw_large { GW_LARGE_TCP, GW_LARGE_REFUSE };
 enum gw_confirm { GW_ACCEPTED, GW_SENT, GW_DELIVERED };
 
 /** The section gateway: of the config. */
 struct gw_settings {
 	uint64_t session_timeout_ms, message_timeout_ms; /* 0: off */
 	uint64_t max_queued, max_queued_bytes;
-	int cpim, iscomposing, large_messages; /* the enums above */
+	int cpim, iscomposing; /* the enums above */
+	int large_messages;    /* enum page_large */
 	uint64_t cleanup_interval_ms;
 	uint64_t hash_size; /* log2 */
 };
@@ -64,6 +64,8 @@ struct gw {
 /** How MESSAGEs to the page-mode side are addressed. */
 struct gw_names {
 	struct slice from, to, ruri;
+	struct slice headers;        /* lines for each of them */
+	struct slice answer_headers; /* and for our 2xx to the INVITE */
 };
 
 TAILQ_HEAD(gw_deliveries, gw_delivery);
@@ -110,13 +112,19 @@ struct gw_binding *gw_binding_find(struct gw *gw, struct slice key);
 int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice key,
     struct slice types, const struct gw_names *names);
 
+/** What our INVITE has of the rule. */
+struct gw_invite {
+	struct slice types;
+	struct slice headers; /* lines, beside those of the MESSAGE that are passed on */
+};
+
 /**
  * Begin a session because of a MESSAGE.  On failure E_MSRP_GW_SETUP_FAILED has been raised.
  *
  * @return 0 or what ua_start() returned
  */
 int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *message,
-    struct slice key, struct slice types);
+    struct slice key, const struct gw_invite *invite);
 
 /** End it: BYE or CANCEL, and the events. */
 void gw_binding_end(struct gw_binding *b, enum ua_end end);

@@ -8,7 +8,12 @@ enum { HASH_SIZE_MAX = 20, CLEANUP_MIN_MS = 100 };
 
 static const char *const cpim_choices[] = {"auto", "pass", NULL};
 static const char *const iscomposing_choices[] = {"drop", "forward", NULL};
-static const char *const large_choices[] = {"tcp", "refuse", NULL};
+static const char *const large_choices[] = {
+    [PAGE_LARGE_TCP] = "tcp",
+    [PAGE_LARGE_UDP] = "udp",
+    [PAGE_LARGE_REFUSE] = "refuse",
+    NULL,
+};
 
 const struct setting gw_settings_rows[] = {
     {.name = "session_timeout",
@@ -53,7 +58,8 @@ const struct setting gw_settings_rows[] = {
 	.offset = OF(large_messages),
 	.preset = "tcp",
 	.choices = large_choices,
-	.help = "A MESSAGE of more than 1300 bytes goes over TCP, or is refused."},
+	.help =
+	    "A MESSAGE of more than 1300 bytes goes over TCP, over UDP all the same, or is refused."},
     {.name = "cleanup_interval",
 	.type = SETTING_DURATION,
 	.offset = OF(cleanup_interval_ms),

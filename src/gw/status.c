@@ -7,7 +7,7 @@
 int gw_msrp_status(const struct page_result *result)
 {
 	if (!result->from_peer)
-		return 408;
+		return result->code == 413 ? 413 : 408;
 	if (result->code < 300)
 		return 200;
 	switch (result->code) {

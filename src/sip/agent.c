@@ -88,12 +88,29 @@ static void agent_uri(const struct sip_agent *agent, char *uri, size_t size)
 	    suffix);
 }
 
+/* What may stand in Require (RFC 3261 8.2.2.3).  @return to be freed, or NULL */
+static char *supported(const struct sip_settings *settings)
+{
+	char *const *tags = settings->accept_required.items, *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return NULL;
+	fprintf(out, "timer");
+	for (size_t i = 0; i < settings->accept_required.count; i++)
+		fprintf(out, ", %s", tags[i]);
+	return fclose(out) == 0 ? text : NULL;
+}
+
 static int agent_open(struct sip_agent *agent, const char *tls_dir)
 {
 	const struct sip_settings *settings = agent->stack->settings;
 	bool tls = agent->transports == SIP_TLS;
-	char uri[INET6_ADDRSTRLEN + 64];
+	char uri[INET6_ADDRSTRLEN + 64], *tags = supported(settings);
 
+	if (!tags)
+		return -ENOMEM;
 	agent_uri(agent, uri, sizeof(uri));
 	agent->nua = nua_create(sip_loop_root(agent->stack->loop), on_nua_event, agent,
 	    NTATAG_MCLASS(agent->stack->parse.mclass),
@@ -103,7 +120,7 @@ static int agent_open(struct sip_agent *agent, const char *tls_dir)
 		TPTAG_TLS_VERIFY_POLICY(settings->tls.verify ? TPTLS_VERIFY_SUBJECTS_OUT : 0)),
 	    NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOACK(0), NUTAG_AUTOALERT(0), NUTAG_AUTOANSWER(0),
 	    NUTAG_APPL_METHOD("MESSAGE, UPDATE"), SIPTAG_ALLOW_STR(allowed),
-	    SIPTAG_SUPPORTED_STR("timer"), SIPTAG_USER_AGENT_STR("msrpd/" MSRPD_VERSION),
+	    SIPTAG_SUPPORTED_STR(tags), SIPTAG_USER_AGENT_STR("msrpd/" MSRPD_VERSION),
 	    NUTAG_UPDATE_REFRESH(1), NUTAG_SESSION_TIMER(SESSION_EXPIRES_S),
 	    NUTAG_RETRY_COUNT(0), /* we repeat requests ourselves: call.c, auth.c */
 	    NUTAG_OUTBOUND("no-options-keepalive no-outbound no-validate no-natify"),
@@ -112,6 +129,7 @@ static int agent_open(struct sip_agent *agent, const char *tls_dir)
 	    TPTAG_IDLE(CONNECTION_IDLE_MS), TPTAG_TIMEOUT(HALF_MESSAGE_MS),
 	    NTATAG_SIP_T1X64((unsigned)settings->transaction_timeout),
 	    NTATAG_SIP_T4((unsigned)settings->transaction_timeout * 5 / 32), TAG_END());
+	free(tags);
 	if (!agent->nua)
 		return -EADDRINUSE;
 	/* The port is told in an answer to this alone. */

@@ -31,6 +31,7 @@ void dialog_unref(struct sip_dialog *d)
 		return;
 	sip_auth_free(d->auth);
 	free(d->sdp);
+	free(d->headers);
 	free(d->call_id);
 	free(d->target);
 	free(d);
@@ -252,6 +253,19 @@ int sip_dialog_progress(struct sip_dialog *d, int code, struct slice reason)
 	return 0;
 }
 
+int sip_dialog_set_headers(struct sip_dialog *d, struct slice headers)
+{
+	char *lines = NULL;
+
+	if (headers.len > 0 && !sip_headers_are_free(headers))
+		return -EINVAL;
+	if (headers.len > 0 && !(lines = slice_dup(headers)))
+		return -ENOMEM;
+	free(d->headers);
+	d->headers = lines;
+	return 0;
+}
+
 int sip_dialog_answer(struct sip_dialog *d, struct slice sdp)
 {
 	char *text;
@@ -265,7 +279,8 @@ int sip_dialog_answer(struct sip_dialog *d, struct slice sdp)
 	if (d->exchange == OURS_ACK) {
 		dialog_ack(d, text);
 	} else {
-		dialog_respond(d, 200, (struct slice){0}, text, NULL);
+		dialog_respond(d, 200, (struct slice){0}, text,
+		    d->phase == SETUP ? d->headers : NULL);
 		d->exchange = d->exchange == THEIRS ? THEIRS_ACK : IDLE;
 		dialog_forget_question(d);
 	}

@@ -21,7 +21,7 @@ struct sip_stack;
 struct sip_failure {
 	int code; /* SIP status: 408 no answer in time, 503 nobody reached */
 	struct slice reason;
-	bool from_peer; /* false: we say it for want of an answer */
+	bool from_peer; /* by its answer, or of it; false: we say it for want of one */
 };
 
 /** Const; its arg is given when the dialog is made. */
@@ -79,7 +79,8 @@ struct sip_dialog_handler {
 /** A new dialog to be made by our INVITE; everything is copied. */
 struct sip_invite {
 	struct slice from_uri, to_uri, ruri;
-	struct slice sdp; /* our offer; absent: the peer shall make one */
+	struct slice sdp;     /* our offer; absent: the peer shall make one */
+	struct slice headers; /* further lines, each "Name: value\r\n"; absent for none */
 };
 
 /**
@@ -100,6 +101,13 @@ int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
  */
 int sip_dialog_accept(struct sip_dialog **dp, struct sip_request *invite,
     const struct sip_dialog_handler *handler, void *arg);
+
+/**
+ * Further header lines for the 2xx to the INVITE, each "Name: value\r\n"; to be said before it.
+ *
+ * @return 0, -EINVAL: lines that are none, -ENOMEM
+ */
+int sip_dialog_set_headers(struct sip_dialog *d, struct slice headers);
 
 /** A provisional answer, 180 to 199, to the INVITE.  @return 0 or -EPROTO: none waits */
 int sip_dialog_progress(struct sip_dialog *d, int code, struct slice reason);

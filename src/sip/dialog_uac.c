@@ -30,6 +30,7 @@ void dialog_send_invite(struct sip_dialog *d)
 	    TAG_IF(contact, SIPTAG_CONTACT_STR(contact)),
 	    TAG_IF(expires, NUTAG_SESSION_TIMER(expires)), TAG_IF(expires, NUTAG_MIN_SE(expires)),
 	    TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)),
+	    TAG_IF(d->call && d->headers, SIPTAG_HEADER_STR(d->headers)),
 	    TAG_IF(d->sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
 	    TAG_IF(d->sdp, SIPTAG_PAYLOAD_STR(d->sdp)), TAG_END());
 	free(credentials);
@@ -92,6 +93,8 @@ int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
 	    : -ENOMEM;
 	if (!err)
 		err = dialog_take_offer(d, invite->sdp);
+	if (!err)
+		err = sip_dialog_set_headers(d, invite->headers);
 	if (!err && !(d->call_id = slice_dup(slice_of(d->call->call_id))))
 		err = -ENOMEM;
 	if (!err)
@@ -196,7 +199,7 @@ static void on_invite_refused(struct sip_dialog *d, const struct sip_event *ev)
 
 static void take_sdp_of_2xx(struct sip_dialog *d, struct slice sdp)
 {
-	static const struct sip_failure no_offer = {488, {"No offer in the answer", 22}, false};
+	static const struct sip_failure no_offer = {488, {"No offer in the answer", 22}, true};
 
 	if (d->late && sdp.p) {
 		d->handler->offer(d, sdp, d->arg);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <sofia-sip/sip_status.h>
+#include <sofia-sip/tport_tag.h>
 
 #include "sip/priv.h"
 
@@ -13,6 +14,7 @@ enum {
 	/* What a MESSAGE has beside what is known beforehand: Via, tags, Call-ID, Allow and the
 	   like. */
 	OVERHEAD = 450,
+	UDP_SIZE_MAX = 65000,
 };
 
 struct content {
@@ -32,7 +34,8 @@ struct sending {
 	struct sip_call call;
 	struct content content;
 	struct sip_auth *auth;
-	bool large;
+	bool large;           /* TCP or TLS alone will do */
+	bool over_udp;        /* large, but to go over UDP */
 	struct timer failing; /* it could not even be sent */
 	void (*done)(const struct page_result *result, void *arg);
 	void *arg;
@@ -111,11 +114,13 @@ static void on_failing(void *arg)
 	finish(arg, &(struct page_result){503, SLICE("Service Unavailable"), false});
 }
 
-static struct page_result result_of(const struct sip_event *ev)
+static struct page_result result_of(const struct sending *s, const struct sip_event *ev)
 {
 	struct page_result r = {ev->status, slice_of(ev->phrase), ev->from_peer};
 
-	if (ev->status >= 700) /* Sofia could not even send it */
+	if (s->large && !ev->from_peer && ev->status == 503) /* no connection */
+		r = (struct page_result){413, SLICE("Too Large For UDP"), false};
+	else if (ev->status >= 700) /* Sofia could not even send it */
 		r = (struct page_result){503, SLICE("Service Unavailable"), false};
 	else if (r.reason.len == 0)
 		r.reason = slice_of(sip_status_phrase(ev->status));
@@ -141,7 +146,7 @@ static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 		if (place(s) == 0)
 			return;
 	}
-	result = result_of(ev);
+	result = result_of(s, ev);
 	finish(s, &result);
 }
 
@@ -184,6 +189,7 @@ static void on_turn(struct sip_turn *turn)
 	body->pl_data = c->body;
 	body->pl_len = (usize_t)c->body_len;
 	nua_message(s->nh, SIPTAG_CSEQ_STR(cseq), TAG_IF(over_tcp, NUTAG_PROXY(over_tcp)),
+	    TAG_IF(s->over_udp, TPTAG_MTU(UDP_SIZE_MAX)),
 	    TAG_IF(c->type, SIPTAG_CONTENT_TYPE_STR(c->type)),
 	    TAG_IF(c->headers, SIPTAG_HEADER_STR(c->headers)),
 	    TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)),
@@ -232,8 +238,10 @@ static int start(struct sending *s, const struct page_message *m)
 	size_t size = size_of(stack, m);
 	int err;
 
-	s->large = size > SIP_UDP_MAX;
-	if (size > SIP_MESSAGE_MAX || (s->large && m->refuse_large))
+	s->over_udp = size > SIP_UDP_MAX && m->large == PAGE_LARGE_UDP;
+	s->large = size > SIP_UDP_MAX && !s->over_udp;
+	if (size > (s->over_udp ? UDP_SIZE_MAX : SIP_MESSAGE_MAX)
+	    || (s->large && m->large == PAGE_LARGE_REFUSE))
 		return -EMSGSIZE;
 	err = sip_call_init(&s->call, stack, m->ruri, m->from_uri, m->to_uri);
 	if (!err)

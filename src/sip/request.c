@@ -1,8 +1,10 @@
 #include "sip/request.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,19 +152,88 @@ static bool is_named(const msg_header_t *h, struct slice name)
 		|| (class->hc_short[0] && slice_equal_nocase(slice_of(class->hc_short), name)));
 }
 
-struct slice sip_request_header(const struct sip_request *req, struct slice name)
+struct slice sip_request_header_at(const struct sip_request *req, struct slice name, size_t index)
 {
 	const sip_unknown_t *u;
 
 	if (name.len == 0)
 		return (struct slice){0}; /* what Sofia keeps beside headers has no name */
 	for (msg_header_t *h = *msg_chain_head(req->msg); h; h = h->sh_succ)
-		if (is_named(h, name))
+		if (is_named(h, name) && index-- == 0)
 			return header_value(req, (const sip_header_t *)h);
 	for (u = req->sip->sip_unknown; u; u = u->un_next)
-		if (slice_equal_nocase(slice_of(u->un_name), name))
+		if (slice_equal_nocase(slice_of(u->un_name), name) && index-- == 0)
 			return slice_of(u->un_value);
 	return (struct slice){0};
+}
+
+struct slice sip_request_header(const struct sip_request *req, struct slice name)
+{
+	return sip_request_header_at(req, name, 0);
+}
+
+const char *sip_request_passed(const struct sip_request *req, size_t index)
+{
+	const struct setting_list *names = &req->agent->stack->settings->pass_headers;
+
+	return index < names->count ? ((char *const *)names->items)[index] : NULL;
+}
+
+char *sip_request_passed_lines(const struct sip_request *req)
+{
+	char *text = NULL;
+	const char *name;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return NULL;
+	for (size_t i = 0; (name = sip_request_passed(req, i)); i++) {
+		struct slice value;
+
+		for (size_t n = 0; (value = sip_request_header_at(req, slice_of(name), n)).p; n++)
+			fprintf(out, "%s: %.*s\r\n", name, SLICE_ARG(value));
+	}
+	if (fclose(out) == 0 && len > 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+const char *const sip_own_headers[] = {"Via", "v", "From", "f", "To", "t", "Call-ID", "i", "CSeq",
+    "Contact", "m", "Route", "Record-Route", "Max-Forwards", "Content-Type", "c", "Content-Length",
+    "l", "Content-Encoding", "e", "Content-Disposition", "Content-Language", "Content-ID", NULL};
+
+static bool is_own(struct slice name)
+{
+	for (const char *const *own = sip_own_headers; *own; own++)
+		if (slice_equal_nocase(slice_of(*own), name))
+			return true;
+	return false;
+}
+
+static bool is_header_name(struct slice name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (!isalnum((unsigned char)name.p[i]) && !strchr("-.!%*_+`'~", name.p[i]))
+			return false;
+	return name.len > 0;
+}
+
+bool sip_headers_are_free(struct slice lines)
+{
+	struct slice line = {0}, name;
+
+	while (slice_cut(&lines, '\n', &line) && lines.p) {
+		if (line.len == 0 || line.p[line.len - 1] != '\r')
+			return false;
+		line.len--;
+		if (memchr(line.p, '\r', line.len) || memchr(line.p, '\0', line.len)
+		    || !slice_cut(&line, ':', &name) || !line.p || !is_header_name(name)
+		    || is_own(name))
+			return false;
+	}
+	return line.len == 0;
 }
 
 /* --- life --- */

@@ -82,7 +82,7 @@ enum { CODE_MIN = 100, CODE_MAX = 699 };
 static const struct arg_spec send_reply_args[] = {
     {.name = "code", .kind = ARG_NUMBER, .required = true},
     {.name = "reason", .kind = ARG_TEXT, .required = true},
-    {.name = "headers", .kind = ARG_HEADERS},
+    {.name = "headers", .kind = ARG_HEADERS, .choices = sip_own_headers},
     {0},
 };
 
@@ -116,6 +116,7 @@ static const struct arg_spec send_message_args[] = {
     {.name = "to", .kind = ARG_TEXT, .required = true},
     {.name = "content_type", .kind = ARG_TEXT, .required = true},
     {.name = "body", .kind = ARG_TEXT, .required = true},
+    {.name = "headers", .kind = ARG_HEADERS, .choices = sip_own_headers},
     {0},
 };
 
@@ -127,6 +128,7 @@ static int send_message(const struct route_subject *subject, const struct arg *a
 	    .to_uri = args[2].text,
 	    .content_type = args[3].text,
 	    .body = args[4].text,
+	    .headers = args[5].present ? args[5].text : (struct slice){NULL, 0},
 	};
 	int err = state ? page_send(state, &message, NULL, NULL) : -ENETUNREACH;
 

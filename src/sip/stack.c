@@ -1,5 +1,6 @@
 #include "sip/stack.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,29 @@ static int check_listener(const void *value, struct reason *why)
 		return 0;
 	return reason_set(why, -EINVAL,
 	    "is not a listener: sip:ADDRESS:PORT with a transport of udp, tcp or tls");
+}
+
+static int check_header(const void *value, const char **why)
+{
+	char *const *text = value;
+	char line[128];
+	int n = snprintf(line, sizeof(line), "%s: \r\n", *text);
+
+	*why = "is not the name of a header that may be passed on";
+	return n < (int)sizeof(line) && sip_headers_are_free((struct slice){line, (size_t)n})
+	    ? 0
+	    : -EINVAL;
+}
+
+static int check_token(const void *value, const char **why)
+{
+	char *const *text = value;
+
+	*why = "is not an option tag";
+	for (const char *p = *text; *p; p++)
+		if (!isalnum((unsigned char)*p) && !strchr("-.!%*_+`'~", *p))
+			return -EINVAL;
+	return **text ? 0 : -EINVAL;
 }
 
 static const struct setting tls_rows[] = {
@@ -83,6 +107,19 @@ const struct setting sip_settings_rows[] = {
 	.offset = offsetof(struct sip_settings, outbound_proxy),
 	.check = check_uri,
 	.help = "URI of the proxy that every new request goes through."},
+    {.name = "pass_headers",
+	.type = SETTING_TEXTS,
+	.offset = offsetof(struct sip_settings, pass_headers),
+	.check = check_header,
+	.help = "Names of headers that go through the gateway and into events."},
+    {.name = "accept_required",
+	.type = SETTING_TEXTS,
+	.offset = offsetof(struct sip_settings, accept_required),
+	.preset = "resource-priority geolocation",
+	.flags = SETTING_FIXED,
+	.check = check_token,
+	.help = "Option tags in Require that are taken, since whoever reads events does what they "
+		"mean; besides timer."},
     /*
      * 32 s are 64 times T1 of RFC 3261: a slow proxy may take that long to answer.  Over UDP
      * each request received is remembered as long, at 10 KB: 2,000 MESSAGEs a second are

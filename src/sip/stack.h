@@ -18,9 +18,10 @@ struct stats;
 
 /** The section sip: of the config. */
 struct sip_settings {
-	struct setting_list listen;   /* char *: "sip:ADDR:PORT;transport=udp" */
-	char *advertised_contact;     /* NULL: the socket's address */
-	char *outbound_proxy;         /* NULL: none */
+	struct setting_list listen; /* char *: "sip:ADDR:PORT;transport=udp" */
+	char *advertised_contact;   /* NULL: the socket's address */
+	char *outbound_proxy;       /* NULL: none */
+	struct setting_list pass_headers, accept_required; /* char * */
 	uint64_t transaction_timeout; /* ms; 64 times T1, so timers B, F, H, J */
 	struct {
 		char *certificate, *private_key, *ca_file;

@@ -158,6 +158,7 @@ static void establish(struct ua_session *s)
 	    .what = UA_ESTABLISHED,
 	    .accept_types = s->peer->accept_types,
 	    .accept_wrapped_types = s->peer->accept_wrapped_types,
+	    .invite = s->invite,
 	};
 	int err;
 
@@ -329,6 +330,13 @@ static void on_offer(struct sip_dialog *d, struct slice sdp, void *arg)
 		follow(s);
 }
 
+/* It is we that say so, but of what the peer has answered. */
+static const struct sip_failure useless_answer = {
+    .code = 488,
+    .reason = SLICE("Not Acceptable Here"),
+    .from_peer = true,
+};
+
 static void on_answer(struct sip_dialog *d, struct slice sdp, void *arg)
 {
 	struct ua_session *s = arg;
@@ -338,7 +346,7 @@ static void on_answer(struct sip_dialog *d, struct slice sdp, void *arg)
 	if (err == 0)
 		follow(s);
 	else if (s->state == SESSION_SETUP)
-		fail_here(s, 488, SLICE("Not Acceptable Here"));
+		ua_session_fail(s, &useless_answer);
 	else
 		ua_session_terminate(s, UA_END_FAILED);
 }
@@ -417,7 +425,12 @@ static const struct sip_dialog_handler dialog_handler = {
 
 static int invite(struct ua_session *s)
 {
-	struct sip_invite call = {.from_uri = s->from_uri, .to_uri = s->to_uri, .ruri = s->ruri};
+	struct sip_invite call = {
+	    .from_uri = s->from_uri,
+	    .to_uri = s->to_uri,
+	    .ruri = s->ruri,
+	    .headers = s->headers,
+	};
 	int err = ua_media_offer(s, &call.sdp);
 
 	if (err == 0)
@@ -495,6 +508,7 @@ int ua_session_accept(struct ua_session *s, struct sip_request *request)
 
 	if (err < 0)
 		return err;
+	sip_dialog_set_headers(s->dialog, s->headers);
 	s->invite = sip_request_ref(request);
 	s->unanswered = true;
 	if (!s->ua->env.settings->relay_uri)
@@ -573,7 +587,7 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	const struct ua_offer *offer = start->offer;
 	size_t room = strlen(start->local->host) + URI_ROOM + start->from_uri.len
 	    + start->to_uri.len + start->ruri.len + offer->accept_types.len
-	    + offer->accept_wrapped_types.len;
+	    + offer->accept_wrapped_types.len + offer->headers.len;
 	struct ua_session *s = calloc(1, sizeof(*s) + room);
 	char *p;
 	int err;
@@ -592,6 +606,7 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	s->from_uri = keep(&p, start->from_uri);
 	s->to_uri = keep(&p, start->to_uri);
 	s->ruri = keep(&p, start->ruri);
+	s->headers = keep(&p, offer->headers);
 	err = keep_types(&p, s, offer);
 	if (err == 0)
 		err = open_endpoint(s);

@@ -254,7 +254,8 @@ class FailureTest(GatewayCase):
         invite.respond(200, sdp.document(sdp.AUDIO))
         self.client.expect('ACK')
         self.client.expect('BYE').respond(200)
-        self.ctl.event('E_MSRP_GW_SETUP_FAILED', key=self.key())
+        failed = self.ctl.event('E_MSRP_GW_SETUP_FAILED', key=self.key())
+        self.assertEqual((failed['code'], failed['reason']), (488, 'Not Acceptable Here'))
         self.assertEqual(self.sessions(), [])
 
 

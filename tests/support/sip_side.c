@@ -271,8 +271,12 @@ void side_close(struct side *s)
 
 void side_call(struct side *s, const char *ruri, const char *offer)
 {
-	struct sip_invite invite = {SLICE("sip:alice@a.example"), SLICE("sip:bob@b.example"),
-	    slice_of(ruri), slice_of(offer)};
+	struct sip_invite invite = {
+	    .from_uri = SLICE("sip:alice@a.example"),
+	    .to_uri = SLICE("sip:bob@b.example"),
+	    .ruri = slice_of(ruri),
+	    .sdp = slice_of(offer),
+	};
 	size_t before = strlen(s->log);
 
 	assert_int_equal(sip_dialog_invite(&s->d, s->stack, &invite, &dialog_handler, s), 0);

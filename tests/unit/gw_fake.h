@@ -17,6 +17,8 @@
 
 #include <event2/event.h>
 
+#include <msrpd/told.h>
+
 #include "base/stats.h"
 #include "event/bus.h"
 #include "gw/gw.h"
@@ -277,6 +279,21 @@ static inline int session_message(struct ua_session *s, const char *id, const ch
 }
 
 /* --- the page --- */
+
+const char *const sip_own_headers[] = {NULL};
+
+char *sip_request_passed_lines(const struct sip_request *req)
+{
+	(void)req;
+	return NULL;
+}
+
+struct event_param told_headers(struct told *told, const struct sip_request *req)
+{
+	(void)told;
+	(void)req;
+	return event_null("headers");
+}
 
 int page_check(struct page *page, const struct page_message *message)
 {

@@ -420,9 +420,16 @@ static void test_large(void **state)
 	snprintf(either, sizeof(either), "%.*s", (int)strcspn(w->p.uri, ";"), w->p.uri);
 	assert_int_equal(send_text(w, either, body), 0);
 	peer_expect_none(&w->p, "MESSAGE ", 200);
-	wait_result(w, 503, false);
+	wait_result(w, 413, false);
+	m = message_to(either, body);
+	m.large = PAGE_LARGE_UDP;
+	assert_int_equal(page_send(w->a.page, &m, on_result, w), 0);
+	peer_expect(&w->p, "MESSAGE ");
+	assert_true(peer_has(&w->p, body));
+	peer_answer(&w->p, "200 OK", NULL, NULL);
+	wait_result(w, 200, true);
 	m = message_to(w->b.tcp, body);
-	m.refuse_large = true;
+	m.large = PAGE_LARGE_REFUSE;
 	assert_int_equal(page_send(w->a.page, &m, on_result, w), -EMSGSIZE);
 }
 
@@ -438,7 +445,7 @@ static void test_limit(void **state)
 		struct page_message m = message_to(ruri, NULL);
 
 		m.body = (struct slice){body, len};
-		m.refuse_large = true;
+		m.large = PAGE_LARGE_REFUSE;
 		if (page_send(w->a.page, &m, on_result, w) == -EMSGSIZE) {
 			assert_true(len > 700); /* and it is not wildly too careful */
 			break;
