@@ -41,27 +41,25 @@ static int check_listener(const void *value, struct reason *why)
 	    "is not a listener: sip:ADDRESS:PORT with a transport of udp, tcp or tls");
 }
 
-static int check_header(const void *value, const char **why)
+static int check_header(const void *value, struct reason *why)
 {
 	char *const *text = value;
 	char line[128];
 	int n = snprintf(line, sizeof(line), "%s: \r\n", *text);
 
-	*why = "is not the name of a header that may be passed on";
 	return n < (int)sizeof(line) && sip_headers_are_free((struct slice){line, (size_t)n})
 	    ? 0
-	    : -EINVAL;
+	    : reason_set(why, -EINVAL, "is not the name of a header that may be passed on");
 }
 
-static int check_token(const void *value, const char **why)
+static int check_token(const void *value, struct reason *why)
 {
-	char *const *text = value;
+	const char *p = *(char *const *)value;
+	bool any = *p;
 
-	*why = "is not an option tag";
-	for (const char *p = *text; *p; p++)
-		if (!isalnum((unsigned char)*p) && !strchr("-.!%*_+`'~", *p))
-			return -EINVAL;
-	return **text ? 0 : -EINVAL;
+	while (isalnum((unsigned char)*p) || (*p && strchr("-.!%*_+`'~", *p)))
+		p++;
+	return any && !*p ? 0 : reason_set(why, -EINVAL, "is not an option tag");
 }
 
 static const struct setting tls_rows[] = {
