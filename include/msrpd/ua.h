@@ -109,6 +109,10 @@ struct ua_offer {
 	struct slice headers; /* lines for our INVITE or 2xx, "Name: value\r\n"; absent for none */
 	const struct ua_handler *handler;
 	void *arg;
+	struct slice
+	    attributes; /* further lines of our SDP, "a=chatroom:nickname\r\n"; or absent */
+	/** Name of an attribute of the peer's, for ua_peer_attribute(); outlives the session. */
+	const char *peer_attribute;
 };
 
 /**
@@ -167,6 +171,12 @@ void ua_message_ready(struct ua_session *s, struct slice message_id);
 
 /** A stream handler that returned -EAGAIN takes pieces again. */
 void ua_message_resume(struct ua_session *s, void *stream);
+
+/**
+ * The value of ua_offer.peer_attribute in what the peer said last; valid until the handler
+ * returns.  Absent: it has not said such a thing, or nothing yet; empty: it has no value.
+ */
+struct slice ua_peer_attribute(const struct ua_session *s);
 
 /** Would the peer take this type, wrapped or bare?  False before the session is established. */
 bool ua_accepts(const struct ua_session *s, struct slice content_type);

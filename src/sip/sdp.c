@@ -229,6 +229,14 @@ static bool first_line(struct slice *rest, struct slice *line)
 	return true;
 }
 
+/* A run of lines goes on to the end of this one. */
+static void extend(struct slice *run, struct slice line)
+{
+	if (!run->p)
+		run->p = line.p;
+	run->len = (size_t)(line.p + line.len - run->p);
+}
+
 int sdp_parse(struct sdp_session *sdp, struct slice text)
 {
 	struct parser p = {.sdp = sdp, .defaults = {.max_size = UINT64_MAX}};
@@ -246,8 +254,24 @@ int sdp_parse(struct sdp_session *sdp, struct slice text)
 		if (line.len == 0)
 			continue; /* seen behind the last line, and harmless elsewhere */
 		err = line.len >= 2 && line.p[1] == '=' ? parse_line(&p, line) : -EBADMSG;
+		if (p.media && line.p[0] != 'm')
+			extend(&p.media->lines, line);
 	}
 	return err;
+}
+
+struct slice sdp_media_attribute(const struct sdp_media *media, struct slice name)
+{
+	struct slice rest = media->lines, line, found, value;
+
+	while (next_line(&rest, &line)) {
+		if (line.len < 2 || line.p[0] != 'a')
+			continue;
+		split_attribute(slice_from(line, 2), &found, &value);
+		if (slice_equal_nocase(found, name))
+			return value.p ? value : SLICE("");
+	}
+	return (struct slice){NULL, 0};
 }
 
 /* --- which stream to use --- */

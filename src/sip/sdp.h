@@ -28,7 +28,8 @@ struct sdp_fingerprint {
 
 /** One m= line and what belongs to it; slices borrow the parsed text, absent where it has none. */
 struct sdp_media {
-	struct slice line; /* what follows "m=" */
+	struct slice line;  /* what follows "m=" */
+	struct slice lines; /* its own, behind that one */
 	struct slice type, proto, formats;
 	uint16_t port;        /* 0: refused, or taken away */
 	struct slice address; /* of the c= line that rules it, or a name */
@@ -64,6 +65,13 @@ bool sdp_media_is_tls(const struct sdp_media *media);
  */
 bool sdp_media_is_usable(const struct sdp_media *media);
 
+/**
+ * The first a= line of that name among the stream's own.
+ *
+ * @return its value; absent if there is none, empty where it has no value
+ */
+struct slice sdp_media_attribute(const struct sdp_media *media, struct slice name);
+
 enum { SDP_PLAIN = 1, SDP_TLS = 2 };
 
 /**
@@ -89,6 +97,7 @@ struct sdp_local {
 	enum sdp_setup setup;
 	enum sdp_direction direction;
 	struct sdp_fingerprint fingerprint; /* absent: none */
+	struct slice attributes;            /* further lines, "a=NAME:VALUE\r\n" each; or absent */
 };
 
 /**

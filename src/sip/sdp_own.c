@@ -83,6 +83,7 @@ static void write_stream(FILE *out, const struct sdp_local *local)
 	if (local->fingerprint.hash.p)
 		fprintf(out, "a=fingerprint:%.*s %.*s\r\n", SLICE_ARG(local->fingerprint.hash),
 		    SLICE_ARG(local->fingerprint.value));
+	fprintf(out, "%.*s", SLICE_ARG(local->attributes));
 }
 
 /* The same line with port 0: a stream that is not (any more). */

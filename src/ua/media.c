@@ -69,6 +69,7 @@ static int describe(const struct ua_session *s, struct sdp_local *local, struct 
 	    .max_size = max_message(s),
 	    .setup = SDP_SETUP_ACTPASS,
 	    .direction = SDP_SENDRECV,
+	    .attributes = s->attributes,
 	};
 	return 0;
 }
@@ -97,6 +98,13 @@ static struct slice keep(char **p, struct slice text)
 	return kept;
 }
 
+/* What the service wants to know beside what we do. */
+static struct slice wanted_attribute(const struct ua_session *s, const struct sdp_media *media)
+{
+	return s->peer_attribute ? sdp_media_attribute(media, slice_of(s->peer_attribute))
+				 : (struct slice){NULL, 0};
+}
+
 static size_t peer_room(const struct sdp_media *media)
 {
 	size_t room = media->path.len + media->accept_types.len + media->accept_wrapped_types.len;
@@ -118,9 +126,11 @@ static void keep_fingerprints(struct ua_peer *peer, char **p, const struct sdp_m
 	}
 }
 
-static struct ua_peer *peer_new(const struct sdp_media *media, bool connects)
+static struct ua_peer *peer_new(const struct ua_session *s, const struct sdp_media *media,
+    bool connects)
 {
-	struct ua_peer *peer = calloc(1, sizeof(*peer) + peer_room(media));
+	struct slice attribute = wanted_attribute(s, media);
+	struct ua_peer *peer = calloc(1, sizeof(*peer) + peer_room(media) + attribute.len);
 	char *p;
 
 	if (!peer)
@@ -129,6 +139,7 @@ static struct ua_peer *peer_new(const struct sdp_media *media, bool connects)
 	peer->path = keep(&p, media->path);
 	peer->accept_types = keep(&p, media->accept_types);
 	peer->accept_wrapped_types = keep(&p, media->accept_wrapped_types);
+	peer->attribute = keep(&p, attribute);
 	peer->max_size = media->max_size;
 	peer->direction = media->direction;
 	peer->connects = connects;
@@ -207,7 +218,7 @@ int ua_media_answer(struct ua_session *s, struct slice text, struct slice *textp
 	local.setup = sdp_answer_setup(media);
 	local.direction = answer_direction(media->direction);
 	add_fingerprint(s, &local, &texts);
-	peer = peer_new(media, !sdp_we_connect(false, local.setup, media->setup));
+	peer = peer_new(s, media, !sdp_we_connect(false, local.setup, media->setup));
 	if (!peer)
 		return -ENOMEM;
 	err = sdp_own_answer(&s->sdp, &local, &offer, media, textp);
@@ -228,8 +239,13 @@ int ua_media_take_answer(struct ua_session *s, struct slice text)
 	    || !is_good_path(media->path)
 	    || !sdp_types_common(s->accept_types, media->accept_types))
 		return -EPROTO;
-	peer = peer_new(media, !sdp_we_connect(true, SDP_SETUP_ACTPASS, media->setup));
+	peer = peer_new(s, media, !sdp_we_connect(true, SDP_SETUP_ACTPASS, media->setup));
 	return peer ? take_peer(s, peer) : -ENOMEM;
+}
+
+struct slice ua_peer_attribute(const struct ua_session *s)
+{
+	return s->peer ? s->peer->attribute : (struct slice){NULL, 0};
 }
 
 const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,

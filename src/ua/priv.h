@@ -67,7 +67,8 @@ enum session_state {
 /** What the peer said in SDP; one block. */
 struct ua_peer {
 	struct slice path, accept_types, accept_wrapped_types;
-	uint64_t max_size; /* UINT64_MAX: none */
+	struct slice attribute; /* that the service asked for */
+	uint64_t max_size;      /* UINT64_MAX: none */
 	enum sdp_direction direction;
 	struct slice fingerprints[SDP_FINGERPRINT_MAX]; /* "sha-256 AB:CD…" */
 	size_t fingerprint_count;
@@ -84,6 +85,7 @@ struct ua_session {
 	bool reoffer;       /* once the dialog is free for it */
 	const struct ua_handler *handler;
 	void *arg;
+	const char *peer_attribute; /* see struct ua_offer */
 	struct sip_dialog *dialog;
 	struct sip_request *invite; /* the peer's, until the session is established */
 	bool unanswered;            /* it is */
@@ -100,6 +102,7 @@ struct ua_session {
 	struct slice from_uri, to_uri, ruri;
 	struct slice accept_types, accept_wrapped_types; /* ours */
 	struct slice headers;
+	struct slice attributes; /* the same */
 	char id[UA_ID_LEN + 1];
 };
 

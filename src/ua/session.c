@@ -587,7 +587,7 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	const struct ua_offer *offer = start->offer;
 	size_t room = strlen(start->local->host) + URI_ROOM + start->from_uri.len
 	    + start->to_uri.len + start->ruri.len + offer->accept_types.len
-	    + offer->accept_wrapped_types.len + offer->headers.len;
+	    + offer->accept_wrapped_types.len + offer->headers.len + offer->attributes.len;
 	struct ua_session *s = calloc(1, sizeof(*s) + room);
 	char *p;
 	int err;
@@ -607,6 +607,8 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	s->to_uri = keep(&p, start->to_uri);
 	s->ruri = keep(&p, start->ruri);
 	s->headers = keep(&p, offer->headers);
+	s->attributes = keep(&p, offer->attributes);
+	s->peer_attribute = offer->peer_attribute;
 	err = keep_types(&p, s, offer);
 	if (err == 0)
 		err = open_endpoint(s);

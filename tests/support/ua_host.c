@@ -144,6 +144,8 @@ static struct ua_offer offer_of(struct host *h, const char *types)
 	    .accept_types = slice_of(types),
 	    .handler = h->streams ? &stream : &whole,
 	    .arg = h,
+	    .attributes = slice_of(h->attributes),
+	    .peer_attribute = h->peer_attribute,
 	};
 }
 

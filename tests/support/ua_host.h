@@ -28,13 +28,14 @@ struct host {
 	struct ua *ua;
 	char uri[96]; /* where its SIP listens */
 
-	struct ua_session *s; /* the latest */
-	char id[64];          /* of s */
-	char log[4096];       /* what its handler was told, "new:text/plain " */
-	const char *accepts;  /* types; NULL: INVITEs are answered 404 */
-	int verdict;          /* what the handler says to a message */
-	bool streams;         /* messages are taken as streams */
-	const char *end_in;   /* "new", "msg", "nickname", "report": ua_end() there */
+	struct ua_session *s;                    /* the latest */
+	char id[64];                             /* of s */
+	char log[4096];                          /* what its handler was told, "new:text/plain " */
+	const char *accepts;                     /* types; NULL: INVITEs are answered 404 */
+	const char *attributes, *peer_attribute; /* of ua_offer */
+	int verdict;                             /* what the handler says to a message */
+	bool streams;                            /* messages are taken as streams */
+	const char *end_in; /* "new", "msg", "nickname", "report": ua_end() there */
 	size_t streamed;
 };
 

@@ -86,6 +86,28 @@ static void test_parse(void **state)
 	free(copy);
 }
 
+static void test_attribute(void **state)
+{
+	struct sdp_session sdp;
+	struct slice value;
+
+	(void)state;
+	assert_int_equal(sdp_parse(&sdp,
+			     SLICE("v=0\r\na=chatroom:session\r\n"
+				   "m=message 1 TCP/MSRP *\r\na=x\r\na=ChatRoom:nickname y\r\n"
+				   "a=chatroom:second\r\n"
+				   "m=message 2 TCP/MSRP *\na=chatroom\n"
+				   "m=message 3 TCP/MSRP *")),
+	    0);
+	value = sdp_media_attribute(&sdp.media[0], SLICE("chatroom"));
+	assert_true(slice_equal(value, SLICE("nickname y")));
+	value = sdp_media_attribute(&sdp.media[1], SLICE("chatroom"));
+	assert_non_null(value.p);
+	assert_int_equal(value.len, 0);
+	assert_null(sdp_media_attribute(&sdp.media[1], SLICE("x")).p);
+	assert_null(sdp_media_attribute(&sdp.media[2], SLICE("chatroom")).p);
+}
+
 static void test_parse_refuses(void **state)
 {
 	static const struct {
@@ -442,6 +464,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_parse),
+	    cmocka_unit_test(test_attribute),
 	    cmocka_unit_test(test_parse_refuses),
 	    cmocka_unit_test(test_parse_bounds),
 	    cmocka_unit_test(test_choose),

@@ -391,6 +391,19 @@ static bool is_true(void *arg)
 	return *(bool *)arg;
 }
 
+/* A service says things of its own in SDP, and hears such things of the peer (RFC 7701 8). */
+static void test_attributes(void **state)
+{
+	struct pair *p = *state;
+
+	p->a.attributes = "a=chatroom:nickname private-messages\r\na=x\r\n";
+	p->a.peer_attribute = p->b.peer_attribute = "chatroom";
+	open_both(p);
+	host_connect(&p->a, &p->b, "text/plain");
+	assert_true(slice_equal(ua_peer_attribute(p->b.s), SLICE("nickname private-messages")));
+	assert_null(ua_peer_attribute(p->a.s).p);
+}
+
 /* What the endpoint has read comes to the service, and its status back (RFC 7701 7.1). */
 static void test_nickname(void **state)
 {
@@ -473,6 +486,7 @@ int main(void)
 	    TEST(test_end_in_a_report_of_the_queue),
 	    TEST(test_expiry),
 	    TEST(test_connection_lost),
+	    TEST(test_attributes),
 	    TEST(test_nickname),
 	    TEST(test_stop),
 	    TEST(test_stop_idle),
