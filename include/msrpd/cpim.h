@@ -63,13 +63,14 @@ size_t cpim_unescape(char *text, size_t size, struct slice value);
 
 /** A message to write; absent texts are left out. */
 struct cpim_out {
-	struct slice from_uri, to_uri; /* there must be both */
-	struct slice datetime;         /* RFC 3339; see cpim_datetime() */
-	struct slice subject;          /* plain: escapes are put in */
-	struct slice message_id;       /* of IMDN */
-	unsigned dispositions;         /* bits of enum imdn_want */
-	struct slice content_type;     /* absent: text/plain;charset=UTF-8 */
-	struct slice content_headers;  /* further lines of the content, each with CRLF */
+	struct slice from_uri, to_uri;   /* there must be both */
+	struct slice from_name, to_name; /* as SIP has them, in quotes or without */
+	struct slice datetime;           /* RFC 3339; see cpim_datetime() */
+	struct slice subject;            /* plain: escapes are put in */
+	struct slice message_id;         /* of IMDN */
+	unsigned dispositions;           /* bits of enum imdn_want */
+	struct slice content_type;       /* absent: text/plain;charset=UTF-8 */
+	struct slice content_headers;    /* further lines of the content, each with CRLF */
 	struct slice body;
 };
 

@@ -10,7 +10,8 @@ struct page; /* the sender of MESSAGEs: one a daemon */
 
 /** A MESSAGE to send; everything is copied. */
 struct page_message {
-	struct slice ruri, from_uri, to_uri;
+	struct slice ruri;
+	struct slice from_uri, to_uri; /* or name-addrs: "Anna Ray" <sip:anna@example.org> */
 	struct slice content_type;
 	struct slice body;
 	struct slice headers; /* further header lines, each "Name: value\r\n"; may be absent */

@@ -12,6 +12,10 @@
  */
 struct sip_request;
 
+/** The URI in an address: what is in <>, or the whole; and the name before it, or absent. */
+struct slice sip_address_uri(struct slice address);
+struct slice sip_address_name(struct slice address);
+
 struct sip_request *sip_request_ref(struct sip_request *req);
 void sip_request_unref(struct sip_request *req);
 
@@ -20,6 +24,8 @@ enum sip_field {
 	SIP_FIELD_RURI, /* URIs: scheme and all, without <> and header parameters */
 	SIP_FIELD_FROM_URI,
 	SIP_FIELD_TO_URI,
+	SIP_FIELD_FROM, /* the same with its display name before it, "NAME <URI>" */
+	SIP_FIELD_TO,
 	SIP_FIELD_CALL_ID,
 	SIP_FIELD_SOURCE_ADDRESS, /* of the socket, without brackets */
 	SIP_FIELD_SOURCE_PORT,    /* decimal */

@@ -126,7 +126,8 @@ int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *
     struct ua_session **sp);
 
 /**
- * Start a session by INVITE (init_uac).
+ * Start a session by INVITE (init_uac).  From and To are URIs, or name-addrs:
+ * "Anna Ray" <sip:anna@example.org>.
  *
  * @return 0, -EINVAL: a URI or type that is none, -EDESTADDRREQ: see page_check(),
  *         -ENETUNREACH: no SIP, -ENOBUFS, -ENOMEM

@@ -95,8 +95,8 @@ static void tell_failed(struct gw *gw, struct slice key, const struct gw_names *
 {
 	struct event_param params[] = {
 	    event_text("key", key),
-	    event_text("from_uri", names->from),
-	    event_text("to_uri", names->to),
+	    event_text("from_uri", sip_address_uri(names->from)),
+	    event_text("to_uri", sip_address_uri(names->to)),
 	    event_text("ruri", names->ruri),
 	    code ? event_number("code", code) : event_null("code"),
 	    code ? event_text("reason", reason.p ? reason : SLICE("")) : event_null("reason"),
@@ -371,7 +371,8 @@ static int compare(struct slice a, struct slice b)
 static int meet(struct gw_binding *b, struct sip_request *invite, struct slice types,
     const struct gw_names *names)
 {
-	if (compare(sip_request_field(invite, SIP_FIELD_FROM_URI), b->names->to) < 0)
+	if (compare(sip_request_field(invite, SIP_FIELD_FROM_URI), sip_address_uri(b->names->to))
+	    < 0)
 		return take_over(b, invite, types, names);
 	return hold(b, invite, types, names);
 }
@@ -407,10 +408,9 @@ static int call(struct gw_binding *b, struct sip_request *message, const struct 
 
 	if (asprintf(&headers, "%s%.*s", passed ? passed : "", SLICE_ARG(invite->headers)) >= 0) {
 		offer.headers = slice_of(headers);
-		err =
-		    ua_start(b->gw->env.ua, &offer, sip_request_field(message, SIP_FIELD_FROM_URI),
-			sip_request_field(message, SIP_FIELD_TO_URI),
-			sip_request_field(message, SIP_FIELD_RURI), &b->session);
+		err = ua_start(b->gw->env.ua, &offer, sip_request_field(message, SIP_FIELD_FROM),
+		    sip_request_field(message, SIP_FIELD_TO),
+		    sip_request_field(message, SIP_FIELD_RURI), &b->session);
 		free(headers);
 	}
 	free(passed);
@@ -422,8 +422,8 @@ int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *m
 {
 	/* What comes back goes to where the MESSAGE came from. */
 	struct gw_names names = {
-	    .from = sip_request_field(message, SIP_FIELD_TO_URI),
-	    .to = sip_request_field(message, SIP_FIELD_FROM_URI),
+	    .from = sip_request_field(message, SIP_FIELD_TO),
+	    .to = sip_request_field(message, SIP_FIELD_FROM),
 	    .ruri = sip_request_field(message, SIP_FIELD_FROM_URI),
 	};
 	struct gw_binding *b;

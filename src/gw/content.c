@@ -115,6 +115,8 @@ static int wrap(struct gw_content *c, const struct sip_request *message)
 	struct cpim_out out = {
 	    .from_uri = sip_request_field(message, SIP_FIELD_FROM_URI),
 	    .to_uri = sip_request_field(message, SIP_FIELD_TO_URI),
+	    .from_name = sip_address_name(sip_request_field(message, SIP_FIELD_FROM)),
+	    .to_name = sip_address_name(sip_request_field(message, SIP_FIELD_TO)),
 	    .datetime = rfc3339_from_sip(date, sip_request_header(message, SLICE("Date"))),
 	    .subject = sip_request_header(message, SLICE("Subject")),
 	    .content_type = c->type,

@@ -36,11 +36,27 @@ static const struct arg_spec answer_args[] = {
     {0},
 };
 
+/* A rule that says $fu or $tu means that person, who may have a display name. */
+static struct slice with_name(const struct sip_request *request, struct slice uri)
+{
+	static const struct {
+		enum sip_field uri, address;
+	} both[] = {
+	    {SIP_FIELD_FROM_URI, SIP_FIELD_FROM},
+	    {SIP_FIELD_TO_URI, SIP_FIELD_TO},
+	};
+
+	for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++)
+		if (slice_equal(sip_request_field(request, both[i].uri), uri))
+			return sip_request_field(request, both[i].address);
+	return uri;
+}
+
 static int run_answer(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct gw_names names = {
-	    .from = args[ANSWER_FROM].text,
-	    .to = args[ANSWER_TO].text,
+	    .from = with_name(subject->request, args[ANSWER_FROM].text),
+	    .to = with_name(subject->request, args[ANSWER_TO].text),
 	    .ruri = args[ANSWER_RURI].text,
 	    .answer_headers = args[ANSWER_HEADERS].text,
 	};
@@ -197,8 +213,8 @@ static void put_binding(const struct gw_binding *b, struct reply *out)
 {
 	reply_open_object(out, NULL);
 	reply_text(out, "key", slice_of(b->key));
-	reply_text(out, "msg_side_from", b->names->from);
-	reply_text(out, "msg_side_to", b->names->to);
+	reply_text(out, "msg_side_from", sip_address_uri(b->names->from));
+	reply_text(out, "msg_side_to", sip_address_uri(b->names->to));
 	reply_text(out, "msg_side_ruri", b->names->ruri);
 	reply_text(out, "msrp_ua_session_id", slice_of(ua_session_id(b->session)));
 	reply_text(out, "state", b->up ? SLICE("established") : SLICE("setup"));

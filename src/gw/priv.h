@@ -63,7 +63,8 @@ struct gw {
 
 /** How MESSAGEs to the page-mode side are addressed. */
 struct gw_names {
-	struct slice from, to, ruri;
+	struct slice from, to; /* URIs or name-addrs */
+	struct slice ruri;
 	struct slice headers;        /* lines for each of them */
 	struct slice answer_headers; /* and for our 2xx to the INVITE */
 };

@@ -28,9 +28,9 @@ void sip_call_clear(struct sip_call *call)
 }
 
 /* The tag is ours, so that an INVITE that is repeated is the same call to all who see it. */
-static char *from_with_tag(struct slice uri)
+static char *from_with_tag(struct slice address)
 {
-	char *angled = sip_uri_in_angles(uri), *text = NULL, tag[TAG + 1];
+	char *angled = sip_address_clean(address), *text = NULL, tag[TAG + 1];
 
 	rand_token(tag, TAG);
 	if (angled && asprintf(&text, "%s;tag=%s", angled, tag) < 0)
@@ -48,7 +48,7 @@ int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice r
 	*call = (struct sip_call){0};
 	call->ruri = sip_uri_clean(ruri);
 	call->from = from_with_tag(from);
-	call->to = sip_uri_in_angles(to);
+	call->to = sip_address_clean(to);
 	rand_token(call->call_id, SIP_CALL_ID);
 	if (call->ruri && call->from && call->to)
 		err = stack->route || sip_uri_hop(call->ruri, &hop) == 0 ? 0 : -EDESTADDRREQ;

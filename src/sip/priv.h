@@ -176,8 +176,12 @@ size_t sip_escapes_normalize(char *text, size_t len);
  */
 char *sip_uri_clean(struct slice text);
 
-/** The same as "<URI>", for headers. */
-char *sip_uri_in_angles(struct slice text);
+/**
+ * An address for a header: "<URI>", or "NAME <URI>" of a name-addr (RFC 3261 25.1), the name quoted.
+ *
+ * @return to be freed; NULL if it is none
+ */
+char *sip_address_clean(struct slice text);
 
 struct sip_hop {
 	char host[256];      /* without brackets */

@@ -121,11 +121,26 @@ static struct slice header_value(const struct sip_request *req, const sip_header
 	return value;
 }
 
+/* With its display name, if it has one. */
+static struct slice address(struct sip_request *req, const sip_addr_t *a, enum sip_field uri)
+{
+	struct slice text = req->fields[uri];
+
+	if (!a->a_display || !*a->a_display)
+		return text;
+	return slice_of(su_sprintf(msg_home(req->msg), "%s <%.*s>", a->a_display, SLICE_ARG(text)));
+}
+
 static int fill(struct sip_request *req)
 {
 	const sip_t *sip = req->sip;
 	struct slice *f = req->fields;
+	int err = fill_uris(req);
 
+	if (err)
+		return err;
+	f[SIP_FIELD_FROM] = address(req, sip->sip_from, SIP_FIELD_FROM_URI);
+	f[SIP_FIELD_TO] = address(req, sip->sip_to, SIP_FIELD_TO_URI);
 	f[SIP_FIELD_METHOD] = slice_of(sip->sip_request->rq_method_name);
 	f[SIP_FIELD_CALL_ID] = slice_of(sip->sip_call_id ? sip->sip_call_id->i_id : NULL);
 	f[SIP_FIELD_USER_AGENT] =
@@ -135,7 +150,7 @@ static int fill(struct sip_request *req)
 		f[SIP_FIELD_BODY] =
 		    (struct slice){sip->sip_payload->pl_data, sip->sip_payload->pl_len};
 	fill_source(req);
-	return fill_uris(req);
+	return 0;
 }
 
 struct slice sip_request_field(const struct sip_request *req, enum sip_field field)

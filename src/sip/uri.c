@@ -6,6 +6,8 @@
 
 #include <sofia-sip/url.h>
 
+#include <msrpd/request.h>
+
 #include "sip/priv.h"
 
 static bool is_safe(struct slice text)
@@ -93,14 +95,77 @@ out:
 	return clean;
 }
 
-char *sip_uri_in_angles(struct slice text)
+/* Where the "<" of a name-addr is, behind its name; text.len: it is none. */
+static size_t find_angle(struct slice text)
 {
-	char *clean = sip_uri_clean(text), *angled = NULL;
+	size_t i = 0;
 
-	if (clean && asprintf(&angled, "<%s>", clean) < 0)
-		angled = NULL;
+	if (text.len > 0 && text.p[0] == '"')
+		for (i = 1; i < text.len && text.p[i] != '"'; i++)
+			i += text.p[i] == '\\';
+	while (i < text.len && text.p[i] != '<')
+		i++;
+	return i < text.len ? i : text.len;
+}
+
+struct slice sip_address_uri(struct slice address)
+{
+	struct slice text = slice_trim(address), uri;
+	size_t angle = find_angle(text);
+
+	if (angle == text.len)
+		return text;
+	text = slice_from(text, angle + 1);
+	slice_cut(&text, '>', &uri);
+	return uri;
+}
+
+struct slice sip_address_name(struct slice address)
+{
+	struct slice text = slice_trim(address), name;
+	size_t angle = find_angle(text);
+
+	name = angle < text.len ? slice_trim(slice_head(text, angle)) : (struct slice){0};
+	return name.len > 0 ? name : (struct slice){0};
+}
+
+/* Between its quotes; what has none is to have nothing that would want an escape. */
+static bool is_name(struct slice name)
+{
+	bool quoted = name.len >= 2 && name.p[0] == '"' && name.p[name.len - 1] == '"';
+
+	if (!slice_is_utf8(name) || name.len > SIP_URI_MAX)
+		return false;
+	for (size_t i = quoted; i < name.len - quoted; i++) {
+		unsigned char c = (unsigned char)name.p[i];
+
+		if (c < ' ' || c == 0x7f || c == '"' || (c == '\\' && !quoted))
+			return false;
+		if (c == '\\' && (++i >= name.len - 1 || (unsigned char)name.p[i] < ' '))
+			return false;
+	}
+	return true;
+}
+
+char *sip_address_clean(struct slice text)
+{
+	struct slice name = sip_address_name(text), uri = sip_address_uri(text);
+	const char *quote = name.len > 0 && name.p[0] == '"' ? "" : "\"";
+	char *clean = NULL, *address = NULL;
+
+	text = slice_trim(text);
+	if (uri.len < text.len && text.p[text.len - 1] != '>')
+		return NULL; /* what follows would be parameters of the header */
+	clean = sip_uri_clean(uri);
+	if (!clean || !is_name(name))
+		goto out;
+	if ((name.p ? asprintf(&address, "%s%.*s%s <%s>", quote, SLICE_ARG(name), quote, clean)
+		    : asprintf(&address, "<%s>", clean))
+	    < 0)
+		address = NULL;
+out:
 	free(clean);
-	return angled;
+	return address;
 }
 
 static void copy_host(char *to, size_t size, const char *host)

@@ -366,6 +366,12 @@ static bool is_uri(struct slice s)
 	    && !memchr(s.p, ' ', s.len);
 }
 
+static void write_address(struct text *t, const char *header, struct slice name, struct slice uri)
+{
+	text_format(t, "%s: %.*s%s<%.*s>\r\n", header, SLICE_ARG(name), name.len ? " " : "",
+	    SLICE_ARG(uri));
+}
+
 static void write_header(struct text *t, const char *name, struct slice value)
 {
 	if (value.p)
@@ -387,8 +393,8 @@ static void write_imdn(struct text *t, const struct cpim_out *out)
 
 static void write_all(struct text *t, const struct cpim_out *out)
 {
-	text_format(t, "From: <%.*s>\r\nTo: <%.*s>\r\n", SLICE_ARG(out->from_uri),
-	    SLICE_ARG(out->to_uri));
+	write_address(t, "From", out->from_name, out->from_uri);
+	write_address(t, "To", out->to_name, out->to_uri);
 	write_header(t, "DateTime", out->datetime);
 	if (out->subject.p) {
 		text_add(t, SLICE("Subject: "));
@@ -408,8 +414,9 @@ int cpim_build(char **textp, size_t *lenp, const struct cpim_out *out)
 {
 	struct text t = {0};
 
-	if (!is_uri(out->from_uri) || !is_uri(out->to_uri) || !is_plain(out->datetime)
-	    || !is_plain(out->message_id) || !is_plain(out->content_type))
+	if (!is_uri(out->from_uri) || !is_uri(out->to_uri) || !is_plain(out->from_name)
+	    || !is_plain(out->to_name) || !is_plain(out->datetime) || !is_plain(out->message_id)
+	    || !is_plain(out->content_type))
 		return -EINVAL;
 	write_all(&t, out);
 	return text_take(&t, textp, lenp);

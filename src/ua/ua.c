@@ -442,8 +442,8 @@ void ua_session_info(const struct ua_session *s, struct ua_session_info *info)
 	if (s->endpoint)
 		endpoint_info(s->endpoint, &sent);
 	*info = (struct ua_session_info){
-	    .from_uri = s->from_uri,
-	    .to_uri = s->to_uri,
+	    .from_uri = sip_address_uri(s->from_uri),
+	    .to_uri = sip_address_uri(s->to_uri),
 	    .ruri = s->ruri,
 	    .peer_path = s->peer ? s->peer->path : (struct slice){NULL, 0},
 	    .handler = s->handler->name,

@@ -102,6 +102,62 @@ class GatewayTest(GatewayCase):
         self.gets('and more')
 
 
+class DisplayNameTest(GatewayCase):
+    """RFC 3261 20.10: the caller's display name goes with the caller."""
+    config = {'routes': routes('text/plain message/cpim')}
+    NAMES = (('"Anna Ray"', '"Anna Ray"'), ('Anna Ray', '"Anna Ray"'),
+             ('"A \\"x\\" \\\\ <b>, c"', '"A \\"x\\" \\\\ <b>, c"'), ('"\u00c4nne"', '"\u00c4nne"'))
+
+    def named(self, request, name, header='From'):
+        """The same request with that display name."""
+        request.headers = [(key, f'{name} {value}' if key == header else value)
+                           for key, value in request.headers]
+        return request
+
+    def test_message_to_invite(self):
+        for name, shown in self.NAMES:
+            transport = self.phone.reach('127.0.0.1', self.daemon.sip_port)
+            request = self.phone.build('MESSAGE', self.client.contact(), transport, b'hi',
+                                       content_type='text/plain', from_uri=self.phone.contact(),
+                                       to_uri=CLIENT)
+            self.phone.transact(self.named(self.named(request, name), 'Bob', 'To'),
+                                transport).final(202)
+            invite = self.client.expect('INVITE')
+            self.assertTrue(invite.request.get('From').startswith(
+                f'{shown} <{self.phone.contact()}>;tag='), invite.request.get('From'))
+            self.assertEqual(invite.request.get('To'), f'"Bob" <{CLIENT}>')
+            listed = self.sessions()[0]
+            self.assertEqual((listed['msg_side_from'], listed['msg_side_to']),
+                             (CLIENT, self.phone.contact()))
+            call = self.answer(invite, accept_types='message/cpim')
+            envelope = call.receive().body.decode()
+            self.assertIn(f'From: {name} <{self.phone.contact()}>\r\nTo: Bob <{CLIENT}>\r\n',
+                          envelope)
+            call.send('to the phone')
+            message = self.gets('to the phone').request
+            self.assertTrue(message.get('From').startswith(f'"Bob" <{CLIENT}>;tag='))
+            self.assertEqual(message.get('To'), f'{shown} <{self.phone.contact()}>')
+            call.bye()
+            self.wait_sessions(0)
+
+    def test_invite_to_messages(self):
+        path = f'msrp://127.0.0.1:9/{new_id()};tcp'
+        transport = self.client.reach('127.0.0.1', self.daemon.sip_port)
+        request = self.named(self.client.build(
+            'INVITE', self.daemon.sip_uri, transport, self.offer(path, 'text/plain'),
+            from_uri=CLIENT, to_uri=self.phone.contact(),
+            headers=[('X-Phone', self.phone.contact())]), '"Anna Ray"')
+        transaction = self.client.transact(request, transport)
+        answer = transaction.final(200)
+        dialog = Dialog.of_client(transaction, answer)
+        dialog.ack()
+        self.ctl.event('E_MSRP_GW_SESSION_NEW', key=self.key())
+        Call(self, dialog, Sdp(answer.body), path).connect().send('hello')
+        message = self.gets('hello').request
+        self.assertTrue(message.get('From').startswith(f'"Anna Ray" <{CLIENT}>;tag='))
+        self.assertEqual(message.get('To'), f'<{self.phone.contact()}>')
+
+
 class EncodingTest(GatewayCase):
     """RFC 3261 8.2.3: a Content-Encoding that we do not know."""
     config = {'routes': routes()}
@@ -113,6 +169,14 @@ class EncodingTest(GatewayCase):
             refused = self.invite(self.offer(), headers=[('e', encoding)]).final(415)
             self.assertEqual(refused.get('Accept-Encoding'), 'identity')
         self.assertEqual(self.sessions(), [])
+
+    def test_over_msrp(self):
+        """A SEND with one: 415, and nothing reaches the phone."""
+        call = self.client_calls()
+        for encoding in ('gzip', 'X'):
+            call.send('x', 415, headers=[('Content-Encoding', encoding)])
+        call.send('y', headers=[('Content-Encoding', 'Identity')])
+        self.gets('y')
 
     def test_identity(self):
         self.message('x', headers=[('Content-Encoding', 'identity')]).final(202)

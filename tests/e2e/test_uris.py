@@ -111,6 +111,26 @@ class ProxyTest(UriCase):
         self.assertEqual(bye.request.uri, contact.replace('%3b', '%3B').replace('%3d', '%3D'))
         bye.respond(200)
 
+    def test_names(self):
+        """A name-addr as From and To: RFC 3261 25.1; events have the URI alone."""
+        start = {'content_types': 'text/plain', 'ruri': 'sip:x@example.org',
+                 'to_uri': 'sip:x@example.org'}
+        uri = 'sip:anna@example.org'
+        for given, shown in ((f'"Anna Ray" <{uri}>', f'"Anna Ray" <{uri}>'),
+                             (f'Anna  Ray<{uri}>', f'"Anna  Ray" <{uri}>'), (f'<{uri}>', f'<{uri}>'),
+                             (f'"a \\"<b>\\"" <{uri}>', f'"a \\"<b>\\"" <{uri}>')):
+            self.ctl.call('msrp_ua_start_session', from_uri=given, **start)
+            invite = self.proxy.expect('INVITE')
+            self.assertTrue(invite.request.get('From').startswith(shown + ';tag='),
+                            invite.request.get('From'))
+            listed = self.ctl.call('msrp_ua_list_sessions')[0]
+            self.assertEqual(listed['from_uri'], uri)
+            invite.respond(486)
+            poll(lambda: not self.ctl.call('msrp_ua_list_sessions'), what='no session')
+        for bad in (f'"Anna <{uri}>', f'<{uri}>;tag=x', f'"a"b" <{uri}>', f'a\\ <{uri}>', '<>', '"a"',
+                    f'"a\\" <{uri}>', f'"a\r\nb" <{uri}>', f'<{uri}> x'):
+            self.refused(400, self.ctl.call, 'msrp_ua_start_session', from_uri=bad, **start)
+
     def test_several_contacts(self):
         """A list of them, the first with an escape: each is what it says."""
         self.ctl.call('msrp_ua_start_session', content_types='text/plain',

@@ -89,7 +89,23 @@ void sip_request_unref(struct sip_request *req)
 
 struct slice sip_request_field(const struct sip_request *req, enum sip_field field)
 {
+	/* nobody has a display name */
+	if (field == SIP_FIELD_FROM)
+		field = SIP_FIELD_FROM_URI;
+	if (field == SIP_FIELD_TO)
+		field = SIP_FIELD_TO_URI;
 	return req->fields[field];
+}
+
+struct slice sip_address_uri(struct slice address)
+{
+	return address;
+}
+
+struct slice sip_address_name(struct slice address)
+{
+	(void)address;
+	return ABSENT;
 }
 
 struct slice sip_request_header(const struct sip_request *req, struct slice name)
