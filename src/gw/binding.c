@@ -29,16 +29,6 @@ static const struct ua_handler handler;
 
 /* --- names --- */
 
-static struct slice keep(char **p, struct slice text)
-{
-	struct slice kept = {*p, text.len};
-
-	if (text.len)
-		memcpy(*p, text.p, text.len);
-	*p += text.len;
-	return kept;
-}
-
 static struct gw_names *names_dup(const struct gw_names *names)
 {
 	struct gw_names *copy = malloc(sizeof(*copy) + names->from.len + names->to.len
@@ -47,11 +37,11 @@ static struct gw_names *names_dup(const struct gw_names *names)
 
 	if (!copy)
 		return NULL;
-	copy->from = keep(&p, names->from);
-	copy->to = keep(&p, names->to);
-	copy->ruri = keep(&p, names->ruri);
-	copy->headers = keep(&p, names->headers);
-	copy->answer_headers = keep(&p, names->answer_headers);
+	copy->from = slice_pack(&p, names->from);
+	copy->to = slice_pack(&p, names->to);
+	copy->ruri = slice_pack(&p, names->ruri);
+	copy->headers = slice_pack(&p, names->headers);
+	copy->answer_headers = slice_pack(&p, names->answer_headers);
 	return copy;
 }
 
@@ -116,16 +106,16 @@ struct gw_binding *gw_binding_find(struct gw *gw, struct slice key)
 	return b;
 }
 
-static void release_held(struct gw_binding *b)
+static void release_glare(struct gw_binding *b)
 {
-	timer_queue_stop(&b->gw->held, &b->held_age);
-	if (b->held)
-		sip_request_unref(b->held);
-	b->held = NULL;
-	free(b->held_names);
-	b->held_names = NULL;
-	free(b->held_types);
-	b->held_types = NULL;
+	timer_queue_stop(&b->gw->glare, &b->glare_timer);
+	if (b->glare)
+		sip_request_unref(b->glare);
+	b->glare = NULL;
+	free(b->glare_names);
+	b->glare_names = NULL;
+	free(b->glare_types);
+	b->glare_types = NULL;
 }
 
 static void binding_free(struct gw_binding *b)
@@ -196,7 +186,7 @@ static void fail(struct gw_binding *b, int code, struct slice reason)
 	if (code)
 		answer.headers = gw_reason_header(text, "SIP", code, reason);
 	leave(b);
-	release_held(b);
+	release_glare(b);
 	gw_delivery_fail_all(b, &answer);
 	if (tell)
 		tell_failed(b->gw, slice_of(b->key), b->names, code, reason);
@@ -216,7 +206,7 @@ static void finish(struct gw_binding *b, enum ua_end end)
 static void drop(struct gw_binding *b)
 {
 	leave(b);
-	release_held(b);
+	release_glare(b);
 	gw_delivery_fail_all(b, &(struct gw_answer){.code = 503});
 	binding_free(b);
 }
@@ -328,31 +318,31 @@ static int take_over(struct gw_binding *b, struct sip_request *invite, struct sl
 	return 0;
 }
 
-static int take_held(struct gw_binding *b)
+static int take_glare(struct gw_binding *b)
 {
-	int err = take_over(b, b->held, slice_of(b->held_types), b->held_names);
+	int err = take_over(b, b->glare, slice_of(b->glare_types), b->glare_names);
 
-	release_held(b);
+	release_glare(b);
 	return err;
 }
 
-void gw_binding_on_held(struct timer_entry *entry, void *arg)
+void gw_binding_on_glare(struct timer_entry *entry, void *arg)
 {
 	(void)arg;
-	take_held((struct gw_binding *)((char *)entry - offsetof(struct gw_binding, held_age)));
+	take_glare((struct gw_binding *)((char *)entry - offsetof(struct gw_binding, glare_timer)));
 }
 
 static int hold(struct gw_binding *b, struct sip_request *invite, struct slice types,
     const struct gw_names *names)
 {
-	b->held_names = names_dup(names);
-	b->held_types = slice_dup(types);
-	if (!b->held_names || !b->held_types) {
-		release_held(b);
+	b->glare_names = names_dup(names);
+	b->glare_types = slice_dup(types);
+	if (!b->glare_names || !b->glare_types) {
+		release_glare(b);
 		return refuse(invite, 500, -ENOMEM);
 	}
-	b->held = sip_request_ref(invite);
-	timer_queue_start(&b->gw->held, &b->held_age);
+	b->glare = sip_request_ref(invite);
+	timer_queue_start(&b->gw->glare, &b->glare_timer);
 	return 0;
 }
 
@@ -395,7 +385,7 @@ int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice ke
 	b = gw_binding_find(gw, key);
 	if (!b)
 		return answer_new(gw, invite, key, types, names);
-	if (b->up || !b->uac || b->held)
+	if (b->up || !b->uac || b->glare)
 		return refuse(invite, 486, -EEXIST);
 	return meet(b, invite, types, names);
 }
@@ -457,9 +447,9 @@ static void on_established(struct gw_binding *b, const struct ua_notice *notice)
 	free(b->accept_types);
 	b->accept_types = slice_dup(notice->accept_types);
 	b->any_wrapped = !notice->accept_wrapped_types.p;
-	if (b->held) {
-		refuse(b->held, 486, 0);
-		release_held(b);
+	if (b->glare) {
+		refuse(b->glare, 486, 0);
+		release_glare(b);
 	}
 	tell_new(b, notice->invite);
 	gw_delivery_flush(b);
@@ -468,7 +458,7 @@ static void on_established(struct gw_binding *b, const struct ua_notice *notice)
 static void on_failed(struct gw_binding *b, const struct ua_notice *notice)
 {
 	b->session = NULL;
-	if (b->held && take_held(b) == 0)
+	if (b->glare && take_glare(b) == 0)
 		return;
 	fail(b, notice->from_peer ? notice->code : 0, notice->reason);
 }

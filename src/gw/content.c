@@ -173,25 +173,9 @@ int gw_content_for_msrp(struct gw_content *c, const struct gw_binding *b,
 
 /* --- out of MSRP --- */
 
-static bool is_control(char c)
-{
-	return (unsigned char)c < 0x20 || c == 0x7f;
-}
-
-/* A type has to be one line of SIP, too, where a lone CR ends one. */
-static bool is_one_line(struct slice text)
-{
-	for (size_t i = 0; i < text.len; i++)
-		if (is_control(text.p[i]))
-			return false;
-	return true;
-}
-
 static size_t end_line(char *text, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (is_control(text[i]))
-			text[i] = ' ';
+	slice_make_one_line(text, n);
 	text[n++] = '\r';
 	text[n++] = '\n';
 	return n;
@@ -242,12 +226,12 @@ static bool may_unwrap(const struct cpim *m)
 	    && !gw_type_is(inner_type(m), SLICE(TYPE_IMDN));
 }
 
-static int unwrap(struct gw_content *c, struct gw_wish *wish)
+static int unwrap(struct gw_content *c, struct gw_imdn_request *imdn)
 {
 	struct cpim m;
 	int err;
 
-	if (cpim_parse(&m, c->body) < 0 || !is_one_line(inner_type(&m)))
+	if (cpim_parse(&m, c->body) < 0 || !slice_is_one_line(inner_type(&m)))
 		return -EBADMSG;
 	if (!may_unwrap(&m))
 		return 0;
@@ -255,7 +239,7 @@ static int unwrap(struct gw_content *c, struct gw_wish *wish)
 	if (err < 0)
 		return err;
 	/* Who sends notifications is left behind with the envelope: that is for us to do, then. */
-	*wish = (struct gw_wish){
+	*imdn = (struct gw_imdn_request){
 	    .wants = imdn_wants(cpim_value(&m, CPIM_IMDN, "Disposition-Notification")),
 	    .message_id = cpim_value(&m, CPIM_IMDN, "Message-ID"),
 	    .datetime = cpim_value(&m, CPIM_CORE, "DateTime"),
@@ -267,34 +251,34 @@ static int unwrap(struct gw_content *c, struct gw_wish *wish)
 	return 0;
 }
 
-int gw_content_for_page(struct gw_content *c, struct gw_wish *wish, const struct gw_binding *b,
-    const struct message *m)
+int gw_content_for_page(struct gw_content *c, struct gw_imdn_request *imdn,
+    const struct gw_binding *b, const struct message *m)
 {
 	*c = (struct gw_content){.type = m->content_type, .body = m->body};
-	*wish = (struct gw_wish){0};
+	*imdn = (struct gw_imdn_request){0};
 	if (b->gw->settings->cpim == GW_CPIM_PASS || b->page_cpim
 	    || !gw_type_is_cpim(m->content_type))
 		return 0;
-	return unwrap(c, wish);
+	return unwrap(c, imdn);
 }
 
 /* --- notifications --- */
 
-int gw_content_imdn(struct gw_content *c, const struct gw_wish *wish, bool delivered)
+int gw_content_imdn(struct gw_content *c, const struct gw_imdn_request *imdn, bool delivered)
 {
 	unsigned wanted = delivered ? IMDN_WANT_POSITIVE_DELIVERY : IMDN_WANT_NEGATIVE_DELIVERY;
 	struct imdn n = {
 	    .kind = IMDN_DELIVERY,
 	    .status = delivered ? IMDN_DELIVERED : IMDN_FAILED,
-	    .message_id = wish->message_id,
-	    .datetime = wish->datetime,
-	    .recipient_uri = wish->to,
-	    .original_recipient_uri = wish->to,
+	    .message_id = imdn->message_id,
+	    .datetime = imdn->datetime,
+	    .recipient_uri = imdn->to,
+	    .original_recipient_uri = imdn->to,
 	};
 	char now[CPIM_DATETIME_SIZE];
 	struct cpim_out out = {
-	    .from_uri = wish->to,
-	    .to_uri = wish->from,
+	    .from_uri = imdn->to,
+	    .to_uri = imdn->from,
 	    .content_type = SLICE(TYPE_IMDN),
 	    .content_headers = SLICE("Content-Disposition: notification\r\n"),
 	};
@@ -303,7 +287,7 @@ int gw_content_imdn(struct gw_content *c, const struct gw_wish *wish, bool deliv
 	int err;
 
 	*c = (struct gw_content){.type = SLICE(TYPE_CPIM)};
-	if (!(wish->wants & wanted) || !wish->message_id.len || !wish->from.len || !wish->to.len)
+	if (!(imdn->wants & wanted) || !imdn->message_id.len || !imdn->from.len || !imdn->to.len)
 		return -ENOENT;
 	err = imdn_build(&xml, &len, &n);
 	if (err < 0)

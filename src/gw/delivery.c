@@ -41,7 +41,7 @@ static void dequeue(struct gw_delivery *d)
 
 static void delivery_free(struct gw_delivery *d)
 {
-	timer_queue_stop(&d->binding->gw->patience, &d->patience);
+	timer_queue_stop(&d->binding->gw->timeout, &d->timeout);
 	if (d->request)
 		sip_request_unref(d->request);
 	free(d);
@@ -59,13 +59,13 @@ static int delivery_new(struct gw_delivery **dp, struct gw_binding *b, struct si
 	d->confirm = confirm;
 	d->bytes = sip_request_field(message, SIP_FIELD_BODY).len;
 	if (confirm != GW_ACCEPTED)
-		timer_queue_start(&b->gw->patience, &d->patience);
+		timer_queue_start(&b->gw->timeout, &d->timeout);
 	*dp = d;
 	return 0;
 }
 
 /* It has left the lists, and this is what became of it. */
-static void settle(struct gw_delivery *d, const struct gw_answer *a)
+static void finish(struct gw_delivery *d, const struct gw_answer *a)
 {
 	struct gw *gw = d->binding->gw;
 
@@ -74,7 +74,7 @@ static void settle(struct gw_delivery *d, const struct gw_answer *a)
 	} else {
 		++*gw->count.to_msrp_failed;
 		if (d->request && d->confirm != GW_ACCEPTED)
-			gw_unsee(gw, d->request);
+			gw_recent_forget(gw, d->request);
 	}
 	if (d->request && d->confirm != GW_ACCEPTED)
 		answer(d->request, a);
@@ -227,7 +227,7 @@ void gw_delivery_flush(struct gw_binding *b)
 		if (err < 0) {
 			if (d->confirm != GW_ACCEPTED)
 				refuse(b, d->request, err);
-			settle(d, &(struct gw_answer){.code = answer_for(err).code});
+			finish(d, &(struct gw_answer){.code = answer_for(err).code});
 		}
 	}
 }
@@ -238,7 +238,7 @@ void gw_delivery_fail_all(struct gw_binding *b, const struct gw_answer *a)
 
 	while ((d = TAILQ_FIRST(&b->unanswered)) || (d = TAILQ_FIRST(&b->waiting))) {
 		dequeue(d);
-		settle(d, a);
+		finish(d, a);
 	}
 }
 
@@ -258,15 +258,15 @@ static struct slice progress_header(char text[GW_HEADERS_SIZE], const struct gw_
  * Should nobody tell in time: one that still waits here is then not sent any more, so that
  * what is said of it stays true.
  */
-void gw_delivery_on_impatient(struct timer_entry *entry, void *arg)
+void gw_delivery_on_timeout(struct timer_entry *entry, void *arg)
 {
 	struct gw_delivery *d =
-	    (struct gw_delivery *)((char *)entry - offsetof(struct gw_delivery, patience));
+	    (struct gw_delivery *)((char *)entry - offsetof(struct gw_delivery, timeout));
 	char text[GW_HEADERS_SIZE];
 
 	(void)arg;
 	dequeue(d);
-	settle(d, &(struct gw_answer){.code = 504, .headers = progress_header(text, d)});
+	finish(d, &(struct gw_answer){.code = 504, .headers = progress_header(text, d)});
 }
 
 static struct gw_delivery *find(const struct gw_binding *b, struct slice message_id)
@@ -303,7 +303,7 @@ static void on_failure(struct gw_delivery *d, const struct message_report *repor
 		a.headers = (struct slice){accept, a.headers.len + types.len};
 	}
 	dequeue(d);
-	settle(d, &a);
+	finish(d, &a);
 }
 
 void gw_delivery_report(struct gw_binding *b, const struct message_report *report)
@@ -327,5 +327,5 @@ void gw_delivery_report(struct gw_binding *b, const struct message_report *repor
 	if (d->covered < d->bytes)
 		return;
 	dequeue(d);
-	settle(d, &(struct gw_answer){.code = 200});
+	finish(d, &(struct gw_answer){.code = 200});
 }

@@ -4,15 +4,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include <msrpd/hash.h>
 #include <msrpd/stats.h>
 
 #include "gw/priv.h"
 
 enum {
-	PATIENCE_MS = 30000, /* its answer has to be there before SIP gives up */
-	HELD_MS = 2000,      /* our INVITE has to be answered when another met it */
+	ANSWER_MS = 30000, /* a MESSAGE has to be answered before SIP gives up */
+	GLARE_MS = 2000,   /* our INVITE has to be answered when another met it */
 };
 
 static const struct event_type *const events[] = {
@@ -167,12 +167,12 @@ static int run_message(const struct route_subject *subject, const struct arg *ar
 		return err;
 	composing = gw_is_composing(sip_request_field(message, SIP_FIELD_CONTENT_TYPE),
 	    sip_request_field(message, SIP_FIELD_BODY));
-	if (gw_seen(gw, message)) {
+	if (gw_recent_note(gw, message)) {
 		++*gw->count.duplicates;
 	} else {
 		err = composing ? put_composing(gw, message, args) : put_through(gw, message, args);
 		if (err < 0) {
-			gw_unsee(gw, message);
+			gw_recent_forget(gw, message);
 			return err;
 		}
 		if (!composing && confirm_of(args) != GW_ACCEPTED)
@@ -305,17 +305,16 @@ static int set_up(struct gw *gw)
 	struct event_base *base = gw->env.base;
 	int err = count_all(&gw->count, gw->env.stats);
 
-	if (err == 0 && getentropy(gw->seen_secret, sizeof(gw->seen_secret)) < 0)
-		err = -errno;
+	if (err == 0)
+		err = hash_new(&gw->hash);
 	if (err == 0)
 		err = timer_init(&gw->sweep, base, on_sweep, gw);
 	if (err == 0)
-		err = timer_init(&gw->seen_turn, base, gw_seen_on_turn, gw);
+		err = timer_init(&gw->recent_turn, base, gw_recent_on_turn, gw);
 	if (err == 0)
-		err = timer_queue_init(&gw->patience, base, PATIENCE_MS, gw_delivery_on_impatient,
-		    gw);
+		err = timer_queue_init(&gw->timeout, base, ANSWER_MS, gw_delivery_on_timeout, gw);
 	if (err == 0)
-		err = timer_queue_init(&gw->held, base, HELD_MS, gw_binding_on_held, gw);
+		err = timer_queue_init(&gw->glare, base, GLARE_MS, gw_binding_on_glare, gw);
 	return err;
 }
 
@@ -326,10 +325,10 @@ static void stop(void *state)
 	if (!gw)
 		return;
 	gw_binding_drop_all(gw);
-	gw_line_free_all(gw);
-	gw_seen_free_all(gw);
-	timer_queue_fini(&gw->held);
-	timer_queue_fini(&gw->patience);
+	gw_queue_free_all(gw);
+	gw_recent_free(gw);
+	timer_queue_fini(&gw->glare);
+	timer_queue_fini(&gw->timeout);
 	timer_fini(&gw->sweep);
 	free(gw);
 }

@@ -37,25 +37,26 @@ struct gw_counters {
 	uint64_t *refused_type, *refused_full, *duplicates, *iscomposing_dropped;
 };
 
-/** Digests of MESSAGEs, see seen.c. */
-struct gw_seen {
+/** Digests of MESSAGEs, see recent.c. */
+struct gw_recent {
 	uint64_t *slots;
 	size_t size, used;
 };
 
-struct gw_line;
+struct gw_queue;
+struct hash;
 
 struct gw {
 	struct service_env env;
 	const struct gw_settings *settings; /* until the next reload */
 	struct gw_binding *bindings;        /* by key */
-	struct gw_line *lines;              /* by Request-URI */
-	struct gw_seen seen[2];             /* MESSAGEs of late, and of before that */
-	struct timer seen_turn;
-	uint64_t seen_secret[2];
+	struct gw_queue *queues;            /* by Request-URI */
+	struct gw_recent recent[2];         /* MESSAGEs of late, and of before that */
+	struct timer recent_turn;
+	struct hash *hash; /* of what they are told apart by */
 	struct timer sweep;
-	struct timer_queue patience; /* of MESSAGEs that wait for their answer */
-	struct timer_queue held;     /* of INVITEs that met one of ours */
+	struct timer_queue timeout; /* of MESSAGEs that wait for their answer */
+	struct timer_queue glare;   /* of INVITEs that met one of ours */
 	struct gw_counters count;
 };
 
@@ -91,10 +92,10 @@ struct gw_binding {
 	size_t waiting_count;
 	struct gw_pages pages; /* under way as MESSAGEs */
 	size_t page_count;
-	struct sip_request *held; /* the peer's INVITE that met ours; NULL: none */
-	struct gw_names *held_names;
-	char *held_types;
-	struct timer_entry held_age;
+	struct sip_request *glare; /* the peer's INVITE that met ours; NULL: none */
+	struct gw_names *glare_names;
+	char *glare_types;
+	struct timer_entry glare_timer;
 	char key[];
 };
 
@@ -136,7 +137,7 @@ void gw_binding_sweep(struct gw *gw);
 /** All of them, without a word. */
 void gw_binding_drop_all(struct gw *gw);
 
-void gw_binding_on_held(struct timer_entry *entry, void *arg);
+void gw_binding_on_glare(struct timer_entry *entry, void *arg);
 
 extern const struct event_type gw_session_new, gw_session_end, gw_setup_failed;
 
@@ -147,7 +148,7 @@ struct gw_delivery {
 	TAILQ_ENTRY(gw_delivery) next;
 	struct gw_binding *binding;
 	struct sip_request *request;
-	struct timer_entry patience;
+	struct timer_entry timeout;
 	enum gw_confirm confirm;
 	bool sent;
 	bool accepted; /* by a response, which is not yet what confirm asks for */
@@ -177,9 +178,9 @@ void gw_delivery_flush(struct gw_binding *b);
 void gw_delivery_fail_all(struct gw_binding *b, const struct gw_answer *answer);
 
 void gw_delivery_report(struct gw_binding *b, const struct message_report *report);
-void gw_delivery_on_impatient(struct timer_entry *entry, void *arg);
+void gw_delivery_on_timeout(struct timer_entry *entry, void *arg);
 
-/* --- line.c: MSRP to MESSAGE, one at a time to each Request-URI --- */
+/* --- queue.c: MSRP to MESSAGE, one at a time to each Request-URI --- */
 
 /** A message from the session.  @return as ua_handler.message */
 int gw_page_take(struct gw_binding *b, const struct message *m);
@@ -188,7 +189,7 @@ int gw_page_take(struct gw_binding *b, const struct message *m);
 void gw_page_orphan_all(struct gw_binding *b);
 
 /** Forget what is under way; the page has been or will be freed without calling back. */
-void gw_line_free_all(struct gw *gw);
+void gw_queue_free_all(struct gw *gw);
 
 /* --- content.c: what goes over as it is, in an envelope, or out of one --- */
 
@@ -214,14 +215,14 @@ int gw_content_for_msrp(struct gw_content *c, const struct gw_binding *b,
     const struct ua_session *s, const struct sip_request *message);
 
 /** What an MSRP sender wants to hear by IMDN, as slices of its message. */
-struct gw_wish {
+struct gw_imdn_request {
 	unsigned wants; /* bits of enum imdn_want; 0: nothing */
 	struct slice message_id, datetime, from, to;
 };
 
 /** @return 0; -EBADMSG: not the CPIM that it says; -ENOMEM */
-int gw_content_for_page(struct gw_content *c, struct gw_wish *wish, const struct gw_binding *b,
-    const struct message *m);
+int gw_content_for_page(struct gw_content *c, struct gw_imdn_request *imdn,
+    const struct gw_binding *b, const struct message *m);
 
 /**
  * The notification of what became of a message: message/cpim.
@@ -229,7 +230,7 @@ int gw_content_for_page(struct gw_content *c, struct gw_wish *wish, const struct
  * @param c  type and body, to be given to gw_content_fini()
  * @return 0; -ENOENT: none is wanted; negative errno
  */
-int gw_content_imdn(struct gw_content *c, const struct gw_wish *wish, bool delivered);
+int gw_content_imdn(struct gw_content *c, const struct gw_imdn_request *imdn, bool delivered);
 
 /* --- status.c: what a failure there means here --- */
 
@@ -250,17 +251,17 @@ enum { GW_HEADERS_SIZE = 320 };
 struct slice gw_reason_header(char text[GW_HEADERS_SIZE], const char *protocol, int code,
     struct slice phrase);
 
-/* --- seen.c: MESSAGEs that come again when SIP's transaction is forgotten --- */
+/* --- recent.c: MESSAGEs that come again when SIP's transaction is forgotten --- */
 
 /**
  * Note a MESSAGE of an unreliable transport.
  *
  * @return true if it was noted before, in the 32 s in which it may come again at least
  */
-bool gw_seen(struct gw *gw, const struct sip_request *message);
+bool gw_recent_note(struct gw *gw, const struct sip_request *message);
 
 /** It was refused after all: it may be tried again. */
-void gw_unsee(struct gw *gw, const struct sip_request *message);
+void gw_recent_forget(struct gw *gw, const struct sip_request *message);
 
-void gw_seen_on_turn(void *arg);
-void gw_seen_free_all(struct gw *gw);
+void gw_recent_on_turn(void *arg);
+void gw_recent_free(struct gw *gw);

@@ -239,14 +239,6 @@ static bool is_token(struct slice s)
 	return s.len > 0;
 }
 
-static bool is_one_line(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
-			return false;
-	return true;
-}
-
 static int compile_header(const struct context *c, struct route_arg *arg, const struct tree *node)
 {
 	int err;
@@ -254,7 +246,7 @@ static int compile_header(const struct context *c, struct route_arg *arg, const 
 	if (!is_token(node->key->text))
 		return tree_fail(c->fault, node->key, "\"%.64s\" is not the name of a header",
 		    node->key->text.p);
-	if (node->kind != TREE_TEXT || !is_one_line(node->text))
+	if (node->kind != TREE_TEXT || !slice_is_one_line(node->text))
 		return tree_fail(c->fault, node, "a header's value is one line of text");
 	if (route_text_add(&arg->text, node->key->text) < 0
 	    || route_text_add(&arg->text, SLICE(": ")) < 0)

@@ -141,8 +141,8 @@ static void test_meeting(void **state)
 		} else if (invite.code == 0 && cases[i].ours == REFUSED) {
 			session_fail(&w->sessions[0], 486, true);
 		} else if (invite.code == 0) {
-			timer_queue_stop(&w->gw->held, &b->held_age);
-			gw_binding_on_held(&b->held_age, w->gw);
+			timer_queue_stop(&w->gw->glare, &b->glare_timer);
+			gw_binding_on_glare(&b->glare_timer, w->gw);
 		}
 		assert_int_equal(invite.code, cases[i].theirs);
 		assert_int_equal(invite.refs, 1);
@@ -272,15 +272,15 @@ static void test_send_fails(void **state)
 	assert_int_equal(gw_binding_find(w->gw, SLICE("key"))->waiting_count, 0);
 }
 
-static void lose_patience(struct world *w, struct gw_delivery *d)
+static void time_out(struct world *w, struct gw_delivery *d)
 {
-	assert_true(timer_entry_running(&d->patience));
-	timer_queue_stop(&w->gw->patience, &d->patience);
-	gw_delivery_on_impatient(&d->patience, w->gw);
+	assert_true(timer_entry_running(&d->timeout));
+	timer_queue_stop(&w->gw->timeout, &d->timeout);
+	gw_delivery_on_timeout(&d->timeout, w->gw);
 }
 
 /* What waits too long is answered, and not sent any more. */
-static void test_patience(void **state)
+static void test_timeout(void **state)
 {
 	struct world *w = started(state);
 	struct sip_request req[2];
@@ -290,7 +290,7 @@ static void test_patience(void **state)
 	send_text(w, &req[1], GW_DELIVERED, "b");
 	b = gw_binding_find(w->gw, SLICE("key"));
 	for (size_t i = 0; i < 2; i++) {
-		lose_patience(w, TAILQ_FIRST(&b->waiting));
+		time_out(w, TAILQ_FIRST(&b->waiting));
 		assert_int_equal(req[i].code, 504);
 		assert_string_equal(req[i].headers,
 		    "Reason: SIP;cause=408;text=\"No session yet\"\r\n");
@@ -303,7 +303,7 @@ static void test_patience(void **state)
 }
 
 /* The answer tells a peer that is silent from one that never reports success. */
-static void test_patience_with_the_peer(void **state)
+static void test_timeout_with_the_peer(void **state)
 {
 	static const struct {
 		bool responds;
@@ -322,7 +322,7 @@ static void test_patience_with_the_peer(void **state)
 		send_text(w, &req, GW_DELIVERED, "text");
 		if (cases[i].responds)
 			session_report(s, s->last_id, 200, REPORT_FROM_RESPONSE);
-		lose_patience(w, TAILQ_FIRST(&b->unanswered));
+		time_out(w, TAILQ_FIRST(&b->unanswered));
 		assert_int_equal(req.code, 504);
 		assert_string_equal(req.headers, cases[i].reason);
 		assert_int_equal(req.refs, 1);
@@ -401,23 +401,23 @@ static void test_repetitions_remembered(void **state)
 		for (unsigned i = 0; i < COUNT; i++) {
 			snprintf(cseq, sizeof(cseq), "%u MESSAGE", i);
 			req.cseq = slice_of(cseq);
-			assert_int_equal(gw_seen(w->gw, &req), turn > 0 && i % 3 != 0);
-			assert_true(gw_seen(w->gw, &req));
+			assert_int_equal(gw_recent_note(w->gw, &req), turn > 0 && i % 3 != 0);
+			assert_true(gw_recent_note(w->gw, &req));
 			if (i % 3 == 0)
-				gw_unsee(w->gw, &req);
+				gw_recent_forget(w->gw, &req);
 		}
 		if (turn == 0)
-			gw_seen_on_turn(w->gw); /* known in the turn that follows, too */
+			gw_recent_on_turn(w->gw); /* known in the turn that follows, too */
 	}
-	assert_true(timer_running(&w->gw->seen_turn));
-	gw_seen_on_turn(w->gw);
-	gw_seen_on_turn(w->gw);
+	assert_true(timer_running(&w->gw->recent_turn));
+	gw_recent_on_turn(w->gw);
+	gw_recent_on_turn(w->gw);
 	req.cseq = SLICE("1 MESSAGE");
-	assert_false(gw_seen(w->gw, &req));
-	gw_seen_on_turn(w->gw);
-	gw_seen_on_turn(w->gw);
-	assert_null(w->gw->seen[0].slots);
-	assert_null(w->gw->seen[1].slots);
+	assert_false(gw_recent_note(w->gw, &req));
+	gw_recent_on_turn(w->gw);
+	gw_recent_on_turn(w->gw);
+	assert_null(w->gw->recent[0].slots);
+	assert_null(w->gw->recent[1].slots);
 }
 
 /* --- to SIP --- */
@@ -465,7 +465,7 @@ static void test_page_refused(void **state)
 		page_answer(w, 200); /* the second cannot be sent */
 		assert_int_equal(s->report_code, cases[i].status);
 		assert_int_equal(session_message(s, "3", "text/plain", "z"), cases[i].status);
-		assert_null(w->gw->lines);
+		assert_null(w->gw->queues);
 	}
 }
 
@@ -491,7 +491,7 @@ static void test_page_bounds(void **state)
 	page_answer(w, 200);
 	page_answer(w, 200);
 	assert_int_equal(w->page_count, 0);
-	assert_null(w->gw->lines);
+	assert_null(w->gw->queues);
 	assert_string_equal(w->events, "SESSION_NEW ;SESSION_END bye;");
 }
 
@@ -585,8 +585,8 @@ int main(void)
 	    TEST(test_answer_fails),
 	    TEST(test_confirm),
 	    TEST(test_send_fails),
-	    TEST(test_patience),
-	    TEST(test_patience_with_the_peer),
+	    TEST(test_timeout),
+	    TEST(test_timeout_with_the_peer),
 	    TEST(test_stop),
 	    TEST(test_repetitions),
 	    TEST(test_repetitions_remembered),

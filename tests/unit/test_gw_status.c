@@ -47,7 +47,8 @@ static void test_msrp_status(void **state)
 
 		assert_int_equal(gw_msrp_status(&r), cases[i].msrp);
 		r.from_peer = false;
-		assert_int_equal(gw_msrp_status(&r), 408);
+		/* by us: too large for what may carry it, or no answer */
+		assert_int_equal(gw_msrp_status(&r), cases[i].sip == 413 ? 413 : 408);
 	}
 }
 

@@ -7,18 +7,18 @@
 
 /* A message on its way out. */
 struct gw_page {
-	TAILQ_ENTRY(gw_page) next;   /* of its line */
+	TAILQ_ENTRY(gw_page) next;   /* of its queue */
 	LIST_ENTRY(gw_page) sibling; /* of its binding */
-	struct gw_line *line;
+	struct gw_queue *queue;
 	struct gw_binding *binding;  /* NULL: the session is gone */
 	struct page_message message; /* all texts stand behind the struct */
 	struct slice message_id;
-	struct gw_wish wish;
+	struct gw_imdn_request imdn;
 	bool composing;
 };
 
 /* Those for one Request-URI; the first is under way. */
-struct gw_line {
+struct gw_queue {
 	UT_hash_handle hh;
 	struct gw *gw;
 	TAILQ_HEAD(, gw_page) pages;
@@ -28,89 +28,79 @@ struct gw_line {
 
 /* --- lines --- */
 
-static struct gw_line *line_get(struct gw *gw, struct slice ruri)
+static struct gw_queue *queue_get(struct gw *gw, struct slice ruri)
 {
-	struct gw_line *line;
+	struct gw_queue *queue;
 
-	HASH_FIND(hh, gw->lines, ruri.p, ruri.len, line);
-	if (line)
-		return line;
-	line = calloc(1, sizeof(*line) + ruri.len + 1);
-	if (!line)
+	HASH_FIND(hh, gw->queues, ruri.p, ruri.len, queue);
+	if (queue)
+		return queue;
+	queue = calloc(1, sizeof(*queue) + ruri.len + 1);
+	if (!queue)
 		return NULL;
-	line->gw = gw;
-	TAILQ_INIT(&line->pages);
-	memcpy(line->ruri, ruri.p, ruri.len);
-	HASH_ADD_KEYPTR(hh, gw->lines, line->ruri, ruri.len, line);
-	if (!line->hh.tbl) {
-		free(line);
+	queue->gw = gw;
+	TAILQ_INIT(&queue->pages);
+	memcpy(queue->ruri, ruri.p, ruri.len);
+	HASH_ADD_KEYPTR(hh, gw->queues, queue->ruri, ruri.len, queue);
+	if (!queue->hh.tbl) {
+		free(queue);
 		return NULL;
 	}
-	return line;
+	return queue;
 }
 
-static void line_put(struct gw_line *line)
+static void queue_put(struct gw_queue *queue)
 {
-	if (!TAILQ_EMPTY(&line->pages))
+	if (!TAILQ_EMPTY(&queue->pages))
 		return;
-	HASH_DEL(line->gw->lines, line);
-	free(line);
+	HASH_DEL(queue->gw->queues, queue);
+	free(queue);
 }
 
 /* --- pages --- */
 
-static struct slice keep(char **p, struct slice text)
-{
-	struct slice kept = {text.p ? *p : NULL, text.len};
-
-	if (text.len)
-		memcpy(*p, text.p, text.len);
-	*p += text.len;
-	return kept;
-}
-
 static struct gw_page *page_new(const struct gw_binding *b, const struct message *m,
-    const struct gw_content *c, const struct gw_wish *wish)
+    const struct gw_content *c, const struct gw_imdn_request *imdn)
 {
 	const struct gw_names *names = b->names;
 	struct slice headers = slice_of(c->headers);
 	struct slice lines = {NULL, headers.len + names->headers.len};
 	size_t room = names->from.len + names->to.len + names->ruri.len + c->type.len + c->body.len
-	    + lines.len + m->message_id.len + wish->message_id.len + wish->datetime.len
-	    + wish->from.len + wish->to.len;
+	    + lines.len + m->message_id.len + imdn->message_id.len + imdn->datetime.len
+	    + imdn->from.len + imdn->to.len;
 	struct gw_page *page = calloc(1, sizeof(*page) + room + 1);
 	char *p = (char *)(page + 1);
 
 	if (!page)
 		return NULL;
 	page->message = (struct page_message){
-	    .ruri = keep(&p, names->ruri),
-	    .from_uri = keep(&p, names->from),
-	    .to_uri = keep(&p, names->to),
-	    .content_type = keep(&p, c->type),
-	    .body = keep(&p, c->body),
+	    .ruri = slice_pack(&p, names->ruri),
+	    .from_uri = slice_pack(&p, names->from),
+	    .to_uri = slice_pack(&p, names->to),
+	    .content_type = slice_pack(&p, c->type),
+	    .body = slice_pack(&p, c->body),
 	    .large = (enum page_large)b->gw->settings->large_messages,
 	};
 	lines.p = p;
-	keep(&p, headers);
-	keep(&p, names->headers);
+	slice_pack(&p, headers);
+	slice_pack(&p, names->headers);
 	if (lines.len)
 		page->message.headers = lines;
-	page->message_id = keep(&p, m->message_id);
-	page->wish.wants = wish->wants;
-	page->wish.message_id = keep(&p, wish->message_id);
-	page->wish.datetime = keep(&p, wish->datetime);
-	page->wish.from = keep(&p, wish->from);
-	page->wish.to = keep(&p, wish->to);
+	page->message_id = slice_pack(&p, m->message_id);
+	page->imdn.wants = imdn->wants;
+	page->imdn.message_id = slice_pack(&p, imdn->message_id);
+	page->imdn.datetime = slice_pack(&p, imdn->datetime);
+	page->imdn.from = slice_pack(&p, imdn->from);
+	page->imdn.to = slice_pack(&p, imdn->to);
 	return page;
 }
 
-static void page_enter(struct gw_page *page, struct gw_line *line, struct gw_binding *b)
+static void page_enter(struct gw_page *page, struct gw_queue *queue, struct gw_binding *b)
 {
-	page->line = line;
-	TAILQ_INSERT_TAIL(&line->pages, page, next);
-	line->count++;
-	line->bytes += page->message.body.len;
+	page->queue = queue;
+	TAILQ_INSERT_TAIL(&queue->pages, page, next);
+	queue->count++;
+	queue->bytes += page->message.body.len;
 	page->binding = b;
 	LIST_INSERT_HEAD(&b->pages, page, sibling);
 	b->page_count++;
@@ -118,11 +108,11 @@ static void page_enter(struct gw_page *page, struct gw_line *line, struct gw_bin
 
 static void page_leave(struct gw_page *page)
 {
-	struct gw_line *line = page->line;
+	struct gw_queue *queue = page->queue;
 
-	TAILQ_REMOVE(&line->pages, page, next);
-	line->count--;
-	line->bytes -= page->message.body.len;
+	TAILQ_REMOVE(&queue->pages, page, next);
+	queue->count--;
+	queue->bytes -= page->message.body.len;
 	if (page->binding) {
 		LIST_REMOVE(page, sibling);
 		page->binding->page_count--;
@@ -140,29 +130,29 @@ void gw_page_orphan_all(struct gw_binding *b)
 	b->page_count = 0;
 }
 
-void gw_line_free_all(struct gw *gw)
+void gw_queue_free_all(struct gw *gw)
 {
-	struct gw_line *line, *next;
+	struct gw_queue *queue, *next;
 	struct gw_page *page;
 
-	HASH_ITER(hh, gw->lines, line, next)
+	HASH_ITER(hh, gw->queues, queue, next)
 	{
-		while ((page = TAILQ_FIRST(&line->pages))) {
+		while ((page = TAILQ_FIRST(&queue->pages))) {
 			page_leave(page);
 			free(page);
 		}
-		line_put(line);
+		queue_put(queue);
 	}
 }
 
 /* --- what became of it --- */
 
-static void notify_sender(struct ua_session *s, const struct gw_wish *wish, bool delivered)
+static void notify_sender(struct ua_session *s, const struct gw_imdn_request *imdn, bool delivered)
 {
 	struct gw_content content;
 	struct message_out out;
 
-	if (gw_content_imdn(&content, wish, delivered) < 0)
+	if (gw_content_imdn(&content, imdn, delivered) < 0)
 		return;
 	out = (struct message_out){
 	    .content_type = content.type,
@@ -173,19 +163,19 @@ static void notify_sender(struct ua_session *s, const struct gw_wish *wish, bool
 	gw_content_fini(&content);
 }
 
-/* The MSRP sender hears of it as he wished: by REPORT, by IMDN. */
+/* The MSRP sender hears of it as it has asked: by REPORT, by IMDN. */
 static void tell(const struct gw_page *page, int status, struct slice phrase)
 {
 	const struct gw_binding *b = page->binding;
 	struct ua_session *s = b ? b->session : NULL;
-	struct gw_counters *count = &page->line->gw->count;
+	struct gw_counters *count = &page->queue->gw->count;
 
 	++*(status == 200 ? count->to_sip : count->to_sip_failed);
 	if (!s)
 		return;
 	ua_send_report(s, page->message_id, status, phrase);
-	if (page->wish.wants)
-		notify_sender(s, &page->wish, status == 200);
+	if (page->imdn.wants)
+		notify_sender(s, &page->imdn, status == 200);
 }
 
 static int status_of_error(int err)
@@ -203,20 +193,20 @@ static int status_of_error(int err)
 
 static void on_done(const struct page_result *result, void *arg);
 
-/* The first of the line leaves.  @return 0 or negative errno */
-static int send_first(struct gw_line *line)
+/* The first of the queue leaves.  @return 0 or negative errno */
+static int send_first(struct gw_queue *queue)
 {
-	struct gw_page *page = TAILQ_FIRST(&line->pages);
+	struct gw_page *page = TAILQ_FIRST(&queue->pages);
 
-	return page_send(line->gw->env.page, &page->message, on_done, page);
+	return page_send(queue->gw->env.page, &page->message, on_done, page);
 }
 
-static void go_on(struct gw_line *line)
+static void go_on(struct gw_queue *queue)
 {
 	struct gw_page *page;
 
-	while ((page = TAILQ_FIRST(&line->pages))) {
-		int err = send_first(line);
+	while ((page = TAILQ_FIRST(&queue->pages))) {
+		int err = send_first(queue);
 
 		if (err == 0)
 			return;
@@ -224,74 +214,74 @@ static void go_on(struct gw_line *line)
 		page_leave(page);
 		free(page);
 	}
-	line_put(line);
+	queue_put(queue);
 }
 
 static void on_done(const struct page_result *result, void *arg)
 {
 	struct gw_page *page = arg;
-	struct gw_line *line = page->line;
+	struct gw_queue *queue = page->queue;
 	char phrase[GW_PHRASE_SIZE];
 
 	tell(page, gw_msrp_status(result), gw_report_phrase(phrase, result));
 	page_leave(page);
 	free(page);
-	go_on(line);
+	go_on(queue);
 }
 
 /* --- from the session --- */
 
-static bool is_full(const struct gw_line *line, size_t bytes)
+static bool is_full(const struct gw_queue *queue, size_t bytes)
 {
-	const struct gw_settings *settings = line->gw->settings;
+	const struct gw_settings *settings = queue->gw->settings;
 
 	/* One is under way, the others wait. */
-	return line->count > settings->max_queued
-	    || (line->count > 0
-		&& (line->bytes > settings->max_queued_bytes
-		    || bytes > settings->max_queued_bytes - line->bytes));
+	return queue->count > settings->max_queued
+	    || (queue->count > 0
+		&& (queue->bytes > settings->max_queued_bytes
+		    || bytes > settings->max_queued_bytes - queue->bytes));
 }
 
 static int add(struct gw_binding *b, const struct message *m, const struct gw_content *c,
-    const struct gw_wish *wish)
+    const struct gw_imdn_request *imdn)
 {
-	struct gw_line *line = line_get(b->gw, b->names->ruri);
+	struct gw_queue *queue = queue_get(b->gw, b->names->ruri);
 	struct gw_page *page;
 	int err;
 
-	if (!line)
+	if (!queue)
 		return 408;
-	if (is_full(line, c->body.len)) {
+	if (is_full(queue, c->body.len)) {
 		++*b->gw->count.refused_full;
 		return 413;
 	}
-	page = page_new(b, m, c, wish);
+	page = page_new(b, m, c, imdn);
 	if (!page) {
-		line_put(line);
+		queue_put(queue);
 		return 408;
 	}
-	page_enter(page, line, b);
-	if (line->count > 1)
+	page_enter(page, queue, b);
+	if (queue->count > 1)
 		return UA_REPORT_LATER;
-	err = send_first(line);
+	err = send_first(queue);
 	if (err == 0)
 		return UA_REPORT_LATER;
 	++*b->gw->count.to_sip_failed;
 	page_leave(page);
 	free(page);
-	line_put(line);
+	queue_put(queue);
 	return status_of_error(err);
 }
 
 static int take(struct gw_binding *b, const struct message *m)
 {
 	struct gw_content content;
-	struct gw_wish wish;
-	int err = gw_content_for_page(&content, &wish, b, m);
+	struct gw_imdn_request imdn;
+	int err = gw_content_for_page(&content, &imdn, b, m);
 
 	if (err < 0)
 		return err == -EBADMSG ? 400 : 408;
-	err = add(b, m, &content, &wish);
+	err = add(b, m, &content, &imdn);
 	gw_content_fini(&content);
 	return err;
 }
