@@ -26,7 +26,7 @@ enum {
 	SESSION_EXPIRES_S = 1800,        /* RFC 4028 section 4 */
 };
 
-static const char allowed[] = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, UPDATE";
+static const char allowed[] = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, UPDATE, PRACK";
 static const char system_cas[] = "/etc/ssl/certs/ca-certificates.crt";
 
 /* --- addresses --- */
@@ -97,7 +97,7 @@ static char *supported(const struct sip_settings *settings)
 
 	if (!out)
 		return NULL;
-	fprintf(out, "timer");
+	fprintf(out, "timer, 100rel, precondition");
 	for (size_t i = 0; i < settings->accept_required.count; i++)
 		fprintf(out, ", %s", tags[i]);
 	return fclose(out) == 0 ? text : NULL;

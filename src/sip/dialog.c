@@ -31,6 +31,8 @@ void dialog_unref(struct sip_dialog *d)
 		return;
 	sip_auth_free(d->auth);
 	free(d->sdp);
+	free(d->early_sdp);
+	free(d->early_tag);
 	free(d->headers);
 	free(d->call_id);
 	free(d->target);

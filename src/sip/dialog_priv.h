@@ -37,6 +37,7 @@ struct sip_dialog {
 	nua_saved_event_t saved[1];  /* his later INVITE or UPDATE, until answered */
 	struct sip_call *call;       /* until we are established by it */
 	char *sdp;                   /* our offer, until it is answered */
+	char *early_sdp, *early_tag; /* an answer in a reliable provisional one, and whose; NULL */
 	char *headers;               /* of our first INVITE, or the 2xx to theirs; NULL: none */
 	char *call_id;
 	char *target;       /* the peer's Contact */

@@ -215,6 +215,41 @@ static void take_sdp_of_2xx(struct sip_dialog *d, struct slice sdp)
 	}
 }
 
+static void forget_early_answer(struct sip_dialog *d)
+{
+	free(d->early_sdp);
+	free(d->early_tag);
+	d->early_sdp = d->early_tag = NULL;
+}
+
+/*
+ * RFC 3262 5: an answer may come in a reliable provisional response, which nua acknowledges by
+ * PRACK; then the 2xx of that fork need not repeat it.
+ */
+static void note_early_answer(struct sip_dialog *d, const sip_t *sip)
+{
+	struct sip_body body;
+	struct slice sdp;
+
+	if (!sip || !sip->sip_rseq || d->late || !sip->sip_to->a_tag
+	    || sip_message_sdp(&body, sip, &sdp) < 0)
+		return;
+	if (sdp.p) {
+		forget_early_answer(d);
+		d->early_sdp = slice_dup(sdp);
+		d->early_tag = slice_dup(slice_of(sip->sip_to->a_tag));
+	}
+	sip_body_fini(&body);
+}
+
+static struct slice early_answer(const struct sip_dialog *d, const sip_t *sip)
+{
+	bool same = d->early_sdp && d->early_tag && sip->sip_to->a_tag
+	    && strcmp(d->early_tag, sip->sip_to->a_tag) == 0;
+
+	return slice_of(same ? d->early_sdp : NULL);
+}
+
 static void on_invite_accepted(struct sip_dialog *d, const struct sip_event *ev)
 {
 	struct sip_body body;
@@ -227,8 +262,9 @@ static void on_invite_accepted(struct sip_dialog *d, const struct sip_event *ev)
 	free(d->sdp);
 	d->sdp = NULL;
 	sip_message_sdp(&body, ev->sip, &sdp);
-	take_sdp_of_2xx(d, sdp);
+	take_sdp_of_2xx(d, sdp.p ? sdp : early_answer(d, ev->sip));
 	sip_body_fini(&body);
+	forget_early_answer(d);
 }
 
 void dialog_on_invite_response(struct sip_dialog *d, const struct sip_event *ev)
@@ -241,6 +277,8 @@ void dialog_on_invite_response(struct sip_dialog *d, const struct sip_event *ev)
 		on_invite_refused(d, ev);
 	else if (ev->status >= 200)
 		on_invite_accepted(d, ev);
+	else if (ev->from_peer)
+		note_early_answer(d, ev->sip);
 }
 
 /* nua refreshes by itself, but has no credentials. */

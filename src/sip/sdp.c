@@ -136,6 +136,30 @@ static void parse_common_attribute(struct sdp_media *media, struct slice name, s
 		parse_fingerprint(media, value);
 }
 
+/* curr: TYPE STATUS DIRECTION, des: TYPE STRENGTH STATUS DIRECTION; RFC 3312 4 */
+static void parse_precondition(struct sdp_media *media, struct slice value, bool desired)
+{
+	static const struct name statuses[] = {NAME("e2e", 0), NAME("local", 1), NAME("remote", 2)};
+	static const struct name directions_of_qos[] = {NAME("none", 0), NAME("send", 1),
+	    NAME("recv", 2), NAME("sendrecv", 3)};
+	struct slice type, strength = {0}, status, direction;
+	int at, bits;
+
+	if (!next_word(&value, &type) || (desired && !next_word(&value, &strength))
+	    || (desired && !slice_equal_nocase(strength, SLICE("mandatory"))))
+		return;
+	if (!slice_equal_nocase(type, SLICE("qos")) || !next_word(&value, &status)
+	    || !next_word(&value, &direction) || !find_name(statuses, COUNT(statuses), status, &at)
+	    || !find_name(directions_of_qos, COUNT(directions_of_qos), direction, &bits)) {
+		media->wants_more |= desired;
+		return;
+	}
+	if (desired)
+		media->qos[at].wanted |= (unsigned char)bits;
+	else
+		media->qos[at].current |= (unsigned char)bits;
+}
+
 static void parse_media_attribute(struct sdp_media *media, struct slice name, struct slice value)
 {
 	uint64_t size;
@@ -149,6 +173,8 @@ static void parse_media_attribute(struct sdp_media *media, struct slice name, st
 	else if (slice_equal_nocase(name, SLICE("max-size"))
 	    && slice_to_u64(value, UINT64_MAX, &size) == 0)
 		media->max_size = size;
+	else if (slice_equal_nocase(name, SLICE("curr")) || slice_equal_nocase(name, SLICE("des")))
+		parse_precondition(media, value, slice_equal_nocase(name, SLICE("des")));
 	else
 		parse_common_attribute(media, name, value);
 }
@@ -321,6 +347,25 @@ bool sdp_media_is_usable(const struct sdp_media *media)
 	return slice_equal_nocase(media->type, SLICE("message")) && media->port != 0
 	    && (slice_equal(media->formats, SLICE("*")) || media->formats.len == 0)
 	    && media->accept_types.p && media->accept_types.len > 0 && path_is_usable(media->path);
+}
+
+static bool is_ready(const struct sdp_media *media)
+{
+	for (size_t i = 0; i < COUNT(media->qos); i++)
+		if (media->qos[i].wanted & ~media->qos[i].current)
+			return false;
+	return !media->wants_more;
+}
+
+bool sdp_is_ready(const struct sdp_session *sdp)
+{
+	for (size_t i = 0; i < sdp->media_count; i++) {
+		const struct sdp_media *m = &sdp->media[i];
+
+		if (slice_equal_nocase(m->type, SLICE("message")) && m->port != 0 && !is_ready(m))
+			return false;
+	}
+	return true;
 }
 
 static unsigned transport_of(const struct sdp_media *media)

@@ -40,6 +40,10 @@ struct sdp_media {
 	enum sdp_setup setup;
 	struct sdp_fingerprint fingerprints[SDP_FINGERPRINT_MAX];
 	size_t fingerprint_count;
+	struct {
+		unsigned char current, wanted; /* SDP_… bits below */
+	} qos[3];                              /* RFC 3312: e2e, local, remote */
+	bool wants_more;                       /* a mandatory precondition of another kind */
 };
 
 struct sdp_session {
@@ -71,6 +75,9 @@ bool sdp_media_is_usable(const struct sdp_media *media);
  * @return its value; absent if there is none, empty where it has no value
  */
 struct slice sdp_media_attribute(const struct sdp_media *media, struct slice name);
+
+/** Are the mandatory preconditions of every m=message with a port met by what is (RFC 3312)? */
+bool sdp_is_ready(const struct sdp_session *sdp);
 
 enum { SDP_PLAIN = 1, SDP_TLS = 2 };
 

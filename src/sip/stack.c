@@ -117,7 +117,7 @@ const struct setting sip_settings_rows[] = {
 	.flags = SETTING_FIXED,
 	.check = check_token,
 	.help = "Option tags in Require that are taken, since whoever reads events does what they "
-		"mean; besides timer."},
+		"mean; besides timer, 100rel and precondition."},
     /*
      * 32 s are 64 times T1 of RFC 3261: a slow proxy may take that long to answer.  Over UDP
      * each request received is remembered as long, at 10 KB: 2,000 MESSAGEs a second are

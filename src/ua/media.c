@@ -248,6 +248,13 @@ struct slice ua_peer_attribute(const struct ua_session *s)
 	return s->peer ? s->peer->attribute : (struct slice){NULL, 0};
 }
 
+bool ua_media_is_ready(struct slice text)
+{
+	struct sdp_session offer;
+
+	return !text.p || sdp_parse(&offer, text) < 0 || sdp_is_ready(&offer);
+}
+
 const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
     struct slice accept_types)
 {

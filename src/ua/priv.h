@@ -162,6 +162,9 @@ int ua_media_answer(struct ua_session *s, struct slice offer, struct slice *text
 const struct ua_local *ua_media_pick(const struct ua *ua, struct slice offer,
     struct slice accept_types);
 
+/** Are the offer's preconditions met, or absent (RFC 3312)?  Otherwise 580. */
+bool ua_media_is_ready(struct slice offer);
+
 /** Take the peer's answer to our offer.  @return 0, -EPROTO: nothing that can be used, -ENOMEM */
 int ua_media_take_answer(struct ua_session *s, struct slice answer);
 

@@ -356,6 +356,8 @@ int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *
 	start.local = ua_media_pick(ua, sdp, offer->accept_types);
 	if (!start.local)
 		return refuse(ua, invite, 488, SLICE("Not Acceptable Here"));
+	if (!ua_media_is_ready(sdp))
+		return refuse(ua, invite, 580, SLICE("Precondition Failure"));
 	err = ua_session_new(&s, ua, &start);
 	if (err < 0)
 		return refuse_for(ua, invite, err);

@@ -68,6 +68,27 @@ class UasTest(case.Case):
         response = self.invite(self.offer(), headers=[('Require', 'foobar')]).final(420)
         self.assertEqual(response.get('Unsupported'), 'foobar')
 
+    def test_reliable_where_required(self):
+        """RFC 3262 3: Require: 100rel is about provisional responses; we need none."""
+        transaction = self.invite(self.offer(), headers=[('Require', '100rel')])
+        dialog = Dialog.of_client(transaction, transaction.final(200))
+        dialog.ack()
+        dialog.bye()
+
+    def test_preconditions(self):
+        """RFC 3312: taken where what is meets what is wanted, otherwise 580."""
+        met = ['a=curr:qos e2e sendrecv', 'a=des:qos mandatory e2e sendrecv',
+               'a=curr:qos local none', 'a=des:qos optional local sendrecv',
+               'a=des:qos none remote sendrecv']
+        transaction = self.invite(self.offer(extra=met), headers=[('Require', 'precondition')])
+        dialog = Dialog.of_client(transaction, transaction.final(200))
+        dialog.ack()
+        dialog.bye()
+        for unmet in (['a=curr:qos local none', 'a=des:qos mandatory local sendrecv'],
+                      ['a=curr:qos local send', 'a=des:qos mandatory local sendrecv'],
+                      ['a=des:qos mandatory remote recv'], ['a=des:foo mandatory e2e sendrecv']):
+            self.invite(self.offer(extra=unmet), headers=[('Require', 'precondition')]).final(580)
+
     def test_cancel(self):
         """RFC 3261 9.2: INVITE and CANCEL at once: 487 or 200, and no session in the end."""
         transaction = self.invite(self.offer())
@@ -316,16 +337,33 @@ class UacTest(case.Case):
         invite.respond(200, body)
         self.assertIsNone(listener.accept().expect('SEND').body)
 
-    def test_reliable_provisional_is_not_asked_for(self):
-        """We do not require 100rel, and send what a UAC must."""
-        _, invite = self.start_session()
-        request = invite.request
-        self.assertIsNone(request.get('Require'))
-        self.assertTrue(request.get('Contact'))
-        self.assertTrue(request.get('Max-Forwards'))
-        self.assertTrue(request.from_tag)
-        self.assertIn('INVITE', request.get('Allow', 'INVITE'))
-        invite.respond(603)
+    def reliably(self, body, final_body, tag=None):
+        """Answer an INVITE by a reliable 183, and the PRACK, and then by 200."""
+        session_id, invite = self.start_session()
+        self.assertIn('100rel', invite.request.get('Supported'))
+        self.assertIsNone(invite.request.get('Require'))
+        for name in ('Contact', 'Max-Forwards', 'Allow'):
+            self.assertTrue(invite.request.get(name), name)
+        invite.respond(183, body, headers=[('Require', '100rel'), ('RSeq', '7')])
+        prack = self.sip.expect('PRACK')
+        self.assertEqual(prack.request.get('RAck'), f'7 {invite.request.cseq[0]} INVITE')
+        prack.respond(200)
+        invite.respond(200, final_body, tag=tag)
+        Dialog.of_server(invite).expect('ACK')
+        return session_id
+
+    def test_reliable_provisional(self):
+        """RFC 3262: PRACK; an answer there need not come again in the 200."""
+        answer = self.offer(accept_types='text/plain', setup='active')
+        for final_body in (answer, b''):
+            session_id = self.reliably(answer, final_body)
+            event = self.ctl.event('E_MSRP_SESSION_NEW', session_id=session_id)
+            self.assertEqual(event['content_types'], 'text/plain')
+        session_id = self.reliably(b'', answer)
+        self.ctl.event('E_MSRP_SESSION_NEW', session_id=session_id)
+        session_id = self.reliably(b'', b'')
+        self.sip.expect('BYE').respond(200)
+        self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session_id, code=488)
 
 
 class OutboundProxyTest(case.Case):
