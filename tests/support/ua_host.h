@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <msrpd/service.h>
 #include <msrpd/slice.h>
 #include <msrpd/ua.h>
 
@@ -33,8 +34,10 @@ struct host {
 	char log[4096];                          /* what its handler was told, "new:text/plain " */
 	const char *accepts;                     /* types; NULL: INVITEs are answered 404 */
 	const char *attributes, *peer_attribute; /* of ua_offer */
-	int verdict;                             /* what the handler says to a message */
-	bool streams;                            /* messages are taken as streams */
+	const struct service *service;           /* whose first action takes INVITEs instead */
+	void *service_state;
+	int verdict;        /* what the handler says to a message */
+	bool streams;       /* messages are taken as streams */
 	const char *end_in; /* "new", "msg", "nickname", "report": ua_end() there */
 	size_t streamed;
 };
