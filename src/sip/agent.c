@@ -73,7 +73,7 @@ static void on_nua_event(nua_event_t event, int status, char const *phrase, nua_
 		sip_stack_event(magic, &ev);
 }
 
-static void agent_uri(const struct sip_agent *agent, char *uri, size_t size)
+void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE])
 {
 	struct sockaddr_storage address = agent->address;
 	char host[INET6_ADDRSTRLEN + 2], port[8] = "*";
@@ -84,8 +84,8 @@ static void agent_uri(const struct sip_agent *agent, char *uri, size_t size)
 	host_text(&address, host, sizeof(host));
 	if (*port_of(&address) != 0)
 		snprintf(port, sizeof(port), "%u", ntohs(*port_of(&address)));
-	snprintf(uri, size, "%s:%s:%s%s", agent->transports == SIP_TLS ? "sips" : "sip", host, port,
-	    suffix);
+	snprintf(uri, SIP_AGENT_URI_SIZE, "%s:%s:%s%s",
+	    agent->transports == SIP_TLS ? "sips" : "sip", host, port, suffix);
 }
 
 /* What may stand in Require (RFC 3261 8.2.2.3).  @return to be freed, or NULL */
@@ -107,11 +107,11 @@ static int agent_open(struct sip_agent *agent, const char *tls_dir)
 {
 	const struct sip_settings *settings = agent->stack->settings;
 	bool tls = agent->transports == SIP_TLS;
-	char uri[INET6_ADDRSTRLEN + 64], *tags = supported(settings);
+	char uri[SIP_AGENT_URI_SIZE], *tags = supported(settings);
 
 	if (!tags)
 		return -ENOMEM;
-	agent_uri(agent, uri, sizeof(uri));
+	sip_agent_uri(agent, uri);
 	agent->nua = nua_create(sip_loop_root(agent->stack->loop), on_nua_event, agent,
 	    NTATAG_MCLASS(agent->stack->parse.mclass),
 	    NUTAG_URL(uri), /* a sips URI as well: NUTAG_SIPS_URL would open a second socket */
@@ -370,7 +370,7 @@ static int plan(struct sip_stack *stack, struct reason *why)
 
 static int agents_probe(struct sip_stack *stack, struct reason *why)
 {
-	char uri[INET6_ADDRSTRLEN + 64];
+	char uri[SIP_AGENT_URI_SIZE];
 	struct sip_agent *agent;
 
 	STAILQ_FOREACH(agent, &stack->agents, next)
@@ -378,7 +378,7 @@ static int agents_probe(struct sip_stack *stack, struct reason *why)
 		int err = agent_probe(agent);
 
 		if (err) {
-			agent_uri(agent, uri, sizeof(uri));
+			sip_agent_uri(agent, uri);
 			return reason_set(why, err, "sip.listen: %s: %s", uri, strerror(-err));
 		}
 	}
@@ -387,7 +387,7 @@ static int agents_probe(struct sip_stack *stack, struct reason *why)
 
 static int agents_create(struct sip_stack *stack, const char *tls_dir, struct reason *why)
 {
-	char uri[INET6_ADDRSTRLEN + 64];
+	char uri[SIP_AGENT_URI_SIZE];
 	struct sip_agent *agent;
 
 	STAILQ_FOREACH(agent, &stack->agents, next)
@@ -395,7 +395,7 @@ static int agents_create(struct sip_stack *stack, const char *tls_dir, struct re
 		int err = agent_open(agent, tls_dir);
 
 		if (err) {
-			agent_uri(agent, uri, sizeof(uri));
+			sip_agent_uri(agent, uri);
 			return reason_set(why, err, "sip.listen: Sofia-SIP cannot open %s%s", uri,
 			    agent->transports == SIP_TLS ? " with this certificate and key" : "");
 		}

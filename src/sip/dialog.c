@@ -1,6 +1,7 @@
 #include "sip/dialog.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,7 @@ void dialog_unref(struct sip_dialog *d)
 	free(d->early_sdp);
 	free(d->early_tag);
 	free(d->headers);
+	free(d->contact);
 	free(d->call_id);
 	free(d->target);
 	free(d);
@@ -159,6 +161,20 @@ void dialog_note_methods(struct sip_dialog *d, const sip_t *sip)
 		nua_set_hparams(d->nh, NUTAG_UPDATE_REFRESH(0), TAG_END());
 }
 
+char *dialog_contact(const struct sip_dialog *d)
+{
+	const char *advertised = d->stack->contact;
+	char uri[SIP_AGENT_URI_SIZE], *text = NULL;
+	int n;
+
+	if (!advertised && !d->contact)
+		return NULL;
+	sip_agent_uri(d->agent, uri);
+	n = advertised ? asprintf(&text, "%s%s", advertised, d->contact ? d->contact : "")
+		       : asprintf(&text, "<%s>%s", uri, d->contact);
+	return n < 0 ? NULL : text;
+}
+
 void dialog_ack(struct sip_dialog *d, const char *sdp)
 {
 	d->exchange = IDLE;
@@ -252,6 +268,23 @@ int sip_dialog_progress(struct sip_dialog *d, int code, struct slice reason)
 	if (d->phase == OVER || d->exchange != THEIRS || code <= 100 || code > 199)
 		return -EPROTO;
 	dialog_respond(d, code, reason, NULL, NULL);
+	return 0;
+}
+
+int sip_dialog_set_contact(struct sip_dialog *d, struct slice params)
+{
+	char *copy = NULL;
+
+	for (size_t i = 0; i < params.len; i++)
+		if ((unsigned char)params.p[i] <= ' ' || params.p[i] == 0x7f
+		    || strchr("<>,", params.p[i]))
+			return -EINVAL;
+	if (params.len > 0 && (params.len == 1 || params.p[0] != ';'))
+		return -EINVAL;
+	if (params.len > 0 && !(copy = slice_dup(params)))
+		return -ENOMEM;
+	free(d->contact);
+	d->contact = copy;
 	return 0;
 }
 

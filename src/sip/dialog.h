@@ -81,6 +81,7 @@ struct sip_invite {
 	struct slice from_uri, to_uri, ruri;
 	struct slice sdp;     /* our offer; absent: the peer shall make one */
 	struct slice headers; /* further lines, each "Name: value\r\n"; absent for none */
+	struct slice contact; /* parameters of our Contact, ";isfocus"; absent for none */
 };
 
 /**
@@ -101,6 +102,13 @@ int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
  */
 int sip_dialog_accept(struct sip_dialog **dp, struct sip_request *invite,
     const struct sip_dialog_handler *handler, void *arg);
+
+/**
+ * Parameters of our Contact in this dialog, ";isfocus" (RFC 4579 5.1); to be said before the answer.
+ *
+ * @return 0, -EINVAL: none that a header can hold, -ENOMEM
+ */
+int sip_dialog_set_contact(struct sip_dialog *d, struct slice params);
 
 /**
  * Further header lines for the 2xx to the INVITE, each "Name: value\r\n"; to be said before it.

@@ -39,6 +39,7 @@ struct sip_dialog {
 	char *sdp;                   /* our offer, until it is answered */
 	char *early_sdp, *early_tag; /* an answer in a reliable provisional one, and whose; NULL */
 	char *headers;               /* of our first INVITE, or the 2xx to theirs; NULL: none */
+	char *contact;               /* parameters of ours, ";isfocus"; NULL: none */
 	char *call_id;
 	char *target;       /* the peer's Contact */
 	struct timer retry; /* after 491; or nothing could be sent */
@@ -73,6 +74,9 @@ void dialog_set_established(struct sip_dialog *d);
 /** What the peer's INVITE or 2xx tells of him: Contact, and methods that he knows. */
 void dialog_note_target(struct sip_dialog *d, const sip_t *sip);
 void dialog_note_methods(struct sip_dialog *d, const sip_t *sip);
+
+/** Our Contact with its parameters, to be freed; NULL: that of the socket, by nua. */
+char *dialog_contact(const struct sip_dialog *d);
 
 void dialog_ack(struct sip_dialog *d, const char *sdp);
 void dialog_bye(struct sip_dialog *d, const char *reason);

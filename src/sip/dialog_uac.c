@@ -19,7 +19,7 @@ void dialog_send_invite(struct sip_dialog *d)
 	const char *uri = d->call ? d->call->ruri : d->target ? d->target : "";
 	unsigned expires = d->call ? d->call->session_expires : 0;
 	char *credentials = sip_auth_lines(d->auth, d->stack, "INVITE", uri), cseq[32] = "";
-	const char *contact = d->stack->contact;
+	char *contact = dialog_contact(d);
 
 	d->exchange = OURS;
 	d->late = !d->sdp;
@@ -34,6 +34,7 @@ void dialog_send_invite(struct sip_dialog *d)
 	    TAG_IF(d->sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
 	    TAG_IF(d->sdp, SIPTAG_PAYLOAD_STR(d->sdp)), TAG_END());
 	free(credentials);
+	free(contact);
 	sip_stack_kick(d->stack);
 }
 
@@ -95,6 +96,8 @@ int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
 		err = dialog_take_offer(d, invite->sdp);
 	if (!err)
 		err = sip_dialog_set_headers(d, invite->headers);
+	if (!err)
+		err = sip_dialog_set_contact(d, invite->contact);
 	if (!err && !(d->call_id = slice_dup(slice_of(d->call->call_id))))
 		err = -ENOMEM;
 	if (!err)

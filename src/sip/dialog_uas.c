@@ -45,13 +45,14 @@ void dialog_respond(struct sip_dialog *d, int status, struct slice reason, const
     const char *headers)
 {
 	msg_t *with = d->request ? sip_request_msg(d->request) : nua_saved_event_request(d->saved);
-	const char *contact = d->stack->contact;
+	char *contact = status < 300 ? dialog_contact(d) : NULL;
 
 	nua_respond(d->nh, status, sip_phrase(d->nh, status, reason), NUTAG_WITH(with),
-	    TAG_IF(status < 300 && contact, SIPTAG_CONTACT_STR(contact)),
+	    TAG_IF(contact, SIPTAG_CONTACT_STR(contact)),
 	    TAG_IF(sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
 	    TAG_IF(sdp, SIPTAG_PAYLOAD_STR(sdp)), TAG_IF(headers, SIPTAG_HEADER_STR(headers)),
 	    TAG_END());
+	free(contact);
 	if (d->phase == SETUP)
 		sip_stack_count_answer(d->stack, status);
 	sip_stack_kick(d->stack);

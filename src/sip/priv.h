@@ -150,6 +150,11 @@ sip_addr_t *sip_address_make(su_home_t *home, struct sip_stack *stack, const cha
 
 /* agent.c */
 
+enum { SIP_AGENT_URI_SIZE = 128 };
+
+/** Where it listens: with its transport unless it has both UDP and TCP. */
+void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE]);
+
 /**
  * Open every listener of the settings.
  *

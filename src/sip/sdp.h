@@ -41,7 +41,7 @@ struct sdp_media {
 	struct sdp_fingerprint fingerprints[SDP_FINGERPRINT_MAX];
 	size_t fingerprint_count;
 	struct {
-		unsigned char current, wanted; /* SDP_… bits below */
+		unsigned char current, wanted; /* bits: 1 send, 2 receive */
 	} qos[3];                              /* RFC 3312: e2e, local, remote */
 	bool wants_more;                       /* a mandatory precondition of another kind */
 };

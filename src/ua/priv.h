@@ -101,7 +101,7 @@ struct ua_session {
 	struct slice uri; /* our own; these texts stand behind the struct */
 	struct slice from_uri, to_uri, ruri;
 	struct slice accept_types, accept_wrapped_types; /* ours */
-	struct slice headers;
+	struct slice headers, contact;
 	struct slice attributes; /* the same */
 	char id[UA_ID_LEN + 1];
 };

@@ -430,6 +430,7 @@ static int invite(struct ua_session *s)
 	    .to_uri = s->to_uri,
 	    .ruri = s->ruri,
 	    .headers = s->headers,
+	    .contact = s->contact,
 	};
 	int err = ua_media_offer(s, &call.sdp);
 
@@ -509,6 +510,7 @@ int ua_session_accept(struct ua_session *s, struct sip_request *request)
 	if (err < 0)
 		return err;
 	sip_dialog_set_headers(s->dialog, s->headers);
+	sip_dialog_set_contact(s->dialog, s->contact);
 	s->invite = sip_request_ref(request);
 	s->unanswered = true;
 	if (!s->ua->env.settings->relay_uri)
@@ -587,7 +589,8 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	const struct ua_offer *offer = start->offer;
 	size_t room = strlen(start->local->host) + URI_ROOM + start->from_uri.len
 	    + start->to_uri.len + start->ruri.len + offer->accept_types.len
-	    + offer->accept_wrapped_types.len + offer->headers.len + offer->attributes.len;
+	    + offer->accept_wrapped_types.len + offer->headers.len + offer->contact.len
+	    + offer->attributes.len;
 	struct ua_session *s = calloc(1, sizeof(*s) + room);
 	char *p;
 	int err;
@@ -607,6 +610,7 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	s->to_uri = keep(&p, start->to_uri);
 	s->ruri = keep(&p, start->ruri);
 	s->headers = keep(&p, offer->headers);
+	s->contact = keep(&p, offer->contact);
 	s->attributes = keep(&p, offer->attributes);
 	s->peer_attribute = offer->peer_attribute;
 	err = keep_types(&p, s, offer);

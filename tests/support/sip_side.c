@@ -152,6 +152,7 @@ static void on_request(struct sip_request *req, void *arg)
 		return;
 	see_sdp(s, sdp);
 	assert_int_equal(sip_dialog_accept(&s->d, req, &dialog_handler, s), 0);
+	assert_int_equal(sip_dialog_set_contact(s->d, slice_of(s->contact)), 0);
 	if (s->refuse)
 		sip_dialog_refuse(s->d, s->refuse, ABSENT, ABSENT);
 	else
@@ -276,6 +277,7 @@ void side_call(struct side *s, const char *ruri, const char *offer)
 	    .to_uri = SLICE("sip:bob@b.example"),
 	    .ruri = slice_of(ruri),
 	    .sdp = slice_of(offer),
+	    .contact = slice_of(s->contact),
 	};
 	size_t before = strlen(s->log);
 

@@ -28,6 +28,7 @@ struct side {
 	char udp[96], tcp[96]; /* URIs of its listeners */
 	struct sip_dialog *d;
 	struct sip_request *kept; /* to be answered by the test */
+	const char *contact;      /* parameters of our Contact; NULL: none */
 	const char *answer;       /* SDP to answer an INVITE or offer with */
 	int refuse;               /* or the status to refuse it with */
 	bool keep;                /* or leave it to the test */

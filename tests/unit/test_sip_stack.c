@@ -267,6 +267,36 @@ static void test_proxy_and_contact(void **state)
 	assert_true(peer_has(&w->p, "Contact: <sip:msrpd@im.example.org:5070>"));
 }
 
+/* RFC 4579 5.1, 5.2: a focus says so in its Contact, whoever calls and whatever its address. */
+static void test_contact_parameters(void **state)
+{
+	struct world *w = *state;
+	struct sip_settings advertised;
+
+	w->a.answer = "answer-a";
+	w->a.contact = ";isfocus";
+	side_open(&w->a, w->base);
+	for (int i = 0; i < 2; i++) {
+		const char *contact =
+		    i ? "Contact: <sip:room@im.example.org>;isfocus\r\n" : ">;isfocus\r\n";
+
+		side_call(&w->a, w->p.uri, "offer-a");
+		peer_expect(&w->p, "INVITE ");
+		assert_true(peer_has(&w->p, contact));
+		peer_answer(&w->p, "486 Busy", NULL, NULL);
+		peer_expect(&w->p, "ACK ");
+		side_let_go(&w->a);
+		peer_begin(&w->p, "INVITE", w->a.udp, NULL, "offer-p");
+		peer_expect(&w->p, "SIP/2.0 200 ");
+		assert_true(peer_has(&w->p, contact));
+		side_let_go(&w->a);
+		advertised = w->a.settings;
+		advertised.advertised_contact = (char[]){"sip:room@im.example.org"};
+		sip_stack_reload(w->a.stack, &advertised, NULL, 0);
+	}
+	sip_stack_reload(w->a.stack, &w->a.settings, NULL, 0);
+}
+
 static void test_reload(void **state)
 {
 	struct world *w = *state;
@@ -507,6 +537,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_family_and_transport, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_source_address, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_proxy_and_contact, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_contact_parameters, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_tls, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_other_requests, set_up, tear_down),
