@@ -155,10 +155,10 @@ enum {
 /**
  * Queue a message (RFC 4975 7.1.1); it leaves when the session is established.
  *
- * @param message_id  room for UA_MESSAGE_ID_SIZE bytes, NUL included; NULL when not wanted
  * What the peer does not take is refused here once its SDP is known.  What was queued before that
  * and turns out to be refused is reported 415, 413 or 403, from here.
  *
+ * @param message_id  room for UA_MESSAGE_ID_SIZE bytes, NUL included; NULL when not wanted
  * @return 0; -EMSGSIZE: above the peer's max-size; -EPROTOTYPE: a type the peer does not take;
  *         -ENOBUFS: max_queued_bytes reached; -EPERM: the peer is sendonly; -EPIPE: session ends;
  *         -EINVAL: a type that is none; -ENOMEM

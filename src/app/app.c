@@ -255,12 +255,12 @@ static struct ua_session *find_own(struct app *app, struct slice session_id, str
 }
 
 static const struct param_spec start_params[] = {
-    {"content_types", PARAM_TEXT, true},
-    {"from_uri", PARAM_TEXT, true},
-    {"to_uri", PARAM_TEXT, true},
-    {"ruri", PARAM_TEXT, true},
-    {"headers", PARAM_HEADERS, false},
-    {NULL, 0, false},
+    {.name = "content_types", .kind = PARAM_TEXT, .required = true},
+    {.name = "from_uri", .kind = PARAM_TEXT, .required = true},
+    {.name = "to_uri", .kind = PARAM_TEXT, .required = true},
+    {.name = "ruri", .kind = PARAM_TEXT, .required = true},
+    {.name = "headers", .kind = PARAM_HEADERS},
+    {0},
 };
 
 static void start_error(struct reply *reply, int err)
@@ -314,13 +314,13 @@ static void call_start(const struct param *params, struct reply *reply, void *ar
 enum { SEND_SESSION, SEND_MIME, SEND_BODY, SEND_SUCCESS, SEND_FAILURE, SEND_BASE64 };
 
 static const struct param_spec send_params[] = {
-    [SEND_SESSION] = {"session_id", PARAM_TEXT, true},
-    [SEND_MIME] = {"mime", PARAM_TEXT, false},
-    [SEND_BODY] = {"body", PARAM_BODY, false},
-    [SEND_SUCCESS] = {"success_report", PARAM_TEXT, false},
-    [SEND_FAILURE] = {"failure_report", PARAM_TEXT, false},
-    [SEND_BASE64] = {"body_base64", PARAM_BASE64, false},
-    {NULL, 0, false},
+    [SEND_SESSION] = {.name = "session_id", .kind = PARAM_TEXT, .required = true},
+    [SEND_MIME] = {.name = "mime", .kind = PARAM_TEXT},
+    [SEND_BODY] = {.name = "body", .kind = PARAM_BODY},
+    [SEND_SUCCESS] = {.name = "success_report", .kind = PARAM_TEXT},
+    [SEND_FAILURE] = {.name = "failure_report", .kind = PARAM_TEXT},
+    [SEND_BASE64] = {.name = "body_base64", .kind = PARAM_BASE64},
+    {0},
 };
 
 /* Is a yes/no/partial one of these words, or absent, which is the first? */
@@ -455,8 +455,8 @@ static void call_list(const struct param *params, struct reply *reply, void *arg
 }
 
 static const struct param_spec end_params[] = {
-    {"session_id", PARAM_TEXT, true},
-    {NULL, 0, false},
+    {.name = "session_id", .kind = PARAM_TEXT, .required = true},
+    {0},
 };
 
 static void call_end(const struct param *params, struct reply *reply, void *arg)
@@ -470,11 +470,20 @@ static void call_end(const struct param *params, struct reply *reply, void *arg)
 }
 
 static const struct method methods[] = {
-    {"msrp_ua_start_session", start_params, call_start, "call a peer by INVITE"},
-    {"msrp_ua_send_message", send_params, call_send, "send a message on a session"},
-    {"msrp_ua_list_sessions", NULL, call_list, "list the sessions"},
-    {"msrp_ua_end_session", end_params, call_end, "end a session"},
-    {NULL, NULL, NULL, NULL},
+    {.name = "msrp_ua_start_session",
+	.params = start_params,
+	.call = call_start,
+	.help = "call a peer by INVITE"},
+    {.name = "msrp_ua_send_message",
+	.params = send_params,
+	.call = call_send,
+	.help = "send a message on a session"},
+    {.name = "msrp_ua_list_sessions", .call = call_list, .help = "list the sessions"},
+    {.name = "msrp_ua_end_session",
+	.params = end_params,
+	.call = call_end,
+	.help = "end a session"},
+    {0},
 };
 
 /* --- the service --- */

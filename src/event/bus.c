@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Where an emit in progress goes on; whoever unsubscribes moves it off himself. */
+/* Where an emit in progress goes on; unsubscribing moves it on. */
 struct cursor {
 	struct cursor *outer; /* of the emit around this one */
 	struct event_subscriber *next;

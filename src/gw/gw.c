@@ -236,7 +236,7 @@ static void call_list(const struct param *params, struct reply *out, void *state
 }
 
 static const struct param_spec end_params[] = {
-    {"key", PARAM_TEXT, true},
+    {.name = "key", .kind = PARAM_TEXT, .required = true},
     {0},
 };
 
@@ -253,8 +253,13 @@ static void call_end(const struct param *params, struct reply *out, void *state)
 }
 
 static const struct method methods[] = {
-    {"msrp_gw_list_sessions", NULL, call_list, "list the sessions of the gateway"},
-    {"msrp_gw_end_session", end_params, call_end, "end a session of the gateway"},
+    {.name = "msrp_gw_list_sessions",
+	.call = call_list,
+	.help = "list the sessions of the gateway"},
+    {.name = "msrp_gw_end_session",
+	.params = end_params,
+	.call = call_end,
+	.help = "end a session of the gateway"},
     {0},
 };
 

@@ -116,7 +116,7 @@ static int wants(const struct context *c, const struct arg_spec *spec, const cha
 }
 
 /* A text without variables is put together here and now. */
-static int settle(const struct context *c, struct route_arg *arg)
+static int expand_constant(const struct context *c, struct route_arg *arg)
 {
 	struct route_buffer out = {0};
 
@@ -144,7 +144,7 @@ static int compile_text(const struct context *c, struct route_arg *arg, const st
 		return tree_fail(c->fault, node, "%s is longer than %d bytes", spec->name,
 		    ROUTE_VALUE_MAX);
 	err = route_text_compile(&arg->text, node, false, c->spec, c->fault);
-	return err < 0 ? err : settle(c, arg);
+	return err < 0 ? err : expand_constant(c, arg);
 }
 
 static int parse_number(struct arg *arg)
@@ -271,7 +271,7 @@ static int compile_headers(const struct context *c, struct route_arg *arg,
 				    *no);
 		err = compile_header(c, arg, n);
 	}
-	return err < 0 ? err : settle(c, arg);
+	return err < 0 ? err : expand_constant(c, arg);
 }
 
 /* What variables bring is for the action to judge. */
