@@ -2,7 +2,7 @@
 set -eu
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-arch=$(dpkg-architecture -qDEB_HOST_MULTIARCH)
+arch=$(gcc -print-multiarch)
 
 # unpack NAME=VERSION...: below $tmp/root, where loader and compiler look first.
 unpack() {
@@ -16,7 +16,7 @@ unpack() {
 
 # compile LIBRARY...: $tmp/finding of the C program on standard input.
 compile() {
-	cc -x c -o "$tmp/finding" - -I"$tmp/root/usr/include" -I"$tmp/root/usr/include/sofia-sip-1.12" \
+	gcc -x c -o "$tmp/finding" - -I"$tmp/root/usr/include" -I"$tmp/root/usr/include/sofia-sip-1.12" \
 		-L"$tmp/root/usr/lib/$arch" $(printf ' -l%s' "$@")
 }
 

@@ -225,7 +225,7 @@ class FrameTest(PassCase):
 
 
 class WhoMayTest(PassCase):
-    """RFC 4976 6.4 as a matrix; nobody gets anything to or from whom he should not."""
+    """RFC 4976 6.4 as a matrix; nobody gets anything to or from another than it should."""
 
     def test_directions(self):
         client, peer, session = self.pair()
@@ -558,7 +558,7 @@ class StreamTest(PassCase):
         session.send('x', code=481)
 
     def test_our_transaction_id_does_not_end_it(self):
-        """A receiver who tells the sender our transaction id could have him end the frame."""
+        """A receiver that tells the sender our transaction id could make it end the frame."""
         for before, line_break in ((30000, '\r\n'), (0, '')):
             for cut_at in (0, 1, 9, 20, 24):
                 with self.subTest(before=before, cut_at=cut_at):

@@ -127,7 +127,7 @@ static void test_two_clients(void **state)
 	assert_int_equal(ctl_stat(*state, "clients"), 0);
 }
 
-/* printf … | nc -U: answers come to who has said all that he will say. */
+/* printf … | nc -U: answers come to a client that has said all that it will say. */
 static void test_half_close(void **state)
 {
 	struct ctl_peer p = ctl_peer_connect(*state);

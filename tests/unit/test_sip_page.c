@@ -172,8 +172,8 @@ static void test_fields(void **state)
 
 /*
  * A Contact or Record-Route of another scheme than SIP's never reaches Sofia, which recurses until
- * its stack is full when it cannot send to where a dialog leads.  A MESSAGE makes no dialog, so here
- * it harms nobody.
+ * its stack is full when it cannot send to where a dialog leads.  A MESSAGE makes no dialog, so
+ * here it harms nobody.
  */
 static void test_foreign_schemes(void **state)
 {

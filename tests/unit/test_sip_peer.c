@@ -62,7 +62,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* We call the peer, and he answers. */
+/* We call the peer, and it answers. */
 static void establish(struct world *w, const char *headers)
 {
 	side_call(&w->a, w->p.uri, "offer-a");
