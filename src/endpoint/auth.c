@@ -45,7 +45,7 @@ struct endpoint_auth {
 	char *relays, *own_uri;
 	char *path; /* granted; NULL: none yet */
 
-	/* a round: each relay in turn */
+	/* a round: each relay, one after another */
 	char *next_path; /* granted in this round so far */
 	size_t at;
 	uint64_t shortest_s;
@@ -68,7 +68,7 @@ static struct endpoint_auth *of_transaction(struct msrp_transaction *t)
 	return (struct endpoint_auth *)((char *)t - offsetof(struct endpoint_auth, transaction));
 }
 
-/* Nothing of this runs any more; who asked is told, last. */
+/* Nothing of this runs any more; its owner is told, last. */
 static void fail(struct endpoint_auth *auth, int code, struct slice reason, bool from_relay)
 {
 	log_debug("msrp: AUTH at %.*s: %d %.*s", SLICE_ARG(auth->relay[auth->at].uri), code,
@@ -256,7 +256,7 @@ static void on_out_of_bounds(struct endpoint_auth *auth, const struct msrp_frame
 
 /*
  * The relay proves that it knows the password as well.  Some relays leave Authentication-Info
- * out; TLS has told then who they are.
+ * out; TLS has proved their identity then.
  */
 static bool check_info(struct endpoint_auth *auth, const struct msrp_frame *response)
 {

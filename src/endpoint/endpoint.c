@@ -32,7 +32,7 @@ static void on_silent(struct timer_entry *entry, void *arg)
 
 	(void)arg;
 	ep->out.greet = endpoint_can_send(ep);
-	sending_kick(ep);
+	chunker_kick(ep);
 }
 
 static void run_due(void *arg)
@@ -40,15 +40,15 @@ static void run_due(void *arg)
 	struct endpoints *all = arg;
 	struct endpoint *ep, *due = all->due;
 
-	/* Who becomes due meanwhile waits for the next turn. */
+	/* An endpoint that becomes due meanwhile waits for the next round. */
 	all->due = NULL;
 	if (due)
 		due->due_prevp = &due;
 	while ((ep = due)) {
 		not_due(ep);
 		endpoint_ref(ep);
-		outbox_run(ep);
-		inbox_run(ep);
+		sender_run(ep);
+		receiver_run(ep);
 		endpoint_unref(ep);
 	}
 }
@@ -86,10 +86,10 @@ int endpoints_new(struct endpoints **allp, struct msrp_stack *stack, struct stat
 	if (!all)
 		return -ENOMEM;
 	all->stack = stack;
-	err |= timer_queue_init(&all->partial, base, settings->partial_timeout_ms, incoming_expired,
+	err |= timer_queue_init(&all->partial, base, settings->partial_timeout_ms, partial_expired,
 	    all);
 	err |= timer_queue_init(&all->silent, base, settings->keepalive_ms, on_silent, all);
-	err |= timer_init(&all->turn, base, run_due, all);
+	err |= timer_init(&all->deferred, base, run_due, all);
 	err |= count_with(&all->count, stats);
 	if (err) {
 		endpoints_free(all);
@@ -103,10 +103,10 @@ void endpoints_free(struct endpoints *all)
 {
 	if (!all)
 		return;
-	sending_free_store(all);
+	chunker_free_store(all);
 	timer_queue_fini(&all->partial);
 	timer_queue_fini(&all->silent);
-	timer_fini(&all->turn);
+	timer_fini(&all->deferred);
 	free(all);
 }
 
@@ -129,7 +129,7 @@ void endpoint_due(struct endpoint *ep)
 	if (ep->next_due)
 		ep->next_due->due_prevp = &ep->next_due;
 	all->due = ep;
-	timer_start(&all->turn, 0);
+	timer_start(&all->deferred, 0);
 }
 
 /* --- life --- */
@@ -161,7 +161,7 @@ static void tell_bound(struct endpoint *ep)
 		ep->bound_told = true;
 		ep->handler->bound(ep->arg);
 	}
-	sending_kick(ep);
+	chunker_kick(ep);
 }
 
 static void attach(struct endpoint *ep, struct msrp_conn *conn, uint64_t idle_ms)
@@ -176,11 +176,11 @@ static void attach(struct endpoint *ep, struct msrp_conn *conn, uint64_t idle_ms
 /* Off its connection, with no byte of a message lent to it any more. */
 static void leave(struct endpoint *ep)
 {
-	outbox_leave(ep);
+	sender_leave(ep);
 	ep->connections++;
 	timer_queue_stop(&ep->all->silent, &ep->silent);
 	msrp_flow_detach(&ep->out.flow);
-	inbox_leave(ep, ep->user.conn);
+	receiver_leave(ep, ep->user.conn);
 	msrp_conn_detach(&ep->user);
 }
 
@@ -193,7 +193,7 @@ static void move_to_second(struct endpoint *ep)
 	attach(ep, conn, 0);
 	ep->confirmed = true;
 	ep->bound_told = true;
-	sending_kick(ep);
+	chunker_kick(ep);
 }
 
 static struct endpoint *of_user(struct msrp_user *user)
@@ -206,7 +206,7 @@ static void on_closed(struct msrp_user *user, int err)
 	struct endpoint *ep = endpoint_ref(of_user(user));
 
 	leave(ep);
-	outbox_rewind(ep, err);
+	sender_rewind(ep, err);
 	if (ep->handler && ep->second.conn)
 		move_to_second(ep);
 	else if (ep->handler && !ep->user.conn)
@@ -236,7 +236,7 @@ void endpoint_refused(struct endpoint *ep, int code)
 {
 	if (code == 506 && ep->second.conn) {
 		leave(ep);
-		outbox_rewind(ep, 0);
+		sender_rewind(ep, 0);
 		if (ep->handler && ep->second.conn)
 			move_to_second(ep);
 		return;
@@ -275,7 +275,7 @@ static bool bind_to(struct endpoint *ep, struct msrp_conn *conn)
 	}
 	if (ep->user.conn) {
 		leave(ep);
-		outbox_rewind(ep, 0);
+		sender_rewind(ep, 0);
 	}
 	if (!ep->handler)
 		return false;
@@ -297,9 +297,9 @@ static int take_request(struct endpoint *ep, struct msrp_conn *conn, const struc
 {
 	switch (frame->method) {
 	case MSRP_SEND:
-		return inbox_send_request(ep, conn, frame);
+		return receiver_take_send(ep, conn, frame);
 	case MSRP_REPORT:
-		outbox_report_received(ep, frame);
+		sender_report_received(ep, frame);
 		return 0;
 	case MSRP_NICKNAME:
 		take_nickname(ep, conn, frame->use_nickname);
@@ -362,8 +362,8 @@ int endpoint_new(struct endpoint **epp, struct endpoints *all,
 	ep->user.ops = &user_ops;
 	ep->second.ops = &second_ops;
 	ep->target.ops = &target_ops;
-	outbox_init(ep);
-	inbox_init(ep);
+	sender_init(ep);
+	receiver_init(ep);
 	rand_token(ep->prefix, sizeof(ep->prefix) - 1);
 	err = -EINVAL;
 	if (msrp_uri_parse(&ep->target.uri, slice_of(ep->own_uri)) == (ssize_t)own.len)
@@ -384,10 +384,10 @@ void endpoint_free(struct endpoint *ep)
 	not_due(ep);
 	msrp_target_unbind(ep->all->stack, &ep->target);
 	leave(ep);
-	inbox_leave(ep, ep->second.conn);
+	receiver_leave(ep, ep->second.conn);
 	msrp_conn_detach(&ep->second);
-	outbox_fini(ep);
-	inbox_fini(ep);
+	sender_fini(ep);
+	receiver_fini(ep);
 	endpoint_unref(ep);
 }
 
@@ -423,26 +423,26 @@ int endpoint_connect(struct endpoint *ep, const struct msrp_destination *to, boo
 		attach(ep, conn, idle_ms);
 	}
 	ep->speaks_first = ep->out.greet = greet;
-	sending_kick(ep);
+	chunker_kick(ep);
 	return 0;
 }
 
 void endpoint_start(struct endpoint *ep)
 {
 	ep->started = true;
-	sending_kick(ep);
+	chunker_kick(ep);
 }
 
 void endpoint_unbind(struct endpoint *ep)
 {
 	if (ep->second.conn) {
-		inbox_leave(ep, ep->second.conn);
+		receiver_leave(ep, ep->second.conn);
 		msrp_conn_detach(&ep->second);
 	}
 	if (!ep->user.conn)
 		return;
 	leave(ep);
-	outbox_rewind(ep, 0);
+	sender_rewind(ep, 0);
 }
 
 bool endpoint_bound(const struct endpoint *ep)
@@ -458,35 +458,35 @@ struct msrp_conn *endpoint_conn(const struct endpoint *ep)
 void endpoint_sift(struct endpoint *ep,
     int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg)
 {
-	outbox_sift(ep, judge, arg);
+	sender_sift(ep, judge, arg);
 }
 
 int endpoint_send(struct endpoint *ep, const struct message_out *message, unsigned flags,
     char *message_id)
 {
-	return outbox_send(ep, message, flags, message_id);
+	return sender_send(ep, message, flags, message_id);
 }
 
 void endpoint_ready(struct endpoint *ep, struct slice message_id)
 {
-	outbox_ready(ep, message_id);
+	sender_ready(ep, message_id);
 }
 
 void endpoint_resume(struct endpoint *ep, void *stream)
 {
-	inbox_resume(ep, stream);
+	receiver_resume(ep, stream);
 }
 
 int endpoint_report(struct endpoint *ep, struct slice message_id, int code, struct slice phrase)
 {
-	return inbox_report(ep, message_id, code, phrase);
+	return receiver_report(ep, message_id, code, phrase);
 }
 
 void endpoint_give_up(struct endpoint *ep)
 {
 	endpoint_ref(ep);
-	outbox_give_up(ep);
-	inbox_give_up(ep);
+	sender_give_up(ep);
+	receiver_give_up(ep);
 	endpoint_unref(ep);
 }
 
@@ -496,6 +496,6 @@ void endpoint_info(const struct endpoint *ep, struct endpoint_info *info)
 	    .queued_bytes = ep->out.bytes,
 	    .messages_in = ep->in.messages,
 	    .messages_out = ep->out.messages,
-	    .drained = outbox_drained(&ep->out),
+	    .drained = sender_drained(&ep->out),
 	};
 }

@@ -1,9 +1,9 @@
-/* What endpoint, inbox and outbox share, and nobody else. */
+/* What the files of this folder share. */
 #pragma once
 
 #include <msrpd/timer.h>
 
-#include "endpoint/assembly.h"
+#include "endpoint/reassembly.h"
 #include "msrp/conn.h"
 #include "endpoint/endpoint.h"
 #include "endpoint/report.h"
@@ -17,23 +17,23 @@ struct endpoint_counters {
 struct endpoints {
 	struct msrp_stack *stack;
 	struct timer_queue partial, silent;
-	struct timer turn; /* runs what may not run inside a call */
+	struct timer deferred; /* runs what may not run inside a call: see endpoint_due() */
 	struct endpoint *due;
 	struct endpoint_counters count;
-	struct sent_chunk *free_chunks;
+	struct chunk *free_chunks;
 	unsigned free_chunk_count;
 };
 
 /* --- in --- */
 
-struct inbox;
+struct receiver;
 
 /** A message that is not whole yet, or is streamed. */
-struct incoming {
-	struct incoming *next, **prevp; /* all of the endpoint */
+struct partial {
+	struct partial *next, **prevp; /* all of the endpoint */
 	struct timer_entry timer;
 	struct endpoint *ep;
-	struct assembly parts; /* what cannot be given to the service yet */
+	struct reassembly parts; /* what cannot be given to the service yet */
 	size_t charged;
 	uint64_t delivered; /* stream: bytes that the service has */
 	void *stream;
@@ -50,23 +50,23 @@ struct incoming {
 };
 
 /** That of the frame in hand; NULL: it is new. */
-struct incoming *incoming_find(const struct inbox *in);
+struct partial *partial_find(const struct receiver *in);
 
 /** For the message of the frame in hand.  @return NULL when memory is out */
-struct incoming *incoming_new(struct endpoint *ep);
-void incoming_unlink(struct incoming *m);
+struct partial *partial_new(struct endpoint *ep);
+void partial_unlink(struct partial *m);
 
 /** It must be unlinked. */
-void incoming_free(struct incoming *m);
+void partial_free(struct partial *m);
 
 /** It will never be whole: tell its service, unless the endpoint is being freed, and free it. */
-void incoming_abandon(struct incoming *m, int err);
+void partial_abandon(struct partial *m, int err);
 
 /** No chunk came for partial_timeout. */
-void incoming_expired(struct timer_entry *entry, void *arg);
+void partial_expired(struct timer_entry *entry, void *arg);
 
 /** Without the body. */
-struct message incoming_describe(const struct incoming *m);
+struct message partial_describe(const struct partial *m);
 
 /**
  * Bytes of the chunk in hand: a stream's go to its service if they are what it waits for; else
@@ -76,15 +76,15 @@ struct message incoming_describe(const struct incoming *m);
  * @return 0; -EAGAIN: the service takes no more now; the status that refuses them; or -ECANCELED:
  *         the service has freed or given up the endpoint, and the message is gone
  */
-int incoming_add(struct incoming *m, uint64_t at, struct slice piece);
-void incoming_end_chunk(struct incoming *m);
+int partial_add(struct partial *m, uint64_t at, struct slice piece);
+void partial_end_chunk(struct partial *m);
 
-/** Give the service what was kept and is its turn.  @return as incoming_add() */
-int incoming_drain(struct incoming *m);
-bool incoming_stream_is_whole(const struct incoming *m);
+/** Give the service what was kept and comes next.  @return as partial_add() */
+int partial_drain(struct partial *m);
+bool partial_stream_is_whole(const struct partial *m);
 
 /** Is there something that a stream's service could be given now? */
-bool incoming_can_go_on(const struct incoming *m);
+bool partial_can_go_on(const struct partial *m);
 
 /** A Message-ID that is done with: 200 delivered, else why it was refused. */
 struct done_id {
@@ -92,21 +92,21 @@ struct done_id {
 	int code;
 };
 
-struct inbox {
+struct receiver {
 	struct msrp_sink sink;
 	struct msrp_conn *conn; /* of the frame in hand */
-	struct incoming *open;
+	struct partial *open;
 	unsigned open_count;
-	struct incoming *asked; /* its service is being called */
+	struct partial *asked; /* its service is being called */
 	struct report_list later;
 	struct done_id *done; /* a ring, once there is one */
 	unsigned next_done;
 	uint64_t messages;
 
 	/* the frame in hand */
-	struct incoming *current; /* NULL: all of it lies in the read at hand */
-	struct slice id, type;    /* while current is NULL */
-	struct slice held;        /* the same: its body so far */
+	struct partial *current; /* NULL: all of it lies in the read at hand */
+	struct slice id, type;   /* while current is NULL */
+	struct slice held;       /* the same: its body so far */
 	struct byte_range range;
 	uint64_t count; /* bytes of its body so far */
 	uint64_t hash;
@@ -117,29 +117,29 @@ struct inbox {
 	char id_text[MSRP_MESSAGE_ID_SIZE];
 };
 
-int inbox_send_request(struct endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame);
-int inbox_report(struct endpoint *ep, struct slice id, int code, struct slice phrase);
-void inbox_resume(struct endpoint *ep, void *stream);
-void inbox_init(struct endpoint *ep);
+int receiver_take_send(struct endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame);
+int receiver_report(struct endpoint *ep, struct slice id, int code, struct slice phrase);
+void receiver_resume(struct endpoint *ep, void *stream);
+void receiver_init(struct endpoint *ep);
 
 /** The connection is being left: the frame in hand goes on without us. */
-void inbox_leave(struct endpoint *ep, const struct msrp_conn *conn);
+void receiver_leave(struct endpoint *ep, const struct msrp_conn *conn);
 
 /** Incomplete messages will not be whole, and streams are told. */
-void inbox_give_up(struct endpoint *ep);
+void receiver_give_up(struct endpoint *ep);
 
 /** What was put off: see endpoint_due(). */
-void inbox_run(struct endpoint *ep);
-void inbox_fini(struct endpoint *ep);
+void receiver_run(struct endpoint *ep);
+void receiver_fini(struct endpoint *ep);
 
 /* --- out --- */
 
-enum { OUTGOING_TYPE_MAX = 1024 }; /* bytes of a Content-Type */
+enum { TRANSMISSION_TYPE_MAX = 1024 }; /* bytes of a Content-Type */
 
 /** A message to send, in the list of what it waits for. */
-struct outgoing {
-	struct outgoing *next, **prevp;
-	struct outgoing_list *list; /* NULL: none */
+struct transmission {
+	struct transmission *next, **prevp;
+	struct transmission_list *list; /* NULL: none */
 	struct endpoint *ep;
 	struct message_body body; /* bytes: our copy, behind the type, or shared */
 	uint64_t number;          /* in its Message-ID */
@@ -148,7 +148,7 @@ struct outgoing {
 	size_t charged;           /* of max_memory */
 	unsigned unanswered;      /* chunks */
 	enum failure_report failure_report;
-	int verdict; /* of the judged: why it is not sent */
+	int verdict; /* of the rejected: why it is not sent */
 	bool success_report, confirm, bodiless, long_one;
 	bool counted;                        /* cost is among the endpoint's bytes */
 	bool begun;                          /* a long one of which the peer has a part */
@@ -161,116 +161,118 @@ struct outgoing {
 	char type[]; /* and bytes, or buffer */
 };
 
-struct outgoing_list {
-	struct outgoing *first, **lastp;
+struct transmission_list {
+	struct transmission *first, **lastp;
 };
 
-void outgoing_unlink(struct outgoing *m);
-void outgoing_append(struct outgoing_list *list, struct outgoing *m);
-void outgoing_prepend(struct outgoing_list *list, struct outgoing *m);
-struct outgoing *outgoing_last(const struct outgoing_list *list);
+void transmission_unlink(struct transmission *m);
+void transmission_append(struct transmission_list *list, struct transmission *m);
+void transmission_prepend(struct transmission_list *list, struct transmission *m);
+struct transmission *transmission_last(const struct transmission_list *list);
 
-struct slice outgoing_id(const struct endpoint *ep, uint64_t number, char id[MSRP_MESSAGE_ID_SIZE]);
+struct slice transmission_id(const struct endpoint *ep, uint64_t number,
+    char id[MSRP_MESSAGE_ID_SIZE]);
 
 /** @return 0 or -ENOENT: no Message-ID that this endpoint has given */
-int outgoing_parse_id(const struct endpoint *ep, struct slice id, uint64_t *numberp);
+int transmission_parse_id(const struct endpoint *ep, struct slice id, uint64_t *numberp);
 
 /** In no list yet. @return 0; -EINVAL: bad Content-Type; -ENOBUFS; -ENOMEM */
-int outgoing_new(struct outgoing **mp, struct endpoint *ep, const struct message_out *message);
+int transmission_new(struct transmission **mp, struct endpoint *ep,
+    const struct message_out *message);
 
 /** Its source is not asked any more. */
-void outgoing_source_done(struct outgoing *m);
+void transmission_source_done(struct transmission *m);
 
 /** It waits to be sent, and takes room of max_queued_bytes for it. */
-void outgoing_count(struct outgoing *m);
+void transmission_count(struct transmission *m);
 
 /** Nothing more of it is sent. */
-void outgoing_stop(struct outgoing *m);
-void outgoing_free(struct outgoing *m);
+void transmission_stop(struct transmission *m);
+void transmission_free(struct transmission *m);
 
 /** Ask the source for a chunk.  @return 0; its error; -ECANCELED: the message is gone */
-int outgoing_fill(struct outgoing *m);
+int transmission_fill(struct transmission *m);
 
 /** The next bytes to send, and whether they are the last. */
-struct slice outgoing_chunk(const struct outgoing *m, size_t max, bool *lastp);
+struct slice transmission_chunk(const struct transmission *m, size_t max, bool *lastp);
 
 /** A chunk that is not over: its response is awaited, or its frame is open. */
-struct sent_chunk {
-	struct msrp_transaction t;        /* first */
-	struct sent_chunk *next, **prevp; /* all of the endpoint; next: in the store */
+struct chunk {
+	struct msrp_transaction t;   /* first */
+	struct chunk *next, **prevp; /* all of the endpoint; next: in the store */
 	struct endpoint *ep;
-	struct outgoing *message; /* that waits for its 200; NULL: none does */
-	uint64_t number;          /* of the message; 0: bodiless of our own */
+	struct transmission *message; /* that waits for its 200; NULL: none does */
+	uint64_t number;              /* of the message; 0: bodiless of our own */
 	struct byte_range range;
 };
 
-struct outbox {
+struct sender {
 	struct msrp_flow flow;
-	struct outgoing_list judged;    /* not to be sent: to be reported */
-	struct outgoing_list shorts;    /* one chunk each */
-	struct outgoing_list longs;     /* not begun */
-	struct outgoing_list turning;   /* begun, a chunk each in turn */
-	struct outgoing_list starved;   /* their source has nothing now */
-	struct outgoing_list crowded;   /* too many chunks are unanswered */
-	struct outgoing_list answering; /* sent, and not answered */
-	struct outgoing_list leaving;   /* sent, no answer comes: until it has left */
+	struct transmission_list rejected;    /* not to be sent: to be reported */
+	struct transmission_list shorts;      /* one chunk each */
+	struct transmission_list longs;       /* not begun */
+	struct transmission_list interleaved; /* begun: a chunk of each, round robin */
+	struct transmission_list starved;     /* their source has nothing now */
+	struct transmission_list throttled;   /* too many chunks are unanswered */
+	struct transmission_list answerable;  /* sent, and not answered */
+	struct transmission_list flushing;    /* sent, no answer comes: until it has left */
 	struct net_mark left;
-	struct sent_chunk *chunks;
+	struct chunk *chunks;
 	uint64_t last_number;
 	uint64_t messages; /* queued, ever */
 	size_t bytes;      /* the costs */
 	unsigned count;    /* messages */
 	unsigned begun;    /* of them long ones that the peer has a part of */
 	bool greet;        /* a bodiless SEND is due */
-	bool long_turn;
-	struct outgoing *asked; /* its source is being asked */
+	bool long_next;
+	struct transmission *asked; /* its source is being asked */
 
 	/* the frame that is open */
-	struct outgoing *open;
-	struct sent_chunk *open_chunk; /* NULL: no answer comes */
-	struct slice open_rest;        /* of its body */
+	struct transmission *open;
+	struct chunk *open_chunk; /* NULL: no answer comes */
+	struct slice open_rest;   /* of its body */
 	bool open_last;
 	char open_tid[MSRP_TID_LEN + 1];
 };
 
-void outbox_init(struct endpoint *ep);
-int outbox_send(struct endpoint *ep, const struct message_out *message, unsigned flags,
+void sender_init(struct endpoint *ep);
+int sender_send(struct endpoint *ep, const struct message_out *message, unsigned flags,
     char *message_id);
-void outbox_ready(struct endpoint *ep, struct slice message_id);
-void outbox_sift(struct endpoint *ep,
+void sender_ready(struct endpoint *ep, struct slice message_id);
+void sender_sift(struct endpoint *ep,
     int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg);
 
-void outbox_report_received(struct endpoint *ep, const struct msrp_frame *frame);
+void sender_report_received(struct endpoint *ep, const struct msrp_frame *frame);
 
 /** The connection is being left, or is gone: what is open is ended, no answer awaited. */
-void outbox_leave(struct endpoint *ep);
+void sender_leave(struct endpoint *ep);
 
 /**
  * After that: what was not answered goes out again on the next one.
  *
  * @param err  0, or why it closed; -ETIMEDOUT: what it owed is reported 408
  */
-void outbox_rewind(struct endpoint *ep, int err);
-void outbox_give_up(struct endpoint *ep);
+void sender_rewind(struct endpoint *ep, int err);
+void sender_give_up(struct endpoint *ep);
 
 /** What was put off: see endpoint_due(). */
-void outbox_run(struct endpoint *ep);
-void outbox_fini(struct endpoint *ep);
-bool outbox_drained(const struct outbox *out);
-void outbox_check_drained(struct endpoint *ep);
+void sender_run(struct endpoint *ep);
+void sender_fini(struct endpoint *ep);
+bool sender_drained(const struct sender *out);
+void sender_check_drained(struct endpoint *ep);
 
-extern const struct msrp_transaction_ops outbox_chunk_ops;
-extern const struct msrp_flow_ops sending_flow_ops;
+extern const struct msrp_transaction_ops sender_chunk_ops;
+extern const struct msrp_flow_ops chunker_flow_ops;
 
 /** Something may leave now. */
-void sending_kick(struct endpoint *ep);
+void chunker_kick(struct endpoint *ep);
 
 /** End the open frame with "#", its message has failed.  @return false: that cost the connection */
-bool sending_abort_open(struct endpoint *ep);
+bool chunker_abort_open(struct endpoint *ep);
 
 /** The chunk's transaction has ended. */
-void sending_chunk_over(struct sent_chunk *chunk);
-void sending_free_store(struct endpoints *all);
+void chunker_chunk_over(struct chunk *chunk);
+void chunker_free_store(struct endpoints *all);
 
 /* --- the endpoint --- */
 
@@ -289,8 +291,8 @@ struct endpoint {
 	bool confirmed;    /* the peer has spoken on it */
 	uint64_t max_queued_bytes;
 	struct timer_entry silent;
-	struct inbox in;
-	struct outbox out;
+	struct receiver in;
+	struct sender out;
 	char *to_path;   /* NULL: not known yet */
 	char prefix[17]; /* of our Message-IDs */
 	char own_uri[];
@@ -310,7 +312,7 @@ bool endpoint_can_send(const struct endpoint *ep);
 /** A frame passed: the session is not silent. */
 void endpoint_active(struct endpoint *ep);
 
-/** Call inbox_run() and outbox_run() in the next turn of the loop. */
+/** Call receiver_run() and sender_run() in the next round of the loop. */
 void endpoint_due(struct endpoint *ep);
 
 /** A response that speaks of the session: 481, 506. */

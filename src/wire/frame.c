@@ -250,7 +250,7 @@ static inline bool next_line(struct slice *rest, struct line *line)
 		*rest = slice_from(*rest, n + 2);
 		return true;
 	}
-	/* Not the way that nearly all lines end. */
+	/* Hardly any line ends otherwise. */
 	lf = rest->len > n ? memchr(rest->p + n, '\n', rest->len - n) : NULL;
 	if (!lf)
 		return false;

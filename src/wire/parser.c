@@ -225,7 +225,7 @@ static int take_body(struct feed *feed)
 
 	if (p->matched)
 		return go_on_matching(feed);
-	/* The last LF of an end-line is left for the next turn, which then finds it complete. */
+	/* The last LF of an end-line is left for the next call, which then finds it complete. */
 	if (find_whole(p, feed->rest, &piece.len, &hyphens))
 		p->matched = (uint8_t)(end_line_len(p) - 1);
 	else {

@@ -1,4 +1,4 @@
-/* A message on its way out: its memory, its name, its body. */
+/* A message that is being sent: its memory, its Message-ID, its body. */
 #include "endpoint/priv.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@ enum {
 
 /* --- lists --- */
 
-void outgoing_unlink(struct outgoing *m)
+void transmission_unlink(struct transmission *m)
 {
 	if (!m->list)
 		return;
@@ -25,9 +25,9 @@ void outgoing_unlink(struct outgoing *m)
 	m->list = NULL;
 }
 
-void outgoing_append(struct outgoing_list *list, struct outgoing *m)
+void transmission_append(struct transmission_list *list, struct transmission *m)
 {
-	outgoing_unlink(m);
+	transmission_unlink(m);
 	m->list = list;
 	m->next = NULL;
 	m->prevp = list->lastp;
@@ -35,9 +35,9 @@ void outgoing_append(struct outgoing_list *list, struct outgoing *m)
 	list->lastp = &m->next;
 }
 
-void outgoing_prepend(struct outgoing_list *list, struct outgoing *m)
+void transmission_prepend(struct transmission_list *list, struct transmission *m)
 {
-	outgoing_unlink(m);
+	transmission_unlink(m);
 	m->list = list;
 	m->next = list->first;
 	m->prevp = &list->first;
@@ -48,16 +48,17 @@ void outgoing_prepend(struct outgoing_list *list, struct outgoing *m)
 	list->first = m;
 }
 
-struct outgoing *outgoing_last(const struct outgoing_list *list)
+struct transmission *transmission_last(const struct transmission_list *list)
 {
 	return list->first
-	    ? (struct outgoing *)((char *)list->lastp - offsetof(struct outgoing, next))
+	    ? (struct transmission *)((char *)list->lastp - offsetof(struct transmission, next))
 	    : NULL;
 }
 
-/* --- Message-IDs: who reads one of ours back knows its number, so nothing is remembered --- */
+/* --- Message-IDs: one of ours tells its number, so none is kept --- */
 
-struct slice outgoing_id(const struct endpoint *ep, uint64_t number, char id[MSRP_MESSAGE_ID_SIZE])
+struct slice transmission_id(const struct endpoint *ep, uint64_t number,
+    char id[MSRP_MESSAGE_ID_SIZE])
 {
 	struct buffer w = {.p = id, .cap = MSRP_MESSAGE_ID_SIZE - 1};
 
@@ -67,7 +68,7 @@ struct slice outgoing_id(const struct endpoint *ep, uint64_t number, char id[MSR
 	return buffer_text(&w);
 }
 
-int outgoing_parse_id(const struct endpoint *ep, struct slice id, uint64_t *numberp)
+int transmission_parse_id(const struct endpoint *ep, struct slice id, uint64_t *numberp)
 {
 	size_t prefix = sizeof(ep->prefix) - 1;
 	uint64_t number;
@@ -84,7 +85,7 @@ int outgoing_parse_id(const struct endpoint *ep, struct slice id, uint64_t *numb
 
 static bool type_is_good(struct slice type)
 {
-	if (type.len == 0 || type.len > OUTGOING_TYPE_MAX)
+	if (type.len == 0 || type.len > TRANSMISSION_TYPE_MAX)
 		return false;
 	for (size_t i = 0; i < type.len; i++)
 		if ((unsigned char)type.p[i] < ' ' || type.p[i] == 0x7f)
@@ -92,7 +93,7 @@ static bool type_is_good(struct slice type)
 	return true;
 }
 
-/* Bytes of a chunk of a source, and one more: see outgoing_fill(). */
+/* Bytes of a chunk of a source, and one more: see transmission_fill(). */
 static size_t buffer_size(const struct msrp_settings *settings)
 {
 	uint64_t chunk = settings->chunk_size;
@@ -100,17 +101,17 @@ static size_t buffer_size(const struct msrp_settings *settings)
 	return (size_t)(chunk < SOURCE_CHUNK ? chunk : SOURCE_CHUNK) + 1;
 }
 
-static struct outgoing *allocate(struct endpoint *ep, const struct message_out *message,
+static struct transmission *allocate(struct endpoint *ep, const struct message_out *message,
     size_t bytes, size_t buffer)
 {
 	const struct message_body *body = &message->body;
 	struct slice type = message->content_type;
-	struct outgoing *m = malloc(sizeof(*m) + type.len + bytes + buffer);
+	struct transmission *m = malloc(sizeof(*m) + type.len + bytes + buffer);
 	char *behind;
 
 	if (!m)
 		return NULL;
-	*m = (struct outgoing){
+	*m = (struct transmission){
 	    .ep = ep,
 	    .body = *body,
 	    .failure_report = message->failure_report,
@@ -139,24 +140,25 @@ static struct outgoing *allocate(struct endpoint *ep, const struct message_out *
 	return m;
 }
 
-void outgoing_count(struct outgoing *m)
+void transmission_count(struct transmission *m)
 {
 	if (!m->counted)
 		m->ep->out.bytes += m->cost;
 	m->counted = true;
 }
 
-int outgoing_new(struct outgoing **mp, struct endpoint *ep, const struct message_out *message)
+int transmission_new(struct transmission **mp, struct endpoint *ep,
+    const struct message_out *message)
 {
 	const struct msrp_settings *settings = msrp_stack_settings(ep->all->stack);
-	struct outbox *out = &ep->out;
+	struct sender *out = &ep->out;
 	bool source = message->content_type.p && message->body.pull;
 	size_t bytes = source || !message->content_type.p ? 0 : message->body.bytes.len;
 	size_t copied = message->body.shared ? 0 : bytes;
 	size_t buffer = source ? buffer_size(settings) : 0;
 	size_t cost = bytes > LEAST_COST ? bytes : LEAST_COST;
 	size_t held = (message->body.shared ? LEAST_COST : cost) + buffer;
-	struct outgoing *m;
+	struct transmission *m;
 
 	if (message->content_type.p && !type_is_good(message->content_type))
 		return -EINVAL;
@@ -171,13 +173,13 @@ int outgoing_new(struct outgoing **mp, struct endpoint *ep, const struct message
 	m->cost = cost;
 	m->charged = held;
 	m->long_one = source || bytes > settings->chunk_size;
-	outgoing_count(m);
+	transmission_count(m);
 	out->count++;
 	*mp = m;
 	return 0;
 }
 
-void outgoing_source_done(struct outgoing *m)
+void transmission_source_done(struct transmission *m)
 {
 	void (*done)(void *arg) = m->body.done;
 
@@ -186,28 +188,28 @@ void outgoing_source_done(struct outgoing *m)
 		done(m->body.arg);
 }
 
-void outgoing_stop(struct outgoing *m)
+void transmission_stop(struct transmission *m)
 {
-	struct outbox *out = &m->ep->out;
+	struct sender *out = &m->ep->out;
 
 	if (m->begun)
 		out->begun--;
 	if (m->counted)
 		out->bytes -= m->cost;
 	m->begun = m->counted = false;
-	outgoing_source_done(m);
+	transmission_source_done(m);
 }
 
-void outgoing_free(struct outgoing *m)
+void transmission_free(struct transmission *m)
 {
-	struct outbox *out = &m->ep->out;
+	struct sender *out = &m->ep->out;
 
-	outgoing_unlink(m);
+	transmission_unlink(m);
 	if (out->asked == m)
 		out->asked = NULL;
 	out->count--;
 	budget_return(msrp_stack_budget(m->ep->all->stack), m->charged);
-	outgoing_stop(m);
+	transmission_stop(m);
 	shared_body_unref(m->body.shared);
 	free(m);
 }
@@ -215,9 +217,9 @@ void outgoing_free(struct outgoing *m)
 /* --- bodies --- */
 
 /* One piece of the source. @return 0, or as pull(); -ECANCELED: the message is gone */
-static int ask_source(struct outgoing *m, size_t want)
+static int ask_source(struct transmission *m, size_t want)
 {
-	struct outbox *out = &m->ep->out;
+	struct sender *out = &m->ep->out;
 	struct slice piece = {NULL, 0};
 	int err;
 
@@ -240,7 +242,7 @@ static int ask_source(struct outgoing *m, size_t want)
 	return 0;
 }
 
-int outgoing_fill(struct outgoing *m)
+int transmission_fill(struct transmission *m)
 {
 	int err = 0;
 
@@ -264,7 +266,7 @@ int outgoing_fill(struct outgoing *m)
 	return m->dry ? 0 : err;
 }
 
-struct slice outgoing_chunk(const struct outgoing *m, size_t max, bool *lastp)
+struct slice transmission_chunk(const struct transmission *m, size_t max, bool *lastp)
 {
 	struct slice rest = m->buffer ? (struct slice){m->buffer + m->taken, m->buffered - m->taken}
 				      : slice_from(m->body.bytes, (size_t)m->sent);

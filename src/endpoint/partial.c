@@ -1,4 +1,4 @@
-/* A message on its way in: its memory, its bytes, its service. */
+/* A message of which some chunks have come: its memory, its bytes, its service. */
 #include "endpoint/priv.h"
 
 #include <errno.h>
@@ -6,25 +6,25 @@
 
 #include "base/log.h"
 
-static const struct msrp_settings *settings_of(const struct incoming *m)
+static const struct msrp_settings *settings_of(const struct partial *m)
 {
 	return msrp_stack_settings(m->ep->all->stack);
 }
 
 /* --- life --- */
 
-struct incoming *incoming_find(const struct inbox *in)
+struct partial *partial_find(const struct receiver *in)
 {
-	for (struct incoming *m = in->open; m; m = m->next)
+	for (struct partial *m = in->open; m; m = m->next)
 		if (m->hash == in->hash && slice_equal(m->id, in->id))
 			return m;
 	return NULL;
 }
 
-struct incoming *incoming_new(struct endpoint *ep)
+struct partial *partial_new(struct endpoint *ep)
 {
-	struct inbox *in = &ep->in;
-	struct incoming *m = calloc(1, sizeof(*m) + in->id.len + in->type.len);
+	struct receiver *in = &ep->in;
+	struct partial *m = calloc(1, sizeof(*m) + in->id.len + in->type.len);
 
 	if (!m)
 		return NULL;
@@ -46,9 +46,9 @@ struct incoming *incoming_new(struct endpoint *ep)
 	return m;
 }
 
-void incoming_unlink(struct incoming *m)
+void partial_unlink(struct partial *m)
 {
-	struct inbox *in = &m->ep->in;
+	struct receiver *in = &m->ep->in;
 
 	if (in->current == m)
 		in->current = NULL;
@@ -61,38 +61,38 @@ void incoming_unlink(struct incoming *m)
 	timer_queue_stop(&m->ep->all->partial, &m->timer);
 }
 
-void incoming_free(struct incoming *m)
+void partial_free(struct partial *m)
 {
 	budget_return(msrp_stack_budget(m->ep->all->stack), m->charged);
-	assembly_fini(&m->parts);
+	reassembly_fini(&m->parts);
 	free(m->path);
 	free(m);
 }
 
-void incoming_abandon(struct incoming *m, int err)
+void partial_abandon(struct partial *m, int err)
 {
 	struct endpoint *ep = m->ep;
 
-	incoming_unlink(m);
+	partial_unlink(m);
 	if (m->begun && ep->handler)
 		ep->handler->end(m->stream, err, ep->arg);
-	incoming_free(m);
+	partial_free(m);
 }
 
-void incoming_expired(struct timer_entry *entry, void *arg)
+void partial_expired(struct timer_entry *entry, void *arg)
 {
-	struct incoming *m = (struct incoming *)((char *)entry - offsetof(struct incoming, timer));
+	struct partial *m = (struct partial *)((char *)entry - offsetof(struct partial, timer));
 	struct endpoint *ep = endpoint_ref(m->ep);
 
 	(void)arg;
 	(*ep->all->count.partial)++;
 	log_info("msrp: session %.*s: message %.*s: dropped, no chunk came for partial_timeout",
 	    SLICE_ARG(ep->target.uri.session_id), SLICE_ARG(m->id));
-	incoming_abandon(m, -ETIMEDOUT);
+	partial_abandon(m, -ETIMEDOUT);
 	endpoint_unref(ep);
 }
 
-struct message incoming_describe(const struct incoming *m)
+struct message partial_describe(const struct partial *m)
 {
 	return (struct message){
 	    .message_id = m->id,
@@ -106,7 +106,7 @@ struct message incoming_describe(const struct incoming *m)
 /* --- bytes --- */
 
 /* Memory is charged as it is taken, not as it is announced. */
-static int charge(struct incoming *m)
+static int charge(struct partial *m)
 {
 	size_t more = m->parts.held > m->charged ? m->parts.held - m->charged : 0;
 
@@ -117,23 +117,23 @@ static int charge(struct incoming *m)
 }
 
 /* @return 0, or the status with which the chunk is refused */
-static int store(struct incoming *m, uint64_t at, struct slice piece)
+static int store(struct partial *m, uint64_t at, struct slice piece)
 {
 	uint64_t max = settings_of(m)->max_message_size;
 
 	/* Overlapping chunks may hold more than the message has, but not without end. */
 	if ((!m->ep->stream && at + piece.len > max) || m->parts.held > 2 * max)
 		return 413;
-	if (!m->storing && assembly_begin(&m->parts, at) < 0)
+	if (!m->storing && reassembly_begin(&m->parts, at) < 0)
 		return 413;
 	m->storing = true;
-	if (assembly_add(&m->parts, piece) < 0 || charge(m) < 0)
+	if (reassembly_add(&m->parts, piece) < 0 || charge(m) < 0)
 		return 413;
 	return 0;
 }
 
-/* @return as incoming_add() */
-static int give(struct incoming *m, struct slice piece)
+/* @return as partial_add() */
+static int give(struct partial *m, struct slice piece)
 {
 	struct endpoint *ep = m->ep;
 	int result;
@@ -149,7 +149,7 @@ static int give(struct incoming *m, struct slice piece)
 	return result >= 300 || result == -EAGAIN ? result : 0;
 }
 
-int incoming_add(struct incoming *m, uint64_t at, struct slice piece)
+int partial_add(struct partial *m, uint64_t at, struct slice piece)
 {
 	if (!m->ep->stream || m->stalled || at > m->delivered)
 		return store(m, at, piece);
@@ -159,33 +159,33 @@ int incoming_add(struct incoming *m, uint64_t at, struct slice piece)
 	return give(m, slice_from(piece, (size_t)(m->delivered - at)));
 }
 
-void incoming_end_chunk(struct incoming *m)
+void partial_end_chunk(struct partial *m)
 {
 	if (m->storing)
-		assembly_end(&m->parts);
+		reassembly_end(&m->parts);
 	m->storing = false;
 }
 
-bool incoming_stream_is_whole(const struct incoming *m)
+bool partial_stream_is_whole(const struct partial *m)
 {
 	return m->parts.total_known && m->delivered >= m->parts.total;
 }
 
-bool incoming_can_go_on(const struct incoming *m)
+bool partial_can_go_on(const struct partial *m)
 {
 	return m->begun && !m->stalled
-	    && (incoming_stream_is_whole(m) || assembly_at(&m->parts, m->delivered).len);
+	    && (partial_stream_is_whole(m) || reassembly_at(&m->parts, m->delivered).len);
 }
 
-int incoming_drain(struct incoming *m)
+int partial_drain(struct partial *m)
 {
 	struct slice part;
 	int result = m->stalled ? -EAGAIN : 0;
 
-	while (result == 0 && (part = assembly_at(&m->parts, m->delivered)).len) {
+	while (result == 0 && (part = reassembly_at(&m->parts, m->delivered)).len) {
 		result = give(m, part);
 		if (result != -ECANCELED)
-			assembly_forget(&m->parts, m->delivered);
+			reassembly_forget(&m->parts, m->delivered);
 	}
 	return result;
 }

@@ -18,7 +18,7 @@ struct fragment {
 };
 
 /** Zeroed: nothing has come. */
-struct assembly {
+struct reassembly {
 	struct fragment *fragments; /* by offset */
 	size_t count, cap;
 	size_t open;    /* the fragment that the chunk in hand goes to */
@@ -27,30 +27,30 @@ struct assembly {
 	bool total_known;
 };
 
-enum { ASSEMBLY_FRAGMENTS_MAX = 1024 };
+enum { REASSEMBLY_FRAGMENTS_MAX = 1024 };
 
 /** A chunk begins at offset (from 0). @return 0, -ENOMEM, -EMSGSIZE: too many pieces */
-int assembly_begin(struct assembly *a, uint64_t offset);
+int reassembly_begin(struct reassembly *a, uint64_t offset);
 
 /** More bytes of it. @return 0 or -ENOMEM */
-int assembly_add(struct assembly *a, struct slice bytes);
+int reassembly_add(struct reassembly *a, struct slice bytes);
 
 /** The chunk in hand ends. */
-void assembly_end(struct assembly *a);
+void reassembly_end(struct reassembly *a);
 
 /** A chunk with "$" ended there, and so does the message (RFC 4975 7.3.1). */
-void assembly_set_total(struct assembly *a, uint64_t total);
+void reassembly_set_total(struct reassembly *a, uint64_t total);
 
 /** Is every byte of the message here? */
-bool assembly_complete(const struct assembly *a);
+bool reassembly_complete(const struct reassembly *a);
 
 /** The bytes from offset on that are here, up to the next gap or fragment; empty if none are. */
-struct slice assembly_at(const struct assembly *a, uint64_t offset);
+struct slice reassembly_at(const struct reassembly *a, uint64_t offset);
 
 /** Drop what lies before offset wholly. */
-void assembly_forget(struct assembly *a, uint64_t offset);
+void reassembly_forget(struct reassembly *a, uint64_t offset);
 
-/** The whole body in one piece; assembly_complete() holds. @return 0 or -ENOMEM */
-int assembly_join(struct assembly *a, struct slice *bodyp);
+/** The whole body in one piece; reassembly_complete() holds. @return 0 or -ENOMEM */
+int reassembly_join(struct reassembly *a, struct slice *bodyp);
 
-void assembly_fini(struct assembly *a);
+void reassembly_fini(struct reassembly *a);

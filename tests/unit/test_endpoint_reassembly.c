@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "endpoint/assembly.h"
+#include "endpoint/reassembly.h"
 
 static const char text[] = "The quick brown fox jumps over the lazy dog";
 enum { TEXT_LEN = sizeof(text) - 1 };
@@ -20,25 +20,25 @@ struct part {
 };
 
 /* One chunk, its bytes in pieces of at most piece. */
-static void add(struct assembly *a, struct part p, size_t piece, bool last)
+static void add(struct reassembly *a, struct part p, size_t piece, bool last)
 {
-	assert_int_equal(assembly_begin(a, p.from), 0);
+	assert_int_equal(reassembly_begin(a, p.from), 0);
 	for (size_t at = p.from; at < p.to; at += piece) {
 		size_t len = p.to - at < piece ? p.to - at : piece;
 
-		assert_int_equal(assembly_add(a, (struct slice){text + at, len}), 0);
+		assert_int_equal(reassembly_add(a, (struct slice){text + at, len}), 0);
 	}
-	assembly_end(a);
+	reassembly_end(a);
 	if (last)
-		assembly_set_total(a, p.to);
+		reassembly_set_total(a, p.to);
 }
 
-static void check_whole(struct assembly *a)
+static void check_whole(struct reassembly *a)
 {
 	struct slice body;
 
-	assert_true(assembly_complete(a));
-	assert_int_equal(assembly_join(a, &body), 0);
+	assert_true(reassembly_complete(a));
+	assert_int_equal(reassembly_join(a, &body), 0);
 	assert_int_equal(body.len, TEXT_LEN);
 	assert_memory_equal(body.p, text, TEXT_LEN);
 }
@@ -57,7 +57,7 @@ static void every_order_makes_the_same_message(void **state)
 	for (size_t row = 0; row < sizeof(parts) / sizeof(parts[0]); row++)
 		for (int order = 0; order < 256; order++)
 			for (size_t i = 0; i < 3; i++) {
-				struct assembly a = {0};
+				struct reassembly a = {0};
 				unsigned seen = 0;
 
 				for (int k = 0; k < 4; k++)
@@ -70,45 +70,45 @@ static void every_order_makes_the_same_message(void **state)
 					add(&a, p, pieces[i], p.to == TEXT_LEN && p.from > 0);
 				}
 				check_whole(&a);
-				assembly_fini(&a);
+				reassembly_fini(&a);
 			}
 }
 
 static void gaps_are_not_complete(void **state)
 {
-	struct assembly a = {0};
+	struct reassembly a = {0};
 
 	(void)state;
-	assert_false(assembly_complete(&a));
+	assert_false(reassembly_complete(&a));
 	add(&a, (struct part){30, TEXT_LEN}, 100, true);
 	add(&a, (struct part){0, 10}, 100, false);
 	add(&a, (struct part){11, 30}, 100, false);
-	assert_false(assembly_complete(&a));
-	assert_int_equal(assembly_at(&a, 0).len, 10);
-	assert_int_equal(assembly_at(&a, 10).len, 0);
+	assert_false(reassembly_complete(&a));
+	assert_int_equal(reassembly_at(&a, 0).len, 10);
+	assert_int_equal(reassembly_at(&a, 10).len, 0);
 	add(&a, (struct part){10, 11}, 100, false);
 	check_whole(&a);
-	assembly_fini(&a);
+	reassembly_fini(&a);
 }
 
 static void an_empty_message_is_complete(void **state)
 {
-	struct assembly a = {0};
+	struct reassembly a = {0};
 	struct slice body;
 
 	(void)state;
-	assert_int_equal(assembly_begin(&a, 0), 0);
-	assembly_end(&a);
-	assembly_set_total(&a, 0);
-	assert_true(assembly_complete(&a));
-	assert_int_equal(assembly_join(&a, &body), 0);
+	assert_int_equal(reassembly_begin(&a, 0), 0);
+	reassembly_end(&a);
+	reassembly_set_total(&a, 0);
+	assert_true(reassembly_complete(&a));
+	assert_int_equal(reassembly_join(&a, &body), 0);
 	assert_int_equal(body.len, 0);
-	assembly_fini(&a);
+	reassembly_fini(&a);
 }
 
 static void memory_follows_what_has_come(void **state)
 {
-	struct assembly a = {0};
+	struct reassembly a = {0};
 	size_t fragments = 0;
 	int err = 0;
 
@@ -117,29 +117,29 @@ static void memory_follows_what_has_come(void **state)
 	assert_true(a.held < 64 * 1024);
 	/* Claims of far-away bytes cost what they bring, and not without end. */
 	for (uint64_t at = UINT64_C(1) << 40; err == 0; at += UINT64_C(1) << 40, fragments++)
-		err = assembly_begin(&a, at);
+		err = reassembly_begin(&a, at);
 	assert_int_equal(err, -EMSGSIZE);
-	assert_true(fragments <= ASSEMBLY_FRAGMENTS_MAX);
+	assert_true(fragments <= REASSEMBLY_FRAGMENTS_MAX);
 	assert_true(a.held < 64 * 1024);
-	assembly_fini(&a);
+	reassembly_fini(&a);
 }
 
 static void what_was_taken_is_forgotten(void **state)
 {
-	struct assembly a = {0};
+	struct reassembly a = {0};
 
 	(void)state;
 	add(&a, (struct part){20, 30}, 100, false);
 	add(&a, (struct part){0, 10}, 100, false);
-	assembly_forget(&a, 10);
+	reassembly_forget(&a, 10);
 	assert_int_equal(a.count, 1);
-	assert_int_equal(assembly_at(&a, 0).len, 0);
-	assert_int_equal(assembly_at(&a, 25).len, 5);
-	assert_memory_equal(assembly_at(&a, 25).p, text + 25, 5);
-	assembly_forget(&a, 30);
+	assert_int_equal(reassembly_at(&a, 0).len, 0);
+	assert_int_equal(reassembly_at(&a, 25).len, 5);
+	assert_memory_equal(reassembly_at(&a, 25).p, text + 25, 5);
+	reassembly_forget(&a, 30);
 	assert_int_equal(a.count, 0);
 	assert_int_equal(a.held, 0);
-	assembly_fini(&a);
+	reassembly_fini(&a);
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-/* Messages of an endpoint on their way in: RFC 4975 7.3.1, 7.1.2 to 7.1.4, 7.2. */
+/* Messages that an endpoint receives: RFC 4975 7.3.1, 7.1.2 to 7.1.4, 7.2. */
 #include "endpoint/priv.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@ static uint64_t hash_id(struct slice id)
 }
 
 /* @return 200: it was delivered, another status: so it was refused, 0: it is new */
-static int done_code(const struct inbox *in)
+static int done_code(const struct receiver *in)
 {
 	for (unsigned i = 0; in->done && i < DONE_MAX; i++)
 		if (in->done[i].hash == in->hash && in->done[i].code)
@@ -41,7 +41,7 @@ static int done_code(const struct inbox *in)
 	return 0;
 }
 
-static void note_done(struct inbox *in, uint64_t hash, int code)
+static void note_done(struct receiver *in, uint64_t hash, int code)
 {
 	if (!in->done)
 		in->done = calloc(DONE_MAX, sizeof(*in->done));
@@ -76,7 +76,7 @@ static void report_result(struct endpoint *ep, const struct report_subject *subj
 		send_report(ep, ep->in.conn, subject, code, NONE);
 }
 
-int inbox_report(struct endpoint *ep, struct slice id, int code, struct slice phrase)
+int receiver_report(struct endpoint *ep, struct slice id, int code, struct slice phrase)
 {
 	struct report_subject subject;
 	struct later_report *later;
@@ -89,7 +89,7 @@ int inbox_report(struct endpoint *ep, struct slice id, int code, struct slice ph
 	return 0;
 }
 
-static struct slice from_path(const struct inbox *in)
+static struct slice from_path(const struct receiver *in)
 {
 	return msrp_conn_request(in->conn)->from_path;
 }
@@ -112,7 +112,7 @@ static struct report_subject subject_of(const struct endpoint *ep, const struct 
 /* Refuse the message in hand: an answer at once, and none of its bytes any more. */
 static int refuse(struct endpoint *ep, int code)
 {
-	struct inbox *in = &ep->in;
+	struct receiver *in = &ep->in;
 
 	(*ep->all->count.refused)++;
 	note_done(in, in->hash, code);
@@ -120,19 +120,19 @@ static int refuse(struct endpoint *ep, int code)
 	in->repeated = false;
 	msrp_conn_reply(in->conn, code, NONE, NONE);
 	if (in->current)
-		incoming_abandon(in->current, -EMSGSIZE);
+		partial_abandon(in->current, -EMSGSIZE);
 	return 0;
 }
 
 /* Where in the message the next byte of the chunk in hand is, from 0. */
-static uint64_t position(const struct inbox *in)
+static uint64_t position(const struct receiver *in)
 {
 	return in->range.start - 1 + in->count;
 }
 
-static int add_piece(struct endpoint *ep, struct incoming *m, struct slice piece)
+static int add_piece(struct endpoint *ep, struct partial *m, struct slice piece)
 {
-	int result = incoming_add(m, position(&ep->in), piece);
+	int result = partial_add(m, position(&ep->in), piece);
 
 	ep->in.count += piece.len;
 	if (result > 0)
@@ -141,7 +141,7 @@ static int add_piece(struct endpoint *ep, struct incoming *m, struct slice piece
 }
 
 /* The frame in hand is a chunk of this message. */
-static void begin_chunk(struct endpoint *ep, struct incoming *m)
+static void begin_chunk(struct endpoint *ep, struct partial *m)
 {
 	ep->in.current = m;
 	m->storing = false;
@@ -151,15 +151,15 @@ static void begin_chunk(struct endpoint *ep, struct incoming *m)
 /* What has come is more than can stay where it was received: copy it. */
 static int keep_held(struct endpoint *ep)
 {
-	struct inbox *in = &ep->in;
+	struct receiver *in = &ep->in;
 	struct slice held = in->held;
-	struct incoming *m;
+	struct partial *m;
 
 	in->held = NONE;
 	in->count = 0;
 	if (in->open_count >= settings_of(ep)->max_open_messages)
 		return refuse(ep, 413);
-	m = incoming_new(ep);
+	m = partial_new(ep);
 	if (!m)
 		return refuse(ep, 413);
 	begin_chunk(ep, m);
@@ -169,7 +169,7 @@ static int keep_held(struct endpoint *ep)
 static int on_body(struct msrp_sink *sink, struct slice piece)
 {
 	struct endpoint *ep = endpoint_ref(of_sink(sink));
-	struct inbox *in = &ep->in;
+	struct receiver *in = &ep->in;
 	int err = 0;
 
 	if (in->skip) {
@@ -191,7 +191,7 @@ static int on_body(struct msrp_sink *sink, struct slice piece)
 static int on_parked(struct msrp_sink *sink)
 {
 	struct endpoint *ep = endpoint_ref(of_sink(sink));
-	struct inbox *in = &ep->in;
+	struct receiver *in = &ep->in;
 
 	if (!in->skip && !in->current)
 		keep_held(ep);
@@ -224,7 +224,7 @@ static void deliver(struct endpoint *ep, const struct message *m, uint64_t hash)
 
 static void deliver_held(struct endpoint *ep)
 {
-	struct inbox *in = &ep->in;
+	struct receiver *in = &ep->in;
 	struct message whole = {
 	    .message_id = in->id,
 	    .content_type = in->type,
@@ -238,22 +238,22 @@ static void deliver_held(struct endpoint *ep)
 }
 
 /* The chunk is over; the message waits for others. */
-static void wait_for_more(struct endpoint *ep, struct incoming *m)
+static void wait_for_more(struct endpoint *ep, struct partial *m)
 {
 	if (!m->stalled)
 		timer_queue_start(&ep->all->partial, &m->timer);
 }
 
-static void finish_assembly(struct endpoint *ep, struct incoming *m)
+static void finish_reassembly(struct endpoint *ep, struct partial *m)
 {
-	struct message whole = incoming_describe(m);
+	struct message whole = partial_describe(m);
 
-	if (!assembly_complete(&m->parts)) {
+	if (!reassembly_complete(&m->parts)) {
 		wait_for_more(ep, m);
 		return;
 	}
-	incoming_unlink(m);
-	if (assembly_join(&m->parts, &whole.body) == 0) {
+	partial_unlink(m);
+	if (reassembly_join(&m->parts, &whole.body) == 0) {
 		whole.total = whole.body.len;
 		deliver(ep, &whole, m->hash);
 	} else {
@@ -262,86 +262,86 @@ static void finish_assembly(struct endpoint *ep, struct incoming *m)
 
 		report_result(ep, &subject, 413);
 	}
-	incoming_free(m);
+	partial_free(m);
 }
 
 /* --- streams --- */
 
-static void end_stream(struct endpoint *ep, struct incoming *m, struct slice path)
+static void end_stream(struct endpoint *ep, struct partial *m, struct slice path)
 {
-	struct message told = incoming_describe(m);
+	struct message told = partial_describe(m);
 	struct report_subject subject = subject_of(ep, &told, path, m->delivered);
 
-	incoming_unlink(m);
+	partial_unlink(m);
 	count_message(ep, m->hash);
 	report_result(ep, &subject, ep->handler->end(m->stream, 0, ep->arg));
-	incoming_free(m);
+	partial_free(m);
 }
 
 /* The service has refused it when the chunk was answered already. */
-static void refuse_stream(struct endpoint *ep, struct incoming *m, struct slice path, int code)
+static void refuse_stream(struct endpoint *ep, struct partial *m, struct slice path, int code)
 {
-	struct message told = incoming_describe(m);
+	struct message told = partial_describe(m);
 	struct report_subject subject = subject_of(ep, &told, path, m->delivered);
 
 	note_done(&ep->in, m->hash, code);
 	report_result(ep, &subject, code);
-	incoming_abandon(m, -EMSGSIZE);
+	partial_abandon(m, -EMSGSIZE);
 }
 
 /* @param result  of drain() */
-static void settle_stream(struct endpoint *ep, struct incoming *m, struct slice path, int result)
+static void stream_drained(struct endpoint *ep, struct partial *m, struct slice path, int result)
 {
 	if (result == -ECANCELED)
 		return;
 	if (result > 0)
 		refuse_stream(ep, m, path, result);
-	else if (result == 0 && incoming_stream_is_whole(m))
+	else if (result == 0 && partial_stream_is_whole(m))
 		end_stream(ep, m, path);
 	else
 		wait_for_more(ep, m);
 }
 
-static int finish_stream(struct endpoint *ep, struct incoming *m)
+static int finish_stream(struct endpoint *ep, struct partial *m)
 {
 	struct slice path = from_path(&ep->in);
-	int result = incoming_drain(m);
+	int result = partial_drain(m);
 
 	/* Its REPORT may be due when no request of its sender is at hand. */
 	if (result == -EAGAIN && !m->path)
 		m->path = slice_dup(path);
-	settle_stream(ep, m, path, result);
+	stream_drained(ep, m, path, result);
 	return result == -EAGAIN ? -EAGAIN : 0;
 }
 
-static struct incoming *next_to_drain(const struct inbox *in)
+static struct partial *next_to_drain(const struct receiver *in)
 {
-	for (struct incoming *m = in->open; m; m = m->next)
-		if (m != in->current && incoming_can_go_on(m))
+	for (struct partial *m = in->open; m; m = m->next)
+		if (m != in->current && partial_can_go_on(m))
 			return m;
 	return NULL;
 }
 
-void inbox_run(struct endpoint *ep)
+void receiver_run(struct endpoint *ep)
 {
-	struct inbox *in = &ep->in;
+	struct receiver *in = &ep->in;
 	struct msrp_conn *conn = in->conn;
-	struct incoming *m;
+	struct partial *m;
 
 	while (ep->handler && (m = next_to_drain(in))) {
 		char *path = m->path;
 
 		m->path = NULL;
 		in->conn = ep->user.conn;
-		settle_stream(ep, m, slice_of(path), incoming_drain(m));
+		stream_drained(ep, m, slice_of(path), partial_drain(m));
 		free(path);
 	}
 	in->conn = conn;
 }
 
-void inbox_resume(struct endpoint *ep, void *stream)
+void receiver_resume(struct endpoint *ep, void *stream)
 {
-	struct incoming *m = ep->in.open;
+	struct partial *m = ep->in.open;
 
 	while (m && !(m->begun && m->stalled && m->stream == stream))
 		m = m->next;
@@ -360,7 +360,7 @@ void inbox_resume(struct endpoint *ep, void *stream)
 /* RFC 4975 5.4: a repetition is acknowledged as if it were none. */
 static void report_repeated(struct endpoint *ep, enum msrp_flag flag)
 {
-	struct inbox *in = &ep->in;
+	struct receiver *in = &ep->in;
 	struct message told = {.message_id = in->id,
 	    .failure_report = in->failure_report,
 	    .success_report = in->success_report};
@@ -372,31 +372,31 @@ static void report_repeated(struct endpoint *ep, enum msrp_flag flag)
 	report_result(ep, &subject, 0);
 }
 
-static int end_of_chunk(struct endpoint *ep, struct incoming *m, enum msrp_flag flag)
+static int end_of_chunk(struct endpoint *ep, struct partial *m, enum msrp_flag flag)
 {
 	ep->in.current = NULL;
-	incoming_end_chunk(m);
+	partial_end_chunk(m);
 	if (flag == MSRP_ABORTED) {
-		incoming_abandon(m, -ECANCELED);
+		partial_abandon(m, -ECANCELED);
 		return 0;
 	}
 	if (flag == MSRP_COMPLETE)
-		assembly_set_total(&m->parts, position(&ep->in));
+		reassembly_set_total(&m->parts, position(&ep->in));
 	if (ep->stream)
 		return finish_stream(ep, m);
-	finish_assembly(ep, m);
+	finish_reassembly(ep, m);
 	return 0;
 }
 
 static int end_of_frame(struct endpoint *ep, enum msrp_flag flag)
 {
-	struct inbox *in = &ep->in;
-	struct incoming *m = in->current ? in->current : incoming_find(in);
+	struct receiver *in = &ep->in;
+	struct partial *m = in->current ? in->current : partial_find(in);
 
 	if (in->current)
 		return end_of_chunk(ep, in->current, flag);
 	if (in->skip && m && flag == MSRP_ABORTED)
-		incoming_abandon(m, -ECANCELED); /* a bodiless "#" speaks for the message */
+		partial_abandon(m, -ECANCELED); /* a bodiless "#" speaks for the message */
 	else if (in->repeated && flag != MSRP_ABORTED)
 		report_repeated(ep, flag);
 	else if (!in->skip && flag == MSRP_COMPLETE)
@@ -407,7 +407,7 @@ static int end_of_frame(struct endpoint *ep, enum msrp_flag flag)
 static int on_end(struct msrp_sink *sink, enum msrp_flag flag)
 {
 	struct endpoint *ep = endpoint_ref(of_sink(sink));
-	struct inbox *in = &ep->in;
+	struct receiver *in = &ep->in;
 	bool whole = flag == MSRP_COMPLETE && in->range.start == 1;
 	int err = 0;
 
@@ -425,13 +425,13 @@ static int on_end(struct msrp_sink *sink, enum msrp_flag flag)
 static void on_aborted(struct msrp_sink *sink, int err)
 {
 	struct endpoint *ep = of_sink(sink);
-	struct incoming *m = ep->in.current;
+	struct partial *m = ep->in.current;
 
 	(void)err;
 	ep->in.current = NULL;
 	if (!m)
 		return;
-	incoming_end_chunk(m);
+	partial_end_chunk(m);
 	wait_for_more(ep, m);
 }
 
@@ -462,7 +462,7 @@ static bool is_encoded(const struct msrp_frame *frame)
 /* Is a new message refused for what its head says? @return 0 or an MSRP status */
 static int judge(struct endpoint *ep)
 {
-	const struct inbox *in = &ep->in;
+	const struct receiver *in = &ep->in;
 	uint64_t max = settings_of(ep)->max_message_size;
 	int code = done_code(in);
 
@@ -482,14 +482,14 @@ static int judge(struct endpoint *ep)
 static int begin_stream(struct endpoint *ep)
 {
 	struct message told;
-	struct incoming *m;
+	struct partial *m;
 	void *stream = NULL;
 	int code;
 
-	if (ep->in.open_count >= settings_of(ep)->max_open_messages || !(m = incoming_new(ep)))
+	if (ep->in.open_count >= settings_of(ep)->max_open_messages || !(m = partial_new(ep)))
 		return refuse(ep, 413);
 	begin_chunk(ep, m);
-	told = incoming_describe(m);
+	told = partial_describe(m);
 	code = ep->handler->begin(&told, &stream, ep->arg);
 	if (ep->in.current != m) /* the endpoint was freed, or has given up */
 		return 0;
@@ -500,7 +500,7 @@ static int begin_stream(struct endpoint *ep)
 	return 0;
 }
 
-static void read_head(struct inbox *in, const struct msrp_frame *frame)
+static void read_head(struct receiver *in, const struct msrp_frame *frame)
 {
 	in->range = frame->range;
 	/* msrp_frame_check() has seen these already, so none can fail. */
@@ -516,16 +516,16 @@ static void read_head(struct inbox *in, const struct msrp_frame *frame)
 }
 
 /* Only to be acknowledged. */
-static int skip(struct inbox *in)
+static int skip(struct receiver *in)
 {
 	in->skip = in->repeated = true;
 	return 0;
 }
 
-int inbox_send_request(struct endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame)
+int receiver_take_send(struct endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame)
 {
-	struct inbox *in = &ep->in;
-	struct incoming *m;
+	struct receiver *in = &ep->in;
+	struct partial *m;
 	int code;
 
 	if (in->sink.conn) { /* a frame of this session is being read on another connection */
@@ -537,7 +537,7 @@ int inbox_send_request(struct endpoint *ep, struct msrp_conn *conn, const struct
 	msrp_conn_take(conn, &in->sink);
 	if (!frame->has_body || !frame->content_type.p)
 		return skip(in);
-	m = incoming_find(in);
+	m = partial_find(in);
 	if (m) {
 		begin_chunk(ep, m);
 		return 0;
@@ -554,14 +554,14 @@ int inbox_send_request(struct endpoint *ep, struct msrp_conn *conn, const struct
 
 /* --- life --- */
 
-void inbox_init(struct endpoint *ep)
+void receiver_init(struct endpoint *ep)
 {
 	ep->in.sink.ops = &sink_ops;
 }
 
-void inbox_leave(struct endpoint *ep, const struct msrp_conn *conn)
+void receiver_leave(struct endpoint *ep, const struct msrp_conn *conn)
 {
-	struct inbox *in = &ep->in;
+	struct receiver *in = &ep->in;
 
 	if (!conn || in->sink.conn != conn)
 		return;
@@ -569,22 +569,22 @@ void inbox_leave(struct endpoint *ep, const struct msrp_conn *conn)
 	on_aborted(&in->sink, -ECANCELED);
 }
 
-void inbox_give_up(struct endpoint *ep)
+void receiver_give_up(struct endpoint *ep)
 {
 	endpoint_ref(ep);
 	msrp_sink_drop(&ep->in.sink);
 	while (ep->handler && ep->in.open)
-		incoming_abandon(ep->in.open, -ECONNRESET);
+		partial_abandon(ep->in.open, -ECONNRESET);
 	endpoint_unref(ep);
 }
 
-void inbox_fini(struct endpoint *ep)
+void receiver_fini(struct endpoint *ep)
 {
-	struct inbox *in = &ep->in;
+	struct receiver *in = &ep->in;
 
 	msrp_sink_drop(&in->sink);
 	while (in->open)
-		incoming_abandon(in->open, -ECONNRESET);
+		partial_abandon(in->open, -ECONNRESET);
 	report_list_fini(&in->later);
 	free(in->done);
 	in->done = NULL;

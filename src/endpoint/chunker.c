@@ -1,4 +1,4 @@
-/* The chunks of an endpoint's messages onto its connection, in turn: RFC 4975 7.1.1. */
+/* Cuts an endpoint's messages into chunks, which interleave on its connection: RFC 4975 7.1.1. */
 #include "endpoint/priv.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 enum {
 	WHOLE_MAX = 2048,      /* RFC 4975 7.1.1: a longer chunk must be interruptible */
 	SLICE_MAX = 64 * 1024, /* of a chunk, before others on its connection go on */
-	FRAME_COST = 256,      /* of a turn's share: what a frame has beside its body */
+	FRAME_COST = 256,      /* of a share: what a frame has beside its body */
 	BEGUN_MAX = 8,         /* long messages that interleave: peers bound them too */
 	UNANSWERED_MAX = 256,  /* chunks of one message */
 	STORED_CHUNKS = 1024,
@@ -20,17 +20,17 @@ enum {
 
 #define NONE ((struct slice){NULL, 0})
 
-static bool long_may_go(const struct outbox *out)
+static bool long_may_go(const struct sender *out)
 {
-	return out->turning.first || (out->longs.first && out->begun < BEGUN_MAX);
+	return out->interleaved.first || (out->longs.first && out->begun < BEGUN_MAX);
 }
 
-static bool has_work(const struct outbox *out)
+static bool has_work(const struct sender *out)
 {
 	return out->open || out->greet || out->shorts.first || long_may_go(out);
 }
 
-void sending_kick(struct endpoint *ep)
+void chunker_kick(struct endpoint *ep)
 {
 	if (endpoint_can_send(ep) && has_work(&ep->out))
 		msrp_flow_wait(&ep->out.flow);
@@ -38,10 +38,10 @@ void sending_kick(struct endpoint *ep)
 
 /* --- chunks --- */
 
-static struct sent_chunk *chunk_get(struct endpoint *ep)
+static struct chunk *chunk_get(struct endpoint *ep)
 {
 	struct endpoints *all = ep->all;
-	struct sent_chunk *chunk = all->free_chunks;
+	struct chunk *chunk = all->free_chunks;
 
 	if (chunk) {
 		all->free_chunks = chunk->next;
@@ -59,7 +59,7 @@ static struct sent_chunk *chunk_get(struct endpoint *ep)
 	return chunk;
 }
 
-void sending_chunk_over(struct sent_chunk *chunk)
+void chunker_chunk_over(struct chunk *chunk)
 {
 	struct endpoints *all = chunk->ep->all;
 
@@ -75,9 +75,9 @@ void sending_chunk_over(struct sent_chunk *chunk)
 	all->free_chunk_count++;
 }
 
-void sending_free_store(struct endpoints *all)
+void chunker_free_store(struct endpoints *all)
 {
-	struct sent_chunk *chunk;
+	struct chunk *chunk;
 
 	while ((chunk = all->free_chunks)) {
 		all->free_chunks = chunk->next;
@@ -93,10 +93,10 @@ static bool still_on(const struct endpoint *ep, uint64_t connection)
 	return ep->handler && ep->out.flow.conn && ep->connections == connection;
 }
 
-static int begin_transaction(struct endpoint *ep, struct outgoing *m)
+static int begin_transaction(struct endpoint *ep, struct transmission *m)
 {
-	struct outbox *out = &ep->out;
-	struct sent_chunk *chunk;
+	struct sender *out = &ep->out;
+	struct chunk *chunk;
 	int err;
 
 	out->open_chunk = NULL;
@@ -107,13 +107,13 @@ static int begin_transaction(struct endpoint *ep, struct outgoing *m)
 	chunk = chunk_get(ep);
 	if (!chunk)
 		return -ENOMEM;
-	chunk->t = (struct msrp_transaction){.ops = &outbox_chunk_ops};
+	chunk->t = (struct msrp_transaction){.ops = &sender_chunk_ops};
 	chunk->ep = ep;
 	chunk->message = m && m->failure_report == FAILURE_REPORT_YES ? m : NULL;
 	chunk->number = m ? m->number : 0;
 	err = msrp_transaction_start(&chunk->t, out->flow.conn);
 	if (err < 0) {
-		sending_chunk_over(chunk);
+		chunker_chunk_over(chunk);
 		return err;
 	}
 	if (chunk->message)
@@ -123,7 +123,7 @@ static int begin_transaction(struct endpoint *ep, struct outgoing *m)
 	return 0;
 }
 
-static void write_head(struct endpoint *ep, const struct outgoing *m, uint64_t number,
+static void write_head(struct endpoint *ep, const struct transmission *m, uint64_t number,
     const struct byte_range *range)
 {
 	char head[HEAD_MAX], id[MSRP_MESSAGE_ID_SIZE];
@@ -131,7 +131,7 @@ static void write_head(struct endpoint *ep, const struct outgoing *m, uint64_t n
 
 	msrp_write_request_line(&w, slice_of(ep->out.open_tid), SLICE("SEND"));
 	msrp_write_paths(&w, slice_of(ep->to_path), slice_of(ep->own_uri));
-	msrp_write_header(&w, SLICE("Message-ID"), outgoing_id(ep, number, id));
+	msrp_write_header(&w, SLICE("Message-ID"), transmission_id(ep, number, id));
 	if (m && m->success_report)
 		buffer_add(&w, SLICE("Success-Report: yes\r\n"));
 	if (m && m->failure_report == FAILURE_REPORT_NO)
@@ -151,9 +151,9 @@ static void write_head(struct endpoint *ep, const struct outgoing *m, uint64_t n
 /* End the frame, and let its transaction's time run. */
 static void end_frame(struct endpoint *ep, enum msrp_flag flag)
 {
-	struct outbox *out = &ep->out;
-	struct sent_chunk *chunk = out->open_chunk;
-	struct outgoing *m = out->open;
+	struct sender *out = &ep->out;
+	struct chunk *chunk = out->open_chunk;
+	struct transmission *m = out->open;
 	uint64_t connection = ep->connections;
 	char end[MSRP_END_LINE_MAX];
 	struct buffer w = BUFFER_ON(end);
@@ -172,25 +172,25 @@ static void end_frame(struct endpoint *ep, enum msrp_flag flag)
 }
 
 /* All of the message is written. */
-static void sent_all(struct endpoint *ep, struct outgoing *m)
+static void sent_all(struct endpoint *ep, struct transmission *m)
 {
-	struct outbox *out = &ep->out;
+	struct sender *out = &ep->out;
 
 	if (m->failure_report == FAILURE_REPORT_YES) {
-		outgoing_append(&out->answering, m);
+		transmission_append(&out->answerable, m);
 	} else {
-		outgoing_append(&out->leaving, m);
+		transmission_append(&out->flushing, m);
 		msrp_conn_unmark(out->flow.conn, &out->left);
 		msrp_conn_mark(out->flow.conn, &out->left);
 	}
-	outgoing_stop(m);
+	transmission_stop(m);
 }
 
-/* As much of the open frame as one turn may carry. */
+/* As much of the open frame as leaves at once. */
 static void continue_frame(struct endpoint *ep)
 {
-	struct outbox *out = &ep->out;
-	struct outgoing *m = out->open;
+	struct sender *out = &ep->out;
+	struct transmission *m = out->open;
 	struct slice piece = slice_head(out->open_rest, SLICE_MAX);
 	uint64_t connection = ep->connections;
 	bool last = out->open_last;
@@ -208,9 +208,10 @@ static void continue_frame(struct endpoint *ep)
 	if (last)
 		sent_all(ep, m);
 	else if (m->dry)
-		outgoing_append(&out->starved, m);
+		transmission_append(&out->starved, m);
 	else
-		outgoing_append(m->unanswered < UNANSWERED_MAX ? &out->turning : &out->crowded, m);
+		transmission_append(
+		    m->unanswered < UNANSWERED_MAX ? &out->interleaved : &out->throttled, m);
 }
 
 /*
@@ -219,9 +220,9 @@ static void continue_frame(struct endpoint *ep)
  *
  * @return 0, or -ECONNRESET: the connection is gone, and this dealt with
  */
-static int begin_frame(struct endpoint *ep, struct outgoing *m, struct slice piece, bool last)
+static int begin_frame(struct endpoint *ep, struct transmission *m, struct slice piece, bool last)
 {
-	struct outbox *out = &ep->out;
+	struct sender *out = &ep->out;
 	uint64_t connection = ep->connections;
 	struct byte_range range = {m->sent + 1, m->sent + piece.len, m->body.total};
 	struct msrp_conn *conn = out->flow.conn;
@@ -241,7 +242,7 @@ static int begin_frame(struct endpoint *ep, struct outgoing *m, struct slice pie
 		m->begun = true;
 		out->begun++;
 	}
-	outgoing_unlink(m);
+	transmission_unlink(m);
 	out->greet = false;
 	out->open = m;
 	out->open_rest = piece;
@@ -251,16 +252,16 @@ static int begin_frame(struct endpoint *ep, struct outgoing *m, struct slice pie
 }
 
 /* What was open for the message is over, and with it the message, but for the answers. */
-static void message_aborted(struct endpoint *ep, struct outgoing *m)
+static void message_aborted(struct endpoint *ep, struct transmission *m)
 {
 	m->failed = true;
-	outgoing_stop(m);
-	outgoing_append(&ep->out.answering, m);
+	transmission_stop(m);
+	transmission_append(&ep->out.answerable, m);
 }
 
-bool sending_abort_open(struct endpoint *ep)
+bool chunker_abort_open(struct endpoint *ep)
 {
-	struct outgoing *m = ep->out.open;
+	struct transmission *m = ep->out.open;
 	uint64_t connection = ep->connections;
 
 	end_frame(ep, MSRP_ABORTED);
@@ -271,7 +272,7 @@ bool sending_abort_open(struct endpoint *ep)
 }
 
 /* The message will not be whole: tell the peer, if it has a part of it. */
-static void abort_message(struct endpoint *ep, struct outgoing *m)
+static void abort_message(struct endpoint *ep, struct transmission *m)
 {
 	uint64_t connection = ep->connections;
 
@@ -284,10 +285,10 @@ static void abort_message(struct endpoint *ep, struct outgoing *m)
 	}
 	message_aborted(ep, m);
 	if (m->unanswered == 0)
-		outgoing_free(m);
+		transmission_free(m);
 }
 
-/* --- turns --- */
+/* --- which goes next --- */
 
 static size_t chunk_size(const struct endpoint *ep)
 {
@@ -297,10 +298,10 @@ static size_t chunk_size(const struct endpoint *ep)
 /* What fits one chunk goes in the order in which it was queued. */
 static void send_shorts(struct endpoint *ep)
 {
-	struct outbox *out = &ep->out;
+	struct sender *out = &ep->out;
 	uint64_t connection = ep->connections;
 	size_t share = chunk_size(ep);
-	struct outgoing *m;
+	struct transmission *m;
 
 	while (still_on(ep, connection) && !out->open && (m = out->shorts.first)) {
 		size_t len = m->body.bytes.len;
@@ -315,42 +316,42 @@ static void send_shorts(struct endpoint *ep)
 }
 
 /* Its source will not give what it promised. */
-static void source_failed(struct endpoint *ep, struct outgoing *m, int err)
+static void source_failed(struct endpoint *ep, struct transmission *m, int err)
 {
 	uint64_t connection = ep->connections;
 
 	log_debug("msrp: session %.*s: a message's source failed: %s",
 	    SLICE_ARG(ep->target.uri.session_id), strerror(-err));
 	m->failed = true;
-	outgoing_source_done(m);
+	transmission_source_done(m);
 	if (still_on(ep, connection))
 		abort_message(ep, m);
 }
 
 static void send_long(struct endpoint *ep)
 {
-	struct outbox *out = &ep->out;
-	struct outgoing *m = out->turning.first ? out->turning.first : out->longs.first;
+	struct sender *out = &ep->out;
+	struct transmission *m = out->interleaved.first ? out->interleaved.first : out->longs.first;
 	struct slice piece;
 	bool last;
 	int err;
 
-	outgoing_prepend(&out->turning, m);
+	transmission_prepend(&out->interleaved, m);
 	if (m->failed) {
 		abort_message(ep, m);
 		return;
 	}
-	err = m->buffer && !m->dry ? outgoing_fill(m) : 0;
+	err = m->buffer && !m->dry ? transmission_fill(m) : 0;
 	if (err == -ECANCELED)
 		return;
 	if (err < 0) {
 		source_failed(ep, m, err);
 		return;
 	}
-	piece = outgoing_chunk(m, chunk_size(ep), &last);
+	piece = transmission_chunk(m, chunk_size(ep), &last);
 	/* RFC 4975 7.1.1: no chunk of less than 2048 bytes but the last. */
 	if (m->dry && piece.len < WHOLE_MAX) {
-		outgoing_append(&out->starved, m);
+		transmission_append(&out->starved, m);
 		return;
 	}
 	if (begin_frame(ep, m, piece, last) == 0)
@@ -359,7 +360,7 @@ static void send_long(struct endpoint *ep)
 
 static void send_greeting(struct endpoint *ep)
 {
-	struct outbox *out = &ep->out;
+	struct sender *out = &ep->out;
 	uint64_t connection = ep->connections;
 	struct byte_range nothing = {1, 0, 0};
 	struct msrp_conn *conn = out->flow.conn;
@@ -376,19 +377,19 @@ static void send_greeting(struct endpoint *ep)
 		end_frame(ep, MSRP_COMPLETE);
 }
 
-/* One chunk's share, for short messages and long ones in turn. */
-static void take_turn(struct endpoint *ep)
+/* One chunk's share, alternately for short messages and long ones. */
+static void send_next(struct endpoint *ep)
 {
-	struct outbox *out = &ep->out;
+	struct sender *out = &ep->out;
 	uint64_t connection = ep->connections;
 
 	if (out->open)
 		continue_frame(ep);
-	else if (long_may_go(out) && (out->long_turn || !out->shorts.first)) {
-		out->long_turn = false;
+	else if (long_may_go(out) && (out->long_next || !out->shorts.first)) {
+		out->long_next = false;
 		send_long(ep);
 	} else {
-		out->long_turn = true;
+		out->long_next = true;
 		send_shorts(ep);
 	}
 	/* RFC 4975 5.4: only if nothing else binds the session at the peer. */
@@ -406,18 +407,18 @@ static void on_writable(struct msrp_flow *flow)
 	struct endpoint *ep = endpoint_ref(of_flow(flow));
 
 	if (endpoint_can_send(ep) && has_work(&ep->out))
-		take_turn(ep);
+		send_next(ep);
 	if (ep->handler)
-		sending_kick(ep);
-	outbox_check_drained(ep);
+		chunker_kick(ep);
+	sender_check_drained(ep);
 	endpoint_unref(ep);
 }
 
-/* Others need the line: the rest of the chunk goes in the next one. */
+/* Others wait for the connection: the rest of the chunk goes in the next one. */
 static void on_interrupt(struct msrp_flow *flow)
 {
 	struct endpoint *ep = endpoint_ref(of_flow(flow));
-	struct outgoing *m = ep->out.open;
+	struct transmission *m = ep->out.open;
 	uint64_t connection = ep->connections;
 
 	end_frame(ep, MSRP_MORE);
@@ -427,8 +428,8 @@ static void on_interrupt(struct msrp_flow *flow)
 		if (!m->begun)
 			ep->out.begun++;
 		m->begun = true;
-		outgoing_prepend(&ep->out.turning, m);
-		sending_kick(ep);
+		transmission_prepend(&ep->out.interleaved, m);
+		chunker_kick(ep);
 	}
 	endpoint_unref(ep);
 }
@@ -439,4 +440,4 @@ static void on_closed(struct msrp_flow *flow, int err)
 	(void)err;
 }
 
-const struct msrp_flow_ops sending_flow_ops = {on_interrupt, on_writable, on_closed};
+const struct msrp_flow_ops chunker_flow_ops = {on_interrupt, on_writable, on_closed};

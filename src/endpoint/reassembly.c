@@ -1,4 +1,4 @@
-#include "endpoint/assembly.h"
+#include "endpoint/reassembly.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@ static uint64_t end_of(const struct fragment *f)
 }
 
 /* Index of the first fragment that begins behind offset. */
-static size_t find_behind(const struct assembly *a, uint64_t offset)
+static size_t find_behind(const struct reassembly *a, uint64_t offset)
 {
 	size_t low = 0, high = a->count;
 
@@ -26,12 +26,12 @@ static size_t find_behind(const struct assembly *a, uint64_t offset)
 	return low;
 }
 
-static int insert(struct assembly *a, size_t at, uint64_t offset)
+static int insert(struct reassembly *a, size_t at, uint64_t offset)
 {
 	size_t cap = a->cap ? a->cap * 2 : 4;
 	struct fragment *fragments;
 
-	if (a->count >= ASSEMBLY_FRAGMENTS_MAX)
+	if (a->count >= REASSEMBLY_FRAGMENTS_MAX)
 		return -EMSGSIZE;
 	if (a->count == a->cap) {
 		fragments = realloc(a->fragments, cap * sizeof(*fragments));
@@ -46,7 +46,7 @@ static int insert(struct assembly *a, size_t at, uint64_t offset)
 	return 0;
 }
 
-int assembly_begin(struct assembly *a, uint64_t offset)
+int reassembly_begin(struct reassembly *a, uint64_t offset)
 {
 	size_t at = find_behind(a, offset);
 	int err;
@@ -63,7 +63,7 @@ int assembly_begin(struct assembly *a, uint64_t offset)
 	return 0;
 }
 
-int assembly_add(struct assembly *a, struct slice bytes)
+int reassembly_add(struct reassembly *a, struct slice bytes)
 {
 	struct fragment *f = &a->fragments[a->open];
 	size_t cap = f->cap ? f->cap : FIRST_CAP;
@@ -86,7 +86,7 @@ int assembly_add(struct assembly *a, struct slice bytes)
 	return 0;
 }
 
-static void remove_fragment(struct assembly *a, size_t at)
+static void remove_fragment(struct reassembly *a, size_t at)
 {
 	a->held -= a->fragments[at].cap;
 	free(a->fragments[at].bytes);
@@ -94,13 +94,13 @@ static void remove_fragment(struct assembly *a, size_t at)
 	memmove(a->fragments + at, a->fragments + at + 1, (a->count - at) * sizeof(*a->fragments));
 }
 
-void assembly_set_total(struct assembly *a, uint64_t total)
+void reassembly_set_total(struct reassembly *a, uint64_t total)
 {
 	a->total = total;
 	a->total_known = true;
 }
 
-void assembly_end(struct assembly *a)
+void reassembly_end(struct reassembly *a)
 {
 	const struct fragment *f = &a->fragments[a->open];
 	uint64_t end = end_of(f);
@@ -110,7 +110,7 @@ void assembly_end(struct assembly *a)
 		remove_fragment(a, a->open);
 }
 
-bool assembly_complete(const struct assembly *a)
+bool reassembly_complete(const struct reassembly *a)
 {
 	uint64_t reached = 0;
 
@@ -125,7 +125,7 @@ bool assembly_complete(const struct assembly *a)
 	return reached >= a->total;
 }
 
-struct slice assembly_at(const struct assembly *a, uint64_t offset)
+struct slice reassembly_at(const struct reassembly *a, uint64_t offset)
 {
 	size_t at = find_behind(a, offset);
 
@@ -139,14 +139,14 @@ struct slice assembly_at(const struct assembly *a, uint64_t offset)
 	return (struct slice){"", 0};
 }
 
-void assembly_forget(struct assembly *a, uint64_t offset)
+void reassembly_forget(struct reassembly *a, uint64_t offset)
 {
 	for (size_t i = a->count; i-- > 0;)
 		if (end_of(&a->fragments[i]) <= offset)
 			remove_fragment(a, i);
 }
 
-int assembly_join(struct assembly *a, struct slice *bodyp)
+int reassembly_join(struct reassembly *a, struct slice *bodyp)
 {
 	size_t total = (size_t)a->total, at = 0;
 	char *whole;
@@ -159,12 +159,12 @@ int assembly_join(struct assembly *a, struct slice *bodyp)
 	if (!whole)
 		return -ENOMEM;
 	while (at < total) {
-		struct slice part = slice_head(assembly_at(a, at), total - at);
+		struct slice part = slice_head(reassembly_at(a, at), total - at);
 
 		memcpy(whole + at, part.p, part.len);
 		at += part.len;
 	}
-	assembly_fini(a);
+	reassembly_fini(a);
 	a->fragments = malloc(sizeof(*a->fragments));
 	if (!a->fragments) {
 		free(whole);
@@ -177,10 +177,10 @@ int assembly_join(struct assembly *a, struct slice *bodyp)
 	return 0;
 }
 
-void assembly_fini(struct assembly *a)
+void reassembly_fini(struct reassembly *a)
 {
 	for (size_t i = 0; i < a->count; i++)
 		free(a->fragments[i].bytes);
 	free(a->fragments);
-	*a = (struct assembly){0};
+	*a = (struct reassembly){0};
 }
