@@ -121,7 +121,7 @@ static int store(struct partial *m, uint64_t at, struct slice piece)
 {
 	uint64_t max = settings_of(m)->max_message_size;
 
-	/* Overlapping chunks may hold more than the message has, but not without end. */
+	/* A stream has no bound, but what waits for the bytes before it has. */
 	if ((!m->ep->stream && at + piece.len > max) || m->parts.held > 2 * max)
 		return 413;
 	if (!m->storing && reassembly_begin(&m->parts, at) < 0)
@@ -161,8 +161,6 @@ int partial_add(struct partial *m, uint64_t at, struct slice piece)
 
 void partial_end_chunk(struct partial *m)
 {
-	if (m->storing)
-		reassembly_end(&m->parts);
 	m->storing = false;
 }
 

@@ -51,8 +51,9 @@ int reassembly_begin(struct reassembly *a, uint64_t offset)
 	size_t at = find_behind(a, offset);
 	int err;
 
+	a->position = offset;
 	/* The usual chunk goes on where the one before it ended. */
-	if (at && end_of(&a->fragments[at - 1]) == offset) {
+	if (at && end_of(&a->fragments[at - 1]) >= offset) {
 		a->open = at - 1;
 		return 0;
 	}
@@ -63,26 +64,64 @@ int reassembly_begin(struct reassembly *a, uint64_t offset)
 	return 0;
 }
 
-int reassembly_add(struct reassembly *a, struct slice bytes)
+static int reserve(struct reassembly *a, struct fragment *f, size_t more)
 {
-	struct fragment *f = &a->fragments[a->open];
 	size_t cap = f->cap ? f->cap : FIRST_CAP;
 	char *grown;
 
-	if (bytes.len > SIZE_MAX / 4 - f->len)
+	if (more > SIZE_MAX / 4 - f->len)
 		return -ENOMEM;
-	while (cap < f->len + bytes.len)
+	while (cap < f->len + more)
 		cap *= 2;
-	if (cap != f->cap) {
-		grown = realloc(f->bytes, cap);
-		if (!grown)
+	if (cap == f->cap)
+		return 0;
+	grown = realloc(f->bytes, cap);
+	if (!grown)
+		return -ENOMEM;
+	a->held += cap - f->cap;
+	f->bytes = grown;
+	f->cap = cap;
+	return 0;
+}
+
+/* How many bytes fragment f may take behind its last one, before the next one begins. */
+static uint64_t room_behind(const struct reassembly *a, const struct fragment *f)
+{
+	return f + 1 < a->fragments + a->count ? f[1].offset - end_of(f) : UINT64_MAX;
+}
+
+/* @return how many bytes of the front of bytes went into f; 0: the next fragment takes them */
+static ssize_t add_to(struct reassembly *a, struct fragment *f, struct slice bytes)
+{
+	size_t at = (size_t)(a->position - f->offset), n = f->len - at;
+
+	if (n == 0) {
+		uint64_t room = room_behind(a, f);
+
+		n = room < bytes.len ? (size_t)room : bytes.len;
+		if (reserve(a, f, n) < 0)
 			return -ENOMEM;
-		a->held += cap - f->cap;
-		f->bytes = grown;
-		f->cap = cap;
+		f->len += n;
 	}
-	memcpy(f->bytes + f->len, bytes.p, bytes.len);
-	f->len += bytes.len;
+	if (n > bytes.len)
+		n = bytes.len;
+	if (n)
+		memcpy(f->bytes + at, bytes.p, n);
+	return (ssize_t)n;
+}
+
+int reassembly_add(struct reassembly *a, struct slice bytes)
+{
+	while (bytes.len) {
+		ssize_t n = add_to(a, &a->fragments[a->open], bytes);
+
+		if (n < 0)
+			return (int)n;
+		if (n == 0)
+			a->open++;
+		a->position += (size_t)n;
+		bytes = slice_from(bytes, (size_t)n);
+	}
 	return 0;
 }
 
@@ -100,43 +139,23 @@ void reassembly_set_total(struct reassembly *a, uint64_t total)
 	a->total_known = true;
 }
 
-void reassembly_end(struct reassembly *a)
-{
-	const struct fragment *f = &a->fragments[a->open];
-	uint64_t end = end_of(f);
-
-	/* A chunk that another one covers has nothing to add. */
-	if (a->open && end_of(f - 1) >= end && a->count > 1)
-		remove_fragment(a, a->open);
-}
-
 bool reassembly_complete(const struct reassembly *a)
 {
 	uint64_t reached = 0;
 
-	if (!a->total_known)
-		return false;
-	for (size_t i = 0; i < a->count && reached < a->total; i++) {
-		if (a->fragments[i].offset > reached)
-			return false;
-		if (end_of(&a->fragments[i]) > reached)
-			reached = end_of(&a->fragments[i]);
-	}
-	return reached >= a->total;
+	for (size_t i = 0; i < a->count && a->fragments[i].offset == reached; i++)
+		reached = end_of(&a->fragments[i]);
+	return a->total_known && reached >= a->total;
 }
 
 struct slice reassembly_at(const struct reassembly *a, uint64_t offset)
 {
 	size_t at = find_behind(a, offset);
+	const struct fragment *f = at ? &a->fragments[at - 1] : NULL;
 
-	while (at--) {
-		const struct fragment *f = &a->fragments[at];
-
-		if (end_of(f) > offset)
-			return (struct slice){f->bytes + (offset - f->offset),
-			    (size_t)(end_of(f) - offset)};
-	}
-	return (struct slice){"", 0};
+	if (!f || end_of(f) <= offset)
+		return (struct slice){"", 0};
+	return (struct slice){f->bytes + (offset - f->offset), (size_t)(end_of(f) - offset)};
 }
 
 void reassembly_forget(struct reassembly *a, uint64_t offset)

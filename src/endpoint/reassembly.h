@@ -1,7 +1,7 @@
 /*
- * Chunks of one message, put together: RFC 4975 7.3.1.  They come in any order,
- * may overlap, and hold what their payload holds, whatever Byte-Range says.
- * Memory follows the bytes that have come, never the numbers that a peer claims.
+ * Chunks of one message, put together: RFC 4975 7.3.1.  They come in any order, and
+ * hold what their payload holds, whatever Byte-Range says; where they overlap, the
+ * chunk that came last counts.  Memory follows the bytes that have come, never the numbers that a peer claims.
  */
 #pragma once
 
@@ -19,11 +19,12 @@ struct fragment {
 
 /** Zeroed: nothing has come. */
 struct reassembly {
-	struct fragment *fragments; /* by offset */
+	struct fragment *fragments; /* by offset; they do not overlap */
 	size_t count, cap;
-	size_t open;    /* the fragment that the chunk in hand goes to */
-	size_t held;    /* bytes of memory */
-	uint64_t total; /* of the message, once it is known */
+	size_t open;       /* the fragment that the chunk in hand goes to */
+	uint64_t position; /* of its next byte */
+	size_t held;       /* bytes of memory */
+	uint64_t total;    /* of the message, once it is known */
 	bool total_known;
 };
 
@@ -35,16 +36,13 @@ int reassembly_begin(struct reassembly *a, uint64_t offset);
 /** More bytes of it. @return 0 or -ENOMEM */
 int reassembly_add(struct reassembly *a, struct slice bytes);
 
-/** The chunk in hand ends. */
-void reassembly_end(struct reassembly *a);
-
 /** A chunk with "$" ended there, and so does the message (RFC 4975 7.3.1). */
 void reassembly_set_total(struct reassembly *a, uint64_t total);
 
 /** Is every byte of the message here? */
 bool reassembly_complete(const struct reassembly *a);
 
-/** The bytes from offset on that are here, up to the next gap or fragment; empty if none are. */
+/** The bytes from offset on that are here, up to a gap or the next fragment; empty if none are. */
 struct slice reassembly_at(const struct reassembly *a, uint64_t offset);
 
 /** Drop what lies before offset wholly. */

@@ -28,7 +28,6 @@ static void add(struct reassembly *a, struct part p, size_t piece, bool last)
 
 		assert_int_equal(reassembly_add(a, (struct slice){text + at, len}), 0);
 	}
-	reassembly_end(a);
 	if (last)
 		reassembly_set_total(a, p.to);
 }
@@ -74,6 +73,52 @@ static void every_order_makes_the_same_message(void **state)
 			}
 }
 
+struct letters {
+	uint64_t from;
+	const char *bytes;
+};
+
+/* RFC 4975 7.3.1: "the last chunk received takes precedence". */
+static void what_came_last_counts(void **state)
+{
+	static const struct {
+		struct letters chunks[4];
+		const char *whole;
+	} rows[] = {
+	    {{{0, "aaaaaa"}, {2, "bb"}}, "aabbaa"},
+	    {{{2, "bb"}, {0, "aaaaaa"}}, "aaaaaa"},
+	    {{{0, "aaaa"}, {2, "bbbb"}}, "aabbbb"},
+	    {{{2, "bbbb"}, {0, "aaaa"}}, "aaaabb"},
+	    {{{0, "aa"}, {4, "bb"}, {1, "cccc"}}, "accccb"},
+	    {{{0, "aa"}, {2, "bb"}, {4, "cc"}, {0, "dddddd"}}, "dddddd"},
+	    {{{1, "b"}, {3, "d"}, {5, "f"}, {0, "ACEGIK"}}, "ACEGIK"},
+	    {{{0, "abcdef"}, {5, "g"}, {0, "h"}}, "hbcdeg"},
+	};
+	static const size_t pieces[] = {1, 2, 100};
+
+	(void)state;
+	for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++)
+		for (size_t i = 0; i < 3; i++) {
+			struct reassembly a = {0};
+			struct slice body;
+
+			for (int k = 0; k < 4 && rows[row].chunks[k].bytes; k++) {
+				struct slice rest = slice_of(rows[row].chunks[k].bytes);
+
+				assert_int_equal(reassembly_begin(&a, rows[row].chunks[k].from), 0);
+				for (; rest.len;
+				     rest = slice_from(rest, slice_head(rest, pieces[i]).len))
+					assert_int_equal(
+					    reassembly_add(&a, slice_head(rest, pieces[i])), 0);
+			}
+			reassembly_set_total(&a, 6);
+			assert_true(reassembly_complete(&a));
+			assert_int_equal(reassembly_join(&a, &body), 0);
+			assert_true(slice_equal(body, slice_of(rows[row].whole)));
+			reassembly_fini(&a);
+		}
+}
+
 static void gaps_are_not_complete(void **state)
 {
 	struct reassembly a = {0};
@@ -98,7 +143,6 @@ static void an_empty_message_is_complete(void **state)
 
 	(void)state;
 	assert_int_equal(reassembly_begin(&a, 0), 0);
-	reassembly_end(&a);
 	reassembly_set_total(&a, 0);
 	assert_true(reassembly_complete(&a));
 	assert_int_equal(reassembly_join(&a, &body), 0);
@@ -146,6 +190,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_order_makes_the_same_message),
+	    cmocka_unit_test(what_came_last_counts),
 	    cmocka_unit_test(gaps_are_not_complete),
 	    cmocka_unit_test(an_empty_message_is_complete),
 	    cmocka_unit_test(memory_follows_what_has_come),
