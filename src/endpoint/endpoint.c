@@ -310,6 +310,16 @@ static int take_request(struct endpoint *ep, struct msrp_conn *conn, const struc
 	}
 }
 
+/*
+ * What is meant for TLS is not to be had without, nor the reverse (RFC 4975 5.4, 6).  A connection
+ * that we opened leads to our relay or our peer, whose URI has said how: what it brings is ours
+ * whatever the scheme of our own URI.
+ */
+static bool may_bring(const struct endpoint *ep, const struct msrp_conn *conn)
+{
+	return !msrp_conn_accepted(conn) || msrp_conn_secure(conn) == ep->target.uri.secure;
+}
+
 static int on_request(struct msrp_target *target, struct msrp_conn *conn,
     const struct msrp_frame *frame)
 {
@@ -318,7 +328,7 @@ static int on_request(struct msrp_target *target, struct msrp_conn *conn,
 	int err = 0;
 
 	/* RFC 4975 7.3: a path that goes on behind us is none of ours. */
-	if (msrp_path_rest(frame->to_path).p) {
+	if (!may_bring(ep, conn) || msrp_path_rest(frame->to_path).p) {
 		answer(conn, 481, SLICE("No such session"));
 		return 0;
 	}
@@ -336,7 +346,7 @@ static int on_request(struct msrp_target *target, struct msrp_conn *conn,
 	return err;
 }
 
-static const struct msrp_target_ops target_ops = {.request = on_request};
+static const struct msrp_target_ops target_ops = {.request = on_request, .bridges = true};
 
 /* --- the public functions --- */
 

@@ -28,7 +28,7 @@ struct msrp_target;
 struct msrp_target_ops {
 	int (*request)(struct msrp_target *target, struct msrp_conn *conn,
 	    const struct msrp_frame *frame);
-	/** Of a relay: its peers answer on the connections that it opened, TLS or not. */
+	/** It judges itself whether conn may bring the request; else its scheme must be the URI's. */
 	bool bridges;
 };
 
