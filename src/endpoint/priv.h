@@ -4,6 +4,7 @@
 #include <msrpd/timer.h>
 
 #include "endpoint/reassembly.h"
+#include "endpoint/delivered.h"
 #include "msrp/conn.h"
 #include "endpoint/endpoint.h"
 #include "endpoint/report.h"
@@ -86,10 +87,10 @@ bool partial_stream_is_whole(const struct partial *m);
 /** Is there something that a stream's service could be given now? */
 bool partial_can_go_on(const struct partial *m);
 
-/** A Message-ID that is done with: 200 delivered, else why it was refused. */
-struct done_id {
+/** A message that was refused: so are further chunks of it. */
+struct refusal {
 	uint64_t hash;
-	int code;
+	int code; /* 0: none */
 };
 
 struct receiver {
@@ -99,8 +100,9 @@ struct receiver {
 	unsigned open_count;
 	struct partial *asked; /* its service is being called */
 	struct report_list later;
-	struct done_id *done; /* a ring, once there is one */
-	unsigned next_done;
+	struct delivered delivered;
+	struct refusal *refusals; /* a ring, once there is one */
+	unsigned next_refusal;
 	uint64_t messages;
 
 	/* the frame in hand */
@@ -113,8 +115,8 @@ struct receiver {
 	enum failure_report failure_report;
 	bool success_report;
 	bool skip;     /* its body is of no use */
-	bool repeated; /* or bodiless: acknowledged like a delivery */
-	char id_text[MSRP_MESSAGE_ID_SIZE];
+	bool repeated; /* or without a body: acknowledged like a delivery */
+	char id_text[MSRP_MESSAGE_ID_MAX];
 };
 
 int receiver_take_send(struct endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame);

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 
-enum { DONE_MAX = 32 }; /* Message-IDs of a session that are known to be done with */
+enum { REFUSALS_MAX = 16 }; /* of a session: the last ones */
 
 #define NONE ((struct slice){NULL, 0})
 
@@ -20,9 +20,9 @@ static const struct msrp_settings *settings_of(const struct endpoint *ep)
 	return msrp_stack_settings(ep->all->stack);
 }
 
-/* --- Message-IDs that are done with --- */
+/* --- Message-IDs --- */
 
-/* FNV-1a: who makes two of his own meet loses a message of his own. */
+/* FNV-1a: a sender that makes two of its own meet loses a message of its own. */
 static uint64_t hash_id(struct slice id)
 {
 	uint64_t hash = UINT64_C(14695981039346656037);
@@ -32,23 +32,23 @@ static uint64_t hash_id(struct slice id)
 	return hash;
 }
 
-/* @return 200: it was delivered, another status: so it was refused, 0: it is new */
-static int done_code(const struct receiver *in)
+/* @return the status with which the message was refused, or 0 */
+static int refusal_code(const struct receiver *in)
 {
-	for (unsigned i = 0; in->done && i < DONE_MAX; i++)
-		if (in->done[i].hash == in->hash && in->done[i].code)
-			return in->done[i].code;
+	for (unsigned i = 0; in->refusals && i < REFUSALS_MAX; i++)
+		if (in->refusals[i].hash == in->hash && in->refusals[i].code)
+			return in->refusals[i].code;
 	return 0;
 }
 
-static void note_done(struct receiver *in, uint64_t hash, int code)
+static void note_refusal(struct receiver *in, uint64_t hash, int code)
 {
-	if (!in->done)
-		in->done = calloc(DONE_MAX, sizeof(*in->done));
-	if (!in->done)
-		return; /* a repetition would be delivered again, that is all */
-	in->done[in->next_done] = (struct done_id){hash, code};
-	in->next_done = (in->next_done + 1) % DONE_MAX;
+	if (!in->refusals)
+		in->refusals = calloc(REFUSALS_MAX, sizeof(*in->refusals));
+	if (!in->refusals)
+		return; /* another chunk is judged anew, that is all */
+	in->refusals[in->next_refusal] = (struct refusal){hash, code};
+	in->next_refusal = (in->next_refusal + 1) % REFUSALS_MAX;
 }
 
 /* --- REPORTs --- */
@@ -115,7 +115,7 @@ static int refuse(struct endpoint *ep, int code)
 	struct receiver *in = &ep->in;
 
 	(*ep->all->count.refused)++;
-	note_done(in, in->hash, code);
+	note_refusal(in, in->hash, code);
 	in->skip = true;
 	in->repeated = false;
 	msrp_conn_reply(in->conn, code, NONE, NONE);
@@ -130,10 +130,35 @@ static uint64_t position(const struct receiver *in)
 	return in->range.start - 1 + in->count;
 }
 
+/*
+ * A stream begins with its first byte, and its service says at once whether it wants the message.
+ *
+ * @return false: it does not, or the message is gone
+ */
+static bool begin_stream(struct endpoint *ep, struct partial *m)
+{
+	struct message told = partial_describe(m);
+	void *stream = NULL;
+	int code = ep->handler->begin(&told, &stream, ep->arg);
+
+	if (ep->in.current != m) /* the endpoint was freed, or has given up */
+		return false;
+	if (code) {
+		refuse(ep, code);
+		return false;
+	}
+	m->stream = stream;
+	m->begun = true;
+	return true;
+}
+
 static int add_piece(struct endpoint *ep, struct partial *m, struct slice piece)
 {
-	int result = partial_add(m, position(&ep->in), piece);
+	int result;
 
+	if (ep->stream && !m->begun && !begin_stream(ep, m))
+		return 0;
+	result = partial_add(m, position(&ep->in), piece);
 	ep->in.count += piece.len;
 	if (result > 0)
 		return refuse(ep, result);
@@ -174,7 +199,7 @@ static int on_body(struct msrp_sink *sink, struct slice piece)
 
 	if (in->skip) {
 		in->count += piece.len;
-	} else if (!in->current && !in->held.len) {
+	} else if (!ep->stream && !in->current && !in->held.len) {
 		in->held = piece;
 		in->count = piece.len;
 	} else {
@@ -208,7 +233,7 @@ static int on_parked(struct msrp_sink *sink)
 
 static void count_message(struct endpoint *ep, uint64_t hash)
 {
-	note_done(&ep->in, hash, 200);
+	delivered_add(&ep->in.delivered, hash);
 	ep->in.messages++;
 	(*ep->all->count.messages_in)++;
 }
@@ -228,7 +253,7 @@ static void deliver_held(struct endpoint *ep)
 	struct message whole = {
 	    .message_id = in->id,
 	    .content_type = in->type,
-	    .body = in->held.len ? in->held : (struct slice){"", 0},
+	    .body = in->held,
 	    .total = in->held.len,
 	    .failure_report = in->failure_report,
 	    .success_report = in->success_report,
@@ -244,6 +269,14 @@ static void wait_for_more(struct endpoint *ep, struct partial *m)
 		timer_queue_start(&ep->all->partial, &m->timer);
 }
 
+/* Of a message that its service is not told of. */
+static void report_whole(struct endpoint *ep, const struct message *m, int result)
+{
+	struct report_subject subject = subject_of(ep, m, from_path(&ep->in), m->total);
+
+	report_result(ep, &subject, result);
+}
+
 static void finish_reassembly(struct endpoint *ep, struct partial *m)
 {
 	struct message whole = partial_describe(m);
@@ -253,15 +286,13 @@ static void finish_reassembly(struct endpoint *ep, struct partial *m)
 		return;
 	}
 	partial_unlink(m);
-	if (reassembly_join(&m->parts, &whole.body) == 0) {
-		whole.total = whole.body.len;
+	whole.total = m->parts.total;
+	if (whole.total == 0)
+		report_whole(ep, &whole, 0);
+	else if (reassembly_join(&m->parts, &whole.body) == 0)
 		deliver(ep, &whole, m->hash);
-	} else {
-		uint64_t total = m->parts.total;
-		struct report_subject subject = subject_of(ep, &whole, from_path(&ep->in), total);
-
-		report_result(ep, &subject, 413);
-	}
+	else
+		report_whole(ep, &whole, 413);
 	partial_free(m);
 }
 
@@ -272,9 +303,14 @@ static void end_stream(struct endpoint *ep, struct partial *m, struct slice path
 	struct message told = partial_describe(m);
 	struct report_subject subject = subject_of(ep, &told, path, m->delivered);
 
+	int result = 0;
+
 	partial_unlink(m);
-	count_message(ep, m->hash);
-	report_result(ep, &subject, ep->handler->end(m->stream, 0, ep->arg));
+	if (m->begun) {
+		count_message(ep, m->hash);
+		result = ep->handler->end(m->stream, 0, ep->arg);
+	}
+	report_result(ep, &subject, result);
 	partial_free(m);
 }
 
@@ -284,7 +320,7 @@ static void refuse_stream(struct endpoint *ep, struct partial *m, struct slice p
 	struct message told = partial_describe(m);
 	struct report_subject subject = subject_of(ep, &told, path, m->delivered);
 
-	note_done(&ep->in, m->hash, code);
+	note_refusal(&ep->in, m->hash, code);
 	report_result(ep, &subject, code);
 	partial_abandon(m, -EMSGSIZE);
 }
@@ -357,8 +393,11 @@ void receiver_resume(struct endpoint *ep, void *stream)
 
 /* --- the end of a frame --- */
 
-/* RFC 4975 5.4: a repetition is acknowledged as if it were none. */
-static void report_repeated(struct endpoint *ep, enum msrp_flag flag)
+/*
+ * RFC 4975 5.4: a repetition is acknowledged as if it were none.  7.1.1: and so is a request
+ * without a body, or with one of no bytes.
+ */
+static void report_undelivered(struct endpoint *ep, enum msrp_flag flag)
 {
 	struct receiver *in = &ep->in;
 	struct message told = {.message_id = in->id,
@@ -397,10 +436,10 @@ static int end_of_frame(struct endpoint *ep, enum msrp_flag flag)
 		return end_of_chunk(ep, in->current, flag);
 	if (in->skip && m && flag == MSRP_ABORTED)
 		partial_abandon(m, -ECANCELED); /* a bodiless "#" speaks for the message */
-	else if (in->repeated && flag != MSRP_ABORTED)
-		report_repeated(ep, flag);
-	else if (!in->skip && flag == MSRP_COMPLETE)
+	else if (!in->skip && in->held.len && flag == MSRP_COMPLETE)
 		deliver_held(ep);
+	else if ((!in->skip || in->repeated) && flag != MSRP_ABORTED)
+		report_undelivered(ep, flag);
 	return 0;
 }
 
@@ -464,7 +503,7 @@ static int judge(struct endpoint *ep)
 {
 	const struct receiver *in = &ep->in;
 	uint64_t max = settings_of(ep)->max_message_size;
-	int code = done_code(in);
+	int code = refusal_code(in);
 
 	if (code)
 		return code;
@@ -476,28 +515,6 @@ static int judge(struct endpoint *ep)
 		|| (in->range.total != BYTE_RANGE_UNKNOWN && in->range.total > max)
 	    ? 413
 	    : 0;
-}
-
-/* The service says at once whether it wants the message. */
-static int begin_stream(struct endpoint *ep)
-{
-	struct message told;
-	struct partial *m;
-	void *stream = NULL;
-	int code;
-
-	if (ep->in.open_count >= settings_of(ep)->max_open_messages || !(m = partial_new(ep)))
-		return refuse(ep, 413);
-	begin_chunk(ep, m);
-	told = partial_describe(m);
-	code = ep->handler->begin(&told, &stream, ep->arg);
-	if (ep->in.current != m) /* the endpoint was freed, or has given up */
-		return 0;
-	if (code)
-		return refuse(ep, code);
-	m->stream = stream;
-	m->begun = true;
-	return 0;
 }
 
 static void read_head(struct receiver *in, const struct msrp_frame *frame)
@@ -542,14 +559,12 @@ int receiver_take_send(struct endpoint *ep, struct msrp_conn *conn, const struct
 		begin_chunk(ep, m);
 		return 0;
 	}
-	code = is_encoded(frame) ? 415 : judge(ep);
-	if (code == 200) {
+	if (delivered_has(&in->delivered, in->hash)) {
 		(*ep->all->count.duplicates)++;
 		return skip(in);
 	}
-	if (code)
-		return refuse(ep, code);
-	return ep->stream ? begin_stream(ep) : 0;
+	code = is_encoded(frame) ? 415 : judge(ep);
+	return code ? refuse(ep, code) : 0;
 }
 
 /* --- life --- */
@@ -586,6 +601,7 @@ void receiver_fini(struct endpoint *ep)
 	while (in->open)
 		partial_abandon(in->open, -ECONNRESET);
 	report_list_fini(&in->later);
-	free(in->done);
-	in->done = NULL;
+	delivered_fini(&in->delivered);
+	free(in->refusals);
+	in->refusals = NULL;
 }

@@ -49,16 +49,22 @@ static void messages_go_both_ways(void **state)
 	assert_true(f->a.drained > 0 && f->b.drained > 0);
 }
 
-static void an_empty_body_is_a_message(void **state)
+/* RFC 4975 7.1.1 calls it empty: it is acknowledged and reported, and the service not told. */
+static void an_empty_body_is_no_message(void **state)
 {
 	struct sides *f = *state;
 
-	sides_connect(f, false);
-	assert_int_equal(side_send(&f->a, SLICE(""), FAILURE_REPORT_YES, true, 0), 0);
-	sides_wait(f, &f->b.messages, 1);
-	assert_int_equal(f->b.body_len, 0);
-	sides_wait(f, &f->a.reports, 1);
-	assert_string_equal(f->a.range, "1-0/0");
+	for (int stream = 0; stream < 2; stream++) {
+		sides_connect(f, stream);
+		assert_int_equal(side_send(&f->a, SLICE(""), FAILURE_REPORT_YES, true, 0), 0);
+		sides_wait(f, &f->a.reports, 1u + (unsigned)stream);
+		assert_string_equal(f->a.range, "1-0/0");
+		assert_string_equal(f->a.status, "000 200");
+		assert_int_equal(f->b.messages + f->b.begins + f->b.ends, 0);
+		endpoint_free(f->a.ep);
+		endpoint_free(f->b.ep);
+		f->a.ep = f->b.ep = NULL;
+	}
 }
 
 static bool nothing_queued(void *arg)
@@ -291,6 +297,40 @@ static void unknown_methods_and_longer_paths_are_refused(void **state)
 	assert_int_equal(f->a.reports, 0);
 }
 
+static void empty_chunks_are_no_message(void **state)
+{
+	struct sides *f = *state;
+
+	raw_open(f);
+	raw_chunk(f, "m1m1", "1-0/*", "", '+');
+	raw_chunk(f, "m1m1", "1-0/0", "", '$');
+	raw_chunk(f, "m2m2", "1-1/1", "x", '$');
+	raw_expect(f, "Message-ID: m2m2\r\nByte-Range: 1-1/1\r\nStatus: 000 200\r\n");
+	assert_non_null(strstr(f->got, "Message-ID: m1m1\r\nByte-Range: 1-0/0\r\n"));
+	assert_int_equal(f->a.messages, 1);
+}
+
+/* RFC 4975 5.4: acknowledged like the first time; refused ones do not push them out. */
+static void repetitions_are_known_for_long(void **state)
+{
+	struct sides *f = *state;
+	char mid[16], told[32];
+
+	raw_open(f);
+	for (unsigned i = 0; i < 1040; i++) {
+		snprintf(mid, sizeof(mid), "id%04u", i % 1000);
+		snprintf(told, sizeof(told), "tid%s 200", mid);
+		f->got_len = 0;
+		raw_chunk(f, mid, "1-1/1", "x", '$');
+		raw_expect(f, told);
+		if (i >= 960 && i < 1000) {
+			raw_chunk(f, mid + 1, "1-1/400000", "x", '$');
+			raw_expect(f, " 413");
+		}
+	}
+	assert_int_equal(f->a.messages, 1000);
+}
+
 /* --- streams, again --- */
 
 static void raw_open_stream(struct sides *f)
@@ -426,7 +466,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CASE(messages_go_both_ways),
-	    CASE(an_empty_body_is_a_message),
+	    CASE(an_empty_body_is_no_message),
+	    CASE(empty_chunks_are_no_message),
+	    CASE(repetitions_are_known_for_long),
 	    CASE(too_long_a_message_is_refused_and_given_up),
 	    CASE(unwelcome_types_are_refused),
 	    CASE(the_service_may_report_later),
