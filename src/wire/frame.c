@@ -24,6 +24,14 @@ bool msrp_is_ident(struct slice s)
 	return is_ident(s, MSRP_TID_MAX);
 }
 
+/* Where a line has a CR inside, which ends it for a peer that writes no LF; else its length. */
+static size_t find_cr(struct slice text)
+{
+	const char *cr = text.len ? memchr(text.p, '\r', text.len) : NULL;
+
+	return cr ? (size_t)(cr - text.p) : text.len;
+}
+
 /* Without the CRLF, or the bare LF, at its end. */
 static struct slice without_end(struct slice line)
 {
@@ -33,18 +41,22 @@ static struct slice without_end(struct slice line)
 	return line;
 }
 
+static bool is_end_line(struct slice text, struct slice tid)
+{
+	return text.len == 7 + tid.len + 1 && memcmp(text.p, "-------", 7) == 0
+	    && memcmp(text.p + 7, tid.p, tid.len) == 0 && memchr("$+#", text.p[7 + tid.len], 3);
+}
+
 /* The same of a line without its end. */
 static enum msrp_line line_kind(struct slice text, struct slice tid)
 {
-	/* Hardly a line gets further than this. */
-	if (text.len && text.p[0] != '-')
+	/* Hardly a line gets further than this: a name begins with a letter. */
+	if (text.len && text.p[0] > '-')
 		return MSRP_LINE_HEADER;
+	text.len = find_cr(text);
 	if (text.len == 0)
 		return MSRP_LINE_BLANK;
-	if (text.len != 7 + tid.len + 1 || memcmp(text.p, "-------", 7) != 0
-	    || memcmp(text.p + 7, tid.p, tid.len) != 0 || !memchr("$+#", text.p[text.len - 1], 3))
-		return MSRP_LINE_HEADER;
-	return MSRP_LINE_END;
+	return is_end_line(text, tid) ? MSRP_LINE_END : MSRP_LINE_HEADER;
 }
 
 enum msrp_line msrp_line_kind(struct slice line, struct slice tid)
@@ -71,9 +83,15 @@ static struct slice find_tid(struct slice text)
 	return tid;
 }
 
+/* What follows a CR is another line, or another frame even: the framing is lost. */
+static struct slice find_tid_unless_cr(struct slice text)
+{
+	return find_cr(text) < text.len ? (struct slice){NULL, 0} : find_tid(text);
+}
+
 struct slice msrp_start_line_tid(struct slice line)
 {
-	return find_tid(without_end(line));
+	return find_tid_unless_cr(without_end(line));
 }
 
 static enum msrp_method find_method(struct slice text)
@@ -336,7 +354,7 @@ static int parse_lines(struct msrp_frame *f, struct slice rest, const struct msr
 		check_order(f, lines);
 	}
 	f->has_body = kind == MSRP_LINE_BLANK;
-	*badly = !line.has_cr;
+	*badly = !line.printable;
 	finish(f, headers, before);
 	return 0;
 }
@@ -357,7 +375,7 @@ ssize_t msrp_frame_parse_next(struct msrp_frame *f, struct slice bytes, size_t m
 		return -EBADMSG;
 	if (!next_line(&rest, &line))
 		return incomplete;
-	f->tid = find_tid(line.text);
+	f->tid = line.printable ? find_tid(line.text) : find_tid_unless_cr(line.text);
 	if (!f->tid.p)
 		return -EBADMSG;
 	broken = !parse_start_line(f, line.text) || !line.has_cr;

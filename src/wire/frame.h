@@ -84,8 +84,8 @@ struct msrp_frame {
  * Lines end with CRLF.  Other faults inside a header line (a bare LF or CR, NUL, folding, no
  * colon, a known header twice) leave the framing whole and are kept in f->fault.  A start line
  * that is broken behind its transaction id, or a frame whose blank line or end-line has no CR,
- * is only refused when the head is whole, so that it can be answered:
- * see msrp_frame_answerable().
+ * or no LF is only refused when the head is whole, so that it can be answered:
+ * see msrp_frame_answerable().  A start line with a lone CR is refused at once.
  *
  * @param f         filled on success; after -EBADMSG and -EMSGSIZE tid, method and paths are
  *                  what could be read, absent otherwise

@@ -7,7 +7,7 @@ enum msrp_line { MSRP_LINE_HEADER, MSRP_LINE_BLANK, MSRP_LINE_END };
 
 /**
  * What a line that came whole, its LF included, is in the head of the frame tid.
- * A blank line and an end-line are recognised without their CR too: they end the head, badly.
+ * A blank line and an end-line are recognised without their CR or LF too: they end the head, badly.
  */
 enum msrp_line msrp_line_kind(struct slice line, struct slice tid);
 

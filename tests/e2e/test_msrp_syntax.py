@@ -295,6 +295,22 @@ class FramingTest(SyntaxCase):
                 lambda f: f.code == 400 and f.tid == 'abcdef'), what='400 or the end')
         self.unharmed()
 
+    def test_carriage_returns_alone(self):
+        """RFC 4975 9: a line ended by CR alone does not swallow the frames behind it: the end."""
+        def response(call):
+            raw = Raw(call, body=None, tid='abcdef')
+            raw.start, raw.eol = 'MSRP abcdef 200 OK', '\r'
+            return raw.bytes()
+
+        def end_line(call):
+            return Raw(call, body=None, tid='abcdef').bytes()[:-1]
+        for data in (response, end_line):
+            call = self.call()
+            call.conn.rules.excuse('abcdef')
+            call.conn.try_send_raw(data(call) + Raw(call, body=None).bytes())
+            call.conn.expect_closed(10)
+        self.unharmed()
+
     def test_header_limit(self):
         """max_header_size: a head without end costs no memory and closes the connection."""
         for data in (lambda c: f'MSRP abcd SEND\r\nTo-Path: {c.path[0]}\r\n'.encode()

@@ -252,6 +252,11 @@ static void refuses_what_is_no_frame(void **state)
 	    "MSRP abcd\303\244 SEND\r\n",
 	    "MSRP x 20 OK\r\n",
 	    "MSRP abcd\\ SEND\r\n",
+	    /* lines ended by CR alone hide where the frame ends */
+	    "MSRP d93kswow 200 OK\rTo-Path: msrp://a:1/s;tcp\r\n",
+	    "MSRP d93kswow SEND\rTo-Path: msrp://a:1/s;tcp\r\n",
+	    "MSRP d93kswow 200 OK\r\r\n",
+	    "MSRP d93kswow 200 OK\r-------d93kswow$\rMSRP d93kswow 200 OK\n",
 	};
 
 	(void)state;
@@ -306,9 +311,15 @@ static void refuses_broken_start_lines(void **state)
 	}
 }
 
-static void refuses_ends_without_cr(void **state)
+static void refuses_ends_without_cr_or_lf(void **state)
 {
-	static const char *const bad[] = {SEND "\n", SEND "-------d93kswow$\n", SEND "\n\r\n"};
+	static const char *const bad[] = {
+	    SEND "\n",
+	    SEND "-------d93kswow$\n",
+	    SEND "\n\r\n",
+	    SEND "\rbody\r\n" END,
+	    SEND "-------d93kswow$\rMSRP abcd SEND\r\n",
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -808,7 +819,7 @@ int main(void)
 	    cmocka_unit_test(bounds_the_head),
 	    cmocka_unit_test(refuses_what_is_no_frame),
 	    cmocka_unit_test(refuses_broken_start_lines),
-	    cmocka_unit_test(refuses_ends_without_cr),
+	    cmocka_unit_test(refuses_ends_without_cr_or_lf),
 	    cmocka_unit_test(judges),
 	    cmocka_unit_test(answers_only_to_clean_paths),
 	    cmocka_unit_test(parses_byte_ranges),
