@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "endpoint/auth.h"
 #include "wire/path.h"
 #include "wire/uri.h"
@@ -195,6 +196,22 @@ static const struct sdp_media *choose(const struct sdp_session *offer, unsigned 
 	return media && is_good_path(media->path) ? media : NULL;
 }
 
+/*
+ * Which transport fits is known when the relay has granted its URI: the peer connects to the
+ * outermost relay as its scheme says.
+ */
+static void log_refusal(const struct ua_session *s, const struct sdp_session *offer, bool tls)
+{
+	bool other = choose(offer, tls ? SDP_PLAIN : SDP_TLS, s->accept_types);
+
+	if (other)
+		log_info("ua: session %s: 488: the peer offers %s, but is to connect to %s by %s",
+		    s->id, tls ? "TCP/MSRP" : "TCP/TLS/MSRP", s->upstream ? "our relay" : "us",
+		    tls ? "TCP/TLS/MSRP" : "TCP/MSRP");
+	else
+		log_info("ua: session %s: 488: nothing in the offer that can be used", s->id);
+}
+
 int ua_media_answer(struct ua_session *s, struct slice text, struct slice *textp)
 {
 	struct local_texts texts;
@@ -209,8 +226,10 @@ int ua_media_answer(struct ua_session *s, struct slice text, struct slice *textp
 	if (sdp_parse(&offer, text) < 0)
 		return -EPROTO;
 	media = choose(&offer, local.tls ? SDP_TLS : SDP_PLAIN, s->accept_types);
-	if (!media && !sdp_own_is_dropped(&s->sdp, &offer))
+	if (!media && !sdp_own_is_dropped(&s->sdp, &offer)) {
+		log_refusal(s, &offer, local.tls);
 		return -EPROTO;
+	}
 	if (!media) {
 		err = sdp_own_answer(&s->sdp, &local, &offer, NULL, textp);
 		return err < 0 ? err : -ESHUTDOWN;
