@@ -256,7 +256,7 @@ static void on_out_of_bounds(struct endpoint_auth *auth, const struct msrp_frame
 
 /*
  * The relay proves that it knows the password as well.  Some relays leave Authentication-Info
- * out; TLS has proved their identity then.
+ * out, or write one that cannot be read (OpenSIPS 4.1); TLS has proved their identity then.
  */
 static bool check_info(struct endpoint_auth *auth, const struct msrp_frame *response)
 {
@@ -265,8 +265,12 @@ static bool check_info(struct endpoint_auth *auth, const struct msrp_frame *resp
 
 	if (!auth->proved || !response->authentication_info.p)
 		return true;
-	if (digest_parse_info(&digest, response->authentication_info) < 0
-	    || !digest_matches(&auth->rspauth, digest.rspauth))
+	if (digest_parse_info(&digest, response->authentication_info) < 0) {
+		log_info("msrp: AUTH at %.*s: malformed Authentication-Info: counts as absent",
+		    SLICE_ARG(relay->uri));
+		return true;
+	}
+	if (!digest_matches(&auth->rspauth, digest.rspauth))
 		return false;
 	if (digest.nextnonce.len && replace(&relay->nextnonce, digest.nextnonce))
 		relay->nc = 0;
@@ -310,7 +314,8 @@ static void on_granted(struct endpoint_auth *auth, const struct msrp_frame *resp
 	uint64_t expires_s = EXPIRES_DEFAULT;
 
 	if (!check_info(auth, response)) {
-		fail(auth, 403, SLICE("the relay does not know the password"), false);
+		fail(auth, 403, SLICE("wrong rspauth: the relay does not know the password"),
+		    false);
 		return;
 	}
 	if (response->expires.p && slice_to_u64(response->expires, EXPIRES_MAX, &expires_s) < 0)
