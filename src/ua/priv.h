@@ -15,6 +15,7 @@
 enum {
 	UA_ID_LEN = 22,            /* 130 bits; RFC 4975 14.1 asks for 80 */
 	UA_FINGERPRINT_SIZE = 160, /* "SHA-256 AB:CD:…" and its NUL */
+	UA_RETRY_MS = 100,         /* of a refused connection: after this, twice it, … */
 };
 
 /** One way to be reached: a my_uri. */
@@ -40,6 +41,7 @@ struct ua {
 	struct ua_sessions lasting;  /* those that were established, oldest first */
 	struct timer cleanup;
 	struct timer_queue grace; /* sessions without their connection */
+	struct timer_queue retry; /* those of them whose connection was refused */
 	struct ua_counters count;
 	bool stopping;
 	void (*stopped)(void *arg);
@@ -95,7 +97,8 @@ struct ua_session {
 	struct ua_peer *peer; /* NULL before it is known */
 	char *refused_types;  /* answered 415; NULL: none */
 	uint64_t established_ms;
-	struct timer_entry grace;
+	struct timer_entry grace, retry;
+	unsigned retry_periods;          /* of UA_RETRY_MS since the first refusal */
 	TAILQ_ENTRY(ua_session) lasting; /* while established_ms is not 0 */
 	UT_hash_handle hh;
 	struct slice uri; /* our own; these texts stand behind the struct */
@@ -134,6 +137,9 @@ void ua_session_fail(struct ua_session *s, const struct sip_failure *failure);
 
 /** The daemon stops: end it once nothing is queued.  Harmless on one that waits for that. */
 void ua_session_flush(struct ua_session *s);
+
+/** Another UA_RETRY_MS has passed since the connection was refused. */
+void ua_session_retry(struct ua_session *s);
 
 /** reconnect_grace has passed. */
 void ua_session_give_up(struct ua_session *s);

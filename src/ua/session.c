@@ -66,6 +66,7 @@ static void retire(struct ua_session *s)
 	if (s->established_ms)
 		TAILQ_REMOVE(&ua->lasting, s, lasting);
 	timer_queue_stop(&ua->grace, &s->grace);
+	timer_queue_stop(&ua->retry, &s->retry);
 	(*ua->count.sessions)--;
 }
 
@@ -208,7 +209,33 @@ static void wait_for_connection(struct ua_session *s)
 		return;
 	}
 	set_state(s, SESSION_LOST);
+	s->retry_periods = 0;
 	timer_queue_start(&s->ua->grace, &s->grace);
+}
+
+/* A peer may open its port only when it has seen our answer, or the ACK. */
+static void retry_later(struct ua_session *s)
+{
+	timer_queue_start(&s->ua->retry, &s->retry);
+}
+
+static void reconnect(struct ua_session *s)
+{
+	int err = ua_media_connect(s);
+
+	if (err < 0)
+		ua_session_lost(err, s);
+}
+
+void ua_session_retry(struct ua_session *s)
+{
+	unsigned n = ++s->retry_periods;
+
+	/* At powers of two, so that the intervals grow. */
+	if (n & (n - 1))
+		retry_later(s);
+	else
+		reconnect(s);
 }
 
 void ua_session_bound(void *arg)
@@ -227,6 +254,7 @@ void ua_session_bound(void *arg)
 	if (s->state != SESSION_LOST)
 		return;
 	timer_queue_stop(&s->ua->grace, &s->grace);
+	timer_queue_stop(&s->ua->retry, &s->retry);
 	set_state(s, SESSION_ESTABLISHED);
 }
 
@@ -235,10 +263,14 @@ void ua_session_lost(int err, void *arg)
 	struct ua_session *s = arg;
 
 	log_debug("ua: session %s: connection lost: %s", s->id, strerror(-err));
+	ua_session_ref(s);
 	if (s->state == SESSION_ESTABLISHED)
 		wait_for_connection(s);
 	else if (s->state == SESSION_FLUSHING)
 		ua_session_terminate(s, UA_END_STOPPED);
+	if (s->state == SESSION_LOST && err == -ECONNREFUSED)
+		retry_later(s);
+	ua_session_unref(s);
 }
 
 void ua_session_refused(int code, void *arg)
@@ -285,17 +317,13 @@ void ua_session_flush(struct ua_session *s)
 /* After another exchange of SDP: go where it says. */
 static void follow(struct ua_session *s)
 {
-	int err;
-
 	if (!lasts(s))
 		return;
 	/* It has the whole of the grace again to bring the connection. */
 	if (s->state == SESSION_LOST)
 		timer_queue_start(&s->ua->grace, &s->grace);
 	ua_message_sift(s);
-	err = ua_media_connect(s);
-	if (err < 0)
-		ua_session_lost(err, s);
+	reconnect(s);
 }
 
 /* --- the dialog --- */

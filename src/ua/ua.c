@@ -158,6 +158,12 @@ static void on_grace_over(struct timer_entry *entry, void *arg)
 	    (struct ua_session *)((char *)entry - offsetof(struct ua_session, grace)));
 }
 
+static void on_retry(struct timer_entry *entry, void *arg)
+{
+	(void)arg;
+	ua_session_retry((struct ua_session *)((char *)entry - offsetof(struct ua_session, retry)));
+}
+
 /* --- the UA itself --- */
 
 static int register_counters(struct ua *ua)
@@ -213,6 +219,8 @@ static int set_up(struct ua *ua)
 	if (err == 0)
 		err = timer_queue_init(&ua->grace, base, ua->env.settings->reconnect_grace_ms,
 		    on_grace_over, ua);
+	if (err == 0)
+		err = timer_queue_init(&ua->retry, base, UA_RETRY_MS, on_retry, ua);
 	if (err == 0)
 		err = endpoints_new(&ua->endpoints, ua->env.msrp, ua->env.stats);
 	return err;
@@ -297,6 +305,7 @@ void ua_free(struct ua *ua)
 		return;
 	endpoints_free(ua->endpoints);
 	timer_queue_fini(&ua->grace);
+	timer_queue_fini(&ua->retry);
 	timer_fini(&ua->stopped_timer);
 	timer_fini(&ua->cleanup);
 	free_locals(ua->locals, ua->local_count);

@@ -220,6 +220,22 @@ class ReuseTest(case.Case):
                          'failed')
 
 
+    def test_port_opens_after_the_ack(self):
+        """RFC 4975 5.4: a refused connection is tried again while reconnect_grace runs."""
+        listener = self.listener()
+        path, port = listener.uri(), listener.port
+        listener.close()
+        call = self.answered(path=path, connect=False)
+        message_id = self.say(call, 'patient')
+        poll(lambda: f'{call.id}: connection lost: Connection refused' in self.daemon.log(),
+             what='a refused connection')
+        conn = self.listener(port=port).accept()
+        self.assertEqual(conn.expect('SEND').message_id, message_id)
+        call.attach(conn)
+        call.send('here I am')
+        self.assertEqual(self.received(call)['body'], 'here I am')
+
+
 class LossTest(case.Case):
     config = {'ua': {'reconnect_grace': '1s'}}
 
