@@ -191,7 +191,7 @@ static void continue_frame(struct endpoint *ep)
 {
 	struct sender *out = &ep->out;
 	struct transmission *m = out->open;
-	struct slice piece = slice_head(out->open_rest, SLICE_MAX);
+	struct slice piece = transmission_cut(m, out->open_rest, SLICE_MAX);
 	uint64_t connection = ep->connections;
 	bool last = out->open_last;
 
@@ -290,17 +290,12 @@ static void abort_message(struct endpoint *ep, struct transmission *m)
 
 /* --- which goes next --- */
 
-static size_t chunk_size(const struct endpoint *ep)
-{
-	return (size_t)msrp_stack_settings(ep->all->stack)->chunk_size;
-}
-
 /* What fits one chunk goes in the order in which it was queued. */
 static void send_shorts(struct endpoint *ep)
 {
 	struct sender *out = &ep->out;
 	uint64_t connection = ep->connections;
-	size_t share = chunk_size(ep);
+	size_t share = endpoint_chunk_size(ep);
 	struct transmission *m;
 
 	while (still_on(ep, connection) && !out->open && (m = out->shorts.first)) {
@@ -348,7 +343,7 @@ static void send_long(struct endpoint *ep)
 		source_failed(ep, m, err);
 		return;
 	}
-	piece = transmission_chunk(m, chunk_size(ep), &last);
+	piece = transmission_chunk(m, endpoint_chunk_size(ep), &last);
 	/* RFC 4975 7.1.1: no chunk of less than 2048 bytes but the last. */
 	if (m->dry && piece.len < WHOLE_MAX) {
 		transmission_append(&out->starved, m);

@@ -149,6 +149,12 @@ bool endpoint_can_send(const struct endpoint *ep)
 	    && (ep->speaks_first || ep->confirmed);
 }
 
+size_t endpoint_chunk_size(const struct endpoint *ep)
+{
+	return (size_t)(ep->chunk_size ? ep->chunk_size
+				       : msrp_stack_settings(ep->all->stack)->chunk_size);
+}
+
 void endpoint_active(struct endpoint *ep)
 {
 	if (ep->all->silent.period_ms && ep->handler && ep->user.conn)
@@ -369,6 +375,7 @@ int endpoint_new(struct endpoint **epp, struct endpoints *all,
 	ep->arg = options->arg;
 	ep->stream = options->stream;
 	ep->max_queued_bytes = options->max_queued_bytes;
+	ep->chunk_size = options->chunk_size;
 	ep->user.ops = &user_ops;
 	ep->second.ops = &second_ops;
 	ep->target.ops = &target_ops;

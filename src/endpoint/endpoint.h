@@ -73,7 +73,8 @@ struct endpoint_options {
 	const struct endpoint_handler *handler;
 	void *arg;
 	uint64_t max_queued_bytes;
-	bool stream; /* begin, piece, end */
+	uint64_t chunk_size; /* bytes of body in a SEND; 0: the stack's setting */
+	bool stream;         /* begin, piece, end */
 };
 
 /** @return 0; -EEXIST: the session id is taken; -EINVAL; -ENOMEM */

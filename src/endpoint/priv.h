@@ -152,6 +152,7 @@ struct transmission {
 	enum failure_report failure_report;
 	int verdict; /* of the rejected: why it is not sent */
 	bool success_report, confirm, bodiless, long_one;
+	bool text;                           /* its chunks end between two characters */
 	bool counted;                        /* cost is among the endpoint's bytes */
 	bool begun;                          /* a long one of which the peer has a part */
 	bool failed;                         /* told so; what is left to do is an "#" */
@@ -194,6 +195,12 @@ void transmission_free(struct transmission *m);
 
 /** Ask the source for a chunk.  @return 0; its error; -ECANCELED: the message is gone */
 int transmission_fill(struct transmission *m);
+
+/**
+ * The front of bytes, max of them at most.  Of a text no character is cut in two: there are peers
+ * that decode each chunk by itself.
+ */
+struct slice transmission_cut(const struct transmission *m, struct slice bytes, size_t max);
 
 /** The next bytes to send, and whether they are the last. */
 struct slice transmission_chunk(const struct transmission *m, size_t max, bool *lastp);
@@ -292,6 +299,7 @@ struct endpoint {
 	bool speaks_first; /* on this connection */
 	bool confirmed;    /* the peer has spoken on it */
 	uint64_t max_queued_bytes;
+	uint64_t chunk_size; /* 0: the stack's */
 	struct timer_entry silent;
 	struct receiver in;
 	struct sender out;
@@ -310,6 +318,9 @@ void endpoint_unref(struct endpoint *ep);
 
 /** May messages leave? */
 bool endpoint_can_send(const struct endpoint *ep);
+
+/** Bytes of body in a SEND, at most. */
+size_t endpoint_chunk_size(const struct endpoint *ep);
 
 /** A frame passed: the session is not silent. */
 void endpoint_active(struct endpoint *ep);

@@ -94,11 +94,11 @@ static bool type_is_good(struct slice type)
 }
 
 /* Bytes of a chunk of a source, and one more: see transmission_fill(). */
-static size_t buffer_size(const struct msrp_settings *settings)
+static size_t buffer_size(const struct endpoint *ep)
 {
-	uint64_t chunk = settings->chunk_size;
+	size_t chunk = endpoint_chunk_size(ep);
 
-	return (size_t)(chunk < SOURCE_CHUNK ? chunk : SOURCE_CHUNK) + 1;
+	return (chunk < SOURCE_CHUNK ? chunk : SOURCE_CHUNK) + 1;
 }
 
 static struct transmission *allocate(struct endpoint *ep, const struct message_out *message,
@@ -117,6 +117,7 @@ static struct transmission *allocate(struct endpoint *ep, const struct message_o
 	    .failure_report = message->failure_report,
 	    .success_report = message->success_report,
 	    .bodiless = !type.p,
+	    .text = slice_starts_nocase(type, SLICE("text/")),
 	    .type_len = type.len,
 	};
 	behind = m->type + type.len;
@@ -150,12 +151,11 @@ void transmission_count(struct transmission *m)
 int transmission_new(struct transmission **mp, struct endpoint *ep,
     const struct message_out *message)
 {
-	const struct msrp_settings *settings = msrp_stack_settings(ep->all->stack);
 	struct sender *out = &ep->out;
 	bool source = message->content_type.p && message->body.pull;
 	size_t bytes = source || !message->content_type.p ? 0 : message->body.bytes.len;
 	size_t copied = message->body.shared ? 0 : bytes;
-	size_t buffer = source ? buffer_size(settings) : 0;
+	size_t buffer = source ? buffer_size(ep) : 0;
 	size_t cost = bytes > LEAST_COST ? bytes : LEAST_COST;
 	size_t held = (message->body.shared ? LEAST_COST : cost) + buffer;
 	struct transmission *m;
@@ -172,7 +172,7 @@ int transmission_new(struct transmission **mp, struct endpoint *ep,
 	}
 	m->cost = cost;
 	m->charged = held;
-	m->long_one = source || bytes > settings->chunk_size;
+	m->long_one = source || bytes > endpoint_chunk_size(ep);
 	transmission_count(m);
 	out->count++;
 	*mp = m;
@@ -266,18 +266,35 @@ int transmission_fill(struct transmission *m)
 	return m->dry ? 0 : err;
 }
 
+static bool is_continuation(char byte)
+{
+	return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+struct slice transmission_cut(const struct transmission *m, struct slice bytes, size_t max)
+{
+	size_t len = max;
+
+	if (bytes.len <= max || !m->text)
+		return slice_head(bytes, max);
+	/* Behind its first byte a character of UTF-8 has three at most; what has more is not UTF-8. */
+	while (len > 1 && len + 3 > max && is_continuation(bytes.p[len]))
+		len--;
+	return slice_head(bytes, is_continuation(bytes.p[len]) ? max : len);
+}
+
 struct slice transmission_chunk(const struct transmission *m, size_t max, bool *lastp)
 {
 	struct slice rest = m->buffer ? (struct slice){m->buffer + m->taken, m->buffered - m->taken}
 				      : slice_from(m->body.bytes, (size_t)m->sent);
 	struct slice chunk;
 
-	/* Without it the last chunk of a source might have to be an empty one. */
-	if (m->buffer && !m->ended && rest.len)
-		rest.len--;
 	if (m->buffer && max > m->buffer_size - 1)
 		max = m->buffer_size - 1;
-	chunk = slice_head(rest, max);
+	/* All but a byte: without it the last chunk of a source might have to be an empty one. */
+	if (m->buffer && !m->ended && max >= rest.len)
+		max = rest.len ? rest.len - 1 : 0;
+	chunk = transmission_cut(m, rest, max);
 	*lastp = chunk.len == rest.len && (!m->buffer || m->ended);
 	return chunk;
 }

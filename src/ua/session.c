@@ -601,11 +601,13 @@ static int keep_types(char **p, struct ua_session *s, const struct ua_offer *off
 
 static int open_endpoint(struct ua_session *s)
 {
+	const struct ua_settings *settings = s->ua->env.settings;
 	struct endpoint_options options = {
 	    .own_uri = s->uri,
 	    .handler = &ua_endpoint_handler,
 	    .arg = s,
-	    .max_queued_bytes = s->ua->env.settings->max_queued_bytes,
+	    .max_queued_bytes = settings->max_queued_bytes,
+	    .chunk_size = settings->relay_uri ? settings->relay_chunk_size : 0,
 	    .stream = s->handler->begin != NULL,
 	};
 

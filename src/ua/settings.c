@@ -5,7 +5,7 @@
 
 #include "msrp/stack.h"
 
-enum { HASH_SIZE_MAX = 20, CLEANUP_MIN_MS = 100 };
+enum { HASH_SIZE_MAX = 20, CLEANUP_MIN_MS = 100, CHUNK_MIN = 2048, CHUNK_MAX = 1 << 24 };
 
 #define OF(member) offsetof(struct ua_settings, member)
 
@@ -22,6 +22,13 @@ const struct setting ua_settings_rows[] = {
 	.offset = OF(relay_uri),
 	.check = msrp_check_my_uri,
 	.help = "A relay (RFC 4976) that each session goes through."},
+    {.name = "relay_chunk_size",
+	.type = SETTING_SIZE,
+	.offset = OF(relay_chunk_size),
+	.preset = "8KiB",
+	.min = CHUNK_MIN,
+	.max = CHUNK_MAX,
+	.help = "Bytes of body in a SEND through relay_uri."},
     {.name = "relay_idle_timeout",
 	.type = SETTING_DURATION,
 	.offset = OF(relay_idle_timeout_ms),

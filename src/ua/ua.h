@@ -17,6 +17,7 @@ struct stats;
 struct ua_settings {
 	struct setting_list my_uri; /* char *; empty: first listener of each scheme */
 	char *relay_uri;            /* NULL: none */
+	uint64_t relay_chunk_size;
 	uint64_t relay_idle_timeout_ms;
 	uint64_t max_queued_bytes;
 	uint64_t max_duration_ms;    /* 0: no limit */

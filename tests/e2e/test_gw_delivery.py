@@ -112,6 +112,7 @@ class ToMessageTest(GatewayCase):
         """No MESSAGE for a SEND that says nothing."""
         call = self.client_calls()
         call.send(None)
+        call.send('')
         call.send('x')
         self.gets('x')
 

@@ -87,6 +87,20 @@ class ReceiveTest(case.Case):
         self.check(call, [chunk(1, 60), chunk(1, 60), chunk(20, 40), chunk(40, 90),
                           chunk(70, 100, '$')], body)
 
+    def test_last_chunk_counts(self):
+        """RFC 4975 7.3.1: where chunks overlap, the one that came last counts."""
+        call = self.call()
+        message_id = new_id()
+
+        def chunk(body, byte_range, flag='+'):
+            return call.msrp.build(body=body, message_id=message_id, flag=flag,
+                                   byte_range=byte_range)
+        self.check(call, [chunk(b'a' * 60, '1-60/100'), chunk(b'b' * 60, '41-100/100', '$')],
+                   b'a' * 40 + b'b' * 60)
+        message_id = new_id()
+        self.check(call, [chunk(b'b' * 60, '41-100/100', '$'), chunk(b'a' * 60, '1-60/100')],
+                   b'a' * 60 + b'b' * 40)
+
     def test_success_report_of_chunks(self):
         """RFC 4975 7.1.1, 7.1.3: a chunked message is reported once, with the full range."""
         call = self.call()
@@ -171,10 +185,13 @@ class ReceiveTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_MSG_RECEIVED'), [])
 
     def test_empty_body(self):
-        """RFC 4975 7.1, 7.1.1: a body of no bytes with a Content-Type is a message."""
+        """RFC 4975 7.1.1: a body of no bytes is empty: acknowledged, reported, and no message."""
         call = self.call()
         sent = call.send('', success='yes')
-        self.assertEqual(self.received(call, message_id=sent.message_id)['body'], '')
+        self.assertEqual(call.conn.expect('REPORT').message_id, sent.message_id)
+        call.send('x')
+        self.assertEqual(self.received(call)['body'], 'x')
+        self.assertEqual(self.ctl.pending('E_MSRP_MSG_RECEIVED'), [])
 
     def test_aborted(self):
         """RFC 4975 7.1: `#` ends a message that will never be whole."""

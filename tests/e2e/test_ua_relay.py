@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
 """The UA behind a relay (RFC 4976 as a client): AUTH, Use-Path, refresh."""
-from lib import case, sdp
+from lib import case, certs, sdp
 from lib.case import Call
 from lib.frame import URI, new_id
 from lib.relay import CREDENTIALS, REALM, USER, Relay
 from lib.sip import Dialog, parameters
-from lib.waiting import Timeout
+from lib.waiting import Timeout, poll
 
 
 class RelayCase(case.Case):
     own_daemon = True
 
-    def behind(self, **changes):
+    def behind(self, relay=None, **changes):
         """A relay and a daemon behind it."""
-        relay = Relay()
+        relay = relay or Relay()
         ua = {'relay_uri': relay.uri, **changes.pop('ua', {})}
         daemon, ctl = self.start({'ua': ua, 'credentials': CREDENTIALS, **changes})
         return relay, daemon, ctl
@@ -88,6 +88,31 @@ class AuthTest(RelayCase):
         self.assertEqual(call.conn.inbox.has(lambda f: f.method == 'SEND'), [])
         call.msrp.bind()
         self.assertEqual(call.receive().body, b'queued')
+
+    def test_secure_relay_before_a_plain_listener(self):
+        """RFC 4976 5.1: what an msrps relay passes down is ours though our own URI is msrp."""
+        authority = certs.Authority(self.directory)
+        own = authority.issue('relay')
+        relay, daemon, ctl = self.behind(Relay(tls=certs.server_context(own)),
+                                         msrp={'tls': {'ca_file': authority.file}})
+        call = self.incoming(relay, daemon, ctl, path=f'msrps://127.0.0.1:9/{new_id()};tcp')
+        self.assertTrue(call.path[0].startswith('msrps:') and call.path[-1].startswith('msrp:'))
+        call.send('down')
+        self.assertEqual(ctl.event('E_MSRP_MSG_RECEIVED')['body'], 'down')
+        self.say(call, 'up', ctl=ctl)
+        self.assertEqual(call.receive().body, b'up')
+        # The far end would have to reach that relay without TLS.
+        self.invite(self.offer(), daemon).final(488)
+        poll(lambda: 'offers TCP/MSRP' in daemon.log(), what='a log line')
+
+    def test_chunk_size(self):
+        """relay_chunk_size: bytes of body in a SEND through the relay."""
+        for ua, most in (({}, 8192), ({'relay_chunk_size': 3000}, 3000)):
+            relay, daemon, ctl = self.behind(ua=ua)
+            call = self.incoming(relay, daemon, ctl)
+            self.say(call, 'x' * 20000, ctl=ctl)
+            sizes = [len(call.receive().body) for _ in range(-(-20000 // most))]
+            self.assertEqual((max(sizes), sum(sizes)), (most, 20000))
 
     def test_use_path_of_two(self):
         """RFC 4976 4.2, 5.1: a Use-Path of two relays is reversed in a=path and kept in To-Path."""
@@ -168,6 +193,15 @@ class AuthTest(RelayCase):
         relay.authentication_info = ('rspauth="00000000000000000000000000000000", '
                                      'cnonce="x", nc=00000001, qop=auth')
         self.invite(self.offer(), daemon).final(503)
+
+    def test_malformed_info(self):
+        """RFC 4976 9.1: an Authentication-Info that cannot be read counts as absent, and is logged;
+        OpenSIPS 4.1 closes a quotation too early."""
+        relay, daemon, ctl = self.behind()
+        relay.authentication_info = ('rspauth="0000"0000000000000000000000000000", '
+                                     'cnonce="x", nc=00000001, qop=auth')
+        self.incoming(relay, daemon, ctl)
+        poll(lambda: 'malformed Authentication-Info' in daemon.log(), what='a log line')
 
     def test_bad_grants(self):
         """A 200 whose Use-Path is none is a failure."""

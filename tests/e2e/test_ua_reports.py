@@ -104,6 +104,19 @@ class TruthTableTest(case.Case):
         self.assertEqual(self.received(call)['body'], 'twice')
         self.assertEqual(self.ctl.pending('E_MSRP_MSG_RECEIVED'), [])
 
+    def test_duplicates_of_long_ago(self):
+        """RFC 4975 5.4: the last 1,000 messages of a session are known, refused ones aside."""
+        call = self.call()
+        sent = [call.send(f'{i}') for i in range(60)]
+        for i in range(60):
+            self.received(call)
+            call.send('x', 415, content_type='image/png')
+        for i, frame in enumerate(sent):
+            call.send(f'{i}', message_id=frame.message_id)
+        call.send('new')
+        self.assertEqual(self.received(call)['body'], 'new')
+        self.assertEqual(self.ctl.pending('E_MSRP_MSG_RECEIVED'), [])
+
     def test_report_form(self):
         """RFC 4975 7.1.2, 7.1.3: a REPORT goes back along the whole From-Path, from our own URI
         alone."""

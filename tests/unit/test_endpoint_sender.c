@@ -296,6 +296,71 @@ static void what_the_peer_would_not_take_is_sifted(void **state)
 	assert_null(strstr(f->got, "much"));
 }
 
+static int pull_rest(void *arg, size_t want, struct slice *piece)
+{
+	struct slice *rest = arg;
+
+	*piece = slice_head(*rest, want);
+	*rest = slice_from(*rest, piece->len);
+	return 0;
+}
+
+/* @return how many chunks of what was read begin inside a character */
+static unsigned count_cut_characters(const struct sides *f)
+{
+	unsigned n = 0;
+
+	for (const char *p = f->got; (p = strstr(p, "\r\n\r\n")); p += 4)
+		n += ((unsigned char)p[4] & 0xc0) == 0x80;
+	return n;
+}
+
+static void send_in_chunks(struct sides *f, struct slice type, struct slice body, bool source)
+{
+	struct slice rest = body;
+	struct message_out out = {.content_type = type,
+	    .body.bytes = body,
+	    .failure_report = FAILURE_REPORT_NO};
+
+	if (source)
+		out.body =
+		    (struct message_body){.total = body.len, .pull = pull_rest, .arg = &rest};
+	f->got_len = 0;
+	assert_int_equal(endpoint_send(f->a.ep, &out, 0, NULL), 0);
+	raw_expect(f, "$\r\n");
+	assert_true(raw_count(f, " SEND\r\n") >= 2);
+}
+
+/* There are peers that decode each chunk by itself. */
+static void texts_are_cut_between_characters(void **state)
+{
+	static const struct {
+		const char *type, *character;
+		bool cut;
+	} rows[] = {
+	    {"text/plain", "\303\244", false}, {"text/plain;charset=UTF-8", "\342\202\254", false},
+	    {"TEXT/html", "\360\237\230\200", false}, {"application/x", "\303\244", true},
+	    {"text/plain", "\204", true}, /* no UTF-8 */
+	};
+	struct sides *f = *state;
+	char *body = malloc(70000);
+
+	raw_bind(f);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		size_t width = strlen(rows[i].character), len = 1;
+
+		body[0] = 'x';
+		for (; len + width < 70000; len += width)
+			memcpy(body + len, rows[i].character, width);
+		for (int source = 0; source < 2; source++) {
+			send_in_chunks(f, slice_of(rows[i].type), (struct slice){body, len},
+			    source);
+			assert_int_equal(count_cut_characters(f) > 0, rows[i].cut);
+		}
+	}
+	free(body);
+}
+
 static void reports_are_told_as_they_come(void **state)
 {
 	static const struct {
@@ -597,6 +662,7 @@ int main(void)
 	    CASE(a_connection_that_stands_still_owes_408),
 	    CASE(partial_and_no_hold_nothing_when_sent),
 	    CASE(what_the_peer_would_not_take_is_sifted),
+	    CASE(texts_are_cut_between_characters),
 	    CASE(reports_are_told_as_they_come),
 	    CASE(silence_is_broken),
 	    CASE(behind_a_relay_the_passive_side_waits),

@@ -172,10 +172,12 @@ static void test_messages(void **state)
 	assert_true(strlen(id) >= 4);
 	host_wait(&p->b, "msg:text/plain:hello ");
 	host_wait(&p->a, "report:000 200:1-5/5 ");
-	assert_int_equal(host_send(&p->b, "x/y", "", NULL), 0);
-	host_wait(&p->a, "msg:x/y: ");
-	host_wait(&p->b, "report:000 200:1-0/0 ");
-	/* A SEND without a body is no message. */
+	assert_int_equal(host_send(&p->b, "x/y", "z", NULL), 0);
+	host_wait(&p->a, "msg:x/y:z ");
+	host_wait(&p->b, "report:000 200:1-1/1 ");
+	/* A SEND without a body, or with one of no bytes, is no message. */
+	assert_int_equal(host_send(&p->a, "text/plain", "", NULL), 0);
+	host_wait(&p->a, "report:000 200:1-0/0 ");
 	assert_int_equal(host_send(&p->a, NULL, NULL, NULL), 0);
 	host_wait(&p->a, "report:000 200:1-0/0 ");
 	assert_string_equal(p->b.log, "");
