@@ -369,7 +369,7 @@ static const struct msrp_transaction_ops transaction_ops = {on_response, on_time
 
 static void on_closed(struct msrp_user *user, int err)
 {
-	fail_here(of_user(user), 503, strerror(-err));
+	fail_here(of_user(user), 503, err == -EPROTO ? "TLS handshake failed" : strerror(-err));
 }
 
 static const struct msrp_user_ops user_ops = {.closed = on_closed};

@@ -323,7 +323,8 @@ static int take_request(struct endpoint *ep, struct msrp_conn *conn, const struc
  */
 static bool may_bring(const struct endpoint *ep, const struct msrp_conn *conn)
 {
-	return !msrp_conn_accepted(conn) || msrp_conn_secure(conn) == ep->target.uri.secure;
+	return !msrp_conn_accepted(conn)
+	    || msrp_conn_transport(conn)->secure == ep->target.uri.secure;
 }
 
 static int on_request(struct msrp_target *target, struct msrp_conn *conn,

@@ -69,9 +69,22 @@ static int check_peer(const struct net_stream *s)
 	return -EACCES;
 }
 
-static int tls_start(struct net_stream *s)
+/* The alert by its name.  Strangers could fill the log with theirs; whom we call we have chosen. */
+static void log_failure(const struct net_stream *s, const char *what)
 {
 	char why[160];
+
+	tls_error_text(why, sizeof(why));
+	if (s->accepted)
+		log_debug("%s: conn %" PRIu64 ": TLS %s: %s", s->protocol->name, s->number, what,
+		    why);
+	else
+		log_info("%s: conn %" PRIu64 ": TLS %s: %s", s->protocol->name, s->number, what,
+		    why);
+}
+
+static int tls_start(struct net_stream *s)
+{
 	int n;
 
 	ERR_clear_error();
@@ -84,9 +97,7 @@ static int tls_start(struct net_stream *s)
 	case SSL_ERROR_WANT_WRITE:
 		return net_stream_want_write(s);
 	default:
-		tls_error_text(why, sizeof(why));
-		log_debug("%s: conn %" PRIu64 ": TLS handshake: %s", s->protocol->name, s->number,
-		    why);
+		log_failure(s, "handshake");
 		return -EPROTO;
 	}
 }
@@ -110,6 +121,10 @@ static int read_record(struct net_stream *s, char *p, size_t size)
 		return net_stream_read_wants_write(s) < 0 ? -ENOMEM : -EAGAIN;
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
+	case SSL_ERROR_SSL:
+		/* In TLS 1.3 a server that misses our certificate says so behind the handshake. */
+		log_failure(s, "failure");
+		return -ECONNRESET;
 	default:
 		return -ECONNRESET;
 	}

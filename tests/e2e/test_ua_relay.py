@@ -105,6 +105,14 @@ class AuthTest(RelayCase):
         self.invite(self.offer(), daemon).final(488)
         poll(lambda: 'offers TCP/MSRP' in daemon.log(), what='a log line')
 
+    def test_failed_handshake(self):
+        """RFC 4976 5.1: a relay that wants a certificate and gets none: the log has its alert."""
+        authority = certs.Authority(self.directory)
+        context = certs.server_context(authority.issue('relay'), authority, require_client=True)
+        relay, daemon, _ = self.behind(Relay(tls=context), msrp={'tls': {'ca_file': authority.file}})
+        self.invite(self.offer(), daemon).final(503)
+        self.assertRegex(daemon.log(), 'TLS (handshake|failure): .*alert')
+
     def test_chunk_size(self):
         """relay_chunk_size: bytes of body in a SEND through the relay."""
         for ua, most in (({}, 8192), ({'relay_chunk_size': 3000}, 3000)):
