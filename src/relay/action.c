@@ -109,6 +109,8 @@ static bool is_socket_address(struct slice s)
 	return slice_starts_nocase(s, SLICE("tcp:")) || slice_starts_nocase(s, SLICE("tls:"));
 }
 
+enum { NAME_SHOWN = 64 }; /* bytes of a name in a message */
+
 static int check_listener(struct slice name, const struct route_env *env, struct reason *why)
 {
 	const struct msrp_listen_settings *listen = env->msrp->listen.items;
@@ -124,8 +126,8 @@ static int check_listener(struct slice name, const struct route_env *env, struct
 			return 0;
 		nearest_offer(&near, known);
 	}
-	return reason_set(why, -EINVAL, "no listener of msrp.listen is named \"%.64s\"%s", name.p,
-	    nearest_hint(&near, hint));
+	return reason_set(why, -EINVAL, "no listener of msrp.listen is named \"%.*s\"%s",
+	    SLICE_ARG(slice_head(name, NAME_SHOWN)), nearest_hint(&near, hint));
 }
 
 static const struct arg_spec dst_args[] = {
