@@ -24,14 +24,6 @@ bool msrp_is_ident(struct slice s)
 	return is_ident(s, MSRP_TID_MAX);
 }
 
-/* Where a line has a CR inside, which ends it for a peer that writes no LF; else its length. */
-static size_t find_cr(struct slice text)
-{
-	const char *cr = text.len ? memchr(text.p, '\r', text.len) : NULL;
-
-	return cr ? (size_t)(cr - text.p) : text.len;
-}
-
 /* Without the CRLF, or the bare LF, at its end. */
 static struct slice without_end(struct slice line)
 {
@@ -43,8 +35,11 @@ static struct slice without_end(struct slice line)
 
 static bool is_end_line(struct slice text, struct slice tid)
 {
-	return text.len == 7 + tid.len + 1 && memcmp(text.p, "-------", 7) == 0
-	    && memcmp(text.p + 7, tid.p, tid.len) == 0 && memchr("$+#", text.p[7 + tid.len], 3);
+	size_t len = 7 + tid.len + 1;
+
+	return text.len >= len && (text.len == len || text.p[len] == '\r')
+	    && memcmp(text.p, "-------", 7) == 0 && memcmp(text.p + 7, tid.p, tid.len) == 0
+	    && memchr("$+#", text.p[len - 1], 3);
 }
 
 /* The same of a line without its end. */
@@ -53,8 +48,7 @@ static enum msrp_line line_kind(struct slice text, struct slice tid)
 	/* Hardly a line gets further than this: a name begins with a letter. */
 	if (text.len && text.p[0] > '-')
 		return MSRP_LINE_HEADER;
-	text.len = find_cr(text);
-	if (text.len == 0)
+	if (text.len == 0 || text.p[0] == '\r')
 		return MSRP_LINE_BLANK;
 	return is_end_line(text, tid) ? MSRP_LINE_END : MSRP_LINE_HEADER;
 }
@@ -83,10 +77,12 @@ static struct slice find_tid(struct slice text)
 	return tid;
 }
 
-/* What follows a CR is another line, or another frame even: the framing is lost. */
+/* What follows a CR inside is another line, or another frame even: the framing is lost. */
 static struct slice find_tid_unless_cr(struct slice text)
 {
-	return find_cr(text) < text.len ? (struct slice){NULL, 0} : find_tid(text);
+	if (text.len && memchr(text.p, '\r', text.len))
+		return (struct slice){NULL, 0};
+	return find_tid(text);
 }
 
 struct slice msrp_start_line_tid(struct slice line)
