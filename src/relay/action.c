@@ -1,11 +1,14 @@
 /* The actions of the msrp rules: they note what is to be done; relay.c does it. */
-#include "relay/priv.h"
+#include "relay/tables.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/nearest.h"
+#include "msrp/conn.h"
+#include "msrp/listener.h"
+#include "relay/arrival.h"
 #include "wire/path.h"
 
 /* --- msrp_relay, msrp_reply --- */
@@ -198,7 +201,7 @@ static int run_set_dst(const struct route_subject *subject, const struct arg *ar
 
 /* --- flags --- */
 
-/* Words of ours, or Kamailio's numbers. */
+/* Words, or Kamailio's numbers for them. */
 static const char *const flag_words[] = {"no_connect", "close", "1", "2", "3", NULL};
 
 static const struct arg_spec flags_args[] = {

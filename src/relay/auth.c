@@ -1,11 +1,14 @@
-/* AUTH for this relay: RFC 4976 sections 6.3 and 9.1. */
-#include "relay/priv.h"
+#include "relay/auth.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "relay/grant.h"
+#include "relay/nonce.h"
+#include "relay/peer.h"
+#include "wire/digest.h"
 #include "wire/path.h"
 
 enum {
@@ -48,7 +51,7 @@ static void challenge(struct auth *auth, bool stale)
 		arrival_reply(auth->a, 401, SLICE("Unauthorized"), msrp_written(&w));
 }
 
-/* Wrong in whatever way: nobody learns in which. */
+/* The answer does not tell what was wrong. */
 static void refuse_credentials(struct auth *auth)
 {
 	struct arrival *a = auth->a;
@@ -77,16 +80,12 @@ static void refuse_interval(struct auth *auth, struct slice header, uint64_t lim
 
 enum credentials { CREDENTIALS_RIGHT, CREDENTIALS_WRONG, CREDENTIALS_UNSPOKEN };
 
-/* The secret of who asks: by routes.msrp_auth, or else by relay.users and relay.htdigest. */
+/* The user's secret: by routes.msrp_auth, or else by relay.users and relay.htdigest. */
 static enum credentials find_secret(struct auth *auth, struct secret *secret)
 {
 	struct arrival *a = auth->a;
-	const struct route_list *list = a->relay->routes->msrp_auth;
-	struct route_subject subject = {.frame = a};
-	unsigned outcome = 0;
+	unsigned outcome = arrival_run(a, a->relay->routes->msrp_auth);
 
-	if (list && !route_list_empty(list))
-		outcome = route_run(list, &subject);
 	if (outcome & ROUTE_DROPPED)
 		return CREDENTIALS_UNSPOKEN;
 	if (outcome & ROUTE_HELD) {
@@ -101,7 +100,7 @@ static enum credentials find_secret(struct auth *auth, struct secret *secret)
 }
 
 /*
- * The work is the same whoever asks: a hash of a password is made for those that are stored
+ * The work is the same for every name: a hash of a password is made for those that are stored
  * hashed, and for those that do not exist, too.
  */
 static int make_ha1(const struct auth *auth, const struct secret *secret,
@@ -244,15 +243,15 @@ static struct grant *granted_before(const struct auth *auth)
 
 	if (a->grant)
 		return a->grant;
-	return grants_find(a->relay->grants, auth->by_identity ? NULL : peer_of(a->relay, a->conn),
+	return grants_find(a->relay->grants, auth->by_identity ? NULL : a->conn,
 	    a->frame->from_path);
 }
 
 static struct grant *make_grant(struct auth *auth, uint64_t lifetime_ms)
 {
 	struct arrival *a = auth->a;
-	struct grant_request request = {
-	    .peer = auth->by_identity ? NULL : peer_of(a->relay, a->conn),
+	struct grant_terms terms = {
+	    .conn = auth->by_identity ? NULL : a->conn,
 	    .host = auth->host,
 	    .user = auth->digest.username,
 	    .from_path = a->frame->from_path,
@@ -260,17 +259,15 @@ static struct grant *make_grant(struct auth *auth, uint64_t lifetime_ms)
 	};
 	struct grant *grant;
 
-	if (!auth->by_identity && !request.peer)
-		return NULL;
-	if (grant_new(&grant, a->relay->grants, &request) < 0)
+	if (msrp_conn_closed(a->conn) || grant_new(&grant, a->relay->grants, &terms) < 0)
 		return NULL;
 	(*a->relay->count.granted)++;
 	log_debug("relay: conn %" PRIu64 ": \"%.*s\" granted %.*s", msrp_conn_number(a->conn),
-	    SLICE_ARG(request.user), SLICE_ARG(grant_uri(grant)));
+	    SLICE_ARG(terms.user), SLICE_ARG(grant_uri(grant)));
 	return grant;
 }
 
-/* RFC 4976 5.1: Use-Path is the way from the client, through the relays before us. */
+/* RFC 4976 5.1: Use-Path is the way from the client, through the relays before this one. */
 static void write_use_path(struct msrp_writer *w, const struct auth *auth,
     const struct grant *grant)
 {
@@ -343,6 +340,8 @@ static void give(struct auth *auth)
 		return;
 	}
 	peer->valid = true;
+	if (auth->by_identity)
+		grant_heard(grant, a->conn);
 	answer(auth, grant, lifetime_ms);
 }
 

@@ -1,9 +1,12 @@
 /* The variables of the msrp rules: what a frame and its connection say (docs/relay.md). */
-#include "relay/priv.h"
+#include "relay/tables.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "msrp/conn.h"
+#include "relay/arrival.h"
+#include "wire/digest.h"
 #include "wire/path.h"
 
 enum fact {
@@ -103,7 +106,7 @@ static bool source_uri(const struct arrival *a, char scratch[ROUTE_SCRATCH_SIZE]
 	return true;
 }
 
-/* "tcp:IP:PORT" of our end. */
+/* "tcp:IP:PORT" of the relay's end. */
 static bool own_socket(const struct arrival *a, char scratch[ROUTE_SCRATCH_SIZE],
     struct slice *valuep)
 {

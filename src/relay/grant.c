@@ -1,5 +1,4 @@
-/* Grants: found by URI (msrp/stack), by owner and From-Path, and in the order of their ends. */
-#include "relay/priv.h"
+#include "relay/grant.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,17 +8,18 @@
 #include <msrpd/rand.h>
 
 #include "base/log.h"
+#include "relay/peer.h"
 #include "wire/path.h"
 
 enum {
 	SESSION_ID_CHARS = 22, /* 130 bits */
 	HEAP_MIN = 64,
-	WAYS_MAX = 16, /* of a grant; one more takes the oldest one's place */
 	GRANT_URI_MAX = 512,
 };
 
 struct grants {
 	struct relay *relay;
+	grant_request_fn *on_request;
 	struct timer expiry; /* for heap[0] */
 	struct grant **heap; /* the next to expire comes first */
 	size_t count, cap;
@@ -131,10 +131,11 @@ static void on_expiry(void *arg)
 
 /* --- buckets by owner and From-Path --- */
 
-static uint32_t hash_of(const struct grants *grants, const struct peer *peer, struct slice from)
+static uint32_t hash_of(const struct grants *grants, const struct msrp_conn *conn,
+    struct slice from)
 {
 	/* FNV-1a from a secret start: clients choose their From-Path. */
-	uint64_t hash = grants->seed ^ (uint64_t)(uintptr_t)peer;
+	uint64_t hash = grants->seed ^ (uint64_t)(uintptr_t)conn;
 
 	for (size_t i = 0; i < from.len; i++)
 		hash = (hash ^ (unsigned char)from.p[i]) * UINT64_C(0x100000001b3);
@@ -176,14 +177,19 @@ static void grow_buckets(struct grants *grants)
 		bucket_add(grants, grants->heap[i]);
 }
 
-struct grant *grants_find(const struct grants *grants, const struct peer *peer,
+static const struct msrp_conn *owner_of(const struct grant *grant)
+{
+	return grant->by_identity ? NULL : grant->user.conn;
+}
+
+struct grant *grants_find(const struct grants *grants, const struct msrp_conn *conn,
     struct slice from_path)
 {
-	uint32_t hash = hash_of(grants, peer, from_path);
+	uint32_t hash = hash_of(grants, conn, from_path);
 	struct grant *grant = grants->buckets[hash & grants->bucket_mask];
 
 	while (grant
-	    && !(grant->hash == hash && grant->peer == peer
+	    && !(grant->hash == hash && owner_of(grant) == conn
 		&& slice_equal(grant_from_path(grant), from_path)))
 		grant = grant->chain;
 	return grant;
@@ -191,7 +197,7 @@ struct grant *grants_find(const struct grants *grants, const struct peer *peer,
 
 /* --- all of them --- */
 
-int grants_new(struct grants **grantsp, struct relay *relay, unsigned hash_size)
+int grants_new(struct grants **grantsp, struct relay *relay, grant_request_fn *on_request)
 {
 	struct grants *grants = calloc(1, sizeof(*grants));
 	int err;
@@ -200,7 +206,8 @@ int grants_new(struct grants **grantsp, struct relay *relay, unsigned hash_size)
 		return -ENOMEM;
 	grants->relay = relay;
 	grants->seed = rand_u64();
-	grants->bucket_mask = ((size_t)1 << hash_size) - 1;
+	grants->on_request = on_request;
+	grants->bucket_mask = ((size_t)1 << relay->settings->hash_size) - 1;
 	grants->buckets = calloc(grants->bucket_mask + 1, sizeof(struct grant *));
 	err = timer_init(&grants->expiry, msrp_stack_base(relay->stack), on_expiry, grants);
 	if (err < 0 || !grants->buckets) {
@@ -248,36 +255,32 @@ static struct slice make_uri(const struct msrp_uri *host, char text[GRANT_URI_MA
 	return w.overflow ? NOTHING : msrp_written(&w);
 }
 
-static void link_to_peer(struct grant *grant, struct peer *peer)
+/* --- its target, and its client's connection --- */
+
+static int on_request(struct msrp_target *target, struct msrp_conn *conn,
+    const struct msrp_frame *frame)
 {
-	grant->peer = peer;
-	if (!peer)
-		return;
-	if (!peer->grants)
-		msrp_conn_attach(peer->conn, &peer->user, 0);
-	grant->next = peer->grants;
-	grant->prevp = &peer->grants;
-	if (grant->next)
-		grant->next->prevp = &grant->next;
-	peer->grants = grant;
+	struct grant *grant = OWNER(struct grant, target, target);
+
+	return grant->relay->grants->on_request(grant, conn, frame);
 }
 
-static void unlink_from_peer(struct grant *grant)
-{
-	struct peer *peer = grant->peer;
+static const struct msrp_target_ops target_ops = {.request = on_request, .bridges = true};
 
-	if (!peer)
-		return;
-	*grant->prevp = grant->next;
-	if (grant->next)
-		grant->next->prevp = grant->prevp;
-	if (!peer->grants)
-		msrp_conn_detach(&peer->user);
+static void on_conn_closed(struct msrp_user *user, int err)
+{
+	struct grant *grant = OWNER(struct grant, user, user);
+
+	(void)err;
+	if (!grant->by_identity)
+		grant_free(grant);
 }
 
-static struct grant *compose(struct slice uri, const struct grant_request *request)
+static const struct msrp_user_ops user_ops = {.closed = on_conn_closed};
+
+static struct grant *compose(struct slice uri, const struct grant_terms *terms)
 {
-	struct slice user = request->user, from = request->from_path;
+	struct slice user = terms->user, from = terms->from_path;
 	struct grant *grant;
 
 	if (!uri.p || user.len > UINT16_MAX || from.len > UINT16_MAX)
@@ -292,22 +295,24 @@ static struct grant *compose(struct slice uri, const struct grant_request *reque
 	if (user.len)
 		memcpy(grant->text + uri.len, user.p, user.len);
 	memcpy(grant->text + uri.len + user.len, from.p, from.len);
-	grant->target.ops = &grant_ops;
+	grant->target.ops = &target_ops;
+	grant->user.ops = &user_ops;
+	grant->by_identity = !terms->conn;
 	msrp_uri_parse(&grant->target.uri, grant_uri(grant));
 	return grant;
 }
 
-int grant_new(struct grant **grantp, struct grants *grants, const struct grant_request *request)
+int grant_new(struct grant **grantp, struct grants *grants, const struct grant_terms *terms)
 {
 	char text[GRANT_URI_MAX];
 	struct relay *relay = grants->relay;
-	struct grant *grant = compose(make_uri(&request->host, text), request);
+	struct grant *grant = compose(make_uri(&terms->host, text), terms);
 
 	if (!grant)
 		return -ENOMEM;
 	grant->relay = relay;
-	grant->expires_ms = timer_now_ms() + request->lifetime_ms;
-	grant->hash = hash_of(grants, request->peer, request->from_path);
+	grant->expires_ms = timer_now_ms() + terms->lifetime_ms;
+	grant->hash = hash_of(grants, terms->conn, terms->from_path);
 	if (msrp_target_bind(relay->stack, &grant->target) < 0 || heap_add(grants, grant) < 0) {
 		msrp_target_unbind(relay->stack, &grant->target);
 		free(grant);
@@ -315,21 +320,21 @@ int grant_new(struct grant **grantp, struct grants *grants, const struct grant_r
 	}
 	bucket_add(grants, grant);
 	grow_buckets(grants);
-	link_to_peer(grant, request->peer);
+	if (terms->conn)
+		msrp_conn_attach(terms->conn, &grant->user, 0);
 	*relay->count.sessions = grants->count;
 	*grantp = grant;
 	return 0;
 }
 
-static void way_free(struct way *way)
+static void tell_watches(struct grant *grant)
 {
-	struct way **p = &way->grant->ways;
+	struct grant_watch *watch;
 
-	while (*p != way)
-		p = &(*p)->next;
-	*p = way->next;
-	msrp_conn_detach(&way->user);
-	free(way);
+	while ((watch = LIST_FIRST(&grant->watches))) {
+		grant_unwatch(watch);
+		watch->ended(watch);
+	}
 }
 
 void grant_free(struct grant *grant)
@@ -341,12 +346,10 @@ void grant_free(struct grant *grant)
 	msrp_target_unbind(relay->stack, &grant->target);
 	heap_remove(grants, grant);
 	bucket_remove(grants, grant);
-	unlink_from_peer(grant);
+	msrp_conn_detach(&grant->user);
 	*relay->count.sessions = grants->count;
-	while (grant->streams)
-		stream_fail(grant->streams, 481, NOTHING);
-	while (grant->ways)
-		way_free(grant->ways);
+	tell_watches(grant);
+	neighbors_clear(&grant->neighbors);
 	free(grant->alias);
 	free(grant);
 }
@@ -358,12 +361,19 @@ void grant_extend(struct grant *grant, uint64_t lifetime_ms)
 	arm(grant->relay->grants);
 }
 
+struct grant *grant_of_uri(struct relay *relay, const struct msrp_uri *uri)
+{
+	struct msrp_target *target = msrp_target_find(relay->stack, uri);
+
+	return target && target->ops == &target_ops ? OWNER(struct grant, target, target) : NULL;
+}
+
 struct slice grant_uri(const struct grant *grant)
 {
 	return (struct slice){grant->text, grant->uri_len};
 }
 
-struct slice grant_user(const struct grant *grant)
+struct slice grant_username(const struct grant *grant)
 {
 	return (struct slice){grant->text + grant->uri_len, grant->user_len};
 }
@@ -375,7 +385,7 @@ struct slice grant_from_path(const struct grant *grant)
 
 /* --- its client --- */
 
-static struct slice client_uri(const struct grant *grant)
+struct slice grant_client_uri(const struct grant *grant)
 {
 	return msrp_path_first(grant_from_path(grant));
 }
@@ -385,10 +395,32 @@ bool grant_is_from_client(struct grant *grant, struct msrp_conn *conn)
 	struct msrp_uri client;
 	struct peer *peer;
 
-	if (grant->peer)
-		return grant->peer->conn == conn;
+	if (!grant->by_identity)
+		return grant->user.conn == conn;
 	peer = peer_of(grant->relay, conn);
-	return peer && msrp_uri_parse(&client, client_uri(grant)) > 0 && peer_is(peer, client.host);
+	return peer && msrp_uri_parse(&client, grant_client_uri(grant)) > 0
+	    && peer_is(peer, client.host);
+}
+
+void grant_heard(struct grant *grant, struct msrp_conn *conn)
+{
+	if (grant->user.conn == conn || msrp_conn_closed(conn))
+		return;
+	msrp_conn_detach(&grant->user);
+	msrp_conn_attach(conn, &grant->user, 0);
+}
+
+struct msrp_conn *grant_client_conn(struct grant *grant)
+{
+	struct msrp_uri client;
+	struct msrp_conn *conn;
+
+	if (grant->user.conn || msrp_uri_parse(&client, grant_client_uri(grant)) < 0)
+		return grant->user.conn;
+	conn = peer_with_identity(grant->relay, client.host);
+	if (conn)
+		grant_heard(grant, conn);
+	return conn;
 }
 
 static bool same_server(struct slice a, struct slice b)
@@ -401,13 +433,13 @@ static bool same_server(struct slice a, struct slice b)
 
 bool grant_is_client(const struct grant *grant, struct slice uri)
 {
-	return slice_equal(uri, client_uri(grant))
+	return slice_equal(uri, grant_client_uri(grant))
 	    || (grant->alias && slice_equal(uri, slice_of(grant->alias)));
 }
 
 bool grant_names_client(const struct grant *grant, struct slice uri)
 {
-	return grant_is_client(grant, uri) || same_server(uri, client_uri(grant))
+	return grant_is_client(grant, uri) || same_server(uri, grant_client_uri(grant))
 	    || (grant->alias && same_server(uri, slice_of(grant->alias)));
 }
 
@@ -424,74 +456,17 @@ void grant_learn_client(struct grant *grant, struct slice uri)
 	grant->alias = alias;
 }
 
-/* --- those beyond it --- */
+/* --- what passes by it --- */
 
-static void on_way_closed(struct msrp_user *user, int err)
+void grant_watch(struct grant_watch *watch, struct grant *grant)
 {
-	(void)err;
-	way_free(OWNER(struct way, user, user));
+	watch->grant = grant;
+	LIST_INSERT_HEAD(&grant->watches, watch, entry);
 }
 
-static const struct msrp_user_ops way_ops = {.closed = on_way_closed};
-
-/* Whoever was asked for last stands first. */
-static struct way *find_way(struct grant *grant, struct slice uri)
+void grant_unwatch(struct grant_watch *watch)
 {
-	for (struct way **p = &grant->ways; *p; p = &(*p)->next) {
-		struct way *way = *p;
-
-		if (way->len != uri.len || memcmp(way->uri, uri.p, uri.len) != 0)
-			continue;
-		*p = way->next;
-		way->next = grant->ways;
-		grant->ways = way;
-		return way;
-	}
-	return NULL;
-}
-
-static void drop_oldest_way(struct grant *grant)
-{
-	struct way *last = grant->ways;
-	size_t count = 1;
-
-	if (!last)
-		return;
-	for (; last->next; last = last->next)
-		count++;
-	if (count >= WAYS_MAX)
-		way_free(last);
-}
-
-struct msrp_conn *grant_way(struct grant *grant, struct slice uri)
-{
-	struct way *way = find_way(grant, uri);
-
-	return way ? way->user.conn : NULL;
-}
-
-void grant_learn_way(struct grant *grant, struct slice uri, struct msrp_conn *conn)
-{
-	struct way *way = find_way(grant, uri);
-
-	if (way && way->user.conn == conn)
-		return;
-	if (msrp_conn_closed(conn))
-		return;
-	if (way) {
-		msrp_conn_detach(&way->user);
-		msrp_conn_attach(conn, &way->user, 0);
-		return;
-	}
-	drop_oldest_way(grant);
-	way = calloc(1, sizeof(*way) + uri.len);
-	if (!way)
-		return; /* the frame still goes; the next one asks again */
-	way->user.ops = &way_ops;
-	way->grant = grant;
-	way->len = uri.len;
-	memcpy(way->uri, uri.p, uri.len);
-	way->next = grant->ways;
-	grant->ways = way;
-	msrp_conn_attach(conn, &way->user, 0);
+	if (watch->grant)
+		LIST_REMOVE(watch, entry);
+	watch->grant = NULL;
 }

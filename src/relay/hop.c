@@ -1,10 +1,18 @@
-/* Where a frame goes next, and whether it may: RFC 4976 section 6.4. */
-#include "relay/priv.h"
+#include "relay/hop.h"
 
 #include <errno.h>
 
-#include "wire/path.h"
 #include "msrp/pool.h"
+#include "wire/path.h"
+
+/* A status and its phrase. */
+static int refuse(int code, const char *text, const char **phrase)
+{
+	*phrase = text;
+	return code;
+}
+
+/* --- connections --- */
 
 /*
  * routes.msrp_socket is asked once in the life of a grant, before its first SEND goes out.
@@ -15,14 +23,13 @@ static int leave_from(struct arrival *a, struct grant *grant, const struct msrp_
     struct msrp_listener **fromp)
 {
 	const struct route_list *list = a->relay->routes->msrp_socket;
-	struct route_subject subject = {.frame = a};
 	unsigned outcome;
 
 	*fromp = grant ? grant->leave_from : NULL;
 	if (!list || route_list_empty(list) || (grant && grant->leave_asked))
 		return 0;
 	a->next = next;
-	outcome = route_run(list, &subject);
+	outcome = arrival_run(a, list);
 	a->next = NULL;
 	if (outcome & ROUTE_FAILED)
 		return -EINVAL;
@@ -34,92 +41,79 @@ static int leave_from(struct arrival *a, struct grant *grant, const struct msrp_
 	return 0;
 }
 
-static int refusal(int err, const char **phrase)
+static int refuse_connection(int err, const char **phrase)
 {
 	switch (err) {
 	case -ENOENT:
-		*phrase = "No connection";
-		return 481;
+		return refuse(481, "No connection", phrase);
 	case -EMFILE:
 	case -ENOMEM:
-		*phrase = "Out of resources";
-		return 408;
+		return refuse(408, "Out of resources", phrase);
 	default:
-		*phrase = "Cannot connect";
-		return 408;
+		return refuse(408, "Cannot connect", phrase);
 	}
 }
 
-/* A connection to a URI, from the pool; grant: whose way it will be, or NULL. */
+/* A connection to a URI, from the pool; grant: whose neighbor it will be, or NULL. */
 static int connect_to(struct arrival *a, struct grant *grant, struct slice uri,
     struct msrp_conn **connp, const char **phrase)
 {
-	struct msrp_destination to = {.existing = a->no_connect};
+	struct msrp_destination to = {.existing = a->no_connect, .from = a->dst_listener};
 	struct msrp_uri next;
 	int err;
 
-	if (msrp_uri_parse(&next, uri) < 0) {
-		*phrase = "Next URI is none";
-		return 400;
-	}
+	if (msrp_uri_parse(&next, uri) < 0)
+		return refuse(400, "Next URI is none", phrase);
 	to.secure = next.secure;
 	to.transport = next.transport;
 	to.host = next.host;
 	to.port = next.port ? next.port : MSRP_DEFAULT_PORT;
-	to.from = a->dst_listener;
-	if (!to.from && leave_from(a, grant, &next, &to.from) < 0) {
-		*phrase = "No such listener";
-		return 400;
-	}
+	if (!to.from && leave_from(a, grant, &next, &to.from) < 0)
+		return refuse(400, "No such listener", phrase);
 	err = msrp_pool_get(a->relay->stack, &to, connp);
-	return err < 0 ? refusal(err, phrase) : 0;
+	return err < 0 ? refuse_connection(err, phrase) : 0;
 }
 
-/* The connection that a grant has used for this URI before, or one from the pool. */
-static int known_or_new(struct arrival *a, struct grant *grant, struct slice uri,
-    struct msrp_conn **connp, const char **phrase)
+/*
+ * No connection of the identity that the grant belongs to is open.  One to the client's URI is
+ * its own if TLS proves that; a plain one would be anybody's.
+ */
+static int connect_to_identity(struct arrival *a, struct hop *hop, struct slice uri,
+    const char **phrase)
 {
+	struct msrp_uri client;
 	int code;
 
-	*connp = grant_way(grant, uri);
-	if (*connp || a->dst.p)
-		return 0;
-	code = connect_to(a, grant, uri, connp, phrase);
+	if (msrp_uri_parse(&client, uri) < 0 || !client.secure)
+		return refuse(481, "The client is not connected", phrase);
+	code = connect_to(a, hop->grant, uri, &hop->conn, phrase);
 	if (code == 0)
-		grant_learn_way(grant, uri, *connp);
+		grant_heard(hop->grant, hop->conn);
 	return code;
 }
 
-/* Towards the client: down its own connection, or any to the relay that the grant belongs to. */
+/* --- rules of forwarding --- */
+
+/* Towards the client of hop->grant. */
 static int towards_client(struct arrival *a, struct hop *hop, struct slice next,
     const char **phrase)
 {
-	struct grant *grant = hop->grant;
-
-	if (!grant_names_client(grant, next)) {
-		*phrase = "Not the way to the client";
-		return 403;
-	}
+	if (!grant_names_client(hop->grant, next))
+		return refuse(403, "Not the way to the client", phrase);
 	hop->outgoing = false;
-	if (!grant->peer)
-		return known_or_new(a, grant, next, &hop->conn, phrase);
-	hop->conn = grant->peer->conn;
-	return 0;
+	hop->conn = grant_client_conn(hop->grant);
+	return hop->conn || a->dst.p ? 0 : connect_to_identity(a, hop, next, phrase);
 }
 
-/* The grant of ours that a URI is, or NULL. */
-static struct grant *grant_of(struct relay *relay, struct slice uri)
+/* The grant of this relay that a URI is, or NULL. */
+static struct grant *grant_named(struct relay *relay, struct slice uri)
 {
-	struct msrp_target *target;
 	struct msrp_uri next;
 
-	if (msrp_uri_parse(&next, uri) < 0)
-		return NULL;
-	target = msrp_target_find(relay->stack, &next);
-	return target && target->ops == &grant_ops ? OWNER(struct grant, target, target) : NULL;
+	return msrp_uri_parse(&next, uri) > 0 ? grant_of_uri(relay, &next) : NULL;
 }
 
-/* Would we be asked for a session that we do not have, by ourselves? */
+/* Would the frame come back to this relay, for a session that it does not have? */
 static bool is_dead_end(struct relay *relay, struct slice uri)
 {
 	struct msrp_uri next, host;
@@ -128,46 +122,54 @@ static bool is_dead_end(struct relay *relay, struct slice uri)
 	    && !msrp_target_find(relay->stack, &next) && relay_owns(relay, &next, &host);
 }
 
-/* Note where the frame came from, so that what goes back finds its way. */
+/* Note where the frame came from: there goes what is sent back. */
 static void learn(struct arrival *a, struct grant *grant, bool from_client)
 {
 	struct slice from = msrp_path_first(a->frame->from_path);
 
-	if (from_client && grant->peer) {
+	if (from_client && grant->by_identity)
+		grant_heard(grant, a->conn);
+	else if (from_client)
 		grant_learn_client(grant, from);
-		return;
-	}
-	/* Neither the client nor another grant of ours is to be found where a stranger says. */
-	if (grant_way(grant, from) != a->conn && (from_client || !grant_is_client(grant, from))
-	    && !grant_of(a->relay, from))
-		grant_learn_way(grant, from, a->conn);
+	/* A stranger cannot take the place of the client, nor of another grant of this relay. */
+	else if (neighbors_find(&grant->neighbors, from) != a->conn && !grant_is_client(grant, from)
+	    && !grant_named(a->relay, from))
+		neighbors_learn(&grant->neighbors, from, a->conn);
+}
+
+/* Another grant of this relay comes next: the frame passes by that as well. */
+static int by_second_grant(struct arrival *a, struct hop *hop, struct grant *second,
+    const char **phrase)
+{
+	hop->grant = second;
+	hop->inner = msrp_path_first(hop->to_path);
+	hop->to_path = msrp_path_rest(hop->to_path);
+	if (!hop->to_path.p)
+		return refuse(481, "To-Path ends here", phrase);
+	return towards_client(a, hop, msrp_path_first(hop->to_path), phrase);
 }
 
 static int outwards(struct arrival *a, struct hop *hop, const char **phrase)
 {
 	struct slice next = msrp_path_first(hop->to_path);
-	struct grant *other;
+	struct grant *second;
+	int code;
 
 	hop->outgoing = true;
-	hop->conn = grant_way(hop->grant, next);
+	hop->conn = neighbors_find(&hop->grant->neighbors, next);
 	if (hop->conn)
 		return 0;
-	/* Another grant of ours: the frame passes there without leaving the house. */
-	other = grant_of(a->relay, next);
-	if (!other && is_dead_end(a->relay, next)) {
-		*phrase = "No such session";
-		return 481;
-	}
-	if (!other)
-		return known_or_new(a, hop->grant, next, &hop->conn, phrase);
-	hop->grant = other;
-	hop->inner = next;
-	hop->to_path = msrp_path_rest(hop->to_path);
-	if (!hop->to_path.p) {
-		*phrase = "To-Path ends here";
-		return 481;
-	}
-	return towards_client(a, hop, msrp_path_first(hop->to_path), phrase);
+	second = grant_named(a->relay, next);
+	if (second)
+		return by_second_grant(a, hop, second, phrase);
+	if (is_dead_end(a->relay, next))
+		return refuse(481, "No such session", phrase);
+	if (a->dst.p)
+		return 0;
+	code = connect_to(a, hop->grant, next, &hop->conn, phrase);
+	if (code == 0)
+		neighbors_learn(&hop->grant->neighbors, next, hop->conn);
+	return code;
 }
 
 static int by_grant(struct arrival *a, struct hop *hop, const char **phrase)
@@ -177,20 +179,13 @@ static int by_grant(struct arrival *a, struct hop *hop, const char **phrase)
 	hop->grant = a->grant;
 	hop->own = a->own.p ? a->own : msrp_path_first(hop->to_path);
 	hop->to_path = a->frame->to_rest;
-	if (!hop->to_path.p) {
-		*phrase = "To-Path ends here";
-		return 481;
-	}
-	if (from_client) {
-		learn(a, a->grant, true);
-		return outwards(a, hop, phrase);
-	}
-	if (!grant_names_client(a->grant, msrp_path_first(hop->to_path))) {
-		*phrase = "Not the way to the client";
-		return 403;
-	}
-	learn(a, a->grant, false);
-	return towards_client(a, hop, msrp_path_first(hop->to_path), phrase);
+	if (!hop->to_path.p)
+		return refuse(481, "To-Path ends here", phrase);
+	if (!from_client && !grant_names_client(a->grant, msrp_path_first(hop->to_path)))
+		return refuse(403, "Not the way to the client", phrase);
+	learn(a, a->grant, from_client);
+	return from_client ? outwards(a, hop, phrase)
+			   : towards_client(a, hop, msrp_path_first(hop->to_path), phrase);
 }
 
 int hop_find(struct arrival *a, struct hop *hop, const char **phrase)

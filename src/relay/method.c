@@ -1,11 +1,14 @@
 /* Control methods: docs/control.md. */
-#include "relay/priv.h"
+#include "relay/tables.h"
 
-static void write_tally(struct reply *reply, const char *messages, const char *bytes,
-    const struct tally *tally)
+#include "msrp/listener.h"
+#include "relay/grant.h"
+
+static void write_traffic(struct reply *reply, const char *messages, const char *bytes,
+    const struct traffic *traffic)
 {
-	reply_number(reply, messages, (int64_t)tally->messages);
-	reply_number(reply, bytes, (int64_t)tally->bytes);
+	reply_number(reply, messages, (int64_t)traffic->messages);
+	reply_number(reply, bytes, (int64_t)traffic->bytes);
 }
 
 static void write_session(struct reply *reply, const struct grant *grant, uint64_t now)
@@ -14,20 +17,20 @@ static void write_session(struct reply *reply, const struct grant *grant, uint64
 	struct msrp_listener *listener = NULL;
 	char peer[128] = "-";
 
-	if (grant->peer) {
-		msrp_conn_peer_text(grant->peer->conn, peer, sizeof(peer));
-		listener = msrp_conn_listener(grant->peer->conn);
+	if (grant->user.conn) {
+		msrp_conn_peer_text(grant->user.conn, peer, sizeof(peer));
+		listener = msrp_conn_listener(grant->user.conn);
 	}
 	reply_open_object(reply, NULL);
 	reply_text(reply, "session_id", grant->target.uri.session_id);
-	reply_text(reply, "user", grant_user(grant));
+	reply_text(reply, "user", grant_username(grant));
 	reply_text(reply, "peer", slice_of(peer));
 	reply_text(reply, "listener", listener ? msrp_listener_name(listener) : NOTHING);
 	reply_text(reply, "uri", grant_uri(grant));
 	reply_text(reply, "from_path", grant_from_path(grant));
 	reply_number(reply, "expires", (int64_t)((left + 999) / 1000));
-	write_tally(reply, "messages_from_client", "bytes_from_client", &grant->out);
-	write_tally(reply, "messages_to_client", "bytes_to_client", &grant->in);
+	write_traffic(reply, "messages_from_client", "bytes_from_client", &grant->from_client);
+	write_traffic(reply, "messages_to_client", "bytes_to_client", &grant->to_client);
 	reply_close(reply);
 }
 

@@ -1,12 +1,4 @@
-/*
- * Nonces of challenges.  A nonce carries the time of its making, its number and a code
- * over both by a key of ours, so that it proves itself.  The counts that were used with it are
- * noted in a ring, where those that were made last have their place: memory is bounded whoever
- * asks for challenges, and a nonce that the ring has passed by is stale.
- */
-#include <msrpd/rand.h>
-
-#include "relay/priv.h"
+#include "relay/nonce.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,6 +6,9 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+
+#include <msrpd/rand.h>
+#include <msrpd/timer.h>
 
 enum {
 	KEY_BYTES = 32,
@@ -33,7 +28,7 @@ struct body {
 /* The counts that came with a nonce. */
 struct counts {
 	uint32_t highest; /* 0: none yet */
-	uint32_t seen;    /* bit n: highest - n */
+	uint32_t used;    /* bit n: highest - n was */
 };
 
 struct nonces {
@@ -129,7 +124,7 @@ void nonces_make(struct nonces *nonces, char nonce[NONCE_LEN + 1])
 	to_hex(nonce, bytes, sizeof(bytes));
 }
 
-/* Is it ours, young enough, and still in the ring? */
+/* Did this process make it, is it young enough, and still in the ring? */
 static bool nonce_valid(const struct nonces *nonces, struct slice nonce, struct body *body)
 {
 	unsigned char bytes[NONCE_BYTES], code[CODE_BYTES];
@@ -151,14 +146,14 @@ static enum nonce_state use_count(struct counts *counts, uint32_t nc)
 	if (nc > counts->highest) {
 		uint32_t ahead = nc - counts->highest;
 
-		counts->seen = ahead < WINDOW ? counts->seen << ahead | 1 : 1;
+		counts->used = ahead < WINDOW ? counts->used << ahead | 1 : 1;
 		counts->highest = nc;
 		return NONCE_FRESH;
 	}
 	behind = counts->highest - nc;
-	if (nc == 0 || behind >= WINDOW || counts->seen & UINT32_C(1) << behind)
+	if (nc == 0 || behind >= WINDOW || counts->used & UINT32_C(1) << behind)
 		return NONCE_STALE;
-	counts->seen |= UINT32_C(1) << behind;
+	counts->used |= UINT32_C(1) << behind;
 	return NONCE_FRESH;
 }
 

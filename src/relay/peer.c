@@ -1,4 +1,4 @@
-#include "relay/priv.h"
+#include "relay/peer.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,14 +20,11 @@ static void set_fed(struct peer *peer, struct msrp_conn *latest, struct msrp_con
 
 void peer_free(struct peer *peer)
 {
-	while (peer->grants)
-		grant_free(peer->grants);
-	msrp_conn_detach(&peer->user);
 	set_fed(peer, NULL, NULL);
 	msrp_conn_set_note(peer->conn, NULL);
-	*peer->prevp = peer->next;
-	if (peer->next)
-		peer->next->prevp = peer->prevp;
+	LIST_REMOVE(peer, entry);
+	if (peer->certified)
+		LIST_REMOVE(peer, certified_entry);
 	free(peer->identity);
 	free(peer);
 }
@@ -36,15 +33,6 @@ static void on_closed(struct msrp_note *note)
 {
 	peer_free(OWNER(struct peer, note, note));
 }
-
-/* The note tells of the end. */
-static void on_user_closed(struct msrp_user *user, int err)
-{
-	(void)user;
-	(void)err;
-}
-
-static const struct msrp_user_ops user_ops = {.closed = on_user_closed};
 
 struct peer *peer_find(const struct msrp_conn *conn)
 {
@@ -63,14 +51,12 @@ struct peer *peer_of(struct relay *relay, struct msrp_conn *conn)
 	if (!peer)
 		return NULL;
 	peer->note.closed = on_closed;
-	peer->user.ops = &user_ops;
 	peer->relay = relay;
 	peer->conn = conn;
-	peer->next = relay->peers;
-	peer->prevp = &relay->peers;
-	if (peer->next)
-		peer->next->prevp = &peer->next;
-	relay->peers = peer;
+	peer->certified = msrp_conn_peer_certified(conn);
+	LIST_INSERT_HEAD(&relay->peers, peer, entry);
+	if (peer->certified)
+		LIST_INSERT_HEAD(&relay->certified, peer, certified_entry);
 	msrp_conn_set_note(conn, &peer->note);
 	return peer;
 }
@@ -84,6 +70,16 @@ bool peer_is(struct peer *peer, struct slice host)
 		peer->proven = msrp_conn_peer_is(peer->conn, host);
 	}
 	return peer->proven;
+}
+
+struct msrp_conn *peer_with_identity(struct relay *relay, struct slice host)
+{
+	struct peer *peer;
+
+	LIST_FOREACH(peer, &relay->certified, certified_entry)
+	if (!msrp_conn_closed(peer->conn) && peer_is(peer, host))
+		return peer->conn;
+	return NULL;
 }
 
 void peer_feeds(struct peer *peer, struct msrp_conn *dest)
@@ -100,7 +96,7 @@ bool peer_is_shared(const struct peer *peer)
 void peer_failed(struct peer *peer)
 {
 	/* RFC 4976 6.3: another relay is not to pay for its clients. */
-	if (msrp_conn_peer_certified(peer->conn))
+	if (peer->certified)
 		return;
 	if (++peer->failures < peer->relay->settings->max_auth_attempts)
 		return;

@@ -1,11 +1,12 @@
-#include "relay/priv.h"
+#include "relay/tables.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
-#include "wire/digest.h"
 #include "msrp/stack.h"
+#include "relay/relay.h"
+#include "wire/digest.h"
 
 static bool is_hex(const char *text, size_t len)
 {

@@ -1,11 +1,15 @@
-/* Who may use the relay: the map of the config, and a htdigest file. */
-#include "relay/priv.h"
+#include "relay/users.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <uthash.h>
+
+#include "relay/relay.h"
+#include "wire/writer.h"
 
 /* The key is the name, or name:realm for lines of htdigest, in one table. */
 struct user {

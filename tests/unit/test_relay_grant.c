@@ -13,7 +13,7 @@
 #include "base/stats.h"
 #include "net/net.h"
 #include "loop.h"
-#include "relay/priv.h"
+#include "relay/grant.h"
 
 enum { MANY = 500, HOUR_MS = 3600 * 1000 };
 
@@ -71,7 +71,7 @@ static int teardown(void **state)
 /* One that belongs to an identity: no connection is needed. */
 static struct grant *make(struct fixture *f, const char *from_path, uint64_t lifetime_ms)
 {
-	struct grant_request request = {
+	struct grant_terms terms = {
 	    .host = {.host = SLICE("im.example.org"), .port = 2855, .transport = SLICE("tcp")},
 	    .user = SLICE("alice"),
 	    .from_path = slice_of(from_path),
@@ -79,7 +79,7 @@ static struct grant *make(struct fixture *f, const char *from_path, uint64_t lif
 	};
 	struct grant *grant;
 
-	assert_int_equal(grant_new(&grant, f->relay->grants, &request), 0);
+	assert_int_equal(grant_new(&grant, f->relay->grants, &terms), 0);
 	return grant;
 }
 
@@ -99,7 +99,7 @@ static void what_it_says(void **state)
 	assert_int_equal(uri.port, 2855);
 	assert_int_equal(uri.session_id.len, 22);
 	assert_false(uri.secure);
-	assert_true(slice_equal(grant_user(grant), SLICE("alice")));
+	assert_true(slice_equal(grant_username(grant), SLICE("alice")));
 	assert_ptr_equal(msrp_target_find(f->stack, &uri), &grant->target);
 	grant_free(grant);
 	assert_int_equal(relay_service.sessions(f->relay), 0);

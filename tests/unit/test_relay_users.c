@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "relay/priv.h"
+#include "relay/relay.h"
+#include "relay/users.h"
 
 #define HA1 "0123456789abcdef0123456789ABCDEF"
 

@@ -1,8 +1,4 @@
-/*
- * Requests other than SEND: RFC 4976 6.4.2, 6.4.3.  A REPORT goes on and is forgotten;
- * whatever else is answered by its receiver, and the answer is passed back.
- */
-#include "relay/priv.h"
+#include "relay/request.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,6 +6,10 @@
 
 #include <msrpd/rand.h>
 
+#include "msrp/transaction.h"
+#include "relay/pause.h"
+#include "relay/peer.h"
+#include "wire/digest.h"
 #include "wire/path.h"
 
 enum {
@@ -82,39 +82,53 @@ static int pass_report(struct arrival *a, const struct hop *hop)
 
 /* --- and back --- */
 
-/* What became of the request: an answer of ours, or the one that came, f. */
-static void answer(struct errand *e, unsigned code, struct slice phrase, const struct msrp_frame *f)
+/* One that is answered from end to end. */
+struct request {
+	struct msrp_transaction t;
+	struct relay *relay;
+	LIST_ENTRY(request) entry;
+	struct msrp_conn *source; /* ref */
+	struct msrp_conn *dest;   /* borrowed as long as t runs */
+	bool credentials;         /* an AUTH with Authorization */
+	size_t charged;
+	struct slice tid, own, from_path; /* of the request as it came */
+	char text[];
+};
+
+/* Answer the request: by the response f, or (NULL) by the relay itself. */
+static void answer(struct request *r, unsigned code, struct slice phrase,
+    const struct msrp_frame *f)
 {
 	struct slice from = f ? f->from_path : NOTHING, headers = f ? f->headers : NOTHING;
 	struct frame_buffer b;
 
-	if (msrp_conn_closed(e->source)
+	if (msrp_conn_closed(r->source)
 	    || buffer_init(&b,
-		   FRAME_SLACK + e->from_path.len + e->own.len + from.len + headers.len
+		   FRAME_SLACK + r->from_path.len + r->own.len + from.len + headers.len
 		       + phrase.len)
 		< 0)
 		return;
-	msrp_write_response_line(&b.w, e->tid, code, phrase);
+	msrp_write_response_line(&b.w, r->tid, code, phrase);
 	msrp_write(&b.w, SLICE("To-Path: "));
-	msrp_write(&b.w, e->from_path);
+	msrp_write(&b.w, r->from_path);
 	msrp_write(&b.w, SLICE("\r\nFrom-Path: "));
-	msrp_write(&b.w, e->own);
+	msrp_write(&b.w, r->own);
 	if (from.p) {
 		msrp_write_char(&b.w, ' ');
 		msrp_write(&b.w, from);
 	}
 	msrp_write(&b.w, SLICE("\r\n"));
 	msrp_write(&b.w, headers);
-	msrp_write_end_line(&b.w, e->tid, MSRP_COMPLETE, false);
-	buffer_send(&b, e->source);
+	msrp_write_end_line(&b.w, r->tid, MSRP_COMPLETE, false);
+	buffer_send(&b, r->source);
 }
 
-/* RFC 4976 6.3: wrong credentials for a relay beyond us count as well. */
-static bool is_refusal(const struct errand *e, const struct msrp_frame *f)
+/* RFC 4976 6.3: wrong credentials for a relay beyond this one count as well. */
+static bool is_refusal(const struct request *r, const struct msrp_frame *f)
 {
 	struct msrp_digest challenge;
 
-	return e->credentials && f->code == 401
+	return r->credentials && f->code == 401
 	    && !(f->www_authenticate.p
 		&& msrp_digest_parse_challenge(&challenge, f->www_authenticate) == 0
 		&& challenge.stale);
@@ -122,37 +136,37 @@ static bool is_refusal(const struct errand *e, const struct msrp_frame *f)
 
 static int on_response(struct msrp_transaction *t, const struct msrp_frame *f)
 {
-	struct errand *e = OWNER(struct errand, t, t);
+	struct request *r = OWNER(struct request, t, t);
 	struct peer *source;
 
-	relay_count_response(e->relay, f->code);
-	if (relay_accepts_response(e->relay, e->dest, f)) {
-		answer(e, f->code, f->phrase, f);
-		source = peer_find(e->source);
-		if (source && is_refusal(e, f))
+	relay_count_response(r->relay, f->code);
+	if (arrival_accepts_response(r->relay, r->dest, f)) {
+		answer(r, f->code, f->phrase, f);
+		source = peer_find(r->source);
+		if (source && is_refusal(r, f))
 			peer_failed(source);
 	}
-	errand_free(e);
+	request_free(r);
 	return 0;
 }
 
 static void on_timeout(struct msrp_transaction *t)
 {
-	struct errand *e = OWNER(struct errand, t, t);
+	struct request *r = OWNER(struct request, t, t);
 
-	relay_count_reply(e->relay, 408);
-	answer(e, 408, SLICE("No answer"), NULL);
-	errand_free(e);
+	relay_count_reply(r->relay, 408);
+	answer(r, 408, SLICE("No answer"), NULL);
+	request_free(r);
 }
 
 static void on_lost(struct msrp_transaction *t, int err)
 {
-	struct errand *e = OWNER(struct errand, t, t);
+	struct request *r = OWNER(struct request, t, t);
 
 	(void)err;
-	relay_count_reply(e->relay, 408);
-	answer(e, 408, SLICE("Connection lost"), NULL);
-	errand_free(e);
+	relay_count_reply(r->relay, 408);
+	answer(r, 408, SLICE("Connection lost"), NULL);
+	request_free(r);
 }
 
 static const struct msrp_transaction_ops transaction_ops = {
@@ -169,66 +183,59 @@ static struct slice append(struct msrp_writer *w, struct slice s)
 	return copy;
 }
 
-static struct errand *errand_new(const struct arrival *a, const struct hop *hop)
+static struct request *request_new(const struct arrival *a, const struct hop *hop)
 {
 	const struct msrp_frame *f = a->frame;
 	struct slice own = hop->own.p ? hop->own : msrp_path_first(f->to_path);
-	size_t text = f->tid.len + own.len + f->from_path.len, size = sizeof(struct errand) + text;
+	size_t text = f->tid.len + own.len + f->from_path.len, size = sizeof(struct request) + text;
 	struct msrp_writer w = {.cap = text};
-	struct errand *e;
+	struct request *r;
 
 	if (budget_take(msrp_stack_budget(a->relay->stack), size) < 0)
 		return NULL;
-	e = calloc(1, size);
-	if (!e) {
+	r = calloc(1, size);
+	if (!r) {
 		budget_return(msrp_stack_budget(a->relay->stack), size);
 		return NULL;
 	}
-	w.p = e->text;
-	e->tid = append(&w, f->tid);
-	e->own = append(&w, own);
-	e->from_path = append(&w, f->from_path);
-	e->t.ops = &transaction_ops;
-	e->relay = a->relay;
-	e->charged = size;
-	e->source = msrp_conn_ref(a->conn);
-	e->dest = hop->conn;
-	e->credentials = f->method == MSRP_AUTH && f->authorization.p;
-	e->next = a->relay->errands;
-	e->prevp = &a->relay->errands;
-	if (e->next)
-		e->next->prevp = &e->next;
-	a->relay->errands = e;
-	return e;
+	w.p = r->text;
+	r->tid = append(&w, f->tid);
+	r->own = append(&w, own);
+	r->from_path = append(&w, f->from_path);
+	r->t.ops = &transaction_ops;
+	r->relay = a->relay;
+	r->charged = size;
+	r->source = msrp_conn_ref(a->conn);
+	r->dest = hop->conn;
+	r->credentials = f->method == MSRP_AUTH && f->authorization.p;
+	LIST_INSERT_HEAD(&a->relay->requests, r, entry);
+	return r;
 }
 
-void errand_free(struct errand *e)
+void request_free(struct request *r)
 {
-	msrp_transaction_stop(&e->t);
-	budget_return(msrp_stack_budget(e->relay->stack), e->charged);
-	msrp_conn_unref(e->source);
-	*e->prevp = e->next;
-	if (e->next)
-		e->next->prevp = e->prevp;
-	free(e);
+	msrp_transaction_stop(&r->t);
+	budget_return(msrp_stack_budget(r->relay->stack), r->charged);
+	msrp_conn_unref(r->source);
+	LIST_REMOVE(r, entry);
+	free(r);
 }
 
 static int pass_request(struct arrival *a, const struct hop *hop)
 {
-	struct errand *e = errand_new(a, hop);
-	int err = e ? msrp_transaction_start(&e->t, hop->conn) : -ENOMEM;
+	struct request *r = request_new(a, hop);
+	int err = r ? msrp_transaction_start(&r->t, hop->conn) : -ENOMEM;
 
 	if (err == 0)
-		err = send_request(a, hop, (struct slice){e->t.tid, MSRP_TID_LEN});
-	if (err < 0 && e)
-		errand_free(e);
-	/* Sending may have cost the connection, and the errand with it then. */
-	if (err == 0 && !msrp_conn_closed(hop->conn))
-		msrp_transaction_sent(&e->t);
+		err = send_request(a, hop, (struct slice){r->t.tid, MSRP_TID_LEN});
+	if (err == 0)
+		msrp_transaction_sent(&r->t);
+	else if (r)
+		request_free(r);
 	return err;
 }
 
-int errand_pass(struct arrival *a, const struct hop *hop)
+int request_forward(struct arrival *a, const struct hop *hop)
 {
 	bool report = a->frame->method == MSRP_REPORT;
 	int err = report ? pass_report(a, hop) : pass_request(a, hop);
@@ -237,5 +244,7 @@ int errand_pass(struct arrival *a, const struct hop *hop)
 		arrival_reply(a, 408, SLICE("Out of resources"), NOTHING);
 		return 0;
 	}
-	return stream_hold_back(a->relay, a->conn, hop->conn);
+	/* Small frames are queued whatever waits there; a source of too many is paused. */
+	return pause_until_drained(a->relay, a->conn, hop->conn,
+	    2 * msrp_stack_settings(a->relay->stack)->send_queue);
 }

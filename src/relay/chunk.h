@@ -1,0 +1,59 @@
+/*
+ * A chunk, a SEND of this relay's: its head, the wait for its response, and the REPORT when it fails
+ * (RFC 4976 6.4.1, 6.4.3).
+ */
+#pragma once
+
+#include "msrp/transaction.h"
+#include "relay/arrival.h"
+#include "relay/hop.h"
+
+enum {
+	CHUNK_TEXT_INLINE = 640,
+	CHUNKS_KEPT = 1024, /* for further ones */
+};
+
+/** What writes a chunk, until its end-line is written. */
+struct chunk_writer {
+	/** The next hop has refused the chunk already; the writer frees it. */
+	void (*refused)(struct chunk_writer *writer, unsigned code, struct slice phrase);
+};
+
+struct chunk {
+	struct msrp_transaction t;
+	struct relay *relay;
+	LIST_ENTRY(chunk) entry;
+	struct chunk_writer *writer; /* NULL: it is written */
+	struct msrp_conn *source;    /* ref */
+	struct msrp_conn *dest;      /* borrowed as long as t runs */
+	uint64_t start, total;       /* of its Byte-Range */
+	uint64_t sent;               /* bytes of body */
+	enum failure_report failure_report;
+	bool has_body, complete;
+	uint32_t range_at, range_len; /* value of Byte-Range in text; 0: has none */
+	uint32_t headers_at;
+	uint32_t own_at, own_len, from_at, from_len, id_at, id_len;
+	uint32_t len, cap;
+	char *text; /* the head; its transaction id is put in last */
+	char inline_text[CHUNK_TEXT_INLINE];
+};
+
+/** The chunk as which a's frame goes on.  @return NULL: no memory, or none left of max_memory */
+struct chunk *chunk_new(const struct arrival *a, const struct hop *hop);
+
+/** The next one of the same message, from behind what chunk has sent.  @return as chunk_new() */
+struct chunk *chunk_continue(const struct chunk *chunk);
+
+/** Give it its transaction id on conn; writer is going to write it.  @return 0 or negative errno */
+int chunk_start(struct chunk *chunk, struct msrp_conn *conn, struct chunk_writer *writer);
+
+/** Its head; a blank line ends it if there is a body. */
+struct slice chunk_text(const struct chunk *chunk);
+
+/** Its end-line is written: wait for the response, or be done.  Takes the chunk. */
+void chunk_written(struct chunk *chunk);
+
+/** Tell the sender that this part has failed, where Failure-Report wants that. */
+void chunk_report(struct chunk *chunk, unsigned code, struct slice phrase);
+
+void chunk_free(struct chunk *chunk);

@@ -1,0 +1,152 @@
+#include "relay/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/stats.h"
+#include "msrp/listener.h"
+
+/* --- counting --- */
+
+static const unsigned counted_codes[] = {200, 400, 401, 403, 408, 413, 415, 423, 481, 501, 506};
+
+static size_t code_index(unsigned code)
+{
+	size_t i = 0;
+
+	while (i < CODES_COUNTED - 1 && counted_codes[i] != code)
+		i++;
+	return i;
+}
+
+void relay_count_reply(struct relay *relay, unsigned code)
+{
+	(*relay->count.replies[code_index(code)])++;
+}
+
+void relay_count_response(struct relay *relay, unsigned code)
+{
+	(*relay->count.responses[code_index(code)])++;
+}
+
+#define ROW(field, text)                                                    \
+	{                                                                   \
+#field, text, offsetof(struct relay_counters, field), false \
+	}
+#define REQUESTS(word, method)                                               \
+	{                                                                    \
+		"requests_" word, "requests received, by method",            \
+		    offsetof(struct relay_counters, requests[method]), false \
+	}
+#define CODE(word, index)                                                    \
+	{"replies_" word, "answers of this relay, by code",                  \
+	    offsetof(struct relay_counters, replies[index]), false},         \
+	{                                                                    \
+		"responses_" word, "answers of next hops, by code",          \
+		    offsetof(struct relay_counters, responses[index]), false \
+	}
+
+static const struct stats_row rows[] = {
+    REQUESTS("send", MSRP_SEND),
+    REQUESTS("report", MSRP_REPORT),
+    REQUESTS("auth", MSRP_AUTH),
+    REQUESTS("nickname", MSRP_NICKNAME),
+    REQUESTS("other", MSRP_OTHER),
+    CODE("200", 0),
+    CODE("400", 1),
+    CODE("401", 2),
+    CODE("403", 3),
+    CODE("408", 4),
+    CODE("413", 5),
+    CODE("415", 6),
+    CODE("423", 7),
+    CODE("481", 8),
+    CODE("501", 9),
+    CODE("506", 10),
+    CODE("other", 11),
+    ROW(granted, "URIs granted"),
+    ROW(refreshed, "grants extended by a further AUTH"),
+    ROW(expired, "grants that reached their expiry"),
+    ROW(auth_failures, "AUTHs with wrong credentials"),
+    ROW(foreign, "frames for other hosts"),
+    ROW(messages, "messages passed on to their last chunk"),
+    ROW(body_bytes, "bytes of message bodies passed on"),
+    ROW(reports, "failure REPORTs of this relay"),
+    ROW(split, "chunks split because others needed the connection"),
+    ROW(broken_off, "chunks ended with # half-way"),
+    {"sessions", "granted URIs that are alive", offsetof(struct relay_counters, sessions), true},
+    {0},
+};
+
+int relay_counters_init(struct relay *relay, struct stats *stats)
+{
+	return stats_register(stats, "relay", rows, &relay->count);
+}
+
+/* --- its own URIs --- */
+
+int relay_parse_own(struct msrp_uri **ownp, size_t *countp, const struct relay_settings *settings)
+{
+	char *const *texts = settings->my_uri.items;
+	struct msrp_uri *own = calloc(settings->my_uri.count + 1, sizeof(*own));
+
+	if (!own)
+		return -ENOMEM;
+	for (size_t i = 0; i < settings->my_uri.count; i++) {
+		if (msrp_uri_parse(&own[i], slice_of(texts[i])) < 0) {
+			free(own);
+			return -EINVAL;
+		}
+		if (!own[i].port)
+			own[i].port = MSRP_DEFAULT_PORT;
+	}
+	*ownp = own;
+	*countp = settings->my_uri.count;
+	return 0;
+}
+
+static struct msrp_uri listener_name(const struct msrp_listener *listener)
+{
+	const struct msrp_transport *transport = msrp_listener_transport(listener);
+
+	return (struct msrp_uri){
+	    .secure = transport->secure,
+	    .host = msrp_listener_host(listener),
+	    .port = msrp_listener_port(listener),
+	    .transport = transport->name,
+	};
+}
+
+/* A listener's address is as good a name for an AUTH, but the grant is called by my_uri. */
+static bool named_by_listener(const struct relay *relay, const struct msrp_uri *uri,
+    struct msrp_uri *hostp)
+{
+	struct msrp_listener *listener;
+
+	for (size_t i = 0; (listener = msrp_listener_at(relay->stack, i)); i++) {
+		if (!msrp_listener_is(listener, uri))
+			continue;
+		*hostp = listener_name(listener);
+		for (size_t k = relay->own_count; k-- > 0;)
+			if (relay->own[k].secure == hostp->secure
+			    && relay->own[k].port == hostp->port)
+				*hostp = relay->own[k];
+		return true;
+	}
+	return false;
+}
+
+bool relay_owns(const struct relay *relay, const struct msrp_uri *uri, struct msrp_uri *hostp)
+{
+	for (size_t i = 0; i < relay->own_count; i++) {
+		struct msrp_uri asked = *uri;
+
+		if (!asked.port)
+			asked.port = relay->own[i].port;
+		if (!msrp_uri_same_server(&asked, &relay->own[i]))
+			continue;
+		*hostp = relay->own[i];
+		return true;
+	}
+	return named_by_listener(relay, uri, hostp);
+}

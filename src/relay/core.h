@@ -1,0 +1,85 @@
+/*
+ * The relay's ground: what all of its files stand on.
+ *
+ * Each file knows those above it in this list that stand behind its colon, and no other:
+ *
+ *	users, nonce, tables, core:
+ *	peer, neighbor: core
+ *	arrival:        peer, users
+ *	grant:          peer, neighbor
+ *	pause:          peer
+ *	hop:            arrival, grant
+ *	chunk:          arrival, hop
+ *	forward:        chunk, grant, pause
+ *	request:        arrival, hop, pause
+ *	collector:      arrival, grant
+ *	auth:           arrival, grant, users, nonce
+ *	action:         arrival, tables
+ *	facts:          arrival, tables
+ *	method:         grant, tables
+ *	settings:       tables
+ *	relay:          all of them
+ *
+ * What has to go up is told through a callback: a peer's connection tells its grants, a grant
+ * its watchers, a chunk its writer.
+ */
+#pragma once
+
+#include <sys/queue.h>
+
+#include <msrpd/slice.h>
+#include <msrpd/timer.h>
+
+#include "base/pool.h"
+#include "msrp/stack.h"
+#include "relay/relay.h"
+#include "wire/frame.h"
+#include "wire/uri.h"
+
+#define OWNER(type, member, p) ((type *)((char *)(p)-offsetof(type, member)))
+
+static const struct slice NOTHING = {NULL, 0};
+
+enum { CODES_COUNTED = 12 }; /* the last one stands for all others */
+
+struct relay_counters {
+	uint64_t *requests[MSRP_OTHER + 1];
+	uint64_t *replies[CODES_COUNTED], *responses[CODES_COUNTED];
+	uint64_t *sessions, *granted, *refreshed, *expired;
+	uint64_t *auth_failures, *foreign, *reports, *messages, *body_bytes, *broken_off, *split;
+};
+
+/** Each list, table and pool belongs to the file of that name. */
+struct relay {
+	struct msrp_stack *stack;
+	const struct relay_settings *settings;
+	const struct routes *routes;
+	struct relay_counters count;
+	struct users *users;
+	struct nonces *nonces;
+	struct grants *grants;
+	struct msrp_uri *own; /* of settings.my_uri */
+	size_t own_count;
+	struct timer_queue stalls; /* of pauses */
+	struct timer cleanup;
+	LIST_HEAD(, peer) peers, certified; /* the latter by peer.certified_entry */
+	LIST_HEAD(, forward) forwards;
+	LIST_HEAD(, chunk) chunks;
+	LIST_HEAD(, request) requests;
+	LIST_HEAD(, collector) collectors;
+	LIST_HEAD(, drain) drains;
+	struct pool forward_pool, chunk_pool;
+};
+
+/** Register the counters.  @return 0 or -ENOMEM */
+int relay_counters_init(struct relay *relay, struct stats *stats);
+
+/** Count an answer: of this relay, or of a next hop. */
+void relay_count_reply(struct relay *relay, unsigned code);
+void relay_count_response(struct relay *relay, unsigned code);
+
+/** Parse settings.my_uri; the URIs borrow the settings.  @return 0, -EINVAL or -ENOMEM */
+int relay_parse_own(struct msrp_uri **ownp, size_t *countp, const struct relay_settings *settings);
+
+/** Is this URI, session id aside, one of this relay's?  @param hostp  how to name it in grants */
+bool relay_owns(const struct relay *relay, const struct msrp_uri *uri, struct msrp_uri *hostp);

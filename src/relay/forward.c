@@ -1,0 +1,382 @@
+#include "relay/forward.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "relay/peer.h"
+
+enum {
+	HYPHENS_LEN = 9, /* with the CRLF before them */
+	NEEDLE_LEN = HYPHENS_LEN + MSRP_TID_LEN,
+};
+
+/* --- its end --- */
+
+/* Its chunk is gone, or on its own. */
+static void release(struct forward *f)
+{
+	struct relay *relay = f->relay;
+
+	msrp_sink_drop(&f->sink);
+	msrp_flow_detach(&f->flow);
+	pause_end(&f->pause, relay);
+	grant_unwatch(&f->watch);
+	msrp_conn_unref(f->source);
+	LIST_REMOVE(f, entry);
+	pool_put(&relay->forward_pool, f);
+}
+
+static void write_end(struct forward *f, const struct chunk *chunk, enum msrp_flag flag)
+{
+	char text[MSRP_END_LINE_MAX];
+	struct msrp_writer w = MSRP_WRITER(text);
+
+	msrp_write_end_line(&w, (struct slice){chunk->t.tid, MSRP_TID_LEN}, flag, chunk->has_body);
+	msrp_flow_end(&f->flow, msrp_written(&w));
+}
+
+/* End with "#", in a frame opened for that if need be.  @return the chunk, taken from f */
+static struct chunk *break_off(struct forward *f)
+{
+	struct chunk *chunk = f->chunk;
+
+	f->chunk = NULL;
+	if (!msrp_flow_is_open(&f->flow) && f->flow.conn
+	    && chunk_start(chunk, f->flow.conn, &f->writer) == 0)
+		msrp_flow_begin(&f->flow, chunk_text(chunk));
+	if (msrp_flow_is_open(&f->flow))
+		write_end(f, chunk, MSRP_ABORTED);
+	(*f->relay->count.broken_off)++;
+	return chunk;
+}
+
+/* Break it off and let the sender know; what still comes of its frame is thrown away. */
+static void fail(struct forward *f, unsigned code, struct slice phrase)
+{
+	struct chunk *chunk = f->chunk ? break_off(f) : NULL;
+
+	if (chunk) {
+		chunk_report(chunk, code, phrase);
+		chunk_free(chunk);
+	}
+	msrp_flow_detach(&f->flow);
+	grant_unwatch(&f->watch);
+	pause_end(&f->pause, f->relay);
+}
+
+void forward_free(struct forward *f)
+{
+	if (f->chunk)
+		chunk_free(break_off(f));
+	release(f);
+}
+
+/* --- chunks --- */
+
+/* Open the frame of the chunk that is next.  @return false: the forward has failed */
+static bool open_chunk(struct forward *f)
+{
+	if (!f->flow.conn || chunk_start(f->chunk, f->flow.conn, &f->writer) < 0) {
+		fail(f, 408, NOTHING);
+		return false;
+	}
+	/* The blank line's CRLF counts as an end-line's. */
+	memcpy(f->tail, "\r\n", 2);
+	f->tail_len = 2;
+	msrp_flow_begin(&f->flow, chunk_text(f->chunk));
+	return f->chunk != NULL;
+}
+
+/* End the open frame; the chunk waits for its response by itself. */
+static void end_chunk(struct forward *f, enum msrp_flag flag)
+{
+	struct chunk *chunk = f->chunk;
+
+	f->chunk = NULL;
+	chunk->complete = flag == MSRP_COMPLETE;
+	write_end(f, chunk, flag);
+	chunk_written(chunk);
+}
+
+/* Let others use the connection: the rest goes in a chunk of its own. */
+static void split(struct forward *f)
+{
+	struct chunk *next = chunk_continue(f->chunk);
+
+	if (!next) {
+		fail(f, 413, NOTHING);
+		return;
+	}
+	(*f->relay->count.split)++;
+	end_chunk(f, MSRP_MORE);
+	f->chunk = next;
+}
+
+/* --- bodies --- */
+
+static void make_needle(const struct forward *f, char needle[NEEDLE_LEN])
+{
+	memcpy(needle, "\r\n-------", HYPHENS_LEN);
+	memcpy(needle + HYPHENS_LEN, f->chunk->t.tid, MSRP_TID_LEN);
+}
+
+/* The parser knows nothing of a CRLF that ends the head of a chunk of this relay's. */
+static bool may_hold_end_line(const struct forward *f)
+{
+	return f->chunk->sent < NEEDLE_LEN || msrp_conn_may_hold_end_line(f->source);
+}
+
+/*
+ * A receiver that tells the sender the transaction id of this chunk could let it end the chunk, and
+ * go on with a frame of its own: RFC 4975 7.1.
+ *
+ * @return where piece is to be cut so that no end-line of this chunk remains, or -1
+ */
+static ssize_t find_end_line(const struct forward *f, struct slice piece)
+{
+	char needle[NEEDLE_LEN], seam[2 * NEEDLE_LEN];
+	size_t front = piece.len < NEEDLE_LEN - 1 ? piece.len : NEEDLE_LEN - 1;
+	const char *hit;
+
+	/* Before any of it has left, nobody knows the transaction id. */
+	if (!may_hold_end_line(f) || !msrp_flow_has_left(&f->flow))
+		return -1;
+	make_needle(f, needle);
+	memcpy(seam, f->tail, f->tail_len);
+	memcpy(seam + f->tail_len, piece.p, front);
+	hit = memmem(seam, f->tail_len + front, needle, NEEDLE_LEN);
+	if (hit)
+		return hit - seam + HYPHENS_LEN > f->tail_len
+		    ? hit - seam + HYPHENS_LEN - f->tail_len
+		    : 0;
+	hit = memmem(piece.p, piece.len, needle, NEEDLE_LEN);
+	return hit ? hit - piece.p + HYPHENS_LEN : -1;
+}
+
+/* Remember the last bytes: an end-line may begin with them. */
+static void keep_tail(struct forward *f, struct slice piece)
+{
+	const size_t max = NEEDLE_LEN - 1;
+	size_t keep = max - (piece.len < max ? piece.len : max);
+
+	/* Where one begins, the parser has seen its hyphens in the same piece. */
+	if (!may_hold_end_line(f)) {
+		f->tail_len = 0;
+		return;
+	}
+	if (piece.len >= max)
+		piece = slice_from(piece, piece.len - max);
+	if (f->tail_len > keep) {
+		memmove(f->tail, f->tail + f->tail_len - keep, keep);
+		f->tail_len = (uint8_t)keep;
+	}
+	memcpy(f->tail + f->tail_len, piece.p, piece.len);
+	f->tail_len = (uint8_t)(f->tail_len + piece.len);
+}
+
+static void count(struct forward *f, unsigned messages, size_t bytes)
+{
+	struct grant *grant = f->watch.grant;
+	struct traffic *traffic;
+
+	*f->relay->count.messages += messages;
+	*f->relay->count.body_bytes += bytes;
+	if (!grant)
+		return;
+	traffic = f->outgoing ? &grant->from_client : &grant->to_client;
+	traffic->messages += messages;
+	traffic->bytes += bytes;
+}
+
+static void write_piece(struct forward *f, struct slice piece)
+{
+	if (!piece.len)
+		return;
+	f->chunk->sent += piece.len;
+	count(f, 0, piece.len);
+	keep_tail(f, piece);
+	msrp_flow_body(&f->flow, piece);
+}
+
+static void pass_on(struct forward *f, struct slice piece)
+{
+	ssize_t cut = find_end_line(f, piece);
+
+	if (cut >= 0) {
+		write_piece(f, slice_head(piece, (size_t)cut));
+		piece = slice_from(piece, (size_t)cut);
+		if (f->chunk)
+			split(f);
+		if (!f->chunk || !open_chunk(f))
+			return;
+	}
+	write_piece(f, piece);
+}
+
+/* --- the frame that comes in --- */
+
+static int on_body(struct msrp_sink *sink, struct slice piece)
+{
+	struct forward *f = OWNER(struct forward, sink, sink);
+
+	if (!f->chunk || (!msrp_flow_is_open(&f->flow) && !open_chunk(f)))
+		return 0;
+	pass_on(f, piece);
+	if (!f->flow.conn || msrp_flow_room(&f->flow))
+		return 0;
+	return pause_begin(&f->pause, f->relay, f->source, &f->flow);
+}
+
+static void finish(struct forward *f, enum msrp_flag flag)
+{
+	/* Interrupted, and nothing came since: only what the receiver has to know is worth a frame. */
+	if (!msrp_flow_is_open(&f->flow) && flag == MSRP_MORE) {
+		chunk_free(f->chunk);
+		f->chunk = NULL;
+		return;
+	}
+	if (!msrp_flow_is_open(&f->flow) && !open_chunk(f))
+		return;
+	if (flag == MSRP_COMPLETE)
+		count(f, 1, 0);
+	end_chunk(f, flag);
+}
+
+static int on_end(struct msrp_sink *sink, enum msrp_flag flag)
+{
+	struct forward *f = OWNER(struct forward, sink, sink);
+	struct msrp_conn *dest;
+	int result = 0;
+
+	if (f->answered)
+		relay_count_reply(f->relay, 200);
+	msrp_conn_reply(f->source, 200, SLICE("OK"), NOTHING);
+	if (f->chunk)
+		finish(f, flag);
+	dest = f->flow.conn;
+	if (dest && f->close_sent)
+		msrp_conn_close_after_send(dest);
+	if (dest && !msrp_flow_room(&f->flow))
+		result = pause_until_drained(f->relay, f->source, dest,
+		    msrp_stack_settings(f->relay->stack)->send_queue);
+	release(f);
+	return result;
+}
+
+static void on_aborted(struct msrp_sink *sink, int err)
+{
+	(void)err;
+	forward_free(OWNER(struct forward, sink, sink));
+}
+
+static const struct msrp_sink_ops sink_ops = {
+    .body = on_body,
+    .end = on_end,
+    .aborted = on_aborted,
+};
+
+/* --- where it goes --- */
+
+static void on_interrupt(struct msrp_flow *flow)
+{
+	split(OWNER(struct forward, flow, flow));
+}
+
+static void on_writable(struct msrp_flow *flow)
+{
+	struct forward *f = OWNER(struct forward, flow, flow);
+
+	pause_end(&f->pause, f->relay);
+}
+
+/* The destination is gone. */
+static void on_closed(struct msrp_flow *flow, int err)
+{
+	(void)err;
+	fail(OWNER(struct forward, flow, flow), 408, NOTHING);
+}
+
+static const struct msrp_flow_ops flow_ops = {
+    .interrupt = on_interrupt,
+    .writable = on_writable,
+    .closed = on_closed,
+};
+
+static void on_stalled(struct pause *pause)
+{
+	fail(OWNER(struct forward, pause, pause), 408, NOTHING);
+}
+
+static void on_refused(struct chunk_writer *writer, unsigned code, struct slice phrase)
+{
+	fail(OWNER(struct forward, writer, writer), code, phrase);
+}
+
+static void on_grant_ended(struct grant_watch *watch)
+{
+	fail(OWNER(struct forward, watch, watch), 481, NOTHING);
+}
+
+/* --- its beginning --- */
+
+static struct forward *forward_new(struct arrival *a, const struct hop *hop)
+{
+	struct relay *relay = a->relay;
+	struct forward *f = pool_get(&relay->forward_pool);
+
+	if (!f)
+		return NULL;
+	f->sink = (struct msrp_sink){.ops = &sink_ops};
+	f->flow = (struct msrp_flow){.ops = &flow_ops};
+	f->pause = (struct pause){.stalled = on_stalled};
+	f->watch = (struct grant_watch){.ended = on_grant_ended};
+	f->writer.refused = on_refused;
+	f->relay = relay;
+	f->source = msrp_conn_ref(a->conn);
+	f->chunk = NULL;
+	f->outgoing = hop->outgoing;
+	f->close_sent = a->close_sent;
+	f->answered = false;
+	f->tail_len = 0;
+	LIST_INSERT_HEAD(&relay->forwards, f, entry);
+	if (hop->grant)
+		grant_watch(&f->watch, hop->grant);
+	msrp_flow_attach(&f->flow, hop->conn);
+	return f;
+}
+
+/* A frame that is here as a whole. */
+static int pass_whole(struct forward *f, const struct arrival *a)
+{
+	/* No need to heed back-pressure in between: the end asks again. */
+	if (a->body.len)
+		on_body(&f->sink, a->body);
+	return on_end(&f->sink, a->flag);
+}
+
+int forward_send(struct arrival *a, const struct hop *hop)
+{
+	struct peer *source = peer_of(a->relay, a->conn);
+	struct forward *f = NULL;
+
+	if (source)
+		peer_feeds(source, hop->conn);
+	if (source && peer_is_shared(source) && pause_is_stalled(a->relay, hop->conn)) {
+		arrival_reply(a, 408, SLICE("Destination takes nothing"), NOTHING);
+		return 0;
+	}
+	f = source ? forward_new(a, hop) : NULL;
+	if (f)
+		f->chunk = chunk_new(a, hop);
+	if (!f || !f->chunk) {
+		arrival_reply(a, 413, SLICE("Out of memory"), NOTHING);
+		if (f)
+			release(f);
+		return 0;
+	}
+	f->answered = f->chunk->failure_report == FAILURE_REPORT_YES;
+	if (!a->whole)
+		msrp_conn_take(a->conn, &f->sink);
+	open_chunk(f);
+	return a->whole ? pass_whole(f, a) : 0;
+}

@@ -1,0 +1,27 @@
+/*
+ * Nonces of challenges (RFC 2617 section 3.2).  A nonce carries the time of its making, its number
+ * and a code over both by a key of this process, so that it proves itself.  The counts that were
+ * used with it are noted in a ring, where those that were made last have their place: memory is
+ * bounded however many challenges are asked for, and a nonce that the ring has passed by is stale.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <msrpd/slice.h>
+
+enum { NONCE_LEN = 64 }; /* hex digits */
+
+enum nonce_state { NONCE_FRESH, NONCE_STALE };
+
+struct nonces;
+
+int nonces_new(struct nonces **noncesp, uint64_t expire_ms);
+void nonces_free(struct nonces *nonces);
+void nonces_set_expire(struct nonces *nonces, uint64_t expire_ms);
+
+/** A new one. */
+void nonces_make(struct nonces *nonces, char nonce[NONCE_LEN + 1]);
+
+/** Use a nonce with that count: fresh once.  Only for credentials that are right. */
+enum nonce_state nonces_use(struct nonces *nonces, struct slice nonce, uint32_t nc);

@@ -1,0 +1,112 @@
+#include "relay/pause.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "relay/peer.h"
+
+/* --- one pause --- */
+
+int pause_begin(struct pause *pause, struct relay *relay, struct msrp_conn *source,
+    struct msrp_flow *flow)
+{
+	struct peer *peer = peer_find(source);
+
+	pause->source = source;
+	pause->flow = flow;
+	msrp_flow_wait(flow);
+	if (peer && peer_is_shared(peer))
+		timer_queue_start(&relay->stalls, &pause->stall);
+	return -EAGAIN;
+}
+
+void pause_end(struct pause *pause, struct relay *relay)
+{
+	struct msrp_conn *source = pause->source;
+
+	timer_queue_stop(&relay->stalls, &pause->stall);
+	pause->source = NULL;
+	if (source)
+		msrp_conn_resume(source);
+}
+
+void pause_expired(struct timer_entry *entry, void *arg)
+{
+	struct pause *pause = OWNER(struct pause, stall, entry);
+	struct peer *dest = pause->flow->conn ? peer_of(arg, pause->flow->conn) : NULL;
+
+	if (dest)
+		dest->stalled = true;
+	log_debug("relay: conn %" PRIu64 ": read on, past a destination that takes nothing",
+	    msrp_conn_number(pause->source));
+	pause->stalled(pause);
+}
+
+bool pause_is_stalled(const struct relay *relay, struct msrp_conn *dest)
+{
+	struct peer *peer = peer_find(dest);
+
+	if (!peer || !peer->stalled)
+		return false;
+	peer->stalled = msrp_conn_backlog(dest) > msrp_stack_settings(relay->stack)->send_queue / 2;
+	return peer->stalled;
+}
+
+/* --- what has been passed on as a whole, and fills a queue all the same --- */
+
+struct drain {
+	struct pause pause;
+	struct msrp_flow flow;
+	struct relay *relay;
+	struct msrp_conn *source; /* ref */
+	LIST_ENTRY(drain) entry;
+};
+
+void drain_free(struct drain *drain)
+{
+	pause_end(&drain->pause, drain->relay);
+	msrp_flow_detach(&drain->flow);
+	msrp_conn_unref(drain->source);
+	LIST_REMOVE(drain, entry);
+	free(drain);
+}
+
+static void on_stalled(struct pause *pause)
+{
+	drain_free(OWNER(struct drain, pause, pause));
+}
+
+static void on_writable(struct msrp_flow *flow)
+{
+	drain_free(OWNER(struct drain, flow, flow));
+}
+
+static void on_closed(struct msrp_flow *flow, int err)
+{
+	(void)err;
+	drain_free(OWNER(struct drain, flow, flow));
+}
+
+/* It opens no frame that could be interrupted. */
+static const struct msrp_flow_ops flow_ops = {.writable = on_writable, .closed = on_closed};
+
+int pause_until_drained(struct relay *relay, struct msrp_conn *source, struct msrp_conn *dest,
+    size_t limit)
+{
+	struct drain *drain;
+
+	if (msrp_conn_closed(dest) || msrp_conn_backlog(dest) < limit)
+		return 0;
+	drain = calloc(1, sizeof(*drain));
+	if (!drain)
+		return 0; /* the next frame asks again */
+	drain->pause.stalled = on_stalled;
+	drain->flow.ops = &flow_ops;
+	drain->relay = relay;
+	drain->source = msrp_conn_ref(source);
+	LIST_INSERT_HEAD(&relay->drains, drain, entry);
+	msrp_flow_attach(&drain->flow, dest);
+	return pause_begin(&drain->pause, relay, source, &drain->flow);
+}

@@ -1,0 +1,265 @@
+/* Who may pass, and by which connection: RFC 4976 6.4. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "relay/hop.h"
+#include "relay_side.h"
+
+struct fixture {
+	struct relay_side *side;
+	struct relay_peer alice, bob, carol; /* the first two have grants */
+	struct msrp_frame frame;
+	struct arrival arrival;
+	char text[1024], paths[512];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	void *side;
+
+	relay_side_setup(&side);
+	f->side = side;
+	relay_client_open(&f->alice, f->side, "alice");
+	relay_client_open(&f->bob, f->side, "bob");
+	relay_peer_open(&f->carol, f->side, "carol");
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	void *side = f->side;
+
+	relay_peer_close(&f->alice);
+	relay_peer_close(&f->bob);
+	relay_peer_close(&f->carol);
+	relay_side_teardown(&side);
+	free(f);
+	return 0;
+}
+
+/* A frame from somebody, and where it goes.  @return what hop_find() says */
+static int find(struct fixture *f, const struct relay_peer *from, const char *to_path,
+    struct hop *hop, const char **phrase)
+{
+	snprintf(f->text, sizeof(f->text),
+	    "MSRP abcd1234 SEND\r\nTo-Path: %s\r\nFrom-Path: %s\r\nMessage-ID: m1m1\r\n"
+	    "-------abcd1234$\r\n",
+	    to_path, from->own);
+	assert_true(msrp_frame_parse(&f->frame, slice_of(f->text), sizeof(f->text)) > 0);
+	f->arrival = (struct arrival){
+	    .relay = f->side->relay,
+	    .conn = from->conn,
+	    .frame = &f->frame,
+	    .grant = grant_of_uri(f->side->relay, &f->frame.to),
+	    .verdict = VERDICT_RELAY,
+	};
+	*phrase = NULL;
+	return hop_find(&f->arrival, hop, phrase);
+}
+
+static const char *path(struct fixture *f, const char *a, const char *b, const char *c)
+{
+	snprintf(f->paths, sizeof(f->paths), "%s%s%s%s%s", a, b ? " " : "", b ? b : "",
+	    c ? " " : "", c ? c : "");
+	return f->paths;
+}
+
+static void who_may_pass(void **state)
+{
+	struct fixture *f = *state;
+	const char *alice = f->alice.granted, *bob = f->bob.granted,
+		   *far = "msrp://127.0.0.1:1/x;tcp";
+	const struct {
+		const struct relay_peer *from;
+		const char *to[3];
+		int code;
+		const struct relay_peer *next; /* NULL: a connection of its own */
+	} cases[] = {
+	    {&f->alice, {alice, far}, 0, NULL},
+	    {&f->carol, {alice, f->alice.own}, 0, &f->alice},
+	    {&f->bob, {alice, f->alice.own}, 0, &f->alice},
+	    /* a foreign grant leads to its client alone */
+	    {&f->carol, {alice, far}, 403, NULL},
+	    {&f->bob, {alice, far}, 403, NULL},
+	    {&f->carol, {alice, f->bob.own}, 0, &f->alice}, /* of the same host and port */
+	    /* through two grants of one relay, and no third */
+	    {&f->alice, {alice, bob, f->bob.own}, 0, &f->bob},
+	    {&f->alice, {alice, bob, far}, 403, NULL},
+	    {&f->carol, {bob, alice, f->alice.own}, 403, NULL},
+	    {&f->alice, {alice, alice, f->alice.own}, 0, &f->alice},
+	    /* ends */
+	    {&f->alice, {alice}, 481, NULL},
+	    {&f->carol, {alice}, 481, NULL},
+	    {&f->alice, {alice, bob}, 481, NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *phrase, *to = path(f, cases[i].to[0], cases[i].to[1], cases[i].to[2]);
+		struct hop hop;
+		int code = find(f, cases[i].from, to, &hop, &phrase);
+
+		if (code != cases[i].code)
+			fail_msg("%d %s: %s", code, phrase, to);
+		if (code)
+			assert_non_null(phrase);
+		else if (cases[i].next)
+			assert_ptr_equal(hop.conn, cases[i].next->conn);
+		else
+			assert_false(msrp_conn_accepted(hop.conn));
+	}
+}
+
+static void a_session_of_the_relay_that_is_not_there(void **state)
+{
+	struct fixture *f = *state;
+	struct hop hop;
+	const char *phrase;
+	char gone[128];
+
+	snprintf(gone, sizeof(gone), "msrp://127.0.0.1:%u/gone;tcp", f->side->msrp.port);
+	assert_int_equal(
+	    find(f, &f->alice, path(f, f->alice.granted, gone, f->bob.own), &hop, &phrase), 481);
+}
+
+static void paths_are_moved_on(void **state)
+{
+	struct fixture *f = *state;
+	struct hop hop;
+	const char *phrase;
+	char text[1024], expected[1024];
+	struct msrp_writer w = MSRP_WRITER(text);
+
+	assert_int_equal(find(f, &f->alice, path(f, f->alice.granted, f->bob.granted, f->bob.own),
+			     &hop, &phrase),
+	    0);
+	hop_write_paths(&w, &f->arrival, &hop);
+	snprintf(expected, sizeof(expected), "To-Path: %s\r\nFrom-Path: %s %s %s\r\n", f->bob.own,
+	    f->bob.granted, f->alice.granted, f->alice.own);
+	assert_true(slice_equal(msrp_written(&w), slice_of(expected)));
+	assert_true(w.len <= hop_paths_size(&f->arrival, &hop));
+	assert_false(hop.outgoing); /* towards bob, by whose grant it passes last */
+}
+
+static void answers_go_where_frames_came_from(void **state)
+{
+	struct fixture *f = *state;
+	struct hop hop;
+	const char *phrase;
+
+	assert_int_equal(find(f, &f->carol, relay_way_in(&f->alice), &hop, &phrase), 0);
+	assert_int_equal(find(f, &f->alice, relay_way_out(&f->alice, &f->carol), &hop, &phrase), 0);
+	assert_ptr_equal(hop.conn, f->carol.conn);
+	assert_true(hop.outgoing);
+}
+
+/* A stranger that writes as the client, or as a grant of this relay, is not found there. */
+static void nobody_takes_the_place_of_others(void **state)
+{
+	struct fixture *f = *state;
+	struct relay_peer liar = f->carol;
+	struct hop hop;
+	const char *phrase;
+
+	snprintf(liar.own, sizeof(liar.own), "%s", f->bob.granted);
+	assert_int_equal(find(f, &liar, relay_way_in(&f->alice), &hop, &phrase), 0);
+	assert_int_equal(find(f, &f->alice, path(f, f->alice.granted, f->bob.granted, f->bob.own),
+			     &hop, &phrase),
+	    0);
+	assert_ptr_equal(hop.conn, f->bob.conn);
+	assert_true(LIST_EMPTY(&f->alice.grant->neighbors));
+}
+
+static void no_connect_uses_what_is_open(void **state)
+{
+	struct fixture *f = *state;
+	const char *phrase, *far = "msrp://127.0.0.1:1/x;tcp";
+	struct hop hop;
+
+	find(f, &f->carol, relay_way_in(&f->alice), &hop, &phrase);
+	f->arrival.conn = f->alice.conn;
+	f->arrival.no_connect = true;
+	snprintf(f->text, sizeof(f->text),
+	    "MSRP abcd1234 SEND\r\nTo-Path: %s %s\r\nFrom-Path: %s\r\nMessage-ID: m1m1\r\n"
+	    "-------abcd1234$\r\n",
+	    f->alice.granted, far, f->alice.own);
+	assert_true(msrp_frame_parse(&f->frame, slice_of(f->text), sizeof(f->text)) > 0);
+	assert_int_equal(hop_find(&f->arrival, &hop, &phrase), 481);
+}
+
+/* RFC 4976 6.3: given to an identity that shows itself by TLS, with a client's URI without it. */
+static void no_plain_connection_for_an_identity(void **state)
+{
+	struct fixture *f = *state;
+	struct grant_terms terms = {
+	    .host = {.host = SLICE("127.0.0.1"),
+		.port = f->side->msrp.port,
+		.transport = SLICE("tcp")},
+	    .from_path = SLICE("msrp://127.0.0.1:9/passive;tcp"),
+	    .lifetime_ms = 60000,
+	};
+	struct hop hop;
+	const char *phrase;
+	char to[300];
+
+	assert_int_equal(grant_new(&f->alice.grant, f->side->relay->grants, &terms), 0);
+	snprintf(to, sizeof(to), "%.*s %.*s", SLICE_ARG(grant_uri(f->alice.grant)),
+	    SLICE_ARG(terms.from_path));
+	assert_int_equal(find(f, &f->carol, to, &hop, &phrase), 481);
+	/* Nor is who has no certificate the client, wherever it was heard last. */
+	assert_false(grant_is_from_client(f->alice.grant, f->carol.conn));
+	grant_heard(f->alice.grant, f->bob.conn);
+	assert_int_equal(find(f, &f->carol, to, &hop, &phrase), 0);
+	assert_ptr_equal(hop.conn, f->bob.conn);
+	msrp_conn_close(f->bob.conn, -ECONNRESET);
+	assert_int_equal(find(f, &f->carol, to, &hop, &phrase), 481);
+}
+
+static void by_paths_of_a_rule(void **state)
+{
+	struct fixture *f = *state;
+	const char *phrase;
+	char text[512];
+	struct msrp_writer w = MSRP_WRITER(text);
+	struct hop hop;
+
+	find(f, &f->carol, relay_way_in(&f->alice), &hop, &phrase);
+	f->arrival.grant = NULL;
+	f->arrival.verdict = VERDICT_FORWARD;
+	f->arrival.to_path = SLICE("msrp://127.0.0.1:1/there;tcp");
+	f->arrival.from_path = SLICE("msrp://127.0.0.1:2/here;tcp");
+	assert_int_equal(hop_find(&f->arrival, &hop, &phrase), 0);
+	assert_null(hop.grant);
+	hop_write_paths(&w, &f->arrival, &hop);
+	assert_true(slice_equal(msrp_written(&w),
+	    SLICE(
+		"To-Path: msrp://127.0.0.1:1/there;tcp\r\nFrom-Path: msrp://127.0.0.1:2/here;tcp\r\n")));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(who_may_pass),
+	    TEST(a_session_of_the_relay_that_is_not_there),
+	    TEST(paths_are_moved_on),
+	    TEST(answers_go_where_frames_came_from),
+	    TEST(nobody_takes_the_place_of_others),
+	    TEST(no_connect_uses_what_is_open),
+	    TEST(no_plain_connection_for_an_identity),
+	    TEST(by_paths_of_a_rule),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
