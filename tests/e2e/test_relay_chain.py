@@ -10,6 +10,7 @@ from lib import case, certs, msrp, sdp
 from lib.frame import URI, new_id
 from lib.relay_client import PLAIN, RELAY, USERS, Client, Credentials, Peer
 from lib.sip import Dialog
+from lib.waiting import poll
 from test_kamailio import Kamailio
 
 
@@ -229,6 +230,132 @@ class MutualTest(case.Case):
         conn.expect('SEND')
         peer.back(conn, client.path).send('and back')
         self.assertEqual(client.conn.expect('SEND').body, b'and back')
+
+
+class IdentityTest(case.Case):
+    """RFC 4976 6.3: a grant that belongs to whoever shows the certificate of the client's host."""
+
+    own_daemon = True
+
+    def setUp(self):
+        super().setUp()
+        self.ca = certs.Authority(self.directory)
+        own = self.ca.issue('relay')
+        daemon, self.relay_ctl = self.start({**RELAY, 'msrp': {
+            'listen': [{'name': 'inside', 'uri': 'msrp://127.0.0.1:0;tcp'},
+                       {'name': 'tls', 'uri': 'msrps://127.0.0.1:0;tcp'}],
+            'tls': {'certificate': own.certificate, 'private_key': own.key,
+                    'ca_file': self.ca.file}}})
+        (host, tcp), (_, tls) = daemon.listeners(self.relay_ctl)
+        self.tcp, self.tls = f'msrp://{host}:{tcp};tcp', f'msrps://{host}:{tls};tcp'
+        self.shown = self.ca.issue('client')
+
+    def client(self, own):
+        """Not challenged; own is its URI."""
+        client = Client(self.tls, own=own,
+                        tls=certs.client_context(self.ca, self.shown))
+        answer = client.ask()
+        self.assertEqual(answer.code, 200)
+        client.use_path = answer.get('Use-Path').split(' ')
+        return client
+
+    def connected(self):
+        return self.relay_ctl.call('get_statistics', group='msrp')['msrp:connected']
+
+    def stranger(self, client, tls=False):
+        """A session towards the client by somebody else."""
+        conn = msrp.connect(self.tls, tls=certs.client_context(self.ca), relay=True) if tls \
+            else msrp.connect(self.tcp, relay=True)
+        return msrp.Session(conn, client.path, [f'msrp://127.0.0.1:9/{new_id()};tcp'])
+
+    def test_delivered_where_it_waits(self):
+        """The client listens, too, with and without TLS: its open connection is the way."""
+        secure = msrp.Listener(tls=certs.server_context(self.shown), relay=True, name='secure')
+        plain = msrp.Listener(relay=True, name='plain')
+        for own in (secure.uri(), plain.uri()):
+            with self.subTest(own=own):
+                client = self.client(own)
+                self.stranger(client, tls=True).send('over TLS')
+                self.assertEqual(client.conn.expect('SEND').body, b'over TLS')
+                self.stranger(client).send('over TCP')
+                self.assertEqual(client.conn.expect('SEND').body, b'over TCP')
+        self.assertEqual((secure.count, plain.count, self.connected()), (0, 0, 0))
+
+    def test_on_any_connection_of_the_identity(self):
+        plain = msrp.Listener(relay=True, name='plain')
+        client = self.client(plain.uri())
+        other = msrp.connect(self.tls, relay=True, name='other',
+                             tls=certs.client_context(self.ca, self.shown))
+        again = Client(self.tls, own=client.own, conn=other)
+        again.use_path = client.use_path
+        peer = Peer()
+        again.session(peer.path).send('from the other one')
+        there = peer.listener.accept()
+        there.expect('SEND')
+        peer.back(there, client.path).send('goes where it was last heard')
+        self.assertEqual(other.expect('SEND').body, b'goes where it was last heard')
+        other.close()
+        poll(lambda: self.relay_ctl.call('msrp_relay_list_sessions')[0]['peer'] == '-',
+             what='the end of that connection')
+        peer.back(there, client.path).send('and then to any of the same identity')
+        self.assertEqual(client.conn.expect('SEND').body, b'and then to any of the same identity')
+        self.assertEqual(plain.count, 0)
+
+    def test_when_none_is_open(self):
+        """A client behind TLS is connected to, and has to prove itself; one without is not."""
+        secure = msrp.Listener(tls=certs.server_context(self.shown), relay=True, name='secure')
+        plain = msrp.Listener(relay=True, name='plain')
+        wrong = self.ca.issue('wrong', ('DNS:elsewhere.test',))
+        impostor = msrp.Listener(tls=certs.server_context(wrong), relay=True, name='impostor')
+        clients = [self.client(listener.uri()) for listener in (secure, plain, impostor)]
+        for client in clients:
+            client.close()
+        poll(lambda: {session['peer'] for session in
+                      self.relay_ctl.call('msrp_relay_list_sessions')} == {'-'},
+             what='the end of the connections')
+        self.stranger(clients[0], tls=True).send('secret')
+        self.assertEqual(secure.accept().expect('SEND').body, b'secret')
+        for tls in (False, True):
+            self.stranger(clients[1], tls=tls).send('secret', code=481)
+        self.assertEqual(plain.count, 0)
+        session = self.stranger(clients[2], tls=True)
+        session.send('secret')
+        self.assertEqual(session.conn.expect('REPORT').get('Status').split()[1], '408')
+        self.assertEqual([conn.bytes_in for conn in impostor.conns], [0] * len(impostor.conns))
+
+    def test_a_certificate_of_another_host_is_nobody(self):
+        plain = msrp.Listener(relay=True, name='plain')
+        client = self.client(plain.uri())
+        client.close()
+        other = self.ca.issue('other', ('DNS:elsewhere.test',))
+        stranger = msrp.connect(self.tls, relay=True, name='elsewhere',
+                                tls=certs.client_context(self.ca, other))
+        peer = Peer()
+        msrp.Session(stranger, [client.granted, *peer.path], [client.own]).send('x', code=403)
+        self.stranger(client).send('x', code=481)
+        self.assertEqual(peer.listener.count, 0)
+
+    def test_a_passive_ua(self):
+        """msrpd's own UA, whose certificate names its MSRP host: it waits on its AUTH connection."""
+        ua, ctl = self.start({
+            'ua': {'relay_uri': self.tls}, 'relay': {'enabled': False},
+            'msrp': {'listen': [{'name': 'own', 'uri': 'msrps://127.0.0.1:0;tcp'}],
+                     'tls': {'certificate': self.shown.certificate,
+                             'private_key': self.shown.key, 'ca_file': self.ca.file}}})
+        own = f'msrps://127.0.0.1:9/{new_id()};tcp'
+        transaction = self.invite(self.offer(own, setup='active'), ua)
+        answer = transaction.final(200)
+        Dialog.of_client(transaction, answer).ack()
+        session_id = ctl.event('E_MSRP_SESSION_NEW')['session_id']
+        path = sdp.Sdp(answer.body).message.path
+        session = msrp.Session(msrp.connect(path[0], relay=True,
+                                            tls=certs.client_context(self.ca)), path, [own])
+        session.bind()
+        session.send('to the UA')
+        self.assertEqual(ctl.event('E_MSRP_MSG_RECEIVED')['body'], 'to the UA')
+        ctl.call('msrp_ua_send_message', session_id=session_id, mime='text/plain', body='and back')
+        self.assertEqual(session.conn.expect('SEND').body, b'and back')
+        self.assertEqual(self.connected(), 0)
 
 
 class UaTest(case.Case):
