@@ -113,6 +113,24 @@ class LintTest(unittest.TestCase):
         result = self.run_lint(SOURCE / 'scripts/lint-symbols', self.root, self.root)
         self.assertNotEqual(result.returncode, 0)
 
+    def docs(self, page):
+        self.write('docs/architecture.md', page)
+        return self.run_lint(SOURCE / 'scripts/lint-docs', self.root)
+
+    def test_docs(self):
+        page = ('`net_open()` of `net/net.c` and `src/base/`\n\n### `src/`\n\n| `daemon.c` | |\n\n'
+                '### `src/base/`\n\n| `base.c` | |\n\n### `src/net/`\n\n| `net.c` | |\n\n'
+                '### `src/service/`\n\n| `service.c` | |\n')
+        self.finds_nothing(self.docs(page))
+        for old, new, words in (('`net_open()`', '`net_shut()`', ('.md:1:', 'net_shut')),
+                                ('`net/net.c` and', '`net/tcp.c` and', ('.md:1:', 'net/tcp.c')),
+                                ('`net_open()`', '`struct net`', ('.md:1:', 'struct net')),
+                                ('| `net.c` | |\n', '', ('src/net/net.c is not in the map',))):
+            with self.subTest(old):
+                self.finds(self.docs(page.replace(old, new)), *words)
+        result = self.docs(page.replace('| `net.c` |', '| `tcp.c` |'))
+        self.assertIn('there is no src/net/tcp.c', result.stdout)
+
     def test_format(self):
         for path in ('.clang-format', 'scripts/lint-format'):
             (self.root / path).parent.mkdir(exist_ok=True)
