@@ -20,7 +20,7 @@ struct relay_peer {
 	char own[80]; /* URI that it writes as */
 	/* of a client */
 	struct grant *grant;
-	char granted[160];
+	char granted[80];
 };
 
 /** Settings that suit tests: plain AUTH, times short. */

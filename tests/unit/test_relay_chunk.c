@@ -169,7 +169,7 @@ static void it_goes_on(void **state)
 static void its_report(void **state)
 {
 	struct fixture *f = *state;
-	char id[129], headers[300], expected[400];
+	char id[129], headers[300], expected[600];
 
 	memset(id, 'i', sizeof(id));
 	id[128] = '\0';
