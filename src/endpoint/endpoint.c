@@ -213,7 +213,7 @@ static void on_closed(struct msrp_user *user, int err)
 
 	leave(ep);
 	sender_rewind(ep, err);
-	if (ep->handler && ep->second.conn)
+	if (ep->handler && ep->second.conn && !ep->relayed)
 		move_to_second(ep);
 	else if (ep->handler && !ep->user.conn)
 		ep->handler->lost(err, ep->arg);
@@ -240,7 +240,7 @@ static const struct msrp_user_ops second_ops = {.closed = on_second_closed};
 
 void endpoint_refused(struct endpoint *ep, int code)
 {
-	if (code == 506 && ep->second.conn) {
+	if (code == 506 && ep->second.conn && !ep->relayed) {
 		leave(ep);
 		sender_rewind(ep, 0);
 		if (ep->handler && ep->second.conn)
@@ -263,13 +263,16 @@ static void answer(struct msrp_conn *conn, int code, struct slice phrase)
  * connect, each sees the other's connection while nothing has come back on its own: that second
  * one is heard as well, and becomes the session's when the peer gives the first one up.
  *
+ * Some relays deliver over a connection that they open to our own URI, although ours is there: it is
+ * heard, and what we send goes by ours, which has the grant.
+ *
  * @return may the request go on?
  */
 static bool bind_to(struct endpoint *ep, struct msrp_conn *conn)
 {
 	if (ep->user.conn == conn || ep->second.conn == conn)
 		return true;
-	if (ep->user.conn && (ep->confirmed || ep->second.conn)) {
+	if (ep->user.conn && ((ep->confirmed && !ep->relayed) || ep->second.conn)) {
 		log_debug("msrp: session %.*s: 506: bound to another connection",
 		    SLICE_ARG(ep->target.uri.session_id));
 		answer(conn, 506, SLICE("Bound to another connection"));
@@ -342,7 +345,7 @@ static int on_request(struct msrp_target *target, struct msrp_conn *conn,
 	endpoint_ref(ep);
 	if (bind_to(ep, conn)) {
 		endpoint_active(ep);
-		if (ep->user.conn == conn) {
+		if (ep->user.conn == conn || ep->relayed) {
 			ep->confirmed = true;
 			tell_bound(ep);
 		}
@@ -425,6 +428,7 @@ int endpoint_set_path(struct endpoint *ep, struct slice relays, struct slice pee
 		return -ENOMEM;
 	free(ep->to_path);
 	ep->to_path = path;
+	ep->relayed = relays.len > 0;
 	return 0;
 }
 

@@ -296,6 +296,7 @@ struct endpoint {
 	unsigned refs;
 	uint64_t connections; /* it has had, so far */
 	bool stream, started, bound_told;
+	bool relayed;      /* its path leads through relays of ours */
 	bool speaks_first; /* on this connection */
 	bool confirmed;    /* the peer has spoken on it */
 	uint64_t max_queued_bytes;

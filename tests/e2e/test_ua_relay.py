@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The UA behind a relay (RFC 4976 as a client): AUTH, Use-Path, refresh."""
-from lib import case, certs, sdp
+from lib import case, certs, msrp, sdp
 from lib.case import Call
 from lib.frame import URI, new_id
 from lib.relay import CREDENTIALS, REALM, USER, Relay
@@ -63,6 +63,32 @@ class AuthTest(RelayCase):
         self.assertEqual(frame.to_path, [*relay.grants[0], *call.own_path])
         self.assertEqual(frame.from_path, [own])
         self.assertEqual(relay.listener.count, 1)
+
+    def test_delivery_over_another_connection(self):
+        """A relay may connect to our own URI, as OpenSIPS' does; what we send goes by the grant."""
+        relay, daemon, ctl = self.behind()
+        call = self.incoming(relay, daemon, ctl, bind=False)
+        delivery = msrp.Session(msrp.connect(call.path[-1], relay=True), call.msrp.to_path,
+                                call.msrp.from_path)
+        delivery.send('in')
+        ctl.event('E_MSRP_MSG_RECEIVED', body='in')
+        self.say(call, 'out', ctl=ctl)
+        self.assertEqual(call.receive().body, b'out')
+        call.send('by the grant')
+        delivery.send('again')
+        ctl.event('E_MSRP_MSG_RECEIVED', body='again')
+
+    def test_delivery_when_bound(self):
+        """The same where the relay's connection has brought something before."""
+        relay, daemon, ctl = self.behind()
+        call = self.incoming(relay, daemon, ctl)
+        delivery = msrp.Session(msrp.connect(call.path[-1], relay=True), call.msrp.to_path,
+                                call.msrp.from_path)
+        delivery.send('in')
+        ctl.event('E_MSRP_MSG_RECEIVED', body='in')
+        delivery.conn.close()
+        self.say(call, 'out', ctl=ctl)
+        self.assertEqual(call.receive().body, b'out')
 
     def test_outgoing(self):
         """RFC 4976 4.2, 5.1, RFC 6135 4.5: our offer has the Use-Path; the first SEND goes over the
