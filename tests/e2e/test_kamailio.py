@@ -82,6 +82,23 @@ class KamailioTest(case.Case):
             'session_id': session_id, 'message_id': message_id, 'status': '000 200 OK',
             'byte_range': '1-20/20'})
 
+    def test_long_message_out(self):
+        """Chunks behind a relay are small enough for it, and end where a character does."""
+        listener = self.listener(relay=True)
+        session_id, invite = self.start_session()
+        path = listener.uri()
+        invite.respond(200, sdp.document(sdp.message(path, setup='passive')))
+        dialog = Dialog.of_server(invite)
+        dialog.expect('ACK')
+        call = Call(self, dialog, sdp.Sdp(invite.request.body), path, session_id=session_id)
+        body = 'é' * 30000
+        self.say(call, body)
+        conn = listener.accept()
+        got = ''
+        while len(got) < len(body):
+            got += conn.expect(lambda f: f.body is not None).body.decode()
+        self.assertEqual(got, body)
+
     def test_two_sessions(self):
         """RFC 4976 3.1, 5.2: each session has its grant; they do not mix."""
         one, two = self.incoming(), self.incoming()
