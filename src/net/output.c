@@ -66,6 +66,12 @@ static int queue_end(struct net_queue *q)
 	uint32_t cap;
 	uint64_t *ends;
 
+	q->last_end = q->queued;
+	/* Nothing of it is left to be written, so no write would find its end. */
+	if (q->written == q->queued) {
+		q->boundary = q->queued;
+		return 0;
+	}
 	if (q->first_end + q->end_count == q->end_cap && q->first_end) {
 		memmove(q->ends, q->ends + q->first_end, q->end_count * sizeof(*ends));
 		q->first_end = 0;
@@ -78,7 +84,6 @@ static int queue_end(struct net_queue *q)
 		q->ends = ends;
 		q->end_cap = cap;
 	}
-	q->last_end = q->queued;
 	q->ends[q->first_end + q->end_count++] = q->queued;
 	return 0;
 }
@@ -265,8 +270,12 @@ void net_stream_borrow(struct net_stream *s, struct slice bytes)
 
 void net_stream_end(struct net_stream *s)
 {
-	if (s->out && !s->failed && queue_end(&s->out->bulk) < 0)
+	if (!s->out)
+		return;
+	if (s->failed || queue_end(&s->out->bulk) < 0)
 		fail(s);
+	else
+		turn_serve(s);
 }
 
 uint64_t net_stream_message_bytes(const struct net_stream *s)
@@ -294,8 +303,11 @@ void net_stream_hold(struct net_stream *s, size_t bytes)
 
 void net_stream_mark(struct net_stream *s, struct net_mark *mark)
 {
-	struct net_output *out = s->state == NET_CLOSED ? NULL : output_get(s);
+	struct net_output *out;
 
+	if (s->state == NET_CLOSED)
+		return;
+	out = output_get(s);
 	if (!out) {
 		fail(s);
 		return;

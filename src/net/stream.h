@@ -127,7 +127,7 @@ int net_stream_send(struct net_stream *stream, struct slice message);
 void net_stream_copy(struct net_stream *stream, struct slice bytes);
 void net_stream_borrow(struct net_stream *stream, struct slice bytes);
 
-/** The open message of the bulk ends here. */
+/** The open message of the bulk ends here; framed: with bytes that were queued in this turn. */
 void net_stream_end(struct net_stream *stream);
 
 /** Copy what was borrowed and has not left: its memory goes away before the turn's end. */
@@ -150,7 +150,7 @@ struct net_mark {
 	void (*sent)(struct net_mark *mark);
 };
 
-/** A stream that closes forgets its marks. */
+/** A stream that closes forgets its marks, and a closed one takes none. */
 void net_stream_mark(struct net_stream *stream, struct net_mark *mark);
 /** Harmless on one that does not wait. */
 void net_stream_unmark(struct net_stream *stream, struct net_mark *mark);

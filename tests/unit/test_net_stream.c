@@ -369,6 +369,39 @@ static void the_urgent_overtake_between_messages(void **state)
 	free(large);
 }
 
+/* An end without bytes of its own, when all before it has left: the urgent need not wait on. */
+static void a_message_may_end_when_all_of_it_has_left(void **state)
+{
+	struct fixture *f = *state;
+	struct net_stream *s;
+
+	open_both(f);
+	s = &f->caller->stream;
+	net_stream_copy(s, SLICE("bulk"));
+	expect(f, 4);
+	net_stream_end(s);
+	net_stream_send(s, SLICE("urgent"));
+	expect(f, 10);
+	assert_memory_equal(f->called->got, "bulkurgent", 10);
+	assert_int_equal(f->caller->interrupts, 0);
+	assert_null(s->out);
+}
+
+static void a_closed_stream_takes_no_mark(void **state)
+{
+	struct fixture *f = *state;
+	struct net_stream *s;
+
+	open_both(f);
+	s = &f->caller->stream;
+	f->caller->mark.sent = on_sent;
+	net_stream_close(s, -ECONNRESET);
+	net_stream_mark(s, &f->caller->mark);
+	assert_false(s->failed);
+	net_stream_unmark(s, &f->caller->mark);
+	assert_int_equal(f->caller->marks, 0);
+}
+
 static bool drinks_all(void *arg)
 {
 	struct fixture *f = arg;
@@ -452,6 +485,8 @@ int main(void)
 	    FRAMED_CASE(what_is_kept_outlives_its_memory_within_the_turn),
 	    CASE(the_urgent_overtake_between_messages),
 	    FRAMED_CASE(the_urgent_overtake_between_messages),
+	    CASE(a_message_may_end_when_all_of_it_has_left),
+	    CASE(a_closed_stream_takes_no_mark),
 	    CASE(a_pause_loses_nothing),
 	    FRAMED_CASE(a_pause_loses_nothing),
 	    CASE(a_close_that_waits_loses_nothing),
