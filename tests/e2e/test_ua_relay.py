@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """The UA behind a relay (RFC 4976 as a client): AUTH, Use-Path, refresh."""
+import ssl
+
 from lib import case, certs, msrp, sdp
 from lib.case import Call
 from lib.frame import URI, new_id
@@ -132,12 +134,15 @@ class AuthTest(RelayCase):
         poll(lambda: 'offers TCP/MSRP' in daemon.log(), what='a log line')
 
     def test_failed_handshake(self):
-        """RFC 4976 5.1: a relay that wants a certificate and gets none: the log has its alert."""
+        """RFC 4976 5.1: a relay that refuses the handshake: the log has its alert."""
         authority = certs.Authority(self.directory)
-        context = certs.server_context(authority.issue('relay'), authority, require_client=True)
+        context = certs.server_context(authority.issue('relay'))
+        # Its certificate is for none of the ciphers that it has.
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers('AES128-SHA')
         relay, daemon, _ = self.behind(Relay(tls=context), msrp={'tls': {'ca_file': authority.file}})
         self.invite(self.offer(), daemon).final(503)
-        self.assertRegex(daemon.log(), 'TLS (handshake|failure): .*alert')
+        self.assertRegex(daemon.log(), 'TLS handshake: .*alert')
 
     def test_chunk_size(self):
         """relay_chunk_size: bytes of body in a SEND through the relay."""
