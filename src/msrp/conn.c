@@ -147,11 +147,6 @@ const struct net_handler conn_handler = {
 
 /* --- what others may know --- */
 
-struct msrp_stack *msrp_conn_stack(const struct msrp_conn *conn)
-{
-	return stack_of(conn);
-}
-
 uint64_t msrp_conn_number(const struct msrp_conn *conn)
 {
 	return conn->stream.number;

@@ -49,7 +49,6 @@ void msrp_conn_close_after_send(struct msrp_conn *conn);
 
 bool msrp_conn_closed(const struct msrp_conn *conn);
 
-struct msrp_stack *msrp_conn_stack(const struct msrp_conn *conn);
 uint64_t msrp_conn_number(const struct msrp_conn *conn); /* never used twice */
 const struct msrp_transport *msrp_conn_transport(const struct msrp_conn *conn);
 
@@ -222,9 +221,6 @@ void msrp_flow_end(struct msrp_flow *flow, struct slice end);
 
 /** Is this flow's frame open? */
 bool msrp_flow_is_open(const struct msrp_flow *flow);
-
-/** Bytes of the open frame so far, head included. */
-uint64_t msrp_flow_frame_bytes(const struct msrp_flow *flow);
 
 /** Has any byte of the open frame been handed to the kernel?  Until then nobody knows its tid. */
 bool msrp_flow_has_left(const struct msrp_flow *flow);

@@ -63,11 +63,6 @@ bool msrp_flow_is_open(const struct msrp_flow *flow)
 	return flow->conn && flow->conn->flows.open == flow;
 }
 
-uint64_t msrp_flow_frame_bytes(const struct msrp_flow *flow)
-{
-	return msrp_flow_is_open(flow) ? net_stream_message_bytes(&flow->conn->stream) : 0;
-}
-
 bool msrp_flow_has_left(const struct msrp_flow *flow)
 {
 	return msrp_flow_is_open(flow) && net_stream_message_has_left(&flow->conn->stream);

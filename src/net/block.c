@@ -103,6 +103,8 @@ char *net_block_text(struct net *net, size_t len, struct net_block **blockp)
 	struct net_block *block = net->text;
 	char *p;
 
+	if (len > BLOCK_BYTES)
+		return NULL;
 	if (!has_room(block, len) && !(block = next_block(net, &net->text)))
 		return NULL;
 	p = block->data + block->used;

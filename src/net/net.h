@@ -22,6 +22,8 @@ struct event_base *net_base(const struct net *net);
 
 /**
  * Bytes that a handler was given, or has made up while it was, as ones that stay until the turn's
- * end: the same if they lie in what was received, else a copy.  @return absent: no memory
+ * end: the same if they lie in what was received, else a copy.
+ *
+ * @return absent: no memory, or made up and more than a block holds
  */
 struct slice net_lasting(struct net *net, struct slice bytes);

@@ -278,11 +278,6 @@ void net_stream_end(struct net_stream *s)
 		turn_serve(s);
 }
 
-uint64_t net_stream_message_bytes(const struct net_stream *s)
-{
-	return s->out ? s->out->bulk.queued - s->out->bulk.last_end : 0;
-}
-
 bool net_stream_message_has_left(const struct net_stream *s)
 {
 	return s->out && s->out->bulk.written > s->out->bulk.last_end;

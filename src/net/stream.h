@@ -139,8 +139,7 @@ void net_stream_want_room(struct net_stream *stream);
 /** Bytes that wait to be written. */
 size_t net_stream_backlog(const struct net_stream *stream);
 
-/** Bytes of the open message of the bulk so far, 0 if none is; has any of them left? */
-uint64_t net_stream_message_bytes(const struct net_stream *stream);
+/** Has any byte of the open message of the bulk been handed to the kernel? */
 bool net_stream_message_has_left(const struct net_stream *stream);
 
 /** A place in the bulk: told when all that was queued so far was handed to the kernel. */

@@ -111,6 +111,7 @@ static int run_join(const struct route_subject *subject, const struct arg *args,
 	    .handler = &handler,
 	    .arg = m,
 	    .attributes = SLICE("a=chatroom:nickname\r\n"),
+	    .contact = SLICE(";isfocus"),
 	    .peer_attribute = "chatroom",
 	};
 

@@ -302,7 +302,7 @@ static void what_was_borrowed_outlives_its_memory(void **state)
 	for (size_t i = 0; i < LARGE; i++)
 		bytes[i] = (char)(i % 251);
 	net_stream_borrow(&f->caller->stream, (struct slice){bytes, LARGE});
-	assert_int_equal(net_stream_message_bytes(&f->caller->stream), LARGE);
+	assert_int_equal(net_stream_backlog(&f->caller->stream), LARGE);
 	assert_false(net_stream_message_has_left(&f->caller->stream));
 	net_stream_end(&f->caller->stream);
 	loop_settle(f->base);
