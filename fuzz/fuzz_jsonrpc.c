@@ -77,31 +77,31 @@ static void check_answers(struct slice text)
 
 static void run_line(struct rpc *rpc, struct slice line)
 {
-	struct jsonline answer = {0};
+	struct buffer answer = {.max = BUFFER_UNBOUNDED};
 
 	rpc_handle(rpc, line, &answer, 4096);
-	check(!answer.failed);
+	check(!answer.err);
 	if (answer.len) {
-		check(memchr(answer.bytes, '\n', answer.len) == answer.bytes + answer.len - 1);
-		check_answers((struct slice){answer.bytes, answer.len});
+		check(memchr(answer.p, '\n', answer.len) == answer.p + answer.len - 1);
+		check_answers((struct slice){answer.p, answer.len});
 	}
-	jsonline_fini(&answer);
+	buffer_fini(&answer);
 }
 
 /* The same bytes as a text that a peer sent. */
 static void check_encoder(struct slice text)
 {
-	struct jsonline line = {0};
+	struct buffer line = {.max = BUFFER_UNBOUNDED};
 	json_t *value;
 
 	jsonline_text(&line, text);
-	value = json_loadb(line.bytes, line.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+	value = json_loadb(line.p, line.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	check(json_is_string(value));
 	if (slice_is_utf8(text))
 		check(slice_equal(text,
 		    (struct slice){json_string_value(value), json_string_length(value)}));
 	json_decref(value);
-	jsonline_fini(&line);
+	buffer_fini(&line);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

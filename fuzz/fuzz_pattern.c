@@ -45,7 +45,7 @@ static void expand(const struct tree *node, struct slice value, unsigned list)
 	    .env = &env,
 	};
 	struct route_subject subject = {.frame = &value};
-	struct route_buffer out = {0};
+	struct buffer out = {.max = BUFFER_UNBOUNDED};
 	struct route_text text = {0};
 	struct tree_fault fault;
 
@@ -54,7 +54,7 @@ static void expand(const struct tree *node, struct slice value, unsigned list)
 	for (size_t i = 0; i < out.len; i++)
 		if (out.p[i] == '\n' && !memchr(node->text.p, '\n', node->text.len))
 			abort();
-	free(out.p);
+	buffer_fini(&out);
 	route_text_fini(&text);
 }
 

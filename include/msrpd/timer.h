@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct event;
 struct event_base;
@@ -40,14 +41,14 @@ void timer_fini(struct timer *t);
 
 /** A place in a timer_queue, embedded in what times out.  Zeroed: not queued. */
 struct timer_entry {
-	struct timer_entry *next, **prevp;
+	TAILQ_ENTRY(timer_entry) next;
 	uint64_t due_ms;
 };
 
 /** Time-outs of one common length; start and stop are O(1). */
 struct timer_queue {
 	struct timer timer;
-	struct timer_entry *first, **lastp;
+	TAILQ_HEAD(, timer_entry) entries; /* the first is due first */
 	uint64_t period_ms;
 	void (*expired)(struct timer_entry *entry, void *arg);
 	void *arg;
@@ -73,7 +74,13 @@ void timer_queue_start(struct timer_queue *q, struct timer_entry *entry);
 /** Harmless on an entry that is not queued. */
 void timer_queue_stop(struct timer_queue *q, struct timer_entry *entry);
 
+/** The entry that expires next, NULL if there is none. */
+static inline struct timer_entry *timer_queue_first(const struct timer_queue *q)
+{
+	return TAILQ_FIRST(&q->entries);
+}
+
 static inline bool timer_entry_running(const struct timer_entry *entry)
 {
-	return entry->prevp != NULL;
+	return entry->next.tqe_prev != NULL;
 }

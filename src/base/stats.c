@@ -3,14 +3,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 struct number {
-	struct number *next;
+	TAILQ_ENTRY(number) next;
 	struct stats_item item; /* whose value is what the owner adds to */
 };
 
 struct stats {
-	struct number *first;
+	TAILQ_HEAD(, number) numbers;
 };
 
 int stats_new(struct stats **statsp)
@@ -19,18 +20,19 @@ int stats_new(struct stats **statsp)
 
 	if (!stats)
 		return -ENOMEM;
+	TAILQ_INIT(&stats->numbers);
 	*statsp = stats;
 	return 0;
 }
 
 void stats_free(struct stats *stats)
 {
+	struct number *number;
+
 	if (!stats)
 		return;
-	while (stats->first) {
-		struct number *number = stats->first;
-
-		stats->first = number->next;
+	while ((number = TAILQ_FIRST(&stats->numbers))) {
+		TAILQ_REMOVE(&stats->numbers, number, next);
 		free(number);
 	}
 	free(stats);
@@ -44,23 +46,23 @@ static bool in_group(const struct number *number, const char *group)
 /* Numbers of a group lie together: a new one goes behind the last of its group. */
 static uint64_t *add(struct stats *stats, const struct stats_item *item)
 {
-	struct number **place = NULL, *number;
+	struct number *number, *last = NULL;
 
-	for (struct number **p = &stats->first; *p; p = &(*p)->next) {
-		if (!in_group(*p, item->group))
+	TAILQ_FOREACH(number, &stats->numbers, next) {
+		if (!in_group(number, item->group))
 			continue;
-		if (strcmp((*p)->item.name, item->name) == 0)
-			return &(*p)->item.value;
-		place = &(*p)->next;
+		if (strcmp(number->item.name, item->name) == 0)
+			return &number->item.value;
+		last = number;
 	}
-	if (!place)
-		for (place = &stats->first; *place; place = &(*place)->next)
-			;
-	number = malloc(sizeof(*number));
+	number = calloc(1, sizeof(*number));
 	if (!number)
 		return NULL;
-	*number = (struct number){*place, *item};
-	*place = number;
+	number->item = *item;
+	if (last)
+		TAILQ_INSERT_AFTER(&stats->numbers, last, number, next);
+	else
+		TAILQ_INSERT_TAIL(&stats->numbers, number, next);
 	return &number->item.value;
 }
 
@@ -91,13 +93,17 @@ uint64_t *stats_gauge(struct stats *stats, const char *group, const char *name, 
 void stats_each(const struct stats *stats, void (*fn)(const struct stats_item *item, void *arg),
     void *arg)
 {
-	for (const struct number *number = stats->first; number; number = number->next)
+	const struct number *number;
+
+	TAILQ_FOREACH(number, &stats->numbers, next)
 		fn(&number->item, arg);
 }
 
 bool stats_has_group(const struct stats *stats, const char *group)
 {
-	for (const struct number *number = stats->first; number; number = number->next)
+	const struct number *number;
+
+	TAILQ_FOREACH(number, &stats->numbers, next)
 		if (in_group(number, group))
 			return true;
 	return false;

@@ -61,36 +61,31 @@ void timer_fini(struct timer *t)
 /* The loop's timer runs for the first entry alone; the others come after it. */
 static void arm(struct timer_queue *q)
 {
+	const struct timer_entry *first = timer_queue_first(q);
 	uint64_t now;
 
-	if (!q->first || q->period_ms == 0) {
+	if (!first || q->period_ms == 0) {
 		timer_stop(&q->timer);
 		return;
 	}
 	now = timer_now_ms();
-	timer_start(&q->timer, q->first->due_ms > now ? q->first->due_ms - now : 0);
+	timer_start(&q->timer, first->due_ms > now ? first->due_ms - now : 0);
 }
 
 static void unlink_entry(struct timer_queue *q, struct timer_entry *entry)
 {
-	*entry->prevp = entry->next;
-	if (entry->next)
-		entry->next->prevp = entry->prevp;
-	else
-		q->lastp = entry->prevp;
-	entry->next = NULL;
-	entry->prevp = NULL;
+	TAILQ_REMOVE(&q->entries, entry, next);
+	entry->next.tqe_prev = NULL;
 }
 
 static void on_queue(void *arg)
 {
 	struct timer_queue *q = arg;
 	uint64_t now = timer_now_ms();
+	struct timer_entry *entry;
 
 	/* A handler that starts its entry again gets a later due time, so this ends. */
-	while (q->first && q->period_ms && q->first->due_ms <= now) {
-		struct timer_entry *entry = q->first;
-
+	while ((entry = timer_queue_first(q)) && q->period_ms && entry->due_ms <= now) {
 		unlink_entry(q, entry);
 		q->expired(entry, q->arg);
 	}
@@ -101,7 +96,7 @@ int timer_queue_init(struct timer_queue *q, struct event_base *base, uint64_t pe
     void (*expired)(struct timer_entry *entry, void *arg), void *arg)
 {
 	*q = (struct timer_queue){.period_ms = period_ms, .expired = expired, .arg = arg};
-	q->lastp = &q->first;
+	TAILQ_INIT(&q->entries);
 	return timer_init(&q->timer, base, on_queue, q);
 }
 
@@ -112,20 +107,20 @@ void timer_queue_fini(struct timer_queue *q)
 
 void timer_queue_set_period(struct timer_queue *q, uint64_t period_ms)
 {
-	for (struct timer_entry *e = q->first; e; e = e->next)
-		e->due_ms = e->due_ms - q->period_ms + period_ms;
+	struct timer_entry *entry;
+
+	TAILQ_FOREACH(entry, &q->entries, next)
+		entry->due_ms = entry->due_ms - q->period_ms + period_ms;
 	q->period_ms = period_ms;
 	arm(q);
 }
 
 void timer_queue_start(struct timer_queue *q, struct timer_entry *entry)
 {
-	if (entry->prevp)
+	if (timer_entry_running(entry))
 		unlink_entry(q, entry);
 	entry->due_ms = timer_now_ms() + q->period_ms;
-	entry->prevp = q->lastp;
-	*q->lastp = entry;
-	q->lastp = &entry->next;
+	TAILQ_INSERT_TAIL(&q->entries, entry, next);
 	/* Later ones ride on the timer of the first: a wake-up too early re-arms itself. */
 	if (q->period_ms && !timer_running(&q->timer))
 		arm(q);
@@ -133,9 +128,9 @@ void timer_queue_start(struct timer_queue *q, struct timer_entry *entry)
 
 void timer_queue_stop(struct timer_queue *q, struct timer_entry *entry)
 {
-	if (!entry->prevp)
+	if (!timer_entry_running(entry))
 		return;
 	unlink_entry(q, entry);
-	if (!q->first)
+	if (TAILQ_EMPTY(&q->entries))
 		timer_stop(&q->timer);
 }

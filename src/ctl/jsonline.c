@@ -7,86 +7,38 @@
 
 #include <openssl/evp.h>
 
-enum { FIRST_SIZE = 512 };
-
-void jsonline_fini(struct jsonline *line)
-{
-	free(line->bytes);
-	*line = (struct jsonline){0};
-}
-
-void jsonline_cut(struct jsonline *line, size_t len)
-{
-	line->len = len;
-}
-
-/* Room for len more bytes. */
-static bool reserve(struct jsonline *line, size_t len)
-{
-	size_t size = line->size ? line->size : FIRST_SIZE;
-	char *bytes;
-
-	if (line->failed)
-		return false;
-	if (len <= line->size - line->len)
-		return true;
-	while (size - line->len < len && size <= SIZE_MAX / 2)
-		size *= 2;
-	bytes = size - line->len < len ? NULL : realloc(line->bytes, size);
-	if (!bytes) {
-		line->failed = true;
-		return false;
-	}
-	line->bytes = bytes;
-	line->size = size;
-	return true;
-}
-
-void jsonline_raw(struct jsonline *line, struct slice bytes)
-{
-	if (bytes.len == 0 || !reserve(line, bytes.len))
-		return;
-	memcpy(line->bytes + line->len, bytes.p, bytes.len);
-	line->len += bytes.len;
-}
-
-static void add_char(struct jsonline *line, char c)
-{
-	jsonline_raw(line, (struct slice){&c, 1});
-}
-
 /* A value or a key follows: a comma, unless it is the first or a key has gone before it. */
-static void begin_value(struct jsonline *line)
+static void begin_value(struct buffer *line)
 {
-	char last = line->len ? line->bytes[line->len - 1] : '\n';
+	char last = line->len ? line->p[line->len - 1] : '\n';
 
 	if (last != '{' && last != '[' && last != ':' && last != '\n')
-		add_char(line, ',');
+		buffer_add_char(line, ',');
 }
 
-static void add_key(struct jsonline *line, struct slice key, struct slice suffix)
+static void add_key(struct buffer *line, struct slice key, struct slice suffix)
 {
 	begin_value(line);
-	add_char(line, '"');
-	jsonline_raw(line, key);
-	jsonline_raw(line, suffix);
-	jsonline_raw(line, SLICE("\":"));
+	buffer_add_char(line, '"');
+	buffer_add(line, key);
+	buffer_add(line, suffix);
+	buffer_add(line, SLICE("\":"));
 }
 
-void jsonline_key(struct jsonline *line, struct slice key)
+void jsonline_key(struct buffer *line, struct slice key)
 {
 	add_key(line, key, SLICE(""));
 }
 
-void jsonline_open(struct jsonline *line, char bracket)
+void jsonline_open(struct buffer *line, char bracket)
 {
 	begin_value(line);
-	add_char(line, bracket);
+	buffer_add_char(line, bracket);
 }
 
-void jsonline_close(struct jsonline *line, char bracket)
+void jsonline_close(struct buffer *line, char bracket)
 {
-	add_char(line, bracket);
+	buffer_add_char(line, bracket);
 }
 
 /* Is any byte of the word zero?  All eight at once. */
@@ -124,7 +76,7 @@ static size_t plain_run(struct slice text)
 	return n;
 }
 
-static void add_escape(struct jsonline *line, char c)
+static void add_escape(struct buffer *line, char c)
 {
 	static const char short_forms[0x20] = {
 	    ['\b'] = 'b',
@@ -140,20 +92,20 @@ static void add_escape(struct jsonline *line, char c)
 
 	if (code < sizeof(short_forms)) {
 		if (!short_forms[code]) {
-			jsonline_raw(line, (struct slice){unicode, sizeof(unicode)});
+			buffer_add(line, (struct slice){unicode, sizeof(unicode)});
 			return;
 		}
 		brief[1] = short_forms[code];
 	}
-	jsonline_raw(line, (struct slice){brief, sizeof(brief)});
+	buffer_add(line, (struct slice){brief, sizeof(brief)});
 }
 
-static void add_utf8(struct jsonline *line, struct slice text)
+static void add_utf8(struct buffer *line, struct slice text)
 {
 	while (text.len) {
 		size_t n = plain_run(text);
 
-		jsonline_raw(line, slice_head(text, n));
+		buffer_add(line, slice_head(text, n));
 		text = slice_from(text, n);
 		if (text.len) {
 			add_escape(line, text.p[0]);
@@ -163,31 +115,31 @@ static void add_utf8(struct jsonline *line, struct slice text)
 }
 
 /* The rare case: what is no character is replaced, the rest goes the usual way. */
-static void add_repaired(struct jsonline *line, struct slice text)
+static void add_repaired(struct buffer *line, struct slice text)
 {
 	while (text.len) {
 		size_t n = slice_utf8_char(text);
 
 		if (n == 0)
-			jsonline_raw(line, SLICE("\xef\xbf\xbd"));
+			buffer_add(line, SLICE("\xef\xbf\xbd"));
 		else
 			add_utf8(line, slice_head(text, n));
 		text = slice_from(text, n ? n : 1);
 	}
 }
 
-static void add_string(struct jsonline *line, struct slice text, bool utf8)
+static void add_string(struct buffer *line, struct slice text, bool utf8)
 {
 	begin_value(line);
-	add_char(line, '"');
+	buffer_add_char(line, '"');
 	if (utf8)
 		add_utf8(line, text);
 	else
 		add_repaired(line, text);
-	add_char(line, '"');
+	buffer_add_char(line, '"');
 }
 
-void jsonline_text(struct jsonline *line, struct slice text)
+void jsonline_text(struct buffer *line, struct slice text)
 {
 	if (text.p)
 		add_string(line, text, slice_is_utf8(text));
@@ -195,43 +147,43 @@ void jsonline_text(struct jsonline *line, struct slice text)
 		jsonline_word(line, SLICE("null"));
 }
 
-void jsonline_base64(struct jsonline *line, struct slice bytes)
+void jsonline_base64(struct buffer *line, struct slice bytes)
 {
 	/* A multiple of three: padding comes at the end alone. */
 	enum { PIECE = 3 << 20 };
 
 	begin_value(line);
-	add_char(line, '"');
+	buffer_add_char(line, '"');
 	while (bytes.len) {
 		struct slice piece = slice_head(bytes, PIECE);
 		size_t room = (piece.len + 2) / 3 * 4;
 
-		if (!reserve(line, room + 1))
+		if (buffer_reserve(line, room + 1) < 0)
 			return;
-		EVP_EncodeBlock((unsigned char *)line->bytes + line->len,
+		EVP_EncodeBlock((unsigned char *)line->p + line->len,
 		    (const unsigned char *)piece.p, (int)piece.len);
 		line->len += room;
 		bytes = slice_from(bytes, piece.len);
 	}
-	add_char(line, '"');
+	buffer_add_char(line, '"');
 }
 
-void jsonline_number(struct jsonline *line, int64_t number)
+void jsonline_number(struct buffer *line, int64_t number)
 {
 	char digits[24];
 	int n = snprintf(digits, sizeof(digits), "%" PRId64, number);
 
 	begin_value(line);
-	jsonline_raw(line, (struct slice){digits, (size_t)n});
+	buffer_add(line, (struct slice){digits, (size_t)n});
 }
 
-void jsonline_word(struct jsonline *line, struct slice word)
+void jsonline_word(struct buffer *line, struct slice word)
 {
 	begin_value(line);
-	jsonline_raw(line, word);
+	buffer_add(line, word);
 }
 
-static void add_body(struct jsonline *line, const struct event_param *param)
+static void add_body(struct buffer *line, const struct event_param *param)
 {
 	bool utf8 = slice_is_utf8(param->text);
 
@@ -242,9 +194,9 @@ static void add_body(struct jsonline *line, const struct event_param *param)
 		jsonline_base64(line, param->text);
 }
 
-static void add_param(struct jsonline *line, const struct event_param *param);
+static void add_param(struct buffer *line, const struct event_param *param);
 
-static void add_value(struct jsonline *line, const struct event_param *param)
+static void add_value(struct buffer *line, const struct event_param *param)
 {
 	switch (param->kind) {
 	case EVENT_NUMBER:
@@ -271,7 +223,7 @@ static void add_value(struct jsonline *line, const struct event_param *param)
 	}
 }
 
-static void add_param(struct jsonline *line, const struct event_param *param)
+static void add_param(struct buffer *line, const struct event_param *param)
 {
 	if (param->kind == EVENT_BODY) {
 		add_body(line, param);
@@ -281,13 +233,13 @@ static void add_param(struct jsonline *line, const struct event_param *param)
 	add_value(line, param);
 }
 
-void jsonline_event(struct jsonline *line, const struct event_type *type,
+void jsonline_event(struct buffer *line, const struct event_type *type,
     const struct event_param *params, size_t count)
 {
-	jsonline_raw(line, SLICE("{\"jsonrpc\":\"2.0\",\"method\":\""));
-	jsonline_raw(line, slice_of(type->name));
-	jsonline_raw(line, SLICE("\",\"params\":{"));
+	buffer_add(line, SLICE("{\"jsonrpc\":\"2.0\",\"method\":\""));
+	buffer_add(line, slice_of(type->name));
+	buffer_add(line, SLICE("\",\"params\":{"));
 	for (size_t i = 0; i < count; i++)
 		add_param(line, &params[i]);
-	jsonline_raw(line, SLICE("}}\n"));
+	buffer_add(line, SLICE("}}\n"));
 }

@@ -17,7 +17,7 @@ enum { REPLY_DEPTH_MAX = 64 };
 /** An answer that is being written as JSON. */
 struct json_reply {
 	struct reply reply; /* first */
-	struct jsonline *out;
+	struct buffer *out;
 	size_t start;    /* of the answer in out, its comma included */
 	size_t head_end; /* where "result" or "error" goes */
 	uint64_t lists;  /* bit n: level n is a list, not an object */
@@ -26,7 +26,7 @@ struct json_reply {
 };
 
 /** Begin an answer.  id: JSON text, echoed. */
-void json_reply_begin(struct json_reply *reply, struct jsonline *out, struct slice id);
+void json_reply_begin(struct json_reply *reply, struct buffer *out, struct slice id);
 
 /** Complete it: what a method left open is closed, what it left out is null. */
 void json_reply_end(struct json_reply *reply);

@@ -16,7 +16,7 @@ static void begin_value(struct json_reply *j, const char *key)
 	if (in_object)
 		jsonline_key(j->out, slice_of(key));
 	else if (j->depth == 0) {
-		assert(j->out->failed || j->out->len == j->head_end);
+		assert(j->out->err || j->out->len == j->head_end);
 		jsonline_key(j->out, SLICE("result"));
 	}
 }
@@ -88,7 +88,7 @@ static void write_error(struct reply *reply, int code, const char *message)
 {
 	struct json_reply *j = json_of(reply);
 
-	jsonline_cut(j->out, j->head_end);
+	j->out->len = j->head_end;
 	j->error = true;
 	jsonline_key(j->out, SLICE("error"));
 	jsonline_open(j->out, '{');
@@ -109,12 +109,12 @@ static const struct reply_ops json_ops = {
     .error = write_error,
 };
 
-void json_reply_begin(struct json_reply *reply, struct jsonline *out, struct slice id)
+void json_reply_begin(struct json_reply *reply, struct buffer *out, struct slice id)
 {
 	*reply = (struct json_reply){.reply.ops = &json_ops, .out = out, .start = out->len};
 	jsonline_open(out, '{');
-	jsonline_raw(out, SLICE("\"jsonrpc\":\"2.0\",\"id\":"));
-	jsonline_raw(out, id);
+	buffer_add(out, SLICE("\"jsonrpc\":\"2.0\",\"id\":"));
+	buffer_add(out, id);
 	reply->head_end = out->len;
 }
 
@@ -129,5 +129,5 @@ void json_reply_end(struct json_reply *reply)
 
 void json_reply_drop(struct json_reply *reply)
 {
-	jsonline_cut(reply->out, reply->start);
+	reply->out->len = reply->start;
 }

@@ -448,7 +448,7 @@ struct refusal {
 	const char *why;
 };
 
-static void handle_request(const struct rpc *rpc, const json_t *request, struct jsonline *answer,
+static void handle_request(const struct rpc *rpc, const json_t *request, struct buffer *answer,
     const struct refusal *refusal)
 {
 	const json_t *id = json_object_get(request, "id");
@@ -469,7 +469,7 @@ static void handle_request(const struct rpc *rpc, const json_t *request, struct 
 		json_reply_drop(&reply);
 }
 
-static void handle_batch(const struct rpc *rpc, const json_t *batch, struct jsonline *answer,
+static void handle_batch(const struct rpc *rpc, const json_t *batch, struct buffer *answer,
     size_t answer_max, const struct refusal *refusal)
 {
 	static const struct refusal too_large = {500,
@@ -481,12 +481,12 @@ static void handle_batch(const struct rpc *rpc, const json_t *batch, struct json
 		handle_request(rpc, json_array_get(batch, i), answer,
 		    answer->len - start > answer_max ? &too_large : refusal);
 	if (answer->len == start + 1)
-		jsonline_cut(answer, start);
+		answer->len = start;
 	else
 		jsonline_close(answer, ']');
 }
 
-static void refuse(struct jsonline *answer, enum rpc_error code, const char *message)
+static void refuse(struct buffer *answer, enum rpc_error code, const char *message)
 {
 	struct json_reply reply;
 
@@ -495,7 +495,7 @@ static void refuse(struct jsonline *answer, enum rpc_error code, const char *mes
 	json_reply_end(&reply);
 }
 
-static void handle_value(const struct rpc *rpc, const json_t *value, struct jsonline *answer,
+static void handle_value(const struct rpc *rpc, const json_t *value, struct buffer *answer,
     size_t answer_max, const struct refusal *refusal)
 {
 	if (!json_is_array(value))
@@ -564,7 +564,7 @@ static json_t *load_without_nul(struct slice line, json_error_t *error)
 	return value;
 }
 
-static void handle_line(const struct rpc *rpc, struct slice line, struct jsonline *answer,
+static void handle_line(const struct rpc *rpc, struct slice line, struct buffer *answer,
     size_t answer_max)
 {
 	static const struct refusal nul_in_name = {400, "a name holds a NUL"};
@@ -591,7 +591,7 @@ static void handle_line(const struct rpc *rpc, struct slice line, struct jsonlin
 	json_decref(value);
 }
 
-void rpc_handle(struct rpc *rpc, struct slice line, struct jsonline *answer, size_t answer_max)
+void rpc_handle(struct rpc *rpc, struct slice line, struct buffer *answer, size_t answer_max)
 {
 	size_t start = answer->len;
 
@@ -599,11 +599,11 @@ void rpc_handle(struct rpc *rpc, struct slice line, struct jsonline *answer, siz
 		return;
 	handle_line(rpc, line, answer, answer_max);
 	if (answer->len > start)
-		jsonline_raw(answer, SLICE("\n"));
+		buffer_add(answer, SLICE("\n"));
 }
 
-void rpc_refuse(struct jsonline *answer, enum rpc_error code, const char *message)
+void rpc_refuse(struct buffer *answer, enum rpc_error code, const char *message)
 {
 	refuse(answer, code, message);
-	jsonline_raw(answer, SLICE("\n"));
+	buffer_add(answer, SLICE("\n"));
 }

@@ -42,7 +42,7 @@ void rpc_each_method(const struct rpc *rpc, void (*fn)(const struct method *meth
  * @param answer      gets the answer and a newline behind what it holds; nothing for notifications
  * @param answer_max  bytes: requests of a batch are refused when answers before them have passed it
  */
-void rpc_handle(struct rpc *rpc, struct slice line, struct jsonline *answer, size_t answer_max);
+void rpc_handle(struct rpc *rpc, struct slice line, struct buffer *answer, size_t answer_max);
 
 /** Append an error answer to a request that could not be read, and a newline. */
-void rpc_refuse(struct jsonline *answer, enum rpc_error code, const char *message);
+void rpc_refuse(struct buffer *answer, enum rpc_error code, const char *message);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,14 +35,14 @@ enum {
 
 struct ctl_client {
 	struct ctl_server *server;
-	struct ctl_client *next, **prevp;
+	LIST_ENTRY(ctl_client) next;
 	unsigned id;
 	int fd;
 	struct event readable, writable;
 	struct event again; /* there are lines left for the next turn */
 	uint64_t mask;      /* events it wants */
-	char *in;           /* bytes in_start to in_end wait to be handled */
-	size_t in_start, in_end, in_size;
+	struct buffer in;   /* what max_request allows; behind in_start it waits to be handled */
+	size_t in_start;
 	size_t scanned; /* up to here there is no newline */
 	struct evbuffer *out;
 	bool eof;      /* it has said all that it will say */
@@ -60,9 +61,10 @@ struct ctl_server {
 	int fd;
 	struct event acceptable;
 	struct timer accept_retry;
-	struct ctl_client *clients, *calling;
+	LIST_HEAD(, ctl_client) clients;
+	struct ctl_client *calling;
 	unsigned last_id;
-	struct jsonline answer, event_line;
+	struct buffer answer, event_line;
 	uint64_t *client_count, *requests, *events_sent, *disconnected;
 };
 
@@ -113,15 +115,17 @@ const struct setting ctl_settings_rows[] = {
 /* Events are built only for those that somebody wants. */
 static void update_mask(struct ctl_server *server)
 {
+	const struct ctl_client *client;
+
 	server->subscriber.mask = 0;
-	for (struct ctl_client *c = server->clients; c; c = c->next)
-		server->subscriber.mask |= c->mask;
+	LIST_FOREACH(client, &server->clients, next)
+		server->subscriber.mask |= client->mask;
 }
 
 static void free_client(struct ctl_client *client)
 {
 	evbuffer_free(client->out);
-	free(client->in);
+	buffer_fini(&client->in);
 	free(client);
 }
 
@@ -138,9 +142,7 @@ static void close_client(struct ctl_client *client)
 	event_del(&client->writable);
 	event_del(&client->again);
 	close(client->fd);
-	*client->prevp = client->next;
-	if (client->next)
-		client->next->prevp = client->prevp;
+	LIST_REMOVE(client, next);
 	--*server->client_count;
 	if (client->mask)
 		update_mask(server);
@@ -176,16 +178,16 @@ static void unref_block(const void *bytes, size_t len, void *arg)
 }
 
 /* Take the bytes out of a line that is worth it.  @return NULL: copy them */
-static struct block *make_block(struct jsonline *line)
+static struct block *make_block(struct buffer *line)
 {
 	struct block *block = NULL;
 
-	if (!line->failed && line->len >= SHARE_MIN)
+	if (!line->err && line->len >= SHARE_MIN)
 		block = malloc(sizeof(*block));
 	if (!block)
 		return NULL;
-	*block = (struct block){line->bytes, 1};
-	*line = (struct jsonline){0};
+	*block = (struct block){line->p, 1};
+	*line = (struct buffer){.max = BUFFER_UNBOUNDED};
 	return block;
 }
 
@@ -212,19 +214,13 @@ static int queue(struct ctl_client *client, struct slice bytes, struct block *bl
 	return err;
 }
 
-/* Bytes of a line as they will stay put, in a block or in the line itself. */
-static struct slice bytes_of(const struct jsonline *line)
-{
-	return (struct slice){line->bytes, line->len};
-}
-
 /* To a client whose handler runs. */
 static void send_answer(struct ctl_client *client)
 {
-	struct jsonline *answer = &client->server->answer;
-	struct slice bytes = bytes_of(answer);
+	struct buffer *answer = &client->server->answer;
+	struct slice bytes = buffer_text(answer); /* they stay put, in a block or in the buffer */
 	struct block *block = make_block(answer);
-	int err = answer->failed ? -ENOMEM : 0;
+	int err = answer->err ? -ENOMEM : 0;
 
 	if (!err && bytes.len && !client->closed)
 		err = queue(client, bytes, block);
@@ -234,9 +230,9 @@ static void send_answer(struct ctl_client *client)
 	}
 	if (block)
 		unref_block(NULL, 0, block);
-	if (answer->failed)
-		jsonline_fini(answer);
-	jsonline_cut(answer, 0);
+	if (answer->err)
+		buffer_fini(answer);
+	answer->len = 0;
 }
 
 static void disconnect_subscriber(struct ctl_client *client, const char *why)
@@ -261,71 +257,53 @@ static void send_event(struct ctl_client *client, struct slice bytes, struct blo
 static void on_event(const struct event_notice *event, void *arg)
 {
 	struct ctl_server *server = arg;
-	struct jsonline *line = &server->event_line;
+	struct buffer *line = &server->event_line;
 	uint64_t bit = event_bus_bit(server->daemon.bus, event->type);
 	struct block *block;
 	struct slice bytes;
 
-	jsonline_cut(line, 0);
+	line->len = 0;
 	jsonline_event(line, event->type, event->params, event->count);
-	bytes = bytes_of(line);
+	bytes = buffer_text(line);
 	block = make_block(line);
-	for (struct ctl_client *c = server->clients, *next; c; c = next) {
-		next = c->next;
+	for (struct ctl_client *c = LIST_FIRST(&server->clients), *next; c; c = next) {
+		next = LIST_NEXT(c, next);
 		if (!(c->mask & bit))
 			continue;
-		if (line->failed)
+		if (line->err)
 			disconnect_subscriber(c, "no memory for an event");
 		else
 			send_event(c, bytes, block);
 	}
 	if (block)
 		unref_block(NULL, 0, block);
-	if (line->failed)
-		jsonline_fini(line);
+	if (line->err)
+		buffer_fini(line);
 }
 
 /* --- input --- */
 
 static size_t waiting(const struct ctl_client *client)
 {
-	return client->in_end - client->in_start;
+	return client->in.len - client->in_start;
 }
 
 static void forget_input(struct ctl_client *client)
 {
-	client->in_start = client->in_end = client->scanned = 0;
-	if (client->in_size > KEEP_MAX) {
-		free(client->in);
-		client->in = NULL;
-		client->in_size = 0;
-	}
+	client->in.len = client->in_start = client->scanned = 0;
+	if (client->in.cap > KEEP_MAX)
+		buffer_fini(&client->in);
 }
 
-/* At least READ_MIN bytes behind in_end.  @return 0 or -ENOMEM */
+/* Room for READ_MIN bytes at least.  @return 0 or -ENOMEM */
 static int make_room(struct ctl_client *client)
 {
-	size_t size = client->in_size ? client->in_size : READ_MIN;
-	char *in;
-
-	if (client->in_size - client->in_end >= READ_MIN)
-		return 0;
-	if (client->in_start) {
-		memmove(client->in, client->in + client->in_start, waiting(client));
-		client->in_end -= client->in_start;
+	if (client->in.cap - client->in.len < READ_MIN && client->in_start) {
+		buffer_drop(&client->in, client->in_start);
 		client->scanned -= client->in_start;
 		client->in_start = 0;
 	}
-	while (size - client->in_end < READ_MIN)
-		size *= 2;
-	if (size == client->in_size)
-		return 0;
-	in = realloc(client->in, size);
-	if (!in)
-		return -ENOMEM;
-	client->in = in;
-	client->in_size = size;
-	return 0;
+	return buffer_reserve(&client->in, READ_MIN);
 }
 
 /* Take the next line off the input; what stands behind the last newline is one at the end. */
@@ -336,11 +314,11 @@ static bool next_line(struct ctl_client *client, struct slice *line)
 
 	if (waiting(client) == 0)
 		return false;
-	start = client->in + client->in_start;
-	if (client->scanned < client->in_end)
+	start = client->in.p + client->in_start;
+	if (client->scanned < client->in.len)
 		newline =
-		    memchr(client->in + client->scanned, '\n', client->in_end - client->scanned);
-	client->scanned = client->in_end;
+		    memchr(client->in.p + client->scanned, '\n', client->in.len - client->scanned);
+	client->scanned = client->in.len;
 	if (!newline && !client->eof)
 		return false;
 	len = newline ? (size_t)(newline - start) : waiting(client);
@@ -439,14 +417,14 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		close_client(client);
 		return;
 	}
-	room = client->in_size - client->in_end;
-	n = recv(fd, client->in + client->in_end, room < READ_MAX ? room : READ_MAX, 0);
+	room = client->in.cap - client->in.len;
+	n = recv(fd, client->in.p + client->in.len, room < READ_MAX ? room : READ_MAX, 0);
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			close_client(client);
 		return;
 	}
-	client->in_end += (size_t)n;
+	client->in.len += (size_t)n;
 	client->eof = n == 0;
 	run_lines(client);
 }
@@ -487,17 +465,14 @@ static int new_client(struct ctl_server *server, int fd)
 		return -ENOMEM;
 	}
 	client->server = server;
+	client->in.max = BUFFER_UNBOUNDED;
 	client->fd = fd;
 	client->id = ++server->last_id;
 	event_assign(&client->readable, server->daemon.base, fd, EV_READ | EV_PERSIST, on_readable,
 	    client);
 	event_assign(&client->writable, server->daemon.base, fd, EV_WRITE, on_writable, client);
 	event_assign(&client->again, server->daemon.base, -1, 0, on_again, client);
-	client->next = server->clients;
-	client->prevp = &server->clients;
-	if (client->next)
-		client->next->prevp = &client->next;
-	server->clients = client;
+	LIST_INSERT_HEAD(&server->clients, client, next);
 	++*server->client_count;
 	event_add(&client->readable, NULL);
 	return 0;
@@ -506,8 +481,8 @@ static int new_client(struct ctl_server *server, int fd)
 /* Subscribers that half-closed and then went away are found out when a place is wanted. */
 static void close_abandoned(struct ctl_server *server)
 {
-	for (struct ctl_client *c = server->clients, *next; c; c = next) {
-		next = c->next;
+	for (struct ctl_client *c = LIST_FIRST(&server->clients), *next; c; c = next) {
+		next = LIST_NEXT(c, next);
 		if (c->eof && is_abandoned(c))
 			close_client(c);
 	}
@@ -559,26 +534,25 @@ static void on_accept_retry(void *arg)
 
 /* --- the server's life --- */
 
-static int add_stats(struct ctl_server *server)
-{
-	struct stats *stats = server->daemon.stats;
+#define NUMBER(field) offsetof(struct ctl_server, field)
 
-	server->client_count =
-	    stats_gauge(stats, "ctl", "clients", "Clients of the control socket.");
-	server->requests = stats_counter(stats, "ctl", "requests", "Lines received from clients.");
-	server->events_sent = stats_counter(stats, "ctl", "events", "Events sent to subscribers.");
-	server->disconnected = stats_counter(stats, "ctl", "disconnected",
-	    "Subscribers disconnected because they did not read.");
-	return server->client_count && server->requests && server->events_sent
-		&& server->disconnected
-	    ? 0
-	    : -ENOMEM;
-}
+static const struct stats_row numbers[] = {
+    {.name = "clients",
+	.help = "Clients of the control socket.",
+	.offset = NUMBER(client_count),
+	.gauge = true},
+    {.name = "requests", .help = "Lines received from clients.", .offset = NUMBER(requests)},
+    {.name = "events", .help = "Events sent to subscribers.", .offset = NUMBER(events_sent)},
+    {.name = "disconnected",
+	.help = "Subscribers disconnected because they did not read.",
+	.offset = NUMBER(disconnected)},
+    {0},
+};
 
 /* What can be made without touching anything outside. */
 static int prepare(struct ctl_server *server, const struct ctl_settings *settings)
 {
-	int err = add_stats(server);
+	int err = stats_register(server->daemon.stats, "ctl", numbers, server);
 
 	if (!err)
 		err = rpc_new(&server->rpc);
@@ -601,6 +575,7 @@ int ctl_server_new(struct ctl_server **serverp, const struct ctl_daemon *daemon,
 	if (!server)
 		return -ENOMEM;
 	server->daemon = *daemon;
+	server->answer.max = server->event_line.max = BUFFER_UNBOUNDED;
 	server->fd = -1;
 	err = prepare(server, settings);
 	if (!err)
@@ -633,13 +608,15 @@ static void remove_socket(const struct ctl_server *server)
 
 void ctl_server_free(struct ctl_server *server)
 {
+	struct ctl_client *client;
+
 	if (!server)
 		return;
 	event_bus_unsubscribe(&server->subscriber);
-	while (server->clients) {
+	while ((client = LIST_FIRST(&server->clients))) {
 		/* The last events are worth a try. */
-		evbuffer_write(server->clients->out, server->clients->fd);
-		close_client(server->clients);
+		evbuffer_write(client->out, client->fd);
+		close_client(client);
 	}
 	if (server->fd >= 0) {
 		event_del(&server->acceptable);
@@ -647,8 +624,8 @@ void ctl_server_free(struct ctl_server *server)
 		close(server->fd);
 	}
 	timer_fini(&server->accept_retry);
-	jsonline_fini(&server->answer);
-	jsonline_fini(&server->event_line);
+	buffer_fini(&server->answer);
+	buffer_fini(&server->event_line);
 	rpc_free(server->rpc);
 	free(server->path);
 	free(server);

@@ -12,7 +12,7 @@ struct cursor {
 struct event_bus {
 	const struct event_type *types[EVENT_TYPES_MAX];
 	size_t count;
-	struct event_subscriber *first, **lastp;
+	TAILQ_HEAD(, event_subscriber) subscribers;
 	struct cursor *cursor;
 };
 
@@ -22,7 +22,7 @@ int event_bus_new(struct event_bus **busp)
 
 	if (!bus)
 		return -ENOMEM;
-	bus->lastp = &bus->first;
+	TAILQ_INIT(&bus->subscribers);
 	*busp = bus;
 	return 0;
 }
@@ -31,8 +31,8 @@ void event_bus_free(struct event_bus *bus)
 {
 	if (!bus)
 		return;
-	while (bus->first)
-		event_bus_unsubscribe(bus->first);
+	while (!TAILQ_EMPTY(&bus->subscribers))
+		event_bus_unsubscribe(TAILQ_FIRST(&bus->subscribers));
 	free(bus);
 }
 
@@ -76,10 +76,7 @@ uint64_t event_bus_bit(const struct event_bus *bus, const struct event_type *typ
 void event_bus_subscribe(struct event_bus *bus, struct event_subscriber *subscriber)
 {
 	subscriber->bus = bus;
-	subscriber->next = NULL;
-	subscriber->prevp = bus->lastp;
-	*bus->lastp = subscriber;
-	bus->lastp = &subscriber->next;
+	TAILQ_INSERT_TAIL(&bus->subscribers, subscriber, next);
 }
 
 void event_bus_unsubscribe(struct event_subscriber *subscriber)
@@ -90,12 +87,8 @@ void event_bus_unsubscribe(struct event_subscriber *subscriber)
 		return;
 	for (struct cursor *c = bus->cursor; c; c = c->outer)
 		if (c->next == subscriber)
-			c->next = subscriber->next;
-	*subscriber->prevp = subscriber->next;
-	if (subscriber->next)
-		subscriber->next->prevp = subscriber->prevp;
-	else
-		bus->lastp = subscriber->prevp;
+			c->next = TAILQ_NEXT(subscriber, next);
+	TAILQ_REMOVE(&bus->subscribers, subscriber, next);
 	subscriber->bus = NULL;
 }
 
@@ -110,13 +103,13 @@ void event_emit(struct event_bus *bus, const struct event_type *type,
 {
 	const struct event_notice notice = {type, params, count};
 	uint64_t bit = event_bus_bit(bus, type);
-	struct cursor cursor = {bus->cursor, bus->first};
+	struct cursor cursor = {bus->cursor, TAILQ_FIRST(&bus->subscribers)};
 
 	bus->cursor = &cursor;
 	while (cursor.next) {
 		struct event_subscriber *subscriber = cursor.next;
 
-		cursor.next = subscriber->next;
+		cursor.next = TAILQ_NEXT(subscriber, next);
 		if (wants(subscriber, bit))
 			subscriber->fn(&notice, subscriber->arg);
 	}
@@ -126,8 +119,9 @@ void event_emit(struct event_bus *bus, const struct event_type *type,
 bool event_wanted(const struct event_bus *bus, const struct event_type *type)
 {
 	uint64_t bit = event_bus_bit(bus, type);
+	const struct event_subscriber *s;
 
-	for (const struct event_subscriber *s = bus->first; s; s = s->next)
+	TAILQ_FOREACH(s, &bus->subscribers, next)
 		if (wants(s, bit))
 			return true;
 	return false;

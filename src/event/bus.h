@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <msrpd/event.h>
 
@@ -25,7 +26,7 @@ struct event_subscriber {
 	void (*fn)(const struct event_notice *event, void *arg);
 	bool (*wanted)(void *arg); /* false: not just now; NULL: always */
 	void *arg;
-	struct event_subscriber *next, **prevp;
+	TAILQ_ENTRY(event_subscriber) next;
 	struct event_bus *bus;
 };
 

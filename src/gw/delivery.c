@@ -274,8 +274,8 @@ static struct gw_delivery *find(const struct gw_binding *b, struct slice message
 	struct gw_delivery *d;
 
 	TAILQ_FOREACH(d, &b->unanswered, next)
-	if (slice_equal(slice_of(d->id), message_id))
-		return d;
+		if (slice_equal(slice_of(d->id), message_id))
+			return d;
 	return NULL;
 }
 

@@ -118,19 +118,19 @@ static int wants(const struct context *c, const struct arg_spec *spec, const cha
 /* A text without variables is put together here and now. */
 static int expand_constant(const struct context *c, struct route_arg *arg)
 {
-	struct route_buffer out = {0};
+	struct buffer out = {.max = BUFFER_UNBOUNDED};
+	char *text;
+	size_t len;
 
 	if (arg->text.variables)
 		return 0;
-	if (route_text_expand(&arg->text, NULL, &out) < 0) {
-		free(out.p);
+	if (route_text_expand(&arg->text, NULL, &out) < 0 || buffer_take(&out, &text, &len) < 0) {
+		buffer_fini(&out);
 		return tree_fail_memory(c->fault);
 	}
-	arg->ready.text = (struct slice){out.p, out.len};
-	if (!out.p)
-		arg->ready.text = (struct slice){calloc(1, 1), 0};
+	arg->ready.text = (struct slice){text, len};
 	route_text_fini(&arg->text);
-	return arg->ready.text.p ? 0 : tree_fail_memory(c->fault);
+	return 0;
 }
 
 static int compile_text(const struct context *c, struct route_arg *arg, const struct arg_spec *spec,
@@ -432,7 +432,7 @@ void route_action_fini(struct route_action *action)
 /* --- running --- */
 
 static int expand(const struct route_action *action, const struct route_subject *subject,
-    struct arg *args, struct route_buffer *buffer)
+    struct arg *args, struct buffer *buffer)
 {
 	size_t begin[ARGS_MAX];
 	int err = 0;
@@ -460,7 +460,7 @@ int route_action_run(const struct route_action *action, const struct route_subje
 {
 	struct route_subject own = *subject;
 	struct arg args[ARGS_MAX];
-	struct route_buffer buffer = {0};
+	struct buffer buffer = {.max = BUFFER_UNBOUNDED};
 	int err = expand(action, subject, args, &buffer);
 
 	own.last = action->last;
@@ -469,6 +469,6 @@ int route_action_run(const struct route_action *action, const struct route_subje
 	if (err < 0)
 		log_debug("route: line %u: %s: %s", action->line, action->action->name,
 		    strerror(-err));
-	free(buffer.p);
+	buffer_fini(&buffer);
 	return err;
 }

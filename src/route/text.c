@@ -102,36 +102,8 @@ void route_text_fini(struct route_text *t)
 	*t = (struct route_text){0};
 }
 
-static int append(struct route_buffer *out, struct slice bytes)
-{
-	size_t room = out->room ? out->room : 256;
-	char *more;
-
-	while (room - out->len < bytes.len)
-		room *= 2;
-	if (room != out->room) {
-		more = realloc(out->p, room);
-		if (!more)
-			return -ENOMEM;
-		out->p = more;
-		out->room = room;
-	}
-	if (bytes.len)
-		memcpy(out->p + out->len, bytes.p, bytes.len);
-	out->len += bytes.len;
-	return 0;
-}
-
-/* A value must not end its line: no peer writes headers of ours (RFC 3261 7.3.1, RFC 4975 9). */
-static void flatten(char *p, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)p[i] < ' ' || p[i] == 0x7f)
-			p[i] = ' ';
-}
-
 int route_text_expand(const struct route_text *t, const struct route_subject *subject,
-    struct route_buffer *out)
+    struct buffer *out)
 {
 	size_t begin = out->len;
 
@@ -145,10 +117,12 @@ int route_text_expand(const struct route_text *t, const struct route_subject *su
 			continue;
 		if (value.len > ROUTE_VALUE_MAX - (before - begin))
 			return -EMSGSIZE;
-		if (append(out, value) < 0)
-			return -ENOMEM;
-		if (piece->one_line)
-			flatten(out->p + before, value.len);
+		buffer_add(out, value);
+		if (out->err)
+			return out->err;
+		/* Or else a peer would write headers of ours (RFC 3261 7.3.1, RFC 4975 9). */
+		if (piece->one_line && value.len)
+			slice_make_one_line(out->p + before, value.len);
 	}
 	return 0;
 }

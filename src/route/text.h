@@ -20,12 +20,6 @@ struct route_text {
 	bool variables, late; /* there are some, and some whose value may come late */
 };
 
-/** Where texts are put together.  Zeroed: empty.  Freed with free(p). */
-struct route_buffer {
-	char *p;
-	size_t len, room;
-};
-
 /** Append bytes as they are.  @return 0 or -ENOMEM */
 int route_text_add(struct route_text *t, struct slice bytes);
 
@@ -49,4 +43,4 @@ void route_text_fini(struct route_text *t);
  * @return 0; -EMSGSIZE: more than ROUTE_VALUE_MAX bytes; -ENOMEM
  */
 int route_text_expand(const struct route_text *t, const struct route_subject *subject,
-    struct route_buffer *out);
+    struct buffer *out);

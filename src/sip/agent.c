@@ -264,11 +264,11 @@ static int add_agent(struct sip_stack *stack, const struct sockaddr_storage *add
 	}
 	/* UDP and TCP on one address and port are one agent; every port 0 is a port of its own. */
 	STAILQ_FOREACH(agent, &stack->agents, next)
-	if (transports != SIP_TLS && agent->transports != SIP_TLS && *port_of(&clear) != 0
-	    && same_address(&agent->address, &clear)) {
-		agent->transports |= transports;
-		return 0;
-	}
+		if (transports != SIP_TLS && agent->transports != SIP_TLS && *port_of(&clear) != 0
+		    && same_address(&agent->address, &clear)) {
+			agent->transports |= transports;
+			return 0;
+		}
 	agent = calloc(1, sizeof(*agent));
 	if (!agent)
 		return -ENOMEM;
@@ -373,8 +373,7 @@ static int agents_probe(struct sip_stack *stack, struct reason *why)
 	char uri[SIP_AGENT_URI_SIZE];
 	struct sip_agent *agent;
 
-	STAILQ_FOREACH(agent, &stack->agents, next)
-	{
+	STAILQ_FOREACH(agent, &stack->agents, next) {
 		int err = agent_probe(agent);
 
 		if (err) {
@@ -390,8 +389,7 @@ static int agents_create(struct sip_stack *stack, const char *tls_dir, struct re
 	char uri[SIP_AGENT_URI_SIZE];
 	struct sip_agent *agent;
 
-	STAILQ_FOREACH(agent, &stack->agents, next)
-	{
+	STAILQ_FOREACH(agent, &stack->agents, next) {
 		int err = agent_open(agent, tls_dir);
 
 		if (err) {
@@ -455,14 +453,14 @@ void sip_stack_each_listener(const struct sip_stack *stack, void (*fn)(const cha
 	char host[INET6_ADDRSTRLEN + 2], uri[INET6_ADDRSTRLEN + 64];
 
 	STAILQ_FOREACH(agent, &stack->agents, next)
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (!(agent->transports & kinds[i].transport))
-			continue;
-		host_text(&agent->address, host, sizeof(host));
-		snprintf(uri, sizeof(uri), "%s:%s:%u%s", kinds[i].scheme, host,
-		    ntohs(*port_of(&agent->address)), kinds[i].suffix);
-		fn(uri, arg);
-	}
+		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+			if (!(agent->transports & kinds[i].transport))
+				continue;
+			host_text(&agent->address, host, sizeof(host));
+			snprintf(uri, sizeof(uri), "%s:%s:%u%s", kinds[i].scheme, host,
+			    ntohs(*port_of(&agent->address)), kinds[i].suffix);
+			fn(uri, arg);
+		}
 }
 
 /* --- which agent a request leaves from --- */

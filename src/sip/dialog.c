@@ -461,7 +461,9 @@ int sip_dialogs_init(struct sip_stack *stack)
 
 void sip_dialogs_fini(struct sip_stack *stack)
 {
-	while (stack->orphans.first)
-		on_orphan_expired(stack->orphans.first, NULL);
+	struct timer_entry *first;
+
+	while ((first = timer_queue_first(&stack->orphans)))
+		on_orphan_expired(first, NULL);
 	timer_queue_fini(&stack->orphans);
 }

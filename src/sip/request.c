@@ -494,7 +494,7 @@ int sip_request_drop(struct sip_request *req)
 	req->answered = true;
 	sip_request_ref(req);
 	if (stack->dropped_count == DROPPED_MAX)
-		forget(of_entry(stack->dropped.first));
+		forget(of_entry(timer_queue_first(&stack->dropped)));
 	timer_queue_start(&stack->dropped, &req->drop);
 	stack->dropped_count++;
 	return 0;
@@ -508,8 +508,8 @@ int sip_requests_init(struct sip_stack *stack)
 
 void sip_requests_forget(struct sip_stack *stack)
 {
-	while (stack->dropped.first)
-		forget(of_entry(stack->dropped.first));
+	while (timer_queue_first(&stack->dropped))
+		forget(of_entry(timer_queue_first(&stack->dropped)));
 }
 
 void sip_requests_fini(struct sip_stack *stack)

@@ -251,8 +251,8 @@ static void check_stopped(struct sip_stack *stack)
 	struct sip_agent *agent;
 
 	STAILQ_FOREACH(agent, &stack->agents, next)
-	if (!agent->down)
-		return;
+		if (!agent->down)
+			return;
 	/* The one who stopped us may free us: not from inside Sofia. */
 	if (stack->stage == SIP_SHUTTING_DOWN)
 		timer_start(&stack->done_timer, 0);
@@ -417,7 +417,7 @@ static void shut_down_agents(struct sip_stack *stack)
 	stack->stage = SIP_SHUTTING_DOWN;
 	sip_requests_forget(stack);
 	STAILQ_FOREACH(agent, &stack->agents, next)
-	nua_shutdown(agent->nua);
+		nua_shutdown(agent->nua);
 	sip_stack_kick(stack);
 	check_stopped(stack);
 }

@@ -7,7 +7,7 @@
 #include <sys/time.h>
 #include <time.h>
 
-#include "ua/text.h"
+#include "base/buffer.h"
 
 /* --- lines --- */
 
@@ -332,23 +332,23 @@ size_t cpim_unescape(char *text, size_t size, struct slice value)
 	return len;
 }
 
-static void write_escaped(struct text *t, struct slice s)
+static void write_escaped(struct buffer *b, struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 
 		if (c == '\\')
-			text_add(t, SLICE("\\\\"));
+			buffer_add(b, SLICE("\\\\"));
 		else if (c == '\n')
-			text_add(t, SLICE("\\n"));
+			buffer_add(b, SLICE("\\n"));
 		else if (c == '\r')
-			text_add(t, SLICE("\\r"));
+			buffer_add(b, SLICE("\\r"));
 		else if (c == '\t')
-			text_add(t, SLICE("\\t"));
+			buffer_add(b, SLICE("\\t"));
 		else if (c < ' ' || c == 0x7f)
-			text_format(t, "\\u%04x", c);
+			buffer_printf(b, "\\u%04x", c);
 		else
-			text_add(t, slice_head(slice_from(s, i), 1));
+			buffer_add(b, slice_head(slice_from(s, i), 1));
 	}
 }
 
@@ -366,60 +366,60 @@ static bool is_uri(struct slice s)
 	    && !memchr(s.p, ' ', s.len);
 }
 
-static void write_address(struct text *t, const char *header, struct slice name, struct slice uri)
+static void write_address(struct buffer *b, const char *header, struct slice name, struct slice uri)
 {
-	text_format(t, "%s: %.*s%s<%.*s>\r\n", header, SLICE_ARG(name), name.len ? " " : "",
+	buffer_printf(b, "%s: %.*s%s<%.*s>\r\n", header, SLICE_ARG(name), name.len ? " " : "",
 	    SLICE_ARG(uri));
 }
 
-static void write_header(struct text *t, const char *name, struct slice value)
+static void write_header(struct buffer *b, const char *name, struct slice value)
 {
 	if (value.p)
-		text_format(t, "%s: %.*s\r\n", name, SLICE_ARG(value));
+		buffer_printf(b, "%s: %.*s\r\n", name, SLICE_ARG(value));
 }
 
-static void write_imdn(struct text *t, const struct cpim_out *out)
+static void write_imdn(struct buffer *b, const struct cpim_out *out)
 {
 	char wants[IMDN_WANTS_SIZE];
 
 	if (!out->message_id.p && !out->dispositions)
 		return;
-	text_add(t, SLICE("NS: imdn <" CPIM_IMDN ">\r\n"));
-	write_header(t, "imdn.Message-ID", out->message_id);
+	buffer_add(b, SLICE("NS: imdn <" CPIM_IMDN ">\r\n"));
+	write_header(b, "imdn.Message-ID", out->message_id);
 	imdn_wants_text(wants, out->dispositions);
 	if (wants[0])
-		write_header(t, "imdn.Disposition-Notification", slice_of(wants));
+		write_header(b, "imdn.Disposition-Notification", slice_of(wants));
 }
 
-static void write_all(struct text *t, const struct cpim_out *out)
+static void write_all(struct buffer *b, const struct cpim_out *out)
 {
-	write_address(t, "From", out->from_name, out->from_uri);
-	write_address(t, "To", out->to_name, out->to_uri);
-	write_header(t, "DateTime", out->datetime);
+	write_address(b, "From", out->from_name, out->from_uri);
+	write_address(b, "To", out->to_name, out->to_uri);
+	write_header(b, "DateTime", out->datetime);
 	if (out->subject.p) {
-		text_add(t, SLICE("Subject: "));
-		write_escaped(t, out->subject);
-		text_add(t, SLICE("\r\n"));
+		buffer_add(b, SLICE("Subject: "));
+		write_escaped(b, out->subject);
+		buffer_add(b, SLICE("\r\n"));
 	}
-	write_imdn(t, out);
-	text_add(t, SLICE("\r\n"));
-	write_header(t, "Content-Type",
+	write_imdn(b, out);
+	buffer_add(b, SLICE("\r\n"));
+	write_header(b, "Content-Type",
 	    out->content_type.p ? out->content_type : SLICE("text/plain;charset=UTF-8"));
-	text_add(t, out->content_headers);
-	text_add(t, SLICE("\r\n"));
-	text_add(t, out->body);
+	buffer_add(b, out->content_headers);
+	buffer_add(b, SLICE("\r\n"));
+	buffer_add(b, out->body);
 }
 
 int cpim_build(char **textp, size_t *lenp, const struct cpim_out *out)
 {
-	struct text t = {0};
+	struct buffer b = {.max = BUFFER_UNBOUNDED};
 
 	if (!is_uri(out->from_uri) || !is_uri(out->to_uri) || !is_plain(out->from_name)
 	    || !is_plain(out->to_name) || !is_plain(out->datetime) || !is_plain(out->message_id)
 	    || !is_plain(out->content_type))
 		return -EINVAL;
-	write_all(&t, out);
-	return text_take(&t, textp, lenp);
+	write_all(&b, out);
+	return buffer_take(&b, textp, lenp);
 }
 
 void cpim_datetime(char text[CPIM_DATETIME_SIZE])

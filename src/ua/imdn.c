@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "ua/text.h"
+#include "base/buffer.h"
 
 /* --- Disposition-Notification --- */
 
@@ -182,45 +182,45 @@ static bool is_entity(struct slice s)
 }
 
 /* Characters that XML does not have at all are left out. */
-static void write_xml(struct text *t, struct slice s)
+static void write_xml(struct buffer *b, struct slice s)
 {
 	for (; s.len; s = slice_from(s, 1)) {
 		unsigned char c = (unsigned char)s.p[0];
 
 		if (c == '<')
-			text_add(t, SLICE("&lt;"));
+			buffer_add(b, SLICE("&lt;"));
 		else if (c == '>')
-			text_add(t, SLICE("&gt;"));
+			buffer_add(b, SLICE("&gt;"));
 		else if (c == '&' && !is_entity(s))
-			text_add(t, SLICE("&amp;"));
+			buffer_add(b, SLICE("&amp;"));
 		else if (c >= ' ' || is_space((char)c))
-			text_add(t, slice_head(s, 1));
+			buffer_add(b, slice_head(s, 1));
 	}
 }
 
-static void write_element(struct text *t, const char *name, struct slice value)
+static void write_element(struct buffer *b, const char *name, struct slice value)
 {
 	if (!value.p)
 		return;
-	text_format(t, "<%s>", name);
-	write_xml(t, value);
-	text_format(t, "</%s>\r\n", name);
+	buffer_printf(b, "<%s>", name);
+	write_xml(b, value);
+	buffer_printf(b, "</%s>\r\n", name);
 }
 
 int imdn_build(char **textp, size_t *lenp, const struct imdn *n)
 {
-	struct text t = {0};
+	struct buffer b = {.max = BUFFER_UNBOUNDED};
 
 	if (!is_message_id(n->message_id))
 		return -EINVAL;
-	text_add(&t,
+	buffer_add(&b,
 	    SLICE("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n"
 		  "<imdn xmlns=\"urn:ietf:params:xml:ns:imdn\">\r\n"));
-	write_element(&t, "message-id", n->message_id);
-	write_element(&t, "datetime", n->datetime.p ? n->datetime : SLICE(""));
-	write_element(&t, "recipient-uri", n->recipient_uri);
-	write_element(&t, "original-recipient-uri", n->original_recipient_uri);
-	text_format(&t, "<%s><status><%s/></status></%s>\r\n</imdn>\r\n", kinds[n->kind],
+	write_element(&b, "message-id", n->message_id);
+	write_element(&b, "datetime", n->datetime.p ? n->datetime : SLICE(""));
+	write_element(&b, "recipient-uri", n->recipient_uri);
+	write_element(&b, "original-recipient-uri", n->original_recipient_uri);
+	buffer_printf(&b, "<%s><status><%s/></status></%s>\r\n</imdn>\r\n", kinds[n->kind],
 	    statuses[n->status], kinds[n->kind]);
-	return text_take(&t, textp, lenp);
+	return buffer_take(&b, textp, lenp);
 }

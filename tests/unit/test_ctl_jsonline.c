@@ -12,25 +12,25 @@
 #include <jansson.h>
 #include <openssl/evp.h>
 
-static void assert_written(struct jsonline *line, const char *expected)
+static void assert_written(struct buffer *line, const char *expected)
 {
-	assert_false(line->failed);
+	assert_false(line->err);
 	assert_int_equal(line->len, strlen(expected));
-	assert_memory_equal(line->bytes, expected, line->len);
-	jsonline_fini(line);
+	assert_memory_equal(line->p, expected, line->len);
+	buffer_fini(line);
 }
 
 /* What jansson makes of a text that we wrote. */
 static json_t *written_text(struct slice text)
 {
-	struct jsonline line = {0};
+	struct buffer line = {.max = BUFFER_UNBOUNDED};
 	json_t *value;
 
 	jsonline_text(&line, text);
-	assert_false(line.failed);
-	value = json_loadb(line.bytes, line.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+	assert_false(line.err);
+	value = json_loadb(line.p, line.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	assert_non_null(value);
-	jsonline_fini(&line);
+	buffer_fini(&line);
 	return value;
 }
 
@@ -66,7 +66,7 @@ static void test_text_forms(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct jsonline line = {0};
+		struct buffer line = {.max = BUFFER_UNBOUNDED};
 
 		jsonline_text(&line, cases[i].text);
 		assert_written(&line, cases[i].json);
@@ -154,7 +154,7 @@ static void test_at_the_end_of_a_page(void **state)
 
 static void test_structure(void **state)
 {
-	struct jsonline line = {0};
+	struct buffer line = {.max = BUFFER_UNBOUNDED};
 
 	(void)state;
 	jsonline_open(&line, '{');
@@ -186,17 +186,17 @@ static void test_base64(void **state)
 	for (size_t i = 0; i < (3 << 20) + 1; i++)
 		bytes[i] = (char)(i * 7);
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-		struct jsonline line = {0};
+		struct buffer line = {.max = BUFFER_UNBOUNDED};
 		size_t n;
 
 		jsonline_base64(&line, (struct slice){bytes, lengths[i]});
 		n = (size_t)EVP_EncodeBlock((unsigned char *)expected, (unsigned char *)bytes,
 		    (int)lengths[i]);
 		assert_int_equal(line.len, n + 2);
-		assert_memory_equal(line.bytes + 1, expected, n);
-		assert_int_equal(line.bytes[0], '"');
-		assert_int_equal(line.bytes[n + 1], '"');
-		jsonline_fini(&line);
+		assert_memory_equal(line.p + 1, expected, n);
+		assert_int_equal(line.p[0], '"');
+		assert_int_equal(line.p[n + 1], '"');
+		buffer_fini(&line);
 	}
 	free(bytes);
 	free(expected);
@@ -215,7 +215,7 @@ static void test_event(void **state)
 	    event_text("bad", SLICE("\xff")),
 	    event_body("empty", (struct slice){NULL, 0}),
 	};
-	struct jsonline line = {0};
+	struct buffer line = {.max = BUFFER_UNBOUNDED};
 
 	(void)state;
 	jsonline_event(&line, &type, params, sizeof(params) / sizeof(params[0]));
@@ -230,14 +230,14 @@ static void test_event(void **state)
 
 static void test_cut(void **state)
 {
-	struct jsonline line = {0};
+	struct buffer line = {.max = BUFFER_UNBOUNDED};
 	size_t mark;
 
 	(void)state;
 	jsonline_open(&line, '[');
 	mark = line.len;
 	jsonline_number(&line, 1);
-	jsonline_cut(&line, mark);
+	line.len = mark;
 	jsonline_number(&line, 2);
 	jsonline_close(&line, ']');
 	assert_written(&line, "[2]");

@@ -132,21 +132,21 @@ static int teardown(void **state)
 /* @return the answer without its newline, to be freed; "" if there is none */
 static char *ask_bytes(struct rpc *rpc, struct slice line, size_t answer_max)
 {
-	struct jsonline answer = {0};
+	struct buffer answer = {.max = BUFFER_UNBOUNDED};
 	char *copy = malloc(line.len), *text;
 
 	/* in memory of its own: whoever reads past the end is caught */
 	memcpy(copy, line.p, line.len);
 	rpc_handle(rpc, (struct slice){copy, line.len}, &answer, answer_max);
 	free(copy);
-	assert_false(answer.failed);
+	assert_false(answer.err);
 	if (answer.len) {
-		assert_int_equal(answer.bytes[answer.len - 1], '\n');
-		assert_null(memchr(answer.bytes, '\n', answer.len - 1));
+		assert_int_equal(answer.p[answer.len - 1], '\n');
+		assert_null(memchr(answer.p, '\n', answer.len - 1));
 		answer.len--;
 	}
-	text = slice_dup((struct slice){answer.len ? answer.bytes : "", answer.len});
-	jsonline_fini(&answer);
+	text = slice_dup((struct slice){answer.len ? answer.p : "", answer.len});
+	buffer_fini(&answer);
 	return text;
 }
 
@@ -519,13 +519,13 @@ static void test_batch_with_large_answers(void **state)
 
 static void test_refuse(void **state)
 {
-	struct jsonline answer = {0};
+	struct buffer answer = {.max = BUFFER_UNBOUNDED};
 
 	(void)state;
 	rpc_refuse(&answer, RPC_INVALID_REQUEST, "too long");
 	assert_int_equal(answer.len, strlen(FAILURE("null", "-32600", "too long") "\n"));
-	assert_memory_equal(answer.bytes, FAILURE("null", "-32600", "too long") "\n", answer.len);
-	jsonline_fini(&answer);
+	assert_memory_equal(answer.p, FAILURE("null", "-32600", "too long") "\n", answer.len);
+	buffer_fini(&answer);
 }
 
 static void add_name(const struct method *method, void *arg)

@@ -204,7 +204,7 @@ static void expand(const char *text, const struct slice *fixed, bool one_line, i
     struct slice want)
 {
 	struct route_subject subject = {.frame = (void *)fixed};
-	struct route_buffer out = {0};
+	struct buffer out = {.max = BUFFER_UNBOUNDED};
 	struct tree_fault fault;
 	struct route_text t;
 	int err;
@@ -212,9 +212,9 @@ static void expand(const char *text, const struct slice *fixed, bool one_line, i
 	assert_int_equal(compile(&t, text, ROUTE_SIP, one_line, &fault), 0);
 	err = route_text_expand(&t, &subject, &out);
 	assert_int_equal(err, want_err);
-	if (err == 0 && !slice_equal((struct slice){out.p, out.len}, want))
+	if (err == 0 && !slice_equal(buffer_text(&out), want))
 		fail_msg("%s: %.*s", text, (int)out.len, out.p);
-	free(out.p);
+	buffer_fini(&out);
 	route_text_fini(&t);
 }
 
