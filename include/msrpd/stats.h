@@ -15,8 +15,8 @@ struct stats_row {
 };
 
 /**
- * Register the numbers of a group, and fill the pointers.  Group and rows must outlive stats
- * (constants do).  The same pair of group and name registered again gives the same number.
+ * Register the numbers of a group, and fill the pointers.  The texts must outlive stats (literals
+ * do).  The same pair of group and name registered again gives the same number.
  *
  * @param rows   ended by one without a name
  * @param owner  the struct that has the pointers; the numbers belong to stats

@@ -53,28 +53,20 @@ static void run_due(void *arg)
 	}
 }
 
-static int count_with(struct endpoint_counters *c, struct stats *stats)
-{
-	const struct {
-		uint64_t **number;
-		const char *name, *help;
-	} rows[] = {
-	    {&c->messages_in, "messages_in", "whole messages received"},
-	    {&c->messages_out, "messages_out", "messages queued for sending"},
-	    {&c->reports_in, "reports_in", "REPORTs received"},
-	    {&c->reports_out, "reports_out", "REPORTs sent"},
-	    {&c->refused, "messages_refused", "messages answered 413, 415 and so on"},
-	    {&c->duplicates, "messages_duplicate", "chunks of messages delivered before"},
-	    {&c->partial, "messages_partial", "incomplete messages that got no chunk any more"},
-	};
+#define NUMBER(field) .offset = offsetof(struct endpoint_counters, field)
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		*rows[i].number = stats_counter(stats, "msrp", rows[i].name, rows[i].help);
-		if (!*rows[i].number)
-			return -ENOMEM;
-	}
-	return 0;
-}
+static const struct stats_row numbers[] = {
+    {NUMBER(messages_in), .name = "messages_in", .help = "whole messages received"},
+    {NUMBER(messages_out), .name = "messages_out", .help = "messages queued for sending"},
+    {NUMBER(reports_in), .name = "reports_in", .help = "REPORTs received"},
+    {NUMBER(reports_out), .name = "reports_out", .help = "REPORTs sent"},
+    {NUMBER(refused), .name = "messages_refused", .help = "messages answered 413, 415 and so on"},
+    {NUMBER(duplicates), .name = "messages_duplicate",
+	.help = "chunks of messages delivered before"},
+    {NUMBER(partial), .name = "messages_partial",
+	.help = "incomplete messages that got no chunk any more"},
+    {0},
+};
 
 int endpoints_new(struct endpoints **allp, struct msrp_stack *stack, struct stats *stats)
 {
@@ -90,7 +82,7 @@ int endpoints_new(struct endpoints **allp, struct msrp_stack *stack, struct stat
 	    all);
 	err |= timer_queue_init(&all->silent, base, settings->keepalive_ms, on_silent, all);
 	err |= timer_init(&all->deferred, base, run_due, all);
-	err |= count_with(&all->count, stats);
+	err |= stats_register(stats, "msrp", numbers, &all->count);
 	if (err) {
 		endpoints_free(all);
 		return -ENOMEM;

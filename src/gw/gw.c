@@ -273,42 +273,35 @@ static void on_sweep(void *arg)
 	timer_start(&gw->sweep, gw->settings->cleanup_interval_ms);
 }
 
-static int count_all(struct gw_counters *c, struct stats *stats)
-{
-	const struct {
-		uint64_t **number;
-		const char *name, *help;
-	} rows[] = {
-	    {&c->setups, "setups", "sessions begun from either side"},
-	    {&c->setups_failed, "setups_failed", "sessions that could not be set up"},
-	    {&c->ended[UA_END_BYE], "ended_bye", "sessions ended by either side"},
-	    {&c->ended[UA_END_EXPIRED], "ended_expired", "sessions ended by a time-out"},
-	    {&c->ended[UA_END_FAILED], "ended_failed", "sessions that lost their connection"},
-	    {&c->to_msrp, "to_msrp", "MESSAGEs that the MSRP peer has confirmed"},
-	    {&c->to_msrp_failed, "to_msrp_failed", "MESSAGEs that did not reach the MSRP peer"},
-	    {&c->to_sip, "to_sip", "MSRP messages answered 2xx as MESSAGEs"},
-	    {&c->to_sip_failed, "to_sip_failed", "MSRP messages that failed as MESSAGEs"},
-	    {&c->refused_type, "refused_type", "MESSAGEs of a type that the peer refuses"},
-	    {&c->refused_full, "refused_full", "messages refused because too many waited"},
-	    {&c->duplicates, "duplicates", "MESSAGEs that came again"},
-	    {&c->iscomposing_dropped, "iscomposing_dropped", "indications of typing dropped"},
-	};
+#define NUMBER(field) .name = #field, .offset = offsetof(struct gw_counters, field)
+#define ENDED(end)    offsetof(struct gw_counters, ended[end])
 
-	c->sessions = stats_gauge(stats, "gw", "sessions", "gateway sessions now");
-	if (!c->sessions)
-		return -ENOMEM;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		*rows[i].number = stats_counter(stats, "gw", rows[i].name, rows[i].help);
-		if (!*rows[i].number)
-			return -ENOMEM;
-	}
-	return 0;
-}
+static const struct stats_row numbers[] = {
+    {NUMBER(sessions), .help = "gateway sessions now", .gauge = true},
+    {NUMBER(setups), .help = "sessions begun from either side"},
+    {NUMBER(setups_failed), .help = "sessions that could not be set up"},
+    {.name = "ended_bye", .help = "sessions ended by either side", .offset = ENDED(UA_END_BYE)},
+    {.name = "ended_expired",
+	.help = "sessions ended by a time-out",
+	.offset = ENDED(UA_END_EXPIRED)},
+    {.name = "ended_failed",
+	.help = "sessions that lost their connection",
+	.offset = ENDED(UA_END_FAILED)},
+    {NUMBER(to_msrp), .help = "MESSAGEs that the MSRP peer has confirmed"},
+    {NUMBER(to_msrp_failed), .help = "MESSAGEs that did not reach the MSRP peer"},
+    {NUMBER(to_sip), .help = "MSRP messages answered 2xx as MESSAGEs"},
+    {NUMBER(to_sip_failed), .help = "MSRP messages that failed as MESSAGEs"},
+    {NUMBER(refused_type), .help = "MESSAGEs of a type that the peer refuses"},
+    {NUMBER(refused_full), .help = "messages refused because too many waited"},
+    {NUMBER(duplicates), .help = "MESSAGEs that came again"},
+    {NUMBER(iscomposing_dropped), .help = "indications of typing dropped"},
+    {0},
+};
 
 static int set_up(struct gw *gw)
 {
 	struct event_base *base = gw->env.base;
-	int err = count_all(&gw->count, gw->env.stats);
+	int err = stats_register(gw->env.stats, "gw", numbers, &gw->count);
 
 	if (err == 0)
 		err = hash_new(&gw->hash);

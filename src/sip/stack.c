@@ -162,58 +162,41 @@ const struct setting sip_credential_rows[] = {
 
 /* --- statistics --- */
 
-struct counter {
-	uint64_t **number;
-	const char *name, *help;
-	bool gauge;
+#define NUMBER(field) .name = #field, .offset = offsetof(struct sip_stats, field)
+#define REPLIES(way, class, text)                              \
+	.name = "replies_" #way "_" #class "xx", .help = text, \
+	.offset = offsetof(struct sip_stats, replies_##way[class])
+
+static const char received[] = "responses received";
+static const char sent[] = "responses sent to requests outside dialogs";
+
+static const struct stats_row numbers[] = {
+    {NUMBER(invites_in), .help = "INVITEs received outside dialogs"},
+    {NUMBER(messages_in), .help = "MESSAGEs received"},
+    {NUMBER(invites_out), .help = "INVITEs sent, re-INVITEs too"},
+    {NUMBER(messages_out), .help = "MESSAGEs sent"},
+    {NUMBER(timeouts), .help = "requests that nobody answered"},
+    {NUMBER(dialogs), .help = "dialogs that exist", .gauge = true},
+    {NUMBER(requests_waiting), .help = "requests that wait for their destination", .gauge = true},
+    {REPLIES(in, 1, received)},
+    {REPLIES(in, 2, received)},
+    {REPLIES(in, 3, received)},
+    {REPLIES(in, 4, received)},
+    {REPLIES(in, 5, received)},
+    {REPLIES(in, 6, received)},
+    {REPLIES(out, 1, sent)},
+    {REPLIES(out, 2, sent)},
+    {REPLIES(out, 3, sent)},
+    {REPLIES(out, 4, sent)},
+    {REPLIES(out, 5, sent)},
+    {REPLIES(out, 6, sent)},
+    {0},
 };
-
-static int count_replies(struct stats *stats, uint64_t **numbers, const char *const names[6],
-    const char *help)
-{
-	for (int i = 0; i < 6; i++)
-		if (!(numbers[i + 1] = stats_counter(stats, "sip", names[i], help)))
-			return -ENOMEM;
-	numbers[0] = numbers[6]; /* what is no class at all counts as an error */
-	return 0;
-}
-
-static int stats_init(struct sip_stats *s, struct stats *stats)
-{
-	static const char *const in[] = {"replies_in_1xx", "replies_in_2xx", "replies_in_3xx",
-	    "replies_in_4xx", "replies_in_5xx", "replies_in_6xx"};
-	static const char *const out[] = {"replies_out_1xx", "replies_out_2xx", "replies_out_3xx",
-	    "replies_out_4xx", "replies_out_5xx", "replies_out_6xx"};
-	const struct counter counters[] = {
-	    {&s->invites_in, "invites_in", "INVITEs received outside dialogs", false},
-	    {&s->messages_in, "messages_in", "MESSAGEs received", false},
-	    {&s->invites_out, "invites_out", "INVITEs sent, re-INVITEs too", false},
-	    {&s->messages_out, "messages_out", "MESSAGEs sent", false},
-	    {&s->timeouts, "timeouts", "requests that nobody answered", false},
-	    {&s->dialogs, "dialogs", "dialogs that exist", true},
-	    {&s->requests_waiting, "requests_waiting", "requests that wait for their destination",
-		true},
-	};
-
-	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
-		const struct counter *c = &counters[i];
-
-		*c->number = c->gauge ? stats_gauge(stats, "sip", c->name, c->help)
-				      : stats_counter(stats, "sip", c->name, c->help);
-		if (!*c->number)
-			return -ENOMEM;
-	}
-	if (count_replies(stats, s->replies_in, in, "responses received") < 0
-	    || count_replies(stats, s->replies_out, out,
-		   "responses sent to requests outside dialogs")
-		< 0)
-		return -ENOMEM;
-	return 0;
-}
 
 static int class_of(int status)
 {
-	return status >= 100 && status < 700 ? status / 100 : 0;
+	/* What is no class at all counts as an error. */
+	return status >= 100 && status < 700 ? status / 100 : 6;
 }
 
 void sip_stack_count_reply(struct sip_stack *stack, const struct sip_event *ev)
@@ -234,7 +217,6 @@ void sip_stack_count_answer(struct sip_stack *stack, int status)
 static void learn_port(struct sip_agent *agent, const struct sip_event *ev)
 {
 	sip_contact_t const *contact = NULL;
-	struct sockaddr_in *address = (struct sockaddr_in *)&agent->address;
 	uint64_t port = agent->transports == SIP_TLS ? 5061 : 5060;
 
 	tl_gets(ev->tags, NTATAG_CONTACT_REF(contact), TAG_END());
@@ -242,7 +224,7 @@ static void learn_port(struct sip_agent *agent, const struct sip_event *ev)
 		return;
 	if (contact->m_url->url_port)
 		slice_to_u64(slice_of(contact->m_url->url_port), 65535, &port);
-	address->sin_port = htons((uint16_t)port); /* in the same place in a sockaddr_in6 */
+	addr_set_port(&agent->address, (uint16_t)port);
 	agent->open = true;
 }
 
@@ -354,7 +336,7 @@ static int open_stack(struct sip_stack *stack, const struct sip_stack_options *o
 	int err;
 
 	reason_set(why, -ENOMEM, "out of memory");
-	err = stats_init(&stack->stats, options->stats);
+	err = stats_register(options->stats, "sip", numbers, &stack->stats);
 	if (err)
 		return err;
 	err = take_settings(stack, options->settings, options->credentials,

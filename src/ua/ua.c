@@ -166,37 +166,30 @@ static void on_retry(struct timer_entry *entry, void *arg)
 
 /* --- the UA itself --- */
 
-static int register_counters(struct ua *ua)
-{
-	struct ua_counters *c = &ua->count;
-	const struct {
-		uint64_t **number;
-		bool gauge;
-		const char *name, *help;
-	} rows[] = {
-	    {&c->sessions, true, "sessions", "Sessions at this moment"},
-	    {&c->started, false, "started", "Sessions started by an INVITE of ours"},
-	    {&c->answered, false, "answered", "INVITEs answered as sessions"},
-	    {&c->refused, false, "refused", "INVITEs that no session could be made of"},
-	    {&c->established, false, "established", "Sessions established"},
-	    {&c->failed, false, "failed", "Sessions that were never established"},
-	    {&c->ended[UA_END_BYE], false, "ended_bye", "Established sessions that the peer ended"},
-	    {&c->ended[UA_END_EXPIRED], false, "ended_expired", "Sessions ended by max_duration"},
-	    {&c->ended[UA_END_FAILED], false, "ended_failed",
-		"Established sessions that were lost"},
-	    {&c->ended[UA_END_STOPPED], false, "ended_stopped",
-		"Sessions ended because msrpd stops"},
-	};
+#define NUMBER(field) .name = #field, .offset = offsetof(struct ua_counters, field)
+#define ENDED(end)    offsetof(struct ua_counters, ended[end])
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		*rows[i].number = rows[i].gauge
-		    ? stats_gauge(ua->env.stats, "ua", rows[i].name, rows[i].help)
-		    : stats_counter(ua->env.stats, "ua", rows[i].name, rows[i].help);
-		if (!*rows[i].number)
-			return -ENOMEM;
-	}
-	return 0;
-}
+static const struct stats_row numbers[] = {
+    {NUMBER(sessions), .help = "Sessions at this moment", .gauge = true},
+    {NUMBER(started), .help = "Sessions started by an INVITE of ours"},
+    {NUMBER(answered), .help = "INVITEs answered as sessions"},
+    {NUMBER(refused), .help = "INVITEs that no session could be made of"},
+    {NUMBER(established), .help = "Sessions established"},
+    {NUMBER(failed), .help = "Sessions that were never established"},
+    {.name = "ended_bye",
+	.help = "Established sessions that the peer ended",
+	.offset = ENDED(UA_END_BYE)},
+    {.name = "ended_expired",
+	.help = "Sessions ended by max_duration",
+	.offset = ENDED(UA_END_EXPIRED)},
+    {.name = "ended_failed",
+	.help = "Established sessions that were lost",
+	.offset = ENDED(UA_END_FAILED)},
+    {.name = "ended_stopped",
+	.help = "Sessions ended because msrpd stops",
+	.offset = ENDED(UA_END_STOPPED)},
+    {0},
+};
 
 static void on_stopped(void *arg)
 {
@@ -208,7 +201,7 @@ static void on_stopped(void *arg)
 static int set_up(struct ua *ua)
 {
 	struct event_base *base = ua->env.base;
-	int err = register_counters(ua);
+	int err = stats_register(ua->env.stats, "ua", numbers, &ua->count);
 
 	if (err == 0)
 		err = read_locals(ua, ua->env.settings);
