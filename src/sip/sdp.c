@@ -36,16 +36,15 @@ static struct slice connection_address(struct slice line)
 	return address;
 }
 
-static bool is_token(struct slice s)
+/* RFC 4566 9: tokens with slashes between them */
+static bool is_proto(struct slice proto)
 {
-	/* RFC 4566 9: token-char; the slash is proto's */
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.p[i];
+	struct slice part;
 
-		if (c <= ' ' || c >= 0x7f || strchr("\"(),:;<=>?@[]\\", c))
+	while (slice_cut(&proto, '/', &part))
+		if (!slice_is_token(part))
 			return false;
-	}
-	return s.len > 0;
+	return true;
 }
 
 /* m=<media> <port>[/count] <proto> <fmt>… */
@@ -58,8 +57,8 @@ static int parse_media_line(struct sdp_media *media, struct slice line)
 	    || !next_word(&rest, &media->proto))
 		return -EBADMSG;
 	slice_cut(&port, '/', &number);
-	if (slice_to_u64(number, 65535, &value) < 0 || !is_token(media->type)
-	    || !is_token(media->proto))
+	if (slice_to_u64(number, 65535, &value) < 0 || !slice_is_token(media->type)
+	    || !is_proto(media->proto))
 		return -EBADMSG;
 	media->line = line;
 	media->port = (uint16_t)value;

@@ -89,16 +89,6 @@ int ua_media_offer(struct ua_session *s, struct slice *textp)
 
 /* --- the peer's side --- */
 
-static struct slice keep(char **p, struct slice text)
-{
-	struct slice kept = {text.p ? *p : NULL, text.len};
-
-	if (text.len)
-		memcpy(*p, text.p, text.len);
-	*p += text.len;
-	return kept;
-}
-
 /* What the service wants to know beside what we do. */
 static struct slice wanted_attribute(const struct ua_session *s, const struct sdp_media *media)
 {
@@ -120,9 +110,9 @@ static void keep_fingerprints(struct ua_peer *peer, char **p, const struct sdp_m
 	for (size_t i = 0; i < media->fingerprint_count; i++) {
 		struct slice *kept = &peer->fingerprints[peer->fingerprint_count++];
 
-		*kept = keep(p, media->fingerprints[i].hash);
+		*kept = slice_pack(p, media->fingerprints[i].hash);
 		*(*p)++ = ' ';
-		keep(p, media->fingerprints[i].value);
+		slice_pack(p, media->fingerprints[i].value);
 		kept->len = (size_t)(*p - kept->p);
 	}
 }
@@ -137,10 +127,10 @@ static struct ua_peer *peer_new(const struct ua_session *s, const struct sdp_med
 	if (!peer)
 		return NULL;
 	p = (char *)(peer + 1);
-	peer->path = keep(&p, media->path);
-	peer->accept_types = keep(&p, media->accept_types);
-	peer->accept_wrapped_types = keep(&p, media->accept_wrapped_types);
-	peer->attribute = keep(&p, attribute);
+	peer->path = slice_pack(&p, media->path);
+	peer->accept_types = slice_pack(&p, media->accept_types);
+	peer->accept_wrapped_types = slice_pack(&p, media->accept_wrapped_types);
+	peer->attribute = slice_pack(&p, attribute);
 	peer->max_size = media->max_size;
 	peer->direction = media->direction;
 	peer->connects = connects;

@@ -553,16 +553,6 @@ int ua_session_accept(struct ua_session *s, struct sip_request *request)
 
 enum { URI_ROOM = 64 }; /* "msrps://[", "]:65535/", the id, ";tcp" */
 
-static struct slice keep(char **p, struct slice text)
-{
-	struct slice kept = {*p, text.len};
-
-	if (text.len)
-		memcpy(*p, text.p, text.len);
-	*p += text.len;
-	return kept;
-}
-
 static struct slice keep_uri(char **p, const struct ua_session *s, const struct ua_local *local)
 {
 	struct buffer w = {.p = *p, .cap = strlen(local->host) + URI_ROOM};
@@ -636,12 +626,12 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	sdp_own_init(&s->sdp);
 	p = (char *)(s + 1);
 	s->uri = keep_uri(&p, s, start->local);
-	s->from_uri = keep(&p, start->from_uri);
-	s->to_uri = keep(&p, start->to_uri);
-	s->ruri = keep(&p, start->ruri);
-	s->headers = keep(&p, offer->headers);
-	s->contact = keep(&p, offer->contact);
-	s->attributes = keep(&p, offer->attributes);
+	s->from_uri = slice_pack(&p, start->from_uri);
+	s->to_uri = slice_pack(&p, start->to_uri);
+	s->ruri = slice_pack(&p, start->ruri);
+	s->headers = slice_pack(&p, offer->headers);
+	s->contact = slice_pack(&p, offer->contact);
+	s->attributes = slice_pack(&p, offer->attributes);
 	s->peer_attribute = offer->peer_attribute;
 	err = keep_types(&p, s, offer);
 	if (err == 0)
