@@ -7,25 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
+#include <msrpd/rand.h>
 #include <sofia-sip/msg_header.h>
 
-#include <msrpd/rand.h>
-
+#include "base/buffer.h"
+#include "base/digest.h"
 #include "sip/priv.h"
 
 enum {
 	CHALLENGES_MAX = 4, /* realms that one request may have to satisfy */
 	ROUNDS_MAX = 4,     /* challenges in a row to one request */
 	CNONCE = 16,
-	HEX_MAX = 2 * EVP_MAX_MD_SIZE + 1,
+	HEADER_MAX = 4096,
 };
 
 struct challenge {
-	const char *algorithm; /* OpenSSL's name */
-	bool proxy, qop;
-	bool named; /* the challenge says the algorithm */
-	bool tried; /* by the request under way */
+	enum digest_algorithm algorithm;
+	bool proxy, says_algorithm, without_qop;
+	unsigned round; /* of the request under way that it came in; 0: none so far */
 	char *realm, *nonce, *opaque;
 	uint32_t nc;
 };
@@ -37,54 +36,35 @@ struct sip_auth {
 
 /* --- reading a challenge --- */
 
-/* A parameter without its quotes; what is escaped in it stays so. */
-static struct slice param(const msg_auth_t *header, const char *name)
-{
-	struct slice value = slice_of(msg_header_find_param(header->au_common, name));
-
-	if (value.len >= 2 && value.p[0] == '"' && value.p[value.len - 1] == '"')
-		value = (struct slice){value.p + 1, value.len - 2};
-	return value;
-}
-
-static bool offers_auth(struct slice qop)
-{
-	struct slice word;
-
-	while (slice_cut(&qop, ',', &word))
-		if (slice_equal_nocase(slice_trim(word), SLICE("auth")))
-			return true;
-	return false;
-}
-
-static const char *algorithm_of(struct slice name)
-{
-	return !name.p || slice_equal_nocase(name, SLICE("MD5")) ? "MD5"
-	    : slice_equal_nocase(name, SLICE("SHA-256"))         ? "SHA256"
-								 : NULL;
-}
+/* A header as it came, and what is in it. */
+struct header {
+	char text[HEADER_MAX];
+	struct digest digest;
+};
 
 static const struct sip_credential *find_credential(const struct sip_stack *stack,
-    struct slice realm, const char *algorithm)
+    struct slice realm, enum digest_algorithm algorithm)
 {
 	for (size_t i = 0; i < stack->credential_count; i++) {
 		const struct sip_credential *c = &stack->credentials[i];
 
 		if (slice_equal(slice_of(c->realm), realm)
-		    && (c->password || (c->ha1 && strcmp(algorithm, "MD5") == 0)))
+		    && (c->password || (c->ha1 && algorithm == DIGEST_MD5)))
 			return c;
 	}
 	return NULL;
 }
 
-static bool can_answer(const struct sip_stack *stack, const msg_auth_t *header)
+/* @return whom to answer as; NULL: a challenge without an answer */
+static const struct sip_credential *read_header(struct header *h, const struct sip_stack *stack,
+    const msg_auth_t *auth)
 {
-	const char *algorithm = algorithm_of(param(header, "algorithm"));
-	struct slice qop = param(header, "qop"), realm = param(header, "realm");
+	issize_t len = msg_header_field_e(h->text, sizeof(h->text), (const msg_header_t *)auth, 0);
 
-	return slice_equal_nocase(slice_of(header->au_scheme), SLICE("Digest")) && algorithm
-	    && realm.p && param(header, "nonce").p && (!qop.p || offers_auth(qop))
-	    && find_credential(stack, realm, algorithm);
+	if (len <= 0 || (size_t)len >= sizeof(h->text)
+	    || digest_parse_challenge(&h->digest, (struct slice){h->text, (size_t)len}) < 0)
+		return NULL;
+	return find_credential(stack, h->digest.realm, h->digest.algorithm);
 }
 
 static void challenge_clear(struct challenge *c)
@@ -95,20 +75,18 @@ static void challenge_clear(struct challenge *c)
 	*c = (struct challenge){0};
 }
 
-static int challenge_set(struct challenge *c, const msg_auth_t *header, bool proxy)
+static int challenge_set(struct challenge *c, const struct digest *d, bool proxy, unsigned round)
 {
-	struct slice name = param(header, "algorithm"), opaque = param(header, "opaque");
-
 	challenge_clear(c);
+	c->algorithm = d->algorithm;
 	c->proxy = proxy;
-	c->named = name.p != NULL;
-	c->algorithm = algorithm_of(name);
-	c->qop = param(header, "qop").p != NULL;
-	c->realm = slice_dup(param(header, "realm"));
-	c->nonce = slice_dup(param(header, "nonce"));
-	c->opaque = slice_dup(opaque);
-	c->tried = true;
-	return c->realm && c->nonce && (c->opaque || !opaque.p) ? 0 : -ENOMEM;
+	c->says_algorithm = d->says_algorithm;
+	c->without_qop = d->without_qop;
+	c->round = round;
+	c->realm = slice_dup(d->realm);
+	c->nonce = slice_dup(d->nonce);
+	c->opaque = slice_dup(d->opaque);
+	return c->realm && c->nonce && (c->opaque || !d->opaque.p) ? 0 : -ENOMEM;
 }
 
 static struct challenge *find_challenge(struct sip_auth *auth, struct slice realm, bool proxy)
@@ -120,34 +98,27 @@ static struct challenge *find_challenge(struct sip_auth *auth, struct slice real
 	return auth->count < CHALLENGES_MAX ? &auth->challenges[auth->count++] : NULL;
 }
 
-/* A realm may be challenged for several algorithms in one response: the first counts. */
-static bool is_repeated(const msg_auth_t *first, const msg_auth_t *header,
-    const struct sip_stack *stack)
-{
-	for (; first != header; first = first->au_next)
-		if (can_answer(stack, first)
-		    && slice_equal(param(first, "realm"), param(header, "realm")))
-			return true;
-	return false;
-}
-
 /* @return challenges that can be answered, or -EACCES: one was, in vain; -ENOMEM */
 static int take_all(struct sip_auth *auth, const struct sip_stack *stack, const msg_auth_t *first,
     bool proxy)
 {
 	int taken = 0;
 
-	for (const msg_auth_t *header = first; header; header = header->au_next) {
+	for (const msg_auth_t *next = first; next; next = next->au_next) {
+		struct header h;
 		struct challenge *c;
 
-		if (!can_answer(stack, header) || is_repeated(first, header, stack))
+		if (!read_header(&h, stack, next))
 			continue;
-		c = find_challenge(auth, param(header, "realm"), proxy);
+		c = find_challenge(auth, h.digest.realm, proxy);
 		if (!c)
 			return -EACCES;
-		if (c->tried && !slice_equal_nocase(param(header, "stale"), SLICE("true")))
+		/* A response may offer a realm several algorithms: the first counts. */
+		if (c->round == auth->rounds)
+			continue;
+		if (c->round && !h.digest.stale)
 			return -EACCES;
-		if (challenge_set(c, header, proxy) < 0)
+		if (challenge_set(c, &h.digest, proxy, auth->rounds) < 0)
 			return -ENOMEM;
 		taken++;
 	}
@@ -160,7 +131,7 @@ void sip_auth_begin(struct sip_auth *auth)
 		return;
 	auth->rounds = 0;
 	for (unsigned i = 0; i < auth->count; i++)
-		auth->challenges[i].tried = false;
+		auth->challenges[i].round = 0;
 }
 
 int sip_auth_challenge(struct sip_auth **authp, const struct sip_stack *stack, const sip_t *sip)
@@ -189,85 +160,55 @@ void sip_auth_free(struct sip_auth *auth)
 
 /* --- the answer --- */
 
-/* Hash of the texts with colons between them, in hexadecimal; count is 2 or more. */
-static bool hash(char hex[HEX_MAX], const char *algorithm, const char *const *texts, size_t count)
+static void write_line(struct buffer *b, struct challenge *c,
+    const struct sip_credential *credential, struct slice method, struct slice uri)
 {
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	unsigned char md[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
-	bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_get_digestbyname(algorithm), NULL) == 1;
-
-	for (size_t i = 0; ok && i < count; i++)
-		ok = (i == 0 || EVP_DigestUpdate(ctx, ":", 1) == 1)
-		    && EVP_DigestUpdate(ctx, texts[i], strlen(texts[i])) == 1;
-	ok = ok && EVP_DigestFinal_ex(ctx, md, &len) == 1;
-	EVP_MD_CTX_free(ctx);
-	for (unsigned i = 0; ok && i < len; i++)
-		snprintf(hex + 2 * i, 3, "%02x", md[i]);
-	return ok;
-}
-
-static bool make_response(char response[HEX_MAX], const struct challenge *c,
-    const struct sip_credential *credential, const char *method, const char *uri, const char *nc,
-    const char *cnonce)
-{
-	char ha1[HEX_MAX], ha2[HEX_MAX];
-	const char *secret[] = {credential->username, c->realm, credential->password};
-	const char *request[] = {method, uri};
-	const char *with_qop[] = {ha1, c->nonce, nc, cnonce, "auth", ha2};
-	const char *without[] = {ha1, c->nonce, ha2};
-
-	if (credential->password
-		? !hash(ha1, c->algorithm, secret, 3)
-		: snprintf(ha1, sizeof(ha1), "%s", credential->ha1) >= (int)sizeof(ha1))
-		return false;
-	return hash(ha2, c->algorithm, request, 2)
-	    && (c->qop ? hash(response, c->algorithm, with_qop, 6)
-		       : hash(response, c->algorithm, without, 3));
-}
-
-static void write_line(FILE *out, struct challenge *c, const struct sip_credential *credential,
-    const char *method, const char *uri)
-{
-	char response[HEX_MAX], cnonce[CNONCE + 1], nc[9];
+	const struct digest_secret secret = {
+	    .password = slice_of(credential->password),
+	    .ha1 = slice_of(credential->ha1),
+	};
+	struct digest_hash ha1, response;
+	char cnonce[CNONCE + 1];
+	struct digest digest = {
+	    .algorithm = c->algorithm,
+	    .says_algorithm = c->says_algorithm,
+	    .without_qop = c->without_qop,
+	    .realm = slice_of(c->realm),
+	    .nonce = slice_of(c->nonce),
+	    .opaque = slice_of(c->opaque),
+	    .username = slice_of(credential->username),
+	    .uri = uri,
+	    .nc = ++c->nc,
+	};
 
 	rand_token(cnonce, CNONCE);
-	snprintf(nc, sizeof(nc), "%08x", ++c->nc);
-	if (!make_response(response, c, credential, method, uri, nc, cnonce))
+	digest.cnonce = slice_of(cnonce);
+	if (digest_secret_ha1(&secret, digest.algorithm, digest.username, digest.realm, &ha1) < 0
+	    || digest_response(&digest, digest_hash_slice(&ha1), method, uri, &response) < 0)
 		return;
-	fprintf(out,
-	    "%s: Digest username=\"%s\", realm=\"%s\", nonce=\"%s\", uri=\"%s\", response=\"%s\"",
-	    c->proxy ? "Proxy-Authorization" : "Authorization", credential->username, c->realm,
-	    c->nonce, uri, response);
-	if (c->named)
-		fprintf(out, ", algorithm=%s",
-		    strcmp(c->algorithm, "MD5") == 0 ? "MD5" : "SHA-256");
-	if (c->opaque)
-		fprintf(out, ", opaque=\"%s\"", c->opaque);
-	if (c->qop)
-		fprintf(out, ", qop=auth, cnonce=\"%s\", nc=%s", cnonce, nc);
-	fprintf(out, "\r\n");
+	digest.response = digest_hash_slice(&response);
+	buffer_add(b, c->proxy ? SLICE("Proxy-Authorization: ") : SLICE("Authorization: "));
+	digest_write_credentials(b, &digest);
+	buffer_add(b, SLICE("\r\n"));
 }
 
 char *sip_auth_lines(struct sip_auth *auth, const struct sip_stack *stack, const char *method,
     const char *uri)
 {
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out;
+	struct buffer lines = {.max = BUFFER_UNBOUNDED};
+	char *text;
+	size_t len;
 
-	if (!auth || auth->count == 0 || !(out = open_memstream(&text, &len)))
-		return NULL;
-	for (unsigned i = 0; i < auth->count; i++) {
+	for (unsigned i = 0; auth && i < auth->count; i++) {
 		struct challenge *c = &auth->challenges[i];
 		const struct sip_credential *credential =
 		    find_credential(stack, slice_of(c->realm), c->algorithm);
 
 		if (credential)
-			write_line(out, c, credential, method, uri);
+			write_line(&lines, c, credential, slice_of(method), slice_of(uri));
 	}
-	if (fclose(out) != 0 || len == 0) {
-		free(text);
+	if (lines.len == 0 || buffer_take(&lines, &text, &len) < 0) {
+		buffer_fini(&lines);
 		return NULL;
 	}
 	return text;
@@ -291,15 +232,19 @@ static char *credentials_for_nua(const struct sip_credential *c)
 
 int sip_auth_answer_bye(const struct sip_stack *stack, const struct sip_event *ev)
 {
-	const msg_auth_t *header = ev->sip && ev->status == 401 ? ev->sip->sip_www_authenticate
-	    : ev->sip                                           ? ev->sip->sip_proxy_authenticate
-								: NULL;
+	const msg_auth_t *auth = ev->sip && ev->status == 401 ? ev->sip->sip_www_authenticate
+	    : ev->sip                                         ? ev->sip->sip_proxy_authenticate
+							      : NULL;
+	const struct sip_credential *credential = NULL;
+	struct header h;
 	char *text;
 
-	while (header && !can_answer(stack, header))
-		header = header->au_next;
-	text = header ? credentials_for_nua(find_credential(stack, param(header, "realm"), "MD5"))
-		      : NULL;
+	for (; auth && !credential; auth = auth->au_next)
+		credential = read_header(&h, stack, auth);
+	/* Sofia's nua knows MD5 alone. */
+	if (credential)
+		credential = find_credential(stack, h.digest.realm, DIGEST_MD5);
+	text = credential ? credentials_for_nua(credential) : NULL;
 	if (!text)
 		return -EACCES;
 	nua_authenticate(ev->nh, NUTAG_AUTH(text), TAG_END());
