@@ -1,9 +1,9 @@
 #include "config_msrp.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/addr.h"
 #include "msrp/listener.h"
 #include "relay/relay.h"
 #include "wire/uri.h"
@@ -26,13 +26,9 @@ static const struct msrp_listen_settings *listen_at(const struct config *cfg, si
 /* A listener on every address, :: in whatever spelling: nobody can be told such an address. */
 static bool is_wildcard(const struct msrp_uri *uri)
 {
-	char text[INET6_ADDRSTRLEN];
-	struct in6_addr v6;
+	union addr address;
 
-	snprintf(text, sizeof(text), "%.*s", SLICE_ARG(uri->host));
-	if (inet_pton(AF_INET6, text, &v6) == 1)
-		return IN6_IS_ADDR_UNSPECIFIED(&v6);
-	return slice_equal(uri->host, SLICE("0.0.0.0"));
+	return addr_parse_host(&address, uri->host) == 0 && addr_is_any(&address);
 }
 
 /* HOST or HOST:PORT, as it stands in an MSRP URI. */

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 
 int addr_parse_host(union addr *a, struct slice text)
@@ -13,10 +14,12 @@ int addr_parse_host(union addr *a, struct slice text)
 		return -EINVAL;
 	memcpy(copy, text.p, text.len);
 	copy[text.len] = '\0';
-	if (inet_pton(AF_INET, copy, &a->in.sin_addr) == 1)
+	if (memchr(copy, ':', text.len)) {
+		if (inet_pton(AF_INET6, copy, &a->in6.sin6_addr) == 1)
+			a->any.sa_family = AF_INET6;
+	} else if (inet_pton(AF_INET, copy, &a->in.sin_addr) == 1) {
 		a->any.sa_family = AF_INET;
-	else if (inet_pton(AF_INET6, copy, &a->in6.sin6_addr) == 1)
-		a->any.sa_family = AF_INET6;
+	}
 	return a->any.sa_family ? 0 : -EINVAL;
 }
 
@@ -138,12 +141,9 @@ void addr_unmap(union addr *a)
 
 static void print_host(const union addr *a, char *text, socklen_t size)
 {
-	struct slice bytes = addr_bytes(a);
-
-	if (bytes.len == 0)
+	if (!addr_len(a)
+	    || getnameinfo(&a->any, addr_len(a), text, size, NULL, 0, NI_NUMERICHOST) != 0)
 		strcpy(text, "-");
-	else
-		inet_ntop(a->any.sa_family, bytes.p, text, size);
 }
 
 const char *addr_print_host(const union addr *a, char text[ADDR_TEXT_SIZE])
@@ -154,7 +154,7 @@ const char *addr_print_host(const union addr *a, char text[ADDR_TEXT_SIZE])
 
 const char *addr_print(const union addr *a, char text[ADDR_TEXT_SIZE])
 {
-	char host[INET6_ADDRSTRLEN];
+	char host[INET6_ADDRSTRLEN + IF_NAMESIZE];
 
 	print_host(a, host, sizeof(host));
 	if (a->any.sa_family == AF_INET)

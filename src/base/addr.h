@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -16,8 +17,8 @@ union addr {
 	struct sockaddr_in6 in6;
 };
 
-/** "[ffff:…:255.255.255.255]:65535" and a NUL. */
-enum { ADDR_TEXT_SIZE = INET6_ADDRSTRLEN + sizeof("[]:65535") - 1 };
+/** "[ffff:…:255.255.255.255%interface]:65535" and a NUL. */
+enum { ADDR_TEXT_SIZE = INET6_ADDRSTRLEN + IF_NAMESIZE + sizeof("[]:65535") };
 
 /** Parse a literal without brackets and port; port becomes 0.  @return 0 or -EINVAL, a unset */
 int addr_parse_host(union addr *a, struct slice text);

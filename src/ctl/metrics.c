@@ -1,16 +1,13 @@
 #include "ctl/metrics.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -19,6 +16,7 @@
 #include <msrpd/slice.h>
 #include <msrpd/timer.h>
 
+#include "base/addr.h"
 #include "base/log.h"
 #include "base/stats.h"
 
@@ -36,39 +34,12 @@ struct ctl_metrics {
 	uint64_t started_ms;
 };
 
-struct place {
-	char host[INET6_ADDRSTRLEN]; /* without brackets */
-	uint16_t port;
-};
-
-/* A.B.C.D:PORT or [IPv6]:PORT */
-static int parse_listen(const char *text, struct place *place)
-{
-	const char *colon = strrchr(text, ':');
-	struct slice host = {text, colon ? (size_t)(colon - text) : 0};
-	bool brackets = host.len > 2 && host.p[0] == '[' && host.p[host.len - 1] == ']';
-	unsigned char address[sizeof(struct in6_addr)];
-	uint64_t port;
-
-	if (brackets)
-		host = (struct slice){host.p + 1, host.len - 2};
-	if (host.len >= sizeof(place->host))
-		return -EINVAL;
-	memcpy(place->host, host.p, host.len);
-	place->host[host.len] = '\0';
-	if (inet_pton(brackets ? AF_INET6 : AF_INET, place->host, address) != 1
-	    || slice_to_u64(slice_of(colon + 1), UINT16_MAX, &port) < 0)
-		return -EINVAL;
-	place->port = (uint16_t)port;
-	return 0;
-}
-
 static int check_listen(const void *value, struct reason *why)
 {
 	char *const *text = value;
-	struct place place;
+	union addr address;
 
-	if (parse_listen(*text, &place) == 0)
+	if (addr_parse(&address, slice_of(*text)) == 0)
 		return 0;
 	return reason_set(why, -EINVAL, "not an address with a port (127.0.0.1:9155, [::1]:9155)");
 }
@@ -213,12 +184,14 @@ static void on_request(struct evhttp_request *request, void *arg)
 
 static int open_listener(struct ctl_metrics *metrics, const char *listen)
 {
-	struct place place;
+	char host[ADDR_TEXT_SIZE];
+	union addr address;
 
-	if (parse_listen(listen, &place) < 0)
+	if (addr_parse(&address, slice_of(listen)) < 0)
 		return -EINVAL;
+	addr_print_host(&address, host);
 	errno = 0;
-	metrics->socket = evhttp_bind_socket_with_handle(metrics->http, place.host, place.port);
+	metrics->socket = evhttp_bind_socket_with_handle(metrics->http, host, addr_port(&address));
 	if (metrics->socket)
 		return 0;
 	return errno ? -errno : -EADDRNOTAVAIL;
@@ -267,13 +240,8 @@ void ctl_metrics_free(struct ctl_metrics *metrics)
 
 uint16_t ctl_metrics_port(const struct ctl_metrics *metrics)
 {
-	struct sockaddr_storage address;
-	socklen_t len = sizeof(address);
+	union addr address;
 
-	if (getsockname(evhttp_bound_socket_get_fd(metrics->socket), (struct sockaddr *)&address,
-		&len)
-	    < 0)
-		return 0;
-	return ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
-						  : ((struct sockaddr_in6 *)&address)->sin6_port);
+	addr_of_socket(&address, evhttp_bound_socket_get_fd(metrics->socket));
+	return addr_port(&address);
 }

@@ -1,6 +1,5 @@
 #include "route/pattern.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -193,22 +192,12 @@ static int compile_regex(struct route_pattern *p, struct slice text, const struc
 	return 0;
 }
 
-/* An address: PATTERN_PREFIX is set, with all its bits.  IPv6 may have the brackets of a URI. */
-static bool parse_address(struct route_pattern *p, struct slice text)
+/* An address; IPv6 may have the brackets of a URI. */
+static int parse_address(union addr *address, struct slice text)
 {
-	char copy[INET6_ADDRSTRLEN];
-
 	if (text.len > 2 && text.p[0] == '[' && text.p[text.len - 1] == ']')
 		text = (struct slice){text.p + 1, text.len - 2};
-	if (text.len >= sizeof(copy) || memchr(text.p, '\0', text.len))
-		return false;
-	memcpy(copy, text.p, text.len);
-	copy[text.len] = '\0';
-	p->family = inet_pton(AF_INET, copy, p->address) == 1 ? AF_INET
-	    : inet_pton(AF_INET6, copy, p->address) == 1      ? AF_INET6
-							      : 0;
-	p->bits = p->family == AF_INET ? 32 : 128;
-	return p->family != 0;
+	return addr_parse_host(address, text);
 }
 
 static int compile_text(struct route_pattern *p, struct slice text, const struct tree *node,
@@ -221,8 +210,9 @@ static int compile_text(struct route_pattern *p, struct slice text, const struct
 	p->text = text;
 	if (memchr(text.p, '*', text.len) || memchr(text.p, '?', text.len))
 		p->kind = PATTERN_WILD;
-	else if (slice_cut(&bits, '/', &address) && address.len && parse_address(p, address))
+	else if (slice_cut(&bits, '/', &address) && parse_address(&p->prefix, address) == 0)
 		p->kind = PATTERN_PREFIX;
+	p->bits = 8 * (unsigned)addr_bytes(&p->prefix).len;
 	if (p->kind != PATTERN_PREFIX || !bits.p)
 		return 0;
 	if (slice_to_u64(bits, p->bits, &number) < 0)
@@ -371,13 +361,9 @@ static bool match_regex(const struct route_pattern *p, struct slice value)
 
 static bool match_prefix(const struct route_pattern *p, struct slice value)
 {
-	struct route_pattern other = {0};
-	unsigned whole = p->bits / 8, odd = p->bits % 8;
+	union addr address;
 
-	if (!parse_address(&other, value) || other.family != p->family
-	    || memcmp(other.address, p->address, whole) != 0)
-		return false;
-	return odd == 0 || (other.address[whole] ^ p->address[whole]) >> (8 - odd) == 0;
+	return parse_address(&address, value) == 0 && addr_in_prefix(&address, &p->prefix, p->bits);
 }
 
 static bool match_number(const struct route_pattern *p, struct slice value)

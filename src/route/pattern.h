@@ -11,6 +11,8 @@
 
 #include <msrpd/slice.h>
 
+#include "base/addr.h"
+
 struct tree;
 struct tree_fault;
 
@@ -34,9 +36,8 @@ struct route_pattern {
 	struct slice text; /* literals and wildcards: of own */
 	uint64_t number;
 	regex_t regex;
-	int family; /* of prefixes: AF_INET, AF_INET6 */
-	unsigned char address[16];
-	unsigned bits;
+	union addr prefix;
+	unsigned bits; /* of the prefix that count */
 };
 
 enum { ROUTE_PATTERN_MAX = 1024 }; /* bytes */

@@ -7,6 +7,8 @@
 
 #include <msrpd/slice.h>
 
+#include "base/buffer.h"
+
 struct route_piece;
 struct route_spec;
 struct route_subject;

@@ -1,10 +1,8 @@
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +13,7 @@
 #include <sofia-sip/nta_tag.h>
 #include <sofia-sip/tport_tag.h>
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "net/tls.h"
 #include "sip/priv.h"
@@ -31,30 +30,13 @@ static const char system_cas[] = "/etc/ssl/certs/ca-certificates.crt";
 
 /* --- addresses --- */
 
-static in_port_t *port_of(struct sockaddr_storage *address)
-{
-	return address->ss_family == AF_INET6 ? &((struct sockaddr_in6 *)address)->sin6_port
-					      : &((struct sockaddr_in *)address)->sin_port;
-}
-
-static socklen_t length_of(int family)
-{
-	return family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-}
-
-static bool same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
-{
-	return a->ss_family == b->ss_family && memcmp(a, b, length_of(a->ss_family)) == 0;
-}
-
 /* "192.0.2.1" or "[2001:db8::1]", as URIs have it */
-static void host_text(const struct sockaddr_storage *address, char *text, size_t size)
+static void host_text(const union addr *address, char *text, size_t size)
 {
-	char host[INET6_ADDRSTRLEN] = "";
+	char host[ADDR_TEXT_SIZE];
 
-	getnameinfo((const struct sockaddr *)address, length_of(address->ss_family), host,
-	    sizeof(host), NULL, 0, NI_NUMERICHOST);
-	snprintf(text, size, address->ss_family == AF_INET6 ? "[%s]" : "%s", host);
+	addr_print_host(address, host);
+	snprintf(text, size, address->any.sa_family == AF_INET6 ? "[%s]" : "%s", host);
 }
 
 /* --- one agent --- */
@@ -75,15 +57,14 @@ static void on_nua_event(nua_event_t event, int status, char const *phrase, nua_
 
 void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE])
 {
-	struct sockaddr_storage address = agent->address;
-	char host[INET6_ADDRSTRLEN + 2], port[8] = "*";
+	char host[ADDR_TEXT_SIZE], port[8] = "*";
 	const char *suffix = agent->transports == SIP_UDP ? ";transport=udp"
 	    : agent->transports == SIP_TCP                ? ";transport=tcp"
 							  : "";
 
-	host_text(&address, host, sizeof(host));
-	if (*port_of(&address) != 0)
-		snprintf(port, sizeof(port), "%u", ntohs(*port_of(&address)));
+	host_text(&agent->address, host, sizeof(host));
+	if (addr_port(&agent->address) != 0)
+		snprintf(port, sizeof(port), "%u", addr_port(&agent->address));
 	snprintf(uri, SIP_AGENT_URI_SIZE, "%s:%s:%s%s",
 	    agent->transports == SIP_TLS ? "sips" : "sip", host, port, suffix);
 }
@@ -91,16 +72,14 @@ void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE])
 /* What may stand in Require (RFC 3261 8.2.2.3).  @return to be freed, or NULL */
 static char *supported(const struct sip_settings *settings)
 {
-	char *const *tags = settings->accept_required.items, *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
+	char *const *tags = settings->accept_required.items, *text;
+	struct buffer out = {.max = BUFFER_UNBOUNDED};
+	size_t len;
 
-	if (!out)
-		return NULL;
-	fprintf(out, "timer, 100rel, precondition");
+	buffer_add(&out, SLICE("timer, 100rel, precondition"));
 	for (size_t i = 0; i < settings->accept_required.count; i++)
-		fprintf(out, ", %s", tags[i]);
-	return fclose(out) == 0 ? text : NULL;
+		buffer_printf(&out, ", %s", tags[i]);
+	return buffer_take(&out, &text, &len) == 0 ? text : NULL;
 }
 
 static int agent_open(struct sip_agent *agent, const char *tls_dir)
@@ -140,14 +119,12 @@ static int agent_open(struct sip_agent *agent, const char *tls_dir)
 
 static int probe_one(const struct sip_agent *agent, int type)
 {
-	int fd = socket(agent->address.ss_family, type | SOCK_CLOEXEC, 0), err = 0, one = 1;
+	int fd = socket(agent->address.any.sa_family, type | SOCK_CLOEXEC, 0), err = 0, one = 1;
 
 	if (fd < 0)
 		return -errno;
 	if ((type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
-	    || bind(fd, (const struct sockaddr *)&agent->address,
-		   length_of(agent->address.ss_family))
-		< 0)
+	    || bind(fd, &agent->address.any, addr_len(&agent->address)) < 0)
 		err = -errno;
 	close(fd);
 	return err;
@@ -245,27 +222,14 @@ static void tls_dir_remove(const char *dir)
 
 /* --- from the list of listeners to agents --- */
 
-static int add_agent(struct sip_stack *stack, const struct sockaddr_storage *address,
-    unsigned transports)
+static int add_agent(struct sip_stack *stack, const union addr *address, unsigned transports)
 {
-	struct sockaddr_storage clear = {.ss_family = address->ss_family};
 	struct sip_agent *agent;
 
-	/* no flow labels and the like, so that addresses compare as memory */
-	if (address->ss_family == AF_INET6) {
-		const struct sockaddr_in6 *from = (const struct sockaddr_in6 *)address;
-		struct sockaddr_in6 *to = (struct sockaddr_in6 *)&clear;
-
-		to->sin6_addr = from->sin6_addr;
-		to->sin6_port = from->sin6_port;
-		to->sin6_scope_id = from->sin6_scope_id;
-	} else {
-		memcpy(&clear, address, sizeof(struct sockaddr_in));
-	}
 	/* UDP and TCP on one address and port are one agent; every port 0 is a port of its own. */
 	STAILQ_FOREACH(agent, &stack->agents, next)
-		if (transports != SIP_TLS && agent->transports != SIP_TLS && *port_of(&clear) != 0
-		    && same_address(&agent->address, &clear)) {
+		if (transports != SIP_TLS && agent->transports != SIP_TLS && addr_port(address) != 0
+		    && addr_equal(&agent->address, address)) {
 			agent->transports |= transports;
 			return 0;
 		}
@@ -274,7 +238,7 @@ static int add_agent(struct sip_stack *stack, const struct sockaddr_storage *add
 		return -ENOMEM;
 	agent->stack = stack;
 	agent->transports = transports;
-	agent->address = clear;
+	agent->address = *address;
 	STAILQ_INSERT_TAIL(&stack->agents, agent, next);
 	return 0;
 }
@@ -283,8 +247,7 @@ static int add_agent(struct sip_stack *stack, const struct sockaddr_storage *add
  * Every address of the machine gets an agent of its own: so each dialog shows the address that
  * its peer reached us at.
  */
-static int add_wildcard(struct sip_stack *stack, const struct sip_hop *l, int family,
-    in_port_t port)
+static int add_wildcard(struct sip_stack *stack, const struct sip_hop *l, int family, uint16_t port)
 {
 	struct ifaddrs *all = NULL;
 	int err = 0, count = 0;
@@ -292,17 +255,17 @@ static int add_wildcard(struct sip_stack *stack, const struct sip_hop *l, int fa
 	if (getifaddrs(&all) < 0)
 		return -errno;
 	for (struct ifaddrs *i = all; i && !err; i = i->ifa_next) {
-		struct sockaddr_storage address = {0};
+		union addr address;
 
 		if (!i->ifa_addr || !(i->ifa_flags & IFF_UP)
 		    || (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6)
 		    || (family != AF_UNSPEC && i->ifa_addr->sa_family != family))
 			continue;
-		memcpy(&address, i->ifa_addr, length_of(i->ifa_addr->sa_family));
-		if (address.ss_family == AF_INET6
-		    && IN6_IS_ADDR_LINKLOCAL(&((struct sockaddr_in6 *)&address)->sin6_addr))
+		addr_from(&address, i->ifa_addr);
+		if (address.any.sa_family == AF_INET6
+		    && IN6_IS_ADDR_LINKLOCAL(&address.in6.sin6_addr))
 			continue;
-		*port_of(&address) = port;
+		addr_set_port(&address, port);
 		err = add_agent(stack, &address, l->transports);
 		count++;
 	}
@@ -316,7 +279,7 @@ static int add_listener(struct sip_stack *stack, const struct sip_hop *l)
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
 	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	struct addrinfo *found = NULL;
-	struct sockaddr_storage address = {0};
+	union addr address;
 	int err;
 
 	if (strcmp(port, "*") == 0)
@@ -326,14 +289,14 @@ static int add_listener(struct sip_stack *stack, const struct sip_hop *l)
 		uint64_t number;
 
 		err = slice_to_u64(digits, 65535, &number);
-		return err ? -EINVAL : add_wildcard(stack, l, AF_UNSPEC, htons((uint16_t)number));
+		return err ? -EINVAL : add_wildcard(stack, l, AF_UNSPEC, (uint16_t)number);
 	}
 	if (getaddrinfo(l->host, port, &hints, &found) != 0)
 		return -EADDRNOTAVAIL;
-	memcpy(&address, found->ai_addr, found->ai_addrlen);
+	addr_from(&address, found->ai_addr);
 	freeaddrinfo(found);
 	if (strcmp(l->host, "0.0.0.0") == 0 || strcmp(l->host, "::") == 0)
-		return add_wildcard(stack, l, address.ss_family, *port_of(&address));
+		return add_wildcard(stack, l, address.any.sa_family, addr_port(&address));
 	err = add_agent(stack, &address, l->transports);
 	return err;
 }
@@ -458,7 +421,7 @@ void sip_stack_each_listener(const struct sip_stack *stack, void (*fn)(const cha
 				continue;
 			host_text(&agent->address, host, sizeof(host));
 			snprintf(uri, sizeof(uri), "%s:%s:%u%s", kinds[i].scheme, host,
-			    ntohs(*port_of(&agent->address)), kinds[i].suffix);
+			    addr_port(&agent->address), kinds[i].suffix);
 			fn(uri, arg);
 		}
 }
@@ -466,36 +429,21 @@ void sip_stack_each_listener(const struct sip_stack *stack, void (*fn)(const cha
 /* --- which agent a request leaves from --- */
 
 /* The address that the kernel would send from; asked without sending anything. */
-static bool source_address(const struct sip_hop *hop, int family, struct sockaddr_storage *source)
+static bool source_address(const struct sip_hop *hop, union addr *source)
 {
-	struct addrinfo hints = {.ai_family = family,
-	    .ai_socktype = SOCK_DGRAM,
-	    .ai_flags = AI_NUMERICHOST};
-	struct addrinfo *found = NULL;
-	socklen_t len = sizeof(*source);
-	bool ok = false;
-	int fd = -1;
+	union addr to;
+	int fd;
 
-	if (getaddrinfo(hop->host, "9", &hints, &found) != 0)
+	addr_parse_host(&to, slice_of(hop->host));
+	addr_set_port(&to, 9);
+	fd = socket(to.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
 		return false;
-	fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0)
-		ok = connect(fd, found->ai_addr, found->ai_addrlen) == 0
-		    && getsockname(fd, (struct sockaddr *)source, &len) == 0;
-	if (fd >= 0)
-		close(fd);
-	freeaddrinfo(found);
-	return ok;
-}
-
-static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
-{
-	if (a->ss_family == AF_INET6)
-		return memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
-			   &((const struct sockaddr_in6 *)b)->sin6_addr, sizeof(struct in6_addr))
-		    == 0;
-	return ((const struct sockaddr_in *)a)->sin_addr.s_addr
-	    == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
+	*source = (union addr){.any.sa_family = AF_UNSPEC};
+	if (connect(fd, &to.any, addr_len(&to)) == 0)
+		addr_of_socket(source, fd);
+	close(fd);
+	return addr_len(source) > 0;
 }
 
 struct wish {
@@ -507,25 +455,24 @@ static struct sip_agent *next_fit(struct sip_agent *agent, const struct wish *wi
 {
 	for (; agent; agent = STAILQ_NEXT(agent, next))
 		if ((agent->transports & wish->transports)
-		    && (wish->family == AF_UNSPEC || agent->address.ss_family == wish->family))
+		    && (wish->family == AF_UNSPEC || agent->address.any.sa_family == wish->family))
 			return agent;
 	return NULL;
 }
 
 static int family_of(const char *host)
 {
-	struct in6_addr buffer;
+	union addr address;
 
-	return inet_pton(AF_INET, host, &buffer) == 1 ? AF_INET
-	    : inet_pton(AF_INET6, host, &buffer) == 1 ? AF_INET6
-						      : AF_UNSPEC;
+	addr_parse_host(&address, slice_of(host));
+	return address.any.sa_family;
 }
 
 struct sip_agent *sip_stack_route(struct sip_stack *stack, const char *uri, bool large)
 {
 	struct sip_hop hop;
 	struct wish wish;
-	struct sockaddr_storage source;
+	union addr source;
 	struct sip_agent *first, *agent;
 
 	if (sip_uri_hop(stack->route ? stack->settings->outbound_proxy : uri, &hop) < 0)
@@ -544,10 +491,10 @@ struct sip_agent *sip_stack_route(struct sip_stack *stack, const char *uri, bool
 		}
 	}
 	if (!first || wish.family == AF_UNSPEC || !next_fit(STAILQ_NEXT(first, next), &wish)
-	    || !source_address(&hop, wish.family, &source))
+	    || !source_address(&hop, &source))
 		return first;
 	for (agent = first; agent; agent = next_fit(STAILQ_NEXT(agent, next), &wish))
-		if (same_host(&agent->address, &source))
+		if (addr_same_host(&agent->address, &source))
 			return agent;
 	return first;
 }

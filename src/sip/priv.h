@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include <sys/socket.h>
 
 #include <sofia-sip/msg_mclass.h>
 #include <sofia-sip/nua.h>
@@ -19,6 +18,7 @@
 #include <msrpd/slice.h>
 #include <msrpd/timer.h>
 
+#include "base/addr.h"
 #include "sip/body.h"
 #include "sip/loop.h"
 #include "sip/stack.h"
@@ -63,9 +63,9 @@ struct sip_agent {
 	struct sip_stack *stack;
 	nua_t *nua;
 	unsigned transports;
-	struct sockaddr_storage address; /* port 0 until it is open on a free one */
-	bool open;                       /* the port is known */
-	bool down;                       /* nua_shutdown() came to its end */
+	union addr address; /* port 0 until it is open on a free one */
+	bool open;          /* the port is known */
+	bool down;          /* nua_shutdown() came to its end */
 };
 
 struct sip_stats {

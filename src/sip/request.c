@@ -90,18 +90,14 @@ static int fill_uris(struct sip_request *req)
 
 static void fill_source(struct sip_request *req)
 {
-	su_sockaddr_t *from = msg_addr(req->msg);
 	const su_addrinfo_t *info = msg_addrinfo(req->msg);
-	char *mapped;
+	union addr from;
 
-	if (getnameinfo(&from->su_sa, info->ai_addrlen, req->source, sizeof(req->source),
-		req->source_port, sizeof(req->source_port), NI_NUMERICHOST | NI_NUMERICSERV)
-	    != 0)
-		return;
-	mapped = strncmp(req->source, "::ffff:", 7) == 0 && strchr(req->source, '.')
-	    ? req->source + 7
-	    : req->source;
-	req->fields[SIP_FIELD_SOURCE_ADDRESS] = slice_of(mapped);
+	addr_from(&from, &msg_addr(req->msg)->su_sa);
+	addr_unmap(&from);
+	addr_print_host(&from, req->source);
+	snprintf(req->source_port, sizeof(req->source_port), "%u", addr_port(&from));
+	req->fields[SIP_FIELD_SOURCE_ADDRESS] = slice_of(req->source);
 	req->fields[SIP_FIELD_SOURCE_PORT] = slice_of(req->source_port);
 	req->fields[SIP_FIELD_PROTO] = req->agent->transports == SIP_TLS ? SLICE("tls")
 	    : info->ai_socktype == SOCK_STREAM                           ? SLICE("tcp")

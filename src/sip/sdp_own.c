@@ -1,14 +1,13 @@
 /* What we say: RFC 4975 section 8, RFC 3264 sections 5, 6 and 8, RFC 6135 section 4.2. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
-
 #include <msrpd/rand.h>
 
+#include "base/addr.h"
+#include "base/buffer.h"
 #include "sip/sdp.h"
 
 void sdp_own_init(struct sdp_own *own)
@@ -27,21 +26,18 @@ void sdp_own_fini(struct sdp_own *own)
 
 static const char *address_family(struct slice host)
 {
-	char text[INET6_ADDRSTRLEN];
-	struct in6_addr address;
+	union addr address;
 
-	if (host.len >= sizeof(text))
-		return "IP4";
-	memcpy(text, host.p, host.len);
-	text[host.len] = '\0';
-	return inet_pton(AF_INET6, text, &address) == 1 ? "IP6" : "IP4";
+	return addr_parse_host(&address, host) == 0 && address.any.sa_family == AF_INET6 ? "IP6"
+											 : "IP4";
 }
 
-static void write_session(FILE *out, const struct sdp_own *own, const struct sdp_local *local)
+static void write_session(struct buffer *out, const struct sdp_own *own,
+    const struct sdp_local *local)
 {
 	const char *family = address_family(local->host);
 
-	fprintf(out,
+	buffer_printf(out,
 	    "v=0\r\n"
 	    "o=- %" PRIu64 " %" PRIu64 " IN %s %.*s\r\n"
 	    "s=-\r\n"
@@ -50,13 +46,13 @@ static void write_session(FILE *out, const struct sdp_own *own, const struct sdp
 	    own->id, own->version, family, SLICE_ARG(local->host), family, SLICE_ARG(local->host));
 }
 
-static void write_attribute(FILE *out, const char *name, struct slice value)
+static void write_attribute(struct buffer *out, const char *name, struct slice value)
 {
 	if (value.p)
-		fprintf(out, "a=%s:%.*s\r\n", name, SLICE_ARG(value));
+		buffer_printf(out, "a=%s:%.*s\r\n", name, SLICE_ARG(value));
 }
 
-static void write_stream(FILE *out, const struct sdp_local *local)
+static void write_stream(struct buffer *out, const struct sdp_local *local)
 {
 	static const char *const setups[] = {
 	    [SDP_SETUP_ACTIVE] = "active",
@@ -69,28 +65,28 @@ static void write_stream(FILE *out, const struct sdp_local *local)
 	    [SDP_INACTIVE] = "inactive",
 	};
 
-	fprintf(out, "m=message %u %s *\r\n", local->port,
+	buffer_printf(out, "m=message %u %s *\r\n", local->port,
 	    local->tls ? "TCP/TLS/MSRP" : "TCP/MSRP");
 	write_attribute(out, "accept-types", local->accept_types);
 	write_attribute(out, "accept-wrapped-types", local->accept_wrapped_types);
 	write_attribute(out, "path", local->path);
 	if (local->max_size > 0)
-		fprintf(out, "a=max-size:%" PRIu64 "\r\n", local->max_size);
+		buffer_printf(out, "a=max-size:%" PRIu64 "\r\n", local->max_size);
 	if (setups[local->setup])
-		fprintf(out, "a=setup:%s\r\n", setups[local->setup]);
+		buffer_printf(out, "a=setup:%s\r\n", setups[local->setup]);
 	if (directions[local->direction])
-		fprintf(out, "a=%s\r\n", directions[local->direction]);
+		buffer_printf(out, "a=%s\r\n", directions[local->direction]);
 	if (local->fingerprint.hash.p)
-		fprintf(out, "a=fingerprint:%.*s %.*s\r\n", SLICE_ARG(local->fingerprint.hash),
-		    SLICE_ARG(local->fingerprint.value));
-	fprintf(out, "%.*s", SLICE_ARG(local->attributes));
+		buffer_printf(out, "a=fingerprint:%.*s %.*s\r\n",
+		    SLICE_ARG(local->fingerprint.hash), SLICE_ARG(local->fingerprint.value));
+	buffer_add(out, local->attributes);
 }
 
 /* The same line with port 0: a stream that is not (any more). */
-static void write_refused(FILE *out, const struct sdp_media *media)
+static void write_refused(struct buffer *out, const struct sdp_media *media)
 {
-	fprintf(out, "m=%.*s 0 %.*s%s%.*s\r\n", SLICE_ARG(media->type), SLICE_ARG(media->proto),
-	    media->formats.len > 0 ? " " : "", SLICE_ARG(media->formats));
+	buffer_printf(out, "m=%.*s 0 %.*s%s%.*s\r\n", SLICE_ARG(media->type),
+	    SLICE_ARG(media->proto), media->formats.len > 0 ? " " : "", SLICE_ARG(media->formats));
 }
 
 /* Where our stream stands in a description. */
@@ -104,23 +100,17 @@ static int write_all(const struct sdp_own *own, const struct sdp_local *local,
     const struct place *place, char **textp, size_t *lenp)
 {
 	const struct sdp_session *layout = place->layout;
-	FILE *out = open_memstream(textp, lenp);
+	struct buffer out = {.max = BUFFER_UNBOUNDED};
 
-	if (!out)
-		return -ENOMEM;
-	write_session(out, own, local);
+	write_session(&out, own, local);
 	for (size_t i = 0; i < layout->media_count; i++)
 		if (&layout->media[i] == place->ours)
-			write_stream(out, local);
+			write_stream(&out, local);
 		else
-			write_refused(out, &layout->media[i]);
+			write_refused(&out, &layout->media[i]);
 	if (place->added)
-		write_stream(out, local);
-	if (fclose(out) != 0) {
-		free(*textp);
-		return -ENOMEM;
-	}
-	return 0;
+		write_stream(&out, local);
+	return buffer_take(&out, textp, lenp);
 }
 
 /* Nothing changed: what was said stays as it is; else its version rises (RFC 3264 8). */

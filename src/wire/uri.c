@@ -1,21 +1,10 @@
 #include "wire/uri.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 
-#include "base/chars.h"
+#include "base/addr.h"
 #include "base/buffer.h"
-
-static bool parse_address(int family, struct slice text, void *address)
-{
-	char copy[INET6_ADDRSTRLEN];
-
-	if (text.len == 0 || text.len >= sizeof(copy) || memchr(text.p, '\0', text.len))
-		return false;
-	memcpy(copy, text.p, text.len);
-	copy[text.len] = '\0';
-	return inet_pton(family, copy, address) == 1;
-}
+#include "base/chars.h"
 
 static bool parse_scheme(struct slice *rest, bool *secure)
 {
@@ -41,13 +30,13 @@ static bool parse_userinfo(struct slice *rest, struct slice *userinfo)
 static bool parse_ipv6(struct slice *rest, struct slice *host)
 {
 	const char *end = memchr(rest->p, ']', rest->len);
-	struct in6_addr address;
+	union addr address;
 
 	if (!end)
 		return false;
 	*host = slice_head(*rest, (size_t)(end - rest->p));
 	*rest = slice_from(*rest, host->len + 1);
-	return parse_address(AF_INET6, *host, &address);
+	return addr_parse_host(&address, *host) == 0 && address.any.sa_family == AF_INET6;
 }
 
 static bool parse_host(struct slice *rest, struct slice *host)
@@ -139,12 +128,11 @@ static bool is_ipv6(struct slice host)
 
 static bool same_host(struct slice a, struct slice b)
 {
-	struct in6_addr x, y;
+	union addr x, y;
 
 	/* One address has many spellings: ::1 and 0:0::1 are the same host. */
-	if (is_ipv6(a) && is_ipv6(b) && parse_address(AF_INET6, a, &x)
-	    && parse_address(AF_INET6, b, &y))
-		return memcmp(&x, &y, sizeof(x)) == 0;
+	if (is_ipv6(a) && is_ipv6(b) && addr_parse_host(&x, a) == 0 && addr_parse_host(&y, b) == 0)
+		return addr_same_host(&x, &y);
 	return slice_equal_nocase(a, b);
 }
 
@@ -162,9 +150,9 @@ bool msrp_uri_equal(const struct msrp_uri *a, const struct msrp_uri *b)
 
 bool msrp_uri_is_address(const struct msrp_uri *uri)
 {
-	struct in_addr address;
+	union addr address;
 
-	return is_ipv6(uri->host) || parse_address(AF_INET, uri->host, &address);
+	return is_ipv6(uri->host) || addr_parse_host(&address, uri->host) == 0;
 }
 
 static void write_authority(struct buffer *w, const struct msrp_uri *uri)
