@@ -58,8 +58,7 @@ static bool settle_all(struct net *net)
 {
 	struct net_stream *s;
 
-	STAILQ_FOREACH(s, &net->dirty, dirty_entry)
-	{
+	STAILQ_FOREACH(s, &net->dirty, dirty_entry) {
 		if (s->state != NET_CLOSED && output_settle(s) < 0) {
 			net_stream_close(s, -ENOMEM);
 			return false;

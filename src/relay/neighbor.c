@@ -36,8 +36,8 @@ static struct neighbor *find(struct neighbors *list, struct slice uri)
 	struct neighbor *n;
 
 	LIST_FOREACH(n, list, entry)
-	if (n->len == uri.len && memcmp(n->uri, uri.p, uri.len) == 0)
-		break;
+		if (n->len == uri.len && memcmp(n->uri, uri.p, uri.len) == 0)
+			break;
 	if (n && n != LIST_FIRST(list)) {
 		LIST_REMOVE(n, entry);
 		LIST_INSERT_HEAD(list, n, entry);
@@ -57,8 +57,7 @@ static void make_room(struct neighbors *list)
 	struct neighbor *n, *last = NULL;
 	size_t count = 0;
 
-	LIST_FOREACH(n, list, entry)
-	{
+	LIST_FOREACH(n, list, entry) {
 		last = n;
 		count++;
 	}

@@ -77,8 +77,8 @@ struct msrp_conn *peer_with_identity(struct relay *relay, struct slice host)
 	struct peer *peer;
 
 	LIST_FOREACH(peer, &relay->certified, certified_entry)
-	if (!msrp_conn_closed(peer->conn) && peer_is(peer, host))
-		return peer->conn;
+		if (!msrp_conn_closed(peer->conn) && peer_is(peer, host))
+			return peer->conn;
 	return NULL;
 }
 

@@ -35,7 +35,7 @@ struct sip_request {
 	struct slice fields[FIELDS];
 	struct sip_body *body; /* once sip_request_sdp() has taken it apart */
 	char *text;            /* what the URIs among them point to */
-	char source[64], source_port[8];
+	char source[ADDR_TEXT_SIZE], source_port[8];
 };
 
 /* --- fields --- */

@@ -4,26 +4,26 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/buffer.h"
 #include "sip/body.h"
 #include "sip/request.h"
-#include "ua/text.h"
 
 static const struct slice absent;
 
 /* RFC 3261 21.4.13: which types there might be instead. */
 static void refuse_type(struct sip_request *request, const char *first, struct slice types)
 {
-	struct text line = {0};
+	struct buffer line = {.max = BUFFER_UNBOUNDED};
 	struct slice type;
 	char *text;
 	size_t len;
 
-	text_format(&line, "Accept: %s", first);
+	buffer_printf(&line, "Accept: %s", first);
 	for (const char *between = *first ? ", " : ""; slice_cut(&types, ' ', &type);
 	     between = ", ")
-		text_format(&line, "%s%.*s", between, SLICE_ARG(type));
-	text_add(&line, SLICE("\r\n"));
-	if (text_take(&line, &text, &len) < 0)
+		buffer_printf(&line, "%s%.*s", between, SLICE_ARG(type));
+	buffer_add(&line, SLICE("\r\n"));
+	if (buffer_take(&line, &text, &len) < 0)
 		return; /* and it is answered 500 */
 	sip_request_reply(request, 415, absent, (struct slice){text, len});
 	free(text);
