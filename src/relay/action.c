@@ -144,18 +144,18 @@ static bool is_at_socket(const struct msrp_listener *listener, struct slice sock
 {
 	const struct msrp_transport *transport = msrp_listener_transport(listener);
 	char text[128];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 	struct msrp_uri uri;
 	struct slice name;
 
 	if (!slice_cut(&sock, ':', &name) || !sock.p
 	    || !slice_equal_nocase(name, slice_of(transport->net->name)))
 		return false;
-	msrp_write(&w, transport->secure ? SLICE("msrps://") : SLICE("msrp://"));
-	msrp_write(&w, sock);
-	msrp_write(&w, SLICE(";"));
-	msrp_write(&w, transport->name);
-	return !w.overflow && msrp_uri_parse(&uri, msrp_written(&w)) >= 0
+	buffer_add(&w, transport->secure ? SLICE("msrps://") : SLICE("msrp://"));
+	buffer_add(&w, sock);
+	buffer_add(&w, SLICE(";"));
+	buffer_add(&w, transport->name);
+	return !w.err && msrp_uri_parse(&uri, buffer_text(&w)) >= 0
 	    && msrp_listener_is(listener, &uri);
 }
 

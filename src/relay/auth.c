@@ -4,11 +4,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/digest.h"
 #include "base/log.h"
 #include "relay/grant.h"
 #include "relay/nonce.h"
 #include "relay/peer.h"
-#include "wire/digest.h"
 #include "wire/path.h"
 
 enum {
@@ -22,8 +22,8 @@ struct auth {
 	struct msrp_uri host; /* how this relay is named in the grant */
 	struct slice uri;     /* the rightmost To-Path URI, which the digest is over */
 	struct slice realm;
-	struct msrp_digest digest; /* of the credentials */
-	struct msrp_digest_hash rspauth;
+	struct digest digest; /* of the credentials */
+	struct digest_hash rspauth;
 	bool by_identity; /* vouched for by a certificate */
 };
 
@@ -33,22 +33,22 @@ static void challenge(struct auth *auth, bool stale)
 {
 	struct relay *relay = auth->a->relay;
 	char nonce[NONCE_LEN + 1], text[HEADERS_MAX];
-	struct msrp_writer w = MSRP_WRITER(text);
-	struct msrp_digest digest = {
-	    .algorithm = (enum msrp_digest_algorithm)relay->settings->auth_algorithm,
+	struct buffer w = BUFFER_ON(text);
+	struct digest digest = {
+	    .algorithm = (enum digest_algorithm)relay->settings->auth_algorithm,
 	    .realm = auth->realm,
 	    .nonce = {nonce, NONCE_LEN},
 	    .stale = stale,
 	};
 
 	nonces_make(relay->nonces, nonce);
-	msrp_write(&w, SLICE("WWW-Authenticate: "));
-	msrp_digest_write_challenge(&w, &digest);
-	msrp_write(&w, SLICE("\r\n"));
-	if (w.overflow) /* a realm beyond all measure, out of the To-Path */
+	buffer_add(&w, SLICE("WWW-Authenticate: "));
+	digest_write_challenge(&w, &digest);
+	buffer_add(&w, SLICE("\r\n"));
+	if (w.err) /* a realm beyond all measure, out of the To-Path */
 		arrival_refuse(auth->a, 400, SLICE("Bad Request"));
 	else
-		arrival_reply(auth->a, 401, SLICE("Unauthorized"), msrp_written(&w));
+		arrival_reply(auth->a, 401, SLICE("Unauthorized"), buffer_text(&w));
 }
 
 /* The answer does not tell what was wrong. */
@@ -68,12 +68,12 @@ static void refuse_credentials(struct auth *auth)
 static void refuse_interval(struct auth *auth, struct slice header, uint64_t limit_ms)
 {
 	char text[64];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 
-	msrp_write(&w, header);
-	msrp_write_number(&w, limit_ms / 1000);
-	msrp_write(&w, SLICE("\r\n"));
-	arrival_reply(auth->a, 423, SLICE("Interval Out-of-Bounds"), msrp_written(&w));
+	buffer_add(&w, header);
+	buffer_add_number(&w, limit_ms / 1000);
+	buffer_add(&w, SLICE("\r\n"));
+	arrival_reply(auth->a, 423, SLICE("Interval Out-of-Bounds"), buffer_text(&w));
 }
 
 /* --- credentials --- */
@@ -103,12 +103,11 @@ static enum credentials find_secret(struct auth *auth, struct secret *secret)
  * The work is the same for every name: a hash of a password is made for those that are stored
  * hashed, and for those that do not exist, too.
  */
-static int make_ha1(const struct auth *auth, const struct secret *secret,
-    struct msrp_digest_hash *ha1)
+static int make_ha1(const struct auth *auth, const struct secret *secret, struct digest_hash *ha1)
 {
-	bool sha256 = auth->digest.algorithm == MSRP_DIGEST_SHA256;
+	bool sha256 = auth->digest.algorithm == DIGEST_SHA256;
 	struct slice stored = sha256 ? secret->ha1_sha256 : secret->ha1;
-	int err = msrp_digest_ha1(auth->digest.algorithm, auth->digest.username, auth->realm,
+	int err = digest_ha1(auth->digest.algorithm, auth->digest.username, auth->realm,
 	    secret->password.p ? secret->password : SLICE("no password at all"), ha1);
 
 	if (err < 0 || !stored.p || stored.len != ha1->len)
@@ -123,29 +122,27 @@ static int make_ha1(const struct auth *auth, const struct secret *secret,
 static bool usable(const struct auth *auth, const struct secret *secret)
 {
 	return secret->password.p
-	    || (auth->digest.algorithm == MSRP_DIGEST_SHA256 ? secret->ha1_sha256.p
-							     : secret->ha1.p);
+	    || (auth->digest.algorithm == DIGEST_SHA256 ? secret->ha1_sha256.p : secret->ha1.p);
 }
 
 static enum credentials check_digest(struct auth *auth)
 {
 	const struct relay *relay = auth->a->relay;
 	struct secret secret = {NOTHING, NOTHING, NOTHING};
-	struct msrp_digest_hash ha1, response;
+	struct digest_hash ha1, response;
 	enum credentials found = find_secret(auth, &secret);
 	bool matches;
 
 	if (found == CREDENTIALS_UNSPOKEN)
 		return found;
 	if (make_ha1(auth, &secret, &ha1) < 0
-	    || msrp_digest_response(&auth->digest, msrp_digest_hash_slice(&ha1), auth->uri,
+	    || digest_response(&auth->digest, digest_hash_slice(&ha1), SLICE("AUTH"), auth->uri,
 		   &response)
 		< 0
-	    || msrp_digest_rspauth(&auth->digest, msrp_digest_hash_slice(&ha1), auth->uri,
-		   &auth->rspauth)
+	    || digest_rspauth(&auth->digest, digest_hash_slice(&ha1), auth->uri, &auth->rspauth)
 		< 0)
 		return CREDENTIALS_WRONG;
-	matches = msrp_digest_matches(&response, auth->digest.response);
+	matches = digest_matches(&response, auth->digest.response);
 	explicit_bzero(&ha1, sizeof(ha1));
 	return matches && found == CREDENTIALS_RIGHT && usable(auth, &secret)
 		&& slice_equal(auth->digest.realm, auth->realm)
@@ -163,7 +160,7 @@ static bool authenticate(struct auth *auth)
 		challenge(auth, false);
 		return false;
 	}
-	if (msrp_digest_parse_credentials(&auth->digest, credentials) < 0) {
+	if (digest_parse_credentials(&auth->digest, credentials) < 0) {
 		auth->digest.username = NOTHING;
 		refuse_credentials(auth);
 		return false;
@@ -268,35 +265,34 @@ static struct grant *make_grant(struct auth *auth, uint64_t lifetime_ms)
 }
 
 /* RFC 4976 5.1: Use-Path is the way from the client, through the relays before this one. */
-static void write_use_path(struct msrp_writer *w, const struct auth *auth,
-    const struct grant *grant)
+static void write_use_path(struct buffer *w, const struct auth *auth, const struct grant *grant)
 {
 	struct slice path = auth->a->frame->from_path, last = msrp_path_last(path);
 
-	msrp_write(w, SLICE("Use-Path: "));
+	buffer_add(w, SLICE("Use-Path: "));
 	if (last.p > path.p) {
 		path.len = (size_t)(last.p - path.p) - 1;
 		msrp_path_write_reversed(w, path);
-		msrp_write_char(w, ' ');
+		buffer_add_char(w, ' ');
 	}
-	msrp_write(w, grant_uri(grant));
-	msrp_write(w, SLICE("\r\n"));
+	buffer_add(w, grant_uri(grant));
+	buffer_add(w, SLICE("\r\n"));
 }
 
-static void write_info(struct msrp_writer *w, struct auth *auth)
+static void write_info(struct buffer *w, struct auth *auth)
 {
-	struct msrp_digest info = {
+	struct digest info = {
 	    .algorithm = auth->digest.algorithm,
 	    .cnonce = auth->digest.cnonce,
 	    .nc = auth->digest.nc,
-	    .rspauth = msrp_digest_hash_slice(&auth->rspauth),
+	    .rspauth = digest_hash_slice(&auth->rspauth),
 	};
 
 	if (auth->by_identity)
 		return;
-	msrp_write(w, SLICE("Authentication-Info: "));
-	msrp_digest_write_info(w, &info);
-	msrp_write(w, SLICE("\r\n"));
+	buffer_add(w, SLICE("Authentication-Info: "));
+	digest_write_info(w, &info);
+	buffer_add(w, SLICE("\r\n"));
 }
 
 static void answer(struct auth *auth, const struct grant *grant, uint64_t lifetime_ms)
@@ -304,19 +300,19 @@ static void answer(struct auth *auth, const struct grant *grant, uint64_t lifeti
 	struct arrival *a = auth->a;
 	size_t cap =
 	    HEADERS_MAX + grant_uri(grant).len + a->frame->from_path.len + auth->digest.cnonce.len;
-	struct msrp_writer w = {.p = malloc(cap), .cap = cap};
+	struct buffer w = {.p = malloc(cap), .cap = cap};
 
 	if (!w.p) {
 		arrival_reply(a, 408, SLICE("Out of memory"), NOTHING);
 		return;
 	}
 	write_use_path(&w, auth, grant);
-	msrp_write(&w, SLICE("Expires: "));
-	msrp_write_number(&w, lifetime_ms / 1000);
-	msrp_write(&w, SLICE("\r\n"));
+	buffer_add(&w, SLICE("Expires: "));
+	buffer_add_number(&w, lifetime_ms / 1000);
+	buffer_add(&w, SLICE("\r\n"));
 	write_info(&w, auth);
-	arrival_reply(a, w.overflow ? 400 : 200, w.overflow ? SLICE("Bad Request") : SLICE("OK"),
-	    w.overflow ? NOTHING : msrp_written(&w));
+	arrival_reply(a, w.err ? 400 : 200, w.err ? SLICE("Bad Request") : SLICE("OK"),
+	    w.err ? NOTHING : buffer_text(&w));
 	free(w.p);
 }
 

@@ -84,16 +84,16 @@ struct slice chunk_text(const struct chunk *chunk)
 }
 
 /* What a REPORT needs and the head lacks is kept behind the head's end. */
-static void write_origin(struct msrp_writer *w, struct chunk *chunk, const struct msrp_frame *f)
+static void write_origin(struct buffer *w, struct chunk *chunk, const struct msrp_frame *f)
 {
 	struct slice own = msrp_path_first(f->to_path);
 
 	chunk->own_at = (uint32_t)w->len;
 	chunk->own_len = (uint32_t)own.len;
-	msrp_write(w, own);
+	buffer_add(w, own);
 	chunk->from_at = (uint32_t)w->len;
 	chunk->from_len = (uint32_t)f->from_path.len;
-	msrp_write(w, f->from_path);
+	buffer_add(w, f->from_path);
 }
 
 static bool is_too_long(const struct byte_range *range)
@@ -119,7 +119,7 @@ static void note_range(struct chunk *chunk, const struct msrp_frame *f, size_t e
 		chunk->id_at += (uint32_t)grown;
 }
 
-static void write_head(struct msrp_writer *w, struct chunk *chunk, const struct arrival *a,
+static void write_head(struct buffer *w, struct chunk *chunk, const struct arrival *a,
     const struct hop *hop)
 {
 	const struct msrp_frame *f = a->frame;
@@ -151,7 +151,7 @@ struct chunk *chunk_new(const struct arrival *a, const struct hop *hop)
 {
 	const struct msrp_frame *f = a->frame;
 	size_t text = HEAD_SLACK + hop_paths_size(a, hop) + f->headers.len;
-	struct msrp_writer w;
+	struct buffer w;
 	struct chunk *chunk;
 
 	if (!hop->own.p)
@@ -161,9 +161,9 @@ struct chunk *chunk_new(const struct arrival *a, const struct hop *hop)
 		return NULL;
 	chunk->has_body = f->has_body;
 	msrp_failure_report_parse(f->failure_report, &chunk->failure_report);
-	w = (struct msrp_writer){.p = chunk->text, .cap = chunk->cap};
+	w = (struct buffer){.p = chunk->text, .cap = chunk->cap};
 	write_head(&w, chunk, a, hop);
-	if (w.overflow) {
+	if (w.err) {
 		chunk_free(chunk);
 		return NULL;
 	}
@@ -172,23 +172,23 @@ struct chunk *chunk_new(const struct arrival *a, const struct hop *hop)
 }
 
 /* From behind what before has sent; where there was no Byte-Range one goes first. */
-static void write_next(struct msrp_writer *w, struct chunk *chunk, const struct chunk *before)
+static void write_next(struct buffer *w, struct chunk *chunk, const struct chunk *before)
 {
 	struct byte_range range = {chunk->start, BYTE_RANGE_UNKNOWN, chunk->total};
 	uint32_t cut = before->range_at ? before->range_at : before->headers_at;
 	uint32_t value_at, after = cut + before->range_len, shift;
 
-	msrp_write(w, part(before, 0, cut));
+	buffer_add(w, part(before, 0, cut));
 	if (!before->range_at)
-		msrp_write(w, SLICE("Byte-Range: "));
+		buffer_add(w, SLICE("Byte-Range: "));
 	value_at = (uint32_t)w->len;
 	msrp_byte_range_write(w, &range);
 	chunk->range_at = value_at;
 	chunk->range_len = (uint32_t)w->len - value_at;
 	if (!before->range_at)
-		msrp_write(w, SLICE("\r\n"));
+		buffer_add(w, SLICE("\r\n"));
 	shift = (uint32_t)w->len - after;
-	msrp_write(w, part(before, after, before->len - after));
+	buffer_add(w, part(before, after, before->len - after));
 	chunk->len = (uint32_t)w->len;
 	chunk->headers_at = before->headers_at;
 	chunk->id_at = before->id_at < cut ? before->id_at : before->id_at + shift;
@@ -200,9 +200,9 @@ static void write_next(struct msrp_writer *w, struct chunk *chunk, const struct 
 	/* Those of a forwarded frame stand behind the head and have not been copied yet. */
 	if (before->own_at >= before->len) {
 		chunk->own_at = (uint32_t)w->len;
-		msrp_write(w, part(before, before->own_at, before->own_len));
+		buffer_add(w, part(before, before->own_at, before->own_len));
 		chunk->from_at = (uint32_t)w->len;
-		msrp_write(w, part(before, before->from_at, before->from_len));
+		buffer_add(w, part(before, before->from_at, before->from_len));
 	}
 }
 
@@ -211,7 +211,7 @@ struct chunk *chunk_continue(const struct chunk *before)
 	size_t text = before->len + before->own_len + before->from_len + RANGE_SLACK;
 	struct chunk *chunk =
 	    chunk_get(before->relay, text > CHUNK_TEXT_INLINE ? text : CHUNK_TEXT_INLINE);
-	struct msrp_writer w;
+	struct buffer w;
 
 	if (!chunk)
 		return NULL;
@@ -219,9 +219,9 @@ struct chunk *chunk_continue(const struct chunk *before)
 	chunk->total = before->total;
 	chunk->has_body = before->has_body;
 	chunk->failure_report = before->failure_report;
-	w = (struct msrp_writer){.p = chunk->text, .cap = chunk->cap};
+	w = (struct buffer){.p = chunk->text, .cap = chunk->cap};
 	write_next(&w, chunk, before);
-	if (w.overflow) {
+	if (w.err) {
 		chunk_free(chunk);
 		return NULL;
 	}
@@ -234,7 +234,7 @@ struct chunk *chunk_continue(const struct chunk *before)
 void chunk_report(struct chunk *chunk, unsigned code, struct slice phrase)
 {
 	char small[SMALL_REPORT], *large = NULL, tid[MSRP_TID_LEN + 1];
-	struct msrp_writer w = MSRP_WRITER(small);
+	struct buffer w = BUFFER_ON(small);
 	size_t need = chunk->from_len + chunk->own_len + phrase.len + REPORT_SLACK;
 	struct msrp_report_text report = {
 	    .tid = {tid, MSRP_TID_LEN},
@@ -252,7 +252,7 @@ void chunk_report(struct chunk *chunk, unsigned code, struct slice phrase)
 		large = malloc(need);
 		if (!large)
 			return;
-		w = (struct msrp_writer){.p = large, .cap = need};
+		w = (struct buffer){.p = large, .cap = need};
 	}
 	/* RFC 4975 7.1.4: a failure's range is the actual one; its total is known when all is here. */
 	if (report.range.total == BYTE_RANGE_UNKNOWN && chunk->complete)
@@ -261,8 +261,8 @@ void chunk_report(struct chunk *chunk, unsigned code, struct slice phrase)
 	msrp_write_report(&w, &report);
 	log_debug("relay: conn %" PRIu64 ": REPORT 000 %u for %.*s",
 	    msrp_conn_number(chunk->source), code, SLICE_ARG(report.message_id));
-	if (!w.overflow) {
-		msrp_conn_send(chunk->source, msrp_written(&w));
+	if (!w.err) {
+		msrp_conn_send(chunk->source, buffer_text(&w));
 		(*chunk->relay->count.reports)++;
 	}
 	free(large);

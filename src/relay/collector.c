@@ -14,8 +14,8 @@ struct collector {
 	struct msrp_conn *conn; /* ref */
 	LIST_ENTRY(collector) entry;
 	collector_done_fn *done;
-	struct msrp_writer raw; /* the frame so far */
-	size_t head_len;        /* through the blank line, if there is a body */
+	struct buffer raw; /* the frame so far */
+	size_t head_len;   /* through the blank line, if there is a body */
 	size_t charged;
 	char tid[MSRP_TID_MAX];
 	size_t tid_len;
@@ -69,7 +69,7 @@ static int on_body(struct msrp_sink *sink, struct slice piece)
 
 	if (c->raw.len - c->head_len + piece.len > BODY_MAX || reserve(c, piece.len) < 0)
 		return refuse(c);
-	msrp_write(&c->raw, piece);
+	buffer_add(&c->raw, piece);
 	return 0;
 }
 
@@ -81,7 +81,7 @@ static int on_end(struct msrp_sink *sink, enum msrp_flag flag)
 	int result = 0;
 
 	msrp_write_end_line(&c->raw, (struct slice){c->tid, c->tid_len}, flag, c->has_body);
-	if (msrp_frame_parse(&f, msrp_written(&c->raw), c->raw.len) > 0)
+	if (msrp_frame_parse(&f, buffer_text(&c->raw), c->raw.len) > 0)
 		result = c->done(&(struct arrival){
 		    .relay = c->relay,
 		    .conn = c->conn,
@@ -90,7 +90,7 @@ static int on_end(struct msrp_sink *sink, enum msrp_flag flag)
 		    .whole = true,
 		    .flag = flag,
 		    .body = body,
-		    .raw = msrp_written(&c->raw),
+		    .raw = buffer_text(&c->raw),
 		});
 	collector_free(c);
 	return result;
@@ -127,7 +127,7 @@ int collector_take(struct arrival *a, collector_done_fn *done)
 	LIST_INSERT_HEAD(&a->relay->collectors, c, entry);
 	if (reserve(c, f->head.len + 2) < 0)
 		return refuse(c);
-	msrp_write(&c->raw, f->head);
+	buffer_add(&c->raw, f->head);
 	if (f->has_body)
 		msrp_write_blank_line(&c->raw);
 	c->head_len = c->raw.len;

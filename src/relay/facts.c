@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/digest.h"
 #include "msrp/conn.h"
 #include "relay/arrival.h"
-#include "wire/digest.h"
 #include "wire/path.h"
 
 enum fact {
@@ -165,11 +165,11 @@ static bool count(struct slice path, uint64_t less, char scratch[ROUTE_SCRATCH_S
 static bool credentials(const struct arrival *a, bool realm, char scratch[ROUTE_SCRATCH_SIZE],
     struct slice *valuep)
 {
-	struct msrp_digest digest;
+	struct digest digest;
 	struct slice value;
 
 	if (!a->frame->authorization.p
-	    || msrp_digest_parse_credentials(&digest, a->frame->authorization) < 0)
+	    || digest_parse_credentials(&digest, a->frame->authorization) < 0)
 		return false;
 	value = realm ? digest.realm : digest.username;
 	if (value.len > ROUTE_SCRATCH_SIZE)

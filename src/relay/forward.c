@@ -29,10 +29,10 @@ static void release(struct forward *f)
 static void write_end(struct forward *f, const struct chunk *chunk, enum msrp_flag flag)
 {
 	char text[MSRP_END_LINE_MAX];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 
 	msrp_write_end_line(&w, (struct slice){chunk->t.tid, MSRP_TID_LEN}, flag, chunk->has_body);
-	msrp_flow_end(&f->flow, msrp_written(&w));
+	msrp_flow_end(&f->flow, buffer_text(&w));
 }
 
 /* End with "#", in a frame opened for that if need be.  @return the chunk, taken from f */

@@ -246,13 +246,13 @@ static struct slice make_uri(const struct msrp_uri *host, char text[GRANT_URI_MA
 {
 	char id[SESSION_ID_CHARS + 1];
 	struct msrp_uri uri = *host;
-	struct msrp_writer w = {.p = text, .cap = GRANT_URI_MAX};
+	struct buffer w = {.p = text, .cap = GRANT_URI_MAX};
 
 	rand_token(id, SESSION_ID_CHARS);
 	uri.userinfo = uri.params = NOTHING;
 	uri.session_id = (struct slice){id, SESSION_ID_CHARS};
 	msrp_uri_write(&w, &uri);
-	return w.overflow ? NOTHING : msrp_written(&w);
+	return w.err ? NOTHING : buffer_text(&w);
 }
 
 /* --- its target, and its client's connection --- */

@@ -211,19 +211,19 @@ size_t hop_paths_size(const struct arrival *a, const struct hop *hop)
 	    + hop->inner.len + (hop->own.p ? a->frame->from_path.len : a->from_path.len);
 }
 
-void hop_write_paths(struct msrp_writer *w, const struct arrival *a, const struct hop *hop)
+void hop_write_paths(struct buffer *w, const struct arrival *a, const struct hop *hop)
 {
-	msrp_write(w, SLICE("To-Path: "));
-	msrp_write(w, hop->to_path);
-	msrp_write(w, SLICE("\r\nFrom-Path: "));
+	buffer_add(w, SLICE("To-Path: "));
+	buffer_add(w, hop->to_path);
+	buffer_add(w, SLICE("\r\nFrom-Path: "));
 	if (hop->inner.p) {
-		msrp_write(w, hop->inner);
-		msrp_write_char(w, ' ');
+		buffer_add(w, hop->inner);
+		buffer_add_char(w, ' ');
 	}
 	if (hop->own.p) {
-		msrp_write(w, hop->own);
-		msrp_write_char(w, ' ');
+		buffer_add(w, hop->own);
+		buffer_add_char(w, ' ');
 	}
-	msrp_write(w, hop->own.p ? a->frame->from_path : a->from_path);
-	msrp_write(w, SLICE("\r\n"));
+	buffer_add(w, hop->own.p ? a->frame->from_path : a->from_path);
+	buffer_add(w, SLICE("\r\n"));
 }

@@ -17,7 +17,7 @@ struct hop {
 int hop_find(struct arrival *a, struct hop *hop, const char **phrase);
 
 /** Write To-Path and From-Path of a's frame as it goes on. */
-void hop_write_paths(struct msrp_writer *w, const struct arrival *a, const struct hop *hop);
+void hop_write_paths(struct buffer *w, const struct arrival *a, const struct hop *hop);
 
 /** Bytes that they take at most. */
 size_t hop_paths_size(const struct arrival *a, const struct hop *hop);

@@ -29,7 +29,7 @@ struct relay_settings {
 	struct setting_list users;  /* of struct relay_user */
 	char *htdigest;             /* NULL: none */
 	uint64_t auth_expires_ms, auth_min_expires_ms, auth_max_expires_ms;
-	int auth_algorithm; /* enum msrp_digest_algorithm */
+	int auth_algorithm; /* enum digest_algorithm */
 	uint64_t nonce_expire_ms;
 	uint64_t max_auth_attempts;
 	bool allow_plain_auth;

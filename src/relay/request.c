@@ -6,10 +6,10 @@
 
 #include <msrpd/rand.h>
 
+#include "base/digest.h"
 #include "msrp/transaction.h"
 #include "relay/pause.h"
 #include "relay/peer.h"
-#include "wire/digest.h"
 #include "wire/path.h"
 
 enum {
@@ -19,7 +19,7 @@ enum {
 
 /* Room for a frame: on the stack if it is small. */
 struct frame_buffer {
-	struct msrp_writer w;
+	struct buffer w;
 	char *heap;
 	char small[SMALL_FRAME];
 };
@@ -27,7 +27,7 @@ struct frame_buffer {
 static int buffer_init(struct frame_buffer *b, size_t size)
 {
 	b->heap = NULL;
-	b->w = (struct msrp_writer){.p = b->small, .cap = sizeof(b->small)};
+	b->w = (struct buffer){.p = b->small, .cap = sizeof(b->small)};
 	if (size <= sizeof(b->small))
 		return 0;
 	b->heap = malloc(size);
@@ -41,8 +41,8 @@ static int buffer_init(struct frame_buffer *b, size_t size)
 /* Send what was written, if all of it was. */
 static void buffer_send(struct frame_buffer *b, struct msrp_conn *conn)
 {
-	if (!b->w.overflow)
-		msrp_conn_send(conn, msrp_written(&b->w));
+	if (!b->w.err)
+		msrp_conn_send(conn, buffer_text(&b->w));
 	free(b->heap);
 }
 
@@ -63,7 +63,7 @@ static int send_request(const struct arrival *a, const struct hop *hop, struct s
 	msrp_write_forwarded_headers(&b.w, f, false);
 	if (f->has_body) {
 		msrp_write_blank_line(&b.w);
-		msrp_write(&b.w, a->body);
+		buffer_add(&b.w, a->body);
 	}
 	msrp_write_end_line(&b.w, tid, a->whole ? a->flag : MSRP_COMPLETE, f->has_body);
 	buffer_send(&b, hop->conn);
@@ -109,16 +109,16 @@ static void answer(struct request *r, unsigned code, struct slice phrase,
 		< 0)
 		return;
 	msrp_write_response_line(&b.w, r->tid, code, phrase);
-	msrp_write(&b.w, SLICE("To-Path: "));
-	msrp_write(&b.w, r->from_path);
-	msrp_write(&b.w, SLICE("\r\nFrom-Path: "));
-	msrp_write(&b.w, r->own);
+	buffer_add(&b.w, SLICE("To-Path: "));
+	buffer_add(&b.w, r->from_path);
+	buffer_add(&b.w, SLICE("\r\nFrom-Path: "));
+	buffer_add(&b.w, r->own);
 	if (from.p) {
-		msrp_write_char(&b.w, ' ');
-		msrp_write(&b.w, from);
+		buffer_add_char(&b.w, ' ');
+		buffer_add(&b.w, from);
 	}
-	msrp_write(&b.w, SLICE("\r\n"));
-	msrp_write(&b.w, headers);
+	buffer_add(&b.w, SLICE("\r\n"));
+	buffer_add(&b.w, headers);
 	msrp_write_end_line(&b.w, r->tid, MSRP_COMPLETE, false);
 	buffer_send(&b, r->source);
 }
@@ -126,12 +126,11 @@ static void answer(struct request *r, unsigned code, struct slice phrase,
 /* RFC 4976 6.3: wrong credentials for a relay beyond this one count as well. */
 static bool is_refusal(const struct request *r, const struct msrp_frame *f)
 {
-	struct msrp_digest challenge;
+	struct digest challenge;
 
 	return r->credentials && f->code == 401
 	    && !(f->www_authenticate.p
-		&& msrp_digest_parse_challenge(&challenge, f->www_authenticate) == 0
-		&& challenge.stale);
+		&& digest_parse_challenge(&challenge, f->www_authenticate) == 0 && challenge.stale);
 }
 
 static int on_response(struct msrp_transaction *t, const struct msrp_frame *f)
@@ -175,11 +174,11 @@ static const struct msrp_transaction_ops transaction_ops = {
     .lost = on_lost,
 };
 
-static struct slice append(struct msrp_writer *w, struct slice s)
+static struct slice append(struct buffer *w, struct slice s)
 {
 	struct slice copy = {w->p + w->len, s.len};
 
-	msrp_write(w, s);
+	buffer_add(w, s);
 	return copy;
 }
 
@@ -188,7 +187,7 @@ static struct request *request_new(const struct arrival *a, const struct hop *ho
 	const struct msrp_frame *f = a->frame;
 	struct slice own = hop->own.p ? hop->own : msrp_path_first(f->to_path);
 	size_t text = f->tid.len + own.len + f->from_path.len, size = sizeof(struct request) + text;
-	struct msrp_writer w = {.cap = text};
+	struct buffer w = {.cap = text};
 	struct request *r;
 
 	if (budget_take(msrp_stack_budget(a->relay->stack), size) < 0)

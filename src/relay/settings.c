@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "msrp/stack.h"
 #include "relay/relay.h"
-#include "wire/digest.h"
 
 static bool is_hex(const char *text, size_t len)
 {
@@ -60,8 +60,8 @@ static int check_seconds(const void *value, struct reason *why)
 }
 
 static const char *const algorithms[] = {
-    [MSRP_DIGEST_MD5] = "MD5",
-    [MSRP_DIGEST_SHA256] = "SHA-256",
+    [DIGEST_MD5] = "MD5",
+    [DIGEST_SHA256] = "SHA-256",
     NULL,
 };
 

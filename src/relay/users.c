@@ -8,8 +8,8 @@
 
 #include <uthash.h>
 
+#include "base/buffer.h"
 #include "relay/relay.h"
-#include "wire/writer.h"
 
 /* The key is the name, or name:realm for lines of htdigest, in one table. */
 struct user {
@@ -170,14 +170,14 @@ bool users_find(const struct users *users, struct slice name, struct slice realm
     struct secret *secret)
 {
 	char key[1024];
-	struct msrp_writer w = MSRP_WRITER(key);
+	struct buffer w = BUFFER_ON(key);
 	struct user *user = find(users->config, name);
 
 	if (!user) {
-		msrp_write(&w, name);
-		msrp_write_char(&w, ':');
-		msrp_write(&w, realm);
-		user = w.overflow ? NULL : find(users->htdigest, msrp_written(&w));
+		buffer_add(&w, name);
+		buffer_add_char(&w, ':');
+		buffer_add(&w, realm);
+		user = w.err ? NULL : find(users->htdigest, buffer_text(&w));
 	}
 	if (!user)
 		return false;

@@ -12,7 +12,7 @@
 #include <msrpd/slice.h>
 
 #include "wire/uri.h"
-#include "wire/writer.h"
+#include "base/buffer.h"
 
 enum msrp_method {
 	MSRP_NO_METHOD, /* a response */

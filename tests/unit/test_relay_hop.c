@@ -138,7 +138,7 @@ static void paths_are_moved_on(void **state)
 	struct hop hop;
 	const char *phrase;
 	char text[1024], expected[1024];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 
 	assert_int_equal(find(f, &f->alice, path(f, f->alice.granted, f->bob.granted, f->bob.own),
 			     &hop, &phrase),
@@ -146,7 +146,7 @@ static void paths_are_moved_on(void **state)
 	hop_write_paths(&w, &f->arrival, &hop);
 	snprintf(expected, sizeof(expected), "To-Path: %s\r\nFrom-Path: %s %s %s\r\n", f->bob.own,
 	    f->bob.granted, f->alice.granted, f->alice.own);
-	assert_true(slice_equal(msrp_written(&w), slice_of(expected)));
+	assert_true(slice_equal(buffer_text(&w), slice_of(expected)));
 	assert_true(w.len <= hop_paths_size(&f->arrival, &hop));
 	assert_false(hop.outgoing); /* towards bob, by whose grant it passes last */
 }
@@ -230,7 +230,7 @@ static void by_paths_of_a_rule(void **state)
 	struct fixture *f = *state;
 	const char *phrase;
 	char text[512];
-	struct msrp_writer w = MSRP_WRITER(text);
+	struct buffer w = BUFFER_ON(text);
 	struct hop hop;
 
 	find(f, &f->carol, relay_way_in(&f->alice), &hop, &phrase);
@@ -241,7 +241,7 @@ static void by_paths_of_a_rule(void **state)
 	assert_int_equal(hop_find(&f->arrival, &hop, &phrase), 0);
 	assert_null(hop.grant);
 	hop_write_paths(&w, &f->arrival, &hop);
-	assert_true(slice_equal(msrp_written(&w),
+	assert_true(slice_equal(buffer_text(&w),
 	    SLICE(
 		"To-Path: msrp://127.0.0.1:1/there;tcp\r\nFrom-Path: msrp://127.0.0.1:2/here;tcp\r\n")));
 }
