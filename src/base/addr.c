@@ -143,7 +143,7 @@ static void print_host(const union addr *a, char *text, socklen_t size)
 {
 	if (!addr_len(a)
 	    || getnameinfo(&a->any, addr_len(a), text, size, NULL, 0, NI_NUMERICHOST) != 0)
-		strcpy(text, "-");
+		snprintf(text, size, "-");
 }
 
 const char *addr_print_host(const union addr *a, char text[ADDR_TEXT_SIZE])
@@ -162,6 +162,6 @@ const char *addr_print(const union addr *a, char text[ADDR_TEXT_SIZE])
 	else if (a->any.sa_family == AF_INET6)
 		snprintf(text, ADDR_TEXT_SIZE, "[%s]:%u", host, addr_port(a));
 	else
-		strcpy(text, host);
+		snprintf(text, ADDR_TEXT_SIZE, "%s", host);
 	return text;
 }
