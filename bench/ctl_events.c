@@ -68,6 +68,17 @@ static void emit(struct event_bus *bus)
 	event_emit(bus, &type, params, sizeof(params) / sizeof(params[0]));
 }
 
+/* Of what the server counts. */
+static struct count {
+	uint64_t *requests, *events;
+} count;
+
+static const struct stats_row numbers[] = {
+    {.name = "requests", .help = "", .offset = offsetof(struct count, requests)},
+    {.name = "events", .help = "", .offset = offsetof(struct count, events)},
+    {0},
+};
+
 static void run(unsigned subscribers)
 {
 	static const struct event_type *const types[] = {&type, NULL};
@@ -76,22 +87,21 @@ static void run(unsigned subscribers)
 	struct ctl_daemon daemon = {.base = event_base_new()};
 	struct ctl_server *server;
 	struct reason why;
-	uint64_t *sent;
 	double before;
 
 	snprintf(path, sizeof(path), "/tmp/bench_ctl_events.%d", (int)getpid());
 	if (event_bus_new(&daemon.bus) < 0 || stats_new(&daemon.stats) < 0
 	    || event_bus_add_types(daemon.bus, types) < 0
+	    || stats_register(daemon.stats, "ctl", numbers, &count) < 0
 	    || ctl_server_new(&server, &daemon, &settings, &why) < 0)
 		exit(1);
-	sent = stats_counter(daemon.stats, "ctl", "events", "");
 	for (unsigned i = 0; i < subscribers; i++)
 		if (start_subscriber(path) < 0)
 			exit(1);
-	while (*stats_counter(daemon.stats, "ctl", "requests", "") < subscribers)
+	while (*count.requests < subscribers)
 		event_base_loop(daemon.base, EVLOOP_ONCE);
 	before = cpu_us();
-	while (*sent < (uint64_t)EVENTS * subscribers) {
+	while (*count.events < (uint64_t)EVENTS * subscribers) {
 		for (int i = 0; i < PER_TURN; i++)
 			emit(daemon.bus);
 		event_base_loop(daemon.base, EVLOOP_NONBLOCK);

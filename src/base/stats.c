@@ -44,21 +44,21 @@ static bool in_group(const struct number *number, const char *group)
 }
 
 /* Numbers of a group lie together: a new one goes behind the last of its group. */
-static uint64_t *add(struct stats *stats, const struct stats_item *item)
+static uint64_t *add(struct stats *stats, const char *group, const struct stats_row *row)
 {
 	struct number *number, *last = NULL;
 
 	TAILQ_FOREACH(number, &stats->numbers, next) {
-		if (!in_group(number, item->group))
+		if (!in_group(number, group))
 			continue;
-		if (strcmp(number->item.name, item->name) == 0)
+		if (strcmp(number->item.name, row->name) == 0)
 			return &number->item.value;
 		last = number;
 	}
 	number = calloc(1, sizeof(*number));
 	if (!number)
 		return NULL;
-	number->item = *item;
+	number->item = (struct stats_item){group, row->name, row->help, row->gauge, 0};
 	if (last)
 		TAILQ_INSERT_AFTER(&stats->numbers, last, number, next);
 	else
@@ -72,22 +72,11 @@ int stats_register(struct stats *stats, const char *group, const struct stats_ro
 	for (; rows->name; rows++) {
 		uint64_t **numberp = (uint64_t **)((char *)owner + rows->offset);
 
-		*numberp =
-		    add(stats, &(struct stats_item){group, rows->name, rows->help, rows->gauge, 0});
+		*numberp = add(stats, group, rows);
 		if (!*numberp)
 			return -ENOMEM;
 	}
 	return 0;
-}
-
-uint64_t *stats_counter(struct stats *stats, const char *group, const char *name, const char *help)
-{
-	return add(stats, &(struct stats_item){group, name, help, false, 0});
-}
-
-uint64_t *stats_gauge(struct stats *stats, const char *group, const char *name, const char *help)
-{
-	return add(stats, &(struct stats_item){group, name, help, true, 0});
 }
 
 void stats_each(const struct stats *stats, void (*fn)(const struct stats_item *item, void *arg),

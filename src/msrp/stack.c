@@ -20,23 +20,43 @@ static int make_queues(struct msrp_stack *stack)
 	return err ? -ENOMEM : 0;
 }
 
-#define STREAMS(counter) .offset = offsetof(struct msrp_stack, protocol.count.counter)
-#define FRAMES(counter)  .offset = offsetof(struct msrp_stack, count.counter)
+#define NUMBER(member) .offset = offsetof(struct msrp_stack, member)
 
 static const struct stats_row counters[] = {
-    {"accepted", "connections accepted", STREAMS(accepted)},
-    {"connected", "connections opened by msrpd", STREAMS(connected)},
-    {"refused", "connections beyond max_connections, closed at once", STREAMS(refused)},
-    {"closed", "connections closed", STREAMS(closed)},
-    {"frames_in", "MSRP frames received", FRAMES(frames_in)},
-    {"frames_out", "MSRP frames sent", FRAMES(frames_out)},
-    {"bytes_in", "bytes received on MSRP connections, TLS removed", STREAMS(bytes_in)},
-    {"bytes_out", "bytes sent on MSRP connections, before TLS", STREAMS(bytes_out)},
-    {"bad_frames", "frames that were not MSRP, or answered 400", FRAMES(bad_frames)},
-    {"stray_responses", "responses to no request of ours", FRAMES(stray_responses)},
-    {"unknown_sessions", "requests for no session of ours", FRAMES(unknown_sessions)},
-    {"timeouts", "requests without a response in transaction_timeout", FRAMES(timeouts)},
-    {"connections", "connections open now", STREAMS(open), .gauge = true},
+    {.name = "accepted", .help = "connections accepted", NUMBER(protocol.count.accepted)},
+    {.name = "connected", .help = "connections opened by msrpd", NUMBER(protocol.count.connected)},
+    {.name = "refused",
+	.help = "connections beyond max_connections, closed at once",
+	NUMBER(protocol.count.refused)},
+    {.name = "closed", .help = "connections closed", NUMBER(protocol.count.closed)},
+    {.name = "frames_in", .help = "MSRP frames received", NUMBER(count.frames_in)},
+    {.name = "frames_out", .help = "MSRP frames sent", NUMBER(count.frames_out)},
+    {.name = "bytes_in",
+	.help = "bytes received on MSRP connections, TLS removed",
+	NUMBER(protocol.count.bytes_in)},
+    {.name = "bytes_out",
+	.help = "bytes sent on MSRP connections, before TLS",
+	NUMBER(protocol.count.bytes_out)},
+    {.name = "bad_frames",
+	.help = "frames that were not MSRP, or answered 400",
+	NUMBER(count.bad_frames)},
+    {.name = "stray_responses",
+	.help = "responses to no request of ours",
+	NUMBER(count.stray_responses)},
+    {.name = "unknown_sessions",
+	.help = "requests for no session of ours",
+	NUMBER(count.unknown_sessions)},
+    {.name = "timeouts",
+	.help = "requests without a response in transaction_timeout",
+	NUMBER(count.timeouts)},
+    {.name = "connections",
+	.help = "connections open now",
+	NUMBER(protocol.count.open),
+	.gauge = true},
+    {.name = "body_bytes",
+	.help = "bytes of message bodies held now",
+	NUMBER(budget.used),
+	.gauge = true},
     {0},
 };
 
@@ -61,15 +81,13 @@ int msrp_stack_new(struct msrp_stack **stackp, struct net *net,
 	if (!stack)
 		return -ENOMEM;
 	stack->settings = settings;
+	stack->budget.max = settings->max_memory;
 	inputs_init(&stack->inputs);
 	stack->protocol = (struct net_protocol){.net = net,
 	    .name = "msrp",
 	    .handler = &conn_handler,
 	    .limits = limits_of(settings)};
 	err = stats_register(stats, "msrp", counters, stack);
-	if (err == 0)
-		err = budget_init(&stack->budget, settings->max_memory, stats, "msrp", "body_bytes",
-		    "bytes of message bodies held now");
 	if (err == 0)
 		err = net_protocol_init(&stack->protocol);
 	if (err == 0)

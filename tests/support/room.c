@@ -131,15 +131,18 @@ static const struct action actions[] = {
     {0},
 };
 
+static const struct stats_row numbers[] = {
+    {.name = "messages", .help = "messages taken", .offset = offsetof(struct room, messages)},
+    {0},
+};
+
 static int start(const struct service_env *env, const void *settings, void **statep,
     struct reason *why)
 {
 	struct room *room = calloc(1, sizeof(*room));
 
 	(void)settings;
-	if (room)
-		room->messages = stats_counter(env->stats, "room", "messages", "messages taken");
-	if (!room || !room->messages) {
+	if (!room || stats_register(env->stats, "room", numbers, room) < 0) {
 		free(room);
 		return reason_set(why, -ENOMEM, "out of memory");
 	}

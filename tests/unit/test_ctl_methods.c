@@ -38,10 +38,13 @@ static void test_builtins(void **state)
 	    {CALL("1", "get_statistics", "[]"), "\"test:number\":42}}"},
 	    {CALL("1", "get_statistics", "[\"tes\"]"), "\"error\":{\"code\":404,"},
 	};
+	static const struct stats_row numbers[] = {{.name = "number", .help = "A number."}, {0}};
 	struct ctl_fixture *f = *state;
 	struct ctl_peer p = ctl_peer_connect(f);
+	uint64_t *number;
 
-	*stats_counter(f->stats, "test", "number", "A number.") = 42;
+	assert_int_equal(stats_register(f->stats, "test", numbers, &number), 0);
+	*number = 42;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		ctl_peer_says(&p, cases[i].line);
 		assert_line_has(&p, cases[i].part);

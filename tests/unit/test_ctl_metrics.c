@@ -87,18 +87,28 @@ static void assert_has(const char *text, const char *part)
 		fail_msg("%s is not in %s", part, text);
 }
 
+static uint64_t *number(struct fixture *f, const char *group, const char *name, bool gauge)
+{
+	const struct stats_row rows[] = {{.name = name, .help = "What it is.", .gauge = gauge},
+	    {0}};
+	uint64_t *value;
+
+	assert_int_equal(stats_register(f->stats, group, rows, &value), 0);
+	return value;
+}
+
 static void test_metrics(void **state)
 {
 	struct fixture *f = *state;
 	char *text;
 
-	*stats_counter(f->stats, "ua", "messages_received", "Messages received.") = 7;
-	*stats_gauge(f->stats, "relay", "grants", "Grants that live.") = UINT64_MAX;
+	*number(f, "ua", "messages_received", false) = 7;
+	*number(f, "relay", "grants", true) = UINT64_MAX;
 	text = request(f, "GET", "/metrics");
 	assert_has(text, "HTTP/1.1 200 OK\r\n");
 	assert_has(text, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
 	assert_has(text,
-	    "\n# HELP msrpd_ua_messages_received_total Messages received.\n"
+	    "\n# HELP msrpd_ua_messages_received_total What it is.\n"
 	    "# TYPE msrpd_ua_messages_received_total counter\nmsrpd_ua_messages_received_total 7\n");
 	assert_has(text,
 	    "\n# TYPE msrpd_relay_grants gauge\nmsrpd_relay_grants 18446744073709551615\n");
@@ -115,7 +125,7 @@ static void test_form(void **state)
 	char *text, *line;
 	unsigned samples = 0;
 
-	stats_gauge(f->stats, "ua", "sessions", "Sessions.");
+	number(f, "ua", "sessions", true);
 	text = request(f, "GET", "/metrics");
 	line = strstr(text, "\r\n\r\n");
 	assert_non_null(line);
