@@ -9,6 +9,7 @@
 
 #include <msrpd/slice.h>
 
+#include "auth/users.h"
 #include "base/tree.h"
 #include "config_doubts.h"
 #include "settings.h"
@@ -354,6 +355,14 @@ static const struct setting root_rows[] = {
 	.item_size = sizeof(struct sip_credential),
 	.check = check_credential,
 	.help = "Who msrpd is to those who challenge it, by SIP or as an MSRP relay."},
+    {.name = "users",
+	.type = SETTING_MAP,
+	.offset = offsetof(struct config, users),
+	.group = auth_user_rows,
+	.item_size = sizeof(struct auth_user),
+	.check = auth_user_check,
+	.help = "Who may log in, by user name, for SIP and AUTH alike; relay.users and "
+		"relay.htdigest are looked in as well."},
     {.name = "ua",
 	.type = SETTING_GROUP,
 	.offset = offsetof(struct config, ua),

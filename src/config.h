@@ -32,6 +32,7 @@ struct config {
 	struct sip_settings sip;
 	struct msrp_settings msrp;
 	struct setting_list credentials; /* of struct sip_credential */
+	struct setting_list users;       /* of struct auth_user */
 	struct ua_settings ua;
 	struct ctl_metrics_settings metrics;
 };

@@ -20,6 +20,7 @@
 #include <msrpd/service.h>
 #include <msrpd/timer.h>
 
+#include "auth/auth.h"
 #include "base/log.h"
 #include "base/stats.h"
 #include "config.h"
@@ -32,6 +33,7 @@
 #include "msrp/stack.h"
 #include "net/net.h"
 #include "notify.h"
+#include "relay/relay.h"
 #include "routes.h"
 #include "services.h"
 #include "sip/page.h"
@@ -59,6 +61,7 @@ struct daemon {
 	struct event_bus *bus;
 	struct event_logline logline;
 	struct event_subscriber rules; /* routes.event */
+	struct auth *auth;
 	struct net *net;
 	struct msrp_stack *msrp;
 	struct sip_stack *sip;
@@ -183,6 +186,31 @@ static void on_status(struct reply *reply, void *arg)
 	reply_number(reply, "connections", (int64_t)msrp_stack_connections(d->msrp));
 }
 
+/* --- who may call --- */
+
+static uint64_t nonce_expire_of(const struct config *cfg)
+{
+	const struct relay_settings *relay = config_service(cfg, &relay_service);
+
+	return relay->nonce_expire_ms;
+}
+
+static int load_users(struct users **usersp, const struct config *cfg, struct reason *why)
+{
+	const struct relay_settings *relay = config_service(cfg, &relay_service);
+	struct auth_sources sources = {{&cfg->users, &relay->users}, relay->htdigest};
+
+	return users_new(usersp, &sources, why);
+}
+
+static int start_auth(struct daemon *d, struct reason *why)
+{
+	struct users *users;
+	int err = load_users(&users, d->config, why);
+
+	return err < 0 ? err : auth_new(&d->auth, users, nonce_expire_of(d->config));
+}
+
 /* --- reload --- */
 
 /* What can still refuse its new settings goes first, and takes back the old ones if one does. */
@@ -229,17 +257,22 @@ static void reload_rest(struct daemon *d, const struct config *cfg)
 static int reload(struct daemon *d, struct reason *why)
 {
 	struct loaded fresh, old = {.config = d->config, .routes = d->routes};
+	struct users *users = NULL;
 	int err = load(d, &fresh, log_warning, why);
 
 	if (err < 0)
 		return err;
 	err = config_changes_fixed(d->config, fresh.config, why);
 	if (err == 0)
+		err = load_users(&users, fresh.config, why);
+	if (err == 0)
 		err = reload_what_may_refuse(d, fresh.config, why);
 	if (err < 0) {
+		users_free(users);
 		loaded_fini(&fresh);
 		return err;
 	}
+	auth_reload(d->auth, users, nonce_expire_of(fresh.config));
 	reload_rest(d, fresh.config);
 	d->config = fresh.config;
 	d->routes = fresh.routes;
@@ -450,6 +483,7 @@ static int start_services(struct daemon *d, struct reason *why)
 	    .base = d->base,
 	    .bus = d->bus,
 	    .stats = d->stats,
+	    .auth = d->auth,
 	    .ua = d->ua,
 	    .page = d->page,
 	    .budget = msrp_stack_budget(d->msrp),
@@ -513,10 +547,10 @@ static int start(struct daemon *d, struct reason *why)
 
 	reason_set(why, -ENOMEM, "out of memory");
 	raise_descriptors(d->config->msrp.max_connections);
-	if ((err = start_base(d)) < 0 || (err = start_msrp(d, why)) < 0
-	    || (err = start_sip(d, why)) < 0 || (err = start_ua(d, why)) < 0
-	    || (err = start_services(d, why)) < 0 || (err = start_control(d, why)) < 0
-	    || (err = start_signals(d)) < 0)
+	if ((err = start_base(d)) < 0 || (err = start_auth(d, why)) < 0
+	    || (err = start_msrp(d, why)) < 0 || (err = start_sip(d, why)) < 0
+	    || (err = start_ua(d, why)) < 0 || (err = start_services(d, why)) < 0
+	    || (err = start_control(d, why)) < 0 || (err = start_signals(d)) < 0)
 		return err;
 	start_rules(d);
 	err = notify_init(&d->notify, d->base);
@@ -543,6 +577,7 @@ static void finish(struct daemon *d)
 	sip_stack_free(d->sip);
 	msrp_stack_free(d->msrp);
 	net_free(d->net);
+	auth_free(d->auth);
 	event_logline_stop(&d->logline);
 	if (d->bus)
 		event_bus_unsubscribe(&d->rules);

@@ -15,6 +15,7 @@
 #include <msrpd/route.h>
 #include <msrpd/setting.h>
 
+struct auth;
 struct event_base;
 struct msrp_stack;
 struct page;
@@ -27,6 +28,7 @@ struct service_env {
 	struct event_bus *bus;
 	struct stats *stats;
 	struct budget *budget;
+	struct auth *auth;       /* who may call, for roles that challenge by themselves */
 	struct ua *ua;           /* NULL without SIP */
 	struct page *page;       /* NULL without SIP */
 	struct msrp_stack *msrp; /* for roles that speak MSRP without the UA */

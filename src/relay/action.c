@@ -268,7 +268,7 @@ static int run_credentials(const struct route_subject *subject, const struct arg
 	struct slice *const fields[] = {&a->secret.password, &a->secret.ha1, &a->secret.ha1_sha256};
 
 	(void)state;
-	a->secret = (struct secret){NOTHING, NOTHING, NOTHING};
+	a->secret = (struct digest_secret){NOTHING, NOTHING, NOTHING};
 	for (size_t i = 0; i < 3; i++)
 		if (args[i].present && keep(a, &a->texts[3], args[i].text, fields[i]) < 0)
 			return -ENOMEM;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "relay/core.h"
-#include "relay/users.h"
+#include "base/digest.h"
 #include "route/route.h"
 
 struct grant;
@@ -37,7 +37,7 @@ struct arrival {
 	bool no_connect, close_sent, close_replied;
 
 	/* routes.msrp_auth */
-	struct secret secret;
+	struct digest_secret secret;
 
 	/* routes.msrp_socket */
 	const struct msrp_uri *next;

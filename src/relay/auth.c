@@ -4,10 +4,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "base/digest.h"
+#include "auth/auth.h"
 #include "base/log.h"
 #include "relay/grant.h"
-#include "relay/nonce.h"
 #include "relay/peer.h"
 #include "wire/path.h"
 
@@ -17,7 +16,7 @@ enum {
 };
 
 /* An AUTH being judged. */
-struct auth {
+struct auth_attempt {
 	struct arrival *a;
 	struct msrp_uri host; /* how this relay is named in the grant */
 	struct slice uri;     /* the rightmost To-Path URI, which the digest is over */
@@ -29,21 +28,24 @@ struct auth {
 
 /* --- refusals --- */
 
-static void challenge(struct auth *auth, bool stale)
+static struct auth_terms terms_of(const struct auth_attempt *auth)
 {
-	struct relay *relay = auth->a->relay;
-	char nonce[NONCE_LEN + 1], text[HEADERS_MAX];
-	struct buffer w = BUFFER_ON(text);
-	struct digest digest = {
-	    .algorithm = (enum digest_algorithm)relay->settings->auth_algorithm,
+	return (struct auth_terms){
 	    .realm = auth->realm,
-	    .nonce = {nonce, NONCE_LEN},
-	    .stale = stale,
+	    .algorithm = (enum digest_algorithm)auth->a->relay->settings->auth_algorithm,
+	    .method = SLICE("AUTH"),
+	    .uri = auth->uri,
 	};
+}
 
-	nonces_make(relay->nonces, nonce);
+static void challenge(struct auth_attempt *auth, bool stale)
+{
+	struct auth_terms terms = terms_of(auth);
+	char text[HEADERS_MAX];
+	struct buffer w = BUFFER_ON(text);
+
 	buffer_add(&w, SLICE("WWW-Authenticate: "));
-	digest_write_challenge(&w, &digest);
+	auth_write_challenge(auth->a->relay->auth, &terms, stale, &w);
 	buffer_add(&w, SLICE("\r\n"));
 	if (w.err) /* a realm beyond all measure, out of the To-Path */
 		arrival_refuse(auth->a, 400, SLICE("Bad Request"));
@@ -52,7 +54,7 @@ static void challenge(struct auth *auth, bool stale)
 }
 
 /* The answer does not tell what was wrong. */
-static void refuse_credentials(struct auth *auth)
+static void refuse_credentials(struct auth_attempt *auth)
 {
 	struct arrival *a = auth->a;
 	struct peer *peer = peer_of(a->relay, a->conn);
@@ -65,7 +67,7 @@ static void refuse_credentials(struct auth *auth)
 		peer_failed(peer);
 }
 
-static void refuse_interval(struct auth *auth, struct slice header, uint64_t limit_ms)
+static void refuse_interval(struct auth_attempt *auth, struct slice header, uint64_t limit_ms)
 {
 	char text[64];
 	struct buffer w = BUFFER_ON(text);
@@ -78,106 +80,46 @@ static void refuse_interval(struct auth *auth, struct slice header, uint64_t lim
 
 /* --- credentials --- */
 
-enum credentials { CREDENTIALS_RIGHT, CREDENTIALS_WRONG, CREDENTIALS_UNSPOKEN };
-
-/* The user's secret: by routes.msrp_auth, or else by relay.users and relay.htdigest. */
-static enum credentials find_secret(struct auth *auth, struct secret *secret)
+/*
+ * The user's secret by routes.msrp_auth, absent where no rule holds.
+ *
+ * @return false: a rule says that nothing is answered
+ */
+static bool ask_rules(struct auth_attempt *auth, const struct digest_secret **secretp)
 {
 	struct arrival *a = auth->a;
 	unsigned outcome = arrival_run(a, a->relay->routes->msrp_auth);
 
-	if (outcome & ROUTE_DROPPED)
-		return CREDENTIALS_UNSPOKEN;
-	if (outcome & ROUTE_HELD) {
-		*secret = a->secret;
-		return secret->password.p || secret->ha1.p || secret->ha1_sha256.p
-		    ? CREDENTIALS_RIGHT
-		    : CREDENTIALS_WRONG;
-	}
-	return users_find(a->relay->users, auth->digest.username, auth->realm, secret)
-	    ? CREDENTIALS_RIGHT
-	    : CREDENTIALS_WRONG;
-}
-
-/*
- * The work is the same for every name: a hash of a password is made for those that are stored
- * hashed, and for those that do not exist, too.
- */
-static int make_ha1(const struct auth *auth, const struct secret *secret, struct digest_hash *ha1)
-{
-	bool sha256 = auth->digest.algorithm == DIGEST_SHA256;
-	struct slice stored = sha256 ? secret->ha1_sha256 : secret->ha1;
-	int err = digest_ha1(auth->digest.algorithm, auth->digest.username, auth->realm,
-	    secret->password.p ? secret->password : SLICE("no password at all"), ha1);
-
-	if (err < 0 || !stored.p || stored.len != ha1->len)
-		return err;
-	for (size_t i = 0; i < stored.len; i++)
-		ha1->hex[i] = (char)(stored.p[i] >= 'A' && stored.p[i] <= 'F' ? stored.p[i] | 0x20
-									      : stored.p[i]);
-	return 0;
-}
-
-/* Is there a secret that fits the algorithm? */
-static bool usable(const struct auth *auth, const struct secret *secret)
-{
-	return secret->password.p
-	    || (auth->digest.algorithm == DIGEST_SHA256 ? secret->ha1_sha256.p : secret->ha1.p);
-}
-
-static enum credentials check_digest(struct auth *auth)
-{
-	const struct relay *relay = auth->a->relay;
-	struct secret secret = {NOTHING, NOTHING, NOTHING};
-	struct digest_hash ha1, response;
-	enum credentials found = find_secret(auth, &secret);
-	bool matches;
-
-	if (found == CREDENTIALS_UNSPOKEN)
-		return found;
-	if (make_ha1(auth, &secret, &ha1) < 0
-	    || digest_response(&auth->digest, digest_hash_slice(&ha1), SLICE("AUTH"), auth->uri,
-		   &response)
-		< 0
-	    || digest_rspauth(&auth->digest, digest_hash_slice(&ha1), auth->uri, &auth->rspauth)
-		< 0)
-		return CREDENTIALS_WRONG;
-	matches = digest_matches(&response, auth->digest.response);
-	explicit_bzero(&ha1, sizeof(ha1));
-	return matches && found == CREDENTIALS_RIGHT && usable(auth, &secret)
-		&& slice_equal(auth->digest.realm, auth->realm)
-		&& (int)auth->digest.algorithm == relay->settings->auth_algorithm
-	    ? CREDENTIALS_RIGHT
-	    : CREDENTIALS_WRONG;
+	*secretp = outcome & ROUTE_HELD ? &a->secret : NULL;
+	return !(outcome & ROUTE_DROPPED);
 }
 
 /* @return whether the AUTH may go on; otherwise it has been answered */
-static bool authenticate(struct auth *auth)
+static bool authenticate(struct auth_attempt *auth)
 {
-	struct slice credentials = auth->a->frame->authorization;
+	struct arrival *a = auth->a;
+	struct auth_terms terms = terms_of(auth);
 
-	if (!credentials.p) {
+	if (!a->frame->authorization.p) {
 		challenge(auth, false);
 		return false;
 	}
-	if (digest_parse_credentials(&auth->digest, credentials) < 0) {
+	if (digest_parse_credentials(&auth->digest, a->frame->authorization) < 0) {
 		auth->digest.username = NOTHING;
 		refuse_credentials(auth);
 		return false;
 	}
-	switch (check_digest(auth)) {
-	case CREDENTIALS_UNSPOKEN:
+	if (!ask_rules(auth, &terms.secret))
 		return false;
-	case CREDENTIALS_WRONG:
+	switch (auth_check(a->relay->auth, &auth->digest, &terms, &auth->rspauth)) {
+	case AUTH_WRONG:
 		refuse_credentials(auth);
 		return false;
-	case CREDENTIALS_RIGHT:
-		break;
-	}
-	if (nonces_use(auth->a->relay->nonces, auth->digest.nonce, auth->digest.nc)
-	    == NONCE_STALE) {
+	case AUTH_STALE:
 		challenge(auth, true);
 		return false;
+	case AUTH_RIGHT:
+		break;
 	}
 	return true;
 }
@@ -189,7 +131,7 @@ static bool authenticate(struct auth *auth)
  *
  * @return whether the AUTH may go on
  */
-static bool identify(struct auth *auth)
+static bool identify(struct auth_attempt *auth)
 {
 	struct arrival *a = auth->a;
 	struct peer *peer = peer_of(a->relay, a->conn);
@@ -207,7 +149,7 @@ static bool identify(struct auth *auth)
 
 /* --- the grant --- */
 
-static bool find_lifetime(struct auth *auth, uint64_t *lifetime_ms)
+static bool find_lifetime(struct auth_attempt *auth, uint64_t *lifetime_ms)
 {
 	const struct relay_settings *s = auth->a->relay->settings;
 	struct slice text = slice_trim(auth->a->frame->expires);
@@ -234,7 +176,7 @@ static bool find_lifetime(struct auth *auth, uint64_t *lifetime_ms)
 }
 
 /* One granted before, to be refreshed: named by its URI, or by the same From-Path. */
-static struct grant *granted_before(const struct auth *auth)
+static struct grant *granted_before(const struct auth_attempt *auth)
 {
 	struct arrival *a = auth->a;
 
@@ -244,7 +186,7 @@ static struct grant *granted_before(const struct auth *auth)
 	    a->frame->from_path);
 }
 
-static struct grant *make_grant(struct auth *auth, uint64_t lifetime_ms)
+static struct grant *make_grant(struct auth_attempt *auth, uint64_t lifetime_ms)
 {
 	struct arrival *a = auth->a;
 	struct grant_terms terms = {
@@ -265,7 +207,8 @@ static struct grant *make_grant(struct auth *auth, uint64_t lifetime_ms)
 }
 
 /* RFC 4976 5.1: Use-Path is the way from the client, through the relays before this one. */
-static void write_use_path(struct buffer *w, const struct auth *auth, const struct grant *grant)
+static void write_use_path(struct buffer *w, const struct auth_attempt *auth,
+    const struct grant *grant)
 {
 	struct slice path = auth->a->frame->from_path, last = msrp_path_last(path);
 
@@ -279,7 +222,7 @@ static void write_use_path(struct buffer *w, const struct auth *auth, const stru
 	buffer_add(w, SLICE("\r\n"));
 }
 
-static void write_info(struct buffer *w, struct auth *auth)
+static void write_info(struct buffer *w, struct auth_attempt *auth)
 {
 	struct digest info = {
 	    .algorithm = auth->digest.algorithm,
@@ -295,7 +238,7 @@ static void write_info(struct buffer *w, struct auth *auth)
 	buffer_add(w, SLICE("\r\n"));
 }
 
-static void answer(struct auth *auth, const struct grant *grant, uint64_t lifetime_ms)
+static void answer(struct auth_attempt *auth, const struct grant *grant, uint64_t lifetime_ms)
 {
 	struct arrival *a = auth->a;
 	size_t cap =
@@ -316,7 +259,7 @@ static void answer(struct auth *auth, const struct grant *grant, uint64_t lifeti
 	free(w.p);
 }
 
-static void give(struct auth *auth)
+static void give(struct auth_attempt *auth)
 {
 	struct arrival *a = auth->a;
 	struct grant *grant = granted_before(auth);
@@ -343,7 +286,7 @@ static void give(struct auth *auth)
 
 void auth_request(struct arrival *a)
 {
-	struct auth auth = {.a = a, .uri = msrp_path_last(a->frame->to_path)};
+	struct auth_attempt auth = {.a = a, .uri = msrp_path_last(a->frame->to_path)};
 	struct slice realm = slice_of(a->relay->settings->auth_realm);
 
 	if (!relay_owns(a->relay, &a->frame->to, &auth.host)) {

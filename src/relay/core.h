@@ -3,9 +3,9 @@
  *
  * Each file knows those above it in this list that stand behind its colon, and no other:
  *
- *	users, nonce, tables, core:
+ *	tables, core:
  *	peer, neighbor: core
- *	arrival:        peer, users
+ *	arrival:        peer
  *	grant:          peer, neighbor
  *	pause:          peer
  *	hop:            arrival, grant
@@ -13,7 +13,7 @@
  *	forward:        chunk, grant, pause
  *	request:        arrival, hop, pause
  *	collector:      arrival, grant
- *	auth:           arrival, grant, users, nonce
+ *	auth:           arrival, grant
  *	action:         arrival, tables
  *	facts:          arrival, tables
  *	method:         grant, tables
@@ -55,8 +55,7 @@ struct relay {
 	const struct relay_settings *settings;
 	const struct routes *routes;
 	struct relay_counters count;
-	struct users *users;
-	struct nonces *nonces;
+	struct auth *auth;
 	struct grants *grants;
 	struct msrp_uri *own; /* of settings.my_uri */
 	size_t own_count;

@@ -9,7 +9,6 @@
 #include "relay/auth.h"
 #include "relay/collector.h"
 #include "relay/forward.h"
-#include "relay/nonce.h"
 #include "relay/pause.h"
 #include "relay/peer.h"
 #include "relay/request.h"
@@ -142,16 +141,12 @@ static void on_cleanup(void *arg)
 	timer_start(&relay->cleanup, relay->settings->cleanup_interval_ms);
 }
 
-static int start_parts(struct relay *relay, struct reason *why)
+static int start_parts(struct relay *relay)
 {
 	const struct relay_settings *s = relay->settings;
 	struct event_base *base = msrp_stack_base(relay->stack);
-	int err = users_new(&relay->users, s, why);
+	int err = relay_parse_own(&relay->own, &relay->own_count, s);
 
-	if (err == 0)
-		err = relay_parse_own(&relay->own, &relay->own_count, s);
-	if (err == 0)
-		err = nonces_new(&relay->nonces, s->nonce_expire_ms);
 	if (err == 0)
 		err = timer_queue_init(&relay->stalls, base,
 		    msrp_stack_settings(relay->stack)->shared_stall_ms, pause_expired, relay);
@@ -186,8 +181,6 @@ static void stop(void *state)
 	pool_trim(&relay->chunk_pool);
 	timer_fini(&relay->cleanup);
 	timer_queue_fini(&relay->stalls);
-	nonces_free(relay->nonces);
-	users_free(relay->users);
 	free(relay->own);
 	free(relay);
 }
@@ -207,12 +200,13 @@ static int start(const struct service_env *env, const void *settings, void **sta
 		return -ENOMEM;
 	relay->stack = env->msrp;
 	relay->settings = s;
+	relay->auth = env->auth;
 	relay->routes = env->routes;
 	relay->forward_pool = POOL(struct forward, FORWARDS_KEPT);
 	relay->chunk_pool = POOL(struct chunk, CHUNKS_KEPT);
 	err = relay_counters_init(relay, env->stats);
 	if (err == 0)
-		err = start_parts(relay, why);
+		err = start_parts(relay);
 	if (err < 0) {
 		stop(relay);
 		return err;
@@ -227,26 +221,18 @@ static int reload(void *state, const void *settings, struct reason *why)
 {
 	const struct relay_settings *s = settings;
 	struct relay *relay = state;
-	struct users *users = NULL;
 	struct msrp_uri *own;
 	size_t own_count;
 	int err;
 
 	reason_set(why, -ENOMEM, "out of memory");
-	err = users_new(&users, s, why);
-	if (err == 0)
-		err = relay_parse_own(&own, &own_count, s);
-	if (err < 0) {
-		users_free(users);
+	err = relay_parse_own(&own, &own_count, s);
+	if (err < 0)
 		return err;
-	}
-	users_free(relay->users);
 	free(relay->own);
-	relay->users = users;
 	relay->own = own;
 	relay->own_count = own_count;
 	relay->settings = s;
-	nonces_set_expire(relay->nonces, s->nonce_expire_ms);
 	timer_queue_set_period(&relay->stalls, msrp_stack_settings(relay->stack)->shared_stall_ms);
 	timer_start(&relay->cleanup, s->cleanup_interval_ms);
 	return 0;

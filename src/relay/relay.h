@@ -13,20 +13,12 @@
 #include <msrpd/service.h>
 #include <msrpd/setting.h>
 
-/** A row of `relay.users`: exactly one of the three secrets is there. */
-struct relay_user {
-	char *name;
-	char *password;
-	char *ha1; /* MD5(user:realm:password), hex */
-	char *ha1_sha256;
-};
-
 /** The `relay:` section. */
 struct relay_settings {
 	bool enabled;
 	struct setting_list my_uri; /* of char *; empty: every listener */
 	char *auth_realm;           /* NULL: host of the AUTH's To-Path */
-	struct setting_list users;  /* of struct relay_user */
+	struct setting_list users;  /* of struct auth_user; not the relay's alone, see main.c */
 	char *htdigest;             /* NULL: none */
 	uint64_t auth_expires_ms, auth_min_expires_ms, auth_max_expires_ms;
 	int auth_algorithm; /* enum digest_algorithm */

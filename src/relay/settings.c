@@ -1,46 +1,10 @@
 #include "relay/tables.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <string.h>
 
-#include "base/digest.h"
+#include "auth/users.h"
 #include "msrp/stack.h"
 #include "relay/relay.h"
-
-static bool is_hex(const char *text, size_t len)
-{
-	if (strlen(text) != len)
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!isxdigit((unsigned char)text[i]))
-			return false;
-	return true;
-}
-
-static int check_ha1(const void *value, struct reason *why)
-{
-	if (is_hex(*(char *const *)value, 32))
-		return 0;
-	return reason_set(why, -EINVAL, "is not an MD5 hash: 32 hex digits");
-}
-
-static int check_ha1_sha256(const void *value, struct reason *why)
-{
-	if (is_hex(*(char *const *)value, 64))
-		return 0;
-	return reason_set(why, -EINVAL, "is not a SHA-256 hash: 64 hex digits");
-}
-
-static int check_user(const void *value, struct reason *why)
-{
-	const struct relay_user *user = value;
-	int secrets = (user->password != NULL) + (user->ha1 != NULL) + (user->ha1_sha256 != NULL);
-
-	if (secrets == 1)
-		return 0;
-	return reason_set(why, -EINVAL, "needs one of password, ha1, ha1_sha256");
-}
 
 /* Expires is whole seconds on the wire (RFC 4976 4.6), up to what its parser takes. */
 enum { SECOND_MS = 1000, EXPIRES_MAX_S = 1000000000 };
@@ -65,18 +29,6 @@ static const char *const algorithms[] = {
     NULL,
 };
 
-#define USER(member) offsetof(struct relay_user, member)
-
-static const struct setting user_rows[] = {
-    {"password", SETTING_SECRET, USER(password), NULL, 0, 0, NULL, NULL, 0, 0, NULL,
-	"The password."},
-    {"ha1", SETTING_SECRET, USER(ha1), NULL, 0, 0, NULL, NULL, 0, 0, check_ha1,
-	"MD5 of user:realm:password in hex, instead of the password; for auth_algorithm MD5."},
-    {"ha1_sha256", SETTING_SECRET, USER(ha1_sha256), NULL, 0, 0, NULL, NULL, 0, 0, check_ha1_sha256,
-	"The same with SHA-256, for auth_algorithm SHA-256."},
-    {NULL, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, NULL, NULL},
-};
-
 #define OF(member) offsetof(struct relay_settings, member)
 
 const struct setting relay_settings_rows[] = {
@@ -88,8 +40,9 @@ const struct setting relay_settings_rows[] = {
 	"Default: every msrp listener."},
     {"auth_realm", SETTING_TEXT, OF(auth_realm), NULL, 0, 0, NULL, NULL, 0, 0, NULL,
 	"Realm of the challenges. Default: the host of the AUTH's To-Path."},
-    {"users", SETTING_MAP, OF(users), NULL, 0, 0, NULL, user_rows, sizeof(struct relay_user), 0,
-	check_user, "Who may use the relay, by user name."},
+    {"users", SETTING_MAP, OF(users), NULL, 0, 0, NULL, auth_user_rows, sizeof(struct auth_user), 0,
+	auth_user_check,
+	"Who may use the relay, by user name, beside the users of the whole daemon."},
     {"htdigest", SETTING_FILE, OF(htdigest), NULL, 0, 0, NULL, NULL, 0, 0, NULL,
 	"More users: a file of user:realm:ha1 lines, as Apache's htdigest writes them."},
     EXPIRES("auth_expires", auth_expires_ms, "1800s",
@@ -101,7 +54,7 @@ const struct setting relay_settings_rows[] = {
     {"auth_algorithm", SETTING_CHOICE, OF(auth_algorithm), "MD5", 0, 0, algorithms, NULL, 0, 0,
 	NULL, "Hash of the challenges; one WWW-Authenticate, never two."},
     {"nonce_expire", SETTING_DURATION, OF(nonce_expire_ms), "30s", SECOND_MS, 0, NULL, NULL, 0, 0,
-	NULL, "How long a nonce may be used."},
+	NULL, "How long a nonce may be used; of SIP too."},
     {"max_auth_attempts", SETTING_NUMBER, OF(max_auth_attempts), "3", 1, 1000, NULL, NULL, 0, 0,
 	NULL, "AUTHs with wrong credentials on one connection, then it is closed."},
     {"allow_plain_auth", SETTING_BOOL, OF(allow_plain_auth), "false", 0, 0, NULL, NULL, 0, 0, NULL,

@@ -10,6 +10,7 @@
 
 #include <event2/event.h>
 
+#include "auth/auth.h"
 #include "loop.h"
 #include "relay/peer.h"
 
@@ -37,11 +38,16 @@ void relay_side_init(struct relay_side *side)
 int relay_side_start(struct relay_side *side)
 {
 	struct service_env env = {.routes = &side->routes};
+	struct auth_sources sources = {.maps = {&side->settings.users}};
+	struct users *users;
 	struct reason why;
 	void *relay = NULL;
 	int err;
 
 	msrp_side_start(&side->msrp);
+	assert_int_equal(users_new(&users, &sources, &why), 0);
+	assert_int_equal(auth_new(&side->auth, users, side->settings.nonce_expire_ms), 0);
+	env.auth = side->auth;
 	env.base = side->msrp.base;
 	env.stats = side->msrp.stats;
 	env.msrp = side->msrp.stack;
@@ -54,6 +60,8 @@ void relay_side_stop(struct relay_side *side)
 {
 	relay_service.stop(side->relay);
 	side->relay = NULL;
+	auth_free(side->auth);
+	side->auth = NULL;
 	msrp_side_stop(&side->msrp);
 }
 

@@ -9,6 +9,7 @@ struct relay_side {
 	struct msrp_side msrp;
 	struct relay_settings settings; /* may be changed before start */
 	struct routes routes;           /* none */
+	struct auth *auth;              /* of the users of settings */
 	struct relay *relay;
 };
 

@@ -6,17 +6,19 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/evp.h>
 
+#include "auth/users.h"
 #include "loop.h"
 #include "relay_side.h"
 
 static char alice_name[] = "alice", alice_password[] = "secret";
-static struct relay_user users[] = {{.name = alice_name, .password = alice_password}};
+static struct auth_user users[] = {{.name = alice_name, .password = alice_password}};
 
 struct fixture {
 	struct relay_side side;
@@ -259,6 +261,32 @@ static void one_that_gets_nothing_right(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void settings_are_checked(void **state)
+{
+	static const struct {
+		uint64_t min, preset, max;
+		int result;
+	} cases[] = {
+	    {60, 1800, 3600, 0},
+	    {60, 60, 60, 0},
+	    {61, 60, 60, -EINVAL},
+	    {60, 59, 3600, -EINVAL},
+	    {60, 3601, 3600, -EINVAL},
+	};
+	struct reason why;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct relay_settings s = {
+		    .auth_min_expires_ms = cases[i].min * 1000,
+		    .auth_expires_ms = cases[i].preset * 1000,
+		    .auth_max_expires_ms = cases[i].max * 1000,
+		};
+
+		assert_int_equal(relay_service.check(&s, &why), cases[i].result);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +298,7 @@ int main(void)
 	    TEST(the_uri_of_another),
 	    cmocka_unit_test_setup_teardown(without_tls, setup_for_tls_alone, teardown),
 	    TEST(one_that_gets_nothing_right),
+	    cmocka_unit_test(settings_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

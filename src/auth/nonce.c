@@ -1,4 +1,4 @@
-#include "relay/nonce.h"
+#include "auth/nonce.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -118,7 +118,7 @@ void nonces_make(struct nonces *nonces, char nonce[NONCE_LEN + 1])
 
 	nonces->ring[body.number % RING] = (struct counts){0, 0};
 	memcpy(bytes, &body, sizeof(body));
-	/* Without a code it is one that nobody can use: the AUTH that comes with it is stale. */
+	/* Without a code it is one that nobody can use: what comes with it is stale. */
 	if (!make_code(nonces, &body, bytes + BODY_BYTES))
 		rand_bytes(bytes + BODY_BYTES, CODE_BYTES);
 	to_hex(nonce, bytes, sizeof(bytes));

@@ -1,4 +1,4 @@
-#include "relay/users.h"
+#include "auth/users.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -9,12 +9,11 @@
 #include <uthash.h>
 
 #include "base/buffer.h"
-#include "relay/relay.h"
 
 /* The key is the name, or name:realm for lines of htdigest, in one table. */
 struct user {
 	UT_hash_handle hh;
-	struct secret secret;
+	struct digest_secret secret;
 	char *text; /* of a line of htdigest; the config's rows own theirs */
 };
 
@@ -30,16 +29,20 @@ static struct user *find(struct user *table, struct slice key)
 	return user;
 }
 
-static int add_config_users(struct users *users, const struct setting_list *list)
+/* Who is in two maps is known by the first. */
+static int add_map(struct users *users, const struct setting_list *map)
 {
-	const struct relay_user *rows = list->items;
+	const struct auth_user *rows = map->items;
 
-	for (size_t i = 0; i < list->count; i++) {
-		struct user *user = calloc(1, sizeof(*user));
+	for (size_t i = 0; i < map->count; i++) {
+		struct user *user;
 
+		if (find(users->config, slice_of(rows[i].name)))
+			continue;
+		user = calloc(1, sizeof(*user));
 		if (!user)
 			return -ENOMEM;
-		user->secret = (struct secret){
+		user->secret = (struct digest_secret){
 		    .password = slice_of(rows[i].password),
 		    .ha1 = slice_of(rows[i].ha1),
 		    .ha1_sha256 = slice_of(rows[i].ha1_sha256),
@@ -124,17 +127,19 @@ static int read_htdigest(struct users *users, const char *path, struct reason *w
 	return err;
 }
 
-int users_new(struct users **usersp, const struct relay_settings *settings, struct reason *why)
+int users_new(struct users **usersp, const struct auth_sources *sources, struct reason *why)
 {
 	struct users *users = calloc(1, sizeof(*users));
-	int err;
+	int err = 0;
 
 	reason_set(why, -ENOMEM, "out of memory");
 	if (!users)
 		return -ENOMEM;
-	err = add_config_users(users, &settings->users);
-	if (err == 0 && settings->htdigest)
-		err = read_htdigest(users, settings->htdigest, why);
+	for (size_t i = 0; err == 0 && i < AUTH_MAPS_MAX; i++)
+		if (sources->maps[i])
+			err = add_map(users, sources->maps[i]);
+	if (err == 0 && sources->htdigest)
+		err = read_htdigest(users, sources->htdigest, why);
 	if (err < 0) {
 		users_free(users);
 		return err;
@@ -167,7 +172,7 @@ void users_free(struct users *users)
 }
 
 bool users_find(const struct users *users, struct slice name, struct slice realm,
-    struct secret *secret)
+    struct digest_secret *secret)
 {
 	char key[1024];
 	struct buffer w = BUFFER_ON(key);

@@ -1,4 +1,4 @@
-/* Who may use the relay: the config's map, lines of htdigest. */
+/* The users of a config: maps, lines of htdigest. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,14 +11,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "relay/relay.h"
-#include "relay/users.h"
+#include "auth/users.h"
 
 #define HA1 "0123456789abcdef0123456789ABCDEF"
 
 struct fixture {
-	struct relay_user rows[3];
-	struct relay_settings settings;
+	struct auth_user rows[3], more[2];
+	struct setting_list map, second;
+	struct auth_sources sources;
 	char path[64];
 	struct users *users;
 	struct reason why;
@@ -28,10 +28,14 @@ static int setup(void **state)
 {
 	struct fixture *f = test_calloc(1, sizeof(*f));
 
-	f->rows[0] = (struct relay_user){"alice", "secret", NULL, NULL};
-	f->rows[1] = (struct relay_user){"bob", NULL, HA1, NULL};
-	f->rows[2] = (struct relay_user){"carol", NULL, NULL, HA1 HA1};
-	f->settings.users = (struct setting_list){f->rows, 3};
+	f->rows[0] = (struct auth_user){"alice", "secret", NULL, NULL};
+	f->rows[1] = (struct auth_user){"bob", NULL, HA1, NULL};
+	f->rows[2] = (struct auth_user){"carol", NULL, NULL, HA1 HA1};
+	f->more[0] = (struct auth_user){"alice", "another", NULL, NULL};
+	f->more[1] = (struct auth_user){"erin", "hers", NULL, NULL};
+	f->map = (struct setting_list){f->rows, 3};
+	f->second = (struct setting_list){f->more, 2};
+	f->sources = (struct auth_sources){.maps = {&f->map, &f->second}};
 	*state = f;
 	return 0;
 }
@@ -57,20 +61,21 @@ static int load(struct fixture *f, const char *lines)
 		assert_true(fd >= 0);
 		assert_int_equal(write(fd, lines, strlen(lines)), strlen(lines));
 		close(fd);
-		f->settings.htdigest = f->path;
+		f->sources.htdigest = f->path;
 	}
-	return users_new(&f->users, &f->settings, &f->why);
+	return users_new(&f->users, &f->sources, &f->why);
 }
 
-static bool find(struct fixture *f, const char *name, const char *realm, struct secret *secret)
+static bool find(struct fixture *f, const char *name, const char *realm,
+    struct digest_secret *secret)
 {
 	return users_find(f->users, slice_of(name), slice_of(realm), secret);
 }
 
-static void rows_of_the_config(void **state)
+static void rows_of_the_maps(void **state)
 {
 	struct fixture *f = *state;
-	struct secret secret;
+	struct digest_secret secret;
 
 	assert_int_equal(load(f, NULL), 0);
 	assert_true(find(f, "alice", "any", &secret));
@@ -80,6 +85,8 @@ static void rows_of_the_config(void **state)
 	assert_true(slice_equal(secret.ha1, SLICE(HA1)));
 	assert_true(find(f, "carol", "any", &secret));
 	assert_true(slice_equal(secret.ha1_sha256, SLICE(HA1 HA1)));
+	assert_true(find(f, "erin", "any", &secret));
+	assert_true(slice_equal(secret.password, SLICE("hers")));
 	assert_false(find(f, "Alice", "any", &secret));
 	assert_false(find(f, "", "any", &secret));
 	assert_false(find(f, "alice:", "any", &secret));
@@ -88,7 +95,7 @@ static void rows_of_the_config(void **state)
 static void lines_of_htdigest(void **state)
 {
 	struct fixture *f = *state;
-	struct secret secret;
+	struct digest_secret secret;
 	char *long_name = malloc(5000);
 
 	assert_int_equal(load(f,
@@ -130,44 +137,17 @@ static void bad_lines(void **state)
 		unlink(f->path);
 		f->path[0] = '\0';
 	}
-	f->settings.htdigest = "/nonexistent/htdigest";
+	f->sources.htdigest = "/nonexistent/htdigest";
 	assert_int_equal(load(f, NULL), -ENOENT);
 	assert_non_null(strstr(f->why.text, "/nonexistent/htdigest"));
-}
-
-static void settings_are_checked(void **state)
-{
-	static const struct {
-		uint64_t min, preset, max;
-		int result;
-	} cases[] = {
-	    {60, 1800, 3600, 0},
-	    {60, 60, 60, 0},
-	    {61, 60, 60, -EINVAL},
-	    {60, 59, 3600, -EINVAL},
-	    {60, 3601, 3600, -EINVAL},
-	};
-	struct reason why;
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct relay_settings s = {
-		    .auth_min_expires_ms = cases[i].min * 1000,
-		    .auth_expires_ms = cases[i].preset * 1000,
-		    .auth_max_expires_ms = cases[i].max * 1000,
-		};
-
-		assert_int_equal(relay_service.check(&s, &why), cases[i].result);
-	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(rows_of_the_config, setup, teardown),
+	    cmocka_unit_test_setup_teardown(rows_of_the_maps, setup, teardown),
 	    cmocka_unit_test_setup_teardown(lines_of_htdigest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bad_lines, setup, teardown),
-	    cmocka_unit_test(settings_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
 #include <event2/event.h>
 
 #include "loop.h"
-#include "relay/nonce.h"
+#include "auth/nonce.h"
 
 enum { LIFE_MS = 60000 };
 

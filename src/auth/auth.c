@@ -1,0 +1,91 @@
+#include "auth/auth.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/nonce.h"
+
+struct auth {
+	struct users *users;
+	struct nonces *nonces;
+};
+
+int auth_new(struct auth **authp, struct users *users, uint64_t nonce_expire_ms)
+{
+	struct auth *auth = calloc(1, sizeof(*auth));
+	int err = auth ? nonces_new(&auth->nonces, nonce_expire_ms) : -ENOMEM;
+
+	if (err < 0) {
+		users_free(users);
+		free(auth);
+		return err;
+	}
+	auth->users = users;
+	*authp = auth;
+	return 0;
+}
+
+void auth_reload(struct auth *auth, struct users *users, uint64_t nonce_expire_ms)
+{
+	users_free(auth->users);
+	auth->users = users;
+	nonces_set_expire(auth->nonces, nonce_expire_ms);
+}
+
+void auth_free(struct auth *auth)
+{
+	if (!auth)
+		return;
+	users_free(auth->users);
+	nonces_free(auth->nonces);
+	free(auth);
+}
+
+/* Are they over what the terms say, by whoever knows the secret? */
+static bool matches(const struct digest *digest, const struct auth_terms *terms,
+    const struct digest_secret *secret, struct digest_hash *rspauth)
+{
+	struct digest_hash ha1, response;
+	int known =
+	    digest_secret_ha1(secret, digest->algorithm, digest->username, terms->realm, &ha1);
+	int err = known == -ENOMEM ? known
+				   : digest_response(digest, digest_hash_slice(&ha1), terms->method,
+				       terms->uri, &response);
+
+	if (err == 0 && rspauth)
+		err = digest_rspauth(digest, digest_hash_slice(&ha1), terms->uri, rspauth);
+	explicit_bzero(&ha1, sizeof(ha1));
+	return err == 0 && digest_matches(&response, digest->response) && known == 0;
+}
+
+enum auth_verdict auth_check(struct auth *auth, const struct digest *digest,
+    const struct auth_terms *terms, struct digest_hash *rspauth)
+{
+	struct digest_secret secret = {.password = {NULL, 0}};
+
+	if (terms->secret)
+		secret = *terms->secret;
+	else
+		users_find(auth->users, digest->username, terms->realm, &secret);
+	if (!matches(digest, terms, &secret, rspauth) || !slice_equal(digest->realm, terms->realm)
+	    || digest->algorithm != terms->algorithm)
+		return AUTH_WRONG;
+	return nonces_use(auth->nonces, digest->nonce, digest->nc) == NONCE_FRESH ? AUTH_RIGHT
+										  : AUTH_STALE;
+}
+
+void auth_write_challenge(struct auth *auth, const struct auth_terms *terms, bool stale,
+    struct buffer *b)
+{
+	char nonce[NONCE_LEN + 1];
+	struct digest digest = {
+	    .algorithm = terms->algorithm,
+	    .realm = terms->realm,
+	    .nonce = {nonce, NONCE_LEN},
+	    .stale = stale,
+	};
+
+	nonces_make(auth->nonces, nonce);
+	digest_write_challenge(b, &digest);
+}

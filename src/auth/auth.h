@@ -1,0 +1,51 @@
+/*
+ * Who calls: credentials checked, and challenges made, for all that uses Digest (RFC 7616): AUTH
+ * of the relay (RFC 4976 section 9.1), SIP requests (RFC 3261 section 22, RFC 8760).
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <msrpd/slice.h>
+
+#include "auth/users.h"
+#include "base/buffer.h"
+#include "base/digest.h"
+
+struct auth;
+
+/** Takes users, even on failure.  @return 0 or -ENOMEM */
+int auth_new(struct auth **authp, struct users *users, uint64_t nonce_expire_ms);
+
+/** Take other users; nonces that are out stay good. */
+void auth_reload(struct auth *auth, struct users *users, uint64_t nonce_expire_ms);
+
+void auth_free(struct auth *auth);
+
+/** What credentials must be for. */
+struct auth_terms {
+	struct slice realm;
+	enum digest_algorithm algorithm;
+	struct slice method;
+	struct slice uri;                   /* that the digest is over */
+	const struct digest_secret *secret; /* NULL: that of the user */
+};
+
+enum auth_verdict {
+	AUTH_RIGHT,
+	AUTH_STALE, /* right but for the nonce, which is to be another, or the count */
+	AUTH_WRONG,
+};
+
+/**
+ * Check credentials.  Takes the same work whether there is such a user or not.
+ *
+ * @param digest   parsed
+ * @param rspauth  filled where the verdict is AUTH_RIGHT; NULL: not wanted
+ */
+enum auth_verdict auth_check(struct auth *auth, const struct digest *digest,
+    const struct auth_terms *terms, struct digest_hash *rspauth);
+
+/** Write the value of WWW-Authenticate: realm and algorithm of terms, with a new nonce. */
+void auth_write_challenge(struct auth *auth, const struct auth_terms *terms, bool stale,
+    struct buffer *b);
