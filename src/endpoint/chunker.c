@@ -1,5 +1,4 @@
-/* Cuts an endpoint's messages into chunks, which interleave on its connection: RFC 4975 7.1.1. */
-#include "endpoint/priv.h"
+#include "endpoint/chunker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 #include <msrpd/rand.h>
 
 #include "base/log.h"
+#include "endpoint/session.h"
 
 enum {
 	WHOLE_MAX = 2048,      /* RFC 4975 7.1.1: a longer chunk must be interruptible */
@@ -14,124 +14,144 @@ enum {
 	FRAME_COST = 256,      /* of a share: what a frame has beside its body */
 	BEGUN_MAX = 8,         /* long messages that interleave: peers bound them too */
 	UNANSWERED_MAX = 256,  /* chunks of one message */
-	STORED_CHUNKS = 1024,
 	HEAD_MAX = 2 * MSRP_PATH_MAX + 2048,
 };
 
 #define NONE ((struct slice){NULL, 0})
 
-static bool long_may_go(const struct sender *out)
+/* --- what waits --- */
+
+static bool long_may_go(const struct chunker *c)
 {
-	return out->interleaved.first || (out->longs.first && out->begun < BEGUN_MAX);
+	return !TAILQ_EMPTY(&c->interleaved)
+	    || (!TAILQ_EMPTY(&c->longs) && c->messages.begun < BEGUN_MAX);
 }
 
-static bool has_work(const struct sender *out)
+static bool has_work(const struct chunker *c)
 {
-	return out->open || out->greet || out->shorts.first || long_may_go(out);
+	return c->open || c->greet || !TAILQ_EMPTY(&c->shorts) || long_may_go(c);
 }
 
-void chunker_kick(struct endpoint *ep)
+bool chunker_can_send(const struct chunker *c)
 {
-	if (endpoint_can_send(ep) && has_work(&ep->out))
-		msrp_flow_wait(&ep->out.flow);
+	const struct session *s = c->session;
+
+	/* RFC 6135 4.5: behind a relay the passive side connects too, and waits. */
+	return s->handler && s->started && s->to_path && c->flow.conn
+	    && (s->speaks_first || s->confirmed);
+}
+
+void chunker_kick(struct chunker *c)
+{
+	if (chunker_can_send(c) && has_work(c))
+		msrp_flow_wait(&c->flow);
+}
+
+void chunker_greet(struct chunker *c, bool greet)
+{
+	c->greet = greet;
+	chunker_kick(c);
+}
+
+bool chunker_drained(const struct chunker *c)
+{
+	return c->messages.count == 0 && !c->greet;
+}
+
+void chunker_check_drained(struct chunker *c)
+{
+	const struct session *s = c->session;
+
+	if (s->handler && chunker_drained(c) && s->handler->drained)
+		s->handler->drained(s->arg);
+}
+
+void chunker_free_flushing(struct chunker *c)
+{
+	while (!TAILQ_EMPTY(&c->flushing))
+		transmission_free(TAILQ_FIRST(&c->flushing));
+}
+
+static void on_left(struct net_mark *mark)
+{
+	struct chunker *c = (struct chunker *)((char *)mark - offsetof(struct chunker, left));
+	struct session *s = session_ref(c->session);
+
+	chunker_free_flushing(c);
+	chunker_check_drained(c);
+	session_unref(s);
 }
 
 /* --- chunks --- */
 
-static struct chunk *chunk_get(struct endpoint *ep)
+static struct chunk *chunk_get(struct chunker *c)
 {
-	struct endpoints *all = ep->all;
-	struct chunk *chunk = all->free_chunks;
+	struct chunk *chunk = pool_get(&c->session->all->chunks);
 
-	if (chunk) {
-		all->free_chunks = chunk->next;
-		all->free_chunk_count--;
-	} else {
-		chunk = malloc(sizeof(*chunk));
-		if (!chunk)
-			return NULL;
-	}
-	chunk->next = ep->out.chunks;
-	chunk->prevp = &ep->out.chunks;
-	if (chunk->next)
-		chunk->next->prevp = &chunk->next;
-	ep->out.chunks = chunk;
+	if (chunk)
+		LIST_INSERT_HEAD(&c->chunks, chunk, next);
 	return chunk;
 }
 
 void chunker_chunk_over(struct chunk *chunk)
 {
-	struct endpoints *all = chunk->ep->all;
+	struct chunker *c = chunk->chunker;
 
-	*chunk->prevp = chunk->next;
-	if (chunk->next)
-		chunk->next->prevp = chunk->prevp;
-	if (all->free_chunk_count >= STORED_CHUNKS) {
-		free(chunk);
-		return;
-	}
-	chunk->next = all->free_chunks;
-	all->free_chunks = chunk;
-	all->free_chunk_count++;
-}
-
-void chunker_free_store(struct endpoints *all)
-{
-	struct chunk *chunk;
-
-	while ((chunk = all->free_chunks)) {
-		all->free_chunks = chunk->next;
-		free(chunk);
-	}
+	/* An answer may precede the end of its frame. */
+	if (c->open_chunk == chunk)
+		c->open_chunk = NULL;
+	LIST_REMOVE(chunk, next);
+	pool_put(&c->session->all->chunks, chunk);
 }
 
 /* --- the open frame --- */
 
 /* Writing can close the connection when memory is out; then everything has been rewound. */
-static bool still_on(const struct endpoint *ep, uint64_t connection)
+static bool still_on(const struct chunker *c, uint64_t connection)
 {
-	return ep->handler && ep->out.flow.conn && ep->connections == connection;
+	const struct session *s = c->session;
+
+	return s->handler && c->flow.conn && s->connections == connection;
 }
 
-static int begin_transaction(struct endpoint *ep, struct transmission *m)
+static int begin_transaction(struct chunker *c, struct transmission *m)
 {
-	struct sender *out = &ep->out;
 	struct chunk *chunk;
 	int err;
 
-	out->open_chunk = NULL;
+	c->open_chunk = NULL;
 	if (m && m->failure_report == FAILURE_REPORT_NO) {
-		rand_token(out->open_tid, MSRP_TID_LEN);
+		rand_token(c->open_tid, MSRP_TID_LEN);
 		return 0;
 	}
-	chunk = chunk_get(ep);
+	chunk = chunk_get(c);
 	if (!chunk)
 		return -ENOMEM;
-	chunk->t = (struct msrp_transaction){.ops = &sender_chunk_ops};
-	chunk->ep = ep;
+	chunk->t = (struct msrp_transaction){.ops = c->chunk_ops};
+	chunk->chunker = c;
 	chunk->message = m && m->failure_report == FAILURE_REPORT_YES ? m : NULL;
 	chunk->number = m ? m->number : 0;
-	err = msrp_transaction_start(&chunk->t, out->flow.conn);
+	err = msrp_transaction_start(&chunk->t, c->flow.conn);
 	if (err < 0) {
 		chunker_chunk_over(chunk);
 		return err;
 	}
 	if (chunk->message)
 		m->unanswered++;
-	memcpy(out->open_tid, chunk->t.tid, sizeof(out->open_tid));
-	out->open_chunk = chunk;
+	memcpy(c->open_tid, chunk->t.tid, sizeof(c->open_tid));
+	c->open_chunk = chunk;
 	return 0;
 }
 
-static void write_head(struct endpoint *ep, const struct transmission *m, uint64_t number,
+static void write_head(struct chunker *c, const struct transmission *m, uint64_t number,
     const struct byte_range *range)
 {
 	char head[HEAD_MAX], id[MSRP_MESSAGE_ID_SIZE];
 	struct buffer w = BUFFER_ON(head);
 
-	msrp_write_request_line(&w, slice_of(ep->out.open_tid), SLICE("SEND"));
-	msrp_write_paths(&w, slice_of(ep->to_path), slice_of(ep->own_uri));
-	msrp_write_header(&w, SLICE("Message-ID"), transmission_id(ep, number, id));
+	msrp_write_request_line(&w, slice_of(c->open_tid), SLICE("SEND"));
+	msrp_write_paths(&w, slice_of(c->session->to_path), slice_of(c->session->own_uri));
+	msrp_write_header(&w, SLICE("Message-ID"), transmission_id(&c->messages, number, id));
 	if (m && m->success_report)
 		buffer_add(&w, SLICE("Success-Report: yes\r\n"));
 	if (m && m->failure_report == FAILURE_REPORT_NO)
@@ -145,73 +165,70 @@ static void write_head(struct endpoint *ep, const struct transmission *m, uint64
 		msrp_write_header(&w, SLICE("Content-Type"), (struct slice){m->type, m->type_len});
 		msrp_write_blank_line(&w);
 	}
-	msrp_flow_begin(&ep->out.flow, buffer_text(&w));
+	msrp_flow_begin(&c->flow, buffer_text(&w));
 }
 
 /* End the frame, and let its transaction's time run. */
-static void end_frame(struct endpoint *ep, enum msrp_flag flag)
+static void end_frame(struct chunker *c, enum msrp_flag flag)
 {
-	struct sender *out = &ep->out;
-	struct chunk *chunk = out->open_chunk;
-	struct transmission *m = out->open;
-	uint64_t connection = ep->connections;
+	struct chunk *chunk = c->open_chunk;
+	struct transmission *m = c->open;
+	uint64_t connection = c->session->connections;
 	char end[MSRP_END_LINE_MAX];
 	struct buffer w = BUFFER_ON(end);
 
 	if (chunk && m)
 		chunk->range.end = m->sent;
-	msrp_write_end_line(&w, slice_of(out->open_tid), flag, m && !m->bodiless);
-	msrp_flow_end(&out->flow, buffer_text(&w));
-	if (!still_on(ep, connection))
+	msrp_write_end_line(&w, slice_of(c->open_tid), flag, m && !m->bodiless);
+	msrp_flow_end(&c->flow, buffer_text(&w));
+	if (!still_on(c, connection))
 		return;
-	out->open = NULL;
-	out->open_chunk = NULL;
+	c->open = NULL;
+	c->open_chunk = NULL;
 	if (chunk)
 		msrp_transaction_sent(&chunk->t);
-	endpoint_active(ep);
+	session_active(c->session);
 }
 
 /* All of the message is written. */
-static void sent_all(struct endpoint *ep, struct transmission *m)
+static void sent_all(struct chunker *c, struct transmission *m)
 {
-	struct sender *out = &ep->out;
 
 	if (m->failure_report == FAILURE_REPORT_YES) {
-		transmission_append(&out->answerable, m);
+		transmission_append(&c->answerable, m);
 	} else {
-		transmission_append(&out->flushing, m);
-		msrp_conn_unmark(out->flow.conn, &out->left);
-		msrp_conn_mark(out->flow.conn, &out->left);
+		transmission_append(&c->flushing, m);
+		msrp_conn_unmark(c->flow.conn, &c->left);
+		msrp_conn_mark(c->flow.conn, &c->left);
 	}
 	transmission_stop(m);
 }
 
 /* As much of the open frame as leaves at once. */
-static void continue_frame(struct endpoint *ep)
+static void continue_frame(struct chunker *c)
 {
-	struct sender *out = &ep->out;
-	struct transmission *m = out->open;
-	struct slice piece = transmission_cut(m, out->open_rest, SLICE_MAX);
-	uint64_t connection = ep->connections;
-	bool last = out->open_last;
+	struct transmission *m = c->open;
+	struct slice piece = transmission_cut(m, c->open_rest, SLICE_MAX);
+	uint64_t connection = c->session->connections;
+	bool last = c->open_last;
 
-	out->open_rest = slice_from(out->open_rest, piece.len);
+	c->open_rest = slice_from(c->open_rest, piece.len);
 	m->sent += piece.len;
 	m->taken += piece.len;
 	if (piece.len)
-		msrp_flow_body(&out->flow, piece);
-	if (!still_on(ep, connection) || out->open_rest.len)
+		msrp_flow_body(&c->flow, piece);
+	if (!still_on(c, connection) || c->open_rest.len)
 		return;
-	end_frame(ep, last ? MSRP_COMPLETE : MSRP_MORE);
-	if (!still_on(ep, connection))
+	end_frame(c, last ? MSRP_COMPLETE : MSRP_MORE);
+	if (!still_on(c, connection))
 		return;
 	if (last)
-		sent_all(ep, m);
+		sent_all(c, m);
 	else if (m->dry)
-		transmission_append(&out->starved, m);
+		transmission_append(&c->starved, m);
 	else
 		transmission_append(
-		    m->unanswered < UNANSWERED_MAX ? &out->interleaved : &out->throttled, m);
+		    m->unanswered < UNANSWERED_MAX ? &c->interleaved : &c->throttled, m);
 }
 
 /*
@@ -220,13 +237,12 @@ static void continue_frame(struct endpoint *ep)
  *
  * @return 0, or -ECONNRESET: the connection is gone, and this dealt with
  */
-static int begin_frame(struct endpoint *ep, struct transmission *m, struct slice piece, bool last)
+static int begin_frame(struct chunker *c, struct transmission *m, struct slice piece, bool last)
 {
-	struct sender *out = &ep->out;
-	uint64_t connection = ep->connections;
+	uint64_t connection = c->session->connections;
 	struct byte_range range = {m->sent + 1, m->sent + piece.len, m->body.total};
-	struct msrp_conn *conn = out->flow.conn;
-	int err = begin_transaction(ep, m);
+	struct msrp_conn *conn = c->flow.conn;
+	int err = begin_transaction(c, m);
 
 	if (err < 0) {
 		msrp_conn_close(conn, err);
@@ -234,56 +250,56 @@ static int begin_frame(struct endpoint *ep, struct transmission *m, struct slice
 	}
 	if (last)
 		range.total = range.end;
-	if (out->open_chunk)
-		out->open_chunk->range = range;
+	if (c->open_chunk)
+		c->open_chunk->range = range;
 	if (piece.len > WHOLE_MAX || (piece.len == 0 && !last))
 		range.end = BYTE_RANGE_UNKNOWN;
 	if (m->long_one && !m->begun) {
 		m->begun = true;
-		out->begun++;
+		c->messages.begun++;
 	}
 	transmission_unlink(m);
-	out->greet = false;
-	out->open = m;
-	out->open_rest = piece;
-	out->open_last = last;
-	write_head(ep, m, m->number, &range);
-	return still_on(ep, connection) ? 0 : -ECONNRESET;
+	c->greet = false;
+	c->open = m;
+	c->open_rest = piece;
+	c->open_last = last;
+	write_head(c, m, m->number, &range);
+	return still_on(c, connection) ? 0 : -ECONNRESET;
 }
 
 /* What was open for the message is over, and with it the message, but for the answers. */
-static void message_aborted(struct endpoint *ep, struct transmission *m)
+static void message_aborted(struct chunker *c, struct transmission *m)
 {
 	m->failed = true;
 	transmission_stop(m);
-	transmission_append(&ep->out.answerable, m);
+	transmission_append(&c->answerable, m);
 }
 
-bool chunker_abort_open(struct endpoint *ep)
+bool chunker_abort_open(struct chunker *c)
 {
-	struct transmission *m = ep->out.open;
-	uint64_t connection = ep->connections;
+	struct transmission *m = c->open;
+	uint64_t connection = c->session->connections;
 
-	end_frame(ep, MSRP_ABORTED);
-	if (!still_on(ep, connection))
+	end_frame(c, MSRP_ABORTED);
+	if (!still_on(c, connection))
 		return false;
-	message_aborted(ep, m);
+	message_aborted(c, m);
 	return true;
 }
 
 /* The message will not be whole: tell the peer, if it has a part of it. */
-static void abort_message(struct endpoint *ep, struct transmission *m)
+static void abort_message(struct chunker *c, struct transmission *m)
 {
-	uint64_t connection = ep->connections;
+	uint64_t connection = c->session->connections;
 
 	if (m->begun) {
-		if (begin_frame(ep, m, NONE, false) < 0)
+		if (begin_frame(c, m, NONE, false) < 0)
 			return;
-		end_frame(ep, MSRP_ABORTED);
-		if (!still_on(ep, connection))
+		end_frame(c, MSRP_ABORTED);
+		if (!still_on(c, connection))
 			return;
 	}
-	message_aborted(ep, m);
+	message_aborted(c, m);
 	if (m->unanswered == 0)
 		transmission_free(m);
 }
@@ -291,19 +307,18 @@ static void abort_message(struct endpoint *ep, struct transmission *m)
 /* --- which goes next --- */
 
 /* What fits one chunk goes in the order in which it was queued. */
-static void send_shorts(struct endpoint *ep)
+static void send_shorts(struct chunker *c)
 {
-	struct sender *out = &ep->out;
-	uint64_t connection = ep->connections;
-	size_t share = endpoint_chunk_size(ep);
+	uint64_t connection = c->session->connections;
+	size_t share = session_chunk_size(c->session);
 	struct transmission *m;
 
-	while (still_on(ep, connection) && !out->open && (m = out->shorts.first)) {
+	while (still_on(c, connection) && !c->open && (m = TAILQ_FIRST(&c->shorts))) {
 		size_t len = m->body.bytes.len;
 
-		if (begin_frame(ep, m, m->body.bytes, true) < 0)
+		if (begin_frame(c, m, m->body.bytes, true) < 0)
 			return;
-		continue_frame(ep);
+		continue_frame(c);
 		if (share < len + FRAME_COST)
 			return;
 		share -= len + FRAME_COST;
@@ -311,122 +326,122 @@ static void send_shorts(struct endpoint *ep)
 }
 
 /* Its source will not give what it promised. */
-static void source_failed(struct endpoint *ep, struct transmission *m, int err)
+static void source_failed(struct chunker *c, struct transmission *m, int err)
 {
-	uint64_t connection = ep->connections;
+	uint64_t connection = c->session->connections;
 
 	log_debug("msrp: session %.*s: a message's source failed: %s",
-	    SLICE_ARG(ep->target.uri.session_id), strerror(-err));
+	    SLICE_ARG(c->session->target.uri.session_id), strerror(-err));
 	m->failed = true;
 	transmission_source_done(m);
-	if (still_on(ep, connection))
-		abort_message(ep, m);
+	if (still_on(c, connection))
+		abort_message(c, m);
 }
 
-static void send_long(struct endpoint *ep)
+static void send_long(struct chunker *c)
 {
-	struct sender *out = &ep->out;
-	struct transmission *m = out->interleaved.first ? out->interleaved.first : out->longs.first;
+	struct transmission *m =
+	    TAILQ_FIRST(TAILQ_EMPTY(&c->interleaved) ? &c->longs : &c->interleaved);
 	struct slice piece;
 	bool last;
 	int err;
 
-	transmission_prepend(&out->interleaved, m);
+	transmission_prepend(&c->interleaved, m);
 	if (m->failed) {
-		abort_message(ep, m);
+		abort_message(c, m);
 		return;
 	}
 	err = m->buffer && !m->dry ? transmission_fill(m) : 0;
 	if (err == -ECANCELED)
 		return;
 	if (err < 0) {
-		source_failed(ep, m, err);
+		source_failed(c, m, err);
 		return;
 	}
-	piece = transmission_chunk(m, endpoint_chunk_size(ep), &last);
+	piece = transmission_chunk(m, session_chunk_size(c->session), &last);
 	/* RFC 4975 7.1.1: no chunk of less than 2048 bytes but the last. */
 	if (m->dry && piece.len < WHOLE_MAX) {
-		transmission_append(&out->starved, m);
+		transmission_append(&c->starved, m);
 		return;
 	}
-	if (begin_frame(ep, m, piece, last) == 0)
-		continue_frame(ep);
+	if (begin_frame(c, m, piece, last) == 0)
+		continue_frame(c);
 }
 
-static void send_greeting(struct endpoint *ep)
+static void send_greeting(struct chunker *c)
 {
-	struct sender *out = &ep->out;
-	uint64_t connection = ep->connections;
+	uint64_t connection = c->session->connections;
 	struct byte_range nothing = {1, 0, 0};
-	struct msrp_conn *conn = out->flow.conn;
-	int err = begin_transaction(ep, NULL);
+	struct msrp_conn *conn = c->flow.conn;
+	int err = begin_transaction(c, NULL);
 
-	out->greet = false;
+	c->greet = false;
 	if (err < 0) {
 		msrp_conn_close(conn, err);
 		return;
 	}
-	out->open_chunk->range = nothing;
-	write_head(ep, NULL, ++out->last_number, &nothing);
-	if (still_on(ep, connection))
-		end_frame(ep, MSRP_COMPLETE);
+	c->open_chunk->range = nothing;
+	write_head(c, NULL, ++c->messages.last_number, &nothing);
+	if (still_on(c, connection))
+		end_frame(c, MSRP_COMPLETE);
 }
 
 /* One chunk's share, alternately for short messages and long ones. */
-static void send_next(struct endpoint *ep)
+static void send_next(struct chunker *c)
 {
-	struct sender *out = &ep->out;
-	uint64_t connection = ep->connections;
+	uint64_t connection = c->session->connections;
 
-	if (out->open)
-		continue_frame(ep);
-	else if (long_may_go(out) && (out->long_next || !out->shorts.first)) {
-		out->long_next = false;
-		send_long(ep);
+	if (c->open)
+		continue_frame(c);
+	else if (long_may_go(c) && (c->long_next || TAILQ_EMPTY(&c->shorts))) {
+		c->long_next = false;
+		send_long(c);
 	} else {
-		out->long_next = true;
-		send_shorts(ep);
+		c->long_next = true;
+		send_shorts(c);
 	}
 	/* RFC 4975 5.4: only if nothing else binds the session at the peer. */
-	if (still_on(ep, connection) && out->greet && !out->open)
-		send_greeting(ep);
+	if (still_on(c, connection) && c->greet && !c->open)
+		send_greeting(c);
 }
 
-static struct endpoint *of_flow(struct msrp_flow *flow)
+static struct chunker *of_flow(struct msrp_flow *flow)
 {
-	return (struct endpoint *)((char *)flow - offsetof(struct endpoint, out.flow));
+	return (struct chunker *)((char *)flow - offsetof(struct chunker, flow));
 }
 
 static void on_writable(struct msrp_flow *flow)
 {
-	struct endpoint *ep = endpoint_ref(of_flow(flow));
+	struct chunker *c = of_flow(flow);
+	struct session *s = session_ref(c->session);
 
-	if (endpoint_can_send(ep) && has_work(&ep->out))
-		send_next(ep);
-	if (ep->handler)
-		chunker_kick(ep);
-	sender_check_drained(ep);
-	endpoint_unref(ep);
+	if (chunker_can_send(c) && has_work(c))
+		send_next(c);
+	if (s->handler)
+		chunker_kick(c);
+	chunker_check_drained(c);
+	session_unref(s);
 }
 
 /* Others wait for the connection: the rest of the chunk goes in the next one. */
 static void on_interrupt(struct msrp_flow *flow)
 {
-	struct endpoint *ep = endpoint_ref(of_flow(flow));
-	struct transmission *m = ep->out.open;
-	uint64_t connection = ep->connections;
+	struct chunker *c = of_flow(flow);
+	struct session *s = session_ref(c->session);
+	struct transmission *m = c->open;
+	uint64_t connection = c->session->connections;
 
-	end_frame(ep, MSRP_MORE);
-	if (m && still_on(ep, connection)) {
+	end_frame(c, MSRP_MORE);
+	if (m && still_on(c, connection)) {
 		/* A message that was meant for one chunk has become a long one. */
 		m->long_one = true;
 		if (!m->begun)
-			ep->out.begun++;
+			c->messages.begun++;
 		m->begun = true;
-		transmission_prepend(&ep->out.interleaved, m);
-		chunker_kick(ep);
+		transmission_prepend(&c->interleaved, m);
+		chunker_kick(c);
 	}
-	endpoint_unref(ep);
+	session_unref(s);
 }
 
 static void on_closed(struct msrp_flow *flow, int err)
@@ -435,4 +450,22 @@ static void on_closed(struct msrp_flow *flow, int err)
 	(void)err;
 }
 
-const struct msrp_flow_ops chunker_flow_ops = {on_interrupt, on_writable, on_closed};
+static const struct msrp_flow_ops flow_ops = {on_interrupt, on_writable, on_closed};
+
+/* --- life --- */
+
+void chunker_init(struct chunker *c, struct session *session,
+    const struct msrp_transaction_ops *chunk_ops)
+{
+	struct transmission_list *lists[] = {&c->shorts, &c->longs, &c->interleaved, &c->starved,
+	    &c->throttled, &c->answerable, &c->flushing};
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+		TAILQ_INIT(lists[i]);
+	LIST_INIT(&c->chunks);
+	c->session = c->messages.session = session;
+	c->chunk_ops = chunk_ops;
+	c->flow.ops = &flow_ops;
+	c->left.sent = on_left;
+	rand_token(c->messages.prefix, sizeof(c->messages.prefix) - 1);
+}

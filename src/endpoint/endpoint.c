@@ -1,26 +1,37 @@
-#include "endpoint/priv.h"
+#include "endpoint/endpoint.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include <msrpd/rand.h>
+#include <msrpd/stats.h>
 
 #include "base/log.h"
-#include "base/stats.h"
+#include "endpoint/receiver.h"
+#include "endpoint/sender.h"
+#include "endpoint/session.h"
 #include "wire/nickname.h"
 #include "wire/path.h"
 
 #define NONE ((struct slice){NULL, 0})
 
-static void not_due(struct endpoint *ep)
+struct endpoint {
+	struct session session; /* first: it has the references */
+	struct receiver in;
+	struct sender out;
+	char own_uri[];
+};
+
+static struct endpoint *of_session(struct session *s)
 {
-	if (!ep->due_prevp)
-		return;
-	*ep->due_prevp = ep->next_due;
-	if (ep->next_due)
-		ep->next_due->due_prevp = ep->due_prevp;
-	ep->due_prevp = NULL;
+	return (struct endpoint *)s;
+}
+
+static void not_due(struct session *s)
+{
+	if (s->is_due)
+		LIST_REMOVE(s, next_due);
+	s->is_due = false;
 }
 
 /* --- what endpoints share --- */
@@ -28,30 +39,33 @@ static void not_due(struct endpoint *ep)
 static void on_silent(struct timer_entry *entry, void *arg)
 {
 	struct endpoint *ep =
-	    (struct endpoint *)((char *)entry - offsetof(struct endpoint, silent));
+	    (struct endpoint *)((char *)entry - offsetof(struct endpoint, session.silent));
 
 	(void)arg;
-	ep->out.greet = endpoint_can_send(ep);
-	chunker_kick(ep);
+	chunker_greet(&ep->out.chunker, chunker_can_send(&ep->out.chunker));
 }
 
 static void run_due(void *arg)
 {
 	struct endpoints *all = arg;
-	struct endpoint *ep, *due = all->due;
+	struct session_list due = LIST_HEAD_INITIALIZER(due);
+	struct session *s;
 
 	/* An endpoint that becomes due meanwhile waits for the next round. */
-	all->due = NULL;
-	if (due)
-		due->due_prevp = &due;
-	while ((ep = due)) {
-		not_due(ep);
-		endpoint_ref(ep);
-		sender_run(ep);
-		receiver_run(ep);
-		endpoint_unref(ep);
+	while ((s = LIST_FIRST(&all->due))) {
+		LIST_REMOVE(s, next_due);
+		LIST_INSERT_HEAD(&due, s, next_due);
+	}
+	while ((s = LIST_FIRST(&due))) {
+		not_due(s);
+		session_ref(s);
+		sender_run(&of_session(s)->out);
+		receiver_run(&of_session(s)->in);
+		session_unref(s);
 	}
 }
+
+enum { STORED_CHUNKS = 1024 };
 
 #define NUMBER(field) .offset = offsetof(struct endpoint_counters, field)
 
@@ -78,6 +92,8 @@ int endpoints_new(struct endpoints **allp, struct msrp_stack *stack, struct stat
 	if (!all)
 		return -ENOMEM;
 	all->stack = stack;
+	all->chunks = POOL(struct chunk, STORED_CHUNKS);
+	LIST_INIT(&all->due);
 	err |= timer_queue_init(&all->partial, base, settings->partial_timeout_ms, partial_expired,
 	    all);
 	err |= timer_queue_init(&all->silent, base, settings->keepalive_ms, on_silent, all);
@@ -95,7 +111,7 @@ void endpoints_free(struct endpoints *all)
 {
 	if (!all)
 		return;
-	chunker_free_store(all);
+	pool_trim(&all->chunks);
 	timer_queue_fini(&all->partial);
 	timer_queue_fini(&all->silent);
 	timer_fini(&all->deferred);
@@ -110,114 +126,82 @@ void endpoints_reload(struct endpoints *all)
 	timer_queue_set_period(&all->silent, settings->keepalive_ms);
 }
 
-void endpoint_due(struct endpoint *ep)
-{
-	struct endpoints *all = ep->all;
-
-	if (ep->due_prevp || !ep->handler)
-		return;
-	ep->next_due = all->due;
-	ep->due_prevp = &all->due;
-	if (ep->next_due)
-		ep->next_due->due_prevp = &ep->next_due;
-	all->due = ep;
-	timer_start(&all->deferred, 0);
-}
-
-/* --- life --- */
-
-void endpoint_unref(struct endpoint *ep)
-{
-	if (--ep->refs)
-		return;
-	free(ep->to_path);
-	free(ep);
-}
-
-bool endpoint_can_send(const struct endpoint *ep)
-{
-	/* RFC 6135 4.5: behind a relay the passive side connects too, and waits. */
-	return ep->handler && ep->started && ep->to_path && ep->out.flow.conn
-	    && (ep->speaks_first || ep->confirmed);
-}
-
-size_t endpoint_chunk_size(const struct endpoint *ep)
-{
-	return (size_t)(ep->chunk_size ? ep->chunk_size
-				       : msrp_stack_settings(ep->all->stack)->chunk_size);
-}
-
-void endpoint_active(struct endpoint *ep)
-{
-	if (ep->all->silent.period_ms && ep->handler && ep->user.conn)
-		timer_queue_start(&ep->all->silent, &ep->silent);
-}
+/* --- the connection --- */
 
 static void tell_bound(struct endpoint *ep)
 {
-	if (!ep->bound_told) {
-		ep->bound_told = true;
-		ep->handler->bound(ep->arg);
+	struct session *s = &ep->session;
+
+	if (!s->bound_told) {
+		s->bound_told = true;
+		s->handler->bound(s->arg);
 	}
-	chunker_kick(ep);
+	chunker_kick(&ep->out.chunker);
 }
 
 static void attach(struct endpoint *ep, struct msrp_conn *conn, uint64_t idle_ms)
 {
-	msrp_conn_attach(conn, &ep->user, idle_ms);
-	msrp_flow_attach(&ep->out.flow, conn);
-	ep->connections++;
-	ep->speaks_first = ep->confirmed = ep->bound_told = false;
-	endpoint_active(ep);
+	struct session *s = &ep->session;
+
+	msrp_conn_attach(conn, &s->user, idle_ms);
+	msrp_flow_attach(&ep->out.chunker.flow, conn);
+	s->connections++;
+	s->speaks_first = s->confirmed = s->bound_told = false;
+	session_active(s);
 }
 
 /* Off its connection, with no byte of a message lent to it any more. */
 static void leave(struct endpoint *ep)
 {
-	sender_leave(ep);
-	ep->connections++;
-	timer_queue_stop(&ep->all->silent, &ep->silent);
-	msrp_flow_detach(&ep->out.flow);
-	receiver_leave(ep, ep->user.conn);
-	msrp_conn_detach(&ep->user);
+	struct session *s = &ep->session;
+
+	sender_leave(&ep->out);
+	s->connections++;
+	timer_queue_stop(&s->all->silent, &s->silent);
+	msrp_flow_detach(&ep->out.chunker.flow);
+	receiver_leave(&ep->in, s->user.conn);
+	msrp_conn_detach(&s->user);
 }
 
 /* The peer's connection in place of ours: see bind_to(). */
 static void move_to_second(struct endpoint *ep)
 {
-	struct msrp_conn *conn = ep->second.conn;
+	struct session *s = &ep->session;
+	struct msrp_conn *conn = s->second.conn;
 
-	msrp_conn_detach(&ep->second);
+	msrp_conn_detach(&s->second);
 	attach(ep, conn, 0);
-	ep->confirmed = true;
-	ep->bound_told = true;
-	chunker_kick(ep);
+	s->confirmed = true;
+	s->bound_told = true;
+	chunker_kick(&ep->out.chunker);
 }
 
 static struct endpoint *of_user(struct msrp_user *user)
 {
-	return (struct endpoint *)((char *)user - offsetof(struct endpoint, user));
+	return (struct endpoint *)((char *)user - offsetof(struct endpoint, session.user));
 }
 
 static void on_closed(struct msrp_user *user, int err)
 {
-	struct endpoint *ep = endpoint_ref(of_user(user));
+	struct endpoint *ep = of_user(user);
+	struct session *s = session_ref(&ep->session);
 
 	leave(ep);
-	sender_rewind(ep, err);
-	if (ep->handler && ep->second.conn && !ep->relayed)
+	sender_rewind(&ep->out, err);
+	if (s->handler && s->second.conn && !s->relayed)
 		move_to_second(ep);
-	else if (ep->handler && !ep->user.conn)
-		ep->handler->lost(err, ep->arg);
-	endpoint_unref(ep);
+	else if (s->handler && !s->user.conn)
+		s->handler->lost(err, s->arg);
+	session_unref(s);
 }
 
 static void on_opened(struct msrp_user *user)
 {
-	struct endpoint *ep = endpoint_ref(of_user(user));
+	struct endpoint *ep = of_user(user);
+	struct session *s = session_ref(&ep->session);
 
 	tell_bound(ep);
-	endpoint_unref(ep);
+	session_unref(s);
 }
 
 static const struct msrp_user_ops user_ops = {on_closed, on_opened};
@@ -230,17 +214,19 @@ static void on_second_closed(struct msrp_user *user, int err)
 
 static const struct msrp_user_ops second_ops = {.closed = on_second_closed};
 
-void endpoint_refused(struct endpoint *ep, int code)
+static void on_refused(struct session *s, int code)
 {
-	if (code == 506 && ep->second.conn && !ep->relayed) {
+	struct endpoint *ep = of_session(s);
+
+	if (code == 506 && s->second.conn && !s->relayed) {
 		leave(ep);
-		sender_rewind(ep, 0);
-		if (ep->handler && ep->second.conn)
+		sender_rewind(&ep->out, 0);
+		if (s->handler && s->second.conn)
 			move_to_second(ep);
 		return;
 	}
-	if (ep->handler->refused)
-		ep->handler->refused(code, ep->arg);
+	if (s->handler->refused)
+		s->handler->refused(code, s->arg);
 }
 
 /* --- requests --- */
@@ -262,23 +248,25 @@ static void answer(struct msrp_conn *conn, int code, struct slice phrase)
  */
 static bool bind_to(struct endpoint *ep, struct msrp_conn *conn)
 {
-	if (ep->user.conn == conn || ep->second.conn == conn)
+	struct session *s = &ep->session;
+
+	if (s->user.conn == conn || s->second.conn == conn)
 		return true;
-	if (ep->user.conn && ((ep->confirmed && !ep->relayed) || ep->second.conn)) {
+	if (s->user.conn && ((s->confirmed && !s->relayed) || s->second.conn)) {
 		log_debug("msrp: session %.*s: 506: bound to another connection",
-		    SLICE_ARG(ep->target.uri.session_id));
+		    SLICE_ARG(s->target.uri.session_id));
 		answer(conn, 506, SLICE("Bound to another connection"));
 		return false;
 	}
-	if (ep->user.conn && msrp_conn_open(ep->user.conn)) {
-		msrp_conn_attach(conn, &ep->second, 0);
+	if (s->user.conn && msrp_conn_open(s->user.conn)) {
+		msrp_conn_attach(conn, &s->second, 0);
 		return true;
 	}
-	if (ep->user.conn) {
+	if (s->user.conn) {
 		leave(ep);
-		sender_rewind(ep, 0);
+		sender_rewind(&ep->out, 0);
 	}
-	if (!ep->handler)
+	if (!s->handler)
 		return false;
 	attach(ep, conn, 0);
 	return true;
@@ -287,20 +275,21 @@ static bool bind_to(struct endpoint *ep, struct msrp_conn *conn)
 /* What comes of it the service says; the endpoint may be gone by then. */
 static void take_nickname(struct endpoint *ep, struct msrp_conn *conn, struct slice value)
 {
+	struct session *s = &ep->session;
 	char text[MSRP_NICKNAME_MAX];
 	ssize_t n = msrp_nickname_parse(text, value);
 	struct slice nickname = {n < 0 ? NULL : text, n < 0 ? 0 : (size_t)n};
 
-	answer(conn, ep->handler->nickname(nickname, ep->arg), NONE);
+	answer(conn, s->handler->nickname(nickname, s->arg), NONE);
 }
 
 static int take_request(struct endpoint *ep, struct msrp_conn *conn, const struct msrp_frame *frame)
 {
 	switch (frame->method) {
 	case MSRP_SEND:
-		return receiver_take_send(ep, conn, frame);
+		return receiver_take_send(&ep->in, conn, frame);
 	case MSRP_REPORT:
-		sender_report_received(ep, frame);
+		sender_report_received(&ep->out, frame);
 		return 0;
 	case MSRP_NICKNAME:
 		take_nickname(ep, conn, frame->use_nickname);
@@ -318,15 +307,18 @@ static int take_request(struct endpoint *ep, struct msrp_conn *conn, const struc
  */
 static bool may_bring(const struct endpoint *ep, const struct msrp_conn *conn)
 {
+	const struct session *s = &ep->session;
+
 	return !msrp_conn_accepted(conn)
-	    || msrp_conn_transport(conn)->secure == ep->target.uri.secure;
+	    || msrp_conn_transport(conn)->secure == s->target.uri.secure;
 }
 
 static int on_request(struct msrp_target *target, struct msrp_conn *conn,
     const struct msrp_frame *frame)
 {
 	struct endpoint *ep =
-	    (struct endpoint *)((char *)target - offsetof(struct endpoint, target));
+	    (struct endpoint *)((char *)target - offsetof(struct endpoint, session.target));
+	struct session *s = &ep->session;
 	int err = 0;
 
 	/* RFC 4975 7.3: a path that goes on behind us is none of ours. */
@@ -334,17 +326,17 @@ static int on_request(struct msrp_target *target, struct msrp_conn *conn,
 		answer(conn, 481, SLICE("No such session"));
 		return 0;
 	}
-	endpoint_ref(ep);
+	session_ref(s);
 	if (bind_to(ep, conn)) {
-		endpoint_active(ep);
-		if (ep->user.conn == conn || ep->relayed) {
-			ep->confirmed = true;
+		session_active(s);
+		if (s->user.conn == conn || s->relayed) {
+			s->confirmed = true;
 			tell_bound(ep);
 		}
-		if (ep->handler && (ep->user.conn == conn || ep->second.conn == conn))
+		if (s->handler && (s->user.conn == conn || s->second.conn == conn))
 			err = take_request(ep, conn, frame);
 	}
-	endpoint_unref(ep);
+	session_unref(s);
 	return err;
 }
 
@@ -357,6 +349,7 @@ int endpoint_new(struct endpoint **epp, struct endpoints *all,
 {
 	struct slice own = options->own_uri;
 	struct endpoint *ep;
+	struct session *s;
 	int err;
 
 	if (own.len > MSRP_PATH_MAX)
@@ -365,22 +358,23 @@ int endpoint_new(struct endpoint **epp, struct endpoints *all,
 	if (!ep)
 		return -ENOMEM;
 	memcpy(ep->own_uri, own.p, own.len);
-	ep->refs = 1;
-	ep->all = all;
-	ep->handler = options->handler;
-	ep->arg = options->arg;
-	ep->stream = options->stream;
-	ep->max_queued_bytes = options->max_queued_bytes;
-	ep->chunk_size = options->chunk_size;
-	ep->user.ops = &user_ops;
-	ep->second.ops = &second_ops;
-	ep->target.ops = &target_ops;
-	sender_init(ep);
-	receiver_init(ep);
-	rand_token(ep->prefix, sizeof(ep->prefix) - 1);
+	s = &ep->session;
+	s->own_uri = ep->own_uri;
+	s->refs = 1;
+	s->all = all;
+	s->handler = options->handler;
+	s->arg = options->arg;
+	s->stream = options->stream;
+	s->max_queued_bytes = options->max_queued_bytes;
+	s->chunk_size = options->chunk_size;
+	s->user.ops = &user_ops;
+	s->second.ops = &second_ops;
+	s->target.ops = &target_ops;
+	sender_init(&ep->out, s, on_refused);
+	receiver_init(&ep->in, s);
 	err = -EINVAL;
-	if (msrp_uri_parse(&ep->target.uri, slice_of(ep->own_uri)) == (ssize_t)own.len)
-		err = msrp_target_bind(all->stack, &ep->target);
+	if (msrp_uri_parse(&s->target.uri, slice_of(ep->own_uri)) == (ssize_t)own.len)
+		err = msrp_target_bind(all->stack, &s->target);
 	if (err < 0) {
 		free(ep);
 		return err;
@@ -391,21 +385,25 @@ int endpoint_new(struct endpoint **epp, struct endpoints *all,
 
 void endpoint_free(struct endpoint *ep)
 {
+	struct session *s;
+
 	if (!ep)
 		return;
-	ep->handler = NULL;
-	not_due(ep);
-	msrp_target_unbind(ep->all->stack, &ep->target);
+	s = &ep->session;
+	s->handler = NULL;
+	not_due(s);
+	msrp_target_unbind(s->all->stack, &s->target);
 	leave(ep);
-	receiver_leave(ep, ep->second.conn);
-	msrp_conn_detach(&ep->second);
-	sender_fini(ep);
-	receiver_fini(ep);
-	endpoint_unref(ep);
+	receiver_leave(&ep->in, s->second.conn);
+	msrp_conn_detach(&s->second);
+	sender_fini(&ep->out);
+	receiver_fini(&ep->in);
+	session_unref(s);
 }
 
 int endpoint_set_path(struct endpoint *ep, struct slice relays, struct slice peer)
 {
+	struct session *s = &ep->session;
 	char text[MSRP_PATH_MAX + 1];
 	struct buffer w = {.p = text, .cap = MSRP_PATH_MAX};
 	char *path;
@@ -418,98 +416,108 @@ int endpoint_set_path(struct endpoint *ep, struct slice relays, struct slice pee
 	path = slice_dup(buffer_text(&w));
 	if (!path)
 		return -ENOMEM;
-	free(ep->to_path);
-	ep->to_path = path;
-	ep->relayed = relays.len > 0;
+	free(s->to_path);
+	s->to_path = path;
+	s->relayed = relays.len > 0;
 	return 0;
 }
 
 int endpoint_connect(struct endpoint *ep, const struct msrp_destination *to, bool greet,
     uint64_t idle_ms)
 {
+	struct session *s = &ep->session;
 	struct msrp_conn *conn;
-	int err = msrp_pool_get(ep->all->stack, to, &conn);
+	int err = msrp_pool_get(s->all->stack, to, &conn);
 
 	if (err < 0)
 		return err;
-	if (ep->user.conn != conn) {
+	if (s->user.conn != conn) {
 		endpoint_unbind(ep);
 		attach(ep, conn, idle_ms);
 	}
-	ep->speaks_first = ep->out.greet = greet;
-	chunker_kick(ep);
+	s->speaks_first = greet;
+	chunker_greet(&ep->out.chunker, greet);
 	return 0;
 }
 
 void endpoint_start(struct endpoint *ep)
 {
-	ep->started = true;
-	chunker_kick(ep);
+	struct session *s = &ep->session;
+
+	s->started = true;
+	chunker_kick(&ep->out.chunker);
 }
 
 void endpoint_unbind(struct endpoint *ep)
 {
-	if (ep->second.conn) {
-		receiver_leave(ep, ep->second.conn);
-		msrp_conn_detach(&ep->second);
+	struct session *s = &ep->session;
+
+	if (s->second.conn) {
+		receiver_leave(&ep->in, s->second.conn);
+		msrp_conn_detach(&s->second);
 	}
-	if (!ep->user.conn)
+	if (!s->user.conn)
 		return;
 	leave(ep);
-	sender_rewind(ep, 0);
+	sender_rewind(&ep->out, 0);
 }
 
 bool endpoint_bound(const struct endpoint *ep)
 {
-	return ep->user.conn && msrp_conn_open(ep->user.conn);
+	const struct session *s = &ep->session;
+
+	return s->user.conn && msrp_conn_open(s->user.conn);
 }
 
 struct msrp_conn *endpoint_conn(const struct endpoint *ep)
 {
-	return ep->user.conn;
+	const struct session *s = &ep->session;
+
+	return s->user.conn;
 }
 
 void endpoint_sift(struct endpoint *ep,
     int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg)
 {
-	sender_sift(ep, judge, arg);
+	sender_sift(&ep->out, judge, arg);
 }
 
 int endpoint_send(struct endpoint *ep, const struct message_out *message, unsigned flags,
     char *message_id)
 {
-	return sender_send(ep, message, flags, message_id);
+	return sender_send(&ep->out, message, flags, message_id);
 }
 
 void endpoint_ready(struct endpoint *ep, struct slice message_id)
 {
-	sender_ready(ep, message_id);
+	sender_ready(&ep->out, message_id);
 }
 
 void endpoint_resume(struct endpoint *ep, void *stream)
 {
-	receiver_resume(ep, stream);
+	receiver_resume(&ep->in, stream);
 }
 
 int endpoint_report(struct endpoint *ep, struct slice message_id, int code, struct slice phrase)
 {
-	return receiver_report(ep, message_id, code, phrase);
+	return receiver_report(&ep->in, message_id, code, phrase);
 }
 
 void endpoint_give_up(struct endpoint *ep)
 {
-	endpoint_ref(ep);
-	sender_give_up(ep);
-	receiver_give_up(ep);
-	endpoint_unref(ep);
+	struct session *s = session_ref(&ep->session);
+
+	sender_give_up(&ep->out);
+	receiver_give_up(&ep->in);
+	session_unref(s);
 }
 
 void endpoint_info(const struct endpoint *ep, struct endpoint_info *info)
 {
 	*info = (struct endpoint_info){
-	    .queued_bytes = ep->out.bytes,
+	    .queued_bytes = ep->out.chunker.messages.bytes,
 	    .messages_in = ep->in.messages,
 	    .messages_out = ep->out.messages,
-	    .drained = sender_drained(&ep->out),
+	    .drained = chunker_drained(&ep->out.chunker),
 	};
 }

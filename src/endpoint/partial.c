@@ -1,69 +1,64 @@
-/* A message of which some chunks have come: its memory, its bytes, its service. */
-#include "endpoint/priv.h"
+#include "endpoint/partial.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/log.h"
-
-static const struct msrp_settings *settings_of(const struct partial *m)
-{
-	return msrp_stack_settings(m->ep->all->stack);
-}
+#include "endpoint/session.h"
 
 /* --- life --- */
 
-struct partial *partial_find(const struct receiver *in)
+struct partial *partial_find(const struct partials *all, const struct send_head *head)
 {
-	for (struct partial *m = in->open; m; m = m->next)
-		if (m->hash == in->hash && slice_equal(m->id, in->id))
+	struct partial *m;
+
+	LIST_FOREACH(m, &all->list, next)
+		if (m->hash == head->hash && slice_equal(m->id, head->id))
 			return m;
 	return NULL;
 }
 
-struct partial *partial_new(struct endpoint *ep)
+struct partial *partial_new(struct partials *all, const struct send_head *head)
 {
-	struct receiver *in = &ep->in;
-	struct partial *m = calloc(1, sizeof(*m) + in->id.len + in->type.len);
+	struct partial *m = calloc(1, sizeof(*m) + head->id.len + head->type.len);
 
 	if (!m)
 		return NULL;
-	m->ep = ep;
-	m->failure_report = in->failure_report;
-	m->success_report = in->success_report;
-	m->total = in->range.total;
-	m->hash = in->hash;
-	m->id = (struct slice){m->text, in->id.len};
-	m->type = (struct slice){m->text + in->id.len, in->type.len};
-	memcpy(m->text, in->id.p, in->id.len);
-	memcpy(m->text + in->id.len, in->type.p, in->type.len);
-	m->next = in->open;
-	m->prevp = &in->open;
-	if (m->next)
-		m->next->prevp = &m->next;
-	in->open = m;
-	in->open_count++;
+	m->all = all;
+	m->failure_report = head->failure_report;
+	m->success_report = head->success_report;
+	m->total = head->range.total;
+	m->hash = head->hash;
+	m->id = (struct slice){m->text, head->id.len};
+	m->type = (struct slice){m->text + head->id.len, head->type.len};
+	memcpy(m->text, head->id.p, head->id.len);
+	memcpy(m->text + head->id.len, head->type.p, head->type.len);
+	LIST_INSERT_HEAD(&all->list, m, next);
+	all->count++;
 	return m;
+}
+
+static struct timer_queue *timeouts(const struct partial *m)
+{
+	return &m->all->session->all->partial;
 }
 
 void partial_unlink(struct partial *m)
 {
-	struct receiver *in = &m->ep->in;
+	struct partials *all = m->all;
 
-	if (in->current == m)
-		in->current = NULL;
-	if (in->asked == m)
-		in->asked = NULL;
-	*m->prevp = m->next;
-	if (m->next)
-		m->next->prevp = m->prevp;
-	in->open_count--;
-	timer_queue_stop(&m->ep->all->partial, &m->timer);
+	if (all->current == m)
+		all->current = NULL;
+	if (all->asked == m)
+		all->asked = NULL;
+	LIST_REMOVE(m, next);
+	all->count--;
+	timer_queue_stop(timeouts(m), &m->timer);
 }
 
 void partial_free(struct partial *m)
 {
-	budget_return(msrp_stack_budget(m->ep->all->stack), m->charged);
+	budget_return(session_budget(m->all->session), m->charged);
 	reassembly_fini(&m->parts);
 	free(m->path);
 	free(m);
@@ -71,25 +66,25 @@ void partial_free(struct partial *m)
 
 void partial_abandon(struct partial *m, int err)
 {
-	struct endpoint *ep = m->ep;
+	struct session *s = m->all->session;
 
 	partial_unlink(m);
-	if (m->begun && ep->handler)
-		ep->handler->end(m->stream, err, ep->arg);
+	if (m->begun && s->handler)
+		s->handler->end(m->stream, err, s->arg);
 	partial_free(m);
 }
 
 void partial_expired(struct timer_entry *entry, void *arg)
 {
 	struct partial *m = (struct partial *)((char *)entry - offsetof(struct partial, timer));
-	struct endpoint *ep = endpoint_ref(m->ep);
+	struct session *s = session_ref(m->all->session);
 
 	(void)arg;
-	(*ep->all->count.partial)++;
+	(*s->all->count.partial)++;
 	log_info("msrp: session %.*s: message %.*s: dropped, no chunk came for partial_timeout",
-	    SLICE_ARG(ep->target.uri.session_id), SLICE_ARG(m->id));
+	    SLICE_ARG(s->target.uri.session_id), SLICE_ARG(m->id));
 	partial_abandon(m, -ETIMEDOUT);
-	endpoint_unref(ep);
+	session_unref(s);
 }
 
 struct message partial_describe(const struct partial *m)
@@ -110,7 +105,7 @@ static int charge(struct partial *m)
 {
 	size_t more = m->parts.held > m->charged ? m->parts.held - m->charged : 0;
 
-	if (budget_take(msrp_stack_budget(m->ep->all->stack), more) < 0)
+	if (budget_take(session_budget(m->all->session), more) < 0)
 		return -ENOBUFS;
 	m->charged += more;
 	return 0;
@@ -119,10 +114,10 @@ static int charge(struct partial *m)
 /* @return 0, or the status with which the chunk is refused */
 static int store(struct partial *m, uint64_t at, struct slice piece)
 {
-	uint64_t max = settings_of(m)->max_message_size;
+	uint64_t max = session_settings(m->all->session)->max_message_size;
 
 	/* A stream has no bound, but what waits for the bytes before it has. */
-	if ((!m->ep->stream && at + piece.len > max) || m->parts.held > 2 * max)
+	if ((!m->all->session->stream && at + piece.len > max) || m->parts.held > 2 * max)
 		return 413;
 	if (!m->storing && reassembly_begin(&m->parts, at) < 0)
 		return 413;
@@ -135,15 +130,16 @@ static int store(struct partial *m, uint64_t at, struct slice piece)
 /* @return as partial_add() */
 static int give(struct partial *m, struct slice piece)
 {
-	struct endpoint *ep = m->ep;
+	struct partials *all = m->all;
+	struct session *s = all->session;
 	int result;
 
 	m->delivered += piece.len;
-	ep->in.asked = m;
-	result = ep->handler->piece(m->stream, piece, ep->arg);
-	if (ep->in.asked != m)
+	all->asked = m;
+	result = s->handler->piece(m->stream, piece, s->arg);
+	if (all->asked != m)
 		return -ECANCELED;
-	ep->in.asked = NULL;
+	all->asked = NULL;
 	if (result == -EAGAIN)
 		m->stalled = true;
 	return result >= 300 || result == -EAGAIN ? result : 0;
@@ -151,7 +147,7 @@ static int give(struct partial *m, struct slice piece)
 
 int partial_add(struct partial *m, uint64_t at, struct slice piece)
 {
-	if (!m->ep->stream || m->stalled || at > m->delivered)
+	if (!m->all->session->stream || m->stalled || at > m->delivered)
 		return store(m, at, piece);
 	m->storing = false;
 	if (at + piece.len <= m->delivered)
@@ -159,9 +155,25 @@ int partial_add(struct partial *m, uint64_t at, struct slice piece)
 	return give(m, slice_from(piece, (size_t)(m->delivered - at)));
 }
 
+/* --- chunks --- */
+
+void partial_begin_chunk(struct partial *m)
+{
+	m->all->current = m;
+	m->storing = false;
+	timer_queue_stop(timeouts(m), &m->timer);
+}
+
 void partial_end_chunk(struct partial *m)
 {
+	m->all->current = NULL;
 	m->storing = false;
+}
+
+void partial_wait(struct partial *m)
+{
+	if (!m->stalled)
+		timer_queue_start(timeouts(m), &m->timer);
 }
 
 bool partial_stream_is_whole(const struct partial *m)

@@ -44,7 +44,7 @@ int report_send(struct msrp_conn *conn, const struct report_subject *subject, in
 /* --- later --- */
 
 struct later_report {
-	struct later_report *next;
+	TAILQ_ENTRY(later_report) next;
 	struct byte_range range;
 	enum failure_report failure_report;
 	bool success_report;
@@ -52,16 +52,24 @@ struct later_report {
 	char text[]; /* Message-ID and path */
 };
 
-static struct later_report *pop(struct report_list *list, struct later_report **at,
-    struct later_report *before)
+void report_list_init(struct report_list *list)
 {
-	struct later_report *r = *at;
+	TAILQ_INIT(&list->reports);
+	list->count = 0;
+}
 
-	*at = r->next;
-	if (list->last == r)
-		list->last = before;
+static void remove_report(struct report_list *list, struct later_report *r)
+{
+	TAILQ_REMOVE(&list->reports, r, next);
 	list->count--;
-	return r;
+}
+
+static void drop_oldest(struct report_list *list)
+{
+	struct later_report *r = TAILQ_FIRST(&list->reports);
+
+	remove_report(list, r);
+	free(r);
 }
 
 int report_list_add(struct report_list *list, const struct report_subject *subject)
@@ -81,29 +89,32 @@ int report_list_add(struct report_list *list, const struct report_subject *subje
 	memcpy(r->text, subject->message_id.p, id_len);
 	memcpy(r->text + id_len, subject->from_path.p, path_len);
 	if (list->count >= REPORTS_LATER_MAX)
-		free(pop(list, &list->first, NULL));
-	if (list->last)
-		list->last->next = r;
-	else
-		list->first = r;
-	list->last = r;
+		drop_oldest(list);
+	TAILQ_INSERT_TAIL(&list->reports, r, next);
 	list->count++;
 	return 0;
+}
+
+/* They are asked for in about the order in which they came, so one of the first ones it is. */
+static struct later_report *find_report(const struct report_list *list, struct slice message_id)
+{
+	struct later_report *r;
+
+	TAILQ_FOREACH(r, &list->reports, next)
+		if (slice_equal((struct slice){r->text, r->id_len}, message_id))
+			return r;
+	return NULL;
 }
 
 int report_list_take(struct report_list *list, struct slice message_id, struct slice own_uri,
     struct report_subject *subject, struct later_report **laterp)
 {
-	struct later_report **at = &list->first, *before = NULL, *r;
+	struct later_report *r = find_report(list, message_id);
 
-	/* They are asked for in about the order in which they came, so the first ones match. */
-	while ((r = *at) && !slice_equal((struct slice){r->text, r->id_len}, message_id)) {
-		before = r;
-		at = &r->next;
-	}
 	if (!r)
 		return -ENOENT;
-	*laterp = pop(list, at, before);
+	remove_report(list, r);
+	*laterp = r;
 	*subject = (struct report_subject){
 	    .from_path = {r->text + r->id_len, r->path_len},
 	    .own_uri = own_uri,
@@ -117,6 +128,6 @@ int report_list_take(struct report_list *list, struct slice message_id, struct s
 
 void report_list_fini(struct report_list *list)
 {
-	while (list->first)
-		free(pop(list, &list->first, NULL));
+	while (!TAILQ_EMPTY(&list->reports))
+		drop_oldest(list);
 }

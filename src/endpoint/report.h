@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "msrp/conn.h"
 #include "wire/frame.h"
@@ -33,11 +34,13 @@ enum { REPORTS_LATER_MAX = 1024 };
 
 struct later_report;
 
-/** REPORTs that somebody will ask for; the oldest goes when there are too many. Zeroed: empty. */
+/** REPORTs that somebody will ask for; the oldest goes when there are too many. */
 struct report_list {
-	struct later_report *first, *last;
+	TAILQ_HEAD(, later_report) reports;
 	unsigned count;
 };
+
+void report_list_init(struct report_list *list);
 
 /** Copies.  @return 0 or -ENOMEM */
 int report_list_add(struct report_list *list, const struct report_subject *subject);

@@ -1,65 +1,42 @@
-/* Messages that an endpoint sends, and what becomes of them: RFC 4975 7.1.1, 7.3.2. */
-#include "endpoint/priv.h"
+#include "endpoint/sender.h"
 
 #include <errno.h>
+#include <string.h>
+
+#include "endpoint/session.h"
 
 #define NONE ((struct slice){NULL, 0})
-
-static void on_left(struct net_mark *mark);
-
-void sender_init(struct endpoint *ep)
-{
-	struct sender *out = &ep->out;
-	struct transmission_list *lists[] = {&out->rejected, &out->shorts, &out->longs,
-	    &out->interleaved, &out->starved, &out->throttled, &out->answerable, &out->flushing};
-
-	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
-		lists[i]->lastp = &lists[i]->first;
-	out->flow.ops = &chunker_flow_ops;
-	out->left.sent = on_left;
-}
-
-bool sender_drained(const struct sender *out)
-{
-	return out->count == 0 && !out->greet;
-}
-
-void sender_check_drained(struct endpoint *ep)
-{
-	if (ep->handler && sender_drained(&ep->out) && ep->handler->drained)
-		ep->handler->drained(ep->arg);
-}
 
 /* --- queueing --- */
 
 static struct transmission_list *queue_of(struct sender *out, const struct transmission *m)
 {
-	return m->long_one ? &out->longs : &out->shorts;
+	return m->long_one ? &out->chunker.longs : &out->chunker.shorts;
 }
 
-int sender_send(struct endpoint *ep, const struct message_out *message, unsigned flags,
+int sender_send(struct sender *out, const struct message_out *message, unsigned flags,
     char *message_id)
 {
-	struct sender *out = &ep->out;
 	struct transmission *m;
-	int err = transmission_new(&m, ep, message);
+	int err = transmission_new(&m, &out->chunker.messages, message);
 
 	if (err < 0)
 		return err;
-	m->number = ++out->last_number;
 	m->confirm = flags & MSRP_SEND_CONFIRM;
 	transmission_append(queue_of(out, m), m);
 	out->messages++;
-	(*ep->all->count.messages_out)++;
+	(*out->session->all->count.messages_out)++;
 	if (message_id)
-		transmission_id(ep, m->number, message_id);
-	chunker_kick(ep);
+		transmission_id(&out->chunker.messages, m->number, message_id);
+	chunker_kick(&out->chunker);
 	return 0;
 }
 
 static struct transmission *find_in(const struct transmission_list *list, uint64_t number)
 {
-	for (struct transmission *m = list->first; m; m = m->next)
+	struct transmission *m;
+
+	TAILQ_FOREACH(m, list, next)
 		if (m->number == number)
 			return m;
 	return NULL;
@@ -68,58 +45,57 @@ static struct transmission *find_in(const struct transmission_list *list, uint64
 /* A message of which the peer is to get more; or that starved before its first chunk. */
 static struct transmission *find_begun(const struct sender *out, uint64_t number)
 {
-	struct transmission *m = find_in(&out->interleaved, number);
+	struct transmission *m = find_in(&out->chunker.interleaved, number);
 
 	if (!m)
-		m = find_in(&out->throttled, number);
+		m = find_in(&out->chunker.throttled, number);
 	if (!m)
-		m = find_in(&out->starved, number);
-	if (!m && out->open && out->open->number == number)
-		m = out->open;
+		m = find_in(&out->chunker.starved, number);
+	if (!m && out->chunker.open && out->chunker.open->number == number)
+		m = out->chunker.open;
 	return m;
 }
 
-void sender_ready(struct endpoint *ep, struct slice message_id)
+void sender_ready(struct sender *out, struct slice message_id)
 {
-	struct sender *out = &ep->out;
 	struct transmission *m;
 	uint64_t number;
 
-	if (transmission_parse_id(ep, message_id, &number) < 0)
+	if (transmission_parse_id(&out->chunker.messages, message_id, &number) < 0)
 		return;
 	m = find_begun(out, number);
 	if (!m)
 		return;
 	m->dry = false;
-	if (m->list != &out->starved)
+	if (m->list != &out->chunker.starved)
 		return;
-	transmission_append(m->begun ? &out->interleaved : &out->longs, m);
-	chunker_kick(ep);
+	transmission_append(m->begun ? &out->chunker.interleaved : &out->chunker.longs, m);
+	chunker_kick(&out->chunker);
 }
 
-static void judge_list(struct endpoint *ep, struct transmission_list *list,
+static void judge_list(struct sender *out, struct transmission_list *list,
     int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg)
 {
 	struct transmission *m, *next;
 
-	for (m = list->first; m; m = next) {
-		next = m->next;
+	for (m = TAILQ_FIRST(list); m; m = next) {
+		next = TAILQ_NEXT(m, next);
 		if (m->begun || m->bodiless)
 			continue;
 		m->verdict = judge((struct slice){m->type, m->type_len}, m->body.total, arg);
 		if (m->verdict)
-			transmission_append(&ep->out.rejected, m);
+			transmission_append(&out->rejected, m);
 	}
 }
 
-void sender_sift(struct endpoint *ep,
+void sender_sift(struct sender *out,
     int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg)
 {
-	judge_list(ep, &ep->out.shorts, judge, arg);
-	judge_list(ep, &ep->out.longs, judge, arg);
-	judge_list(ep, &ep->out.starved, judge, arg);
-	if (ep->out.rejected.first)
-		endpoint_due(ep);
+	judge_list(out, &out->chunker.shorts, judge, arg);
+	judge_list(out, &out->chunker.longs, judge, arg);
+	judge_list(out, &out->chunker.starved, judge, arg);
+	if (!TAILQ_EMPTY(&out->rejected))
+		session_due(out->session);
 }
 
 /* --- telling --- */
@@ -134,33 +110,34 @@ struct notice {
 };
 
 /* The handler may free the endpoint, and with it or by giving up all messages in its lists. */
-static void tell(struct endpoint *ep, const struct notice *n)
+static void tell(struct sender *out, const struct notice *n)
 {
+	const struct session *s = out->session;
 	char id[MSRP_MESSAGE_ID_SIZE], type[TRANSMISSION_TYPE_MAX];
 	struct message_report report = {
-	    .message_id = transmission_id(ep, n->number, id),
+	    .message_id = transmission_id(&out->chunker.messages, n->number, id),
 	    .code = n->code,
 	    .phrase = n->phrase,
 	    .range = n->range,
 	    .source = n->source,
 	};
 
-	if (!ep->handler)
+	if (!s->handler)
 		return;
 	if (n->message && !n->message->bodiless) {
 		memcpy(type, n->message->type, n->message->type_len);
 		report.content_type = (struct slice){type, n->message->type_len};
 	}
-	ep->handler->report(&report, ep->arg);
+	s->handler->report(&report, s->arg);
 }
 
 /* Tell that nothing will come of the whole message, and free it. */
-static void tell_and_free(struct endpoint *ep, struct transmission *m, int code)
+static void tell_and_free(struct sender *out, struct transmission *m, int code)
 {
 	uint64_t total = m->body.total; /* UINT64_MAX is BYTE_RANGE_UNKNOWN */
 
 	transmission_unlink(m);
-	tell(ep,
+	tell(out,
 	    &(struct notice){.number = m->number,
 		.message = m,
 		.range = {1, total, total},
@@ -177,20 +154,19 @@ static void tell_and_free(struct endpoint *ep, struct transmission *m, int code)
  *
  * @return false: that cost the connection, and the message was dealt with
  */
-static bool stop_sending(struct endpoint *ep, struct transmission *m, bool peer_knows)
+static bool stop_sending(struct sender *out, struct transmission *m, bool peer_knows)
 {
-	struct sender *out = &ep->out;
 
 	m->failed = true;
-	if (out->open == m)
-		return chunker_abort_open(ep);
+	if (out->chunker.open == m)
+		return chunker_abort_open(&out->chunker);
 	if (m->begun && !peer_knows) {
 		transmission_source_done(m);
-		transmission_append(&out->interleaved, m);
-		chunker_kick(ep);
+		transmission_append(&out->chunker.interleaved, m);
+		chunker_kick(&out->chunker);
 	} else {
 		transmission_stop(m);
-		transmission_append(&out->answerable, m);
+		transmission_append(&out->chunker.answerable, m);
 	}
 	return true;
 }
@@ -198,7 +174,7 @@ static bool stop_sending(struct endpoint *ep, struct transmission *m, bool peer_
 /* Nothing more is to come of it: take it out, for the caller to free. */
 static bool take_if_over(struct sender *out, struct transmission *m)
 {
-	if (m->list != &out->answerable || m->unanswered)
+	if (m->list != &out->chunker.answerable || m->unanswered)
 		return false;
 	transmission_unlink(m);
 	return true;
@@ -207,7 +183,7 @@ static bool take_if_over(struct sender *out, struct transmission *m)
 /* --- responses --- */
 
 /* The first failure of a message is told; the message stays until its other chunks are over. */
-static void chunk_failed(struct endpoint *ep, const struct chunk *chunk, int code,
+static void chunk_failed(struct sender *out, const struct chunk *chunk, int code,
     struct slice phrase, enum report_source source)
 {
 	struct notice n = {.number = chunk->number,
@@ -215,32 +191,31 @@ static void chunk_failed(struct endpoint *ep, const struct chunk *chunk, int cod
 	    .code = code,
 	    .phrase = phrase,
 	    .source = source};
-	struct transmission *m =
-	    chunk->message ? chunk->message : find_begun(&ep->out, chunk->number);
+	struct transmission *m = chunk->message ? chunk->message : find_begun(out, chunk->number);
 	bool told = m && m->failed, over;
 
-	if (m && !told && !stop_sending(ep, m, source == REPORT_FROM_RESPONSE))
+	if (m && !told && !stop_sending(out, m, source == REPORT_FROM_RESPONSE))
 		m = NULL;
-	over = m && take_if_over(&ep->out, m);
+	over = m && take_if_over(out, m);
 	n.message = m;
 	if (!told)
-		tell(ep, &n);
+		tell(out, &n);
 	if (over)
 		transmission_free(m);
 }
 
 /* One chunk less is unanswered. */
-static void chunk_answered(struct endpoint *ep, struct transmission *m, int code,
+static void chunk_answered(struct sender *out, struct transmission *m, int code,
     struct slice phrase)
 {
-	if (m->list == &ep->out.throttled) {
-		transmission_append(&ep->out.interleaved, m);
-		chunker_kick(ep);
+	if (m->list == &out->chunker.throttled) {
+		transmission_append(&out->chunker.interleaved, m);
+		chunker_kick(&out->chunker);
 	}
-	if (!take_if_over(&ep->out, m))
+	if (!take_if_over(out, m))
 		return;
 	if (m->confirm && !m->failed)
-		tell(ep,
+		tell(out,
 		    &(struct notice){.number = m->number,
 			.message = m,
 			.range = {1, m->sent, m->sent},
@@ -248,6 +223,11 @@ static void chunk_answered(struct endpoint *ep, struct transmission *m, int code
 			.phrase = phrase,
 			.source = REPORT_FROM_RESPONSE});
 	transmission_free(m);
+}
+
+static struct sender *of_chunker(struct chunker *c)
+{
+	return (struct sender *)((char *)c - offsetof(struct sender, chunker));
 }
 
 /* @return what was known of the chunk, which is over */
@@ -264,32 +244,34 @@ static struct chunk take_chunk(struct msrp_transaction *t)
 static int on_response(struct msrp_transaction *t, const struct msrp_frame *response)
 {
 	struct chunk chunk = take_chunk(t);
-	struct endpoint *ep = endpoint_ref(chunk.ep);
+	struct sender *out = of_chunker(chunk.chunker);
+	struct session *s = session_ref(out->session);
 	int code = (int)response->code;
 
-	ep->confirmed = true;
-	endpoint_active(ep);
+	s->confirmed = true;
+	session_active(s);
 	if (code >= 300 && chunk.number)
-		chunk_failed(ep, &chunk, code, response->phrase, REPORT_FROM_RESPONSE);
+		chunk_failed(out, &chunk, code, response->phrase, REPORT_FROM_RESPONSE);
 	else if (chunk.message)
-		chunk_answered(ep, chunk.message, code, response->phrase);
-	if (ep->handler && (code == 481 || code == 506))
-		endpoint_refused(ep, code);
-	sender_check_drained(ep);
-	endpoint_unref(ep);
+		chunk_answered(out, chunk.message, code, response->phrase);
+	if (s->handler && (code == 481 || code == 506))
+		out->refused(s, code);
+	chunker_check_drained(&out->chunker);
+	session_unref(s);
 	return 0;
 }
 
 static void on_timeout(struct msrp_transaction *t)
 {
 	struct chunk chunk = take_chunk(t);
-	struct endpoint *ep = endpoint_ref(chunk.ep);
+	struct sender *out = of_chunker(chunk.chunker);
+	struct session *s = session_ref(out->session);
 
 	/* A 200 was due to these alone; from the others silence is consent. */
 	if (chunk.message)
-		chunk_failed(ep, &chunk, 408, NONE, REPORT_FROM_HERE);
-	sender_check_drained(ep);
-	endpoint_unref(ep);
+		chunk_failed(out, &chunk, 408, NONE, REPORT_FROM_HERE);
+	chunker_check_drained(&out->chunker);
+	session_unref(s);
 }
 
 static void on_lost(struct msrp_transaction *t, int err)
@@ -298,28 +280,13 @@ static void on_lost(struct msrp_transaction *t, int err)
 	take_chunk(t);
 }
 
-const struct msrp_transaction_ops sender_chunk_ops = {on_response, on_timeout, on_lost};
-
-static void free_flushing(struct sender *out)
-{
-	while (out->flushing.first)
-		transmission_free(out->flushing.first);
-}
-
-static void on_left(struct net_mark *mark)
-{
-	struct endpoint *ep =
-	    endpoint_ref((struct endpoint *)((char *)mark - offsetof(struct endpoint, out.left)));
-
-	free_flushing(&ep->out);
-	sender_check_drained(ep);
-	endpoint_unref(ep);
-}
+static const struct msrp_transaction_ops chunk_ops = {on_response, on_timeout, on_lost};
 
 /* --- reports from the peer --- */
 
-void sender_report_received(struct endpoint *ep, const struct msrp_frame *frame)
+void sender_report_received(struct sender *out, const struct msrp_frame *frame)
 {
+	const struct session *s = out->session;
 	struct message_report report = {
 	    .message_id = frame->message_id,
 	    .source = REPORT_FROM_REPORT,
@@ -328,9 +295,9 @@ void sender_report_received(struct endpoint *ep, const struct msrp_frame *frame)
 	struct transmission *m;
 	uint64_t number;
 
-	(*ep->all->count.reports_in)++;
+	(*s->all->count.reports_in)++;
 	/* RFC 4975 7.1.1: of messages that we do not know, silently ignored. */
-	if (transmission_parse_id(ep, frame->message_id, &number) < 0
+	if (transmission_parse_id(&out->chunker.messages, frame->message_id, &number) < 0
 	    || msrp_status_parse(&status, frame->status) < 0)
 		return;
 	report.namespace = status.namespace;
@@ -338,45 +305,45 @@ void sender_report_received(struct endpoint *ep, const struct msrp_frame *frame)
 	report.phrase = status.comment;
 	if (frame->byte_range.p)
 		report.range = frame->range;
-	m = status.namespace == 0 && status.code >= 300 ? find_begun(&ep->out, number) : NULL;
+	m = status.namespace == 0 && status.code >= 300 ? find_begun(out, number) : NULL;
 	/* RFC 4975 7.3.2: as if it were the response. */
-	if (m && !m->failed && stop_sending(ep, m, true) && take_if_over(&ep->out, m))
+	if (m && !m->failed && stop_sending(out, m, true) && take_if_over(out, m))
 		transmission_free(m);
-	if (ep->handler)
-		ep->handler->report(&report, ep->arg);
-	sender_check_drained(ep);
+	if (s->handler)
+		s->handler->report(&report, s->arg);
+	chunker_check_drained(&out->chunker);
 }
 
 /* --- losing the connection --- */
 
 /* Nobody waits for the responses of that connection any more. */
-static void stop_chunks(struct endpoint *ep)
+static void stop_chunks(struct sender *out)
 {
-	while (ep->out.chunks) {
-		msrp_transaction_stop(&ep->out.chunks->t);
-		take_chunk(&ep->out.chunks->t);
+	struct chunk *chunk;
+
+	while ((chunk = LIST_FIRST(&out->chunker.chunks))) {
+		msrp_transaction_stop(&chunk->t);
+		take_chunk(&chunk->t);
 	}
 }
 
-void sender_leave(struct endpoint *ep)
+void sender_leave(struct sender *out)
 {
-	struct sender *out = &ep->out;
-	struct transmission *m = out->open;
+	struct transmission *m = out->chunker.open;
 
-	if (msrp_flow_is_open(&out->flow) && chunker_abort_open(ep))
+	if (msrp_flow_is_open(&out->chunker.flow) && chunker_abort_open(&out->chunker))
 		m->failed = false; /* here, not as a whole */
-	else if (out->open)
-		transmission_prepend(&out->interleaved, m);
-	out->open = NULL;
-	if (out->flow.conn)
-		msrp_conn_unmark(out->flow.conn, &out->left);
-	stop_chunks(ep);
+	else if (out->chunker.open)
+		transmission_prepend(&out->chunker.interleaved, m);
+	out->chunker.open = NULL;
+	if (out->chunker.flow.conn)
+		msrp_conn_unmark(out->chunker.flow.conn, &out->chunker.left);
+	stop_chunks(out);
 }
 
 /* RFC 4975 5.4: what was not confirmed may be sent again, under the same Message-ID. */
-static void rewind_message(struct endpoint *ep, struct transmission *m, int err)
+static void rewind_message(struct sender *out, struct transmission *m, int err)
 {
-	struct sender *out = &ep->out;
 
 	if (m->failed) {
 		transmission_free(m);
@@ -393,72 +360,84 @@ static void rewind_message(struct endpoint *ep, struct transmission *m, int err)
 	}
 }
 
-void sender_rewind(struct endpoint *ep, int err)
+void sender_rewind(struct sender *out, int err)
 {
-	struct sender *out = &ep->out;
-	struct transmission_list *lists[] = {&out->interleaved, &out->throttled, &out->answerable};
+	struct transmission_list *lists[] = {&out->chunker.interleaved, &out->chunker.throttled,
+	    &out->chunker.answerable};
 	struct transmission *m, *next;
 
-	out->greet = false;
-	free_flushing(out);
-	for (m = out->starved.first; m; m = next) {
-		next = m->next;
+	out->chunker.greet = false;
+	chunker_free_flushing(&out->chunker);
+	for (m = TAILQ_FIRST(&out->chunker.starved); m; m = next) {
+		next = TAILQ_NEXT(m, next);
 		if (m->begun)
-			transmission_append(&out->interleaved, m);
+			transmission_append(&out->chunker.interleaved, m);
 	}
 	/* From the last one on, each to the front: the oldest are in front in the end. */
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
-		while (lists[i]->first)
-			rewind_message(ep, transmission_last(lists[i]), err);
-	if (out->rejected.first)
-		endpoint_due(ep);
+		while ((m = TAILQ_LAST(lists[i], transmission_list)))
+			rewind_message(out, m, err);
+	if (!TAILQ_EMPTY(&out->rejected))
+		session_due(out->session);
 }
 
 /* The next message that is to be given up, of those up to limit. */
 static struct transmission *next_lost(struct sender *out, uint64_t limit)
 {
-	struct transmission_list *lists[] = {&out->rejected, &out->answerable, &out->interleaved,
-	    &out->throttled, &out->starved, &out->longs, &out->shorts};
+	struct transmission_list *lists[] = {&out->rejected, &out->chunker.answerable,
+	    &out->chunker.interleaved, &out->chunker.throttled, &out->chunker.starved,
+	    &out->chunker.longs, &out->chunker.shorts};
+	struct transmission *m;
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
-		if (lists[i]->first && lists[i]->first->number <= limit)
-			return lists[i]->first;
+		if ((m = TAILQ_FIRST(lists[i])) && m->number <= limit)
+			return m;
 	return NULL;
 }
 
-void sender_give_up(struct endpoint *ep)
+void sender_give_up(struct sender *out)
 {
-	struct sender *out = &ep->out;
-	uint64_t limit = out->last_number; /* a handler may queue more */
+	struct session *s = session_ref(out->session);
+	uint64_t limit = out->chunker.messages.last_number; /* a handler may queue more */
 	struct transmission *m;
 
-	endpoint_ref(ep);
-	sender_leave(ep);
-	msrp_flow_keep(&out->flow);
-	free_flushing(out);
-	while (ep->handler && (m = next_lost(out, limit))) {
+	sender_leave(out);
+	msrp_flow_keep(&out->chunker.flow);
+	chunker_free_flushing(&out->chunker);
+	while (s->handler && (m = next_lost(out, limit))) {
 		if (m->failed)
 			transmission_free(m);
 		else
-			tell_and_free(ep, m, m->verdict ? m->verdict : 481);
+			tell_and_free(out, m, m->verdict ? m->verdict : 481);
 	}
-	endpoint_unref(ep);
+	session_unref(s);
 }
 
-void sender_run(struct endpoint *ep)
+void sender_run(struct sender *out)
 {
 	struct transmission *m;
 
-	while (ep->handler && (m = ep->out.rejected.first))
-		tell_and_free(ep, m, m->verdict);
-	sender_check_drained(ep);
+	while (out->session->handler && (m = TAILQ_FIRST(&out->rejected)))
+		tell_and_free(out, m, m->verdict);
+	chunker_check_drained(&out->chunker);
 }
 
-void sender_fini(struct endpoint *ep)
+/* --- life --- */
+
+void sender_init(struct sender *out, struct session *session,
+    void (*refused)(struct session *session, int code))
+{
+	out->session = session;
+	out->refused = refused;
+	TAILQ_INIT(&out->rejected);
+	chunker_init(&out->chunker, session, &chunk_ops);
+}
+
+void sender_fini(struct sender *out)
 {
 	struct transmission *m;
 
-	free_flushing(&ep->out);
-	while ((m = next_lost(&ep->out, UINT64_MAX)))
+	chunker_free_flushing(&out->chunker);
+	while ((m = next_lost(out, UINT64_MAX)))
 		transmission_free(m);
 }

@@ -1,9 +1,10 @@
-/* A message that is being sent: its memory, its Message-ID, its body. */
-#include "endpoint/priv.h"
+#include "endpoint/transmission.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "endpoint/session.h"
 
 enum {
 	LEAST_COST = 64,          /* of a message, however small, of max_queued_bytes */
@@ -15,13 +16,8 @@ enum {
 
 void transmission_unlink(struct transmission *m)
 {
-	if (!m->list)
-		return;
-	*m->prevp = m->next;
-	if (m->next)
-		m->next->prevp = m->prevp;
-	else
-		m->list->lastp = m->prevp;
+	if (m->list)
+		TAILQ_REMOVE(m->list, m, next);
 	m->list = NULL;
 }
 
@@ -29,53 +25,37 @@ void transmission_append(struct transmission_list *list, struct transmission *m)
 {
 	transmission_unlink(m);
 	m->list = list;
-	m->next = NULL;
-	m->prevp = list->lastp;
-	*list->lastp = m;
-	list->lastp = &m->next;
+	TAILQ_INSERT_TAIL(list, m, next);
 }
 
 void transmission_prepend(struct transmission_list *list, struct transmission *m)
 {
 	transmission_unlink(m);
 	m->list = list;
-	m->next = list->first;
-	m->prevp = &list->first;
-	if (m->next)
-		m->next->prevp = &m->next;
-	else
-		list->lastp = &m->next;
-	list->first = m;
-}
-
-struct transmission *transmission_last(const struct transmission_list *list)
-{
-	return list->first
-	    ? (struct transmission *)((char *)list->lastp - offsetof(struct transmission, next))
-	    : NULL;
+	TAILQ_INSERT_HEAD(list, m, next);
 }
 
 /* --- Message-IDs: one of ours tells its number, so none is kept --- */
 
-struct slice transmission_id(const struct endpoint *ep, uint64_t number,
+struct slice transmission_id(const struct transmissions *all, uint64_t number,
     char id[MSRP_MESSAGE_ID_SIZE])
 {
 	struct buffer w = {.p = id, .cap = MSRP_MESSAGE_ID_SIZE - 1};
 
-	buffer_add(&w, slice_of(ep->prefix));
+	buffer_add(&w, slice_of(all->prefix));
 	buffer_add_number(&w, number);
 	id[w.len] = '\0';
 	return buffer_text(&w);
 }
 
-int transmission_parse_id(const struct endpoint *ep, struct slice id, uint64_t *numberp)
+int transmission_parse_id(const struct transmissions *all, struct slice id, uint64_t *numberp)
 {
-	size_t prefix = sizeof(ep->prefix) - 1;
+	size_t prefix = sizeof(all->prefix) - 1;
 	uint64_t number;
 
 	if (id.len <= prefix || id.len > prefix + NUMBER_DIGITS
-	    || memcmp(id.p, ep->prefix, prefix) != 0 || id.p[prefix] == '0'
-	    || slice_to_u64(slice_from(id, prefix), ep->out.last_number, &number) < 0)
+	    || memcmp(id.p, all->prefix, prefix) != 0 || id.p[prefix] == '0'
+	    || slice_to_u64(slice_from(id, prefix), all->last_number, &number) < 0)
 		return -ENOENT;
 	*numberp = number;
 	return 0;
@@ -94,14 +74,14 @@ static bool type_is_good(struct slice type)
 }
 
 /* Bytes of a chunk of a source, and one more: see transmission_fill(). */
-static size_t buffer_size(const struct endpoint *ep)
+static size_t buffer_size(const struct session *s)
 {
-	size_t chunk = endpoint_chunk_size(ep);
+	size_t chunk = session_chunk_size(s);
 
 	return (chunk < SOURCE_CHUNK ? chunk : SOURCE_CHUNK) + 1;
 }
 
-static struct transmission *allocate(struct endpoint *ep, const struct message_out *message,
+static struct transmission *allocate(struct transmissions *all, const struct message_out *message,
     size_t bytes, size_t buffer)
 {
 	const struct message_body *body = &message->body;
@@ -112,7 +92,7 @@ static struct transmission *allocate(struct endpoint *ep, const struct message_o
 	if (!m)
 		return NULL;
 	*m = (struct transmission){
-	    .ep = ep,
+	    .all = all,
 	    .body = *body,
 	    .failure_report = message->failure_report,
 	    .success_report = message->success_report,
@@ -144,37 +124,38 @@ static struct transmission *allocate(struct endpoint *ep, const struct message_o
 void transmission_count(struct transmission *m)
 {
 	if (!m->counted)
-		m->ep->out.bytes += m->cost;
+		m->all->bytes += m->cost;
 	m->counted = true;
 }
 
-int transmission_new(struct transmission **mp, struct endpoint *ep,
+int transmission_new(struct transmission **mp, struct transmissions *all,
     const struct message_out *message)
 {
-	struct sender *out = &ep->out;
+	struct session *s = all->session;
 	bool source = message->content_type.p && message->body.pull;
 	size_t bytes = source || !message->content_type.p ? 0 : message->body.bytes.len;
 	size_t copied = message->body.shared ? 0 : bytes;
-	size_t buffer = source ? buffer_size(ep) : 0;
+	size_t buffer = source ? buffer_size(s) : 0;
 	size_t cost = bytes > LEAST_COST ? bytes : LEAST_COST;
 	size_t held = (message->body.shared ? LEAST_COST : cost) + buffer;
 	struct transmission *m;
 
 	if (message->content_type.p && !type_is_good(message->content_type))
 		return -EINVAL;
-	if (out->bytes > ep->max_queued_bytes || cost > ep->max_queued_bytes - out->bytes
-	    || budget_take(msrp_stack_budget(ep->all->stack), held) < 0)
+	if (all->bytes > s->max_queued_bytes || cost > s->max_queued_bytes - all->bytes
+	    || budget_take(session_budget(s), held) < 0)
 		return -ENOBUFS;
-	m = allocate(ep, message, copied, buffer);
+	m = allocate(all, message, copied, buffer);
 	if (!m) {
-		budget_return(msrp_stack_budget(ep->all->stack), held);
+		budget_return(session_budget(s), held);
 		return -ENOMEM;
 	}
+	m->number = ++all->last_number;
 	m->cost = cost;
 	m->charged = held;
-	m->long_one = source || bytes > endpoint_chunk_size(ep);
+	m->long_one = source || bytes > session_chunk_size(s);
 	transmission_count(m);
-	out->count++;
+	all->count++;
 	*mp = m;
 	return 0;
 }
@@ -190,25 +171,25 @@ void transmission_source_done(struct transmission *m)
 
 void transmission_stop(struct transmission *m)
 {
-	struct sender *out = &m->ep->out;
+	struct transmissions *all = m->all;
 
 	if (m->begun)
-		out->begun--;
+		all->begun--;
 	if (m->counted)
-		out->bytes -= m->cost;
+		all->bytes -= m->cost;
 	m->begun = m->counted = false;
 	transmission_source_done(m);
 }
 
 void transmission_free(struct transmission *m)
 {
-	struct sender *out = &m->ep->out;
+	struct transmissions *all = m->all;
 
 	transmission_unlink(m);
-	if (out->asked == m)
-		out->asked = NULL;
-	out->count--;
-	budget_return(msrp_stack_budget(m->ep->all->stack), m->charged);
+	if (all->asked == m)
+		all->asked = NULL;
+	all->count--;
+	budget_return(session_budget(all->session), m->charged);
 	transmission_stop(m);
 	shared_body_unref(m->body.shared);
 	free(m);
@@ -219,15 +200,15 @@ void transmission_free(struct transmission *m)
 /* One piece of the source. @return 0, or as pull(); -ECANCELED: the message is gone */
 static int ask_source(struct transmission *m, size_t want)
 {
-	struct sender *out = &m->ep->out;
+	struct transmissions *all = m->all;
 	struct slice piece = {NULL, 0};
 	int err;
 
-	out->asked = m;
+	all->asked = m;
 	err = m->body.pull(m->body.arg, want, &piece);
-	if (out->asked != m)
+	if (all->asked != m)
 		return -ECANCELED;
-	out->asked = NULL;
+	all->asked = NULL;
 	if (err < 0)
 		return err;
 	if (piece.len > want)

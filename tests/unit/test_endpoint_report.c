@@ -55,9 +55,10 @@ static int take(struct report_list *list, unsigned number)
 static void any_of_them_can_be_taken_once(void **state)
 {
 	static const unsigned order[] = {3, 1, 4, 2, 5}; /* in the middle, first, last, … */
-	struct report_list list = {0};
+	struct report_list list;
 
 	(void)state;
+	report_list_init(&list);
 	assert_int_equal(take(&list, 1), -ENOENT);
 	for (int round = 0; round < 2; round++) {
 		for (unsigned i = 1; i <= 5; i++)
@@ -72,9 +73,10 @@ static void any_of_them_can_be_taken_once(void **state)
 
 static void the_oldest_goes_when_there_are_too_many(void **state)
 {
-	struct report_list list = {0};
+	struct report_list list;
 
 	(void)state;
+	report_list_init(&list);
 	for (unsigned i = 1; i <= REPORTS_LATER_MAX + 2; i++)
 		add(&list, i);
 	assert_int_equal(list.count, REPORTS_LATER_MAX);
