@@ -73,6 +73,8 @@ struct ua_handler {
 	 */
 	int (*message)(struct ua_session *s, const struct message *m, void *arg);
 
+	/** Streams have the bound of whole messages, msrp.max_message_size: beyond it 413. */
+	bool bounded;
 	/**
 	 * A message begins.  @param streamp  whatever the next two shall be given
 	 * @return 0 or an MSRP status (413, 415, …) that refuses it
@@ -80,7 +82,8 @@ struct ua_handler {
 	int (*begin)(struct ua_session *s, const struct message *m, void **streamp, void *arg);
 	/**
 	 * Bytes of it, in the order of the message.
-	 * @return 0; -EAGAIN: taken, but no more before ua_message_resume(); or an MSRP status
+	 * @return 0; -EAGAIN: taken, but no more before ua_message_resume(); or an MSRP status that
+	 *         refuses it, and end() will come
 	 */
 	int (*piece)(struct ua_session *s, void *stream, struct slice piece, void *arg);
 	/** The message is whole (err 0), or will never be.  The return value is as message()'s. */

@@ -365,6 +365,7 @@ int endpoint_new(struct endpoint **epp, struct endpoints *all,
 	s->handler = options->handler;
 	s->arg = options->arg;
 	s->stream = options->stream;
+	s->bounded = options->bounded || !options->stream;
 	s->max_queued_bytes = options->max_queued_bytes;
 	s->chunk_size = options->chunk_size;
 	s->user.ops = &user_ops;

@@ -75,6 +75,7 @@ struct endpoint_options {
 	uint64_t max_queued_bytes;
 	uint64_t chunk_size; /* bytes of body in a SEND; 0: the stack's setting */
 	bool stream;         /* begin, piece, end */
+	bool bounded;        /* as ua_handler.bounded */
 };
 
 /** @return 0; -EEXIST: the session id is taken; -EINVAL; -ENOMEM */

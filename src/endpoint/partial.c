@@ -116,8 +116,8 @@ static int store(struct partial *m, uint64_t at, struct slice piece)
 {
 	uint64_t max = session_settings(m->all->session)->max_message_size;
 
-	/* A stream has no bound, but what waits for the bytes before it has. */
-	if ((!m->all->session->stream && at + piece.len > max) || m->parts.held > 2 * max)
+	/* A stream may have no bound, but what waits for the bytes before it has. */
+	if (m->parts.held > 2 * max)
 		return 413;
 	if (!m->storing && reassembly_begin(&m->parts, at) < 0)
 		return 413;
@@ -147,7 +147,11 @@ static int give(struct partial *m, struct slice piece)
 
 int partial_add(struct partial *m, uint64_t at, struct slice piece)
 {
-	if (!m->all->session->stream || m->stalled || at > m->delivered)
+	const struct session *s = m->all->session;
+
+	if (s->bounded && at + piece.len > session_settings(s)->max_message_size)
+		return 413;
+	if (!s->stream || m->stalled || at > m->delivered)
 		return store(m, at, piece);
 	m->storing = false;
 	if (at + piece.len <= m->delivered)

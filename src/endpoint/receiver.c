@@ -469,7 +469,7 @@ static int judge(struct receiver *in)
 		return code;
 	if (!always_welcome(head->type) && !s->handler->accepts(head->type, s->arg))
 		return 415;
-	if (s->stream)
+	if (!s->bounded)
 		return 0;
 	return head->range.start - 1 > max
 		|| (head->range.total != BYTE_RANGE_UNKNOWN && head->range.total > max)

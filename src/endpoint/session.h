@@ -53,7 +53,9 @@ struct session {
 	unsigned refs;
 	uint64_t connections; /* it has had, so far */
 	bool is_due;
-	bool stream, started, bound_told;
+	bool stream;
+	bool bounded; /* by max_message_size */
+	bool started, bound_told;
 	bool relayed;      /* its path leads through relays of ours */
 	bool speaks_first; /* on this connection */
 	bool confirmed;    /* the peer has spoken on it */

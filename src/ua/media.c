@@ -48,8 +48,12 @@ static void add_fingerprint(const struct ua_session *s, struct sdp_local *local,
 
 static uint64_t max_message(const struct ua_session *s)
 {
-	/* A service that takes streams has no bound of ours. */
-	return s->handler->begin ? 0 : msrp_stack_settings(s->ua->env.msrp)->max_message_size;
+	const struct ua_handler *handler = s->handler;
+
+	/* A service that takes streams may know no bound. */
+	return handler->begin && !handler->bounded
+	    ? 0
+	    : msrp_stack_settings(s->ua->env.msrp)->max_message_size;
 }
 
 static int describe(const struct ua_session *s, struct sdp_local *local, struct local_texts *texts)

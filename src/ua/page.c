@@ -41,8 +41,12 @@ static int give_stream(struct ua_session *s, const struct message *m)
 	if (result || s->state == SESSION_OVER)
 		return result;
 	result = s->handler->piece(s, stream, m->body, s->arg);
-	if ((result && result != -EAGAIN) || s->state == SESSION_OVER)
+	if (s->state == SESSION_OVER)
 		return result;
+	if (result && result != -EAGAIN) {
+		s->handler->end(s, stream, -EMSGSIZE, s->arg);
+		return result;
+	}
 	return s->handler->end(s, stream, 0, s->arg);
 }
 

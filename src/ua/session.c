@@ -599,6 +599,7 @@ static int open_endpoint(struct ua_session *s)
 	    .max_queued_bytes = settings->max_queued_bytes,
 	    .chunk_size = settings->relay_uri ? settings->relay_chunk_size : 0,
 	    .stream = s->handler->begin != NULL,
+	    .bounded = s->handler->bounded,
 	};
 
 	return endpoint_new(&s->endpoint, s->ua->endpoints, &options);
