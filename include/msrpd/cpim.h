@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include <msrpd/slice.h>
 
@@ -41,6 +42,13 @@ struct cpim {
  * @return 0; -EBADMSG: not a CPIM message; -EMSGSIZE: above the bounds of this header
  */
 int cpim_parse(struct cpim *m, struct slice text);
+
+/**
+ * Where the body of a message begins of which no more than its front may have come.
+ *
+ * @return bytes before the body; -EAGAIN: more of them are to come; -EMSGSIZE
+ */
+ssize_t cpim_head_size(struct slice text);
 
 /** Value of the first header of that name, in any case; absent if there is none. */
 struct slice cpim_value(const struct cpim *m, const char *space, const char *name);

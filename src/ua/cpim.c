@@ -183,6 +183,26 @@ int cpim_parse(struct cpim *m, struct slice text)
 	return 0;
 }
 
+/* @return false: text ends before an empty line */
+static bool skip_headers(struct slice *rest)
+{
+	struct slice line;
+
+	while (next_line(rest, &line))
+		if (line.len == 0)
+			return true;
+	return false;
+}
+
+ssize_t cpim_head_size(struct slice text)
+{
+	struct slice rest = text;
+
+	if (!skip_headers(&rest) || !skip_headers(&rest))
+		return text.len > CPIM_HEAD_MAX ? -EMSGSIZE : -EAGAIN;
+	return (ssize_t)(text.len - rest.len);
+}
+
 struct slice cpim_value(const struct cpim *m, const char *space, const char *name)
 {
 	for (size_t i = 0; i < m->header_count; i++) {
