@@ -1,12 +1,14 @@
 #include "services.h"
 
 #include "app/app.h"
+#include "conf/conf.h"
 #include "gw/gw.h"
 #include "relay/relay.h"
 
 const struct service *const services[SERVICES + 1] = {
     &app_service,
     &gw_service,
+    &conf_service,
     &relay_service,
     NULL,
 };

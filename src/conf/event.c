@@ -1,0 +1,89 @@
+#include "conf/priv.h"
+
+static const struct event_type room_new = {
+    .name = "E_MSRP_CONF_NEW",
+    .params = (const char *const[]){"room", NULL},
+};
+
+static const struct event_type room_end = {
+    .name = "E_MSRP_CONF_END",
+    .params = (const char *const[]){"room", NULL},
+};
+
+static const struct event_type join = {
+    .name = "E_MSRP_CONF_JOIN",
+    .params = (const char *const[]){"room", "participant", "nickname", "session_id", NULL},
+};
+
+static const struct event_type leave = {
+    .name = "E_MSRP_CONF_LEAVE",
+    .params =
+	(const char *const[]){"room", "participant", "nickname", "session_id", "reason", NULL},
+};
+
+static const struct event_type message = {
+    .name = "E_MSRP_CONF_MESSAGE",
+    .params =
+	(const char *const[]){"room", "from", "to", "message_id", "content_type", "body", NULL},
+};
+
+const struct event_type *const conf_events[] = {
+    &room_new,
+    &room_end,
+    &join,
+    &leave,
+    &message,
+    NULL,
+};
+
+static struct event_param room_param(const struct conf_room *room)
+{
+	return event_text("room", (struct slice){room->uri, room->uri_len});
+}
+
+void conf_tell_room(const struct conf_room *room, bool is_new)
+{
+	struct event_param params[] = {room_param(room)};
+
+	event_emit(room->conf->env.bus, is_new ? &room_new : &room_end, params, CONF_COUNT(params));
+}
+
+static void tell_participant(const struct conf_participant *p, const struct event_type *type,
+    const char *reason)
+{
+	const struct conf_room *room = p->room;
+	struct event_param params[] = {
+	    room_param(room),
+	    event_text("participant", (struct slice){p->user->uri, p->user->uri_len}),
+	    event_null("nickname"),
+	    event_text("session_id", slice_of(ua_session_id(p->session))),
+	    event_text("reason", slice_of(reason)),
+	};
+
+	event_emit(room->conf->env.bus, type, params, CONF_COUNT(params) - (reason ? 0 : 1));
+}
+
+void conf_tell_join(const struct conf_participant *p)
+{
+	tell_participant(p, &join, NULL);
+}
+
+void conf_tell_leave(const struct conf_participant *p, const char *reason)
+{
+	tell_participant(p, &leave, reason);
+}
+
+void conf_tell_message(const struct conf_room *room, const struct conf_fact *fact)
+{
+	struct event_param params[] = {
+	    room_param(room),
+	    event_text("from", fact->from),
+	    event_text("to", fact->to),
+	    event_text("message_id", fact->message_id),
+	    event_text("content_type", fact->content_type),
+	    event_body("body", fact->body),
+	};
+
+	if (event_wanted(room->conf->env.bus, &message))
+		event_emit(room->conf->env.bus, &message, params, CONF_COUNT(params));
+}

@@ -1,0 +1,187 @@
+/* Rooms: those of the config, those made by INVITE or command; and the users in them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <msrpd/log.h>
+
+#include "conf/priv.h"
+
+/* --- the table --- */
+
+static struct conf_room *find(const struct conf *conf, const char *key)
+{
+	struct conf_room *room;
+
+	HASH_FIND(hh, conf->rooms, key, strlen(key), room);
+	return room;
+}
+
+struct conf_room *conf_room_find(struct conf *conf, struct slice uri)
+{
+	char key[CONF_URI_MAX + 1];
+
+	return conf_uri_key(key, uri) < 0 ? NULL : find(conf, key);
+}
+
+static int add(struct conf_room **roomp, struct conf *conf, const char *key)
+{
+	size_t len = strlen(key);
+	struct conf_room *room = calloc(1, sizeof(*room) + len + 1);
+
+	if (!room)
+		return -ENOMEM;
+	room->conf = conf;
+	TAILQ_INIT(&room->participants);
+	room->uri_len = len;
+	memcpy(room->uri, key, len);
+	HASH_ADD_KEYPTR(hh, conf->rooms, room->uri, len, room);
+	if (!room->hh.tbl) {
+		free(room);
+		return -ENOMEM;
+	}
+	*conf->count.rooms = HASH_COUNT(conf->rooms);
+	*roomp = room;
+	return 0;
+}
+
+int conf_room_new(struct conf_room **roomp, struct conf *conf, struct slice uri)
+{
+	char key[CONF_URI_MAX + 1];
+	int err = conf_uri_key(key, uri);
+
+	if (err < 0)
+		return err;
+	if (find(conf, key))
+		return -EEXIST;
+	if (HASH_COUNT(conf->rooms) >= conf->settings->max_rooms)
+		return -ENOSPC;
+	return add(roomp, conf, key);
+}
+
+static void room_free(struct conf_room *room)
+{
+	struct conf *conf = room->conf;
+
+	HASH_DEL(conf->rooms, room);
+	*conf->count.rooms = HASH_COUNT(conf->rooms);
+	free(room->subject);
+	free(room);
+}
+
+void conf_room_announce(struct conf_room *room)
+{
+	if (!room->announced)
+		conf_tell_room(room, true);
+	room->announced = true;
+}
+
+void conf_room_end(struct conf_room *room)
+{
+	struct conf_user *user;
+
+	room->ending = true;
+	while ((user = room->users))
+		conf_participant_end(LIST_FIRST(&user->devices), "ended");
+	if (room->announced)
+		conf_tell_room(room, false);
+	room_free(room);
+}
+
+void conf_room_review(struct conf_room *room)
+{
+	if (!room->conf->stopping && !room->ending && !room->settings && !room->lasting
+	    && !room->users)
+		conf_room_end(room);
+}
+
+/* --- the config --- */
+
+static int configure(struct conf *conf, const struct conf_room_settings *settings)
+{
+	struct conf_room *room;
+	char key[CONF_URI_MAX + 1];
+	int err = conf_uri_key(key, slice_of(settings->uri));
+
+	if (err < 0)
+		return err;
+	room = find(conf, key);
+	if (!room) {
+		err = add(&room, conf, key);
+		if (err < 0)
+			return err;
+		conf_room_announce(room);
+	}
+	room->settings = settings;
+	return 0;
+}
+
+int conf_rooms_configure(struct conf *conf, const struct conf_settings *settings)
+{
+	const struct conf_room_settings *rooms = settings->rooms.items;
+	struct conf_room *room, *next;
+	int err = 0;
+
+	conf->settings = settings;
+	for (room = conf->rooms; room; room = room->hh.next)
+		room->settings = NULL;
+	for (size_t i = 0; i < settings->rooms.count && err == 0; i++)
+		err = configure(conf, &rooms[i]);
+	HASH_ITER(hh, conf->rooms, room, next)
+	conf_room_review(room);
+	return err;
+}
+
+void conf_rooms_free(struct conf *conf)
+{
+	struct conf_room *room, *next;
+
+	HASH_ITER(hh, conf->rooms, room, next)
+	room_free(room);
+}
+
+struct slice conf_room_subject(const struct conf_room *room)
+{
+	return slice_of(room->settings ? room->settings->subject : room->subject);
+}
+
+bool conf_room_is_full(const struct conf_room *room)
+{
+	uint64_t own = room->settings ? room->settings->max_participants : room->max_participants;
+
+	return room->count >= (own ? own : room->conf->settings->max_participants);
+}
+
+/* --- users --- */
+
+/* A name without a domain stands for that user of any. */
+static bool is_user(const char *entry, struct slice user)
+{
+	char key[CONF_URI_MAX + 1];
+
+	if (conf_uri_key(key, slice_of(entry)) == 0)
+		return slice_equal(slice_of(key), user);
+	return slice_equal(slice_of(entry), conf_uri_user(user));
+}
+
+bool conf_room_admits(const struct conf_room *room, struct slice user)
+{
+	const struct conf_room_settings *settings = room->settings;
+
+	if (!settings || settings->users.count == 0)
+		return true;
+	for (size_t i = 0; i < settings->users.count; i++)
+		if (is_user(((char *const *)settings->users.items)[i], user))
+			return true;
+	return false;
+}
+
+struct conf_user *conf_room_user(const struct conf_room *room, struct slice uri)
+{
+	struct conf_user *user = NULL;
+	char key[CONF_URI_MAX + 1];
+
+	if (conf_uri_key(key, uri) == 0)
+		HASH_FIND(hh, room->users, key, strlen(key), user);
+	return user;
+}

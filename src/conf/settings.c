@@ -1,0 +1,81 @@
+#include <errno.h>
+
+#include "conf/priv.h"
+
+#define OF(member)      offsetof(struct conf_settings, member)
+#define OF_ROOM(member) offsetof(struct conf_room_settings, member)
+
+enum { PARTICIPANTS_MAX = 100000, ROOMS_MAX = 1000000 };
+
+static int check_uri(const void *value, struct reason *why)
+{
+	char key[CONF_URI_MAX + 1];
+
+	if (conf_uri_key(key, slice_of(*(char *const *)value)) == 0)
+		return 0;
+	return reason_set(why, -EINVAL, "is not a URI");
+}
+
+static const struct setting room_rows[] = {
+    {.name = "uri",
+	.type = SETTING_TEXT,
+	.offset = OF_ROOM(uri),
+	.flags = SETTING_REQUIRED,
+	.check = check_uri,
+	.help = "By which it is invited to and written to; its parameters do not count."},
+    {.name = "subject",
+	.type = SETTING_TEXT,
+	.offset = OF_ROOM(subject),
+	.help = "What it is about, for people."},
+    {.name = "max_participants",
+	.type = SETTING_NUMBER,
+	.offset = OF_ROOM(max_participants),
+	.preset = "0",
+	.max = PARTICIPANTS_MAX,
+	.help =
+	    "Sessions in it, at most; one more is answered 486. 0: as `conference.max_participants`."},
+    {.name = "users",
+	.type = SETTING_TEXTS,
+	.offset = OF_ROOM(users),
+	.help = "Who may come in: names, which stand for the user of a URI in any domain, or URIs. "
+		"Without it everybody may."},
+    {0},
+};
+
+const struct setting conf_settings_rows[] = {
+    {.name = "rooms",
+	.type = SETTING_LIST,
+	.offset = OF(rooms),
+	.group = room_rows,
+	.item_size = sizeof(struct conf_room_settings),
+	.help =
+	    "Rooms that are always there. One that a reload finds taken out ends when it is empty."},
+    {.name = "create",
+	.type = SETTING_BOOL,
+	.offset = OF(create),
+	.preset = "false",
+	.help =
+	    "The first INVITE that `msrp_conf_join` takes for a room makes it, and it ends with "
+	    "its last participant."},
+    {.name = "max_rooms",
+	.type = SETTING_NUMBER,
+	.offset = OF(max_rooms),
+	.preset = "10000",
+	.min = 1,
+	.max = ROOMS_MAX,
+	.help = "Rooms, at most; an INVITE that would make one more is answered 486."},
+    {.name = "max_participants",
+	.type = SETTING_NUMBER,
+	.offset = OF(max_participants),
+	.preset = "1000",
+	.min = 1,
+	.max = PARTICIPANTS_MAX,
+	.help = "Sessions in one room, at most."},
+    {.name = "private_messages",
+	.type = SETTING_BOOL,
+	.offset = OF(private_messages),
+	.preset = "true",
+	.help =
+	    "Participants may write to one of them alone; otherwise such messages are answered 428."},
+    {0},
+};

@@ -1,0 +1,131 @@
+/* URIs as names of rooms and participants. */
+#include <ctype.h>
+#include <errno.h>
+
+#include "conf/priv.h"
+
+/* Of a telephone number: RFC 3966 section 3. */
+static bool is_separator(char c)
+{
+	return c == '-' || c == '.' || c == '(' || c == ')';
+}
+
+static bool is_unreserved(int c)
+{
+	return isalnum(c) || (c && strchr("-_.!~*'()", c));
+}
+
+static int hex_digit(char c)
+{
+	return isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+/* The escape of an unreserved character at the front of s is that character (RFC 3261 19.1.4). */
+static size_t read_char(struct slice s, char *c)
+{
+	int value;
+
+	*c = s.p[0];
+	if (s.len < 3 || s.p[0] != '%' || !isxdigit((unsigned char)s.p[1])
+	    || !isxdigit((unsigned char)s.p[2]))
+		return 1;
+	value = hex_digit(s.p[1]) * 16 + hex_digit(s.p[2]);
+	if (value > 0x7f || !is_unreserved(value))
+		return 1;
+	*c = (char)value;
+	return 3;
+}
+
+struct key {
+	char *text;
+	size_t len;
+};
+
+static void add_lower(struct key *key, struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		key->text[key->len++] = (char)tolower((unsigned char)s.p[i]);
+}
+
+static void add_user(struct key *key, struct slice s)
+{
+	char c;
+
+	for (; s.len; s = slice_from(s, read_char(s, &c))) {
+		read_char(s, &c);
+		key->text[key->len++] = c;
+	}
+}
+
+static void add_number(struct key *key, struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!is_separator(s.p[i]))
+			key->text[key->len++] = s.p[i];
+}
+
+static bool is_printable(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.p[i] <= ' ' || s.p[i] == 0x7f || strchr("<>\"", s.p[i]))
+			return false;
+	return true;
+}
+
+/* "alice:secret@host;params?headers", the scheme being off. */
+static int add_address(struct key *key, struct slice rest)
+{
+	const char *at = memchr(rest.p, '@', rest.len);
+	struct slice user, password, host;
+
+	if (at) {
+		user = slice_head(rest, (size_t)(at - rest.p));
+		rest = slice_from(rest, user.len + 1);
+		password = user;
+		slice_cut(&password, ':', &user);
+		if (user.len == 0)
+			return -EINVAL;
+		add_user(key, user);
+		key->text[key->len++] = '@';
+	}
+	slice_cut(&rest, '?', &host);
+	slice_cut(&host, ';', &rest);
+	if (rest.len == 0)
+		return -EINVAL;
+	add_lower(key, rest);
+	return 0;
+}
+
+int conf_uri_key(char text[CONF_URI_MAX + 1], struct slice uri)
+{
+	struct key key = {.text = text};
+	struct slice rest = uri, scheme, number;
+	int err = 0;
+
+	if (uri.len > CONF_URI_MAX)
+		return -EMSGSIZE;
+	if (!slice_cut(&rest, ':', &scheme) || scheme.len == 0 || rest.len == 0
+	    || !is_printable(uri))
+		return -EINVAL;
+	add_lower(&key, scheme);
+	text[key.len++] = ':';
+	if (slice_equal_nocase(scheme, SLICE("tel")) && slice_cut(&rest, ';', &number))
+		add_number(&key, number);
+	else if (slice_equal_nocase(scheme, SLICE("urn")))
+		add_lower(&key, rest);
+	else
+		err = add_address(&key, rest);
+	text[key.len] = '\0';
+	return err;
+}
+
+struct slice conf_uri_user(struct slice key)
+{
+	struct slice rest = key, user;
+
+	slice_cut(&rest, ':', &user);
+	if (slice_equal(user, SLICE("tel")))
+		return rest;
+	slice_cut(&rest, '@', &user);
+	return rest.p ? user : (struct slice){NULL, 0};
+}
