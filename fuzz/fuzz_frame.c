@@ -180,7 +180,12 @@ static void on_broken(const struct msrp_frame *f, int err, void *arg)
 	buffer_add(&r->log, f->from_path);
 }
 
-static const struct msrp_parser_handler handler = {on_head, on_body, on_end, on_broken};
+static const struct msrp_parser_handler handler = {
+    .head = on_head,
+    .body = on_body,
+    .end = on_end,
+    .broken = on_broken,
+};
 
 static void begin(struct record *r, bool stop)
 {

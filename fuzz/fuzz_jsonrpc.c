@@ -40,16 +40,16 @@ static void fail(const struct param *params, struct reply *reply, void *state)
 }
 
 static const struct param_spec echo_params[] = {
-    {"text", PARAM_TEXT, true},
-    {"number", PARAM_NUMBER, false},
-    {"texts", PARAM_TEXTS, false},
-    {"bytes", PARAM_BASE64, false},
+    {.name = "text", .kind = PARAM_TEXT, .required = true},
+    {.name = "number", .kind = PARAM_NUMBER},
+    {.name = "texts", .kind = PARAM_TEXTS},
+    {.name = "bytes", .kind = PARAM_BASE64},
     {0},
 };
 
 static const struct method methods[] = {
-    {"msrp_ua_echo", echo_params, echo, ""},
-    {"fail", NULL, fail, ""},
+    {.name = "msrp_ua_echo", .params = echo_params, .call = echo, .help = ""},
+    {.name = "fail", .call = fail, .help = ""},
     {0},
 };
 

@@ -47,11 +47,17 @@ int routes_compile(struct routes *routes, void *const *states, void *const *page
 		unsigned list;
 		const char *name, *key;
 	} lists[] = {
-	    {&routes->sip, ROUTE_SIP, "sip", "routes.sip"},
-	    {&routes->msrp, ROUTE_MSRP, "msrp", "routes.msrp"},
-	    {&routes->msrp_auth, ROUTE_MSRP_AUTH, "msrp_auth", "routes.msrp_auth"},
-	    {&routes->msrp_socket, ROUTE_MSRP_SOCKET, "msrp_socket", "routes.msrp_socket"},
-	    {&routes->event, ROUTE_EVENT, "event", "routes.event"},
+	    {.listp = &routes->sip, .list = ROUTE_SIP, .name = "sip", .key = "routes.sip"},
+	    {.listp = &routes->msrp, .list = ROUTE_MSRP, .name = "msrp", .key = "routes.msrp"},
+	    {.listp = &routes->msrp_auth,
+		.list = ROUTE_MSRP_AUTH,
+		.name = "msrp_auth",
+		.key = "routes.msrp_auth"},
+	    {.listp = &routes->msrp_socket,
+		.list = ROUTE_MSRP_SOCKET,
+		.name = "msrp_socket",
+		.key = "routes.msrp_socket"},
+	    {.listp = &routes->event, .list = ROUTE_EVENT, .name = "event", .key = "routes.event"},
 	};
 	struct tables all;
 	struct route_env env = {.events = all.events, .msrp = &cfg->msrp};

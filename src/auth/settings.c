@@ -32,13 +32,19 @@ static int check_ha1_sha256(const void *value, struct reason *why)
 #define USER(member) offsetof(struct auth_user, member)
 
 const struct setting auth_user_rows[] = {
-    {"password", SETTING_SECRET, USER(password), NULL, 0, 0, NULL, NULL, 0, 0, NULL,
-	"The password."},
-    {"ha1", SETTING_SECRET, USER(ha1), NULL, 0, 0, NULL, NULL, 0, 0, check_ha1,
-	"MD5 of user:realm:password in hex, instead of the password; for the algorithm MD5."},
-    {"ha1_sha256", SETTING_SECRET, USER(ha1_sha256), NULL, 0, 0, NULL, NULL, 0, 0, check_ha1_sha256,
-	"The same with SHA-256, for the algorithm SHA-256."},
-    {NULL, 0, 0, NULL, 0, 0, NULL, NULL, 0, 0, NULL, NULL},
+    {.name = "password", .type = SETTING_SECRET, .offset = USER(password), .help = "The password."},
+    {.name = "ha1",
+	.type = SETTING_SECRET,
+	.offset = USER(ha1),
+	.check = check_ha1,
+	.help =
+	    "MD5 of user:realm:password in hex, instead of the password; for the algorithm MD5."},
+    {.name = "ha1_sha256",
+	.type = SETTING_SECRET,
+	.offset = USER(ha1_sha256),
+	.check = check_ha1_sha256,
+	.help = "The same with SHA-256, for the algorithm SHA-256."},
+    {0},
 };
 
 int auth_user_check(const void *value, struct reason *why)

@@ -164,19 +164,41 @@ static void help(const struct param *params, struct reply *reply, void *state)
 	reply_close(reply);
 }
 
-static const struct param_spec names_params[] = {{"names", PARAM_TEXTS, false}, {0}};
-static const struct param_spec group_params[] = {{"group", PARAM_TEXT, false}, {0}};
-static const struct param_spec level_params[] = {{"level", PARAM_TEXT, false}, {0}};
+static const struct param_spec names_params[] = {
+    {.name = "names", .kind = PARAM_TEXTS},
+    {0},
+};
+static const struct param_spec group_params[] = {
+    {.name = "group", .kind = PARAM_TEXT},
+    {0},
+};
+static const struct param_spec level_params[] = {
+    {.name = "level", .kind = PARAM_TEXT},
+    {0},
+};
 
 const struct method ctl_methods[] = {
-    {"event_subscribe", names_params, event_subscribe,
-	"send these events (all) on this connection"},
-    {"event_unsubscribe", names_params, event_unsubscribe, "send these events (all) no more"},
-    {"get_statistics", group_params, get_statistics, "counters and gauges, of one group or all"},
-    {"status", NULL, status, "version, listeners, number of sessions"},
-    {"reload", NULL, reload, "read the config again, as SIGHUP does"},
-    {"log_level", level_params, log_level, "show or change what is logged"},
-    {"which", NULL, which, "list the commands"},
-    {"help", NULL, help, "list the commands with their parameters; ? marks what may be left out"},
+    {.name = "event_subscribe",
+	.params = names_params,
+	.call = event_subscribe,
+	.help = "send these events (all) on this connection"},
+    {.name = "event_unsubscribe",
+	.params = names_params,
+	.call = event_unsubscribe,
+	.help = "send these events (all) no more"},
+    {.name = "get_statistics",
+	.params = group_params,
+	.call = get_statistics,
+	.help = "counters and gauges, of one group or all"},
+    {.name = "status", .call = status, .help = "version, listeners, number of sessions"},
+    {.name = "reload", .call = reload, .help = "read the config again, as SIGHUP does"},
+    {.name = "log_level",
+	.params = level_params,
+	.call = log_level,
+	.help = "show or change what is logged"},
+    {.name = "which", .call = which, .help = "list the commands"},
+    {.name = "help",
+	.call = help,
+	.help = "list the commands with their parameters; ? marks what may be left out"},
     {0},
 };

@@ -365,7 +365,11 @@ static void on_lost(struct msrp_transaction *t, int err)
 	(void)err;
 }
 
-static const struct msrp_transaction_ops transaction_ops = {on_response, on_timeout, on_lost};
+static const struct msrp_transaction_ops transaction_ops = {
+    .response = on_response,
+    .timeout = on_timeout,
+    .lost = on_lost,
+};
 
 static void on_closed(struct msrp_user *user, int err)
 {

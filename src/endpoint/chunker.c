@@ -450,7 +450,11 @@ static void on_closed(struct msrp_flow *flow, int err)
 	(void)err;
 }
 
-static const struct msrp_flow_ops flow_ops = {on_interrupt, on_writable, on_closed};
+static const struct msrp_flow_ops flow_ops = {
+    .interrupt = on_interrupt,
+    .writable = on_writable,
+    .closed = on_closed,
+};
 
 /* --- life --- */
 

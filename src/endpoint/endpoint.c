@@ -204,7 +204,10 @@ static void on_opened(struct msrp_user *user)
 	session_unref(s);
 }
 
-static const struct msrp_user_ops user_ops = {on_closed, on_opened};
+static const struct msrp_user_ops user_ops = {
+    .closed = on_closed,
+    .opened = on_opened,
+};
 
 static void on_second_closed(struct msrp_user *user, int err)
 {

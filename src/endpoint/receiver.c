@@ -433,7 +433,12 @@ static void on_aborted(struct msrp_sink *sink, int err)
 	partial_wait(m);
 }
 
-static const struct msrp_sink_ops sink_ops = {on_body, on_end, on_aborted, on_parked};
+static const struct msrp_sink_ops sink_ops = {
+    .body = on_body,
+    .end = on_end,
+    .aborted = on_aborted,
+    .parked = on_parked,
+};
 
 /* --- heads --- */
 

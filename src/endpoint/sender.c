@@ -280,7 +280,11 @@ static void on_lost(struct msrp_transaction *t, int err)
 	take_chunk(t);
 }
 
-static const struct msrp_transaction_ops chunk_ops = {on_response, on_timeout, on_lost};
+static const struct msrp_transaction_ops chunk_ops = {
+    .response = on_response,
+    .timeout = on_timeout,
+    .lost = on_lost,
+};
 
 /* --- reports from the peer --- */
 

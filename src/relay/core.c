@@ -29,21 +29,23 @@ void relay_count_response(struct relay *relay, unsigned code)
 	(*relay->count.responses[code_index(code)])++;
 }
 
-#define ROW(field, text)                                                    \
-	{                                                                   \
-#field, text, offsetof(struct relay_counters, field), false \
+#define NUMBER(member) .offset = offsetof(struct relay_counters, member)
+#define ROW(field, text)                                      \
+	{                                                     \
+		.name = #field, .help = (text), NUMBER(field) \
 	}
-#define REQUESTS(word, method)                                               \
-	{                                                                    \
-		"requests_" word, "requests received, by method",            \
-		    offsetof(struct relay_counters, requests[method]), false \
+#define REQUESTS(word, method)                                                    \
+	{                                                                         \
+		.name = "requests_" word, .help = "requests received, by method", \
+		NUMBER(requests[method])                                          \
 	}
-#define CODE(word, index)                                                    \
-	{"replies_" word, "answers of this relay, by code",                  \
-	    offsetof(struct relay_counters, replies[index]), false},         \
-	{                                                                    \
-		"responses_" word, "answers of next hops, by code",          \
-		    offsetof(struct relay_counters, responses[index]), false \
+#define CODE(word, index)                                                           \
+	{.name = "replies_" word,                                                   \
+	    .help = "answers of this relay, by code",                               \
+	    NUMBER(replies[index])},                                                \
+	{                                                                           \
+		.name = "responses_" word, .help = "answers of next hops, by code", \
+		NUMBER(responses[index])                                            \
 	}
 
 static const struct stats_row rows[] = {
@@ -74,7 +76,7 @@ static const struct stats_row rows[] = {
     ROW(reports, "failure REPORTs of this relay"),
     ROW(split, "chunks split because others needed the connection"),
     ROW(broken_off, "chunks ended with # half-way"),
-    {"sessions", "granted URIs that are alive", offsetof(struct relay_counters, sessions), true},
+    {.name = "sessions", .help = "granted URIs that are alive", NUMBER(sessions), .gauge = true},
     {0},
 };
 

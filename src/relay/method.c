@@ -70,12 +70,17 @@ static void end_session(const struct param *params, struct reply *reply, void *s
 }
 
 static const struct param_spec end_params[] = {
-    {"session_id", PARAM_TEXT, true},
+    {.name = "session_id", .kind = PARAM_TEXT, .required = true},
     {0},
 };
 
 const struct method relay_methods[] = {
-    {"msrp_relay_list_sessions", NULL, list_sessions, "list the sessions of the relay"},
-    {"msrp_relay_end_session", end_params, end_session, "end a session of the relay"},
+    {.name = "msrp_relay_list_sessions",
+	.call = list_sessions,
+	.help = "list the sessions of the relay"},
+    {.name = "msrp_relay_end_session",
+	.params = end_params,
+	.call = end_session,
+	.help = "end a session of the relay"},
     {0},
 };

@@ -61,11 +61,14 @@ static void emit(const struct param *params, struct reply *reply, void *state)
 	reply_text(reply, NULL, SLICE("emitted"));
 }
 
-static const struct param_spec size_params[] = {{"size", PARAM_NUMBER, true}, {0}};
+static const struct param_spec size_params[] = {
+    {.name = "size", .kind = PARAM_NUMBER, .required = true},
+    {0},
+};
 static const struct method methods[] = {
-    {"count", NULL, count, "counts"},
-    {"letters", size_params, letters, "many"},
-    {"emit", size_params, emit, "emits"},
+    {.name = "count", .call = count, .help = "counts"},
+    {.name = "letters", .params = size_params, .call = letters, .help = "many"},
+    {.name = "emit", .params = size_params, .call = emit, .help = "emits"},
     {0},
 };
 

@@ -159,7 +159,9 @@ static void on_request(struct sip_request *req, void *arg)
 		sip_dialog_answer(s->d, slice_of(s->answer));
 }
 
-static const struct sip_stack_handler stack_handler = {on_request};
+static const struct sip_stack_handler stack_handler = {
+    .request = on_request,
+};
 
 /* --- waiting --- */
 

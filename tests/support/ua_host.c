@@ -163,7 +163,9 @@ static void on_request(struct sip_request *req, void *arg)
 		note(h, "refused ");
 }
 
-static const struct sip_stack_handler sip_handler = {on_request};
+static const struct sip_stack_handler sip_handler = {
+    .request = on_request,
+};
 
 /* --- life --- */
 

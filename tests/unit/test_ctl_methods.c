@@ -54,8 +54,14 @@ static void test_builtins(void **state)
 
 static void test_add_methods_twice(void **state)
 {
-	static const struct method builtin[] = {{"which", NULL, NULL, ""}, {0}};
-	static const struct method added[] = {{"count", NULL, NULL, ""}, {0}};
+	static const struct method builtin[] = {
+	    {.name = "which", .help = ""},
+	    {0},
+	};
+	static const struct method added[] = {
+	    {.name = "count", .help = ""},
+	    {0},
+	};
 	struct ctl_fixture *f = *state;
 
 	assert_int_equal(ctl_server_add_methods(f->server, builtin, f), -EEXIST);

@@ -87,14 +87,17 @@ static void large(const struct param *params, struct reply *reply, void *state)
 }
 
 static const struct param_spec echo_params[] = {
-    {"text", PARAM_TEXT, true},
-    {"number", PARAM_NUMBER, false},
-    {"texts", PARAM_TEXTS, false},
-    {"bytes", PARAM_BASE64, false},
+    {.name = "text", .kind = PARAM_TEXT, .required = true},
+    {.name = "number", .kind = PARAM_NUMBER},
+    {.name = "texts", .kind = PARAM_TEXTS},
+    {.name = "bytes", .kind = PARAM_BASE64},
     {0},
 };
 
-static const struct param_spec body_params[] = {{"body", PARAM_BODY, true}, {0}};
+static const struct param_spec body_params[] = {
+    {.name = "body", .kind = PARAM_BODY, .required = true},
+    {0},
+};
 
 static void echo_body(const struct param *params, struct reply *reply, void *state)
 {
@@ -103,12 +106,12 @@ static void echo_body(const struct param *params, struct reply *reply, void *sta
 }
 
 static const struct method methods[] = {
-    {"echo_it", echo_params, echo, "says what it was given"},
-    {"echo_body", body_params, echo_body, ""},
-    {"fail", NULL, fail_it, ""},
-    {"nothing", NULL, nothing, ""},
-    {"structure", NULL, structure, ""},
-    {"large", NULL, large, ""},
+    {.name = "echo_it", .params = echo_params, .call = echo, .help = "says what it was given"},
+    {.name = "echo_body", .params = body_params, .call = echo_body, .help = ""},
+    {.name = "fail", .call = fail_it, .help = ""},
+    {.name = "nothing", .call = nothing, .help = ""},
+    {.name = "structure", .call = structure, .help = ""},
+    {.name = "large", .call = large, .help = ""},
     {0},
 };
 

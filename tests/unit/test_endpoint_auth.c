@@ -91,7 +91,11 @@ static void on_failed(int code, struct slice reason, bool from_relay, void *arg)
 	end_if_told(r);
 }
 
-static const struct endpoint_auth_handler handler = {on_credentials, on_granted, on_failed};
+static const struct endpoint_auth_handler handler = {
+    .credentials = on_credentials,
+    .granted = on_granted,
+    .failed = on_failed,
+};
 
 /* --- life --- */
 

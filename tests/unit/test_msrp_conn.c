@@ -101,7 +101,11 @@ static void on_aborted(struct msrp_sink *sink, int err)
 	fixture_of_sink(sink)->aborts++;
 }
 
-static const struct msrp_sink_ops sink_ops = {on_body, on_end, on_aborted, NULL};
+static const struct msrp_sink_ops sink_ops = {
+    .body = on_body,
+    .end = on_end,
+    .aborted = on_aborted,
+};
 
 static void on_closed(struct msrp_user *user, int err)
 {
@@ -116,7 +120,10 @@ static void on_opened(struct msrp_user *user)
 	fixture_of_user(user)->opened = true;
 }
 
-static const struct msrp_user_ops user_ops = {on_closed, on_opened};
+static const struct msrp_user_ops user_ops = {
+    .closed = on_closed,
+    .opened = on_opened,
+};
 
 static int on_request(struct msrp_target *t, struct msrp_conn *conn, const struct msrp_frame *frame)
 {
@@ -467,7 +474,11 @@ static void stream_closed(struct msrp_flow *flow, int err)
 	((struct stream *)flow)->closed = true;
 }
 
-static const struct msrp_flow_ops stream_ops = {stream_interrupt, stream_writable, stream_closed};
+static const struct msrp_flow_ops stream_ops = {
+    .interrupt = stream_interrupt,
+    .writable = stream_writable,
+    .closed = stream_closed,
+};
 
 static void stream_init(struct stream *s, struct msrp_conn *conn, char c, size_t total)
 {
@@ -591,7 +602,11 @@ static void meddle(struct msrp_flow *flow)
 	msrp_conn_close(m->closing, -ETIMEDOUT);
 }
 
-static const struct msrp_flow_ops meddler_ops = {stream_interrupt, meddle, stream_closed};
+static const struct msrp_flow_ops meddler_ops = {
+    .interrupt = stream_interrupt,
+    .writable = meddle,
+    .closed = stream_closed,
+};
 
 /* A connection from outside; *connp: ours for it. */
 static int bound_peer(struct fixture *f, struct msrp_conn **connp)
@@ -651,7 +666,11 @@ static void asked_lost(struct msrp_transaction *t, int err)
 	((struct asked *)t)->err = err;
 }
 
-static const struct msrp_transaction_ops asked_ops = {asked_response, asked_timeout, asked_lost};
+static const struct msrp_transaction_ops asked_ops = {
+    .response = asked_response,
+    .timeout = asked_timeout,
+    .lost = asked_lost,
+};
 
 static bool asked_is_over(void *arg)
 {
