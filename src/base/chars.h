@@ -1,4 +1,7 @@
-/* Character classes of RFC 4975 section 9 and RFC 3986, one bit each; looks at many bytes at once. */
+/*
+ * Character classes of RFC 4975 section 9, RFC 3986 and RFC 3261 section 25.1, one bit each; looks
+ * at many bytes at once.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -16,6 +19,7 @@ enum {
 	CHARS_HOST = 1 << 4,    /* unreserved */
 	CHARS_SESSION = 1 << 5, /* of a session id */
 	CHARS_USERINFO = 1 << 6,
+	CHARS_SIP_TOKEN = 1 << 7,
 };
 
 extern const uint8_t chars_classes[256];
@@ -23,6 +27,12 @@ extern const uint8_t chars_classes[256];
 static inline bool chars_is(char c, unsigned classes)
 {
 	return chars_classes[(unsigned char)c] & classes;
+}
+
+/** Is c one of the characters of set? */
+static inline bool chars_one_of(char c, const char *set)
+{
+	return c && strchr(set, c);
 }
 
 /* --- many bytes at once --- */
@@ -82,6 +92,24 @@ static inline size_t chars_printable_span(struct slice s)
 	return n;
 }
 
+/** How many bytes at the front of s are none of CR, LF and NUL. */
+static inline size_t chars_line_span(struct slice s)
+{
+	size_t n = 0, hit;
+
+	for (; s.len - n >= sizeof(chars_bytes); n += sizeof(chars_bytes)) {
+		chars_bytes bytes = chars_load(s.p + n);
+
+		hit = chars_first_hit(
+		    (chars_bytes)((bytes == '\r') | (bytes == '\n') | (bytes == '\0')));
+		if (hit < sizeof(chars_bytes))
+			return n + hit;
+	}
+	while (n < s.len && s.p[n] != '\r' && s.p[n] != '\n' && s.p[n] != '\0')
+		n++;
+	return n;
+}
+
 /** Where c stands in s first, or s.len; quick if that is near. */
 static inline size_t chars_find_near(struct slice s, char c)
 {
@@ -112,8 +140,8 @@ static inline chars_bytes chars_common(const char *p)
 /** How many characters at the front of s are in one of classes. */
 static inline size_t chars_span(struct slice s, unsigned classes)
 {
-	const unsigned common =
-	    CHARS_IDENT | CHARS_TOKEN | CHARS_HOST | CHARS_SESSION | CHARS_USERINFO;
+	const unsigned common = CHARS_IDENT | CHARS_TOKEN | CHARS_HOST | CHARS_SESSION
+	    | CHARS_USERINFO | CHARS_SIP_TOKEN;
 	size_t n = 0;
 
 	while (classes & common && s.len - n >= sizeof(chars_bytes)) {
