@@ -1,0 +1,101 @@
+#include "edge/reply.h"
+
+static struct slice usual_phrase(unsigned code)
+{
+	static const struct {
+		unsigned code;
+		const char *phrase;
+	} phrases[] = {
+	    {400, "Bad Request"},
+	    {403, "Forbidden"},
+	    {408, "Request Timeout"},
+	    {413, "Request Entity Too Large"},
+	    {416, "Unsupported URI Scheme"},
+	    {430, "Flow Failed"},
+	    {480, "Temporarily Unavailable"},
+	    {501, "Not Implemented"},
+	    {503, "Service Unavailable"},
+	    {505, "Version Not Supported"},
+	    {513, "Message Too Large"},
+	};
+
+	for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
+		if (phrases[i].code == code)
+			return slice_of(phrases[i].phrase);
+	return SLICE("Failed");
+}
+
+bool edge_reply_possible(const struct edge_head *request)
+{
+	for (enum edge_field field = EDGE_VIA; field <= EDGE_CSEQ; field++)
+		if (field != EDGE_ROUTE && field != EDGE_RECORD_ROUTE
+		    && edge_head_value(request, field).len == 0)
+			return false;
+	return request->request && !slice_equal(edge_head_method(request), SLICE("ACK"));
+}
+
+static void write_line(struct buffer *w, const char *name, struct slice value)
+{
+	buffer_add(w, slice_of(name));
+	buffer_add(w, SLICE(": "));
+	buffer_add(w, value);
+	buffer_add(w, SLICE("\r\n"));
+}
+
+static void write_status(struct buffer *w, unsigned code)
+{
+	buffer_add(w, SLICE("SIP/2.0 "));
+	buffer_add_number(w, code);
+	buffer_add_char(w, ' ');
+	buffer_add(w, usual_phrase(code));
+	buffer_add(w, SLICE("\r\n"));
+}
+
+static void write_vias(struct buffer *w, const struct edge_head *request)
+{
+	struct edge_line line;
+	size_t at = 0;
+
+	while (edge_head_next_line(request, &at, &line))
+		if (line.field == EDGE_VIA)
+			write_line(w, "Via", edge_line_value(line.text));
+}
+
+static void write_to(struct buffer *w, const struct edge_head *request, struct slice tag)
+{
+	buffer_add(w, SLICE("To: "));
+	buffer_add(w, edge_head_value(request, EDGE_TO));
+	if (tag.len && !edge_head_tag(request, EDGE_TO).p) {
+		buffer_add(w, SLICE(";tag="));
+		buffer_add(w, tag);
+	}
+	buffer_add(w, SLICE("\r\n"));
+}
+
+/* 399: a warning for people. */
+static void write_warning(struct buffer *w, const struct edge_reply *reply)
+{
+	buffer_add(w, SLICE("Warning: 399 "));
+	buffer_add(w, reply->agent.len ? reply->agent : SLICE("msrpd"));
+	buffer_add(w, SLICE(" \""));
+	buffer_add(w, slice_of(reply->why));
+	buffer_add(w, SLICE("\"\r\n"));
+}
+
+void edge_reply_write(struct buffer *w, const struct edge_head *request,
+    const struct edge_reply *reply)
+{
+	size_t start = w->len;
+
+	write_status(w, reply->code);
+	write_vias(w, request);
+	write_line(w, "From", edge_head_value(request, EDGE_FROM));
+	write_to(w, request, reply->to_tag);
+	write_line(w, "Call-ID", edge_head_value(request, EDGE_CALL_ID));
+	write_line(w, "CSeq", edge_head_value(request, EDGE_CSEQ));
+	if (reply->why)
+		write_warning(w, reply);
+	buffer_add(w, SLICE("Content-Length: 0\r\n\r\n"));
+	if (request->folded && !w->err)
+		edge_unfold(w->p + start, w->len - start);
+}
