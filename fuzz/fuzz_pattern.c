@@ -8,7 +8,7 @@
 #include "route/route.h"
 #include "route/text.h"
 #include "route_stubs.h"
-#include "sip/uri_parts.h"
+#include <msrpd/sip_uri.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -75,6 +75,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		expand(&node, value, list);
 	sip_uri_user(value);
 	sip_uri_domain(value);
+	sip_uri_same(value, line);
+	sip_address_param(value, SLICE("x"));
 	free((char *)node.text.p);
 	return 0;
 }

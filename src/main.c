@@ -448,6 +448,7 @@ static int start_sip(struct daemon *d, struct reason *why)
 	    .settings = &d->config->sip,
 	    .credentials = d->config->credentials.items,
 	    .credential_count = d->config->credentials.count,
+	    .auth = d->auth,
 	    .handler = &sip_handler,
 	    .arg = d,
 	};

@@ -4,17 +4,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <msrpd/sip_uri.h>
 #include <msrpd/slice.h>
 
 /**
- * An INVITE or a MESSAGE.  Referenced: whoever answers later holds a reference.
+ * An INVITE, a MESSAGE or a REGISTER.  Referenced: whoever answers later holds a reference.
  * An unanswered request that loses its last reference is answered 500.
  */
 struct sip_request;
-
-/** The URI in an address: what is in <>, or the whole; and the name before it, or absent. */
-struct slice sip_address_uri(struct slice address);
-struct slice sip_address_name(struct slice address);
 
 struct sip_request *sip_request_ref(struct sip_request *req);
 void sip_request_unref(struct sip_request *req);
@@ -27,12 +24,15 @@ enum sip_field {
 	SIP_FIELD_FROM, /* the same with its display name before it, "NAME <URI>" */
 	SIP_FIELD_TO,
 	SIP_FIELD_CALL_ID,
+	SIP_FIELD_CSEQ,           /* its number, decimal */
 	SIP_FIELD_SOURCE_ADDRESS, /* of the socket, without brackets */
 	SIP_FIELD_SOURCE_PORT,    /* decimal */
 	SIP_FIELD_PROTO,          /* "udp", "tcp", "tls" */
 	SIP_FIELD_CONTACT,        /* URI of the first Contact */
 	SIP_FIELD_CONTENT_TYPE,   /* with parameters */
 	SIP_FIELD_USER_AGENT,
+	SIP_FIELD_AUTH_USER, /* once sip_request_authorize() has found them good */
+	SIP_FIELD_AUTH_REALM,
 	SIP_FIELD_BODY,
 };
 
@@ -47,6 +47,13 @@ struct slice sip_request_header(const struct sip_request *req, struct slice name
 
 /** The same of all of that name in their order, counted from 0. */
 struct slice sip_request_header_at(const struct sip_request *req, struct slice name, size_t index);
+
+/**
+ * One Contact of the request, counted from 0: "<URI>;PARAMETERS" without a display name, or "*".
+ *
+ * @return absent behind the last one
+ */
+struct slice sip_request_contact(const struct sip_request *req, size_t index);
 
 /** Names of sip.pass_headers; NULL behind the last. */
 const char *sip_request_passed(const struct sip_request *req, size_t index);
@@ -80,6 +87,17 @@ int sip_request_reply(struct sip_request *req, int code, struct slice reason, st
  * @return 0, -EEXIST: answered already
  */
 int sip_request_drop(struct sip_request *req);
+
+enum sip_digest { SIP_DIGEST_MD5, SIP_DIGEST_SHA256 };
+
+/**
+ * Does the request carry good credentials of the daemon's users for that realm (RFC 3261 22,
+ * RFC 8760)?  Otherwise it is answered here: 401 with a challenge.
+ *
+ * @return 0, and SIP_FIELD_AUTH_USER and _REALM are there from now on; -EACCES; -EEXIST: answered
+ *         already; -EINVAL: a realm that is none, which is answered 500
+ */
+int sip_request_authorize(struct sip_request *req, struct slice realm, enum sip_digest algorithm);
 
 /** Has a final answer been given?  Or none ever will. */
 bool sip_request_answered(const struct sip_request *req);

@@ -25,7 +25,8 @@ enum {
 	SESSION_EXPIRES_S = 1800,        /* RFC 4028 section 4 */
 };
 
-static const char allowed[] = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, UPDATE, PRACK";
+#define ALLOWED "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, UPDATE, PRACK"
+
 static const char system_cas[] = "/etc/ssl/certs/ca-certificates.crt";
 
 /* --- addresses --- */
@@ -85,7 +86,7 @@ static char *supported(const struct sip_settings *settings)
 static int agent_open(struct sip_agent *agent, const char *tls_dir)
 {
 	const struct sip_settings *settings = agent->stack->settings;
-	bool tls = agent->transports == SIP_TLS;
+	bool tls = agent->transports == SIP_TLS, registers = agent->stack->registers;
 	char uri[SIP_AGENT_URI_SIZE], *tags = supported(settings);
 
 	if (!tags)
@@ -98,7 +99,8 @@ static int agent_open(struct sip_agent *agent, const char *tls_dir)
 	    TAG_IF(tls,
 		TPTAG_TLS_VERIFY_POLICY(settings->tls.verify ? TPTLS_VERIFY_SUBJECTS_OUT : 0)),
 	    NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOACK(0), NUTAG_AUTOALERT(0), NUTAG_AUTOANSWER(0),
-	    NUTAG_APPL_METHOD("MESSAGE, UPDATE"), SIPTAG_ALLOW_STR(allowed),
+	    NUTAG_APPL_METHOD("MESSAGE, UPDATE"), /* beside REGISTER and others */
+	    SIPTAG_ALLOW_STR(registers ? ALLOWED ", REGISTER" : ALLOWED),
 	    SIPTAG_SUPPORTED_STR(tags), SIPTAG_USER_AGENT_STR("msrpd/" MSRPD_VERSION),
 	    NUTAG_UPDATE_REFRESH(1), NUTAG_SESSION_TIMER(SESSION_EXPIRES_S),
 	    NUTAG_RETRY_COUNT(0), /* we repeat requests ourselves: call.c, auth.c */

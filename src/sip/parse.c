@@ -4,7 +4,7 @@
  *
  * Contact, Record-Route: Sofia recurses without end when it cannot begin a request to what a peer
  * has put there, a URI of another scheme than SIP's say.  So it never sees such a URI, but one in
- * its place that leads nowhere.
+ * its place that leads nowhere.  So does "*" of a REGISTER, known by where its text lies.
  *
  * These, From, To, request line: Sofia resolves the escapes of reserved characters too, after which two users of RFC 3261
  * 19.1.4 are one.  What was written is put back.
@@ -20,20 +20,30 @@
 
 #include "sip/priv.h"
 
-static const char nowhere[] = "unusable.invalid"; /* RFC 6761 6.4 */
+/* RFC 6761 6.4 */
+static const char nowhere[] = "unusable.invalid";
+static const char everywhere[] = "star.unusable.invalid"; /* for "*" */
 
 bool sip_url_usable(const url_t *url)
 {
 	return (url->url_type == url_sip || url->url_type == url_sips) && url->url_host
-	    && *url->url_host && strcmp(url->url_host, nowhere) != 0;
+	    && *url->url_host && strcmp(url->url_host, nowhere) != 0
+	    && strcmp(url->url_host, everywhere) != 0;
+}
+
+bool sip_url_is_star(const url_t *url)
+{
+	return url->url_host == everywhere;
 }
 
 static void make_usable(url_t *url)
 {
+	bool star = url->url_type == url_any;
+
 	if (sip_url_usable(url))
 		return;
 	url_init(url, url_sip);
-	url->url_host = nowhere;
+	url->url_host = star ? everywhere : nowhere;
 }
 
 /* --- escapes --- */

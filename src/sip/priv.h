@@ -69,7 +69,8 @@ struct sip_agent {
 };
 
 struct sip_stats {
-	uint64_t *invites_in, *messages_in, *invites_out, *messages_out;
+	uint64_t *invites_in, *messages_in, *registers_in, *invites_out, *messages_out;
+	uint64_t *auth_failures;
 	uint64_t *replies_in[7], *replies_out[7]; /* by class, 1 to 6 */
 	uint64_t *timeouts, *dialogs, *requests_waiting;
 };
@@ -93,6 +94,8 @@ struct sip_stack {
 	size_t credential_count;
 	const struct sip_stack_handler *handler;
 	void *arg;
+	struct auth *auth;
+	bool registers;
 	char *contact;                        /* "<advertised>", NULL: the socket's */
 	char *route;                          /* "<proxy>", NULL: none */
 	struct sip_destination *destinations; /* a hash table */
@@ -139,6 +142,9 @@ void sip_parse_fini(struct sip_stack *stack);
 
 /** Of a Contact or Record-Route: can a request go there? */
 bool sip_url_usable(const url_t *url);
+
+/** Of a Contact: was it "*"? */
+bool sip_url_is_star(const url_t *url);
 
 /**
  * For what goes out: a cleaned URI, and a From or To around one, with their escapes as they are.

@@ -33,8 +33,9 @@ struct sip_request {
 	bool in_dialog; /* the handle is not ours */
 	bool answered, cancelled;
 	struct slice fields[FIELDS];
-	struct sip_body *body; /* once sip_request_sdp() has taken it apart */
-	char *text;            /* what the URIs among them point to */
+	char *auth_user, *auth_realm; /* what those fields point to */
+	struct sip_body *body;        /* once sip_request_sdp() has taken it apart */
+	char *text;                   /* what the URIs among them point to */
 	char source[ADDR_TEXT_SIZE], source_port[8];
 };
 
@@ -104,17 +105,25 @@ static void fill_source(struct sip_request *req)
 									 : SLICE("udp");
 }
 
-/* The value of a header as it came, or as Sofia writes it. */
-static struct slice header_value(const struct sip_request *req, const sip_header_t *h)
+/*
+ * The value of a header as Sofia writes it.  In a buffer of the very size that she asks for she
+ * leaves the last piece out, as sip_header_as_string() does.
+ */
+static struct slice encode(const struct sip_request *req, const void *h, int flags)
 {
-	char *text;
-	struct slice value;
+	char none[1], *text;
+	issize_t len = msg_header_field_e(none, sizeof(none), h, flags);
 
-	if (!h)
+	text = len < 0 ? NULL : su_alloc(msg_home(req->msg), (isize_t)len + 2);
+	if (!text)
 		return (struct slice){0};
-	text = sip_header_as_string(msg_home(req->msg), h);
-	value = slice_trim(slice_of(text));
-	return value;
+	msg_header_field_e(text, (isize_t)len + 2, h, flags);
+	return slice_trim(slice_of(text));
+}
+
+static struct slice header_value(const struct sip_request *req, const void *h)
+{
+	return h ? encode(req, h, 0) : (struct slice){0};
 }
 
 /* With its display name, if it has one. */
@@ -139,9 +148,10 @@ static int fill(struct sip_request *req)
 	f[SIP_FIELD_TO] = address(req, sip->sip_to, SIP_FIELD_TO_URI);
 	f[SIP_FIELD_METHOD] = slice_of(sip->sip_request->rq_method_name);
 	f[SIP_FIELD_CALL_ID] = slice_of(sip->sip_call_id ? sip->sip_call_id->i_id : NULL);
+	f[SIP_FIELD_CSEQ] = slice_of(su_sprintf(msg_home(req->msg), "%u", sip->sip_cseq->cs_seq));
 	f[SIP_FIELD_USER_AGENT] =
 	    slice_of(sip->sip_user_agent ? sip->sip_user_agent->g_string : NULL);
-	f[SIP_FIELD_CONTENT_TYPE] = header_value(req, (const sip_header_t *)sip->sip_content_type);
+	f[SIP_FIELD_CONTENT_TYPE] = header_value(req, sip->sip_content_type);
 	if (sip->sip_payload && sip->sip_payload->pl_len > 0)
 		f[SIP_FIELD_BODY] =
 		    (struct slice){sip->sip_payload->pl_data, sip->sip_payload->pl_len};
@@ -171,7 +181,7 @@ struct slice sip_request_header_at(const struct sip_request *req, struct slice n
 		return (struct slice){0}; /* what Sofia keeps beside headers has no name */
 	for (msg_header_t *h = *msg_chain_head(req->msg); h; h = h->sh_succ)
 		if (is_named(h, name) && index-- == 0)
-			return header_value(req, (const sip_header_t *)h);
+			return header_value(req, h);
 	for (u = req->sip->sip_unknown; u; u = u->un_next)
 		if (slice_equal_nocase(slice_of(u->un_name), name) && index-- == 0)
 			return slice_of(u->un_value);
@@ -181,6 +191,27 @@ struct slice sip_request_header_at(const struct sip_request *req, struct slice n
 struct slice sip_request_header(const struct sip_request *req, struct slice name)
 {
 	return sip_request_header_at(req, name, 0);
+}
+
+/* As it came, but for what Sofia is not to see. */
+static struct slice contact_text(const struct sip_request *req, const sip_contact_t *m)
+{
+	sip_contact_t bare = *m;
+
+	if (sip_url_is_star(m->m_url))
+		return SLICE("*");
+	bare.m_display = NULL;
+	bare.m_url->url_headers = NULL;
+	return encode(req, &bare, MSG_DO_CANONIC);
+}
+
+struct slice sip_request_contact(const struct sip_request *req, size_t index)
+{
+	const sip_contact_t *m = req->sip->sip_contact;
+
+	while (m && index-- > 0)
+		m = m->m_next;
+	return m ? contact_text(req, m) : (struct slice){0};
 }
 
 const char *sip_request_passed(const struct sip_request *req, size_t index)
@@ -268,6 +299,8 @@ static void destroy(struct sip_request *req)
 		sip_body_fini(req->body);
 	free(req->body);
 	free(req->text);
+	free(req->auth_user);
+	free(req->auth_realm);
 	free(req);
 }
 
@@ -325,8 +358,10 @@ void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev,
 	struct sip_request *req = calloc(1, sizeof(*req));
 	bool invite = ev->event == nua_i_invite;
 
-	if (!invite)
+	if (ev->event == nua_i_message)
 		++*stack->stats.messages_in;
+	else if (ev->event == nua_i_register)
+		++*stack->stats.registers_in;
 	if (!req || !nua_save_event(agent->nua, req->saved)) {
 		free(req);
 		nua_respond(ev->nh, SIP_500_INTERNAL_SERVER_ERROR, NUTAG_WITH_THIS(agent->nua),
@@ -374,6 +409,31 @@ void sip_request_given(struct sip_request *req)
 {
 	req->nh = NULL;
 	req->answered = true;
+}
+
+/* --- who sent it --- */
+
+struct auth *sip_request_auth(const struct sip_request *req)
+{
+	return req->agent->stack->auth;
+}
+
+void sip_request_count_auth_failure(struct sip_request *req)
+{
+	++*req->agent->stack->stats.auth_failures;
+}
+
+int sip_request_authorized(struct sip_request *req, struct slice user, struct slice realm)
+{
+	free(req->auth_user);
+	free(req->auth_realm);
+	req->auth_user = slice_dup(user);
+	req->auth_realm = slice_dup(realm);
+	if (!req->auth_user || !req->auth_realm)
+		return -ENOMEM;
+	req->fields[SIP_FIELD_AUTH_USER] = (struct slice){req->auth_user, user.len};
+	req->fields[SIP_FIELD_AUTH_REALM] = (struct slice){req->auth_realm, realm.len};
+	return 0;
 }
 
 msg_t *sip_request_msg(const struct sip_request *req)

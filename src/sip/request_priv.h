@@ -26,6 +26,15 @@ int sip_request_invite(struct sip_request *req, struct sip_invite_parts *parts);
 /** The handle is the dialog's now, who answers; the request counts as answered. */
 void sip_request_given(struct sip_request *req);
 
+/** Who may call. */
+struct auth *sip_request_auth(const struct sip_request *req);
+
+/** Its credentials are good.  @return 0 or -ENOMEM */
+int sip_request_authorized(struct sip_request *req, struct slice user, struct slice realm);
+
+/** They are wrong. */
+void sip_request_count_auth_failure(struct sip_request *req);
+
 /** For NUTAG_WITH. */
 msg_t *sip_request_msg(const struct sip_request *req);
 

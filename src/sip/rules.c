@@ -7,7 +7,7 @@
 #include <msrpd/request.h>
 
 #include "base/log.h"
-#include "sip/uri_parts.h"
+#include <msrpd/sip_uri.h>
 
 /* --- variables --- */
 
@@ -63,6 +63,8 @@ const struct route_variable sip_variables[] = {
     ROW("rd", get_domain, SIP_FIELD_RURI),
     ROW("fd", get_domain, SIP_FIELD_FROM_URI),
     ROW("td", get_domain, SIP_FIELD_TO_URI),
+    ROW("au", get_field, SIP_FIELD_AUTH_USER),
+    ROW("ar", get_field, SIP_FIELD_AUTH_REALM),
     ROW("ci", get_field, SIP_FIELD_CALL_ID),
     ROW("proto", get_field, SIP_FIELD_PROTO),
     ROW("ct", get_field, SIP_FIELD_CONTACT),
@@ -139,7 +141,27 @@ static int send_message(const struct route_subject *subject, const struct arg *a
 	return err;
 }
 
+static const char *const algorithms[] = {
+    [SIP_DIGEST_MD5] = "MD5",
+    [SIP_DIGEST_SHA256] = "SHA-256",
+    NULL,
+};
+
+static const struct arg_spec www_authorize_args[] = {
+    {.name = "realm", .kind = ARG_TEXT, .required = true},
+    {.name = "algorithm", .kind = ARG_CHOICE, .choices = algorithms},
+    {0},
+};
+
+static int www_authorize(const struct route_subject *subject, const struct arg *args, void *state)
+{
+	(void)state;
+	return sip_request_authorize(subject->request, args[0].text,
+	    args[1].present ? (enum sip_digest)args[1].number : SIP_DIGEST_MD5);
+}
+
 const struct action sip_actions[] = {
+    {.name = "www_authorize", .lists = ROUTE_SIP, .args = www_authorize_args, .run = www_authorize},
     {.name = "send_reply",
 	.lists = ROUTE_SIP,
 	.args = send_reply_args,

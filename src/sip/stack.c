@@ -173,8 +173,10 @@ static const char sent[] = "responses sent to requests outside dialogs";
 static const struct stats_row numbers[] = {
     {NUMBER(invites_in), .help = "INVITEs received outside dialogs"},
     {NUMBER(messages_in), .help = "MESSAGEs received"},
+    {NUMBER(registers_in), .help = "REGISTERs received"},
     {NUMBER(invites_out), .help = "INVITEs sent, re-INVITEs too"},
     {NUMBER(messages_out), .help = "MESSAGEs sent"},
+    {NUMBER(auth_failures), .help = "requests with wrong credentials"},
     {NUMBER(timeouts), .help = "requests that nobody answered"},
     {NUMBER(dialogs), .help = "dialogs that exist", .gauge = true},
     {NUMBER(requests_waiting), .help = "requests that wait for their destination", .gauge = true},
@@ -256,6 +258,7 @@ void sip_stack_event(struct sip_agent *agent, const struct sip_event *ev)
 		take_request(agent, ev);
 		break;
 	case nua_i_message:
+	case nua_i_register:
 		take_request(agent, ev);
 		break;
 	case nua_r_get_params:
@@ -375,6 +378,8 @@ int sip_stack_new(struct sip_stack **stackp, const struct sip_stack_options *opt
 	stack->base = options->base;
 	stack->handler = options->handler;
 	stack->arg = options->arg;
+	stack->auth = options->auth;
+	stack->registers = options->registers;
 	STAILQ_INIT(&stack->agents);
 	err = open_stack(stack, options, why);
 	if (err) {

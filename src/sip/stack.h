@@ -12,6 +12,7 @@
 #include <msrpd/request.h>
 #include <msrpd/setting.h>
 
+struct auth;
 struct event_base;
 struct sip_stack;
 struct stats;
@@ -40,7 +41,7 @@ extern const struct setting sip_credential_rows[];
 
 struct sip_stack_handler {
 	/**
-	 * An INVITE or MESSAGE outside any dialog.  Answer it with
+	 * An INVITE, MESSAGE or REGISTER outside any dialog.  Answer it with
 	 * sip_request_reply(), or an INVITE with sip_dialog_accept(); whoever does so
 	 * later takes a reference.
 	 */
@@ -54,6 +55,8 @@ struct sip_stack_options {
 	const struct sip_settings *settings;      /* or until the next reload */
 	const struct sip_credential *credentials; /* or until the next reload */
 	size_t credential_count;
+	struct auth *auth; /* who may call */
+	bool registers;    /* REGISTER is for the handler, not to be answered 405 */
 	const struct sip_stack_handler *handler;
 	void *arg; /* the handler's */
 };

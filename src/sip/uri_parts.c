@@ -1,4 +1,4 @@
-#include "sip/uri_parts.h"
+#include <msrpd/sip_uri.h>
 
 static const struct slice absent;
 
@@ -62,4 +62,118 @@ struct slice sip_uri_domain(struct slice uri)
 		return host.len < rest.len ? slice_head(rest, host.len + 1) : absent;
 	}
 	return or_absent(until(rest, ":;?>"));
+}
+
+/* --- parameters --- */
+
+/* Cut the front off, up to the first of some characters. */
+static struct slice take(struct slice *rest, const char *stops)
+{
+	struct slice front = until(*rest, stops);
+
+	*rest = slice_from(*rest, front.len);
+	return front;
+}
+
+static struct slice take_quoted(struct slice *rest)
+{
+	struct slice text = slice_from(*rest, 1);
+	size_t len = 0;
+
+	while (len < text.len && text.p[len] != '"')
+		len += text.p[len] == '\\' && len + 1 < text.len ? 2 : 1;
+	*rest = slice_from(text, len);
+	take(rest, ";");
+	return slice_head(text, len);
+}
+
+/* Of ";name=value;name", or what is left of it. */
+static bool next_param(struct slice *rest, struct slice *name, struct slice *value)
+{
+	take(rest, ";");
+	if (rest->len == 0)
+		return false;
+	*rest = slice_from(*rest, 1);
+	*name = slice_trim(take(rest, "=;"));
+	*value = SLICE("");
+	if (rest->len == 0 || rest->p[0] == ';')
+		return true;
+	*rest = slice_from(*rest, 1);
+	while (rest->len && rest->p[0] == ' ')
+		*rest = slice_from(*rest, 1);
+	*value = rest->len && rest->p[0] == '"' ? take_quoted(rest) : slice_trim(take(rest, ";"));
+	return true;
+}
+
+static struct slice find_param(struct slice params, struct slice name)
+{
+	struct slice found, value;
+
+	while (next_param(&params, &found, &value))
+		if (slice_equal_nocase(found, name))
+			return value;
+	return absent;
+}
+
+struct slice sip_address_param(struct slice address, struct slice name)
+{
+	struct slice uri = sip_address_uri(address), rest = slice_trim(address);
+
+	if (uri.p == rest.p) /* without <> all of it is the URI's */
+		return absent;
+	return find_param(slice_from(rest, (size_t)(uri.p - rest.p) + uri.len), name);
+}
+
+/* --- comparison --- */
+
+/* Those that make another URI where only one has them. */
+static bool must_be_in_both(struct slice name)
+{
+	static const char *const names[] = {"transport", "user", "ttl", "method", "maddr", NULL};
+
+	for (const char *const *n = names; *n; n++)
+		if (slice_equal_nocase(slice_of(*n), name))
+			return true;
+	return false;
+}
+
+/* Do the parameters of a allow those of b? */
+static bool allows(struct slice a, struct slice b)
+{
+	struct slice name, value, other;
+
+	while (next_param(&a, &name, &value)) {
+		other = find_param(b, name);
+		if (other.p ? !slice_equal_nocase(other, value) : must_be_in_both(name))
+			return false;
+	}
+	return true;
+}
+
+struct parts {
+	struct slice scheme, userinfo, host, params;
+};
+
+static struct parts split(struct slice uri)
+{
+	struct parts parts = {.scheme = until(uri, ":")};
+	struct slice rest = after_scheme(uri), userinfo = until(rest, "@");
+
+	if (userinfo.len < rest.len) {
+		parts.userinfo = userinfo;
+		rest = slice_from(rest, userinfo.len + 1);
+	}
+	rest = until(rest, "?");
+	parts.host = take(&rest, ";");
+	parts.params = rest;
+	return parts;
+}
+
+bool sip_uri_same(struct slice a, struct slice b)
+{
+	struct parts x = split(a), y = split(b);
+
+	return slice_equal_nocase(x.scheme, y.scheme) && slice_equal(x.userinfo, y.userinfo)
+	    && slice_equal_nocase(x.host, y.host) && allows(x.params, y.params)
+	    && allows(y.params, x.params);
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Peers of bad manners: what once brought msrpd down, as small as it can be made."""
 from lib import case, certs
-from lib.relay_client import USERS, Client, Credentials
+from lib.digest import Credentials
+from lib.relay_client import USERS, Client
 
 
 class TlsTest(case.Case):

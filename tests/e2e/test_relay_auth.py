@@ -9,7 +9,8 @@ import re
 from lib import case, certs, msrp
 from lib.daemon import SOURCE, free_port
 from lib.frame import URI, new_id
-from lib.relay_client import PLAIN, RELAY, USERS, Client, Credentials, digest
+from lib.digest import Credentials, digest
+from lib.relay_client import PLAIN, RELAY, USERS, Client
 from lib.sip import parameters
 from lib.waiting import poll
 

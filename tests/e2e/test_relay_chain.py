@@ -8,7 +8,8 @@ import threading
 
 from lib import case, certs, msrp, sdp
 from lib.frame import URI, new_id
-from lib.relay_client import PLAIN, RELAY, USERS, Client, Credentials, Peer
+from lib.digest import Credentials
+from lib.relay_client import PLAIN, RELAY, USERS, Client, Peer
 from lib.sip import Dialog
 from lib.waiting import poll
 from test_kamailio import Kamailio

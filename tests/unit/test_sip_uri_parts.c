@@ -1,5 +1,5 @@
 /* User and domain of SIP URIs: RFC 3261 19.1, RFC 3966 for tel:. */
-#include "sip/uri_parts.h"
+#include <msrpd/sip_uri.h>
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -58,9 +58,78 @@ static void test_absent(void **state)
 	assert_null(sip_uri_domain(absent).p);
 }
 
+/* RFC 3261 19.1.4, its examples first. */
+static void test_same(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} pairs[] = {
+	    {"sip:%61lice@atlanta.com;transport=TCP", "sip:%61lice@AtLanTa.CoM;Transport=tcp",
+		true},
+	    {"sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5", true},
+	    {"sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on", true},
+	    {"sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off", false},
+	    {"sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
+		"sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com", true},
+	    {"SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP", false},
+	    {"sip:bob@biloxi.com", "sip:bob@biloxi.com:5060", false},
+	    {"sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp", false},
+	    {"sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp", false},
+	    {"sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4", false},
+	    {"sip:bob@biloxi.com", "sips:bob@biloxi.com", false},
+	    {"sip:bob@biloxi.com", "sip:biloxi.com", false},
+	    {"sip:bob@biloxi.com;maddr=192.0.2.1", "sip:bob@biloxi.com", false},
+	    {"sip:bob@biloxi.com;ob", "sip:bob@biloxi.com;OB", true},
+	    {"sip:bob@[2001:DB8::1]:5060", "sip:bob@[2001:db8::1]:5060", true},
+	    {"sip:bob;x@biloxi.com", "sip:bob;y@biloxi.com", false},
+	    {"", "", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		struct slice a = slice_of(pairs[i].a), b = slice_of(pairs[i].b);
+
+		if (sip_uri_same(a, b) != pairs[i].same || sip_uri_same(b, a) != pairs[i].same)
+			fail_msg("%s and %s", pairs[i].a, pairs[i].b);
+	}
+}
+
+static void test_address_param(void **state)
+{
+	static const struct {
+		const char *address, *name, *value;
+	} params[] = {
+	    {"<sip:a@h>;expires=60", "expires", "60"},
+	    {"<sip:a@h;expires=5>;EXPIRES = 60 ;q=0.5", "Expires", "60"},
+	    {"<sip:a@h;expires=5>", "expires", NULL},
+	    {"sip:a@h;expires=5", "expires", NULL},
+	    {"\"<x>;q=1\" <sip:a@h>;q=0.2", "q", "0.2"},
+	    {"<sip:a@h>;+sip.instance=\"<urn:uuid:1;q=3>\";reg-id=1", "+sip.instance",
+		"<urn:uuid:1;q=3>"},
+	    {"<sip:a@h>;+sip.instance=\"<urn:uuid:1;q=3>\";reg-id=1", "reg-id", "1"},
+	    {"<sip:a@h>;+sip.instance=\"<urn:uuid:1;q=3>\";reg-id=1", "q", NULL},
+	    {"<sip:a@h>;x=\"a\\\"b\";y", "x", "a\\\"b"},
+	    {"<sip:a@h>;x=\"a\\\"b\";y", "y", ""},
+	    {"<sip:a@h>;x=\"open", "x", "open"},
+	    {"<sip:a@h>;;=;x", "x", ""},
+	    {"<sip:a@h>;x=", "x", ""},
+	    {"*", "expires", NULL},
+	    {"", "expires", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++)
+		assert_slice(
+		    sip_address_param(slice_of(params[i].address), slice_of(params[i].name)),
+		    params[i].value, params[i].address);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_same),
+	    cmocka_unit_test(test_address_param),
 	    cmocka_unit_test(test_cases),
 	    cmocka_unit_test(test_absent),
 	};

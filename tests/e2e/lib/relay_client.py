@@ -1,65 +1,12 @@
 """A client of an MSRP relay (RFC 4976), and the peer that it talks to through it."""
-import hashlib
-import os
-
 from . import msrp
+from .digest import Credentials
 from .frame import URI, new_id
-from .sip import parameters
 
 USERS = {'alice': {'password': 'secret'}, 'bob': {'password': 'hidden'}}
 # A relay and nothing else; PLAIN as labs have it, without TLS.
 RELAY = {'sip': None, 'routes': None, 'relay': {'users': USERS}}
 PLAIN = {**RELAY, 'relay': {'users': USERS, 'allow_plain_auth': True}}
-
-
-def digest(algorithm, text):
-    name = {'MD5': 'md5', 'SHA-256': 'sha256'}[algorithm]
-    return hashlib.new(name, text.encode()).hexdigest()
-
-
-class Credentials:
-    """What answers a challenge; attributes may be bent before value() is asked."""
-
-    def __init__(self, challenge, uri, user='alice', password='secret', nc=1, cnonce=None):
-        given = parameters(challenge)
-        self.user, self.password, self.uri = user, password, uri
-        self.realm = given['realm']
-        self.nonce = given['nonce']
-        self.algorithm = given.get('algorithm', 'MD5')
-        self.said = given.get('algorithm')
-        self.nc = f'{nc:08x}'
-        self.cnonce = cnonce or os.urandom(8).hex()
-        self.qop = 'auth'
-        self.header_uri = None
-
-    def _ha1(self):
-        return digest(self.algorithm, f'{self.user}:{self.realm}:{self.password}')
-
-    def _proof(self, method):
-        ha2 = digest(self.algorithm, f'{method}:{self.uri}')
-        return digest(self.algorithm,
-                      f'{self._ha1()}:{self.nonce}:{self.nc}:{self.cnonce}:auth:{ha2}')
-
-    @property
-    def response(self):
-        return self._proof('AUTH')
-
-    @property
-    def rspauth(self):
-        return self._proof('')
-
-    def value(self, **changes):
-        """The header; changes replace parameters as written, None leaves one out."""
-        fields = {'username': f'"{self.user}"', 'realm': f'"{self.realm}"',
-                  'nonce': f'"{self.nonce}"', 'qop': self.qop, 'nc': self.nc,
-                  'cnonce': f'"{self.cnonce}"', 'response': f'"{self.response}"'}
-        if self.said:
-            fields['algorithm'] = self.said
-        if self.header_uri:
-            fields['uri'] = f'"{self.header_uri}"'
-        fields.update(changes)
-        return 'Digest ' + ', '.join(f'{name}={value}' for name, value in fields.items()
-                                     if value is not None)
 
 
 class Refused(AssertionError):

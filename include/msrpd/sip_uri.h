@@ -1,0 +1,35 @@
+/*
+ * SIP URIs, and addresses that hold one, as text: RFC 3261 section 19.1, RFC 3966 (tel:), RFC 3861
+ * (im:, pres:).
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <msrpd/slice.h>
+
+/**
+ * The userinfo without its password, "alice;x" of "sip:alice;x:pw@h"; of a tel: URI the number.
+ * Absent if there is none, as in a URN.
+ */
+struct slice sip_uri_user(struct slice uri);
+
+/**
+ * The host as it is written, an IPv6 address in its brackets.  Absent if there is none, as in a
+ * URN.
+ */
+struct slice sip_uri_domain(struct slice uri);
+
+/** Are both the same SIP URI, as RFC 3261 section 19.1.4 compares them?  Headers do not count. */
+bool sip_uri_same(struct slice a, struct slice b);
+
+/** The URI in an address: what is in <>, or the whole; and the name before it, or absent. */
+struct slice sip_address_uri(struct slice address);
+struct slice sip_address_name(struct slice address);
+
+/**
+ * The value of a parameter behind the <> of an address, without quotes; its escapes stay.
+ *
+ * @return empty where it has none; absent: there is no such parameter
+ */
+struct slice sip_address_param(struct slice address, struct slice name);
