@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "wire/parser.h"
+#include "wire/write.h"
 
 enum { BIG = 1 << 20, BODY = 1024 };
 

@@ -30,6 +30,7 @@
 #include "base/digest.h"
 #include "wire/frame.h"
 #include "wire/path.h"
+#include "wire/write.h"
 
 enum {
 	PAIRS_MAX = 64,

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #include "base/digest.h"
+#include "wire/byte_range.h"
+#include "wire/write.h"
 #include "wire/parser.h"
 #include "wire/path.h"
 

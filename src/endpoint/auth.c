@@ -14,6 +14,7 @@
 #include "endpoint/endpoint.h"
 #include "wire/path.h"
 #include "msrp/transaction.h"
+#include "wire/write.h"
 
 enum {
 	RELAYS_MAX = 8,

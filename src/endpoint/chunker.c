@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "endpoint/session.h"
+#include "wire/write.h"
 
 enum {
 	WHOLE_MAX = 2048,      /* RFC 4975 7.1.1: a longer chunk must be interruptible */
@@ -158,9 +159,7 @@ static void write_head(struct chunker *c, const struct transmission *m, uint64_t
 		buffer_add(&w, SLICE("Failure-Report: no\r\n"));
 	if (m && m->failure_report == FAILURE_REPORT_PARTIAL)
 		buffer_add(&w, SLICE("Failure-Report: partial\r\n"));
-	buffer_add(&w, SLICE("Byte-Range: "));
-	msrp_byte_range_write(&w, range);
-	buffer_add(&w, SLICE("\r\n"));
+	msrp_write_byte_range(&w, range);
 	if (m && !m->bodiless) {
 		msrp_write_header(&w, SLICE("Content-Type"), (struct slice){m->type, m->type_len});
 		msrp_write_blank_line(&w);

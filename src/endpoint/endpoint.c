@@ -6,6 +6,7 @@
 
 #include <msrpd/stats.h>
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "endpoint/receiver.h"
 #include "endpoint/sender.h"

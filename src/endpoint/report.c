@@ -7,6 +7,7 @@
 #include <msrpd/rand.h>
 
 #include "endpoint/endpoint.h"
+#include "wire/report.h"
 
 enum {
 	REPORT_MAX = 2 * MSRP_PATH_MAX + 1024,

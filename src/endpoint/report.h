@@ -6,8 +6,9 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include <msrpd/message.h>
+
 #include "msrp/conn.h"
-#include "wire/frame.h"
 
 /** What a REPORT is about, and whom it goes to. */
 struct report_subject {

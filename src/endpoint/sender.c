@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "endpoint/session.h"
+#include "wire/report.h"
 
 #define NONE ((struct slice){NULL, 0})
 

@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "msrp/priv.h"
 #include "net/net.h"
+#include "wire/report.h"
+#include "wire/write.h"
 
 enum {
 	STORED_INPUTS = 64,

@@ -8,6 +8,9 @@
 #include <msrpd/rand.h>
 
 #include "base/log.h"
+#include "wire/byte_range.h"
+#include "wire/report.h"
+#include "wire/write.h"
 #include "wire/path.h"
 
 enum {

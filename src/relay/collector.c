@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "relay/grant.h"
+#include "wire/write.h"
 
 enum { BODY_MAX = 64 * 1024 };
 

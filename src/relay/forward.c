@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "relay/peer.h"
+#include "wire/write.h"
 
 enum {
 	HYPHENS_LEN = 9, /* with the CRLF before them */

@@ -7,6 +7,7 @@
 
 #include <msrpd/rand.h>
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "relay/peer.h"
 #include "wire/path.h"

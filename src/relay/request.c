@@ -11,6 +11,7 @@
 #include "relay/pause.h"
 #include "relay/peer.h"
 #include "wire/path.h"
+#include "wire/write.h"
 
 enum {
 	SMALL_FRAME = 2048,

@@ -8,6 +8,7 @@
 
 #include <msrpd/rand.h>
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "endpoint/auth.h"
 #include "msrp/stack.h"

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/chars.h"
+#include "wire/byte_range.h"
 #include "wire/frame_priv.h"
 #include "wire/path.h"
 
@@ -14,14 +15,25 @@ static bool may_be_ident(struct slice s, size_t max)
 	return s.len >= 4 && s.len <= max && chars_is(s.p[0], CHARS_ALPHANUM);
 }
 
-static bool is_ident(struct slice s, size_t max)
+bool msrp_is_ident(struct slice s, size_t max)
 {
 	return may_be_ident(s, max) && chars_span(s, CHARS_IDENT) == s.len;
 }
 
-bool msrp_is_ident(struct slice s)
+/* utf8text: no control characters but tabs. */
+bool msrp_is_text(struct slice s)
 {
-	return is_ident(s, MSRP_TID_MAX);
+	bool ascii = true;
+
+	for (size_t n = chars_printable_span(s); n < s.len;
+	     n += 1 + chars_printable_span(slice_from(s, n + 1))) {
+		unsigned char c = (unsigned char)s.p[n];
+
+		if ((c < 0x20 && c != '\t') || c == 0x7f)
+			return false;
+		ascii = ascii && c < 0x80;
+	}
+	return ascii || slice_is_utf8(s);
 }
 
 /* Without the CRLF, or the bare LF, at its end. */
@@ -227,22 +239,6 @@ static void parse_header(struct msrp_frame *f, struct slice text)
 		*field = slice_trim(slice_from(text, name.len + 1));
 }
 
-/* utf8text: no control characters but tabs. */
-static bool is_text(struct slice s)
-{
-	bool ascii = true;
-
-	for (size_t n = chars_printable_span(s); n < s.len;
-	     n += 1 + chars_printable_span(slice_from(s, n + 1))) {
-		unsigned char c = (unsigned char)s.p[n];
-
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			return false;
-		ascii = ascii && c < 0x80;
-	}
-	return ascii || slice_is_utf8(s);
-}
-
 /* --- the head --- */
 
 struct line {
@@ -281,7 +277,7 @@ static void judge_line(struct msrp_frame *f, const struct line *line)
 		return;
 	if (!line->has_cr)
 		set_fault(f, "line ended by a bare LF");
-	if (!is_text(line->text))
+	if (!msrp_is_text(line->text))
 		set_fault(f, "character that is no text");
 }
 
@@ -387,306 +383,4 @@ ssize_t msrp_frame_parse_next(struct msrp_frame *f, struct slice bytes, size_t m
 ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_head)
 {
 	return msrp_frame_parse_next(f, bytes, max_head, NULL);
-}
-
-/* --- values --- */
-
-/* Sums of two such numbers do not overflow. */
-static bool take_position(struct slice *rest, uint64_t *valuep)
-{
-	return slice_to_u64(chars_take(rest, CHARS_DIGIT), INT64_MAX, valuep) == 0;
-}
-
-static bool take_position_or_star(struct slice *rest, uint64_t *valuep)
-{
-	if (!chars_take_char(rest, '*'))
-		return take_position(rest, valuep);
-	*valuep = BYTE_RANGE_UNKNOWN;
-	return true;
-}
-
-int msrp_byte_range_parse(struct byte_range *range, struct slice value)
-{
-	struct byte_range r;
-
-	if (!take_position(&value, &r.start) || !chars_take_char(&value, '-')
-	    || !take_position_or_star(&value, &r.end) || !chars_take_char(&value, '/')
-	    || !take_position_or_star(&value, &r.total) || value.len)
-		return -EBADMSG;
-	if (r.start == 0 || r.end < r.start - 1 || r.total < r.start - 1)
-		return -EBADMSG;
-	*range = r;
-	return 0;
-}
-
-static void write_position(struct buffer *w, uint64_t value)
-{
-	if (value == BYTE_RANGE_UNKNOWN)
-		buffer_add_char(w, '*');
-	else
-		buffer_add_number(w, value);
-}
-
-void msrp_byte_range_write(struct buffer *w, const struct byte_range *range)
-{
-	buffer_add_number(w, range->start);
-	buffer_add_char(w, '-');
-	write_position(w, range->end);
-	buffer_add_char(w, '/');
-	write_position(w, range->total);
-}
-
-int msrp_failure_report_parse(struct slice value, enum failure_report *reportp)
-{
-	if (!value.p || slice_equal_nocase(value, SLICE("yes")))
-		*reportp = FAILURE_REPORT_YES;
-	else if (slice_equal_nocase(value, SLICE("no")))
-		*reportp = FAILURE_REPORT_NO;
-	else if (slice_equal_nocase(value, SLICE("partial")))
-		*reportp = FAILURE_REPORT_PARTIAL;
-	else
-		return -EBADMSG;
-	return 0;
-}
-
-int msrp_success_report_parse(struct slice value, bool *reportp)
-{
-	if (!value.p || slice_equal_nocase(value, SLICE("no")))
-		*reportp = false;
-	else if (slice_equal_nocase(value, SLICE("yes")))
-		*reportp = true;
-	else
-		return -EBADMSG;
-	return 0;
-}
-
-static bool parse_three_digits(struct slice text, unsigned *valuep)
-{
-	uint64_t value;
-
-	if (text.len != 3 || slice_to_u64(text, 999, &value) < 0)
-		return false;
-	*valuep = (unsigned)value;
-	return true;
-}
-
-int msrp_status_parse(struct msrp_status *status, struct slice value)
-{
-	struct slice namespace, code;
-	struct msrp_status s;
-
-	if (!slice_cut(&value, ' ', &namespace) || !slice_cut(&value, ' ', &code)
-	    || !parse_three_digits(namespace, &s.namespace) || !parse_three_digits(code, &s.code))
-		return -EBADMSG;
-	s.comment = value;
-	*status = s;
-	return 0;
-}
-
-/* --- judging --- */
-
-/* RFC 4975 7.1: a body needs a Content-Type.  Some write the blank line of a body that is none. */
-static bool lacks_content_type(const struct msrp_frame *f)
-{
-	return f->has_body && !f->content_type.len && f->range.total != 0;
-}
-
-static const char *judge_message(const struct msrp_frame *f)
-{
-	enum failure_report failure;
-	struct msrp_status status;
-	bool success;
-
-	if (!f->message_id.p)
-		return "no Message-ID";
-	if (msrp_failure_report_parse(f->failure_report, &failure) < 0)
-		return "bad Failure-Report";
-	if (msrp_success_report_parse(f->success_report, &success) < 0)
-		return "bad Success-Report";
-	if (f->method == MSRP_REPORT && msrp_status_parse(&status, f->status) < 0)
-		return "no Status or a bad one";
-	if (f->method == MSRP_SEND && lacks_content_type(f))
-		return "body without Content-Type";
-	return NULL;
-}
-
-static const char *judge_request(const struct msrp_frame *f)
-{
-	uint64_t seconds; /* too many of them are another matter: 423 */
-
-	if (f->message_id.p && !is_ident(f->message_id, MSRP_MESSAGE_ID_MAX))
-		return "bad Message-ID";
-	if (f->range.start == 0)
-		return "bad Byte-Range";
-	if (f->expires.p && slice_to_u64(f->expires, UINT64_MAX, &seconds) == -EBADMSG)
-		return "bad Expires";
-	return f->method == MSRP_SEND || f->method == MSRP_REPORT ? judge_message(f) : NULL;
-}
-
-static const char *judge(const struct msrp_frame *f)
-{
-	if (f->fault)
-		return f->fault;
-	if (!f->good_paths)
-		return f->to.host.p && (!f->to_rest.p || msrp_path_count(f->to_rest) > 0)
-		    ? "no From-Path or a bad one"
-		    : "no To-Path or a bad one";
-	return msrp_frame_is_request(f) ? judge_request(f) : NULL;
-}
-
-int msrp_frame_check(const struct msrp_frame *f, const char **whyp)
-{
-	const char *why = judge(f);
-
-	if (whyp)
-		*whyp = why;
-	return why ? 400 : 0;
-}
-
-bool msrp_frame_answerable(const struct msrp_frame *f)
-{
-	return msrp_frame_is_request(f) && f->method != MSRP_REPORT && f->tid.p && f->to_path.len
-	    && f->from_path.len
-	    /* Fit to be written into a line of ours. */
-	    && (!f->fault || (is_text(f->to_path) && is_text(f->from_path)));
-}
-
-/* --- writing --- */
-
-void msrp_write_request_line(struct buffer *w, struct slice tid, struct slice method)
-{
-	buffer_add(w, SLICE("MSRP "));
-	buffer_add(w, tid);
-	buffer_add_char(w, ' ');
-	buffer_add(w, method);
-	buffer_add(w, SLICE("\r\n"));
-}
-
-static void write_code(struct buffer *w, unsigned code)
-{
-	for (unsigned unit = 100; unit; unit /= 10)
-		buffer_add_char(w, (char)('0' + code / unit % 10));
-}
-
-static void write_code_and_text(struct buffer *w, unsigned code, struct slice text)
-{
-	write_code(w, code);
-	if (text.len) {
-		buffer_add_char(w, ' ');
-		buffer_add(w, text);
-	}
-	buffer_add(w, SLICE("\r\n"));
-}
-
-/* RFC 4975 section 10, RFC 4976 section 6.3, RFC 7701 section 7.3 */
-static struct slice usual_phrase(unsigned code)
-{
-	static const struct {
-		unsigned code;
-		const char *phrase;
-	} phrases[] = {
-	    {200, "OK"},
-	    {400, "Bad Request"},
-	    {401, "Unauthorized"},
-	    {403, "Forbidden"},
-	    {404, "Not Found"},
-	    {408, "Timeout"},
-	    {413, "Stop Sending"},
-	    {415, "Unsupported Media Type"},
-	    {423, "Interval Out-of-Bounds"},
-	    {424, "Malformed Nickname"},
-	    {425, "Nickname Reserved"},
-	    {428, "Private Messages Not Supported"},
-	    {481, "No Such Session"},
-	    {501, "Unknown Method"},
-	    {506, "Session Already Bound"},
-	};
-
-	for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
-		if (phrases[i].code == code)
-			return slice_of(phrases[i].phrase);
-	return code < 300 ? SLICE("OK") : SLICE("Failed");
-}
-
-/* Kamailio takes a status line without a phrase, which RFC 4975 allows, for a request. */
-void msrp_write_response_line(struct buffer *w, struct slice tid, unsigned code,
-    struct slice phrase)
-{
-	buffer_add(w, SLICE("MSRP "));
-	buffer_add(w, tid);
-	buffer_add_char(w, ' ');
-	write_code_and_text(w, code, phrase.len ? phrase : usual_phrase(code));
-}
-
-void msrp_write_header(struct buffer *w, struct slice name, struct slice value)
-{
-	buffer_add(w, name);
-	buffer_add(w, SLICE(": "));
-	buffer_add(w, value);
-	buffer_add(w, SLICE("\r\n"));
-}
-
-void msrp_write_paths(struct buffer *w, struct slice to_path, struct slice from_path)
-{
-	msrp_write_header(w, SLICE("To-Path"), to_path);
-	msrp_write_header(w, SLICE("From-Path"), from_path);
-}
-
-static void write_byte_range_header(struct buffer *w, const struct byte_range *range)
-{
-	buffer_add(w, SLICE("Byte-Range: "));
-	msrp_byte_range_write(w, range);
-	buffer_add(w, SLICE("\r\n"));
-}
-
-void msrp_write_forwarded_headers(struct buffer *w, const struct msrp_frame *f, bool open_end)
-{
-	const char *dash, *slash, *end;
-
-	if (!open_end) {
-		buffer_add(w, f->headers);
-		return;
-	}
-	dash = memchr(f->byte_range.p, '-', f->byte_range.len);
-	slash = memrchr(f->byte_range.p, '/', f->byte_range.len);
-	end = f->headers.p + f->headers.len;
-	buffer_add(w, slice_head(f->headers, (size_t)(dash - f->headers.p) + 1));
-	buffer_add_char(w, '*');
-	buffer_add(w, (struct slice){slash, (size_t)(end - slash)});
-}
-
-void msrp_write_blank_line(struct buffer *w)
-{
-	buffer_add(w, SLICE("\r\n"));
-}
-
-void msrp_write_end_line(struct buffer *w, struct slice tid, enum msrp_flag flag, bool after_body)
-{
-	if (after_body)
-		buffer_add(w, SLICE("\r\n"));
-	buffer_add(w, SLICE("-------"));
-	buffer_add(w, tid);
-	buffer_add_char(w, (char)flag);
-	buffer_add(w, SLICE("\r\n"));
-}
-
-void msrp_write_response_head(struct buffer *w, const struct msrp_frame *request, unsigned code,
-    struct slice phrase)
-{
-	struct slice from = request->from_path;
-
-	msrp_write_response_line(w, request->tid, code, phrase);
-	msrp_write_paths(w, request->method == MSRP_SEND ? msrp_path_first(from) : from,
-	    msrp_path_first(request->to_path));
-}
-
-void msrp_write_report(struct buffer *w, const struct msrp_report_text *report)
-{
-	msrp_write_request_line(w, report->tid, SLICE("REPORT"));
-	msrp_write_paths(w, report->to_path, report->from_path);
-	msrp_write_header(w, SLICE("Message-ID"), report->message_id);
-	write_byte_range_header(w, &report->range);
-	buffer_add(w, SLICE("Status: 000 "));
-	write_code_and_text(w, report->code, report->comment);
-	msrp_write_end_line(w, report->tid, MSRP_COMPLETE, false);
 }

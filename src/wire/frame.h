@@ -1,6 +1,6 @@
 /*
  * One MSRP request or response, without its body: RFC 4975 sections 7 and 9,
- * RFC 4976 section 7.  Pure: bytes in, a view out; values in, bytes out.
+ * RFC 4976 section 7.  Pure: bytes in, a view out; wire/write.h is the way back.
  */
 #pragma once
 
@@ -12,7 +12,6 @@
 #include <msrpd/slice.h>
 
 #include "wire/uri.h"
-#include "base/buffer.h"
 
 enum msrp_method {
 	MSRP_NO_METHOD, /* a response */
@@ -123,84 +122,3 @@ static inline bool msrp_frame_is_request(const struct msrp_frame *f)
 {
 	return f->method != MSRP_NO_METHOD;
 }
-
-/** Is s an ident, as transaction ids are: 4 to 32 characters? */
-bool msrp_is_ident(struct slice s);
-
-/* --- Values of headers --- */
-
-/**
- * Numbers are below 2^63, so sums of two do not overflow.  An end beyond the total is let
- * through: the payload says what a chunk holds, not this header (RFC 4975 7.3.1).
- *
- * @return 0 or -EBADMSG
- */
-int msrp_byte_range_parse(struct byte_range *range, struct slice value);
-void msrp_byte_range_write(struct buffer *w, const struct byte_range *range);
-
-/** @param value  absent means yes (RFC 4975 7.1.1) @return 0 or -EBADMSG */
-int msrp_failure_report_parse(struct slice value, enum failure_report *reportp);
-
-/** @param value  absent means no @return 0 or -EBADMSG */
-int msrp_success_report_parse(struct slice value, bool *reportp);
-
-/** Status header of a REPORT: RFC 4975 7.1.2. */
-struct msrp_status {
-	unsigned namespace; /* 0: code is one of MSRP's */
-	unsigned code;
-	struct slice comment; /* absent if there is none */
-};
-
-/** @return 0 or -EBADMSG */
-int msrp_status_parse(struct msrp_status *status, struct slice value);
-
-/* --- Writing --- */
-
-/** The start line of a request. */
-void msrp_write_request_line(struct buffer *w, struct slice tid, struct slice method);
-
-/** The start line of a response; for an absent or empty phrase the usual one of the code stands. */
-void msrp_write_response_line(struct buffer *w, struct slice tid, unsigned code,
-    struct slice phrase);
-
-/** "name: value" and CRLF. */
-void msrp_write_header(struct buffer *w, struct slice name, struct slice value);
-
-/** To-Path and From-Path lines. */
-void msrp_write_paths(struct buffer *w, struct slice to_path, struct slice from_path);
-
-/**
- * The headers of a frame that goes on, all behind its paths, byte for byte.
- *
- * @param open_end  but for the end in its Byte-Range, which is good: that becomes "*"
- */
-void msrp_write_forwarded_headers(struct buffer *w, const struct msrp_frame *f, bool open_end);
-
-/** The blank line between headers and body. */
-void msrp_write_blank_line(struct buffer *w);
-
-/** The end-line; after a body (even an empty one) with the CRLF that ends the body. */
-void msrp_write_end_line(struct buffer *w, struct slice tid, enum msrp_flag flag, bool after_body);
-
-/**
- * Start line and paths of the response to request (RFC 4975 7.2): further headers and
- * msrp_write_end_line(w, request->tid, MSRP_COMPLETE, false) follow.
- *
- * @param request  one that is msrp_frame_answerable()
- */
-void msrp_write_response_head(struct buffer *w, const struct msrp_frame *request, unsigned code,
-    struct slice phrase);
-
-/** A REPORT on a SEND: RFC 4975 7.1.2 to 7.1.4. */
-struct msrp_report_text {
-	struct slice tid;       /* the REPORT's own */
-	struct slice to_path;   /* whole From-Path of the SEND */
-	struct slice from_path; /* first To-Path URI of the SEND */
-	struct slice message_id;
-	struct byte_range range; /* what the report is about */
-	unsigned code;           /* in namespace 000 */
-	struct slice comment;    /* absent or empty: none */
-};
-
-/** The whole frame, end-line included. */
-void msrp_write_report(struct buffer *w, const struct msrp_report_text *report);

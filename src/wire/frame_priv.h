@@ -1,5 +1,7 @@
-/* What frame.c and parser.c both know of a head's lines. */
+/* What frame.c, check.c and parser.c know of a head's lines. */
 #pragma once
+
+#include <stdbool.h>
 
 #include <msrpd/slice.h>
 
@@ -16,3 +18,9 @@ struct slice msrp_start_line_tid(struct slice line);
 
 /** May bytes, the first of a frame, become a start line? */
 bool msrp_may_be_start_line(struct slice bytes);
+
+/** Is s an ident of 4 to max characters, as transaction ids are? */
+bool msrp_is_ident(struct slice s, size_t max);
+
+/** utf8text (RFC 4975 9): no control characters but tabs. */
+bool msrp_is_text(struct slice s);

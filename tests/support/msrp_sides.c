@@ -19,7 +19,8 @@
 #include "base/stats.h"
 #include "loop.h"
 #include "net/net.h"
-#include "wire/frame.h"
+#include "wire/byte_range.h"
+#include "base/buffer.h"
 
 static const struct slice NONE = {NULL, 0};
 

@@ -22,6 +22,7 @@
 #include "base/digest.h"
 #include "wire/frame.h"
 #include "msrp_sides.h"
+#include "wire/write.h"
 
 #define OWN  "msrp://127.0.0.1:9/ownsession;tcp"
 #define NONE ((struct slice){NULL, 0})

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "cut.h"
+#include "wire/write.h"
 
 enum { MAX_HEAD = 400, LOG_MAX = 32 * 1024 };
 
