@@ -11,7 +11,7 @@ static size_t least(size_t a, size_t b, size_t c)
 	return ab < c ? ab : c;
 }
 
-/* Levenshtein's distance, one row of his matrix at a time. */
+/* Levenshtein's distance, one row of its matrix at a time. */
 static size_t distance(struct slice a, struct slice b)
 {
 	size_t row[NAME_MAX_LEN + 1];

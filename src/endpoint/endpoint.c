@@ -481,10 +481,10 @@ struct msrp_conn *endpoint_conn(const struct endpoint *ep)
 	return s->user.conn;
 }
 
-void endpoint_sift(struct endpoint *ep,
+void endpoint_filter(struct endpoint *ep,
     int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg)
 {
-	sender_sift(&ep->out, judge, arg);
+	sender_filter(&ep->out, judge, arg);
 }
 
 int endpoint_send(struct endpoint *ep, const struct message_out *message, unsigned flags,

@@ -129,7 +129,7 @@ int endpoint_send(struct endpoint *ep, const struct message_out *message, unsign
  * Drop what is queued and unsent and for which judge() gives an MSRP status (415, 413): report()
  * of that, REPORT_FROM_HERE, comes for each, not from inside this call.
  */
-void endpoint_sift(struct endpoint *ep,
+void endpoint_filter(struct endpoint *ep,
     int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg);
 
 /** See ua_message_ready(), ua_message_resume(), ua_send_report(). */

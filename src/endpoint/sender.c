@@ -89,7 +89,7 @@ static void judge_list(struct sender *out, struct transmission_list *list,
 	}
 }
 
-void sender_sift(struct sender *out,
+void sender_filter(struct sender *out,
     int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg)
 {
 	judge_list(out, &out->chunker.shorts, judge, arg);

@@ -18,11 +18,11 @@ void sender_init(struct sender *out, struct session *session,
     void (*refused)(struct session *session, int code));
 void sender_fini(struct sender *out);
 
-/** See endpoint_send(), endpoint_ready(), endpoint_sift(). */
+/** See endpoint_send(), endpoint_ready(), endpoint_filter(). */
 int sender_send(struct sender *out, const struct message_out *message, unsigned flags,
     char *message_id);
 void sender_ready(struct sender *out, struct slice message_id);
-void sender_sift(struct sender *out,
+void sender_filter(struct sender *out,
     int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg);
 
 void sender_report_received(struct sender *out, const struct msrp_frame *frame);

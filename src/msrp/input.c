@@ -109,7 +109,7 @@ static int on_body(struct slice piece, void *arg)
 	if (!sink)
 		return 0;
 	/* The few bytes that the parser had to make up again do not lie in what was read. */
-	piece = net_lasting(stack_of(conn)->protocol.net, piece);
+	piece = net_pin(stack_of(conn)->protocol.net, piece);
 	return piece.p ? noted(conn, sink->ops->body(sink, piece)) : -ENOMEM;
 }
 

@@ -113,7 +113,7 @@ char *net_block_text(struct net *net, size_t len, struct net_block **blockp)
 	return p;
 }
 
-struct slice net_lasting(struct net *net, struct slice bytes)
+struct slice net_pin(struct net *net, struct slice bytes)
 {
 	struct net_block *text;
 	char *p;

@@ -26,4 +26,4 @@ struct event_base *net_base(const struct net *net);
  *
  * @return absent: no memory, or made up and more than a block holds
  */
-struct slice net_lasting(struct net *net, struct slice bytes);
+struct slice net_pin(struct net *net, struct slice bytes);

@@ -133,8 +133,8 @@ static int probe_one(const struct sip_agent *agent, int type)
 }
 
 /*
- * Would Sofia be able to open it?  She does not say why she is not, and leaves descriptors of hers
- * behind then.
+ * Would Sofia be able to open it?  It does not say why it is not, and leaves descriptors of its
+ * own behind then.
  */
 static int agent_probe(const struct sip_agent *agent)
 {
@@ -177,7 +177,7 @@ static int write_file(const char *dir, const char *name, const char *first, cons
 	return err;
 }
 
-/* Sofia would neither say what is wrong with them, nor free all that she began with. */
+/* Sofia would neither say what is wrong with them, nor free all that it began with. */
 static int check_tls_files(const struct sip_settings *settings, struct reason *why)
 {
 	const struct net_tls_settings files = {.certificate = settings->tls.certificate,

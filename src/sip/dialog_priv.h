@@ -34,7 +34,7 @@ struct sip_dialog {
 	bool offered;   /* our 200 has an offer, the ACK answers */
 	struct sip_auth *auth;
 	struct sip_request *request; /* the peer's first INVITE, until it is answered */
-	nua_saved_event_t saved[1];  /* his later INVITE or UPDATE, until answered */
+	nua_saved_event_t saved[1];  /* its later INVITE or UPDATE, until answered */
 	struct sip_call *call;       /* until we are established by it */
 	char *sdp;                   /* our offer, until it is answered */
 	char *early_sdp, *early_tag; /* an answer in a reliable provisional one, and whose; NULL */
@@ -71,7 +71,7 @@ void dialog_tell_idle(struct sip_dialog *d);
 /** established(), once. */
 void dialog_set_established(struct sip_dialog *d);
 
-/** What the peer's INVITE or 2xx tells of him: Contact, and methods that he knows. */
+/** What the peer's INVITE or 2xx tells of it: Contact, and the methods that it knows. */
 void dialog_note_target(struct sip_dialog *d, const sip_t *sip);
 void dialog_note_methods(struct sip_dialog *d, const sip_t *sip);
 

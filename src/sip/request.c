@@ -106,7 +106,7 @@ static void fill_source(struct sip_request *req)
 }
 
 /*
- * The value of a header as Sofia writes it.  In a buffer of the very size that she asks for she
+ * The value of a header as Sofia writes it.  In a buffer of the very size that it asks for it
  * leaves the last piece out, as sip_header_as_string() does.
  */
 static struct slice encode(const struct sip_request *req, const void *h, int flags)
@@ -499,8 +499,8 @@ static bool over_udp(const struct sip_request *req)
 }
 
 /*
- * Sofia answers each transaction before she frees it.  But hers shares the texts of the request,
- * and finds no way to a host that is none.
+ * Sofia answers each transaction before it frees it.  But that answer shares the texts of the
+ * request, and finds no way to a host that is none.
  */
 static void misdirect_answer(struct sip_request *req)
 {

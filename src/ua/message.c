@@ -38,9 +38,9 @@ static int judge(struct slice content_type, uint64_t total, void *arg)
 	return 0;
 }
 
-void ua_message_sift(struct ua_session *s)
+void ua_message_filter(struct ua_session *s)
 {
-	endpoint_sift(s->endpoint, judge, s);
+	endpoint_filter(s->endpoint, judge, s);
 }
 
 static int check_message(const struct ua_session *s, const struct message_out *message)
@@ -51,7 +51,7 @@ static int check_message(const struct ua_session *s, const struct message_out *m
 		return -EPIPE;
 	if (message->content_type.p && !ua_type_is_good(message->content_type))
 		return -EINVAL;
-	/* What the peer takes is known from its SDP on; what waits until then is sifted. */
+	/* What the peer takes is known from its SDP on; what waits until then is judged then. */
 	switch (s->peer ? judge(message->content_type, total, (void *)s) : 0) {
 	case 403:
 		return -EPERM;

@@ -37,8 +37,8 @@ struct ua {
 	struct endpoints *endpoints;
 	struct ua_local *locals;
 	size_t local_count;
-	struct ua_session *sessions; /* by id */
-	struct ua_sessions lasting;  /* those that were established, oldest first */
+	struct ua_session *sessions;    /* by id */
+	struct ua_sessions established; /* oldest first */
 	struct timer cleanup;
 	struct timer_queue grace; /* sessions without their connection */
 	struct timer_queue retry; /* those of them whose connection was refused */
@@ -98,8 +98,8 @@ struct ua_session {
 	char *refused_types;  /* answered 415; NULL: none */
 	uint64_t established_ms;
 	struct timer_entry grace, retry;
-	unsigned retry_periods;          /* of UA_RETRY_MS since the first refusal */
-	TAILQ_ENTRY(ua_session) lasting; /* while established_ms is not 0 */
+	unsigned retry_periods;              /* of UA_RETRY_MS since the first refusal */
+	TAILQ_ENTRY(ua_session) established; /* while established_ms is not 0 */
 	UT_hash_handle hh;
 	struct slice uri; /* our own; these texts stand behind the struct */
 	struct slice from_uri, to_uri, ruri;
@@ -182,7 +182,7 @@ bool ua_media_is_peer(struct ua_session *s);
 
 /* --- upstream.c: the relay --- */
 
-/** Ask for a Use-Path; granted or barred follows, also when a refresh brings another, or none. */
+/** Ask for a Use-Path; ua_session_granted() or ua_session_auth_failed() follows, also when a refresh brings another, or none. */
 int ua_upstream_ask(struct ua_session *s);
 
 /** The Use-Path in the order of To-Path; absent before it is granted, or without a relay. */
@@ -191,7 +191,7 @@ struct slice ua_upstream_path(const struct ua_session *s);
 void ua_session_granted(struct ua_session *s);
 
 /** @param code  of the relay's answer; 408, 503 without one */
-void ua_session_barred(struct ua_session *s, int code, struct slice reason, bool from_relay);
+void ua_session_auth_failed(struct ua_session *s, int code, struct slice reason, bool from_relay);
 
 /* --- page.c: messages that SIP brings --- */
 
@@ -213,7 +213,7 @@ void ua_page_take(struct ua_session *s, struct sip_request *request);
 extern const struct endpoint_handler ua_endpoint_handler;
 
 /** Give up what was queued before it was known what the peer takes. */
-void ua_message_sift(struct ua_session *s);
+void ua_message_filter(struct ua_session *s);
 
 /* what the endpoint tells of the connection; session.c */
 void ua_session_bound(void *arg);

@@ -65,7 +65,7 @@ static void retire(struct ua_session *s)
 	set_state(s, SESSION_OVER);
 	HASH_DEL(ua->sessions, s);
 	if (s->established_ms)
-		TAILQ_REMOVE(&ua->lasting, s, lasting);
+		TAILQ_REMOVE(&ua->established, s, established);
 	timer_queue_stop(&ua->grace, &s->grace);
 	timer_queue_stop(&ua->retry, &s->retry);
 	(*ua->count.sessions)--;
@@ -167,9 +167,9 @@ static void establish(struct ua_session *s)
 	set_state(s, SESSION_ESTABLISHED);
 	s->established_ms = timer_now_ms();
 	s->notified = true;
-	TAILQ_INSERT_TAIL(&ua->lasting, s, lasting);
+	TAILQ_INSERT_TAIL(&ua->established, s, established);
 	(*ua->count.established)++;
-	ua_message_sift(s);
+	ua_message_filter(s);
 	endpoint_start(s->endpoint);
 	err = ua_media_connect(s);
 	ua_session_ref(s);
@@ -189,7 +189,7 @@ void ua_session_arrived(struct ua_session *s)
 
 /* --- the connection --- */
 
-static bool lasts(const struct ua_session *s)
+static bool is_established(const struct ua_session *s)
 {
 	return s->state == SESSION_ESTABLISHED || s->state == SESSION_LOST;
 }
@@ -279,7 +279,7 @@ void ua_session_refused(int code, void *arg)
 	struct ua_session *s = arg;
 
 	log_debug("ua: session %s: peer answered %d", s->id, code);
-	if (!lasts(s))
+	if (!is_established(s))
 		return;
 	if (code == 481) { /* RFC 4975 10.8 */
 		ua_session_give_up(s);
@@ -318,12 +318,12 @@ void ua_session_flush(struct ua_session *s)
 /* After another exchange of SDP: go where it says. */
 static void follow(struct ua_session *s)
 {
-	if (!lasts(s))
+	if (!is_established(s))
 		return;
 	/* It has the whole of the grace again to bring the connection. */
 	if (s->state == SESSION_LOST)
 		timer_queue_start(&s->ua->grace, &s->grace);
-	ua_message_sift(s);
+	ua_message_filter(s);
 	reconnect(s);
 }
 
@@ -511,7 +511,7 @@ void ua_session_granted(struct ua_session *s)
 	}
 }
 
-void ua_session_barred(struct ua_session *s, int code, struct slice reason, bool from_relay)
+void ua_session_auth_failed(struct ua_session *s, int code, struct slice reason, bool from_relay)
 {
 	struct sip_failure failure = {.code = code, .reason = reason, .from_peer = from_relay};
 

@@ -146,8 +146,8 @@ static void on_cleanup(void *arg)
 	timer_start(&ua->cleanup, settings->cleanup_interval_ms);
 	if (settings->max_duration_ms == 0)
 		return;
-	while (
-	    (s = TAILQ_FIRST(&ua->lasting)) && now - s->established_ms >= settings->max_duration_ms)
+	while ((s = TAILQ_FIRST(&ua->established))
+	    && now - s->established_ms >= settings->max_duration_ms)
 		ua_session_terminate(s, UA_END_EXPIRED);
 }
 
@@ -226,7 +226,7 @@ int ua_new(struct ua **uap, const struct ua_env *env, struct reason *why)
 
 	if (ua) {
 		ua->env = *env;
-		TAILQ_INIT(&ua->lasting);
+		TAILQ_INIT(&ua->established);
 		err = set_up(ua);
 	}
 	if (err < 0) {

@@ -31,7 +31,7 @@ static void on_granted(void *arg)
 
 static void on_failed(int code, struct slice reason, bool from_relay, void *arg)
 {
-	ua_session_barred(arg, code, reason, from_relay);
+	ua_session_auth_failed(arg, code, reason, from_relay);
 }
 
 static const struct endpoint_auth_handler auth_handler = {

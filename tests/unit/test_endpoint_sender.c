@@ -280,14 +280,14 @@ static int judge_all(struct slice content_type, uint64_t total, void *arg)
 	return total > 3 ? 413 : 0;
 }
 
-static void what_the_peer_would_not_take_is_sifted(void **state)
+static void what_the_peer_would_not_take_is_dropped(void **state)
 {
 	struct sides *f = *state;
 
 	raw_open(f);
 	assert_int_equal(side_send(&f->a, SLICE("much"), FAILURE_REPORT_YES, false, 0), 0);
 	assert_int_equal(side_send(&f->a, SLICE("few"), FAILURE_REPORT_YES, false, 0), 0);
-	endpoint_sift(f->a.ep, judge_all, NULL);
+	endpoint_filter(f->a.ep, judge_all, NULL);
 	assert_int_equal(f->a.reports, 0);
 	sides_wait(f, &f->a.reports, 1);
 	assert_string_equal(f->a.status, "000 413");
@@ -661,7 +661,7 @@ int main(void)
 	    CASE(a_shared_body_is_held_once),
 	    CASE(a_connection_that_stands_still_owes_408),
 	    CASE(partial_and_no_hold_nothing_when_sent),
-	    CASE(what_the_peer_would_not_take_is_sifted),
+	    CASE(what_the_peer_would_not_take_is_dropped),
 	    CASE(texts_are_cut_between_characters),
 	    CASE(reports_are_told_as_they_come),
 	    CASE(silence_is_broken),
