@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include <jansson.h>
-#include <openssl/evp.h>
 
 #include "base/log.h"
+#include "ctl/params.h"
 #include "ctl/priv.h"
 
 enum {
@@ -117,276 +117,22 @@ void rpc_each_method(const struct rpc *rpc, void (*fn)(const struct method *meth
 		fn(rpc->entries[i].method, arg);
 }
 
-/* --- parameters --- */
-
-/* The parameters of one call, and what was made for them. */
-struct call {
-	struct param params[RPC_PARAMS_MAX];
-	void *owned[RPC_PARAMS_MAX];
-	char why[WHY_SIZE]; /* what is wrong with them */
-};
-
-static struct slice text_of(const json_t *string)
-{
-	return (struct slice){json_string_value(string), json_string_length(string)};
-}
-
-/* The command line knows texts only, so a number may be one. */
-static int read_number(const json_t *value, int64_t *numberp)
-{
-	struct slice digits = text_of(value);
-	bool negative;
-	uint64_t n;
-
-	if (json_is_integer(value)) {
-		*numberp = json_integer_value(value);
-		return 0;
-	}
-	if (!json_is_string(value))
-		return -EPROTO;
-	negative = digits.len && digits.p[0] == '-';
-	if (slice_to_u64(slice_from(digits, negative), INT64_MAX, &n) < 0)
-		return -EPROTO;
-	*numberp = negative ? -(int64_t)n : (int64_t)n;
-	return 0;
-}
-
-static bool is_base64_char(char c)
-{
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')
-	    || c == '+' || c == '/';
-}
-
-/* RFC 4648 section 4, no line breaks, padding required.  @return bytes of '=', or -EINVAL */
-static int check_base64(struct slice text)
-{
-	size_t letters = 0;
-
-	while (letters < text.len && is_base64_char(text.p[letters]))
-		letters++;
-	if (text.len % 4 != 0 || text.len - letters > 2)
-		return -EINVAL;
-	for (size_t i = letters; i < text.len; i++)
-		if (text.p[i] != '=')
-			return -EINVAL;
-	return (int)(text.len - letters);
-}
-
-static int read_base64(const json_t *value, struct slice *bytesp, void **ownedp)
-{
-	struct slice text = text_of(value);
-	unsigned char *bytes;
-	int padding, n;
-
-	if (!json_is_string(value))
-		return -EPROTO;
-	if (text.len > INT_MAX)
-		return -EINVAL;
-	padding = check_base64(text);
-	if (padding < 0)
-		return padding;
-	bytes = malloc(text.len / 4 * 3 + 1);
-	if (!bytes)
-		return -ENOMEM;
-	n = EVP_DecodeBlock(bytes, (const unsigned char *)text.p, (int)text.len);
-	*ownedp = bytes;
-	*bytesp = (struct slice){(char *)bytes, (size_t)(n - padding)};
-	return n < padding ? -EINVAL : 0;
-}
-
-static int read_text(const json_t *value, struct slice *textp)
-{
-	*textp = text_of(value);
-	if (!json_is_string(value))
-		return -EPROTO;
-	return memchr(textp->p, '\0', textp->len) ? -EINVAL : 0;
-}
-
-static int read_texts(const json_t *list, struct param *param, void **ownedp)
-{
-	size_t count = json_array_size(list);
-	struct slice *texts;
-	int err = 0;
-
-	if (!json_is_array(list))
-		return -EPROTO;
-	texts = calloc(count ? count : 1, sizeof(*texts));
-	if (!texts)
-		return -ENOMEM;
-	*ownedp = texts;
-	for (size_t i = 0; !err && i < count; i++)
-		err = read_text(json_array_get(list, i), &texts[i]);
-	param->texts = texts;
-	param->count = count;
-	return err;
-}
-
-/* What the lines are good for is for the method to judge. */
-static int read_headers(const json_t *object, struct slice *linesp, void **ownedp)
-{
-	char *text = NULL;
-	size_t len = 0;
-	const char *name;
-	json_t *value;
-	FILE *out;
-	int err = 0;
-
-	if (!json_is_object(object))
-		return -EPROTO;
-	out = open_memstream(&text, &len);
-	if (!out)
-		return -ENOMEM;
-	json_object_foreach((json_t *)(uintptr_t)object, name, value)
-	{
-		if (!json_is_string(value)) {
-			err = -EPROTO;
-			continue;
-		}
-		fprintf(out, "%s: ", name);
-		fwrite(json_string_value(value), 1, json_string_length(value), out);
-		fputs("\r\n", out);
-	}
-	if (fclose(out) != 0)
-		err = -ENOMEM;
-	*ownedp = text;
-	*linesp = (struct slice){text, len};
-	return err;
-}
-
-static int read_value(enum param_kind kind, const json_t *value, struct param *param, void **ownedp)
-{
-	switch (kind) {
-	case PARAM_TEXT:
-		return read_text(value, &param->text);
-	case PARAM_BODY:
-		param->text = text_of(value);
-		return json_is_string(value) ? 0 : -EPROTO;
-	case PARAM_NUMBER:
-		return read_number(value, &param->number);
-	case PARAM_BASE64:
-		return read_base64(value, &param->text, ownedp);
-	case PARAM_TEXTS:
-		return read_texts(value, param, ownedp);
-	case PARAM_HEADERS:
-		return read_headers(value, &param->text, ownedp);
-	}
-	return -EPROTO;
-}
-
-/*
- * null is as good as absent.
- *
- * @return 0; -EPROTO: the wrong type, -EINVAL: the type is right, the value is not, both with
- *         call->why; -ENOMEM
- */
-static int read_param(struct call *call, const struct param_spec *specs, size_t i,
-    const json_t *value)
-{
-	static const struct {
-		const char *type, *value; /* what it has to be */
-	} kinds[] = {
-	    [PARAM_TEXT] = {.type = "a string", .value = "a string without NUL"},
-	    [PARAM_BODY] = {.type = "a string"},
-	    [PARAM_NUMBER] = {.type = "a whole number"},
-	    [PARAM_BASE64] = {.type = "a string in base64", .value = "a string in base64"},
-	    [PARAM_TEXTS] = {.type = "a list of strings", .value = "a list without NUL"},
-	    [PARAM_HEADERS] = {.type = "an object of strings"},
-	};
-	int err;
-
-	if (json_is_null(value))
-		return 0;
-	call->params[i].present = true;
-	err = read_value(specs[i].kind, value, &call->params[i], &call->owned[i]);
-	if (err == -EPROTO || err == -EINVAL)
-		snprintf(call->why, sizeof(call->why), "parameter %s is not %s", specs[i].name,
-		    err == -EPROTO ? kinds[specs[i].kind].type : kinds[specs[i].kind].value);
-	return err;
-}
-
-static size_t count_specs(const struct param_spec *specs)
-{
-	size_t n = 0;
-
-	while (n < RPC_PARAMS_MAX && specs && specs[n].name)
-		n++;
-	return n;
-}
-
-static int read_by_position(struct call *call, const struct param_spec *specs, const json_t *list)
-{
-	size_t count = count_specs(specs);
-	int err = 0;
-
-	if (json_array_size(list) > count) {
-		snprintf(call->why, sizeof(call->why), "too many parameters, it takes %zu", count);
-		return -EPROTO;
-	}
-	for (size_t i = 0; !err && i < json_array_size(list); i++)
-		err = read_param(call, specs, i, json_array_get(list, i));
-	return err;
-}
-
-static int read_by_name(struct call *call, const struct param_spec *specs, json_t *object)
-{
-	size_t count = count_specs(specs);
-	const char *name;
-	json_t *value;
-	int err = 0;
-
-	json_object_foreach(object, name, value)
-	{
-		size_t i = 0;
-
-		while (i < count && strcmp(specs[i].name, name) != 0)
-			i++;
-		if (i == count) {
-			snprintf(call->why, sizeof(call->why), "unknown parameter %s", name);
-			return -EPROTO;
-		}
-		err = read_param(call, specs, i, value);
-		if (err)
-			break;
-	}
-	return err;
-}
-
-static int read_params(struct call *call, const struct param_spec *specs, json_t *params)
-{
-	size_t count = count_specs(specs);
-	int err = 0;
-
-	if (json_is_array(params))
-		err = read_by_position(call, specs, params);
-	else if (params)
-		err = read_by_name(call, specs, params);
-	for (size_t i = 0; !err && i < count; i++) {
-		if (specs[i].required && !call->params[i].present) {
-			snprintf(call->why, sizeof(call->why), "parameter %s is missing",
-			    specs[i].name);
-			err = -EPROTO;
-		}
-	}
-	return err;
-}
-
 /* --- requests --- */
 
 static void call_method(const struct entry *entry, json_t *params, struct reply *reply)
 {
-	struct call call = {0};
-	int err = read_params(&call, entry->method->params, params);
+	struct params read = {0};
+	int err = params_read(&read, entry->method->params, params);
 
 	if (err == -EPROTO)
-		reply_error(reply, RPC_INVALID_PARAMS, call.why);
+		reply_error(reply, RPC_INVALID_PARAMS, read.why);
 	else if (err == -EINVAL)
-		reply_error(reply, 400, call.why);
+		reply_error(reply, 400, read.why);
 	else if (err)
 		reply_error(reply, 500, "out of memory");
 	else
-		entry->method->call(call.params, reply, entry->state);
-	for (size_t i = 0; i < RPC_PARAMS_MAX; i++)
-		free(call.owned[i]);
+		entry->method->call(read.values, reply, entry->state);
+	params_fini(&read);
 }
 
 static bool is_id(const json_t *id)
@@ -400,7 +146,7 @@ static const char *check_request(const json_t *request)
 {
 	const json_t *id = json_object_get(request, "id");
 	const json_t *params = json_object_get(request, "params");
-	struct slice version = text_of(json_object_get(request, "jsonrpc"));
+	struct slice version = params_text(json_object_get(request, "jsonrpc"));
 
 	if (!json_is_object(request))
 		return "a request is an object";
@@ -417,7 +163,7 @@ static const char *check_request(const json_t *request)
 
 static void run(const struct rpc *rpc, const json_t *request, struct reply *reply)
 {
-	struct slice name = text_of(json_object_get(request, "method"));
+	struct slice name = params_text(json_object_get(request, "method"));
 	const struct entry *entry = find(rpc, name);
 	char why[WHY_SIZE];
 

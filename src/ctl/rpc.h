@@ -18,10 +18,7 @@ enum rpc_error {
 	RPC_INVALID_PARAMS = -32602,
 };
 
-enum {
-	RPC_BATCH_MAX = 1000, /* requests in a batch */
-	RPC_PARAMS_MAX = 16,  /* parameters of a method */
-};
+enum { RPC_BATCH_MAX = 1000 }; /* requests in a batch */
 
 struct rpc;
 
