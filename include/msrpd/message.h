@@ -38,11 +38,26 @@ struct message {
 
 struct budget;
 
-/** Octets that any number of messages may send: never changed, and held once. */
+/** Octets that any number of messages may send: held once, and never changed once they are there. */
 struct shared_body;
 
 /** @param bytes  copied  @return 0, -ENOBUFS: the budget has not so many, -ENOMEM */
 int shared_body_new(struct shared_body **bodyp, struct budget *budget, struct slice bytes);
+
+/**
+ * A body that grows while it is sent: what it has leaves, and what comes follows.
+ *
+ * @param total  bytes that it will have; UINT64_MAX: not known
+ * @param max    bytes that it may have
+ * @return 0, -EMSGSIZE: total is more than max, -ENOMEM
+ */
+int shared_body_open(struct shared_body **bodyp, struct budget *budget, uint64_t total, size_t max);
+
+/** @param bytes  copied  @return 0; -EMSGSIZE: more than it may have; -ENOBUFS */
+int shared_body_append(struct shared_body *body, struct slice bytes);
+
+/** No more bytes come.  @param err  0: it is whole; negative errno: messages that send it abort */
+void shared_body_close(struct shared_body *body, int err);
 
 struct shared_body *shared_body_ref(struct shared_body *body);
 void shared_body_unref(struct shared_body *body); /* accepts NULL */
@@ -54,9 +69,11 @@ struct slice shared_body_bytes(const struct shared_body *body);
  * A body to send: bytes at hand, or a source that is asked for pieces as they can leave.
  */
 struct message_body {
-	struct slice bytes;         /* used when pull is NULL, and copied unless shared is set */
-	struct shared_body *shared; /* what bytes lie in: referenced instead; or NULL */
-	uint64_t total;             /* of a source; UINT64_MAX: not known beforehand */
+	struct slice bytes; /* used when pull is NULL, and copied unless shared is set */
+	/** What bytes are the whole of, as far as it has grown: referenced instead; or NULL. */
+	struct shared_body *shared;
+	uint64_t total;     /* of a source; UINT64_MAX: not known beforehand */
+	uint64_t max_bytes; /* a shared body that grows beyond that is aborted; 0: no bound */
 	/**
 	 * Give the next piece, at most want bytes; it stays valid until the next call of pull
 	 * or done.

@@ -98,6 +98,9 @@ struct ua_handler {
 	 */
 	int (*nickname)(struct ua_session *s, struct slice nickname, void *arg);
 
+	/** After ua_want_room(): there is room again. */
+	void (*room)(struct ua_session *s, void *arg);
+
 	/**
 	 * A REPORT, a response that is not 200, a time-out.  200 responses too when the message was
 	 * sent with UA_SEND_CONFIRM.
@@ -171,6 +174,12 @@ int ua_send(struct ua_session *s, const struct message_out *message, unsigned fl
 
 enum { UA_MESSAGE_ID_SIZE = 33 };
 
+/** Bytes of messages that wait to be written to the session's connection; sources do not count. */
+uint64_t ua_backlog(const struct ua_session *s);
+
+/** Call handler->room once, when no more than low bytes wait; not from inside this call. */
+void ua_want_room(struct ua_session *s, uint64_t low);
+
 /** The source of that message has bytes again after -EAGAIN. */
 void ua_message_ready(struct ua_session *s, struct slice message_id);
 
@@ -196,6 +205,13 @@ bool ua_accepts_wrapped(const struct ua_session *s, struct slice content_type);
  * @return 0; -ENOENT: no such message waits on this session
  */
 int ua_send_report(struct ua_session *s, struct slice message_id, int code, struct slice phrase);
+
+/** Bounds of the msrp: section, which a reload may change. */
+struct ua_limits {
+	uint64_t max_message_size, send_queue, shared_stall_ms;
+};
+
+struct ua_limits ua_limits(const struct ua *ua);
 
 /** For lists and logs; slices are valid as long as the session. */
 struct ua_session_info {

@@ -212,8 +212,7 @@ static void continue_frame(struct chunker *c)
 	bool last = c->open_last;
 
 	c->open_rest = slice_from(c->open_rest, piece.len);
-	m->sent += piece.len;
-	m->taken += piece.len;
+	transmission_sent(m, piece.len);
 	if (piece.len)
 		msrp_flow_body(&c->flow, piece);
 	if (!still_on(c, connection) || c->open_rest.len)
@@ -337,6 +336,14 @@ static void source_failed(struct chunker *c, struct transmission *m, int err)
 		abort_message(c, m);
 }
 
+/* @return as transmission_fill() */
+static int next_bytes(const struct chunker *c, struct transmission *m)
+{
+	if (m->buffer)
+		return m->dry ? 0 : transmission_fill(m);
+	return transmission_look(m, session_chunk_size(c->session));
+}
+
 static void send_long(struct chunker *c)
 {
 	struct transmission *m =
@@ -350,7 +357,7 @@ static void send_long(struct chunker *c)
 		abort_message(c, m);
 		return;
 	}
-	err = m->buffer && !m->dry ? transmission_fill(m) : 0;
+	err = next_bytes(c, m);
 	if (err == -ECANCELED)
 		return;
 	if (err < 0) {
@@ -409,6 +416,16 @@ static struct chunker *of_flow(struct msrp_flow *flow)
 	return (struct chunker *)((char *)flow - offsetof(struct chunker, flow));
 }
 
+static void check_room(struct chunker *c)
+{
+	const struct session *s = c->session;
+
+	if (!c->wants_room || c->messages.unsent > c->low || !s->handler)
+		return;
+	c->wants_room = false;
+	s->handler->room(s->arg);
+}
+
 static void on_writable(struct msrp_flow *flow)
 {
 	struct chunker *c = of_flow(flow);
@@ -418,6 +435,7 @@ static void on_writable(struct msrp_flow *flow)
 		send_next(c);
 	if (s->handler)
 		chunker_kick(c);
+	check_room(c);
 	chunker_check_drained(c);
 	session_unref(s);
 }
@@ -455,6 +473,21 @@ static const struct msrp_flow_ops flow_ops = {
     .closed = on_closed,
 };
 
+/* It goes on, in its turn. */
+void chunker_wake(struct chunker *c, struct transmission *m)
+{
+	m->dry = false;
+	if (m->list != &c->starved)
+		return;
+	transmission_append(m->begun ? &c->interleaved : &c->longs, m);
+	chunker_kick(c);
+}
+
+static void on_grown(struct transmission *m)
+{
+	chunker_wake((struct chunker *)((char *)m->all - offsetof(struct chunker, messages)), m);
+}
+
 /* --- life --- */
 
 void chunker_init(struct chunker *c, struct session *session,
@@ -467,6 +500,7 @@ void chunker_init(struct chunker *c, struct session *session,
 		TAILQ_INIT(lists[i]);
 	LIST_INIT(&c->chunks);
 	c->session = c->messages.session = session;
+	c->messages.grown = on_grown;
 	c->chunk_ops = chunk_ops;
 	c->flow.ops = &flow_ops;
 	c->left.sent = on_left;

@@ -33,7 +33,9 @@ struct chunker {
 	struct transmission_list flushing;    /* sent, no answer comes: until it has left */
 	struct net_mark left;
 	LIST_HEAD(, chunk) chunks;
-	bool greet; /* a bodiless SEND is due */
+	bool greet;      /* a bodiless SEND is due */
+	bool wants_room; /* to be told when no more than low bytes wait */
+	uint64_t low;
 	bool long_next;
 
 	/* the frame that is open */
@@ -55,6 +57,9 @@ void chunker_kick(struct chunker *c);
 
 /** Send a bodiless SEND, if greet, and nothing else comes first. */
 void chunker_greet(struct chunker *c, bool greet);
+
+/** The source of a message has bytes again. */
+void chunker_wake(struct chunker *c, struct transmission *m);
 
 /** End the open frame with "#", its message has failed.  @return false: that cost the connection */
 bool chunker_abort_open(struct chunker *c);

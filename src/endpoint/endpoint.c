@@ -517,6 +517,17 @@ void endpoint_give_up(struct endpoint *ep)
 	session_unref(s);
 }
 
+uint64_t endpoint_backlog(const struct endpoint *ep)
+{
+	return ep->out.chunker.messages.unsent;
+}
+
+void endpoint_want_room(struct endpoint *ep, uint64_t low)
+{
+	ep->out.chunker.wants_room = true;
+	ep->out.chunker.low = low;
+}
+
 void endpoint_info(const struct endpoint *ep, struct endpoint_info *info)
 {
 	*info = (struct endpoint_info){

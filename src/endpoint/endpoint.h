@@ -64,6 +64,9 @@ struct endpoint_handler {
 	/** The peer knows no such session (481), or not on this connection (506). */
 	void (*refused)(int code, void *arg);
 
+	/** As ua_handler.room; NULL: it does not ask. */
+	void (*room)(void *arg);
+
 	/** Nothing is queued or unanswered any more. */
 	void (*drained)(void *arg);
 };
@@ -131,6 +134,10 @@ int endpoint_send(struct endpoint *ep, const struct message_out *message, unsign
  */
 void endpoint_filter(struct endpoint *ep,
     int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg);
+
+/** See ua_backlog(), ua_want_room(). */
+uint64_t endpoint_backlog(const struct endpoint *ep);
+void endpoint_want_room(struct endpoint *ep, uint64_t low);
 
 /** See ua_message_ready(), ua_message_resume(), ua_send_report(). */
 void endpoint_ready(struct endpoint *ep, struct slice message_id);

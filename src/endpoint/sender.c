@@ -65,13 +65,8 @@ void sender_ready(struct sender *out, struct slice message_id)
 	if (transmission_parse_id(&out->chunker.messages, message_id, &number) < 0)
 		return;
 	m = find_begun(out, number);
-	if (!m)
-		return;
-	m->dry = false;
-	if (m->list != &out->chunker.starved)
-		return;
-	transmission_append(m->begun ? &out->chunker.interleaved : &out->chunker.longs, m);
-	chunker_kick(&out->chunker);
+	if (m)
+		chunker_wake(&out->chunker, m);
 }
 
 static void judge_list(struct sender *out, struct transmission_list *list,
@@ -349,7 +344,6 @@ void sender_leave(struct sender *out)
 /* RFC 4975 5.4: what was not confirmed may be sent again, under the same Message-ID. */
 static void rewind_message(struct sender *out, struct transmission *m, int err)
 {
-
 	if (m->failed) {
 		transmission_free(m);
 	} else if (err == -ETIMEDOUT || (m->buffer && m->sent)) {
@@ -358,9 +352,7 @@ static void rewind_message(struct sender *out, struct transmission *m, int err)
 		m->verdict = err == -ETIMEDOUT ? 408 : 481;
 		transmission_prepend(&out->rejected, m);
 	} else {
-		transmission_stop(m);
-		transmission_count(m);
-		m->sent = 0;
+		transmission_rewind(m);
 		transmission_prepend(queue_of(out, m), m);
 	}
 }

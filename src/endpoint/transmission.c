@@ -82,6 +82,35 @@ static size_t buffer_size(const struct session *s)
 	return (chunk < SOURCE_CHUNK ? chunk : SOURCE_CHUNK) + 1;
 }
 
+/* What has come since goes, too. */
+static void on_grown(struct shared_reader *reader)
+{
+	struct transmission *m =
+	    (struct transmission *)((char *)reader - offsetof(struct transmission, reader));
+	size_t more = shared_body_bytes(m->body.shared).len - m->body.bytes.len;
+
+	m->body.bytes.len += more;
+	m->body.total = shared_body_total(m->body.shared);
+	m->ended = shared_body_state(m->body.shared) == 0;
+	m->cost += more;
+	if (m->counted) {
+		m->all->bytes += more;
+		m->all->unsent += more;
+	}
+	m->all->grown(m);
+}
+
+static void begin_reading(struct transmission *m)
+{
+	struct shared_body *body = shared_body_ref(m->body.shared);
+
+	m->body.total = shared_body_total(body);
+	m->ended = shared_body_state(body) == 0;
+	m->reader.grown = on_grown;
+	if (!m->ended)
+		shared_body_read(body, &m->reader);
+}
+
 static struct transmission *allocate(struct transmissions *all, const struct message_out *message,
     size_t bytes, size_t buffer)
 {
@@ -98,6 +127,8 @@ static struct transmission *allocate(struct transmissions *all, const struct mes
 	    .failure_report = message->failure_report,
 	    .success_report = message->success_report,
 	    .bodiless = !type.p,
+	    .ended = !body->pull || !type.p,
+	    .max_bytes = body->max_bytes,
 	    .text = slice_starts_nocase(type, SLICE("text/")),
 	    .type_len = type.len,
 	};
@@ -111,8 +142,7 @@ static struct transmission *allocate(struct transmissions *all, const struct mes
 		m->buffer = behind;
 		m->buffer_size = buffer;
 	} else if (body->shared) {
-		shared_body_ref(body->shared);
-		m->body.total = body->bytes.len;
+		begin_reading(m);
 	} else {
 		if (bytes)
 			memcpy(behind, body->bytes.p, bytes);
@@ -122,10 +152,18 @@ static struct transmission *allocate(struct transmissions *all, const struct mes
 	return m;
 }
 
+/* What a source has is its own affair. */
+static size_t unsent(const struct transmission *m)
+{
+	return m->buffer ? 0 : m->body.bytes.len - (size_t)m->sent;
+}
+
 void transmission_count(struct transmission *m)
 {
-	if (!m->counted)
+	if (!m->counted) {
 		m->all->bytes += m->cost;
+		m->all->unsent += unsent(m);
+	}
 	m->counted = true;
 }
 
@@ -154,7 +192,7 @@ int transmission_new(struct transmission **mp, struct transmissions *all,
 	m->number = ++all->last_number;
 	m->cost = cost;
 	m->charged = held;
-	m->long_one = source || bytes > session_chunk_size(s);
+	m->long_one = !m->ended || bytes > session_chunk_size(s);
 	transmission_count(m);
 	all->count++;
 	*mp = m;
@@ -176,8 +214,10 @@ void transmission_stop(struct transmission *m)
 
 	if (m->begun)
 		all->begun--;
-	if (m->counted)
+	if (m->counted) {
 		all->bytes -= m->cost;
+		all->unsent -= unsent(m);
+	}
 	m->begun = m->counted = false;
 	transmission_source_done(m);
 }
@@ -192,11 +232,38 @@ void transmission_free(struct transmission *m)
 	all->count--;
 	budget_return(session_budget(all->session), m->charged);
 	transmission_stop(m);
+	shared_body_leave(&m->reader);
 	shared_body_unref(m->body.shared);
 	free(m);
 }
 
 /* --- bodies --- */
+
+void transmission_sent(struct transmission *m, size_t len)
+{
+	m->sent += len;
+	m->taken += len;
+	if (m->counted && !m->buffer)
+		m->all->unsent -= len;
+}
+
+void transmission_rewind(struct transmission *m)
+{
+	transmission_stop(m);
+	m->sent = 0;
+	transmission_count(m);
+}
+
+int transmission_look(struct transmission *m, size_t chunk_size)
+{
+	int state = m->body.shared ? shared_body_state(m->body.shared) : 0;
+
+	if (m->max_bytes && m->body.bytes.len > m->max_bytes)
+		return -EMSGSIZE;
+	/* The byte that is held back does not make a chunk. */
+	m->dry = state == -EAGAIN && unsent(m) <= chunk_size + 1;
+	return state == 0 || state == -EAGAIN ? 0 : -ECONNABORTED;
+}
 
 /* One piece of the source. @return 0, or as pull(); -ECANCELED: the message is gone */
 static int ask_source(struct transmission *m, size_t want)
@@ -274,9 +341,9 @@ struct slice transmission_chunk(const struct transmission *m, size_t max, bool *
 	if (m->buffer && max > m->buffer_size - 1)
 		max = m->buffer_size - 1;
 	/* All but a byte: without it the last chunk of a source might have to be an empty one. */
-	if (m->buffer && !m->ended && max >= rest.len)
+	if (!m->ended && max >= rest.len)
 		max = rest.len ? rest.len - 1 : 0;
 	chunk = transmission_cut(m, rest, max);
-	*lastp = chunk.len == rest.len && (!m->buffer || m->ended);
+	*lastp = chunk.len == rest.len && m->ended;
 	return chunk;
 }

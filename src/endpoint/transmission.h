@@ -5,21 +5,27 @@
 
 #include <msrpd/message.h>
 
+#include "base/shared_body.h"
+
 #include "endpoint/endpoint.h"
 
 enum { TRANSMISSION_TYPE_MAX = 1024 }; /* bytes of a Content-Type */
 
 TAILQ_HEAD(transmission_list, transmission);
 
+struct transmission;
+
 /** What those of a session share. */
 struct transmissions {
 	struct session *session;
 	uint64_t last_number;
-	size_t bytes;               /* the costs */
-	unsigned count;             /* messages */
-	unsigned begun;             /* of them long ones that the peer has a part of */
-	struct transmission *asked; /* its source is being asked */
-	char prefix[17];            /* of their Message-IDs */
+	size_t bytes;                          /* the costs */
+	unsigned count;                        /* messages */
+	unsigned begun;                        /* of them long ones that the peer has a part of */
+	struct transmission *asked;            /* its source is being asked */
+	uint64_t unsent;                       /* bytes of bodies that wait to be written */
+	void (*grown)(struct transmission *m); /* it has more to send */
+	char prefix[17];                       /* of their Message-IDs */
 };
 
 /** A message to send, in the list of what it waits for. */
@@ -27,12 +33,14 @@ struct transmission {
 	TAILQ_ENTRY(transmission) next;
 	struct transmission_list *list; /* NULL: none */
 	struct transmissions *all;
-	struct message_body body; /* bytes: our copy, behind the type, or shared */
-	uint64_t number;          /* in its Message-ID */
-	uint64_t sent;            /* bytes of the body */
-	size_t cost;              /* of max_queued_bytes, until all is sent */
-	size_t charged;           /* of max_memory */
-	unsigned unanswered;      /* chunks */
+	struct message_body body;    /* bytes: our copy, behind the type, or shared */
+	struct shared_reader reader; /* of a shared body while it grows */
+	uint64_t max_bytes;          /* that the peer takes of it */
+	uint64_t number;             /* in its Message-ID */
+	uint64_t sent;               /* bytes of the body */
+	size_t cost;                 /* of max_queued_bytes, until all is sent */
+	size_t charged;              /* of max_memory */
+	unsigned unanswered;         /* chunks */
 	enum failure_report failure_report;
 	int verdict; /* of the rejected: why it is not sent */
 	bool success_report, confirm, bodiless, long_one;
@@ -41,7 +49,7 @@ struct transmission {
 	bool begun;                          /* a long one of which the peer has a part */
 	bool failed;                         /* told so; what is left to do is an "#" */
 	bool dry;                            /* the source has nothing now */
-	bool ended;                          /* it has given all */
+	bool ended;                          /* it has given all; always, without a source */
 	char *buffer;                        /* what a source gave; NULL: no source */
 	size_t buffer_size, buffered, taken; /* taken: sent of it */
 	size_t type_len;
@@ -72,6 +80,19 @@ void transmission_count(struct transmission *m);
 
 /** Nothing more of it is sent. */
 void transmission_stop(struct transmission *m);
+
+/** A byte of it was written. */
+void transmission_sent(struct transmission *m, size_t len);
+
+/** From its first byte again. */
+void transmission_rewind(struct transmission *m);
+
+/**
+ * What a body that grows is good for now.
+ *
+ * @return 0, or why it will not be sent to its end
+ */
+int transmission_look(struct transmission *m, size_t chunk_size);
 
 /** Ask the source for a chunk.  @return 0; its error; -ECANCELED: the message is gone */
 int transmission_fill(struct transmission *m);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/shared_body.h"
 #include "ua/types.h"
 
 enum { REFUSED_TYPES_MAX = 1024 }; /* bytes of the list of types that were answered 415 */
@@ -43,9 +44,16 @@ void ua_message_filter(struct ua_session *s)
 	endpoint_filter(s->endpoint, judge, s);
 }
 
+static uint64_t total_of(const struct message_body *body)
+{
+	if (body->pull)
+		return body->total;
+	return body->shared ? shared_body_total(body->shared) : body->bytes.len;
+}
+
 static int check_message(const struct ua_session *s, const struct message_out *message)
 {
-	uint64_t total = message->body.pull ? message->body.total : message->body.bytes.len;
+	uint64_t total = total_of(&message->body);
 
 	if (s->state > SESSION_LOST)
 		return -EPIPE;
@@ -68,11 +76,25 @@ int ua_send(struct ua_session *s, const struct message_out *message, unsigned fl
     char *message_id)
 {
 	int err = check_message(s, message);
+	struct message_out out = *message;
 
 	if (err < 0)
 		return err;
-	return endpoint_send(s->endpoint, message, flags & UA_SEND_CONFIRM ? MSRP_SEND_CONFIRM : 0,
+	/* Of one that grows the end is not known yet. */
+	out.body.max_bytes = s->peer && s->peer->max_size != UINT64_MAX ? s->peer->max_size : 0;
+	return endpoint_send(s->endpoint, &out, flags & UA_SEND_CONFIRM ? MSRP_SEND_CONFIRM : 0,
 	    message_id);
+}
+
+uint64_t ua_backlog(const struct ua_session *s)
+{
+	return s->state == SESSION_OVER ? 0 : endpoint_backlog(s->endpoint);
+}
+
+void ua_want_room(struct ua_session *s, uint64_t low)
+{
+	if (s->state != SESSION_OVER)
+		endpoint_want_room(s->endpoint, low);
 }
 
 void ua_message_ready(struct ua_session *s, struct slice message_id)
@@ -209,6 +231,16 @@ static void on_report(const struct message_report *report, void *arg)
 	ua_session_unref(s);
 }
 
+static void on_room(void *arg)
+{
+	struct ua_session *s = arg;
+
+	ua_session_ref(s);
+	if (s->handler->room && s->state != SESSION_OVER)
+		s->handler->room(s, s->arg);
+	ua_session_unref(s);
+}
+
 const struct endpoint_handler ua_endpoint_handler = {
     .accepts = on_accepts,
     .message = on_message,
@@ -220,5 +252,6 @@ const struct endpoint_handler ua_endpoint_handler = {
     .bound = ua_session_bound,
     .lost = ua_session_lost,
     .refused = ua_session_refused,
+    .room = on_room,
     .drained = ua_session_drained,
 };

@@ -414,6 +414,17 @@ void ua_end(struct ua_session *s)
 	ua_session_drop(s);
 }
 
+struct ua_limits ua_limits(const struct ua *ua)
+{
+	const struct msrp_settings *settings = msrp_stack_settings(ua->env.msrp);
+
+	return (struct ua_limits){
+	    .max_message_size = settings->max_message_size,
+	    .send_queue = settings->send_queue,
+	    .shared_stall_ms = settings->shared_stall_ms,
+	};
+}
+
 /* --- for lists --- */
 
 static uint64_t lifetime_s(const struct ua_session *s)
