@@ -36,6 +36,7 @@ struct reply;
 /** How a result is written: by whoever calls the method, in the form that its caller wants. */
 struct reply_ops {
 	void (*text)(struct reply *reply, const char *key, struct slice text);
+	void (*body)(struct reply *reply, const char *key, struct slice bytes);
 	void (*number)(struct reply *reply, const char *key, int64_t number);
 	void (*boolean)(struct reply *reply, const char *key, bool value);
 	void (*null)(struct reply *reply, const char *key);
@@ -56,6 +57,12 @@ struct reply {
 static inline void reply_text(struct reply *reply, const char *key, struct slice text)
 {
 	reply->ops->text(reply, key, text);
+}
+
+/** Octets, as a member of an object: key, or key_base64 when they are not UTF-8. */
+static inline void reply_body(struct reply *reply, const char *key, struct slice bytes)
+{
+	reply->ops->body(reply, key, bytes);
 }
 
 static inline void reply_number(struct reply *reply, const char *key, int64_t number)

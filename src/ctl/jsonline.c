@@ -183,15 +183,15 @@ void jsonline_word(struct buffer *line, struct slice word)
 	buffer_add(line, word);
 }
 
-static void add_body(struct buffer *line, const struct event_param *param)
+void jsonline_body(struct buffer *line, struct slice key, struct slice bytes)
 {
-	bool utf8 = slice_is_utf8(param->text);
+	bool utf8 = slice_is_utf8(bytes);
 
-	add_key(line, slice_of(param->name), utf8 ? SLICE("") : SLICE("_base64"));
+	add_key(line, key, utf8 ? SLICE("") : SLICE("_base64"));
 	if (utf8)
-		add_string(line, param->text, true);
+		add_string(line, bytes, true);
 	else
-		jsonline_base64(line, param->text);
+		jsonline_base64(line, bytes);
 }
 
 static void add_param(struct buffer *line, const struct event_param *param);
@@ -226,7 +226,7 @@ static void add_value(struct buffer *line, const struct event_param *param)
 static void add_param(struct buffer *line, const struct event_param *param)
 {
 	if (param->kind == EVENT_BODY) {
-		add_body(line, param);
+		jsonline_body(line, slice_of(param->name), param->text);
 		return;
 	}
 	jsonline_key(line, slice_of(param->name));

@@ -30,6 +30,9 @@ void jsonline_text(struct buffer *line, struct slice text);
 
 /** A string, base64 of bytes. */
 void jsonline_base64(struct buffer *line, struct slice bytes);
+
+/** A member of an object: key, or key_base64 when the bytes are not UTF-8. */
+void jsonline_body(struct buffer *line, struct slice key, struct slice bytes);
 void jsonline_number(struct buffer *line, int64_t number);
 
 /** true, false, null */

@@ -31,6 +31,14 @@ static void write_text(struct reply *reply, const char *key, struct slice text)
 	jsonline_text(j->out, text);
 }
 
+static void write_body(struct reply *reply, const char *key, struct slice bytes)
+{
+	struct json_reply *j = json_of(reply);
+
+	if (!j->error)
+		jsonline_body(j->out, slice_of(key), bytes);
+}
+
 static void write_number(struct reply *reply, const char *key, int64_t number)
 {
 	struct json_reply *j = json_of(reply);
@@ -101,6 +109,7 @@ static void write_error(struct reply *reply, int code, const char *message)
 
 static const struct reply_ops json_ops = {
     .text = write_text,
+    .body = write_body,
     .number = write_number,
     .boolean = write_bool,
     .null = write_null,
