@@ -5,9 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/rand.h>
 #include <msrpd/stats.h>
 
 #include "conf/priv.h"
+
+enum { MESSAGE_ID_LEN = 22 };
 
 #define ABSENT ((struct slice){NULL, 0})
 
@@ -84,6 +87,7 @@ static void put_participant(const struct conf_participant *p, struct reply *out)
 {
 	reply_open_object(out, NULL);
 	reply_text(out, "participant", slice_of(p->user->uri));
+	reply_text(out, "nickname", slice_of(p->shown));
 	reply_text(out, "name", slice_of(p->name));
 	reply_text(out, "session_id", slice_of(ua_session_id(p->session)));
 	reply_close(out);
@@ -215,6 +219,177 @@ static void call_kick(const struct param *params, struct reply *out, void *state
 	reply_text(out, NULL, SLICE("OK"));
 }
 
+static const struct param_spec invite_params[] = {
+    {.name = "room", .kind = PARAM_TEXT, .required = true},
+    {.name = "uri", .kind = PARAM_TEXT, .required = true},
+    {0},
+};
+
+static void invite_error(struct reply *out, int err)
+{
+	switch (err) {
+	case -ENOSPC:
+		reply_error(out, 500, "the room is full");
+		break;
+	case -ENETUNREACH:
+		reply_error(out, 500, "no SIP listener can reach it");
+		break;
+	case -EDESTADDRREQ:
+		reply_error(out, 400, "a uri of this scheme needs sip.outbound_proxy");
+		break;
+	case -EINVAL:
+	case -EMSGSIZE:
+		reply_error(out, 400, "not a URI");
+		break;
+	default:
+		reply_error(out, 500, "failed");
+	}
+}
+
+static void call_invite(const struct param *params, struct reply *out, void *state)
+{
+	struct conf *conf = state;
+	struct conf_room *room = find(conf, params[0].text, out);
+	const char *session_id = NULL;
+	int err;
+
+	if (!room)
+		return;
+	err = conf->env.ua ? conf_invite(room, params[1].text, &session_id) : -ENETUNREACH;
+	if (err < 0) {
+		invite_error(out, err);
+		return;
+	}
+	reply_open_object(out, NULL);
+	reply_text(out, "session_id", slice_of(session_id));
+	reply_close(out);
+}
+
+enum { SEND_ROOM, SEND_BODY, SEND_MIME, SEND_FROM, SEND_TO, SEND_BASE64 };
+
+static const struct param_spec send_params[] = {
+    [SEND_ROOM] = {.name = "room", .kind = PARAM_TEXT, .required = true},
+    [SEND_BODY] = {.name = "body", .kind = PARAM_BODY},
+    [SEND_MIME] = {.name = "mime", .kind = PARAM_TEXT},
+    [SEND_FROM] = {.name = "from", .kind = PARAM_TEXT},
+    [SEND_TO] = {.name = "to", .kind = PARAM_TEXT},
+    [SEND_BASE64] = {.name = "body_base64", .kind = PARAM_BASE64},
+    {0},
+};
+
+/* To somebody alone: he has to be there, and to know what that is. */
+static bool find_receiver(struct conf_room *room, struct conf_post *post, struct reply *out)
+{
+	const struct conf_user *user = conf_room_user(room, post->to);
+	int status = user ? conf_judge_private(room, user, post->kind) : 404;
+
+	if (status == 404)
+		reply_error(out, 404, "unknown participant");
+	else if (status)
+		reply_error(out, status, "the participant takes no private messages");
+	else
+		post->to = slice_of(user->uri);
+	return status == 0;
+}
+
+static int wrap(struct conf_post *post, struct slice body)
+{
+	char datetime[CPIM_DATETIME_SIZE];
+	struct cpim_out cpim = {
+	    .from_uri = post->from_uri,
+	    .to_uri = post->to.p ? post->to : slice_of(post->room->uri),
+	    .datetime = {datetime, CPIM_DATETIME_SIZE - 1},
+	    .content_type = post->content_type,
+	    .body = body,
+	};
+	char *text;
+	size_t len;
+	int err;
+
+	cpim_datetime(datetime);
+	err = cpim_build(&text, &len, &cpim);
+	if (err < 0)
+		return err;
+	err = shared_body_new(&post->body, post->room->conf->env.budget, (struct slice){text, len});
+	free(text);
+	return err;
+}
+
+static void send_out(struct conf_post *post, struct reply *out)
+{
+	post->room->keep++;
+	conf_deliver(post);
+	conf_conclude(post);
+	post->room->keep--;
+	conf_room_review(post->room);
+	shared_body_unref(post->body);
+	reply_open_object(out, NULL);
+	reply_text(out, "message_id", post->message_id);
+	reply_close(out);
+}
+
+static void call_send(const struct param *params, struct reply *out, void *state)
+{
+	const struct param *body = &params[params[SEND_BASE64].present ? SEND_BASE64 : SEND_BODY];
+	struct conf_room *room = find(state, params[SEND_ROOM].text, out);
+	char message_id[MESSAGE_ID_LEN + 1], from[CONF_URI_MAX + 1];
+	struct conf_post post = {.room = room, .to = params[SEND_TO].text};
+	int err;
+
+	if (!room)
+		return;
+	if (params[SEND_BODY].present == params[SEND_BASE64].present) {
+		reply_error(out, 400, "one of body and body_base64");
+		return;
+	}
+	rand_token(message_id, MESSAGE_ID_LEN);
+	post.message_id = slice_of(message_id);
+	post.content_type =
+	    params[SEND_MIME].present ? params[SEND_MIME].text : SLICE("text/plain;charset=UTF-8");
+	post.kind = conf_kind_of(post.content_type);
+	err = conf_uri_key(from,
+	    params[SEND_FROM].present ? params[SEND_FROM].text : slice_of(room->uri));
+	post.from_uri = slice_of(from);
+	if (post.to.p && !find_receiver(room, &post, out))
+		return;
+	if (err == 0)
+		err = wrap(&post, body->text);
+	if (err < 0)
+		reply_error(out, err == -EINVAL || err == -EMSGSIZE ? 400 : 500,
+		    err == -EINVAL || err == -EMSGSIZE ? "not a URI, or not a media type"
+						       : "failed");
+	else
+		send_out(&post, out);
+}
+
+static void put_entry(const struct conf_entry *entry, struct reply *out)
+{
+	struct cpim c;
+
+	if (cpim_parse(&c, shared_body_bytes(entry->body)) < 0)
+		return;
+	reply_open_object(out, NULL);
+	reply_text(out, "from", cpim_uri(cpim_value(&c, CPIM_CORE, "From")));
+	reply_text(out, "datetime", cpim_value(&c, CPIM_CORE, "DateTime"));
+	reply_text(out, "message_id", slice_of(entry->message_id));
+	reply_text(out, "content_type", slice_of(entry->content_type));
+	reply_body(out, "body", c.body);
+	reply_close(out);
+}
+
+static void call_history(const struct param *params, struct reply *out, void *state)
+{
+	struct conf_room *room = find(state, params[0].text, out);
+	const struct conf_entry *entry;
+
+	if (!room)
+		return;
+	reply_open_list(out, NULL);
+	STAILQ_FOREACH(entry, &room->history.entries, next)
+		put_entry(entry, out);
+	reply_close(out);
+}
+
 static const struct method methods[] = {
     {.name = "msrp_conf_list",
 	.params = list_params,
@@ -229,6 +404,18 @@ static const struct method methods[] = {
 	.params = kick_params,
 	.call = call_kick,
 	.help = "remove somebody from a chat room"},
+    {.name = "msrp_conf_invite",
+	.params = invite_params,
+	.call = call_invite,
+	.help = "call somebody into a chat room"},
+    {.name = "msrp_conf_send",
+	.params = send_params,
+	.call = call_send,
+	.help = "say something in a chat room"},
+    {.name = "msrp_conf_history",
+	.params = room_params,
+	.call = call_history,
+	.help = "list what was said in a chat room of late"},
     {0},
 };
 
@@ -246,6 +433,7 @@ static const struct stats_row numbers[] = {
     {NUMBER(copies), .help = "Copies of messages sent to participants"},
     {NUMBER(skipped), .help = "Copies that a participant could not take"},
     {NUMBER(refused), .help = "Messages refused"},
+    {NUMBER(slow), .help = "Participants dropped because they did not read"},
     {0},
 };
 
@@ -256,6 +444,7 @@ static void stop(void *state)
 	if (!conf)
 		return;
 	conf_rooms_free(conf);
+	timer_queue_fini(&conf->slow);
 	free(conf);
 }
 
@@ -270,6 +459,9 @@ static int start(const struct service_env *env, const void *settings, void **sta
 		err = stats_register(env->stats, "conf", numbers, &conf->count);
 	}
 	if (err == 0)
+		err = timer_queue_init(&conf->slow, env->base,
+		    env->ua ? ua_limits(env->ua).shared_stall_ms : 0, conf_pace_expired, conf);
+	if (err == 0)
 		err = conf_rooms_configure(conf, settings);
 	if (err < 0) {
 		stop(conf);
@@ -281,8 +473,11 @@ static int start(const struct service_env *env, const void *settings, void **sta
 
 static int reload(void *state, const void *settings, struct reason *why)
 {
-	int err = conf_rooms_configure(state, settings);
+	struct conf *conf = state;
+	int err = conf_rooms_configure(conf, settings);
 
+	if (conf->env.ua)
+		timer_queue_set_period(&conf->slow, ua_limits(conf->env.ua).shared_stall_ms);
 	return err < 0 ? reason_set(why, err, "%s", strerror(-err)) : 0;
 }
 

@@ -21,6 +21,11 @@ static const struct event_type leave = {
 	(const char *const[]){"room", "participant", "nickname", "session_id", "reason", NULL},
 };
 
+static const struct event_type nickname = {
+    .name = "E_MSRP_CONF_NICKNAME",
+    .params = (const char *const[]){"room", "participant", "nickname", "session_id", NULL},
+};
+
 static const struct event_type message = {
     .name = "E_MSRP_CONF_MESSAGE",
     .params =
@@ -32,6 +37,7 @@ const struct event_type *const conf_events[] = {
     &room_end,
     &join,
     &leave,
+    &nickname,
     &message,
     NULL,
 };
@@ -55,7 +61,7 @@ static void tell_participant(const struct conf_participant *p, const struct even
 	struct event_param params[] = {
 	    room_param(room),
 	    event_text("participant", (struct slice){p->user->uri, p->user->uri_len}),
-	    event_null("nickname"),
+	    event_text("nickname", slice_of(p->shown)),
 	    event_text("session_id", slice_of(ua_session_id(p->session))),
 	    event_text("reason", slice_of(reason)),
 	};
@@ -73,15 +79,21 @@ void conf_tell_leave(const struct conf_participant *p, const char *reason)
 	tell_participant(p, &leave, reason);
 }
 
-void conf_tell_message(const struct conf_room *room, const struct conf_fact *fact)
+void conf_tell_nickname(const struct conf_participant *p)
 {
+	tell_participant(p, &nickname, NULL);
+}
+
+void conf_tell_message(const struct conf_post *post, struct slice content)
+{
+	const struct conf_room *room = post->room;
 	struct event_param params[] = {
 	    room_param(room),
-	    event_text("from", fact->from),
-	    event_text("to", fact->to),
-	    event_text("message_id", fact->message_id),
-	    event_text("content_type", fact->content_type),
-	    event_body("body", fact->body),
+	    event_text("from", post->from_uri),
+	    event_text("to", post->to.p ? post->to : slice_of(room->uri)),
+	    event_text("message_id", post->message_id),
+	    event_text("content_type", post->content_type),
+	    event_body("body", content),
 	};
 
 	if (event_wanted(room->conf->env.bus, &message))

@@ -1,4 +1,4 @@
-/* What participants say, and to whom: RFC 7701 section 6. */
+/* Messages of participants while they come in: RFC 7701 section 6. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,14 +7,21 @@
 
 #include "conf/priv.h"
 
+/* What has no more than this, or is whole, goes on in one piece: RFC 4975 7.1.1. */
+enum { CHUNK_MIN = 2048 };
+
 /* A message that is coming in. */
 struct conf_message {
 	LIST_ENTRY(conf_message) entry; /* of its sender */
+	struct conf_held held;          /* its sender waits for others to read */
 	struct conf_participant *from;
-	struct buffer text;
-	size_t head;    /* bytes before its content; 0: not all of them are here */
-	uint64_t total; /* as announced, or UINT64_MAX */
-	char *id;
+	struct buffer head;       /* what has come, before all of its head has */
+	struct shared_body *body; /* after that */
+	uint64_t total;           /* as announced, or UINT64_MAX */
+	bool begun;               /* others have a part of it */
+	enum conf_kind kind;
+	char *id, *type;
+	char *to; /* NULL: everybody */
 };
 
 /* --- life --- */
@@ -22,8 +29,14 @@ struct conf_message {
 static void message_free(struct conf_message *m)
 {
 	LIST_REMOVE(m, entry);
-	buffer_fini(&m->text);
+	conf_pace_forget(&m->held);
+	if (m->begun)
+		shared_body_close(m->body, -ECANCELED);
+	shared_body_unref(m->body);
+	buffer_fini(&m->head);
 	free(m->id);
+	free(m->type);
+	free(m->to);
 	free(m);
 }
 
@@ -35,153 +48,201 @@ void conf_messages_drop(struct conf_participant *p)
 		message_free(m);
 }
 
-static bool is_cpim(struct slice type)
-{
-	struct slice name;
+/* --- types --- */
 
-	slice_cut(&type, ';', &name);
-	return slice_equal_nocase(slice_trim(name), SLICE("message/cpim"));
+static bool is_type(struct slice type, const char *name)
+{
+	struct slice bare;
+
+	slice_cut(&type, ';', &bare);
+	return slice_equal_nocase(slice_trim(bare), slice_of(name));
+}
+
+enum conf_kind conf_kind_of(struct slice content_type)
+{
+	if (is_type(content_type, "message/imdn+xml"))
+		return CONF_NOTIFICATION;
+	if (is_type(content_type, "application/im-iscomposing+xml"))
+		return CONF_COMPOSING;
+	return CONF_TEXT;
+}
+
+struct slice conf_content_type(const struct cpim *c)
+{
+	return c->content_type.p ? c->content_type : SLICE("text/plain");
 }
 
 /* --- addresses --- */
 
-static size_t count_headers(const struct cpim *c, struct slice name)
+static const struct cpim_header *find_header(const struct cpim *c, struct slice name,
+    size_t *countp)
 {
-	size_t n = 0;
+	const struct cpim_header *found = NULL;
 
-	for (size_t i = 0; i < c->header_count; i++)
-		n += slice_equal(c->headers[i].space, SLICE(CPIM_CORE))
-		    && slice_equal_nocase(c->headers[i].name, name);
-	return n;
+	*countp = 0;
+	for (size_t i = c->header_count; i-- > 0;) {
+		const struct cpim_header *h = &c->headers[i];
+
+		if (!slice_equal(h->space, SLICE(CPIM_CORE)) || !slice_equal_nocase(h->name, name))
+			continue;
+		++*countp;
+		found = h;
+	}
+	return found;
 }
 
 static bool names(struct slice uri, const char *key)
 {
 	char text[CONF_URI_MAX + 1];
 
-	return conf_uri_key(text, uri) == 0 && strcmp(text, key) == 0;
+	return key && conf_uri_key(text, uri) == 0 && strcmp(text, key) == 0;
 }
 
-/* Whom a message is for. */
-struct destination {
-	struct conf_user *user; /* NULL: everybody */
-};
-
-/* RFC 7701 section 8: without the token a private message could not be told from others. */
-static bool takes_private(const struct conf_participant *p)
-{
-	struct slice tokens = ua_peer_attribute(p->session), token;
-
-	while (slice_cut(&tokens, ' ', &token))
-		if (slice_equal_nocase(token, SLICE("private-messages")))
-			return true;
-	return false;
-}
-
-static bool user_takes_private(const struct conf_room *room, const struct conf_user *user)
+int conf_judge_private(const struct conf_room *room, const struct conf_user *user,
+    enum conf_kind kind)
 {
 	const struct conf_participant *p;
 
-	if (!room->conf->settings->private_messages)
-		return false;
-	LIST_FOREACH(p, &user->devices, device)
-		if (p->joined && takes_private(p))
-			return true;
-	return false;
-}
-
-/* RFC 7701 6.1 to 6.3.  @return 0 or the status that refuses it */
-static int judge(const struct conf_participant *from, const struct cpim *c, struct destination *to)
-{
-	const struct conf_room *room = from->room;
-	struct slice uri = cpim_uri(cpim_value(c, CPIM_CORE, "To"));
-
-	if (count_headers(c, SLICE("From")) != 1 || count_headers(c, SLICE("To")) > 1
-	    || !names(cpim_uri(cpim_value(c, CPIM_CORE, "From")), from->user->uri))
-		return 403;
-	*to = (struct destination){NULL};
-	if (uri.p && names(uri, room->uri))
+	/* A notification is none; who asked for it takes it. */
+	if (kind == CONF_NOTIFICATION)
 		return 0;
-	to->user = uri.p ? conf_room_user(room, uri) : NULL;
-	if (!to->user)
-		return 404;
-	return user_takes_private(room, to->user) ? 0 : 428;
-}
-
-/* --- distribution --- */
-
-static void send_copy(const struct conf_participant *to, const struct message_out *out,
-    struct slice content_type)
-{
-	struct conf_counters *count = &to->room->conf->count;
-
-	if (!ua_accepts_wrapped(to->session, content_type)
-	    || ua_send(to->session, out, 0, NULL) < 0)
-		++*count->skipped;
-	else
-		++*count->copies;
-}
-
-static void send_room(const struct conf_participant *from, const struct message_out *out,
-    struct slice content_type)
-{
-	const struct conf_participant *p;
-
-	TAILQ_FOREACH(p, &from->room->participants, next)
-		if (p != from)
-			send_copy(p, out, content_type);
-}
-
-static void send_devices(const struct conf_participant *from, const struct conf_user *user,
-    const struct message_out *out, struct slice content_type)
-{
-	const struct conf_participant *p;
-
+	if (!room->conf->settings->private_messages)
+		return 428;
 	LIST_FOREACH(p, &user->devices, device)
-		if (p != from && p->joined && takes_private(p))
-			send_copy(p, out, content_type);
+		if (p->joined && conf_takes_private(p))
+			return 0;
+	return 428;
 }
 
-static struct slice content_type_of(const struct cpim *c)
+/* RFC 7701 6.1 to 6.3.  @return 0, or the status that refuses it */
+static int judge(struct conf_message *m, const struct cpim *c)
 {
-	return c->content_type.p ? c->content_type : SLICE("text/plain");
+	const struct conf_room *room = m->from->room;
+	const struct conf_user *user;
+	size_t senders, receivers;
+	const struct cpim_header *from = find_header(c, SLICE("From"), &senders);
+	const struct cpim_header *to = find_header(c, SLICE("To"), &receivers);
+
+	if (senders != 1 || receivers > 1
+	    || !(names(cpim_uri(from->value), m->from->user->uri)
+		|| names(cpim_uri(from->value), m->from->real)))
+		return 403;
+	if (!to)
+		return 404;
+	if (names(cpim_uri(to->value), room->uri))
+		return 0;
+	user = conf_room_user(room, cpim_uri(to->value));
+	if (!user)
+		return 404;
+	m->to = slice_dup(slice_of(user->uri));
+	return m->to ? conf_judge_private(room, user, m->kind) : 413;
 }
 
-static int distribute(const struct conf_message *m, const struct cpim *c,
-    const struct destination *to)
+/* Who is here without his name is not named by his client's mistake. */
+static void disguise(struct conf_message *m, const struct cpim *c)
 {
-	const struct conf_participant *from = m->from;
-	struct slice type = content_type_of(c);
-	struct message_out out = {.content_type = SLICE("message/cpim")};
+	size_t count;
+	const struct cpim_header *from = find_header(c, SLICE("From"), &count);
+	struct slice text = buffer_text(&m->head), value = from->value;
+	struct buffer changed = {.max = BUFFER_UNBOUNDED};
 
-	if (shared_body_new(&out.body.shared, from->room->conf->env.budget, buffer_text(&m->text))
-	    < 0)
+	if (!m->from->real)
+		return;
+	buffer_add(&changed, slice_head(text, (size_t)(value.p - text.p)));
+	buffer_printf(&changed, "<%s>", m->from->user->uri);
+	buffer_add(&changed, slice_from(text, (size_t)(value.p + value.len - text.p)));
+	if (m->total != UINT64_MAX)
+		m->total = m->total - text.len + changed.len;
+	buffer_fini(&m->head);
+	m->head = changed;
+}
+
+/* --- the head --- */
+
+/* All of the head is here: what follows goes straight into the body.  @return as judge() */
+static int open_body(struct conf_message *m)
+{
+	struct conf *conf = m->from->room->conf;
+	size_t max = (size_t)ua_limits(conf->env.ua).max_message_size + CONF_URI_MAX;
+
+	if (m->head.err || shared_body_open(&m->body, conf->env.budget, m->total, max) < 0)
 		return 413;
-	out.body.bytes = shared_body_bytes(out.body.shared);
-	if (!to->user) {
-		send_room(from, &out, type);
-	} else {
-		send_devices(from, to->user, &out, type);
-		if (to->user != from->user)
-			send_devices(from, from->user, &out, type);
-	}
-	shared_body_unref(out.body.shared);
+	if (shared_body_append(m->body, buffer_text(&m->head)) < 0)
+		return 413;
+	buffer_fini(&m->head);
 	return 0;
 }
 
-static void tell(const struct conf_message *m, const struct cpim *c, const struct destination *to)
+static int read_head(struct conf_message *m, size_t size)
 {
-	const struct conf_room *room = m->from->room;
-	struct conf_fact fact = {
-	    .from = slice_of(m->from->user->uri),
-	    .to = slice_of(to->user ? to->user->uri : room->uri),
-	    .message_id = slice_of(m->id),
-	    .content_type = content_type_of(c),
-	    .body = c->body,
-	};
+	struct cpim c;
+	int status, err = cpim_parse(&c, slice_head(buffer_text(&m->head), size));
 
-	++*(to->user ? room->conf->count.private_messages : room->conf->count.messages);
-	conf_tell_message(room, &fact);
+	if (err < 0)
+		return err == -EMSGSIZE ? 413 : 415;
+	m->type = slice_dup(conf_content_type(&c));
+	if (!m->type)
+		return 413;
+	m->kind = conf_kind_of(slice_of(m->type));
+	status = judge(m, &c);
+	if (status)
+		return status;
+	disguise(m, &c);
+	return open_body(m);
+}
+
+static int add_head(struct conf_message *m, struct slice piece)
+{
+	ssize_t size;
+
+	buffer_add(&m->head, piece);
+	if (m->head.err)
+		return 413;
+	size = cpim_head_size(buffer_text(&m->head));
+	if (size == -EAGAIN)
+		return m->head.len < m->total ? 0 : 415;
+	return size < 0 ? 413 : read_head(m, (size_t)size);
+}
+
+/* --- to the others --- */
+
+static struct conf_post post_of(const struct conf_message *m)
+{
+	return (struct conf_post){
+	    .room = m->from->room,
+	    .from = m->from,
+	    .from_uri = slice_of(m->from->user->uri),
+	    .to = slice_of(m->to),
+	    .message_id = slice_of(m->id),
+	    .content_type = slice_of(m->type),
+	    .kind = m->kind,
+	    .body = m->body,
+	};
+}
+
+/* RFC 7701 6.1: what is long goes on while it arrives. */
+static void go_on(struct conf_message *m)
+{
+	struct conf_post post = post_of(m);
+	size_t len = shared_body_bytes(m->body).len;
+
+	if (m->begun) {
+		conf_pace_look(&post);
+	} else if (len > CHUNK_MIN && len < m->total) {
+		m->begun = true;
+		conf_deliver(&post);
+	}
+}
+
+static void finish(struct conf_message *m)
+{
+	struct conf_post post = post_of(m);
+
+	shared_body_close(m->body, 0);
+	if (!m->begun)
+		conf_deliver(&post);
+	m->begun = false;
+	conf_conclude(&post);
 }
 
 /* --- from the session --- */
@@ -199,80 +260,53 @@ int conf_message_begin(struct ua_session *s, const struct message *message, void
 	struct conf_message *m;
 
 	(void)s;
-	if (!is_cpim(message->content_type))
+	if (!is_type(message->content_type, "message/cpim"))
 		return refuse(from, 415);
 	m = calloc(1, sizeof(*m));
 	if (!m)
-		return 413;
+		return refuse(from, 413);
 	m->from = from;
 	m->total = message->total;
-	m->text.max = BUFFER_UNBOUNDED;
+	m->head.max = BUFFER_UNBOUNDED;
 	LIST_INSERT_HEAD(&from->open, m, entry);
 	m->id = slice_dup(message->message_id);
 	if (!m->id) {
 		message_free(m);
-		return 413;
+		return refuse(from, 413);
 	}
 	*streamp = m;
 	return 0;
 }
 
-static int parse(struct conf_message *m, struct cpim *c, struct destination *to)
-{
-	int err = cpim_parse(c, buffer_text(&m->text));
-
-	if (err < 0)
-		return err == -EMSGSIZE ? 413 : 415;
-	return judge(m->from, c, to);
-}
-
 int conf_message_piece(struct ua_session *s, void *stream, struct slice piece, void *arg)
 {
 	struct conf_message *m = stream;
-	struct destination to;
-	struct cpim c;
-	ssize_t head;
-	int status;
+	struct conf_participant *from = arg;
+	int status = 0;
 
 	(void)s;
-	(void)arg;
-	buffer_add(&m->text, piece);
-	if (m->text.err)
-		return refuse(m->from, 413);
-	if (m->head)
-		return 0;
-	head = cpim_head_size(buffer_text(&m->text));
-	if (head == -EAGAIN)
-		return m->text.len < m->total ? 0 : refuse(m->from, 415);
-	if (head < 0)
-		return refuse(m->from, 413);
-	m->head = (size_t)head;
-	status = parse(m, &c, &to);
-	return status ? refuse(m->from, status) : 0;
-}
-
-/* The answer has gone already, but one who wants to know gets a REPORT. */
-static int finish(struct conf_message *m)
-{
-	struct destination to;
-	struct cpim c;
-	int status = parse(m, &c, &to);
-
-	if (status == 0)
-		status = distribute(m, &c, &to);
+	if (!m->body)
+		status = add_head(m, piece);
+	else if (shared_body_append(m->body, piece) < 0)
+		status = 413;
 	if (status)
-		return refuse(m->from, status);
-	tell(m, &c, &to);
-	return 0;
+		return refuse(from, status);
+	if (m->body)
+		go_on(m);
+	return conf_pace_hold(from, &m->held, m) ? -EAGAIN : 0;
 }
 
 int conf_message_end(struct ua_session *s, void *stream, int err, void *arg)
 {
 	struct conf_message *m = stream;
-	int status = err == 0 ? finish(m) : 0;
+	int status = 0;
 
 	(void)s;
-	(void)arg;
+	/* The answer has gone already, but who wants to know gets a REPORT. */
+	if (err == 0 && !m->body)
+		status = refuse(arg, 415);
+	else if (err == 0)
+		finish(m);
 	message_free(m);
 	return status;
 }

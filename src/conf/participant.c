@@ -1,13 +1,17 @@
 /* A session of somebody in a room: RFC 7701 section 5, RFC 4579 section 5. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <msrpd/log.h>
+#include <msrpd/rand.h>
 
 #include "conf/priv.h"
 
 #define ABSENT ((struct slice){NULL, 0})
+
+enum { ANONYMOUS_LEN = 22 }; /* 130 bits */
 
 /* --- users --- */
 
@@ -71,6 +75,8 @@ static void participant_free(struct conf_participant *p)
 	struct conf_room *room = p->room;
 
 	conf_messages_drop(p);
+	conf_pace_leave(p);
+	conf_nickname_release(p);
 	if (p->joined)
 		TAILQ_REMOVE(&room->participants, p, next);
 	LIST_REMOVE(p, device);
@@ -78,6 +84,7 @@ static void participant_free(struct conf_participant *p)
 	--*room->conf->count.participants;
 	user_review(room, p->user);
 	free(p->name);
+	free(p->real);
 	free(p);
 	conf_room_review(room);
 }
@@ -102,9 +109,13 @@ static void on_notify(struct ua_session *s, const struct ua_notice *notice, void
 		TAILQ_INSERT_TAIL(&p->room->participants, p, next);
 		++*p->room->conf->count.joins;
 		conf_tell_join(p);
+		conf_welcome(p);
 		return;
 	}
-	if (notice->what == UA_TERMINATED && notice->end == UA_END_STOPPED)
+	if (notice->what == UA_FAILED)
+		log_info("conf: room %s: %s did not come in: %d %.*s", p->room->uri, p->user->uri,
+		    notice->code, SLICE_ARG(notice->reason));
+	else if (notice->end == UA_END_STOPPED)
 		p->room->conf->stopping = true;
 	else if (p->joined)
 		conf_tell_leave(p, ua_end_name(notice->end));
@@ -118,19 +129,29 @@ static const struct ua_handler handler = {
     .begin = conf_message_begin,
     .piece = conf_message_piece,
     .end = conf_message_end,
+    .nickname = conf_nickname_request,
+    .room = conf_pace_on_room,
 };
 
 /* --- coming in --- */
 
 /* RFC 7701 section 8: what the room can do and permits. */
+static struct slice chatroom(const struct conf_settings *settings)
+{
+	static const struct slice lines[2][2] = {
+	    {SLICE("a=chatroom\r\n"), SLICE("a=chatroom:private-messages\r\n")},
+	    {SLICE("a=chatroom:nickname\r\n"), SLICE("a=chatroom:nickname private-messages\r\n")},
+	};
+
+	return lines[settings->nicknames][settings->private_messages];
+}
+
 static struct ua_offer offer_of(struct conf_participant *p)
 {
 	return (struct ua_offer){
 	    .accept_types = SLICE("message/cpim"),
 	    .contact = SLICE(";isfocus"),
-	    .attributes = p->room->conf->settings->private_messages
-		? SLICE("a=chatroom:private-messages\r\n")
-		: SLICE("a=chatroom\r\n"),
+	    .attributes = chatroom(p->room->conf->settings),
 	    .peer_attribute = "chatroom",
 	    .handler = &handler,
 	    .arg = p,
@@ -146,13 +167,54 @@ static int refuse(struct conf_room *room, struct sip_request *invite, int code, 
 	return -EACCES;
 }
 
+/* Does he ask to remain unknown (RFC 3323, RFC 3325 9.3)? */
+static bool wants_privacy(const struct sip_request *invite)
+{
+	struct slice values = sip_request_header(invite, SLICE("Privacy")), value;
+
+	while (slice_cut(&values, ';', &value))
+		if (slice_equal_nocase(slice_trim(value), SLICE("id")))
+			return true;
+	return false;
+}
+
+/* Under another name, that nobody can guess from his own. */
+static struct conf_participant *anonymous_new(struct conf_room *room, const char *real)
+{
+	char uri[sizeof("sip:anonymous-@anonymous.invalid") + ANONYMOUS_LEN];
+	char token[ANONYMOUS_LEN + 1];
+	struct conf_participant *p;
+
+	rand_token(token, ANONYMOUS_LEN);
+	snprintf(uri, sizeof(uri), "sip:anonymous-%s@anonymous.invalid", token);
+	p = participant_new(room, uri, ABSENT);
+	if (p && !(p->real = slice_dup(slice_of(real)))) {
+		participant_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+static int answer(struct conf_participant *p, struct sip_request *invite)
+{
+	struct conf_room *room = p->room;
+	struct conf *conf = room->conf;
+	struct ua_offer offer = offer_of(p);
+	int err = ua_answer(conf->env.ua, invite, &offer, &p->session);
+
+	if (err < 0) {
+		++*conf->count.refused_joins;
+		participant_free(p);
+	} else {
+		conf_room_announce(room);
+	}
+	return err;
+}
+
 int conf_join(struct conf_room *room, struct sip_request *invite, struct slice from)
 {
-	struct conf *conf = room->conf;
-	struct conf_participant *p;
-	struct ua_offer offer;
 	char key[CONF_URI_MAX + 1];
-	int err;
+	struct conf_participant *p;
 
 	if (conf_uri_key(key, sip_address_uri(from)) < 0)
 		return refuse(room, invite, 403, SLICE("No Such User"));
@@ -160,16 +222,36 @@ int conf_join(struct conf_room *room, struct sip_request *invite, struct slice f
 		return refuse(room, invite, 403, SLICE("Forbidden"));
 	if (conf_room_is_full(room))
 		return refuse(room, invite, 486, SLICE("Room Is Full"));
-	p = participant_new(room, key, sip_address_name(from));
+	room->keep++;
+	p = wants_privacy(invite) ? anonymous_new(room, key)
+				  : participant_new(room, key, sip_address_name(from));
+	room->keep--;
 	if (!p)
 		return refuse(room, invite, 500, SLICE("Server Internal Error"));
-	offer = offer_of(p);
-	err = ua_answer(conf->env.ua, invite, &offer, &p->session);
-	if (err < 0) {
-		++*conf->count.refused_joins;
-		participant_free(p);
+	return answer(p, invite);
+}
+
+int conf_invite(struct conf_room *room, struct slice uri, const char **session_idp)
+{
+	struct conf *conf = room->conf;
+	char key[CONF_URI_MAX + 1];
+	struct conf_participant *p;
+	struct ua_offer offer;
+	int err = conf_uri_key(key, sip_address_uri(uri));
+
+	if (err < 0)
 		return err;
-	}
-	conf_room_announce(room);
-	return 0;
+	if (conf_room_is_full(room))
+		return -ENOSPC;
+	p = participant_new(room, key, sip_address_name(uri));
+	if (!p)
+		return -ENOMEM;
+	offer = offer_of(p);
+	err = ua_start(conf->env.ua, &offer, slice_of(room->uri), uri, sip_address_uri(uri),
+	    &p->session);
+	if (err < 0)
+		participant_free(p);
+	else
+		*session_idp = ua_session_id(p->session);
+	return err;
 }

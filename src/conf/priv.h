@@ -12,6 +12,7 @@
 #include <msrpd/cpim.h>
 #include <msrpd/service.h>
 #include <msrpd/slice.h>
+#include <msrpd/timer.h>
 #include <msrpd/ua.h>
 
 enum {
@@ -31,16 +32,18 @@ struct conf_room_settings {
 
 /** The section conference: of the config. */
 struct conf_settings {
-	struct setting_list rooms; /* struct conf_room_settings */
-	bool create, private_messages;
+	struct setting_list rooms;              /* struct conf_room_settings */
+	struct setting_list reserved_nicknames; /* char * */
+	bool create, nicknames, private_messages;
 	uint64_t max_rooms, max_participants;
+	uint64_t history, history_bytes;
 };
 
 extern const struct setting conf_settings_rows[];
 
 struct conf_counters {
 	uint64_t *rooms, *participants, *joins, *refused_joins;
-	uint64_t *messages, *private_messages, *copies, *skipped, *refused;
+	uint64_t *messages, *private_messages, *copies, *skipped, *refused, *slow;
 };
 
 struct conf {
@@ -48,6 +51,7 @@ struct conf {
 	const struct conf_settings *settings; /* until the next reload */
 	struct conf_room *rooms;              /* by URI */
 	bool stopping;                        /* who leaves now is not told of */
+	struct timer_queue slow;              /* participants who are to read, or go */
 	struct conf_counters count;
 };
 
@@ -76,16 +80,29 @@ void conf_tell_room(const struct conf_room *room, bool is_new);
 void conf_tell_join(const struct conf_participant *p);
 void conf_tell_leave(const struct conf_participant *p, const char *reason);
 
-/** A message that the room has taken. */
-struct conf_fact {
-	struct slice from, to, message_id, content_type, body;
-};
+void conf_tell_nickname(const struct conf_participant *p);
 
-void conf_tell_message(const struct conf_room *room, const struct conf_fact *fact);
+struct conf_post;
+
+/** @param content  what is in the envelope */
+void conf_tell_message(const struct conf_post *post, struct slice content);
 
 /* --- room.c: rooms, and who is in them --- */
 
+/** A message that was said to everybody, as it is given to who comes later. */
+struct conf_entry {
+	STAILQ_ENTRY(conf_entry) next;
+	struct shared_body *body;
+	char *message_id, *content_type;
+};
+
+struct conf_history {
+	STAILQ_HEAD(, conf_entry) entries; /* the oldest first */
+	size_t count, bytes;
+};
+
 TAILQ_HEAD(conf_participants, conf_participant);
+LIST_HEAD(conf_helds, conf_held);
 LIST_HEAD(conf_devices, conf_participant);
 
 /** Somebody in a room: all sessions of one URI. */
@@ -103,9 +120,14 @@ struct conf_room {
 	bool lasting;   /* made by command: it stays when the last one leaves */
 	bool announced; /* applications know of it */
 	bool ending;
+	unsigned keep;             /* by those who are at work in it */
 	char *subject;             /* or NULL; of a made room */
 	uint64_t max_participants; /* the same; 0: as for all */
 	struct conf_user *users;
+	struct conf_nickname *nicknames;
+	struct conf_history history;
+	struct conf_helds held;                /* senders who are not read: see pace.c */
+	size_t slow;                           /* participants who make them wait */
 	struct conf_participants participants; /* that have joined, in order */
 	size_t count;                          /* of all, those being set up included */
 	size_t uri_len;
@@ -137,6 +159,9 @@ bool conf_room_is_full(const struct conf_room *room);
 /** May this user, as conf_uri_key() has him, come in? */
 bool conf_room_admits(const struct conf_room *room, struct slice user);
 
+/** Is he whom an entry of `users` means?  A name without a domain is that user of any. */
+bool conf_is_user(const char *entry, struct slice user);
+
 struct conf_user *conf_room_user(const struct conf_room *room, struct slice uri);
 
 /* --- participant.c: a session of somebody in a room --- */
@@ -148,15 +173,21 @@ struct conf_participant {
 	LIST_ENTRY(conf_participant) device; /* of its user */
 	struct conf_room *room;
 	struct conf_user *user;
-	struct ua_session *session; /* NULL: over */
-	struct conf_messages open;  /* messages that it is sending */
-	char *name;                 /* for people, as SIP has it; or NULL */
+	struct ua_session *session;
+	struct conf_messages open;      /* messages that it is sending */
+	struct timer_entry slow;        /* while too much waits for it */
+	struct conf_nickname *nickname; /* that it holds; or NULL */
+	char *shown;                    /* the same as it was asked for */
+	char *name;                     /* for people, as SIP has it; or NULL */
+	char *real; /* its own URI, when its user is an anonymous one; or NULL */
 	bool joined;
-	bool takes_private; /* the peer's a=chatroom says so (RFC 7701 8) */
 };
 
 /** Answer an INVITE as a participant of the room.  @return as action.run */
 int conf_join(struct conf_room *room, struct sip_request *invite, struct slice from);
+
+/** Call somebody in.  @return as ua_start(); -ENOSPC: the room is full */
+int conf_invite(struct conf_room *room, struct slice uri, const char **session_idp);
 
 /** End its session; it is gone when this returns. */
 void conf_participant_end(struct conf_participant *p, const char *reason);
@@ -168,5 +199,92 @@ int conf_message_begin(struct ua_session *s, const struct message *m, void **str
 int conf_message_piece(struct ua_session *s, void *stream, struct slice piece, void *arg);
 int conf_message_end(struct ua_session *s, void *stream, int err, void *arg);
 
+/** What a message is, by the type of what is in its envelope. */
+enum conf_kind {
+	CONF_TEXT,         /* something said */
+	CONF_COMPOSING,    /* somebody is typing: RFC 3994 */
+	CONF_NOTIFICATION, /* what became of a message: RFC 5438 */
+};
+
+enum conf_kind conf_kind_of(struct slice content_type);
+struct slice conf_content_type(const struct cpim *c);
+
+/** RFC 7701 6.2: may it be said to him in private?  @return 0 or the status that refuses it */
+int conf_judge_private(const struct conf_room *room, const struct conf_user *user,
+    enum conf_kind kind);
+
 /** The session of a participant is over. */
 void conf_messages_drop(struct conf_participant *p);
+
+/* --- deliver.c: copies --- */
+
+/** A message to a room or to somebody in it; borrows. */
+struct conf_post {
+	struct conf_room *room;
+	const struct conf_participant *from; /* gets no copy; NULL: it comes from outside */
+	struct slice from_uri;
+	struct slice to; /* one participant; absent: everybody */
+	struct slice message_id, content_type;
+	enum conf_kind kind;
+	struct shared_body *body;
+};
+
+bool conf_takes_private(const struct conf_participant *p);
+
+/** Send a copy to each whom it is for. */
+void conf_deliver(const struct conf_post *post);
+
+/** Its body is whole: it goes into the history, and applications are told. */
+void conf_conclude(const struct conf_post *post);
+
+/** Give the history to who has come. */
+void conf_welcome(struct conf_participant *p);
+
+/* --- history.c --- */
+
+void conf_history_add(const struct conf_post *post, const struct cpim *c);
+
+/** After a reload: keep no more than the settings say. */
+void conf_history_trim(struct conf_room *room);
+void conf_history_clear(struct conf_history *history);
+
+/* --- pace.c: who does not read --- */
+
+/** A sender that is not read meanwhile; zeroed: it is. */
+struct conf_held {
+	LIST_ENTRY(conf_held) entry;
+	struct ua_session *session;
+	void *stream;
+};
+
+/** Something was queued for him. */
+void conf_pace_check(struct conf_participant *p);
+
+/** The same for each whom a body that grows is for. */
+void conf_pace_look(const struct conf_post *post);
+
+/** He has read, or is gone. */
+void conf_pace_leave(struct conf_participant *p);
+void conf_pace_on_room(struct ua_session *s, void *arg);
+void conf_pace_expired(struct timer_entry *entry, void *arg);
+
+/** Is the sender to wait?  Then its stream will be resumed. */
+bool conf_pace_hold(const struct conf_participant *from, struct conf_held *held, void *stream);
+void conf_pace_forget(struct conf_held *held);
+
+/* --- nickname.c: RFC 7701 section 7 --- */
+
+/** A name that somebody in the room goes by, or has reserved. */
+struct conf_nickname {
+	UT_hash_handle hh;
+	unsigned holders; /* sessions */
+	char *owner;      /* URI of their user */
+	char key[];       /* as names are compared */
+};
+
+/** For the UA: see struct ua_handler. */
+int conf_nickname_request(struct ua_session *s, struct slice nickname, void *arg);
+
+/** @return 200 or the status that refuses it */
+int conf_nickname_take(struct conf_participant *p, struct slice nickname);
+void conf_nickname_release(struct conf_participant *p);

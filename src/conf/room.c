@@ -33,6 +33,8 @@ static int add(struct conf_room **roomp, struct conf *conf, const char *key)
 		return -ENOMEM;
 	room->conf = conf;
 	TAILQ_INIT(&room->participants);
+	STAILQ_INIT(&room->history.entries);
+	LIST_INIT(&room->held);
 	room->uri_len = len;
 	memcpy(room->uri, key, len);
 	HASH_ADD_KEYPTR(hh, conf->rooms, room->uri, len, room);
@@ -65,6 +67,7 @@ static void room_free(struct conf_room *room)
 
 	HASH_DEL(conf->rooms, room);
 	*conf->count.rooms = HASH_COUNT(conf->rooms);
+	conf_history_clear(&room->history);
 	free(room->subject);
 	free(room);
 }
@@ -90,8 +93,8 @@ void conf_room_end(struct conf_room *room)
 
 void conf_room_review(struct conf_room *room)
 {
-	if (!room->conf->stopping && !room->ending && !room->settings && !room->lasting
-	    && !room->users)
+	if (!room->conf->stopping && !room->ending && !room->keep && !room->settings
+	    && !room->lasting && !room->users)
 		conf_room_end(room);
 }
 
@@ -127,8 +130,11 @@ int conf_rooms_configure(struct conf *conf, const struct conf_settings *settings
 		room->settings = NULL;
 	for (size_t i = 0; i < settings->rooms.count && err == 0; i++)
 		err = configure(conf, &rooms[i]);
-	HASH_ITER(hh, conf->rooms, room, next)
-	conf_room_review(room);
+	for (room = conf->rooms; room; room = next) {
+		next = room->hh.next;
+		conf_history_trim(room);
+		conf_room_review(room);
+	}
 	return err;
 }
 
@@ -154,8 +160,7 @@ bool conf_room_is_full(const struct conf_room *room)
 
 /* --- users --- */
 
-/* A name without a domain stands for that user of any. */
-static bool is_user(const char *entry, struct slice user)
+bool conf_is_user(const char *entry, struct slice user)
 {
 	char key[CONF_URI_MAX + 1];
 
@@ -171,7 +176,7 @@ bool conf_room_admits(const struct conf_room *room, struct slice user)
 	if (!settings || settings->users.count == 0)
 		return true;
 	for (size_t i = 0; i < settings->users.count; i++)
-		if (is_user(((char *const *)settings->users.items)[i], user))
+		if (conf_is_user(((char *const *)settings->users.items)[i], user))
 			return true;
 	return false;
 }

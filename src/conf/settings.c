@@ -5,7 +5,7 @@
 #define OF(member)      offsetof(struct conf_settings, member)
 #define OF_ROOM(member) offsetof(struct conf_room_settings, member)
 
-enum { PARTICIPANTS_MAX = 100000, ROOMS_MAX = 1000000 };
+enum { PARTICIPANTS_MAX = 100000, ROOMS_MAX = 1000000, HISTORY_MAX = 10000 };
 
 static int check_uri(const void *value, struct reason *why)
 {
@@ -71,6 +71,27 @@ const struct setting conf_settings_rows[] = {
 	.min = 1,
 	.max = PARTICIPANTS_MAX,
 	.help = "Sessions in one room, at most."},
+    {.name = "history",
+	.type = SETTING_NUMBER,
+	.offset = OF(history),
+	.preset = "20",
+	.max = HISTORY_MAX,
+	.help = "Messages of a room that are kept and given to who joins; 0: none."},
+    {.name = "history_bytes",
+	.type = SETTING_SIZE,
+	.offset = OF(history_bytes),
+	.preset = "1MiB",
+	.help = "The same in bytes; a larger message is not kept."},
+    {.name = "nicknames",
+	.type = SETTING_BOOL,
+	.offset = OF(nicknames),
+	.preset = "true",
+	.help = "Participants may take nicknames; otherwise asking for one is answered 403."},
+    {.name = "reserved_nicknames",
+	.type = SETTING_TEXTS,
+	.offset = OF(reserved_nicknames),
+	.help =
+	    "Nicknames that nobody gets. The names in a room's `users` are for these users alone."},
     {.name = "private_messages",
 	.type = SETTING_BOOL,
 	.offset = OF(private_messages),

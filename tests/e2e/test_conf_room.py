@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Chat rooms: who may come in, who hears what, and how it ends (RFC 7701 sections 5 and 6)."""
-from lib import case
+from lib import case, sdp
+from lib.daemon import merge
 from lib.rooms import CPIM, LOBBY, RoomCase, envelope, rooms, uri
+from lib.sip import Dialog
 
 MADE = uri('made')
 
@@ -81,6 +83,8 @@ class CreateTest(RoomCase):
 
 
 class MessageTest(RoomCase):
+    config = rooms({'uri': LOBBY}, history=0)
+
     def test_to_everybody(self):
         """One copy to each other participant, exactly as it came; none back."""
         alice, bob, carol = (self.join(user) for user in ('alice', 'bob', 'carol'))
@@ -151,14 +155,226 @@ class MessageTest(RoomCase):
         carol.heard_nothing()
         self.assertEqual(self.statistics()['skipped'], 2)
 
-    def test_chunks(self):
+    def test_long_message(self):
+        """It goes on while it arrives: the first byte is there before the last is sent."""
+        alice, bob, carol = (self.join(user) for user in ('alice', 'bob', 'carol'))
+        for total in ('known', 'unknown'):
+            body = envelope(b'0123456789' * 20000, alice.uri)
+            frames = alice.msrp.chunks(body, 50000, content_type=CPIM, total=total)
+            alice.conn.send(frames[0])
+            alice.conn.expect_response(frames[0], 200)
+            first = [participant.receive() for participant in (bob, carol)]
+            for frame in frames[1:]:
+                alice.conn.send(frame)
+                alice.conn.expect_response(frame, 200)
+            for participant, frame in zip((bob, carol), first):
+                self.assertEqual(participant.rest_of(frame), body)
+        self.assertEqual(len(self.ctl.event('E_MSRP_CONF_MESSAGE')['body']), 200000)
+
+    def test_long_message_given_up(self):
+        """Those who have a part of it are told that no more comes."""
         alice, bob = self.join('alice'), self.join('bob')
-        body = envelope(b'0123456789' * 10000, alice.uri)
-        frames = alice.msrp.chunks(body, 7000, content_type=CPIM, total='unknown')
-        for frame in frames:
+        frames = alice.msrp.chunks(envelope(b'x' * 50000, alice.uri), 20000, content_type=CPIM)
+        alice.conn.send(frames[0])
+        first = bob.receive()
+        alice.bye()
+        while first.flag == '+':
+            first = bob.conn.expect(lambda f: f.method == 'SEND')
+        self.assertEqual(first.flag, '#')
+        self.assertEqual(self.ctl.pending('E_MSRP_CONF_MESSAGE'), [])
+
+    def test_unbounded_message(self):
+        """One who takes less gets it aborted, the others get it."""
+        alice, bob = self.join('alice'), self.join('bob')
+        carol = self.join('carol', max_size=30000)
+        body = envelope(b'y' * 60000, alice.uri)
+        for frame in alice.msrp.chunks(body, 20000, content_type=CPIM, total='unknown'):
             alice.conn.send(frame)
             alice.conn.expect_response(frame, 200)
         self.assertEqual(bob.message(), body)
+        frame = carol.receive()
+        while frame.flag == '+':
+            frame = carol.conn.expect(lambda f: f.method == 'SEND')
+        self.assertEqual(frame.flag, '#')
+
+    def test_anonymous(self):
+        """Privacy: id: nobody learns the name, not even from the sender's own client."""
+        alice = self.join('alice', headers=[('Privacy', 'id')])
+        bob = self.join('bob')
+        self.assertRegex(alice.known_as, r'^sip:anonymous-\w+@anonymous\.invalid$')
+        alice.say('guess', sender=alice.uri)
+        bob.hears('guess', alice.known_as)
+        alice.say('again', sender=alice.known_as)
+        bob.hears('again', alice.known_as)
+        bob.say('psst', to=alice.known_as)
+        alice.hears('psst', bob.uri)
+        bob.say('psst', to=alice.uri, code=404)
+
+    def test_signals(self):
+        """Typing and notifications pass to whom they are for, and are no messages."""
+        alice, bob = self.join('alice'), self.join('bob')
+        alice.say('<isComposing/>', content_type='application/im-iscomposing+xml')
+        bob.hears('<isComposing/>')
+        bob.say('<imdn/>', to=alice.uri, content_type='message/imdn+xml')
+        alice.hears('<imdn/>')
+        self.assertEqual(self.ctl.pending('E_MSRP_CONF_MESSAGE'), [])
+
+    def test_commands(self):
+        """An application speaks in the room."""
+        alice, bob = self.join('alice'), self.join('bob')
+        sent = self.ctl.call('msrp_conf_send', room=LOBBY, body='Welcome')
+        for participant in (alice, bob):
+            head, _, _ = participant.hears('Welcome', LOBBY, LOBBY)
+            self.assertRegex(head['DateTime'], r'^20\d\d-.*Z$')
+        self.assertEqual(self.ctl.event('E_MSRP_CONF_MESSAGE', message_id=sent['message_id'])['body'],
+                         'Welcome')
+        self.ctl.call('msrp_conf_send', room=LOBBY, body='<b>hi</b>', mime='text/html',
+                      **{'from': 'sip:bot@im.example.org', 'to': bob.uri})
+        bob.hears('<b>hi</b>', 'sip:bot@im.example.org', bob.uri)
+        alice.heard_nothing(bob)
+        self.refused(404, self.ctl.call, 'msrp_conf_send', room=LOBBY, body='x', to=uri('nobody'))
+        self.refused(400, self.ctl.call, 'msrp_conf_send', room=LOBBY)
+        self.refused(400, self.ctl.call, 'msrp_conf_send', room=LOBBY, body='x', mime='a\rb')
+
+    def test_invite(self):
+        """The room calls somebody in (RFC 4579 5.5)."""
+        alice = self.join('alice')
+        carol = self.ua(user='carol', name='carol')
+        listener = self.listener()
+        session_id = self.ctl.call('msrp_conf_invite', room=LOBBY, uri=carol.contact())['session_id']
+        invite = carol.expect('INVITE')
+        self.assertIn(';isfocus', invite.request.get('Contact'))
+        self.assertIn(LOBBY, invite.request.get('From'))
+        self.assertIn('nickname', sdp.Sdp(invite.request.body).message.get('chatroom'))
+        invite.respond(200, sdp.document(sdp.message(listener.uri(), CPIM, setup='passive', extra=[
+            'a=accept-wrapped-types:*'])))
+        Dialog.of_server(invite).expect('ACK')
+        self.ctl.event('E_MSRP_CONF_JOIN', session_id=session_id, participant=carol.contact())
+        conn = listener.accept()
+        conn.expect('SEND')
+        alice.say('Hello, Carol')
+        self.assertIn(b'Hello, Carol', conn.expect('SEND').body)
+        self.ctl.call('msrp_conf_invite', room=LOBBY, uri=carol.contact())
+        carol.expect('INVITE').respond(603)
+        self.refused(400, self.ctl.call, 'msrp_conf_invite', room=LOBBY, uri='nobody')
+
+
+class NicknameTest(RoomCase):
+    config = rooms({'uri': LOBBY, 'users': ['alice', 'bob', 'carol']}, {'uri': uri('open')},
+                   reserved_nicknames='Moderator')
+
+    def test_taken(self):
+        """Unique without regard to case and the like; a user may have one on all devices."""
+        alice, bob = self.join('alice'), self.join('bob')
+        alice.nickname('Ally')
+        event = self.ctl.event('E_MSRP_CONF_NICKNAME')
+        self.assertEqual((event['participant'], event['nickname']), (alice.uri, 'Ally'))
+        for taken in ('ally', 'ALLY', '  Ally ', '\uff21\uff4c\uff4c\uff59', 'moderator', 'Carol'):
+            bob.nickname(taken, 425)
+        bob.nickname('bob')
+        self.join('alice').nickname('ally')
+        self.assertEqual([p['nickname'] for p in self.ctl.call('msrp_conf_list', room=LOBBY)[0][
+            'participants']], ['Ally', 'bob', 'ally'])
+
+    def test_malformed(self):
+        alice = self.join('alice', uri('open'))
+        for bad in ('   ', 'a\u200bb', 'x' * 1024):
+            alice.nickname(bad, 424)
+        alice.nickname(None, 424)
+        alice.nickname('Zo\u00eb  \u00a0the 1st')
+        self.assertEqual(self.ctl.event('E_MSRP_CONF_NICKNAME')['nickname'], 'Zo\u00eb the 1st')
+
+    def test_released(self):
+        """By another one, by none, by leaving; not by one that was refused."""
+        alice, bob = self.join('alice'), self.join('bob')
+        alice.nickname('one')
+        alice.nickname('carol', 425)
+        bob.nickname('one', 425)
+        alice.nickname('two')
+        bob.nickname('one')
+        bob.nickname('')
+        self.ctl.event('E_MSRP_CONF_NICKNAME', participant=bob.uri, nickname=None)
+        alice.nickname('one')
+        alice.bye()
+        self.assertEqual(self.left(alice, 'bye')['nickname'], 'one')
+        bob.nickname('One')
+
+
+class NoNicknamesTest(RoomCase):
+    config = rooms({'uri': LOBBY}, nicknames=False, private_messages=False)
+
+    def test_off(self):
+        alice, bob = self.join('alice'), self.join('bob')
+        self.assertIsNone(alice.sdp.message.get('chatroom'))
+        self.assertIn(('chatroom', None), alice.sdp.message.attributes)
+        alice.nickname('Ally', 403)
+        alice.say('psst', to=bob.uri, code=428)
+
+
+class HistoryTest(RoomCase):
+    config = rooms({'uri': LOBBY}, history=3, history_bytes=2000)
+
+    def test_given_to_who_comes(self):
+        """The last three, with the time at which they were said; nothing private."""
+        alice, bob = self.join('alice'), self.join('bob')
+        for number in range(4):
+            alice.say(f'message {number}')
+        alice.say('dated', headers=['DateTime: 2020-02-20T20:20:20Z'])
+        alice.say('psst', to=bob.uri)
+        alice.say('<isComposing/>', content_type='application/im-iscomposing+xml')
+        alice.say('z' * 3000)
+        for _ in range(7):
+            bob.message()
+        carol = self.join('carol')
+        for number in (2, 3):
+            head, _, _ = carol.hears(f'message {number}', alice.uri, LOBBY)
+            self.assertRegex(head['DateTime'], r'^20\d\d-\d\d-\d\dT.*Z$')
+        self.assertEqual(carol.hears('dated')[0]['DateTime'], '2020-02-20T20:20:20Z')
+        carol.heard_nothing(alice)
+        history = self.ctl.call('msrp_conf_history', room=LOBBY)
+        self.assertEqual([entry['body'] for entry in history], ['message 2', 'message 3', 'dated'])
+        self.assertEqual(history[2]['from'], alice.uri)
+        self.assertEqual(history[2]['datetime'], '2020-02-20T20:20:20Z')
+        self.refused(404, self.ctl.call, 'msrp_conf_history', room=uri('nowhere'))
+
+
+class SlowTest(RoomCase):
+    config = merge(rooms({'uri': LOBBY}, history=0), {
+        'msrp': {'send_queue': '64KiB', 'shared_stall': '500ms', 'max_message_size': '64MiB'},
+        'ua': {'max_queued_bytes': '64MiB'}})
+
+    def test_dropped(self):
+        """Who does not read goes; the others hear everything."""
+        alice, bob, carol = (self.join(user) for user in ('alice', 'bob', 'carol'))
+        carol.conn.pause()
+        body = envelope(b'0' * 200000, alice.uri)
+        for number in range(60):
+            alice.msrp.send(body, content_type=CPIM)
+            self.assertEqual(len(bob.message()), len(body))
+            if self.ctl.pending('E_MSRP_CONF_LEAVE'):
+                break
+        self.left(carol, 'slow')
+        alice.say('still here')
+        bob.hears('still here')
+        self.assertEqual(self.statistics()['slow'], 1)
+
+
+class ReloadTest(RoomCase):
+    own_daemon = True
+
+    def test_reload(self):
+        """Rooms are added and change; one taken out ends when it is empty."""
+        daemon, ctl = self.start(rooms({'uri': LOBBY, 'subject': 'One'}, {'uri': MADE}))
+        alice = self.join('alice', daemon=daemon, ctl=ctl)
+        daemon.config = merge(daemon.config, rooms({'uri': uri('new'), 'subject': 'New'}))
+        daemon.write_config()
+        ctl.call('reload')
+        ctl.event('E_MSRP_CONF_NEW', room=uri('new'))
+        ctl.event('E_MSRP_CONF_END', room=MADE)
+        self.assertEqual(self.participants(LOBBY, ctl), [alice.uri])
+        alice.bye()
+        self.left(alice, 'bye', ctl)
+        ctl.event('E_MSRP_CONF_END', room=LOBBY)
 
 
 if __name__ == '__main__':

@@ -34,6 +34,7 @@ class Participant(Call):
     """A session in a room."""
 
     def __init__(self, case, user, room, dialog, answer, path):
+        self.known_as = None            # to the room
         super().__init__(case, dialog, sdp.Sdp(answer.body), path)
         self.user = user
         self.uri = user if ':' in user else uri(user)
@@ -61,7 +62,10 @@ class Participant(Call):
 
     def message(self, timeout=DEADLINE):
         """The next whole message, put together of its chunks."""
-        frame = self.receive(timeout)
+        return self.rest_of(self.receive(timeout), timeout)
+
+    def rest_of(self, frame, timeout=DEADLINE):
+        """The message of which frame is the first chunk."""
         body, message_id = frame.body, frame.message_id
         while frame.flag == '+':
             frame = self.conn.expect(lambda f: f.method == 'SEND' and f.message_id == message_id,
@@ -69,6 +73,13 @@ class Participant(Call):
             body += frame.body
         self.case.assertEqual(frame.flag, '$')
         return body
+
+    def nickname(self, name, code=200):
+        """Ask for a nickname; None: without one in the request."""
+        headers = [] if name is None else [('Use-Nickname', f'"{name}"')]
+        request = msrp.build('NICKNAME', self.msrp.to_path, self.msrp.from_path, headers)
+        self.conn.send(request)
+        self.conn.expect_response(request, code)
 
     def heard_nothing(self, *others):
         """What the others have said before reached them, and nothing came here."""
@@ -108,14 +119,16 @@ class RoomCase(Case):
     def refused_join(self, code, *args, **kwargs):
         self.ask(*args, **kwargs)[0].final(code)
 
-    def join(self, user, room=LOBBY, ctl=None, connect=True, behave=msrp.answer_ok, **kwargs):
+    def join(self, user, room=LOBBY, ctl=None, connect=True, behave=msrp.answer_ok,
+             **kwargs):
         """Somebody comes in."""
         transaction, path = self.ask(user, room, **kwargs)
         answer = transaction.final(200)
         dialog = Dialog.of_client(transaction, answer)
         dialog.ack()
         participant = Participant(self, user, room, dialog, answer, path)
-        (ctl or self.ctl).event('E_MSRP_CONF_JOIN', room=room, session_id=participant.id)
+        event = (ctl or self.ctl).event('E_MSRP_CONF_JOIN', room=room, session_id=participant.id)
+        participant.known_as = event['participant']
         return participant.connect(behave) if connect else participant
 
     def participants(self, room=LOBBY, ctl=None):
