@@ -140,7 +140,7 @@ static enum edge_framed keep(struct feed *feed, const struct edge_head *head, bo
 
 /* --- a message, whole or not --- */
 
-/* Of a framed transport: does more of it come? */
+/* Does more of a framed transport's message come? */
 static bool is_open(const struct feed *feed)
 {
 	return feed->framer->framed && !feed->end;
@@ -299,7 +299,7 @@ static enum edge_framed take_next(struct feed *feed)
 enum edge_framed edge_framer_next(struct edge_framer *framer, struct slice *bytes, bool end,
     const struct edge_bounds *bounds, struct edge_message *message)
 {
-	struct feed feed = {framer, bytes, end, bounds, message};
+	struct feed feed = {framer, bytes, framer->framed && end, bounds, message};
 
 	if (framer->broken) {
 		consume(&feed, bytes->len);

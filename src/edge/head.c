@@ -67,13 +67,21 @@ static struct edge_span span_of(const struct edge_head *h, struct slice s)
 	return (struct edge_span){(uint32_t)(s.p - h->p), (uint32_t)s.len};
 }
 
+/* RFC 3261 19.1.1: not in a Request-URI. */
+static bool has_headers(struct slice text)
+{
+	struct edge_uri uri;
+
+	return edge_uri_parse(&uri, text) == 0 && uri.headers.p;
+}
+
 static void judge_request_line(struct edge_head *h, struct slice method, struct slice uri)
 {
 	if (edge_uri_is_foreign(uri))
 		set_fault(h, 416, "URI scheme not supported");
 	else if (!edge_uri_is_good(uri))
 		set_fault(h, 400, "bad Request-URI");
-	else if (memchr(uri.p, '?', uri.len) && slice_starts_nocase(uri, SLICE("sip")))
+	else if (has_headers(uri))
 		set_fault(h, 400, "headers in Request-URI");
 	else if (!is_method_of_sofia(method))
 		set_fault(h, 501, "method not supported");
@@ -135,15 +143,15 @@ static const struct {
 	char compact;
 	bool single;
 } fields[EDGE_FIELDS] = {
-    [EDGE_VIA] = {{"Via", 3}, 'v'},
-    [EDGE_ROUTE] = {{"Route", 5}},
-    [EDGE_RECORD_ROUTE] = {{"Record-Route", 12}},
-    [EDGE_FROM] = {{"From", 4}, 'f', .single = true},
-    [EDGE_TO] = {{"To", 2}, 't', .single = true},
-    [EDGE_CALL_ID] = {{"Call-ID", 7}, 'i', .single = true},
-    [EDGE_CSEQ] = {{"CSeq", 4}, .single = true},
-    [EDGE_CONTACT] = {{"Contact", 7}, 'm'},
-    [EDGE_CONTENT_LENGTH] = {{"Content-Length", 14}, 'l', .single = true},
+    [EDGE_VIA] = {.name = {"Via", 3}, .compact = 'v'},
+    [EDGE_ROUTE] = {.name = {"Route", 5}},
+    [EDGE_RECORD_ROUTE] = {.name = {"Record-Route", 12}},
+    [EDGE_FROM] = {.name = {"From", 4}, .compact = 'f', .single = true},
+    [EDGE_TO] = {.name = {"To", 2}, .compact = 't', .single = true},
+    [EDGE_CALL_ID] = {.name = {"Call-ID", 7}, .compact = 'i', .single = true},
+    [EDGE_CSEQ] = {.name = {"CSeq", 4}, .single = true},
+    [EDGE_CONTACT] = {.name = {"Contact", 7}, .compact = 'm'},
+    [EDGE_CONTENT_LENGTH] = {.name = {"Content-Length", 14}, .compact = 'l', .single = true},
 };
 
 static enum edge_field find_field(struct slice name)

@@ -120,18 +120,32 @@ static void take_user(struct slice *rest, struct parts *parts)
 	parts->user.len = colon;
 }
 
+static bool cut_ipv6(struct slice *rest, struct slice *host)
+{
+	size_t n = 0;
+
+	while (n < rest->len && (is_hex(rest->p[n]) || chars_one_of(rest->p[n], ":.")))
+		n++;
+	*host = slice_head(*rest, n);
+	*rest = slice_from(*rest, n);
+	return n > 0 && chars_take_char(rest, ']');
+}
+
+bool edge_host_cut(struct slice *rest, struct slice *host)
+{
+	if (chars_take_char(rest, '['))
+		return cut_ipv6(rest, host);
+	*host = chars_take(rest, CHARS_HOST);
+	return host->len > 0;
+}
+
 static bool take_host(struct slice *rest, struct parts *parts)
 {
-	bool bracket = rest->len && rest->p[0] == '[';
-	size_t n = bracket ? span_until(*rest, "]") : chars_span(*rest, CHARS_HOST);
-
-	if (n == 0 || (bracket && n == rest->len))
+	if (!edge_host_cut(rest, &parts->host))
 		return false;
-	parts->host = bracket ? (struct slice){rest->p + 1, n - 1} : slice_head(*rest, n);
-	*rest = slice_from(*rest, bracket ? n + 1 : n);
 	if (chars_take_char(rest, ':'))
 		parts->port = chars_take(rest, CHARS_DIGIT);
-	return parts->host.len && (!parts->port.p || parts->port.len);
+	return !parts->port.p || parts->port.len;
 }
 
 /* @param rest  behind the scheme */
@@ -216,6 +230,7 @@ int edge_uri_parse(struct edge_uri *uri, struct slice text)
 	    .host = parts.host,
 	    .port = (uint16_t)port,
 	    .params = parts.params,
+	    .headers = parts.headers,
 	};
 	return 0;
 }

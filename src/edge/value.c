@@ -239,25 +239,6 @@ static bool take_protocol_part(struct slice *rest)
 	return true;
 }
 
-static bool take_host(struct slice *rest, struct slice *host)
-{
-	const char *end;
-
-	if (!chars_take_char(rest, '[')) {
-		*host = chars_take(rest, CHARS_HOST);
-		return host->len > 0;
-	}
-	end = rest->len ? memchr(rest->p, ']', rest->len) : NULL;
-	if (!end)
-		return false;
-	*host = take(rest, (size_t)(end - rest->p));
-	take(rest, 1);
-	for (size_t i = 0; i < host->len; i++)
-		if (!chars_one_of(host->p[i], "0123456789abcdefABCDEF:."))
-			return false;
-	return host->len > 0;
-}
-
 /* @return false: there is a colon, but no port */
 static bool take_port(struct slice *rest, uint16_t *portp)
 {
@@ -282,7 +263,7 @@ static bool take_sent_by(struct slice *rest, struct edge_via *via)
 
 	skip_blanks(rest);
 	start = rest->p;
-	if (blanks == rest->len || !take_host(rest, &via->host) || !take_port(rest, &via->port))
+	if (blanks == rest->len || !edge_host_cut(rest, &via->host) || !take_port(rest, &via->port))
 		return false;
 	via->sent_by = (struct slice){start, (size_t)(rest->p - start)};
 	return true;

@@ -72,6 +72,8 @@ static const struct {
     {"INVITE sip:bob@example.org: SIP/2.0", 400, "INVITE"},
     {"INVITE sip:bob@example.org:65536 SIP/2.0", 400, "INVITE"},
     {"INVITE sip:bob@[::1 SIP/2.0", 400, "INVITE"},
+    {"INVITE sip:bob@[] SIP/2.0", 400, "INVITE"},
+    {"INVITE sip:bob@[2001;db8::1] SIP/2.0", 400, "INVITE"},
     {"INVITE sip:bob@example.org/a SIP/2.0", 400, "INVITE"},
     {"INVITE sip:b%4@example.org SIP/2.0", 400, "INVITE"},
     {"INVITE sip:b%zz@example.org SIP/2.0", 400, "INVITE"},
