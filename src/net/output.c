@@ -72,11 +72,12 @@ static int queue_end(struct net_queue *q)
 		q->boundary = q->queued;
 		return 0;
 	}
-	if (q->first_end + q->end_count == q->end_cap && q->first_end) {
+	/* Moved by more than half, each end costs a move of one other at most. */
+	if (q->first_end > q->end_cap / 2) {
 		memmove(q->ends, q->ends + q->first_end, q->end_count * sizeof(*ends));
 		q->first_end = 0;
 	}
-	if (q->end_count == q->end_cap) {
+	if (q->first_end + q->end_count == q->end_cap) {
 		cap = q->end_cap ? q->end_cap * 2 : 32;
 		ends = realloc(q->ends, cap * sizeof(*ends));
 		if (!ends)

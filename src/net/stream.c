@@ -21,11 +21,16 @@ static void on_writable(evutil_socket_t fd, short what, void *arg);
 
 /* --- reading --- */
 
+/* May its handler be given what it reads? */
+static bool may_feed(const struct net_stream *s)
+{
+	return s->state == NET_OPEN && !s->paused && !s->closing;
+}
+
 static bool wants_reading(const struct net_stream *s)
 {
-	if (s->state == NET_HANDSHAKE)
-		return true;
-	return s->state == NET_OPEN && !s->paused && !s->closing;
+	return s->state == NET_HANDSHAKE || may_feed(s)
+	    || (s->state == NET_OPEN && s->write_wants_read);
 }
 
 static int update_reading(struct net_stream *s)
@@ -54,7 +59,7 @@ void stream_unpause(struct net_stream *s, unsigned why)
 		return;
 	s->paused &= ~why & 3u;
 	/* What was stashed, or lies in the transport's buffers, makes no socket readable. */
-	if (wants_reading(s))
+	if (may_feed(s))
 		stream_read_again(s);
 }
 
@@ -294,6 +299,13 @@ int net_stream_accept(struct net_protocol *protocol, int fd, const struct net_tr
 
 /* --- events --- */
 
+/* Nobody takes what is read now, but what is written needs it. */
+static void write_again(struct net_stream *s)
+{
+	s->write_wants_read = false;
+	turn_serve(s);
+}
+
 void stream_readable(struct net_stream *s)
 {
 	net_stream_ref(s);
@@ -301,8 +313,10 @@ void stream_readable(struct net_stream *s)
 		handshake(s);
 	else if (update_reading(s) < 0)
 		net_stream_close(s, -ENOMEM);
-	else if (s->reading)
+	else if (may_feed(s))
 		stream_read(s);
+	else if (s->write_wants_read)
+		write_again(s);
 	net_stream_unref(s);
 }
 
@@ -329,9 +343,10 @@ int net_stream_read_wants_write(struct net_stream *s)
 	return net_stream_want_write(s);
 }
 
-void net_stream_write_wants_read(struct net_stream *s)
+int net_stream_write_wants_read(struct net_stream *s)
 {
 	s->write_wants_read = true;
+	return update_reading(s);
 }
 
 static void on_room(struct net_stream *s)

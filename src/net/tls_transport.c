@@ -164,8 +164,7 @@ static int write_bytes(struct net_stream *s, const char *p, size_t len)
 	switch (SSL_get_error(ssl_of(s), n)) {
 	case SSL_ERROR_WANT_READ:
 		/* The peer began a key update and has not ended it: room to write will not help. */
-		net_stream_write_wants_read(s);
-		return -EAGAIN;
+		return net_stream_write_wants_read(s) < 0 ? -ENOMEM : -EAGAIN;
 	case SSL_ERROR_WANT_WRITE:
 		return -EAGAIN;
 	case SSL_ERROR_SYSCALL:

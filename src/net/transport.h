@@ -85,4 +85,4 @@ int net_stream_want_write(struct net_stream *stream);
 
 /** What is to be read waits for room to write; what is to be written, for bytes to read. */
 int net_stream_read_wants_write(struct net_stream *stream);
-void net_stream_write_wants_read(struct net_stream *stream);
+int net_stream_write_wants_read(struct net_stream *stream);

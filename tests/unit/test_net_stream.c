@@ -427,6 +427,53 @@ static void a_pause_loses_nothing(void **state)
 	assert_int_equal(f->called->messages, f->transport->framed ? 1 : 0);
 }
 
+/* As TLS in the middle of a change of keys: it writes when a byte has come. */
+static ssize_t write_after_a_byte(struct net_stream *s, const struct iovec *iov, int count,
+    bool end)
+{
+	char byte;
+
+	if (!s->accepted && !s->link.state) {
+		if (recv(s->fd, &byte, 1, MSG_DONTWAIT) != 1)
+			return net_stream_write_wants_read(s) < 0 ? -ENOMEM : -EAGAIN;
+		s->link.state = s;
+	}
+	return net_tcp.writev(s, iov, count, end);
+}
+
+static void forget(struct net_stream *s)
+{
+	(void)s;
+}
+
+static int setup_reluctant(void **state)
+{
+	static struct net_transport reluctant;
+
+	reluctant = net_tcp;
+	reluctant.writev = write_after_a_byte;
+	reluctant.shutdown = forget;
+	return set_up(state, &reluctant);
+}
+
+static void a_pause_does_not_hold_what_is_written(void **state)
+{
+	struct fixture *f = *state;
+
+	open_both(f);
+	net_stream_pause(&f->caller->stream);
+	net_stream_copy(&f->caller->stream, SLICE("bulk"));
+	loop_settle(f->base);
+	assert_int_equal(f->called->got_len, 0);
+	net_stream_copy(&f->called->stream, SLICE("!?"));
+	expect(f, 4);
+	assert_memory_equal(f->called->got, "bulk", 4);
+	assert_int_equal(f->caller->got_len, 0);
+	net_stream_resume(&f->caller->stream);
+	loop_settle(f->base);
+	assert_int_equal(f->caller->got_len, 1);
+}
+
 static void a_close_that_waits_loses_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -489,6 +536,8 @@ int main(void)
 	    CASE(a_closed_stream_takes_no_mark),
 	    CASE(a_pause_loses_nothing),
 	    FRAMED_CASE(a_pause_loses_nothing),
+	    cmocka_unit_test_setup_teardown(a_pause_does_not_hold_what_is_written, setup_reluctant,
+		teardown),
 	    CASE(a_close_that_waits_loses_nothing),
 	    FRAMED_CASE(a_close_that_waits_loses_nothing),
 	    CASE(a_protocol_ends_in_the_middle_of_a_turn),
