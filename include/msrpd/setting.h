@@ -60,3 +60,16 @@ struct setting {
 	int (*check)(const void *value, struct reason *why);
 	const char *help; /* one sentence of the reference */
 };
+
+/** Rows that every table of sessions has: cleanup_interval in ms, and hash_size, at these offsets. */
+#define SETTING_CLEANUP_INTERVAL(at)                                                               \
+	{                                                                                          \
+		.name = "cleanup_interval", .type = SETTING_DURATION, .offset = (at),              \
+		.preset = "60s", .min = 100, .help = "How often expired sessions are looked for.", \
+	}
+#define SETTING_HASH_SIZE(at)                                                                \
+	{                                                                                    \
+		.name = "hash_size", .type = SETTING_NUMBER, .offset = (at), .preset = "10", \
+		.min = 1, .max = 20, .flags = SETTING_FIXED,                                 \
+		.help = "Log2 of the session table's first size, a hint.",                   \
+	}

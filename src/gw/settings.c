@@ -2,8 +2,6 @@
 
 #include "gw/priv.h"
 
-enum { HASH_SIZE_MAX = 20, CLEANUP_MIN_MS = 100 };
-
 #define OF(member) offsetof(struct gw_settings, member)
 
 static const char *const cpim_choices[] = {"auto", "pass", NULL};
@@ -60,19 +58,7 @@ const struct setting gw_settings_rows[] = {
 	.choices = large_choices,
 	.help =
 	    "A MESSAGE of more than 1300 bytes goes over TCP, over UDP all the same, or is refused."},
-    {.name = "cleanup_interval",
-	.type = SETTING_DURATION,
-	.offset = OF(cleanup_interval_ms),
-	.preset = "60s",
-	.min = CLEANUP_MIN_MS,
-	.help = "How often expired sessions are looked for."},
-    {.name = "hash_size",
-	.type = SETTING_NUMBER,
-	.offset = OF(hash_size),
-	.preset = "10",
-	.min = 1,
-	.max = HASH_SIZE_MAX,
-	.flags = SETTING_FIXED,
-	.help = "Log2 of the session table's first size, a hint."},
+    SETTING_CLEANUP_INTERVAL(OF(cleanup_interval_ms)),
+    SETTING_HASH_SIZE(OF(hash_size)),
     {0},
 };

@@ -5,7 +5,7 @@
 
 #include "msrp/stack.h"
 
-enum { HASH_SIZE_MAX = 20, CLEANUP_MIN_MS = 100, CHUNK_MIN = 2048, CHUNK_MAX = 1 << 24 };
+enum { CHUNK_MIN = 2048, CHUNK_MAX = 1 << 24 };
 
 #define OF(member) offsetof(struct ua_settings, member)
 
@@ -51,19 +51,7 @@ const struct setting ua_settings_rows[] = {
 	.help =
 	    "A session that lost its connection ends after this long unless a re-INVITE has made "
 	    "it anew; 0: at once."},
-    {.name = "cleanup_interval",
-	.type = SETTING_DURATION,
-	.offset = OF(cleanup_interval_ms),
-	.preset = "60s",
-	.min = CLEANUP_MIN_MS,
-	.help = "How often expired sessions are looked for."},
-    {.name = "hash_size",
-	.type = SETTING_NUMBER,
-	.offset = OF(hash_size),
-	.preset = "10",
-	.min = 1,
-	.max = HASH_SIZE_MAX,
-	.flags = SETTING_FIXED,
-	.help = "Log2 of the session table's first size, a hint."},
+    SETTING_CLEANUP_INTERVAL(OF(cleanup_interval_ms)),
+    SETTING_HASH_SIZE(OF(hash_size)),
     {0},
 };
