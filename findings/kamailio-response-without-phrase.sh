@@ -3,48 +3,20 @@
 # allows: the comment is optional) for a request whose method is "200". With a phrase it is a reply.
 . "$(dirname "$0")/lib.sh"
 unpack kamailio=5.6.3-2
-cat >"$tmp/kamailio.cfg" <<'C'
-#!KAMAILIO
-debug=0
-log_stderror=yes
-children=1
-tcp_children=1
-auto_aliases=no
-listen=tcp:127.0.0.1:32855
-tcp_accept_no_cl=yes
-loadmodule "pv.so"
-loadmodule "xlog.so"
-loadmodule "msrp.so"
-request_route {
-	exit;
-}
-event_route[msrp:frame-in] {
+listen_kamailio 32855 <<'C'
 	if (msrp_is_reply()) {
 		xlog("L_ALERT", "FOUND $msrp(transid) is a reply, $msrp(code)\n");
 	} else {
 		xlog("L_ALERT", "FOUND $msrp(transid) is a request, method $msrp(method)\n");
 	}
-	exit;
-}
 C
-"$tmp/root/usr/sbin/kamailio" -DD -E -m 32 -M 8 -w "$tmp" -Y "$tmp" -L "$tmp/root/usr/lib/$arch/kamailio/modules" \
-	-f "$tmp/kamailio.cfg" >"$tmp/out" 2>"$tmp/log" &
-daemon=$!
-trap 'kill "$daemon" 2>/dev/null || true; rm -rf "$tmp"' EXIT
 python3 - "$tmp/log" <<'P'
 import socket
 import sys
 import time
 
 deadline = time.monotonic() + 20
-while True:
-    try:
-        peer = socket.create_connection(('127.0.0.1', 32855))
-        break
-    except OSError:
-        if time.monotonic() > deadline:
-            sys.exit('kamailio does not listen')
-        time.sleep(0.1)
+peer = socket.create_connection(('127.0.0.1', 32855))
 for start in (b'MSRP without11 200', b'MSRP withone22 200 OK'):
     tid = start.split()[1]
     peer.sendall(start + b'\r\nTo-Path: msrp://127.0.0.1:32855/a;tcp\r\nFrom-Path: msrp://127.0.0.1:9/b;tcp\r\n'
