@@ -1,6 +1,7 @@
 /*
  * The reference is held against the rows: docs/config.md has a table of each section,
- * msrpd.yaml.example has each key.  With --write the tables are written anew.
+ * docs/msrpd.yaml.5 a list, msrpd.yaml.example has each key.  With --write tables and lists are
+ * written anew.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -20,7 +21,6 @@
 #include "sip/rules.h"
 #include "settings.h"
 
-static const char docs_path[] = "docs/config.md";
 static const char example_path[] = "msrpd.yaml.example";
 static const char routes_path[] = "docs/routes.md";
 
@@ -51,19 +51,41 @@ static struct config *load_empty(void)
 	return cfg;
 }
 
-static void print_range(FILE *out, const struct setting *row)
+/* --- two forms of the reference --- */
+
+/* A page where the keys of each section stand between two marks. */
+struct page {
+	const char *path;
+	const char *mark_begin, *mark_end; /* the section's name follows the first */
+	const char *code[2];               /* around what one types */
+	void (*text)(FILE *out, const char *text);
+	const char *head; /* above the keys of a section */
+	void (*row)(FILE *out, const struct setting *row, const char *prefix, bool fixed);
+};
+
+static const struct page markdown, man;
+
+static void print_code(FILE *out, const struct page *page, const char *text)
 {
-	char min[32], max[32];
+	fputs(page->code[0], out);
+	page->text(out, text);
+	fputs(page->code[1], out);
+}
+
+static void print_range(FILE *out, const struct page *page, const struct setting *row)
+{
+	char min[32], max[32], text[80] = "";
 
 	settings_print(row, row->min, min, sizeof(min));
 	settings_print(row, row->max, max, sizeof(max));
 	if (row->max)
-		fprintf(out, ", %s to %s", min, max);
+		snprintf(text, sizeof(text), ", %s to %s", min, max);
 	else if (row->min)
-		fprintf(out, ", at least %s", min);
+		snprintf(text, sizeof(text), ", at least %s", min);
+	page->text(out, text);
 }
 
-static void print_type(FILE *out, const struct setting *row)
+static void print_type(FILE *out, const struct page *page, const struct setting *row)
 {
 	static const char *const nouns[] = {
 	    [SETTING_BOOL] = "true or false",
@@ -83,100 +105,159 @@ static void print_type(FILE *out, const struct setting *row)
 	};
 
 	fputs(nouns[row->type], out);
-	for (size_t i = 0; row->type == SETTING_CHOICE && row->choices[i]; i++)
-		fprintf(out, "%s`%s`", i ? ", " : "", row->choices[i]);
+	for (size_t i = 0; row->type == SETTING_CHOICE && row->choices[i]; i++) {
+		fputs(i ? ", " : "", out);
+		print_code(out, page, row->choices[i]);
+	}
 	if (row->type == SETTING_NUMBER || row->type == SETTING_DURATION
 	    || row->type == SETTING_SIZE)
-		print_range(out, row);
+		print_range(out, page, row);
 }
 
-static void print_preset(FILE *out, const struct setting *row)
+static const char *change(bool fixed)
 {
-	if (row->preset)
-		fprintf(out, "`%s`", row->preset);
-	else
-		fputs(row->flags & SETTING_REQUIRED ? "required" : "–", out);
+	return fixed ? "restart" : "reload";
 }
 
-/* A map's | would end the cell. */
-static void print_help(FILE *out, const struct setting *row)
+static const char *help(const struct setting *row)
 {
 	if (!row->help)
 		fail_msg("%s has no help", row->name);
-	for (const char *p = row->help; *p; p++)
-		fprintf(out, *p == '|' ? "\\%c" : "%c", *p);
+	return row->help;
 }
 
-static void print_rows(FILE *out, const struct setting *rows, const char *prefix, unsigned flags);
+/* A | would end the cell. */
+static void print_markdown(FILE *out, const char *text)
+{
+	for (; *text; text++)
+		fprintf(out, *text == '|' ? "\\%c" : "%c", *text);
+}
 
-static void print_row(FILE *out, const struct setting *row, const char *prefix, unsigned flags)
+static void print_markdown_row(FILE *out, const struct setting *row, const char *prefix, bool fixed)
+{
+	fprintf(out, "| `%s%s` | ", prefix, row->name);
+	print_type(out, &markdown, row);
+	fputs(" | ", out);
+	if (row->preset)
+		print_code(out, &markdown, row->preset);
+	else
+		fputs(row->flags & SETTING_REQUIRED ? "required" : "–", out);
+	fprintf(out, " | %s | ", change(fixed));
+	print_markdown(out, help(row));
+	fputs(" |\n", out);
+}
+
+static const struct page markdown = {
+    .path = "docs/config.md",
+    .mark_begin = "<!-- keys of ",
+    .mark_end = "<!-- end -->\n",
+    .code = {"`", "`"},
+    .text = print_markdown,
+    .head = "| key | value | default | change | |\n| --- | --- | --- | --- | --- |\n",
+    .row = print_markdown_row,
+};
+
+static void print_man(FILE *out, const char *text)
+{
+	for (; *text; text++)
+		fprintf(out, *text == '\\' ? "\\e" : *text == '-' ? "\\-" : "%c", *text);
+}
+
+static void print_man_row(FILE *out, const struct setting *row, const char *prefix, bool fixed)
+{
+	fputs(".TP\n\\fB", out);
+	print_man(out, prefix);
+	print_man(out, row->name);
+	fputs("\\fR (", out);
+	print_type(out, &man, row);
+	if (row->preset) {
+		fputs("; default ", out);
+		print_code(out, &man, row->preset);
+	} else if (row->flags & SETTING_REQUIRED) {
+		fputs("; required", out);
+	}
+	fprintf(out, "; %s)\n\\&", change(fixed));
+	print_man(out, help(row));
+	fputs("\n", out);
+}
+
+static const struct page man = {
+    .path = "docs/msrpd.yaml.5",
+    .mark_begin = ".\\\" keys of ",
+    .mark_end = ".\\\" end\n",
+    .code = {"\\fB", "\\fR"},
+    .text = print_man,
+    .head = "",
+    .row = print_man_row,
+};
+
+static void print_rows(FILE *out, const struct page *page, const struct setting *rows,
+    const char *prefix, unsigned flags);
+
+static void print_row(FILE *out, const struct page *page, const struct setting *row,
+    const char *prefix, unsigned flags)
 {
 	static const char *const ends[] =
 	    {[SETTING_GROUP] = ".", [SETTING_LIST] = "[].", [SETTING_MAP] = ".NAME."};
 	char below[256];
 
 	flags |= row->flags & SETTING_FIXED;
-	if (row->type != SETTING_GROUP) {
-		fprintf(out, "| `%s%s` | ", prefix, row->name);
-		print_type(out, row);
-		fputs(" | ", out);
-		print_preset(out, row);
-		fprintf(out, " | %s | ", flags & SETTING_FIXED ? "restart" : "reload");
-		print_help(out, row);
-		fputs(" |\n", out);
-	}
+	if (row->type != SETTING_GROUP)
+		page->row(out, row, prefix, flags & SETTING_FIXED);
 	if (!row->group)
 		return;
 	snprintf(below, sizeof(below), "%s%s%s", prefix, row->name, ends[row->type]);
-	print_rows(out, row->group, below, flags);
+	print_rows(out, page, row->group, below, flags);
 }
 
-static void print_rows(FILE *out, const struct setting *rows, const char *prefix, unsigned flags)
+static void print_rows(FILE *out, const struct page *page, const struct setting *rows,
+    const char *prefix, unsigned flags)
 {
 	for (const struct setting *row = rows; row->name; row++)
-		print_row(out, row, prefix, flags);
+		print_row(out, page, row, prefix, flags);
 }
 
-static void print_section(FILE *out, const struct setting *row)
+static void print_section(FILE *out, const struct page *page, const struct setting *row)
 {
-	fputs("| key | value | default | change | |\n| --- | --- | --- | --- | --- |\n", out);
+	fputs(page->head, out);
 	if (row->type == SETTING_GROUP)
-		print_rows(out, row->group, "", row->flags);
+		print_rows(out, page, row->group, "", row->flags);
 	else
-		print_row(out, row, "", 0);
+		print_row(out, page, row, "", 0);
 }
 
-/* --- docs/config.md: from one mark to the other the table of a section --- */
+/* --- from one mark to the other the keys of a section --- */
 
-static const char mark_begin[] = "<!-- keys of ", mark_end[] = "<!-- end -->\n";
+static const struct setting *find_section(const struct page *page, const struct setting *rows,
+    const char *mark)
+{
+	const char *name = mark + strlen(page->mark_begin);
+	size_t len = strcspn(name, " \n");
 
-/* The docs with every marked table as the rows have it. */
-static char *render(const char *docs, const struct setting *rows)
+	for (; rows->name; rows++)
+		if (strlen(rows->name) == len && strncmp(name, rows->name, len) == 0)
+			return rows;
+	fail_msg("%s: no section is named %.*s", page->path, (int)len, name);
+	return NULL;
+}
+
+/* The page with every marked part as the rows have it. */
+static char *render(const struct page *page, const char *docs, const struct setting *rows)
 {
 	char *text = NULL;
 	size_t len = 0, sections = 0, count = 0;
 	FILE *out = open_memstream(&text, &len);
 	const char *mark;
 
-	while ((mark = strstr(docs, mark_begin))) {
-		const char *name = mark + strlen(mark_begin), *line = strchr(mark, '\n');
-		const char *end = strstr(mark, mark_end);
-		const struct setting *row = rows;
+	while ((mark = strstr(docs, page->mark_begin))) {
+		const char *line = strchr(mark, '\n'), *end = strstr(mark, page->mark_end);
 
-		assert_non_null(line);
-		if (!end)
-			fail_msg("%s: a table has no end", docs_path);
-		while (row->name
-		    && (strncmp(name, row->name, strlen(row->name)) != 0
-			|| name[strlen(row->name)] != ' '))
-			row++;
-		if (!row->name)
-			fail_msg("%s: no section is named %.*s", docs_path, (int)(line - name),
-			    name);
+		if (!line || !end)
+			fail_msg("%s: a section has no end", page->path);
 		fwrite(docs, 1, (size_t)(line + 1 - docs), out);
-		print_section(out, row);
-		fputs(mark_end, out);
-		docs = end + strlen(mark_end);
+		print_section(out, page, find_section(page, rows, mark));
+		fputs(page->mark_end, out);
+		docs = end + strlen(page->mark_end);
 		sections++;
 	}
 	fputs(docs, out);
@@ -184,32 +265,38 @@ static char *render(const char *docs, const struct setting *rows)
 	while (rows[count].name)
 		count++;
 	if (sections != count)
-		fail_msg("%s: %zu tables for %zu sections", docs_path, sections, count);
+		fail_msg("%s: %zu tables for %zu sections", page->path, sections, count);
 	return text;
 }
 
-static void test_docs(void **state)
+static void must_be_fresh(const struct page *page)
 {
 	struct config *cfg = load_empty();
-	char *docs = read_file(docs_path), *want = render(docs, config_rows(cfg));
+	char *docs = read_file(page->path), *want = render(page, docs, config_rows(cfg));
 	size_t same = 0;
 
-	(void)state;
 	while (docs[same] && docs[same] == want[same])
 		same++;
 	if (docs[same] != want[same])
 		fail_msg("%s is stale, write it with %s --write\nhas:   %.120s\nwants: %.120s",
-		    docs_path, "test_config_docs", docs + same, want + same);
+		    page->path, "test_config_docs", docs + same, want + same);
 	free(want);
 	free(docs);
 	config_free(cfg);
 }
 
-static int write_docs(void)
+static void test_docs(void **state)
+{
+	(void)state;
+	must_be_fresh(&markdown);
+	must_be_fresh(&man);
+}
+
+static int write_page(const struct page *page)
 {
 	struct config *cfg = load_empty();
-	char *docs = read_file(docs_path), *want = render(docs, config_rows(cfg));
-	FILE *f = fopen(docs_path, "w");
+	char *docs = read_file(page->path), *want = render(page, docs, config_rows(cfg));
+	FILE *f = fopen(page->path, "w");
 	int failed = !f || fputs(want, f) < 0;
 
 	failed |= f && fclose(f) != 0;
@@ -404,6 +491,6 @@ int main(int argc, char **argv)
 	};
 
 	if (argc > 1 && strcmp(argv[1], "--write") == 0)
-		return write_docs();
+		return write_page(&markdown) | write_page(&man);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
