@@ -311,7 +311,8 @@ static int check_credential(const void *value, struct reason *why)
 static const struct setting route_rows[] = {
     {.name = "sip",
 	.type = SETTING_TREE,
-	.help = "Rules for each INVITE outside a dialog and each MESSAGE."},
+	.help = "Rules for each INVITE outside a dialog, each MESSAGE, and with a registrar each "
+		"REGISTER."},
     {.name = "msrp", .type = SETTING_TREE, .help = "Rules for each frame that reaches the relay."},
     {.name = "msrp_auth", .type = SETTING_TREE, .help = "Rules for each AUTH with credentials."},
     {.name = "msrp_socket",
@@ -424,6 +425,7 @@ static size_t lay_out(struct setting *rows, const struct config_env *env)
 		    .type = SETTING_GROUP,
 		    .offset = size,
 		    .group = service->settings,
+		    .flags = service->optional ? SETTING_OPTIONAL : 0,
 		    .check = service->check};
 		size += align(service->settings_size);
 	}

@@ -33,6 +33,7 @@
 #include "msrp/stack.h"
 #include "net/net.h"
 #include "notify.h"
+#include "registrar/registrar.h"
 #include "relay/relay.h"
 #include "routes.h"
 #include "services.h"
@@ -359,14 +360,24 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 
 /* --- starting --- */
 
+static bool service_takes(struct daemon *d, struct sip_request *request)
+{
+	for (size_t i = 0; i < SERVICES; i++)
+		if (d->states[i] && services[i]->request
+		    && services[i]->request(request, d->states[i]))
+			return true;
+	return false;
+}
+
+/* A rule may well leave the answer to a later turn, so only what nobody takes is a 404. */
 static void on_request(struct sip_request *request, void *arg)
 {
 	struct daemon *d = arg;
 
 	if (d->stopping)
 		sip_request_reply(request, 503, SLICE("Shutting Down"), (struct slice){NULL, 0});
-	else
-		routes_run_sip(&d->routes, request);
+	else if (!routes_run_sip(&d->routes, request) && !service_takes(d, request))
+		sip_request_reply(request, 404, SLICE("Not Found"), (struct slice){NULL, 0});
 }
 
 static const struct sip_stack_handler sip_handler = {.request = on_request};
@@ -442,6 +453,7 @@ static int start_msrp(struct daemon *d, struct reason *why)
 
 static int start_sip(struct daemon *d, struct reason *why)
 {
+	const struct registrar_settings *registrar = config_service(d->config, &registrar_service);
 	struct sip_stack_options options = {
 	    .base = d->base,
 	    .stats = d->stats,
@@ -449,6 +461,7 @@ static int start_sip(struct daemon *d, struct reason *why)
 	    .credentials = d->config->credentials.items,
 	    .credential_count = d->config->credentials.count,
 	    .auth = d->auth,
+	    .registers = registrar->given,
 	    .handler = &sip_handler,
 	    .arg = d,
 	};

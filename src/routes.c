@@ -95,16 +95,14 @@ void routes_fini(struct routes *routes)
 
 /* --- walking --- */
 
-void routes_run_sip(const struct routes *routes, struct sip_request *request)
+bool routes_run_sip(const struct routes *routes, struct sip_request *request)
 {
 	struct route_subject subject = {.request = request};
 	unsigned result = route_run(routes->sip, &subject);
 
-	/* A rule may well leave the answer to a later turn, so only no rule at all is a 404. */
 	if (result & ROUTE_DROPPED)
 		sip_request_drop(request);
-	else if (!(result & ROUTE_HELD))
-		sip_request_reply(request, 404, SLICE("Not Found"), (struct slice){NULL, 0});
+	return result & ROUTE_HELD;
 }
 
 void routes_run_event(const struct routes *routes, const struct event_notice *event)

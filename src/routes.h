@@ -22,8 +22,8 @@ int routes_compile(struct routes *routes, void *const *states, void *const *page
     const struct config *cfg, struct config_load *load);
 void routes_fini(struct routes *routes);
 
-/** Walk routes.sip for a request; what no rule answers is answered 404. */
-void routes_run_sip(const struct routes *routes, struct sip_request *request);
+/** Walk routes.sip for a request.  @return false: no rule is for it */
+bool routes_run_sip(const struct routes *routes, struct sip_request *request);
 
 /** Walk routes.event. */
 void routes_run_event(const struct routes *routes, const struct event_notice *event);

@@ -3,6 +3,7 @@
 #include "app/app.h"
 #include "conf/conf.h"
 #include "gw/gw.h"
+#include "registrar/registrar.h"
 #include "relay/relay.h"
 
 const struct service *const services[SERVICES + 1] = {
@@ -10,5 +11,6 @@ const struct service *const services[SERVICES + 1] = {
     &gw_service,
     &conf_service,
     &relay_service,
+    &registrar_service,
     NULL,
 };

@@ -3,6 +3,6 @@
 
 #include <msrpd/service.h>
 
-enum { SERVICES = 4 };
+enum { SERVICES = 5 };
 
 extern const struct service *const services[SERVICES + 1]; /* NULL-terminated */

@@ -392,6 +392,8 @@ static int read_group(void *field, const struct setting *row, const struct tree 
 
 	if (node && node->kind != TREE_MAP && !tree_is_null(node))
 		return wants(row, "a map", node, fault);
+	if (row->flags & SETTING_OPTIONAL)
+		*(bool *)field = node != NULL;
 	err = read_rows(field, row->group, node, node ? node : at, fault);
 	return err < 0 ? err : check(field, row, node ? node : at, fault);
 }
@@ -613,7 +615,8 @@ bool settings_fixed_differs(const void *a, const void *b, const struct setting *
 		const void *x = at_offset_const(a, row->offset);
 		const void *y = at_offset_const(b, row->offset);
 
-		if ((row->flags & SETTING_FIXED) && fields_differ(x, y, row)) {
+		if (((row->flags & SETTING_FIXED) && fields_differ(x, y, row))
+		    || ((row->flags & SETTING_OPTIONAL) && *(const bool *)x != *(const bool *)y)) {
 			snprintf(key, SETTINGS_KEY_SIZE, "%s", row->name);
 			return true;
 		}

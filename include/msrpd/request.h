@@ -49,11 +49,29 @@ struct slice sip_request_header(const struct sip_request *req, struct slice name
 struct slice sip_request_header_at(const struct sip_request *req, struct slice name, size_t index);
 
 /**
- * One Contact of the request, counted from 0: "<URI>;PARAMETERS" without a display name, or "*".
+ * One Contact of the request, counted from 0: "<URI>;PARAMETERS" without a display name, "*", or
+ * "<>" for a URI that is none of SIP's.
  *
  * @return absent behind the last one
  */
 struct slice sip_request_contact(const struct sip_request *req, size_t index);
+
+/** Has the request a header of that name that cannot be read, and so is not among the above? */
+bool sip_request_is_damaged(const struct sip_request *req, struct slice name);
+
+/** Is this, as it stands in a URI, the host of one of our listeners, or of sip.advertised_contact? */
+bool sip_request_host_is_ours(const struct sip_request *req, struct slice host);
+
+/** Does a request to this URI come back to us, as far as can be seen without DNS? */
+bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri);
+
+/**
+ * Put another URI in the place of the Request-URI: in what rules see, and in what is made of the
+ * request.
+ *
+ * @return 0, -EINVAL: it is none, -ENOMEM
+ */
+int sip_request_set_target(struct sip_request *req, struct slice uri);
 
 /** Names of sip.pass_headers; NULL behind the last. */
 const char *sip_request_passed(const struct sip_request *req, size_t index);

@@ -19,6 +19,7 @@ struct auth;
 struct event_base;
 struct msrp_stack;
 struct page;
+struct sip_request;
 struct stats;
 struct ua;
 
@@ -39,7 +40,8 @@ struct service_env {
 struct service {
 	const char *name; /* "gw", as in status and in the names of statistics */
 
-	const char *section;            /* of the config, "gateway"; NULL: it has no settings */
+	const char *section; /* of the config, "gateway"; NULL: it has no settings */
+	bool optional;       /* its settings begin with a bool: is the section in the file? */
 	const struct setting *settings; /* rows over a struct of settings_size bytes */
 	size_t settings_size;
 	/** Check them together, as setting.check; NULL: any will do. */
@@ -66,6 +68,13 @@ struct service {
 	 *         it had may come once more
 	 */
 	int (*reload)(void *state, const void *settings, struct reason *why);
+
+	/**
+	 * A SIP request that no rule is for; NULL: it takes none.
+	 *
+	 * @return whether it takes this one, and answers it
+	 */
+	bool (*request)(struct sip_request *req, void *state);
 
 	/** How many it has now; NULL: it has none.  state is not NULL. */
 	size_t (*sessions)(const void *state);

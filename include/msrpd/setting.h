@@ -38,6 +38,8 @@ enum {
 	/* flags, those of a group hold for all in it */
 	SETTING_FIXED = 1,    /* a change needs a restart, a reload refuses it */
 	SETTING_REQUIRED = 2, /* of items: there is no item without it */
+	/* of a group whose struct begins with a bool: whether it is in the file, which is fixed */
+	SETTING_OPTIONAL = 4,
 };
 
 struct setting {

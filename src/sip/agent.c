@@ -13,6 +13,8 @@
 #include <sofia-sip/nta_tag.h>
 #include <sofia-sip/tport_tag.h>
 
+#include <msrpd/sip_uri.h>
+
 #include "base/buffer.h"
 #include "base/log.h"
 #include "net/tls.h"
@@ -426,6 +428,67 @@ void sip_stack_each_listener(const struct sip_stack *stack, void (*fn)(const cha
 			    addr_port(&agent->address), kinds[i].suffix);
 			fn(uri, arg);
 		}
+}
+
+static bool is_host_of(const char *uri, struct slice host)
+{
+	return uri && slice_equal_nocase(sip_uri_domain(slice_of(uri)), host);
+}
+
+bool sip_stack_is_host(const struct sip_stack *stack, struct slice host)
+{
+	const struct setting_list *listen = &stack->settings->listen;
+	const struct sip_agent *agent;
+	char text[INET6_ADDRSTRLEN + 2];
+
+	if (!host.p || slice_equal(host, SLICE("*")))
+		return false;
+	for (size_t i = 0; i < listen->count; i++)
+		if (is_host_of(((char *const *)listen->items)[i], host))
+			return true;
+	STAILQ_FOREACH(agent, &stack->agents, next) {
+		host_text(&agent->address, text, sizeof(text));
+		if (slice_equal_nocase(slice_of(text), host))
+			return true;
+	}
+	return is_host_of(stack->settings->advertised_contact, host);
+}
+
+static uint64_t hop_port(const struct sip_hop *hop)
+{
+	uint64_t port = hop->transports == SIP_TLS ? 5061 : 5060;
+
+	slice_to_u64(slice_of(hop->port), 65535, &port);
+	return port;
+}
+
+static bool leads_to(const struct sip_hop *hop, const char *own)
+{
+	struct sip_hop ours;
+
+	return own && sip_uri_hop(own, &ours) == 0 && strcasecmp(hop->host, ours.host) == 0
+	    && hop_port(hop) == hop_port(&ours);
+}
+
+bool sip_stack_is_here(const struct sip_stack *stack, const char *uri)
+{
+	const struct setting_list *listen = &stack->settings->listen;
+	const struct sip_agent *agent;
+	struct sip_hop hop;
+	union addr address;
+
+	if (sip_uri_hop(uri, &hop) < 0)
+		return false;
+	for (size_t i = 0; i < listen->count; i++)
+		if (leads_to(&hop, ((char *const *)listen->items)[i]))
+			return true;
+	if (addr_parse_host(&address, slice_of(hop.host)) == 0) {
+		addr_set_port(&address, (uint16_t)hop_port(&hop));
+		STAILQ_FOREACH(agent, &stack->agents, next)
+			if (addr_equal(&agent->address, &address))
+				return true;
+	}
+	return leads_to(&hop, stack->settings->advertised_contact);
 }
 
 /* --- which agent a request leaves from --- */

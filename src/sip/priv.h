@@ -169,6 +169,12 @@ void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE]);
 int sip_agents_open(struct sip_stack *stack, struct reason *why);
 void sip_agents_close(struct sip_stack *stack);
 
+/** Is this, as it stands in a URI, the host of a listener, or of the advertised contact? */
+bool sip_stack_is_host(const struct sip_stack *stack, struct slice host);
+
+/** Does this cleaned URI lead to a listener, or to the advertised contact? */
+bool sip_stack_is_here(const struct sip_stack *stack, const char *uri);
+
 /* --- URIs --- */
 
 /**

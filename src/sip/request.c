@@ -33,6 +33,7 @@ struct sip_request {
 	bool in_dialog; /* the handle is not ours */
 	bool answered, cancelled;
 	struct slice fields[FIELDS];
+	char *target;                 /* what the Request-URI points to once it was changed */
 	char *auth_user, *auth_realm; /* what those fields point to */
 	struct sip_body *body;        /* once sip_request_sdp() has taken it apart */
 	char *text;                   /* what the URIs among them point to */
@@ -200,6 +201,8 @@ static struct slice contact_text(const struct sip_request *req, const sip_contac
 
 	if (sip_url_is_star(m->m_url))
 		return SLICE("*");
+	if (!sip_url_usable(m->m_url))
+		return SLICE("<>");
 	bare.m_display = NULL;
 	bare.m_url->url_headers = NULL;
 	return encode(req, &bare, MSG_DO_CANONIC);
@@ -212,6 +215,40 @@ struct slice sip_request_contact(const struct sip_request *req, size_t index)
 	while (m && index-- > 0)
 		m = m->m_next;
 	return m ? contact_text(req, m) : (struct slice){0};
+}
+
+bool sip_request_is_damaged(const struct sip_request *req, struct slice name)
+{
+	for (const sip_error_t *e = req->sip->sip_error; e; e = e->er_next)
+		if (slice_equal_nocase(slice_of(e->er_name), name))
+			return true;
+	return false;
+}
+
+bool sip_request_host_is_ours(const struct sip_request *req, struct slice host)
+{
+	return sip_stack_is_host(req->agent->stack, host);
+}
+
+bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri)
+{
+	char *clean = sip_uri_clean(uri);
+	bool ours = clean && sip_stack_is_here(req->agent->stack, clean);
+
+	free(clean);
+	return ours;
+}
+
+int sip_request_set_target(struct sip_request *req, struct slice uri)
+{
+	char *clean = sip_uri_clean(uri);
+
+	if (!clean)
+		return -EINVAL;
+	free(req->target);
+	req->target = clean;
+	req->fields[SIP_FIELD_RURI] = slice_of(clean);
+	return 0;
 }
 
 const char *sip_request_passed(const struct sip_request *req, size_t index)
@@ -299,6 +336,7 @@ static void destroy(struct sip_request *req)
 		sip_body_fini(req->body);
 	free(req->body);
 	free(req->text);
+	free(req->target);
 	free(req->auth_user);
 	free(req->auth_realm);
 	free(req);

@@ -1,0 +1,241 @@
+/* Addresses-of-record, and where they are. */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include <msrpd/buffer.h>
+
+#include "registrar/priv.h"
+
+const struct event_type registration_new = {
+    .name = "E_REGISTRATION_NEW",
+    .params = (const char *const[]){"aor", "contact", "expires", NULL},
+};
+
+const struct event_type registration_end = {
+    .name = "E_REGISTRATION_END",
+    .params = (const char *const[]){"aor", "contact", "reason", NULL},
+};
+
+static const char *const reasons[] = {
+    [END_UNREGISTERED] = "unregistered",
+    [END_EXPIRED] = "expired",
+    [END_REMOVED] = "removed",
+    [END_REPLACED] = "replaced",
+};
+
+/* --- addresses-of-record --- */
+
+struct slice aor_name(struct slice uri, char name[AOR_NAME_MAX])
+{
+	struct slice user = sip_uri_user(uri), domain = sip_uri_domain(uri);
+	struct buffer w = {.p = name, .cap = AOR_NAME_MAX};
+	size_t at;
+
+	buffer_add(&w, user);
+	buffer_add_char(&w, '@');
+	at = w.len;
+	buffer_add(&w, domain);
+	if (w.err || !user.p || !domain.p)
+		return (struct slice){NULL, 0};
+	for (; at < w.len; at++)
+		name[at] = (char)tolower((unsigned char)name[at]);
+	return buffer_text(&w);
+}
+
+struct aor *aor_find(struct registrar *r, struct slice name)
+{
+	struct aor *aor;
+
+	HASH_FIND(hh, r->aors, name.p, name.len, aor);
+	return aor;
+}
+
+struct aor *aor_get(struct registrar *r, struct slice name)
+{
+	struct aor *aor = aor_find(r, name);
+
+	if (aor)
+		return aor;
+	aor = calloc(1, sizeof(*aor) + name.len);
+	if (!aor)
+		return NULL;
+	aor->registrar = r;
+	TAILQ_INIT(&aor->bindings);
+	memcpy(aor->name, name.p, name.len);
+	aor->len = name.len;
+	HASH_ADD_KEYPTR(hh, r->aors, aor->name, (unsigned)aor->len, aor);
+	if (!aor->hh.tbl) { /* no memory */
+		free(aor);
+		return NULL;
+	}
+	*r->count.aors = HASH_COUNT(r->aors);
+	return aor;
+}
+
+void aor_release(struct aor *aor)
+{
+	struct registrar *r = aor->registrar;
+
+	if (aor->count > 0)
+		return;
+	HASH_DEL(r->aors, aor);
+	*r->count.aors = HASH_COUNT(r->aors);
+	free(aor);
+}
+
+static bool is_same(const struct binding_terms *a, const struct binding_terms *b)
+{
+	if (a->instance.p && a->reg_id.p && b->instance.p && b->reg_id.p
+	    && slice_equal(a->instance, b->instance) && slice_equal(a->reg_id, b->reg_id))
+		return true;
+	return sip_uri_same(a->contact, b->contact);
+}
+
+struct binding *aor_find_binding(const struct aor *aor, const struct binding_terms *terms)
+{
+	struct binding *b;
+
+	TAILQ_FOREACH(b, &aor->bindings, entry)
+		if (is_same(&b->terms, terms))
+			return b;
+	return NULL;
+}
+
+/* --- events --- */
+
+static struct slice aor_uri(const struct aor *aor, char text[AOR_NAME_MAX + 4])
+{
+	struct buffer w = {.p = text, .cap = AOR_NAME_MAX + 4};
+
+	buffer_add(&w, SLICE("sip:"));
+	buffer_add(&w, (struct slice){aor->name, aor->len});
+	return buffer_text(&w);
+}
+
+static void tell_new(const struct binding *b)
+{
+	char uri[AOR_NAME_MAX + 4];
+	struct event_param params[] = {
+	    event_text("aor", aor_uri(b->aor, uri)),
+	    event_text("contact", b->terms.contact),
+	    event_number("expires", (int64_t)binding_seconds(b)),
+	};
+
+	event_emit(b->aor->registrar->env.bus, &registration_new, params,
+	    sizeof(params) / sizeof(params[0]));
+}
+
+static void tell_end(const struct binding *b, enum end end)
+{
+	char uri[AOR_NAME_MAX + 4];
+	struct event_param params[] = {
+	    event_text("aor", aor_uri(b->aor, uri)),
+	    event_text("contact", b->terms.contact),
+	    event_text("reason", slice_of(reasons[end])),
+	};
+
+	++*b->aor->registrar->count.ended[end];
+	event_emit(b->aor->registrar->env.bus, &registration_end, params,
+	    sizeof(params) / sizeof(params[0]));
+}
+
+/* --- bindings --- */
+
+static void on_expiry(void *arg)
+{
+	binding_end(arg, END_EXPIRED);
+}
+
+static size_t text_size(const struct binding_terms *t)
+{
+	return t->contact.len + t->call_id.len + t->instance.len + t->reg_id.len + t->user_agent.len
+	    + t->source.len;
+}
+
+struct binding *binding_new(struct registrar *r, const struct binding_terms *terms)
+{
+	struct binding *b = calloc(1, sizeof(*b) + text_size(terms));
+	char *p;
+
+	if (!b || timer_init(&b->expiry, r->env.base, on_expiry, b) < 0) {
+		free(b);
+		return NULL;
+	}
+	p = b->text;
+	b->terms = *terms;
+	b->terms.contact = slice_pack(&p, terms->contact);
+	b->terms.call_id = slice_pack(&p, terms->call_id);
+	b->terms.instance = slice_pack(&p, terms->instance);
+	b->terms.reg_id = slice_pack(&p, terms->reg_id);
+	b->terms.user_agent = slice_pack(&p, terms->user_agent);
+	b->terms.source = slice_pack(&p, terms->source);
+	return b;
+}
+
+static void take_out(struct binding *b)
+{
+	TAILQ_REMOVE(&b->aor->bindings, b, entry);
+	b->aor->count--;
+	--*b->aor->registrar->count.contacts;
+}
+
+static void put_in(struct binding *b, struct aor *aor)
+{
+	struct binding *next;
+
+	TAILQ_FOREACH(next, &aor->bindings, entry)
+		if (next->terms.q <= b->terms.q)
+			break;
+	if (next)
+		TAILQ_INSERT_BEFORE(next, b, entry);
+	else
+		TAILQ_INSERT_TAIL(&aor->bindings, b, entry);
+	b->aor = aor;
+	aor->count++;
+	++*aor->registrar->count.contacts;
+}
+
+void binding_free(struct binding *b)
+{
+	timer_fini(&b->expiry);
+	free(b);
+}
+
+void binding_put(struct binding *b, struct aor *aor, struct binding *old)
+{
+	struct registrar *r = aor->registrar;
+	bool refresh = old && sip_uri_same(old->terms.contact, b->terms.contact);
+
+	put_in(b, aor);
+	b->due_ms = timer_now_ms() + b->terms.expires_ms;
+	timer_start(&b->expiry, b->terms.expires_ms);
+	if (old)
+		take_out(old);
+	if (old && !refresh)
+		tell_end(old, END_REPLACED);
+	if (refresh) {
+		++*r->count.refreshed;
+	} else {
+		++*r->count.registered;
+		tell_new(b);
+	}
+	if (old)
+		binding_free(old);
+}
+
+void binding_end(struct binding *b, enum end end)
+{
+	struct aor *aor = b->aor;
+
+	take_out(b);
+	tell_end(b, end);
+	binding_free(b);
+	aor_release(aor);
+}
+
+uint64_t binding_seconds(const struct binding *b)
+{
+	uint64_t now = timer_now_ms();
+
+	return b->due_ms > now ? (b->due_ms - now + 999) / 1000 : 0;
+}

@@ -1,0 +1,398 @@
+/* REGISTER: RFC 3261 section 10.3, RFC 5626 section 6. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include <msrpd/buffer.h>
+#include <msrpd/log.h>
+
+#include "registrar/priv.h"
+
+static const struct slice none;
+
+/* One contact's way: all of them are looked at before any is gone. */
+struct change {
+	struct binding *old;   /* NULL: there was none */
+	struct binding *fresh; /* NULL: it is to go */
+};
+
+/* A REGISTER being served. */
+struct registration {
+	struct registrar *r;
+	struct sip_request *req;
+	struct aor *aor;
+	struct slice call_id, user_agent;
+	uint32_t cseq;
+	char source[128];
+	struct change changes[CONTACTS_MAX];
+	size_t count;
+	bool flows; /* a contact has a reg-id */
+};
+
+/* An answer that refuses it. */
+struct refusal {
+	int code;
+	const char *reason; /* NULL: the usual */
+};
+
+static const struct refusal taken = {0, NULL};
+
+static struct refusal refusal(int code, const char *reason)
+{
+	return (struct refusal){code, reason};
+}
+
+/* --- who --- */
+
+static bool is_served(const struct registrar *r, const struct sip_request *req, struct slice domain)
+{
+	const struct setting_list *domains = &r->settings->domains;
+
+	for (size_t i = 0; i < domains->count; i++)
+		if (slice_equal_nocase(slice_of(((char *const *)domains->items)[i]), domain))
+			return true;
+	return domains->count == 0 && sip_request_host_is_ours(req, domain);
+}
+
+/* Steps 3 to 5: a user may bind his own address-of-record only. */
+static struct refusal find_aor(struct registration *reg)
+{
+	struct slice to = sip_request_field(reg->req, SIP_FIELD_TO_URI);
+	struct slice user = sip_request_field(reg->req, SIP_FIELD_AUTH_USER), name;
+	char text[AOR_NAME_MAX];
+
+	if (!is_served(reg->r, reg->req, sip_uri_domain(to)))
+		return refusal(403, "Not A Domain Of Ours");
+	if (!user.p || !slice_equal(user, sip_uri_user(to)))
+		return refusal(403, "Not Your Address-Of-Record");
+	name = aor_name(to, text);
+	if (!name.p)
+		return refusal(400, "Bad Address-Of-Record");
+	reg->aor = aor_get(reg->r, name);
+	return reg->aor ? taken : refusal(500, NULL);
+}
+
+/* --- contacts --- */
+
+/* @return -1: not a q (RFC 3261 25.1) */
+static int parse_q(struct slice text)
+{
+	struct slice whole;
+	uint64_t ones, part = 0;
+	size_t digits;
+
+	slice_cut(&text, '.', &whole);
+	digits = text.len;
+	if (whole.len != 1 || slice_to_u64(whole, 1, &ones) < 0 || digits > 3
+	    || (digits > 0 && slice_to_u64(text, Q_MAX - 1, &part) < 0))
+		return -1;
+	for (; digits < 3; digits++)
+		part *= 10;
+	part += ones * Q_MAX;
+	return part <= Q_MAX ? (int)part : -1;
+}
+
+/* Of a Contact, or else of the request; what is malformed counts as absent (RFC 3261 20.10). */
+static uint64_t wanted_seconds(const struct registration *reg, struct slice contact)
+{
+	const struct slice texts[] = {
+	    sip_address_param(contact, SLICE("expires")),
+	    sip_request_header(reg->req, SLICE("Expires")),
+	};
+	uint64_t seconds;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (texts[i].p && slice_to_u64(texts[i], UINT32_MAX, &seconds) != -EBADMSG)
+			return texts[i].len < 11 ? seconds : UINT32_MAX;
+	return reg->r->settings->default_expires_ms / 1000;
+}
+
+static struct refusal read_expires(const struct registration *reg, struct slice contact,
+    struct binding_terms *terms)
+{
+	const struct registrar_settings *s = reg->r->settings;
+	uint64_t wanted_ms = wanted_seconds(reg, contact) * 1000;
+
+	if (wanted_ms > 0 && wanted_ms < s->min_expires_ms)
+		return refusal(423, NULL);
+	terms->expires_ms = wanted_ms < s->max_expires_ms ? wanted_ms : s->max_expires_ms;
+	return taken;
+}
+
+static struct refusal read_q(struct slice contact, struct binding_terms *terms)
+{
+	struct slice text = sip_address_param(contact, SLICE("q"));
+	int q = text.p ? parse_q(text) : Q_MAX;
+
+	if (q < 0)
+		return refusal(400, "Bad q");
+	terms->q = (unsigned)q;
+	terms->q_given = text.p;
+	return taken;
+}
+
+static bool fits(const struct binding_terms *terms)
+{
+	return terms->contact.len <= TEXT_MAX && terms->call_id.len <= TEXT_MAX
+	    && terms->instance.len <= TEXT_MAX && terms->reg_id.len <= TEXT_MAX
+	    && terms->user_agent.len <= TEXT_MAX && slice_is_one_line(terms->instance);
+}
+
+static struct refusal read_contact(struct registration *reg, struct slice contact,
+    struct binding_terms *terms)
+{
+	struct refusal no;
+
+	*terms = (struct binding_terms){
+	    .contact = sip_address_uri(contact),
+	    .call_id = reg->call_id,
+	    .instance = sip_address_param(contact, SLICE("+sip.instance")),
+	    .reg_id = sip_address_param(contact, SLICE("reg-id")),
+	    .user_agent = reg->user_agent,
+	    .source = slice_of(reg->source),
+	    .cseq = reg->cseq,
+	};
+	if (!terms->instance.p) /* RFC 5626 6: without it a reg-id says nothing */
+		terms->reg_id = none;
+	if (!slice_starts_nocase(terms->contact, SLICE("sip:"))
+	    && !slice_starts_nocase(terms->contact, SLICE("sips:")))
+		return refusal(400, "Contact Is Not A SIP URI");
+	if (sip_request_uri_is_ours(reg->req, terms->contact)) /* a loop, once somebody is called */
+		return refusal(403, "Contact Is This Server");
+	if (!fits(terms))
+		return refusal(400, "Contact Too Long");
+	no = read_q(contact, terms);
+	return no.code ? no : read_expires(reg, contact, terms);
+}
+
+/* --- the plan --- */
+
+/* Step 7: what comes late, or once more, is not to undo what came after it. */
+static bool is_in_order(const struct registration *reg, const struct binding *old)
+{
+	return !slice_equal(old->terms.call_id, reg->call_id) || old->terms.cseq < reg->cseq;
+}
+
+static bool is_planned(const struct registration *reg, const struct binding *old,
+    const struct binding_terms *terms)
+{
+	for (size_t i = 0; i < reg->count; i++)
+		if ((old && reg->changes[i].old == old)
+		    || (reg->changes[i].fresh
+			&& sip_uri_same(reg->changes[i].fresh->terms.contact, terms->contact)))
+			return true;
+	return false;
+}
+
+static struct refusal plan(struct registration *reg, const struct binding_terms *terms)
+{
+	struct binding *old = aor_find_binding(reg->aor, terms);
+	struct change *change = &reg->changes[reg->count];
+
+	if (old && !is_in_order(reg, old))
+		return refusal(400, "CSeq Out Of Order");
+	if (is_planned(reg, old, terms))
+		return refusal(400, "A Contact Twice");
+	*change = (struct change){.old = old};
+	if (terms->expires_ms > 0) {
+		change->fresh = binding_new(reg->r, terms);
+		if (!change->fresh)
+			return refusal(500, NULL);
+	}
+	reg->count++;
+	return taken;
+}
+
+/* RFC 5626 6: of the contacts that stay, one at most may have a reg-id. */
+static struct refusal plan_contact(struct registration *reg, struct slice contact)
+{
+	struct binding_terms terms;
+	struct refusal no = read_contact(reg, contact, &terms);
+
+	if (no.code)
+		return no;
+	if (terms.reg_id.p && terms.expires_ms > 0) {
+		if (reg->flows)
+			return refusal(400, "More Than One reg-id");
+		reg->flows = true;
+	}
+	return plan(reg, &terms);
+}
+
+/* "*": all of them, and nothing else (step 6). */
+static struct refusal plan_star(struct registration *reg)
+{
+	struct slice expires = sip_request_header(reg->req, SLICE("Expires"));
+	uint64_t seconds;
+	struct binding *b;
+
+	if (sip_request_contact(reg->req, 1).p || !expires.p
+	    || slice_to_u64(expires, 0, &seconds) < 0)
+		return refusal(400, "Contact: * Stands Alone, With Expires: 0");
+	TAILQ_FOREACH(b, &reg->aor->bindings, entry) {
+		if (!is_in_order(reg, b))
+			return refusal(400, "CSeq Out Of Order");
+		reg->changes[reg->count++] = (struct change){.old = b};
+	}
+	return taken;
+}
+
+static size_t count_afterwards(const struct registration *reg)
+{
+	size_t count = reg->aor->count;
+
+	for (size_t i = 0; i < reg->count; i++) {
+		count += reg->changes[i].fresh != NULL;
+		count -= reg->changes[i].old != NULL;
+	}
+	return count;
+}
+
+static struct refusal plan_all(struct registration *reg)
+{
+	struct refusal no = taken;
+	struct slice contact;
+
+	if (sip_request_is_damaged(reg->req, SLICE("Contact")))
+		return refusal(400, "Bad Contact");
+	if (slice_equal(sip_request_contact(reg->req, 0), SLICE("*")))
+		return plan_star(reg);
+	for (size_t i = 0; !no.code && (contact = sip_request_contact(reg->req, i)).p; i++)
+		no = i < CONTACTS_MAX ? plan_contact(reg, contact)
+				      : refusal(403, "Too Many Contacts");
+	if (!no.code && count_afterwards(reg) > reg->r->settings->max_contacts)
+		no = refusal(403, "Too Many Contacts");
+	return no;
+}
+
+/* --- answers --- */
+
+static void write_contact(struct buffer *w, const struct binding *b)
+{
+	const struct binding_terms *t = &b->terms;
+
+	buffer_printf(w, "Contact: <%.*s>;expires=%" PRIu64, SLICE_ARG(t->contact),
+	    binding_seconds(b));
+	if (t->q_given)
+		buffer_printf(w, ";q=%u.%03u", t->q / Q_MAX, t->q % Q_MAX);
+	if (t->instance.p)
+		buffer_printf(w, ";+sip.instance=\"%.*s\"", SLICE_ARG(t->instance));
+	if (t->reg_id.p)
+		buffer_printf(w, ";reg-id=%.*s", SLICE_ARG(t->reg_id));
+	buffer_add(w, SLICE("\r\n"));
+}
+
+static void write_date(struct buffer *w)
+{
+	time_t now = time(NULL);
+	char text[64];
+	struct tm tm;
+
+	if (gmtime_r(&now, &tm)
+	    && strftime(text, sizeof(text), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm) > 0)
+		buffer_add(w, slice_of(text));
+}
+
+static void answer(struct registration *reg)
+{
+	struct buffer w = {.max = BUFFER_UNBOUNDED}; /* by CONTACTS_MAX and TEXT_MAX */
+	struct binding *b;
+
+	TAILQ_FOREACH(b, &reg->aor->bindings, entry)
+		write_contact(&w, b);
+	write_date(&w);
+	sip_request_reply(reg->req, w.err ? 500 : 200, none, w.err ? none : buffer_text(&w));
+	buffer_fini(&w);
+}
+
+static void refuse(struct registration *reg, struct refusal no)
+{
+	char text[64];
+	struct buffer w = BUFFER_ON(text);
+
+	if (no.code == 423)
+		buffer_printf(&w, "Min-Expires: %" PRIu64 "\r\n",
+		    reg->r->settings->min_expires_ms / 1000);
+	++*reg->r->count.refused;
+	sip_request_reply(reg->req, no.code, slice_of(no.reason), w.len ? buffer_text(&w) : none);
+}
+
+/* --- the request --- */
+
+static void commit(struct registration *reg)
+{
+	for (size_t i = 0; i < reg->count; i++) {
+		struct change *change = &reg->changes[i];
+
+		if (change->fresh)
+			binding_put(change->fresh, reg->aor, change->old);
+		else if (change->old)
+			binding_end(change->old, END_UNREGISTERED);
+	}
+}
+
+static void drop_plan(struct registration *reg)
+{
+	for (size_t i = 0; i < reg->count; i++)
+		if (reg->changes[i].fresh)
+			binding_free(reg->changes[i].fresh);
+}
+
+static void read_request(struct registration *reg)
+{
+	uint64_t cseq = 0;
+
+	slice_to_u64(sip_request_field(reg->req, SIP_FIELD_CSEQ), UINT32_MAX, &cseq);
+	reg->cseq = (uint32_t)cseq;
+	reg->call_id = sip_request_field(reg->req, SIP_FIELD_CALL_ID);
+	reg->user_agent = sip_request_field(reg->req, SIP_FIELD_USER_AGENT);
+	snprintf(reg->source, sizeof(reg->source), "%.*s:%.*s:%.*s",
+	    SLICE_ARG(sip_request_field(reg->req, SIP_FIELD_PROTO)),
+	    SLICE_ARG(sip_request_field(reg->req, SIP_FIELD_SOURCE_ADDRESS)),
+	    SLICE_ARG(sip_request_field(reg->req, SIP_FIELD_SOURCE_PORT)));
+}
+
+static bool is_register(const struct sip_request *req)
+{
+	return slice_equal(sip_request_field(req, SIP_FIELD_METHOD), SLICE("REGISTER"));
+}
+
+int register_save(struct registrar *r, struct sip_request *req)
+{
+	struct registration reg = {.r = r, .req = req};
+	struct refusal no;
+
+	if (!is_register(req)) { /* the rule takes something else for one */
+		sip_request_reply(req, 500, none, none);
+		return -EINVAL;
+	}
+	read_request(&reg);
+	no = find_aor(&reg);
+	if (!no.code)
+		no = plan_all(&reg);
+	if (no.code) {
+		drop_plan(&reg);
+		refuse(&reg, no);
+	} else {
+		reg.aor->count++; /* it is looked at after its last binding may have gone */
+		commit(&reg);
+		reg.aor->count--;
+		answer(&reg);
+	}
+	if (reg.aor)
+		aor_release(reg.aor);
+	return no.code ? -EACCES : 0;
+}
+
+bool register_unruled(struct registrar *r, struct sip_request *req)
+{
+	struct slice domain = sip_uri_domain(sip_request_field(req, SIP_FIELD_TO_URI));
+
+	if (!is_register(req))
+		return false;
+	/* Of a domain that is not ours nobody's password is asked. */
+	if (!is_served(r, req, domain) || sip_request_authorize(req, domain, SIP_DIGEST_MD5) == 0)
+		register_save(r, req);
+	return true;
+}

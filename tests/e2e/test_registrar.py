@@ -1,0 +1,438 @@
+#!/usr/bin/env python3
+"""The registrar (RFC 3261 10.3, RFC 5626): REGISTER, save, lookup, and what operators see of it."""
+import re
+
+from lib import case
+from lib.case import Case
+from lib.daemon import Daemon
+from lib.digest import sip_credentials
+from lib.sip import token, uri_of
+from lib.waiting import poll
+
+DOMAIN = 'example.org'
+USERS = {name: {'password': f'{name} secret'} for name in ('alice', 'bob', 'carol')}
+INSTANCE = '"<urn:uuid:00000000-0000-1000-8000-000A95A0E128>"'
+# A page for whom the Request-URI names, as $hdr tells what it is made of.
+PAGE = {'if': {'$rm': 'MESSAGE'}, 'do': [
+    'lookup',
+    {'send_message': {'ruri': '$ru', 'from': '$fu', 'to': '$tu', 'content_type': '$cT',
+                      'body': '$rb'}},
+    {'send_reply': {'code': 202, 'reason': 'Accepted', 'headers': {'X-Target': '$ru'}}}]}
+
+
+def config(registrar=None, rules=()):
+    return {'users': USERS, 'registrar': {'domains': [DOMAIN], **(registrar or {})},
+            'routes': {'sip': [*rules, PAGE]}}
+
+
+class RegistrarCase(Case):
+    config = config()
+
+    def tearDown(self):
+        if self.daemon and self.daemon.alive:
+            for one in self.ctl.call('registrar_list'):
+                try:
+                    self.ctl.call('registrar_remove', aor=one['aor'])
+                except Exception:   # gone with the one before
+                    pass
+        super().tearDown()
+
+    def aor(self, user='alice'):
+        return f'sip:{user}@{DOMAIN}'
+
+    def register(self, contacts=(), user='alice', code=200, expires=None, call_id=None, cseq=1,
+                 aor=None, ua=None, kind='UDP', daemon=None, password=None, headers=()):
+        """A whole registration, challenge included; the final answer."""
+        ua = ua or self.sip
+        daemon = daemon or self.daemon
+        transport = ua.reach('127.0.0.1', daemon.sip_port, kind)
+        fields = [('Contact', value) for value in
+                  ([contacts] if isinstance(contacts, str) else contacts)]
+        if expires is not None:
+            fields.append(('Expires', str(expires)))
+        fields += headers
+        aor = aor or self.aor(user)
+        uri = f'sip:{DOMAIN}'
+        kwargs = {'from_uri': aor, 'to_uri': aor, 'call_id': call_id or token()}
+        first = ua.request('REGISTER', uri, transport, headers=fields, cseq=cseq, **kwargs).final()
+        if first.code != 401:
+            self.assertEqual(first.code, code, first.start)
+            return first
+        value = sip_credentials(first.get('WWW-Authenticate'), 'REGISTER', uri, user,
+                                password or f'{user} secret')
+        return ua.request('REGISTER', uri, transport, cseq=cseq + 1,
+                          headers=[*fields, ('Authorization', value)], **kwargs).final(code)
+
+    def contacts(self, response):
+        """{URI: parameters} of the Contacts of an answer, in their order."""
+        found = {}
+        for value in response.all('Contact'):
+            parameters = dict(re.findall(r';([^=;]+)=("[^"]*"|[^;]*)', value.partition('>')[2]))
+            found[uri_of(value)] = parameters
+        return found
+
+    def listed(self, user='alice', ctl=None):
+        return [one['contact'] for one in
+                (ctl or self.ctl).call('registrar_list', aor=self.aor(user))]
+
+    def new(self, contact, user='alice'):
+        self.ctl.event('E_REGISTRATION_NEW', aor=self.aor(user), contact=contact)
+
+    def ended(self, contact, reason, user='alice'):
+        self.ctl.event('E_REGISTRATION_END', aor=self.aor(user), contact=contact, reason=reason)
+
+    def page(self, user='alice', code=202, daemon=None, body=b'hello'):
+        """A MESSAGE for a user; the answer to its sender."""
+        daemon = daemon or self.daemon
+        sender = self.ua(name='sender')
+        transport = sender.reach('127.0.0.1', daemon.sip_port)
+        return sender.request('MESSAGE', self.aor(user), transport, body, to_uri=self.aor(user),
+                              content_type='text/plain').final(code)
+
+    def statistics(self):
+        return {name.partition(':')[2]: value for name, value in
+                self.ctl.call('get_statistics', group='registrar').items()}
+
+
+class RegisterTest(RegistrarCase):
+    def test_register(self):
+        """Challenged, kept, told, and answered with what there is."""
+        before = self.statistics()
+        contact = self.sip.contact()
+        response = self.register(f'<{contact}>;expires=600')
+        self.assertEqual(self.contacts(response), {contact: {'expires': '600'}})
+        self.assertRegex(response.get('Date'), r'^\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT$')
+        event = self.ctl.event('E_REGISTRATION_NEW', aor=self.aor(), contact=contact)
+        self.assertEqual(event['expires'], 600)
+        one, = self.ctl.call('registrar_list')
+        self.assertEqual((one['aor'], one['contact'], one['q'], one['instance']),
+                         (self.aor(), contact, '1.000', None))
+        self.assertIn(one['expires'], range(590, 601))
+        self.assertTrue(one['source'].startswith('udp:127.0.0.1:'))
+        after = self.statistics()
+        self.assertEqual((after['aors'], after['contacts'], after['registered']),
+                         (1, 1, before['registered'] + 1))
+
+    def test_refresh(self):
+        """No event; the newer interval counts."""
+        contact = self.sip.contact()
+        call_id = token()
+        self.register(f'<{contact}>', call_id=call_id)
+        self.new(contact)
+        self.register(f'<{contact}>', expires=100, call_id=call_id, cseq=5)
+        self.assertEqual(self.ctl.pending('E_REGISTRATION_NEW'), [])
+        self.assertIn(self.ctl.call('registrar_list')[0]['expires'], range(90, 101))
+
+    def test_expires(self):
+        """Of the contact, else of the header, else the default; never more than max_expires."""
+        a, b, c, d, e = (f'sip:alice@127.0.0.1:{port}' for port in range(20001, 20006))
+        response = self.register([f'<{a}>;expires=70', f'<{b}>', f'<{c}>;expires=99999999999',
+                                  f'<{d}>;expires=soon', f'<{e}>;expires=4294967295'],
+                                 expires=80)
+        self.assertEqual({uri: each['expires'] for uri, each in self.contacts(response).items()},
+                         {a: '70', b: '80', c: '7200', d: '80', e: '7200'})
+        response = self.register(f'<{a}>')
+        self.assertEqual(self.contacts(response)[a], {'expires': '3600'})
+
+    def test_fetch(self):
+        """Without a Contact: what there is, and nothing else happens."""
+        self.assertEqual(self.contacts(self.register()), {})
+        contact = self.sip.contact()
+        self.register(f'<{contact}>', expires=100)
+        self.assertEqual(list(self.contacts(self.register(expires=0))), [contact])
+
+    def test_remove(self):
+        one, two = 'sip:alice@127.0.0.1:20001', 'sip:alice@127.0.0.1:20002'
+        self.register([f'<{one}>', f'<{two}>'])
+        response = self.register(f'<{one}>;expires=0')
+        self.assertEqual(list(self.contacts(response)), [two])
+        self.ended(one, 'unregistered')
+        # What is not there may be removed, too.
+        self.register(f'<{one}>', expires=0)
+        self.register(f'<{two}>', expires=0)
+        self.ended(two, 'unregistered')
+        self.assertEqual(self.statistics()['aors'], 0)
+
+    def test_remove_all(self):
+        one, two = 'sip:alice@127.0.0.1:20001', 'sip:alice@127.0.0.1:20002'
+        self.register([f'<{one}>', f'<{two}>'])
+        for contacts, expires in (('*', None), ('*', 60), (['*', f'<{one}>'], 0),
+                                  ([f'<{one}>', '*'], 0), (['*', '*'], 0)):
+            with self.subTest(contacts=contacts, expires=expires):
+                self.register(contacts, expires=expires, code=400)
+        self.assertEqual(sorted(self.listed()), [one, two])
+        self.assertEqual(self.contacts(self.register('*', expires=0)), {})
+        self.ended(one, 'unregistered')
+        self.ended(two, 'unregistered')
+
+    def test_too_brief(self):
+        response = self.register('<sip:alice@127.0.0.1:20001>;expires=59', code=423)
+        self.assertEqual(response.get('Min-Expires'), '60')
+        self.assertEqual(self.listed(), [])
+
+    def test_order(self):
+        """Step 7: what comes late changes nothing, whichever contact it was about."""
+        one, two = 'sip:alice@127.0.0.1:20001', 'sip:alice@127.0.0.1:20002'
+        call_id = token()
+        self.register(f'<{one}>', call_id=call_id, cseq=10)
+        for cseq in (9, 10):        # the second request of each has one more
+            self.register([f'<{two}>', f'<{one}>;expires=0'], call_id=call_id, cseq=cseq, code=400)
+            self.register('*', expires=0, call_id=call_id, cseq=cseq, code=400)
+        self.assertEqual(self.listed(), [one])
+        self.register(f'<{one}>;expires=0', call_id=call_id, cseq=11)
+        self.assertEqual(self.listed(), [])
+        # Another Call-ID is another client, or one that has begun anew.
+        self.register(f'<{one}>', call_id=call_id, cseq=10)
+        self.register(f'<{one}>;expires=0', cseq=1)
+        self.assertEqual(self.listed(), [])
+
+    def test_all_or_nothing(self):
+        """One contact that cannot be, and none is."""
+        good = '<sip:alice@127.0.0.1:20001>'
+        long = 'sip:' + 'a' * 1100 + '@127.0.0.1:20002'
+        for bad, code in (('<sip:alice@127.0.0.1:20002>;expires=1', 423),
+                          ('<tel:+12125551212>', 400), ('<mailto:alice@example.org>', 400),
+                          ('<sip:alice@127.0.0.1:20002>;q=2', 400), ('*', 400),
+                          ('<sip:alice@127.0.0.1:20002>;q=0.1234', 400),
+                          ('<sip:alice@127.0.0.1:20002>;q=x', 400), (good, 400),
+                          (f'<{long}>', 400), ('<sip:alice@127.0.0.1:20002', 400),
+                          (f'<sip:alice@127.0.0.1:{self.daemon.sip_port}>', 403)):
+            with self.subTest(bad=bad[:50]):
+                self.register([good, bad], code=code)
+                self.assertEqual(self.listed(), [])
+        self.assertEqual(self.ctl.pending('E_REGISTRATION_NEW'), [])
+
+    def test_who(self):
+        """Who does not know the password; who does, but is another; what is no domain of ours."""
+        contact = '<sip:alice@127.0.0.1:20001>'
+        self.register(contact, password='wrong', code=401)
+        self.register(contact, user='mallory', code=401)
+        self.register(contact, user='bob', aor=self.aor('alice'), code=403)
+        self.register(contact, aor='sip:alice@example.com', code=403)
+        self.register(contact, aor=f'sip:{DOMAIN}', code=403)
+        self.register(contact, aor='tel:+12125551212', code=403)
+        self.assertEqual(self.ctl.call('registrar_list'), [])
+
+    def test_names(self):
+        """The case of a domain does not matter, nor do parameters; that of a user does."""
+        contact = 'sip:alice@127.0.0.1:20001'
+        self.register(f'<{contact}>', aor='sip:%61lice@EXAMPLE.org:5070;transport=tcp')
+        self.assertEqual(self.listed(), [contact])
+        self.register(f'<{contact}>', aor='sip:Alice@example.org', code=403)
+
+    def test_comparison(self):
+        """RFC 3261 19.1.4: one contact in other words is the same."""
+        self.register('<sip:alice@Example.NET;transport=tcp;a=1>')
+        self.register('"Alice" <sip:alice@example.net;TRANSPORT=TCP>;q=0.5')
+        self.assertEqual(len(self.listed()), 1)
+        self.register('<sip:alice@example.net>')
+        self.register('<sip:alice@example.net:5060>')
+        self.register('<sip:Alice@example.net>')
+        self.assertEqual(len(self.listed()), 4)
+
+    def test_max_contacts(self):
+        """One more is refused; one for another, and a refresh, are not."""
+        contacts = [f'sip:alice@127.0.0.1:{port}' for port in range(20001, 20009)]
+        for contact in contacts:
+            self.register(f'<{contact}>')
+        self.register('<sip:alice@127.0.0.1:20009>', code=403)
+        self.register(f'<{contacts[0]}>')
+        self.register([f'<{contacts[0]}>;expires=0', '<sip:alice@127.0.0.1:20009>'])
+        self.assertEqual(len(self.listed()), 8)
+        self.register([f'<sip:bob@127.0.0.1:{port}>' for port in range(20001, 20010)],
+                      user='bob', code=403)
+        self.assertEqual(self.listed('bob'), [])
+        self.register([f'<sip:bob@127.0.0.1:{port}>;expires=0' for port in range(20001, 20050)],
+                      user='bob', code=403)
+
+    def test_instance(self):
+        """RFC 5626: a client that comes back from another address is one contact."""
+        one, two, three = (f'sip:alice@127.0.0.1:{port}' for port in range(20001, 20004))
+        same = f';+sip.instance={INSTANCE};reg-id=1'
+        response = self.register(f'<{one}>{same}')
+        self.assertEqual(self.contacts(response)[one]['+sip.instance'], INSTANCE)
+        self.assertEqual(self.contacts(response)[one]['reg-id'], '1')
+        self.new(one)
+        self.register(f'<{two}>{same}')
+        self.ended(one, 'replaced')
+        self.new(two)
+        self.register(f'<{three}>;+sip.instance={INSTANCE};reg-id=2')
+        self.assertEqual(sorted(self.listed()), [two, three])
+        self.register([f'<{one}>{same}', f'<{two}>;+sip.instance={INSTANCE};reg-id=3'], code=400)
+        # Without an instance a reg-id says nothing.
+        self.register(f'<{one}>;reg-id=1')
+        self.assertEqual(len(self.listed()), 3)
+
+    def test_commands(self):
+        one, two = 'sip:alice@127.0.0.1:20001', 'sip:alice@127.0.0.1:20002'
+        self.register([f'<{one}>', f'<{two}>'])
+        self.register('<sip:bob@127.0.0.1:20003>', user='bob')
+        self.assertEqual(len(self.ctl.call('registrar_list')), 3)
+        self.assertEqual(self.ctl.call('registrar_list', aor='alice@EXAMPLE.ORG')[0]['aor'],
+                         self.aor())
+        self.assertEqual(self.ctl.call('registrar_list', aor=self.aor('carol')), [])
+        self.assertEqual(self.ctl.call('registrar_remove', aor=self.aor(), contact=one), 'OK')
+        self.ended(one, 'removed')
+        self.refused(404, self.ctl.call, 'registrar_remove', aor=self.aor(), contact=one)
+        self.assertEqual(self.ctl.call('registrar_remove', aor=self.aor()), 'OK')
+        self.ended(two, 'removed')
+        for aor in (self.aor(), 'carol@example.org', 'nobody', 'sip:', 'x' * 2000):
+            self.refused(404, self.ctl.call, 'registrar_remove', aor=aor)
+        self.assertEqual(self.msrpctl('registrar_list').returncode, 0)
+
+    def test_allowed(self):
+        """OPTIONS says that REGISTER is taken."""
+        transport = self.sip.reach('127.0.0.1', self.daemon.sip_port)
+        response = self.sip.request('OPTIONS', self.daemon.sip_uri, transport).final(200)
+        self.assertIn('REGISTER', response.get('Allow'))
+
+    def test_over_tcp(self):
+        contact = self.sip.contact('TCP')
+        self.register(f'<{contact}>', kind='TCP')
+        self.assertTrue(self.ctl.call('registrar_list')[0]['source'].startswith('tcp:'))
+        response = self.page(body=b'over tcp')
+        self.assertEqual(response.get('X-Target'), contact)
+        message = self.sip.expect('MESSAGE')
+        self.assertEqual((message.request.body, message.transport.kind), (b'over tcp', 'TCP'))
+        message.respond(200)
+
+
+class LookupTest(RegistrarCase):
+    def gets(self, ua, body):
+        message = ua.expect('MESSAGE')
+        self.assertEqual((message.request.body, message.request.uri), (body, ua.contact()))
+        message.respond(200)
+
+    def test_lookup(self):
+        """The contact is in the place of the Request-URI, for rules and for what they send."""
+        phone = self.ua(user='alice')
+        self.register(f'<{phone.contact()}>', ua=phone)
+        self.assertEqual(self.page(body=b'one').get('X-Target'), phone.contact())
+        self.gets(phone, b'one')
+
+    def test_nobody(self):
+        before = self.statistics()['not_found']
+        for user in ('alice', 'nobody', 'a' * 600):
+            self.page(user, code=480)
+        self.assertEqual(self.statistics()['not_found'], before + 3)
+
+    def test_best(self):
+        """The highest q; of equal ones the newest, which a refresh makes one."""
+        first, second, third = (self.ua(user='alice') for _ in range(3))
+        self.register(f'<{first.contact()}>;q=0.5', ua=first)
+        self.register(f'<{second.contact()}>;q=0.5', ua=second)
+        self.assertEqual(self.page().get('X-Target'), second.contact())
+        self.register(f'<{first.contact()}>;q=0.5', ua=first)
+        self.assertEqual(self.page().get('X-Target'), first.contact())
+        self.register(f'<{third.contact()}>;q=0.7', ua=third)
+        self.register(f'<{second.contact()}>;q=0.5', ua=second)
+        self.assertEqual(self.page().get('X-Target'), third.contact())
+        self.assertEqual(self.listed(), [third.contact(), second.contact(), first.contact()])
+        self.register(f'<{third.contact()}>;q=0', ua=third)
+        self.assertEqual(self.page().get('X-Target'), second.contact())
+        self.assertEqual(self.ctl.call('registrar_list')[-1]['q'], '0.000')
+
+    def test_without_q(self):
+        """It is 1."""
+        first, second = self.ua(user='alice'), self.ua(user='alice')
+        self.register(f'<{first.contact()}>', ua=first)
+        self.register(f'<{second.contact()}>;q=0.999', ua=second)
+        self.assertEqual(self.page().get('X-Target'), first.contact())
+
+    def test_gone(self):
+        phone = self.ua(user='alice')
+        self.register(f'<{phone.contact()}>', ua=phone)
+        self.page()
+        phone.expect('MESSAGE').respond(200)
+        self.register(f'<{phone.contact()}>', ua=phone, expires=0)
+        self.page(code=480)
+
+
+class RulesTest(RegistrarCase):
+    own_daemon = True
+
+    def run_with(self, changes):
+        self.daemon, self.ctl = self.start(changes)
+        type(self).daemon = None
+        return self.daemon
+
+    def test_no_registrar(self):
+        """405, whatever rules say; and no command, no statistics."""
+        daemon, ctl = self.start({'routes': {'sip': [
+            {'do': [{'send_reply': {'code': 200, 'reason': 'OK'}}]}]}})
+        transport = self.sip.reach('127.0.0.1', daemon.sip_port)
+        response = self.sip.request('REGISTER', f'sip:{DOMAIN}', transport).final(405)
+        self.assertNotIn('REGISTER', response.get('Allow'))
+        self.refused(-32601, ctl.call, 'registrar_list')
+
+    def test_it_comes_by_restart_alone(self):
+        """A reload can change what is in the section, but not whether there is one."""
+        daemon, ctl = self.start()
+        daemon.config['registrar'] = {}
+        daemon.write_config()
+        error = self.refused(500, ctl.call, 'reload')
+        self.assertIn('registrar cannot change while msrpd runs', str(error))
+
+    def test_own_rules(self):
+        """A rule may ask for another realm; without credentials save refuses."""
+        rules = [{'if': {'$rm': 'REGISTER', '$hdr(X-Open)': 'yes'}, 'do': ['save']},
+                 {'if': {'$rm': 'REGISTER'}, 'do': [
+                     {'www_authorize': {'realm': 'sip', 'algorithm': 'SHA-256'}}, {'save': {}}]}]
+        daemon, ctl = self.start(config(rules=rules))
+        kwargs = {'daemon': daemon, 'contacts': '<sip:alice@127.0.0.1:20001>'}
+        self.register(headers=[('X-Open', 'yes')], code=403, **kwargs)
+        self.register(**kwargs)
+        self.assertEqual(self.listed(ctl=ctl), ['sip:alice@127.0.0.1:20001'])
+
+    def test_default_domains(self):
+        """The hosts that we are reached at."""
+        daemon, ctl = self.start({
+            'users': USERS, 'registrar': {}, 'routes': {'sip': [PAGE]},
+            'sip': {'advertised_contact': 'sip:msrpd@IM.example.net'}})
+        for domain, code in (('127.0.0.1', 200), ('im.example.net', 200), (DOMAIN, 403)):
+            self.register(f'<sip:alice@127.0.0.1:20001>', aor=f'sip:alice@{domain}',
+                          daemon=daemon, code=code)
+        self.assertEqual(sorted(one['aor'] for one in ctl.call('registrar_list')),
+                         ['sip:alice@127.0.0.1', 'sip:alice@im.example.net'])
+
+    def test_expiry(self):
+        """A contact that is not refreshed goes by itself."""
+        daemon, ctl = self.start(config({'min_expires': '1s'}))
+        contact = 'sip:alice@127.0.0.1:20001'
+        self.register(f'<{contact}>', expires=1, daemon=daemon)
+        ctl.event('E_REGISTRATION_END', aor=self.aor(), contact=contact, reason='expired')
+        self.assertEqual(ctl.call('registrar_list'), [])
+        self.page(code=480, daemon=daemon)
+
+    def test_gateway(self):
+        """msg_to_msrp calls the contact that lookup found."""
+        daemon, ctl = self.start(config(rules=[{'if': {'$rm': 'MESSAGE'}, 'do': [
+            'lookup', {'msg_to_msrp': {'key': '$tu:$fu', 'content_types': 'text/plain'}}]}]))
+        client = self.ua(user='bob')
+        self.register(f'<{client.contact()}>', user='bob', ua=client, daemon=daemon)
+        self.page('bob', daemon=daemon)
+        invite = client.expect('INVITE')
+        self.assertEqual(invite.request.uri, client.contact())
+        invite.respond(486)
+        ctl.event('E_MSRP_GW_SETUP_FAILED', code=486)
+
+    def test_settings(self):
+        for section, words in (
+                ({'min_expires': '2h'}, 'min_expires'),
+                ({'min_expires': '10m', 'default_expires': '5m'}, 'in this order'),
+                ({'max_expires': '30m'}, 'in this order'),
+                ({'max_contacts': 0}, 'max_contacts'), ({'max_contacts': 33}, 'max_contacts'),
+                ({'domains': 'sip:example.org'}, 'is not a domain'),
+                ({'min_expires': '1500ms'}, 'whole number of seconds')):
+            daemon = Daemon({'registrar': section})
+            try:
+                daemon.spawn()
+                self.assertEqual(daemon.wait(), 1, section)
+                self.assertIn(words, daemon.log())
+            finally:
+                daemon.kill()
+                daemon.discard()
+
+
+if __name__ == '__main__':
+    case.main()
