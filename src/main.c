@@ -37,6 +37,7 @@
 #include "relay/relay.h"
 #include "routes.h"
 #include "services.h"
+#include "sip/notifier.h"
 #include "sip/page.h"
 #include "sip/stack.h"
 #include "ua/ua.h"
@@ -67,6 +68,7 @@ struct daemon {
 	struct msrp_stack *msrp;
 	struct sip_stack *sip;
 	struct page *page;
+	struct notifier *notifier;
 	struct ua *ua;
 	void *states[SERVICES]; /* of services[] */
 	struct ctl_server *control;
@@ -473,6 +475,8 @@ static int start_sip(struct daemon *d, struct reason *why)
 	err = sip_stack_new(&d->sip, &options, &text);
 	if (err == 0)
 		err = page_new(&d->page, d->sip);
+	if (err == 0)
+		err = notifier_new(&d->notifier, d->sip);
 	return err < 0 ? reason_set(why, err, "sip: %s", text.text) : 0;
 }
 
@@ -500,6 +504,7 @@ static int start_services(struct daemon *d, struct reason *why)
 	    .auth = d->auth,
 	    .ua = d->ua,
 	    .page = d->page,
+	    .notifier = d->notifier,
 	    .budget = msrp_stack_budget(d->msrp),
 	    .msrp = d->msrp,
 	    .routes = &d->routes,
@@ -587,6 +592,7 @@ static void finish(struct daemon *d)
 	for (size_t i = SERVICES; i-- > 0;)
 		services[i]->stop(d->states[i]);
 	ua_free(d->ua);
+	notifier_free(d->notifier);
 	page_free(d->page);
 	sip_stack_free(d->sip);
 	msrp_stack_free(d->msrp);

@@ -18,6 +18,7 @@
 struct auth;
 struct event_base;
 struct msrp_stack;
+struct notifier;
 struct page;
 struct sip_request;
 struct stats;
@@ -29,10 +30,11 @@ struct service_env {
 	struct event_bus *bus;
 	struct stats *stats;
 	struct budget *budget;
-	struct auth *auth;       /* who may call, for roles that challenge by themselves */
-	struct ua *ua;           /* NULL without SIP */
-	struct page *page;       /* NULL without SIP */
-	struct msrp_stack *msrp; /* for roles that speak MSRP without the UA */
+	struct auth *auth;         /* who may call, for roles that challenge by themselves */
+	struct ua *ua;             /* NULL without SIP */
+	struct page *page;         /* NULL without SIP */
+	struct notifier *notifier; /* of event packages (subscription.h); NULL without SIP */
+	struct msrp_stack *msrp;   /* for roles that speak MSRP without the UA */
 	const struct routes
 	    *routes; /* for roles that walk lists; a reload replaces what it holds */
 };

@@ -27,8 +27,6 @@ enum {
 	SESSION_EXPIRES_S = 1800,        /* RFC 4028 section 4 */
 };
 
-#define ALLOWED "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, UPDATE, PRACK"
-
 static const char system_cas[] = "/etc/ssl/certs/ca-certificates.crt";
 
 /* --- addresses --- */
@@ -72,6 +70,37 @@ void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE])
 	    agent->transports == SIP_TLS ? "sips" : "sip", host, port, suffix);
 }
 
+char *sip_agent_contact(const struct sip_agent *agent, const char *params)
+{
+	const char *advertised = agent->stack->contact;
+	char uri[SIP_AGENT_URI_SIZE], *text = NULL;
+	int n;
+
+	if (!advertised && !params)
+		return NULL;
+	sip_agent_uri(agent, uri);
+	n = advertised ? asprintf(&text, "%s%s", advertised, params ? params : "")
+		       : asprintf(&text, "<%s>%s", uri, params);
+	return n < 0 ? NULL : text;
+}
+
+void sip_agent_refuse_sharing(const struct sip_agent *agent, nua_handle_t *nh)
+{
+	nua_respond(nh, 405, "Dialog Sharing Is Not Supported", NUTAG_WITH_THIS(agent->nua),
+	    TAG_END());
+}
+
+/* The methods that we allow. */
+static const char *allowed(const struct sip_stack *stack, bool subscribes)
+{
+#define ALWAYS "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, UPDATE, PRACK"
+	return stack->registers && subscribes ? ALWAYS ", REGISTER, SUBSCRIBE"
+	    : stack->registers                ? ALWAYS ", REGISTER"
+	    : subscribes                      ? ALWAYS ", SUBSCRIBE"
+					      : ALWAYS;
+#undef ALWAYS
+}
+
 /* What may stand in Require (RFC 3261 8.2.2.3).  @return to be freed, or NULL */
 static char *supported(const struct sip_settings *settings)
 {
@@ -88,7 +117,7 @@ static char *supported(const struct sip_settings *settings)
 static int agent_open(struct sip_agent *agent, const char *tls_dir)
 {
 	const struct sip_settings *settings = agent->stack->settings;
-	bool tls = agent->transports == SIP_TLS, registers = agent->stack->registers;
+	bool tls = agent->transports == SIP_TLS;
 	char uri[SIP_AGENT_URI_SIZE], *tags = supported(settings);
 
 	if (!tags)
@@ -102,9 +131,9 @@ static int agent_open(struct sip_agent *agent, const char *tls_dir)
 		TPTAG_TLS_VERIFY_POLICY(settings->tls.verify ? TPTLS_VERIFY_SUBJECTS_OUT : 0)),
 	    NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOACK(0), NUTAG_AUTOALERT(0), NUTAG_AUTOANSWER(0),
 	    NUTAG_APPL_METHOD("MESSAGE, UPDATE"), /* beside REGISTER and others */
-	    SIPTAG_ALLOW_STR(registers ? ALLOWED ", REGISTER" : ALLOWED),
-	    SIPTAG_SUPPORTED_STR(tags), SIPTAG_USER_AGENT_STR("msrpd/" MSRPD_VERSION),
-	    NUTAG_UPDATE_REFRESH(1), NUTAG_SESSION_TIMER(SESSION_EXPIRES_S),
+	    SIPTAG_ALLOW_STR(allowed(agent->stack, false)), SIPTAG_SUPPORTED_STR(tags),
+	    SIPTAG_USER_AGENT_STR("msrpd/" MSRPD_VERSION), NUTAG_UPDATE_REFRESH(1),
+	    NUTAG_SESSION_TIMER(SESSION_EXPIRES_S),
 	    NUTAG_RETRY_COUNT(0), /* we repeat requests ourselves: call.c, auth.c */
 	    NUTAG_OUTBOUND("no-options-keepalive no-outbound no-validate no-natify"),
 	    NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), NTATAG_UDP_MTU(SIP_UDP_MAX),
@@ -386,6 +415,22 @@ int sip_agents_open(struct sip_stack *stack, struct reason *why)
 		err = agents_create(stack, dir, why);
 	tls_dir_remove(dir);
 	return err;
+}
+
+/*
+ * NUTAG_APPL_EVENT, of refreshes that are ours to answer, adds to what was told before; one name at
+ * a time, as Sofia reads past the end of a list that she knows a part of.
+ */
+void sip_agents_allow_events(struct sip_stack *stack, const char *events, const char *added)
+{
+	struct sip_agent *agent;
+
+	STAILQ_FOREACH(agent, &stack->agents, next)
+		nua_set_params(agent->nua, SIPTAG_ALLOW_STR(allowed(stack, events != NULL)),
+		    TAG_IF(events, SIPTAG_ALLOW_EVENTS_STR(events)),
+		    TAG_IF(!events, SIPTAG_ALLOW_EVENTS(SIP_NONE)),
+		    TAG_IF(added, NUTAG_APPL_EVENT(added)), TAG_END());
+	sip_stack_kick(stack);
 }
 
 void sip_agents_close(struct sip_stack *stack)

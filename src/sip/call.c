@@ -86,13 +86,9 @@ static unsigned quality(const sip_contact_t *m)
 
 static void add_target(struct sip_call *call, const url_t *url)
 {
-	char text[SIP_URI_MAX + 1];
-	issize_t len = url_e(text, sizeof(text), url);
-
-	if (call->target_count == SIP_TARGETS_MAX || len <= 0 || (size_t)len >= sizeof(text)
-	    || !sip_url_usable(url))
+	if (call->target_count == SIP_TARGETS_MAX || !sip_url_usable(url))
 		return;
-	call->targets[call->target_count] = sip_uri_clean((struct slice){text, (size_t)len});
+	call->targets[call->target_count] = sip_url_clean(url);
 	if (call->targets[call->target_count])
 		call->target_count++;
 }

@@ -142,16 +142,12 @@ void dialog_set_established(struct sip_dialog *d)
 
 void dialog_note_target(struct sip_dialog *d, const sip_t *sip)
 {
-	char text[SIP_URI_MAX + 1];
-	issize_t len;
+	char *target = sip_contact_clean(sip);
 
-	if (!sip || !sip->sip_contact)
-		return;
-	len = url_e(text, sizeof(text), sip->sip_contact->m_url);
-	if (len <= 0 || (size_t)len >= sizeof(text))
+	if (!target)
 		return;
 	free(d->target);
-	d->target = sip_uri_clean((struct slice){text, (size_t)len});
+	d->target = target;
 }
 
 /* Refresh by UPDATE where the peer can do it (else nua repeats the INVITE): RFC 4028 7.4. */
@@ -159,20 +155,6 @@ void dialog_note_methods(struct sip_dialog *d, const sip_t *sip)
 {
 	if (!sip->sip_allow || !SIP_IS_ALLOWED(sip->sip_allow, sip_method_update))
 		nua_set_hparams(d->nh, NUTAG_UPDATE_REFRESH(0), TAG_END());
-}
-
-char *dialog_contact(const struct sip_dialog *d)
-{
-	const char *advertised = d->stack->contact;
-	char uri[SIP_AGENT_URI_SIZE], *text = NULL;
-	int n;
-
-	if (!advertised && !d->contact)
-		return NULL;
-	sip_agent_uri(d->agent, uri);
-	n = advertised ? asprintf(&text, "%s%s", advertised, d->contact ? d->contact : "")
-		       : asprintf(&text, "<%s>%s", uri, d->contact);
-	return n < 0 ? NULL : text;
 }
 
 void dialog_ack(struct sip_dialog *d, const char *sdp)
@@ -207,6 +189,13 @@ static void on_bye(struct sip_dialog *d, const struct sip_event *ev)
 static void on_lost(struct sip_dialog *d, int code, struct slice reason)
 {
 	dialog_tell_over(d, &(struct sip_failure){code, reason, false});
+}
+
+static void on_message(struct sip_request *req, void *arg)
+{
+	struct sip_dialog *d = arg;
+
+	d->handler->message(d, req, d->arg);
 }
 
 void dialog_on_event(struct sip_owner *owner, const struct sip_event *ev)
@@ -252,7 +241,10 @@ void dialog_on_event(struct sip_owner *owner, const struct sip_event *ev)
 		    slice_of(ev->phrase));
 		break;
 	case nua_i_message:
-		sip_request_arrived(d->agent, ev, d);
+		sip_request_arrived(d->agent, ev, &(struct sip_taker){on_message, d, true});
+		break;
+	case nua_i_subscribe:
+		sip_agent_refuse_sharing(d->agent, d->nh);
 		break;
 	default:
 		break;
@@ -400,6 +392,7 @@ static void on_orphan_event(struct sip_owner *owner, const struct sip_event *ev)
 	case nua_i_invite:
 	case nua_i_update:
 	case nua_i_message:
+	case nua_i_subscribe:
 		if (!final)
 			dialog_refuse_now(d, 481);
 		break;

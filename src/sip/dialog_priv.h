@@ -75,9 +75,6 @@ void dialog_set_established(struct sip_dialog *d);
 void dialog_note_target(struct sip_dialog *d, const sip_t *sip);
 void dialog_note_methods(struct sip_dialog *d, const sip_t *sip);
 
-/** Our Contact with its parameters, to be freed; NULL: that of the socket, by nua. */
-char *dialog_contact(const struct sip_dialog *d);
-
 void dialog_ack(struct sip_dialog *d, const char *sdp);
 void dialog_bye(struct sip_dialog *d, const char *reason);
 

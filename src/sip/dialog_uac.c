@@ -19,7 +19,7 @@ void dialog_send_invite(struct sip_dialog *d)
 	const char *uri = d->call ? d->call->ruri : d->target ? d->target : "";
 	unsigned expires = d->call ? d->call->session_expires : 0;
 	char *credentials = sip_auth_lines(d->auth, d->stack, "INVITE", uri), cseq[32] = "";
-	char *contact = dialog_contact(d);
+	char *contact = sip_agent_contact(d->agent, d->contact);
 
 	d->exchange = OURS;
 	d->late = !d->sdp;

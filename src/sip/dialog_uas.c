@@ -13,7 +13,7 @@
 int sip_dialog_accept(struct sip_dialog **dp, struct sip_request *invite,
     const struct sip_dialog_handler *handler, void *arg)
 {
-	struct sip_invite_parts parts;
+	struct sip_request_parts parts;
 	struct sip_dialog *d;
 	int err = sip_request_invite(invite, &parts);
 
@@ -45,7 +45,7 @@ void dialog_respond(struct sip_dialog *d, int status, struct slice reason, const
     const char *headers)
 {
 	msg_t *with = d->request ? sip_request_msg(d->request) : nua_saved_event_request(d->saved);
-	char *contact = status < 300 ? dialog_contact(d) : NULL;
+	char *contact = status < 300 ? sip_agent_contact(d->agent, d->contact) : NULL;
 
 	nua_respond(d->nh, status, sip_phrase(d->nh, status, reason), NUTAG_WITH(with),
 	    TAG_IF(contact, SIPTAG_CONTACT_STR(contact)),

@@ -71,6 +71,7 @@ struct sip_agent {
 struct sip_stats {
 	uint64_t *invites_in, *messages_in, *registers_in, *invites_out, *messages_out;
 	uint64_t *auth_failures;
+	uint64_t *subscribes_in, *notifies_out, *subscriptions;
 	uint64_t *replies_in[7], *replies_out[7]; /* by class, 1 to 6 */
 	uint64_t *timeouts, *dialogs, *requests_waiting;
 };
@@ -99,6 +100,7 @@ struct sip_stack {
 	char *contact;                        /* "<advertised>", NULL: the socket's */
 	char *route;                          /* "<proxy>", NULL: none */
 	struct sip_destination *destinations; /* a hash table */
+	struct notifier *notifier;            /* NULL: there is none */
 	struct timer_queue orphans;           /* dialogs that end behind the scenes */
 	struct timer_queue dropped;           /* requests that get no answer, oldest first */
 	size_t dropped_count;
@@ -162,6 +164,26 @@ enum { SIP_AGENT_URI_SIZE = 128 };
 void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE]);
 
 /**
+ * Our Contact with these parameters (NULL: none), to be freed; NULL: that of the socket, by nua.
+ */
+char *sip_agent_contact(const struct sip_agent *agent, const char *params);
+
+/**
+ * Answer a request for something else in a dialog that has its one purpose (RFC 6665 4.5.2); with
+ * 405, after which Sofia forgets what she has begun for it, and not with 403, after which she
+ * does not.
+ */
+void sip_agent_refuse_sharing(const struct sip_agent *agent, nua_handle_t *nh);
+
+/**
+ * Let SUBSCRIBE ask for these: names with commas between them; NULL: for nothing, and it is not
+ * among the methods that we allow.
+ *
+ * @param added  the one that is new among them, or NULL
+ */
+void sip_agents_allow_events(struct sip_stack *stack, const char *events, const char *added);
+
+/**
  * Open every listener of the settings.
  *
  * @return 0, -EINVAL, -EADDRINUSE, -ENOMEM with why; what was opened is in stack->agents
@@ -199,6 +221,12 @@ char *sip_uri_clean(struct slice text);
  * @return to be freed; NULL if it is none
  */
 char *sip_address_clean(struct slice text);
+
+/** The same of one that Sofia has parsed. */
+char *sip_url_clean(const url_t *url);
+
+/** Of the first Contact; NULL if there is none. */
+char *sip_contact_clean(const sip_t *sip);
 
 struct sip_hop {
 	char host[256];      /* without brackets */

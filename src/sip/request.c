@@ -13,7 +13,6 @@
 #include <sofia-sip/su_string.h>
 
 #include "base/log.h"
-#include "sip/dialog_priv.h"
 #include "sip/request_priv.h"
 
 enum {
@@ -30,7 +29,7 @@ struct sip_request {
 	nua_saved_event_t saved[1];
 	msg_t *msg; /* within saved */
 	const sip_t *sip;
-	bool in_dialog; /* the handle is not ours */
+	bool handle_taken; /* it is somebody else's, we hold a reference */
 	bool answered, cancelled;
 	struct slice fields[FIELDS];
 	char *target;                 /* what the Request-URI points to once it was changed */
@@ -319,7 +318,7 @@ bool sip_headers_are_free(struct slice lines)
 
 static void release_handle(struct sip_request *req)
 {
-	if (req->nh && req->in_dialog) {
+	if (req->nh && req->handle_taken) {
 		nua_handle_unref(req->nh);
 	} else if (req->nh) {
 		nua_handle_bind(req->nh, NULL);
@@ -370,7 +369,7 @@ static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 	}
 }
 
-/* RFC 3261 12.1.1: could we send requests in the dialog that this INVITE would make? */
+/* RFC 3261 12.1.1: could we send requests in the dialog that this request would make? */
 static bool has_route_back(const sip_t *sip)
 {
 	for (const sip_record_route_t *r = sip->sip_record_route; r; r = r->r_next)
@@ -379,32 +378,34 @@ static bool has_route_back(const sip_t *sip)
 	return sip->sip_contact && sip_url_usable(sip->sip_contact->m_url);
 }
 
-static void hand_on(struct sip_request *req, struct sip_dialog *dialog)
+static uint64_t *counter_of(const struct sip_stats *stats, nua_event_t event)
 {
-	struct sip_stack *stack = req->agent->stack;
-
-	if (dialog)
-		dialog->handler->message(dialog, req, dialog->arg);
-	else
-		stack->handler->request(req, stack->arg);
+	switch (event) {
+	case nua_i_invite:
+		return stats->invites_in;
+	case nua_i_register:
+		return stats->registers_in;
+	case nua_i_subscribe:
+		return stats->subscribes_in;
+	default:
+		return stats->messages_in;
+	}
 }
 
 void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev,
-    struct sip_dialog *dialog)
+    const struct sip_taker *taker)
 {
 	struct sip_stack *stack = agent->stack;
 	struct sip_request *req = calloc(1, sizeof(*req));
 	bool invite = ev->event == nua_i_invite;
+	bool makes_dialog = invite || ev->event == nua_i_subscribe;
 
-	if (ev->event == nua_i_message)
-		++*stack->stats.messages_in;
-	else if (ev->event == nua_i_register)
-		++*stack->stats.registers_in;
+	++*counter_of(&stack->stats, ev->event);
 	if (!req || !nua_save_event(agent->nua, req->saved)) {
 		free(req);
 		nua_respond(ev->nh, SIP_500_INTERNAL_SERVER_ERROR, NUTAG_WITH_THIS(agent->nua),
 		    TAG_END());
-		if (!dialog)
+		if (!taker->in_dialog)
 			nua_handle_destroy(ev->nh);
 		return;
 	}
@@ -412,26 +413,31 @@ void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev,
 	req->refs = 1;
 	req->agent = agent;
 	/* A dialog may let go of its handle before we answer: nua then drops the answer. */
-	req->nh = dialog ? nua_handle_ref(ev->nh) : ev->nh;
-	req->in_dialog = dialog != NULL;
+	req->nh = taker->in_dialog ? nua_handle_ref(ev->nh) : ev->nh;
+	req->handle_taken = taker->in_dialog;
 	req->msg = nua_saved_event_request(req->saved);
 	req->sip = ev->sip;
-	if (!dialog)
+	if (!taker->in_dialog)
 		nua_handle_bind(req->nh, invite ? &req->owner : NULL);
 	if (stack->stage != SIP_RUNNING)
 		sip_request_reply(req, 503, (struct slice){0}, (struct slice){0});
-	else if (invite && !has_route_back(req->sip))
+	else if (makes_dialog && !has_route_back(req->sip))
 		sip_request_reply(req, 400, SLICE("Bad Contact or Record-Route"),
 		    (struct slice){0});
 	else if (sip_body_is_encoded(req->sip))
 		sip_request_reply(req, 415, (struct slice){0},
 		    slice_of(sip_body_accepted(req->sip)));
 	else if (fill(req) == 0)
-		hand_on(req, dialog);
+		taker->take(req, taker->arg);
 	sip_request_unref(req);
 }
 
-int sip_request_invite(struct sip_request *req, struct sip_invite_parts *parts)
+void sip_request_look(const struct sip_request *req, struct sip_request_parts *parts)
+{
+	*parts = (struct sip_request_parts){req->agent, req->nh, req->sip};
+}
+
+int sip_request_invite(struct sip_request *req, struct sip_request_parts *parts)
 {
 	if (req->sip->sip_request->rq_method != sip_method_invite)
 		return -EINVAL;
@@ -439,7 +445,7 @@ int sip_request_invite(struct sip_request *req, struct sip_invite_parts *parts)
 		return -EPIPE;
 	if (req->answered)
 		return -EEXIST;
-	*parts = (struct sip_invite_parts){req->agent, req->nh, req->sip};
+	sip_request_look(req, parts);
 	return 0;
 }
 
@@ -472,6 +478,12 @@ int sip_request_authorized(struct sip_request *req, struct slice user, struct sl
 	req->fields[SIP_FIELD_AUTH_USER] = (struct slice){req->auth_user, user.len};
 	req->fields[SIP_FIELD_AUTH_REALM] = (struct slice){req->auth_realm, realm.len};
 	return 0;
+}
+
+nua_handle_t *sip_request_take_handle(struct sip_request *req)
+{
+	req->handle_taken = true;
+	return nua_handle_ref(req->nh);
 }
 
 msg_t *sip_request_msg(const struct sip_request *req)

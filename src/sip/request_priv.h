@@ -4,24 +4,34 @@
 #include "sip/priv.h"
 #include "sip/request.h"
 
-struct sip_dialog;
+/** Whom a request is handed to. */
+struct sip_taker {
+	void (*take)(struct sip_request *req, void *arg);
+	void *arg;
+	bool in_dialog; /* the handle is a dialog's already */
+};
 
-/** A request came in: hand it to the dialog that it came in, or (NULL) to the stack's handler. */
+/** A request came in: hand it on, unless it is answered here. */
 void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev,
-    struct sip_dialog *dialog);
+    const struct sip_taker *taker);
 
-struct sip_invite_parts {
+struct sip_request_parts {
 	struct sip_agent *agent;
 	nua_handle_t *nh;
 	const sip_t *sip; /* as long as the request */
 };
+
+void sip_request_look(const struct sip_request *req, struct sip_request_parts *parts);
 
 /**
  * What a dialog is made of.
  *
  * @return 0, -EEXIST: answered, -EPIPE: cancelled, -EINVAL: not an INVITE
  */
-int sip_request_invite(struct sip_request *req, struct sip_invite_parts *parts);
+int sip_request_invite(struct sip_request *req, struct sip_request_parts *parts);
+
+/** The handle is the caller's now, who still answers by sip_request_reply(). */
+nua_handle_t *sip_request_take_handle(struct sip_request *req);
 
 /** The handle is the dialog's now, who answers; the request counts as answered. */
 void sip_request_given(struct sip_request *req);

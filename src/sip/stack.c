@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "sip/dialog_priv.h"
+#include "sip/notifier.h"
 #include "sip/priv.h"
 #include "sip/request_priv.h"
 
@@ -132,6 +133,12 @@ const struct setting sip_settings_rows[] = {
 	.flags = SETTING_FIXED,
 	.help = "How long a request waits for its answer, and how long one received over UDP is "
 		"remembered against retransmissions (64 times T1, timers B, F, H and J)."},
+    {.name = "max_subscriptions",
+	.type = SETTING_NUMBER,
+	.offset = offsetof(struct sip_settings, max_subscriptions),
+	.preset = "10000",
+	.max = 1000000,
+	.help = "Subscriptions (SUBSCRIBE) at a time; one more is answered 503."},
     {.name = "tls",
 	.type = SETTING_GROUP,
 	.group = tls_rows,
@@ -177,6 +184,9 @@ static const struct stats_row numbers[] = {
     {NUMBER(invites_out), .help = "INVITEs sent, re-INVITEs too"},
     {NUMBER(messages_out), .help = "MESSAGEs sent"},
     {NUMBER(auth_failures), .help = "requests with wrong credentials"},
+    {NUMBER(subscribes_in), .help = "SUBSCRIBEs received"},
+    {NUMBER(notifies_out), .help = "NOTIFYs sent"},
+    {NUMBER(subscriptions), .help = "subscriptions that exist", .gauge = true},
     {NUMBER(timeouts), .help = "requests that nobody answered"},
     {NUMBER(dialogs), .help = "dialogs that exist", .gauge = true},
     {NUMBER(requests_waiting), .help = "requests that wait for their destination", .gauge = true},
@@ -242,24 +252,29 @@ static void check_stopped(struct sip_stack *stack)
 		timer_start(&stack->done_timer, 0);
 }
 
-static void take_request(struct sip_agent *agent, const struct sip_event *ev)
+static void take_request(struct sip_agent *agent, const struct sip_event *ev,
+    const struct sip_taker *taker)
 {
 	if (ev->status >= 200)
 		nua_handle_destroy(ev->nh); /* nua has refused it already */
 	else
-		sip_request_arrived(agent, ev, NULL);
+		sip_request_arrived(agent, ev, taker);
 }
 
 void sip_stack_event(struct sip_agent *agent, const struct sip_event *ev)
 {
+	struct sip_stack *stack = agent->stack;
+
 	switch (ev->event) {
 	case nua_i_invite:
-		++*agent->stack->stats.invites_in;
-		take_request(agent, ev);
-		break;
 	case nua_i_message:
 	case nua_i_register:
-		take_request(agent, ev);
+		take_request(agent, ev,
+		    &(struct sip_taker){stack->handler->request, stack->arg, false});
+		break;
+	case nua_i_subscribe:
+		take_request(agent, ev,
+		    &(struct sip_taker){notifier_request, stack->notifier, false});
 		break;
 	case nua_r_get_params:
 		learn_port(agent, ev);
@@ -267,7 +282,7 @@ void sip_stack_event(struct sip_agent *agent, const struct sip_event *ev)
 	case nua_r_shutdown:
 		if (ev->status >= 200) {
 			agent->down = true;
-			check_stopped(agent->stack);
+			check_stopped(stack);
 		}
 		break;
 	case nua_i_state:
@@ -426,7 +441,9 @@ void sip_stack_stop(struct sip_stack *stack, void (*done)(void *arg), void *arg)
 	stack->stage = SIP_STOPPING;
 	stack->done = done;
 	stack->done_arg = arg;
-	if (stack->under_way == 0)
+	if (stack->notifier)
+		notifier_stop(stack->notifier);
+	if (stack->stage == SIP_STOPPING && stack->under_way == 0)
 		shut_down_agents(stack);
 }
 

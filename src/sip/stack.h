@@ -24,6 +24,7 @@ struct sip_settings {
 	char *outbound_proxy;       /* NULL: none */
 	struct setting_list pass_headers, accept_required; /* char * */
 	uint64_t transaction_timeout; /* ms; 64 times T1, so timers B, F, H, J */
+	uint64_t max_subscriptions;
 	struct {
 		char *certificate, *private_key, *ca_file;
 		bool verify;

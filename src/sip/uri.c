@@ -147,6 +147,21 @@ static bool is_name(struct slice name)
 	return true;
 }
 
+char *sip_url_clean(const url_t *url)
+{
+	char text[SIP_URI_MAX + 1];
+	issize_t len = url_e(text, sizeof(text), url);
+
+	return len > 0 && (size_t)len < sizeof(text)
+	    ? sip_uri_clean((struct slice){text, (size_t)len})
+	    : NULL;
+}
+
+char *sip_contact_clean(const sip_t *sip)
+{
+	return sip && sip->sip_contact ? sip_url_clean(sip->sip_contact->m_url) : NULL;
+}
+
 char *sip_address_clean(struct slice text)
 {
 	struct slice name = sip_address_name(text), uri = sip_address_uri(text);

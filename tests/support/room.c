@@ -1,6 +1,7 @@
 #include "room.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +9,10 @@
 #include <msrpd/log.h>
 #include <msrpd/rand.h>
 #include <msrpd/stats.h>
+#include <msrpd/subscription.h>
 #include <msrpd/ua.h>
 
-enum { MEMBERS_MAX = 4, ID_LEN = 11, NICKNAME_MAX = 64 };
+enum { MEMBERS_MAX = 4, WATCHERS_MAX = 4, ID_LEN = 11, NICKNAME_MAX = 64 };
 
 struct member {
 	struct room *room;
@@ -23,6 +25,7 @@ struct room {
 	struct service_env env;
 	uint64_t *messages;
 	struct member members[MEMBERS_MAX];
+	struct subscription *watchers[WATCHERS_MAX]; /* NULL: nobody */
 };
 
 static const struct event_type joined = {
@@ -31,6 +34,69 @@ static const struct event_type joined = {
 };
 
 static const struct event_type *const events[] = {&joined, NULL};
+
+static size_t sessions(const void *state)
+{
+	const struct room *room = state;
+	size_t n = 0;
+
+	for (size_t i = 0; i < MEMBERS_MAX; i++)
+		n += room->members[i].session != NULL;
+	return n;
+}
+
+/* --- who watches --- */
+
+static int on_subscribe(struct subscription *s, const struct sip_request *request, void **watcherp,
+    void *arg)
+{
+	struct room *room = arg;
+
+	(void)request;
+	for (size_t i = 0; i < WATCHERS_MAX; i++)
+		if (!room->watchers[i]) {
+			room->watchers[i] = s;
+			*watcherp = room;
+			return 0;
+		}
+	return 486;
+}
+
+static int on_body(struct subscription *s, bool full, char **bodyp, size_t *lenp, void *watcher)
+{
+	int n = asprintf(bodyp, "%s: %zu", full ? "full" : "now", sessions(watcher));
+
+	(void)s;
+	*lenp = n < 0 ? 0 : (size_t)n;
+	return n < 0 ? -ENOMEM : 0;
+}
+
+static void on_watcher_ended(struct subscription *s, void *watcher)
+{
+	struct room *room = watcher;
+
+	for (size_t i = 0; i < WATCHERS_MAX; i++)
+		if (room->watchers[i] == s)
+			room->watchers[i] = NULL;
+}
+
+static const struct event_package package = {
+    .event = "room",
+    .content_type = "text/plain",
+    .min_expires_s = 60,
+    .default_expires_s = 3600,
+    .max_expires_s = 7200,
+    .subscribe = on_subscribe,
+    .body = on_body,
+    .ended = on_watcher_ended,
+};
+
+static void tell_watchers(struct room *room)
+{
+	for (size_t i = 0; i < WATCHERS_MAX; i++)
+		if (room->watchers[i])
+			subscription_changed(room->watchers[i]);
+}
 
 /* --- sessions --- */
 
@@ -44,9 +110,11 @@ static void on_notify(struct ua_session *s, const struct ua_notice *notice, void
 
 	if (notice->what == UA_ESTABLISHED) {
 		event_emit(m->room->env.bus, &joined, params, 2);
+		tell_watchers(m->room);
 		return;
 	}
 	log_debug("room: %s is gone", m->id);
+	tell_watchers(m->room);
 	*m = (struct member){0};
 }
 
@@ -147,23 +215,20 @@ static int start(const struct service_env *env, const void *settings, void **sta
 		return reason_set(why, -ENOMEM, "out of memory");
 	}
 	room->env = *env;
+	if (notifier_offer(env->notifier, &package, room) < 0) {
+		free(room);
+		return reason_set(why, -ENOMEM, "out of memory");
+	}
 	*statep = room;
 	return 0;
 }
 
-static size_t sessions(const void *state)
-{
-	const struct room *room = state;
-	size_t n = 0;
-
-	for (size_t i = 0; i < MEMBERS_MAX; i++)
-		n += room->members[i].session != NULL;
-	return n;
-}
-
 static void stop(void *state)
 {
-	free(state);
+	struct room *room = state;
+
+	notifier_withdraw(room->env.notifier, &package);
+	free(room);
 }
 
 const struct service room_service = {

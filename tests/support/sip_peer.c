@@ -305,10 +305,15 @@ void peer_begin(struct peer *p, const char *method, const char *uri, const char 
 	    "Call-ID: begin-%u-%s\r\nCSeq: %u %s\r\n",
 	    method, uri, (int)(strcspn(p->uri, ";") - 4), p->uri + 4, method, p->cseq, p->to_tag,
 	    p->cseq, p->uri + 14, p->cseq, method);
-	if (strcmp(method, "MESSAGE") != 0)
+	if (strcmp(method, "MESSAGE") != 0 && !(headers && strstr(headers, "Contact:")))
 		add(text, sizeof(text), "Contact: <%s>\r\n", p->uri);
 	add_body(text, sizeof(text), headers, body);
 	peer_send(p, uri, text, strlen(text));
+}
+
+void peer_keep_dialog(struct peer *p)
+{
+	keep_dialog(p, p->got, "From", "To");
 }
 
 void peer_ack(struct peer *p, const char *body)
@@ -318,7 +323,7 @@ void peer_ack(struct peer *p, const char *body)
 	const char *cseq = find_line(p->got, "CSeq", &len);
 
 	assert_non_null(cseq);
-	keep_dialog(p, p->got, "From", "To");
+	peer_keep_dialog(p);
 	add(text, sizeof(text),
 	    "ACK %s SIP/2.0\r\nVia: SIP/2.0/UDP %.*s;branch=z9hG4bK-ack-%lu\r\n"
 	    "Max-Forwards: 70\r\n",

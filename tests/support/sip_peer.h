@@ -54,6 +54,9 @@ void peer_request(struct peer *p, const char *method, unsigned cseq, const char 
 void peer_begin(struct peer *p, const char *method, const char *uri, const char *headers,
     const char *body);
 
+/** The 2xx in p->got makes a dialog of the request of peer_begin(): peer_request() goes in it. */
+void peer_keep_dialog(struct peer *p);
+
 /** ACK the 2xx that is in p->got, to the INVITE of peer_begin() or peer_request(). */
 void peer_ack(struct peer *p, const char *body);
 

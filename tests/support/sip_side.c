@@ -258,6 +258,7 @@ void side_open(struct side *s, struct event_base *base)
 		fail_msg("%s", why.text);
 	sip_stack_each_listener(s->stack, learn_uri, s);
 	assert_int_equal(page_new(&s->page, s->stack), 0);
+	assert_int_equal(notifier_new(&s->notifier, s->stack), 0);
 }
 
 void side_close(struct side *s)
@@ -265,6 +266,7 @@ void side_close(struct side *s)
 	sip_dialog_free(s->d, ABSENT);
 	if (s->kept)
 		sip_request_unref(s->kept);
+	notifier_free(s->notifier);
 	page_free(s->page);
 	sip_stack_free(s->stack);
 	stats_free(s->stats);

@@ -7,6 +7,7 @@
 #include <msrpd/slice.h>
 
 #include "sip/dialog.h"
+#include "sip/notifier.h"
 #include "sip/page.h"
 #include "sip/request.h"
 #include "sip/stack.h"
@@ -25,6 +26,7 @@ struct side {
 	struct stats *stats;
 	struct sip_stack *stack;
 	struct page *page;
+	struct notifier *notifier;
 	char udp[96], tcp[96]; /* URIs of its listeners */
 	struct sip_dialog *d;
 	struct sip_request *kept; /* to be answered by the test */

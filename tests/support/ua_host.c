@@ -16,9 +16,10 @@
 #include "msrp/listener.h"
 #include "net/net.h"
 #include "settings.h"
+#include "sip/notifier.h"
 #include "sip/request.h"
 
-enum { QUIET_MS = 150, SIP_MS = 1500 };
+enum { QUIET_MS = 150, SIP_MS = 1500, SUBSCRIPTIONS = 16 };
 
 static void note(struct host *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -209,9 +210,11 @@ static void open_sip(struct host *h)
 
 	h->sip_settings.listen = (struct setting_list){listen, 1};
 	h->sip_settings.transaction_timeout = SIP_MS;
+	h->sip_settings.max_subscriptions = SUBSCRIPTIONS;
 	if (sip_stack_new(&h->sip, &options, &why) < 0)
 		fail_msg("%s", why.text);
 	sip_stack_each_listener(h->sip, learn_uri, h);
+	assert_int_equal(notifier_new(&h->notifier, h->sip), 0);
 }
 
 void host_open(struct host *h, struct event_base *base)
@@ -245,6 +248,7 @@ void host_close(struct host *h)
 {
 	ua_halt(h->ua);
 	ua_free(h->ua);
+	notifier_free(h->notifier);
 	sip_stack_free(h->sip);
 	msrp_stack_free(h->msrp);
 	net_free(h->net);

@@ -25,6 +25,7 @@ struct host {
 	struct msrp_stack *msrp;
 	struct sip_settings sip_settings;
 	struct sip_stack *sip;
+	struct notifier *notifier;
 	struct ua_settings ua_settings; /* may be changed before host_open() */
 	struct ua *ua;
 	char uri[96]; /* where its SIP listens */

@@ -588,6 +588,8 @@ static void test_stop_under_load(void **state)
 		assert_int_equal(send_text(w, i % 2 ? w->b.tcp : w->b.udp, "hello"), 0);
 	side_call(&w->a, w->b.udp, "offer");
 	loop_settle(w->base);
+	notifier_free(w->a.notifier);
+	w->a.notifier = NULL;
 	page_free(w->a.page);
 	w->a.page = NULL;
 	side_let_go(&w->a);

@@ -15,6 +15,7 @@
 #include "event/bus.h"
 #include "loop.h"
 #include "room.h"
+#include "sip_peer.h"
 #include "ua/priv.h"
 #include "ua_host.h"
 
@@ -25,6 +26,7 @@ struct world {
 	struct event_bus *bus;
 	struct event_subscriber subscriber;
 	struct host room, guests[GUESTS];
+	struct peer watcher;
 	char joined[256]; /* tokens of who has come */
 };
 
@@ -55,6 +57,7 @@ static int setup(void **state)
 	env.stats = w->room.stats;
 	env.budget = msrp_stack_budget(w->room.msrp);
 	env.ua = w->room.ua;
+	env.notifier = w->room.notifier;
 	w->room.service = &room_service;
 	assert_int_equal(room_service.start(&env, NULL, &w->room.service_state, &why), 0);
 	for (size_t i = 0; i < GUESTS; i++) {
@@ -74,7 +77,8 @@ static int teardown(void **state)
 	for (size_t i = 0; i < GUESTS; i++)
 		host_close(&w->guests[i]);
 	ua_halt(w->room.ua);
-	room_service.stop(w->room.service_state);
+	if (w->room.service_state)
+		room_service.stop(w->room.service_state);
 	host_close(&w->room);
 	event_bus_free(w->bus);
 	event_base_free(w->base);
@@ -150,6 +154,37 @@ static void test_ends(void **state)
 	assert_int_equal(room_service.sessions(w->room.service_state), 0);
 }
 
+static void expect_notify(struct world *w, const char *state, const char *body)
+{
+	peer_expect(&w->watcher, "NOTIFY ");
+	assert_true(peer_has(&w->watcher, state));
+	assert_true(peer_has(&w->watcher, body));
+	peer_answer(&w->watcher, "200 OK", NULL, NULL);
+}
+
+/* RFC 6665, as a service takes part in it: it is told of nothing that has ended, nor asked. */
+static void test_watched(void **state)
+{
+	struct world *w = *state;
+
+	loop_until(w->base, all_joined, w);
+	peer_open(&w->watcher, w->base);
+	peer_begin(&w->watcher, "SUBSCRIBE", w->room.uri, "Event: room\r\n", NULL);
+	peer_expect(&w->watcher, "SIP/2.0 200 ");
+	expect_notify(w, "active;expires=3600", "full: 3");
+	ua_end(w->guests[0].s);
+	expect_notify(w, "active;expires=", "now: 2");
+	peer_begin(&w->watcher, "SUBSCRIBE", w->room.uri, "Event: room\r\nExpires: 0\r\n", NULL);
+	peer_expect(&w->watcher, "SIP/2.0 200 ");
+	expect_notify(w, "terminated;reason=timeout", "full: 2");
+	ua_halt(w->room.ua);
+	expect_notify(w, "active;expires=", "now: 0");
+	room_service.stop(w->room.service_state);
+	expect_notify(w, "terminated;reason=deactivated", "Content-Length: 0");
+	w->room.service_state = NULL;
+	peer_close(&w->watcher);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -158,6 +193,7 @@ int main(void)
 	    TEST(test_messages),
 	    TEST(test_nicknames),
 	    TEST(test_ends),
+	    TEST(test_watched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
