@@ -62,7 +62,27 @@ static int run_join(const struct route_subject *subject, const struct arg *args,
 	return room ? conf_join(room, subject->request, from) : -ENOENT;
 }
 
+static const struct arg_spec message_args[] = {
+    {.name = "room", .kind = ARG_TEXT, .required = true},
+    {0},
+};
+
+static int run_message(const struct route_subject *subject, const struct arg *args, void *state)
+{
+	struct conf_room *room = enter(state, subject->request, args[0].text);
+	int err;
+
+	if (!room)
+		return -ENOENT;
+	room->keep++;
+	err = conf_phone_take(room, subject->request, subject->last);
+	room->keep--;
+	conf_room_review(room);
+	return err;
+}
+
 static const struct action actions[] = {
+    {.name = "msg_to_conf", .lists = ROUTE_SIP, .args = message_args, .run = run_message},
     {.name = "msrp_conf_join",
 	.lists = ROUTE_SIP,
 	.args = join_args,
@@ -89,7 +109,8 @@ static void put_participant(const struct conf_participant *p, struct reply *out)
 	reply_text(out, "participant", slice_of(p->user->uri));
 	reply_text(out, "nickname", slice_of(p->shown));
 	reply_text(out, "name", slice_of(p->name));
-	reply_text(out, "session_id", slice_of(ua_session_id(p->session)));
+	reply_text(out, "mode", p->session ? SLICE("msrp") : SLICE("page"));
+	reply_text(out, "session_id", p->session ? slice_of(ua_session_id(p->session)) : ABSENT);
 	reply_close(out);
 }
 
@@ -292,29 +313,6 @@ static bool find_receiver(struct conf_room *room, struct conf_post *post, struct
 	return status == 0;
 }
 
-static int wrap(struct conf_post *post, struct slice body)
-{
-	char datetime[CPIM_DATETIME_SIZE];
-	struct cpim_out cpim = {
-	    .from_uri = post->from_uri,
-	    .to_uri = post->to.p ? post->to : slice_of(post->room->uri),
-	    .datetime = {datetime, CPIM_DATETIME_SIZE - 1},
-	    .content_type = post->content_type,
-	    .body = body,
-	};
-	char *text;
-	size_t len;
-	int err;
-
-	cpim_datetime(datetime);
-	err = cpim_build(&text, &len, &cpim);
-	if (err < 0)
-		return err;
-	err = shared_body_new(&post->body, post->room->conf->env.budget, (struct slice){text, len});
-	free(text);
-	return err;
-}
-
 static void send_out(struct conf_post *post, struct reply *out)
 {
 	post->room->keep++;
@@ -353,7 +351,7 @@ static void call_send(const struct param *params, struct reply *out, void *state
 	if (post.to.p && !find_receiver(room, &post, out))
 		return;
 	if (err == 0)
-		err = wrap(&post, body->text);
+		err = conf_wrap(&post, ABSENT, body->text);
 	if (err < 0)
 		reply_error(out, err == -EINVAL || err == -EMSGSIZE ? 400 : 500,
 		    err == -EINVAL || err == -EMSGSIZE ? "not a URI, or not a media type"
@@ -443,7 +441,10 @@ static void stop(void *state)
 
 	if (!conf)
 		return;
+	conf->stopping = true;
 	conf_rooms_free(conf);
+	conf_orphans_free(conf);
+	timer_queue_fini(&conf->silent);
 	timer_queue_fini(&conf->slow);
 	free(conf);
 }
@@ -462,6 +463,10 @@ static int start(const struct service_env *env, const void *settings, void **sta
 		err = timer_queue_init(&conf->slow, env->base,
 		    env->ua ? ua_limits(env->ua).shared_stall_ms : 0, conf_pace_expired, conf);
 	if (err == 0)
+		err = timer_queue_init(&conf->silent, env->base,
+		    ((const struct conf_settings *)settings)->page_timeout_ms, conf_phone_silent,
+		    conf);
+	if (err == 0)
 		err = conf_rooms_configure(conf, settings);
 	if (err < 0) {
 		stop(conf);
@@ -476,6 +481,7 @@ static int reload(void *state, const void *settings, struct reason *why)
 	struct conf *conf = state;
 	int err = conf_rooms_configure(conf, settings);
 
+	timer_queue_set_period(&conf->silent, conf->settings->page_timeout_ms);
 	if (conf->env.ua)
 		timer_queue_set_period(&conf->slow, ua_limits(conf->env.ua).shared_stall_ms);
 	return err < 0 ? reason_set(why, err, "%s", strerror(-err)) : 0;

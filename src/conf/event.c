@@ -62,7 +62,7 @@ static void tell_participant(const struct conf_participant *p, const struct even
 	    room_param(room),
 	    event_text("participant", (struct slice){p->user->uri, p->user->uri_len}),
 	    event_text("nickname", slice_of(p->shown)),
-	    event_text("session_id", slice_of(ua_session_id(p->session))),
+	    event_text("session_id", slice_of(p->session ? ua_session_id(p->session) : NULL)),
 	    event_text("reason", slice_of(reason)),
 	};
 
@@ -84,7 +84,7 @@ void conf_tell_nickname(const struct conf_participant *p)
 	tell_participant(p, &nickname, NULL);
 }
 
-void conf_tell_message(const struct conf_post *post, struct slice content)
+void conf_tell_message(const struct conf_post *post)
 {
 	const struct conf_room *room = post->room;
 	struct event_param params[] = {
@@ -93,7 +93,7 @@ void conf_tell_message(const struct conf_post *post, struct slice content)
 	    event_text("to", post->to.p ? post->to : slice_of(room->uri)),
 	    event_text("message_id", post->message_id),
 	    event_text("content_type", post->content_type),
-	    event_body("body", content),
+	    event_body("body", post->content),
 	};
 
 	if (event_wanted(room->conf->env.bus, &message))

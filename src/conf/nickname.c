@@ -177,7 +177,7 @@ static int hold(struct conf_participant *p, const char *key, char *shown)
 	return 200;
 }
 
-int conf_nickname_take(struct conf_participant *p, struct slice text)
+static int take(struct conf_participant *p, struct slice text)
 {
 	char *key = text.len <= NICKNAME_MAX ? prepare(text, true) : NULL;
 	char *shown = key ? prepare(text, false) : NULL;
@@ -189,21 +189,25 @@ int conf_nickname_take(struct conf_participant *p, struct slice text)
 	return status;
 }
 
-int conf_nickname_request(struct ua_session *s, struct slice text, void *arg)
+int conf_nickname_ask(struct conf_participant *p, struct slice text)
 {
-	struct conf_participant *p = arg;
 	int status = 200;
 
-	(void)s;
 	if (!p->room->conf->settings->nicknames)
 		return 403;
 	if (!text.p)
 		return 424;
 	if (text.len)
-		status = conf_nickname_take(p, text);
+		status = take(p, text);
 	else
 		conf_nickname_release(p);
 	if (status == 200)
 		conf_tell_nickname(p);
 	return status;
+}
+
+int conf_nickname_request(struct ua_session *s, struct slice text, void *arg)
+{
+	(void)s;
+	return conf_nickname_ask(arg, text);
 }

@@ -77,6 +77,7 @@ static void participant_free(struct conf_participant *p)
 	conf_messages_drop(p);
 	conf_pace_leave(p);
 	conf_nickname_release(p);
+	conf_phone_free(p);
 	if (p->joined)
 		TAILQ_REMOVE(&room->participants, p, next);
 	LIST_REMOVE(p, device);
@@ -93,10 +94,19 @@ void conf_participant_end(struct conf_participant *p, const char *reason)
 {
 	struct ua_session *s = p->session;
 
-	if (p->joined)
+	if (p->joined && !p->room->conf->stopping)
 		conf_tell_leave(p, reason);
 	participant_free(p);
-	ua_end(s);
+	if (s)
+		ua_end(s);
+}
+
+static void joined(struct conf_participant *p)
+{
+	p->joined = true;
+	TAILQ_INSERT_TAIL(&p->room->participants, p, next);
+	++*p->room->conf->count.joins;
+	conf_tell_join(p);
 }
 
 static void on_notify(struct ua_session *s, const struct ua_notice *notice, void *arg)
@@ -105,10 +115,7 @@ static void on_notify(struct ua_session *s, const struct ua_notice *notice, void
 
 	(void)s;
 	if (notice->what == UA_ESTABLISHED) {
-		p->joined = true;
-		TAILQ_INSERT_TAIL(&p->room->participants, p, next);
-		++*p->room->conf->count.joins;
-		conf_tell_join(p);
+		joined(p);
 		conf_welcome(p);
 		return;
 	}
@@ -229,6 +236,28 @@ int conf_join(struct conf_room *room, struct sip_request *invite, struct slice f
 	if (!p)
 		return refuse(room, invite, 500, SLICE("Server Internal Error"));
 	return answer(p, invite);
+}
+
+int conf_join_phone(struct conf_room *room, const char *uri, struct slice from,
+    struct conf_participant **pp)
+{
+	struct conf_participant *p;
+
+	if (!conf_room_admits(room, slice_of(uri)))
+		return 403;
+	if (conf_room_is_full(room))
+		return 486;
+	p = participant_new(room, uri, sip_address_name(from));
+	if (!p)
+		return 500;
+	if (conf_phone_new(p) < 0) {
+		participant_free(p);
+		return 500;
+	}
+	conf_room_announce(room);
+	joined(p);
+	*pp = p;
+	return 0;
 }
 
 int conf_invite(struct conf_room *room, struct slice uri, const char **session_idp)

@@ -37,6 +37,7 @@ struct conf_settings {
 	bool create, nicknames, private_messages;
 	uint64_t max_rooms, max_participants;
 	uint64_t history, history_bytes;
+	uint64_t page_timeout_ms;
 };
 
 extern const struct setting conf_settings_rows[];
@@ -52,6 +53,8 @@ struct conf {
 	struct conf_room *rooms;              /* by URI */
 	bool stopping;                        /* who leaves now is not told of */
 	struct timer_queue slow;              /* participants who are to read, or go */
+	struct timer_queue silent;            /* phones, since their last MESSAGE */
+	LIST_HEAD(, conf_page) orphans;       /* MESSAGEs whose phones are gone */
 	struct conf_counters count;
 };
 
@@ -84,8 +87,7 @@ void conf_tell_nickname(const struct conf_participant *p);
 
 struct conf_post;
 
-/** @param content  what is in the envelope */
-void conf_tell_message(const struct conf_post *post, struct slice content);
+void conf_tell_message(const struct conf_post *post);
 
 /* --- room.c: rooms, and who is in them --- */
 
@@ -173,7 +175,8 @@ struct conf_participant {
 	LIST_ENTRY(conf_participant) device; /* of its user */
 	struct conf_room *room;
 	struct conf_user *user;
-	struct ua_session *session;
+	struct ua_session *session;     /* NULL: a phone */
+	struct conf_phone *phone;       /* NULL: a session */
 	struct conf_messages open;      /* messages that it is sending */
 	struct timer_entry slow;        /* while too much waits for it */
 	struct conf_nickname *nickname; /* that it holds; or NULL */
@@ -185,6 +188,14 @@ struct conf_participant {
 
 /** Answer an INVITE as a participant of the room.  @return as action.run */
 int conf_join(struct conf_room *room, struct sip_request *invite, struct slice from);
+
+/**
+ * Somebody who has SIP MESSAGE alone comes in.
+ *
+ * @return 0, or the status that his MESSAGE is answered with
+ */
+int conf_join_phone(struct conf_room *room, const char *uri, struct slice from,
+    struct conf_participant **pp);
 
 /** Call somebody in.  @return as ua_start(); -ENOSPC: the room is full */
 int conf_invite(struct conf_room *room, struct slice uri, const char **session_idp);
@@ -227,7 +238,17 @@ struct conf_post {
 	struct slice message_id, content_type;
 	enum conf_kind kind;
 	struct shared_body *body;
+	struct slice content; /* of the envelope, once it is whole */
 };
+
+/** Put content into an envelope, which is then its body.  @return 0, -EINVAL, -ENOBUFS, -ENOMEM */
+int conf_wrap(struct conf_post *post, struct slice name, struct slice content);
+
+struct buffer;
+
+/** A participant as people know him: by nickname, name or user. */
+void conf_write_name(struct buffer *b, const struct conf_participant *p);
+void conf_write_sender(struct buffer *b, const struct conf_post *post);
 
 bool conf_takes_private(const struct conf_participant *p);
 
@@ -235,7 +256,7 @@ bool conf_takes_private(const struct conf_participant *p);
 void conf_deliver(const struct conf_post *post);
 
 /** Its body is whole: it goes into the history, and applications are told. */
-void conf_conclude(const struct conf_post *post);
+void conf_conclude(struct conf_post *post);
 
 /** Give the history to who has come. */
 void conf_welcome(struct conf_participant *p);
@@ -285,6 +306,31 @@ struct conf_nickname {
 /** For the UA: see struct ua_handler. */
 int conf_nickname_request(struct ua_session *s, struct slice nickname, void *arg);
 
-/** @return 200 or the status that refuses it */
-int conf_nickname_take(struct conf_participant *p, struct slice nickname);
+/** Take a nickname, or with an empty one give it up.  @return the status: 200, 403, 424, 425 */
+int conf_nickname_ask(struct conf_participant *p, struct slice nickname);
 void conf_nickname_release(struct conf_participant *p);
+
+/* --- phone.c: who has SIP MESSAGE alone --- */
+
+TAILQ_HEAD(conf_pages, conf_page);
+
+struct conf_phone {
+	struct conf_participant *participant;
+	struct timer_entry silent;
+	struct conf_pages pages; /* for it, in order */
+	size_t count, bytes;
+	unsigned failures; /* one after the other */
+	bool busy;         /* the first is under way */
+};
+
+/** Make the participant one.  @return 0 or -ENOMEM */
+int conf_phone_new(struct conf_participant *p);
+void conf_phone_free(struct conf_participant *p); /* harmless on a session */
+void conf_phone_silent(struct timer_entry *entry, void *arg);
+void conf_orphans_free(struct conf *conf);
+
+/** Show it a message that is whole. */
+void conf_phone_show(struct conf_participant *p, const struct conf_post *post);
+
+/** A MESSAGE to the room, which may bring its sender in.  @return as action.run */
+int conf_phone_take(struct conf_room *room, struct sip_request *message, bool answer);

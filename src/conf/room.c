@@ -65,6 +65,10 @@ static void room_free(struct conf_room *room)
 {
 	struct conf *conf = room->conf;
 
+	/* At the daemon's end: of phones nobody else has told. */
+	while (room->users)
+		conf_participant_end(LIST_FIRST(&room->users->devices), "ended");
+
 	HASH_DEL(conf->rooms, room);
 	*conf->count.rooms = HASH_COUNT(conf->rooms);
 	conf_history_clear(&room->history);

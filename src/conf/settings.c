@@ -92,6 +92,13 @@ const struct setting conf_settings_rows[] = {
 	.offset = OF(reserved_nicknames),
 	.help =
 	    "Nicknames that nobody gets. The names in a room's `users` are for these users alone."},
+    {.name = "page_timeout",
+	.type = SETTING_DURATION,
+	.offset = OF(page_timeout_ms),
+	.preset = "30m",
+	.min = 1000,
+	.help =
+	    "A participant that has SIP MESSAGE alone and has sent none for this long has left."},
     {.name = "private_messages",
 	.type = SETTING_BOOL,
 	.offset = OF(private_messages),

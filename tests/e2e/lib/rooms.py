@@ -27,7 +27,9 @@ def rooms(*listed, **settings):
     """A config: rooms, and rules that take everybody who calls one."""
     return {'conference': {'rooms': list(listed), **settings},
             'routes': {'sip': [{'if': {'$rm': 'INVITE'},
-                                'do': [{'msrp_conf_join': {'room': '$ru'}}]}]}}
+                                'do': [{'msrp_conf_join': {'room': '$ru'}}]},
+                               {'if': {'$rm': 'MESSAGE'},
+                                'do': [{'msg_to_conf': {'room': '$ru'}}]}]}}
 
 
 class Participant(Call):
