@@ -332,6 +332,11 @@ static void keep_warning(const char *line, void *arg)
 	snprintf(text + len, REASON_SIZE - len, "%s\n", line);
 }
 
+#define OPEN(uri)        "sip: {listen: [" uri "]}\nroutes:\n  sip:\n"
+#define RULE(when, what) "    - if: {" when "}\n      do: [{" what "}]\n"
+#define OPEN_WARNING(line) \
+	"w:" #line ":7: this rule lets anybody use the gateway: www_authorize asks who it is\n"
+
 static const struct {
 	const char *yaml, *warnings;
 } doubts[] = {
@@ -347,6 +352,27 @@ static const struct {
     {"relay: {allow_plain_auth: true}",
 	"w:1:27: relay.allow_plain_auth serves AUTH without TLS, which RFC 4976 forbids\n"},
     {"relay: {allow_plain_auth: true, enabled: false}", ""},
+    {OPEN("sip:192.0.2.1:5060") RULE("$rm: MESSAGE", "msg_to_msrp: {}"), OPEN_WARNING(4)},
+    {OPEN("sip:im.example.org") RULE("$rm: INVITE", "msrp_gw_answer: {}"), OPEN_WARNING(4)},
+    {OPEN("sip:*:5060") RULE("$rm: INVITE", "msrp_gw_answer: {}"), OPEN_WARNING(4)},
+    {OPEN("\"sip:[2001:db8::1]:5060\"") RULE("$rm: INVITE", "msrp_gw_answer: {}"), OPEN_WARNING(4)},
+    {OPEN("sip:127.1.2.3:5060") RULE("$rm: MESSAGE", "msg_to_msrp: {}"), ""},
+    {OPEN("\"sip:[::1]:5060\"") RULE("$rm: MESSAGE", "msg_to_msrp: {}"), ""},
+    {OPEN("sip:localhost") RULE("$rm: MESSAGE", "msg_to_msrp: {}"), ""},
+    {OPEN("sip:192.0.2.1") RULE("$rm: MESSAGE", "www_authorize: {}}, {msg_to_msrp: {}"), ""},
+    {OPEN("sip:192.0.2.1") RULE("$rm: MESSAGE", "msg_to_msrp: {}}, {www_authorize: {}"),
+	OPEN_WARNING(4)},
+    {OPEN("sip:192.0.2.1") RULE("$si: 192.0.2.9", "msg_to_msrp: {}"), ""},
+    {OPEN("sip:192.0.2.1") "    - if: [{$si: 192.0.2.9}, {$rm: MESSAGE}]\n"
+			   "      do: [{msg_to_msrp: {}}]\n",
+	""},
+    {OPEN("sip:192.0.2.1") "    - do: [{www_authorize: {}}]\n      continue: true\n" RULE(
+	 "$rm: MESSAGE", "msg_to_msrp: {}"),
+	""},
+    {OPEN("sip:192.0.2.1") RULE("$rm: INVITE", "www_authorize: {}")
+	    RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	OPEN_WARNING(6)},
+    {OPEN("sip:192.0.2.1") RULE("$rm: INVITE", "msrp_ua_answer: {}"), ""},
 };
 
 static void test_doubts(void **state)
