@@ -334,6 +334,12 @@ static const struct setting root_rows[] = {
 	.offset = offsetof(struct config, log),
 	.group = log_settings_rows,
 	.help = "Where log lines go."},
+    {.name = "sandbox",
+	.type = SETTING_GROUP,
+	.offset = offsetof(struct config, sandbox),
+	.group = sandbox_settings_rows,
+	.flags = SETTING_FIXED,
+	.help = "What msrpd takes from itself once it has started."},
     {.name = "control",
 	.type = SETTING_GROUP,
 	.offset = offsetof(struct config, control),
@@ -539,6 +545,12 @@ const struct tree *config_tree(const struct config_load *load, const char *key)
 	const struct tree *node = tree_walk(load->root, key, &exact);
 
 	return exact ? node : NULL;
+}
+
+void config_each_file(const struct config *cfg, const struct config_load *load,
+    void (*fn)(const char *path, void *arg), void *arg)
+{
+	settings_each_file(config_rows(cfg), load->root, fn, arg);
 }
 
 static int run_hooks(struct config_load *load, const struct config *cfg)

@@ -18,6 +18,7 @@
 #include "ctl/metrics.h"
 #include "ctl/server.h"
 #include "msrp/stack.h"
+#include "sandbox/sandbox.h"
 #include "sip/stack.h"
 #include "ua/ua.h"
 
@@ -28,6 +29,7 @@ struct tree_fault;
 struct config {
 	uint64_t shutdown_grace_ms;
 	struct log_settings log;
+	struct sandbox_settings sandbox;
 	struct ctl_settings control;
 	struct sip_settings sip;
 	struct msrp_settings msrp;
@@ -113,6 +115,10 @@ int config_fail_fault(struct config_load *load, const struct tree_fault *fault);
 /** Tell env.warn about what stands under a key. */
 void config_warn(struct config_load *load, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/** Call fn for each file that the settings name, those of secrets included. */
+void config_each_file(const struct config *cfg, const struct config_load *load,
+    void (*fn)(const char *path, void *arg), void *arg);
 
 /** The file's own text under a key, valid until the hook returns; NULL if it has none. */
 const struct tree *config_tree(const struct config_load *load, const char *key);

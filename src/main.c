@@ -36,6 +36,7 @@
 #include "registrar/registrar.h"
 #include "relay/relay.h"
 #include "routes.h"
+#include "sandbox/sandbox.h"
 #include "services.h"
 #include "sip/notifier.h"
 #include "sip/page.h"
@@ -56,6 +57,7 @@ struct options {
 
 struct daemon {
 	struct options options;
+	struct sandbox sandbox;
 	struct event_base *base;
 	struct config *config;
 	struct routes routes;
@@ -109,6 +111,17 @@ static int compile_routes(const struct config *cfg, struct config_load *load, vo
 	return routes_compile(&loaded->routes, d->states, (void *const *)&d->page, cfg, load);
 }
 
+static void allow_file(const char *path, void *arg)
+{
+	sandbox_allow_read(arg, path);
+}
+
+static int allow_files(const struct config *cfg, struct config_load *load, void *arg)
+{
+	config_each_file(cfg, load, allow_file, arg);
+	return 0;
+}
+
 static void loaded_fini(struct loaded *loaded)
 {
 	routes_fini(&loaded->routes);
@@ -121,6 +134,7 @@ static int load(struct daemon *d, struct loaded *loaded, void (*warn)(const char
 	struct config_hook hooks[] = {
 	    {compile_routes, loaded},
 	    {config_check_msrp, NULL},
+	    {allow_files, &d->sandbox},
 	    {NULL, NULL},
 	};
 	struct config_env env = {.services = services, .hooks = hooks, .warn = warn};
@@ -578,6 +592,13 @@ static int start(struct daemon *d, struct reason *why)
 	return 0;
 }
 
+static void enter_sandbox(struct daemon *d)
+{
+	sandbox_allow_read(&d->sandbox, d->options.config);
+	sandbox_allow_write(&d->sandbox, d->config->control.socket);
+	sandbox_enter(&d->sandbox, &d->config->sandbox);
+}
+
 /* The reverse of start(), from wherever it got to. */
 static void finish(struct daemon *d)
 {
@@ -618,6 +639,7 @@ static int run(struct daemon *d)
 	int err = start(d, &why);
 
 	if (err == 0) {
+		enter_sandbox(d);
 		log_info("start: msrpd " MSRPD_VERSION ", %s", d->options.config);
 		notify_ready(&d->notify);
 		event_base_dispatch(d->base);
@@ -685,6 +707,7 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
+	sandbox_init(&d.sandbox);
 	if (load(&d, &loaded, print_line, &why) < 0) {
 		fprintf(stderr, "msrpd: %s\n", why.text);
 		return EXIT_FAILURE;

@@ -26,6 +26,10 @@ int settings_read(void *value, const struct setting *rows, const struct tree *ma
 /** Free what settings_read() has put into the struct. */
 void settings_clear(void *value, const struct setting *rows);
 
+/** Call fn for each file that a map of these rows names, those of secrets included. */
+void settings_each_file(const struct setting *rows, const struct tree *map,
+    void (*fn)(const char *path, void *arg), void *arg);
+
 enum { SETTINGS_KEY_SIZE = 128 };
 
 /**
