@@ -87,9 +87,22 @@ bool sdp_types_have_container(struct slice list)
 	    || sdp_types_common(list, SLICE("multipart/*"));
 }
 
+/* Who lists nothing but envelopes, and not what may be in them, has not said that nothing may. */
+static bool are_containers(struct slice list)
+{
+	struct slice entry;
+
+	while (next_entry(&list, &entry))
+		if (!overlap(without_parameters(entry), SLICE("message/cpim"))
+		    && !overlap(without_parameters(entry), SLICE("multipart/*")))
+			return false;
+	return true;
+}
+
 bool sdp_types_have_wrapped(struct slice accept_types, struct slice accept_wrapped_types,
     struct slice type)
 {
 	return sdp_types_have_container(accept_types)
-	    && (sdp_types_have(accept_types, type) || sdp_types_have(accept_wrapped_types, type));
+	    && (sdp_types_have(accept_types, type) || sdp_types_have(accept_wrapped_types, type)
+		|| (!accept_wrapped_types.p && are_containers(accept_types)));
 }

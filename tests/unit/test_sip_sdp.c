@@ -444,6 +444,10 @@ static void test_wrapped_types(void **state)
 	    SLICE("text/plain")));
 	assert_true(sdp_types_have_wrapped(SLICE("message/cpim text/html"), (struct slice){0},
 	    SLICE("text/html")));
+	assert_true(
+	    sdp_types_have_wrapped(SLICE("message/cpim"), (struct slice){0}, SLICE("image/png")));
+	assert_false(sdp_types_have_wrapped(SLICE("message/cpim text/html"), (struct slice){0},
+	    SLICE("image/png")));
 	assert_false(sdp_types_have_wrapped(SLICE("text/plain"), SLICE("*"), SLICE("text/html")));
 	assert_false(
 	    sdp_types_have_wrapped(SLICE("message/cpim"), SLICE("text/plain"), SLICE("image/png")));
