@@ -3,10 +3,10 @@
 
     demo-peer.py CONTROL-SOCKET
 
-Three scenes, one for each role.  Alice calls msrpd's User Agent, and an application answers what
+Four scenes, one for each role.  Alice calls msrpd's User Agent, and an application answers what
 she writes: it does what an operator would, over the control socket.  Bob, whose telephone has SIP
 MESSAGE alone, writes to Alice, who has MSRP, through the gateway.  Carol writes to Alice through
-the relay.  Nothing here shares code with msrpd, and it needs Python 3 alone.
+the relay.  Then all of them meet in a chat room.  Nothing here shares code with msrpd, and it needs Python 3 alone.
 
 From a terminal, lines that are typed become messages; elsewhere the scenes end by themselves.
 """
@@ -47,7 +47,7 @@ def header(head, name):
 class Application:
     """Commands and events over the control socket: a JSON value a line."""
 
-    TOLD = ('from_uri', 'body', 'status', 'reason')     # of an event's parameters, on the screen
+    TOLD = ('from_uri', 'participant', 'body', 'status', 'reason')     # of an event's parameters, on the screen
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX)
@@ -157,17 +157,17 @@ class Phone:
             raise SystemExit(f'{self.name} was refused')
         return head, body
 
-    def described(self, path):
+    def described(self, path, types='text/plain'):
         """Contact, and a body: one MSRP stream, which we will connect (RFC 4975 8, RFC 6135)."""
         sdp = ['v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 'c=IN IP4 127.0.0.1', 't=0 0',
-               'm=message 9 TCP/MSRP *', 'a=accept-types:text/plain', f'a=path:{path}',
+               'm=message 9 TCP/MSRP *', f'a=accept-types:{types}', f'a=path:{path}',
                'a=setup:active', '']
         return ([f'Contact: <{self.uri}>', 'Content-Type: application/sdp'], '\r\n'.join(sdp))
 
-    def call(self, target, path):
+    def call(self, target, path, types='text/plain'):
         """Call somebody; the peer's path."""
         self.begin(target)
-        headers, offer = self.described(path)
+        headers, offer = self.described(path, types)
         self.request('INVITE', *headers, body=offer)
         head, answer = self.response()
         self.begin(contact(head), self.local, header(head, 'To'), self.call_id)
@@ -227,11 +227,13 @@ class Msrp:
         show(self.name, '→', 'MSRP', 'SEND  without a body: the session is on this connection')
         self.write(f'{word()} SEND', [f'Message-ID: {word()}', 'Byte-Range: 1-0/0'])
 
-    def say(self, text):
+    def say(self, text, envelope='', content_type='text/plain'):
         show(self.name, '→', 'MSRP', f'SEND  {text!r}')
-        size = len(text.encode())
+        body = envelope + text
+        size = len(body.encode())
         self.write(f'{word()} SEND', [f'Message-ID: {word()}', f'Byte-Range: 1-{size}/{size}',
-                                      'Success-Report: yes', 'Content-Type: text/plain'], text)
+                                      'Success-Report: yes', f'Content-Type: {content_type}'],
+                   body)
 
     def hear(self):
         """Wait for a message."""
@@ -261,6 +263,8 @@ class Msrp:
             self.write(f'{tid} 200 OK', path=self.path.split()[0])
             if rest:
                 text = rest.rpartition('\r\n-------')[0]
+                if header(head, 'Content-Type') == 'message/cpim':
+                    text = text.split('\r\n\r\n', 2)[2]
                 show(self.name, '←', 'MSRP', f'SEND  {text!r}')
                 if header(head, 'Success-Report') == 'yes':
                     self.report(head)
@@ -401,6 +405,46 @@ def relay(uri):
     alice.reported()
 
 
+def room(application, server):
+    """Alice, Carol and Bob's telephone."""
+    def enter(name):
+        phone, own = Phone(name, server), own_path()
+        msrp = Msrp(name, phone.call(lobby, own, 'message/cpim'), own)
+        application.until('E_MSRP_CONF_JOIN')
+        msrp.bind()
+        return phone, msrp
+
+    def say(phone, msrp, text):
+        """In an envelope (RFC 3862), which says who, and to whom."""
+        msrp.say(text, f'From: <{phone.uri}>\r\nTo: <{lobby}>\r\n\r\n'
+                       'Content-Type: text/plain;charset=UTF-8\r\n\r\n', 'message/cpim')
+        msrp.reported()
+
+    lobby = 'sip:lobby@%s:%d' % server
+    heading('4. The chat room.  Alice and Carol call it: what one of them says the other hears.')
+    alice, alice_msrp = enter('Alice')
+    carol, carol_msrp = enter('Carol')
+    say(alice, alice_msrp, 'Hello, everybody!')
+    carol_msrp.hear()
+
+    heading('Bob writes to it from his telephone, and is in it.')
+    bob = Phone('Bob', server)
+    bob.write(lobby, 'Hello from a telephone.')
+    bob.response()
+    alice_msrp.hear()
+    carol_msrp.hear()
+    say(carol, carol_msrp, 'Welcome, Bob.')
+    alice_msrp.hear()
+    bob.read()
+
+    heading('They leave, and the room ends with the last of them.')
+    alice.hang_up()
+    carol.hang_up()
+    bob.write(lobby, '/leave')
+    bob.response()
+    application.until('E_MSRP_CONF_END')
+
+
 def main(path):
     application = Application(path)
     listen = application.call('status')['listen']
@@ -408,6 +452,7 @@ def main(path):
     user_agent(application, (host, int(port)))
     gateway(application, (host, int(port)))
     relay(re.search(r'msrp://[0-9.:]+;tcp', json.dumps(listen['msrp'])).group(0))
+    room(application, (host, int(port)))
 
 
 if __name__ == '__main__':

@@ -29,6 +29,11 @@ SCENES = (
      "Carol → msrpd MSRP SEND 'Hello Alice", "Alice ← msrpd MSRP SEND 'Hello Alice",
      'Carol ← msrpd MSRP REPORT 000 200', "Alice → msrpd MSRP SEND 'And I answer",
      "Carol ← msrpd MSRP SEND 'And I answer", 'Alice ← msrpd MSRP REPORT 000 200'),
+    ('Alice → msrpd SIP INVITE sip:lobby@', 'App ← msrpd JSON E_MSRP_CONF_JOIN participant=',
+     "Alice → msrpd MSRP SEND 'Hello, everybody!'", 'Alice ← msrpd MSRP REPORT 000 200',
+     "Carol ← msrpd MSRP SEND 'Hello, everybody!'", 'Bob → msrpd SIP MESSAGE sip:lobby@',
+     "Alice ← msrpd MSRP SEND 'Hello from a telephone.'",
+     "Bob ← msrpd SIP MESSAGE sip:bob@", 'App ← msrpd JSON E_MSRP_CONF_END'),
 )
 
 
@@ -45,12 +50,12 @@ class DemoTest(unittest.TestCase):
                  'XDG_RUNTIME_DIR': self.directory, **environment})
 
     def test_exchange(self):
-        """The three roles; the runtime directory is empty afterwards."""
+        """The four roles; the runtime directory is empty afterwards."""
         result = self.run_demo()
         self.assertEqual((result.returncode, result.stderr), (0, ''), result.stdout)
         scenes = re.split(r'^\d\. The ', result.stdout, flags=re.M)[1:]
         self.assertEqual([scene.split('.')[0] for scene in scenes],
-                         ['User Agent', 'gateway', 'relay'])
+                         ['User Agent', 'gateway', 'relay', 'chat room'])
         for scene, lines in zip(scenes, SCENES):
             self.assert_said(scene, lines)
         self.assertEqual(os.listdir(self.directory), [])
