@@ -442,6 +442,7 @@ static void stop(void *state)
 	if (!conf)
 		return;
 	conf->stopping = true;
+	conf_roster_withdraw(conf);
 	conf_rooms_free(conf);
 	conf_orphans_free(conf);
 	timer_queue_fini(&conf->silent);
@@ -468,6 +469,8 @@ static int start(const struct service_env *env, const void *settings, void **sta
 		    conf);
 	if (err == 0)
 		err = conf_rooms_configure(conf, settings);
+	if (err == 0)
+		err = conf_roster_offer(conf);
 	if (err < 0) {
 		stop(conf);
 		return reason_set(why, err, "%s", strerror(-err));

@@ -162,7 +162,7 @@ int conf_wrap(struct conf_post *post, struct slice name, struct slice content)
 }
 
 /* Without the quotes and escapes that SIP needs. */
-static void write_display_name(struct buffer *b, struct slice name)
+void conf_write_display_name(struct buffer *b, struct slice name)
 {
 	for (; name.len; name = slice_from(name, 1)) {
 		if (name.p[0] == '"')
@@ -185,7 +185,7 @@ void conf_write_name(struct buffer *b, const struct conf_participant *p)
 	if (p->shown)
 		buffer_add(b, slice_of(p->shown));
 	else if (p->name)
-		write_display_name(b, slice_of(p->name));
+		conf_write_display_name(b, slice_of(p->name));
 	else
 		write_user(b, slice_of(p->user->uri));
 }

@@ -201,8 +201,10 @@ int conf_nickname_ask(struct conf_participant *p, struct slice text)
 		status = take(p, text);
 	else
 		conf_nickname_release(p);
-	if (status == 200)
+	if (status == 200) {
 		conf_tell_nickname(p);
+		conf_roster_changed(p->room, p->user);
+	}
 	return status;
 }
 

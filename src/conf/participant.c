@@ -55,6 +55,7 @@ static struct conf_participant *participant_new(struct conf_room *room, const ch
 	if (!p)
 		return NULL;
 	p->room = room;
+	p->number = ++room->last_number;
 	p->name = slice_dup(name);
 	p->user = name.p && !p->name ? NULL : user_get(room, key);
 	if (!p->user) {
@@ -81,6 +82,7 @@ static void participant_free(struct conf_participant *p)
 	if (p->joined)
 		TAILQ_REMOVE(&room->participants, p, next);
 	LIST_REMOVE(p, device);
+	conf_roster_changed(room, p->user);
 	room->count--;
 	--*room->conf->count.participants;
 	user_review(room, p->user);
@@ -107,6 +109,7 @@ static void joined(struct conf_participant *p)
 	TAILQ_INSERT_TAIL(&p->room->participants, p, next);
 	++*p->room->conf->count.joins;
 	conf_tell_join(p);
+	conf_roster_changed(p->room, p->user);
 }
 
 static void on_notify(struct ua_session *s, const struct ua_notice *notice, void *arg)
@@ -275,6 +278,7 @@ int conf_invite(struct conf_room *room, struct slice uri, const char **session_i
 	p = participant_new(room, key, sip_address_name(uri));
 	if (!p)
 		return -ENOMEM;
+	p->invited = true;
 	offer = offer_of(p);
 	err = ua_start(conf->env.ua, &offer, slice_of(room->uri), uri, sip_address_uri(uri),
 	    &p->session);

@@ -110,15 +110,35 @@ LIST_HEAD(conf_devices, conf_participant);
 /** Somebody in a room: all sessions of one URI. */
 struct conf_user {
 	UT_hash_handle hh;
+	TAILQ_ENTRY(conf_user) listed_next; /* of the roster */
+	bool listed;
+	uint64_t change; /* the last of him: see roster.c */
 	struct conf_devices devices;
 	size_t uri_len;
 	char uri[]; /* as conf_uri_key() has it */
+};
+
+TAILQ_HEAD(conf_listed, conf_user);
+
+/** What those who watch a room see, and what of it is new. */
+struct conf_roster {
+	struct conf_room *room;
+	struct conf_listed users; /* that have joined, whoever changed last behind */
+	size_t count;
+	uint64_t change;    /* the last one's number */
+	uint64_t described; /* that of the subject */
+	uint64_t forgotten; /* who has left up to then is not known any more */
+	STAILQ_HEAD(, conf_gone) gone;
+	size_t gone_count;
+	LIST_HEAD(, conf_watcher) watchers;
+	size_t watcher_count;
 };
 
 struct conf_room {
 	UT_hash_handle hh;
 	struct conf *conf;
 	const struct conf_room_settings *settings; /* NULL: not in the config */
+	const struct conf_room_settings *before;   /* during a reload: the last ones */
 	bool lasting;   /* made by command: it stays when the last one leaves */
 	bool announced; /* applications know of it */
 	bool ending;
@@ -128,6 +148,8 @@ struct conf_room {
 	struct conf_user *users;
 	struct conf_nickname *nicknames;
 	struct conf_history history;
+	struct conf_roster roster;
+	uint64_t last_number;                  /* of a participant */
 	struct conf_helds held;                /* senders who are not read: see pace.c */
 	size_t slow;                           /* participants who make them wait */
 	struct conf_participants participants; /* that have joined, in order */
@@ -182,8 +204,9 @@ struct conf_participant {
 	struct conf_nickname *nickname; /* that it holds; or NULL */
 	char *shown;                    /* the same as it was asked for */
 	char *name;                     /* for people, as SIP has it; or NULL */
-	char *real; /* its own URI, when its user is an anonymous one; or NULL */
-	bool joined;
+	char *real;      /* its own URI, when its user is an anonymous one; or NULL */
+	uint64_t number; /* in its room */
+	bool joined, invited;
 };
 
 /** Answer an INVITE as a participant of the room.  @return as action.run */
@@ -248,6 +271,7 @@ struct buffer;
 
 /** A participant as people know him: by nickname, name or user. */
 void conf_write_name(struct buffer *b, const struct conf_participant *p);
+void conf_write_display_name(struct buffer *b, struct slice name);
 void conf_write_sender(struct buffer *b, const struct conf_post *post);
 
 bool conf_takes_private(const struct conf_participant *p);
@@ -334,3 +358,19 @@ void conf_phone_show(struct conf_participant *p, const struct conf_post *post);
 
 /** A MESSAGE to the room, which may bring its sender in.  @return as action.run */
 int conf_phone_take(struct conf_room *room, struct sip_request *message, bool answer);
+
+/* --- roster.c: who is here, for those who watch --- */
+
+void conf_roster_init(struct conf_room *room);
+
+/** The room ends, and its watchers are told. */
+void conf_roster_fini(struct conf_room *room);
+
+/** He has come, left, or changed. */
+void conf_roster_changed(struct conf_room *room, struct conf_user *user);
+
+/** The room has another subject. */
+void conf_roster_described(struct conf_room *room);
+
+int conf_roster_offer(struct conf *conf);
+void conf_roster_withdraw(struct conf *conf);

@@ -35,6 +35,7 @@ static int add(struct conf_room **roomp, struct conf *conf, const char *key)
 	TAILQ_INIT(&room->participants);
 	STAILQ_INIT(&room->history.entries);
 	LIST_INIT(&room->held);
+	conf_roster_init(room);
 	room->uri_len = len;
 	memcpy(room->uri, key, len);
 	HASH_ADD_KEYPTR(hh, conf->rooms, room->uri, len, room);
@@ -71,6 +72,7 @@ static void room_free(struct conf_room *room)
 
 	HASH_DEL(conf->rooms, room);
 	*conf->count.rooms = HASH_COUNT(conf->rooms);
+	conf_roster_fini(room);
 	conf_history_clear(&room->history);
 	free(room->subject);
 	free(room);
@@ -123,6 +125,17 @@ static int configure(struct conf *conf, const struct conf_room_settings *setting
 	return 0;
 }
 
+/* The settings from before are there still. */
+static void look_at_subject(struct conf_room *room)
+{
+	const struct conf_room_settings *before = room->before;
+	struct slice was = slice_of(before ? before->subject : room->subject);
+
+	if (!slice_equal(was, conf_room_subject(room)))
+		conf_roster_described(room);
+	room->before = room->settings;
+}
+
 int conf_rooms_configure(struct conf *conf, const struct conf_settings *settings)
 {
 	const struct conf_room_settings *rooms = settings->rooms.items;
@@ -130,12 +143,15 @@ int conf_rooms_configure(struct conf *conf, const struct conf_settings *settings
 	int err = 0;
 
 	conf->settings = settings;
-	for (room = conf->rooms; room; room = room->hh.next)
+	for (room = conf->rooms; room; room = room->hh.next) {
+		room->before = room->settings;
 		room->settings = NULL;
+	}
 	for (size_t i = 0; i < settings->rooms.count && err == 0; i++)
 		err = configure(conf, &rooms[i]);
 	for (room = conf->rooms; room; room = next) {
 		next = room->hh.next;
+		look_at_subject(room);
 		conf_history_trim(room);
 		conf_room_review(room);
 	}

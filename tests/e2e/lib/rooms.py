@@ -78,7 +78,8 @@ class Participant(Call):
 
     def nickname(self, name, code=200):
         """Ask for a nickname; None: without one in the request."""
-        headers = [] if name is None else [('Use-Nickname', f'"{name}"')]
+        quoted = (name or '').replace('\\', '\\\\').replace('"', '\\"')
+        headers = [] if name is None else [('Use-Nickname', f'"{quoted}"')]
         request = msrp.build('NICKNAME', self.msrp.to_path, self.msrp.from_path, headers)
         self.conn.send(request)
         self.conn.expect_response(request, code)

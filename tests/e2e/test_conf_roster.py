@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""Who is in a room: the event package conference (RFC 4575), nicknames as in RFC 6501."""
+import xml.etree.ElementTree as xml
+
+from lib import case
+from lib.daemon import merge
+from lib.rooms import LOBBY, RoomCase, rooms, uri
+
+INFO = '{urn:ietf:params:xml:ns:conference-info}'
+NICKNAME = '{urn:ietf:params:xml:ns:xcon-conference-info}nickname'
+
+
+class Document:
+    def __init__(self, body):
+        root = xml.fromstring(body)
+        assert root.tag == f'{INFO}conference-info', root.tag
+        self.entity, self.state = root.get('entity'), root.get('state')
+        self.version = int(root.get('version'))
+        self.subject = root.findtext(f'{INFO}conference-description/{INFO}subject')
+        self.count = int(root.findtext(f'{INFO}conference-state/{INFO}user-count'))
+        self.users = {user.get('entity'): user for user in root.iter(f'{INFO}user')}
+
+    def endpoints(self, user):
+        return self.users[user].findall(f'{INFO}endpoint')
+
+
+class Watcher:
+    """A subscription to the roster of a room."""
+
+    def __init__(self, case_, ua, room=LOBBY, daemon=None, code=200, expires=600, event='conference',
+                 from_uri=None):
+        self.case, self.ua = case_, ua
+        transport = ua.reach('127.0.0.1', (daemon or case_.daemon).sip_port, 'UDP')
+        request = ua.build('SUBSCRIBE', room, transport, from_uri=from_uri, headers=[
+            ('Event', event), ('Expires', str(expires)), ('Contact', f'<{ua.contact()}>')])
+        ua.transact(request, transport).final(code)
+        self.call_id = request.call_id
+        self.users = {}
+        self.version = -1
+
+    def notified(self):
+        """The next document; what it says is added to what is known."""
+        transaction = self.ua.expect('NOTIFY', call_id=self.call_id)
+        transaction.respond(200)
+        self.state = transaction.request.get('Subscription-State')
+        if not transaction.request.body:
+            return None
+        self.case.assertEqual(transaction.request.get('Content-Type'),
+                              'application/conference-info+xml')
+        document = Document(transaction.request.body)
+        self.case.assertEqual(document.version, self.version + 1)
+        self.version += 1
+        if document.state == 'full':
+            self.users = {}
+        for entity, user in document.users.items():
+            if user.get('state') == 'deleted':
+                self.users.pop(entity, None)
+            else:
+                self.users[entity] = user
+        self.case.assertEqual(len(self.users), document.count)
+        return document
+
+    def until(self, condition):
+        """NOTIFYs until the picture is so."""
+        while not condition(self.users):
+            self.case.assertEqual(self.notified().state, 'partial')
+
+
+class RosterTest(RoomCase):
+    config = rooms({'uri': LOBBY, 'subject': 'A & B <"lobby">'},
+                   {'uri': uri('staff'), 'users': ['alice']})
+
+    def setUp(self):
+        super().setUp()
+        self.sip
+        self.desk = self.ua(user='desk', name='desk')
+
+    def test_full_then_partial(self):
+        alice = self.join('alice')
+        alice.nickname('A<l>&"y"')
+        desk = Watcher(self, self.desk)
+        full = desk.notified()
+        self.assertEqual((full.state, full.entity), ('full', LOBBY))
+        self.assertEqual(full.subject, 'A & B <"lobby">')
+        self.assertEqual(full.users[alice.uri].get(NICKNAME), 'A<l>&"y"')
+        self.assertEqual(full.endpoints(alice.uri)[0].findtext(f'{INFO}joining-method'), 'dialed-in')
+        bob = self.join('bob')
+        partial = desk.notified()
+        self.assertEqual((partial.state, list(partial.users)), ('partial', [bob.uri]))
+        self.assertIsNone(partial.subject)
+        again = self.join('alice')
+        desk.until(lambda users: len(users[alice.uri].findall(f'{INFO}endpoint')) == 2)
+        alice.nickname('other')
+        desk.until(lambda users: users[alice.uri].get(NICKNAME) == 'other')
+        for participant in (alice, again):
+            participant.bye()
+        desk.until(lambda users: alice.uri not in users)
+        self.assertEqual(list(desk.users), [bob.uri])
+
+    def test_rate(self):
+        """However much happens: two a second at most, and in the end all of it is known."""
+        desk = Watcher(self, self.desk)
+        desk.notified()
+        alice = self.join('alice')
+        for number in range(40):
+            alice.nickname(f'name {number}')
+        desk.until(lambda users: alice.uri in users
+                   and users[alice.uri].get(NICKNAME) == 'name 39')
+        self.assertLess(desk.version, 20)
+
+    def test_refused(self):
+        Watcher(self, self.desk, uri('nowhere'), code=404)
+        Watcher(self, self.desk, uri('staff'), code=403)
+        Watcher(self, self.desk, event='presence', code=489)
+        Watcher(self, self.desk, uri('staff'), from_uri=uri('alice')).notified()
+
+    def test_anonymous(self):
+        alice = self.join('alice', headers=[('Privacy', 'id')])
+        desk = Watcher(self, self.desk)
+        self.assertEqual(list(desk.notified().users), [alice.known_as])
+
+    def test_room_ends(self):
+        self.ctl.call('msrp_conf_create', room=uri('made'), subject='Made')
+        desk = Watcher(self, self.desk, uri('made'))
+        self.assertEqual(desk.notified().subject, 'Made')
+        self.ctl.call('msrp_conf_end', room=uri('made'))
+        desk.notified()
+        self.assertRegex(desk.state, '^terminated;.*noresource')
+
+
+class SubjectTest(RoomCase):
+    own_daemon = True
+
+    def test_reload(self):
+        daemon, ctl = self.start(rooms({'uri': LOBBY, 'subject': 'One'}))
+        desk = Watcher(self, self.sip, daemon=daemon)
+        desk.notified()
+        daemon.config = merge(daemon.config, rooms({'uri': LOBBY, 'subject': 'Two'}))
+        daemon.write_config()
+        ctl.call('reload')
+        self.assertEqual(desk.notified().subject, 'Two')
+
+
+if __name__ == '__main__':
+    case.main()
