@@ -84,7 +84,7 @@ static int open_listener(struct msrp_listener *l, struct msrp_stack *stack,
 	    || addr_parse_host(&l->socket.addr, uri.host) < 0
 	    || !(l->transport = msrp_transport_find(uri.secure, uri.transport))) {
 		return reason_set(why, -EINVAL,
-		    "%s: not a listener's URI: msrp[s]://ADDRESS:PORT;tcp", text);
+		    "%s: not a listener's URI: msrp[s]://ADDRESS:PORT;tcp or ;ws", text);
 	}
 	if (l->transport->net->encrypted && !net_tls_can_accept(stack->protocol.tls))
 		return reason_set(why, -EINVAL, "%s: needs msrp.tls.certificate and private_key",
@@ -93,6 +93,7 @@ static int open_listener(struct msrp_listener *l, struct msrp_stack *stack,
 	l->socket.protocol = &stack->protocol;
 	l->socket.transport = l->transport->net;
 	l->socket.arg = l;
+	l->socket.origins = &settings->origins;
 	err = net_listener_open(&l->socket);
 	if (err < 0)
 		return reason_set(why, err, "%s: %s", text, strerror(-err));
@@ -121,6 +122,14 @@ int msrp_listeners_open(struct msrp_stack *stack, struct reason *why)
 		}
 	}
 	return 0;
+}
+
+void msrp_listeners_reload(struct msrp_stack *stack)
+{
+	const struct msrp_listen_settings *settings = stack->settings->listen.items;
+
+	for (size_t i = 0; i < stack->listener_count; i++)
+		stack->listeners[i].socket.origins = &settings[i].origins;
 }
 
 void msrp_listeners_close(struct msrp_stack *stack)

@@ -32,6 +32,8 @@ int msrp_listen_uri_parse(struct msrp_uri *uri, char *buf, struct slice text);
  * @return 0 or negative errno; on failure none is open
  */
 int msrp_listeners_open(struct msrp_stack *stack, struct reason *why);
+/** The stack has other settings, whose list is the same but for origins. */
+void msrp_listeners_reload(struct msrp_stack *stack);
 void msrp_listeners_close(struct msrp_stack *stack);
 
 /** In the order of the config; NULL behind the last. */

@@ -1,6 +1,7 @@
 /* The `msrp:` section of the config. */
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "msrp/listener.h"
 #include "msrp/stack.h"
@@ -14,12 +15,26 @@ static int check_listen_uri(const void *value, struct reason *why)
 
 	if (msrp_listen_uri_parse(&uri, buf, slice_of(text)) < 0) {
 		return reason_set(why, -EINVAL,
-		    "is not a listener: msrp[s]://ADDRESS[:PORT];tcp, without a session id");
+		    "is not a listener: msrp[s]://ADDRESS[:PORT];tcp or ;ws, without a session id");
 	}
 	if (!msrp_uri_is_address(&uri))
 		return reason_set(why, -EINVAL,
 		    "has a name where the IP address belongs: a name goes into advertise");
 	return 0;
+}
+
+/* As browsers write it: RFC 6454 section 6.2. */
+static int check_origin(const void *value, struct reason *why)
+{
+	struct slice text = slice_of(*(char *const *)value), scheme = text;
+	const char *rest = memmem(text.p, text.len, "://", 3);
+
+	if (slice_equal(text, SLICE("*")))
+		return 0;
+	scheme.len = rest ? (size_t)(rest - text.p) : 0;
+	if (slice_is_token(scheme) && rest[3] && !strpbrk(rest + 3, "/?# "))
+		return 0;
+	return reason_set(why, -EINVAL, "is not an origin: https://HOST[:PORT] or *");
 }
 
 int msrp_check_my_uri(const void *value, struct reason *why)
@@ -48,13 +63,21 @@ static const struct setting listen_rows[] = {
 	.offset = offsetof(struct msrp_listen_settings, uri),
 	.flags = SETTING_FIXED | SETTING_REQUIRED,
 	.check = check_listen_uri,
-	.help =
-	    "Address and port, `msrp://` for TCP, `msrps://` for TLS; port 0 is any free port."},
+	.help = "Address and port, `msrp://` plain, `msrps://` over TLS; `;tcp`, or `;ws` for "
+		"WebSockets; port 0 is any free port."},
     {.name = "advertise",
 	.type = SETTING_TEXT,
 	.offset = offsetof(struct msrp_listen_settings, advertise),
 	.flags = SETTING_FIXED,
 	.help = "HOST or HOST:PORT by which others reach it."},
+    {.name = "origins",
+	.type = SETTING_TEXTS,
+	.offset = offsetof(struct msrp_listen_settings, origins),
+	.flags = SETTING_FIXED,
+	.check = check_origin,
+	.help =
+	    "Of `;ws`: origins (`https://chat.example.org`) whose pages may connect, `*` for any; "
+	    "programs that send none always may."},
     {0},
 };
 

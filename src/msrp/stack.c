@@ -67,6 +67,7 @@ static struct net_limits limits_of(const struct msrp_settings *s)
 	    .send_queue = s->send_queue,
 	    .connect_timeout_ms = s->connect_timeout_ms,
 	    .handshake_timeout_ms = s->tls_handshake_timeout_ms,
+	    .preface_timeout_ms = s->bind_timeout_ms,
 	    .send_timeout_ms = s->send_timeout_ms,
 	};
 }
@@ -85,6 +86,7 @@ int msrp_stack_new(struct msrp_stack **stackp, struct net *net,
 	inputs_init(&stack->inputs);
 	stack->protocol = (struct net_protocol){.net = net,
 	    .name = "msrp",
+	    .subprotocol = "msrp",
 	    .handler = &conn_handler,
 	    .limits = limits_of(settings)};
 	err = stats_register(stats, "msrp", counters, stack);
@@ -127,6 +129,7 @@ int msrp_stack_reload(struct msrp_stack *stack, const struct msrp_settings *s, s
 	net_protocol_reload(&stack->protocol, &limits, tls);
 	net_tls_contexts_free(before);
 	stack->settings = s;
+	msrp_listeners_reload(stack);
 	stack->budget.max = s->max_memory;
 	timer_queue_set_period(&stack->unbound, s->bind_timeout_ms);
 	timer_queue_set_period(&stack->idle, s->idle_timeout_ms);

@@ -19,7 +19,8 @@ struct stats;
 struct msrp_listen_settings {
 	char *name;
 	char *uri;
-	char *advertise; /* HOST[:PORT] that others know it by; NULL: its own address */
+	char *advertise;             /* HOST[:PORT] that others know it by; NULL: its own address */
+	struct setting_list origins; /* of char *: pages that WebSockets are for */
 };
 
 /** The `msrp:` section. */

@@ -12,7 +12,7 @@
 
 struct msrp_transport {
 	bool secure;       /* its URIs' scheme is msrps */
-	struct slice name; /* in URIs: "tcp" (RFC 4975 section 9) */
+	struct slice name; /* in URIs: "tcp" (RFC 4975 section 9), "ws" (RFC 7977) */
 	const struct net_transport *net;
 };
 

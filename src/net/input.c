@@ -128,13 +128,17 @@ void stream_read(struct net_stream *s)
 	if (s->write_wants_read)
 		turn_serve(s);
 	s->write_wants_read = false;
-	if (s->state != NET_OPEN || s->paused || n == -EAGAIN)
+	if (s->state != NET_OPEN || s->paused)
 		return;
-	if (n <= 0) {
-		/* The peer sends no more; what it is owed it may still read. */
-		output_flush(s);
-		net_stream_close(s, n ? n : -ECONNRESET);
-	} else if (more) {
-		stream_read_again(s);
+	if (n > 0 || n == -EAGAIN) {
+		if (more)
+			stream_read_again(s);
+		return;
 	}
+	/* The peer sends no more, or nonsense; what it is owed it may still read. */
+	output_flush(s);
+	if (n == -EPROTO)
+		stream_part(s, n);
+	else
+		net_stream_close(s, n ? n : -ECONNRESET);
 }

@@ -27,7 +27,7 @@ static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct 
 		close(fd);
 		return;
 	}
-	if (net_stream_accept(p, fd, l->transport, l->arg) == 0)
+	if (stream_accept(l, fd) == 0)
 		l->warned = false;
 }
 

@@ -10,13 +10,16 @@
 
 struct evconnlistener;
 struct net_transport;
+struct setting_list;
 
-/** Embedded in its owner, who sets the first five. */
+/** Embedded in its owner, who sets the first six. */
 struct net_listener {
 	struct net_protocol *protocol;
 	const struct net_transport *transport;
 	const char *name; /* in the log */
 	void *arg;        /* of net_handler.accept */
+	/** WebSockets: pages of these origins may connect, "*": of any; NULL or empty: of none. */
+	const struct setting_list *origins; /* of char * */
 	union addr addr;
 	struct evconnlistener *socket;
 	struct timer pause; /* of accepting */

@@ -12,7 +12,6 @@
 #include "base/log.h"
 
 enum {
-	IOV_MAX_USED = 128,
 	STORED_OUTPUTS = 64,
 };
 
@@ -117,7 +116,7 @@ static void queue_reset(struct net *net, struct net_queue *q)
 /* Arrays that a queue once needed are not worth storing. */
 static bool is_large(const struct net_queue *q)
 {
-	return q->segments.cap > 4 * IOV_MAX_USED || q->end_cap > 4 * IOV_MAX_USED;
+	return q->segments.cap > 4 * NET_IOV_MAX || q->end_cap > 4 * NET_IOV_MAX;
 }
 
 static void queue_free(struct net_queue *q)
@@ -292,7 +291,20 @@ void net_stream_want_room(struct net_stream *s)
 
 void net_stream_hold(struct net_stream *s, size_t bytes)
 {
-	s->out->held = bytes;
+	struct net_output *out = output_get(s);
+
+	if (!out) {
+		fail(s);
+		return;
+	}
+	out->held = bytes;
+	if (bytes)
+		turn_serve(s);
+}
+
+size_t net_stream_held(const struct net_stream *s)
+{
+	return s->out ? s->out->held : 0;
 }
 
 /* --- marks --- */
@@ -382,15 +394,15 @@ static int write_plan(struct net_stream *s, const struct plan *plan)
 {
 	struct net *net = s->protocol->net;
 	struct net_output *out = s->out;
-	struct iovec iov[IOV_MAX_USED];
-	int count = segments_iov(&out->urgent.segments, plan->urgent, iov, IOV_MAX_USED);
+	struct iovec iov[NET_IOV_MAX];
+	int count = segments_iov(&out->urgent.segments, plan->urgent, iov, NET_IOV_MAX);
 	size_t urgent;
 	ssize_t n;
 
 	/* The bulk behind urgent messages only if all of those are in. */
-	if (count < IOV_MAX_USED)
-		count += segments_iov(&out->bulk.segments, plan->bulk, iov + count,
-		    IOV_MAX_USED - count);
+	if (count < NET_IOV_MAX)
+		count +=
+		    segments_iov(&out->bulk.segments, plan->bulk, iov + count, NET_IOV_MAX - count);
 	n = s->link.ops->writev(s, iov, count, plan->end && holds_all(plan, iov, count));
 	if (n < 0)
 		return n == -EAGAIN ? 0 : (int)n;

@@ -5,6 +5,7 @@
 #include <event2/event_struct.h>
 
 #include "base/pool.h"
+#include "net/listener.h"
 #include "net/net.h"
 #include "net/stream.h"
 
@@ -122,6 +123,8 @@ void output_on_timeout(struct timer_entry *entry, void *protocol);
 
 enum { PAUSED_BY_OWNER = 1, PAUSED_BY_QUEUE = 2 };
 
+/** A socket that a listener has accepted.  Takes fd, also on failure. @return 0 or negative errno */
+int stream_accept(const struct net_listener *listener, int fd);
 /** Watch a socket that is connected, or connecting. From here on the stream closes it. */
 int stream_watch(struct net_stream *s, int fd);
 /** Give that socket up, for another one. */

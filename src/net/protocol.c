@@ -21,6 +21,8 @@ int net_protocol_init(struct net_protocol *p)
 	    timer_queue_init(&p->connecting, base, limits->connect_timeout_ms, dial_on_timeout, p);
 	err |= timer_queue_init(&p->handshaking, base, limits->handshake_timeout_ms,
 	    on_handshake_timeout, p);
+	err |= timer_queue_init(&p->prefacing, base, limits->preface_timeout_ms,
+	    on_handshake_timeout, p);
 	err |= timer_queue_init(&p->sending, base, limits->send_timeout_ms, output_on_timeout, p);
 	return err ? -ENOMEM : 0;
 }
@@ -32,6 +34,7 @@ void net_protocol_reload(struct net_protocol *p, const struct net_limits *limits
 	p->tls = tls;
 	timer_queue_set_period(&p->connecting, limits->connect_timeout_ms);
 	timer_queue_set_period(&p->handshaking, limits->handshake_timeout_ms);
+	timer_queue_set_period(&p->prefacing, limits->preface_timeout_ms);
 	timer_queue_set_period(&p->sending, limits->send_timeout_ms);
 }
 
@@ -51,5 +54,6 @@ void net_protocol_fini(struct net_protocol *p)
 		turn_forget(p->net, p);
 	timer_queue_fini(&p->connecting);
 	timer_queue_fini(&p->handshaking);
+	timer_queue_fini(&p->prefacing);
 	timer_queue_fini(&p->sending);
 }

@@ -50,10 +50,12 @@ struct net_handler {
 
 struct net_limits {
 	uint64_t max_streams;
-	uint64_t send_queue; /* bytes that wait before whoever makes them is to pause */
+	uint64_t max_message; /* bytes of one that is received on a framed transport; 0: any */
+	uint64_t send_queue;  /* bytes that wait before whoever makes them is to pause */
 	/* 0 is never */
 	uint64_t connect_timeout_ms, handshake_timeout_ms;
-	uint64_t send_timeout_ms; /* in which none of the bytes that wait is taken */
+	uint64_t preface_timeout_ms; /* in which a WebSocket's handshake is over, TLS not counted */
+	uint64_t send_timeout_ms;    /* in which none of the bytes that wait is taken */
 };
 
 /** Owned by the protocol's statistics. */
@@ -64,7 +66,8 @@ struct net_counters {
 /** Embedded in its owner; fields are for reading. */
 struct net_protocol {
 	struct net *net;
-	const char *name; /* in the log */
+	const char *name;        /* in the log */
+	const char *subprotocol; /* of WebSockets (RFC 6455 1.9) */
 	const struct net_handler *handler;
 	struct net_limits limits;
 	struct net_tls_contexts *tls; /* borrowed; NULL: no TLS */
@@ -72,7 +75,7 @@ struct net_protocol {
 	LIST_HEAD(, net_stream) streams;
 	size_t stream_count;
 	uint64_t last_number;
-	struct timer_queue connecting, handshaking, sending;
+	struct timer_queue connecting, handshaking, prefacing, sending;
 	bool stopping;
 };
 

@@ -175,9 +175,9 @@ static void close_stream(struct net_stream *s, int err, bool linger)
 	if (s->state == NET_CLOSED)
 		return;
 	log_debug("%s: conn %" PRIu64 ": closed: %s", p->name, s->number, strerror(-err));
-	if (s->link.state)
+	if (s->link.state || s->link.carried)
 		s->link.ops->shutdown(s);
-	s->link.state = NULL;
+	s->link.state = s->link.carried = NULL;
 	s->state = NET_CLOSED;
 	stop_watching(s);
 	if (s->dial)
@@ -231,7 +231,8 @@ static void handshake(struct net_stream *s)
 	int n = s->link.ops->start(s);
 
 	if (n < 0) {
-		net_stream_close(s, n);
+		/* Who did not keep to the rules may have been told which. */
+		close_stream(s, n, n == -EPROTO);
 	} else if (n > 0) {
 		opened(s);
 		/* What came with the last of the handshake makes no socket readable. */
@@ -272,10 +273,10 @@ static void log_accepted(const struct net_stream *s)
 	    s->link.ops->name);
 }
 
-int net_stream_accept(struct net_protocol *protocol, int fd, const struct net_transport *transport,
-    void *arg)
+int stream_accept(const struct net_listener *listener, int fd)
 {
-	struct net_stream *s = protocol->handler->accept(arg);
+	struct net_protocol *p = listener->protocol;
+	struct net_stream *s = p->handler->accept(listener->arg);
 	int err;
 
 	if (!s) {
@@ -283,13 +284,14 @@ int net_stream_accept(struct net_protocol *protocol, int fd, const struct net_tr
 		return -ENOMEM;
 	}
 	s->accepted = true;
-	s->link.ops = transport;
+	s->listener = listener;
+	s->link.ops = listener->transport;
 	err = stream_watch(s, fd);
 	if (err < 0) {
 		net_stream_close(s, err);
 		return err;
 	}
-	(*protocol->count.accepted)++;
+	(*p->count.accepted)++;
 	log_accepted(s);
 	net_stream_ref(s);
 	stream_connected(s);
@@ -385,22 +387,27 @@ void net_stream_local(const struct net_stream *s, union addr *addr)
 	addr_of_socket(addr, s->fd);
 }
 
+static const struct net_transport *at_socket(const struct net_stream *s)
+{
+	return s->link.ops->carrier ? s->link.ops->carrier : s->link.ops;
+}
+
 static bool is_identified(const struct net_stream *s)
 {
-	return s->link.state && s->link.ops->encrypted;
+	return s->link.state && at_socket(s)->encrypted;
 }
 
 bool net_stream_peer_certified(const struct net_stream *s)
 {
-	return is_identified(s) && s->link.ops->peer_certified(s);
+	return is_identified(s) && at_socket(s)->peer_certified(s);
 }
 
 bool net_stream_peer_is(const struct net_stream *s, struct slice host)
 {
-	return is_identified(s) && s->link.ops->peer_is(s, host);
+	return is_identified(s) && at_socket(s)->peer_is(s, host);
 }
 
 bool net_stream_peer_has_fingerprint(const struct net_stream *s, struct slice fingerprint)
 {
-	return is_identified(s) && s->link.ops->peer_has_fingerprint(s, fingerprint);
+	return is_identified(s) && at_socket(s)->peer_has_fingerprint(s, fingerprint);
 }

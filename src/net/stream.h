@@ -23,6 +23,7 @@
 #include "net/transport.h"
 
 struct net_dial;
+struct net_listener;
 struct net_output;
 struct net_stash;
 
@@ -36,10 +37,11 @@ struct net_stream {
 	SLIST_ENTRY(net_stream) again_entry;
 	uint64_t number;
 	struct net_link link;
-	struct net_dial *dial;          /* NULL: accepted, or closed() is over */
-	struct net_output *out;         /* while something is queued, or waits for its end */
-	struct net_stash *stash;        /* what a pause has left of the bytes received */
-	struct timer_queue *life_queue; /* in which life runs */
+	const struct net_listener *listener; /* NULL: dialled */
+	struct net_dial *dial;               /* NULL: accepted, or closed() is over */
+	struct net_output *out;              /* while something is queued, or waits for its end */
+	struct net_stash *stash;             /* what a pause has left of the bytes received */
+	struct timer_queue *life_queue;      /* in which life runs */
 	struct timer_entry life;
 	int fd;
 	unsigned refs;
@@ -61,14 +63,6 @@ struct net_stream {
 
 /** Of zeroed memory; with one ref, which net_stream_close() drops. */
 void net_stream_init(struct net_stream *stream, struct net_protocol *protocol);
-
-/**
- * A socket that is connected, as if a listener had accepted it.  Takes fd, also on failure.
- * @param arg  of net_handler.accept
- * @return 0 or negative errno
- */
-int net_stream_accept(struct net_protocol *protocol, int fd, const struct net_transport *transport,
-    void *arg);
 
 void net_stream_ref(struct net_stream *stream);
 void net_stream_unref(struct net_stream *stream);

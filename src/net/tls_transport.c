@@ -135,7 +135,7 @@ static ssize_t tls_read(struct net_stream *s, char *p, size_t size, unsigned *fl
 {
 	size_t got = 0;
 
-	while (size - got >= ROOM_MIN) {
+	do {
 		int n = read_record(s, p + got, size - got);
 
 		if (n <= 0 && got == 0)
@@ -145,7 +145,7 @@ static ssize_t tls_read(struct net_stream *s, char *p, size_t size, unsigned *fl
 		if (n <= 0)
 			break; /* and comes again */
 		got += (size_t)n;
-	}
+	} while (size - got >= ROOM_MIN);
 	*flags |= NET_READ_MORE;
 	return (ssize_t)got;
 }
@@ -251,7 +251,7 @@ static void tls_shutdown(struct net_stream *s)
 {
 	SSL *ssl = ssl_of(s);
 
-	if (s->state == NET_OPEN && SSL_is_init_finished(ssl)) {
+	if (SSL_is_init_finished(ssl)) {
 		ERR_clear_error();
 		SSL_shutdown(ssl); /* close_notify; its failure is of no interest any more */
 	}

@@ -14,6 +14,9 @@
 
 struct net_stream;
 
+/** The most pieces that writev() is given at once. */
+enum { NET_IOV_MAX = 128 };
+
 /** What read() tells beside its bytes. */
 enum {
 	NET_READ_MORE = 1, /* more may be at hand that makes no socket readable */
@@ -22,6 +25,12 @@ enum {
 
 struct net_transport {
 	const char *name; /* in the log */
+
+	/**
+	 * The transport that carries the bytes of this one, which calls its operations; NULL: this
+	 * one is at the socket itself.
+	 */
+	const struct net_transport *carrier;
 
 	/** Are bytes encrypted, and peers possibly certified? */
 	bool encrypted;
@@ -33,7 +42,7 @@ struct net_transport {
 	bool framed;
 
 	/**
-	 * The socket is connected: make link.state.  NULL: nothing to make.
+	 * The socket is connected: make the state.  NULL: nothing to make.
 	 * @return 0 or negative errno
 	 */
 	int (*open)(struct net_stream *stream);
@@ -65,22 +74,27 @@ struct net_transport {
 	 *  NULL: nothing to do. */
 	void (*shutdown)(struct net_stream *stream);
 
-	/** Who the peer is, as net_stream_peer_certified() and so on; all NULL if not encrypted. */
+	/** Who the peer is, as net_stream_peer_certified() and so on; all NULL if not encrypted, or
+	 *  if a carrier knows. */
 	bool (*peer_certified)(const struct net_stream *stream);
 	bool (*peer_is)(const struct net_stream *stream, struct slice host);
 	bool (*peer_has_fingerprint)(const struct net_stream *stream, struct slice fingerprint);
 };
 
 extern const struct net_transport net_tcp, net_tls;
+/** WebSockets over TCP and over TLS; for streams that are accepted. */
+extern const struct net_transport net_ws, net_wss;
 
-/** A transport, and what it keeps of one stream. */
+/** A transport, and what is kept of one stream. */
 struct net_link {
 	const struct net_transport *ops;
-	void *state;
+	void *state;   /* by the transport at the socket */
+	void *carried; /* by the one that it carries */
 };
 
-/** For transports. */
+/** For transports.  Whoever holds bytes is called on at the turn's end. */
 void net_stream_hold(struct net_stream *stream, size_t bytes);
+size_t net_stream_held(const struct net_stream *stream);
 int net_stream_want_write(struct net_stream *stream);
 
 /** What is to be read waits for room to write; what is to be written, for bytes to read. */
