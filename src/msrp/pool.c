@@ -164,7 +164,7 @@ int msrp_pool_get(struct msrp_stack *stack, const struct msrp_destination *to,
 
 	if (stack->protocol.stopping)
 		return -ESHUTDOWN;
-	if (!is_valid(to) || !transport)
+	if (!is_valid(to) || !transport || transport->accepts_only)
 		return -EINVAL;
 	fingerprints = join_fingerprints(to);
 	if (!fingerprints)

@@ -14,6 +14,7 @@ struct msrp_transport {
 	bool secure;       /* its URIs' scheme is msrps */
 	struct slice name; /* in URIs: "tcp" (RFC 4975 section 9), "ws" (RFC 7977) */
 	const struct net_transport *net;
+	bool accepts_only; /* nobody can be called by it */
 };
 
 /** @return NULL: none of ours */

@@ -107,6 +107,13 @@ int relay_parse_own(struct msrp_uri **ownp, size_t *countp, const struct relay_s
 	return 0;
 }
 
+static bool is_framed(const struct msrp_uri *uri)
+{
+	const struct msrp_transport *transport = msrp_transport_find(uri->secure, uri->transport);
+
+	return transport && transport->net->framed;
+}
+
 static struct msrp_uri listener_name(const struct msrp_listener *listener)
 {
 	const struct msrp_transport *transport = msrp_listener_transport(listener);
@@ -138,7 +145,31 @@ static bool named_by_listener(const struct relay *relay, const struct msrp_uri *
 	return false;
 }
 
-bool relay_owns(const struct relay *relay, const struct msrp_uri *uri, struct msrp_uri *hostp)
+/* RFC 7977 8.1: who sends to a client that came by WebSocket comes by TCP, if there is a way. */
+static void name_by_tcp(const struct relay *relay, struct msrp_uri *hostp)
+{
+	struct msrp_listener *listener;
+
+	if (!is_framed(hostp))
+		return;
+	for (size_t i = 0; i < relay->own_count; i++) {
+		if (relay->own[i].secure != hostp->secure || is_framed(&relay->own[i]))
+			continue;
+		*hostp = relay->own[i];
+		return;
+	}
+	for (size_t i = 0; (listener = msrp_listener_at(relay->stack, i)); i++) {
+		const struct msrp_transport *transport = msrp_listener_transport(listener);
+
+		if (transport->secure != hostp->secure || transport->net->framed)
+			continue;
+		*hostp = listener_name(listener);
+		return;
+	}
+}
+
+static bool finds_name(const struct relay *relay, const struct msrp_uri *uri,
+    struct msrp_uri *hostp)
 {
 	for (size_t i = 0; i < relay->own_count; i++) {
 		struct msrp_uri asked = *uri;
@@ -151,4 +182,12 @@ bool relay_owns(const struct relay *relay, const struct msrp_uri *uri, struct ms
 		return true;
 	}
 	return named_by_listener(relay, uri, hostp);
+}
+
+bool relay_owns(const struct relay *relay, const struct msrp_uri *uri, struct msrp_uri *hostp)
+{
+	if (!finds_name(relay, uri, hostp))
+		return false;
+	name_by_tcp(relay, hostp);
+	return true;
 }

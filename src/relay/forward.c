@@ -199,9 +199,23 @@ static void write_piece(struct forward *f, struct slice piece)
 	msrp_flow_body(&f->flow, piece);
 }
 
+/* A browser has a message of a WebSocket only when it has all of it: RFC 7977 5.1. */
+static size_t room_in_chunk(const struct forward *f)
+{
+	size_t max = msrp_stack_settings(f->relay->stack)->chunk_size;
+
+	if (!msrp_conn_transport(f->flow.conn)->net->framed)
+		return SIZE_MAX;
+	return f->chunk->sent < max ? max - f->chunk->sent : 0;
+}
+
 static void pass_on(struct forward *f, struct slice piece)
 {
 	ssize_t cut = find_end_line(f, piece);
+	size_t room = room_in_chunk(f);
+
+	if (room < piece.len && (cut < 0 || room < (size_t)cut))
+		cut = (ssize_t)room;
 
 	if (cut >= 0) {
 		write_piece(f, slice_head(piece, (size_t)cut));
@@ -210,6 +224,8 @@ static void pass_on(struct forward *f, struct slice piece)
 			split(f);
 		if (!f->chunk || !open_chunk(f))
 			return;
+		pass_on(f, piece);
+		return;
 	}
 	write_piece(f, piece);
 }

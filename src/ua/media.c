@@ -269,6 +269,27 @@ bool ua_media_is_ready(struct slice text)
 	return !text.p || sdp_parse(&offer, text) < 0 || sdp_is_ready(&offer);
 }
 
+/* By the way that the peer comes: with a path that begins ";ws", a WebSocket (RFC 7977 5.2.1). */
+static const struct ua_local *pick_local(const struct ua *ua, const struct sdp_media *media)
+{
+	const struct ua_local *found = NULL;
+	struct msrp_uri first;
+
+	if (msrp_uri_parse(&first, msrp_path_first(media->path)) < 0)
+		first.transport = SLICE("tcp");
+	for (size_t i = 0; i < ua->local_count; i++) {
+		const struct ua_local *local = &ua->locals[i];
+
+		if (local->transport->secure != sdp_media_is_tls(media))
+			continue;
+		if (slice_equal_nocase(local->transport->name, first.transport))
+			return local;
+		if (!found)
+			found = local;
+	}
+	return found ? found : &ua->locals[0];
+}
+
 const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
     struct slice accept_types)
 {
@@ -286,10 +307,7 @@ const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
 	media = sdp_parse(&offer, text) < 0 ? NULL : choose(&offer, have, accept_types);
 	if (!media)
 		return NULL;
-	for (size_t i = 0; i < ua->local_count; i++)
-		if (ua->locals[i].transport->secure == sdp_media_is_tls(media))
-			return &ua->locals[i];
-	return &ua->locals[0];
+	return pick_local(ua, media);
 }
 
 /* --- the connection --- */

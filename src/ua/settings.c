@@ -16,7 +16,7 @@ const struct setting ua_settings_rows[] = {
 	.check = msrp_check_my_uri,
 	.help =
 	    "The URI that peers reach the UA by, or several: the offer's TCP/MSRP or TCP/TLS/MSRP "
-	    "picks. Default: the first listener of each scheme."},
+	    "picks. Default: the first listener of each scheme and transport."},
     {.name = "relay_uri",
 	.type = SETTING_TEXT,
 	.offset = OF(relay_uri),

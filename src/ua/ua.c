@@ -94,23 +94,37 @@ static int add_configured(struct locals *locals, const struct setting_list *uris
 	return err;
 }
 
-/* The first listener of each scheme. */
-static int add_listeners(struct locals *locals, const struct msrp_stack *msrp)
+static bool has_transport(const struct locals *locals, const struct msrp_transport *transport)
+{
+	for (size_t i = 0; i < locals->count; i++)
+		if (locals->items[i].transport == transport)
+			return true;
+	return false;
+}
+
+/* The first listener of each transport. */
+static int add_listeners(struct locals *locals, const struct msrp_stack *msrp, bool framed)
 {
 	struct msrp_listener *listener;
-	bool have[2] = {false, false};
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && (listener = msrp_listener_at(msrp, i)); i++) {
 		const struct msrp_transport *transport = msrp_listener_transport(listener);
 
-		if (have[transport->secure])
+		if (transport->net->framed != framed || has_transport(locals, transport))
 			continue;
-		have[transport->secure] = true;
 		err = add_local(locals, transport, msrp_listener_host(listener),
 		    msrp_listener_port(listener));
 	}
 	return err;
+}
+
+/* By WebSocket only who says so can be reached: our own offers are not for him. */
+static int add_all_listeners(struct locals *locals, const struct msrp_stack *msrp)
+{
+	int err = add_listeners(locals, msrp, false);
+
+	return err < 0 ? err : add_listeners(locals, msrp, true);
 }
 
 static int read_locals(struct ua *ua, const struct ua_settings *settings)
@@ -121,7 +135,7 @@ static int read_locals(struct ua *ua, const struct ua_settings *settings)
 	if (settings->my_uri.count)
 		err = add_configured(&locals, &settings->my_uri);
 	else
-		err = add_listeners(&locals, ua->env.msrp);
+		err = add_all_listeners(&locals, ua->env.msrp);
 	if (err == 0 && locals.count == 0)
 		err = -EINVAL;
 	if (err < 0) {
