@@ -355,6 +355,12 @@ static const struct setting root_rows[] = {
 	.offset = offsetof(struct config, msrp),
 	.group = msrp_settings_rows,
 	.help = "MSRP listeners, time-outs and limits."},
+    {.name = "limits",
+	.type = SETTING_GROUP,
+	.offset = offsetof(struct config, limits),
+	.group = net_guard_settings_rows,
+	.help =
+	    "What one address may do, on all listeners together; an IPv6 address counts by its /64."},
     {.name = "credentials",
 	.type = SETTING_LIST,
 	.offset = offsetof(struct config, credentials),

@@ -19,6 +19,7 @@
 #include "ctl/server.h"
 #include "msrp/stack.h"
 #include "sandbox/sandbox.h"
+#include "net/guard.h"
 #include "sip/stack.h"
 #include "ua/ua.h"
 
@@ -33,6 +34,7 @@ struct config {
 	struct ctl_settings control;
 	struct sip_settings sip;
 	struct msrp_settings msrp;
+	struct net_guard_settings limits;
 	struct setting_list credentials; /* of struct sip_credential */
 	struct setting_list users;       /* of struct auth_user */
 	struct ua_settings ua;

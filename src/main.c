@@ -65,6 +65,7 @@ struct daemon {
 	struct event_bus *bus;
 	struct event_logline logline;
 	struct event_subscriber rules; /* routes.event */
+	struct net_guard *guard;
 	struct auth *auth;
 	struct net *net;
 	struct msrp_stack *msrp;
@@ -269,6 +270,8 @@ static void reload_rest(struct daemon *d, const struct config *cfg)
 	if (d->ua)
 		ua_reload(d->ua, &cfg->ua, credentials->items, credentials->count);
 	ctl_server_reload(d->control, &cfg->control);
+	if (net_guard_reload(d->guard, &cfg->limits) < 0)
+		log_warn("reload: no memory for other limits");
 }
 
 static int reload(struct daemon *d, struct reason *why)
@@ -460,6 +463,15 @@ static void start_rules(struct daemon *d)
 	event_bus_subscribe(d->bus, &d->rules);
 }
 
+static int start_limits(struct daemon *d)
+{
+	int err = net_guard_new(&d->guard, d->base, &d->config->limits, d->stats);
+
+	if (err == 0)
+		net_use_guard(d->net, d->guard);
+	return err;
+}
+
 static int start_msrp(struct daemon *d, struct reason *why)
 {
 	int err = msrp_stack_new(&d->msrp, d->net, &d->config->msrp, d->stats, why);
@@ -580,10 +592,11 @@ static int start(struct daemon *d, struct reason *why)
 
 	reason_set(why, -ENOMEM, "out of memory");
 	raise_descriptors(d->config->msrp.max_connections);
-	if ((err = start_base(d)) < 0 || (err = start_auth(d, why)) < 0
-	    || (err = start_msrp(d, why)) < 0 || (err = start_sip(d, why)) < 0
-	    || (err = start_ua(d, why)) < 0 || (err = start_services(d, why)) < 0
-	    || (err = start_control(d, why)) < 0 || (err = start_signals(d)) < 0)
+	if ((err = start_base(d)) < 0 || (err = start_limits(d)) < 0
+	    || (err = start_auth(d, why)) < 0 || (err = start_msrp(d, why)) < 0
+	    || (err = start_sip(d, why)) < 0 || (err = start_ua(d, why)) < 0
+	    || (err = start_services(d, why)) < 0 || (err = start_control(d, why)) < 0
+	    || (err = start_signals(d)) < 0)
 		return err;
 	start_rules(d);
 	err = notify_init(&d->notify, d->base);
@@ -618,6 +631,7 @@ static void finish(struct daemon *d)
 	sip_stack_free(d->sip);
 	msrp_stack_free(d->msrp);
 	net_free(d->net);
+	net_guard_free(d->guard);
 	auth_free(d->auth);
 	event_logline_stop(&d->logline);
 	if (d->bus)

@@ -44,6 +44,29 @@ int addr_parse(union addr *a, struct slice text)
 	return 0;
 }
 
+int addr_parse_literal(union addr *a, struct slice text)
+{
+	if (text.len > 2 && text.p[0] == '[' && text.p[text.len - 1] == ']')
+		text = (struct slice){text.p + 1, text.len - 2};
+	return addr_parse_host(a, text);
+}
+
+int addr_parse_prefix(union addr *a, unsigned *bits, struct slice text)
+{
+	struct slice length = text, host;
+	uint64_t number;
+
+	if (!slice_cut(&length, '/', &host) || addr_parse_literal(a, host) < 0)
+		return -EINVAL;
+	*bits = 8 * (unsigned)addr_bytes(a).len;
+	if (!length.p)
+		return 0;
+	if (slice_to_u64(length, *bits, &number) < 0)
+		return -ERANGE;
+	*bits = (unsigned)number;
+	return 0;
+}
+
 void addr_from(union addr *a, const struct sockaddr *from)
 {
 	*a = (union addr){.any.sa_family = AF_UNSPEC};

@@ -26,6 +26,16 @@ int addr_parse_host(union addr *a, struct slice text);
 /** Parse "192.0.2.1:80" or "[2001:db8::1]:80".  @return 0 or -EINVAL, a unset */
 int addr_parse(union addr *a, struct slice text);
 
+/** The same, where IPv6 may have the brackets of a URI. */
+int addr_parse_literal(union addr *a, struct slice text);
+
+/**
+ * Parse a literal, alone or with the length of a prefix: "192.0.2.0/24".
+ * @param bits  all, if there is no length, and when it is wrong
+ * @return 0, -EINVAL: not an address, -ERANGE: not a length of a prefix of it
+ */
+int addr_parse_prefix(union addr *a, unsigned *bits, struct slice text);
+
 /** Copy a socket's address, without flow label; none if it is of another family. */
 void addr_from(union addr *a, const struct sockaddr *from);
 

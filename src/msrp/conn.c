@@ -205,6 +205,22 @@ bool msrp_conn_peer_fingerprint(const struct msrp_conn *conn, struct slice finge
 	return net_stream_peer_has_fingerprint(&conn->stream, fingerprint);
 }
 
+void msrp_conn_wrong_credentials(struct msrp_conn *conn)
+{
+	union addr peer;
+
+	net_stream_peer(&conn->stream, &peer);
+	net_guard_note_failure(net_guard_of(conn->stream.protocol->net), &peer);
+}
+
+bool msrp_conn_is_barred(const struct msrp_conn *conn)
+{
+	union addr peer;
+
+	net_stream_peer(&conn->stream, &peer);
+	return net_guard_bars(net_guard_of(conn->stream.protocol->net), &peer);
+}
+
 struct msrp_note *msrp_conn_note(const struct msrp_conn *conn)
 {
 	return conn->note;

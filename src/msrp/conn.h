@@ -68,6 +68,10 @@ bool msrp_conn_peer_is(const struct msrp_conn *conn, struct slice host);
 /** Did the peer show a certificate with this fingerprint ("SHA-256 AB:CD…", RFC 8122)? */
 bool msrp_conn_peer_fingerprint(const struct msrp_conn *conn, struct slice fingerprint);
 
+/** Its peer has shown wrong credentials; has it so often that they are not to be looked at? */
+void msrp_conn_wrong_credentials(struct msrp_conn *conn);
+bool msrp_conn_is_barred(const struct msrp_conn *conn);
+
 /** What a role keeps with a connection, without being a reason to keep the connection. */
 struct msrp_note {
 	/** The connection is gone; the last thing that is told of it. */

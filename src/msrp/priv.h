@@ -14,6 +14,8 @@
 #include "msrp/stack.h"
 #include "msrp/transaction.h"
 #include "msrp/transport.h"
+#include "net/guard.h"
+#include "net/net.h"
 #include "net/protocol.h"
 #include "net/stream.h"
 #include "wire/parser.h"

@@ -12,22 +12,38 @@
 
 enum { ACCEPT_PAUSE_MS = 200 };
 
+/* Nobody is told why: whom it costs nothing to be refused comes again. */
+static bool may_enter(struct net_listener *l, const union addr *peer, struct net_guard_host **hostp)
+{
+	struct net_protocol *p = l->protocol;
+	const char *why = NULL;
+
+	if (net_protocol_is_full(p))
+		why = "too many connections";
+	else if (net_guard_enter(p->net->guard, peer, hostp) < 0)
+		why = "too many of this address";
+	if (!why)
+		return true;
+	(*p->count.refused)++;
+	log_debug("%s: listener %s: %s", p->name, l->name, why);
+	return false;
+}
+
 static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct sockaddr *addr,
     int addr_len, void *arg)
 {
 	struct net_listener *l = arg;
-	struct net_protocol *p = l->protocol;
+	struct net_guard_host *host;
+	union addr peer;
 
 	(void)socket;
-	(void)addr;
 	(void)addr_len;
-	if (net_protocol_is_full(p)) {
-		(*p->count.refused)++;
-		log_debug("%s: listener %s: too many connections", p->name, l->name);
+	addr_from(&peer, addr);
+	if (!may_enter(l, &peer, &host)) {
 		close(fd);
 		return;
 	}
-	if (stream_accept(l, fd) == 0)
+	if (stream_accept(l, fd, host) == 0)
 		l->warned = false;
 }
 

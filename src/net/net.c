@@ -34,6 +34,16 @@ void net_free(struct net *net)
 	free(net);
 }
 
+void net_use_guard(struct net *net, struct net_guard *guard)
+{
+	net->guard = guard;
+}
+
+struct net_guard *net_guard_of(const struct net *net)
+{
+	return net->guard;
+}
+
 struct event_base *net_base(const struct net *net)
 {
 	return net->base;

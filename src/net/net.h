@@ -11,12 +11,17 @@
 
 struct event_base;
 struct net;
+struct net_guard;
 
 /** @return 0 or -ENOMEM */
 int net_new(struct net **netp, struct event_base *base);
 
 /** Its protocols must be finished.  NULL is harmless. */
 void net_free(struct net *net);
+
+/** Hold whoever is accepted to limits, which are borrowed; NULL: to none. */
+void net_use_guard(struct net *net, struct net_guard *guard);
+struct net_guard *net_guard_of(const struct net *net);
 
 struct event_base *net_base(const struct net *net);
 

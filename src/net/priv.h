@@ -5,6 +5,7 @@
 #include <event2/event_struct.h>
 
 #include "base/pool.h"
+#include "net/guard_priv.h"
 #include "net/listener.h"
 #include "net/net.h"
 #include "net/stream.h"
@@ -123,8 +124,11 @@ void output_on_timeout(struct timer_entry *entry, void *protocol);
 
 enum { PAUSED_BY_OWNER = 1, PAUSED_BY_QUEUE = 2 };
 
-/** A socket that a listener has accepted.  Takes fd, also on failure. @return 0 or negative errno */
-int stream_accept(const struct net_listener *listener, int fd);
+/**
+ * A socket that a listener has accepted.  Takes fd and host, also on failure.
+ * @return 0 or negative errno
+ */
+int stream_accept(const struct net_listener *listener, int fd, struct net_guard_host *host);
 /** Watch a socket that is connected, or connecting. From here on the stream closes it. */
 int stream_watch(struct net_stream *s, int fd);
 /** Give that socket up, for another one. */
@@ -169,6 +173,7 @@ void turn_forget(struct net *net, const struct net_protocol *protocol);
 struct net {
 	struct event_base *base;
 	struct evdns_base *dns; /* once somebody asks */
+	struct net_guard *guard;
 
 	/* this turn of the loop */
 	struct event *end, *reading;

@@ -186,6 +186,7 @@ static void close_stream(struct net_stream *s, int err, bool linger)
 	LIST_REMOVE(s, entry);
 	*p->count.open = --p->stream_count;
 	(*p->count.closed)++;
+	net_guard_leave(s->host);
 	output_drop(s);
 	p->handler->closed(s, err);
 	s->dial = NULL;
@@ -273,18 +274,20 @@ static void log_accepted(const struct net_stream *s)
 	    s->link.ops->name);
 }
 
-int stream_accept(const struct net_listener *listener, int fd)
+int stream_accept(const struct net_listener *listener, int fd, struct net_guard_host *host)
 {
 	struct net_protocol *p = listener->protocol;
 	struct net_stream *s = p->handler->accept(listener->arg);
 	int err;
 
 	if (!s) {
+		net_guard_leave(host);
 		close(fd);
 		return -ENOMEM;
 	}
 	s->accepted = true;
 	s->listener = listener;
+	s->host = host;
 	s->link.ops = listener->transport;
 	err = stream_watch(s, fd);
 	if (err < 0) {

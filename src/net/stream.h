@@ -23,6 +23,7 @@
 #include "net/transport.h"
 
 struct net_dial;
+struct net_guard_host;
 struct net_listener;
 struct net_output;
 struct net_stash;
@@ -38,6 +39,7 @@ struct net_stream {
 	uint64_t number;
 	struct net_link link;
 	const struct net_listener *listener; /* NULL: dialled */
+	struct net_guard_host *host;         /* it counts there; NULL: nowhere */
 	struct net_dial *dial;               /* NULL: accepted, or closed() is over */
 	struct net_output *out;              /* while something is queued, or waits for its end */
 	struct net_stash *stash;             /* what a pause has left of the bytes received */

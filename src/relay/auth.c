@@ -60,6 +60,7 @@ static void refuse_credentials(struct auth_attempt *auth)
 	struct peer *peer = peer_of(a->relay, a->conn);
 
 	(*a->relay->count.auth_failures)++;
+	msrp_conn_wrong_credentials(a->conn);
 	log_info("relay: conn %" PRIu64 ": wrong credentials of \"%.*s\"",
 	    msrp_conn_number(a->conn), SLICE_ARG(auth->digest.username));
 	challenge(auth, false);
@@ -102,6 +103,10 @@ static bool authenticate(struct auth_attempt *auth)
 
 	if (!a->frame->authorization.p) {
 		challenge(auth, false);
+		return false;
+	}
+	if (msrp_conn_is_barred(a->conn)) {
+		arrival_refuse(a, 403, SLICE("Too many wrong credentials"));
 		return false;
 	}
 	if (digest_parse_credentials(&auth->digest, a->frame->authorization) < 0) {

@@ -192,32 +192,22 @@ static int compile_regex(struct route_pattern *p, struct slice text, const struc
 	return 0;
 }
 
-/* An address; IPv6 may have the brackets of a URI. */
-static int parse_address(union addr *address, struct slice text)
-{
-	if (text.len > 2 && text.p[0] == '[' && text.p[text.len - 1] == ']')
-		text = (struct slice){text.p + 1, text.len - 2};
-	return addr_parse_host(address, text);
-}
-
 static int compile_text(struct route_pattern *p, struct slice text, const struct tree *node,
     struct tree_fault *fault)
 {
-	struct slice bits = text, address;
-	uint64_t number;
+	int err;
 
 	p->kind = PATTERN_LITERAL;
 	p->text = text;
-	if (memchr(text.p, '*', text.len) || memchr(text.p, '?', text.len))
+	if (memchr(text.p, '*', text.len) || memchr(text.p, '?', text.len)) {
 		p->kind = PATTERN_WILD;
-	else if (slice_cut(&bits, '/', &address) && parse_address(&p->prefix, address) == 0)
-		p->kind = PATTERN_PREFIX;
-	p->bits = 8 * (unsigned)addr_bytes(&p->prefix).len;
-	if (p->kind != PATTERN_PREFIX || !bits.p)
 		return 0;
-	if (slice_to_u64(bits, p->bits, &number) < 0)
+	}
+	err = addr_parse_prefix(&p->prefix, &p->bits, text);
+	if (err == -ERANGE)
 		return tree_fail(fault, node, "the length of a prefix is 0 to %u", p->bits);
-	p->bits = (unsigned)number;
+	if (err == 0)
+		p->kind = PATTERN_PREFIX;
 	return 0;
 }
 
@@ -363,7 +353,8 @@ static bool match_prefix(const struct route_pattern *p, struct slice value)
 {
 	union addr address;
 
-	return parse_address(&address, value) == 0 && addr_in_prefix(&address, &p->prefix, p->bits);
+	return addr_parse_literal(&address, value) == 0
+	    && addr_in_prefix(&address, &p->prefix, p->bits);
 }
 
 static bool match_number(const struct route_pattern *p, struct slice value)

@@ -1,0 +1,45 @@
+/*
+ * What one address may do at a time, whichever protocol it speaks: so many connections, and so
+ * many wrong credentials.  An IPv6 address counts by its /64, which is what one customer has.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <msrpd/setting.h>
+
+#include "base/addr.h"
+
+struct event_base;
+struct net_guard;
+struct stats;
+
+/** The `limits:` section; 0 is no limit. */
+struct net_guard_settings {
+	uint64_t connections_per_address;
+	uint64_t auth_failures, auth_failure_window_ms;
+	struct setting_list exempt; /* of char *: prefixes that no limit is for */
+};
+
+extern const struct setting net_guard_settings_rows[];
+
+/** @param settings  borrowed for the call  @return 0 or -ENOMEM */
+int net_guard_new(struct net_guard **guardp, struct event_base *base,
+    const struct net_guard_settings *settings, struct stats *stats);
+
+/** Take other limits, also for what is there.  @return 0, or -ENOMEM: nothing changed */
+int net_guard_reload(struct net_guard *guard, const struct net_guard_settings *settings);
+
+/** Streams must be gone.  NULL is harmless. */
+void net_guard_free(struct net_guard *guard);
+
+/*
+ * Wrong credentials, over any protocol.  The guard may be NULL here: then nobody is barred.
+ */
+
+/** Somebody at this address has shown wrong ones. */
+void net_guard_note_failure(struct net_guard *guard, const union addr *peer);
+
+/** Has this address shown so many that what it shows now is not to be looked at (403)? */
+bool net_guard_bars(struct net_guard *guard, const union addr *peer);

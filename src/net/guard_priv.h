@@ -1,0 +1,18 @@
+/* Connections of an address, for those who accept them. */
+#pragma once
+
+#include "net/guard.h"
+
+struct net_guard_host;
+
+/**
+ * One more connection from this address.
+ *
+ * @param guard  NULL: no limits
+ * @param hostp  NULL: it does not count
+ * @return 0, -EMFILE: it has too many, or -ENOMEM
+ */
+int net_guard_enter(struct net_guard *guard, const union addr *peer, struct net_guard_host **hostp);
+
+/** It is over.  NULL is harmless. */
+void net_guard_leave(struct net_guard_host *host);
