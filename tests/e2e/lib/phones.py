@@ -1,6 +1,6 @@
 """SIP phones that are none of ours, as far as they know MESSAGE.
 
-They register with the proxy of a domain, and write to one peer.
+They register with the proxy of a domain, or with msrpd, and write to one peer.
 """
 import os
 import shutil
@@ -18,11 +18,14 @@ class Phone:
     name = None                 # of the user, too
     shown = ''                  # how a line begins that has a message
 
-    def __init__(self, directory, proxy_port, peer):
+    def __init__(self, directory, proxy_port, peer, password=None, transport='udp'):
         self.directory = os.path.join(directory, f'{self.name}-{proxy_port}')
         os.mkdir(self.directory)
         self.port = free_port()
         self.proxy = f'sip:127.0.0.1:{proxy_port}'
+        if transport != 'udp':
+            self.proxy += f';transport={transport}'
+        self.password = password
         self.peer = peer
         self.program = Program(self.name, self.command(), self.directory)
         try:
@@ -66,7 +69,8 @@ class Baresip(Phone):
             f'sip_listen 127.0.0.1:{self.port}', 'module_path /usr/lib/baresip/modules',
             'module stdio.so', 'module_app menu.so', 'module_app account.so',
             'module_app contact.so', '']))
-        self.write('accounts', f'<{self.uri}>;regint=600;outbound="{self.proxy}"\n')
+        secret = f';auth_pass={self.password}' if self.password else ''
+        self.write('accounts', f'<{self.uri}>;regint=600;outbound="{self.proxy}"{secret}\n')
         self.write('contacts', f'"Peer" <{self.peer}>\n')
         return ['baresip', '-f', self.directory, '-v']
 
@@ -91,8 +95,15 @@ class Linphone(Phone):
             '[sip]', f'sip_port={self.port}', f'sip_tcp_port={self.port}', 'sip_tls_port=0',
             'bind_address=127.0.0.1', 'default_proxy=0', '[proxy_0]',
             f'reg_proxy=<{self.proxy}>', f'reg_route=<{self.proxy}>',
-            f'reg_identity={self.uri}', 'reg_sendregister=1', 'reg_expires=600', '']))
+            f'reg_identity={self.uri}', 'reg_sendregister=1', 'reg_expires=600', *self.account(),
+            '']))
         return ['linphonec', '-c', 'rc']
+
+    def account(self):
+        if not self.password:
+            return []
+        return ['[auth_info_0]', f'username={self.name}', f'passwd={self.password}',
+                'realm=example.org']
 
     def ready(self):
         poll(self._registered, what="linphone's registration", interval=0.2)

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Phones that people have, registered with msrpd itself: no other server is there."""
+import sys
+
+from lib import case, phones, sdp
+from lib.case import Call
+from lib.frame import new_id
+from lib.gateway import CLIENT, TEXT, GatewayCase
+from lib.sip import Dialog
+from lib.waiting import poll
+
+REALM = 'example.org'
+PASSWORD = 'wonderland'
+
+
+class PhoneTests:
+    """One phone over one transport.  To be mixed with GatewayCase."""
+
+    peer = None                 # a class of lib.phones
+    transport = 'udp'
+    config = {
+        'users': {'baresip': {'password': PASSWORD}, 'linphone': {'password': PASSWORD}},
+        'registrar': {'domains': [REALM]},
+        'routes': {'sip': [
+            {'if': {'$rm': 'MESSAGE'}, 'do': [
+                {'www_authorize': {'realm': REALM}},
+                {'msg_to_msrp': {'key': '$tu:$fu', 'content_types': TEXT}}]},
+            {'if': {'$rm': 'INVITE'}, 'do': ['lookup', {'msrp_gw_answer': {
+                'key': '$fu:$tu', 'content_types': TEXT, 'from': '$fu', 'to': '$tu',
+                'ruri': '$ru'}}]}]}}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.handset = cls.peer(cls.directory, cls.daemon.sip_port, CLIENT, PASSWORD, cls.transport)
+        cls.addClassCleanup(cls.handset.stop)
+
+    def setUp(self):
+        super().setUp()
+        self.phone = self.handset
+        self.phone.program.lines.items.clear()
+
+    def registered(self):
+        return [one for one in self.ctl.call('registrar_list') if one['aor'] == self.phone.uri]
+
+    def calls(self):
+        """The client calls the phone by its address-of-record."""
+        path = f'msrp://127.0.0.1:9/{new_id()};tcp'
+        transaction = self.invite(self.offer(path, TEXT), ua=self.client, uri=self.phone.uri,
+                                  from_uri=CLIENT)
+        answer = transaction.final(200)
+        dialog = Dialog.of_client(transaction, answer)
+        dialog.ack()
+        call = Call(self, dialog, sdp.Sdp(answer.body), path)
+        self.ctl.event('E_MSRP_GW_SESSION_NEW', msrp_ua_session_id=call.id,
+                       key=f'{CLIENT}:{self.phone.uri}')
+        return call.connect()
+
+    def test_there(self):
+        poll(self.registered, what='the registration')
+        one, = self.registered()
+        self.assertTrue(one['source'].startswith(f'{self.transport}:127.0.0.1:'), one)
+
+    def test_both_ways(self):
+        """What the client says is shown; what the phone says, asked who it is, arrives."""
+        poll(self.registered, what='the registration')
+        call = self.calls()
+        call.send('to the phone')
+        self.phone.shows('to the phone')
+        self.phone.send('from the phone')
+        self.assertEqual(call.receive().body, b'from the phone')
+        call.send('and again')
+        self.phone.shows('and again')
+        call.bye()
+        self.ctl.event('E_MSRP_GW_SESSION_END', msrp_ua_session_id=call.id)
+
+
+class BaresipUdpTest(PhoneTests, GatewayCase):
+    peer = phones.Baresip
+
+
+class BaresipTcpTest(PhoneTests, GatewayCase):
+    peer = phones.Baresip
+    transport = 'tcp'
+
+
+class LinphoneUdpTest(PhoneTests, GatewayCase):
+    peer = phones.Linphone
+
+
+class LinphoneTcpTest(PhoneTests, GatewayCase):
+    peer = phones.Linphone
+    transport = 'tcp'
+
+
+if __name__ == '__main__':
+    for phone in (phones.Baresip, phones.Linphone):
+        if not phone.installed():
+            print(f'{phone.name} is not installed', file=sys.stderr)
+            sys.exit(2)
+    case.main()
