@@ -8,9 +8,13 @@
 #include <openssl/x509v3.h>
 
 #include "base/addr.h"
+#include "net/ticket.h"
 #include "net/tls_priv.h"
 
 enum { READ_AHEAD = 32 * 1024 };
+
+/* Of TLS 1.2: forward secrecy and authenticated encryption, and nothing else (RFC 9325 4.2). */
+static const char CIPHERS[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
 void tls_error_text(char *text, size_t size)
 {
@@ -44,7 +48,7 @@ static int load_files(SSL_CTX *ctx, const struct net_tls_settings *f, struct rea
 
 	if (!min || SSL_CTX_set_min_proto_version(ctx, min) != 1)
 		return failed(ctx, why, "min_version", f->min_version);
-	if (f->ciphers && SSL_CTX_set_cipher_list(ctx, f->ciphers) != 1)
+	if (SSL_CTX_set_cipher_list(ctx, f->ciphers ? f->ciphers : CIPHERS) != 1)
 		return failed(ctx, why, "ciphers", f->ciphers);
 	if (f->ciphersuites && SSL_CTX_set_ciphersuites(ctx, f->ciphersuites) != 1)
 		return failed(ctx, why, "ciphersuites", f->ciphersuites);
@@ -99,13 +103,14 @@ static int new_server(SSL_CTX **ctxp, const struct net_tls_settings *settings, s
 	if (err < 0)
 		return err;
 	set_modes(ctx);
-	SSL_CTX_set_num_tickets(ctx, 0);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_session_id_context(ctx, context, sizeof(context) - 1);
 	if (settings->verify_client)
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	else
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
+	if (tickets_enable(ctx) < 0)
+		return failed(ctx, why, "session tickets", NULL);
 	*ctxp = ctx;
 	return 0;
 }

@@ -13,7 +13,7 @@ struct net_tls_settings {
 	bool verify_client;           /* refuse clients without a certificate to trust */
 	bool verify_server;           /* take servers only by chain and name, or by fingerprint */
 	char *min_version;            /* "1.2", "1.3" */
-	char *ciphers, *ciphersuites; /* NULL: OpenSSL's own */
+	char *ciphers, *ciphersuites; /* NULL: good ones */
 };
 
 extern const struct setting net_tls_settings_rows[];

@@ -45,7 +45,9 @@ const struct setting net_tls_settings_rows[] = {
     {.name = "ciphers",
 	.type = SETTING_TEXT,
 	.offset = TLS(ciphers),
-	.help = "Cipher list of TLS 1.2, in OpenSSL's words."},
+	.help =
+	    "Cipher list of TLS 1.2, in OpenSSL's words; if absent those with forward secrecy and "
+	    "authenticated encryption."},
     {.name = "ciphersuites",
 	.type = SETTING_TEXT,
 	.offset = TLS(ciphersuites),
