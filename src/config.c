@@ -361,6 +361,13 @@ static const struct setting root_rows[] = {
 	.group = net_guard_settings_rows,
 	.help =
 	    "What one address may do, on all listeners together; an IPv6 address counts by its /64."},
+    {.name = "proxy_protocol",
+	.type = SETTING_TEXTS,
+	.offset = offsetof(struct config, proxy_protocol),
+	.check = prefixes_check,
+	.help =
+	    "Addresses and prefixes from which every accepted stream must begin with a PROXY header, "
+	    "version 1 or 2: of HAProxy, say. The client that it names counts from then on."},
     {.name = "credentials",
 	.type = SETTING_LIST,
 	.offset = offsetof(struct config, credentials),

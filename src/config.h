@@ -20,6 +20,7 @@
 #include "msrp/stack.h"
 #include "sandbox/sandbox.h"
 #include "net/guard.h"
+#include "net/prefixes.h"
 #include "sip/stack.h"
 #include "ua/ua.h"
 
@@ -35,8 +36,9 @@ struct config {
 	struct sip_settings sip;
 	struct msrp_settings msrp;
 	struct net_guard_settings limits;
-	struct setting_list credentials; /* of struct sip_credential */
-	struct setting_list users;       /* of struct auth_user */
+	struct setting_list proxy_protocol; /* of char * */
+	struct setting_list credentials;    /* of struct sip_credential */
+	struct setting_list users;          /* of struct auth_user */
 	struct ua_settings ua;
 	struct ctl_metrics_settings metrics;
 };

@@ -270,7 +270,8 @@ static void reload_rest(struct daemon *d, const struct config *cfg)
 	if (d->ua)
 		ua_reload(d->ua, &cfg->ua, credentials->items, credentials->count);
 	ctl_server_reload(d->control, &cfg->control);
-	if (net_guard_reload(d->guard, &cfg->limits) < 0)
+	if (net_guard_reload(d->guard, &cfg->limits) < 0
+	    || net_use_proxies(d->net, &cfg->proxy_protocol) < 0)
 		log_warn("reload: no memory for other limits");
 }
 
@@ -467,9 +468,10 @@ static int start_limits(struct daemon *d)
 {
 	int err = net_guard_new(&d->guard, d->base, &d->config->limits, d->stats);
 
-	if (err == 0)
-		net_use_guard(d->net, d->guard);
-	return err;
+	if (err < 0)
+		return err;
+	net_use_guard(d->net, d->guard);
+	return net_use_proxies(d->net, &d->config->proxy_protocol);
 }
 
 static int start_msrp(struct daemon *d, struct reason *why)

@@ -8,54 +8,42 @@
 
 #include <msrpd/hash.h>
 #include <msrpd/stats.h>
-#include <msrpd/timer.h>
 
 #include "base/log.h"
-#include "net/guard_priv.h"
+#include "net/prefixes.h"
+#include "net/priv.h"
 
 enum {
 	KEY_V6 = 8, /* octets of a /64 */
 	HOSTS_FAILING_MAX = 65536,
+	SECOND_MS = 1000,
 };
 
 /* What is known of an address; there while it has streams, or has failed of late. */
 struct net_guard_host {
 	UT_hash_handle hh;
 	struct net_guard *guard;
-	struct timer_entry failing; /* the window since the first failure */
-	uint32_t streams, failures;
+	struct timer_entry failing;    /* the window since the first failure */
+	struct timer_entry shaking;    /* the second in which these handshakes began */
+	TAILQ_HEAD(, net_stream) late; /* that wait for the next one */
+	uint32_t streams, failures, handshakes;
 	uint8_t key_len;
 	unsigned char key[KEY_V6];
 };
 
-struct prefix {
-	union addr addr;
-	unsigned bits;
-};
-
 struct net_guard {
-	uint64_t max_streams, max_failures;
-	struct prefix *exempt;
-	size_t exempt_count, failing_count;
+	uint64_t max_streams, max_handshakes, max_failures;
+	struct prefixes exempt;
+	size_t failing_count;
 	struct hash *hash;
 	struct net_guard_host *hosts;
-	struct timer_queue failing;
+	struct timer_queue failing, shaking;
 	struct {
-		uint64_t *refused, *failures, *barred;
+		uint64_t *refused, *delayed, *failures, *barred;
 	} count;
 };
 
 /* --- settings --- */
-
-static int check_prefix(const void *value, struct reason *why)
-{
-	union addr addr;
-	unsigned bits;
-
-	if (addr_parse_prefix(&addr, &bits, slice_of(*(char *const *)value)) == 0)
-		return 0;
-	return reason_set(why, -EINVAL, "is not an address or a prefix, like 192.0.2.0/24");
-}
 
 #define LIMIT(field) offsetof(struct net_guard_settings, field)
 const struct setting net_guard_settings_rows[] = {
@@ -65,6 +53,13 @@ const struct setting net_guard_settings_rows[] = {
 	.preset = "256",
 	.max = UINT32_MAX,
 	.help = "Connections that one address may have; one more is closed at once; 0 is any."},
+    {.name = "handshakes_per_second",
+	.type = SETTING_NUMBER,
+	.offset = LIMIT(handshakes_per_second),
+	.preset = "0",
+	.max = UINT32_MAX,
+	.help = "TLS handshakes that one address may begin in a second; more wait unread, within "
+		"the time-out of a handshake; 0 is any."},
     {.name = "auth_failures",
 	.type = SETTING_NUMBER,
 	.offset = LIMIT(auth_failures),
@@ -83,45 +78,23 @@ const struct setting net_guard_settings_rows[] = {
 	.type = SETTING_TEXTS,
 	.offset = LIMIT(exempt),
 	.preset = "127.0.0.0/8 ::1/128",
-	.check = check_prefix,
+	.check = prefixes_check,
 	.help = "Addresses and prefixes that no limit is for."},
     {0},
 };
 
-static struct prefix *parse_exempt(const struct setting_list *list)
-{
-	struct prefix *prefixes = calloc(list->count + 1, sizeof(*prefixes));
-
-	for (size_t i = 0; prefixes && i < list->count; i++)
-		addr_parse_prefix(&prefixes[i].addr, &prefixes[i].bits,
-		    slice_of(((char *const *)list->items)[i]));
-	return prefixes;
-}
-
 int net_guard_reload(struct net_guard *guard, const struct net_guard_settings *settings)
 {
-	struct prefix *exempt = parse_exempt(&settings->exempt);
-
-	if (!exempt)
+	if (prefixes_set(&guard->exempt, &settings->exempt) < 0)
 		return -ENOMEM;
-	free(guard->exempt);
-	guard->exempt = exempt;
-	guard->exempt_count = settings->exempt.count;
 	guard->max_streams = settings->connections_per_address;
+	guard->max_handshakes = settings->handshakes_per_second;
 	guard->max_failures = settings->auth_failures;
 	timer_queue_set_period(&guard->failing, settings->auth_failure_window_ms);
 	return 0;
 }
 
 /* --- addresses --- */
-
-static bool is_exempt(const struct net_guard *guard, const union addr *peer)
-{
-	for (size_t i = 0; i < guard->exempt_count; i++)
-		if (addr_in_prefix(peer, &guard->exempt[i].addr, guard->exempt[i].bits))
-			return true;
-	return false;
-}
 
 /* The part of an address that counts. */
 static struct slice key_of(const union addr *peer)
@@ -144,6 +117,7 @@ static struct net_guard_host *find_host(struct net_guard *guard, const union add
 	host->guard = guard;
 	host->key_len = (uint8_t)key.len;
 	memcpy(host->key, key.p, key.len);
+	TAILQ_INIT(&host->late);
 	HASH_ADD_KEYPTR_BYHASHVALUE(hh, guard->hosts, host->key, (unsigned)key.len, (unsigned)value,
 	    host);
 	if (host->hh.tbl)
@@ -156,7 +130,8 @@ static void drop_idle(struct net_guard_host *host)
 {
 	struct net_guard *guard = host->guard;
 
-	if (host->streams || timer_entry_running(&host->failing))
+	if (host->streams || timer_entry_running(&host->failing)
+	    || timer_entry_running(&host->shaking))
 		return;
 	HASH_DEL(guard->hosts, host);
 	free(host);
@@ -169,12 +144,13 @@ int net_guard_enter(struct net_guard *guard, const union addr *peer, struct net_
 	struct net_guard_host *host;
 
 	*hostp = NULL;
-	if (!guard || !guard->max_streams || is_exempt(guard, peer))
+	if (!guard || (!guard->max_streams && !guard->max_handshakes)
+	    || prefixes_have(&guard->exempt, peer))
 		return 0;
 	host = find_host(guard, peer, true);
 	if (!host)
 		return -ENOMEM;
-	if (host->streams >= guard->max_streams) {
+	if (guard->max_streams && host->streams >= guard->max_streams) {
 		(*guard->count.refused)++;
 		return -EMFILE;
 	}
@@ -189,6 +165,57 @@ void net_guard_leave(struct net_guard_host *host)
 		return;
 	host->streams--;
 	drop_idle(host);
+}
+
+/* --- handshakes --- */
+
+bool net_guard_admit(struct net_stream *s)
+{
+	struct net_guard_host *host = s->host;
+	struct net_guard *guard = host ? host->guard : NULL;
+
+	if (!guard || !guard->max_handshakes)
+		return true;
+	if (!timer_entry_running(&host->shaking))
+		timer_queue_start(&guard->shaking, &host->shaking);
+	if (host->handshakes < guard->max_handshakes) {
+		host->handshakes++;
+		return true;
+	}
+	(*guard->count.delayed)++;
+	TAILQ_INSERT_TAIL(&host->late, s, late_entry);
+	return false;
+}
+
+void net_guard_retire(struct net_stream *s)
+{
+	TAILQ_REMOVE(&s->host->late, s, late_entry);
+}
+
+static struct net_guard_host *shaking_host(struct timer_entry *entry)
+{
+	return (struct net_guard_host *)(void *)((char *)entry
+	    - offsetof(struct net_guard_host, shaking));
+}
+
+/* Those that were late begin, as many as may in this second. */
+static void on_second_over(struct timer_entry *entry, void *arg)
+{
+	struct net_guard_host *host = shaking_host(entry);
+	struct net_guard *guard = arg;
+	struct net_stream *s;
+
+	host->handshakes = 0;
+	host->streams++; /* it stays, whatever becomes of the streams */
+	while ((s = TAILQ_FIRST(&host->late))
+	    && (!guard->max_handshakes || host->handshakes < guard->max_handshakes)) {
+		host->handshakes++;
+		net_guard_retire(s);
+		stream_begin_handshake(s);
+	}
+	if (host->handshakes)
+		timer_queue_start(&guard->shaking, &host->shaking);
+	net_guard_leave(host);
 }
 
 /* --- credentials --- */
@@ -230,7 +257,7 @@ void net_guard_note_failure(struct net_guard *guard, const union addr *peer)
 	char text[ADDR_TEXT_SIZE];
 	struct net_guard_host *host;
 
-	if (!guard || !guard->max_failures || is_exempt(guard, peer))
+	if (!guard || !guard->max_failures || prefixes_have(&guard->exempt, peer))
 		return;
 	host = find_host(guard, peer, true);
 	if (!host)
@@ -247,7 +274,8 @@ bool net_guard_bars(struct net_guard *guard, const union addr *peer)
 {
 	struct net_guard_host *host;
 
-	if (!guard || !guard->max_failures || !guard->failing_count || is_exempt(guard, peer))
+	if (!guard || !guard->max_failures || !guard->failing_count
+	    || prefixes_have(&guard->exempt, peer))
 		return false;
 	host = find_host(guard, peer, false);
 	if (!host || host->failures < guard->max_failures)
@@ -264,6 +292,9 @@ static const struct stats_row counters[] = {
     {.name = "refused",
 	.help = "connections beyond limits.connections_per_address, closed at once",
 	.offset = COUNT(refused)},
+    {.name = "delayed",
+	.help = "TLS handshakes that had to wait, beyond limits.handshakes_per_second",
+	.offset = COUNT(delayed)},
     {.name = "auth_failures",
 	.help = "wrong credentials of addresses that limits are for",
 	.offset = COUNT(failures)},
@@ -288,6 +319,8 @@ int net_guard_new(struct net_guard **guardp, struct event_base *base,
 		err = timer_queue_init(&guard->failing, base, settings->auth_failure_window_ms,
 		    on_window_over, guard);
 	if (err == 0)
+		err = timer_queue_init(&guard->shaking, base, SECOND_MS, on_second_over, guard);
+	if (err == 0)
 		err = net_guard_reload(guard, settings);
 	if (err < 0) {
 		net_guard_free(guard);
@@ -305,8 +338,13 @@ void net_guard_free(struct net_guard *guard)
 		return;
 	while ((entry = timer_queue_first(&guard->failing)))
 		forget_failures(failing_host(entry));
+	while ((entry = timer_queue_first(&guard->shaking))) {
+		timer_queue_stop(&guard->shaking, entry);
+		drop_idle(shaking_host(entry));
+	}
 	timer_queue_fini(&guard->failing);
+	timer_queue_fini(&guard->shaking);
 	hash_free(guard->hash);
-	free(guard->exempt);
+	prefixes_fini(&guard->exempt);
 	free(guard);
 }

@@ -1,6 +1,6 @@
 /*
- * What one address may do at a time, whichever protocol it speaks: so many connections, and so
- * many wrong credentials.  An IPv6 address counts by its /64, which is what one customer has.
+ * What one address may do at a time, whichever protocol it speaks: so many connections,
+ * TLS handshakes in a second, and wrong credentials.  An IPv6 address counts by its /64, which is what one customer has.
  */
 #pragma once
 
@@ -18,6 +18,7 @@ struct stats;
 /** The `limits:` section; 0 is no limit. */
 struct net_guard_settings {
 	uint64_t connections_per_address;
+	uint64_t handshakes_per_second;
 	uint64_t auth_failures, auth_failure_window_ms;
 	struct setting_list exempt; /* of char *: prefixes that no limit is for */
 };

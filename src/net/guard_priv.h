@@ -4,6 +4,7 @@
 #include "net/guard.h"
 
 struct net_guard_host;
+struct net_stream;
 
 /**
  * One more connection from this address.
@@ -13,6 +14,13 @@ struct net_guard_host;
  * @return 0, -EMFILE: it has too many, or -ENOMEM
  */
 int net_guard_enter(struct net_guard *guard, const union addr *peer, struct net_guard_host **hostp);
+
+/**
+ * May this stream begin its TLS handshake now?  If not, stream_begin_handshake() will be called,
+ * unless net_guard_retire() is first.
+ */
+bool net_guard_admit(struct net_stream *stream);
+void net_guard_retire(struct net_stream *stream);
 
 /** It is over.  NULL is harmless. */
 void net_guard_leave(struct net_guard_host *host);

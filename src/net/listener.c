@@ -13,14 +13,16 @@
 enum { ACCEPT_PAUSE_MS = 200 };
 
 /* Nobody is told why: whom it costs nothing to be refused comes again. */
-static bool may_enter(struct net_listener *l, const union addr *peer, struct net_guard_host **hostp)
+static bool may_enter(struct net_listener *l, const union addr *peer, bool proxied,
+    struct net_guard_host **hostp)
 {
 	struct net_protocol *p = l->protocol;
 	const char *why = NULL;
 
+	*hostp = NULL;
 	if (net_protocol_is_full(p))
 		why = "too many connections";
-	else if (net_guard_enter(p->net->guard, peer, hostp) < 0)
+	else if (!proxied && net_guard_enter(p->net->guard, peer, hostp) < 0)
 		why = "too many of this address";
 	if (!why)
 		return true;
@@ -35,15 +37,17 @@ static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct 
 	struct net_listener *l = arg;
 	struct net_guard_host *host;
 	union addr peer;
+	bool proxied;
 
 	(void)socket;
 	(void)addr_len;
 	addr_from(&peer, addr);
-	if (!may_enter(l, &peer, &host)) {
+	proxied = prefixes_have(&l->protocol->net->proxies, &peer);
+	if (!may_enter(l, &peer, proxied, &host)) {
 		close(fd);
 		return;
 	}
-	if (stream_accept(l, fd, host) == 0)
+	if (stream_accept(l, fd, host, proxied) == 0)
 		l->warned = false;
 }
 

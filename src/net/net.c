@@ -31,6 +31,7 @@ void net_free(struct net *net)
 	net_blocks_free(net);
 	outputs_free(net);
 	stashes_free(net);
+	prefixes_fini(&net->proxies);
 	free(net);
 }
 
@@ -42,6 +43,11 @@ void net_use_guard(struct net *net, struct net_guard *guard)
 struct net_guard *net_guard_of(const struct net *net)
 {
 	return net->guard;
+}
+
+int net_use_proxies(struct net *net, const struct setting_list *proxies)
+{
+	return prefixes_set(&net->proxies, proxies);
 }
 
 struct event_base *net_base(const struct net *net)

@@ -12,6 +12,7 @@
 struct event_base;
 struct net;
 struct net_guard;
+struct setting_list;
 
 /** @return 0 or -ENOMEM */
 int net_new(struct net **netp, struct event_base *base);
@@ -22,6 +23,12 @@ void net_free(struct net *net);
 /** Hold whoever is accepted to limits, which are borrowed; NULL: to none. */
 void net_use_guard(struct net *net, struct net_guard *guard);
 struct net_guard *net_guard_of(const struct net *net);
+
+/**
+ * From these addresses (texts) every stream that is accepted must begin with a PROXY header.
+ * @return 0, or -ENOMEM: nothing changed
+ */
+int net_use_proxies(struct net *net, const struct setting_list *proxies);
 
 struct event_base *net_base(const struct net *net);
 

@@ -8,6 +8,7 @@
 #include "net/guard_priv.h"
 #include "net/listener.h"
 #include "net/net.h"
+#include "net/prefixes.h"
 #include "net/stream.h"
 
 /* --- blocks: memory that bytes are received into and messages are written in --- */
@@ -126,15 +127,19 @@ enum { PAUSED_BY_OWNER = 1, PAUSED_BY_QUEUE = 2 };
 
 /**
  * A socket that a listener has accepted.  Takes fd and host, also on failure.
+ * @param proxied  it is to begin with a PROXY header
  * @return 0 or negative errno
  */
-int stream_accept(const struct net_listener *listener, int fd, struct net_guard_host *host);
+int stream_accept(const struct net_listener *listener, int fd, struct net_guard_host *host,
+    bool proxied);
 /** Watch a socket that is connected, or connecting. From here on the stream closes it. */
 int stream_watch(struct net_stream *s, int fd);
 /** Give that socket up, for another one. */
 void stream_drop_socket(struct net_stream *s);
 /** It is connected: go on by the transport. */
 void stream_connected(struct net_stream *s);
+/** It may begin its handshake now. */
+void stream_begin_handshake(struct net_stream *s);
 /** Read if it may be, whatever its socket says. */
 void stream_readable(struct net_stream *s);
 /** The same, once the loop has looked at the sockets. */
@@ -174,6 +179,7 @@ struct net {
 	struct event_base *base;
 	struct evdns_base *dns; /* once somebody asks */
 	struct net_guard *guard;
+	struct prefixes proxies; /* who must say for whom they connect */
 
 	/* this turn of the loop */
 	struct event *end, *reading;

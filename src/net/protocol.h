@@ -54,8 +54,9 @@ struct net_limits {
 	uint64_t send_queue;  /* bytes that wait before whoever makes them is to pause */
 	/* 0 is never */
 	uint64_t connect_timeout_ms, handshake_timeout_ms;
-	uint64_t preface_timeout_ms; /* in which a WebSocket's handshake is over, TLS not counted */
-	uint64_t send_timeout_ms;    /* in which none of the bytes that wait is taken */
+	uint64_t
+	    preface_timeout_ms;   /* of a PROXY header, and of a WebSocket's handshake behind TLS */
+	uint64_t send_timeout_ms; /* in which none of the bytes that wait is taken */
 };
 
 /** Owned by the protocol's statistics. */

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "net/dial.h"
 #include "net/priv.h"
+#include "net/proxy.h"
 
 enum {
 	/* Unsent bytes that the kernel takes: more would wait before whatever is urgent. */
@@ -29,7 +31,7 @@ static bool may_feed(const struct net_stream *s)
 
 static bool wants_reading(const struct net_stream *s)
 {
-	return s->state == NET_HANDSHAKE || may_feed(s)
+	return s->state == NET_PROXIED || s->state == NET_HANDSHAKE || may_feed(s)
 	    || (s->state == NET_OPEN && s->write_wants_read);
 }
 
@@ -96,6 +98,7 @@ void net_stream_unref(struct net_stream *s)
 	if (--s->refs)
 		return;
 	stash_drop(s);
+	free(s->client);
 	s->protocol->handler->free(s);
 }
 
@@ -168,6 +171,25 @@ static void close_socket(struct net_stream *s, bool linger)
 	s->fd = -1;
 }
 
+/* It has not come to the handshake. */
+static void drop_preface(struct net_stream *s)
+{
+	char text[ADDR_TEXT_SIZE];
+	union addr peer;
+
+	if (s->state == NET_LATE)
+		net_guard_retire(s);
+	if (!s->proxied)
+		return;
+	if (!s->protocol->stopping) {
+		net_stream_peer(s, &peer);
+		log_info("%s: conn %" PRIu64 ": no PROXY header from %s", s->protocol->name,
+		    s->number, addr_print(&peer, text));
+	}
+	free(s->proxied);
+	s->proxied = NULL;
+}
+
 static void close_stream(struct net_stream *s, int err, bool linger)
 {
 	struct net_protocol *p = s->protocol;
@@ -175,6 +197,7 @@ static void close_stream(struct net_stream *s, int err, bool linger)
 	if (s->state == NET_CLOSED)
 		return;
 	log_debug("%s: conn %" PRIu64 ": closed: %s", p->name, s->number, strerror(-err));
+	drop_preface(s);
 	if (s->link.state || s->link.carried)
 		s->link.ops->shutdown(s);
 	s->link.state = s->link.carried = NULL;
@@ -215,6 +238,11 @@ void net_stream_close_after_send(struct net_stream *s)
 
 /* --- establishing --- */
 
+static const struct net_transport *at_socket(const struct net_stream *s)
+{
+	return s->link.ops->carrier ? s->link.ops->carrier : s->link.ops;
+}
+
 static void opened(struct net_stream *s)
 {
 	s->state = NET_OPEN;
@@ -241,7 +269,7 @@ static void handshake(struct net_stream *s)
 	}
 }
 
-void stream_connected(struct net_stream *s)
+static void begin(struct net_stream *s)
 {
 	const struct net_transport *ops = s->link.ops;
 	int err = ops->open ? ops->open(s) : 0;
@@ -260,6 +288,25 @@ void stream_connected(struct net_stream *s)
 	}
 }
 
+void stream_begin_handshake(struct net_stream *s)
+{
+	net_stream_ref(s);
+	s->state = NET_CONNECTING; /* not late any more */
+	begin(s);
+	net_stream_unref(s);
+}
+
+void stream_connected(struct net_stream *s)
+{
+	if (!s->accepted || !at_socket(s)->encrypted || net_guard_admit(s)) {
+		begin(s);
+		return;
+	}
+	s->state = NET_LATE;
+	update_reading(s);
+	net_stream_set_life(s, &s->protocol->handshaking);
+}
+
 static void log_accepted(const struct net_stream *s)
 {
 	char peer_text[ADDR_TEXT_SIZE], local_text[ADDR_TEXT_SIZE];
@@ -274,7 +321,54 @@ static void log_accepted(const struct net_stream *s)
 	    s->link.ops->name);
 }
 
-int stream_accept(const struct net_listener *listener, int fd, struct net_guard_host *host)
+/* Whom the proxy speaks for: the limits are his. */
+static int take_client(struct net_stream *s, union addr *client)
+{
+	if (!addr_len(client)) {
+		net_stream_peer(s, client);
+	} else {
+		s->client = malloc(sizeof(*s->client));
+		if (!s->client)
+			return -ENOMEM;
+		*s->client = *client;
+	}
+	return net_guard_enter(s->protocol->net->guard, client, &s->host);
+}
+
+static void read_proxied(struct net_stream *s)
+{
+	union addr client;
+	int n = proxy_header_read(s->proxied, s->fd, &client);
+
+	if (n == 0)
+		return;
+	if (n > 0) {
+		free(s->proxied);
+		s->proxied = NULL;
+		n = take_client(s, &client);
+	}
+	if (n == -EMFILE)
+		(*s->protocol->count.refused)++;
+	if (n < 0) {
+		net_stream_close(s, n);
+		return;
+	}
+	log_accepted(s);
+	stream_connected(s);
+}
+
+static int expect_header(struct net_stream *s)
+{
+	s->proxied = calloc(1, sizeof(*s->proxied));
+	if (!s->proxied)
+		return -ENOMEM;
+	s->state = NET_PROXIED;
+	net_stream_set_life(s, &s->protocol->prefacing);
+	return update_reading(s);
+}
+
+int stream_accept(const struct net_listener *listener, int fd, struct net_guard_host *host,
+    bool proxied)
 {
 	struct net_protocol *p = listener->protocol;
 	struct net_stream *s = p->handler->accept(listener->arg);
@@ -290,12 +384,16 @@ int stream_accept(const struct net_listener *listener, int fd, struct net_guard_
 	s->host = host;
 	s->link.ops = listener->transport;
 	err = stream_watch(s, fd);
+	if (err == 0 && proxied)
+		err = expect_header(s);
 	if (err < 0) {
 		net_stream_close(s, err);
 		return err;
 	}
 	(*p->count.accepted)++;
 	log_accepted(s);
+	if (proxied)
+		return 0;
 	net_stream_ref(s);
 	stream_connected(s);
 	net_stream_unref(s);
@@ -314,7 +412,9 @@ static void write_again(struct net_stream *s)
 void stream_readable(struct net_stream *s)
 {
 	net_stream_ref(s);
-	if (s->state == NET_HANDSHAKE)
+	if (s->state == NET_PROXIED)
+		read_proxied(s);
+	else if (s->state == NET_HANDSHAKE)
 		handshake(s);
 	else if (update_reading(s) < 0)
 		net_stream_close(s, -ENOMEM);
@@ -382,17 +482,15 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 void net_stream_peer(const struct net_stream *s, union addr *addr)
 {
-	addr_of_peer(addr, s->fd);
+	if (s->client)
+		*addr = *s->client;
+	else
+		addr_of_peer(addr, s->fd);
 }
 
 void net_stream_local(const struct net_stream *s, union addr *addr)
 {
 	addr_of_socket(addr, s->fd);
-}
-
-static const struct net_transport *at_socket(const struct net_stream *s)
-{
-	return s->link.ops->carrier ? s->link.ops->carrier : s->link.ops;
 }
 
 static bool is_identified(const struct net_stream *s)

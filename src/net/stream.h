@@ -26,9 +26,18 @@ struct net_dial;
 struct net_guard_host;
 struct net_listener;
 struct net_output;
+struct proxy_header;
 struct net_stash;
 
-enum net_state { NET_RESOLVING, NET_CONNECTING, NET_HANDSHAKE, NET_OPEN, NET_CLOSED };
+enum net_state {
+	NET_RESOLVING,
+	NET_CONNECTING,
+	NET_PROXIED, /* by somebody who is to say for whom */
+	NET_LATE,    /* waits until it may begin its handshake */
+	NET_HANDSHAKE,
+	NET_OPEN,
+	NET_CLOSED,
+};
 
 /** Fields are for reading, by net/ and transports. */
 struct net_stream {
@@ -40,10 +49,13 @@ struct net_stream {
 	struct net_link link;
 	const struct net_listener *listener; /* NULL: dialled */
 	struct net_guard_host *host;         /* it counts there; NULL: nowhere */
-	struct net_dial *dial;               /* NULL: accepted, or closed() is over */
-	struct net_output *out;              /* while something is queued, or waits for its end */
-	struct net_stash *stash;             /* what a pause has left of the bytes received */
-	struct timer_queue *life_queue;      /* in which life runs */
+	TAILQ_ENTRY(net_stream) late_entry;
+	union addr *client;             /* who is behind the proxy; NULL: nobody */
+	struct proxy_header *proxied;   /* while it comes */
+	struct net_dial *dial;          /* NULL: accepted, or closed() is over */
+	struct net_output *out;         /* while something is queued, or waits for its end */
+	struct net_stash *stash;        /* what a pause has left of the bytes received */
+	struct timer_queue *life_queue; /* in which life runs */
 	struct timer_entry life;
 	int fd;
 	unsigned refs;

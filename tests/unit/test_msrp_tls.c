@@ -16,10 +16,14 @@
 #include "loop.h"
 #include "msrp/pool.h"
 #include "msrp_side.h"
+#include "net/guard.h"
+#include "net/net.h"
 
 struct fixture {
 	struct msrp_side side;
 	struct certs certs;
+	struct net_guard *guard;
+	struct msrp_peer *late;
 };
 
 static int setup(void **state)
@@ -37,6 +41,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	msrp_side_stop(&f->side);
+	net_guard_free(f->guard);
 	certs_remove(&f->certs);
 	free(f);
 	return 0;
@@ -202,6 +207,147 @@ static void keys_may_change(void **state)
 	msrp_peer_close(&peer);
 }
 
+/* A peer whose handshake is still to be done. */
+static void prepare(struct fixture *f, struct msrp_peer *peer, int version, SSL_SESSION *session)
+{
+	uint16_t plain = f->side.port;
+
+	f->side.port = f->side.tls_port;
+	msrp_peer_open(peer, &f->side, NULL, false);
+	f->side.port = plain;
+	peer->ctx = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_max_proto_version(peer->ctx, version);
+	peer->ssl = SSL_new(peer->ctx);
+	SSL_set_fd(peer->ssl, peer->fd);
+	SSL_set_connect_state(peer->ssl);
+	if (session)
+		assert_int_equal(SSL_set_session(peer->ssl, session), 1);
+}
+
+static void open_version(struct fixture *f, struct msrp_peer *peer, int version,
+    SSL_SESSION *session)
+{
+	prepare(f, peer, version, session);
+	while (SSL_do_handshake(peer->ssl) != 1)
+		event_base_loop(f->side.base, EVLOOP_NONBLOCK);
+}
+
+/* The session that the server's ticket has brought. */
+static SSL_SESSION *session_of(struct fixture *f, int version)
+{
+	struct msrp_peer peer;
+	SSL_SESSION *session;
+
+	open_version(f, &peer, version, NULL);
+	msrp_peer_send(&peer, f->side.uri, "hello", "");
+	msrp_peer_expect(&peer, "MSRP abcd1234 200");
+	session = SSL_get1_session(peer.ssl);
+	assert_true(SSL_SESSION_has_ticket(session));
+	/* As if it had been closed in order: else OpenSSL's client does not use it again. */
+	SSL_set_shutdown(peer.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	msrp_peer_close(&peer);
+	return session;
+}
+
+static bool resumes(struct fixture *f, int version, SSL_SESSION *session)
+{
+	struct msrp_peer peer;
+	bool resumed;
+
+	open_version(f, &peer, version, session);
+	resumed = SSL_session_reused(peer.ssl);
+	msrp_peer_send(&peer, f->side.uri, "hello", "");
+	msrp_peer_expect(&peer, "MSRP abcd1234 200");
+	assert_int_equal(msrp_conn_peer_certified(f->side.conn), false);
+	msrp_peer_close(&peer);
+	return resumed;
+}
+
+static void who_comes_again_resumes(void **state)
+{
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+	struct fixture *f = *state;
+	struct reason why;
+
+	msrp_side_start(&f->side);
+	for (size_t i = 0; i < 2; i++) {
+		SSL_SESSION *session = session_of(f, versions[i]);
+
+		assert_true(resumes(f, versions[i], session));
+		/* Other certificates may have come, so nothing of before counts. */
+		assert_int_equal(msrp_stack_reload(f->side.stack, &f->side.settings, &why), 0);
+		assert_false(resumes(f, versions[i], session));
+		SSL_SESSION_free(session);
+	}
+}
+
+static bool shakes_hands(void *arg)
+{
+	return SSL_do_handshake(((struct fixture *)arg)->late->ssl) == 1;
+}
+
+/* More of one address than may begin in a second are not read; one may go meanwhile. */
+static void handshakes_wait_for_the_next_second(void **state)
+{
+	struct net_guard_settings limits = {.handshakes_per_second = 1};
+	struct fixture *f = *state;
+	struct msrp_peer peers[3];
+
+	msrp_side_start(&f->side);
+	assert_int_equal(net_guard_new(&f->guard, f->side.base, &limits, f->side.stats), 0);
+	net_use_guard(f->side.net, f->guard);
+	for (int i = 0; i < 3; i++) {
+		prepare(f, &peers[i], TLS1_3_VERSION, NULL);
+		f->late = &peers[i];
+		shakes_hands(f);
+		loop_settle(f->side.base);
+		assert_int_equal(shakes_hands(f), i == 0);
+	}
+	assert_int_equal(msrp_stack_connections(f->side.stack), 3);
+	msrp_peer_close(&peers[1]);
+	loop_until(f->side.base, shakes_hands, f);
+	msrp_peer_send(&peers[2], f->side.uri, "hello", "");
+	msrp_peer_expect(&peers[2], "MSRP abcd1234 200");
+	msrp_peer_close(&peers[0]);
+	msrp_peer_close(&peers[2]);
+}
+
+/* RFC 5746: a client that asks for it is told no, and goes on. */
+static void nobody_negotiates_again(void **state)
+{
+	struct fixture *f = *state;
+	struct msrp_peer peer;
+
+	msrp_side_start(&f->side);
+	open_version(f, &peer, TLS1_2_VERSION, NULL);
+	assert_true(SSL_get_secure_renegotiation_support(peer.ssl));
+	assert_int_equal(SSL_renegotiate(peer.ssl), 1);
+	SSL_do_handshake(peer.ssl);
+	msrp_peer_expect_end(&peer); /* OpenSSL's client makes an error of the answer */
+	assert_int_equal(f->side.requests, 0);
+	msrp_peer_close(&peer);
+}
+
+static void old_ciphers_are_not_spoken(void **state)
+{
+	static const char *const old[] = {"AES128-SHA", "AES256-GCM-SHA384",
+	    "ECDHE-ECDSA-AES128-SHA"};
+	struct fixture *f = *state;
+
+	msrp_side_start(&f->side);
+	for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++) {
+		struct msrp_peer peer;
+
+		prepare(f, &peer, TLS1_2_VERSION, NULL);
+		assert_int_equal(SSL_set_cipher_list(peer.ssl, old[i]), 1);
+		while (SSL_do_handshake(peer.ssl) < 0
+		    && SSL_get_error(peer.ssl, -1) == SSL_ERROR_WANT_READ)
+			event_base_loop(f->side.base, EVLOOP_NONBLOCK);
+		assert_false(SSL_is_init_finished(peer.ssl));
+		msrp_peer_close(&peer);
+	}
+}
+
 /* Bytes that are no TLS at all. */
 static void what_is_not_tls_is_closed(void **state)
 {
@@ -229,6 +375,10 @@ int main(void)
 	    CASE(client_certificates_are_optional),
 	    CASE(client_certificates_can_be_required),
 	    CASE(keys_may_change),
+	    CASE(who_comes_again_resumes),
+	    CASE(handshakes_wait_for_the_next_second),
+	    CASE(nobody_negotiates_again),
+	    CASE(old_ciphers_are_not_spoken),
 	    CASE(what_is_not_tls_is_closed),
 	};
 

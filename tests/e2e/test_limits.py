@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""What one address may do, and whose address it is: limits, proxy_protocol."""
+import socket
+import ssl
+import struct
+
+from lib import case, certs, msrp
+from lib.daemon import free_port
+from lib.frame import URI
+from lib.program import Program
+from lib.relay_client import USERS, Client, Refused
+from lib.waiting import DEADLINE, poll
+from test_relay_auth import RelayCase
+
+SIGNATURE = b'\r\n\r\n\0\r\nQUIT\n'
+
+
+def v1(client, port=50000):
+    return f'PROXY TCP4 {client} 192.0.2.9 {port} 2855\r\n'.encode()
+
+
+def v2(client, port=50000, command=1):
+    return SIGNATURE + struct.pack('!BBH', 0x20 | command, 0x11, 12) + socket.inet_aton(client) + \
+        socket.inet_aton('192.0.2.9') + struct.pack('!HH', port, 2855)
+
+
+def is_open(uri, first=b''):
+    """Does a connection live that begins with these bytes?  The socket then, else None."""
+    match = URI.match(uri)
+    sock = socket.create_connection((match['host'], int(match['port'])), DEADLINE)
+    sock.sendall(first + b'\r\n')       # an empty line, which MSRP skips
+    sock.settimeout(0.3)
+    try:
+        if sock.recv(1) == b'':
+            sock.close()
+            return None
+    except ConnectionResetError:
+        sock.close()
+        return None
+    except TimeoutError:
+        pass
+    return sock
+
+
+def listens(port):
+    with socket.socket() as sock:
+        return sock.connect_ex(('127.0.0.1', port)) == 0
+
+
+class LimitsCase(RelayCase):
+    limits = {}
+    proxies = []
+
+    @classmethod
+    def setUpClass(cls):
+        cls.config = {**cls.config, 'limits': {'exempt': ['192.0.2.200'], **cls.limits},
+                      'proxy_protocol': cls.proxies}
+        super().setUpClass()
+
+    def count(self, name):
+        return self.ctl.call('get_statistics', group='limits')[f'limits:{name}']
+
+    def count_of_streams(self, name):
+        return self.ctl.call('get_statistics', group='msrp')[f'msrp:{name}']
+
+
+class ConnectionsTest(LimitsCase):
+    limits = {'connections_per_address': 3}
+
+    def test_so_many_and_no_more(self):
+        clients = [self.client() for _ in range(3)]
+        for client in clients:
+            client.auth()
+        before = self.count('refused')
+        self.assertIsNone(is_open(self.relay))
+        self.assertEqual(self.count('refused'), before + 1)
+        clients[0].close()
+        poll(lambda: self.count_of_streams('connections') == 2, what='the end of one')
+        self.client().auth()
+
+
+class CredentialsTest(LimitsCase):
+    limits = {'auth_failures': 3, 'auth_failure_window': '1s'}
+
+    def attempt(self, password):
+        client = Client(self.relay, 'alice', password)
+        try:
+            return client.auth().code
+        except Refused as refused:
+            return refused.frame.code
+        finally:
+            client.close()
+
+    def test_wrong_credentials_bar_an_address(self):
+        codes = [self.attempt('wrong') for _ in range(4)]
+        self.assertEqual(codes, [401, 401, 401, 403])
+        self.assertEqual(self.attempt(USERS['alice']['password']), 403)
+        self.assertGreaterEqual(self.count('barred'), 2)
+        poll(lambda: self.attempt(USERS['alice']['password']) == 200, what='the end of the window')
+
+
+class ProxyTest(LimitsCase):
+    limits = {'connections_per_address': 2}
+    proxies = ['127.0.0.1']
+
+    def connect(self, header):
+        match = URI.match(self.relay)
+        sock = socket.create_connection((match['host'], int(match['port'])), DEADLINE)
+        sock.sendall(header)
+        return Client(self.relay, 'alice', USERS['alice']['password'],
+                      conn=msrp.Conn(sock, 'proxied', relay=True))
+
+    def test_the_client_is_whom_the_header_names(self):
+        for header in (v1('198.51.100.7'), v2('198.51.100.7')):
+            client = self.connect(header)
+            client.auth()
+            peers = [session['peer'] for session in self.sessions()]
+            self.assertEqual(peers, ['198.51.100.7:50000'])
+            client.close()
+            poll(lambda: not self.sessions(), what='the end of the grant')
+
+    def test_local_and_unknown_are_the_proxy_itself(self):
+        for header in (v2('198.51.100.7', command=0), b'PROXY UNKNOWN\r\n'):
+            client = self.connect(header)
+            client.auth()
+            self.assertRegex(self.sessions()[0]['peer'], '^127.0.0.1:')
+            client.close()
+            poll(lambda: not self.sessions(), what='the end of the grant')
+
+    def test_without_one_it_is_closed(self):
+        for first in (b'MSRP abcd1234 SEND\r\n', b'PROXY TCP4 no such thing\r\n',
+                      SIGNATURE + b'\x31\x11\x00\x00'):
+            self.assertIsNone(is_open(self.relay, first))
+        poll(lambda: self.daemon.log().count('no PROXY header from 127.0.0.1') >= 3,
+             what='a log line for each')
+
+    def test_limits_are_the_clients(self):
+        socks = [is_open(self.relay, v1('203.0.113.5')) for _ in range(3)]
+        self.assertIsNotNone(socks[0])
+        self.assertIsNotNone(socks[1])
+        self.assertIsNone(socks[2])
+        other = is_open(self.relay, v1('203.0.113.6'))
+        self.assertIsNotNone(other)
+        for sock in (*socks[:2], other):
+            sock.close()
+
+    def test_haproxy(self):
+        """A proxy that others wrote, with both versions."""
+        match = URI.match(self.relay)
+        for option in ('send-proxy', 'send-proxy-v2'):
+            port = free_port()
+            path = f'{self.directory}/haproxy.cfg'
+            with open(path, 'w', encoding='ascii') as file:
+                file.write('defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n'
+                           ' timeout server 60s\n'
+                           f'listen msrp\n bind 127.0.0.1:{port}\n'
+                           f' server one {match["host"]}:{match["port"]} {option}\n')
+            haproxy = Program('haproxy', ['haproxy', '-db', '-f', path], self.directory)
+            try:
+                poll(lambda: listens(port), what='haproxy')
+                client = Client(f'msrp://127.0.0.1:{port};tcp', 'alice',
+                                USERS['alice']['password'])
+                client.relay = self.relay
+                client.auth()
+                self.assertEqual(self.sessions()[0]['peer'],
+                                 '%s:%u' % client.conn.local)
+                client.close()
+                poll(lambda: not self.sessions(), what='the end of the grant')
+            finally:
+                haproxy.stop()
+
+
+class HandshakesTest(case.Case):
+    @classmethod
+    def prepare(cls):
+        ca = certs.Authority(cls.directory)
+        own = ca.issue('msrpd', ['IP:127.0.0.1'])
+        cls.tls = certs.client_context(ca)
+        cls.config = {
+            'sip': None, 'routes': None,
+            'limits': {'handshakes_per_second': 2, 'exempt': []},
+            'msrp': {'listen': [{'name': 'one', 'uri': 'msrps://127.0.0.1:0;tcp'}],
+                     'tls': {'certificate': own.certificate, 'private_key': own.key}}}
+
+    def test_later_ones_wait(self):
+        host, port = self.daemon.listeners(self.ctl)[0]
+        socks = [socket.create_connection((host, int(port)), DEADLINE) for _ in range(5)]
+        tls = [self.tls.wrap_socket(sock, server_hostname=host) for sock in socks]
+        self.assertTrue(all(isinstance(sock, ssl.SSLSocket) for sock in tls))
+        delayed = self.ctl.call('get_statistics', group='limits')['limits:delayed']
+        self.assertGreaterEqual(delayed, 1)
+        for sock in tls:
+            sock.close()
+
+
+if __name__ == '__main__':
+    case.main()
