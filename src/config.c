@@ -110,6 +110,7 @@ static int fill_text(struct composer *c, struct tree *node, const yaml_event_t *
 		return fail_at(c, &event->start_mark, "a NUL in a text");
 	}
 	node->text.p = slice_dup(node->text);
+	explicit_bzero(event->data.scalar.value, event->data.scalar.length);
 	if (!node->text.p)
 		return tree_fail_memory(c->fault);
 	node->quoted =
@@ -284,6 +285,11 @@ int config_compose(struct tree **rootp, struct slice text, struct tree_fault *fa
 	yaml_parser_set_encoding(&c.parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&c.parser, (const unsigned char *)text.p, text.len);
 	err = compose_document(&c, &root);
+	/* Passwords went through it. */
+	explicit_bzero(c.parser.buffer.start,
+	    (size_t)(c.parser.buffer.end - c.parser.buffer.start));
+	explicit_bzero(c.parser.raw_buffer.start,
+	    (size_t)(c.parser.raw_buffer.end - c.parser.raw_buffer.start));
 	yaml_parser_delete(&c.parser);
 	if (err < 0)
 		tree_free(root);
@@ -627,6 +633,7 @@ static int read_all(const char *path, char **bytesp, size_t *lenp)
 
 	if (!f)
 		return -errno;
+	setvbuf(f, NULL, _IONBF, 0); /* it would keep what it has read */
 	*bytesp = malloc(FILE_MAX + 1);
 	if (!*bytesp)
 		err = -ENOMEM;
@@ -649,6 +656,8 @@ int config_load(struct config **cfgp, const char *path, const struct config_env 
 		reason_set(why, err, "%s: %s", path, strerror(-err));
 	else
 		err = config_parse(cfgp, (struct slice){bytes, len}, path, env, why);
+	if (bytes)
+		explicit_bzero(bytes, len);
 	free(bytes);
 	return err;
 }

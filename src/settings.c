@@ -224,7 +224,7 @@ static int read_secret_file(char **field, const struct setting *row, const struc
 	char bytes[SECRET_MAX];
 	struct slice line, rest;
 	ssize_t n;
-	int fd = open_file(row, node, fault);
+	int err, fd = open_file(row, node, fault);
 
 	if (fd < 0)
 		return fd;
@@ -240,7 +240,9 @@ static int read_secret_file(char **field, const struct setting *row, const struc
 	if (line.len == 0 || line.len == sizeof(bytes) || memchr(line.p, '\0', line.len))
 		return tree_fail(fault, node, "%s: %.128s holds no secret in its first line",
 		    row->name, node->text.p);
-	return copy_text(field, line, fault);
+	err = copy_text(field, line, fault);
+	explicit_bzero(bytes, sizeof(bytes));
+	return err;
 }
 
 static int wants(const struct setting *row, const char *what, const struct tree *node,
@@ -543,8 +545,11 @@ static void clear_list(struct setting_list *list, const struct setting *row)
 static void clear_field(void *field, const struct setting *row)
 {
 	switch (row->type) {
-	case SETTING_TEXT:
 	case SETTING_SECRET:
+		slice_free_secret(*(char **)field);
+		*(char **)field = NULL;
+		break;
+	case SETTING_TEXT:
 	case SETTING_FILE:
 		free(*(char **)field);
 		*(char **)field = NULL;

@@ -70,6 +70,9 @@ int slice_to_u64(struct slice s, uint64_t max, uint64_t *valuep);
 /** A heap copy with a NUL behind it, to be freed; NULL when memory is out or s is absent. */
 char *slice_dup(struct slice s);
 
+/** Free a text that may be a secret: its bytes are overwritten first.  Accepts NULL. */
+void slice_free_secret(char *text);
+
 /**
  * Copy s to *p, which moves behind the copy: for texts that live in one piece of memory with
  * their owner.

@@ -79,7 +79,7 @@ static int add_line(struct users *users, struct slice line)
 	before = find(users->htdigest, (struct slice){user->text, key_len});
 	if (before) {
 		HASH_DEL(users->htdigest, before);
-		free(before->text);
+		slice_free_secret(before->text);
 		free(before);
 	}
 	HASH_ADD_KEYPTR(hh, users->htdigest, user->text, (unsigned)key_len, user);
@@ -155,9 +155,7 @@ static void free_table(struct user *table)
 	HASH_ITER(hh, table, user, next)
 	{
 		HASH_DEL(table, user);
-		if (user->text)
-			explicit_bzero(user->text, strlen(user->text));
-		free(user->text);
+		slice_free_secret(user->text);
 		free(user);
 	}
 }

@@ -287,6 +287,7 @@ static int hash_joined(enum digest_algorithm algorithm, const struct slice *part
 	if (!ok)
 		return -ENOMEM;
 	to_hex(hash, bytes, len);
+	explicit_bzero(bytes, sizeof(bytes));
 	return 0;
 }
 

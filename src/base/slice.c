@@ -78,6 +78,13 @@ char *slice_dup(struct slice s)
 	return copy;
 }
 
+void slice_free_secret(char *text)
+{
+	if (text)
+		explicit_bzero(text, strlen(text));
+	free(text);
+}
+
 struct slice slice_pack(char **p, struct slice s)
 {
 	struct slice copy = {s.p ? *p : NULL, s.len};

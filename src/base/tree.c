@@ -28,7 +28,8 @@ void tree_free(struct tree *node)
 		tree_free(child);
 	}
 	tree_free(node->key);
-	free((char *)node->text.p);
+	/* It may be a password. */
+	slice_free_secret((char *)node->text.p);
 	free(node);
 }
 

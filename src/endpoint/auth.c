@@ -128,6 +128,7 @@ static int answer_challenge(struct endpoint_auth *auth, struct relay *relay, str
 	    digest_response(&digest, digest_hash_slice(&ha1), SLICE("AUTH"), relay->uri, &response);
 	if (err == 0)
 		err = digest_rspauth(&digest, digest_hash_slice(&ha1), relay->uri, &auth->rspauth);
+	explicit_bzero(&ha1, sizeof(ha1));
 	if (err < 0)
 		return err;
 	digest.response = digest_hash_slice(&response);

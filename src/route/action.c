@@ -415,9 +415,9 @@ int route_action_check(struct route_action *action, bool last, struct tree_fault
 static void arg_fini(struct route_arg *arg)
 {
 	for (size_t i = 0; i < arg->ready.count; i++)
-		free((char *)arg->ready.texts[i].p);
+		slice_free_secret((char *)arg->ready.texts[i].p);
 	free((struct slice *)arg->ready.texts);
-	free((char *)arg->ready.text.p);
+	slice_free_secret((char *)arg->ready.text.p);
 	route_text_fini(&arg->text);
 }
 

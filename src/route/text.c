@@ -33,7 +33,7 @@ int route_text_add(struct route_text *t, struct slice bytes)
 	piece.bytes = (struct slice){piece.own, bytes.len};
 	err = piece.own ? add_piece(t, &piece) : -ENOMEM;
 	if (err < 0)
-		free(piece.own);
+		slice_free_secret(piece.own);
 	return err;
 }
 
@@ -48,7 +48,7 @@ static int add_variable(struct route_text *t, struct slice text, const struct ro
 		piece.var.argument.p = piece.own + (var->argument.p - text.p);
 	err = piece.own ? add_piece(t, &piece) : -ENOMEM;
 	if (err < 0)
-		free(piece.own);
+		slice_free_secret(piece.own);
 	else
 		t->late |= var->variable->late;
 	t->variables = true;
@@ -97,7 +97,7 @@ int route_text_compile(struct route_text *t, const struct tree *node, bool one_l
 void route_text_fini(struct route_text *t)
 {
 	for (size_t i = 0; i < t->count; i++)
-		free(t->pieces[i].own);
+		slice_free_secret(t->pieces[i].own);
 	free(t->pieces);
 	*t = (struct route_text){0};
 }

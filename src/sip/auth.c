@@ -180,11 +180,15 @@ static void write_line(struct buffer *b, struct challenge *c,
 	    .uri = uri,
 	    .nc = ++c->nc,
 	};
+	int err;
 
 	rand_token(cnonce, CNONCE);
 	digest.cnonce = slice_of(cnonce);
-	if (digest_secret_ha1(&secret, digest.algorithm, digest.username, digest.realm, &ha1) < 0
-	    || digest_response(&digest, digest_hash_slice(&ha1), method, uri, &response) < 0)
+	err = digest_secret_ha1(&secret, digest.algorithm, digest.username, digest.realm, &ha1);
+	if (err == 0)
+		err = digest_response(&digest, digest_hash_slice(&ha1), method, uri, &response);
+	explicit_bzero(&ha1, sizeof(ha1));
+	if (err < 0)
 		return;
 	digest.response = digest_hash_slice(&response);
 	buffer_add(b, c->proxy ? SLICE("Proxy-Authorization: ") : SLICE("Authorization: "));
