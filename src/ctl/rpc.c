@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "ctl/params.h"
 #include "ctl/priv.h"
+#include "ctl/repair.h"
 
 enum {
 	/* Brackets, commas and colons of a line: a short one in JSON can be a huge one in memory. */
@@ -182,6 +183,12 @@ static struct slice id_text(const json_t *id, char *buffer, size_t size)
 	return n > 0 && n <= size ? (struct slice){buffer, n} : SLICE("null");
 }
 
+/* An id that was repaired is not what the client has written. */
+static bool is_repaired(const json_t *id)
+{
+	return json_is_string(id) && strstr(json_string_value(id), "\xef\xbf\xbd") != NULL;
+}
+
 static void reject(struct reply *reply, enum rpc_error code, const char *message)
 {
 	log_debug("ctl: refused: %s", message);
@@ -202,6 +209,8 @@ static void handle_request(const struct rpc *rpc, const json_t *request, struct 
 	struct json_reply reply;
 	char buffer[ID_SIZE];
 
+	if (refusal && is_repaired(id))
+		id = json_null();
 	json_reply_begin(&reply, answer, id_text(id, buffer, sizeof(buffer)));
 	if (why)
 		reject(&reply.reply, RPC_INVALID_REQUEST, why);
@@ -282,39 +291,45 @@ static bool is_blank(struct slice line)
 	return i == line.len;
 }
 
-static json_t *load(struct slice line, json_error_t *error)
+static json_t *load(const char *text, size_t len, size_t flags, json_error_t *error)
 {
-	return json_loadb(line.p, line.len,
-	    JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, error);
+	return json_loadb(text, len, flags | JSON_DECODE_ANY | JSON_ALLOW_NUL, error);
+}
+
+static const char *why_not(enum json_error_code code)
+{
+	switch (code) {
+	case json_error_null_byte_in_key:
+		return "a name holds a NUL";
+	case json_error_duplicate_key:
+		return "a name is given twice";
+	case json_error_numeric_overflow:
+		return "a number is out of range";
+	case json_error_stack_overflow:
+		return "too many levels";
+	default:
+		return "an escape is half of a surrogate pair";
+	}
 }
 
 /*
- * jansson knows no name with a NUL in it.  Read with other characters in the place of NULs the line
- * tells at least whose requests are to be refused.
+ * JSON that jansson cannot give: what can be read without the fault tells at least whose requests
+ * are to be refused.
  */
-static json_t *load_without_nul(struct slice line, json_error_t *error)
+static json_t *load_repaired(struct slice line)
 {
-	struct slice copy = {slice_dup(line), line.len};
-	json_t *value = NULL;
+	char *copy = slice_dup(line);
+	json_error_t ignored;
+	json_t *value = copy ? load(copy, json_repair(copy, line.len), 0, &ignored) : NULL;
 
-	for (char *p = (char *)copy.p; p && p + 6 <= copy.p + copy.len; p++) {
-		if (*p != '\\')
-			continue;
-		if (memcmp(p + 1, "u0000", 5) == 0)
-			memcpy(p + 1, "ufffd", 5);
-		p++;
-	}
-	if (copy.p)
-		value = load(copy, error);
-	free((char *)copy.p);
+	free(copy);
 	return value;
 }
 
 static void handle_line(const struct rpc *rpc, struct slice line, struct buffer *answer,
     size_t answer_max)
 {
-	static const struct refusal nul_in_name = {400, "a name holds a NUL"};
-	const struct refusal *refusal = NULL;
+	struct refusal refusal = {.code = 400};
 	char why[WHY_SIZE];
 	json_error_t error;
 	json_t *value;
@@ -323,17 +338,15 @@ static void handle_line(const struct rpc *rpc, struct slice line, struct buffer 
 		refuse(answer, RPC_INVALID_REQUEST, "too many values in one line");
 		return;
 	}
-	value = load(line, &error);
-	if (!value && json_error_code(&error) == json_error_null_byte_in_key) {
-		value = load_without_nul(line, &error);
-		refusal = &nul_in_name;
-	}
+	value = load(line.p, line.len, JSON_REJECT_DUPLICATES, &error);
+	if (!value && (value = load_repaired(line)))
+		refusal.why = why_not(json_error_code(&error));
 	if (!value) {
 		snprintf(why, sizeof(why), "not JSON: %s", error.text);
 		refuse(answer, RPC_PARSE_ERROR, why);
 		return;
 	}
-	handle_value(rpc, value, answer, answer_max, refusal);
+	handle_value(rpc, value, answer, answer_max, refusal.why ? &refusal : NULL);
 	json_decref(value);
 }
 

@@ -42,6 +42,16 @@ class RpcTest(case.Case):
                 self.error(client, line, -32700)
         client.call('status')
 
+    def test_unreadable_requests(self):
+        """JSON that cannot be taken is refused by its id: who pipelines does not wait for ever."""
+        client = self.client()
+        head = '{"jsonrpc": "2.0", "id": 9, "method": "log_level", "params": '
+        for params in ('["\\ud800"]', '[1e999]', '[99999999999999999999]', '[' * 4000 + ']' * 4000,
+                       '{"level": "info", "level": "info"}'):
+            with self.subTest(params[:20]):
+                self.error(client, head + params + '}', 400, 9)
+        client.call('status')
+
     def test_invalid_requests(self):
         """JSON-RPC 5.1: -32600 for JSON that is no request."""
         client = self.client()

@@ -388,10 +388,6 @@ static void test_not_json(void **state)
 	    {"\"\xff\"", 3},
 	    {"\"\xc3\"", 3},
 	    {"\"\xed\xa0\x80\"", 5},
-	    {"\"\\ud800\"", 8},
-	    {"{\"a\":1,\"a\":2}", 13},
-	    {"1e999", 5},
-	    {"123456789012345678901234567890", 30},
 	    {"01", 2},
 	    {"NaN", 3},
 	    {"[1,]", 4},
@@ -431,6 +427,73 @@ static void test_nul(void **state)
 	assert_refused(*state, SLICE("{\"\\u0000\":1,}"), RPC_PARSE_ERROR, "null", "not JSON: ");
 }
 
+/* JSON that jansson does not read: who asks is told so by his id, and goes on. */
+static void test_unreadable(void **state)
+{
+	static const struct {
+		const char *line;
+		const char *word;
+	} refused[] = {
+	    {CALL("echo_it", "[\"\\ud800\"]"), "surrogate"},
+	    {CALL("echo_it", "[\"\\udc00\\ud800\\udc00\"]"), "surrogate"},
+	    {CALL("echo_it", "[\"\\ud800\\u0041\"]"), "surrogate"},
+	    {CALL("echo_it", "[\"a\\\\\",\"\\uD800x\"]"), "surrogate"},
+	    {CALL("echo_it", "{\"text\":\"a\",\"text\":\"b\"}"), "twice"},
+	    {CALL("nothing", "[],\"more\":1,\"more\":2"), "twice"},
+	    {CALL("echo_it", "[\"a\",1e309]"), "out of range"},
+	    {CALL("echo_it", "[\"a\",-1.5E+4000]"), "out of range"},
+	    {CALL("echo_it", "[\"a\",9223372036854775808]"), "out of range"},
+	    {CALL("echo_it", "[\"a\",-123456789012345678901234567890]"), "out of range"},
+	    /* and several at once */
+	    {CALL("echo_it", "[\"\\ud800\",1e999,{\"a\":1,\"a\":1}]"), "surrogate"},
+	};
+	static const struct slice nobodys[] = {
+	    {"\"\\ud800\"", 8},
+	    {"{\"a\":1,\"a\":2}", 13},
+	    {"1e999", 5},
+	    {"123456789012345678901234567890", 30},
+	};
+
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		assert_refused(*state, slice_of(refused[i].line), 400, "1", refused[i].word);
+	for (size_t i = 0; i < sizeof(nobodys) / sizeof(nobodys[0]); i++)
+		assert_refused(*state, nobodys[i], RPC_INVALID_REQUEST, "null", "");
+	assert_answer(*state, CALL("echo_body", "[\"\\ud83d\\ude00\"]"),
+	    RESULT("1", "\"\xf0\x9f\x98\x80\""));
+	/* what was the fault of the id itself cannot come back */
+	assert_refused(*state,
+	    SLICE("{\"jsonrpc\":\"2.0\",\"id\":\"a\\ud800\",\"method\":\"nothing\"}"), 400, "null",
+	    "surrogate");
+	assert_refused(*state, SLICE("{\"jsonrpc\":\"2.0\",\"id\":1e999,\"method\":\"nothing\"}"),
+	    400, "null", "out of range");
+	assert_refused(*state, SLICE("{\"\\ud800\":1,}"), RPC_PARSE_ERROR, "null", "not JSON: ");
+	assert_int_equal(calls, 0);
+}
+
+enum { DEEP = 3000 };
+
+static void test_too_many_levels(void **state)
+{
+	char line[4 * DEEP], levels[3 * DEEP + 1] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < DEEP; i++)
+		levels[n++] = '[';
+	n += (size_t)snprintf(levels + n, sizeof(levels) - n, "\"]\\\"\\ud800\",1e999");
+	for (size_t i = 0; i < DEEP; i++)
+		levels[n++] = ']';
+	levels[n] = '\0';
+	snprintf(line, sizeof(line), CALL("nothing", "%s"), levels);
+	assert_refused(*state, slice_of(line), 400, "1", "too many levels");
+	/* the id is found behind them as well */
+	snprintf(line, sizeof(line),
+	    "{\"x\":%s,\"id\":7,\"jsonrpc\":\"2.0\",\"method\":\"nothing\"}", levels);
+	assert_refused(*state, slice_of(line), 400, "7", "too many levels");
+	levels[n - 1] = '\0';
+	snprintf(line, sizeof(line), CALL("nothing", "%s"), levels);
+	assert_refused(*state, slice_of(line), RPC_PARSE_ERROR, "null", "not JSON: ");
+}
+
 /* Nothing to say to an empty line. */
 static void test_blank_lines(void **state)
 {
@@ -443,14 +506,15 @@ static void test_blank_lines(void **state)
 static void test_deep_and_wide(void **state)
 {
 	enum { MANY = 100000 };
-	char *line = malloc(2 * MANY + 3);
+	char *line = malloc(2 * MANY + 3), *answer;
 
 	memset(line, '[', MANY);
 	assert_refused(*state, (struct slice){line, MANY}, RPC_INVALID_REQUEST, "null", "too many");
 	assert_refused(*state, (struct slice){line, 60000}, RPC_PARSE_ERROR, "null", "not JSON");
 	memset(line + MANY, ']', MANY);
-	assert_refused(*state, (struct slice){line + MANY - 60000, 120000}, RPC_PARSE_ERROR, "null",
-	    "depth");
+	answer = ask_bytes(*state, (struct slice){line + MANY - 60000, 120000}, 1 << 20);
+	assert_string_equal(answer, "[" FAILURE("null", "-32600", "a request is an object") "]");
+	free(answer);
 	for (size_t i = 0; i < MANY; i++)
 		memcpy(line + 2 * i, "1,", 2);
 	memmove(line + 1, line, 2 * MANY);
@@ -562,6 +626,8 @@ int main(void)
 	    CASE(test_bad_envelopes),
 	    CASE(test_not_json),
 	    CASE(test_nul),
+	    CASE(test_unreadable),
+	    CASE(test_too_many_levels),
 	    CASE(test_blank_lines),
 	    CASE(test_deep_and_wide),
 	    CASE(test_batches),
