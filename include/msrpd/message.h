@@ -30,10 +30,11 @@ struct message {
 	enum failure_report failure_report;
 	bool success_report;
 	/**
-	 * The MESSAGE that brought it in the session's dialog, not to be answered by the service;
-	 * NULL: it came over MSRP, or (its message_id is empty) beside the SDP of the INVITE.
+	 * The MESSAGE that brought it in the session's dialog, answered for the service, or by
+	 * ua_reply(); NULL: it came over MSRP, or (its message_id is empty) beside the SDP of the
+	 * INVITE.
 	 */
-	const struct sip_request *request;
+	struct sip_request *request;
 };
 
 struct budget;

@@ -48,6 +48,8 @@ struct ua_notice {
 enum {
 	/** The service has accepted the message and will call ua_send_report() itself. */
 	UA_REPORT_LATER = 1,
+	/** It holds a reference to m->request, and will call ua_reply() itself. */
+	UA_REPLY_LATER = 2,
 };
 
 /**
@@ -66,7 +68,8 @@ struct ua_handler {
 	/**
 	 * One whole message.  Its first bytes were acknowledged already where Failure-Report asks.
 	 * One that a SIP MESSAGE brought (m->request) is answered by what this returns, 202 for
-	 * UA_REPORT_LATER, and no REPORT can follow; 405 refuses any such.
+	 * UA_REPORT_LATER, and no REPORT can follow; 405 refuses any such.  UA_REPLY_LATER: the
+	 * service answers it.
 	 *
 	 * @return 0: delivered, a success REPORT goes out if asked for; UA_REPORT_LATER; or an MSRP
 	 *         status of 400 and more: it goes out as a failure REPORT if asked for
@@ -212,6 +215,12 @@ struct ua_limits {
 };
 
 struct ua_limits ua_limits(const struct ua *ua);
+
+/**
+ * Answer a MESSAGE that was taken with UA_REPLY_LATER, by what else the handler would have returned.
+ * The session may be gone by then.
+ */
+void ua_reply(struct sip_request *message, int result);
 
 /** For lists and logs; slices are valid as long as the session. */
 struct ua_session_info {

@@ -312,6 +312,9 @@ static int set_up(struct gw *gw)
 	if (err == 0)
 		err = timer_queue_init(&gw->timeout, base, ANSWER_MS, gw_delivery_on_timeout, gw);
 	if (err == 0)
+		err = timer_queue_init(&gw->in_dialog_timeout, base, ANSWER_MS, gw_page_on_timeout,
+		    gw);
+	if (err == 0)
 		err = timer_queue_init(&gw->glare, base, GLARE_MS, gw_binding_on_glare, gw);
 	return err;
 }
@@ -326,6 +329,7 @@ static void stop(void *state)
 	gw_queue_free_all(gw);
 	gw_recent_free(gw);
 	timer_queue_fini(&gw->glare);
+	timer_queue_fini(&gw->in_dialog_timeout);
 	timer_queue_fini(&gw->timeout);
 	timer_fini(&gw->sweep);
 	free(gw);

@@ -55,8 +55,9 @@ struct gw {
 	struct timer recent_turn;
 	struct hash *hash; /* of what they are told apart by */
 	struct timer sweep;
-	struct timer_queue timeout; /* of MESSAGEs that wait for their answer */
-	struct timer_queue glare;   /* of INVITEs that met one of ours */
+	struct timer_queue timeout;           /* of MESSAGEs that wait for their answer */
+	struct timer_queue in_dialog_timeout; /* of those in a session's dialog */
+	struct timer_queue glare;             /* of INVITEs that met one of ours */
 	struct gw_counters count;
 };
 
@@ -184,6 +185,9 @@ void gw_delivery_on_timeout(struct timer_entry *entry, void *arg);
 
 /** A message from the session.  @return as ua_handler.message */
 int gw_page_take(struct gw_binding *b, const struct message *m);
+
+/** For timer_queue_init(): a MESSAGE in a dialog waits no longer for what becomes of its page. */
+void gw_page_on_timeout(struct timer_entry *entry, void *arg);
 
 /** The session is gone: nobody is left to report to. */
 void gw_page_orphan_all(struct gw_binding *b);

@@ -15,6 +15,8 @@ struct gw_page {
 	struct slice message_id;
 	struct gw_imdn_request imdn;
 	bool composing;
+	struct sip_request *request; /* the MESSAGE in the dialog that it came by; NULL: answered */
+	struct timer_entry timeout;  /* of that */
 };
 
 /* Those for one Request-URI; the first is under way. */
@@ -95,6 +97,35 @@ static struct gw_page *page_new(const struct gw_binding *b, const struct message
 	return page;
 }
 
+static void page_free(struct gw_page *page)
+{
+	timer_queue_stop(&page->queue->gw->in_dialog_timeout, &page->timeout);
+	if (page->request)
+		sip_request_unref(page->request);
+	free(page);
+}
+
+/* The MESSAGE in the dialog that it came by hears of it, once. */
+static void reply(struct gw_page *page, int result)
+{
+	struct sip_request *request = page->request;
+
+	if (!request)
+		return;
+	timer_queue_stop(&page->queue->gw->in_dialog_timeout, &page->timeout);
+	page->request = NULL;
+	ua_reply(request, result);
+	sip_request_unref(request);
+}
+
+/* SIP gives up waiting, but the page goes on: accepted is all that can be said. */
+void gw_page_on_timeout(struct timer_entry *entry, void *arg)
+{
+	(void)arg;
+	reply((struct gw_page *)((char *)entry - offsetof(struct gw_page, timeout)),
+	    UA_REPORT_LATER);
+}
+
 static void page_enter(struct gw_page *page, struct gw_queue *queue, struct gw_binding *b)
 {
 	page->queue = queue;
@@ -139,7 +170,7 @@ void gw_queue_free_all(struct gw *gw)
 	{
 		while ((page = TAILQ_FIRST(&queue->pages))) {
 			page_leave(page);
-			free(page);
+			page_free(page);
 		}
 		queue_put(queue);
 	}
@@ -164,16 +195,18 @@ static void notify_sender(struct ua_session *s, const struct gw_imdn_request *im
 }
 
 /* The MSRP sender hears of it as it has asked: by REPORT, by IMDN. */
-static void tell(const struct gw_page *page, int status, struct slice phrase)
+static void tell(struct gw_page *page, int status, struct slice phrase)
 {
 	const struct gw_binding *b = page->binding;
 	struct ua_session *s = b ? b->session : NULL;
 	struct gw_counters *count = &page->queue->gw->count;
 
 	++*(status == 200 ? count->to_sip : count->to_sip_failed);
+	reply(page, status == 200 ? 0 : status);
 	if (!s)
 		return;
-	ua_send_report(s, page->message_id, status, phrase);
+	if (page->message_id.len > 0)
+		ua_send_report(s, page->message_id, status, phrase);
 	if (page->imdn.wants)
 		notify_sender(s, &page->imdn, status == 200);
 }
@@ -212,7 +245,7 @@ static void go_on(struct gw_queue *queue)
 			return;
 		tell(page, status_of_error(err), SLICE("Not sent"));
 		page_leave(page);
-		free(page);
+		page_free(page);
 	}
 	queue_put(queue);
 }
@@ -225,7 +258,7 @@ static void on_done(const struct page_result *result, void *arg)
 
 	tell(page, gw_msrp_status(result), gw_report_phrase(phrase, result));
 	page_leave(page);
-	free(page);
+	page_free(page);
 	go_on(queue);
 }
 
@@ -240,6 +273,16 @@ static bool is_full(const struct gw_queue *queue, size_t bytes)
 	    || (queue->count > 0
 		&& (queue->bytes > settings->max_queued_bytes
 		    || bytes > settings->max_queued_bytes - queue->bytes));
+}
+
+/* What its sender hears waits for what becomes of it. */
+static int wait_for_fate(struct gw_page *page, struct sip_request *request)
+{
+	if (!request)
+		return UA_REPORT_LATER;
+	page->request = sip_request_ref(request);
+	timer_queue_start(&page->queue->gw->in_dialog_timeout, &page->timeout);
+	return UA_REPLY_LATER;
 }
 
 static int add(struct gw_binding *b, const struct message *m, const struct gw_content *c,
@@ -261,14 +304,12 @@ static int add(struct gw_binding *b, const struct message *m, const struct gw_co
 		return 408;
 	}
 	page_enter(page, queue, b);
-	if (queue->count > 1)
-		return UA_REPORT_LATER;
-	err = send_first(queue);
+	err = queue->count > 1 ? 0 : send_first(queue);
 	if (err == 0)
-		return UA_REPORT_LATER;
+		return wait_for_fate(page, m->request);
 	++*b->gw->count.to_sip_failed;
 	page_leave(page);
-	free(page);
+	page_free(page);
 	queue_put(queue);
 	return status_of_error(err);
 }

@@ -79,7 +79,7 @@ static int sip_status(int result)
 	}
 }
 
-static int take(struct ua_session *s, const struct sip_request *request)
+static int take(struct ua_session *s, struct sip_request *request)
 {
 	struct message m = {
 	    .message_id = SLICE(""),
@@ -99,6 +99,11 @@ static int take(struct ua_session *s, const struct sip_request *request)
 	return give(s, &m);
 }
 
+void ua_reply(struct sip_request *message, int result)
+{
+	sip_request_reply(message, sip_status(result), absent, absent);
+}
+
 void ua_page_take(struct ua_session *s, struct sip_request *request)
 {
 	int result = 500;
@@ -109,8 +114,8 @@ void ua_page_take(struct ua_session *s, struct sip_request *request)
 		result = take(s, request);
 	if (result == 415)
 		refuse_type(request, "", s->accept_types);
-	else
-		sip_request_reply(request, sip_status(result), absent, absent);
+	else if (result != UA_REPLY_LATER)
+		ua_reply(request, result);
 	ua_session_unref(s);
 }
 

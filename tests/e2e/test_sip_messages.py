@@ -72,10 +72,13 @@ class InDialogTest(case.Case):
 
 class GatewayTest(GatewayCase):
     def test_in_dialog(self):
-        """As if it had come over MSRP: to the phone, and not back to its own sender."""
+        """As if it had come over MSRP, to the phone; what that says is the answer, unless it would
+        end the dialog (RFC 5057)."""
         call = self.client_calls()
-        call.dialog.request('MESSAGE', b'hello', content_type='text/plain').final(202)
-        self.gets('hello')
+        for said, heard in ((200, 200), (202, 200), (404, 500), (415, 415), (480, 504), (603, 403)):
+            message = call.dialog.request('MESSAGE', b'hello', content_type='text/plain')
+            self.gets('hello', code=said)
+            message.final(heard)
         call.send('and over MSRP')
         self.gets('and over MSRP')
 

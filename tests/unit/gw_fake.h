@@ -294,6 +294,26 @@ static inline int session_message(struct ua_session *s, const char *id, const ch
 	return s->handler->message(s, &m, s->arg);
 }
 
+/* The same by a MESSAGE in the dialog. */
+static inline int session_message_in_dialog(struct ua_session *s, struct sip_request *req)
+{
+	struct message m = {.message_id = SLICE(""),
+	    .content_type = req->fields[SIP_FIELD_CONTENT_TYPE],
+	    .body = req->fields[SIP_FIELD_BODY],
+	    .total = req->fields[SIP_FIELD_BODY].len,
+	    .failure_report = FAILURE_REPORT_NO,
+	    .request = req};
+
+	return s->handler->message(s, &m, s->arg);
+}
+
+void ua_reply(struct sip_request *message, int result)
+{
+	int code = result == 0 ? 200 : result == UA_REPORT_LATER ? 202 : result;
+
+	sip_request_reply(message, code, ABSENT, ABSENT);
+}
+
 /* --- the page --- */
 
 const char *const sip_own_headers[] = {NULL};

@@ -449,6 +449,62 @@ static void test_pages(void **state)
 	assert_string_equal(s->report_phrase, "SIP 486 Phrase");
 }
 
+/* A MESSAGE in the session's dialog is answered when its fate is known. */
+static void test_pages_in_dialog(void **state)
+{
+	static const struct {
+		int answer, reply;
+	} cases[] = {{200, 200}, {202, 200}, {0, 408}, {404, 404}, {603, 403}};
+	struct world *w = started(state);
+	struct ua_session *s = session_of(w);
+	struct sip_request first, second;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		request_init(&first, "MESSAGE", "sip:m@m", "sip:p@p", "text/plain", "x");
+		request_init(&second, "MESSAGE", "sip:m@m", "sip:p@p", "text/plain", "y");
+		assert_int_equal(session_message_in_dialog(s, &first), UA_REPLY_LATER);
+		assert_int_equal(session_message_in_dialog(s, &second), UA_REPLY_LATER);
+		assert_int_equal(first.answers + second.answers, 0);
+		page_answer(w, cases[i].answer);
+		assert_int_equal(first.code, cases[i].reply);
+		assert_int_equal(first.refs, 1);
+		assert_int_equal(second.answers, 0);
+		page_answer(w, 200);
+		assert_int_equal(second.code, 200);
+		assert_int_equal(second.refs, 1);
+	}
+	assert_int_equal(s->reports, 0);
+	/* what cannot be sent at all is answered at once */
+	request_init(&first, "MESSAGE", "sip:m@m", "sip:p@p", "text/plain", "x");
+	w->page_result = -EMSGSIZE;
+	assert_int_equal(session_message_in_dialog(s, &first), 413);
+	assert_int_equal(first.refs, 1);
+}
+
+static void test_page_in_dialog_outlives(void **state)
+{
+	struct world *w = started(state);
+	struct ua_session *s = session_of(w);
+	struct sip_request late, last;
+
+	request_init(&late, "MESSAGE", "sip:m@m", "sip:p@p", "text/plain", "x");
+	request_init(&last, "MESSAGE", "sip:m@m", "sip:p@p", "text/plain", "y");
+	assert_int_equal(session_message_in_dialog(s, &late), UA_REPLY_LATER);
+	assert_int_equal(session_message_in_dialog(s, &last), UA_REPLY_LATER);
+	/* SIP does not wait for ever */
+	assert_true(w->gw->in_dialog_timeout.period_ms < 32000);
+	gw_page_on_timeout(timer_queue_first(&w->gw->in_dialog_timeout), NULL);
+	assert_int_equal(late.code, 202);
+	assert_int_equal(late.refs, 1);
+	session_terminate(s, UA_END_BYE);
+	page_answer(w, 404);
+	assert_int_equal(late.answers, 1);
+	page_answer(w, 200);
+	assert_int_equal(last.code, 200);
+	assert_int_equal(last.refs, 1);
+	assert_null(timer_queue_first(&w->gw->in_dialog_timeout));
+}
+
 static void test_page_refused(void **state)
 {
 	static const struct {
@@ -591,6 +647,8 @@ int main(void)
 	    TEST(test_repetitions),
 	    TEST(test_repetitions_remembered),
 	    TEST(test_pages),
+	    TEST(test_pages_in_dialog),
+	    TEST(test_page_in_dialog_outlives),
 	    TEST(test_page_refused),
 	    TEST(test_page_bounds),
 	    TEST(test_clocks),
