@@ -41,13 +41,6 @@ void net_dial_fini(struct net_dial *d)
 	*d = (struct net_dial){0};
 }
 
-static void attempt_soon(struct net_dial *d)
-{
-	static const struct timeval now = {0, 0};
-
-	evtimer_add(d->attempt, &now);
-}
-
 /* --- connecting --- */
 
 static int leave_from(int fd, const union addr *from, int family)
@@ -114,7 +107,7 @@ static void attempt_failed(struct net_stream *s, int err)
 	}
 	d->err = err;
 	stream_drop_socket(s);
-	attempt_soon(d);
+	turn_call_soon(d->attempt);
 }
 
 void dial_on_timeout(struct timer_entry *entry, void *protocol)
@@ -158,7 +151,7 @@ static void on_addresses(int result, struct evutil_addrinfo *addresses, void *ar
 		    evutil_gai_strerror(result));
 	d->err = -EHOSTUNREACH;
 	d->addresses = d->next = addresses;
-	attempt_soon(d);
+	turn_call_soon(d->attempt);
 }
 
 static struct evdns_base *resolver(struct net *net)
@@ -213,7 +206,7 @@ static int take_literal(struct net_dial *d)
 	if (evutil_getaddrinfo(d->host, NULL, &numeric, &d->addresses) != 0)
 		return -ENOENT;
 	d->next = d->addresses;
-	attempt_soon(d);
+	turn_call_soon(d->attempt);
 	return 0;
 }
 

@@ -170,6 +170,8 @@ void linger_start(struct net *net, int fd);
 int turns_init(struct net *net);
 void turns_fini(struct net *net);
 void turn_run(struct net *net);
+/** Call it once the sockets have had their turn. */
+void turn_call_soon(struct event *event);
 /** The turn's end serves it. */
 void turn_serve(struct net_stream *s);
 /** Forget the streams of a protocol. */

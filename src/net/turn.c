@@ -76,12 +76,13 @@ static void settle_dirty(struct net *net)
 
 /* --- the turn's end --- */
 
-/* event_active() would call it before the sockets have had their turn. */
-static void call_soon(struct event *event)
+/* event_active() would call it before the sockets have had their turn, but cannot fail. */
+void turn_call_soon(struct event *event)
 {
 	static const struct timeval now = {0, 0};
 
-	evtimer_add(event, &now);
+	if (evtimer_add(event, &now) < 0)
+		event_active(event, EV_TIMEOUT, 0);
 }
 
 void turn_serve(struct net_stream *s)
@@ -126,7 +127,7 @@ void turn_run(struct net *net)
 	net_blocks_recycle(net);
 	net->ending = false;
 	if (!STAILQ_EMPTY(&net->dirty))
-		call_soon(net->end);
+		turn_call_soon(net->end);
 }
 
 static void on_end(evutil_socket_t fd, short what, void *arg)
@@ -147,7 +148,7 @@ void stream_read_again(struct net_stream *s)
 	s->again = true;
 	net_stream_ref(s);
 	SLIST_INSERT_HEAD(&net->again, s, again_entry);
-	call_soon(net->reading);
+	turn_call_soon(net->reading);
 }
 
 static void on_reading(evutil_socket_t fd, short what, void *arg)
