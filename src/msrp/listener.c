@@ -99,7 +99,8 @@ static int open_listener(struct msrp_listener *l, struct msrp_stack *stack,
 		return reason_set(why, err, "%s: %s", text, strerror(-err));
 	err = name_it(l, settings, &uri);
 	if (err < 0)
-		reason_set(why, -EINVAL, "%s: advertise is not HOST or HOST:PORT", text);
+		reason_set(why, err, "%s: %s", text,
+		    err == -EINVAL ? "advertise is not HOST or HOST:PORT" : strerror(-err));
 	l->socket.name = l->name;
 	return err;
 }
