@@ -151,6 +151,7 @@ static const struct {
     [EDGE_CALL_ID] = {.name = {"Call-ID", 7}, .compact = 'i', .single = true},
     [EDGE_CSEQ] = {.name = {"CSeq", 4}, .single = true},
     [EDGE_CONTACT] = {.name = {"Contact", 7}, .compact = 'm'},
+    [EDGE_MAX_FORWARDS] = {.name = {"Max-Forwards", 12}},
     [EDGE_CONTENT_LENGTH] = {.name = {"Content-Length", 14}, .compact = 'l', .single = true},
 };
 

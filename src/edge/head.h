@@ -25,6 +25,7 @@ enum edge_field {
 	EDGE_CALL_ID,
 	EDGE_CSEQ,
 	EDGE_CONTACT,
+	EDGE_MAX_FORWARDS,
 	EDGE_CONTENT_LENGTH,
 	EDGE_FIELDS,
 	EDGE_OTHER = EDGE_FIELDS, /* all the rest */
@@ -152,6 +153,7 @@ struct edge_change {
 
 	bool drop_route; /* the top value */
 
+	bool add_max_forwards;   /* 70, to a request that has none (RFC 3261 16.6) */
 	bool add_content_length; /* where none is */
 	uint64_t content_length;
 };

@@ -201,6 +201,8 @@ void edge_head_write(struct buffer *w, const struct edge_head *head,
 	change_record_route(&patches, change);
 	if (change->drop_route)
 		drop_top(&patches, EDGE_ROUTE);
+	if (change->add_max_forwards && head->request && !edge_head_has(head, EDGE_MAX_FORWARDS))
+		insert_line(&patches, end_of(head), SLICE("Max-Forwards: "), SLICE("70"));
 	if (change->add_content_length && !edge_head_has(head, EDGE_CONTENT_LENGTH)) {
 		buffer_add_number(&length, change->content_length);
 		insert_line(&patches, end_of(head), SLICE("Content-Length: "),

@@ -370,6 +370,8 @@ static const struct {
     /* the rest */
     {VIA REST, {.add_content_length = true, .content_length = 12},
 	VIA REST "Content-Length: 12\r\n"},
+    {VIA REST, {.add_max_forwards = true}, VIA REST "Max-Forwards: 70\r\n"},
+    {VIA REST "max-forwards : 3\r\n", {.add_max_forwards = true}, VIA REST "max-forwards : 3\r\n"},
     {VIA REST "l: 7\r\n", {.add_content_length = true}, VIA REST "l: 7\r\n"},
     {VIA REST "Subject: a\r\n\tb\r\n \r\n", {.drop_route = true},
 	VIA REST "Subject: a  \tb   \r\n"},
