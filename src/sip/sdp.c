@@ -135,28 +135,40 @@ static void parse_common_attribute(struct sdp_media *media, struct slice name, s
 		parse_fingerprint(media, value);
 }
 
-/* curr: TYPE STATUS DIRECTION, des: TYPE STRENGTH STATUS DIRECTION; RFC 3312 4 */
+int sdp_precondition_parse(struct sdp_precondition *p, struct slice value, bool desired)
+{
+	static const struct name statuses[] = {NAME("e2e", SDP_QOS_E2E),
+	    NAME("local", SDP_QOS_LOCAL), NAME("remote", SDP_QOS_REMOTE)};
+	static const struct name directions_of_qos[] = {NAME("none", 0), NAME("send", SDP_QOS_SEND),
+	    NAME("recv", SDP_QOS_RECV), NAME("sendrecv", SDP_QOS_SEND | SDP_QOS_RECV)};
+	struct slice type, status, direction;
+	int bits;
+
+	*p = (struct sdp_precondition){0};
+	if (!next_word(&value, &type) || (desired && !next_word(&value, &p->strength)))
+		return -EBADMSG;
+	if (!slice_equal_nocase(type, SLICE("qos")) || !next_word(&value, &status)
+	    || !next_word(&value, &direction)
+	    || !find_name(statuses, COUNT(statuses), status, &p->status)
+	    || !find_name(directions_of_qos, COUNT(directions_of_qos), direction, &bits))
+		return -EPROTO;
+	p->directions = (unsigned char)bits;
+	return 0;
+}
+
 static void parse_precondition(struct sdp_media *media, struct slice value, bool desired)
 {
-	static const struct name statuses[] = {NAME("e2e", 0), NAME("local", 1), NAME("remote", 2)};
-	static const struct name directions_of_qos[] = {NAME("none", 0), NAME("send", 1),
-	    NAME("recv", 2), NAME("sendrecv", 3)};
-	struct slice type, strength = {0}, status, direction;
-	int at, bits;
+	struct sdp_precondition p;
+	int err = sdp_precondition_parse(&p, value, desired);
 
-	if (!next_word(&value, &type) || (desired && !next_word(&value, &strength))
-	    || (desired && !slice_equal_nocase(strength, SLICE("mandatory"))))
+	if (err == -EBADMSG || (desired && !slice_equal_nocase(p.strength, SLICE("mandatory"))))
 		return;
-	if (!slice_equal_nocase(type, SLICE("qos")) || !next_word(&value, &status)
-	    || !next_word(&value, &direction) || !find_name(statuses, COUNT(statuses), status, &at)
-	    || !find_name(directions_of_qos, COUNT(directions_of_qos), direction, &bits)) {
+	if (err == -EPROTO)
 		media->wants_more |= desired;
-		return;
-	}
-	if (desired)
-		media->qos[at].wanted |= (unsigned char)bits;
+	else if (desired)
+		media->qos[p.status].wanted |= p.directions;
 	else
-		media->qos[at].current |= (unsigned char)bits;
+		media->qos[p.status].current |= p.directions;
 }
 
 static void parse_media_attribute(struct sdp_media *media, struct slice name, struct slice value)
@@ -285,17 +297,25 @@ int sdp_parse(struct sdp_session *sdp, struct slice text)
 	return err;
 }
 
+bool sdp_media_next_attribute(struct slice *lines, struct slice *name, struct slice *value)
+{
+	struct slice line;
+
+	while (next_line(lines, &line))
+		if (line.len >= 2 && line.p[0] == 'a') {
+			split_attribute(slice_from(line, 2), name, value);
+			return true;
+		}
+	return false;
+}
+
 struct slice sdp_media_attribute(const struct sdp_media *media, struct slice name)
 {
-	struct slice rest = media->lines, line, found, value;
+	struct slice rest = media->lines, found, value;
 
-	while (next_line(&rest, &line)) {
-		if (line.len < 2 || line.p[0] != 'a')
-			continue;
-		split_attribute(slice_from(line, 2), &found, &value);
+	while (sdp_media_next_attribute(&rest, &found, &value))
 		if (slice_equal_nocase(found, name))
 			return value.p ? value : SLICE("");
-	}
 	return (struct slice){NULL, 0};
 }
 

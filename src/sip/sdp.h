@@ -26,6 +26,19 @@ struct sdp_fingerprint {
 	struct slice value; /* "4A:AD:…" */
 };
 
+/** The value of a=curr or a=des: RFC 3312 section 4. */
+struct sdp_precondition {
+	struct slice strength; /* of des alone */
+	int status;            /* SDP_QOS_E2E, … */
+	unsigned char directions;
+};
+
+enum { SDP_QOS_E2E, SDP_QOS_LOCAL, SDP_QOS_REMOTE };
+enum { SDP_QOS_SEND = 1, SDP_QOS_RECV = 2 };
+
+/** @return 0; -EPROTO: of another type than qos, or unknown words; -EBADMSG: not even that */
+int sdp_precondition_parse(struct sdp_precondition *p, struct slice value, bool desired);
+
 /** One m= line and what belongs to it; slices borrow the parsed text, absent where it has none. */
 struct sdp_media {
 	struct slice line;  /* what follows "m=" */
@@ -41,8 +54,8 @@ struct sdp_media {
 	struct sdp_fingerprint fingerprints[SDP_FINGERPRINT_MAX];
 	size_t fingerprint_count;
 	struct {
-		unsigned char current, wanted; /* bits: 1 send, 2 receive */
-	} qos[3];                              /* RFC 3312: e2e, local, remote */
+		unsigned char current, wanted; /* SDP_QOS_SEND, SDP_QOS_RECV */
+	} qos[3];                              /* RFC 3312: by status */
 	bool wants_more;                       /* a mandatory precondition of another kind */
 };
 
@@ -75,6 +88,14 @@ bool sdp_media_is_usable(const struct sdp_media *media);
  * @return its value; absent if there is none, empty where it has no value
  */
 struct slice sdp_media_attribute(const struct sdp_media *media, struct slice name);
+
+/**
+ * The next a= line of lines, at first sdp_media.lines.
+ *
+ * @param value  absent where it has none
+ * @return false: that was all
+ */
+bool sdp_media_next_attribute(struct slice *lines, struct slice *name, struct slice *value);
 
 /** Are the mandatory preconditions of every m=message with a port met by what is (RFC 3312)? */
 bool sdp_is_ready(const struct sdp_session *sdp);
@@ -130,7 +151,7 @@ int sdp_own_offer(struct sdp_own *own, const struct sdp_local *local, struct sli
 
 /**
  * Write the answer to an offer: chosen, one of its media or NULL, by local, all others refused
- * (RFC 3264 6).
+ * (RFC 3264 6).  What the offer says of its preconditions is said from our side (RFC 3312 5).
  *
  * @return 0 or -ENOMEM
  */

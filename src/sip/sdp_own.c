@@ -82,6 +82,39 @@ static void write_stream(struct buffer *out, const struct sdp_local *local)
 	buffer_add(out, local->attributes);
 }
 
+/* From our side local is remote, and send is recv: RFC 3312 5.1.1, 5.2. */
+static void write_precondition(struct buffer *out, struct slice value, bool desired)
+{
+	static const char *const statuses[] = {
+	    [SDP_QOS_E2E] = "e2e",
+	    [SDP_QOS_LOCAL] = "remote",
+	    [SDP_QOS_REMOTE] = "local",
+	};
+	static const char *const mirrored[] = {
+	    [0] = "none",
+	    [SDP_QOS_SEND] = "recv",
+	    [SDP_QOS_RECV] = "send",
+	    [SDP_QOS_SEND | SDP_QOS_RECV] = "sendrecv",
+	};
+	struct sdp_precondition p;
+
+	if (sdp_precondition_parse(&p, value, desired) == 0)
+		buffer_printf(out, "a=%s:qos %.*s%s%s %s\r\n", desired ? "des" : "curr",
+		    SLICE_ARG(p.strength), desired ? " " : "", statuses[p.status],
+		    mirrored[p.directions]);
+}
+
+static void write_preconditions(struct buffer *out, const struct sdp_media *offered)
+{
+	struct slice rest = offered->lines, name, value;
+
+	while (sdp_media_next_attribute(&rest, &name, &value))
+		if (slice_equal_nocase(name, SLICE("curr")))
+			write_precondition(out, value, false);
+		else if (slice_equal_nocase(name, SLICE("des")))
+			write_precondition(out, value, true);
+}
+
 /* The same line with port 0: a stream that is not (any more). */
 static void write_refused(struct buffer *out, const struct sdp_media *media)
 {
@@ -94,6 +127,7 @@ struct place {
 	const struct sdp_session *layout; /* the streams that there are */
 	const struct sdp_media *ours;     /* among them; NULL: none */
 	bool added;                       /* but behind them */
+	bool answers;                     /* they are the peer's offer */
 };
 
 static int write_all(const struct sdp_own *own, const struct sdp_local *local,
@@ -104,10 +138,13 @@ static int write_all(const struct sdp_own *own, const struct sdp_local *local,
 
 	write_session(&out, own, local);
 	for (size_t i = 0; i < layout->media_count; i++)
-		if (&layout->media[i] == place->ours)
-			write_stream(&out, local);
-		else
+		if (&layout->media[i] != place->ours)
 			write_refused(&out, &layout->media[i]);
+		else {
+			write_stream(&out, local);
+			if (place->answers)
+				write_preconditions(&out, &layout->media[i]);
+		}
 	if (place->added)
 		write_stream(&out, local);
 	return buffer_take(&out, textp, lenp);
@@ -168,7 +205,8 @@ int sdp_own_offer(struct sdp_own *own, const struct sdp_local *local, struct sli
 int sdp_own_answer(struct sdp_own *own, const struct sdp_local *local,
     const struct sdp_session *offer, const struct sdp_media *chosen, struct slice *textp)
 {
-	return say(own, local, &(struct place){.layout = offer, .ours = chosen}, textp);
+	return say(own, local, &(struct place){.layout = offer, .ours = chosen, .answers = true},
+	    textp);
 }
 
 bool sdp_own_is_dropped(const struct sdp_own *own, const struct sdp_session *offer)

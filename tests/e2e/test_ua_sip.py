@@ -69,9 +69,10 @@ class UasTest(case.Case):
         self.assertEqual(response.get('Unsupported'), 'foobar')
 
     def test_reliable_where_required(self):
-        """RFC 3262 3: Require: 100rel is about provisional responses; we need none."""
+        """RFC 3262 3: Require: 100rel is about provisional responses; we send none but the 100."""
         transaction = self.invite(self.offer(), headers=[('Require', '100rel')])
         dialog = Dialog.of_client(transaction, transaction.final(200))
+        self.assertEqual([r.code for r in transaction.responses.has() if r.code > 100], [])
         dialog.ack()
         dialog.bye()
 
@@ -81,7 +82,13 @@ class UasTest(case.Case):
                'a=curr:qos local none', 'a=des:qos optional local sendrecv',
                'a=des:qos none remote sendrecv']
         transaction = self.invite(self.offer(extra=met), headers=[('Require', 'precondition')])
-        dialog = Dialog.of_client(transaction, transaction.final(200))
+        answer = transaction.final(200)
+        dialog = Dialog.of_client(transaction, answer)
+        # RFC 3312 5: the same from our side
+        said = [line for line in answer.body.decode().splitlines() if 'qos' in line]
+        self.assertEqual(said, ['a=curr:qos e2e sendrecv', 'a=des:qos mandatory e2e sendrecv',
+                                'a=curr:qos remote none', 'a=des:qos optional remote sendrecv',
+                                'a=des:qos none local sendrecv'])
         dialog.ack()
         dialog.bye()
         for unmet in (['a=curr:qos local none', 'a=des:qos mandatory local sendrecv'],
