@@ -334,6 +334,13 @@ static int add_listener(struct sip_stack *stack, const struct sip_hop *l)
 	return err;
 }
 
+static bool is_name(const char *host)
+{
+	union addr address;
+
+	return strcmp(host, "*") != 0 && addr_parse_host(&address, slice_of(host)) < 0;
+}
+
 static bool tls_is_set(const struct sip_settings *settings)
 {
 	return settings->tls.certificate && settings->tls.private_key;
@@ -358,8 +365,11 @@ static int plan(struct sip_stack *stack, struct reason *why)
 			    texts[i]);
 		err = add_listener(stack, &l);
 		if (err)
-			return reason_set(why, err, "sip.listen: \"%s\": %s", texts[i],
-			    strerror(-err));
+			return reason_set(why, err, "sip.listen: \"%s\": %s%s", texts[i],
+			    strerror(-err),
+			    is_name(l.host) ? "; a name for others to reach us by is "
+					      "sip.advertised_contact"
+					    : "");
 	}
 	return 0;
 }
@@ -415,6 +425,20 @@ int sip_agents_open(struct sip_stack *stack, struct reason *why)
 		err = agents_create(stack, dir, why);
 	tls_dir_remove(dir);
 	return err;
+}
+
+int sip_agents_take_settings(struct sip_stack *stack)
+{
+	char *tags = supported(stack->settings);
+	struct sip_agent *agent;
+
+	if (!tags)
+		return -ENOMEM;
+	STAILQ_FOREACH(agent, &stack->agents, next)
+		nua_set_params(agent->nua, SIPTAG_SUPPORTED_STR(tags), TAG_END());
+	free(tags);
+	sip_stack_kick(stack);
+	return 0;
 }
 
 /*

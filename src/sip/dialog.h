@@ -88,7 +88,8 @@ struct sip_invite {
  * Send an INVITE.
  *
  * @return 0, -EINVAL: a URI that is none, -EDESTADDRREQ: a Request-URI that only a proxy could
- *         route, and we have none, -ENETUNREACH: no listener can reach it, -ENOBUFS: too many requests wait for that destination, -ENOMEM
+ *         route, and we have none, -ENETUNREACH: no listener can reach it, -ENOBUFS: too many
+ *         requests wait for that destination, -ENOMEM
  */
 int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
     const struct sip_invite *invite, const struct sip_dialog_handler *handler, void *arg);

@@ -6,8 +6,8 @@
  * has put there, a URI of another scheme than SIP's say.  So it never sees such a URI, but one in
  * its place that leads nowhere.  So does "*" of a REGISTER, known by where its text lies.
  *
- * These, From, To, request line: Sofia resolves the escapes of reserved characters too, after which two users of RFC 3261
- * 19.1.4 are one.  What was written is put back.
+ * These, From, To, request line: Sofia resolves the escapes of reserved characters too, after
+ * which two users of RFC 3261 19.1.4 are one.  What was written is put back.
  *
  * Content-Type: Sofia answers 400 to a semicolon at its end, which some write.
  *

@@ -115,7 +115,6 @@ const struct setting sip_settings_rows[] = {
 	.type = SETTING_TEXTS,
 	.offset = offsetof(struct sip_settings, accept_required),
 	.preset = "resource-priority geolocation",
-	.flags = SETTING_FIXED,
 	.check = check_token,
 	.help = "Option tags in Require that are taken, since whoever reads events does what they "
 		"mean; besides timer, 100rel and precondition."},
@@ -408,7 +407,8 @@ int sip_stack_new(struct sip_stack **stackp, const struct sip_stack_options *opt
 void sip_stack_reload(struct sip_stack *stack, const struct sip_settings *settings,
     const struct sip_credential *credentials, size_t credential_count)
 {
-	if (take_settings(stack, settings, credentials, credential_count) < 0)
+	if (take_settings(stack, settings, credentials, credential_count) < 0
+	    || sip_agents_take_settings(stack) < 0)
 		log_error("sip: the new settings were not taken");
 }
 

@@ -9,6 +9,7 @@ import threading
 
 from lib import case, msrp
 from lib.daemon import MSRPCTL, die_with_parent, msrpctl
+from lib.sip import Dialog
 from lib.waiting import poll
 
 COMMANDS = ['msrp_ua_start_session', 'msrp_ua_send_message', 'msrp_ua_list_sessions',
@@ -339,6 +340,23 @@ class CommandTest(case.Case):
         self.daemon.write_config()
         self.ctl.call('reload')
         self.call().send('as before')
+
+    def test_reload_of_option_tags(self):
+        """sip.accept_required: what Require may hold from now on."""
+        good = json.loads(json.dumps(self.daemon.config))
+        self.invite(self.offer(), headers=[('Require', 'foo')]).final(420)
+        self.daemon.config['sip']['accept_required'] = ['foo']
+        self.daemon.write_config()
+        self.ctl.call('reload')
+        transaction = self.invite(self.offer(), headers=[('Require', 'foo')])
+        dialog = Dialog.of_client(transaction, transaction.final(200))
+        dialog.ack()
+        dialog.bye()
+        answer = self.invite(self.offer(), headers=[('Require', 'foo, geolocation')]).final(420)
+        self.assertEqual(answer.get('Unsupported'), 'geolocation')
+        self.daemon.config = good
+        self.daemon.write_config()
+        self.ctl.call('reload')
 
     def test_reload_of_what_cannot_change(self):
         """A changed listener or socket path changes nothing, and says so."""

@@ -164,12 +164,15 @@ static void test_refused_settings(void **state)
 	    {"sip:127.0.0.1:0;transport=tls", -EINVAL, "sip.tls.certificate"},
 	    {"sip:192.0.2.77:0", -EADDRNOTAVAIL, "192.0.2.77"},
 	    {"sip:127.0.0.1:nonsense", -EINVAL, "nonsense"},
+	    /* a label too long for DNS to be asked */
+	    {"sip:im0123456789012345678901234567890123456789012345678901234567890123456789:0",
+		-EADDRNOTAVAIL, "sip.advertised_contact"},
 	};
 	struct world *w = *state;
 	struct sip_settings settings = {.transaction_timeout = 1000};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char text[64], *list[] = {text};
+		char text[128], *list[] = {text};
 
 		snprintf(text, sizeof(text), "%s", cases[i].listen);
 		settings.listen = (struct setting_list){list, 1};
