@@ -53,7 +53,8 @@ static bool names_fit(struct slice key, const struct gw_names *names)
 
 /* --- events --- */
 
-static void tell_new(const struct gw_binding *b, const struct sip_request *invite)
+/* @param cause  the INVITE that it answers, or the MESSAGE that it was made for */
+static void tell_new(const struct gw_binding *b, const struct sip_request *cause)
 {
 	struct event_param params[] = {
 	    event_text("key", slice_of(b->key)),
@@ -63,8 +64,8 @@ static void tell_new(const struct gw_binding *b, const struct sip_request *invit
 	size_t count = COUNT(params) - 1;
 	struct told told;
 
-	if (invite)
-		count = told_add(params, count, told_headers(&told, invite));
+	if (cause)
+		count = told_add(params, count, told_headers(&told, cause));
 	event_emit(b->gw->env.bus, &gw_session_new, params, count);
 }
 
@@ -118,8 +119,16 @@ static void release_glare(struct gw_binding *b)
 	b->glare_types = NULL;
 }
 
+static void release_cause(struct gw_binding *b)
+{
+	if (b->cause)
+		sip_request_unref(b->cause);
+	b->cause = NULL;
+}
+
 static void binding_free(struct gw_binding *b)
 {
+	release_cause(b);
 	free(b->accept_types);
 	free(b->names);
 	free(b);
@@ -422,6 +431,7 @@ int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *m
 	if (err < 0)
 		return err;
 	b->uac = true;
+	b->cause = sip_request_ref(message);
 	err = enter(b);
 	if (err == 0) {
 		err = call(b, message, invite);
@@ -451,7 +461,8 @@ static void on_established(struct gw_binding *b, const struct ua_notice *notice)
 		refuse(b->glare, 486, 0);
 		release_glare(b);
 	}
-	tell_new(b, notice->invite);
+	tell_new(b, notice->invite ? notice->invite : b->cause);
+	release_cause(b);
 	gw_delivery_flush(b);
 }
 

@@ -77,6 +77,7 @@ LIST_HEAD(gw_pages, gw_page);
 struct gw_binding {
 	UT_hash_handle hh;
 	struct gw *gw;
+	struct sip_request *cause; /* the MESSAGE that it is being set up for; NULL: an INVITE */
 	struct gw_names *names;
 	struct ua_session *session;      /* NULL: not begun, or over */
 	char *accept_types;              /* the MSRP peer's; NULL before they are known */

@@ -7,7 +7,7 @@ from lib.case import Call
 from lib.daemon import SOURCE, Daemon
 from lib.frame import new_id
 from lib.gateway import CLIENT, GatewayCase, routes
-from lib.sdp import Sdp
+from lib.sdp import Sdp, document, message
 from lib.sip import Dialog, SipUa, uri_of
 
 BOUNDARY = 'ng911boundary'
@@ -177,10 +177,15 @@ class GatewayHeadersTest(GatewayCase):
     def test_message_to_invite(self):
         self.message(headers=[('Geolocation', '<a>'), ('Geolocation', '<b>'), ('X-Other', 'x'),
                               ('Contribution-ID', 'c1')]).final(202)
-        invite = self.client.expect('INVITE').request
+        transaction = self.client.expect('INVITE')
+        invite = transaction.request
         self.assertEqual((invite.all('Geolocation'), invite.get('Contribution-ID'),
                           invite.get('X-Other'), invite.get('X-Rule')),
                          (['<a>', '<b>'], 'c1', None, 'MESSAGE'))
+        transaction.respond(200, document(message(self.listener().uri(), setup='passive')))
+        Dialog.of_server(transaction).expect('ACK')
+        self.assertEqual(self.ctl.event('E_MSRP_GW_SESSION_NEW')['headers'],
+                         {'Geolocation': ['<a>', '<b>'], 'Contribution-ID': ['c1']})
 
     def test_invite_to_messages(self):
         transaction = self.invite(
