@@ -287,6 +287,15 @@ static uint64_t range_bytes(const struct byte_range *range, uint64_t all)
 	return range->end - range->start + 1;
 }
 
+/* A report without an end may be of the first chunk: it is of all when all was taken. */
+static bool is_done(const struct gw_delivery *d)
+{
+	bool taken = d->taken >= d->bytes;
+
+	return d->confirm == GW_DELIVERED ? d->covered >= d->bytes || (d->reported_open && taken)
+					  : taken;
+}
+
 static void on_failure(struct gw_delivery *d, const struct message_report *report)
 {
 	char text[GW_HEADERS_SIZE], accept[GW_HEADERS_SIZE * 2];
@@ -321,10 +330,13 @@ void gw_delivery_report(struct gw_binding *b, const struct message_report *repor
 		return;
 	}
 	d->accepted |= response;
-	if (response == (d->confirm == GW_DELIVERED))
-		return;
-	d->covered += range_bytes(&report->range, d->bytes);
-	if (d->covered < d->bytes)
+	if (response)
+		d->taken += range_bytes(&report->range, d->bytes);
+	else if (report->range.end == BYTE_RANGE_UNKNOWN)
+		d->reported_open = true;
+	else
+		d->covered += range_bytes(&report->range, d->bytes);
+	if (!is_done(d))
 		return;
 	dequeue(d);
 	finish(d, &(struct gw_answer){.code = 200});

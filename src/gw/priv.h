@@ -155,7 +155,8 @@ struct gw_delivery {
 	bool sent;
 	bool accepted; /* by a response, which is not yet what confirm asks for */
 	size_t bytes;
-	uint64_t covered; /* bytes that were confirmed */
+	uint64_t taken, covered; /* bytes, by responses and by success reports */
+	bool reported_open;      /* by a success report that does not say how far */
 	char id[UA_MESSAGE_ID_SIZE];
 };
 

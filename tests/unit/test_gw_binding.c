@@ -244,6 +244,37 @@ static void test_confirm(void **state)
 	}
 }
 
+static void take_report(struct ua_session *s, enum report_source source, uint64_t start,
+    uint64_t end)
+{
+	struct message_report report = {.message_id = slice_of(s->last_id),
+	    .code = 200,
+	    .range = {start, end, 4},
+	    .source = source};
+
+	s->handler->report(s, &report, s->arg);
+}
+
+/* It may be said of the first chunk alone: it is no word about what was not taken yet. */
+static void test_report_without_an_end(void **state)
+{
+	struct world *w = started(state);
+	struct ua_session *s = session_of(w);
+	struct sip_request req;
+
+	send_text(w, &req, GW_DELIVERED, "text");
+	take_report(s, REPORT_FROM_RESPONSE, 1, 2);
+	take_report(s, REPORT_FROM_REPORT, 1, BYTE_RANGE_UNKNOWN);
+	assert_int_equal(req.code, 0);
+	take_report(s, REPORT_FROM_RESPONSE, 3, 4);
+	assert_int_equal(req.code, 200);
+	send_text(w, &req, GW_DELIVERED, "text");
+	take_report(s, REPORT_FROM_RESPONSE, 1, 4);
+	assert_int_equal(req.code, 0);
+	take_report(s, REPORT_FROM_REPORT, 1, BYTE_RANGE_UNKNOWN);
+	assert_int_equal(req.code, 200);
+}
+
 static void test_send_fails(void **state)
 {
 	static const struct {
@@ -641,6 +672,7 @@ int main(void)
 	    TEST(test_meeting_in_vain),
 	    TEST(test_answer_fails),
 	    TEST(test_confirm),
+	    TEST(test_report_without_an_end),
 	    TEST(test_send_fails),
 	    TEST(test_timeout),
 	    TEST(test_timeout_with_the_peer),
