@@ -491,6 +491,7 @@ static int start_sip(struct daemon *d, struct reason *why)
 	    .credentials = d->config->credentials.items,
 	    .credential_count = d->config->credentials.count,
 	    .auth = d->auth,
+	    .guard = d->guard,
 	    .registers = registrar->given,
 	    .handler = &sip_handler,
 	    .arg = d,

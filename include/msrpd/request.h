@@ -110,7 +110,8 @@ enum sip_digest { SIP_DIGEST_MD5, SIP_DIGEST_SHA256 };
 
 /**
  * Does the request carry good credentials of the daemon's users for that realm (RFC 3261 22,
- * RFC 8760)?  Otherwise it is answered here: 401 with a challenge.
+ * RFC 8760)?  Otherwise it is answered here: 401 with a challenge, or 403 to an address that has shown
+ * too many wrong ones.
  *
  * @return 0, and SIP_FIELD_AUTH_USER and _REALM are there from now on; -EACCES; -EEXIST: answered
  *         already; -EINVAL: a realm that is none, which is answered 500

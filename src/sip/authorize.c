@@ -37,6 +37,12 @@ static int refuse(struct sip_request *req, int code, int err)
 	return err;
 }
 
+static int refuse_unread(struct sip_request *req)
+{
+	sip_request_reply(req, 403, SLICE("Too Many Wrong Credentials"), none);
+	return -EACCES;
+}
+
 static int challenge(struct sip_request *req, struct auth *auth, const struct auth_terms *terms,
     bool stale)
 {
@@ -61,7 +67,7 @@ static int refuse_credentials(struct sip_request *req, struct auth *auth,
 {
 	log_info("sip: wrong credentials of \"%.*s\" from %.*s", SLICE_ARG(username),
 	    SLICE_ARG(sip_request_field(req, SIP_FIELD_SOURCE_ADDRESS)));
-	sip_request_count_auth_failure(req);
+	sip_request_note_failure(req);
 	return challenge(req, auth, terms, false);
 }
 
@@ -80,6 +86,8 @@ int sip_request_authorize(struct sip_request *req, struct slice realm, enum sip_
 	/* A rule before has asked already, and a count is good once. */
 	if (realm.len && slice_equal(sip_request_field(req, SIP_FIELD_AUTH_REALM), realm))
 		return 0;
+	if (sip_request_header(req, SLICE("Authorization")).p && sip_request_is_barred(req))
+		return refuse_unread(req);
 	if (!find_credentials(req, realm, &digest))
 		return challenge(req, auth, &terms, false);
 	/* RFC 3261 22.4: proxies may have put another URI in the request line meanwhile. */

@@ -96,6 +96,7 @@ struct sip_stack {
 	const struct sip_stack_handler *handler;
 	void *arg;
 	struct auth *auth;
+	struct net_guard *guard;
 	bool registers;
 	char *contact;                        /* "<advertised>", NULL: the socket's */
 	char *route;                          /* "<proxy>", NULL: none */

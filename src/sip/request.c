@@ -13,6 +13,7 @@
 #include <sofia-sip/su_string.h>
 
 #include "base/log.h"
+#include "net/guard.h"
 #include "sip/request_priv.h"
 
 enum {
@@ -462,9 +463,26 @@ struct auth *sip_request_auth(const struct sip_request *req)
 	return req->agent->stack->auth;
 }
 
-void sip_request_count_auth_failure(struct sip_request *req)
+static void source_of(const struct sip_request *req, union addr *from)
 {
+	addr_parse_host(from, req->fields[SIP_FIELD_SOURCE_ADDRESS]);
+}
+
+void sip_request_note_failure(struct sip_request *req)
+{
+	union addr from;
+
+	source_of(req, &from);
 	++*req->agent->stack->stats.auth_failures;
+	net_guard_note_failure(req->agent->stack->guard, &from);
+}
+
+bool sip_request_is_barred(const struct sip_request *req)
+{
+	union addr from;
+
+	source_of(req, &from);
+	return net_guard_bars(req->agent->stack->guard, &from);
 }
 
 int sip_request_authorized(struct sip_request *req, struct slice user, struct slice realm)

@@ -43,7 +43,10 @@ struct auth *sip_request_auth(const struct sip_request *req);
 int sip_request_authorized(struct sip_request *req, struct slice user, struct slice realm);
 
 /** They are wrong. */
-void sip_request_count_auth_failure(struct sip_request *req);
+void sip_request_note_failure(struct sip_request *req);
+
+/** Has its sender shown so many wrong ones that these are not to be looked at? */
+bool sip_request_is_barred(const struct sip_request *req);
 
 /** For NUTAG_WITH. */
 msg_t *sip_request_msg(const struct sip_request *req);

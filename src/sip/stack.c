@@ -393,6 +393,7 @@ int sip_stack_new(struct sip_stack **stackp, const struct sip_stack_options *opt
 	stack->handler = options->handler;
 	stack->arg = options->arg;
 	stack->auth = options->auth;
+	stack->guard = options->guard;
 	stack->registers = options->registers;
 	STAILQ_INIT(&stack->agents);
 	err = open_stack(stack, options, why);

@@ -14,6 +14,7 @@
 
 struct auth;
 struct event_base;
+struct net_guard;
 struct sip_stack;
 struct stats;
 
@@ -56,8 +57,9 @@ struct sip_stack_options {
 	const struct sip_settings *settings;      /* or until the next reload */
 	const struct sip_credential *credentials; /* or until the next reload */
 	size_t credential_count;
-	struct auth *auth; /* who may call */
-	bool registers;    /* REGISTER is for the handler, not to be answered 405 */
+	struct auth *auth;       /* who may call */
+	struct net_guard *guard; /* whose credentials are looked at; NULL: everybody's */
+	bool registers;          /* REGISTER is for the handler, not to be answered 405 */
 	const struct sip_stack_handler *handler;
 	void *arg; /* the handler's */
 };

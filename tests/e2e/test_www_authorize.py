@@ -240,6 +240,24 @@ class SourcesTest(WwwAuthorizeCase):
             if code == 401:
                 self.challenged(response)
 
+    def test_too_many_failures(self):
+        """limits.auth_failures: then right ones are refused too, and a bare request is not."""
+        daemon, ctl = self.run_with({'users': USERS, 'limits': {
+            'auth_failures': 3, 'auth_failure_window': '1h', 'exempt': []}})
+        for _ in range(3):
+            self.challenged(self.prove(self.ask(daemon), 'alice', 'wrong', daemon=daemon))
+        for password in ('wrong', 'secret'):
+            response = self.prove(self.ask(daemon), 'alice', password, daemon=daemon)
+            self.assertEqual(response.code, 403)
+        self.assertEqual(ctl.call('get_statistics', group='sip')['sip:auth_failures'], 3)
+
+    def test_exempt(self):
+        """This machine is exempt by default."""
+        daemon, _ = self.run_with({'users': USERS, 'limits': {'auth_failures': 1}})
+        for _ in range(3):
+            self.challenged(self.prove(self.ask(daemon), 'alice', 'wrong', daemon=daemon))
+        self.admitted(self.prove(self.ask(daemon), 'alice', 'secret', daemon=daemon), 'alice')
+
     def test_rules_of_the_config(self):
         """What cannot be is told with its place."""
         for routes, words in (
