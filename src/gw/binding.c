@@ -33,10 +33,11 @@ static struct gw_names *names_dup(const struct gw_names *names)
 {
 	struct gw_names *copy = malloc(sizeof(*copy) + names->from.len + names->to.len
 	    + names->ruri.len + names->headers.len + names->answer_headers.len + 1);
-	char *p = (char *)(copy + 1);
+	char *p;
 
 	if (!copy)
 		return NULL;
+	p = (char *)(copy + 1);
 	copy->from = slice_pack(&p, names->from);
 	copy->to = slice_pack(&p, names->to);
 	copy->ruri = slice_pack(&p, names->ruri);

@@ -71,10 +71,11 @@ static struct gw_page *page_new(const struct gw_binding *b, const struct message
 	    + lines.len + m->message_id.len + imdn->message_id.len + imdn->datetime.len
 	    + imdn->from.len + imdn->to.len;
 	struct gw_page *page = calloc(1, sizeof(*page) + room + 1);
-	char *p = (char *)(page + 1);
+	char *p;
 
 	if (!page)
 		return NULL;
+	p = (char *)(page + 1);
 	page->message = (struct page_message){
 	    .ruri = slice_pack(&p, names->ruri),
 	    .from_uri = slice_pack(&p, names->from),

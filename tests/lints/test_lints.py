@@ -89,6 +89,20 @@ class LintTest(unittest.TestCase):
         self.write('src/other/other.c', '')
         self.finds(self.includes(), 'other/ is no layer')
 
+    def cppcheck(self, text):
+        self.write('src/base/list.c', text)
+        return self.run_lint(SOURCE / 'scripts/lint-cppcheck', self.root / 'src/base/list.c')
+
+    def test_cppcheck(self):
+        """Lists of <sys/queue.h> are understood, and an index behind an array is found."""
+        head = ('#include <sys/queue.h>\n\n'
+                'struct item {\n\tLIST_ENTRY(item) entry;\n\tint sizes[2];\n};\n\n')
+        body = 'int size(const struct item *item)\n{\n\treturn item->sizes[%d];\n}\n'
+        self.finds_nothing(self.cppcheck(head + body % 1))
+        result = self.cppcheck(head + body % 2)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn('list.c:10:', result.stdout)
+
     def symbols(self):
         self.build()
         return self.run_lint(SOURCE / 'scripts/lint-symbols', self.root, self.root)

@@ -63,6 +63,15 @@ class PackageTest(unittest.TestCase):
         self.assertEqual(self.first.msrpd.name.split('_')[1], version)
         self.assertEqual(self.second.msrpd.name.split('_')[1], version + '+next')
 
+    def test_build_needs(self):
+        """Build-Depends is what scripts/install-build-needs installs, but for tests and dpkg's own."""
+        script = (SOURCE / 'scripts/install-build-needs').read_text()
+        needs = set(re.search(r'^build="([^"]*)"', script, re.M).group(1).split())
+        needs -= {'ca-certificates', 'gcc', 'libc6-dev', 'libcmocka-dev', 'pkg-config'}
+        control = (SOURCE / 'packaging/debian/control').read_text()
+        depends = re.search(r'^Build-Depends: ((?:.*\n )*.*)', control, re.M).group(1)
+        self.assertLessEqual(needs, set(re.findall(r'[a-z0-9.+-]+', depends)))
+
     def test_lintian(self):
         run('lintian', '--allow-root', '--fail-on', 'error,warning', self.first.msrpd,
             self.first.dev)
