@@ -1,10 +1,14 @@
 /* A message/cpim, what is in it as a notification, and what we make of it again. */
 #include <assert.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <msrpd/cpim.h>
+
+#include "conf/priv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -47,6 +51,33 @@ static void build_again(const struct cpim *m)
 	free(text);
 }
 
+/* A name is the same when it is made of a name. */
+static void address(struct slice value)
+{
+	char key[CONF_URI_MAX + 1], again[CONF_URI_MAX + 1];
+
+	if (conf_uri_key(key, cpim_uri(value)) < 0)
+		return;
+	assert(conf_uri_key(again, slice_of(key)) == 0);
+	assert(strcmp(key, again) == 0);
+}
+
+static void addresses(const struct cpim *m)
+{
+	for (size_t i = 0; i < m->header_count; i++)
+		address(m->headers[i].value);
+}
+
+/* The end of a head is where it is, however much of the message has come. */
+static void head(struct slice text, const struct cpim *m)
+{
+	size_t size = text.len - m->body.len;
+
+	assert(cpim_head_size(text) == (ssize_t)size);
+	assert(cpim_head_size(slice_head(text, size)) == (ssize_t)size);
+	assert(cpim_head_size(slice_head(text, size - 1)) == -EAGAIN);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice text = {(const char *)data, size};
@@ -55,6 +86,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (cpim_parse(&m, text) == 0) {
 		notification(m.body);
 		build_again(&m);
+		addresses(&m);
+		head(text, &m);
 	}
 	notification(text);
 	return 0;

@@ -20,15 +20,20 @@ static int hex_digit(char c)
 	return isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
-/* The escape of an unreserved character at the front of s is that character (RFC 3261 19.1.4). */
+/*
+ * The character at the front of s; the escape of an unreserved one is that one (RFC 3261 19.1.4).
+ *
+ * @return its bytes; 0: an escape that is none
+ */
 static size_t read_char(struct slice s, char *c)
 {
 	int value;
 
 	*c = s.p[0];
-	if (s.len < 3 || s.p[0] != '%' || !isxdigit((unsigned char)s.p[1])
-	    || !isxdigit((unsigned char)s.p[2]))
+	if (s.p[0] != '%')
 		return 1;
+	if (s.len < 3 || !isxdigit((unsigned char)s.p[1]) || !isxdigit((unsigned char)s.p[2]))
+		return 0;
 	value = hex_digit(s.p[1]) * 16 + hex_digit(s.p[2]);
 	if (value > 0x7f || !is_unreserved(value))
 		return 1;
@@ -47,14 +52,17 @@ static void add_lower(struct key *key, struct slice s)
 		key->text[key->len++] = (char)tolower((unsigned char)s.p[i]);
 }
 
-static void add_user(struct key *key, struct slice s)
+static int add_user(struct key *key, struct slice s)
 {
-	char c;
+	size_t n;
 
-	for (; s.len; s = slice_from(s, read_char(s, &c))) {
-		read_char(s, &c);
-		key->text[key->len++] = c;
+	for (; s.len; s = slice_from(s, n)) {
+		n = read_char(s, &key->text[key->len]);
+		if (n == 0)
+			return -EINVAL;
+		key->len++;
 	}
+	return 0;
 }
 
 static void add_number(struct key *key, struct slice s)
@@ -83,9 +91,8 @@ static int add_address(struct key *key, struct slice rest)
 		rest = slice_from(rest, user.len + 1);
 		password = user;
 		slice_cut(&password, ':', &user);
-		if (user.len == 0)
+		if (user.len == 0 || add_user(key, user) < 0)
 			return -EINVAL;
-		add_user(key, user);
 		key->text[key->len++] = '@';
 	}
 	slice_cut(&rest, '?', &host);

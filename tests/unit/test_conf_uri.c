@@ -19,7 +19,6 @@ static void test_keys(void **state)
 	    {"sip:alice:secret@example.org", "sip:alice@example.org", "alice"},
 	    {"sip:alice;x@h;y", "sip:alice;x@h", "alice;x"},
 	    {"sip:%61lice%40x@h", "sip:alice%40x@h", "alice%40x"},
-	    {"sip:100%@h", "sip:100%@h", "100%"},
 	    {"sip:h;p", "sip:h", NULL},
 	    {"sips:a@[2001:DB8::1]:5061", "sips:a@[2001:db8::1]:5061", "a"},
 	    {"tel:+1-(512).555;phone-context=x", "tel:+1512555", "+1512555"},
@@ -39,7 +38,8 @@ static void test_keys(void **state)
 static void test_refused(void **state)
 {
 	static const char *const cases[] = {"", "alice", ":x", "sip:", "sip:@h", "sip:a@",
-	    "sip:a@;x", "sip:a b@h", "sip:a@h>", "sip:<a@h", "sip:a\r\nb@h", "sip:;x", "sip:?x"};
+	    "sip:a@;x", "sip:a b@h", "sip:a@h>", "sip:<a@h", "sip:a\r\nb@h", "sip:;x", "sip:?x",
+	    "sip:100%@h", "sip:%%34%31@h"};
 	char key[CONF_URI_MAX + 1], text[CONF_URI_MAX + 2];
 
 	(void)state;
