@@ -447,7 +447,20 @@ static void stop(void *state)
 	conf_orphans_free(conf);
 	timer_queue_fini(&conf->silent);
 	timer_queue_fini(&conf->slow);
+	conf_store_close(conf->store);
 	free(conf);
+}
+
+static int open_store(struct conf *conf, struct reason *why)
+{
+	int err;
+
+	if (!conf->settings->persist)
+		return 0;
+	err = conf_store_open(&conf->store, conf->settings->persist, why);
+	if (err == 0 && (err = conf_store_load(conf)) < 0)
+		reason_set(why, err, "persist: %s: cannot be read", conf->settings->persist);
+	return err;
 }
 
 static int start(const struct service_env *env, const void *settings, void **statep,
@@ -474,6 +487,11 @@ static int start(const struct service_env *env, const void *settings, void **sta
 	if (err < 0) {
 		stop(conf);
 		return reason_set(why, err, "%s", strerror(-err));
+	}
+	err = open_store(conf, why);
+	if (err < 0) {
+		stop(conf);
+		return err;
 	}
 	*statep = conf;
 	return 0;

@@ -141,13 +141,22 @@ static struct conf_nickname *nickname_new(struct conf_room *room, const char *ke
 
 /* --- taking and giving up --- */
 
+static void nickname_free(struct conf_room *room, struct conf_nickname *nickname)
+{
+	HASH_DEL(room->nicknames, nickname);
+	free(nickname->restored);
+	free(nickname->owner);
+	free(nickname);
+}
+
+/* The daemon's end gives nobody's name away. */
 static void put(struct conf_room *room, struct conf_nickname *nickname)
 {
 	if (--nickname->holders)
 		return;
-	HASH_DEL(room->nicknames, nickname);
-	free(nickname->owner);
-	free(nickname);
+	if (!room->conf->stopping)
+		conf_store_nickname_gone(room, nickname);
+	nickname_free(room, nickname);
 }
 
 void conf_nickname_release(struct conf_participant *p)
@@ -174,6 +183,7 @@ static int hold(struct conf_participant *p, const char *key, char *shown)
 	conf_nickname_release(p);
 	p->nickname = nickname;
 	p->shown = shown;
+	conf_store_nickname(p->room, nickname, shown);
 	return 200;
 }
 
@@ -212,4 +222,42 @@ int conf_nickname_request(struct ua_session *s, struct slice text, void *arg)
 {
 	(void)s;
 	return conf_nickname_ask(arg, text);
+}
+
+void conf_nickname_restore(struct conf_room *room, struct slice key, struct slice owner,
+    struct slice shown)
+{
+	char *key_text = slice_dup(key), *owner_text = slice_dup(owner);
+	struct conf_nickname *nickname = NULL;
+
+	if (key_text && owner_text && !find(room, key_text))
+		nickname = nickname_new(room, key_text, owner_text);
+	if (nickname)
+		nickname->restored = slice_dup(shown);
+	free(key_text);
+	free(owner_text);
+}
+
+void conf_nickname_welcome(struct conf_participant *p)
+{
+	struct conf_nickname *nickname, *next;
+
+	HASH_ITER(hh, p->room->nicknames, nickname, next)
+	{
+		if (!nickname->restored || strcmp(nickname->owner, p->user->uri) != 0)
+			continue;
+		conf_nickname_release(p);
+		p->nickname = nickname;
+		p->shown = nickname->restored;
+		nickname->holders++;
+		nickname->restored = NULL;
+	}
+}
+
+void conf_nicknames_free(struct conf_room *room)
+{
+	struct conf_nickname *nickname, *next;
+
+	HASH_ITER(hh, room->nicknames, nickname, next)
+	nickname_free(room, nickname);
 }

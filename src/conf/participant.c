@@ -106,6 +106,8 @@ void conf_participant_end(struct conf_participant *p, const char *reason)
 static void joined(struct conf_participant *p)
 {
 	p->joined = true;
+	p->room->restored = false;
+	conf_nickname_welcome(p);
 	TAILQ_INSERT_TAIL(&p->room->participants, p, next);
 	++*p->room->conf->count.joins;
 	conf_tell_join(p);

@@ -38,6 +38,7 @@ struct conf_settings {
 	uint64_t max_rooms, max_participants;
 	uint64_t history, history_bytes;
 	uint64_t page_timeout_ms;
+	char *persist; /* or NULL */
 };
 
 extern const struct setting conf_settings_rows[];
@@ -56,6 +57,7 @@ struct conf {
 	struct timer_queue silent;            /* phones, since their last MESSAGE */
 	LIST_HEAD(, conf_page) orphans;       /* MESSAGEs whose phones are gone */
 	struct conf_counters count;
+	struct conf_store *store; /* NULL: memory only */
 };
 
 /* --- uri.c --- */
@@ -96,6 +98,7 @@ struct conf_entry {
 	STAILQ_ENTRY(conf_entry) next;
 	struct shared_body *body;
 	char *message_id, *content_type;
+	int64_t id; /* in the store; 0: not there */
 };
 
 struct conf_history {
@@ -140,6 +143,7 @@ struct conf_room {
 	const struct conf_room_settings *settings; /* NULL: not in the config */
 	const struct conf_room_settings *before;   /* during a reload: the last ones */
 	bool lasting;   /* made by command: it stays when the last one leaves */
+	bool restored;  /* nobody has come in since */
 	bool announced; /* applications know of it */
 	bool ending;
 	unsigned keep;             /* by those who are at work in it */
@@ -293,6 +297,10 @@ void conf_history_add(const struct conf_post *post, const struct cpim *c);
 void conf_history_trim(struct conf_room *room);
 void conf_history_clear(struct conf_history *history);
 
+/** From the store.  @return 0, -ENOBUFS, -ENOMEM */
+int conf_history_restore(struct conf_room *room, struct slice message_id, struct slice content_type,
+    struct slice body, struct conf_entry **entryp);
+
 /* --- pace.c: who does not read --- */
 
 /** A sender that is not read meanwhile; zeroed: it is. */
@@ -324,6 +332,7 @@ struct conf_nickname {
 	UT_hash_handle hh;
 	unsigned holders; /* sessions */
 	char *owner;      /* URI of their user */
+	char *restored;   /* as it was shown, while it waits for him after a restart; or NULL */
 	char key[];       /* as names are compared */
 };
 
@@ -333,6 +342,12 @@ int conf_nickname_request(struct ua_session *s, struct slice nickname, void *arg
 /** Take a nickname, or with an empty one give it up.  @return the status: 200, 403, 424, 425 */
 int conf_nickname_ask(struct conf_participant *p, struct slice nickname);
 void conf_nickname_release(struct conf_participant *p);
+
+/** From the store: it is kept for its owner, who gets it when he comes in. */
+void conf_nickname_restore(struct conf_room *room, struct slice key, struct slice owner,
+    struct slice shown);
+void conf_nickname_welcome(struct conf_participant *p);
+void conf_nicknames_free(struct conf_room *room);
 
 /* --- phone.c: who has SIP MESSAGE alone --- */
 
@@ -374,3 +389,21 @@ void conf_roster_described(struct conf_room *room);
 
 int conf_roster_offer(struct conf *conf);
 void conf_roster_withdraw(struct conf *conf);
+
+/* --- store.c: what outlives the daemon --- */
+
+/** @return 0, or -EIO or -ENOMEM with the reason */
+int conf_store_open(struct conf_store **storep, const char *path, struct reason *why);
+void conf_store_close(struct conf_store *store); /* accepts NULL */
+
+/** Make anew what there was.  @return 0 or -EIO */
+int conf_store_load(struct conf *conf);
+
+/* Harmless without a store. */
+void conf_store_room(const struct conf_room *room);
+void conf_store_room_ended(const struct conf_room *room);
+void conf_store_add(const struct conf_room *room, struct conf_entry *entry);
+void conf_store_drop(const struct conf_room *room, const struct conf_entry *entry);
+void conf_store_nickname(const struct conf_room *room, const struct conf_nickname *nickname,
+    const char *shown);
+void conf_store_nickname_gone(const struct conf_room *room, const struct conf_nickname *nickname);

@@ -73,6 +73,7 @@ static void room_free(struct conf_room *room)
 	HASH_DEL(conf->rooms, room);
 	*conf->count.rooms = HASH_COUNT(conf->rooms);
 	conf_roster_fini(room);
+	conf_nicknames_free(room);
 	conf_history_clear(&room->history);
 	free(room->subject);
 	free(room);
@@ -80,9 +81,11 @@ static void room_free(struct conf_room *room)
 
 void conf_room_announce(struct conf_room *room)
 {
-	if (!room->announced)
-		conf_tell_room(room, true);
+	if (room->announced)
+		return;
 	room->announced = true;
+	conf_tell_room(room, true);
+	conf_store_room(room);
 }
 
 void conf_room_end(struct conf_room *room)
@@ -94,13 +97,14 @@ void conf_room_end(struct conf_room *room)
 		conf_participant_end(LIST_FIRST(&user->devices), "ended");
 	if (room->announced)
 		conf_tell_room(room, false);
+	conf_store_room_ended(room);
 	room_free(room);
 }
 
 void conf_room_review(struct conf_room *room)
 {
-	if (!room->conf->stopping && !room->ending && !room->keep && !room->settings
-	    && !room->lasting && !room->users)
+	if (!room->conf->stopping && !room->ending && !room->keep && !room->restored
+	    && !room->settings && !room->lasting && !room->users)
 		conf_room_end(room);
 }
 

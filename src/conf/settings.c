@@ -99,6 +99,12 @@ const struct setting conf_settings_rows[] = {
 	.min = 1000,
 	.help =
 	    "A participant that has SIP MESSAGE alone and has sent none for this long has left."},
+    {.name = "persist",
+	.type = SETTING_TEXT,
+	.offset = OF(persist),
+	.flags = SETTING_FIXED,
+	.help =
+	    "File of SQLite for what outlives a restart: history, nicknames, rooms that were made."},
     {.name = "private_messages",
 	.type = SETTING_BOOL,
 	.offset = OF(private_messages),

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Chat rooms that outlive the daemon, however it ends."""
+import os
+import sqlite3
+
+from lib import case
+from lib.rooms import LOBBY, RoomCase, rooms, uri
+
+MADE = uri('made')
+KEPT = uri('kept')
+
+
+class PersistTest(RoomCase):
+    own_daemon = True
+
+    def begin(self, **settings):
+        file = os.path.join(self.directory, f'{self._testMethodName}.db')
+        return self.start(rooms({'uri': LOBBY}, create=True, persist=file, history=3, **settings))
+
+    def fill(self, daemon, ctl):
+        """Somebody in two rooms has said something; all of it was acknowledged."""
+        alice = self.join('alice', daemon=daemon, ctl=ctl)
+        made = self.join('alice', MADE, daemon=daemon, ctl=ctl)
+        ctl.call('msrp_conf_create', room=KEPT, subject='Kept', max_participants=2)
+        for number in range(5):
+            alice.say(f'message {number}')
+        made.say('in a room that a call has made')
+        alice.nickname('Ally')
+        alice.nickname('The one')
+
+    def look(self, daemon, ctl):
+        self.assertEqual([entry['body'] for entry in ctl.call('msrp_conf_history', room=LOBBY)],
+                         ['message 2', 'message 3', 'message 4'])
+        self.assertEqual(ctl.call('msrp_conf_list', room=KEPT)[0]['subject'], 'Kept')
+        bob = self.join('bob', daemon=daemon, ctl=ctl)
+        for number in (2, 3, 4):
+            bob.hears(f'message {number}', uri('alice'), LOBBY)
+        bob.nickname('the ONE', 425)
+        bob.nickname('Ally')
+        alice = self.join('alice', daemon=daemon, ctl=ctl)
+        self.assertEqual(ctl.call('msrp_conf_list', room=LOBBY)[0]['participants'][1]['nickname'],
+                         'The one')
+        made = self.join('carol', MADE, daemon=daemon, ctl=ctl)
+        made.hears('in a room that a call has made')
+        made.bye()
+        ctl.event('E_MSRP_CONF_END', room=MADE)
+        alice.bye()
+        self.left(alice, 'bye', ctl)
+        bob.nickname('the one')
+
+    def test_killed(self):
+        daemon, ctl = self.begin()
+        self.fill(daemon, ctl)
+        daemon.kill()
+        self._daemons.clear()
+        self.look(*self.begin())
+
+    def test_stopped(self):
+        daemon, ctl = self.begin()
+        self.fill(daemon, ctl)
+        for ua in self._uas:
+            ua.agree()
+        daemon.stop()
+        self._uas.clear()
+        self._daemons.clear()
+        self.look(*self.begin())
+
+    def test_ended(self):
+        """What has ended leaves nothing behind."""
+        daemon, ctl = self.begin()
+        self.fill(daemon, ctl)
+        for room in (LOBBY, MADE, KEPT):
+            ctl.call('msrp_conf_end', room=room)
+        daemon.kill()
+        self._daemons.clear()
+        with sqlite3.connect(daemon.config['conference']['persist']) as db:
+            for table in ('rooms', 'history', 'nicknames'):
+                self.assertEqual(db.execute(f'SELECT * FROM {table}').fetchall(), [])
+
+    def test_no_file(self):
+        """A file that cannot be opened is told at the start."""
+        file = os.path.join(self.directory, 'nowhere', 'rooms.db')
+        with self.assertRaises(AssertionError) as caught:
+            self.start(rooms(persist=file))
+        self.assertIn('persist', str(caught.exception))
+
+
+if __name__ == '__main__':
+    case.main()
