@@ -442,8 +442,8 @@ static void stop(void *state)
 	if (!conf)
 		return;
 	conf->stopping = true;
-	conf_roster_withdraw(conf);
 	conf_rooms_free(conf);
+	conf_roster_withdraw(conf);
 	conf_orphans_free(conf);
 	timer_queue_fini(&conf->silent);
 	timer_queue_fini(&conf->slow);

@@ -361,6 +361,29 @@ class SlowTest(RoomCase):
         self.assertEqual(self.statistics()['slow'], 1)
 
 
+class CrowdTest(RoomCase):
+    config = rooms({'uri': LOBBY}, history=0)
+
+    def test_many(self):
+        """Several speak at once: everybody hears everything, each speaker's words in order."""
+        crowd = [self.join(f'user{number}') for number in range(24)]
+        speakers, words = crowd[:4], 15
+        for word in range(words):
+            for number, speaker in enumerate(speakers):
+                # Some of one chunk, some of several.
+                speaker.say(f'{word} ' + 'x' * (100, 3000, 40000, 90000)[number], code=None)
+        for participant in crowd:
+            others = [speaker for speaker in speakers if speaker is not participant]
+            heard = {speaker.uri: [] for speaker in others}
+            for head, content in participant.hears_all(len(others) * words):
+                heard[head['From'].strip('<>')].append(int(content.split(b' ')[0]))
+            for speaker in others:
+                self.assertEqual(sorted(heard[speaker.uri]), list(range(words)))
+            for speaker in others[:2]:      # what is short keeps its order
+                if speaker in speakers[:2]:
+                    self.assertEqual(heard[speaker.uri], list(range(words)))
+
+
 class SampleTest(RoomCase):
     """conf/rooms.yaml as it stands, on other ports."""
 

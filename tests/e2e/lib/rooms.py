@@ -76,6 +76,20 @@ class Participant(Call):
         self.case.assertEqual(frame.flag, '$')
         return body
 
+    def hears_all(self, count):
+        """So many messages, whose chunks may interleave: head and content of each."""
+        parts, done = {}, []
+        while len(done) < count:
+            frame = self.receive()
+            body = parts.pop(frame.message_id, b'') + frame.body
+            if frame.flag == '+':
+                parts[frame.message_id] = body
+                continue
+            head, _, content = body.split(b'\r\n\r\n', 2)
+            done.append((dict(line.split(': ', 1) for line in head.decode().split('\r\n')),
+                         content))
+        return done
+
     def nickname(self, name, code=200):
         """Ask for a nickname; None: without one in the request."""
         quoted = (name or '').replace('\\', '\\\\').replace('"', '\\"')
