@@ -18,7 +18,7 @@ struct net_listener {
 	const struct net_transport *transport;
 	const char *name; /* in the log */
 	void *arg;        /* of net_handler.accept */
-	/** WebSockets: pages of these origins may connect, "*": of any; NULL or empty: of none. */
+	/** WebSockets: pages of these origins may connect, "*": of any; empty: of none, NULL: of any. */
 	const struct setting_list *origins; /* of char * */
 	union addr addr;
 	struct evconnlistener *socket;

@@ -135,9 +135,9 @@ static bool is_key(struct slice key)
 /* A page of a browser tells where it comes from; who tells nothing is no page. */
 static bool is_welcome(struct slice origin, const struct setting_list *origins)
 {
-	if (!origin.p)
+	if (!origin.p || !origins)
 		return true;
-	for (size_t i = 0; origins && i < origins->count; i++) {
+	for (size_t i = 0; i < origins->count; i++) {
 		struct slice known = slice_of(((char *const *)origins->items)[i]);
 
 		if (slice_equal(known, SLICE("*")) || slice_equal_nocase(known, origin))
