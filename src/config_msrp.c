@@ -54,7 +54,7 @@ static bool same_server(const struct msrp_uri *listener, uint16_t port, const st
 	return msrp_uri_same_server(&own, uri);
 }
 
-/* Does a URI name this listener, by scheme and port, and by address or advertise? */
+/* Does a URI name this listener, by scheme, transport and port, and by address or advertise? */
 static bool names_listener(const struct msrp_uri *uri, const struct msrp_listen_settings *listener)
 {
 	char buf[MSRP_LISTEN_URI_MAX], told_buf[MSRP_LISTEN_URI_MAX];
@@ -63,11 +63,13 @@ static bool names_listener(const struct msrp_uri *uri, const struct msrp_listen_
 	if (msrp_listen_uri_parse(&own, buf, slice_of(listener->uri)) < 0
 	    || own.secure != uri->secure)
 		return false;
-	if (listener->advertise
-	    && parse_advertised(&told, told_buf, sizeof(told_buf), listener->advertise) == 0
-	    && same_server(&told, told.port ? told.port : own.port, uri))
+	if (same_server(&own, own.port, uri))
 		return true;
-	return same_server(&own, own.port, uri);
+	if (!listener->advertise
+	    || parse_advertised(&told, told_buf, sizeof(told_buf), listener->advertise) < 0)
+		return false;
+	told.transport = own.transport; /* which advertise does not tell */
+	return same_server(&told, told.port ? told.port : own.port, uri);
 }
 
 static bool any_names(const struct setting_list *uris, const struct msrp_listen_settings *listener)

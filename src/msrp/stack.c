@@ -26,7 +26,8 @@ static const struct stats_row counters[] = {
     {.name = "accepted", .help = "connections accepted", NUMBER(protocol.count.accepted)},
     {.name = "connected", .help = "connections opened by msrpd", NUMBER(protocol.count.connected)},
     {.name = "refused",
-	.help = "connections beyond max_connections, closed at once",
+	.help =
+	    "connections beyond max_connections or limits.connections_per_address, closed at once",
 	NUMBER(protocol.count.refused)},
     {.name = "closed", .help = "connections closed", NUMBER(protocol.count.closed)},
     {.name = "frames_in", .help = "MSRP frames received", NUMBER(count.frames_in)},

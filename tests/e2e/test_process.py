@@ -108,6 +108,7 @@ class ConfigTest(unittest.TestCase):
                 (listen + 'ua: {my_uri: "msrp://127.0.0.1:2856;tcp"}\n', 4),
                 (listen + 'ua: {my_uri: "msrps://127.0.0.1:2855;tcp"}\n', 4),
                 (listen + 'ua: {my_uri: "msrp://127.0.0.1:2855/id;tcp"}\n', 4),
+                (listen + 'ua: {my_uri: "msrp://127.0.0.1:2855;ws"}\n', 4),
                 (listen + 'ua: {relay_uri: "msrps://r.example/id;tcp"}\n', 4),
                 (listen + 'ua: {relay_uri: "http://r.example"}\n', 4),
                 ('msrp:\n  listen:\n    - {name: a, uri: "msrp://0.0.0.0:2855;tcp"}\n', 3),

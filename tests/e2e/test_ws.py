@@ -3,7 +3,7 @@
 import os
 
 from lib import case, certs, msrp, ws
-from lib.daemon import SOURCE
+from lib.daemon import SOURCE, free_port
 from lib.frame import URI, Framer, new_id
 from lib.program import Program
 from lib.relay_client import USERS, Client, Peer
@@ -167,6 +167,23 @@ class SecureTest(SessionTest):
         return super().call(**kwargs)
 
     test_node = None
+
+
+class NamesTest(case.Case):
+    own_daemon = True
+
+    def test_each_transport_has_its_name(self):
+        tcp, web = (f'127.0.0.1:{free_port()}' for _ in range(2))
+        name = f'im.example.org:{web.split(":")[1]}'
+        daemon, ctl = self.start({
+            'msrp': {'listen': [{'name': 'inside', 'uri': f'msrp://{tcp};tcp'},
+                                {'name': 'web', 'uri': f'msrp://{web};ws', 'advertise': name}]},
+            'ua': {'my_uri': [f'msrp://{tcp};tcp', f'msrp://{name};ws']}})
+        for own, place, transport in ((invalid(), name, 'ws'), (None, tcp, 'tcp')):
+            call = self.call(daemon=daemon, ctl=ctl, path=own, connect=False, setup='active')
+            match = URI.match(call.path[0])
+            self.assertEqual((f'{match["host"]}:{match["port"]}', match['transport']),
+                             (place, transport))
 
 
 class RelayTest(WebCase):
