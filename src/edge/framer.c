@@ -164,7 +164,7 @@ static const char *find_len(const struct feed *feed, const struct edge_head *hea
 {
 	bool has_length = edge_head_has(head, EDGE_CONTENT_LENGTH);
 
-	if (head->status)
+	if (head->unframed || (head->status && !feed->framer->trusted))
 		return head->why;
 	*lenp = head->len + (size_t)head->content_length;
 	if (!feed->framer->framed)

@@ -18,6 +18,12 @@ struct edge_partial;
 struct edge_framer {
 	struct edge_partial *partial; /* of a message that came in pieces */
 	bool framed; /* its transport carries messages (WebSocket): set by the owner */
+	/*
+	 * Its messages are our own stack's, set by the owner: one that has a fault is passed as it
+	 * is, head.status set, as long as it is known where it ends.  The stack writes what
+	 * applications and peers on UDP have said, and that shall not end the stream.
+	 */
+	bool trusted;
 	bool broken;
 	uint8_t crlf; /* bytes of CRLF CRLF that came last */
 };

@@ -22,6 +22,12 @@ static void set_fault(struct edge_head *h, unsigned status, const char *why)
 	h->why = why;
 }
 
+static void set_length_fault(struct edge_head *h, unsigned status, const char *why)
+{
+	set_fault(h, status, why);
+	h->unframed = true;
+}
+
 static int give_up(struct edge_head *h, unsigned status, const char *why)
 {
 	set_fault(h, status, why);
@@ -190,9 +196,9 @@ static void take_content_length(struct edge_head *h, struct slice value)
 	int err = slice_to_u64(value, UINT32_MAX, &length);
 
 	if (err == -ERANGE)
-		set_fault(h, 513, "message too large");
+		set_length_fault(h, 513, "message too large");
 	else if (err < 0)
-		set_fault(h, 400, "bad Content-Length");
+		set_length_fault(h, 400, "bad Content-Length");
 	else
 		h->content_length = (uint32_t)length;
 }
@@ -202,6 +208,8 @@ static void take_known(struct edge_head *h, enum edge_field field, struct edge_s
 {
 	if (!h->first[field].len)
 		h->first[field] = line;
+	else if (field == EDGE_CONTENT_LENGTH)
+		set_length_fault(h, 400, "a header field twice");
 	else if (fields[field].single)
 		set_fault(h, 400, "a header field twice");
 	h->last[field] = line;
@@ -300,7 +308,7 @@ static void judge_whole(struct edge_head *h, const struct edge_bounds *bounds)
 	const char *why;
 
 	if (h->len + (uint64_t)h->content_length > bounds->max_message_size)
-		set_fault(h, 513, "message too large");
+		set_length_fault(h, 513, "message too large");
 	if (h->status == 0 && (why = judge(h)))
 		set_fault(h, 400, why);
 }

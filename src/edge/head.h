@@ -54,12 +54,13 @@ struct edge_head {
 	uint32_t line;  /* where the line in hand begins */
 	uint32_t start; /* bytes of the start line; 0: it is not whole, or none */
 	uint32_t lines; /* header lines, folded ones as one */
-	uint32_t content_length;      /* if EDGE_CONTENT_LENGTH is there */
-	bool request;                 /* if start */
-	bool folded;                  /* some line is */
-	unsigned code;                /* of a response */
-	unsigned status;              /* what to answer: 400, 416, 501, 505, 513; 0: it is good */
-	const char *why;              /* the first fault */
+	uint32_t content_length; /* if EDGE_CONTENT_LENGTH is there */
+	bool request;            /* if start */
+	bool folded;             /* some line is */
+	bool unframed;           /* the fault is one of its length: where it ends is not known */
+	unsigned code;           /* of a response */
+	unsigned status;         /* what to answer: 400, 416, 501, 505, 513; 0: it is good */
+	const char *why;         /* the first fault */
 	struct edge_span method, uri; /* of a request */
 	/* Whole lines with their CRLF, the first and the last of each name; len 0: absent. */
 	struct edge_span first[EDGE_FIELDS], last[EDGE_FIELDS];

@@ -333,6 +333,33 @@ static void test_framed_bound(void **state)
 	buffer_fini(&b);
 }
 
+/* --- the stack's own --- */
+
+static void assert_trusted(struct slice input, const char *log)
+{
+	struct stream s = {.bounds = &usual};
+
+	begin(&s);
+	s.framer.trusted = true;
+	give(&s, input, false);
+	assert_log(&s, log, "trusted");
+	finish(&s);
+}
+
+/* Faults pass, but for those of the framing. */
+static void test_trusted(void **state)
+{
+	(void)state;
+	assert_trusted(SLICE(MESSAGE("To: b\r\nno name\r\nl: 5\r\n", "hello") HELLO),
+	    "MESSAGE(hello) MESSAGE(hello) ");
+	assert_trusted(SLICE(MESSAGE("", "hello")), "400 no Content-Length");
+	assert_trusted(SLICE(MESSAGE("To: b\r\nl: 5\r\nl: 5\r\n", "hello")),
+	    "400 a header field twice");
+	assert_trusted(SLICE(MESSAGE("l: 5x\r\n", "hello")), "400 bad Content-Length");
+	assert_trusted(SLICE(MESSAGE("To: b\r\nl: 4096\r\n", "")), "400 a header field twice");
+	assert_trusted(SLICE(MESSAGE("a: b\nl: 5\r\n", "hello")), "400 LF without CR");
+}
+
 /* --- what is broken stays so --- */
 
 static void test_after_broken(void **state)
@@ -359,6 +386,7 @@ int main(void)
 	    cmocka_unit_test(test_places),
 	    cmocka_unit_test(test_framed),
 	    cmocka_unit_test(test_framed_bound),
+	    cmocka_unit_test(test_trusted),
 	    cmocka_unit_test(test_after_broken),
 	};
 
