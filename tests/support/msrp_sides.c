@@ -135,6 +135,11 @@ static void on_refused(int code, void *arg)
 	((struct side *)arg)->refused = (unsigned)code;
 }
 
+static void on_room(void *arg)
+{
+	((struct side *)arg)->room++;
+}
+
 static void on_drained(void *arg)
 {
 	((struct side *)arg)->drained++;
@@ -160,6 +165,7 @@ static const struct endpoint_handler handler = {
     .bound = on_bound,
     .lost = on_lost,
     .refused = on_refused,
+    .room = on_room,
     .drained = on_drained,
 };
 

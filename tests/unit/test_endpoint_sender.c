@@ -238,6 +238,81 @@ static void a_shared_body_is_held_once(void **state)
 	    -ENOBUFS);
 }
 
+enum { PIECE = 20000, PIECES = 5 };
+
+static const char piece_bytes[PIECE];
+
+static void add_piece(const struct message_out *out)
+{
+	assert_int_equal(shared_body_append(out->body.shared, (struct slice){piece_bytes, PIECE}),
+	    0);
+}
+
+static bool has_some(void *arg)
+{
+	return ((struct side *)arg)->body_len > 0;
+}
+
+/* What a body has leaves before it is whole. */
+static void a_body_grows_while_it_is_sent(void **state)
+{
+	struct sides *f = *state;
+	struct budget *budget = msrp_stack_budget(f->stack);
+	struct message_out out = {.content_type = SLICE("text/plain")};
+	uint64_t before;
+
+	sides_connect(f, true);
+	sides_wait(f, &f->b.bound, 1);
+	before = *budget->used;
+	assert_int_equal(shared_body_open(&out.body.shared, budget, UINT64_MAX, 1 << 20), 0);
+	out.body.bytes = shared_body_bytes(out.body.shared);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(endpoint_send(f->a.ep, &out, 0, NULL), 0);
+	assert_int_equal(endpoint_backlog(f->a.ep), 0);
+	add_piece(&out);
+	assert_int_equal(endpoint_backlog(f->a.ep), 2 * PIECE);
+	endpoint_want_room(f->a.ep, 10);
+	loop_until(f->base, has_some, &f->b);
+	assert_int_equal(f->b.ends, 0);
+	for (int i = 1; i < PIECES; i++)
+		add_piece(&out);
+	shared_body_close(out.body.shared, 0);
+	shared_body_unref(out.body.shared);
+	sides_wait(f, &f->b.ends, 2);
+	assert_int_equal(f->b.end_err, 0);
+	assert_int_equal(f->a.room, 1);
+	assert_int_equal(endpoint_backlog(f->a.ep), 0);
+	loop_settle(f->base);
+	assert_int_equal(*budget->used, before);
+}
+
+/* One that will never be whole, or is more than the peer takes, ends with "#". */
+static void a_body_that_fails_is_aborted(void **state)
+{
+	struct sides *f = *state;
+	struct budget *budget = msrp_stack_budget(f->stack);
+	struct message_out out = {.content_type = SLICE("text/plain")};
+
+	sides_connect(f, true);
+	sides_wait(f, &f->b.bound, 1);
+	for (unsigned too_long = 0; too_long < 2; too_long++) {
+		assert_int_equal(shared_body_open(&out.body.shared, budget, UINT64_MAX, 1 << 20),
+		    0);
+		out.body.bytes = shared_body_bytes(out.body.shared);
+		out.body.max_bytes = too_long ? PIECE + 1 : 0;
+		assert_int_equal(endpoint_send(f->a.ep, &out, 0, NULL), 0);
+		add_piece(&out);
+		sides_wait(f, &f->b.begins, too_long + 1);
+		if (too_long)
+			add_piece(&out);
+		shared_body_close(out.body.shared, too_long ? 0 : -ECONNRESET);
+		shared_body_unref(out.body.shared);
+		sides_wait(f, &f->b.ends, too_long + 1);
+		assert_int_equal(f->b.end_err, -ECANCELED);
+		loop_until(f->base, nothing_queued, &f->a);
+	}
+}
+
 static void a_connection_that_stands_still_owes_408(void **state)
 {
 	struct sides *f = *state;
@@ -659,6 +734,8 @@ int main(void)
 	    CASE(a_long_chunk_is_interrupted),
 	    CASE(a_refused_chunk_is_ended),
 	    CASE(a_shared_body_is_held_once),
+	    CASE(a_body_grows_while_it_is_sent),
+	    CASE(a_body_that_fails_is_aborted),
 	    CASE(a_connection_that_stands_still_owes_408),
 	    CASE(partial_and_no_hold_nothing_when_sent),
 	    CASE(what_the_peer_would_not_take_is_dropped),
