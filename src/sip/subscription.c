@@ -313,6 +313,7 @@ static bool check(struct sip_request *req, const struct event_package *package, 
 	return false;
 }
 
+/* In the 200 nua may make it a second less, which it may be (RFC 6665 4.2.1.1). */
 static int reply_ok(struct subscription *s, struct sip_request *req, uint32_t expires_s)
 {
 	char *contact = sip_agent_contact(s->agent, NULL), *lines = NULL;
