@@ -36,8 +36,8 @@ static const char *const statements[STATEMENTS] = {
     [ROOM_DELETE] = "DELETE FROM rooms WHERE uri = ?1",
     [ROOM_DELETE_HISTORY] = "DELETE FROM history WHERE room = ?1",
     [ROOM_DELETE_NICKNAMES] = "DELETE FROM nicknames WHERE room = ?1",
-    [HISTORY_ADD] = "INSERT INTO history (room, message_id, content_type, body)"
-		    " VALUES (?1, ?2, ?3, ?4)",
+    [HISTORY_ADD] = ("INSERT INTO history (room, message_id, content_type, body)"
+		     " VALUES (?1, ?2, ?3, ?4)"),
     [HISTORY_DELETE] = "DELETE FROM history WHERE id = ?1",
     [NICKNAME_PUT] = "INSERT OR REPLACE INTO nicknames VALUES (?1, ?2, ?3, ?4)",
     [NICKNAME_DELETE] = "DELETE FROM nicknames WHERE room = ?1 AND key = ?2",

@@ -192,6 +192,12 @@ static int catch_forbidden(void)
 
 static int allow_calls(scmp_filter_ctx filter)
 {
+	/* raise() and abort() */
+	const struct scmp_arg_cmp self = {
+	    .arg = 0,
+	    .op = SCMP_CMP_EQ,
+	    .datum_a = (scmp_datum_t)getpid(),
+	};
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && i < sizeof(always) / sizeof(always[0]); i++)
@@ -200,10 +206,7 @@ static int allow_calls(scmp_filter_ctx filter)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, sometimes[i].call, 1,
 		    SCMP_CMP(sometimes[i].argument, SCMP_CMP_MASKED_EQ, sometimes[i].mask,
 			sometimes[i].value));
-	/* raise() and abort() */
-	return err < 0 ? err
-		       : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-			   SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	return err < 0 ? err : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, self);
 }
 
 /* A C library that is newer than this table finds an older kernel, and does as it did there. */
