@@ -242,9 +242,31 @@ static void reload_services(struct daemon *d, const struct config *cfg, size_t c
 			    &ignored);
 }
 
+static int reload_sip(struct daemon *d, const struct config *cfg, struct reason *why)
+{
+	const struct setting_list *credentials = &cfg->credentials;
+
+	return d->sip
+	    ? sip_stack_reload(d->sip, &cfg->sip, credentials->items, credentials->count, why)
+	    : 0;
+}
+
+static int reload_stacks(struct daemon *d, const struct config *cfg, struct reason *why)
+{
+	struct reason ignored;
+	int err = msrp_stack_reload(d->msrp, &cfg->msrp, why);
+
+	if (err < 0)
+		return err;
+	err = reload_sip(d, cfg, why);
+	if (err < 0)
+		msrp_stack_reload(d->msrp, &d->config->msrp, &ignored);
+	return err;
+}
+
 static int reload_what_may_refuse(struct daemon *d, const struct config *cfg, struct reason *why)
 {
-	int err = msrp_stack_reload(d->msrp, &cfg->msrp, why);
+	int err = reload_stacks(d, cfg, why);
 	struct reason ignored;
 	size_t i = 0;
 
@@ -254,7 +276,7 @@ static int reload_what_may_refuse(struct daemon *d, const struct config *cfg, st
 			    why);
 	if (err < 0 && i > 0) {
 		reload_services(d, d->config, i - 1);
-		msrp_stack_reload(d->msrp, &d->config->msrp, &ignored);
+		reload_stacks(d, d->config, &ignored);
 	}
 	return err;
 }
@@ -265,8 +287,6 @@ static void reload_rest(struct daemon *d, const struct config *cfg)
 
 	open_log(d, &cfg->log);
 	d->logline.body = cfg->log.event_body;
-	if (d->sip)
-		sip_stack_reload(d->sip, &cfg->sip, credentials->items, credentials->count);
 	if (d->ua)
 		ua_reload(d->ua, &cfg->ua, credentials->items, credentials->count);
 	ctl_server_reload(d->control, &cfg->control);
@@ -485,7 +505,7 @@ static int start_sip(struct daemon *d, struct reason *why)
 {
 	const struct registrar_settings *registrar = config_service(d->config, &registrar_service);
 	struct sip_stack_options options = {
-	    .base = d->base,
+	    .net = d->net,
 	    .stats = d->stats,
 	    .settings = &d->config->sip,
 	    .credentials = d->config->credentials.items,

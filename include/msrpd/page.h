@@ -6,6 +6,8 @@
 
 #include <msrpd/slice.h>
 
+struct sip_flow;
+
 struct page; /* the sender of MESSAGEs: one a daemon */
 
 /** A MESSAGE to send; everything is copied. */
@@ -15,6 +17,8 @@ struct page_message {
 	struct slice content_type;
 	struct slice body;
 	struct slice headers; /* further header lines, each "Name: value\r\n"; may be absent */
+	/** The connection that it goes over (flow.h), wherever ruri may be; NULL: where ruri is. */
+	struct sip_flow *flow;
 	/** What is too large for UDP (RFC 3428 8) goes over TCP, over UDP all the same, or -EMSGSIZE. */
 	enum page_large { PAGE_LARGE_TCP, PAGE_LARGE_UDP, PAGE_LARGE_REFUSE } large;
 };
@@ -38,7 +42,7 @@ int page_check(struct page *page, const struct page_message *message);
  *
  * @param done  called once with the final answer, never from inside this call; NULL: nobody asks
  * @return 0, -EMSGSIZE: too large for what is allowed, -EINVAL, -EDESTADDRREQ: see
- *         page_check(), -ENETUNREACH: no SIP listener, -ENOBUFS: too many under way, -ENOMEM
+ *         page_check(), -ENETUNREACH: no SIP listener, or the flow is closed, -ENOBUFS: too many under way, -ENOMEM
  */
 int page_send(struct page *page, const struct page_message *message,
     void (*done)(const struct page_result *result, void *arg), void *arg);

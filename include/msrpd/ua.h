@@ -15,6 +15,7 @@
 #include <msrpd/request.h>
 #include <msrpd/slice.h>
 
+struct sip_flow;
 struct ua;
 struct ua_session;
 
@@ -121,6 +122,8 @@ struct ua_offer {
 	void *arg;
 	struct slice
 	    attributes; /* further lines of our SDP, "a=chatroom:nickname\r\n"; or absent */
+	/** ua_start(): the connection that our INVITE goes over (flow.h); NULL: where ruri is. */
+	struct sip_flow *flow;
 	/** Name of an attribute of the peer's, for ua_peer_attribute(); outlives the session. */
 	const char *peer_attribute;
 };
@@ -140,7 +143,7 @@ int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *
  * "Anna Ray" <sip:anna@example.org>.
  *
  * @return 0, -EINVAL: a URI or type that is none, -EDESTADDRREQ: see page_check(),
- *         -ENETUNREACH: no SIP, -ENOBUFS, -ENOMEM
+ *         -ENETUNREACH: no SIP, or the flow is closed, -ENOBUFS, -ENOMEM
  */
 int ua_start(struct ua *ua, const struct ua_offer *offer, struct slice from_uri,
     struct slice to_uri, struct slice ruri, struct ua_session **sp);

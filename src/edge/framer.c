@@ -309,3 +309,13 @@ enum edge_framed edge_framer_next(struct edge_framer *framer, struct slice *byte
 		drop_partial(framer);
 	return take_next(&feed);
 }
+
+void edge_framer_give_up(struct edge_framer *framer, unsigned status, const char *why,
+    struct edge_message *message)
+{
+	struct slice none = {0};
+	struct feed feed = {.framer = framer, .bytes = &none, .message = message};
+
+	broken(&feed, framer->partial ? &framer->partial->head : &(struct edge_head){0}, status,
+	    why);
+}

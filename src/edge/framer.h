@@ -67,3 +67,7 @@ bool edge_framer_idle(const struct edge_framer *framer);
  */
 enum edge_framed edge_framer_next(struct edge_framer *framer, struct slice *bytes, bool end,
     const struct edge_bounds *bounds, struct edge_message *message);
+
+/** The message that has begun takes too long: as EDGE_BROKEN, with this fault. */
+void edge_framer_give_up(struct edge_framer *framer, unsigned status, const char *why,
+    struct edge_message *message);

@@ -6,6 +6,7 @@ static struct slice usual_phrase(unsigned code)
 		unsigned code;
 		const char *phrase;
 	} phrases[] = {
+	    {200, "OK"},
 	    {400, "Bad Request"},
 	    {403, "Forbidden"},
 	    {408, "Request Timeout"},

@@ -22,7 +22,7 @@ static bool may_enter(struct net_listener *l, const union addr *peer, bool proxi
 	*hostp = NULL;
 	if (net_protocol_is_full(p))
 		why = "too many connections";
-	else if (!proxied && net_guard_enter(p->net->guard, peer, hostp) < 0)
+	else if (!proxied && !l->internal && net_guard_enter(p->net->guard, peer, hostp) < 0)
 		why = "too many of this address";
 	if (!why)
 		return true;
@@ -42,7 +42,7 @@ static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct 
 	(void)socket;
 	(void)addr_len;
 	addr_from(&peer, addr);
-	proxied = prefixes_have(&l->protocol->net->proxies, &peer);
+	proxied = !l->internal && prefixes_have(&l->protocol->net->proxies, &peer);
 	if (!may_enter(l, &peer, proxied, &host)) {
 		close(fd);
 		return;

@@ -20,6 +20,7 @@ struct net_listener {
 	void *arg;        /* of net_handler.accept */
 	/** WebSockets: pages of these origins may connect, "*": of any; empty: of none, NULL: of any. */
 	const struct setting_list *origins; /* of char * */
+	bool internal; /* for the daemon itself: no limits of addresses, and no PROXY headers */
 	union addr addr;
 	struct evconnlistener *socket;
 	struct timer pause; /* of accepting */

@@ -1,33 +1,30 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sofia-sip/msg_addr.h>
 #include <sofia-sip/nta_tag.h>
+#include <sofia-sip/sip_status.h>
 #include <sofia-sip/tport_tag.h>
 
 #include <msrpd/sip_uri.h>
 
 #include "base/buffer.h"
 #include "base/log.h"
-#include "net/tls.h"
 #include "sip/priv.h"
 
 enum {
-	CONNECTION_IDLE_MS = 120 * 1000, /* then closed; opened again on demand */
-	HALF_MESSAGE_MS = 5 * 1000,      /* a message that stops in its middle */
-	QUEUE_MAX = 1000,                /* Sofia's limit for what waits on a connection */
-	SESSION_EXPIRES_S = 1800,        /* RFC 4028 section 4 */
+	QUEUE_MAX = 1000,    /* Sofia's limit for what waits on a connection */
+	LINK_MAX = 16 << 20, /* bytes of a burst on the link, which count as one message */
+	LINK_AGAIN_MS = 2000,
+	LINK_LOST_MS = 50,
+	SESSION_EXPIRES_S = 1800, /* RFC 4028 section 4 */
 };
-
-static const char system_cas[] = "/etc/ssl/certs/ca-certificates.crt";
 
 /* --- addresses --- */
 
@@ -42,32 +39,43 @@ static void host_text(const union addr *address, char *text, size_t size)
 
 /* --- one agent --- */
 
-static void on_nua_event(nua_event_t event, int status, char const *phrase, nua_t *nua,
-    nua_magic_t *magic, nua_handle_t *nh, nua_hmagic_t *hmagic, sip_t const *sip, tagi_t tags[])
+/* Is it a response that the edge has made, since there is nobody at the other end? */
+static bool is_edges_own(const sip_t *sip, struct sip_agent *agent)
 {
-	msg_t *msg = nua_current_request(nua);
-	struct sip_event ev = {event, status, phrase ? phrase : "", nh, sip, tags,
-	    sip && msg && msg_addr(msg)->su_family != 0};
-	struct sip_owner *owner = hmagic;
+	const sip_warning_t *w = sip->sip_warning;
 
-	if (owner)
-		owner->event(owner, &ev);
-	else
-		sip_stack_event(magic, &ev);
+	return agent->transport != SIP_UDP && sip->sip_status && w && w->w_host
+	    && edge_is_own_name(agent->stack->edge, slice_of(w->w_host));
+}
+
+/* How listeners are written, and what they are on. */
+static const struct kind {
+	unsigned transport;
+	const char *edge; /* NULL: not the edge's */
+	const char *scheme, *suffix;
+} kinds[] = {
+    {SIP_UDP, NULL, "sip", ";transport=udp"},
+    {SIP_TCP, "tcp", "sip", ";transport=tcp"},
+    {SIP_TLS, "tls", "sips", ""},
+};
+
+static const struct kind *kind_of(const struct sip_agent *agent)
+{
+	size_t i = 0;
+
+	while (kinds[i].transport != agent->transport)
+		i++;
+	return &kinds[i];
 }
 
 void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE])
 {
-	char host[ADDR_TEXT_SIZE], port[8] = "*";
-	const char *suffix = agent->transports == SIP_UDP ? ";transport=udp"
-	    : agent->transports == SIP_TCP                ? ";transport=tcp"
-							  : "";
+	const struct kind *kind = kind_of(agent);
+	char host[ADDR_TEXT_SIZE];
 
 	host_text(&agent->address, host, sizeof(host));
-	if (addr_port(&agent->address) != 0)
-		snprintf(port, sizeof(port), "%u", addr_port(&agent->address));
-	snprintf(uri, SIP_AGENT_URI_SIZE, "%s:%s:%s%s",
-	    agent->transports == SIP_TLS ? "sips" : "sip", host, port, suffix);
+	snprintf(uri, SIP_AGENT_URI_SIZE, "%s:%s:%u%s", kind->scheme, host,
+	    addr_port(&agent->address), kind->suffix);
 }
 
 char *sip_agent_contact(const struct sip_agent *agent, const char *params)
@@ -76,12 +84,41 @@ char *sip_agent_contact(const struct sip_agent *agent, const char *params)
 	char uri[SIP_AGENT_URI_SIZE], *text = NULL;
 	int n;
 
-	if (!advertised && !params)
-		return NULL;
 	sip_agent_uri(agent, uri);
 	n = advertised ? asprintf(&text, "%s%s", advertised, params ? params : "")
-		       : asprintf(&text, "<%s>%s", uri, params);
+		       : asprintf(&text, "<%s>%s", uri, params ? params : "");
 	return n < 0 ? NULL : text;
+}
+
+/* nua would show the Contact of the link, where nobody else can reach us. */
+static void answer_options(struct sip_agent *agent, const struct sip_event *ev)
+{
+	const struct sip_flow *flow = sip_agent_flow(agent, ev->sip);
+	char *contact =
+	    flow ? sip_agent_contact(edge_listener_owner(edge_flow_listener(flow)), NULL) : NULL;
+
+	nua_respond(ev->nh, SIP_200_OK, NUTAG_WITH_THIS(agent->nua),
+	    TAG_IF(contact, SIPTAG_CONTACT_STR(contact)), SIPTAG_ACCEPT_STR("application/sdp"),
+	    TAG_END());
+	free(contact);
+	if (!nua_handle_magic(ev->nh))
+		nua_handle_destroy(ev->nh);
+}
+
+static void on_nua_event(nua_event_t event, int status, char const *phrase, nua_t *nua,
+    nua_magic_t *magic, nua_handle_t *nh, nua_hmagic_t *hmagic, sip_t const *sip, tagi_t tags[])
+{
+	msg_t *msg = nua_current_request(nua);
+	struct sip_event ev = {event, status, phrase ? phrase : "", nh, sip, tags,
+	    sip && msg && msg_addr(msg)->su_family != 0 && !is_edges_own(sip, magic)};
+	struct sip_owner *owner = hmagic;
+
+	if (event == nua_i_options && status < 200)
+		answer_options(magic, &ev);
+	else if (owner)
+		owner->event(owner, &ev);
+	else
+		sip_stack_event(magic, &ev);
 }
 
 void sip_agent_refuse_sharing(const struct sip_agent *agent, nua_handle_t *nh)
@@ -114,166 +151,213 @@ static char *supported(const struct sip_settings *settings)
 	return buffer_take(&out, &text, &len) == 0 ? text : NULL;
 }
 
-static int agent_open(struct sip_agent *agent, const char *tls_dir)
+/*
+ * Of what is read of a message by mistake only the fields that the edge has looked at are a reason
+ * to refuse it on the link, where Sofia would close the connection.
+ */
+static int nua_open(struct sip_agent *agent, const char *uri, bool link)
 {
 	const struct sip_settings *settings = agent->stack->settings;
-	bool tls = agent->transports == SIP_TLS;
-	char uri[SIP_AGENT_URI_SIZE], *tags = supported(settings);
+	char *tags = supported(settings);
 
 	if (!tags)
 		return -ENOMEM;
-	sip_agent_uri(agent, uri);
 	agent->nua = nua_create(sip_loop_root(agent->stack->loop), on_nua_event, agent,
-	    NTATAG_MCLASS(agent->stack->parse.mclass),
-	    NUTAG_URL(uri), /* a sips URI as well: NUTAG_SIPS_URL would open a second socket */
-	    TAG_IF(tls, NUTAG_CERTIFICATE_DIR(tls_dir)),
-	    TAG_IF(tls,
-		TPTAG_TLS_VERIFY_POLICY(settings->tls.verify ? TPTLS_VERIFY_SUBJECTS_OUT : 0)),
+	    NTATAG_MCLASS(agent->stack->parse.mclass), NUTAG_URL(uri),
+	    TAG_IF(link, TPTAG_SERVER(0)), TAG_IF(link, NTATAG_BAD_REQ_MASK(0)),
 	    NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOACK(0), NUTAG_AUTOALERT(0), NUTAG_AUTOANSWER(0),
 	    NUTAG_APPL_METHOD("MESSAGE, UPDATE"), /* beside REGISTER and others */
+	    TAG_IF(link, NUTAG_APPL_METHOD("OPTIONS")),
 	    SIPTAG_ALLOW_STR(allowed(agent->stack, false)), SIPTAG_SUPPORTED_STR(tags),
 	    SIPTAG_USER_AGENT_STR("msrpd/" MSRPD_VERSION), NUTAG_UPDATE_REFRESH(1),
 	    NUTAG_SESSION_TIMER(SESSION_EXPIRES_S),
 	    NUTAG_RETRY_COUNT(0), /* we repeat requests ourselves: call.c, auth.c */
 	    NUTAG_OUTBOUND("no-options-keepalive no-outbound no-validate no-natify"),
 	    NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), NTATAG_UDP_MTU(SIP_UDP_MAX),
-	    NTATAG_MAXSIZE(SIP_MESSAGE_MAX), TPTAG_QUEUESIZE(QUEUE_MAX), TPTAG_STUN_SERVER(0),
-	    TPTAG_IDLE(CONNECTION_IDLE_MS), TPTAG_TIMEOUT(HALF_MESSAGE_MS),
+	    NTATAG_MAXSIZE(link ? LINK_MAX : SIP_MESSAGE_MAX), TPTAG_QUEUESIZE(QUEUE_MAX),
+	    TPTAG_STUN_SERVER(0), TPTAG_IDLE(UINT_MAX), TPTAG_TIMEOUT(UINT_MAX),
 	    NTATAG_SIP_T1X64((unsigned)settings->transaction_timeout),
 	    NTATAG_SIP_T4((unsigned)settings->transaction_timeout * 5 / 32), TAG_END());
 	free(tags);
-	if (!agent->nua)
-		return -EADDRINUSE;
+	return agent->nua ? 0 : -EADDRINUSE;
+}
+
+static int probe(const union addr *address, int type, union addr *bound)
+{
+	int fd = socket(address->any.sa_family, type | SOCK_CLOEXEC, 0), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, &address->any, addr_len(address)) < 0)
+		err = -errno;
+	else if (bound)
+		addr_of_socket(bound, fd);
+	close(fd);
+	return err;
+}
+
+static int open_udp(struct sip_agent *agent, struct reason *why)
+{
+	char uri[SIP_AGENT_URI_SIZE], host[ADDR_TEXT_SIZE], port[8] = "*";
+	int err = probe(&agent->address, SOCK_DGRAM, NULL);
+
+	/* Sofia would not say why it cannot, and leave descriptors of its own behind. */
+	if (err)
+		return reason_set(why, err, "%s", strerror(-err));
+	host_text(&agent->address, host, sizeof(host));
+	if (addr_port(&agent->address) != 0)
+		snprintf(port, sizeof(port), "%u", addr_port(&agent->address));
+	snprintf(uri, sizeof(uri), "sip:%s:%s;transport=udp", host, port);
+	err = nua_open(agent, uri, false);
+	if (err)
+		return reason_set(why, err, "Sofia-SIP cannot open it");
 	/* The port is told in an answer to this alone. */
 	nua_get_params(agent->nua, TAG_ANY(), TAG_END());
 	sip_loop_finish(agent->stack->loop, &agent->open);
-	return agent->open ? 0 : -EADDRINUSE;
+	return agent->open ? 0 : reason_set(why, -EADDRINUSE, "Sofia-SIP does not tell its port");
 }
 
-static int probe_one(const struct sip_agent *agent, int type)
+static int open_stream(struct sip_agent *agent, struct reason *why)
 {
-	int fd = socket(agent->address.any.sa_family, type | SOCK_CLOEXEC, 0), err = 0, one = 1;
+	struct sip_stack *stack = agent->stack;
+	int err = edge_listen(stack->edge, edge_transport_find(slice_of(kind_of(agent)->edge)),
+	    &agent->address, agent, &agent->listener, why);
 
-	if (fd < 0)
-		return -errno;
-	if ((type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
-	    || bind(fd, &agent->address.any, addr_len(&agent->address)) < 0)
-		err = -errno;
-	close(fd);
-	return err;
+	if (err)
+		return err;
+	agent->nua = stack->streams.nua;
+	agent->address = *edge_listener_address(agent->listener);
+	return 0;
 }
 
-/*
- * Would Sofia be able to open it?  It does not say why it is not, and leaves descriptors of its
- * own behind then.
- */
-static int agent_probe(const struct sip_agent *agent)
+static int agent_open(struct sip_agent *agent, struct reason *why)
 {
-	int err = agent->transports & SIP_UDP ? probe_one(agent, SOCK_DGRAM) : 0;
-
-	return err || !(agent->transports & (SIP_TCP | SIP_TLS)) ? err
-								 : probe_one(agent, SOCK_STREAM);
-}
-
-/* --- TLS: Sofia wants a folder with files of its own names --- */
-
-static int copy_file(int to, const char *path)
-{
-	char buffer[4096];
-	ssize_t n = -1;
-	int from = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (from < 0)
-		return -errno;
-	while ((n = read(from, buffer, sizeof(buffer))) > 0)
-		if (write(to, buffer, (size_t)n) != n)
-			break;
-	close(from);
-	return n == 0 ? 0 : -EIO;
-}
-
-static int write_file(const char *dir, const char *name, const char *first, const char *second)
-{
-	char path[512];
-	int fd, err;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	err = copy_file(fd, first);
-	if (!err && second)
-		err = write(fd, "\n", 1) == 1 ? copy_file(fd, second) : -EIO;
-	close(fd);
-	return err;
-}
-
-/* Sofia would neither say what is wrong with them, nor free all that it began with. */
-static int check_tls_files(const struct sip_settings *settings, struct reason *why)
-{
-	const struct net_tls_settings files = {.certificate = settings->tls.certificate,
-	    .private_key = settings->tls.private_key,
-	    .ca_file = settings->tls.ca_file};
-	struct net_tls_contexts *contexts = NULL;
 	struct reason text;
-	int err = net_tls_contexts_new(&contexts, &files, &text);
+	char uri[SIP_AGENT_URI_SIZE];
+	int err = agent->transport == SIP_UDP ? open_udp(agent, &text) : open_stream(agent, &text);
 
-	net_tls_contexts_free(contexts);
-	return err < 0 ? reason_set(why, err, "sip.tls: %s", text.text) : 0;
+	if (err == 0)
+		return 0;
+	sip_agent_uri(agent, uri);
+	return reason_set(why, err, "sip.listen: %s: %s", uri, text.text);
 }
 
-static int tls_dir_make(const struct sip_settings *settings, char *dir, size_t size)
-{
-	const char *tmp = getenv("TMPDIR");
-	const char *ca = settings->tls.ca_file ? settings->tls.ca_file : system_cas;
-	int err;
+/* --- the nua of all streams, and its connection to the edge --- */
 
-	snprintf(dir, size, "%s/msrpd-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	if (!mkdtemp(dir)) {
-		dir[0] = '\0';
-		return -errno;
-	}
-	err = write_file(dir, "agent.pem", settings->tls.certificate, settings->tls.private_key);
-	if (!err && access(ca, R_OK) == 0)
-		err = write_file(dir, "cafile.pem", ca, NULL);
-	return err;
+static void close_link(struct sip_stack *stack)
+{
+	if (stack->link_nh)
+		nua_handle_destroy(stack->link_nh);
+	stack->link_nh = NULL;
 }
 
-static void tls_dir_remove(const char *dir)
+static void open_link(void *arg)
 {
-	static const char *const names[] = {"agent.pem", "cafile.pem"};
-	char path[512];
+	struct sip_stack *stack = arg;
+	char route[EDGE_ROUTE_SIZE];
 
-	if (!*dir)
+	close_link(stack);
+	if (edge_link_is_open(stack->edge) || stack->stage >= SIP_SHUTTING_DOWN)
 		return;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-		unlink(path);
-	}
-	rmdir(dir);
+	timer_start(&stack->link_timer, LINK_AGAIN_MS);
+	edge_link_route(stack->edge, route);
+	stack->link_nh = nua_handle(stack->streams.nua, (nua_hmagic_t *)&stack->link,
+	    NUTAG_URL("sip:edge@127.0.0.1"), SIPTAG_TO_STR("<sip:edge@127.0.0.1>"),
+	    NUTAG_INITIAL_ROUTE_STR(route), TAG_END());
+	if (stack->link_nh)
+		nua_options(stack->link_nh, TAG_END());
+	sip_stack_kick(stack);
+}
+
+static void on_link_event(struct sip_owner *owner, const struct sip_event *ev)
+{
+	struct sip_stack *stack =
+	    (struct sip_stack *)((char *)owner - offsetof(struct sip_stack, link));
+
+	if (ev->event == nua_r_options && ev->status >= 200)
+		close_link(stack);
+}
+
+/* Sofia has to see first that it is closed. */
+static void on_link_lost(void *arg)
+{
+	struct sip_stack *stack = arg;
+
+	timer_start(&stack->link_timer, LINK_LOST_MS);
+}
+
+static void on_step(void *arg)
+{
+	edge_link_step(arg);
+}
+
+static int streams_open(struct sip_stack *stack, const struct sip_stack_options *options,
+    struct reason *why)
+{
+	const struct edge_options edge = {.net = options->net,
+	    .stats = options->stats,
+	    .settings = &options->settings->edge,
+	    .transaction_timeout_ms = options->settings->transaction_timeout,
+	    .link_lost = on_link_lost,
+	    .arg = stack};
+	int err = timer_init(&stack->link_timer, stack->base, open_link, stack);
+
+	if (!err)
+		err = edge_new(&stack->edge, &edge, why);
+	if (err)
+		return err;
+	stack->link.event = on_link_event;
+	stack->streams.stack = stack;
+	err = nua_open(&stack->streams, "sip:127.0.0.1:*;transport=tcp", true);
+	if (err)
+		return reason_set(why, err, "Sofia-SIP cannot be joined to the edge");
+	sip_loop_on_step(stack->loop, on_step, stack->edge);
+	timer_start(&stack->link_timer, 0);
+	return 0;
 }
 
 /* --- from the list of listeners to agents --- */
 
-static int add_agent(struct sip_stack *stack, const union addr *address, unsigned transports)
+static int add_agent(struct sip_stack *stack, const union addr *address, unsigned transport)
 {
-	struct sip_agent *agent;
+	struct sip_agent *agent = calloc(1, sizeof(*agent));
 
-	/* UDP and TCP on one address and port are one agent; every port 0 is a port of its own. */
-	STAILQ_FOREACH(agent, &stack->agents, next)
-		if (transports != SIP_TLS && agent->transports != SIP_TLS && addr_port(address) != 0
-		    && addr_equal(&agent->address, address)) {
-			agent->transports |= transports;
-			return 0;
-		}
-	agent = calloc(1, sizeof(*agent));
 	if (!agent)
 		return -ENOMEM;
 	agent->stack = stack;
-	agent->transports = transports;
+	agent->transport = transport;
 	agent->address = *address;
 	STAILQ_INSERT_TAIL(&stack->agents, agent, next);
 	return 0;
+}
+
+/* Any port that is free for both UDP and TCP. */
+static int find_port(union addr *address)
+{
+	enum { TRIES = 16 };
+	int err = -EADDRINUSE;
+
+	for (int i = 0; i < TRIES && err == -EADDRINUSE; i++) {
+		addr_set_port(address, 0);
+		err = probe(address, SOCK_STREAM, address);
+		if (!err)
+			err = probe(address, SOCK_DGRAM, NULL);
+	}
+	return err;
+}
+
+/* A listener may have several transports, on one port. */
+static int add_agents(struct sip_stack *stack, const union addr *at, unsigned transports)
+{
+	union addr address = *at;
+	int err = 0;
+
+	if ((transports & (transports - 1)) && addr_port(at) == 0)
+		err = find_port(&address);
+	for (unsigned t = 1; t <= transports && !err; t <<= 1)
+		if (transports & t)
+			err = add_agent(stack, &address, t);
+	return err;
 }
 
 /*
@@ -299,7 +383,7 @@ static int add_wildcard(struct sip_stack *stack, const struct sip_hop *l, int fa
 		    && IN6_IS_ADDR_LINKLOCAL(&address.in6.sin6_addr))
 			continue;
 		addr_set_port(&address, port);
-		err = add_agent(stack, &address, l->transports);
+		err = add_agents(stack, &address, l->transports);
 		count++;
 	}
 	freeifaddrs(all);
@@ -330,8 +414,7 @@ static int add_listener(struct sip_stack *stack, const struct sip_hop *l)
 	freeaddrinfo(found);
 	if (strcmp(l->host, "0.0.0.0") == 0 || strcmp(l->host, "::") == 0)
 		return add_wildcard(stack, l, address.any.sa_family, addr_port(&address));
-	err = add_agent(stack, &address, l->transports);
-	return err;
+	return add_agents(stack, &address, l->transports);
 }
 
 static bool is_name(const char *host)
@@ -339,11 +422,6 @@ static bool is_name(const char *host)
 	union addr address;
 
 	return strcmp(host, "*") != 0 && addr_parse_host(&address, slice_of(host)) < 0;
-}
-
-static bool tls_is_set(const struct sip_settings *settings)
-{
-	return settings->tls.certificate && settings->tls.private_key;
 }
 
 static int plan(struct sip_stack *stack, struct reason *why)
@@ -359,10 +437,6 @@ static int plan(struct sip_stack *stack, struct reason *why)
 			    "sip.listen: \"%s\" is not sip:ADDRESS:PORT with a transport of "
 			    "udp, tcp or tls",
 			    texts[i]);
-		if (l.transports == SIP_TLS && !tls_is_set(stack->settings))
-			return reason_set(why, -EINVAL,
-			    "sip.listen: \"%s\" needs sip.tls.certificate and private_key",
-			    texts[i]);
 		err = add_listener(stack, &l);
 		if (err)
 			return reason_set(why, err, "sip.listen: \"%s\": %s%s", texts[i],
@@ -374,56 +448,17 @@ static int plan(struct sip_stack *stack, struct reason *why)
 	return 0;
 }
 
-static int agents_probe(struct sip_stack *stack, struct reason *why)
+int sip_agents_open(struct sip_stack *stack, const struct sip_stack_options *options,
+    struct reason *why)
 {
-	char uri[SIP_AGENT_URI_SIZE];
 	struct sip_agent *agent;
-
-	STAILQ_FOREACH(agent, &stack->agents, next) {
-		int err = agent_probe(agent);
-
-		if (err) {
-			sip_agent_uri(agent, uri);
-			return reason_set(why, err, "sip.listen: %s: %s", uri, strerror(-err));
-		}
-	}
-	return 0;
-}
-
-static int agents_create(struct sip_stack *stack, const char *tls_dir, struct reason *why)
-{
-	char uri[SIP_AGENT_URI_SIZE];
-	struct sip_agent *agent;
-
-	STAILQ_FOREACH(agent, &stack->agents, next) {
-		int err = agent_open(agent, tls_dir);
-
-		if (err) {
-			sip_agent_uri(agent, uri);
-			return reason_set(why, err, "sip.listen: Sofia-SIP cannot open %s%s", uri,
-			    agent->transports == SIP_TLS ? " with this certificate and key" : "");
-		}
-	}
-	return 0;
-}
-
-int sip_agents_open(struct sip_stack *stack, struct reason *why)
-{
-	char dir[256] = "";
 	int err = plan(stack, why);
 
 	if (!err)
-		err = agents_probe(stack, why);
-	if (!err && tls_is_set(stack->settings))
-		err = check_tls_files(stack->settings, why);
-	if (!err && tls_is_set(stack->settings)) {
-		err = tls_dir_make(stack->settings, dir, sizeof(dir));
-		if (err)
-			reason_set(why, -EINVAL, "sip.tls: %s", strerror(-err));
-	}
-	if (!err)
-		err = agents_create(stack, dir, why);
-	tls_dir_remove(dir);
+		err = streams_open(stack, options, why);
+	STAILQ_FOREACH(agent, &stack->agents, next)
+		if (!err)
+			err = agent_open(agent, why);
 	return err;
 }
 
@@ -435,7 +470,9 @@ int sip_agents_take_settings(struct sip_stack *stack)
 	if (!tags)
 		return -ENOMEM;
 	STAILQ_FOREACH(agent, &stack->agents, next)
-		nua_set_params(agent->nua, SIPTAG_SUPPORTED_STR(tags), TAG_END());
+		if (!agent->listener)
+			nua_set_params(agent->nua, SIPTAG_SUPPORTED_STR(tags), TAG_END());
+	nua_set_params(stack->streams.nua, SIPTAG_SUPPORTED_STR(tags), TAG_END());
 	free(tags);
 	sip_stack_kick(stack);
 	return 0;
@@ -445,58 +482,89 @@ int sip_agents_take_settings(struct sip_stack *stack)
  * NUTAG_APPL_EVENT, of refreshes that are ours to answer, adds to what was told before; one name at
  * a time, as Sofia reads past the end of a list that she knows a part of.
  */
+static void allow_events(const struct sip_agent *agent, const char *events, const char *added)
+{
+	nua_set_params(agent->nua, SIPTAG_ALLOW_STR(allowed(agent->stack, events != NULL)),
+	    TAG_IF(events, SIPTAG_ALLOW_EVENTS_STR(events)),
+	    TAG_IF(!events, SIPTAG_ALLOW_EVENTS(SIP_NONE)), TAG_IF(added, NUTAG_APPL_EVENT(added)),
+	    TAG_END());
+}
+
 void sip_agents_allow_events(struct sip_stack *stack, const char *events, const char *added)
 {
 	struct sip_agent *agent;
 
 	STAILQ_FOREACH(agent, &stack->agents, next)
-		nua_set_params(agent->nua, SIPTAG_ALLOW_STR(allowed(stack, events != NULL)),
-		    TAG_IF(events, SIPTAG_ALLOW_EVENTS_STR(events)),
-		    TAG_IF(!events, SIPTAG_ALLOW_EVENTS(SIP_NONE)),
-		    TAG_IF(added, NUTAG_APPL_EVENT(added)), TAG_END());
+		if (!agent->listener)
+			allow_events(agent, events, added);
+	allow_events(&stack->streams, events, added);
 	sip_stack_kick(stack);
+}
+
+static void nua_close(struct sip_agent *agent)
+{
+	if (!agent->nua)
+		return;
+	if (!agent->down) {
+		nua_shutdown(agent->nua);
+		sip_loop_finish(agent->stack->loop, &agent->down);
+	}
+	nua_destroy(agent->nua);
 }
 
 void sip_agents_close(struct sip_stack *stack)
 {
 	struct sip_agent *agent;
 
+	timer_fini(&stack->link_timer);
+	close_link(stack);
 	while ((agent = STAILQ_FIRST(&stack->agents))) {
 		STAILQ_REMOVE_HEAD(&stack->agents, next);
-		if (agent->nua) {
-			if (!agent->down) {
-				nua_shutdown(agent->nua);
-				sip_loop_finish(stack->loop, &agent->down);
-			}
-			nua_destroy(agent->nua);
-		}
+		if (!agent->listener)
+			nua_close(agent);
 		free(agent);
 	}
+	nua_close(&stack->streams);
+	edge_free(stack->edge);
 }
 
 void sip_stack_each_listener(const struct sip_stack *stack, void (*fn)(const char *uri, void *arg),
     void *arg)
 {
-	static const struct {
-		unsigned transport;
-		const char *scheme, *suffix;
-	} kinds[] = {
-	    {SIP_UDP, "sip", ";transport=udp"},
-	    {SIP_TCP, "sip", ";transport=tcp"},
-	    {SIP_TLS, "sips", ""},
-	};
-	struct sip_agent *agent;
-	char host[INET6_ADDRSTRLEN + 2], uri[INET6_ADDRSTRLEN + 64];
+	const struct sip_agent *agent;
+	char uri[SIP_AGENT_URI_SIZE];
 
-	STAILQ_FOREACH(agent, &stack->agents, next)
-		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-			if (!(agent->transports & kinds[i].transport))
-				continue;
-			host_text(&agent->address, host, sizeof(host));
-			snprintf(uri, sizeof(uri), "%s:%s:%u%s", kinds[i].scheme, host,
-			    addr_port(&agent->address), kinds[i].suffix);
-			fn(uri, arg);
-		}
+	STAILQ_FOREACH(agent, &stack->agents, next) {
+		sip_agent_uri(agent, uri);
+		fn(uri, arg);
+	}
+}
+
+/* --- the agent of a request that came over the streams' nua --- */
+
+struct sip_flow *sip_agent_flow(const struct sip_agent *agent, const sip_t *sip)
+{
+	const sip_via_t *via = sip ? sip->sip_via : NULL;
+
+	return agent->transport == SIP_UDP || !via || !via->v_branch
+	    ? NULL
+	    : edge_flow_of_branch(agent->stack->edge, slice_of(via->v_branch));
+}
+
+/* --- the way of a request of ours --- */
+
+void sip_agent_route(const struct sip_agent *agent, struct sip_flow *flow,
+    char route[SIP_ROUTE_SIZE])
+{
+	const char *proxy = agent->stack->route ? agent->stack->route : "";
+	char edge[EDGE_ROUTE_SIZE] = "";
+
+	if (flow)
+		edge_flow_route(flow, edge);
+	else if (agent->listener)
+		edge_listener_route(agent->listener, edge);
+	snprintf(route, SIP_ROUTE_SIZE, "%s%s%s", edge, *edge && *proxy && !flow ? ", " : "",
+	    flow ? "" : proxy);
 }
 
 static bool is_host_of(const char *uri, struct slice host)
@@ -588,7 +656,7 @@ struct wish {
 static struct sip_agent *next_fit(struct sip_agent *agent, const struct wish *wish)
 {
 	for (; agent; agent = STAILQ_NEXT(agent, next))
-		if ((agent->transports & wish->transports)
+		if ((agent->transport & wish->transports)
 		    && (wish->family == AF_UNSPEC || agent->address.any.sa_family == wish->family))
 			return agent;
 	return NULL;

@@ -24,6 +24,7 @@ void sip_call_clear(struct sip_call *call)
 	free(call->to);
 	for (unsigned i = 0; i < call->target_count; i++)
 		free(call->targets[i]);
+	sip_flow_unref(call->flow);
 	*call = (struct sip_call){0};
 }
 
@@ -40,7 +41,7 @@ static char *from_with_tag(struct slice address)
 }
 
 int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice ruri,
-    struct slice from, struct slice to)
+    struct slice from, struct slice to, struct sip_flow *flow)
 {
 	struct sip_hop hop;
 	int err = -EINVAL;
@@ -51,10 +52,21 @@ int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice r
 	call->to = sip_address_clean(to);
 	rand_token(call->call_id, SIP_CALL_ID);
 	if (call->ruri && call->from && call->to)
-		err = stack->route || sip_uri_hop(call->ruri, &hop) == 0 ? 0 : -EDESTADDRREQ;
+		err =
+		    flow || stack->route || sip_uri_hop(call->ruri, &hop) == 0 ? 0 : -EDESTADDRREQ;
 	if (err)
 		sip_call_clear(call);
+	else if (flow)
+		call->flow = sip_flow_ref(flow);
 	return err;
+}
+
+struct sip_agent *sip_call_agent(const struct sip_call *call, struct sip_stack *stack, bool large)
+{
+	if (!call->flow)
+		return sip_stack_route(stack, call->ruri, large);
+	return sip_flow_is_alive(call->flow) ? edge_listener_owner(edge_flow_listener(call->flow))
+					     : NULL;
 }
 
 nua_handle_t *sip_call_handle(struct sip_call *call, struct sip_agent *agent,
@@ -66,12 +78,14 @@ nua_handle_t *sip_call_handle(struct sip_call *call, struct sip_agent *agent,
 	sip_addr_t *from = sip_address_make(home, stack, call->from);
 	sip_addr_t *to = sip_address_make(home, stack, call->to);
 	nua_handle_t *nh = NULL;
+	char route[SIP_ROUTE_SIZE];
 
+	sip_agent_route(agent, call->flow, route);
 	call->cseq++;
 	if (ruri && from && to)
 		nh = nua_handle(agent->nua, (nua_hmagic_t *)owner, NUTAG_URL((url_string_t *)ruri),
 		    SIPTAG_FROM(from), SIPTAG_TO(to), SIPTAG_CALL_ID_STR(call->call_id),
-		    TAG_IF(stack->route, NUTAG_INITIAL_ROUTE_STR(stack->route)), TAG_END());
+		    TAG_IF(*route, NUTAG_INITIAL_ROUTE_STR(route)), TAG_END());
 	su_home_deinit(home);
 	return nh;
 }
@@ -115,6 +129,8 @@ static bool next_target(struct sip_call *call)
 	if (call->next_target == call->target_count)
 		return false;
 	free(call->ruri);
+	sip_flow_unref(call->flow);
+	call->flow = NULL;
 	call->ruri = call->targets[call->next_target];
 	call->targets[call->next_target++] = NULL;
 	return true;

@@ -15,6 +15,7 @@
 enum {
 	UNDER_WAY_MAX = 800, /* leaves room for what dialogs send and for responses */
 	WAITING_MAX = 4096,
+	NAME_SIZE = 300,
 };
 
 struct sip_destination {
@@ -22,7 +23,7 @@ struct sip_destination {
 	TAILQ_HEAD(, sip_turn) waiting;
 	struct sip_stack *stack;
 	unsigned under_way, waiting_count;
-	char name[]; /* host:port */
+	char name[]; /* host:port, or the Route to a flow */
 };
 
 static struct sip_destination *find(struct sip_stack *stack, const char *name)
@@ -47,16 +48,30 @@ static struct sip_destination *find(struct sip_stack *stack, const char *name)
 	return d;
 }
 
-int sip_turn_take(struct sip_turn *turn, struct sip_stack *stack, const char *uri,
+/* @return 0 or -EINVAL */
+static int write_name(char name[NAME_SIZE], const struct sip_stack *stack,
+    const struct sip_call *call)
+{
+	struct sip_hop hop;
+
+	if (call->flow) {
+		edge_flow_route(call->flow, name);
+		return 0;
+	}
+	if (sip_uri_hop(stack->route ? stack->settings->outbound_proxy : call->ruri, &hop) < 0)
+		return -EINVAL;
+	snprintf(name, NAME_SIZE, "%s:%s", hop.host, hop.port);
+	return 0;
+}
+
+int sip_turn_take(struct sip_turn *turn, struct sip_stack *stack, const struct sip_call *call,
     void (*go)(struct sip_turn *turn))
 {
 	struct sip_destination *d;
-	struct sip_hop hop;
-	char name[sizeof(hop.host) + sizeof(hop.port) + 1];
+	char name[NAME_SIZE];
 
-	if (sip_uri_hop(stack->route ? stack->settings->outbound_proxy : uri, &hop) < 0)
+	if (write_name(name, stack, call) < 0)
 		return -EINVAL;
-	snprintf(name, sizeof(name), "%s:%s", hop.host, hop.port);
 	d = find(stack, name);
 	if (!d)
 		return -ENOMEM;

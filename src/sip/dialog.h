@@ -79,9 +79,10 @@ struct sip_dialog_handler {
 /** A new dialog to be made by our INVITE; everything is copied. */
 struct sip_invite {
 	struct slice from_uri, to_uri, ruri;
-	struct slice sdp;     /* our offer; absent: the peer shall make one */
-	struct slice headers; /* further lines, each "Name: value\r\n"; absent for none */
-	struct slice contact; /* parameters of our Contact, ";isfocus"; absent for none */
+	struct slice sdp;      /* our offer; absent: the peer shall make one */
+	struct slice headers;  /* further lines, each "Name: value\r\n"; absent for none */
+	struct slice contact;  /* parameters of our Contact, ";isfocus"; absent for none */
+	struct sip_flow *flow; /* that it goes over; NULL: where ruri is */
 };
 
 /**

@@ -57,10 +57,10 @@ static int place_call(struct sip_dialog *d)
 {
 	int err;
 
-	d->agent = sip_stack_route(d->stack, d->call->ruri, false);
+	d->agent = sip_call_agent(d->call, d->stack, false);
 	if (!d->agent)
 		return -ENETUNREACH;
-	err = sip_turn_take(&d->turn, d->stack, d->call->ruri, on_turn);
+	err = sip_turn_take(&d->turn, d->stack, d->call, on_turn);
 	if (err == 1)
 		on_turn(&d->turn);
 	return err < 0 ? err : 0;
@@ -89,9 +89,9 @@ int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
 	d->exchange = OURS;
 	d->owner.event = dialog_on_event;
 	d->call = malloc(sizeof(*d->call));
-	err = d->call
-	    ? sip_call_init(d->call, stack, invite->ruri, invite->from_uri, invite->to_uri)
-	    : -ENOMEM;
+	err = d->call ? sip_call_init(d->call, stack, invite->ruri, invite->from_uri,
+		  invite->to_uri, invite->flow)
+		      : -ENOMEM;
 	if (!err)
 		err = dialog_take_offer(d, invite->sdp);
 	if (!err)

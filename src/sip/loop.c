@@ -24,6 +24,8 @@ struct sip_loop {
 	su_root_t *root;
 	struct event *readable; /* Sofia's epoll descriptor */
 	struct event *due;      /* its next timer, and the kick */
+	void (*stepped)(void *arg);
+	void *arg;
 };
 
 static void turn(evutil_socket_t fd, short what, void *arg)
@@ -36,6 +38,8 @@ static void turn(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	for (int i = 0; i < STEPS_PER_TURN && wait_ms == 0; i++)
 		wait_ms = su_root_step(loop->root, 0);
+	if (loop->stepped)
+		loop->stepped(loop->arg);
 	if (wait_ms < 0) {
 		evtimer_del(loop->due);
 		return;
@@ -165,4 +169,10 @@ void sip_loop_finish(struct sip_loop *loop, const bool *done)
 
 	for (int i = 0; i < STEPS_MAX && !*done; i++)
 		su_root_step(loop->root, 1);
+}
+
+void sip_loop_on_step(struct sip_loop *loop, void (*fn)(void *arg), void *arg)
+{
+	loop->stepped = fn;
+	loop->arg = arg;
 }

@@ -25,3 +25,6 @@ void sip_loop_free(struct sip_loop *loop);
  * Cheap, may be repeated, also inside Sofia's callbacks.
  */
 void sip_loop_kick(struct sip_loop *loop);
+
+/** Call fn after each turn of Sofia's loop, in which it has read what was there. */
+void sip_loop_on_step(struct sip_loop *loop, void (*fn)(void *arg), void *arg);

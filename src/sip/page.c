@@ -152,35 +152,17 @@ static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 
 /* --- the request --- */
 
-/*
- * Sofia would try UDP when it finds nobody on TCP, unless the next hop's URI has the transport.
- * NULL where it has.
- */
-static char *next_hop_over_tcp(const struct sending *s)
-{
-	const struct sip_stack *stack = s->page->stack;
-	const char *uri = stack->route ? stack->settings->outbound_proxy : s->call.ruri;
-	struct sip_hop hop;
-	char *text = NULL;
-
-	if (!s->large || sip_uri_hop(uri, &hop) < 0 || hop.transports != (SIP_UDP | SIP_TCP))
-		return NULL;
-	return asprintf(&text, "%s;transport=tcp", uri) < 0 ? NULL : text;
-}
-
 static void on_turn(struct sip_turn *turn)
 {
 	struct sending *s = (struct sending *)((char *)turn - offsetof(struct sending, turn));
 	struct sip_stack *stack = s->page->stack;
 	const struct content *c = &s->content;
 	char *credentials = sip_auth_lines(s->auth, stack, "MESSAGE", s->call.ruri), cseq[32];
-	char *over_tcp = next_hop_over_tcp(s);
 	sip_payload_t body[1];
 
 	s->nh = sip_call_handle(&s->call, s->agent, &s->owner);
 	if (!s->nh) {
 		free(credentials);
-		free(over_tcp);
 		timer_start(&s->failing, 0);
 		return;
 	}
@@ -188,14 +170,12 @@ static void on_turn(struct sip_turn *turn)
 	sip_payload_init(body); /* as octets: it may hold a NUL */
 	body->pl_data = c->body;
 	body->pl_len = (usize_t)c->body_len;
-	nua_message(s->nh, SIPTAG_CSEQ_STR(cseq), TAG_IF(over_tcp, NUTAG_PROXY(over_tcp)),
-	    TAG_IF(s->over_udp, TPTAG_MTU(UDP_SIZE_MAX)),
+	nua_message(s->nh, SIPTAG_CSEQ_STR(cseq), TAG_IF(s->over_udp, TPTAG_MTU(UDP_SIZE_MAX)),
 	    TAG_IF(c->type, SIPTAG_CONTENT_TYPE_STR(c->type)),
 	    TAG_IF(c->headers, SIPTAG_HEADER_STR(c->headers)),
 	    TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)),
 	    TAG_IF(c->body, SIPTAG_PAYLOAD(body)), TAG_END());
 	free(credentials);
-	free(over_tcp);
 	++*stack->stats.messages_out;
 	sip_stack_kick(stack);
 }
@@ -206,11 +186,11 @@ static int place(struct sending *s)
 	struct sip_stack *stack = s->page->stack;
 	int err;
 
-	s->agent = sip_stack_route(stack, s->call.ruri, s->large);
+	s->agent = sip_call_agent(&s->call, stack, s->large);
 	if (!s->agent)
-		return s->large && sip_stack_route(stack, s->call.ruri, false) ? -EMSGSIZE
-									       : -ENETUNREACH;
-	err = sip_turn_take(&s->turn, stack, s->call.ruri, on_turn);
+		return s->large && sip_call_agent(&s->call, stack, false) ? -EMSGSIZE
+									  : -ENETUNREACH;
+	err = sip_turn_take(&s->turn, stack, &s->call, on_turn);
 	if (err == 1)
 		on_turn(&s->turn);
 	return err < 0 ? err : 0;
@@ -238,12 +218,12 @@ static int start(struct sending *s, const struct page_message *m)
 	size_t size = size_of(stack, m);
 	int err;
 
-	s->over_udp = size > SIP_UDP_MAX && m->large == PAGE_LARGE_UDP;
-	s->large = size > SIP_UDP_MAX && !s->over_udp;
+	s->over_udp = size > SIP_UDP_MAX && m->large == PAGE_LARGE_UDP && !m->flow;
+	s->large = size > SIP_UDP_MAX && !s->over_udp && !m->flow;
 	if (size > (s->over_udp ? UDP_SIZE_MAX : SIP_MESSAGE_MAX)
 	    || (s->large && m->large == PAGE_LARGE_REFUSE))
 		return -EMSGSIZE;
-	err = sip_call_init(&s->call, stack, m->ruri, m->from_uri, m->to_uri);
+	err = sip_call_init(&s->call, stack, m->ruri, m->from_uri, m->to_uri, m->flow);
 	if (!err)
 		err = content_take(&s->content, m);
 	if (!err)
@@ -254,7 +234,7 @@ static int start(struct sending *s, const struct page_message *m)
 int page_check(struct page *page, const struct page_message *m)
 {
 	struct sip_call call;
-	int err = sip_call_init(&call, page->stack, m->ruri, m->from_uri, m->to_uri);
+	int err = sip_call_init(&call, page->stack, m->ruri, m->from_uri, m->to_uri, m->flow);
 
 	if (!err)
 		sip_call_clear(&call);

@@ -19,6 +19,7 @@
 #include <msrpd/timer.h>
 
 #include "base/addr.h"
+#include "edge/edge.h"
 #include "sip/body.h"
 #include "sip/loop.h"
 #include "sip/stack.h"
@@ -37,6 +38,7 @@ enum {
 	SIP_MESSAGE_MAX = 1 << 20, /* bytes of a request that we take or make */
 	SIP_UDP_MAX = 1300,        /* RFC 3261 18.1.1, RFC 3428 8: beyond it TCP */
 	SIP_URI_MAX = 2048,
+	SIP_ROUTE_SIZE = SIP_URI_MAX + 256,
 };
 
 /** One thing that Sofia reports; valid for the callback. */
@@ -57,15 +59,16 @@ struct sip_owner {
 
 enum sip_transport { SIP_UDP = 1, SIP_TCP = 2, SIP_TLS = 4 };
 
-/** One nua: an address and port with UDP, TCP or both, or with TLS. */
+/** A listener.  Of UDP each has a nua of its own; those on streams are the edge's, with one nua. */
 struct sip_agent {
 	STAILQ_ENTRY(sip_agent) next;
 	struct sip_stack *stack;
 	nua_t *nua;
-	unsigned transports;
-	union addr address; /* port 0 until it is open on a free one */
-	bool open;          /* the port is known */
-	bool down;          /* nua_shutdown() came to its end */
+	enum sip_transport transport;   /* 0: of the nua of all streams itself */
+	union addr address;             /* port 0 until it is open on a free one */
+	struct edge_listener *listener; /* NULL: UDP */
+	bool open;                      /* UDP: the port is known */
+	bool down;                      /* nua_shutdown() came to its end */
 };
 
 struct sip_stats {
@@ -90,6 +93,11 @@ struct sip_stack {
 	struct sip_loop *loop;
 	struct sip_parse parse;
 	struct sip_agents agents;
+	struct edge *edge;
+	struct sip_agent streams; /* has the nua of all streams */
+	struct sip_owner link;    /* of the request that opens their connection to the edge */
+	nua_handle_t *link_nh;    /* its handle while it is under way; NULL */
+	struct timer link_timer;
 	const struct sip_settings *settings;
 	const struct sip_credential *credentials;
 	size_t credential_count;
@@ -161,12 +169,17 @@ sip_addr_t *sip_address_make(su_home_t *home, struct sip_stack *stack, const cha
 
 enum { SIP_AGENT_URI_SIZE = 128 };
 
-/** Where it listens: with its transport unless it has both UDP and TCP. */
+/** Where it listens. */
 void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE]);
 
-/**
- * Our Contact with these parameters (NULL: none), to be freed; NULL: that of the socket, by nua.
- */
+/** The flow that a request came over; NULL: none, or it is closed. */
+struct sip_flow *sip_agent_flow(const struct sip_agent *agent, const sip_t *sip);
+
+/** The Route of a request that begins something: over that flow, or as the agent; may be "". */
+void sip_agent_route(const struct sip_agent *agent, struct sip_flow *flow,
+    char route[SIP_ROUTE_SIZE]);
+
+/** Our Contact with these parameters (NULL: none), to be freed; NULL: no memory. */
 char *sip_agent_contact(const struct sip_agent *agent, const char *params);
 
 /**
@@ -189,7 +202,8 @@ void sip_agents_allow_events(struct sip_stack *stack, const char *events, const 
  *
  * @return 0, -EINVAL, -EADDRINUSE, -ENOMEM with why; what was opened is in stack->agents
  */
-int sip_agents_open(struct sip_stack *stack, struct reason *why);
+int sip_agents_open(struct sip_stack *stack, const struct sip_stack_options *options,
+    struct reason *why);
 void sip_agents_close(struct sip_stack *stack);
 
 /** Take those of the settings that a reload may change.  @return 0 or -ENOMEM */
@@ -305,6 +319,7 @@ struct sip_call {
 	char call_id[SIP_CALL_ID + 1];
 	unsigned cseq;                  /* of the latest try */
 	unsigned session_expires;       /* seconds; 0: the usual */
+	struct sip_flow *flow;          /* a ref; NULL: where ruri or the proxy is */
 	char *targets[SIP_TARGETS_MAX]; /* from redirects, RFC 3261 8.1.3.4 */
 	unsigned target_count, next_target;
 };
@@ -314,10 +329,13 @@ struct sip_call {
  *         route (RFC 3261 8.1.2), and we have none
  */
 int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice ruri,
-    struct slice from, struct slice to);
+    struct slice from, struct slice to, struct sip_flow *flow);
 void sip_call_clear(struct sip_call *call);
 
-/** A handle for the next try.  @return NULL when memory is out */
+/** The agent that the next try leaves from; NULL: none can.  @param large  only a stream will do */
+struct sip_agent *sip_call_agent(const struct sip_call *call, struct sip_stack *stack, bool large);
+
+/** A handle for the next try, over call->flow if there is one.  @return NULL when memory is out */
 nua_handle_t *sip_call_handle(struct sip_call *call, struct sip_agent *agent,
     struct sip_owner *owner);
 
@@ -339,12 +357,12 @@ struct sip_turn {
 };
 
 /**
- * Take a place.
+ * Take a place at the call's next hop.
  *
  * @param go  called later, from the loop, when the place had to be waited for
  * @return 1: go now; 0: wait for go(); -ENOBUFS; -ENOMEM
  */
-int sip_turn_take(struct sip_turn *turn, struct sip_stack *stack, const char *uri,
+int sip_turn_take(struct sip_turn *turn, struct sip_stack *stack, const struct sip_call *call,
     void (*go)(struct sip_turn *turn));
 
 /** Give it back.  Harmless on a turn that has none. */

@@ -26,6 +26,7 @@ struct sip_request {
 	struct timer_entry drop; /* until its sender will have given up */
 	unsigned refs;
 	struct sip_agent *agent;
+	struct sip_flow *flow; /* NULL: UDP */
 	nua_handle_t *nh;
 	nua_saved_event_t saved[1];
 	msg_t *msg; /* within saved */
@@ -92,18 +93,19 @@ static int fill_uris(struct sip_request *req)
 
 static void fill_source(struct sip_request *req)
 {
-	const su_addrinfo_t *info = msg_addrinfo(req->msg);
 	union addr from;
 
-	addr_from(&from, &msg_addr(req->msg)->su_sa);
+	if (req->flow)
+		from = *edge_flow_peer(req->flow);
+	else
+		addr_from(&from, &msg_addr(req->msg)->su_sa);
 	addr_unmap(&from);
 	addr_print_host(&from, req->source);
 	snprintf(req->source_port, sizeof(req->source_port), "%u", addr_port(&from));
 	req->fields[SIP_FIELD_SOURCE_ADDRESS] = slice_of(req->source);
 	req->fields[SIP_FIELD_SOURCE_PORT] = slice_of(req->source_port);
-	req->fields[SIP_FIELD_PROTO] = req->agent->transports == SIP_TLS ? SLICE("tls")
-	    : info->ai_socktype == SOCK_STREAM                           ? SLICE("tcp")
-									 : SLICE("udp");
+	req->fields[SIP_FIELD_PROTO] =
+	    slice_of(req->flow ? edge_flow_transport(req->flow)->name : "udp");
 }
 
 /*
@@ -158,6 +160,11 @@ static int fill(struct sip_request *req)
 		    (struct slice){sip->sip_payload->pl_data, sip->sip_payload->pl_len};
 	fill_source(req);
 	return 0;
+}
+
+struct sip_flow *sip_request_flow(const struct sip_request *req)
+{
+	return req->flow;
 }
 
 struct slice sip_request_field(const struct sip_request *req, enum sip_field field)
@@ -339,6 +346,7 @@ static void destroy(struct sip_request *req)
 	free(req->target);
 	free(req->auth_user);
 	free(req->auth_realm);
+	sip_flow_unref(req->flow);
 	free(req);
 }
 
@@ -393,22 +401,38 @@ static uint64_t *counter_of(const struct sip_stats *stats, nua_event_t event)
 	}
 }
 
+static void refuse_at_once(struct sip_agent *agent, const struct sip_event *ev, int status,
+    const struct sip_taker *taker)
+{
+	nua_respond(ev->nh, status, sip_status_phrase(status), NUTAG_WITH_THIS(agent->nua),
+	    TAG_END());
+	if (!taker->in_dialog)
+		nua_handle_destroy(ev->nh);
+}
+
 void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev,
     const struct sip_taker *taker)
 {
 	struct sip_stack *stack = agent->stack;
-	struct sip_request *req = calloc(1, sizeof(*req));
+	struct sip_flow *flow = sip_agent_flow(agent, ev->sip);
 	bool invite = ev->event == nua_i_invite;
 	bool makes_dialog = invite || ev->event == nua_i_subscribe;
+	struct sip_request *req;
 
 	++*counter_of(&stack->stats, ev->event);
+	if (agent->transport != SIP_UDP && !flow) {
+		refuse_at_once(agent, ev, 503, taker); /* nobody is there any more to read it */
+		return;
+	}
+	req = calloc(1, sizeof(*req));
 	if (!req || !nua_save_event(agent->nua, req->saved)) {
 		free(req);
-		nua_respond(ev->nh, SIP_500_INTERNAL_SERVER_ERROR, NUTAG_WITH_THIS(agent->nua),
-		    TAG_END());
-		if (!taker->in_dialog)
-			nua_handle_destroy(ev->nh);
+		refuse_at_once(agent, ev, 500, taker);
 		return;
+	}
+	if (flow) {
+		req->flow = sip_flow_ref(flow);
+		agent = edge_listener_owner(edge_flow_listener(flow));
 	}
 	req->owner.event = on_event;
 	req->refs = 1;
@@ -561,11 +585,6 @@ int sip_request_reply(struct sip_request *req, int code, struct slice reason, st
 
 /* --- no answers --- */
 
-static bool over_udp(const struct sip_request *req)
-{
-	return msg_addrinfo(req->msg)->ai_socktype == SOCK_DGRAM;
-}
-
 /*
  * Sofia answers each transaction before it frees it.  But that answer shares the texts of the
  * request, and finds no way to a host that is none.
@@ -588,7 +607,7 @@ static void forget(struct sip_request *req)
 	timer_queue_stop(&stack->dropped, &req->drop);
 	stack->dropped_count--;
 	if (req->nh) {
-		if (req->sip->sip_request->rq_method == sip_method_invite && over_udp(req))
+		if (req->sip->sip_request->rq_method == sip_method_invite && !req->flow)
 			misdirect_answer(req);
 		nua_respond(req->nh, SIP_408_REQUEST_TIMEOUT, NUTAG_WITH_SAVED(req->saved),
 		    TAG_END());

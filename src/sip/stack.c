@@ -15,10 +15,13 @@
 
 #include "base/log.h"
 #include "base/stats.h"
+#include "net/net.h"
 #include "sip/dialog_priv.h"
 #include "sip/notifier.h"
 #include "sip/priv.h"
 #include "sip/request_priv.h"
+
+enum { QUIET_MS = 2 }; /* between two looks whether the last words have left */
 
 static int check_uri(const void *value, struct reason *why)
 {
@@ -62,31 +65,6 @@ static int check_token(const void *value, struct reason *why)
 		p++;
 	return any && !*p ? 0 : reason_set(why, -EINVAL, "is not an option tag");
 }
-
-static const struct setting tls_rows[] = {
-    {.name = "certificate",
-	.type = SETTING_FILE,
-	.offset = offsetof(struct sip_settings, tls.certificate),
-	.flags = SETTING_FIXED,
-	.help = "PEM file of our certificate, for sips listeners. No intermediates are sent."},
-    {.name = "private_key",
-	.type = SETTING_FILE,
-	.offset = offsetof(struct sip_settings, tls.private_key),
-	.flags = SETTING_FIXED,
-	.help = "PEM file of its key."},
-    {.name = "ca_file",
-	.type = SETTING_FILE,
-	.offset = offsetof(struct sip_settings, tls.ca_file),
-	.flags = SETTING_FIXED,
-	.help = "PEM file of the authorities that we trust; default: the system's."},
-    {.name = "verify",
-	.type = SETTING_BOOL,
-	.offset = offsetof(struct sip_settings, tls.verify),
-	.preset = "true",
-	.flags = SETTING_FIXED,
-	.help = "Check chain and name of the servers that we connect to."},
-    {.name = NULL},
-};
 
 const struct setting sip_settings_rows[] = {
     {.name = "listen",
@@ -138,11 +116,54 @@ const struct setting sip_settings_rows[] = {
 	.preset = "10000",
 	.max = 1000000,
 	.help = "Subscriptions (SUBSCRIBE) at a time; one more is answered 503."},
+    {.name = "max_message_size",
+	.type = SETTING_SIZE,
+	.offset = offsetof(struct sip_settings, edge.max_message_size),
+	.preset = "64KiB",
+	.min = 4096,
+	.max = SIP_MESSAGE_MAX,
+	.help = "Bytes of a message on a stream; one more is answered 513, and the connection "
+		"closed."},
+    {.name = "max_headers",
+	.type = SETTING_NUMBER,
+	.offset = offsetof(struct sip_settings, edge.max_headers),
+	.preset = "128",
+	.min = 16,
+	.max = 1024,
+	.help = "Header lines of one message; one more is answered 400, and the connection "
+		"closed."},
+    {.name = "max_header_size",
+	.type = SETTING_SIZE,
+	.offset = offsetof(struct sip_settings, edge.max_header_size),
+	.preset = "8KiB",
+	.min = 256,
+	.max = 65536,
+	.help = "Bytes of one header with its folded lines; one more is answered 400, and the "
+		"connection closed."},
+    {.name = "message_timeout",
+	.type = SETTING_DURATION,
+	.offset = offsetof(struct sip_settings, edge.message_timeout_ms),
+	.preset = "10s",
+	.min = 100,
+	.max = 600000,
+	.help = "Time from the first byte of a message to its last, and for a handshake."},
+    {.name = "idle_timeout",
+	.type = SETTING_DURATION,
+	.offset = offsetof(struct sip_settings, edge.idle_timeout_ms),
+	.preset = "10m",
+	.help = "A connection without a message or CRLF for this long is closed; 0 is never."},
+    {.name = "max_connections",
+	.type = SETTING_NUMBER,
+	.offset = offsetof(struct sip_settings, edge.max_connections),
+	.preset = "65536",
+	.min = 1,
+	.max = 10000000,
+	.help = "Connections at once; one more is accepted and closed."},
     {.name = "tls",
 	.type = SETTING_GROUP,
-	.group = tls_rows,
-	.flags = SETTING_FIXED,
-	.help = "TLS of SIP; read at start only."},
+	.offset = offsetof(struct sip_settings, edge.tls),
+	.group = net_tls_settings_rows,
+	.help = "TLS of the listeners and of outgoing connections."},
     {.name = NULL},
 };
 
@@ -228,7 +249,7 @@ void sip_stack_count_answer(struct sip_stack *stack, int status)
 static void learn_port(struct sip_agent *agent, const struct sip_event *ev)
 {
 	sip_contact_t const *contact = NULL;
-	uint64_t port = agent->transports == SIP_TLS ? 5061 : 5060;
+	uint64_t port = 5060;
 
 	tl_gets(ev->tags, NTATAG_CONTACT_REF(contact), TAG_END());
 	if (!contact)
@@ -244,8 +265,10 @@ static void check_stopped(struct sip_stack *stack)
 	struct sip_agent *agent;
 
 	STAILQ_FOREACH(agent, &stack->agents, next)
-		if (!agent->down)
+		if (!agent->listener && !agent->down)
 			return;
+	if (!stack->streams.down)
+		return;
 	/* The one who stopped us may free us: not from inside Sofia. */
 	if (stack->stage == SIP_SHUTTING_DOWN)
 		timer_start(&stack->done_timer, 0);
@@ -344,6 +367,10 @@ static void on_done(void *arg)
 {
 	struct sip_stack *stack = arg;
 
+	if (!edge_is_quiet(stack->edge)) {
+		timer_start(&stack->done_timer, QUIET_MS);
+		return;
+	}
 	stack->done(stack->done_arg);
 }
 
@@ -374,7 +401,7 @@ static int open_stack(struct sip_stack *stack, const struct sip_stack_options *o
 	reason_set(why, -EINVAL, "Sofia-SIP's parser cannot be joined to ours");
 	err = sip_parse_init(stack);
 	if (!err)
-		err = sip_agents_open(stack, why);
+		err = sip_agents_open(stack, options, why);
 	if (!err)
 		sip_stack_kick(stack);
 	return err;
@@ -389,7 +416,7 @@ int sip_stack_new(struct sip_stack **stackp, const struct sip_stack_options *opt
 	reason_set(why, -ENOMEM, "out of memory");
 	if (!stack)
 		return -ENOMEM;
-	stack->base = options->base;
+	stack->base = net_base(options->net);
 	stack->handler = options->handler;
 	stack->arg = options->arg;
 	stack->auth = options->auth;
@@ -405,12 +432,18 @@ int sip_stack_new(struct sip_stack **stackp, const struct sip_stack_options *opt
 	return 0;
 }
 
-void sip_stack_reload(struct sip_stack *stack, const struct sip_settings *settings,
-    const struct sip_credential *credentials, size_t credential_count)
+int sip_stack_reload(struct sip_stack *stack, const struct sip_settings *settings,
+    const struct sip_credential *credentials, size_t credential_count, struct reason *why)
 {
-	if (take_settings(stack, settings, credentials, credential_count) < 0
-	    || sip_agents_take_settings(stack) < 0)
-		log_error("sip: the new settings were not taken");
+	struct reason text;
+	int err = edge_reload(stack->edge, &settings->edge, &text);
+
+	if (err < 0)
+		return reason_set(why, err, "sip.tls: %s", text.text);
+	err = take_settings(stack, settings, credentials, credential_count);
+	if (!err)
+		err = sip_agents_take_settings(stack);
+	return err < 0 ? reason_set(why, err, "out of memory") : 0;
 }
 
 static void shut_down_agents(struct sip_stack *stack)
@@ -420,7 +453,9 @@ static void shut_down_agents(struct sip_stack *stack)
 	stack->stage = SIP_SHUTTING_DOWN;
 	sip_requests_forget(stack);
 	STAILQ_FOREACH(agent, &stack->agents, next)
-		nua_shutdown(agent->nua);
+		if (!agent->listener)
+			nua_shutdown(agent->nua);
+	nua_shutdown(stack->streams.nua);
 	sip_stack_kick(stack);
 	check_stopped(stack);
 }

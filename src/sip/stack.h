@@ -12,6 +12,8 @@
 #include <msrpd/request.h>
 #include <msrpd/setting.h>
 
+#include "edge/edge.h"
+
 struct auth;
 struct event_base;
 struct net_guard;
@@ -26,10 +28,7 @@ struct sip_settings {
 	struct setting_list pass_headers, accept_required; /* char * */
 	uint64_t transaction_timeout; /* ms; 64 times T1, so timers B, F, H, J */
 	uint64_t max_subscriptions;
-	struct {
-		char *certificate, *private_key, *ca_file;
-		bool verify;
-	} tls;
+	struct edge_settings edge;
 };
 
 extern const struct setting sip_settings_rows[];
@@ -52,7 +51,7 @@ struct sip_stack_handler {
 
 /** What a stack is made of; all is borrowed for the lifetime of the stack. */
 struct sip_stack_options {
-	struct event_base *base;
+	struct net *net;
 	struct stats *stats;
 	const struct sip_settings *settings;      /* or until the next reload */
 	const struct sip_credential *credentials; /* or until the next reload */
@@ -74,9 +73,13 @@ struct sip_stack_options {
 int sip_stack_new(struct sip_stack **stackp, const struct sip_stack_options *options,
     struct reason *why);
 
-/** Take the new settings (listeners and TLS files excepted) and credentials. */
-void sip_stack_reload(struct sip_stack *stack, const struct sip_settings *settings,
-    const struct sip_credential *credentials, size_t credential_count);
+/**
+ * Take the new settings (listeners excepted) and credentials; connections live on.
+ *
+ * @return 0; -EINVAL with why: TLS files that cannot be used, and nothing has changed; -ENOMEM
+ */
+int sip_stack_reload(struct sip_stack *stack, const struct sip_settings *settings,
+    const struct sip_credential *credentials, size_t credential_count, struct reason *why);
 
 /** Call fn with the URI of each listener as it is open, the real port put in. */
 void sip_stack_each_listener(const struct sip_stack *stack, void (*fn)(const char *uri, void *arg),

@@ -105,6 +105,7 @@ struct ua_session {
 	struct slice from_uri, to_uri, ruri;
 	struct slice accept_types, accept_wrapped_types; /* ours */
 	struct slice headers, contact;
+	struct sip_flow *flow;   /* that our INVITE goes over; NULL */
 	struct slice attributes; /* the same */
 	char id[UA_ID_LEN + 1];
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/flow.h>
 #include <msrpd/rand.h>
 
 #include "base/buffer.h"
@@ -42,6 +43,7 @@ void ua_session_unref(struct ua_session *s)
 	if (--s->refs > 0)
 		return;
 	sdp_own_fini(&s->sdp);
+	sip_flow_unref(s->flow);
 	free(s->peer);
 	free(s->refused_types);
 	free(s);
@@ -460,6 +462,7 @@ static int invite(struct ua_session *s)
 	    .ruri = s->ruri,
 	    .headers = s->headers,
 	    .contact = s->contact,
+	    .flow = s->flow,
 	};
 	int err = ua_media_offer(s, &call.sdp);
 
@@ -635,6 +638,8 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	s->contact = slice_pack(&p, offer->contact);
 	s->attributes = slice_pack(&p, offer->attributes);
 	s->peer_attribute = offer->peer_attribute;
+	if (offer->flow)
+		s->flow = sip_flow_ref(offer->flow);
 	err = keep_types(&p, s, offer);
 	if (err == 0)
 		err = open_endpoint(s);

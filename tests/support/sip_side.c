@@ -15,6 +15,7 @@
 #include <msrpd/timer.h>
 
 #include "base/stats.h"
+#include "net/net.h"
 #include "loop.h"
 
 void side_note(struct side *s, const char *format, ...)
@@ -236,11 +237,22 @@ static void learn_uri(const char *uri, void *arg)
 	snprintf(strstr(uri, "=tcp") ? s->tcp : s->udp, sizeof(s->udp), "%s", uri);
 }
 
+void side_set_edge(struct edge_settings *s)
+{
+	if (s->max_connections)
+		return;
+	s->max_message_size = 65536;
+	s->max_headers = 128;
+	s->max_header_size = 8192;
+	s->message_timeout_ms = 10000;
+	s->idle_timeout_ms = 600000;
+	s->max_connections = 1000;
+}
+
 void side_open(struct side *s, struct event_base *base)
 {
 	static char *listen[] = {"sip:127.0.0.1:0"};
-	struct sip_stack_options options = {.base = base,
-	    .settings = &s->settings,
+	struct sip_stack_options options = {.settings = &s->settings,
 	    .credentials = &s->credential,
 	    .credential_count = s->credential.realm ? 1 : 0,
 	    .handler = &stack_handler,
@@ -252,13 +264,24 @@ void side_open(struct side *s, struct event_base *base)
 		s->settings.listen = (struct setting_list){listen, 1};
 	if (!s->settings.transaction_timeout)
 		s->settings.transaction_timeout = SIDE_TRANSACTION_MS;
+	side_set_edge(&s->settings.edge);
 	assert_int_equal(stats_new(&s->stats), 0);
+	assert_int_equal(net_new(&s->net, base), 0);
 	options.stats = s->stats;
+	options.net = s->net;
 	if (sip_stack_new(&s->stack, &options, &why) < 0)
 		fail_msg("%s", why.text);
 	sip_stack_each_listener(s->stack, learn_uri, s);
 	assert_int_equal(page_new(&s->page, s->stack), 0);
 	assert_int_equal(notifier_new(&s->notifier, s->stack), 0);
+}
+
+void side_reload(struct side *s, const struct sip_settings *settings)
+{
+	struct reason why = {""};
+
+	if (sip_stack_reload(s->stack, settings, NULL, 0, &why) < 0)
+		fail_msg("%s", why.text);
 }
 
 void side_close(struct side *s)
@@ -269,6 +292,7 @@ void side_close(struct side *s)
 	notifier_free(s->notifier);
 	page_free(s->page);
 	sip_stack_free(s->stack);
+	net_free(s->net);
 	stats_free(s->stats);
 }
 

@@ -24,6 +24,7 @@ struct side {
 	struct sip_settings settings; /* may be changed before side_open() */
 	struct sip_credential credential;
 	struct stats *stats;
+	struct net *net;
 	struct sip_stack *stack;
 	struct page *page;
 	struct notifier *notifier;
@@ -40,8 +41,14 @@ struct side {
 	char reason[128];
 };
 
+/** Presets of what a stream may be. */
+void side_set_edge(struct edge_settings *settings);
+
 /** Zeroed, but for what may be set beforehand. */
 void side_open(struct side *s, struct event_base *base);
+
+/** Its settings become these, without credentials. */
+void side_reload(struct side *s, const struct sip_settings *settings);
 void side_close(struct side *s);
 
 void side_note(struct side *s, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -13,6 +13,7 @@
 
 #include "base/stats.h"
 #include "loop.h"
+#include "sip_side.h"
 #include "msrp/listener.h"
 #include "net/net.h"
 #include "settings.h"
@@ -201,13 +202,14 @@ static void open_msrp(struct host *h)
 static void open_sip(struct host *h)
 {
 	static char *listen[] = {(char *)"sip:127.0.0.1:0"};
-	struct sip_stack_options options = {.base = h->base,
+	struct sip_stack_options options = {.net = h->net,
 	    .stats = h->stats,
 	    .settings = &h->sip_settings,
 	    .handler = &sip_handler,
 	    .arg = h};
 	struct reason why = {""};
 
+	side_set_edge(&h->sip_settings.edge);
 	h->sip_settings.listen = (struct setting_list){listen, 1};
 	h->sip_settings.transaction_timeout = SIP_MS;
 	h->sip_settings.max_subscriptions = SUBSCRIPTIONS;

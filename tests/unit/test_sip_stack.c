@@ -21,6 +21,7 @@
 #include <openssl/x509.h>
 
 #include "base/stats.h"
+#include "net/net.h"
 #include "loop.h"
 #include "sip_peer.h"
 #include "sip_side.h"
@@ -134,16 +135,18 @@ static void try_open(struct event_base *base, const struct sip_settings *setting
     const char *why_has)
 {
 	static const struct sip_stack_handler none;
-	struct sip_stack_options options = {.base = base, .settings = settings, .handler = &none};
+	struct sip_stack_options options = {.settings = settings, .handler = &none};
 	struct sip_stack *stack = NULL;
 	struct reason why = {""};
 	int before = open_fds(), err;
 
+	assert_int_equal(net_new(&options.net, base), 0);
 	assert_int_equal(stats_new(&options.stats), 0);
 	err = sip_stack_new(&stack, &options, &why);
 	if (err != expected || !strstr(why.text, why_has))
 		fail_msg("%d: %s", err, why.text);
 	assert_null(stack);
+	net_free(options.net);
 	assert_int_equal(open_fds(), before);
 	stats_free(options.stats);
 }
@@ -295,9 +298,9 @@ static void test_contact_parameters(void **state)
 		side_let_go(&w->a);
 		advertised = w->a.settings;
 		advertised.advertised_contact = (char[]){"sip:room@im.example.org"};
-		sip_stack_reload(w->a.stack, &advertised, NULL, 0);
+		side_reload(&w->a, &advertised);
 	}
-	sip_stack_reload(w->a.stack, &w->a.settings, NULL, 0);
+	side_reload(&w->a, &w->a.settings);
 }
 
 static void test_reload(void **state)
@@ -308,12 +311,12 @@ static void test_reload(void **state)
 	side_open(&w->a, w->base);
 	changed = w->a.settings;
 	changed.outbound_proxy = w->p.uri;
-	sip_stack_reload(w->a.stack, &changed, NULL, 0);
+	side_reload(&w->a, &changed);
 	side_call(&w->a, "sip:bob@nowhere.invalid", "offer-a");
 	peer_expect(&w->p, "INVITE sip:bob@nowhere.invalid SIP/2.0");
 	peer_answer(&w->p, "486 Busy", NULL, NULL);
 	side_wait_log(&w->a, "failed:486 ");
-	sip_stack_reload(w->a.stack, &w->a.settings, NULL, 0);
+	side_reload(&w->a, &w->a.settings);
 }
 
 /* --- TLS --- */
@@ -385,8 +388,8 @@ static void test_tls(void **state)
 	make_certificate(cert, key);
 	snprintf(fixed, sizeof(fixed), "sips:127.0.0.1:%d", free_port());
 	settings.listen = LISTEN("sips:127.0.0.1:0");
-	settings.tls.certificate = cert;
-	settings.tls.private_key = key;
+	settings.edge.tls.certificate = cert;
+	settings.edge.tls.private_key = key;
 	w->a.settings = w->b.settings = settings;
 	w->b.settings.listen = LISTEN(fixed);
 	w->b.keep = true;
@@ -398,7 +401,7 @@ static void test_tls(void **state)
 	side_call(&w->a, uris.text[0], "offer-a");
 	side_wait_log(&w->b, "INVITE ");
 	assert_true(slice_equal(sip_request_field(w->b.kept, SIP_FIELD_PROTO), SLICE("tls")));
-	settings.tls.private_key = cert;
+	settings.edge.tls.private_key = cert;
 	try_open(w->base, &settings, -EINVAL, "private_key");
 	unlink(cert);
 	unlink(key);

@@ -1,0 +1,37 @@
+/*
+ * A flow (RFC 5626): the connection of one SIP client.  Requests of ours reach him over it, from
+ * wherever he opened it; there may be no other way to him, as with a browser or behind a NAT.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+struct sip_flow;
+struct sip_request;
+
+/** The flow that the request came over; borrowed from the request.  NULL: none, it came over UDP. */
+struct sip_flow *sip_request_flow(const struct sip_request *req);
+
+/** Whoever keeps a flow holds a reference, which does not keep its connection open. */
+struct sip_flow *sip_flow_ref(struct sip_flow *flow);
+
+/** Accepts NULL. */
+void sip_flow_unref(struct sip_flow *flow);
+
+/** Is its connection open?  What is sent over one that is closed gets 503. */
+bool sip_flow_is_alive(const struct sip_flow *flow);
+
+/** Embedded in whoever wants to hear of a flow's end; zeroed, it does not watch. */
+struct sip_flow_watch {
+	TAILQ_ENTRY(sip_flow_watch) entry;
+	/** The connection has closed.  The watch is off; it may free itself, and start others. */
+	void (*died)(struct sip_flow_watch *watch);
+	struct sip_flow *flow; /* NULL: it does not watch */
+};
+
+/** The flow is alive; a watch holds a reference to it. */
+void sip_flow_watch_start(struct sip_flow_watch *watch, struct sip_flow *flow);
+
+/** Harmless on one that does not watch. */
+void sip_flow_watch_stop(struct sip_flow_watch *watch);

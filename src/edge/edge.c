@@ -1,0 +1,175 @@
+#include "edge/edge.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <msrpd/stats.h>
+
+#include "edge/priv.h"
+#include "net/net.h"
+
+enum {
+	SEND_QUEUE = 1 << 20,
+	SEND_TIMEOUT_MS = 30 * 1000,
+	CONNECT_TIMEOUT_MS = 10 * 1000,
+	GIVEN_UP_LATER_MS = 5 * 1000, /* than the stack: it has to be the first */
+};
+
+#define STREAMS(counter) .offset = offsetof(struct edge, protocol.count.counter)
+#define COUNT(counter)   .offset = offsetof(struct edge, count.counter)
+
+static const struct stats_row counters[] = {
+    {"accepted", "stream connections accepted", STREAMS(accepted)},
+    {"connected", "stream connections opened by msrpd", STREAMS(connected)},
+    {"refused", "connections beyond max_connections, closed at once", STREAMS(refused)},
+    {"closed", "stream connections closed", STREAMS(closed)},
+    {"stream_messages_in", "messages received on streams, whole and within their bounds",
+	COUNT(messages_in)},
+    {"stream_messages_out", "messages sent on streams", COUNT(messages_out)},
+    {"bytes_in", "bytes received on streams, TLS removed", STREAMS(bytes_in)},
+    {"bytes_out", "bytes sent on streams, before TLS", STREAMS(bytes_out)},
+    {"bad_messages", "messages that were not SIP, or over a bound; their streams were closed",
+	COUNT(bad_messages)},
+    {"stray_responses", "responses on streams to no request that went over them",
+	COUNT(stray_responses)},
+    {"connections", "stream connections open now", STREAMS(open), .gauge = true},
+    {0},
+};
+
+static struct net_limits limits_of(const struct edge_settings *s)
+{
+	return (struct net_limits){
+	    .max_streams = s->max_connections,
+	    .send_queue = SEND_QUEUE,
+	    .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+	    .handshake_timeout_ms = s->message_timeout_ms,
+	    .preface_timeout_ms = s->message_timeout_ms,
+	    .send_timeout_ms = SEND_TIMEOUT_MS,
+	};
+}
+
+static void take_settings(struct edge *edge, const struct edge_settings *s)
+{
+	edge->settings = s;
+	edge->bounds = (struct edge_bounds){.max_message_size = s->max_message_size,
+	    .max_header_size = s->max_header_size,
+	    .max_headers = (unsigned)s->max_headers};
+}
+
+static void on_idle(struct timer_entry *life, void *arg)
+{
+	(void)arg;
+	net_stream_close_after_send(net_stream_expired(life));
+}
+
+static int make_queues(struct edge *edge, const struct edge_options *options)
+{
+	struct event_base *base = net_base(options->net);
+	const struct edge_settings *s = options->settings;
+	int err = 0;
+
+	err |= timer_queue_init(&edge->reading, base, s->message_timeout_ms, flow_on_slow, NULL);
+	err |= timer_queue_init(&edge->idle, base, s->idle_timeout_ms, on_idle, NULL);
+	err |= timer_queue_init(&edge->waiting, base,
+	    options->transaction_timeout_ms + GIVEN_UP_LATER_MS, edge_pending_given_up, edge);
+	return err ? -ENOMEM : 0;
+}
+
+/* Without a certificate there is no TLS listener, nor does a request leave by TLS. */
+static int make_tls(const struct edge *edge, const struct edge_settings *s,
+    struct net_tls_contexts **tlsp, struct reason *why)
+{
+	*tlsp = NULL;
+	if (s->tls.certificate)
+		return net_tls_contexts_new(tlsp, &s->tls, why);
+	return edge->protocol.tls ? reason_set(why, -EINVAL, "certificate: it is in use") : 0;
+}
+
+static int start(struct edge *edge, const struct edge_options *options, struct reason *why)
+{
+	struct reason text;
+	int err = stats_register(options->stats, "sip", counters, edge);
+
+	if (err == 0)
+		err = hash_new(&edge->hash);
+	if (err == 0)
+		err = net_protocol_init(&edge->protocol);
+	if (err == 0)
+		err = make_queues(edge, options);
+	if (err < 0)
+		return reason_set(why, err, "out of memory");
+	err = edge_link_init(&edge->link, edge, options->net);
+	if (err < 0)
+		return reason_set(why, err, "loopback: %s", strerror(-err));
+	err = make_tls(edge, options->settings, &edge->protocol.tls, &text);
+	return err < 0 ? reason_set(why, err, "sip.tls: %s", text.text) : 0;
+}
+
+int edge_new(struct edge **edgep, const struct edge_options *options, struct reason *why)
+{
+	struct edge *edge = calloc(1, sizeof(*edge));
+	int err;
+
+	if (!edge)
+		return reason_set(why, -ENOMEM, "out of memory");
+	STAILQ_INIT(&edge->listeners);
+	edge->protocol = (struct net_protocol){.net = options->net,
+	    .name = "sip",
+	    .handler = &flow_handler,
+	    .limits = limits_of(options->settings)};
+	edge->text.max = BUFFER_UNBOUNDED;
+	edge->link_lost = options->link_lost;
+	edge->arg = options->arg;
+	take_settings(edge, options->settings);
+	err = start(edge, options, why);
+	if (err < 0) {
+		edge_free(edge);
+		return err;
+	}
+	*edgep = edge;
+	return 0;
+}
+
+int edge_reload(struct edge *edge, const struct edge_settings *s, struct reason *why)
+{
+	struct net_tls_contexts *before = edge->protocol.tls, *tls;
+	struct net_limits limits = limits_of(s);
+	int err = make_tls(edge, s, &tls, why);
+
+	if (err < 0)
+		return err;
+	net_protocol_reload(&edge->protocol, &limits, tls);
+	net_tls_contexts_free(before);
+	take_settings(edge, s);
+	timer_queue_set_period(&edge->reading, s->message_timeout_ms);
+	timer_queue_set_period(&edge->idle, s->idle_timeout_ms);
+	return 0;
+}
+
+bool edge_is_quiet(const struct edge *edge)
+{
+	const struct net_stream *s;
+
+	LIST_FOREACH(s, &edge->protocol.streams, entry)
+		if (s->state == NET_OPEN && net_stream_backlog(s) > 0)
+			return false;
+	return edge_link_is_quiet(&edge->link);
+}
+
+void edge_free(struct edge *edge)
+{
+	if (!edge)
+		return;
+	edge->link.protocol.stopping = true; /* it is not to be opened again */
+	net_protocol_fini(&edge->protocol);
+	edge_link_fini(&edge->link);
+	edge_listeners_close(edge);
+	timer_queue_fini(&edge->reading);
+	timer_queue_fini(&edge->idle);
+	timer_queue_fini(&edge->waiting);
+	net_tls_contexts_free(edge->protocol.tls);
+	hash_free(edge->hash);
+	buffer_fini(&edge->text);
+	free(edge);
+}

@@ -1,0 +1,118 @@
+/*
+ * SIP over streams, in front of the SIP stack: a stateless proxy (RFC 3261 16.11) of one hop, which
+ * owns all connections of strangers.  To the stack they are one connection, the link, which carries
+ * nothing but whole messages within their bounds.
+ *
+ * A request from a client gets a Via and a Record-Route of ours on top, which name his flow by a
+ * token; so the responses, and the requests of the dialog that he began, come back to it.  The
+ * stack's requests have a Route with a token on top: that of a flow, or that of the listener they
+ * are to leave as.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <msrpd/flow.h>
+#include <msrpd/reason.h>
+#include <msrpd/setting.h>
+
+#include "base/addr.h"
+#include "net/tls.h"
+
+struct edge;
+struct edge_listener;
+struct net;
+struct stats;
+
+/** Of the section sip: of the config. */
+struct edge_settings {
+	uint64_t max_message_size, max_headers, max_header_size;
+	uint64_t message_timeout_ms, idle_timeout_ms;
+	uint64_t max_connections;
+	struct net_tls_settings tls;
+};
+
+/** What an edge is made of; all is borrowed for its lifetime. */
+struct edge_options {
+	struct net *net;
+	struct stats *stats;
+	const struct edge_settings *settings; /* or until the next reload */
+	uint64_t transaction_timeout_ms;      /* after which the stack has given a request up */
+	/** The stack's connection has closed: have it opened, by a request along edge_link_route(). */
+	void (*link_lost)(void *arg);
+	void *arg;
+};
+
+/** @return 0; -EINVAL with why: TLS files; -ENOMEM; of a socket that cannot be opened */
+int edge_new(struct edge **edgep, const struct edge_options *options, struct reason *why);
+
+/** Take the new settings; connections live on.  @return 0 or -EINVAL with why: nothing changed */
+int edge_reload(struct edge *edge, const struct edge_settings *settings, struct reason *why);
+
+/** No reference to a flow may be left.  Accepts NULL. */
+void edge_free(struct edge *edge);
+
+/* --- listeners --- */
+
+/** A transport of SIP on streams. */
+struct edge_transport {
+	const char *name; /* in URIs: "tcp" */
+	const char *via;  /* in Via: "TCP" */
+	const struct net_transport *net;
+	bool can_dial;
+};
+
+/** @return NULL: there is none of that name, in any case */
+const struct edge_transport *edge_transport_find(struct slice name);
+
+/**
+ * Listen.
+ *
+ * @param addr   its port may be 0, any
+ * @param owner  for edge_listener_owner()
+ * @return 0; -EINVAL with why: TLS without a certificate; or why the socket cannot be opened
+ */
+int edge_listen(struct edge *edge, const struct edge_transport *transport, const union addr *addr,
+    void *owner, struct edge_listener **listenerp, struct reason *why);
+
+/** As it is open. */
+const union addr *edge_listener_address(const struct edge_listener *listener);
+void *edge_listener_owner(const struct edge_listener *listener);
+
+/** Nothing is accepted any more; connections live on. */
+void edge_stop_listening(struct edge *edge);
+
+/* --- flows --- */
+
+/** Of the branch that our Via has in a request; borrowed.  NULL: none, or it is closed. */
+struct sip_flow *edge_flow_of_branch(struct edge *edge, struct slice branch);
+
+/** Where a flow comes from, and the listener that it came in on, or that it left as. */
+const union addr *edge_flow_peer(const struct sip_flow *flow);
+const struct edge_listener *edge_flow_listener(const struct sip_flow *flow);
+const struct edge_transport *edge_flow_transport(const struct sip_flow *flow);
+
+/* --- the link --- */
+
+enum { EDGE_ROUTE_SIZE = 96 };
+
+/**
+ * Values of Route for the stack's requests: over a flow; to the place that the next Route or the
+ * Request-URI names, leaving as that listener; and to the edge itself, which answers 200.
+ */
+void edge_flow_route(const struct sip_flow *flow, char text[EDGE_ROUTE_SIZE]);
+void edge_listener_route(const struct edge_listener *listener, char text[EDGE_ROUTE_SIZE]);
+void edge_link_route(const struct edge *edge, char text[EDGE_ROUTE_SIZE]);
+
+/** Is that the name in the Warning of responses that the edge itself makes to the stack? */
+bool edge_is_own_name(const struct edge *edge, struct slice name);
+
+/** Is the stack's connection open? */
+bool edge_link_is_open(const struct edge *edge);
+
+/** The stack has had its turn: it has read what was written to it. */
+void edge_link_step(struct edge *edge);
+
+/** Is nothing on its way from the stack to the clients any more? */
+bool edge_is_quiet(const struct edge *edge);

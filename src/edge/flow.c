@@ -1,0 +1,276 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "edge/priv.h"
+
+static struct sip_flow *flow_of(struct net_stream *stream)
+{
+	return (struct sip_flow *)(void *)((char *)stream - offsetof(struct sip_flow, stream));
+}
+
+/* --- life --- */
+
+struct sip_flow *flow_new(const struct edge_listener *listener,
+    const struct edge_transport *transport)
+{
+	struct edge *edge = listener->edge;
+	struct sip_flow *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->edge = edge;
+	f->listener = listener;
+	f->transport = transport;
+	f->framer.framed = transport->net->framed;
+	TAILQ_INIT(&f->watches);
+	TAILQ_INIT(&f->pendings);
+	net_stream_init(&f->stream, &edge->protocol);
+	HASH_ADD(hh, edge->flows, stream.number, sizeof(f->stream.number), f);
+	if (f->hh.tbl
+	    && edge_token_write(edge, &(struct edge_token){TOKEN_FLOW, f->stream.number}, f->token)
+		== 0)
+		return f;
+	net_stream_close(&f->stream, -ENOMEM);
+	return NULL;
+}
+
+struct sip_flow *flow_find(struct edge *edge, uint64_t number)
+{
+	struct sip_flow *f;
+
+	HASH_FIND(hh, edge->flows, &number, sizeof(number), f);
+	return f && flow_is_alive(f) ? f : NULL;
+}
+
+static struct net_stream *on_accept(void *arg)
+{
+	struct sip_flow *f = flow_new(arg, ((struct edge_listener *)arg)->transport);
+
+	return f ? &f->stream : NULL;
+}
+
+static void on_opened(struct net_stream *stream)
+{
+	struct sip_flow *f = flow_of(stream);
+
+	net_stream_peer(stream, &f->peer);
+	addr_unmap(&f->peer);
+	addr_print_host(&f->peer, f->peer_host);
+	net_stream_set_life(stream, &f->edge->idle);
+}
+
+static void tell_watches(struct sip_flow *f)
+{
+	struct sip_flow_watch *watch;
+
+	net_stream_ref(&f->stream);
+	while ((watch = TAILQ_FIRST(&f->watches))) {
+		sip_flow_watch_stop(watch);
+		watch->died(watch);
+	}
+	net_stream_unref(&f->stream);
+}
+
+static void on_closed(struct net_stream *stream, int err)
+{
+	struct sip_flow *f = flow_of(stream);
+	struct edge *edge = f->edge;
+
+	(void)err;
+	if (f->hh.tbl)
+		HASH_DELETE(hh, edge->flows, f);
+	if (f->place && f->place->hh.tbl)
+		HASH_DELETE(hh, edge->places, f->place);
+	edge_link_forget(&edge->link, f);
+	edge_pendings_fail(f);
+	tell_watches(f);
+}
+
+static void on_free(struct net_stream *stream)
+{
+	struct sip_flow *f = flow_of(stream);
+
+	edge_framer_fini(&f->framer);
+	free(f->place);
+	free(f);
+}
+
+/* --- input --- */
+
+static void answer_ping(struct sip_flow *f)
+{
+	net_stream_send(&f->stream, SLICE("\r\n")); /* RFC 5626 4.4.1 */
+}
+
+/* What is not a message within the bounds gets its answer, and no more is read. */
+static void refuse(struct sip_flow *f, const struct edge_head *head)
+{
+	struct buffer *w = &f->edge->text;
+	const struct edge_reply reply = {.code = head->status,
+	    .why = head->why,
+	    .to_tag = slice_of(f->token)};
+
+	++*f->edge->count.bad_messages;
+	log_debug("sip: conn %s %s: %s", f->transport->name, f->peer_host,
+	    head->why ? head->why : "not SIP");
+	w->len = 0;
+	if (edge_reply_possible(head)) {
+		edge_reply_write(w, head, &reply);
+		if (!w->err)
+			net_stream_send(&f->stream, buffer_text(w));
+	}
+	net_stream_close_after_send(&f->stream);
+}
+
+static void run(struct sip_flow *f, enum edge_framed what, const struct edge_message *m)
+{
+	if (what == EDGE_PING)
+		answer_ping(f);
+	else if (what == EDGE_BROKEN)
+		refuse(f, &m->head);
+	else if (what == EDGE_MESSAGE)
+		edge_take_from_peer(f, m);
+}
+
+/* A message has message_timeout from its first byte to its last. */
+static void set_life(struct sip_flow *f)
+{
+	struct net_stream *s = &f->stream;
+
+	if (edge_framer_idle(&f->framer))
+		net_stream_set_life(s, &f->edge->idle);
+	else if (s->life_queue != &f->edge->reading)
+		net_stream_set_life(s, &f->edge->reading);
+}
+
+static ssize_t on_input(struct net_stream *stream, struct slice bytes, bool end)
+{
+	struct sip_flow *f = flow_of(stream);
+	enum edge_framed what = EDGE_PING;
+	struct edge_message message;
+	struct slice rest = bytes;
+
+	while (what != EDGE_MORE && what != EDGE_BROKEN && flow_is_alive(f)) {
+		if (edge_link_is_full(&f->edge->link)) {
+			edge_link_pause(&f->edge->link, f);
+			break;
+		}
+		what = edge_framer_next(&f->framer, &rest, end, &f->edge->bounds, &message);
+		run(f, what, &message);
+	}
+	if (!flow_is_alive(f))
+		return (ssize_t)bytes.len;
+	set_life(f);
+	return (ssize_t)(bytes.len - (f->paused ? rest.len : 0));
+}
+
+void flow_on_slow(struct timer_entry *life, void *arg)
+{
+	struct sip_flow *f = flow_of(net_stream_expired(life));
+	struct edge_message message;
+
+	(void)arg;
+	edge_framer_give_up(&f->framer, 408, "too slow", &message);
+	refuse(f, &message.head);
+}
+
+const struct net_handler flow_handler = {
+    .accept = on_accept,
+    .opened = on_opened,
+    .input = on_input,
+    .closed = on_closed,
+    .free = on_free,
+};
+
+/* --- output --- */
+
+void flow_send(struct sip_flow *f, const struct edge_message *m, const struct edge_change *change)
+{
+	struct buffer *w = &f->edge->text;
+
+	w->len = 0;
+	edge_head_write(w, &m->head, change);
+	buffer_add(w, m->body);
+	if (w->err) {
+		log_warn("sip: a message was lost: out of memory");
+		buffer_fini(w);
+		return;
+	}
+	++*f->edge->count.messages_out;
+	net_stream_send(&f->stream, buffer_text(w));
+	if (f->stream.life_queue == &f->edge->idle)
+		net_stream_set_life(&f->stream, &f->edge->idle);
+}
+
+/* --- for the SIP layer --- */
+
+struct sip_flow *edge_flow_of_branch(struct edge *edge, struct slice branch)
+{
+	static const struct slice cookie = {"z9hG4bK", 7};
+	struct edge_token token;
+
+	if (!slice_equal(slice_head(branch, cookie.len), cookie))
+		return NULL;
+	branch = slice_head(slice_from(branch, cookie.len), EDGE_TOKEN_LEN);
+	if (edge_token_parse(edge, branch, &token) < 0 || token.kind != TOKEN_FLOW)
+		return NULL;
+	return flow_find(edge, token.number);
+}
+
+const union addr *edge_flow_peer(const struct sip_flow *flow)
+{
+	return &flow->peer;
+}
+
+const struct edge_listener *edge_flow_listener(const struct sip_flow *flow)
+{
+	return flow->listener;
+}
+
+const struct edge_transport *edge_flow_transport(const struct sip_flow *flow)
+{
+	return flow->transport;
+}
+
+void edge_flow_route(const struct sip_flow *flow, char text[EDGE_ROUTE_SIZE])
+{
+	edge_route_write(flow->edge, flow->token, text);
+}
+
+/* --- for services --- */
+
+struct sip_flow *sip_flow_ref(struct sip_flow *flow)
+{
+	net_stream_ref(&flow->stream);
+	return flow;
+}
+
+void sip_flow_unref(struct sip_flow *flow)
+{
+	if (flow)
+		net_stream_unref(&flow->stream);
+}
+
+bool sip_flow_is_alive(const struct sip_flow *flow)
+{
+	return flow_is_alive(flow);
+}
+
+void sip_flow_watch_start(struct sip_flow_watch *watch, struct sip_flow *flow)
+{
+	watch->flow = sip_flow_ref(flow);
+	TAILQ_INSERT_TAIL(&flow->watches, watch, entry);
+}
+
+void sip_flow_watch_stop(struct sip_flow_watch *watch)
+{
+	struct sip_flow *flow = watch->flow;
+
+	if (!flow)
+		return;
+	watch->flow = NULL;
+	TAILQ_REMOVE(&flow->watches, watch, entry);
+	sip_flow_unref(flow);
+}

@@ -1,0 +1,321 @@
+/*
+ * The one connection between the edge and the SIP stack, over loopback: the stack opens it, and
+ * shows by the token in its first message that it is no stranger.
+ *
+ * The stack copies what is left of a read for each message in it, so it is given no more at once
+ * than it can read without that being felt.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "base/log.h"
+#include "edge/priv.h"
+#include "net/net.h"
+
+enum {
+	CREDIT = 16 * 1024,
+	FULL = 256 * 1024, /* bytes that wait before clients are not read any more */
+	RESUMED_AT_ONCE = 64,
+	STRANGER_MS = 5000, /* to say who it is */
+};
+
+/* Who has connected to the link's listener. */
+struct edge_peer {
+	struct net_stream stream;
+	struct edge_link *link;
+	struct edge_framer framer;
+};
+
+/* Of what the stack sends; it is ours. */
+static const struct edge_bounds own_bounds = {.max_message_size = 4 << 20,
+    .max_header_size = 256 << 10,
+    .max_headers = 4096};
+
+static struct edge_peer *peer_of(struct net_stream *stream)
+{
+	return (struct edge_peer *)(void *)((char *)stream - offsetof(struct edge_peer, stream));
+}
+
+/* --- to the stack --- */
+
+static size_t waiting(const struct edge_link *link)
+{
+	return link->queue.len - link->done;
+}
+
+static void give(struct edge_link *link, struct slice bytes)
+{
+	struct net_stream *s = &link->stack->stream;
+
+	net_stream_copy(s, bytes);
+	net_stream_end(s);
+	link->credit -= bytes.len;
+}
+
+static void resume_some(struct edge_link *link)
+{
+	struct sip_flow *f;
+
+	for (int i = 0; i < RESUMED_AT_ONCE && (f = TAILQ_FIRST(&link->paused)); i++) {
+		edge_link_forget(link, f);
+		net_stream_resume(&f->stream);
+	}
+}
+
+static void pump(struct edge_link *link)
+{
+	size_t n = waiting(link);
+
+	if (!link->stack)
+		return;
+	if (n > link->credit)
+		n = link->credit;
+	if (n)
+		give(link, (struct slice){link->queue.p + link->done, n});
+	link->done += n;
+	if (link->done >= FULL || waiting(link) == 0) {
+		buffer_drop(&link->queue, link->done);
+		link->done = 0;
+	}
+	if (waiting(link) < FULL / 2)
+		resume_some(link);
+}
+
+static void drop_queue(struct edge_link *link)
+{
+	buffer_fini(&link->queue);
+	link->done = 0;
+}
+
+void edge_link_send_text(struct edge_link *link, struct slice text)
+{
+	if (link->stack && waiting(link) == 0 && text.len <= link->credit) {
+		give(link, text);
+		return;
+	}
+	buffer_add(&link->queue, text);
+	if (link->queue.err) {
+		log_error("sip: messages were lost: out of memory");
+		if (link->stack)
+			net_stream_close(&link->stack->stream, -ENOMEM);
+		drop_queue(link);
+		return;
+	}
+	pump(link);
+}
+
+bool edge_link_is_full(const struct edge_link *link)
+{
+	return waiting(link) >= FULL;
+}
+
+void edge_link_pause(struct edge_link *link, struct sip_flow *f)
+{
+	f->paused = true;
+	TAILQ_INSERT_TAIL(&link->paused, f, paused_next);
+	net_stream_pause(&f->stream);
+}
+
+void edge_link_forget(struct edge_link *link, struct sip_flow *f)
+{
+	if (f->paused)
+		TAILQ_REMOVE(&link->paused, f, paused_next);
+	f->paused = false;
+}
+
+void edge_link_send(struct edge_link *link, const struct edge_message *m,
+    const struct edge_change *change)
+{
+	struct buffer *w = &link->edge->text;
+
+	w->len = 0;
+	edge_head_write(w, &m->head, change);
+	buffer_add(w, m->body);
+	if (w->err) {
+		log_warn("sip: a message was lost: out of memory");
+		buffer_fini(w);
+		return;
+	}
+	edge_link_send_text(link, buffer_text(w));
+}
+
+void edge_link_reply(struct edge_link *link, const struct edge_head *request, unsigned code,
+    const char *why)
+{
+	const struct edge_reply reply = {.code = code,
+	    .why = why,
+	    .agent = slice_of(link->token),
+	    .to_tag = SLICE("edge")};
+	struct buffer *w = &link->edge->text;
+
+	if (!edge_reply_possible(request))
+		return;
+	w->len = 0;
+	edge_reply_write(w, request, &reply);
+	if (w->err)
+		buffer_fini(w);
+	else
+		edge_link_send_text(link, buffer_text(w));
+}
+
+void edge_link_step(struct edge *edge)
+{
+	edge->link.credit = CREDIT;
+	pump(&edge->link);
+}
+
+/* --- from the stack --- */
+
+static struct net_stream *on_accept(void *arg)
+{
+	struct edge_link *link = arg;
+	struct edge_peer *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->link = link;
+	p->framer.trusted = true;
+	net_stream_init(&p->stream, &link->protocol);
+	return &p->stream;
+}
+
+static void on_opened(struct net_stream *stream)
+{
+	net_stream_set_life(stream, &peer_of(stream)->link->strangers);
+}
+
+static void on_stranger(struct timer_entry *entry, void *arg)
+{
+	(void)arg;
+	net_stream_close(net_stream_expired(entry), -ETIMEDOUT);
+}
+
+/* @return 0 or -EACCES: it is a stranger, or one too many */
+static int check_peer(struct edge_peer *p, const struct edge_message *m)
+{
+	struct edge_link *link = p->link;
+
+	if (link->stack == p)
+		return 0;
+	if (link->stack || !edge_is_from_stack(link->edge, &m->head))
+		return -EACCES;
+	link->stack = p;
+	link->credit = CREDIT;
+	net_stream_set_life(&p->stream, NULL);
+	return 0;
+}
+
+static ssize_t on_input(struct net_stream *stream, struct slice bytes, bool end)
+{
+	struct edge_peer *p = peer_of(stream);
+	struct edge_message message;
+	struct slice rest = bytes;
+	enum edge_framed what;
+
+	do {
+		what = edge_framer_next(&p->framer, &rest, end, &own_bounds, &message);
+		if (what == EDGE_BROKEN || (what == EDGE_MESSAGE && check_peer(p, &message) < 0)) {
+			log_warn("sip: link: %s",
+			    what == EDGE_BROKEN ? message.head.why : "a stranger");
+			return -EPROTO;
+		}
+		if (what == EDGE_MESSAGE)
+			edge_take_from_stack(p->link->edge, &message);
+	} while (what != EDGE_MORE && stream->state == NET_OPEN);
+	pump(p->link);
+	return (ssize_t)bytes.len;
+}
+
+static void on_closed(struct net_stream *stream, int err)
+{
+	struct edge_peer *p = peer_of(stream);
+	struct edge_link *link = p->link;
+
+	if (link->stack != p)
+		return;
+	link->stack = NULL;
+	drop_queue(link); /* it may begin in the middle of a message */
+	if (link->protocol.stopping)
+		return;
+	log_warn("sip: link: closed: %s", strerror(-err));
+	link->edge->link_lost(link->edge->arg);
+}
+
+static void on_free(struct net_stream *stream)
+{
+	struct edge_peer *p = peer_of(stream);
+
+	edge_framer_fini(&p->framer);
+	free(p);
+}
+
+static const struct net_handler link_handler = {
+    .accept = on_accept,
+    .opened = on_opened,
+    .input = on_input,
+    .closed = on_closed,
+    .free = on_free,
+};
+
+bool edge_link_is_open(const struct edge *edge)
+{
+	return edge->link.stack;
+}
+
+void edge_link_route(const struct edge *edge, char text[EDGE_ROUTE_SIZE])
+{
+	edge_route_write(edge, edge->link.token, text);
+}
+
+bool edge_is_own_name(const struct edge *edge, struct slice name)
+{
+	return slice_equal(name, slice_of(edge->link.token));
+}
+
+bool edge_link_is_quiet(const struct edge_link *link)
+{
+	int unread = 0;
+
+	if (!link->stack || ioctl(link->stack->stream.fd, FIONREAD, &unread) < 0)
+		return true;
+	return unread == 0;
+}
+
+/* --- life --- */
+
+int edge_link_init(struct edge_link *link, struct edge *edge, struct net *net)
+{
+	uint64_t *n = link->counts;
+	int err;
+
+	link->edge = edge;
+	link->queue.max = BUFFER_UNBOUNDED;
+	TAILQ_INIT(&link->paused);
+	link->protocol = (struct net_protocol){.net = net,
+	    .name = "sip link",
+	    .handler = &link_handler,
+	    .limits = {.max_streams = 16, .send_queue = FULL},
+	    .count = {&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6]}};
+	link->listener = (struct net_listener){.protocol = &link->protocol,
+	    .transport = &net_tcp,
+	    .name = "link",
+	    .internal = true,
+	    .arg = link,
+	    .addr = {.in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}}}};
+	err = timer_queue_init(&link->strangers, net_base(net), STRANGER_MS, on_stranger, NULL);
+	if (err == 0)
+		err = net_protocol_init(&link->protocol);
+	if (err == 0)
+		err = edge_token_write(edge, &(struct edge_token){TOKEN_LINK, 0}, link->token);
+	return err ? err : net_listener_open(&link->listener);
+}
+
+void edge_link_fini(struct edge_link *link)
+{
+	net_listener_close(&link->listener);
+	net_protocol_fini(&link->protocol);
+	timer_queue_fini(&link->strangers);
+	drop_queue(link);
+}

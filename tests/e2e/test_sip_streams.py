@@ -1,0 +1,107 @@
+"""SIP over streams from outside: bounds, framing, connections used again."""
+import socket
+
+from lib import case
+from lib.waiting import DEADLINE, poll
+
+BOUNDS = {'max_message_size': '8KiB', 'max_headers': 32, 'max_header_size': 512,
+          'message_timeout': '500ms'}
+
+
+def options(extra='', body=b'', branch='z9hG4bK1', length=None):
+    head = ('OPTIONS sip:x@127.0.0.1 SIP/2.0\r\n'
+            f'Via: SIP/2.0/TCP 127.0.0.1;branch={branch}\r\n'
+            'From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:x@127.0.0.1>\r\n'
+            f'Call-ID: {branch}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n{extra}')
+    if length != '':
+        head += f'Content-Length: {len(body) if length is None else length}\r\n'
+    return head.encode() + b'\r\n' + body
+
+
+class StreamTest(case.Case):
+    config = {'sip': BOUNDS}
+
+    def dial(self):
+        sock = socket.create_connection(('127.0.0.1', self.daemon.sip_port), DEADLINE)
+        self.addCleanup(sock.close)
+        return sock
+
+    def number(self, name):
+        return self.ctl.call('get_statistics', group='sip')[f'sip:{name}']
+
+    def read_all(self, sock):
+        """Until msrpd closes."""
+        data = b''
+        while piece := sock.recv(65536):
+            data += piece
+        return data
+
+    def read_answers(self, sock, count):
+        data = b''
+        while data.count(b'\r\n\r\n') < count:
+            piece = sock.recv(65536)
+            self.assertTrue(piece, data)
+            data += piece
+        return data
+
+    def test_bounds(self):
+        """One answer, then the connection closes, and the stack has seen nothing."""
+        cases = {
+            'size': (options(body=b'x' * 9000), b'513'),
+            'headers': (options('X: y\r\n' * 40), b'400'),
+            'header': (options(f'X: {"y" * 600}\r\n'), b'400'),
+            'folded': (options('X: y\r\n' + ' yyyyyyyyyyyyyyyyyyyy\r\n' * 30), b'400'),
+            'no length': (options(length=''), b'400'),
+            'two lengths': (options('Content-Length: 0\r\n'), b'400'),
+            'bad length': (options(length='x'), b'400'),
+            'slow': (options()[:-2], b'408'),
+        }
+        before = self.number('stream_messages_in')
+        for name, (data, code) in cases.items():
+            with self.subTest(name):
+                sock = self.dial()
+                sock.sendall(data)
+                answer = self.read_all(sock)
+                self.assertTrue(answer.startswith(b'SIP/2.0 ' + code), answer)
+                self.assertEqual(answer.count(b'SIP/2.0 4') + answer.count(b'SIP/2.0 5'), 1)
+        self.assertEqual(self.number('stream_messages_in'), before)
+
+    def test_endless_start_line(self):
+        sock = self.dial()
+        sock.sendall(b'OPTIONS sip:' + b'x' * 2000)
+        self.assertEqual(self.read_all(sock), b'')
+
+    def test_pieces(self):
+        """A message in many pieces, and many in one."""
+        sock = self.dial()
+        for byte in options(branch='z9hG4bKslowly'):
+            sock.sendall(bytes([byte]))
+        self.assertIn(b'SIP/2.0 200 ', self.read_answers(sock, 1))
+        sock.sendall(b''.join(options(branch=f'z9hG4bK{n}') for n in range(200)))
+        answers = self.read_answers(sock, 200)
+        self.assertEqual(answers.count(b'SIP/2.0 200 '), 200)
+        self.assertNotIn(b'.invalid', answers)
+
+    def test_ping(self):
+        """RFC 5626 4.4.1"""
+        sock = self.dial()
+        sock.sendall(b'\r\n\r\n')
+        self.assertEqual(sock.recv(16), b'\r\n')
+
+    def test_stray_response(self):
+        before = self.number('stray_responses')
+        sock = self.dial()
+        sock.sendall(options().replace(b'OPTIONS sip:x@127.0.0.1 SIP/2.0', b'SIP/2.0 200 OK', 1))
+        poll(lambda: self.number('stray_responses') == before + 1)
+
+    def test_same_connection(self):
+        """The BYE of msrpd comes over the caller's connection, wherever its Contact points."""
+        call = self.call(kind='TCP')
+        connected = self.number('connected')
+        self.ctl.call('msrp_ua_end_session', session_id=call.id)
+        call.dialog.expect('BYE').respond(200)
+        self.assertEqual(self.number('connected'), connected)
+
+
+if __name__ == '__main__':
+    case.main()
