@@ -11,6 +11,7 @@
  * An INVITE, a MESSAGE or a REGISTER.  Referenced: whoever answers later holds a reference.
  * An unanswered request that loses its last reference is answered 500.
  */
+struct sip_flow;
 struct sip_request;
 
 struct sip_request *sip_request_ref(struct sip_request *req);
@@ -69,9 +70,13 @@ bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri);
  * Put another URI in the place of the Request-URI: in what rules see, and in what is made of the
  * request.
  *
+ * @param flow  that goes there (flow.h), of which a reference is taken; NULL: where the URI leads
  * @return 0, -EINVAL: it is none, -ENOMEM
  */
-int sip_request_set_target(struct sip_request *req, struct slice uri);
+int sip_request_set_target(struct sip_request *req, struct slice uri, struct sip_flow *flow);
+
+/** The flow of that target, borrowed, if uri is the one that was put there; else NULL. */
+struct sip_flow *sip_request_flow_to(const struct sip_request *req, struct slice uri);
 
 /** Names of sip.pass_headers; NULL behind the last. */
 const char *sip_request_passed(const struct sip_request *req, size_t index);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/flow.h>
 #include <msrpd/told.h>
 
 #include "gw/priv.h"
@@ -38,12 +39,20 @@ static struct gw_names *names_dup(const struct gw_names *names)
 	if (!copy)
 		return NULL;
 	p = (char *)(copy + 1);
+	copy->flow = names->flow ? sip_flow_ref(names->flow) : NULL;
 	copy->from = slice_pack(&p, names->from);
 	copy->to = slice_pack(&p, names->to);
 	copy->ruri = slice_pack(&p, names->ruri);
 	copy->headers = slice_pack(&p, names->headers);
 	copy->answer_headers = slice_pack(&p, names->answer_headers);
 	return copy;
+}
+
+static void names_free(struct gw_names *names)
+{
+	if (names)
+		sip_flow_unref(names->flow);
+	free(names);
 }
 
 static bool names_fit(struct slice key, const struct gw_names *names)
@@ -114,7 +123,7 @@ static void release_glare(struct gw_binding *b)
 	if (b->glare)
 		sip_request_unref(b->glare);
 	b->glare = NULL;
-	free(b->glare_names);
+	names_free(b->glare_names);
 	b->glare_names = NULL;
 	free(b->glare_types);
 	b->glare_types = NULL;
@@ -131,7 +140,7 @@ static void binding_free(struct gw_binding *b)
 {
 	release_cause(b);
 	free(b->accept_types);
-	free(b->names);
+	names_free(b->names);
 	free(b);
 }
 
@@ -320,7 +329,7 @@ static int take_over(struct gw_binding *b, struct sip_request *invite, struct sl
 		free(copy);
 		return refuse(invite, 500, err);
 	}
-	free(b->names);
+	names_free(b->names);
 	b->names = copy;
 	b->uac = false;
 	if (ours)
@@ -381,6 +390,7 @@ int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice ke
     struct slice types, const struct gw_names *names)
 {
 	struct page_message message = {
+	    .flow = names->flow,
 	    .ruri = names->ruri,
 	    .from_uri = names->from,
 	    .to_uri = names->to,
@@ -408,6 +418,8 @@ static int call(struct gw_binding *b, struct sip_request *message, const struct 
 
 	if (asprintf(&headers, "%s%.*s", passed ? passed : "", SLICE_ARG(invite->headers)) >= 0) {
 		offer.headers = slice_of(headers);
+		offer.flow =
+		    sip_request_flow_to(message, sip_request_field(message, SIP_FIELD_RURI));
 		err = ua_start(b->gw->env.ua, &offer, sip_request_field(message, SIP_FIELD_FROM),
 		    sip_request_field(message, SIP_FIELD_TO),
 		    sip_request_field(message, SIP_FIELD_RURI), &b->session);

@@ -58,6 +58,7 @@ static int run_answer(const struct route_subject *subject, const struct arg *arg
 	    .from = with_name(subject->request, args[ANSWER_FROM].text),
 	    .to = with_name(subject->request, args[ANSWER_TO].text),
 	    .ruri = args[ANSWER_RURI].text,
+	    .flow = sip_request_flow_to(subject->request, args[ANSWER_RURI].text),
 	    .answer_headers = args[ANSWER_HEADERS].text,
 	};
 	char *passed = sip_request_passed_lines(subject->request);

@@ -67,6 +67,7 @@ struct gw {
 struct gw_names {
 	struct slice from, to; /* URIs or name-addrs */
 	struct slice ruri;
+	struct sip_flow *flow;       /* that goes there; NULL: where ruri leads */
 	struct slice headers;        /* lines for each of them */
 	struct slice answer_headers; /* and for our 2xx to the INVITE */
 };

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/flow.h>
+
 #include "gw/priv.h"
 
 /* A message on its way out. */
@@ -77,6 +79,7 @@ static struct gw_page *page_new(const struct gw_binding *b, const struct message
 		return NULL;
 	p = (char *)(page + 1);
 	page->message = (struct page_message){
+	    .flow = names->flow ? sip_flow_ref(names->flow) : NULL,
 	    .ruri = slice_pack(&p, names->ruri),
 	    .from_uri = slice_pack(&p, names->from),
 	    .to_uri = slice_pack(&p, names->to),
@@ -103,6 +106,7 @@ static void page_free(struct gw_page *page)
 	timer_queue_stop(&page->queue->gw->in_dialog_timeout, &page->timeout);
 	if (page->request)
 		sip_request_unref(page->request);
+	sip_flow_unref(page->message.flow);
 	free(page);
 }
 

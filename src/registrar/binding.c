@@ -21,6 +21,7 @@ static const char *const reasons[] = {
     [END_EXPIRED] = "expired",
     [END_REMOVED] = "removed",
     [END_REPLACED] = "replaced",
+    [END_FAILED] = "failed",
 };
 
 /* --- addresses-of-record --- */
@@ -146,6 +147,11 @@ static void on_expiry(void *arg)
 	binding_end(arg, END_EXPIRED);
 }
 
+static void on_flow_died(struct sip_flow_watch *watch)
+{
+	binding_end((struct binding *)((char *)watch - offsetof(struct binding, flow)), END_FAILED);
+}
+
 static size_t text_size(const struct binding_terms *t)
 {
 	return t->contact.len + t->call_id.len + t->instance.len + t->reg_id.len + t->user_agent.len
@@ -198,6 +204,7 @@ static void put_in(struct binding *b, struct aor *aor)
 void binding_free(struct binding *b)
 {
 	timer_fini(&b->expiry);
+	sip_flow_watch_stop(&b->flow);
 	free(b);
 }
 
@@ -209,6 +216,10 @@ void binding_put(struct binding *b, struct aor *aor, struct binding *old)
 	put_in(b, aor);
 	b->due_ms = timer_now_ms() + b->terms.expires_ms;
 	timer_start(&b->expiry, b->terms.expires_ms);
+	b->flow.died = on_flow_died;
+	if (b->terms.flow)
+		sip_flow_watch_start(&b->flow, b->terms.flow);
+	b->terms.flow = NULL; /* it was borrowed */
 	if (old)
 		take_out(old);
 	if (old && !refresh)

@@ -9,6 +9,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include <msrpd/flow.h>
 #include <msrpd/request.h>
 #include <msrpd/service.h>
 #include <msrpd/timer.h>
@@ -31,6 +32,7 @@ enum end {
 	END_EXPIRED,
 	END_REMOVED,  /* by registrar_remove */
 	END_REPLACED, /* by another contact of the same instance */
+	END_FAILED,   /* the connection that it came over is closed */
 	ENDS,
 };
 
@@ -68,7 +70,8 @@ struct binding_terms {
 	struct slice call_id;
 	struct slice instance, reg_id; /* RFC 5626; absent if there are none */
 	struct slice user_agent;
-	struct slice source; /* "proto:address:port" */
+	struct slice source;   /* "proto:address:port" */
+	struct sip_flow *flow; /* NULL: UDP; of one in place its watch knows */
 	uint32_t cseq;
 	unsigned q;          /* in thousandths */
 	bool q_given;        /* else it is 1 */
@@ -79,6 +82,7 @@ struct binding {
 	TAILQ_ENTRY(binding) entry;
 	struct aor *aor; /* NULL: not in place yet */
 	struct timer expiry;
+	struct sip_flow_watch flow; /* of the connection that it came over; UDP has none */
 	uint64_t due_ms;
 	struct binding_terms terms; /* whose texts are its own */
 	char text[];

@@ -151,6 +151,7 @@ static struct refusal read_contact(struct registration *reg, struct slice contac
 	    .reg_id = sip_address_param(contact, SLICE("reg-id")),
 	    .user_agent = reg->user_agent,
 	    .source = slice_of(reg->source),
+	    .flow = sip_request_flow(reg->req),
 	    .cseq = reg->cseq,
 	};
 	if (!terms->instance.p) /* RFC 5626 6: without it a reg-id says nothing */

@@ -40,7 +40,7 @@ static int run_lookup(const struct route_subject *subject, const struct arg *arg
 	struct binding *b = find_best(r, subject->request);
 
 	(void)args;
-	if (b && sip_request_set_target(subject->request, b->terms.contact) == 0) {
+	if (b && sip_request_set_target(subject->request, b->terms.contact, b->flow.flow) == 0) {
 		++*r->count.found;
 		return 0;
 	}
@@ -187,6 +187,7 @@ static const struct stats_row numbers[] = {
     {.name = "unregistered", .help = "contacts that their owner removed", ENDED(END_UNREGISTERED)},
     {.name = "expired", .help = "contacts that were not refreshed", ENDED(END_EXPIRED)},
     {.name = "removed", .help = "contacts removed by registrar_remove", ENDED(END_REMOVED)},
+    {.name = "failed", .help = "contacts whose connection closed", ENDED(END_FAILED)},
     {.name = "replaced", .help = "contacts replaced by their instance", ENDED(END_REPLACED)},
     {NUMBER(found), .help = "lookups that found somebody"},
     {NUMBER(not_found), .help = "lookups that were answered 480"},

@@ -35,6 +35,7 @@ struct sip_request {
 	bool answered, cancelled;
 	struct slice fields[FIELDS];
 	char *target;                 /* what the Request-URI points to once it was changed */
+	struct sip_flow *target_flow; /* that goes there */
 	char *auth_user, *auth_realm; /* what those fields point to */
 	struct sip_body *body;        /* once sip_request_sdp() has taken it apart */
 	char *text;                   /* what the URIs among them point to */
@@ -246,7 +247,7 @@ bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri)
 	return ours;
 }
 
-int sip_request_set_target(struct sip_request *req, struct slice uri)
+int sip_request_set_target(struct sip_request *req, struct slice uri, struct sip_flow *flow)
 {
 	char *clean = sip_uri_clean(uri);
 
@@ -254,8 +255,15 @@ int sip_request_set_target(struct sip_request *req, struct slice uri)
 		return -EINVAL;
 	free(req->target);
 	req->target = clean;
+	sip_flow_unref(req->target_flow);
+	req->target_flow = flow ? sip_flow_ref(flow) : NULL;
 	req->fields[SIP_FIELD_RURI] = slice_of(clean);
 	return 0;
+}
+
+struct sip_flow *sip_request_flow_to(const struct sip_request *req, struct slice uri)
+{
+	return slice_equal(uri, req->fields[SIP_FIELD_RURI]) ? req->target_flow : NULL;
 }
 
 const char *sip_request_passed(const struct sip_request *req, size_t index)
@@ -344,6 +352,7 @@ static void destroy(struct sip_request *req)
 	free(req->body);
 	free(req->text);
 	free(req->target);
+	sip_flow_unref(req->target_flow);
 	free(req->auth_user);
 	free(req->auth_realm);
 	sip_flow_unref(req->flow);

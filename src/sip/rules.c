@@ -132,9 +132,11 @@ static int send_message(const struct route_subject *subject, const struct arg *a
 	    .body = args[4].text,
 	    .headers = args[5].present ? args[5].text : (struct slice){NULL, 0},
 	};
-	int err = state ? page_send(state, &message, NULL, NULL) : -ENETUNREACH;
+	int err;
 
-	(void)subject;
+	if (subject->request)
+		message.flow = sip_request_flow_to(subject->request, message.ruri);
+	err = state ? page_send(state, &message, NULL, NULL) : -ENETUNREACH;
 	if (err < 0)
 		log_warn("routes: send_message to %.*s: %s", SLICE_ARG(message.ruri),
 		    strerror(-err));

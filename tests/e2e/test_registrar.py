@@ -297,6 +297,46 @@ class RegisterTest(RegistrarCase):
         message.respond(200)
 
 
+class FlowTest(RegistrarCase):
+    """RFC 5626: who came over a connection is reached over that connection, and no longer."""
+
+    nowhere = 'sip:alice@a1b2c3.invalid;transport=tcp'
+
+    def test_over_its_connection(self):
+        """The contact leads nowhere, as a browser's does."""
+        phone = self.ua(user='alice')
+        self.register(f'<{self.nowhere}>', ua=phone, kind='TCP')
+        stream = phone.reach('127.0.0.1', self.daemon.sip_port, 'TCP')
+        for body in (b'one', b'two'):
+            self.assertEqual(self.page(body=body).get('X-Target'), self.nowhere)
+            message = phone.expect('MESSAGE')
+            self.assertEqual((message.request.body, message.request.uri), (body, self.nowhere))
+            self.assertIs(message.transport, stream)
+            message.respond(200)
+
+    def test_its_end(self):
+        """The contact ends with it; another connection brings another."""
+        phone = self.ua(user='alice')
+        self.register(f'<{self.nowhere}>', ua=phone, kind='TCP')
+        self.new(self.nowhere)
+        phone.reach('127.0.0.1', self.daemon.sip_port, 'TCP').close()
+        self.ended(self.nowhere, 'failed')
+        self.page(code=480)
+        self.register(f'<{self.nowhere}>', ua=phone, kind='TCP')
+        self.page()
+        phone.expect('MESSAGE').respond(200)
+
+    def test_a_refresh_moves_it(self):
+        """From then on the newer connection is the one that counts."""
+        first, second = self.ua(user='alice'), self.ua(user='alice')
+        self.register(f'<{self.nowhere}>', ua=first, kind='TCP')
+        self.register(f'<{self.nowhere}>', ua=second, kind='TCP')
+        first.reach('127.0.0.1', self.daemon.sip_port, 'TCP').close()
+        self.page()
+        second.expect('MESSAGE').respond(200)
+        self.assertEqual(self.ctl.pending('E_REGISTRATION_END'), [])
+
+
 class LookupTest(RegistrarCase):
     def gets(self, ua, body):
         message = ua.expect('MESSAGE')

@@ -87,6 +87,13 @@ void sip_request_unref(struct sip_request *req)
 	req->refs--;
 }
 
+struct sip_flow *sip_request_flow_to(const struct sip_request *req, struct slice uri)
+{
+	(void)req;
+	(void)uri;
+	return NULL;
+}
+
 struct slice sip_request_field(const struct sip_request *req, enum sip_field field)
 {
 	/* nobody has a display name */
