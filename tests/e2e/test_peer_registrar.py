@@ -2,8 +2,9 @@
 """Phones that people have, registered with msrpd itself: no other server is there."""
 import sys
 
-from lib import case, phones, sdp
+from lib import case, certs, phones, sdp
 from lib.case import Call
+from lib.daemon import free_port
 from lib.frame import new_id
 from lib.gateway import CLIENT, TEXT, GatewayCase
 from lib.sip import Dialog
@@ -32,8 +33,12 @@ class PhoneTests:
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.handset = cls.peer(cls.directory, cls.daemon.sip_port, CLIENT, PASSWORD, cls.transport)
+        cls.handset = cls.peer(cls.directory, cls.proxy_port(), CLIENT, PASSWORD, cls.transport)
         cls.addClassCleanup(cls.handset.stop)
+
+    @classmethod
+    def proxy_port(cls):
+        return cls.daemon.sip_port
 
     def setUp(self):
         super().setUp()
@@ -82,6 +87,30 @@ class BaresipUdpTest(PhoneTests, GatewayCase):
 class BaresipTcpTest(PhoneTests, GatewayCase):
     peer = phones.Baresip
     transport = 'tcp'
+
+
+class BaresipTlsTest(PhoneTests, GatewayCase):
+    """The phone has no certificate and listens to nobody: it is reached over its connection."""
+
+    peer = phones.Baresip
+    transport = 'tls'
+
+    @classmethod
+    def prepare(cls):
+        authority = certs.Authority(cls.directory)
+        own = authority.issue('msrpd', ['IP:127.0.0.1'])
+        cls.tls_port = free_port()
+        plain = free_port()
+        cls.config = {**PhoneTests.config, 'sip': {
+            'listen': [f'sip:127.0.0.1:{plain};transport=udp',
+                       f'sips:127.0.0.1:{cls.tls_port}'],
+            'tls': {'certificate': own.certificate, 'private_key': own.key}}}
+        cls.plain_port = plain
+
+    @classmethod
+    def proxy_port(cls):
+        cls.daemon.sip_port = cls.plain_port
+        return cls.tls_port
 
 
 class LinphoneUdpTest(PhoneTests, GatewayCase):
