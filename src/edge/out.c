@@ -143,6 +143,7 @@ static struct sip_flow *flow_to(struct edge *edge, const struct target *t)
 static void send_over(struct sip_flow *f, const struct edge_message *m)
 {
 	struct edge_change change = {.drop_route = true,
+	    .add_max_forwards = true, /* ACK and BYE for a fork's second 200 have none */
 	    .via_transport = slice_of(f->transport->via),
 	    .via_sent_by = slice_of(f->listener->name)};
 	char branch[300], mac[EDGE_MAC_LEN + 1];

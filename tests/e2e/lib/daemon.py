@@ -3,6 +3,7 @@ import copy
 import ctypes
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -40,18 +41,26 @@ def die_with_parent():
     _libc.prctl(DIE_WITH_PARENT, signal.SIGKILL)
 
 
-def free_port(host='127.0.0.1'):
-    """A port that is free for UDP and TCP now."""
+def _is_free(host, port):
     family = socket.AF_INET6 if ':' in host else socket.AF_INET
-    for _ in range(50):
-        with socket.create_server((host, 0), family=family) as tcp, \
+    try:
+        with socket.create_server((host, port), family=family), \
                 socket.socket(family, socket.SOCK_DGRAM) as udp:
-            port = tcp.getsockname()[1]
-            try:
-                udp.bind((host, port))
-                return port
-            except OSError:
-                continue
+            udp.bind((host, port))
+    except OSError:
+        return False
+    return True
+
+
+def free_port(host='127.0.0.1', count=1):
+    """
+    A port that is free for UDP and TCP now, and those behind it up to count; below those that
+    the kernel gives away by itself.
+    """
+    for _ in range(200):
+        port = random.randrange(20000, 32768 - count)
+        if all(_is_free(host, port + i) for i in range(count)):
+            return port
     raise OSError('no free port')
 
 

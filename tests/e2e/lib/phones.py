@@ -21,7 +21,7 @@ class Phone:
     def __init__(self, directory, proxy_port, peer, password=None, transport='udp'):
         self.directory = os.path.join(directory, f'{self.name}-{proxy_port}')
         os.mkdir(self.directory)
-        self.port = free_port()
+        self.port = free_port(count=2)  # baresip takes the next one for TLS
         self.proxy = f'sip:127.0.0.1:{proxy_port}'
         if transport != 'udp':
             self.proxy += f';transport={transport}'
