@@ -211,7 +211,8 @@ static void open_sip(struct host *h)
 
 	side_set_edge(&h->sip_settings.edge);
 	h->sip_settings.listen = (struct setting_list){listen, 1};
-	h->sip_settings.transaction_timeout = SIP_MS;
+	if (h->sip_settings.transaction_timeout == 0)
+		h->sip_settings.transaction_timeout = SIP_MS;
 	h->sip_settings.max_subscriptions = SUBSCRIPTIONS;
 	if (sip_stack_new(&h->sip, &options, &why) < 0)
 		fail_msg("%s", why.text);

@@ -19,7 +19,10 @@
 #include "ua/priv.h"
 #include "ua_host.h"
 
-enum { GUESTS = 3 };
+enum {
+	GUESTS = 3,
+	PATIENT_MS = 20000, /* no answer here is late, however slow the machine */
+};
 
 struct world {
 	struct event_base *base;
@@ -51,6 +54,7 @@ static int setup(void **state)
 	assert_int_equal(event_bus_add_types(w->bus, room_service.events), 0);
 	w->subscriber = (struct event_subscriber){.mask = EVENT_ALL, .fn = on_event, .arg = w};
 	event_bus_subscribe(w->bus, &w->subscriber);
+	w->room.sip_settings.transaction_timeout = PATIENT_MS;
 	host_open(&w->room, w->base);
 	env.base = w->base;
 	env.bus = w->bus;
@@ -62,6 +66,7 @@ static int setup(void **state)
 	assert_int_equal(room_service.start(&env, NULL, &w->room.service_state, &why), 0);
 	for (size_t i = 0; i < GUESTS; i++) {
 		w->guests[i].attributes = "a=chatroom:nickname private-messages\r\n";
+		w->guests[i].sip_settings.transaction_timeout = PATIENT_MS;
 		host_open(&w->guests[i], w->base);
 		assert_int_equal(host_call(&w->guests[i], &w->room, "text/plain"), 0);
 		host_wait(&w->guests[i], "new:text/plain ");
