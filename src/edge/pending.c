@@ -51,6 +51,15 @@ static void insert(struct sip_flow *f, struct edge_pending *p)
 	timer_queue_start(&edge->waiting, &p->given_up);
 }
 
+/* The stack waits for the answer to a cancelled INVITE no longer than to any other (RFC 3261 9.1). */
+static void bound_cancelled(struct edge *edge, struct slice branch)
+{
+	struct edge_pending *invite = find(edge, branch, SLICE("INVITE"));
+
+	if (invite)
+		timer_queue_start(&edge->waiting, &invite->given_up);
+}
+
 void edge_pending_start(struct sip_flow *f, const struct edge_head *request)
 {
 	const struct edge_reply failed = {.code = 503,
@@ -67,6 +76,8 @@ void edge_pending_start(struct sip_flow *f, const struct edge_head *request)
 	if (!edge_reply_possible(request) || edge_head_via(request, &via) < 0
 	    || write_key(key, via.branch, method) < 0)
 		return;
+	if (slice_equal(method, SLICE("CANCEL")))
+		bound_cancelled(f->edge, via.branch);
 	before = find(f->edge, via.branch, method);
 	if (before)
 		drop(f->edge, before);
