@@ -120,7 +120,7 @@ static void allow_around(struct sandbox *s, const char *file, uint64_t access)
 
 	if (strlen(file) >= sizeof(place))
 		return;
-	strcpy(place, file);
+	memcpy(place, file, strlen(file) + 1);
 	if (realpath(dirname(place), real))
 		allow(s, strcmp(real, "/") == 0 ? file : real, access);
 }
