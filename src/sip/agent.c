@@ -182,24 +182,35 @@ static int nua_open(struct sip_agent *agent, const char *uri, bool link)
 	return agent->nua ? 0 : -EADDRINUSE;
 }
 
-static int probe(const union addr *address, int type, union addr *bound)
+/* @return the bound socket, or why there is none */
+static int bind_socket(const union addr *address, int type)
 {
-	int fd = socket(address->any.sa_family, type | SOCK_CLOEXEC, 0), err = 0;
+	int fd = socket(address->any.sa_family, type | SOCK_CLOEXEC, 0), on = 1, err;
 
 	if (fd < 0)
 		return -errno;
-	if (bind(fd, &address->any, addr_len(address)) < 0)
-		err = -errno;
-	else if (bound)
-		addr_of_socket(bound, fd);
+	if ((type != SOCK_STREAM || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0)
+	    && bind(fd, &address->any, addr_len(address)) == 0)
+		return fd;
+	err = -errno;
 	close(fd);
 	return err;
+}
+
+static int probe_udp(const union addr *address)
+{
+	int fd = bind_socket(address, SOCK_DGRAM);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
 }
 
 static int open_udp(struct sip_agent *agent, struct reason *why)
 {
 	char uri[SIP_AGENT_URI_SIZE], host[ADDR_TEXT_SIZE], port[8] = "*";
-	int err = probe(&agent->address, SOCK_DGRAM, NULL);
+	int err = probe_udp(&agent->address);
 
 	/* Sofia would not say why it cannot, and leave descriptors of its own behind. */
 	if (err)
@@ -318,7 +329,8 @@ static int streams_open(struct sip_stack *stack, const struct sip_stack_options 
 
 /* --- from the list of listeners to agents --- */
 
-static int add_agent(struct sip_stack *stack, const union addr *address, unsigned transport)
+static int add_agent(struct sip_stack *stack, const union addr *address, unsigned transport,
+    struct reason *why)
 {
 	struct sip_agent *agent = calloc(1, sizeof(*agent));
 
@@ -328,35 +340,46 @@ static int add_agent(struct sip_stack *stack, const union addr *address, unsigne
 	agent->transport = transport;
 	agent->address = *address;
 	STAILQ_INSERT_TAIL(&stack->agents, agent, next);
-	return 0;
+	return agent_open(agent, why);
 }
 
-/* Any port that is free for both UDP and TCP. */
-static int find_port(union addr *address)
+/*
+ * Any port that is free for both UDP and TCP.
+ *
+ * @return a socket that keeps the port from others' connections until all agents are open, and
+ *         leaves it to listeners, which share addresses; or the error
+ */
+static int hold_port(union addr *address)
 {
 	enum { TRIES = 16 };
-	int err = -EADDRINUSE;
+	int fd = -EADDRINUSE, err = -EADDRINUSE;
 
 	for (int i = 0; i < TRIES && err == -EADDRINUSE; i++) {
 		addr_set_port(address, 0);
-		err = probe(address, SOCK_STREAM, address);
-		if (!err)
-			err = probe(address, SOCK_DGRAM, NULL);
+		fd = bind_socket(address, SOCK_STREAM);
+		if (fd < 0)
+			return fd;
+		addr_of_socket(address, fd);
+		err = probe_udp(address);
+		if (err)
+			close(fd);
 	}
-	return err;
+	return err ? err : fd;
 }
 
 /* A listener may have several transports, on one port. */
-static int add_agents(struct sip_stack *stack, const union addr *at, unsigned transports)
+static int add_agents(struct sip_stack *stack, const union addr *at, unsigned transports,
+    struct reason *why)
 {
 	union addr address = *at;
-	int err = 0;
+	bool any_port = (transports & (transports - 1)) && addr_port(at) == 0;
+	int held = any_port ? hold_port(&address) : 0, err = held < 0 ? held : 0;
 
-	if ((transports & (transports - 1)) && addr_port(at) == 0)
-		err = find_port(&address);
 	for (unsigned t = 1; t <= transports && !err; t <<= 1)
 		if (transports & t)
-			err = add_agent(stack, &address, t);
+			err = add_agent(stack, &address, t, why);
+	if (held > 0)
+		close(held);
 	return err;
 }
 
@@ -364,7 +387,8 @@ static int add_agents(struct sip_stack *stack, const union addr *at, unsigned tr
  * Every address of the machine gets an agent of its own: so each dialog shows the address that
  * its peer reached us at.
  */
-static int add_wildcard(struct sip_stack *stack, const struct sip_hop *l, int family, uint16_t port)
+static int add_wildcard(struct sip_stack *stack, const struct sip_hop *l, int family, uint16_t port,
+    struct reason *why)
 {
 	struct ifaddrs *all = NULL;
 	int err = 0, count = 0;
@@ -383,14 +407,14 @@ static int add_wildcard(struct sip_stack *stack, const struct sip_hop *l, int fa
 		    && IN6_IS_ADDR_LINKLOCAL(&address.in6.sin6_addr))
 			continue;
 		addr_set_port(&address, port);
-		err = add_agents(stack, &address, l->transports);
+		err = add_agents(stack, &address, l->transports, why);
 		count++;
 	}
 	freeifaddrs(all);
 	return err ? err : count ? 0 : -EADDRNOTAVAIL;
 }
 
-static int add_listener(struct sip_stack *stack, const struct sip_hop *l)
+static int add_listener(struct sip_stack *stack, const struct sip_hop *l, struct reason *why)
 {
 	const char *port = l->port[0] ? l->port : l->transports == SIP_TLS ? "5061" : "5060";
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
@@ -406,15 +430,15 @@ static int add_listener(struct sip_stack *stack, const struct sip_hop *l)
 		uint64_t number;
 
 		err = slice_to_u64(digits, 65535, &number);
-		return err ? -EINVAL : add_wildcard(stack, l, AF_UNSPEC, (uint16_t)number);
+		return err ? -EINVAL : add_wildcard(stack, l, AF_UNSPEC, (uint16_t)number, why);
 	}
 	if (getaddrinfo(l->host, port, &hints, &found) != 0)
 		return -EADDRNOTAVAIL;
 	addr_from(&address, found->ai_addr);
 	freeaddrinfo(found);
 	if (strcmp(l->host, "0.0.0.0") == 0 || strcmp(l->host, "::") == 0)
-		return add_wildcard(stack, l, address.any.sa_family, addr_port(&address));
-	return add_agents(stack, &address, l->transports);
+		return add_wildcard(stack, l, address.any.sa_family, addr_port(&address), why);
+	return add_agents(stack, &address, l->transports, why);
 }
 
 static bool is_name(const char *host)
@@ -424,7 +448,7 @@ static bool is_name(const char *host)
 	return strcmp(host, "*") != 0 && addr_parse_host(&address, slice_of(host)) < 0;
 }
 
-static int plan(struct sip_stack *stack, struct reason *why)
+static int listeners_open(struct sip_stack *stack, struct reason *why)
 {
 	char *const *texts = stack->settings->listen.items;
 
@@ -437,13 +461,16 @@ static int plan(struct sip_stack *stack, struct reason *why)
 			    "sip.listen: \"%s\" is not sip:ADDRESS:PORT with a transport of "
 			    "udp, tcp or tls",
 			    texts[i]);
-		err = add_listener(stack, &l);
-		if (err)
+		*why = (struct reason){""};
+		err = add_listener(stack, &l, why);
+		if (err && !why->text[0])
 			return reason_set(why, err, "sip.listen: \"%s\": %s%s", texts[i],
 			    strerror(-err),
 			    is_name(l.host) ? "; a name for others to reach us by is "
 					      "sip.advertised_contact"
 					    : "");
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -451,15 +478,9 @@ static int plan(struct sip_stack *stack, struct reason *why)
 int sip_agents_open(struct sip_stack *stack, const struct sip_stack_options *options,
     struct reason *why)
 {
-	struct sip_agent *agent;
-	int err = plan(stack, why);
+	int err = streams_open(stack, options, why);
 
-	if (!err)
-		err = streams_open(stack, options, why);
-	STAILQ_FOREACH(agent, &stack->agents, next)
-		if (!err)
-			err = agent_open(agent, why);
-	return err;
+	return err ? err : listeners_open(stack, why);
 }
 
 int sip_agents_take_settings(struct sip_stack *stack)
