@@ -18,7 +18,7 @@ struct relay_settings {
 	bool enabled;
 	struct setting_list my_uri; /* of char *; empty: every listener */
 	char *auth_realm;           /* NULL: host of the AUTH's To-Path */
-	struct setting_list users;  /* of struct auth_user; not the relay's alone, see main.c */
+	struct setting_list users;  /* of struct auth_user; not the relay's alone, see reload.c */
 	char *htdigest;             /* NULL: none */
 	uint64_t auth_expires_ms, auth_min_expires_ms, auth_max_expires_ms;
 	int auth_algorithm; /* enum digest_algorithm */

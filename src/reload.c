@@ -1,0 +1,235 @@
+/* The config at work: read at the start, and again by SIGHUP or the control socket. */
+#include "daemon.h"
+
+#include "auth/auth.h"
+#include "config.h"
+#include "config_msrp.h"
+#include "ctl/server.h"
+#include "msrp/stack.h"
+#include "net/net.h"
+#include "relay/relay.h"
+#include "routes.h"
+#include "sip/stack.h"
+#include "ua/ua.h"
+
+/* --- a config is read --- */
+
+/* A config with its rules, compiled but not yet at work. */
+struct loaded {
+	struct config *config;
+	struct routes routes;
+	struct daemon *daemon;
+};
+
+static int compile_routes(const struct config *cfg, struct config_load *load, void *arg)
+{
+	struct loaded *loaded = arg;
+	struct daemon *d = loaded->daemon;
+
+	return routes_compile(&loaded->routes, d->states, (void *const *)&d->page, cfg, load);
+}
+
+static void allow_file(const char *path, void *arg)
+{
+	sandbox_allow_read(arg, path);
+}
+
+static int allow_files(const struct config *cfg, struct config_load *load, void *arg)
+{
+	config_each_file(cfg, load, allow_file, arg);
+	return 0;
+}
+
+static void loaded_fini(struct loaded *loaded)
+{
+	routes_fini(&loaded->routes);
+	config_free(loaded->config);
+}
+
+static int load(struct daemon *d, struct loaded *loaded, void (*warn)(const char *, void *),
+    struct reason *why)
+{
+	struct config_hook hooks[] = {
+	    {compile_routes, loaded},
+	    {config_check_msrp, NULL},
+	    {allow_files, &d->sandbox},
+	    {NULL, NULL},
+	};
+	struct config_env env = {.services = services, .hooks = hooks, .warn = warn};
+	int err;
+
+	*loaded = (struct loaded){.daemon = d};
+	err = config_load(&loaded->config, d->options.config, &env, why);
+	if (err < 0)
+		routes_fini(&loaded->routes);
+	return err;
+}
+
+int daemon_load(struct daemon *d, void (*warn)(const char *line, void *arg), struct reason *why)
+{
+	struct loaded loaded;
+	int err = load(d, &loaded, warn, why);
+
+	if (err < 0)
+		return err;
+	d->config = loaded.config;
+	d->routes = loaded.routes;
+	return 0;
+}
+
+void daemon_unload(struct daemon *d)
+{
+	routes_fini(&d->routes);
+	config_free(d->config);
+}
+
+int daemon_open_log(const struct daemon *d, const struct config *cfg)
+{
+	struct log_settings settings = cfg->log;
+
+	if (d->options.to_stderr)
+		settings.target = LOG_TO_STDERR;
+	if (d->options.verbose) {
+		unsigned level = (unsigned)settings.level + d->options.verbose;
+
+		settings.level = level > LOG_LEVEL_DEBUG ? LOG_LEVEL_DEBUG : (enum log_level)level;
+	}
+	return log_open(&settings);
+}
+
+/* --- who may call --- */
+
+static uint64_t nonce_expire_of(const struct config *cfg)
+{
+	const struct relay_settings *relay = config_service(cfg, &relay_service);
+
+	return relay->nonce_expire_ms;
+}
+
+static int load_users(struct users **usersp, const struct config *cfg, struct reason *why)
+{
+	const struct relay_settings *relay = config_service(cfg, &relay_service);
+	struct auth_sources sources = {{&cfg->users, &relay->users}, relay->htdigest};
+
+	return users_new(usersp, &sources, why);
+}
+
+int daemon_start_auth(struct daemon *d, struct reason *why)
+{
+	struct users *users;
+	int err = load_users(&users, d->config, why);
+
+	return err < 0 ? err : auth_new(&d->auth, users, nonce_expire_of(d->config));
+}
+
+/* --- another one takes its place --- */
+
+static void log_warning(const char *line, void *arg)
+{
+	(void)arg;
+	log_warn("config: %s", line);
+}
+
+/* What can still refuse its new settings goes first, and takes back the old ones if one does. */
+static void reload_services(struct daemon *d, const struct config *cfg, size_t count)
+{
+	struct reason ignored;
+
+	for (size_t i = 0; i < count; i++)
+		if (d->states[i] && services[i]->reload)
+			services[i]->reload(d->states[i], config_service(cfg, services[i]),
+			    &ignored);
+}
+
+static int reload_sip(struct daemon *d, const struct config *cfg, struct reason *why)
+{
+	const struct setting_list *credentials = &cfg->credentials;
+
+	return d->sip
+	    ? sip_stack_reload(d->sip, &cfg->sip, credentials->items, credentials->count, why)
+	    : 0;
+}
+
+static int reload_stacks(struct daemon *d, const struct config *cfg, struct reason *why)
+{
+	struct reason ignored;
+	int err = msrp_stack_reload(d->msrp, &cfg->msrp, why);
+
+	if (err < 0)
+		return err;
+	err = reload_sip(d, cfg, why);
+	if (err < 0)
+		msrp_stack_reload(d->msrp, &d->config->msrp, &ignored);
+	return err;
+}
+
+static int reload_what_may_refuse(struct daemon *d, const struct config *cfg, struct reason *why)
+{
+	int err = reload_stacks(d, cfg, why);
+	struct reason ignored;
+	size_t i = 0;
+
+	for (; err == 0 && i < SERVICES; i++)
+		if (d->states[i] && services[i]->reload)
+			err = services[i]->reload(d->states[i], config_service(cfg, services[i]),
+			    why);
+	if (err < 0 && i > 0) {
+		reload_services(d, d->config, i - 1);
+		reload_stacks(d, d->config, &ignored);
+	}
+	return err;
+}
+
+static void reload_rest(struct daemon *d, const struct config *cfg)
+{
+	const struct setting_list *credentials = &cfg->credentials;
+
+	daemon_open_log(d, cfg);
+	d->logline.body = cfg->log.event_body;
+	if (d->ua)
+		ua_reload(d->ua, &cfg->ua, credentials->items, credentials->count);
+	ctl_server_reload(d->control, &cfg->control);
+	if (net_guard_reload(d->guard, &cfg->limits) < 0
+	    || net_use_proxies(d->net, &cfg->proxy_protocol) < 0)
+		log_warn("reload: no memory for other limits");
+}
+
+static int reload(struct daemon *d, struct reason *why)
+{
+	struct loaded fresh, old = {.config = d->config, .routes = d->routes};
+	struct users *users = NULL;
+	int err = load(d, &fresh, log_warning, why);
+
+	if (err < 0)
+		return err;
+	err = config_changes_fixed(d->config, fresh.config, why);
+	if (err == 0)
+		err = load_users(&users, fresh.config, why);
+	if (err == 0)
+		err = reload_what_may_refuse(d, fresh.config, why);
+	if (err < 0) {
+		users_free(users);
+		loaded_fini(&fresh);
+		return err;
+	}
+	auth_reload(d->auth, users, nonce_expire_of(fresh.config));
+	reload_rest(d, fresh.config);
+	d->config = fresh.config;
+	d->routes = fresh.routes;
+	loaded_fini(&old);
+	return 0;
+}
+
+int daemon_reload(struct daemon *d, struct reason *why)
+{
+	int err;
+
+	notify_reloading(&d->notify);
+	err = reload(d, why);
+	if (err < 0)
+		log_error("reload: nothing changed: %s", why->text);
+	else
+		log_info("reload: %s", d->options.config);
+	notify_ready(&d->notify);
+	return err;
+}
