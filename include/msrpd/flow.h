@@ -10,7 +10,7 @@
 struct sip_flow;
 struct sip_request;
 
-/** The flow that the request came over; borrowed from the request.  NULL: none, it came over UDP. */
+/** The flow that the request came over, borrowed from it; NULL: none, it came over UDP. */
 struct sip_flow *sip_request_flow(const struct sip_request *req);
 
 /** Whoever keeps a flow holds a reference, which does not keep its connection open. */

@@ -39,7 +39,7 @@ struct message {
 
 struct budget;
 
-/** Octets that any number of messages may send: held once, and never changed once they are there. */
+/** Octets that any number of messages may send: held once, never changed once they are there. */
 struct shared_body;
 
 /** @param bytes  copied  @return 0, -ENOBUFS: the budget has not so many, -ENOMEM */

@@ -19,7 +19,7 @@ struct page_message {
 	struct slice headers; /* further header lines, each "Name: value\r\n"; may be absent */
 	/** The connection that it goes over (flow.h), wherever ruri may be; NULL: where ruri is. */
 	struct sip_flow *flow;
-	/** What is too large for UDP (RFC 3428 8) goes over TCP, over UDP all the same, or -EMSGSIZE. */
+	/** What is too large for UDP (RFC 3428 8): over TCP, over UDP all the same, -EMSGSIZE. */
 	enum page_large { PAGE_LARGE_TCP, PAGE_LARGE_UDP, PAGE_LARGE_REFUSE } large;
 };
 
@@ -42,7 +42,8 @@ int page_check(struct page *page, const struct page_message *message);
  *
  * @param done  called once with the final answer, never from inside this call; NULL: nobody asks
  * @return 0, -EMSGSIZE: too large for what is allowed, -EINVAL, -EDESTADDRREQ: see
- *         page_check(), -ENETUNREACH: no SIP listener, or the flow is closed, -ENOBUFS: too many under way, -ENOMEM
+ *         page_check(), -ENETUNREACH: no SIP listener, or the flow is closed,
+ *         -ENOBUFS: too many under way, -ENOMEM
  */
 int page_send(struct page *page, const struct page_message *message,
     void (*done)(const struct page_result *result, void *arg), void *arg);

@@ -60,7 +60,7 @@ struct slice sip_request_contact(const struct sip_request *req, size_t index);
 /** Has the request a header of that name that cannot be read, and so is not among the above? */
 bool sip_request_is_damaged(const struct sip_request *req, struct slice name);
 
-/** Is this, as it stands in a URI, the host of one of our listeners, or of sip.advertised_contact? */
+/** Is this, as it stands in a URI, the host of a listener of ours, or of sip.advertised_contact? */
 bool sip_request_host_is_ours(const struct sip_request *req, struct slice host);
 
 /** Does a request to this URI come back to us, as far as can be seen without DNS? */
@@ -115,7 +115,7 @@ enum sip_digest { SIP_DIGEST_MD5, SIP_DIGEST_SHA256 };
 
 /**
  * Does the request carry good credentials of the daemon's users for that realm (RFC 3261 22,
- * RFC 8760)?  Otherwise it is answered here: 401 with a challenge, or 403 to an address that has shown
+ * RFC 8760)?  Otherwise it is answered here: 401 with a challenge, or 403 to an address that has
  * too many wrong ones.
  *
  * @return 0, and SIP_FIELD_AUTH_USER and _REALM are there from now on; -EACCES; -EEXIST: answered

@@ -53,7 +53,7 @@ struct setting {
 	size_t item_size;
 	unsigned flags;
 	/**
-	 * Check what was filled in: text: char **, if there is one; SETTING_TEXTS: the same for each;
+	 * Check what was filled in: text: char **, if there is one; SETTING_TEXTS: so for each;
 	 * groups, lists, maps: each struct.  NULL: any will do.
 	 *
 	 * @return 0 or -EINVAL with the reason, which goes on from the key's name: "has a session
@@ -63,7 +63,7 @@ struct setting {
 	const char *help; /* one sentence of the reference */
 };
 
-/** Rows that every table of sessions has: cleanup_interval in ms, and hash_size, at these offsets. */
+/** Rows that every table of sessions has: cleanup_interval (ms) and hash_size, at these offsets. */
 #define SETTING_CLEANUP_INTERVAL(at)                                                               \
 	{                                                                                          \
 		.name = "cleanup_interval", .type = SETTING_DURATION, .offset = (at),              \

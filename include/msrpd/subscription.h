@@ -24,7 +24,7 @@ struct event_package {
 	const char *event;        /* "conference", as Event has it */
 	const char *content_type; /* of its bodies; an Accept without it is answered 406 */
 	/**
-	 * Seconds: what Expires asks for is cut to max, less than min (and than an hour) is answered
+	 * Seconds: what Expires asks for is cut to max, less than min (and an hour) is answered
 	 * 423.  The default, at most an hour, is for a SUBSCRIBE without Expires.
 	 */
 	uint32_t min_expires_s, default_expires_s, max_expires_s;

@@ -220,7 +220,7 @@ struct ua_limits {
 struct ua_limits ua_limits(const struct ua *ua);
 
 /**
- * Answer a MESSAGE that was taken with UA_REPLY_LATER, by what else the handler would have returned.
+ * Answer a MESSAGE that was taken with UA_REPLY_LATER, by what the handler could have returned.
  * The session may be gone by then.
  */
 void ua_reply(struct sip_request *message, int result);

@@ -13,7 +13,7 @@
 #include "ctl/repair.h"
 
 enum {
-	/* Brackets, commas and colons of a line: a short one in JSON can be a huge one in memory. */
+	/* Brackets, commas and colons of a line: a short one can be a huge one in memory. */
 	STRUCTURE_MAX = 65536,
 	WHY_SIZE = 256,
 	ID_MAX = 256,

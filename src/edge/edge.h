@@ -39,7 +39,8 @@ struct edge_options {
 	struct stats *stats;
 	const struct edge_settings *settings; /* or until the next reload */
 	uint64_t transaction_timeout_ms;      /* after which the stack has given a request up */
-	/** The stack's connection has closed: have it opened, by a request along edge_link_route(). */
+	/** The stack's connection has closed: have it opened, by a request along
+	 *  edge_link_route(). */
 	void (*link_lost)(void *arg);
 	void *arg;
 };

@@ -51,7 +51,7 @@ static void insert(struct sip_flow *f, struct edge_pending *p)
 	timer_queue_start(&edge->waiting, &p->given_up);
 }
 
-/* The stack waits for the answer to a cancelled INVITE no longer than to any other (RFC 3261 9.1). */
+/* The stack waits for no answer to a cancelled INVITE longer than to any other (RFC 3261 9.1). */
 static void bound_cancelled(struct edge *edge, struct slice branch)
 {
 	struct edge_pending *invite = find(edge, branch, SLICE("INVITE"));

@@ -245,8 +245,8 @@ static void answer(struct msrp_conn *conn, int code, struct slice phrase)
  * connect, each sees the other's connection while nothing has come back on its own: that second
  * one is heard as well, and becomes the session's when the peer gives the first one up.
  *
- * Some relays deliver over a connection that they open to our own URI, although ours is there: it is
- * heard, and what we send goes by ours, which has the grant.
+ * Some relays deliver over a connection that they open to our own URI, although ours is there: it
+ * is heard, and what we send goes by ours, which has the grant.
  *
  * @return may the request go on?
  */

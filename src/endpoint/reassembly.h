@@ -1,7 +1,8 @@
 /*
  * Chunks of one message, put together: RFC 4975 7.3.1.  They come in any order, and
  * hold what their payload holds, whatever Byte-Range says; where they overlap, the
- * chunk that came last counts.  Memory follows the bytes that have come, never the numbers that a peer claims.
+ * chunk that came last counts.  Memory follows the bytes that have come, never the numbers that a
+ * peer claims.
  */
 #pragma once
 

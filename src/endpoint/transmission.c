@@ -326,7 +326,7 @@ struct slice transmission_cut(const struct transmission *m, struct slice bytes, 
 
 	if (bytes.len <= max || !m->text)
 		return slice_head(bytes, max);
-	/* Behind its first byte a character of UTF-8 has three at most; what has more is not UTF-8. */
+	/* Behind its first byte a character of UTF-8 has three at most; more is not UTF-8. */
 	while (len > 1 && len + 3 > max && is_continuation(bytes.p[len]))
 		len--;
 	return slice_head(bytes, is_continuation(bytes.p[len]) ? max : len);

@@ -101,7 +101,7 @@ static void add_value_of(struct text *text, const struct event_param *param)
 	}
 }
 
-/* What has items is one field for each: "headers.Geolocation=…", in a list "parts.content_type=…". */
+/* What has items is a field for each: "headers.Geolocation=…", in a list "parts.content_type=…". */
 static void add_param(struct text *text, struct slice path, const struct event_param *param,
     bool body)
 {

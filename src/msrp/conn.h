@@ -217,7 +217,7 @@ void msrp_flow_begin(struct msrp_flow *flow, struct slice head);
 /** Further bytes, by reference, valid until the end of this turn of the loop (see above). */
 void msrp_flow_body(struct msrp_flow *flow, struct slice piece);
 
-/** Copy what was given by reference and has not left: its memory goes away before the turn's end. */
+/** Copy what was given by reference and has not left: its memory goes before the turn's end. */
 void msrp_flow_keep(struct msrp_flow *flow);
 
 /** @param end  the rest of the frame, end-line and all; copied */

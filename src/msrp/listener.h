@@ -54,8 +54,8 @@ struct slice msrp_listener_host(const struct msrp_listener *listener);
 uint16_t msrp_listener_port(const struct msrp_listener *listener);
 
 /**
- * Is this URI's scheme, transport, host and port (absent: 2855, or the advertised one) one by which the
- * listener can be addressed?  By address, by advertise; a wildcard listener by any local address.
+ * Is this URI's scheme, transport, host and port (absent: 2855, or the advertised one) one by which
+ * the listener can be addressed?  By address, by advertise; a wildcard one by any local address.
  */
 bool msrp_listener_is(const struct msrp_listener *listener, const struct msrp_uri *uri);
 

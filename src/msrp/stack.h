@@ -55,7 +55,7 @@ int msrp_stack_new(struct msrp_stack **stackp, struct net *net,
 /** Closes every connection; targets and users must be gone. */
 void msrp_stack_free(struct msrp_stack *stack);
 
-/** Take new settings: limits, time-outs and TLS files; listeners stay. On failure nothing changes. */
+/** Take new settings: limits, time-outs, TLS files; listeners stay.  On failure nothing changes. */
 int msrp_stack_reload(struct msrp_stack *stack, const struct msrp_settings *settings,
     struct reason *why);
 

@@ -28,7 +28,7 @@ struct msrp_target;
 struct msrp_target_ops {
 	int (*request)(struct msrp_target *target, struct msrp_conn *conn,
 	    const struct msrp_frame *frame);
-	/** It judges itself whether conn may bring the request; else its scheme must be the URI's. */
+	/** It judges itself if conn may bring the request; else its scheme must be the URI's. */
 	bool bridges;
 };
 

@@ -15,8 +15,8 @@ struct net_destination {
 	uint16_t port;
 	/** Leave from this address, with any port; NULL: as the kernel chooses. */
 	const union addr *from;
-	/** One a line: the certificate must have one of these ("SHA-256 AB:CD…", RFC 8122), instead of
-	 *  the host's name and a known issuer; empty: name and issuer count. */
+	/** One a line: the certificate must have one of these ("SHA-256 AB:CD…", RFC 8122), instead
+	 *  of the host's name and a known issuer; empty: name and issuer count. */
 	const char *fingerprints;
 };
 

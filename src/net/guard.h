@@ -1,6 +1,7 @@
 /*
  * What one address may do at a time, whichever protocol it speaks: so many connections,
- * TLS handshakes in a second, and wrong credentials.  An IPv6 address counts by its /64, which is what one customer has.
+ * TLS handshakes in a second, and wrong credentials.  An IPv6 address counts by its /64,
+ * which is what one customer has.
  */
 #pragma once
 

@@ -18,7 +18,7 @@ struct net_listener {
 	const struct net_transport *transport;
 	const char *name; /* in the log */
 	void *arg;        /* of net_handler.accept */
-	/** WebSockets: pages of these origins may connect, "*": of any; empty: of none, NULL: of any. */
+	/** WebSockets: pages of these origins may connect, "*" or NULL: of any; empty: of none. */
 	const struct setting_list *origins; /* of char * */
 	bool internal; /* for the daemon itself: no limits of addresses, and no PROXY headers */
 	union addr addr;

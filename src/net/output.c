@@ -504,7 +504,7 @@ int output_settle(struct net_stream *s)
 
 void net_stream_keep(struct net_stream *s)
 {
-	/* Blocks stay as they are until the turn's end, and most of what lies in them leaves by then. */
+	/* Blocks stay until the turn's end, and most of what lies in them leaves by then. */
 	if (s->out && s->out->bulk.segments.borrows && segments_settle(&s->out->bulk.segments) < 0)
 		fail(s);
 }

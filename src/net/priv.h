@@ -15,7 +15,7 @@
 
 enum {
 	BLOCK_BYTES = 256 * 1024,
-	/* A piece this large keeps its block instead of being copied: at most four times its bytes. */
+	/* A piece this large keeps its block instead of being copied: at most four times itself. */
 	KEEP_MIN = BLOCK_BYTES / 4,
 	READ_MIN = 16 * 1024,  /* a block with less room is not read into */
 	READ_MAX = 128 * 1024, /* at once from one stream, for fairness */

@@ -1,4 +1,4 @@
-/* TLS on the socket, by OpenSSL: link.state is the SSL, whose app data is the record it wants again. */
+/* TLS on the socket: link.state is the SSL, whose app data is the record that it wants again. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -70,8 +70,8 @@ struct net_transport {
 	 */
 	ssize_t (*writev)(struct net_stream *stream, const struct iovec *iov, int count, bool end);
 
-	/** The stream closes, the socket behind it: say so to the peer if it was open; free the state.
-	 *  NULL: nothing to do. */
+	/** The stream closes, the socket behind it: say so to the peer if it was open; free the
+	 *  state.  NULL: nothing to do. */
 	void (*shutdown)(struct net_stream *stream);
 
 	/** Who the peer is, as net_stream_peer_certified() and so on; all NULL if not encrypted, or

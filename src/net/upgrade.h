@@ -1,4 +1,4 @@
-/* The request that makes a WebSocket of an HTTP connection, and its answer: RFC 6455 section 4.2. */
+/* The request that makes a WebSocket of an HTTP connection, and its answer: RFC 6455 4.2. */
 #pragma once
 
 #include <msrpd/slice.h>

@@ -101,7 +101,7 @@ struct slice aor_name(struct slice uri, char name[AOR_NAME_MAX]);
 /** @return NULL: nobody is there */
 struct aor *aor_find(struct registrar *r, struct slice name);
 
-/** Find it, or make it; one that gets no binding is to be given to aor_release().  NULL: no memory */
+/** Find it, or make it; one without a binding is to be given to aor_release().  NULL: no memory */
 struct aor *aor_get(struct registrar *r, struct slice name);
 
 /** Free it if it has no binding. */

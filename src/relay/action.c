@@ -139,7 +139,7 @@ static const struct arg_spec dst_args[] = {
     {0},
 };
 
-/* Does this listener have that address: "tcp:IP:PORT" or "tls:IP:PORT", as $msrp(srcsock) gives it? */
+/* Does the listener have that address: "tcp:IP:PORT", "tls:IP:PORT", as of $msrp(srcsock)? */
 static bool is_at_socket(const struct msrp_listener *listener, struct slice sock)
 {
 	const struct msrp_transport *transport = msrp_listener_transport(listener);

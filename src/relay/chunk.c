@@ -257,7 +257,7 @@ void chunk_report(struct chunk *chunk, unsigned code, struct slice phrase)
 			return;
 		w = (struct buffer){.p = large, .cap = need};
 	}
-	/* RFC 4975 7.1.4: a failure's range is the actual one; its total is known when all is here. */
+	/* RFC 4975 7.1.4: a failure's range is the actual one; its total is known in the end. */
 	if (report.range.total == BYTE_RANGE_UNKNOWN && chunk->complete)
 		report.range.total = report.range.end;
 	rand_token(tid, MSRP_TID_LEN);
@@ -282,7 +282,7 @@ static int on_response(struct msrp_transaction *t, const struct msrp_frame *f)
 	relay_count_response(relay, f->code);
 	failed = arrival_accepts_response(relay, chunk->dest, f) && f->code >= 300;
 	if (chunk->writer) {
-		/* An answer before the end; a good one changes nothing for the rest of the chunk. */
+		/* An answer before the end; a good one changes nothing for the rest of it. */
 		if (failed)
 			chunk->writer->refused(chunk->writer, f->code, f->phrase);
 		return 0;

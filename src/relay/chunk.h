@@ -1,5 +1,5 @@
 /*
- * A chunk, a SEND of this relay's: its head, the wait for its response, and the REPORT when it fails
+ * A chunk, a SEND of this relay's: its head, the wait for its response, the REPORT when it fails
  * (RFC 4976 6.4.1, 6.4.3).
  */
 #pragma once

@@ -246,7 +246,7 @@ static int on_body(struct msrp_sink *sink, struct slice piece)
 
 static void finish(struct forward *f, enum msrp_flag flag)
 {
-	/* Interrupted, and nothing came since: only what the receiver has to know is worth a frame. */
+	/* Interrupted, and nothing came since: only what the receiver has to know needs a frame. */
 	if (!msrp_flow_is_open(&f->flow) && flag == MSRP_MORE) {
 		chunk_free(f->chunk);
 		f->chunk = NULL;

@@ -17,7 +17,7 @@ struct pause {
 	void (*stalled)(struct pause *pause);
 };
 
-/** Ask for flow's writable(), on which the pause is to end.  @return -EAGAIN, for a sink's caller */
+/** Ask for flow's writable(), on which the pause is to end.  @return -EAGAIN, for a sink */
 int pause_begin(struct pause *pause, struct relay *relay, struct msrp_conn *source,
     struct msrp_flow *flow);
 

@@ -106,7 +106,7 @@ int sip_dialog_accept(struct sip_dialog **dp, struct sip_request *invite,
     const struct sip_dialog_handler *handler, void *arg);
 
 /**
- * Parameters of our Contact in this dialog, ";isfocus" (RFC 4579 5.1); to be said before the answer.
+ * Parameters of our Contact in this dialog, ";isfocus" (RFC 4579 5.1); said before the answer.
  *
  * @return 0, -EINVAL: none that a header can hold, -ENOMEM
  */

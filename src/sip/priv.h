@@ -234,7 +234,7 @@ size_t sip_escapes_normalize(char *text, size_t len);
 char *sip_uri_clean(struct slice text);
 
 /**
- * An address for a header: "<URI>", or "NAME <URI>" of a name-addr (RFC 3261 25.1), the name quoted.
+ * An address for a header: "<URI>", or "NAME <URI>" of a name-addr (RFC 3261 25.1), name quoted.
  *
  * @return to be freed; NULL if it is none
  */

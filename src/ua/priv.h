@@ -183,7 +183,10 @@ bool ua_media_is_peer(struct ua_session *s);
 
 /* --- upstream.c: the relay --- */
 
-/** Ask for a Use-Path; ua_session_granted() or ua_session_auth_failed() follows, also when a refresh brings another, or none. */
+/**
+ * Ask for a Use-Path; ua_session_granted() or ua_session_auth_failed() follows, also when a refresh
+ * brings another, or none.
+ */
 int ua_upstream_ask(struct ua_session *s);
 
 /** The Use-Path in the order of To-Path; absent before it is granted, or without a relay. */

@@ -26,7 +26,7 @@ struct ctl_fixture {
 	unsigned calls;
 };
 
-/** For cmocka; *state is the fixture, its server runs.  Methods: count, letters(size), emit(size). */
+/** For cmocka; *state is the fixture, with a server.  Methods: count, letters(size), emit(size). */
 int ctl_setup(void **state);
 int ctl_teardown(void **state);
 

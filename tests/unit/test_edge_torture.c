@@ -71,18 +71,19 @@ static const struct torture valid[] = {
 	"OPTIONS sip:bea@example.com SIP/2.0\nTo: sip:bea@example.com\n"
 	"From: ann<sip:ann@example.com>;tag=3\nCall-ID: lws.12\nCSeq: 60 OPTIONS\n" VIA "l: 0\n",
 	""},
+    /* clang-format off */
     {"3.1.1.7", "longreq", 0,
-	"INVITE sip:bea@example.com SIP/2.0\nTo: \"" LONG(
-	    "extreme ") "\" <sip:bea@example.com:60"
-			";p=" LONG("long") ";" LONG("name") ">\nF: sip:" LONG("amazing") "@example.net;tag=" LONG("982") ";" LONG("param") "=" LONG(
-			    "value") "\nCall-ID: " LONG("really") "\n"
-								  "CSeq: 38 INVITE\nUnknown-" LONG("Long") "-Name: " LONG(
-								      "long ") "\n"
-									       "Via: SIP/2.0/TCP s9.example.com\nv: SIP/2.0/TCP s8.example.com\n"
-									       "V :  SIP/2.0/TCP s7.example.com\nvIA  : SIP/2.0/TCP s6.example.com\n"
-									       "Via: SIP/2.0/TCP host.example.com;received=192.0.2.5;branch=" LONG(
-										   "very") "\nl: @\n",
+	"INVITE sip:bea@example.com SIP/2.0\n"
+	"To: \"" LONG("extreme ") "\" <sip:bea@example.com:60;p=" LONG("long") ";" LONG("name") ">\n"
+	"F: sip:" LONG("amazing") "@example.net;tag=" LONG("982")
+	";" LONG("param") "=" LONG("value") "\n"
+	"Call-ID: " LONG("really") "\nCSeq: 38 INVITE\n"
+	"Unknown-" LONG("Long") "-Name: " LONG("long ") "\n"
+	"Via: SIP/2.0/TCP s9.example.com\nv: SIP/2.0/TCP s8.example.com\n"
+	"V :  SIP/2.0/TCP s7.example.com\nvIA  : SIP/2.0/TCP s6.example.com\n"
+	"Via: SIP/2.0/TCP host.example.com;received=192.0.2.5;branch=" LONG("very") "\nl: @\n",
 	SDP},
+    /* clang-format on */
     {"3.1.1.9", "semiuri", 0,
 	"OPTIONS sip:bea;par=u%40example.net@example.com SIP/2.0\n" ENDS "Call-ID: semi.0h\n"
 	"CSeq: 8 OPTIONS\nAccept: application/sdp,\n        message/sip\n" VIA "l: 0\n",

@@ -90,7 +90,7 @@ static void it_leaves_before_all_has_come(void **state)
 	assert_int_equal(grant->to_client.messages, 2);
 }
 
-/* Whatever ends it half-way: its receiver is told by "#", its sender by a REPORT on what has gone. */
+/* Whatever ends it half-way: its receiver is told by "#", its sender by a REPORT on what went. */
 static void its_grant_ends(void **state)
 {
 	struct fixture *f = *state;
