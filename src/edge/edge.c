@@ -41,6 +41,7 @@ static struct net_limits limits_of(const struct edge_settings *s)
 {
 	return (struct net_limits){
 	    .max_streams = s->max_connections,
+	    .max_message = s->max_message_size,
 	    .send_queue = SEND_QUEUE,
 	    .connect_timeout_ms = CONNECT_TIMEOUT_MS,
 	    .handshake_timeout_ms = s->message_timeout_ms,
@@ -71,6 +72,7 @@ static int make_queues(struct edge *edge, const struct edge_options *options)
 
 	err |= timer_queue_init(&edge->reading, base, s->message_timeout_ms, flow_on_slow, NULL);
 	err |= timer_queue_init(&edge->idle, base, s->idle_timeout_ms, on_idle, NULL);
+	err |= timer_queue_init(&edge->quiet, base, s->ping_interval_ms, flow_on_quiet, NULL);
 	err |= timer_queue_init(&edge->waiting, base,
 	    options->transaction_timeout_ms + GIVEN_UP_LATER_MS, edge_pending_given_up, edge);
 	return err ? -ENOMEM : 0;
@@ -116,6 +118,8 @@ int edge_new(struct edge **edgep, const struct edge_options *options, struct rea
 	STAILQ_INIT(&edge->listeners);
 	edge->protocol = (struct net_protocol){.net = options->net,
 	    .name = "sip",
+	    .subprotocol = "sip", /* RFC 7118 */
+	    .text = true,         /* some phones in browsers read nothing else */
 	    .handler = &flow_handler,
 	    .limits = limits_of(options->settings)};
 	edge->text.max = BUFFER_UNBOUNDED;
@@ -142,8 +146,10 @@ int edge_reload(struct edge *edge, const struct edge_settings *s, struct reason 
 	net_protocol_reload(&edge->protocol, &limits, tls);
 	net_tls_contexts_free(before);
 	take_settings(edge, s);
+	edge_listeners_reload(edge);
 	timer_queue_set_period(&edge->reading, s->message_timeout_ms);
 	timer_queue_set_period(&edge->idle, s->idle_timeout_ms);
+	timer_queue_set_period(&edge->quiet, s->ping_interval_ms);
 	return 0;
 }
 
@@ -167,6 +173,7 @@ void edge_free(struct edge *edge)
 	edge_listeners_close(edge);
 	timer_queue_fini(&edge->reading);
 	timer_queue_fini(&edge->idle);
+	timer_queue_fini(&edge->quiet);
 	timer_queue_fini(&edge->waiting);
 	net_tls_contexts_free(edge->protocol.tls);
 	hash_free(edge->hash);

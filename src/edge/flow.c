@@ -51,6 +51,16 @@ static struct net_stream *on_accept(void *arg)
 	return f ? &f->stream : NULL;
 }
 
+/*
+ * A phone in a browser says nothing for hours, and cannot help it (RFC 7118 6): it is asked.  Of
+ * others no sign of life comes unless they send it.
+ */
+static struct timer_queue *idle_queue(const struct sip_flow *f)
+{
+	return f->transport->net->ping && f->edge->settings->ping_interval_ms ? &f->edge->quiet
+									      : &f->edge->idle;
+}
+
 static void on_opened(struct net_stream *stream)
 {
 	struct sip_flow *f = flow_of(stream);
@@ -58,7 +68,7 @@ static void on_opened(struct net_stream *stream)
 	net_stream_peer(stream, &f->peer);
 	addr_unmap(&f->peer);
 	addr_print_host(&f->peer, f->peer_host);
-	net_stream_set_life(stream, &f->edge->idle);
+	net_stream_set_life(stream, idle_queue(f));
 }
 
 static void tell_watches(struct sip_flow *f)
@@ -140,7 +150,7 @@ static void set_life(struct sip_flow *f)
 	struct net_stream *s = &f->stream;
 
 	if (edge_framer_idle(&f->framer))
-		net_stream_set_life(s, &f->edge->idle);
+		net_stream_set_life(s, idle_queue(f));
 	else if (s->life_queue != &f->edge->reading)
 		net_stream_set_life(s, &f->edge->reading);
 }
@@ -152,6 +162,7 @@ static ssize_t on_input(struct net_stream *stream, struct slice bytes, bool end)
 	struct edge_message message;
 	struct slice rest = bytes;
 
+	f->asked = false;
 	while (what != EDGE_MORE && what != EDGE_BROKEN && flow_is_alive(f)) {
 		if (edge_link_is_full(&f->edge->link)) {
 			edge_link_pause(&f->edge->link, f);
@@ -176,10 +187,33 @@ void flow_on_slow(struct timer_entry *life, void *arg)
 	refuse(f, &message.head);
 }
 
+static void on_alive(struct net_stream *stream)
+{
+	struct sip_flow *f = flow_of(stream);
+
+	f->asked = false;
+	if (flow_is_alive(f))
+		set_life(f);
+}
+
+void flow_on_quiet(struct timer_entry *life, void *arg)
+{
+	struct sip_flow *f = flow_of(net_stream_expired(life));
+
+	(void)arg;
+	if (f->asked) {
+		net_stream_close(&f->stream, -ETIMEDOUT);
+		return;
+	}
+	f->asked = net_stream_ping(&f->stream);
+	net_stream_set_life(&f->stream, idle_queue(f));
+}
+
 const struct net_handler flow_handler = {
     .accept = on_accept,
     .opened = on_opened,
     .input = on_input,
+    .alive = on_alive,
     .closed = on_closed,
     .free = on_free,
 };
@@ -200,8 +234,8 @@ void flow_send(struct sip_flow *f, const struct edge_message *m, const struct ed
 	}
 	++*f->edge->count.messages_out;
 	net_stream_send(&f->stream, buffer_text(w));
-	if (f->stream.life_queue == &f->edge->idle)
-		net_stream_set_life(&f->stream, &f->edge->idle);
+	if (f->stream.life_queue == &f->edge->idle || f->stream.life_queue == &f->edge->quiet)
+		net_stream_set_life(&f->stream, idle_queue(f));
 }
 
 /* --- for the SIP layer --- */

@@ -8,6 +8,8 @@
 static const struct edge_transport transports[] = {
     {.name = "tcp", .via = "TCP", .net = &net_tcp, .can_dial = true},
     {.name = "tls", .via = "TLS", .net = &net_tls, .can_dial = true},
+    {.name = "ws", .via = "WS", .net = &net_ws},
+    {.name = "wss", .via = "WSS", .net = &net_wss},
 };
 
 const struct edge_transport *edge_transport_find(struct slice name)
@@ -48,6 +50,7 @@ int edge_listen(struct edge *edge, const struct edge_transport *transport, const
 	    .transport = transport->net,
 	    .name = l->name,
 	    .arg = l,
+	    .origins = &edge->settings->origins,
 	    .addr = *addr};
 	err = net_listener_open(&l->socket);
 	if (err == 0)
@@ -96,6 +99,14 @@ struct edge_listener *edge_listener_with(struct edge *edge, const struct edge_tr
 void edge_listener_route(const struct edge_listener *listener, char text[EDGE_ROUTE_SIZE])
 {
 	memcpy(text, listener->route, EDGE_ROUTE_SIZE);
+}
+
+void edge_listeners_reload(struct edge *edge)
+{
+	struct edge_listener *l;
+
+	STAILQ_FOREACH(l, &edge->listeners, next)
+		l->socket.origins = &edge->settings->origins;
 }
 
 void edge_stop_listening(struct edge *edge)

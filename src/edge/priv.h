@@ -54,6 +54,8 @@ struct edge_listener *edge_listener_at(struct edge *edge, uint64_t index);
 /** The first of that transport; NULL. */
 struct edge_listener *edge_listener_with(struct edge *edge, const struct edge_transport *transport);
 
+/** The edge has other settings. */
+void edge_listeners_reload(struct edge *edge);
 void edge_listeners_close(struct edge *edge);
 
 /* --- flows --- */
@@ -80,10 +82,12 @@ struct sip_flow {
 	TAILQ_HEAD(, edge_pending) pendings;
 	TAILQ_ENTRY(sip_flow) paused_next; /* while the link has no room */
 	bool paused;
+	bool asked; /* whether the peer is there, and nothing has come since */
 };
 
 extern const struct net_handler flow_handler;
 void flow_on_slow(struct timer_entry *life, void *arg);
+void flow_on_quiet(struct timer_entry *life, void *arg);
 
 /** Of a listener, to be accepted or dialled.  @return NULL: no memory */
 struct sip_flow *flow_new(const struct edge_listener *listener,
@@ -190,6 +194,7 @@ struct edge {
 	struct edge_pending *pendings; /* by key */
 	struct timer_queue reading;    /* flows with a message that is not whole */
 	struct timer_queue idle;       /* the others */
+	struct timer_queue quiet;      /* of these the WebSockets, while they are pinged */
 	struct timer_queue waiting;    /* pendings */
 	struct buffer text;            /* of the message that is being written */
 	struct edge_count count;

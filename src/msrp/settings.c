@@ -6,6 +6,7 @@
 #include "msrp/listener.h"
 #include "msrp/stack.h"
 #include "net/tls.h"
+#include "net/upgrade.h"
 
 static int check_listen_uri(const void *value, struct reason *why)
 {
@@ -21,20 +22,6 @@ static int check_listen_uri(const void *value, struct reason *why)
 		return reason_set(why, -EINVAL,
 		    "has a name where the IP address belongs: a name goes into advertise");
 	return 0;
-}
-
-/* As browsers write it: RFC 6454 section 6.2. */
-static int check_origin(const void *value, struct reason *why)
-{
-	struct slice text = slice_of(*(char *const *)value), scheme = text;
-	const char *rest = memmem(text.p, text.len, "://", 3);
-
-	if (slice_equal(text, SLICE("*")))
-		return 0;
-	scheme.len = rest ? (size_t)(rest - text.p) : 0;
-	if (slice_is_token(scheme) && rest[3] && !strpbrk(rest + 3, "/?# "))
-		return 0;
-	return reason_set(why, -EINVAL, "is not an origin: https://HOST[:PORT] or *");
 }
 
 int msrp_check_my_uri(const void *value, struct reason *why)
@@ -74,7 +61,7 @@ static const struct setting listen_rows[] = {
 	.type = SETTING_TEXTS,
 	.offset = offsetof(struct msrp_listen_settings, origins),
 	.flags = SETTING_FIXED,
-	.check = check_origin,
+	.check = upgrade_check_origin,
 	.help =
 	    "Of `;ws`: origins (`https://chat.example.org`) whose pages may connect, `*` for any; "
 	    "programs that send none always may."},

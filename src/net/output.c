@@ -233,6 +233,11 @@ int net_stream_send(struct net_stream *s, struct slice message)
 	return 0;
 }
 
+bool net_stream_ping(struct net_stream *s)
+{
+	return s->state == NET_OPEN && !s->closing && s->link.ops->ping && s->link.ops->ping(s);
+}
+
 void net_stream_copy(struct net_stream *s, struct slice bytes)
 {
 	struct net_output *out;

@@ -41,6 +41,12 @@ struct net_handler {
 	/** A message waits for the end of the one that is open: end that with net_stream_end(). */
 	void (*interrupt)(struct net_stream *stream);
 
+	/**
+	 * The peer has shown by something else than a message that it is there: the answer to
+	 * net_stream_ping(), or a ping of its own.  Not to close or write from; NULL: nobody asks.
+	 */
+	void (*alive)(struct net_stream *stream);
+
 	/** It is closed; once. */
 	void (*closed)(struct net_stream *stream, int err);
 
@@ -69,6 +75,7 @@ struct net_protocol {
 	struct net *net;
 	const char *name;        /* in the log */
 	const char *subprotocol; /* of WebSockets (RFC 6455 1.9) */
+	bool text; /* WebSockets: messages of ours that are UTF-8 say so, instead of being binary */
 	const struct net_handler *handler;
 	struct net_limits limits;
 	struct net_tls_contexts *tls; /* borrowed; NULL: no TLS */
@@ -81,7 +88,8 @@ struct net_protocol {
 };
 
 /**
- * net, name, handler, limits, tls and count are set by the owner.
+ * net, name, handler, limits, tls and count, of WebSockets subprotocol and text, are set by the
+ * owner.
  * @return 0 or -ENOMEM; net_protocol_fini() is harmless on zeroed memory, and after a failure
  */
 int net_protocol_init(struct net_protocol *protocol);

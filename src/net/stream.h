@@ -131,6 +131,12 @@ void net_stream_resume(struct net_stream *stream);
  */
 int net_stream_send(struct net_stream *stream, struct slice message);
 
+/**
+ * Ask the peer whether it is there: net_handler.alive() follows if it is.
+ * @return false: not now, or the transport cannot
+ */
+bool net_stream_ping(struct net_stream *stream);
+
 /** Go on with the bulk, or begin a message of it. */
 void net_stream_copy(struct net_stream *stream, struct slice bytes);
 void net_stream_borrow(struct net_stream *stream, struct slice bytes);

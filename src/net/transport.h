@@ -70,6 +70,12 @@ struct net_transport {
 	 */
 	ssize_t (*writev)(struct net_stream *stream, const struct iovec *iov, int count, bool end);
 
+	/**
+	 * Ask the peer whether it is there; NULL: the transport knows no such question.
+	 * @return false: something else is to be said first
+	 */
+	bool (*ping)(struct net_stream *stream);
+
 	/** The stream closes, the socket behind it: say so to the peer if it was open; free the
 	 *  state.  NULL: nothing to do. */
 	void (*shutdown)(struct net_stream *stream);

@@ -1,8 +1,12 @@
 #include "net/upgrade.h"
 
+#include <errno.h>
+#include <string.h>
+
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
+#include <msrpd/reason.h>
 #include <msrpd/setting.h>
 
 #include "base/buffer.h"
@@ -210,4 +214,17 @@ unsigned upgrade_answer(struct slice head, const struct upgrade_terms *terms, st
 	else
 		upgrade_refuse(status, answer);
 	return status;
+}
+
+int upgrade_check_origin(const void *value, struct reason *why)
+{
+	struct slice text = slice_of(*(char *const *)value), scheme = text;
+	const char *rest = memmem(text.p, text.len, "://", 3);
+
+	if (slice_equal(text, SLICE("*")))
+		return 0;
+	scheme.len = rest ? (size_t)(rest - text.p) : 0;
+	if (slice_is_token(scheme) && rest[3] && !strpbrk(rest + 3, "/?# "))
+		return 0;
+	return reason_set(why, -EINVAL, "is not an origin: https://HOST[:PORT] or *");
 }

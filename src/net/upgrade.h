@@ -4,6 +4,7 @@
 #include <msrpd/slice.h>
 
 struct buffer;
+struct reason;
 struct setting_list;
 
 /** What is asked of whoever connects; borrowed. */
@@ -24,3 +25,6 @@ unsigned upgrade_answer(struct slice head, const struct upgrade_terms *terms,
 
 /** The same response, for a head that was not read to its end. */
 void upgrade_refuse(unsigned status, struct buffer *answer);
+
+/** The check of a setting of origins: is each as browsers write it (RFC 6454 6.2), or "*"? */
+int upgrade_check_origin(const void *value, struct reason *why);

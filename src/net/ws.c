@@ -50,7 +50,7 @@ struct ws {
 	bool out_message;  /* one is open */
 	uint64_t out_left; /* of the open frame */
 	struct rest *rest;
-	struct rest *pong; /* waits for the end of the open frame */
+	struct rest *next; /* a ping or pong that waits for the end of the open frame */
 };
 
 static struct ws *ws_of(const struct net_stream *s)
@@ -182,8 +182,8 @@ static void go_on_soon(struct net_stream *s)
 	if (net_stream_held(s))
 		return;
 	if (!ws->rest && ws->out_left == 0) {
-		ws->rest = ws->pong;
-		ws->pong = NULL;
+		ws->rest = ws->next;
+		ws->next = NULL;
 	}
 	if (ws->rest)
 		net_stream_hold(s, ws->rest->len - ws->rest->at);
@@ -316,9 +316,15 @@ static void on_ping(struct net_stream *s, struct rest *ping)
 
 	memmove(ping->bytes + 2, ping->bytes, ping->len);
 	ping->len += write_header(ping->bytes, WSLAY_PONG, true, ping->len);
-	free(ws->pong);
-	ws->pong = ping;
+	free(ws->next);
+	ws->next = ping;
 	go_on_soon(s);
+}
+
+static void tell_alive(struct net_stream *s)
+{
+	if (s->protocol->handler->alive)
+		s->protocol->handler->alive(s);
 }
 
 /* @return 0, or negative errno: nothing more is read */
@@ -328,6 +334,8 @@ static int end_control(struct net_stream *s, unsigned opcode)
 	int err = 0;
 
 	ws_of(s)->control = NULL;
+	if (opcode != WSLAY_CONNECTION_CLOSE)
+		tell_alive(s);
 	if (opcode == WSLAY_PING) {
 		on_ping(s, control);
 		return 0;
@@ -475,6 +483,62 @@ static ssize_t keep_beginning(struct net_stream *s, const unsigned char *header,
 	return (ssize_t)payload.len;
 }
 
+/* A character that is cut in two, up to where it is. */
+struct cut {
+	char bytes[4];
+	size_t len;
+};
+
+/* How much of the end of a piece may be the beginning of a character. */
+static size_t find_cut(struct slice piece)
+{
+	for (size_t n = 1; n <= 3 && n <= piece.len; n++) {
+		struct slice end = slice_from(piece, piece.len - n);
+
+		if ((end.p[0] & 0xc0) != 0x80)
+			return slice_utf8_char(end) ? 0 : n;
+	}
+	return 0;
+}
+
+static bool is_utf8_piece(struct slice piece, struct cut *cut)
+{
+	struct slice end;
+
+	for (; cut->len && piece.len; piece = slice_from(piece, 1)) {
+		cut->bytes[cut->len++] = piece.p[0];
+		if (slice_utf8_char((struct slice){cut->bytes, cut->len}))
+			cut->len = 0;
+		else if (cut->len == sizeof(cut->bytes))
+			return false;
+	}
+	if (!piece.len)
+		return true;
+	end = slice_from(piece, piece.len - find_cut(piece));
+	memcpy(cut->bytes, end.p, end.len);
+	cut->len = end.len;
+	return slice_is_utf8(slice_head(piece, piece.len - end.len));
+}
+
+static bool is_utf8(const struct iovec *iov, int count)
+{
+	struct cut cut = {.len = 0};
+
+	for (int i = 0; i < count; i++)
+		if (!is_utf8_piece((struct slice){iov[i].iov_base, iov[i].iov_len}, &cut))
+			return false;
+	return cut.len == 0;
+}
+
+/* What is not there as a whole is binary: it may yet become anything. */
+static unsigned opcode_of(const struct net_stream *s, const struct iovec *iov, int count, bool end)
+{
+	if (ws_of(s)->out_message)
+		return WSLAY_CONTINUATION_FRAME;
+	return s->protocol->text && end && is_utf8(iov, count) ? WSLAY_TEXT_FRAME
+							       : WSLAY_BINARY_FRAME;
+}
+
 static uint64_t bytes_of(const struct iovec *iov, int count)
 {
 	uint64_t bytes = 0;
@@ -496,8 +560,7 @@ static ssize_t write_frame(struct net_stream *s, const struct iovec *iov, int co
 	ssize_t n;
 
 	if (begins)
-		header_len = write_header(header,
-		    ws->out_message ? WSLAY_CONTINUATION_FRAME : WSLAY_BINARY_FRAME, end, left);
+		header_len = write_header(header, opcode_of(s, iov, count, end), end, left);
 	n = carrier_of(s)->writev(s, pieces, gather(pieces, header, header_len, left, iov, count),
 	    false);
 	if (n <= 0)
@@ -531,6 +594,21 @@ static ssize_t ws_writev(struct net_stream *s, const struct iovec *iov, int coun
 	return n;
 }
 
+/* RFC 6455 5.5.2 */
+static bool ws_ping(struct net_stream *s)
+{
+	struct ws *ws = ws_of(s);
+
+	if (ws->next)
+		return false;
+	ws->next = calloc(1, sizeof(*ws->next));
+	if (!ws->next)
+		return false;
+	ws->next->len = write_header(ws->next->bytes, WSLAY_PING, true, 0);
+	go_on_soon(s);
+	return true;
+}
+
 /* --- the end --- */
 
 static void say_close(struct net_stream *s)
@@ -556,7 +634,7 @@ static void ws_shutdown(struct net_stream *s)
 			wslay_frame_context_free(ws->frames);
 		free(ws->control);
 		free(ws->rest);
-		free(ws->pong);
+		free(ws->next);
 		free(ws);
 	}
 	if (s->link.state)
@@ -565,7 +643,7 @@ static void ws_shutdown(struct net_stream *s)
 
 #define OVER(below)                                                                               \
 	.carrier = &(below), .framed = true, .open = ws_open, .start = ws_start, .read = ws_read, \
-	.writev = ws_writev, .shutdown = ws_shutdown
+	.writev = ws_writev, .ping = ws_ping, .shutdown = ws_shutdown
 
 const struct net_transport net_ws = {.name = "ws", OVER(net_tcp)};
 const struct net_transport net_wss = {.name = "wss", .encrypted = true, OVER(net_tls)};

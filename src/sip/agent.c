@@ -54,9 +54,9 @@ static const struct kind {
 	const char *edge; /* NULL: not the edge's */
 	const char *scheme, *suffix;
 } kinds[] = {
-    {SIP_UDP, NULL, "sip", ";transport=udp"},
-    {SIP_TCP, "tcp", "sip", ";transport=tcp"},
-    {SIP_TLS, "tls", "sips", ""},
+    {SIP_UDP, NULL, "sip", ";transport=udp"}, {SIP_TCP, "tcp", "sip", ";transport=tcp"},
+    {SIP_TLS, "tls", "sips", ""}, {SIP_WS, "ws", "sip", ";transport=ws"},
+    {SIP_WSS, "wss", "sips", ";transport=ws"}, /* RFC 7118 5.2 knows no other name */
 };
 
 static const struct kind *kind_of(const struct sip_agent *agent)
@@ -414,9 +414,18 @@ static int add_wildcard(struct sip_stack *stack, const struct sip_hop *l, int fa
 	return err ? err : count ? 0 : -EADDRNOTAVAIL;
 }
 
+/* RFC 3261 19.1.2, RFC 7118 5.5 */
+static const char *usual_port(unsigned transports)
+{
+	return transports == SIP_TLS ? "5061"
+	    : transports == SIP_WS   ? "80"
+	    : transports == SIP_WSS  ? "443"
+				     : "5060";
+}
+
 static int add_listener(struct sip_stack *stack, const struct sip_hop *l, struct reason *why)
 {
-	const char *port = l->port[0] ? l->port : l->transports == SIP_TLS ? "5061" : "5060";
+	const char *port = l->port[0] ? l->port : usual_port(l->transports);
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
 	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	struct addrinfo *found = NULL;
@@ -459,7 +468,7 @@ static int listeners_open(struct sip_stack *stack, struct reason *why)
 		if (err)
 			return reason_set(why, -EINVAL,
 			    "sip.listen: \"%s\" is not sip:ADDRESS:PORT with a transport of "
-			    "udp, tcp or tls",
+			    "udp, tcp, tls, ws or wss",
 			    texts[i]);
 		*why = (struct reason){""};
 		err = add_listener(stack, &l, why);
@@ -614,9 +623,10 @@ bool sip_stack_is_host(const struct sip_stack *stack, struct slice host)
 
 static uint64_t hop_port(const struct sip_hop *hop)
 {
-	uint64_t port = hop->transports == SIP_TLS ? 5061 : 5060;
+	uint64_t port = 0;
 
-	slice_to_u64(slice_of(hop->port), 65535, &port);
+	slice_to_u64(slice_of(hop->port[0] ? hop->port : usual_port(hop->transports)), 65535,
+	    &port);
 	return port;
 }
 
@@ -700,8 +710,8 @@ struct sip_agent *sip_stack_route(struct sip_stack *stack, const char *uri, bool
 
 	if (sip_uri_hop(stack->route ? stack->settings->outbound_proxy : uri, &hop) < 0)
 		return NULL;
-	wish =
-	    (struct wish){hop.transports & (large ? SIP_TCP | SIP_TLS : ~0U), family_of(hop.host)};
+	wish = (struct wish){hop.transports & (SIP_TCP | SIP_TLS | (large ? 0U : SIP_UDP)),
+	    family_of(hop.host)};
 	first = next_fit(STAILQ_FIRST(&stack->agents), &wish);
 	/* Without a word in the URI UDP goes first (RFC 3263 4.1), whatever the order. */
 	if (first && !large && hop.transports == (SIP_UDP | SIP_TCP)) {

@@ -57,7 +57,13 @@ struct sip_owner {
 	void (*event)(struct sip_owner *owner, const struct sip_event *ev);
 };
 
-enum sip_transport { SIP_UDP = 1, SIP_TCP = 2, SIP_TLS = 4 };
+enum sip_transport {
+	SIP_UDP = 1,
+	SIP_TCP = 2,
+	SIP_TLS = 4,
+	SIP_WS = 8, /* RFC 7118: nobody is called over these two */
+	SIP_WSS = 16,
+};
 
 /** A listener.  Of UDP each has a nua of its own; those on streams are the edge's, with one nua. */
 struct sip_agent {

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "net/net.h"
+#include "net/upgrade.h"
 #include "sip/dialog_priv.h"
 #include "sip/notifier.h"
 #include "sip/priv.h"
@@ -42,7 +43,7 @@ static int check_listener(const void *value, struct reason *why)
 	if (sip_listener_parse(*text, &hop) == 0)
 		return 0;
 	return reason_set(why, -EINVAL,
-	    "is not a listener: sip:ADDRESS:PORT with a transport of udp, tcp or tls");
+	    "is not a listener: sip:ADDRESS:PORT with a transport of udp, tcp, tls, ws or wss");
 }
 
 static int check_header(const void *value, struct reason *why)
@@ -72,8 +73,15 @@ const struct setting sip_settings_rows[] = {
 	.offset = offsetof(struct sip_settings, listen),
 	.flags = SETTING_FIXED,
 	.check = check_listener,
-	.help = "Where SIP is received: sip:ADDRESS:PORT;transport=udp or tcp, sips:ADDRESS:PORT; "
-		"without a transport UDP and TCP, port 0 is any free one. Nothing: no SIP."},
+	.help = "Where SIP is received: sip:ADDRESS:PORT;transport=udp, tcp, ws or wss, "
+		"sips:ADDRESS:PORT; without a transport UDP and TCP, port 0 is any free one. "
+		"Nothing: no SIP."},
+    {.name = "origins",
+	.type = SETTING_TEXTS,
+	.offset = offsetof(struct sip_settings, edge.origins),
+	.check = upgrade_check_origin,
+	.help = "Of ws and wss: origins (`https://chat.example.org`) whose pages may connect, `*` "
+		"for any; programs that send none always may."},
     {.name = "advertised_contact",
 	.type = SETTING_TEXT,
 	.offset = offsetof(struct sip_settings, advertised_contact),
@@ -152,6 +160,13 @@ const struct setting sip_settings_rows[] = {
 	.offset = offsetof(struct sip_settings, edge.idle_timeout_ms),
 	.preset = "10m",
 	.help = "A connection without a message or CRLF for this long is closed; 0 is never."},
+    {.name = "ping_interval",
+	.type = SETTING_DURATION,
+	.offset = offsetof(struct sip_settings, edge.ping_interval_ms),
+	.preset = "30s",
+	.help = "A WebSocket that is silent for this long is asked whether its client is there, "
+		"and closed if no answer comes in the same time; 0 is never, and idle_timeout "
+		"holds."},
     {.name = "max_connections",
 	.type = SETTING_NUMBER,
 	.offset = offsetof(struct sip_settings, edge.max_connections),

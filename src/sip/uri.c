@@ -201,10 +201,16 @@ static unsigned allowed_transports(const url_t *url)
 {
 	char name[8] = "";
 
-	if (url->url_type == url_sips)
-		return SIP_TLS;
+	bool sips = url->url_type == url_sips;
+
 	if (url->url_params)
 		url_param(url->url_params, "transport", name, sizeof(name));
+	if (strcasecmp(name, "ws") == 0)
+		return sips ? SIP_WSS : SIP_WS;
+	if (strcasecmp(name, "wss") == 0)
+		return SIP_WSS;
+	if (sips)
+		return SIP_TLS;
 	if (!name[0])
 		return SIP_UDP | SIP_TCP;
 	return strcasecmp(name, "udp") == 0 ? SIP_UDP

@@ -2,7 +2,7 @@
 """Phones that people have, registered with msrpd itself: no other server is there."""
 import sys
 
-from lib import case, certs, phones, sdp
+from lib import case, certs, msrp, phones, sdp, ws
 from lib.case import Call
 from lib.daemon import free_port
 from lib.frame import new_id
@@ -19,8 +19,10 @@ class PhoneTests:
 
     peer = None                 # a class of lib.phones
     transport = 'udp'
+    authority = None            # a file
     config = {
-        'users': {'baresip': {'password': PASSWORD}, 'linphone': {'password': PASSWORD}},
+        'users': {name: {'password': PASSWORD}
+                  for name in ('baresip', 'linphone', 'sipjs', 'jssip')},
         'registrar': {'domains': [REALM]},
         'routes': {'sip': [
             {'if': {'$rm': 'MESSAGE'}, 'do': [
@@ -33,7 +35,8 @@ class PhoneTests:
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.handset = cls.peer(cls.directory, cls.proxy_port(), CLIENT, PASSWORD, cls.transport)
+        cls.handset = cls.peer(cls.directory, cls.proxy_port(), CLIENT, PASSWORD, cls.transport,
+                               cls.authority)
         cls.addClassCleanup(cls.handset.stop)
 
     @classmethod
@@ -122,8 +125,63 @@ class LinphoneTcpTest(PhoneTests, GatewayCase):
     transport = 'tcp'
 
 
+class WebTests(PhoneTests):
+    """In a browser's place: no address but its connection, neither for SIP nor for MSRP."""
+
+    transport = 'ws'
+
+    @classmethod
+    def prepare(cls):
+        cls.plain_port, cls.web_port = free_port(), free_port()
+        cls.config = {**PhoneTests.config, 'sip': {
+            'listen': [f'sip:127.0.0.1:{cls.plain_port};transport=udp',
+                       f'sip:127.0.0.1:{cls.web_port};transport={cls.transport}']},
+            'msrp': {'listen': [{'name': 'inside', 'uri': 'msrp://127.0.0.1:0;tcp'},
+                                {'name': 'web', 'uri': 'msrp://127.0.0.1:0;ws'}]}}
+
+    @classmethod
+    def proxy_port(cls):
+        cls.daemon.sip_port = cls.plain_port
+        return cls.web_port
+
+
+class SipJsTest(WebTests, GatewayCase):
+    """Over TLS, and with a session of its own."""
+
+    peer = phones.SipJs
+    transport = 'wss'
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        authority = certs.Authority(cls.directory)
+        own = authority.issue('msrpd', ['IP:127.0.0.1'])
+        cls.authority = authority.file
+        cls.config['sip']['tls'] = {'certificate': own.certificate, 'private_key': own.key}
+        assistant = {'if': {'$rm': 'INVITE', '$ru': 'sip:assistant@*'},
+                     'do': [{'msrp_ua_answer': {'content_types': TEXT}}]}
+        cls.config['routes'] = {'sip': [assistant, *PhoneTests.config['routes']['sip']]}
+
+    def test_session(self):
+        """Its INVITE, ACK, and the BYE to it."""
+        self.phone.send(f'/call sip:assistant@{REALM}')
+        path = self.phone.program.line('^path (.*)')[1]
+        self.phone.program.line('^session Established')
+        session = self.ctl.event('E_MSRP_SESSION_NEW')['session_id']
+        conn = ws.connect(path)
+        msrp.Session(conn, [path], ['msrp://browser.invalid:2855/browser;ws']).send('over the web')
+        self.assertEqual(self.ctl.event('E_MSRP_MSG_RECEIVED', session_id=session)['body'],
+                         'over the web')
+        self.ctl.call('msrp_ua_end_session', session_id=session)
+        self.phone.program.line('^session Terminated')
+
+
+class JsSipTest(WebTests, GatewayCase):
+    peer = phones.JsSip
+
+
 if __name__ == '__main__':
-    for phone in (phones.Baresip, phones.Linphone):
+    for phone in (phones.Baresip, phones.Linphone, phones.SipJs, phones.JsSip):
         if not phone.installed():
             print(f'{phone.name} is not installed', file=sys.stderr)
             sys.exit(2)

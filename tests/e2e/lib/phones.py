@@ -18,7 +18,9 @@ class Phone:
     name = None                 # of the user, too
     shown = ''                  # how a line begins that has a message
 
-    def __init__(self, directory, proxy_port, peer, password=None, transport='udp'):
+    def __init__(self, directory, proxy_port, peer, password=None, transport='udp',
+                 authority=None):
+        """The authority is the file of who vouches for the other side's certificate."""
         self.directory = os.path.join(directory, f'{self.name}-{proxy_port}')
         os.mkdir(self.directory)
         self.port = free_port(count=2)  # baresip takes the next one for TLS
@@ -26,13 +28,18 @@ class Phone:
         if transport != 'udp':
             self.proxy += f';transport={transport}'
         self.password = password
+        self.transport = transport
+        self.authority = authority
         self.peer = peer
-        self.program = Program(self.name, self.command(), self.directory)
+        self.program = Program(self.name, self.command(), self.directory, **self.environment())
         try:
             self.ready()
         except Timeout:
             self.stop()
             raise
+
+    def environment(self):
+        return {}
 
     @property
     def uri(self):
@@ -128,8 +135,13 @@ class JavaScript(Phone):
             os.path.join(NPM, 'node_modules', cls.library))
 
     def command(self):
-        return ['node', os.path.join(NPM, 'phone.mjs'), self.library,
-                self.proxy.replace('sip:', 'ws://'), self.uri, self.peer]
+        place = self.proxy.removeprefix('sip:').partition(';')[0]
+        scheme = 'wss' if self.transport == 'wss' else 'ws'
+        return ['node', os.path.join(NPM, 'phone.mjs'), self.library, f'{scheme}://{place}',
+                self.uri, self.peer, *([self.password] if self.password else [])]
+
+    def environment(self):
+        return {'NODE_EXTRA_CA_CERTS': self.authority} if self.authority else {}
 
     def ready(self):
         self.program.line('^ready')

@@ -1,4 +1,4 @@
-"""A small SIP user agent (RFC 3261) over UDP, TCP and TLS for scripted peers.
+"""A small SIP user agent (RFC 3261) over UDP, TCP, TLS and WebSocket for scripted peers.
 
 It does what it is told and no more: no answer is sent that the test did not ask for, except
 that retransmitted requests get the response that they got before, and that failed INVITEs are
@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 
+from . import ws
 from .waiting import DEADLINE, Mailbox, Timeout
 
 COMPACT = {'i': 'Call-ID', 'm': 'Contact', 'e': 'Content-Encoding', 'l': 'Content-Length',
@@ -117,13 +118,13 @@ _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class _Stream:
-    """A TCP or TLS connection that carries SIP."""
+    """A connection that carries SIP."""
 
-    def __init__(self, ua, sock):
+    def __init__(self, ua, sock, kind):
         self.ua = ua
         self.sock = sock
         self.peer = sock.getpeername()[:2]
-        self.kind = 'TLS' if hasattr(sock, 'context') else 'TCP'
+        self.kind = kind
         # Two threads must not be inside one TLS object at a time, so none may block there.
         self.lock = threading.Lock()
         sock.setblocking(False)
@@ -145,13 +146,19 @@ class _Stream:
                 with self.lock:
                     return self.sock.recv(65536)
             except _WOULD_BLOCK:
-                pass
+                if self._has_more():
+                    continue
             except OSError:
                 return b''
             try:
                 select.select([self.sock], [], [])
             except (OSError, ValueError):
                 return b''
+
+    def _has_more(self):
+        """TLS has read what no select() shows."""
+        with self.lock:
+            return hasattr(self.sock, 'pending') and self.sock.pending()
 
     def _read(self):
         buffer = b''
@@ -384,6 +391,7 @@ class SipUa:
         self._agreeing = False
         family = socket.AF_INET6 if ':' in host else socket.AF_INET
         self.udp, self.tcp, self.port = _bind(family, host)
+        self.invalid = f'{token()}.invalid'     # a browser has no address: RFC 7118 appendix B
         self._wake, self._woken = socket.socketpair()
         self._threads = [threading.Thread(target=loop, daemon=True)
                          for loop in (self._udp_loop, self._tcp_loop)]
@@ -398,11 +406,14 @@ class SipUa:
         return f'{host}:{self.port}'
 
     def contact(self, kind='UDP'):
+        if kind in ('WS', 'WSS'):
+            return f'sip:{self.user}@{self.invalid};transport=ws'
         suffix = '' if kind == 'UDP' else f';transport={kind.lower()}'
         return f'sip:{self.user}@{self._authority}{suffix}'
 
     def via(self, kind='UDP', branch=None):
-        return f'SIP/2.0/{kind} {self._authority};branch={branch or "z9hG4bK" + token()};rport'
+        sent_by = self.invalid if kind in ('WS', 'WSS') else self._authority
+        return f'SIP/2.0/{kind} {sent_by};branch={branch or "z9hG4bK" + token()};rport'
 
     # --- in
 
@@ -428,7 +439,7 @@ class SipUa:
                 sock.close()
                 return
             with self._lock:
-                self._streams.append(_Stream(self, sock))
+                self._streams.append(_Stream(self, sock, 'TCP'))
 
     def _gone(self, stream):
         with self._lock:
@@ -484,9 +495,13 @@ class SipUa:
                     return stream
         sock = socket.create_connection((host, port), DEADLINE)
         sock.settimeout(None)
-        if kind == 'TLS':
+        if kind in ('TLS', 'WSS'):
             sock = tls.wrap_socket(sock, server_hostname=server_hostname or host)
-        stream = _Stream(self, sock)
+        if kind in ('WS', 'WSS'):
+            sock, answer = ws.shake_hands(sock, protocol='sip')
+            assert answer.headers['Sec-WebSocket-Protocol'] == 'sip', answer.headers
+            sock = ws.Socket(sock)
+        stream = _Stream(self, sock, kind)
         with self._lock:
             self._streams.append(stream)
         return stream

@@ -72,7 +72,10 @@ def open_socket(uri, tls=None, server_hostname=None):
 
 def handshake(uri, tls=None, server_hostname=None, **kwargs):
     """The socket after its handshake, and the answer."""
-    sock = open_socket(uri, tls, server_hostname)
+    return shake_hands(open_socket(uri, tls, server_hostname), **kwargs)
+
+
+def shake_hands(sock, **kwargs):
     key = base64.b64encode(os.urandom(16)).decode()
     sock.sendall(request(key, **kwargs))
     answer = Answer(read_head(sock))
@@ -98,9 +101,11 @@ class Socket:
         self.opcode = BINARY
         self.fragment = None        # bytes of a frame; None: one frame a message
         self.messages = []          # that came, each whole
-        self.pongs = []
+        self.opcodes = []           # of each
+        self.pings, self.pongs = [], []
+        self.answers_pings = True
         self.close_code = None
-        self._in, self._out, self._message = b'', b'', b''
+        self._in, self._out, self._message, self._opcode = b'', b'', b'', None
         self._lock = threading.Lock()
 
     def __getattr__(self, name):
@@ -162,12 +167,20 @@ class Socket:
         if opcode == PONG:
             self.pongs.append(payload)
             return b''
+        if opcode == PING:
+            self.pings.append(payload)
+            if self.answers_pings:
+                self.control(PONG, payload)
+            return b''
         assert (opcode == CONTINUATION) == bool(self._message), 'a fragment out of turn'
+        if opcode != CONTINUATION:
+            self._opcode = opcode
         self._message += payload
         if not fin:
             return b''
         message, self._message = self._message, b''
         self.messages.append(message)
+        self.opcodes.append(self._opcode)
         return message
 
 
