@@ -49,8 +49,7 @@ static void give(struct edge_link *link, struct slice bytes)
 {
 	struct net_stream *s = &link->stack->stream;
 
-	net_stream_copy(s, bytes);
-	net_stream_end(s);
+	net_stream_end(s, bytes);
 	link->credit -= bytes.len;
 }
 

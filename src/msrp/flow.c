@@ -113,8 +113,7 @@ void msrp_flow_end(struct msrp_flow *flow, struct slice end)
 	if (!msrp_flow_is_open(flow))
 		return;
 	conn->flows.open = NULL;
-	net_stream_copy(&conn->stream, end);
-	net_stream_end(&conn->stream);
+	net_stream_end(&conn->stream, end);
 	(*stack_of(conn)->count.frames_out)++;
 }
 

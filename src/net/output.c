@@ -66,11 +66,6 @@ static int queue_end(struct net_queue *q)
 	uint64_t *ends;
 
 	q->last_end = q->queued;
-	/* Nothing of it is left to be written, so no write would find its end. */
-	if (q->written == q->queued) {
-		q->boundary = q->queued;
-		return 0;
-	}
 	/* Moved by more than half, each end costs a move of one other at most. */
 	if (q->first_end > q->end_cap / 2) {
 		memmove(q->ends, q->ends + q->first_end, q->end_count * sizeof(*ends));
@@ -273,11 +268,15 @@ void net_stream_borrow(struct net_stream *s, struct slice bytes)
 		turn_serve(s);
 }
 
-void net_stream_end(struct net_stream *s)
+void net_stream_end(struct net_stream *s, struct slice bytes)
 {
-	if (!s->out)
+	struct net_output *out;
+
+	if (s->state == NET_CLOSED)
 		return;
-	if (s->failed || queue_end(&s->out->bulk) < 0)
+	out = output_get(s);
+	if (s->failed || !out || queue_copy(s->protocol->net, &out->bulk, bytes) < 0
+	    || queue_end(&out->bulk) < 0)
 		fail(s);
 	else
 		turn_serve(s);

@@ -141,8 +141,8 @@ bool net_stream_ping(struct net_stream *stream);
 void net_stream_copy(struct net_stream *stream, struct slice bytes);
 void net_stream_borrow(struct net_stream *stream, struct slice bytes);
 
-/** The open message of the bulk ends here; framed: with bytes that were queued in this turn. */
-void net_stream_end(struct net_stream *stream);
+/** The open message of the bulk, or a new one, ends with these bytes: one at least, copied. */
+void net_stream_end(struct net_stream *stream, struct slice bytes);
 
 /** Copy what was borrowed and has not left: its memory goes away before the turn's end. */
 void net_stream_keep(struct net_stream *stream);
