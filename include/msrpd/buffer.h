@@ -49,8 +49,8 @@ void buffer_drop(struct buffer *b, size_t n);
  */
 int buffer_take(struct buffer *b, char **textp, size_t *lenp);
 
-/** Append s whole, or nothing of it and set err. */
-static inline void buffer_add(struct buffer *b, struct slice s)
+/** Append s whole, or nothing of it and set err.  Inlined, a literal is a store or two. */
+static inline __attribute__((always_inline)) void buffer_add(struct buffer *b, struct slice s)
 {
 	if ((b->err || s.len > b->cap - b->len) && buffer_reserve(b, s.len) < 0)
 		return;

@@ -47,15 +47,22 @@ static inline struct slice slice_head(struct slice s, size_t n)
 	return (struct slice){s.p, n < s.len ? n : s.len};
 }
 
+/** Without spaces and tabs at either end. */
+static inline struct slice slice_trim(struct slice s)
+{
+	while (s.len && (s.p[0] == ' ' || s.p[0] == '\t'))
+		s = slice_from(s, 1);
+	while (s.len && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t'))
+		s.len--;
+	return s;
+}
+
 /**
  * Cut the next piece off the front of *rest, up to the first c, which is dropped.
  *
  * @return true with the piece; false when rest was absent.  The last piece leaves rest absent.
  */
 bool slice_cut(struct slice *rest, char c, struct slice *piece);
-
-/** Without spaces and tabs at either end. */
-struct slice slice_trim(struct slice s);
 
 /** Does s begin with prefix, ASCII letters in any case? */
 bool slice_starts_nocase(struct slice s, struct slice prefix);

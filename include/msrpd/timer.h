@@ -50,6 +50,7 @@ struct timer_queue {
 	struct timer timer;
 	TAILQ_HEAD(, timer_entry) entries; /* the first is due first */
 	uint64_t period_ms;
+	bool armed; /* timer runs for one of them */
 	void (*expired)(struct timer_entry *entry, void *arg);
 	void *arg;
 };

@@ -22,20 +22,6 @@ bool slice_cut(struct slice *rest, char c, struct slice *piece)
 	return true;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-struct slice slice_trim(struct slice s)
-{
-	while (s.len && is_blank(s.p[0]))
-		s = slice_from(s, 1);
-	while (s.len && is_blank(s.p[s.len - 1]))
-		s.len--;
-	return s;
-}
-
 bool slice_starts_nocase(struct slice s, struct slice prefix)
 {
 	return s.len >= prefix.len && slice_equal_nocase(slice_head(s, prefix.len), prefix);

@@ -30,14 +30,19 @@ int timer_init(struct timer *t, struct event_base *base, void (*fn)(void *arg), 
 	return t->event ? 0 : -ENOMEM;
 }
 
-void timer_start(struct timer *t, uint64_t delay_ms)
+static bool start(struct timer *t, uint64_t delay_ms)
 {
 	struct timeval tv = {
 	    .tv_sec = (time_t)(delay_ms / 1000),
 	    .tv_usec = (suseconds_t)(delay_ms % 1000 * 1000),
 	};
 
-	evtimer_add(t->event, &tv);
+	return evtimer_add(t->event, &tv) == 0;
+}
+
+void timer_start(struct timer *t, uint64_t delay_ms)
+{
+	start(t, delay_ms);
 }
 
 void timer_stop(struct timer *t)
@@ -66,10 +71,11 @@ static void arm(struct timer_queue *q)
 
 	if (!first || q->period_ms == 0) {
 		timer_stop(&q->timer);
+		q->armed = false;
 		return;
 	}
 	now = timer_now_ms();
-	timer_start(&q->timer, first->due_ms > now ? first->due_ms - now : 0);
+	q->armed = start(&q->timer, first->due_ms > now ? first->due_ms - now : 0);
 }
 
 static void unlink_entry(struct timer_queue *q, struct timer_entry *entry)
@@ -122,7 +128,7 @@ void timer_queue_start(struct timer_queue *q, struct timer_entry *entry)
 	entry->due_ms = timer_now_ms() + q->period_ms;
 	TAILQ_INSERT_TAIL(&q->entries, entry, next);
 	/* Later ones ride on the timer of the first: a wake-up too early re-arms itself. */
-	if (q->period_ms && !timer_running(&q->timer))
+	if (q->period_ms && !q->armed)
 		arm(q);
 }
 
@@ -132,5 +138,5 @@ void timer_queue_stop(struct timer_queue *q, struct timer_entry *entry)
 		return;
 	unlink_entry(q, entry);
 	if (TAILQ_EMPTY(&q->entries))
-		timer_stop(&q->timer);
+		arm(q);
 }
