@@ -96,6 +96,15 @@ struct message_out {
 	bool success_report;
 };
 
+/** A REPORT to send. */
+struct report_out {
+	int code;                        /* 200, or an error of RFC 4975 section 10 */
+	struct slice phrase;             /* absent for none */
+	struct slice content_type, body; /* both, or neither: most have no body */
+};
+
+enum { REPORT_BODY_MAX = 10240 }; /* octets: RFC 4975 7.1 */
+
 /** What came back for a message that was sent, or did not: RFC 4975 7.1.2. */
 struct message_report {
 	struct slice message_id;
@@ -105,9 +114,10 @@ struct message_report {
 	 */
 	unsigned namespace; /* 0: code is one of MSRP's */
 	int code;
-	struct slice phrase;       /* absent if there is none */
-	struct byte_range range;   /* start 0: the REPORT does not say */
-	struct slice content_type; /* of the message, while that is still known; else absent */
+	struct slice phrase;          /* absent if there is none */
+	struct byte_range range;      /* start 0: the REPORT does not say */
+	struct slice content_type;    /* of the message, while that is still known; else absent */
+	struct slice body_type, body; /* of a REPORT that has one; else absent */
 	enum report_source {
 		REPORT_FROM_REPORT,   /* a REPORT request */
 		REPORT_FROM_RESPONSE, /* a transaction response; 200 too, see ua_handler.report */

@@ -47,7 +47,7 @@ struct ua_notice {
 
 /** What a handler's message callback returns beside 0. */
 enum {
-	/** The service has accepted the message and will call ua_send_report() itself. */
+	/** The service has accepted the message and calls ua_send_report() itself, now or later. */
 	UA_REPORT_LATER = 1,
 	/** It holds a reference to m->request, and will call ua_reply() itself. */
 	UA_REPLY_LATER = 2,
@@ -90,7 +90,10 @@ struct ua_handler {
 	 *         refuses it, and end() will come
 	 */
 	int (*piece)(struct ua_session *s, void *stream, struct slice piece, void *arg);
-	/** The message is whole (err 0), or will never be.  The return value is as message()'s. */
+	/**
+	 * The message is whole (err 0), or will never be.  The return value is as message()'s; of one
+	 * that piece() has refused it says nothing.
+	 */
 	int (*end)(struct ua_session *s, void *stream, int err, void *arg);
 
 	/**
@@ -203,14 +206,14 @@ bool ua_accepts(const struct ua_session *s, struct slice content_type);
 bool ua_accepts_wrapped(const struct ua_session *s, struct slice content_type);
 
 /**
- * The REPORT for a message that was answered UA_REPORT_LATER (RFC 4975 7.1.2).  Sends nothing
- * where the sender's Success-Report and Failure-Report forbid it.
+ * The REPORT for a message that was answered UA_REPORT_LATER, or whose message() or end() is
+ * running (RFC 4975 7.1.2).  Sends nothing where the sender's Success-Report and Failure-Report
+ * forbid it.
  *
- * @param code    200, or an error of RFC 4975 section 10
- * @param phrase  absent for none
- * @return 0; -ENOENT: no such message waits on this session
+ * @return 0; -ENOENT: no such message waits on this session; -EMSGSIZE: a body above
+ *         REPORT_BODY_MAX; -EINVAL: a body without a type, or with one that is none
  */
-int ua_send_report(struct ua_session *s, struct slice message_id, int code, struct slice phrase);
+int ua_send_report(struct ua_session *s, struct slice message_id, const struct report_out *report);
 
 /** Bounds of the msrp: section, which a reload may change. */
 struct ua_limits {

@@ -39,7 +39,8 @@ static const struct event_type message_received = {
 
 static const struct event_type report_received = {
     .name = "E_MSRP_REPORT_RECEIVED",
-    .params = (const char *const[]){"session_id", "message_id", "status", "byte_range", NULL},
+    .params = (const char *const[]){"session_id", "message_id", "status", "byte_range",
+	"content_type", "body", NULL},
 };
 
 static const struct event_type *const events[] = {
@@ -192,9 +193,12 @@ static void on_report(struct ua_session *s, const struct message_report *r, void
 	    event_text("message_id", r->message_id),
 	    event_text("status", status_text(status, r)),
 	    event_text("byte_range", range_text(range, &r->range)),
+	    event_text("content_type", r->body_type),
+	    event_body("body", r->body),
 	};
 
-	event_emit(app->bus, &report_received, params, COUNT(params));
+	/* Most have no body, and then say nothing of one. */
+	event_emit(app->bus, &report_received, params, COUNT(params) - (r->body_type.p ? 0 : 2));
 }
 
 static const struct ua_handler handler = {

@@ -21,7 +21,9 @@ struct conf_message {
 	bool begun;               /* others have a part of it */
 	enum conf_kind kind;
 	char *id, *type;
-	char *to; /* NULL: everybody */
+	char *to;             /* NULL: everybody */
+	struct buffer report; /* what a REPORT on a private one carries */
+	int status;           /* 0, or what it was refused with */
 };
 
 /* --- life --- */
@@ -34,6 +36,7 @@ static void message_free(struct conf_message *m)
 		shared_body_close(m->body, -ECANCELED);
 	shared_body_unref(m->body);
 	buffer_fini(&m->head);
+	buffer_fini(&m->report);
 	free(m->id);
 	free(m->type);
 	free(m->to);
@@ -114,6 +117,17 @@ int conf_judge_private(const struct conf_room *room, const struct conf_user *use
 	return 428;
 }
 
+/* RFC 7701 6.2: the addresses as they came, so that their sender knows which one it is about. */
+static void write_report(struct conf_message *m, struct slice from, struct slice to)
+{
+	m->report.max = REPORT_BODY_MAX;
+	buffer_add(&m->report, SLICE("From: "));
+	buffer_add(&m->report, from);
+	buffer_add(&m->report, SLICE("\r\nTo: "));
+	buffer_add(&m->report, to);
+	buffer_add(&m->report, SLICE("\r\n\r\nContent-Type: text/plain\r\n\r\n"));
+}
+
 /* RFC 7701 6.1 to 6.3.  @return 0, or the status that refuses it */
 static int judge(struct conf_message *m, const struct cpim *c)
 {
@@ -131,6 +145,9 @@ static int judge(struct conf_message *m, const struct cpim *c)
 		return 404;
 	if (names(cpim_uri(to->value), room->uri))
 		return 0;
+	write_report(m, from->value, to->value);
+	if (m->report.err)
+		return 413;
 	user = conf_room_user(room, cpim_uri(to->value));
 	if (!user)
 		return 404;
@@ -253,6 +270,20 @@ static int refuse(const struct conf_participant *p, int status)
 	return status;
 }
 
+/* What became of it; of a private one the service itself reports. */
+static int tell_sender(struct ua_session *s, const struct conf_message *m)
+{
+	struct report_out report = {
+	    .code = m->status ? m->status : 200,
+	    .content_type = SLICE("message/cpim"),
+	    .body = buffer_text(&m->report),
+	};
+
+	if (!m->report.len || ua_send_report(s, slice_of(m->id), &report) < 0)
+		return m->status;
+	return UA_REPORT_LATER;
+}
+
 int conf_message_begin(struct ua_session *s, const struct message *message, void **streamp,
     void *arg)
 {
@@ -282,15 +313,14 @@ int conf_message_piece(struct ua_session *s, void *stream, struct slice piece, v
 {
 	struct conf_message *m = stream;
 	struct conf_participant *from = arg;
-	int status = 0;
 
 	(void)s;
 	if (!m->body)
-		status = add_head(m, piece);
+		m->status = add_head(m, piece);
 	else if (shared_body_append(m->body, piece) < 0)
-		status = 413;
-	if (status)
-		return refuse(from, status);
+		m->status = 413;
+	if (m->status)
+		return refuse(from, m->status);
 	if (m->body)
 		go_on(m);
 	return conf_pace_hold(from, &m->held, m) ? -EAGAIN : 0;
@@ -299,14 +329,14 @@ int conf_message_piece(struct ua_session *s, void *stream, struct slice piece, v
 int conf_message_end(struct ua_session *s, void *stream, int err, void *arg)
 {
 	struct conf_message *m = stream;
-	int status = 0;
+	int result;
 
-	(void)s;
 	/* The answer has gone already, but who wants to know gets a REPORT. */
 	if (err == 0 && !m->body)
-		status = refuse(arg, 415);
+		m->status = refuse(arg, 415);
 	else if (err == 0)
 		finish(m);
+	result = err == 0 || m->status ? tell_sender(s, m) : 0;
 	message_free(m);
-	return status;
+	return result;
 }

@@ -293,7 +293,7 @@ static int take_request(struct endpoint *ep, struct msrp_conn *conn, const struc
 	case MSRP_SEND:
 		return receiver_take_send(&ep->in, conn, frame);
 	case MSRP_REPORT:
-		sender_report_received(&ep->out, frame);
+		sender_take_report(&ep->out, conn);
 		return 0;
 	case MSRP_NICKNAME:
 		take_nickname(ep, conn, frame->use_nickname);
@@ -503,9 +503,9 @@ void endpoint_resume(struct endpoint *ep, void *stream)
 	receiver_resume(&ep->in, stream);
 }
 
-int endpoint_report(struct endpoint *ep, struct slice message_id, int code, struct slice phrase)
+int endpoint_report(struct endpoint *ep, struct slice message_id, const struct report_out *report)
 {
-	return receiver_report(&ep->in, message_id, code, phrase);
+	return receiver_report(&ep->in, message_id, report);
 }
 
 void endpoint_give_up(struct endpoint *ep)

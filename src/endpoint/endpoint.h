@@ -142,7 +142,7 @@ void endpoint_want_room(struct endpoint *ep, uint64_t low);
 /** See ua_message_ready(), ua_message_resume(), ua_send_report(). */
 void endpoint_ready(struct endpoint *ep, struct slice message_id);
 void endpoint_resume(struct endpoint *ep, void *stream);
-int endpoint_report(struct endpoint *ep, struct slice message_id, int code, struct slice phrase);
+int endpoint_report(struct endpoint *ep, struct slice message_id, const struct report_out *report);
 
 /**
  * Give up: report() 481 for each message that is queued or unanswered, end() -ECONNRESET

@@ -64,13 +64,17 @@ void partial_free(struct partial *m)
 	free(m);
 }
 
-void partial_abandon(struct partial *m, int err)
+int partial_close(struct partial *m, int err)
 {
 	struct session *s = m->all->session;
 
 	partial_unlink(m);
-	if (m->begun && s->handler)
-		s->handler->end(m->stream, err, s->arg);
+	return m->begun && s->handler ? s->handler->end(m->stream, err, s->arg) : 0;
+}
+
+void partial_abandon(struct partial *m, int err)
+{
+	partial_close(m, err);
 	partial_free(m);
 }
 

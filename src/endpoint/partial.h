@@ -59,7 +59,15 @@ void partial_unlink(struct partial *m);
 /** It must be unlinked. */
 void partial_free(struct partial *m);
 
-/** It will never be whole: tell its service, unless the endpoint is being freed, and free it. */
+/**
+ * Unlink it and tell its service, unless the endpoint is being freed, that it is whole (err 0) or
+ * will never be.
+ *
+ * @return what the service says; 0: it was not told
+ */
+int partial_close(struct partial *m, int err);
+
+/** It will never be whole: partial_close(), and it is freed. */
 void partial_abandon(struct partial *m, int err);
 
 /** No chunk came for partial_timeout. */

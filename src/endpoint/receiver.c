@@ -28,10 +28,11 @@ static uint64_t hash_id(struct slice id)
 /* --- REPORTs --- */
 
 static void send_report(struct receiver *in, struct msrp_conn *conn,
-    const struct report_subject *subject, int code, struct slice phrase)
+    const struct report_subject *subject, const struct report_out *report)
 {
 	/* RFC 4975 7.1.2: none for a session that is gone. */
-	if (!conn || !subject->from_path.p || report_send(conn, subject, code, phrase) < 0)
+	if (!conn || !subject->from_path.p || !report_wanted(subject, report->code)
+	    || report_send(conn, subject, report) < 0)
 		return;
 	(*in->session->all->count.reports_out)++;
 	session_active(in->session);
@@ -40,25 +41,39 @@ static void send_report(struct receiver *in, struct msrp_conn *conn,
 /* The service has the message, and result is what is to be reported. */
 static void report_result(struct receiver *in, const struct report_subject *subject, int result)
 {
-	int code = result == 0 ? 200 : result;
+	struct report_out report = {.code = result == 0 ? 200 : result};
 
 	if (!in->session->handler)
 		return;
 	if (result == MSRP_REPORT_LATER)
 		report_list_add(&in->later, subject); /* without memory there is none */
-	else if (report_wanted(subject, code))
-		send_report(in, in->conn, subject, code, NONE);
+	else
+		send_report(in, in->conn, subject, &report);
 }
 
-int receiver_report(struct receiver *in, struct slice id, int code, struct slice phrase)
+/* The service has been asked, and may have sent the REPORT already. */
+static void report_asked(struct receiver *in, int result)
+{
+	struct report_subject *subject = in->asked;
+
+	in->asked = NULL;
+	if (subject)
+		report_result(in, subject, result);
+}
+
+int receiver_report(struct receiver *in, struct slice id, const struct report_out *report)
 {
 	struct report_subject subject;
 	struct later_report *later;
 
+	if (in->asked && slice_equal(in->asked->message_id, id)) {
+		send_report(in, in->conn, in->asked, report);
+		in->asked = NULL;
+		return 0;
+	}
 	if (report_list_take(&in->later, id, slice_of(in->session->own_uri), &subject, &later) < 0)
 		return -ENOENT;
-	if (report_wanted(&subject, code))
-		send_report(in, in->session->user.conn, &subject, code, phrase);
+	send_report(in, in->session->user.conn, &subject, report);
 	free(later);
 	return 0;
 }
@@ -207,7 +222,8 @@ static void deliver(struct receiver *in, const struct message *m, uint64_t hash)
 	struct report_subject subject = subject_of(in, m, from_path(in), m->body.len);
 
 	count_message(in, hash);
-	report_result(in, &subject, in->session->handler->message(m, in->session->arg));
+	in->asked = &subject;
+	report_asked(in, in->session->handler->message(m, in->session->arg));
 }
 
 static void deliver_held(struct receiver *in)
@@ -257,14 +273,13 @@ static void end_stream(struct receiver *in, struct partial *m, struct slice path
 {
 	struct message told = partial_describe(m);
 	struct report_subject subject = subject_of(in, &told, path, m->delivered);
-	int result = 0;
+	int result;
 
-	partial_unlink(m);
-	if (m->begun) {
+	in->asked = &subject;
+	if (m->begun)
 		count_message(in, m->hash);
-		result = in->session->handler->end(m->stream, 0, in->session->arg);
-	}
-	report_result(in, &subject, result);
+	result = partial_close(m, 0);
+	report_asked(in, result);
 	partial_free(m);
 }
 
@@ -275,8 +290,10 @@ static void refuse_stream(struct receiver *in, struct partial *m, struct slice p
 	struct report_subject subject = subject_of(in, &told, path, m->delivered);
 
 	refused_add(&in->refused, m->hash, code);
-	report_result(in, &subject, code);
-	partial_abandon(m, -EMSGSIZE);
+	in->asked = &subject;
+	partial_close(m, -EMSGSIZE);
+	report_asked(in, code);
+	partial_free(m);
 }
 
 /* @param result  of partial_drain() */

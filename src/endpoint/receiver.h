@@ -16,6 +16,8 @@ struct receiver {
 	struct refused refused;
 	uint64_t messages;
 
+	struct report_subject *asked; /* of the message whose service is being called; or NULL */
+
 	/* the frame in hand */
 	struct msrp_conn *conn;
 	struct send_head head; /* its type is only there while open.current is NULL */
@@ -33,7 +35,7 @@ void receiver_fini(struct receiver *in);
 int receiver_take_send(struct receiver *in, struct msrp_conn *conn, const struct msrp_frame *frame);
 
 /** See endpoint_report(), endpoint_resume(). */
-int receiver_report(struct receiver *in, struct slice id, int code, struct slice phrase);
+int receiver_report(struct receiver *in, struct slice id, const struct report_out *report);
 void receiver_resume(struct receiver *in, void *stream);
 
 /** The connection is being left: the frame in hand goes on without us. */

@@ -10,7 +10,7 @@
 #include "wire/report.h"
 
 enum {
-	REPORT_MAX = 2 * MSRP_PATH_MAX + 1024,
+	REPORT_MAX = 2 * MSRP_PATH_MAX + REPORT_BODY_MAX + 1024,
 	TID_CHARS = 12, /* 71 bits (RFC 4975 7.1 asks for 64) */
 };
 
@@ -19,8 +19,8 @@ bool report_wanted(const struct report_subject *subject, int code)
 	return code < 300 ? subject->success_report : subject->failure_report != FAILURE_REPORT_NO;
 }
 
-int report_send(struct msrp_conn *conn, const struct report_subject *subject, int code,
-    struct slice phrase)
+int report_send(struct msrp_conn *conn, const struct report_subject *subject,
+    const struct report_out *report)
 {
 	char text[REPORT_MAX], tid[TID_CHARS + 1];
 	struct buffer w = BUFFER_ON(text);
@@ -33,8 +33,10 @@ int report_send(struct msrp_conn *conn, const struct report_subject *subject, in
 		.from_path = subject->own_uri,
 		.message_id = subject->message_id,
 		.range = subject->range,
-		.code = (unsigned)code,
-		.comment = phrase,
+		.code = (unsigned)report->code,
+		.comment = report->phrase,
+		.content_type = report->content_type,
+		.body = report->body,
 	    });
 	if (w.err)
 		return -EMSGSIZE;

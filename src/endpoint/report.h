@@ -28,8 +28,8 @@ bool report_wanted(const struct report_subject *subject, int code);
  *
  * @return 0; -EMSGSIZE
  */
-int report_send(struct msrp_conn *conn, const struct report_subject *subject, int code,
-    struct slice phrase);
+int report_send(struct msrp_conn *conn, const struct report_subject *subject,
+    const struct report_out *report);
 
 enum { REPORTS_LATER_MAX = 1024 };
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "endpoint/report_in.h"
 #include "endpoint/session.h"
 #include "wire/report.h"
 
@@ -284,11 +285,14 @@ static const struct msrp_transaction_ops chunk_ops = {
 
 /* --- reports from the peer --- */
 
-void sender_report_received(struct sender *out, const struct msrp_frame *frame)
+static void hear_report(struct sender *out, const struct report_head *head)
 {
 	const struct session *s = out->session;
 	struct message_report report = {
-	    .message_id = frame->message_id,
+	    .message_id = head->message_id,
+	    .range = head->range,
+	    .body_type = head->body_type,
+	    .body = head->body,
 	    .source = REPORT_FROM_REPORT,
 	};
 	struct msrp_status status;
@@ -297,14 +301,12 @@ void sender_report_received(struct sender *out, const struct msrp_frame *frame)
 
 	(*s->all->count.reports_in)++;
 	/* RFC 4975 7.1.1: of messages that we do not know, silently ignored. */
-	if (transmission_parse_id(&out->chunker.messages, frame->message_id, &number) < 0
-	    || msrp_status_parse(&status, frame->status) < 0)
+	if (transmission_parse_id(&out->chunker.messages, head->message_id, &number) < 0
+	    || msrp_status_parse(&status, head->status) < 0)
 		return;
 	report.namespace = status.namespace;
 	report.code = (int)status.code;
 	report.phrase = status.comment;
-	if (frame->byte_range.p)
-		report.range = frame->range;
 	m = status.namespace == 0 && status.code >= 300 ? find_begun(out, number) : NULL;
 	/* RFC 4975 7.3.2: as if it were the response. */
 	if (m && !m->failed && stop_sending(out, m, true) && take_if_over(out, m))
@@ -312,6 +314,27 @@ void sender_report_received(struct sender *out, const struct msrp_frame *frame)
 	if (s->handler)
 		s->handler->report(&report, s->arg);
 	chunker_check_drained(&out->chunker);
+}
+
+static void on_report_whole(const struct report_head *head, void *arg)
+{
+	struct sender *out = arg;
+	struct session *s = session_ref(out->session);
+
+	hear_report(out, head);
+	session_unref(s);
+}
+
+void sender_take_report(struct sender *out, struct msrp_conn *conn)
+{
+	const struct msrp_frame *frame = msrp_conn_request(conn);
+	struct report_head head = report_head_of(frame);
+
+	/* Of two at once, on two connections, the second one's body is passed over. */
+	if (frame->has_body && frame->content_type.p && !out->report
+	    && report_in_take(&out->report, conn, on_report_whole, out) == 0)
+		return;
+	hear_report(out, &head);
 }
 
 /* --- losing the connection --- */
@@ -434,6 +457,7 @@ void sender_fini(struct sender *out)
 {
 	struct transmission *m;
 
+	report_in_drop(out->report);
 	chunker_free_flushing(&out->chunker);
 	while ((m = next_lost(out, UINT64_MAX)))
 		transmission_free(m);

@@ -8,6 +8,7 @@ struct sender {
 	struct session *session;
 	struct chunker chunker;
 	struct transmission_list rejected; /* not to be sent: to be reported */
+	struct report_in *report;          /* with a body that is coming in; NULL: none is */
 	uint64_t messages;                 /* queued, ever */
 
 	/* A response speaks of the session: 481, 506. */
@@ -25,7 +26,8 @@ void sender_ready(struct sender *out, struct slice message_id);
 void sender_filter(struct sender *out,
     int (*judge)(struct slice content_type, uint64_t total, void *arg), void *arg);
 
-void sender_report_received(struct sender *out, const struct msrp_frame *frame);
+/** The REPORT in hand is on one of its messages. */
+void sender_take_report(struct sender *out, struct msrp_conn *conn);
 
 /** The connection is being left, or is gone: what is open is ended, no answer awaited. */
 void sender_leave(struct sender *out);

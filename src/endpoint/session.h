@@ -4,12 +4,12 @@
  * Each file of this folder knows those above it in this list that stand behind its colon, and no
  * other:
  *
- *	auth, delivered, refused, reassembly, report, session:
+ *	auth, delivered, refused, reassembly, report, report_in, session:
  *	partial:      session, reassembly
  *	receiver:     session, partial, delivered, refused, report
  *	transmission: session
  *	chunker:      session, transmission
- *	sender:       session, transmission, chunker
+ *	sender:       session, transmission, chunker, report_in
  *	endpoint:     all of them but auth
  *
  * What has to go up is told through a callback.

@@ -211,7 +211,8 @@ static void tell(struct gw_page *page, int status, struct slice phrase)
 	if (!s)
 		return;
 	if (page->message_id.len > 0)
-		ua_send_report(s, page->message_id, status, phrase);
+		ua_send_report(s, page->message_id,
+		    &(struct report_out){.code = status, .phrase = phrase});
 	if (page->imdn.wants)
 		notify_sender(s, &page->imdn, status == 200);
 }

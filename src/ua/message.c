@@ -109,11 +109,15 @@ void ua_message_resume(struct ua_session *s, void *stream)
 		endpoint_resume(s->endpoint, stream);
 }
 
-int ua_send_report(struct ua_session *s, struct slice message_id, int code, struct slice phrase)
+int ua_send_report(struct ua_session *s, struct slice message_id, const struct report_out *report)
 {
 	if (s->state == SESSION_OVER)
 		return -ENOENT;
-	return endpoint_report(s->endpoint, message_id, code, phrase);
+	if (report->body.len > REPORT_BODY_MAX)
+		return -EMSGSIZE;
+	if (report->content_type.p ? !ua_type_is_good(report->content_type) : report->body.len > 0)
+		return -EINVAL;
+	return endpoint_report(s->endpoint, message_id, report);
 }
 
 bool ua_accepts(const struct ua_session *s, struct slice content_type)

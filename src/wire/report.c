@@ -59,5 +59,10 @@ void msrp_write_report(struct buffer *w, const struct msrp_report_text *report)
 	msrp_write_byte_range(w, &report->range);
 	buffer_add(w, SLICE("Status: 000 "));
 	msrp_write_code(w, report->code, report->comment);
-	msrp_write_end_line(w, report->tid, MSRP_COMPLETE, false);
+	if (report->content_type.p) {
+		msrp_write_header(w, SLICE("Content-Type"), report->content_type);
+		msrp_write_blank_line(w);
+		buffer_add(w, report->body);
+	}
+	msrp_write_end_line(w, report->tid, MSRP_COMPLETE, report->content_type.p);
 }

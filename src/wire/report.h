@@ -28,9 +28,10 @@ struct msrp_report_text {
 	struct slice to_path;   /* whole From-Path of the SEND */
 	struct slice from_path; /* first To-Path URI of the SEND */
 	struct slice message_id;
-	struct byte_range range; /* what the report is about */
-	unsigned code;           /* in namespace 000 */
-	struct slice comment;    /* absent or empty: none */
+	struct byte_range range;         /* what the report is about */
+	unsigned code;                   /* in namespace 000 */
+	struct slice comment;            /* absent or empty: none */
+	struct slice content_type, body; /* both, or neither */
 };
 
 /** The whole frame, end-line included. */

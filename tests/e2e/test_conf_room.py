@@ -143,7 +143,40 @@ class MessageTest(RoomCase):
         self.assertEqual(report.message_id, send.message_id)
         self.assertRegex(report.get('Status'), '^000 200')
         self.assertEqual(report.get('Byte-Range'), f'1-{len(send.body)}/{len(send.body)}')
+        self.assertIsNone(report.body)
         self.assertIsNone(bob.receive().get('Success-Report'))
+
+    def test_private_reports(self):
+        """RFC 7701 6.2: a REPORT on a private message has its addresses, as they came."""
+        alice, bob = self.join('alice'), self.join('bob')
+        to = '"Bob, the one" <sip:b%6Fb@IM.example.org>'
+        body = (f'From: Alice <{alice.uri}>\r\nSubject: x\r\nTo: {to}\r\n\r\n'
+                'Content-Type: text/plain\r\n\r\npsst').encode()
+        send = alice.send(body, 200, content_type=CPIM, success='yes')
+        report = alice.conn.expect('REPORT')
+        self.assertEqual(report.message_id, send.message_id)
+        self.assertRegex(report.get('Status'), '^000 200')
+        self.assertEqual(report.get('Content-Type'), CPIM)
+        self.assertEqual(report.body.partition(b'\r\n\r\n')[0].decode(),
+                         f'From: Alice <{alice.uri}>\r\nTo: {to}')
+        bob.hears('psst')
+        alice.say('psst', to=bob.uri)
+        bob.hears('psst')
+        alice.msrp.flush()
+        self.assertEqual(alice.conn.inbox.has(lambda f: f.method == 'REPORT'), [])
+
+    def test_private_report_of_a_failure(self):
+        """The same for one that is refused when its last chunk was answered already."""
+        alice = self.join('alice')
+        body = envelope('psst', alice.uri, uri('nobody'))
+        first, last = alice.msrp.chunks(body, len(body) // 2 + 1, content_type=CPIM)
+        alice.conn.send(last)
+        alice.conn.expect_response(last, 200)
+        alice.conn.send(first)
+        alice.conn.expect_response(first, 200)
+        report = alice.conn.expect('REPORT')
+        self.assertRegex(report.get('Status'), '^000 404')
+        self.assertIn(f'To: <{uri("nobody")}>'.encode(), report.body)
 
     def test_types_of_recipients(self):
         """Who cannot take a message does not get it, and the others do."""

@@ -71,6 +71,18 @@ class FrameTest(PassCase):
             self.assertIn(answer.code, (200, 401))
         session.send('x', code=400, message_id='m' * 129)
 
+    def test_reports_with_bodies(self):
+        """RFC 7701 6.2: a REPORT on a private message has its addresses with it."""
+        client, peer, session = self.pair()
+        session.send('hello', success='yes')
+        conn = peer.listener.accept()
+        report = msrp.report_for(conn.expect('SEND'), '000 200 OK', '1-5/5')
+        report.headers.append(('Content-Type', 'message/cpim'))
+        report.body = b'From: <sip:a@example.org>\r\nTo: <sip:b@example.org>\r\n\r\n\r\n'
+        conn.send_raw(report.encode(), 40)
+        got = client.conn.expect('REPORT')
+        self.assertEqual((got.body, got.headers[2:]), (report.body, report.headers[2:]))
+
     def test_uris_stay_as_they_are(self):
         client = self.client(own=f'msrp://alice@127.0.0.1:9/{new_id()};TCP;x=y')
         client.auth()

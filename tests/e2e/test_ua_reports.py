@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Responses and REPORTs: RFC 4975 7.1.1 to 7.3.2, both directions."""
+import base64
+
 from lib import case, msrp
 from lib.frame import Frame, new_id
 from lib.waiting import Timeout
@@ -150,6 +152,27 @@ class SenderTest(case.Case):
                 'session_id': call.id, 'message_id': message_id, 'status': status,
                 'byte_range': byte_range})
         call.send('the session lives')
+
+    def test_body(self):
+        """RFC 7701 6.2: what a REPORT carries is told with it; without a type it is nothing."""
+        call = self.call()
+        message_id = self.say(call, 'hello', success_report='yes')
+        frame = call.receive()
+        event = {'session_id': call.id, 'message_id': message_id, 'status': '000 200 OK',
+                 'byte_range': '1-5/5'}
+        for body, told in (('To: <sip:b@example.org>\r\n\r\n'.encode(), 'body'), (b'', 'body'),
+                           (b'\xff\x00', 'body_base64'), (b'x' * 10240, 'body')):
+            report = msrp.report_for(frame, '000 200 OK', '1-5/5')
+            report.headers.append(('Content-Type', 'message/cpim'))
+            report.body = body
+            call.conn.send_raw(report.encode(), 1000)
+            got = self.ctl.event('E_MSRP_REPORT_RECEIVED')
+            content = base64.b64encode(body).decode() if told != 'body' else body.decode()
+            self.assertEqual(got, {**event, 'content_type': 'message/cpim', told: content})
+        report = msrp.report_for(frame, '000 200 OK', '1-5/5')
+        report.body = b'what'
+        call.conn.send(report)
+        self.assertEqual(self.ctl.event('E_MSRP_REPORT_RECEIVED'), event)
 
     def test_unknown_message(self):
         """RFC 4975 7.1.1: a REPORT on a message that nobody sent is ignored."""

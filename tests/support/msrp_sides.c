@@ -52,6 +52,20 @@ static void free_side(struct side *s)
 	s->ep = NULL;
 }
 
+/* @return whether it said so itself */
+static bool report_itself(struct side *s)
+{
+	struct report_out report = {.code = s->own_report,
+	    .content_type = SLICE("message/cpim"),
+	    .body = SLICE("From: <sip:a@x>\r\n\r\n\r\n")};
+
+	if (!s->own_report)
+		return false;
+	assert_int_equal(endpoint_report(s->ep, slice_of(s->id), &report), 0);
+	assert_int_equal(endpoint_report(s->ep, slice_of(s->id), &report), -ENOENT);
+	return true;
+}
+
 static int on_message(const struct message *m, void *arg)
 {
 	struct side *s = arg;
@@ -63,7 +77,7 @@ static int on_message(const struct message *m, void *arg)
 	copy(s->id, sizeof(s->id), m->message_id);
 	if (s->free_on_message)
 		free_side(s);
-	return s->verdict;
+	return report_itself(s) ? MSRP_REPORT_LATER : s->verdict;
 }
 
 static int on_begin(const struct message *m, void **streamp, void *arg)
@@ -97,7 +111,7 @@ static int on_stream_end(void *stream, int err, void *arg)
 	(void)stream;
 	s->ends++;
 	s->end_err = err;
-	return s->verdict;
+	return report_itself(s) ? MSRP_REPORT_LATER : s->verdict;
 }
 
 static void on_report(const struct message_report *r, void *arg)
@@ -116,6 +130,8 @@ static void on_report(const struct message_report *r, void *arg)
 	}
 	copy(s->reported_id, sizeof(s->reported_id), r->message_id);
 	copy(s->reported_type, sizeof(s->reported_type), r->content_type);
+	copy(s->report_body_type, sizeof(s->report_body_type), r->body_type);
+	copy(s->report_body, sizeof(s->report_body), r->body);
 	s->code = r->code;
 }
 
@@ -319,12 +335,22 @@ int raw_connect(struct sides *f)
 	return before;
 }
 
-void raw_open(struct sides *f)
+static void open_for_raw(struct sides *f, bool stream)
 {
-	assert_int_equal(sides_open_one(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", false), 0);
+	assert_int_equal(sides_open_one(f, &f->a, "sideaaaaaaaaaaaaaaaaaaa", stream), 0);
 	assert_int_equal(endpoint_set_path(f->a.ep, NONE, SLICE("msrp://127.0.0.1:9/peer;tcp")), 0);
 	endpoint_start(f->a.ep);
 	raw_connect(f);
+}
+
+void raw_open(struct sides *f)
+{
+	open_for_raw(f, false);
+}
+
+void raw_open_stream(struct sides *f)
+{
+	open_for_raw(f, true);
 }
 
 void raw_send(struct sides *f, const char *text)

@@ -25,9 +25,11 @@ struct side {
 	char nickname[64];
 	int nickname_code; /* what nickname() returns */
 	int verdict;       /* what message() and end() return */
+	int own_report;    /* 0, or the code of the REPORT that they send themselves */
 	int pause;         /* what piece() returns */
 	unsigned reports;
 	char status[80], range[64], reported_id[40], reported_type[64];
+	char report_body_type[64], report_body[64];
 	int code;
 	bool free_on_message, free_on_piece, give_up_on_piece;
 };
@@ -74,6 +76,7 @@ int side_send(struct side *s, struct slice body, enum failure_report fr, bool sr
 
 /** Side a as an endpoint that waits for this peer, who connects. */
 void raw_open(struct sides *f);
+void raw_open_stream(struct sides *f); /* its messages are streams */
 
 /** Another connection; the first one's fd is returned. */
 int raw_connect(struct sides *f);

@@ -242,13 +242,13 @@ bool ua_accepts_wrapped(const struct ua_session *s, struct slice content_type)
 	return s->wrapped;
 }
 
-int ua_send_report(struct ua_session *s, struct slice message_id, int code, struct slice phrase)
+int ua_send_report(struct ua_session *s, struct slice message_id, const struct report_out *report)
 {
 	(void)message_id;
 	assert_false(s->gone);
-	s->report_code = code;
+	s->report_code = report->code;
 	s->reports++;
-	snprintf(s->report_phrase, sizeof(s->report_phrase), "%.*s", SLICE_ARG(phrase));
+	snprintf(s->report_phrase, sizeof(s->report_phrase), "%.*s", SLICE_ARG(report->phrase));
 	return 0;
 }
 

@@ -109,6 +109,7 @@ static void run_with_failures(void **state, bool stream)
 		f->a = fresh;
 		fresh.body = f->b.body;
 		f->b = fresh;
+		f->b.own_report = stream ? 0 : 200; /* with a body */
 		source = (struct source){.left = 50000};
 		memory_fail_at(n);
 		passed = run_session(f, stream, &source, text) && !memory_has_failed();

@@ -205,5 +205,6 @@ class Rules:
             self.note(frame, 'a REPORT asks for reports')
         if not BYTE_RANGE.match(frame.get('Byte-Range', '')) and not self.relay:
             self.note(frame, 'no Byte-Range')
-        if frame.body is not None and not self.relay:
-            self.note(frame, 'a REPORT with a body')
+        if len(frame.body or b'') > 10240:      # RFC 4975 7.1
+            self.note(frame, 'a REPORT with so large a body')
+        self._content(frame)
