@@ -123,13 +123,15 @@ static void refuse(struct sip_flow *f, const struct edge_head *head)
 	    .to_tag = slice_of(f->token)};
 
 	++*f->edge->count.bad_messages;
+	net_tap_message(&f->stream, NET_IN, edge_head_text(head), (struct slice){NULL, 0});
 	log_debug("sip: conn %s %s: %s", f->transport->name, f->peer_host,
 	    head->why ? head->why : "not SIP");
 	w->len = 0;
 	if (edge_reply_possible(head)) {
 		edge_reply_write(w, head, &reply);
-		if (!w->err)
-			net_stream_send(&f->stream, buffer_text(w));
+		if (!w->err && net_stream_send(&f->stream, buffer_text(w)) == 0)
+			net_tap_message(&f->stream, NET_OUT, buffer_text(w),
+			    (struct slice){NULL, 0});
 	}
 	net_stream_close_after_send(&f->stream);
 }
@@ -223,9 +225,11 @@ const struct net_handler flow_handler = {
 void flow_send(struct sip_flow *f, const struct edge_message *m, const struct edge_change *change)
 {
 	struct buffer *w = &f->edge->text;
+	size_t head_len;
 
 	w->len = 0;
 	edge_head_write(w, &m->head, change);
+	head_len = w->len;
 	buffer_add(w, m->body);
 	if (w->err) {
 		log_warn("sip: a message was lost: out of memory");
@@ -234,6 +238,7 @@ void flow_send(struct sip_flow *f, const struct edge_message *m, const struct ed
 	}
 	++*f->edge->count.messages_out;
 	net_stream_send(&f->stream, buffer_text(w));
+	net_tap_message(&f->stream, NET_OUT, slice_head(buffer_text(w), head_len), m->body);
 	if (f->stream.life_queue == &f->edge->idle || f->stream.life_queue == &f->edge->quiet)
 		net_stream_set_life(&f->stream, idle_queue(f));
 }

@@ -106,6 +106,7 @@ static void take_response(struct sip_flow *f, const struct edge_message *m)
 void edge_take_from_peer(struct sip_flow *f, const struct edge_message *m)
 {
 	++*f->edge->count.messages_in;
+	net_tap_message(&f->stream, NET_IN, edge_head_text(&m->head), m->body);
 	if (m->head.request)
 		take_request(f, m);
 	else

@@ -14,6 +14,7 @@
 #include "net/dial.h"
 #include "net/listener.h"
 #include "net/stream.h"
+#include "net/tap.h"
 
 /* --- tokens --- */
 

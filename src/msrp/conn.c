@@ -295,8 +295,10 @@ void conn_on_idle(struct timer_entry *life, void *arg)
 
 void msrp_conn_send(struct msrp_conn *conn, struct slice frame)
 {
-	if (net_stream_send(&conn->stream, frame) == 0)
-		(*stack_of(conn)->count.frames_out)++;
+	if (net_stream_send(&conn->stream, frame) < 0)
+		return;
+	(*stack_of(conn)->count.frames_out)++;
+	net_tap_message(&conn->stream, NET_OUT, frame, (struct slice){NULL, 0});
 }
 
 size_t msrp_conn_backlog(const struct msrp_conn *conn)

@@ -79,6 +79,7 @@ void flows_interrupt(struct msrp_conn *conn)
 void msrp_flow_begin(struct msrp_flow *flow, struct slice head)
 {
 	struct msrp_conn *conn = flow->conn;
+	struct net_tap *tap;
 
 	if (!conn)
 		return;
@@ -86,14 +87,19 @@ void msrp_flow_begin(struct msrp_flow *flow, struct slice head)
 	if (flow->conn != conn || msrp_conn_closed(conn))
 		return;
 	net_stream_copy(&conn->stream, head);
-	if (!conn->stream.failed)
-		conn->flows.open = flow;
+	if (conn->stream.failed)
+		return;
+	conn->flows.open = flow;
+	if ((tap = net_tap_on(&conn->stream)))
+		tap->ops->head(tap, &conn->stream, NET_OUT, head);
 }
 
 void msrp_flow_body(struct msrp_flow *flow, struct slice piece)
 {
 	if (!msrp_flow_is_open(flow))
 		return;
+	if (net_tap_on(&flow->conn->stream))
+		tap_body(flow->conn, NET_OUT, piece);
 	if (piece.len <= COPY_MAX)
 		net_stream_copy(&flow->conn->stream, piece);
 	else
@@ -109,10 +115,13 @@ void msrp_flow_keep(struct msrp_flow *flow)
 void msrp_flow_end(struct msrp_flow *flow, struct slice end)
 {
 	struct msrp_conn *conn = flow->conn;
+	struct net_tap *tap;
 
 	if (!msrp_flow_is_open(flow))
 		return;
 	conn->flows.open = NULL;
+	if ((tap = net_tap_on(&conn->stream)))
+		tap->ops->end(tap, &conn->stream, NET_OUT, end);
 	net_stream_end(&conn->stream, end);
 	(*stack_of(conn)->count.frames_out)++;
 }

@@ -93,6 +93,8 @@ static int on_head(const struct msrp_frame *frame, void *arg)
 	/* Start line and paths; what follows them may be credentials. */
 	log_debug("msrp: conn %" PRIu64 ": in: %.*s", conn->stream.number,
 	    (int)(frame->head.len - frame->headers.len), frame->head.p);
+	if (net_tap_on(&conn->stream))
+		tap_head(conn, frame);
 	in->in_frame = true;
 	in->answered = !msrp_frame_is_request(frame);
 	in->frame = *frame;
@@ -106,6 +108,8 @@ static int on_body(struct slice piece, void *arg)
 	struct msrp_conn *conn = arg;
 	struct msrp_sink *sink = conn->in->sink;
 
+	if (net_tap_on(&conn->stream))
+		tap_body(conn, NET_IN, piece);
 	if (!sink)
 		return 0;
 	/* The few bytes that the parser had to make up again do not lie in what was read. */
@@ -120,6 +124,8 @@ static int on_end(enum msrp_flag flag, void *arg)
 	struct msrp_sink *sink = in->sink;
 	int err = 0;
 
+	if (net_tap_on(&conn->stream))
+		tap_end(conn, msrp_parser_tid(&in->parser), flag, in->frame.has_body);
 	if (sink) {
 		msrp_sink_drop(sink);
 		err = sink->ops->end(sink, flag);

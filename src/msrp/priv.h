@@ -18,6 +18,7 @@
 #include "net/net.h"
 #include "net/protocol.h"
 #include "net/stream.h"
+#include "net/tap.h"
 #include "wire/parser.h"
 
 /* --- one connection --- */
@@ -67,6 +68,11 @@ void inputs_init(struct pool *pool);
 ssize_t input_feed(struct msrp_conn *conn, struct slice bytes, bool end);
 void input_abort(struct msrp_conn *conn, int err); /* tells the sink */
 void input_drop(struct msrp_conn *conn);
+
+/* tap.c: only while net_tap_on() */
+void tap_head(const struct msrp_conn *conn, const struct msrp_frame *frame);
+void tap_body(const struct msrp_conn *conn, enum net_way way, struct slice piece);
+void tap_end(const struct msrp_conn *conn, struct slice tid, enum msrp_flag flag, bool has_body);
 
 /* flow.c */
 void flows_init(struct msrp_conn *conn);

@@ -50,6 +50,11 @@ int net_use_proxies(struct net *net, const struct setting_list *proxies)
 	return prefixes_set(&net->proxies, proxies);
 }
 
+struct net_tap *net_tap_of(struct net *net)
+{
+	return &net->tap;
+}
+
 struct event_base *net_base(const struct net *net)
 {
 	return net->base;

@@ -12,6 +12,7 @@
 struct event_base;
 struct net;
 struct net_guard;
+struct net_tap;
 struct setting_list;
 
 /** @return 0 or -ENOMEM */
@@ -29,6 +30,9 @@ struct net_guard *net_guard_of(const struct net *net);
  * @return 0, or -ENOMEM: nothing changed
  */
 int net_use_proxies(struct net *net, const struct setting_list *proxies);
+
+/** Where a trace may listen; lives as long as the net. */
+struct net_tap *net_tap_of(struct net *net);
 
 struct event_base *net_base(const struct net *net);
 

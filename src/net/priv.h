@@ -10,6 +10,7 @@
 #include "net/net.h"
 #include "net/prefixes.h"
 #include "net/stream.h"
+#include "net/tap.h"
 
 /* --- blocks: memory that bytes are received into and messages are written in --- */
 
@@ -181,6 +182,7 @@ struct net {
 	struct event_base *base;
 	struct evdns_base *dns; /* once somebody asks */
 	struct net_guard *guard;
+	struct net_tap tap;
 	struct prefixes proxies; /* who must say for whom they connect */
 
 	/* this turn of the loop */

@@ -17,6 +17,7 @@ int net_protocol_init(struct net_protocol *p)
 	int err = 0;
 
 	LIST_INIT(&p->streams);
+	p->tap = net_tap_of(p->net);
 	err |=
 	    timer_queue_init(&p->connecting, base, limits->connect_timeout_ms, dial_on_timeout, p);
 	err |= timer_queue_init(&p->handshaking, base, limits->handshake_timeout_ms,

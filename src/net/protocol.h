@@ -12,6 +12,7 @@
 
 struct net;
 struct net_stream;
+struct net_tap;
 struct net_tls_contexts;
 
 /**
@@ -79,6 +80,7 @@ struct net_protocol {
 	const struct net_handler *handler;
 	struct net_limits limits;
 	struct net_tls_contexts *tls; /* borrowed; NULL: no TLS */
+	struct net_tap *tap;          /* the net's */
 	struct net_counters count;
 	LIST_HEAD(, net_stream) streams;
 	size_t stream_count;

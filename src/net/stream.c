@@ -211,6 +211,8 @@ static void close_stream(struct net_stream *s, int err, bool linger)
 	(*p->count.closed)++;
 	net_guard_leave(s->host);
 	output_drop(s);
+	if (net_tap_on(s))
+		p->tap->ops->closed(p->tap, s);
 	p->handler->closed(s, err);
 	s->dial = NULL;
 	/* Its input may be at work further up the stack, so it goes with the last ref. */

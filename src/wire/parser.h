@@ -69,6 +69,12 @@ void msrp_parser_set_max_head(struct msrp_parser *parser, size_t max_head);
 /** Is the stream between two frames (and not inside one)? */
 bool msrp_parser_idle(const struct msrp_parser *parser);
 
+/** The transaction id of the frame in hand; from the handler's end() also. */
+static inline struct slice msrp_parser_tid(const struct msrp_parser *parser)
+{
+	return (struct slice){parser->tid, parser->tid_len};
+}
+
 /**
  * May an end-line of any transaction id have come in the body in hand, behind a CRLF of it or at
  * its start, the piece that is being handed on included?  False is certain; also from the
