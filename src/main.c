@@ -15,6 +15,7 @@
 
 #include "config.h"
 #include "daemon.h"
+#include "trace/trace.h"
 
 static const char default_config[] = "/etc/msrpd/msrpd.yaml";
 
@@ -47,7 +48,11 @@ static int start_signals(struct daemon *d, struct reason *why)
 
 static void enter_sandbox(struct daemon *d)
 {
+	const struct trace_settings *trace = config_service(d->config, &trace_service);
+
 	sandbox_allow_read(&d->sandbox, d->options.config);
+	if (trace->directory)
+		sandbox_allow_directory(&d->sandbox, trace->directory);
 	sandbox_allow_write(&d->sandbox, d->config->control.socket);
 	sandbox_enter(&d->sandbox, &d->config->sandbox);
 }

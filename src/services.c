@@ -5,6 +5,7 @@
 #include "gw/gw.h"
 #include "registrar/registrar.h"
 #include "relay/relay.h"
+#include "trace/trace.h"
 
 const struct service *const services[SERVICES + 1] = {
     &app_service,
@@ -12,5 +13,6 @@ const struct service *const services[SERVICES + 1] = {
     &conf_service,
     &relay_service,
     &registrar_service,
+    &trace_service,
     NULL,
 };

@@ -10,6 +10,7 @@
 enum param_kind {
 	PARAM_TEXT, /* holds no NUL */
 	PARAM_BODY, /* text that may hold NULs */
+	PARAM_WORD, /* text, or true or false, which are the words */
 	PARAM_NUMBER,
 	PARAM_BASE64,
 	PARAM_TEXTS,   /* a list; none holds a NUL */
@@ -25,7 +26,7 @@ struct param_spec {
 
 struct param {
 	bool present;
-	struct slice text; /* PARAM_TEXT, PARAM_BODY, PARAM_HEADERS; PARAM_BASE64: decoded */
+	struct slice text; /* of texts, PARAM_WORD, PARAM_HEADERS; PARAM_BASE64: decoded */
 	int64_t number;
 	const struct slice *texts; /* PARAM_TEXTS */
 	size_t count;

@@ -137,6 +137,11 @@ static int read_headers(const json_t *object, struct slice *linesp, void **owned
 static int read_value(enum param_kind kind, const json_t *value, struct param *param, void **ownedp)
 {
 	switch (kind) {
+	case PARAM_WORD:
+		if (!json_is_boolean(value))
+			return read_text(value, &param->text);
+		param->text = json_is_true(value) ? SLICE("true") : SLICE("false");
+		return 0;
 	case PARAM_TEXT:
 		return read_text(value, &param->text);
 	case PARAM_BODY:
@@ -167,6 +172,7 @@ static int read_param(struct params *params, const struct param_spec *specs, siz
 		const char *type, *value; /* what it has to be */
 	} kinds[] = {
 	    [PARAM_TEXT] = {.type = "a string", .value = "a string without NUL"},
+	    [PARAM_WORD] = {.type = "a string or a boolean", .value = "a string without NUL"},
 	    [PARAM_BODY] = {.type = "a string"},
 	    [PARAM_NUMBER] = {.type = "a whole number"},
 	    [PARAM_BASE64] = {.type = "a string in base64", .value = "a string in base64"},

@@ -146,6 +146,12 @@ void sandbox_allow_write(struct sandbox *s, const char *file)
 	allow_file(s, file, reading | writing);
 }
 
+void sandbox_allow_directory(struct sandbox *s, const char *path)
+{
+	if (s->ruleset >= 0)
+		allow(s, path, reading | writing);
+}
+
 int sandbox_restrict_files(struct sandbox *s)
 {
 	if (s->ruleset < 0)

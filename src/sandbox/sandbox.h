@@ -37,6 +37,9 @@ void sandbox_allow_read(struct sandbox *s, const char *file);
 /** The same, and files there may be made, written and removed. */
 void sandbox_allow_write(struct sandbox *s, const char *file);
 
+/** A directory where files may be read, made, written and removed. */
+void sandbox_allow_directory(struct sandbox *s, const char *path);
+
 /**
  * Take the rest away.  A forbidden file is EACCES from now on; a forbidden system call ends the
  * process by SIGSYS after a log line that names it.  What the kernel does not have is logged and

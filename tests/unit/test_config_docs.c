@@ -445,7 +445,7 @@ static void rename_listener(char *text)
 static void test_whole_example_loads(void **state)
 {
 	static const char *const settings[] = {"#certificate:", "#private_key:", "#ca_file:",
-	    "#htdigest:", "#- {name: outside", "#- {name: web", "#my_uri:"};
+	    "#htdigest:", "#- {name: outside", "#- {name: web", "#my_uri:", "#directory:"};
 	char *example = read_file(example_path), *all;
 
 	(void)state;

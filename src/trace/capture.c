@@ -1,0 +1,257 @@
+/* Parts of messages, as the tap tells of them, put together to packets. */
+#define HASH_NONFATAL_OOM 1
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+
+#include "trace/priv.h"
+
+enum { END_ROOM = 64 }; /* of a packet, for the end-line */
+
+/* A message that is not whole yet. */
+struct partial {
+	bool open, wanted;
+	struct buffer text;
+	size_t head_len, body_len; /* of the body: with what was cut */
+};
+
+struct trace_stream {
+	UT_hash_handle hh;
+	const struct net_stream *stream;
+	union addr local, peer;
+	bool wanted; /* by its address */
+	bool marked; /* all of it, by its user */
+	uint32_t seq[2];
+	struct partial partials[2];
+};
+
+static void clear(struct trace *trace, struct partial *p)
+{
+	trace->held -= p->text.cap;
+	buffer_fini(&p->text);
+	*p = (struct partial){.open = false};
+}
+
+static void stream_free(struct trace *trace, struct trace_stream *ts)
+{
+	HASH_DELETE(hh, trace->streams, ts);
+	clear(trace, &ts->partials[NET_IN]);
+	clear(trace, &ts->partials[NET_OUT]);
+	free(ts);
+}
+
+void trace_streams_forget(struct trace *trace)
+{
+	while (trace->streams)
+		stream_free(trace, trace->streams);
+}
+
+/* NULL: it is not connected, or there is no memory */
+static struct trace_stream *stream_new(struct trace *trace, const struct net_stream *stream)
+{
+	struct trace_stream *ts = calloc(1, sizeof(*ts));
+
+	if (!ts)
+		return NULL;
+	ts->stream = stream;
+	ts->seq[NET_IN] = ts->seq[NET_OUT] = 1;
+	net_stream_peer(stream, &ts->peer);
+	net_stream_local(stream, &ts->local);
+	addr_unmap(&ts->peer);
+	addr_unmap(&ts->local);
+	ts->wanted = trace_filter_takes_peer(trace->filter, &ts->peer);
+	if (ts->peer.any.sa_family != AF_UNSPEC
+	    && ts->peer.any.sa_family == ts->local.any.sa_family)
+		HASH_ADD(hh, trace->streams, stream, sizeof(stream), ts);
+	if (ts->hh.tbl)
+		return ts;
+	free(ts);
+	return NULL;
+}
+
+static struct trace_stream *stream_find(struct trace *trace, const struct net_stream *stream)
+{
+	struct trace_stream *ts;
+
+	HASH_FIND(hh, trace->streams, &stream, sizeof(stream), ts);
+	return ts;
+}
+
+static bool is_sip(const struct net_stream *stream)
+{
+	return strcmp(stream->protocol->name, "sip") == 0;
+}
+
+/* Of what all connections hold together there is a bound. */
+static void add(struct trace *trace, struct partial *p, struct slice bytes)
+{
+	size_t before = p->text.cap;
+
+	if (p->wanted && bytes.len > p->text.cap - p->text.len
+	    && (trace->held + bytes.len > trace->settings->queue
+		|| buffer_reserve(&p->text, bytes.len) < 0)) {
+		p->wanted = false;
+		trace_lose(trace, 1);
+	}
+	if (p->wanted)
+		buffer_add(&p->text, bytes);
+	trace->held += p->text.cap - before;
+}
+
+/* --- a packet --- */
+
+static void write_record(struct trace *trace, const struct trace_packet *packet)
+{
+	struct buffer *w = &trace->record;
+
+	w->len = 0;
+	if (trace->hep)
+		trace_hep_packet(w, packet, (uint32_t)trace->settings->hep_id);
+	else
+		trace_pcapng_packet(w, packet);
+	if (w->err || trace_writer_put(trace->writer, buffer_text(w)) < 0) {
+		trace_lose(trace, 1);
+	} else {
+		trace->messages++;
+		++*trace->count.messages;
+	}
+	if (w->err)
+		buffer_fini(w);
+}
+
+static void emit(struct trace *trace, struct trace_stream *ts, enum net_way way,
+    const struct trace_packet *given)
+{
+	const struct net_transport *transport = ts->stream->link.ops;
+	struct trace_packet packet = *given;
+
+	packet.way = way;
+	packet.from = way == NET_IN ? &ts->peer : &ts->local;
+	packet.to = way == NET_IN ? &ts->local : &ts->peer;
+	packet.sip = is_sip(ts->stream);
+	packet.web = transport->framed;
+	packet.carrier = transport->name;
+	packet.conn = ts->stream->number;
+	packet.seq = ts->seq[way];
+	packet.ack = ts->seq[!way];
+	clock_gettime(CLOCK_REALTIME, &packet.when);
+	ts->seq[way] += (uint32_t)packet.length;
+	write_record(trace, &packet);
+}
+
+static struct slice part(const struct partial *p, size_t from, size_t to)
+{
+	return (struct slice){p->text.p + from, to - from};
+}
+
+/* A SIP message is cut at its end, and says how long it was; a description of media stays. */
+static void end_sip(struct trace *trace, struct trace_stream *ts, enum net_way way,
+    struct partial *p)
+{
+	struct slice head = part(p, 0, p->head_len), body = part(p, p->head_len, p->text.len);
+	struct trace_packet packet = {.length = p->head_len + p->body_len};
+	bool wanted = trace_filter_takes_sip(trace->filter, head, body, &packet.call_id);
+
+	packet.payload = buffer_text(&p->text);
+	if (slice_starts_nocase(body, SLICE("v=0")))
+		body.len = 0;
+	if (body.len > trace->bodies)
+		packet.payload.len -= body.len - trace->bodies;
+	if (packet.length > TRACE_PAYLOAD_MAX)
+		packet.length = TRACE_PAYLOAD_MAX;
+	if (wanted)
+		emit(trace, ts, way, &packet);
+}
+
+static void end_msrp(struct trace *trace, struct trace_stream *ts, enum net_way way,
+    struct partial *p, struct slice end)
+{
+	struct trace_packet packet = {0};
+	bool mark = false;
+
+	add(trace, p, end);
+	if (!p->wanted)
+		return;
+	trace_filter_takes_msrp(trace->filter, part(p, 0, p->head_len), &mark, &packet.call_id);
+	packet.payload = buffer_text(&p->text);
+	packet.length = packet.payload.len;
+	emit(trace, ts, way, &packet);
+}
+
+/* --- the tap --- */
+
+static void on_head(struct net_tap *tap, const struct net_stream *stream, enum net_way way,
+    struct slice bytes)
+{
+	struct trace *trace = tap->arg;
+	struct trace_stream *ts = stream_find(trace, stream);
+	struct slice call_id;
+	struct partial *p;
+
+	if (!ts && !(ts = stream_new(trace, stream)))
+		return;
+	if (!ts->wanted)
+		return;
+	p = &ts->partials[way];
+	clear(trace, p);
+	p->open = p->wanted = true;
+	p->text.max = TRACE_PACKET_MAX + END_ROOM;
+	bytes = slice_head(bytes, TRACE_PAYLOAD_MAX - END_ROOM);
+	if (!is_sip(stream))
+		p->wanted = trace_filter_takes_msrp(trace->filter, bytes, &ts->marked, &call_id);
+	add(trace, p, bytes);
+	p->head_len = bytes.len;
+}
+
+/* SDP is read before SIP's bodies are cut. */
+static void on_body(struct net_tap *tap, const struct net_stream *stream, enum net_way way,
+    struct slice piece)
+{
+	struct trace *trace = tap->arg;
+	struct trace_stream *ts = stream_find(trace, stream);
+	struct partial *p = ts ? &ts->partials[way] : NULL;
+	size_t room, have;
+
+	if (!p || !p->open)
+		return;
+	have = p->text.len - p->head_len;
+	room = TRACE_PAYLOAD_MAX - END_ROOM - p->text.len;
+	if (!is_sip(stream) && room > trace->bodies - have)
+		room = trace->bodies - have;
+	p->body_len += piece.len;
+	add(trace, p, slice_head(piece, room));
+}
+
+static void on_end(struct net_tap *tap, const struct net_stream *stream, enum net_way way,
+    struct slice bytes)
+{
+	struct trace *trace = tap->arg;
+	struct trace_stream *ts = stream_find(trace, stream);
+	struct partial *p = ts ? &ts->partials[way] : NULL;
+
+	/* A message that began before the trace did is not in it. */
+	if (!p || !p->open)
+		return;
+	if (p->wanted && is_sip(stream))
+		end_sip(trace, ts, way, p);
+	else if (p->wanted)
+		end_msrp(trace, ts, way, p, bytes);
+	clear(trace, p);
+}
+
+static void on_closed(struct net_tap *tap, const struct net_stream *stream)
+{
+	struct trace *trace = tap->arg;
+	struct trace_stream *ts = stream_find(trace, stream);
+
+	if (ts)
+		stream_free(trace, ts);
+}
+
+const struct net_tap_ops trace_tap_ops = {
+    .head = on_head,
+    .body = on_body,
+    .end = on_end,
+    .closed = on_closed,
+};
