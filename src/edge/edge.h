@@ -91,6 +91,9 @@ void edge_stop_listening(struct edge *edge);
 /** Of the branch that our Via has in a request; borrowed.  NULL: none, or it is closed. */
 struct sip_flow *edge_flow_of_branch(struct edge *edge, struct slice branch);
 
+/** Of the user in the Route that edge_flow_route() gave; borrowed.  NULL: none, or it is closed. */
+struct sip_flow *edge_flow_of_token(struct edge *edge, struct slice token);
+
 /** Where a flow comes from, and the listener that it came in on, or that it left as. */
 const union addr *edge_flow_peer(const struct sip_flow *flow);
 const struct edge_listener *edge_flow_listener(const struct sip_flow *flow);

@@ -245,17 +245,22 @@ void flow_send(struct sip_flow *f, const struct edge_message *m, const struct ed
 
 /* --- for the SIP layer --- */
 
+struct sip_flow *edge_flow_of_token(struct edge *edge, struct slice text)
+{
+	struct edge_token token;
+
+	if (edge_token_parse(edge, text, &token) < 0 || token.kind != TOKEN_FLOW)
+		return NULL;
+	return flow_find(edge, token.number);
+}
+
 struct sip_flow *edge_flow_of_branch(struct edge *edge, struct slice branch)
 {
 	static const struct slice cookie = {"z9hG4bK", 7};
-	struct edge_token token;
 
 	if (!slice_equal(slice_head(branch, cookie.len), cookie))
 		return NULL;
-	branch = slice_head(slice_from(branch, cookie.len), EDGE_TOKEN_LEN);
-	if (edge_token_parse(edge, branch, &token) < 0 || token.kind != TOKEN_FLOW)
-		return NULL;
-	return flow_find(edge, token.number);
+	return edge_flow_of_token(edge, slice_head(slice_from(branch, cookie.len), EDGE_TOKEN_LEN));
 }
 
 const union addr *edge_flow_peer(const struct sip_flow *flow)

@@ -84,6 +84,7 @@ void dialog_finish(struct sip_dialog *d)
 	dialog_release_handle(d);
 	dialog_drop_call(d);
 	timer_queue_stop(&d->stack->orphans, &d->watch);
+	sip_flow_watch_stop(&d->flow);
 	--*d->stack->stats.dialogs;
 	if (d->orphan)
 		sip_stack_end(d->stack);
@@ -148,6 +149,31 @@ void dialog_note_target(struct sip_dialog *d, const sip_t *sip)
 		return;
 	free(d->target);
 	d->target = target;
+}
+
+/* Other peers are called where they say that they are, once there is something to tell them. */
+static void on_flow_died(struct sip_flow_watch *watch)
+{
+	static const struct sip_failure failed = {430, {"Flow Failed", 11}, false};
+	struct sip_dialog *d =
+	    (struct sip_dialog *)((char *)watch - offsetof(struct sip_dialog, flow));
+
+	log_debug("sip: dialog %s: its connection has closed", d->call_id ? d->call_id : "");
+	if (!d->tied)
+		return;
+	dialog_ref(d);
+	dialog_tell_over(d, &failed);
+	dialog_unref(d);
+}
+
+void dialog_watch_flow(struct sip_dialog *d, struct sip_flow *flow, const sip_t *sip)
+{
+	sip_flow_watch_stop(&d->flow);
+	if (!flow)
+		return;
+	d->tied = sip_flow_is_only_way(flow, sip);
+	d->flow.died = on_flow_died;
+	sip_flow_watch_start(&d->flow, flow);
 }
 
 /* Refresh by UPDATE where the peer can do it (else nua repeats the INVITE): RFC 4028 7.4. */
@@ -422,6 +448,7 @@ void sip_dialog_free(struct sip_dialog *d, struct slice reason)
 	if (!d)
 		return;
 	d->handler = NULL;
+	sip_flow_watch_stop(&d->flow);
 	timer_stop(&d->retry);
 	if (d->phase == SETUP && d->exchange == THEIRS)
 		sip_dialog_refuse(d, 480, (struct slice){0}, (struct slice){0});

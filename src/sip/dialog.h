@@ -100,7 +100,8 @@ int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
  * its answer is given by sip_dialog_answer() (our answer, or our offer when it had none)
  * or sip_dialog_refuse().
  *
- * @return 0, -EEXIST: answered already, -EPIPE: cancelled already, -ENOMEM
+ * @return 0, -EEXIST: answered already, -EPIPE: cancelled already, or the
+ *         connection that it came over has closed, -ENOMEM
  */
 int sip_dialog_accept(struct sip_dialog **dp, struct sip_request *invite,
     const struct sip_dialog_handler *handler, void *arg);

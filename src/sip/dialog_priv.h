@@ -41,8 +41,10 @@ struct sip_dialog {
 	char *headers;               /* of our first INVITE, or the 2xx to theirs; NULL: none */
 	char *contact;               /* parameters of ours, ";isfocus"; NULL: none */
 	char *call_id;
-	char *target;       /* the peer's Contact */
-	struct timer retry; /* after 491; or nothing could be sent */
+	char *target;               /* the peer's Contact */
+	struct timer retry;         /* after 491; or nothing could be sent */
+	struct sip_flow_watch flow; /* the peer's connection */
+	bool tied;                  /* to it: there is no other way to the peer */
 };
 
 /* --- dialog.c --- */
@@ -70,6 +72,9 @@ void dialog_tell_idle(struct sip_dialog *d);
 
 /** established(), once. */
 void dialog_set_established(struct sip_dialog *d);
+
+/** The peer's INVITE or 2xx came over this flow; NULL: over UDP. */
+void dialog_watch_flow(struct sip_dialog *d, struct sip_flow *flow, const sip_t *sip);
 
 /** What the peer's INVITE or 2xx tells of it: Contact, and the methods that it knows. */
 void dialog_note_target(struct sip_dialog *d, const sip_t *sip);

@@ -260,8 +260,10 @@ static void on_invite_accepted(struct sip_dialog *d, const struct sip_event *ev)
 
 	d->exchange = OURS_ACK;
 	dialog_note_target(d, ev->sip);
-	if (d->phase == SETUP)
+	if (d->phase == SETUP) {
+		dialog_watch_flow(d, sip_agent_response_flow(d->agent, ev->sip), ev->sip);
 		dialog_note_methods(d, ev->sip);
+	}
 	free(d->sdp);
 	d->sdp = NULL;
 	sip_message_sdp(&body, ev->sip, &sdp);

@@ -35,6 +35,7 @@ int sip_dialog_accept(struct sip_dialog **dp, struct sip_request *invite,
 	d->request = sip_request_ref(invite);
 	d->owner.event = dialog_on_event;
 	nua_handle_bind(d->nh, (nua_hmagic_t *)&d->owner);
+	dialog_watch_flow(d, sip_request_flow(invite), parts.sip);
 	dialog_note_target(d, parts.sip);
 	dialog_note_methods(d, parts.sip);
 	*dp = d;

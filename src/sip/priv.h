@@ -221,6 +221,17 @@ bool sip_stack_is_host(const struct sip_stack *stack, struct slice host);
 /** Does this cleaned URI lead to a listener, or to the advertised contact? */
 bool sip_stack_is_here(const struct sip_stack *stack, const char *uri);
 
+/* --- flows --- */
+
+/** The one that the final response to an INVITE of ours came over; NULL: none, or it is closed. */
+struct sip_flow *sip_agent_response_flow(const struct sip_agent *agent, const sip_t *sip);
+
+/**
+ * Does no other connection lead to who sent this: by the WebSocket that it came over, or by what
+ * its Contact says (RFC 5626 5.3, RFC 7118 appendix B)?
+ */
+bool sip_flow_is_only_way(const struct sip_flow *flow, const sip_t *sip);
+
 /* --- URIs --- */
 
 /**

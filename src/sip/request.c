@@ -475,7 +475,7 @@ int sip_request_invite(struct sip_request *req, struct sip_request_parts *parts)
 {
 	if (req->sip->sip_request->rq_method != sip_method_invite)
 		return -EINVAL;
-	if (req->cancelled)
+	if (req->cancelled || (req->flow && !sip_flow_is_alive(req->flow)))
 		return -EPIPE;
 	if (req->answered)
 		return -EEXIST;

@@ -26,7 +26,7 @@ void sip_request_look(const struct sip_request *req, struct sip_request_parts *p
 /**
  * What a dialog is made of.
  *
- * @return 0, -EEXIST: answered, -EPIPE: cancelled, -EINVAL: not an INVITE
+ * @return 0, -EEXIST: answered, -EPIPE: cancelled, or gone, -EINVAL: not an INVITE
  */
 int sip_request_invite(struct sip_request *req, struct sip_request_parts *parts);
 

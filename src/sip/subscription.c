@@ -52,8 +52,9 @@ struct subscription {
 	struct content sent; /* of the NOTIFY under way */
 	struct content last; /* of the last one, if subscription_end() gave it */
 	const char *end;     /* Subscription-State of the last NOTIFY; NULL: not to end yet */
-	bool changed, full;  /* what the next NOTIFY is to tell */
-	bool under_way;      /* a NOTIFY that is not answered */
+	struct sip_flow_watch flow; /* of who is reached over it alone */
+	bool changed, full;         /* what the next NOTIFY is to tell */
+	bool under_way;             /* a NOTIFY that is not answered */
 	bool last_sent;
 };
 
@@ -96,6 +97,7 @@ static void subscription_free(struct subscription *s)
 	--*stack->stats.subscriptions;
 	timer_fini(&s->expiry);
 	timer_fini(&s->pause);
+	sip_flow_watch_stop(&s->flow);
 	release_handle(s);
 	sip_auth_free(s->auth);
 	content_clear(&s->sent);
@@ -227,6 +229,19 @@ static void give_up(struct subscription *s)
 {
 	tell_ended(s);
 	subscription_free(s);
+}
+
+static void on_flow_died(struct sip_flow_watch *watch)
+{
+	give_up((struct subscription *)((char *)watch - offsetof(struct subscription, flow)));
+}
+
+static void watch_flow(struct subscription *s, struct sip_flow *flow, const sip_t *sip)
+{
+	if (!flow || !sip_flow_is_only_way(flow, sip))
+		return;
+	s->flow.died = on_flow_died;
+	sip_flow_watch_start(&s->flow, flow);
 }
 
 /* --- the peer's answers --- */
@@ -488,6 +503,7 @@ void notifier_request(struct sip_request *req, void *arg)
 	}
 	s->nh = sip_request_take_handle(req);
 	nua_handle_bind(s->nh, (nua_hmagic_t *)&s->owner);
+	watch_flow(s, sip_request_flow(req), parts.sip);
 	if (reply_ok(s, req, expires_s) == 0)
 		start(s, expires_s);
 	else

@@ -51,7 +51,7 @@ struct fixture {
 	struct net_stream *stream;
 	char *got;
 	size_t got_len, wants;
-	unsigned opened, messages, closed;
+	unsigned opened, messages, closed, alive;
 	int err;
 
 	/* the client */
@@ -114,7 +114,13 @@ static void on_free(struct net_stream *s)
 	free(s);
 }
 
+static void on_alive(struct net_stream *s)
+{
+	fixture_of(s)->alive++;
+}
+
 static const struct net_handler handler = {.accept = on_accept,
+    .alive = on_alive,
     .opened = on_opened,
     .input = on_input,
     .room = on_room,
@@ -664,6 +670,87 @@ static void a_message_whose_header_alone_has_left_goes_on(void **state)
 	free(bytes);
 }
 
+/* Where the protocol wants it so, what is UTF-8 says so, wherever it is cut for writing. */
+static void messages_of_text_say_so(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned opcode;
+	} cases[] = {
+	    {"plain", TEXT},
+	    {"gr\xc3\xbc\xc3\x9f"
+	     "e",
+		TEXT},
+	    {"\xf0\x9f\x98\x80", TEXT},
+	    {"\xc3", BINARY},
+	    {"a\xc3(", BINARY},
+	    {"\x9f", BINARY},
+	    {"\xed\xa0\x80", BINARY}, /* a surrogate */
+	    {"\xf8\x88\x80\x80\x80", BINARY},
+	};
+	struct fixture *f = *state;
+
+	f->protocol.text = true;
+	shake_hands(f);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct slice text = slice_of(cases[i].text);
+		unsigned char frame[16] = {(unsigned char)(FIN | cases[i].opcode),
+		    (unsigned char)text.len};
+
+		memcpy(frame + 2, text.p, text.len);
+		net_stream_send(f->stream, text);
+		expect_bytes(f, frame, 2 + text.len);
+		for (size_t n = 0; n < text.len; n++)
+			(n % 2 ? net_stream_copy : net_stream_borrow)(f->stream,
+			    (struct slice){text.p + n, 1});
+		net_stream_end(f->stream, (struct slice){0});
+		expect_bytes(f, frame, 2 + text.len);
+	}
+}
+
+/* A long one lies in many pieces, whose ends are in the middle of characters. */
+static void a_long_text_says_so(void **state)
+{
+	enum { CHARS = 50000 };
+	struct fixture *f = *state;
+	char *text = malloc(3 * CHARS);
+
+	for (size_t i = 0; i < CHARS; i++)
+		memcpy(text + 3 * i, "\xe2\x82\xac", 3);
+	f->protocol.text = true;
+	shake_hands(f);
+	net_stream_send(f->stream, (struct slice){text, 3 * CHARS});
+	expect_bytes(f, "\x81\x7f\0\0\0\0\0\x02\x49\xf0", 10);
+	expect_bytes(f, text, 3 * CHARS);
+	text[3 * CHARS - 1] = 'x';
+	net_stream_send(f->stream, (struct slice){text, 3 * CHARS});
+	expect_bytes(f, "\x82", 1);
+	free(text);
+}
+
+static bool heard_of(void *arg)
+{
+	return ((struct fixture *)arg)->alive > 0;
+}
+
+/* RFC 6455 5.5.2: whoever is there answers, and what asks shows as much. */
+static void a_ping_asks_who_is_there(void **state)
+{
+	struct fixture *f = *state;
+
+	shake_hands(f);
+	assert_true(net_stream_ping(f->stream));
+	expect_bytes(f, "\x89\0", 2);
+	assert_int_equal(f->alive, 0);
+	say_frame(f, FIN | PONG, "", 0);
+	loop_until(f->base, heard_of, f);
+	f->alive = 0;
+	say_text(f, FIN | PING, "hi");
+	expect_bytes(f, "\x8a\x02hi", 4);
+	assert_int_equal(f->alive, 1);
+	assert_int_equal(f->messages, 0);
+}
+
 static void a_peer_that_closes_is_answered(void **state)
 {
 	struct fixture *f = *state;
@@ -801,6 +888,9 @@ int main(void)
 	    BOTH(a_large_message_comes_in_pieces_and_pauses),
 	    BOTH(a_large_message_leaves_in_whole_frames),
 	    BOTH(a_message_whose_header_alone_has_left_goes_on),
+	    BOTH(messages_of_text_say_so),
+	    BOTH(a_long_text_says_so),
+	    BOTH(a_ping_asks_who_is_there),
 	    BOTH(a_peer_that_closes_is_answered),
 	    BOTH(a_close_without_code_is_answered_as_well),
 	    BOTH(the_end_of_the_protocol_is_told),

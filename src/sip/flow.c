@@ -1,0 +1,28 @@
+/* Which connection a peer is at, and whether there is another way to him. */
+#include <sofia-sip/url.h>
+
+#include "sip/priv.h"
+
+/* The edge has put the name of the flow below all others. */
+struct sip_flow *sip_agent_response_flow(const struct sip_agent *agent, const sip_t *sip)
+{
+	const sip_record_route_t *r = sip ? sip->sip_record_route : NULL;
+
+	while (r && r->r_next)
+		r = r->r_next;
+	return agent->transport == SIP_UDP || !r || !r->r_url->url_user
+	    ? NULL
+	    : edge_flow_of_token(agent->stack->edge, slice_of(r->r_url->url_user));
+}
+
+bool sip_flow_is_only_way(const struct sip_flow *flow, const sip_t *sip)
+{
+	static const struct slice invalid = {".invalid", 8};
+	const url_t *contact = sip->sip_contact ? sip->sip_contact->m_url : NULL;
+	struct slice host = slice_of(contact ? contact->url_host : NULL);
+
+	return !edge_flow_transport(flow)->can_dial
+	    || (host.len > invalid.len
+		&& slice_equal_nocase(slice_from(host, host.len - invalid.len), invalid))
+	    || (contact && contact->url_params && url_has_param(contact, "ob"));
+}

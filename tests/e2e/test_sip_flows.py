@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""What becomes of dialogs when the connection of their peer ends: RFC 5626, RFC 5923."""
+import re
+
+from lib import case, sdp
+from lib.gateway import TEXT, GatewayCase
+from lib.rooms import LOBBY, RoomCase, rooms
+from lib.sip import Dialog, uri_of
+from lib.waiting import poll
+
+
+class FlowCase(case.Case):
+    config = {'sip': {'listen': ['sip:127.0.0.1:0;transport=udp', 'sip:127.0.0.1:0;transport=tcp',
+                                 'sip:127.0.0.1:0;transport=ws']}}
+
+    def setUp(self):
+        super().setUp()
+        self.ports = dict(zip(('UDP', 'TCP', 'WS'), (
+            int(re.search(r':(\d+)(;|$)', uri)[1])
+            for uri in self.ctl.call('status')['listen']['sip'])))
+        self.daemon.sip_port = self.ports['UDP']
+
+    def caller(self, kind, contact=None):
+        """A user agent on a connection of its own, and that; contact: what it says of itself."""
+        ua = self.ua(user='caller', name=f'{kind} caller')
+        if contact:
+            ua.contact = lambda kind='TCP': contact.format(ua=ua)
+        return ua, ua.reach('127.0.0.1', self.ports[kind], kind)
+
+    def call_over(self, kind, contact=None):
+        """A session that the peer set up over a connection: it, and the connection."""
+        ua, transport = self.caller(kind, contact)
+        self.daemon.sip_port = self.ports[kind]
+        try:
+            return self.call(ua=ua, kind=kind), transport
+        finally:
+            self.daemon.sip_port = self.ports['UDP']
+
+
+NOWHERE = {             # kind of connection, Contact
+    'WebSocket': ('WS', None),
+    'invalid': ('TCP', 'sip:caller@a1b2c3.invalid;transport=tcp'),
+    'ob': ('TCP', 'sip:caller@127.0.0.1:{ua.port};transport=tcp;ob'),
+}
+
+
+class SessionTest(FlowCase):
+    def test_no_other_way(self):
+        """The session ends with the connection."""
+        for name, (kind, contact) in NOWHERE.items():
+            with self.subTest(name):
+                call, transport = self.call_over(kind, contact)
+                transport.close()
+                self.assertEqual(
+                    self.ctl.event('E_MSRP_SESSION_END', session_id=call.id)['reason'], 'failed')
+
+    def test_another_way(self):
+        """Who can be called is, when there is something to tell him."""
+        call, transport = self.call_over('TCP')
+        transport.close()
+        self.say(call, 'still there')
+        self.assertEqual(call.receive().body, b'still there')
+        self.ctl.call('msrp_ua_end_session', session_id=call.id)
+        bye = call.dialog.expect('BYE')
+        self.assertIsNot(bye.transport, transport)
+        self.assertEqual(bye.transport.kind, 'TCP')
+        bye.respond(200)
+
+    def answer_and_close(self, contact):
+        """msrpd calls over TCP, and the peer closes the connection once the call stands."""
+        ua = self.ua(user='callee')
+        listener = self.listener()
+        called = ua.contact('TCP')
+        session, invite = self.start_session(ua=ua, kind='TCP')
+        if contact:
+            ua.contact = lambda kind='TCP': contact.format(ua=ua)
+        self.assertEqual(invite.request.uri, called)
+        invite.respond(200, sdp.document(sdp.message(listener.uri(), TEXT, setup='passive')))
+        dialog = Dialog.of_server(invite)
+        dialog.expect('ACK')
+        self.ctl.event('E_MSRP_SESSION_NEW', session_id=session)
+        invite.transport.close()
+        return session, dialog
+
+    def test_called_over_its_connection(self):
+        for name in ('invalid', 'ob'):
+            with self.subTest(name):
+                session, _ = self.answer_and_close(NOWHERE[name][1])
+                self.assertEqual(
+                    self.ctl.event('E_MSRP_SESSION_END', session_id=session)['reason'], 'failed')
+
+    def test_called_where_it_is(self):
+        session, dialog = self.answer_and_close(None)
+        self.ctl.call('msrp_ua_end_session', session_id=session)
+        dialog.expect('BYE').respond(200)
+
+    def test_before_the_answer(self):
+        """Nobody is left to be answered, and no session is."""
+        before = self.ctl.call('get_statistics', group='sip')['sip:dialogs']
+        _, transport = self.caller('WS')
+        ua = transport.ua
+        for _ in range(5):
+            ua.request('INVITE', 'sip:chat@127.0.0.1', transport, self.offer())
+        transport.close()
+        poll(lambda: not self.ctl.call('msrp_ua_list_sessions'), what='the end of the sessions')
+        poll(lambda: self.ctl.call('get_statistics', group='sip')['sip:dialogs'] == before,
+             what='the end of the dialogs')
+
+
+class GatewaySessionTest(FlowCase, GatewayCase):
+    config = {**FlowCase.config, **GatewayCase.config}
+
+    def test_caller(self):
+        """An MSRP client in a browser."""
+        client, transport = self.caller('WS')
+        answer = client.request('INVITE', self.phone.contact(), transport, self.offer(),
+                                headers=[('X-Phone', self.phone.contact())]).final(200)
+        ack = client.build('ACK', uri_of(answer.get('Contact')), transport)
+        ack.headers = [(name, {'To': answer.get('To'), 'From': answer.get('From'),
+                               'Call-ID': answer.call_id, 'CSeq': '1 ACK'}.get(name, value))
+                       for name, value in ack.headers]
+        transport.send(ack.encode())
+        self.ctl.event('E_MSRP_GW_SESSION_NEW')
+        transport.close()
+        self.assertEqual(self.ctl.event('E_MSRP_GW_SESSION_END')['reason'], 'failed')
+        self.wait_sessions(0)
+
+
+class SubscriptionTest(FlowCase, RoomCase):
+    config = {**FlowCase.config, **rooms({'uri': LOBBY})}
+
+    def subscribe(self, kind, contact=None):
+        ua, transport = self.caller(kind, contact)
+        ua.request('SUBSCRIBE', LOBBY, transport, from_uri='sip:caller@example.org', headers=[
+            ('Event', 'conference'), ('Expires', '600'),
+            ('Contact', f'<{ua.contact(kind)}>')]).final(200)
+        notify = ua.expect('NOTIFY')
+        self.assertIs(notify.transport, transport)
+        notify.respond(200)
+        return ua, transport
+
+    def wait_count(self, count):
+        poll(lambda: self.ctl.call('get_statistics', group='sip')['sip:subscriptions'] == count,
+             what=f'{count} subscriptions')
+
+    def test_no_other_way(self):
+        for name, (kind, contact) in NOWHERE.items():
+            with self.subTest(name):
+                _, transport = self.subscribe(kind, contact)
+                self.wait_count(1)
+                transport.close()
+                self.wait_count(0)
+
+    def test_another_way(self):
+        """Until he says that he is no longer there, whom somebody else's coming is told."""
+        ua, transport = self.subscribe('TCP')
+        transport.close()
+        self.join('other')
+        notify = ua.expect('NOTIFY')
+        self.assertIsNot(notify.transport, transport)
+        notify.respond(481)
+        self.wait_count(0)
+
+
+if __name__ == '__main__':
+    case.main()
