@@ -251,6 +251,13 @@ static void on_reload(struct reply *reply, void *arg)
 		reply_text(reply, NULL, SLICE("OK"));
 }
 
+static const char *not_ready(void *arg)
+{
+	const struct daemon *d = arg;
+
+	return d->stopping ? "stopping" : NULL;
+}
+
 static int start_control(struct daemon *d, struct reason *why)
 {
 	struct ctl_daemon daemon = {
@@ -271,7 +278,7 @@ static int start_control(struct daemon *d, struct reason *why)
 	if (err < 0)
 		return reason_set(why, err, "control: %s: %s", d->config->control.socket,
 		    text.text);
-	err = ctl_metrics_new(&d->metrics, d->base, d->stats, &d->config->metrics);
+	err = ctl_metrics_new(&d->metrics, d->base, d->stats, &d->config->metrics, not_ready, d);
 	return err < 0 ? reason_set(why, err, "metrics.listen: %s: %s", d->config->metrics.listen,
 		   strerror(-err))
 		       : 0;

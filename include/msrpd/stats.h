@@ -1,4 +1,4 @@
-/* Numbers for get_statistics and /metrics, named group:name. */
+/* Numbers and times for get_statistics and /metrics, named group:name. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,11 +7,26 @@
 
 struct stats;
 
-/** A number of a group: a uint64_t * in its owner's struct, which points to what it adds to. */
+enum { STATS_BUCKETS = 17 };
+
+/** How long something took: how often up to 1, 2, 4 … 65,536 ms. */
+struct stats_times {
+	uint64_t count, sum_ms;
+	uint64_t buckets[STATS_BUCKETS]; /* each without the one before it */
+};
+
+/** Count one that took so long. */
+void stats_took(struct stats_times *times, uint64_t ms);
+
+/**
+ * A number of a group: a uint64_t * in its owner's struct, which points to what it adds to; or a
+ * struct stats_times *, for stats_took().
+ */
 struct stats_row {
 	const char *name, *help;
 	size_t offset; /* of that pointer */
 	bool gauge;    /* rises and falls; else a counter, which only grows */
+	bool times;    /* NAME_count and NAME_ms; in /metrics a histogram, NAME_seconds */
 };
 
 /**

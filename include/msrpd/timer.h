@@ -75,6 +75,12 @@ void timer_queue_start(struct timer_queue *q, struct timer_entry *entry);
 /** Harmless on an entry that is not queued. */
 void timer_queue_stop(struct timer_queue *q, struct timer_entry *entry);
 
+/** Milliseconds that an entry has waited. */
+static inline uint64_t timer_queue_age(const struct timer_queue *q, const struct timer_entry *entry)
+{
+	return timer_now_ms() + q->period_ms - entry->due_ms;
+}
+
 /** The entry that expires next, NULL if there is none. */
 static inline struct timer_entry *timer_queue_first(const struct timer_queue *q)
 {

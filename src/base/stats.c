@@ -8,6 +8,7 @@
 struct number {
 	TAILQ_ENTRY(number) next;
 	struct stats_item item; /* whose value is what the owner adds to */
+	struct stats_times times[];
 };
 
 struct stats {
@@ -44,7 +45,7 @@ static bool in_group(const struct number *number, const char *group)
 }
 
 /* Numbers of a group lie together: a new one goes behind the last of its group. */
-static uint64_t *add(struct stats *stats, const char *group, const struct stats_row *row)
+static struct number *add(struct stats *stats, const char *group, const struct stats_row *row)
 {
 	struct number *number, *last = NULL;
 
@@ -52,31 +53,55 @@ static uint64_t *add(struct stats *stats, const char *group, const struct stats_
 		if (!in_group(number, group))
 			continue;
 		if (strcmp(number->item.name, row->name) == 0)
-			return &number->item.value;
+			return number;
 		last = number;
 	}
-	number = calloc(1, sizeof(*number));
+	number = calloc(1, sizeof(*number) + (row->times ? sizeof(*number->times) : 0));
 	if (!number)
 		return NULL;
-	number->item = (struct stats_item){group, row->name, row->help, row->gauge, 0};
+	number->item = (struct stats_item){.group = group,
+	    .name = row->name,
+	    .help = row->help,
+	    .gauge = row->gauge,
+	    .times = row->times ? number->times : NULL};
 	if (last)
 		TAILQ_INSERT_AFTER(&stats->numbers, last, number, next);
 	else
 		TAILQ_INSERT_TAIL(&stats->numbers, number, next);
-	return &number->item.value;
+	return number;
 }
 
 int stats_register(struct stats *stats, const char *group, const struct stats_row *rows,
     void *owner)
 {
 	for (; rows->name; rows++) {
-		uint64_t **numberp = (uint64_t **)((char *)owner + rows->offset);
+		void *place = (char *)owner + rows->offset;
+		struct number *number = add(stats, group, rows);
 
-		*numberp = add(stats, group, rows);
-		if (!*numberp)
+		if (!number)
 			return -ENOMEM;
+		if (rows->times)
+			*(struct stats_times **)place = number->times;
+		else
+			*(uint64_t **)place = &number->item.value;
 	}
 	return 0;
+}
+
+/* 2 to the power of i: the first that is no less */
+static unsigned bucket_of(uint64_t ms)
+{
+	return ms < 2 ? 0 : 64u - (unsigned)__builtin_clzll(ms - 1);
+}
+
+void stats_took(struct stats_times *times, uint64_t ms)
+{
+	unsigned i = bucket_of(ms);
+
+	times->count++;
+	times->sum_ms += ms;
+	if (i < STATS_BUCKETS)
+		times->buckets[i]++;
 }
 
 void stats_each(const struct stats *stats, void (*fn)(const struct stats_item *item, void *arg),

@@ -16,9 +16,10 @@ struct stats_item {
 	const char *group, *name, *help;
 	bool gauge;
 	uint64_t value;
+	const struct stats_times *times; /* NULL: a number, which value is */
 };
 
-/** Call fn for each number, groups together, in the order of registration. */
+/** Call fn for each, groups together, in the order of registration. */
 void stats_each(const struct stats *stats, void (*fn)(const struct stats_item *item, void *arg),
     void *arg);
 

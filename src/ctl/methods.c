@@ -66,6 +66,13 @@ static void add_stats_item(const struct stats_item *item, void *arg)
 
 	if (wanted->group.p && !slice_equal(wanted->group, slice_of(item->group)))
 		return;
+	if (item->times) {
+		snprintf(name, sizeof(name), "%s:%s_count", item->group, item->name);
+		reply_number(wanted->reply, name, (int64_t)item->times->count);
+		snprintf(name, sizeof(name), "%s:%s_ms", item->group, item->name);
+		reply_number(wanted->reply, name, (int64_t)item->times->sum_ms);
+		return;
+	}
 	snprintf(name, sizeof(name), "%s:%s", item->group, item->name);
 	reply_number(wanted->reply, name, (int64_t)item->value);
 }

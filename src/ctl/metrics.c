@@ -32,6 +32,8 @@ struct ctl_metrics {
 	struct evhttp_bound_socket *socket;
 	const struct stats *stats;
 	uint64_t started_ms;
+	const char *(*not_ready)(void *arg);
+	void *arg;
 };
 
 static int check_listen(const void *value, struct reason *why)
@@ -50,7 +52,8 @@ const struct setting ctl_metrics_settings_rows[] = {
 	.offset = offsetof(struct ctl_metrics_settings, listen),
 	.flags = SETTING_FIXED,
 	.check = check_listen,
-	.help = "IP address and port of GET /metrics and GET /healthz; absent: no such listener."},
+	.help = "IP address and port of GET /metrics, /healthz and /readyz; absent: no such "
+		"listener."},
     {0},
 };
 
@@ -61,10 +64,33 @@ static void add_head(struct evbuffer *out, const char *name, const char *help, c
 	evbuffer_add_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+/* A histogram, as Prometheus wants it: each bucket with all below it. */
+static void add_times(struct evbuffer *out, const char *name, const struct stats_times *times)
+{
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < STATS_BUCKETS; i++) {
+		count += times->buckets[i];
+		evbuffer_add_printf(out, "%s_bucket{le=\"%u.%03u\"} %" PRIu64 "\n", name,
+		    (1u << i) / 1000, (1u << i) % 1000, count);
+	}
+	evbuffer_add_printf(out,
+	    "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %" PRIu64 ".%03" PRIu64
+	    "\n%s_count %" PRIu64 "\n",
+	    name, times->count, name, times->sum_ms / 1000, times->sum_ms % 1000, name,
+	    times->count);
+}
+
 static void add_item(const struct stats_item *item, void *arg)
 {
 	char name[128];
 
+	if (item->times) {
+		snprintf(name, sizeof(name), "msrpd_%s_%s_seconds", item->group, item->name);
+		add_head(arg, name, item->help, "histogram");
+		add_times(arg, name, item->times);
+		return;
+	}
 	snprintf(name, sizeof(name), "msrpd_%s_%s%s", item->group, item->name,
 	    item->gauge ? "" : "_total");
 	add_head(arg, name, item->help, item->gauge ? "gauge" : "counter");
@@ -119,7 +145,7 @@ static void add_process(struct evbuffer *out, const struct ctl_metrics *metrics)
 /* --- requests --- */
 
 /* What is in the request's output buffer, of which RFC 9110 9.3.2 lets HEAD have the length. */
-static void answer(struct evhttp_request *request, const char *type)
+static void answer(struct evhttp_request *request, int code, const char *phrase, const char *type)
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
 	struct evbuffer *body = evhttp_request_get_output_buffer(request);
@@ -131,7 +157,14 @@ static void answer(struct evhttp_request *request, const char *type)
 	evhttp_add_header(headers, "Cache-Control", "no-store");
 	if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD)
 		evbuffer_drain(body, evbuffer_get_length(body));
-	evhttp_send_reply(request, HTTP_OK, "OK", NULL);
+	evhttp_send_reply(request, code, phrase, NULL);
+}
+
+static void answer_text(struct evhttp_request *request, int code, const char *phrase,
+    const char *text)
+{
+	evbuffer_add_printf(evhttp_request_get_output_buffer(request), "%s\n", text);
+	answer(request, code, phrase, "text/plain; charset=utf-8");
 }
 
 static void on_metrics(struct evhttp_request *request, void *arg)
@@ -141,14 +174,24 @@ static void on_metrics(struct evhttp_request *request, void *arg)
 
 	stats_each(metrics->stats, add_item, out);
 	add_process(out, metrics);
-	answer(request, "text/plain; version=0.0.4; charset=utf-8");
+	answer(request, HTTP_OK, "OK", "text/plain; version=0.0.4; charset=utf-8");
 }
 
 static void on_healthz(struct evhttp_request *request, void *arg)
 {
 	(void)arg;
-	evbuffer_add_printf(evhttp_request_get_output_buffer(request), "ok\n");
-	answer(request, "text/plain; charset=utf-8");
+	answer_text(request, HTTP_OK, "OK", "ok");
+}
+
+static void on_readyz(struct evhttp_request *request, void *arg)
+{
+	const struct ctl_metrics *metrics = arg;
+	const char *why = metrics->not_ready(metrics->arg);
+
+	if (why)
+		answer_text(request, HTTP_SERVUNAVAIL, "Service Unavailable", why);
+	else
+		answer_text(request, HTTP_OK, "OK", "ok");
 }
 
 static const struct {
@@ -157,6 +200,7 @@ static const struct {
 } pages[] = {
     {"/metrics", on_metrics},
     {"/healthz", on_healthz},
+    {"/readyz", on_readyz},
 };
 
 static void on_request(struct evhttp_request *request, void *arg)
@@ -198,7 +242,8 @@ static int open_listener(struct ctl_metrics *metrics, const char *listen)
 }
 
 int ctl_metrics_new(struct ctl_metrics **metricsp, struct event_base *base,
-    const struct stats *stats, const struct ctl_metrics_settings *settings)
+    const struct stats *stats, const struct ctl_metrics_settings *settings,
+    const char *(*not_ready)(void *arg), void *arg)
 {
 	struct ctl_metrics *metrics;
 	int err;
@@ -211,6 +256,8 @@ int ctl_metrics_new(struct ctl_metrics **metricsp, struct event_base *base,
 		return -ENOMEM;
 	metrics->stats = stats;
 	metrics->started_ms = timer_now_ms();
+	metrics->not_ready = not_ready;
+	metrics->arg = arg;
 	metrics->http = evhttp_new(base);
 	if (!metrics->http) {
 		free(metrics);

@@ -1,6 +1,7 @@
 /*
  * The metrics listener: GET /metrics gives every number of stats in the text
- * form of Prometheus 0.0.4, GET /healthz says that the loop turns.
+ * form of Prometheus 0.0.4, GET /healthz says that the loop turns, GET /readyz
+ * whether new sessions are welcome.
  */
 #pragma once
 
@@ -21,11 +22,13 @@ struct ctl_metrics_settings {
 extern const struct setting ctl_metrics_settings_rows[];
 
 /**
- * @param stats  outlives the listener
+ * @param stats      outlives the listener
+ * @param not_ready  says why new sessions are not welcome, in a word or two; NULL: they are
  * @return 0 (with NULL when settings want no listener), or negative errno
  */
 int ctl_metrics_new(struct ctl_metrics **metricsp, struct event_base *base,
-    const struct stats *stats, const struct ctl_metrics_settings *settings);
+    const struct stats *stats, const struct ctl_metrics_settings *settings,
+    const char *(*not_ready)(void *arg), void *arg);
 
 /** Accepts NULL. */
 void ctl_metrics_free(struct ctl_metrics *metrics);

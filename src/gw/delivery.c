@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/stats.h>
+
 #include "gw/priv.h"
 
 enum { IN_FLIGHT_MAX = 256 }; /* that a peer which answers may owe answers to */
@@ -57,6 +59,7 @@ static int delivery_new(struct gw_delivery **dp, struct gw_binding *b, struct si
 	d->binding = b;
 	d->request = sip_request_ref(message);
 	d->confirm = confirm;
+	d->came_ms = timer_now_ms();
 	d->bytes = sip_request_field(message, SIP_FIELD_BODY).len;
 	if (confirm != GW_ACCEPTED)
 		timer_queue_start(&b->gw->timeout, &d->timeout);
@@ -71,6 +74,7 @@ static void finish(struct gw_delivery *d, const struct gw_answer *a)
 
 	if (a->code < 300) {
 		++*gw->count.to_msrp;
+		stats_took(gw->count.delivery_to_msrp, timer_now_ms() - d->came_ms);
 	} else {
 		++*gw->count.to_msrp_failed;
 		if (d->request && d->confirm != GW_ACCEPTED)

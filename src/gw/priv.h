@@ -35,6 +35,7 @@ struct gw_counters {
 	uint64_t *sessions, *setups, *setups_failed, *ended[UA_END_STOPPED + 1];
 	uint64_t *to_msrp, *to_msrp_failed, *to_sip, *to_sip_failed;
 	uint64_t *refused_type, *refused_full, *duplicates, *iscomposing_dropped;
+	struct stats_times *delivery_to_msrp, *delivery_to_sip;
 };
 
 /** Digests of MESSAGEs, see recent.c. */
@@ -153,6 +154,7 @@ struct gw_delivery {
 	struct sip_request *request;
 	struct timer_entry timeout;
 	enum gw_confirm confirm;
+	uint64_t came_ms;
 	bool sent;
 	bool accepted; /* by a response, which is not yet what confirm asks for */
 	size_t bytes;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <msrpd/flow.h>
+#include <msrpd/stats.h>
 
 #include "gw/priv.h"
 
@@ -16,7 +17,7 @@ struct gw_page {
 	struct page_message message; /* all texts stand behind the struct */
 	struct slice message_id;
 	struct gw_imdn_request imdn;
-	bool composing;
+	uint64_t came_ms;
 	struct sip_request *request; /* the MESSAGE in the dialog that it came by; NULL: answered */
 	struct timer_entry timeout;  /* of that */
 };
@@ -138,6 +139,7 @@ static void page_enter(struct gw_page *page, struct gw_queue *queue, struct gw_b
 	queue->count++;
 	queue->bytes += page->message.body.len;
 	page->binding = b;
+	page->came_ms = timer_now_ms();
 	LIST_INSERT_HEAD(&b->pages, page, sibling);
 	b->page_count++;
 }
@@ -207,6 +209,8 @@ static void tell(struct gw_page *page, int status, struct slice phrase)
 	struct gw_counters *count = &page->queue->gw->count;
 
 	++*(status == 200 ? count->to_sip : count->to_sip_failed);
+	if (status == 200)
+		stats_took(count->delivery_to_sip, timer_now_ms() - page->came_ms);
 	reply(page, status == 200 ? 0 : status);
 	if (!s)
 		return;

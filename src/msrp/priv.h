@@ -103,6 +103,7 @@ void transactions_lost(struct msrp_conn *conn, int err);
 struct msrp_counters {
 	uint64_t *frames_in, *frames_out;
 	uint64_t *bad_frames, *stray_responses, *unknown_sessions, *timeouts;
+	struct stats_times *transaction;
 };
 
 struct msrp_stack {

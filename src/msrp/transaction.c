@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include <msrpd/rand.h>
+#include <msrpd/stats.h>
 
 #include "msrp/priv.h"
 
@@ -100,6 +101,14 @@ static struct msrp_transaction *find(const struct transactions *all, struct slic
 
 /* --- transactions --- */
 
+/* How long its response took, if the request had left. */
+static void count_time(const struct msrp_stack *stack, const struct msrp_transaction *t)
+{
+	if (timer_entry_running(&t->timer))
+		stats_took(stack->count.transaction,
+		    timer_queue_age(&stack->transactions.answering, &t->timer));
+}
+
 #define OF_TIMER(entry) \
 	((struct msrp_transaction *)((char *)(entry)-offsetof(struct msrp_transaction, timer)))
 #define OF_MARK(m) \
@@ -159,6 +168,7 @@ int transactions_response(struct msrp_conn *conn, const struct msrp_frame *frame
 		(*stack_of(conn)->count.stray_responses)++;
 		return 0;
 	}
+	count_time(stack_of(conn), t);
 	msrp_transaction_stop(t);
 	return t->ops->response(t, frame);
 }

@@ -52,6 +52,7 @@ int dialog_new(struct sip_dialog **dp, struct sip_stack *stack,
 	d->handler = handler;
 	d->arg = arg;
 	d->refs = 1;
+	d->began_ms = timer_now_ms();
 	++*stack->stats.dialogs;
 	*dp = d;
 	return 0;
@@ -132,6 +133,7 @@ void dialog_set_established(struct sip_dialog *d)
 {
 	if (d->phase != SETUP)
 		return;
+	stats_took(d->stack->stats.setup, timer_now_ms() - d->began_ms);
 	dialog_set_phase(d, READY);
 	dialog_drop_call(d);
 	timer_fini(&d->retry); /* rarely needed again */

@@ -27,6 +27,7 @@ struct sip_dialog {
 	void *arg;
 	enum phase phase;
 	enum exchange exchange;
+	uint64_t began_ms;
 	unsigned refs;
 	bool uac, orphan;
 	bool busy_said; /* somebody waits for the exchange to end */

@@ -16,6 +16,7 @@
 
 #include <msrpd/reason.h>
 #include <msrpd/slice.h>
+#include <msrpd/stats.h>
 #include <msrpd/timer.h>
 
 #include "base/addr.h"
@@ -83,6 +84,7 @@ struct sip_stats {
 	uint64_t *subscribes_in, *notifies_out, *subscriptions;
 	uint64_t *replies_in[7], *replies_out[7]; /* by class, 1 to 6 */
 	uint64_t *timeouts, *dialogs, *requests_waiting;
+	struct stats_times *setup;
 };
 
 /** Sofia's tables for messages, with our parsers in it. */

@@ -224,6 +224,7 @@ static const struct stats_row numbers[] = {
     {NUMBER(subscriptions), .help = "subscriptions that exist", .gauge = true},
     {NUMBER(timeouts), .help = "requests that nobody answered"},
     {NUMBER(dialogs), .help = "dialogs that exist", .gauge = true},
+    {NUMBER(setup), .help = "from the INVITE, sent or received, to its ACK", .times = true},
     {NUMBER(requests_waiting), .help = "requests that wait for their destination", .gauge = true},
     {REPLIES(in, 1, received)},
     {REPLIES(in, 2, received)},

@@ -19,6 +19,10 @@ from lib import case
 from lib.daemon import MSRPD, Daemon, die_with_parent, free_port
 from lib.waiting import DEADLINE, Timeout, poll
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROMTOOL = os.path.join(HERE, 'tools', 'promtool')
+DASHBOARD = os.path.join(HERE, '..', '..', 'docs', 'grafana.json')
+
 
 def run(*arguments, timeout=DEADLINE, **environment):
     return subprocess.run([MSRPD, *arguments], text=True, stdout=subprocess.PIPE,
@@ -440,7 +444,8 @@ class MetricsTest(case.Case):
     @classmethod
     def prepare(cls):
         cls.port = free_port()
-        cls.config = {'metrics': {'listen': f'127.0.0.1:{cls.port}'}}
+        cls.config = {'metrics': {'listen': f'127.0.0.1:{cls.port}'}, 'conference': {},
+                      'relay': {}}
 
     def get(self, path):
         try:
@@ -471,8 +476,45 @@ class MetricsTest(case.Case):
         self.assertGreaterEqual(len(samples), len(statistics))
         self.assertTrue(text.endswith('\n'))
 
+    def test_promtool(self):
+        """What Prometheus' own program says of the metrics: nothing."""
+        text = self.get('/metrics')[2]
+        verdict = subprocess.run([PROMTOOL, 'check', 'metrics'], input=text, timeout=DEADLINE,
+                                 capture_output=True, text=True)
+        self.assertEqual((verdict.returncode, verdict.stdout, verdict.stderr), (0, '', ''))
+
+    def test_times(self):
+        self.call().send('x')
+        statistics = self.ctl.call('get_statistics')
+        self.assertGreaterEqual(statistics['sip:setup_count'], 1)
+        self.assertIn('sip:setup_ms', statistics)
+        text = self.get('/metrics')[2]
+        self.assertIn('msrpd_sip_setup_seconds_count %d\n' % statistics['sip:setup_count'], text)
+
+    def test_dashboard(self):
+        """docs/grafana.json asks for no metric that there is not."""
+        with open(DASHBOARD, encoding='utf-8') as file:
+            dashboard = json.load(file)
+        exprs = [target['expr'] for panel in dashboard['panels']
+                 for target in panel.get('targets', [])]
+        self.assertGreater(len(exprs), 10)
+        names = set(re.findall(r'^([a-z_0-9]+)', self.get('/metrics')[2], re.M))
+        rules = os.path.join(self.daemon.directory, 'rules.json')
+        with open(rules, 'w', encoding='utf-8') as file:
+            json.dump({'groups': [{'name': 'panels', 'rules': [
+                {'record': f'panel:{i}', 'expr': expr.replace('$__rate_interval', '5m')}
+                for i, expr in enumerate(exprs)]}]}, file)
+        verdict = subprocess.run([PROMTOOL, 'check', 'rules', rules], timeout=DEADLINE, text=True,
+                                 capture_output=True)
+        self.assertEqual(verdict.returncode, 0, verdict.stderr)
+        for expr in exprs:
+            used = re.findall(r'\b(?:msrpd|process)_[a-z_0-9]+', expr)
+            self.assertTrue(used, expr)
+            self.assertLessEqual(set(used), names, expr)
+
     def test_health(self):
         self.assertEqual(self.get('/healthz')[0], 200)
+        self.assertEqual(self.get('/readyz')[0], 200)
         self.assertEqual(self.get('/nonsense')[0], 404)
 
     def test_hostile_requests(self):

@@ -65,6 +65,43 @@ static void test_same_pair_same_number(void **state)
 	stats_free(stats);
 }
 
+static void test_times(void **state)
+{
+	static const struct stats_row rows[] = {{.name = "setup", .help = "", .times = true}, {0}};
+	static const struct {
+		uint64_t ms;
+		unsigned bucket; /* STATS_BUCKETS: none */
+	} cases[] = {
+	    {0, 0},
+	    {1, 0},
+	    {2, 1},
+	    {3, 2},
+	    {4, 2},
+	    {5, 3},
+	    {65535, 16},
+	    {65536, 16},
+	    {65537, STATS_BUCKETS},
+	    {UINT64_MAX, STATS_BUCKETS},
+	};
+	struct stats *stats;
+	struct stats_times *times, *again;
+
+	(void)state;
+	assert_int_equal(stats_new(&stats), 0);
+	assert_int_equal(stats_register(stats, "sip", rows, &times), 0);
+	assert_int_equal(stats_register(stats, "sip", rows, &again), 0);
+	assert_ptr_equal(times, again);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		*times = (struct stats_times){0};
+		stats_took(times, cases[i].ms);
+		assert_int_equal(times->count, 1);
+		assert_int_equal(times->sum_ms, cases[i].ms);
+		for (unsigned b = 0; b < STATS_BUCKETS; b++)
+			assert_int_equal(times->buckets[b], b == cases[i].bucket);
+	}
+	stats_free(stats);
+}
+
 /* Pointers given out stay good however many numbers follow. */
 static void test_numbers_stay_where_they_are(void **state)
 {
@@ -137,6 +174,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_groups_stay_together),
 	    cmocka_unit_test(test_same_pair_same_number),
+	    cmocka_unit_test(test_times),
 	    cmocka_unit_test(test_numbers_stay_where_they_are),
 	    cmocka_unit_test(test_has_group),
 	    cmocka_unit_test(test_registers_rows),

@@ -23,7 +23,13 @@ struct fixture {
 	struct event_base *base;
 	struct stats *stats;
 	struct ctl_metrics *metrics;
+	const char *not_ready;
 };
+
+static const char *not_ready(void *arg)
+{
+	return ((const struct fixture *)arg)->not_ready;
+}
 
 static int setup(void **state)
 {
@@ -32,7 +38,8 @@ static int setup(void **state)
 
 	f->base = event_base_new();
 	assert_int_equal(stats_new(&f->stats), 0);
-	assert_int_equal(ctl_metrics_new(&f->metrics, f->base, f->stats, &settings), 0);
+	assert_int_equal(ctl_metrics_new(&f->metrics, f->base, f->stats, &settings, not_ready, f),
+	    0);
 	*state = f;
 	return 0;
 }
@@ -115,6 +122,49 @@ static void test_metrics(void **state)
 	assert_has(text, "\nprocess_resident_memory_bytes ");
 	assert_has(text, "\nmsrpd_uptime_seconds 0\n");
 	assert_has(text, "\nmsrpd_build_info{version=\"" MSRPD_VERSION "\"} 1\n");
+	free(text);
+}
+
+/* Each bucket has all that took less, the last one all. */
+static void test_times(void **state)
+{
+	static const struct stats_row rows[] = {
+	    {.name = "setup", .help = "How long.", .times = true}, {0}};
+	struct fixture *f = *state;
+	struct stats_times *times;
+	char *text;
+
+	assert_int_equal(stats_register(f->stats, "sip", rows, &times), 0);
+	stats_took(times, 1);
+	stats_took(times, 3);
+	stats_took(times, 4);
+	stats_took(times, 100000);
+	text = request(f, "GET", "/metrics");
+	assert_has(text,
+	    "\n# HELP msrpd_sip_setup_seconds How long.\n"
+	    "# TYPE msrpd_sip_setup_seconds histogram\n"
+	    "msrpd_sip_setup_seconds_bucket{le=\"0.001\"} 1\n"
+	    "msrpd_sip_setup_seconds_bucket{le=\"0.002\"} 1\n"
+	    "msrpd_sip_setup_seconds_bucket{le=\"0.004\"} 3\n");
+	assert_has(text,
+	    "\nmsrpd_sip_setup_seconds_bucket{le=\"65.536\"} 3\n"
+	    "msrpd_sip_setup_seconds_bucket{le=\"+Inf\"} 4\n"
+	    "msrpd_sip_setup_seconds_sum 100.008\nmsrpd_sip_setup_seconds_count 4\n");
+	free(text);
+}
+
+static void test_readiness(void **state)
+{
+	struct fixture *f = *state;
+	char *text = request(f, "GET", "/readyz");
+
+	assert_has(text, "HTTP/1.1 200 OK\r\n");
+	assert_has(text, "\r\n\r\nok\n");
+	free(text);
+	f->not_ready = "stopping";
+	text = request(f, "GET", "/readyz");
+	assert_has(text, "HTTP/1.1 503 Service Unavailable\r\n");
+	assert_has(text, "\r\n\r\nstopping\n");
 	free(text);
 }
 
@@ -244,7 +294,7 @@ static void test_no_listener(void **state)
 	struct fixture *f = *state;
 	struct ctl_metrics *metrics;
 
-	assert_int_equal(ctl_metrics_new(&metrics, f->base, f->stats, &none), 0);
+	assert_int_equal(ctl_metrics_new(&metrics, f->base, f->stats, &none, not_ready, NULL), 0);
 	assert_null(metrics);
 	ctl_metrics_free(metrics);
 }
@@ -290,7 +340,8 @@ static void test_address_in_use(void **state)
 
 	snprintf(listen, sizeof(listen), "127.0.0.1:%u", ctl_metrics_port(f->metrics));
 	settings.listen = listen;
-	assert_int_equal(ctl_metrics_new(&metrics, f->base, f->stats, &settings), -EADDRINUSE);
+	assert_int_equal(ctl_metrics_new(&metrics, f->base, f->stats, &settings, not_ready, NULL),
+	    -EADDRINUSE);
 	assert_null(metrics);
 }
 
@@ -300,6 +351,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CASE(test_metrics),
+	    CASE(test_times),
+	    CASE(test_readiness),
 	    CASE(test_form),
 	    CASE(test_open_descriptors),
 	    CASE(test_pages),
