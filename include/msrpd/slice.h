@@ -50,8 +50,10 @@ static inline struct slice slice_head(struct slice s, size_t n)
 /** Without spaces and tabs at either end. */
 static inline struct slice slice_trim(struct slice s)
 {
-	while (s.len && (s.p[0] == ' ' || s.p[0] == '\t'))
-		s = slice_from(s, 1);
+	while (s.len && (*s.p == ' ' || *s.p == '\t')) {
+		s.p++;
+		s.len--;
+	}
 	while (s.len && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t'))
 		s.len--;
 	return s;

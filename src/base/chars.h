@@ -50,6 +50,12 @@ static inline chars_bytes chars_load(const char *p)
 /** Which of the bytes is the first to be all ones, as comparisons make them; 16: none. */
 static inline size_t chars_first_hit(chars_bytes hits)
 {
+#if defined(__SSE2__)
+	typedef char chars_chars __attribute__((vector_size(16)));
+
+	return (size_t)__builtin_ctz(
+	    (unsigned)__builtin_ia32_pmovmskb128((chars_chars)hits) | 1u << 16);
+#else
 	uint64_t half[2];
 
 	memcpy(half, &hits, sizeof(half));
@@ -61,6 +67,7 @@ static inline size_t chars_first_hit(chars_bytes hits)
 	if (half[0])
 		return (size_t)__builtin_clzll(half[0]) / 8;
 	return half[1] ? 8 + (size_t)__builtin_clzll(half[1]) / 8 : 16;
+#endif
 #endif
 }
 

@@ -19,8 +19,10 @@ enum {
 
 struct msrp_input {
 	struct msrp_parser parser;
-	struct msrp_frame frame; /* the request in hand */
-	char *parked;            /* its text, once the read that brought it is over */
+	const struct msrp_frame *frame; /* the request in hand, or NULL */
+	struct msrp_frame kept;         /* that, once the read that brought it is over */
+	char *parked;                   /* its text */
+	struct target_hint hint;
 	struct msrp_sink *sink;
 	bool in_frame, answered, pause;
 };
@@ -42,6 +44,7 @@ static struct msrp_input *input_get(struct msrp_conn *conn)
 		return NULL;
 	in->parked = NULL;
 	in->sink = NULL;
+	in->frame = NULL;
 	in->in_frame = in->answered = in->pause = false;
 	msrp_parser_init(&in->parser, stack->settings->max_header_size);
 	conn->in = in;
@@ -97,10 +100,10 @@ static int on_head(const struct msrp_frame *frame, void *arg)
 		tap_head(conn, frame);
 	in->in_frame = true;
 	in->answered = !msrp_frame_is_request(frame);
-	in->frame = *frame;
+	in->frame = in->answered ? NULL : frame;
 	return noted(conn,
-	    msrp_frame_is_request(frame) ? targets_request(conn, frame)
-					 : transactions_response(conn, frame));
+	    in->frame ? targets_request(conn, frame, &in->hint)
+		      : transactions_response(conn, frame));
 }
 
 static int on_body(struct slice piece, void *arg)
@@ -131,6 +134,7 @@ static int on_end(enum msrp_flag flag, void *arg)
 		err = sink->ops->end(sink, flag);
 	}
 	in->in_frame = false;
+	in->frame = NULL;
 	free(in->parked);
 	in->parked = NULL;
 	return noted(conn, err);
@@ -144,11 +148,12 @@ static void on_broken(const struct msrp_frame *frame, int err, void *arg)
 	log_debug("msrp: conn %" PRIu64 ": broken frame: %s", conn->stream.number, strerror(-err));
 	if (!msrp_frame_answerable(frame))
 		return;
-	conn->in->frame = *frame;
+	conn->in->frame = frame;
 	conn->in->in_frame = true;
 	conn->in->answered = false;
 	msrp_conn_reply(conn, 400, SLICE("Bad Request"), (struct slice){NULL, 0});
 	conn->in->in_frame = false;
+	conn->in->frame = NULL;
 }
 
 static const struct msrp_parser_handler parser_handler = {
@@ -166,12 +171,15 @@ static struct slice rebased(struct slice s, const char *from, const char *to)
 /* The head lies in a buffer that will be used again: keep what an answer needs of it. */
 static int park_head(struct msrp_input *in)
 {
-	struct msrp_frame *f = &in->frame;
-	struct slice head = f->head;
+	struct msrp_frame *f = &in->kept;
+	struct slice head;
 	char *copy;
 
-	if (!in->in_frame || in->parked || !msrp_frame_is_request(f))
+	if (!in->in_frame || in->parked || !in->frame)
 		return 0;
+	*f = *in->frame;
+	in->frame = f;
+	head = f->head;
 	copy = slice_dup(head);
 	if (!copy)
 		return -ENOMEM;
@@ -236,7 +244,7 @@ void msrp_conn_take(struct msrp_conn *conn, struct msrp_sink *sink)
 
 const struct msrp_frame *msrp_conn_request(const struct msrp_conn *conn)
 {
-	return &conn->in->frame;
+	return conn->in->frame;
 }
 
 bool msrp_conn_may_hold_end_line(const struct msrp_conn *conn)
@@ -278,20 +286,20 @@ void msrp_conn_reply(struct msrp_conn *conn, int code, struct slice phrase, stru
 	if (!in || !in->in_frame || in->answered || msrp_conn_closed(conn))
 		return;
 	in->answered = true;
-	if (!reply_wanted(&in->frame, code) || !msrp_frame_answerable(&in->frame))
+	if (!reply_wanted(in->frame, code) || !msrp_frame_answerable(in->frame))
 		return;
-	need = in->frame.from_path.len + in->frame.to_path.len + phrase.len + headers.len + 256;
+	need = in->frame->from_path.len + in->frame->to_path.len + phrase.len + headers.len + 256;
 	if (need > sizeof(small)) {
 		large = malloc(need);
 		if (!large)
 			return;
 		w = (struct buffer){.p = large, .cap = need};
 	}
-	msrp_write_response_head(&w, &in->frame, (unsigned)code, phrase);
+	msrp_write_response_head(&w, in->frame, (unsigned)code, phrase);
 	buffer_add(&w, headers);
-	msrp_write_end_line(&w, in->frame.tid, MSRP_COMPLETE, false);
+	msrp_write_end_line(&w, in->frame->tid, MSRP_COMPLETE, false);
 	log_debug("msrp: conn %" PRIu64 ": out: %d to %.*s", conn->stream.number, code,
-	    SLICE_ARG(in->frame.tid));
+	    SLICE_ARG(in->frame->tid));
 	msrp_conn_send(conn, buffer_text(&w));
 	free(large);
 }

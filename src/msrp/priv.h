@@ -83,8 +83,15 @@ void flows_closed(struct msrp_conn *conn, int err);
 /* pool.c */
 void pool_remove(struct msrp_conn *conn);
 
+/** Whom the last request was for, if nobody has gone since. */
+struct target_hint {
+	struct msrp_target *target; /* NULL: not known */
+	uint64_t generation;
+};
+
 /* target.c: a request has come. @return as msrp_target_ops.request */
-int targets_request(struct msrp_conn *conn, const struct msrp_frame *frame);
+int targets_request(struct msrp_conn *conn, const struct msrp_frame *frame,
+    struct target_hint *hint);
 
 /* transaction.c */
 struct transactions {
@@ -118,6 +125,7 @@ struct msrp_stack {
 	size_t listener_count;
 	struct pool_entry *pool;
 	struct msrp_target *targets;
+	uint64_t target_generation; /* another one whenever one goes */
 	int (*fallback)(struct msrp_conn *conn, const struct msrp_frame *frame, void *arg);
 	void *fallback_arg;
 	struct transactions transactions;

@@ -23,6 +23,7 @@ void msrp_target_unbind(struct msrp_stack *stack, struct msrp_target *target)
 {
 	if (target->hh.tbl)
 		HASH_DEL(stack->targets, target);
+	stack->target_generation++;
 	target->hh.tbl = NULL;
 }
 
@@ -43,7 +44,17 @@ struct msrp_target *msrp_target_find(struct msrp_stack *stack, const struct msrp
 	return target && msrp_uri_equal(&target->uri, uri) ? target : NULL;
 }
 
-int targets_request(struct msrp_conn *conn, const struct msrp_frame *frame)
+static struct msrp_target *find(struct msrp_stack *stack, const struct msrp_frame *frame,
+    struct target_hint *hint)
+{
+	if (!frame->same_paths || !hint->target || hint->generation != stack->target_generation)
+		*hint = (struct target_hint){msrp_target_find(stack, &frame->to),
+		    stack->target_generation};
+	return hint->target;
+}
+
+int targets_request(struct msrp_conn *conn, const struct msrp_frame *frame,
+    struct target_hint *hint)
 {
 	struct msrp_stack *stack = stack_of(conn);
 	struct msrp_target *target;
@@ -51,13 +62,14 @@ int targets_request(struct msrp_conn *conn, const struct msrp_frame *frame)
 	int code = msrp_frame_check(frame, &why);
 
 	if (code) {
+		hint->target = NULL;
 		(*stack->count.bad_frames)++;
 		log_debug("msrp: conn %" PRIu64 ": %d: %s", conn->stream.number, code, why);
 		msrp_conn_reply(conn, code, slice_of(why), (struct slice){NULL, 0});
 		/* Its sender waits in vain if it cannot even be told: better no connection. */
 		return frame->method == MSRP_REPORT || msrp_frame_answerable(frame) ? 0 : -EBADMSG;
 	}
-	target = msrp_target_find(stack, &frame->to);
+	target = find(stack, frame, hint);
 	/* What is meant for TLS is not to be had without, nor the reverse (RFC 4975 5.4, 6). */
 	if (target && (target->ops->bridges || target->uri.secure == conn->transport->secure))
 		return target->ops->request(target, conn, frame);

@@ -7,7 +7,17 @@
 /* Sums of two such numbers do not overflow. */
 static bool take_position(struct slice *rest, uint64_t *valuep)
 {
-	return slice_to_u64(chars_take(rest, CHARS_DIGIT), INT64_MAX, valuep) == 0;
+	enum { NO_OVERFLOW = 18 }; /* digits */
+	uint64_t value = 0;
+	size_t n = 0;
+
+	for (; n < rest->len && n < NO_OVERFLOW && (unsigned char)(rest->p[n] - '0') < 10; n++)
+		value = value * 10 + (unsigned char)(rest->p[n] - '0');
+	if (n == 0 || n == NO_OVERFLOW)
+		return slice_to_u64(chars_take(rest, CHARS_DIGIT), INT64_MAX, valuep) == 0;
+	*rest = slice_from(*rest, n);
+	*valuep = value;
+	return true;
 }
 
 static bool take_position_or_star(struct slice *rest, uint64_t *valuep)

@@ -54,15 +54,17 @@ static bool is_end_line(struct slice text, struct slice tid)
 	    && memchr("$+#", text.p[len - 1], 3);
 }
 
-/* The same of a line without its end. */
-static enum msrp_line line_kind(struct slice text, struct slice tid)
+/* The same of a line without its end that does not begin with a letter. */
+static enum msrp_line odd_line_kind(struct slice text, struct slice tid)
 {
-	/* Hardly a line gets further than this: a name begins with a letter. */
-	if (text.len && text.p[0] > '-')
-		return MSRP_LINE_HEADER;
 	if (text.len == 0 || text.p[0] == '\r')
 		return MSRP_LINE_BLANK;
 	return is_end_line(text, tid) ? MSRP_LINE_END : MSRP_LINE_HEADER;
+}
+
+static inline enum msrp_line line_kind(struct slice text, struct slice tid)
+{
+	return text.len && text.p[0] > '-' ? MSRP_LINE_HEADER : odd_line_kind(text, tid);
 }
 
 enum msrp_line msrp_line_kind(struct slice line, struct slice tid)
@@ -76,7 +78,7 @@ bool msrp_may_be_start_line(struct slice bytes)
 }
 
 /* Of a start line without its end. */
-static struct slice find_tid(struct slice text)
+static inline struct slice find_tid(struct slice text)
 {
 	struct slice rest, tid;
 
@@ -162,15 +164,17 @@ static bool parse_start_line(struct msrp_frame *f, struct slice text)
 
 /* --- headers --- */
 
-static inline bool is(struct slice name, const char *known, bool exactly)
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+static ALWAYS_INLINE bool is(struct slice name, const char *known, bool exactly)
 {
 	return exactly ? memcmp(name.p, known, strlen(known)) == 0
 		       : strncasecmp(name.p, known, strlen(known)) == 0;
 }
 
 /* Where the value of a header goes that we know; NULL for others. */
-static inline __attribute__((always_inline)) struct slice *find_by_name(struct msrp_frame *f,
-    struct slice name, bool exactly)
+static ALWAYS_INLINE struct slice *find_by_name(struct msrp_frame *f, struct slice name,
+    bool exactly)
 {
 	switch (name.len) {
 	case 6:
@@ -212,12 +216,18 @@ static inline __attribute__((always_inline)) struct slice *find_by_name(struct m
 	}
 }
 
+static __attribute__((noinline)) struct slice *find_in_any_case(struct msrp_frame *f,
+    struct slice name)
+{
+	return find_by_name(f, name, false);
+}
+
 /* Mostly the case is the usual one, which is quicker to see. */
 static struct slice *find_field(struct msrp_frame *f, struct slice name)
 {
 	struct slice *field = find_by_name(f, name, true);
 
-	return field ? field : find_by_name(f, name, false);
+	return field ? field : find_in_any_case(f, name);
 }
 
 static bool is_header_name(struct slice name)
@@ -299,20 +309,28 @@ static void judge_paths(struct msrp_frame *f)
 	    (!f->to_rest.p || msrp_path_count(f->to_rest) > 0) && msrp_path_count(f->from_path) > 0;
 }
 
-static void read_paths(struct msrp_frame *f, const struct msrp_frame *before)
+/* Are the two lines of paths, and their ends, as they were in before?  Then none is looked at. */
+static bool take_same_paths(struct msrp_frame *f, struct slice *rest,
+    const struct msrp_frame *before)
 {
-	if (!before || !slice_equal(f->to_path, before->to_path)
-	    || !slice_equal(f->from_path, before->from_path)) {
-		judge_paths(f);
-		return;
-	}
+	const struct slice *lines = &before->path_lines;
+
+	if (!lines->len || rest->len < lines->len || memcmp(rest->p, lines->p, lines->len) != 0)
+		return false;
+	f->path_lines = (struct slice){rest->p, lines->len};
+	f->to_path = (struct slice){rest->p + (before->to_path.p - lines->p), before->to_path.len};
+	f->from_path =
+	    (struct slice){rest->p + (before->from_path.p - lines->p), before->from_path.len};
 	f->to = before->to;
 	f->to_rest = before->to_rest;
 	f->good_paths = before->good_paths;
+	f->same_paths = true;
+	*rest = slice_from(*rest, lines->len);
+	return true;
 }
 
 /* What is known when the head is whole. */
-static void finish(struct msrp_frame *f, const char *headers, const struct msrp_frame *before)
+static void finish(struct msrp_frame *f, const char *headers)
 {
 	const char *end = f->head.p + f->head.len;
 
@@ -321,21 +339,26 @@ static void finish(struct msrp_frame *f, const char *headers, const struct msrp_
 	f->range = (struct byte_range){1, BYTE_RANGE_UNKNOWN, BYTE_RANGE_UNKNOWN};
 	if (f->byte_range.p && msrp_byte_range_parse(&f->range, f->byte_range) < 0)
 		f->range.start = 0;
-	read_paths(f, before);
+	if (!f->same_paths)
+		judge_paths(f);
 }
 
 /* @return 0 at the end of the head, with *badly telling whether its last line has no CR */
 static int parse_lines(struct msrp_frame *f, struct slice rest, const struct msrp_frame *before,
     bool *badly)
 {
-	const char *headers = NULL;
+	const char *first = rest.p, *headers = NULL;
 	struct line line;
 	enum msrp_line kind;
+	size_t lines = before && take_same_paths(f, &rest, before) ? 3 : 1;
 
-	for (size_t lines = 1;; lines++) {
+	for (;; lines++) {
 		f->head.len = (size_t)(rest.p - f->head.p);
-		if (lines == 3)
+		if (lines == 3) {
 			headers = rest.p;
+			if (!f->fault)
+				f->path_lines = (struct slice){first, (size_t)(headers - first)};
+		}
 		if (!next_line(&rest, &line))
 			return -EAGAIN;
 		kind = line_kind(line.text, f->tid);
@@ -347,12 +370,12 @@ static int parse_lines(struct msrp_frame *f, struct slice rest, const struct msr
 	}
 	f->has_body = kind == MSRP_LINE_BLANK;
 	*badly = !line.printable;
-	finish(f, headers, before);
+	finish(f, headers);
 	return 0;
 }
 
 ssize_t msrp_frame_parse_next(struct msrp_frame *f, struct slice bytes, size_t max_head,
-    const struct msrp_frame *before)
+    const struct msrp_frame_pair *before)
 {
 	/* The head is only known to be over when the line behind it is there. */
 	size_t limit = max_head + MSRP_END_LINE_MAX;
@@ -372,7 +395,9 @@ ssize_t msrp_frame_parse_next(struct msrp_frame *f, struct slice bytes, size_t m
 		return -EBADMSG;
 	broken = !parse_start_line(f, line.text) || !line.has_cr;
 	judge_line(f, &line);
-	if (parse_lines(f, rest, before, &badly) < 0)
+	if (parse_lines(f, rest, msrp_frame_is_request(f) ? before->request : before->response,
+		&badly)
+	    < 0)
 		return incomplete;
 	head_len = f->head.len + (f->has_body ? 2 : 0);
 	if (head_len > max_head)
@@ -382,5 +407,5 @@ ssize_t msrp_frame_parse_next(struct msrp_frame *f, struct slice bytes, size_t m
 
 ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_head)
 {
-	return msrp_frame_parse_next(f, bytes, max_head, NULL);
+	return msrp_frame_parse_next(f, bytes, max_head, &(struct msrp_frame_pair){NULL, NULL});
 }

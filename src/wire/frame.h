@@ -46,12 +46,14 @@ struct msrp_frame {
 	unsigned code;           /* 0 to 999, of a response */
 	bool has_body;           /* ended by a blank line; the body may be empty */
 	bool good_paths;         /* To-Path and From-Path are what they should be */
+	bool same_paths;         /* they are those of the frame before: msrp_frame_parse_next() */
 	struct slice tid;
 	struct slice method_text; /* of a request */
 	struct slice phrase;      /* of a response; absent if it had none */
 	struct slice head;        /* from "MSRP" through the last header's CRLF */
 	struct slice headers;     /* all behind From-Path, verbatim with CRLFs */
 
+	struct slice path_lines; /* To-Path and From-Path with CRLFs, if they come first, in form */
 	struct slice to_path;
 	struct slice from_path;
 	struct msrp_uri to;      /* first of To-Path; host absent if it is no URI */
@@ -96,12 +98,17 @@ struct msrp_frame {
  */
 ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_head);
 
+/** Frames of one stream; NULL: there was none. */
+struct msrp_frame_pair {
+	struct msrp_frame *request, *response;
+};
+
 /**
- * The same behind another frame of the stream: URIs that are as they were there are not looked at
- * again.  Slices of f may borrow what before's do.
+ * The same behind other frames of the stream, the last request and the last response: paths that
+ * are as they were there are not looked at again.  Slices of f may borrow what before's do.
  */
 ssize_t msrp_frame_parse_next(struct msrp_frame *f, struct slice bytes, size_t max_head,
-    const struct msrp_frame *before);
+    const struct msrp_frame_pair *before);
 
 /**
  * Judge what a well-framed head says: paths, the headers that its method needs, their values.

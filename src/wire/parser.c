@@ -12,8 +12,10 @@ struct feed {
 	struct slice rest;
 	const struct msrp_parser_handler *handler;
 	void *arg;
-	struct msrp_frame frames[2];       /* the one in hand and the one before */
-	struct msrp_frame *frame, *before; /* one of those each, or before NULL */
+	struct msrp_frame frames[3];
+	unsigned used;            /* of them, beside the one in hand */
+	struct msrp_frame *frame; /* the one in hand */
+	struct msrp_frame_pair before;
 };
 
 void msrp_parser_init(struct msrp_parser *parser, size_t max_head)
@@ -217,16 +219,30 @@ static int go_on_matching(struct feed *feed)
 	return feed->rest.len ? give_matched(feed) : 0;
 }
 
+/* All of the end-line but its LF has been consumed, and that is there. */
+static int take_last_lf(struct feed *feed)
+{
+	struct msrp_parser *p = feed->parser;
+
+	consume(feed, 1);
+	p->matched = p->skip = 0;
+	p->state = MSRP_PARSER_HEAD;
+	return feed->handler->end((enum msrp_flag)p->flag, feed->arg);
+}
+
 static int take_body(struct feed *feed)
 {
 	struct msrp_parser *p = feed->parser;
 	struct slice piece = feed->rest;
+	bool whole;
 	size_t hyphens;
+	int err;
 
 	if (p->matched)
 		return go_on_matching(feed);
-	/* The last LF of an end-line is left for the next call, which then finds it complete. */
-	if (find_whole(p, feed->rest, &piece.len, &hyphens))
+	whole = find_whole(p, feed->rest, &piece.len, &hyphens);
+	/* The last LF of an end-line is left: whoever wants no more yet is told the end later. */
+	if (whole)
 		p->matched = (uint8_t)(end_line_len(p) - 1);
 	else {
 		piece.len = find_partial(p, feed->rest);
@@ -234,7 +250,8 @@ static int take_body(struct feed *feed)
 	}
 	p->hyphens = p->hyphens || hyphens < piece.len;
 	consume(feed, piece.len + p->matched);
-	return give_body(feed, piece);
+	err = give_body(feed, piece);
+	return err == 0 && whole ? take_last_lf(feed) : err;
 }
 
 /* --- heads --- */
@@ -246,10 +263,11 @@ static void keep_tid(struct msrp_parser *p, struct slice tid)
 		memcpy(p->tid, tid.p, tid.len);
 }
 
-/* A head is whole; bytes is the end-line behind it if it has no body. */
+/* A head is whole and consumed; behind is the end-line if it has no body, and its LF is left. */
 static int begin_frame(struct feed *feed, const struct msrp_frame *f, const char *behind)
 {
 	struct msrp_parser *p = feed->parser;
+	int err;
 
 	keep_tid(p, f->tid);
 	p->state = MSRP_PARSER_BODY;
@@ -258,12 +276,13 @@ static int begin_frame(struct feed *feed, const struct msrp_frame *f, const char
 	p->body_left = MSRP_OTHER_BODY_MAX;
 	if (f->has_body) {
 		/* An end-line right behind the blank line ends an empty body. */
-		p->matched = p->skip = 2;
-	} else {
-		p->matched = (uint8_t)(end_line_len(p) - 1);
-		p->flag = behind[7 + p->tid_len];
+		p->matched = p->skip = feed->rest.len && feed->rest.p[0] != '-' ? 0 : 2;
+		return feed->handler->head(f, feed->arg);
 	}
-	return feed->handler->head(f, feed->arg);
+	p->matched = (uint8_t)(end_line_len(p) - 1);
+	p->flag = behind[7 + p->tid_len];
+	err = feed->handler->head(f, feed->arg);
+	return err ? err : take_last_lf(feed);
 }
 
 /* Bytes of the frame up to where its body, or the last LF of its end-line, begins. */
@@ -337,16 +356,16 @@ static int take_kept_head(struct feed *feed)
 {
 	struct msrp_parser *p = feed->parser;
 	struct slice bytes = {p->buf, p->len};
-	struct msrp_frame f;
-	ssize_t n = msrp_frame_parse(&f, bytes, p->max_head);
+	struct msrp_frame *f = feed->frame;
+	ssize_t n = msrp_frame_parse(f, bytes, p->max_head);
 
 	if (n < 0)
-		return broken(feed, &f, (int)n);
+		return broken(feed, f, (int)n);
 	/* One byte less: the LF of the end-line, which this feed has brought, is fed again. */
-	if (!f.has_body)
+	if (!f->has_body)
 		feed->rest = (struct slice){feed->rest.p - 1, feed->rest.len + 1};
 	p->len = p->line = 0;
-	return begin_frame(feed, &f, p->buf + n);
+	return begin_frame(feed, f, p->buf + n);
 }
 
 /* A head that comes in pieces: line by line, so that nothing is looked at twice. */
@@ -379,11 +398,22 @@ static int skip_empty_line(struct feed *feed)
 	return 0;
 }
 
+/* The frame in hand is the one before those that follow. */
+static void remember(struct feed *feed)
+{
+	struct msrp_frame **slot =
+	    msrp_frame_is_request(feed->frame) ? &feed->before.request : &feed->before.response;
+	struct msrp_frame *older = *slot;
+
+	*slot = feed->frame;
+	feed->frame = older ? older : &feed->frames[++feed->used];
+}
+
 static int take_head(struct feed *feed)
 {
 	struct msrp_parser *p = feed->parser;
 	struct slice bytes = feed->rest;
-	struct msrp_frame *f = feed->frame, *before = feed->before;
+	struct msrp_frame *f = feed->frame;
 	ssize_t n;
 	int skipped;
 
@@ -392,15 +422,13 @@ static int take_head(struct feed *feed)
 	skipped = skip_empty_line(feed);
 	if (skipped)
 		return skipped < 0 ? skipped : 0;
-	n = msrp_frame_parse_next(f, bytes, p->max_head, before);
+	n = msrp_frame_parse_next(f, bytes, p->max_head, &feed->before);
 	if (n == -EAGAIN)
 		return take_pieces(feed);
 	if (n < 0)
 		return broken(feed, f, (int)n);
 	consume(feed, frame_start_len(f, (size_t)n));
-	/* Those who come in one read mostly belong to one session. */
-	feed->frame = before ? before : &feed->frames[1];
-	feed->before = f;
+	remember(feed);
 	return begin_frame(feed, f, bytes.p + n);
 }
 
@@ -415,8 +443,9 @@ ssize_t msrp_parser_feed(struct msrp_parser *parser, struct slice data,
 	feed.rest = data;
 	feed.handler = handler;
 	feed.arg = arg;
+	feed.used = 0;
 	feed.frame = &feed.frames[0];
-	feed.before = NULL;
+	feed.before = (struct msrp_frame_pair){NULL, NULL};
 	if (parser->state == MSRP_PARSER_BROKEN)
 		return -EBADMSG;
 	if (parser->len == 0)

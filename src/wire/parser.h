@@ -21,8 +21,8 @@
  */
 struct msrp_parser_handler {
 	/**
-	 * f is valid during the call; what its slices borrow, until the frame's end or the next
-	 * msrp_parser_feed(), and not longer than the data fed.
+	 * f and what its slices borrow are valid until the frame's end or the end of this
+	 * msrp_parser_feed(), and what they borrow not longer than the data fed.
 	 */
 	int (*head)(const struct msrp_frame *f, void *arg);
 	/** A piece of the body, never empty; borrowed for the call. */

@@ -753,6 +753,7 @@ static void goes_by_the_frame_before(void **state)
 	enum { COUNT = sizeof(paths) / sizeof(*paths) };
 	char texts[COUNT][256];
 	struct msrp_frame f, alone, before;
+	struct msrp_frame_pair pair = {.request = &before};
 	const char *why, *why_alone;
 
 	(void)state;
@@ -764,7 +765,8 @@ static void goes_by_the_frame_before(void **state)
 			assert_true(msrp_frame_parse(&before, slice_of(texts[i]), MAX_HEAD) > 0);
 			assert_true(msrp_frame_parse(&alone, slice_of(texts[k]), MAX_HEAD) > 0);
 			assert_true(
-			    msrp_frame_parse_next(&f, slice_of(texts[k]), MAX_HEAD, &before) > 0);
+			    msrp_frame_parse_next(&f, slice_of(texts[k]), MAX_HEAD, &pair) > 0);
+			assert_int_equal(f.same_paths, i == k && before.path_lines.len);
 			assert_int_equal(msrp_frame_check(&f, &why),
 			    msrp_frame_check(&alone, &why_alone));
 			assert_ptr_equal(why, why_alone);
