@@ -8,8 +8,8 @@
 void rand_bytes(void *p, size_t len);
 
 /**
- * Write n characters of [A-Za-z0-9] (5.95 bits each) and a NUL; p holds n + 1 bytes.
- * 22 characters are 130 bits (session ids), 11 are 65 (transaction ids).
+ * Write n characters of [A-Za-z0-9] and a NUL; p holds n + 1 bytes.  Eleven of them are 64 bits:
+ * 22 are 128 (session ids), 11 are 64 (transaction ids); up to there a character has 5.9.
  */
 void rand_token(char *p, size_t n);
 

@@ -42,34 +42,29 @@ void rand_bytes(void *p, size_t len)
 	explicit_bzero(pool.bytes + pool.left, len);
 }
 
-void rand_token(char *p, size_t n)
-{
-	static const char alphabet[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-	unsigned char bytes[32];
-	size_t filled = 0;
-
-	while (filled < n) {
-		/* One in 32 is thrown away, so this is mostly enough. */
-		size_t want = n - filled + 2 < sizeof(bytes) ? n - filled + 2 : sizeof(bytes);
-
-		rand_bytes(bytes, want);
-		for (size_t i = 0; i < want && filled < n; i++) {
-			unsigned index = bytes[i] & 63;
-
-			/* 62 and 63 are thrown away: a remainder would favour some letters. */
-			if (index < sizeof(alphabet) - 1)
-				p[filled++] = alphabet[index];
-		}
-	}
-	p[n] = '\0';
-	explicit_bzero(bytes, sizeof(bytes));
-}
-
 uint64_t rand_u64(void)
 {
 	uint64_t value;
 
 	rand_bytes(&value, sizeof(value));
 	return value;
+}
+
+void rand_token(char *p, size_t n)
+{
+	static const char alphabet[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+	/* 64 bits in eleven digits of that base, which is all of them: 62^11 > 2^64. */
+	enum { BASE = sizeof(alphabet) - 1, DIGITS = 11 };
+	uint64_t value = 0;
+
+	for (size_t i = 0, left = 0; i < n; i++, left--) {
+		if (left == 0) {
+			value = rand_u64();
+			left = DIGITS;
+		}
+		p[i] = alphabet[value % BASE];
+		value /= BASE;
+	}
+	p[n] = '\0';
 }

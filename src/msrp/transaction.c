@@ -10,7 +10,7 @@ enum {
 	SLOT_CHARS = 5,
 	SLOT_BITS = 5,
 	SLOTS_MAX = 1 << (SLOT_CHARS * SLOT_BITS),
-	RANDOM_CHARS = MSRP_TID_LEN - SLOT_CHARS, /* 65 bits (RFC 4975 7.1 asks for 64) */
+	RANDOM_CHARS = MSRP_TID_LEN - SLOT_CHARS, /* 64 bits, as RFC 4975 7.1 asks for */
 	NO_SLOT = UINT32_MAX,
 };
 
