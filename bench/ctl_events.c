@@ -21,7 +21,7 @@
 
 enum { EVENTS = 100000, PER_TURN = 32, BODY = 1024, SUBSCRIBERS_MAX = 4 };
 
-static const struct event_type type = {"E_MSRP_MSG_RECEIVED", NULL};
+static const struct event_type type = {.name = "E_MSRP_MSG_RECEIVED", .params = NULL};
 
 static double cpu_us(void)
 {

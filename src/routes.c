@@ -3,6 +3,7 @@
 #include "base/tree.h"
 #include "event/rules.h"
 #include "services.h"
+#include "sip/request.h"
 #include "sip/rules.h"
 
 /* --- compiling --- */
@@ -95,9 +96,14 @@ void routes_fini(struct routes *routes)
 
 /* --- walking --- */
 
+static void on_chosen(const struct route_subject *subject, const char *rule)
+{
+	sip_request_set_rule(subject->request, rule);
+}
+
 bool routes_run_sip(const struct routes *routes, struct sip_request *request)
 {
-	struct route_subject subject = {.request = request};
+	struct route_subject subject = {.request = request, .chosen = on_chosen};
 	unsigned result = route_run(routes->sip, &subject);
 
 	if (result & ROUTE_DROPPED)

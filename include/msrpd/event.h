@@ -35,6 +35,7 @@ struct event_param {
 struct event_type {
 	const char *name;          /* "E_MSRP_SESSION_NEW" */
 	const char *const *params; /* NULL-terminated names, for $param() in rules */
+	bool often;                /* for each message: no part of a session's story */
 };
 
 /** Text parameter: absent text is JSON null. */

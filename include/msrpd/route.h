@@ -31,6 +31,8 @@ struct route_subject {
 	void *frame;                 /* the three of MSRP: the relay's own */
 	const void *event;           /* ROUTE_EVENT: the bus's own */
 	bool last;                   /* for actions: none behind it in its rule answers */
+	/** A rule holds, and its actions are about to run; NULL: nobody asks. */
+	void (*chosen)(const struct route_subject *subject, const char *rule);
 };
 
 /** What checks may look at while rules are compiled, before anything has started. */

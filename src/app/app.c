@@ -32,12 +32,14 @@ static const struct event_type session_failed = {
 };
 
 static const struct event_type message_received = {
+    .often = true,
     .name = "E_MSRP_MSG_RECEIVED",
     .params = (const char *const[]){"session_id", "message_id", "content_type", "body", "in_dialog",
 	"headers", NULL},
 };
 
 static const struct event_type report_received = {
+    .often = true,
     .name = "E_MSRP_REPORT_RECEIVED",
     .params = (const char *const[]){"session_id", "message_id", "status", "byte_range",
 	"content_type", "body", NULL},

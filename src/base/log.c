@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/story.h"
+
 enum {
 	LINE_MAX_BYTES = 4096, /* PIPE_BUF: a pipe takes such a line whole or not at all */
 	IDENT_MAX = 32,        /* RFC 3164 4.1.3 */
@@ -122,6 +124,12 @@ const struct setting log_settings_rows[] = {
 	.offset = offsetof(struct log_settings, event_body),
 	.preset = "false",
 	.help = "Message bodies in event lines, cut at 256 bytes."},
+    {.name = "memory",
+	.type = SETTING_SIZE,
+	.offset = offsetof(struct log_settings, memory),
+	.preset = "1MiB",
+	.max = 1 << 30,
+	.help = "Memory of the last lines about sessions, for the command `why`; 0 is none."},
     {0},
 };
 
@@ -354,6 +362,8 @@ int log_open(const struct log_settings *settings)
 	memcpy(the_log.address.sun_path, path, strlen(path));
 	the_log.retry_at = 0;
 	log_set_level(settings->level);
+	if (story_open(settings->memory) < 0)
+		log_warn("log: no memory for log.memory");
 	return 0;
 }
 
@@ -361,6 +371,7 @@ void log_close(void)
 {
 	disconnect();
 	the_log.target = LOG_TO_STDERR;
+	story_close();
 }
 
 void log_set_level(enum log_level level)

@@ -16,6 +16,7 @@ struct log_settings {
 	char *ident;    /* NULL: msrpd */
 	enum log_level level;
 	bool event_body;         /* for the event lines, see event/logline.h */
+	uint64_t memory;         /* bytes, for base/story.h */
 	const char *syslog_path; /* NULL: /dev/log */
 };
 

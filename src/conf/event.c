@@ -27,6 +27,7 @@ static const struct event_type nickname = {
 };
 
 static const struct event_type message = {
+    .often = true,
     .name = "E_MSRP_CONF_MESSAGE",
     .params =
 	(const char *const[]){"room", "from", "to", "message_id", "content_type", "body", NULL},

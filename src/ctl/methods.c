@@ -3,9 +3,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/stats.h"
+#include "base/story.h"
 #include "ctl/rpc.h"
 #include "event/bus.h"
 
@@ -171,6 +173,37 @@ static void help(const struct param *params, struct reply *reply, void *state)
 	reply_close(reply);
 }
 
+static void add_line(const struct story_line *line, void *arg)
+{
+	time_t second = (time_t)(line->when_ms / 1000);
+	char when[48];
+	struct tm tm;
+	size_t n;
+
+	gmtime_r(&second, &tm);
+	n = strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(when + n, sizeof(when) - n, ".%03uZ", (unsigned)(line->when_ms % 1000));
+	reply_open_object(arg, NULL);
+	reply_text(arg, "time", slice_of(when));
+	reply_text(arg, "level", slice_of(log_level_name(line->level)));
+	reply_text(arg, "line", line->text);
+	reply_close(arg);
+}
+
+static void why(const struct param *params, struct reply *reply, void *state)
+{
+	(void)state;
+	reply_open_list(reply, NULL);
+	if (story_tell(params[0].text, add_line, reply) > 0)
+		reply_close(reply);
+	else
+		reply_error(reply, 404, "nothing is known of it, or not any more (log.memory)");
+}
+
+static const struct param_spec why_params[] = {
+    {.name = "id", .kind = PARAM_TEXT, .required = true},
+    {0},
+};
 static const struct param_spec names_params[] = {
     {.name = "names", .kind = PARAM_TEXTS},
     {0},
@@ -203,6 +236,10 @@ const struct method ctl_methods[] = {
 	.params = level_params,
 	.call = log_level,
 	.help = "show or change what is logged"},
+    {.name = "why",
+	.params = why_params,
+	.call = why,
+	.help = "the story of a session, by its id, Call-ID or key"},
     {.name = "which", .call = which, .help = "list the commands"},
     {.name = "help",
 	.call = help,

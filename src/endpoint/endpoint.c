@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <msrpd/stats.h>
+#include <msrpd/story.h>
 
 #include "base/buffer.h"
 #include "base/log.h"
@@ -140,6 +141,20 @@ static void tell_bound(struct endpoint *ep)
 	chunker_kick(&ep->out.chunker);
 }
 
+static void note_bound(const struct session *s, const struct msrp_conn *conn)
+{
+	const struct story of = {.session_id = s->target.uri.session_id,
+	    .stack = "msrp",
+	    .conn = msrp_conn_number(conn)};
+	char peer[64];
+
+	msrp_conn_peer_text(conn, peer, sizeof(peer));
+	story_note(LOG_LEVEL_DEBUG, &of, "msrp: session %.*s: on conn %" PRIu64 ", %s %s by %s",
+	    SLICE_ARG(s->target.uri.session_id), of.conn,
+	    msrp_conn_accepted(conn) ? "opened by" : "to", peer,
+	    msrp_conn_transport(conn)->secure ? "TLS" : "TCP");
+}
+
 static void attach(struct endpoint *ep, struct msrp_conn *conn, uint64_t idle_ms)
 {
 	struct session *s = &ep->session;
@@ -149,6 +164,7 @@ static void attach(struct endpoint *ep, struct msrp_conn *conn, uint64_t idle_ms
 	s->connections++;
 	s->speaks_first = s->confirmed = s->bound_told = false;
 	session_active(s);
+	note_bound(s, conn);
 }
 
 /* Off its connection, with no byte of a message lent to it any more. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/story.h"
 
 enum {
 	LOGLINE_MAX = 4096, /* what the log takes of a line */
@@ -123,22 +124,45 @@ static void add_param(struct text *text, struct slice path, const struct event_p
 	add_value_of(text, param);
 }
 
+static struct slice text_param(const struct event_notice *event, const char *name)
+{
+	const struct event_param *param = event_find_param(event, slice_of(name));
+
+	return param && param->kind == EVENT_TEXT ? param->text : (struct slice){NULL, 0};
+}
+
+/* To the log, and to the story of the session that it is about. */
+static void tell(const struct event_notice *event, struct slice line)
+{
+	struct story of = {.session_id = text_param(event, "session_id"),
+	    .key = text_param(event, "key")};
+
+	if (!of.session_id.p)
+		of.session_id = text_param(event, "msrp_ua_session_id");
+	if (event->type->often)
+		log_text(LOG_LEVEL_INFO, line);
+	else
+		story_text(LOG_LEVEL_INFO, &of, line);
+}
+
 static void on_event(const struct event_notice *event, void *arg)
 {
 	const struct event_logline *logline = arg;
 	struct text text;
 
+	if (event->type->often && log_threshold < LOG_LEVEL_INFO)
+		return;
 	text.len = 0;
 	add(&text, slice_of(event->type->name));
 	for (size_t i = 0; i < event->count; i++)
 		add_param(&text, (struct slice){NULL, 0}, &event->params[i], logline->body);
-	log_text(LOG_LEVEL_INFO, (struct slice){text.bytes, text.len});
+	tell(event, (struct slice){text.bytes, text.len});
 }
 
 static bool on_wanted(void *arg)
 {
 	(void)arg;
-	return log_threshold >= LOG_LEVEL_INFO;
+	return log_threshold >= LOG_LEVEL_INFO || story_is_on();
 }
 
 void event_logline_start(struct event_logline *logline, struct event_bus *bus, bool body)

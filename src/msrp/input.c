@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include <msrpd/story.h>
+
 #include "base/buffer.h"
 #include "base/log.h"
 #include "msrp/priv.h"
@@ -186,6 +188,7 @@ static int park_head(struct msrp_input *in)
 	f->tid = rebased(f->tid, head.p, copy);
 	f->method_text = rebased(f->method_text, head.p, copy);
 	f->to_path = rebased(f->to_path, head.p, copy);
+	f->to.session_id = rebased(f->to.session_id, head.p, copy);
 	f->from_path = rebased(f->from_path, head.p, copy);
 	f->failure_report = rebased(f->failure_report, head.p, copy);
 	in->parked = copy;
@@ -276,6 +279,18 @@ static bool reply_wanted(const struct msrp_frame *request, int code)
 	return report == FAILURE_REPORT_YES || (report == FAILURE_REPORT_PARTIAL && code >= 300);
 }
 
+static void note_refusal(const struct msrp_conn *conn, int code, struct slice phrase)
+{
+	const struct msrp_frame *f = &conn->in->frame;
+	const struct story of = {.session_id = f->to.session_id,
+	    .stack = "msrp",
+	    .conn = conn->stream.number};
+
+	story_refuse(&of, code, "msrp: conn %" PRIu64 ": %.*s for session %.*s refused: %d %.*s",
+	    conn->stream.number, SLICE_ARG(f->method_text), SLICE_ARG(f->to.session_id), code,
+	    SLICE_ARG(phrase));
+}
+
 void msrp_conn_reply(struct msrp_conn *conn, int code, struct slice phrase, struct slice headers)
 {
 	struct msrp_input *in = conn->in;
@@ -286,6 +301,8 @@ void msrp_conn_reply(struct msrp_conn *conn, int code, struct slice phrase, stru
 	if (!in || !in->in_frame || in->answered || msrp_conn_closed(conn))
 		return;
 	in->answered = true;
+	if (code >= 400 && code != 401)
+		note_refusal(conn, code, phrase);
 	if (!reply_wanted(in->frame, code) || !msrp_frame_answerable(in->frame))
 		return;
 	need = in->frame->from_path.len + in->frame->to_path.len + phrase.len + headers.len + 256;

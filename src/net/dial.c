@@ -9,6 +9,8 @@
 #include <event2/dns.h>
 #include <event2/util.h>
 
+#include <msrpd/story.h>
+
 #include "base/log.h"
 #include "net/priv.h"
 
@@ -147,8 +149,9 @@ static void on_addresses(int result, struct evutil_addrinfo *addresses, void *ar
 	}
 	d->lookup = NULL;
 	if (result)
-		log_info("%s: %s: %s", d->stream->protocol->name, d->host,
-		    evutil_gai_strerror(result));
+		story_note(LOG_LEVEL_INFO,
+		    &(struct story){.stack = d->stream->protocol->name, .conn = d->stream->number},
+		    "%s: %s: %s", d->stream->protocol->name, d->host, evutil_gai_strerror(result));
 	d->err = -EHOSTUNREACH;
 	d->addresses = d->next = addresses;
 	turn_call_soon(d->attempt);

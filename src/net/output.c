@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/story.h>
+
 #include "base/log.h"
 
 enum {
@@ -463,7 +465,8 @@ void output_on_timeout(struct timer_entry *entry, void *protocol)
 	struct net_stream *s = out->stream;
 
 	(void)protocol;
-	log_info("%s: conn %" PRIu64 ": takes no bytes, closed", s->protocol->name, s->number);
+	story_note(LOG_LEVEL_INFO, &(struct story){.stack = s->protocol->name, .conn = s->number},
+	    "%s: conn %" PRIu64 ": takes no bytes, closed", s->protocol->name, s->number);
 	net_stream_close(s, -ETIMEDOUT);
 }
 

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <msrpd/story.h>
+
 #include "base/log.h"
 #include "net/dial.h"
 #include "net/priv.h"
@@ -193,10 +195,12 @@ static void drop_preface(struct net_stream *s)
 static void close_stream(struct net_stream *s, int err, bool linger)
 {
 	struct net_protocol *p = s->protocol;
+	const struct story of = {.stack = p->name, .conn = s->number};
 
 	if (s->state == NET_CLOSED)
 		return;
-	log_debug("%s: conn %" PRIu64 ": closed: %s", p->name, s->number, strerror(-err));
+	story_note(LOG_LEVEL_DEBUG, &of, "%s: conn %" PRIu64 ": closed: %s", p->name, s->number,
+	    strerror(-err));
 	drop_preface(s);
 	if (s->link.state || s->link.carried)
 		s->link.ops->shutdown(s);

@@ -6,6 +6,8 @@
 
 #include <openssl/err.h>
 
+#include <msrpd/story.h>
+
 #include "base/log.h"
 #include "net/dial.h"
 #include "net/stream.h"
@@ -58,13 +60,15 @@ static int tls_open(struct net_stream *s)
 static int check_peer(const struct net_stream *s)
 {
 	struct slice rest = slice_of(s->accepted ? "" : s->dial->fingerprints), line;
+	const struct story of = {.stack = s->protocol->name, .conn = s->number};
 
 	if (rest.len == 0)
 		return 1;
 	while (slice_cut(&rest, '\n', &line))
 		if (line.len && tls_has_fingerprint(ssl_of(s), line))
 			return 1;
-	log_info("%s: conn %" PRIu64 ": %s: certificate has none of the fingerprints offered",
+	story_note(LOG_LEVEL_INFO, &of,
+	    "%s: conn %" PRIu64 ": %s: certificate has none of the fingerprints offered",
 	    s->protocol->name, s->number, s->dial->host);
 	return -EACCES;
 }
@@ -72,15 +76,12 @@ static int check_peer(const struct net_stream *s)
 /* The alert by its name.  Strangers could fill the log with theirs; whom we call we have chosen. */
 static void log_failure(const struct net_stream *s, const char *what)
 {
+	const struct story of = {.stack = s->protocol->name, .conn = s->number};
 	char why[160];
 
 	tls_error_text(why, sizeof(why));
-	if (s->accepted)
-		log_debug("%s: conn %" PRIu64 ": TLS %s: %s", s->protocol->name, s->number, what,
-		    why);
-	else
-		log_info("%s: conn %" PRIu64 ": TLS %s: %s", s->protocol->name, s->number, what,
-		    why);
+	story_note(s->accepted ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, &of,
+	    "%s: conn %" PRIu64 ": TLS %s: %s", s->protocol->name, s->number, what, why);
 }
 
 static int tls_start(struct net_stream *s)

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include <msrpd/story.h>
+
 #include "base/log.h"
 #include "relay/peer.h"
 
@@ -14,9 +16,16 @@ void arrival_fini(struct arrival *a)
 
 /* --- rules --- */
 
+static void on_chosen(const struct route_subject *subject, const char *rule)
+{
+	struct arrival *a = subject->frame;
+
+	a->rule = rule;
+}
+
 unsigned arrival_run(struct arrival *a, const struct route_list *list)
 {
-	struct route_subject subject = {.frame = a};
+	struct route_subject subject = {.frame = a, .chosen = on_chosen};
 
 	return list && !route_list_empty(list) ? route_run(list, &subject) : 0;
 }
@@ -54,10 +63,23 @@ bool arrival_needs_whole(struct arrival *a)
 
 /* --- answers --- */
 
+static void note_refusal(const struct arrival *a, int code, struct slice phrase)
+{
+	const struct story of = {.session_id = a->frame->to.session_id,
+	    .stack = "msrp",
+	    .conn = msrp_conn_number(a->conn)};
+
+	story_refuse(&of, code, "relay: conn %" PRIu64 ": %.*s for %.*s refused: %d %.*s, by %s",
+	    of.conn, SLICE_ARG(a->frame->method_text), SLICE_ARG(a->frame->to_path), code,
+	    SLICE_ARG(phrase), a->rule ? a->rule : "no rule");
+}
+
 void arrival_reply(struct arrival *a, int code, struct slice phrase, struct slice headers)
 {
 	if (!a->frame || a->frame->method != MSRP_REPORT)
 		relay_count_reply(a->relay, (unsigned)code);
+	if (a->frame && code >= 400 && code != 401)
+		note_refusal(a, code, phrase);
 	msrp_conn_reply(a->conn, code, phrase, headers);
 }
 
@@ -65,8 +87,6 @@ void arrival_refuse(struct arrival *a, int code, struct slice phrase)
 {
 	struct peer *peer = peer_of(a->relay, a->conn);
 
-	log_debug("relay: conn %" PRIu64 ": %d %.*s", msrp_conn_number(a->conn), code,
-	    SLICE_ARG(phrase));
 	arrival_reply(a, code, phrase, NOTHING);
 	/* RFC 4976 6.1: several requests in vain, and none that was right */
 	if (peer && !peer->valid && msrp_conn_users(a->conn) == 0)

@@ -28,6 +28,8 @@ struct arrival {
 	enum msrp_flag flag;
 	struct slice body, raw;
 
+	const char *rule; /* the last that held; NULL: none */
+
 	/* set by actions */
 	enum verdict verdict;
 	char *texts[4]; /* what actions keep of their arguments */

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include <msrpd/story.h>
+
 #include "auth/auth.h"
 #include "base/log.h"
 #include "relay/grant.h"
@@ -61,8 +63,10 @@ static void refuse_credentials(struct auth_attempt *auth)
 
 	(*a->relay->count.auth_failures)++;
 	msrp_conn_wrong_credentials(a->conn);
-	log_info("relay: conn %" PRIu64 ": wrong credentials of \"%.*s\"",
-	    msrp_conn_number(a->conn), SLICE_ARG(auth->digest.username));
+	story_note(LOG_LEVEL_INFO,
+	    &(struct story){.stack = "msrp", .conn = msrp_conn_number(a->conn)},
+	    "relay: conn %" PRIu64 ": wrong credentials of \"%.*s\"", msrp_conn_number(a->conn),
+	    SLICE_ARG(auth->digest.username));
 	challenge(auth, false);
 	if (peer)
 		peer_failed(peer);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <msrpd/rand.h>
+#include <msrpd/story.h>
 
 #include "base/buffer.h"
 #include "base/log.h"
@@ -115,6 +116,16 @@ static void heap_remove(struct grants *grants, struct grant *grant)
 		arm(grants);
 }
 
+static void note(const struct grant *grant, const char *what)
+{
+	const struct story of = {.session_id = grant->target.uri.session_id,
+	    .stack = grant->user.conn ? "msrp" : NULL,
+	    .conn = grant->user.conn ? msrp_conn_number(grant->user.conn) : 0};
+
+	story_note(LOG_LEVEL_DEBUG, &of, "relay: grant %.*s of \"%.*s\": %s",
+	    SLICE_ARG(grant_uri(grant)), SLICE_ARG(grant_username(grant)), what);
+}
+
 static void on_expiry(void *arg)
 {
 	struct grants *grants = arg;
@@ -124,7 +135,7 @@ static void on_expiry(void *arg)
 		struct grant *grant = grants->heap[0];
 
 		(*grants->relay->count.expired)++;
-		log_debug("relay: grant %.*s: expired", SLICE_ARG(grant_uri(grant)));
+		note(grant, "expired");
 		grant_free(grant);
 	}
 	arm(grants);
@@ -324,6 +335,7 @@ int grant_new(struct grant **grantp, struct grants *grants, const struct grant_t
 	if (terms->conn)
 		msrp_conn_attach(terms->conn, &grant->user, 0);
 	*relay->count.sessions = grants->count;
+	note(grant, "given");
 	*grantp = grant;
 	return 0;
 }

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include <msrpd/story.h>
+
 #include "base/log.h"
 
 static void set_fed(struct peer *peer, struct msrp_conn *latest, struct msrp_conn *before)
@@ -100,7 +102,9 @@ void peer_failed(struct peer *peer)
 		return;
 	if (++peer->failures < peer->relay->settings->max_auth_attempts)
 		return;
-	log_info("relay: conn %" PRIu64 ": closed after %u failures", msrp_conn_number(peer->conn),
+	story_note(LOG_LEVEL_INFO,
+	    &(struct story){.stack = "msrp", .conn = msrp_conn_number(peer->conn)},
+	    "relay: conn %" PRIu64 ": closed after %u failures", msrp_conn_number(peer->conn),
 	    peer->failures);
 	msrp_conn_close_after_send(peer->conn);
 }

@@ -1,6 +1,7 @@
 #include "route/route.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/nearest.h"
@@ -18,6 +19,7 @@ struct condition {
 };
 
 struct rule {
+	char name[48];                /* where it stands: "routes.sip.0, line 7" */
 	struct condition *conditions; /* all must hold */
 	size_t condition_count;
 	struct route_action *actions;
@@ -244,6 +246,8 @@ int route_list_new(struct route_list **listp, const struct route_spec *spec,
 		struct rule *rule = &list->rules[list->count++];
 
 		err = compile_rule(&c, rule, n);
+		snprintf(rule->name, sizeof(rule->name), "routes.%s.%zu, line %u", spec->name,
+		    list->count - 1, n->line);
 		if (err == 0) {
 			rule->ends = rule_ends(rule);
 			rule->late = reads_late(rule);
@@ -351,7 +355,10 @@ unsigned route_run(const struct route_list *list, const struct route_subject *su
 	unsigned result = 0;
 
 	for (size_t i = 0; i < list->count && result == 0; i++)
-		if (rule_holds(&list->rules[i], subject, false))
+		if (rule_holds(&list->rules[i], subject, false)) {
+			if (subject->chosen)
+				subject->chosen(subject, list->rules[i].name);
 			result = run_actions(&list->rules[i], subject);
+		}
 	return result;
 }

@@ -7,6 +7,8 @@
 
 #include <sofia-sip/msg_header.h>
 
+#include <msrpd/story.h>
+
 #include "base/log.h"
 #include "sip/dialog_priv.h"
 #include "sip/request_priv.h"
@@ -96,8 +98,10 @@ void dialog_set_phase(struct sip_dialog *d, enum phase phase)
 {
 	static const char *const names[] = {[SETUP] = "setup", [READY] = "ready", [OVER] = "over"};
 
-	log_debug("sip: dialog %s: %s -> %s", d->call_id ? d->call_id : "", names[d->phase],
-	    names[phase]);
+	const struct story of = {.call_id = slice_of(d->call_id)};
+
+	story_note(LOG_LEVEL_DEBUG, &of, "sip: dialog %s: %s -> %s", d->call_id ? d->call_id : "",
+	    names[d->phase], names[phase]);
 	d->phase = phase;
 }
 

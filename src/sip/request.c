@@ -40,6 +40,7 @@ struct sip_request {
 	struct sip_body *body;        /* once sip_request_sdp() has taken it apart */
 	char *text;                   /* what the URIs among them point to */
 	char source[ADDR_TEXT_SIZE], source_port[8];
+	char rule[48]; /* that holds for it; empty: none */
 };
 
 /* --- fields --- */
@@ -570,8 +571,14 @@ bool sip_request_answered(const struct sip_request *req)
 	return req->answered;
 }
 
+void sip_request_set_rule(struct sip_request *req, const char *rule)
+{
+	snprintf(req->rule, sizeof(req->rule), "%s", rule);
+}
+
 int sip_request_reply(struct sip_request *req, int code, struct slice reason, struct slice headers)
 {
+	const char *phrase;
 	char *lines = NULL;
 
 	if (code < 100 || code > 699)
@@ -580,7 +587,9 @@ int sip_request_reply(struct sip_request *req, int code, struct slice reason, st
 		return -EEXIST;
 	if (headers.p && !(lines = sip_header_lines(headers)))
 		return -EINVAL;
-	nua_respond(req->nh, code, sip_phrase(req->nh, code, reason), NUTAG_WITH_SAVED(req->saved),
+	phrase = sip_phrase(req->nh, code, reason);
+	sip_request_note_refusal(req, code, phrase, req->rule);
+	nua_respond(req->nh, code, phrase, NUTAG_WITH_SAVED(req->saved),
 	    TAG_IF(lines, SIPTAG_HEADER_STR(lines)), TAG_END());
 	free(lines);
 	sip_stack_count_answer(req->agent->stack, code);

@@ -15,5 +15,8 @@ struct sip_body;
  */
 int sip_request_sdp(struct sip_request *req, struct slice *sdpp);
 
+/** The rule that holds for it, for people to read; copied. */
+void sip_request_set_rule(struct sip_request *req, const char *rule);
+
 /** The parts of its body; call sip_request_sdp() before. */
 const struct sip_body *sip_request_body(const struct sip_request *req);

@@ -42,6 +42,10 @@ struct auth *sip_request_auth(const struct sip_request *req);
 /** Its credentials are good.  @return 0 or -ENOMEM */
 int sip_request_authorized(struct sip_request *req, struct slice user, struct slice realm);
 
+/** It is answered: if that is a refusal, say so once. */
+void sip_request_note_refusal(const struct sip_request *req, int code, const char *phrase,
+    const char *rule);
+
 /** They are wrong. */
 void sip_request_note_failure(struct sip_request *req);
 

@@ -2,8 +2,11 @@
 #include "ua/priv.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <msrpd/story.h>
 
 #include "base/buffer.h"
 #include "base/log.h"
@@ -144,6 +147,17 @@ static struct ua_peer *peer_new(const struct ua_session *s, const struct sdp_med
 	return peer;
 }
 
+static void note_peer(const struct ua_session *s)
+{
+	const struct story of = ua_story(s);
+	const struct ua_peer *peer = s->peer;
+
+	story_note(LOG_LEVEL_DEBUG, &of,
+	    "ua: session %s: agreed: %s connects; peer's path %.*s, it takes %.*s", s->id,
+	    peer->connects ? "the peer" : "msrpd", SLICE_ARG(peer->path),
+	    SLICE_ARG(peer->accept_types));
+}
+
 /* Takes peer, also on failure. */
 static int take_peer(struct ua_session *s, struct ua_peer *peer)
 {
@@ -159,6 +173,7 @@ static int take_peer(struct ua_session *s, struct ua_peer *peer)
 		endpoint_unbind(s->endpoint);
 	free(s->peer);
 	s->peer = peer;
+	note_peer(s);
 	return 0;
 }
 
@@ -198,13 +213,16 @@ static const struct sdp_media *choose(const struct sdp_session *offer, unsigned 
 static void log_refusal(const struct ua_session *s, const struct sdp_session *offer, bool tls)
 {
 	bool other = choose(offer, tls ? SDP_PLAIN : SDP_TLS, s->accept_types);
+	const struct story of = ua_story(s);
 
 	if (other)
-		log_info("ua: session %s: 488: the peer offers %s, but is to connect to %s by %s",
-		    s->id, tls ? "TCP/MSRP" : "TCP/TLS/MSRP", s->upstream ? "our relay" : "us",
+		story_note(LOG_LEVEL_INFO, &of,
+		    "ua: session %s: 488: the peer offers %s, but is to connect to %s by %s", s->id,
+		    tls ? "TCP/MSRP" : "TCP/TLS/MSRP", s->upstream ? "our relay" : "us",
 		    tls ? "TCP/TLS/MSRP" : "TCP/MSRP");
 	else
-		log_info("ua: session %s: 488: nothing in the offer that can be used", s->id);
+		story_note(LOG_LEVEL_INFO, &of,
+		    "ua: session %s: 488: nothing in the offer that can be used", s->id);
 }
 
 int ua_media_answer(struct ua_session *s, struct slice text, struct slice *textp)
@@ -312,11 +330,25 @@ const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
 
 /* --- the connection --- */
 
+static void note_connect(const struct ua_session *s, const struct msrp_destination *to, int err)
+{
+	const struct msrp_conn *conn = endpoint_conn(s->endpoint);
+	struct story of = ua_story(s);
+
+	of.stack = conn ? "msrp" : NULL;
+	of.conn = conn ? msrp_conn_number(conn) : 0;
+	story_note(LOG_LEVEL_DEBUG, &of,
+	    "ua: session %s: conn %" PRIu64 " to %.*s port %u by %s%s%s", s->id, of.conn,
+	    SLICE_ARG(to->host), to->port, to->secure ? "TLS" : "TCP", err < 0 ? ": " : "",
+	    err < 0 ? strerror(-err) : "");
+}
+
 int ua_media_connect(struct ua_session *s)
 {
 	struct msrp_destination to = {0};
 	uint64_t idle_ms = 0;
 	struct msrp_uri uri;
+	int err;
 
 	if (endpoint_bound(s->endpoint) || (!s->upstream && s->peer->connects))
 		return 0;
@@ -331,7 +363,9 @@ int ua_media_connect(struct ua_session *s)
 		to.fingerprints = s->peer->fingerprints;
 		to.fingerprint_count = s->peer->fingerprint_count;
 	}
-	return endpoint_connect(s->endpoint, &to, !s->peer->connects, idle_ms);
+	err = endpoint_connect(s->endpoint, &to, !s->peer->connects, idle_ms);
+	note_connect(s, &to, err);
+	return err;
 }
 
 bool ua_media_is_peer(struct ua_session *s)

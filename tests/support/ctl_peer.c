@@ -21,8 +21,8 @@
 
 enum { DEADLINE_MS = 60000 };
 
-const struct event_type ctl_type_a = {"E_A", NULL};
-const struct event_type ctl_type_b = {"E_B", NULL};
+const struct event_type ctl_type_a = {.name = "E_A", .params = NULL};
+const struct event_type ctl_type_b = {.name = "E_B", .params = NULL};
 static const struct event_type *const types[] = {&ctl_type_a, &ctl_type_b, NULL};
 
 /* --- methods of a service --- */

@@ -204,7 +204,7 @@ static void test_base64(void **state)
 
 static void test_event(void **state)
 {
-	static const struct event_type type = {"E_MSRP_MSG_RECEIVED", NULL};
+	static const struct event_type type = {.name = "E_MSRP_MSG_RECEIVED", .params = NULL};
 	const struct event_param params[] = {
 	    event_text("session_id", SLICE("s\"1")),
 	    event_text("reason", (struct slice){NULL, 0}),

@@ -20,7 +20,7 @@ static void test_builtins(void **state)
 	} cases[] = {
 	    {CALL("1", "which", "[]"),
 		"\"result\":[\"event_subscribe\",\"event_unsubscribe\",\"get_statistics\","
-		"\"status\",\"reload\",\"log_level\",\"which\",\"help\",\"count\",\"letters\",\"emit\"]}"},
+		"\"status\",\"reload\",\"log_level\",\"why\",\"which\",\"help\",\"count\",\"letters\",\"emit\"]}"},
 	    {CALL("1", "help", "[]"),
 		"{\"command\":\"letters\",\"params\":\"size\",\"help\":\"many\"}"},
 	    {CALL("1", "help", "[]"), "{\"command\":\"log_level\",\"params\":\"level?\","},

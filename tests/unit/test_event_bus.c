@@ -9,9 +9,10 @@
 
 #include <cmocka.h>
 
-static const struct event_type type_a = {"E_A", (const char *const[]){"x", "y", NULL}};
-static const struct event_type type_b = {"E_B", NULL};
-static const struct event_type unknown = {"E_UNKNOWN", NULL};
+static const struct event_type type_a = {.name = "E_A",
+    .params = (const char *const[]){"x", "y", NULL}};
+static const struct event_type type_b = {.name = "E_B", .params = NULL};
+static const struct event_type unknown = {.name = "E_UNKNOWN", .params = NULL};
 static const struct event_type *const types[] = {&type_a, &type_b, NULL};
 
 struct fixture {
@@ -78,7 +79,7 @@ static void emit(struct fixture *f, const struct event_type *type, const char *e
 
 static void test_types(void **state)
 {
-	static const struct event_type again = {"E_A", NULL};
+	static const struct event_type again = {.name = "E_A", .params = NULL};
 	static char names[EVENT_TYPES_MAX][16];
 	static struct event_type many[EVENT_TYPES_MAX];
 	struct fixture *f = *state;

@@ -14,7 +14,7 @@
 
 #include "base/log.h"
 
-static const struct event_type type = {"E_TEST", NULL};
+static const struct event_type type = {.name = "E_TEST", .params = NULL};
 static const struct event_type *const types[] = {&type, NULL};
 
 struct fixture {

@@ -145,7 +145,8 @@ enum { STUBS = sizeof(stubs) / sizeof(stubs[0]) };
 
 static const char *const failed_params[] = {"key", "from_uri", "to_uri", "ruri", "code", "reason",
     NULL};
-static const struct event_type failed_event = {"E_MSRP_GW_SETUP_FAILED", failed_params};
+static const struct event_type failed_event = {.name = "E_MSRP_GW_SETUP_FAILED",
+    .params = failed_params};
 static const struct event_type *const events[] = {&failed_event, NULL};
 
 /* A table of one action each, so that each is given itself as its state. */

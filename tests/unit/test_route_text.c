@@ -16,7 +16,7 @@
 #include "route_stubs.h"
 
 static const char *const params[] = {"code", "reason", NULL};
-static const struct event_type event = {"E_TEST", params};
+static const struct event_type event = {.name = "E_TEST", .params = params};
 static const struct event_type *const events[] = {&event, NULL};
 
 static const struct route_env env = {.events = events};
