@@ -77,9 +77,10 @@ static void check_answers(struct slice text)
 
 static void run_line(struct rpc *rpc, struct slice line)
 {
+	const struct rpc_caller caller = {.batches = true};
 	struct buffer answer = {.max = BUFFER_UNBOUNDED};
 
-	rpc_handle(rpc, line, &answer, 4096);
+	rpc_handle(rpc, &caller, line, &answer, 4096);
 	check(!answer.err);
 	if (answer.len) {
 		check(memchr(answer.p, '\n', answer.len) == answer.p + answer.len - 1);

@@ -44,6 +44,7 @@ struct reply_ops {
 	void (*open)(struct reply *reply, const char *key, bool list); /* or an object */
 	void (*close)(struct reply *reply);
 	void (*error)(struct reply *reply, int code, const char *message);
+	bool (*is_for)(const struct reply *reply, struct slice address);
 };
 
 /**
@@ -103,9 +104,32 @@ static inline void reply_error(struct reply *reply, int code, const char *messag
 	reply->ops->error(reply, code, message);
 }
 
+/**
+ * Is what belongs to this address (a URI, or one with a name) for who calls?  Everything is for
+ * the operator; for a user what is his own.
+ */
+static inline bool reply_is_for(const struct reply *reply, struct slice address)
+{
+	return reply->ops->is_for(reply, address);
+}
+
+/** Who may call a method. */
+enum method_access {
+	METHOD_OPERATOR, /* who may write to the control socket: others are refused with 403 */
+	METHOD_USER,     /* users too: it tells what reply_is_for() them */
+	METHOD_OWNER, /* users too, about what is theirs; anything else they are told is not there: 404 */
+	METHOD_SPEAKER, /* users too, in their own name: 403 for another's */
+};
+
 struct method {
 	const char *name;                /* NULL ends the table */
 	const struct param_spec *params; /* NULL: none */
+	enum method_access access;
+	/**
+	 * METHOD_OWNER, METHOD_SPEAKER: is what the params name for who calls?  By reply_is_for();
+	 * nothing is written.
+	 */
+	bool (*is_theirs)(const struct param *params, const struct reply *reply, void *state);
 	/** params: as many as specs, borrowed for the call; state: the service's */
 	void (*call)(const struct param *params, struct reply *reply, void *state);
 	const char *help; /* one line */

@@ -29,6 +29,7 @@ struct event_param {
 	int64_t number;
 	const struct event_param *items;
 	size_t count;
+	bool guarded; /* for operators alone: users whom the event concerns do not get it */
 };
 
 /** A kind of event; const, declared once by whoever emits it. */
@@ -66,9 +67,23 @@ static inline struct event_param event_null(const char *name)
 	return (struct event_param){.name = name, .kind = EVENT_NULL};
 }
 
-/** Params are borrowed for the call; subscribers run before it returns. */
+/** Params are borrowed for the call; subscribers run before it returns.  For operators alone. */
 void event_emit(struct event_bus *bus, const struct event_type *type,
     const struct event_param *params, size_t count);
+
+/** The users whom an event concerns; borrowed. */
+struct event_audience {
+	/** Call fn with the address of each, a URI or one with a name; twice the same does no harm. */
+	void (*each)(const void *what, void (*fn)(struct slice address, void *arg), void *arg);
+	const void *what;
+};
+
+/** Of one user; address is borrowed. */
+struct event_audience event_audience_of(const struct slice *address);
+
+/** The same for these users also. */
+void event_emit_for(struct event_bus *bus, const struct event_type *type,
+    const struct event_param *params, size_t count, const struct event_audience *audience);
 
 /** Does anybody but the log listen to this type, or the log at its level?  Spares building one. */
 bool event_wanted(const struct event_bus *bus, const struct event_type *type);

@@ -61,6 +61,25 @@ static struct event_param id_param(const struct ua_session *s)
 	return event_text("session_id", slice_of(ua_session_id(s)));
 }
 
+/* Who of our users it is: who calls, or who is called. */
+static struct slice owner(const struct ua_session_info *info)
+{
+	return info->uac ? info->from_uri : info->to_uri;
+}
+
+static void emit(struct app *app, const struct ua_session *s, const struct event_type *type,
+    const struct event_param *params, size_t count)
+{
+	struct ua_session_info info;
+	struct slice address;
+	struct event_audience audience;
+
+	ua_session_info(s, &info);
+	address = owner(&info);
+	audience = event_audience_of(&address);
+	event_emit_for(app->bus, type, params, count, &audience);
+}
+
 static void tell_new(struct app *app, struct ua_session *s, const struct ua_notice *notice)
 {
 	struct ua_session_info info;
@@ -83,7 +102,7 @@ static void tell_new(struct app *app, struct ua_session *s, const struct ua_noti
 		count = told_add(params, count, told_headers(&told, notice->invite));
 	if (notice->invite)
 		count = told_add(params, count, told_parts(&told, notice->invite));
-	event_emit(app->bus, &session_new, params, count);
+	emit(app, s, &session_new, params, count);
 }
 
 static void tell_end(struct app *app, struct ua_session *s, const struct ua_notice *notice)
@@ -93,7 +112,7 @@ static void tell_end(struct app *app, struct ua_session *s, const struct ua_noti
 	    event_text("reason", slice_of(ua_end_name(notice->end))),
 	};
 
-	event_emit(app->bus, &session_end, params, COUNT(params));
+	emit(app, s, &session_end, params, COUNT(params));
 }
 
 static void tell_failed(struct app *app, struct ua_session *s, const struct ua_notice *notice)
@@ -108,7 +127,7 @@ static void tell_failed(struct app *app, struct ua_session *s, const struct ua_n
 	ua_session_info(s, &info);
 	/* Of an INVITE that never became a session the caller knows best. */
 	if (info.uac)
-		event_emit(app->bus, &session_failed, params, COUNT(params));
+		emit(app, s, &session_failed, params, COUNT(params));
 }
 
 static void on_notify(struct ua_session *s, const struct ua_notice *notice, void *arg)
@@ -145,7 +164,7 @@ static int on_message(struct ua_session *s, const struct message *m, void *arg)
 		return 0;
 	if (m->request)
 		count = told_add(params, count, told_headers(&told, m->request));
-	event_emit(app->bus, &message_received, params, count);
+	emit(app, s, &message_received, params, count);
 	return 0;
 }
 
@@ -200,7 +219,7 @@ static void on_report(struct ua_session *s, const struct message_report *r, void
 	};
 
 	/* Most have no body, and then say nothing of one. */
-	event_emit(app->bus, &report_received, params, COUNT(params) - (r->body_type.p ? 0 : 2));
+	emit(app, s, &report_received, params, COUNT(params) - (r->body_type.p ? 0 : 2));
 }
 
 static const struct ua_handler handler = {
@@ -260,6 +279,23 @@ static struct ua_session *find_own(struct app *app, struct slice session_id, str
 	return NULL;
 }
 
+/* Of other services' sessions a user knows nothing. */
+static bool is_own(const struct app *app, struct slice session_id, const struct reply *reply)
+{
+	const struct ua_session *s = app->ua ? ua_find(app->ua, session_id) : NULL;
+	struct ua_session_info info;
+
+	if (!s)
+		return false;
+	ua_session_info(s, &info);
+	return reply_is_for(reply, owner(&info)) && info.handler == handler.name;
+}
+
+static bool is_own_session(const struct param *params, const struct reply *reply, void *arg)
+{
+	return is_own(arg, params[0].text, reply);
+}
+
 static const struct param_spec start_params[] = {
     {.name = "content_types", .kind = PARAM_TEXT, .required = true},
     {.name = "from_uri", .kind = PARAM_TEXT, .required = true},
@@ -268,6 +304,16 @@ static const struct param_spec start_params[] = {
     {.name = "headers", .kind = PARAM_HEADERS},
     {0},
 };
+
+/* Headers could say that he is somebody else (RFC 3325). */
+static bool speaks_for_himself(const struct param *params, const struct reply *reply, void *arg)
+{
+	const struct slice nobody = {NULL, 0};
+
+	(void)arg;
+	return reply_is_for(reply, nobody)
+	    || (!params[4].present && reply_is_for(reply, params[1].text));
+}
 
 static void start_error(struct reply *reply, int err)
 {
@@ -430,6 +476,8 @@ static void list_one(struct ua_session *s, void *arg)
 	struct ua_session_info info;
 
 	ua_session_info(s, &info);
+	if (!reply_is_for(reply, owner(&info)))
+		return;
 	reply_open_object(reply, NULL);
 	reply_text(reply, "session_id", slice_of(ua_session_id(s)));
 	reply_text(reply, "type", info.uac ? SLICE("uac") : SLICE("uas"));
@@ -478,15 +526,24 @@ static void call_end(const struct param *params, struct reply *reply, void *arg)
 static const struct method methods[] = {
     {.name = "msrp_ua_start_session",
 	.params = start_params,
+	.access = METHOD_SPEAKER,
+	.is_theirs = speaks_for_himself,
 	.call = call_start,
 	.help = "call a peer by INVITE"},
     {.name = "msrp_ua_send_message",
 	.params = send_params,
+	.access = METHOD_OWNER,
+	.is_theirs = is_own_session,
 	.call = call_send,
 	.help = "send a message on a session"},
-    {.name = "msrp_ua_list_sessions", .call = call_list, .help = "list the sessions"},
+    {.name = "msrp_ua_list_sessions",
+	.access = METHOD_USER,
+	.call = call_list,
+	.help = "list the sessions"},
     {.name = "msrp_ua_end_session",
 	.params = end_params,
+	.access = METHOD_OWNER,
+	.is_theirs = is_own_session,
 	.call = call_end,
 	.help = "end a session"},
     {0},

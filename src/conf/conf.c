@@ -103,6 +103,25 @@ static struct conf_room *find(struct conf *conf, struct slice uri, struct reply 
 	return room;
 }
 
+static const struct slice nobody;
+
+/* Is who asks in there?  Operators are everywhere. */
+static bool is_theirs(const struct conf_room *room, const struct reply *out)
+{
+	const struct conf_user *user = room->users;
+
+	while (user && !reply_is_for(out, slice_of(user->uri)))
+		user = user->hh.next;
+	return user || reply_is_for(out, nobody);
+}
+
+static bool is_their_room(const struct param *params, const struct reply *out, void *state)
+{
+	const struct conf_room *room = conf_room_find(state, params[0].text);
+
+	return room && is_theirs(room, out);
+}
+
 static void put_participant(const struct conf_participant *p, struct reply *out)
 {
 	reply_open_object(out, NULL);
@@ -110,7 +129,11 @@ static void put_participant(const struct conf_participant *p, struct reply *out)
 	reply_text(out, "nickname", slice_of(p->shown));
 	reply_text(out, "name", slice_of(p->name));
 	reply_text(out, "mode", p->session ? SLICE("msrp") : SLICE("page"));
-	reply_text(out, "session_id", p->session ? slice_of(ua_session_id(p->session)) : ABSENT);
+	/* His sessions are nobody else's business. */
+	reply_text(out, "session_id",
+	    p->session && reply_is_for(out, slice_of(p->user->uri))
+		? slice_of(ua_session_id(p->session))
+		: ABSENT);
 	reply_close(out);
 }
 
@@ -133,6 +156,11 @@ static const struct param_spec list_params[] = {
     {0},
 };
 
+static bool is_all_or_theirs(const struct param *params, const struct reply *out, void *state)
+{
+	return !params[0].present || is_their_room(params, out, state);
+}
+
 static void call_list(const struct param *params, struct reply *out, void *state)
 {
 	struct conf *conf = state;
@@ -144,7 +172,8 @@ static void call_list(const struct param *params, struct reply *out, void *state
 	if (only)
 		put_room(only, out);
 	for (struct conf_room *room = only ? NULL : conf->rooms; room; room = room->hh.next)
-		put_room(room, out);
+		if (is_theirs(room, out))
+			put_room(room, out);
 	reply_close(out);
 }
 
@@ -391,6 +420,8 @@ static void call_history(const struct param *params, struct reply *out, void *st
 static const struct method methods[] = {
     {.name = "msrp_conf_list",
 	.params = list_params,
+	.access = METHOD_OWNER,
+	.is_theirs = is_all_or_theirs,
 	.call = call_list,
 	.help = "list the chat rooms and who is in them"},
     {.name = "msrp_conf_create",
@@ -412,6 +443,8 @@ static const struct method methods[] = {
 	.help = "say something in a chat room"},
     {.name = "msrp_conf_history",
 	.params = room_params,
+	.access = METHOD_OWNER,
+	.is_theirs = is_their_room,
 	.call = call_history,
 	.help = "list what was said in a chat room of late"},
     {0},

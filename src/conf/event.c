@@ -48,11 +48,47 @@ static struct event_param room_param(const struct conf_room *room)
 	return event_text("room", (struct slice){room->uri, room->uri_len});
 }
 
+/* --- whom it concerns: who is in the room --- */
+
+static void each_user(const void *what, void (*fn)(struct slice address, void *arg), void *arg)
+{
+	const struct conf_room *room = what;
+
+	for (const struct conf_user *user = room->users; user; user = user->hh.next)
+		fn((struct slice){user->uri, user->uri_len}, arg);
+}
+
+/* Who leaves is not in there any more. */
+static void each_of_both(const void *what, void (*fn)(struct slice address, void *arg), void *arg)
+{
+	const struct conf_participant *p = what;
+
+	fn((struct slice){p->user->uri, p->user->uri_len}, arg);
+	each_user(p->room, fn, arg);
+}
+
+/* Two of them, or all. */
+static void each_reader(const void *what, void (*fn)(struct slice address, void *arg), void *arg)
+{
+	const struct conf_post *post = what;
+
+	if (!post->to.p) {
+		each_user(post->room, fn, arg);
+		return;
+	}
+	fn(post->from_uri, arg);
+	fn(post->to, arg);
+}
+
+/* --- what is told --- */
+
 void conf_tell_room(const struct conf_room *room, bool is_new)
 {
 	struct event_param params[] = {room_param(room)};
+	struct event_audience audience = {.each = each_user, .what = room};
 
-	event_emit(room->conf->env.bus, is_new ? &room_new : &room_end, params, CONF_COUNT(params));
+	event_emit_for(room->conf->env.bus, is_new ? &room_new : &room_end, params,
+	    CONF_COUNT(params), &audience);
 }
 
 static void tell_participant(const struct conf_participant *p, const struct event_type *type,
@@ -66,8 +102,11 @@ static void tell_participant(const struct conf_participant *p, const struct even
 	    event_text("session_id", slice_of(p->session ? ua_session_id(p->session) : NULL)),
 	    event_text("reason", slice_of(reason)),
 	};
+	struct event_audience audience = {.each = each_of_both, .what = p};
 
-	event_emit(room->conf->env.bus, type, params, CONF_COUNT(params) - (reason ? 0 : 1));
+	params[3].guarded = true; /* it is another's */
+	event_emit_for(room->conf->env.bus, type, params, CONF_COUNT(params) - (reason ? 0 : 1),
+	    &audience);
 }
 
 void conf_tell_join(const struct conf_participant *p)
@@ -97,6 +136,9 @@ void conf_tell_message(const struct conf_post *post)
 	    event_body("body", post->content),
 	};
 
+	struct event_audience audience = {.each = each_reader, .what = post};
+
 	if (event_wanted(room->conf->env.bus, &message))
-		event_emit(room->conf->env.bus, &message, params, CONF_COUNT(params));
+		event_emit_for(room->conf->env.bus, &message, params, CONF_COUNT(params),
+		    &audience);
 }

@@ -200,7 +200,7 @@ static void on_event(const struct event_notice *event, void *arg)
 	struct slice bytes;
 
 	line->len = 0;
-	jsonline_event(line, event->type, event->params, event->count);
+	jsonline_event(line, event, true);
 	bytes = buffer_text(line);
 	block = make_block(line);
 	for (struct client *c = LIST_FIRST(&all->list), *next; c; c = next) {
@@ -272,8 +272,17 @@ static void refuse_line(struct client *client)
 	send_answer(client);
 }
 
+static void want(uint64_t mask, bool wanted, void *arg)
+{
+	struct client *client = arg;
+
+	client->mask = wanted ? client->mask | mask : client->mask & ~mask;
+	update_mask(client->all);
+}
+
 static void handle_line(struct client *client, struct slice line)
 {
+	const struct rpc_caller caller = {.want = want, .arg = client, .batches = true};
 	struct clients *all = client->all;
 
 	if (client->skipping) {
@@ -285,9 +294,7 @@ static void handle_line(struct client *client, struct slice line)
 		return;
 	}
 	++*all->requests;
-	all->calling = client;
-	rpc_handle(all->rpc, line, &all->answer, all->max_backlog);
-	all->calling = NULL;
+	rpc_handle(all->rpc, &caller, line, &all->answer, all->max_backlog);
 	send_answer(client);
 }
 
@@ -421,18 +428,6 @@ void clients_close_abandoned(struct clients *all)
 		if (c->eof && is_abandoned(c))
 			close_client(c);
 	}
-}
-
-void clients_subscribe(struct clients *all, uint64_t mask)
-{
-	all->calling->mask |= mask;
-	update_mask(all);
-}
-
-void clients_unsubscribe(struct clients *all, uint64_t mask)
-{
-	all->calling->mask &= ~mask;
-	update_mask(all);
 }
 
 void clients_init(struct clients *all, struct event_base *base, struct event_bus *bus,

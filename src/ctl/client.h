@@ -18,7 +18,6 @@ struct clients {
 	struct event_subscriber subscriber;
 	uint64_t max_request, max_backlog; /* settings */
 	LIST_HEAD(, client) list;
-	struct client *calling; /* its request is running */
 	unsigned last_id;
 	struct buffer answer, event_line;
 	uint64_t *count, *requests, *events_sent, *disconnected; /* statistics */
@@ -35,7 +34,3 @@ int clients_add(struct clients *all, int fd);
 
 /** Subscribers that half-closed and then went away are found out when a place is wanted. */
 void clients_close_abandoned(struct clients *all);
-
-/** Add to, or take from, the events that the client whose request is running gets. */
-void clients_subscribe(struct clients *all, uint64_t mask);
-void clients_unsubscribe(struct clients *all, uint64_t mask);

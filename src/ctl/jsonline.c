@@ -233,13 +233,13 @@ static void add_param(struct buffer *line, const struct event_param *param)
 	add_value(line, param);
 }
 
-void jsonline_event(struct buffer *line, const struct event_type *type,
-    const struct event_param *params, size_t count)
+void jsonline_event(struct buffer *line, const struct event_notice *event, bool guarded)
 {
 	buffer_add(line, SLICE("{\"jsonrpc\":\"2.0\",\"method\":\""));
-	buffer_add(line, slice_of(type->name));
+	buffer_add(line, slice_of(event->type->name));
 	buffer_add(line, SLICE("\",\"params\":{"));
-	for (size_t i = 0; i < count; i++)
-		add_param(line, &params[i]);
+	for (size_t i = 0; i < event->count; i++)
+		if (guarded || !event->params[i].guarded)
+			add_param(line, &event->params[i]);
 	buffer_add(line, SLICE("}}\n"));
 }

@@ -13,6 +13,7 @@
 #include <msrpd/slice.h>
 
 #include "base/buffer.h"
+#include "event/bus.h"
 
 /**
  * "key": in front of the next value of an object.  The key holds nothing that wants an escape.
@@ -38,6 +39,8 @@ void jsonline_number(struct buffer *line, int64_t number);
 /** true, false, null */
 void jsonline_word(struct buffer *line, struct slice word);
 
-/** The notification of an event, with its newline. */
-void jsonline_event(struct buffer *line, const struct event_type *type,
-    const struct event_param *params, size_t count);
+/**
+ * The notification of an event, with its newline.
+ * @param guarded  with what is for operators alone
+ */
+void jsonline_event(struct buffer *line, const struct event_notice *event, bool guarded);

@@ -36,24 +36,29 @@ static uint64_t event_mask(const struct event_bus *bus, const struct param *name
 	return mask;
 }
 
-static void event_subscribe(const struct param *params, struct reply *reply, void *state)
+static void change_events(const struct param *params, struct reply *reply, void *state, bool wanted)
 {
+	const struct rpc_caller *caller = json_reply_caller(reply);
 	uint64_t mask = event_mask(ctl_server_daemon(state)->bus, &params[0], reply);
 
 	if (!mask)
 		return;
-	ctl_server_subscribe(state, mask);
+	if (!caller->want) {
+		reply_error(reply, 400, "events need a connection that stays: a WebSocket");
+		return;
+	}
+	caller->want(mask, wanted, caller->arg);
 	reply_text(reply, NULL, SLICE("OK"));
+}
+
+static void event_subscribe(const struct param *params, struct reply *reply, void *state)
+{
+	change_events(params, reply, state, true);
 }
 
 static void event_unsubscribe(const struct param *params, struct reply *reply, void *state)
 {
-	uint64_t mask = event_mask(ctl_server_daemon(state)->bus, &params[0], reply);
-
-	if (!mask)
-		return;
-	ctl_server_unsubscribe(state, mask);
-	reply_text(reply, NULL, SLICE("OK"));
+	change_events(params, reply, state, false);
 }
 
 struct wanted_stats {
@@ -137,9 +142,16 @@ static void log_level(const struct param *params, struct reply *reply, void *sta
 	reply_text(reply, NULL, slice_of(log_level_name(log_threshold)));
 }
 
+/* May who is answered call it at all? */
+static bool is_open(const struct method *method, const struct reply *reply)
+{
+	return method->access != METHOD_OPERATOR || !json_reply_caller(reply)->owns;
+}
+
 static void add_name(const struct method *method, void *arg)
 {
-	reply_text(arg, NULL, slice_of(method->name));
+	if (is_open(method, arg))
+		reply_text(arg, NULL, slice_of(method->name));
 }
 
 static void which(const struct param *params, struct reply *reply, void *state)
@@ -155,6 +167,8 @@ static void add_help(const struct method *method, void *arg)
 	char params[256] = "";
 	size_t len = 0;
 
+	if (!is_open(method, arg))
+		return;
 	for (const struct param_spec *p = method->params; p && p->name && len < sizeof(params); p++)
 		len += (size_t)snprintf(params + len, sizeof(params) - len, "%s%s%s",
 		    len ? " " : "", p->name, p->required ? "" : "?");
@@ -220,10 +234,12 @@ static const struct param_spec level_params[] = {
 const struct method ctl_methods[] = {
     {.name = "event_subscribe",
 	.params = names_params,
+	.access = METHOD_USER,
 	.call = event_subscribe,
 	.help = "send these events (all) on this connection"},
     {.name = "event_unsubscribe",
 	.params = names_params,
+	.access = METHOD_USER,
 	.call = event_unsubscribe,
 	.help = "send these events (all) no more"},
     {.name = "get_statistics",
@@ -240,8 +256,9 @@ const struct method ctl_methods[] = {
 	.params = why_params,
 	.call = why,
 	.help = "the story of a session, by its id, Call-ID or key"},
-    {.name = "which", .call = which, .help = "list the commands"},
+    {.name = "which", .access = METHOD_USER, .call = which, .help = "list the commands"},
     {.name = "help",
+	.access = METHOD_USER,
 	.call = help,
 	.help = "list the commands with their parameters; ? marks what may be left out"},
     {0},

@@ -11,6 +11,7 @@
 #include "ctl/server.h"
 
 struct rpc;
+struct rpc_caller;
 
 enum { REPLY_DEPTH_MAX = 64 };
 
@@ -23,6 +24,7 @@ struct json_reply {
 	uint64_t lists;  /* bit n: level n is a list, not an object */
 	unsigned depth;  /* open levels */
 	bool error;
+	const struct rpc_caller *caller; /* NULL: whoever, what cannot be read has none */
 };
 
 /** Begin an answer.  id: JSON text, echoed. */
@@ -38,11 +40,9 @@ void json_reply_drop(struct json_reply *reply);
 extern const struct method ctl_methods[];
 
 const struct ctl_daemon *ctl_server_daemon(const struct ctl_server *server);
-const struct rpc *ctl_server_rpc(const struct ctl_server *server);
 
-/** Add to, or take from, the events that the client whose request is running gets. */
-void ctl_server_subscribe(struct ctl_server *server, uint64_t mask);
-void ctl_server_unsubscribe(struct ctl_server *server, uint64_t mask);
+/** Who calls the method that writes to it; one that is running has a caller. */
+const struct rpc_caller *json_reply_caller(const struct reply *reply);
 
 /**
  * Open the listening socket with its mode and group; a socket that nobody listens on any more

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "ctl/rpc.h"
+
 static struct json_reply *json_of(struct reply *reply)
 {
 	return (struct json_reply *)reply;
@@ -107,6 +109,13 @@ static void write_error(struct reply *reply, int code, const char *message)
 	jsonline_close(j->out, '}');
 }
 
+static bool is_for_caller(const struct reply *reply, struct slice address)
+{
+	const struct rpc_caller *caller = json_reply_caller(reply);
+
+	return !caller->owns || caller->owns(address, caller->arg);
+}
+
 static const struct reply_ops json_ops = {
     .text = write_text,
     .body = write_body,
@@ -116,7 +125,13 @@ static const struct reply_ops json_ops = {
     .open = open_level,
     .close = close_level,
     .error = write_error,
+    .is_for = is_for_caller,
 };
+
+const struct rpc_caller *json_reply_caller(const struct reply *reply)
+{
+	return ((const struct json_reply *)reply)->caller;
+}
 
 void json_reply_begin(struct json_reply *reply, struct buffer *out, struct slice id)
 {

@@ -120,6 +120,21 @@ void rpc_each_method(const struct rpc *rpc, void (*fn)(const struct method *meth
 
 /* --- requests --- */
 
+/* Users are told apart from operators here alone: by the row of the method. */
+static bool may_call(const struct entry *entry, const struct params *params, struct reply *reply)
+{
+	const struct method *method = entry->method;
+
+	if (method->access < METHOD_OWNER || !json_reply_caller(reply)->owns
+	    || method->is_theirs(params->values, reply, entry->state))
+		return true;
+	if (method->access == METHOD_OWNER)
+		reply_error(reply, 404, "not found");
+	else
+		reply_error(reply, 403, "not in your name");
+	return false;
+}
+
 static void call_method(const struct entry *entry, json_t *params, struct reply *reply)
 {
 	struct params read = {0};
@@ -131,7 +146,7 @@ static void call_method(const struct entry *entry, json_t *params, struct reply 
 		reply_error(reply, 400, read.why);
 	else if (err)
 		reply_error(reply, 500, "out of memory");
-	else
+	else if (may_call(entry, &read, reply))
 		entry->method->call(read.values, reply, entry->state);
 	params_fini(&read);
 }
@@ -162,12 +177,17 @@ static const char *check_request(const json_t *request)
 	return NULL;
 }
 
-static void run(const struct rpc *rpc, const json_t *request, struct reply *reply)
+static void run(const struct rpc *rpc, const struct rpc_caller *caller, const json_t *request,
+    struct reply *reply)
 {
 	struct slice name = params_text(json_object_get(request, "method"));
 	const struct entry *entry = find(rpc, name);
 	char why[WHY_SIZE];
 
+	if (entry && caller->owns && entry->method->access == METHOD_OPERATOR) {
+		reply_error(reply, 403, "for operators alone");
+		return;
+	}
 	if (entry) {
 		call_method(entry, json_object_get(request, "params"), reply);
 		return;
@@ -201,7 +221,15 @@ struct refusal {
 	const char *why;
 };
 
-static void handle_request(const struct rpc *rpc, const json_t *request, struct buffer *answer,
+/* A line, and where its answers go. */
+struct line {
+	const struct rpc *rpc;
+	const struct rpc_caller *caller;
+	struct buffer *answer;
+	size_t answer_max;
+};
+
+static void handle_request(const struct line *line, const json_t *request,
     const struct refusal *refusal)
 {
 	const json_t *id = json_object_get(request, "id");
@@ -211,30 +239,32 @@ static void handle_request(const struct rpc *rpc, const json_t *request, struct 
 
 	if (refusal && is_repaired(id))
 		id = json_null();
-	json_reply_begin(&reply, answer, id_text(id, buffer, sizeof(buffer)));
+	json_reply_begin(&reply, line->answer, id_text(id, buffer, sizeof(buffer)));
+	reply.caller = line->caller;
 	if (why)
 		reject(&reply.reply, RPC_INVALID_REQUEST, why);
 	else if (refusal)
 		reply_error(&reply.reply, refusal->code, refusal->why);
 	else
-		run(rpc, request, &reply.reply);
+		run(line->rpc, line->caller, request, &reply.reply);
 	if (why || id)
 		json_reply_end(&reply);
 	else
 		json_reply_drop(&reply);
 }
 
-static void handle_batch(const struct rpc *rpc, const json_t *batch, struct buffer *answer,
-    size_t answer_max, const struct refusal *refusal)
+static void handle_batch(const struct line *line, const json_t *batch,
+    const struct refusal *refusal)
 {
 	static const struct refusal too_large = {500,
 	    "not done, the answers before it in the batch are too large"};
+	struct buffer *answer = line->answer;
 	size_t start = answer->len;
 
 	jsonline_open(answer, '[');
 	for (size_t i = 0; i < json_array_size(batch); i++)
-		handle_request(rpc, json_array_get(batch, i), answer,
-		    answer->len - start > answer_max ? &too_large : refusal);
+		handle_request(line, json_array_get(batch, i),
+		    answer->len - start > line->answer_max ? &too_large : refusal);
 	if (answer->len == start + 1)
 		answer->len = start;
 	else
@@ -250,17 +280,19 @@ static void refuse(struct buffer *answer, enum rpc_error code, const char *messa
 	json_reply_end(&reply);
 }
 
-static void handle_value(const struct rpc *rpc, const json_t *value, struct buffer *answer,
-    size_t answer_max, const struct refusal *refusal)
+static void handle_value(const struct line *line, const json_t *value,
+    const struct refusal *refusal)
 {
 	if (!json_is_array(value))
-		handle_request(rpc, value, answer, refusal);
+		handle_request(line, value, refusal);
+	else if (!line->caller->batches)
+		refuse(line->answer, RPC_INVALID_REQUEST, "one request, not a batch");
 	else if (json_array_size(value) == 0)
-		refuse(answer, RPC_INVALID_REQUEST, "an empty batch");
+		refuse(line->answer, RPC_INVALID_REQUEST, "an empty batch");
 	else if (json_array_size(value) > RPC_BATCH_MAX)
-		refuse(answer, RPC_INVALID_REQUEST, "more than 1000 requests in a batch");
+		refuse(line->answer, RPC_INVALID_REQUEST, "more than 1000 requests in a batch");
 	else
-		handle_batch(rpc, value, answer, answer_max, refusal);
+		handle_batch(line, value, refusal);
 }
 
 /* Is the line more than STRUCTURE_MAX brackets, commas and colons?  Those in strings are text. */
@@ -326,37 +358,38 @@ static json_t *load_repaired(struct slice line)
 	return value;
 }
 
-static void handle_line(const struct rpc *rpc, struct slice line, struct buffer *answer,
-    size_t answer_max)
+static void handle_line(const struct line *line, struct slice text)
 {
 	struct refusal refusal = {.code = 400};
 	char why[WHY_SIZE];
 	json_error_t error;
 	json_t *value;
 
-	if (is_unwieldy(line)) {
-		refuse(answer, RPC_INVALID_REQUEST, "too many values in one line");
+	if (is_unwieldy(text)) {
+		refuse(line->answer, RPC_INVALID_REQUEST, "too many values in one line");
 		return;
 	}
-	value = load(line.p, line.len, JSON_REJECT_DUPLICATES, &error);
-	if (!value && (value = load_repaired(line)))
+	value = load(text.p, text.len, JSON_REJECT_DUPLICATES, &error);
+	if (!value && (value = load_repaired(text)))
 		refusal.why = why_not(json_error_code(&error));
 	if (!value) {
 		snprintf(why, sizeof(why), "not JSON: %s", error.text);
-		refuse(answer, RPC_PARSE_ERROR, why);
+		refuse(line->answer, RPC_PARSE_ERROR, why);
 		return;
 	}
-	handle_value(rpc, value, answer, answer_max, refusal.why ? &refusal : NULL);
+	handle_value(line, value, refusal.why ? &refusal : NULL);
 	json_decref(value);
 }
 
-void rpc_handle(struct rpc *rpc, struct slice line, struct buffer *answer, size_t answer_max)
+void rpc_handle(struct rpc *rpc, const struct rpc_caller *caller, struct slice text,
+    struct buffer *answer, size_t answer_max)
 {
+	struct line line = {rpc, caller, answer, answer_max};
 	size_t start = answer->len;
 
-	if (is_blank(line))
+	if (is_blank(text))
 		return;
-	handle_line(rpc, line, answer, answer_max);
+	handle_line(&line, text);
 	if (answer->len > start)
 		buffer_add(answer, SLICE("\n"));
 }

@@ -4,7 +4,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <msrpd/service.h>
 #include <msrpd/slice.h>
@@ -22,6 +24,16 @@ enum { RPC_BATCH_MAX = 1000 }; /* requests in a batch */
 
 struct rpc;
 
+/** Who calls. */
+struct rpc_caller {
+	/** Is this address his?  NULL: an operator, who may call everything. */
+	bool (*owns)(struct slice address, void *arg);
+	/** He wants these events, or no more; NULL: there is no way to tell him. */
+	void (*want)(uint64_t mask, bool wanted, void *arg);
+	void *arg;
+	bool batches; /* may he send several requests at once? */
+};
+
 int rpc_new(struct rpc **rpcp);
 void rpc_free(struct rpc *rpc);
 
@@ -35,11 +47,13 @@ void rpc_each_method(const struct rpc *rpc, void (*fn)(const struct method *meth
 /**
  * Handle one line.
  *
+ * @param caller      borrowed
  * @param line        without its newline
  * @param answer      gets the answer and a newline behind what it holds; nothing for notifications
  * @param answer_max  bytes: requests of a batch are refused when answers before them have passed it
  */
-void rpc_handle(struct rpc *rpc, struct slice line, struct buffer *answer, size_t answer_max);
+void rpc_handle(struct rpc *rpc, const struct rpc_caller *caller, struct slice line,
+    struct buffer *answer, size_t answer_max);
 
 /** Append an error answer to a request that could not be read, and a newline. */
 void rpc_refuse(struct buffer *answer, enum rpc_error code, const char *message);

@@ -226,17 +226,7 @@ const struct ctl_daemon *ctl_server_daemon(const struct ctl_server *server)
 	return &server->daemon;
 }
 
-const struct rpc *ctl_server_rpc(const struct ctl_server *server)
+struct rpc *ctl_server_rpc(const struct ctl_server *server)
 {
 	return server->rpc;
-}
-
-void ctl_server_subscribe(struct ctl_server *server, uint64_t mask)
-{
-	clients_subscribe(&server->clients, mask);
-}
-
-void ctl_server_unsubscribe(struct ctl_server *server, uint64_t mask)
-{
-	clients_unsubscribe(&server->clients, mask);
 }

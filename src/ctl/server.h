@@ -17,6 +17,7 @@ struct event_bus;
 struct stats;
 
 struct ctl_server;
+struct rpc;
 
 struct ctl_settings {
 	char *socket;
@@ -65,6 +66,9 @@ void ctl_server_free(struct ctl_server *server);
  * @return 0, -EEXIST: there is one of that name, -ENOMEM
  */
 int ctl_server_add_methods(struct ctl_server *server, const struct method *methods, void *state);
+
+/** Its methods, for who lets others call them by other ways. */
+struct rpc *ctl_server_rpc(const struct ctl_server *server);
 
 /** Take max_request and max_backlog from settings; the socket stays as it is. */
 void ctl_server_reload(struct ctl_server *server, const struct ctl_settings *settings);

@@ -98,10 +98,26 @@ static bool wants(const struct event_subscriber *subscriber, uint64_t bit)
 	    && (!subscriber->wanted || subscriber->wanted(subscriber->arg));
 }
 
+static void each_of_one(const void *what, void (*fn)(struct slice address, void *arg), void *arg)
+{
+	fn(*(const struct slice *)what, arg);
+}
+
+struct event_audience event_audience_of(const struct slice *address)
+{
+	return (struct event_audience){.each = each_of_one, .what = address};
+}
+
 void event_emit(struct event_bus *bus, const struct event_type *type,
     const struct event_param *params, size_t count)
 {
-	const struct event_notice notice = {type, params, count};
+	event_emit_for(bus, type, params, count, NULL);
+}
+
+void event_emit_for(struct event_bus *bus, const struct event_type *type,
+    const struct event_param *params, size_t count, const struct event_audience *audience)
+{
+	const struct event_notice notice = {type, params, count, audience};
 	uint64_t bit = event_bus_bit(bus, type);
 	struct cursor cursor = {bus->cursor, TAILQ_FIRST(&bus->subscribers)};
 

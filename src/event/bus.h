@@ -15,6 +15,7 @@ struct event_notice {
 	const struct event_type *type;
 	const struct event_param *params;
 	size_t count;
+	const struct event_audience *audience; /* NULL: operators alone */
 };
 
 /**

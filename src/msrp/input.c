@@ -27,6 +27,7 @@ struct msrp_input {
 	struct target_hint hint;
 	struct msrp_sink *sink;
 	bool in_frame, answered, pause;
+	bool has_body; /* the frame in hand; for whoever listens */
 };
 
 void inputs_init(struct pool *pool)
@@ -98,6 +99,7 @@ static int on_head(const struct msrp_frame *frame, void *arg)
 	/* Start line and paths; what follows them may be credentials. */
 	log_debug("msrp: conn %" PRIu64 ": in: %.*s", conn->stream.number,
 	    (int)(frame->head.len - frame->headers.len), frame->head.p);
+	in->has_body = frame->has_body;
 	if (net_tap_on(&conn->stream))
 		tap_head(conn, frame);
 	in->in_frame = true;
@@ -130,7 +132,7 @@ static int on_end(enum msrp_flag flag, void *arg)
 	int err = 0;
 
 	if (net_tap_on(&conn->stream))
-		tap_end(conn, msrp_parser_tid(&in->parser), flag, in->frame.has_body);
+		tap_end(conn, msrp_parser_tid(&in->parser), flag, in->has_body);
 	if (sink) {
 		msrp_sink_drop(sink);
 		err = sink->ops->end(sink, flag);
@@ -281,7 +283,7 @@ static bool reply_wanted(const struct msrp_frame *request, int code)
 
 static void note_refusal(const struct msrp_conn *conn, int code, struct slice phrase)
 {
-	const struct msrp_frame *f = &conn->in->frame;
+	const struct msrp_frame *f = conn->in->frame;
 	const struct story of = {.session_id = f->to.session_id,
 	    .stack = "msrp",
 	    .conn = conn->stream.number};

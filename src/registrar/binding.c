@@ -113,6 +113,15 @@ static struct slice aor_uri(const struct aor *aor, char text[AOR_NAME_MAX + 4])
 	return buffer_text(&w);
 }
 
+static void emit(const struct binding *b, const struct event_type *type,
+    const struct event_param *params, size_t count)
+{
+	const struct slice address = params[0].text;
+	const struct event_audience audience = event_audience_of(&address);
+
+	event_emit_for(b->aor->registrar->env.bus, type, params, count, &audience);
+}
+
 static void tell_new(const struct binding *b)
 {
 	char uri[AOR_NAME_MAX + 4];
@@ -122,8 +131,7 @@ static void tell_new(const struct binding *b)
 	    event_number("expires", (int64_t)binding_seconds(b)),
 	};
 
-	event_emit(b->aor->registrar->env.bus, &registration_new, params,
-	    sizeof(params) / sizeof(params[0]));
+	emit(b, &registration_new, params, sizeof(params) / sizeof(params[0]));
 }
 
 static void tell_end(const struct binding *b, enum end end)
@@ -136,8 +144,7 @@ static void tell_end(const struct binding *b, enum end end)
 	};
 
 	++*b->aor->registrar->count.ended[end];
-	event_emit(b->aor->registrar->env.bus, &registration_end, params,
-	    sizeof(params) / sizeof(params[0]));
+	emit(b, &registration_end, params, sizeof(params) / sizeof(params[0]));
 }
 
 /* --- bindings --- */

@@ -78,6 +78,14 @@ static struct aor *aor_of_param(struct registrar *r, const struct param *param)
 	return key.p ? aor_find(r, key) : NULL;
 }
 
+static bool is_for(const struct aor *aor, const struct reply *out)
+{
+	char uri[AOR_NAME_MAX + 4];
+
+	snprintf(uri, sizeof(uri), "sip:%.*s", (int)aor->len, aor->name);
+	return reply_is_for(out, slice_of(uri));
+}
+
 static void put_binding(struct reply *out, const struct binding *b)
 {
 	const struct binding_terms *t = &b->terms;
@@ -103,6 +111,8 @@ static void put_aor(struct reply *out, const struct aor *aor)
 {
 	const struct binding *b;
 
+	if (!is_for(aor, out))
+		return;
 	TAILQ_FOREACH(b, &aor->bindings, entry)
 		put_binding(out, b);
 }
@@ -164,6 +174,7 @@ static void call_remove(const struct param *params, struct reply *out, void *sta
 static const struct method methods[] = {
     {.name = "registrar_list",
 	.params = list_params,
+	.access = METHOD_USER,
 	.call = call_list,
 	.help = "list where users are, or one user"},
     {.name = "registrar_remove",

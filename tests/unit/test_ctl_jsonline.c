@@ -215,17 +215,41 @@ static void test_event(void **state)
 	    event_text("bad", SLICE("\xff")),
 	    event_body("empty", (struct slice){NULL, 0}),
 	};
+	const struct event_notice event = {&type, params, sizeof(params) / sizeof(params[0]), NULL};
+	const struct event_notice bare = {&type, NULL, 0, NULL};
 	struct buffer line = {.max = BUFFER_UNBOUNDED};
 
 	(void)state;
-	jsonline_event(&line, &type, params, sizeof(params) / sizeof(params[0]));
+	jsonline_event(&line, &event, true);
 	assert_written(&line,
 	    "{\"jsonrpc\":\"2.0\",\"method\":\"E_MSRP_MSG_RECEIVED\",\"params\":{"
 	    "\"session_id\":\"s\\\"1\",\"reason\":null,\"code\":408,\"body\":\"hi\\n\",\"none\":null,"
 	    "\"blob_base64\":\"//4=\",\"bad\":\"\xef\xbf\xbd\",\"empty\":\"\"}}\n");
-	jsonline_event(&line, &type, NULL, 0);
+	jsonline_event(&line, &bare, true);
 	assert_written(&line,
 	    "{\"jsonrpc\":\"2.0\",\"method\":\"E_MSRP_MSG_RECEIVED\",\"params\":{}}\n");
+}
+
+static void test_guarded(void **state)
+{
+	static const struct event_type type = {"E_MSRP_CONF_JOIN", NULL};
+	struct event_param params[] = {
+	    event_text("room", SLICE("sip:room@example.org")),
+	    event_text("session_id", SLICE("s1")),
+	};
+	const struct event_notice event = {&type, params, 2, NULL};
+	struct buffer line = {.max = BUFFER_UNBOUNDED};
+
+	(void)state;
+	params[1].guarded = true;
+	jsonline_event(&line, &event, false);
+	assert_written(&line,
+	    "{\"jsonrpc\":\"2.0\",\"method\":\"E_MSRP_CONF_JOIN\",\"params\":{"
+	    "\"room\":\"sip:room@example.org\"}}\n");
+	jsonline_event(&line, &event, true);
+	assert_written(&line,
+	    "{\"jsonrpc\":\"2.0\",\"method\":\"E_MSRP_CONF_JOIN\",\"params\":{"
+	    "\"room\":\"sip:room@example.org\",\"session_id\":\"s1\"}}\n");
 }
 
 static void test_cut(void **state)
@@ -254,6 +278,7 @@ int main(void)
 	    cmocka_unit_test(test_structure),
 	    cmocka_unit_test(test_base64),
 	    cmocka_unit_test(test_event),
+	    cmocka_unit_test(test_guarded),
 	    cmocka_unit_test(test_cut),
 	};
 

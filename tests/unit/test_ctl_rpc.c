@@ -133,14 +133,15 @@ static int teardown(void **state)
 }
 
 /* @return the answer without its newline, to be freed; "" if there is none */
-static char *ask_bytes(struct rpc *rpc, struct slice line, size_t answer_max)
+static char *ask_as(struct rpc *rpc, const struct rpc_caller *caller, struct slice line,
+    size_t answer_max)
 {
 	struct buffer answer = {.max = BUFFER_UNBOUNDED};
 	char *copy = malloc(line.len), *text;
 
 	/* in memory of its own: whoever reads past the end is caught */
 	memcpy(copy, line.p, line.len);
-	rpc_handle(rpc, (struct slice){copy, line.len}, &answer, answer_max);
+	rpc_handle(rpc, caller, (struct slice){copy, line.len}, &answer, answer_max);
 	free(copy);
 	assert_false(answer.err);
 	if (answer.len) {
@@ -151,6 +152,13 @@ static char *ask_bytes(struct rpc *rpc, struct slice line, size_t answer_max)
 	text = slice_dup((struct slice){answer.len ? answer.p : "", answer.len});
 	buffer_fini(&answer);
 	return text;
+}
+
+static char *ask_bytes(struct rpc *rpc, struct slice line, size_t answer_max)
+{
+	static const struct rpc_caller boss = {.batches = true};
+
+	return ask_as(rpc, &boss, line, answer_max);
 }
 
 static char *ask(struct rpc *rpc, const char *line)

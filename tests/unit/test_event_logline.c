@@ -82,20 +82,20 @@ static void test_values(void **state)
 		struct event_param param;
 		const char *line;
 	} cases[] = {
-	    {{"k", EVENT_TEXT, {"sip:a@b;x", 9}, 0, NULL, 0}, "E_TEST k=sip:a@b;x"},
-	    {{"k", EVENT_TEXT, {"", 0}, 0, NULL, 0}, "E_TEST k=\"\""},
-	    {{"k", EVENT_TEXT, {"two words", 9}, 0, NULL, 0}, "E_TEST k=\"two words\""},
-	    {{"k", EVENT_TEXT, {"a=b", 3}, 0, NULL, 0}, "E_TEST k=\"a=b\""},
-	    {{"k", EVENT_TEXT, {"say \"hi\" \\", 10}, 0, NULL, 0},
+	    {{"k", EVENT_TEXT, {"sip:a@b;x", 9}, 0, NULL, 0, false}, "E_TEST k=sip:a@b;x"},
+	    {{"k", EVENT_TEXT, {"", 0}, 0, NULL, 0, false}, "E_TEST k=\"\""},
+	    {{"k", EVENT_TEXT, {"two words", 9}, 0, NULL, 0, false}, "E_TEST k=\"two words\""},
+	    {{"k", EVENT_TEXT, {"a=b", 3}, 0, NULL, 0, false}, "E_TEST k=\"a=b\""},
+	    {{"k", EVENT_TEXT, {"say \"hi\" \\", 10}, 0, NULL, 0, false},
 		"E_TEST k=\"say \\\"hi\\\" \\\\\""},
-	    {{"k", EVENT_TEXT, {"a\r\nb\0c\x1b", 7}, 0, NULL, 0},
+	    {{"k", EVENT_TEXT, {"a\r\nb\0c\x1b", 7}, 0, NULL, 0, false},
 		"E_TEST k=\"a\\r\\nb\\x00c\\x1b\""},
-	    {{"k", EVENT_TEXT, {"\xc3\xbc", 2}, 0, NULL, 0}, "E_TEST k=\"\xc3\xbc\""},
-	    {{"k", EVENT_TEXT, {"\xff", 1}, 0, NULL, 0}, "E_TEST k=\"\\xff\""},
-	    {{"k", EVENT_TEXT, {"null", 4}, 0, NULL, 0}, "E_TEST k=\"null\""},
-	    {{"k", EVENT_NULL, {NULL, 0}, 0, NULL, 0}, "E_TEST k=null"},
-	    {{"k", EVENT_NUMBER, {NULL, 0}, -408, NULL, 0}, "E_TEST k=-408"},
-	    {{"k", EVENT_BODY, {"secret", 6}, 0, NULL, 0}, "E_TEST"},
+	    {{"k", EVENT_TEXT, {"\xc3\xbc", 2}, 0, NULL, 0, false}, "E_TEST k=\"\xc3\xbc\""},
+	    {{"k", EVENT_TEXT, {"\xff", 1}, 0, NULL, 0, false}, "E_TEST k=\"\\xff\""},
+	    {{"k", EVENT_TEXT, {"null", 4}, 0, NULL, 0, false}, "E_TEST k=\"null\""},
+	    {{"k", EVENT_NULL, {NULL, 0}, 0, NULL, 0, false}, "E_TEST k=null"},
+	    {{"k", EVENT_NUMBER, {NULL, 0}, -408, NULL, 0, false}, "E_TEST k=-408"},
+	    {{"k", EVENT_BODY, {"secret", 6}, 0, NULL, 0, false}, "E_TEST"},
 	};
 	struct fixture *f = *state;
 
@@ -147,13 +147,15 @@ static void test_long_body(void **state)
 	f->logline.body = true;
 	memset(body, 'x', sizeof(body));
 	snprintf(expected, sizeof(expected), "E_TEST b=%.256s", body);
-	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, sizeof(body)}, 0, NULL, 0}, 1,
+	assert_line(f,
+	    &(struct event_param){"b", EVENT_BODY, {body, sizeof(body)}, 0, NULL, 0, false}, 1,
 	    expected);
-	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, 256}, 0, NULL, 0}, 1,
+	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, 256}, 0, NULL, 0, false}, 1,
 	    expected);
 	memcpy(body + 254, "\xe2\x82\xac", 3);
 	snprintf(expected, sizeof(expected), "E_TEST b=%.254s", body);
-	assert_line(f, &(struct event_param){"b", EVENT_BODY, {body, sizeof(body)}, 0, NULL, 0}, 1,
+	assert_line(f,
+	    &(struct event_param){"b", EVENT_BODY, {body, sizeof(body)}, 0, NULL, 0, false}, 1,
 	    expected);
 }
 
