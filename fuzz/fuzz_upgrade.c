@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static char *texts[] = {"https://chat.example.org"};
 	static const struct setting_list origins = {texts, 1};
 	struct slice head = {(const char *)data, size};
-	struct upgrade_terms terms = {SLICE("msrp"), &origins};
+	struct upgrade_terms terms = {.subprotocol = SLICE("msrp"), .origins = &origins};
 	char text[512];
 	struct buffer w = BUFFER_ON(text);
 	unsigned status = upgrade_answer(head, &terms, &w);

@@ -150,6 +150,15 @@ void stream_unpause(struct net_stream *s, unsigned why);
 /** Close; the peer may still read the last that was written, if that was all that waited. */
 void stream_part(struct net_stream *s, int err);
 
+/* ws.c */
+/**
+ * A stream at whose carrier a request was read that makes it a WebSocket.
+ * @param answer  to be written first
+ * @param rest    that was read already behind the request
+ * @return 0 or negative errno
+ */
+int ws_adopt(struct net_stream *s, struct slice answer, struct slice rest);
+
 /* input.c */
 void stream_read(struct net_stream *s);
 void stash_drop(struct net_stream *s);

@@ -406,6 +406,59 @@ int stream_accept(const struct net_listener *listener, int fd, struct net_guard_
 	return 0;
 }
 
+/* --- from one protocol to another --- */
+
+/* All that makes the connection. */
+static int move(struct net_stream *from, struct net_stream *to)
+{
+	int fd = from->fd;
+
+	to->host = from->host;
+	to->client = from->client;
+	to->link.state = from->link.state;
+	from->host = NULL;
+	from->client = NULL;
+	from->link.state = NULL;
+	net_stream_set_life(from, NULL);
+	if (from->reading)
+		event_del(&from->ev_read);
+	from->reading = false;
+	from->fd = -1;
+	return stream_watch(to, fd);
+}
+
+int net_stream_hand_over(struct net_stream *from, const struct net_listener *listener, void *arg,
+    struct slice answer, struct slice rest)
+{
+	struct net_protocol *p = listener->protocol;
+	struct net_stream *s;
+	int err = output_flush(from);
+
+	if (err < 0 || net_stream_backlog(from) || net_protocol_is_full(p) || p->stopping)
+		return err < 0 ? err : -EAGAIN;
+	s = p->handler->accept(arg);
+	if (!s)
+		return -ENOMEM;
+	s->accepted = true;
+	s->listener = listener;
+	s->link.ops = from->link.ops->encrypted ? &net_wss : &net_ws;
+	net_stream_ref(s);
+	err = move(from, s);
+	net_stream_close(from, -ESHUTDOWN);
+	if (err == 0)
+		err = ws_adopt(s, answer, rest);
+	if (err < 0) {
+		net_stream_close(s, err);
+	} else {
+		(*p->count.accepted)++;
+		log_accepted(s);
+		opened(s);
+		stream_read_again(s);
+	}
+	net_stream_unref(s);
+	return err;
+}
+
 /* --- events --- */
 
 /* Nobody takes what is read now, but what is written needs it. */

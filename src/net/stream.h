@@ -99,6 +99,20 @@ void net_stream_set_life(struct net_stream *stream, struct timer_queue *queue);
 /** The stream whose life has expired; it is in no queue now. */
 struct net_stream *net_stream_expired(struct timer_entry *life);
 
+/**
+ * Make a WebSocket of an accepted stream that is open and not framed, at which a request for that
+ * was read: from now on it is a stream of another listener's protocol, whose limit of streams
+ * counts.  On success this one is closed, without its socket.
+ *
+ * @param to      its socket need not be open
+ * @param arg     for net_handler.accept() of its protocol
+ * @param answer  to the request, which is written first
+ * @param rest    bytes that were read behind the request
+ * @return 0 or negative errno: then it is as it was, or closed
+ */
+int net_stream_hand_over(struct net_stream *stream, const struct net_listener *to, void *arg,
+    struct slice answer, struct slice rest);
+
 /* --- who is there --- */
 
 /** The peer's address, or ours on this stream; none if it is not connected. */

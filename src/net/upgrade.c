@@ -165,7 +165,7 @@ static unsigned judge(const struct request *r, const struct upgrade_terms *terms
 
 /* --- the answer --- */
 
-void upgrade_refuse(unsigned status, struct buffer *answer)
+static void refuse(unsigned status, struct slice headers, struct buffer *answer)
 {
 	static const struct {
 		unsigned status;
@@ -182,11 +182,19 @@ void upgrade_refuse(unsigned status, struct buffer *answer)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].status == status)
 			buffer_printf(answer,
-			    "HTTP/1.1 %u %s\r\n%sConnection: close\r\nContent-Length: 0\r\n\r\n",
-			    status, rows[i].phrase, rows[i].headers);
+			    "HTTP/1.1 %u %s\r\n%s%.*sConnection: close\r\nContent-Length: 0\r\n\r\n",
+			    status, rows[i].phrase, rows[i].headers, SLICE_ARG(headers));
 }
 
-static void accept_upgrade(struct slice key, struct slice subprotocol, struct buffer *answer)
+void upgrade_refuse(unsigned status, struct buffer *answer)
+{
+	const struct slice none = {NULL, 0};
+
+	refuse(status, none, answer);
+}
+
+static void accept_upgrade(struct slice key, const struct upgrade_terms *terms,
+    struct buffer *answer)
 {
 	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 	unsigned char sum[SHA_DIGEST_LENGTH], text[ACCEPT_SIZE];
@@ -198,8 +206,8 @@ static void accept_upgrade(struct slice key, struct slice subprotocol, struct bu
 	EVP_EncodeBlock(text, sum, sizeof(sum));
 	buffer_printf(answer,
 	    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-	    "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: %.*s\r\n\r\n",
-	    (const char *)text, SLICE_ARG(subprotocol));
+	    "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: %.*s\r\n%.*s\r\n",
+	    (const char *)text, SLICE_ARG(terms->subprotocol), SLICE_ARG(terms->headers));
 }
 
 unsigned upgrade_answer(struct slice head, const struct upgrade_terms *terms, struct buffer *answer)
@@ -210,9 +218,9 @@ unsigned upgrade_answer(struct slice head, const struct upgrade_terms *terms, st
 	if (status == 0)
 		status = judge(&request, terms);
 	if (status == 101)
-		accept_upgrade(request.key, terms->subprotocol, answer);
+		accept_upgrade(request.key, terms, answer);
 	else
-		upgrade_refuse(status, answer);
+		refuse(status, terms->headers, answer);
 	return status;
 }
 

@@ -11,6 +11,7 @@ struct setting_list;
 struct upgrade_terms {
 	struct slice subprotocol;           /* which must be among those offered */
 	const struct setting_list *origins; /* of net_listener */
+	struct slice headers;               /* lines that any response has, too */
 };
 
 /**

@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "net/listener.h"
+#include "net/priv.h"
 #include "net/stream.h"
 #include "net/upgrade.h"
 
@@ -94,7 +95,10 @@ static int say(struct net_stream *s, const void *bytes, size_t len)
 static int answer(struct net_stream *s, size_t head_len)
 {
 	struct ws *ws = ws_of(s);
-	struct upgrade_terms terms = {slice_of(s->protocol->subprotocol), s->listener->origins};
+	struct upgrade_terms terms = {
+	    .subprotocol = slice_of(s->protocol->subprotocol),
+	    .origins = s->listener->origins,
+	};
 	char text[512];
 	struct buffer w = BUFFER_ON(text);
 	unsigned status = 431;
@@ -159,6 +163,21 @@ static int ws_start(struct net_stream *s)
 		net_stream_set_life(s, &s->protocol->prefacing);
 	}
 	return read_head(s);
+}
+
+int ws_adopt(struct net_stream *s, struct slice answer, struct slice rest)
+{
+	struct ws *ws = calloc(1, sizeof(*ws));
+	int err = -ENOMEM;
+
+	if (!ws)
+		return err;
+	ws->head.max = BUFFER_UNBOUNDED; /* what was read at once, at most */
+	ws->close_code = WSLAY_CODE_NORMAL_CLOSURE;
+	ws->carrier_open = true;
+	s->link.carried = ws;
+	buffer_add(&ws->head, rest);
+	return ws->head.err ? ws->head.err : say(s, answer.p, answer.len);
 }
 
 /* --- what is ours to send between the frames of messages --- */

@@ -28,7 +28,7 @@ static const struct setting_list origins = {origin_texts, 2}, any = {any_text, 1
 static unsigned status_of(const char *head, const struct setting_list *list, char *text,
     size_t size)
 {
-	struct upgrade_terms terms = {SLICE("msrp"), list};
+	struct upgrade_terms terms = {.subprotocol = SLICE("msrp"), .origins = list};
 	struct buffer w = {.p = text, .cap = size};
 	unsigned status = upgrade_answer(slice_of(head), &terms, &w);
 
