@@ -23,6 +23,7 @@
 #include "net/prefixes.h"
 #include "sip/stack.h"
 #include "ua/ua.h"
+#include "web/web.h"
 
 struct tree;
 struct tree_fault;
@@ -41,6 +42,7 @@ struct config {
 	struct setting_list users;          /* of struct auth_user */
 	struct ua_settings ua;
 	struct ctl_metrics_settings metrics;
+	struct web_settings web;
 };
 
 struct config_load; /* a load in its last stage: all is filled in, the tree still there */

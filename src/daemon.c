@@ -284,16 +284,40 @@ static int start_control(struct daemon *d, struct reason *why)
 		       : 0;
 }
 
+static int start_web(struct daemon *d, struct reason *why)
+{
+	struct web_env env = {
+	    .net = d->net,
+	    .bus = d->bus,
+	    .stats = d->stats,
+	    .auth = d->auth,
+	    .rpc = ctl_server_rpc(d->control),
+	};
+	int err;
+
+	d->web = (struct web_side){
+	    .config = &d->config,
+	    .sip = d->sip,
+	    .stats = d->stats,
+	    .started_ms = d->started_ms,
+	};
+	err = web_side_start(&d->web, &env, why);
+	return err < 0 || !d->web.web ? err
+				      : ctl_server_add_methods(d->control, web_methods, d->web.web);
+}
+
 int daemon_start(struct daemon *d, struct reason *why)
 {
 	int err;
 
 	reason_set(why, -ENOMEM, "out of memory");
-	raise_descriptors(d->config->msrp.max_connections);
+	raise_descriptors(d->config->msrp.max_connections
+	    + (d->config->web.listen.count ? 2 * d->config->web.max_connections : 0));
 	if ((err = start_base(d)) < 0 || (err = start_limits(d)) < 0
 	    || (err = daemon_start_auth(d, why)) < 0 || (err = start_msrp(d, why)) < 0
 	    || (err = start_sip(d, why)) < 0 || (err = start_ua(d, why)) < 0
-	    || (err = start_services(d, why)) < 0 || (err = start_control(d, why)) < 0)
+	    || (err = start_services(d, why)) < 0 || (err = start_control(d, why)) < 0
+	    || (err = start_web(d, why)) < 0)
 		return err;
 	start_rules(d);
 	err = notify_init(&d->notify, d->base);
@@ -308,6 +332,7 @@ void daemon_finish(struct daemon *d)
 	for (size_t i = 0; i < sizeof(d->signals) / sizeof(d->signals[0]); i++)
 		if (d->signals[i])
 			event_free(d->signals[i]);
+	web_free(d->web.web);
 	ctl_metrics_free(d->metrics);
 	ctl_server_free(d->control);
 	if (d->ua)

@@ -11,6 +11,7 @@
 #include "route/route.h"
 #include "sandbox/sandbox.h"
 #include "services.h"
+#include "web_side.h"
 
 struct config;
 
@@ -43,6 +44,7 @@ struct daemon {
 	void *states[SERVICES]; /* of services[] */
 	struct ctl_server *control;
 	struct ctl_metrics *metrics;
+	struct web_side web;
 	struct notify notify;
 	struct event *signals[4];
 	struct timer grace;

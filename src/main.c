@@ -54,6 +54,8 @@ static void enter_sandbox(struct daemon *d)
 	if (trace->directory)
 		sandbox_allow_directory(&d->sandbox, trace->directory);
 	sandbox_allow_write(&d->sandbox, d->config->control.socket);
+	if (d->config->web.root)
+		sandbox_allow_below(&d->sandbox, d->config->web.root);
 	sandbox_enter(&d->sandbox, &d->config->sandbox);
 }
 

@@ -158,6 +158,8 @@ static int reload_stacks(struct daemon *d, const struct config *cfg, struct reas
 	if (err < 0)
 		return err;
 	err = reload_sip(d, cfg, why);
+	if (err == 0 && (err = web_reload(d->web.web, &cfg->web, why)) < 0)
+		reload_sip(d, d->config, &ignored);
 	if (err < 0)
 		msrp_stack_reload(d->msrp, &d->config->msrp, &ignored);
 	return err;

@@ -44,6 +44,7 @@ void daemon_status(struct reply *reply, void *arg)
 	for (size_t i = 0; (listener = msrp_listener_at(d->msrp, i)); i++)
 		reply_text(reply, NULL, msrp_listener_uri(listener));
 	reply_close(reply);
+	web_side_put(&d->web, reply);
 	if (d->metrics)
 		reply_number(reply, "metrics", ctl_metrics_port(d->metrics));
 	reply_close(reply);

@@ -42,6 +42,11 @@ void auth_free(struct auth *auth)
 	free(auth);
 }
 
+/* Somebody's word for who he is. */
+struct auth_claim {
+	struct slice user, realm, password;
+};
+
 /* Are they over what the terms say, by whoever knows the secret? */
 static bool matches(const struct digest *digest, const struct auth_terms *terms,
     const struct digest_secret *secret, struct digest_hash *rspauth)
@@ -88,4 +93,43 @@ void auth_write_challenge(struct auth *auth, const struct auth_terms *terms, boo
 
 	nonces_make(auth->nonces, nonce);
 	digest_write_challenge(b, &digest);
+}
+
+/* By the hash of one realm, which of a password is any. */
+static bool knows(const struct digest_secret *secret, enum digest_algorithm algorithm,
+    const struct auth_claim *claim)
+{
+	struct digest_hash known, claimed;
+	int err = digest_secret_ha1(secret, algorithm, claim->user, claim->realm, &known);
+	int failed = digest_ha1(algorithm, claim->user, claim->realm, claim->password, &claimed);
+	bool same =
+	    err != -ENOMEM && !failed && digest_matches(&known, digest_hash_slice(&claimed));
+
+	explicit_bzero(&known, sizeof(known));
+	explicit_bzero(&claimed, sizeof(claimed));
+	return same && err == 0;
+}
+
+static bool is_right(struct auth *auth, const struct auth_claim *claim)
+{
+	struct digest_secret secret = {.password = {NULL, 0}};
+	bool right;
+
+	users_find(auth->users, claim->user, claim->realm, &secret);
+	right = knows(&secret, DIGEST_MD5, claim);
+	right |= knows(&secret, DIGEST_SHA256, claim);
+	return right;
+}
+
+bool auth_login(struct auth *auth, struct slice user, struct slice password,
+    const struct setting_list *realms)
+{
+	struct auth_claim claim = {user, SLICE(""), password};
+	bool right = is_right(auth, &claim);
+
+	for (size_t i = 0; i < realms->count; i++) {
+		claim.realm = slice_of(((char *const *)realms->items)[i]);
+		right |= is_right(auth, &claim);
+	}
+	return right;
 }

@@ -49,3 +49,11 @@ enum auth_verdict auth_check(struct auth *auth, const struct digest *digest,
 /** Write the value of WWW-Authenticate: realm and algorithm of terms, with a new nonce. */
 void auth_write_challenge(struct auth *auth, const struct auth_terms *terms, bool stale,
     struct buffer *b);
+
+/**
+ * Is this the user's password?  Takes the same work whether there is such a user or not.
+ *
+ * @param realms  of char *: those that hashes may be of; may be empty
+ */
+bool auth_login(struct auth *auth, struct slice user, struct slice password,
+    const struct setting_list *realms);

@@ -130,17 +130,25 @@ static void add_gauge(struct evbuffer *out, const char *name, const char *help, 
 	evbuffer_add_printf(out, "%s %" PRIu64 "\n", name, value);
 }
 
-static void add_process(struct evbuffer *out, const struct ctl_metrics *metrics)
+static void add_process(struct evbuffer *out, uint64_t started_ms)
 {
 	add_gauge(out, "process_resident_memory_bytes", "Resident memory.", resident_bytes());
 	add_gauge(out, "process_open_fds", "Open file descriptors.", open_descriptors());
 	add_gauge(out, "msrpd_uptime_seconds", "Seconds since the start.",
-	    (timer_now_ms() - metrics->started_ms) / 1000);
+	    (timer_now_ms() - started_ms) / 1000);
 	add_gauge(out, "msrpd_log_lost_lines", "Log lines that the target did not take.",
 	    log_lost());
 	add_head(out, "msrpd_build_info", "The version that runs, as a label.", "gauge");
 	evbuffer_add_printf(out, "msrpd_build_info{version=\"%s\"} 1\n", MSRPD_VERSION);
 }
+
+void ctl_metrics_write(struct evbuffer *out, const struct stats *stats, uint64_t started_ms)
+{
+	stats_each(stats, add_item, out);
+	add_process(out, started_ms);
+}
+
+const char ctl_metrics_type[] = "text/plain; version=0.0.4; charset=utf-8";
 
 /* --- requests --- */
 
@@ -170,11 +178,10 @@ static void answer_text(struct evhttp_request *request, int code, const char *ph
 static void on_metrics(struct evhttp_request *request, void *arg)
 {
 	const struct ctl_metrics *metrics = arg;
-	struct evbuffer *out = evhttp_request_get_output_buffer(request);
 
-	stats_each(metrics->stats, add_item, out);
-	add_process(out, metrics);
-	answer(request, HTTP_OK, "OK", "text/plain; version=0.0.4; charset=utf-8");
+	ctl_metrics_write(evhttp_request_get_output_buffer(request), metrics->stats,
+	    metrics->started_ms);
+	answer(request, HTTP_OK, "OK", ctl_metrics_type);
 }
 
 static void on_healthz(struct evhttp_request *request, void *arg)

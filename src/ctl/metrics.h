@@ -9,6 +9,7 @@
 
 #include <msrpd/setting.h>
 
+struct evbuffer;
 struct event_base;
 struct stats;
 
@@ -35,3 +36,12 @@ void ctl_metrics_free(struct ctl_metrics *metrics);
 
 /** The port listened on, in host byte order: another than the configured one where that is 0. */
 uint16_t ctl_metrics_port(const struct ctl_metrics *metrics);
+
+/**
+ * Append what GET /metrics gives, for other listeners.
+ * @param started_ms  when the daemon began, by timer_now_ms()
+ */
+void ctl_metrics_write(struct evbuffer *out, const struct stats *stats, uint64_t started_ms);
+
+/** Its Content-Type. */
+extern const char ctl_metrics_type[];

@@ -25,6 +25,7 @@ static const int always[] = {
     /* files: what they are and hold is Landlock's business */
     SCMP_SYS(access),
     SCMP_SYS(close),
+    SCMP_SYS(dup),
     SCMP_SYS(faccessat),
     SCMP_SYS(faccessat2),
     SCMP_SYS(fallocate),

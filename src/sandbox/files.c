@@ -141,6 +141,12 @@ void sandbox_allow_read(struct sandbox *s, const char *file)
 	allow_file(s, file, reading);
 }
 
+void sandbox_allow_below(struct sandbox *s, const char *directory)
+{
+	if (s->ruleset >= 0)
+		allow(s, directory, reading);
+}
+
 void sandbox_allow_write(struct sandbox *s, const char *file)
 {
 	allow_file(s, file, reading | writing);

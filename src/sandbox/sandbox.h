@@ -34,7 +34,10 @@ void sandbox_fini(struct sandbox *s);
  */
 void sandbox_allow_read(struct sandbox *s, const char *file);
 
-/** The same, and files there may be made, written and removed. */
+/** Leave a directory to be read from, with all that is in it, but not what is around it. */
+void sandbox_allow_below(struct sandbox *s, const char *directory);
+
+/** As sandbox_allow_read(), and files there may be made, written and removed. */
 void sandbox_allow_write(struct sandbox *s, const char *file);
 
 /** A directory where files may be read, made, written and removed. */

@@ -217,9 +217,6 @@ void sip_agents_close(struct sip_stack *stack);
 /** Take those of the settings that a reload may change.  @return 0 or -ENOMEM */
 int sip_agents_take_settings(struct sip_stack *stack);
 
-/** Is this, as it stands in a URI, the host of a listener, or of the advertised contact? */
-bool sip_stack_is_host(const struct sip_stack *stack, struct slice host);
-
 /** Does this cleaned URI lead to a listener, or to the advertised contact? */
 bool sip_stack_is_here(const struct sip_stack *stack, const char *uri);
 

@@ -94,3 +94,6 @@ void sip_stack_stop(struct sip_stack *stack, void (*done)(void *arg), void *arg)
 
 /** All dialogs, requests and pages must be gone.  At any time, stopped or not.  Accepts NULL. */
 void sip_stack_free(struct sip_stack *stack);
+
+/** Is this, as it stands in a URI, the host of a listener, or of the advertised contact? */
+bool sip_stack_is_host(const struct sip_stack *stack, struct slice host);

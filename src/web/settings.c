@@ -1,0 +1,156 @@
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "net/upgrade.h"
+#include "web/priv.h"
+
+enum { SECRET_MIN = 16 };
+
+int web_listen_parse(struct slice text, bool *securep, union addr *addr)
+{
+	static const struct slice schemes[] = {{"http://", 7}, {"https://", 8}};
+
+	for (size_t i = 0; i < 2; i++) {
+		if (!slice_starts_nocase(text, schemes[i]))
+			continue;
+		*securep = i == 1;
+		return addr_parse(addr, slice_from(text, schemes[i].len));
+	}
+	return -EINVAL;
+}
+
+static int check_listen(const void *value, struct reason *why)
+{
+	union addr addr;
+	bool secure;
+
+	if (web_listen_parse(slice_of(*(char *const *)value), &secure, &addr) == 0)
+		return 0;
+	return reason_set(why, -EINVAL, "is not http[s]://ADDRESS:PORT");
+}
+
+static int check_root(const void *value, struct reason *why)
+{
+	return **(char *const *)value == '/' ? 0
+					     : reason_set(why, -EINVAL, "is not an absolute path");
+}
+
+static int check_secret(const void *value, struct reason *why)
+{
+	return strlen(*(char *const *)value) >= SECRET_MIN
+	    ? 0
+	    : reason_set(why, -EINVAL, "is shorter than 16 characters");
+}
+
+#define OF(field) offsetof(struct web_settings, field)
+
+const struct setting web_settings_rows[] = {
+    {.name = "listen",
+	.type = SETTING_TEXTS,
+	.offset = OF(listen),
+	.flags = SETTING_FIXED,
+	.check = check_listen,
+	.help = "Where browsers and web services come in: http://ADDRESS:PORT or https://. Port 0 "
+		"is any free one. Absent: nowhere."},
+    {.name = "tls",
+	.type = SETTING_GROUP,
+	.offset = OF(tls),
+	.group = net_tls_settings_rows,
+	.help = "TLS of https."},
+    {.name = "root",
+	.type = SETTING_TEXT,
+	.offset = OF(root),
+	.flags = SETTING_FIXED,
+	.check = check_root,
+	.help = "Directory of the files that are served; absent: none are. Links in it and hidden "
+		"files are not."},
+    {.name = "origins",
+	.type = SETTING_TEXTS,
+	.offset = OF(origins),
+	.check = upgrade_check_origin,
+	.help =
+	    "Pages of other hosts that may use /api and the WebSockets: https://HOST[:PORT], or "
+	    "* for any."},
+    {.name = "metrics",
+	.type = SETTING_TEXTS,
+	.offset = OF(metrics),
+	.check = prefixes_check,
+	.help = "Addresses and prefixes from which /metrics may be read; absent: from none."},
+    {.name = "forwarded",
+	.type = SETTING_TEXTS,
+	.offset = OF(forwarded),
+	.check = prefixes_check,
+	.help =
+	    "Addresses and prefixes of HTTP proxies in front whose X-Forwarded-For is believed: "
+	    "its last address is the client's then."},
+    {.name = "api_token_secret",
+	.type = SETTING_SECRET,
+	.offset = OF(api_token_secret),
+	.check = check_secret,
+	.help = "Signs the tokens of the API; another one makes all of them void. Absent: there is "
+		"no API."},
+    {.name = "api_token_lifetime",
+	.type = SETTING_DURATION,
+	.offset = OF(api_token_lifetime_ms),
+	.preset = "12h",
+	.min = 1000,
+	.help = "How long a token of POST /api/token is good."},
+    {.name = "max_connections",
+	.type = SETTING_NUMBER,
+	.offset = OF(max_connections),
+	.preset = "4096",
+	.min = 1,
+	.max = 1 << 20,
+	.help = "Connections by HTTP, and as many WebSockets of the API; one more is closed at "
+		"once, or answered 503."},
+    {.name = "max_request",
+	.type = SETTING_SIZE,
+	.offset = OF(max_request),
+	.preset = "1MiB",
+	.min = 1024,
+	.max = 1 << 30,
+	.help = "Longest body of a request, and longest message on a WebSocket of the API."},
+    {.name = "max_backlog",
+	.type = SETTING_SIZE,
+	.offset = OF(max_backlog),
+	.preset = "4MiB",
+	.min = 1024,
+	.max = UINT64_C(1) << 34,
+	.help = "Unread events of a WebSocket of the API; one that has more is disconnected."},
+    {.name = "request_timeout",
+	.type = SETTING_DURATION,
+	.offset = OF(request_timeout_ms),
+	.preset = "20s",
+	.min = 100,
+	.help = "How long a request may take to come, from its first byte to its last."},
+    {.name = "idle_timeout",
+	.type = SETTING_DURATION,
+	.offset = OF(idle_timeout_ms),
+	.preset = "75s",
+	.min = 100,
+	.help = "How long a connection is kept between two requests."},
+    {0},
+};
+
+static bool wants_tls(const struct web_settings *s)
+{
+	union addr addr;
+	bool secure = false;
+
+	for (size_t i = 0; i < s->listen.count && !secure; i++)
+		web_listen_parse(slice_of(((char *const *)s->listen.items)[i]), &secure, &addr);
+	return secure;
+}
+
+int web_settings_check(const void *settings, struct reason *why)
+{
+	const struct web_settings *s = settings;
+
+	if (!s->tls.certificate != !s->tls.private_key)
+		return reason_set(why, -EINVAL,
+		    "wants certificate and private_key of tls together");
+	if (wants_tls(s) && !s->tls.certificate)
+		return reason_set(why, -EINVAL, "wants tls.certificate for https");
+	return 0;
+}

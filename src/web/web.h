@@ -1,0 +1,83 @@
+/*
+ * One port for browsers and web services (docs/web.md): files, the API, WebSockets of MSRP and
+ * SIP, metrics.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <msrpd/control.h>
+#include <msrpd/reason.h>
+#include <msrpd/setting.h>
+#include <msrpd/slice.h>
+
+#include "net/tls.h"
+
+struct auth;
+struct evbuffer;
+struct event_bus;
+struct net;
+struct net_listener;
+struct rpc;
+struct stats;
+struct web;
+
+/** The `web:` section. */
+struct web_settings {
+	struct setting_list listen; /* of char *: "http://ADDRESS:PORT", https */
+	struct net_tls_settings tls;
+	char *root;                  /* NULL: no files */
+	struct setting_list origins; /* of char *: pages beside our own */
+	struct setting_list metrics; /* of char *: prefixes from which /metrics may be asked for */
+	struct setting_list
+	    forwarded;          /* of char *: prefixes of proxies whose X-Forwarded-For counts */
+	char *api_token_secret; /* NULL: no API */
+	uint64_t api_token_lifetime_ms;
+	uint64_t max_connections, max_request, max_backlog;
+	uint64_t request_timeout_ms, idle_timeout_ms;
+};
+
+extern const struct setting web_settings_rows[];
+
+/** For setting.check of the section. */
+int web_settings_check(const void *settings, struct reason *why);
+
+/** What it works on, and what only main knows; everything outlives it. */
+struct web_env {
+	struct net *net;
+	struct event_bus *bus;
+	struct stats *stats;
+	struct auth *auth;
+	struct rpc *rpc; /* whose methods users call */
+	/** Whose address is it, of our users?  Absent: nobody's. */
+	struct slice (*user_of)(struct slice address, void *arg);
+	/** Realms that hashed passwords may be of, texts; the domains of our users. */
+	const struct setting_list *(*realms)(void *arg);
+	/** Write the metrics. */
+	void (*metrics)(struct evbuffer *out, void *arg);
+	void *arg;
+};
+
+/**
+ * Listen.
+ *
+ * @param env       copied
+ * @param settings  borrowed until the next web_reload(), or the end
+ * @return 0 (with NULL where settings want no listener), or negative errno with the reason
+ */
+int web_new(struct web **webp, const struct web_env *env, const struct web_settings *settings,
+    struct reason *why);
+
+/** Accepts NULL. */
+void web_free(struct web *web);
+
+/** On failure nothing changes.  Accepts NULL. */
+int web_reload(struct web *web, const struct web_settings *settings, struct reason *why);
+
+/** Call fn with the URL of each listener, the real port in place of 0.  Accepts NULL. */
+void web_each_listener(const struct web *web, void (*fn)(const char *url, void *arg), void *arg);
+
+/** `token`, to be added to the control socket; its state is the web's. */
+extern const struct method web_methods[];

@@ -1,0 +1,77 @@
+#include "web_side.h"
+
+#include <msrpd/sip_uri.h>
+
+#include "ctl/metrics.h"
+#include "registrar/registrar.h"
+#include "sip/stack.h"
+
+static const struct setting_list *domains(const struct web_side *side)
+{
+	const struct registrar_settings *registrar =
+	    config_service(*side->config, &registrar_service);
+
+	return &registrar->domains;
+}
+
+/* As the registrar has it: without domains those that we are reached at. */
+static bool is_domain(const struct web_side *side, struct slice domain)
+{
+	const struct setting_list *list = domains(side);
+
+	for (size_t i = 0; i < list->count; i++)
+		if (slice_equal_nocase(slice_of(((char *const *)list->items)[i]), domain))
+			return true;
+	return list->count == 0 && side->sip && sip_stack_is_host(side->sip, domain);
+}
+
+static bool is_sip(struct slice uri)
+{
+	return slice_starts_nocase(uri, SLICE("sip:")) || slice_starts_nocase(uri, SLICE("sips:"));
+}
+
+static struct slice user_of(struct slice address, void *arg)
+{
+	struct slice uri = sip_address_uri(address), none = {NULL, 0};
+
+	if (!is_sip(uri) || !is_domain(arg, sip_uri_domain(uri)))
+		return none;
+	return sip_uri_user(uri);
+}
+
+static const struct setting_list *realms(void *arg)
+{
+	return domains(arg);
+}
+
+static void write_metrics(struct evbuffer *out, void *arg)
+{
+	const struct web_side *side = arg;
+
+	ctl_metrics_write(out, side->stats, side->started_ms);
+}
+
+int web_side_start(struct web_side *side, struct web_env *env, struct reason *why)
+{
+	struct reason text;
+	int err;
+
+	env->user_of = user_of;
+	env->realms = realms;
+	env->metrics = write_metrics;
+	env->arg = side;
+	err = web_new(&side->web, env, &(*side->config)->web, &text);
+	return err < 0 ? reason_set(why, err, "web: %s", text.text) : 0;
+}
+
+static void put_listener(const char *url, void *arg)
+{
+	reply_text(arg, NULL, slice_of(url));
+}
+
+void web_side_put(const struct web_side *side, struct reply *reply)
+{
+	reply_open_list(reply, "web");
+	web_each_listener(side->web, put_listener, reply);
+	reply_close(reply);
+}

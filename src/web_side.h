@@ -1,0 +1,27 @@
+/* web/ joined with what only the whole daemon knows: whose an address is, and the numbers. */
+#pragma once
+
+#include <stdint.h>
+
+#include "config.h"
+#include "web/web.h"
+
+struct sip_stack;
+
+struct web_side {
+	struct web *web;              /* NULL: no listener */
+	struct config *const *config; /* the one in force */
+	const struct sip_stack *sip;  /* NULL: there is none */
+	const struct stats *stats;
+	uint64_t started_ms;
+};
+
+/**
+ * Listen, if the config says so.  The fields but web are set by the owner.
+ * @param env  but for what is filled in here
+ * @return 0 or negative errno with the reason
+ */
+int web_side_start(struct web_side *side, struct web_env *env, struct reason *why);
+
+/** Write the member `web` of an object of `status`: the URLs listened on. */
+void web_side_put(const struct web_side *side, struct reply *reply);
