@@ -1,0 +1,335 @@
+#!/usr/bin/env python3
+"""The chat page in a browser: people who chat with each other and with telephones."""
+import functools
+import http.server
+import json
+import os
+import shutil
+import struct
+import sys
+import threading
+import zlib
+
+from lib import browser, case, phones
+from lib.browser import Page
+from lib.daemon import free_port
+
+REALM = 'example.org'
+PASSWORD = 'wonderland'
+LOBBY = f'sip:lobby@{REALM}'
+SINGLE = 'text/plain message/cpim application/im-iscomposing+xml'
+ROUTES = {'sip': [
+    {'if': {'$rm': '!REGISTER'}, 'do': [{'www_authorize': {'realm': REALM}}], 'continue': True},
+    {'if': {'$rm': 'INVITE', '$rU': 'lobby'},
+     'do': [{'msrp_conf_join': {'room': LOBBY, 'from': f'sip:$au@{REALM}'}}]},
+    {'if': {'$rm': 'INVITE'}, 'do': ['lookup', {'msrp_gw_answer': {
+        'key': f'sip:$au@{REALM}:$tu', 'content_types': SINGLE, 'from': f'sip:$au@{REALM}',
+        'to': '$tu', 'ruri': '$ru'}}]},
+    {'if': {'$rm': 'MESSAGE'}, 'do': ['lookup', {'msg_to_msrp': {
+        'key': f'$tu:sip:$au@{REALM}', 'content_types': SINGLE}}]}]}
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def picture(side=64):
+    """A PNG."""
+    def chunk(name, body):
+        return struct.pack('>I', len(body)) + name + body \
+            + struct.pack('>I', zlib.crc32(name + body))
+    rows = b''.join(b'\0' + bytes(byte for x in range(side)
+                                  for byte in (x * 4 % 256, y * 4 % 256, 128)) for y in range(side))
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', side, side, 8, 2, 0, 0, 0)) \
+        + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
+
+
+class PageCase(case.Case):
+    """msrpd, a server of the page's files, and a browser."""
+
+    @classmethod
+    def prepare(cls):
+        cls.ports = [free_port() for _ in range(3)]
+        plain, sip, msrp = cls.ports
+        cls.url = cls.serve({'domain': REALM, 'sip': f'ws://127.0.0.1:{sip}/',
+                             'msrp': f'ws://127.0.0.1:{msrp}/',
+                             'rooms': [{'uri': LOBBY, 'name': 'Lobby'}]})
+        origins = [cls.url.rstrip('/')]
+        cls.config = {
+            'sip': {'listen': [f'sip:127.0.0.1:{plain};transport=udp',
+                               f'sip:127.0.0.1:{sip};transport=ws'], 'origins': origins},
+            'msrp': {'listen': [{'name': 'inside', 'uri': 'msrp://127.0.0.1:0;tcp'},
+                                {'name': 'web', 'uri': f'msrp://127.0.0.1:{msrp};ws',
+                                 'origins': origins}]},
+            'users': {name: {'password': PASSWORD} for name in ('alice', 'bob', 'carol', 'baresip')},
+            'registrar': {'domains': [REALM]},
+            'ua': {'reconnect_grace': '500ms'},
+            'gateway': {'iscomposing': 'forward'},
+            'conference': {'rooms': [{'uri': LOBBY, 'subject': 'Lobby'}],
+                           'persist': os.path.join(cls.directory, 'rooms.db')},
+            'routes': ROUTES}
+        cls.browser = browser.Browser()
+        cls.addClassCleanup(cls.browser.stop)
+
+    @classmethod
+    def serve(cls, config):
+        root = os.path.join(cls.directory, 'web')
+        shutil.copytree(os.path.join(browser.WEB, 'dist'), root)
+        with open(os.path.join(root, 'config.json'), 'w', encoding='utf-8') as file:
+            json.dump(config, file)
+        server = http.server.ThreadingHTTPServer(
+            ('127.0.0.1', 0), functools.partial(Handler, directory=root))
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        cls.addClassCleanup(lambda: (server.shutdown(), server.server_close(), thread.join()))
+        return f'http://127.0.0.1:{server.server_port}/'
+
+    def setUp(self):
+        super().setUp()
+        self.pages = []
+
+    def tearDown(self):
+        for page in self.pages:
+            page.close()
+        super().tearDown()
+
+    def page(self, name, **options):
+        self.pages.append(Page(self.browser, name, self.url, **options))
+        return self.pages[-1]
+
+    def person(self, name, **options):
+        page = self.page(name, **options)
+        page.log_in(PASSWORD)
+        return page
+
+    @staticmethod
+    def picture_for_docs(page, name, width, height, dark=False):
+        """With MSRPD_SCREENSHOTS=docs those of docs/page.md are made anew."""
+        folder = os.environ.get('MSRPD_SCREENSHOTS')
+        if folder:
+            page.do('size', width=width, height=height)
+            page.do('dark', on=dark)
+            page.do('shot', file=os.path.join(folder, f'{name}.png'))
+
+    def file(self, name, content):
+        path = os.path.join(self.directory, name)
+        with open(path, 'wb') as file:
+            file.write(content)
+        return path
+
+
+class PageTest(PageCase):
+    def test_wrong_password(self):
+        page = self.page('alice')
+        page.do('fill', what={'label': 'User name'}, value='alice')
+        page.do('fill', what={'label': 'Password'}, value='wrong')
+        page.press('Log in')
+        page.see('Name or password is wrong')
+        page.log_in(PASSWORD)
+
+    def test_two_browsers(self):
+        alice, bob = self.person('alice'), self.person('bob')
+        alice.chat_with('bob')
+        alice.say('Hello Bob')
+        alice.sees_message('Hello Bob')
+        alice.see('delivered', role='log')
+        bob.enter('alice')
+        bob.sees_message('Hello Bob')
+        bob.say('Grüße zurück')
+        alice.sees_message('Grüße zurück')
+        bob.see('delivered', role='log')
+        alice.write('typing')
+        bob.see('alice is typing')
+        alice.press('Send', exact=True)
+        bob.sees_message('typing')
+        bob.gone('alice is typing')
+        alice.do('upload', what={'label': 'File to send'}, file=self.file('x.png', picture()))
+        bob.do('see', what={'role': 'img', 'name': 'Picture x.png'})
+        self.assertEqual(alice.do('said') + bob.do('said'), [])
+
+    def test_nobody_there(self):
+        alice = self.person('alice')
+        alice.chat_with('carol')
+        alice.say('Are you there?')
+        alice.see('Not online at the moment', role='log')
+        carol = self.person('carol')
+        alice.press('Try again')
+        carol.enter('alice')
+        carol.sees_message('Are you there?')
+
+    def phone(self):
+        directory = os.path.join(self.directory, self._testMethodName)
+        os.mkdir(directory)
+        return phones.Baresip(directory, self.ports[0], f'sip:alice@{REALM}', PASSWORD)
+
+    def test_phone(self):
+        """A telephone that knows SIP MESSAGE alone, in either direction."""
+        phone = self.phone()
+        try:
+            alice = self.person('alice')
+            alice.chat_with('baresip')
+            alice.say('to the phone')
+            phone.shows('to the phone')
+            alice.see('delivered', role='log')
+            phone.send('from the phone')
+            alice.sees_message('from the phone')
+        finally:
+            phone.stop()
+
+    def test_phone_begins(self):
+        phone = self.phone()
+        try:
+            alice = self.person('alice')
+            phone.send('knock')
+            alice.enter('baresip')
+            alice.sees_message('knock')
+        finally:
+            phone.stop()
+
+    def test_room_of_three(self):
+        alice, bob = self.person('alice'), self.person('bob')
+        for page in (alice, bob):
+            page.enter('Lobby')
+            page.see('Participants (2)')
+        alice.say('Hello, everybody')
+        bob.sees_message('Hello, everybody')
+        alice.see('delivered', role='log')
+        bob.press('Nickname', exact=True)
+        bob.do('fill', what={'label': 'Nickname in this room'}, value='Bobby')
+        bob.press('Take it')
+        bob.say('I am Bobby')
+        alice.sees_message('I am Bobby')
+        carol = self.person('carol')
+        carol.enter('Lobby')
+        carol.sees_message('Hello, everybody')     # from before she came
+        carol.see('Participants (3)')
+        carol.do('click', what={'text': 'Participants (3)'})
+        carol.press('Bobby (write privately)')
+        carol.say('for Bobby alone')
+        bob.sees_message('for Bobby alone')
+        bob.see('privately to you', role='log')
+        carol.press('Write to all')
+        body = os.urandom(300000)
+        carol.do('upload', what={'label': 'File to send'}, file=self.file('some.bin', body))
+        alice.see('some.bin, 293 KiB', role='log')
+        self.assertEqual(alice.count('for Bobby alone'), 0)
+        carol.do('upload', what={'label': 'File to send'}, file=self.file('z.png', picture()))
+        bob.do('see', what={'role': 'img', 'name': 'Picture z.png'})
+        self.picture_for_docs(bob, 'page-room', 1000, 640)
+        self.picture_for_docs(bob, 'page-phone', 360, 640, dark=True)
+        alice.press('Nickname', exact=True)
+        alice.do('fill', what={'label': 'Nickname in this room'}, value='bobby')
+        alice.press('Take it')
+        alice.see('Somebody else has this name')
+
+    def test_a_file_too_large(self):
+        alice = self.person('alice')
+        alice.enter('Lobby')
+        alice.do('upload', what={'label': 'File to send'},
+                 file=self.file('large.bin', bytes(9 * 1048576)))
+        alice.see('large.bin is larger than 8.0 MiB')
+
+    def test_restart(self):
+        """What was said and typed is there afterwards, once; what was said meanwhile arrives."""
+        alice, bob = self.person('alice'), self.person('bob')
+        for page in (alice, bob):
+            page.enter('Lobby')
+            page.see('Participants (2)')
+        alice.say('before')
+        bob.sees_message('before')
+        bob.write('half a thou')
+        self._stop_class_daemon()
+        for page in (alice, bob):
+            page.see('Connection lost', role='status')
+        alice.say('meanwhile')
+        alice.see('waiting for the connection', role='log')
+        self._start_class_daemon()
+        self._daemons[:] = [(self.daemon, self.ctl)]
+        for page in (alice, bob):
+            page.see('Online', role='status')
+        bob.sees_message('meanwhile')
+        self.assertEqual(bob.do('value', what={'label': 'Message', 'exact': True}), 'half a thou')
+        bob.do('type', text='ght')
+        bob.do('press', key='Enter')
+        alice.sees_message('half a thought')
+        for page in (alice, bob):
+            for text in ('before', 'meanwhile', 'half a thought'):
+                self.assertEqual(page.count(text), 1, (page.name, text))
+
+    def test_reload(self):
+        """A reload of the page keeps what was said and typed."""
+        alice = self.person('alice')
+        alice.enter('Lobby')
+        alice.say('kept')
+        alice.see('delivered', role='log')
+        alice.write('unsent')
+        alice.do('reload')
+        alice.log_in(PASSWORD)
+        alice.enter('Lobby')
+        alice.sees_message('kept')
+        self.assertEqual(alice.do('value', what={'label': 'Message', 'exact': True}), 'unsent')
+        self.assertEqual(alice.count('kept'), 1)
+
+    def test_keyboard(self):
+        """Everything without a mouse, from the first field on."""
+        alice = self.page('alice')
+        alice.do('see', what={'label': 'User name'})
+        for keys in ('alice', 'Tab', PASSWORD, 'Enter'):
+            alice.do('press' if keys in ('Tab', 'Enter') else 'type',
+                     **{'key' if keys in ('Tab', 'Enter') else 'text': keys})
+        alice.see('Online', role='status')
+        self.reach(alice, 'Lobby')
+        alice.do('press', key='Enter')
+        alice.see('Participants (1)')
+        self.assertEqual(alice.do('focused'), 'Message')
+        alice.do('type', text='by hand')
+        alice.do('press', key='Enter')
+        alice.sees_message('by hand')
+        self.reach(alice, 'Nickname')
+        alice.do('press', key='Enter')
+        alice.do('type', text='Ally')
+        alice.do('press', key='Enter')
+        self.reach(alice, 'Participants (1)')
+        alice.do('press', key='Enter')
+        alice.see('Ally (you)')
+        self.reach(alice, 'Log out')
+        alice.do('press', key='Enter')
+        alice.do('see', what={'label': 'Password'})
+
+    def reach(self, page, name):
+        """By the Tab key."""
+        for _ in range(40):
+            if page.do('focused') == name:
+                return
+            page.do('press', key='Tab')
+        self.fail(f'{name} cannot be reached')
+
+    def test_axe(self):
+        """WCAG 2.2 AA as far as a program can tell, light and dark, on a desk and on a telephone."""
+        alice = self.page('alice')
+        self.assertEqual(alice.do('axe'), [])
+        alice.log_in(PASSWORD)
+        self.assertEqual(alice.do('axe'), [])
+        alice.enter('Lobby')
+        alice.see('Participants (1)')
+        alice.say('to be seen')
+        alice.see('delivered', role='log')
+        alice.do('upload', what={'label': 'File to send'}, file=self.file('y.png', picture()))
+        alice.do('see', what={'role': 'img', 'name': 'Picture y.png'})
+        alice.do('click', what={'text': 'Participants (1)'})
+        for size in ((1280, 800), (360, 640)):
+            alice.do('size', width=size[0], height=size[1])
+            for dark in (False, True):
+                alice.do('dark', on=dark)
+                with self.subTest(size=size, dark=dark):
+                    self.assertEqual(alice.do('axe'), [])
+        alice.press('Back to conversations')
+        self.assertEqual(alice.do('axe'), [])
+
+
+if __name__ == '__main__':
+    if not browser.installed() or not phones.Baresip.installed():
+        print('chromium, playwright-core or baresip is not installed', file=sys.stderr)
+        sys.exit(2)
+    case.main()

@@ -1,0 +1,83 @@
+// A browser for tests in other languages.  Each line of standard input is a command in JSON, each line of
+// output its answer: {"id", "result"} or {"id", "error"}.  Things on a page are named as people and screen
+// readers find them: {"role", "name"}, {"label"}, {"text"}.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { chromium } from 'playwright-core';
+
+const PATIENCE = 60000;
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core'), 'utf8');
+const [executablePath] = process.argv.slice(2);
+const browser = await chromium.launch({ executablePath, args: ['--disable-dev-shm-usage', '--disable-gpu'] });
+const pages = new Map();
+
+function find(page, { role, name, label, text, exact = false, within }) {
+	const scope = within ? find(page, within) : page;
+
+	if (role)
+		return scope.getByRole(role, { name, exact });
+	return label ? scope.getByLabel(label, { exact }) : scope.getByText(text, { exact });
+}
+
+const commands = {
+	async open(_, { page, url, options }) {
+		const context = await browser.newContext(options);
+		const opened = await context.newPage();
+		const said = [];
+
+		opened.setDefaultTimeout(PATIENCE);
+		opened.on('console', (message) => ['error', 'warning'].includes(message.type()) && said.push(message.text()));
+		opened.on('pageerror', (error) => said.push(String(error)));
+		pages.set(page, { page: opened, said });
+		await opened.goto(url);
+	},
+	async close({ page }, { page: name }) {
+		pages.delete(name);
+		await page.context().close();
+	},
+	see: ({ page }, { what }) => find(page, what).first().waitFor(),
+	gone: ({ page }, { what }) => find(page, what).first().waitFor({ state: 'hidden' }),
+	count: ({ page }, { what }) => find(page, what).count(),
+	click: ({ page }, { what }) => find(page, what).first().click(),
+	fill: ({ page }, { what, value }) => find(page, what).first().fill(value),
+	choose: ({ page }, { what, value }) => find(page, what).first().selectOption(value),
+	value: ({ page }, { what }) => find(page, what).first().inputValue(),
+	texts: ({ page }, { what }) => find(page, what).allInnerTexts(),
+	upload: ({ page }, { what, file }) => find(page, what).first().setInputFiles(file),
+	press: ({ page }, { key }) => page.keyboard.press(key),
+	type: ({ page }, { text }) => page.keyboard.type(text),
+	focused: ({ page }) => page.evaluate(() => {
+		const { activeElement } = document;
+
+		return activeElement?.getAttribute('aria-label') ?? activeElement?.labels?.[0]?.textContent ?? activeElement?.textContent;
+	}),
+	reload: ({ page }) => page.reload(),
+	size: ({ page }, { width, height }) => page.setViewportSize({ width, height }),
+	dark: ({ page }, { on }) => page.emulateMedia({ colorScheme: on ? 'dark' : 'light' }),
+	shot: ({ page }, { file }) => page.screenshot({ path: file }),
+	said: ({ said }) => said,
+	/** What axe-core finds: WCAG 2.2 AA and its best practices. */
+	async axe({ page }) {
+		await page.evaluate(axe);
+		const { violations } = await page.evaluate(() => window.axe.run(document, {
+			runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
+
+		return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' ').slice(0, 400)}`);
+	},
+};
+
+async function run({ id, do: command, ...rest }) {
+	try {
+		const result = await commands[command](pages.get(rest.page) ?? {}, rest);
+
+		console.log(JSON.stringify({ id, result: result ?? null }));
+	} catch (error) {
+		console.log(JSON.stringify({ id, error: String(error).slice(0, 2000) }));
+	}
+}
+
+console.log(JSON.stringify({ id: 0, result: browser.version() }));
+for await (const line of createInterface({ input: process.stdin }))
+	await run(JSON.parse(line));
+await browser.close();
