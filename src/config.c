@@ -573,7 +573,7 @@ const struct tree *config_tree(const struct config_load *load, const char *key)
 }
 
 void config_each_file(const struct config *cfg, const struct config_load *load,
-    void (*fn)(const char *path, void *arg), void *arg)
+    void (*fn)(const char *path, bool written, void *arg), void *arg)
 {
 	settings_each_file(config_rows(cfg), load->root, fn, arg);
 }

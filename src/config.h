@@ -124,7 +124,7 @@ void config_warn(struct config_load *load, const char *key, const char *format, 
 
 /** Call fn for each file that the settings name, those of secrets included. */
 void config_each_file(const struct config *cfg, const struct config_load *load,
-    void (*fn)(const char *path, void *arg), void *arg);
+    void (*fn)(const char *path, bool written, void *arg), void *arg);
 
 /** The file's own text under a key, valid until the hook returns; NULL if it has none. */
 const struct tree *config_tree(const struct config_load *load, const char *key);

@@ -29,9 +29,12 @@ static int compile_routes(const struct config *cfg, struct config_load *load, vo
 	return routes_compile(&loaded->routes, d->states, (void *const *)&d->page, cfg, load);
 }
 
-static void allow_file(const char *path, void *arg)
+static void allow_file(const char *path, bool written, void *arg)
 {
-	sandbox_allow_read(arg, path);
+	if (written)
+		sandbox_allow_write(arg, path);
+	else
+		sandbox_allow_read(arg, path);
 }
 
 static int allow_files(const struct config *cfg, struct config_load *load, void *arg)

@@ -494,20 +494,20 @@ int settings_read(void *value, const struct setting *rows, const struct tree *ma
 
 static const struct tree *find_file(const struct setting *row, const struct tree *node)
 {
-	return row->type == SETTING_FILE  ? node
-	    : row->type == SETTING_SECRET ? tree_find(node, SLICE("file"))
-					  : NULL;
+	if (row->type == SETTING_SECRET)
+		return tree_find(node, SLICE("file"));
+	return row->type == SETTING_FILE || row->flags & SETTING_WRITTEN ? node : NULL;
 }
 
 void settings_each_file(const struct setting *rows, const struct tree *map,
-    void (*fn)(const char *path, void *arg), void *arg)
+    void (*fn)(const char *path, bool written, void *arg), void *arg)
 {
 	for (const struct setting *row = rows; row->name; row++) {
 		const struct tree *node = tree_find(map, slice_of(row->name));
 		const struct tree *file = find_file(row, node);
 
 		if (file && file->text.p)
-			fn(file->text.p, arg);
+			fn(file->text.p, row->flags & SETTING_WRITTEN, arg);
 		if (row->type == SETTING_GROUP && row->group)
 			settings_each_file(row->group, node, fn, arg);
 		if (node && (row->type == SETTING_LIST || row->type == SETTING_MAP))

@@ -28,7 +28,7 @@ void settings_clear(void *value, const struct setting *rows);
 
 /** Call fn for each file that a map of these rows names, those of secrets included. */
 void settings_each_file(const struct setting *rows, const struct tree *map,
-    void (*fn)(const char *path, void *arg), void *arg);
+    void (*fn)(const char *path, bool written, void *arg), void *arg);
 
 enum { SETTINGS_KEY_SIZE = 128 };
 

@@ -40,6 +40,8 @@ enum {
 	SETTING_REQUIRED = 2, /* of items: there is no item without it */
 	/* of a group whose struct begins with a bool: whether it is in the file, which is fixed */
 	SETTING_OPTIONAL = 4,
+	/* of a text: a file that is written, with others beside it that have its name's front */
+	SETTING_WRITTEN = 8,
 };
 
 struct setting {

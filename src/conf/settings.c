@@ -102,7 +102,7 @@ const struct setting conf_settings_rows[] = {
     {.name = "persist",
 	.type = SETTING_TEXT,
 	.offset = OF(persist),
-	.flags = SETTING_FIXED,
+	.flags = SETTING_FIXED | SETTING_WRITTEN,
 	.help =
 	    "File of SQLite for what outlives a restart: history, nicknames, rooms that were made."},
     {.name = "private_messages",

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Chat rooms that outlive the daemon, however it ends."""
 import os
+import shutil
 import sqlite3
+import tempfile
 
 from lib import case
 from lib.rooms import LOBBY, RoomCase, rooms, uri
@@ -64,6 +66,21 @@ class PersistTest(RoomCase):
         self._uas.clear()
         self._daemons.clear()
         self.look(*self.begin())
+
+    def test_elsewhere(self):
+        """A file of its own directory, under the sandbox: an orderly end leaves nothing beside it."""
+        directory = tempfile.mkdtemp(prefix='msrpd-persist-')
+        self.addCleanup(shutil.rmtree, directory)
+        file = os.path.join(directory, 'rooms.db')
+        daemon, ctl = self.start(rooms({'uri': LOBBY}, persist=file))
+        for number in range(3):
+            ctl.call('msrp_conf_send', room=LOBBY, body=f'message {number}')
+        self.assertEqual(sorted(os.listdir(directory)), ['rooms.db', 'rooms.db-shm', 'rooms.db-wal'])
+        daemon.stop()
+        self._daemons.clear()
+        self.assertEqual(os.listdir(directory), ['rooms.db'])
+        _, ctl = self.start(rooms({'uri': LOBBY}, persist=file))
+        self.assertEqual(len(ctl.call('msrp_conf_history', room=LOBBY)), 3)
 
     def test_ended(self):
         """What has ended leaves nothing behind."""
