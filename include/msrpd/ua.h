@@ -120,7 +120,8 @@ struct ua_offer {
 	struct slice accept_types;         /* separated by spaces; never empty */
 	struct slice accept_wrapped_types; /* absent: "*" if message/cpim is listed */
 	struct slice headers; /* lines for our INVITE or 2xx, "Name: value\r\n"; absent for none */
-	struct slice contact; /* parameters of our Contact, ";isfocus"; absent for none */
+	/** Parameters of our Contact, with its user before them or not: "lobby@;isfocus"; or absent. */
+	struct slice contact;
 	const struct ua_handler *handler;
 	void *arg;
 	struct slice

@@ -78,16 +78,31 @@ void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE])
 	    addr_port(&agent->address), kind->suffix);
 }
 
-char *sip_agent_contact(const struct sip_agent *agent, const char *params)
+/* @param uri  without <> */
+static char *write_contact(const char *uri, const char *user, const char *params)
 {
-	const char *advertised = agent->stack->contact;
-	char uri[SIP_AGENT_URI_SIZE], *text = NULL;
-	int n;
+	const char *host = strchr(uri, ':') + 1, *at = strchr(host, '@');
+	int scheme = (int)(host - uri), n;
+	char *text = NULL;
+
+	if (!user)
+		n = asprintf(&text, "<%s>%s", uri, params);
+	else
+		n = asprintf(&text, "<%.*s%.*s%s>%s", scheme, uri, (int)(params - user), user,
+		    at ? at + 1 : host, params);
+	return n < 0 ? NULL : text;
+}
+
+char *sip_agent_contact(const struct sip_agent *agent, const char *own)
+{
+	const char *at = own ? strchr(own, '@') : NULL;
+	char uri[SIP_AGENT_URI_SIZE];
 
 	sip_agent_uri(agent, uri);
-	n = advertised ? asprintf(&text, "%s%s", advertised, params ? params : "")
-		       : asprintf(&text, "<%s>%s", uri, params ? params : "");
-	return n < 0 ? NULL : text;
+	return write_contact(agent->stack->contact ? agent->stack->contact : uri, at ? own : NULL,
+	    at        ? at + 1
+		: own ? own
+		      : "");
 }
 
 /* nua would show the Contact of the link, where nobody else can reach us. */

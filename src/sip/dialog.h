@@ -81,7 +81,7 @@ struct sip_invite {
 	struct slice from_uri, to_uri, ruri;
 	struct slice sdp;      /* our offer; absent: the peer shall make one */
 	struct slice headers;  /* further lines, each "Name: value\r\n"; absent for none */
-	struct slice contact;  /* parameters of our Contact, ";isfocus"; absent for none */
+	struct slice contact;  /* see sip_dialog_set_contact(); absent: as usual */
 	struct sip_flow *flow; /* that it goes over; NULL: where ruri is */
 };
 
@@ -107,11 +107,12 @@ int sip_dialog_accept(struct sip_dialog **dp, struct sip_request *invite,
     const struct sip_dialog_handler *handler, void *arg);
 
 /**
- * Parameters of our Contact in this dialog, ";isfocus" (RFC 4579 5.1); said before the answer.
+ * What our Contact has of its own in this dialog, said before the answer: parameters, ";isfocus",
+ * and before them perhaps the user of its URI, "lobby@;isfocus" (RFC 4579 4.2, 5.1).
  *
  * @return 0, -EINVAL: none that a header can hold, -ENOMEM
  */
-int sip_dialog_set_contact(struct sip_dialog *d, struct slice params);
+int sip_dialog_set_contact(struct sip_dialog *d, struct slice own);
 
 /**
  * Further header lines for the 2xx to the INVITE, each "Name: value\r\n"; to be said before it.

@@ -114,7 +114,7 @@ struct sip_stack {
 	struct auth *auth;
 	struct net_guard *guard;
 	bool registers;
-	char *contact;                        /* "<advertised>", NULL: the socket's */
+	char *contact;                        /* the advertised URI; NULL: the socket's */
 	char *route;                          /* "<proxy>", NULL: none */
 	struct sip_destination *destinations; /* a hash table */
 	struct notifier *notifier;            /* NULL: there is none */
@@ -187,8 +187,8 @@ struct sip_flow *sip_agent_flow(const struct sip_agent *agent, const sip_t *sip)
 void sip_agent_route(const struct sip_agent *agent, struct sip_flow *flow,
     char route[SIP_ROUTE_SIZE]);
 
-/** Our Contact with these parameters (NULL: none), to be freed; NULL: no memory. */
-char *sip_agent_contact(const struct sip_agent *agent, const char *params);
+/** Our Contact, with its user and parameters as in sip_invite.contact or NULL, to be freed; NULL: no memory. */
+char *sip_agent_contact(const struct sip_agent *agent, const char *own);
 
 /**
  * Answer a request for something else in a dialog that has its one purpose (RFC 6665 4.5.2); with

@@ -359,8 +359,9 @@ static int header_uri(char **out, const char *uri, const char *param)
 static int take_settings(struct sip_stack *stack, const struct sip_settings *settings,
     const struct sip_credential *credentials, size_t count)
 {
-	char *contact = NULL, *route = NULL;
-	int err = header_uri(&contact, settings->advertised_contact, "");
+	const char *advertised = settings->advertised_contact;
+	char *contact = advertised ? sip_uri_clean(slice_of(advertised)) : NULL, *route = NULL;
+	int err = advertised && !contact ? -EINVAL : 0;
 
 	/* Loose routing: there are no other proxies any more. */
 	if (!err)
