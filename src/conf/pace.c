@@ -1,6 +1,7 @@
 /*
- * Who does not read holds up nobody: RFC 7701 6.4.  While more than send_queue waits for a
- * participant those who write to the room are not read; after shared_stall he is dropped.
+ * Who does not read holds up nobody: RFC 7701 6.4.  More than send_queue may not wait for a
+ * participant.  If it came within shared_stall, those who write to the room are not read until it
+ * has become less, for shared_stall at most; who has had longer than that is dropped at once.
  */
 #include "conf/priv.h"
 
@@ -28,21 +29,45 @@ void conf_pace_leave(struct conf_participant *p)
 	release(p->room);
 }
 
+static void drop(struct conf_participant *p)
+{
+	++*p->room->conf->count.slow;
+	conf_participant_end(p, "slow");
+}
+
+static void hold_others(struct conf_participant *p)
+{
+	timer_queue_start(&p->room->conf->slow, &p->slow);
+	p->room->slow++;
+}
+
 void conf_pace_check(struct conf_participant *p)
 {
-	struct conf *conf = p->room->conf;
+	const struct conf *conf = p->room->conf;
+	uint64_t backlog = ua_backlog(p->session), now;
 
-	if (timer_entry_running(&p->slow) || ua_backlog(p->session) <= window(conf))
+	if (timer_entry_running(&p->slow) || backlog <= window(conf) / 2)
 		return;
-	timer_queue_start(&conf->slow, &p->slow);
-	p->room->slow++;
-	ua_want_room(p->session, window(conf) / 2);
+	now = timer_now_ms();
+	if (!p->filling_ms) {
+		p->filling_ms = now;
+		ua_want_room(p->session, window(conf) / 2);
+	}
+	if (backlog <= window(conf))
+		return;
+	if (now - p->filling_ms > ua_limits(conf->env.ua).shared_stall_ms)
+		drop(p);
+	else
+		hold_others(p);
 }
 
 void conf_pace_on_room(struct ua_session *s, void *arg)
 {
+	struct conf_participant *p = arg;
+
 	(void)s;
-	conf_pace_leave(arg);
+	p->filling_ms = 0;
+	conf_pace_leave(p);
 }
 
 void conf_pace_expired(struct timer_entry *entry, void *arg)
@@ -54,12 +79,12 @@ void conf_pace_expired(struct timer_entry *entry, void *arg)
 
 	/* The queue has taken it out. */
 	room->slow--;
-	if (ua_backlog(p->session) > window(conf)) {
-		++*conf->count.slow;
-		room->keep++;
-		conf_participant_end(p, "slow");
-		room->keep--;
-	}
+	room->keep++;
+	if (ua_backlog(p->session) > window(conf))
+		drop(p);
+	else
+		p->filling_ms = timer_now_ms(); /* he reads, slowly: he has another while */
+	room->keep--;
 	release(room);
 	conf_room_review(room);
 }
