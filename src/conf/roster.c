@@ -204,6 +204,7 @@ static void add_description(struct buffer *b, const struct conf_room *room)
 	buffer_add(b, SLICE("</conference-description>\r\n"));
 }
 
+/* @param since  0: all of them, and then nobody is asked to forget anyone */
 static void add_users(struct buffer *b, const struct conf_roster *roster, uint64_t since)
 {
 	const struct conf_user *user, *first = TAILQ_LAST(&roster->users, conf_listed);
@@ -215,7 +216,8 @@ static void add_users(struct buffer *b, const struct conf_roster *roster, uint64
 	for (user = first; user; user = TAILQ_NEXT(user, listed_next))
 		if (user->change > since)
 			add_user(b, user);
-	STAILQ_FOREACH(gone, &roster->gone, next) {
+	for (gone = since ? STAILQ_FIRST(&roster->gone) : NULL; gone;
+	     gone = STAILQ_NEXT(gone, next)) {
 		const struct conf_user *again;
 
 		HASH_FIND(hh, roster->room->users, gone->uri, strlen(gone->uri), again);
@@ -255,7 +257,8 @@ static void add_document(struct buffer *b, struct conf_watcher *w, bool full)
 static int on_subscribe(struct subscription *s, const struct sip_request *request, void **watcherp,
     void *arg)
 {
-	struct conf_room *room = conf_room_find(arg, sip_request_field(request, SIP_FIELD_RURI));
+	struct conf_room *room =
+	    conf_room_meant(arg, request, sip_request_field(request, SIP_FIELD_RURI));
 	struct conf_watcher *w;
 	char key[CONF_URI_MAX + 1];
 
