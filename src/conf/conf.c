@@ -34,7 +34,7 @@ static int refuse(struct conf *conf, struct sip_request *request, int code)
 /* The room of that name, which an INVITE may make.  @return NULL: it is answered */
 static struct conf_room *enter(struct conf *conf, struct sip_request *invite, struct slice uri)
 {
-	struct conf_room *room = conf_room_find(conf, uri);
+	struct conf_room *room = conf_room_meant(conf, invite, uri);
 	int err;
 
 	if (room)

@@ -183,7 +183,8 @@ static int hold(struct conf_participant *p, const char *key, char *shown)
 	conf_nickname_release(p);
 	p->nickname = nickname;
 	p->shown = shown;
-	conf_store_nickname(p->room, nickname, shown);
+	if (!p->real) /* an anonymous URI does not come again */
+		conf_store_nickname(p->room, nickname, shown);
 	return 200;
 }
 

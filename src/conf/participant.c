@@ -158,11 +158,22 @@ static struct slice chatroom(const struct conf_settings *settings)
 	return lines[settings->nicknames][settings->private_messages];
 }
 
-static struct ua_offer offer_of(struct conf_participant *p)
+enum { CONTACT_SIZE = CONF_URI_MAX + sizeof("@;isfocus") };
+
+/* RFC 4579 4.2: the URI of our Contact names the room; it is a copy of this that is kept. */
+static struct slice write_contact(char text[CONTACT_SIZE], const struct conf_room *room)
+{
+	struct slice user = conf_uri_user(slice_of(room->uri));
+	int n = snprintf(text, CONTACT_SIZE, "%.*s%s;isfocus", SLICE_ARG(user), user.p ? "@" : "");
+
+	return (struct slice){text, (size_t)n};
+}
+
+static struct ua_offer offer_of(struct conf_participant *p, char contact[CONTACT_SIZE])
 {
 	return (struct ua_offer){
 	    .accept_types = SLICE("message/cpim"),
-	    .contact = SLICE(";isfocus"),
+	    .contact = write_contact(contact, p->room),
 	    .attributes = chatroom(p->room->conf->settings),
 	    .peer_attribute = "chatroom",
 	    .handler = &handler,
@@ -179,15 +190,17 @@ static int refuse(struct conf_room *room, struct sip_request *invite, int code, 
 	return -EACCES;
 }
 
-/* Does he ask to remain unknown (RFC 3323, RFC 3325 9.3)? */
-static bool wants_privacy(const struct sip_request *invite)
+bool conf_wants_privacy(const struct sip_request *request)
 {
-	struct slice values = sip_request_header(invite, SLICE("Privacy")), value;
+	struct slice values = sip_request_header(request, SLICE("Privacy")), value;
 
-	while (slice_cut(&values, ';', &value))
-		if (slice_equal_nocase(slice_trim(value), SLICE("id")))
+	while (slice_cut(&values, ';', &value)) {
+		value = slice_trim(value);
+		if (slice_equal_nocase(value, SLICE("id"))
+		    || slice_equal_nocase(value, SLICE("user")))
 			return true;
-	return false;
+	}
+	return conf_uri_is_anonymous(sip_request_field(request, SIP_FIELD_FROM_URI));
 }
 
 /* Under another name, that nobody can guess from his own. */
@@ -207,11 +220,24 @@ static struct conf_participant *anonymous_new(struct conf_room *room, const char
 	return p;
 }
 
+static struct conf_participant *comer_new(struct conf_room *room, const char *key,
+    struct slice from, const struct sip_request *request)
+{
+	struct conf_participant *p;
+
+	room->keep++;
+	p = conf_wants_privacy(request) ? anonymous_new(room, key)
+					: participant_new(room, key, sip_address_name(from));
+	room->keep--;
+	return p;
+}
+
 static int answer(struct conf_participant *p, struct sip_request *invite)
 {
 	struct conf_room *room = p->room;
 	struct conf *conf = room->conf;
-	struct ua_offer offer = offer_of(p);
+	char contact[CONTACT_SIZE];
+	struct ua_offer offer = offer_of(p, contact);
 	int err = ua_answer(conf->env.ua, invite, &offer, &p->session);
 
 	if (err < 0) {
@@ -234,16 +260,13 @@ int conf_join(struct conf_room *room, struct sip_request *invite, struct slice f
 		return refuse(room, invite, 403, SLICE("Forbidden"));
 	if (conf_room_is_full(room))
 		return refuse(room, invite, 486, SLICE("Room Is Full"));
-	room->keep++;
-	p = wants_privacy(invite) ? anonymous_new(room, key)
-				  : participant_new(room, key, sip_address_name(from));
-	room->keep--;
+	p = comer_new(room, key, from, invite);
 	if (!p)
 		return refuse(room, invite, 500, SLICE("Server Internal Error"));
 	return answer(p, invite);
 }
 
-int conf_join_phone(struct conf_room *room, const char *uri, struct slice from,
+int conf_join_phone(struct conf_room *room, const char *uri, const struct sip_request *message,
     struct conf_participant **pp)
 {
 	struct conf_participant *p;
@@ -252,7 +275,7 @@ int conf_join_phone(struct conf_room *room, const char *uri, struct slice from,
 		return 403;
 	if (conf_room_is_full(room))
 		return 486;
-	p = participant_new(room, uri, sip_address_name(from));
+	p = comer_new(room, uri, sip_request_field(message, SIP_FIELD_FROM), message);
 	if (!p)
 		return 500;
 	if (conf_phone_new(p) < 0) {
@@ -270,6 +293,7 @@ int conf_invite(struct conf_room *room, struct slice uri, const char **session_i
 	struct conf *conf = room->conf;
 	char key[CONF_URI_MAX + 1];
 	struct conf_participant *p;
+	char contact[CONTACT_SIZE];
 	struct ua_offer offer;
 	int err = conf_uri_key(key, sip_address_uri(uri));
 
@@ -281,7 +305,7 @@ int conf_invite(struct conf_room *room, struct slice uri, const char **session_i
 	if (!p)
 		return -ENOMEM;
 	p->invited = true;
-	offer = offer_of(p);
+	offer = offer_of(p, contact);
 	err = ua_start(conf->env.ua, &offer, slice_of(room->uri), uri, sip_address_uri(uri),
 	    &p->session);
 	if (err < 0)

@@ -300,7 +300,7 @@ static int reply(struct sip_request *message, int code, struct slice headers)
 	return code < 300 ? 0 : -EACCES;
 }
 
-static struct conf_participant *find_phone(const struct conf_room *room, const char *key)
+static struct conf_participant *find_open(const struct conf_room *room, const char *key)
 {
 	const struct conf_user *user = conf_room_user(room, slice_of(key));
 	struct conf_participant *p;
@@ -310,6 +310,30 @@ static struct conf_participant *find_phone(const struct conf_room *room, const c
 			if (p->phone)
 				return p;
 	return NULL;
+}
+
+/* That is here under an anonymous URI. */
+static struct conf_participant *find_anonymous(const struct conf_room *room, const char *key)
+{
+	struct conf_participant *p;
+
+	TAILQ_FOREACH(p, &room->participants, next)
+		if (p->phone && p->real && strcmp(p->real, key) == 0)
+			return p;
+	return NULL;
+}
+
+/* Who is here by his name, and now asks to remain unknown, has left under it. */
+static struct conf_participant *find_phone(const struct conf_room *room, const char *key,
+    bool wants_privacy)
+{
+	struct conf_participant *p = find_open(room, key);
+
+	if (p && wants_privacy) {
+		conf_participant_end(p, "bye");
+		p = NULL;
+	}
+	return p ? p : find_anonymous(room, key);
 }
 
 /* @return 0, or the status that the MESSAGE is answered with */
@@ -344,20 +368,23 @@ static void obey(struct conf_participant *p, int command, struct slice text, str
 int conf_phone_take(struct conf_room *room, struct sip_request *message, bool answer)
 {
 	struct conf *conf = room->conf;
-	struct slice text, rest, id = sip_request_field(message, SIP_FIELD_CALL_ID);
+	struct slice from = sip_request_field(message, SIP_FIELD_FROM_URI), text, rest;
 	struct conf_participant *p;
 	char key[CONF_URI_MAX + 1];
 	int command, status = judge(message, &text);
 
 	if (status == 415)
 		return reply(message, 415, SLICE("Accept: text/plain\r\n"));
-	if (status || conf_uri_key(key, sip_request_field(message, SIP_FIELD_FROM_URI)) < 0)
+	if (status || conf_uri_key(key, from) < 0)
 		return reply(message, status ? status : 403, ABSENT);
+	/* RFC 5079: nothing that others say would reach him. */
+	if (conf_uri_is_anonymous(from))
+		return reply(message, 433, ABSENT);
 	command = find_command(text, &rest);
-	p = find_phone(room, key);
+	p = find_phone(room, key, conf_wants_privacy(message));
 	if (!p
 	    && !(command >= 0 && command < (int)CONF_COUNT(commands) && !commands[command].joins)) {
-		status = conf_join_phone(room, key, sip_request_field(message, SIP_FIELD_FROM), &p);
+		status = conf_join_phone(room, key, message, &p);
 		if (status)
 			return reply(message, status, ABSENT);
 	}
@@ -366,6 +393,6 @@ int conf_phone_take(struct conf_room *room, struct sip_request *message, bool an
 	if (!p)
 		return 0;
 	timer_queue_start(&conf->silent, &p->phone->silent);
-	obey(p, command, text, rest, id);
+	obey(p, command, text, rest, sip_request_field(message, SIP_FIELD_CALL_ID));
 	return 0;
 }

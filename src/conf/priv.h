@@ -74,6 +74,9 @@ int conf_uri_key(char text[CONF_URI_MAX + 1], struct slice uri);
 /** The user in what conf_uri_key() has made; absent if there is none. */
 struct slice conf_uri_user(struct slice key);
 
+/** Is it what who remains unknown writes into From (RFC 3323 4.1.1.3)? */
+bool conf_uri_is_anonymous(struct slice uri);
+
 /* --- event.c: what applications are told --- */
 
 extern const struct event_type *const conf_events[];
@@ -165,6 +168,13 @@ struct conf_room {
 /** By a URI as anybody may write it.  @return NULL: there is no such room */
 struct conf_room *conf_room_find(struct conf *conf, struct slice uri);
 
+/**
+ * The same by a URI of a request, which may be what our Contact has for the room: its user at our
+ * own address (RFC 4579 4.2), as long as no other room has that user.
+ */
+struct conf_room *conf_room_meant(struct conf *conf, const struct sip_request *request,
+    struct slice uri);
+
 /** @return 0; -EINVAL: no URI; -EEXIST; -ENOSPC: max_rooms reached; -ENOMEM */
 int conf_room_new(struct conf_room **roomp, struct conf *conf, struct slice uri);
 
@@ -205,6 +215,7 @@ struct conf_participant {
 	struct conf_phone *phone;       /* NULL: a session */
 	struct conf_messages open;      /* messages that it is sending */
 	struct timer_entry slow;        /* while too much waits for it */
+	uint64_t filling_ms;            /* since when half of that does; 0: it does not */
 	struct conf_nickname *nickname; /* that it holds; or NULL */
 	char *shown;                    /* the same as it was asked for */
 	char *name;                     /* for people, as SIP has it; or NULL */
@@ -219,10 +230,14 @@ int conf_join(struct conf_room *room, struct sip_request *invite, struct slice f
 /**
  * Somebody who has SIP MESSAGE alone comes in.
  *
+ * @param uri  as conf_uri_key() has it
  * @return 0, or the status that his MESSAGE is answered with
  */
-int conf_join_phone(struct conf_room *room, const char *uri, struct slice from,
+int conf_join_phone(struct conf_room *room, const char *uri, const struct sip_request *message,
     struct conf_participant **pp);
+
+/** Does he ask to remain unknown: RFC 3323 4.1.1.3, 4.2, RFC 3325 9.3? */
+bool conf_wants_privacy(const struct sip_request *request);
 
 /** Call somebody in.  @return as ua_start(); -ENOSPC: the room is full */
 int conf_invite(struct conf_room *room, struct slice uri, const char **session_idp);
@@ -310,7 +325,7 @@ struct conf_held {
 	void *stream;
 };
 
-/** Something was queued for him. */
+/** Something was queued for him.  He may have been dropped when this returns. */
 void conf_pace_check(struct conf_participant *p);
 
 /** The same for each whom a body that grows is for. */

@@ -24,6 +24,35 @@ struct conf_room *conf_room_find(struct conf *conf, struct slice uri)
 	return conf_uri_key(key, uri) < 0 ? NULL : find(conf, key);
 }
 
+/* @return NULL: there is no such room, or more than one */
+static struct conf_room *find_user(const struct conf *conf, struct slice user)
+{
+	struct conf_room *room, *found = NULL;
+
+	for (room = conf->rooms; user.p && room; room = room->hh.next) {
+		if (!slice_equal(conf_uri_user(slice_of(room->uri)), user))
+			continue;
+		if (found)
+			return NULL;
+		found = room;
+	}
+	return found;
+}
+
+struct conf_room *conf_room_meant(struct conf *conf, const struct sip_request *request,
+    struct slice uri)
+{
+	char key[CONF_URI_MAX + 1];
+	struct conf_room *room;
+
+	if (conf_uri_key(key, uri) < 0)
+		return NULL;
+	room = find(conf, key);
+	if (room || !sip_request_uri_is_ours(request, uri))
+		return room;
+	return find_user(conf, conf_uri_user(slice_of(key)));
+}
+
 static int add(struct conf_room **roomp, struct conf *conf, const char *key)
 {
 	size_t len = strlen(key);

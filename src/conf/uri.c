@@ -126,6 +126,14 @@ int conf_uri_key(char text[CONF_URI_MAX + 1], struct slice uri)
 	return err;
 }
 
+bool conf_uri_is_anonymous(struct slice uri)
+{
+	char key[CONF_URI_MAX + 1];
+	const char *host = conf_uri_key(key, uri) == 0 ? strchr(key, '@') : NULL;
+
+	return host && strcmp(host, "@anonymous.invalid") == 0;
+}
+
 struct slice conf_uri_user(struct slice key)
 {
 	struct slice rest = key, user;

@@ -15,12 +15,14 @@ class PageTest(RoomCase):
         self.phone = self.ua(user='phone', name='phone')
         self.uri = self.phone.contact()
 
-    def write(self, text, code=200, room=LOBBY, content_type='text/plain', phone=None):
+    def write(self, text, code=200, room=LOBBY, content_type='text/plain', phone=None, headers=(),
+              from_uri=None):
         """A MESSAGE from the phone to the room."""
         phone = phone or self.phone
         transport = phone.reach('127.0.0.1', self.daemon.sip_port, 'UDP')
         request = phone.build('MESSAGE', room, transport, text.encode(), content_type=content_type,
-                              from_uri=phone.contact(), to_uri=room)
+                              from_uri=from_uri or phone.contact(), to_uri=room,
+                              headers=headers)
         phone.transact(request, transport).final(code)
 
     def gets(self, text, code=200, phone=None):
@@ -75,6 +77,39 @@ class PageTest(RoomCase):
         self.assertEqual(self.participants(), [alice.uri])
         self.assertEqual(self.phone.requests.has(lambda t: t.method == 'MESSAGE'), [])
 
+    def test_anonymous(self):
+        """Privacy: id: nobody learns who it is, and he is the same one in each MESSAGE."""
+        private = [('Privacy', 'id')]
+        alice = self.join('alice')
+        self.write('guess who', headers=private)
+        known_as = self.ctl.event('E_MSRP_CONF_JOIN', session_id=None)['participant']
+        self.assertRegex(known_as, r'^sip:anonymous-\w+@anonymous\.invalid$')
+        alice.hears('guess who', known_as)
+        self.write('still here')        # one that does not ask again
+        alice.hears('still here', known_as)
+        alice.say('hello, you')
+        self.gets('alice: hello, you')
+        self.write('/who')
+        self.gets('alice, ' + known_as[4:].partition('@')[0])
+        for _ in range(2):
+            self.assertEqual(self.ctl.event('E_MSRP_CONF_MESSAGE')['from'], known_as)
+        self.assertEqual(self.participants(), [alice.uri, known_as])
+        alice.say('psst', to=self.uri, code=404)
+        self.write('/leave')
+        self.ctl.event('E_MSRP_CONF_LEAVE', participant=known_as, reason='bye')
+
+    def test_anonymous_later(self):
+        """Who is here by name and asks to remain unknown leaves, and comes anew."""
+        alice = self.join('alice')
+        self.write('by name')
+        alice.hears('by name', self.uri)
+        self.write('unknown', headers=[('Privacy', 'header;user')])
+        self.ctl.event('E_MSRP_CONF_LEAVE', participant=self.uri, reason='bye')
+        head, _, _ = alice.hears('unknown')
+        self.assertIn('@anonymous.invalid>', head['From'])
+        self.assertNotIn(self.uri, self.participants())
+        self.write('x', 433, from_uri='sip:anonymous@anonymous.invalid')
+
     def test_refused(self):
         self.write('x', 404, uri('nowhere'))
         self.write('x', 403, uri('staff'))
@@ -102,6 +137,7 @@ class TimeoutTest(PageTest):
     """The same with a short page_timeout."""
     config = merge(rooms({'uri': LOBBY}), {'conference': {'page_timeout': '1s'}})
     test_conversation = test_commands = test_refused = test_failures = None
+    test_anonymous = test_anonymous_later = None
 
     def test_silent(self):
         self.write('here, and then no more')

@@ -245,6 +245,20 @@ class MessageTest(RoomCase):
         alice.hears('psst', bob.uri)
         bob.say('psst', to=alice.uri, code=404)
 
+    def test_anonymous_callers(self):
+        """RFC 3323 4.1.1.3: two who write the same into From are not one user."""
+        unknown = 'sip:anonymous@anonymous.invalid'
+        one, two, bob = self.join(unknown), self.join(unknown), self.join('bob')
+        self.assertNotEqual(one.known_as, two.known_as)
+        one.say('hello')
+        bob.hears('hello', one.known_as)
+        two.hears('hello', one.known_as)
+        bob.say('psst', to=one.known_as)
+        one.hears('psst')
+        two.heard_nothing(bob)
+        thief = self.join(one.known_as)
+        self.assertNotEqual(thief.known_as, one.known_as)
+
     def test_signals(self):
         """Typing and notifications pass to whom they are for, and are no messages."""
         alice, bob = self.join('alice'), self.join('bob')

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as xml
 from lib import case
 from lib.daemon import merge
 from lib.rooms import LOBBY, RoomCase, rooms, uri
+from lib.sip import Dialog
 
 INFO = '{urn:ietf:params:xml:ns:conference-info}'
 NICKNAME = '{urn:ietf:params:xml:ns:xcon-conference-info}nickname'
@@ -118,6 +119,21 @@ class RosterTest(RoomCase):
         alice = self.join('alice', headers=[('Privacy', 'id')])
         desk = Watcher(self, self.desk)
         self.assertEqual(list(desk.notified().users), [alice.known_as])
+
+    def test_by_contact(self):
+        """RFC 4579 4.2: the URI in our Contact names the room: to watch it, and to come in."""
+        alice = self.join('alice')
+        contact = alice.answer.get('Contact').partition('>')[0].strip('<')
+        self.assertRegex(contact, r'^sip:lobby@127\.0\.0\.1:')
+        desk = Watcher(self, self.desk, contact)
+        self.assertEqual(desk.notified().entity, LOBBY)
+        transaction, _ = self.ask('bob', contact)
+        Dialog.of_client(transaction, transaction.final(200)).ack()
+        self.ctl.event('E_MSRP_CONF_JOIN', room=LOBBY, participant=uri('bob'))
+        desk.until(lambda users: uri('bob') in users)
+        self.ctl.call('msrp_conf_create', room='sip:lobby@elsewhere.example')
+        Watcher(self, self.desk, contact, code=404)     # which of the two?
+        self.ctl.call('msrp_conf_end', room='sip:lobby@elsewhere.example')
 
     def test_room_ends(self):
         self.ctl.call('msrp_conf_create', room=uri('made'), subject='Made')

@@ -1,0 +1,562 @@
+/*
+ * Chat rooms with nobody around them: a UA, a page, subscriptions and SIP requests that do what the
+ * test says and note what they are told.  Included by the tests of src/conf, and by each once: these
+ * functions take the place of those of src/ua and src/sip.
+ */
+#pragma once
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <event2/event.h>
+
+#include <msrpd/page.h>
+#include <msrpd/subscription.h>
+
+#include "base/budget.h"
+#include "base/stats.h"
+#include "conf/conf.h"
+#include "conf/priv.h"
+#include "event/bus.h"
+
+#define ABSENT ((struct slice){NULL, 0})
+#define LOBBY  "sip:lobby@im.example.org"
+#define ALICE  "sip:alice@im.example.org"
+#define BOB    "sip:bob@im.example.org"
+#define PHONE  "sip:phone@im.example.org"
+
+enum { FAKES_MAX = 16, TEXT_MAX = 4096, FIELDS = SIP_FIELD_BODY + 1 };
+
+struct sip_request {
+	struct slice fields[FIELDS];
+	struct slice privacy;
+	int code, answers;
+};
+
+struct ua_session {
+	char id[16];
+	bool gone;
+	const struct ua_handler *handler;
+	void *arg;
+	const char *tokens;  /* of its a=chatroom */
+	const char *accepts; /* the one wrapped type that it takes; NULL: any */
+	int send_result;
+	uint64_t backlog, low; /* low: what ua_want_room() asks for; UINT64_MAX: nothing */
+	unsigned sent, reports;
+	char last[TEXT_MAX]; /* message */
+	void *resumed;       /* stream */
+	int report_code;
+	char report_body[TEXT_MAX];
+};
+
+struct subscription {
+	void *watcher;
+	bool changed, ended;
+};
+
+struct world {
+	struct event_base *base;
+	struct event_bus *bus;
+	struct stats *stats;
+	struct event_subscriber subscriber;
+	uint64_t used;
+	struct budget budget;
+	struct conf_settings settings;
+	struct conf_room_settings room;
+	struct conf *conf;
+	struct ua_session sessions[FAKES_MAX];
+	size_t session_count;
+	int answer_result, start_result, page_result;
+	struct {
+		void (*done)(const struct page_result *result, void *arg);
+		void *arg;
+		char body[256], ruri[128];
+	} pages[128]; /* under way */
+	size_t page_count;
+	const struct event_package *package;
+	void *package_arg;
+	struct subscription subscription;
+	char events[TEXT_MAX]; /* "JOIN participant nickname reason;" */
+};
+
+static struct world *the_world; /* what fakes without an argument work on */
+
+/* --- requests --- */
+
+struct slice sip_request_field(const struct sip_request *req, enum sip_field field)
+{
+	return req->fields[field == SIP_FIELD_FROM ? SIP_FIELD_FROM_URI : field];
+}
+
+struct slice sip_request_header(const struct sip_request *req, struct slice name)
+{
+	return slice_equal_nocase(name, SLICE("Privacy")) ? req->privacy : ABSENT;
+}
+
+bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri)
+{
+	(void)req;
+	return slice_starts_nocase(uri, SLICE("sip:lobby@192.0.2.1"));
+}
+
+int sip_request_reply(struct sip_request *req, int code, struct slice reason, struct slice headers)
+{
+	(void)reason;
+	(void)headers;
+	req->answers++;
+	if (req->code)
+		return -EEXIST;
+	req->code = code;
+	return 0;
+}
+
+bool sip_request_answered(const struct sip_request *req)
+{
+	return req->code != 0;
+}
+
+static void request_init(struct sip_request *req, const char *method, const char *from,
+    const char *body)
+{
+	*req = (struct sip_request){.code = 0};
+	req->fields[SIP_FIELD_METHOD] = slice_of(method);
+	req->fields[SIP_FIELD_FROM_URI] = slice_of(from);
+	req->fields[SIP_FIELD_RURI] = SLICE(LOBBY);
+	req->fields[SIP_FIELD_CONTENT_TYPE] = SLICE("text/plain");
+	req->fields[SIP_FIELD_BODY] = slice_of(body);
+	req->fields[SIP_FIELD_CALL_ID] = SLICE("call");
+}
+
+/* --- the UA --- */
+
+const char *ua_end_name(enum ua_end end)
+{
+	return end == UA_END_BYE ? "bye" : "failed";
+}
+
+static struct ua_session *session_new(const struct ua_offer *offer)
+{
+	struct world *w = the_world;
+	struct ua_session *s;
+
+	assert_true(w->session_count < FAKES_MAX);
+	s = &w->sessions[w->session_count];
+	*s = (struct ua_session){.handler = offer->handler,
+	    .arg = offer->arg,
+	    .low = UINT64_MAX,
+	    .tokens = "nickname private-messages"};
+	snprintf(s->id, sizeof(s->id), "s%zu", w->session_count++);
+	return s;
+}
+
+int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *offer,
+    struct ua_session **sp)
+{
+	(void)ua;
+	if (the_world->answer_result < 0) {
+		sip_request_reply(invite, 488, ABSENT, ABSENT);
+		return the_world->answer_result;
+	}
+	*sp = session_new(offer);
+	sip_request_reply(invite, 200, ABSENT, ABSENT);
+	return 0;
+}
+
+int ua_start(struct ua *ua, const struct ua_offer *offer, struct slice from_uri,
+    struct slice to_uri, struct slice ruri, struct ua_session **sp)
+{
+	(void)ua;
+	(void)from_uri;
+	(void)to_uri;
+	(void)ruri;
+	if (the_world->start_result < 0)
+		return the_world->start_result;
+	*sp = session_new(offer);
+	return 0;
+}
+
+const char *ua_session_id(const struct ua_session *s)
+{
+	return s->id;
+}
+
+void ua_end(struct ua_session *s)
+{
+	assert_false(s->gone);
+	s->gone = true;
+}
+
+int ua_send(struct ua_session *s, const struct message_out *message, unsigned flags,
+    char *message_id)
+{
+	(void)flags;
+	(void)message_id;
+	assert_false(s->gone);
+	assert_true(slice_equal(message->content_type, SLICE("message/cpim")));
+	if (s->send_result < 0)
+		return s->send_result;
+	s->sent++;
+	snprintf(s->last, sizeof(s->last), "%.*s", SLICE_ARG(message->body.bytes));
+	return 0;
+}
+
+bool ua_accepts_wrapped(const struct ua_session *s, struct slice content_type)
+{
+	return !s->accepts || slice_equal(content_type, slice_of(s->accepts));
+}
+
+struct slice ua_peer_attribute(const struct ua_session *s)
+{
+	return slice_of(s->tokens);
+}
+
+uint64_t ua_backlog(const struct ua_session *s)
+{
+	assert_false(s->gone);
+	return s->backlog;
+}
+
+void ua_want_room(struct ua_session *s, uint64_t low)
+{
+	s->low = low;
+}
+
+void ua_message_resume(struct ua_session *s, void *stream)
+{
+	assert_false(s->gone);
+	s->resumed = stream;
+}
+
+int ua_send_report(struct ua_session *s, struct slice message_id, const struct report_out *report)
+{
+	(void)message_id;
+	s->reports++;
+	s->report_code = report->code;
+	snprintf(s->report_body, sizeof(s->report_body), "%.*s", SLICE_ARG(report->body));
+	return 0;
+}
+
+struct ua_limits ua_limits(const struct ua *ua)
+{
+	(void)ua;
+	return (struct ua_limits){.max_message_size = 100000,
+	    .send_queue = 1000,
+	    .shared_stall_ms = 50};
+}
+
+/* --- the page --- */
+
+int page_send(struct page *page, const struct page_message *message,
+    void (*done)(const struct page_result *result, void *arg), void *arg)
+{
+	struct world *w = the_world;
+	size_t n = w->page_count;
+
+	(void)page;
+	if (w->page_result < 0)
+		return w->page_result;
+	assert_true(n < CONF_COUNT(w->pages));
+	w->pages[n].done = done;
+	w->pages[n].arg = arg;
+	snprintf(w->pages[n].body, sizeof(w->pages[n].body), "%.*s", SLICE_ARG(message->body));
+	snprintf(w->pages[n].ruri, sizeof(w->pages[n].ruri), "%.*s", SLICE_ARG(message->ruri));
+	w->page_count++;
+	return 0;
+}
+
+/* The oldest MESSAGE under way is answered. */
+static inline void page_answer(struct world *w, int code)
+{
+	struct page_result result = {code, SLICE("Phrase"), true};
+	void (*done)(const struct page_result *, void *) = w->pages[0].done;
+	void *arg = w->pages[0].arg;
+
+	assert_true(w->page_count > 0);
+	w->page_count--;
+	memmove(w->pages, w->pages + 1, w->page_count * sizeof(w->pages[0]));
+	done(&result, arg);
+}
+
+/* --- subscriptions --- */
+
+int notifier_offer(struct notifier *notifier, const struct event_package *package, void *arg)
+{
+	(void)notifier;
+	the_world->package = package;
+	the_world->package_arg = arg;
+	return 0;
+}
+
+void notifier_withdraw(struct notifier *notifier, const struct event_package *package)
+{
+	(void)notifier;
+	if (the_world->package == package)
+		the_world->package = NULL;
+}
+
+void subscription_changed(struct subscription *s)
+{
+	s->changed = true;
+}
+
+void subscription_end(struct subscription *s, enum subscription_end reason, struct slice body)
+{
+	(void)reason;
+	(void)body;
+	s->ended = true;
+}
+
+/* Somebody watches the lobby.  @return the status */
+static inline int watch(struct world *w)
+{
+	struct sip_request request;
+	int status;
+
+	request_init(&request, "SUBSCRIBE", "sip:desk@im.example.org", NULL);
+	w->subscription = (struct subscription){.watcher = NULL};
+	status = w->package->subscribe(&w->subscription, &request, &w->subscription.watcher,
+	    w->package_arg);
+	return status;
+}
+
+/* The next document, to be freed; NULL: no memory. */
+static inline char *document(struct world *w, bool full)
+{
+	char *body = NULL;
+	size_t len;
+
+	w->subscription.changed = false;
+	w->package->body(&w->subscription, full, &body, &len, w->subscription.watcher);
+	return body;
+}
+
+static inline void unwatch(struct world *w)
+{
+	w->package->ended(&w->subscription, w->subscription.watcher);
+}
+
+/* --- participants --- */
+
+static int run_action(struct world *w, const char *name, struct sip_request *request)
+{
+	const struct action *action = conf_service.actions;
+	struct route_subject subject = {.request = request, .last = true};
+	struct arg args[4] = {{.present = true, .text = SLICE(LOBBY)}};
+
+	while (strcmp(action->name, name) != 0)
+		action++;
+	return action->run(&subject, args, w->conf);
+}
+
+/* An INVITE to the lobby.  @return the session; NULL: it was refused, with *codep */
+static inline struct ua_session *invite(struct world *w, const char *from, const char *privacy,
+    int *codep)
+{
+	struct sip_request request;
+	size_t before = w->session_count;
+
+	request_init(&request, "INVITE", from, NULL);
+	request.privacy = slice_of(privacy);
+	run_action(w, "msrp_conf_join", &request);
+	assert_int_equal(request.answers, 1);
+	*codep = request.code;
+	return w->session_count > before ? &w->sessions[before] : NULL;
+}
+
+static inline void session_up(struct ua_session *s)
+{
+	s->handler->notify(s, &(struct ua_notice){.what = UA_ESTABLISHED}, s->arg);
+}
+
+static inline struct ua_session *join(struct world *w, const char *from)
+{
+	int code;
+	struct ua_session *s = invite(w, from, NULL, &code);
+
+	assert_non_null(s);
+	session_up(s);
+	return s;
+}
+
+static inline void leave(struct ua_session *s)
+{
+	s->gone = true;
+	s->handler->notify(s, &(struct ua_notice){.what = UA_TERMINATED, .end = UA_END_BYE},
+	    s->arg);
+}
+
+static inline const char *nickname_of(const struct ua_session *s)
+{
+	return ((const struct conf_participant *)s->arg)->shown;
+}
+
+static inline int ask_nickname(struct ua_session *s, const char *name)
+{
+	return s->handler->nickname(s, slice_of(name), s->arg);
+}
+
+/* A message's beginning.  @return the status; 0: *streamp is to be given the rest */
+static inline int begin_text(struct ua_session *s, const char *text, size_t total, void **streamp)
+{
+	struct message m = {.message_id = SLICE("id"),
+	    .content_type = SLICE("message/cpim"),
+	    .total = total};
+	int status = s->handler->begin(s, &m, streamp, s->arg);
+
+	if (status == 0)
+		status = s->handler->piece(s, *streamp, slice_of(text), s->arg);
+	if (status && status != -EAGAIN && *streamp)
+		s->handler->end(s, *streamp, -EMSGSIZE, s->arg);
+	return status == -EAGAIN ? 0 : status;
+}
+
+/* @return the status of the answer or the report; 0: it was taken; UA_REPORT_LATER */
+static inline int say_text(struct ua_session *s, const char *text)
+{
+	void *stream = NULL;
+	int status = begin_text(s, text, strlen(text), &stream);
+
+	return status ? status : s->handler->end(s, stream, 0, s->arg);
+}
+
+static inline int say(struct ua_session *s, const char *from, const char *to, const char *words)
+{
+	char text[TEXT_MAX];
+
+	snprintf(text, sizeof(text),
+	    "From: <%s>\r\nTo: <%s>\r\n\r\nContent-Type: text/plain\r\n\r\n%s", from, to, words);
+	return say_text(s, text);
+}
+
+/* A MESSAGE to the lobby.  @return the status of its answer */
+static inline int write_page(struct world *w, const char *from, const char *words,
+    const char *privacy)
+{
+	struct sip_request request;
+
+	request_init(&request, "MESSAGE", from, words);
+	request.privacy = slice_of(privacy);
+	run_action(w, "msg_to_conf", &request);
+	assert_int_equal(request.answers, 1);
+	return request.code;
+}
+
+/* --- the service --- */
+
+static struct slice param_text(const struct event_notice *event, const char *name)
+{
+	const struct event_param *param = event_find_param(event, slice_of(name));
+
+	return param && param->text.p ? param->text : SLICE("-");
+}
+
+static void on_fake_event(const struct event_notice *event, void *arg)
+{
+	struct world *w = arg;
+	size_t n = strlen(w->events);
+
+	snprintf(w->events + n, sizeof(w->events) - n, "%s %.*s %.*s %.*s;",
+	    event->type->name + strlen("E_MSRP_CONF_"), SLICE_ARG(param_text(event, "participant")),
+	    SLICE_ARG(param_text(event, "nickname")), SLICE_ARG(param_text(event, "reason")));
+}
+
+/* @return 0 or what the service's start() said */
+static int world_start(struct world *w)
+{
+	struct service_env env = {0};
+	struct reason why;
+	void *state;
+	int err;
+
+	env.base = w->base;
+	env.bus = w->bus;
+	env.stats = w->stats;
+	env.budget = &w->budget;
+	env.ua = (struct ua *)w; /* only handed on */
+	env.page = (struct page *)w;
+	env.notifier = (struct notifier *)w;
+	err = conf_service.start(&env, &w->settings, &state, &why);
+	w->conf = err < 0 ? NULL : state;
+	return err;
+}
+
+static inline void world_stop(struct world *w)
+{
+	conf_service.stop(w->conf);
+	w->conf = NULL;
+	w->session_count = w->page_count = 0;
+	w->events[0] = '\0';
+}
+
+static int world_open(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	assert_non_null(w);
+	the_world = w;
+	w->base = event_base_new();
+	assert_int_equal(stats_new(&w->stats), 0);
+	assert_int_equal(event_bus_new(&w->bus), 0);
+	assert_int_equal(event_bus_add_types(w->bus, conf_service.events), 0);
+	w->subscriber = (struct event_subscriber){.mask = EVENT_ALL, .fn = on_fake_event, .arg = w};
+	event_bus_subscribe(w->bus, &w->subscriber);
+	w->budget = (struct budget){.max = 1 << 20, .used = &w->used};
+	w->settings = (struct conf_settings){
+	    .rooms = {&w->room, 1},
+	    .nicknames = true,
+	    .private_messages = true,
+	    .max_rooms = 10,
+	    .max_participants = 10,
+	    .history = 3,
+	    .history_bytes = 2000,
+	    .page_timeout_ms = 60000,
+	};
+	w->room.uri = (char *)(uintptr_t)LOBBY;
+	*state = w;
+	return 0;
+}
+
+static inline int world_begin(void **state)
+{
+	world_open(state);
+	return world_start(*state);
+}
+
+static int world_close(void **state)
+{
+	struct world *w = *state;
+
+	conf_service.stop(w->conf);
+	assert_int_equal(w->used, 0); /* nothing of the budget is lost */
+	event_bus_unsubscribe(&w->subscriber);
+	event_bus_free(w->bus);
+	stats_free(w->stats);
+	event_base_free(w->base);
+	libevent_global_shutdown();
+	free(w);
+	return 0;
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, world_begin, world_close)
+
+static inline struct conf_room *lobby(struct world *w)
+{
+	return conf_room_find(w->conf, SLICE(LOBBY));
+}
+
+/* Turn the loop until the condition holds; the test fails after a while. */
+static inline void world_wait(struct world *w, bool (*condition)(struct world *w))
+{
+	for (int i = 0; i < 20000 && !condition(w); i++) {
+		event_base_loopexit(w->base, &(struct timeval){0, 1000});
+		event_base_loop(w->base, EVLOOP_ONCE);
+	}
+	assert_true(condition(w));
+}
