@@ -1,80 +1,387 @@
 #!/usr/bin/env python3
-"""What a chat room costs: one speaks, the others hear; two daemons that talk over loopback.
+"""What a chat room costs, seen by a crowd of scripted clients that have a connection each.
 
-    bench/conf.py [PARTICIPANTS ...]      (default: 10 100 1000)
+    bench/conf.py [messages|memory|storm|slow|persist ...]      (default: all)
 
-$MSRPD names the program (default build/release/msrpd).  Prints "name value unit".
+$MSRPD names the program (default build/release/msrpd); messages wants bench_relay beside it, too.
+Prints "name value unit".  CPU time is the kernel's own count for the process.
 """
+import glob
+import os
+import re
+import selectors
+import socket
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 
-from ua import CONFIG, Daemon, show
+from ua import MSRPD, Daemon, show
 
 ROOM = 'sip:lobby@127.0.0.1'
-SIZES = (100, 16384)
-COPIES = 100000                 # of one run
+SIZES = (10, 100, 1000)
+COPIES = 60000                  # of one run
 RUNS = 5
-ROOMS = CONFIG + """
-    - if: {{$rm: MESSAGE}}
-      do: [{{msg_to_conf: {{room: $ru}}}}]
-conference:
-  rooms: [{{uri: "sip:lobby@127.0.0.1"}}]
-  max_participants: 5000
-  history: 0
+CONFIG = """
+log: {{target: stderr, level: {level}}}
+control: {{socket: {socket}, mode: "0600"}}
+sip: {{listen: ["sip:127.0.0.1:0;transport=tcp"]}}
+msrp: {{listen: [{{name: lo, uri: "msrp://127.0.0.1:0;tcp"}}], max_connections: 15000}}
+relay: {{enabled: false}}
+limits: {{connections_per_address: 0}}
+conference: {{rooms: [{{uri: "sip:lobby@127.0.0.1"}}], max_participants: 5000, history: HISTORY PERSIST}}
+routes:
+  sip:
+    - if: {{$rm: INVITE}}
+      do: [{{msrp_conf_join: {{room: "sip:lobby@127.0.0.1"}}}}]
 """
 
 
-def room_config():
-    return ROOMS.replace('msrp_ua_answer: {{content_types: "text/plain"}}',
-                         f'msrp_conf_join: {{{{room: "{ROOM}"}}}}')
+def start_room(history=0, persist=''):
+    text = CONFIG.replace('HISTORY', str(history)).replace(
+        'PERSIST', f', persist: {persist}' if persist else '')
+    return Daemon('room', config=text)
 
 
-def join(crowd, room, number):
-    return crowd.control.call('msrp_ua_start_session', content_types='message/cpim',
-                              from_uri=f'sip:user{number}@127.0.0.1', to_uri=ROOM,
-                              ruri=room.sip)['session_id']
+class Client:
+    """One participant."""
+
+    def __init__(self, number, crowd):
+        self.number, self.crowd = number, crowd
+        self.name = f'sip:user{number}@127.0.0.1'
+        self.own = f'msrp://127.0.0.1:9/client{number};tcp'
+        self.path, self.sock = None, None
+        self.rest = b''
+        self.heard = 0
+        self.notified = []              # when
+        self.version, self.users = -1, 0
+
+    def connect(self):
+        host, port = re.match(r'msrp://([\d.]+):(\d+)/', self.path).groups()
+        self.sock = socket.create_connection((host, int(port)))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.sendall(self.frame('bind', b''))
+
+    def frame(self, tid, body):
+        head = f'MSRP {tid} SEND\r\nTo-Path: {self.path}\r\nFrom-Path: {self.own}\r\n' \
+               f'Message-ID: {tid}\r\nByte-Range: 1-{len(body)}/{len(body)}\r\n'
+        if not body:
+            return f'{head}-------{tid}$\r\n'.encode()
+        return f'{head}Content-Type: message/cpim\r\n\r\n'.encode() + body + \
+            f'\r\n-------{tid}$\r\n'.encode()
+
+    def say(self, tid, size):
+        head = f'From: <{self.name}>\r\nTo: <{ROOM}>\r\n\r\nContent-Type: text/plain\r\n\r\n'
+        self.sock.sendall(self.frame(tid, head.encode() + b'x' * (size - len(head))))
+
+    SEND = re.compile(rb'MSRP (\S+) SEND\r\nTo-Path: \S+\r\nFrom-Path: (\S+)\r\n')
+
+    def read(self):
+        """Answer what has come; how many messages that was."""
+        data = self.rest + self.sock.recv(1 << 18)
+        if not data:
+            raise EOFError(self.name)
+        out, count, at = [], 0, 0
+        while True:
+            end = data.find(b'\r\n', at)
+            if end < 0:
+                break
+            tid = data[at + 5:end].split(b' ', 1)[0]
+            end = data.find(b'-------' + tid, end)
+            if end < 0 or len(data) < end + len(tid) + 10:
+                break
+            found = self.SEND.match(data, at)
+            if found:
+                out.append(b'MSRP %s 200 OK\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------%s$\r\n' % (
+                    tid, found[2], self.own.encode(), tid))
+                count += 1
+            at = end + len(tid) + 10
+        self.rest = data[at:]
+        if out:
+            self.sock.sendall(b''.join(out))
+        self.heard += count
+        return count
 
 
-def heard(crowd):
-    return crowd.control.call('get_statistics', group='msrp')['msrp:messages_in']
+class Crowd:
+    """Clients whose SIP goes over one connection."""
+
+    def __init__(self, room):
+        self.room = room
+        host, port = re.match(r'sip:([\d.]+):(\d+)', room.sip).groups()
+        self.sip = socket.create_connection((host, int(port)))
+        self.port = self.sip.getsockname()[1]
+        self.rest = b''
+        self.clients = []
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.sip, selectors.EVENT_READ, self)
+        self.invited, self.notifies = 0, 0
+        self.subscribe = False
+
+    # --- SIP
+
+    def request(self, method, client, cseq, tag='', body='', headers='', target=ROOM):
+        via = f'z9hG4bK{method}{client.number}.{cseq}'
+        kind = 'application/sdp' if body else ''
+        return (f'{method} {target} SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:{self.port};branch={via}\r\n'
+                f'From: <{client.name}>;tag=t{client.number}\r\nTo: <{ROOM}>{tag}\r\n'
+                f'Call-ID: {"watch" if method == "SUBSCRIBE" else "call"}{client.number}\r\n'
+                f'CSeq: {cseq} {method}\r\nMax-Forwards: 70\r\n'
+                f'Contact: <sip:user{client.number}@127.0.0.1:{self.port};transport=tcp>\r\n{headers}'
+                + (f'Content-Type: {kind}\r\n' if kind else '') +
+                f'Content-Length: {len(body)}\r\n\r\n{body}').encode()
+
+    def invite(self, client):
+        sdp = ('v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n'
+               'm=message 9 TCP/MSRP *\r\na=accept-types:message/cpim\r\na=accept-wrapped-types:*\r\n'
+               f'a=path:{client.own}\r\na=setup:active\r\na=chatroom:private-messages\r\n')
+        self.sip.sendall(self.request('INVITE', client, 1, body=sdp))
+
+    def read(self):
+        data = self.rest + self.sip.recv(1 << 18)
+        while True:
+            head, found, rest = data.partition(b'\r\n\r\n')
+            size = re.search(rb'(?im)^(?:Content-Length|l):\s*(\d+)', head) if found else None
+            if not size or len(rest) < int(size[1]):
+                break
+            data = rest[int(size[1]):]
+            self.message(head.decode(), rest[:int(size[1])].decode())
+        self.rest = data
+
+    def message(self, head, body):
+        line = head.split('\r\n', 1)[0]
+        call = int(re.search(r'(?im)^(?:Call-ID|i):\s*[a-z]+(\d+)', head)[1])
+        client = self.clients[call]
+        if not line.startswith('SIP/2.0'):
+            self.answer(head)
+            if line.startswith('NOTIFY'):
+                self.notify(client, body)
+        elif 'INVITE' in re.search(r'(?im)^CSeq:(.*)', head)[1] and ' 200 ' in line:
+            tag = re.search(r'(?im)^(?:To|t):.*(;tag=[^;\r]+)', head)[1]
+            target = re.search(r'(?im)^(?:Contact|m):\s*<([^>]+)>', head)[1]
+            client.path = re.search(r'a=path:(\S+)', body)[1]
+            self.sip.sendall(self.request('ACK', client, 1, tag, target=target))
+            self.invited += 1
+            if self.subscribe:
+                self.sip.sendall(self.request('SUBSCRIBE', client, 1, headers='Event: conference\r\n'
+                                              'Expires: 3600\r\n'))
+        elif not re.match(r'SIP/2.0 [12]', line):
+            raise SystemExit(head)
+
+    def answer(self, head):
+        kept = [line for line in head.split('\r\n')[1:]
+                if re.match(r'(?i)(via|v|from|f|to|t|call-id|i|cseq)\s*:', line)]
+        self.sip.sendall('\r\n'.join(['SIP/2.0 200 OK', *kept, 'Content-Length: 0', '', '']).encode())
+
+    def notify(self, client, body):
+        client.notified.append(time.monotonic())
+        self.notifies += 1
+        version = int(re.search(r' version="(\d+)"', body)[1])
+        if version != client.version + 1:
+            raise SystemExit(f'{client.name}: version {version} after {client.version}')
+        client.version = version
+        client.users = int(re.search(r'<user-count>(\d+)', body)[1])
+
+    # --- all of it
+
+    def turn(self, timeout=30, wanted=None):
+        count = 0
+        events = self.selector.select(timeout)
+        if not events and timeout >= 30:
+            raise SystemExit(f'nothing comes any more: {wanted}')
+        for key, _ in events:
+            count += key.data.read() or 0
+        return count
+
+    def join(self, count, seconds=0):
+        """So many more, in so many seconds."""
+        began = time.monotonic()
+        for number in range(count):
+            client = Client(len(self.clients), self)
+            self.clients.append(client)
+            before = self.invited
+            self.invite(client)
+            while self.invited == before:
+                self.turn(wanted='200')
+            client.connect()
+            self.selector.register(client.sock, selectors.EVENT_READ, client)
+            while time.monotonic() < began + seconds * (number + 1) / count:
+                self.turn(max(0, min(1, began + seconds * (number + 1) / count - time.monotonic())))
+        while len(self.room.control.call('msrp_conf_list')[0]['participants']) < len(self.clients):
+            self.turn(0.05)
+        return time.monotonic() - began
+
+    def hear(self, count):
+        heard = 0
+        while heard < count:
+            heard += self.turn(wanted=f'{heard} of {count} copies')
+
+    def leave(self):
+        for client in self.clients:
+            client.sock.close()
+        self.sip.close()
+        self.selector.close()
 
 
-def run(crowd, room, speaker, body, count, participants):
-    """Say so much; the CPU of the room, and how long it took until all was heard."""
-    before, cpu, began = heard(crowd), room.cpu_ns(), time.monotonic()
-    for _ in range(count):
-        crowd.control.call('msrp_ua_send_message', session_id=speaker, mime='message/cpim',
-                           body=body)
-    while heard(crowd) - before < count * (participants - 1):
-        time.sleep(0.001)
-    return room.cpu_ns() - cpu, time.monotonic() - began
+# --- CPU time of a copy, beside the relay's of a message
+
+def relay(scenario):
+    """CPU of the relay for a message of 1 KiB, one in flight between each pair: us."""
+    output = subprocess.run(
+        [sys.executable, os.path.join(os.path.dirname(__file__), 'relay.py'), '--build',
+         os.path.dirname(MSRPD), '--proxies', 'msrpd', '--rounds', '3', '--seconds', '2', scenario],
+        stdout=subprocess.PIPE, check=True).stdout.decode()
+    return float(re.search(r'cpu_per_message (\S+)', output)[1])
 
 
-def measure(participants):
-    crowd, room = Daemon('crowd'), Daemon('room', config=room_config())
-    room.events.call('event_subscribe', names=['E_MSRP_CONF_JOIN'])
-    sessions = []
-    for number in range(participants):
-        sessions.append(join(crowd, room, number))
-        room.events.wait('E_MSRP_CONF_JOIN')
-    for size in SIZES:
-        body = (f'From: <sip:user0@127.0.0.1>\r\nTo: <{ROOM}>\r\n\r\n'
-                'Content-Type: text/plain\r\n\r\n' + 'x' * size)
-        count = max(1, min(COPIES // participants, (64 << 20) // size // participants))
-        runs = [run(crowd, room, sessions[0], body, count, participants) for _ in range(RUNS)]
-        copies = count * (participants - 1)
-        name = f'conf_{participants}_{size}B'
-        show(name, statistics.median(cpu / copies / 1000 for cpu, _ in runs), 'us/copy')
-        show(name + '_rate', statistics.median(copies / t for _, t in runs), 'copies/s')
-    show(f'conf_{participants}_rss', room.rss_kib() / 1024, 'MiB')
-    crowd.stop()
+def messages():
+    for participants in SIZES:
+        # Before and after, since the machine may be busy with something else.
+        scenario = '10-of-window-1' if participants <= 10 else '64-of-window-1'
+        reference = [relay(scenario)]
+        room = start_room()
+        crowd = Crowd(room)
+        crowd.join(participants)
+        speaker = crowd.clients[0]
+        count = max(4, COPIES // participants)
+        runs = []
+        for run in range(RUNS):
+            cpu = room.cpu_ns()
+            for number in range(count):
+                speaker.say(f'r{run}m{number}x', 1024)
+                crowd.hear(participants - 1)
+            runs.append((room.cpu_ns() - cpu) / (count * (participants - 1)) / 1000)
+        crowd.leave()
+        room.stop()
+        reference.append(relay(scenario))
+        show(f'conf_{participants}_1KiB', statistics.median(runs), 'us/copy')
+        show(f'conf_{participants}_1KiB_relay', statistics.mean(reference), 'us/message')
+        show(f'conf_{participants}_1KiB_ratio',
+             statistics.median(runs) / statistics.mean(reference), 'of the relay')
+
+
+# --- memory of who is there and says nothing
+
+def memory():
+    room = start_room()
+    crowd = Crowd(room)
+    crowd.join(500)                 # what grows once
+    before = room.rss_kib()
+    crowd.join(2000)
+    show('conf_idle_participant', (room.rss_kib() - before) / 2000, 'KiB')
+    crowd.leave()
     room.stop()
 
 
+# --- a thousand who come in ten seconds, each of whom watches the roster
+
+def storm():
+    room = start_room()
+    crowd = Crowd(room)
+    crowd.subscribe = True
+    cpu = room.cpu_ns()
+    took = crowd.join(1000, 10)
+    while any(client.users < 1000 for client in crowd.clients):
+        crowd.turn(wanted='the whole roster')
+    show('conf_storm_joins', took, 's')
+    show('conf_storm_notifies', crowd.notifies, 'NOTIFYs')
+    gaps = [b - a for client in crowd.clients
+            for a, b in zip(client.notified, client.notified[1:])]
+    show('conf_storm_least_gap', min(gaps) * 1000, 'ms')
+    show('conf_storm_most_in_a_second', max(
+        sum(at <= t < at + 1 for t in client.notified)
+        for client in crowd.clients for at in client.notified), 'NOTIFYs')
+    show('conf_storm_cpu', (room.cpu_ns() - cpu) / 1e9, 's')
+    show('conf_storm_rss', room.rss_kib() / 1024, 'MiB')
+    crowd.leave()
+    room.stop()
+
+
+# --- one of a thousand who does not read
+
+def slow():
+    """Latencies of the others, with and without him, the rounds interleaved."""
+    room = start_room()
+    crowd = Crowd(room)
+    crowd.join(999)
+    figures = {'without': [], 'with': []}
+    for number in range(3):
+        figures['without'] += latencies(crowd, f'a{number}')
+        lazy = Client(len(crowd.clients), crowd)
+        crowd.clients.append(lazy)
+        before = crowd.invited
+        crowd.invite(lazy)
+        while crowd.invited == before:
+            crowd.turn()
+        lazy.sock = socket.socket()
+        lazy.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        host, port = re.match(r'msrp://([\d.]+):(\d+)/', lazy.path).groups()
+        lazy.sock.connect((host, int(port)))
+        lazy.sock.sendall(lazy.frame('bind', b''))
+        figures['with'] += latencies(crowd, f'b{number}', until=lambda: dropped(room) > number)
+        lazy.sock.close()
+    for name, all_of_them in figures.items():
+        all_of_them.sort()
+        show(f'conf_slow_{name}_p50', all_of_them[len(all_of_them) // 2] * 1000, 'ms')
+        show(f'conf_slow_{name}_p99', all_of_them[len(all_of_them) * 99 // 100] * 1000, 'ms')
+        show(f'conf_slow_{name}_max', all_of_them[-1] * 1000, 'ms')
+    show('conf_slow_dropped', dropped(room), 'participants')
+    crowd.leave()
+    room.stop()
+
+
+def dropped(room):
+    return room.control.call('get_statistics', group='conf')['conf:slow']
+
+
+def latencies(crowd, name, count=150, size=16384, until=None):
+    """From a message's leaving to its coming, of each of the others."""
+    taken = []
+    speaker, others = crowd.clients[0], 998
+    while len(taken) < count * others or (until and not until()):
+        began = time.monotonic()
+        speaker.say(f'{name}n{len(taken)}x', size)
+        left = others
+        while left:
+            events = crowd.selector.select(30)
+            for key, _ in events:
+                come = key.data.read() or 0
+                taken += [time.monotonic() - began] * come
+                left -= come
+    return taken
+
+
+# --- what the loop waits for the store
+
+def persist():
+    """How long the loop is in the store for each message, as seen in the system calls' times."""
+    directory = tempfile.mkdtemp(prefix='bench-conf-')
+    for name, extra in (('without', ''), ('with', os.path.join(directory, 'rooms.db'))):
+        room = start_room(history=100, persist=extra)
+        crowd = Crowd(room)
+        crowd.join(2)
+        times, cpu = [], room.cpu_ns()
+        for number in range(3000):
+            began = time.monotonic()
+            crowd.clients[0].say(f'm{number}x', 1024)
+            crowd.hear(1)
+            times.append(time.monotonic() - began)
+        times.sort()
+        show(f'conf_persist_{name}_cpu', (room.cpu_ns() - cpu) / 3000 / 1000, 'us/message')
+        for part in (500, 990, 999):
+            show(f'conf_persist_{name}_p{part / 10:g}', times[len(times) * part // 1000] * 1000, 'ms')
+        crowd.leave()
+        room.stop()
+    for file in glob.glob(os.path.join(directory, '*')):
+        os.unlink(file)
+    os.rmdir(directory)
+
+
 def main():
-    for participants in sys.argv[1:] or ['10', '100', '1000']:
-        measure(int(participants))
+    for name in sys.argv[1:] or ['messages', 'memory', 'storm', 'slow', 'persist']:
+        {'messages': messages, 'memory': memory, 'storm': storm, 'slow': slow,
+         'persist': persist}[name]()
 
 
 if __name__ == '__main__':

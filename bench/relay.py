@@ -238,6 +238,8 @@ SCENARIOS = {
     'tls-1KiB': {'size': 1024, 'tls': True},
     'tls-1MiB-in-64KiB': {'size': 1 << 20, 'chunk': 65536, 'tls': True},
     'window-1': {'size': 1024, 'window': 1, 'pairs': 1},
+    '10-of-window-1': {'size': 1024, 'window': 1, 'pairs': 10},     # what bench/conf.py is
+    '64-of-window-1': {'size': 1024, 'window': 1, 'pairs': 64},     # to be held against
     '5000-a-second': {'size': 1024, 'rate': 5000},
 }
 SHOWN = ('rate', 'throughput', 'cpu_per_message', 'cpu_per_byte', 'latency_p50', 'latency_p99')
