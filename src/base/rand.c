@@ -54,13 +54,16 @@ void rand_token(char *p, size_t n)
 {
 	static const char alphabet[] =
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-	/* 64 bits in eleven digits of that base, which is all of them: 62^11 > 2^64. */
-	enum { BASE = sizeof(alphabet) - 1, DIGITS = 11 };
+	/* Ten digits of that base at a time, out of numbers below the last multiple of 62^10. */
+	enum { BASE = sizeof(alphabet) - 1, DIGITS = 10 };
+	static const uint64_t bound = 21 * UINT64_C(839299365868340224);
 	uint64_t value = 0;
 
 	for (size_t i = 0, left = 0; i < n; i++, left--) {
 		if (left == 0) {
-			value = rand_u64();
+			do
+				value = rand_u64();
+			while (value >= bound);
 			left = DIGITS;
 		}
 		p[i] = alphabet[value % BASE];

@@ -21,8 +21,9 @@ int msrp_target_bind(struct msrp_stack *stack, struct msrp_target *target)
 
 void msrp_target_unbind(struct msrp_stack *stack, struct msrp_target *target)
 {
-	if (target->hh.tbl)
-		HASH_DEL(stack->targets, target);
+	if (!target->hh.tbl)
+		return;
+	HASH_DEL(stack->targets, target);
 	stack->target_generation++;
 	target->hh.tbl = NULL;
 }

@@ -232,7 +232,7 @@ static void test_event(void **state)
 
 static void test_guarded(void **state)
 {
-	static const struct event_type type = {"E_MSRP_CONF_JOIN", NULL};
+	static const struct event_type type = {.name = "E_MSRP_CONF_JOIN"};
 	struct event_param params[] = {
 	    event_text("room", SLICE("sip:room@example.org")),
 	    event_text("session_id", SLICE("s1")),
