@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
 """The chat page in a browser: people who chat with each other and with telephones."""
-import functools
-import http.server
 import json
 import os
 import shutil
 import struct
 import sys
-import threading
+import tempfile
+import unittest
 import zlib
 
 from lib import browser, case, phones
 from lib.browser import Page
-from lib.daemon import free_port
+from lib.daemon import MSRPCTL, MSRPD, SOURCE, free_port
+from lib.program import Program
 
 REALM = 'example.org'
 PASSWORD = 'wonderland'
@@ -29,11 +29,6 @@ ROUTES = {'sip': [
         'key': f'$tu:sip:$au@{REALM}', 'content_types': SINGLE}}]}]}
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 def picture(side=64):
     """A PNG."""
     def chunk(name, body):
@@ -46,22 +41,23 @@ def picture(side=64):
 
 
 class PageCase(case.Case):
-    """msrpd, a server of the page's files, and a browser."""
+    """msrpd, which serves the page, and a browser."""
 
     @classmethod
     def prepare(cls):
-        cls.ports = [free_port() for _ in range(3)]
-        plain, sip, msrp = cls.ports
-        cls.url = cls.serve({'domain': REALM, 'sip': f'ws://127.0.0.1:{sip}/',
-                             'msrp': f'ws://127.0.0.1:{msrp}/',
-                             'rooms': [{'uri': LOBBY, 'name': 'Lobby'}]})
-        origins = [cls.url.rstrip('/')]
+        first = free_port(count=4)
+        cls.ports = plain, sip, msrp, web = range(first, first + 4)
+        origin = f'http://127.0.0.1:{web}'
+        cls.url = f'{origin}/'
         cls.config = {
+            'web': {'listen': [origin], 'root': cls.root({
+                'domain': REALM, 'sip': f'ws://127.0.0.1:{sip}/', 'msrp': f'ws://127.0.0.1:{msrp}/',
+                'rooms': [{'uri': LOBBY, 'name': 'Lobby'}]})},
             'sip': {'listen': [f'sip:127.0.0.1:{plain};transport=udp',
-                               f'sip:127.0.0.1:{sip};transport=ws'], 'origins': origins},
+                               f'sip:127.0.0.1:{sip};transport=ws'], 'origins': [origin]},
             'msrp': {'listen': [{'name': 'inside', 'uri': 'msrp://127.0.0.1:0;tcp'},
                                 {'name': 'web', 'uri': f'msrp://127.0.0.1:{msrp};ws',
-                                 'origins': origins}]},
+                                 'origins': [origin]}]},
             'users': {name: {'password': PASSWORD} for name in ('alice', 'bob', 'carol', 'baresip')},
             'registrar': {'domains': [REALM]},
             'ua': {'reconnect_grace': '500ms'},
@@ -73,17 +69,12 @@ class PageCase(case.Case):
         cls.addClassCleanup(cls.browser.stop)
 
     @classmethod
-    def serve(cls, config):
+    def root(cls, config):
         root = os.path.join(cls.directory, 'web')
         shutil.copytree(os.path.join(browser.WEB, 'dist'), root)
         with open(os.path.join(root, 'config.json'), 'w', encoding='utf-8') as file:
             json.dump(config, file)
-        server = http.server.ThreadingHTTPServer(
-            ('127.0.0.1', 0), functools.partial(Handler, directory=root))
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        cls.addClassCleanup(lambda: (server.shutdown(), server.server_close(), thread.join()))
-        return f'http://127.0.0.1:{server.server_port}/'
+        return root
 
     def setUp(self):
         super().setUp()
@@ -326,6 +317,42 @@ class PageTest(PageCase):
                     self.assertEqual(alice.do('axe'), [])
         alice.press('Back to conversations')
         self.assertEqual(alice.do('axe'), [])
+
+
+class DemoTest(unittest.TestCase):
+    """scripts/demo web, with the programs that are built."""
+
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix='msrpd-demo-test-')
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.browser = browser.Browser()
+        self.addCleanup(self.browser.stop)
+
+    def test_demo(self):
+        """Two people meet in its room and chat; nothing is left of it."""
+        # ASan wants to be the first library, and not stdbuf's.
+        command = ['env', '-u', 'LD_PRELOAD', os.path.join(SOURCE, 'scripts', 'demo'), 'web',
+                   str(free_port(count=3))]
+        demo = Program('demo', command, self.directory, MSRPD=MSRPD, MSRPCTL=MSRPCTL,
+                       XDG_RUNTIME_DIR=self.directory)
+        try:
+            url = demo.line('^The chat page: (http://.*)$')[1]
+            alice, bob = (Page(self.browser, name, url) for name in ('alice', 'bob'))
+            for page in (alice, bob):
+                page.log_in(page.name)
+                page.enter('Lobby')
+            alice.see('Participants (2)')
+            alice.say('Hello, everybody')
+            bob.sees_message('Hello, everybody')
+            bob.chat_with('alice')
+            bob.say('Hello, Alice')
+            alice.enter('bob')
+            alice.sees_message('Hello, Alice')
+            alice.close()
+            bob.close()
+        finally:
+            demo.stop()
+        self.assertEqual(os.listdir(self.directory), [])
 
 
 if __name__ == '__main__':
