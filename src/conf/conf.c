@@ -465,6 +465,9 @@ static const struct stats_row numbers[] = {
     {NUMBER(skipped), .help = "Copies that a participant could not take"},
     {NUMBER(refused), .help = "Messages refused"},
     {NUMBER(slow), .help = "Participants dropped because they did not read"},
+    {NUMBER(persist_longest_us),
+	.help = "Microseconds that conference.persist has taken for a change, at most",
+	.gauge = true},
     {0},
 };
 

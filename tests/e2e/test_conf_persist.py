@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Chat rooms that outlive the daemon, however it ends."""
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -7,6 +8,7 @@ import tempfile
 
 from lib import case
 from lib.rooms import LOBBY, RoomCase, rooms, uri
+from lib.waiting import poll
 
 MADE = uri('made')
 KEPT = uri('kept')
@@ -81,6 +83,43 @@ class PersistTest(RoomCase):
         self.assertEqual(os.listdir(directory), ['rooms.db'])
         _, ctl = self.start(rooms({'uri': LOBBY}, persist=file))
         self.assertEqual(len(ctl.call('msrp_conf_history', room=LOBBY)), 3)
+
+    def test_log(self):
+        """The write-ahead log is brought into the file while the daemon runs."""
+        daemon, ctl = self.begin()
+        for number in range(3):
+            ctl.call('msrp_conf_send', room=LOBBY, body=f'message {number}')
+        file = daemon.config['conference']['persist']
+
+        def brought_in():
+            with contextlib.closing(sqlite3.connect(f'file:{file}?immutable=1', uri=True)) as db:
+                return db.execute('SELECT count(*) FROM history').fetchone() == (3,)
+        poll(brought_in)
+
+    def test_damaged(self):
+        """A file that a power cut has damaged is put aside; one that is none is not touched."""
+        daemon, ctl = self.begin()
+        for number in range(200):
+            ctl.call('msrp_conf_create', room=uri(f'room{number}'), subject='x' * 200)
+        daemon.stop()
+        self._daemons.clear()
+        file = daemon.config['conference']['persist']
+        with open(file, 'r+b') as damaged:
+            damaged.seek(8192)
+            damaged.write(b'\xff' * 8192)
+        daemon, ctl = self.begin()
+        self.assertIn('is damaged', daemon.log())
+        self.assertEqual([room['room'] for room in ctl.call('msrp_conf_list')], [LOBBY])
+        self.assertTrue(os.path.exists(file + '.damaged'))
+        daemon.stop()
+        self._daemons.clear()
+        with open(file, 'wb') as other:
+            other.write(b'my diary' * 1000)
+        with self.assertRaises(AssertionError) as caught:
+            self.begin()
+        self.assertIn('persist', str(caught.exception))
+        with open(file, 'rb') as other:
+            self.assertEqual(other.read(8), b'my diary')
 
     def test_ended(self):
         """What has ended leaves nothing behind."""
