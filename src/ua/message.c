@@ -204,13 +204,19 @@ static int on_nickname(struct slice nickname, void *arg)
 	return code;
 }
 
+static bool is_envelope(struct slice type)
+{
+	return slice_equal_nocase(slice_trim(type), SLICE("message/cpim"));
+}
+
 static void refuse_type(struct ua_session *s, struct slice content_type)
 {
 	size_t before = s->refused_types ? strlen(s->refused_types) : 0;
 	struct slice bare;
 	char *grown;
 
-	if (!slice_cut(&content_type, ';', &bare) || was_refused(s, bare)
+	/* Of an envelope it may be the content that is not understood. */
+	if (!slice_cut(&content_type, ';', &bare) || is_envelope(bare) || was_refused(s, bare)
 	    || before + 1 + bare.len > REFUSED_TYPES_MAX)
 		return;
 	grown = realloc(s->refused_types, before + 1 + bare.len + 1);
