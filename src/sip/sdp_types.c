@@ -59,6 +59,9 @@ bool sdp_types_have(struct slice list, struct slice type)
 
 	if (!list.p || main_type(bare).len < 2 || main_type(bare).len == bare.len)
 		return false; /* no type/subtype at all */
+	/* What most lists are, where each copy of a message asks. */
+	if (slice_equal(list, SLICE("*")) || slice_equal(list, bare))
+		return true;
 	while (next_entry(&list, &entry))
 		if (overlap(without_parameters(entry), bare))
 			return true;
@@ -103,6 +106,6 @@ bool sdp_types_have_wrapped(struct slice accept_types, struct slice accept_wrapp
     struct slice type)
 {
 	return sdp_types_have_container(accept_types)
-	    && (sdp_types_have(accept_types, type) || sdp_types_have(accept_wrapped_types, type)
+	    && (sdp_types_have(accept_wrapped_types, type) || sdp_types_have(accept_types, type)
 		|| (!accept_wrapped_types.p && are_containers(accept_types)));
 }
