@@ -3,21 +3,20 @@
 
     bench/conf.py [messages|memory|storm|slow|persist ...]      (default: all)
 
-$MSRPD names the program (default build/release/msrpd); messages wants bench_relay beside it, too.
-Prints "name value unit".  CPU time is the kernel's own count for the process.
+$MSRPD names the program (default build/release/msrpd).  Prints "name value unit".  CPU time is the kernel's own count for the process.
 """
 import glob
+import hashlib
 import os
 import re
 import selectors
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-from ua import MSRPD, Daemon, show
+from ua import Daemon, show
 
 ROOM = 'sip:lobby@127.0.0.1'
 SIZES = (10, 100, 1000)
@@ -73,7 +72,7 @@ class Client:
 
     def say(self, tid, size):
         head = f'From: <{self.name}>\r\nTo: <{ROOM}>\r\n\r\nContent-Type: text/plain\r\n\r\n'
-        self.sock.sendall(self.frame(tid, head.encode() + b'x' * (size - len(head))))
+        self.sock.sendall(self.frame('tid' + tid, head.encode() + b'x' * (size - len(head))))
 
     SEND = re.compile(rb'MSRP (\S+) SEND\r\nTo-Path: \S+\r\nFrom-Path: (\S+)\r\n')
 
@@ -226,39 +225,117 @@ class Crowd:
 
 # --- CPU time of a copy, beside the relay's of a message
 
-def relay(scenario):
-    """CPU of the relay for a message of 1 KiB, one in flight between each pair: us."""
-    output = subprocess.run(
-        [sys.executable, os.path.join(os.path.dirname(__file__), 'relay.py'), '--build',
-         os.path.dirname(MSRPD), '--proxies', 'msrpd', '--rounds', '3', '--seconds', '2', scenario],
-        stdout=subprocess.PIPE, check=True).stdout.decode()
-    return float(re.search(r'cpu_per_message (\S+)', output)[1])
+RELAY = """
+log: {{target: stderr, level: {level}}}
+control: {{socket: {socket}, mode: "0600"}}
+sip: {{listen: ["sip:127.0.0.1:0;transport=tcp"]}}
+msrp: {{listen: [{{name: lo, uri: "msrp://127.0.0.1:0;tcp"}}], max_connections: 15000}}
+limits: {{connections_per_address: 0}}
+relay: {{users: {{bench: {{password: bench}}}}, allow_plain_auth: true}}
+"""
+
+
+class Receiver(Client):
+    """Somebody without a relay, whom the relay connects to."""
+
+    def __init__(self, number, crowd):
+        super().__init__(number, crowd)
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.own = f'msrp://127.0.0.1:{self.listener.getsockname()[1]}/receiver{number};tcp'
+
+
+class Relayed:
+    """One client of a relay, who writes to many: what a room does, done by a relay."""
+
+    def __init__(self, relay, count):
+        self.selector = selectors.DefaultSelector()
+        self.own = 'msrp://127.0.0.1:9/sender;tcp'
+        self.sock = socket.create_connection(self.address(relay))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.receivers = [Receiver(number, self) for number in range(count)]
+        self.authenticate(relay)
+        self.selector.register(self.sock, selectors.EVENT_READ, self)
+        for receiver in self.receivers:
+            self.sock.sendall(self.frame(receiver, 'first'))
+            receiver.sock, _ = receiver.listener.accept()
+            receiver.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.selector.register(receiver.sock, selectors.EVENT_READ, receiver)
+        self.hear(count)
+
+    @staticmethod
+    def address(relay):
+        listen = relay.control.call('status')['listen']['msrp'][0]
+        text = listen['uri'] if isinstance(listen, dict) else listen
+        host, port = re.search(r'([\d.]+):(\d+)', text).groups()
+        return host, int(port)
+
+    def authenticate(self, relay):
+        host, port = self.address(relay)
+        uri = f'msrp://{host}:{port};tcp'
+        head = f'To-Path: {uri}\r\nFrom-Path: {self.own}\r\n'
+        self.sock.sendall(f'MSRP auth1 AUTH\r\n{head}-------auth1$\r\n'.encode())
+        challenge = dict(re.findall(r'(\w+)="([^"]*)"', self.sock.recv(65536).decode()))
+
+        def md5(text):
+            return hashlib.md5(text.encode()).hexdigest()
+        proof = md5(':'.join([md5(f'bench:{challenge["realm"]}:bench'), challenge['nonce'],
+                              '00000001', 'bench', 'auth', md5(f'AUTH:{uri}')]))
+        self.sock.sendall((
+            f'MSRP auth2 AUTH\r\n{head}Authorization: Digest username="bench", '
+            f'realm="{challenge["realm"]}", nonce="{challenge["nonce"]}", qop=auth, nc=00000001, '
+            f'cnonce="bench", response="{proof}"\r\n-------auth2$\r\n').encode())
+        self.grant = re.search(r'Use-Path: (\S+)', self.sock.recv(65536).decode())[1]
+
+    def frame(self, receiver, name):
+        tid = f'{name}x{receiver.number}'
+        return (f'MSRP {tid} SEND\r\nTo-Path: {self.grant} {receiver.own}\r\nFrom-Path: {self.own}\r\n'
+                f'Message-ID: {tid}\r\nByte-Range: 1-1024/1024\r\nContent-Type: text/plain\r\n\r\n'
+                + 'x' * 1024 + f'\r\n-------{tid}$\r\n').encode()
+
+    def read(self):
+        if not self.sock.recv(1 << 18):
+            raise EOFError('the relay')
+
+    def say(self, name, _):
+        self.sock.sendall(b''.join(self.frame(receiver, name) for receiver in self.receivers))
+
+    turn, hear = Crowd.turn, Crowd.hear
+
+    def leave(self):
+        for receiver in self.receivers:
+            receiver.listener.close()
+            receiver.sock.close()
+        self.sock.close()
+        self.selector.close()
+
+
+def cost(daemon, crowd, speaker, recipients):
+    """CPU for each recipient of a message: us."""
+    count, cpu = max(4, COPIES // RUNS // recipients), daemon.cpu_ns()
+    for number in range(count):
+        speaker.say(f'm{number}x', 1024)
+        crowd.hear(recipients)
+    return (daemon.cpu_ns() - cpu) / (count * recipients) / 1000
 
 
 def messages():
+    """A room of so many beside a relay whose client writes to so many, the runs interleaved."""
     for participants in SIZES:
-        # Before and after, since the machine may be busy with something else.
-        scenario = '10-of-window-1' if participants <= 10 else '64-of-window-1'
-        reference = [relay(scenario)]
-        room = start_room()
-        crowd = Crowd(room)
+        others = participants - 1
+        room, relay = start_room(), Daemon('relay', config=RELAY)
+        crowd, relayed = Crowd(room), Relayed(relay, others)
         crowd.join(participants)
-        speaker = crowd.clients[0]
-        count = max(4, COPIES // participants)
-        runs = []
-        for run in range(RUNS):
-            cpu = room.cpu_ns()
-            for number in range(count):
-                speaker.say(f'r{run}m{number}x', 1024)
-                crowd.hear(participants - 1)
-            runs.append((room.cpu_ns() - cpu) / (count * (participants - 1)) / 1000)
-        crowd.leave()
-        room.stop()
-        reference.append(relay(scenario))
-        show(f'conf_{participants}_1KiB', statistics.median(runs), 'us/copy')
-        show(f'conf_{participants}_1KiB_relay', statistics.mean(reference), 'us/message')
-        show(f'conf_{participants}_1KiB_ratio',
-             statistics.median(runs) / statistics.mean(reference), 'of the relay')
+        pairs = [(cost(room, crowd, crowd.clients[0], others),
+                  cost(relay, relayed, relayed, others)) for _ in range(RUNS)]
+        show(f'conf_{participants}_1KiB', statistics.median(pair[0] for pair in pairs), 'us/copy')
+        show(f'conf_{participants}_1KiB_relay', statistics.median(pair[1] for pair in pairs),
+             'us/message')
+        show(f'conf_{participants}_1KiB_ratio', statistics.median(a / b for a, b in pairs),
+             'of the relay')
+        for one in (crowd, relayed):
+            one.leave()
+        for one in (room, relay):
+            one.stop()
 
 
 # --- memory of who is there and says nothing

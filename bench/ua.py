@@ -81,11 +81,11 @@ class Daemon:
     def __init__(self, name, level='warn', config=CONFIG):
         self.directory = tempfile.mkdtemp(prefix=f'msrpd-bench-{name}-')
         self.socket = os.path.join(self.directory, 'ctl.sock')
-        config = os.path.join(self.directory, 'msrpd.yaml')
-        with open(config, 'w') as f:
+        path = os.path.join(self.directory, 'msrpd.yaml')
+        with open(path, 'w') as f:
             f.write(config.format(level=level, socket=self.socket))
         self.log = open(os.path.join(self.directory, 'log'), 'wb')
-        self.process = subprocess.Popen([MSRPD, '-n', '-c', config], stderr=self.log)
+        self.process = subprocess.Popen([MSRPD, '-n', '-c', path], stderr=self.log)
         deadline = time.monotonic() + 10
         while True:
             try:
