@@ -6,25 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <event2/dns.h>
 #include <event2/util.h>
 
 #include <msrpd/story.h>
 
 #include "base/log.h"
+#include "net/lookup.h"
 #include "net/priv.h"
-
-/* A lookup outlives its dial when it is cancelled: its callback still comes. */
-struct net_lookup {
-	struct net_dial *dial;
-	struct evdns_getaddrinfo_request *request;
-};
 
 /* There will be no other attempt. */
 static void stop_trying(struct net_dial *d)
 {
-	if (d->addresses)
-		evutil_freeaddrinfo(d->addresses);
+	net_addresses_free(d->addresses);
 	d->addresses = d->next = NULL;
 	if (d->attempt)
 		event_free(d->attempt);
@@ -33,11 +26,7 @@ static void stop_trying(struct net_dial *d)
 
 void net_dial_fini(struct net_dial *d)
 {
-	if (d->lookup) {
-		d->lookup->dial = NULL;
-		if (d->lookup->request)
-			evdns_getaddrinfo_cancel(d->lookup->request);
-	}
+	net_lookup_cancel(&d->lookup);
 	stop_trying(d);
 	free(d->host);
 	*d = (struct net_dial){0};
@@ -136,79 +125,26 @@ void dial_writable(struct net_stream *s)
 
 /* --- finding out where to --- */
 
-static void on_addresses(int result, struct evutil_addrinfo *addresses, void *arg)
+static void on_addresses(struct evutil_addrinfo *addresses, const char *why, void *arg)
 {
-	struct net_lookup *lookup = arg;
-	struct net_dial *d = lookup->dial;
+	struct net_dial *d = arg;
 
-	free(lookup);
-	if (!d) {
-		if (addresses)
-			evutil_freeaddrinfo(addresses);
-		return;
-	}
-	d->lookup = NULL;
-	if (result)
+	if (why)
 		story_note(LOG_LEVEL_INFO,
 		    &(struct story){.stack = d->stream->protocol->name, .conn = d->stream->number},
-		    "%s: %s: %s", d->stream->protocol->name, d->host, evutil_gai_strerror(result));
+		    "%s: %s: %s", d->stream->protocol->name, d->host, why);
 	d->err = -EHOSTUNREACH;
 	d->addresses = d->next = addresses;
 	turn_call_soon(d->attempt);
 }
 
-static struct evdns_base *resolver(struct net *net)
-{
-	if (net->dns)
-		return net->dns;
-	net->dns = evdns_base_new(net->base,
-	    EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	if (!net->dns) { /* no name server: the hosts file still counts */
-		net->dns = evdns_base_new(net->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-		if (net->dns)
-			evdns_base_load_hosts(net->dns, "/etc/hosts");
-	}
-	return net->dns;
-}
-
-void resolver_free(struct net *net)
-{
-	if (net->dns)
-		evdns_base_free(net->dns, 0);
-	net->dns = NULL;
-}
-
-static const struct evutil_addrinfo hints = {
-    .ai_family = AF_UNSPEC,
-    .ai_socktype = SOCK_STREAM,
-    .ai_protocol = IPPROTO_TCP,
-};
-
-static int start_lookup(struct net_dial *d)
-{
-	struct evdns_base *dns = resolver(d->stream->protocol->net);
-	struct net_lookup *lookup = dns ? calloc(1, sizeof(*lookup)) : NULL;
-	struct evdns_getaddrinfo_request *request;
-
-	if (!lookup)
-		return -ENOMEM;
-	lookup->dial = d;
-	d->lookup = lookup;
-	request = evdns_getaddrinfo(dns, d->host, NULL, &hints, on_addresses, lookup);
-	if (request && d->lookup) /* else the answer was at hand, and lookup is gone */
-		d->lookup->request = request;
-	return 0;
-}
-
 /* An address needs no lookup, but its attempt waits for the next turn all the same. */
-static int take_literal(struct net_dial *d)
+static int find_addresses(struct net_dial *d)
 {
-	struct evutil_addrinfo numeric = hints;
-
-	numeric.ai_flags = EVUTIL_AI_NUMERICHOST;
-	if (evutil_getaddrinfo(d->host, NULL, &numeric, &d->addresses) != 0)
-		return -ENOENT;
-	d->next = d->addresses;
+	d->addresses = d->next = net_lookup_literal(d->host);
+	if (!d->next)
+		return net_lookup_start(&d->lookup, d->stream->protocol->net, d->host,
+		    on_addresses, d);
 	turn_call_soon(d->attempt);
 	return 0;
 }
@@ -229,5 +165,5 @@ int net_dial(struct net_stream *s, struct net_dial *d, const struct net_destinat
 		addr_set_port(&d->from, 0);
 	}
 	net_stream_set_life(s, &s->protocol->connecting);
-	return take_literal(d) == 0 ? 0 : start_lookup(d);
+	return find_addresses(d);
 }
