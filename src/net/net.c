@@ -32,6 +32,7 @@ void net_free(struct net *net)
 	outputs_free(net);
 	stashes_free(net);
 	prefixes_fini(&net->proxies);
+	free(net->batch);
 	free(net);
 }
 

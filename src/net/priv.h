@@ -189,7 +189,8 @@ void turn_forget(struct net *net, const struct net_protocol *protocol);
 
 struct net {
 	struct event_base *base;
-	struct evdns_base *dns; /* once somebody asks */
+	struct evdns_base *dns;  /* once somebody asks */
+	struct net_batch *batch; /* that datagrams are read into, once there is a UDP socket */
 	struct net_guard *guard;
 	struct net_tap tap;
 	struct prefixes proxies; /* who must say for whom they connect */
