@@ -45,8 +45,6 @@ class Daemon:
                 {'if': {'$rm': 'MESSAGE'}, 'do': [{'msg_to_msrp': {
                     'key': '$tu:$fu', 'content_types': 'text/plain'}}]}]},
         }
-        if transport == 'udp':
-            config['sip']['transaction_timeout'] = '4s'
         path = os.path.join(self.directory, 'msrpd.yaml')
         with open(path, 'w', encoding='ascii') as file:
             json.dump(config, file)

@@ -6,6 +6,7 @@
 
 #include <msrpd/stats.h>
 
+#include "base/log.h"
 #include "edge/priv.h"
 #include "net/net.h"
 
@@ -13,7 +14,6 @@ enum {
 	SEND_QUEUE = 1 << 20,
 	SEND_TIMEOUT_MS = 30 * 1000,
 	CONNECT_TIMEOUT_MS = 10 * 1000,
-	GIVEN_UP_LATER_MS = 5 * 1000, /* than the stack: it has to be the first */
 };
 
 #define STREAMS(counter) .offset = offsetof(struct edge, protocol.count.counter)
@@ -27,12 +27,23 @@ static const struct stats_row counters[] = {
     {"stream_messages_in", "messages received on streams, whole and within their bounds",
 	COUNT(messages_in)},
     {"stream_messages_out", "messages sent on streams", COUNT(messages_out)},
-    {"bytes_in", "bytes received on streams, TLS removed", STREAMS(bytes_in)},
-    {"bytes_out", "bytes sent on streams, before TLS", STREAMS(bytes_out)},
+    {"bytes_in", "bytes received, TLS removed", STREAMS(bytes_in)},
+    {"bytes_out", "bytes sent, before TLS", STREAMS(bytes_out)},
     {"bad_messages", "messages that were not SIP, or over a bound; their streams were closed",
 	COUNT(bad_messages)},
-    {"stray_responses", "responses on streams to no request that went over them",
+    {"stray_responses", "responses to no request that went the way that they came",
 	COUNT(stray_responses)},
+    {"datagrams_in", "datagrams received", COUNT(datagrams_in)},
+    {"datagrams_out", "datagrams sent", COUNT(datagrams_out)},
+    {"datagrams_dropped", "datagrams that the kernel had no room for until they were read",
+	COUNT(datagrams_dropped)},
+    {"repeats_in", "messages that came again over UDP", COUNT(repeats_in)},
+    {"repeats_out", "messages sent again over UDP", COUNT(repeats_out)},
+    {"transactions_refused", "requests refused as transaction_memory was used up",
+	COUNT(transactions_refused)},
+    {"transactions", "transactions over UDP that are remembered", COUNT(transactions),
+	.gauge = true},
+    {"transaction_memory", "bytes that they take", COUNT(transaction_memory), .gauge = true},
     {"connections", "stream connections open now", STREAMS(open), .gauge = true},
     {0},
 };
@@ -73,8 +84,10 @@ static int make_queues(struct edge *edge, const struct edge_options *options)
 	err |= timer_queue_init(&edge->reading, base, s->message_timeout_ms, flow_on_slow, NULL);
 	err |= timer_queue_init(&edge->idle, base, s->idle_timeout_ms, on_idle, NULL);
 	err |= timer_queue_init(&edge->quiet, base, s->ping_interval_ms, flow_on_quiet, NULL);
-	err |= timer_queue_init(&edge->waiting, base,
-	    options->transaction_timeout_ms + GIVEN_UP_LATER_MS, edge_pending_given_up, edge);
+	err |= edge_repeats_init(edge, base);
+	err |= edge_clients_init(edge, base);
+	err |= edge_servers_init(edge, base);
+	err |= edge_names_init(edge, base);
 	return err ? -ENOMEM : 0;
 }
 
@@ -123,6 +136,7 @@ int edge_new(struct edge **edgep, const struct edge_options *options, struct rea
 	    .handler = &flow_handler,
 	    .limits = limits_of(options->settings)};
 	edge->text.max = BUFFER_UNBOUNDED;
+	edge->transaction_timeout_ms = options->transaction_timeout_ms;
 	edge->link_lost = options->link_lost;
 	edge->arg = options->arg;
 	take_settings(edge, options->settings);
@@ -153,12 +167,31 @@ int edge_reload(struct edge *edge, const struct edge_settings *s, struct reason 
 	return 0;
 }
 
+int edge_write(struct buffer *w, const struct edge_message *m, const struct edge_change *change)
+{
+	int err;
+
+	w->len = 0;
+	edge_head_write(w, &m->head, change);
+	buffer_add(w, m->body);
+	err = w->err;
+	if (err) {
+		log_warn("sip: a message was lost: out of memory");
+		buffer_fini(w);
+	}
+	return err;
+}
+
 bool edge_is_quiet(const struct edge *edge)
 {
+	const struct edge_listener *l;
 	const struct net_stream *s;
 
 	LIST_FOREACH(s, &edge->protocol.streams, entry)
 		if (s->state == NET_OPEN && net_stream_backlog(s) > 0)
+			return false;
+	STAILQ_FOREACH(l, &edge->listeners, next)
+		if (l->port.parcel_bytes > 0)
 			return false;
 	return edge_link_is_quiet(&edge->link);
 }
@@ -170,11 +203,14 @@ void edge_free(struct edge *edge)
 	edge->link.protocol.stopping = true; /* it is not to be opened again */
 	net_protocol_fini(&edge->protocol);
 	edge_link_fini(&edge->link);
+	edge_clients_fini(edge);
+	edge_servers_fini(edge);
+	edge_names_fini(edge);
+	edge_repeats_fini(edge);
 	edge_listeners_close(edge);
 	timer_queue_fini(&edge->reading);
 	timer_queue_fini(&edge->idle);
 	timer_queue_fini(&edge->quiet);
-	timer_queue_fini(&edge->waiting);
 	net_tls_contexts_free(edge->protocol.tls);
 	hash_free(edge->hash);
 	buffer_fini(&edge->text);

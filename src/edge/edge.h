@@ -1,12 +1,17 @@
 /*
- * SIP over streams, in front of the SIP stack: a stateless proxy (RFC 3261 16.11) of one hop, which
- * owns all connections of strangers.  To the stack they are one connection, the link, which carries
- * nothing but whole messages within their bounds.
+ * SIP's sockets, in front of the SIP stack: a proxy of one hop, which owns all that strangers reach.
+ * To the stack they are one connection, the link, which carries nothing but whole messages within
+ * their bounds.
  *
- * A request from a client gets a Via and a Record-Route of ours on top, which name his flow by a
- * token; so the responses, and the requests of the dialog that he began, come back to it.  The
- * stack's requests have a Route with a token on top: that of a flow, or that of the listener they
- * are to leave as.
+ * A request from a client gets a Via and a Record-Route of ours on top.  The Via names his flow, or
+ * where his datagram came from, by a token; so the responses come back to him.  The Record-Route
+ * names the flow or, as there is no such thing over UDP, the listener: so the requests of the dialog
+ * that he began leave over the one or as the other.  The stack's requests have a Route with a token
+ * on top: that of a flow, or that of the listener they are to leave as.
+ *
+ * On streams it is a stateless proxy (RFC 3261 16.11).  Over UDP it brings what makes up for lost
+ * datagrams (RFC 3261 17), of which the stack, on its reliable link, knows nothing: it repeats
+ * requests and final responses, and answers or swallows what is repeated to it.
  */
 #pragma once
 
@@ -32,6 +37,7 @@ struct edge_settings {
 	uint64_t ping_interval_ms;   /* of WebSockets; 0: never */
 	struct setting_list origins; /* of char *: pages that WebSockets are for */
 	uint64_t max_connections;
+	uint64_t transaction_memory;
 	struct net_tls_settings tls;
 };
 
@@ -58,11 +64,11 @@ void edge_free(struct edge *edge);
 
 /* --- listeners --- */
 
-/** A transport of SIP on streams. */
+/** A transport of SIP. */
 struct edge_transport {
-	const char *name; /* in URIs: "tcp" */
-	const char *via;  /* in Via: "TCP" */
-	const struct net_transport *net;
+	const char *name;                /* in URIs: "tcp" */
+	const char *via;                 /* in Via: "TCP" */
+	const struct net_transport *net; /* NULL: datagrams */
 	bool can_dial;
 };
 
@@ -83,36 +89,52 @@ int edge_listen(struct edge *edge, const struct edge_transport *transport, const
 const union addr *edge_listener_address(const struct edge_listener *listener);
 void *edge_listener_owner(const struct edge_listener *listener);
 
-/** Nothing is accepted any more; connections live on. */
-void edge_stop_listening(struct edge *edge);
+/** Close one that nothing has come in on. */
+void edge_unlisten(struct edge_listener *listener);
+
+/* --- where requests come from --- */
+
+struct edge_origin {
+	const struct edge_listener *listener;
+	const struct edge_transport *transport;
+	struct sip_flow *flow; /* borrowed; NULL: a datagram */
+	union addr peer;
+};
+
+/**
+ * Of the branch that our Via has in a request.
+ * @return 0 or -ENOENT: none of ours, or its flow is closed
+ */
+int edge_origin_of_branch(struct edge *edge, struct slice branch, struct edge_origin *origin);
 
 /* --- flows --- */
-
-/** Of the branch that our Via has in a request; borrowed.  NULL: none, or it is closed. */
-struct sip_flow *edge_flow_of_branch(struct edge *edge, struct slice branch);
 
 /** Of the user in the Route that edge_flow_route() gave; borrowed.  NULL: none, or it is closed. */
 struct sip_flow *edge_flow_of_token(struct edge *edge, struct slice token);
 
-/** Where a flow comes from, and the listener that it came in on, or that it left as. */
-const union addr *edge_flow_peer(const struct sip_flow *flow);
+/** The listener that it came in on, or that it left as. */
 const struct edge_listener *edge_flow_listener(const struct sip_flow *flow);
 const struct edge_transport *edge_flow_transport(const struct sip_flow *flow);
 
 /* --- the link --- */
 
-enum { EDGE_ROUTE_SIZE = 96 };
+enum { EDGE_ROUTE_SIZE = 128 };
 
 /**
  * Values of Route for the stack's requests: over a flow; to the place that the next Route or the
- * Request-URI names, leaving as that listener; and to the edge itself, which answers 200.
+ * Request-URI names, leaving as that listener; the same in one datagram, however large; and to the
+ * edge itself, which answers 200.
  */
 void edge_flow_route(const struct sip_flow *flow, char text[EDGE_ROUTE_SIZE]);
 void edge_listener_route(const struct edge_listener *listener, char text[EDGE_ROUTE_SIZE]);
+void edge_datagram_route(const struct edge_listener *listener, char text[EDGE_ROUTE_SIZE]);
 void edge_link_route(const struct edge *edge, char text[EDGE_ROUTE_SIZE]);
 
 /** Is that the name in the Warning of responses that the edge itself makes to the stack? */
 bool edge_is_own_name(const struct edge *edge, struct slice name);
+
+/** The phrase of a response that is not to leave: nobody is to hear any. */
+const char *edge_silence(const struct edge *edge);
 
 /** Is the stack's connection open? */
 bool edge_link_is_open(const struct edge *edge);

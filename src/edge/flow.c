@@ -25,11 +25,12 @@ struct sip_flow *flow_new(const struct edge_listener *listener,
 	f->transport = transport;
 	f->framer.framed = transport->net->framed;
 	TAILQ_INIT(&f->watches);
-	TAILQ_INIT(&f->pendings);
+	TAILQ_INIT(&f->clients);
 	net_stream_init(&f->stream, &edge->protocol);
 	HASH_ADD(hh, edge->flows, stream.number, sizeof(f->stream.number), f);
 	if (f->hh.tbl
-	    && edge_token_write(edge, &(struct edge_token){TOKEN_FLOW, f->stream.number}, f->token)
+	    && edge_token_write(edge,
+		   &(struct edge_token){.kind = TOKEN_FLOW, .number = f->stream.number}, f->token)
 		== 0)
 		return f;
 	net_stream_close(&f->stream, -ENOMEM);
@@ -65,6 +66,7 @@ static void on_opened(struct net_stream *stream)
 {
 	struct sip_flow *f = flow_of(stream);
 
+	f->was_open = true;
 	net_stream_peer(stream, &f->peer);
 	addr_unmap(&f->peer);
 	addr_print_host(&f->peer, f->peer_host);
@@ -94,7 +96,7 @@ static void on_closed(struct net_stream *stream, int err)
 	if (f->place && f->place->hh.tbl)
 		HASH_DELETE(hh, edge->places, f->place);
 	edge_link_forget(&edge->link, f);
-	edge_pendings_fail(f);
+	edge_clients_fail(f);
 	tell_watches(f);
 }
 
@@ -143,7 +145,8 @@ static void run(struct sip_flow *f, enum edge_framed what, const struct edge_mes
 	else if (what == EDGE_BROKEN)
 		refuse(f, &m->head);
 	else if (what == EDGE_MESSAGE)
-		edge_take_from_peer(f, m);
+		edge_take_from_peer(&(struct edge_source){f->listener, f, &f->peer, f->peer_host},
+		    m);
 }
 
 /* A message has message_timeout from its first byte to its last. */
@@ -225,20 +228,13 @@ const struct net_handler flow_handler = {
 void flow_send(struct sip_flow *f, const struct edge_message *m, const struct edge_change *change)
 {
 	struct buffer *w = &f->edge->text;
-	size_t head_len;
 
-	w->len = 0;
-	edge_head_write(w, &m->head, change);
-	head_len = w->len;
-	buffer_add(w, m->body);
-	if (w->err) {
-		log_warn("sip: a message was lost: out of memory");
-		buffer_fini(w);
+	if (edge_write(w, m, change) < 0)
 		return;
-	}
 	++*f->edge->count.messages_out;
 	net_stream_send(&f->stream, buffer_text(w));
-	net_tap_message(&f->stream, NET_OUT, slice_head(buffer_text(w), head_len), m->body);
+	net_tap_message(&f->stream, NET_OUT, slice_head(buffer_text(w), w->len - m->body.len),
+	    m->body);
 	if (f->stream.life_queue == &f->edge->idle || f->stream.life_queue == &f->edge->quiet)
 		net_stream_set_life(&f->stream, idle_queue(f));
 }
@@ -252,20 +248,6 @@ struct sip_flow *edge_flow_of_token(struct edge *edge, struct slice text)
 	if (edge_token_parse(edge, text, &token) < 0 || token.kind != TOKEN_FLOW)
 		return NULL;
 	return flow_find(edge, token.number);
-}
-
-struct sip_flow *edge_flow_of_branch(struct edge *edge, struct slice branch)
-{
-	static const struct slice cookie = {"z9hG4bK", 7};
-
-	if (!slice_equal(slice_head(branch, cookie.len), cookie))
-		return NULL;
-	return edge_flow_of_token(edge, slice_head(slice_from(branch, cookie.len), EDGE_TOKEN_LEN));
-}
-
-const union addr *edge_flow_peer(const struct sip_flow *flow)
-{
-	return &flow->peer;
 }
 
 const struct edge_listener *edge_flow_listener(const struct sip_flow *flow)

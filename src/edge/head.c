@@ -417,6 +417,17 @@ struct slice edge_head_uri(const struct edge_head *head)
 	return head->request ? slice_at(head, head->uri) : absent;
 }
 
+struct slice edge_head_phrase(const struct edge_head *head)
+{
+	struct slice rest = slice_head(edge_head_text(head), head->start);
+
+	if (head->request)
+		return absent;
+	take_word(&rest);
+	take_word(&rest);
+	return edge_trim(rest);
+}
+
 bool edge_head_has(const struct edge_head *head, enum edge_field field)
 {
 	return head->first[field].len > 0;

@@ -96,6 +96,7 @@ int edge_head_scan(struct edge_head *head, struct slice bytes, const struct edge
 struct slice edge_head_text(const struct edge_head *head);
 struct slice edge_head_method(const struct edge_head *head); /* absent: a response */
 struct slice edge_head_uri(const struct edge_head *head);    /* Request-URI */
+struct slice edge_head_phrase(const struct edge_head *head); /* absent: a request, or none */
 
 /** Is there a line of that name? */
 bool edge_head_has(const struct edge_head *head, enum edge_field field);

@@ -1,17 +1,26 @@
-/* What clients send: RFC 3261 16.3 to 16.7, as far as a stateless proxy of one hop has to. */
+/* What clients send: RFC 3261 16.3 to 16.7, as far as a stateless proxy of one hop has to; 18.2. */
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "edge/priv.h"
 
+enum { SIP_PORT = 5060 };
+
 static const struct slice cookie = {"z9hG4bK", 7}; /* RFC 3261 8.1.1.7 */
+
+static struct edge *edge_of(const struct edge_source *from)
+{
+	return from->listener->edge;
+}
 
 /*
  * The same for an INVITE, its ACK and its CANCEL, and another for each transaction (RFC 3261
  * 16.11), also without a branch that is one.
  */
-static int write_branch(struct sip_flow *f, const struct edge_head *head,
-    const struct edge_via *via, char mac[EDGE_MAC_LEN + 1])
+static int write_mac(struct edge *edge, const struct edge_head *head, const struct edge_via *via,
+    char mac[EDGE_MAC_LEN + 1])
 {
 	const struct slice by_branch[] = {via->branch, via->sent_by};
 	struct slice number = edge_head_value(head, EDGE_CSEQ);
@@ -21,7 +30,7 @@ static int write_branch(struct sip_flow *f, const struct edge_head *head,
 	bool is_one = slice_equal(slice_head(via->branch, cookie.len), cookie)
 	    && via->branch.len > cookie.len;
 
-	return is_one ? edge_mac(f->edge, by_branch, 2, mac) : edge_mac(f->edge, by_fields, 5, mac);
+	return is_one ? edge_mac(edge, by_branch, 2, mac) : edge_mac(edge, by_fields, 5, mac);
 }
 
 /* Does a dialog begin with it, along whose Record-Route its later requests go? */
@@ -30,57 +39,139 @@ static bool forms_dialog(struct slice method)
 	return slice_equal(method, SLICE("INVITE")) || slice_equal(method, SLICE("SUBSCRIBE"));
 }
 
-/* RFC 3261 18.2.1, RFC 3581 4 */
-static bool wants_received(const struct sip_flow *f, const struct edge_via *via)
+/* Where they go from now on. */
+static void write_route(const struct edge_source *from, char route[EDGE_ROUTE_SIZE])
 {
-	return via->wants_rport || !slice_equal(via->host, slice_of(f->peer_host));
+	if (from->flow)
+		edge_flow_route(from->flow, route);
+	else
+		edge_listener_route(from->listener, route);
 }
 
-static void take_request(struct sip_flow *f, const struct edge_message *m)
+/* RFC 3261 18.2.1, RFC 3581 4 */
+static void note_source(struct edge_change *change, const struct edge_source *from,
+    const struct edge_via *via)
 {
-	struct edge *edge = f->edge;
-	struct edge_change change = {.add_content_length = true, .content_length = m->body.len};
-	char own[128], mac[EDGE_MAC_LEN + 1], route[EDGE_ROUTE_SIZE];
+	if (!via->wants_rport && slice_equal(via->host, slice_of(from->host)))
+		return;
+	change->via_received = slice_of(from->host);
+	change->via_rport = addr_port(from->peer);
+}
+
+/* RFC 3261 18.2.2, RFC 3581 4; to no other host, whatever maddr says. */
+static uint16_t reply_port(const struct edge_source *from, const struct edge_via *via)
+{
+	return via->wants_rport ? addr_port(from->peer) : via->port ? via->port : SIP_PORT;
+}
+
+/* --- answers to datagrams --- */
+
+static void write_reply(struct buffer *w, const struct edge_source *from,
+    const struct edge_head *request, const struct edge_reply *reply)
+{
+	struct buffer plain = {.max = BUFFER_UNBOUNDED};
+	struct edge_change change = {.drop_via = false};
+	struct edge_head head = {0};
 	struct edge_via via;
 
-	if (edge_head_via(&m->head, &via) < 0 || write_branch(f, &m->head, &via, mac) < 0)
+	edge_reply_write(&plain, request, reply);
+	if (!plain.err && edge_head_scan(&head, buffer_text(&plain), &edge_own_bounds) == 0
+	    && edge_head_via(&head, &via) == 0) {
+		note_source(&change, from, &via);
+		edge_head_write(w, &head, &change);
+	} else {
+		w->err = -EBADMSG;
+	}
+	buffer_fini(&plain);
+}
+
+void edge_refuse_datagram(const struct edge_source *from, const struct edge_head *request,
+    unsigned code, const char *why)
+{
+	struct edge_listener *l = (struct edge_listener *)from->listener;
+	const struct edge_reply reply = {.code = code, .why = why, .to_tag = slice_of(l->token)};
+	struct buffer *w = &l->edge->text;
+	union addr to = *from->peer;
+	struct edge_via via;
+
+	if (!edge_reply_possible(request) || edge_head_via(request, &via) < 0)
+		return;
+	w->len = 0;
+	write_reply(w, from, request, &reply);
+	addr_set_port(&to, reply_port(from, &via));
+	if (w->err)
+		buffer_fini(w);
+	else
+		net_udp_send(&l->port, &to, buffer_text(w));
+}
+
+/* --- requests --- */
+
+/* The transaction that it belongs to.  @return is it to be passed on? */
+static bool is_new(const struct edge_source *from, const struct edge_head *head, const char *mac,
+    uint16_t port)
+{
+	const struct edge_server_id id = {slice_of(mac), edge_head_method(head), from->host};
+	union addr to = *from->peer;
+
+	addr_set_port(&to, port);
+	switch (edge_server_take(from, &id, head, &to)) {
+	case EDGE_NEW:
+		return true;
+	case EDGE_ABSORBED:
+		return false;
+	case EDGE_MERGED:
+		edge_refuse_datagram(from, head, 482, "it has come another way");
+		return false;
+	case EDGE_TOO_MANY:
+		edge_refuse_datagram(from, head, 503, "too many transactions");
+		return false;
+	}
+	return false;
+}
+
+static int write_token(const struct edge_source *from, uint16_t port, char text[EDGE_TOKEN_SIZE])
+{
+	const struct edge_token token = {.kind = TOKEN_DATAGRAM,
+	    .number = from->listener->index,
+	    .peer = *from->peer,
+	    .reply_port = port};
+
+	if (!from->flow)
+		return edge_token_write(edge_of(from), &token, text);
+	memcpy(text, from->flow->token, EDGE_TOKEN_SIZE);
+	return 0;
+}
+
+static void take_request(const struct edge_source *from, const struct edge_message *m)
+{
+	struct edge *edge = edge_of(from);
+	struct edge_change change = {.add_content_length = true, .content_length = m->body.len};
+	char own[160], mac[EDGE_MAC_LEN + 1], token[EDGE_TOKEN_SIZE], route[EDGE_ROUTE_SIZE];
+	struct edge_via via;
+
+	if (edge_head_via(&m->head, &via) < 0 || write_mac(edge, &m->head, &via, mac) < 0
+	    || write_token(from, reply_port(from, &via), token) < 0
+	    || (!from->flow && !is_new(from, &m->head, mac, reply_port(from, &via))))
 		return;
 	snprintf(own, sizeof(own), "SIP/2.0/TCP 127.0.0.1:%u;branch=z9hG4bK%s.%s",
-	    addr_port(&edge->link.listener.addr), f->token, mac);
+	    addr_port(&edge->link.listener.addr), token, mac);
 	change.push_via = slice_of(own);
-	if (wants_received(f, &via)) {
-		change.via_received = slice_of(f->peer_host);
-		change.via_rport = addr_port(&f->peer);
-	}
+	note_source(&change, from, &via);
 	if (forms_dialog(edge_head_method(&m->head))) {
-		edge_flow_route(f, route);
+		write_route(from, route);
 		change.push_record_route = slice_of(route);
 	}
 	edge_link_send(&edge->link, m, &change);
 }
 
-/*
- * A response has to be one to a request that went out over this very flow: its branch is the
- * stack's, and a hash of it with the flow's token.
- */
-static struct slice stacks_branch(struct sip_flow *f, struct slice branch)
-{
-	char mac[EDGE_MAC_LEN + 1];
-	struct slice theirs = branch;
+/* --- responses --- */
 
-	if (branch.len <= EDGE_MAC_LEN + 1)
-		return (struct slice){0};
-	theirs.len -= EDGE_MAC_LEN + 1;
-	if (branch.p[theirs.len] != '.'
-	    || edge_mac(f->edge, (struct slice[]){slice_of(f->token), theirs}, 2, mac) < 0
-	    || !slice_equal(slice_from(branch, theirs.len + 1), slice_of(mac)))
-		return (struct slice){0};
-	return theirs;
-}
-
-static void take_response(struct sip_flow *f, const struct edge_message *m)
+/* It has to be one to a request that went out over this very flow, or as this listener. */
+static void take_response(const struct edge_source *from, const struct edge_message *m)
 {
-	struct edge *edge = f->edge;
+	struct edge *edge = edge_of(from);
+	const char *token = from->flow ? from->flow->token : from->listener->token;
 	struct edge_change change = {.via_transport = SLICE("TCP"),
 	    .via_sent_by = slice_of(edge->link.sent_by),
 	    .add_content_length = true,
@@ -91,24 +182,26 @@ static void take_response(struct sip_flow *f, const struct edge_message *m)
 	uint32_t number;
 
 	if (edge_head_via(&m->head, &via) < 0
-	    || !(change.via_branch = stacks_branch(f, via.branch)).p) {
+	    || !(change.via_branch = edge_branch_parse(edge, token, via.branch)).p) {
 		++*edge->count.stray_responses;
 		return;
 	}
 	if (edge_head_cseq(&m->head, &number, &method) == 0 && forms_dialog(method)) {
-		edge_flow_route(f, route);
+		write_route(from, route);
 		change.append_record_route = slice_of(route);
 	}
-	edge_pending_answered(edge, change.via_branch, &m->head);
-	edge_link_send(&edge->link, m, &change);
+	if (edge_client_answered(edge, change.via_branch, &m->head))
+		edge_link_send(&edge->link, m, &change);
 }
 
-void edge_take_from_peer(struct sip_flow *f, const struct edge_message *m)
+void edge_take_from_peer(const struct edge_source *from, const struct edge_message *m)
 {
-	++*f->edge->count.messages_in;
-	net_tap_message(&f->stream, NET_IN, edge_head_text(&m->head), m->body);
+	if (from->flow) {
+		++*edge_of(from)->count.messages_in;
+		net_tap_message(&from->flow->stream, NET_IN, edge_head_text(&m->head), m->body);
+	}
 	if (m->head.request)
-		take_request(f, m);
+		take_request(from, m);
 	else
-		take_response(f, m);
+		take_response(from, m);
 }

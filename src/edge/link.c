@@ -6,6 +6,7 @@
  * than it can read without that being felt.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -29,7 +30,7 @@ struct edge_peer {
 };
 
 /* Of what the stack sends; it is ours. */
-static const struct edge_bounds own_bounds = {.max_message_size = 4 << 20,
+const struct edge_bounds edge_own_bounds = {.max_message_size = 4 << 20,
     .max_header_size = 256 << 10,
     .max_headers = 4096};
 
@@ -78,8 +79,10 @@ static void pump(struct edge_link *link)
 		buffer_drop(&link->queue, link->done);
 		link->done = 0;
 	}
-	if (waiting(link) < FULL / 2)
+	if (waiting(link) < FULL / 2) {
+		edge_ports_resume(link->edge);
 		resume_some(link);
+	}
 }
 
 static void drop_queue(struct edge_link *link)
@@ -129,14 +132,8 @@ void edge_link_send(struct edge_link *link, const struct edge_message *m,
 {
 	struct buffer *w = &link->edge->text;
 
-	w->len = 0;
-	edge_head_write(w, &m->head, change);
-	buffer_add(w, m->body);
-	if (w->err) {
-		log_warn("sip: a message was lost: out of memory");
-		buffer_fini(w);
+	if (edge_write(w, m, change) < 0)
 		return;
-	}
 	edge_link_send_text(link, buffer_text(w));
 }
 
@@ -191,6 +188,15 @@ static void on_stranger(struct timer_entry *entry, void *arg)
 	net_stream_close(net_stream_expired(entry), -ETIMEDOUT);
 }
 
+/* Responses have to show it, so the first request counts, be it the greeting or not. */
+static void note_sent_by(struct edge_link *link, const struct edge_head *head)
+{
+	struct edge_via via;
+
+	if (head->request && edge_head_via(head, &via) == 0)
+		snprintf(link->sent_by, sizeof(link->sent_by), "%.*s", SLICE_ARG(via.sent_by));
+}
+
 /* @return 0 or -EACCES: it is a stranger, or one too many */
 static int check_peer(struct edge_peer *p, const struct edge_message *m)
 {
@@ -201,6 +207,7 @@ static int check_peer(struct edge_peer *p, const struct edge_message *m)
 	if (link->stack || !edge_is_from_stack(link->edge, &m->head))
 		return -EACCES;
 	link->stack = p;
+	note_sent_by(link, &m->head);
 	link->credit = CREDIT;
 	net_stream_set_life(&p->stream, NULL);
 	return 0;
@@ -214,7 +221,7 @@ static ssize_t on_input(struct net_stream *stream, struct slice bytes, bool end)
 	enum edge_framed what;
 
 	do {
-		what = edge_framer_next(&p->framer, &rest, end, &own_bounds, &message);
+		what = edge_framer_next(&p->framer, &rest, end, &edge_own_bounds, &message);
 		if (what == EDGE_BROKEN || (what == EDGE_MESSAGE && check_peer(p, &message) < 0)) {
 			log_warn("sip: link: %s",
 			    what == EDGE_BROKEN ? message.head.why : "a stranger");
@@ -273,6 +280,11 @@ bool edge_is_own_name(const struct edge *edge, struct slice name)
 	return slice_equal(name, slice_of(edge->link.token));
 }
 
+const char *edge_silence(const struct edge *edge)
+{
+	return edge->link.token;
+}
+
 bool edge_link_is_quiet(const struct edge_link *link)
 {
 	int unread = 0;
@@ -307,7 +319,7 @@ int edge_link_init(struct edge_link *link, struct edge *edge, struct net *net)
 	if (err == 0)
 		err = net_protocol_init(&link->protocol);
 	if (err == 0)
-		err = edge_token_write(edge, &(struct edge_token){TOKEN_LINK, 0}, link->token);
+		err = edge_token_write(edge, &(struct edge_token){.kind = TOKEN_LINK}, link->token);
 	return err ? err : net_listener_open(&link->listener);
 }
 

@@ -6,6 +6,7 @@
 #include "edge/priv.h"
 
 static const struct edge_transport transports[] = {
+    {.name = "udp", .via = "UDP", .can_dial = true},
     {.name = "tcp", .via = "TCP", .net = &net_tcp, .can_dial = true},
     {.name = "tls", .via = "TLS", .net = &net_tls, .can_dial = true},
     {.name = "ws", .via = "WS", .net = &net_ws},
@@ -22,13 +23,40 @@ const struct edge_transport *edge_transport_find(struct slice name)
 
 static int name_it(struct edge_listener *l)
 {
-	struct edge_token token = {TOKEN_OUT, l->index};
-	char text[EDGE_TOKEN_LEN + 1];
-	int err = edge_token_write(l->edge, &token, text);
+	struct edge_token token = {.kind = TOKEN_OUT, .number = l->index};
+	int err = edge_token_write(l->edge, &token, l->token);
 
-	addr_print(&l->socket.addr, l->name);
-	edge_route_write(l->edge, text, l->route);
+	addr_print(&l->addr, l->name);
+	edge_route_write(l->edge, l->token, l->route);
 	return err;
+}
+
+static int open_streams(struct edge_listener *l)
+{
+	int err;
+
+	l->socket = (struct net_listener){.protocol = &l->edge->protocol,
+	    .transport = l->transport->net,
+	    .name = l->name,
+	    .arg = l,
+	    .origins = &l->edge->settings->origins,
+	    .addr = l->addr};
+	err = net_listener_open(&l->socket);
+	l->addr = l->socket.addr;
+	return err;
+}
+
+static void close_sockets(struct edge_listener *l)
+{
+	net_listener_close(&l->socket);
+	net_udp_close(&l->port);
+}
+
+static int open_it(struct edge_listener *l)
+{
+	int err = edge_listener_has_datagrams(l) ? edge_port_open(l) : open_streams(l);
+
+	return err < 0 ? err : name_it(l);
 }
 
 int edge_listen(struct edge *edge, const struct edge_transport *transport, const union addr *addr,
@@ -37,7 +65,7 @@ int edge_listen(struct edge *edge, const struct edge_transport *transport, const
 	struct edge_listener *l;
 	int err;
 
-	if (transport->net->encrypted && !net_tls_can_accept(edge->protocol.tls))
+	if (transport->net && transport->net->encrypted && !net_tls_can_accept(edge->protocol.tls))
 		return reason_set(why, -EINVAL, "needs sip.tls.certificate and private_key");
 	l = calloc(1, sizeof(*l));
 	if (!l)
@@ -46,17 +74,10 @@ int edge_listen(struct edge *edge, const struct edge_transport *transport, const
 	l->transport = transport;
 	l->owner = owner;
 	l->index = edge->listener_count;
-	l->socket = (struct net_listener){.protocol = &edge->protocol,
-	    .transport = transport->net,
-	    .name = l->name,
-	    .arg = l,
-	    .origins = &edge->settings->origins,
-	    .addr = *addr};
-	err = net_listener_open(&l->socket);
-	if (err == 0)
-		err = name_it(l);
+	l->addr = *addr;
+	err = open_it(l);
 	if (err < 0) {
-		net_listener_close(&l->socket);
+		close_sockets(l);
 		free(l);
 		return reason_set(why, err, "%s", strerror(-err));
 	}
@@ -66,9 +87,16 @@ int edge_listen(struct edge *edge, const struct edge_transport *transport, const
 	return 0;
 }
 
+void edge_unlisten(struct edge_listener *l)
+{
+	STAILQ_REMOVE(&l->edge->listeners, l, edge_listener, next);
+	close_sockets(l);
+	free(l);
+}
+
 const union addr *edge_listener_address(const struct edge_listener *listener)
 {
-	return &listener->socket.addr;
+	return &listener->addr;
 }
 
 void *edge_listener_owner(const struct edge_listener *listener)
@@ -86,19 +114,48 @@ struct edge_listener *edge_listener_at(struct edge *edge, uint64_t index)
 	return NULL;
 }
 
-struct edge_listener *edge_listener_with(struct edge *edge, const struct edge_transport *transport)
+/* 0: it will not do. */
+static int fitness(const struct edge_listener *l, const struct edge_transport *transport,
+    const union addr *like)
 {
-	struct edge_listener *l;
+	if (l->transport != transport)
+		return 0;
+	if (!like || addr_same_host(&l->addr, like))
+		return 3;
+	return l->addr.any.sa_family == like->any.sa_family ? 2 : 1;
+}
 
-	STAILQ_FOREACH(l, &edge->listeners, next)
-		if (l->transport == transport)
-			return l;
-	return NULL;
+struct edge_listener *edge_listener_with(struct edge *edge, const struct edge_transport *transport,
+    const union addr *like)
+{
+	struct edge_listener *l, *best = NULL;
+	int most = 0;
+
+	STAILQ_FOREACH(l, &edge->listeners, next) {
+		int fits = fitness(l, transport, like);
+
+		if (fits > most) {
+			most = fits;
+			best = l;
+		}
+	}
+	return best;
 }
 
 void edge_listener_route(const struct edge_listener *listener, char text[EDGE_ROUTE_SIZE])
 {
 	memcpy(text, listener->route, EDGE_ROUTE_SIZE);
+}
+
+void edge_datagram_route(const struct edge_listener *listener, char text[EDGE_ROUTE_SIZE])
+{
+	struct edge_token token = {.kind = TOKEN_WHOLE, .number = listener->index};
+	char name[EDGE_TOKEN_SIZE];
+
+	if (edge_token_write(listener->edge, &token, name) == 0)
+		edge_route_write(listener->edge, name, text);
+	else
+		edge_listener_route(listener, text);
 }
 
 void edge_listeners_reload(struct edge *edge)
@@ -109,21 +166,10 @@ void edge_listeners_reload(struct edge *edge)
 		l->socket.origins = &edge->settings->origins;
 }
 
-void edge_stop_listening(struct edge *edge)
-{
-	struct edge_listener *l;
-
-	STAILQ_FOREACH(l, &edge->listeners, next)
-		net_listener_close(&l->socket);
-}
-
 void edge_listeners_close(struct edge *edge)
 {
 	struct edge_listener *l;
 
-	edge_stop_listening(edge);
-	while ((l = STAILQ_FIRST(&edge->listeners))) {
-		STAILQ_REMOVE_HEAD(&edge->listeners, next);
-		free(l);
-	}
+	while ((l = STAILQ_FIRST(&edge->listeners)))
+		edge_unlisten(l);
 }

@@ -1,12 +1,14 @@
-/* What the stack sends, and where it goes: RFC 3261 16.11 and 18.1.1, RFC 5923 for connections. */
-#include <ctype.h>
+/* What the stack sends, and where it goes: RFC 3261 16.11 and 18. */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "edge/priv.h"
+
+static const struct slice absent;
+
+/* RFC 3261 18.1.1: what is larger goes over a stream, where the path's MTU is not known. */
+enum { DATAGRAM_USUAL = 1300 };
 
 /* --- responses --- */
 
@@ -21,174 +23,217 @@ static bool has_own_record_route(struct edge *edge, const struct edge_head *head
 	    && edge_token_parse(edge, parsed.user, &token) == 0;
 }
 
+static const struct slice cookie = {"z9hG4bK", 7};
+
+/* @param mac  what follows the token.  @return 0 or -EBADMSG */
+static int read_branch(struct edge *edge, struct slice branch, struct edge_token *token,
+    struct slice *mac)
+{
+	struct slice text;
+
+	if (!slice_equal(slice_head(branch, cookie.len), cookie))
+		return -EBADMSG;
+	*mac = slice_from(branch, cookie.len);
+	slice_cut(mac, '.', &text);
+	return edge_token_parse(edge, text, token);
+}
+
+int edge_origin_of_branch(struct edge *edge, struct slice branch, struct edge_origin *origin)
+{
+	struct edge_token token;
+	struct slice mac;
+
+	*origin = (struct edge_origin){.flow = NULL};
+	if (read_branch(edge, branch, &token, &mac) < 0)
+		return -ENOENT;
+	if (token.kind == TOKEN_FLOW && (origin->flow = flow_find(edge, token.number))) {
+		origin->listener = origin->flow->listener;
+		origin->transport = origin->flow->transport;
+		origin->peer = origin->flow->peer;
+	} else if (token.kind == TOKEN_DATAGRAM
+	    && (origin->listener = edge_listener_at(edge, token.number))) {
+		origin->transport = origin->listener->transport;
+		origin->peer = token.peer;
+		edge_set_scope(&origin->peer, origin->listener);
+	}
+	return origin->listener ? 0 : -ENOENT;
+}
+
+/* Is it one that nobody is to hear? */
+static bool is_silence(const struct edge *edge, const struct edge_head *head)
+{
+	return slice_equal(edge_head_phrase(head), slice_of(edge_silence(edge)));
+}
+
+/* RFC 3261 18.2.2 */
+static void answer_datagram(struct edge *edge, const struct edge_token *token, struct slice mac,
+    const struct edge_message *m, const struct edge_change *change)
+{
+	struct edge_listener *l = edge_listener_at(edge, token->number);
+	struct edge_server_id id = {.mac = mac};
+	union addr to = token->peer;
+	char host[ADDR_TEXT_SIZE];
+	struct slice text;
+	uint32_t number;
+
+	if (!l || edge_head_cseq(&m->head, &number, &id.method) < 0
+	    || edge_write(&edge->text, m, change) < 0)
+		return;
+	edge_set_scope(&to, l);
+	id.host = addr_print_host(&to, host);
+	addr_set_port(&to, token->reply_port);
+	text = is_silence(edge, &m->head) ? absent : buffer_text(&edge->text);
+	if (edge_server_answer(edge, &id, m->head.code, text))
+		net_udp_send(&l->port, &to, text);
+}
+
 static void send_response(struct edge *edge, const struct edge_message *m)
 {
 	struct edge_change change = {.drop_via = true,
 	    .drop_record_route = has_own_record_route(edge, &m->head)};
-	struct sip_flow *f = NULL;
-	struct edge_via via;
-
-	if (edge_head_via(&m->head, &via) == 0)
-		f = edge_flow_of_branch(edge, via.branch);
-	if (f)
-		flow_send(f, m, &change);
-}
-
-/* --- places --- */
-
-struct target {
-	const struct edge_transport *transport;
-	struct edge_listener *listener;
-	char host[256];
-	uint16_t port;
-};
-
-static const struct edge_transport *transport_of(const struct edge_uri *uri)
-{
-	struct slice name = edge_uri_param(uri, SLICE("transport"));
-
-	if (!name.p)
-		name = uri->secure ? SLICE("tls") : SLICE("tcp");
-	else if (uri->secure && slice_equal_nocase(name, SLICE("tcp")))
-		name = SLICE("tls"); /* RFC 3261 26.2.2 */
-	return edge_transport_find(name);
-}
-
-static void lower(char *p)
-{
-	for (; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
-}
-
-/* @return 0 or -EINVAL: nobody can be dialled there */
-static int read_target(struct target *t, struct slice text)
-{
-	struct edge_uri uri;
-	struct slice host;
-
-	if (edge_uri_parse(&uri, text) < 0)
-		return -EINVAL;
-	t->transport = transport_of(&uri);
-	host = edge_uri_param(&uri, SLICE("maddr"));
-	if (!host.len)
-		host = uri.host;
-	if (!t->transport || !t->transport->can_dial || host.len == 0 || host.len >= sizeof(t->host)
-	    || edge_uri_param(&uri, SLICE("ob")).p)
-		return -EINVAL;
-	snprintf(t->host, sizeof(t->host), "%.*s", SLICE_ARG(host));
-	lower(t->host);
-	t->port = uri.port ? uri.port : t->transport->net->encrypted ? 5061 : 5060;
-	return 0;
-}
-
-/* --- opening connections, and finding those that are open --- */
-
-static int write_key(char *key, size_t size, const struct target *t)
-{
-	return snprintf(key, size, "%s %s %u %u", t->transport->name, t->host, t->port,
-	    t->listener->index);
-}
-
-static int dial(struct sip_flow *f, const struct target *t)
-{
-	const struct net_destination to = {.transport = t->transport->net,
-	    .host = slice_of(t->host),
-	    .port = t->port,
-	    .from = &t->listener->socket.addr,
-	    .fingerprints = ""};
-
-	return net_dial(&f->stream, &f->place->dial, &to);
-}
-
-static struct sip_flow *open_flow(struct edge *edge, const struct target *t, const char *key)
-{
-	size_t size = strlen(key) + 1;
-	struct sip_flow *f =
-	    net_protocol_is_full(&edge->protocol) ? NULL : flow_new(t->listener, t->transport);
-
-	if (!f)
-		return NULL;
-	f->place = calloc(1, sizeof(*f->place) + size);
-	if (f->place) {
-		memcpy(f->place->key, key, size);
-		HASH_ADD_STR(edge->places, key, f->place);
-	}
-	if (f->place && dial(f, t) == 0)
-		return f;
-	net_stream_close(&f->stream, -ENOMEM);
-	return NULL;
-}
-
-static struct sip_flow *flow_to(struct edge *edge, const struct target *t)
-{
-	struct edge_place *place;
+	struct edge_token token;
 	struct sip_flow *f;
-	char key[320];
+	struct edge_via via;
+	struct slice mac;
 
-	write_key(key, sizeof(key), t);
-	HASH_FIND_STR(edge->places, key, place);
-	if (!place)
-		return open_flow(edge, t, key);
-	f = (struct sip_flow *)(void *)((char *)place->dial.stream
-	    - offsetof(struct sip_flow, stream));
-	if (flow_is_alive(f))
-		return f;
-	HASH_DELETE(hh, edge->places, place);
-	memset(&place->hh, 0, sizeof(place->hh));
-	return open_flow(edge, t, key);
+	if (edge_head_via(&m->head, &via) < 0 || read_branch(edge, via.branch, &token, &mac) < 0)
+		return;
+	if (token.kind == TOKEN_DATAGRAM)
+		answer_datagram(edge, &token, mac, m, &change);
+	else if (token.kind == TOKEN_FLOW && !is_silence(edge, &m->head)
+	    && (f = flow_find(edge, token.number)))
+		flow_send(f, m, &change);
 }
 
 /* --- requests --- */
 
-static void send_over(struct sip_flow *f, const struct edge_message *m)
+/* How a request changes on its way out; branch is where its branch on the wire is kept. */
+static int plan(struct edge *edge, const struct edge_head *head, struct edge_change *change,
+    const char *token, char branch[EDGE_BRANCH_SIZE])
 {
-	struct edge_change change = {.drop_route = true,
-	    .add_max_forwards = true, /* ACK and BYE for a fork's second 200 have none */
-	    .via_transport = slice_of(f->transport->via),
-	    .via_sent_by = slice_of(f->listener->name)};
-	char branch[300], mac[EDGE_MAC_LEN + 1];
 	struct edge_via via;
-	int n;
 
-	if (edge_head_via(&m->head, &via) < 0
-	    || edge_mac(f->edge, (struct slice[]){slice_of(f->token), via.branch}, 2, mac) < 0)
+	if (edge_head_via(head, &via) < 0 || edge_branch_write(edge, token, via.branch, branch) < 0)
+		return -EBADMSG;
+	change->drop_route = true;
+	change->add_max_forwards = true; /* ACK and BYE for a fork's second 200 have none */
+	change->via_branch = slice_of(branch);
+	return 0;
+}
+
+/* @param instead  should the flow never open; NULL */
+static void send_over(struct sip_flow *f, const struct edge_message *m,
+    const struct edge_outgoing *instead)
+{
+	struct edge_change change = {.via_transport = slice_of(f->transport->via),
+	    .via_sent_by = slice_of(f->listener->name)};
+	char branch[EDGE_BRANCH_SIZE];
+
+	if (plan(f->edge, &m->head, &change, f->token, branch) < 0)
 		return;
-	n = snprintf(branch, sizeof(branch), "%.*s.%s", SLICE_ARG(via.branch), mac);
-	if (n < 0 || (size_t)n >= sizeof(branch))
-		return;
-	change.via_branch = slice_of(branch);
-	edge_pending_start(f, &m->head);
+	edge_client_by_flow(f, &m->head, instead);
 	flow_send(f, m, &change);
 }
 
-/* To the place that the request itself names. */
-static void send_to_target(struct edge *edge, struct edge_listener *listener,
+/* @return 0 with the datagram in edge->text */
+static int write_datagram(const struct edge_listener *l, const struct edge_message *m)
+{
+	struct edge_change change = {.via_transport = slice_of(l->transport->via),
+	    .via_sent_by = slice_of(l->name)};
+	char branch[EDGE_BRANCH_SIZE];
+	int err = plan(l->edge, &m->head, &change, l->token, branch);
+
+	return err < 0 ? err : edge_write(&l->edge->text, m, &change);
+}
+
+/* @return is it on its way? */
+static bool send_by_tcp_instead(struct edge *edge, const struct edge_target *target,
+    const struct edge_message *m, const struct edge_outgoing *out)
+{
+	struct edge_target t = *target;
+	struct sip_flow *f = edge_target_to_tcp(edge, &t) ? edge_target_flow(edge, &t) : NULL;
+
+	if (f)
+		send_over(f, m, out);
+	return f;
+}
+
+static void send_datagram(struct edge *edge, const struct edge_target *t, bool whole,
     const struct edge_message *m)
 {
-	struct target t = {.listener = listener};
-	struct sip_flow *f;
+	struct edge_outgoing out = {t->listener, slice_of(t->host), t->port, absent};
+	int err = write_datagram(t->listener, m);
 
-	if (read_target(&t, edge_head_next_hop(&m->head, 1)) < 0) {
-		edge_link_reply(&edge->link, &m->head, 430, "the connection is closed");
+	out.text = buffer_text(&edge->text);
+	if (err == 0 && !whole && !t->named && out.text.len > DATAGRAM_USUAL
+	    && send_by_tcp_instead(edge, t, m, &out))
 		return;
-	}
-	if (!listener || listener->transport != t.transport)
-		t.listener = edge_listener_with(edge, t.transport);
-	f = t.listener ? flow_to(edge, &t) : NULL;
+	if (err == 0)
+		err = edge_client_by_datagram(&out, &m->head);
+	if (err < 0)
+		edge_link_reply(&edge->link, &m->head, 503, strerror(-err));
+}
+
+static void send_by_stream(struct edge *edge, const struct edge_target *t,
+    const struct edge_message *m)
+{
+	struct sip_flow *f = edge_target_flow(edge, t);
+
 	if (f)
-		send_over(f, m);
+		send_over(f, m, NULL);
 	else
 		edge_link_reply(&edge->link, &m->head, 503, "no connection to be had");
 }
 
-static void greet(struct edge *edge, const struct edge_message *m)
+/* To the place that the request itself names. */
+static void send_to_target(struct edge *edge, struct edge_listener *listener, bool whole,
+    const struct edge_message *m)
 {
+	struct edge_target t;
+
+	if (edge_target_read(edge, &t, edge_head_next_hop(&m->head, 1), listener) < 0)
+		edge_link_reply(&edge->link, &m->head, 430, "the connection is closed");
+	else if (!t.listener)
+		edge_link_reply(&edge->link, &m->head, 503, "no listener of that transport");
+	else if (edge_listener_has_datagrams(t.listener))
+		send_datagram(edge, &t, whole, m);
+	else
+		send_by_stream(edge, &t, m);
+}
+
+/* An INVITE's CANCEL, and the ACK of its failure, go where it went (RFC 3261 9.1, 17.1.1.3). */
+static void send_after(struct edge_client *invite, const struct edge_message *m)
+{
+	struct edge *edge = invite->edge;
+	char host[ADDR_TEXT_SIZE];
+	const struct edge_outgoing out = {invite->listener,
+	    slice_of(addr_print_host(&invite->peer, host)), invite->port, absent};
+	struct edge_outgoing cancel = out;
+
+	if (invite->flow) {
+		send_over(invite->flow, m, NULL);
+		return;
+	}
+	if (write_datagram(invite->listener, m) < 0)
+		return;
+	cancel.text = buffer_text(&edge->text);
+	if (invite->completed)
+		edge_client_ack(invite, cancel.text);
+	else if (edge_client_by_datagram(&cancel, &m->head) < 0)
+		edge_link_reply(&edge->link, &m->head, 503, "it cannot be sent");
+}
+
+static struct edge_client *invite_of(struct edge *edge, const struct edge_head *head)
+{
+	struct slice method = edge_head_method(head);
+	bool ack = slice_equal(method, SLICE("ACK"));
+	struct edge_client *invite;
 	struct edge_via via;
 
-	if (edge_head_via(&m->head, &via) == 0)
-		snprintf(edge->link.sent_by, sizeof(edge->link.sent_by), "%.*s",
-		    SLICE_ARG(via.sent_by));
-	edge_link_reply(&edge->link, &m->head, 200, NULL);
+	if ((!ack && !slice_equal(method, SLICE("CANCEL"))) || edge_head_via(head, &via) < 0)
+		return NULL;
+	invite = edge_client_find(edge, via.branch, SLICE("INVITE"));
+	return invite && invite->completed == ack && !invite->name ? invite : NULL;
 }
 
 static int read_route(struct edge *edge, const struct edge_head *head, struct edge_token *token)
@@ -203,9 +248,14 @@ static int read_route(struct edge *edge, const struct edge_head *head, struct ed
 
 static void send_request(struct edge *edge, const struct edge_message *m)
 {
+	struct edge_client *invite = invite_of(edge, &m->head);
 	struct edge_token token;
 	struct sip_flow *f;
 
+	if (invite) {
+		send_after(invite, m);
+		return;
+	}
 	if (read_route(edge, &m->head, &token) < 0) {
 		log_warn("sip: a request without a way out");
 		edge_link_reply(&edge->link, &m->head, 503, "no way out");
@@ -213,18 +263,22 @@ static void send_request(struct edge *edge, const struct edge_message *m)
 	}
 	switch (token.kind) {
 	case TOKEN_LINK:
-		greet(edge, m);
+		edge_link_reply(&edge->link, &m->head, 200, NULL);
 		break;
 	case TOKEN_OUT:
-		send_to_target(edge, edge_listener_at(edge, token.number), m);
+	case TOKEN_WHOLE:
+		send_to_target(edge, edge_listener_at(edge, token.number),
+		    token.kind == TOKEN_WHOLE, m);
 		break;
 	case TOKEN_FLOW:
 		f = flow_find(edge, token.number);
 		if (f)
-			send_over(f, m);
+			send_over(f, m, NULL);
 		else
-			send_to_target(edge, NULL, m);
+			send_to_target(edge, NULL, false, m);
 		break;
+	case TOKEN_DATAGRAM:
+		break; /* in a Via alone */
 	}
 }
 
@@ -232,10 +286,11 @@ bool edge_is_from_stack(struct edge *edge, const struct edge_head *head)
 {
 	struct edge_token token;
 	struct edge_via via;
+	struct slice mac;
 
 	if (head->request)
 		return read_route(edge, head, &token) == 0;
-	return edge_head_via(head, &via) == 0 && edge_flow_of_branch(edge, via.branch);
+	return edge_head_via(head, &via) == 0 && read_branch(edge, via.branch, &token, &mac) == 0;
 }
 
 void edge_take_from_stack(struct edge *edge, const struct edge_message *m)

@@ -15,20 +15,32 @@
 #include "net/listener.h"
 #include "net/stream.h"
 #include "net/tap.h"
+#include "net/udp.h"
 
 /* --- tokens --- */
 
-enum { EDGE_TOKEN_LEN = 33, EDGE_MAC_LEN = 16 };
+enum {
+	EDGE_MAC_LEN = 16,
+	EDGE_TOKEN_SIZE =
+	    1 + 16 + 32 + EDGE_MAC_LEN + 1, /* with the host of a datagram, and a NUL */
+};
 
 /** What the top Route, Record-Route or Via of a message between edge and stack names. */
 struct edge_token {
-	enum { TOKEN_FLOW = 'f', TOKEN_OUT = 'o', TOKEN_LINK = 'l' } kind;
-	uint64_t number; /* of a flow; of a listener */
+	enum {
+		TOKEN_FLOW = 'f',
+		TOKEN_DATAGRAM = 'd', /* where one came from: in a Via alone */
+		TOKEN_OUT = 'o',      /* the listener that a request is to leave as */
+		TOKEN_WHOLE = 'w',    /* the same; by UDP however large it is */
+		TOKEN_LINK = 'l',
+	} kind;
+	uint64_t number;     /* of a flow; of a listener */
+	union addr peer;     /* DATAGRAM: its source; without its scope */
+	uint16_t reply_port; /* DATAGRAM: where the response goes */
 };
 
 /** @return 0 or -ENOMEM */
-int edge_token_write(struct edge *edge, const struct edge_token *token,
-    char text[EDGE_TOKEN_LEN + 1]);
+int edge_token_write(struct edge *edge, const struct edge_token *token, char text[EDGE_TOKEN_SIZE]);
 
 /** @return 0 or -EBADMSG: not one that we have written */
 int edge_token_parse(struct edge *edge, struct slice text, struct edge_token *token);
@@ -37,27 +49,84 @@ int edge_token_parse(struct edge *edge, struct slice text, struct edge_token *to
 int edge_mac(struct edge *edge, const struct slice *texts, size_t count,
     char mac[EDGE_MAC_LEN + 1]);
 
+enum { EDGE_BRANCH_SIZE = 300 };
+
+/**
+ * The branch that a request of the stack has in its Via on the wire: the stack's, and a hash of it
+ * with a token, so that only responses to what went out there are taken.
+ *
+ * @return 0, -EMSGSIZE or -ENOMEM
+ */
+int edge_branch_write(struct edge *edge, const char *token, struct slice branch,
+    char wire[EDGE_BRANCH_SIZE]);
+
+/** @return the stack's; absent: it is not one that we have sent */
+struct slice edge_branch_parse(struct edge *edge, const char *token, struct slice wire);
+
+/* --- repeating: timers A, E and G of RFC 3261 17 --- */
+
+/** Embedded in what is sent again and again until something comes; zeroed: it is not. */
+struct edge_repeat {
+	struct timer_entry entry;
+	uint8_t step;                              /* its wait is T1 times two to the step */
+	uint8_t last;                              /* it grows no further */
+	void (*again)(struct edge_repeat *repeat); /* may free it */
+};
+
+enum { REPEAT_T2 = 3, REPEAT_STEPS = 7 };
+
+/** @return 0 or -ENOMEM; edge_repeats_fini() is harmless then */
+int edge_repeats_init(struct edge *edge, struct event_base *base);
+void edge_repeats_fini(struct edge *edge);
+
+/** Call again() after T1, and then each time after twice as long, up to the last step. */
+void edge_repeat_start(struct edge *edge, struct edge_repeat *repeat, uint8_t last);
+/** From now on each time after T2. */
+void edge_repeat_slow_down(struct edge *edge, struct edge_repeat *repeat);
+void edge_repeat_stop(struct edge *edge, struct edge_repeat *repeat);
+
 /* --- listeners --- */
 
 struct edge_listener {
 	STAILQ_ENTRY(edge_listener) next;
-	struct net_listener socket;
+	struct net_listener socket; /* of streams */
+	struct net_udp port;        /* of datagrams */
+	union addr addr;            /* as it is open */
 	struct edge *edge;
 	const struct edge_transport *transport;
 	unsigned index;
 	void *owner;
 	char name[ADDR_TEXT_SIZE];   /* sent-by, in the log as well */
-	char route[EDGE_ROUTE_SIZE]; /* of what is to leave as it */
+	char token[EDGE_TOKEN_SIZE]; /* of what is to leave as it */
+	char route[EDGE_ROUTE_SIZE];
 };
 
 struct edge_listener *edge_listener_at(struct edge *edge, uint64_t index);
 
-/** The first of that transport; NULL. */
-struct edge_listener *edge_listener_with(struct edge *edge, const struct edge_transport *transport);
+/** One of that transport; NULL.  @param like  its address if possible, or else its family; NULL */
+struct edge_listener *edge_listener_with(struct edge *edge, const struct edge_transport *transport,
+    const union addr *like);
+
+/** The link-local addresses of a listener's peers are in its zone. */
+static inline void edge_set_scope(union addr *peer, const struct edge_listener *listener)
+{
+	if (peer->any.sa_family == AF_INET6)
+		peer->in6.sin6_scope_id = listener->addr.in6.sin6_scope_id;
+}
+
+static inline bool edge_listener_has_datagrams(const struct edge_listener *listener)
+{
+	return !listener->transport->net;
+}
 
 /** The edge has other settings. */
 void edge_listeners_reload(struct edge *edge);
 void edge_listeners_close(struct edge *edge);
+
+/** Open the socket of a UDP listener.  @return 0 or negative errno */
+int edge_port_open(struct edge_listener *listener);
+/** The link has room again. */
+void edge_ports_resume(struct edge *edge);
 
 /* --- flows --- */
 
@@ -78,9 +147,10 @@ struct sip_flow {
 	struct edge_framer framer;
 	union addr peer;
 	char peer_host[ADDR_TEXT_SIZE];
-	char token[EDGE_TOKEN_LEN + 1];
+	char token[EDGE_TOKEN_SIZE];
+	bool was_open;
 	TAILQ_HEAD(, sip_flow_watch) watches;
-	TAILQ_HEAD(, edge_pending) pendings;
+	TAILQ_HEAD(, edge_client) clients;
 	TAILQ_ENTRY(sip_flow) paused_next; /* while the link has no room */
 	bool paused;
 	bool asked; /* whether the peer is there, and nothing has come since */
@@ -104,35 +174,196 @@ void flow_send(struct sip_flow *flow, const struct edge_message *message,
     const struct edge_change *change);
 
 /* in.c: what clients send */
-void edge_take_from_peer(struct sip_flow *flow, const struct edge_message *message);
+
+/** Where a message came from. */
+struct edge_source {
+	const struct edge_listener *listener;
+	struct sip_flow *flow; /* NULL: in a datagram */
+	const union addr *peer;
+	const char *host; /* of peer */
+};
+
+void edge_take_from_peer(const struct edge_source *from, const struct edge_message *message);
+
+/** Answer what is not taken, over UDP. */
+void edge_refuse_datagram(const struct edge_source *from, const struct edge_head *request,
+    unsigned code, const char *why);
 
 /* out.c: what the stack sends */
 void edge_take_from_stack(struct edge *edge, const struct edge_message *message);
 /** Has it a token of ours where only the stack has one? */
 bool edge_is_from_stack(struct edge *edge, const struct edge_head *head);
 
-/* --- requests of the stack that wait for their response --- */
+/* --- server transactions: requests that came in datagrams, RFC 3261 17.2 and RFC 6026 --- */
 
-/** Its flow's, until the final response has come. */
-struct edge_pending {
+/** What is kept of one, and no more: it costs memory for 64*T1. */
+struct edge_server {
 	UT_hash_handle hh;
-	TAILQ_ENTRY(edge_pending) of_flow;
-	struct timer_entry given_up; /* by the stack */
-	struct sip_flow *flow;
-	char *failure; /* the response should the flow die */
-	size_t failure_len;
+	UT_hash_handle merged_hh;
+	struct timer_entry life;
+	struct edge_repeat repeat; /* a final response to an INVITE, until its ACK */
+	uint64_t key;              /* a keyed hash of what RFC 3261 17.2.3 compares */
+	uint64_t fields;           /* of what 8.2.2.2 compares */
+	struct edge_listener *listener;
+	union addr to;  /* where responses go */
+	char *response; /* the last one; NULL: none */
+	uint32_t len;
+	enum { SERVER_PROCEEDING, SERVER_COMPLETED, SERVER_CONFIRMED } state;
 	bool invite;
-	char key[]; /* "BRANCH METHOD" of the stack's */
 };
 
-/** Without memory it is not remembered, and its failure will be a time-out. */
-void edge_pending_start(struct sip_flow *flow, const struct edge_head *request);
-/** A response to it came: branch is the stack's. */
-void edge_pending_answered(struct edge *edge, struct slice branch,
-    const struct edge_head *response);
+/** Which transaction? */
+struct edge_server_id {
+	struct slice mac;    /* of our branch */
+	struct slice method; /* ACK is INVITE's */
+	const char *host;    /* it comes from there */
+};
+
+enum edge_verdict {
+	EDGE_NEW,      /* pass it on */
+	EDGE_ABSORBED, /* it has come before */
+	EDGE_MERGED,   /* it has come another way (RFC 3261 8.2.2.2) */
+	EDGE_TOO_MANY, /* there is no room for another transaction */
+};
+
+/** A request has come.  @param to  where responses go */
+enum edge_verdict edge_server_take(const struct edge_source *from, const struct edge_server_id *id,
+    const struct edge_head *request, const union addr *to);
+
+/**
+ * The stack responds: keep it.
+ * @return false: it is not to be sent
+ */
+bool edge_server_answer(struct edge *edge, const struct edge_server_id *id, unsigned code,
+    struct slice response);
+
+int edge_servers_init(struct edge *edge, struct event_base *base);
+void edge_servers_fini(struct edge *edge);
+
+/** Memory of transactions.  @return false: the bound is reached */
+bool edge_memory_take(struct edge *edge, size_t bytes);
+void edge_memory_give(struct edge *edge, size_t bytes);
+
+/* --- client transactions: requests of the stack --- */
+
+/** What is to go by UDP. */
+struct edge_outgoing {
+	struct edge_listener *listener;
+	struct slice host; /* an address of the listener's family, or a name */
+	uint16_t port;
+	struct slice text;
+};
+
+/**
+ * What is known of one.  On a flow: what to tell the stack when that dies.  By UDP: what to send
+ * again, RFC 3261 17.1.
+ */
+struct edge_client {
+	UT_hash_handle hh;
+	TAILQ_ENTRY(edge_client) entry; /* of its flow, or of the name that is being looked up */
+	struct timer_entry life;
+	struct timer_queue *life_queue; /* NULL: it is not bounded */
+	struct edge_repeat repeat;
+	struct edge *edge;
+	struct sip_flow *flow;          /* NULL: by UDP */
+	struct edge_listener *listener; /* by UDP, or instead of the flow: as whom; NULL */
+	struct edge_name *name;         /* that is being looked up; NULL */
+	char *host;                     /* instead of the flow: to whom; NULL */
+	uint16_t port;
+	union addr peer;      /* by UDP */
+	struct slice failure; /* on a flow: the response should it die; owned */
+	struct slice text;    /* by UDP: the request, or the ACK to its final response; owned */
+	size_t cost;          /* memory that is accounted for */
+	uint64_t started_ms;
+	bool invite, completed;
+	char key[]; /* "BRANCH METHOD" of the stack's; empty: an ACK that is sent once */
+};
+
+/** The transaction with this branch of the stack's; NULL. */
+struct edge_client *edge_client_find(struct edge *edge, struct slice branch, struct slice method);
+
+/**
+ * A request goes over a flow.  Without memory it is not remembered, and its failure will be a
+ * time-out.
+ *
+ * @param instead  what to do should the flow never open; NULL: fail
+ */
+void edge_client_by_flow(struct sip_flow *flow, const struct edge_head *request,
+    const struct edge_outgoing *instead);
+
+/**
+ * A request goes by UDP; but for an ACK it is sent again until it is answered.
+ * @return 0; -ENOBUFS, -ENOMEM, or why it cannot go there
+ */
+int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_head *request);
+
+/** Send the ACK of a final response that is none of 2xx to where its INVITE went, and keep it. */
+void edge_client_ack(struct edge_client *invite, struct slice text);
+
+/**
+ * A response came: branch is the stack's.
+ * @return false: it has come before, and is not for the stack
+ */
+bool edge_client_answered(struct edge *edge, struct slice branch, const struct edge_head *response);
+
+/** The name that they waited for is known, or there is none such. */
+void edge_client_resolved(struct edge_client *client, const struct edge_name *name);
+
+/** Nobody is there (RFC 3261 18.4): what was sent, or as much of it as has come back. */
+void edge_client_unreachable(struct edge_listener *listener, struct slice sent);
+
 /** The flow has died. */
-void edge_pendings_fail(struct sip_flow *flow);
-void edge_pending_given_up(struct timer_entry *entry, void *edge);
+void edge_clients_fail(struct sip_flow *flow);
+
+int edge_clients_init(struct edge *edge, struct event_base *base);
+void edge_clients_fini(struct edge *edge);
+
+/* --- names of next hops --- */
+
+struct edge_name {
+	UT_hash_handle hh;
+	struct net_lookup *lookup; /* NULL: it is known */
+	struct timer_entry kept;
+	union addr found[2]; /* of IPv4 and IPv6; none */
+	TAILQ_HEAD(, edge_client) waiting;
+	struct edge *edge;
+	bool starting;
+	char host[];
+};
+
+/** @return NULL: no memory, or too many */
+struct edge_name *edge_name_get(struct edge *edge, struct slice host);
+
+/** The address, of this family if there is one.  @return false: none */
+bool edge_name_address(const struct edge_name *name, sa_family_t family, union addr *addr);
+
+int edge_names_init(struct edge *edge, struct event_base *base);
+void edge_names_fini(struct edge *edge);
+
+/* --- places that requests go to --- */
+
+struct edge_target {
+	const struct edge_transport *transport;
+	struct edge_listener *listener; /* that it leaves as; NULL: there is none */
+	bool named;                     /* the URI says by which transport */
+	char host[256];
+	uint16_t port;
+};
+
+/**
+ * Where a URI leads.
+ *
+ * @param listener  that the request is to leave as, if it can; NULL: any
+ * @return 0 or -EINVAL: nobody can be reached there
+ */
+int edge_target_read(struct edge *edge, struct edge_target *target, struct slice uri,
+    struct edge_listener *listener);
+
+/** The same place by TCP.  @return false: we do not speak it */
+bool edge_target_to_tcp(struct edge *edge, struct edge_target *target);
+
+/** The connection there, of a transport on streams: opened unless it is.  NULL: none to be had */
+struct sip_flow *edge_target_flow(struct edge *edge, const struct edge_target *target);
 
 /* --- the link --- */
 
@@ -147,9 +378,12 @@ struct edge_link {
 	size_t done;
 	size_t credit; /* bytes that the stack may be given before it has its turn */
 	TAILQ_HEAD(, sip_flow) paused;
-	char sent_by[280];              /* of the stack's Via */
-	char token[EDGE_TOKEN_LEN + 1]; /* in Warnings, a secret between the edge and the stack */
+	char sent_by[280];           /* of the stack's Via */
+	char token[EDGE_TOKEN_SIZE]; /* in Warnings, a secret between the edge and the stack */
 };
+
+/** Of what we have written ourselves. */
+extern const struct edge_bounds edge_own_bounds;
 
 /** @return 0 or negative errno; edge_link_fini() is harmless after a failure */
 int edge_link_init(struct edge_link *link, struct edge *edge, struct net *net);
@@ -178,8 +412,15 @@ void edge_route_write(const struct edge *edge, const char *token, char text[EDGE
 
 /* --- the edge --- */
 
+/** Write a message, its head changed, over what w has.  @return 0 or negative errno, as logged */
+int edge_write(struct buffer *w, const struct edge_message *message,
+    const struct edge_change *change);
+
 struct edge_count {
 	uint64_t *messages_in, *messages_out, *bad_messages, *stray_responses;
+	uint64_t *datagrams_in, *datagrams_out, *datagrams_dropped;
+	uint64_t *repeats_in, *repeats_out;
+	uint64_t *transactions, *transaction_memory, *transactions_refused;
 };
 
 struct edge {
@@ -190,15 +431,31 @@ struct edge {
 	struct hash *hash;
 	STAILQ_HEAD(, edge_listener) listeners;
 	unsigned listener_count;
-	struct sip_flow *flows;        /* by number */
-	struct edge_place *places;     /* by key */
-	struct edge_pending *pendings; /* by key */
-	struct timer_queue reading;    /* flows with a message that is not whole */
-	struct timer_queue idle;       /* the others */
-	struct timer_queue quiet;      /* of these the WebSockets, while they are pinged */
-	struct timer_queue waiting;    /* pendings */
-	struct buffer text;            /* of the message that is being written */
+	struct sip_flow *flows;      /* by number */
+	struct edge_place *places;   /* by key */
+	struct edge_client *clients; /* by key */
+	struct edge_server *servers; /* by key */
+	struct edge_server *merged;  /* by fields: those that begin something */
+	struct edge_name *names;     /* by host */
+	struct timer_queue reading;  /* flows with a message that is not whole */
+	struct timer_queue idle;     /* the others */
+	struct timer_queue quiet;    /* of these the WebSockets, while they are pinged */
+	/* Client transactions: without an answer; with a final one, timers D and K. */
+	struct timer_queue client_waiting, client_completed, client_absorbing;
+	/* Server transactions: an INVITE that rings; timers H, J and L, which are as long; timer I. */
+	struct timer_queue server_ringing, server_completed, server_confirmed;
+	struct timer_queue repeats[REPEAT_STEPS];
+	struct timer_queue names_kept;
+	uint64_t transaction_timeout_ms;
+	uint64_t full_said_ms; /* that there is no room for transactions */
+	struct buffer text;    /* of the message that is being written */
 	struct edge_count count;
 	void (*link_lost)(void *arg);
 	void *arg;
 };
+
+/** Timers K and I: what is on its way when a transaction ends has come by then. */
+static inline uint64_t edge_t4_ms(const struct edge *edge)
+{
+	return edge->transaction_timeout_ms * 5 / 32;
+}

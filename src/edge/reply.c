@@ -14,6 +14,7 @@ static struct slice usual_phrase(unsigned code)
 	    {416, "Unsupported URI Scheme"},
 	    {430, "Flow Failed"},
 	    {480, "Temporarily Unavailable"},
+	    {482, "Loop Detected"},
 	    {501, "Not Implemented"},
 	    {503, "Service Unavailable"},
 	    {505, "Version Not Supported"},

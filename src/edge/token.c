@@ -6,6 +6,8 @@
 
 #include "edge/priv.h"
 
+enum { NUMBER_LEN = 16, HEAD_LEN = 1 + NUMBER_LEN };
+
 int edge_mac(struct edge *edge, const struct slice *texts, size_t count, char mac[EDGE_MAC_LEN + 1])
 {
 	uint64_t value;
@@ -16,36 +18,111 @@ int edge_mac(struct edge *edge, const struct slice *texts, size_t count, char ma
 	return err;
 }
 
-int edge_token_write(struct edge *edge, const struct edge_token *token,
-    char text[EDGE_TOKEN_LEN + 1])
+/* Of a datagram the number is the listener's, and both its ports. */
+static uint64_t number_of(const struct edge_token *token)
 {
-	snprintf(text, EDGE_TOKEN_LEN + 1, "%c%016" PRIx64, token->kind, token->number);
-	return edge_mac(edge, &(struct slice){text, EDGE_TOKEN_LEN - EDGE_MAC_LEN}, 1,
-	    text + EDGE_TOKEN_LEN - EDGE_MAC_LEN);
+	return token->kind == TOKEN_DATAGRAM
+	    ? token->number << 32 | (uint64_t)addr_port(&token->peer) << 16 | token->reply_port
+	    : token->number;
+}
+
+static size_t write_host(const struct edge_token *token, char *text)
+{
+	struct slice host = addr_bytes(&token->peer);
+
+	if (token->kind != TOKEN_DATAGRAM)
+		return 0;
+	for (size_t i = 0; i < host.len; i++)
+		snprintf(text + 2 * i, 3, "%02x", (unsigned char)host.p[i]);
+	return 2 * host.len;
+}
+
+int edge_token_write(struct edge *edge, const struct edge_token *token, char text[EDGE_TOKEN_SIZE])
+{
+	size_t len = HEAD_LEN;
+
+	snprintf(text, EDGE_TOKEN_SIZE, "%c%016" PRIx64, (char)token->kind, number_of(token));
+	len += write_host(token, text + len);
+	return edge_mac(edge, &(struct slice){text, len}, 1, text + len);
 }
 
 static int digit_value(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 0;
+}
+
+static uint64_t read_hex(struct slice text)
+{
+	uint64_t number = 0;
+
+	for (size_t i = 0; i < text.len; i++)
+		number = number << 4 | (unsigned)digit_value(text.p[i]);
+	return number;
+}
+
+/* We have written it, so it is good. */
+static void read_datagram(struct edge_token *token, struct slice host)
+{
+	unsigned char bytes[16] = {0};
+	uint64_t number = token->number;
+
+	for (size_t i = 0; i < sizeof(bytes) && 2 * i < host.len; i++)
+		bytes[i] = (unsigned char)read_hex((struct slice){host.p + 2 * i, 2});
+	if (host.len == 8) {
+		token->peer.in.sin_family = AF_INET;
+		memcpy(&token->peer.in.sin_addr, bytes, 4);
+	} else {
+		token->peer.in6.sin6_family = AF_INET6;
+		memcpy(&token->peer.in6.sin6_addr, bytes, 16);
+	}
+	addr_set_port(&token->peer, (uint16_t)(number >> 16));
+	token->reply_port = (uint16_t)number;
+	token->number = number >> 32;
 }
 
 int edge_token_parse(struct edge *edge, struct slice text, struct edge_token *token)
 {
-	char made[EDGE_TOKEN_LEN + 1];
+	char made[EDGE_MAC_LEN + 1];
+	struct slice known;
 
-	if (text.len != EDGE_TOKEN_LEN)
+	if (text.len < HEAD_LEN + EDGE_MAC_LEN || text.len >= EDGE_TOKEN_SIZE)
 		return -EBADMSG;
-	*token = (struct edge_token){.kind = (unsigned char)text.p[0]};
-	for (size_t i = 1; i < EDGE_TOKEN_LEN - EDGE_MAC_LEN; i++) {
-		int value = digit_value(text.p[i]);
+	known = slice_head(text, text.len - EDGE_MAC_LEN);
+	if (edge_mac(edge, &known, 1, made) < 0
+	    || memcmp(made, text.p + known.len, EDGE_MAC_LEN) != 0)
+		return -EBADMSG;
+	*token = (struct edge_token){.kind = (unsigned char)text.p[0],
+	    .number = read_hex((struct slice){text.p + 1, NUMBER_LEN})};
+	if (token->kind == TOKEN_DATAGRAM)
+		read_datagram(token, slice_from(known, HEAD_LEN));
+	return 0;
+}
 
-		if (value < 0)
-			return -EBADMSG;
-		token->number = token->number << 4 | (unsigned)value;
-	}
-	if (edge_token_write(edge, token, made) < 0)
-		return -EBADMSG;
-	return memcmp(made, text.p, EDGE_TOKEN_LEN) == 0 ? 0 : -EBADMSG;
+int edge_branch_write(struct edge *edge, const char *token, struct slice branch,
+    char wire[EDGE_BRANCH_SIZE])
+{
+	char mac[EDGE_MAC_LEN + 1];
+	int n;
+
+	if (edge_mac(edge, (struct slice[]){slice_of(token), branch}, 2, mac) < 0)
+		return -ENOMEM;
+	n = snprintf(wire, EDGE_BRANCH_SIZE, "%.*s.%s", SLICE_ARG(branch), mac);
+	return n > 0 && n < EDGE_BRANCH_SIZE ? 0 : -EMSGSIZE;
+}
+
+struct slice edge_branch_parse(struct edge *edge, const char *token, struct slice wire)
+{
+	char mac[EDGE_MAC_LEN + 1];
+	struct slice branch = wire;
+
+	if (wire.len <= EDGE_MAC_LEN + 1)
+		return (struct slice){0};
+	branch.len -= EDGE_MAC_LEN + 1;
+	if (wire.p[branch.len] != '.'
+	    || edge_mac(edge, (struct slice[]){slice_of(token), branch}, 2, mac) < 0
+	    || !slice_equal(slice_from(wire, branch.len + 1), slice_of(mac)))
+		return (struct slice){0};
+	return branch;
 }
 
 void edge_route_write(const struct edge *edge, const char *token, char text[EDGE_ROUTE_SIZE])

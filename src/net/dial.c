@@ -143,8 +143,8 @@ static int find_addresses(struct net_dial *d)
 {
 	d->addresses = d->next = net_lookup_literal(d->host);
 	if (!d->next)
-		return net_lookup_start(&d->lookup, d->stream->protocol->net, d->host,
-		    on_addresses, d);
+		return net_lookup_start(&d->lookup, d->stream->protocol->net, d->host, on_addresses,
+		    d);
 	turn_call_soon(d->attempt);
 	return 0;
 }

@@ -80,12 +80,12 @@ nua_handle_t *sip_call_handle(struct sip_call *call, struct sip_agent *agent,
 	nua_handle_t *nh = NULL;
 	char route[SIP_ROUTE_SIZE];
 
-	sip_agent_route(agent, call->flow, route);
+	sip_agent_route(agent, call, route);
 	call->cseq++;
 	if (ruri && from && to)
-		nh = nua_handle(agent->nua, (nua_hmagic_t *)owner, NUTAG_URL((url_string_t *)ruri),
+		nh = nua_handle(stack->nua, (nua_hmagic_t *)owner, NUTAG_URL((url_string_t *)ruri),
 		    SIPTAG_FROM(from), SIPTAG_TO(to), SIPTAG_CALL_ID_STR(call->call_id),
-		    TAG_IF(*route, NUTAG_INITIAL_ROUTE_STR(route)), TAG_END());
+		    NUTAG_INITIAL_ROUTE_STR(route), TAG_END());
 	su_home_deinit(home);
 	return nh;
 }

@@ -273,10 +273,10 @@ void dialog_on_event(struct sip_owner *owner, const struct sip_event *ev)
 		    slice_of(ev->phrase));
 		break;
 	case nua_i_message:
-		sip_request_arrived(d->agent, ev, &(struct sip_taker){on_message, d, true});
+		sip_request_arrived(d->stack, ev, &(struct sip_taker){on_message, d, true});
 		break;
 	case nua_i_subscribe:
-		sip_agent_refuse_sharing(d->agent, d->nh);
+		sip_stack_refuse_sharing(d->stack, d->nh);
 		break;
 	default:
 		break;

@@ -61,13 +61,13 @@ void dialog_respond(struct sip_dialog *d, int status, struct slice reason, const
 
 void dialog_refuse_now(struct sip_dialog *d, int status)
 {
-	nua_respond(d->nh, status, sip_status_phrase(status), NUTAG_WITH_THIS(d->agent->nua),
+	nua_respond(d->nh, status, sip_status_phrase(status), NUTAG_WITH_THIS(d->stack->nua),
 	    TAG_END());
 }
 
 static void refuse_body(struct sip_dialog *d, const sip_t *sip)
 {
-	nua_respond(d->nh, SIP_415_UNSUPPORTED_MEDIA, NUTAG_WITH_THIS(d->agent->nua),
+	nua_respond(d->nh, SIP_415_UNSUPPORTED_MEDIA, NUTAG_WITH_THIS(d->stack->nua),
 	    SIPTAG_HEADER_STR(sip_body_accepted(sip)), TAG_END());
 }
 
@@ -77,7 +77,7 @@ static void take_question(struct sip_dialog *d, struct slice sdp, enum exchange 
 		dialog_refuse_now(d, 200); /* a refresh: RFC 4028 7.4 */
 	else if (d->phase != READY || d->exchange != IDLE)
 		dialog_refuse_now(d, 491);
-	else if (!nua_save_event(d->agent->nua, d->saved))
+	else if (!nua_save_event(d->stack->nua, d->saved))
 		dialog_refuse_now(d, 500);
 	else {
 		d->exchange = exchange;

@@ -10,7 +10,7 @@ struct sip_flow *sip_agent_response_flow(const struct sip_agent *agent, const si
 
 	while (r && r->r_next)
 		r = r->r_next;
-	return agent->transport == SIP_UDP || !r || !r->r_url->url_user
+	return !r || !r->r_url->url_user
 	    ? NULL
 	    : edge_flow_of_token(agent->stack->edge, slice_of(r->r_url->url_user));
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include <sofia-sip/sip_status.h>
-#include <sofia-sip/tport_tag.h>
 
 #include "sip/priv.h"
 
@@ -170,8 +169,7 @@ static void on_turn(struct sip_turn *turn)
 	sip_payload_init(body); /* as octets: it may hold a NUL */
 	body->pl_data = c->body;
 	body->pl_len = (usize_t)c->body_len;
-	nua_message(s->nh, SIPTAG_CSEQ_STR(cseq), TAG_IF(s->over_udp, TPTAG_MTU(UDP_SIZE_MAX)),
-	    TAG_IF(c->type, SIPTAG_CONTENT_TYPE_STR(c->type)),
+	nua_message(s->nh, SIPTAG_CSEQ_STR(cseq), TAG_IF(c->type, SIPTAG_CONTENT_TYPE_STR(c->type)),
 	    TAG_IF(c->headers, SIPTAG_HEADER_STR(c->headers)),
 	    TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)),
 	    TAG_IF(c->body, SIPTAG_PAYLOAD(body)), TAG_END());
@@ -224,6 +222,7 @@ static int start(struct sending *s, const struct page_message *m)
 	    || (s->large && m->large == PAGE_LARGE_REFUSE))
 		return -EMSGSIZE;
 	err = sip_call_init(&s->call, stack, m->ruri, m->from_uri, m->to_uri, m->flow);
+	s->call.one_datagram = s->over_udp;
 	if (!err)
 		err = content_take(&s->content, m);
 	if (!err)

@@ -37,7 +37,7 @@ void sip_loop_finish(struct sip_loop *loop, const bool *done);
 
 enum {
 	SIP_MESSAGE_MAX = 1 << 20, /* bytes of a request that we take or make */
-	SIP_UDP_MAX = 1300,        /* RFC 3261 18.1.1, RFC 3428 8: beyond it TCP */
+	SIP_UDP_MAX = 1300,        /* RFC 3428 8: beyond it TCP */
 	SIP_URI_MAX = 2048,
 	SIP_ROUTE_SIZE = SIP_URI_MAX + 256,
 };
@@ -66,16 +66,13 @@ enum sip_transport {
 	SIP_WSS = 16,
 };
 
-/** A listener.  Of UDP each has a nua of its own; those on streams are the edge's, with one nua. */
+/** A listener, with its socket in the edge. */
 struct sip_agent {
 	STAILQ_ENTRY(sip_agent) next;
 	struct sip_stack *stack;
-	nua_t *nua;
-	enum sip_transport transport;   /* 0: of the nua of all streams itself */
-	union addr address;             /* port 0 until it is open on a free one */
-	struct edge_listener *listener; /* NULL: UDP */
-	bool open;                      /* UDP: the port is known */
-	bool down;                      /* nua_shutdown() came to its end */
+	enum sip_transport transport;
+	union addr address; /* port 0 until it is open on a free one */
+	struct edge_listener *listener;
 };
 
 struct sip_stats {
@@ -102,9 +99,10 @@ struct sip_stack {
 	struct sip_parse parse;
 	struct sip_agents agents;
 	struct edge *edge;
-	struct sip_agent streams; /* has the nua of all streams */
-	struct sip_owner link;    /* of the request that opens their connection to the edge */
-	nua_handle_t *link_nh;    /* its handle while it is under way; NULL */
+	nua_t *nua;
+	bool nua_down;         /* nua_shutdown() came to its end */
+	struct sip_owner link; /* of the request that opens its connection to the edge */
+	nua_handle_t *link_nh; /* its handle while it is under way; NULL */
 	struct timer link_timer;
 	const struct sip_settings *settings;
 	const struct sip_credential *credentials;
@@ -151,7 +149,7 @@ void sip_stack_count_answer(struct sip_stack *stack, int status);
 struct sip_agent *sip_stack_route(struct sip_stack *stack, const char *uri, bool large);
 
 /** Call it for all that comes with no owner. */
-void sip_stack_event(struct sip_agent *agent, const struct sip_event *ev);
+void sip_stack_event(struct sip_stack *stack, const struct sip_event *ev);
 
 /** @return 0, -ENOMEM, -ENOTSUP: another Sofia than the one we know */
 int sip_parse_init(struct sip_stack *stack);
@@ -173,29 +171,24 @@ bool sip_url_is_star(const url_t *url);
 url_t *sip_url_make(su_home_t *home, const char *uri);
 sip_addr_t *sip_address_make(su_home_t *home, struct sip_stack *stack, const char *text);
 
-/* agent.c */
+/* --- nua.c: Sofia's user agent, and its connection to the edge --- */
 
-enum { SIP_AGENT_URI_SIZE = 128 };
+/** With the edge, and its connection to it.  @return 0 or negative errno with why */
+int sip_nua_open(struct sip_stack *stack, const struct sip_stack_options *options,
+    struct reason *why);
 
-/** Where it listens. */
-void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE]);
+/** Dialogs, requests and the like must be gone. */
+void sip_nua_close(struct sip_stack *stack);
 
-/** The flow that a request came over; NULL: none, or it is closed. */
-struct sip_flow *sip_agent_flow(const struct sip_agent *agent, const sip_t *sip);
-
-/** The Route of a request that begins something: over that flow, or as the agent; may be "". */
-void sip_agent_route(const struct sip_agent *agent, struct sip_flow *flow,
-    char route[SIP_ROUTE_SIZE]);
-
-/** Our Contact, with its user and parameters as in sip_invite.contact or NULL, to be freed; NULL: no memory. */
-char *sip_agent_contact(const struct sip_agent *agent, const char *own);
+/** Take those of the settings that a reload may change.  @return 0 or -ENOMEM */
+int sip_nua_take_settings(struct sip_stack *stack);
 
 /**
  * Answer a request for something else in a dialog that has its one purpose (RFC 6665 4.5.2); with
  * 405, after which Sofia forgets what she has begun for it, and not with 403, after which she
  * does not.
  */
-void sip_agent_refuse_sharing(const struct sip_agent *agent, nua_handle_t *nh);
+void sip_stack_refuse_sharing(const struct sip_stack *stack, nua_handle_t *nh);
 
 /**
  * Let SUBSCRIBE ask for these: names with commas between them; NULL: for nothing, and it is not
@@ -203,19 +196,39 @@ void sip_agent_refuse_sharing(const struct sip_agent *agent, nua_handle_t *nh);
  *
  * @param added  the one that is new among them, or NULL
  */
-void sip_agents_allow_events(struct sip_stack *stack, const char *events, const char *added);
+void sip_nua_allow_events(struct sip_stack *stack, const char *events, const char *added);
+
+/* --- agents --- */
+
+struct sip_call;
+
+enum { SIP_AGENT_URI_SIZE = 128 };
+
+/** Where it listens. */
+void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE]);
+
+const struct edge_transport *sip_agent_transport(const struct sip_agent *agent);
+
+/** Where a request came from.  @return 0 or -ENOENT: nobody is there any more */
+int sip_agent_origin(const struct sip_stack *stack, const sip_t *sip, struct edge_origin *origin);
+
+/** The Route of a request that begins something: over the call's flow, or as the agent. */
+void sip_agent_route(const struct sip_agent *agent, const struct sip_call *call,
+    char route[SIP_ROUTE_SIZE]);
+
+/**
+ * Our Contact, with its user and parameters as in sip_invite.contact or NULL.
+ * @return to be freed; NULL: no memory
+ */
+char *sip_agent_contact(const struct sip_agent *agent, const char *own);
 
 /**
  * Open every listener of the settings.
  *
  * @return 0, -EINVAL, -EADDRINUSE, -ENOMEM with why; what was opened is in stack->agents
  */
-int sip_agents_open(struct sip_stack *stack, const struct sip_stack_options *options,
-    struct reason *why);
-void sip_agents_close(struct sip_stack *stack);
-
-/** Take those of the settings that a reload may change.  @return 0 or -ENOMEM */
-int sip_agents_take_settings(struct sip_stack *stack);
+int sip_listeners_open(struct sip_stack *stack, struct reason *why);
+void sip_listeners_close(struct sip_stack *stack);
 
 /** Does this cleaned URI lead to a listener, or to the advertised contact? */
 bool sip_stack_is_here(const struct sip_stack *stack, const char *uri);
@@ -261,6 +274,9 @@ char *sip_url_clean(const url_t *url);
 
 /** Of the first Contact; NULL if there is none. */
 char *sip_contact_clean(const sip_t *sip);
+
+/** That of a URI without one. */
+const char *sip_usual_port(unsigned transports);
 
 struct sip_hop {
 	char host[256];      /* without brackets */
@@ -336,6 +352,7 @@ struct sip_call {
 	unsigned cseq;                  /* of the latest try */
 	unsigned session_expires;       /* seconds; 0: the usual */
 	struct sip_flow *flow;          /* a ref; NULL: where ruri or the proxy is */
+	bool one_datagram;              /* by UDP however large it is */
 	char *targets[SIP_TARGETS_MAX]; /* from redirects, RFC 3261 8.1.3.4 */
 	unsigned target_count, next_target;
 };

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sofia-sip/msg_addr.h>
 #include <sofia-sip/sip_status.h>
 #include <sofia-sip/su_string.h>
 
@@ -26,7 +25,7 @@ struct sip_request {
 	struct timer_entry drop; /* until its sender will have given up */
 	unsigned refs;
 	struct sip_agent *agent;
-	struct sip_flow *flow; /* NULL: UDP */
+	struct edge_origin origin; /* with a reference to its flow */
 	nua_handle_t *nh;
 	nua_saved_event_t saved[1];
 	msg_t *msg; /* within saved */
@@ -95,19 +94,13 @@ static int fill_uris(struct sip_request *req)
 
 static void fill_source(struct sip_request *req)
 {
-	union addr from;
+	const union addr *from = &req->origin.peer;
 
-	if (req->flow)
-		from = *edge_flow_peer(req->flow);
-	else
-		addr_from(&from, &msg_addr(req->msg)->su_sa);
-	addr_unmap(&from);
-	addr_print_host(&from, req->source);
-	snprintf(req->source_port, sizeof(req->source_port), "%u", addr_port(&from));
+	addr_print_host(from, req->source);
+	snprintf(req->source_port, sizeof(req->source_port), "%u", addr_port(from));
 	req->fields[SIP_FIELD_SOURCE_ADDRESS] = slice_of(req->source);
 	req->fields[SIP_FIELD_SOURCE_PORT] = slice_of(req->source_port);
-	req->fields[SIP_FIELD_PROTO] =
-	    slice_of(req->flow ? edge_flow_transport(req->flow)->name : "udp");
+	req->fields[SIP_FIELD_PROTO] = slice_of(req->origin.transport->name);
 }
 
 /*
@@ -166,7 +159,7 @@ static int fill(struct sip_request *req)
 
 struct sip_flow *sip_request_flow(const struct sip_request *req)
 {
-	return req->flow;
+	return req->origin.flow;
 }
 
 struct slice sip_request_field(const struct sip_request *req, enum sip_field field)
@@ -356,7 +349,7 @@ static void destroy(struct sip_request *req)
 	sip_flow_unref(req->target_flow);
 	free(req->auth_user);
 	free(req->auth_realm);
-	sip_flow_unref(req->flow);
+	sip_flow_unref(req->origin.flow);
 	free(req);
 }
 
@@ -411,42 +404,40 @@ static uint64_t *counter_of(const struct sip_stats *stats, nua_event_t event)
 	}
 }
 
-static void refuse_at_once(struct sip_agent *agent, const struct sip_event *ev, int status,
+static void refuse_at_once(struct sip_stack *stack, const struct sip_event *ev, int status,
     const struct sip_taker *taker)
 {
-	nua_respond(ev->nh, status, sip_status_phrase(status), NUTAG_WITH_THIS(agent->nua),
+	nua_respond(ev->nh, status, sip_status_phrase(status), NUTAG_WITH_THIS(stack->nua),
 	    TAG_END());
 	if (!taker->in_dialog)
 		nua_handle_destroy(ev->nh);
 }
 
-void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev,
+void sip_request_arrived(struct sip_stack *stack, const struct sip_event *ev,
     const struct sip_taker *taker)
 {
-	struct sip_stack *stack = agent->stack;
-	struct sip_flow *flow = sip_agent_flow(agent, ev->sip);
+	struct edge_origin origin;
 	bool invite = ev->event == nua_i_invite;
 	bool makes_dialog = invite || ev->event == nua_i_subscribe;
 	struct sip_request *req;
 
 	++*counter_of(&stack->stats, ev->event);
-	if (agent->transport != SIP_UDP && !flow) {
-		refuse_at_once(agent, ev, 503, taker); /* nobody is there any more to read it */
+	if (sip_agent_origin(stack, ev->sip, &origin) < 0) {
+		refuse_at_once(stack, ev, 503, taker); /* nobody is there any more to read it */
 		return;
 	}
 	req = calloc(1, sizeof(*req));
-	if (!req || !nua_save_event(agent->nua, req->saved)) {
+	if (!req || !nua_save_event(stack->nua, req->saved)) {
 		free(req);
-		refuse_at_once(agent, ev, 500, taker);
+		refuse_at_once(stack, ev, 500, taker);
 		return;
 	}
-	if (flow) {
-		req->flow = sip_flow_ref(flow);
-		agent = edge_listener_owner(edge_flow_listener(flow));
-	}
+	req->origin = origin;
+	if (origin.flow)
+		sip_flow_ref(origin.flow);
 	req->owner.event = on_event;
 	req->refs = 1;
-	req->agent = agent;
+	req->agent = edge_listener_owner(origin.listener);
 	/* A dialog may let go of its handle before we answer: nua then drops the answer. */
 	req->nh = taker->in_dialog ? nua_handle_ref(ev->nh) : ev->nh;
 	req->handle_taken = taker->in_dialog;
@@ -476,7 +467,7 @@ int sip_request_invite(struct sip_request *req, struct sip_request_parts *parts)
 {
 	if (req->sip->sip_request->rq_method != sip_method_invite)
 		return -EINVAL;
-	if (req->cancelled || (req->flow && !sip_flow_is_alive(req->flow)))
+	if (req->cancelled || (req->origin.flow && !sip_flow_is_alive(req->origin.flow)))
 		return -EPIPE;
 	if (req->answered)
 		return -EEXIST;
@@ -603,21 +594,7 @@ int sip_request_reply(struct sip_request *req, int code, struct slice reason, st
 
 /* --- no answers --- */
 
-/*
- * Sofia answers each transaction before it frees it.  But that answer shares the texts of the
- * request, and finds no way to a host that is none.
- */
-static void misdirect_answer(struct sip_request *req)
-{
-	const sip_via_t *via = req->sip->sip_via;
-	const char *const hosts[] = {via->v_host, via->v_received};
-
-	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
-		if (hosts[i])
-			*(char *)(uintptr_t)hosts[i] = '!';
-}
-
-/* RFC 4320: nothing goes out for a 408 to a MESSAGE. */
+/* Sofia answers each transaction before it frees it: by what the edge keeps to itself. */
 static void forget(struct sip_request *req)
 {
 	struct sip_stack *stack = req->agent->stack;
@@ -625,9 +602,7 @@ static void forget(struct sip_request *req)
 	timer_queue_stop(&stack->dropped, &req->drop);
 	stack->dropped_count--;
 	if (req->nh) {
-		if (req->sip->sip_request->rq_method == sip_method_invite && !req->flow)
-			misdirect_answer(req);
-		nua_respond(req->nh, SIP_408_REQUEST_TIMEOUT, NUTAG_WITH_SAVED(req->saved),
+		nua_respond(req->nh, 408, edge_silence(stack->edge), NUTAG_WITH_SAVED(req->saved),
 		    TAG_END());
 		sip_stack_kick(stack);
 	}

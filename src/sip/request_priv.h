@@ -12,7 +12,7 @@ struct sip_taker {
 };
 
 /** A request came in: hand it on, unless it is answered here. */
-void sip_request_arrived(struct sip_agent *agent, const struct sip_event *ev,
+void sip_request_arrived(struct sip_stack *stack, const struct sip_event *ev,
     const struct sip_taker *taker);
 
 struct sip_request_parts {

@@ -104,11 +104,7 @@ const struct setting sip_settings_rows[] = {
 	.check = check_token,
 	.help = "Option tags in Require that are taken, since whoever reads events does what they "
 		"mean; besides timer, 100rel and precondition."},
-    /*
-     * 32 s are 64 times T1 of RFC 3261: a slow proxy may take that long to answer.  Over UDP
-     * each request received is remembered as long, at 10 KB: 2,000 MESSAGEs a second are
-     * 640 MB, at 4 s they are 80 MB.
-     */
+    /* 32 s are 64 times T1 of RFC 3261: a slow proxy may take that long to answer. */
     {.name = "transaction_timeout",
 	.type = SETTING_DURATION,
 	.offset = offsetof(struct sip_settings, transaction_timeout),
@@ -118,6 +114,15 @@ const struct setting sip_settings_rows[] = {
 	.flags = SETTING_FIXED,
 	.help = "How long a request waits for its answer, and how long one received over UDP is "
 		"remembered against retransmissions (64 times T1, timers B, F, H and J)."},
+    /* A MESSAGE received takes some 1 KiB for 32 s: 2,000 a second are 64 MiB. */
+    {.name = "transaction_memory",
+	.type = SETTING_SIZE,
+	.offset = offsetof(struct sip_settings, edge.transaction_memory),
+	.preset = "256MiB",
+	.min = 1 << 20,
+	.help =
+	    "Memory for what has to be known of requests over UDP until nothing of them can come "
+	    "again; when it is used up a new one is answered 503."},
     {.name = "max_subscriptions",
 	.type = SETTING_NUMBER,
 	.offset = offsetof(struct sip_settings, max_subscriptions),
@@ -130,8 +135,7 @@ const struct setting sip_settings_rows[] = {
 	.preset = "64KiB",
 	.min = 4096,
 	.max = SIP_MESSAGE_MAX,
-	.help = "Bytes of a message on a stream; one more is answered 513, and the connection "
-		"closed."},
+	.help = "Bytes of a message; one more is answered 513, and the connection closed."},
     {.name = "max_headers",
 	.type = SETTING_NUMBER,
 	.offset = offsetof(struct sip_settings, edge.max_headers),
@@ -262,64 +266,38 @@ void sip_stack_count_answer(struct sip_stack *stack, int status)
 
 /* --- what comes without an owner --- */
 
-static void learn_port(struct sip_agent *agent, const struct sip_event *ev)
-{
-	sip_contact_t const *contact = NULL;
-	uint64_t port = 5060;
-
-	tl_gets(ev->tags, NTATAG_CONTACT_REF(contact), TAG_END());
-	if (!contact)
-		return;
-	if (contact->m_url->url_port)
-		slice_to_u64(slice_of(contact->m_url->url_port), 65535, &port);
-	addr_set_port(&agent->address, (uint16_t)port);
-	agent->open = true;
-}
-
 static void check_stopped(struct sip_stack *stack)
 {
-	struct sip_agent *agent;
-
-	STAILQ_FOREACH(agent, &stack->agents, next)
-		if (!agent->listener && !agent->down)
-			return;
-	if (!stack->streams.down)
-		return;
 	/* The one who stopped us may free us: not from inside Sofia. */
-	if (stack->stage == SIP_SHUTTING_DOWN)
+	if (stack->nua_down && stack->stage == SIP_SHUTTING_DOWN)
 		timer_start(&stack->done_timer, 0);
 }
 
-static void take_request(struct sip_agent *agent, const struct sip_event *ev,
+static void take_request(struct sip_stack *stack, const struct sip_event *ev,
     const struct sip_taker *taker)
 {
 	if (ev->status >= 200)
 		nua_handle_destroy(ev->nh); /* nua has refused it already */
 	else
-		sip_request_arrived(agent, ev, taker);
+		sip_request_arrived(stack, ev, taker);
 }
 
-void sip_stack_event(struct sip_agent *agent, const struct sip_event *ev)
+void sip_stack_event(struct sip_stack *stack, const struct sip_event *ev)
 {
-	struct sip_stack *stack = agent->stack;
-
 	switch (ev->event) {
 	case nua_i_invite:
 	case nua_i_message:
 	case nua_i_register:
-		take_request(agent, ev,
+		take_request(stack, ev,
 		    &(struct sip_taker){stack->handler->request, stack->arg, false});
 		break;
 	case nua_i_subscribe:
-		take_request(agent, ev,
+		take_request(stack, ev,
 		    &(struct sip_taker){notifier_request, stack->notifier, false});
-		break;
-	case nua_r_get_params:
-		learn_port(agent, ev);
 		break;
 	case nua_r_shutdown:
 		if (ev->status >= 200) {
-			agent->down = true;
+			stack->nua_down = true;
 			check_stopped(stack);
 		}
 		break;
@@ -418,7 +396,9 @@ static int open_stack(struct sip_stack *stack, const struct sip_stack_options *o
 	reason_set(why, -EINVAL, "Sofia-SIP's parser cannot be joined to ours");
 	err = sip_parse_init(stack);
 	if (!err)
-		err = sip_agents_open(stack, options, why);
+		err = sip_nua_open(stack, options, why);
+	if (!err)
+		err = sip_listeners_open(stack, why);
 	if (!err)
 		sip_stack_kick(stack);
 	return err;
@@ -459,20 +439,15 @@ int sip_stack_reload(struct sip_stack *stack, const struct sip_settings *setting
 		return reason_set(why, err, "sip.tls: %s", text.text);
 	err = take_settings(stack, settings, credentials, credential_count);
 	if (!err)
-		err = sip_agents_take_settings(stack);
+		err = sip_nua_take_settings(stack);
 	return err < 0 ? reason_set(why, err, "out of memory") : 0;
 }
 
-static void shut_down_agents(struct sip_stack *stack)
+static void shut_down(struct sip_stack *stack)
 {
-	struct sip_agent *agent;
-
 	stack->stage = SIP_SHUTTING_DOWN;
 	sip_requests_forget(stack);
-	STAILQ_FOREACH(agent, &stack->agents, next)
-		if (!agent->listener)
-			nua_shutdown(agent->nua);
-	nua_shutdown(stack->streams.nua);
+	nua_shutdown(stack->nua);
 	sip_stack_kick(stack);
 	check_stopped(stack);
 }
@@ -486,7 +461,7 @@ void sip_stack_end(struct sip_stack *stack)
 {
 	stack->under_way--;
 	if (stack->stage == SIP_STOPPING && stack->under_way == 0)
-		shut_down_agents(stack);
+		shut_down(stack);
 }
 
 void sip_stack_stop(struct sip_stack *stack, void (*done)(void *arg), void *arg)
@@ -497,7 +472,7 @@ void sip_stack_stop(struct sip_stack *stack, void (*done)(void *arg), void *arg)
 	if (stack->notifier)
 		notifier_stop(stack->notifier);
 	if (stack->stage == SIP_STOPPING && stack->under_way == 0)
-		shut_down_agents(stack);
+		shut_down(stack);
 }
 
 void sip_stack_free(struct sip_stack *stack)
@@ -508,7 +483,9 @@ void sip_stack_free(struct sip_stack *stack)
 	timer_fini(&stack->done_timer);
 	sip_dialogs_fini(stack);
 	sip_requests_fini(stack);
-	sip_agents_close(stack);
+	sip_nua_close(stack);
+	edge_free(stack->edge);
+	sip_listeners_close(stack);
 	sip_loop_free(stack->loop);
 	sip_parse_fini(stack);
 	free(stack->contact);

@@ -410,15 +410,15 @@ static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 		break;
 	case nua_i_subscribe:
 		if (ev->status < 200 && is_ours(s, ev->sip))
-			sip_request_arrived(s->agent, ev, &taker);
+			sip_request_arrived(s->agent->stack, ev, &taker);
 		else if (ev->status < 200)
-			sip_agent_refuse_sharing(s->agent, s->nh);
+			sip_stack_refuse_sharing(s->agent->stack, s->nh);
 		break;
 	case nua_i_invite:
 	case nua_i_message:
 	case nua_i_update:
 		if (ev->status < 200)
-			sip_agent_refuse_sharing(s->agent, s->nh);
+			sip_stack_refuse_sharing(s->agent->stack, s->nh);
 		break;
 	default:
 		break;
@@ -526,7 +526,7 @@ static int tell_offers(struct notifier *n, const char *added)
 	if (!LIST_EMPTY(&n->offers))
 		err = buffer_take(&names, &text, &len);
 	if (!err)
-		sip_agents_allow_events(n->stack, text, added);
+		sip_nua_allow_events(n->stack, text, added);
 	free(text);
 	return err;
 }

@@ -247,6 +247,7 @@ void side_set_edge(struct edge_settings *s)
 	s->message_timeout_ms = 10000;
 	s->idle_timeout_ms = 600000;
 	s->max_connections = 1000;
+	s->transaction_memory = 16 << 20;
 }
 
 void side_open(struct side *s, struct event_base *base)

@@ -310,6 +310,20 @@ void host_wait(struct host *h, const char *expected)
 	h->log[0] = '\0';
 }
 
+void host_wait_either(struct host *h, const char *one, const char *other)
+{
+	uint64_t deadline = timer_now_ms() + LOOP_DEADLINE_MS;
+
+	while (
+	    strcmp(h->log, one) != 0 && strcmp(h->log, other) != 0 && timer_now_ms() < deadline) {
+		event_base_loopexit(h->base, &(struct timeval){0, 10000});
+		event_base_loop(h->base, EVLOOP_ONCE);
+	}
+	if (strcmp(h->log, other) != 0)
+		assert_string_equal(h->log, one);
+	h->log[0] = '\0';
+}
+
 void host_quiet(struct host *h)
 {
 	uint64_t end = timer_now_ms() + QUIET_MS;

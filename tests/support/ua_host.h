@@ -58,6 +58,7 @@ int host_send(struct host *h, const char *type, const char *text, char *message_
 
 /** Turn the loop until the log is this (fails the test after a while), and empty it. */
 void host_wait(struct host *h, const char *expected);
+void host_wait_either(struct host *h, const char *one, const char *other);
 
 /** Turn the loop for as long as it takes that nothing more would come. */
 void host_quiet(struct host *h);

@@ -1,0 +1,491 @@
+/*
+ * Requests of the stack whose final response has not come, or may come again: RFC 3261 17.1.
+ *
+ * On a flow they fail at once when that dies, instead of after the time that the stack gives a peer
+ * to answer.  By UDP they are sent again until something comes, and what comes again is swallowed,
+ * or gets its ACK again.  That nothing came at all is for the stack to find out.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "edge/priv.h"
+
+enum {
+	KEY_SIZE = 320,
+	GIVEN_UP_LATER_MS = 5 * 1000, /* than the stack: it has to be the first */
+};
+
+static const struct slice absent;
+
+/* --- finding --- */
+
+static int write_key(char key[KEY_SIZE], struct slice branch, struct slice method)
+{
+	int n = snprintf(key, KEY_SIZE, "%.*s %.*s", SLICE_ARG(branch), SLICE_ARG(method));
+
+	return n > 0 && n < KEY_SIZE ? 0 : -EMSGSIZE;
+}
+
+struct edge_client *edge_client_find(struct edge *edge, struct slice branch, struct slice method)
+{
+	struct edge_client *c = NULL;
+	char key[KEY_SIZE];
+
+	if (write_key(key, branch, method) == 0)
+		HASH_FIND_STR(edge->clients, key, c);
+	return c;
+}
+
+/* --- life --- */
+
+static void set_life(struct edge_client *c, struct timer_queue *queue)
+{
+	if (c->life_queue)
+		timer_queue_stop(c->life_queue, &c->life);
+	c->life_queue = queue;
+	if (queue)
+		timer_queue_start(queue, &c->life);
+}
+
+static void set_text(struct slice *to, struct slice text)
+{
+	free((char *)to->p);
+	*to = text.p ? (struct slice){slice_dup(text), text.len} : absent;
+}
+
+static void leave_lists(struct edge_client *c)
+{
+	if (c->flow)
+		TAILQ_REMOVE(&c->flow->clients, c, entry);
+	else if (c->name)
+		TAILQ_REMOVE(&c->name->waiting, c, entry);
+	c->flow = NULL;
+	c->name = NULL;
+}
+
+static void give_memory(struct edge_client *c)
+{
+	edge_memory_give(c->edge, c->cost);
+	c->cost = 0;
+}
+
+static void forget_texts(struct edge_client *c)
+{
+	set_text(&c->failure, absent);
+	set_text(&c->text, absent);
+	free(c->host);
+	c->host = NULL;
+}
+
+static void drop(struct edge_client *c)
+{
+	if (c->hh.tbl)
+		HASH_DELETE(hh, c->edge->clients, c);
+	leave_lists(c);
+	edge_repeat_stop(c->edge, &c->repeat);
+	set_life(c, NULL);
+	forget_texts(c);
+	if (c->cost)
+		--*c->edge->count.transactions;
+	give_memory(c);
+	free(c);
+}
+
+/* The stack waits for the answer to a cancelled INVITE no longer than to any other (RFC 3261 9.1). */
+static void bound_cancelled(struct edge *edge, struct slice branch)
+{
+	struct edge_client *invite = edge_client_find(edge, branch, SLICE("INVITE"));
+
+	if (invite && !invite->completed)
+		set_life(invite, &edge->client_waiting);
+}
+
+static struct edge_client *allocate(struct edge *edge, const char *key)
+{
+	size_t size = strlen(key) + 1;
+	struct edge_client *c = calloc(1, sizeof(*c) + size);
+
+	if (!c)
+		return NULL;
+	memcpy(c->key, key, size);
+	c->edge = edge;
+	c->started_ms = timer_now_ms();
+	if (!*key)
+		return c;
+	HASH_ADD_STR(edge->clients, key, c);
+	if (c->hh.tbl)
+		return c;
+	free(c);
+	return NULL;
+}
+
+/* @return NULL: no memory, or it cannot be told from others */
+static struct edge_client *new_client(struct edge *edge, const struct edge_head *request)
+{
+	struct slice method = edge_head_method(request);
+	struct edge_client *c, *before;
+	struct edge_via via;
+	char key[KEY_SIZE] = "";
+
+	if (edge_head_via(request, &via) < 0)
+		return NULL;
+	if (!slice_equal(method, SLICE("ACK")) && write_key(key, via.branch, method) < 0)
+		return NULL;
+	if (slice_equal(method, SLICE("CANCEL")))
+		bound_cancelled(edge, via.branch);
+	before = *key ? edge_client_find(edge, via.branch, method) : NULL;
+	if (before)
+		drop(before);
+	c = allocate(edge, key);
+	if (!c)
+		return NULL;
+	c->invite = slice_equal(method, SLICE("INVITE"));
+	set_life(c, &edge->client_waiting);
+	return c;
+}
+
+/* --- failing --- */
+
+static void write_failure(struct buffer *w, const struct edge *edge,
+    const struct edge_head *request, const char *why)
+{
+	const struct edge_reply failed = {.code = 503,
+	    .why = why,
+	    .agent = slice_of(edge->link.token),
+	    .to_tag = SLICE("edge")};
+
+	edge_reply_write(w, request, &failed);
+}
+
+/* In the request as it was sent the Via is not the stack's. */
+static void tell_datagram_failure(struct edge_client *c, const char *why)
+{
+	struct edge *edge = c->edge;
+	struct buffer w = {.max = BUFFER_UNBOUNDED};
+	struct edge_change change = {.via_transport = SLICE("TCP"),
+	    .via_sent_by = slice_of(edge->link.sent_by)};
+	struct edge_message m = {.head = {0}};
+	struct edge_head request = {0};
+	struct edge_via via;
+
+	if (edge_head_scan(&request, c->text, &edge_own_bounds) < 0
+	    || !edge_reply_possible(&request))
+		return;
+	write_failure(&w, edge, &request, why);
+	if (!w.err && edge_head_scan(&m.head, buffer_text(&w), &edge_own_bounds) == 0
+	    && edge_head_via(&m.head, &via) == 0) {
+		change.via_branch = edge_branch_parse(edge, c->listener->token, via.branch);
+		edge_link_send(&edge->link, &m, &change);
+	}
+	buffer_fini(&w);
+}
+
+static void fail_datagram(struct edge_client *c, const char *why)
+{
+	if (*c->key && !c->completed)
+		tell_datagram_failure(c, why);
+	drop(c);
+}
+
+/* --- by UDP --- */
+
+/* @return 0 or negative errno */
+static int transmit(struct edge_client *c)
+{
+	return net_udp_send(&c->listener->port, &c->peer, c->text);
+}
+
+/* Timers A and E; B and F are the stack's. */
+static void on_again(struct edge_repeat *r)
+{
+	struct edge_client *c =
+	    (struct edge_client *)(void *)((char *)r - offsetof(struct edge_client, repeat));
+	int err;
+
+	if (timer_now_ms() >= c->started_ms + c->edge->transaction_timeout_ms) {
+		edge_repeat_stop(c->edge, r);
+		return;
+	}
+	++*c->edge->count.repeats_out;
+	err = transmit(c);
+	if (err < 0)
+		fail_datagram(c, strerror(-err));
+}
+
+/* The address is known.  @return 0: an ACK is gone then; or why it cannot go there */
+static int begin(struct edge_client *c)
+{
+	int err = transmit(c);
+
+	if (!*c->key) {
+		drop(c);
+		return 0;
+	}
+	if (err == 0)
+		edge_repeat_start(c->edge, &c->repeat, c->invite ? REPEAT_STEPS - 1 : REPEAT_T2);
+	return err;
+}
+
+static int take_address(struct edge_client *c, const struct edge_name *name)
+{
+	if (!edge_name_address(name, c->listener->addr.any.sa_family, &c->peer))
+		return -EHOSTUNREACH;
+	addr_set_port(&c->peer, c->port);
+	return 0;
+}
+
+void edge_client_resolved(struct edge_client *c, const struct edge_name *name)
+{
+	int err;
+
+	leave_lists(c);
+	err = take_address(c, name);
+	if (err == 0)
+		err = begin(c);
+	if (err < 0)
+		fail_datagram(c, strerror(-err));
+}
+
+/* @return 1 with the address; 0: it will be known later; negative errno */
+static int find_address(struct edge_client *c, struct slice host)
+{
+	struct edge_name *name;
+	int err;
+
+	if (addr_parse_host(&c->peer, host) == 0) {
+		edge_set_scope(&c->peer, c->listener);
+		addr_set_port(&c->peer, c->port);
+		return 1;
+	}
+	name = edge_name_get(c->edge, host);
+	if (!name)
+		return -ENOMEM;
+	if (name->lookup) {
+		c->name = name;
+		TAILQ_INSERT_TAIL(&name->waiting, c, entry);
+		return 0;
+	}
+	err = take_address(c, name);
+	return err < 0 ? err : 1;
+}
+
+int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_head *request)
+{
+	struct edge *edge = out->listener->edge;
+	size_t cost = sizeof(struct edge_client) + out->text.len;
+	struct edge_client *c;
+	int err;
+
+	if (!edge_memory_take(edge, cost))
+		return -ENOBUFS;
+	c = new_client(edge, request);
+	if (!c) {
+		edge_memory_give(edge, cost);
+		return -ENOMEM;
+	}
+	c->cost = cost;
+	++*edge->count.transactions;
+	c->listener = out->listener;
+	c->port = out->port;
+	c->repeat.again = on_again;
+	set_text(&c->text, out->text);
+	err = c->text.p ? find_address(c, out->host) : -ENOMEM;
+	if (err == 1)
+		err = begin(c);
+	if (err < 0)
+		drop(c);
+	return err;
+}
+
+void edge_client_ack(struct edge_client *invite, struct slice text)
+{
+	set_text(&invite->text, text);
+	net_udp_send(&invite->listener->port, &invite->peer, text);
+}
+
+void edge_client_unreachable(struct edge_listener *l, struct slice sent)
+{
+	struct edge *edge = l->edge;
+	struct edge_head head = {0};
+	struct edge_client *c;
+	struct edge_via via;
+
+	edge_head_scan(&head, sent, &edge_own_bounds); /* it may be cut anywhere */
+	if (!head.request || edge_head_via(&head, &via) < 0)
+		return;
+	c = edge_client_find(edge, edge_branch_parse(edge, l->token, via.branch),
+	    edge_head_method(&head));
+	if (c && !c->flow && c->listener == l && !c->completed)
+		fail_datagram(c, "unreachable");
+}
+
+/* --- on a flow --- */
+
+static void note_instead(struct edge_client *c, const struct edge_outgoing *instead)
+{
+	c->host = slice_dup(instead->host);
+	c->listener = instead->listener;
+	c->port = instead->port;
+	set_text(&c->text, instead->text);
+}
+
+static struct slice make_failure(const struct edge *edge, const struct edge_head *request)
+{
+	struct buffer w = {.max = BUFFER_UNBOUNDED};
+	char *text;
+	size_t len;
+
+	write_failure(&w, edge, request, "connection lost");
+	return buffer_take(&w, &text, &len) == 0 ? (struct slice){text, len} : absent;
+}
+
+void edge_client_by_flow(struct sip_flow *f, const struct edge_head *request,
+    const struct edge_outgoing *instead)
+{
+	bool fails = edge_reply_possible(request);
+	struct edge_client *c;
+
+	if (f->was_open)
+		instead = NULL;
+	if (!fails && !instead) /* an ACK: nobody waits for its answer */
+		return;
+	c = new_client(f->edge, request);
+	if (!c)
+		return;
+	if (fails)
+		c->failure = make_failure(f->edge, request);
+	c->flow = f;
+	TAILQ_INSERT_TAIL(&f->clients, c, entry);
+	if (instead)
+		note_instead(c, instead);
+}
+
+/* RFC 3261 18.1.1: whoever has no TCP gets it by UDP all the same. */
+static void send_instead(struct edge_client *c)
+{
+	int err;
+
+	c->repeat.again = on_again;
+	c->started_ms = timer_now_ms();
+	err = find_address(c, slice_of(c->host));
+	if (err == 1)
+		err = begin(c);
+	if (err < 0)
+		fail_datagram(c, strerror(-err));
+}
+
+void edge_clients_fail(struct sip_flow *f)
+{
+	struct edge_client *c;
+
+	while ((c = TAILQ_FIRST(&f->clients))) {
+		leave_lists(c);
+		if (!f->was_open && c->host && c->text.p) {
+			send_instead(c);
+			continue;
+		}
+		if (c->failure.p)
+			edge_link_send_text(&c->edge->link, c->failure);
+		drop(c);
+	}
+}
+
+/* --- responses --- */
+
+/* RFC 3261 17.1.1.2: an INVITE may ring as long as it likes. */
+static void take_provisional(struct edge_client *c)
+{
+	if (!c->invite) {
+		edge_repeat_slow_down(c->edge, &c->repeat);
+		return;
+	}
+	edge_repeat_stop(c->edge, &c->repeat);
+	set_life(c, NULL);
+}
+
+/* A response to it may come again, and the ACK of an INVITE has to find its way. */
+static void complete(struct edge_client *c, struct timer_queue *life)
+{
+	c->completed = true;
+	edge_repeat_stop(c->edge, &c->repeat);
+	forget_texts(c);
+	set_life(c, life);
+}
+
+static void take_final(struct edge_client *c, unsigned code)
+{
+	struct edge *edge = c->edge;
+
+	if (c->invite && code >= 300)
+		complete(c, c->flow ? &edge->client_waiting : &edge->client_completed);
+	else if (!c->invite && !c->flow)
+		complete(c, &edge->client_absorbing);
+	else
+		drop(c);
+}
+
+/* @return is it for the stack? */
+static bool take_again(struct edge_client *c, unsigned code)
+{
+	if (c->flow || (c->invite && code >= 200 && code < 300)) /* another branch of a fork */
+		return true;
+	++*c->edge->count.repeats_in;
+	if (c->invite && code >= 300 && c->text.p) {
+		++*c->edge->count.repeats_out;
+		transmit(c);
+	}
+	return false;
+}
+
+bool edge_client_answered(struct edge *edge, struct slice branch, const struct edge_head *response)
+{
+	struct edge_client *c;
+	struct slice method;
+	uint32_t number;
+
+	if (edge_head_cseq(response, &number, &method) < 0)
+		return true;
+	c = edge_client_find(edge, branch, method);
+	if (!c)
+		return true;
+	if (c->completed)
+		return take_again(c, response->code);
+	if (response->code >= 200)
+		take_final(c, response->code);
+	else
+		take_provisional(c);
+	return true;
+}
+
+/* --- all of them --- */
+
+static void on_over(struct timer_entry *entry, void *arg)
+{
+	(void)arg;
+	drop((struct edge_client *)(void *)((char *)entry - offsetof(struct edge_client, life)));
+}
+
+int edge_clients_init(struct edge *edge, struct event_base *base)
+{
+	uint64_t timeout_ms = edge->transaction_timeout_ms;
+	int err = 0;
+
+	err |= timer_queue_init(&edge->client_waiting, base, timeout_ms + GIVEN_UP_LATER_MS,
+	    on_over, NULL);
+	err |= timer_queue_init(&edge->client_completed, base, timeout_ms, on_over, NULL);
+	err |= timer_queue_init(&edge->client_absorbing, base, edge_t4_ms(edge), on_over, NULL);
+	return err ? -ENOMEM : 0;
+}
+
+void edge_clients_fini(struct edge *edge)
+{
+	struct edge_client *c, *next;
+
+	HASH_ITER(hh, edge->clients, c, next)
+	drop(c);
+	timer_queue_fini(&edge->client_waiting);
+	timer_queue_fini(&edge->client_completed);
+	timer_queue_fini(&edge->client_absorbing);
+}

@@ -1,0 +1,147 @@
+/* Places that requests go to, and the connections there: RFC 3261 18.1.1, RFC 3263, RFC 5923. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "edge/priv.h"
+
+/* RFC 3263 4.1, RFC 3261 26.2.2.  NULL: one that we do not speak */
+static const struct edge_transport *transport_of(const struct edge_uri *uri,
+    const struct edge_listener *listener)
+{
+	struct slice name = edge_uri_param(uri, SLICE("transport"));
+	bool datagrams = listener && edge_listener_has_datagrams(listener);
+
+	if (!name.p)
+		name = uri->secure ? SLICE("tls") : datagrams ? SLICE("udp") : SLICE("tcp");
+	else if (uri->secure && slice_equal_nocase(name, SLICE("tcp")))
+		name = SLICE("tls");
+	else if (uri->secure && slice_equal_nocase(name, SLICE("udp")))
+		return NULL;
+	return edge_transport_find(name);
+}
+
+static void lower(char *p)
+{
+	for (; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+}
+
+static uint16_t default_port(const struct edge_transport *transport)
+{
+	return transport->net && transport->net->encrypted ? 5061 : 5060;
+}
+
+/* With an address the one of its family. */
+static void choose_listener(struct edge *edge, struct edge_target *t,
+    struct edge_listener *listener)
+{
+	const union addr *like = listener ? &listener->addr : NULL;
+	union addr to;
+
+	if (addr_parse_host(&to, slice_of(t->host)) == 0
+	    && (!like || like->any.sa_family != to.any.sa_family)) {
+		like = &to;
+		listener = NULL;
+	}
+	if (!listener || listener->transport != t->transport)
+		listener = edge_listener_with(edge, t->transport, like);
+	t->listener = listener;
+}
+
+/* A Contact with ;ob is for the flow alone (RFC 5626 4.3), but by UDP there is no other way. */
+static bool is_for_flow_alone(const struct edge_uri *uri, const struct edge_transport *transport)
+{
+	return transport->net && edge_uri_param(uri, SLICE("ob")).p;
+}
+
+int edge_target_read(struct edge *edge, struct edge_target *t, struct slice text,
+    struct edge_listener *listener)
+{
+	struct edge_uri uri;
+	struct slice host;
+
+	if (edge_uri_parse(&uri, text) < 0)
+		return -EINVAL;
+	t->transport = transport_of(&uri, listener);
+	t->named = uri.secure || edge_uri_param(&uri, SLICE("transport")).p;
+	host = edge_uri_param(&uri, SLICE("maddr"));
+	if (!host.len)
+		host = uri.host;
+	if (!t->transport || !t->transport->can_dial || host.len == 0 || host.len >= sizeof(t->host)
+	    || is_for_flow_alone(&uri, t->transport))
+		return -EINVAL;
+	snprintf(t->host, sizeof(t->host), "%.*s", SLICE_ARG(host));
+	lower(t->host);
+	t->port = uri.port ? uri.port : default_port(t->transport);
+	choose_listener(edge, t, listener);
+	return 0;
+}
+
+bool edge_target_to_tcp(struct edge *edge, struct edge_target *t)
+{
+	struct edge_listener *from = t->listener;
+
+	t->transport = edge_transport_find(SLICE("tcp"));
+	t->listener = edge_listener_with(edge, t->transport, from ? &from->addr : NULL);
+	return t->listener;
+}
+
+/* --- opening connections, and finding those that are open --- */
+
+static int write_key(char *key, size_t size, const struct edge_target *t)
+{
+	return snprintf(key, size, "%s %s %u %u", t->transport->name, t->host, t->port,
+	    t->listener->index);
+}
+
+static int dial(struct sip_flow *f, const struct edge_target *t)
+{
+	const struct net_destination to = {.transport = t->transport->net,
+	    .host = slice_of(t->host),
+	    .port = t->port,
+	    .from = &t->listener->addr,
+	    .fingerprints = ""};
+
+	return net_dial(&f->stream, &f->place->dial, &to);
+}
+
+static struct sip_flow *open_flow(struct edge *edge, const struct edge_target *t, const char *key)
+{
+	size_t size = strlen(key) + 1;
+	struct sip_flow *f =
+	    net_protocol_is_full(&edge->protocol) ? NULL : flow_new(t->listener, t->transport);
+
+	if (!f)
+		return NULL;
+	f->place = calloc(1, sizeof(*f->place) + size);
+	if (f->place) {
+		memcpy(f->place->key, key, size);
+		HASH_ADD_STR(edge->places, key, f->place);
+	}
+	if (f->place && dial(f, t) == 0)
+		return f;
+	net_stream_close(&f->stream, -ENOMEM);
+	return NULL;
+}
+
+struct sip_flow *edge_target_flow(struct edge *edge, const struct edge_target *t)
+{
+	struct edge_place *place;
+	struct sip_flow *f;
+	char key[320];
+
+	write_key(key, sizeof(key), t);
+	HASH_FIND_STR(edge->places, key, place);
+	if (!place)
+		return open_flow(edge, t, key);
+	f = (struct sip_flow *)(void *)((char *)place->dial.stream
+	    - offsetof(struct sip_flow, stream));
+	if (flow_is_alive(f))
+		return f;
+	HASH_DELETE(hh, edge->places, place);
+	memset(&place->hh, 0, sizeof(place->hh));
+	return open_flow(edge, t, key);
+}
