@@ -91,7 +91,9 @@ static int run_child(unsigned n)
 	memory_fail_at(0);
 	ua_each(p->a.ua, end_all, NULL);
 	ua_each(p->b.ua, end_all, NULL);
-	host_quiet(&p->a);
+	do /* a datagram may come again */
+		host_quiet(&p->a);
+	while (host_number(&p->a, "sip", "dialogs") + host_number(&p->b, "sip", "dialogs") > 0);
 	p->a.log[0] = p->b.log[0] = '\0';
 	host_connect(&p->a, &p->b, "text/plain");
 	assert_int_equal(host_send(&p->a, "text/plain", "again", NULL), 0);
