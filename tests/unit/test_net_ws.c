@@ -700,10 +700,10 @@ static void messages_of_text_say_so(void **state)
 		memcpy(frame + 2, text.p, text.len);
 		net_stream_send(f->stream, text);
 		expect_bytes(f, frame, 2 + text.len);
-		for (size_t n = 0; n < text.len; n++)
+		for (size_t n = 0; n + 1 < text.len; n++)
 			(n % 2 ? net_stream_copy : net_stream_borrow)(f->stream,
 			    (struct slice){text.p + n, 1});
-		net_stream_end(f->stream, (struct slice){0});
+		net_stream_end(f->stream, slice_from(text, text.len - 1));
 		expect_bytes(f, frame, 2 + text.len);
 	}
 }
