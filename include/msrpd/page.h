@@ -37,6 +37,23 @@ struct page_result {
  */
 int page_check(struct page *page, const struct page_message *message);
 
+/** Where somebody is who is registered here; borrowed. */
+struct page_place {
+	struct slice uri;
+	struct sip_flow *flow; /* that goes there; NULL: where uri leads */
+};
+
+/**
+ * Who knows where the users of this daemon are is asked from now on before a MESSAGE leaves: for its
+ * Request-URI if it has no flow and no other server is named there, or, if the flow that it has is
+ * closed, for its To.
+ *
+ * @param find  of a URI, whatever its scheme and parameters; @return false: nobody is there, and
+ *              the MESSAGE goes where it would have gone.  NULL: nobody is asked
+ */
+void page_set_finder(struct page *page,
+    bool (*find)(struct page_place *place, struct slice uri, void *arg), void *arg);
+
 /**
  * Send one MESSAGE (RFC 3428 section 4).  Over 1300 bytes it goes over TCP (section 8).
  *

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <msrpd/buffer.h>
+#include <msrpd/page.h>
 #include <msrpd/stats.h>
 
 #include "registrar/priv.h"
@@ -24,11 +25,10 @@ static int run_save(const struct route_subject *subject, const struct arg *args,
 	return register_save(state, subject->request);
 }
 
-/* The best binding of the Request-URI. */
-static struct binding *find_best(struct registrar *r, const struct sip_request *req)
+static struct binding *find_best(struct registrar *r, struct slice uri)
 {
 	char text[AOR_NAME_MAX];
-	struct slice name = aor_name(sip_request_field(req, SIP_FIELD_RURI), text);
+	struct slice name = aor_name(uri, text);
 	struct aor *aor = name.p ? aor_find(r, name) : NULL;
 
 	return aor ? TAILQ_FIRST(&aor->bindings) : NULL;
@@ -37,7 +37,7 @@ static struct binding *find_best(struct registrar *r, const struct sip_request *
 static int run_lookup(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct registrar *r = state;
-	struct binding *b = find_best(r, subject->request);
+	struct binding *b = find_best(r, sip_request_field(subject->request, SIP_FIELD_RURI));
 
 	(void)args;
 	if (b && sip_request_set_target(subject->request, b->terms.contact, b->flow.flow) == 0) {
@@ -47,6 +47,17 @@ static int run_lookup(const struct route_subject *subject, const struct arg *arg
 	++*r->count.not_found;
 	sip_request_reply(subject->request, 480, (struct slice){NULL, 0}, (struct slice){NULL, 0});
 	return -ENOENT;
+}
+
+/* For MESSAGEs that rules have no say in: the gateway's and the rooms'. */
+static bool find(struct page_place *place, struct slice uri, void *arg)
+{
+	struct binding *b = find_best(arg, uri);
+
+	if (!b)
+		return false;
+	*place = (struct page_place){b->terms.contact, b->flow.flow};
+	return true;
 }
 
 static const struct action actions[] = {
@@ -220,6 +231,8 @@ static int start(const struct service_env *env, const void *settings, void **sta
 	}
 	r->env = *env;
 	r->settings = s;
+	if (env->page)
+		page_set_finder(env->page, find, r);
 	*statep = r;
 	return 0;
 }
@@ -252,6 +265,8 @@ static void stop(void *state)
 
 	if (!r)
 		return;
+	if (r->env.page)
+		page_set_finder(r->env.page, NULL, NULL);
 	HASH_ITER(hh, r->aors, aor, next)
 	free_aor(aor);
 	free(r);

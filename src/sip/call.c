@@ -61,6 +61,19 @@ int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice r
 	return err;
 }
 
+int sip_call_lead(struct sip_call *call, struct slice uri, struct sip_flow *flow)
+{
+	char *clean = sip_uri_clean(uri);
+
+	if (!clean)
+		return -ENOMEM;
+	free(call->ruri);
+	call->ruri = clean;
+	sip_flow_unref(call->flow);
+	call->flow = flow ? sip_flow_ref(flow) : NULL;
+	return 0;
+}
+
 struct sip_agent *sip_call_agent(const struct sip_call *call, struct sip_stack *stack, bool large)
 {
 	if (!call->flow)

@@ -7,6 +7,9 @@
 
 #include <sofia-sip/sip_status.h>
 
+#include <msrpd/flow.h>
+#include <msrpd/sip_uri.h>
+
 #include "sip/priv.h"
 
 enum {
@@ -42,7 +45,9 @@ struct sending {
 
 struct page {
 	struct sip_stack *stack;
-	LIST_HEAD(, sending) sendings; /* the newest first */
+	LIST_HEAD(, sending) sendings;                                       /* the newest first */
+	bool (*find)(struct page_place *place, struct slice uri, void *arg); /* NULL: nobody can */
+	void *find_arg;
 };
 
 int page_new(struct page **pagep, struct sip_stack *stack)
@@ -55,6 +60,13 @@ int page_new(struct page **pagep, struct sip_stack *stack)
 	LIST_INIT(&page->sendings);
 	*pagep = page;
 	return 0;
+}
+
+void page_set_finder(struct page *page,
+    bool (*find)(struct page_place *place, struct slice uri, void *arg), void *arg)
+{
+	page->find = find;
+	page->find_arg = arg;
 }
 
 static void release_handle(struct sending *s)
@@ -210,19 +222,51 @@ static size_t size_of(const struct sip_stack *stack, const struct page_message *
 	    + m->headers.len + m->body.len + (stack->route ? strlen(stack->route) : 0);
 }
 
+/* A URI with a port of its own is somebody's address, and not that of who is registered here. */
+static bool names_another(const struct sending *s)
+{
+	struct sip_hop hop;
+
+	return sip_uri_hop(s->call.ruri, &hop) < 0
+	    || (hop.port[0] && !sip_stack_is_here(s->page->stack, s->call.ruri));
+}
+
+/* @return 0 or -ENOMEM */
+static int find_way(struct sending *s, const struct page_message *m)
+{
+	const struct page *page = s->page;
+	bool lost = s->call.flow && !sip_flow_is_alive(s->call.flow);
+	struct page_place place;
+
+	if (!page->find || (s->call.flow ? !lost : names_another(s))
+	    || !page->find(&place, lost ? sip_address_uri(m->to_uri) : slice_of(s->call.ruri),
+		page->find_arg))
+		return 0;
+	return sip_call_lead(&s->call, place.uri, place.flow);
+}
+
+static int choose_transport(struct sending *s, size_t size, enum page_large large)
+{
+	bool over_stream = s->call.flow != NULL;
+
+	s->over_udp = size > SIP_UDP_MAX && large == PAGE_LARGE_UDP && !over_stream;
+	s->large = size > SIP_UDP_MAX && !s->over_udp && !over_stream;
+	s->call.one_datagram = s->over_udp;
+	return size > (s->over_udp ? UDP_SIZE_MAX : SIP_MESSAGE_MAX)
+		|| (s->large && large == PAGE_LARGE_REFUSE)
+	    ? -EMSGSIZE
+	    : 0;
+}
+
 static int start(struct sending *s, const struct page_message *m)
 {
 	struct sip_stack *stack = s->page->stack;
-	size_t size = size_of(stack, m);
-	int err;
+	int err = sip_call_init(&s->call, stack, m->ruri, m->from_uri, m->to_uri, m->flow);
 
-	s->over_udp = size > SIP_UDP_MAX && m->large == PAGE_LARGE_UDP && !m->flow;
-	s->large = size > SIP_UDP_MAX && !s->over_udp && !m->flow;
-	if (size > (s->over_udp ? UDP_SIZE_MAX : SIP_MESSAGE_MAX)
-	    || (s->large && m->large == PAGE_LARGE_REFUSE))
-		return -EMSGSIZE;
-	err = sip_call_init(&s->call, stack, m->ruri, m->from_uri, m->to_uri, m->flow);
-	s->call.one_datagram = s->over_udp;
+	if (!err)
+		err = find_way(s, m);
+	if (!err)
+		err = choose_transport(s, size_of(stack, m), m->large);
 	if (!err)
 		err = content_take(&s->content, m);
 	if (!err)

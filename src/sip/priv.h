@@ -365,6 +365,9 @@ int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice r
     struct slice from, struct slice to, struct sip_flow *flow);
 void sip_call_clear(struct sip_call *call);
 
+/** It goes to this URI instead, and over that flow unless it is NULL.  @return 0 or -ENOMEM */
+int sip_call_lead(struct sip_call *call, struct slice uri, struct sip_flow *flow);
+
 /** The agent that the next try leaves from; NULL: none can.  @param large  only a stream will do */
 struct sip_agent *sip_call_agent(const struct sip_call *call, struct sip_stack *stack, bool large);
 

@@ -5,9 +5,10 @@ import sys
 from lib import case, certs, msrp, phones, sdp, ws
 from lib.case import Call
 from lib.daemon import free_port
+from lib.digest import sip_credentials
 from lib.frame import new_id
 from lib.gateway import CLIENT, TEXT, GatewayCase
-from lib.sip import Dialog
+from lib.sip import Dialog, token
 from lib.waiting import poll
 
 REALM = 'example.org'
@@ -22,11 +23,11 @@ class PhoneTests:
     authority = None            # a file
     config = {
         'users': {name: {'password': PASSWORD}
-                  for name in ('baresip', 'linphone', 'sipjs', 'jssip')},
+                  for name in ('baresip', 'linphone', 'sipjs', 'jssip', 'client')},
         'registrar': {'domains': [REALM]},
         'routes': {'sip': [
             {'if': {'$rm': 'MESSAGE'}, 'do': [
-                {'www_authorize': {'realm': REALM}},
+                {'www_authorize': {'realm': REALM}}, 'lookup',
                 {'msg_to_msrp': {'key': '$tu:$fu', 'content_types': TEXT}}]},
             {'if': {'$rm': 'INVITE'}, 'do': ['lookup', {'msrp_gw_answer': {
                 'key': '$fu:$tu', 'content_types': TEXT, 'from': '$fu', 'to': '$tu',
@@ -47,6 +48,19 @@ class PhoneTests:
         super().setUp()
         self.phone = self.handset
         self.phone.program.lines.items.clear()
+        self.client_registers()
+
+    def client_registers(self):
+        transport = self.client.reach('127.0.0.1', self.daemon.sip_port)
+        uri = f'sip:{REALM}'
+        fields = [('Contact', f'<{self.client.contact()}>')]
+        kwargs = {'from_uri': CLIENT, 'to_uri': CLIENT, 'call_id': token()}
+        challenge = self.client.request('REGISTER', uri, transport, headers=fields,
+                                        **kwargs).final(401).get('WWW-Authenticate')
+        fields.append(('Authorization', sip_credentials(challenge, 'REGISTER', uri, 'client',
+                                                        PASSWORD)))
+        self.client.request('REGISTER', uri, transport, headers=fields, cseq=2,
+                            **kwargs).final(200)
 
     def registered(self):
         return [one for one in self.ctl.call('registrar_list') if one['aor'] == self.phone.uri]
@@ -79,6 +93,18 @@ class PhoneTests:
         self.assertEqual(call.receive().body, b'from the phone')
         call.send('and again')
         self.phone.shows('and again')
+        call.bye()
+        self.ctl.event('E_MSRP_GW_SESSION_END', msrp_ua_session_id=call.id)
+
+
+    def test_phone_begins(self):
+        """Answers to who wrote first go where it is registered, be it a connection alone."""
+        poll(self.registered, what='the registration')
+        self.phone.send('from the phone')
+        call = self.answer()
+        self.assertEqual(call.receive().body, b'from the phone')
+        call.send('back to the phone')
+        self.phone.shows('back to the phone')
         call.bye()
         self.ctl.event('E_MSRP_GW_SESSION_END', msrp_ua_session_id=call.id)
 

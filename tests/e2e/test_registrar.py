@@ -2,11 +2,14 @@
 """The registrar (RFC 3261 10.3, RFC 5626): REGISTER, save, lookup, and what operators see of it."""
 import re
 
-from lib import case
-from lib.case import Case
+from lib import case, sdp
+from lib.case import Call, Case
 from lib.daemon import Daemon
 from lib.digest import sip_credentials
-from lib.sip import token, uri_of
+from lib.frame import new_id
+from lib.gateway import CLIENT, TEXT, GatewayCase
+from lib.rooms import LOBBY, RoomCase, rooms
+from lib.sip import Dialog, token, uri_of
 from lib.waiting import poll
 
 DOMAIN = 'example.org'
@@ -335,6 +338,89 @@ class FlowTest(RegistrarCase):
         self.page()
         second.expect('MESSAGE').respond(200)
         self.assertEqual(self.ctl.pending('E_REGISTRATION_END'), [])
+
+
+class GatewayTest(RegistrarCase, GatewayCase):
+    """Answers to a phone that wrote first go to where it is registered then."""
+
+    nowhere = FlowTest.nowhere
+    config = config(rules=[{'if': {'$rm': 'MESSAGE'}, 'do': [
+        {'msg_to_msrp': {'key': '$tu:$fu', 'content_types': TEXT}}]}])
+
+    def writes(self, phone, kind, body):
+        """A MESSAGE of alice's; the client answers it if it has to."""
+        transport = phone.reach('127.0.0.1', self.daemon.sip_port, kind)
+        phone.request('MESSAGE', self.client.contact(), transport, body, from_uri=self.aor(),
+                      to_uri=CLIENT, content_type=TEXT).final(202)
+
+    def answer(self):
+        self.phone.contact = lambda kind='UDP': self.aor()      # of which the key is made
+        return super().answer()
+
+    def test_over_its_connection(self):
+        first, second = self.ua(user='alice'), self.ua(user='alice')
+        self.register(f'<{self.nowhere}>', ua=first, kind='TCP')
+        self.writes(first, 'TCP', b'hello')
+        call = self.answer()
+        self.assertEqual(call.receive().body, b'hello')
+        call.send('to the first')
+        self.gets('to the first', phone=first)
+        self.register(f'<{self.nowhere}>', ua=second, kind='TCP')
+        call.send('to the second')
+        self.gets('to the second', phone=second)
+
+    def test_over_udp(self):
+        phone = self.ua(user='alice')
+        self.register(f'<{phone.contact()}>', ua=phone)
+        self.writes(phone, 'UDP', b'hello')
+        call = self.answer()
+        self.assertEqual(call.receive().body, b'hello')
+        call.send('back')
+        self.assertEqual(self.gets('back', phone=phone).request.uri, phone.contact())
+
+
+class CallerTest(RegistrarCase, GatewayCase):
+    """msrp_gw_answer behind lookup: the phone may come back over another connection."""
+
+    nowhere = FlowTest.nowhere
+    config = config(rules=[{'if': {'$rm': 'INVITE'}, 'do': ['lookup', {'msrp_gw_answer': {
+        'key': '$fu:$tu', 'content_types': TEXT, 'from': '$fu', 'to': '$tu', 'ruri': '$ru'}}]}])
+
+    def test_it_comes_back(self):
+        first, second = self.ua(user='alice'), self.ua(user='alice')
+        self.register(f'<{self.nowhere}>', ua=first, kind='TCP')
+        transaction = self.invite(self.offer(accept_types=TEXT), ua=self.client, uri=self.aor(),
+                                  from_uri=CLIENT)
+        response = transaction.final(200)
+        dialog = Dialog.of_client(transaction, response)
+        dialog.ack()
+        call = Call(self, dialog, sdp.Sdp(response.body),
+                    f'msrp://127.0.0.1:9/{new_id()};tcp').connect()
+        call.send('to the first')
+        self.gets('to the first', phone=first)
+        first.reach('127.0.0.1', self.daemon.sip_port, 'TCP').close()
+        self.ended(self.nowhere, 'failed')
+        self.register(f'<{self.nowhere}>', ua=second, kind='TCP')
+        call.send('to the second')
+        self.gets('to the second', phone=second)
+
+
+class RoomTest(RegistrarCase, RoomCase):
+    """A phone in a room, that has MESSAGE alone."""
+
+    config = {**config(), **rooms({'uri': LOBBY})}
+
+    def test_texts(self):
+        phone = self.ua(user='alice')
+        self.register(f'<{FlowTest.nowhere}>', ua=phone, kind='TCP')
+        transport = phone.reach('127.0.0.1', self.daemon.sip_port, 'TCP')
+        phone.request('MESSAGE', LOBBY, transport, b'hello', from_uri=self.aor(), to_uri=LOBBY,
+                      content_type='text/plain').final(200)
+        self.join('bob').say('hello alice')
+        message = phone.expect('MESSAGE')
+        self.assertIn(b'hello alice', message.request.body)
+        self.assertIs(message.transport, transport)
+        message.respond(200)
 
 
 class LookupTest(RegistrarCase):

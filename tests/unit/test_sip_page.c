@@ -21,7 +21,8 @@ struct world {
 	struct side a, b;
 	struct peer p;
 	unsigned done; /* results that came */
-	int code;      /* the last one */
+	unsigned asked;
+	int code; /* the last one */
 	bool from_peer, stopped;
 	char reason[64];
 };
@@ -506,6 +507,47 @@ static void test_redirect(void **state)
 	wait_result(w, 200, true);
 }
 
+/* --- who is registered --- */
+
+static bool find_bob(struct page_place *place, struct slice uri, void *arg)
+{
+	struct world *w = arg;
+
+	w->asked++;
+	if (!slice_equal(uri, SLICE("sip:bob@b.example")))
+		return false;
+	*place = (struct page_place){slice_of(w->b.tcp), NULL};
+	return true;
+}
+
+static void test_finder(void **state)
+{
+	struct world *w = *state;
+	char elsewhere[128];
+
+	page_set_finder(w->a.page, find_bob, w);
+	assert_int_equal(send_text(w, "sip:bob@b.example", "hello"), 0);
+	wait_result(w, 200, true);
+	side_wait_log(&w->b, "MESSAGE ");
+	assert_int_equal(w->asked, 1);
+
+	/* Nobody is there: it goes where the URI leads. */
+	assert_int_equal(send_text(w, "sip:carol@127.0.0.1", "hello"), 0);
+	assert_int_equal(w->asked, 2);
+	loop_until(w->base, is_done, w);
+	w->done = 0;
+
+	/* A port is somebody's own. */
+	snprintf(elsewhere, sizeof(elsewhere), "%s", w->b.udp);
+	assert_int_equal(send_text(w, elsewhere, "hello"), 0);
+	wait_result(w, 200, true);
+	assert_int_equal(w->asked, 2);
+
+	page_set_finder(w->a.page, NULL, NULL);
+	assert_int_equal(send_text(w, w->b.udp, "hello"), 0);
+	wait_result(w, 200, true);
+}
+
 /* --- many --- */
 
 static bool all_done(void *arg)
@@ -614,6 +656,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_limit, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_challenge, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_redirect, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_finder, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_burst, set_up_patient, tear_down),
 	    cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_stop, set_up, tear_down),
