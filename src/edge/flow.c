@@ -5,6 +5,9 @@
 #include "base/log.h"
 #include "edge/priv.h"
 
+/* Bytes that may wait for a client, beside one message; the system has as many again. */
+enum { BACKLOG_MAX = 2 << 20 };
+
 static struct sip_flow *flow_of(struct net_stream *stream)
 {
 	return (struct sip_flow *)(void *)((char *)stream - offsetof(struct sip_flow, stream));
@@ -225,11 +228,21 @@ const struct net_handler flow_handler = {
 
 /* --- output --- */
 
+/* Who does not read what he asked for is paused before; here it is what others send him. */
+static bool takes_too_little(struct sip_flow *f)
+{
+	if (net_stream_backlog(&f->stream) <= BACKLOG_MAX)
+		return false;
+	log_info("sip: conn %s %s: does not read, closed", f->transport->name, f->peer_host);
+	net_stream_close(&f->stream, -ENOBUFS);
+	return true;
+}
+
 void flow_send(struct sip_flow *f, const struct edge_message *m, const struct edge_change *change)
 {
 	struct buffer *w = &f->edge->text;
 
-	if (edge_write(w, m, change) < 0)
+	if (takes_too_little(f) || edge_write(w, m, change) < 0)
 		return;
 	++*f->edge->count.messages_out;
 	net_stream_send(&f->stream, buffer_text(w));

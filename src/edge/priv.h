@@ -169,7 +169,10 @@ static inline bool flow_is_alive(const struct sip_flow *flow)
 	return flow->stream.state != NET_CLOSED && !flow->stream.closing;
 }
 
-/** Write a message to the peer: the head changed, and the body. */
+/**
+ * Write a message to the peer: the head changed, and the body.  A flow on which too much waits is
+ * closed instead.
+ */
 void flow_send(struct sip_flow *flow, const struct edge_message *message,
     const struct edge_change *change);
 

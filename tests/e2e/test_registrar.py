@@ -329,6 +329,24 @@ class FlowTest(RegistrarCase):
         self.page()
         phone.expect('MESSAGE').respond(200)
 
+    def test_who_does_not_read(self):
+        """What waits for him is bounded: then he is gone, and nobody else."""
+        slow, bob = self.ua(user='alice'), self.ua(user='bob')
+        self.register(f'<{self.nowhere}>', ua=slow, kind='TCP')
+        self.register(f'<{bob.contact()}>', user='bob', ua=bob)
+        sender = self.ua(name='sender')
+        transport = sender.reach('127.0.0.1', self.daemon.sip_port, 'TCP')
+        with slow.reach('127.0.0.1', self.daemon.sip_port, 'TCP').lock:     # its reader waits
+            pages = 0
+            while not self.ctl.pending('E_REGISTRATION_END') and pages < 1000:
+                sender.request('MESSAGE', self.aor(), transport, b'x' * 60000,
+                               to_uri=self.aor(), content_type='text/plain').final()
+                pages += 1
+            self.ended(self.nowhere, 'failed')
+            self.page('bob')
+            bob.expect('MESSAGE').respond(200)
+        self.assertIn('does not read, closed', self.daemon.log())
+
     def test_a_refresh_moves_it(self):
         """From then on the newer connection is the one that counts."""
         first, second = self.ua(user='alice'), self.ua(user='alice')

@@ -441,6 +441,11 @@ class SipUa:
             with self._lock:
                 self._streams.append(_Stream(self, sock, 'TCP'))
 
+    def adopt(self, sock, kind):
+        """A connection that somebody else has accepted for it."""
+        with self._lock:
+            self._streams.append(_Stream(self, sock, kind))
+
     def _gone(self, stream):
         with self._lock:
             if stream in self._streams:
@@ -548,10 +553,13 @@ class SipUa:
                 self._agree(transaction)
 
     def _agree(self, transaction):
-        if transaction.method in ('BYE', 'CANCEL'):
-            transaction.respond(200)
-        elif transaction.method != 'ACK' and not transaction.last:
-            transaction.respond(487 if transaction.method == 'INVITE' else 481)
+        try:
+            if transaction.method in ('BYE', 'CANCEL'):
+                transaction.respond(200)
+            elif transaction.method != 'ACK' and not transaction.last:
+                transaction.respond(487 if transaction.method == 'INVITE' else 481)
+        except OSError:
+            pass                    # the connection that it came over has closed
 
     def close(self):
         self._closing = True
