@@ -106,6 +106,13 @@ static bool rules_want_events(void *arg)
 	return !route_list_empty(d->routes.event);
 }
 
+static uint64_t most_connections(const struct config *cfg)
+{
+	return cfg->msrp.max_connections
+	    + (cfg->sip.listen.count ? cfg->sip.edge.max_connections : 0)
+	    + (cfg->web.listen.count ? 2 * cfg->web.max_connections : 0);
+}
+
 static void raise_descriptors(uint64_t connections)
 {
 	rlim_t need = connections + DESCRIPTORS_BESIDE;
@@ -123,7 +130,7 @@ static void raise_descriptors(uint64_t connections)
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	log_warn("start: %" PRIuMAX " files at most, so about %" PRIuMAX " of %" PRIu64
-		 " msrp.max_connections",
+		 " that msrp.max_connections and sip.max_connections let in",
 	    (uintmax_t)limit.rlim_cur,
 	    (uintmax_t)(limit.rlim_cur > DESCRIPTORS_BESIDE ? limit.rlim_cur - DESCRIPTORS_BESIDE
 							    : 0),
@@ -311,8 +318,7 @@ int daemon_start(struct daemon *d, struct reason *why)
 	int err;
 
 	reason_set(why, -ENOMEM, "out of memory");
-	raise_descriptors(d->config->msrp.max_connections
-	    + (d->config->web.listen.count ? 2 * d->config->web.max_connections : 0));
+	raise_descriptors(most_connections(d->config));
 	if ((err = start_base(d)) < 0 || (err = start_limits(d)) < 0
 	    || (err = daemon_start_auth(d, why)) < 0 || (err = start_msrp(d, why)) < 0
 	    || (err = start_sip(d, why)) < 0 || (err = start_ua(d, why)) < 0

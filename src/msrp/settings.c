@@ -92,6 +92,7 @@ const struct setting msrp_settings_rows[] = {
 	.type = SETTING_GROUP,
 	.offset = MSRP(tls),
 	.group = net_tls_settings_rows,
+	.check = net_tls_settings_check,
 	.help = "TLS of the msrps listeners and of outgoing msrps connections."},
     DURATION("transaction_timeout", transaction_timeout_ms, "30s",
 	"A request without a response for this long is a 408 (RFC 4975 7.1.1)."),

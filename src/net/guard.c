@@ -1,6 +1,8 @@
 #include "net/guard.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define HASH_NONFATAL_OOM 1 /* what finds no memory stays out: its hh.tbl is NULL then */
@@ -17,6 +19,7 @@ enum {
 	KEY_V6 = 8, /* octets of a /64 */
 	HOSTS_FAILING_MAX = 65536,
 	SECOND_MS = 1000,
+	WARN_EVERY_MS = 10 * 1000,
 };
 
 /* What is known of an address; there while it has streams, or has failed of late. */
@@ -35,6 +38,7 @@ struct net_guard {
 	uint64_t max_streams, max_handshakes, max_failures;
 	struct prefixes exempt;
 	size_t failing_count;
+	uint64_t warned_ms, unsaid; /* when the log was told last, and of how many it was not */
 	struct hash *hash;
 	struct net_guard_host *hosts;
 	struct timer_queue failing, shaking;
@@ -252,9 +256,27 @@ static void start_window(struct net_guard_host *host)
 	timer_queue_start(&guard->failing, &host->failing);
 }
 
+/* A crowd of addresses shall not fill the log: the others are counted. */
+static void warn_of(struct net_guard *guard, const union addr *peer)
+{
+	uint64_t now = timer_now_ms();
+	char text[ADDR_TEXT_SIZE], others[64] = "";
+
+	if (guard->warned_ms && now - guard->warned_ms < WARN_EVERY_MS) {
+		guard->unsaid++;
+		return;
+	}
+	if (guard->unsaid)
+		snprintf(others, sizeof(others), "; the same of %" PRIu64 " others before",
+		    guard->unsaid);
+	log_warn("limits: %s: %" PRIu64 " times wrong credentials, no more are looked at for now%s",
+	    addr_print_host(peer, text), guard->max_failures, others);
+	guard->warned_ms = now;
+	guard->unsaid = 0;
+}
+
 void net_guard_note_failure(struct net_guard *guard, const union addr *peer)
 {
-	char text[ADDR_TEXT_SIZE];
 	struct net_guard_host *host;
 
 	if (!guard || !guard->max_failures || prefixes_have(&guard->exempt, peer))
@@ -266,8 +288,7 @@ void net_guard_note_failure(struct net_guard *guard, const union addr *peer)
 	if (!timer_entry_running(&host->failing))
 		start_window(host);
 	if (host->failures < UINT32_MAX && ++host->failures == guard->max_failures)
-		log_warn("limits: %s: %u times wrong credentials, no more are looked at for now",
-		    addr_print_host(peer, text), host->failures);
+		warn_of(guard, peer);
 }
 
 bool net_guard_bars(struct net_guard *guard, const union addr *peer)

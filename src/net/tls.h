@@ -18,6 +18,9 @@ struct net_tls_settings {
 
 extern const struct setting net_tls_settings_rows[];
 
+/** The check of the group: a certificate and its key go together. */
+int net_tls_settings_check(const void *settings, struct reason *why);
+
 struct net_tls_contexts;
 
 /** @return 0; -EINVAL and others with a sentence in why, for files that cannot be used */

@@ -12,6 +12,15 @@ static int check_tls_version(const void *value, struct reason *why)
 	return reason_set(why, -EINVAL, "is 1.2 or 1.3");
 }
 
+int net_tls_settings_check(const void *settings, struct reason *why)
+{
+	const struct net_tls_settings *s = settings;
+
+	if (!s->certificate == !s->private_key)
+		return 0;
+	return reason_set(why, -EINVAL, "wants certificate and private_key, or neither");
+}
+
 #define TLS(field) offsetof(struct net_tls_settings, field)
 const struct setting net_tls_settings_rows[] = {
     {.name = "certificate",

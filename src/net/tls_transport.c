@@ -73,15 +73,25 @@ static int check_peer(const struct net_stream *s)
 	return -EACCES;
 }
 
+/* What is wrong with the peer's certificate (RFC 5922 7.2); "": something else is. */
+static const char *refusal_of(const struct net_stream *s)
+{
+	return ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED
+	    ? X509_verify_cert_error_string(SSL_get_verify_result(ssl_of(s)))
+	    : "";
+}
+
 /* The alert by its name.  Strangers could fill the log with theirs; whom we call we have chosen. */
 static void log_failure(const struct net_stream *s, const char *what)
 {
 	const struct story of = {.stack = s->protocol->name, .conn = s->number};
+	const char *refusal = refusal_of(s), *host = s->dial ? s->dial->host : NULL;
 	char why[160];
 
 	tls_error_text(why, sizeof(why));
 	story_note(s->accepted ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, &of,
-	    "%s: conn %" PRIu64 ": TLS %s: %s", s->protocol->name, s->number, what, why);
+	    "%s: conn %" PRIu64 ": TLS %s%s%s: %s%s%s", s->protocol->name, s->number, what,
+	    host ? " with " : "", host ? host : "", why, *refusal ? ": " : "", refusal);
 }
 
 static int tls_start(struct net_stream *s)

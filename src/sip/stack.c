@@ -182,6 +182,7 @@ const struct setting sip_settings_rows[] = {
 	.type = SETTING_GROUP,
 	.offset = offsetof(struct sip_settings, edge.tls),
 	.group = net_tls_settings_rows,
+	.check = net_tls_settings_check,
 	.help = "TLS of the listeners and of outgoing connections."},
     {.name = NULL},
 };

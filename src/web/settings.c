@@ -57,6 +57,7 @@ const struct setting web_settings_rows[] = {
 	.type = SETTING_GROUP,
 	.offset = OF(tls),
 	.group = net_tls_settings_rows,
+	.check = net_tls_settings_check,
 	.help = "TLS of https."},
     {.name = "root",
 	.type = SETTING_TEXT,

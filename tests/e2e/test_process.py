@@ -123,6 +123,8 @@ class ConfigTest(unittest.TestCase):
                 ('credentials:\n  - {username: a, password: b}\n', 2),
                 ('credentials:\n  - {realm: a, password: b}\n', 2),
                 ('credentials:\n  - {realm: a, username: b, password: {file: /nonexistent}}\n', 2),
+                ('msrp:\n  tls: {certificate: /etc/hostname}\n', 2),
+                ('sip:\n  tls: {private_key: /etc/hostname}\n', 2),
                 ('msrp:\n  tls:\n    certificate: /nonexistent.pem\n', 3)):
             with self.subTest(text):
                 self.wrong(text, line, '.')

@@ -142,7 +142,7 @@ class AuthTest(RelayCase):
         context.set_ciphers('AES128-SHA')
         relay, daemon, _ = self.behind(Relay(tls=context), msrp={'tls': {'ca_file': authority.file}})
         self.invite(self.offer(), daemon).final(503)
-        self.assertRegex(daemon.log(), 'TLS handshake: .*alert')
+        self.assertRegex(daemon.log(), 'TLS handshake with .*alert')
 
     def test_chunk_size(self):
         """relay_chunk_size: bytes of body in a SEND through the relay."""
