@@ -43,6 +43,8 @@ def picture(side=64):
 class PageCase(case.Case):
     """msrpd, which serves the page, and a browser."""
 
+    relay = False               # sessions go through it (RFC 4976)
+
     @classmethod
     def prepare(cls):
         first = free_port(count=4)
@@ -52,7 +54,9 @@ class PageCase(case.Case):
         cls.config = {
             'web': {'listen': [origin], 'root': cls.root({
                 'domain': REALM, 'sip': f'ws://127.0.0.1:{sip}/', 'msrp': f'ws://127.0.0.1:{msrp}/',
-                'rooms': [{'uri': LOBBY, 'name': 'Lobby'}]})},
+                'rooms': [{'uri': LOBBY, 'name': 'Lobby'}],
+                **({'relay': f'msrp://127.0.0.1:{msrp};ws'} if cls.relay else {})})},
+            'relay': {'enabled': cls.relay, 'allow_plain_auth': True},
             'sip': {'listen': [f'sip:127.0.0.1:{plain};transport=udp',
                                f'sip:127.0.0.1:{sip};transport=ws'], 'origins': [origin]},
             'msrp': {'listen': [{'name': 'inside', 'uri': 'msrp://127.0.0.1:0;tcp'},
@@ -317,6 +321,22 @@ class PageTest(PageCase):
                     self.assertEqual(alice.do('axe'), [])
         alice.press('Back to conversations')
         self.assertEqual(alice.do('axe'), [])
+
+
+class RelayTest(PageCase):
+    relay = True
+
+    def test_room(self):
+        alice, bob = self.person('alice'), self.person('bob')
+        for page in (alice, bob):
+            page.enter('Lobby')
+            page.see('Participants (2)')
+        self.assertEqual(len(self.ctl.call('msrp_relay_list_sessions')), 2)
+        alice.say('by way of the relay')
+        alice.see('delivered', role='log')
+        bob.sees_message('by way of the relay')
+        bob.do('upload', what={'label': 'File to send'}, file=self.file('r.bin', bytes(100000)))
+        alice.see('r.bin, 98 KiB', role='log')
 
 
 class DemoTest(unittest.TestCase):
