@@ -54,7 +54,7 @@ export class Chat {
 		}
 		this.#goOnline();
 		window.addEventListener('online', this.#hurry);
-		window.addEventListener('pagehide', this.#keepAll);
+		window.addEventListener('pagehide', this.#hide);
 	}
 
 	/** Log out. */
@@ -63,7 +63,7 @@ export class Chat {
 		clearTimeout(this.#retry);
 		clearTimeout(this.#keepTimer);
 		window.removeEventListener('online', this.#hurry);
-		window.removeEventListener('pagehide', this.#keepAll);
+		window.removeEventListener('pagehide', this.#hide);
 		this.conversations.forEach((conversation) => conversation.leave());
 		this.#phone?.stop();
 		this.#memory.clear();
@@ -214,6 +214,13 @@ export class Chat {
 		this.#dirty.add(conversation);
 		this.#keepTimer ??= setTimeout(this.#keepAll, KEEP_INTERVAL);
 	}
+
+	/** A page that does not come back hangs up, so that its next life finds nobody busy. */
+	readonly #hide = (event: PageTransitionEvent): void => {
+		this.#keepAll();
+		if (!event.persisted)
+			this.conversations.forEach((conversation) => conversation.leave());
+	};
 
 	readonly #keepAll = (): void => {
 		clearTimeout(this.#keepTimer);

@@ -7,6 +7,10 @@ import { SipError, type Call, type Page, type Phone } from './phone.ts';
 
 /** What a phone answers that has no sessions, or has one already: then messages go one by one. */
 const WITHOUT_SESSION = [405, 415, 420, 486, 488, 501, 606];
+/** A call of ours from before a reload or a lost connection is missed by the server after some seconds. */
+const BUSY = 486;
+const BUSY_TRIES = 4;
+const BUSY_PAUSE = 2000;
 const encoder = new TextEncoder();
 
 export class Person extends Conversation {
@@ -20,11 +24,23 @@ export class Person extends Conversation {
 
 	protected async connect(phone: Phone): Promise<void> {
 		try {
-			this.take(await phone.call(this.uri));
+			this.take(await this.#callUnlessBusy(phone));
 		} catch (error) {
 			if (!(error instanceof SipError && WITHOUT_SESSION.includes(error.code)))
 				throw error;
 			this.#paging = phone;
+		}
+	}
+
+	async #callUnlessBusy(phone: Phone): Promise<Call> {
+		for (let tries = 1; ; tries++) {
+			try {
+				return await phone.call(this.uri);
+			} catch (error) {
+				if (!(error instanceof SipError && error.code === BUSY && tries < BUSY_TRIES && this.phone === phone))
+					throw error;
+				await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE));
+			}
 		}
 	}
 
