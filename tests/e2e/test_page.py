@@ -47,21 +47,14 @@ class PageCase(case.Case):
 
     @classmethod
     def prepare(cls):
-        first = free_port(count=4)
-        cls.ports = plain, sip, msrp, web = range(first, first + 4)
-        origin = f'http://127.0.0.1:{web}'
+        port = free_port()
+        origin = f'http://127.0.0.1:{port}'
         cls.url = f'{origin}/'
         cls.config = {
             'web': {'listen': [origin], 'root': cls.root({
-                'domain': REALM, 'sip': f'ws://127.0.0.1:{sip}/', 'msrp': f'ws://127.0.0.1:{msrp}/',
-                'rooms': [{'uri': LOBBY, 'name': 'Lobby'}],
-                **({'relay': f'msrp://127.0.0.1:{msrp};ws'} if cls.relay else {})})},
+                'domain': REALM, 'rooms': [{'uri': LOBBY, 'name': 'Lobby'}],
+                **({'relay': f'msrp://127.0.0.1:{port};ws'} if cls.relay else {})})},
             'relay': {'enabled': cls.relay, 'allow_plain_auth': True},
-            'sip': {'listen': [f'sip:127.0.0.1:{plain};transport=udp',
-                               f'sip:127.0.0.1:{sip};transport=ws'], 'origins': [origin]},
-            'msrp': {'listen': [{'name': 'inside', 'uri': 'msrp://127.0.0.1:0;tcp'},
-                                {'name': 'web', 'uri': f'msrp://127.0.0.1:{msrp};ws',
-                                 'origins': [origin]}]},
             'users': {name: {'password': PASSWORD} for name in ('alice', 'bob', 'carol', 'baresip')},
             'registrar': {'domains': [REALM]},
             'ua': {'reconnect_grace': '500ms'},
@@ -156,7 +149,7 @@ class PageTest(PageCase):
     def phone(self):
         directory = os.path.join(self.directory, self._testMethodName)
         os.mkdir(directory)
-        return phones.Baresip(directory, self.ports[0], f'sip:alice@{REALM}', PASSWORD)
+        return phones.Baresip(directory, self.daemon.sip_port, f'sip:alice@{REALM}', PASSWORD)
 
     def test_phone(self):
         """A telephone that knows SIP MESSAGE alone, in either direction."""
@@ -179,6 +172,8 @@ class PageTest(PageCase):
             phone.send('knock')
             alice.enter('baresip')
             alice.sees_message('knock')
+            alice.say('come in')
+            phone.shows('come in')
         finally:
             phone.stop()
 
@@ -352,7 +347,7 @@ class DemoTest(unittest.TestCase):
         """Two people meet in its room and chat; nothing is left of it."""
         # ASan wants to be the first library, and not stdbuf's.
         command = ['env', '-u', 'LD_PRELOAD', os.path.join(SOURCE, 'scripts', 'demo'), 'web',
-                   str(free_port(count=3))]
+                   str(free_port())]
         demo = Program('demo', command, self.directory, MSRPD=MSRPD, MSRPCTL=MSRPCTL,
                        XDG_RUNTIME_DIR=self.directory)
         try:
