@@ -171,11 +171,32 @@ static int start_limits(struct daemon *d)
 	return net_use_proxies(d->net, &d->config->proxy_protocol);
 }
 
+/* Before all that it hands connections to, as it is that which knows its port. */
+static int start_web(struct daemon *d, struct reason *why)
+{
+	struct web_env env = {
+	    .net = d->net,
+	    .bus = d->bus,
+	    .stats = d->stats,
+	    .auth = d->auth,
+	};
+
+	d->web = (struct web_side){
+	    .config = &d->config,
+	    .sip = &d->sip,
+	    .stats = d->stats,
+	    .started_ms = d->started_ms,
+	};
+	return web_side_start(&d->web, &env, why);
+}
+
 static int start_msrp(struct daemon *d, struct reason *why)
 {
 	int err = msrp_stack_new(&d->msrp, d->net, &d->config->msrp, d->stats, why);
 
-	return err < 0 ? err : msrp_listeners_open(d->msrp, why);
+	if (err == 0)
+		err = msrp_listeners_open(d->msrp, why);
+	return err < 0 ? err : web_side_join_msrp(&d->web, d->msrp, why);
 }
 
 static int start_sip(struct daemon *d, struct reason *why)
@@ -203,7 +224,9 @@ static int start_sip(struct daemon *d, struct reason *why)
 		err = page_new(&d->page, d->sip);
 	if (err == 0)
 		err = notifier_new(&d->notifier, d->sip);
-	return err < 0 ? reason_set(why, err, "sip: %s", text.text) : 0;
+	if (err < 0)
+		return reason_set(why, err, "sip: %s", text.text);
+	return web_side_join_sip(&d->web, why);
 }
 
 static int start_ua(struct daemon *d, struct reason *why)
@@ -282,35 +305,16 @@ static int start_control(struct daemon *d, struct reason *why)
 		if (d->states[i])
 			err =
 			    ctl_server_add_methods(d->control, services[i]->methods, d->states[i]);
+	if (err == 0)
+		err = ctl_server_add_methods(d->control, web_methods, d->web.web);
 	if (err < 0)
 		return reason_set(why, err, "control: %s: %s", d->config->control.socket,
 		    text.text);
+	web_use_rpc(d->web.web, ctl_server_rpc(d->control));
 	err = ctl_metrics_new(&d->metrics, d->base, d->stats, &d->config->metrics, not_ready, d);
 	return err < 0 ? reason_set(why, err, "metrics.listen: %s: %s", d->config->metrics.listen,
 		   strerror(-err))
 		       : 0;
-}
-
-static int start_web(struct daemon *d, struct reason *why)
-{
-	struct web_env env = {
-	    .net = d->net,
-	    .bus = d->bus,
-	    .stats = d->stats,
-	    .auth = d->auth,
-	    .rpc = ctl_server_rpc(d->control),
-	};
-	int err;
-
-	d->web = (struct web_side){
-	    .config = &d->config,
-	    .sip = d->sip,
-	    .stats = d->stats,
-	    .started_ms = d->started_ms,
-	};
-	err = web_side_start(&d->web, &env, why);
-	return err < 0 || !d->web.web ? err
-				      : ctl_server_add_methods(d->control, web_methods, d->web.web);
 }
 
 int daemon_start(struct daemon *d, struct reason *why)
@@ -320,10 +324,10 @@ int daemon_start(struct daemon *d, struct reason *why)
 	reason_set(why, -ENOMEM, "out of memory");
 	raise_descriptors(most_connections(d->config));
 	if ((err = start_base(d)) < 0 || (err = start_limits(d)) < 0
-	    || (err = daemon_start_auth(d, why)) < 0 || (err = start_msrp(d, why)) < 0
-	    || (err = start_sip(d, why)) < 0 || (err = start_ua(d, why)) < 0
-	    || (err = start_services(d, why)) < 0 || (err = start_control(d, why)) < 0
-	    || (err = start_web(d, why)) < 0)
+	    || (err = daemon_start_auth(d, why)) < 0 || (err = start_web(d, why)) < 0
+	    || (err = start_msrp(d, why)) < 0 || (err = start_sip(d, why)) < 0
+	    || (err = start_ua(d, why)) < 0 || (err = start_services(d, why)) < 0
+	    || (err = start_control(d, why)) < 0)
 		return err;
 	start_rules(d);
 	err = notify_init(&d->notify, d->base);

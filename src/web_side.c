@@ -1,8 +1,12 @@
 #include "web_side.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include <msrpd/sip_uri.h>
 
 #include "ctl/metrics.h"
+#include "msrp/listener.h"
 #include "registrar/registrar.h"
 #include "sip/stack.h"
 
@@ -22,7 +26,7 @@ static bool is_domain(const struct web_side *side, struct slice domain)
 	for (size_t i = 0; i < list->count; i++)
 		if (slice_equal_nocase(slice_of(((char *const *)list->items)[i]), domain))
 			return true;
-	return list->count == 0 && side->sip && sip_stack_is_host(side->sip, domain);
+	return list->count == 0 && *side->sip && sip_stack_is_host(*side->sip, domain);
 }
 
 static bool is_sip(struct slice uri)
@@ -62,6 +66,50 @@ int web_side_start(struct web_side *side, struct web_env *env, struct reason *wh
 	env->arg = side;
 	err = web_new(&side->web, env, &(*side->config)->web, &text);
 	return err < 0 ? reason_set(why, err, "web: %s", text.text) : 0;
+}
+
+int web_side_join_msrp(struct web_side *side, struct msrp_stack *msrp, struct reason *why)
+{
+	char uri[ADDR_TEXT_SIZE + 16], advertise[300], addr[ADDR_TEXT_SIZE];
+	struct msrp_listen_settings settings = {.uri = uri};
+	const struct net_listener *listener;
+	struct web_place place;
+	int err;
+
+	if (!(*side->config)->web.msrp || !web_place(side->web, &place))
+		return 0;
+	snprintf(uri, sizeof(uri), "msrp%s://%s;ws", place.secure ? "s" : "",
+	    addr_print(&place.addr, addr));
+	if (place.host.p) {
+		snprintf(advertise, sizeof(advertise), "%.*s:%u", SLICE_ARG(place.host),
+		    place.port);
+		settings.advertise = advertise;
+	}
+	err = msrp_listener_add(msrp, &settings, &listener, why);
+	if (err == 0)
+		web_use_msrp(side->web, listener);
+	return err;
+}
+
+int web_side_join_sip(struct web_side *side, struct reason *why)
+{
+	const struct net_listener *listener;
+	struct web_place place;
+	union addr loopback;
+	int err;
+
+	if (!*side->sip || !(*side->config)->web.sip || !web_place(side->web, &place))
+		return 0;
+	/* Who comes over a connection is reached over that; a Contact has to have an address. */
+	if (addr_is_any(&place.addr) && addr_parse_host(&loopback, SLICE("127.0.0.1")) == 0) {
+		addr_set_port(&loopback, addr_port(&place.addr));
+		place.addr = loopback;
+	}
+	err = sip_stack_take_websockets(*side->sip, &place.addr, place.secure, &listener);
+	if (err < 0)
+		return reason_set(why, err, "web: /sip: %s", strerror(-err));
+	web_use_sip(side->web, listener);
+	return 0;
 }
 
 static void put_listener(const char *url, void *arg)

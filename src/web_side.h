@@ -6,12 +6,13 @@
 #include "config.h"
 #include "web/web.h"
 
+struct msrp_stack;
 struct sip_stack;
 
 struct web_side {
-	struct web *web;              /* NULL: no listener */
+	struct web *web;
 	struct config *const *config; /* the one in force */
-	const struct sip_stack *sip;  /* NULL: there is none */
+	struct sip_stack *const *sip; /* NULL where it points to: there is none */
 	const struct stats *stats;
 	uint64_t started_ms;
 };
@@ -22,6 +23,10 @@ struct web_side {
  * @return 0 or negative errno with the reason
  */
 int web_side_start(struct web_side *side, struct web_env *env, struct reason *why);
+
+/** Let MSRP and SIP have their WebSockets, if they are to.  @return 0 or negative errno */
+int web_side_join_msrp(struct web_side *side, struct msrp_stack *msrp, struct reason *why);
+int web_side_join_sip(struct web_side *side, struct reason *why);
 
 /** Write the member `web` of an object of `status`: the URLs listened on. */
 void web_side_put(const struct web_side *side, struct reply *reply);

@@ -85,6 +85,18 @@ const struct edge_transport *edge_transport_find(struct slice name);
 int edge_listen(struct edge *edge, const struct edge_transport *transport, const union addr *addr,
     void *owner, struct edge_listener **listenerp, struct reason *why);
 
+struct net_listener;
+
+/**
+ * A listener whose connections, WebSockets, another one hands over (net_stream_hand_over()).
+ *
+ * @param addr      where they come in, with the port
+ * @param secure    behind TLS
+ * @param handedp   whom they are handed to
+ */
+int edge_listen_handed(struct edge *edge, bool secure, const union addr *addr, void *owner,
+    struct edge_listener **listenerp, const struct net_listener **handedp);
+
 /** As it is open. */
 const union addr *edge_listener_address(const struct edge_listener *listener);
 void *edge_listener_owner(const struct edge_listener *listener);

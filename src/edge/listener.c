@@ -33,15 +33,8 @@ static int name_it(struct edge_listener *l)
 
 static int open_streams(struct edge_listener *l)
 {
-	int err;
+	int err = net_listener_open(&l->socket);
 
-	l->socket = (struct net_listener){.protocol = &l->edge->protocol,
-	    .transport = l->transport->net,
-	    .name = l->name,
-	    .arg = l,
-	    .origins = &l->edge->settings->origins,
-	    .addr = l->addr};
-	err = net_listener_open(&l->socket);
 	l->addr = l->socket.addr;
 	return err;
 }
@@ -52,11 +45,37 @@ static void close_sockets(struct edge_listener *l)
 	net_udp_close(&l->port);
 }
 
-static int open_it(struct edge_listener *l)
+static struct edge_listener *new_listener(struct edge *edge, const struct edge_transport *transport,
+    const union addr *addr, void *owner)
 {
-	int err = edge_listener_has_datagrams(l) ? edge_port_open(l) : open_streams(l);
+	struct edge_listener *l = calloc(1, sizeof(*l));
 
-	return err < 0 ? err : name_it(l);
+	if (!l)
+		return NULL;
+	l->edge = edge;
+	l->transport = transport;
+	l->owner = owner;
+	l->index = edge->listener_count;
+	l->addr = *addr;
+	l->socket = (struct net_listener){.protocol = &edge->protocol,
+	    .transport = transport->net,
+	    .name = l->name,
+	    .arg = l,
+	    .origins = &edge->settings->origins,
+	    .addr = *addr};
+	return l;
+}
+
+/* It has its address. */
+static int add_listener(struct edge_listener *l)
+{
+	int err = name_it(l);
+
+	if (err < 0)
+		return err;
+	STAILQ_INSERT_TAIL(&l->edge->listeners, l, next);
+	l->edge->listener_count++;
+	return 0;
 }
 
 int edge_listen(struct edge *edge, const struct edge_transport *transport, const union addr *addr,
@@ -67,23 +86,35 @@ int edge_listen(struct edge *edge, const struct edge_transport *transport, const
 
 	if (transport->net && transport->net->encrypted && !net_tls_can_accept(edge->protocol.tls))
 		return reason_set(why, -EINVAL, "needs sip.tls.certificate and private_key");
-	l = calloc(1, sizeof(*l));
+	l = new_listener(edge, transport, addr, owner);
 	if (!l)
 		return reason_set(why, -ENOMEM, "out of memory");
-	l->edge = edge;
-	l->transport = transport;
-	l->owner = owner;
-	l->index = edge->listener_count;
-	l->addr = *addr;
-	err = open_it(l);
+	err = edge_listener_has_datagrams(l) ? edge_port_open(l) : open_streams(l);
+	if (err == 0)
+		err = add_listener(l);
 	if (err < 0) {
 		close_sockets(l);
 		free(l);
 		return reason_set(why, err, "%s", strerror(-err));
 	}
-	STAILQ_INSERT_TAIL(&edge->listeners, l, next);
-	edge->listener_count++;
 	*listenerp = l;
+	return 0;
+}
+
+int edge_listen_handed(struct edge *edge, bool secure, const union addr *addr, void *owner,
+    struct edge_listener **listenerp, const struct net_listener **handedp)
+{
+	const struct edge_transport *transport =
+	    edge_transport_find(secure ? SLICE("wss") : SLICE("ws"));
+	struct edge_listener *l = new_listener(edge, transport, addr, owner);
+	int err = l ? add_listener(l) : -ENOMEM;
+
+	if (err < 0) {
+		free(l);
+		return err;
+	}
+	*listenerp = l;
+	*handedp = &l->socket;
 	return 0;
 }
 

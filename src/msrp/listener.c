@@ -7,6 +7,8 @@
 
 #include "net/listener.h"
 
+enum { ADDED_MAX = 1 };
+
 struct msrp_listener {
 	struct net_listener socket;
 	struct msrp_stack *stack;
@@ -71,8 +73,9 @@ static int name_it(struct msrp_listener *l, const struct msrp_listen_settings *s
 	return l->host && l->name ? 0 : -ENOMEM;
 }
 
+/* @param handed  no socket of its own */
 static int open_listener(struct msrp_listener *l, struct msrp_stack *stack,
-    const struct msrp_listen_settings *settings, struct reason *why)
+    const struct msrp_listen_settings *settings, bool handed, struct reason *why)
 {
 	const char *text = settings->uri ? settings->uri : "";
 	char buf[MSRP_LISTEN_URI_MAX];
@@ -86,15 +89,15 @@ static int open_listener(struct msrp_listener *l, struct msrp_stack *stack,
 		return reason_set(why, -EINVAL,
 		    "%s: not a listener's URI: msrp[s]://ADDRESS:PORT;tcp or ;ws", text);
 	}
-	if (l->transport->net->encrypted && !net_tls_can_accept(stack->protocol.tls))
+	if (!handed && l->transport->net->encrypted && !net_tls_can_accept(stack->protocol.tls))
 		return reason_set(why, -EINVAL, "%s: needs msrp.tls.certificate and private_key",
 		    text);
 	addr_set_port(&l->socket.addr, uri.port);
 	l->socket.protocol = &stack->protocol;
 	l->socket.transport = l->transport->net;
 	l->socket.arg = l;
-	l->socket.origins = &settings->origins;
-	err = net_listener_open(&l->socket);
+	l->socket.origins = handed ? NULL : &settings->origins;
+	err = handed ? 0 : net_listener_open(&l->socket);
 	if (err < 0)
 		return reason_set(why, err, "%s: %s", text, strerror(-err));
 	err = name_it(l, settings, &uri);
@@ -110,13 +113,13 @@ int msrp_listeners_open(struct msrp_stack *stack, struct reason *why)
 	const struct setting_list *list = &stack->settings->listen;
 	int err;
 
-	stack->listeners = calloc(list->count ? list->count : 1, sizeof(*stack->listeners));
+	stack->listeners = calloc(list->count + ADDED_MAX, sizeof(*stack->listeners));
 	if (!stack->listeners)
 		return reason_set(why, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < list->count; i++) {
 		stack->listener_count++;
 		err = open_listener(&stack->listeners[i], stack,
-		    (struct msrp_listen_settings *)list->items + i, why);
+		    (struct msrp_listen_settings *)list->items + i, false, why);
 		if (err < 0) {
 			msrp_listeners_close(stack);
 			return err;
@@ -125,11 +128,23 @@ int msrp_listeners_open(struct msrp_stack *stack, struct reason *why)
 	return 0;
 }
 
+int msrp_listener_add(struct msrp_stack *stack, const struct msrp_listen_settings *settings,
+    const struct net_listener **listenerp, struct reason *why)
+{
+	struct msrp_listener *l = &stack->listeners[stack->listener_count];
+
+	if (stack->listener_count >= stack->settings->listen.count + ADDED_MAX)
+		return reason_set(why, -ENOBUFS, "too many listeners");
+	stack->listener_count++;
+	*listenerp = &l->socket;
+	return open_listener(l, stack, settings, true, why);
+}
+
 void msrp_listeners_reload(struct msrp_stack *stack)
 {
 	const struct msrp_listen_settings *settings = stack->settings->listen.items;
 
-	for (size_t i = 0; i < stack->listener_count; i++)
+	for (size_t i = 0; i < stack->settings->listen.count; i++)
 		stack->listeners[i].socket.origins = &settings[i].origins;
 }
 

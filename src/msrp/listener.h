@@ -32,6 +32,18 @@ int msrp_listen_uri_parse(struct msrp_uri *uri, char *buf, struct slice text);
  * @return 0 or negative errno; on failure none is open
  */
 int msrp_listeners_open(struct msrp_stack *stack, struct reason *why);
+struct net_listener;
+
+/**
+ * Add a listener whose connections another one hands over (net_stream_hand_over()), one at most.
+ *
+ * @param settings   a ";ws" URI with the real address and port, and what others are told
+ * @param listenerp  whom they are handed to, valid as long as the stack
+ * @return 0 or negative errno with the reason
+ */
+int msrp_listener_add(struct msrp_stack *stack, const struct msrp_listen_settings *settings,
+    const struct net_listener **listenerp, struct reason *why);
+
 /** The stack has other settings, whose list is the same but for origins. */
 void msrp_listeners_reload(struct msrp_stack *stack);
 void msrp_listeners_close(struct msrp_stack *stack);

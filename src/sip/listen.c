@@ -31,18 +31,41 @@ static int open_agent(struct sip_agent *agent, struct reason *why)
 	return reason_set(why, err, "sip.listen: %s: %s", uri, text.text);
 }
 
-static int add_agent(struct sip_stack *stack, const union addr *address, unsigned transport,
-    struct sip_agent **agentp, struct reason *why)
+static struct sip_agent *new_agent(struct sip_stack *stack, const union addr *address,
+    unsigned transport)
 {
 	struct sip_agent *agent = calloc(1, sizeof(*agent));
-	int err;
 
 	if (!agent)
-		return -ENOMEM;
+		return NULL;
 	agent->stack = stack;
 	agent->transport = transport;
 	agent->address = *address;
 	STAILQ_INSERT_TAIL(&stack->agents, agent, next);
+	return agent;
+}
+
+int sip_stack_take_websockets(struct sip_stack *stack, const union addr *addr, bool secure,
+    const struct net_listener **listenerp)
+{
+	struct sip_agent *agent = new_agent(stack, addr, secure ? SIP_WSS : SIP_WS);
+	int err = agent
+	    ? edge_listen_handed(stack->edge, secure, addr, agent, &agent->listener, listenerp)
+	    : -ENOMEM;
+
+	if (err < 0 && agent)
+		close_agent(stack, agent);
+	return err;
+}
+
+static int add_agent(struct sip_stack *stack, const union addr *address, unsigned transport,
+    struct sip_agent **agentp, struct reason *why)
+{
+	struct sip_agent *agent = new_agent(stack, address, transport);
+	int err;
+
+	if (!agent)
+		return -ENOMEM;
 	err = open_agent(agent, why);
 	if (err)
 		close_agent(stack, agent);

@@ -97,3 +97,17 @@ void sip_stack_free(struct sip_stack *stack);
 
 /** Is this, as it stands in a URI, the host of a listener, or of the advertised contact? */
 bool sip_stack_is_host(const struct sip_stack *stack, struct slice host);
+
+struct net_listener;
+union addr;
+
+/**
+ * Take SIP over WebSockets that another listener hands over (RFC 7118), as one more listener.
+ *
+ * @param addr       where they come in
+ * @param secure     behind TLS
+ * @param listenerp  whom they are handed to, valid as long as the stack
+ * @return 0 or negative errno
+ */
+int sip_stack_take_websockets(struct sip_stack *stack, const union addr *addr, bool secure,
+    const struct net_listener **listenerp);

@@ -5,6 +5,7 @@
 
 #include "net/listener.h"
 #include "web/files.h"
+#include "web/hooks.h"
 #include "web/http.h"
 #include "web/sockets.h"
 #include "web/web.h"
@@ -23,17 +24,23 @@ struct web_count {
 
 struct web {
 	struct web_env env;
+	struct rpc *rpc;
+	const struct net_listener *msrp, *sip; /* NULL: there is none */
 	const struct web_settings *settings;
 	STAILQ_HEAD(, web_listener) listeners;
 	struct http_server http;
 	struct web_files files;
 	struct prefixes metrics, forwarded;
 	struct web_sockets sockets;
+	struct web_hooks hooks;
 	struct web_count count;
 };
 
 /** "http://127.0.0.1:8080" taken apart.  @return 0 or -EINVAL */
 int web_listen_parse(struct slice text, bool *securep, union addr *addr);
+
+/** "https://HOST[:PORT]"; without a port that of the scheme.  @return 0 or -EINVAL */
+int web_advertise_parse(struct slice text, struct web_place *place);
 
 /** Who asks: whom a proxy of ours speaks for, or who has connected. */
 void web_client(const struct web *web, const struct http_conn *conn,

@@ -1,6 +1,9 @@
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <event2/http.h>
 
 #include "net/upgrade.h"
 #include "web/priv.h"
@@ -18,6 +21,42 @@ int web_listen_parse(struct slice text, bool *securep, union addr *addr)
 		return addr_parse(addr, slice_from(text, schemes[i].len));
 	}
 	return -EINVAL;
+}
+
+int web_advertise_parse(struct slice text, struct web_place *place)
+{
+	struct evhttp_uri *uri = NULL;
+	char *copy = slice_dup(text);
+	const char *scheme, *host;
+	int err = -EINVAL;
+
+	if (copy)
+		uri = evhttp_uri_parse(copy);
+	scheme = uri ? evhttp_uri_get_scheme(uri) : NULL;
+	host = uri ? evhttp_uri_get_host(uri) : NULL;
+	if (host && *host && scheme && !evhttp_uri_get_userinfo(uri)
+	    && (strcasecmp(scheme, "https") == 0 || strcasecmp(scheme, "http") == 0)
+	    && strlen(evhttp_uri_get_path(uri)) == 0 && !evhttp_uri_get_query(uri)) {
+		place->secure = strcasecmp(scheme, "https") == 0;
+		place->host = (struct slice){text.p + strlen(scheme) + 3, strlen(host)};
+		place->port = evhttp_uri_get_port(uri) > 0 ? (uint16_t)evhttp_uri_get_port(uri)
+		    : place->secure                        ? 443
+							   : 80;
+		err = 0;
+	}
+	if (uri)
+		evhttp_uri_free(uri);
+	free(copy);
+	return err;
+}
+
+static int check_advertise(const void *value, struct reason *why)
+{
+	struct web_place place;
+
+	if (web_advertise_parse(slice_of(*(char *const *)value), &place) == 0)
+		return 0;
+	return reason_set(why, -EINVAL, "is not http[s]://HOST[:PORT]");
 }
 
 static int check_listen(const void *value, struct reason *why)
@@ -59,6 +98,26 @@ const struct setting web_settings_rows[] = {
 	.group = net_tls_settings_rows,
 	.check = net_tls_settings_check,
 	.help = "TLS of https."},
+    {.name = "advertise",
+	.type = SETTING_TEXT,
+	.offset = OF(advertise),
+	.flags = SETTING_FIXED,
+	.check = check_advertise,
+	.help = "http[s]://HOST[:PORT] by which browsers reach the port, through a proxy say; MSRP "
+		"sessions over /msrp say so in their URIs. Default: the first address of listen."},
+    {.name = "msrp",
+	.type = SETTING_BOOL,
+	.offset = OF(msrp),
+	.preset = "true",
+	.flags = SETTING_FIXED,
+	.help = "Whether there is /msrp, for MSRP over WebSocket (RFC 7977)."},
+    {.name = "sip",
+	.type = SETTING_BOOL,
+	.offset = OF(sip),
+	.preset = "true",
+	.flags = SETTING_FIXED,
+	.help = "Whether there is /sip, for SIP over WebSocket (RFC 7118), where SIP is listened "
+		"on at all."},
     {.name = "root",
 	.type = SETTING_TEXT,
 	.offset = OF(root),
@@ -97,6 +156,12 @@ const struct setting web_settings_rows[] = {
 	.preset = "12h",
 	.min = 1000,
 	.help = "How long a token of POST /api/token is good."},
+    {.name = "webhooks",
+	.type = SETTING_LIST,
+	.offset = OF(webhooks),
+	.group = web_hook_rows,
+	.item_size = sizeof(struct web_hook_settings),
+	.help = "Where events are posted to, one a request."},
     {.name = "max_connections",
 	.type = SETTING_NUMBER,
 	.offset = OF(max_connections),
@@ -144,6 +209,17 @@ static bool wants_tls(const struct web_settings *s)
 	return secure;
 }
 
+/* Nobody can be told such an address. */
+static bool is_wildcard(const struct web_settings *s)
+{
+	union addr addr;
+	bool secure;
+
+	return s->listen.count
+	    && web_listen_parse(slice_of(*(char *const *)s->listen.items), &secure, &addr) == 0
+	    && addr_is_any(&addr);
+}
+
 int web_settings_check(const void *settings, struct reason *why)
 {
 	const struct web_settings *s = settings;
@@ -151,6 +227,9 @@ int web_settings_check(const void *settings, struct reason *why)
 	if (!s->tls.certificate != !s->tls.private_key)
 		return reason_set(why, -EINVAL,
 		    "wants certificate and private_key of tls together");
+	if (s->msrp && !s->advertise && is_wildcard(s))
+		return reason_set(why, -EINVAL,
+		    "wants advertise, as it listens on every address, or msrp: false");
 	if (wants_tls(s) && !s->tls.certificate)
 		return reason_set(why, -EINVAL, "wants tls.certificate for https");
 	return 0;

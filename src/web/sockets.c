@@ -400,7 +400,6 @@ int web_sockets_init(struct web_sockets *all, const struct web_env *env,
 	all->listener.protocol = &all->protocol;
 	all->listener.transport = &net_ws;
 	all->listener.name = "api";
-	all->rpc = env->rpc;
 	all->settings = settings;
 	all->user_of = env->user_of;
 	all->arg = env->arg;

@@ -11,6 +11,7 @@
 #include <msrpd/stats.h>
 
 #include "ctl/metrics.h"
+#include "net/net.h"
 #include "net/transport.h"
 #include "web/priv.h"
 
@@ -89,12 +90,35 @@ static void on_metrics(struct web *web, struct http_conn *conn, const struct htt
 		evbuffer_free(text);
 }
 
+static void take_websocket(struct web *web, struct http_conn *conn,
+    const struct http_request *request, const struct net_listener *to)
+{
+	if (!to)
+		http_refuse(conn, 404, NULL);
+	else if (!web_origin_is_welcome(web, request))
+		http_refuse(conn, 403, NULL);
+	else
+		http_upgrade(conn, to, to->arg);
+}
+
+static void on_msrp(struct web *web, struct http_conn *conn, const struct http_request *request)
+{
+	take_websocket(web, conn, request, web->msrp);
+}
+
+static void on_sip(struct web *web, struct http_conn *conn, const struct http_request *request)
+{
+	take_websocket(web, conn, request, web->sip);
+}
+
 static const struct {
 	const char *path;
 	void (*answer)(struct web *web, struct http_conn *conn, const struct http_request *request);
 } pages[] = {
     {"/api", web_api},
     {"/api/token", web_api_token},
+    {"/msrp", on_msrp},
+    {"/sip", on_sip},
     {"/metrics", on_metrics},
 };
 
@@ -200,19 +224,21 @@ static int make_servers(struct web *web, struct reason *why)
 		err = http_server_init(&web->http, &limits, web->env.stats);
 	if (err == 0)
 		err = web_sockets_init(&web->sockets, &web->env, s);
-	return err == 0 ? take_prefixes(web, s) : err;
+	if (err == 0)
+		err = web_hooks_init(&web->hooks, net_base(web->env.net), web->env.bus,
+		    web->env.stats);
+	if (err == 0)
+		err = take_prefixes(web, s);
+	return err == 0 ? web_hooks_configure(&web->hooks, &s->webhooks, why) : err;
 }
 
 int web_new(struct web **webp, const struct web_env *env, const struct web_settings *settings,
     struct reason *why)
 {
-	struct web *web;
+	struct web *web = calloc(1, sizeof(*web));
 	int err;
 
 	*webp = NULL;
-	if (settings->listen.count == 0)
-		return 0;
-	web = calloc(1, sizeof(*web));
 	if (!web)
 		return reason_set(why, -ENOMEM, "out of memory");
 	web->env = *env;
@@ -246,6 +272,7 @@ void web_free(struct web *web)
 		net_listener_close(&l->socket);
 		free(l);
 	}
+	web_hooks_fini(&web->hooks);
 	web_sockets_fini(&web->sockets);
 	http_server_fini(&web->http);
 	net_tls_contexts_free(web->http.protocol.tls);
@@ -268,6 +295,8 @@ int web_reload(struct web *web, const struct web_settings *settings, struct reas
 		err = reason_set(why, -EINVAL, "web.tls: the certificate of a listener is gone");
 	else if ((err = take_prefixes(web, settings)) < 0)
 		reason_set(why, err, "out of memory");
+	if (err == 0)
+		err = web_hooks_configure(&web->hooks, &settings->webhooks, why);
 	if (err < 0) {
 		net_tls_contexts_free(tls);
 		return err;
@@ -286,4 +315,34 @@ void web_each_listener(const struct web *web, void (*fn)(const char *url, void *
 	if (web)
 		STAILQ_FOREACH(l, &web->listeners, next)
 			fn(l->url, arg);
+}
+
+bool web_place(const struct web *web, struct web_place *place)
+{
+	const struct web_listener *l = STAILQ_FIRST(&web->listeners);
+
+	if (!l)
+		return false;
+	*place = (struct web_place){
+	    .secure = l->socket.transport->encrypted,
+	    .addr = l->socket.addr,
+	};
+	if (web->settings->advertise)
+		web_advertise_parse(slice_of(web->settings->advertise), place);
+	return true;
+}
+
+void web_use_rpc(struct web *web, struct rpc *rpc)
+{
+	web->rpc = web->sockets.rpc = rpc;
+}
+
+void web_use_msrp(struct web *web, const struct net_listener *listener)
+{
+	web->msrp = listener;
+}
+
+void web_use_sip(struct web *web, const struct net_listener *listener)
+{
+	web->sip = listener;
 }

@@ -13,6 +13,7 @@
 #include <msrpd/setting.h>
 #include <msrpd/slice.h>
 
+#include "base/addr.h"
 #include "net/tls.h"
 
 struct auth;
@@ -28,12 +29,16 @@ struct web;
 struct web_settings {
 	struct setting_list listen; /* of char *: "http://ADDRESS:PORT", https */
 	struct net_tls_settings tls;
+	char *
+	    advertise; /* "https://HOST[:PORT]" by which others reach us; NULL: the first of listen */
+	bool sip, msrp;              /* are there WebSockets for them? */
 	char *root;                  /* NULL: no files */
 	struct setting_list origins; /* of char *: pages beside our own */
 	struct setting_list metrics; /* of char *: prefixes from which /metrics may be asked for */
-	struct setting_list
-	    forwarded;          /* of char *: prefixes of proxies whose X-Forwarded-For counts */
-	char *api_token_secret; /* NULL: no API */
+	/* of char *: prefixes of proxies whose X-Forwarded-For counts */
+	struct setting_list forwarded;
+	struct setting_list webhooks; /* of struct web_hook_settings */
+	char *api_token_secret;       /* NULL: no API */
 	uint64_t api_token_lifetime_ms;
 	uint64_t max_connections, max_request, max_backlog;
 	uint64_t request_timeout_ms, idle_timeout_ms;
@@ -50,7 +55,6 @@ struct web_env {
 	struct event_bus *bus;
 	struct stats *stats;
 	struct auth *auth;
-	struct rpc *rpc; /* whose methods users call */
 	/** Whose address is it, of our users?  Absent: nobody's. */
 	struct slice (*user_of)(struct slice address, void *arg);
 	/** Realms that hashed passwords may be of, texts; the domains of our users. */
@@ -65,10 +69,28 @@ struct web_env {
  *
  * @param env       copied
  * @param settings  borrowed until the next web_reload(), or the end
- * @return 0 (with NULL where settings want no listener), or negative errno with the reason
+ * @return 0, or negative errno with the reason
  */
 int web_new(struct web **webp, const struct web_env *env, const struct web_settings *settings,
     struct reason *why);
+
+/** Whose methods users call: before the loop runs. */
+void web_use_rpc(struct web *web, struct rpc *rpc);
+
+/** Where it is that others reach us. */
+struct web_place {
+	bool secure;       /* https */
+	union addr addr;   /* that the first listener is on, its real port included */
+	struct slice host; /* of advertise; absent: there is none */
+	uint16_t port;     /* the same */
+};
+
+/** @return false: there is no listener */
+bool web_place(const struct web *web, struct web_place *place);
+
+/** Hand WebSockets at /msrp and /sip over to these; NULL: there are none.  They outlive the web. */
+void web_use_msrp(struct web *web, const struct net_listener *listener);
+void web_use_sip(struct web *web, const struct net_listener *listener);
 
 /** Accepts NULL. */
 void web_free(struct web *web);

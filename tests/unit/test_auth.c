@@ -205,6 +205,24 @@ static void other_users_by_a_reload(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* By a password, and by a hash for those of its realm. */
+static void a_password(void **state)
+{
+	struct fixture *f = *state;
+	char *names[] = {(char *)(uintptr_t) "example.net", (char *)(uintptr_t)REALM};
+	const struct setting_list realms = {names, 2}, none = {NULL, 0};
+
+	assert_true(auth_login(f->auth, SLICE("alice"), SLICE("secret"), &realms));
+	assert_true(auth_login(f->auth, SLICE("alice"), SLICE("secret"), &none));
+	assert_true(auth_login(f->auth, SLICE("bob"), SLICE("secret"), &realms));
+	assert_false(auth_login(f->auth, SLICE("bob"), SLICE("secret"), &none));
+	assert_false(auth_login(f->auth, SLICE("bob"), slice_of(bob_md5), &realms));
+	assert_false(auth_login(f->auth, SLICE("alice"), SLICE("Secret"), &realms));
+	assert_false(auth_login(f->auth, SLICE("alice"), SLICE(""), &realms));
+	assert_false(auth_login(f->auth, SLICE(NO_USER), SLICE("secret"), &realms));
+	assert_false(auth_login(f->auth, SLICE(NO_USER), SLICE(""), &realms));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +231,7 @@ int main(void)
 	    TEST(a_secret_from_elsewhere),
 	    TEST(counts_and_nonces),
 	    TEST(other_users_by_a_reload),
+	    TEST(a_password),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

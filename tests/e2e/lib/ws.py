@@ -1,5 +1,6 @@
 """MSRP over WebSocket (RFC 7977): a client of RFC 6455 beneath a connection of frames."""
 import base64
+import email
 import hashlib
 import os
 import socket
@@ -41,7 +42,7 @@ class Answer:
     def __init__(self, head):
         lines = head.decode('latin-1').split('\r\n')
         self.status = int(lines[0].split(' ')[1])
-        self.headers = dict(line.split(': ', 1) for line in lines[1:] if line)
+        self.headers = email.message_from_string('\n'.join(lines[1:]))  # names in any case
 
 
 def request(key, protocol='msrp', path='/', headers=(), leave_out=()):
