@@ -256,7 +256,7 @@ static int start_services(struct daemon *d, struct reason *why)
 	    .notifier = d->notifier,
 	    .budget = msrp_stack_budget(d->msrp),
 	    .msrp = d->msrp,
-	    .tap = net_tap_of(d->net),
+	    .net = d->net,
 	    .routes = &d->routes,
 	};
 

@@ -18,7 +18,7 @@
 struct auth;
 struct event_base;
 struct msrp_stack;
-struct net_tap;
+struct net;
 struct notifier;
 struct page;
 struct sip_request;
@@ -36,7 +36,7 @@ struct service_env {
 	struct page *page;         /* NULL without SIP */
 	struct notifier *notifier; /* of event packages (subscription.h); NULL without SIP */
 	struct msrp_stack *msrp;   /* for roles that speak MSRP without the UA */
-	struct net_tap *tap;       /* where all messages pass (net/tap.h), for a trace */
+	struct net *net;           /* for a trace (net/tap.h) */
 	const struct routes
 	    *routes; /* for roles that walk lists; a reload replaces what it holds */
 };

@@ -56,6 +56,15 @@ struct net_tap *net_tap_of(struct net *net)
 	return &net->tap;
 }
 
+void net_tap_set(struct net *net, const struct net_tap_ops *ops, void *arg)
+{
+	struct net_protocol *p;
+
+	net->tap = (struct net_tap){ops, arg};
+	LIST_FOREACH(p, &net->protocols, of_net)
+		p->tapped = ops;
+}
+
 struct event_base *net_base(const struct net *net)
 {
 	return net->base;

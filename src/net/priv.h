@@ -193,6 +193,7 @@ struct net {
 	struct net_batch *batch; /* that datagrams are read into, once there is a UDP socket */
 	struct net_guard *guard;
 	struct net_tap tap;
+	LIST_HEAD(, net_protocol) protocols;
 	struct prefixes proxies; /* who must say for whom they connect */
 
 	/* this turn of the loop */

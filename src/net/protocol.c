@@ -18,6 +18,8 @@ int net_protocol_init(struct net_protocol *p)
 
 	LIST_INIT(&p->streams);
 	p->tap = net_tap_of(p->net);
+	p->tapped = p->tap->ops;
+	LIST_INSERT_HEAD(&p->net->protocols, p, of_net);
 	err |=
 	    timer_queue_init(&p->connecting, base, limits->connect_timeout_ms, dial_on_timeout, p);
 	err |= timer_queue_init(&p->handshaking, base, limits->handshake_timeout_ms,
@@ -53,6 +55,9 @@ void net_protocol_fini(struct net_protocol *p)
 		net_stream_close(stream, -ESHUTDOWN);
 	if (p->net)
 		turn_forget(p->net, p);
+	if (p->tap)
+		LIST_REMOVE(p, of_net);
+	p->tap = NULL;
 	timer_queue_fini(&p->connecting);
 	timer_queue_fini(&p->handshaking);
 	timer_queue_fini(&p->prefacing);

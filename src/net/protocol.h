@@ -81,6 +81,8 @@ struct net_protocol {
 	struct net_limits limits;
 	struct net_tls_contexts *tls; /* borrowed; NULL: no TLS */
 	struct net_tap *tap;          /* the net's */
+	bool tapped;                  /* somebody listens there */
+	LIST_ENTRY(net_protocol) of_net;
 	struct net_counters count;
 	LIST_HEAD(, net_stream) streams;
 	size_t stream_count;

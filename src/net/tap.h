@@ -25,22 +25,28 @@ struct net_tap_ops {
 	/** What comes behind its body; empty: nothing. */
 	void (*end)(struct net_tap *tap, const struct net_stream *stream, enum net_way way,
 	    struct slice bytes);
+	/** A datagram, which is a whole message. */
+	void (*datagram)(struct net_tap *tap, const union addr *local, const union addr *peer,
+	    enum net_way way, struct slice bytes);
 	/** The stream is gone, and its messages end here. */
 	void (*closed)(struct net_tap *tap, const struct net_stream *stream);
 };
 
-/** One of a net; ops is set and taken away by who listens. */
+/** One of a net. */
 struct net_tap {
 	const struct net_tap_ops *ops; /* NULL: nobody listens */
 	void *arg;                     /* of who does */
 };
 
+/** Listen, or no more: ops is NULL. */
+void net_tap_set(struct net *net, const struct net_tap_ops *ops, void *arg);
+
 /** NULL: nobody listens. */
 static inline struct net_tap *net_tap_on(const struct net_stream *stream)
 {
-	struct net_tap *tap = stream->protocol->tap;
+	const struct net_protocol *protocol = stream->protocol;
 
-	return __builtin_expect(tap->ops != NULL, 0) ? tap : NULL;
+	return __builtin_expect(protocol->tapped, 0) ? protocol->tap : NULL;
 }
 
 /** A whole message that is at hand. */

@@ -129,7 +129,6 @@ static void emit(struct trace *trace, struct trace_stream *ts, enum net_way way,
 	packet.way = way;
 	packet.from = way == NET_IN ? &ts->peer : &ts->local;
 	packet.to = way == NET_IN ? &ts->local : &ts->peer;
-	packet.sip = is_sip(ts->stream);
 	packet.web = transport->framed;
 	packet.carrier = transport->name;
 	packet.conn = ts->stream->number;
@@ -145,22 +144,30 @@ static struct slice part(const struct partial *p, size_t from, size_t to)
 	return (struct slice){p->text.p + from, to - from};
 }
 
-/* A SIP message is cut at its end, and says how long it was; a description of media stays. */
+/*
+ * A SIP message is cut at its end, and says how long it was; a description of media stays.
+ * @param length  with what was cut already
+ */
+static bool describe_sip(struct trace *trace, struct trace_packet *packet, struct slice head,
+    struct slice body, size_t length)
+{
+	size_t cut = 0;
+
+	if (!slice_starts_nocase(body, SLICE("v=0")) && body.len > trace->bodies)
+		cut = body.len - trace->bodies;
+	packet->sip = true;
+	packet->payload = (struct slice){head.p, head.len + body.len - cut};
+	packet->length = length < TRACE_PAYLOAD_MAX ? length : TRACE_PAYLOAD_MAX;
+	return trace_filter_takes_sip(trace->filter, head, body, &packet->call_id);
+}
+
 static void end_sip(struct trace *trace, struct trace_stream *ts, enum net_way way,
     struct partial *p)
 {
-	struct slice head = part(p, 0, p->head_len), body = part(p, p->head_len, p->text.len);
-	struct trace_packet packet = {.length = p->head_len + p->body_len};
-	bool wanted = trace_filter_takes_sip(trace->filter, head, body, &packet.call_id);
+	struct trace_packet packet = {0};
 
-	packet.payload = buffer_text(&p->text);
-	if (slice_starts_nocase(body, SLICE("v=0")))
-		body.len = 0;
-	if (body.len > trace->bodies)
-		packet.payload.len -= body.len - trace->bodies;
-	if (packet.length > TRACE_PAYLOAD_MAX)
-		packet.length = TRACE_PAYLOAD_MAX;
-	if (wanted)
+	if (describe_sip(trace, &packet, part(p, 0, p->head_len), part(p, p->head_len, p->text.len),
+		p->head_len + p->body_len))
 		emit(trace, ts, way, &packet);
 }
 
@@ -240,6 +247,32 @@ static void on_end(struct net_tap *tap, const struct net_stream *stream, enum ne
 	clear(trace, p);
 }
 
+/* The only ones are SIP's. */
+static void on_datagram(struct net_tap *tap, const union addr *local, const union addr *peer,
+    enum net_way way, struct slice bytes)
+{
+	struct trace *trace = tap->arg;
+	union addr ends[] = {[NET_IN] = *peer, [NET_OUT] = *local};
+	struct trace_packet packet = {.udp = true,
+	    .way = way,
+	    .carrier = "udp",
+	    .from = &ends[way],
+	    .to = &ends[!way]};
+	const char *end = bytes.len ? memmem(bytes.p, bytes.len, "\r\n\r\n", 4) : NULL;
+	size_t head_len = end ? (size_t)(end - bytes.p) + 4 : bytes.len, length = bytes.len;
+
+	addr_unmap(&ends[NET_IN]);
+	addr_unmap(&ends[NET_OUT]);
+	bytes = slice_head(bytes, TRACE_PAYLOAD_MAX);
+	if (head_len > bytes.len || ends[NET_IN].any.sa_family != ends[NET_OUT].any.sa_family
+	    || !trace_filter_takes_peer(trace->filter, &ends[NET_IN])
+	    || !describe_sip(trace, &packet, slice_head(bytes, head_len),
+		slice_from(bytes, head_len), length))
+		return;
+	clock_gettime(CLOCK_REALTIME, &packet.when);
+	write_record(trace, &packet);
+}
+
 static void on_closed(struct net_tap *tap, const struct net_stream *stream)
 {
 	struct trace *trace = tap->arg;
@@ -253,5 +286,6 @@ const struct net_tap_ops trace_tap_ops = {
     .head = on_head,
     .body = on_body,
     .end = on_end,
+    .datagram = on_datagram,
     .closed = on_closed,
 };

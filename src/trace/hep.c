@@ -26,6 +26,7 @@ enum {
 	FAMILY_IPV4 = 2,
 	FAMILY_IPV6 = 10,
 	TCP = 6,
+	UDP = 17,
 	SIP = 1,
 	/* There is none for MSRP: as a text that belongs to a call. */
 	LOG = 100,
@@ -84,7 +85,7 @@ static void put_addresses(struct buffer *w, const struct trace_packet *p)
 	bool ipv6 = p->from->any.sa_family == AF_INET6;
 
 	put8(w, IP_FAMILY, ipv6 ? FAMILY_IPV6 : FAMILY_IPV4);
-	put8(w, IP_PROTOCOL, TCP);
+	put8(w, IP_PROTOCOL, p->udp ? UDP : TCP);
 	put(w, ipv6 ? IPV6_SOURCE : IPV4_SOURCE, addr_bytes(p->from));
 	put(w, ipv6 ? IPV6_DESTINATION : IPV4_DESTINATION, addr_bytes(p->to));
 	put16(w, SOURCE_PORT, addr_port(p->from));

@@ -36,6 +36,9 @@ enum {
 	PORT_TYPE_TCP = 2,
 
 	PROTOCOL_TCP = 6,
+	PROTOCOL_UDP = 17,
+	TCP_HEAD = 20,
+	UDP_HEAD = 8,
 	TCP_FLAGS = 0x18, /* ACK, PSH */
 	HOPS = 64,
 	WINDOW = 65535,
@@ -165,7 +168,7 @@ static void put_ipv4(struct buffer *w, const struct trace_packet *p, size_t len)
 	net16(w, (uint16_t)(20 + len));
 	net32(w, 0x4000); /* do not fragment */
 	buffer_add_char(w, HOPS);
-	buffer_add_char(w, PROTOCOL_TCP);
+	buffer_add_char(w, p->udp ? PROTOCOL_UDP : PROTOCOL_TCP);
 	net16(w, 0);
 	buffer_add(w, addr_bytes(p->from));
 	buffer_add(w, addr_bytes(p->to));
@@ -177,16 +180,24 @@ static void put_ipv6(struct buffer *w, const struct trace_packet *p, size_t len)
 {
 	net32(w, 6u << 28);
 	net16(w, (uint16_t)len);
-	buffer_add_char(w, PROTOCOL_TCP);
+	buffer_add_char(w, p->udp ? PROTOCOL_UDP : PROTOCOL_TCP);
 	buffer_add_char(w, HOPS);
 	buffer_add(w, addr_bytes(p->from));
 	buffer_add(w, addr_bytes(p->to));
 }
 
+/* RFC 9293 3.1, RFC 768: with a pseudo header. */
+static uint16_t checksum_of(const struct trace_packet *p, struct slice head, size_t len)
+{
+	uint32_t all = (uint32_t)len + (p->udp ? PROTOCOL_UDP : PROTOCOL_TCP);
+
+	all = sum(sum(all, addr_bytes(p->from)), addr_bytes(p->to));
+	return checksum(sum(sum(all, head), p->payload));
+}
+
 static void put_tcp(struct buffer *w, const struct trace_packet *p, size_t len)
 {
 	size_t at = w->len;
-	uint32_t all = (uint32_t)len + PROTOCOL_TCP;
 
 	net16(w, addr_port(p->from));
 	net16(w, addr_port(p->to));
@@ -195,22 +206,35 @@ static void put_tcp(struct buffer *w, const struct trace_packet *p, size_t len)
 	net16(w, 5 << 12 | TCP_FLAGS);
 	net16(w, WINDOW);
 	net32(w, 0); /* checksum, urgent pointer */
-	all = sum(sum(all, addr_bytes(p->from)), addr_bytes(p->to));
 	if (!w->err)
-		set_checksum(w, at + 16,
-		    checksum(sum(sum(all, slice_from(buffer_text(w), at)), p->payload)));
+		set_checksum(w, at + 16, checksum_of(p, slice_from(buffer_text(w), at), len));
+}
+
+static void put_udp(struct buffer *w, const struct trace_packet *p, size_t len)
+{
+	size_t at = w->len;
+
+	net16(w, addr_port(p->from));
+	net16(w, addr_port(p->to));
+	net16(w, (uint16_t)len);
+	net16(w, 0);
+	if (!w->err)
+		set_checksum(w, at + 6, checksum_of(p, slice_from(buffer_text(w), at), len));
 }
 
 /* @return bytes of the packet, had nothing been cut */
 static size_t put_headers(struct buffer *w, const struct trace_packet *p)
 {
-	size_t at = w->len, len = 20 + p->length;
+	size_t at = w->len, len = (p->udp ? UDP_HEAD : TCP_HEAD) + p->length;
 
 	if (p->from->any.sa_family == AF_INET6)
 		put_ipv6(w, p, len);
 	else
 		put_ipv4(w, p, len);
-	put_tcp(w, p, len);
+	if (p->udp)
+		put_udp(w, p, len);
+	else
+		put_tcp(w, p, len);
 	return w->len - at + p->length;
 }
 
@@ -248,7 +272,10 @@ static void put_comment(struct buffer *w, const struct trace_packet *p)
 	char text[512];
 	struct buffer comment = BUFFER_ON(text);
 
-	buffer_printf(&comment, "conn %llu %s", (unsigned long long)p->conn, p->carrier);
+	if (p->udp)
+		buffer_printf(&comment, "udp");
+	else
+		buffer_printf(&comment, "conn %llu %s", (unsigned long long)p->conn, p->carrier);
 	if (p->call_id.p)
 		buffer_printf(&comment, " call %.*s", SLICE_ARG(p->call_id));
 	if (!comment.err)

@@ -28,6 +28,7 @@ struct trace_packet {
 	enum net_way way;
 	bool sip; /* else MSRP */
 	bool web; /* over a WebSocket */
+	bool udp; /* else a stream, with seq and ack */
 	uint32_t seq, ack;
 	struct slice payload;
 	size_t length;        /* of the payload before it was cut at its end */
@@ -83,7 +84,7 @@ struct trace_counters {
 };
 
 struct trace {
-	struct net_tap *tap;
+	struct net *net;
 	const struct trace_settings *settings;
 	struct trace_counters count;
 

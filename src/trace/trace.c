@@ -52,7 +52,7 @@ static bool turn_off(struct trace *trace, unsigned wait_ms)
 
 	if (!trace->writer)
 		return true;
-	trace->tap->ops = NULL;
+	net_tap_set(trace->net, NULL, NULL);
 	collect_lost(trace);
 	whole = trace_writer_stop(trace->writer, wait_ms);
 	trace->writer = NULL;
@@ -200,8 +200,7 @@ static int turn_on(struct trace *trace, const struct param *params, const struct
 		return err;
 	}
 	*trace->count.on = 1;
-	trace->tap->arg = trace;
-	trace->tap->ops = &trace_tap_ops;
+	net_tap_set(trace->net, &trace_tap_ops, trace);
 	log_info("trace: on: %s", trace->target);
 	return 0;
 }
@@ -258,7 +257,7 @@ static int start(const struct service_env *env, const void *settings, void **sta
 	if (!trace)
 		return -ENOMEM;
 	trace->settings = settings;
-	trace->tap = env->tap;
+	trace->net = env->net;
 	if (stats_register(env->stats, "trace", counters, trace) < 0) {
 		free(trace);
 		return -ENOMEM;
