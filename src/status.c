@@ -26,6 +26,32 @@ static void put_sessions(struct daemon *d, struct reply *reply)
 	reply_close(reply);
 }
 
+static void put_certificates(const struct config *cfg, struct reply *reply)
+{
+	reply_open_object(reply, "certificates");
+	if (cfg->msrp.tls.certificate)
+		reply_text(reply, "msrp", slice_of(cfg->msrp.tls.certificate));
+	if (cfg->sip.edge.tls.certificate)
+		reply_text(reply, "sip", slice_of(cfg->sip.edge.tls.certificate));
+	reply_close(reply);
+}
+
+/* The hosts of what listeners are known by. */
+static void put_advertised(const struct config *cfg, struct reply *reply)
+{
+	const struct msrp_listen_settings *listen = cfg->msrp.listen.items;
+
+	reply_open_list(reply, "advertise");
+	for (size_t i = 0; i < cfg->msrp.listen.count; i++) {
+		struct slice rest = slice_of(listen[i].advertise), host;
+
+		/* An address of IPv6 is no name. */
+		if (rest.len && rest.p[0] != '[' && slice_cut(&rest, ':', &host))
+			reply_text(reply, NULL, host);
+	}
+	reply_close(reply);
+}
+
 void daemon_status(struct reply *reply, void *arg)
 {
 	struct daemon *d = arg;
@@ -49,5 +75,7 @@ void daemon_status(struct reply *reply, void *arg)
 		reply_number(reply, "metrics", ctl_metrics_port(d->metrics));
 	reply_close(reply);
 	put_sessions(d, reply);
+	put_certificates(d->config, reply);
+	put_advertised(d->config, reply);
 	reply_number(reply, "connections", (int64_t)msrp_stack_connections(d->msrp));
 }
