@@ -1,13 +1,12 @@
 /*
- * What waits to be written on a stream: urgent messages, and the bulk, in which the ends of
- * messages are known, so that the urgent can go in between.
+ * The output of a stream: urgent messages, and the bulk, in which the ends of messages are known,
+ * so that the urgent can go in between.
  */
 #include "net/priv.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <msrpd/story.h>
 
@@ -16,111 +15,6 @@
 enum {
 	STORED_OUTPUTS = 64,
 };
-
-/* --- queues --- */
-
-static bool in_message(const struct net_queue *q)
-{
-	return q->written > q->boundary;
-}
-
-/* Bytes to the end of the first message, 0 if that end is not queued yet. */
-static size_t first_message(const struct net_queue *q)
-{
-	return q->end_count ? (size_t)(q->ends[q->first_end] - q->written) : 0;
-}
-
-static int queue_copy(struct net *net, struct net_queue *q, struct slice bytes)
-{
-	q->queued += bytes.len;
-	while (bytes.len) {
-		struct slice part = slice_head(bytes, READ_MIN);
-		struct net_block *block;
-		char *p = net_block_text(net, part.len, &block);
-
-		if (!p)
-			return -ENOMEM;
-		memcpy(p, part.p, part.len);
-		if (segments_add(&q->segments, (struct slice){p, part.len}, block) < 0)
-			return -ENOMEM;
-		bytes = slice_from(bytes, part.len);
-	}
-	return 0;
-}
-
-static int queue_borrow(struct net_queue *q, struct slice bytes, struct net_block *owner)
-{
-	q->queued += bytes.len;
-	while (bytes.len) {
-		struct slice part = slice_head(bytes, SEGMENT_MAX);
-
-		if (segments_add(&q->segments, part, owner) < 0)
-			return -ENOMEM;
-		bytes = slice_from(bytes, part.len);
-	}
-	return 0;
-}
-
-/* A message ends with what is queued so far. */
-static int queue_end(struct net_queue *q)
-{
-	uint32_t cap;
-	uint64_t *ends;
-
-	q->last_end = q->queued;
-	/* Moved by more than half, each end costs a move of one other at most. */
-	if (q->first_end > q->end_cap / 2) {
-		memmove(q->ends, q->ends + q->first_end, q->end_count * sizeof(*ends));
-		q->first_end = 0;
-	}
-	if (q->first_end + q->end_count == q->end_cap) {
-		cap = q->end_cap ? q->end_cap * 2 : 32;
-		ends = realloc(q->ends, cap * sizeof(*ends));
-		if (!ends)
-			return -ENOMEM;
-		q->ends = ends;
-		q->end_cap = cap;
-	}
-	q->ends[q->first_end + q->end_count++] = q->queued;
-	return 0;
-}
-
-static void queue_consume(struct net *net, struct net_queue *q, size_t n)
-{
-	if (n == 0)
-		return;
-	segments_consume(net, &q->segments, n);
-	q->written += n;
-	while (q->end_count && q->ends[q->first_end] <= q->written) {
-		q->boundary = q->ends[q->first_end++];
-		q->end_count--;
-	}
-	if (q->end_count == 0)
-		q->first_end = 0;
-}
-
-/* Empty it; its arrays stay, for the next one. */
-static void queue_reset(struct net *net, struct net_queue *q)
-{
-	struct segments *s = &q->segments;
-
-	segments_drop(net, s);
-	*q = (struct net_queue){.segments = {.items = s->items, .cap = s->cap},
-	    .ends = q->ends,
-	    .end_cap = q->end_cap};
-}
-
-/* Arrays that a queue once needed are not worth storing. */
-static bool is_large(const struct net_queue *q)
-{
-	return q->segments.cap > 4 * NET_IOV_MAX || q->end_cap > 4 * NET_IOV_MAX;
-}
-
-static void queue_free(struct net_queue *q)
-{
-	free(q->segments.items);
-	free(q->ends);
-}
 
 /* --- the output --- */
 
@@ -175,7 +69,8 @@ void output_drop(struct net_stream *s)
 	out->held = 0;
 	queue_reset(net, &out->urgent);
 	queue_reset(net, &out->bulk);
-	if (pool_is_full(&net->outputs) || is_large(&out->urgent) || is_large(&out->bulk))
+	if (pool_is_full(&net->outputs) || queue_is_large(&out->urgent)
+	    || queue_is_large(&out->bulk))
 		output_free(out);
 	else
 		pool_put(&net->outputs, out);
@@ -363,26 +258,26 @@ static struct plan plan_bytes(struct net_stream *s)
 {
 	struct net_output *out = s->out;
 
-	if (!in_message(&out->bulk))
+	if (!queue_in_message(&out->bulk))
 		return (struct plan){out->urgent.segments.bytes, out->bulk.segments.bytes, false};
 	if (out->urgent.segments.bytes == 0)
 		return (struct plan){0, out->bulk.segments.bytes, false};
-	if (!first_message(&out->bulk))
+	if (!queue_first_message(&out->bulk))
 		s->protocol->handler->interrupt(s);
 	if (s->state == NET_CLOSED || s->failed)
 		return (struct plan){0, 0, false};
-	if (!first_message(&out->bulk))
+	if (!queue_first_message(&out->bulk))
 		return (struct plan){0, out->bulk.segments.bytes, false};
-	return (struct plan){0, first_message(&out->bulk), false};
+	return (struct plan){0, queue_first_message(&out->bulk), false};
 }
 
 /* A framed transport is given the bytes of one message. */
 static struct plan plan_message(const struct net_output *out, struct plan plan)
 {
-	size_t bulk = first_message(&out->bulk);
+	size_t bulk = queue_first_message(&out->bulk);
 
 	if (plan.urgent)
-		return (struct plan){first_message(&out->urgent), 0, true};
+		return (struct plan){queue_first_message(&out->urgent), 0, true};
 	return bulk ? (struct plan){0, bulk, true} : plan;
 }
 
@@ -494,7 +389,7 @@ int output_flush(struct net_stream *s)
 	if (s->out->urgent.segments.bytes <= s->protocol->limits.send_queue / 2)
 		stream_unpause(s, PAUSED_BY_QUEUE);
 	tell_marks(s);
-	if (s->out && output_bytes(s->out) == 0 && !in_message(&s->out->bulk)
+	if (s->out && output_bytes(s->out) == 0 && !queue_in_message(&s->out->bulk)
 	    && TAILQ_EMPTY(&s->out->marks))
 		output_drop(s);
 	return s->failed ? -ENOMEM : 0;

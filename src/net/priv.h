@@ -102,6 +102,33 @@ struct net_queue {
 	uint32_t first_end, end_count, end_cap;
 };
 
+/* queue.c; what returns int: 0 or -ENOMEM */
+
+/** Has a part of the first message been written? */
+static inline bool queue_in_message(const struct net_queue *q)
+{
+	return q->written > q->boundary;
+}
+
+/** Bytes to the end of the first message, 0 if that end is not queued yet. */
+static inline size_t queue_first_message(const struct net_queue *q)
+{
+	return q->end_count ? (size_t)(q->ends[q->first_end] - q->written) : 0;
+}
+
+int queue_copy(struct net *net, struct net_queue *q, struct slice bytes);
+/** @param owner  the block that they lie in, or NULL: a caller's memory */
+int queue_borrow(struct net_queue *q, struct slice bytes, struct net_block *owner);
+/** A message ends with what is queued so far. */
+int queue_end(struct net_queue *q);
+/** n bytes have been written. */
+void queue_consume(struct net *net, struct net_queue *q, size_t n);
+/** Empty it; its arrays stay, for the next one. */
+void queue_reset(struct net *net, struct net_queue *q);
+/** Arrays that a queue once needed are not worth storing. */
+bool queue_is_large(const struct net_queue *q);
+void queue_free(struct net_queue *q);
+
 /** Only while something is queued, a message is open or a mark waits. */
 struct net_output {
 	struct net_stream *stream;     /* the pool's while it is kept */
