@@ -23,7 +23,8 @@ enum {
 	UNINTERRUPTED_MAX = 2048,
 };
 
-static const char tid_room[MSRP_TID_LEN + 1] = "0000000000000000";
+#define TID_ROOM SLICE("0000000000000000")
+_Static_assert(sizeof("0000000000000000") == MSRP_TID_LEN + 1, "as long as a transaction id");
 
 /* --- memory --- */
 
@@ -130,7 +131,7 @@ static void write_head(struct buffer *w, struct chunk *chunk, const struct arriv
 
 	chunk->start = f->range.start;
 	chunk->total = f->range.total;
-	msrp_write_request_line(w, slice_of(tid_room), f->method_text);
+	msrp_write_request_line(w, TID_ROOM, f->method_text);
 	hop_write_paths(w, a, hop);
 	chunk->headers_at = (uint32_t)w->len;
 	/* "From-Path: … OWN FROM" and CRLF end here. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/extend.h"
 #include "msrp/pool.h"
 #include "wire/path.h"
 
@@ -211,19 +212,34 @@ size_t hop_paths_size(const struct arrival *a, const struct hop *hop)
 	    + hop->inner.len + (hop->own.p ? a->frame->from_path.len : a->from_path.len);
 }
 
+static size_t with_space(struct slice s)
+{
+	return s.p ? s.len + 1 : 0;
+}
+
+static char *put_with_space(char *p, struct slice s)
+{
+	if (!s.p)
+		return p;
+	p = slice_put(p, s);
+	*p++ = ' ';
+	return p;
+}
+
 void hop_write_paths(struct buffer *w, const struct arrival *a, const struct hop *hop)
 {
-	buffer_add(w, SLICE("To-Path: "));
-	buffer_add(w, hop->to_path);
-	buffer_add(w, SLICE("\r\nFrom-Path: "));
-	if (hop->inner.p) {
-		buffer_add(w, hop->inner);
-		buffer_add_char(w, ' ');
-	}
-	if (hop->own.p) {
-		buffer_add(w, hop->own);
-		buffer_add_char(w, ' ');
-	}
-	buffer_add(w, hop->own.p ? a->frame->from_path : a->from_path);
-	buffer_add(w, SLICE("\r\n"));
+	struct slice from = hop->own.p ? a->frame->from_path : a->from_path;
+	char *p = buffer_extend(w,
+	    sizeof("To-Path: \r\nFrom-Path: \r\n") - 1 + hop->to_path.len + with_space(hop->inner)
+		+ with_space(hop->own) + from.len);
+
+	if (!p)
+		return;
+	p = slice_put(p, SLICE("To-Path: "));
+	p = slice_put(p, hop->to_path);
+	p = slice_put(p, SLICE("\r\nFrom-Path: "));
+	p = put_with_space(p, hop->inner);
+	p = put_with_space(p, hop->own);
+	p = slice_put(p, from);
+	slice_put(p, SLICE("\r\n"));
 }

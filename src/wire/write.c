@@ -1,31 +1,53 @@
 #include "wire/write.h"
 
+#include "base/extend.h"
 #include "wire/byte_range.h"
 #include "wire/path.h"
 
+/* What each line needs is counted first, and then written without further questions. */
+
 void msrp_write_request_line(struct buffer *w, struct slice tid, struct slice method)
 {
-	buffer_add(w, SLICE("MSRP "));
-	buffer_add(w, tid);
-	buffer_add_char(w, ' ');
-	buffer_add(w, method);
-	buffer_add(w, SLICE("\r\n"));
+	char *p = buffer_extend(w, 5 + tid.len + 1 + method.len + 2);
+
+	if (!p)
+		return;
+	p = slice_put(p, SLICE("MSRP "));
+	p = slice_put(p, tid);
+	*p++ = ' ';
+	p = slice_put(p, method);
+	slice_put(p, SLICE("\r\n"));
 }
 
-static void write_digits(struct buffer *w, unsigned code)
+static char *put_digits(char *p, unsigned code)
 {
-	for (unsigned unit = 100; unit; unit /= 10)
-		buffer_add_char(w, (char)('0' + code / unit % 10));
+	*p++ = (char)('0' + code / 100 % 10);
+	*p++ = (char)('0' + code / 10 % 10);
+	*p++ = (char)('0' + code % 10);
+	return p;
+}
+
+static size_t code_len(struct slice text)
+{
+	return 3 + (text.len ? 1 + text.len : 0) + 2;
+}
+
+static char *put_code(char *p, unsigned code, struct slice text)
+{
+	p = put_digits(p, code);
+	if (text.len) {
+		*p++ = ' ';
+		p = slice_put(p, text);
+	}
+	return slice_put(p, SLICE("\r\n"));
 }
 
 void msrp_write_code(struct buffer *w, unsigned code, struct slice text)
 {
-	write_digits(w, code);
-	if (text.len) {
-		buffer_add_char(w, ' ');
-		buffer_add(w, text);
-	}
-	buffer_add(w, SLICE("\r\n"));
+	char *p = buffer_extend(w, code_len(text));
+
+	if (p)
+		put_code(p, code, text);
 }
 
 /* RFC 4975 section 10, RFC 4976 section 6.3, RFC 7701 section 7.3 */
@@ -62,24 +84,47 @@ static struct slice usual_phrase(unsigned code)
 void msrp_write_response_line(struct buffer *w, struct slice tid, unsigned code,
     struct slice phrase)
 {
-	buffer_add(w, SLICE("MSRP "));
-	buffer_add(w, tid);
-	buffer_add_char(w, ' ');
-	msrp_write_code(w, code, phrase.len ? phrase : usual_phrase(code));
+	struct slice text = phrase.len ? phrase : usual_phrase(code);
+	char *p = buffer_extend(w, 5 + tid.len + 1 + code_len(text));
+
+	if (!p)
+		return;
+	p = slice_put(p, SLICE("MSRP "));
+	p = slice_put(p, tid);
+	*p++ = ' ';
+	put_code(p, code, text);
+}
+
+static inline size_t header_len(struct slice name, struct slice value)
+{
+	return name.len + 2 + value.len + 2;
+}
+
+static inline char *put_header(char *p, struct slice name, struct slice value)
+{
+	p = slice_put(p, name);
+	p = slice_put(p, SLICE(": "));
+	p = slice_put(p, value);
+	return slice_put(p, SLICE("\r\n"));
 }
 
 void msrp_write_header(struct buffer *w, struct slice name, struct slice value)
 {
-	buffer_add(w, name);
-	buffer_add(w, SLICE(": "));
-	buffer_add(w, value);
-	buffer_add(w, SLICE("\r\n"));
+	char *p = buffer_extend(w, header_len(name, value));
+
+	if (p)
+		put_header(p, name, value);
 }
 
 void msrp_write_paths(struct buffer *w, struct slice to_path, struct slice from_path)
 {
-	msrp_write_header(w, SLICE("To-Path"), to_path);
-	msrp_write_header(w, SLICE("From-Path"), from_path);
+	char *p = buffer_extend(w,
+	    header_len(SLICE("To-Path"), to_path) + header_len(SLICE("From-Path"), from_path));
+
+	if (!p)
+		return;
+	p = put_header(p, SLICE("To-Path"), to_path);
+	put_header(p, SLICE("From-Path"), from_path);
 }
 
 void msrp_write_forwarded_headers(struct buffer *w, const struct msrp_frame *f, bool open_end)
@@ -112,12 +157,15 @@ void msrp_write_blank_line(struct buffer *w)
 
 void msrp_write_end_line(struct buffer *w, struct slice tid, enum msrp_flag flag, bool after_body)
 {
-	if (after_body)
-		buffer_add(w, SLICE("\r\n"));
-	buffer_add(w, SLICE("-------"));
-	buffer_add(w, tid);
-	buffer_add_char(w, (char)flag);
-	buffer_add(w, SLICE("\r\n"));
+	struct slice start = after_body ? SLICE("\r\n-------") : SLICE("-------");
+	char *p = buffer_extend(w, start.len + tid.len + 3);
+
+	if (!p)
+		return;
+	p = slice_put(p, start);
+	p = slice_put(p, tid);
+	*p++ = (char)flag;
+	slice_put(p, SLICE("\r\n"));
 }
 
 void msrp_write_response_head(struct buffer *w, const struct msrp_frame *request, unsigned code,
