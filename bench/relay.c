@@ -46,7 +46,7 @@ struct options {
 	const char *host;
 	int proxies[PAIRS_MAX], receivers[PAIRS_MAX], pids[PIDS_MAX];
 	int proxy_count, receiver_count, pid_count;
-	int pairs, size, chunk, window, rate, idle;
+	int pairs, size, chunk, window, rate, idle, messages;
 	double seconds, warmup;
 	bool auth, tls, present; /* present: senders show the certificate, too */
 	const char *ca, *certificate, *key;
@@ -72,6 +72,7 @@ struct pair {
 	char to_path[2 * URI_MAX], from[URI_MAX];
 	char *template; /* headers of a SEND behind its start line, up to Byte-Range's value */
 	uint64_t sent, received; /* messages */
+	uint64_t answered;       /* frames */
 	size_t at;               /* bytes of the message in hand that were sent */
 	size_t got;              /* and received */
 	uint64_t frames;
@@ -424,6 +425,8 @@ static size_t take_frame(struct io *io, const char *p, size_t len)
 	hit = memmem(p + head, len - (size_t)head, end, (size_t)n);
 	if (!hit || (size_t)(hit - p) + (size_t)n + 3 > len)
 		return 0;
+	if (f.method == MSRP_NO_METHOD)
+		io->pair->answered++;
 	if (f.method == MSRP_NO_METHOD || f.method == MSRP_REPORT) {
 		if (f.method == MSRP_REPORT || f.code != 200) {
 			if (verbose || errors == 0)
@@ -508,6 +511,18 @@ static void pace(uint64_t begun)
 	}
 }
 
+static void on_event(struct io *io, uint32_t events)
+{
+	if (io->role == LISTENER) {
+		on_accept(io);
+		return;
+	}
+	if (events & EPOLLOUT)
+		flush(io);
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		on_input(io);
+}
+
 static void run_until(uint64_t end, uint64_t begun, int timer)
 {
 	struct epoll_event events[64];
@@ -516,20 +531,12 @@ static void run_until(uint64_t end, uint64_t begun, int timer)
 		int n = epoll_wait(epoll_fd, events, 64, 10);
 
 		for (int i = 0; i < n; i++) {
-			struct io *io = events[i].data.ptr;
 			uint64_t ticks;
 
-			if (!io) {
-				if (read(timer, &ticks, sizeof(ticks)) > 0)
-					pace(begun);
-			} else if (io->role == LISTENER) {
-				on_accept(io);
-			} else {
-				if (events[i].events & EPOLLOUT)
-					flush(io);
-				if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-					on_input(io);
-			}
+			if (events[i].data.ptr)
+				on_event(events[i].data.ptr, events[i].events);
+			else if (read(timer, &ticks, sizeof(ticks)) > 0)
+				pace(begun);
 		}
 		for (int i = 0; !opt.rate && i < opt.pairs; i++)
 			if (pairs[i]->sender.out_at == pairs[i]->sender.out_len)
@@ -587,6 +594,47 @@ static void measure(void)
 	printf("errors %" PRIu64 " count\n", errors);
 }
 
+/* --- the same work whenever it runs, for those who count instructions --- */
+
+/* A window of one pair, until all of it has been received and answered. */
+static void run_window(struct pair *pair)
+{
+	uint64_t end = pair->sent + (uint64_t)opt.window;
+	struct epoll_event events[64];
+	int n;
+
+	while (pair->received < end || pair->answered < pair->frames) {
+		if (pair->sender.out_at == pair->sender.out_len && pair->sent < end)
+			fill(pair);
+		n = epoll_wait(epoll_fd, events, 64, -1);
+		for (int i = 0; i < n; i++)
+			on_event(events[i].data.ptr, events[i].events);
+	}
+}
+
+static void run_windows(int messages)
+{
+	for (int done = 0; done < messages; done += opt.pairs * opt.window)
+		for (int i = 0; i < opt.pairs; i++)
+			run_window(pairs[i]);
+}
+
+/* After a warm-up: a line is printed before and behind the messages, and one waited for. */
+static void count(void)
+{
+	char line[16];
+
+	run_windows(opt.messages / 4);
+	for (int i = 0; i < 2; i++) {
+		puts(i == 0 ? "ready" : "done");
+		fflush(stdout);
+		if (!fgets(line, sizeof(line), stdin))
+			exit(1);
+		if (i == 0)
+			run_windows(opt.messages);
+	}
+}
+
 /* Clients that have authenticated and say nothing: until standard input ends. */
 static void idle(void)
 {
@@ -637,6 +685,7 @@ static void parse_options(int argc, char **argv)
 	    {"seconds", 1, NULL, 't'},
 	    {"warmup", 1, NULL, 'u'},
 	    {"idle", 1, NULL, 'i'},
+	    {"messages", 1, NULL, 'm'},
 	    {"auth", 0, NULL, 'a'},
 	    {"ca", 1, NULL, 'C'},
 	    {"certificate", 1, NULL, 'e'},
@@ -681,6 +730,9 @@ static void parse_options(int argc, char **argv)
 			break;
 		case 'i':
 			opt.idle = (int)strtol(optarg, NULL, 10);
+			break;
+		case 'm':
+			opt.messages = (int)strtol(optarg, NULL, 10);
 			break;
 		case 'a':
 			opt.auth = true;
@@ -749,6 +801,9 @@ int main(int argc, char **argv)
 	samples = malloc(SAMPLES_MAX * sizeof(*samples));
 	for (int i = 0; i < opt.pairs; i++)
 		pairs[i] = open_pair(i);
-	measure();
+	if (opt.messages)
+		count();
+	else
+		measure();
 	return errors ? 1 : 0;
 }
