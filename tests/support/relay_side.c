@@ -200,3 +200,23 @@ void relay_peer_knock(struct relay_peer *peer, struct relay_peer *client)
 	relay_peer_send(peer, relay_way_in(client), "knock123", "Failure-Report: no\r\n", "knock");
 	relay_peer_expect(client, "knock\r\n-------");
 }
+
+void relay_cast_open(struct relay_cast *cast)
+{
+	void *side;
+
+	relay_side_setup(&side);
+	cast->side = side;
+	relay_client_open(&cast->alice, cast->side, "alice");
+}
+
+void relay_cast_close(struct relay_cast *cast)
+{
+	struct relay_peer *peers[] = {&cast->alice, &cast->bob, &cast->carol};
+	void *side = cast->side;
+
+	for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++)
+		if (peers[i]->side)
+			relay_peer_close(peers[i]);
+	relay_side_teardown(&side);
+}

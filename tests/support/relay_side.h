@@ -40,6 +40,16 @@ void relay_peer_open(struct relay_peer *peer, struct relay_side *side, const cha
 void relay_client_open(struct relay_peer *client, struct relay_side *side, const char *name);
 void relay_peer_close(struct relay_peer *peer);
 
+/** Who is there in most tests.  Zeroed but for what is open. */
+struct relay_cast {
+	struct relay_side *side;
+	struct relay_peer alice, bob, carol;
+};
+
+/** A relay, and alice, who has a grant; bob and carol are for the test to open. */
+void relay_cast_open(struct relay_cast *cast);
+void relay_cast_close(struct relay_cast *cast);
+
 /** Send what the format says, turning the loop as needed. */
 void relay_peer_say(struct relay_peer *peer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

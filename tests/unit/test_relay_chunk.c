@@ -16,8 +16,7 @@
 #include "relay_side.h"
 
 struct fixture {
-	struct relay_side *side;
-	struct relay_peer alice, bob;
+	struct relay_cast cast;
 	struct msrp_frame frame;
 	char text[2048];
 	struct chunk *chunk;
@@ -26,12 +25,9 @@ struct fixture {
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	void *side;
 
-	relay_side_setup(&side);
-	f->side = side;
-	relay_client_open(&f->alice, f->side, "alice");
-	relay_peer_open(&f->bob, f->side, "bob");
+	relay_cast_open(&f->cast);
+	relay_peer_open(&f->cast.bob, f->cast.side, "bob");
 	*state = f;
 	return 0;
 }
@@ -39,11 +35,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	void *side = f->side;
 
-	relay_peer_close(&f->alice);
-	relay_peer_close(&f->bob);
-	relay_side_teardown(&side);
+	relay_cast_close(&f->cast);
 	free(f);
 	return 0;
 }
@@ -51,20 +44,21 @@ static int teardown(void **state)
 /* The chunk that a SEND of alice's for bob becomes. */
 static struct chunk *make(struct fixture *f, const char *headers, bool has_body)
 {
-	struct arrival a = {.relay = f->side->relay,
-	    .conn = f->alice.conn,
+	struct arrival a = {.relay = f->cast.side->relay,
+	    .conn = f->cast.alice.conn,
 	    .frame = &f->frame,
-	    .grant = f->alice.grant,
+	    .grant = f->cast.alice.grant,
 	    .verdict = VERDICT_RELAY};
 	struct hop hop;
 	const char *phrase;
 
 	snprintf(f->text, sizeof(f->text),
 	    "MSRP abcd1234 SEND\r\nTo-Path: %s\r\nFrom-Path: %s\r\n%s%s",
-	    relay_way_out(&f->alice, &f->bob), f->alice.own, headers,
+	    relay_way_out(&f->cast.alice, &f->cast.bob), f->cast.alice.own, headers,
 	    has_body ? "\r\n" : "-------abcd1234$\r\n");
 	assert_true(msrp_frame_parse(&f->frame, slice_of(f->text), sizeof(f->text)) > 0);
-	neighbors_learn(&f->alice.grant->neighbors, slice_of(f->bob.own), f->bob.conn);
+	neighbors_learn(&f->cast.alice.grant->neighbors, slice_of(f->cast.bob.own),
+	    f->cast.bob.conn);
 	assert_int_equal(hop_find(&a, &hop, &phrase), 0);
 	f->chunk = chunk_new(&a, &hop);
 	assert_non_null(f->chunk);
@@ -92,13 +86,13 @@ static void its_head(void **state)
 	char expected[512];
 
 	snprintf(expected, sizeof(expected), "SEND\r\nTo-Path: %s\r\nFrom-Path: %s %s\r\n",
-	    f->bob.own, f->alice.granted, f->alice.own);
+	    f->cast.bob.own, f->cast.alice.granted, f->cast.alice.own);
 	/* The transaction id is put in when it is known. */
 	assert_true(slice_equal(
 	    slice_head(slice_from(chunk_text(chunk), 5 + MSRP_TID_LEN + 1), strlen(expected)),
 	    slice_of(expected)));
 	assert_headers(chunk, "Message-ID: m1m1\r\nX: y\r\nContent-Type: a/b\r\n\r\n");
-	assert_int_equal(chunk_start(chunk, f->bob.conn, NULL), 0);
+	assert_int_equal(chunk_start(chunk, f->cast.bob.conn, NULL), 0);
 	assert_memory_equal(chunk->text + 5, chunk->t.tid, MSRP_TID_LEN);
 	chunk_free(chunk);
 }
@@ -180,8 +174,8 @@ static void its_report(void **state)
 	snprintf(expected, sizeof(expected),
 	    " REPORT\r\nTo-Path: %s\r\nFrom-Path: %s\r\nMessage-ID: %s\r\nByte-Range: 11-30/500\r\n"
 	    "Status: 000 415 Not that\r\n-------",
-	    f->alice.own, f->alice.granted, id);
-	relay_peer_expect(&f->alice, expected);
+	    f->cast.alice.own, f->cast.alice.granted, id);
+	relay_peer_expect(&f->cast.alice, expected);
 	chunk_free(f->chunk);
 }
 
@@ -192,10 +186,10 @@ static void the_total_of_its_report(void **state)
 
 	make(f, "Message-ID: m1m1\r\nContent-Type: a/b\r\n", true)->sent = 20;
 	chunk_report(f->chunk, 408, NOTHING);
-	relay_peer_expect(&f->alice, "Byte-Range: 1-20/*\r\nStatus: 000 408\r\n");
+	relay_peer_expect(&f->cast.alice, "Byte-Range: 1-20/*\r\nStatus: 000 408\r\n");
 	f->chunk->complete = true;
 	chunk_report(f->chunk, 408, NOTHING);
-	relay_peer_expect(&f->alice, "Byte-Range: 1-20/20\r\nStatus: 000 408\r\n");
+	relay_peer_expect(&f->cast.alice, "Byte-Range: 1-20/20\r\nStatus: 000 408\r\n");
 	chunk_free(f->chunk);
 }
 
@@ -208,15 +202,16 @@ static void respond(struct fixture *f, unsigned code)
 	char tid[MSRP_TID_LEN + 1];
 
 	memcpy(tid, f->chunk->t.tid, sizeof(tid));
-	relay_peer_say(&f->bob, "MSRP %s %u Word\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------%s$\r\n",
-	    tid, code, f->alice.granted, f->bob.own, tid);
+	relay_peer_say(&f->cast.bob,
+	    "MSRP %s %u Word\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------%s$\r\n", tid, code,
+	    f->cast.alice.granted, f->cast.bob.own, tid);
 }
 
 static bool no_chunk_is_left(void *arg)
 {
 	struct fixture *f = arg;
 
-	return LIST_EMPTY(&f->side->relay->chunks);
+	return LIST_EMPTY(&f->cast.side->relay->chunks);
 }
 
 static void send_and_see(struct fixture *f, const char *failure_report, enum outcome outcome)
@@ -227,19 +222,19 @@ static void send_and_see(struct fixture *f, const char *failure_report, enum out
 	    failure_report ? "Failure-Report: " : "", failure_report ? failure_report : "",
 	    failure_report ? "\r\n" : "");
 	make(f, headers, false);
-	assert_int_equal(chunk_start(f->chunk, f->bob.conn, NULL), 0);
+	assert_int_equal(chunk_start(f->chunk, f->cast.bob.conn, NULL), 0);
 	f->chunk->complete = true;
 	chunk_written(f->chunk);
-	if (LIST_EMPTY(&f->side->relay->chunks))
-		return;                  /* nobody waits */
-	loop_settle(f->side->msrp.base); /* its last byte has left */
+	if (LIST_EMPTY(&f->cast.side->relay->chunks))
+		return;                       /* nobody waits */
+	loop_settle(f->cast.side->msrp.base); /* its last byte has left */
 	if (outcome == SUCCESS)
 		respond(f, 200);
 	else if (outcome == FAILURE)
 		respond(f, 413);
 	else if (outcome == LOST)
-		msrp_conn_close(f->bob.conn, -ECONNRESET);
-	loop_until(f->side->msrp.base, no_chunk_is_left, f);
+		msrp_conn_close(f->cast.bob.conn, -ECONNRESET);
+	loop_until(f->cast.side->msrp.base, no_chunk_is_left, f);
 }
 
 static void what_comes_back(void **state)
@@ -265,12 +260,12 @@ static void what_comes_back(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		send_and_see(f, cases[i].failure_report, cases[i].outcome);
 		if (cases[i].status)
-			relay_peer_expect(&f->alice, cases[i].status);
+			relay_peer_expect(&f->cast.alice, cases[i].status);
 		else
-			assert_false(relay_peer_got(&f->alice, "REPORT"));
+			assert_false(relay_peer_got(&f->cast.alice, "REPORT"));
 		if (cases[i].outcome == LOST) {
-			relay_peer_close(&f->bob);
-			relay_peer_open(&f->bob, f->side, "again");
+			relay_peer_close(&f->cast.bob);
+			relay_peer_open(&f->cast.bob, f->cast.side, "again");
 		}
 	}
 }

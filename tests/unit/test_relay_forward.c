@@ -19,22 +19,18 @@
 enum { MANY = 4 << 20 }; /* more than two sockets' buffers and send_queue hold */
 
 struct fixture {
-	struct relay_side *side;
-	struct relay_peer alice, bob, carol; /* alice and carol have grants */
+	struct relay_cast cast;
 };
 
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	void *side;
 
-	relay_side_setup(&side);
-	f->side = side;
-	relay_client_open(&f->alice, f->side, "alice");
-	relay_peer_open(&f->bob, f->side, "bob");
-	relay_client_open(&f->carol, f->side, "carol");
-	relay_peer_knock(&f->bob, &f->alice);
-	relay_peer_knock(&f->carol, &f->alice);
+	relay_cast_open(&f->cast);
+	relay_peer_open(&f->cast.bob, f->cast.side, "bob");
+	relay_client_open(&f->cast.carol, f->cast.side, "carol");
+	relay_peer_knock(&f->cast.bob, &f->cast.alice);
+	relay_peer_knock(&f->cast.carol, &f->cast.alice);
 	*state = f;
 	return 0;
 }
@@ -42,12 +38,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	void *side = f->side;
 
-	relay_peer_close(&f->alice);
-	relay_peer_close(&f->bob);
-	relay_peer_close(&f->carol);
-	relay_side_teardown(&side);
+	relay_cast_close(&f->cast);
 	free(f);
 	return 0;
 }
@@ -55,35 +47,36 @@ static int teardown(void **state)
 /* Half a chunk of alice's for bob, of which the relay has passed on what has come. */
 static void begin(struct fixture *f, const char *headers)
 {
-	relay_peer_head(&f->alice, relay_way_out(&f->alice, &f->bob), "half1234", headers);
-	relay_peer_say(&f->alice, "first half, ");
-	relay_peer_expect(&f->bob, "first half, ");
+	relay_peer_head(&f->cast.alice, relay_way_out(&f->cast.alice, &f->cast.bob), "half1234",
+	    headers);
+	relay_peer_say(&f->cast.alice, "first half, ");
+	relay_peer_expect(&f->cast.bob, "first half, ");
 }
 
 static void finish(struct fixture *f)
 {
-	relay_peer_say(&f->alice, "second half\r\n-------half1234$\r\n");
+	relay_peer_say(&f->cast.alice, "second half\r\n-------half1234$\r\n");
 }
 
 static void nothing_is_left(struct fixture *f)
 {
-	loop_settle(f->side->msrp.base);
-	assert_true(LIST_EMPTY(&f->side->relay->forwards));
-	assert_true(LIST_EMPTY(&f->side->relay->drains));
-	if (f->alice.grant)
-		assert_true(LIST_EMPTY(&f->alice.grant->watches));
+	loop_settle(f->cast.side->msrp.base);
+	assert_true(LIST_EMPTY(&f->cast.side->relay->forwards));
+	assert_true(LIST_EMPTY(&f->cast.side->relay->drains));
+	if (f->cast.alice.grant)
+		assert_true(LIST_EMPTY(&f->cast.alice.grant->watches));
 }
 
 static void it_leaves_before_all_has_come(void **state)
 {
 	struct fixture *f = *state;
-	struct grant *grant = f->alice.grant;
+	struct grant *grant = f->cast.alice.grant;
 
 	begin(f, "Byte-Range: 1-23/23\r\n");
-	assert_false(relay_peer_got(&f->alice, " 200 "));
+	assert_false(relay_peer_got(&f->cast.alice, " 200 "));
 	finish(f);
-	relay_peer_expect(&f->bob, "second half\r\n-------");
-	relay_peer_expect(&f->alice, "MSRP half1234 200 OK\r\n");
+	relay_peer_expect(&f->cast.bob, "second half\r\n-------");
+	relay_peer_expect(&f->cast.alice, "MSRP half1234 200 OK\r\n");
 	nothing_is_left(f);
 	assert_int_equal(grant->from_client.messages, 1);
 	assert_int_equal(grant->from_client.bytes, 23);
@@ -96,12 +89,12 @@ static void its_grant_ends(void **state)
 	struct fixture *f = *state;
 
 	begin(f, "Byte-Range: 1-23/23\r\n");
-	grant_free(f->alice.grant);
-	f->alice.grant = NULL;
-	relay_peer_expect(&f->bob, "#\r\n");
-	relay_peer_expect(&f->alice, "Byte-Range: 1-12/23\r\nStatus: 000 481\r\n");
+	grant_free(f->cast.alice.grant);
+	f->cast.alice.grant = NULL;
+	relay_peer_expect(&f->cast.bob, "#\r\n");
+	relay_peer_expect(&f->cast.alice, "Byte-Range: 1-12/23\r\nStatus: 000 481\r\n");
 	finish(f);
-	relay_peer_expect(&f->alice, "MSRP half1234 200 OK\r\n");
+	relay_peer_expect(&f->cast.alice, "MSRP half1234 200 OK\r\n");
 	nothing_is_left(f);
 }
 
@@ -111,16 +104,16 @@ static void its_receiver_refuses_it(void **state)
 	struct chunk *chunk;
 
 	begin(f, "");
-	chunk = LIST_FIRST(&f->side->relay->chunks);
-	relay_peer_say(&f->bob,
+	chunk = LIST_FIRST(&f->cast.side->relay->chunks);
+	relay_peer_say(&f->cast.bob,
 	    "MSRP %s 413 Enough\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------%s$\r\n", chunk->t.tid,
-	    f->alice.granted, f->bob.own, chunk->t.tid);
-	relay_peer_expect(&f->bob, "#\r\n");
-	relay_peer_expect(&f->alice, "Status: 000 413 Enough\r\n");
+	    f->cast.alice.granted, f->cast.bob.own, chunk->t.tid);
+	relay_peer_expect(&f->cast.bob, "#\r\n");
+	relay_peer_expect(&f->cast.alice, "Status: 000 413 Enough\r\n");
 	finish(f);
-	relay_peer_expect(&f->alice, "MSRP half1234 200 OK\r\n");
+	relay_peer_expect(&f->cast.alice, "MSRP half1234 200 OK\r\n");
 	nothing_is_left(f);
-	assert_true(LIST_EMPTY(&f->side->relay->chunks));
+	assert_true(LIST_EMPTY(&f->cast.side->relay->chunks));
 }
 
 static void an_early_success_changes_nothing(void **state)
@@ -129,13 +122,14 @@ static void an_early_success_changes_nothing(void **state)
 	struct chunk *chunk;
 
 	begin(f, "");
-	chunk = LIST_FIRST(&f->side->relay->chunks);
-	relay_peer_say(&f->bob, "MSRP %s 200 OK\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------%s$\r\n",
-	    chunk->t.tid, f->alice.granted, f->bob.own, chunk->t.tid);
-	loop_settle(f->side->msrp.base);
+	chunk = LIST_FIRST(&f->cast.side->relay->chunks);
+	relay_peer_say(&f->cast.bob,
+	    "MSRP %s 200 OK\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------%s$\r\n", chunk->t.tid,
+	    f->cast.alice.granted, f->cast.bob.own, chunk->t.tid);
+	loop_settle(f->cast.side->msrp.base);
 	finish(f);
-	relay_peer_expect(&f->bob, "second half\r\n-------");
-	assert_false(relay_peer_got(&f->alice, "REPORT"));
+	relay_peer_expect(&f->cast.bob, "second half\r\n-------");
+	assert_false(relay_peer_got(&f->cast.alice, "REPORT"));
 	nothing_is_left(f);
 }
 
@@ -144,10 +138,10 @@ static void its_receiver_goes(void **state)
 	struct fixture *f = *state;
 
 	begin(f, "");
-	msrp_conn_close(f->bob.conn, -ECONNRESET);
-	relay_peer_expect(&f->alice, "Status: 000 408\r\n");
+	msrp_conn_close(f->cast.bob.conn, -ECONNRESET);
+	relay_peer_expect(&f->cast.alice, "Status: 000 408\r\n");
 	finish(f);
-	relay_peer_expect(&f->alice, "MSRP half1234 200 OK\r\n");
+	relay_peer_expect(&f->cast.alice, "MSRP half1234 200 OK\r\n");
 	nothing_is_left(f);
 }
 
@@ -156,11 +150,11 @@ static void its_sender_goes(void **state)
 	struct fixture *f = *state;
 
 	begin(f, "");
-	msrp_conn_close(f->alice.conn, -ECONNRESET); /* and the grant with it */
-	f->alice.grant = NULL;
-	relay_peer_expect(&f->bob, "#\r\n");
+	msrp_conn_close(f->cast.alice.conn, -ECONNRESET); /* and the grant with it */
+	f->cast.alice.grant = NULL;
+	relay_peer_expect(&f->cast.bob, "#\r\n");
 	nothing_is_left(f);
-	assert_int_equal(grants_count(f->side->relay->grants), 1); /* carol's */
+	assert_int_equal(grants_count(f->cast.side->relay->grants), 1); /* carol's */
 }
 
 static void the_relay_goes(void **state)
@@ -168,9 +162,9 @@ static void the_relay_goes(void **state)
 	struct fixture *f = *state;
 
 	begin(f, "");
-	relay_service.stop(f->side->relay);
-	f->side->relay = NULL;
-	relay_peer_expect(&f->bob, "#\r\n");
+	relay_service.stop(f->cast.side->relay);
+	f->cast.side->relay = NULL;
+	relay_peer_expect(&f->cast.bob, "#\r\n");
 }
 
 /* RFC 4975 7.1.2: another message interrupts it. */
@@ -178,15 +172,16 @@ static void another_message_comes_between(void **state)
 {
 	struct fixture *f = *state;
 
-	relay_peer_knock(&f->bob, &f->carol);
+	relay_peer_knock(&f->cast.bob, &f->cast.carol);
 	begin(f, "Byte-Range: 1-*/23\r\n");
-	relay_peer_send(&f->carol, relay_way_out(&f->carol, &f->bob), "carol123", "", "aside");
-	relay_peer_expect(&f->bob, "+\r\n");
-	relay_peer_expect(&f->bob, "aside\r\n-------");
+	relay_peer_send(&f->cast.carol, relay_way_out(&f->cast.carol, &f->cast.bob), "carol123", "",
+	    "aside");
+	relay_peer_expect(&f->cast.bob, "+\r\n");
+	relay_peer_expect(&f->cast.bob, "aside\r\n-------");
 	finish(f);
-	relay_peer_expect(&f->bob, "Byte-Range: 13-*/23\r\n");
-	relay_peer_expect(&f->bob, "second half\r\n-------");
-	assert_int_equal(*f->side->relay->count.split, 1);
+	relay_peer_expect(&f->cast.bob, "Byte-Range: 13-*/23\r\n");
+	relay_peer_expect(&f->cast.bob, "second half\r\n-------");
+	assert_int_equal(*f->cast.side->relay->count.split, 1);
 	nothing_is_left(f);
 }
 
@@ -199,13 +194,13 @@ static size_t fill(struct fixture *f, const struct relay_peer *to, const char *t
 	size_t taken = 0, quiet = 0;
 
 	memset(bytes, 'x', sizeof(bytes));
-	relay_peer_head(&f->alice, relay_way_out(&f->alice, to), tid, "");
+	relay_peer_head(&f->cast.alice, relay_way_out(&f->cast.alice, to), tid, "");
 	while (taken < MANY && quiet < 20) {
-		size_t n = msrp_peer_try(&f->alice.raw, bytes, sizeof(bytes));
+		size_t n = msrp_peer_try(&f->cast.alice.raw, bytes, sizeof(bytes));
 
 		taken += n;
 		quiet = n ? 0 : quiet + 1;
-		event_base_loop(f->side->msrp.base, EVLOOP_NONBLOCK);
+		event_base_loop(f->cast.side->msrp.base, EVLOOP_NONBLOCK);
 	}
 	return taken;
 }
@@ -214,24 +209,24 @@ static bool is_drained(void *arg)
 {
 	struct fixture *f = arg;
 
-	msrp_peer_read(&f->bob.raw);
-	return msrp_conn_backlog(f->bob.conn) == 0;
+	msrp_peer_read(&f->cast.bob.raw);
+	return msrp_conn_backlog(f->cast.bob.conn) == 0;
 }
 
 static void a_full_receiver_pauses_the_sender(void **state)
 {
 	struct fixture *f = *state;
-	size_t taken = fill(f, &f->bob, "fill1234");
+	size_t taken = fill(f, &f->cast.bob, "fill1234");
 
 	/* The sockets hold some, the relay no more than send_queue and what was read at once. */
-	assert_true(
-	    msrp_conn_backlog(f->bob.conn) < f->side->msrp.settings.send_queue + 512 * 1024);
-	assert_true(taken > f->side->msrp.settings.send_queue);
+	assert_true(msrp_conn_backlog(f->cast.bob.conn)
+	    < f->cast.side->msrp.settings.send_queue + 512 * 1024);
+	assert_true(taken > f->cast.side->msrp.settings.send_queue);
 	/* One that feeds nobody else waits for ever. */
-	assert_false(relay_peer_got(&f->alice, "REPORT"));
-	loop_until(f->side->msrp.base, is_drained, f);
-	relay_peer_say(&f->alice, "\r\n-------fill1234$\r\n");
-	relay_peer_expect(&f->alice, "MSRP fill1234 200 OK\r\n");
+	assert_false(relay_peer_got(&f->cast.alice, "REPORT"));
+	loop_until(f->cast.side->msrp.base, is_drained, f);
+	relay_peer_say(&f->cast.alice, "\r\n-------fill1234$\r\n");
+	relay_peer_expect(&f->cast.alice, "MSRP fill1234 200 OK\r\n");
 	nothing_is_left(f);
 }
 
@@ -239,20 +234,24 @@ static void who_feeds_others_waits_for_shared_stall(void **state)
 {
 	struct fixture *f = *state;
 
-	relay_peer_send(&f->alice, relay_way_out(&f->alice, &f->carol), "carol123", "", "to carol");
-	relay_peer_expect(&f->carol, "to carol");
-	fill(f, &f->bob, "fill1234");
-	relay_peer_expect(&f->alice, "Status: 000 408\r\n");
+	relay_peer_send(&f->cast.alice, relay_way_out(&f->cast.alice, &f->cast.carol), "carol123",
+	    "", "to carol");
+	relay_peer_expect(&f->cast.carol, "to carol");
+	fill(f, &f->cast.bob, "fill1234");
+	relay_peer_expect(&f->cast.alice, "Status: 000 408\r\n");
 	/* The rest of it is read and thrown away, and others are served. */
-	relay_peer_say(&f->alice, "\r\n-------fill1234$\r\n");
-	relay_peer_send(&f->alice, relay_way_out(&f->alice, &f->carol), "carol234", "", "again");
-	relay_peer_expect(&f->carol, "again");
+	relay_peer_say(&f->cast.alice, "\r\n-------fill1234$\r\n");
+	relay_peer_send(&f->cast.alice, relay_way_out(&f->cast.alice, &f->cast.carol), "carol234",
+	    "", "again");
+	relay_peer_expect(&f->cast.carol, "again");
 	/* Until half of its queue has left, further ones are refused. */
-	relay_peer_send(&f->alice, relay_way_out(&f->alice, &f->bob), "bob12345", "", "too early");
-	relay_peer_expect(&f->alice, "MSRP bob12345 408 ");
-	loop_until(f->side->msrp.base, is_drained, f);
-	relay_peer_send(&f->alice, relay_way_out(&f->alice, &f->bob), "bob23456", "", "in time");
-	relay_peer_expect(&f->bob, "in time");
+	relay_peer_send(&f->cast.alice, relay_way_out(&f->cast.alice, &f->cast.bob), "bob12345", "",
+	    "too early");
+	relay_peer_expect(&f->cast.alice, "MSRP bob12345 408 ");
+	loop_until(f->cast.side->msrp.base, is_drained, f);
+	relay_peer_send(&f->cast.alice, relay_way_out(&f->cast.alice, &f->cast.bob), "bob23456", "",
+	    "in time");
+	relay_peer_expect(&f->cast.bob, "in time");
 	nothing_is_left(f);
 }
 
@@ -260,11 +259,11 @@ static void a_full_receiver_goes(void **state)
 {
 	struct fixture *f = *state;
 
-	fill(f, &f->bob, "fill1234");
-	msrp_conn_close(f->bob.conn, -ETIMEDOUT);
-	relay_peer_expect(&f->alice, "Status: 000 408\r\n");
-	relay_peer_say(&f->alice, "\r\n-------fill1234$\r\n");
-	relay_peer_expect(&f->alice, "MSRP fill1234 200 OK\r\n");
+	fill(f, &f->cast.bob, "fill1234");
+	msrp_conn_close(f->cast.bob.conn, -ETIMEDOUT);
+	relay_peer_expect(&f->cast.alice, "Status: 000 408\r\n");
+	relay_peer_say(&f->cast.alice, "\r\n-------fill1234$\r\n");
+	relay_peer_expect(&f->cast.alice, "MSRP fill1234 200 OK\r\n");
 	nothing_is_left(f);
 }
 
@@ -272,9 +271,9 @@ static void the_sender_of_a_full_receiver_goes(void **state)
 {
 	struct fixture *f = *state;
 
-	fill(f, &f->bob, "fill1234");
-	msrp_conn_close(f->alice.conn, -ECONNRESET);
-	f->alice.grant = NULL;
+	fill(f, &f->cast.bob, "fill1234");
+	msrp_conn_close(f->cast.alice.conn, -ECONNRESET);
+	f->cast.alice.grant = NULL;
 	nothing_is_left(f);
 }
 

@@ -14,8 +14,7 @@
 #include "relay_side.h"
 
 struct fixture {
-	struct relay_side *side;
-	struct relay_peer alice, bob, carol; /* the first two have grants */
+	struct relay_cast cast;
 	struct msrp_frame frame;
 	struct arrival arrival;
 	char text[1024], paths[512];
@@ -24,13 +23,10 @@ struct fixture {
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	void *side;
 
-	relay_side_setup(&side);
-	f->side = side;
-	relay_client_open(&f->alice, f->side, "alice");
-	relay_client_open(&f->bob, f->side, "bob");
-	relay_peer_open(&f->carol, f->side, "carol");
+	relay_cast_open(&f->cast);
+	relay_client_open(&f->cast.bob, f->cast.side, "bob");
+	relay_peer_open(&f->cast.carol, f->cast.side, "carol");
 	*state = f;
 	return 0;
 }
@@ -38,12 +34,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	void *side = f->side;
 
-	relay_peer_close(&f->alice);
-	relay_peer_close(&f->bob);
-	relay_peer_close(&f->carol);
-	relay_side_teardown(&side);
+	relay_cast_close(&f->cast);
 	free(f);
 	return 0;
 }
@@ -58,10 +50,10 @@ static int find(struct fixture *f, const struct relay_peer *from, const char *to
 	    to_path, from->own);
 	assert_true(msrp_frame_parse(&f->frame, slice_of(f->text), sizeof(f->text)) > 0);
 	f->arrival = (struct arrival){
-	    .relay = f->side->relay,
+	    .relay = f->cast.side->relay,
 	    .conn = from->conn,
 	    .frame = &f->frame,
-	    .grant = grant_of_uri(f->side->relay, &f->frame.to),
+	    .grant = grant_of_uri(f->cast.side->relay, &f->frame.to),
 	    .verdict = VERDICT_RELAY,
 	};
 	*phrase = NULL;
@@ -78,7 +70,7 @@ static const char *path(struct fixture *f, const char *a, const char *b, const c
 static void who_may_pass(void **state)
 {
 	struct fixture *f = *state;
-	const char *alice = f->alice.granted, *bob = f->bob.granted,
+	const char *alice = f->cast.alice.granted, *bob = f->cast.bob.granted,
 		   *far = "msrp://127.0.0.1:1/x;tcp";
 	const struct {
 		const struct relay_peer *from;
@@ -86,22 +78,23 @@ static void who_may_pass(void **state)
 		int code;
 		const struct relay_peer *next; /* NULL: a connection of its own */
 	} cases[] = {
-	    {&f->alice, {alice, far}, 0, NULL},
-	    {&f->carol, {alice, f->alice.own}, 0, &f->alice},
-	    {&f->bob, {alice, f->alice.own}, 0, &f->alice},
+	    {&f->cast.alice, {alice, far}, 0, NULL},
+	    {&f->cast.carol, {alice, f->cast.alice.own}, 0, &f->cast.alice},
+	    {&f->cast.bob, {alice, f->cast.alice.own}, 0, &f->cast.alice},
 	    /* a foreign grant leads to its client alone */
-	    {&f->carol, {alice, far}, 403, NULL},
-	    {&f->bob, {alice, far}, 403, NULL},
-	    {&f->carol, {alice, f->bob.own}, 0, &f->alice}, /* of the same host and port */
+	    {&f->cast.carol, {alice, far}, 403, NULL},
+	    {&f->cast.bob, {alice, far}, 403, NULL},
+	    {&f->cast.carol, {alice, f->cast.bob.own}, 0,
+		&f->cast.alice}, /* of the same host and port */
 	    /* through two grants of one relay, and no third */
-	    {&f->alice, {alice, bob, f->bob.own}, 0, &f->bob},
-	    {&f->alice, {alice, bob, far}, 403, NULL},
-	    {&f->carol, {bob, alice, f->alice.own}, 403, NULL},
-	    {&f->alice, {alice, alice, f->alice.own}, 0, &f->alice},
+	    {&f->cast.alice, {alice, bob, f->cast.bob.own}, 0, &f->cast.bob},
+	    {&f->cast.alice, {alice, bob, far}, 403, NULL},
+	    {&f->cast.carol, {bob, alice, f->cast.alice.own}, 403, NULL},
+	    {&f->cast.alice, {alice, alice, f->cast.alice.own}, 0, &f->cast.alice},
 	    /* ends */
-	    {&f->alice, {alice}, 481, NULL},
-	    {&f->carol, {alice}, 481, NULL},
-	    {&f->alice, {alice, bob}, 481, NULL},
+	    {&f->cast.alice, {alice}, 481, NULL},
+	    {&f->cast.carol, {alice}, 481, NULL},
+	    {&f->cast.alice, {alice, bob}, 481, NULL},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -127,9 +120,10 @@ static void a_session_of_the_relay_that_is_not_there(void **state)
 	const char *phrase;
 	char gone[128];
 
-	snprintf(gone, sizeof(gone), "msrp://127.0.0.1:%u/gone;tcp", f->side->msrp.port);
-	assert_int_equal(
-	    find(f, &f->alice, path(f, f->alice.granted, gone, f->bob.own), &hop, &phrase), 481);
+	snprintf(gone, sizeof(gone), "msrp://127.0.0.1:%u/gone;tcp", f->cast.side->msrp.port);
+	assert_int_equal(find(f, &f->cast.alice,
+			     path(f, f->cast.alice.granted, gone, f->cast.bob.own), &hop, &phrase),
+	    481);
 }
 
 static void paths_are_moved_on(void **state)
@@ -140,12 +134,13 @@ static void paths_are_moved_on(void **state)
 	char text[1024], expected[1024];
 	struct buffer w = BUFFER_ON(text);
 
-	assert_int_equal(find(f, &f->alice, path(f, f->alice.granted, f->bob.granted, f->bob.own),
+	assert_int_equal(find(f, &f->cast.alice,
+			     path(f, f->cast.alice.granted, f->cast.bob.granted, f->cast.bob.own),
 			     &hop, &phrase),
 	    0);
 	hop_write_paths(&w, &f->arrival, &hop);
-	snprintf(expected, sizeof(expected), "To-Path: %s\r\nFrom-Path: %s %s %s\r\n", f->bob.own,
-	    f->bob.granted, f->alice.granted, f->alice.own);
+	snprintf(expected, sizeof(expected), "To-Path: %s\r\nFrom-Path: %s %s %s\r\n",
+	    f->cast.bob.own, f->cast.bob.granted, f->cast.alice.granted, f->cast.alice.own);
 	assert_true(slice_equal(buffer_text(&w), slice_of(expected)));
 	assert_true(w.len <= hop_paths_size(&f->arrival, &hop));
 	assert_false(hop.outgoing); /* towards bob, by whose grant it passes last */
@@ -157,9 +152,11 @@ static void answers_go_where_frames_came_from(void **state)
 	struct hop hop;
 	const char *phrase;
 
-	assert_int_equal(find(f, &f->carol, relay_way_in(&f->alice), &hop, &phrase), 0);
-	assert_int_equal(find(f, &f->alice, relay_way_out(&f->alice, &f->carol), &hop, &phrase), 0);
-	assert_ptr_equal(hop.conn, f->carol.conn);
+	assert_int_equal(find(f, &f->cast.carol, relay_way_in(&f->cast.alice), &hop, &phrase), 0);
+	assert_int_equal(
+	    find(f, &f->cast.alice, relay_way_out(&f->cast.alice, &f->cast.carol), &hop, &phrase),
+	    0);
+	assert_ptr_equal(hop.conn, f->cast.carol.conn);
 	assert_true(hop.outgoing);
 }
 
@@ -167,17 +164,18 @@ static void answers_go_where_frames_came_from(void **state)
 static void nobody_takes_the_place_of_others(void **state)
 {
 	struct fixture *f = *state;
-	struct relay_peer liar = f->carol;
+	struct relay_peer liar = f->cast.carol;
 	struct hop hop;
 	const char *phrase;
 
-	snprintf(liar.own, sizeof(liar.own), "%s", f->bob.granted);
-	assert_int_equal(find(f, &liar, relay_way_in(&f->alice), &hop, &phrase), 0);
-	assert_int_equal(find(f, &f->alice, path(f, f->alice.granted, f->bob.granted, f->bob.own),
+	snprintf(liar.own, sizeof(liar.own), "%s", f->cast.bob.granted);
+	assert_int_equal(find(f, &liar, relay_way_in(&f->cast.alice), &hop, &phrase), 0);
+	assert_int_equal(find(f, &f->cast.alice,
+			     path(f, f->cast.alice.granted, f->cast.bob.granted, f->cast.bob.own),
 			     &hop, &phrase),
 	    0);
-	assert_ptr_equal(hop.conn, f->bob.conn);
-	assert_true(LIST_EMPTY(&f->alice.grant->neighbors));
+	assert_ptr_equal(hop.conn, f->cast.bob.conn);
+	assert_true(LIST_EMPTY(&f->cast.alice.grant->neighbors));
 }
 
 static void no_connect_uses_what_is_open(void **state)
@@ -186,13 +184,13 @@ static void no_connect_uses_what_is_open(void **state)
 	const char *phrase, *far = "msrp://127.0.0.1:1/x;tcp";
 	struct hop hop;
 
-	find(f, &f->carol, relay_way_in(&f->alice), &hop, &phrase);
-	f->arrival.conn = f->alice.conn;
+	find(f, &f->cast.carol, relay_way_in(&f->cast.alice), &hop, &phrase);
+	f->arrival.conn = f->cast.alice.conn;
 	f->arrival.no_connect = true;
 	snprintf(f->text, sizeof(f->text),
 	    "MSRP abcd1234 SEND\r\nTo-Path: %s %s\r\nFrom-Path: %s\r\nMessage-ID: m1m1\r\n"
 	    "-------abcd1234$\r\n",
-	    f->alice.granted, far, f->alice.own);
+	    f->cast.alice.granted, far, f->cast.alice.own);
 	assert_true(msrp_frame_parse(&f->frame, slice_of(f->text), sizeof(f->text)) > 0);
 	assert_int_equal(hop_find(&f->arrival, &hop, &phrase), 481);
 }
@@ -203,7 +201,7 @@ static void no_plain_connection_for_an_identity(void **state)
 	struct fixture *f = *state;
 	struct grant_terms terms = {
 	    .host = {.host = SLICE("127.0.0.1"),
-		.port = f->side->msrp.port,
+		.port = f->cast.side->msrp.port,
 		.transport = SLICE("tcp")},
 	    .from_path = SLICE("msrp://127.0.0.1:9/passive;tcp"),
 	    .lifetime_ms = 60000,
@@ -212,17 +210,17 @@ static void no_plain_connection_for_an_identity(void **state)
 	const char *phrase;
 	char to[300];
 
-	assert_int_equal(grant_new(&f->alice.grant, f->side->relay->grants, &terms), 0);
-	snprintf(to, sizeof(to), "%.*s %.*s", SLICE_ARG(grant_uri(f->alice.grant)),
+	assert_int_equal(grant_new(&f->cast.alice.grant, f->cast.side->relay->grants, &terms), 0);
+	snprintf(to, sizeof(to), "%.*s %.*s", SLICE_ARG(grant_uri(f->cast.alice.grant)),
 	    SLICE_ARG(terms.from_path));
-	assert_int_equal(find(f, &f->carol, to, &hop, &phrase), 481);
+	assert_int_equal(find(f, &f->cast.carol, to, &hop, &phrase), 481);
 	/* Nor is who has no certificate the client, wherever it was heard last. */
-	assert_false(grant_is_from_client(f->alice.grant, f->carol.conn));
-	grant_heard(f->alice.grant, f->bob.conn);
-	assert_int_equal(find(f, &f->carol, to, &hop, &phrase), 0);
-	assert_ptr_equal(hop.conn, f->bob.conn);
-	msrp_conn_close(f->bob.conn, -ECONNRESET);
-	assert_int_equal(find(f, &f->carol, to, &hop, &phrase), 481);
+	assert_false(grant_is_from_client(f->cast.alice.grant, f->cast.carol.conn));
+	grant_heard(f->cast.alice.grant, f->cast.bob.conn);
+	assert_int_equal(find(f, &f->cast.carol, to, &hop, &phrase), 0);
+	assert_ptr_equal(hop.conn, f->cast.bob.conn);
+	msrp_conn_close(f->cast.bob.conn, -ECONNRESET);
+	assert_int_equal(find(f, &f->cast.carol, to, &hop, &phrase), 481);
 }
 
 static void by_paths_of_a_rule(void **state)
@@ -233,7 +231,7 @@ static void by_paths_of_a_rule(void **state)
 	struct buffer w = BUFFER_ON(text);
 	struct hop hop;
 
-	find(f, &f->carol, relay_way_in(&f->alice), &hop, &phrase);
+	find(f, &f->cast.carol, relay_way_in(&f->cast.alice), &hop, &phrase);
 	f->arrival.grant = NULL;
 	f->arrival.verdict = VERDICT_FORWARD;
 	f->arrival.to_path = SLICE("msrp://127.0.0.1:1/there;tcp");

@@ -16,21 +16,17 @@
 #include "relay_side.h"
 
 struct fixture {
-	struct relay_side *side;
-	struct relay_peer alice, bob; /* alice has a grant */
-	char tid[40];                 /* of the request as bob gets it */
+	struct relay_cast cast;
+	char tid[40]; /* of the request as bob gets it */
 };
 
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	void *side;
 
-	relay_side_setup(&side);
-	f->side = side;
-	relay_client_open(&f->alice, f->side, "alice");
-	relay_peer_open(&f->bob, f->side, "bob");
-	relay_peer_knock(&f->bob, &f->alice);
+	relay_cast_open(&f->cast);
+	relay_peer_open(&f->cast.bob, f->cast.side, "bob");
+	relay_peer_knock(&f->cast.bob, &f->cast.alice);
 	*state = f;
 	return 0;
 }
@@ -38,11 +34,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	void *side = f->side;
 
-	relay_peer_close(&f->alice);
-	relay_peer_close(&f->bob);
-	relay_side_teardown(&side);
+	relay_cast_close(&f->cast);
 	free(f);
 	return 0;
 }
@@ -52,24 +45,24 @@ static void ask(struct fixture *f, const char *method, const char *more)
 	const char *at;
 	char end[64];
 
-	relay_peer_say(&f->alice,
+	relay_peer_say(&f->cast.alice,
 	    "MSRP ask12345 %s\r\nTo-Path: %s\r\nFrom-Path: %s\r\nX: y\r\n%s-------ask12345$\r\n",
-	    method, relay_way_out(&f->alice, &f->bob), f->alice.own, more);
+	    method, relay_way_out(&f->cast.alice, &f->cast.bob), f->cast.alice.own, more);
 	snprintf(end, sizeof(end), " %s\r\nTo-Path: ", method);
-	msrp_peer_expect(&f->bob.raw, end);
-	msrp_peer_expect(&f->bob.raw, "$\r\n");
-	at = strstr(f->bob.raw.got, end);
+	msrp_peer_expect(&f->cast.bob.raw, end);
+	msrp_peer_expect(&f->cast.bob.raw, "$\r\n");
+	at = strstr(f->cast.bob.raw.got, end);
 	memcpy(f->tid, at - 16, 16);
 	f->tid[16] = '\0';
-	relay_peer_expect(&f->bob, end);
+	relay_peer_expect(&f->cast.bob, end);
 }
 
 static void nothing_is_left(struct fixture *f)
 {
-	loop_settle(f->side->msrp.base);
-	assert_true(LIST_EMPTY(&f->side->relay->requests));
-	assert_true(LIST_EMPTY(&f->side->relay->collectors));
-	assert_true(LIST_EMPTY(&f->side->relay->drains));
+	loop_settle(f->cast.side->msrp.base);
+	assert_true(LIST_EMPTY(&f->cast.side->relay->requests));
+	assert_true(LIST_EMPTY(&f->cast.side->relay->collectors));
+	assert_true(LIST_EMPTY(&f->cast.side->relay->drains));
 }
 
 static void its_response_comes_back(void **state)
@@ -78,16 +71,16 @@ static void its_response_comes_back(void **state)
 	char expected[512];
 
 	ask(f, "NICKNAME", "");
-	assert_true(relay_peer_got(&f->bob, "X: y\r\n-------"));
-	relay_peer_say(&f->bob,
+	assert_true(relay_peer_got(&f->cast.bob, "X: y\r\n-------"));
+	relay_peer_say(&f->cast.bob,
 	    "MSRP %s 425 Taken\r\nTo-Path: %s %s\r\nFrom-Path: %s\r\nMore: z\r\n"
 	    "-------%s$\r\n",
-	    f->tid, f->alice.granted, f->alice.own, f->bob.own, f->tid);
+	    f->tid, f->cast.alice.granted, f->cast.alice.own, f->cast.bob.own, f->tid);
 	snprintf(expected, sizeof(expected),
 	    "MSRP ask12345 425 Taken\r\nTo-Path: %s\r\nFrom-Path: %s %s\r\nMore: z\r\n"
 	    "-------ask12345$\r\n",
-	    f->alice.own, f->alice.granted, f->bob.own);
-	relay_peer_expect(&f->alice, expected);
+	    f->cast.alice.own, f->cast.alice.granted, f->cast.bob.own);
+	relay_peer_expect(&f->cast.alice, expected);
 	nothing_is_left(f);
 }
 
@@ -96,8 +89,9 @@ static void with_a_body(void **state)
 	struct fixture *f = *state;
 
 	ask(f, "FOO", "Content-Type: a/b\r\n\r\nbytes\r\n");
-	assert_true(relay_peer_got(&f->bob, "X: y\r\nContent-Type: a/b\r\n\r\nbytes\r\n-------"));
-	assert_true(LIST_EMPTY(&f->side->relay->collectors));
+	assert_true(
+	    relay_peer_got(&f->cast.bob, "X: y\r\nContent-Type: a/b\r\n\r\nbytes\r\n-------"));
+	assert_true(LIST_EMPTY(&f->cast.side->relay->collectors));
 }
 
 static void a_report_is_forgotten(void **state)
@@ -106,7 +100,7 @@ static void a_report_is_forgotten(void **state)
 
 	ask(f, "REPORT", "Message-ID: m1m1\r\nByte-Range: 1-1/1\r\nStatus: 000 200 OK\r\n");
 	nothing_is_left(f);
-	assert_false(relay_peer_got(&f->alice, "MSRP ask12345 "));
+	assert_false(relay_peer_got(&f->cast.alice, "MSRP ask12345 "));
 }
 
 static void nobody_answers(void **state)
@@ -114,7 +108,7 @@ static void nobody_answers(void **state)
 	struct fixture *f = *state;
 
 	ask(f, "NICKNAME", "");
-	relay_peer_expect(&f->alice, "MSRP ask12345 408 No answer\r\n");
+	relay_peer_expect(&f->cast.alice, "MSRP ask12345 408 No answer\r\n");
 	nothing_is_left(f);
 }
 
@@ -123,8 +117,8 @@ static void its_receiver_goes(void **state)
 	struct fixture *f = *state;
 
 	ask(f, "NICKNAME", "");
-	msrp_conn_close(f->bob.conn, -ECONNRESET);
-	relay_peer_expect(&f->alice, "MSRP ask12345 408 Connection lost\r\n");
+	msrp_conn_close(f->cast.bob.conn, -ECONNRESET);
+	relay_peer_expect(&f->cast.alice, "MSRP ask12345 408 Connection lost\r\n");
 	nothing_is_left(f);
 }
 
@@ -133,9 +127,10 @@ static void its_sender_goes(void **state)
 	struct fixture *f = *state;
 
 	ask(f, "NICKNAME", "");
-	msrp_conn_close(f->alice.conn, -ECONNRESET);
-	relay_peer_say(&f->bob, "MSRP %s 200 OK\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------%s$\r\n",
-	    f->tid, f->alice.granted, f->bob.own, f->tid);
+	msrp_conn_close(f->cast.alice.conn, -ECONNRESET);
+	relay_peer_say(&f->cast.bob,
+	    "MSRP %s 200 OK\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------%s$\r\n", f->tid,
+	    f->cast.alice.granted, f->cast.bob.own, f->tid);
 	nothing_is_left(f);
 }
 
@@ -143,7 +138,7 @@ static bool is_collecting(void *arg)
 {
 	struct fixture *f = arg;
 
-	return !LIST_EMPTY(&f->side->relay->collectors);
+	return !LIST_EMPTY(&f->cast.side->relay->collectors);
 }
 
 static void the_relay_goes(void **state)
@@ -151,12 +146,12 @@ static void the_relay_goes(void **state)
 	struct fixture *f = *state;
 
 	ask(f, "NICKNAME", "");
-	relay_peer_say(&f->alice,
+	relay_peer_say(&f->cast.alice,
 	    "MSRP foo12345 FOO\r\nTo-Path: %s\r\nFrom-Path: %s\r\nContent-Type: a/b\r\n\r\nhalf",
-	    relay_way_out(&f->alice, &f->bob), f->alice.own);
-	loop_until(f->side->msrp.base, is_collecting, f);
-	relay_service.stop(f->side->relay);
-	f->side->relay = NULL;
+	    relay_way_out(&f->cast.alice, &f->cast.bob), f->cast.alice.own);
+	loop_until(f->cast.side->msrp.base, is_collecting, f);
+	relay_service.stop(f->cast.side->relay);
+	f->cast.side->relay = NULL;
 }
 
 static bool drain_is_there(void *arg)
@@ -169,42 +164,44 @@ static bool drain_is_there(void *arg)
 	n = snprintf(frame, sizeof(frame),
 	    "MSRP report12 REPORT\r\nTo-Path: %s\r\nFrom-Path: %s\r\nMessage-ID: m1m1\r\nStatus: 000 200\r\n"
 	    "X: %.*s\r\n-------report12$\r\n",
-	    relay_way_out(&f->alice, &f->bob), f->alice.own, (int)sizeof(body), body);
-	msrp_peer_say(&f->alice.raw, frame, (size_t)n);
-	return !LIST_EMPTY(&f->side->relay->drains);
+	    relay_way_out(&f->cast.alice, &f->cast.bob), f->cast.alice.own, (int)sizeof(body),
+	    body);
+	msrp_peer_say(&f->cast.alice.raw, frame, (size_t)n);
+	return !LIST_EMPTY(&f->cast.side->relay->drains);
 }
 
 static bool drain_is_gone(void *arg)
 {
 	struct fixture *f = arg;
 
-	msrp_peer_read(&f->bob.raw);
-	return LIST_EMPTY(&f->side->relay->drains);
+	msrp_peer_read(&f->cast.bob.raw);
+	return LIST_EMPTY(&f->cast.side->relay->drains);
 }
 
 /* Who sends too many small frames to one that reads none is not read until they have left. */
 static void too_many_of_them(void **state)
 {
 	struct fixture *f = *state;
-	size_t most = 2 * f->side->msrp.settings.send_queue + 512 * 1024;
+	size_t most = 2 * f->cast.side->msrp.settings.send_queue + 512 * 1024;
 
-	loop_until(f->side->msrp.base, drain_is_there, f);
-	loop_settle(f->side->msrp.base);
-	assert_true(msrp_conn_backlog(f->bob.conn) < most);
-	loop_until(f->side->msrp.base, drain_is_gone, f);
-	relay_peer_send(&f->alice, relay_way_out(&f->alice, &f->bob), "send1234", "", "read again");
-	relay_peer_expect(&f->bob, "read again");
+	loop_until(f->cast.side->msrp.base, drain_is_there, f);
+	loop_settle(f->cast.side->msrp.base);
+	assert_true(msrp_conn_backlog(f->cast.bob.conn) < most);
+	loop_until(f->cast.side->msrp.base, drain_is_gone, f);
+	relay_peer_send(&f->cast.alice, relay_way_out(&f->cast.alice, &f->cast.bob), "send1234", "",
+	    "read again");
+	relay_peer_expect(&f->cast.bob, "read again");
 }
 
 static void their_receiver_goes(void **state)
 {
 	struct fixture *f = *state;
 
-	loop_until(f->side->msrp.base, drain_is_there, f);
-	msrp_conn_close(f->bob.conn, -ETIMEDOUT);
+	loop_until(f->cast.side->msrp.base, drain_is_there, f);
+	msrp_conn_close(f->cast.bob.conn, -ETIMEDOUT);
 	nothing_is_left(f);
-	relay_peer_send(&f->alice, relay_way_in(&f->alice), "send1234", "", "read again");
-	relay_peer_expect(&f->alice, "MSRP send1234 200 OK\r\n");
+	relay_peer_send(&f->cast.alice, relay_way_in(&f->cast.alice), "send1234", "", "read again");
+	relay_peer_expect(&f->cast.alice, "MSRP send1234 200 OK\r\n");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
