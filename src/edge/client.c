@@ -479,12 +479,17 @@ int edge_clients_init(struct edge *edge, struct event_base *base)
 	return err ? -ENOMEM : 0;
 }
 
-void edge_clients_fini(struct edge *edge)
+void edge_clients_forget(struct edge *edge)
 {
 	struct edge_client *c, *next;
 
 	HASH_ITER(hh, edge->clients, c, next)
 	drop(c);
+}
+
+void edge_clients_fini(struct edge *edge)
+{
+	edge_clients_forget(edge);
 	timer_queue_fini(&edge->client_waiting);
 	timer_queue_fini(&edge->client_completed);
 	timer_queue_fini(&edge->client_absorbing);

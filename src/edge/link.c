@@ -246,6 +246,7 @@ static void on_closed(struct net_stream *stream, int err)
 	if (link->protocol.stopping)
 		return;
 	log_warn("sip: link: closed: %s", strerror(-err));
+	edge_clients_forget(link->edge);
 	link->edge->link_lost(link->edge->arg);
 }
 

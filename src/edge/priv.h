@@ -315,6 +315,9 @@ void edge_client_resolved(struct edge_client *client, const struct edge_name *na
 /** Nobody is there (RFC 3261 18.4): what was sent, or as much of it as has come back. */
 void edge_client_unreachable(struct edge_listener *listener, struct slice sent);
 
+/** The stack has given all of its requests up. */
+void edge_clients_forget(struct edge *edge);
+
 /** The flow has died. */
 void edge_clients_fail(struct sip_flow *flow);
 
