@@ -200,9 +200,12 @@ static void on_line(char *line)
 	free(line);
 }
 
+/* libedit reads by lines again, and waits for one, until the handler is installed anew. */
 static void on_typed(char *line)
 {
 	on_line(line);
+	if (!here.over)
+		rl_callback_handler_install("> ", on_typed);
 }
 
 /* Ctrl-D on an empty line: libedit tells nobody of that by itself. */

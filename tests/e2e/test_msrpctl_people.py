@@ -231,9 +231,11 @@ class ChatTest(PeopleCase):
         terminal.expect('in the session')
         terminal.type('from here\r')
         self.assertEqual(call.receive().body, b'from here')
+        terminal.type('half a line')
+        terminal.expect('half a line')
         call.send('from there')
         terminal.expect('peer: from there')
-        terminal.type('\x04')
+        terminal.type('\x15\x04')
         self.assertEqual(terminal.end(), 0)
         self.assertEqual(len(self.ctl.call('msrp_ua_list_sessions')), 1)
 
