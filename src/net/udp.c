@@ -57,6 +57,19 @@ static void note_drops(struct net_udp *u, struct msghdr *head)
 	u->dropped = dropped;
 }
 
+/* For a trace. */
+static void tap(const struct net_udp *u, const union addr *peer, enum net_way way,
+    struct slice bytes)
+{
+	struct net_tap *t = &u->net->tap;
+	union addr local;
+
+	if (!t->ops)
+		return;
+	addr_of_socket(&local, u->fd);
+	t->ops->datagram(t, &local, peer, way, bytes);
+}
+
 static void prepare(struct net_batch *b)
 {
 	for (size_t i = 0; i < BATCH; i++) {
@@ -81,6 +94,7 @@ static int read_batch(struct net_udp *u)
 		++*u->count.received;
 		*u->count.bytes_in += b->heads[i].msg_len;
 		note_drops(u, &b->heads[i].msg_hdr);
+		tap(u, &b->from[i], NET_IN, (struct slice){b->bytes[i], b->heads[i].msg_len});
 		u->handler->received(u->arg, &b->from[i],
 		    (struct slice){b->bytes[i], b->heads[i].msg_len});
 	}
@@ -218,6 +232,7 @@ int net_udp_send(struct net_udp *u, const union addr *to, struct slice bytes)
 		return -ENETDOWN;
 	++*u->count.sent;
 	*u->count.bytes_out += bytes.len;
+	tap(u, to, NET_OUT, bytes);
 	err = STAILQ_EMPTY(&u->parcels) ? try_send(u, to, bytes) : -EAGAIN;
 	if (err != -EAGAIN)
 		return err;

@@ -186,6 +186,21 @@ class FileTest(TraceCase):
         with open(path, 'rb') as file:
             self.assertNotIn(b'SECRET', file.read())
 
+    def test_udp(self):
+        """SIP over UDP, as datagrams."""
+        path = self.trace()
+        ua = self.ua()
+        transport = ua.reach('127.0.0.1', self.daemon.sip_port, 'UDP')
+        ua.request('MESSAGE', self.daemon.sip_uri, transport, b'x',
+                   content_type='text/plain').final(404)
+        found = self.end(path)
+        self.assertEqual([p['sip.Method'] or p['sip.Status-Code'] for p in found],
+                         ['MESSAGE', '404'])
+        for packet in found:
+            self.assertIn('udp:sip', packet['frame.protocols'])
+            self.assertEqual(packet['ip.checksum.status'], '1')
+            self.assertEqual(packet['frame.comment'].split(' ')[0], 'udp')
+
     def test_begins_in_the_middle(self):
         """A trace that begins within a frame begins with the next one."""
         call = self.call(kind='TCP')
