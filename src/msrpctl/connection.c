@@ -18,12 +18,13 @@
 /* What somebody can do who may not connect. */
 static void hint_permission(struct text *why, const char *path)
 {
-	const struct group *group;
+	struct group memory, *group = NULL;
+	char names[4096];
 	struct stat st;
 
-	if (stat(path, &st) < 0)
+	if (stat(path, &st) < 0
+	    || getgrgid_r(st.st_gid, &memory, names, sizeof(names), &group) != 0)
 		return;
-	group = getgrgid(st.st_gid);
 	if (group && st.st_mode & S_IWGRP && geteuid() != st.st_uid) {
 		text_adds(why, "; it is for group ");
 		text_adds(why, group->gr_name);
