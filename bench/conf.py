@@ -7,6 +7,7 @@ $MSRPD names the program (default build/release/msrpd).  Prints "name value unit
 """
 import glob
 import hashlib
+import itertools
 import os
 import re
 import selectors
@@ -22,6 +23,7 @@ ROOM = 'sip:lobby@127.0.0.1'
 SIZES = (10, 100, 1000)
 COPIES = 60000                  # of one run
 RUNS = 5
+NUMBERS = itertools.count()
 CONFIG = """
 log: {{target: stderr, level: {level}}}
 control: {{socket: {socket}, mode: "0600"}}
@@ -74,7 +76,7 @@ class Client:
         head = f'From: <{self.name}>\r\nTo: <{ROOM}>\r\n\r\nContent-Type: text/plain\r\n\r\n'
         self.sock.sendall(self.frame('tid' + tid, head.encode() + b'x' * (size - len(head))))
 
-    SEND = re.compile(rb'MSRP (\S+) SEND\r\nTo-Path: \S+\r\nFrom-Path: (\S+)\r\n')
+    SEND = re.compile(rb'MSRP (\S+) SEND\r\nTo-Path: \S+\r\nFrom-Path: (\S+)[^\r]*\r\n')
 
     def read(self):
         """Answer what has come; how many messages that was."""
@@ -312,8 +314,8 @@ class Relayed:
 def cost(daemon, crowd, speaker, recipients):
     """CPU for each recipient of a message: us."""
     count, cpu = max(4, COPIES // RUNS // recipients), daemon.cpu_ns()
-    for number in range(count):
-        speaker.say(f'm{number}x', 1024)
+    for _ in range(count):
+        speaker.say(f'm{next(NUMBERS)}x', 1024)     # one that was sent already is not passed on
         crowd.hear(recipients)
     return (daemon.cpu_ns() - cpu) / (count * recipients) / 1000
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Chat rooms whose participants come each in its way: TCP, TLS, WebSocket, through a relay."""
-from lib import case, certs, msrp, ws
+from lib import case, certs, msrp, sdp, ws
 from lib.frame import new_id
 from lib.relay_client import PLAIN, Client
 from lib.rooms import CPIM, LOBBY, RoomCase, envelope, rooms, uri
@@ -74,6 +74,21 @@ class WaysTest(RoomCase):
         for participant in everybody:
             participant.bye()
             self.left(participant, 'bye')
+
+    def test_another_offer(self):
+        """RFC 7701 section 8: what a client said last counts; the focus says again what it is."""
+        alice, bob = self.join('alice'), self.join('bob')
+        alice.say('psst', to=bob.uri)
+        bob.hears('psst')
+        answer = bob.dialog.reinvite(self.offer(bob.own_path[0], CPIM, extra=[
+            'a=accept-wrapped-types:text/plain']))
+        self.assertRegex(answer.get('Contact'), r'<sip:lobby@.*>;isfocus')
+        self.assertIn('private-messages', sdp.Sdp(answer.body).message.get('chatroom'))
+        alice.say('psst', to=bob.uri, code=428)
+        alice.say('<html/>', content_type='text/html')
+        alice.say('still here')
+        bob.hears('still here', alice.uri)
+        self.assertEqual(len(self.participants()), 2)
 
     def test_a_refusing_client(self):
         """One that answers 415 to what is in an envelope still gets the next one."""
