@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "base/buffer.h"
@@ -49,6 +50,10 @@ static int add_map(struct users *users, const struct setting_list *map)
 		};
 		HASH_ADD_KEYPTR(hh, users->config, rows[i].name, (unsigned)strlen(rows[i].name),
 		    user);
+		if (!user->hh.tbl) {
+			free(user);
+			return -ENOMEM;
+		}
 	}
 	return 0;
 }
@@ -83,7 +88,11 @@ static int add_line(struct users *users, struct slice line)
 		free(before);
 	}
 	HASH_ADD_KEYPTR(hh, users->htdigest, user->text, (unsigned)key_len, user);
-	return 0;
+	if (user->hh.tbl)
+		return 0;
+	slice_free_secret(user->text);
+	free(user);
+	return -ENOMEM;
 }
 
 static struct slice without_newline(const char *line, ssize_t len)

@@ -1,8 +1,8 @@
 /* Parts of messages, as the tap tells of them, put together to packets. */
-#define HASH_NONFATAL_OOM 1
 #include <stdlib.h>
 #include <string.h>
 
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "trace/priv.h"

@@ -2,11 +2,11 @@
  * Which messages a trace is about, and what ties them together: the SDP of a call names sessions by
  * its a=path, and frames name them in their paths.
  */
-#define HASH_NONFATAL_OOM 1
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "edge/head.h"

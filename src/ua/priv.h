@@ -3,6 +3,7 @@
 
 #include <sys/queue.h>
 
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include <msrpd/timer.h>
@@ -52,8 +53,8 @@ struct ua {
 /** To be called when a session is gone: tells who waits for the last one. */
 void ua_session_gone(struct ua *ua);
 
-/** Put a session into the table. */
-void ua_session_enter(struct ua_session *s);
+/** Put a session into the table.  @return 0 or -ENOMEM */
+int ua_session_enter(struct ua_session *s);
 
 /* --- sessions --- */
 

@@ -663,11 +663,13 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	err = keep_types(&p, s, offer);
 	if (err == 0)
 		err = open_endpoint(s);
+	if (err == 0)
+		err = ua_session_enter(s);
 	if (err < 0) {
+		endpoint_free(s->endpoint);
 		ua_session_unref(s);
 		return err;
 	}
-	ua_session_enter(s);
 	*sp = s;
 	return 0;
 }

@@ -19,12 +19,15 @@
 #define HASH_INITIAL_NUM_BUCKETS_LOG2 ((unsigned)ua->env.settings->hash_size)
 #define HASH_INITIAL_NUM_BUCKETS      (1U << HASH_INITIAL_NUM_BUCKETS_LOG2)
 
-void ua_session_enter(struct ua_session *s)
+int ua_session_enter(struct ua_session *s)
 {
 	struct ua *ua = s->ua;
 
 	HASH_ADD_KEYPTR(hh, ua->sessions, s->id, UA_ID_LEN, s);
+	if (!s->hh.tbl)
+		return -ENOMEM;
 	(*ua->count.sessions)++;
+	return 0;
 }
 
 struct ua_session *ua_find(struct ua *ua, struct slice session_id)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include <msrpd/buffer.h>
@@ -68,7 +69,10 @@ static struct web_user *get_user(struct web_sockets *all, const char *name)
 		return NULL;
 	memcpy(user->name, name, strlen(name));
 	HASH_ADD_KEYPTR(hh, all->users, user->name, (unsigned)strlen(user->name), user);
-	return user;
+	if (user->hh.tbl)
+		return user;
+	free(user);
+	return NULL;
 }
 
 /* Events are built only for those that somebody wants. */
