@@ -465,7 +465,7 @@ static const struct stats_row numbers[] = {
     {NUMBER(skipped), .help = "Copies that a participant could not take"},
     {NUMBER(refused), .help = "Messages refused"},
     {NUMBER(slow), .help = "Participants dropped because they did not read"},
-    {NUMBER(persist_longest_us),
+    {NUMBER(persist_longest),
 	.help = "Microseconds that conference.persist has taken for a change, at most",
 	.gauge = true},
     {0},

@@ -46,7 +46,7 @@ extern const struct setting conf_settings_rows[];
 struct conf_counters {
 	uint64_t *rooms, *participants, *joins, *refused_joins;
 	uint64_t *messages, *private_messages, *copies, *skipped, *refused, *slow;
-	uint64_t *persist_longest_us;
+	uint64_t *persist_longest;
 };
 
 struct conf {

@@ -136,8 +136,8 @@ static void run(struct conf *conf, sqlite3_stmt *s)
 	bool failed = sqlite3_step(s) != SQLITE_DONE;
 
 	took = now_us() - began;
-	if (took > *conf->count.persist_longest_us)
-		*conf->count.persist_longest_us = took;
+	if (took > *conf->count.persist_longest)
+		*conf->count.persist_longest = took;
 	if (failed && !store->failing)
 		log_error("conf: persist: %s", sqlite3_errmsg(store->db));
 	store->failing = failed;
