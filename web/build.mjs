@@ -2,10 +2,14 @@
 // node build.mjs --tests: bundle the tests into node_modules/.tests/, for node --test.
 import { build } from 'esbuild';
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
 /** What is in the bundle besides our own. */
 const BUNDLED = ['@noble/hashes', '@rgrove/parse-xml', 'sip.js'];
 const COPIED = ['index.html', 'chat.css', 'icon.svg', 'config.json'];
+
+/** What browsers have, and Node.js from 20 on. */
+const WEB_CRYPTO = "import { webcrypto } from 'node:crypto'; globalThis.crypto ??= webcrypto;";
 
 function named(folder, end) {
 	return readdirSync(folder).filter((name) => name.endsWith(end)).map((name) => `${folder}/${name}`);
@@ -16,6 +20,7 @@ async function buildTests() {
 		entryPoints: [...named('msrp/test', '.test.ts'), ...named('test', '.test.ts')], outdir: 'node_modules/.tests',
 		outbase: '.', entryNames: '[name]', bundle: true, platform: 'node', format: 'esm',
 		outExtension: { '.js': '.mjs' }, sourcemap: 'inline', logLevel: 'warning',
+		banner: { js: WEB_CRYPTO },
 	});
 }
 
@@ -42,5 +47,5 @@ async function buildPage(folder) {
 
 const [what = 'dist'] = process.argv.slice(2);
 
-process.chdir(import.meta.dirname);
+process.chdir(fileURLToPath(new URL('.', import.meta.url)));
 await (what === '--tests' ? buildTests() : buildPage(what));

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { header, parseFrame, encodeFrame } from '../src/frame.ts';
 import { MsrpError } from '../src/error.ts';
 import { textOf, type Message } from '../src/session.ts';
+import { Clock } from './clock.ts';
 import { id, pair, PEER, Side } from './side.ts';
 
 function failsWith(code: number): (error: unknown) => boolean {
@@ -153,14 +154,14 @@ test('bad input is refused, and the session lives', async () => {
 });
 
 test('incomplete messages are bounded in number, memory and time', async (t) => {
-	t.mock.timers.enable({ apis: ['setTimeout'] });
+	const clock = new Clock(t);
 	const side = await new Side({ maxMemory: 200000 }).open();
 	const session = await side.session({ maxOpen: 3, patience: 1000, maxSize: 150000 });
 	const begin = (name: string, range = '1-1/9') => side.send(session,
 		[['Message-ID', name], ['Byte-Range', range], ['Content-Type', 'text/plain']], 'x', '+');
 
 	assert.deepEqual(['a', 'b', 'c', 'd'].map((name) => begin(`id-${name}`)), [200, 200, 200, 413]);
-	t.mock.timers.tick(1001);
+	clock.tick(1001);
 	assert.equal(begin('id-1', '140000-140000/*'), 200);
 	assert.equal(begin('id-2', '140000-140000/*'), 413, 'one of them is all that there is room for');
 	side.send(session, [['Message-ID', 'id-1'], ['Byte-Range', '1-1/9']], 'x', '#');
@@ -185,7 +186,7 @@ test('reports that fail, and those of nobody', async () => {
 });
 
 test('no answer is 408, a lost connection 481', async (t) => {
-	t.mock.timers.enable({ apis: ['setTimeout'] });
+	const clock = new Clock(t);
 	const ends: number[] = [];
 	const side = await new Side({ onClose: (why) => ends.push(why.code) }).open();
 	const session = await side.session({ onEnd: (why) => ends.push(why.code) });
@@ -193,7 +194,7 @@ test('no answer is 408, a lost connection 481', async (t) => {
 	side.answer = () => undefined;
 	const late = session.send('x');
 
-	t.mock.timers.tick(30000);
+	clock.tick(30000);
 	await assert.rejects(late.sent, failsWith(408));
 	const lost = session.send('y');
 
@@ -214,17 +215,17 @@ test('481 ends the session', async () => {
 });
 
 test('silence is broken, and one that is not answered ends the connection', async (t) => {
-	t.mock.timers.enable({ apis: ['setTimeout'] });
+	const clock = new Clock(t);
 	const ends: number[] = [];
 	const side = await new Side({ keepalive: 20000, onClose: (why) => ends.push(why.code) }).open();
 
 	await side.session();
-	t.mock.timers.tick(20000);
+	clock.tick(20000);
 	assert.equal(side.sends.length, 1);
 	await new Promise(setImmediate);
 	side.answer = () => undefined;
-	t.mock.timers.tick(20000);
-	t.mock.timers.tick(30000);
+	clock.tick(20000);
+	clock.tick(30000);
 	await new Promise(setImmediate);
 	assert.deepEqual(ends, [408]);
 	assert.ok(side.socket.closed);
@@ -265,7 +266,7 @@ test('nicknames', async () => {
 });
 
 test('a relay is asked for a path', async (t) => {
-	t.mock.timers.enable({ apis: ['setTimeout'] });
+	const clock = new Clock(t);
 	const side = await new Side().open();
 	const session = side.connection.session({ acceptTypes: ['*'], onMessage: () => {} });
 	const relay = 'msrps://relay.example.org:2855;ws';
@@ -285,7 +286,7 @@ test('a relay is asked for a path', async (t) => {
 	};
 	await session.useRelay(relay, 'alice', 'secret');
 	assert.deepEqual(session.path, [granted, session.uri]);
-	t.mock.timers.tick(80000);
+	clock.tick(80000);
 	await new Promise(setImmediate);
 	assert.equal(asked, 4, 'it is asked again before it ends');
 	session.close();
