@@ -107,11 +107,24 @@ void edge_refuse_datagram(const struct edge_source *from, const struct edge_head
 
 /* --- requests --- */
 
+static struct edge_server_id id_of(const struct edge_source *from, const struct edge_head *head,
+    const char *mac)
+{
+	return (struct edge_server_id){slice_of(mac), edge_head_method(head), from->host};
+}
+
+static void forget(const struct edge_source *from, const struct edge_head *head, const char *mac)
+{
+	const struct edge_server_id id = id_of(from, head, mac);
+
+	edge_server_forget(edge_of(from), &id);
+}
+
 /* The transaction that it belongs to.  @return is it to be passed on? */
 static bool is_new(const struct edge_source *from, const struct edge_head *head, const char *mac,
     uint16_t port)
 {
-	const struct edge_server_id id = {slice_of(mac), edge_head_method(head), from->host};
+	const struct edge_server_id id = id_of(from, head, mac);
 	union addr to = *from->peer;
 
 	addr_set_port(&to, port);
@@ -162,7 +175,8 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 		write_route(from, route);
 		change.push_record_route = slice_of(route);
 	}
-	edge_link_send(&edge->link, m, &change);
+	if (edge_link_send(&edge->link, m, &change) < 0 && !from->flow)
+		forget(from, &m->head, mac);
 }
 
 /* --- responses --- */

@@ -127,14 +127,15 @@ void edge_link_forget(struct edge_link *link, struct sip_flow *f)
 	f->paused = false;
 }
 
-void edge_link_send(struct edge_link *link, const struct edge_message *m,
+int edge_link_send(struct edge_link *link, const struct edge_message *m,
     const struct edge_change *change)
 {
 	struct buffer *w = &link->edge->text;
+	int err = edge_write(w, m, change);
 
-	if (edge_write(w, m, change) < 0)
-		return;
-	edge_link_send_text(link, buffer_text(w));
+	if (err == 0)
+		edge_link_send_text(link, buffer_text(w));
+	return err;
 }
 
 void edge_link_reply(struct edge_link *link, const struct edge_head *request, unsigned code,
@@ -245,8 +246,9 @@ static void on_closed(struct net_stream *stream, int err)
 	drop_queue(link); /* it may begin in the middle of a message */
 	if (link->protocol.stopping)
 		return;
-	log_warn("sip: link: closed: %s", strerror(-err));
+	log_debug("sip: link: closed: %s", strerror(-err));
 	edge_clients_forget(link->edge);
+	edge_servers_forget(link->edge);
 	link->edge->link_lost(link->edge->arg);
 }
 

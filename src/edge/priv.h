@@ -240,6 +240,11 @@ enum edge_verdict edge_server_take(const struct edge_source *from, const struct 
 bool edge_server_answer(struct edge *edge, const struct edge_server_id *id, unsigned code,
     struct slice response);
 
+/** The stack has not got the request, and will not answer: it is new when it comes again. */
+void edge_server_forget(struct edge *edge, const struct edge_server_id *id);
+/** Nor any of those that it has not answered. */
+void edge_servers_forget(struct edge *edge);
+
 int edge_servers_init(struct edge *edge, struct event_base *base);
 void edge_servers_fini(struct edge *edge);
 
@@ -395,8 +400,8 @@ extern const struct edge_bounds edge_own_bounds;
 int edge_link_init(struct edge_link *link, struct edge *edge, struct net *net);
 void edge_link_fini(struct edge_link *link);
 
-/** To the stack: a message with its head changed, or as it is. */
-void edge_link_send(struct edge_link *link, const struct edge_message *message,
+/** To the stack: a message with its head changed, or as it is.  @return 0 or -ENOMEM: it is lost */
+int edge_link_send(struct edge_link *link, const struct edge_message *message,
     const struct edge_change *change);
 void edge_link_send_text(struct edge_link *link, struct slice text);
 

@@ -293,6 +293,28 @@ bool edge_server_answer(struct edge *edge, const struct edge_server_id *id, unsi
 	return response.p;
 }
 
+/* --- requests that the stack has not got --- */
+
+void edge_server_forget(struct edge *edge, const struct edge_server_id *id)
+{
+	struct edge_server *s = NULL;
+	uint64_t key;
+
+	if (make_key(edge, id, &key) == 0)
+		s = find(edge, key);
+	if (s && s->state == SERVER_PROCEEDING && !s->response)
+		drop(s);
+}
+
+void edge_servers_forget(struct edge *edge)
+{
+	struct edge_server *s, *next;
+
+	HASH_ITER(hh, edge->servers, s, next)
+	if (s->state == SERVER_PROCEEDING)
+		drop(s);
+}
+
 /* --- all of them --- */
 
 int edge_servers_init(struct edge *edge, struct event_base *base)

@@ -9,6 +9,7 @@
 #include <sofia-sip/tport_tag.h>
 
 #include "base/buffer.h"
+#include "base/log.h"
 #include "sip/priv.h"
 
 enum {
@@ -164,6 +165,8 @@ static void on_link_lost(void *arg)
 {
 	struct sip_stack *stack = arg;
 
+	if (stack->stage < SIP_SHUTTING_DOWN)
+		log_warn("sip: the link to Sofia-SIP is closed, and opened again");
 	timer_start(&stack->link_timer, LINK_LOST_MS);
 }
 

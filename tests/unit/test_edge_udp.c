@@ -352,6 +352,33 @@ static void test_silence(void **state)
 	peer_wait(w, "SIP/2.0 200 ");
 }
 
+static bool is_lost(void *arg)
+{
+	const struct world *w = arg;
+
+	return !edge_link_is_open(w->edge);
+}
+
+/* What the stack had not answered when its connection closed is new when it comes again. */
+static void test_lost_link(void **state)
+{
+	struct world *w = *state;
+	char text[TEXT], response[TEXT];
+
+	peer_send(w, request(w, text, "INVITE", "z9hG4bKa"));
+	stack_wait(w, "INVITE ");
+	stack_send(w, answer(w, response, "180 Ringing"));
+	peer_wait(w, "SIP/2.0 180 ");
+	close(w->stack);
+	loop_until(w->base, is_lost, w);
+	w->waiting_len = 0;
+	connect_stack(w);
+	peer_send(w, text);
+	stack_wait(w, "INVITE ");
+	stack_send(w, answer(w, response, "200 OK"));
+	peer_wait(w, "SIP/2.0 200 ");
+}
+
 /* 17.1.2.2: timer E until a final response; timer K absorbs it when it comes again. */
 static void test_client(void **state)
 {
@@ -434,6 +461,7 @@ int main(void)
 	    TEST(test_server_accepted),
 	    TEST(test_merged),
 	    TEST(test_silence),
+	    TEST(test_lost_link),
 	    TEST(test_client),
 	    TEST(test_client_invite),
 	    TEST(test_client_unreachable),
