@@ -5,34 +5,23 @@
  */
 #pragma once
 
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include <event2/event.h>
-
-#include <msrpd/page.h>
 #include <msrpd/subscription.h>
 
 #include "base/budget.h"
-#include "base/stats.h"
 #include "conf/conf.h"
 #include "conf/priv.h"
-#include "event/bus.h"
+#include "service_fake.h"
 
-#define ABSENT ((struct slice){NULL, 0})
-#define LOBBY  "sip:lobby@im.example.org"
-#define ALICE  "sip:alice@im.example.org"
-#define BOB    "sip:bob@im.example.org"
-#define PHONE  "sip:phone@im.example.org"
+#define LOBBY "sip:lobby@im.example.org"
+#define ALICE "sip:alice@im.example.org"
+#define BOB   "sip:bob@im.example.org"
+#define PHONE "sip:phone@im.example.org"
 
-enum { FAKES_MAX = 16, TEXT_MAX = 4096, FIELDS = SIP_FIELD_BODY + 1 };
+#ifndef FAKES_MAX
+#define FAKES_MAX 16
+#endif
+
+enum { TEXT_MAX = 4096 };
 
 struct sip_request {
 	struct slice fields[FIELDS];
@@ -58,14 +47,12 @@ struct ua_session {
 
 struct subscription {
 	void *watcher;
-	bool changed, ended;
+	bool changed, ends, ended;
+	char last[512];
 };
 
 struct world {
-	struct event_base *base;
-	struct event_bus *bus;
-	struct stats *stats;
-	struct event_subscriber subscriber;
+	WORLD;
 	uint64_t used;
 	struct budget budget;
 	struct conf_settings settings;
@@ -73,13 +60,6 @@ struct world {
 	struct conf *conf;
 	struct ua_session sessions[FAKES_MAX];
 	size_t session_count;
-	int answer_result, start_result, page_result;
-	struct {
-		void (*done)(const struct page_result *result, void *arg);
-		void *arg;
-		char body[256], ruri[128];
-	} pages[128]; /* under way */
-	size_t page_count;
 	const struct event_package *package;
 	void *package_arg;
 	struct subscription subscription;
@@ -117,9 +97,14 @@ int sip_request_reply(struct sip_request *req, int code, struct slice reason, st
 	return 0;
 }
 
-bool sip_request_answered(const struct sip_request *req)
+int sip_request_authorize(struct sip_request *req, struct slice realm, enum sip_digest algorithm)
 {
-	return req->code != 0;
+	(void)realm;
+	(void)algorithm;
+	if (req->fields[SIP_FIELD_AUTH_USER].p)
+		return 0;
+	sip_request_reply(req, 401, ABSENT, ABSENT);
+	return -EACCES;
 }
 
 static void request_init(struct sip_request *req, const char *method, const char *from,
@@ -156,42 +141,7 @@ static struct ua_session *session_new(const struct ua_offer *offer)
 	return s;
 }
 
-int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *offer,
-    struct ua_session **sp)
-{
-	(void)ua;
-	if (the_world->answer_result < 0) {
-		sip_request_reply(invite, 488, ABSENT, ABSENT);
-		return the_world->answer_result;
-	}
-	*sp = session_new(offer);
-	sip_request_reply(invite, 200, ABSENT, ABSENT);
-	return 0;
-}
-
-int ua_start(struct ua *ua, const struct ua_offer *offer, struct slice from_uri,
-    struct slice to_uri, struct slice ruri, struct ua_session **sp)
-{
-	(void)ua;
-	(void)from_uri;
-	(void)to_uri;
-	(void)ruri;
-	if (the_world->start_result < 0)
-		return the_world->start_result;
-	*sp = session_new(offer);
-	return 0;
-}
-
-const char *ua_session_id(const struct ua_session *s)
-{
-	return s->id;
-}
-
-void ua_end(struct ua_session *s)
-{
-	assert_false(s->gone);
-	s->gone = true;
-}
+#include "service_fake_ua.h"
 
 int ua_send(struct ua_session *s, const struct message_out *message, unsigned flags,
     char *message_id)
@@ -251,39 +201,6 @@ struct ua_limits ua_limits(const struct ua *ua)
 	    .shared_stall_ms = 50};
 }
 
-/* --- the page --- */
-
-int page_send(struct page *page, const struct page_message *message,
-    void (*done)(const struct page_result *result, void *arg), void *arg)
-{
-	struct world *w = the_world;
-	size_t n = w->page_count;
-
-	(void)page;
-	if (w->page_result < 0)
-		return w->page_result;
-	assert_true(n < CONF_COUNT(w->pages));
-	w->pages[n].done = done;
-	w->pages[n].arg = arg;
-	snprintf(w->pages[n].body, sizeof(w->pages[n].body), "%.*s", SLICE_ARG(message->body));
-	snprintf(w->pages[n].ruri, sizeof(w->pages[n].ruri), "%.*s", SLICE_ARG(message->ruri));
-	w->page_count++;
-	return 0;
-}
-
-/* The oldest MESSAGE under way is answered. */
-static inline void page_answer(struct world *w, int code)
-{
-	struct page_result result = {code, SLICE("Phrase"), true};
-	void (*done)(const struct page_result *, void *) = w->pages[0].done;
-	void *arg = w->pages[0].arg;
-
-	assert_true(w->page_count > 0);
-	w->page_count--;
-	memmove(w->pages, w->pages + 1, w->page_count * sizeof(w->pages[0]));
-	done(&result, arg);
-}
-
 /* --- subscriptions --- */
 
 int notifier_offer(struct notifier *notifier, const struct event_package *package, void *arg)
@@ -301,6 +218,11 @@ void notifier_withdraw(struct notifier *notifier, const struct event_package *pa
 		the_world->package = NULL;
 }
 
+bool subscription_ends(const struct subscription *s)
+{
+	return s->ends;
+}
+
 void subscription_changed(struct subscription *s)
 {
 	s->changed = true;
@@ -309,21 +231,27 @@ void subscription_changed(struct subscription *s)
 void subscription_end(struct subscription *s, enum subscription_end reason, struct slice body)
 {
 	(void)reason;
-	(void)body;
+	snprintf(s->last, sizeof(s->last), "%.*s", SLICE_ARG(body));
 	s->ended = true;
 }
 
-/* Somebody watches the lobby.  @return the status */
-static inline int watch(struct world *w)
+/* The desk watches the lobby, with credentials of that user.  @return the status */
+static inline int watch_as(struct world *w, const char *user)
 {
 	struct sip_request request;
 	int status;
 
 	request_init(&request, "SUBSCRIBE", "sip:desk@im.example.org", NULL);
+	request.fields[SIP_FIELD_AUTH_USER] = slice_of(user);
 	w->subscription = (struct subscription){.watcher = NULL};
 	status = w->package->subscribe(&w->subscription, &request, &w->subscription.watcher,
 	    w->package_arg);
-	return status;
+	return status < 0 ? request.code : status;
+}
+
+static inline int watch(struct world *w)
+{
+	return watch_as(w, NULL);
 }
 
 /* The next document, to be freed; NULL: no memory. */
@@ -470,17 +398,12 @@ static void on_fake_event(const struct event_notice *event, void *arg)
 /* @return 0 or what the service's start() said */
 static int world_start(struct world *w)
 {
-	struct service_env env = {0};
+	struct service_env env = ground_env(w);
 	struct reason why;
 	void *state;
 	int err;
 
-	env.base = w->base;
-	env.bus = w->bus;
-	env.stats = w->stats;
 	env.budget = &w->budget;
-	env.ua = (struct ua *)w; /* only handed on */
-	env.page = (struct page *)w;
 	env.notifier = (struct notifier *)w;
 	err = conf_service.start(&env, &w->settings, &state, &why);
 	w->conf = err < 0 ? NULL : state;
@@ -497,16 +420,8 @@ static inline void world_stop(struct world *w)
 
 static int world_open(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct world *w = ground_new(&conf_service, on_fake_event);
 
-	assert_non_null(w);
-	the_world = w;
-	w->base = event_base_new();
-	assert_int_equal(stats_new(&w->stats), 0);
-	assert_int_equal(event_bus_new(&w->bus), 0);
-	assert_int_equal(event_bus_add_types(w->bus, conf_service.events), 0);
-	w->subscriber = (struct event_subscriber){.mask = EVENT_ALL, .fn = on_fake_event, .arg = w};
-	event_bus_subscribe(w->bus, &w->subscriber);
 	w->budget = (struct budget){.max = 1 << 20, .used = &w->used};
 	w->settings = (struct conf_settings){
 	    .rooms = {&w->room, 1},
@@ -535,12 +450,7 @@ static int world_close(void **state)
 
 	conf_service.stop(w->conf);
 	assert_int_equal(w->used, 0); /* nothing of the budget is lost */
-	event_bus_unsubscribe(&w->subscriber);
-	event_bus_free(w->bus);
-	stats_free(w->stats);
-	event_base_free(w->base);
-	libevent_global_shutdown();
-	free(w);
+	ground_free(w);
 	return 0;
 }
 

@@ -5,28 +5,13 @@
  */
 #pragma once
 
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include <event2/event.h>
-
 #include <msrpd/told.h>
 
-#include "base/stats.h"
-#include "event/bus.h"
 #include "gw/gw.h"
 #include "gw/priv.h"
+#include "service_fake.h"
 
-#define ABSENT ((struct slice){NULL, 0})
-
-enum { FAKES_MAX = 32, FIELDS = SIP_FIELD_BODY + 1 };
+enum { FAKES_MAX = 32 };
 
 struct sip_request {
 	unsigned refs;
@@ -52,22 +37,11 @@ struct ua_session {
 };
 
 struct world {
-	struct event_base *base;
-	struct event_bus *bus;
-	struct stats *stats;
-	struct event_subscriber subscriber;
+	WORLD;
 	struct gw_settings settings;
 	struct gw *gw;
 	struct ua_session sessions[FAKES_MAX];
 	size_t session_count;
-	int start_result, answer_result;
-	int page_result;
-	struct {
-		void (*done)(const struct page_result *result, void *arg);
-		void *arg;
-		char body[256], ruri[64], headers[256];
-	} pages[FAKES_MAX]; /* under way */
-	size_t page_count;
 	char events[1024]; /* "NAME reason;" */
 };
 
@@ -132,11 +106,6 @@ int sip_request_reply(struct sip_request *req, int code, struct slice reason, st
 	return 0;
 }
 
-bool sip_request_answered(const struct sip_request *req)
-{
-	return req->code != 0;
-}
-
 static void request_init(struct sip_request *req, const char *method, const char *from,
     const char *to, const char *type, const char *body)
 {
@@ -173,42 +142,7 @@ static struct ua_session *session_new(const struct ua_offer *offer)
 	return s;
 }
 
-int ua_start(struct ua *ua, const struct ua_offer *offer, struct slice from_uri,
-    struct slice to_uri, struct slice ruri, struct ua_session **sp)
-{
-	(void)ua;
-	(void)from_uri;
-	(void)to_uri;
-	(void)ruri;
-	if (the_world->start_result < 0)
-		return the_world->start_result;
-	*sp = session_new(offer);
-	return 0;
-}
-
-int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *offer,
-    struct ua_session **sp)
-{
-	(void)ua;
-	if (the_world->answer_result < 0) {
-		sip_request_reply(invite, 488, ABSENT, ABSENT);
-		return the_world->answer_result;
-	}
-	*sp = session_new(offer);
-	sip_request_reply(invite, 200, ABSENT, ABSENT);
-	return 0;
-}
-
-const char *ua_session_id(const struct ua_session *s)
-{
-	return s->id;
-}
-
-void ua_end(struct ua_session *s)
-{
-	assert_false(s->gone);
-	s->gone = true;
-}
+#include "service_fake_ua.h"
 
 int ua_send(struct ua_session *s, const struct message_out *message, unsigned flags,
     char *message_id)
@@ -345,40 +279,6 @@ int page_check(struct page *page, const struct page_message *message)
 	return 0;
 }
 
-int page_send(struct page *page, const struct page_message *message,
-    void (*done)(const struct page_result *result, void *arg), void *arg)
-{
-	struct world *w = the_world;
-
-	(void)page;
-	if (w->page_result < 0)
-		return w->page_result;
-	assert_true(w->page_count < FAKES_MAX);
-	w->pages[w->page_count].done = done;
-	w->pages[w->page_count].arg = arg;
-	snprintf(w->pages[w->page_count].body, sizeof(w->pages[0].body), "%.*s",
-	    SLICE_ARG(message->body));
-	snprintf(w->pages[w->page_count].ruri, sizeof(w->pages[0].ruri), "%.*s",
-	    SLICE_ARG(message->ruri));
-	snprintf(w->pages[w->page_count].headers, sizeof(w->pages[0].headers), "%.*s",
-	    SLICE_ARG(message->headers));
-	w->page_count++;
-	return 0;
-}
-
-/* The oldest MESSAGE under way is answered; code 0: nobody does. */
-static inline void page_answer(struct world *w, int code)
-{
-	struct page_result result = {code ? code : 408, SLICE("Phrase"), code != 0};
-	void (*done)(const struct page_result *, void *) = w->pages[0].done;
-	void *arg = w->pages[0].arg;
-
-	assert_true(w->page_count > 0);
-	w->page_count--;
-	memmove(w->pages, w->pages + 1, w->page_count * sizeof(w->pages[0]));
-	done(&result, arg);
-}
-
 /* --- the service --- */
 
 static void on_fake_event(const struct event_notice *event, void *arg)
@@ -395,16 +295,11 @@ static void on_fake_event(const struct event_notice *event, void *arg)
 /* @return 0 or what the service's start() said */
 static int world_start(struct world *w)
 {
-	struct service_env env = {0};
+	struct service_env env = ground_env(w);
 	struct reason why;
 	void *state;
 	int err;
 
-	env.base = w->base;
-	env.bus = w->bus;
-	env.stats = w->stats;
-	env.ua = (struct ua *)w; /* only handed on */
-	env.page = (struct page *)w;
 	err = gw_service.start(&env, &w->settings, &state, &why);
 	w->gw = err < 0 ? NULL : state;
 	return err;
@@ -412,16 +307,8 @@ static int world_start(struct world *w)
 
 static int world_open(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct world *w = ground_new(&gw_service, on_fake_event);
 
-	assert_non_null(w);
-	the_world = w;
-	w->base = event_base_new();
-	assert_int_equal(stats_new(&w->stats), 0);
-	assert_int_equal(event_bus_new(&w->bus), 0);
-	assert_int_equal(event_bus_add_types(w->bus, gw_service.events), 0);
-	w->subscriber = (struct event_subscriber){.mask = EVENT_ALL, .fn = on_fake_event, .arg = w};
-	event_bus_subscribe(w->bus, &w->subscriber);
 	w->settings = (struct gw_settings){
 	    .session_timeout_ms = 0,
 	    .max_queued = 3,
@@ -438,12 +325,7 @@ static int world_close(void **state)
 	struct world *w = *state;
 
 	gw_service.stop(w->gw);
-	event_bus_unsubscribe(&w->subscriber);
-	event_bus_free(w->bus);
-	stats_free(w->stats);
-	event_base_free(w->base);
-	libevent_global_shutdown();
-	free(w);
+	ground_free(w);
 	return 0;
 }
 
