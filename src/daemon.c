@@ -90,7 +90,21 @@ static void on_request(struct sip_request *request, void *arg)
 		sip_request_reply(request, 404, SLICE("Not Found"), (struct slice){NULL, 0});
 }
 
-static const struct sip_stack_handler sip_handler = {.request = on_request};
+static size_t on_options(const struct sip_request *options, char *text, size_t size, void *arg)
+{
+	struct daemon *d = arg;
+	size_t n = 0;
+
+	for (size_t i = 0; i < SERVICES && n == 0; i++)
+		if (d->states[i] && services[i]->contact)
+			n = services[i]->contact(options, text, size, d->states[i]);
+	return n;
+}
+
+static const struct sip_stack_handler sip_handler = {
+    .request = on_request,
+    .contact = on_options,
+};
 
 static void on_event(const struct event_notice *event, void *arg)
 {

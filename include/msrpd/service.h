@@ -80,6 +80,14 @@ struct service {
 	 */
 	bool (*request)(struct sip_request *req, void *state);
 
+	/**
+	 * An OPTIONS asks about somebody: what our Contact has of its own there, as that of a
+	 * struct ua_offer; NULL: nothing ever.
+	 *
+	 * @return bytes written to text; 0: nothing
+	 */
+	size_t (*contact)(const struct sip_request *options, char *text, size_t size, void *state);
+
 	/** How many it has now; NULL: it has none.  state is not NULL. */
 	size_t (*sessions)(const void *state);
 

@@ -35,11 +35,12 @@ struct event_package {
 	 * body() follows if it is taken, also where Expires is 0 and asks for the state once.
 	 * May not end s.
 	 *
-	 * @param request   its fields and headers may be read; not to be answered here
+	 * @param request   its fields and headers may be read; who asks may be authorized
 	 * @param watcherp  whatever body() and ended() shall be given
-	 * @return 0, or the SIP status that refuses it (403, 404, …), and then s is gone
+	 * @return 0, or the SIP status that refuses it (403, 404, …), and then s is gone; negative
+	 *         errno: the same, and it is answered already (sip_request_authorize())
 	 */
-	int (*subscribe)(struct subscription *s, const struct sip_request *request, void **watcherp,
+	int (*subscribe)(struct subscription *s, struct sip_request *request, void **watcherp,
 	    void *arg);
 
 	/**
@@ -79,6 +80,9 @@ void notifier_withdraw(struct notifier *notifier, const struct event_package *pa
  * inside this call.  Any number of changes until then make one NOTIFY.
  */
 void subscription_changed(struct subscription *s);
+
+/** Is the NOTIFY whose body() is called the last one?  No other will tell what it leaves out. */
+bool subscription_ends(const struct subscription *s);
 
 /** Why we end it: "reason" in Subscription-State (RFC 6665 4.1.3). */
 enum subscription_end {

@@ -561,6 +561,7 @@ const struct service conf_service = {
     .events = conf_events,
     .start = start,
     .reload = reload,
+    .contact = conf_contact,
     .sessions = sessions,
     .stop = stop,
 };

@@ -160,20 +160,34 @@ static struct slice chatroom(const struct conf_settings *settings)
 
 enum { CONTACT_SIZE = CONF_URI_MAX + sizeof("@;isfocus") };
 
-/* RFC 4579 4.2: the URI of our Contact names the room; it is a copy of this that is kept. */
-static struct slice write_contact(char text[CONTACT_SIZE], const struct conf_room *room)
+/* RFC 4579 4.2: the URI of our Contact names the room. */
+static struct slice write_contact(char *text, size_t size, const struct conf_room *room)
 {
 	struct slice user = conf_uri_user(slice_of(room->uri));
-	int n = snprintf(text, CONTACT_SIZE, "%.*s%s;isfocus", SLICE_ARG(user), user.p ? "@" : "");
+	int n = snprintf(text, size, "%.*s%s;isfocus", SLICE_ARG(user), user.p ? "@" : "");
 
-	return (struct slice){text, (size_t)n};
+	return (struct slice){text, n < (int)size ? (size_t)n : 0};
 }
 
+/* RFC 4579 4.3.  What is only for some does not show itself to others. */
+size_t conf_contact(const struct sip_request *options, char *text, size_t size, void *state)
+{
+	const struct conf_room *room =
+	    conf_room_meant(state, options, sip_request_field(options, SIP_FIELD_RURI));
+	char key[CONF_URI_MAX + 1];
+
+	if (!room || conf_uri_key(key, sip_request_field(options, SIP_FIELD_FROM_URI)) < 0
+	    || !conf_room_admits(room, slice_of(key)))
+		return 0;
+	return write_contact(text, size, room).len;
+}
+
+/* It is a copy of the contact that is kept. */
 static struct ua_offer offer_of(struct conf_participant *p, char contact[CONTACT_SIZE])
 {
 	return (struct ua_offer){
 	    .accept_types = SLICE("message/cpim"),
-	    .contact = write_contact(contact, p->room),
+	    .contact = write_contact(contact, CONTACT_SIZE, p->room),
 	    .attributes = chatroom(p->room->conf->settings),
 	    .peer_attribute = "chatroom",
 	    .handler = &handler,

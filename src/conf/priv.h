@@ -38,7 +38,8 @@ struct conf_settings {
 	uint64_t max_rooms, max_participants;
 	uint64_t history, history_bytes;
 	uint64_t page_timeout_ms;
-	char *persist; /* or NULL */
+	char *persist;      /* or NULL */
+	char *roster_realm; /* the same */
 };
 
 extern const struct setting conf_settings_rows[];
@@ -224,6 +225,9 @@ struct conf_participant {
 	uint64_t number; /* in its room */
 	bool joined, invited;
 };
+
+/** service.contact: a room is shown as a focus (RFC 4579 4.3). */
+size_t conf_contact(const struct sip_request *options, char *text, size_t size, void *state);
 
 /** Answer an INVITE as a participant of the room.  @return as action.run */
 int conf_join(struct conf_room *room, struct sip_request *invite, struct slice from);

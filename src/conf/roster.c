@@ -1,5 +1,6 @@
 /* Who is in a room, for those who watch: the event package conference (RFC 4575). */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,8 @@ enum {
 	MIN_EXPIRES_S = 60,
 	EXPIRES_S = 3600,
 	INTERVAL_MS = 500,
+	/* Bytes after which the rest is left to the next NOTIFY: many a proxy reads 64 KiB. */
+	DOCUMENT_FULL = 32 << 10,
 };
 
 /* Somebody who watches a room. */
@@ -21,8 +24,10 @@ struct conf_watcher {
 	LIST_ENTRY(conf_watcher) entry; /* of the room */
 	struct conf_room *room;
 	struct subscription *subscription;
-	uint64_t seen;    /* the last change that it was told of */
-	uint64_t version; /* of the next document: RFC 4575 5.1 */
+	uint64_t seen;      /* it was told of what has changed of users up to there */
+	uint64_t gone;      /* of who has left, the same; 0: it knows nothing yet */
+	uint64_t described; /* and of the room itself */
+	uint64_t version;   /* of the next document: RFC 4575 5.2 */
 };
 
 /* A user who has left. */
@@ -204,69 +209,145 @@ static void add_description(struct buffer *b, const struct conf_room *room)
 	buffer_add(b, SLICE("</conference-description>\r\n"));
 }
 
-/* @param since  0: all of them, and then nobody is asked to forget anyone */
-static void add_users(struct buffer *b, const struct conf_roster *roster, uint64_t since)
+static void add_deleted(struct buffer *b, const struct conf_roster *roster,
+    const struct conf_gone *gone)
 {
-	const struct conf_user *user, *first = TAILQ_LAST(&roster->users, conf_listed);
-	const struct conf_gone *gone;
+	const struct conf_user *again;
 
-	/* They stand in the order of their last changes. */
-	while (first && first->change > since && TAILQ_PREV(first, conf_listed, listed_next))
-		first = TAILQ_PREV(first, conf_listed, listed_next);
-	for (user = first; user; user = TAILQ_NEXT(user, listed_next))
-		if (user->change > since)
-			add_user(b, user);
-	for (gone = since ? STAILQ_FIRST(&roster->gone) : NULL; gone;
-	     gone = STAILQ_NEXT(gone, next)) {
-		const struct conf_user *again;
-
-		HASH_FIND(hh, roster->room->users, gone->uri, strlen(gone->uri), again);
-		if (gone->change <= since || (again && again->listed))
-			continue;
-		buffer_add(b, SLICE("<user"));
-		add_attribute(b, "entity", slice_of(gone->uri));
-		buffer_add(b, SLICE(" state=\"deleted\"/>\r\n"));
-	}
+	HASH_FIND(hh, roster->room->users, gone->uri, strlen(gone->uri), again);
+	if (again && again->listed)
+		return;
+	buffer_add(b, SLICE("<user"));
+	add_attribute(b, "entity", slice_of(gone->uri));
+	buffer_add(b, SLICE(" state=\"deleted\"/>\r\n"));
 }
 
-/* All of it, or what has changed since. */
-static void add_document(struct buffer *b, struct conf_watcher *w, bool full)
+static bool has_room(const struct buffer *b, const struct conf_watcher *w)
 {
-	const struct conf_room *room = w->room;
-	const char *state = full ? "full" : "partial";
+	return b->len < DOCUMENT_FULL || subscription_ends(w->subscription);
+}
 
+/* Who has left since.  @return are these all? */
+static bool add_gone(struct buffer *b, struct conf_watcher *w)
+{
+	const struct conf_roster *roster = &w->room->roster;
+	const struct conf_gone *gone;
+
+	STAILQ_FOREACH(gone, &roster->gone, next) {
+		if (gone->change <= w->gone)
+			continue;
+		if (!has_room(b, w))
+			return false;
+		add_deleted(b, roster, gone);
+		w->gone = gone->change;
+	}
+	w->gone = roster->change;
+	return true;
+}
+
+/* They stand in the order of their last changes. */
+static const struct conf_user *first_since(const struct conf_roster *roster, uint64_t since)
+{
+	const struct conf_user *user = TAILQ_LAST(&roster->users, conf_listed), *first = NULL;
+
+	while (user && user->change > since) {
+		first = user;
+		user = TAILQ_PREV(user, conf_listed, listed_next);
+	}
+	return first;
+}
+
+/* Who has come in or changed since.  @return are these all? */
+static bool add_users(struct buffer *b, struct conf_watcher *w)
+{
+	const struct conf_roster *roster = &w->room->roster;
+	const struct conf_user *user;
+
+	for (user = first_since(roster, w->seen); user; user = TAILQ_NEXT(user, listed_next)) {
+		if (!has_room(b, w))
+			return false;
+		add_user(b, user);
+		w->seen = user->change;
+	}
+	w->seen = roster->change;
+	return true;
+}
+
+static void add_head(struct buffer *b, const struct conf_watcher *w, const char *state)
+{
 	buffer_add(b,
 	    SLICE("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n"
 		  "<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\""
 		  " xmlns:xcon=\"urn:ietf:params:xml:ns:xcon-conference-info\""));
-	add_attribute(b, "entity", slice_of(room->uri));
-	buffer_printf(b, " state=\"%s\" version=\"%llu\">\r\n", state,
-	    (unsigned long long)w->version);
-	if (full || room->roster.described > w->seen)
-		add_description(b, room);
+	add_attribute(b, "entity", slice_of(w->room->uri));
+	buffer_printf(b, " state=\"%s\" version=\"%llu\"", state, (unsigned long long)w->version);
+}
+
+/*
+ * All of it, or what has changed since.  A roster that is too long for one document goes on in the
+ * next, as if the others came in then: the count may well be higher (RFC 4575 5.5.1).
+ */
+static void add_document(struct buffer *b, struct conf_watcher *w, bool full)
+{
+	const struct conf_roster *roster = &w->room->roster;
+	const char *state = full ? "full" : "partial";
+	bool all;
+
+	if (full) {
+		w->seen = 0;
+		w->gone = roster->change; /* nobody is asked to forget anyone */
+	}
+	add_head(b, w, state);
+	buffer_add(b, SLICE(">\r\n"));
+	if (full || roster->described > w->described)
+		add_description(b, w->room);
+	w->described = roster->described;
 	buffer_printf(b,
 	    "<conference-state><user-count>%zu</user-count></conference-state>\r\n"
 	    "<users state=\"%s\">\r\n",
-	    room->roster.count, state);
-	add_users(b, &room->roster, full ? 0 : w->seen);
+	    roster->count, state);
+	all = add_gone(b, w);
+	all = add_users(b, w) && all;
 	buffer_add(b, SLICE("</users>\r\n</conference-info>\r\n"));
+	if (!all)
+		subscription_changed(w->subscription);
 }
 
 /* --- the package --- */
 
-static int on_subscribe(struct subscription *s, const struct sip_request *request, void **watcherp,
+/* RFC 4575 3.5.  @return 0, or as subscribe() */
+static int judge(const struct conf_room *room, struct sip_request *request)
+{
+	const char *realm = room->conf->settings->roster_realm;
+	char uri[CONF_URI_MAX + 1], key[CONF_URI_MAX + 1];
+	struct slice who = sip_request_field(request, SIP_FIELD_FROM_URI);
+	int n;
+
+	if (realm) {
+		if (sip_request_authorize(request, slice_of(realm), SIP_DIGEST_MD5) < 0)
+			return -EACCES;
+		n = snprintf(uri, sizeof(uri), "sip:%.*s@%s",
+		    SLICE_ARG(sip_request_field(request, SIP_FIELD_AUTH_USER)), realm);
+		if (n >= (int)sizeof(uri))
+			return 403;
+		who = slice_of(uri);
+	}
+	return conf_uri_key(key, who) == 0 && conf_room_admits(room, slice_of(key)) ? 0 : 403;
+}
+
+static int on_subscribe(struct subscription *s, struct sip_request *request, void **watcherp,
     void *arg)
 {
 	struct conf_room *room =
 	    conf_room_meant(arg, request, sip_request_field(request, SIP_FIELD_RURI));
 	struct conf_watcher *w;
-	char key[CONF_URI_MAX + 1];
+	int status;
 
 	if (!room)
 		return 404;
-	if (conf_uri_key(key, sip_request_field(request, SIP_FIELD_FROM_URI)) < 0
-	    || !conf_room_admits(room, slice_of(key)))
-		return 403;
+	status = judge(room, request);
+	if (status)
+		return status;
 	if (room->roster.watcher_count >= WATCHERS_MAX)
 		return 503;
 	w = calloc(1, sizeof(*w));
@@ -287,13 +368,13 @@ static int on_body(struct subscription *s, bool full, char **bodyp, size_t *lenp
 	int err;
 
 	(void)s;
-	add_document(&b, w, full || w->seen < w->room->roster.forgotten);
+	add_document(&b, w, full || !w->gone || w->gone < w->room->roster.forgotten);
 	err = buffer_take(&b, bodyp, lenp);
 	if (err < 0)
-		return err;
-	w->seen = w->room->roster.change;
-	w->version++;
-	return 0;
+		w->gone = 0; /* all of it next time */
+	else
+		w->version++;
+	return err;
 }
 
 static void watcher_free(struct conf_watcher *w)
@@ -353,10 +434,15 @@ void conf_roster_init(struct conf_room *room)
 
 void conf_roster_fini(struct conf_room *room)
 {
+	struct buffer b = {.max = BUFFER_UNBOUNDED};
 	struct conf_watcher *w;
 
 	while ((w = LIST_FIRST(&room->roster.watchers))) {
-		subscription_end(w->subscription, SUBSCRIPTION_NORESOURCE, (struct slice){NULL, 0});
+		add_head(&b, w, "deleted");
+		buffer_add(&b, SLICE("/>\r\n"));
+		subscription_end(w->subscription, SUBSCRIPTION_NORESOURCE,
+		    b.err ? (struct slice){NULL, 0} : buffer_text(&b));
+		buffer_fini(&b);
 		watcher_free(w);
 	}
 }

@@ -111,5 +111,10 @@ const struct setting conf_settings_rows[] = {
 	.preset = "true",
 	.help =
 	    "Participants may write to one of them alone; otherwise such messages are answered 428."},
+    {.name = "roster_realm",
+	.type = SETTING_TEXT,
+	.offset = OF(roster_realm),
+	.help = "Who asks by SUBSCRIBE who is in a room shows credentials of `users` for this "
+		"realm, and is `sip:USER@` it. Without it his From is believed."},
     {0},
 };

@@ -65,6 +65,21 @@ static char *write_contact(const char *uri, const char *user, const char *params
 	return n < 0 ? NULL : text;
 }
 
+bool sip_contact_is_free(struct slice own)
+{
+	struct slice params = own, user;
+
+	if (own.len > 0 && memchr(own.p, '@', own.len))
+		slice_cut(&params, '@', &user);
+	for (size_t i = 0; i < own.len; i++)
+		if ((unsigned char)own.p[i] <= ' ' || own.p[i] == 0x7f || strchr("<>", own.p[i]))
+			return false;
+	for (size_t i = 0; i < params.len; i++)
+		if (strchr(",@", params.p[i]))
+			return false;
+	return params.len == 0 || (params.len > 1 && params.p[0] == ';');
+}
+
 char *sip_agent_contact(const struct sip_agent *agent, const char *own)
 {
 	const char *at = own ? strchr(own, '@') : NULL;

@@ -297,18 +297,9 @@ int sip_dialog_progress(struct sip_dialog *d, int code, struct slice reason)
 
 int sip_dialog_set_contact(struct sip_dialog *d, struct slice own)
 {
-	struct slice params = own, user;
 	char *copy = NULL;
 
-	if (own.len > 0 && memchr(own.p, '@', own.len))
-		slice_cut(&params, '@', &user);
-	for (size_t i = 0; i < own.len; i++)
-		if ((unsigned char)own.p[i] <= ' ' || own.p[i] == 0x7f || strchr("<>", own.p[i]))
-			return -EINVAL;
-	for (size_t i = 0; i < params.len; i++)
-		if (strchr(",@", params.p[i]))
-			return -EINVAL;
-	if (params.len > 0 && (params.len == 1 || params.p[0] != ';'))
+	if (!sip_contact_is_free(own))
 		return -EINVAL;
 	if (own.len > 0 && !(copy = slice_dup(own)))
 		return -ENOMEM;

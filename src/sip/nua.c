@@ -10,7 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
-#include "sip/priv.h"
+#include "sip/request_priv.h"
 
 enum {
 	QUEUE_MAX = 1000,    /* Sofia's limit for what waits on a connection */
@@ -31,20 +31,36 @@ static bool is_edges_own(const sip_t *sip, const struct sip_stack *stack)
 	    && edge_is_own_name(stack->edge, slice_of(w->w_host));
 }
 
-/* nua would show the Contact of the link, where nobody else can reach us. */
-static void answer_options(struct sip_stack *stack, const struct sip_event *ev)
+/*
+ * RFC 3261 11.2.  nua would show the Contact of the link, where nobody else can reach us; and where
+ * the Request-URI leads only the handler knows.
+ */
+static void answer_options(struct sip_request *req, void *arg)
 {
-	struct edge_origin origin;
-	char *contact = NULL;
+	struct sip_stack *stack = arg;
+	char own[SIP_URI_MAX] = "", *contact, *lines;
+	size_t n = 0;
+	struct sip_request_parts parts;
 
-	if (sip_agent_origin(stack, ev->sip, &origin) == 0)
-		contact = sip_agent_contact(edge_listener_owner(origin.listener), NULL);
-	nua_respond(ev->nh, SIP_200_OK, NUTAG_WITH_THIS(stack->nua),
-	    TAG_IF(contact, SIPTAG_CONTACT_STR(contact)), SIPTAG_ACCEPT_STR("application/sdp"),
-	    TAG_END());
+	sip_request_look(req, &parts);
+	if (stack->handler->contact)
+		n = stack->handler->contact(req, own, sizeof(own) - 1, stack->arg);
+	own[sip_contact_is_free((struct slice){own, n}) ? n : 0] = '\0';
+	contact = sip_agent_contact(parts.agent, own[0] ? own : NULL);
+	if (contact
+	    && asprintf(&lines, "Accept: application/sdp\r\nContact: %s\r\n", contact) >= 0) {
+		sip_request_reply(req, 200, (struct slice){0}, slice_of(lines));
+		free(lines);
+	}
 	free(contact);
-	if (!nua_handle_magic(ev->nh))
-		nua_handle_destroy(ev->nh);
+}
+
+/* Within a dialog and without one alike. */
+static void take_options(struct sip_stack *stack, const struct sip_event *ev)
+{
+	struct sip_taker taker = {answer_options, stack, nua_handle_magic(ev->nh) != NULL};
+
+	sip_request_arrived(stack, ev, &taker);
 }
 
 static void on_nua_event(nua_event_t event, int status, char const *phrase, nua_t *nua,
@@ -56,7 +72,7 @@ static void on_nua_event(nua_event_t event, int status, char const *phrase, nua_
 	struct sip_owner *owner = hmagic;
 
 	if (event == nua_i_options && status < 200)
-		answer_options(magic, &ev);
+		take_options(magic, &ev);
 	else if (owner)
 		owner->event(owner, &ev);
 	else

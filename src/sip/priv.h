@@ -78,7 +78,7 @@ struct sip_agent {
 struct sip_stats {
 	uint64_t *invites_in, *messages_in, *registers_in, *invites_out, *messages_out;
 	uint64_t *auth_failures;
-	uint64_t *subscribes_in, *notifies_out, *subscriptions;
+	uint64_t *options_in, *subscribes_in, *notifies_out, *subscriptions;
 	uint64_t *replies_in[7], *replies_out[7]; /* by class, 1 to 6 */
 	uint64_t *timeouts, *dialogs, *requests_waiting;
 	struct stats_times *setup;
@@ -215,6 +215,9 @@ int sip_agent_origin(const struct sip_stack *stack, const sip_t *sip, struct edg
 /** The Route of a request that begins something: over the call's flow, or as the agent. */
 void sip_agent_route(const struct sip_agent *agent, const struct sip_call *call,
     char route[SIP_ROUTE_SIZE]);
+
+/** Can this be what a Contact of ours has of its own, as sip_agent_contact() takes it? */
+bool sip_contact_is_free(struct slice own);
 
 /**
  * Our Contact, with its user and parameters as in sip_invite.contact or NULL.

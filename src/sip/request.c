@@ -397,6 +397,8 @@ static uint64_t *counter_of(const struct sip_stats *stats, nua_event_t event)
 		return stats->invites_in;
 	case nua_i_register:
 		return stats->registers_in;
+	case nua_i_options:
+		return stats->options_in;
 	case nua_i_subscribe:
 		return stats->subscribes_in;
 	default:

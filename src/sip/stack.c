@@ -224,6 +224,7 @@ static const struct stats_row numbers[] = {
     {NUMBER(invites_out), .help = "INVITEs sent, re-INVITEs too"},
     {NUMBER(messages_out), .help = "MESSAGEs sent"},
     {NUMBER(auth_failures), .help = "requests with wrong credentials"},
+    {NUMBER(options_in), .help = "OPTIONS received"},
     {NUMBER(subscribes_in), .help = "SUBSCRIBEs received"},
     {NUMBER(notifies_out), .help = "NOTIFYs sent"},
     {NUMBER(subscriptions), .help = "subscriptions that exist", .gauge = true},

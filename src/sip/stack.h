@@ -47,6 +47,14 @@ struct sip_stack_handler {
 	 * later takes a reference.
 	 */
 	void (*request)(struct sip_request *req, void *arg);
+
+	/**
+	 * What the Contact has of its own in the answer to an OPTIONS, as sip_dialog_set_contact()
+	 * has it; NULL: nothing ever.
+	 *
+	 * @return bytes written to text; 0: nothing
+	 */
+	size_t (*contact)(const struct sip_request *options, char *text, size_t size, void *arg);
 };
 
 /** What a stack is made of; all is borrowed for the lifetime of the stack. */

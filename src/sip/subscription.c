@@ -49,6 +49,7 @@ struct subscription {
 	struct timer expiry;
 	uint64_t expires_ms; /* of the monotonic clock */
 	struct timer pause;  /* until the next NOTIFY may leave */
+	uint64_t pause_ms;   /* of the monotonic clock: no earlier, whenever the timer runs */
 	struct content sent; /* of the NOTIFY under way */
 	struct content last; /* of the last one, if subscription_end() gave it */
 	const char *end;     /* Subscription-State of the last NOTIFY; NULL: not to end yet */
@@ -194,9 +195,35 @@ static void notify_if_due(struct subscription *s)
 		tell_ended(s);
 }
 
+/* The loop's clock is coarse, and was read before what ran meanwhile. */
 static void on_pause_over(void *arg)
 {
-	notify_if_due(arg);
+	struct subscription *s = arg;
+	uint64_t now = timer_now_ms();
+
+	if (now < s->pause_ms)
+		timer_start(&s->pause, s->pause_ms - now);
+	else
+		notify_if_due(s);
+}
+
+/*
+ * From the answer on, so that it is the same for the peer: what we have sent may have waited on its
+ * way.
+ */
+static void pause_begin(struct subscription *s)
+{
+	if (s->end || s->package->interval_ms == 0)
+		return;
+	s->pause_ms = timer_now_ms() + 1 + s->package->interval_ms;
+	timer_start(&s->pause, s->package->interval_ms);
+}
+
+/* What is asked for is told at once (RFC 6665 4.2.1.2), and the end of all. */
+static void pause_end(struct subscription *s)
+{
+	s->pause_ms = 0;
+	timer_stop(&s->pause);
 }
 
 /* --- the end --- */
@@ -210,7 +237,7 @@ static void begin_end(struct subscription *s, const char *state)
 	s->full = true;
 	sip_stack_begin(s->agent->stack);
 	timer_stop(&s->expiry);
-	timer_stop(&s->pause);
+	pause_end(s);
 }
 
 static void end_by(struct subscription *s, const char *state)
@@ -278,8 +305,7 @@ static void on_answer(struct subscription *s, const struct sip_event *ev)
 	if (ev->status >= 300)
 		s->full = true; /* this one was lost */
 	sip_auth_begin(s->auth);
-	if (!s->end && s->package->interval_ms > 0)
-		timer_start(&s->pause, s->package->interval_ms);
+	pause_begin(s);
 	notify_if_due(s);
 }
 
@@ -348,7 +374,7 @@ static void start(struct subscription *s, uint32_t expires_s)
 {
 	s->expires_ms = timer_now_ms() + expires_s * UINT64_C(1000);
 	s->changed = s->full = true;
-	timer_stop(&s->pause);
+	pause_end(s);
 	if (expires_s == 0) {
 		end_by(s, timed_out);
 		return;
@@ -498,7 +524,8 @@ void notifier_request(struct sip_request *req, void *arg)
 	status = s->package->subscribe(s, req, &s->watcher, offer->arg);
 	if (status) {
 		subscription_free(s);
-		refuse(req, status, NULL, 0);
+		if (status > 0)
+			refuse(req, status, NULL, 0);
 		return;
 	}
 	s->nh = sip_request_take_handle(req);
@@ -573,6 +600,11 @@ void subscription_changed(struct subscription *s)
 	s->changed = true;
 	if (!s->under_way && !timer_running(&s->pause))
 		timer_start(&s->pause, 0);
+}
+
+bool subscription_ends(const struct subscription *s)
+{
+	return s->end != NULL;
 }
 
 void subscription_end(struct subscription *s, enum subscription_end reason, struct slice body)

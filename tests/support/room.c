@@ -47,7 +47,7 @@ static size_t sessions(const void *state)
 
 /* --- who watches --- */
 
-static int on_subscribe(struct subscription *s, const struct sip_request *request, void **watcherp,
+static int on_subscribe(struct subscription *s, struct sip_request *request, void **watcherp,
     void *arg)
 {
 	struct room *room = arg;

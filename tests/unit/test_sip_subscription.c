@@ -36,7 +36,7 @@ static char realm[] = "example.org", user[] = "gw", password[] = "s3cret";
 
 /* --- a package --- */
 
-static int on_subscribe(struct subscription *s, const struct sip_request *request, void **watcherp,
+static int on_subscribe(struct subscription *s, struct sip_request *request, void **watcherp,
     void *arg)
 {
 	struct world *w = arg;

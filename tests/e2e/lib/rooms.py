@@ -130,7 +130,8 @@ class RoomCase(Case):
             lines.append(f'a=max-size:{max_size}')
         transaction = self.invite(
             self.offer(path, accept_types, extra=[*lines, *extra]), daemon, ua=ua,
-            uri=room, from_uri=user if ':' in user else uri(user), headers=headers)
+            uri=room, from_uri=user if ':' in user else uri(user), from_name=display,
+            headers=headers)
         return transaction, path
 
     def refused_join(self, code, *args, **kwargs):

@@ -518,10 +518,11 @@ class SipUa:
         return transaction.send()
 
     def build(self, method, uri, transport, body=b'', content_type='application/sdp',
-              from_uri=None, to_uri=None, headers=(), call_id=None, cseq=1):
+              from_uri=None, from_name=None, to_uri=None, headers=(), call_id=None, cseq=1):
         """A request outside of a dialog."""
         fields = [('Via', self.via(transport.kind)), ('Max-Forwards', '70'),
-                  ('From', f'<{from_uri or self.contact()}>;tag={token(4)}'),
+                  ('From', (f'"{from_name}" ' if from_name else '')
+                   + f'<{from_uri or self.contact()}>;tag={token(4)}'),
                   ('To', f'<{to_uri or uri}>'),
                   ('Call-ID', call_id or f'{token()}@{self.host}'), ('CSeq', f'{cseq} {method}')]
         if method in ('INVITE', 'OPTIONS'):
