@@ -250,7 +250,6 @@ static void tell_marks(struct net_stream *s)
 /* What may go out next. */
 struct plan {
 	size_t urgent, bulk;
-	bool end; /* framed: of a message */
 };
 
 /* The rest of the message that has begun, or all, the urgent first. */
@@ -259,35 +258,58 @@ static struct plan plan_bytes(struct net_stream *s)
 	struct net_output *out = s->out;
 
 	if (!queue_in_message(&out->bulk))
-		return (struct plan){out->urgent.segments.bytes, out->bulk.segments.bytes, false};
+		return (struct plan){out->urgent.segments.bytes, out->bulk.segments.bytes};
 	if (out->urgent.segments.bytes == 0)
-		return (struct plan){0, out->bulk.segments.bytes, false};
-	if (!queue_first_message(&out->bulk))
+		return (struct plan){0, out->bulk.segments.bytes};
+	if (!queue_first_message(&out->bulk) && s->protocol->handler->interrupt)
 		s->protocol->handler->interrupt(s);
 	if (s->state == NET_CLOSED || s->failed)
-		return (struct plan){0, 0, false};
+		return (struct plan){0, 0};
 	if (!queue_first_message(&out->bulk))
-		return (struct plan){0, out->bulk.segments.bytes, false};
-	return (struct plan){0, queue_first_message(&out->bulk), false};
+		return (struct plan){0, out->bulk.segments.bytes};
+	return (struct plan){0, queue_first_message(&out->bulk)};
 }
 
-/* A framed transport is given the bytes of one message. */
-static struct plan plan_message(const struct net_output *out, struct plan plan)
+/* @return how many pieces hold so many bytes, the last of which is cut */
+static int cut_pieces(struct iovec *iov, int count, size_t bytes)
 {
-	size_t bulk = queue_first_message(&out->bulk);
-
-	if (plan.urgent)
-		return (struct plan){queue_first_message(&out->urgent), 0, true};
-	return bulk ? (struct plan){0, bulk, true} : plan;
+	for (int i = 0; i < count; i++) {
+		if (iov[i].iov_len >= bytes) {
+			iov[i].iov_len = bytes;
+			return i + 1;
+		}
+		bytes -= iov[i].iov_len;
+	}
+	return count;
 }
 
-static bool holds_all(const struct plan *plan, const struct iovec *iov, int count)
+static size_t bytes_of(const struct iovec *iov, int count)
 {
 	size_t bytes = 0;
 
 	for (int i = 0; i < count; i++)
 		bytes += iov[i].iov_len;
-	return bytes == plan->urgent + plan->bulk;
+	return bytes;
+}
+
+/*
+ * Where messages end in these pieces of the plan.  Where they are not all of it, only whole ones
+ * are written, so that none is in more fragments than it has to be.
+ * @return how many of the pieces are written
+ */
+static int find_ends(const struct net_output *out, const struct plan *plan, struct iovec *iov,
+    int count, struct net_ends *ends)
+{
+	size_t bytes = bytes_of(iov, count);
+
+	ends->count = queue_ends(&out->urgent, plan->urgent, 0, ends->at, NET_ENDS_MAX);
+	ends->count += queue_ends(&out->bulk, plan->bulk, plan->urgent, ends->at + ends->count,
+	    NET_ENDS_MAX - ends->count);
+	while (ends->count && ends->at[ends->count - 1] > bytes)
+		ends->count--;
+	if (ends->count && (ends->count == NET_ENDS_MAX || bytes < plan->urgent + plan->bulk))
+		count = cut_pieces(iov, count, ends->at[ends->count - 1]);
+	return count;
 }
 
 /* @return 1: go on, 0: the socket is full, or -errno */
@@ -296,6 +318,7 @@ static int write_plan(struct net_stream *s, const struct plan *plan)
 	struct net *net = s->protocol->net;
 	struct net_output *out = s->out;
 	struct iovec iov[NET_IOV_MAX];
+	struct net_ends ends;
 	int count = segments_iov(&out->urgent.segments, plan->urgent, iov, NET_IOV_MAX);
 	size_t urgent;
 	ssize_t n;
@@ -304,7 +327,9 @@ static int write_plan(struct net_stream *s, const struct plan *plan)
 	if (count < NET_IOV_MAX)
 		count +=
 		    segments_iov(&out->bulk.segments, plan->bulk, iov + count, NET_IOV_MAX - count);
-	n = s->link.ops->writev(s, iov, count, plan->end && holds_all(plan, iov, count));
+	if (s->link.ops->framed)
+		count = find_ends(out, plan, iov, count, &ends);
+	n = s->link.ops->writev(s, iov, count, s->link.ops->framed ? &ends : NULL);
 	if (n < 0)
 		return n == -EAGAIN ? 0 : (int)n;
 	urgent = (size_t)n < plan->urgent ? (size_t)n : plan->urgent;
@@ -317,7 +342,7 @@ static int write_plan(struct net_stream *s, const struct plan *plan)
 /* @return as write_plan() */
 static int write_held(struct net_stream *s)
 {
-	ssize_t n = s->link.ops->writev(s, NULL, 0, false);
+	ssize_t n = s->link.ops->writev(s, NULL, 0, NULL);
 
 	if (n < 0)
 		return n == -EAGAIN ? 0 : (int)n;
@@ -333,8 +358,6 @@ static int write_once(struct net_stream *s)
 	plan = plan_bytes(s);
 	if (plan.urgent + plan.bulk == 0)
 		return 0;
-	if (s->link.ops->framed)
-		plan = plan_message(s->out, plan);
 	return write_plan(s, &plan);
 }
 

@@ -121,6 +121,11 @@ int queue_copy(struct net *net, struct net_queue *q, struct slice bytes);
 int queue_borrow(struct net_queue *q, struct slice bytes, struct net_block *owner);
 /** A message ends with what is queued so far. */
 int queue_end(struct net_queue *q);
+/**
+ * The ends of messages within the first so many bytes, each with what goes before them added.
+ * @return how many, room at most
+ */
+int queue_ends(const struct net_queue *q, size_t bytes, size_t before, size_t *to, int room);
 /** n bytes have been written. */
 void queue_consume(struct net *net, struct net_queue *q, size_t n);
 /** Empty it; its arrays stay, for the next one. */

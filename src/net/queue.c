@@ -62,6 +62,20 @@ int queue_end(struct net_queue *q)
 	return 0;
 }
 
+int queue_ends(const struct net_queue *q, size_t bytes, size_t before, size_t *to, int room)
+{
+	int n = 0;
+
+	for (uint32_t i = 0; i < q->end_count && n < room; i++) {
+		size_t end = (size_t)(q->ends[q->first_end + i] - q->written);
+
+		if (end > bytes)
+			break;
+		to[n++] = before + end;
+	}
+	return n;
+}
+
 void queue_consume(struct net *net, struct net_queue *q, size_t n)
 {
 	if (n == 0)

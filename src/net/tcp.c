@@ -15,13 +15,14 @@ static ssize_t tcp_read(struct net_stream *s, char *p, size_t size, unsigned *fl
 	return n < 0 ? -errno : n;
 }
 
-static ssize_t tcp_writev(struct net_stream *s, const struct iovec *iov, int count, bool end)
+static ssize_t tcp_writev(struct net_stream *s, const struct iovec *iov, int count,
+    const struct net_ends *ends)
 {
 	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
 	    .msg_iovlen = (size_t)count};
 	ssize_t n;
 
-	(void)end;
+	(void)ends;
 	do
 		n = sendmsg(s->fd, &msg, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);

@@ -239,13 +239,14 @@ static size_t gather(char *record, const struct iovec *iov, int count)
 	return len;
 }
 
-static ssize_t tls_writev(struct net_stream *s, const struct iovec *iov, int count, bool end)
+static ssize_t tls_writev(struct net_stream *s, const struct iovec *iov, int count,
+    const struct net_ends *ends)
 {
 	char record[RECORD_MAX];
 	size_t len;
 	int n;
 
-	(void)end;
+	(void)ends;
 	if (count == 0)
 		return write_kept(s);
 	len = gather(record, iov, count);

@@ -14,8 +14,16 @@
 
 struct net_stream;
 
-/** The most pieces that writev() is given at once. */
-enum { NET_IOV_MAX = 128 };
+enum {
+	NET_IOV_MAX = 128, /* the most pieces that writev() is given at once */
+	NET_ENDS_MAX = 64, /* and the most messages that end in them */
+};
+
+/** Where messages end in what is written: offsets from its beginning, each above the last. */
+struct net_ends {
+	size_t at[NET_ENDS_MAX];
+	int count;
+};
 
 /** What read() tells beside its bytes. */
 enum {
@@ -37,7 +45,7 @@ struct net_transport {
 
 	/**
 	 * Does the transport carry messages instead of mere bytes?  Then read() gives bytes of one
-	 * message a call, and writev() is given bytes of one a call.
+	 * message a call, or what unframe() makes messages of, and writev() is told where they end.
 	 */
 	bool framed;
 
@@ -62,13 +70,26 @@ struct net_transport {
 	ssize_t (*read)(struct net_stream *stream, char *p, size_t size, unsigned *flags);
 
 	/**
+	 * framed: take the next piece of a message off what was read, and change that where it lies
+	 * if need be.  NULL: read() gives such pieces.
+	 * @param raw   of it, what is behind the piece is left
+	 * @param piece within raw
+	 * @param endp  does the message end with it?
+	 * @return 1, 0: nothing is left, and there was no piece; or negative errno: nor will there
+	 *         be any more
+	 */
+	int (*unframe)(struct net_stream *stream, struct slice *raw, struct slice *piece,
+	    bool *endp);
+
+	/**
 	 * Write.  What is taken need not have left: the transport tells by net_stream_hold() how
 	 * many bytes it still has, and is called with count 0 to go on with these.
 	 *
-	 * @param end  framed: the message ends with these bytes
+	 * @param ends  framed: where messages end in these bytes; otherwise NULL, or of no interest
 	 * @return bytes taken, -EAGAIN: none now, or another negative errno
 	 */
-	ssize_t (*writev)(struct net_stream *stream, const struct iovec *iov, int count, bool end);
+	ssize_t (*writev)(struct net_stream *stream, const struct iovec *iov, int count,
+	    const struct net_ends *ends);
 
 	/**
 	 * Ask the peer whether it is there; NULL: the transport knows no such question.

@@ -122,10 +122,28 @@ static ssize_t on_read(struct net_stream *s, char *p, size_t size, unsigned *fla
 	return n;
 }
 
-static ssize_t on_writev(struct net_stream *s, const struct iovec *iov, int count, bool end)
+/* The first message alone. */
+static ssize_t write_message(struct net_stream *s, const struct iovec *iov, int count,
+    const struct net_ends *ends)
+{
+	size_t left = ends->count ? ends->at[0] : SIZE_MAX;
+	struct iovec pieces[NET_IOV_MAX];
+	int n = 0;
+
+	for (; n < count && left; n++) {
+		pieces[n] = iov[n];
+		if (pieces[n].iov_len > left)
+			pieces[n].iov_len = left;
+		left -= pieces[n].iov_len;
+	}
+	return framed_write(s->link.state, s->fd, pieces, n, ends->count > 0);
+}
+
+static ssize_t on_writev(struct net_stream *s, const struct iovec *iov, int count,
+    const struct net_ends *ends)
 {
 	struct framed *f = s->link.state;
-	ssize_t n = count ? framed_write(f, s->fd, iov, count, end) : framed_flush(f, s->fd);
+	ssize_t n = count ? write_message(s, iov, count, ends) : framed_flush(f, s->fd);
 
 	if (n >= 0)
 		net_stream_hold(s, f->out_len - f->out_at);

@@ -428,7 +428,7 @@ static void a_pause_loses_nothing(void **state)
 
 /* As TLS in the middle of a change of keys: it writes when a byte has come. */
 static ssize_t write_after_a_byte(struct net_stream *s, const struct iovec *iov, int count,
-    bool end)
+    const struct net_ends *ends)
 {
 	char byte;
 
@@ -437,7 +437,7 @@ static ssize_t write_after_a_byte(struct net_stream *s, const struct iovec *iov,
 			return net_stream_write_wants_read(s) < 0 ? -ENOMEM : -EAGAIN;
 		s->link.state = s;
 	}
-	return net_tcp.writev(s, iov, count, end);
+	return net_tcp.writev(s, iov, count, ends);
 }
 
 static void forget(struct net_stream *s)
