@@ -16,19 +16,14 @@ enum {
 	CONNECT_TIMEOUT_MS = 10 * 1000,
 };
 
-#define STREAMS(counter) .offset = offsetof(struct edge, protocol.count.counter)
-#define COUNT(counter)   .offset = offsetof(struct edge, count.counter)
+#define COUNT(counter) .offset = offsetof(struct edge, count.counter)
 
 static const struct stats_row counters[] = {
-    {"accepted", "stream connections accepted", STREAMS(accepted)},
-    {"connected", "stream connections opened by msrpd", STREAMS(connected)},
-    {"refused", "connections beyond max_connections, closed at once", STREAMS(refused)},
-    {"closed", "stream connections closed", STREAMS(closed)},
+    NET_COUNTER_ROWS(struct edge, "SIP connections",
+	"connections beyond max_connections, closed at once"),
     {"stream_messages_in", "messages received on streams, whole and within their bounds",
 	COUNT(messages_in)},
     {"stream_messages_out", "messages sent on streams", COUNT(messages_out)},
-    {"bytes_in", "bytes received, TLS removed", STREAMS(bytes_in)},
-    {"bytes_out", "bytes sent, before TLS", STREAMS(bytes_out)},
     {"bad_messages", "messages that were not SIP, or over a bound; their streams were closed",
 	COUNT(bad_messages)},
     {"stray_responses", "responses to no request that went the way that they came",
@@ -44,7 +39,6 @@ static const struct stats_row counters[] = {
     {"transactions", "transactions over UDP that are remembered", COUNT(transactions),
 	.gauge = true},
     {"transaction_memory", "bytes that they take", COUNT(transaction_memory), .gauge = true},
-    {"connections", "stream connections open now", STREAMS(open), .gauge = true},
     {0},
 };
 

@@ -39,7 +39,10 @@ struct net_handler {
 	/** After net_stream_want_room(): all that waited was handed to the kernel. */
 	void (*room)(struct net_stream *stream);
 
-	/** A message waits for the end of the one that is open: end that with net_stream_end(). */
+	/**
+	 * A message waits for the end of the one that is open: end that with net_stream_end().
+	 * NULL: it can wait.
+	 */
 	void (*interrupt)(struct net_stream *stream);
 
 	/**
@@ -70,6 +73,28 @@ struct net_limits {
 struct net_counters {
 	uint64_t *accepted, *connected, *refused, *closed, *open, *bytes_in, *bytes_out;
 };
+
+/**
+ * Their rows in a table of struct stats_row, for an owner whose protocol is its member of that
+ * name.
+ *
+ * @param what     "HTTP connections"
+ * @param refusal  why some are refused: "connections beyond …"
+ */
+#define NET_COUNTER_ROW(owner, row, field, text) \
+	.name = row, .help = text, .offset = offsetof(owner, protocol.count.field)
+#define NET_COUNTER_ROWS(owner, what, refusal)                                               \
+	{NET_COUNTER_ROW(owner, "accepted", accepted, what " accepted")},                    \
+	    {NET_COUNTER_ROW(owner, "connected", connected, what " opened by msrpd")},       \
+	    {NET_COUNTER_ROW(owner, "refused", refused, refusal)},                           \
+	    {NET_COUNTER_ROW(owner, "closed", closed, what " closed")},                      \
+	    {NET_COUNTER_ROW(owner, "bytes_in", bytes_in,                                    \
+		"bytes received on " what ", TLS removed")},                                 \
+	    {NET_COUNTER_ROW(owner, "bytes_out", bytes_out,                                  \
+		"bytes sent on " what ", before TLS")},                                      \
+	{                                                                                    \
+		NET_COUNTER_ROW(owner, "connections", open, what " open now"), .gauge = true \
+	}
 
 /** Embedded in its owner; fields are for reading. */
 struct net_protocol {

@@ -291,16 +291,6 @@ static void on_opened(struct net_stream *stream)
 	net_stream_set_life(stream, &s->all->quiet);
 }
 
-static void on_room(struct net_stream *stream)
-{
-	(void)stream; /* nobody asks for it */
-}
-
-static void on_interrupt(struct net_stream *stream)
-{
-	(void)stream; /* all is urgent */
-}
-
 static void on_closed(struct net_stream *stream, int err)
 {
 	(void)err;
@@ -319,8 +309,6 @@ static const struct net_handler handler = {
     .accept = on_accept,
     .opened = on_opened,
     .input = on_input,
-    .room = on_room,
-    .interrupt = on_interrupt,
     .closed = on_closed,
     .free = on_free,
 };
@@ -360,26 +348,8 @@ static struct net_limits limits_of(const struct web_settings *s)
 #define NUMBER(field) offsetof(struct web_sockets, field)
 
 static const struct stats_row numbers[] = {
-    {.name = "accepted",
-	.help = "WebSockets of the API accepted",
-	.offset = NUMBER(protocol.count.accepted)},
-    {.name = "connected",
-	.help = "WebSockets opened by msrpd: none",
-	.offset = NUMBER(protocol.count.connected)},
-    {.name = "refused",
-	.help = "connections refused: counted by web",
-	.offset = NUMBER(protocol.count.refused)},
-    {.name = "closed",
-	.help = "WebSockets of the API closed",
-	.offset = NUMBER(protocol.count.closed)},
-    {.name = "connections",
-	.help = "WebSockets of the API open now",
-	.offset = NUMBER(protocol.count.open),
-	.gauge = true},
-    {.name = "bytes_in",
-	.help = "bytes received on them",
-	.offset = NUMBER(protocol.count.bytes_in)},
-    {.name = "bytes_out", .help = "bytes sent on them", .offset = NUMBER(protocol.count.bytes_out)},
+    NET_COUNTER_ROWS(struct web_sockets, "WebSockets of the API",
+	"connections refused: counted by web"),
     {.name = "requests", .help = "requests of users on WebSockets", .offset = NUMBER(requests)},
     {.name = "events", .help = "events sent to users", .offset = NUMBER(events)},
     {.name = "disconnected",
