@@ -38,7 +38,7 @@ struct post {
 struct web_hook {
 	STAILQ_ENTRY(web_hook) next;
 	struct web_hooks *all;
-	char *url, *secret;
+	char *url, *secret, *ca_file;
 	uint64_t mask;
 	STAILQ_HEAD(, post) posts; /* the first is under way, or waits to be tried again */
 	size_t count, bytes;
@@ -86,6 +86,10 @@ const struct setting web_hook_rows[] = {
 	.offset = offsetof(struct web_hook_settings, secret),
 	.help =
 	    "Signs what is posted: X-Msrpd-Signature is its HMAC-SHA256. Absent: nothing does."},
+    {.name = "ca_file",
+	.type = SETTING_FILE,
+	.offset = offsetof(struct web_hook_settings, ca_file),
+	.help = "PEM file with the authorities to trust for https; the system's if absent."},
     {0},
 };
 
@@ -165,6 +169,7 @@ static int prepare(struct web_hook *h, const struct post *post)
 	    && SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_NOSIGNAL, 1L)
 	    && SET(CURLOPT_PROXY, "") && SET(CURLOPT_TIMEOUT_MS, (long)REQUEST_MS)
 	    && SET(CURLOPT_WRITEFUNCTION, on_answer) && SET(CURLOPT_WRITEDATA, h)
+	    && (!h->ca_file || (SET(CURLOPT_CAINFO, h->ca_file) && SET(CURLOPT_CAPATH, NULL)))
 	    && SET(CURLOPT_PRIVATE, h) && SET(CURLOPT_USERAGENT, "msrpd/" MSRPD_VERSION)
 	    && SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1)
 	    && SET(CURLOPT_HTTPHEADER, h->headers) && SET(CURLOPT_POST, 1L)
@@ -393,6 +398,7 @@ static void free_hook(struct web_hook *h)
 		free_post(h);
 	timer_fini(&h->retry);
 	free(h->url);
+	free(h->ca_file);
 	slice_free_secret(h->secret);
 	free(h);
 }
@@ -426,8 +432,10 @@ static int make_hook(struct web_hook **hp, struct web_hooks *all,
 		STAILQ_INIT(&h->posts);
 		h->url = slice_dup(slice_of(settings->url));
 		h->secret = slice_dup(slice_of(settings->secret));
+		h->ca_file = slice_dup(slice_of(settings->ca_file));
 	}
-	if (err == 0 && (!h->url || (settings->secret && !h->secret)))
+	if (err == 0
+	    && (!h->url || (settings->secret && !h->secret) || (settings->ca_file && !h->ca_file)))
 		err = -ENOMEM;
 	if (err == 0)
 		err = timer_init(&h->retry, all->base, on_retry, h);

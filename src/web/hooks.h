@@ -22,6 +22,7 @@ struct web_hook_settings {
 	char *url;
 	struct setting_list events; /* of char *: names; empty: all */
 	char *secret;               /* NULL: posts are not signed */
+	char *ca_file;              /* NULL: the system's authorities */
 };
 
 extern const struct setting web_hook_rows[];

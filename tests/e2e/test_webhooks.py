@@ -159,12 +159,13 @@ class PostTest(HookCase):
         other = certs.Authority(self.directory, 'other')
         good = self.receiver(tls=certs.server_context(ca.issue('good')))
         bad = self.receiver(tls=certs.server_context(other.issue('bad')))
-        daemon, ctl = self.start({'web': {'webhooks': [self.hook(good), self.hook(bad)]}},
-                                 environment={'SSL_CERT_FILE': ca.file})
+        unknown = self.receiver(tls=certs.server_context(ca.issue('unknown')))
+        daemon, ctl = self.with_hooks(self.hook(good, ca_file=ca.file),
+                                      self.hook(bad, ca_file=ca.file), self.hook(unknown))
         call = self.call(daemon, ctl)
-        poll(lambda: self.number(ctl, 'retried') >= 1, what='a refusal')
-        self.assertEqual(bad.all, [])
-        del good, call
+        good.event('E_MSRP_SESSION_NEW', session_id=call.id)
+        poll(lambda: self.number(ctl, 'retried') >= 2, what='two refusals')
+        self.assertEqual((bad.all, unknown.all), ([], []))
 
     def test_settings(self):
         for hook, word in (({}, 'url'), ({'url': 'ftp://x/'}, 'url'), ({'url': 'x'}, 'url'),
