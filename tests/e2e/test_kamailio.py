@@ -3,11 +3,12 @@
 import re
 import sys
 
-from lib import case, kamailio, msrp, sdp
+from lib import case, kamailio, msrp, sdp, ws
 from lib.case import Call
 from lib.daemon import free_port
 from lib.frame import new_id
 from lib.relay import CREDENTIALS
+from lib.relay_client import Client
 from lib.sip import Dialog
 
 
@@ -117,6 +118,38 @@ class KamailioTest(case.Case):
         for frame in call.msrp.chunks(body, 4000):
             call.conn.ask(frame, 200)
         self.assertEqual(self.received(call)['body'].encode(), body)
+
+
+class WebSocketTest(case.Case):
+    """A browser that is Kamailio's client, over its websocket module; msrpd is its peer."""
+
+    @classmethod
+    def prepare(cls):
+        cls.kamailio = Kamailio(cls.directory)
+        cls.addClassCleanup(cls.kamailio.stop)
+
+    def test_both_ways(self):
+        browser = Client(self.kamailio.uri, password=CREDENTIALS[0]['password'],
+                         own=f'msrp://{new_id()}.invalid:2855/{new_id()};ws',
+                         conn=ws.connect(self.kamailio.uri.replace(';tcp', ';ws'), relay=True))
+        self.addCleanup(browser.close)
+        browser.auth()
+        offer = sdp.document(sdp.message(' '.join(browser.path), setup='active'))
+        transaction = self.invite(offer)
+        answer = transaction.final(200)
+        dialog = Dialog.of_client(transaction, answer)
+        dialog.ack()
+        event = self.ctl.event('E_MSRP_SESSION_NEW')
+        call = Call(self, dialog, sdp.Sdp(answer.body), browser.own,
+                    session_id=event['session_id'])
+        session = browser.session(call.path)
+        frame = session.build('SEND', b'from a browser', success='yes')
+        browser.conn.ask(frame, 200)
+        self.assertEqual(self.received(call)['body'], 'from a browser')
+        browser.conn.expect('REPORT')
+        self.say(call, 'to a browser')
+        got = browser.conn.expect(lambda f: f.body is not None)
+        self.assertEqual((got.body, got.to_path[-1]), (b'to a browser', browser.own))
 
 
 class WrongPasswordTest(case.Case):
