@@ -50,11 +50,13 @@ def wait_port(port, process):
     raise SystemExit(f'{process.args} does not listen on {port}')
 
 
-def make_certificate(directory):
+EC_KEY = ['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1']
+
+
+def make_certificate(directory, new_key=()):
     """A CA that is its own server certificate: enough for loopback."""
     key, certificate = (os.path.join(directory, name) for name in ('key.pem', 'cert.pem'))
-    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
-                    'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', certificate,
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', *(new_key or EC_KEY), '-nodes', '-keyout', key, '-out', certificate,
                     '-days', '30', '-subj', '/CN=127.0.0.1', '-addext',
                     'subjectAltName=IP:127.0.0.1'], check=True, stderr=subprocess.DEVNULL)
     with open(os.path.join(directory, 'both.pem'), 'wb') as both:

@@ -374,6 +374,15 @@ static const struct setting root_rows[] = {
 	.help =
 	    "Addresses and prefixes from which every accepted stream must begin with a PROXY header, "
 	    "version 1 or 2: of HAProxy, say. The client that it names counts from then on."},
+    {.name = "tls_threads",
+	.type = SETTING_NUMBER,
+	.offset = offsetof(struct config, tls_threads),
+	.preset = "0",
+	.max = NET_WORKERS_MAX,
+	.flags = SETTING_FIXED,
+	.help =
+	    "Threads that compute the handshakes of TLS, of all listeners and outgoing connections "
+	    "together; 0 is as many as there are processors."},
     {.name = "credentials",
 	.type = SETTING_LIST,
 	.offset = offsetof(struct config, credentials),

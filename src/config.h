@@ -21,6 +21,7 @@
 #include "sandbox/sandbox.h"
 #include "net/guard.h"
 #include "net/prefixes.h"
+#include "net/workers.h"
 #include "sip/stack.h"
 #include "ua/ua.h"
 #include "web/web.h"
@@ -38,6 +39,7 @@ struct config {
 	struct msrp_settings msrp;
 	struct net_guard_settings limits;
 	struct setting_list proxy_protocol; /* of char * */
+	uint64_t tls_threads;               /* 0: as many as there are processors */
 	struct setting_list credentials;    /* of struct sip_credential */
 	struct setting_list users;          /* of struct auth_user */
 	struct ua_settings ua;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <event2/event.h>
@@ -16,6 +17,7 @@
 #include "msrp/listener.h"
 #include "msrp/stack.h"
 #include "net/net.h"
+#include "net/workers.h"
 #include "registrar/registrar.h"
 #include "routes.h"
 #include "sip/notifier.h"
@@ -185,6 +187,23 @@ static int start_limits(struct daemon *d)
 	return net_use_proxies(d->net, &d->config->proxy_protocol);
 }
 
+/* Processors that the process may use. */
+static unsigned processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (unsigned)CPU_COUNT(&set);
+}
+
+static int start_threads(struct daemon *d)
+{
+	unsigned threads = (unsigned)d->config->tls_threads;
+
+	if (!threads)
+		threads = processors();
+	return net_use_threads(d->net, threads < NET_WORKERS_MAX ? threads : NET_WORKERS_MAX);
+}
+
 /* Before all that it hands connections to, as it is that which knows its port. */
 static int start_web(struct daemon *d, struct reason *why)
 {
@@ -337,7 +356,7 @@ int daemon_start(struct daemon *d, struct reason *why)
 
 	reason_set(why, -ENOMEM, "out of memory");
 	raise_descriptors(most_connections(d->config));
-	if ((err = start_base(d)) < 0 || (err = start_limits(d)) < 0
+	if ((err = start_base(d)) < 0 || (err = start_limits(d)) < 0 || (err = start_threads(d)) < 0
 	    || (err = daemon_start_auth(d, why)) < 0 || (err = start_web(d, why)) < 0
 	    || (err = start_msrp(d, why)) < 0 || (err = start_sip(d, why)) < 0
 	    || (err = start_ua(d, why)) < 0 || (err = start_services(d, why)) < 0

@@ -25,6 +25,7 @@ void net_free(struct net *net)
 {
 	if (!net)
 		return;
+	net_workers_free(net->workers);
 	lingers_fini(net);
 	resolver_free(net);
 	turns_fini(net);
@@ -39,6 +40,11 @@ void net_free(struct net *net)
 void net_use_guard(struct net *net, struct net_guard *guard)
 {
 	net->guard = guard;
+}
+
+int net_use_threads(struct net *net, unsigned threads)
+{
+	return net_workers_new(&net->workers, net->base, threads);
 }
 
 struct net_guard *net_guard_of(const struct net *net)

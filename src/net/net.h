@@ -26,6 +26,15 @@ void net_use_guard(struct net *net, struct net_guard *guard);
 struct net_guard *net_guard_of(const struct net *net);
 
 /**
+ * Have TLS handshakes computed by threads, which begin with the first; until then, and where there
+ * are none to be had, the loop does.
+ *
+ * @param threads  1 to NET_WORKERS_MAX
+ * @return 0 or negative errno
+ */
+int net_use_threads(struct net *net, unsigned threads);
+
+/**
  * From these addresses (texts) every stream that is accepted must begin with a PROXY header.
  * @return 0, or -ENOMEM: nothing changed
  */

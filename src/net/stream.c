@@ -33,7 +33,7 @@ static bool may_feed(const struct net_stream *s)
 
 static bool wants_reading(const struct net_stream *s)
 {
-	return s->state == NET_PROXIED || s->state == NET_HANDSHAKE || may_feed(s)
+	return s->state == NET_PROXIED || (s->state == NET_HANDSHAKE && !s->away) || may_feed(s)
 	    || (s->state == NET_OPEN && s->write_wants_read);
 }
 
@@ -263,7 +263,7 @@ static void opened(struct net_stream *s)
 
 static void handshake(struct net_stream *s)
 {
-	int n = s->link.ops->start(s);
+	int n = s->away ? 0 : s->link.ops->start(s);
 
 	if (n < 0) {
 		/* Who did not keep to the rules may have been told which. */
@@ -273,6 +273,23 @@ static void handshake(struct net_stream *s)
 		/* What came with the last of the handshake makes no socket readable. */
 		stream_read_again(s);
 	}
+}
+
+void net_stream_handshake_leaves(struct net_stream *s)
+{
+	s->away = true;
+	update_reading(s);
+}
+
+void net_stream_handshake_returns(struct net_stream *s)
+{
+	net_stream_ref(s);
+	s->away = false;
+	if (update_reading(s) < 0)
+		net_stream_close(s, -ENOMEM);
+	else
+		handshake(s);
+	net_stream_unref(s);
 }
 
 static void begin(struct net_stream *s)
@@ -554,7 +571,7 @@ void net_stream_local(const struct net_stream *s, union addr *addr)
 
 static bool is_identified(const struct net_stream *s)
 {
-	return s->link.state && at_socket(s)->encrypted;
+	return s->link.state && !s->away && at_socket(s)->encrypted;
 }
 
 bool net_stream_peer_certified(const struct net_stream *s)

@@ -64,6 +64,7 @@ struct net_stream {
 	unsigned paused : 2;
 	bool accepted : 1; /* else dialled */
 	bool closing : 1;  /* when all is sent */
+	bool away : 1;     /* its handshake is with a thread, and so is its transport */
 	bool reading : 1;
 	bool dirty : 1, again : 1; /* in the lists of the turn */
 	bool wants_room : 1;

@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/addr.h"
+#include "net/resume.h"
 #include "net/ticket.h"
 #include "net/tls_priv.h"
 
@@ -126,6 +127,8 @@ static int new_client(SSL_CTX **ctxp, const struct net_tls_settings *settings, s
 	if (err < 0)
 		return err;
 	set_modes(ctx);
+	if (sessions_enable(ctx) < 0)
+		return failed(ctx, why, "sessions", NULL);
 	*ctxp = ctx;
 	return 0;
 }

@@ -1,8 +1,13 @@
-/* TLS on the socket: link.state is the SSL, whose app data is the record that it wants again. */
+/*
+ * TLS on the socket.  A step of the handshake is computed by a thread where there are some, which
+ * has the SSL to itself meanwhile, and the socket as well: the stream keeps from both.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <openssl/err.h>
 
@@ -10,12 +15,14 @@
 
 #include "base/log.h"
 #include "net/dial.h"
-#include "net/stream.h"
+#include "net/priv.h"
+#include "net/resume.h"
 #include "net/tls_priv.h"
 
 enum {
 	RECORD_MAX = 16 * 1024, /* RFC 8446 5.1: plaintext of one record */
 	ROOM_MIN = 4 * 1024,    /* less is not read into */
+	PEER_MAX = 320,         /* a host's name and what goes with it */
 };
 
 /* SSL_write() wants to see the same bytes again, whatever became urgent meanwhile. */
@@ -24,9 +31,65 @@ struct record {
 	char bytes[];
 };
 
-static SSL *ssl_of(const struct net_stream *s)
+/* What a call of OpenSSL came to: its errors are told to the thread that made it. */
+struct outcome {
+	int error; /* of SSL_get_error() */
+	char why[160];
+	const char *refusal; /* what is wrong with the peer's certificate (RFC 5922 7.2) */
+};
+
+enum where {
+	WAITS, /* for the peer to begin */
+	HERE,
+	AWAY,     /* with a thread */
+	RETURNED, /* its outcome is there */
+};
+
+struct handshake {
+	struct net_job job;
+	struct tls *tls;
+	struct net_stream *stream; /* NULL: it was closed while the thread had it */
+	int fd;                    /* that it has left */
+	enum where where;
+	struct outcome outcome;
+};
+
+/* link.state */
+struct tls {
+	SSL *ssl;
+	struct record *record;       /* that is to be written again */
+	struct handshake *handshake; /* until it is over */
+};
+
+static struct tls *tls_of(const struct net_stream *s)
 {
 	return s->link.state;
+}
+
+static SSL *ssl_of(const struct net_stream *s)
+{
+	return tls_of(s)->ssl;
+}
+
+/* --- what went wrong --- */
+
+static void explain(struct outcome *outcome, const SSL *ssl)
+{
+	bool refused = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED;
+
+	outcome->refusal = refused ? X509_verify_cert_error_string(SSL_get_verify_result(ssl)) : "";
+	tls_error_text(outcome->why, sizeof(outcome->why));
+}
+
+/* The alert by its name.  Strangers could fill the log with theirs; whom we call we have chosen. */
+static void log_failure(const struct net_stream *s, const char *what, const struct outcome *outcome)
+{
+	const struct story of = {.stack = s->protocol->name, .conn = s->number};
+	const char *refusal = outcome->refusal, *host = s->dial ? s->dial->host : NULL;
+
+	story_note(s->accepted ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, &of,
+	    "%s: conn %" PRIu64 ": TLS %s%s%s: %s%s%s", s->protocol->name, s->number, what,
+	    host ? " with " : "", host ? host : "", outcome->why, *refusal ? ": " : "", refusal);
 }
 
 /* --- the handshake --- */
@@ -34,25 +97,37 @@ static SSL *ssl_of(const struct net_stream *s)
 static int expect_peer(SSL *ssl, const struct net_stream *s)
 {
 	bool any = s->dial->fingerprints[0] || !s->protocol->tls->verify_server;
+	char peer[PEER_MAX];
+	int n = snprintf(peer, sizeof(peer), "%s %s:%u", any ? "any" : "verified", s->dial->host,
+	    s->dial->port);
 
 	SSL_set_connect_state(ssl);
+	if (n < (int)sizeof(peer) && sessions_offer(ssl, peer) < 0)
+		return -ENOMEM;
 	return tls_client_expect(ssl, slice_of(s->dial->host), any);
 }
 
 static int tls_open(struct net_stream *s)
 {
-	const struct net_tls_contexts *tls = s->protocol->tls;
-	SSL_CTX *ctx = !tls ? NULL : s->accepted ? tls->server : tls->client;
-	SSL *ssl = ctx ? SSL_new(ctx) : NULL;
+	const struct net_tls_contexts *contexts = s->protocol->tls;
+	SSL_CTX *ctx = !contexts ? NULL : s->accepted ? contexts->server : contexts->client;
+	struct tls *tls = ctx ? calloc(1, sizeof(*tls)) : NULL;
 
 	if (!ctx)
 		return -EPROTONOSUPPORT;
-	s->link.state = ssl;
-	if (!ssl || SSL_set_fd(ssl, s->fd) != 1)
+	if (!tls)
 		return -ENOMEM;
+	s->link.state = tls;
+	tls->ssl = SSL_new(ctx);
+	tls->handshake = calloc(1, sizeof(*tls->handshake));
+	if (!tls->ssl || !tls->handshake || SSL_set_fd(tls->ssl, s->fd) != 1)
+		return -ENOMEM;
+	tls->handshake->tls = tls;
+	tls->handshake->stream = s;
+	tls->handshake->where = s->accepted ? WAITS : HERE;
 	if (!s->accepted)
-		return expect_peer(ssl, s);
-	SSL_set_accept_state(ssl);
+		return expect_peer(tls->ssl, s);
+	SSL_set_accept_state(tls->ssl);
 	return 0;
 }
 
@@ -73,44 +148,87 @@ static int check_peer(const struct net_stream *s)
 	return -EACCES;
 }
 
-/* What is wrong with the peer's certificate (RFC 5922 7.2); "": something else is. */
-static const char *refusal_of(const struct net_stream *s)
+static void take_step(struct net_job *job)
 {
-	return ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED
-	    ? X509_verify_cert_error_string(SSL_get_verify_result(ssl_of(s)))
-	    : "";
-}
-
-/* The alert by its name.  Strangers could fill the log with theirs; whom we call we have chosen. */
-static void log_failure(const struct net_stream *s, const char *what)
-{
-	const struct story of = {.stack = s->protocol->name, .conn = s->number};
-	const char *refusal = refusal_of(s), *host = s->dial ? s->dial->host : NULL;
-	char why[160];
-
-	tls_error_text(why, sizeof(why));
-	story_note(s->accepted ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, &of,
-	    "%s: conn %" PRIu64 ": TLS %s%s%s: %s%s%s", s->protocol->name, s->number, what,
-	    host ? " with " : "", host ? host : "", why, *refusal ? ": " : "", refusal);
-}
-
-static int tls_start(struct net_stream *s)
-{
+	struct handshake *h = (struct handshake *)job; /* its first member */
+	SSL *ssl = h->tls->ssl;
 	int n;
 
 	ERR_clear_error();
-	n = SSL_do_handshake(ssl_of(s));
-	if (n == 1)
+	n = SSL_do_handshake(ssl);
+	h->outcome.error = SSL_get_error(ssl, n);
+	if (h->outcome.error != SSL_ERROR_NONE)
+		explain(&h->outcome, ssl);
+}
+
+static void tls_free(struct tls *tls)
+{
+	free(tls->record);
+	free(tls->handshake);
+	SSL_free(tls->ssl);
+	free(tls);
+	ERR_clear_error();
+}
+
+static void step_returns(struct net_job *job)
+{
+	struct handshake *h = (struct handshake *)job;
+
+	h->where = RETURNED;
+	if (h->stream) {
+		net_stream_handshake_returns(h->stream);
+		return;
+	}
+	close(h->fd);
+	tls_free(h->tls);
+}
+
+/* Who resumes has no share in the sums of a whole handshake. */
+static bool step_leaves(struct net_stream *s, struct handshake *h)
+{
+	struct net_workers *workers = s->protocol->net->workers;
+
+	h->job.run = take_step;
+	h->job.done = step_returns;
+	if (!workers || SSL_session_reused(ssl_of(s)) || net_workers_put(workers, &h->job) < 0)
+		return false;
+	h->where = AWAY;
+	net_stream_handshake_leaves(s);
+	return true;
+}
+
+/* @return as start() */
+static int judge_step(struct net_stream *s, struct handshake *h)
+{
+	switch (h->outcome.error) {
+	case SSL_ERROR_NONE:
+		tls_of(s)->handshake = NULL;
+		free(h);
 		return check_peer(s);
-	switch (SSL_get_error(ssl_of(s), n)) {
 	case SSL_ERROR_WANT_READ:
 		return 0;
 	case SSL_ERROR_WANT_WRITE:
 		return net_stream_want_write(s);
 	default:
-		log_failure(s, "handshake");
+		log_failure(s, "handshake", &h->outcome);
 		return -EPROTO;
 	}
+}
+
+static int tls_start(struct net_stream *s)
+{
+	struct handshake *h = tls_of(s)->handshake;
+	enum where where = h->where;
+
+	h->where = HERE;
+	if (where == WAITS)
+		return 0;
+	if (where == HERE) {
+		if (step_leaves(s, h))
+			return 0;
+		take_step(&h->job);
+	}
+	return judge_step(s, h);
 }
 
 /* --- reading --- */
@@ -118,6 +236,7 @@ static int tls_start(struct net_stream *s)
 /* @return as SSL_read(), or -errno; 0: the peer sends no more */
 static int read_record(struct net_stream *s, char *p, size_t size)
 {
+	struct outcome outcome;
 	int n;
 
 	ERR_clear_error();
@@ -134,7 +253,8 @@ static int read_record(struct net_stream *s, char *p, size_t size)
 		return 0;
 	case SSL_ERROR_SSL:
 		/* In TLS 1.3 a server that misses our certificate says so behind the handshake. */
-		log_failure(s, "failure");
+		explain(&outcome, ssl_of(s));
+		log_failure(s, "failure", &outcome);
 		return -ECONNRESET;
 	default:
 		return -ECONNRESET;
@@ -189,28 +309,18 @@ static int keep_record(struct net_stream *s, const char *p, size_t len)
 {
 	struct record *record = malloc(sizeof(*record) + len);
 
-	if (!record || SSL_set_app_data(ssl_of(s), record) != 1) {
-		free(record);
+	if (!record)
 		return -ENOMEM;
-	}
+	tls_of(s)->record = record;
 	record->len = len;
 	memcpy(record->bytes, p, len);
 	net_stream_hold(s, len);
 	return 0;
 }
 
-static void drop_record(SSL *ssl)
-{
-	struct record *record = SSL_get_app_data(ssl);
-
-	if (record)
-		SSL_set_app_data(ssl, NULL);
-	free(record);
-}
-
 static int write_kept(struct net_stream *s)
 {
-	struct record *record = SSL_get_app_data(ssl_of(s));
+	struct record *record = tls_of(s)->record;
 	int n = write_bytes(s, record->bytes, record->len);
 
 	if (n < 0)
@@ -218,8 +328,10 @@ static int write_kept(struct net_stream *s)
 	record->len -= (size_t)n;
 	memmove(record->bytes, record->bytes + n, record->len);
 	net_stream_hold(s, record->len);
-	if (record->len == 0)
-		drop_record(ssl_of(s));
+	if (record->len == 0) {
+		tls_of(s)->record = NULL;
+		free(record);
+	}
 	return 0;
 }
 
@@ -259,17 +371,28 @@ static ssize_t tls_writev(struct net_stream *s, const struct iovec *iov, int cou
 
 /* --- the end --- */
 
+/* The thread has it, so whatever is left goes when that is done. */
+static void leave_behind(struct net_stream *s, struct handshake *h)
+{
+	shutdown(s->fd, SHUT_RDWR);
+	h->stream = NULL;
+	h->fd = s->fd;
+	s->fd = -1;
+}
+
 static void tls_shutdown(struct net_stream *s)
 {
-	SSL *ssl = ssl_of(s);
+	struct tls *tls = tls_of(s);
 
-	if (SSL_is_init_finished(ssl)) {
-		ERR_clear_error();
-		SSL_shutdown(ssl); /* close_notify; its failure is of no interest any more */
+	if (s->away && !net_workers_cancel(s->protocol->net->workers, &tls->handshake->job)) {
+		leave_behind(s, tls->handshake);
+		return;
 	}
-	drop_record(ssl);
-	SSL_free(ssl);
-	ERR_clear_error();
+	if (tls->ssl && SSL_is_init_finished(tls->ssl)) {
+		ERR_clear_error();
+		SSL_shutdown(tls->ssl); /* close_notify; its failure is of no interest any more */
+	}
+	tls_free(tls);
 }
 
 /* --- the peer --- */

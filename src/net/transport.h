@@ -124,6 +124,13 @@ void net_stream_hold(struct net_stream *stream, size_t bytes);
 size_t net_stream_held(const struct net_stream *stream);
 int net_stream_want_write(struct net_stream *stream);
 
+/**
+ * The handshake goes on elsewhere: the stream keeps from its socket and its transport until that
+ * comes back, when start() is called.
+ */
+void net_stream_handshake_leaves(struct net_stream *stream);
+void net_stream_handshake_returns(struct net_stream *stream);
+
 /** What is to be read waits for room to write; what is to be written, for bytes to read. */
 int net_stream_read_wants_write(struct net_stream *stream);
 int net_stream_write_wants_read(struct net_stream *stream);

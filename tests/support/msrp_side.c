@@ -140,6 +140,8 @@ void msrp_side_start(struct msrp_side *side)
 
 	side->base = event_base_new();
 	assert_int_equal(net_new(&side->net, side->base), 0);
+	if (side->threads)
+		assert_int_equal(net_use_threads(side->net, side->threads), 0);
 	assert_int_equal(stats_new(&side->stats), 0);
 	if (msrp_stack_new(&side->stack, side->net, &side->settings, side->stats, &why) < 0
 	    || msrp_listeners_open(side->stack, &why) < 0)

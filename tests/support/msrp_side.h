@@ -26,6 +26,7 @@ struct msrp_side {
 	struct msrp_stack *stack;
 	struct msrp_settings settings; /* may be changed before start */
 	struct msrp_listen_settings listen[2];
+	unsigned threads;        /* for handshakes; 0: the loop's */
 	uint16_t port, tls_port; /* tls_port: 0 without certificates */
 	struct net_listener framed;
 

@@ -156,7 +156,7 @@ static void stop_caller(struct caller *c)
 	msrp_conn_detach(&c->user);
 }
 
-static void sweep(bool tls, bool slow)
+static void sweep(bool tls, bool slow, unsigned threads)
 {
 	struct certs certs;
 	unsigned n = 0, lost = 0;
@@ -168,6 +168,7 @@ static void sweep(bool tls, bool slow)
 		struct msrp_side side;
 
 		msrp_side_init(&side, &certs);
+		side.threads = threads;
 		side.settings.send_queue = slow ? 4096 : 1 << 20;
 		side.settings.transaction_timeout_ms = 2000;
 		msrp_side_start(&side);
@@ -194,13 +195,19 @@ static void sweep(bool tls, bool slow)
 static void test_plain(void **state)
 {
 	(void)state;
-	sweep(false, false);
+	sweep(false, false, 0);
 }
 
 static void test_tls(void **state)
 {
 	(void)state;
-	sweep(true, true);
+	sweep(true, true, 0);
+}
+
+static void test_tls_with_threads(void **state)
+{
+	(void)state;
+	sweep(true, false, 2);
 }
 
 int main(void)
@@ -208,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_plain),
 	    cmocka_unit_test(test_tls),
+	    cmocka_unit_test(test_tls_with_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

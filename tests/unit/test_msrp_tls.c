@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "msrp/priv.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +20,14 @@
 #include "msrp_side.h"
 #include "net/guard.h"
 #include "net/net.h"
+#include "net/tls_priv.h"
 
 struct fixture {
 	struct msrp_side side;
 	struct certs certs;
 	struct net_guard *guard;
 	struct msrp_peer *late;
+	long accepted;
 };
 
 static int setup(void **state)
@@ -33,6 +37,13 @@ static int setup(void **state)
 	certs_make(&f->certs);
 	msrp_side_init(&f->side, &f->certs);
 	*state = f;
+	return 0;
+}
+
+static int setup_threads(void **state)
+{
+	setup(state);
+	((struct fixture *)*state)->side.threads = 2;
 	return 0;
 }
 
@@ -54,8 +65,8 @@ static bool has_outcome(void *arg)
 	return f->side.opened || f->side.closed_err;
 }
 
-/* The stack connects to itself. @return 0 when open, or why not */
-static int outcome(struct fixture *f, const char *host, const char *fingerprint)
+/* The stack connects to itself. @return NULL: it could not, closed_err tells why */
+static struct msrp_conn *call(struct fixture *f, const char *host, const char *fingerprint)
 {
 	struct slice fingerprints[] = {slice_of("SHA-1 00:11"),
 	    slice_of(fingerprint ? fingerprint : "")};
@@ -72,11 +83,21 @@ static int outcome(struct fixture *f, const char *host, const char *fingerprint)
 	msrp_conn_attach(conn, &f->side.user, 0);
 	loop_until(f->side.base, has_outcome, f);
 	if (f->side.closed_err)
-		return f->side.closed_err;
+		return NULL;
 	assert_true(msrp_conn_transport(conn)->secure);
 	assert_int_equal(msrp_conn_peer_certified(conn), f->side.settings.tls.verify_server);
-	msrp_conn_close(conn, -ECONNRESET);
-	return 0;
+	return conn;
+}
+
+/* @return 0 when open, or why not */
+static int outcome(struct fixture *f, const char *host, const char *fingerprint)
+{
+	struct msrp_conn *conn = call(f, host, fingerprint);
+	int err = conn ? 0 : f->side.closed_err;
+
+	if (conn)
+		msrp_conn_close(conn, -ECONNRESET);
+	return err;
 }
 
 static void a_server_is_who_its_certificate_names(void **state)
@@ -281,6 +302,109 @@ static void who_comes_again_resumes(void **state)
 	}
 }
 
+/* How often our own calls have resumed a session. */
+static long hits(const struct fixture *f)
+{
+	return SSL_CTX_sess_hits(f->side.stack->protocol.tls->client);
+}
+
+static long accepted(const struct fixture *f)
+{
+	return SSL_CTX_sess_accept_good(f->side.stack->protocol.tls->server);
+}
+
+static bool has_accepted(void *arg)
+{
+	struct fixture *f = arg;
+
+	return accepted(f) > f->accepted;
+}
+
+/* As long as it takes to have a ticket of TLS 1.3, which comes when the server is done. */
+static void call_and_listen(struct fixture *f, const char *host, const char *fingerprint)
+{
+	struct msrp_conn *conn;
+
+	f->accepted = accepted(f);
+	conn = call(f, host, fingerprint);
+	assert_non_null(conn);
+	loop_until(f->side.base, has_accepted, f);
+	loop_settle(f->side.base);
+	msrp_conn_close(conn, -ECONNRESET);
+}
+
+static void whom_we_call_again_we_resume_with(void **state)
+{
+	struct fixture *f = *state;
+	struct reason why;
+	char own[200];
+
+	msrp_side_start(&f->side);
+	assert_int_equal(msrp_stack_fingerprint(f->side.stack, own, sizeof(own)), 0);
+	call_and_listen(f, "127.0.0.1", NULL);
+	assert_int_equal(hits(f), 0);
+	call_and_listen(f, "127.0.0.1", NULL);
+	call_and_listen(f, "127.0.0.1", NULL);
+	assert_int_equal(hits(f), 2);
+	/* What was asked of the certificate then is what is asked now, and of no other host. */
+	call_and_listen(f, "127.0.0.1", own);
+	call_and_listen(f, "localhost", NULL);
+	assert_int_equal(hits(f), 2);
+	call_and_listen(f, "127.0.0.1", own);
+	assert_int_equal(hits(f), 3);
+	own[strlen(own) - 1] ^= 1;
+	assert_int_equal(outcome(f, "127.0.0.1", own), -EACCES);
+	assert_int_equal(outcome(f, "127.0.0.1", NULL), 0);
+	assert_int_equal(msrp_stack_reload(f->side.stack, &f->side.settings, &why), 0);
+	assert_int_equal(outcome(f, "127.0.0.1", NULL), 0);
+	assert_int_equal(hits(f), 0);
+}
+
+static void tickets_are_old_ones_too(void **state)
+{
+	struct fixture *f = *state;
+	struct net_tls_contexts *tls;
+
+	msrp_side_start(&f->side);
+	tls = f->side.stack->protocol.tls;
+	SSL_CTX_set_max_proto_version(tls->client, TLS1_2_VERSION);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(outcome(f, "127.0.0.1", NULL), 0);
+		assert_int_equal(hits(f), i);
+	}
+}
+
+static bool all_gone(void *arg)
+{
+	struct fixture *f = arg;
+
+	return msrp_stack_connections(f->side.stack) == 0;
+}
+
+/* Clients that begin and do not go on: they leave, are too slow, or the stack ends meanwhile. */
+static void a_handshake_may_end_at_any_time(void **state)
+{
+	struct fixture *f = *state;
+	struct msrp_peer peers[40];
+
+	f->side.settings.tls_handshake_timeout_ms = 30;
+	msrp_side_start(&f->side);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 40; i++) {
+			prepare(f, &peers[i], TLS1_3_VERSION, NULL);
+			SSL_do_handshake(peers[i].ssl);
+			event_base_loop(f->side.base, EVLOOP_NONBLOCK);
+			if (i % 4 == round)
+				msrp_peer_close(&peers[i]);
+		}
+		if (round < 2)
+			loop_until(f->side.base, all_gone, f);
+		for (int i = 0; i < 40; i++)
+			if (i % 4 != round)
+				msrp_peer_close(&peers[i]);
+	}
+}
+
 static bool shakes_hands(void *arg)
 {
 	return SSL_do_handshake(((struct fixture *)arg)->late->ssl) == 1;
@@ -365,6 +489,8 @@ static void what_is_not_tls_is_closed(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+#define THREADS(name) cmocka_unit_test_setup_teardown(name, setup_threads, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,10 +502,22 @@ int main(void)
 	    CASE(client_certificates_can_be_required),
 	    CASE(keys_may_change),
 	    CASE(who_comes_again_resumes),
+	    CASE(whom_we_call_again_we_resume_with),
+	    CASE(tickets_are_old_ones_too),
 	    CASE(handshakes_wait_for_the_next_second),
 	    CASE(nobody_negotiates_again),
 	    CASE(old_ciphers_are_not_spoken),
 	    CASE(what_is_not_tls_is_closed),
+	    THREADS(a_server_is_who_its_certificate_names),
+	    THREADS(a_fingerprint_stands_for_name_and_issuer),
+	    THREADS(client_certificates_are_optional),
+	    THREADS(client_certificates_can_be_required),
+	    THREADS(who_comes_again_resumes),
+	    THREADS(whom_we_call_again_we_resume_with),
+	    THREADS(tickets_are_old_ones_too),
+	    THREADS(old_ciphers_are_not_spoken),
+	    THREADS(what_is_not_tls_is_closed),
+	    THREADS(a_handshake_may_end_at_any_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
