@@ -22,7 +22,12 @@
 enum {
 	RECORD_MAX = 16 * 1024, /* RFC 8446 5.1: plaintext of one record */
 	ROOM_MIN = 4 * 1024,    /* less is not read into */
-	PEER_MAX = 320,         /* a host's name and what goes with it */
+	/* After a pause the first records fit into a segment each: a whole one could not be read
+	 * before the last of its segments is there, and TCP begins slowly again. */
+	RECORD_SMALL = 1300,
+	RECORDS_SMALL = 10, /* RFC 6928: what TCP begins with */
+	PAUSE_MS = 1000,    /* RFC 6298: the first retransmission time-out */
+	PEER_MAX = 320,     /* a host's name and what goes with it */
 };
 
 /* SSL_write() wants to see the same bytes again, whatever became urgent meanwhile. */
@@ -59,6 +64,8 @@ struct tls {
 	SSL *ssl;
 	struct record *record;       /* that is to be written again */
 	struct handshake *handshake; /* until it is over */
+	uint64_t written_ms;         /* when was last written */
+	unsigned small;              /* so many small records from now on */
 };
 
 static struct tls *tls_of(const struct net_stream *s)
@@ -276,6 +283,9 @@ static ssize_t tls_read(struct net_stream *s, char *p, size_t size, unsigned *fl
 		if (n <= 0)
 			break; /* and comes again */
 		got += (size_t)n;
+		/* The socket tells of what comes now; a long run goes on without its turn. */
+		if (got < RECORD_MAX && !SSL_has_pending(ssl_of(s)))
+			return (ssize_t)got;
 	} while (size - got >= ROOM_MIN);
 	*flags |= NET_READ_MORE;
 	return (ssize_t)got;
@@ -335,38 +345,54 @@ static int write_kept(struct net_stream *s)
 	return 0;
 }
 
-/* Up to a record's worth of plain text in one piece. @return bytes */
-static size_t gather(char *record, const struct iovec *iov, int count)
+/* Plain text of the next record, at most. */
+static size_t record_room(struct tls *tls)
+{
+	uint64_t now = timer_now_ms();
+
+	if (now - tls->written_ms > PAUSE_MS)
+		tls->small = RECORDS_SMALL;
+	tls->written_ms = now;
+	if (!tls->small)
+		return RECORD_MAX;
+	tls->small--;
+	return RECORD_SMALL;
+}
+
+/* The first bytes of all pieces in one. */
+static struct slice gather(char *record, size_t room, const struct iovec *iov, int count)
 {
 	size_t len = 0;
 
-	for (int i = 0; i < count && len < RECORD_MAX; i++) {
+	if (iov[0].iov_len >= room)
+		return (struct slice){iov[0].iov_base, room};
+	for (int i = 0; i < count && len < room; i++) {
 		size_t part = iov[i].iov_len;
 
-		if (part > RECORD_MAX - len)
-			part = RECORD_MAX - len;
+		if (part > room - len)
+			part = room - len;
 		memcpy(record + len, iov[i].iov_base, part);
 		len += part;
 	}
-	return len;
+	return (struct slice){record, len};
 }
 
 static ssize_t tls_writev(struct net_stream *s, const struct iovec *iov, int count,
     const struct net_ends *ends)
 {
 	char record[RECORD_MAX];
-	size_t len;
+	struct slice bytes;
 	int n;
 
 	(void)ends;
 	if (count == 0)
 		return write_kept(s);
-	len = gather(record, iov, count);
-	n = write_bytes(s, record, len);
+	bytes = gather(record, record_room(tls_of(s)), iov, count);
+	n = write_bytes(s, bytes.p, bytes.len);
 	if (n != -EAGAIN)
 		return n;
-	n = keep_record(s, record, len);
-	return n < 0 ? n : (ssize_t)len;
+	n = keep_record(s, bytes.p, bytes.len);
+	return n < 0 ? n : (ssize_t)bytes.len;
 }
 
 /* --- the end --- */
