@@ -33,7 +33,7 @@
 #include "wire/write.h"
 
 enum {
-	PAIRS_MAX = 64,
+	PAIRS_MAX = 256,
 	PIDS_MAX = 64,
 	BUFFER = 512 * 1024,
 	RING = 1 << 16, /* send times on their way; a power of two */

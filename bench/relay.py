@@ -24,14 +24,20 @@ PATH = os.environ.get('PATH', '') + ':/usr/sbin:/sbin'
 USERS = {'bench': {'password': 'bench'}}
 
 
+given = set()
+
+
 def free_ports(count):
-    """Below those that the kernel gives to outgoing connections."""
+    """Below those that the kernel gives to outgoing connections; none of them twice."""
     ports = []
     while len(ports) < count:
         port = random.randint(10000, 30000)
+        if port in given:
+            continue
         try:
             socket.create_server(('127.0.0.1', port)).close()
             ports.append(port)
+            given.add(port)
         except OSError:
             pass
     return ports
@@ -256,7 +262,7 @@ class Bench:
         self.rounds = options.rounds
         self.directory = tempfile.mkdtemp(prefix='bench-relay-')
         self.certificate, self.key = make_certificate(self.directory)
-        self.receivers = free_ports(8)
+        self.receivers = free_ports(getattr(options, 'receivers', 8))
         wanted = {'msrpd': Msrpd, 'kamailio': Kamailio, 'haproxy': Haproxy}
         self.proxies = [wanted[name](self) for name in options.proxies.split(',')
                         if name == 'msrpd' or shutil.which(name, path=PATH)]
@@ -312,24 +318,29 @@ class Bench:
         process.stdout.readline()
         return process
 
+    def idle_memory(self, proxy, tls, **more):
+        """Memory of a client that has authenticated and says nothing, or None."""
+        if not proxy.auth or proxy.listening(tls) is None:
+            return None
+        # Memory that was given back before would count for nothing.
+        proxy.stop()
+        proxy.run()
+        # The first ones pay for what grows once.
+        first = self.idle_clients(proxy, 500, tls, **more)
+        before = proxy.memory()
+        others = self.idle_clients(proxy, 4000, tls, **more)
+        time.sleep(1)
+        each = (proxy.memory() - before) / 4000
+        for process in (first, others):
+            process.stdin.close()
+            process.wait()
+        return each
+
     def idle(self, name, tls, **more):
-        """Memory of a client that has authenticated and says nothing."""
         for proxy in self.proxies:
-            if not proxy.auth or proxy.listening(tls) is None:
-                continue
-            # Memory that was given back before would count for nothing.
-            proxy.stop()
-            proxy.run()
-            # The first ones pay for what grows once.
-            first = self.idle_clients(proxy, 500, tls, **more)
-            before = proxy.memory()
-            others = self.idle_clients(proxy, 4000, tls, **more)
-            time.sleep(1)
-            each = (proxy.memory() - before) / 4000
-            print(f'{name}.{proxy.name}.memory {each:.0f} B', flush=True)
-            for process in (first, others):
-                process.stdin.close()
-                process.wait()
+            each = self.idle_memory(proxy, tls, **more)
+            if each is not None:
+                print(f'{name}.{proxy.name}.memory {each:.0f} B', flush=True)
 
     def beside_idle(self):
         """1 KiB messages with and without 10,000 idle clients: the rounds interleaved."""
