@@ -268,7 +268,7 @@ static int run(const char *name, size_t clients, size_t body, bool forward, unsi
 	}
 	port = msrp_listener_port(msrp_listener_at(b.stack, 0));
 	snprintf(b.uri, sizeof(b.uri), "msrp://127.0.0.1:%u/%s;tcp", port, session);
-	msrp_uri_parse(&b.target.uri, slice_of(b.uri));
+	b.target.uri = slice_of(b.uri);
 	if (msrp_target_bind(b.stack, &b.target) < 0)
 		return 1;
 	client = run_clients(port, b.uri, clients, body);

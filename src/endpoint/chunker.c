@@ -329,7 +329,7 @@ static void source_failed(struct chunker *c, struct transmission *m, int err)
 	uint64_t connection = c->session->connections;
 
 	log_debug("msrp: session %.*s: a message's source failed: %s",
-	    SLICE_ARG(c->session->target.uri.session_id), strerror(-err));
+	    SLICE_ARG(msrp_target_id(&c->session->target)), strerror(-err));
 	m->failed = true;
 	transmission_source_done(m);
 	if (still_on(c, connection))

@@ -143,14 +143,14 @@ static void tell_bound(struct endpoint *ep)
 
 static void note_bound(const struct session *s, const struct msrp_conn *conn)
 {
-	const struct story of = {.session_id = s->target.uri.session_id,
+	const struct story of = {.session_id = msrp_target_id(&s->target),
 	    .stack = "msrp",
 	    .conn = msrp_conn_number(conn)};
 	char peer[64];
 
 	msrp_conn_peer_text(conn, peer, sizeof(peer));
 	story_note(LOG_LEVEL_DEBUG, &of, "msrp: session %.*s: on conn %" PRIu64 ", %s %s by %s",
-	    SLICE_ARG(s->target.uri.session_id), of.conn,
+	    SLICE_ARG(msrp_target_id(&s->target)), of.conn,
 	    msrp_conn_accepted(conn) ? "opened by" : "to", peer,
 	    msrp_conn_transport(conn)->secure ? "TLS" : "TCP");
 }
@@ -274,7 +274,7 @@ static bool bind_to(struct endpoint *ep, struct msrp_conn *conn)
 		return true;
 	if (s->user.conn && ((s->confirmed && !s->relayed) || s->second.conn)) {
 		log_debug("msrp: session %.*s: 506: bound to another connection",
-		    SLICE_ARG(s->target.uri.session_id));
+		    SLICE_ARG(msrp_target_id(&s->target)));
 		answer(conn, 506, SLICE("Bound to another connection"));
 		return false;
 	}
@@ -325,12 +325,9 @@ static int take_request(struct endpoint *ep, struct msrp_conn *conn, const struc
  * that we opened leads to our relay or our peer, whose URI has said how: what it brings is ours
  * whatever the scheme of our own URI.
  */
-static bool may_bring(const struct endpoint *ep, const struct msrp_conn *conn)
+static bool may_bring(const struct msrp_conn *conn, const struct msrp_frame *frame)
 {
-	const struct session *s = &ep->session;
-
-	return !msrp_conn_accepted(conn)
-	    || msrp_conn_transport(conn)->secure == s->target.uri.secure;
+	return !msrp_conn_accepted(conn) || msrp_conn_transport(conn)->secure == frame->to.secure;
 }
 
 static int on_request(struct msrp_target *target, struct msrp_conn *conn,
@@ -342,7 +339,7 @@ static int on_request(struct msrp_target *target, struct msrp_conn *conn,
 	int err = 0;
 
 	/* RFC 4975 7.3: a path that goes on behind us is none of ours. */
-	if (!may_bring(ep, conn) || msrp_path_rest(frame->to_path).p) {
+	if (!may_bring(conn, frame) || msrp_path_rest(frame->to_path).p) {
 		answer(conn, 481, SLICE("No such session"));
 		return 0;
 	}
@@ -393,9 +390,8 @@ int endpoint_new(struct endpoint **epp, struct endpoints *all,
 	s->target.ops = &target_ops;
 	sender_init(&ep->out, s, on_refused);
 	receiver_init(&ep->in, s);
-	err = -EINVAL;
-	if (msrp_uri_parse(&s->target.uri, slice_of(ep->own_uri)) == (ssize_t)own.len)
-		err = msrp_target_bind(all->stack, &s->target);
+	s->target.uri = (struct slice){ep->own_uri, own.len};
+	err = msrp_target_bind(all->stack, &s->target);
 	if (err < 0) {
 		free(ep);
 		return err;

@@ -86,7 +86,7 @@ void partial_expired(struct timer_entry *entry, void *arg)
 	(void)arg;
 	(*s->all->count.partial)++;
 	log_info("msrp: session %.*s: message %.*s: dropped, no chunk came for partial_timeout",
-	    SLICE_ARG(s->target.uri.session_id), SLICE_ARG(m->id));
+	    SLICE_ARG(msrp_target_id(&s->target)), SLICE_ARG(m->id));
 	partial_abandon(m, -ETIMEDOUT);
 	session_unref(s);
 }

@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "net/listener.h"
+
 /* --- life --- */
 
-struct msrp_conn *conn_new(struct msrp_stack *stack, const struct msrp_transport *transport,
-    struct msrp_listener *listener)
+struct msrp_conn *conn_new(struct msrp_stack *stack, const struct msrp_transport *transport)
 {
 	struct msrp_conn *conn = calloc(1, sizeof(*conn));
 
@@ -16,7 +17,6 @@ struct msrp_conn *conn_new(struct msrp_stack *stack, const struct msrp_transport
 		return NULL;
 	net_stream_init(&conn->stream, &stack->protocol);
 	conn->transport = transport;
-	conn->listener = listener;
 	flows_init(conn);
 	return conn;
 }
@@ -56,7 +56,7 @@ static struct net_stream *on_accept(void *arg)
 {
 	struct msrp_listener *listener = arg;
 	struct msrp_conn *conn =
-	    conn_new(msrp_listener_stack(listener), msrp_listener_transport(listener), listener);
+	    conn_new(msrp_listener_stack(listener), msrp_listener_transport(listener));
 
 	return conn ? &conn->stream : NULL;
 }
@@ -164,7 +164,7 @@ bool msrp_conn_accepted(const struct msrp_conn *conn)
 
 struct msrp_listener *msrp_conn_listener(const struct msrp_conn *conn)
 {
-	return conn->listener;
+	return conn->stream.listener ? conn->stream.listener->arg : NULL;
 }
 
 static void write_address(const union addr *addr, char *text, size_t size)

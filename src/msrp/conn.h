@@ -52,7 +52,7 @@ bool msrp_conn_closed(const struct msrp_conn *conn);
 uint64_t msrp_conn_number(const struct msrp_conn *conn); /* never used twice */
 const struct msrp_transport *msrp_conn_transport(const struct msrp_conn *conn);
 
-/** Did the peer open it?  Then the listener that took it, else the one it left from, or NULL. */
+/** Did the peer open it?  Then the listener that took it, else NULL. */
 bool msrp_conn_accepted(const struct msrp_conn *conn);
 struct msrp_listener *msrp_conn_listener(const struct msrp_conn *conn);
 

@@ -132,7 +132,7 @@ static int open_new(struct msrp_stack *stack, const struct msrp_destination *to,
 		free(fingerprints);
 		return -EMFILE;
 	}
-	conn = conn_new(stack, transport, to->from);
+	conn = conn_new(stack, transport);
 	if (!conn) {
 		free(fingerprints);
 		return -ENOMEM;

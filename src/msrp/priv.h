@@ -36,7 +36,6 @@ struct conn_flows {
 struct msrp_conn {
 	struct net_stream stream;
 	const struct msrp_transport *transport;
-	struct msrp_listener *listener;
 	struct msrp_input *in; /* while bytes of a frame have come but not its end */
 	struct conn_flows flows;
 	LIST_HEAD(, msrp_transaction) transactions;
@@ -54,8 +53,7 @@ static inline struct msrp_conn *conn_of(struct net_stream *stream)
 }
 
 /** NULL: no memory. */
-struct msrp_conn *conn_new(struct msrp_stack *stack, const struct msrp_transport *transport,
-    struct msrp_listener *listener);
+struct msrp_conn *conn_new(struct msrp_stack *stack, const struct msrp_transport *transport);
 
 extern const struct net_handler conn_handler;
 

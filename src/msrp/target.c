@@ -7,11 +7,13 @@
 
 int msrp_target_bind(struct msrp_stack *stack, struct msrp_target *target)
 {
-	struct slice id = target->uri.session_id;
 	struct msrp_target *other;
+	struct msrp_uri uri;
+	struct slice id;
 
-	if (!id.len)
+	if (msrp_uri_parse(&uri, target->uri) != (ssize_t)target->uri.len || !uri.session_id.len)
 		return -EINVAL;
+	id = uri.session_id;
 	HASH_FIND(hh, stack->targets, id.p, id.len, other);
 	if (other)
 		return -EEXIST;
@@ -38,11 +40,14 @@ void msrp_stack_set_fallback(struct msrp_stack *stack,
 struct msrp_target *msrp_target_find(struct msrp_stack *stack, const struct msrp_uri *uri)
 {
 	struct msrp_target *target;
+	struct msrp_uri own;
 
 	if (!uri->session_id.len)
 		return NULL;
 	HASH_FIND(hh, stack->targets, uri->session_id.p, uri->session_id.len, target);
-	return target && msrp_uri_equal(&target->uri, uri) ? target : NULL;
+	if (!target || msrp_uri_parse(&own, target->uri) < 0 || !msrp_uri_equal(&own, uri))
+		return NULL;
+	return target;
 }
 
 static struct msrp_target *find(struct msrp_stack *stack, const struct msrp_frame *frame,
@@ -72,7 +77,7 @@ int targets_request(struct msrp_conn *conn, const struct msrp_frame *frame,
 	}
 	target = find(stack, frame, hint);
 	/* What is meant for TLS is not to be had without, nor the reverse (RFC 4975 5.4, 6). */
-	if (target && (target->ops->bridges || target->uri.secure == conn->transport->secure))
+	if (target && (target->ops->bridges || frame->to.secure == conn->transport->secure))
 		return target->ops->request(target, conn, frame);
 	if (stack->fallback && !target)
 		return stack->fallback(conn, frame, stack->fallback_arg);

@@ -35,11 +35,17 @@ struct msrp_target_ops {
 /** Embedded in its owner, whose life covers the time between bind and unbind. */
 struct msrp_target {
 	const struct msrp_target_ops *ops;
-	struct msrp_uri uri; /* over text of the owner */
-	UT_hash_handle hh;   /* by session id */
+	struct slice uri;  /* text of the owner's, which stays as long as the target is bound */
+	UT_hash_handle hh; /* by session id */
 };
 
-/** @return 0 or -EEXIST: the session id is taken; -EINVAL: the URI has none; -ENOMEM */
+/** Of a target that is, or was, bound. */
+static inline struct slice msrp_target_id(const struct msrp_target *target)
+{
+	return (struct slice){target->hh.key, target->hh.keylen};
+}
+
+/** @return 0 or -EEXIST: the session id is taken; -EINVAL: no URI, or without one; -ENOMEM */
 int msrp_target_bind(struct msrp_stack *stack, struct msrp_target *target);
 void msrp_target_unbind(struct msrp_stack *stack, struct msrp_target *target);
 

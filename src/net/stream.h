@@ -43,19 +43,23 @@ enum net_state {
 struct net_stream {
 	struct net_protocol *protocol;
 	LIST_ENTRY(net_stream) entry;
-	STAILQ_ENTRY(net_stream) dirty_entry;
-	SLIST_ENTRY(net_stream) again_entry;
+	union {
+		TAILQ_ENTRY(net_stream) late_entry; /* while NET_LATE, and so in no other list */
+		struct {
+			STAILQ_ENTRY(net_stream) dirty_entry;
+			SLIST_ENTRY(net_stream) again_entry;
+		};
+	};
 	uint64_t number;
 	struct net_link link;
 	const struct net_listener *listener; /* NULL: dialled */
 	struct net_guard_host *host;         /* it counts there; NULL: nowhere */
-	TAILQ_ENTRY(net_stream) late_entry;
-	union addr *client;             /* who is behind the proxy; NULL: nobody */
-	struct proxy_header *proxied;   /* while it comes */
-	struct net_dial *dial;          /* NULL: accepted, or closed() is over */
-	struct net_output *out;         /* while something is queued, or waits for its end */
-	struct net_stash *stash;        /* what a pause has left of the bytes received */
-	struct timer_queue *life_queue; /* in which life runs */
+	union addr *client;                  /* who is behind the proxy; NULL: nobody */
+	struct proxy_header *proxied;        /* while it comes */
+	struct net_dial *dial;               /* NULL: accepted, or closed() is over */
+	struct net_output *out;              /* while something is queued, or waits for its end */
+	struct net_stash *stash;             /* what a pause has left of the bytes received */
+	struct timer_queue *life_queue;      /* in which life runs */
 	struct timer_entry life;
 	int fd;
 	unsigned refs;

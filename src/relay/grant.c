@@ -118,7 +118,7 @@ static void heap_remove(struct grants *grants, struct grant *grant)
 
 static void note(const struct grant *grant, const char *what)
 {
-	const struct story of = {.session_id = grant->target.uri.session_id,
+	const struct story of = {.session_id = msrp_target_id(&grant->target),
 	    .stack = grant->user.conn ? "msrp" : NULL,
 	    .conn = grant->user.conn ? msrp_conn_number(grant->user.conn) : 0};
 
@@ -300,7 +300,6 @@ static struct grant *compose(struct slice uri, const struct grant_terms *terms)
 	grant = calloc(1, sizeof(*grant) + uri.len + user.len + from.len);
 	if (!grant)
 		return NULL;
-	grant->uri_len = (uint16_t)uri.len;
 	grant->user_len = (uint16_t)user.len;
 	grant->from_len = (uint16_t)from.len;
 	memcpy(grant->text, uri.p, uri.len);
@@ -310,7 +309,7 @@ static struct grant *compose(struct slice uri, const struct grant_terms *terms)
 	grant->target.ops = &target_ops;
 	grant->user.ops = &user_ops;
 	grant->by_identity = !terms->conn;
-	msrp_uri_parse(&grant->target.uri, grant_uri(grant));
+	grant->target.uri = (struct slice){grant->text, uri.len};
 	return grant;
 }
 
@@ -383,17 +382,18 @@ struct grant *grant_of_uri(struct relay *relay, const struct msrp_uri *uri)
 
 struct slice grant_uri(const struct grant *grant)
 {
-	return (struct slice){grant->text, grant->uri_len};
+	return grant->target.uri;
 }
 
 struct slice grant_username(const struct grant *grant)
 {
-	return (struct slice){grant->text + grant->uri_len, grant->user_len};
+	return (struct slice){grant->text + grant->target.uri.len, grant->user_len};
 }
 
 struct slice grant_from_path(const struct grant *grant)
 {
-	return (struct slice){grant->text + grant->uri_len + grant->user_len, grant->from_len};
+	return (
+	    struct slice){grant->text + grant->target.uri.len + grant->user_len, grant->from_len};
 }
 
 /* --- its client --- */

@@ -31,7 +31,7 @@ struct grant {
 	uint64_t expires_ms;
 	uint32_t index; /* in the heap */
 	uint32_t hash;  /* of owner and from_path */
-	uint16_t uri_len, user_len, from_len;
+	uint16_t user_len, from_len;
 	bool by_identity;
 	bool leave_asked;
 	char text[]; /* URI, user, From-Path of the AUTH */

@@ -22,7 +22,7 @@ static void write_session(struct reply *reply, const struct grant *grant, uint64
 		listener = msrp_conn_listener(grant->user.conn);
 	}
 	reply_open_object(reply, NULL);
-	reply_text(reply, "session_id", grant->target.uri.session_id);
+	reply_text(reply, "session_id", msrp_target_id(&grant->target));
 	reply_text(reply, "user", grant_username(grant));
 	reply_text(reply, "peer", slice_of(peer));
 	reply_text(reply, "listener", listener ? msrp_listener_name(listener) : NOTHING);
@@ -51,7 +51,7 @@ static struct grant *find(const struct relay *relay, struct slice session_id)
 	for (size_t i = 0; i < grants_count(relay->grants); i++) {
 		struct grant *grant = grants_at(relay->grants, i);
 
-		if (slice_equal(grant->target.uri.session_id, session_id))
+		if (slice_equal(msrp_target_id(&grant->target), session_id))
 			return grant;
 	}
 	return NULL;

@@ -256,7 +256,7 @@ static void init_end(struct scene *s, struct end *end, const char *id, const cha
 	snprintf(end->uri, sizeof(end->uri), "msrp://127.0.0.1:%u/%s;tcp", s->side.port, id);
 	snprintf(end->peer_uri, sizeof(end->peer_uri), "msrp://127.0.0.1:%u/%s;tcp", s->side.port,
 	    peer_id);
-	assert_true(msrp_uri_parse(&end->target.uri, slice_of(end->uri)) > 0);
+	end->target.uri = slice_of(end->uri);
 	assert_int_equal(msrp_target_bind(s->side.stack, &end->target), 0);
 }
 
