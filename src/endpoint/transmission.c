@@ -167,6 +167,8 @@ void transmission_count(struct transmission *m)
 	m->counted = true;
 }
 
+enum { TRANSMISSION_TENTHS = 9 };
+
 int transmission_new(struct transmission **mp, struct transmissions *all,
     const struct message_out *message)
 {
@@ -182,7 +184,7 @@ int transmission_new(struct transmission **mp, struct transmissions *all,
 	if (message->content_type.p && !type_is_good(message->content_type))
 		return -EINVAL;
 	if (all->bytes > s->max_queued_bytes || cost > s->max_queued_bytes - all->bytes
-	    || budget_take(session_budget(s), held) < 0)
+	    || budget_take_within(session_budget(s), held, TRANSMISSION_TENTHS) < 0)
 		return -ENOBUFS;
 	m = allocate(all, message, copied, buffer);
 	if (!m) {
