@@ -27,7 +27,14 @@ void story_note(enum log_level level, const struct story *of, const char *format
     __attribute__((format(printf, 3, 4)));
 
 /**
- * The same for what was refused, at level info: a peer can have that as often as he likes, so
+ * A line at level info that a peer can have as often as he likes, and that is no part of a
+ * session's story: of these and of what is refused a number a second is logged, and then how many
+ * there were besides.
+ */
+void story_often(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/**
+ * As story_note() for what was refused, at level info: a peer can have that as often as he likes, so
  * only the first line with that code of a session (or else call, or connection) counts, and of
  * those a number a second is logged.
  */

@@ -257,6 +257,18 @@ static bool may_log(void)
 	return false;
 }
 
+void story_often(const char *format, ...)
+{
+	char line[LINE_MAX_BYTES];
+	va_list args;
+
+	if (log_threshold < LOG_LEVEL_INFO || !may_log())
+		return;
+	va_start(args, format);
+	log_text(LOG_LEVEL_INFO, format_line(line, format, args));
+	va_end(args);
+}
+
 void story_refuse(const struct story *of, int code, const char *format, ...)
 {
 	char line[LINE_MAX_BYTES];

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <msrpd/log.h>
 #include <msrpd/rand.h>
+#include <msrpd/story.h>
 
 #include "conf/priv.h"
 
@@ -125,8 +125,8 @@ static void on_notify(struct ua_session *s, const struct ua_notice *notice, void
 		return;
 	}
 	if (notice->what == UA_FAILED)
-		log_info("conf: room %s: %s did not come in: %d %.*s", p->room->uri, p->user->uri,
-		    notice->code, SLICE_ARG(notice->reason));
+		story_often("conf: room %s: %s did not come in: %d %.*s", p->room->uri,
+		    p->user->uri, notice->code, SLICE_ARG(notice->reason));
 	else if (notice->end == UA_END_STOPPED)
 		p->room->conf->stopping = true;
 	else if (p->joined)

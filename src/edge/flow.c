@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/story.h>
+
 #include "base/log.h"
 #include "edge/priv.h"
 
@@ -233,7 +235,7 @@ static bool takes_too_little(struct sip_flow *f)
 {
 	if (net_stream_backlog(&f->stream) <= BACKLOG_MAX)
 		return false;
-	log_info("sip: conn %s %s: does not read, closed", f->transport->name, f->peer_host);
+	story_often("sip: conn %s %s: does not read, closed", f->transport->name, f->peer_host);
 	net_stream_close(&f->stream, -ENOBUFS);
 	return true;
 }

@@ -2,7 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include <msrpd/story.h>
+
 #include "edge/priv.h"
 #include "net/lookup.h"
 
@@ -46,7 +47,7 @@ static void on_addresses(struct addrinfo *addresses, const char *why, void *arg)
 	union addr address;
 
 	if (why)
-		log_info("sip: %s: %s", n->host, why);
+		story_often("sip: %s: %s", n->host, why);
 	while (net_addresses_next(&next, &address))
 		note(n, &address);
 	net_addresses_free(addresses);

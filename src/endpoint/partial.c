@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/log.h"
+#include <msrpd/story.h>
+
 #include "endpoint/session.h"
 
 /* --- life --- */
@@ -85,7 +86,7 @@ void partial_expired(struct timer_entry *entry, void *arg)
 
 	(void)arg;
 	(*s->all->count.partial)++;
-	log_info("msrp: session %.*s: message %.*s: dropped, no chunk came for partial_timeout",
+	story_often("msrp: session %.*s: message %.*s: dropped, no chunk came for partial_timeout",
 	    SLICE_ARG(msrp_target_id(&s->target)), SLICE_ARG(m->id));
 	partial_abandon(m, -ETIMEDOUT);
 	session_unref(s);
@@ -104,12 +105,14 @@ struct message partial_describe(const struct partial *m)
 
 /* --- bytes --- */
 
+enum { PARTIAL_TENTHS = 7 };
+
 /* Memory is charged as it is taken, not as it is announced. */
 static int charge(struct partial *m)
 {
 	size_t more = m->parts.held > m->charged ? m->parts.held - m->charged : 0;
 
-	if (budget_take(session_budget(m->all->session), more) < 0)
+	if (budget_take_within(session_budget(m->all->session), more, PARTIAL_TENTHS) < 0)
 		return -ENOBUFS;
 	m->charged += more;
 	return 0;

@@ -185,7 +185,7 @@ static void drop_preface(struct net_stream *s)
 		return;
 	if (!s->protocol->stopping) {
 		net_stream_peer(s, &peer);
-		log_info("%s: conn %" PRIu64 ": no PROXY header from %s", s->protocol->name,
+		story_often("%s: conn %" PRIu64 ": no PROXY header from %s", s->protocol->name,
 		    s->number, addr_print(&peer, text));
 	}
 	free(s->proxied);

@@ -5,7 +5,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "base/log.h"
+#include <msrpd/story.h>
+
 #include "relay/auth.h"
 #include "relay/collector.h"
 #include "relay/forward.h"
@@ -40,8 +41,8 @@ static int foreign(struct arrival *a)
 
 	(*a->relay->count.foreign)++;
 	if (msrp_conn_users(a->conn) == 0 && !(peer && peer->valid)) {
-		log_info("relay: conn %" PRIu64
-			 ": closed: its first To-Path URI is not of this relay",
+		story_often("relay: conn %" PRIu64
+			    ": closed: its first To-Path URI is not of this relay",
 		    msrp_conn_number(a->conn));
 		return -EPROTO;
 	}

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/story.h>
+
 #include "auth/auth.h"
 #include "base/log.h"
 #include "sip/request_priv.h"
@@ -65,7 +67,7 @@ static int challenge(struct sip_request *req, struct auth *auth, const struct au
 static int refuse_credentials(struct sip_request *req, struct auth *auth,
     const struct auth_terms *terms, struct slice username)
 {
-	log_info("sip: wrong credentials of \"%.*s\" from %.*s", SLICE_ARG(username),
+	story_often("sip: wrong credentials of \"%.*s\" from %.*s", SLICE_ARG(username),
 	    SLICE_ARG(sip_request_field(req, SIP_FIELD_SOURCE_ADDRESS)));
 	sip_request_note_failure(req);
 	return challenge(req, auth, terms, false);

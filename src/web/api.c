@@ -11,9 +11,9 @@
 
 #include <msrpd/buffer.h>
 #include <msrpd/control.h>
+#include <msrpd/story.h>
 
 #include "auth/auth.h"
-#include "base/log.h"
 #include "ctl/rpc.h"
 #include "net/guard.h"
 #include "net/net.h"
@@ -236,7 +236,7 @@ static void log_in(struct web *web, struct http_conn *conn, const struct http_re
 	} else {
 		++*web->count.bad_passwords;
 		net_guard_note_failure(guard, &client);
-		log_info("web: wrong credentials for %.*s", SLICE_ARG(slice_head(user, 64)));
+		story_often("web: wrong credentials for %.*s", SLICE_ARG(slice_head(user, 64)));
 		refuse(conn, request, 401, "WWW-Authenticate: Bearer\r\n");
 	}
 }

@@ -1,10 +1,12 @@
 /* What is remembered of sessions, and what is logged of refusals. */
 #include "base/story.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -154,6 +156,33 @@ static void test_refusals(void **state)
 	assert_int_equal(tell("s2"), 1);
 }
 
+/* Lines that a peer can have for nothing: so many a second, and how many there were besides. */
+static void test_often(void **state)
+{
+	static char text[1 << 16];
+	int fds[2], before = dup(STDERR_FILENO);
+	unsigned lines = 0;
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	dup2(fds[1], STDERR_FILENO);
+	log_set_level(LOG_LEVEL_INFO);
+	for (int i = 0; i < 10000; i++)
+		story_often("again %d", i);
+	log_set_level(LOG_LEVEL_ERROR);
+	dup2(before, STDERR_FILENO);
+	n = read(fds[0], text, sizeof(text));
+	for (ssize_t i = 0; i < n; i++)
+		lines += text[i] == '\n';
+	/* The second may have ended meanwhile. */
+	assert_in_range(lines, 20, 3 * 21);
+	close(fds[0]);
+	close(fds[1]);
+	close(before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +192,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_too_long, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_often, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
