@@ -86,7 +86,8 @@ static void start(void)
 
 	if (!base)
 		base = event_base_new();
-	must(base && net_new(&net, base) == 0);
+	must(base != NULL);
+	must(net_new(&net, base) == 0);
 	protocol = (struct net_protocol){.net = net,
 	    .name = "fuzz",
 	    .subprotocol = "test",
