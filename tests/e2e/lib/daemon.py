@@ -32,6 +32,7 @@ def _binary(variable, name):
 
 MSRPD = _binary('MSRPD', 'msrpd')
 MSRPCTL = _binary('MSRPCTL', 'msrpctl')
+UNDER = os.environ.get('MSRPD_UNDER', '').split()       # a command that runs it: valgrind, say
 DIE_WITH_PARENT = 1             # PR_SET_PDEATHSIG
 _libc = ctypes.CDLL(None)
 
@@ -90,6 +91,7 @@ def default_config(directory, sip_port):
                            f'sip:127.0.0.1:{sip_port};transport=tcp']},
         'msrp': {'listen': [{'name': 'inside', 'uri': 'msrp://127.0.0.1:0;tcp'}]},
         'routes': {'sip': UA_ROUTES},
+        **({'sandbox': {'seccomp': False, 'landlock': False}} if UNDER else {}),
     }
 
 
@@ -156,7 +158,7 @@ class Daemon:
         environment.update(self.environment)
         with open(self.log_file, 'ab') as log:
             self.process = subprocess.Popen(
-                [MSRPD, '-c', self.config_file, *self.arguments], stdin=subprocess.DEVNULL,
+                [*UNDER, MSRPD, '-c', self.config_file, *self.arguments], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, env=environment, start_new_session=True,
                 preexec_fn=die_with_parent)
         return self

@@ -1,0 +1,422 @@
+"""Peers by the thousand: each crowd is a process, so that it takes no turns from the test's own.
+
+    python3 -m lib.crowd BEHAVIOUR ARGUMENTS-AS-JSON
+
+Both sides speak lines: the crowd says what has come about, and is told to go on by one.
+"""
+import errno
+import itertools
+import json
+import os
+import select
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+from .daemon import die_with_parent
+from .waiting import DEADLINE, Mailbox
+from .wire import Wire, address_of
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+NUMBER = b'@@@@@@@@'            # in what is sent stands for a number that is used once
+STEP = 256                      # connections that are opened at once
+CONGESTION = 0.02               # seconds until what is full is tried again
+
+
+def sources(first, count):
+    """Loopback addresses 127.N.x.y."""
+    return [f'127.{first}.{i // 250}.{i % 250 + 1}' for i in range(count)]
+
+
+class Crowd:
+    """As the test sees it."""
+
+    def __init__(self, behaviour, **arguments):
+        self.name = f'crowd {behaviour}'
+        self.lines = Mailbox(self.name)
+        self.process = subprocess.Popen(
+            [sys.executable, '-B', '-m', 'lib.crowd', behaviour, json.dumps(arguments)],
+            cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+            preexec_fn=die_with_parent)
+        self._thread = threading.Thread(target=self._read_loop, daemon=True)
+        self._thread.start()
+
+    def _read_loop(self):
+        for line in self.process.stdout:
+            self.lines.put(json.loads(line))
+        self.lines.close()
+
+    def hear(self, timeout=DEADLINE):
+        """What it says next."""
+        return self.lines.take(timeout=timeout, what='a line')
+
+    def tell(self):
+        self.process.stdin.write('\n')
+
+    def end(self, timeout=DEADLINE):
+        """Have it end; what it says at last."""
+        self.tell()
+        last = self.hear(timeout)
+        self.close()
+        return last
+
+    def close(self):
+        self.process.stdin.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._thread.join()
+        self.process.stdout.close()
+
+
+# --- in the process of a crowd
+
+def say(value):
+    print(json.dumps(value), flush=True)
+
+
+class Loop:
+    """Sockets that connect, write and read, until the test says a line."""
+
+    def __init__(self):
+        self.epoll = select.epoll()
+        self.epoll.register(sys.stdin.fileno(), select.EPOLLIN)
+        self.peers = {}
+        self.told = False
+
+    def add(self, peer, events):
+        self.peers[peer.sock.fileno()] = peer
+        self.epoll.register(peer.sock.fileno(), events)
+
+    def remove(self, peer):
+        del self.peers[peer.sock.fileno()]
+        self.epoll.unregister(peer.sock.fileno())
+        peer.sock.close()
+
+    def turn(self, timeout):
+        for fd, events in self.epoll.poll(timeout):
+            if fd == sys.stdin.fileno():
+                sys.stdin.readline()
+                self.told = True
+            elif fd in self.peers:
+                self.peers[fd].ready(events)
+
+
+class Peer:
+    """A connection that says what it is given, again and again or once, and reads or not."""
+
+    def __init__(self, loop, crowd, address, source):
+        self.loop, self.crowd = loop, crowd
+        self.sock = socket.socket()
+        self.sock.setblocking(False)
+        for option in crowd.options:
+            self.sock.setsockopt(*option)
+        self.sock.bind((source, 0))
+        self.up, self.rest, self.got = False, b'', 0
+        self.said, self.at = False, 0
+        self.address = address
+        if self.sock.connect_ex(address) not in (0, errno.EINPROGRESS):
+            raise OSError('connect')
+        loop.add(self, select.EPOLLOUT | select.EPOLLIN)
+
+    def ready(self, events):
+        if not self.up:
+            self.up = True
+            self.crowd.opened(self)
+        if events & (select.EPOLLHUP | select.EPOLLERR):
+            self.crowd.gone(self)
+            return
+        if events & select.EPOLLIN and not self.read():
+            return
+        if events & select.EPOLLOUT:
+            self.write()
+
+    def read(self):
+        try:
+            data = self.sock.recv(1 << 16)
+        except BlockingIOError:
+            return True
+        except OSError:
+            data = b''
+        self.got += len(data)
+        if not data:
+            self.crowd.gone(self)
+        return bool(data)
+
+    def write(self):
+        try:
+            while True:
+                if not self.rest:
+                    self.rest = self.crowd.words(self)
+                if not self.rest:
+                    self.loop.epoll.modify(self.sock.fileno(), self.interest)
+                    return
+                sent = self.sock.send(self.rest)
+                self.rest = self.rest[sent:]
+                self.crowd.sent += sent
+                if self.rest:
+                    return
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.crowd.gone(self)
+
+    @property
+    def interest(self):
+        return select.EPOLLIN if self.crowd.reads else 0
+
+
+class Many:
+    """Connections that behave as told."""
+
+    options = ()
+    reads = True
+
+    def __init__(self, target, count, sources, text='', head='', again=False, reads=True,
+                 small=False, repeat=False, trickle=0):
+        self.loop = Loop()
+        self.target, self.count, self.sources = tuple(target), count, itertools.cycle(sources)
+        self.head, self.text = head.encode(), text.encode()
+        self.again, self.reads, self.repeat = again, reads, repeat
+        self.trickle = trickle
+        if small:
+            self.options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096),
+                            (socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)]
+        self.numbers = itertools.count(1)
+        self.sent = self.came = self.left = self.connecting = self.got = 0
+        self.wanted = count
+
+    def words(self, peer):
+        """What a peer says next."""
+        first, peer.said = not peer.said, True
+        if self.trickle or not (first or self.repeat):
+            return b''
+        text = self.head + self.text if first else self.text
+        if NUMBER in text:
+            text = text.replace(NUMBER, b'%08d' % next(self.numbers))
+        return text
+
+    def opened(self, peer):
+        self.came += 1
+        self.connecting -= 1
+
+    def gone(self, peer):
+        self.left += 1
+        self.got += peer.got
+        self.loop.remove(peer)
+        if self.again:
+            self.wanted += 1
+
+    def open_some(self):
+        while self.wanted > 0 and self.connecting < STEP:
+            peer = Peer(self.loop, self, self.target, next(self.sources))
+            if not self.reads:
+                self.loop.epoll.modify(peer.sock.fileno(), select.EPOLLOUT)
+            self.connecting += 1
+            self.wanted -= 1
+
+    def drip(self):
+        """A byte more of everybody's text."""
+        for peer in list(self.loop.peers.values()):
+            try:
+                peer.sock.send(self.text[peer.at:peer.at + 1])
+                peer.at = (peer.at + 1) % len(self.text)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.gone(peer)
+
+    def run(self):
+        there = False
+        next_drip = 0
+        while not self.loop.told:
+            self.open_some()
+            if not there and self.came >= self.count:
+                there = True
+                say({'there': self.came, 'left': self.left})
+            self.loop.turn(self.trickle or 0.2)
+            if self.trickle and there and time.monotonic() >= next_drip:
+                self.drip()
+                next_drip = time.monotonic() + self.trickle
+        got = self.got + sum(peer.got for peer in self.loop.peers.values())
+        say({'came': self.came, 'open': len(self.loop.peers), 'left': self.left,
+             'sent': self.sent, 'got': got})
+
+
+def many(**arguments):
+    Many(**arguments).run()
+
+
+def datagrams(target, text, sources):
+    """As many as can be sent, each from the next source and port."""
+    socks = []
+    for source in sources:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        sock.bind((source, 0))
+        sock.connect(tuple(target))
+        socks.append(sock)
+    loop = Loop()
+    text = text.encode()
+    count = answers = 0
+    say({'there': len(socks)})
+    for sock in itertools.cycle(socks):
+        count += 1
+        try:
+            sock.send(text.replace(NUMBER, b'%08d' % count))
+        except OSError:
+            pass
+        try:
+            while True:
+                sock.recv(65536)
+                answers += 1
+        except OSError:
+            pass
+        if count % 100 == 0:
+            loop.turn(0)
+            if loop.told:
+                break
+    say({'sent': count, 'got': answers})
+
+
+def lurkers(relay, user, password, count, sources, size):
+    """
+    Clients of a relay who read nothing any more, each with a peer that sends him as much as it
+    can.
+    """
+    address = address_of(relay)
+    small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096), (socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)]
+    pairs = []
+    for _, source in zip(range(count), itertools.cycle(sources)):
+        client = Wire(address, source, options=small)
+        answer = client.auth(relay, user, password)
+        path = [*reversed(answer.get('Use-Path').split(' ')), client.own]
+        peer = Wire(address, source)
+        frame = peer.send_frame(path, b'x' * size).encode()
+        peer.sock.setblocking(False)
+        pairs.append([client, peer, frame, b''])
+    say({'there': count})
+    loop = Loop()
+    sent = 0
+    refused = set()
+    while not loop.told:
+        busy = False
+        for index, pair in enumerate(pairs):
+            try:
+                if pair[1].sock.recv(65536) == b'':
+                    refused.add(index)
+            except BlockingIOError:
+                pass
+            except OSError:
+                refused.add(index)
+            if index in refused:
+                continue
+            try:
+                pair[3] = pair[3] or pair[2]
+                n = pair[1].sock.send(pair[3])
+                pair[3] = pair[3][n:]
+                sent += n
+                busy = True
+            except BlockingIOError:
+                pass
+            except OSError:
+                refused.add(index)
+        loop.turn(0 if busy else CONGESTION)
+    say({'sent': sent, 'closed': sum(is_over(pair[0].sock) for pair in pairs)})
+
+
+def is_over(sock):
+    """Has msrpd given this one up?  All that waits is read."""
+    sock.settimeout(2)
+    try:
+        while sock.recv(1 << 16):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def handshakes(targets, count, sources, ca):
+    """
+    TLS connections, one after the other: good ones with an old session and without, such as
+    end in the middle of the handshake, and such as say garbage.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(ca)
+    context.check_hostname = False
+    sessions = {}
+    source = itertools.cycle(sources)
+    kinds = {'good': 0, 'cut': 0, 'garbage': 0, 'resumed': 0}
+    loop = Loop()
+    for i in range(count):
+        target = tuple(targets[i % len(targets)])
+        kind = ('good', 'good', 'cut', 'garbage')[i // len(targets) % 4]
+        sock = socket.socket()
+        sock.bind((next(source), 0))
+        sock.settimeout(DEADLINE)
+        sock.connect(target)
+        if kind == 'garbage':
+            sock.sendall(b'\x16\x03\x01\x00\x80' + os.urandom(200))
+            drain(sock)
+        else:
+            sessions[target] = hello(sock, context, sessions.get(target), kind == 'cut', kinds)
+        kinds[kind] += 1
+        if i % 1000 == 999:
+            say({'done': i + 1})
+            loop.turn(0)
+    say(kinds)
+
+
+def drain(sock):
+    try:
+        while sock.recv(4096):
+            pass
+    except OSError:
+        pass
+    sock.close()
+
+
+def hello(sock, context, session, cut, kinds):
+    """A handshake, or half of one; the session for the next."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=None, session=session)
+    while True:
+        try:
+            tls.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            hail = outgoing.read()
+            if cut:
+                # Half of the hello, or all of it, and the end.
+                sock.sendall(hail[:len(hail) // 2] if kinds['cut'] % 2 else hail)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+                sock.close()
+                return session
+            sock.sendall(hail)
+            incoming.write(sock.recv(1 << 16))
+    sock.sendall(outgoing.read())
+    kinds['resumed'] += tls.session_reused
+    # What both protocols skip; and the tickets, which come with or before the close.
+    tls.write(b'\r\n\r\n')
+    sock.sendall(outgoing.read())
+    if session is None or not tls.session_reused:
+        incoming.write(sock.recv(1 << 16))
+        try:
+            tls.read(1)
+        except ssl.SSLError:
+            pass
+        session = tls.session
+    sock.shutdown(socket.SHUT_WR)
+    drain(sock)
+    return session
+
+
+if __name__ == '__main__':
+    {'many': many, 'datagrams': datagrams, 'lurkers': lurkers,
+     'handshakes': handshakes}[sys.argv[1]](**json.loads(sys.argv[2]))

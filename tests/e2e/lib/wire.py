@@ -1,0 +1,80 @@
+"""An MSRP peer without threads and without a judge: for crowds, and where time is measured."""
+import socket
+
+from . import msrp
+from .digest import Credentials
+from .frame import Framer, URI, new_id
+from .waiting import DEADLINE
+
+
+def address_of(uri):
+    match = URI.match(uri)
+    return match['host'].strip('[]'), int(match['port'])
+
+
+class Wire:
+    """One blocking connection; its answers are taken in order."""
+
+    def __init__(self, address, source=None, tls=None, own=None, options=()):
+        self.sock = socket.socket()
+        for option in options:
+            self.sock.setsockopt(*option)
+        if source:
+            self.sock.bind((source, 0))
+        self.sock.settimeout(DEADLINE)
+        self.sock.connect(address)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.sock = tls.wrap_socket(self.sock, server_hostname=address[0])
+        self.own = own or f'msrp{"s" if tls else ""}://127.0.0.1:9/{new_id()};tcp'
+        self._framer = Framer(strict=False)
+        self._frames = []
+
+    def send(self, frame):
+        self.sock.sendall(frame.encode())
+        return frame
+
+    def frame(self):
+        """The next one that comes."""
+        while not self._frames:
+            data = self.sock.recv(1 << 16)
+            if not data:
+                raise EOFError('msrpd closed the connection')
+            self._frames += self._framer.feed(data)
+        return self._frames.pop(0)
+
+    def ask(self, frame):
+        """A request and its answer; what else comes first gets its 200."""
+        self.send(frame)
+        while (answer := self.frame()).tid != frame.tid or answer.method:
+            self.answer(answer)
+        return answer
+
+    def answer(self, frame):
+        if frame.method == 'SEND':
+            self.send(msrp.response(frame, 200, 'OK'))
+
+    def take(self, body):
+        """Until a SEND with this body has come; it is answered."""
+        while True:
+            frame = self.frame()
+            self.answer(frame)
+            if frame.method == 'SEND' and frame.body == body:
+                return
+
+    def send_frame(self, to_path, body=None, **kwargs):
+        """A SEND from here, not sent yet."""
+        return msrp.Session(None, to_path, [self.own]).build(body=body, **kwargs)
+
+    def auth(self, relay, user, password):
+        """As a client of a relay's; the last answer."""
+        answer = self.ask(msrp.build('AUTH', [relay], [self.own]))
+        if answer.code != 401:
+            return answer
+        credentials = Credentials(answer.get('WWW-Authenticate'), relay, user, password)
+        credentials.header_uri = relay
+        return self.ask(msrp.build('AUTH', [relay], [self.own],
+                                   [('Authorization', credentials.value())]))
+
+    def close(self):
+        self.sock.close()

@@ -1,0 +1,518 @@
+#!/usr/bin/env python3
+"""Crowds that mean no good, and a few who do: those go on, and nothing grows beyond its bound.
+
+This is the short form; scripts/torture floods has the numbers that count, of a release build.
+"""
+import os
+import resource
+import statistics
+import time
+
+from lib import case, certs, msrp
+from lib.crowd import NUMBER, Crowd, sources
+from lib.digest import sip_credentials
+from lib.relay_client import USERS
+from lib.sip import token
+from lib.waiting import poll
+from lib.wire import Wire, address_of
+
+LONG = 'MSRPD_TORTURE' in os.environ
+REFUSALS_A_SECOND = 20          # lines of the log (src/base/story.c)
+ADDRESS_MAX = 256               # limits.connections_per_address
+QUEUE = 16384                   # msrp.send_queue
+MEMORY = 4 << 20                # msrp.max_memory
+DOMAIN = 'example.org'
+GOOD = 3                        # MSRP connections of the good ones
+
+
+def scale(short, long):
+    return long if LONG else short
+
+
+def show(name, value, unit):
+    if LONG:
+        print(f'{name} {value:.3f} {unit}' if isinstance(value, float)
+              else f'{name} {value} {unit}', flush=True)
+
+
+class RelayPair:
+    """A client of the relay's and its peer, who is sent a message by the client's SEND."""
+
+    def __init__(self, relay):
+        user = 'alice'
+        self.client = Wire(address_of(relay))
+        answer = self.client.auth(relay, user, USERS[user]['password'])
+        self.use_path = answer.get('Use-Path').split(' ')
+        self.peer = Wire(address_of(self.use_path[0]))
+        path = [*reversed(self.use_path), self.client.own]
+        # So that the relay knows where the peer is.
+        self.peer.send(self.peer.send_frame(path, b'knock'))
+        self.client.take(b'knock')
+        self.peer.frame()
+
+    def trip(self):
+        body = token().encode()
+        answer = self.client.ask(self.client.send_frame([*self.use_path, self.peer.own], body))
+        if answer.code != 200:
+            raise AssertionError(f'the relay answered {answer!r}')
+        self.peer.take(body)
+
+    def close(self):
+        self.client.close()
+        self.peer.close()
+
+
+class FloodCase(case.Case):
+    """What the good ones are, and how they fare."""
+
+    changes = {}
+
+    @classmethod
+    def prepare(cls):
+        cls.ca = certs.Authority(cls.directory)
+        own = cls.ca.issue('msrpd')
+        tls = {'certificate': own.certificate, 'private_key': own.key}
+        _, cls.files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        cls.config = {
+            'log': {'level': 'info'},
+            'limits': {'exempt': ['127.0.0.1'], 'connections_per_address': ADDRESS_MAX},
+            'users': {**USERS, 'carol': {'password': 'carol secret'}},
+            'registrar': {'domains': [DOMAIN]},
+            'relay': {'allow_plain_auth': True},
+            'web': {'listen': ['http://127.0.0.1:0'], 'request_timeout': '2s'},
+            **cls.changes,
+            'msrp': {'tls': tls, 'bind_timeout': '2s', 'send_queue': QUEUE, 'send_timeout': '2s',
+                     'max_connections': 65536, 'max_memory': MEMORY,
+                     'listen': [{'name': 'plain', 'uri': 'msrp://127.0.0.1:0;tcp'},
+                                {'name': 'tls', 'uri': 'msrps://127.0.0.1:0;tcp'}],
+                     **cls.changes.get('msrp', {})}}
+        cls.config['sip'] = {'message_timeout': '2s'}
+
+    def setUp(self):
+        super().setUp()
+        self.crowds = []
+        self.call_up = self.call(connect=False)
+        self.session = Wire(address_of(self.call_up.path[0]), own=self.call_up.own_path[-1])
+        self.session.ask(self.session.send_frame(self.call_up.path))
+        self.pair = RelayPair(self.relay())
+        self.base = len(self.descriptors())
+        self.lines = self.daemon.log().count('\n')
+        self.began = time.monotonic()
+
+    def tearDown(self):
+        for crowd in self.crowds:
+            crowd.close()
+        self.session.close()
+        self.pair.close()
+        super().tearDown()
+
+    # --- the daemon
+
+    def relay(self, secure=False):
+        host, port = self.daemon.listeners(self.ctl)[secure]
+        return f'msrp{"s" if secure else ""}://{host}:{port};tcp'
+
+    @property
+    def sip_address(self):
+        return '127.0.0.1', self.daemon.sip_port
+
+    def descriptors(self):
+        return os.listdir(f'/proc/{self.daemon.process.pid}/fd')
+
+    def memory(self):
+        """Resident, in KiB."""
+        with open(f'/proc/{self.daemon.process.pid}/status', encoding='ascii') as file:
+            return next(int(line.split()[1]) for line in file if line.startswith('VmRSS:'))
+
+    def cpu(self):
+        """Nanoseconds, by the kernel's own count."""
+        with open(f'/proc/{self.daemon.process.pid}/schedstat', encoding='ascii') as file:
+            return int(file.read().split()[0])
+
+    def number(self, name):
+        return self.ctl.call('get_statistics')[name]
+
+    # --- the good ones
+
+    def trips(self, count):
+        """Seconds of the median and the slowest way through UA and relay."""
+        ua, relay = [], []
+        for _ in range(count):
+            began = time.monotonic()
+            answer = self.session.ask(self.session.send_frame(self.call_up.path, b'to the UA'))
+            self.assertEqual(answer.code, 200)
+            ua.append(time.monotonic() - began)
+            began = time.monotonic()
+            self.pair.trip()
+            relay.append(time.monotonic() - began)
+        return [f(one) for one in (ua, relay) for f in (statistics.median, max)]
+
+    def compare(self, name, count=None):
+        """How they fare now, beside the times that were taken before the crowd came."""
+        for what, idle, now in zip(('ua', 'ua_slowest', 'relay', 'relay_slowest'), self.idle,
+                                   self.trips(count or scale(20, 2000))):
+            show(f'{name}.{what}.idle', idle * 1e6, 'us')
+            show(f'{name}.{what}', now * 1e6, 'us')
+            show(f'{name}.{what}.ratio', now / idle, '')
+
+    # --- the crowd
+
+    def crowd(self, behaviour, **arguments):
+        crowd = Crowd(behaviour, **arguments)
+        self.crowds.append(crowd)
+        return crowd
+
+    def measure_idle(self):
+        self.trips(10)
+        self.idle = self.trips(scale(20, 2000))
+
+    def check_log(self, name):
+        """A line of each refused session and code, and of those a number a second."""
+        lines = self.daemon.log().count('\n') - self.lines
+        seconds = time.monotonic() - self.began
+        show(f'{name}.log', lines / seconds, 'lines/s')
+        self.assertLessEqual(lines, (REFUSALS_A_SECOND + 1) * (seconds + 2), self.daemon.log_tail())
+
+    def check_base(self):
+        """Nothing is left of the crowd but what was there before."""
+        poll(lambda: len(self.descriptors()) <= self.base, what='the descriptors of before')
+
+
+class CrowdFlood(FloodCase):
+    changes = {'msrp': {'bind_timeout': '10m'}}
+
+    def test_at_once(self):
+        """As many connections as there are descriptors, 20,000 at most."""
+        count = scale(1000, min(20000, self.files - 200))
+        self.measure_idle()
+        before = self.memory()
+        crowds = [self.crowd('many', target=address_of(self.relay()), count=count // 2,
+                             sources=sources(1 + i, 1 + count // 2 // ADDRESS_MAX))
+                  for i in range(2)]
+        for crowd in crowds:
+            self.assertEqual(crowd.hear()['left'], 0)
+        poll(lambda: self.number('msrp:connections') >= count, what='all connections')
+        self.compare('crowd')
+        show('crowd.connections', count, '')
+        show('crowd.memory', (self.memory() - before) / count, 'KiB/connection')
+        self.assertGreaterEqual(len(self.descriptors()), count)
+        for crowd in crowds:
+            end = crowd.end()
+            self.assertEqual(end['open'], count // 2, end)
+        self.check_base()
+        self.check_log('crowd')
+
+
+class CostFlood(FloodCase):
+    changes = {'limits': {'connections_per_address': 1, 'auth_failures': 3, 'exempt': ['127.0.0.1']}}
+    LISTENERS = ('tcp', 'tls')
+
+    def client(self, secure, source, password, message=True):
+        """A whole visit; the last answer to AUTH."""
+        relay = self.relay(secure)
+        tls = certs.client_context(self.ca) if secure else None
+        wire = Wire(address_of(relay), source, tls)
+        answer = wire.auth(relay, 'alice', password)
+        if message:
+            wire.ask(wire.send_frame([*answer.get('Use-Path').split(' '), self.pair.peer.own],
+                                     b'hello'))
+        wire.close()
+        poll(lambda: self.number('msrp:connections') == GOOD, interval=0.001)
+        return answer.code
+
+    def cost(self, count, visit):
+        """Microseconds of one."""
+        before = self.cpu()
+        for _ in range(count):
+            visit()
+        return (self.cpu() - before) / count / 1000
+
+    def refused(self, secure, count):
+        """Microseconds of a connection that is one too many."""
+        address = address_of(self.relay(secure))
+        holder = Wire(address, '127.9.0.1')
+        before = self.cpu()
+        crowd = self.crowd('many', target=address, count=count, sources=['127.9.0.1'], again=False)
+        poll(lambda: self.number('msrp:refused') - self.refusals >= count, interval=0.1)
+        self.refusals += count
+        spent = (self.cpu() - before) / count / 1000
+        crowd.end()
+        holder.close()
+        return spent
+
+    def test_refused_clients_are_cheap(self):
+        good = USERS['alice']['password']
+        self.refusals = self.number('msrp:refused')
+        for _ in range(3):
+            self.assertEqual(self.client(False, '127.8.0.1', 'wrong', False), 401)
+        for secure, name in enumerate(self.LISTENERS):
+            # A poll asks for statistics, whose cost is no client's.
+            nothing = self.cost(scale(5, 200), lambda: self.number('msrp:connections'))
+            accepted = self.cost(scale(5, 200), lambda s=secure: self.client(
+                s, '127.8.0.2', good))
+            barred = self.cost(scale(5, 200), lambda s=secure: self.client(
+                s, '127.8.0.1', good, False))
+            refused = self.refused(bool(secure), scale(50, 5000))
+            show(f'cost.{name}.accepted', accepted - nothing, 'us')
+            show(f'cost.{name}.barred', barred - nothing, 'us')
+            show(f'cost.{name}.refused', refused, 'us')
+            show(f'cost.{name}.ratio', refused / (accepted - nothing), '')
+        self.assertEqual(self.client(False, '127.8.0.1', good, False), 403)
+        self.check_log('cost')
+
+
+class SlowFlood(FloodCase):
+    def test_writers(self):
+        """A byte at a time, of what never becomes whole: each protocol has its time for that."""
+        web = self.ctl.call('status')['listen']['web'][0].rpartition(':')[2].strip('/')
+        text = {'msrp': (address_of(self.relay()), 'MSRP abcd1234 SEND\r\nTo-Path: '),
+                'sip': (self.sip_address, 'MESSAGE sip:bob@example.org SIP/2.0\r\nSubject: '),
+                'web': (('127.0.0.1', int(web)), 'GET / HTTP/1.1\r\nCookie: ')}
+        count = scale(100, 1000)
+        self.measure_idle()
+        before = self.memory()
+        crowds = [self.crowd('many', target=target, count=count, trickle=0.1, again=True,
+                             text=words + 'x' * 100000, sources=sources(11 + i, 1 + count // 200))
+                  for i, (target, words) in enumerate(text.values())]
+        for crowd in crowds:
+            crowd.hear()
+        self.compare('slow_writers')
+        show('slow_writers.memory', (self.memory() - before) / count / 3, 'KiB/connection')
+        # Each of them has been sent away once.
+        for name in text:
+            poll(lambda n=name: self.number(f'{n}:closed') >= count,
+                 what=f'the end of all slow writers of {name}')
+        ends = [crowd.end() for crowd in crowds]
+        for end, name in zip(ends, text):
+            self.assertGreaterEqual(end['left'], 1, name)
+        self.check_base()
+        self.check_log('slow_writers')
+
+    def test_readers(self):
+        """Clients of the relay who do not read, and peers who send to them all they can."""
+        count = scale(40, 2000)
+        self.measure_idle()
+        before = self.memory()
+        crowd = self.crowd('lurkers', relay=self.relay(), user='bob',
+                           password=USERS['bob']['password'], count=count,
+                           sources=sources(21, 1 + count // 100), size=30000)
+        crowd.hear()
+        self.compare('slow_readers')
+        grown = self.memory() - before
+        show('slow_readers.memory', grown / count, 'KiB/reader')
+        show('slow_readers.body_bytes', self.number('msrp:body_bytes'), 'bytes')
+        # The clients are closed, their peers still there.
+        poll(lambda: self.number('msrp:connections') <= GOOD + count, what='the end of all clients')
+        end = crowd.end()
+        self.assertEqual(end['closed'], count, end)
+        self.check_base()
+        self.check_log('slow_readers')
+
+    def test_askers(self):
+        """Requests whose answers are not read: no more are read then."""
+        count = scale(20, 1000)
+        uri = self.relay()
+        text = f'MSRP {NUMBER.decode()} AUTH\r\nTo-Path: {uri}\r\n' \
+               f'From-Path: msrp://127.0.0.1:9/asker;tcp\r\n-------{NUMBER.decode()}$\r\n'
+        self.measure_idle()
+        before = self.memory()
+        crowd = self.crowd('many', target=address_of(uri), count=count, text=text, repeat=True,
+                           reads=False, small=True, sources=sources(31, 1 + count // 200))
+        crowd.hear()
+        self.compare('askers')
+        show('askers.memory', (self.memory() - before) / count, 'KiB/connection')
+        poll(lambda: self.number('msrp:connections') <= GOOD, what='the end of all askers')
+        crowd.end()
+        self.check_base()
+        self.check_log('askers')
+
+
+class StormFlood(FloodCase):
+    def test_endless_chunks(self):
+        """Chunks without an end, more than a message may have, and messages without an end."""
+        count = scale(2, 8)
+        calls = [self.call(connect=False) for _ in range(count)]
+        self.measure_idle()
+        before = self.memory()
+        crowds = []
+        for call in calls:
+            head = f'MSRP endless1 SEND\r\nTo-Path: {" ".join(call.path)}\r\n' \
+                   f'From-Path: {call.own_path[-1]}\r\nMessage-ID: endless\r\n' \
+                   'Byte-Range: 1-*/*\r\nContent-Type: text/plain\r\n\r\n'
+            crowds.append(self.crowd('many', target=address_of(call.path[0]), count=1,
+                                     head=head, text='x' * 65536, repeat=True,
+                                     sources=['127.0.0.1']))
+        for crowd in crowds:
+            crowd.hear()
+        self.compare('endless_chunks')
+        self.assertLessEqual(self.number('msrp:body_bytes'), MEMORY)
+        show('endless_chunks.memory', self.memory() - before, 'KiB')
+        sent = sum(crowd.end()['sent'] for crowd in crowds)
+        show('endless_chunks.sent', sent / (1 << 20), 'MiB')
+
+    def test_endless_messages(self):
+        """Messages that are begun and never ended: so many of a session, so much of all."""
+        calls = [self.call() for _ in range(12)]
+        for call in calls:
+            refused = 0
+            for _ in range(40):
+                frame = call.msrp.build(body=b'x' * 30000, byte_range='1-30000/1000000', flag='+')
+                call.conn.send(frame)
+                refused += call.conn.expect_response(frame, None).code == 413
+            self.assertGreaterEqual(refused, 40 - 16)
+        held = self.number('msrp:body_bytes')
+        show('endless_messages.held', held, 'bytes')
+        self.assertLessEqual(held, MEMORY * 7 // 10)
+        self.trips(10)          # there is room for what passes through
+        self.check_log('endless_messages')
+
+    def test_reports(self):
+        """REPORTs on what was never sent, to a session and to nobody."""
+        self.call_storm = self.call(connect=False)
+        targets = [' '.join(self.call_storm.path), self.relay().replace(';', '/nobody;')]
+        self.measure_idle()
+        before = self.memory()
+        crowds = []
+        for i, path in enumerate(targets):
+            text = f'MSRP {NUMBER.decode()} REPORT\r\nTo-Path: {path}\r\n' \
+                   f'From-Path: {self.call_storm.own_path[-1]}\r\n' \
+                   f'Message-ID: {NUMBER.decode()}\r\nByte-Range: 1-1/1\r\nStatus: 000 413\r\n' \
+                   f'-------{NUMBER.decode()}$\r\n'
+            crowds.append(self.crowd('many', target=address_of(self.relay()), count=4,
+                                     text=text * 50, repeat=True, sources=sources(41 + i, 1)))
+        for crowd in crowds:
+            crowd.hear()
+        self.compare('reports')
+        show('reports.memory', self.memory() - before, 'KiB')
+        sent = sum(crowd.end()['sent'] for crowd in crowds)
+        show('reports.sent', sent / (1 << 20), 'MiB')
+        self.check_log('reports')
+
+
+class RegisterFlood(FloodCase):
+    def register(self, kind):
+        """A good one; seconds."""
+        began = time.monotonic()
+        ua = self.sip
+        transport = ua.reach('127.0.0.1', self.daemon.sip_port, kind)
+        aor = f'sip:carol@{DOMAIN}'
+        fields = [('Contact', f'<{ua.contact(kind)}>')]
+        kwargs = {'from_uri': aor, 'to_uri': aor, 'call_id': token()}
+        first = ua.request('REGISTER', f'sip:{DOMAIN}', transport, headers=fields, **kwargs)
+        value = sip_credentials(first.final(401).get('WWW-Authenticate'), 'REGISTER',
+                                f'sip:{DOMAIN}', 'carol', 'carol secret')
+        ua.request('REGISTER', f'sip:{DOMAIN}', transport, cseq=2,
+                   headers=[*fields, ('Authorization', value)], **kwargs).final(200)
+        return time.monotonic() - began
+
+    def storm(self, way, credentials):
+        """REGISTERs of somebody whom nobody knows."""
+        number = NUMBER.decode()
+        authorization = '' if not credentials else \
+            'Authorization: Digest username="mallory", realm="example.org", nonce="00", ' \
+            'uri="sip:example.org", response="00000000000000000000000000000000"\r\n'
+        return f'REGISTER sip:{DOMAIN} SIP/2.0\r\n' \
+               f'Via: SIP/2.0/{way} 127.51.0.1:5999;branch=z9hG4bK{number};rport\r\n' \
+               f'From: <sip:mallory@{DOMAIN}>;tag={number}\r\nTo: <sip:mallory@{DOMAIN}>\r\n' \
+               f'Call-ID: {number}\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\n' \
+               f'Contact: <sip:mallory@127.51.0.1:5999>\r\n{authorization}' \
+               'Content-Length: 0\r\n\r\n'
+
+    def flood(self, way, credentials):
+        name = f'registers.{way.lower()}{".wrong" if credentials else ""}'
+        self.measure_idle()
+        text = self.storm(way, credentials)
+        before = self.memory()
+        if way == 'UDP':
+            crowd = self.crowd('datagrams', target=self.sip_address, text=text,
+                               sources=sources(51, 50))
+        else:
+            crowd = self.crowd('many', target=self.sip_address, text=text, repeat=True, count=20,
+                               sources=sources(52, 20))
+        crowd.hear()
+        self.compare(name, scale(10, 500))
+        times = [self.register('TCP') for _ in range(scale(5, 100))]
+        show(f'{name}.register', statistics.median(times) * 1e3, 'ms')
+        end = crowd.end()
+        show(f'{name}.sent', end['sent'], 'datagrams' if way == 'UDP' else 'bytes')
+        show(f'{name}.memory', self.memory() - before, 'KiB')
+        self.assertLessEqual(self.number('registrar:contacts'), 8)
+        self.register(way)
+        self.check_log(name)
+
+    def test_udp(self):
+        if not LONG:
+            self.skipTest('the long form')
+        self.flood('UDP', False)
+
+    def test_udp_with_wrong_credentials(self):
+        self.flood('UDP', True)
+
+    def test_tcp(self):
+        self.flood('TCP', False)
+
+    def test_tcp_with_wrong_credentials(self):
+        if not LONG:
+            self.skipTest('the long form')
+        self.flood('TCP', True)
+
+
+class TlsFlood(FloodCase):
+    """Connections by TLS that come and go: nothing is left of them (RSS within 1 MiB)."""
+
+    GROWTH = 1024                   # KiB
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        own = cls.config['msrp']['tls']
+        cls.config['sip'] = {'message_timeout': '2s', 'tls': own}
+
+    def test_nothing_is_left(self):
+        count = int(os.environ.get('MSRPD_TORTURE_TLS', 100000)) if LONG else 400
+        targets = [address_of(self.relay(True)), *self.sips]
+        warm = self.run_many(targets, max(200, count // 10))
+        before = self.memory()
+        kinds = self.run_many(targets, count)
+        grown = self.memory() - before
+        for kind, number in kinds.items():
+            show(f'tls.{kind}', number, 'connections')
+        show('tls.memory.before', before, 'KiB')
+        show('tls.memory.grown', grown, 'KiB')
+        self.assertGreater(warm['resumed'], 0)
+        self.check_base()
+        self.check_log('tls')
+        if LONG:
+            self.assertLessEqual(grown, self.GROWTH)
+
+    def run_many(self, targets, count):
+        crowds = [self.crowd('handshakes', targets=targets, count=count // 2, ca=self.ca.file,
+                             sources=sources(61 + i, 20)) for i in range(2)]
+        total = {}
+        for crowd in crowds:
+            while 'good' not in (line := crowd.hear(600)):
+                pass
+            crowd.close()
+            for kind, number in line.items():
+                total[kind] = total.get(kind, 0) + number
+        poll(lambda: len(self.descriptors()) <= self.base, what='the end of all')
+        return total
+
+    @property
+    def sips(self):
+        return [('127.0.0.1', self.tls_port)]
+
+    @classmethod
+    def _start_class_daemon(cls):
+        from lib.daemon import Daemon, free_port
+        cls.tls_port = free_port()
+        cls.daemon = Daemon(cls.config)
+        cls.daemon.config['sip']['listen'].append(f'sips:127.0.0.1:{cls.tls_port}')
+        cls.daemon.write_config()
+        cls.daemon.start()
+        cls.ctl = cls.daemon.control()
+        cls.ctl.subscribe()
+
+
+if __name__ == '__main__':
+    case.main()

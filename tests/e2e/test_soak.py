@@ -1,0 +1,581 @@
+#!/usr/bin/env python3
+"""An account of every message while everything goes wrong at random.
+
+UA, gateway and relay together: each message that was sent was delivered once, or its sender was
+told that it was not, or its sender's own connection broke before he could be told.  Nothing is in
+flight at the end, the counters say what the peers saw, and descriptors and memory are those of
+before.  This is the short form; scripts/torture soak takes ten minutes and 200 sessions.
+"""
+import collections
+import os
+import random
+import select
+import signal
+import socket
+import struct
+import time
+
+from lib import case, msrp, sdp
+from lib.case import Case
+from lib.ctl import Control, RpcError
+from lib.frame import new_id
+from lib.relay_client import USERS
+from lib.sip import Dialog
+from lib.waiting import DEADLINE, poll
+from lib.wire import Wire, address_of
+
+LONG = 'MSRPD_TORTURE' in os.environ
+SECONDS = float(os.environ.get('MSRPD_TORTURE_SECONDS', 600 if LONG else 4))
+PHASE = 60                      # seconds after which all sessions end, and memory is looked at
+SESSIONS = 200 if LONG else 15  # in equal parts of UA, gateway and relay
+SIZES = (30, 30, 30, 300, 3000, 30000, 100000)
+GROWTH = 2048                   # KiB that the allocator may keep from one phase to the last
+ANSWERS = (200, 200, 200, 200, 202, 404, 500, 0)    # of the phones; 0: none
+TYPE = 'text/plain'
+SHOWN = 8
+
+
+def text_of(size):
+    """The body of one message; its beginning is its name."""
+    name = new_id()
+    return name, name + '.' * max(0, size - len(name))
+
+
+class Message:
+    def __init__(self, kind, sender=None):
+        self.kind = kind
+        self.sender = sender            # the line that it left on; None: no connection of ours
+        self.delivered = 0
+        self.good = False               # the sender was told that it has arrived
+        self.bad = None                 # or why not
+        self.cut = False                # or nobody could tell him any more
+
+    @property
+    def settled(self):
+        return self.delivered or self.bad or self.cut
+
+    def __repr__(self):
+        return f'<{self.kind} delivered {self.delivered} good {self.good} bad {self.bad} ' \
+               f'cut {self.cut}>'
+
+
+class Ledger:
+    """All messages by the names that their bodies begin with."""
+
+    def __init__(self):
+        self.messages = {}
+
+    def sent(self, name, kind, sender=None):
+        message = self.messages[name] = Message(kind, sender)
+        return message
+
+    def delivered(self, body):
+        body = body.decode() if isinstance(body, bytes) else body
+        message = self.messages.get(body.rstrip('.'))
+        if message is None:
+            raise AssertionError(f'{body[:60]!r} was never sent')
+        message.delivered += 1
+
+    def cut(self, line):
+        for message in self.messages.values():
+            if message.sender is line and not message.good and not message.bad:
+                message.cut = True
+
+    def in_flight(self):
+        return [message for message in self.messages.values() if not message.settled]
+
+    def wrong(self):
+        """What must not be; all is settled."""
+        return [message for message in self.messages.values()
+                if message.delivered > 1 or (message.good and not message.delivered)]
+
+    def table(self):
+        rows = collections.Counter()
+        for message in self.messages.values():
+            rows[message.kind, 'sent'] += 1
+            rows[message.kind, 'delivered' if message.delivered else
+                 'reported' if message.bad else 'cut' if message.cut else 'in flight'] += 1
+        return rows
+
+
+class Line(Wire):
+    """An MSRP connection that never blocks, answers what comes, and breaks when told."""
+
+    def __init__(self, soak, address, own=None):
+        super().__init__(address, own=own)
+        self.soak = soak
+        self.owner = None
+        self.closed = False
+        self.deaf_until = 0
+        self.mute = False               # answers nothing
+        self.waiting = {}               # by transaction: the message that it carries the end of
+        self.sent = {}                  # by Message-ID
+        self.parts = {}                 # of messages that are being received
+        self._out = b''
+
+    def start(self):
+        self.sock.setblocking(False)
+        self.soak.epoll.register(self.sock.fileno(), select.EPOLLIN)
+        self.soak.lines[self.sock.fileno()] = self
+        return self
+
+    # --- out
+
+    def put(self, data):
+        self._out += data
+        self.flush()
+
+    def flush(self):
+        try:
+            while self._out and not self.closed:
+                self._out = self._out[self.sock.send(self._out):]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.over()
+        if not self.closed:
+            self.soak.epoll.modify(self.sock.fileno(), self.interest)
+
+    @property
+    def interest(self):
+        return (0 if time.monotonic() < self.deaf_until else select.EPOLLIN) \
+            | (select.EPOLLOUT if self._out else 0)
+
+    def say(self, to_path, kind, size):
+        """A message in one chunk or several."""
+        name, body = text_of(size)
+        message = self.soak.ledger.sent(name, kind, self)
+        frames = msrp.Session(self, to_path, [self.own]).chunks(
+            body.encode(), 20000, success='yes')
+        self.sent[frames[0].message_id] = message
+        for frame in frames:
+            self.waiting[frame.tid] = message
+        self.put(b''.join(frame.encode() for frame in frames))
+
+    # --- in
+
+    def ready(self):
+        try:
+            data = self.sock.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b''
+        if not data:
+            self.over()
+            return
+        for frame in self._framer.feed(data):
+            self.arrived(frame)
+
+    def arrived(self, frame):
+        if frame.method == 'SEND':
+            self.take_send(frame)
+        elif frame.method == 'REPORT':
+            self.told(self.sent.get(frame.message_id), frame.status)
+        elif frame.code is not None:
+            message = self.waiting.pop(frame.tid, None)
+            if frame.code >= 300:
+                self.told(message, frame.code)
+
+    @staticmethod
+    def told(message, status):
+        if message is None:
+            return
+        if status == 200:
+            message.good = True
+        else:
+            message.bad = status
+
+    def take_send(self, frame):
+        if frame.body is not None and frame.flag != '#':
+            self.take_body(frame)
+        if not self.mute and frame.get('Failure-Report', 'yes') == 'yes':
+            self.put(msrp.response(frame, 200, 'OK').encode())
+
+    def take_body(self, frame):
+        start, _, total = frame.byte_range
+        part = self.parts.setdefault(frame.message_id, [bytearray(total or 0), 0])
+        part[0][start - 1:start - 1 + len(frame.body)] = frame.body
+        part[1] += len(frame.body)
+        if part[1] >= (total or 0) and frame.flag == '$':
+            del self.parts[frame.message_id]
+            self.soak.ledger.delivered(bytes(part[0]))
+            if frame.get('Success-Report') == 'yes' and not self.mute:
+                self.put(msrp.report_for(frame, '000 200 OK', f'1-{total}/{total}').encode())
+
+    # --- the end
+
+    def over(self):
+        if self.closed:
+            return
+        self.closed = True
+        self.soak.epoll.unregister(self.sock.fileno())
+        del self.soak.lines[self.sock.fileno()]
+        self.sock.close()
+        self.soak.ledger.cut(self)
+
+    def break_down(self, how):
+        if self.closed:
+            return
+        if how == 'cut':                # in the middle of a frame
+            self.put(b'MSRP cutcutcut SEND\r\nTo-Path: msrp://x')
+        if how == 'reset' and not self.closed:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        self.over()
+
+
+class UaConversation:
+    """A session with the UA, whose application is the control client."""
+
+    kind = 'ua'
+
+    def __init__(self, soak):
+        self.soak = soak
+        call = soak.call(connect=False, ua=soak.peers, kind='TCP', uri=soak.uri('chat'))
+        self.dialog, self.id, self.path = call.dialog, call.id, call.path
+        self.lines = [Line(soak, address_of(self.path[0]), call.own_path[-1])]
+        self.line, = self.lines
+        self.line.start().put(self.line.send_frame(self.path).encode())
+        soak.answered += 1
+
+    def step(self):
+        size = random.choice(SIZES)
+        if random.random() < 0.5:
+            self.line.say(self.path, 'peer to UA', size)
+            return
+        name, body = text_of(size)
+        try:
+            ident = self.soak.ctl.call('msrp_ua_send_message', session_id=self.id, mime=TYPE,
+                                       body=body, success_report='yes')['message_id']
+        except RpcError:
+            return
+        self.soak.by_id[ident] = self.soak.ledger.sent(name, 'UA to peer')
+
+    def end(self):
+        self.soak.hang_up(self.dialog)
+
+
+class GatewayConversation:
+    """An MSRP client, and a phone with MESSAGE."""
+
+    kind = 'gateway'
+
+    def __init__(self, soak):
+        self.soak = soak
+        number = next(soak.numbers)
+        self.client = f'sip:client{number}@example.org'
+        self.phone = soak.phones.contact('TCP').replace('peer', f'phone{number}')
+        path = f'msrp://127.0.0.1:9/{new_id()};tcp'
+        transaction = soak.invite(soak.offer(path, TYPE), soak.daemon, 'TCP', soak.peers,
+                                  uri=soak.uri('gw'), from_uri=self.client, to_uri=self.phone,
+                                  headers=[('X-Phone', self.phone)])
+        answer = transaction.final(200)
+        self.dialog = Dialog.of_client(transaction, answer)
+        self.dialog.ack()
+        self.path = sdp.Sdp(answer.body).message.path
+        self.lines = [Line(soak, address_of(self.path[0]), path)]
+        self.line, = self.lines
+        self.line.start().put(self.line.send_frame(self.path).encode())
+        soak.answered += 1
+
+    def step(self):
+        if random.random() < 0.5:
+            self.line.say(self.path, 'client to phone', random.choice(SIZES[:5]))
+            return
+        name, body = text_of(random.choice(SIZES[:5]))
+        message = self.soak.ledger.sent(name, 'phone to client')
+        phones = self.soak.phones
+        transport = phones.reach('127.0.0.1', self.soak.daemon.sip_port, 'TCP')
+        request = phones.build('MESSAGE', self.soak.peers.contact('TCP'), transport,
+                               body.encode(), content_type=TYPE, from_uri=self.phone,
+                               to_uri=self.client)
+        self.soak.pages.append((phones.transact(request, transport), message))
+
+    def end(self):
+        self.soak.hang_up(self.dialog)
+
+
+class RelayConversation:
+    """A client of the relay's, and its peer."""
+
+    kind = 'relay'
+
+    def __init__(self, soak):
+        self.soak = soak
+        client = Line(soak, address_of(soak.relay))
+        self.use_path = client.auth(soak.relay, 'alice', USERS['alice']['password']) \
+            .get('Use-Path').split(' ')
+        peer = Line(soak, address_of(soak.relay))
+        self.lines = [client, peer]
+        self.path = [*reversed(self.use_path), client.own]
+        for line in self.lines:
+            line.start()
+        # So that the relay knows where the peer is.
+        peer.put(peer.send_frame(self.path).encode())
+
+    def step(self):
+        client, peer = self.lines
+        size = random.choice(SIZES)
+        if random.random() < 0.5:
+            peer.say(self.path, 'peer to client', size)
+        else:
+            client.say([*self.use_path, peer.own], 'client to peer', size)
+
+    def end(self):
+        for line in self.lines:
+            line.over()
+
+
+class SoakTest(Case):
+    config = {
+        'log': {'level': 'info'},
+        'shutdown_grace': '5s',
+        'sip': {'transaction_timeout': '2s'},
+        'msrp': {'transaction_timeout': '2s', 'send_timeout': '3s', 'bind_timeout': '5s',
+                 'send_queue': '64KiB'},
+        'ua': {'reconnect_grace': '0s'},
+        'gateway': {'large_messages': 'tcp'},
+        'relay': {'users': USERS, 'allow_plain_auth': True},
+        'routes': {'sip': [
+            {'if': {'$rm': 'INVITE', '$ru': 'sip:chat@*'},
+             'do': [{'msrp_ua_answer': {'content_types': TYPE}}]},
+            {'if': {'$rm': 'INVITE'}, 'do': [{'msrp_gw_answer': {
+                'key': '$fu:$tu', 'content_types': TYPE, 'from': '$fu', 'to': '$tu',
+                'ruri': '$hdr(X-Phone)'}}]},
+            {'if': {'$rm': 'MESSAGE'}, 'do': [{'msg_to_msrp': {
+                'key': '$tu:$fu', 'content_types': TYPE, 'confirm': 'sent'}}]}]}}
+
+    def setUp(self):
+        super().setUp()
+        seed = int(os.environ.get('MSRPD_SEED', random.randrange(1 << 30)))
+        print(f'MSRPD_SEED={seed}', flush=True)
+        random.seed(seed)
+        self.peers, self.phones = self.ua(name='peers'), self.ua(name='phones')
+        host, port = self.daemon.listeners(self.ctl)[0]
+        self.relay = f'msrp://{host}:{port};tcp'
+        self.epoll = select.epoll()
+        self.lines = {}
+        self.conversations = []
+        self.numbers = iter(range(1, 1 << 30))
+        self.byes, self.later, self.rogues = [], [], []
+        self.totals = collections.Counter()
+        self.begin_account()
+
+    def begin_account(self):
+        self.ledger = Ledger()
+        self.by_id, self.pages = {}, []
+        self.answered = self.received = self.paged = 0
+        self.before = self.ctl.call('get_statistics')
+
+    def uri(self, user):
+        return f'sip:{user}@127.0.0.1:{self.daemon.sip_port};transport=tcp'
+
+    # --- what comes
+
+    def turn(self, timeout=0.005):
+        for fd, events in self.epoll.poll(timeout):
+            line = self.lines.get(fd)
+            if line and events & (select.EPOLLOUT):
+                line.flush()
+            if line and not line.closed and events & ~select.EPOLLOUT \
+                    and time.monotonic() >= line.deaf_until:
+                line.ready()
+        self.take_events()
+        for ua in (self.peers, self.phones):
+            self.take_requests(ua)
+        self.take_answers()
+        for line in list(self.lines.values()):
+            if line.deaf_until and time.monotonic() >= line.deaf_until:
+                line.deaf_until = 0
+                line.flush()
+
+    @staticmethod
+    def drain(mailbox):
+        items = mailbox.has()
+        del mailbox.items[:len(items)]          # what is put meanwhile is behind them
+        return items
+
+    def take_events(self):
+        self.ctl.history.clear()
+        for event in self.drain(self.ctl.events):
+            params = event['params']
+            if event['method'] == 'E_MSRP_MSG_RECEIVED':
+                self.received += 1
+                self.ledger.delivered(params['body'])
+            elif event['method'] == 'E_MSRP_REPORT_RECEIVED':
+                Line.told(self.by_id.get(params['message_id']), int(params['status'].split()[1]))
+
+    def take_requests(self, ua):
+        for transaction in self.drain(ua.requests):
+            if transaction.method == 'BYE':
+                self.respond(transaction, 200)
+            elif transaction.method == 'INVITE':
+                self.respond(transaction, 480)
+            elif transaction.method == 'MESSAGE':
+                code = random.choice(ANSWERS) if self.faulty else 200
+                self.ledger.delivered(transaction.request.body)
+                if code:
+                    self.respond(transaction, code)
+                self.paged += 200 <= code < 300
+
+    @staticmethod
+    def respond(transaction, code):
+        try:
+            transaction.respond(code)
+        except OSError:
+            pass
+
+    @staticmethod
+    def final(transaction):
+        return next((one.code for one in transaction.seen if one.code >= 200), None)
+
+    def take_answers(self):
+        for page, message in list(self.pages):
+            code = self.final(page)
+            if code:
+                Line.told(message, 200 if code < 300 else code)
+                self.pages.remove((page, message))
+
+    # --- what goes wrong
+
+    def hang_up(self, dialog):
+        try:
+            self.byes.append(dialog.request('BYE'))
+        except OSError:
+            pass
+
+    def fault(self):
+        what = random.choice(('close', 'reset', 'cut', 'deaf', 'mute', 'bye', 'end', 'rogue',
+                              'reload'))
+        conversation = random.choice(self.conversations)
+        line = random.choice(conversation.lines)
+        if what in ('close', 'reset', 'cut'):
+            line.break_down(what)
+        elif what == 'deaf' and not line.closed:
+            line.deaf_until = time.monotonic() + random.uniform(0.1, 4)
+            line.flush()
+        elif what == 'mute':
+            line.mute = True
+        elif what == 'bye':
+            conversation.end()
+        elif what == 'end' and conversation.kind == 'ua':
+            try:
+                self.ctl.call('msrp_ua_end_session', session_id=conversation.id)
+            except RpcError:
+                pass
+        elif what == 'rogue':
+            self.rogue()
+        elif what == 'reload':
+            self.daemon.signal(signal.SIGHUP)
+
+    def rogue(self):
+        """A control client that subscribes, reads nothing and dies."""
+        if self.rogues:
+            self.rogues.pop().close()
+            return
+        client = Control(self.daemon.socket_path, 'rogue')
+        client.subscribe()
+        client.pause()
+        self.rogues.append(client)
+
+    # --- the account
+
+    def renew(self):
+        """Conversations that have lost a line end, and others begin."""
+        for conversation in list(self.conversations):
+            if any(line.closed for line in conversation.lines):
+                conversation.end()
+                for line in conversation.lines:
+                    line.over()
+                self.conversations.remove(conversation)
+        kinds = collections.Counter(one.kind for one in self.conversations)
+        for make in (UaConversation, GatewayConversation, RelayConversation):
+            for _ in range(SESSIONS // 3 - kinds[make.kind]):
+                self.conversations.append(make(self))
+
+    def phase(self, seconds):
+        self.faulty = True
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.renew()
+            for _ in range(20):
+                random.choice(self.conversations).step()
+                self.turn(0)
+            if random.random() < 0.3:
+                self.fault()
+            self.turn()
+        self.faulty = False
+        self.settle()
+        self.check()
+
+    def settle(self):
+        """No more faults; whatever is under way gets where it can get."""
+        for line in self.lines.values():
+            line.deaf_until, line.mute = 0, False
+            line.flush()
+
+        def settled():
+            self.turn(0.05)
+            return not self.ledger.in_flight() and not self.pages
+        try:
+            poll(settled, 20, 'the fate of all messages', interval=0)
+        except AssertionError as error:
+            raise AssertionError(f'{error}: {self.ledger.in_flight()[:SHOWN]}') from None
+        for conversation in self.conversations:
+            conversation.end()
+
+        def over():
+            self.turn(0.05)
+            return self.ctl.call('get_statistics', group='ua')['ua:sessions'] == 0
+        poll(over, DEADLINE, 'the end of all sessions', interval=0)
+        for line in list(self.lines.values()):
+            line.over()
+        self.conversations.clear()
+        while self.rogues:
+            self.rogues.pop().close()
+        poll(lambda: not any(self.ctl.call('get_statistics')[name] for name in (
+            'msrp:connections', 'gw:sessions', 'relay:sessions', 'msrp:body_bytes')),
+             what='the end of all that was open')
+        self.turn(0)
+
+    def check(self):
+        self.assertEqual(self.ledger.wrong()[:SHOWN], [])
+        after = self.ctl.call('get_statistics')
+
+        def counted(name):
+            return after[name] - self.before[name]
+        self.assertEqual(counted('msrp:messages_in') - counted('gw:to_sip')
+                         - counted('gw:to_sip_failed'), self.received)
+        self.assertEqual(counted('ua:answered'), self.answered)
+        good = sum(message.good for message in self.ledger.messages.values()
+                   if message.kind == 'phone to client')
+        self.assertEqual(counted('gw:to_msrp'), good)
+        self.totals.update(self.ledger.table())
+        self.begin_account()
+
+    def resident(self):
+        with open(f'/proc/{self.daemon.process.pid}/status', encoding='ascii') as file:
+            return next(int(line.split()[1]) for line in file if line.startswith('VmRSS:'))
+
+    def descriptors(self):
+        return len(os.listdir(f'/proc/{self.daemon.process.pid}/fd'))
+
+    def test_account(self):
+        self.phase(min(2, SECONDS / 2))         # what is allocated once
+        base, memory = None, []
+        phases = max(1, round(SECONDS / PHASE))
+        for _ in range(phases):
+            self.phase(SECONDS / phases)
+            base = base or self.descriptors()
+            poll(lambda: self.descriptors() <= base, what='the descriptors of before')
+            memory.append(self.resident())
+        if not LONG:
+            return
+        for (kind, what), count in sorted(self.totals.items()):
+            print(f'soak.{kind.replace(" ", "_")}.{what.replace(" ", "_")} {count} messages')
+        print('soak.memory', *memory, 'KiB', flush=True)
+        self.assertLessEqual(memory[-1] - memory[0], GROWTH)
+
+
+if __name__ == '__main__':
+    case.main()
