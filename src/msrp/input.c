@@ -160,19 +160,15 @@ static void on_broken(const struct msrp_frame *frame, int err, void *arg)
 	conn->in->frame = NULL;
 }
 
-static const struct msrp_parser_handler parser_handler = {
-    .head = on_head,
-    .body = on_body,
-    .end = on_end,
-    .broken = on_broken,
-};
-
 static struct slice rebased(struct slice s, const char *from, const char *to)
 {
 	return s.p ? (struct slice){to + (s.p - from), s.len} : s;
 }
 
-/* The head lies in a buffer that will be used again: keep what an answer needs of it. */
+/*
+ * The head lies in a buffer that will be used again, and what was parsed of it goes with the
+ * parser's turn: keep what an answer needs.
+ */
 static int park_head(struct msrp_input *in)
 {
 	struct msrp_frame *f = &in->kept;
@@ -197,14 +193,24 @@ static int park_head(struct msrp_input *in)
 	return 0;
 }
 
-static int park(struct msrp_input *in)
+static int on_cut(void *arg)
 {
+	struct msrp_conn *conn = arg;
+	struct msrp_input *in = conn->in;
 	int err = park_head(in);
 
 	if (err == 0 && in->sink && in->sink->ops->parked)
 		err = in->sink->ops->parked(in->sink);
 	return err;
 }
+
+static const struct msrp_parser_handler parser_handler = {
+    .head = on_head,
+    .body = on_body,
+    .end = on_end,
+    .broken = on_broken,
+    .cut = on_cut,
+};
 
 static bool between_frames(const struct msrp_input *in)
 {
@@ -218,12 +224,14 @@ ssize_t input_feed(struct msrp_conn *conn, struct slice bytes, bool end)
 
 	if (msrp_conn_closed(conn))
 		return -ECONNRESET;
-	if (n >= 0 && park(in) < 0)
-		n = -ENOMEM;
 	/* A transport that carries messages carries one frame in each. */
 	if (end && n == (ssize_t)bytes.len && !between_frames(in))
 		n = -EBADMSG;
 	if (n < 0) {
+		if (in && !in->parked) { /* then it is gone, and cannot be answered any more */
+			in->in_frame = false;
+			in->frame = NULL;
+		}
 		/* What was answered before (400 first) goes out, then it closes. */
 		input_abort(conn, (int)n);
 		return n;

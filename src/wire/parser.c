@@ -452,6 +452,12 @@ ssize_t msrp_parser_feed(struct msrp_parser *parser, struct slice data,
 		drop_buffer(parser);
 	while (feed.rest.len && err == 0)
 		err = parser->state == MSRP_PARSER_HEAD ? take_head(&feed) : take_body(&feed);
+	/* The frame in hand lies on this stack. */
+	if ((!err || err == -EAGAIN) && parser->state == MSRP_PARSER_BODY && handler->cut) {
+		int failed = handler->cut(arg);
+
+		err = failed ? failed : err;
+	}
 	if (err && err != -EAGAIN) {
 		parser->state = MSRP_PARSER_BROKEN;
 		return err;

@@ -34,6 +34,11 @@ struct msrp_parser_handler {
 	 * connection answers 400 before it closes.
 	 */
 	void (*broken)(const struct msrp_frame *f, int err, void *arg);
+	/**
+	 * The data fed ends, or a handler has stopped, inside a frame: whoever wants more of what f was
+	 * copies it now.  @return 0, or negative errno as of the others.  May be NULL.
+	 */
+	int (*cut)(void *arg);
 };
 
 enum msrp_parser_state { MSRP_PARSER_HEAD, MSRP_PARSER_BODY, MSRP_PARSER_BROKEN };

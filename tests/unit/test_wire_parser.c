@@ -504,7 +504,7 @@ static void note_broken(const struct msrp_frame *f, int err, void *arg)
 static void returns_what_handlers_say(void **state)
 {
 	static const struct msrp_parser_handler failing = {head_or_fail, body_or_fail, end_or_fail,
-	    note_broken};
+	    note_broken, NULL};
 	struct slice input = SLICE(SEND "abc\r\n-------tid1$\r\n" SEND "abc\r\n-------tid1$\r\n");
 
 	(void)state;
@@ -556,7 +556,7 @@ static int look_at_end(enum msrp_flag flag, void *arg)
 static void keeps_the_head_for_a_while(void **state)
 {
 	static const struct msrp_parser_handler keeping = {keep_head, stop_in_body, look_at_end,
-	    note_broken};
+	    note_broken, NULL};
 	struct slice input = SLICE(SEND "abc\r\n-------tid1$\r\n");
 	struct keeper k = {0};
 	struct msrp_parser parser;
@@ -575,6 +575,67 @@ static void keeps_the_head_for_a_while(void **state)
 	msrp_parser_fini(&parser);
 }
 
+/* Who looks at a frame that is not whole. */
+struct watcher {
+	const struct msrp_frame *frame;
+	unsigned cuts;
+	int err; /* what it says then */
+};
+
+static int watch_head(const struct msrp_frame *f, void *arg)
+{
+	((struct watcher *)arg)->frame = f;
+	return 0;
+}
+
+static int pass_over(struct slice piece, void *arg)
+{
+	(void)piece;
+	(void)arg;
+	return 0;
+}
+
+static int forget(enum msrp_flag flag, void *arg)
+{
+	(void)flag;
+	((struct watcher *)arg)->frame = NULL;
+	return 0;
+}
+
+static int on_cut(void *arg)
+{
+	struct watcher *w = arg;
+
+	assert_true(slice_equal(w->frame->message_id, SLICE("abcd")));
+	w->cuts++;
+	return w->err;
+}
+
+static void tells_of_a_frame_that_is_cut(void **state)
+{
+	static const struct msrp_parser_handler watching = {watch_head, pass_over, forget,
+	    note_broken, on_cut};
+	struct slice input = SLICE(SEND "abc\r\n-------tid1$\r\n");
+	struct watcher w = {0};
+	struct msrp_parser parser;
+
+	(void)state;
+	msrp_parser_init(&parser, MAX_HEAD);
+	msrp_parser_feed(&parser, slice_head(input, 20), &watching, &w);
+	assert_int_equal(w.cuts, 0); /* there is no frame yet */
+	msrp_parser_feed(&parser, slice_from(input, 20), &watching, &w);
+	assert_int_equal(w.cuts, 0);
+	msrp_parser_feed(&parser, slice_head(input, strlen(SEND) + 1), &watching, &w);
+	assert_int_equal(w.cuts, 1);
+	w.err = -ENOMEM;
+	msrp_parser_feed(&parser, slice_from(input, strlen(SEND) + 1), &watching, &w);
+	assert_int_equal(w.cuts, 1);
+	assert_int_equal(msrp_parser_feed(&parser, slice_head(input, input.len - 1), &watching, &w),
+	    -ENOMEM);
+	assert_int_equal(w.cuts, 2);
+	msrp_parser_fini(&parser);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -586,6 +647,7 @@ int main(void)
 	    cmocka_unit_test(bounds_other_bodies),
 	    cmocka_unit_test(returns_what_handlers_say),
 	    cmocka_unit_test(keeps_the_head_for_a_while),
+	    cmocka_unit_test(tells_of_a_frame_that_is_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
