@@ -26,6 +26,13 @@ int __wrap_net_dial(struct net_stream *stream, struct net_dial *dial,
 	return -ENOMEM;
 }
 
+/* Contexts of TLS are made for each input: the system's authorities take long to read. */
+static void __attribute__((constructor)) trust_nobody(void)
+{
+	setenv("SSL_CERT_FILE", "/dev/null", 1);
+	setenv("SSL_CERT_DIR", "/dev/null", 1);
+}
+
 void must(bool holds)
 {
 	if (!holds)
