@@ -1,6 +1,7 @@
 #include <msrpd/rand.h>
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -50,24 +51,38 @@ uint64_t rand_u64(void)
 	return value;
 }
 
-void rand_token(char *p, size_t n)
+enum { BASE = 62, DIGITS = 10 }; /* so many of them are in a number of 64 bits */
+
+/*
+ * A number is a fraction, whose digits in that base come out at its upper end.  What is left behind
+ * n of them is below 2^64 mod 62^n for those numbers that are one too many for their digits.
+ *
+ * @return false: it is one of these
+ */
+static bool put_digits(char *p, size_t n, uint64_t fraction)
 {
 	static const char alphabet[] =
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-	/* Ten digits of that base at a time, out of numbers below the last multiple of 62^10. */
-	enum { BASE = sizeof(alphabet) - 1, DIGITS = 10 };
-	static const uint64_t bound = 21 * UINT64_C(839299365868340224);
-	uint64_t value = 0;
+	uint64_t many = 1;
 
-	for (size_t i = 0, left = 0; i < n; i++, left--) {
-		if (left == 0) {
-			do
-				value = rand_u64();
-			while (value >= bound);
-			left = DIGITS;
-		}
-		p[i] = alphabet[value % BASE];
-		value /= BASE;
+	for (size_t i = 0; i < n; i++) {
+		unsigned __int128 product = (unsigned __int128)fraction * BASE;
+
+		p[i] = alphabet[(size_t)(product >> 64)];
+		fraction = (uint64_t)product;
+		many *= BASE;
+	}
+	/* No remainder is as large as what it is one of, which spares a division mostly. */
+	return fraction >= many || fraction >= -many % many;
+}
+
+void rand_token(char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i += DIGITS) {
+		size_t digits = n - i < DIGITS ? n - i : DIGITS;
+
+		while (!put_digits(p + i, digits, rand_u64()))
+			;
 	}
 	p[n] = '\0';
 }

@@ -302,6 +302,7 @@ static struct grant *compose(struct slice uri, const struct grant_terms *terms)
 		return NULL;
 	grant->user_len = (uint16_t)user.len;
 	grant->from_len = (uint16_t)from.len;
+	grant->client_len = (uint16_t)msrp_path_first(from).len;
 	memcpy(grant->text, uri.p, uri.len);
 	if (user.len)
 		memcpy(grant->text + uri.len, user.p, user.len);
@@ -400,7 +401,7 @@ struct slice grant_from_path(const struct grant *grant)
 
 struct slice grant_client_uri(const struct grant *grant)
 {
-	return msrp_path_first(grant_from_path(grant));
+	return slice_head(grant_from_path(grant), grant->client_len);
 }
 
 bool grant_is_from_client(struct grant *grant, struct msrp_conn *conn)

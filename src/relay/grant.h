@@ -32,6 +32,7 @@ struct grant {
 	uint32_t index; /* in the heap */
 	uint32_t hash;  /* of owner and from_path */
 	uint16_t user_len, from_len;
+	uint16_t client_len; /* of the first URI in from */
 	bool by_identity;
 	bool leave_asked;
 	char text[]; /* URI, user, From-Path of the AUTH */

@@ -126,7 +126,7 @@ static bool is_dead_end(struct relay *relay, struct slice uri)
 /* Note where the frame came from: there goes what is sent back. */
 static void learn(struct arrival *a, struct grant *grant, bool from_client)
 {
-	struct slice from = msrp_path_first(a->frame->from_path);
+	struct slice from = msrp_frame_from_first(a->frame);
 
 	if (from_client && grant->by_identity)
 		grant_heard(grant, a->conn);
@@ -178,7 +178,7 @@ static int by_grant(struct arrival *a, struct hop *hop, const char **phrase)
 	bool from_client = grant_is_from_client(a->grant, a->conn);
 
 	hop->grant = a->grant;
-	hop->own = a->own.p ? a->own : msrp_path_first(hop->to_path);
+	hop->own = a->own.p ? a->own : msrp_frame_to_first(a->frame);
 	hop->to_path = a->frame->to_rest;
 	if (!hop->to_path.p)
 		return refuse(481, "To-Path ends here", phrase);

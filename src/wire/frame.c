@@ -300,6 +300,8 @@ static void check_order(struct msrp_frame *f, size_t lines)
 
 static void judge_paths(struct msrp_frame *f)
 {
+	f->to_first = (uint32_t)msrp_path_first(f->to_path).len;
+	f->from_first = (uint32_t)msrp_path_first(f->from_path).len;
 	f->to_rest = f->to_path;
 	if (msrp_path_next(&f->to_rest, &f->to) <= 0) {
 		f->to = (struct msrp_uri){0};
@@ -323,10 +325,27 @@ static bool take_same_paths(struct msrp_frame *f, struct slice *rest,
 	    (struct slice){rest->p + (before->from_path.p - lines->p), before->from_path.len};
 	f->to = before->to;
 	f->to_rest = before->to_rest;
+	f->to_first = before->to_first;
+	f->from_first = before->from_first;
 	f->good_paths = before->good_paths;
 	f->same_paths = true;
 	*rest = slice_from(*rest, lines->len);
 	return true;
+}
+
+static inline struct slice first_of(struct slice path, uint32_t len)
+{
+	return len ? slice_head(path, len) : msrp_path_first(path);
+}
+
+struct slice msrp_frame_to_first(const struct msrp_frame *f)
+{
+	return first_of(f->to_path, f->to_first);
+}
+
+struct slice msrp_frame_from_first(const struct msrp_frame *f)
+{
+	return first_of(f->from_path, f->from_first);
 }
 
 /* What is known when the head is whole. */

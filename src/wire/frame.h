@@ -56,8 +56,10 @@ struct msrp_frame {
 	struct slice path_lines; /* To-Path and From-Path with CRLFs, if they come first, in form */
 	struct slice to_path;
 	struct slice from_path;
-	struct msrp_uri to;      /* first of To-Path; host absent if it is no URI */
-	struct slice to_rest;    /* To-Path behind it, absent if that was all */
+	struct msrp_uri to;   /* first of To-Path; host absent if it is no URI */
+	struct slice to_rest; /* To-Path behind it, absent if that was all */
+	uint32_t to_first;    /* bytes of the first of To-Path, and of From-Path; 0: not counted */
+	uint32_t from_first;
 	struct byte_range range; /* all of it without a Byte-Range; start 0: that is bad */
 
 	struct slice message_id;
@@ -97,6 +99,10 @@ struct msrp_frame {
  *         max_head; -EBADMSG broken, and so is the stream
  */
 ssize_t msrp_frame_parse(struct msrp_frame *f, struct slice bytes, size_t max_head);
+
+/** The first URI of each; the path as it is where it is no list of URIs. */
+struct slice msrp_frame_to_first(const struct msrp_frame *f);
+struct slice msrp_frame_from_first(const struct msrp_frame *f);
 
 /** Frames of one stream; NULL: there was none. */
 struct msrp_frame_pair {

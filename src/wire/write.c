@@ -171,9 +171,8 @@ void msrp_write_end_line(struct buffer *w, struct slice tid, enum msrp_flag flag
 void msrp_write_response_head(struct buffer *w, const struct msrp_frame *request, unsigned code,
     struct slice phrase)
 {
-	struct slice from = request->from_path;
-
 	msrp_write_response_line(w, request->tid, code, phrase);
-	msrp_write_paths(w, request->method == MSRP_SEND ? msrp_path_first(from) : from,
-	    msrp_path_first(request->to_path));
+	msrp_write_paths(w,
+	    request->method == MSRP_SEND ? msrp_frame_from_first(request) : request->from_path,
+	    msrp_frame_to_first(request));
 }
