@@ -21,7 +21,8 @@ from lib.waiting import DEADLINE, Timeout, poll
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROMTOOL = os.path.join(HERE, 'tools', 'promtool')
-DASHBOARD = os.path.join(HERE, '..', '..', 'docs', 'grafana.json')
+DOCS = os.path.join(HERE, '..', '..', 'docs')
+DASHBOARD, ALERTS = os.path.join(DOCS, 'grafana.json'), os.path.join(DOCS, 'alerts.yml')
 
 
 def run(*arguments, timeout=DEADLINE, **environment):
@@ -447,7 +448,7 @@ class MetricsTest(case.Case):
     def prepare(cls):
         cls.port = free_port()
         cls.config = {'metrics': {'listen': f'127.0.0.1:{cls.port}'}, 'conference': {},
-                      'relay': {}}
+                      'relay': {}, 'web': {'listen': ['http://127.0.0.1:0']}}
 
     def get(self, path):
         try:
@@ -493,26 +494,39 @@ class MetricsTest(case.Case):
         text = self.get('/metrics')[2]
         self.assertIn('msrpd_sip_setup_seconds_count %d\n' % statistics['sip:setup_count'], text)
 
+    def check_rules(self, file, exprs):
+        """Prometheus reads them, and they ask for no metric that there is not."""
+        verdict = subprocess.run([PROMTOOL, 'check', 'rules', file], timeout=DEADLINE, text=True,
+                                 capture_output=True)
+        self.assertEqual(verdict.returncode, 0, verdict.stderr)
+        names = set(re.findall(r'^([a-z_0-9]+)', self.get('/metrics')[2], re.M))
+        for expr in exprs:
+            used = re.findall(r'\b(?:msrpd|process)_[a-z_0-9]+|\bup\b', expr)
+            self.assertTrue(used, expr)
+            self.assertLessEqual(set(used), names | {'up'}, expr)
+
     def test_dashboard(self):
-        """docs/grafana.json asks for no metric that there is not."""
         with open(DASHBOARD, encoding='utf-8') as file:
             dashboard = json.load(file)
         exprs = [target['expr'] for panel in dashboard['panels']
                  for target in panel.get('targets', [])]
         self.assertGreater(len(exprs), 10)
-        names = set(re.findall(r'^([a-z_0-9]+)', self.get('/metrics')[2], re.M))
         rules = os.path.join(self.daemon.directory, 'rules.json')
         with open(rules, 'w', encoding='utf-8') as file:
             json.dump({'groups': [{'name': 'panels', 'rules': [
                 {'record': f'panel:{i}', 'expr': expr.replace('$__rate_interval', '5m')}
                 for i, expr in enumerate(exprs)]}]}, file)
-        verdict = subprocess.run([PROMTOOL, 'check', 'rules', rules], timeout=DEADLINE, text=True,
-                                 capture_output=True)
-        self.assertEqual(verdict.returncode, 0, verdict.stderr)
-        for expr in exprs:
-            used = re.findall(r'\b(?:msrpd|process)_[a-z_0-9]+', expr)
-            self.assertTrue(used, expr)
-            self.assertLessEqual(set(used), names, expr)
+        self.check_rules(rules, exprs)
+
+    def test_alerts(self):
+        """docs/alerts.yml; docs/metrics.md names each of them."""
+        with open(ALERTS, encoding='utf-8') as file:
+            alerts = re.split(r'^ *- alert: ', file.read(), flags=re.M)[1:]
+        self.check_rules(ALERTS, alerts)
+        with open(os.path.join(DOCS, 'metrics.md'), encoding='utf-8') as file:
+            page = file.read()
+        for alert in alerts:
+            self.assertIn(f'`{alert.split()[0]}`', page)
 
     def test_health(self):
         self.assertEqual(self.get('/healthz')[0], 200)

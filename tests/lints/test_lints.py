@@ -145,6 +145,33 @@ class LintTest(unittest.TestCase):
         result = self.docs(page.replace('| `net.c` |', '| `tcp.c` |'))
         self.assertIn('there is no src/net/tcp.c', result.stdout)
 
+    def test_pages(self):
+        """Links, blocks and the index of other pages."""
+        self.docs('### `src/`\n\n| `daemon.c` | |\n\n### `src/base/`\n\n| `base.c` | |\n\n'
+                  '### `src/net/`\n\n| `net.c` | |\n\n'
+                  '### `src/service/`\n\n| `service.c` | |\n')
+        self.write('docs/README.md', '[a](architecture.md) [o](one.md#two-words)\n')
+        lint = SOURCE / 'scripts/lint-docs'
+        good = ('# One\n\n## Two `words`\n\n[up](../docs/one.md#one) [out](https://example.org)\n'
+                '`[no](link)`\n\n```text\n[no](link)\n```\n')
+        self.write('docs/one.md', good)
+        self.finds_nothing(self.run_lint(lint, self.root))
+        for old, new, words in (('#one)', '#three)', ('docs/one.md:5:', '#three', 'heading')),
+                                ('../docs/', '../', ('docs/one.md:5:', 'there is no ../one.md')),
+                                ('```text', '```', ('docs/one.md:8:', 'nobody checks')),
+                                ('```text', '```yaml', ('docs/one.md:8:', 'yaml')),
+                                ('```\n', '', ('docs/one.md:8:', 'no end'))):
+            with self.subTest(new):
+                self.write('docs/one.md', good.replace(old, new))
+                result = self.run_lint(lint, self.root)
+                self.assertEqual(result.returncode, 1)
+                for word in words:
+                    self.assertIn(word, result.stdout)
+        self.write('docs/one.md', good)
+        self.write('docs/README.md', '[a](architecture.md)\n')
+        result = self.run_lint(lint, self.root)
+        self.assertIn('docs/one.md is not in the index', result.stdout)
+
     def test_format(self):
         for path in ('.clang-format', 'scripts/lint-format'):
             (self.root / path).parent.mkdir(exist_ok=True)
