@@ -15,6 +15,7 @@
 #include <msrpd/setting.h>
 
 #include "base/log.h"
+#include "cluster/cluster.h"
 #include "ctl/metrics.h"
 #include "ctl/server.h"
 #include "msrp/stack.h"
@@ -45,6 +46,7 @@ struct config {
 	struct ua_settings ua;
 	struct ctl_metrics_settings metrics;
 	struct web_settings web;
+	struct cluster_settings cluster;
 };
 
 struct config_load; /* a load in its last stage: all is filled in, the tree still there */

@@ -9,8 +9,10 @@
 #include <event2/event.h>
 
 #include "auth/auth.h"
+#include "base/buffer.h"
 #include "base/log.h"
 #include "base/stats.h"
+#include "cluster/cluster.h"
 #include "config.h"
 #include "ctl/metrics.h"
 #include "ctl/server.h"
@@ -81,6 +83,28 @@ static bool service_takes(struct daemon *d, struct sip_request *request)
 	return false;
 }
 
+/* One that another node has sent on is for no rule: they have been asked there. */
+static bool take_forwarded(struct daemon *d, struct sip_request *request)
+{
+	struct slice value = d->cluster ? sip_request_header(request, SLICE(CLUSTER_HEADER))
+					: (struct slice){NULL, 0};
+	struct buffer texts = {.max = BUFFER_UNBOUNDED};
+	struct cluster_mark mark;
+	bool taken = false;
+
+	if (!value.p)
+		return false;
+	if (cluster_mark_read(d->cluster, &texts, value, &mark) == 0)
+		for (size_t i = 0; i < SERVICES && !taken; i++)
+			if (d->states[i] && services[i]->forwarded
+			    && slice_equal(mark.service, slice_of(services[i]->name))) {
+				services[i]->forwarded(request, &mark, d->states[i]);
+				taken = true;
+			}
+	buffer_fini(&texts);
+	return taken;
+}
+
 /* A rule may well leave the answer to a later turn, so only what nobody takes is a 404. */
 static void on_request(struct sip_request *request, void *arg)
 {
@@ -88,7 +112,8 @@ static void on_request(struct sip_request *request, void *arg)
 
 	if (d->stopping)
 		sip_request_reply(request, 503, SLICE("Shutting Down"), (struct slice){NULL, 0});
-	else if (!routes_run_sip(&d->routes, request) && !service_takes(d, request))
+	else if (!take_forwarded(d, request) && !routes_run_sip(&d->routes, request)
+	    && !service_takes(d, request))
 		sip_request_reply(request, 404, SLICE("Not Found"), (struct slice){NULL, 0});
 }
 
@@ -277,6 +302,26 @@ static int start_ua(struct daemon *d, struct reason *why)
 	return d->sip ? ua_new(&d->ua, &env, why) : 0;
 }
 
+/* The first listener that others can be told of. */
+static struct slice first_msrp(const struct config *cfg)
+{
+	const struct msrp_listen_settings *first = cfg->msrp.listen.items;
+
+	return slice_of(cfg->msrp.listen.count ? first->uri : NULL);
+}
+
+static int start_cluster(struct daemon *d)
+{
+	const struct cluster_env env = {
+	    .base = d->base,
+	    .stats = d->stats,
+	    .settings = &d->config->cluster,
+	    .msrp = first_msrp(d->config),
+	};
+
+	return cluster_new(&d->cluster, &env);
+}
+
 static int start_services(struct daemon *d, struct reason *why)
 {
 	struct service_env env = {
@@ -290,6 +335,7 @@ static int start_services(struct daemon *d, struct reason *why)
 	    .budget = msrp_stack_budget(d->msrp),
 	    .msrp = d->msrp,
 	    .net = d->net,
+	    .cluster = d->cluster,
 	    .routes = &d->routes,
 	};
 
@@ -340,6 +386,8 @@ static int start_control(struct daemon *d, struct reason *why)
 			    ctl_server_add_methods(d->control, services[i]->methods, d->states[i]);
 	if (err == 0)
 		err = ctl_server_add_methods(d->control, web_methods, d->web.web);
+	if (err == 0)
+		err = ctl_server_add_methods(d->control, cluster_methods, d->cluster);
 	if (err < 0)
 		return reason_set(why, err, "control: %s: %s", d->config->control.socket,
 		    text.text);
@@ -359,8 +407,8 @@ int daemon_start(struct daemon *d, struct reason *why)
 	if ((err = start_base(d)) < 0 || (err = start_limits(d)) < 0 || (err = start_threads(d)) < 0
 	    || (err = daemon_start_auth(d, why)) < 0 || (err = start_web(d, why)) < 0
 	    || (err = start_msrp(d, why)) < 0 || (err = start_sip(d, why)) < 0
-	    || (err = start_ua(d, why)) < 0 || (err = start_services(d, why)) < 0
-	    || (err = start_control(d, why)) < 0)
+	    || (err = start_ua(d, why)) < 0 || (err = start_cluster(d)) < 0
+	    || (err = start_services(d, why)) < 0 || (err = start_control(d, why)) < 0)
 		return err;
 	start_rules(d);
 	err = notify_init(&d->notify, d->base);
@@ -382,6 +430,7 @@ void daemon_finish(struct daemon *d)
 		ua_halt(d->ua);
 	for (size_t i = SERVICES; i-- > 0;)
 		services[i]->stop(d->states[i]);
+	cluster_free(d->cluster);
 	ua_free(d->ua);
 	notifier_free(d->notifier);
 	page_free(d->page);

@@ -40,6 +40,7 @@ struct daemon {
 	struct sip_stack *sip;
 	struct page *page;
 	struct notifier *notifier;
+	struct cluster *cluster; /* NULL: there is none */
 	struct ua *ua;
 	void *states[SERVICES]; /* of services[] */
 	struct ctl_server *control;

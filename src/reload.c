@@ -2,6 +2,7 @@
 #include "daemon.h"
 
 #include "auth/auth.h"
+#include "cluster/cluster.h"
 #include "config.h"
 #include "config_msrp.h"
 #include "ctl/server.h"
@@ -193,6 +194,7 @@ static void reload_rest(struct daemon *d, const struct config *cfg)
 	d->logline.body = cfg->log.event_body;
 	if (d->ua)
 		ua_reload(d->ua, &cfg->ua, credentials->items, credentials->count);
+	cluster_reload(d->cluster, &cfg->cluster);
 	ctl_server_reload(d->control, &cfg->control);
 	if (net_guard_reload(d->guard, &cfg->limits) < 0
 	    || net_use_proxies(d->net, &cfg->proxy_protocol) < 0)

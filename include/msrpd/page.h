@@ -19,6 +19,8 @@ struct page_message {
 	struct slice headers; /* further header lines, each "Name: value\r\n"; may be absent */
 	/** The connection that it goes over (flow.h), wherever ruri may be; NULL: where ruri is. */
 	struct sip_flow *flow;
+	/** URI of a node of ours that it goes to, wherever ruri leads; absent: none. */
+	struct slice node;
 	/** What is too large for UDP (RFC 3428 8): over TCP, over UDP all the same, -EMSGSIZE. */
 	enum page_large { PAGE_LARGE_TCP, PAGE_LARGE_UDP, PAGE_LARGE_REFUSE } large;
 };

@@ -16,6 +16,8 @@
 #include <msrpd/setting.h>
 
 struct auth;
+struct cluster;
+struct cluster_mark;
 struct event_base;
 struct msrp_stack;
 struct net;
@@ -37,6 +39,7 @@ struct service_env {
 	struct notifier *notifier; /* of event packages (subscription.h); NULL without SIP */
 	struct msrp_stack *msrp;   /* for roles that speak MSRP without the UA */
 	struct net *net;           /* for a trace (net/tap.h) */
+	struct cluster *cluster;   /* of who owns what (cluster.h); NULL: there is none */
 	const struct routes
 	    *routes; /* for roles that walk lists; a reload replaces what it holds */
 };
@@ -87,6 +90,12 @@ struct service {
 	 * @return bytes written to text; 0: nothing
 	 */
 	size_t (*contact)(const struct sip_request *options, char *text, size_t size, void *state);
+
+	/**
+	 * A request that another node of the cluster sends on for this service; NULL: there is
+	 * none such.  Answer it here: it must go to no node again.
+	 */
+	void (*forwarded)(struct sip_request *req, const struct cluster_mark *mark, void *state);
 
 	/** How many it has now; NULL: it has none.  state is not NULL. */
 	size_t (*sessions)(const void *state);

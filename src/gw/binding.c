@@ -25,6 +25,9 @@ const struct event_type gw_setup_failed = {
 };
 
 static const struct ua_handler handler;
+static const struct cluster_claim_ops claim_ops;
+
+enum { YIELD_MS = 1000 }; /* between two looks whether a session of another node's key is idle */
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -129,6 +132,12 @@ static void release_glare(struct gw_binding *b)
 	b->glare_types = NULL;
 }
 
+static void forget_order(struct gw_binding *b)
+{
+	free(b->order);
+	b->order = NULL;
+}
+
 static void release_cause(struct gw_binding *b)
 {
 	if (b->cause)
@@ -139,6 +148,7 @@ static void release_cause(struct gw_binding *b)
 static void binding_free(struct gw_binding *b)
 {
 	release_cause(b);
+	forget_order(b);
 	free(b->accept_types);
 	names_free(b->names);
 	free(b);
@@ -152,6 +162,7 @@ static int binding_new(struct gw_binding **bp, struct gw *gw, struct slice key,
 	if (!b)
 		return -ENOMEM;
 	b->gw = gw;
+	b->claim.ops = &claim_ops;
 	memcpy(b->key, key.p, key.len);
 	TAILQ_INIT(&b->waiting);
 	TAILQ_INIT(&b->unanswered);
@@ -185,6 +196,7 @@ static void leave(struct gw_binding *b)
 
 	HASH_DEL(gw->bindings, b);
 	*gw->count.sessions = HASH_COUNT(gw->bindings);
+	cluster_release(&b->claim);
 	gw_page_orphan_all(b);
 }
 
@@ -238,7 +250,13 @@ void gw_binding_end(struct gw_binding *b, enum ua_end end)
 		finish(b, end);
 	else
 		fail(b, 0, (struct slice){NULL, 0});
-	ua_end(s);
+	if (s)
+		ua_end(s);
+}
+
+bool gw_binding_yields(const struct gw_binding *b)
+{
+	return b->theirs && b->up && b->waiting_count == 0 && b->page_count == 0;
 }
 
 static bool passed(uint64_t since_ms, uint64_t limit_ms, uint64_t now_ms)
@@ -253,7 +271,11 @@ void gw_binding_sweep(struct gw *gw)
 	struct gw_binding *b, *next;
 
 	HASH_ITER(hh, gw->bindings, b, next)
-	if (b->up
+	if (b->theirs && gw_binding_yields(b))
+		gw_binding_end(b, UA_END_BYE);
+	else if (b->theirs)
+		timer_start(&gw->sweep, YIELD_MS);
+	else if (b->up
 	    && (passed(b->last_page_ms, settings->message_timeout_ms, now)
 		|| passed(b->last_any_ms, settings->session_timeout_ms, now)))
 		gw_binding_end(b, UA_END_EXPIRED);
@@ -265,7 +287,8 @@ void gw_binding_drop_all(struct gw *gw)
 
 	HASH_ITER(hh, gw->bindings, b, next)
 	{
-		ua_end(b->session);
+		if (b->session)
+			ua_end(b->session);
 		drop(b);
 	}
 }
@@ -296,6 +319,23 @@ static int refuse(struct sip_request *request, int code, int err)
 	return refuse_with(request, code, (struct slice){NULL, 0}, err);
 }
 
+static int hold(struct gw_binding *b, struct sip_request *invite, struct slice types,
+    const struct gw_names *names);
+
+/* @return is the key ours already?  Otherwise it is asked for, and the INVITE waits */
+static bool claim_for_invite(struct gw_binding *b, struct sip_request *invite, struct slice types,
+    const struct gw_names *names, int *errp)
+{
+	if (cluster_claim(b->gw->env.cluster, &b->claim, "gw", slice_of(b->key)))
+		return true;
+	b->order = gw_order_dup(&(struct gw_order){.key = slice_of(b->key)});
+	*errp = b->order ? hold(b, invite, types, names) : -ENOMEM;
+	timer_queue_stop(&b->gw->glare, &b->glare_timer);
+	if (*errp < 0)
+		leave(b);
+	return false;
+}
+
 static int answer_new(struct gw *gw, struct sip_request *invite, struct slice key,
     struct slice types, const struct gw_names *names)
 {
@@ -305,7 +345,7 @@ static int answer_new(struct gw *gw, struct sip_request *invite, struct slice ke
 	if (err < 0)
 		return refuse(invite, 500, err);
 	err = enter(b);
-	if (err == 0) {
+	if (err == 0 && claim_for_invite(b, invite, types, names, &err)) {
 		err = answer(b, invite, types, names->answer_headers);
 		if (err < 0)
 			leave(b);
@@ -429,8 +469,17 @@ static int call(struct gw_binding *b, struct sip_request *message, const struct 
 	return err;
 }
 
+/* The INVITE, or the wait for whose the key is. */
+static int begin(struct gw_binding *b, struct sip_request *message, const struct gw_order *order)
+{
+	if (cluster_claim(b->gw->env.cluster, &b->claim, "gw", slice_of(b->key)))
+		return call(b, message, &order->invite);
+	b->order = gw_order_dup(order);
+	return b->order ? 0 : -ENOMEM;
+}
+
 int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *message,
-    struct slice key, const struct gw_invite *invite)
+    const struct gw_order *order)
 {
 	/* What comes back goes to where the MESSAGE came from. */
 	struct gw_names names = {
@@ -439,7 +488,7 @@ int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *m
 	    .ruri = sip_request_field(message, SIP_FIELD_FROM_URI),
 	};
 	struct gw_binding *b;
-	int err = names_fit(key, &names) ? binding_new(&b, gw, key, &names) : -EINVAL;
+	int err = names_fit(order->key, &names) ? binding_new(&b, gw, order->key, &names) : -EINVAL;
 
 	if (err < 0)
 		return err;
@@ -447,13 +496,14 @@ int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *m
 	b->cause = sip_request_ref(message);
 	err = enter(b);
 	if (err == 0) {
-		err = call(b, message, invite);
+		err = begin(b, message, order);
 		if (err < 0)
 			leave(b);
 	}
 	if (err < 0) {
 		binding_free(b);
-		tell_failed(gw, key, &names, err == -EINVAL || err == -EDESTADDRREQ ? 400 : 0,
+		tell_failed(gw, order->key, &names,
+		    err == -EINVAL || err == -EDESTADDRREQ ? 400 : 0,
 		    err == -EDESTADDRREQ ? SLICE(GW_NO_PROXY) : (struct slice){NULL, 0});
 		return err;
 	}
@@ -526,3 +576,66 @@ static const struct ua_handler handler = {
     .message = on_message,
     .report = on_report,
 };
+
+/* --- what the cluster tells --- */
+
+static void go_on_with_message(struct gw_binding *b)
+{
+	int err = call(b, b->cause, &b->order->invite);
+
+	forget_order(b);
+	if (err < 0)
+		fail(b, err == -EINVAL || err == -EDESTADDRREQ ? 400 : 0,
+		    err == -EDESTADDRREQ ? SLICE(GW_NO_PROXY) : (struct slice){NULL, 0});
+	else
+		gw_delivery_accept(b);
+}
+
+static void go_on_with_invite(struct gw_binding *b)
+{
+	int err = answer(b, b->glare, slice_of(b->glare_types), b->glare_names->answer_headers);
+
+	forget_order(b);
+	if (err < 0) {
+		refuse(b->glare, 500, err);
+		fail(b, 0, (struct slice){NULL, 0});
+	} else {
+		release_glare(b);
+		gw_delivery_accept(b);
+	}
+}
+
+/* One session for a key: who calls here is told what he would be told there. */
+static void on_decided(struct cluster_claim *claim, const struct cluster_node *owner)
+{
+	struct gw_binding *b =
+	    (struct gw_binding *)((char *)claim - offsetof(struct gw_binding, claim));
+
+	if (!owner && b->cause) {
+		go_on_with_message(b);
+		return;
+	}
+	if (!owner) {
+		go_on_with_invite(b);
+		return;
+	}
+	if (b->glare)
+		refuse(b->glare, 486, 0);
+	leave(b);
+	release_glare(b);
+	gw_delivery_move(b, owner);
+	binding_free(b);
+}
+
+static void on_lost(struct cluster_claim *claim, const struct cluster_node *owner)
+{
+	struct gw_binding *b =
+	    (struct gw_binding *)((char *)claim - offsetof(struct gw_binding, claim));
+
+	(void)owner;
+	++*b->gw->count.yielded;
+	b->theirs = true;
+	timer_start(&b->gw->sweep, 0);
+}
+
+static const struct cluster_claim_ops claim_ops = {on_decided, on_lost};

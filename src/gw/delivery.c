@@ -50,7 +50,7 @@ static void delivery_free(struct gw_delivery *d)
 }
 
 static int delivery_new(struct gw_delivery **dp, struct gw_binding *b, struct sip_request *message,
-    enum gw_confirm confirm)
+    const struct gw_order *order)
 {
 	struct gw_delivery *d = calloc(1, sizeof(*d));
 
@@ -58,10 +58,13 @@ static int delivery_new(struct gw_delivery **dp, struct gw_binding *b, struct si
 		return -ENOMEM;
 	d->binding = b;
 	d->request = sip_request_ref(message);
-	d->confirm = confirm;
+	d->confirm = order->confirm;
+	d->answers = order->last && order->confirm == GW_ACCEPTED;
+	d->forwarded = order->forwarded;
+	d->tries = order->tries;
 	d->came_ms = timer_now_ms();
 	d->bytes = sip_request_field(message, SIP_FIELD_BODY).len;
-	if (confirm != GW_ACCEPTED)
+	if (order->confirm != GW_ACCEPTED)
 		timer_queue_start(&b->gw->timeout, &d->timeout);
 	*dp = d;
 	return 0;
@@ -77,10 +80,10 @@ static void finish(struct gw_delivery *d, const struct gw_answer *a)
 		stats_took(gw->count.delivery_to_msrp, timer_now_ms() - d->came_ms);
 	} else {
 		++*gw->count.to_msrp_failed;
-		if (d->request && d->confirm != GW_ACCEPTED)
+		if (d->request && (d->confirm != GW_ACCEPTED || d->answers))
 			gw_recent_forget(gw, d->request);
 	}
-	if (d->request && d->confirm != GW_ACCEPTED)
+	if (d->request && (d->confirm != GW_ACCEPTED || d->answers))
 		answer(d->request, a);
 	delivery_free(d);
 }
@@ -185,7 +188,15 @@ static bool is_full(const struct gw_binding *b, size_t bytes)
 	    || b->waiting_bytes > settings->max_queued_bytes;
 }
 
-static int deliver(struct gw_binding *b, struct sip_request *message, enum gw_confirm confirm)
+/* With confirm: accepted, it is taken once it is known that the key is ours. */
+static void accept(struct gw_delivery *d)
+{
+	if (d->answers && d->request && !d->binding->order)
+		answer(d->request, &(struct gw_answer){.code = 202});
+	d->answers &= d->binding->order != NULL;
+}
+
+static int deliver(struct gw_binding *b, struct sip_request *message, const struct gw_order *order)
 {
 	struct gw_delivery *d;
 	int err;
@@ -194,22 +205,25 @@ static int deliver(struct gw_binding *b, struct sip_request *message, enum gw_co
 		++*b->gw->count.refused_full;
 		return -ENOBUFS;
 	}
-	err = delivery_new(&d, b, message, confirm);
+	err = delivery_new(&d, b, message, order);
 	if (err < 0)
 		return err;
 	if (!b->up) {
+		accept(d);
 		enqueue(b, d, false);
 		return 0;
 	}
 	err = hand_over(d);
 	if (err < 0)
 		delivery_free(d);
+	else if (order->last && order->confirm == GW_ACCEPTED)
+		answer(message, &(struct gw_answer){.code = 202});
 	return err;
 }
 
-int gw_deliver(struct gw_binding *b, struct sip_request *message, enum gw_confirm confirm)
+int gw_deliver(struct gw_binding *b, struct sip_request *message, const struct gw_order *order)
 {
-	int err = deliver(b, message, confirm);
+	int err = deliver(b, message, order);
 
 	b->page_cpim |= gw_type_is_cpim(sip_request_field(message, SIP_FIELD_CONTENT_TYPE));
 	if (err < 0) {
@@ -217,6 +231,42 @@ int gw_deliver(struct gw_binding *b, struct sip_request *message, enum gw_confir
 		refuse(b, message, err);
 	}
 	return err;
+}
+
+void gw_delivery_accept(struct gw_binding *b)
+{
+	struct gw_delivery *d;
+
+	TAILQ_FOREACH(d, &b->waiting, next)
+		accept(d);
+}
+
+/* What another node has sent on stays: it asks again whose the key is. */
+static void move(struct gw_delivery *d, const struct cluster_node *node)
+{
+	struct gw_binding *b = d->binding;
+	struct gw_order order = *b->order;
+	int err;
+
+	order.confirm = d->confirm;
+	order.last = d->answers;
+	order.forwarded = d->forwarded;
+	order.tries = d->tries;
+	err = gw_remote_send(b->gw, d->request, &order, node);
+	if (err < 0)
+		finish(d, &(struct gw_answer){.code = err == -EXDEV && d->forwarded ? 481 : 503});
+	else
+		delivery_free(d);
+}
+
+void gw_delivery_move(struct gw_binding *b, const struct cluster_node *node)
+{
+	struct gw_delivery *d;
+
+	while ((d = TAILQ_FIRST(&b->waiting))) {
+		dequeue(d);
+		move(d, node);
+	}
 }
 
 void gw_delivery_flush(struct gw_binding *b)

@@ -116,22 +116,36 @@ static int start_error(struct sip_request *message, int err)
 	}
 }
 
-/* Into the session of that key, which is made if there is none. */
-static int put_through(struct gw *gw, struct sip_request *message, const struct arg *args)
+int gw_take(struct gw *gw, struct sip_request *message, const struct gw_order *order)
 {
-	struct gw_binding *b = gw_binding_find(gw, args[MESSAGE_KEY].text);
-	struct gw_invite invite = {args[MESSAGE_TYPES].text, args[MESSAGE_HEADERS].text};
+	struct gw_binding *b = gw_binding_find(gw, order->key);
 	int err;
 
+	if (b && b->theirs && gw_binding_yields(b)) {
+		gw_binding_end(b, UA_END_BYE);
+		b = NULL;
+	}
 	if (!b) {
-		err = gw_binding_call(&b, gw, message, args[MESSAGE_KEY].text, &invite);
+		err = gw_binding_call(&b, gw, message, order);
 		if (err < 0)
 			return start_error(message, err);
 	}
-	err = gw_deliver(b, message, confirm_of(args));
+	err = gw_deliver(b, message, order);
 	if (err == 0)
 		b->last_page_ms = b->last_any_ms = timer_now_ms();
 	return err;
+}
+
+static int put_through(struct gw *gw, const struct route_subject *subject, const struct arg *args)
+{
+	const struct gw_order order = {
+	    .key = args[MESSAGE_KEY].text,
+	    .invite = {args[MESSAGE_TYPES].text, args[MESSAGE_HEADERS].text},
+	    .confirm = confirm_of(args),
+	    .last = subject->last,
+	};
+
+	return gw_take(gw, subject->request, &order);
 }
 
 /* Somebody is typing: of use only to a session that is there, and not worth one. */
@@ -140,7 +154,7 @@ static int put_composing(struct gw *gw, struct sip_request *message, const struc
 	struct gw_binding *b = gw_binding_find(gw, args[MESSAGE_KEY].text);
 
 	if (gw->settings->iscomposing == GW_ISCOMPOSING_FORWARD && b && b->up)
-		return gw_deliver(b, message, GW_ACCEPTED);
+		return gw_deliver(b, message, &(struct gw_order){.confirm = GW_ACCEPTED});
 	++*gw->count.iscomposing_dropped;
 	return 0;
 }
@@ -171,12 +185,12 @@ static int run_message(const struct route_subject *subject, const struct arg *ar
 	if (gw_recent_note(gw, message)) {
 		++*gw->count.duplicates;
 	} else {
-		err = composing ? put_composing(gw, message, args) : put_through(gw, message, args);
+		err = composing ? put_composing(gw, message, args) : put_through(gw, subject, args);
 		if (err < 0) {
 			gw_recent_forget(gw, message);
 			return err;
 		}
-		if (!composing && confirm_of(args) != GW_ACCEPTED)
+		if (!composing)
 			return 0;
 	}
 	if (subject->last)
@@ -217,7 +231,8 @@ static void put_binding(const struct gw_binding *b, struct reply *out)
 	reply_text(out, "msg_side_from", sip_address_uri(b->names->from));
 	reply_text(out, "msg_side_to", sip_address_uri(b->names->to));
 	reply_text(out, "msg_side_ruri", b->names->ruri);
-	reply_text(out, "msrp_ua_session_id", slice_of(ua_session_id(b->session)));
+	reply_text(out, "msrp_ua_session_id",
+	    slice_of(b->session ? ua_session_id(b->session) : NULL));
 	reply_text(out, "state", b->up ? SLICE("established") : SLICE("setup"));
 	reply_number(out, "queued", (int64_t)b->waiting_count);
 	reply_number(out, "messages_under_way", (int64_t)b->page_count);
@@ -245,7 +260,7 @@ static void call_end(const struct param *params, struct reply *out, void *state)
 {
 	struct gw_binding *b = gw_binding_find(state, params[0].text);
 
-	if (!b) {
+	if (!b || !b->session) {
 		reply_error(out, 404, "unknown session");
 		return;
 	}
@@ -270,8 +285,8 @@ static void on_sweep(void *arg)
 {
 	struct gw *gw = arg;
 
-	gw_binding_sweep(gw);
 	timer_start(&gw->sweep, gw->settings->cleanup_interval_ms);
+	gw_binding_sweep(gw); /* which may want it sooner */
 }
 
 #define NUMBER(field) .name = #field, .offset = offsetof(struct gw_counters, field)
@@ -295,6 +310,10 @@ static const struct stats_row numbers[] = {
     {NUMBER(delivery_to_msrp), .help = "from a MESSAGE to the MSRP peer's confirmation",
 	.times = true},
     {NUMBER(delivery_to_sip), .help = "from an MSRP message to the MESSAGE's 2xx", .times = true},
+    {NUMBER(remote), .help = "MESSAGEs sent on to the node that has their key"},
+    {NUMBER(remote_failed), .help = "MESSAGEs that failed there"},
+    {NUMBER(remote_taken), .help = "MESSAGEs that other nodes sent on"},
+    {NUMBER(yielded), .help = "sessions whose key another node has got meanwhile"},
     {NUMBER(refused_type), .help = "MESSAGEs of a type that the peer refuses"},
     {NUMBER(refused_full), .help = "messages refused because too many waited"},
     {NUMBER(duplicates), .help = "MESSAGEs that came again"},
@@ -330,6 +349,7 @@ static void stop(void *state)
 	if (!gw)
 		return;
 	gw_binding_drop_all(gw);
+	gw_remote_free_all(gw);
 	gw_queue_free_all(gw);
 	gw_recent_free(gw);
 	timer_queue_fini(&gw->glare);
@@ -384,6 +404,7 @@ const struct service gw_service = {
     .actions = actions,
     .methods = methods,
     .events = events,
+    .forwarded = gw_remote_take,
     .start = start,
     .reload = reload,
     .sessions = sessions,

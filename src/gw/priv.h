@@ -9,6 +9,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include <msrpd/cluster.h>
 #include <msrpd/page.h>
 #include <msrpd/service.h>
 #include <msrpd/slice.h>
@@ -34,6 +35,7 @@ extern const struct setting gw_settings_rows[];
 struct gw_counters {
 	uint64_t *sessions, *setups, *setups_failed, *ended[UA_END_STOPPED + 1];
 	uint64_t *to_msrp, *to_msrp_failed, *to_sip, *to_sip_failed;
+	uint64_t *remote, *remote_failed, *remote_taken, *yielded;
 	uint64_t *refused_type, *refused_full, *duplicates, *iscomposing_dropped;
 	struct stats_times *delivery_to_msrp, *delivery_to_sip;
 };
@@ -54,13 +56,40 @@ struct gw {
 	struct gw_queue *queues;            /* by Request-URI */
 	struct gw_recent recent[2];         /* MESSAGEs of late, and of before that */
 	struct timer recent_turn;
-	struct hash *hash; /* of what they are told apart by */
+	struct hash *hash;              /* of what they are told apart by */
+	LIST_HEAD(, gw_remote) remotes; /* MESSAGEs at other nodes */
+	size_t remote_count;
 	struct timer sweep;
 	struct timer_queue timeout;           /* of MESSAGEs that wait for their answer */
 	struct timer_queue in_dialog_timeout; /* of those in a session's dialog */
 	struct timer_queue glare;             /* of INVITEs that met one of ours */
 	struct gw_counters count;
 };
+
+/* --- what a rule wants of a MESSAGE --- */
+
+/** What our INVITE has of the rule. */
+struct gw_invite {
+	struct slice types;
+	struct slice headers; /* lines, beside those of the MESSAGE that are passed on */
+};
+
+struct gw_order {
+	struct slice key;
+	struct gw_invite invite;
+	enum gw_confirm confirm;
+	bool last;      /* nobody but the gateway answers, be it with confirm: accepted */
+	bool forwarded; /* by another node: it must not go to one again */
+	unsigned tries; /* at other nodes */
+};
+
+/**
+ * Into the session of that key, which is made if there is none, here or wherever the key is.
+ *
+ * @return 0: taken, and answered in time if it is for the gateway to answer it; negative: it was
+ *         answered with an error
+ */
+int gw_take(struct gw *gw, struct sip_request *message, const struct gw_order *order);
 
 /* --- binding.c: a key and its session --- */
 
@@ -85,6 +114,9 @@ struct gw_binding {
 	char *accept_types;              /* the MSRP peer's; NULL before they are known */
 	bool up;                         /* the session is established */
 	bool uac;                        /* by our INVITE */
+	struct cluster_claim claim;      /* to the key */
+	struct gw_order *order;          /* what it begins with once the key is ours; NULL */
+	bool theirs;                     /* the key is another node's: it ends when it is idle */
 	bool proven;                     /* the peer has answered a SEND: it is connected */
 	bool page_cpim;                  /* the MESSAGE side has sent message/cpim */
 	bool any_wrapped;                /* the peer has no accept-wrapped-types */
@@ -118,19 +150,13 @@ struct gw_binding *gw_binding_find(struct gw *gw, struct slice key);
 int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice key,
     struct slice types, const struct gw_names *names);
 
-/** What our INVITE has of the rule. */
-struct gw_invite {
-	struct slice types;
-	struct slice headers; /* lines, beside those of the MESSAGE that are passed on */
-};
-
 /**
  * Begin a session because of a MESSAGE.  On failure E_MSRP_GW_SETUP_FAILED has been raised.
  *
  * @return 0 or what ua_start() returned
  */
 int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *message,
-    struct slice key, const struct gw_invite *invite);
+    const struct gw_order *order);
 
 /** End it: BYE or CANCEL, and the events. */
 void gw_binding_end(struct gw_binding *b, enum ua_end end);
@@ -140,6 +166,9 @@ void gw_binding_sweep(struct gw *gw);
 
 /** All of them, without a word. */
 void gw_binding_drop_all(struct gw *gw);
+
+/** Is it to end because another node has the key? */
+bool gw_binding_yields(const struct gw_binding *b);
 
 void gw_binding_on_glare(struct timer_entry *entry, void *arg);
 
@@ -154,6 +183,9 @@ struct gw_delivery {
 	struct sip_request *request;
 	struct timer_entry timeout;
 	enum gw_confirm confirm;
+	bool answers;   /* with confirm: accepted as well, once it is known whose the key is */
+	bool forwarded; /* by another node */
+	unsigned tries; /* at other nodes */
 	uint64_t came_ms;
 	bool sent;
 	bool accepted; /* by a response, which is not yet what confirm asks for */
@@ -175,7 +207,13 @@ struct gw_answer {
  *
  * @return 0: taken; negative: it was answered with an error
  */
-int gw_deliver(struct gw_binding *b, struct sip_request *message, enum gw_confirm confirm);
+int gw_deliver(struct gw_binding *b, struct sip_request *message, const struct gw_order *order);
+
+/** The key is ours: those that were only waiting to hear that are answered. */
+void gw_delivery_accept(struct gw_binding *b);
+
+/** The key is that node's, and so are those that wait. */
+void gw_delivery_move(struct gw_binding *b, const struct cluster_node *node);
 
 /** The session is there: what waited leaves. */
 void gw_delivery_flush(struct gw_binding *b);
@@ -185,6 +223,25 @@ void gw_delivery_fail_all(struct gw_binding *b, const struct gw_answer *answer);
 
 void gw_delivery_report(struct gw_binding *b, const struct message_report *report);
 void gw_delivery_on_timeout(struct timer_entry *entry, void *arg);
+
+/* --- remote.c: MESSAGEs whose key is another node's --- */
+
+/** A copy to be freed. @return NULL: no memory */
+struct gw_order *gw_order_dup(const struct gw_order *order);
+void gw_order_pack(struct gw_order *copy, const struct gw_order *order, char *text);
+
+/**
+ * Send it there, and answer it as that node does.
+ *
+ * @return 0; -EXDEV: it has been sent on before, or the node has no SIP; -ENOBUFS, -ENOMEM
+ */
+int gw_remote_send(struct gw *gw, struct sip_request *message, const struct gw_order *order,
+    const struct cluster_node *node);
+
+/** As service.forwarded. */
+void gw_remote_take(struct sip_request *message, const struct cluster_mark *mark, void *state);
+
+void gw_remote_free_all(struct gw *gw);
 
 /* --- queue.c: MSRP to MESSAGE, one at a time to each Request-URI --- */
 

@@ -118,7 +118,8 @@ int sip_agent_origin(const struct sip_stack *stack, const sip_t *sip, struct edg
 void sip_agent_route(const struct sip_agent *agent, const struct sip_call *call,
     char route[SIP_ROUTE_SIZE])
 {
-	const char *proxy = agent->stack->route && !call->flow ? agent->stack->route : "";
+	const char *proxy =
+	    agent->stack->route && !call->flow && !call->node ? agent->stack->route : "";
 	char edge[EDGE_ROUTE_SIZE] = "";
 
 	if (call->flow)
@@ -127,7 +128,10 @@ void sip_agent_route(const struct sip_agent *agent, const struct sip_call *call,
 		edge_datagram_route(agent->listener, edge);
 	else
 		edge_listener_route(agent->listener, edge);
-	snprintf(route, SIP_ROUTE_SIZE, "%s%s%s", edge, *proxy ? ", " : "", proxy);
+	if (call->node)
+		snprintf(route, SIP_ROUTE_SIZE, "%s, <%s;lr>", edge, call->node);
+	else
+		snprintf(route, SIP_ROUTE_SIZE, "%s%s%s", edge, *proxy ? ", " : "", proxy);
 }
 
 static bool is_host_of(const char *uri, struct slice host)
@@ -250,7 +254,7 @@ struct sip_agent *sip_stack_route(struct sip_stack *stack, const char *uri, bool
 	union addr source;
 	struct sip_agent *first, *agent;
 
-	if (sip_uri_hop(stack->route ? stack->settings->outbound_proxy : uri, &hop) < 0)
+	if (sip_uri_hop(uri, &hop) < 0)
 		return NULL;
 	wish = (struct wish){hop.transports & (SIP_TCP | SIP_TLS | (large ? 0U : SIP_UDP)),
 	    family_of(hop.host)};

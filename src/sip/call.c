@@ -22,6 +22,7 @@ void sip_call_clear(struct sip_call *call)
 	free(call->ruri);
 	free(call->from);
 	free(call->to);
+	free(call->node);
 	for (unsigned i = 0; i < call->target_count; i++)
 		free(call->targets[i]);
 	sip_flow_unref(call->flow);
@@ -74,10 +75,17 @@ int sip_call_lead(struct sip_call *call, struct slice uri, struct sip_flow *flow
 	return 0;
 }
 
+const char *sip_call_hop(const struct sip_call *call, const struct sip_stack *stack)
+{
+	return call->node  ? call->node
+	    : stack->route ? stack->settings->outbound_proxy
+			   : call->ruri;
+}
+
 struct sip_agent *sip_call_agent(const struct sip_call *call, struct sip_stack *stack, bool large)
 {
 	if (!call->flow)
-		return sip_stack_route(stack, call->ruri, large);
+		return sip_stack_route(stack, sip_call_hop(call, stack), large);
 	return sip_flow_is_alive(call->flow) ? edge_listener_owner(edge_flow_listener(call->flow))
 					     : NULL;
 }

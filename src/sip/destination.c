@@ -58,7 +58,7 @@ static int write_name(char name[NAME_SIZE], const struct sip_stack *stack,
 		edge_flow_route(call->flow, name);
 		return 0;
 	}
-	if (sip_uri_hop(stack->route ? stack->settings->outbound_proxy : call->ruri, &hop) < 0)
+	if (sip_uri_hop(sip_call_hop(call, stack), &hop) < 0)
 		return -EINVAL;
 	snprintf(name, NAME_SIZE, "%s:%s", hop.host, hop.port);
 	return 0;

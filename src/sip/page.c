@@ -238,7 +238,7 @@ static int find_way(struct sending *s, const struct page_message *m)
 	bool lost = s->call.flow && !sip_flow_is_alive(s->call.flow);
 	struct page_place place;
 
-	if (!page->find || (s->call.flow ? !lost : names_another(s))
+	if (!page->find || s->call.node || (s->call.flow ? !lost : names_another(s))
 	    || !page->find(&place, lost ? sip_address_uri(m->to_uri) : slice_of(s->call.ruri),
 		page->find_arg))
 		return 0;
@@ -263,6 +263,8 @@ static int start(struct sending *s, const struct page_message *m)
 	struct sip_stack *stack = s->page->stack;
 	int err = sip_call_init(&s->call, stack, m->ruri, m->from_uri, m->to_uri, m->flow);
 
+	if (!err && m->node.p && !(s->call.node = sip_uri_clean(m->node)))
+		err = -EINVAL;
 	if (!err)
 		err = find_way(s, m);
 	if (!err)

@@ -141,8 +141,8 @@ void sip_stack_count_reply(struct sip_stack *stack, const struct sip_event *ev);
 void sip_stack_count_answer(struct sip_stack *stack, int status);
 
 /**
- * The agent that a request to this URI leaves from (by way of the outbound proxy if there is
- * one): by transport, then family, then order.  NULL if none can reach it.
+ * The agent that a request to this URI leaves from, when that is its next hop: by transport, then
+ * family, then order.  NULL if none can reach it.
  *
  * @param large  only TCP or TLS will do
  */
@@ -355,6 +355,7 @@ struct sip_call {
 	unsigned cseq;                  /* of the latest try */
 	unsigned session_expires;       /* seconds; 0: the usual */
 	struct sip_flow *flow;          /* a ref; NULL: where ruri or the proxy is */
+	char *node;                     /* a URI that it goes to instead of those; NULL: none */
 	bool one_datagram;              /* by UDP however large it is */
 	char *targets[SIP_TARGETS_MAX]; /* from redirects, RFC 3261 8.1.3.4 */
 	unsigned target_count, next_target;
@@ -373,6 +374,9 @@ int sip_call_lead(struct sip_call *call, struct slice uri, struct sip_flow *flow
 
 /** The agent that the next try leaves from; NULL: none can.  @param large  only a stream will do */
 struct sip_agent *sip_call_agent(const struct sip_call *call, struct sip_stack *stack, bool large);
+
+/** Where it goes when it has no flow: the URI of its next hop. */
+const char *sip_call_hop(const struct sip_call *call, const struct sip_stack *stack);
 
 /** A handle for the next try, over call->flow if there is one.  @return NULL when memory is out */
 nua_handle_t *sip_call_handle(struct sip_call *call, struct sip_agent *agent,

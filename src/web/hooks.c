@@ -13,7 +13,7 @@
 #include <msrpd/stats.h>
 
 #include "ctl/jsonline.h"
-#include "web/mac.h"
+#include "base/mac.h"
 
 enum {
 	WAITING_MAX = 1000,          /* events for one hook */

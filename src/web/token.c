@@ -8,7 +8,7 @@
 
 #include <msrpd/buffer.h>
 
-#include "web/mac.h"
+#include "base/mac.h"
 
 /* What the secret signs beside tokens is not one. */
 static const char purpose[] = "msrpd token ";

@@ -1,4 +1,4 @@
-/* HMAC-SHA256 in hex: of tokens, and of what webhooks post. */
+/* HMAC-SHA256 in hex: of tokens, of what webhooks post, of what nodes of a cluster say. */
 #pragma once
 
 #include <msrpd/slice.h>

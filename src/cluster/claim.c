@@ -1,0 +1,260 @@
+/* What is ours: claimed, renewed in batches, and given up. */
+#include "cluster/priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* One call of Redis for several claims; of those that were given up meanwhile only the place is left.
+ */
+struct cluster_asked {
+	struct cluster *cluster;
+	bool renewal;
+	size_t count;
+	struct cluster_claim *claims[];
+};
+
+/* --- the list --- */
+
+static void put_last(struct cluster *cluster, struct cluster_claim *claim)
+{
+	TAILQ_INSERT_TAIL(&cluster->claims, claim, entry);
+	*cluster->count.held = ++cluster->claim_count;
+}
+
+static void take_out(struct cluster_claim *claim)
+{
+	struct cluster *cluster = claim->cluster;
+
+	TAILQ_REMOVE(&cluster->claims, claim, entry);
+	*cluster->count.held = --cluster->claim_count;
+	if (claim->asked)
+		claim->asked->claims[claim->place] = NULL;
+	claim->asked = NULL;
+	free(claim->key);
+	claim->key = NULL;
+	claim->state = CLUSTER_NOTHING;
+}
+
+/* --- what Redis says --- */
+
+static void tell_conflict(struct cluster *cluster, const struct cluster_node *owner)
+{
+	++*cluster->count.conflicts;
+	if (!cluster->told_conflict)
+		log_warn("cluster: what this node served while it was alone is node %.*s's, "
+			 "which goes on with it",
+		    SLICE_ARG(owner->name));
+	cluster->told_conflict = true;
+}
+
+/* Whoever is told may give up any claim. */
+static void take_answer(struct cluster_claim *claim, const struct cluster_node *owner)
+{
+	struct cluster *cluster = claim->cluster;
+	bool asking = claim->state == CLUSTER_ASKING;
+
+	claim->asked = NULL;
+	if (!owner) {
+		claim->state = CLUSTER_OURS;
+		if (asking)
+			claim->ops->decided(claim, NULL);
+		return;
+	}
+	take_out(claim);
+	if (asking) {
+		++*cluster->count.refused;
+		claim->ops->decided(claim, owner);
+	} else {
+		tell_conflict(cluster, owner);
+		claim->ops->lost(claim, owner);
+	}
+}
+
+static void go_on(struct cluster *cluster);
+
+static void on_answer(const redisReply *reply, void *arg)
+{
+	struct cluster_asked *asked = arg;
+	struct cluster *cluster = asked->cluster;
+	bool good = reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == asked->count;
+	bool renewal = asked->renewal;
+
+	for (size_t i = 0; i < asked->count; i++) {
+		struct cluster_claim *claim = asked->claims[i];
+		struct cluster_node owner;
+		bool theirs =
+		    claim && good && node_parse(&owner, redis_text(reply->element[i])) == 0;
+
+		if (claim && !good && claim->state == CLUSTER_ASKING)
+			++*cluster->count.alone;
+		if (claim)
+			take_answer(claim, theirs ? &owner : NULL);
+	}
+	free(asked);
+	if (!renewal)
+		return;
+	cluster->asking_all = false;
+	if (good)
+		go_on(cluster);
+}
+
+/* --- asking --- */
+
+static int ask(struct cluster_asked *asked, redis_fn *fn)
+{
+	struct cluster *cluster = asked->cluster;
+	struct slice args[CLAIM_BATCH + 3];
+	struct redis_call call = {.script = SCRIPT_CLAIM, .args = args};
+	char ms[24], records[KEY_SIZE];
+	size_t n = 0;
+
+	for (; n < asked->count; n++)
+		args[n] = slice_of(asked->claims[n]->key);
+	call.keys = n;
+	snprintf(ms, sizeof(ms), "%llu", (unsigned long long)cluster_key_ms(cluster));
+	snprintf(records, sizeof(records), "%snode:", cluster->settings->prefix);
+	args[n++] = slice_of(cluster->me);
+	args[n++] = slice_of(ms);
+	args[n++] = slice_of(records);
+	call.count = n;
+	return redis_run(&cluster->redis, &call, fn, asked);
+}
+
+static struct cluster_asked *asked_new(struct cluster *cluster, size_t most)
+{
+	struct cluster_asked *asked = calloc(1, sizeof(*asked) + most * sizeof(asked->claims[0]));
+
+	if (asked)
+		asked->cluster = cluster;
+	return asked;
+}
+
+static void put(struct cluster_asked *asked, struct cluster_claim *claim)
+{
+	claim->asked = asked;
+	claim->place = asked->count;
+	asked->claims[asked->count++] = claim;
+}
+
+/* @return 0: decided() will be called */
+static int ask_one(struct cluster_claim *claim)
+{
+	struct cluster *cluster = claim->cluster;
+	struct cluster_asked *asked;
+	int err;
+
+	if (!redis_is_ready(&cluster->redis) || !cluster->registered)
+		return -ENOTCONN;
+	asked = asked_new(cluster, 1);
+	if (!asked)
+		return -ENOMEM;
+	put(asked, claim);
+	err = ask(asked, on_answer);
+	if (err < 0) {
+		claim->asked = NULL;
+		free(asked);
+	}
+	return err;
+}
+
+bool cluster_claim(struct cluster *cluster, struct cluster_claim *claim, const char *kind,
+    struct slice key)
+{
+	if (!cluster)
+		return true;
+	claim->key = cluster_key(cluster, kind, key);
+	if (!claim->key)
+		return true; /* without memory nobody else hears of it */
+	claim->cluster = cluster;
+	claim->state = CLUSTER_ASKING;
+	put_last(cluster, claim);
+	++*cluster->count.claims;
+	if (ask_one(claim) == 0)
+		return false;
+	claim->state = CLUSTER_OURS;
+	++*cluster->count.alone;
+	return true;
+}
+
+void cluster_release(struct cluster_claim *claim)
+{
+	struct cluster *cluster = claim->cluster;
+	struct slice args[2];
+	const struct redis_call call = {
+	    .script = SCRIPT_RELEASE,
+	    .args = args,
+	    .count = 2,
+	    .keys = 1,
+	};
+
+	if (claim->state == CLUSTER_NOTHING)
+		return;
+	args[0] = slice_of(claim->key);
+	args[1] = slice_of(cluster->me);
+	redis_run(&cluster->redis, &call, NULL, NULL);
+	take_out(claim);
+}
+
+/* --- renewal --- */
+
+/* The next batch, which goes behind all the others. */
+static void renew_some(struct cluster *cluster, size_t most)
+{
+	struct cluster_asked *asked;
+	struct cluster_claim *claim;
+	size_t looked = 0;
+
+	if (most > CLAIM_BATCH)
+		most = CLAIM_BATCH;
+	asked = asked_new(cluster, most);
+	if (!asked)
+		return;
+	asked->renewal = true;
+	for (; looked < most && (claim = TAILQ_FIRST(&cluster->claims)); looked++) {
+		TAILQ_REMOVE(&cluster->claims, claim, entry);
+		TAILQ_INSERT_TAIL(&cluster->claims, claim, entry);
+		if (!claim->asked)
+			put(asked, claim);
+	}
+	cluster->renewing -= looked < cluster->renewing ? looked : cluster->renewing;
+	if (asked->count > 0 && ask(asked, on_answer) == 0) {
+		cluster->asking_all = true;
+		return;
+	}
+	for (size_t i = 0; i < asked->count; i++)
+		asked->claims[i]->asked = NULL;
+	free(asked);
+}
+
+/* One batch is under way at a time. */
+static void go_on(struct cluster *cluster)
+{
+	if (cluster->renewing > cluster->claim_count)
+		cluster->renewing = cluster->claim_count;
+	if (!cluster->asking_all && cluster->renewing > 0 && cluster->registered)
+		renew_some(cluster, cluster->renewing);
+}
+
+void claims_renew_all(struct cluster *cluster)
+{
+	cluster->renewing = cluster->claim_count;
+	go_on(cluster);
+}
+
+/* A round takes a third of the time that keys stay, which is ninety times the time of a node. */
+void claims_tick(struct cluster *cluster)
+{
+	cluster->renewing += (cluster->claim_count + 89) / 90;
+	go_on(cluster);
+}
+
+void claims_forget(struct cluster *cluster)
+{
+	struct cluster_claim *claim;
+
+	while ((claim = TAILQ_FIRST(&cluster->claims)))
+		take_out(claim);
+}

@@ -1,0 +1,109 @@
+/*
+ * What one node says to another in a request: "TO MAC SERVICE ARG…", each argument behind "=" so
+ * that an empty one can be told from none, which is "-".
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "cluster/priv.h"
+
+static void write_escaped(struct buffer *w, struct slice text)
+{
+	if (!text.p) {
+		buffer_add_char(w, '-');
+		return;
+	}
+	buffer_add_char(w, '=');
+	for (size_t i = 0; i < text.len; i++)
+		if (isgraph((unsigned char)text.p[i]) && text.p[i] != '%')
+			buffer_add_char(w, text.p[i]);
+		else
+			buffer_printf(w, "%%%02x", (unsigned char)text.p[i]);
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* @return absent where it says so, or is broken */
+static struct slice read_escaped(struct buffer *w, struct slice text)
+{
+	size_t start = w->len;
+
+	if (!text.len || text.p[0] != '=')
+		return (struct slice){NULL, 0};
+	for (size_t i = 1; i < text.len; i++) {
+		int high = i + 2 < text.len ? hex_value(text.p[i + 1]) : -1;
+		int low = i + 2 < text.len ? hex_value(text.p[i + 2]) : -1;
+
+		if (text.p[i] != '%') {
+			buffer_add_char(w, text.p[i]);
+		} else if (high < 0 || low < 0) {
+			return (struct slice){NULL, 0};
+		} else {
+			buffer_add_char(w, (char)(high << 4 | low));
+			i += 2;
+		}
+	}
+	return w->err ? (struct slice){NULL, 0} : (struct slice){w->p + start, w->len - start};
+}
+
+/* Over all but itself. */
+static int make_mac(const struct cluster *cluster, struct slice to, struct slice rest,
+    char mac[MAC_HEX_SIZE])
+{
+	struct buffer text = {.max = BUFFER_UNBOUNDED};
+	int err;
+
+	buffer_add(&text, to);
+	buffer_add_char(&text, ' ');
+	buffer_add(&text, rest);
+	err = text.err ? text.err : mac_hex(mac, slice_of(cluster->secret), buffer_text(&text));
+	buffer_fini(&text);
+	return err;
+}
+
+void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct slice to,
+    const struct cluster_mark *mark)
+{
+	struct buffer rest = {.max = BUFFER_UNBOUNDED};
+	char mac[MAC_HEX_SIZE];
+	int err;
+
+	buffer_add(&rest, mark->service);
+	for (size_t i = 0; i < mark->count; i++) {
+		buffer_add_char(&rest, ' ');
+		write_escaped(&rest, mark->args[i]);
+	}
+	err = rest.err ? rest.err : make_mac(cluster, to, buffer_text(&rest), mac);
+	if (err == 0)
+		buffer_printf(w, CLUSTER_HEADER ": %.*s %s %.*s\r\n", SLICE_ARG(to), mac,
+		    SLICE_ARG(buffer_text(&rest)));
+	else
+		w->err = err;
+	buffer_fini(&rest);
+}
+
+int cluster_mark_read(const struct cluster *cluster, struct buffer *w, struct slice value,
+    struct cluster_mark *mark)
+{
+	struct slice rest = value, to, mac, arg;
+	char made[MAC_HEX_SIZE];
+
+	if (!cluster || !slice_cut(&rest, ' ', &to) || !slice_cut(&rest, ' ', &mac) || !rest.p
+	    || !slice_equal(to, slice_of(cluster->settings->node)) || mac.len != MAC_HEX_SIZE - 1
+	    || make_mac(cluster, to, rest, made) < 0 || CRYPTO_memcmp(mac.p, made, mac.len) != 0)
+		return -EACCES;
+	*mark = (struct cluster_mark){.count = 0};
+	slice_cut(&rest, ' ', &mark->service);
+	buffer_reserve(w, value.len); /* so that it does not move while texts point into it */
+	while (mark->count < CLUSTER_ARGS_MAX && slice_cut(&rest, ' ', &arg))
+		mark->args[mark->count++] = read_escaped(w, arg);
+	return w->err ? -EACCES : 0;
+}

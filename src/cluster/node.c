@@ -1,0 +1,146 @@
+/* Node records: our own, renewed, and what the others say of themselves. */
+#include "cluster/priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* "-" stands for nothing. */
+static struct slice or_absent(struct slice s)
+{
+	return slice_equal(s, SLICE("-")) ? (struct slice){NULL, 0} : s;
+}
+
+int node_parse(struct cluster_node *node, struct slice text)
+{
+	struct slice rest = text, instance, sip, msrp;
+
+	if (!text.len || !slice_cut(&rest, ' ', &node->name) || !slice_cut(&rest, ' ', &instance)
+	    || !slice_cut(&rest, ' ', &sip) || !slice_cut(&rest, ' ', &msrp))
+		return -EBADMSG;
+	node->sip = or_absent(sip);
+	node->msrp = or_absent(msrp);
+	return 0;
+}
+
+/* --- the others --- */
+
+static struct node *node_new(struct slice text)
+{
+	struct node *node = calloc(1, sizeof(*node) + text.len + 1);
+
+	if (!node)
+		return NULL;
+	memcpy(node->text, text.p, text.len);
+	if (node_parse(&node->told, (struct slice){node->text, text.len}) == 0)
+		return node;
+	free(node);
+	return NULL;
+}
+
+void nodes_clear(struct cluster *cluster)
+{
+	while (cluster->node_count > 0)
+		free(cluster->nodes[--cluster->node_count]);
+	*cluster->count.nodes = 0;
+}
+
+static void take_nodes(struct cluster *cluster, const redisReply *reply)
+{
+	nodes_clear(cluster);
+	for (size_t i = 2; i < reply->elements && cluster->node_count < NODES_MAX; i++) {
+		struct slice text = redis_text(reply->element[i]);
+		struct node *node = text.len ? node_new(text) : NULL;
+
+		if (node)
+			cluster->nodes[cluster->node_count++] = node;
+	}
+	*cluster->count.nodes = cluster->node_count;
+}
+
+static void take_secret(struct cluster *cluster, struct slice secret)
+{
+	if (secret.len != SECRET_LEN)
+		return;
+	memcpy(cluster->secret, secret.p, secret.len);
+	if (cluster->secret_told)
+		cluster->secret_told(slice_of(cluster->secret), cluster->secret_arg);
+}
+
+/* --- our own --- */
+
+static void tell_taken(struct cluster *cluster)
+{
+	++*cluster->count.taken;
+	if (!cluster->named_twice)
+		log_error("cluster: another process is node %s as well: a node needs a name of its "
+			  "own. Until then this one serves alone",
+		    cluster->settings->node);
+	cluster->named_twice = true;
+	cluster->registered = false;
+}
+
+static void on_told(const redisReply *reply, void *arg)
+{
+	struct cluster *cluster = arg;
+	bool array = reply && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0;
+	struct slice verdict = array ? redis_text(reply->element[0]) : (struct slice){NULL, 0};
+	bool anew = !cluster->registered || !slice_equal(verdict, SLICE("kept"));
+
+	if (!verdict.p)
+		return;
+	if (slice_equal(verdict, SLICE("taken"))) {
+		tell_taken(cluster);
+		return;
+	}
+	if (reply->elements < 2)
+		return;
+	cluster->registered = true;
+	cluster->named_twice = false;
+	redis_prove(&cluster->redis);
+	take_secret(cluster, redis_text(reply->element[1]));
+	take_nodes(cluster, reply);
+	if (anew)
+		claims_renew_all(cluster);
+	else
+		claims_tick(cluster);
+}
+
+static void tell(struct cluster *cluster)
+{
+	const struct cluster_settings *s = cluster->settings;
+	char keys[3][KEY_SIZE], records[KEY_SIZE], ms[24];
+	struct slice args[10];
+	const struct redis_call call = {.script = SCRIPT_NODE,
+	    .args = args,
+	    .count = 10,
+	    .keys = 3};
+
+	snprintf(keys[0], sizeof(keys[0]), "%snode:%s", s->prefix, s->node);
+	snprintf(keys[1], sizeof(keys[1]), "%snodes", s->prefix);
+	snprintf(keys[2], sizeof(keys[2]), "%ssecret", s->prefix);
+	snprintf(records, sizeof(records), "%snode:", s->prefix);
+	snprintf(ms, sizeof(ms), "%llu", (unsigned long long)s->ttl_ms);
+	for (size_t i = 0; i < 3; i++)
+		args[i] = slice_of(keys[i]);
+	args[3] = slice_of(cluster->record);
+	args[4] = slice_of(cluster->instance);
+	args[5] = slice_of(ms);
+	/* Once: after a crash the record of the process before is still there. */
+	args[6] = cluster->started ? SLICE("0") : SLICE("1");
+	args[7] = slice_of(records);
+	args[8] = slice_of(s->node);
+	args[9] = slice_of(cluster->secret);
+	if (redis_run(&cluster->redis, &call, on_told, cluster) == 0)
+		cluster->started = true;
+}
+
+void node_tick(void *arg)
+{
+	struct cluster *cluster = arg;
+
+	tell(cluster);
+	timer_start(&cluster->tick, cluster->settings->ttl_ms / 3);
+}

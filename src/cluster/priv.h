@@ -1,0 +1,166 @@
+/* What the files of this folder share.  The only header of the project that knows hiredis. */
+#pragma once
+
+#include <hiredis/async.h>
+#include <hiredis/hiredis.h>
+
+#include <msrpd/stats.h>
+#include <msrpd/timer.h>
+
+#include "base/buffer.h"
+#include "base/mac.h"
+#include "cluster/cluster.h"
+
+/* --- url.c --- */
+
+/** Where a Redis is: parts of a URL of the config. */
+struct redis_place {
+	char host[256]; /* without brackets; or the path of a UNIX socket */
+	char user[128], password[256];
+	uint16_t port; /* 0: a UNIX socket */
+	unsigned database;
+};
+
+/** @return 0, or -EINVAL with the reason, which goes on from the key's name */
+int redis_place_parse(struct redis_place *place, struct slice url, struct reason *why);
+
+/* --- scripts.c: what Redis does in one step --- */
+
+enum redis_script { SCRIPT_NODE, SCRIPT_CLAIM, SCRIPT_RELEASE, SCRIPT_LEAVE, SCRIPTS };
+
+extern const char *const redis_scripts[SCRIPTS];
+
+/* --- redis.c: the connection --- */
+
+struct redis_counters {
+	uint64_t *commands, *errors, *timeouts, *connects, *connected;
+};
+
+/** reply NULL: it never came, or there is no connection any more. */
+typedef void redis_fn(const redisReply *reply, void *arg);
+
+struct redis {
+	struct event_base *base;
+	const struct cluster_settings *settings;
+	struct redis_counters count;
+	redisAsyncContext *context; /* NULL: none */
+	enum { REDIS_AWAY, REDIS_OPENING, REDIS_READY } state;
+	size_t place;  /* in settings->redis: the one in hand */
+	size_t tried;  /* in this round */
+	unsigned step; /* of what is asked before it is ready */
+	char shas[SCRIPTS][41];
+	struct timer retry, opening;
+	uint64_t retry_ms;
+	struct timer_queue answers; /* requests under way: none is waited for longer */
+	size_t under_way;
+	bool proven; /* it has written what it was given, since it is ready */
+	bool said;   /* that it is away */
+	void (*ready)(void *arg);
+	void *arg;
+};
+
+int redis_init(struct redis *redis, struct event_base *base,
+    const struct cluster_settings *settings, void (*ready)(void *arg), void *arg);
+void redis_fini(struct redis *redis);
+
+static inline bool redis_is_ready(const struct redis *redis)
+{
+	return redis->state == REDIS_READY;
+}
+
+/** It has written something: only now it is no more away. */
+void redis_prove(struct redis *redis);
+
+/** What a script is called with. */
+struct redis_call {
+	enum redis_script script;
+	const struct slice *args; /* the keys first */
+	size_t count, keys;
+};
+
+/**
+ * Call a script.
+ *
+ * @param fn  called once, never from inside this call; NULL: nobody asks
+ * @return 0; -ENOTCONN; -EBUSY: too much is under way; -ENOMEM
+ */
+int redis_run(struct redis *redis, const struct redis_call *call, redis_fn *fn, void *arg);
+
+/** Text of a reply; absent: it is none. */
+static inline struct slice redis_text(const redisReply *reply)
+{
+	bool text =
+	    reply && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS);
+
+	return text ? (struct slice){reply->str, (size_t)reply->len} : (struct slice){NULL, 0};
+}
+
+/* --- claim.c: what is ours --- */
+
+enum { CLAIM_BATCH = 128 }; /* keys of one call */
+
+TAILQ_HEAD(cluster_claims, cluster_claim);
+
+void claims_forget(struct cluster *cluster); /* before the cluster goes */
+/** All of them are to be claimed anew, as fast as Redis takes them. */
+void claims_renew_all(struct cluster *cluster);
+/** Some time has passed: those whose turn it is. */
+void claims_tick(struct cluster *cluster);
+
+/* --- node.c: node records --- */
+
+enum { NODES_MAX = 1024 };
+
+struct node {
+	struct cluster_node told;
+	char text[]; /* what told points to */
+};
+
+/** What is known of a node, as Redis has it: "NAME INSTANCE SIP MSRP". */
+int node_parse(struct cluster_node *node, struct slice text);
+
+void node_tick(void *arg);
+void nodes_clear(struct cluster *cluster);
+
+/* --- cluster.c --- */
+
+struct cluster_counters {
+	uint64_t *claims, *held, *refused, *alone, *conflicts, *nodes, *taken;
+};
+
+enum {
+	INSTANCE_LEN = 16,
+	SECRET_LEN = 43,
+	KEY_SIZE = 320, /* of what is no service's: the prefix and a name */
+};
+
+struct cluster {
+	struct redis redis;
+	const struct cluster_settings *settings;
+	char *msrp; /* URI; NULL */
+	char instance[INSTANCE_LEN + 1];
+	char secret[SECRET_LEN + 1];  /* ours until Redis tells another */
+	char *record, *me;            /* "INSTANCE SIP MSRP", "NAME INSTANCE" */
+	struct cluster_claims claims; /* the one renewed longest ago first */
+	size_t claim_count, renewing; /* how many are still to be claimed anew */
+	bool asking_all;
+	struct timer tick;
+	bool started;    /* our record was written once */
+	bool registered; /* our record was written since Redis is there */
+	bool named_twice;
+	bool told_conflict; /* since Redis is there */
+	struct node *nodes[NODES_MAX];
+	size_t node_count;
+	struct cluster_counters count;
+	void (*secret_told)(struct slice secret, void *arg);
+	void *secret_arg;
+};
+
+/** PREFIX KIND ":" KEY.  @return to be freed; NULL: no memory */
+char *cluster_key(const struct cluster *cluster, const char *kind, struct slice key);
+
+/** How long a key outlives its last renewal; and how long one round of them takes. */
+static inline uint64_t cluster_key_ms(const struct cluster *cluster)
+{
+	return cluster->settings->ttl_ms * 90;
+}

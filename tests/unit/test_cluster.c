@@ -1,0 +1,453 @@
+/* Claims, nodes and marks of a cluster, with a Redis that comes and goes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "base/buffer.h"
+#include "base/stats.h"
+#include "cluster/priv.h"
+#include "loop.h"
+#include "redis_server.h"
+
+enum { NODES = 2, THINGS = 300 };
+
+/* What is to be owned by one node. */
+struct thing {
+	struct cluster_claim claim;
+	bool decided, lost;
+	char owner[64]; /* empty: ours */
+};
+
+struct one {
+	struct stats *stats;
+	struct cluster_settings settings;
+	struct cluster *cluster;
+};
+
+struct fixture {
+	struct redis_server redis;
+	struct event_base *base;
+	char *urls[1];
+	struct one nodes[NODES];
+	struct thing things[NODES][THINGS];
+};
+
+static void note_owner(struct thing *t, const struct cluster_node *owner)
+{
+	struct slice name = owner ? owner->name : SLICE("");
+
+	snprintf(t->owner, sizeof(t->owner), "%.*s", SLICE_ARG(name));
+}
+
+static void on_decided(struct cluster_claim *claim, const struct cluster_node *owner)
+{
+	struct thing *t = (struct thing *)claim;
+
+	t->decided = true;
+	note_owner(t, owner);
+}
+
+static void on_lost(struct cluster_claim *claim, const struct cluster_node *owner)
+{
+	struct thing *t = (struct thing *)claim;
+
+	t->lost = true;
+	note_owner(t, owner);
+}
+
+static const struct cluster_claim_ops ops = {on_decided, on_lost};
+
+static void start_node(struct fixture *f, size_t i)
+{
+	static char *const names[NODES] = {"a", "b"};
+	static char *const sips[NODES] = {"sip:127.0.0.1:5061;transport=tcp", NULL};
+	struct one *n = &f->nodes[i];
+	struct cluster_env env = {
+	    .base = f->base,
+	    .settings = &n->settings,
+	    .msrp = SLICE("msrp://127.0.0.1:2855;tcp"),
+	};
+
+	n->settings = (struct cluster_settings){
+	    .given = true,
+	    .redis = {f->urls, 1},
+	    .node = names[i],
+	    .sip = sips[i],
+	    .prefix = "test:",
+	    .ttl_ms = 600,
+	};
+	assert_int_equal(stats_new(&n->stats), 0);
+	env.stats = n->stats;
+	assert_int_equal(cluster_new(&n->cluster, &env), 0);
+}
+
+static void stop_node(struct fixture *f, size_t i)
+{
+	cluster_free(f->nodes[i].cluster);
+	f->nodes[i].cluster = NULL;
+	stats_free(f->nodes[i].stats);
+	f->nodes[i].stats = NULL;
+}
+
+static bool both_in(void *arg)
+{
+	struct fixture *f = arg;
+
+	for (size_t i = 0; i < NODES; i++)
+		if (!redis_is_ready(&f->nodes[i].cluster->redis) || !f->nodes[i].cluster->registered
+		    || f->nodes[i].cluster->asking_all || f->nodes[i].cluster->node_count != NODES)
+			return false;
+	return true;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->base = event_base_new();
+	redis_server_start(&f->redis);
+	f->urls[0] = f->redis.url;
+	for (size_t i = 0; i < NODES; i++) {
+		start_node(f, i);
+		for (size_t k = 0; k < THINGS; k++)
+			f->things[i][k].claim.ops = &ops;
+	}
+	loop_until(f->base, both_in, f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < NODES; i++) {
+		for (size_t k = 0; k < THINGS; k++)
+			cluster_release(&f->things[i][k].claim);
+		stop_node(f, i);
+	}
+	event_base_free(f->base);
+	redis_server_fini(&f->redis);
+	free(f);
+	return 0;
+}
+
+/* @return is it decided at once? */
+static bool claim(struct fixture *f, size_t node, size_t k)
+{
+	struct thing *t = &f->things[node][k];
+	char key[32];
+
+	snprintf(key, sizeof(key), "key %zu", k);
+	t->decided = t->lost = false;
+	t->owner[0] = '\0';
+	if (!cluster_claim(f->nodes[node].cluster, &t->claim, "gw", slice_of(key)))
+		return false;
+	t->decided = true;
+	return true;
+}
+
+static bool all_decided(void *arg)
+{
+	struct fixture *f = arg;
+
+	for (size_t i = 0; i < NODES; i++)
+		for (size_t k = 0; k < THINGS; k++)
+			if (f->things[i][k].claim.state == CLUSTER_ASKING)
+				return false;
+	return true;
+}
+
+static uint64_t number(const uint64_t *p)
+{
+	return *p;
+}
+
+/* --- tests --- */
+
+static void at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t k = 0; k < THINGS; k++)
+		for (size_t i = 0; i < NODES; i++)
+			assert_false(claim(f, (i + k) % NODES, k));
+	loop_until(f->base, all_decided, f);
+	for (size_t k = 0; k < THINGS; k++) {
+		const struct thing *a = &f->things[0][k], *b = &f->things[1][k];
+
+		assert_true(a->decided && b->decided);
+		assert_true(!a->owner[0] != !b->owner[0]);
+		assert_string_equal(a->owner[0] ? a->owner : b->owner, a->owner[0] ? "b" : "a");
+	}
+	assert_int_equal(f->nodes[0].cluster->claim_count + f->nodes[1].cluster->claim_count,
+	    THINGS);
+}
+
+static void released(void **state)
+{
+	struct fixture *f = *state;
+
+	claim(f, 0, 0);
+	loop_until(f->base, all_decided, f);
+	claim(f, 1, 0);
+	loop_until(f->base, all_decided, f);
+	assert_string_equal(f->things[1][0].owner, "a");
+	assert_int_equal(f->things[1][0].claim.state, CLUSTER_NOTHING);
+	cluster_release(&f->things[0][0].claim);
+	claim(f, 0, 1);
+	cluster_release(&f->things[0][1].claim); /* while it is asked for */
+	loop_settle(f->base);
+	claim(f, 1, 0);
+	claim(f, 1, 1);
+	loop_until(f->base, all_decided, f);
+	assert_string_equal(f->things[1][0].owner, "");
+	assert_string_equal(f->things[1][1].owner, "");
+	assert_false(f->things[0][1].decided);
+}
+
+static void node_left(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t k = 0; k < THINGS; k++)
+		claim(f, 0, k);
+	loop_until(f->base, all_decided, f);
+	claims_forget(f->nodes[0].cluster); /* as a process that dies: nothing is given back */
+	stop_node(f, 0);
+	for (size_t k = 0; k < THINGS; k++)
+		claim(f, 1, k);
+	loop_until(f->base, all_decided, f);
+	for (size_t k = 0; k < THINGS; k++)
+		assert_string_equal(f->things[1][k].owner, "");
+	start_node(f, 0);
+	loop_until(f->base, both_in, f);
+	claim(f, 0, 0);
+	loop_until(f->base, all_decided, f);
+	assert_string_equal(f->things[0][0].owner, "b");
+}
+
+static bool one_lost(void *arg)
+{
+	struct fixture *f = arg;
+	size_t lost = 0;
+
+	for (size_t k = 0; k < THINGS; k++)
+		for (size_t i = 0; i < NODES; i++)
+			lost += f->things[i][k].lost;
+	return lost == THINGS;
+}
+
+static void take_alone(struct fixture *f)
+{
+	for (size_t k = 0; k < THINGS; k++)
+		for (size_t i = 0; i < NODES; i++)
+			assert_true(claim(f, i, k));
+}
+
+static void resolved(struct fixture *f)
+{
+	loop_until(f->base, one_lost, f);
+	for (size_t k = 0; k < THINGS; k++)
+		assert_true(f->things[0][k].lost != f->things[1][k].lost);
+	assert_int_equal(number(f->nodes[0].cluster->count.conflicts)
+		+ number(f->nodes[1].cluster->count.conflicts),
+	    THINGS);
+	assert_int_equal(number(f->nodes[0].cluster->count.held)
+		+ number(f->nodes[1].cluster->count.held),
+	    THINGS);
+}
+
+static bool both_away(void *arg)
+{
+	struct fixture *f = arg;
+
+	return !redis_is_ready(&f->nodes[0].cluster->redis)
+	    && !redis_is_ready(&f->nodes[1].cluster->redis);
+}
+
+static void redis_paused(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t start = timer_now_ms();
+
+	redis_server_pause(&f->redis, true);
+	assert_false(claim(f, 0, 0));
+	loop_until(f->base, all_decided, f);
+	assert_in_range(timer_now_ms() - start, 900, 5000);
+	assert_string_equal(f->things[0][0].owner, "");
+	cluster_release(&f->things[0][0].claim);
+	loop_until(f->base, both_away, f);
+	take_alone(f);
+	redis_server_pause(&f->redis, false);
+	resolved(f);
+}
+
+static void redis_restarted(void **state)
+{
+	struct fixture *f = *state;
+
+	redis_server_stop(&f->redis);
+	loop_until(f->base, both_away, f);
+	take_alone(f);
+	redis_server_start(&f->redis);
+	resolved(f);
+	loop_until(f->base, both_in, f);
+	assert_int_equal(number(f->nodes[0].cluster->redis.count.connected), 1);
+}
+
+/* What was ours before is ours when Redis comes back without knowing of it. */
+static void redis_emptied(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t k = 0; k < THINGS; k++)
+		claim(f, 0, k);
+	loop_until(f->base, all_decided, f);
+	redis_server_stop(&f->redis);
+	redis_server_start(&f->redis);
+	loop_until(f->base, both_away, f);
+	loop_until(f->base, both_in, f);
+	claim(f, 1, THINGS - 1);
+	loop_until(f->base, all_decided, f);
+	assert_int_equal(number(f->nodes[0].cluster->count.conflicts), 0);
+	assert_string_equal(f->things[1][THINGS - 1].owner, "a");
+}
+
+static bool named_twice(void *arg)
+{
+	struct fixture *f = arg;
+
+	return f->nodes[0].cluster->named_twice;
+}
+
+static void same_name(void **state)
+{
+	struct fixture *f = *state;
+
+	stop_node(f, 1);
+	start_node(f, 1);
+	cluster_free(f->nodes[1].cluster);
+	f->nodes[1].settings.node = "a";
+	assert_int_equal(cluster_new(&f->nodes[1].cluster,
+			     &(struct cluster_env){.base = f->base,
+				 .stats = f->nodes[1].stats,
+				 .settings = &f->nodes[1].settings}),
+	    0);
+	loop_until(f->base, named_twice, f);
+	assert_true(claim(f, 0, 0)); /* it serves alone */
+}
+
+static void marks(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer w = {.max = BUFFER_UNBOUNDED}, texts = {.max = BUFFER_UNBOUNDED};
+	struct cluster_mark mark = {SLICE("gw"), {SLICE("a key=%"), {NULL, 0}, SLICE("")}, 3}, got;
+	struct slice line, value;
+
+	cluster_mark_write(f->nodes[0].cluster, &w, SLICE("b"), &mark);
+	assert_int_equal(w.err, 0);
+	line = buffer_text(&w);
+	value = slice_from(line, strlen(CLUSTER_HEADER ": "));
+	value.len -= 2;
+	assert_int_equal(cluster_mark_read(f->nodes[1].cluster, &texts, value, &got), 0);
+	assert_int_equal(got.count, 3);
+	assert_true(slice_equal(got.service, SLICE("gw")));
+	assert_true(slice_equal(got.args[0], SLICE("a key=%")));
+	assert_null(got.args[1].p);
+	assert_non_null(got.args[2].p);
+	assert_int_equal(got.args[2].len, 0);
+	/* for another node, and changed at any place */
+	assert_int_equal(cluster_mark_read(f->nodes[0].cluster, &texts, value, &got), -EACCES);
+	for (size_t i = 0; i < value.len; i++) {
+		((char *)value.p)[i] ^= 1;
+		assert_int_equal(cluster_mark_read(f->nodes[1].cluster, &texts, value, &got),
+		    -EACCES);
+		((char *)value.p)[i] ^= 1;
+		assert_int_equal(
+		    cluster_mark_read(f->nodes[1].cluster, &texts, slice_head(value, i), &got),
+		    -EACCES);
+	}
+	buffer_fini(&w);
+	buffer_fini(&texts);
+}
+
+static void none(void **state)
+{
+	struct cluster_claim claim = {.ops = &ops};
+
+	(void)state;
+	assert_true(cluster_claim(NULL, &claim, "gw", SLICE("x")));
+	cluster_release(&claim);
+}
+
+static void urls(void **state)
+{
+	static const struct {
+		const char *url;
+		int err;
+		const char *host, *user, *password;
+		uint16_t port;
+		unsigned database;
+	} cases[] = {
+	    {"redis://127.0.0.1:6379/0", 0, "127.0.0.1", "", "", 6379, 0},
+	    {"redis://10.0.0.1", 0, "10.0.0.1", "", "", 6379, 0},
+	    {"redis://:secret@10.0.0.1:1/7", 0, "10.0.0.1", "", "secret", 1, 7},
+	    {"REDIS://me:a@b@[::1]:6380", 0, "::1", "me", "a@b", 6380, 0},
+	    {"redis://[::1]/2", 0, "::1", "", "", 6379, 2},
+	    {"unix:///run/redis.sock", 0, "/run/redis.sock", "", "", 0, 0},
+	    {"rediss://10.0.0.1", -EINVAL, NULL, NULL, NULL, 0, 0},
+	    {"redis://", -EINVAL, NULL, NULL, NULL, 0, 0},
+	    {"redis://h:0", -EINVAL, NULL, NULL, NULL, 0, 0},
+	    {"redis://h:65536", -EINVAL, NULL, NULL, NULL, 0, 0},
+	    {"redis://h/x", -EINVAL, NULL, NULL, NULL, 0, 0},
+	    {"http://h", -EINVAL, NULL, NULL, NULL, 0, 0},
+	    {"unix://run", -EINVAL, NULL, NULL, NULL, 0, 0},
+	    {"", -EINVAL, NULL, NULL, NULL, 0, 0},
+	};
+	struct redis_place place;
+	struct reason why;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(redis_place_parse(&place, slice_of(cases[i].url), &why),
+		    cases[i].err);
+		if (cases[i].err)
+			continue;
+		assert_string_equal(place.host, cases[i].host);
+		assert_string_equal(place.user, cases[i].user);
+		assert_string_equal(place.password, cases[i].password);
+		assert_int_equal(place.port, cases[i].port);
+		assert_int_equal(place.database, cases[i].database);
+	}
+}
+
+#define WITH_REDIS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(none),
+	    cmocka_unit_test(urls),
+	    WITH_REDIS(at_once),
+	    WITH_REDIS(released),
+	    WITH_REDIS(node_left),
+	    WITH_REDIS(redis_paused),
+	    WITH_REDIS(redis_restarted),
+	    WITH_REDIS(redis_emptied),
+	    WITH_REDIS(same_name),
+	    WITH_REDIS(marks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
