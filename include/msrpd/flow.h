@@ -13,6 +13,9 @@ struct sip_request;
 /** The flow that the request came over, borrowed from it; NULL: none, it came over UDP. */
 struct sip_flow *sip_request_flow(const struct sip_request *req);
 
+/** The same if its sender is at the other end himself, and no proxy between the two; else NULL. */
+struct sip_flow *sip_request_own_flow(const struct sip_request *req);
+
 /** Whoever keeps a flow holds a reference, which does not keep its connection open. */
 struct sip_flow *sip_flow_ref(struct sip_flow *flow);
 

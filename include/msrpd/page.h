@@ -21,6 +21,11 @@ struct page_message {
 	struct sip_flow *flow;
 	/** URI of a node of ours that it goes to, wherever ruri leads; absent: none. */
 	struct slice node;
+	/**
+	 * Without flow: the connection of whom this answers, which he may have left since.  It goes
+	 * over that unless he is registered here, or an address of his own with a port is named.
+	 */
+	struct sip_flow *caller;
 	/** What is too large for UDP (RFC 3428 8): over TCP, over UDP all the same, -EMSGSIZE. */
 	enum page_large { PAGE_LARGE_TCP, PAGE_LARGE_UDP, PAGE_LARGE_REFUSE } large;
 };

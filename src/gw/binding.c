@@ -43,6 +43,7 @@ static struct gw_names *names_dup(const struct gw_names *names)
 		return NULL;
 	p = (char *)(copy + 1);
 	copy->flow = names->flow ? sip_flow_ref(names->flow) : NULL;
+	copy->caller = names->caller ? sip_flow_ref(names->caller) : NULL;
 	copy->from = slice_pack(&p, names->from);
 	copy->to = slice_pack(&p, names->to);
 	copy->ruri = slice_pack(&p, names->ruri);
@@ -53,8 +54,10 @@ static struct gw_names *names_dup(const struct gw_names *names)
 
 static void names_free(struct gw_names *names)
 {
-	if (names)
+	if (names) {
 		sip_flow_unref(names->flow);
+		sip_flow_unref(names->caller);
+	}
 	free(names);
 }
 
@@ -450,6 +453,23 @@ int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice ke
 	return meet(b, invite, types, names);
 }
 
+/* As long as he is where he was, nobody else takes his answers by writing in his name. */
+static void note_caller(struct gw_names *names, const struct sip_request *message)
+{
+	struct sip_flow *caller = sip_request_own_flow(message);
+
+	if (names->flow || (names->caller && sip_flow_is_alive(names->caller)))
+		return;
+	sip_flow_unref(names->caller);
+	names->caller = caller ? sip_flow_ref(caller) : NULL;
+}
+
+void gw_binding_heard(struct gw_binding *b, const struct sip_request *message)
+{
+	b->last_page_ms = b->last_any_ms = timer_now_ms();
+	note_caller(b->names, message);
+}
+
 static int call(struct gw_binding *b, struct sip_request *message, const struct gw_invite *invite)
 {
 	char *passed = sip_request_passed_lines(message), *headers = NULL;
@@ -486,6 +506,7 @@ int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *m
 	    .from = sip_request_field(message, SIP_FIELD_TO),
 	    .to = sip_request_field(message, SIP_FIELD_FROM),
 	    .ruri = sip_request_field(message, SIP_FIELD_FROM_URI),
+	    .caller = sip_request_own_flow(message),
 	};
 	struct gw_binding *b;
 	int err = names_fit(order->key, &names) ? binding_new(&b, gw, order->key, &names) : -EINVAL;

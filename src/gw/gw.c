@@ -132,7 +132,7 @@ int gw_take(struct gw *gw, struct sip_request *message, const struct gw_order *o
 	}
 	err = gw_deliver(b, message, order);
 	if (err == 0)
-		b->last_page_ms = b->last_any_ms = timer_now_ms();
+		gw_binding_heard(b, message);
 	return err;
 }
 

@@ -98,6 +98,7 @@ struct gw_names {
 	struct slice from, to; /* URIs or name-addrs */
 	struct slice ruri;
 	struct sip_flow *flow;       /* that goes there; NULL: where ruri leads */
+	struct sip_flow *caller;     /* of who wrote, unless he is elsewhere; NULL */
 	struct slice headers;        /* lines for each of them */
 	struct slice answer_headers; /* and for our 2xx to the INVITE */
 };
@@ -157,6 +158,9 @@ int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice ke
  */
 int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *message,
     const struct gw_order *order);
+
+/** The MESSAGE side has written: the clocks run anew, and answers may go back over its connection. */
+void gw_binding_heard(struct gw_binding *b, const struct sip_request *message);
 
 /** End it: BYE or CANCEL, and the events. */
 void gw_binding_end(struct gw_binding *b, enum ua_end end);

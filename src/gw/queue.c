@@ -81,6 +81,7 @@ static struct gw_page *page_new(const struct gw_binding *b, const struct message
 	p = (char *)(page + 1);
 	page->message = (struct page_message){
 	    .flow = names->flow ? sip_flow_ref(names->flow) : NULL,
+	    .caller = names->caller ? sip_flow_ref(names->caller) : NULL,
 	    .ruri = slice_pack(&p, names->ruri),
 	    .from_uri = slice_pack(&p, names->from),
 	    .to_uri = slice_pack(&p, names->to),
@@ -108,6 +109,7 @@ static void page_free(struct gw_page *page)
 	if (page->request)
 		sip_request_unref(page->request);
 	sip_flow_unref(page->message.flow);
+	sip_flow_unref(page->message.caller);
 	free(page);
 }
 

@@ -231,6 +231,13 @@ static bool names_another(const struct sending *s)
 	    || (hop.port[0] && !sip_stack_is_here(s->page->stack, s->call.ruri));
 }
 
+/* A connection alone leads to a browser, whatever his URI says. */
+static bool answers_over(const struct sending *s, const struct sip_flow *caller)
+{
+	return caller && sip_flow_is_alive(caller)
+	    && (!edge_flow_transport(caller)->can_dial || !names_another(s));
+}
+
 /* @return 0 or -ENOMEM */
 static int find_way(struct sending *s, const struct page_message *m)
 {
@@ -238,11 +245,15 @@ static int find_way(struct sending *s, const struct page_message *m)
 	bool lost = s->call.flow && !sip_flow_is_alive(s->call.flow);
 	struct page_place place;
 
-	if (!page->find || s->call.node || (s->call.flow ? !lost : names_another(s))
-	    || !page->find(&place, lost ? sip_address_uri(m->to_uri) : slice_of(s->call.ruri),
-		page->find_arg))
+	if (s->call.node || (s->call.flow && !lost))
 		return 0;
-	return sip_call_lead(&s->call, place.uri, place.flow);
+	if (page->find && (lost || !names_another(s))
+	    && page->find(&place, lost ? sip_address_uri(m->to_uri) : slice_of(s->call.ruri),
+		page->find_arg))
+		return sip_call_lead(&s->call, place.uri, place.flow);
+	if (!s->call.flow && answers_over(s, m->caller))
+		s->call.flow = sip_flow_ref(m->caller);
+	return 0;
 }
 
 static int choose_transport(struct sending *s, size_t size, enum page_large large)

@@ -3,7 +3,8 @@
 import re
 
 from lib import case, sdp
-from lib.gateway import TEXT, GatewayCase
+from lib.case import Call
+from lib.gateway import CLIENT, TEXT, GatewayCase, routes
 from lib.rooms import LOBBY, RoomCase, rooms
 from lib.sip import Dialog, uri_of
 from lib.waiting import poll
@@ -124,6 +125,80 @@ class GatewaySessionTest(FlowCase, GatewayCase):
         transport.close()
         self.assertEqual(self.ctl.event('E_MSRP_GW_SESSION_END')['reason'], 'failed')
         self.wait_sessions(0)
+
+
+ANNA = 'sip:anna@example.invalid'       # where nobody can be found
+
+
+class AnswerTest(FlowCase, GatewayCase):
+    """Who writes without having registered is answered over the connection that he wrote on."""
+
+    config = {**FlowCase.config, 'routes': routes(reply=True)}
+
+    def writes(self, ua, transport, text, via=()):
+        request = ua.build('MESSAGE', self.client.contact(), transport, text.encode(),
+                           content_type=TEXT, from_uri=ANNA, to_uri=CLIENT)
+        request.headers += [('Via', value) for value in via]
+        ua.transact(request, transport).final(200)
+
+    def conversation(self, kind, via=()):
+        ua, transport = self.caller(kind)
+        self.writes(ua, transport, 'anybody there', via)
+        invite = self.client.expect('INVITE')
+        listener = self.listener()
+        path = listener.uri()
+        invite.respond(200, sdp.document(sdp.message(path, TEXT, setup='passive')))
+        dialog = Dialog.of_server(invite)
+        dialog.expect('ACK')
+        offer = sdp.Sdp(invite.request.body)
+        call = Call(self, dialog, offer, path).attach(listener.accept())
+        self.assertEqual(call.receive().body, b'anybody there')
+        return ua, transport, call
+
+    def answered(self, ua, transport, call, text):
+        call.send(text)
+        message = self.gets(text, phone=ua)
+        self.assertEqual(message.request.uri, ANNA)
+        self.assertIs(message.transport, transport)
+
+    def refused(self, call, text):
+        sent = call.send(text)
+        report = call.conn.expect('REPORT')
+        self.assertEqual(report.message_id, sent.message_id)
+        self.assertNotIn('000 200', report.get('Status'))
+
+    def test_connection(self):
+        for kind in ('WS', 'TCP'):
+            with self.subTest(kind):
+                ua, transport, call = self.conversation(kind)
+                self.answered(ua, transport, call, 'here')
+                transport.close()
+                poll(lambda: self.connections() == 0, what='the end of the connection')
+                self.refused(call, 'gone?')
+                ua, transport = self.caller(kind)
+                self.writes(ua, transport, 'back again')
+                self.assertEqual(call.receive().body, b'back again')
+                self.answered(ua, transport, call, 'hello again')
+                call.bye()
+                self.ctl.event('E_MSRP_GW_SESSION_END')
+                transport.close()
+                poll(lambda: self.connections() == 0, what='the end of the connection')
+
+    def connections(self):
+        return self.ctl.call('get_statistics', group='sip')['sip:connections']
+
+    def test_in_his_name(self):
+        """While he is there nobody else is given his answers."""
+        ua, transport, call = self.conversation('WS')
+        self.writes(*self.caller('WS'), 'it is me')
+        self.assertEqual(call.receive().body, b'it is me')
+        self.answered(ua, transport, call, 'here')
+
+    def test_proxy(self):
+        """A proxy's connection leads to it, and the answer goes by its address."""
+        via = ['SIP/2.0/UDP 192.0.2.7;branch=z9hG4bKfar']
+        _, _, call = self.conversation('TCP', via)
+        self.refused(call, 'nowhere')
 
 
 class SubscriptionTest(FlowCase, RoomCase):

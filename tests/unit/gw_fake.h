@@ -68,6 +68,12 @@ struct sip_flow *sip_request_flow_to(const struct sip_request *req, struct slice
 	return NULL;
 }
 
+struct sip_flow *sip_request_own_flow(const struct sip_request *req)
+{
+	(void)req;
+	return NULL;
+}
+
 struct slice sip_request_field(const struct sip_request *req, enum sip_field field)
 {
 	/* nobody has a display name */
