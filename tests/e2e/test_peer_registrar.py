@@ -126,8 +126,8 @@ class BaresipTlsTest(PhoneTests, GatewayCase):
 
     @classmethod
     def prepare(cls):
-        authority = certs.Authority(cls.directory)
-        own = authority.issue('msrpd', ['IP:127.0.0.1'])
+        cls.issuer = certs.Authority(cls.directory)
+        own = cls.issuer.issue('msrpd', ['IP:127.0.0.1', 'DNS:localhost'])
         cls.tls_port = free_port()
         plain = free_port()
         cls.config = {**PhoneTests.config, 'sip': {
@@ -149,6 +149,17 @@ class LinphoneUdpTest(PhoneTests, GatewayCase):
 class LinphoneTcpTest(PhoneTests, GatewayCase):
     peer = phones.Linphone
     transport = 'tcp'
+
+
+class LinphoneTlsTest(BaresipTlsTest):
+    """It looks at the certificate of the server."""
+
+    peer = phones.Linphone
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.authority = cls.issuer.file
 
 
 class WebTests(PhoneTests):

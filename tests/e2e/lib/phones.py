@@ -17,6 +17,7 @@ class Phone:
 
     name = None                 # of the user, too
     shown = ''                  # how a line begins that has a message
+    tls_host = '127.0.0.1'      # by what it knows the other side where that shows a certificate
 
     def __init__(self, directory, proxy_port, peer, password=None, transport='udp',
                  authority=None):
@@ -24,7 +25,8 @@ class Phone:
         self.directory = os.path.join(directory, f'{self.name}-{proxy_port}')
         os.mkdir(self.directory)
         self.port = free_port(count=2)  # baresip takes the next one for TLS
-        self.proxy = f'sip:127.0.0.1:{proxy_port}'
+        host = self.tls_host if authority else '127.0.0.1'
+        self.proxy = f'sip:{host}:{proxy_port}'
         if transport != 'udp':
             self.proxy += f';transport={transport}'
         self.password = password
@@ -89,7 +91,10 @@ class Baresip(Phone):
 
 
 class Linphone(Phone):
+    """The addresses in a certificate are nothing to its TLS library."""
+
     name = 'linphone'
+    tls_host = 'localhost'
     shown = 'Message received from .*: .*'
 
     @classmethod
@@ -99,8 +104,9 @@ class Linphone(Phone):
     def command(self):
         os.makedirs(os.path.join(self.directory, '.local', 'share', 'linphone'))
         self.write('rc', '\n'.join([
-            '[sip]', f'sip_port={self.port}', f'sip_tcp_port={self.port}', 'sip_tls_port=0',
-            'bind_address=127.0.0.1', 'default_proxy=0', '[proxy_0]',
+            '[sip]', f'sip_port={self.port}', f'sip_tcp_port={self.port}',
+            f'sip_tls_port={self.port + 1 if self.authority else 0}',
+            f'root_ca={self.authority or ""}', 'bind_address=127.0.0.1', 'default_proxy=0', '[proxy_0]',
             f'reg_proxy=<{self.proxy}>', f'reg_route=<{self.proxy}>',
             f'reg_identity={self.uri}', 'reg_sendregister=1', 'reg_expires=600', *self.account(),
             '']))
