@@ -383,6 +383,11 @@ static const struct setting root_rows[] = {
 	.help =
 	    "Threads that compute the handshakes of TLS, of all listeners and outgoing connections "
 	    "together; 0 is as many as there are processors."},
+    {.name = "dns",
+	.type = SETTING_GROUP,
+	.offset = offsetof(struct config, dns),
+	.group = net_dns_settings_rows,
+	.help = "Names into addresses, and domains into their servers."},
     {.name = "credentials",
 	.type = SETTING_LIST,
 	.offset = offsetof(struct config, credentials),

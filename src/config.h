@@ -21,6 +21,7 @@
 #include "msrp/stack.h"
 #include "sandbox/sandbox.h"
 #include "net/guard.h"
+#include "net/lookup.h"
 #include "net/prefixes.h"
 #include "net/workers.h"
 #include "sip/stack.h"
@@ -41,8 +42,9 @@ struct config {
 	struct net_guard_settings limits;
 	struct setting_list proxy_protocol; /* of char * */
 	uint64_t tls_threads;               /* 0: as many as there are processors */
-	struct setting_list credentials;    /* of struct sip_credential */
-	struct setting_list users;          /* of struct auth_user */
+	struct net_dns_settings dns;
+	struct setting_list credentials; /* of struct sip_credential */
+	struct setting_list users;       /* of struct auth_user */
 	struct ua_settings ua;
 	struct ctl_metrics_settings metrics;
 	struct web_settings web;

@@ -209,6 +209,7 @@ static int start_limits(struct daemon *d)
 	if (err < 0)
 		return err;
 	net_use_guard(d->net, d->guard);
+	net_use_name_servers(d->net, &d->config->dns.servers);
 	return net_use_proxies(d->net, &d->config->proxy_protocol);
 }
 

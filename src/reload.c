@@ -196,6 +196,7 @@ static void reload_rest(struct daemon *d, const struct config *cfg)
 		ua_reload(d->ua, &cfg->ua, credentials->items, credentials->count);
 	cluster_reload(d->cluster, &cfg->cluster);
 	ctl_server_reload(d->control, &cfg->control);
+	net_use_name_servers(d->net, &cfg->dns.servers);
 	if (net_guard_reload(d->guard, &cfg->limits) < 0
 	    || net_use_proxies(d->net, &cfg->proxy_protocol) < 0)
 		log_warn("reload: no memory for other limits");

@@ -19,6 +19,14 @@ enum {
 
 static const struct slice absent;
 
+/* A request as the stack has sent it, for another server than the one that it went to. */
+struct edge_retry {
+	char place[EDGE_PLACE_SIZE];
+	unsigned attempt; /* of the next one */
+	size_t len;
+	char text[];
+};
+
 /* --- finding --- */
 
 static int write_key(char key[KEY_SIZE], struct slice branch, struct slice method)
@@ -77,6 +85,8 @@ static void forget_texts(struct edge_client *c)
 	set_text(&c->text, absent);
 	free(c->host);
 	c->host = NULL;
+	free(c->retry);
+	c->retry = NULL;
 }
 
 static void drop(struct edge_client *c)
@@ -87,7 +97,7 @@ static void drop(struct edge_client *c)
 	edge_repeat_stop(c->edge, &c->repeat);
 	set_life(c, NULL);
 	forget_texts(c);
-	if (c->cost)
+	if (c->counted)
 		--*c->edge->count.transactions;
 	give_memory(c);
 	free(c);
@@ -154,7 +164,7 @@ static void write_failure(struct buffer *w, const struct edge *edge,
 	const struct edge_reply failed = {.code = 503,
 	    .why = why,
 	    .agent = slice_of(edge->link.token),
-	    .to_tag = SLICE("edge")};
+	    .to_tag = slice_of(edge->link.token)};
 
 	edge_reply_write(w, request, &failed);
 }
@@ -182,8 +192,26 @@ static void tell_datagram_failure(struct edge_client *c, const char *why)
 	buffer_fini(&w);
 }
 
+/* @return is it on its way elsewhere?  It is gone here then */
+static bool try_another(struct edge_client *c)
+{
+	struct edge_retry *retry = c->retry;
+	struct edge *edge = c->edge;
+
+	if (!retry || c->completed)
+		return false;
+	c->retry = NULL;
+	edge_place_failed(edge, retry->place);
+	drop(c);
+	edge_send_again(edge, (struct slice){retry->text, retry->len}, retry->attempt);
+	free(retry);
+	return true;
+}
+
 static void fail_datagram(struct edge_client *c, const char *why)
 {
+	if (try_another(c))
+		return;
 	if (*c->key && !c->completed)
 		tell_datagram_failure(c, why);
 	drop(c);
@@ -205,6 +233,8 @@ static void on_again(struct edge_repeat *r)
 	int err;
 
 	if (timer_now_ms() >= c->started_ms + c->edge->transaction_timeout_ms) {
+		if (c->retry) /* for this one it is too late */
+			edge_place_failed(c->edge, c->retry->place);
 		edge_repeat_stop(c->edge, r);
 		return;
 	}
@@ -234,6 +264,12 @@ static int take_address(struct edge_client *c, const struct edge_name *name)
 		return -EHOSTUNREACH;
 	addr_set_port(&c->peer, c->port);
 	return 0;
+}
+
+void edge_clients_drop(struct edge_name *name)
+{
+	while (!TAILQ_EMPTY(&name->waiting))
+		drop(TAILQ_FIRST(&name->waiting));
 }
 
 void edge_client_resolved(struct edge_client *c, const struct edge_name *name)
@@ -286,6 +322,7 @@ int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_h
 		return -ENOMEM;
 	}
 	c->cost = cost;
+	c->counted = true;
 	++*edge->count.transactions;
 	c->listener = out->listener;
 	c->port = out->port;
@@ -297,6 +334,33 @@ int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_h
 	if (err < 0)
 		drop(c);
 	return err;
+}
+
+void edge_client_may_retry(struct edge *edge, const struct edge_target *t,
+    const struct edge_message *m, unsigned attempt)
+{
+	struct slice head = edge_head_text(&m->head);
+	size_t len = head.len + m->body.len;
+	struct edge_client *c;
+	struct edge_via via;
+
+	if (edge_head_via(&m->head, &via) < 0)
+		return;
+	c = edge_client_find(edge, via.branch, edge_head_method(&m->head));
+	if (!c || c->retry || !edge_memory_take(edge, len))
+		return;
+	c->retry = malloc(sizeof(*c->retry) + len);
+	if (!c->retry) {
+		edge_memory_give(edge, len);
+		return;
+	}
+	c->cost += len;
+	c->retry->attempt = attempt + 1;
+	c->retry->len = len;
+	edge_place_write(c->retry->place, t->transport, t->host, t->port);
+	memcpy(c->retry->text, head.p, head.len);
+	if (m->body.len)
+		memcpy(c->retry->text + head.len, m->body.p, m->body.len);
 }
 
 void edge_client_ack(struct edge_client *invite, struct slice text)
@@ -382,6 +446,8 @@ void edge_clients_fail(struct sip_flow *f)
 
 	while ((c = TAILQ_FIRST(&f->clients))) {
 		leave_lists(c);
+		if (!f->was_open && try_another(c))
+			continue;
 		if (!f->was_open && c->host && c->text.p) {
 			send_instead(c);
 			continue;
@@ -397,6 +463,8 @@ void edge_clients_fail(struct sip_flow *f)
 /* RFC 3261 17.1.1.2: an INVITE may ring as long as it likes. */
 static void take_provisional(struct edge_client *c)
 {
+	free(c->retry); /* there it is */
+	c->retry = NULL;
 	if (!c->invite) {
 		edge_repeat_slow_down(c->edge, &c->repeat);
 		return;

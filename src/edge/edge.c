@@ -82,17 +82,18 @@ static int make_queues(struct edge *edge, const struct edge_options *options)
 	err |= edge_clients_init(edge, base);
 	err |= edge_servers_init(edge, base);
 	err |= edge_names_init(edge, base);
+	err |= edge_services_init(edge, base);
 	return err ? -ENOMEM : 0;
 }
 
-/* Without a certificate there is no TLS listener, nor does a request leave by TLS. */
+/* Without a certificate there is no TLS listener, and we are nobody to whom we call by TLS. */
 static int make_tls(const struct edge *edge, const struct edge_settings *s,
     struct net_tls_contexts **tlsp, struct reason *why)
 {
 	*tlsp = NULL;
-	if (s->tls.certificate)
-		return net_tls_contexts_new(tlsp, &s->tls, why);
-	return edge->protocol.tls ? reason_set(why, -EINVAL, "certificate: it is in use") : 0;
+	if (!s->tls.certificate && net_tls_can_accept(edge->protocol.tls))
+		return reason_set(why, -EINVAL, "certificate: it is in use");
+	return net_tls_contexts_new(tlsp, &s->tls, why);
 }
 
 static int start(struct edge *edge, const struct edge_options *options, struct reason *why)
@@ -200,6 +201,7 @@ void edge_free(struct edge *edge)
 	edge_clients_fini(edge);
 	edge_servers_fini(edge);
 	edge_names_fini(edge);
+	edge_services_fini(edge);
 	edge_repeats_fini(edge);
 	edge_listeners_close(edge);
 	timer_queue_fini(&edge->reading);

@@ -69,6 +69,7 @@ struct edge_transport {
 	const char *name;                /* in URIs: "tcp" */
 	const char *via;                 /* in Via: "TCP" */
 	const struct net_transport *net; /* NULL: datagrams */
+	const char *service;             /* RFC 3263 4.2; NULL: nobody is called by it */
 	bool can_dial;
 };
 

@@ -29,6 +29,7 @@ struct sip_flow *flow_new(const struct edge_listener *listener,
 	f->listener = listener;
 	f->transport = transport;
 	f->framer.framed = transport->net->framed;
+	SLIST_INIT(&f->aliases);
 	TAILQ_INIT(&f->watches);
 	TAILQ_INIT(&f->clients);
 	net_stream_init(&f->stream, &edge->protocol);
@@ -100,6 +101,7 @@ static void on_closed(struct net_stream *stream, int err)
 		HASH_DELETE(hh, edge->flows, f);
 	if (f->place && f->place->hh.tbl)
 		HASH_DELETE(hh, edge->places, f->place);
+	edge_aliases_forget(f);
 	edge_link_forget(&edge->link, f);
 	edge_clients_fail(f);
 	tell_watches(f);

@@ -146,6 +146,7 @@ struct edge_change {
 	struct slice via_transport, via_sent_by, via_branch; /* put in place of what it has */
 	struct slice via_received; /* RFC 3261 18.2.1; with it the port, where rport asks for it */
 	uint16_t via_rport;
+	bool via_alias; /* RFC 5923: say that the connection leads back to us */
 	/* On top of it. */
 	struct slice push_via;
 

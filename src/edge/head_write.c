@@ -147,6 +147,9 @@ static void change_via(struct patches *p, const struct edge_change *c, struct bu
 	replace(p, via.transport, c->via_transport);
 	replace(p, via.sent_by, c->via_sent_by);
 	replace_branch(p, &via, c->via_branch);
+	if (c->via_alias)
+		patch(p, place_of(p, via.value.p + via.value.len), 0, SLICE(";alias"), absent,
+		    absent);
 	set_received(p, &via, c, rport);
 }
 

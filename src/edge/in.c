@@ -167,6 +167,8 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	    || write_token(from, reply_port(from, &via), token) < 0
 	    || (!from->flow && !is_new(from, &m->head, mac, reply_port(from, &via))))
 		return;
+	if (via.alias && from->flow)
+		edge_alias_note(from->flow, &via);
 	snprintf(own, sizeof(own), "SIP/2.0/TCP 127.0.0.1:%u;branch=z9hG4bK%s.%s",
 	    addr_port(&edge->link.listener.addr), token, mac);
 	change.push_via = slice_of(own);

@@ -144,7 +144,7 @@ void edge_link_reply(struct edge_link *link, const struct edge_head *request, un
 	const struct edge_reply reply = {.code = code,
 	    .why = why,
 	    .agent = slice_of(link->token),
-	    .to_tag = SLICE("edge")};
+	    .to_tag = slice_of(link->token)};
 	struct buffer *w = &link->edge->text;
 
 	if (!edge_reply_possible(request))
@@ -248,6 +248,7 @@ static void on_closed(struct net_stream *stream, int err)
 		return;
 	log_debug("sip: link: closed: %s", strerror(-err));
 	edge_clients_forget(link->edge);
+	edge_services_drop_waiting(link->edge);
 	edge_servers_forget(link->edge);
 	link->edge->link_lost(link->edge->arg);
 }

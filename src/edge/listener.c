@@ -6,9 +6,9 @@
 #include "edge/priv.h"
 
 static const struct edge_transport transports[] = {
-    {.name = "udp", .via = "UDP", .can_dial = true},
-    {.name = "tcp", .via = "TCP", .net = &net_tcp, .can_dial = true},
-    {.name = "tls", .via = "TLS", .net = &net_tls, .can_dial = true},
+    {.name = "udp", .via = "UDP", .service = "_sip._udp", .can_dial = true},
+    {.name = "tcp", .via = "TCP", .net = &net_tcp, .service = "_sip._tcp", .can_dial = true},
+    {.name = "tls", .via = "TLS", .net = &net_tls, .service = "_sips._tcp", .can_dial = true},
     {.name = "ws", .via = "WS", .net = &net_ws},
     {.name = "wss", .via = "WSS", .net = &net_wss},
 };

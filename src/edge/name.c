@@ -17,6 +17,7 @@ static void forget(struct edge_name *n)
 	HASH_DELETE(hh, n->edge->names, n);
 	timer_queue_stop(&n->edge->names_kept, &n->kept);
 	net_lookup_cancel(&n->lookup);
+	edge_clients_drop(n);
 	free(n);
 }
 
@@ -51,11 +52,12 @@ static void on_addresses(struct addrinfo *addresses, const char *why, void *arg)
 	while (net_addresses_next(&next, &address))
 		note(n, &address);
 	net_addresses_free(addresses);
-	timer_queue_start(&n->edge->names_kept, &n->kept);
 	while ((c = TAILQ_FIRST(&n->waiting)))
 		edge_client_resolved(c, n);
 	if (!addresses && !n->starting)
 		forget(n); /* it may be known the next time */
+	else
+		timer_queue_start(&n->edge->names_kept, &n->kept);
 }
 
 /* @return false: all are waited for */

@@ -121,12 +121,20 @@ static int plan(struct edge *edge, const struct edge_head *head, struct edge_cha
 	return 0;
 }
 
+/* RFC 5923 8.1: we have called, and shown who we are, if the other side has asked for it. */
+static bool is_known_by_certificate(const struct sip_flow *f)
+{
+	return f->place && f->transport->net->encrypted
+	    && net_tls_can_accept(f->edge->protocol.tls);
+}
+
 /* @param instead  should the flow never open; NULL */
 static void send_over(struct sip_flow *f, const struct edge_message *m,
     const struct edge_outgoing *instead)
 {
 	struct edge_change change = {.via_transport = slice_of(f->transport->via),
-	    .via_sent_by = slice_of(f->listener->name)};
+	    .via_sent_by = slice_of(f->listener->name),
+	    .via_alias = is_known_by_certificate(f)};
 	char branch[EDGE_BRANCH_SIZE];
 
 	if (plan(f->edge, &m->head, &change, f->token, branch) < 0)
@@ -185,20 +193,32 @@ static void send_by_stream(struct edge *edge, const struct edge_target *t,
 		edge_link_reply(&edge->link, &m->head, 503, "no connection to be had");
 }
 
+static void send_there(struct edge *edge, const struct edge_target *t, bool whole,
+    const struct edge_message *m, unsigned attempt)
+{
+	if (t->transport->net)
+		send_by_stream(edge, t, m);
+	else
+		send_datagram(edge, t, whole, m);
+	if (t->choices > 1)
+		edge_client_may_retry(edge, t, m, attempt);
+}
+
 /* To the place that the request itself names. */
 static void send_to_target(struct edge *edge, struct edge_listener *listener, bool whole,
-    const struct edge_message *m)
+    const struct edge_message *m, unsigned attempt)
 {
 	struct edge_target t;
+	int err;
 
 	if (edge_target_read(edge, &t, edge_head_next_hop(&m->head, 1), listener) < 0)
 		edge_link_reply(&edge->link, &m->head, 430, "the connection is closed");
 	else if (!t.listener)
 		edge_link_reply(&edge->link, &m->head, 503, "no listener of that transport");
-	else if (edge_listener_has_datagrams(t.listener))
-		send_datagram(edge, &t, whole, m);
-	else
-		send_by_stream(edge, &t, m);
+	else if ((err = edge_service_apply(&t, m, attempt)) == 0)
+		send_there(edge, &t, whole, m, attempt);
+	else if (err != -EINPROGRESS)
+		edge_link_reply(&edge->link, &m->head, 503, strerror(-err));
 }
 
 /* An INVITE's CANCEL, and the ACK of its failure, go where it went (RFC 3261 9.1, 17.1.1.3). */
@@ -246,12 +266,21 @@ static int read_route(struct edge *edge, const struct edge_head *head, struct ed
 	return edge_token_parse(edge, parsed.user, token);
 }
 
-static void send_request(struct edge *edge, const struct edge_message *m)
+/* The ACK to a failure of our own: nobody else has heard of it. */
+static bool is_for_us(const struct edge *edge, const struct edge_head *head)
+{
+	return slice_equal(edge_head_method(head), SLICE("ACK"))
+	    && slice_equal(edge_head_tag(head, EDGE_TO), slice_of(edge->link.token));
+}
+
+static void send_request(struct edge *edge, const struct edge_message *m, unsigned attempt)
 {
 	struct edge_client *invite = invite_of(edge, &m->head);
 	struct edge_token token;
 	struct sip_flow *f;
 
+	if (is_for_us(edge, &m->head))
+		return;
 	if (invite) {
 		send_after(invite, m);
 		return;
@@ -268,18 +297,28 @@ static void send_request(struct edge *edge, const struct edge_message *m)
 	case TOKEN_OUT:
 	case TOKEN_WHOLE:
 		send_to_target(edge, edge_listener_at(edge, token.number),
-		    token.kind == TOKEN_WHOLE, m);
+		    token.kind == TOKEN_WHOLE, m, attempt);
 		break;
 	case TOKEN_FLOW:
 		f = flow_find(edge, token.number);
 		if (f)
 			send_over(f, m, NULL);
 		else
-			send_to_target(edge, NULL, false, m);
+			send_to_target(edge, NULL, false, m, attempt);
 		break;
 	case TOKEN_DATAGRAM:
 		break; /* in a Via alone */
 	}
+}
+
+void edge_send_again(struct edge *edge, struct slice text, unsigned attempt)
+{
+	struct edge_message m = {.head = {0}};
+
+	if (edge_head_scan(&m.head, text, &edge_own_bounds) < 0)
+		return; /* it was whole before */
+	m.body = slice_from(text, m.head.len);
+	send_request(edge, &m, attempt);
 }
 
 bool edge_is_from_stack(struct edge *edge, const struct edge_head *head)
@@ -296,7 +335,7 @@ bool edge_is_from_stack(struct edge *edge, const struct edge_head *head)
 void edge_take_from_stack(struct edge *edge, const struct edge_message *m)
 {
 	if (m->head.request)
-		send_request(edge, m);
+		send_request(edge, m, 0);
 	else
 		send_response(edge, m);
 }

@@ -23,7 +23,7 @@ static const struct edge_transport *transport_of(const struct edge_uri *uri,
 	return edge_transport_find(name);
 }
 
-static void lower(char *p)
+void edge_lower(char *p)
 {
 	for (; *p; p++)
 		*p = (char)tolower((unsigned char)*p);
@@ -48,6 +48,9 @@ static void choose_listener(struct edge *edge, struct edge_target *t,
 	}
 	if (!listener || listener->transport != t->transport)
 		listener = edge_listener_with(edge, t->transport, like);
+	/* Whoever does not listen for TLS is a client of it all the same. */
+	if (!listener && t->transport->net && t->transport->net->encrypted)
+		listener = edge_listener_with(edge, edge_transport_find(SLICE("tcp")), like);
 	t->listener = listener;
 }
 
@@ -74,7 +77,10 @@ int edge_target_read(struct edge *edge, struct edge_target *t, struct slice text
 	    || is_for_flow_alone(&uri, t->transport))
 		return -EINVAL;
 	snprintf(t->host, sizeof(t->host), "%.*s", SLICE_ARG(host));
-	lower(t->host);
+	edge_lower(t->host);
+	t->has_port = uri.port;
+	t->identity[0] = '\0';
+	t->choices = 0;
 	t->port = uri.port ? uri.port : default_port(t->transport);
 	choose_listener(edge, t, listener);
 	return 0;
@@ -93,8 +99,8 @@ bool edge_target_to_tcp(struct edge *edge, struct edge_target *t)
 
 static int write_key(char *key, size_t size, const struct edge_target *t)
 {
-	return snprintf(key, size, "%s %s %u %u", t->transport->name, t->host, t->port,
-	    t->listener->index);
+	return snprintf(key, size, "%s %s %u %u %s", t->transport->name, t->host, t->port,
+	    t->listener->index, t->identity);
 }
 
 static int dial(struct sip_flow *f, const struct edge_target *t)
@@ -102,6 +108,7 @@ static int dial(struct sip_flow *f, const struct edge_target *t)
 	const struct net_destination to = {.transport = t->transport->net,
 	    .host = slice_of(t->host),
 	    .port = t->port,
+	    .identity = slice_of(t->identity[0] ? t->identity : NULL),
 	    .from = &t->listener->addr,
 	    .fingerprints = ""};
 
@@ -131,12 +138,14 @@ struct sip_flow *edge_target_flow(struct edge *edge, const struct edge_target *t
 {
 	struct edge_place *place;
 	struct sip_flow *f;
-	char key[320];
+	char key[600];
 
 	write_key(key, sizeof(key), t);
 	HASH_FIND_STR(edge->places, key, place);
-	if (!place)
-		return open_flow(edge, t, key);
+	if (!place) {
+		f = edge_alias_flow(edge, t);
+		return f ? f : open_flow(edge, t, key);
+	}
 	f = (struct sip_flow *)(void *)((char *)place->dial.stream
 	    - offsetof(struct sip_flow, stream));
 	if (flow_is_alive(f))

@@ -13,9 +13,12 @@
 #include "edge/reply.h"
 #include "net/dial.h"
 #include "net/listener.h"
+#include "net/service.h"
 #include "net/stream.h"
 #include "net/tap.h"
 #include "net/udp.h"
+
+struct edge_target;
 
 /* --- tokens --- */
 
@@ -137,6 +140,17 @@ struct edge_place {
 	char key[]; /* "tls HOST PORT LISTENER" */
 };
 
+/**
+ * An accepted connection stands for the address that its peer says he is called at (RFC 5923), as
+ * far as his certificate goes.
+ */
+struct edge_alias {
+	UT_hash_handle hh;
+	SLIST_ENTRY(edge_alias) of_flow;
+	struct sip_flow *flow;
+	char key[]; /* "HOST PORT" */
+};
+
 struct sip_flow {
 	struct net_stream stream;
 	struct edge *edge;
@@ -144,6 +158,7 @@ struct sip_flow {
 	const struct edge_listener *listener;
 	const struct edge_transport *transport;
 	struct edge_place *place; /* NULL: accepted */
+	SLIST_HEAD(, edge_alias) aliases;
 	struct edge_framer framer;
 	union addr peer;
 	char peer_host[ADDR_TEXT_SIZE];
@@ -194,6 +209,8 @@ void edge_refuse_datagram(const struct edge_source *from, const struct edge_head
 
 /* out.c: what the stack sends */
 void edge_take_from_stack(struct edge *edge, const struct edge_message *message);
+/** A request of the stack's that has waited, or has been elsewhere in vain. */
+void edge_send_again(struct edge *edge, struct slice text, unsigned attempt);
 /** Has it a token of ours where only the stack has one? */
 bool edge_is_from_stack(struct edge *edge, const struct edge_head *head);
 
@@ -278,11 +295,13 @@ struct edge_client {
 	struct edge_name *name;         /* that is being looked up; NULL */
 	char *host;                     /* instead of the flow: to whom; NULL */
 	uint16_t port;
-	union addr peer;      /* by UDP */
-	struct slice failure; /* on a flow: the response should it die; owned */
-	struct slice text;    /* by UDP: the request, or the ACK to its final response; owned */
-	size_t cost;          /* memory that is accounted for */
+	union addr peer;          /* by UDP */
+	struct slice failure;     /* on a flow: the response should it die; owned */
+	struct slice text;        /* by UDP: the request, or the ACK to its final response; owned */
+	struct edge_retry *retry; /* where it is one of several servers; NULL */
+	size_t cost;              /* memory that is accounted for */
 	uint64_t started_ms;
+	bool counted; /* among the transactions by UDP */
 	bool invite, completed;
 	char key[]; /* "BRANCH METHOD" of the stack's; empty: an ACK that is sent once */
 };
@@ -305,6 +324,13 @@ void edge_client_by_flow(struct sip_flow *flow, const struct edge_head *request,
  */
 int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_head *request);
 
+/**
+ * Should the server that it went to not be reached, send it again to the next one.
+ * @param attempt  as for edge_service_apply()
+ */
+void edge_client_may_retry(struct edge *edge, const struct edge_target *target,
+    const struct edge_message *request, unsigned attempt);
+
 /** Send the ACK of a final response that is none of 2xx to where its INVITE went, and keep it. */
 void edge_client_ack(struct edge_client *invite, struct slice text);
 
@@ -313,6 +339,9 @@ void edge_client_ack(struct edge_client *invite, struct slice text);
  * @return false: it has come before, and is not for the stack
  */
 bool edge_client_answered(struct edge *edge, struct slice branch, const struct edge_head *response);
+
+/** Those that waited for the name, which is given up with it. */
+void edge_clients_drop(struct edge_name *name);
 
 /** The name that they waited for is known, or there is none such. */
 void edge_client_resolved(struct edge_client *client, const struct edge_name *name);
@@ -353,11 +382,17 @@ void edge_names_fini(struct edge *edge);
 
 /* --- places that requests go to --- */
 
+/** Host names are the same in any case. */
+void edge_lower(char *text);
+
 struct edge_target {
 	const struct edge_transport *transport;
 	struct edge_listener *listener; /* that it leaves as; NULL: there is none */
 	bool named;                     /* the URI says by which transport */
+	bool has_port;                  /* and which port */
 	char host[256];
+	char identity[256]; /* the domain whose server the host is; empty: it is nobody's */
+	unsigned choices;   /* so many servers it has */
 	uint16_t port;
 };
 
@@ -370,11 +405,47 @@ struct edge_target {
 int edge_target_read(struct edge *edge, struct edge_target *target, struct slice uri,
     struct edge_listener *listener);
 
+enum { EDGE_PLACE_SIZE = 300 };
+
+/** "TRANSPORT HOST PORT" */
+void edge_place_write(char place[EDGE_PLACE_SIZE], const struct edge_transport *transport,
+    const char *host, uint16_t port);
+
+/** Nobody could be reached there: pass it over for a while where a domain has others. */
+void edge_place_failed(struct edge *edge, const char *place);
+
+/**
+ * If the target is a domain with servers, make it one of these.
+ *
+ * @param attempt  so many times the request was sent elsewhere, in vain
+ * @return 0; -EINPROGRESS: the request waits, and is sent later; -EHOSTUNREACH: there is no other
+ *         server; -ENOBUFS: too many wait
+ */
+int edge_service_apply(struct edge_target *target, const struct edge_message *message,
+    unsigned attempt);
+
+int edge_services_init(struct edge *edge, struct event_base *base);
+void edge_services_fini(struct edge *edge);
+/** The stack has given all of its requests up. */
+void edge_services_drop_waiting(struct edge *edge);
+
 /** The same place by TCP.  @return false: we do not speak it */
 bool edge_target_to_tcp(struct edge *edge, struct edge_target *target);
 
 /** The connection there, of a transport on streams: opened unless it is.  NULL: none to be had */
 struct sip_flow *edge_target_flow(struct edge *edge, const struct edge_target *target);
+
+/**
+ * A request with an alias has come over the flow.  Harmless where that proves nothing: without
+ * TLS, or a certificate that holds.
+ */
+void edge_alias_note(struct sip_flow *flow, const struct edge_via *via);
+
+/** The connection that stands for that place, to whose name its certificate is; NULL. */
+struct sip_flow *edge_alias_flow(struct edge *edge, const struct edge_target *target);
+
+/** The flow has died. */
+void edge_aliases_forget(struct sip_flow *flow);
 
 /* --- the link --- */
 
@@ -442,21 +513,24 @@ struct edge {
 	struct hash *hash;
 	STAILQ_HEAD(, edge_listener) listeners;
 	unsigned listener_count;
-	struct sip_flow *flows;      /* by number */
-	struct edge_place *places;   /* by key */
-	struct edge_client *clients; /* by key */
-	struct edge_server *servers; /* by key */
-	struct edge_server *merged;  /* by fields: those that begin something */
-	struct edge_name *names;     /* by host */
-	struct timer_queue reading;  /* flows with a message that is not whole */
-	struct timer_queue idle;     /* the others */
-	struct timer_queue quiet;    /* of these the WebSockets, while they are pinged */
+	struct sip_flow *flows;        /* by number */
+	struct edge_place *places;     /* by key */
+	struct edge_alias *aliases;    /* by key */
+	struct edge_client *clients;   /* by key */
+	struct edge_server *servers;   /* by key */
+	struct edge_server *merged;    /* by fields: those that begin something */
+	struct edge_name *names;       /* by host */
+	struct edge_service *services; /* by name */
+	struct edge_bad *bad_places;   /* by place */
+	struct timer_queue reading;    /* flows with a message that is not whole */
+	struct timer_queue idle;       /* the others */
+	struct timer_queue quiet;      /* of these the WebSockets, while they are pinged */
 	/* Client transactions: without an answer; with a final one, timers D and K. */
 	struct timer_queue client_waiting, client_completed, client_absorbing;
 	/* Server transactions: an INVITE that rings; timers H, J and L, which are as long; timer I. */
 	struct timer_queue server_ringing, server_completed, server_confirmed;
 	struct timer_queue repeats[REPEAT_STEPS];
-	struct timer_queue names_kept;
+	struct timer_queue names_kept, services_kept, bad_kept;
 	uint64_t transaction_timeout_ms;
 	uint64_t full_said_ms; /* that there is no room for transactions */
 	struct buffer text;    /* of the message that is being written */

@@ -283,6 +283,8 @@ static bool note_via_param(struct edge_via *via, const struct edge_param *param)
 	} else if (slice_equal_nocase(param->name, SLICE("rport"))) {
 		first = !via->wants_rport;
 		via->wants_rport = true;
+	} else if (slice_equal_nocase(param->name, SLICE("alias"))) {
+		via->alias = true;
 	}
 	return first;
 }

@@ -54,6 +54,7 @@ struct edge_via {
 	uint16_t port;          /* 0: absent */
 	struct slice params;    /* from the first semicolon on; absent: none */
 	struct slice branch, received;
+	bool alias;       /* RFC 5923 */
 	bool wants_rport; /* an rport is there, with a value or without (RFC 3581) */
 };
 

@@ -29,6 +29,7 @@ void net_dial_fini(struct net_dial *d)
 	net_lookup_cancel(&d->lookup);
 	stop_trying(d);
 	free(d->host);
+	free(d->identity);
 	*d = (struct net_dial){0};
 }
 
@@ -155,10 +156,11 @@ int net_dial(struct net_stream *s, struct net_dial *d, const struct net_destinat
 	    .fingerprints = to->fingerprints,
 	    .port = to->port,
 	    .host = slice_dup(to->host),
+	    .identity = slice_dup(to->identity),
 	    .attempt = evtimer_new(s->protocol->net->base, on_attempt, d)};
 	s->link.ops = to->transport;
 	s->dial = d;
-	if (!d->host || !d->attempt)
+	if (!d->host || (to->identity.p && !d->identity) || !d->attempt)
 		return -ENOMEM;
 	if (to->from) {
 		d->from = *to->from;

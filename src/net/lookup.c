@@ -8,6 +8,29 @@
 
 #include "net/priv.h"
 
+static int check_server(const void *value, struct reason *why)
+{
+	struct slice text = slice_of(*(char *const *)value);
+	union addr addr;
+
+	if (addr_parse(&addr, text) == 0 || addr_parse_host(&addr, text) == 0)
+		return 0;
+	return reason_set(why, -EINVAL,
+	    "is not an address, like 192.0.2.53 or [2001:db8::53]:5353");
+}
+
+const struct setting net_dns_settings_rows[] = {
+    {.name = "servers",
+	.type = SETTING_TEXTS,
+	.offset = offsetof(struct net_dns_settings, servers),
+	.flags = SETTING_FIXED,
+	.check = check_server,
+	.help =
+	    "Addresses of name servers, with or without a port, that are asked instead of those of "
+	    "/etc/resolv.conf."},
+    {0},
+};
+
 /* It outlives its owner when it is cancelled: its callback still comes. */
 struct net_lookup {
 	struct net_lookup **owner; /* NULL: cancelled */
@@ -16,10 +39,24 @@ struct net_lookup {
 	void *arg;
 };
 
+static void use_servers(struct evdns_base *dns, const struct setting_list *servers)
+{
+	for (size_t i = 0; i < servers->count; i++)
+		evdns_base_nameserver_ip_add(dns, ((char *const *)servers->items)[i]);
+}
+
 static struct evdns_base *resolver(struct net *net)
 {
 	if (net->dns)
 		return net->dns;
+	if (net->name_servers) {
+		net->dns = evdns_base_new(net->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+		if (net->dns) {
+			evdns_base_load_hosts(net->dns, "/etc/hosts");
+			use_servers(net->dns, net->name_servers);
+		}
+		return net->dns;
+	}
 	net->dns = evdns_base_new(net->base,
 	    EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
 	if (!net->dns) { /* no name server: the hosts file still counts */

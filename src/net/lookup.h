@@ -5,9 +5,18 @@
 
 #include "base/addr.h"
 
+#include <msrpd/setting.h>
+
 struct addrinfo;
 struct net;
 struct net_lookup;
+
+/** The section dns: of the config. */
+struct net_dns_settings {
+	struct setting_list servers; /* of char *: addresses with or without a port */
+};
+
+extern const struct setting net_dns_settings_rows[];
 
 /**
  * @param addresses  in the order in which they are to be tried, to be given to

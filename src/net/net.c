@@ -28,6 +28,7 @@ void net_free(struct net *net)
 	net_workers_free(net->workers);
 	lingers_fini(net);
 	resolver_free(net);
+	services_free(net);
 	turns_fini(net);
 	net_blocks_free(net);
 	outputs_free(net);
@@ -50,6 +51,11 @@ int net_use_threads(struct net *net, unsigned threads)
 struct net_guard *net_guard_of(const struct net *net)
 {
 	return net->guard;
+}
+
+void net_use_name_servers(struct net *net, const struct setting_list *servers)
+{
+	net->name_servers = servers->count ? servers : NULL;
 }
 
 int net_use_proxies(struct net *net, const struct setting_list *proxies)

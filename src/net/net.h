@@ -25,6 +25,10 @@ void net_free(struct net *net);
 void net_use_guard(struct net *net, struct net_guard *guard);
 struct net_guard *net_guard_of(const struct net *net);
 
+/** Ask these servers for names (texts, addresses with or without a port), instead of the system's;
+ *  borrowed.  None: the system's.  Before the first name is asked for. */
+void net_use_name_servers(struct net *net, const struct setting_list *servers);
+
 /**
  * Have TLS handshakes computed by threads, which begin with the first; until then, and where there
  * are none to be had, the loop does.

@@ -202,6 +202,7 @@ void stashes_free(struct net *net);
 void dial_writable(struct net_stream *s); /* the attempt in hand has an outcome */
 void dial_on_timeout(struct timer_entry *entry, void *protocol);
 void resolver_free(struct net *net);
+void services_free(struct net *net);
 
 /* linger.c */
 int lingers_init(struct net *net);
@@ -222,7 +223,9 @@ void turn_forget(struct net *net, const struct net_protocol *protocol);
 
 struct net {
 	struct event_base *base;
-	struct evdns_base *dns;  /* once somebody asks */
+	struct evdns_base *dns;                  /* once somebody asks */
+	struct net_services *services;           /* the same */
+	const struct setting_list *name_servers; /* of char *; NULL, or none: the system's */
 	struct net_batch *batch; /* that datagrams are read into, once there is a UDP socket */
 	struct net_guard *guard;
 	struct net_workers *workers; /* NULL: handshakes are the loop's */

@@ -104,14 +104,16 @@ static void log_failure(const struct net_stream *s, const char *what, const stru
 static int expect_peer(SSL *ssl, const struct net_stream *s)
 {
 	bool any = s->dial->fingerprints[0] || !s->protocol->tls->verify_server;
+	struct slice identity = net_dial_identity(s->dial);
 	char peer[PEER_MAX];
-	int n = snprintf(peer, sizeof(peer), "%s %s:%u", any ? "any" : "verified", s->dial->host,
-	    s->dial->port);
+	/* Who resumes is not looked at again: a session is for whom it was begun with. */
+	int n = snprintf(peer, sizeof(peer), "%s %.*s %s:%u", any ? "any" : "verified",
+	    SLICE_ARG(identity), s->dial->host, s->dial->port);
 
 	SSL_set_connect_state(ssl);
 	if (n < (int)sizeof(peer) && sessions_offer(ssl, peer) < 0)
 		return -ENOMEM;
-	return tls_client_expect(ssl, slice_of(s->dial->host), any);
+	return tls_client_expect(ssl, identity, any);
 }
 
 static int tls_open(struct net_stream *s)

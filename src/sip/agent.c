@@ -247,6 +247,17 @@ static int family_of(const char *host)
 	return address.any.sa_family;
 }
 
+/* Whoever does not listen for TLS is a client of it all the same. */
+static struct sip_agent *first_fit(const struct sip_stack *stack, struct wish *wish)
+{
+	struct sip_agent *first = next_fit(STAILQ_FIRST(&stack->agents), wish);
+
+	if (first || !(wish->transports & SIP_TLS))
+		return first;
+	wish->transports = SIP_TCP;
+	return next_fit(STAILQ_FIRST(&stack->agents), wish);
+}
+
 struct sip_agent *sip_stack_route(struct sip_stack *stack, const char *uri, bool large)
 {
 	struct sip_hop hop;
@@ -258,7 +269,7 @@ struct sip_agent *sip_stack_route(struct sip_stack *stack, const char *uri, bool
 		return NULL;
 	wish = (struct wish){hop.transports & (SIP_TCP | SIP_TLS | (large ? 0U : SIP_UDP)),
 	    family_of(hop.host)};
-	first = next_fit(STAILQ_FIRST(&stack->agents), &wish);
+	first = first_fit(stack, &wish);
 	/* Without a word in the URI UDP goes first (RFC 3263 4.1), whatever the order. */
 	if (first && !large && hop.transports == (SIP_UDP | SIP_TCP)) {
 		struct wish udp = {SIP_UDP, wish.family};

@@ -1,43 +1,13 @@
 #!/usr/bin/env python3
 """SIP over TLS from outside: certificates both ways (RFC 5922), reload, other people's clients."""
 import socket
-import threading
 
 from lib import case, certs
 from lib.gateway import TEXT
 from lib.program import Program
+from lib.sip import token
+from lib.tls_server import TlsServer
 from lib.waiting import poll
-
-
-class Server:
-    """Takes TLS for a user agent."""
-
-    def __init__(self, ua, context):
-        self.ua, self.context = ua, context
-        self.refused = threading.Event()        # by whom we have shown our certificate to
-        self.sock = socket.create_server(('127.0.0.1', 0))
-        self.port = self.sock.getsockname()[1]
-        self.thread = threading.Thread(target=self._accept, daemon=True)
-        self.thread.start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.sock.accept()
-            except OSError:
-                return
-            try:
-                sock = self.context.wrap_socket(sock, server_side=True)
-            except OSError:
-                self.refused.set()
-                sock.close()
-            else:
-                self.ua.adopt(sock, 'TLS')
-
-    def close(self):
-        self.sock.shutdown(socket.SHUT_RDWR)
-        self.sock.close()
-        self.thread.join(5)
 
 
 class TlsCase(case.Case):
@@ -69,7 +39,7 @@ class OutgoingTest(TlsCase):
 
     def server(self, sans, require_client=False, ca=None):
         own = (ca or self.ca).issue(f'peer{sans[0].replace(":", "")}', sans)
-        server = Server(self.ua(), certs.server_context(own, self.ca, require_client))
+        server = TlsServer(self.ua(), certs.server_context(own, self.ca, require_client))
         self.addCleanup(server.close)
         return server
 
@@ -88,7 +58,7 @@ class OutgoingTest(TlsCase):
                 server = self.server(sans, require_client=True)
                 self.calls(server, host)
                 invite = server.ua.expect('INVITE')
-                self.assertTrue(invite.request.get('Via').startswith('SIP/2.0/TLS '))
+                self.assertRegex(invite.request.get('Via'), '^SIP/2.0/TLS .*;alias$')
                 self.assertTrue(invite.transport.sock.getpeercert(True))
                 invite.respond(486)
                 self.failed(486)
@@ -110,6 +80,65 @@ class OutgoingTest(TlsCase):
         self.calls(server, '127.0.0.1')
         self.failed(503)
         self.assertRegex(self.daemon.log(), 'TLS handshake with 127.0.0.1: .*(issuer|self)')
+
+
+class AliasTest(TlsCase):
+    """RFC 5923: the connection that a peer has opened leads to where he says that he listens."""
+
+    config = {}
+
+    def peer(self, certificate, alias=True, host='127.0.0.1'):
+        """One that says so, on a connection of his; nobody listens at that port."""
+        with socket.create_server(('127.0.0.1', 0)) as sock:
+            port = sock.getsockname()[1]
+        ua, transport = self.connect(certificate)
+        suffix = ';alias' if alias else ''
+        ua.via = lambda kind='TLS', branch=None: \
+            f'SIP/2.0/TLS {host}:{port};branch={branch or "z9hG4bK" + token()};rport{suffix}'
+        self.asks(ua, transport)
+        return ua, transport, port
+
+    def calls(self, host, port):
+        self.ctl.call('msrp_ua_start_session', content_types=TEXT, ruri=f'sips:bob@{host}:{port}',
+                      from_uri='sips:a@example.org', to_uri='sips:bob@example.org')
+
+    def failed(self, code):
+        self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED')['code'], code)
+
+    def test_reused(self):
+        """By the address and by the name, if the certificate has both."""
+        own = self.ca.issue('peer', ['IP:127.0.0.1', 'DNS:localhost'])
+        for host in ('127.0.0.1', 'localhost', 'LOCALHOST'):
+            with self.subTest(host):
+                ua, transport, port = self.peer(own, host=host)
+                self.calls(host, port)
+                invite = ua.expect('INVITE')
+                self.assertIs(invite.transport, transport)
+                invite.respond(486)
+                self.failed(486)
+
+    def test_not_proven(self):
+        """No alias, no certificate, one for another name or of somebody else: a new connection."""
+        stranger = certs.Authority(self.directory, 'stranger')
+        good = self.ca.issue('good')
+        for name, certificate, alias in (
+                ('no alias', good, False), ('no certificate', None, True),
+                ('another name', self.ca.issue('other', ['DNS:other.example']), True),
+                ('another authority', stranger.issue('nobody'), True)):
+            with self.subTest(name):
+                ua, _, port = self.peer(certificate, alias)
+                self.calls('127.0.0.1', port)
+                self.failed(503)
+                self.assertFalse(ua.requests.has(lambda t: t.method == 'INVITE'))
+
+    def test_gone(self):
+        """With the connection the alias goes."""
+        ua, transport, port = self.peer(self.ca.issue('peer2'))
+        transport.close()
+        poll(lambda: self.ctl.call('get_statistics', group='sip')['sip:connections'] == 0,
+             what='the end of the connection')
+        self.calls('127.0.0.1', port)
+        self.failed(503)
 
 
 class IncomingTest(TlsCase):
