@@ -13,11 +13,12 @@ import re
 import selectors
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 
-from ua import Daemon, show
+from ua import MSRPD, Daemon, show
 
 ROOM = 'sip:lobby@127.0.0.1'
 SIZES = (10, 100, 1000)
@@ -55,8 +56,6 @@ class Client:
         self.path, self.sock = None, None
         self.rest = b''
         self.heard = 0
-        self.notified = []              # when
-        self.version, self.users = -1, 0
 
     def connect(self):
         host, port = re.match(r'msrp://([\d.]+):(\d+)/', self.path).groups()
@@ -117,8 +116,7 @@ class Crowd:
         self.clients = []
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.sip, selectors.EVENT_READ, self)
-        self.invited, self.notifies = 0, 0
-        self.subscribe = False
+        self.invited = 0
 
     # --- SIP
 
@@ -127,7 +125,7 @@ class Crowd:
         kind = 'application/sdp' if body else ''
         return (f'{method} {target} SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:{self.port};branch={via}\r\n'
                 f'From: <{client.name}>;tag=t{client.number}\r\nTo: <{ROOM}>{tag}\r\n'
-                f'Call-ID: {"watch" if method == "SUBSCRIBE" else "call"}{client.number}\r\n'
+                f'Call-ID: call{client.number}\r\n'
                 f'CSeq: {cseq} {method}\r\nMax-Forwards: 70\r\n'
                 f'Contact: <sip:user{client.number}@127.0.0.1:{self.port};transport=tcp>\r\n{headers}'
                 + (f'Content-Type: {kind}\r\n' if kind else '') +
@@ -156,17 +154,12 @@ class Crowd:
         client = self.clients[call]
         if not line.startswith('SIP/2.0'):
             self.answer(head)
-            if line.startswith('NOTIFY'):
-                self.notify(client, body)
         elif 'INVITE' in re.search(r'(?im)^CSeq:(.*)', head)[1] and ' 200 ' in line:
             tag = re.search(r'(?im)^(?:To|t):.*(;tag=[^;\r]+)', head)[1]
             target = re.search(r'(?im)^(?:Contact|m):\s*<([^>]+)>', head)[1]
             client.path = re.search(r'a=path:(\S+)', body)[1]
             self.sip.sendall(self.request('ACK', client, 1, tag, target=target))
             self.invited += 1
-            if self.subscribe:
-                self.sip.sendall(self.request('SUBSCRIBE', client, 1, headers='Event: conference\r\n'
-                                              'Expires: 3600\r\n'))
         elif not re.match(r'SIP/2.0 [12]', line):
             raise SystemExit(head)
 
@@ -174,15 +167,6 @@ class Crowd:
         kept = [line for line in head.split('\r\n')[1:]
                 if re.match(r'(?i)(via|v|from|f|to|t|call-id|i|cseq)\s*:', line)]
         self.sip.sendall('\r\n'.join(['SIP/2.0 200 OK', *kept, 'Content-Length: 0', '', '']).encode())
-
-    def notify(self, client, body):
-        client.notified.append(time.monotonic())
-        self.notifies += 1
-        version = int(re.search(r' version="(\d+)"', body)[1])
-        if version != client.version + 1:
-            raise SystemExit(f'{client.name}: version {version} after {client.version}')
-        client.version = version
-        client.users = int(re.search(r'<user-count>(\d+)', body)[1])
 
     # --- all of it
 
@@ -195,10 +179,9 @@ class Crowd:
             count += key.data.read() or 0
         return count
 
-    def join(self, count, seconds=0):
-        """So many more, in so many seconds."""
-        began = time.monotonic()
-        for number in range(count):
+    def join(self, count):
+        """So many more."""
+        for _ in range(count):
             client = Client(len(self.clients), self)
             self.clients.append(client)
             before = self.invited
@@ -207,11 +190,8 @@ class Crowd:
                 self.turn(wanted='200')
             client.connect()
             self.selector.register(client.sock, selectors.EVENT_READ, client)
-            while time.monotonic() < began + seconds * (number + 1) / count:
-                self.turn(max(0, min(1, began + seconds * (number + 1) / count - time.monotonic())))
         while len(self.room.control.call('msrp_conf_list')[0]['participants']) < len(self.clients):
             self.turn(0.05)
-        return time.monotonic() - began
 
     def hear(self, count):
         heard = 0
@@ -340,40 +320,76 @@ def messages():
             one.stop()
 
 
-# --- memory of who is there and says nothing
+# --- crowds whose load generator is bench/room.c
+
+class Throng:
+    """Many who come in fast; a process of its own."""
+
+    def __init__(self, room, *options):
+        port = re.match(r'sip:[\d.]+:(\d+)', room.sip)[1]
+        program = os.path.join(os.path.dirname(MSRPD), 'bench', 'bench_room')
+        self.process = subprocess.Popen([program, '--sip', port, *options], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(self, line, answer):
+        """What it prints up to the line that begins with answer; the number there."""
+        self.process.stdin.write(line + '\n')
+        self.process.stdin.flush()
+        figures = {}
+        while True:
+            words = self.process.stdout.readline().split()
+            if not words:
+                raise SystemExit(f'bench_room: nothing after {line}')
+            if words[0] == answer:
+                return float(words[1]), figures
+            figures[words[0]] = words[1:]
+
+    def join(self, count, seconds=0):
+        return self.ask(f'join {count} {seconds}', 'joined')[0]
+
+    def leave(self):
+        self.process.stdin.close()
+        self.process.wait(20)
+
+
+def each(config):
+    """KiB for each of those who are there and say nothing."""
+    daemon = Daemon('idle', config=config)
+    throng = Throng(daemon)
+    throng.join(500)                # what grows once
+    before = daemon.rss_kib()
+    throng.join(2000)
+    grown = (daemon.rss_kib() - before) / 2000
+    throng.leave()
+    daemon.stop()
+    return grown
+
 
 def memory():
-    room = start_room()
-    crowd = Crowd(room)
-    crowd.join(500)                 # what grows once
-    before = room.rss_kib()
-    crowd.join(2000)
-    show('conf_idle_participant', (room.rss_kib() - before) / 2000, 'KiB')
-    crowd.leave()
-    room.stop()
+    """Participants, beside sessions of the User Agent: what of it is SIP's dialog and MSRP's session."""
+    room = CONFIG.replace('HISTORY', '0').replace('PERSIST', '')
+    participant = each(room)
+    session = each(room.replace('msrp_conf_join: {{room: "sip:lobby@127.0.0.1"}}',
+                                'msrp_ua_answer: {{content_types: "message/cpim"}}'))
+    show('conf_idle_participant', participant, 'KiB')
+    show('conf_idle_session', session, 'KiB')
+    show('conf_idle_participant_beyond_session', participant - session, 'KiB')
 
 
 # --- a thousand who come in ten seconds, each of whom watches the roster
 
 def storm():
     room = start_room()
-    crowd = Crowd(room)
-    crowd.subscribe = True
+    throng = Throng(room, '--subscribe')
     cpu = room.cpu_ns()
-    took = crowd.join(1000, 10)
-    while any(client.users < 1000 for client in crowd.clients):
-        crowd.turn(wanted='the whole roster')
-    show('conf_storm_joins', took, 's')
-    show('conf_storm_notifies', crowd.notifies, 'NOTIFYs')
-    gaps = [b - a for client in crowd.clients
-            for a, b in zip(client.notified, client.notified[1:])]
-    show('conf_storm_least_gap', min(gaps) * 1000, 'ms')
-    show('conf_storm_most_in_a_second', max(
-        sum(at <= t < at + 1 for t in client.notified)
-        for client in crowd.clients for at in client.notified), 'NOTIFYs')
+    show('conf_storm_joins', throng.join(1000, 10), 's')
+    took, figures = throng.ask('roster', 'known')
+    show('conf_storm_known', took, 's')
+    for name, (value, unit) in figures.items():
+        show(f'conf_storm_{name}', value, unit)
     show('conf_storm_cpu', (room.cpu_ns() - cpu) / 1e9, 's')
     show('conf_storm_rss', room.rss_kib() / 1024, 'MiB')
-    crowd.leave()
+    throng.leave()
     room.stop()
 
 
@@ -440,6 +456,8 @@ def persist():
         room = start_room(history=100, persist=extra)
         crowd = Crowd(room)
         crowd.join(2)
+        if extra:
+            longest_change(room, crowd)
         times, cpu = [], room.cpu_ns()
         for number in range(3000):
             began = time.monotonic()
@@ -455,6 +473,27 @@ def persist():
     for file in glob.glob(os.path.join(directory, '*')):
         os.unlink(file)
     os.rmdir(directory)
+
+
+def waited_ns(daemon):
+    """How long it was ready to run while others had the processors, ever."""
+    with open(f'/proc/{daemon.process.pid}/schedstat') as file:
+        return int(file.read().split()[1])
+
+
+def longest_change(room, crowd):
+    """The longest that the store took for a change, and how much of it the processor was others'."""
+    longest, waited = 0, 0
+    for number in range(2000):
+        before = waited_ns(room)
+        crowd.clients[0].say(f'n{number}x', 1024)
+        crowd.hear(1)
+        took = room.control.call('get_statistics', group='conf')['conf:persist_longest']
+        if took > longest:
+            waited = (waited_ns(room) - before) / 1000
+        longest = max(longest, took)
+    show('conf_persist_longest', longest / 1000, 'ms')
+    show('conf_persist_longest_waited', waited / 1000, 'ms of the processor meanwhile, at most')
 
 
 def main():

@@ -30,6 +30,7 @@
 #include "base/digest.h"
 #include "wire/frame.h"
 #include "wire/path.h"
+#include "websocket.h"
 #include "wire/write.h"
 
 enum {
@@ -49,6 +50,7 @@ struct options {
 	int pairs, size, chunk, window, rate, idle, messages;
 	double seconds, warmup;
 	bool auth, tls, present; /* present: senders show the certificate, too */
+	bool ws, behind;         /* behind: receivers authenticate as well, instead of listening */
 	const char *ca, *certificate, *key;
 };
 
@@ -61,6 +63,8 @@ struct io {
 	int fd;
 	SSL *ssl;
 	char *in, *out;
+	char *raw; /* of a WebSocket */
+	struct websocket_in ws;
 	size_t in_len, out_len, out_at;
 	bool armed; /* EPOLLOUT is asked for */
 	struct pair *pair;
@@ -168,18 +172,21 @@ static void prepare(struct io *io, struct pair *pair, enum role role, int fd)
 	if (role != LISTENER && !io->in) {
 		io->in = malloc(BUFFER);
 		io->out = malloc(BUFFER);
+		io->raw = opt.ws ? malloc(BUFFER) : NULL;
 	}
 	io->in_len = io->out_len = io->out_at = 0;
 }
 
-static void connect_blocking(struct io *io, int port)
+static void connect_blocking(struct io *io, enum role role, int port)
 {
 	struct sockaddr_in addr = address(port);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		die("connect");
-	prepare(io, io->pair, SENDER, fd);
+	prepare(io, io->pair, role, fd);
+	if (opt.ws && !websocket_open(fd, "/", "msrp"))
+		die("WebSocket");
 	if (!opt.tls)
 		return;
 	io->ssl = SSL_new(client_ctx);
@@ -194,6 +201,16 @@ static ssize_t io_read(struct io *io, char *p, size_t size)
 {
 	ssize_t n;
 
+	if (opt.ws) {
+		do {
+			n = recv(io->fd, io->raw, size, 0);
+			if (n > 0)
+				n = (ssize_t)websocket_unwrap(&io->ws, io->raw, (size_t)n, p);
+			else
+				return n;
+		} while (n == 0);
+		return n;
+	}
 	if (!io->ssl)
 		return recv(io->fd, p, size, 0);
 	n = SSL_read(io->ssl, p, (int)size);
@@ -245,17 +262,37 @@ static void put(struct io *io, const char *p, size_t len)
 	io->out_len += len;
 }
 
+/* What is put from here on is a frame. */
+static size_t begin_frame(struct io *io)
+{
+	size_t at = io->out_len;
+
+	io->out_len += opt.ws ? WEBSOCKET_HEAD : 0;
+	return at;
+}
+
+static void end_frame(struct io *io, size_t at)
+{
+	if (opt.ws)
+		io->out_len = at
+		    + websocket_seal(io->out + at, WEBSOCKET_BINARY,
+			io->out_len - at - WEBSOCKET_HEAD);
+}
+
 /* --- AUTH --- */
 
 /* Ask and wait for the answer, before the loop runs. */
 static ssize_t ask(struct io *io, const char *request, struct msrp_frame *answer, char *text,
     size_t size)
 {
-	size_t len = 0;
+	size_t len = 0, at = begin_frame(io);
 	ssize_t n;
 
-	if (io_write(io, request, strlen(request)) != (ssize_t)strlen(request))
+	put(io, request, strlen(request));
+	end_frame(io, at);
+	if (io_write(io, io->out, io->out_len) != (ssize_t)io->out_len)
 		die("AUTH");
+	io->out_len = 0;
 	do {
 		n = io_read(io, text + len, size - len);
 		if (n <= 0)
@@ -316,24 +353,40 @@ static void open_listener(struct pair *pair, int port)
 	watch(&pair->listener, false);
 }
 
+/* A receiver that is the relay's client: what is sent to what it was granted comes to it. */
+static void open_behind(struct pair *pair, int proxy, const char *relay, const char *from,
+    char *granted)
+{
+	connect_blocking(&pair->receiver, RECEIVER, proxy);
+	authenticate(&pair->receiver, relay, from, granted);
+	fcntl(pair->receiver.fd, F_SETFL, O_NONBLOCK);
+	watch(&pair->receiver, false);
+}
+
 static struct pair *open_pair(int i)
 {
 	const char *scheme = opt.tls ? "msrps" : "msrp";
 	int proxy = opt.proxies[i % opt.proxy_count],
-	    receiver = opt.receivers[i % opt.receiver_count];
+	    receiver = opt.behind ? 9 : opt.receivers[i % opt.receiver_count];
 	struct pair *pair = calloc(1, sizeof(*pair));
-	char relay[URI_MAX], first[URI_MAX];
+	char relay[URI_MAX], first[URI_MAX], to[URI_MAX];
+	const char *transport = opt.ws ? "ws" : "tcp";
 
-	pair->sender.pair = pair;
-	open_listener(pair, receiver);
-	snprintf(relay, sizeof(relay), "%s://%s:%d;tcp", scheme, opt.host, proxy);
+	pair->sender.pair = pair->receiver.pair = pair;
+	snprintf(relay, sizeof(relay), "%s://%s:%d;%s", scheme, opt.host, proxy, transport);
 	snprintf(first, sizeof(first), "%s://%s:%d/noauth%d;tcp", scheme, opt.host, proxy, i);
-	snprintf(pair->from, sizeof(pair->from), "%s://%s:9/sender%d;tcp", scheme, opt.host, i);
-	connect_blocking(&pair->sender, proxy);
-	if (opt.auth)
+	snprintf(pair->from, sizeof(pair->from), "%s://%s:9/sender%d;%s", scheme, opt.host, i,
+	    transport);
+	snprintf(to, sizeof(to), "%s://%s:%d/receiver%d;%s", scheme, opt.host, receiver, i,
+	    transport);
+	connect_blocking(&pair->sender, SENDER, proxy);
+	if (opt.behind)
+		open_behind(pair, proxy, relay, to, first);
+	else
+		open_listener(pair, receiver);
+	if (opt.auth && !opt.behind)
 		authenticate(&pair->sender, relay, pair->from, first);
-	snprintf(pair->to_path, sizeof(pair->to_path), "%s %s://%s:%d/receiver%d;tcp", first,
-	    scheme, opt.host, receiver, i);
+	snprintf(pair->to_path, sizeof(pair->to_path), "%s %s", first, to);
 	pair->template = malloc(4 * URI_MAX);
 	snprintf(pair->template, 4 * URI_MAX,
 	    "To-Path: %s\r\nFrom-Path: %s\r\nMessage-ID: ", pair->to_path, pair->from);
@@ -351,18 +404,21 @@ static void send_frame(struct pair *pair)
 	size_t size = (size_t)opt.size, chunk = opt.chunk ? (size_t)opt.chunk : size;
 	size_t len = size - pair->at < chunk ? size - pair->at : chunk;
 	bool last = pair->at + len == size;
+	size_t at;
 	uint64_t id = pair->frames++;
 	int n = snprintf(head, sizeof(head),
 	    "MSRP t%015" PRIx64 " SEND\r\n%sm%015" PRIx64 "\r\nByte-Range: %zu-%zu/%zu\r\n"
 	    "Content-Type: text/plain\r\n\r\n",
 	    id, pair->template, pair->sent, pair->at + 1, pair->at + len, size);
 
+	at = begin_frame(&pair->sender);
 	if (pair->at == 0)
 		pair->times[pair->sent & (RING - 1)] = now_ns();
 	put(&pair->sender, head, (size_t)n);
 	put(&pair->sender, body + pair->at % 64, len);
 	n = snprintf(end, sizeof(end), "\r\n-------t%015" PRIx64 "%c\r\n", id, last ? '$' : '+');
 	put(&pair->sender, end, (size_t)n);
+	end_frame(&pair->sender, at);
 	pair->at += len;
 	if (last) {
 		pair->at = 0;
@@ -387,10 +443,13 @@ static void answer(struct io *io, const struct msrp_frame *f)
 {
 	char text[2 * URI_MAX + 128];
 	struct buffer w = BUFFER_ON(text);
+	size_t at;
 
 	msrp_write_response_head(&w, f, 200, SLICE("OK"));
 	msrp_write_end_line(&w, f->tid, MSRP_COMPLETE, false);
+	at = begin_frame(io);
 	put(io, text, w.len);
+	end_frame(io, at);
 }
 
 static void message_arrived(struct pair *pair)
@@ -640,19 +699,20 @@ static void idle(void)
 {
 	char relay[URI_MAX], from[URI_MAX], granted[URI_MAX], c;
 
-	snprintf(relay, sizeof(relay), "%s://%s:%d;tcp", opt.tls ? "msrps" : "msrp", opt.host,
-	    opt.proxies[0]);
+	snprintf(relay, sizeof(relay), "%s://%s:%d;%s", opt.tls ? "msrps" : "msrp", opt.host,
+	    opt.proxies[0], opt.ws ? "ws" : "tcp");
 	for (int i = 0; i < opt.idle; i++) {
 		struct io io = {0};
 
 		/* Five times the source ports there are: loopback has many addresses. */
-		connect_blocking(&io, opt.proxies[0]);
-		snprintf(from, sizeof(from), "%s://%s:9/idle%d;tcp", opt.tls ? "msrps" : "msrp",
-		    opt.host, i);
+		connect_blocking(&io, SENDER, opt.proxies[0]);
+		snprintf(from, sizeof(from), "%s://%s:9/idle%d;%s", opt.tls ? "msrps" : "msrp",
+		    opt.host, i, opt.ws ? "ws" : "tcp");
 		if (opt.auth)
 			authenticate(&io, relay, from, granted);
 		free(io.in);
 		free(io.out);
+		free(io.raw);
 	}
 	printf("idle %d count\n", opt.idle);
 	fflush(stdout);
@@ -691,6 +751,8 @@ static void parse_options(int argc, char **argv)
 	    {"certificate", 1, NULL, 'e'},
 	    {"key", 1, NULL, 'k'},
 	    {"present", 0, NULL, 'x'},
+	    {"ws", 0, NULL, 'W'},
+	    {"behind", 0, NULL, 'b'},
 	    {"verbose", 0, NULL, 'v'},
 	    {0},
 	};
@@ -750,6 +812,12 @@ static void parse_options(int argc, char **argv)
 		case 'x':
 			opt.present = true;
 			break;
+		case 'W':
+			opt.ws = true;
+			break;
+		case 'b':
+			opt.behind = true;
+			break;
 		case 'v':
 			verbose = true;
 			break;
@@ -757,7 +825,8 @@ static void parse_options(int argc, char **argv)
 			exit(2);
 		}
 	}
-	if (!opt.proxy_count || (!opt.idle && !opt.receiver_count) || opt.pairs > PAIRS_MAX) {
+	if (!opt.proxy_count || (!opt.idle && !opt.behind && !opt.receiver_count)
+	    || opt.pairs > PAIRS_MAX) {
 		fprintf(stderr,
 		    "usage: bench_relay --proxy PORT,… --receivers PORT,… [--pairs N] "
 		    "[--size BYTES] [--chunk BYTES] [--window N | --rate N] …\n");

@@ -78,15 +78,16 @@ class Control:
 
 
 class Daemon:
-    def __init__(self, name, level='warn', config=CONFIG):
+    def __init__(self, name, level='warn', config=CONFIG, under=()):
+        """under: a program, with its options, that runs msrpd."""
         self.directory = tempfile.mkdtemp(prefix=f'msrpd-bench-{name}-')
         self.socket = os.path.join(self.directory, 'ctl.sock')
         path = os.path.join(self.directory, 'msrpd.yaml')
         with open(path, 'w') as f:
             f.write(config.format(level=level, socket=self.socket))
         self.log = open(os.path.join(self.directory, 'log'), 'wb')
-        self.process = subprocess.Popen([MSRPD, '-n', '-c', path], stderr=self.log)
-        deadline = time.monotonic() + 10
+        self.process = subprocess.Popen([*under, MSRPD, '-n', '-c', path], stderr=self.log)
+        deadline = time.monotonic() + (60 if under else 10)
         while True:
             try:
                 self.control = Control(self.socket)

@@ -217,10 +217,22 @@ static bool between_frames(const struct msrp_input *in)
 	return msrp_parser_idle(&in->parser) && !in->in_frame;
 }
 
+/* What one read has brought lies in one place, in however many messages it came. */
+static ssize_t parse(struct msrp_conn *conn, struct slice bytes)
+{
+	struct msrp_stack *stack = stack_of(conn);
+	uint64_t read = net_read_number(stack->protocol.net);
+
+	if (stack->past_read != read)
+		stack->past.frame = NULL;
+	stack->past_read = read;
+	return msrp_parser_feed_on(&conn->in->parser, &stack->past, bytes, &parser_handler, conn);
+}
+
 ssize_t input_feed(struct msrp_conn *conn, struct slice bytes, bool end)
 {
 	struct msrp_input *in = input_get(conn);
-	ssize_t n = in ? msrp_parser_feed(&in->parser, bytes, &parser_handler, conn) : -ENOMEM;
+	ssize_t n = in ? parse(conn, bytes) : -ENOMEM;
 
 	if (msrp_conn_closed(conn))
 		return -ECONNRESET;

@@ -128,6 +128,8 @@ struct msrp_stack {
 	void *fallback_arg;
 	struct transactions transactions;
 	struct pool inputs;
+	struct msrp_parser_past past; /* of the read that is being worked off */
+	uint64_t past_read;           /* its net_read_number() */
 };
 
 static inline struct msrp_stack *stack_of(const struct msrp_conn *conn)

@@ -125,6 +125,7 @@ static int feed(struct net_stream *s, struct net_stash in)
 	bool more = true;
 	int n = 1;
 
+	s->protocol->net->read_number++;
 	in.block->refs++;
 	if (in.bytes.len || in.end)
 		more = feed_piece(s, &in);
@@ -173,6 +174,11 @@ static int read_some(struct net_stream *s, bool *more)
 		.bytes = {p, (size_t)n},
 		.end = flags & NET_READ_END});
 	return 1;
+}
+
+uint64_t net_read_number(const struct net *net)
+{
+	return net->read_number;
 }
 
 void stream_read(struct net_stream *s)

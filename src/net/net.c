@@ -32,6 +32,7 @@ void net_free(struct net *net)
 	turns_fini(net);
 	net_blocks_free(net);
 	outputs_free(net);
+	ws_reader_free(net->ws_reader);
 	stashes_free(net);
 	prefixes_fini(&net->proxies);
 	free(net->batch);

@@ -56,3 +56,6 @@ struct event_base *net_base(const struct net *net);
  * @return absent: no memory, or made up and more than a block holds
  */
 struct slice net_pin(struct net *net, struct slice bytes);
+
+/** Of which read the bytes are that a handler is given: those of one stay where they lie meanwhile. */
+uint64_t net_read_number(const struct net *net);

@@ -192,6 +192,10 @@ void stream_part(struct net_stream *s, int err);
  */
 int ws_adopt(struct net_stream *s, struct slice answer, struct slice rest);
 
+/* ws_in.c */
+struct ws_reader;
+void ws_reader_free(struct ws_reader *reader);
+
 /* input.c */
 void stream_read(struct net_stream *s);
 void stash_drop(struct net_stream *s);
@@ -241,9 +245,11 @@ struct net {
 	STAILQ_HEAD(, net_stream) dirty;
 	struct net_block *rx, *text;     /* being filled */
 	struct net_block *feeding;       /* whose bytes a handler has in hand */
+	uint64_t read_number;            /* of those */
 	SLIST_HEAD(, net_block) retired; /* no ref, but what lies there is queued */
 
 	struct pool blocks, outputs, stashes;
+	struct ws_reader *ws_reader; /* once there is a WebSocket */
 
 	LIST_HEAD(, net_linger) lingers;
 	struct timer_queue lingering;

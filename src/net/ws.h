@@ -26,7 +26,7 @@ struct ws {
 	bool carrier_open;  /* the carrier's handshake is over */
 
 	/* in */
-	unsigned char header[WS_HEADER_IN_MAX + 1]; /* of a frame, as far as it has come */
+	unsigned char header[WS_HEADER_IN_MAX]; /* of a frame, as far as it has come */
 	uint8_t header_len;
 	bool in_frame, in_message;
 	bool fin; /* of the open frame, as its opcode and its mask */

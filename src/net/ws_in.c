@@ -32,23 +32,24 @@ ssize_t ws_read(struct net_stream *s, char *p, size_t size, unsigned *flags)
 	return (ssize_t)kept.len;
 }
 
-/* The mask is applied as to eight octets at once. */
+/* The mask is as good as one of eight octets, of which eight are taken at once. */
 static void unmask(struct ws *ws, char *p, size_t len)
 {
 	unsigned char mask[8];
-	uint64_t word, mask_word;
+	uint64_t words[8], mask_word;
 	size_t i = 0;
 
 	for (unsigned k = 0; k < sizeof(mask); k++)
 		mask[k] = ws->mask[(ws->mask_at + k) % 4];
 	memcpy(&mask_word, mask, sizeof(mask_word));
-	for (; len - i >= sizeof(word); i += sizeof(word)) {
-		memcpy(&word, p + i, sizeof(word));
-		word ^= mask_word;
-		memcpy(p + i, &word, sizeof(word));
+	for (; len - i >= sizeof(words); i += sizeof(words)) {
+		memcpy(words, p + i, sizeof(words));
+		for (unsigned k = 0; k < 8; k++)
+			words[k] ^= mask_word;
+		memcpy(p + i, words, sizeof(words));
 	}
-	for (unsigned k = 0; i < len; i++, k++)
-		p[i] = (char)(p[i] ^ mask[k]);
+	for (; i < len; i++)
+		p[i] = (char)(p[i] ^ mask[i % sizeof(mask)]);
 	ws->mask_at = (unsigned)(ws->mask_at + len) % 4;
 }
 
@@ -91,33 +92,102 @@ static bool take_header(struct ws *ws, struct slice *raw)
 	return true;
 }
 
-/* The header, and an octet behind it: wslay tells of no frame before its payload begins. */
+/* A wslay that reads headers, one at a time and whole, for all streams. */
+struct ws_reader {
+	wslay_frame_context_ptr context;
+	unsigned char header[6]; /* as it is shown */
+	size_t len;
+};
+
 static ssize_t on_wanted(uint8_t *p, size_t size, int flags, void *arg)
 {
-	const struct ws *ws = arg;
-	size_t len = ws->header_len + 1u;
+	const struct ws_reader *reader = arg;
 
 	(void)flags;
-	if (len > size)
+	if (reader->len > size)
 		return -1;
-	memcpy(p, ws->header, len);
-	return (ssize_t)len;
+	memcpy(p, reader->header, reader->len);
+	return (ssize_t)reader->len;
 }
 
-/* Its context is for one header, as it knows of no payload that somebody else takes. */
-static int read_header(struct net_stream *s, struct wslay_frame_iocb *frame)
+void ws_reader_free(struct ws_reader *reader)
+{
+	if (reader)
+		wslay_frame_context_free(reader->context);
+	free(reader);
+}
+
+static struct ws_reader *reader_of(struct net *net)
 {
 	static const struct wslay_frame_callbacks callbacks = {.recv_callback = on_wanted};
-	wslay_frame_context_ptr context;
-	ssize_t n;
+	struct ws_reader *reader = net->ws_reader;
 
-	if (wslay_frame_context_init(&context, &callbacks, ws_of(s)) < 0)
+	if (reader)
+		return reader;
+	reader = calloc(1, sizeof(*reader));
+	if (reader && wslay_frame_context_init(&reader->context, &callbacks, reader) < 0) {
+		free(reader);
+		reader = NULL;
+	}
+	net->ws_reader = reader;
+	return reader;
+}
+
+/*
+ * wslay is shown a frame without payload: between two of those it has no state, and the payload,
+ * which it would copy and unmask octet by octet, is ours.
+ */
+static int ask_reader(struct net_stream *s, struct wslay_frame_iocb *frame)
+{
+	const struct ws *ws = ws_of(s);
+	struct ws_reader *reader = reader_of(s->protocol->net);
+	unsigned masked = ws->header[1] & MASKED;
+
+	if (!reader)
 		return -ENOMEM;
-	n = wslay_frame_recv(context, frame);
-	wslay_frame_context_free(context);
-	if (n < 0)
-		return refuse(s, WSLAY_CODE_PROTOCOL_ERROR, "a frame with an impossible header");
-	return 0;
+	reader->header[0] = ws->header[0];
+	reader->header[1] = (unsigned char)masked;
+	reader->len = 2;
+	if (masked) {
+		memcpy(reader->header + 2, ws->header + ws->header_len - 4, 4);
+		reader->len += 4;
+	}
+	if (wslay_frame_recv(reader->context, frame) == 0)
+		return 0;
+	s->protocol->net->ws_reader = NULL; /* where it stands in the frame nobody knows */
+	ws_reader_free(reader);
+	return -EPROTO;
+}
+
+/* RFC 6455 5.2: in as few octets as it takes, and without a sign. */
+static int read_length(const struct ws *ws, uint64_t *lengthp)
+{
+	unsigned first = ws->header[1] & LENGTH, octets = 0;
+	uint64_t length = first, least = 0;
+
+	if (first >= LENGTH_16) {
+		octets = first == LENGTH_64 ? 8 : 2;
+		least = first == LENGTH_64 ? UINT16_MAX + UINT64_C(1) : LENGTH_16;
+		length = 0;
+	}
+	for (unsigned i = 0; i < octets; i++)
+		length = length << 8 | ws->header[2 + i];
+	*lengthp = length;
+	return length < least || length > INT64_MAX ? -EPROTO : 0;
+}
+
+static int read_header(struct net_stream *s, struct wslay_frame_iocb *frame)
+{
+	int err = ask_reader(s, frame);
+
+	if (err == 0)
+		err = read_length(ws_of(s), &frame->payload_length);
+	if (err == 0 && wslay_is_ctrl_frame(frame->opcode)
+	    && frame->payload_length > WS_CONTROL_MAX)
+		err = -EPROTO;
+	return err == -EPROTO
+	    ? refuse(s, WSLAY_CODE_PROTOCOL_ERROR, "a frame with an impossible header")
+	    : err;
 }
 
 /* RFC 6455 5.2, 5.4, 5.5 */

@@ -12,10 +12,7 @@ struct feed {
 	struct slice rest;
 	const struct msrp_parser_handler *handler;
 	void *arg;
-	struct msrp_frame frames[3];
-	unsigned used;            /* of them, beside the one in hand */
-	struct msrp_frame *frame; /* the one in hand */
-	struct msrp_frame_pair before;
+	struct msrp_parser_past *past; /* its frame is the one in hand */
 };
 
 void msrp_parser_init(struct msrp_parser *parser, size_t max_head)
@@ -356,7 +353,7 @@ static int take_kept_head(struct feed *feed)
 {
 	struct msrp_parser *p = feed->parser;
 	struct slice bytes = {p->buf, p->len};
-	struct msrp_frame *f = feed->frame;
+	struct msrp_frame *f = feed->past->frame;
 	ssize_t n = msrp_frame_parse(f, bytes, p->max_head);
 
 	if (n < 0)
@@ -399,21 +396,21 @@ static int skip_empty_line(struct feed *feed)
 }
 
 /* The frame in hand is the one before those that follow. */
-static void remember(struct feed *feed)
+static void remember(struct msrp_parser_past *past)
 {
 	struct msrp_frame **slot =
-	    msrp_frame_is_request(feed->frame) ? &feed->before.request : &feed->before.response;
+	    msrp_frame_is_request(past->frame) ? &past->before.request : &past->before.response;
 	struct msrp_frame *older = *slot;
 
-	*slot = feed->frame;
-	feed->frame = older ? older : &feed->frames[++feed->used];
+	*slot = past->frame;
+	past->frame = older ? older : &past->frames[++past->used];
 }
 
 static int take_head(struct feed *feed)
 {
 	struct msrp_parser *p = feed->parser;
 	struct slice bytes = feed->rest;
-	struct msrp_frame *f = feed->frame;
+	struct msrp_frame *f = feed->past->frame;
 	ssize_t n;
 	int skipped;
 
@@ -422,30 +419,28 @@ static int take_head(struct feed *feed)
 	skipped = skip_empty_line(feed);
 	if (skipped)
 		return skipped < 0 ? skipped : 0;
-	n = msrp_frame_parse_next(f, bytes, p->max_head, &feed->before);
+	n = msrp_frame_parse_next(f, bytes, p->max_head, &feed->past->before);
 	if (n == -EAGAIN)
 		return take_pieces(feed);
 	if (n < 0)
 		return broken(feed, f, (int)n);
 	consume(feed, frame_start_len(f, (size_t)n));
-	remember(feed);
+	remember(feed->past);
 	return begin_frame(feed, f, bytes.p + n);
 }
 
-ssize_t msrp_parser_feed(struct msrp_parser *parser, struct slice data,
-    const struct msrp_parser_handler *handler, void *arg)
+ssize_t msrp_parser_feed_on(struct msrp_parser *parser, struct msrp_parser_past *past,
+    struct slice data, const struct msrp_parser_handler *handler, void *arg)
 {
-	struct feed feed;
+	struct feed feed = {parser, data, handler, arg, past};
 	int err = 0;
 
 	/* Its frames need no clearing. */
-	feed.parser = parser;
-	feed.rest = data;
-	feed.handler = handler;
-	feed.arg = arg;
-	feed.used = 0;
-	feed.frame = &feed.frames[0];
-	feed.before = (struct msrp_frame_pair){NULL, NULL};
+	if (!past->frame) {
+		past->used = 0;
+		past->frame = &past->frames[0];
+		past->before = (struct msrp_frame_pair){NULL, NULL};
+	}
 	if (parser->state == MSRP_PARSER_BROKEN)
 		return -EBADMSG;
 	if (parser->len == 0)
@@ -463,4 +458,13 @@ ssize_t msrp_parser_feed(struct msrp_parser *parser, struct slice data,
 		return err;
 	}
 	return (ssize_t)(data.len - feed.rest.len);
+}
+
+ssize_t msrp_parser_feed(struct msrp_parser *parser, struct slice data,
+    const struct msrp_parser_handler *handler, void *arg)
+{
+	struct msrp_parser_past none;
+
+	none.frame = NULL;
+	return msrp_parser_feed_on(parser, &none, data, handler, arg);
 }

@@ -43,6 +43,17 @@ struct msrp_parser_handler {
 
 enum msrp_parser_state { MSRP_PARSER_HEAD, MSRP_PARSER_BODY, MSRP_PARSER_BROKEN };
 
+/**
+ * The last frames of what was fed.  Data that follows in the same memory may be fed behind them, as
+ * if it all had come at once; zeroed for what lies elsewhere.
+ */
+struct msrp_parser_past {
+	struct msrp_frame frames[3];
+	unsigned used;            /* of them, beside the next */
+	struct msrp_frame *frame; /* the next; NULL: there were none */
+	struct msrp_frame_pair before;
+};
+
 /** Embedded in its connection.  Fields are the parser's own. */
 struct msrp_parser {
 	char *buf;         /* of a head that came in pieces; goes with the next feed */
@@ -104,3 +115,7 @@ static inline bool msrp_parser_saw_hyphens(const struct msrp_parser *parser)
  */
 ssize_t msrp_parser_feed(struct msrp_parser *parser, struct slice data,
     const struct msrp_parser_handler *handler, void *arg);
+
+/** The same behind what past is of. */
+ssize_t msrp_parser_feed_on(struct msrp_parser *parser, struct msrp_parser_past *past,
+    struct slice data, const struct msrp_parser_handler *handler, void *arg);
