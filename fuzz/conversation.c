@@ -8,7 +8,10 @@
 
 #include <event2/event.h>
 
+#include "base/stats.h"
+#include "msrp/listener.h"
 #include "net/dial.h"
+#include "net/net.h"
 #include "net/priv.h"
 
 enum { FIRST_MAX = 4096, SPEAKS = 14, PAUSE = 16, TURNS = 30, HEAD_MAX = 1 << 16 };
@@ -37,6 +40,40 @@ void must(bool holds)
 {
 	if (!holds)
 		abort();
+}
+
+struct msrp_stack *conversation_start(struct conversation *c, const struct msrp_settings *extra,
+    struct stats **statsp)
+{
+	static const struct msrp_listen_settings listen = {
+	    .uri = (char *)(uintptr_t) "msrp://127.0.0.1:0;tcp"};
+	static struct msrp_settings settings;
+	static struct event_base *base;
+	static struct stats *stats;
+	static struct msrp_stack *stack;
+	struct reason why;
+	struct net *net;
+
+	if (!base) {
+		settings = *extra;
+		settings.listen = (struct setting_list){(void *)(uintptr_t)&listen, 1};
+		settings.transaction_timeout_ms = settings.connect_timeout_ms =
+		    settings.bind_timeout_ms = settings.idle_timeout_ms = settings.send_timeout_ms =
+			settings.shared_stall_ms = settings.partial_timeout_ms = 1000;
+		settings.max_connections = 100;
+		settings.max_header_size = 2048;
+		settings.send_queue = 8192;
+		base = event_base_new();
+		must(base != NULL);
+		must(net_new(&net, base) == 0);
+		must(stats_new(&stats) == 0);
+		must(msrp_stack_new(&stack, net, &settings, stats, &why) == 0);
+		must(msrp_listeners_open(stack, &why) == 0);
+	}
+	c->base = base;
+	c->frames = true;
+	*statsp = stats;
+	return stack;
 }
 
 /* --- what they hear --- */

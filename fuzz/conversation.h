@@ -12,10 +12,12 @@
 
 #include <msrpd/slice.h>
 
+#include "msrp/stack.h"
 #include "wire/parser.h"
 
 struct event_base;
 struct net_listener;
+struct stats;
 
 enum {
 	SPEAKERS = 2,
@@ -42,6 +44,15 @@ struct conversation {
 };
 
 void must(bool holds);
+
+/**
+ * A stack for the life of the process, whose contexts of TLS take longer to make than what is said;
+ * what is heard of it is frames.
+ *
+ * @param settings  what differs between targets: sizes of messages and chunks
+ */
+struct msrp_stack *conversation_start(struct conversation *c, const struct msrp_settings *settings,
+    struct stats **statsp);
 
 void speaker_open(struct conversation *c, size_t which, const struct net_listener *listener);
 void speaker_say(struct conversation *c, size_t which, struct slice text);

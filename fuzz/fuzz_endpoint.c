@@ -25,11 +25,8 @@ static const char peer[] = "msrp://127.0.0.1:9/peer;tcp";
 
 struct world {
 	struct conversation c;
-	struct msrp_listen_settings listen;
-	struct msrp_settings settings;
-	struct net *net;
-	struct stats *stats;
 	struct msrp_stack *stack;
+	struct stats *stats;
 	struct endpoints *all;
 	struct endpoint *endpoints[2]; /* of whole messages, and of streams */
 	size_t streamed;
@@ -113,30 +110,11 @@ static const struct endpoint_handler handler = {.accepts = on_accepts,
 
 static void start(struct world *w)
 {
-	static struct event_base *base;
-	struct reason why;
-
-	if (!base)
-		base = event_base_new();
-	w->c.base = base;
-	w->listen.uri = (char *)(uintptr_t) "msrp://127.0.0.1:0;tcp";
-	w->settings = (struct msrp_settings){.listen = {&w->listen, 1},
-	    .transaction_timeout_ms = 1000,
-	    .connect_timeout_ms = 1000,
-	    .bind_timeout_ms = 1000,
-	    .idle_timeout_ms = 1000,
-	    .max_connections = 100,
-	    .max_header_size = 2048,
-	    .max_message_size = MESSAGE_MAX,
+	static const struct msrp_settings settings = {.max_message_size = MESSAGE_MAX,
 	    .max_open_messages = 3,
-	    .partial_timeout_ms = 1000,
 	    .max_memory = 32768,
-	    .chunk_size = 2048,
-	    .send_queue = 8192,
-	    .send_timeout_ms = 1000};
-	must(base && net_new(&w->net, base) == 0 && stats_new(&w->stats) == 0);
-	must(msrp_stack_new(&w->stack, w->net, &w->settings, w->stats, &why) == 0);
-	must(msrp_listeners_open(w->stack, &why) == 0);
+	    .chunk_size = 2048};
+	w->stack = conversation_start(&w->c, &settings, &w->stats);
 	must(endpoints_new(&w->all, w->stack, w->stats) == 0);
 }
 
@@ -181,7 +159,7 @@ static void send_something(struct world *w)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct world w = {.c.frames = true};
+	struct world w = {0};
 
 	if (size > INPUT_MAX)
 		return 0;
@@ -193,8 +171,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < 2; i++)
 		endpoint_free(w.endpoints[i]);
 	endpoints_free(w.all);
-	msrp_stack_free(w.stack);
-	net_free(w.net);
-	stats_free(w.stats);
+	must(msrp_stack_connections(w.stack) == 0);
 	return 0;
 }

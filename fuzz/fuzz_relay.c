@@ -24,20 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { CLIENT, PEER };
 
-static char *text(const char *s)
-{
-	return (char *)(uintptr_t)s;
-}
-
 struct world {
 	struct conversation c;
-	struct msrp_listen_settings listen;
-	struct msrp_settings settings;
 	struct relay_settings relay_settings;
 	struct routes routes;
-	struct net *net;
-	struct stats *stats;
 	struct msrp_stack *stack;
+	struct stats *stats;
 	struct auth *auth;
 	struct relay *relay;
 	struct grant *grant;
@@ -62,26 +54,11 @@ static void start_relay(struct world *w)
 
 static void start(struct world *w)
 {
-	static struct event_base *base;
+	static const struct msrp_settings settings = {.max_memory = 1 << 20};
 	static const struct auth_user alice = {.name = (char *)(uintptr_t) "alice",
 	    .password = (char *)(uintptr_t) "secret"};
-	struct reason why;
 
-	if (!base)
-		base = event_base_new();
-	w->c.base = base;
-	w->listen.uri = text("msrp://127.0.0.1:0;tcp");
-	w->settings = (struct msrp_settings){.listen = {&w->listen, 1},
-	    .transaction_timeout_ms = 1000,
-	    .connect_timeout_ms = 1000,
-	    .bind_timeout_ms = 1000,
-	    .idle_timeout_ms = 1000,
-	    .max_connections = 100,
-	    .max_header_size = 2048,
-	    .send_queue = 8192,
-	    .send_timeout_ms = 1000,
-	    .shared_stall_ms = 1000,
-	    .max_memory = 1 << 20};
+	w->stack = conversation_start(&w->c, &settings, &w->stats);
 	w->relay_settings = (struct relay_settings){.enabled = true,
 	    .auth_expires_ms = 60000,
 	    .auth_min_expires_ms = 60000,
@@ -92,9 +69,6 @@ static void start(struct world *w)
 	    .cleanup_interval_ms = 60000,
 	    .users = {(void *)(uintptr_t)&alice, 1},
 	    .hash_size = 4};
-	must(base && net_new(&w->net, base) == 0 && stats_new(&w->stats) == 0);
-	must(msrp_stack_new(&w->stack, w->net, &w->settings, w->stats, &why) == 0);
-	must(msrp_listeners_open(w->stack, &why) == 0);
 	start_relay(w);
 }
 
@@ -135,7 +109,7 @@ static void introduce(struct world *w)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct world w = {.c.frames = true};
+	struct world w = {0};
 
 	if (size > INPUT_MAX)
 		return 0;
@@ -145,8 +119,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	conversation_end(&w.c);
 	relay_service.stop(w.relay);
 	auth_free(w.auth);
-	msrp_stack_free(w.stack);
-	net_free(w.net);
-	stats_free(w.stats);
+	must(msrp_stack_connections(w.stack) == 0);
 	return 0;
 }
