@@ -27,7 +27,7 @@ enum {
 	RECORD_SMALL = 1300,
 	RECORDS_SMALL = 10, /* RFC 6928: what TCP begins with */
 	PAUSE_MS = 1000,    /* RFC 6298: the first retransmission time-out */
-	PEER_MAX = 320,     /* a host's name and what goes with it */
+	PEER_MAX = 576,     /* two names and what goes with them */
 };
 
 /* SSL_write() wants to see the same bytes again, whatever became urgent meanwhile. */
