@@ -111,6 +111,8 @@ struct ua_session {
 	char id[UA_ID_LEN + 1];
 };
 
+/* --- make.c --- */
+
 /** What a session begins with. */
 struct ua_session_start {
 	const struct ua_offer *offer;
@@ -122,11 +124,15 @@ struct ua_session_start {
 /** @return 0, -EINVAL: types that are none, -ENOMEM */
 int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_session_start *start);
 
+/* --- dialog.c --- */
+
 /** By our INVITE, or the AUTH before it.  On failure the session remains to be dropped. */
 int ua_session_call(struct ua_session *s);
 
 /** By the peer's.  @return 0; negative: it was answered with an error */
 int ua_session_accept(struct ua_session *s, struct sip_request *invite);
+
+/* --- session.c --- */
 
 /** Leave everything, without a word to the handler: BYE, CANCEL or an error answer. */
 void ua_session_drop(struct ua_session *s);
@@ -134,8 +140,12 @@ void ua_session_drop(struct ua_session *s);
 /** The same, and UA_TERMINATED. */
 void ua_session_terminate(struct ua_session *s, enum ua_end end);
 
-/** The same, and UA_FAILED. */
+/** The same, and UA_FAILED; here: it is we that say so. */
 void ua_session_fail(struct ua_session *s, const struct sip_failure *failure);
+void ua_session_fail_here(struct ua_session *s, int code, struct slice reason);
+
+/** After another exchange of SDP: go where it says. */
+void ua_session_follow(struct ua_session *s);
 
 /** The daemon stops: end it once nothing is queued.  Harmless on one that waits for that. */
 void ua_session_flush(struct ua_session *s);
