@@ -31,7 +31,8 @@ static void check_media(const struct sdp_media *m, struct slice text)
 /* What we say is SDP again, with the same m= lines in order, and stays as it is when repeated. */
 static void check_answer(const struct sdp_session *offer, const struct sdp_media *chosen)
 {
-	struct sdp_local local = {.host = SLICE("192.0.2.1"),
+	struct sdp_local local = {.at = (size_t)(chosen - offer->media),
+	    .host = SLICE("192.0.2.1"),
 	    .port = 2855,
 	    .tls = sdp_media_is_tls(chosen),
 	    .path = SLICE("msrp://192.0.2.1:2855/x;tcp"),
@@ -42,15 +43,16 @@ static void check_answer(const struct sdp_session *offer, const struct sdp_media
 	struct slice text;
 
 	sdp_own_init(&own);
-	CHECK(sdp_own_answer(&own, &local, offer, chosen, &text) == 0);
+	CHECK(sdp_own_answer(&own, &local, 1, offer, &text) == 0);
 	CHECK(sdp_parse(&said, text) == 0 && said.media_count == offer->media_count);
-	CHECK(sdp_own_offer(&own, &local, &text) == 0 && own.version == 1);
-	CHECK(sdp_own_chosen(&own, offer) != NULL);
+	CHECK(sdp_own_offer(&own, &local, 1, &text) == 0 && own.version == 1);
+	CHECK(sdp_own_chosen(&own, local.at, offer) != NULL);
 	sdp_own_fini(&own);
 }
 
 static void try_sdp(struct slice text)
 {
+	struct sdp_wanted wanted = {.transports = SDP_PLAIN | SDP_TLS, .accept_types = SLICE("*")};
 	struct sdp_session sdp;
 	const struct sdp_media *chosen;
 
@@ -58,9 +60,12 @@ static void try_sdp(struct slice text)
 		return;
 	for (size_t i = 0; i < sdp.media_count; i++)
 		check_media(&sdp.media[i], text);
-	chosen = sdp_choose(&sdp, SDP_PLAIN | SDP_TLS, SLICE("*"));
-	if (chosen)
-		check_answer(&sdp, chosen);
+	for (int file = 0; file < 2; file++) {
+		wanted.file = file;
+		chosen = sdp_choose(&sdp, &wanted);
+		if (chosen)
+			check_answer(&sdp, chosen);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

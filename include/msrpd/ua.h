@@ -13,6 +13,7 @@
 
 #include <msrpd/message.h>
 #include <msrpd/request.h>
+#include <msrpd/setting.h>
 #include <msrpd/slice.h>
 
 struct sip_flow;
@@ -105,6 +106,15 @@ struct ua_handler {
 	 */
 	int (*nickname)(struct ua_session *s, struct slice nickname, void *arg);
 
+	/**
+	 * An operator has ended the session: it is gone when this is called.  NULL: only its
+	 * service ends it.
+	 */
+	void (*cancelled)(void *arg);
+
+	/** Its sessions may carry others: ua_join(), struct ua_taker. */
+	bool carries;
+
 	/** After ua_want_room(): there is room again. */
 	void (*room)(struct ua_session *s, void *arg);
 
@@ -130,6 +140,11 @@ struct ua_offer {
 	struct sip_flow *flow;
 	/** Name of an attribute of the peer's, for ua_peer_attribute(); outlives the session. */
 	const char *peer_attribute;
+	bool sends_only; /* a=sendonly in our offers */
+	/** ua_answer(): the stream for a file (RFC 5547), which otherwise is passed over. */
+	bool file;
+	/** ua_start(), ua_join(): nothing is offered before ua_release(). */
+	bool held;
 };
 
 /**
@@ -152,6 +167,48 @@ int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *
 int ua_start(struct ua *ua, const struct ua_offer *offer, struct slice from_uri,
     struct slice to_uri, struct slice ruri, struct ua_session **sp);
 
+/**
+ * Start a session as another stream of one that is there, by a re-INVITE (RFC 3264 8.1).  It ends
+ * with the session that carries it.
+ *
+ * @return 0; -EINVAL: types that are none; -EPROTO: the service of that session carries none;
+ *         -ENOBUFS: it carries too many; -EPIPE: it ends; -ENOMEM
+ */
+int ua_join(struct ua_session *carrier, const struct ua_offer *offer, struct ua_session **sp);
+
+/**
+ * Offer a session that was held.
+ *
+ * @param attributes  as in ua_offer, in place of those; copied
+ * @return as ua_start(); on failure the session remains to be ended
+ */
+int ua_release(struct ua_session *s, struct slice attributes);
+
+/** What an offer says of a file (RFC 5547 6): attributes as they stand there, absent or not. */
+struct ua_file {
+	struct slice selector, transfer_id, disposition, range;
+	bool sends; /* the peer wants to send it; else to have it */
+};
+
+/** The file that an INVITE offers, if any.  @return 0 or -ENOENT; views of invite */
+int ua_file_of(struct sip_request *invite, struct ua_file *file);
+
+/** Who takes streams for files that peers add to sessions (ua_handler.carries); const. */
+struct ua_taker {
+	/** @param offer  to be filled  @return 0, or negative: refused, by port 0 */
+	int (*offered)(struct ua_session *carrier, const struct ua_file *file,
+	    struct ua_offer *offer, void *arg);
+	/** It was made, or (NULL) could not be. */
+	void (*made)(struct ua_session *s, const struct ua_offer *offer);
+	void *arg;
+};
+
+/** taker outlives the UA, or is set to NULL before. */
+void ua_set_taker(struct ua *ua, const struct ua_taker *taker);
+
+/** Is the type (perhaps with parameters) in the list, which may have wildcards (RFC 4975 8.6)? */
+bool ua_type_in(struct slice list, struct slice type);
+
 /** NUL-terminated, the session id of our own MSRP URI; valid as long as the session. */
 const char *ua_session_id(const struct ua_session *s);
 
@@ -163,6 +220,13 @@ struct ua_session *ua_find(struct ua *ua, struct slice session_id);
  * for the caller when this returns.
  */
 void ua_end(struct ua_session *s);
+
+/**
+ * End a session for an operator.
+ *
+ * @return 0; -EPERM: its service does not let others end it
+ */
+int ua_cancel(struct ua_session *s);
 
 enum {
 	UA_SEND_CONFIRM = 1, /* report() is called for the 200 response as well */
@@ -222,6 +286,19 @@ struct ua_limits {
 };
 
 struct ua_limits ua_limits(const struct ua *ua);
+
+/** The settings ua.files. */
+struct ua_files {
+	bool present;
+	char *directory;
+	uint64_t max_size, max_total;
+	uint64_t idle_timeout_ms;
+	struct setting_list send_from; /* of char *: directories */
+	char *accept_in_session; /* types that are taken from the peers of sessions; NULL: none */
+};
+
+/** Valid until the next reload. */
+const struct ua_files *ua_files(const struct ua *ua);
 
 /**
  * Answer a MESSAGE that was taken with UA_REPLY_LATER, by what the handler could have returned.

@@ -227,6 +227,7 @@ static const struct ua_handler handler = {
     .notify = on_notify,
     .message = on_message,
     .report = on_report,
+    .carries = true,
 };
 
 /* --- the action --- */
@@ -515,11 +516,16 @@ static const struct param_spec end_params[] = {
 
 static void call_end(const struct param *params, struct reply *reply, void *arg)
 {
-	struct ua_session *s = find_own(arg, params[0].text, reply);
+	struct app *app = arg;
+	struct ua_session *s = app->ua ? ua_find(app->ua, params[0].text) : NULL;
 
-	if (!s)
-		return;
-	ua_end(s);
+	/* A file's session is its service's, which lets others end it. */
+	if (!s || ua_cancel(s) < 0) {
+		s = find_own(app, params[0].text, reply);
+		if (!s)
+			return;
+		ua_end(s);
+	}
 	reply_text(reply, NULL, SLICE("OK"));
 }
 

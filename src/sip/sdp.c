@@ -394,16 +394,23 @@ static unsigned transport_of(const struct sdp_media *media)
 								  : 0;
 }
 
-const struct sdp_media *sdp_choose(const struct sdp_session *sdp, unsigned transports,
-    struct slice accept_types)
+bool sdp_media_is_file(const struct sdp_media *media)
 {
-	for (size_t i = 0; i < sdp->media_count; i++) {
-		const struct sdp_media *m = &sdp->media[i];
+	return sdp_media_attribute(media, SLICE("file-selector")).p != NULL;
+}
 
-		if ((transport_of(m) & transports) && sdp_media_is_usable(m)
-		    && sdp_types_common(accept_types, m->accept_types))
-			return m;
-	}
+bool sdp_media_fits(const struct sdp_media *media, const struct sdp_wanted *wanted)
+{
+	return (transport_of(media) & wanted->transports) && sdp_media_is_usable(media)
+	    && sdp_types_common(wanted->accept_types, media->accept_types)
+	    && sdp_media_is_file(media) == wanted->file;
+}
+
+const struct sdp_media *sdp_choose(const struct sdp_session *sdp, const struct sdp_wanted *wanted)
+{
+	for (size_t i = 0; i < sdp->media_count; i++)
+		if (sdp_media_fits(&sdp->media[i], wanted))
+			return &sdp->media[i];
 	return NULL;
 }
 

@@ -100,21 +100,28 @@ bool sdp_media_next_attribute(struct slice *lines, struct slice *name, struct sl
 /** Are the mandatory preconditions of every m=message with a port met by what is (RFC 3312)? */
 bool sdp_is_ready(const struct sdp_session *sdp);
 
+/** Is it for one file, which the attribute file-selector describes (RFC 5547)? */
+bool sdp_media_is_file(const struct sdp_media *media);
+
 enum { SDP_PLAIN = 1, SDP_TLS = 2 };
 
-/**
- * Find the stream to use: the first that is usable, over a transport that we have, with a type
- * that we take.
- *
- * @param transports    SDP_PLAIN | SDP_TLS
- * @param accept_types  our list
- * @return NULL if there is none: 488
- */
-const struct sdp_media *sdp_choose(const struct sdp_session *sdp, unsigned transports,
-    struct slice accept_types);
+/** What a stream must be to be used. */
+struct sdp_wanted {
+	unsigned transports;       /* SDP_PLAIN | SDP_TLS */
+	struct slice accept_types; /* our list: one of them is the peer's, too */
+	bool file;                 /* sdp_media_is_file(); a stream for a file is nothing else */
+};
 
-/** Our side of the stream; borrowed for the call that uses it. */
+bool sdp_media_fits(const struct sdp_media *media, const struct sdp_wanted *wanted);
+
+/** The first stream that fits; NULL if there is none: 488. */
+const struct sdp_media *sdp_choose(const struct sdp_session *sdp, const struct sdp_wanted *wanted);
+
+#define SDP_NOWHERE SIZE_MAX
+
+/** Our side of a stream; borrowed for the call that uses it. */
 struct sdp_local {
+	size_t at;         /* its m= line, from 0; SDP_NOWHERE: it has none */
 	struct slice host; /* of our own URI, no brackets: RFC 4975 8.1 */
 	uint16_t port;     /* of the first URI of the path: RFC 4975 8.1 */
 	bool tls;
@@ -136,6 +143,10 @@ struct sdp_own {
 	uint64_t id, version;
 	char *text; /* what we said last; NULL: nothing yet */
 	size_t len;
+	char *before; /* and before that; NULL: nothing */
+	size_t before_len;
+	uint32_t refused; /* bits of the places that the peer's answers have refused */
+	uint32_t refused_before;
 };
 
 void sdp_own_init(struct sdp_own *own);
@@ -144,29 +155,36 @@ void sdp_own_fini(struct sdp_own *own);
 /**
  * Write an offer.  Streams that were there beside ours remain, refused.
  *
- * @param textp  the description, valid until the next call on own
- * @return 0 or -ENOMEM
+ * @param locals  our streams, at least one; one that is nowhere yet is given a place
+ * @param textp   the description, valid until the next call on own
+ * @return 0, -EMSGSIZE: no place for another, -ENOMEM
  */
-int sdp_own_offer(struct sdp_own *own, const struct sdp_local *local, struct slice *textp);
+int sdp_own_offer(struct sdp_own *own, struct sdp_local *locals, size_t count, struct slice *textp);
 
 /**
- * Write the answer to an offer: chosen, one of its media or NULL, by local, all others refused
+ * Write the answer to an offer: streams of ours at the places of its media, all others refused
  * (RFC 3264 6).  What the offer says of its preconditions is said from our side (RFC 3312 5).
  *
+ * @param locals  at least one, the first of which gives the address of the whole; those that are
+ *                nowhere are left out
  * @return 0 or -ENOMEM
  */
-int sdp_own_answer(struct sdp_own *own, const struct sdp_local *local,
-    const struct sdp_session *offer, const struct sdp_media *chosen, struct slice *textp);
+int sdp_own_answer(struct sdp_own *own, const struct sdp_local *locals, size_t count,
+    const struct sdp_session *offer, struct slice *textp);
 
-/** Does the peer's offer take our stream away, by port 0 (RFC 3264 8.2)? */
-bool sdp_own_is_dropped(const struct sdp_own *own, const struct sdp_session *offer);
+/** Our last offer was refused: all is as it was before. */
+void sdp_own_refused(struct sdp_own *own);
+
+/** Does the peer's offer take the stream at that place away, by port 0 (RFC 3264 8.2)? */
+bool sdp_is_dropped(const struct sdp_session *offer, size_t at);
 
 /**
- * The stream of ours in the peer's answer to our last offer.
+ * The stream of ours at that place in the peer's answer to our last offer.
  *
  * @return NULL if it was refused or is not usable
  */
-const struct sdp_media *sdp_own_chosen(const struct sdp_own *own, const struct sdp_session *answer);
+const struct sdp_media *sdp_own_chosen(struct sdp_own *own, size_t at,
+    const struct sdp_session *answer);
 
 /** a=setup of our answer (RFC 6135 4.2.2): passive, unless the offer leaves only active. */
 enum sdp_setup sdp_answer_setup(const struct sdp_media *offer);

@@ -19,7 +19,8 @@ void sdp_own_init(struct sdp_own *own)
 void sdp_own_fini(struct sdp_own *own)
 {
 	free(own->text);
-	own->text = NULL;
+	free(own->before);
+	own->text = own->before = NULL;
 }
 
 /* --- writing --- */
@@ -32,18 +33,21 @@ static const char *address_family(struct slice host)
 											 : "IP4";
 }
 
+static void write_address(struct buffer *out, struct slice host)
+{
+	buffer_printf(out, "c=IN %s %.*s\r\n", address_family(host), SLICE_ARG(host));
+}
+
 static void write_session(struct buffer *out, const struct sdp_own *own,
     const struct sdp_local *local)
 {
-	const char *family = address_family(local->host);
-
 	buffer_printf(out,
 	    "v=0\r\n"
 	    "o=- %" PRIu64 " %" PRIu64 " IN %s %.*s\r\n"
-	    "s=-\r\n"
-	    "c=IN %s %.*s\r\n"
-	    "t=0 0\r\n",
-	    own->id, own->version, family, SLICE_ARG(local->host), family, SLICE_ARG(local->host));
+	    "s=-\r\n",
+	    own->id, own->version, address_family(local->host), SLICE_ARG(local->host));
+	write_address(out, local->host);
+	buffer_add(out, SLICE("t=0 0\r\n"));
 }
 
 static void write_attribute(struct buffer *out, const char *name, struct slice value)
@@ -52,7 +56,8 @@ static void write_attribute(struct buffer *out, const char *name, struct slice v
 		buffer_printf(out, "a=%s:%.*s\r\n", name, SLICE_ARG(value));
 }
 
-static void write_stream(struct buffer *out, const struct sdp_local *local)
+/* @param host  that the whole description has */
+static void write_stream(struct buffer *out, const struct sdp_local *local, struct slice host)
 {
 	static const char *const setups[] = {
 	    [SDP_SETUP_ACTIVE] = "active",
@@ -67,6 +72,8 @@ static void write_stream(struct buffer *out, const struct sdp_local *local)
 
 	buffer_printf(out, "m=message %u %s *\r\n", local->port,
 	    local->tls ? "TCP/TLS/MSRP" : "TCP/MSRP");
+	if (!slice_equal(local->host, host))
+		write_address(out, local->host);
 	write_attribute(out, "accept-types", local->accept_types);
 	write_attribute(out, "accept-wrapped-types", local->accept_wrapped_types);
 	write_attribute(out, "path", local->path);
@@ -122,67 +129,72 @@ static void write_refused(struct buffer *out, const struct sdp_media *media)
 	    SLICE_ARG(media->proto), media->formats.len > 0 ? " " : "", SLICE_ARG(media->formats));
 }
 
-/* Where our stream stands in a description. */
+/* Which streams are in a description. */
 struct place {
-	const struct sdp_session *layout; /* the streams that there are */
-	const struct sdp_media *ours;     /* among them; NULL: none */
-	bool added;                       /* but behind them */
-	bool answers;                     /* they are the peer's offer */
+	const struct sdp_session *layout; /* those that there are already */
+	const struct sdp_local *locals;   /* ours, among them or behind them */
+	size_t count;
+	bool answers; /* the layout is the peer's offer */
 };
 
-static int write_all(const struct sdp_own *own, const struct sdp_local *local,
-    const struct place *place, char **textp, size_t *lenp)
+static const struct sdp_local *find_local(const struct place *place, size_t at)
+{
+	for (size_t i = 0; i < place->count; i++)
+		if (place->locals[i].at == at)
+			return &place->locals[i];
+	return NULL;
+}
+
+static int write_all(const struct sdp_own *own, const struct place *place, char **textp,
+    size_t *lenp)
 {
 	const struct sdp_session *layout = place->layout;
+	const struct sdp_local *local;
+	struct slice host = place->locals[0].host;
 	struct buffer out = {.max = BUFFER_UNBOUNDED};
+	size_t i;
 
-	write_session(&out, own, local);
-	for (size_t i = 0; i < layout->media_count; i++)
-		if (&layout->media[i] != place->ours)
+	write_session(&out, own, &place->locals[0]);
+	for (i = 0; i < layout->media_count; i++) {
+		local = find_local(place, i);
+		if (!local) {
 			write_refused(&out, &layout->media[i]);
-		else {
-			write_stream(&out, local);
-			if (place->answers)
-				write_preconditions(&out, &layout->media[i]);
+			continue;
 		}
-	if (place->added)
-		write_stream(&out, local);
+		write_stream(&out, local, host);
+		if (place->answers)
+			write_preconditions(&out, &layout->media[i]);
+	}
+	for (; (local = find_local(place, i)); i++)
+		write_stream(&out, local, host);
 	return buffer_take(&out, textp, lenp);
 }
 
 /* Nothing changed: what was said stays as it is; else its version rises (RFC 3264 8). */
-static int say(struct sdp_own *own, const struct sdp_local *local, const struct place *place,
-    struct slice *textp)
+static int say(struct sdp_own *own, const struct place *place, struct slice *textp)
 {
 	char *text = NULL;
 	size_t len = 0;
-	int err = write_all(own, local, place, &text, &len);
+	int err = write_all(own, place, &text, &len);
 
 	if (!err && own->text
 	    && !slice_equal((struct slice){text, len}, (struct slice){own->text, own->len})) {
 		free(text);
 		text = NULL;
 		own->version++;
-		err = write_all(own, local, place, &text, &len);
+		err = write_all(own, place, &text, &len);
 		if (err)
 			own->version--;
 	}
 	if (err)
 		return err;
-	free(own->text);
+	free(own->before);
+	own->before = own->text;
+	own->before_len = own->len;
 	own->text = text;
 	own->len = len;
 	*textp = (struct slice){text, len};
 	return 0;
-}
-
-/* Ours is the one stream in what we say that has a port. */
-static const struct sdp_media *our_stream(const struct sdp_session *said)
-{
-	for (size_t i = 0; i < said->media_count; i++)
-		if (said->media[i].port != 0)
-			return &said->media[i];
-	return NULL;
 }
 
 static void parse_own(const struct sdp_own *own, struct sdp_session *said)
@@ -191,47 +203,79 @@ static void parse_own(const struct sdp_own *own, struct sdp_session *said)
 		said->media_count = 0;
 }
 
-int sdp_own_offer(struct sdp_own *own, const struct sdp_local *local, struct slice *textp)
+static bool is_free(const struct sdp_own *own, const struct place *place, size_t at)
 {
-	struct sdp_session said;
-	struct place place = {.layout = &said};
-
-	parse_own(own, &said);
-	place.ours = our_stream(&said);
-	place.added = !place.ours;
-	return say(own, local, &place, textp);
+	if (find_local(place, at))
+		return false;
+	return at >= place->layout->media_count || place->layout->media[at].port == 0
+	    || (own->refused & UINT32_C(1) << at);
 }
 
-int sdp_own_answer(struct sdp_own *own, const struct sdp_local *local,
-    const struct sdp_session *offer, const struct sdp_media *chosen, struct slice *textp)
+/* RFC 3264 8.1: a line whose stream has gone may serve another one. */
+static size_t free_place(struct sdp_own *own, const struct place *place)
 {
-	return say(own, local, &(struct place){.layout = offer, .ours = chosen, .answers = true},
+	size_t at = 0;
+
+	while (at < SDP_MEDIA_MAX && !is_free(own, place, at))
+		at++;
+	if (at < SDP_MEDIA_MAX)
+		own->refused &= ~(UINT32_C(1) << at);
+	return at;
+}
+
+int sdp_own_offer(struct sdp_own *own, struct sdp_local *locals, size_t count, struct slice *textp)
+{
+	struct sdp_session said;
+	struct place place = {.layout = &said, .locals = locals, .count = count};
+
+	parse_own(own, &said);
+	own->refused_before = own->refused;
+	for (size_t i = 0; i < count; i++)
+		if (locals[i].at == SDP_NOWHERE) {
+			locals[i].at = free_place(own, &place);
+			if (locals[i].at == SDP_MEDIA_MAX)
+				return -EMSGSIZE;
+		}
+	return say(own, &place, textp);
+}
+
+int sdp_own_answer(struct sdp_own *own, const struct sdp_local *locals, size_t count,
+    const struct sdp_session *offer, struct slice *textp)
+{
+	return say(own,
+	    &(struct place){.layout = offer, .locals = locals, .count = count, .answers = true},
 	    textp);
 }
 
-bool sdp_own_is_dropped(const struct sdp_own *own, const struct sdp_session *offer)
+void sdp_own_refused(struct sdp_own *own)
 {
-	const struct sdp_media *ours;
-	struct sdp_session said;
-	size_t at;
+	if (!own->before)
+		return;
+	free(own->text);
+	own->text = own->before;
+	own->len = own->before_len;
+	own->before = NULL;
+	own->refused = own->refused_before;
+}
 
-	parse_own(own, &said);
-	ours = our_stream(&said);
-	at = ours ? (size_t)(ours - said.media) : SIZE_MAX;
+bool sdp_is_dropped(const struct sdp_session *offer, size_t at)
+{
 	return at < offer->media_count && offer->media[at].port == 0;
 }
 
-const struct sdp_media *sdp_own_chosen(const struct sdp_own *own, const struct sdp_session *answer)
+const struct sdp_media *sdp_own_chosen(struct sdp_own *own, size_t at,
+    const struct sdp_session *answer)
 {
-	const struct sdp_media *ours, *theirs;
+	const struct sdp_media *theirs;
 	struct sdp_session said;
 
 	parse_own(own, &said);
-	ours = our_stream(&said);
-	if (!ours || (size_t)(ours - said.media) >= answer->media_count)
+	if (at >= said.media_count || at >= answer->media_count)
 		return NULL;
-	theirs = &answer->media[ours - said.media];
-	if (!slice_equal_nocase(ours->proto, theirs->proto))
+	theirs = &answer->media[at];
+	if (theirs->port == 0)
+		own->refused |= UINT32_C(1) << at;
+	if (!slice_equal_nocase(said.media[at].proto, theirs->proto))
 		return NULL;
 	return sdp_media_is_usable(theirs) ? theirs : NULL;
 }

@@ -35,10 +35,15 @@ static void on_offer(struct sip_dialog *d, struct slice sdp, void *arg)
 		return;
 	}
 	sip_dialog_answer(d, text);
-	if (err == -ESHUTDOWN)
+	if (err == -ESHUTDOWN) {
 		ua_session_terminate(s, UA_END_BYE);
-	else if (sdp.p)
+		return;
+	}
+	ua_session_ref(s);
+	if (sdp.p)
 		ua_session_follow(s);
+	ua_streams_settle(s);
+	ua_session_unref(s);
 }
 
 /* It is we that say so, but of what the peer has answered. */
@@ -54,9 +59,14 @@ static void on_answer(struct sip_dialog *d, struct slice sdp, void *arg)
 	int err = sdp.p ? ua_media_take_answer(s, sdp) : -EPROTO;
 
 	(void)d;
-	if (err == 0)
+	s->offering = s->moved = false;
+	if (err == 0) {
+		ua_session_ref(s);
 		ua_session_follow(s);
-	else if (s->state == SESSION_SETUP)
+		if (s->notified)
+			ua_streams_settle(s);
+		ua_session_unref(s);
+	} else if (s->state == SESSION_SETUP)
 		ua_session_fail(s, &useless_answer);
 	else
 		ua_session_terminate(s, UA_END_FAILED);
@@ -76,19 +86,20 @@ static void on_failed(struct sip_dialog *d, const struct sip_failure *failure, v
 	ua_session_fail(arg, failure);
 }
 
-static void offer_anew(struct ua_session *s)
+void ua_dialog_offer(struct ua_session *s)
 {
 	struct slice text;
 	const struct story of = ua_story(s);
 	int err;
 
-	if (!s->reoffer || !s->notified)
+	if (!s->reoffer || !s->notified || s->state == SESSION_OVER)
 		return;
 	err = ua_media_offer(s, &text);
 	if (err == 0)
 		err = sip_dialog_reinvite(s->dialog, text);
 	/* While another exchange is under way on_idle() will come. */
 	s->reoffer = err == -EBUSY;
+	s->offering = err == 0;
 	if (err < 0 && err != -EBUSY)
 		story_note(LOG_LEVEL_INFO, &of, "ua: session %s: re-INVITE: %s", s->id,
 		    strerror(-err));
@@ -100,16 +111,27 @@ static void on_refused(struct sip_dialog *d, const struct sip_failure *failure, 
 	const struct story of = ua_story(s);
 
 	(void)d;
-	/* We only re-INVITE because our path has changed, and then the old one is no good. */
+	s->offering = false;
+	sdp_own_refused(&s->sdp);
 	story_note(LOG_LEVEL_INFO, &of, "ua: session %s: re-INVITE refused: %d %.*s", s->id,
 	    failure->code, SLICE_ARG(failure->reason));
-	ua_session_terminate(s, UA_END_FAILED);
+	ua_session_ref(s);
+	ua_streams_refused(s, failure);
+	/* When our path has changed the old one is no good. */
+	if (s->moved)
+		ua_session_terminate(s, UA_END_FAILED);
+	ua_session_unref(s);
 }
 
 static void on_idle(struct sip_dialog *d, void *arg)
 {
+	struct ua_session *s = arg;
+
 	(void)d;
-	offer_anew(arg);
+	/* It crossed with one of the peer's. */
+	s->reoffer = s->reoffer || s->offering;
+	s->offering = false;
+	ua_dialog_offer(s);
 }
 
 static void on_dialog_message(struct sip_dialog *d, struct sip_request *request, void *arg)
@@ -174,13 +196,21 @@ void ua_session_granted(struct ua_session *s)
 {
 	int err;
 
+	if (s->carried && !s->carrier)
+		return; /* and is about to end */
+	if (s->carrier && !s->notified) {
+		ua_stream_ready(s);
+		return;
+	}
 	if (s->notified) {
-		s->reoffer = true;
+		struct ua_session *carrier = s->carrier ? s->carrier : s;
+
+		carrier->reoffer = carrier->moved = true;
 		err = endpoint_set_path(s->endpoint, ua_upstream_path(s), s->peer->path);
 		if (err < 0)
 			ua_session_lost(err, s);
 		else
-			offer_anew(s);
+			ua_dialog_offer(carrier);
 		return;
 	}
 	if (s->unanswered) {
@@ -193,7 +223,7 @@ void ua_session_granted(struct ua_session *s)
 			ua_session_fail_here(s, err == -EINVAL || err == -EDESTADDRREQ ? 400 : 503,
 			    slice_of(strerror(-err)));
 	} else {
-		s->reoffer = true;
+		s->reoffer = s->moved = true;
 	}
 }
 
@@ -217,7 +247,25 @@ int ua_session_call(struct ua_session *s)
 {
 	if (s->ua->env.settings->relay_uri)
 		return ua_upstream_ask(s);
-	return invite(s);
+	if (!s->carrier)
+		return invite(s);
+	ua_stream_ready(s);
+	return 0;
+}
+
+int ua_release(struct ua_session *s, struct slice attributes)
+{
+	char *described;
+
+	if (s->state != SESSION_SETUP || !s->held || (s->carried && !s->carrier))
+		return -EPIPE;
+	described = slice_dup(attributes);
+	if (!described)
+		return -ENOMEM;
+	s->described = described;
+	s->attributes = slice_of(described);
+	s->held = false;
+	return ua_session_call(s);
 }
 
 int ua_session_accept(struct ua_session *s, struct sip_request *request)

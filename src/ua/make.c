@@ -85,6 +85,11 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	s->uac = start->uac;
 	s->handler = offer->handler;
 	s->arg = offer->arg;
+	s->held = offer->held;
+	s->sends_only = offer->sends_only;
+	s->file = offer->file;
+	s->at = SDP_NOWHERE;
+	TAILQ_INIT(&s->streams);
 	rand_token(s->id, UA_ID_LEN);
 	sdp_own_init(&s->sdp);
 	p = (char *)(s + 1);
@@ -107,6 +112,11 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 		endpoint_free(s->endpoint);
 		ua_session_unref(s);
 		return err;
+	}
+	if (start->carrier) {
+		s->carried = true;
+		s->carrier = start->carrier;
+		TAILQ_INSERT_TAIL(&s->carrier->streams, s, stream);
 	}
 	*sp = s;
 	return 0;

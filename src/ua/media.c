@@ -34,6 +34,14 @@ struct local_texts {
 	char fingerprint[UA_FINGERPRINT_SIZE];
 };
 
+/* What we say, stream by stream: of the session itself, then of those that it carries. */
+struct description {
+	struct ua_session *sessions[1 + UA_STREAMS_MAX];
+	struct sdp_local locals[1 + UA_STREAMS_MAX];
+	struct local_texts *texts; /* one each */
+	size_t count;
+};
+
 static void add_fingerprint(const struct ua_session *s, struct sdp_local *local,
     struct local_texts *texts)
 {
@@ -69,6 +77,7 @@ static int describe(const struct ua_session *s, struct sdp_local *local, struct 
 	if (w.err || msrp_uri_parse(&first, msrp_path_first(buffer_text(&w))) < 0)
 		return -EPROTO;
 	*local = (struct sdp_local){
+	    .at = s->at,
 	    .host = first.host,
 	    .port = first.port,
 	    .tls = first.secure,
@@ -77,22 +86,76 @@ static int describe(const struct ua_session *s, struct sdp_local *local, struct 
 	    .accept_wrapped_types = s->accept_wrapped_types,
 	    .max_size = max_message(s),
 	    .setup = SDP_SETUP_ACTPASS,
-	    .direction = SDP_SENDRECV,
+	    .direction = s->sends_only ? SDP_SENDONLY : SDP_SENDRECV,
 	    .attributes = s->attributes,
 	};
 	return 0;
 }
 
+static int description_new(struct description **dp)
+{
+	struct description *d = calloc(1, sizeof(*d));
+
+	if (d)
+		d->texts = calloc(1 + UA_STREAMS_MAX, sizeof(*d->texts));
+	if (d && d->texts) {
+		*dp = d;
+		return 0;
+	}
+	free(d);
+	return -ENOMEM;
+}
+
+static void description_free(struct description *d)
+{
+	free(d->texts);
+	free(d);
+}
+
+/* Our side of a stream; for an answer only begun. */
+static int add_side(struct description *d, struct ua_session *s)
+{
+	struct sdp_local *local = &d->locals[d->count];
+	int err = describe(s, local, &d->texts[d->count]);
+
+	if (err == 0)
+		d->sessions[d->count++] = s;
+	return err;
+}
+
+static int offer_all(struct ua_session *s, struct description *d, struct slice *textp)
+{
+	struct ua_session *carried;
+	int err = add_side(d, s);
+
+	TAILQ_FOREACH(carried, &s->streams, stream)
+		if (err == 0 && carried->agreement != STREAM_QUIET
+		    && carried->agreement < STREAM_REFUSED)
+			err = add_side(d, carried);
+	for (size_t i = 0; err == 0 && i < d->count; i++)
+		add_fingerprint(d->sessions[i], &d->locals[i], &d->texts[i]);
+	if (err == 0)
+		err = sdp_own_offer(&s->sdp, d->locals, d->count, textp);
+	for (size_t i = 0; err == 0 && i < d->count; i++) {
+		struct ua_session *each = d->sessions[i];
+
+		each->at = d->locals[i].at;
+		if (each->agreement == STREAM_READY)
+			each->agreement = STREAM_OFFERED;
+	}
+	return err;
+}
+
 int ua_media_offer(struct ua_session *s, struct slice *textp)
 {
-	struct local_texts texts;
-	struct sdp_local local;
-	int err = describe(s, &local, &texts);
+	struct description *d;
+	int err = description_new(&d);
 
 	if (err < 0)
 		return err;
-	add_fingerprint(s, &local, &texts);
-	return sdp_own_offer(&s->sdp, &local, textp);
+	err = offer_all(s, d, textp);
+	description_free(d);
+	return err;
 }
 
 /* --- the peer's side --- */
@@ -198,12 +261,26 @@ static bool is_good_path(struct slice path)
 	    && msrp_uri_parse(&last, msrp_path_last(path)) > 0 && last.session_id.p;
 }
 
-static const struct sdp_media *choose(const struct sdp_session *offer, unsigned transports,
-    struct slice accept_types)
+static bool fits(const struct sdp_media *media, const struct sdp_wanted *wanted)
 {
-	const struct sdp_media *media = sdp_choose(offer, transports, accept_types);
+	return sdp_media_fits(media, wanted) && is_good_path(media->path);
+}
+
+static const struct sdp_media *choose(const struct sdp_session *offer,
+    const struct sdp_wanted *wanted)
+{
+	const struct sdp_media *media = sdp_choose(offer, wanted);
 
 	return media && is_good_path(media->path) ? media : NULL;
+}
+
+static struct sdp_wanted wanted_of(const struct ua_session *s, bool tls)
+{
+	return (struct sdp_wanted){
+	    .transports = tls ? SDP_TLS : SDP_PLAIN,
+	    .accept_types = s->accept_types,
+	    .file = s->file,
+	};
 }
 
 /*
@@ -212,7 +289,8 @@ static const struct sdp_media *choose(const struct sdp_session *offer, unsigned 
  */
 static void log_refusal(const struct ua_session *s, const struct sdp_session *offer, bool tls)
 {
-	bool other = choose(offer, tls ? SDP_PLAIN : SDP_TLS, s->accept_types);
+	struct sdp_wanted wanted = wanted_of(s, !tls);
+	bool other = choose(offer, &wanted);
 	const struct story of = ua_story(s);
 
 	if (other)
@@ -225,54 +303,181 @@ static void log_refusal(const struct ua_session *s, const struct sdp_session *of
 		    "ua: session %s: 488: nothing in the offer that can be used", s->id);
 }
 
-int ua_media_answer(struct ua_session *s, struct slice text, struct slice *textp)
+/* The stream of the peer's offer that is for s; of one for files only its own. */
+static const struct sdp_media *find_stream(const struct ua_session *s,
+    const struct sdp_session *offer, bool tls)
 {
-	struct local_texts texts;
-	struct sdp_session offer;
-	struct sdp_local local;
-	const struct sdp_media *media;
+	struct sdp_wanted wanted = wanted_of(s, tls);
+
+	if (s->at < offer->media_count && fits(&offer->media[s->at], &wanted))
+		return &offer->media[s->at];
+	return s->at == SDP_NOWHERE || !s->file ? choose(offer, &wanted) : NULL;
+}
+
+/* Take what the peer says of one stream; our side of it stands last in d. */
+static int answer_stream(struct description *d, const struct sdp_session *offer,
+    const struct sdp_media *media)
+{
+	struct ua_session *s = d->sessions[d->count - 1];
+	struct sdp_local *local = &d->locals[d->count - 1];
 	struct ua_peer *peer;
-	int err = describe(s, &local, &texts);
+
+	local->setup = sdp_answer_setup(media);
+	local->direction = answer_direction(media->direction);
+	add_fingerprint(s, local, &d->texts[d->count - 1]);
+	peer = peer_new(s, media, !sdp_we_connect(false, local->setup, media->setup));
+	if (!peer)
+		return -ENOMEM;
+	local->at = (size_t)(media - offer->media);
+	return take_peer(s, peer);
+}
+
+/* A stream that s carries goes on, or it is dropped. */
+static int answer_carried(struct description *d, struct ua_session *s,
+    const struct sdp_session *offer)
+{
+	struct sdp_wanted wanted = {0};
+	int err;
+
+	if (s->agreement != STREAM_AGREED)
+		return 0;
+	err = add_side(d, s);
+	if (err < 0)
+		return err;
+	wanted = wanted_of(s, d->locals[d->count - 1].tls);
+	if (s->at < offer->media_count && fits(&offer->media[s->at], &wanted))
+		return answer_stream(d, offer, &offer->media[s->at]);
+	d->count--;
+	s->agreement = STREAM_DROPPED;
+	return 0;
+}
+
+static bool is_placed(const struct description *d, size_t at)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (d->locals[i].at == at)
+			return true;
+	return false;
+}
+
+/* The peer adds streams for files: whoever takes such is asked. */
+static int answer_added(struct description *d, struct ua_session *carrier,
+    const struct sdp_session *offer)
+{
+	const struct sdp_local own = d->locals[0];
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < offer->media_count; i++) {
+		const struct sdp_media *media = &offer->media[i];
+		struct ua_session *s = NULL;
+
+		if (!is_placed(d, i) && sdp_media_is_usable(media) && sdp_media_is_file(media)
+		    && sdp_media_is_tls(media) == own.tls && is_good_path(media->path))
+			s = ua_stream_take(carrier, media, ua_media_local_of(carrier));
+		if (!s)
+			continue;
+		s->agreement = STREAM_AGREED;
+		s->at = i;
+		err = add_side(d, s);
+		if (err == 0)
+			err = answer_stream(d, offer, media);
+	}
+	return err;
+}
+
+static int answer_rest(struct ua_session *s, struct description *d, const struct sdp_session *offer)
+{
+	struct ua_session *carried;
+	int err = 0;
+
+	TAILQ_FOREACH(carried, &s->streams, stream)
+		if (err == 0)
+			err = answer_carried(d, carried, offer);
+	return err < 0 ? err : answer_added(d, s, offer);
+}
+
+static int answer_all(struct ua_session *s, struct description *d, const struct sdp_session *offer,
+    struct slice *textp)
+{
+	const struct sdp_media *media;
+	bool dropped = sdp_is_dropped(offer, s->at);
+	int err = add_side(d, s);
 
 	if (err < 0)
 		return err;
-	if (sdp_parse(&offer, text) < 0)
-		return -EPROTO;
-	media = choose(&offer, local.tls ? SDP_TLS : SDP_PLAIN, s->accept_types);
-	if (!media && !sdp_own_is_dropped(&s->sdp, &offer)) {
-		log_refusal(s, &offer, local.tls);
+	media = find_stream(s, offer, d->locals[0].tls);
+	if (!media && !dropped) {
+		log_refusal(s, offer, d->locals[0].tls);
 		return -EPROTO;
 	}
 	if (!media) {
-		err = sdp_own_answer(&s->sdp, &local, &offer, NULL, textp);
+		d->locals[0].at = SDP_NOWHERE;
+		err = sdp_own_answer(&s->sdp, d->locals, 1, offer, textp);
 		return err < 0 ? err : -ESHUTDOWN;
 	}
-	local.setup = sdp_answer_setup(media);
-	local.direction = answer_direction(media->direction);
-	add_fingerprint(s, &local, &texts);
-	peer = peer_new(s, media, !sdp_we_connect(false, local.setup, media->setup));
-	if (!peer)
-		return -ENOMEM;
-	err = sdp_own_answer(&s->sdp, &local, &offer, media, textp);
-	if (err < 0) {
-		free(peer);
+	err = answer_stream(d, offer, media);
+	if (err == 0)
+		err = answer_rest(s, d, offer);
+	if (err == 0)
+		err = sdp_own_answer(&s->sdp, d->locals, d->count, offer, textp);
+	for (size_t i = 0; err == 0 && i < d->count; i++)
+		d->sessions[i]->at = d->locals[i].at;
+	return err;
+}
+
+int ua_media_answer(struct ua_session *s, struct slice text, struct slice *textp)
+{
+	struct sdp_session offer;
+	struct description *d;
+	int err;
+
+	if (sdp_parse(&offer, text) < 0)
+		return -EPROTO;
+	err = description_new(&d);
+	if (err < 0)
 		return err;
-	}
-	return take_peer(s, peer);
+	err = answer_all(s, d, &offer, textp);
+	description_free(d);
+	return err;
+}
+
+static int take_stream(struct ua_session *s, struct ua_session *carrier,
+    const struct sdp_session *answer)
+{
+	const struct sdp_media *media = sdp_own_chosen(&carrier->sdp, s->at, answer);
+	struct ua_peer *peer;
+
+	if (!media || !is_good_path(media->path)
+	    || !sdp_types_common(s->accept_types, media->accept_types))
+		return -EPROTO;
+	peer = peer_new(s, media, !sdp_we_connect(true, SDP_SETUP_ACTPASS, media->setup));
+	return peer ? take_peer(s, peer) : -ENOMEM;
+}
+
+static void take_carried(struct ua_session *s, struct ua_session *carrier,
+    const struct sdp_session *answer)
+{
+	if (s->agreement != STREAM_OFFERED && s->agreement != STREAM_AGREED)
+		return;
+	if (take_stream(s, carrier, answer) == 0)
+		s->agreement = STREAM_AGREED;
+	else
+		s->agreement = s->agreement == STREAM_OFFERED ? STREAM_REFUSED : STREAM_DROPPED;
 }
 
 int ua_media_take_answer(struct ua_session *s, struct slice text)
 {
 	struct sdp_session answer;
-	const struct sdp_media *media;
-	struct ua_peer *peer;
+	struct ua_session *carried;
+	int err;
 
-	if (sdp_parse(&answer, text) < 0 || !(media = sdp_own_chosen(&s->sdp, &answer))
-	    || !is_good_path(media->path)
-	    || !sdp_types_common(s->accept_types, media->accept_types))
+	if (sdp_parse(&answer, text) < 0)
 		return -EPROTO;
-	peer = peer_new(s, media, !sdp_we_connect(true, SDP_SETUP_ACTPASS, media->setup));
-	return peer ? take_peer(s, peer) : -ENOMEM;
+	err = take_stream(s, s, &answer);
+	if (err == 0)
+		TAILQ_FOREACH(carried, &s->streams, stream)
+			take_carried(carried, s, &answer);
+	return err;
 }
 
 struct slice ua_peer_attribute(const struct ua_session *s)
@@ -308,21 +513,33 @@ static const struct ua_local *pick_local(const struct ua *ua, const struct sdp_m
 	return found ? found : &ua->locals[0];
 }
 
-const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
-    struct slice accept_types)
+const struct ua_local *ua_media_local_of(const struct ua_session *s)
 {
+	const struct ua *ua = s->ua;
+	struct msrp_uri own;
+
+	for (size_t i = 0; msrp_uri_parse(&own, s->uri) > 0 && i < ua->local_count; i++)
+		if (ua->locals[i].transport->secure == own.secure
+		    && slice_equal_nocase(ua->locals[i].transport->name, own.transport))
+			return &ua->locals[i];
+	return &ua->locals[0];
+}
+
+const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
+    const struct ua_offer *ours)
+{
+	struct sdp_wanted wanted = {.accept_types = ours->accept_types, .file = ours->file};
 	struct sdp_session offer;
 	const struct sdp_media *media;
-	unsigned have = 0;
 
 	if (!text.p)
 		return &ua->locals[0];
 	for (size_t i = 0; i < ua->local_count; i++)
-		have |= ua->locals[i].transport->secure ? SDP_TLS : SDP_PLAIN;
+		wanted.transports |= ua->locals[i].transport->secure ? SDP_TLS : SDP_PLAIN;
 	/* Behind a relay its Use-Path tells, which is not here yet. */
 	if (ua->env.settings->relay_uri)
-		have = SDP_PLAIN | SDP_TLS;
-	media = sdp_parse(&offer, text) < 0 ? NULL : choose(&offer, have, accept_types);
+		wanted.transports = SDP_PLAIN | SDP_TLS;
+	media = sdp_parse(&offer, text) < 0 ? NULL : choose(&offer, &wanted);
 	if (!media)
 		return NULL;
 	return pick_local(ua, media);

@@ -17,6 +17,7 @@ enum {
 	UA_ID_LEN = 22,            /* 130 bits; RFC 4975 14.1 asks for 80 */
 	UA_FINGERPRINT_SIZE = 160, /* "SHA-256 AB:CD:…" and its NUL */
 	UA_RETRY_MS = 100,         /* of a refused connection: after this, twice it, … */
+	UA_STREAMS_MAX = 16,       /* that one session carries beside its own */
 };
 
 /** One way to be reached: a my_uri. */
@@ -32,6 +33,7 @@ struct ua_counters {
 };
 
 TAILQ_HEAD(ua_sessions, ua_session);
+TAILQ_HEAD(ua_streams, ua_session);
 
 struct ua {
 	struct ua_env env;
@@ -41,8 +43,11 @@ struct ua {
 	struct ua_session *sessions;    /* by id */
 	struct ua_sessions established; /* oldest first */
 	struct timer cleanup;
-	struct timer_queue grace; /* sessions without their connection */
-	struct timer_queue retry; /* those of them whose connection was refused */
+	struct timer_queue grace;     /* sessions without their connection */
+	struct timer_queue retry;     /* those of them whose connection was refused */
+	const struct ua_taker *taker; /* of streams that peers add; NULL: none */
+	struct ua_streams orphans;    /* whose carriers have ended */
+	struct timer orphaned;
 	struct ua_counters count;
 	bool stopping;
 	void (*stopped)(void *arg);
@@ -86,9 +91,35 @@ struct ua_session {
 	enum session_state state;
 	bool uac, notified; /* told of as established */
 	bool reoffer;       /* once the dialog is free for it */
+	bool offering;      /* our re-INVITE is under way */
+	bool moved;         /* our path has changed, and the peer does not know */
+	bool held;          /* until ua_release() */
+	bool sends_only;
+	bool file; /* its stream is one for a file */
 	const struct ua_handler *handler;
 	void *arg;
 	const char *peer_attribute; /* see struct ua_offer */
+
+	/*
+	 * A session may carry others, each with a stream of its own in the carrier's SDP: they
+	 * have no dialog.
+	 */
+	struct ua_session *carrier; /* NULL: it stands for itself, or its carrier has ended */
+	struct ua_streams streams;  /* that it carries */
+	TAILQ_ENTRY(ua_session) stream;
+	enum {
+		STREAM_QUIET,   /* our offers have nothing of it yet */
+		STREAM_READY,   /* it may be in the next one */
+		STREAM_OFFERED, /* it is in the one under way */
+		STREAM_AGREED,
+		STREAM_REFUSED, /* by the answer */
+		STREAM_DROPPED, /* by the peer's offer */
+	} agreement;
+	enum ua_end orphaned_by;
+	bool carried;    /* it is, or was */
+	size_t at;       /* the m= line of its stream; SDP_NOWHERE */
+	char *described; /* attributes that ua_release() brought */
+
 	struct sip_dialog *dialog;
 	struct sip_request *invite; /* the peer's, until the session is established */
 	bool unanswered;            /* it is */
@@ -115,6 +146,7 @@ struct ua_session {
 
 /** What a session begins with. */
 struct ua_session_start {
+	struct ua_session *carrier; /* NULL: it stands for itself */
 	const struct ua_offer *offer;
 	const struct ua_local *local;
 	struct slice from_uri, to_uri, ruri;
@@ -132,7 +164,13 @@ int ua_session_call(struct ua_session *s);
 /** By the peer's.  @return 0; negative: it was answered with an error */
 int ua_session_accept(struct ua_session *s, struct sip_request *invite);
 
+/** Offer what has changed, now or once the dialog is free for it. */
+void ua_dialog_offer(struct ua_session *s);
+
 /* --- session.c --- */
+
+/** The ACK of an INVITE, or an answer: it is agreed upon. */
+void ua_session_establish(struct ua_session *s);
 
 /** Leave everything, without a word to the handler: BYE, CANCEL or an error answer. */
 void ua_session_drop(struct ua_session *s);
@@ -178,7 +216,10 @@ int ua_media_answer(struct ua_session *s, struct slice offer, struct slice *text
  * @return NULL if there is none, or nothing in the offer that can be used: 488
  */
 const struct ua_local *ua_media_pick(const struct ua *ua, struct slice offer,
-    struct slice accept_types);
+    const struct ua_offer *ours);
+
+/** The way that s is reached; after a reload perhaps another. */
+const struct ua_local *ua_media_local_of(const struct ua_session *s);
 
 /** Are the offer's preconditions met, or absent (RFC 3312)?  Otherwise 580. */
 bool ua_media_is_ready(struct slice offer);
@@ -191,6 +232,27 @@ int ua_media_connect(struct ua_session *s);
 
 /** Is the peer at the connection's other end the one that its SDP spoke of (RFC 8122 6.2)? */
 bool ua_media_is_peer(struct ua_session *s);
+
+/* --- stream.c: sessions that others carry --- */
+
+/** What becomes of a session's stream, when the exchange of SDP is over: they are told. */
+void ua_streams_settle(struct ua_session *carrier);
+
+/** Our offer was refused: what it brought goes. */
+void ua_streams_refused(struct ua_session *carrier, const struct sip_failure *failure);
+
+/** The carrier has ended: those that it carries will be told, not from inside this call. */
+void ua_streams_leave(struct ua_session *carrier, enum ua_end end);
+
+/** It ends: off its carrier, whose SDP it leaves. */
+void ua_stream_leave(struct ua_session *s);
+
+/** It may be offered. */
+void ua_stream_ready(struct ua_session *s);
+
+/** The peer adds a stream: the taker is asked for a session.  @return NULL: refused */
+struct ua_session *ua_stream_take(struct ua_session *carrier, const struct sdp_media *media,
+    const struct ua_local *local);
 
 /* --- upstream.c: the relay --- */
 

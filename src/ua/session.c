@@ -23,8 +23,10 @@ static const char *const state_names[] = {
 
 struct story ua_story(const struct ua_session *s)
 {
+	const struct sip_dialog *dialog = s->carrier ? s->carrier->dialog : s->dialog;
+
 	return (struct story){.session_id = slice_of(s->id),
-	    .call_id = s->dialog ? sip_dialog_call_id(s->dialog) : (struct slice){NULL, 0}};
+	    .call_id = dialog ? sip_dialog_call_id(dialog) : (struct slice){NULL, 0}};
 }
 
 static void set_state(struct ua_session *s, enum session_state state)
@@ -51,6 +53,7 @@ void ua_session_unref(struct ua_session *s)
 	sip_flow_unref(s->flow);
 	free(s->peer);
 	free(s->refused_types);
+	free(s->described);
 	free(s);
 }
 
@@ -76,6 +79,7 @@ static void retire(struct ua_session *s)
 	timer_queue_stop(&ua->grace, &s->grace);
 	timer_queue_stop(&ua->retry, &s->retry);
 	(*ua->count.sessions)--;
+	ua_stream_leave(s);
 }
 
 static void leave(struct ua_session *s, enum ua_end end)
@@ -99,6 +103,7 @@ static void finish(struct ua_session *s, enum ua_end end, const struct ua_notice
 	if (s->state == SESSION_OVER)
 		return;
 	retire(s);
+	ua_streams_leave(s, end);
 	if (notice)
 		s->handler->notify(s, notice, s->arg);
 	leave(s, end);
@@ -160,7 +165,7 @@ static void greet(struct ua_session *s)
 	sip_request_unref(invite);
 }
 
-static void establish(struct ua_session *s)
+void ua_session_establish(struct ua_session *s)
 {
 	struct ua *ua = s->ua;
 	struct ua_notice notice = {
@@ -185,13 +190,14 @@ static void establish(struct ua_session *s)
 		greet(s);
 	if (err < 0 && s->state != SESSION_OVER)
 		ua_session_lost(err, s);
+	ua_streams_settle(s);
 	ua_session_unref(s);
 }
 
 void ua_session_arrived(struct ua_session *s)
 {
 	if (s->state == SESSION_SETUP && s->peer)
-		establish(s);
+		ua_session_establish(s);
 }
 
 /* --- the connection --- */

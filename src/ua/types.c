@@ -3,6 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include <msrpd/ua.h>
+
+#include "sip/sdp.h"
+
 static bool is_type(struct slice type)
 {
 	struct slice main;
@@ -38,4 +42,9 @@ ssize_t ua_types_clean(char *text, struct slice list)
 		len += entry.len;
 	}
 	return len ? (ssize_t)len : -EINVAL;
+}
+
+bool ua_type_in(struct slice list, struct slice type)
+{
+	return sdp_types_have(list, type);
 }

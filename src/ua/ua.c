@@ -175,6 +175,18 @@ static void on_grace_over(struct timer_entry *entry, void *arg)
 	    (struct ua_session *)((char *)entry - offsetof(struct ua_session, grace)));
 }
 
+static void on_orphaned(void *arg)
+{
+	struct ua *ua = arg;
+	struct ua_session *s;
+
+	while ((s = TAILQ_FIRST(&ua->orphans)))
+		if (s->notified)
+			ua_session_terminate(s, s->orphaned_by);
+		else
+			ua_session_fail_here(s, 487, SLICE("Session Ended"));
+}
+
 static void on_retry(struct timer_entry *entry, void *arg)
 {
 	(void)arg;
@@ -225,6 +237,8 @@ static int set_up(struct ua *ua)
 	if (err == 0)
 		err = timer_init(&ua->cleanup, base, on_cleanup, ua);
 	if (err == 0)
+		err = timer_init(&ua->orphaned, base, on_orphaned, ua);
+	if (err == 0)
 		err = timer_init(&ua->stopped_timer, base, on_stopped, ua);
 	if (err == 0)
 		err = timer_queue_init(&ua->grace, base, ua->env.settings->reconnect_grace_ms,
@@ -244,6 +258,7 @@ int ua_new(struct ua **uap, const struct ua_env *env, struct reason *why)
 	if (ua) {
 		ua->env = *env;
 		TAILQ_INIT(&ua->established);
+		TAILQ_INIT(&ua->orphans);
 		err = set_up(ua);
 	}
 	if (err < 0) {
@@ -307,6 +322,7 @@ void ua_halt(struct ua *ua)
 	while (ua->sessions)
 		ua_session_terminate(ua->sessions, UA_END_STOPPED);
 	timer_stop(&ua->stopped_timer);
+	timer_stop(&ua->orphaned);
 }
 
 void ua_free(struct ua *ua)
@@ -317,6 +333,7 @@ void ua_free(struct ua *ua)
 	timer_queue_fini(&ua->grace);
 	timer_queue_fini(&ua->retry);
 	timer_fini(&ua->stopped_timer);
+	timer_fini(&ua->orphaned);
 	timer_fini(&ua->cleanup);
 	free_locals(ua->locals, ua->local_count);
 	free(ua);
@@ -372,7 +389,7 @@ int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *
 		(*ua->count.refused)++;
 		return -EPROTO;
 	}
-	start.local = ua_media_pick(ua, sdp, offer->accept_types);
+	start.local = ua_media_pick(ua, sdp, offer);
 	if (!start.local)
 		return refuse(ua, invite, 488, SLICE("Not Acceptable Here"));
 	if (!ua_media_is_ready(sdp))
@@ -410,7 +427,7 @@ int ua_start(struct ua *ua, const struct ua_offer *offer, struct slice from_uri,
 	err = ua_session_new(&s, ua, &start);
 	if (err < 0)
 		return err;
-	err = ua_session_call(s);
+	err = s->held ? 0 : ua_session_call(s);
 	if (err < 0) {
 		ua_session_drop(s);
 		return err;
@@ -429,6 +446,23 @@ const char *ua_session_id(const struct ua_session *s)
 void ua_end(struct ua_session *s)
 {
 	ua_session_drop(s);
+}
+
+int ua_cancel(struct ua_session *s)
+{
+	void (*cancelled)(void *arg) = s->handler->cancelled;
+	void *handler_arg = s->arg;
+
+	if (!cancelled)
+		return -EPERM;
+	ua_session_drop(s);
+	cancelled(handler_arg);
+	return 0;
+}
+
+const struct ua_files *ua_files(const struct ua *ua)
+{
+	return &ua->env.settings->files;
 }
 
 struct ua_limits ua_limits(const struct ua *ua)

@@ -24,6 +24,7 @@ struct ua_settings {
 	uint64_t reconnect_grace_ms; /* 0: end at once */
 	uint64_t cleanup_interval_ms;
 	uint64_t hash_size; /* log2 */
+	struct ua_files files;
 };
 
 extern const struct setting ua_settings_rows[];

@@ -37,6 +37,13 @@ static void assert_slice(struct slice s, const char *expected)
 	assert_memory_equal(s.p, expected, s.len);
 }
 
+static const struct sdp_wanted any = {
+    .transports = SDP_PLAIN | SDP_TLS,
+    .accept_types = SLICE("*"),
+};
+
+static const struct sdp_wanted plain = {.transports = SDP_PLAIN, .accept_types = SLICE("*")};
+
 /* RFC 4975 8.2's example, with what RFC 6135 and 8122 add */
 static void test_parse(void **state)
 {
@@ -48,6 +55,9 @@ static void test_parse(void **state)
 		 "a=max-size:10480000\r\na=setup:passive\r\na=connection:new\r\na=sendonly\r\n"
 		 "a=fingerprint:SHA-1 4A:AD:B9\r\na=fingerprint:sha-256 "
 		 "00:11\r\na=file-selector:name:\"a b\"\r\n";
+	struct sdp_wanted of_file = {.transports = SDP_PLAIN | SDP_TLS,
+	    .accept_types = SLICE("*"),
+	    .file = true};
 	struct sdp_session sdp;
 	const struct sdp_media *m;
 	char *copy;
@@ -76,8 +86,10 @@ static void test_parse(void **state)
 	assert_int_equal(m->fingerprint_count, 2);
 	assert_slice(m->fingerprints[1].hash, "sha-256");
 	assert_slice(m->fingerprints[1].value, "00:11");
-	assert_ptr_equal(sdp_choose(&sdp, SDP_PLAIN | SDP_TLS, SLICE("*")), m);
-	assert_null(sdp_choose(&sdp, SDP_PLAIN, SLICE("*")));
+	assert_ptr_equal(sdp_choose(&sdp, &of_file), m);
+	assert_null(sdp_choose(&sdp, &any));
+	of_file.transports = SDP_PLAIN;
+	assert_null(sdp_choose(&sdp, &of_file));
 	/* and every beginning of it is parsed or refused without reading on */
 	for (size_t len = 0; len < sizeof(text); len++) {
 		free(copy);
@@ -209,7 +221,7 @@ static void test_choose(void **state)
 
 		snprintf(text, sizeof(text), HEAD "%s", cases[i].media);
 		assert_int_equal(sdp_parse(&sdp, slice_of(text)), 0);
-		m = sdp_choose(&sdp, SDP_PLAIN | SDP_TLS, SLICE("*"));
+		m = sdp_choose(&sdp, &any);
 		if ((m ? (int)(m - sdp.media) : -1) != cases[i].chosen)
 			fail_msg("case %zu: %s", i, cases[i].media);
 	}
@@ -223,6 +235,7 @@ static const struct sdp_local local = {
     .accept_wrapped_types = {"*", 1},
     .max_size = 8388608,
     .setup = SDP_SETUP_ACTPASS,
+    .at = SDP_NOWHERE,
 };
 
 static void test_offer(void **state)
@@ -234,7 +247,7 @@ static void test_offer(void **state)
 
 	(void)state;
 	sdp_own_init(&own);
-	assert_int_equal(sdp_own_offer(&own, &l, &text), 0);
+	assert_int_equal(sdp_own_offer(&own, &l, 1, &text), 0);
 	snprintf(expected, sizeof(expected),
 	    "v=0\r\no=- %llu 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
 	    "m=message 2855 TCP/MSRP *\r\na=accept-types:text/plain message/cpim\r\n"
@@ -243,7 +256,7 @@ static void test_offer(void **state)
 	    (unsigned long long)own.id);
 	assert_slice(text, expected);
 	snprintf(first, sizeof(first), "%.*s", SLICE_ARG(text));
-	assert_int_equal(sdp_own_offer(&own, &l, &text), 0);
+	assert_int_equal(sdp_own_offer(&own, &l, 1, &text), 0);
 	assert_slice(text, first);
 	/* what changes raises the version, once */
 	l.path = SLICE("msrps://r:1/x;tcp msrp://192.0.2.1:2855/abc;tcp");
@@ -251,12 +264,12 @@ static void test_offer(void **state)
 	l.host = SLICE("2001:db8::1");
 	l.direction = SDP_SENDONLY;
 	l.fingerprint = (struct sdp_fingerprint){SLICE("SHA-256"), SLICE("AB:CD")};
-	assert_int_equal(sdp_own_offer(&own, &l, &text), 0);
+	assert_int_equal(sdp_own_offer(&own, &l, 1, &text), 0);
 	assert_int_equal(own.version, 2);
 	assert_non_null(strstr(own.text, " 2 IN IP6 2001:db8::1\r\n"));
 	assert_non_null(strstr(own.text, "m=message 2855 TCP/TLS/MSRP *\r\n"));
 	assert_non_null(strstr(own.text, "a=sendonly\r\na=fingerprint:SHA-256 AB:CD\r\n"));
-	assert_int_equal(sdp_own_offer(&own, &l, &text), 0);
+	assert_int_equal(sdp_own_offer(&own, &l, 1, &text), 0);
 	assert_int_equal(own.version, 2);
 	sdp_own_fini(&own);
 }
@@ -276,8 +289,8 @@ static void test_answer(void **state)
 	sdp_own_init(&own);
 	assert_int_equal(sdp_parse(&offer, slice_of(offer_text)), 0);
 	l.setup = sdp_answer_setup(&offer.media[1]);
-	assert_int_equal(
-	    sdp_own_answer(&own, &l, &offer, sdp_choose(&offer, SDP_PLAIN, SLICE("*")), &text), 0);
+	l.at = (size_t)(sdp_choose(&offer, &plain) - offer.media);
+	assert_int_equal(sdp_own_answer(&own, &l, 1, &offer, &text), 0);
 	assert_int_equal(sdp_parse(&said, text), 0);
 	assert_int_equal(said.media_count, 4);
 	assert_slice(said.media[0].line, "audio 0 RTP/AVP 0 8");
@@ -287,12 +300,58 @@ static void test_answer(void **state)
 	assert_slice(said.media[3].line, "video 0 RTP/AVP 31");
 	/* our own offer after that keeps them all: RFC 3264 8 */
 	l.path = SLICE("msrp://192.0.2.1:2855/new;tcp");
-	assert_int_equal(sdp_own_offer(&own, &l, &text), 0);
+	assert_int_equal(sdp_own_offer(&own, &l, 1, &text), 0);
 	assert_int_equal(own.version, 2);
 	assert_int_equal(sdp_parse(&said, text), 0);
 	assert_int_equal(said.media_count, 4);
 	assert_slice(said.media[1].path, "msrp://192.0.2.1:2855/new;tcp");
 	assert_int_equal(said.media[2].port, 0);
+	sdp_own_fini(&own);
+}
+
+/* RFC 3264 8.1, 8.2: streams come, are refused and go, and their lines serve others. */
+static void test_streams(void **state)
+{
+	struct sdp_local l[2] = {local, local};
+	struct sdp_session said;
+	struct sdp_own own;
+	struct slice text;
+	char answer_text[1024];
+
+	(void)state;
+	sdp_own_init(&own);
+	l[1].path = SLICE("msrp://192.0.2.1:2855/file;tcp");
+	l[1].host = SLICE("192.0.2.9");
+	l[1].attributes = SLICE("a=file-selector:size:3\r\n");
+	assert_int_equal(sdp_own_offer(&own, l, 2, &text), 0);
+	assert_int_equal(l[0].at, 0);
+	assert_int_equal(l[1].at, 1);
+	assert_int_equal(sdp_parse(&said, text), 0);
+	assert_false(sdp_media_is_file(&said.media[0]));
+	assert_true(sdp_media_is_file(&said.media[1]));
+	assert_slice(said.media[0].address, "192.0.2.1");
+	assert_slice(said.media[1].address, "192.0.2.9");
+	assert_ptr_equal(sdp_choose(&said, &plain), &said.media[0]);
+	/* refused by the answer: free at once */
+	snprintf(answer_text, sizeof(answer_text), HEAD "%s", STREAM "m=message 0 TCP/MSRP *\r\n");
+	assert_int_equal(sdp_parse(&said, slice_of(answer_text)), 0);
+	assert_non_null(sdp_own_chosen(&own, 0, &said));
+	assert_null(sdp_own_chosen(&own, 1, &said));
+	l[1].at = SDP_NOWHERE;
+	assert_int_equal(sdp_own_offer(&own, l, 2, &text), 0);
+	assert_int_equal(l[1].at, 1);
+	/* refused as a whole: as before */
+	sdp_own_refused(&own);
+	/* gone, and then another one */
+	assert_int_equal(sdp_own_offer(&own, l, 1, &text), 0);
+	assert_int_equal(sdp_parse(&said, text), 0);
+	assert_int_equal(said.media_count, 2);
+	assert_true(sdp_is_dropped(&said, 1));
+	l[1].at = SDP_NOWHERE;
+	assert_int_equal(sdp_own_offer(&own, l, 2, &text), 0);
+	assert_int_equal(l[1].at, 1);
+	/* answers: two of the peer's streams */
+	assert_int_equal(sdp_own_answer(&own, l, 2, &said, &text), 0);
 	sdp_own_fini(&own);
 }
 
@@ -310,19 +369,20 @@ static void test_chosen_by_answer(void **state)
 	    {"m=message 7394 TCP/MSRP *\r\n" TYPES, false},
 	    {"", false},
 	};
+	struct sdp_local l = local;
 	struct sdp_own own;
 	struct slice text;
 
 	(void)state;
 	sdp_own_init(&own);
-	assert_int_equal(sdp_own_offer(&own, &local, &text), 0);
+	assert_int_equal(sdp_own_offer(&own, &l, 1, &text), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct sdp_session answer;
 		char answer_text[1024];
 
 		snprintf(answer_text, sizeof(answer_text), HEAD "%s", cases[i].answer);
 		assert_int_equal(sdp_parse(&answer, slice_of(answer_text)), 0);
-		if ((sdp_own_chosen(&own, &answer) != NULL) != cases[i].usable)
+		if ((sdp_own_chosen(&own, l.at, &answer) != NULL) != cases[i].usable)
 			fail_msg("case %zu", i);
 	}
 	sdp_own_fini(&own);
@@ -474,6 +534,7 @@ int main(void)
 	    cmocka_unit_test(test_choose),
 	    cmocka_unit_test(test_offer),
 	    cmocka_unit_test(test_answer),
+	    cmocka_unit_test(test_streams),
 	    cmocka_unit_test(test_chosen_by_answer),
 	    cmocka_unit_test(test_setup),
 	    cmocka_unit_test(test_types),
