@@ -156,9 +156,10 @@ static void on_request(struct sip_request *req, void *arg)
 	struct host *h = arg;
 	struct ua_offer offer = offer_of(h, h->accepts);
 	struct route_subject subject = {.request = req};
+	const struct arg none[4] = {0}; /* of those that may be left out */
 
 	if (h->service)
-		h->service->actions[0].run(&subject, NULL, h->service_state);
+		h->service->actions[0].run(&subject, none, h->service_state);
 	else if (!h->accepts)
 		sip_request_reply(req, 404, SLICE("Not Found"), (struct slice){NULL, 0});
 	else if (ua_answer(h->ua, req, &offer, &h->s) < 0)

@@ -7,11 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -19,15 +16,13 @@
 
 #include <msrpd/timer.h>
 
+#include "forked.h"
 #include "loop.h"
 #include "memory.h"
 #include "ua_host.h"
 
 enum {
-	PATIENCE_MS = 400,    /* for what will never happen: an answer was not to be had */
-	EXIT_NOT_FAILED = 42, /* there is no n-th allocation */
-	ALLOCATIONS_MAX = 5000,
-	AT_ONCE = 8,
+	PATIENCE_MS = 400, /* for what will never happen: an answer was not to be had */
 };
 
 struct pair {
@@ -123,55 +118,13 @@ static int run_child(unsigned n)
 	host_close(&p->b);
 	event_base_free(p->base);
 	free(p);
-	return failed ? 0 : EXIT_NOT_FAILED;
-}
-
-static pid_t start(unsigned n)
-{
-	pid_t child;
-
-	fflush(NULL);
-	child = fork();
-	assert_true(child >= 0);
-	if (child == 0)
-		exit(run_child(n));
-	return child;
-}
-
-/* @return was there an n-th allocation? */
-static bool finish(unsigned n, pid_t child)
-{
-	int status;
-
-	assert_int_equal(waitpid(child, &status, 0), child);
-	if (!WIFEXITED(status))
-		fail_msg("allocation %u: signal %d", n, WTERMSIG(status));
-	status = WEXITSTATUS(status);
-	if (status != 0 && status != EXIT_NOT_FAILED)
-		fail_msg("allocation %u: exit status %d", n, status);
-	return status != EXIT_NOT_FAILED;
+	return failed ? 0 : FORKED_NOT_FAILED;
 }
 
 static void test_each_allocation(void **state)
 {
-	unsigned n = 1, failed = 0;
-	bool more = true;
-
 	(void)state;
-	/* They spend their time waiting, so some at once. */
-	for (; more; n += AT_ONCE) {
-		pid_t children[AT_ONCE];
-
-		assert_true(n < ALLOCATIONS_MAX);
-		for (unsigned i = 0; i < AT_ONCE; i++)
-			children[i] = start(n + i);
-		for (unsigned i = 0; i < AT_ONCE; i++) {
-			more = finish(n + i, children[i]);
-			failed += more;
-		}
-	}
-	print_message("%u allocations failed in turn\n", failed);
-	assert_true(failed > 50);
+	assert_true(forked_each(run_child) > 50);
 }
 
 int main(void)
