@@ -13,6 +13,7 @@
 #include "msrpctl/events.h"
 #include "msrpctl/msrpctl.h"
 #include "msrpctl/request.h"
+#include "msrpctl/send_file.h"
 #include "msrpctl/table.h"
 #include "msrpctl/top.h"
 
@@ -22,6 +23,7 @@ static void usage(FILE *to)
 	    "usage: msrpctl [-s SOCKET] [-j] COMMAND [ARG...]\n"
 	    "       msrpctl [-s SOCKET] [-j] events [NAME...]\n"
 	    "       msrpctl [-s SOCKET] chat URI|SESSION|ROOM [from=URI]\n"
+	    "       msrpctl [-s SOCKET] send-file URI|SESSION PATH [from=URI] [mime=TYPE] [name=NAME]\n"
 	    "       msrpctl [-s SOCKET] top\n"
 	    "       msrpctl [-s SOCKET] check [CONFIG]\n"
 	    "  -s SOCKET   control socket of msrpd (" DEFAULT_SOCKET ")\n"
@@ -100,6 +102,8 @@ int main(int argc, char **argv)
 		status = events(&options, args + 1);
 	else if (strcmp(*args, "chat") == 0)
 		status = chat(&options, args + 1);
+	else if (strcmp(*args, "send-file") == 0)
+		status = send_file(&options, args + 1);
 	else if (strcmp(*args, "top") == 0)
 		status = top(&options);
 	else if (strcmp(*args, "check") == 0)

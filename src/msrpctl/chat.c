@@ -246,19 +246,6 @@ static json_t *find(const char *method, const char *key, const char *value)
 	return found;
 }
 
-static char *own_uri(void)
-{
-	char host[256], *uri;
-	const char *user = getenv("USER");
-
-	if (gethostname(host, sizeof(host)) < 0)
-		snprintf(host, sizeof(host), "localhost");
-	host[sizeof(host) - 1] = '\0';
-	if (asprintf(&uri, "sip:%s@%s", user ? user : "msrpctl", host) < 0)
-		die("out of memory", NULL);
-	return uri;
-}
-
 static int start(const char *uri, const char *from)
 {
 	json_t *params = must(json_object()), *answer, *error;

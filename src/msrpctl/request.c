@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "msrpctl/msrpctl.h"
 #include "msrpctl/text.h"
@@ -134,4 +135,17 @@ json_t *make_request(const char *method, json_t *params)
 	if (params)
 		json_object_set_new(request, "params", params);
 	return request;
+}
+
+char *own_uri(void)
+{
+	char host[256], *uri;
+	const char *user = getenv("USER");
+
+	if (gethostname(host, sizeof(host)) < 0)
+		snprintf(host, sizeof(host), "localhost");
+	host[sizeof(host) - 1] = '\0';
+	if (asprintf(&uri, "sip:%s@%s", user ? user : "msrpctl", host) < 0)
+		die("out of memory", NULL);
+	return uri;
 }

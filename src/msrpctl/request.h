@@ -10,3 +10,6 @@ json_t *make_params(char **args);
 
 /** Takes params, which may be NULL. */
 json_t *make_request(const char *method, json_t *params);
+
+/** The URI of who types this, as long as nobody says another; to be freed. */
+char *own_uri(void);
