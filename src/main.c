@@ -47,6 +47,14 @@ static int start_signals(struct daemon *d, struct reason *why)
 	return 0;
 }
 
+static void allow_files(struct sandbox *s, const struct ua_files *files)
+{
+	if (files->directory)
+		sandbox_allow_directory(s, files->directory);
+	for (size_t i = 0; i < files->send_from.count; i++)
+		sandbox_allow_below(s, ((char *const *)files->send_from.items)[i]);
+}
+
 static void enter_sandbox(struct daemon *d)
 {
 	const struct trace_settings *trace = config_service(d->config, &trace_service);
@@ -57,6 +65,7 @@ static void enter_sandbox(struct daemon *d)
 	sandbox_allow_write(&d->sandbox, d->config->control.socket);
 	if (d->config->web.root)
 		sandbox_allow_below(&d->sandbox, d->config->web.root);
+	allow_files(&d->sandbox, &d->config->ua.files);
 	sandbox_enter(&d->sandbox, &d->config->sandbox);
 }
 

@@ -2,6 +2,7 @@
 
 #include "app/app.h"
 #include "conf/conf.h"
+#include "files/files.h"
 #include "gw/gw.h"
 #include "registrar/registrar.h"
 #include "relay/relay.h"
@@ -11,6 +12,7 @@ const struct service *const services[SERVICES + 1] = {
     &app_service,
     &gw_service,
     &conf_service,
+    &files_service,
     &relay_service,
     &registrar_service,
     &trace_service,

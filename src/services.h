@@ -3,6 +3,6 @@
 
 #include <msrpd/service.h>
 
-enum { SERVICES = 6 };
+enum { SERVICES = 7 };
 
 extern const struct service *const services[SERVICES + 1]; /* NULL-terminated */

@@ -442,10 +442,20 @@ static void rename_listener(char *text)
 		memcpy(p, "name: inside ", strlen("name: outside"));
 }
 
+/* Those of files have to be there. */
+static void rename_directory(char *text, const char *from)
+{
+	char *p = strstr(text, from);
+
+	assert_non_null(p);
+	memset(p, '/', strlen(from));
+}
+
 static void test_whole_example_loads(void **state)
 {
-	static const char *const settings[] = {"#certificate:", "#private_key:", "#ca_file:",
-	    "#htdigest:", "#- {name: outside", "#- {name: web", "#my_uri:", "#directory:"};
+	static const char *const settings[] = {
+	    "#certificate:", "#private_key:", "#ca_file:", "#htdigest:", "#- {name: outside",
+	    "#- {name: web", "#my_uri:", "#directory: /var/lib/msrpd/trace"};
 	char *example = read_file(example_path), *all;
 
 	(void)state;
@@ -453,6 +463,8 @@ static void test_whole_example_loads(void **state)
 		silence(example, settings[i]);
 	all = uncomment(example);
 	rename_listener(all);
+	rename_directory(all, "/var/lib/msrpd/files");
+	rename_directory(all, "/srv/outbox");
 	must_load(all);
 	free(all);
 	free(example);

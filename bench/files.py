@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""What files cost: one is sent from disk by one daemon and received to disk by another.
+
+    bench/files.py [SIZE-IN-MIB ...]      (default: 64 1024)
+
+$MSRPD names the program (default build/release/msrpd); the plain stream of the endpoint is measured
+beside it by bench_endpoint, where that was built.  Prints "name value unit".
+"""
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from ua import MSRPD, Control, Daemon, show
+
+CONFIG = """
+log: {{target: stderr, level: {level}}}
+control: {{socket: {socket}, mode: "0600"}}
+sip: {{listen: ["sip:127.0.0.1:0;transport=tcp"]}}
+msrp: {{listen: [{{name: lo, uri: "msrp://127.0.0.1:0;tcp"}}]}}
+relay: {{enabled: false}}
+ua: {{files: {{directory: DIRECTORY, max_size: 64GiB, max_total: 64GiB}}}}
+routes: {{sip: [{{do: [msrp_file_accept]}}]}}
+"""
+
+
+class Peak(threading.Thread):
+    """The most memory of our own that a daemon has while something runs: pages of files are the kernel's."""
+
+    def __init__(self, daemon):
+        super().__init__(daemon=True)
+        self.watched, self.peak, self.stop = daemon, 0, threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.stop.wait(0.02):
+            self.peak = max(self.peak, self.watched.rss_kib('RssAnon'))
+
+    def end(self):
+        self.stop.set()
+        self.join()
+        return self.peak
+
+
+def write_file(path, mib):
+    block = os.urandom(1 << 20)
+    with open(path, 'wb') as file:
+        for _ in range(mib):
+            file.write(block)
+
+
+def send(mib, directory):
+    path = os.path.join(directory, 'file')
+    write_file(path, mib)
+    config = CONFIG.replace('DIRECTORY', directory)
+    caller, callee = Daemon('caller', config=config), Daemon('callee', config=config)
+    there = Control(callee.socket)
+    there.call('event_subscribe', names=['E_MSRP_FILE_RECEIVED', 'E_MSRP_FILE_FAILED'])
+    caller.events.call('event_subscribe', names=['E_MSRP_FILE_PROGRESS'])
+    peaks = [Peak(caller), Peak(callee)]
+    cpu = [caller.cpu_ns(), callee.cpu_ns()]
+    began = time.monotonic()
+    caller.control.call('msrp_ua_send_file', path=path, from_uri='sip:a@127.0.0.1',
+                        to_uri='sip:b@127.0.0.1', ruri=callee.sip)
+    caller.events.wait('E_MSRP_FILE_PROGRESS')
+    first = time.monotonic()
+    event, = there.wait('E_MSRP_FILE_RECEIVED')
+    ended = time.monotonic()
+    name = f'files_{mib}MiB'
+    show(name + '_sums_before_the_offer', first - began, 's')
+    show(name + '_rate', mib / (ended - first), 'MiB/s')
+    show(name + '_cpu_of_sender', (caller.cpu_ns() - cpu[0]) / 1e9, 's')
+    show(name + '_cpu_of_receiver', (callee.cpu_ns() - cpu[1]) / 1e9, 's')
+    show(name + '_peak_of_sender', peaks[0].end() / 1024, 'MiB')
+    show(name + '_peak_of_receiver', peaks[1].end() / 1024, 'MiB')
+    os.unlink(event['path'])
+    os.unlink(path)
+    caller.stop()
+    callee.stop()
+
+
+def main():
+    endpoint = os.path.join(os.path.dirname(MSRPD), 'bench/bench_endpoint')
+    if os.path.exists(endpoint):
+        subprocess.run([endpoint, 'stream'], check=True)
+    with tempfile.TemporaryDirectory(prefix='msrpd-bench-files-') as directory:
+        for mib in [int(size) for size in sys.argv[1:]] or [64, 1024]:
+            send(mib, directory)
+
+
+if __name__ == '__main__':
+    main()

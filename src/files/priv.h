@@ -1,0 +1,183 @@
+/*
+ * What the files of this folder share.  Each knows those above it that stand behind its colon:
+ *
+ *	selector, store
+ *	transfer: selector, store
+ *	receive, send: transfer
+ *	files: all of them
+ */
+#pragma once
+
+#include <sys/queue.h>
+
+#include <msrpd/event.h>
+#include <msrpd/sums.h>
+#include <msrpd/timer.h>
+#include <msrpd/ua.h>
+#include <msrpd/worker.h>
+
+#include "files/selector.h"
+#include "files/store.h"
+
+enum {
+	HALF_SIZE = 256 * 1024,      /* of a transfer's buffer: one is read or written meanwhile */
+	BUFFER_COST = 3 * HALF_SIZE, /* of max_memory, for each transfer */
+	SUMMED_AT_ONCE = 4 << 20,    /* bytes of a file that one job looks through */
+	CONFIRM_MS = 10000,          /* a peer has this long for its last word */
+	PROGRESS_MS = 1000,
+};
+
+TAILQ_HEAD(transfers, transfer);
+
+struct files_counters {
+	uint64_t *sent, *received, *failed, *under_way, *bytes_in, *bytes_out;
+};
+
+struct files {
+	struct event_bus *bus;
+	struct budget *budget;
+	struct ua *ua;
+	struct ua_taker taker;
+	struct worker *worker;
+	struct store store;
+	struct transfers all;
+	struct timer_queue idle, confirm;
+	struct timer scan;
+	struct job scan_job;
+	bool scanning;
+	unsigned begun, begun_before; /* transfers, and when the scan began */
+	int scan_err;
+	uint64_t scanned;
+	struct files_counters count;
+};
+
+struct half {
+	char *p;
+	size_t len, cap, at; /* at: given away of it */
+};
+
+/** One file on its way, in or out. */
+struct transfer {
+	struct files *files;
+	TAILQ_ENTRY(transfer) next;
+	struct ua_session *s; /* NULL: it has none (any more) */
+	char *session_id, *owner, *name, *type, *path;
+	uint64_t size;    /* of the whole file; UINT64_MAX: not known */
+	uint64_t offset;  /* where this transfer begins in it */
+	uint64_t moved;   /* bytes of it, so far */
+	uint64_t summed;  /* bytes that the sums have, from the first on */
+	uint64_t told_ms; /* when progress was told */
+	struct timer_entry idle, confirm;
+	char message_id[UA_MESSAGE_ID_SIZE + 128];
+
+	/* A job is under way: fd, sums, working and what follows are its. */
+	struct job job;
+	bool busy;
+	int fd;
+	int err; /* what the job met */
+	struct sums *sums;
+	struct sums_result result;
+	struct half halves[2];
+	int working; /* the half that the job has */
+
+	bool over;      /* told of; freed when no job is under way */
+	bool summed_up; /* result is there */
+
+	/* what is sent */
+	bool out;
+	char *head; /* of message/cpim around it; NULL: none */
+	size_t head_len, head_at;
+	uint64_t read;  /* bytes behind offset that were read */
+	bool starved;   /* the message waits for ua_message_ready() */
+	bool filled[2]; /* halves that are to be sent */
+	int sending;    /* the half that is being sent */
+	bool all_acknowledged;
+
+	/* what is received */
+	char part[STORE_NAME_SIZE], final[STORE_NAME_SIZE];
+	bool resumable, has_sha1, begun, stalled, ended, wrapped, finished;
+	bool restart;    /* all of it comes, although we have a part */
+	bool anew;       /* for the thread: forget that part */
+	bool discard;    /* a part of it is good for nothing */
+	int filling;     /* the half that takes what comes */
+	const char *why; /* it was refused while it came; NULL: it was not */
+	uint8_t sha1[SUMS_SHA1_SIZE];
+	uint64_t max;     /* bytes of the file, at most */
+	uint64_t claim;   /* what the store counts for it */
+	uint64_t written; /* bytes behind offset that are in the part */
+	struct half cpim; /* the front of a message/cpim */
+};
+
+/* --- transfer.c: what both ways share --- */
+
+/** @return 0, -ENOBUFS: no memory for another, -ENOMEM */
+int transfer_new(struct transfer **tp, struct files *files, struct slice name, struct slice type);
+
+/** As long as nobody was told of it. */
+void transfer_free(struct transfer *t);
+
+/** Its session is known. */
+int transfer_set_session(struct transfer *t, struct ua_session *s);
+
+/** Give it to the thread. */
+void transfer_put(struct transfer *t, void (*work)(struct job *job), void (*done)(struct job *job));
+struct transfer *transfer_of(struct job *job);
+
+/** Bytes have moved. */
+void transfer_moved(struct transfer *t, uint64_t bytes);
+
+/** It is over, well or not; its session ends unless keep_session.  Once. */
+extern const struct event_type files_received, files_sent, files_failed, files_progress;
+void transfer_over(struct transfer *t, const struct event_type *type, struct slice reason);
+
+/** "%d text" of what a peer says. */
+void transfer_failed_by(struct transfer *t, int code, struct slice phrase);
+
+/** End its session, if there is one. */
+void transfer_end_session(struct transfer *t);
+
+/** In the thread: look through up to SUMMED_AT_ONCE bytes behind summed, up to end. */
+int transfer_sum(struct transfer *t, uint64_t end);
+
+/* --- receive.c --- */
+
+/** Offers of files: what is taken of them. */
+struct receive_rule {
+	struct slice content_types; /* "*" for all */
+	uint64_t max_size;
+};
+
+/**
+ * Judge an offer, and begin.
+ *
+ * @param from    who offers it
+ * @param offerp  how to answer, valid as long as tp until the answer
+ * @return 0, or a SIP status with the reason
+ */
+int receive_begin(struct transfer **tp, struct files *files, const struct ua_file *file,
+    struct slice from, const struct receive_rule *rule, struct ua_offer *offer,
+    const char **reasonp);
+
+/** The session is not to be. */
+void receive_forget(struct transfer *t);
+
+/** The session is there. */
+void receive_set_session(struct transfer *t, struct ua_session *s);
+
+/** An idle or confirm time-out. */
+void receive_timeout(struct transfer *t, bool confirm);
+
+/* --- send.c --- */
+
+/** What is to be sent where. */
+struct send_order {
+	struct ua_session *carrier; /* NULL: a session of its own */
+	struct slice from_uri, to_uri, ruri;
+	struct slice path, type, name; /* type and name absent: as usual */
+};
+
+/** @return 0, or negative errno; *step says what failed */
+int send_begin(struct files *files, const struct send_order *order, struct transfer **tp,
+    const char **stepp);
+
+void send_timeout(struct transfer *t, bool confirm);

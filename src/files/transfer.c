@@ -1,0 +1,231 @@
+/* A file on its way: its memory, its thread's work, its end. */
+#include "files/priv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <msrpd/budget.h>
+#include <msrpd/story.h>
+
+#define FACTS "session_id", "name", "type", "size", "path", "sha1", "sha256"
+
+const struct event_type files_received = {
+    .name = "E_MSRP_FILE_RECEIVED",
+    .params = (const char *const[]){FACTS, NULL},
+};
+
+const struct event_type files_sent = {
+    .name = "E_MSRP_FILE_SENT",
+    .params = (const char *const[]){FACTS, NULL},
+};
+
+const struct event_type files_failed = {
+    .name = "E_MSRP_FILE_FAILED",
+    .params = (const char *const[]){FACTS, "reason", NULL},
+};
+
+const struct event_type files_progress = {
+    .often = true,
+    .name = "E_MSRP_FILE_PROGRESS",
+    .params = (const char *const[]){"session_id", "bytes", "size", NULL},
+};
+
+/* --- life --- */
+
+int transfer_new(struct transfer **tp, struct files *files, struct slice name, struct slice type)
+{
+	struct transfer *t;
+
+	if (budget_take(files->budget, BUFFER_COST) < 0)
+		return -ENOBUFS;
+	t = calloc(1, sizeof(*t));
+	if (!t) {
+		budget_return(files->budget, BUFFER_COST);
+		return -ENOMEM;
+	}
+	t->files = files;
+	t->fd = -1;
+	t->size = UINT64_MAX;
+	t->name = slice_dup(name);
+	t->type = slice_dup(type);
+	TAILQ_INSERT_TAIL(&files->all, t, next);
+	files->begun++;
+	(*files->count.under_way)++;
+	if (!t->name || !t->type || sums_new(&t->sums) < 0) {
+		transfer_free(t);
+		return -ENOMEM;
+	}
+	*tp = t;
+	return 0;
+}
+
+void transfer_free(struct transfer *t)
+{
+	struct files *files = t->files;
+
+	TAILQ_REMOVE(&files->all, t, next);
+	(*files->count.under_way)--;
+	timer_queue_stop(&files->idle, &t->idle);
+	timer_queue_stop(&files->confirm, &t->confirm);
+	budget_return(files->budget, BUFFER_COST);
+	if (t->fd >= 0)
+		close(t->fd);
+	sums_free(t->sums);
+	for (int i = 0; i < 2; i++)
+		free(t->halves[i].p);
+	free(t->cpim.p);
+	free(t->head);
+	free(t->session_id);
+	free(t->owner);
+	free(t->name);
+	free(t->type);
+	free(t->path);
+	free(t);
+}
+
+int transfer_set_session(struct transfer *t, struct ua_session *s)
+{
+	struct ua_session_info info;
+
+	ua_session_info(s, &info);
+	t->s = s;
+	t->session_id = slice_dup(slice_of(ua_session_id(s)));
+	t->owner = slice_dup(info.uac ? info.from_uri : info.to_uri);
+	return t->session_id && t->owner ? 0 : -ENOMEM;
+}
+
+/* --- the thread --- */
+
+struct transfer *transfer_of(struct job *job)
+{
+	return (struct transfer *)((char *)job - offsetof(struct transfer, job));
+}
+
+void transfer_put(struct transfer *t, void (*work)(struct job *job), void (*done)(struct job *job))
+{
+	t->busy = true;
+	t->job.work = work;
+	t->job.done = done;
+	worker_put(t->files->worker, &t->job);
+}
+
+int transfer_sum(struct transfer *t, uint64_t end)
+{
+	struct half *half = &t->halves[t->working];
+	uint64_t stop = end;
+
+	if (t->summed < end && end - t->summed > SUMMED_AT_ONCE)
+		stop = t->summed + SUMMED_AT_ONCE;
+	while (t->summed < stop) {
+		size_t want = stop - t->summed < HALF_SIZE ? (size_t)(stop - t->summed) : HALF_SIZE;
+		ssize_t n = pread(t->fd, half->p, want, (off_t)t->summed);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -ENODATA;
+		if (sums_add(t->sums, (struct slice){half->p, (size_t)n}) < 0)
+			return -ENOMEM;
+		t->summed += (uint64_t)n;
+	}
+	return 0;
+}
+
+/* --- telling --- */
+
+static void emit(struct transfer *t, const struct event_type *type,
+    const struct event_param *params, size_t count)
+{
+	struct slice owner = slice_of(t->owner);
+	struct event_audience audience = event_audience_of(&owner);
+
+	event_emit_for(t->files->bus, type, params, count, &audience);
+}
+
+static struct event_param size_param(const struct transfer *t)
+{
+	return t->size == UINT64_MAX ? event_null("size") : event_number("size", (int64_t)t->size);
+}
+
+void transfer_moved(struct transfer *t, uint64_t bytes)
+{
+	uint64_t now = timer_now_ms();
+
+	t->moved += bytes;
+	*(t->out ? t->files->count.bytes_out : t->files->count.bytes_in) += bytes;
+	if (timer_entry_running(&t->idle))
+		timer_queue_start(&t->files->idle, &t->idle);
+	if (now - t->told_ms < PROGRESS_MS || !event_wanted(t->files->bus, &files_progress))
+		return;
+	t->told_ms = now;
+
+	struct event_param params[] = {
+	    event_text("session_id", slice_of(t->session_id)),
+	    event_number("bytes", (int64_t)(t->offset + t->moved)),
+	    size_param(t),
+	};
+
+	emit(t, &files_progress, params, sizeof(params) / sizeof(params[0]));
+}
+
+void transfer_end_session(struct transfer *t)
+{
+	struct ua_session *s = t->s;
+
+	t->s = NULL;
+	if (s)
+		ua_end(s);
+}
+
+static struct event_param sum_param(const struct transfer *t, const char *name, char *text,
+    const uint8_t *sum, size_t size)
+{
+	if (!t->summed_up)
+		return event_null(name);
+	sum_write(text, sum, size, false);
+	return event_text(name, (struct slice){text, 2 * size});
+}
+
+void transfer_over(struct transfer *t, const struct event_type *type, struct slice reason)
+{
+	const struct story of = {.session_id = slice_of(t->session_id)};
+	char sha1[SUM_TEXT_SIZE], sha256[SUM_TEXT_SIZE];
+	struct event_param params[] = {
+	    event_text("session_id", slice_of(t->session_id)),
+	    event_text("name", slice_of(t->name)),
+	    event_text("type", slice_of(t->type)),
+	    size_param(t),
+	    event_text("path", t->path ? slice_of(t->path) : (struct slice){NULL, 0}),
+	    sum_param(t, "sha1", sha1, t->result.sha1, SUMS_SHA1_SIZE),
+	    sum_param(t, "sha256", sha256, t->result.sha256, SUMS_SHA256_SIZE),
+	    event_text("reason", reason),
+	};
+	size_t count = sizeof(params) / sizeof(params[0]);
+
+	if (t->over)
+		return;
+	t->over = true;
+	timer_queue_stop(&t->files->idle, &t->idle);
+	params[4].guarded = true;
+	if (type == &files_failed) {
+		(*t->files->count.failed)++;
+		story_note(LOG_LEVEL_INFO, &of, "files: session %s: file failed: %.*s",
+		    t->session_id, SLICE_ARG(reason));
+	} else {
+		count--;
+		(*(type == &files_sent ? t->files->count.sent : t->files->count.received))++;
+	}
+	emit(t, type, params, count);
+}
+
+void transfer_failed_by(struct transfer *t, int code, struct slice phrase)
+{
+	char text[256];
+	int n = snprintf(text, sizeof(text), "%d%s%.*s", code, phrase.len ? " " : "",
+	    SLICE_ARG(slice_head(phrase, 200)));
+
+	transfer_over(t, &files_failed, (struct slice){text, (size_t)n});
+}
