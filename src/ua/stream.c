@@ -194,17 +194,23 @@ struct ua_session *ua_stream_take(struct ua_session *carrier, const struct sdp_m
 	const struct ua_taker *taker = carrier->ua->taker;
 	struct ua_file file = file_of(media);
 	struct ua_offer offer = {0};
-	struct ua_session *s = NULL;
+	struct ua_session *s;
+	bool over;
 
 	/* Behind a relay it would have to ask for a URI first. */
 	if (!taker || !carrier->handler->carries || carrier->ua->stopping || carrier->upstream
 	    || taker->offered(carrier, &file, &offer, taker->arg) < 0)
 		return NULL;
 	offer.file = true;
-	if (join(&s, carrier, &offer, local, carrier->uac) < 0)
-		s = NULL;
+	if (join(&s, carrier, &offer, local, carrier->uac) < 0) {
+		taker->made(NULL, &offer);
+		return NULL;
+	}
+	ua_session_ref(s);
 	taker->made(s, &offer);
-	return s;
+	over = s->state == SESSION_OVER;
+	ua_session_unref(s);
+	return over ? NULL : s;
 }
 
 void ua_set_taker(struct ua *ua, const struct ua_taker *taker)
