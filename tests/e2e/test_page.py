@@ -261,6 +261,22 @@ class PageTest(PageCase):
         self.assertEqual(alice.do('value', what={'label': 'Message', 'exact': True}), 'unsent')
         self.assertEqual(alice.count('kept'), 1)
 
+    def test_reload_between_two(self):
+        """Who writes to one other after a reload is busy until his old session is missed: 486."""
+        alice, bob = self.person('alice'), self.person('bob')
+        alice.chat_with('bob')
+        alice.say('first')
+        bob.enter('alice')
+        bob.sees_message('first')
+        alice.do('reload')
+        alice.log_in(PASSWORD)
+        alice.chat_with('bob')
+        alice.say('second')
+        bob.sees_message('second')
+        alice.see('delivered', role='log')
+        for text in ('first', 'second'):
+            self.assertEqual(bob.count(text), 1, text)
+
     def test_keyboard(self):
         """Everything without a mouse, from the first field on."""
         alice = self.page('alice')
