@@ -472,6 +472,39 @@ static void old_ciphers_are_not_spoken(void **state)
 	}
 }
 
+/* A record cannot be read before all of it is there, and TCP begins with few segments. */
+static void the_first_records_are_small(void **state)
+{
+	enum { LEN = 60000, SMALL = 1300, WHOLE = 16384 };
+	struct fixture *f = *state;
+	struct msrp_peer peer;
+	char *text = malloc(LEN);
+	int sizes[64], count = 0;
+
+	memset(text, 'x', LEN);
+	msrp_side_start(&f->side);
+	msrp_peer_open(&peer, &f->side, &f->certs, false);
+	msrp_peer_send(&peer, f->side.uri, "hello", "");
+	msrp_peer_expect(&peer, "MSRP abcd1234 200");
+	msrp_conn_send(f->side.conn, (struct slice){text, LEN});
+	for (int total = 0; total < LEN;) {
+		int n = SSL_read(peer.ssl, text, LEN);
+
+		event_base_loop(f->side.base, EVLOOP_NONBLOCK);
+		if (n <= 0)
+			continue;
+		assert_in_range(count, 0, 63);
+		sizes[count++] = n;
+		total += n;
+	}
+	/* The answer was the first of ten, unless that is a second ago. */
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(sizes[i], SMALL);
+	assert_int_equal(sizes[10], WHOLE);
+	msrp_peer_close(&peer);
+	free(text);
+}
+
 /* Bytes that are no TLS at all. */
 static void what_is_not_tls_is_closed(void **state)
 {
@@ -507,6 +540,7 @@ int main(void)
 	    CASE(handshakes_wait_for_the_next_second),
 	    CASE(nobody_negotiates_again),
 	    CASE(old_ciphers_are_not_spoken),
+	    CASE(the_first_records_are_small),
 	    CASE(what_is_not_tls_is_closed),
 	    THREADS(a_server_is_who_its_certificate_names),
 	    THREADS(a_fingerprint_stands_for_name_and_issuer),
