@@ -289,13 +289,15 @@ def lurkers(relay, user, password, count, sources, size):
     can.
     """
     address = address_of(relay)
-    small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096), (socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)]
+    small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096),
+             (socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)]
     pairs = []
     for _, source in zip(range(count), itertools.cycle(sources)):
         client = Wire(address, source, options=small)
         answer = client.auth(relay, user, password)
         path = [*reversed(answer.get('Use-Path').split(' ')), client.own]
         peer = Wire(address, source)
+        peer.send(peer.send_frame(path, b'knock'))      # or it would be closed as one of no use
         frame = peer.send_frame(path, b'x' * size).encode()
         peer.sock.setblocking(False)
         pairs.append([client, peer, frame, b''])
@@ -326,16 +328,25 @@ def lurkers(relay, user, password, count, sources, size):
             except OSError:
                 refused.add(index)
         loop.turn(0 if busy else CONGESTION)
-    say({'sent': sent, 'closed': sum(is_over(pair[0].sock) for pair in pairs)})
+    say({'sent': sent, 'closed': count_over([pair[0].sock for pair in pairs])})
+
+
+def count_over(socks, seconds=10):
+    """How many msrpd has given up?  All that waits is read."""
+    deadline = time.monotonic() + seconds
+    left = list(socks)
+    while left and time.monotonic() < deadline:
+        left = [sock for sock in left if not is_over(sock)]
+        time.sleep(CONGESTION)
+    return len(socks) - len(left)
 
 
 def is_over(sock):
-    """Has msrpd given this one up?  All that waits is read."""
-    sock.settimeout(2)
+    sock.setblocking(False)
     try:
         while sock.recv(1 << 16):
             pass
-    except TimeoutError:
+    except BlockingIOError:
         return False
     except OSError:
         pass
