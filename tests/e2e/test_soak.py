@@ -77,6 +77,7 @@ class Ledger:
         message.delivered += 1
 
     def cut(self, line):
+        """Nobody will tell whoever is at that end."""
         for message in self.messages.values():
             if message.sender is line and not message.good and not message.bad:
                 message.cut = True
@@ -409,6 +410,7 @@ class SoakTest(Case):
         for transaction in self.drain(ua.requests):
             if transaction.method == 'BYE':
                 self.respond(transaction, 200)
+                self.hung_up(transaction.request.call_id)
             elif transaction.method == 'INVITE':
                 self.respond(transaction, 480)
             elif transaction.method == 'MESSAGE':
@@ -438,7 +440,14 @@ class SoakTest(Case):
 
     # --- what goes wrong
 
+    def hung_up(self, call_id):
+        """Who is told that the session is over is told of all that was under way."""
+        for conversation in self.conversations:
+            if conversation.kind != 'relay' and conversation.dialog.call_id == call_id:
+                self.ledger.cut(conversation.line)
+
     def hang_up(self, dialog):
+        self.hung_up(dialog.call_id)
         try:
             self.byes.append(dialog.request('BYE'))
         except OSError:
