@@ -4,7 +4,8 @@
     bench/files.py [SIZE-IN-MIB ...]      (default: 64 1024)
 
 $MSRPD names the program (default build/release/msrpd); the plain stream of the endpoint is measured
-beside it by bench_endpoint, where that was built.  Prints "name value unit".
+beside it by bench_endpoint, where that was built.  Prints "name value unit"; the CPU is that of the
+loop's thread alone.
 """
 import os
 import subprocess
@@ -71,8 +72,8 @@ def send(mib, directory):
     name = f'files_{mib}MiB'
     show(name + '_sums_before_the_offer', first - began, 's')
     show(name + '_rate', mib / (ended - first), 'MiB/s')
-    show(name + '_cpu_of_sender', (caller.cpu_ns() - cpu[0]) / 1e9, 's')
-    show(name + '_cpu_of_receiver', (callee.cpu_ns() - cpu[1]) / 1e9, 's')
+    show(name + '_loop_of_sender', (caller.cpu_ns() - cpu[0]) / 1e9, 's')
+    show(name + '_loop_of_receiver', (callee.cpu_ns() - cpu[1]) / 1e9, 's')
     show(name + '_peak_of_sender', peaks[0].end() / 1024, 'MiB')
     show(name + '_peak_of_receiver', peaks[1].end() / 1024, 'MiB')
     os.unlink(event['path'])

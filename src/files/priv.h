@@ -113,6 +113,9 @@ struct transfer {
 /** @return 0, -ENOBUFS: no memory for another, -ENOMEM */
 int transfer_new(struct transfer **tp, struct files *files, struct slice name, struct slice type);
 
+/** Its halves.  @return 0 or -ENOMEM */
+int transfer_allocate(struct transfer *t);
+
 /** As long as nobody was told of it. */
 void transfer_free(struct transfer *t);
 

@@ -461,12 +461,7 @@ static int open_part(struct transfer *t)
 	if (t->offset == 0)
 		flags |= O_TRUNC;
 	t->fd = openat(t->files->store.fd, t->part, flags, 0600);
-	for (int i = 0; i < 2 && t->fd >= 0; i++) {
-		t->halves[i] = (struct half){.p = malloc(HALF_SIZE), .cap = HALF_SIZE};
-		if (!t->halves[i].p)
-			return -ENOMEM;
-	}
-	return t->fd < 0 ? -errno : 0;
+	return t->fd < 0 ? -errno : transfer_allocate(t);
 }
 
 static uint64_t promised(const struct files *files)

@@ -361,13 +361,8 @@ static int open_file(struct transfer *t)
 	if (st.st_size == 0)
 		return -ENODATA;
 	t->size = t->max = (uint64_t)st.st_size;
-	for (int i = 0; i < 2; i++) {
-		t->halves[i] = (struct half){.p = malloc(HALF_SIZE), .cap = HALF_SIZE};
-		if (!t->halves[i].p)
-			return -ENOMEM;
-	}
 	posix_fadvise(t->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-	return 0;
+	return transfer_allocate(t);
 }
 
 static int start(struct transfer *t, const struct send_order *order)

@@ -86,6 +86,16 @@ void transfer_free(struct transfer *t)
 	free(t);
 }
 
+int transfer_allocate(struct transfer *t)
+{
+	for (int i = 0; i < 2; i++) {
+		t->halves[i] = (struct half){.p = malloc(HALF_SIZE), .cap = HALF_SIZE};
+		if (!t->halves[i].p)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int transfer_set_session(struct transfer *t, struct ua_session *s)
 {
 	struct ua_session_info info;
