@@ -64,6 +64,10 @@ ELSEWHERE = {
     'bench/gateway.py --msrpd build/release/msrpd --transport udp --sessions 0': BY_HAND,
     'bench/conf.py': BY_HAND,
     'bench/conf.py memory slow': BY_HAND,
+    'bench/handshakes.py': BY_HAND,
+    'bench/handshakes.py rsa-2048': BY_HAND,
+    'bench/ws.py': BY_HAND,
+    'bench/ws.py --rounds 9 relay': BY_HAND,
 }
 # What OpenSIPS 4.1 exports: modules with their parameters, and the functions of those.
 OPENSIPS = {
