@@ -57,6 +57,17 @@ bool cluster_claim(struct cluster *cluster, struct cluster_claim *claim, const c
 /** It is needed no more.  Harmless where nothing is claimed. */
 void cluster_release(struct cluster_claim *claim);
 
+/** The name of this node; absent: there is no cluster. */
+struct slice cluster_own_name(const struct cluster *cluster);
+
+/**
+ * Another node, or this one, as it was heard of last.
+ *
+ * @param node  borrowed until the next turn of the loop
+ * @return 0 or -ENOENT
+ */
+int cluster_find_node(const struct cluster *cluster, struct slice name, struct cluster_node *node);
+
 /* --- what one node says to another, in a request of its own --- */
 
 /** The header that shows that a request comes from a node, and what for. */

@@ -69,6 +69,21 @@ static void take_secret(struct cluster *cluster, struct slice secret)
 		cluster->secret_told(slice_of(cluster->secret), cluster->secret_arg);
 }
 
+struct slice cluster_own_name(const struct cluster *cluster)
+{
+	return slice_of(cluster ? cluster->settings->node : NULL);
+}
+
+int cluster_find_node(const struct cluster *cluster, struct slice name, struct cluster_node *node)
+{
+	for (size_t i = 0; cluster && i < cluster->node_count; i++)
+		if (slice_equal(cluster->nodes[i]->told.name, name)) {
+			*node = cluster->nodes[i]->told;
+			return 0;
+		}
+	return -ENOENT;
+}
+
 /* --- our own --- */
 
 static void tell_taken(struct cluster *cluster)

@@ -8,7 +8,8 @@
  *	arrival:        peer
  *	grant:          peer, neighbor
  *	pause:          peer
- *	hop:            arrival, grant
+ *	node:           peer
+ *	hop:            arrival, grant, node
  *	chunk:          arrival, hop
  *	forward:        chunk, grant, pause
  *	request:        arrival, hop, pause
@@ -56,8 +57,10 @@ struct relay {
 	const struct routes *routes;
 	struct relay_counters count;
 	struct auth *auth;
+	struct cluster *cluster; /* NULL: there is none */
 	struct grants *grants;
-	struct msrp_uri *own; /* of settings.my_uri */
+	struct passage *passages; /* a hash table, of node.c */
+	struct msrp_uri *own;     /* of settings.my_uri */
 	size_t own_count;
 	struct timer_queue stalls; /* of pauses */
 	struct timer cleanup;

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/cluster.h>
 #include <msrpd/rand.h>
 #include <msrpd/story.h>
 
@@ -15,6 +17,7 @@
 
 enum {
 	SESSION_ID_CHARS = 22, /* 130 bits */
+	NODE_NAME_MAX = 32,
 	HEAP_MIN = 64,
 	GRANT_URI_MAX = 512,
 };
@@ -254,15 +257,19 @@ struct grant *grants_at(const struct grants *grants, size_t index)
 
 /* --- one --- */
 
-static struct slice make_uri(const struct msrp_uri *host, char text[GRANT_URI_MAX])
+/* In a cluster its session id begins with the node (node.h). */
+static struct slice make_uri(const struct relay *relay, const struct msrp_uri *host,
+    char text[GRANT_URI_MAX])
 {
-	char id[SESSION_ID_CHARS + 1];
+	struct slice node = cluster_own_name(relay->cluster);
+	char random[SESSION_ID_CHARS + 1], id[SESSION_ID_CHARS + NODE_NAME_MAX + 2];
 	struct msrp_uri uri = *host;
 	struct buffer w = {.p = text, .cap = GRANT_URI_MAX};
 
-	rand_token(id, SESSION_ID_CHARS);
+	rand_token(random, SESSION_ID_CHARS);
+	snprintf(id, sizeof(id), "%.*s%s%s", SLICE_ARG(node), node.p ? "." : "", random);
 	uri.userinfo = uri.params = NOTHING;
-	uri.session_id = (struct slice){id, SESSION_ID_CHARS};
+	uri.session_id = slice_of(id);
 	msrp_uri_write(&w, &uri);
 	return w.err ? NOTHING : buffer_text(&w);
 }
@@ -318,7 +325,7 @@ int grant_new(struct grant **grantp, struct grants *grants, const struct grant_t
 {
 	char text[GRANT_URI_MAX];
 	struct relay *relay = grants->relay;
-	struct grant *grant = compose(make_uri(&terms->host, text), terms);
+	struct grant *grant = compose(make_uri(grants->relay, &terms->host, text), terms);
 
 	if (!grant)
 		return -ENOMEM;

@@ -4,6 +4,7 @@
 
 #include "base/extend.h"
 #include "msrp/pool.h"
+#include "relay/node.h"
 #include "wire/path.h"
 
 /* A status and its phrase. */
@@ -150,6 +151,43 @@ static int by_second_grant(struct arrival *a, struct hop *hop, struct grant *sec
 	return towards_client(a, hop, msrp_path_first(hop->to_path), phrase);
 }
 
+static int refuse_node(int err, const char **phrase)
+{
+	return err == -ENOENT ? refuse(481, "No such node", phrase)
+			      : refuse_connection(err, phrase);
+}
+
+/* A grant of another node comes next.  @return -1: none does */
+static int by_node_of(struct arrival *a, struct hop *hop, struct slice next, const char **phrase)
+{
+	struct msrp_uri uri;
+	int err;
+
+	if (msrp_uri_parse(&uri, next) < 0 || !node_has(a->relay, &uri))
+		return -1;
+	err = node_connect(a->relay, &uri, &hop->conn);
+	return err < 0 ? refuse_node(err, phrase) : 0;
+}
+
+/* Between somebody and another node: as it is, since this one is no hop of it. */
+static int through(struct arrival *a, struct hop *hop, const char **phrase)
+{
+	const struct msrp_frame *f = a->frame;
+	struct slice to = msrp_path_first(f->to_path), from = msrp_path_first(f->from_path);
+	int err;
+
+	a->from_path = f->from_path;
+	hop->outgoing = true;
+	hop->conn = node_back(a->relay, a->conn, from, to);
+	if (hop->conn)
+		return 0;
+	err = node_connect(a->relay, &f->to, &hop->conn);
+	if (err < 0)
+		return refuse_node(err, phrase);
+	node_learn(a->relay, to, from, a->conn);
+	return 0;
+}
+
 static int outwards(struct arrival *a, struct hop *hop, const char **phrase)
 {
 	struct slice next = msrp_path_first(hop->to_path);
@@ -163,6 +201,9 @@ static int outwards(struct arrival *a, struct hop *hop, const char **phrase)
 	second = grant_named(a->relay, next);
 	if (second)
 		return by_second_grant(a, hop, second, phrase);
+	code = by_node_of(a, hop, next, phrase);
+	if (code >= 0)
+		return code;
 	if (is_dead_end(a->relay, next))
 		return refuse(481, "No such session", phrase);
 	if (a->dst.p)
@@ -199,7 +240,7 @@ int hop_find(struct arrival *a, struct hop *hop, const char **phrase)
 		if (!a->dst.p)
 			code = connect_to(a, NULL, msrp_path_first(a->to_path), &hop->conn, phrase);
 	} else {
-		code = by_grant(a, hop, phrase);
+		code = a->grant ? by_grant(a, hop, phrase) : through(a, hop, phrase);
 	}
 	if (code == 0 && a->dst.p)
 		code = connect_to(a, NULL, a->dst, &hop->conn, phrase);

@@ -16,6 +16,7 @@ struct peer {
 	unsigned failures : 16;   /* wrong AUTHs, and refusals before anything was right */
 	bool certified : 1;       /* it showed a certificate that a known authority vouches for */
 	bool proven : 1;          /* the certificate has the name of identity */
+	bool node : 1;            /* we have opened it to another node of the cluster */
 	bool valid : 1;           /* something was right */
 	bool stalled : 1;         /* took nothing for shared_stall, and has no room since */
 };

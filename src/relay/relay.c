@@ -10,10 +10,12 @@
 #include "relay/auth.h"
 #include "relay/collector.h"
 #include "relay/forward.h"
+#include "relay/node.h"
 #include "relay/pause.h"
 #include "relay/peer.h"
 #include "relay/request.h"
 #include "relay/tables.h"
+#include "wire/path.h"
 
 /* --- a request --- */
 
@@ -62,12 +64,24 @@ static int pass_auth_on(struct arrival *a)
 	return pass(a);
 }
 
+/* Is it for a grant of another node, or does it come back from there? */
+static bool is_between_nodes(const struct arrival *a)
+{
+	const struct msrp_frame *f = a->frame;
+
+	return node_has(a->relay, &f->to)
+	    || node_back(a->relay, a->conn, msrp_path_first(f->from_path),
+		msrp_path_first(f->to_path));
+}
+
 static int relay_frame(struct arrival *a)
 {
 	const struct msrp_frame *f = a->frame;
 	bool last = !f->to_rest.p, auth = f->method == MSRP_AUTH;
 	struct msrp_uri host;
 
+	if (!a->grant && f->method != MSRP_AUTH && is_between_nodes(a))
+		return pass(a);
 	if (!a->grant && !relay_owns(a->relay, &f->to, &host))
 		return foreign(a);
 	if (!a->grant && (f->to.session_id.p || !auth)) {
@@ -176,6 +190,7 @@ static void stop(void *state)
 		chunk_free(LIST_FIRST(&relay->chunks));
 	while (!LIST_EMPTY(&relay->requests))
 		request_free(LIST_FIRST(&relay->requests));
+	nodes_fini(relay);
 	while (!LIST_EMPTY(&relay->peers))
 		peer_free(LIST_FIRST(&relay->peers));
 	pool_trim(&relay->forward_pool);
@@ -202,6 +217,7 @@ static int start(const struct service_env *env, const void *settings, void **sta
 	relay->stack = env->msrp;
 	relay->settings = s;
 	relay->auth = env->auth;
+	relay->cluster = env->cluster;
 	relay->routes = env->routes;
 	relay->forward_pool = POOL(struct forward, FORWARDS_KEPT);
 	relay->chunk_pool = POOL(struct chunk, CHUNKS_KEPT);

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Many nodes, one name: a key lives on one of them, whatever node is spoken to."""
-from lib import case
-from lib.cluster import ClusterCase
+from lib import case, msrp
+from lib.cluster import NAMES, ClusterCase
+from lib.daemon import free_port
 from lib.gateway import routes
 from lib.msrp import report_for
+from lib.relay_client import USERS, Client, Peer
 from lib.waiting import poll
 
 
@@ -143,6 +145,99 @@ class ConfirmTest(ClusterCase):
     def confirm(call, status='000 200 OK'):
         frame = call.receive()
         call.conn.send(report_for(frame, status, frame.get('Byte-Range')))
+
+
+class RelayTest(ClusterCase):
+    """Grants of the relay: two nodes, at 127.0.0.1 and 127.0.0.2, with one name."""
+
+    def setUp(self):
+        self.port = free_port('127.0.0.2')
+        self.name = f'msrp://im.example.org:{self.port};tcp'
+        super().setUp()
+
+    def node_config(self, name):
+        at = self.place(NAMES.index(name))
+        config = super().node_config(name)
+        config['cluster']['msrp'] = at
+        return {**config, 'msrp': {'listen': [{'uri': at,
+                                               'advertise': f'im.example.org:{self.port}'}]},
+                'relay': {'users': USERS, 'allow_plain_auth': True, 'my_uri': [self.name]}}
+
+    def place(self, i):
+        return f'msrp://127.0.0.{i + 1}:{self.port};tcp'
+
+    def granted(self, i, user='alice'):
+        """Somebody with a grant of that node."""
+        conn = msrp.connect(self.place(i), relay=True, name=user)
+        client = Client(self.name, user, USERS[user]['password'], conn=conn)
+        client.auth()
+        return client
+
+    def peer(self, i, client):
+        """Somebody without one, who has come to that node; his session to the client."""
+        peer = Peer(listen=False)
+        conn = msrp.connect(self.place(i), relay=True, name='peer')
+        return peer, msrp.Session(conn, client.path, [peer.own])
+
+    def test_from_outside(self):
+        """What comes to the wrong node reaches the client, and his answers come back."""
+        client = self.granted(0)
+        self.assertIn('/a.', client.granted)
+        peer, session = self.peer(1, client)
+        for body in ('hello', 'x' * (1 << 20)):
+            sent = session.send(body, success='yes')
+            got, first = b'', None
+            while len(got) < len(body):
+                frame = client.conn.expect('SEND')
+                first = first or frame
+                got += frame.body
+            self.assertEqual(got, body.encode())
+            self.assertEqual(first.from_path, [client.granted, peer.own])
+            client.conn.send(report_for(first, '000 200 OK', f'1-{len(body)}/{len(body)}'))
+            report = session.conn.expect('REPORT')
+            self.assertEqual(report.message_id, sent.message_id)
+        client.session(peer.path).send('back')
+        frame = session.conn.expect('SEND')
+        self.assertEqual(frame.body, b'back')
+        self.assertEqual(frame.from_path, [client.granted, client.own])
+
+    def test_between_grants(self):
+        """Each of the two has a grant of another node."""
+        alice, bob = self.granted(0), self.granted(1, 'bob')
+        alice.session(bob.path).send('hello')
+        frame = bob.conn.expect('SEND')
+        self.assertEqual(frame.body, b'hello')
+        self.assertEqual(frame.from_path, [bob.granted, alice.granted, alice.own])
+        bob.session(alice.path).send('back')
+        self.assertEqual(alice.conn.expect('SEND').body, b'back')
+
+    def test_no_such_grant(self):
+        """What the node of the grant says comes back; of a node that there is not it is 481."""
+        client = self.granted(0)
+        _, session = self.peer(1, client)
+        for node, grant in (('a', client.granted[:-5] + 'X;tcp'),
+                            ('z', client.granted.replace('/a.', '/z.'))):
+            with self.subTest(node=node):
+                sent = msrp.Session(session.conn, [grant, client.own], session.from_path).build(
+                    body=b'x')
+                session.conn.send(sent)
+                answer = session.conn.expect_response(sent)
+                if answer.code == 200:
+                    self.assertIn(' 481', session.conn.expect('REPORT').get('Status'))
+                else:
+                    self.assertEqual(answer.code, 481)
+
+    def test_stranger_on_the_way_back(self):
+        """Nobody but the node itself gets anything through to who wrote to it."""
+        client = self.granted(0)
+        peer, session = self.peer(1, client)
+        session.send('hello')
+        client.conn.expect('SEND')
+        stranger = msrp.connect(self.place(1), relay=True, name='stranger')
+        sent = msrp.Session(stranger, [peer.own], [client.granted, client.own]).build(body=b'x')
+        stranger.try_send_raw(sent.encode())
+        stranger.expect_closed()
+        self.assertEqual(session.conn.inbox.has(lambda f: f.method == 'SEND'), [])
 
 
 if __name__ == '__main__':
