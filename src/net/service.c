@@ -254,7 +254,7 @@ static size_t fill_places(struct net_place *places, const struct record *records
 
 static size_t sort(struct net_place *places, const struct ares_srv_reply *replies)
 {
-	struct record records[4 * NET_PLACES_MAX];
+	struct record records[4 * NET_PLACES_MAX] = {{0}};
 	size_t count = 0;
 
 	for (; replies && count < sizeof(records) / sizeof(records[0]); replies = replies->next)
