@@ -84,7 +84,7 @@ static void start_node(struct fixture *f, size_t i)
 	    .node = names[i],
 	    .sip = sips[i],
 	    .prefix = "test:",
-	    .ttl_ms = 600,
+	    .ttl_ms = 3000,
 	};
 	assert_int_equal(stats_new(&n->stats), 0);
 	env.stats = n->stats;
