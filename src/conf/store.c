@@ -22,7 +22,14 @@
 
 #include "conf/priv.h"
 
-enum { CHECKPOINT_S = 5, BUSY_MS = 1000 };
+enum {
+	CHECKPOINT_S = 5,
+	BUSY_MS = 1000,
+	LOG_PAGES = 4096,      /* of 4 KiB, from which on it is brought in at once */
+	LOG_PAGES_MAX = 16384, /* from which on the loop may have to wait for that */
+	PASSES = 4,
+	LAST_PASS_MS = 100, /* that the loop waits for it, or for another program */
+};
 
 enum statement {
 	ROOM_PUT,
@@ -71,29 +78,63 @@ struct conf_store {
 	pthread_t thread;
 	bool running;
 	pthread_mutex_t lock;
-	pthread_cond_t stop;
-	bool stopping; /* under lock */
+	pthread_cond_t due;
+	bool stopping, full; /* under lock */
 };
 
 /* --- the thread --- */
 
+/*
+ * The log begins anew with the first change that finds all of it brought in.  While one pass waits
+ * for the disk changes go on, which are left to the next, shorter one.  Where they come so fast
+ * that there is no end of it, the last pass lets none in.
+ */
 static int bring_in(struct conf_store *store)
 {
-	return sqlite3_wal_checkpoint_v2(store->checkpoint_db, NULL, SQLITE_CHECKPOINT_PASSIVE,
-	    NULL, NULL);
+	sqlite3 *db = store->checkpoint_db;
+	int before = -1, pages = 0, status = SQLITE_OK;
+
+	for (int i = 0; i < PASSES && status == SQLITE_OK && pages > before; i++) {
+		before = pages;
+		status =
+		    sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, NULL);
+	}
+	return pages > before && pages > LOG_PAGES_MAX
+	    ? sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL)
+	    : status;
+}
+
+/* The loop's, after a change. */
+static int on_change(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	struct conf_store *store = arg;
+
+	(void)db;
+	(void)name;
+	if (pages < LOG_PAGES)
+		return SQLITE_OK;
+	pthread_mutex_lock(&store->lock);
+	store->full = true;
+	pthread_cond_signal(&store->due);
+	pthread_mutex_unlock(&store->lock);
+	return SQLITE_OK;
 }
 
 static void *checkpoint(void *arg)
 {
 	struct conf_store *store = arg;
 	struct timespec due;
+	int err;
 
 	pthread_mutex_lock(&store->lock);
 	while (!store->stopping) {
 		clock_gettime(CLOCK_REALTIME, &due);
 		due.tv_sec += CHECKPOINT_S;
-		if (pthread_cond_timedwait(&store->stop, &store->lock, &due) != ETIMEDOUT)
-			continue;
+		for (err = 0; !err && !store->stopping && !store->full;)
+			err = pthread_cond_timedwait(&store->due, &store->lock, &due);
+		if (store->stopping)
+			break;
+		store->full = false;
 		pthread_mutex_unlock(&store->lock);
 		bring_in(store);
 		pthread_mutex_lock(&store->lock);
@@ -381,7 +422,7 @@ int conf_store_open(struct conf_store **storep, const char *path, struct reason 
 	if (!store)
 		return reason_set(why, -ENOMEM, "out of memory");
 	pthread_mutex_init(&store->lock, NULL);
-	pthread_cond_init(&store->stop, NULL);
+	pthread_cond_init(&store->due, NULL);
 	if (open_sound(path, &store->db) != SQLITE_OK || prepare(store) != SQLITE_OK
 	    || open_checkpoint(store, path) != SQLITE_OK) {
 		reason_set(why, -EIO, "persist: %s: %s", path,
@@ -389,9 +430,10 @@ int conf_store_open(struct conf_store **storep, const char *path, struct reason 
 		conf_store_close(store);
 		return -EIO;
 	}
-	/* Whoever else writes to it does not make the loop wait. */
-	sqlite3_busy_timeout(store->db, 0);
 	store->running = pthread_create(&store->thread, NULL, checkpoint, store) == 0;
+	sqlite3_busy_timeout(store->db, LAST_PASS_MS);
+	if (store->running)
+		sqlite3_wal_hook(store->db, on_change, store);
 	*storep = store;
 	return 0;
 }
@@ -403,7 +445,7 @@ void conf_store_close(struct conf_store *store)
 	if (store->running) {
 		pthread_mutex_lock(&store->lock);
 		store->stopping = true;
-		pthread_cond_signal(&store->stop);
+		pthread_cond_signal(&store->due);
 		pthread_mutex_unlock(&store->lock);
 		pthread_join(store->thread, NULL);
 	}
@@ -411,7 +453,7 @@ void conf_store_close(struct conf_store *store)
 		sqlite3_finalize(store->statements[i]);
 	sqlite3_close(store->checkpoint_db);
 	sqlite3_close(store->db);
-	pthread_cond_destroy(&store->stop);
+	pthread_cond_destroy(&store->due);
 	pthread_mutex_destroy(&store->lock);
 	free(store);
 }

@@ -84,6 +84,23 @@ class PersistTest(RoomCase):
         _, ctl = self.start(rooms({'uri': LOBBY}, persist=file))
         self.assertEqual(len(ctl.call('msrp_conf_history', room=LOBBY)), 3)
 
+    def test_log_without_a_pause(self):
+        """Steady changes do not keep the write-ahead log from beginning anew."""
+        _, ctl = self.begin()
+        path = os.path.join(self.directory, f'{self._testMethodName}.db-wal')
+        written, body = 0, 'x' * 60000
+
+        def salt():
+            """A log that begins anew has another."""
+            with open(path, 'rb') as file:
+                return file.read(24)[16:]
+        ctl.call('msrp_conf_send', room=LOBBY, body=body)
+        first = salt()
+        while salt() == first:
+            ctl.call('msrp_conf_send', room=LOBBY, body=body)
+            written += len(body)
+            self.assertLess(written, 160 << 20)
+
     def test_log(self):
         """The write-ahead log is brought into the file while the daemon runs."""
         daemon, ctl = self.begin()
