@@ -64,6 +64,7 @@ ELSEWHERE = {
     'bench/gateway.py --msrpd build/release/msrpd --transport udp --sessions 0': BY_HAND,
     'bench/conf.py': BY_HAND,
     'bench/conf.py memory slow': BY_HAND,
+    'bench/table': BY_HAND,
     'bench/handshakes.py': BY_HAND,
     'bench/handshakes.py rsa-2048': BY_HAND,
     'bench/ws.py': BY_HAND,

@@ -243,7 +243,7 @@ class FailureTest(GatewayCase):
 
     def test_no_transport(self):
         """No listener of ours reaches it: the MESSAGE is refused at once."""
-        self.message('lost', to='sips:client@127.0.0.1:9').final(503)
+        self.message('lost', to='sip:client@127.0.0.1:9;transport=sctp').final(503)
         self.assertIsNone(self.ctl.event('E_MSRP_GW_SETUP_FAILED')['code'])
         self.assertEqual(self.sessions(), [])
 
