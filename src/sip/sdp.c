@@ -403,7 +403,7 @@ bool sdp_media_fits(const struct sdp_media *media, const struct sdp_wanted *want
 {
 	return (transport_of(media) & wanted->transports) && sdp_media_is_usable(media)
 	    && sdp_types_common(wanted->accept_types, media->accept_types)
-	    && sdp_media_is_file(media) == wanted->file;
+	    && (sdp_media_is_file(media) ? wanted->file || wanted->files_too : !wanted->file);
 }
 
 const struct sdp_media *sdp_choose(const struct sdp_session *sdp, const struct sdp_wanted *wanted)

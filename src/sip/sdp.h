@@ -109,7 +109,8 @@ enum { SDP_PLAIN = 1, SDP_TLS = 2 };
 struct sdp_wanted {
 	unsigned transports;       /* SDP_PLAIN | SDP_TLS */
 	struct slice accept_types; /* our list: one of them is the peer's, too */
-	bool file;                 /* sdp_media_is_file(); a stream for a file is nothing else */
+	bool file;                 /* sdp_media_is_file() */
+	bool files_too;            /* else: a stream for a file is as good as another (RFC 5547) */
 };
 
 bool sdp_media_fits(const struct sdp_media *media, const struct sdp_wanted *wanted);

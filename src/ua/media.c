@@ -280,6 +280,7 @@ static struct sdp_wanted wanted_of(const struct ua_session *s, bool tls)
 	    .transports = tls ? SDP_TLS : SDP_PLAIN,
 	    .accept_types = s->accept_types,
 	    .file = s->file,
+	    .files_too = !s->ua->taker,
 	};
 }
 
@@ -528,7 +529,9 @@ const struct ua_local *ua_media_local_of(const struct ua_session *s)
 const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
     const struct ua_offer *ours)
 {
-	struct sdp_wanted wanted = {.accept_types = ours->accept_types, .file = ours->file};
+	struct sdp_wanted wanted = {.accept_types = ours->accept_types,
+	    .file = ours->file,
+	    .files_too = !ua->taker};
 	struct sdp_session offer;
 	const struct sdp_media *media;
 
