@@ -42,19 +42,31 @@ void must(bool holds)
 		abort();
 }
 
+static struct {
+	struct event_base *base;
+	struct net *net;
+	struct stats *stats;
+	struct msrp_stack *stack;
+} once;
+
+/* What its pools keep is seen by nobody who looks for leaks. */
+static void end_once(void)
+{
+	msrp_stack_free(once.stack);
+	stats_free(once.stats);
+	net_free(once.net);
+	event_base_free(once.base);
+}
+
 struct msrp_stack *conversation_start(struct conversation *c, const struct msrp_settings *extra,
     struct stats **statsp)
 {
 	static const struct msrp_listen_settings listen = {
 	    .uri = (char *)(uintptr_t) "msrp://127.0.0.1:0;tcp"};
 	static struct msrp_settings settings;
-	static struct event_base *base;
-	static struct stats *stats;
-	static struct msrp_stack *stack;
 	struct reason why;
-	struct net *net;
 
-	if (!base) {
+	if (!once.base) {
 		settings = *extra;
 		settings.listen = (struct setting_list){(void *)(uintptr_t)&listen, 1};
 		settings.transaction_timeout_ms = settings.connect_timeout_ms =
@@ -63,17 +75,18 @@ struct msrp_stack *conversation_start(struct conversation *c, const struct msrp_
 		settings.max_connections = 100;
 		settings.max_header_size = 2048;
 		settings.send_queue = 8192;
-		base = event_base_new();
-		must(base != NULL);
-		must(net_new(&net, base) == 0);
-		must(stats_new(&stats) == 0);
-		must(msrp_stack_new(&stack, net, &settings, stats, &why) == 0);
-		must(msrp_listeners_open(stack, &why) == 0);
+		once.base = event_base_new();
+		must(once.base != NULL);
+		must(net_new(&once.net, once.base) == 0);
+		must(stats_new(&once.stats) == 0);
+		must(msrp_stack_new(&once.stack, once.net, &settings, once.stats, &why) == 0);
+		must(msrp_listeners_open(once.stack, &why) == 0);
+		must(atexit(end_once) == 0);
 	}
-	c->base = base;
+	c->base = once.base;
 	c->frames = true;
-	*statsp = stats;
-	return stack;
+	*statsp = once.stats;
+	return once.stack;
 }
 
 /* --- what they hear --- */
