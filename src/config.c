@@ -8,6 +8,7 @@
 #include <yaml.h>
 
 #include <msrpd/slice.h>
+#include <msrpd/worker.h>
 
 #include "auth/users.h"
 #include "base/tree.h"
@@ -378,7 +379,7 @@ static const struct setting root_rows[] = {
 	.type = SETTING_NUMBER,
 	.offset = offsetof(struct config, tls_threads),
 	.preset = "0",
-	.max = NET_WORKERS_MAX,
+	.max = WORKER_THREADS_MAX,
 	.flags = SETTING_FIXED,
 	.help =
 	    "Threads that compute the handshakes of TLS, of all listeners and outgoing connections "

@@ -23,7 +23,6 @@
 #include "net/guard.h"
 #include "net/lookup.h"
 #include "net/prefixes.h"
-#include "net/workers.h"
 #include "sip/stack.h"
 #include "ua/ua.h"
 #include "web/web.h"

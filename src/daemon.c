@@ -8,6 +8,8 @@
 
 #include <event2/event.h>
 
+#include <msrpd/worker.h>
+
 #include "auth/auth.h"
 #include "base/buffer.h"
 #include "base/log.h"
@@ -19,7 +21,6 @@
 #include "msrp/listener.h"
 #include "msrp/stack.h"
 #include "net/net.h"
-#include "net/workers.h"
 #include "registrar/registrar.h"
 #include "routes.h"
 #include "sip/notifier.h"
@@ -227,7 +228,7 @@ static int start_threads(struct daemon *d)
 
 	if (!threads)
 		threads = processors();
-	return net_use_threads(d->net, threads < NET_WORKERS_MAX ? threads : NET_WORKERS_MAX);
+	return net_use_threads(d->net, threads < WORKER_THREADS_MAX ? threads : WORKER_THREADS_MAX);
 }
 
 /* Before all that it hands connections to, as it is that which knows its port. */

@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-STAILQ_HEAD(jobs, job);
+TAILQ_HEAD(jobs, job);
 
 struct worker {
 	pthread_mutex_t lock;
@@ -18,13 +18,13 @@ struct worker {
 	struct jobs waiting, worked;
 	bool stopping;
 
-	pthread_t thread;
-	bool running;
 	struct event *event;
 	int fd; /* readable when jobs have been worked */
+	unsigned wanted, started;
+	pthread_t threads[];
 };
 
-/* --- in the thread --- */
+/* --- in the threads --- */
 
 static void tell(const struct worker *w)
 {
@@ -35,6 +35,16 @@ static void tell(const struct worker *w)
 		return;
 }
 
+/* Under lock. */
+static void return_job(struct worker *w, struct job *job)
+{
+	bool first = TAILQ_EMPTY(&w->worked);
+
+	TAILQ_INSERT_TAIL(&w->worked, job, entry);
+	if (first)
+		tell(w);
+}
+
 static void *run(void *arg)
 {
 	struct worker *w = arg;
@@ -42,16 +52,16 @@ static void *run(void *arg)
 
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
-		while (!(job = STAILQ_FIRST(&w->waiting)) && !w->stopping)
+		while (!(job = TAILQ_FIRST(&w->waiting)) && !w->stopping)
 			pthread_cond_wait(&w->wake, &w->lock);
 		if (!job)
 			break;
-		STAILQ_REMOVE_HEAD(&w->waiting, next);
+		TAILQ_REMOVE(&w->waiting, job, entry);
+		job->waits = false;
 		pthread_mutex_unlock(&w->lock);
 		job->work(job);
 		pthread_mutex_lock(&w->lock);
-		STAILQ_INSERT_TAIL(&w->worked, job, next);
-		tell(w);
+		return_job(w, job);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
@@ -64,9 +74,9 @@ static struct job *take_worked(struct worker *w)
 	struct job *job;
 
 	pthread_mutex_lock(&w->lock);
-	job = STAILQ_FIRST(&w->worked);
+	job = TAILQ_FIRST(&w->worked);
 	if (job)
-		STAILQ_REMOVE_HEAD(&w->worked, next);
+		TAILQ_REMOVE(&w->worked, job, entry);
 	pthread_mutex_unlock(&w->lock);
 	return job;
 }
@@ -84,28 +94,31 @@ static void on_worked(evutil_socket_t fd, short what, void *arg)
 		job->done(job);
 }
 
-static bool start_thread(struct worker *w)
+/* @return whether there is a thread */
+static bool start_threads(struct worker *w)
 {
 	sigset_t all, before;
 
-	if (w->running || w->stopping)
-		return w->running;
+	if (w->started || w->stopping)
+		return w->started;
 	/* Signals are the loop's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	w->running = pthread_create(&w->thread, NULL, run, w) == 0;
+	while (w->started < w->wanted && pthread_create(&w->threads[w->started], NULL, run, w) == 0)
+		w->started++;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return w->running;
+	return w->started;
 }
 
-int worker_new(struct worker **workerp, struct event_base *base)
+int worker_new(struct worker **workerp, struct event_base *base, unsigned threads)
 {
-	struct worker *w = calloc(1, sizeof(*w));
+	struct worker *w = calloc(1, sizeof(*w) + threads * sizeof(w->threads[0]));
 
 	if (!w)
 		return -ENOMEM;
-	STAILQ_INIT(&w->waiting);
-	STAILQ_INIT(&w->worked);
+	w->wanted = threads;
+	TAILQ_INIT(&w->waiting);
+	TAILQ_INIT(&w->worked);
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->wake, NULL);
 	w->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -121,29 +134,45 @@ int worker_new(struct worker **workerp, struct event_base *base)
 
 void worker_put(struct worker *w, struct job *job)
 {
-	bool running = start_thread(w);
+	bool running = start_threads(w);
 
 	if (!running)
 		job->work(job);
 	pthread_mutex_lock(&w->lock);
-	STAILQ_INSERT_TAIL(running ? &w->waiting : &w->worked, job, next);
-	pthread_cond_signal(&w->wake);
+	job->waits = running;
+	if (running) {
+		TAILQ_INSERT_TAIL(&w->waiting, job, entry);
+		pthread_cond_signal(&w->wake);
+	} else {
+		return_job(w, job);
+	}
 	pthread_mutex_unlock(&w->lock);
-	if (!running)
-		tell(w);
 }
 
-static void stop_thread(struct worker *w)
+bool worker_cancel(struct worker *w, struct job *job)
+{
+	bool waits;
+
+	pthread_mutex_lock(&w->lock);
+	waits = job->waits;
+	if (waits)
+		TAILQ_REMOVE(&w->waiting, job, entry);
+	job->waits = false;
+	pthread_mutex_unlock(&w->lock);
+	return waits;
+}
+
+static void stop_threads(struct worker *w)
 {
 	struct job *job;
 
 	pthread_mutex_lock(&w->lock);
 	w->stopping = true;
-	pthread_cond_signal(&w->wake);
+	pthread_cond_broadcast(&w->wake);
 	pthread_mutex_unlock(&w->lock);
-	if (w->running)
-		pthread_join(w->thread, NULL);
-	w->running = false; /* jobs that are put now are done at once */
+	for (unsigned i = 0; i < w->started; i++)
+		pthread_join(w->threads[i], NULL);
+	w->started = 0; /* jobs that are put now are done at once */
 	while ((job = take_worked(w)))
 		job->done(job);
 }
@@ -152,7 +181,7 @@ void worker_free(struct worker *w)
 {
 	if (!w)
 		return;
-	stop_thread(w);
+	stop_threads(w);
 	if (w->event)
 		event_free(w->event);
 	if (w->fd >= 0)

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <msrpd/worker.h>
+
 int net_new(struct net **netp, struct event_base *base)
 {
 	struct net *net = calloc(1, sizeof(*net));
@@ -25,7 +27,7 @@ void net_free(struct net *net)
 {
 	if (!net)
 		return;
-	net_workers_free(net->workers);
+	worker_free(net->workers);
 	lingers_fini(net);
 	resolver_free(net);
 	services_free(net);
@@ -46,7 +48,7 @@ void net_use_guard(struct net *net, struct net_guard *guard)
 
 int net_use_threads(struct net *net, unsigned threads)
 {
-	return net_workers_new(&net->workers, net->base, threads);
+	return worker_new(&net->workers, net->base, threads);
 }
 
 struct net_guard *net_guard_of(const struct net *net)

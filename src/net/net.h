@@ -33,7 +33,7 @@ void net_use_name_servers(struct net *net, const struct setting_list *servers);
  * Have TLS handshakes computed by threads, which begin with the first; until then, and where there
  * are none to be had, the loop does.
  *
- * @param threads  1 to NET_WORKERS_MAX
+ * @param threads  1 to WORKER_THREADS_MAX
  * @return 0 or negative errno
  */
 int net_use_threads(struct net *net, unsigned threads);

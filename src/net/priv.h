@@ -11,7 +11,6 @@
 #include "net/prefixes.h"
 #include "net/stream.h"
 #include "net/tap.h"
-#include "net/workers.h"
 
 /* --- blocks: memory that bytes are received into and messages are written in --- */
 
@@ -232,7 +231,7 @@ struct net {
 	const struct setting_list *name_servers; /* of char *; NULL, or none: the system's */
 	struct net_batch *batch; /* that datagrams are read into, once there is a UDP socket */
 	struct net_guard *guard;
-	struct net_workers *workers; /* NULL: handshakes are the loop's */
+	struct worker *workers; /* NULL: handshakes are the loop's */
 	struct net_tap tap;
 	LIST_HEAD(, net_protocol) protocols;
 	struct prefixes proxies; /* who must say for whom they connect */

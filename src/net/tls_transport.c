@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 
 #include <msrpd/story.h>
+#include <msrpd/worker.h>
 
 #include "base/log.h"
 #include "net/dial.h"
@@ -51,7 +52,7 @@ enum where {
 };
 
 struct handshake {
-	struct net_job job;
+	struct job job;
 	struct tls *tls;
 	struct net_stream *stream; /* NULL: it was closed while the thread had it */
 	int fd;                    /* that it has left */
@@ -157,7 +158,7 @@ static int check_peer(const struct net_stream *s)
 	return -EACCES;
 }
 
-static void take_step(struct net_job *job)
+static void take_step(struct job *job)
 {
 	struct handshake *h = (struct handshake *)job; /* its first member */
 	SSL *ssl = h->tls->ssl;
@@ -179,7 +180,7 @@ static void tls_free(struct tls *tls)
 	ERR_clear_error();
 }
 
-static void step_returns(struct net_job *job)
+static void step_returns(struct job *job)
 {
 	struct handshake *h = (struct handshake *)job;
 
@@ -195,14 +196,15 @@ static void step_returns(struct net_job *job)
 /* Who resumes has no share in the sums of a whole handshake. */
 static bool step_leaves(struct net_stream *s, struct handshake *h)
 {
-	struct net_workers *workers = s->protocol->net->workers;
+	struct worker *workers = s->protocol->net->workers;
 
-	h->job.run = take_step;
+	h->job.work = take_step;
 	h->job.done = step_returns;
-	if (!workers || SSL_session_reused(ssl_of(s)) || net_workers_put(workers, &h->job) < 0)
+	if (!workers || SSL_session_reused(ssl_of(s)))
 		return false;
 	h->where = AWAY;
 	net_stream_handshake_leaves(s);
+	worker_put(workers, &h->job);
 	return true;
 }
 
@@ -412,7 +414,7 @@ static void tls_shutdown(struct net_stream *s)
 {
 	struct tls *tls = tls_of(s);
 
-	if (s->away && !net_workers_cancel(s->protocol->net->workers, &tls->handshake->job)) {
+	if (s->away && !worker_cancel(s->protocol->net->workers, &tls->handshake->job)) {
 		leave_behind(s, tls->handshake);
 		return;
 	}

@@ -12,30 +12,31 @@
 
 #include <event2/event.h>
 
+#include <msrpd/worker.h>
+
 #include "loop.h"
-#include "net/workers.h"
 
 enum { JOBS = 500, THREADS = 3 };
 
 struct fixture {
 	struct event_base *base;
-	struct net_workers *workers;
+	struct worker *workers;
 	pthread_t loop;
 	sem_t gate, reached; /* for jobs that wait */
 	unsigned done;
 };
 
-struct job {
-	struct net_job job;
+struct task {
+	struct job job;
 	struct fixture *fixture;
 	unsigned again; /* times to give it in again */
 	unsigned runs, dones;
 	bool on_thread;
 };
 
-static struct job *job_of(struct net_job *job)
+static struct task *task_of(struct job *job)
 {
-	return (struct job *)job; /* its first member */
+	return (struct task *)job; /* its first member */
 }
 
 static int setup(void **state)
@@ -46,7 +47,7 @@ static int setup(void **state)
 	f->loop = pthread_self();
 	sem_init(&f->gate, 0, 0);
 	sem_init(&f->reached, 0, 0);
-	assert_int_equal(net_workers_new(&f->workers, f->base, THREADS), 0);
+	assert_int_equal(worker_new(&f->workers, f->base, THREADS), 0);
 	*state = f;
 	return 0;
 }
@@ -55,7 +56,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	net_workers_free(f->workers);
+	worker_free(f->workers);
 	event_base_free(f->base);
 	sem_destroy(&f->gate);
 	sem_destroy(&f->reached);
@@ -63,26 +64,26 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void run(struct net_job *job)
+static void run(struct job *job)
 {
-	struct job *j = job_of(job);
+	struct task *j = task_of(job);
 
 	j->runs++;
 	j->on_thread = !pthread_equal(pthread_self(), j->fixture->loop);
 }
 
-static void run_at_gate(struct net_job *job)
+static void run_at_gate(struct job *job)
 {
-	struct job *j = job_of(job);
+	struct task *j = task_of(job);
 
 	sem_post(&j->fixture->reached);
 	sem_wait(&j->fixture->gate);
 	run(job);
 }
 
-static void done(struct net_job *job)
+static void done(struct job *job)
 {
-	struct job *j = job_of(job);
+	struct task *j = task_of(job);
 
 	assert_true(pthread_equal(pthread_self(), j->fixture->loop));
 	assert_true(j->on_thread);
@@ -90,17 +91,18 @@ static void done(struct net_job *job)
 	j->fixture->done++;
 	if (j->again) {
 		j->again--;
-		assert_int_equal(net_workers_put(j->fixture->workers, job), 0);
+		worker_put(j->fixture->workers, job);
 	}
 }
 
-static void put(struct fixture *f, struct job *jobs, size_t count,
-    void (*what)(struct net_job *job), unsigned again)
+static void put(struct fixture *f, struct task *jobs, size_t count, void (*what)(struct job *job),
+    unsigned again)
 {
 	for (size_t i = 0; i < count; i++) {
-		jobs[i] =
-		    (struct job){.job = {.run = what, .done = done}, .fixture = f, .again = again};
-		assert_int_equal(net_workers_put(f->workers, &jobs[i].job), 0);
+		jobs[i] = (struct task){.job = {.work = what, .done = done},
+		    .fixture = f,
+		    .again = again};
+		worker_put(f->workers, &jobs[i].job);
 	}
 }
 
@@ -113,7 +115,7 @@ static bool all_done(void *arg)
 
 static void jobs_run_on_threads_and_come_back(void **state)
 {
-	static struct job jobs[JOBS];
+	static struct task jobs[JOBS];
 	struct fixture *f = *state;
 
 	put(f, jobs, JOBS, run, 1);
@@ -124,20 +126,20 @@ static void jobs_run_on_threads_and_come_back(void **state)
 
 static void what_has_not_begun_can_be_forgotten(void **state)
 {
-	struct job busy[THREADS], waiting[2];
+	struct task busy[THREADS], waiting[2];
 	struct fixture *f = *state;
 
 	put(f, busy, THREADS, run_at_gate, 0);
 	for (int i = 0; i < THREADS; i++)
 		sem_wait(&f->reached);
 	put(f, waiting, 2, run, 0);
-	assert_true(net_workers_cancel(f->workers, &waiting[0].job));
-	assert_true(net_workers_cancel(f->workers, &waiting[1].job));
-	assert_false(net_workers_cancel(f->workers, &waiting[0].job));
-	assert_false(net_workers_cancel(f->workers, &busy[0].job));
+	assert_true(worker_cancel(f->workers, &waiting[0].job));
+	assert_true(worker_cancel(f->workers, &waiting[1].job));
+	assert_false(worker_cancel(f->workers, &waiting[0].job));
+	assert_false(worker_cancel(f->workers, &busy[0].job));
 	for (int i = 0; i < THREADS; i++)
 		sem_post(&f->gate);
-	net_workers_free(f->workers);
+	worker_free(f->workers);
 	f->workers = NULL;
 	for (int i = 0; i < THREADS; i++)
 		assert_int_equal(busy[i].dones, 1);
@@ -146,13 +148,13 @@ static void what_has_not_begun_can_be_forgotten(void **state)
 
 static void the_end_waits_for_what_runs(void **state)
 {
-	struct job job;
+	struct task job;
 	struct fixture *f = *state;
 
 	put(f, &job, 1, run_at_gate, 0);
 	sem_wait(&f->reached);
 	sem_post(&f->gate);
-	net_workers_free(f->workers);
+	worker_free(f->workers);
 	f->workers = NULL;
 	assert_int_equal(job.dones, 1);
 }
