@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include <msrpd/hex.h>
 #include <msrpd/rand.h>
 #include <msrpd/timer.h>
 
@@ -78,18 +79,6 @@ static bool make_code(const struct nonces *nonces, const struct body *body,
 	return true;
 }
 
-static void to_hex(char *text, const void *bytes, size_t len)
-{
-	static const char digits[] = "0123456789abcdef";
-	const unsigned char *p = bytes;
-
-	for (size_t i = 0; i < len; i++) {
-		*text++ = digits[p[i] >> 4];
-		*text++ = digits[p[i] & 15];
-	}
-	*text = '\0';
-}
-
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -121,7 +110,7 @@ void nonces_make(struct nonces *nonces, char nonce[NONCE_LEN + 1])
 	/* Without a code it is one that nobody can use: what comes with it is stale. */
 	if (!make_code(nonces, &body, bytes + BODY_BYTES))
 		rand_bytes(bytes + BODY_BYTES, CODE_BYTES);
-	to_hex(nonce, bytes, sizeof(bytes));
+	hex_write(nonce, bytes, sizeof(bytes));
 }
 
 /* Did this process make it, is it young enough, and still in the ring? */

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <msrpd/hex.h>
+
 #include "edge/priv.h"
 
 enum { NUMBER_LEN = 16, HEAD_LEN = 1 + NUMBER_LEN };
@@ -32,8 +34,7 @@ static size_t write_host(const struct edge_token *token, char *text)
 
 	if (token->kind != TOKEN_DATAGRAM)
 		return 0;
-	for (size_t i = 0; i < host.len; i++)
-		snprintf(text + 2 * i, 3, "%02x", (unsigned char)host.p[i]);
+	hex_write(text, host.p, host.len);
 	return 2 * host.len;
 }
 

@@ -1,8 +1,10 @@
 #include "files/selector.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
+
+#include <msrpd/hex.h>
 
 static int hex_digit(char c)
 {
@@ -178,10 +180,16 @@ void sum_write(char text[SUM_TEXT_SIZE], const uint8_t *sum, size_t size, bool f
 {
 	char *p = text;
 
+	if (!for_sdp) {
+		hex_write(text, sum, size);
+		return;
+	}
 	for (size_t i = 0; i < size; i++) {
-		if (i && for_sdp)
+		if (i)
 			*p++ = ':';
-		p += sprintf(p, for_sdp ? "%02X" : "%02x", sum[i]);
+		hex_write(p, &sum[i], 1);
+		for (char *end = p + 2; p < end; p++)
+			*p = (char)toupper(*p);
 	}
 }
 

@@ -3,13 +3,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <msrpd/hex.h>
 #include <msrpd/rand.h>
 #include <msrpd/sums.h>
 #include <msrpd/timer.h>
@@ -97,7 +97,6 @@ int store_part_name(char name[STORE_NAME_SIZE], const struct slice *texts, size_
 	struct sums_result result;
 	struct sums *sums;
 	int err = sums_new(&sums);
-	char *p = name;
 
 	if (err < 0)
 		return err;
@@ -109,10 +108,11 @@ int store_part_name(char name[STORE_NAME_SIZE], const struct slice *texts, size_
 	if (err == 0)
 		err = sums_finish(sums, &result);
 	sums_free(sums);
-	p += sprintf(p, "%s", part_front);
-	for (size_t i = 0; err == 0 && i < 16; i++)
-		p += sprintf(p, "%02x", result.sha256[i]);
-	return err;
+	if (err < 0)
+		return err;
+	memcpy(name, part_front, sizeof(part_front) - 1);
+	hex_write(name + sizeof(part_front) - 1, result.sha256, 16);
+	return 0;
 }
 
 uint64_t store_size(const struct store *store, const char *name)
