@@ -16,6 +16,7 @@
 #include <msrpd/rand.h>
 
 static void go_on(struct transfer *t);
+static void on_worked(struct job *job);
 
 /* --- in the thread --- */
 
@@ -94,6 +95,13 @@ static void work_clean(struct job *job)
 	}
 }
 
+static void write_next(struct transfer *t)
+{
+	t->working = t->filling;
+	t->filling = !t->filling;
+	transfer_put(t, work_write, on_worked);
+}
+
 /* --- its end --- */
 
 static void on_cleaned(struct job *job)
@@ -105,13 +113,20 @@ static void on_cleaned(struct job *job)
 	transfer_free(t);
 }
 
-/* It goes when nobody has it any more. */
+static bool has_more_to_keep(const struct transfer *t)
+{
+	return t->err == 0 && t->resumable && !t->discard && t->halves[t->filling].len;
+}
+
+/* It goes when nobody has it any more, and all that came is in its part. */
 static void settle(struct transfer *t)
 {
 	if (!t->over || t->busy || t->s)
 		return;
 	if (t->finished)
 		transfer_free(t);
+	else if (has_more_to_keep(t))
+		write_next(t);
 	else
 		transfer_put(t, work_clean, on_cleaned);
 }
@@ -221,9 +236,7 @@ static void go_on(struct transfer *t)
 	if (t->summed < t->offset) {
 		transfer_put(t, work_sum, on_worked);
 	} else if (t->halves[t->filling].len) {
-		t->working = t->filling;
-		t->filling = !t->filling;
-		transfer_put(t, work_write, on_worked);
+		write_next(t);
 	} else if (t->ended) {
 		finish(t);
 		return;

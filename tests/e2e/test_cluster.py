@@ -217,7 +217,9 @@ class RelayTest(ClusterCase):
         """What the node of the grant says comes back; of a node that there is not it is 481."""
         client = self.granted(0)
         _, session = self.peer(1, client)
-        for node, grant in (('a', client.granted[:-5] + 'X;tcp'),
+        head, token = client.granted.split('/a.')
+        other = ('X' if token[0] != 'X' else 'Y') + token[1:]
+        for node, grant in (('a', f'{head}/a.{other}'),
                             ('z', client.granted.replace('/a.', '/z.'))):
             with self.subTest(node=node):
                 sent = msrp.Session(session.conn, [grant, client.own], session.from_path).build(
