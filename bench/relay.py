@@ -79,6 +79,8 @@ class Proxy:
     def __init__(self, bench):
         self.bench = bench
         self.directory = bench.directory
+        # Its own: one that still has a message for a receiver would connect in another's round.
+        self.receivers = free_ports(bench.pairs_max)
         self.process = None
 
     def start(self, command):
@@ -219,12 +221,12 @@ class Haproxy(Proxy):
     name = 'haproxy'
 
     def run(self):
-        count = len(self.bench.receivers)
+        count = len(self.receivers)
         self.ports = free_ports(2 * count)
         text = ['global', ' nbthread 1', ' maxconn 4000', 'defaults', ' mode tcp',
                 ' timeout connect 5s', ' timeout client 1h', ' timeout server 1h']
         both = os.path.join(self.directory, 'both.pem')
-        for i, receiver in enumerate(self.bench.receivers):
+        for i, receiver in enumerate(self.receivers):
             text += [f'listen tcp{i}', f' bind 127.0.0.1:{self.ports[i]}',
                      f' server r 127.0.0.1:{receiver}',
                      f'listen tls{i}', f' bind 127.0.0.1:{self.ports[count + i]} ssl crt {both}',
@@ -233,7 +235,7 @@ class Haproxy(Proxy):
         self.start([shutil.which('haproxy', path=PATH), '-db', '-f', path])
 
     def listening(self, tls):
-        count = len(self.bench.receivers)
+        count = len(self.receivers)
         return self.ports[count:] if tls else self.ports[:count]
 
 
@@ -250,6 +252,7 @@ SCENARIOS = {
     '64-of-window-1': {'size': 1024, 'window': 1, 'pairs': 64},     # to be held against
     '5000-a-second': {'size': 1024, 'rate': 5000},
 }
+PAIRS_MAX = max(scenario.get('pairs', 8) for scenario in SCENARIOS.values())
 SHOWN = ('rate', 'throughput', 'cpu_per_message', 'cpu_per_byte', 'latency_p50', 'latency_p99')
 UNITS = {'rate': '1/s', 'throughput': 'MB/s', 'cpu_per_message': 'us', 'cpu_per_byte': 'ns',
          'latency_p50': 'us', 'latency_p99': 'us'}
@@ -262,7 +265,7 @@ class Bench:
         self.rounds = options.rounds
         self.directory = tempfile.mkdtemp(prefix='bench-relay-')
         self.certificate, self.key = make_certificate(self.directory)
-        self.receivers = free_ports(getattr(options, 'receivers', 8))
+        self.pairs_max = getattr(options, 'pairs_max', PAIRS_MAX)
         wanted = {'msrpd': Msrpd, 'kamailio': Kamailio, 'haproxy': Haproxy}
         self.proxies = [wanted[name](self) for name in options.proxies.split(',')
                         if name == 'msrpd' or shutil.which(name, path=PATH)]
@@ -270,7 +273,7 @@ class Bench:
     def command(self, proxy, tls, arguments):
         command = [os.path.join(self.build, 'bench', 'bench_relay'),
                    '--proxy', ','.join(map(str, proxy.listening(tls))),
-                   '--receivers', ','.join(map(str, self.receivers)),
+                   '--receivers', ','.join(map(str, proxy.receivers)),
                    '--pids', ','.join(map(str, proxy.pids()))]
         if proxy.auth:
             command.append('--auth')
