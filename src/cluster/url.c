@@ -24,7 +24,7 @@ static int take_login(struct redis_place *place, struct slice *rest, struct reas
 	if (!at)
 		return 0;
 	login = slice_head(*rest, (size_t)(at - rest->p));
-	*rest = slice_from(*rest, login.len + 1);
+	*rest = slice_from(*rest, (size_t)(at + 1 - rest->p));
 	slice_cut(&login, ':', &user);
 	err = take(place->user, sizeof(place->user), user, "user", why);
 	return err ? err : take(place->password, sizeof(place->password), login, "password", why);
