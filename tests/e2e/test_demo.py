@@ -36,15 +36,31 @@ SCENES = (
      "Bob ← msrpd SIP MESSAGE sip:bob@", 'App ← msrpd JSON E_MSRP_CONF_END'),
 )
 
+CLUSTER = (
+    ('node c$ msrpctl cluster',),
+    ('Bob → node a SIP MESSAGE', 'Alice ← node a SIP INVITE',
+     "Alice ← node a MSRP SEND 'This came to node a.'", 'Bob ← node a SIP 200 OK',
+     'Bob → node b SIP MESSAGE', "Alice ← node a MSRP SEND 'This came to node b.'",
+     'Bob ← node b SIP 200 OK'),
+    ('Alice ← node a MSRP 200 OK Use-Path: msrp://127.0.0.9:',
+     "Carol → node c MSRP SEND 'I know node c alone.'",
+     "Alice ← node a MSRP SEND 'I know node c alone.'", 'Carol ← node c MSRP REPORT 000 200',
+     "Carol ← node c MSRP SEND 'And I node a.'", 'Alice ← node a MSRP REPORT 000 200'),
+    ('kill -9 node a', 'Alice ← node a MSRP the connection is closed',
+     'Bob → node b SIP MESSAGE', 'Alice ← node b SIP INVITE',
+     "Alice ← node b MSRP SEND 'Is anybody there?'", 'Bob ← node b SIP 200 OK',
+     'node b$ msrpctl cluster', 'Alice ← node b SIP 200 OK'),
+)
+
 
 class DemoTest(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.mkdtemp(prefix='msrpd-demo-test-')
         self.addCleanup(shutil.rmtree, self.directory)
 
-    def run_demo(self, stdin=subprocess.DEVNULL, **environment):
+    def run_demo(self, *scene, stdin=subprocess.DEVNULL, **environment):
         return subprocess.run(
-            [os.path.join(SOURCE, 'scripts', 'demo')], stdin=stdin, text=True,
+            [os.path.join(SOURCE, 'scripts', 'demo'), *scene], stdin=stdin, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, preexec_fn=die_with_parent,
             env={**os.environ, 'MSRPD': MSRPD, 'MSRPCTL': MSRPCTL,
                  'XDG_RUNTIME_DIR': self.directory, **environment})
@@ -52,11 +68,21 @@ class DemoTest(unittest.TestCase):
     def test_exchange(self):
         """The four roles; the runtime directory is empty afterwards."""
         result = self.run_demo()
+        self.assert_shown(result, ['The User Agent', 'The gateway', 'The relay', 'The chat room'],
+                          SCENES)
+
+    def test_cluster(self):
+        """Three nodes, of which one is killed."""
+        result = self.run_demo('cluster')
+        self.assert_shown(result, ['Three nodes with one name', 'One session', 'One relay',
+                                   'Node a is killed'], CLUSTER)
+
+    def assert_shown(self, result, headings, wanted):
+        """These scenes with these lines, and nothing is left behind."""
         self.assertEqual((result.returncode, result.stderr), (0, ''), result.stdout)
-        scenes = re.split(r'^\d\. The ', result.stdout, flags=re.M)[1:]
-        self.assertEqual([scene.split('.')[0] for scene in scenes],
-                         ['User Agent', 'gateway', 'relay', 'chat room'])
-        for scene, lines in zip(scenes, SCENES):
+        scenes = re.split(r'^\d\. ', result.stdout, flags=re.M)[1:]
+        self.assertEqual([scene.split('.')[0] for scene in scenes], headings)
+        for scene, lines in zip(scenes, wanted):
             self.assert_said(scene, lines)
         self.assertEqual(os.listdir(self.directory), [])
 
@@ -86,10 +112,11 @@ class DemoTest(unittest.TestCase):
 
     def test_failure(self):
         """A daemon that does not start: the demo says so and cleans up."""
-        result = self.run_demo(MSRPD='/bin/false')
-        self.assertNotEqual(result.returncode, 0)
-        self.assertIn('msrpd did not start', result.stderr)
-        self.assertEqual(os.listdir(self.directory), [])
+        for scene in ((), ('cluster',)):
+            result = self.run_demo(*scene, MSRPD='/bin/false')
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn('did not start', result.stderr)
+            self.assertEqual(os.listdir(self.directory), [])
 
 
 if __name__ == '__main__':

@@ -39,6 +39,7 @@ OWN_SYSTEM = "changes the operator's own system"
 ELSEWHERE = {
     'scripts/demo': 'tests/e2e/test_demo.py',
     'scripts/demo web': 'tests/e2e/test_demo.py',
+    'scripts/demo cluster': 'tests/e2e/test_demo.py',
     'scripts/test': 'it is what runs this test',
     'scripts/package': 'tests/package/test_package.py',
     'scripts/install-build-needs': OWN_SYSTEM,
@@ -179,11 +180,12 @@ class MechanismTest(unittest.TestCase):
 
     def test_configurations_of_the_folder(self):
         """Those of conf/ load where they lie."""
-        folder = os.path.join(SOURCE, 'conf')
-        for name in sorted(os.listdir(folder)):
-            with self.subTest(name):
-                done = run(MSRPD, '-t', '-c', os.path.join(folder, name))
-                self.assertEqual(done.returncode, 0, done.stdout)
+        programs = {'.yaml': (MSRPD, '-t', '-c'), '.cfg': (program('haproxy'), '-c', '-q', '-f')}
+        for folder, _, names in os.walk(os.path.join(SOURCE, 'conf')):
+            for name in names:
+                with self.subTest(name):
+                    done = run(*programs[os.path.splitext(name)[1]], os.path.join(folder, name))
+                    self.assertEqual(done.returncode, 0, done.stdout)
 
 
 class ReadTest(unittest.TestCase):

@@ -53,14 +53,14 @@ def _is_free(host, port):
     return True
 
 
-def free_port(host='127.0.0.1', count=1):
+def free_port(host='127.0.0.1', count=1, others=()):
     """
-    A port that is free for UDP and TCP now, and those behind it up to count; below those that
-    the kernel gives away by itself.
+    A port that is free for UDP and TCP now, at the other hosts too, and those behind it up to
+    count; below those that the kernel gives away by itself.
     """
     for _ in range(200):
         port = random.randrange(20000, 32768 - count)
-        if all(_is_free(host, port + i) for i in range(count)):
+        if all(_is_free(each, port + i) for each in (host, *others) for i in range(count)):
             return port
     raise OSError('no free port')
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The other side of scripts/demo: peers that talk to msrpd, and an application of it.
 
-    demo-peer.py CONTROL-SOCKET
+    demo_peer.py CONTROL-SOCKET
 
 Four scenes, one for each role.  Alice calls msrpd's User Agent, and an application answers what
 she writes: it does what an operator would, over the control socket.  Bob, whose telephone has SIP
@@ -25,8 +25,8 @@ PATIENCE = 10                   # seconds that anything here may take
 FRAME = re.compile(rb'MSRP (\S+) ([^\r\n]*)\r\n(?:.*?\r\n)?-------\1[$+#]\r\n', re.S)
 
 
-def show(who, arrow, protocol, what):
-    sys.stdout.write(f'  {who:<6} {arrow} msrpd   {protocol:<5}  {what}\n')
+def show(who, arrow, protocol, what, server='msrpd'):
+    sys.stdout.write(f'  {who:<6} {arrow} {server:<7} {protocol:<5}  {what}\n')
     sys.stdout.flush()
 
 
@@ -98,8 +98,8 @@ class Application:
 class Phone:
     """A SIP telephone on UDP (RFC 3261), with one call at a time."""
 
-    def __init__(self, name, server):
-        self.name = name
+    def __init__(self, name, server, server_name='msrpd'):
+        self.name, self.server_name = name, server_name
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind((server[0], 0))
         self.sock.connect(server)
@@ -107,6 +107,11 @@ class Phone:
         self.address = '%s:%d' % self.sock.getsockname()
         self.uri = f'sip:{name.lower()}@{self.address}'
         self.cseq = 0
+
+    def move(self, server, server_name):
+        """From now on it speaks with another one."""
+        self.sock.connect(server)
+        self.server_name = server_name
 
     def begin(self, target, local='', remote='', call_id=''):
         """What follows belongs to a new dialog, or to the one that the peer has begun."""
@@ -124,7 +129,7 @@ class Phone:
         what = re.sub(r'^SIP/2.0 | SIP/2.0$', '', start)
         if header(head, 'Content-Type') == 'text/plain':
             what += f'  {body!r}'
-        show(self.name, arrow, 'SIP', what)
+        show(self.name, arrow, 'SIP', what, self.server_name)
 
     def request(self, method, *headers, body=''):
         self.cseq += method != 'ACK'
@@ -206,14 +211,20 @@ def msrp_path(sdp):
 
 
 class Msrp:
-    """One session over TCP (RFC 4975): own is our URI, path leads to the peer."""
+    """
+    One session over TCP (RFC 4975): own is our URI, path leads to the peer, by way of its first
+    URI or of another server.
+    """
 
-    def __init__(self, name, path, own):
-        self.name, self.path, self.own = name, path, own
-        host, port = re.match(r'msrp://([^:/]+):([0-9]+)', path).groups()
-        self.sock = socket.create_connection((host, int(port)), PATIENCE)
+    def __init__(self, name, path, own, server=None, server_name='msrpd'):
+        self.name, self.path, self.own, self.server_name = name, path, own, server_name
+        server = server or re.match(r'msrp://([^:/]+):([0-9]+)', path).groups()
+        self.sock = socket.create_connection(server, PATIENCE)
         self.data = b''
         self.heard, self.reports, self.answers = (collections.deque() for _ in range(3))
+
+    def show(self, arrow, what):
+        show(self.name, arrow, 'MSRP', what, self.server_name)
 
     def write(self, start, headers=(), body=None, path=None):
         lines = [f'MSRP {start}', f'To-Path: {path or self.path}', f'From-Path: {self.own}',
@@ -224,11 +235,11 @@ class Msrp:
 
     def bind(self):
         """The bodiless SEND that binds the session to this connection (RFC 4975 5.4)."""
-        show(self.name, '→', 'MSRP', 'SEND  without a body: the session is on this connection')
+        self.show('→', 'SEND  without a body: the session is on this connection')
         self.write(f'{word()} SEND', [f'Message-ID: {word()}', 'Byte-Range: 1-0/0'])
 
     def say(self, text, envelope='', content_type='text/plain'):
-        show(self.name, '→', 'MSRP', f'SEND  {text!r}')
+        self.show('→', f'SEND  {text!r}')
         body = envelope + text
         size = len(body.encode())
         self.write(f'{word()} SEND', [f'Message-ID: {word()}', f'Byte-Range: 1-{size}/{size}',
@@ -265,12 +276,12 @@ class Msrp:
                 text = rest.rpartition('\r\n-------')[0]
                 if header(head, 'Content-Type') == 'message/cpim':
                     text = text.split('\r\n\r\n', 2)[2]
-                show(self.name, '←', 'MSRP', f'SEND  {text!r}')
+                self.show('←', f'SEND  {text!r}')
                 if header(head, 'Success-Report') == 'yes':
                     self.report(head)
                 self.heard.append(text)
         elif kind == 'REPORT':
-            show(self.name, '←', 'MSRP', f'REPORT  {header(data, "Status")}')
+            self.show('←', f'REPORT  {header(data, "Status")}')
             self.reports.append(data)
         else:
             self.answer(kind, data)
@@ -279,21 +290,21 @@ class Msrp:
         """A response; 200 to a SEND is not worth a line."""
         granted = header(data, 'Use-Path')
         if granted or not kind.startswith('200'):
-            show(self.name, '←', 'MSRP', f'{kind}  Use-Path: {granted}' if granted else kind)
+            self.show('←', f'{kind}  Use-Path: {granted}' if granted else kind)
             self.answers.append(data)
 
     def report(self, head):
         """Tell that the message has arrived (7.1.2)."""
-        show(self.name, '→', 'MSRP', 'REPORT  000 200 OK')
+        self.show('→', 'REPORT  000 200 OK')
         fields = [f'{name}: {header(head, name)}' for name in ('Message-ID', 'Byte-Range')]
         self.write(f'{word()} REPORT', [*fields, 'Status: 000 200 OK'])
 
     def auth(self, user, password):
         """Ask a relay for a path (RFC 4976): AUTH, its challenge, AUTH again."""
-        show(self.name, '→', 'MSRP', f'AUTH  {self.path}')
+        self.show('→', f'AUTH  {self.path}')
         self.write(f'{word()} AUTH')
         challenge = self.answered('WWW-Authenticate')
-        show(self.name, '→', 'MSRP', 'AUTH  with Digest credentials')
+        self.show('→', 'AUTH  with Digest credentials')
         self.write(f'{word()} AUTH', [digest(challenge, user, password, self.path)])
         return self.answered('Use-Path')
 
