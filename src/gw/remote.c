@@ -14,6 +14,7 @@ enum {
 	TRIES = 2, /* a node that has died meanwhile has given the key back */
 	UNDER_WAY_MAX = 4096,
 	NOT_HERE = 481, /* the key is another's by now */
+	TIMED_OUT = 408,
 };
 
 /* A MESSAGE at another node. */
@@ -65,9 +66,15 @@ void gw_remote_free_all(struct gw *gw)
 		remote_free(LIST_FIRST(&gw->remotes));
 }
 
+/* A node that does not answer in time may have it all the same: it is not to come twice. */
+static bool is_unknown(const struct page_result *result)
+{
+	return !result->from_peer && result->code == TIMED_OUT;
+}
+
 static bool is_worth_another_try(const struct gw_remote *r, const struct page_result *result)
 {
-	bool gone = !result->from_peer || result->code == NOT_HERE;
+	bool gone = (!result->from_peer && !is_unknown(result)) || result->code == NOT_HERE;
 
 	return gone && r->order.tries < TRIES;
 }
@@ -81,10 +88,10 @@ static void on_answer(const struct page_result *result, void *arg)
 		remote_free(r);
 		return;
 	}
-	if (result->code >= 300) {
+	if (result->code >= 300)
 		++*gw->count.remote_failed;
+	if (result->code >= 300 && !is_unknown(result))
 		gw_recent_forget(gw, r->message);
-	}
 	if (!sip_request_answered(r->message))
 		sip_request_reply(r->message, result->code == NOT_HERE ? 480 : result->code,
 		    result->reason, (struct slice){NULL, 0});

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Many nodes, one name: a key lives on one of them, whatever node is spoken to."""
+import signal
+
 from lib import case, msrp
 from lib.cluster import NAMES, ClusterCase
 from lib.daemon import free_port
@@ -36,7 +38,9 @@ class KeyTest(ClusterCase):
         self.gets('back')
         call.bye()
         self.ctls[0].event('E_MSRP_GW_SESSION_END')
-        # The key is free again, for any node.
+        # The key is free again, for any node, as soon as Redis knows.
+        poll(lambda: self.redis.call('EXISTS', f'msrpd:gw:{self.key()}') == b':0\r\n',
+             what='a free key')
         call = self.begin(node=1, body='anew')
         self.message('by way of a', daemon=self.nodes[0]).final(202)
         self.assertEqual(call.receive().body, b'by way of a')
@@ -124,6 +128,28 @@ class KeyTest(ClusterCase):
                      ).final(202)
         self.assertEqual(call.receive().body, b'forged')
         self.assertEqual(self.numbers(1, 'gw')['remote_taken'], 0)
+
+
+class HangTest(ClusterCase):
+    """A node does nothing for a time."""
+
+    config = {**ClusterCase.config, 'sip': {'transaction_timeout': '3s'}}
+
+    def test_owner_hangs(self):
+        """What it may have is not sent again: it comes once when the node goes on."""
+        self.message('first', kind='TCP', daemon=self.nodes[0]).final(202)
+        call = self.answer(ctl=self.ctls[0], kind='TCP')
+        self.assertEqual(call.receive().body, b'first')
+        self.nodes[0].signal(signal.SIGSTOP)
+        try:
+            self.message('slowly', kind='TCP', daemon=self.nodes[1])
+            poll(lambda: self.numbers(1, 'gw')['remote_failed'] == 1, what='no answer')
+        finally:
+            self.nodes[0].signal(signal.SIGCONT)
+        self.assertEqual(call.receive().body, b'slowly')
+        self.wait_nodes(2)
+        self.message('and on', kind='TCP', daemon=self.nodes[1]).final(202)
+        self.assertEqual(call.receive().body, b'and on')
 
 
 class ConfirmTest(ClusterCase):
