@@ -94,11 +94,101 @@ static void on_answer(const redisReply *reply, void *arg)
 			take_answer(claim, theirs ? &owner : NULL);
 	}
 	free(asked);
+	cluster->unsure |= !good && redis_is_ready(&cluster->redis); /* it is full, say */
 	if (!renewal)
 		return;
 	cluster->asking_all = false;
 	if (good)
 		go_on(cluster);
+}
+
+/* --- giving up: a key that Redis has not heard of it would be ours for as long as we are --- */
+
+static void forget(struct cluster_owed *owed)
+{
+	free(owed->key);
+	free(owed);
+}
+
+static void owe(struct cluster_owed *owed)
+{
+	struct cluster *cluster = owed->cluster;
+
+	if (HASH_COUNT(cluster->owed) < OWED_MAX)
+		HASH_ADD_KEYPTR(hh, cluster->owed, owed->key, strlen(owed->key), owed);
+	if (!owed->hh.tbl)
+		forget(owed); /* it goes with its time */
+}
+
+static void owe_no_more(struct cluster_owed *owed)
+{
+	HASH_DEL(owed->cluster->owed, owed);
+	memset(&owed->hh, 0, sizeof(owed->hh));
+}
+
+static void on_released(const redisReply *reply, void *arg)
+{
+	struct cluster_owed *owed = arg;
+
+	if (reply)
+		forget(owed);
+	else
+		owe(owed);
+}
+
+static int say_released(struct cluster_owed *owed)
+{
+	struct slice args[] = {slice_of(owed->key), slice_of(owed->cluster->me)};
+	const struct redis_call call = {
+	    .script = SCRIPT_RELEASE,
+	    .args = args,
+	    .count = 2,
+	    .keys = 1,
+	};
+
+	return redis_run(&owed->cluster->redis, &call, on_released, owed);
+}
+
+void cluster_release(struct cluster_claim *claim)
+{
+	struct cluster_owed *owed;
+
+	if (claim->state == CLUSTER_NOTHING)
+		return;
+	owed = calloc(1, sizeof(*owed));
+	if (owed) {
+		owed->cluster = claim->cluster;
+		owed->key = claim->key;
+		claim->key = NULL;
+		if (say_released(owed) < 0)
+			owe(owed);
+	}
+	take_out(claim);
+}
+
+void claims_say_released(struct cluster *cluster)
+{
+	struct cluster_owed *owed, *next;
+
+	HASH_ITER(hh, cluster->owed, owed, next)
+	{
+		owe_no_more(owed);
+		if (say_released(owed) < 0) {
+			owe(owed);
+			return;
+		}
+	}
+}
+
+void claims_forget_released(struct cluster *cluster)
+{
+	struct cluster_owed *owed, *next;
+
+	HASH_ITER(hh, cluster->owed, owed, next)
+	{
+		owe_no_more(owed);
+		forget(owed);
+	}
 }
 
 /* --- asking --- */
@@ -163,11 +253,18 @@ static int ask_one(struct cluster_claim *claim)
 bool cluster_claim(struct cluster *cluster, struct cluster_claim *claim, const char *kind,
     struct slice key)
 {
+	struct cluster_owed *owed;
+
 	if (!cluster)
 		return true;
 	claim->key = cluster_key(cluster, kind, key);
 	if (!claim->key)
 		return true; /* without memory nobody else hears of it */
+	HASH_FIND(hh, cluster->owed, claim->key, strlen(claim->key), owed);
+	if (owed) {
+		owe_no_more(owed);
+		forget(owed);
+	}
 	claim->cluster = cluster;
 	claim->state = CLUSTER_ASKING;
 	put_last(cluster, claim);
@@ -177,25 +274,6 @@ bool cluster_claim(struct cluster *cluster, struct cluster_claim *claim, const c
 	claim->state = CLUSTER_OURS;
 	++*cluster->count.alone;
 	return true;
-}
-
-void cluster_release(struct cluster_claim *claim)
-{
-	struct cluster *cluster = claim->cluster;
-	struct slice args[2];
-	const struct redis_call call = {
-	    .script = SCRIPT_RELEASE,
-	    .args = args,
-	    .count = 2,
-	    .keys = 1,
-	};
-
-	if (claim->state == CLUSTER_NOTHING)
-		return;
-	args[0] = slice_of(claim->key);
-	args[1] = slice_of(cluster->me);
-	redis_run(&cluster->redis, &call, NULL, NULL);
-	take_out(claim);
 }
 
 /* --- renewal --- */
@@ -240,6 +318,7 @@ static void go_on(struct cluster *cluster)
 
 void claims_renew_all(struct cluster *cluster)
 {
+	cluster->unsure = false;
 	cluster->renewing = cluster->claim_count;
 	go_on(cluster);
 }

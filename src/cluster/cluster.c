@@ -108,7 +108,6 @@ static int set_up(struct cluster *cluster, const struct cluster_env *env)
 	if (err < 0)
 		return err;
 	cluster->settings = s;
-	TAILQ_INIT(&cluster->claims);
 	rand_token(cluster->instance, INSTANCE_LEN);
 	rand_token(cluster->secret, SECRET_LEN);
 	cluster->msrp = slice_dup(s->msrp ? slice_of(s->msrp) : env->msrp);
@@ -189,6 +188,7 @@ void cluster_free(struct cluster *cluster)
 		leave(cluster);
 	claims_forget(cluster);
 	redis_fini(&cluster->redis);
+	claims_forget_released(cluster);
 	timer_fini(&cluster->tick);
 	if (cluster->count.nodes)
 		nodes_clear(cluster);

@@ -117,7 +117,8 @@ static void on_told(const redisReply *reply, void *arg)
 	redis_prove(&cluster->redis);
 	take_secret(cluster, redis_text(reply->element[1]));
 	take_nodes(cluster, reply);
-	if (anew)
+	claims_say_released(cluster);
+	if (anew || cluster->unsure)
 		claims_renew_all(cluster);
 	else
 		claims_tick(cluster);

@@ -3,6 +3,8 @@
 
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
+#define HASH_NONFATAL_OOM 1 /* what finds no memory stays out: its hh.tbl is NULL then */
+#include <uthash.h>
 
 #include <msrpd/stats.h>
 #include <msrpd/timer.h>
@@ -45,9 +47,9 @@ struct redis {
 	struct redis_counters count;
 	redisAsyncContext *context; /* NULL: none */
 	enum { REDIS_AWAY, REDIS_OPENING, REDIS_READY } state;
-	size_t place;  /* in settings->redis: the one in hand */
-	size_t tried;  /* in this round */
-	unsigned step; /* of what is asked before it is ready */
+	size_t place; /* in settings->redis: the one in hand */
+	size_t tried; /* in this round */
+	size_t steps; /* of what is asked before it is ready: those without an answer */
 	char shas[SCRIPTS][41];
 	struct timer retry, opening;
 	uint64_t retry_ms;
@@ -97,11 +99,24 @@ static inline struct slice redis_text(const redisReply *reply)
 
 /* --- claim.c: what is ours --- */
 
-enum { CLAIM_BATCH = 128 }; /* keys of one call */
+enum {
+	CLAIM_BATCH = 128, /* keys of one call */
+	OWED_MAX = 65536,
+};
 
 TAILQ_HEAD(cluster_claims, cluster_claim);
 
+/* A key that was given up, until Redis has heard of it. */
+struct cluster_owed {
+	UT_hash_handle hh; /* in cluster->owed, while Redis is away */
+	struct cluster *cluster;
+	char *key;
+};
+
 void claims_forget(struct cluster *cluster); /* before the cluster goes */
+void claims_forget_released(struct cluster *cluster);
+/** Redis is there: what was given up while it was not. */
+void claims_say_released(struct cluster *cluster);
 /** All of them are to be claimed anew, as fast as Redis takes them. */
 void claims_renew_all(struct cluster *cluster);
 /** Some time has passed: those whose turn it is. */
@@ -143,7 +158,9 @@ struct cluster {
 	char *record, *me;            /* "INSTANCE SIP MSRP", "NAME INSTANCE" */
 	struct cluster_claims claims; /* the one renewed longest ago first */
 	size_t claim_count, renewing; /* how many are still to be claimed anew */
+	struct cluster_owed *owed;
 	bool asking_all;
+	bool unsure; /* Redis was there and did not take a claim */
 	struct timer tick;
 	bool started;    /* our record was written once */
 	bool registered; /* our record was written since Redis is there */

@@ -204,31 +204,6 @@ int redis_run(struct redis *redis, const struct redis_call *call, redis_fn *fn, 
 
 /* --- opening it --- */
 
-static void next_step(struct redis *redis);
-
-static void on_step(const redisReply *reply, void *arg)
-{
-	struct redis *redis = arg;
-	char why[128];
-
-	if (redis->state != REDIS_OPENING)
-		return;
-	if (!reply) {
-		lose(redis, "closed the connection");
-		return;
-	}
-	if (reply->type == REDIS_REPLY_ERROR) {
-		snprintf(why, sizeof(why), "%.*s", (int)reply->len, reply->str);
-		lose(redis, why);
-		return;
-	}
-	if (redis->step >= 2)
-		snprintf(redis->shas[redis->step - 2], sizeof(redis->shas[0]), "%.*s",
-		    SLICE_ARG(redis_text(reply)));
-	redis->step++;
-	next_step(redis);
-}
-
 static void become_ready(struct redis *redis)
 {
 	timer_stop(&redis->opening);
@@ -250,40 +225,68 @@ void redis_prove(struct redis *redis)
 	log_info("cluster: redis %.*s: in use", SLICE_ARG(told_url(redis)));
 }
 
-static void ask_step(struct redis *redis, size_t argc, const char **argv)
+/* Whatever it says to what it was asked first: who we are, which database, the scripts. */
+static void on_step(const redisReply *reply, void *arg)
+{
+	struct redis *redis = arg;
+	char why[128];
+
+	if (redis->state != REDIS_OPENING)
+		return;
+	if (!reply) {
+		lose(redis, "closed the connection");
+		return;
+	}
+	if (reply->type == REDIS_REPLY_ERROR) {
+		snprintf(why, sizeof(why), "%.*s", (int)reply->len, reply->str);
+		lose(redis, why);
+		return;
+	}
+	if (redis->steps <= SCRIPTS)
+		snprintf(redis->shas[SCRIPTS - redis->steps], sizeof(redis->shas[0]), "%.*s",
+		    SLICE_ARG(redis_text(reply)));
+	if (--redis->steps == 0)
+		become_ready(redis);
+}
+
+static int ask_step(struct redis *redis, size_t argc, const char **argv)
 {
 	size_t lengths[3];
 
 	for (size_t i = 0; i < argc; i++)
 		lengths[i] = strlen(argv[i]);
-	if (ask(redis, argc, argv, lengths, on_step, redis) < 0)
-		lose(redis, "out of memory");
+	redis->steps++;
+	return ask(redis, argc, argv, lengths, on_step, redis);
 }
 
-/* 0: who we are; 1: which database; then the scripts, one after the other. */
-static void next_step(struct redis *redis)
+static int ask_steps_at(struct redis *redis, const struct redis_place *place)
+{
+	const char *password = place->password[0] ? place->password : redis->settings->password;
+	char number[16];
+	int err = 0;
+
+	snprintf(number, sizeof(number), "%u", place->database);
+	redis->steps = 0;
+	if (password && place->user[0])
+		err = ask_step(redis, 3, (const char *[]){"AUTH", place->user, password});
+	else if (password)
+		err = ask_step(redis, 2, (const char *[]){"AUTH", password});
+	if (err == 0)
+		err = ask_step(redis, 2, (const char *[]){"SELECT", number});
+	for (size_t i = 0; err == 0 && i < SCRIPTS; i++)
+		err = ask_step(redis, 3, (const char *[]){"SCRIPT", "LOAD", redis_scripts[i]});
+	return err;
+}
+
+/* All at once: it may be far away. */
+static void ask_steps(struct redis *redis)
 {
 	struct redis_place place;
 	struct reason ignored;
-	const char *password;
-	char number[16];
 
 	redis_place_parse(&place, slice_of(url_of(redis)), &ignored); /* as it was checked */
-	password = place.password[0] ? place.password : redis->settings->password;
-	if (redis->step == 0 && !password)
-		redis->step++;
-	if (redis->step == 0 && place.user[0])
-		ask_step(redis, 3, (const char *[]){"AUTH", place.user, password});
-	else if (redis->step == 0)
-		ask_step(redis, 2, (const char *[]){"AUTH", password});
-	else if (redis->step == 1) {
-		snprintf(number, sizeof(number), "%u", place.database);
-		ask_step(redis, 2, (const char *[]){"SELECT", number});
-	} else if (redis->step < 2 + SCRIPTS)
-		ask_step(redis, 3,
-		    (const char *[]){"SCRIPT", "LOAD", redis_scripts[redis->step - 2]});
-	else
-		become_ready(redis);
+	if (ask_steps_at(redis, &place) < 0)
+		lose(redis, "out of memory");
 	explicit_bzero(&place, sizeof(place));
 }
 
@@ -296,7 +299,7 @@ static void on_connected(const redisAsyncContext *context, int status)
 	if (redis->context != context)
 		return;
 	if (status == REDIS_OK) {
-		next_step(redis);
+		ask_steps(redis);
 		return;
 	}
 	snprintf(why, sizeof(why), "%s", context->errstr ? context->errstr : "no connection");
@@ -337,7 +340,6 @@ static void open_next(void *arg)
 			     : redisAsyncConnectUnix(place.host);
 	explicit_bzero(&place, sizeof(place));
 	redis->state = REDIS_OPENING;
-	redis->step = 0;
 	if (!context || context->err) {
 		char why[128];
 

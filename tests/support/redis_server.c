@@ -31,17 +31,26 @@ static void run(const struct redis_server *server)
 	_exit(127);
 }
 
-/* Does somebody accept there? */
-static bool answers(const struct redis_server *server)
+/* @return a connection, or -1 */
+static int dial(const struct redis_server *server)
 {
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool open;
 
 	snprintf(at.sun_path, sizeof(at.sun_path), "%s/redis.sock", server->directory);
-	open = connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0;
+	if (connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0)
+		return fd;
 	close(fd);
-	return open;
+	return -1;
+}
+
+static bool answers(const struct redis_server *server)
+{
+	int fd = dial(server);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 void redis_server_start(struct redis_server *server)
@@ -66,6 +75,19 @@ void redis_server_start(struct redis_server *server)
 void redis_server_pause(const struct redis_server *server, bool pause)
 {
 	kill(server->pid, pause ? SIGSTOP : SIGCONT);
+}
+
+void redis_server_call(const struct redis_server *server, const char *command)
+{
+	int fd = dial(server);
+	char line[256];
+
+	assert_true(fd >= 0);
+	snprintf(line, sizeof(line), "%s\r\n", command);
+	assert_int_equal(send(fd, line, strlen(line), 0), strlen(line));
+	assert_true(recv(fd, line, sizeof(line), 0) > 0);
+	assert_int_equal(line[0], '+');
+	close(fd);
 }
 
 void redis_server_stop(struct redis_server *server)

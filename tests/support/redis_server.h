@@ -15,6 +15,9 @@ void redis_server_start(struct redis_server *server);
 /** SIGSTOP, or SIGCONT. */
 void redis_server_pause(const struct redis_server *server, bool pause);
 
+/** A command, which succeeds. */
+void redis_server_call(const struct redis_server *server, const char *command);
+
 /** SIGKILL. */
 void redis_server_stop(struct redis_server *server);
 

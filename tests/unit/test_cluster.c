@@ -324,6 +324,45 @@ static void redis_emptied(void **state)
 	assert_string_equal(f->things[1][THINGS - 1].owner, "a");
 }
 
+/* What a full Redis did not take is asked again when it does. */
+static void redis_full(void **state)
+{
+	struct fixture *f = *state;
+
+	redis_server_call(&f->redis, "CONFIG SET maxmemory 1");
+	for (size_t k = 0; k < THINGS; k++)
+		for (size_t i = 0; i < NODES; i++)
+			assert_false(claim(f, i, k));
+	loop_until(f->base, all_decided, f);
+	for (size_t i = 0; i < NODES; i++)
+		assert_int_equal(f->nodes[i].cluster->claim_count, THINGS);
+	redis_server_call(&f->redis, "CONFIG SET maxmemory 0");
+	resolved(f);
+}
+
+/* What was given up while Redis was away is free for all when it is back. */
+static void released_away(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t k = 0; k < THINGS; k++)
+		claim(f, 0, k);
+	loop_until(f->base, all_decided, f);
+	redis_server_pause(&f->redis, true);
+	cluster_release(&f->things[0][0].claim); /* as long as nobody knows */
+	loop_until(f->base, both_away, f);
+	for (size_t k = 1; k < THINGS; k++)
+		cluster_release(&f->things[0][k].claim);
+	assert_true(claim(f, 0, 1)); /* and again ours */
+	redis_server_pause(&f->redis, false);
+	loop_until(f->base, both_in, f);
+	for (size_t k = 0; k < THINGS; k++)
+		claim(f, 1, k);
+	loop_until(f->base, all_decided, f);
+	for (size_t k = 0; k < THINGS; k++)
+		assert_string_equal(f->things[1][k].owner, k == 1 ? "a" : "");
+}
+
 static bool named_twice(void *arg)
 {
 	struct fixture *f = arg;
@@ -445,6 +484,8 @@ int main(void)
 	    WITH_REDIS(redis_paused),
 	    WITH_REDIS(redis_restarted),
 	    WITH_REDIS(redis_emptied),
+	    WITH_REDIS(redis_full),
+	    WITH_REDIS(released_away),
 	    WITH_REDIS(same_name),
 	    WITH_REDIS(marks),
 	};
