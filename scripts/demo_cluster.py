@@ -95,7 +95,7 @@ class Cluster:
     def count(self, name):
         if self.nodes[name].poll() is not None:
             raise SystemExit(f'node {name} did not start')
-        return self.cluster(name).count('"sip"')
+        return self.cluster(name).count('sip:127.')
 
     def tell(self, name):
         print(f'  node {name}$ msrpctl cluster')

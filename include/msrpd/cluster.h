@@ -15,12 +15,14 @@
 
 struct cluster;
 struct cluster_asked;
+struct cluster_kind;
 
 /** Another node, as it says of itself; borrowed for the call. */
 struct cluster_node {
 	struct slice name;
 	struct slice sip;  /* URI that its SIP is reached at; absent: it has none */
 	struct slice msrp; /* the same for MSRP */
+	struct slice keys; /* how many of each kind it has, "gw=3,room=1"; absent: none */
 };
 
 /** Embedded in what is to be owned by one node.  Zeroed but for ops: nothing is claimed. */
@@ -30,6 +32,7 @@ struct cluster_claim {
 	TAILQ_ENTRY(cluster_claim) entry;
 	struct cluster_asked *asked; /* the question that it is part of; NULL: none */
 	size_t place;                /* in that */
+	struct cluster_kind *kind;
 	char *key;
 	enum { CLUSTER_NOTHING, CLUSTER_ASKING, CLUSTER_OURS } state;
 };

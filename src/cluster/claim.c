@@ -18,8 +18,31 @@ struct cluster_asked {
 
 /* --- the list --- */
 
+static struct cluster_kind *kind_of(struct cluster *cluster, const char *name)
+{
+	struct cluster_kind *kind = cluster->kinds;
+
+	while (kind->name && strcmp(kind->name, name) != 0 && kind < cluster->kinds + KINDS_MAX - 1)
+		kind++;
+	kind->name = name;
+	return kind;
+}
+
+void claims_write_counts(const struct cluster *cluster, struct buffer *w)
+{
+	size_t start = w->len;
+
+	for (size_t i = 0; i < KINDS_MAX; i++)
+		if (cluster->kinds[i].count)
+			buffer_printf(w, "%s%s=%zu", w->len > start ? "," : "",
+			    cluster->kinds[i].name, cluster->kinds[i].count);
+	if (w->len == start)
+		buffer_add_char(w, '-');
+}
+
 static void put_last(struct cluster *cluster, struct cluster_claim *claim)
 {
+	claim->kind->count++;
 	TAILQ_INSERT_TAIL(&cluster->claims, claim, entry);
 	*cluster->count.held = ++cluster->claim_count;
 }
@@ -28,6 +51,7 @@ static void take_out(struct cluster_claim *claim)
 {
 	struct cluster *cluster = claim->cluster;
 
+	claim->kind->count--;
 	TAILQ_REMOVE(&cluster->claims, claim, entry);
 	*cluster->count.held = --cluster->claim_count;
 	if (claim->asked)
@@ -266,6 +290,7 @@ bool cluster_claim(struct cluster *cluster, struct cluster_claim *claim, const c
 		forget(owed);
 	}
 	claim->cluster = cluster;
+	claim->kind = kind_of(cluster, kind);
 	claim->state = CLUSTER_ASKING;
 	put_last(cluster, claim);
 	++*cluster->count.claims;

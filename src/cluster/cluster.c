@@ -47,6 +47,24 @@ static const struct stats_row redis_numbers[] = {
 
 /* --- the command --- */
 
+/* "gw=3,room=1" */
+static void put_keys(struct reply *out, struct slice keys)
+{
+	struct slice one, kind;
+
+	reply_open_object(out, "keys");
+	while (slice_cut(&keys, ',', &one)) {
+		uint64_t count;
+		char name[32];
+
+		slice_cut(&one, '=', &kind);
+		snprintf(name, sizeof(name), "%.*s", SLICE_ARG(kind));
+		if (slice_to_u64(one, INT64_MAX, &count) == 0)
+			reply_number(out, name, (int64_t)count);
+	}
+	reply_close(out);
+}
+
 static void put_node(struct reply *out, const struct cluster *cluster, const struct node *node)
 {
 	bool self = slice_equal(node->told.name, slice_of(cluster->settings->node));
@@ -55,6 +73,7 @@ static void put_node(struct reply *out, const struct cluster *cluster, const str
 	reply_text(out, "node", node->told.name);
 	reply_text(out, "sip", node->told.sip);
 	reply_text(out, "msrp", node->told.msrp);
+	put_keys(out, node->told.keys);
 	reply_bool(out, "self", self);
 	reply_close(out);
 }

@@ -15,13 +15,15 @@ static struct slice or_absent(struct slice s)
 
 int node_parse(struct cluster_node *node, struct slice text)
 {
-	struct slice rest = text, instance, sip, msrp;
+	struct slice rest = text, instance, sip, msrp, keys = {NULL, 0};
 
 	if (!text.len || !slice_cut(&rest, ' ', &node->name) || !slice_cut(&rest, ' ', &instance)
 	    || !slice_cut(&rest, ' ', &sip) || !slice_cut(&rest, ' ', &msrp))
 		return -EBADMSG;
 	node->sip = or_absent(sip);
 	node->msrp = or_absent(msrp);
+	slice_cut(&rest, ' ', &keys);
+	node->keys = or_absent(keys);
 	return 0;
 }
 
@@ -128,6 +130,7 @@ static void tell(struct cluster *cluster)
 {
 	const struct cluster_settings *s = cluster->settings;
 	char keys[3][KEY_SIZE], records[KEY_SIZE], ms[24];
+	struct buffer record = {.max = BUFFER_UNBOUNDED};
 	struct slice args[10];
 	const struct redis_call call = {.script = SCRIPT_NODE,
 	    .args = args,
@@ -141,7 +144,9 @@ static void tell(struct cluster *cluster)
 	snprintf(ms, sizeof(ms), "%llu", (unsigned long long)s->ttl_ms);
 	for (size_t i = 0; i < 3; i++)
 		args[i] = slice_of(keys[i]);
-	args[3] = slice_of(cluster->record);
+	buffer_printf(&record, "%s ", cluster->record);
+	claims_write_counts(cluster, &record);
+	args[3] = buffer_text(&record);
 	args[4] = slice_of(cluster->instance);
 	args[5] = slice_of(ms);
 	/* Once: after a crash the record of the process before is still there. */
@@ -149,8 +154,9 @@ static void tell(struct cluster *cluster)
 	args[7] = slice_of(records);
 	args[8] = slice_of(s->node);
 	args[9] = slice_of(cluster->secret);
-	if (redis_run(&cluster->redis, &call, on_told, cluster) == 0)
+	if (!record.err && redis_run(&cluster->redis, &call, on_told, cluster) == 0)
 		cluster->started = true;
+	buffer_fini(&record);
 }
 
 void node_tick(void *arg)

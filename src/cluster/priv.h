@@ -101,10 +101,17 @@ static inline struct slice redis_text(const redisReply *reply)
 
 enum {
 	CLAIM_BATCH = 128, /* keys of one call */
+	KINDS_MAX = 16,    /* more are not counted apart */
 	OWED_MAX = 65536,
 };
 
 TAILQ_HEAD(cluster_claims, cluster_claim);
+
+/* How many keys of a kind are ours. */
+struct cluster_kind {
+	const char *name;
+	size_t count;
+};
 
 /* A key that was given up, until Redis has heard of it. */
 struct cluster_owed {
@@ -119,6 +126,8 @@ void claims_forget_released(struct cluster *cluster);
 void claims_say_released(struct cluster *cluster);
 /** All of them are to be claimed anew, as fast as Redis takes them. */
 void claims_renew_all(struct cluster *cluster);
+/** What is ours, as node records have it. */
+void claims_write_counts(const struct cluster *cluster, struct buffer *w);
 /** Some time has passed: those whose turn it is. */
 void claims_tick(struct cluster *cluster);
 
@@ -131,7 +140,7 @@ struct node {
 	char text[]; /* what told points to */
 };
 
-/** What is known of a node, as Redis has it: "NAME INSTANCE SIP MSRP". */
+/** What is known of a node, as Redis has it: "NAME INSTANCE SIP MSRP KEYS". */
 int node_parse(struct cluster_node *node, struct slice text);
 
 void node_tick(void *arg);
@@ -154,8 +163,9 @@ struct cluster {
 	const struct cluster_settings *settings;
 	char *msrp; /* URI; NULL */
 	char instance[INSTANCE_LEN + 1];
-	char secret[SECRET_LEN + 1];  /* ours until Redis tells another */
-	char *record, *me;            /* "INSTANCE SIP MSRP", "NAME INSTANCE" */
+	char secret[SECRET_LEN + 1]; /* ours until Redis tells another */
+	char *record, *me;           /* "INSTANCE SIP MSRP", "NAME INSTANCE" */
+	struct cluster_kind kinds[KINDS_MAX];
 	struct cluster_claims claims; /* the one renewed longest ago first */
 	size_t claim_count, renewing; /* how many are still to be claimed anew */
 	struct cluster_owed *owed;

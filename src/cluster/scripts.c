@@ -9,34 +9,37 @@
 const char *const redis_scripts[SCRIPTS] = {
     /*
      * KEYS: record of this node, set of nodes, secret
-     * ARGV: "INSTANCE SIP MSRP", instance, ttl, "1": however it may be, prefix of records, name,
+     * ARGV: "INSTANCE SIP MSRP KEYS", instance, ttl, "1": however it may be, prefix of records, name,
      *       secret
      * -> "taken": another process is this node; or "kept" or "new", the secret, and then
-     *    "NAME INSTANCE SIP MSRP" of each node
+     *    "NAME INSTANCE SIP MSRP KEYS" of each node
      */
-    [SCRIPT_NODE] = "local cur = redis.call('GET', KEYS[1])\n"
-		    "local kept = cur and string.sub(cur, 1, #ARGV[2]) == ARGV[2]\n"
-		    "if cur and not kept and ARGV[4] == '0' then return {'taken'} end\n"
-		    /* What Redis does when it is full as well: a node lives on. */
-		    "if kept then redis.call('PEXPIRE', KEYS[1], ARGV[3])\n"
-		    "else\n"
-		    "  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])\n"
-		    "  redis.call('SADD', KEYS[2], ARGV[6])\n"
-		    "  redis.call('SET', KEYS[3], ARGV[7], 'NX')\n"
-		    "end\n"
-		    "redis.call('PEXPIRE', KEYS[2], ARGV[3] * 90)\n"
-		    "redis.call('PEXPIRE', KEYS[3], ARGV[3] * 90)\n"
-		    "local out = {kept and 'kept' or 'new', redis.call('GET', KEYS[3])}\n"
-		    "for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do\n"
-		    "  local record = redis.call('GET', ARGV[5] .. name)\n"
-		    "  if record then out[#out + 1] = name .. ' ' .. record\n"
-		    "  else redis.call('SREM', KEYS[2], name) end\n"
-		    "end\n"
-		    "return out\n",
+    [SCRIPT_NODE] =
+	"local cur = redis.call('GET', KEYS[1])\n"
+	"local kept = cur and string.sub(cur, 1, #ARGV[2]) == ARGV[2]\n"
+	"if cur and not kept and ARGV[4] == '0' then return {'taken'} end\n"
+	/* What Redis does when it is full as well: a node lives on. */
+	"if kept then\n"
+	"  redis.call('PEXPIRE', KEYS[1], ARGV[3])\n"
+	"  if cur ~= ARGV[1] then redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[3]) end\n"
+	"else\n"
+	"  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])\n"
+	"  redis.call('SADD', KEYS[2], ARGV[6])\n"
+	"  redis.call('SET', KEYS[3], ARGV[7], 'NX')\n"
+	"end\n"
+	"redis.call('PEXPIRE', KEYS[2], ARGV[3] * 90)\n"
+	"redis.call('PEXPIRE', KEYS[3], ARGV[3] * 90)\n"
+	"local out = {kept and 'kept' or 'new', redis.call('GET', KEYS[3])}\n"
+	"for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do\n"
+	"  local record = redis.call('GET', ARGV[5] .. name)\n"
+	"  if record then out[#out + 1] = name .. ' ' .. record\n"
+	"  else redis.call('SREM', KEYS[2], name) end\n"
+	"end\n"
+	"return out\n",
     /*
      * KEYS: what is claimed
      * ARGV: "NAME INSTANCE", how long a key stays, prefix of records
-     * -> for each key "", it is ours; or "NAME INSTANCE SIP MSRP" of its owner
+     * -> for each key "", it is ours; or "NAME INSTANCE SIP MSRP KEYS" of its owner
      */
     [SCRIPT_CLAIM] = "local out = {}\n"
 		     "for i, key in ipairs(KEYS) do\n"

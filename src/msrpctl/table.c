@@ -200,18 +200,49 @@ static void print_line(const json_t *value)
 	free(s);
 }
 
-static void print_list(const json_t *list)
+/* A list of objects. */
+static bool is_table(const json_t *value)
 {
-	bool objects = json_array_size(list) > 0;
+	bool objects = json_array_size(value) > 0;
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(list, i, item) objects = objects && json_is_object(item);
-	if (objects) {
+	json_array_foreach(value, i, item) objects = objects && json_is_object(item);
+	return objects;
+}
+
+static void print_list(const json_t *list)
+{
+	json_t *item;
+	size_t i;
+
+	if (is_table(list)) {
 		print_table(list);
 		return;
 	}
 	json_array_foreach(list, i, item) print_line(item);
+}
+
+/* Tables that are in it come behind the rest, each under its name. */
+static void print_with_tables(json_t *object)
+{
+	json_t *rest = must(json_copy(object)), *value;
+	const char *key;
+
+	json_object_foreach(object, key, value) if (is_table(value)) json_object_del(rest, key);
+	print_object(rest);
+	json_object_foreach(object, key, value)
+	{
+		struct text heading = {0};
+
+		if (!is_table(value))
+			continue;
+		text_add_safe(&heading, key);
+		printf("\n%s%s%s\n", colour(BOLD), heading.p, colour(PLAIN));
+		free(heading.p);
+		print_table(value);
+	}
+	json_decref(rest);
 }
 
 void print_json(const json_t *value)
@@ -228,7 +259,7 @@ void print_result(const struct options *options, json_t *result)
 	if (options->json)
 		print_json(result);
 	else if (json_is_object(result))
-		print_object(result);
+		print_with_tables(result);
 	else if (json_is_array(result))
 		print_list(result);
 	else
