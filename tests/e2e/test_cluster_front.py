@@ -4,9 +4,10 @@ import os
 import re
 import signal
 import socket
+import sys
 import unittest
 
-from lib import case, msrp
+from lib import case, certs, msrp
 from lib.cluster import NAMES, Redis
 from lib.daemon import SOURCE, free_port
 from lib.gateway import CLIENT, TEXT, GatewayCase
@@ -15,6 +16,9 @@ from lib.program import Program
 from lib.relay_client import Client, Peer
 from lib.sip import uri_of
 from lib.waiting import poll
+
+sys.path.insert(0, os.path.join(SOURCE, 'scripts'))
+import pages                                                # noqa: E402
 
 FRONT = '127.0.0.9'
 NODES = {name: f'127.0.0.{i + 1}' for i, name in enumerate(NAMES)}
@@ -185,6 +189,80 @@ class FrontTest(GatewayCase):
         self.phone = self.ua(name='somebody new')
         _, name = self.begin('anybody?', self.phone)
         self.assertIn(name, self.nodes)
+
+
+class RedisTest(GatewayCase):
+    """Redis by TLS, and whichever is the master: the HAProxy of docs/cluster.md."""
+
+    own_daemon = True
+
+    @classmethod
+    def prepare(cls):
+        cls.ca = certs.Authority(cls.directory)
+        cls.server = cls.ca.issue('redis', ['DNS:redis.example.org'])
+        cls.client_pem = os.path.join(cls.directory, 'client.pem')
+        client = cls.ca.issue('node')
+        with open(cls.client_pem, 'w', encoding='ascii') as pem:
+            for part in (client.certificate, client.key):
+                with open(part, encoding='ascii') as file:
+                    pem.write(file.read())
+
+    def redis(self, server):
+        """With TLS alone at its port."""
+        redis = Redis(0, ['--tls-port', str(free_port()), '--tls-cert-file', server.certificate,
+                          '--tls-key-file', server.key, '--tls-ca-cert-file', self.ca.file,
+                          '--tls-replication', 'yes'])
+        redis.port_of_tls = redis.options[1]
+        self.addCleanup(redis.discard)
+        return redis.start()
+
+    def haproxy(self, one, two):
+        """The block of the page; the URL that a node has then."""
+        block, = (block.text for page in pages.pages(SOURCE) for block in page.blocks
+                  if page.name == 'docs/cluster.md' and 'listen redis' in block.text)
+        at = free_port()
+        for old, new in (('127.0.0.1:6379', f'127.0.0.1:{at}'),
+                         ('192.0.2.9:6379', f'127.0.0.1:{one.port_of_tls}'),
+                         ('192.0.2.10:6379', f'127.0.0.1:{two.port_of_tls}'),
+                         ('/etc/msrpd/redis-ca.pem', self.ca.file),
+                         ('/etc/msrpd/redis-client.pem', self.client_pem)):
+            self.assertIn(old, block)
+            block = block.replace(old, new)
+        path = os.path.join(one.directory, 'haproxy.cfg')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(block)
+        haproxy = Program('haproxy', ['haproxy', '-db', '-f', path], one.directory)
+        self.addCleanup(haproxy.stop)
+        return f'redis://127.0.0.1:{at}/0'
+
+    def node(self, url):
+        _, ctl = self.start({'cluster': {'redis': url, 'node': 'a', 'ttl': '2s'}})
+        return ctl
+
+    @staticmethod
+    def together(ctl):
+        poll(lambda: not ctl.call('cluster')['alone'], what='Redis')
+
+    def test_master(self):
+        """The replica is not asked, and when it has become the master it is."""
+        one, two = self.redis(self.server), self.redis(self.server)
+        two.call('REPLICAOF', '127.0.0.1', one.port_of_tls)
+        ctl = self.node(self.haproxy(one, two))
+        self.together(ctl)
+        self.assertIn(b'a', one.call('SMEMBERS', 'msrpd:nodes'))
+        one.stop()
+        poll(lambda: ctl.call('cluster')['alone'], what='no Redis')
+        two.call('REPLICAOF', 'NO', 'ONE')
+        self.together(ctl)
+
+    def test_stranger(self):
+        """A Redis whose certificate another authority has made is none."""
+        other = certs.Authority(self.directory, 'other').issue('strange', ['DNS:redis.example.org'])
+        strange, good = self.redis(other), self.redis(self.server)
+        ctl = self.node(self.haproxy(strange, good))
+        self.together(ctl)
+        self.assertEqual(strange.call('EXISTS', 'msrpd:nodes'), b':0\r\n')
+        self.assertEqual(good.call('EXISTS', 'msrpd:nodes'), b':1\r\n')
 
 
 if __name__ == '__main__':

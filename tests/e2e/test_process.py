@@ -448,7 +448,8 @@ class MetricsTest(case.Case):
     def prepare(cls):
         cls.port = free_port()
         cls.config = {'metrics': {'listen': f'127.0.0.1:{cls.port}'}, 'conference': {},
-                      'relay': {}, 'web': {'listen': ['http://127.0.0.1:0']}}
+                      'relay': {}, 'web': {'listen': ['http://127.0.0.1:0']},
+                      'cluster': {'redis': 'unix:///nonexistent', 'node': 'a'}}
 
     def get(self, path):
         try:

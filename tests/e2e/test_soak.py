@@ -9,20 +9,18 @@ before.  This is the short form; scripts/torture soak takes ten minutes and 200 
 import collections
 import os
 import random
-import select
 import signal
-import socket
-import struct
 import time
 
-from lib import case, msrp, sdp
+from lib import case, sdp
+from lib.account import Account, Ledger, Line, drain, final_code, text_of
 from lib.case import Case
 from lib.ctl import Control, RpcError
 from lib.frame import new_id
 from lib.relay_client import USERS
 from lib.sip import Dialog
 from lib.waiting import DEADLINE, poll
-from lib.wire import Wire, address_of
+from lib.wire import address_of
 
 LONG = 'MSRPD_TORTURE' in os.environ
 SECONDS = float(os.environ.get('MSRPD_TORTURE_SECONDS', 600 if LONG else 4))
@@ -35,196 +33,6 @@ TYPE = 'text/plain'
 SHOWN = 8
 
 
-def text_of(size):
-    """The body of one message; its beginning is its name."""
-    name = new_id()
-    return name, name + '.' * max(0, size - len(name))
-
-
-class Message:
-    def __init__(self, kind, sender=None):
-        self.kind = kind
-        self.sender = sender            # the line that it left on; None: no connection of ours
-        self.delivered = 0
-        self.good = False               # the sender was told that it has arrived
-        self.bad = None                 # or why not
-        self.cut = False                # or nobody could tell him any more
-
-    @property
-    def settled(self):
-        return self.delivered or self.bad or self.cut
-
-    def __repr__(self):
-        return f'<{self.kind} delivered {self.delivered} good {self.good} bad {self.bad} ' \
-               f'cut {self.cut}>'
-
-
-class Ledger:
-    """All messages by the names that their bodies begin with."""
-
-    def __init__(self):
-        self.messages = {}
-
-    def sent(self, name, kind, sender=None):
-        message = self.messages[name] = Message(kind, sender)
-        return message
-
-    def delivered(self, body):
-        body = body.decode() if isinstance(body, bytes) else body
-        message = self.messages.get(body.rstrip('.'))
-        if message is None:
-            raise AssertionError(f'{body[:60]!r} was never sent')
-        message.delivered += 1
-
-    def cut(self, line):
-        """Nobody will tell whoever is at that end."""
-        for message in self.messages.values():
-            if message.sender is line and not message.good and not message.bad:
-                message.cut = True
-
-    def in_flight(self):
-        return [message for message in self.messages.values() if not message.settled]
-
-    def wrong(self):
-        """What must not be; all is settled."""
-        return [message for message in self.messages.values()
-                if message.delivered > 1 or (message.good and not message.delivered)]
-
-    def table(self):
-        rows = collections.Counter()
-        for message in self.messages.values():
-            rows[message.kind, 'sent'] += 1
-            rows[message.kind, 'delivered' if message.delivered else
-                 'reported' if message.bad else 'cut' if message.cut else 'in flight'] += 1
-        return rows
-
-
-class Line(Wire):
-    """An MSRP connection that never blocks, answers what comes, and breaks when told."""
-
-    def __init__(self, soak, address, own=None):
-        super().__init__(address, own=own)
-        self.soak = soak
-        self.owner = None
-        self.closed = False
-        self.deaf_until = 0
-        self.mute = False               # answers nothing
-        self.waiting = {}               # by transaction: the message that it carries the end of
-        self.sent = {}                  # by Message-ID
-        self.parts = {}                 # of messages that are being received
-        self._out = b''
-
-    def start(self):
-        self.sock.setblocking(False)
-        self.soak.epoll.register(self.sock.fileno(), select.EPOLLIN)
-        self.soak.lines[self.sock.fileno()] = self
-        return self
-
-    # --- out
-
-    def put(self, data):
-        self._out += data
-        self.flush()
-
-    def flush(self):
-        try:
-            while self._out and not self.closed:
-                self._out = self._out[self.sock.send(self._out):]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.over()
-        if not self.closed:
-            self.soak.epoll.modify(self.sock.fileno(), self.interest)
-
-    @property
-    def interest(self):
-        return (0 if time.monotonic() < self.deaf_until else select.EPOLLIN) \
-            | (select.EPOLLOUT if self._out else 0)
-
-    def say(self, to_path, kind, size):
-        """A message in one chunk or several."""
-        name, body = text_of(size)
-        message = self.soak.ledger.sent(name, kind, self)
-        frames = msrp.Session(self, to_path, [self.own]).chunks(
-            body.encode(), 20000, success='yes')
-        self.sent[frames[0].message_id] = message
-        for frame in frames:
-            self.waiting[frame.tid] = message
-        self.put(b''.join(frame.encode() for frame in frames))
-
-    # --- in
-
-    def ready(self):
-        try:
-            data = self.sock.recv(1 << 16)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b''
-        if not data:
-            self.over()
-            return
-        for frame in self._framer.feed(data):
-            self.arrived(frame)
-
-    def arrived(self, frame):
-        if frame.method == 'SEND':
-            self.take_send(frame)
-        elif frame.method == 'REPORT':
-            self.told(self.sent.get(frame.message_id), frame.status)
-        elif frame.code is not None:
-            message = self.waiting.pop(frame.tid, None)
-            if frame.code >= 300:
-                self.told(message, frame.code)
-
-    @staticmethod
-    def told(message, status):
-        if message is None:
-            return
-        if status == 200:
-            message.good = True
-        else:
-            message.bad = status
-
-    def take_send(self, frame):
-        if frame.body is not None and frame.flag != '#':
-            self.take_body(frame)
-        if not self.mute and frame.get('Failure-Report', 'yes') == 'yes':
-            self.put(msrp.response(frame, 200, 'OK').encode())
-
-    def take_body(self, frame):
-        start, _, total = frame.byte_range
-        part = self.parts.setdefault(frame.message_id, [bytearray(total or 0), 0])
-        part[0][start - 1:start - 1 + len(frame.body)] = frame.body
-        part[1] += len(frame.body)
-        if part[1] >= (total or 0) and frame.flag == '$':
-            del self.parts[frame.message_id]
-            self.soak.ledger.delivered(bytes(part[0]))
-            if frame.get('Success-Report') == 'yes' and not self.mute:
-                self.put(msrp.report_for(frame, '000 200 OK', f'1-{total}/{total}').encode())
-
-    # --- the end
-
-    def over(self):
-        if self.closed:
-            return
-        self.closed = True
-        self.soak.epoll.unregister(self.sock.fileno())
-        del self.soak.lines[self.sock.fileno()]
-        self.sock.close()
-        self.soak.ledger.cut(self)
-
-    def break_down(self, how):
-        if self.closed:
-            return
-        if how == 'cut':                # in the middle of a frame
-            self.put(b'MSRP cutcutcut SEND\r\nTo-Path: msrp://x')
-        if how == 'reset' and not self.closed:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-        self.over()
-
-
 class UaConversation:
     """A session with the UA, whose application is the control client."""
 
@@ -234,7 +42,7 @@ class UaConversation:
         self.soak = soak
         call = soak.call(connect=False, ua=soak.peers, kind='TCP', uri=soak.uri('chat'))
         self.dialog, self.id, self.path = call.dialog, call.id, call.path
-        self.lines = [Line(soak, address_of(self.path[0]), call.own_path[-1])]
+        self.lines = [Line(soak.account, address_of(self.path[0]), call.own_path[-1])]
         self.line, = self.lines
         self.line.start().put(self.line.send_frame(self.path).encode())
         soak.answered += 1
@@ -274,7 +82,7 @@ class GatewayConversation:
         self.dialog = Dialog.of_client(transaction, answer)
         self.dialog.ack()
         self.path = sdp.Sdp(answer.body).message.path
-        self.lines = [Line(soak, address_of(self.path[0]), path)]
+        self.lines = [Line(soak.account, address_of(self.path[0]), path)]
         self.line, = self.lines
         self.line.start().put(self.line.send_frame(self.path).encode())
         soak.answered += 1
@@ -303,10 +111,10 @@ class RelayConversation:
 
     def __init__(self, soak):
         self.soak = soak
-        client = Line(soak, address_of(soak.relay))
+        client = Line(soak.account, address_of(soak.relay))
         self.use_path = client.auth(soak.relay, 'alice', USERS['alice']['password']) \
             .get('Use-Path').split(' ')
-        peer = Line(soak, address_of(soak.relay))
+        peer = Line(soak.account, address_of(soak.relay))
         self.lines = [client, peer]
         self.path = [*reversed(self.use_path), client.own]
         for line in self.lines:
@@ -354,8 +162,7 @@ class SoakTest(Case):
         self.peers, self.phones = self.ua(name='peers'), self.ua(name='phones')
         host, port = self.daemon.listeners(self.ctl)[0]
         self.relay = f'msrp://{host}:{port};tcp'
-        self.epoll = select.epoll()
-        self.lines = {}
+        self.account = Account()
         self.conversations = []
         self.numbers = iter(range(1, 1 << 30))
         self.byes, self.later, self.rogues = [], [], []
@@ -363,7 +170,7 @@ class SoakTest(Case):
         self.begin_account()
 
     def begin_account(self):
-        self.ledger = Ledger()
+        self.ledger = self.account.ledger = Ledger()
         self.by_id, self.pages = {}, []
         self.answered = self.received = self.paged = 0
         self.before = self.ctl.call('get_statistics')
@@ -374,31 +181,16 @@ class SoakTest(Case):
     # --- what comes
 
     def turn(self, timeout=0.005):
-        for fd, events in self.epoll.poll(timeout):
-            line = self.lines.get(fd)
-            if line and events & (select.EPOLLOUT):
-                line.flush()
-            if line and not line.closed and events & ~select.EPOLLOUT \
-                    and time.monotonic() >= line.deaf_until:
-                line.ready()
+        self.account.turn(timeout)
         self.take_events()
         for ua in (self.peers, self.phones):
             self.take_requests(ua)
         self.take_answers()
-        for line in list(self.lines.values()):
-            if line.deaf_until and time.monotonic() >= line.deaf_until:
-                line.deaf_until = 0
-                line.flush()
-
-    @staticmethod
-    def drain(mailbox):
-        items = mailbox.has()
-        del mailbox.items[:len(items)]          # what is put meanwhile is behind them
-        return items
+        self.account.hearing()
 
     def take_events(self):
         self.ctl.history.clear()
-        for event in self.drain(self.ctl.events):
+        for event in drain(self.ctl.events):
             params = event['params']
             if event['method'] == 'E_MSRP_MSG_RECEIVED':
                 self.received += 1
@@ -407,7 +199,7 @@ class SoakTest(Case):
                 Line.told(self.by_id.get(params['message_id']), int(params['status'].split()[1]))
 
     def take_requests(self, ua):
-        for transaction in self.drain(ua.requests):
+        for transaction in drain(ua.requests):
             if transaction.method == 'BYE':
                 self.respond(transaction, 200)
                 self.hung_up(transaction.request.call_id)
@@ -427,13 +219,9 @@ class SoakTest(Case):
         except OSError:
             pass
 
-    @staticmethod
-    def final(transaction):
-        return next((one.code for one in transaction.seen if one.code >= 200), None)
-
     def take_answers(self):
         for page, message in list(self.pages):
-            code = self.final(page)
+            code = final_code(page)
             if code:
                 Line.told(message, 200 if code < 300 else code)
                 self.pages.remove((page, message))
@@ -519,7 +307,7 @@ class SoakTest(Case):
 
     def settle(self):
         """No more faults; whatever is under way gets where it can get."""
-        for line in self.lines.values():
+        for line in self.account.lines.values():
             line.deaf_until, line.mute = 0, False
             line.flush()
 
@@ -537,7 +325,7 @@ class SoakTest(Case):
             self.turn(0.05)
             return self.ctl.call('get_statistics', group='ua')['ua:sessions'] == 0
         poll(over, DEADLINE, 'the end of all sessions', interval=0)
-        for line in list(self.lines.values()):
+        for line in list(self.account.lines.values()):
             line.over()
         self.conversations.clear()
         while self.rogues:

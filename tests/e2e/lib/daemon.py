@@ -120,6 +120,7 @@ class NotifySocket:
 
     def close(self):
         self.sock.close()
+        os.unlink(self.path)
 
 
 class Daemon:

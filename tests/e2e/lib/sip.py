@@ -125,6 +125,7 @@ class _Stream:
         self.sock = sock
         self.peer = sock.getpeername()[:2]
         self.kind = kind
+        self.closed = False
         # Two threads must not be inside one TLS object at a time, so none may block there.
         self.lock = threading.Lock()
         sock.setblocking(False)
@@ -447,6 +448,7 @@ class SipUa:
             self._streams.append(_Stream(self, sock, kind))
 
     def _gone(self, stream):
+        stream.closed = True
         with self._lock:
             if stream in self._streams:
                 self._streams.remove(stream)
