@@ -173,6 +173,14 @@ static uint64_t number(const uint64_t *p)
 	return *p;
 }
 
+static bool all_answered(void *arg)
+{
+	struct fixture *f = arg;
+
+	return f->nodes[0].cluster->redis.under_way == 0
+	    && f->nodes[1].cluster->redis.under_way == 0;
+}
+
 /* --- tests --- */
 
 static void at_once(void **state)
@@ -207,7 +215,7 @@ static void released(void **state)
 	cluster_release(&f->things[0][0].claim);
 	claim(f, 0, 1);
 	cluster_release(&f->things[0][1].claim); /* while it is asked for */
-	loop_settle(f->base);
+	loop_until(f->base, all_answered, f);
 	claim(f, 1, 0);
 	claim(f, 1, 1);
 	loop_until(f->base, all_decided, f);
