@@ -310,6 +310,7 @@ void ua_reply(struct sip_request *message, int result);
 struct ua_session_info {
 	struct slice from_uri, to_uri, ruri;
 	struct slice peer_path;      /* absent before it is known */
+	struct slice call_id;        /* of the call that has its SDP; absent before there is one */
 	const char *handler, *state; /* "setup", "established", "ending" */
 	bool uac;
 	uint64_t lifetime_s; /* until max_duration; UINT64_MAX: no limit */

@@ -100,8 +100,6 @@ static int on_head(const struct msrp_frame *frame, void *arg)
 	log_debug("msrp: conn %" PRIu64 ": in: %.*s", conn->stream.number,
 	    (int)(frame->head.len - frame->headers.len), frame->head.p);
 	in->has_body = frame->has_body;
-	if (net_tap_on(&conn->stream))
-		tap_head(conn, frame);
 	in->in_frame = true;
 	in->answered = !msrp_frame_is_request(frame);
 	in->frame = in->answered ? NULL : frame;
@@ -115,8 +113,6 @@ static int on_body(struct slice piece, void *arg)
 	struct msrp_conn *conn = arg;
 	struct msrp_sink *sink = conn->in->sink;
 
-	if (net_tap_on(&conn->stream))
-		tap_body(conn, NET_IN, piece);
 	if (!sink)
 		return 0;
 	/* The few bytes that the parser had to make up again do not lie in what was read. */
@@ -131,8 +127,6 @@ static int on_end(enum msrp_flag flag, void *arg)
 	struct msrp_sink *sink = in->sink;
 	int err = 0;
 
-	if (net_tap_on(&conn->stream))
-		tap_end(conn, msrp_parser_tid(&in->parser), flag, in->has_body);
 	if (sink) {
 		msrp_sink_drop(sink);
 		err = sink->ops->end(sink, flag);
@@ -212,6 +206,44 @@ static const struct msrp_parser_handler parser_handler = {
     .cut = on_cut,
 };
 
+/* --- the same for a trace, which is told first --- */
+
+static int on_head_tapped(const struct msrp_frame *frame, void *arg)
+{
+	tap_head(arg, frame);
+	return on_head(frame, arg);
+}
+
+static int on_body_tapped(struct slice piece, void *arg)
+{
+	tap_body(arg, NET_IN, piece);
+	return on_body(piece, arg);
+}
+
+static int on_end_tapped(enum msrp_flag flag, void *arg)
+{
+	const struct msrp_conn *conn = arg;
+
+	tap_end(conn, msrp_parser_tid(&conn->in->parser), flag, conn->in->has_body);
+	return on_end(flag, arg);
+}
+
+static void on_broken_tapped(const struct msrp_frame *frame, int err, void *arg)
+{
+	tap_broken(arg, frame->head);
+	on_broken(frame, err, arg);
+}
+
+static const struct msrp_parser_handler tapped_handler = {
+    .head = on_head_tapped,
+    .body = on_body_tapped,
+    .end = on_end_tapped,
+    .broken = on_broken_tapped,
+    .cut = on_cut,
+};
+
+/* --- feeding --- */
+
 static bool between_frames(const struct msrp_input *in)
 {
 	return msrp_parser_idle(&in->parser) && !in->in_frame;
@@ -221,12 +253,14 @@ static bool between_frames(const struct msrp_input *in)
 static ssize_t parse(struct msrp_conn *conn, struct slice bytes)
 {
 	struct msrp_stack *stack = stack_of(conn);
+	const struct msrp_parser_handler *handler =
+	    net_tap_on(&conn->stream) ? &tapped_handler : &parser_handler;
 	uint64_t read = net_read_number(stack->protocol.net);
 
 	if (stack->past_read != read)
 		stack->past.frame = NULL;
 	stack->past_read = read;
-	return msrp_parser_feed_on(&conn->in->parser, &stack->past, bytes, &parser_handler, conn);
+	return msrp_parser_feed_on(&conn->in->parser, &stack->past, bytes, handler, conn);
 }
 
 ssize_t input_feed(struct msrp_conn *conn, struct slice bytes, bool end)

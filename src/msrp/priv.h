@@ -70,6 +70,8 @@ void input_drop(struct msrp_conn *conn);
 /* tap.c: only while net_tap_on() */
 void tap_head(const struct msrp_conn *conn, const struct msrp_frame *frame);
 void tap_body(const struct msrp_conn *conn, enum net_way way, struct slice piece);
+/** What is no frame: all that is at hand from where it begins. */
+void tap_broken(const struct msrp_conn *conn, struct slice bytes);
 void tap_end(const struct msrp_conn *conn, struct slice tid, enum msrp_flag flag, bool has_body);
 
 /* flow.c */

@@ -25,10 +25,12 @@ struct net_tap_ops {
 	/** What comes behind its body; empty: nothing. */
 	void (*end)(struct net_tap *tap, const struct net_stream *stream, enum net_way way,
 	    struct slice bytes);
+	/** Instead: it is none, and no more of it comes. */
+	void (*broken)(struct net_tap *tap, const struct net_stream *stream, enum net_way way);
 	/** A datagram, which is a whole message. */
 	void (*datagram)(struct net_tap *tap, const union addr *local, const union addr *peer,
 	    enum net_way way, struct slice bytes);
-	/** The stream is gone, and its messages end here. */
+	/** The stream is gone, and with it what has not ended. */
 	void (*closed)(struct net_tap *tap, const struct net_stream *stream);
 };
 

@@ -172,14 +172,11 @@ static void end_sip(struct trace *trace, struct trace_stream *ts, enum net_way w
 }
 
 static void end_msrp(struct trace *trace, struct trace_stream *ts, enum net_way way,
-    struct partial *p, struct slice end)
+    struct partial *p, bool broken)
 {
-	struct trace_packet packet = {0};
+	struct trace_packet packet = {.broken = broken};
 	bool mark = false;
 
-	add(trace, p, end);
-	if (!p->wanted)
-		return;
 	trace_filter_takes_msrp(trace->filter, part(p, 0, p->head_len), &mark, &packet.call_id);
 	packet.payload = buffer_text(&p->text);
 	packet.length = packet.payload.len;
@@ -240,11 +237,29 @@ static void on_end(struct net_tap *tap, const struct net_stream *stream, enum ne
 	/* A message that began before the trace did is not in it. */
 	if (!p || !p->open)
 		return;
+	add(trace, p, bytes);
 	if (p->wanted && is_sip(stream))
 		end_sip(trace, ts, way, p);
 	else if (p->wanted)
-		end_msrp(trace, ts, way, p, bytes);
+		end_msrp(trace, ts, way, p, false);
 	clear(trace, p);
+}
+
+static void break_off(struct trace *trace, struct trace_stream *ts, enum net_way way)
+{
+	struct partial *p = &ts->partials[way];
+
+	if (p->wanted)
+		end_msrp(trace, ts, way, p, true);
+	clear(trace, p);
+}
+
+static void on_broken(struct net_tap *tap, const struct net_stream *stream, enum net_way way)
+{
+	struct trace_stream *ts = stream_find(tap->arg, stream);
+
+	if (ts)
+		break_off(tap->arg, ts, way);
 }
 
 /* The only ones are SIP's. */
@@ -278,14 +293,18 @@ static void on_closed(struct net_tap *tap, const struct net_stream *stream)
 	struct trace *trace = tap->arg;
 	struct trace_stream *ts = stream_find(trace, stream);
 
-	if (ts)
-		stream_free(trace, ts);
+	if (!ts)
+		return;
+	for (enum net_way way = NET_IN; way <= NET_OUT; way++)
+		break_off(trace, ts, way);
+	stream_free(trace, ts);
 }
 
 const struct net_tap_ops trace_tap_ops = {
     .head = on_head,
     .body = on_body,
     .end = on_end,
+    .broken = on_broken,
     .datagram = on_datagram,
     .closed = on_closed,
 };

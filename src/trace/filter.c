@@ -162,6 +162,22 @@ static bool has_user(const struct trace_filter *f, const struct edge_head *head)
 	    || (head->request && is_user(f, edge_head_uri(head)));
 }
 
+void trace_filter_know(struct trace_filter *f, struct slice session_id,
+    const struct ua_session_info *info)
+{
+	const struct known *k = find(f->sessions, session_id);
+	bool wanted = (k && k->wanted)
+	    || (f->user
+		&& (is_user(f, info->from_uri) || is_user(f, info->to_uri)
+		    || is_user(f, info->ruri)));
+
+	if (!wanted && !f->any)
+		return;
+	note(&f->sessions, session_id, info->call_id, wanted);
+	if (wanted)
+		note(&f->calls, info->call_id, (struct slice){NULL, 0}, true);
+}
+
 /* The user of an AUTH's credentials: all that comes over its connection is his. */
 static bool has_credentials(const struct trace_filter *f, struct slice line)
 {
@@ -238,7 +254,9 @@ bool trace_filter_takes_sip(struct trace_filter *f, struct slice text, struct sl
 	*call_id = edge_head_value(&head, EDGE_CALL_ID);
 	wanted =
 	    !f->any && (find(f->calls, *call_id) || has_user(f, &head) || names_wanted(f, body));
-	learn_paths(f, body, *call_id, wanted);
+	/* Names of others would push out those that are wanted. */
+	if (f->any || wanted)
+		learn_paths(f, body, *call_id, wanted);
 	if (wanted)
 		note(&f->calls, *call_id, (struct slice){NULL, 0}, true);
 	return f->any || wanted;

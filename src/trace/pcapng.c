@@ -278,6 +278,8 @@ static void put_comment(struct buffer *w, const struct trace_packet *p)
 		buffer_printf(&comment, "conn %llu %s", (unsigned long long)p->conn, p->carrier);
 	if (p->call_id.p)
 		buffer_printf(&comment, " call %.*s", SLICE_ARG(p->call_id));
+	if (p->broken)
+		buffer_printf(&comment, " not whole");
 	if (!comment.err)
 		put_option(w, COMMENT, buffer_text(&comment));
 }

@@ -7,6 +7,7 @@
 
 #include <msrpd/buffer.h>
 #include <msrpd/slice.h>
+#include <msrpd/ua.h>
 
 #include "base/addr.h"
 #include "net/tap.h"
@@ -26,9 +27,10 @@ struct trace_packet {
 	struct timespec when;
 	const union addr *from, *to;
 	enum net_way way;
-	bool sip; /* else MSRP */
-	bool web; /* over a WebSocket */
-	bool udp; /* else a stream, with seq and ack */
+	bool sip;    /* else MSRP */
+	bool web;    /* over a WebSocket */
+	bool udp;    /* else a stream, with seq and ack */
+	bool broken; /* it is no frame, or has no end */
 	uint32_t seq, ack;
 	struct slice payload;
 	size_t length;        /* of the payload before it was cut at its end */
@@ -62,6 +64,10 @@ int trace_filter_new(struct trace_filter **filterp, const struct trace_filter_op
     struct reason *why);
 void trace_filter_free(struct trace_filter *filter);
 
+/** A session of the UA's that is there already. */
+void trace_filter_know(struct trace_filter *filter, struct slice session_id,
+    const struct ua_session_info *info);
+
 /** Does the peer's address suit? */
 bool trace_filter_takes_peer(const struct trace_filter *filter, const union addr *peer);
 
@@ -85,6 +91,7 @@ struct trace_counters {
 
 struct trace {
 	struct net *net;
+	struct ua *ua; /* NULL: there is no SIP */
 	const struct trace_settings *settings;
 	struct trace_counters count;
 

@@ -174,6 +174,15 @@ static int open_hep(struct trace *trace, struct slice place, struct reason *why)
 	return trace_writer_new(&trace->writer, &options, why);
 }
 
+/* Calls may be older than the trace. */
+static void on_session(struct ua_session *s, void *arg)
+{
+	struct ua_session_info info;
+
+	ua_session_info(s, &info);
+	trace_filter_know(arg, slice_of(ua_session_id(s)), &info);
+}
+
 static int turn_on(struct trace *trace, const struct param *params, const struct destination *to,
     struct reason *why)
 {
@@ -186,6 +195,8 @@ static int turn_on(struct trace *trace, const struct param *params, const struct
 
 	if (err < 0)
 		return err;
+	if (trace->ua)
+		ua_each(trace->ua, on_session, trace->filter);
 	free(trace->target);
 	trace->target = NULL;
 	trace->hep = to->hep.p;
@@ -258,6 +269,7 @@ static int start(const struct service_env *env, const void *settings, void **sta
 		return -ENOMEM;
 	trace->settings = settings;
 	trace->net = env->net;
+	trace->ua = env->ua;
 	if (stats_register(env->stats, "trace", counters, trace) < 0) {
 		free(trace);
 		return -ENOMEM;

@@ -512,6 +512,7 @@ void ua_session_info(const struct ua_session *s, struct ua_session_info *info)
 	    .to_uri = sip_address_uri(s->to_uri),
 	    .ruri = s->ruri,
 	    .peer_path = s->peer ? s->peer->path : (struct slice){NULL, 0},
+	    .call_id = ua_story(s).call_id,
 	    .handler = s->handler->name,
 	    .state = state_name(s->state),
 	    .uac = s->uac,

@@ -288,8 +288,9 @@ static size_t frame_start_len(const struct msrp_frame *f, size_t head_len)
 	return f->has_body ? head_len : head_len + 7 + f->tid.len + 2;
 }
 
-static int broken(struct feed *feed, const struct msrp_frame *f, int err)
+static int broken(struct feed *feed, struct msrp_frame *f, struct slice bytes, int err)
 {
+	f->head = bytes;
 	feed->handler->broken(f, err, feed->arg);
 	return err;
 }
@@ -357,7 +358,7 @@ static int take_kept_head(struct feed *feed)
 	ssize_t n = msrp_frame_parse(f, bytes, p->max_head);
 
 	if (n < 0)
-		return broken(feed, f, (int)n);
+		return broken(feed, f, bytes, (int)n);
 	/* One byte less: the LF of the end-line, which this feed has brought, is fed again. */
 	if (!f->has_body)
 		feed->rest = (struct slice){feed->rest.p - 1, feed->rest.len + 1};
@@ -390,7 +391,7 @@ static int skip_empty_line(struct feed *feed)
 	if (p->matched) {
 		struct msrp_frame nothing = {.fault = "CR without LF between frames"};
 
-		return broken(feed, &nothing, -EBADMSG);
+		return broken(feed, &nothing, feed->rest, -EBADMSG);
 	}
 	return 0;
 }
@@ -423,7 +424,7 @@ static int take_head(struct feed *feed)
 	if (n == -EAGAIN)
 		return take_pieces(feed);
 	if (n < 0)
-		return broken(feed, f, (int)n);
+		return broken(feed, f, bytes, (int)n);
 	consume(feed, frame_start_len(f, (size_t)n));
 	remember(feed->past);
 	return begin_frame(feed, f, bytes.p + n);

@@ -31,7 +31,8 @@ struct msrp_parser_handler {
 	/**
 	 * The stream is broken in a head (err is what feed will return: -EBADMSG or -EMSGSIZE).
 	 * f holds what could be read, as msrp_frame_parse() says; if msrp_frame_answerable(f), the
-	 * connection answers 400 before it closes.
+	 * connection answers 400 before it closes.  Its head is all that is at hand from where it
+	 * begins, and may be anything.
 	 */
 	void (*broken)(const struct msrp_frame *f, int err, void *arg);
 	/**

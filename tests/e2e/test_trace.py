@@ -21,7 +21,8 @@ def packets(path):
     fields = ('frame.protocols', 'ip.src', 'tcp.srcport', 'tcp.dstport', 'tcp.seq', 'tcp.len',
               'tcp.checksum.status', 'msrp.transaction.id', 'msrp.method', 'msrp.status.code',
               'sip.Method', 'sip.Status-Code', 'sip.Call-ID', 'frame.comment',
-              '_ws.col.Protocol', '_ws.malformed', 'msrp.end.line', 'ip.checksum.status')
+              '_ws.col.Protocol', '_ws.malformed', 'msrp.end.line', 'ip.checksum.status',
+              'tcp.payload')
     command = ['tshark', '-r', path, '-n', '-o', 'tcp.check_checksum:TRUE',
                '-o', 'ip.check_checksum:TRUE', '-T', 'fields', '-E', 'separator=/t']
     for field in fields:
@@ -215,6 +216,45 @@ class FileTest(TraceCase):
         found = [p['msrp.method'] or p['msrp.status.code'] for p in self.end(path)]
         self.assertIn(found, (['200', 'SEND', '200'], ['SEND', '200', 'SEND', '200']))
 
+    def broken(self, *pieces, **params):
+        """What the trace has of bytes that cost their connection."""
+        path = self.trace(**params)
+        call = self.call(kind='TCP')
+        call.conn.rules.excuse('abcd')
+        for piece in pieces:
+            call.conn.send_raw(piece)
+        call.conn.expect_closed()
+        found = [p for p in self.end(path) if p['frame.comment'].endswith(' not whole')]
+        self.assertEqual(len(found), 1)
+        return bytes.fromhex(found[0]['tcp.payload'])
+
+    def test_broken(self):
+        """What is no frame is there as far as it was read."""
+        head = b'MSRP abcd SEND more\r\nTo-Path: nonsense\r\nFrom-Path: nonsense\r\n'
+        for pieces in ((b'GET / HTTP/1.1\r\n\r\n',), (head + b'\r\nx\r\n-------abcd$\r\n',),
+                       (head[:20], head[20:] + b'-------abcd$\r\n'), (b'\rx',)):
+            with self.subTest(pieces):
+                got = self.broken(*pieces)
+                self.assertTrue(got and b''.join(pieces).endswith(got)
+                                or b''.join(pieces).startswith(got), got)
+
+    def test_broken_is_bounded(self):
+        """It has no more of what looks like a body than others, and no more than a packet."""
+        head = b'MSRP abcd SEND more\r\nTo-Path: nonsense\r\nFrom-Path: nonsense\r\n\r\n'
+        self.assertEqual(self.broken(head + b'SECRET\r\n-------abcd$\r\n', bodies=0), head)
+        got = self.broken(b'MSRP abcd SEND\r\nTo-Path: ' + b'x' * 100000)
+        self.assertLess(len(got), 65536)
+
+    def test_cut_off(self):
+        """A frame whose connection ends within its body."""
+        path = self.trace()
+        call = self.call(kind='TCP')
+        call.conn.send_raw(call.msrp.build(body=b'y' * 5000).encode()[:4000])
+        call.conn.close()
+        self.ctl.event('E_MSRP_SESSION_END', session_id=call.id)
+        found = [p for p in self.end(path) if p['frame.comment'].endswith(' not whole')]
+        self.assertEqual([int(p['tcp.len']) for p in found], [4000])
+
     def test_rotation(self):
         """Files are bounded, and the last ones stay."""
         self.daemon.config['trace'].update({'max_file': '128KiB', 'files': 2})
@@ -250,6 +290,28 @@ class FilterTest(TraceCase):
         found = self.end(path)
         self.assertEqual([p['msrp.method'] or p['msrp.status.code'] for p in found
                           if p['msrp.transaction.id']], ['SEND', '200'])
+        self.check_end_of(one, found)
+
+    def check_end_of(self, call, found):
+        """The SIP of a call that began before the trace did."""
+        self.assertEqual([p['sip.Method'] or p['sip.Status-Code'] for p in found
+                          if p['sip.Call-ID']], ['BYE', '200'])
+        self.assertEqual({p['frame.comment'].split(' call ')[1] for p in found},
+                         {call.dialog.call_id})
+
+    def test_user_of_before(self):
+        """The same by a user."""
+        alice, bob = [self.call(kind='TCP', ua=self.ua(user=user)) for user in ('alice', 'bob')]
+        path = self.trace(user='alice')
+        for call in (alice, bob):
+            call.send(BODY)
+            self.received(call)
+            call.bye()
+            self.ctl.event('E_MSRP_SESSION_END', session_id=call.id)
+        found = self.end(path)
+        self.assertEqual([p['msrp.method'] or p['msrp.status.code'] for p in found
+                          if p['msrp.transaction.id']], ['SEND', '200'])
+        self.check_end_of(alice, found)
 
     def test_user(self):
         """By the user of a SIP URI: his calls, and the sessions that they set up."""

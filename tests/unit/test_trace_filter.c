@@ -81,8 +81,36 @@ static void test_session(void **state)
 	f = filter("Others", NULL, NULL);
 	assert_false(takes_frame(f, slice_of(frame), NULL));
 	assert_false(takes_sip(f));
-	assert_false(takes_frame(f, slice_of(frame), "the-call"));
+	assert_false(takes_frame(f, slice_of(frame), NULL));
 	trace_filter_free(f);
+}
+
+/* Sessions that are older than the trace. */
+static void test_known(void **state)
+{
+	static const struct ua_session_info info = {.call_id = SLICE("a-call"),
+	    .from_uri = SLICE("sip:alice@example.org"),
+	    .to_uri = SLICE("sip:bob@example.org"),
+	    .ruri = SLICE("sip:bob@192.0.2.1")};
+	static const struct {
+		const char *session, *user, *call;
+		bool takes;
+	} cases[] = {
+	    {NULL, NULL, "a-call", true},
+	    {"Ours", NULL, "a-call", true},
+	    {"Others", NULL, NULL, false},
+	    {NULL, "bob", "a-call", true},
+	    {NULL, "carol", NULL, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct trace_filter *f = filter(cases[i].session, cases[i].user, NULL);
+
+		trace_filter_know(f, SLICE("Ours"), &info);
+		assert_int_equal(takes_frame(f, slice_of(frame), cases[i].call), cases[i].takes);
+		trace_filter_free(f);
+	}
 }
 
 static void test_user(void **state)
@@ -110,7 +138,9 @@ static void test_user(void **state)
 		print_message("%s\n", cases[i].user);
 		assert_false(takes_frame(f, slice_of(frame), NULL));
 		assert_int_equal(takes_sip(f), cases[i].takes);
-		assert_int_equal(takes_frame(f, slice_of(frame), "the-call"), cases[i].takes);
+		assert_int_equal(
+		    takes_frame(f, slice_of(frame), cases[i].takes ? "the-call" : NULL),
+		    cases[i].takes);
 		trace_filter_free(f);
 	}
 }
@@ -175,22 +205,24 @@ static void test_bad_address(void **state)
 /* Peers may name as many sessions as they like; what is known stays bounded. */
 static void test_many_names(void **state)
 {
-	struct trace_filter *f = filter("Hers", NULL, NULL);
+	struct trace_filter *f = filter(NULL, NULL, NULL), *one = filter("Hers", NULL, NULL);
 	struct slice call_id;
 	char body[128];
 
 	(void)state;
 	for (int i = 0; i < 40000; i++) {
 		int n = snprintf(body, sizeof(body), "a=path:msrp://x.invalid:1/S%d;tcp\r\n", i);
+		struct slice named = {body, (size_t)n};
 
-		trace_filter_takes_sip(f, slice_of(invite), (struct slice){body, (size_t)n},
-		    &call_id);
+		trace_filter_takes_sip(f, slice_of(invite), named, &call_id);
+		assert_false(trace_filter_takes_sip(one, slice_of(invite), named, &call_id));
 	}
-	assert_false(
-	    takes_frame(f, SLICE("MSRP t SEND\r\nTo-Path: msrp://x.invalid:1/S0;tcp\r\n"), NULL));
-	assert_false(takes_frame(f,
-	    SLICE("MSRP t SEND\r\nTo-Path: msrp://x.invalid:1/S39999;tcp\r\n"), "the-call"));
+	takes_frame(f, SLICE("MSRP t SEND\r\nTo-Path: msrp://x.invalid:1/S0;tcp\r\n"), NULL);
+	takes_frame(f, SLICE("MSRP t SEND\r\nTo-Path: msrp://x.invalid:1/S39999;tcp\r\n"),
+	    "the-call");
+	assert_true(takes_sip(one));
 	trace_filter_free(f);
+	trace_filter_free(one);
 }
 
 /* Of any bytes nothing comes but an answer. */
@@ -247,6 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_any),
 	    cmocka_unit_test(test_session),
+	    cmocka_unit_test(test_known),
 	    cmocka_unit_test(test_user),
 	    cmocka_unit_test(test_credentials),
 	    cmocka_unit_test(test_address),
