@@ -115,6 +115,13 @@ struct ua_handler {
 	/** Its sessions may carry others: ua_join(), struct ua_taker. */
 	bool carries;
 
+	/**
+	 * Where the peer ends the session when all that was queued has been written, UA_TERMINATED
+	 * comes when it has closed the connection too, or after two seconds: until then what it had
+	 * answered and reported before comes in, and ua_end() may end it.
+	 */
+	bool hears_out;
+
 	/** After ua_want_room(): there is room again. */
 	void (*room)(struct ua_session *s, void *arg);
 

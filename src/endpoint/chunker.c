@@ -59,6 +59,12 @@ bool chunker_drained(const struct chunker *c)
 	return c->messages.count == 0 && !c->greet;
 }
 
+bool chunker_written(const struct chunker *c)
+{
+	return !has_work(c) && TAILQ_EMPTY(&c->longs) && TAILQ_EMPTY(&c->starved)
+	    && TAILQ_EMPTY(&c->throttled);
+}
+
 void chunker_check_drained(struct chunker *c)
 {
 	const struct session *s = c->session;

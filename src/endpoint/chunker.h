@@ -70,6 +70,9 @@ void chunker_chunk_over(struct chunk *chunk);
 /** What no answer comes for has left, or will not any more. */
 void chunker_free_flushing(struct chunker *c);
 
+/** Has all that was queued been written?  Answers may be due. */
+bool chunker_written(const struct chunker *c);
+
 /** Is nothing queued or unanswered any more? */
 bool chunker_drained(const struct chunker *c);
 void chunker_check_drained(struct chunker *c);

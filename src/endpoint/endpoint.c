@@ -547,5 +547,6 @@ void endpoint_info(const struct endpoint *ep, struct endpoint_info *info)
 	    .messages_in = ep->in.messages,
 	    .messages_out = ep->out.messages,
 	    .drained = chunker_drained(&ep->out.chunker),
+	    .written = chunker_written(&ep->out.chunker),
 	};
 }

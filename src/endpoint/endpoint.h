@@ -154,6 +154,7 @@ struct endpoint_info {
 	size_t queued_bytes;
 	uint64_t messages_in, messages_out;
 	bool drained;
+	bool written; /* all that was queued; answers may be due */
 };
 
 void endpoint_info(const struct endpoint *ep, struct endpoint_info *info);

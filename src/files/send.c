@@ -281,6 +281,7 @@ static const struct ua_handler handler = {
     .notify = on_notify,
     .message = on_message,
     .report = on_report,
+    .hears_out = true,
     .cancelled = on_cancelled,
 };
 

@@ -36,7 +36,7 @@ static void on_offer(struct sip_dialog *d, struct slice sdp, void *arg)
 	}
 	sip_dialog_answer(d, text);
 	if (err == -ESHUTDOWN) {
-		ua_session_terminate(s, UA_END_BYE);
+		ua_session_ends(s, UA_END_BYE);
 		return;
 	}
 	ua_session_ref(s);
@@ -143,7 +143,7 @@ static void on_dialog_message(struct sip_dialog *d, struct sip_request *request,
 static void on_ended(struct sip_dialog *d, const struct sip_failure *cause, void *arg)
 {
 	(void)d;
-	ua_session_terminate(arg, cause->code == 200 ? UA_END_BYE : UA_END_FAILED);
+	ua_session_ends(arg, cause->code == 200 ? UA_END_BYE : UA_END_FAILED);
 }
 
 static const struct sip_dialog_handler dialog_handler = {

@@ -18,6 +18,7 @@ enum {
 	UA_FINGERPRINT_SIZE = 160, /* "SHA-256 AB:CD:…" and its NUL */
 	UA_RETRY_MS = 100,         /* of a refused connection: after this, twice it, … */
 	UA_STREAMS_MAX = 16,       /* that one session carries beside its own */
+	UA_LAST_WORDS_MS = 2000,   /* for what its BYE has overtaken */
 };
 
 /** One way to be reached: a my_uri. */
@@ -43,10 +44,11 @@ struct ua {
 	struct ua_session *sessions;    /* by id */
 	struct ua_sessions established; /* oldest first */
 	struct timer cleanup;
-	struct timer_queue grace;     /* sessions without their connection */
-	struct timer_queue retry;     /* those of them whose connection was refused */
-	const struct ua_taker *taker; /* of streams that peers add; NULL: none */
-	struct ua_streams orphans;    /* whose carriers have ended */
+	struct timer_queue grace;      /* sessions without their connection */
+	struct timer_queue retry;      /* those of them whose connection was refused */
+	struct timer_queue last_words; /* sessions that hear their peers out */
+	const struct ua_taker *taker;  /* of streams that peers add; NULL: none */
+	struct ua_streams orphans;     /* whose carriers have ended */
 	struct timer orphaned;
 	struct ua_counters count;
 	bool stopping;
@@ -69,6 +71,7 @@ enum session_state {
 	SESSION_LOST,     /* without its connection: reconnect_grace runs */
 	SESSION_GIVEN_UP, /* for good; the reports of what was not sent come in */
 	SESSION_FLUSHING, /* a graceful stop waits for what is queued */
+	SESSION_HEARING,  /* the peer has ended it; its answers to what it got come in */
 	SESSION_OVER,
 };
 
@@ -129,7 +132,7 @@ struct ua_session {
 	struct ua_peer *peer; /* NULL before it is known */
 	char *refused_types;  /* answered 415; NULL: none */
 	uint64_t established_ms;
-	struct timer_entry grace, retry;
+	struct timer_entry grace, retry, last_words;
 	unsigned retry_periods;              /* of UA_RETRY_MS since the first refusal */
 	TAILQ_ENTRY(ua_session) established; /* while established_ms is not 0 */
 	UT_hash_handle hh;
@@ -177,6 +180,9 @@ void ua_session_drop(struct ua_session *s);
 
 /** The same, and UA_TERMINATED. */
 void ua_session_terminate(struct ua_session *s, enum ua_end end);
+
+/** The same when the peer has ended it: later, where the handler hears_out. */
+void ua_session_ends(struct ua_session *s, enum ua_end end);
 
 /** The same, and UA_FAILED; here: it is we that say so. */
 void ua_session_fail(struct ua_session *s, const struct sip_failure *failure);

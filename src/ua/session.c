@@ -18,6 +18,7 @@ static const char *const state_names[] = {
     [SESSION_LOST] = "lost",
     [SESSION_GIVEN_UP] = "given up",
     [SESSION_FLUSHING] = "flushing",
+    [SESSION_HEARING] = "hearing out",
     [SESSION_OVER] = "over",
 };
 
@@ -78,11 +79,12 @@ static void retire(struct ua_session *s)
 		TAILQ_REMOVE(&ua->established, s, established);
 	timer_queue_stop(&ua->grace, &s->grace);
 	timer_queue_stop(&ua->retry, &s->retry);
+	timer_queue_stop(&ua->last_words, &s->last_words);
 	(*ua->count.sessions)--;
 	ua_stream_leave(s);
 }
 
-static void leave(struct ua_session *s, enum ua_end end)
+static void hang_up(struct ua_session *s, enum ua_end end)
 {
 	if (s->invite)
 		sip_request_unref(s->invite);
@@ -91,6 +93,11 @@ static void leave(struct ua_session *s, enum ua_end end)
 	s->dialog = NULL;
 	endpoint_auth_free(s->upstream);
 	s->upstream = NULL;
+}
+
+static void leave(struct ua_session *s, enum ua_end end)
+{
+	hang_up(s, end);
 	endpoint_free(s->endpoint);
 	s->endpoint = NULL;
 }
@@ -124,6 +131,29 @@ void ua_session_terminate(struct ua_session *s, enum ua_end end)
 		return;
 	(*s->ua->count.ended[end])++;
 	finish(s, end, &notice);
+}
+
+/* SIP is not MSRP: a BYE may overtake the answers and REPORTs that were sent before it. */
+static bool may_hear_more(const struct ua_session *s)
+{
+	struct endpoint_info info;
+
+	if (!s->handler->hears_out || s->state != SESSION_ESTABLISHED)
+		return false;
+	endpoint_info(s->endpoint, &info);
+	return info.written;
+}
+
+void ua_session_ends(struct ua_session *s, enum ua_end end)
+{
+	if (end != UA_END_BYE || !may_hear_more(s)) {
+		ua_session_terminate(s, end);
+		return;
+	}
+	set_state(s, SESSION_HEARING);
+	timer_queue_start(&s->ua->last_words, &s->last_words);
+	ua_stream_leave(s);
+	hang_up(s, end);
 }
 
 void ua_session_fail(struct ua_session *s, const struct sip_failure *failure)
@@ -286,6 +316,8 @@ void ua_session_lost(int err, void *arg)
 		wait_for_connection(s);
 	else if (s->state == SESSION_FLUSHING)
 		ua_session_terminate(s, UA_END_STOPPED);
+	else if (s->state == SESSION_HEARING)
+		ua_session_terminate(s, UA_END_BYE);
 	if (s->state == SESSION_LOST && err == -ECONNREFUSED)
 		retry_later(s);
 	ua_session_unref(s);

@@ -27,7 +27,7 @@ static void settle(struct ua_session *s, const struct sip_failure *failure)
 		ua_session_fail(s, &refused_by_answer);
 		break;
 	case STREAM_DROPPED:
-		ua_session_terminate(s, UA_END_BYE);
+		ua_session_ends(s, UA_END_BYE);
 		break;
 	case STREAM_AGREED:
 		if (s->state == SESSION_SETUP)

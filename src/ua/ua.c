@@ -182,7 +182,7 @@ static void on_orphaned(void *arg)
 
 	while ((s = TAILQ_FIRST(&ua->orphans)))
 		if (s->notified)
-			ua_session_terminate(s, s->orphaned_by);
+			ua_session_ends(s, s->orphaned_by);
 		else
 			ua_session_fail_here(s, 487, SLICE("Session Ended"));
 }
@@ -191,6 +191,14 @@ static void on_retry(struct timer_entry *entry, void *arg)
 {
 	(void)arg;
 	ua_session_retry((struct ua_session *)((char *)entry - offsetof(struct ua_session, retry)));
+}
+
+static void on_last_words(struct timer_entry *entry, void *arg)
+{
+	(void)arg;
+	ua_session_terminate(
+	    (struct ua_session *)((char *)entry - offsetof(struct ua_session, last_words)),
+	    UA_END_BYE);
 }
 
 /* --- the UA itself --- */
@@ -245,6 +253,8 @@ static int set_up(struct ua *ua)
 		    on_grace_over, ua);
 	if (err == 0)
 		err = timer_queue_init(&ua->retry, base, UA_RETRY_MS, on_retry, ua);
+	if (err == 0)
+		err = timer_queue_init(&ua->last_words, base, UA_LAST_WORDS_MS, on_last_words, ua);
 	if (err == 0)
 		err = endpoints_new(&ua->endpoints, ua->env.msrp, ua->env.stats);
 	return err;
@@ -332,6 +342,7 @@ void ua_free(struct ua *ua)
 	endpoints_free(ua->endpoints);
 	timer_queue_fini(&ua->grace);
 	timer_queue_fini(&ua->retry);
+	timer_queue_fini(&ua->last_words);
 	timer_fini(&ua->stopped_timer);
 	timer_fini(&ua->orphaned);
 	timer_fini(&ua->cleanup);

@@ -338,10 +338,8 @@ class SendTest(FileCase):
         body = first.body + body
         self.assertEqual(last.get('Content-Type'), 'message/cpim')
         self.assertEqual(body.split(b'\r\n\r\n', 2)[2], data[250_000:])
-        # Whoever answers this has read what we answered before; a BYE goes another way.
-        conn.ask(msrp.build('SEND', last.from_path, last.to_path,
-                            [('Message-ID', 'bind')]), 200)
         dialog.bye()
+        conn.close()
         self.assertEqual(self.ctl.event('E_MSRP_FILE_SENT')['size'], SIZE)
 
     def test_refused_and_aborted(self):
@@ -368,6 +366,43 @@ class SendTest(FileCase):
                 else:
                     dialog.expect('BYE').respond(200)
                 self.assertEqual(self.ctl.event('E_MSRP_FILE_FAILED')['reason'], reason)
+
+    def overtaken(self, way, words):
+        """Words are said after the end that they were meant to precede; what then is told."""
+        listener = self.listener(behave=msrp.silent)
+        call = self.call() if way == 'port 0' else None
+        order = {'session_id': call.id} if call else {'ruri': self.sip.contact(), **URIS}
+        session_id = self.order(content(), **order)
+        invite = (call.dialog if call else self.sip).expect('INVITE')
+        _, _, stream = self.answer(invite, listener)
+        chat = [sdp.message(call.own_path[0])] if call else []
+        invite.respond(200, sdp.document(*chat, stream))
+        dialog = call.dialog if call else Dialog.of_server(invite)
+        dialog.expect('ACK')
+        conn = listener.accept()
+        frames = []
+        while not frames or frames[-1].flag != '$':
+            frames.append(conn.expect(lambda f: f.method == 'SEND' and f.body is not None))
+        if call:
+            dialog.reinvite(sdp.document(*chat, ['m=message 0 TCP/MSRP *']))
+        else:
+            dialog.bye()
+        for frame in frames[len(frames) if words == 'nothing' else words == 'some':]:
+            conn.send(msrp.response(frame, 200))
+        if words == 'failure':
+            conn.send(msrp.report_for(frames[-1], '000 400 Not Good', f'1-{SIZE}/{SIZE}'))
+        conn.close()
+        name = 'E_MSRP_FILE_SENT' if words == 'answers' else 'E_MSRP_FILE_FAILED'
+        return self.ctl.event(name, session_id=session_id).get('reason')
+
+    def test_overtaken_by_the_end(self):
+        """A BYE, or port 0, goes another way than the answers and the REPORT before it."""
+        for way in ('BYE', 'port 0'):
+            for words, reason in {'answers': None, 'failure': '400 Not Good',
+                                  'some': 'cancelled by the receiver',
+                                  'nothing': 'cancelled by the receiver'}.items():
+                with self.subTest(way=way, words=words):
+                    self.assertEqual(self.overtaken(way, words), reason)
 
     def test_in_a_session(self):
         """A second m= line of the dialog; the chat goes on whatever becomes of it."""
