@@ -397,7 +397,7 @@ static int set_up(struct files *files, const struct service_env *env)
 	if (err == 0)
 		err = stats_register(env->stats, "files", numbers, &files->count);
 	if (err == 0)
-		err = worker_new(&files->worker, env->base, 1);
+		err = worker_new(&files->worker, env->base, TASKS);
 	return err;
 }
 

@@ -11,7 +11,7 @@
 #include <sys/queue.h>
 
 #include <msrpd/event.h>
-#include <msrpd/sums.h>
+#include <msrpd/sum.h>
 #include <msrpd/timer.h>
 #include <msrpd/ua.h>
 #include <msrpd/worker.h>
@@ -22,7 +22,7 @@
 enum {
 	HALF_SIZE = 256 * 1024,      /* of a transfer's buffer: one is read or written meanwhile */
 	BUFFER_COST = 3 * HALF_SIZE, /* of max_memory, for each transfer */
-	SUMMED_AT_ONCE = 4 << 20,    /* bytes of a file that one job looks through */
+	SUMMED_AT_ONCE = 4 << 20,    /* bytes of a file that are looked through at once */
 	CONFIRM_MS = 10000,          /* a peer has this long for its last word */
 	PROGRESS_MS = 1000,
 };
@@ -56,6 +56,28 @@ struct half {
 	size_t len, cap, at; /* at: given away of it */
 };
 
+struct transfer;
+
+/** What threads do at once, each with what is its own. */
+struct work {
+	/** Reading or writing; NULL: nothing.  @return 0 or negative errno */
+	int (*disk)(struct transfer *t);
+	/** The same bytes into a sum, in a thread for each; NULL: into none.  @return the same */
+	int (*sum)(struct transfer *t, struct sum *sum);
+	/** In the loop, when all of that is done; err of the transfer says how. */
+	void (*done)(struct transfer *t);
+};
+
+/** A thread's share of it. */
+struct task {
+	struct job job;
+	struct transfer *of;
+	struct sum *sum; /* NULL: the disk's */
+	int err;
+};
+
+enum { DISK = SUM_KINDS, TASKS };
+
 /** One file on its way, in or out. */
 struct transfer {
 	struct files *files;
@@ -66,22 +88,23 @@ struct transfer {
 	uint64_t offset;  /* where this transfer begins in it */
 	uint64_t moved;   /* bytes of it, so far */
 	uint64_t summed;  /* bytes that the sums have, from the first on */
+	uint64_t sum_to;  /* the same after the work that is under way */
 	uint64_t told_ms; /* when progress was told */
 	struct timer_entry idle, confirm;
 	char message_id[UA_MESSAGE_ID_SIZE + 128];
 
-	/* A job is under way: fd, sums, working and what follows are its. */
-	struct job job;
-	bool busy;
+	/* While tasks are under way the fd, the sums and the half that is being worked are theirs. */
+	struct task tasks[TASKS]; /* of each kind of sum, and DISK */
+	const struct work *work;
+	unsigned busy; /* tasks under way */
 	int fd;
-	int err; /* what the job met */
-	struct sums *sums;
-	struct sums_result result;
+	int err; /* what they met */
 	struct half halves[2];
-	int working; /* the half that the job has */
+	int working; /* the half that is theirs */
+	uint8_t is_sha1[SUM_SHA1_SIZE], is_sha256[SUM_SHA256_SIZE];
 
-	bool over;      /* told of; freed when no job is under way */
-	bool summed_up; /* result is there */
+	bool over;      /* told of; freed when no task is under way */
+	bool summed_up; /* those two are there */
 
 	/* what is sent */
 	bool out;
@@ -97,11 +120,11 @@ struct transfer {
 	char part[STORE_NAME_SIZE], final[STORE_NAME_SIZE];
 	bool resumable, has_sha1, begun, stalled, ended, wrapped, finished;
 	bool restart;    /* all of it comes, although we have a part */
-	bool anew;       /* for the thread: forget that part */
+	bool anew;       /* for the threads: forget that part */
 	bool discard;    /* a part of it is good for nothing */
 	int filling;     /* the half that takes what comes */
 	const char *why; /* it was refused while it came; NULL: it was not */
-	uint8_t sha1[SUMS_SHA1_SIZE];
+	uint8_t sha1[SUM_SHA1_SIZE];
 	uint64_t max;     /* bytes of the file, at most */
 	uint64_t claim;   /* what the store counts for it */
 	uint64_t written; /* bytes behind offset that are in the part */
@@ -122,9 +145,17 @@ void transfer_free(struct transfer *t);
 /** Its session is known. */
 int transfer_set_session(struct transfer *t, struct ua_session *s);
 
-/** Give it to the thread. */
-void transfer_put(struct transfer *t, void (*work)(struct job *job), void (*done)(struct job *job));
-struct transfer *transfer_of(struct job *job);
+/** Give it to the threads, the next bytes to the sums. */
+void transfer_put(struct transfer *t, const struct work *work, size_t bytes);
+
+/** The same for the next SUMMED_AT_ONCE bytes up to end, with transfer_sum() as work->sum. */
+void transfer_put_sums(struct transfer *t, const struct work *work, uint64_t end);
+
+/** In the threads: look through those bytes of the file. */
+int transfer_sum(struct transfer *t, struct sum *sum);
+
+/** When no task is under way.  @return 0 or -ENOMEM */
+int transfer_sum_up(struct transfer *t);
 
 /** Bytes have moved. */
 void transfer_moved(struct transfer *t, uint64_t bytes);
@@ -138,9 +169,6 @@ void transfer_failed_by(struct transfer *t, int code, struct slice phrase);
 
 /** End its session, if there is one. */
 void transfer_end_session(struct transfer *t);
-
-/** In the thread: look through up to SUMMED_AT_ONCE bytes behind summed, up to end. */
-int transfer_sum(struct transfer *t, uint64_t end);
 
 /* --- receive.c --- */
 

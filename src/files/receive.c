@@ -1,5 +1,5 @@
 /*
- * A file that comes: offered, judged, written by the thread while it arrives, and whole at its end.
+ * A file that comes: offered, judged, written by threads while it arrives, and whole at its end.
  * What the peer calls it is told, and never becomes a name on our disk.
  */
 #include "files/priv.h"
@@ -16,14 +16,17 @@
 #include <msrpd/rand.h>
 
 static void go_on(struct transfer *t);
-static void on_worked(struct job *job);
 
-/* --- in the thread --- */
+/* --- in the threads --- */
 
-static int write_all(struct transfer *t, const struct half *half)
+static int write_half(struct transfer *t)
 {
+	const struct half *half = &t->halves[t->working];
 	size_t at = 0;
 
+	/* The part that we had is of no use. */
+	if (t->anew && ftruncate(t->fd, 0) < 0)
+		return -errno;
 	while (at < half->len) {
 		ssize_t n = pwrite(t->fd, half->p + at, half->len - at,
 		    (off_t)(t->offset + t->written + at));
@@ -32,51 +35,32 @@ static int write_all(struct transfer *t, const struct half *half)
 			return -errno;
 		at += n > 0 ? (size_t)n : 0;
 	}
+	t->written += half->len;
 	return 0;
 }
 
-/* The part that we had is of no use. */
-static int begin_anew(struct transfer *t)
+static int sum_half(struct transfer *t, struct sum *sum)
 {
-	if (!t->anew)
-		return 0;
-	t->anew = false;
-	return ftruncate(t->fd, 0) < 0 ? -errno : sums_reset(t->sums);
+	const struct half *half = &t->halves[t->working];
+
+	if (t->anew && sum_reset(sum) < 0)
+		return -ENOMEM;
+	return sum_add(sum, (struct slice){half->p, half->len});
 }
 
-static void work_sum(struct job *job)
+static int finish_file(struct transfer *t)
 {
-	struct transfer *t = transfer_of(job);
+	int dir = t->files->store.fd, err = transfer_sum_up(t);
 
-	t->err = transfer_sum(t, t->offset);
-}
-
-static void work_write(struct job *job)
-{
-	struct transfer *t = transfer_of(job);
-	struct half *half = &t->halves[t->working];
-
-	t->err = begin_anew(t);
-	if (t->err == 0)
-		t->err = write_all(t, half);
-	if (t->err == 0)
-		t->err = sums_add(t->sums, (struct slice){half->p, half->len});
-	if (t->err == 0) {
-		t->written += half->len;
-		t->summed += half->len;
-	}
-}
-
-static void work_finish(struct job *job)
-{
-	struct transfer *t = transfer_of(job);
-	int dir = t->files->store.fd;
-
-	t->err = sums_finish(t->sums, &t->result);
-	if (t->err == 0 && t->has_sha1 && memcmp(t->sha1, t->result.sha1, SUMS_SHA1_SIZE) != 0)
-		t->err = -EBADMSG;
-	if (t->err == 0 && renameat(dir, t->part, dir, t->final) < 0)
-		t->err = -errno;
+	if (err < 0)
+		return err;
+	if (t->has_sha1 && memcmp(t->sha1, t->is_sha1, SUM_SHA1_SIZE) != 0)
+		return -EBADMSG;
+	/* Who hears that it has come may forget it, whatever becomes of this machine. */
+	if (fdatasync(t->fd) < 0 || renameat(dir, t->part, dir, t->final) < 0)
+		return -errno;
+	fsync(dir); /* not every file system can */
+	return 0;
 }
 
 static bool is_kept(const struct transfer *t)
@@ -84,34 +68,38 @@ static bool is_kept(const struct transfer *t)
 	return t->resumable && !t->discard && t->offset + t->written > 0;
 }
 
-static void work_clean(struct job *job)
+static int clean_up(struct transfer *t)
 {
-	struct transfer *t = transfer_of(job);
-
 	/* Behind what is known to be good there may be half a write. */
 	if (!is_kept(t) || ftruncate(t->fd, (off_t)(t->offset + t->written)) < 0) {
 		unlinkat(t->files->store.fd, t->part, 0);
 		t->discard = true;
 	}
+	return 0;
 }
+
+static void on_written(struct transfer *t);
+
+static const struct work writing = {.disk = write_half, .sum = sum_half, .done = on_written};
 
 static void write_next(struct transfer *t)
 {
 	t->working = t->filling;
 	t->filling = !t->filling;
-	transfer_put(t, work_write, on_worked);
+	transfer_put(t, &writing, t->halves[t->working].len);
 }
 
 /* --- its end --- */
 
-static void on_cleaned(struct job *job)
+static void on_cleaned(struct transfer *t)
 {
-	struct transfer *t = transfer_of(job);
 	uint64_t kept = is_kept(t) ? t->offset + t->written : 0;
 
 	store_give_back(&t->files->store, t->claim > kept ? t->claim - kept : 0);
 	transfer_free(t);
 }
+
+static const struct work cleaning = {.disk = clean_up, .done = on_cleaned};
 
 static bool has_more_to_keep(const struct transfer *t)
 {
@@ -128,7 +116,7 @@ static void settle(struct transfer *t)
 	else if (has_more_to_keep(t))
 		write_next(t);
 	else
-		transfer_put(t, work_clean, on_cleaned);
+		transfer_put(t, &cleaning, 0);
 }
 
 static void fail(struct transfer *t, struct slice reason)
@@ -146,12 +134,10 @@ static void report(struct transfer *t, int code, struct slice phrase)
 		ua_send_report(t->s, slice_of(t->message_id), &out);
 }
 
-static void on_finished(struct job *job)
+static void on_finished(struct transfer *t)
 {
-	struct transfer *t = transfer_of(job);
 	const struct store *store = &t->files->store;
 
-	t->busy = false;
 	if (t->over) { /* timed out, or cancelled meanwhile */
 		t->discard = true;
 		if (t->err == 0)
@@ -180,6 +166,8 @@ static void on_finished(struct job *job)
 	settle(t);
 }
 
+static const struct work finishing = {.disk = finish_file, .done = on_finished};
+
 void receive_timeout(struct transfer *t, bool confirm)
 {
 	if (confirm) {
@@ -199,12 +187,8 @@ static void restart(struct transfer *t)
 	t->anew = true;
 }
 
-static void on_worked(struct job *job)
+static void on_worked(struct transfer *t)
 {
-	struct transfer *t = transfer_of(job);
-
-	t->busy = false;
-	t->halves[t->working].len = 0;
 	if (t->restart)
 		restart(t);
 	if (t->over)
@@ -215,6 +199,15 @@ static void on_worked(struct job *job)
 		go_on(t);
 }
 
+static void on_written(struct transfer *t)
+{
+	t->halves[t->working].len = 0;
+	t->anew = false;
+	on_worked(t);
+}
+
+static const struct work summing = {.sum = transfer_sum, .done = on_worked};
+
 static bool is_short(const struct transfer *t)
 {
 	return t->size != UINT64_MAX && t->offset + t->written != t->size;
@@ -223,18 +216,18 @@ static bool is_short(const struct transfer *t)
 static void finish(struct transfer *t)
 {
 	if (!is_short(t)) {
-		transfer_put(t, work_finish, on_finished);
+		transfer_put(t, &finishing, 0);
 		return;
 	}
 	report(t, 400, SLICE("File Not As Announced"));
 	fail(t, SLICE("it is shorter than announced"));
 }
 
-/* The thread has nothing of it under way. */
+/* The threads have nothing of it under way. */
 static void go_on(struct transfer *t)
 {
 	if (t->summed < t->offset) {
-		transfer_put(t, work_sum, on_worked);
+		transfer_put_sums(t, &summing, t->offset);
 	} else if (t->halves[t->filling].len) {
 		write_next(t);
 	} else if (t->ended) {
@@ -371,7 +364,7 @@ static int on_end(struct ua_session *s, void *stream, int err, void *arg)
 	timer_queue_stop(&t->files->idle, &t->idle);
 	/* Not from inside this call, which is for the message to be reported later. */
 	if (!t->busy)
-		transfer_put(t, work_sum, on_worked);
+		transfer_put_sums(t, &summing, t->offset);
 	return UA_REPORT_LATER;
 }
 

@@ -68,9 +68,9 @@ static int take_hash(struct selector *selector, struct slice value)
 		return -EBADMSG;
 	if (!slice_equal_nocase(algorithm, SLICE("sha-1")))
 		return 0;
-	if (value.len != 3 * SUMS_SHA1_SIZE - 1)
+	if (value.len != 3 * SUM_SHA1_SIZE - 1)
 		return -EBADMSG;
-	for (size_t i = 0; i < SUMS_SHA1_SIZE; i++) {
+	for (size_t i = 0; i < SUM_SHA1_SIZE; i++) {
 		int byte = hex_byte(slice_from(value, 3 * i));
 
 		if (byte < 0 || (i && value.p[3 * i - 1] != ':'))
@@ -197,7 +197,7 @@ void selector_write(struct buffer *w, const struct selector_out *selector)
 {
 	char sum[SUM_TEXT_SIZE];
 
-	sum_write(sum, selector->sha1, SUMS_SHA1_SIZE, true);
+	sum_write(sum, selector->sha1, SUM_SHA1_SIZE, true);
 	buffer_add(w, SLICE("a=file-selector:name:\""));
 	write_escaped(w, selector->name);
 	buffer_add(w, SLICE("\" type:"));

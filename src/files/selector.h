@@ -6,7 +6,7 @@
 
 #include <msrpd/buffer.h>
 #include <msrpd/slice.h>
-#include <msrpd/sums.h>
+#include <msrpd/sum.h>
 
 enum { SELECTOR_SIZE_MAX = 4096 }; /* bytes of a file-selector */
 
@@ -16,7 +16,7 @@ struct selector {
 	struct slice type; /* with its parameters, their values in quotes */
 	uint64_t size;     /* UINT64_MAX: not said */
 	bool has_sha1;
-	uint8_t sha1[SUMS_SHA1_SIZE];
+	uint8_t sha1[SUM_SHA1_SIZE];
 };
 
 /** @return 0, -EBADMSG, -EMSGSIZE */
@@ -44,6 +44,6 @@ struct file_range {
 int file_range_parse(struct file_range *range, struct slice text);
 
 /** Upper-case with colons as SDP has it, or in lower case without. */
-enum { SUM_TEXT_SIZE = 3 * SUMS_SHA256_SIZE };
+enum { SUM_TEXT_SIZE = 3 * SUM_SHA256_SIZE };
 
 void sum_write(char text[SUM_TEXT_SIZE], const uint8_t *sum, size_t size, bool for_sdp);

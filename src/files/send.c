@@ -1,6 +1,6 @@
 /*
- * A file that goes: looked through by the thread first, for its SHA-1 stands in the offer; then read
- * by the thread a half ahead of what the connection takes.
+ * A file that goes: looked through by threads first, for its SHA-1 stands in the offer; then read
+ * by one of them a half ahead of what the connection takes.
  */
 #include "files/priv.h"
 
@@ -54,27 +54,25 @@ static uint64_t portion(const struct transfer *t)
 	return t->max - t->offset;
 }
 
-static void work_read(struct job *job)
+static int read_half(struct transfer *t)
 {
-	struct transfer *t = transfer_of(job);
 	struct half *half = &t->halves[t->working];
 	uint64_t left = portion(t) - t->read;
 	size_t want = left < HALF_SIZE ? (size_t)left : HALF_SIZE;
 
 	half->len = half->at = 0;
-	t->err = 0;
-	while (half->len < want && t->err == 0) {
+	while (half->len < want) {
 		ssize_t n = pread(t->fd, half->p + half->len, want - half->len,
 		    (off_t)(t->offset + t->read + half->len));
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			t->err = n < 0 ? -errno : -ENODATA;
-		else
-			half->len += (size_t)n;
+			return n < 0 ? -errno : -ENODATA;
+		half->len += (size_t)n;
 	}
 	t->read += half->len;
+	return 0;
 }
 
 static struct slice why_read(int err)
@@ -82,7 +80,9 @@ static struct slice why_read(int err)
 	return err == -ENODATA ? SLICE("it has become shorter") : slice_of(strerror(-err));
 }
 
-static void on_read(struct job *job);
+static void on_read(struct transfer *t);
+
+static const struct work reading = {.disk = read_half, .done = on_read};
 
 /* A half is free: read ahead. */
 static void read_ahead(struct transfer *t)
@@ -92,14 +92,11 @@ static void read_ahead(struct transfer *t)
 	if (t->busy || t->over || t->filled[half] || t->read >= portion(t))
 		return;
 	t->working = half;
-	transfer_put(t, work_read, on_read);
+	transfer_put(t, &reading, 0);
 }
 
-static void on_read(struct job *job)
+static void on_read(struct transfer *t)
 {
-	struct transfer *t = transfer_of(job);
-
-	t->busy = false;
 	if (t->over) {
 		settle(t);
 		return;
@@ -287,22 +284,13 @@ static const struct ua_handler handler = {
 
 /* --- the sums, and then the offer --- */
 
-static void work_sum(struct job *job)
-{
-	struct transfer *t = transfer_of(job);
-
-	t->err = transfer_sum(t, t->size);
-	if (t->err == 0 && t->summed == t->size)
-		t->err = sums_finish(t->sums, &t->result);
-}
-
 static int offer(struct transfer *t)
 {
 	const struct selector_out selector = {
 	    .name = slice_of(t->name),
 	    .type = slice_of(t->type),
 	    .size = t->size,
-	    .sha1 = t->result.sha1,
+	    .sha1 = t->is_sha1,
 	};
 	struct buffer w = {.max = BUFFER_UNBOUNDED};
 	char id[23], *text;
@@ -323,20 +311,24 @@ static int offer(struct transfer *t)
 	return err;
 }
 
-static void on_summed(struct job *job)
+static void on_summed(struct transfer *t);
+
+static const struct work summing = {.sum = transfer_sum, .done = on_summed};
+
+static void on_summed(struct transfer *t)
 {
-	struct transfer *t = transfer_of(job);
 	int err = t->err;
 
-	t->busy = false;
 	if (t->over) {
 		settle(t);
 		return;
 	}
 	if (err == 0 && t->summed < t->size) {
-		transfer_put(t, work_sum, on_summed);
+		transfer_put_sums(t, &summing, t->size);
 		return;
 	}
+	if (err == 0)
+		err = transfer_sum_up(t);
 	if (err < 0) {
 		fail(t, why_read(err));
 		return;
@@ -423,7 +415,7 @@ int send_begin(struct files *files, const struct send_order *order, struct trans
 		transfer_free(t);
 		return err;
 	}
-	transfer_put(t, work_sum, on_summed);
+	transfer_put_sums(t, &summing, t->size);
 	*tp = t;
 	return 0;
 }

@@ -11,7 +11,7 @@
 
 #include <msrpd/hex.h>
 #include <msrpd/rand.h>
-#include <msrpd/sums.h>
+#include <msrpd/sum.h>
 #include <msrpd/timer.h>
 
 enum { COUNT_AGAIN_MS = 1000 };
@@ -94,24 +94,24 @@ void store_name(char name[STORE_NAME_SIZE])
 
 int store_part_name(char name[STORE_NAME_SIZE], const struct slice *texts, size_t count)
 {
-	struct sums_result result;
-	struct sums *sums;
-	int err = sums_new(&sums);
+	uint8_t result[SUM_SHA256_SIZE];
+	struct sum *sum;
+	int err = sum_new(&sum, SUM_SHA256);
 
 	if (err < 0)
 		return err;
 	for (size_t i = 0; i < count && err == 0; i++) {
-		err = sums_add(sums, texts[i]);
+		err = sum_add(sum, texts[i]);
 		if (err == 0)
-			err = sums_add(sums, (struct slice){"", 1});
+			err = sum_add(sum, (struct slice){"", 1});
 	}
 	if (err == 0)
-		err = sums_finish(sums, &result);
-	sums_free(sums);
+		err = sum_finish(sum, result);
+	sum_free(sum);
 	if (err < 0)
 		return err;
 	memcpy(name, part_front, sizeof(part_front) - 1);
-	hex_write(name + sizeof(part_front) - 1, result.sha256, 16);
+	hex_write(name + sizeof(part_front) - 1, result, 16);
 	return 0;
 }
 

@@ -1,4 +1,4 @@
-/* A file on its way: its memory, its thread's work, its end. */
+/* A file on its way: its memory, its threads' work, its end. */
 #include "files/priv.h"
 
 #include <errno.h>
@@ -35,6 +35,22 @@ const struct event_type files_progress = {
 
 /* --- life --- */
 
+static void work_task(struct job *job);
+static void on_task_done(struct job *job);
+
+static int make_tasks(struct transfer *t)
+{
+	int err = 0;
+
+	for (int i = 0; i < TASKS; i++) {
+		t->tasks[i] =
+		    (struct task){.job = {.work = work_task, .done = on_task_done}, .of = t};
+		if (i < SUM_KINDS && err == 0)
+			err = sum_new(&t->tasks[i].sum, (enum sum_kind)i);
+	}
+	return err;
+}
+
 int transfer_new(struct transfer **tp, struct files *files, struct slice name, struct slice type)
 {
 	struct transfer *t;
@@ -54,7 +70,7 @@ int transfer_new(struct transfer **tp, struct files *files, struct slice name, s
 	TAILQ_INSERT_TAIL(&files->all, t, next);
 	files->begun++;
 	(*files->count.under_way)++;
-	if (!t->name || !t->type || sums_new(&t->sums) < 0) {
+	if (!t->name || !t->type || make_tasks(t) < 0) {
 		transfer_free(t);
 		return -ENOMEM;
 	}
@@ -73,7 +89,8 @@ void transfer_free(struct transfer *t)
 	budget_return(files->budget, BUFFER_COST);
 	if (t->fd >= 0)
 		close(t->fd);
-	sums_free(t->sums);
+	for (int i = 0; i < SUM_KINDS; i++)
+		sum_free(t->tasks[i].sum);
 	for (int i = 0; i < 2; i++)
 		free(t->halves[i].p);
 	free(t->cpim.p);
@@ -107,41 +124,75 @@ int transfer_set_session(struct transfer *t, struct ua_session *s)
 	return t->session_id && t->owner ? 0 : -ENOMEM;
 }
 
-/* --- the thread --- */
+/* --- the threads --- */
 
-struct transfer *transfer_of(struct job *job)
+static void work_task(struct job *job)
 {
-	return (struct transfer *)((char *)job - offsetof(struct transfer, job));
+	struct task *task = (struct task *)job;
+	struct transfer *t = task->of;
+
+	task->err = task->sum ? t->work->sum(t, task->sum) : t->work->disk(t);
 }
 
-void transfer_put(struct transfer *t, void (*work)(struct job *job), void (*done)(struct job *job))
+static void on_task_done(struct job *job)
 {
-	t->busy = true;
-	t->job.work = work;
-	t->job.done = done;
-	worker_put(t->files->worker, &t->job);
+	const struct task *task = (struct task *)job;
+	struct transfer *t = task->of;
+
+	if (t->err == 0)
+		t->err = task->err;
+	if (--t->busy > 0)
+		return;
+	if (t->err == 0)
+		t->summed = t->sum_to;
+	t->work->done(t);
 }
 
-int transfer_sum(struct transfer *t, uint64_t end)
+void transfer_put(struct transfer *t, const struct work *work, size_t bytes)
 {
-	struct half *half = &t->halves[t->working];
-	uint64_t stop = end;
+	unsigned first = work->sum ? 0 : DISK, end = work->disk ? TASKS : DISK;
 
-	if (t->summed < end && end - t->summed > SUMMED_AT_ONCE)
-		stop = t->summed + SUMMED_AT_ONCE;
-	while (t->summed < stop) {
-		size_t want = stop - t->summed < HALF_SIZE ? (size_t)(stop - t->summed) : HALF_SIZE;
-		ssize_t n = pread(t->fd, half->p, want, (off_t)t->summed);
+	t->work = work;
+	t->err = 0;
+	t->sum_to = t->summed + bytes;
+	t->busy = end - first;
+	for (unsigned i = first; i < end; i++)
+		worker_put(t->files->worker, &t->tasks[i].job);
+}
+
+void transfer_put_sums(struct transfer *t, const struct work *work, uint64_t end)
+{
+	uint64_t left = end > t->summed ? end - t->summed : 0;
+
+	transfer_put(t, work, left < SUMMED_AT_ONCE ? (size_t)left : SUMMED_AT_ONCE);
+}
+
+int transfer_sum(struct transfer *t, struct sum *sum)
+{
+	char block[64 * 1024];
+	uint64_t at = t->summed;
+
+	while (at < t->sum_to) {
+		size_t want =
+		    t->sum_to - at < sizeof(block) ? (size_t)(t->sum_to - at) : sizeof(block);
+		ssize_t n = pread(t->fd, block, want, (off_t)at);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : -ENODATA;
-		if (sums_add(t->sums, (struct slice){half->p, (size_t)n}) < 0)
+		if (sum_add(sum, (struct slice){block, (size_t)n}) < 0)
 			return -ENOMEM;
-		t->summed += (uint64_t)n;
+		at += (uint64_t)n;
 	}
 	return 0;
+}
+
+int transfer_sum_up(struct transfer *t)
+{
+	int err = sum_finish(t->tasks[SUM_SHA1].sum, t->is_sha1);
+
+	return err < 0 ? err : sum_finish(t->tasks[SUM_SHA256].sum, t->is_sha256);
 }
 
 /* --- telling --- */
@@ -209,8 +260,8 @@ void transfer_over(struct transfer *t, const struct event_type *type, struct sli
 	    event_text("type", slice_of(t->type)),
 	    size_param(t),
 	    event_text("path", t->path ? slice_of(t->path) : (struct slice){NULL, 0}),
-	    sum_param(t, "sha1", sha1, t->result.sha1, SUMS_SHA1_SIZE),
-	    sum_param(t, "sha256", sha256, t->result.sha256, SUMS_SHA256_SIZE),
+	    sum_param(t, "sha1", sha1, t->is_sha1, SUM_SHA1_SIZE),
+	    sum_param(t, "sha256", sha256, t->is_sha256, SUM_SHA256_SIZE),
 	    event_text("reason", reason),
 	};
 	size_t count = sizeof(params) / sizeof(params[0]);

@@ -101,7 +101,7 @@ static void test_too_long(void **state)
 static void test_written(void **state)
 {
 	static const char name[] = "a \"b\" 100%\r\n";
-	const uint8_t sha1[SUMS_SHA1_SIZE] = {0xab, 1};
+	const uint8_t sha1[SUM_SHA1_SIZE] = {0xab, 1};
 	const struct selector_out out = {
 	    .name = {name, sizeof(name) - 1},
 	    .type = SLICE("text/plain; charset=utf-8;format=\"flowed\""),
