@@ -72,7 +72,8 @@ static int refuse(struct sip_request *request, int code, const char *reason)
 	    : code == 500                 ? SLICE("Server Internal Error")
 					  : SLICE("Not Acceptable Here");
 
-	story_note(LOG_LEVEL_INFO, &of, "files: a file refused: %s", reason);
+	/* No code: the answer's has a line of its own. */
+	story_refuse(&of, 0, "files: a file refused: %s", reason);
 	sip_request_reply(request, code, phrase, (struct slice){NULL, 0});
 	return -EPROTO;
 }

@@ -526,8 +526,27 @@ const struct ua_local *ua_media_local_of(const struct ua_session *s)
 	return &ua->locals[0];
 }
 
+/* What would have to be different? */
+static const char *why_none(const struct sdp_session *offer, struct sdp_wanted wanted)
+{
+	bool tls = wanted.transports == SDP_TLS;
+
+	wanted.transports = SDP_PLAIN | SDP_TLS;
+	if (choose(offer, &wanted))
+		return tls ? "the peer offers TCP/MSRP, and TCP/TLS/MSRP alone is listened for"
+			   : "the peer offers TCP/TLS/MSRP, and TCP/MSRP alone is listened for";
+	wanted.accept_types = SLICE("*");
+	if (choose(offer, &wanted))
+		return "no content type is common";
+	wanted.file = !wanted.file;
+	if (choose(offer, &wanted))
+		return wanted.file ? "a stream for a file alone, which msrp_file_accept takes"
+				   : "no stream for a file";
+	return "no stream of MSRP that can be used";
+}
+
 const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
-    const struct ua_offer *ours)
+    const struct ua_offer *ours, const char **whyp)
 {
 	struct sdp_wanted wanted = {.accept_types = ours->accept_types,
 	    .file = ours->file,
@@ -542,10 +561,14 @@ const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
 	/* Behind a relay its Use-Path tells, which is not here yet. */
 	if (ua->env.settings->relay_uri)
 		wanted.transports = SDP_PLAIN | SDP_TLS;
-	media = sdp_parse(&offer, text) < 0 ? NULL : choose(&offer, &wanted);
-	if (!media)
+	*whyp = "its SDP is malformed";
+	if (sdp_parse(&offer, text) < 0)
 		return NULL;
-	return pick_local(ua, media);
+	media = choose(&offer, &wanted);
+	if (media)
+		return pick_local(ua, media);
+	*whyp = why_none(&offer, wanted);
+	return NULL;
 }
 
 /* --- the connection --- */

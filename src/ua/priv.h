@@ -219,10 +219,10 @@ int ua_media_answer(struct ua_session *s, struct slice offer, struct slice *text
 /**
  * The way to be reached that suits an offer (absent: any).
  *
- * @return NULL if there is none, or nothing in the offer that can be used: 488
+ * @return NULL if there is none, or nothing in the offer that can be used: 488, and *whyp says why
  */
 const struct ua_local *ua_media_pick(const struct ua *ua, struct slice offer,
-    const struct ua_offer *ours);
+    const struct ua_offer *ours, const char **whyp);
 
 /** The way that s is reached; after a reload perhaps another. */
 const struct ua_local *ua_media_local_of(const struct ua_session *s);

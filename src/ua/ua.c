@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <msrpd/story.h>
+
 #include "base/log.h"
 #include "base/stats.h"
 #include "msrp/listener.h"
@@ -387,8 +389,10 @@ int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *
 	    .to_uri = sip_request_field(invite, SIP_FIELD_TO_URI),
 	    .ruri = sip_request_field(invite, SIP_FIELD_RURI),
 	};
+	const struct story of = {.call_id = sip_request_field(invite, SIP_FIELD_CALL_ID)};
 	struct ua_session *s;
 	struct slice sdp;
+	const char *why;
 	int err;
 
 	if (!slice_equal(sip_request_field(invite, SIP_FIELD_METHOD), SLICE("INVITE")))
@@ -400,9 +404,12 @@ int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *
 		(*ua->count.refused)++;
 		return -EPROTO;
 	}
-	start.local = ua_media_pick(ua, sdp, offer);
-	if (!start.local)
+	start.local = ua_media_pick(ua, sdp, offer, &why);
+	if (!start.local) {
+		/* No code: the answer's has a line of its own. */
+		story_refuse(&of, 0, "ua: INVITE refused: %s", why);
 		return refuse(ua, invite, 488, SLICE("Not Acceptable Here"));
+	}
 	if (!ua_media_is_ready(sdp))
 		return refuse(ua, invite, 580, SLICE("Precondition Failure"));
 	err = ua_session_new(&s, ua, &start);

@@ -223,6 +223,27 @@ class ReceiveTest(FileCase):
         transaction.final(488)
         self.assertEqual(self.names(), [])
 
+    def test_why(self):
+        """The story of a call tells why its file was refused, or failed."""
+        def told(answer):
+            return [line['line'] for line in self.ctl.call('why', id=answer.call_id)]
+
+        data = content(2000)
+        for to_uri, selected, code, reason in (
+                ('sip:small@example.org', selector(data), 488, 'larger than the rule takes'),
+                ('sip:small@example.org', selector(data, kind='text/html'), 488,
+                 'a type that the rule does not take'),
+                ('sip:chat@example.org', selector(data), 488, 'msrp_file_accept')):
+            with self.subTest(reason):
+                lines = told(self.offer_file(selected, to_uri, code))
+                self.assertTrue([line for line in lines if reason in line], lines)
+                self.assertTrue([line for line in lines if f'refused: {code}' in line], lines)
+        call = self.offer_file(selector(data))
+        call.bye()
+        self.ctl.event('E_MSRP_FILE_FAILED', session_id=call.id)
+        lines = told(call.dialog)
+        self.assertIn(f'files: session {call.id}: file failed: cancelled by the sender', lines)
+
     def test_quota(self):
         """ua.files.max_total counts what is promised; parts give way."""
         calls = [self.offer_file(selector(content(3000, i), size=2 << 20)) for i in range(2)]

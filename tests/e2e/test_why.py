@@ -2,7 +2,7 @@
 """`msrpctl why`: the story of a session, and of what was refused."""
 import re
 
-from lib import case, certs, msrp
+from lib import case, certs, msrp, sdp
 from lib.frame import new_id
 from lib.sip import Dialog
 from lib.waiting import poll
@@ -98,9 +98,15 @@ class WhyTest(case.Case):
 
     def test_refused_offer(self):
         """Why an offer cannot be taken."""
-        transaction = self.invite(self.offer(accept_types='image/png'))
-        transaction.final(488)
-        self.assert_story(self.why(transaction.request.call_id), 'refused: 488')
+        for offer, reason in (
+                (self.offer(accept_types='image/png'), 'no content type is common'),
+                (sdp.document(['m=audio 9 RTP/AVP 0']), 'no stream of MSRP that can be used'),
+                (b'nonsense', 'its SDP is malformed')):
+            with self.subTest(reason):
+                transaction = self.invite(offer)
+                transaction.final(488)
+                self.assert_story(self.why(transaction.request.call_id),
+                                  f'ua: INVITE refused: {reason}$', 'refused: 488')
 
     def test_refused_frames(self):
         """A session's first refusal with a code is logged, the others are not."""
