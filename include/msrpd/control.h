@@ -123,6 +123,7 @@ enum method_access {
 
 struct method {
 	const char *name;                /* NULL ends the table */
+	const char *also;                /* another name for it, or NULL */
 	const struct param_spec *params; /* NULL: none */
 	enum method_access access;
 	/**

@@ -70,6 +70,8 @@ static bool is_named(const struct method *method, struct slice name)
 	struct slice known = slice_of(method->name), rest = name, service;
 
 	slice_cut(&rest, ':', &service);
+	if (method->also && slice_equal(slice_of(method->also), name))
+		return true;
 	if (!rest.p)
 		return slice_equal(known, name);
 	return known.len == name.len && known.p[service.len] == '_'

@@ -270,9 +270,11 @@ static void call_end(const struct param *params, struct reply *out, void *state)
 
 static const struct method methods[] = {
     {.name = "msrp_gw_list_sessions",
+	.also = "msrp_gateway:list_sessions", /* so does OpenSIPS name its module */
 	.call = call_list,
 	.help = "list the sessions of the gateway"},
     {.name = "msrp_gw_end_session",
+	.also = "msrp_gateway:end_session",
 	.params = end_params,
 	.call = call_end,
 	.help = "end a session of the gateway"},

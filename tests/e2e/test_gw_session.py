@@ -291,6 +291,9 @@ class EndTest(GatewayCase):
                             'state': 'established'}.items():
             self.assertEqual(listed.get(name), value, name)
         self.assertEqual(self.ctl.call('status')['sessions']['gw'], 1)
+        self.assertEqual([one['key'] for one in self.ctl.call('msrp_gateway:list_sessions')],
+                         [self.key()])
+        self.refused(404, self.ctl.call, 'msrp_gateway:end_session', key='nobody')
         self.assertEqual(self.ctl.call('msrp_gw_end_session', key=self.key()), 'OK')
         call.dialog.expect('BYE').respond(200)
         self.ctl.event('E_MSRP_GW_SESSION_END', reason='bye')

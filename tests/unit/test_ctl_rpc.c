@@ -106,7 +106,11 @@ static void echo_body(const struct param *params, struct reply *reply, void *sta
 }
 
 static const struct method methods[] = {
-    {.name = "echo_it", .params = echo_params, .call = echo, .help = "says what it was given"},
+    {.name = "echo_it",
+	.also = "parrot:repeat",
+	.params = echo_params,
+	.call = echo,
+	.help = "says what it was given"},
     {.name = "echo_body", .params = body_params, .call = echo_body, .help = ""},
     {.name = "fail", .call = fail_it, .help = ""},
     {.name = "nothing", .call = nothing, .help = ""},
@@ -283,9 +287,9 @@ static void test_bad_base64(void **state)
 
 static void test_methods(void **state)
 {
-	static const char *const known[] = {"echo_it", "echo:it"};
+	static const char *const known[] = {"echo_it", "echo:it", "parrot:repeat"};
 	static const char *const unknown[] = {"", "echo", "echo_itt", "echo::it", "echo:", ":",
-	    "ECHO_IT", "rpc.echo_it", "echo:it:it"};
+	    "ECHO_IT", "rpc.echo_it", "echo:it:it", "parrot_repeat", "parrot:"};
 	char line[128];
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
