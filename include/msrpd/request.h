@@ -88,7 +88,7 @@ const char *sip_request_passed(const struct sip_request *req, size_t index);
  */
 char *sip_request_passed_lines(const struct sip_request *req);
 
-/** Headers that nobody but SIP itself may write (RFC 3261 20), NULL-terminated. */
+/** Headers that nobody but SIP itself may write (RFC 3261 20), for slice_is_listed(). */
 extern const char *const sip_own_headers[];
 
 /** Are these lines headers that may be given to a request or an answer of ours? */

@@ -103,7 +103,8 @@ struct arg_spec {
 	const char *name; /* NULL ends the table */
 	enum arg_kind kind;
 	bool required;
-	const char *const *choices; /* NULL-terminated; ARG_HEADERS: names that may not be given */
+	const char *const *choices; /* NULL-terminated; ARG_HEADERS: for slice_is_listed(),
+					those not to be given */
 	/** Check an ARG_TEXT without variables when the rule is compiled; NULL: any will do. */
 	int (*check)(struct slice text, const struct route_env *env, struct reason *why);
 };

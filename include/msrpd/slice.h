@@ -70,6 +70,14 @@ bool slice_cut(struct slice *rest, char c, struct slice *piece);
 bool slice_starts_nocase(struct slice s, struct slice prefix);
 
 /**
+ * Is it one of these words, in whatever case?  A word that ends in '-' stands for all that
+ * begin so.
+ *
+ * @param words  NULL-terminated; NULL is as good as none
+ */
+bool slice_is_listed(struct slice s, const char *const *words);
+
+/**
  * The whole of s as a decimal number: digits alone.
  *
  * @return 0, -EBADMSG for anything else than digits, -ERANGE above max

@@ -27,6 +27,18 @@ bool slice_starts_nocase(struct slice s, struct slice prefix)
 	return s.len >= prefix.len && slice_equal_nocase(slice_head(s, prefix.len), prefix);
 }
 
+bool slice_is_listed(struct slice s, const char *const *words)
+{
+	for (; words && *words; words++) {
+		struct slice word = slice_of(*words);
+		bool begins = word.len > 0 && word.p[word.len - 1] == '-';
+
+		if (begins ? slice_starts_nocase(s, word) : slice_equal_nocase(s, word))
+			return true;
+	}
+	return false;
+}
+
 int slice_to_u64(struct slice s, uint64_t max, uint64_t *valuep)
 {
 	uint64_t value = 0;

@@ -23,10 +23,13 @@ static int run_relay(const struct route_subject *subject, const struct arg *args
 	return 0;
 }
 
+/* A response has its paths already, and no body that MIME headers could speak of. */
+static const char *const own_headers[] = {"To-Path", "From-Path", "Content-", NULL};
+
 static const struct arg_spec reply_args[] = {
     {.name = "code", .kind = ARG_NUMBER, .required = true},
     {.name = "reason", .kind = ARG_TEXT, .required = true},
-    {.name = "headers", .kind = ARG_HEADERS},
+    {.name = "headers", .kind = ARG_HEADERS, .choices = own_headers},
     {0},
 };
 

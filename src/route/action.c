@@ -265,10 +265,9 @@ static int compile_headers(const struct context *c, struct route_arg *arg,
 	if (node->kind != TREE_MAP)
 		return wants(c, spec, "a map of names to values", node);
 	for (const struct tree *n = node->first; err == 0 && n; n = n->next) {
-		for (const char *const *no = spec->choices; no && *no; no++)
-			if (slice_equal_nocase(slice_of(*no), n->key->text))
-				return tree_fail(c->fault, n->key, "%s is not for a rule to write",
-				    *no);
+		if (slice_is_listed(n->key->text, spec->choices))
+			return tree_fail(c->fault, n->key, "%.64s is not for a rule to write",
+			    n->key->text.p);
 		err = compile_header(c, arg, n);
 	}
 	return err < 0 ? err : expand_constant(c, arg);

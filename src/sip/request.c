@@ -298,16 +298,7 @@ char *sip_request_passed_lines(const struct sip_request *req)
 }
 
 const char *const sip_own_headers[] = {"Via", "v", "From", "f", "To", "t", "Call-ID", "i", "CSeq",
-    "Contact", "m", "Route", "Record-Route", "Max-Forwards", "Content-Type", "c", "Content-Length",
-    "l", "Content-Encoding", "e", "Content-Disposition", "Content-Language", "Content-ID", NULL};
-
-static bool is_own(struct slice name)
-{
-	for (const char *const *own = sip_own_headers; *own; own++)
-		if (slice_equal_nocase(slice_of(*own), name))
-			return true;
-	return false;
-}
+    "Contact", "m", "Route", "Record-Route", "Max-Forwards", "Content-", "c", "l", "e", NULL};
 
 static bool is_header_name(struct slice name)
 {
@@ -327,7 +318,7 @@ bool sip_headers_are_free(struct slice lines)
 		line.len--;
 		if (memchr(line.p, '\r', line.len) || memchr(line.p, '\0', line.len)
 		    || !slice_cut(&line, ':', &name) || !line.p || !is_header_name(name)
-		    || is_own(name))
+		    || slice_is_listed(name, sip_own_headers))
 			return false;
 	}
 	return line.len == 0;

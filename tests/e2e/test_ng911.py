@@ -136,7 +136,8 @@ class PsapTest(case.Case):
         start = {'content_types': 'text/plain', 'from_uri': 'sip:a@b', 'to_uri': 'sip:c@d',
                  'ruri': 'sip:c@d'}
         for name in ('Via', 'from', 'T', 'Call-ID', 'cseq', 'Contact', 'Route', 'Record-Route',
-                     'Max-Forwards', 'Content-Type', 'c', 'Content-Length', 'l', 'bad name', ''):
+                     'Max-Forwards', 'Content-Type', 'c', 'Content-Length', 'l', 'content-whatever',
+                     'bad name', ''):
             self.refused(400, self.ctl.call, 'msrp_ua_start_session', headers={name: 'x'}, **start)
         for value in ('x\r\nVia: y', 'x\n', 'x\u0000'):
             self.refused(400, self.ctl.call, 'msrp_ua_start_session', headers={'X-A': value},
@@ -154,6 +155,12 @@ class ConfigTest(case.Case):
                         {'sip': {'accept_required': ['a,b']}},
                         {'routes': {'sip': [{'do': [{'msrp_ua_answer': {
                             'content_types': '*', 'headers': {'Contact': 'x'}}}]}]}},
+                        {'routes': {'sip': [{'do': [{'send_reply': {
+                            'code': 200, 'reason': '', 'headers': {'Content-Whatever': 'x'}}}]}]}},
+                        {'routes': {'msrp': [{'do': [{'msrp_reply': {
+                            'code': 403, 'reason': '', 'headers': {'to-path': 'x'}}}]}]}},
+                        {'routes': {'msrp': [{'do': [{'msrp_reply': {
+                            'code': 403, 'reason': '', 'headers': {'Content-Type': 'x'}}}]}]}},
                         {'routes': {'event': [{'do': [{'send_message': {
                             'ruri': 'sip:a@b', 'from': 'sip:a@b', 'to': 'sip:a@b',
                             'content_type': 'a/b', 'body': '', 'headers': {'v': 'x'}}}]}]}}):

@@ -35,6 +35,19 @@ static void compares(void **state)
 	assert_false(slice_starts_nocase(SLICE("dig"), SLICE("digest")));
 }
 
+static void is_listed(void **state)
+{
+	static const char *const words[] = {"Via", "Content-", NULL};
+
+	(void)state;
+	assert_true(slice_is_listed(SLICE("VIA"), words));
+	assert_true(slice_is_listed(SLICE("content-x"), words));
+	assert_false(slice_is_listed(SLICE("Vi"), words));
+	assert_false(slice_is_listed(SLICE("Viaduct"), words));
+	assert_false(slice_is_listed(SLICE("Content"), words));
+	assert_false(slice_is_listed(SLICE("Via"), NULL));
+}
+
 static void makes(void **state)
 {
 	(void)state;
@@ -231,6 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(compares),
+	    cmocka_unit_test(is_listed),
 	    cmocka_unit_test(makes),
 	    cmocka_unit_test(cuts),
 	    cmocka_unit_test(trims),
