@@ -36,6 +36,9 @@ struct page_result {
 	bool from_peer; /* false: no answer in time, or nobody reached */
 };
 
+/** Phrase of the 400 for -EDESTADDRREQ. */
+#define PAGE_NO_PROXY "No Outbound Proxy For This URI"
+
 /**
  * Could one be sent, as far as its addresses tell?
  *

@@ -442,7 +442,7 @@ int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice ke
 	int err = names_fit(key, names) ? page_check(gw->env.page, &message) : -EINVAL;
 
 	if (err == -EDESTADDRREQ)
-		return refuse_with(invite, 400, SLICE(GW_NO_PROXY), err);
+		return refuse_with(invite, 400, SLICE(PAGE_NO_PROXY), err);
 	if (err < 0)
 		return refuse(invite, 400, err);
 	b = gw_binding_find(gw, key);
@@ -525,7 +525,7 @@ int gw_binding_call(struct gw_binding **bp, struct gw *gw, struct sip_request *m
 		binding_free(b);
 		tell_failed(gw, order->key, &names,
 		    err == -EINVAL || err == -EDESTADDRREQ ? 400 : 0,
-		    err == -EDESTADDRREQ ? SLICE(GW_NO_PROXY) : (struct slice){NULL, 0});
+		    err == -EDESTADDRREQ ? SLICE(PAGE_NO_PROXY) : (struct slice){NULL, 0});
 		return err;
 	}
 	*bp = b;
@@ -607,7 +607,7 @@ static void go_on_with_message(struct gw_binding *b)
 	forget_order(b);
 	if (err < 0)
 		fail(b, err == -EINVAL || err == -EDESTADDRREQ ? 400 : 0,
-		    err == -EDESTADDRREQ ? SLICE(GW_NO_PROXY) : (struct slice){NULL, 0});
+		    err == -EDESTADDRREQ ? SLICE(PAGE_NO_PROXY) : (struct slice){NULL, 0});
 	else
 		gw_delivery_accept(b);
 }

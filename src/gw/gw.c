@@ -106,7 +106,7 @@ static int start_error(struct sip_request *message, int err)
 	case -EINVAL:
 		return refuse(message, 400, err);
 	case -EDESTADDRREQ:
-		sip_request_reply(message, 400, SLICE(GW_NO_PROXY), (struct slice){NULL, 0});
+		sip_request_reply(message, 400, SLICE(PAGE_NO_PROXY), (struct slice){NULL, 0});
 		return err;
 	case -ENETUNREACH:
 	case -ENOBUFS:

@@ -136,9 +136,6 @@ struct gw_binding {
 	char key[];
 };
 
-/* For a Request-URI of another scheme than SIP's, for people. */
-#define GW_NO_PROXY "No Outbound Proxy For This URI"
-
 enum { GW_TEXT_MAX = 2048 }; /* bytes of a key, a URI */
 
 struct gw_binding *gw_binding_find(struct gw *gw, struct slice key);

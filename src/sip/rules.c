@@ -132,6 +132,7 @@ static int send_message(const struct route_subject *subject, const struct arg *a
 	    .body = args[4].text,
 	    .headers = args[5].present ? args[5].text : (struct slice){NULL, 0},
 	};
+	const struct slice nothing = {0};
 	int err;
 
 	if (subject->request)
@@ -140,6 +141,10 @@ static int send_message(const struct route_subject *subject, const struct arg *a
 	if (err < 0)
 		log_warn("routes: send_message to %.*s: %s", SLICE_ARG(message.ruri),
 		    strerror(-err));
+	if (subject->request && err == -EDESTADDRREQ)
+		sip_request_reply(subject->request, 400, SLICE(PAGE_NO_PROXY), nothing);
+	else if (subject->request && err == -EINVAL)
+		sip_request_reply(subject->request, 400, nothing, nothing);
 	return err;
 }
 

@@ -36,6 +36,10 @@ ROUTES = [
         'ruri': '$fu'}}]},
     {'if': {'$hdr(X-Do)': 'gw'}, 'do': [{'msg_to_msrp': {
         'key': '$tu:$fu', 'content_types': 'text/plain'}}]},
+    {'if': {'$hdr(X-Do)': 'send'}, 'do': [
+        {'send_message': {'ruri': '$ru', 'from': '$fu', 'to': '$tu', 'content_type': 'text/plain',
+                          'body': 'x'}},
+        {'send_reply': {'code': 200, 'reason': 'OK'}}]},
     {'do': [{'send_reply': {'code': 299, 'reason': 'Told', 'headers': TELL}}]},
 ]
 
@@ -219,6 +223,8 @@ class NoProxyTest(UriCase):
                 self.assertIn('Proxy', response.reason)
                 failed = self.ctl.event('E_MSRP_GW_SETUP_FAILED')
                 self.assertEqual((failed['code'], failed['reason']), (400, response.reason))
+                response = self.ask('MESSAGE', uri, 'send', b'hello').final(400)
+                self.assertIn('Proxy', response.reason)
         self.assertEqual(self.ctl.call('msrp_gw_list_sessions'), [])
 
     def test_unknown_schemes(self):
