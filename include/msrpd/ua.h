@@ -16,6 +16,7 @@
 #include <msrpd/setting.h>
 #include <msrpd/slice.h>
 
+struct route_env;
 struct sip_flow;
 struct ua;
 struct ua_session;
@@ -215,6 +216,9 @@ void ua_set_taker(struct ua *ua, const struct ua_taker *taker);
 
 /** Is the type (perhaps with parameters) in the list, which may have wildcards (RFC 4975 8.6)? */
 bool ua_type_in(struct slice list, struct slice type);
+
+/** The check of content_types in a rule: media types with spaces between them. */
+int ua_check_types(struct slice types, const struct route_env *env, struct reason *why);
 
 /** NUL-terminated, the session id of our own MSRP URI; valid as long as the session. */
 const char *ua_session_id(const struct ua_session *s);

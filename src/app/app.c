@@ -233,7 +233,7 @@ static const struct ua_handler handler = {
 /* --- the action --- */
 
 static const struct arg_spec answer_args[] = {
-    {.name = "content_types", .kind = ARG_TEXT, .required = true},
+    {.name = "content_types", .kind = ARG_TEXT, .required = true, .check = ua_check_types},
     {.name = "headers", .kind = ARG_HEADERS, .choices = sip_own_headers},
     {0},
 };

@@ -52,7 +52,7 @@ static void on_made(struct ua_session *s, const struct ua_offer *offer)
 /* --- the action --- */
 
 static const struct arg_spec accept_args[] = {
-    {.name = "content_types", .kind = ARG_TEXT},
+    {.name = "content_types", .kind = ARG_TEXT, .check = ua_check_types},
     {.name = "max_size", .kind = ARG_NUMBER},
     {0},
 };

@@ -28,7 +28,10 @@ enum { ANSWER_KEY, ANSWER_TYPES, ANSWER_FROM, ANSWER_TO, ANSWER_RURI, ANSWER_HEA
 
 static const struct arg_spec answer_args[] = {
     [ANSWER_KEY] = {.name = "key", .kind = ARG_TEXT, .required = true},
-    [ANSWER_TYPES] = {.name = "content_types", .kind = ARG_TEXT, .required = true},
+    [ANSWER_TYPES] = {.name = "content_types",
+	.kind = ARG_TEXT,
+	.required = true,
+	.check = ua_check_types},
     [ANSWER_FROM] = {.name = "from", .kind = ARG_TEXT, .required = true},
     [ANSWER_TO] = {.name = "to", .kind = ARG_TEXT, .required = true},
     [ANSWER_RURI] = {.name = "ruri", .kind = ARG_TEXT, .required = true},
@@ -77,7 +80,10 @@ static const char *const confirm_choices[] = {"accepted", "sent", "delivered", N
 
 static const struct arg_spec message_args[] = {
     [MESSAGE_KEY] = {.name = "key", .kind = ARG_TEXT, .required = true},
-    [MESSAGE_TYPES] = {.name = "content_types", .kind = ARG_TEXT, .required = true},
+    [MESSAGE_TYPES] = {.name = "content_types",
+	.kind = ARG_TEXT,
+	.required = true,
+	.check = ua_check_types},
     [MESSAGE_CONFIRM] = {.name = "confirm", .kind = ARG_CHOICE, .choices = confirm_choices},
     [MESSAGE_HEADERS] = {.name = "headers", .kind = ARG_HEADERS, .choices = sip_own_headers},
     {0},

@@ -44,6 +44,16 @@ ssize_t ua_types_clean(char *text, struct slice list)
 	return len ? (ssize_t)len : -EINVAL;
 }
 
+int ua_check_types(struct slice types, const struct route_env *env, struct reason *why)
+{
+	char text[UA_TYPES_MAX];
+
+	(void)env;
+	return ua_types_clean(text, types) < 0
+	    ? reason_set(why, -EINVAL, "not a list of media types with spaces between them")
+	    : 0;
+}
+
 bool ua_type_in(struct slice list, struct slice type)
 {
 	return sdp_types_have(list, type);

@@ -170,6 +170,8 @@ class ConfigTest(unittest.TestCase):
         secret = os.path.join(self.directory, 'secret')
         with open(secret, 'w', encoding='ascii') as file:
             file.write('s3cret\n')
+                ('    - do: [{msrp_ua_answer: {content_types: "text/plain, text/html"}}]\n', 3),
+                ('    - do: [{msrp_ua_answer: {content_types: ""}}]\n', 3),
         self.right('credentials:\n  - {realm: a, username: b, password: {file: %s}}\n' % secret)
 
     def test_options(self):
