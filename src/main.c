@@ -7,10 +7,18 @@
 
 #include <event2/event.h>
 
+#include <ares.h>
+#include <curl/curl.h>
+#include <hiredis/hiredis.h>
+#include <http_parser.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
+#include <seccomp.h>
 #include <sofia-sip/su_types.h>
 #include <sofia-sip/sofia_features.h>
+#include <sqlite3.h>
+#include <unistring/version.h>
+#include <wslay/wslay.h>
 #include <yaml.h>
 
 #include "config.h"
@@ -94,10 +102,20 @@ static int run(struct daemon *d)
 
 static void print_version(void)
 {
+	unsigned long parser = http_parser_version();
+	const struct scmp_version *seccomp = seccomp_version();
+
 	printf("msrpd " MSRPD_VERSION "\n");
-	printf("libevent %s, %s, %s, libyaml %s, jansson %s\n", event_get_version(),
-	    SOFIA_SIP_NAME_VERSION, OpenSSL_version(OPENSSL_VERSION), yaml_get_version_string(),
-	    jansson_version_str());
+	printf("libevent %s, %s, %s, libyaml %s, jansson %s, libcurl %s, SQLite %s, c-ares %s, "
+	       "wslay " WSLAY_VERSION ", ",
+	    event_get_version(), SOFIA_SIP_NAME_VERSION, OpenSSL_version(OPENSSL_VERSION),
+	    yaml_get_version_string(), jansson_version_str(),
+	    curl_version_info(CURLVERSION_NOW)->version, sqlite3_libversion(), ares_version(NULL));
+	printf(
+	    "hiredis %d.%d.%d, http-parser %lu.%lu.%lu, libseccomp %u.%u.%u, libunistring %d.%d\n",
+	    HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH, parser >> 16, parser >> 8 & 255,
+	    parser & 255, seccomp->major, seccomp->minor, seccomp->micro,
+	    _libunistring_version >> 8, _libunistring_version & 255);
 }
 
 static int usage(void)

@@ -178,7 +178,9 @@ class ConfigTest(unittest.TestCase):
         """-V, usage, a file that is not there; -t touches nothing."""
         result = run('-V')
         self.assertEqual(result.returncode, 0)
-        for word in ('msrpd', 'libevent', 'OpenSSL', 'sofia'):
+        for word in ('msrpd', 'libevent', 'OpenSSL', 'sofia', 'libyaml', 'jansson', 'libcurl',
+                     'SQLite', 'c-ares', 'wslay', 'hiredis', 'http-parser', 'libseccomp',
+                     'libunistring'):
             self.assertIn(word.lower(), result.stdout.lower())
         self.assertNotEqual(run('-x').returncode, 0)
         result = run('-t', '-c', '/nonexistent/msrpd.yaml')
