@@ -356,6 +356,7 @@ static const struct setting root_rows[] = {
 	.type = SETTING_GROUP,
 	.offset = offsetof(struct config, sip),
 	.group = sip_settings_rows,
+	.check = sip_settings_check,
 	.help = "SIP listeners and what they share."},
     {.name = "msrp",
 	.type = SETTING_GROUP,

@@ -12,6 +12,7 @@
 #include "routes.h"
 #include "sip/stack.h"
 #include "ua/ua.h"
+#include "web_side.h"
 
 /* --- a config is read --- */
 
@@ -56,6 +57,7 @@ static int load(struct daemon *d, struct loaded *loaded, void (*warn)(const char
 	struct config_hook hooks[] = {
 	    {compile_routes, loaded},
 	    {config_check_msrp, NULL},
+	    {web_side_check, NULL},
 	    {allow_files, &d->sandbox},
 	    {NULL, NULL},
 	};

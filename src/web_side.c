@@ -3,12 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <msrpd/event.h>
 #include <msrpd/sip_uri.h>
 
 #include "ctl/metrics.h"
 #include "msrp/listener.h"
 #include "registrar/registrar.h"
+#include "services.h"
 #include "sip/stack.h"
+#include "web/hooks.h"
 
 static const struct setting_list *domains(const struct web_side *side)
 {
@@ -66,6 +69,34 @@ int web_side_start(struct web_side *side, struct web_env *env, struct reason *wh
 	env->arg = side;
 	err = web_new(&side->web, env, &(*side->config)->web, &text);
 	return err < 0 ? reason_set(why, err, "web: %s", text.text) : 0;
+}
+
+static bool is_event(struct slice name)
+{
+	for (size_t i = 0; i < SERVICES; i++)
+		for (const struct event_type *const *type = services[i]->events; type && *type;
+		     type++)
+			if (slice_equal(slice_of((*type)->name), name))
+				return true;
+	return false;
+}
+
+int web_side_check(const struct config *cfg, struct config_load *load, void *arg)
+{
+	const struct web_hook_settings *hooks = cfg->web.webhooks.items;
+	char key[64];
+
+	(void)arg;
+	for (size_t i = 0; i < cfg->web.webhooks.count; i++)
+		for (size_t k = 0; k < hooks[i].events.count; k++) {
+			const char *name = ((char *const *)hooks[i].events.items)[k];
+
+			if (is_event(slice_of(name)))
+				continue;
+			snprintf(key, sizeof(key), "web.webhooks.%zu.events.%zu", i, k);
+			return config_fail(load, key, "there is no event %.64s", name);
+		}
+	return 0;
 }
 
 int web_side_join_msrp(struct web_side *side, struct msrp_stack *msrp, struct reason *why)

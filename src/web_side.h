@@ -9,6 +9,9 @@
 struct msrp_stack;
 struct sip_stack;
 
+/** A config_hook: webhooks name events that there are. */
+int web_side_check(const struct config *cfg, struct config_load *load, void *arg);
+
 struct web_side {
 	struct web *web;
 	struct config *const *config; /* the one in force */

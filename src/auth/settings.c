@@ -15,7 +15,7 @@ static bool is_hex(const char *text, size_t len)
 	return true;
 }
 
-static int check_ha1(const void *value, struct reason *why)
+int auth_ha1_check(const void *value, struct reason *why)
 {
 	if (is_hex(*(char *const *)value, 32))
 		return 0;
@@ -36,7 +36,7 @@ const struct setting auth_user_rows[] = {
     {.name = "ha1",
 	.type = SETTING_SECRET,
 	.offset = USER(ha1),
-	.check = check_ha1,
+	.check = auth_ha1_check,
 	.help =
 	    "MD5 of user:realm:password in hex, instead of the password; for the algorithm MD5."},
     {.name = "ha1_sha256",

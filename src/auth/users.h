@@ -20,6 +20,9 @@ struct auth_user {
 
 extern const struct setting auth_user_rows[];
 
+/** The check of a ha1: an MD5 hash in hex. */
+int auth_ha1_check(const void *value, struct reason *why);
+
 /** For setting.check of a map of them. */
 int auth_user_check(const void *value, struct reason *why);
 

@@ -44,6 +44,9 @@ const struct ctl_daemon *ctl_server_daemon(const struct ctl_server *server);
 /** Who calls the method that writes to it; one that is running has a caller. */
 const struct rpc_caller *json_reply_caller(const struct reply *reply);
 
+/** The check of control.socket. */
+int ctl_socket_check_path(const void *value, struct reason *why);
+
 /**
  * Open the listening socket with its mode and group; a socket that nobody listens on any more
  * is replaced.

@@ -40,6 +40,7 @@ const struct setting ctl_settings_rows[] = {
 	.offset = offsetof(struct ctl_settings, socket),
 	.preset = "/run/msrpd/msrpd.sock",
 	.flags = SETTING_FIXED,
+	.check = ctl_socket_check_path,
 	.help = "Path of the control socket; its directory must exist."},
     {.name = "mode",
 	.type = SETTING_MODE,

@@ -16,10 +16,9 @@ static int make_address(const char *path, struct sockaddr_un *address, struct re
 
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	if (path[0] != '/')
-		return reason_set(why, -EINVAL, "the path of the socket is not absolute");
+		return reason_set(why, -EINVAL, "is not an absolute path");
 	if (len >= sizeof(address->sun_path))
-		return reason_set(why, -ENAMETOOLONG,
-		    "the path of the socket is longer than 107 bytes");
+		return reason_set(why, -ENAMETOOLONG, "is longer than 107 bytes");
 	memcpy(address->sun_path, path, len);
 	return 0;
 }
@@ -36,6 +35,13 @@ static int find_group(const char *name, gid_t *gidp, struct reason *why)
 		return reason_set(why, -ENOENT, "there is no such group");
 	*gidp = group->gr_gid;
 	return 0;
+}
+
+int ctl_socket_check_path(const void *value, struct reason *why)
+{
+	struct sockaddr_un address;
+
+	return make_address(*(char *const *)value, &address, why);
 }
 
 /* A socket that refuses connections is what a killed daemon has left behind. */

@@ -5,6 +5,7 @@
 
 #include "msrp/listener.h"
 #include "msrp/stack.h"
+#include "msrp/transport.h"
 #include "net/tls.h"
 #include "net/upgrade.h"
 
@@ -14,7 +15,8 @@ static int check_listen_uri(const void *value, struct reason *why)
 	char buf[MSRP_LISTEN_URI_MAX];
 	struct msrp_uri uri;
 
-	if (msrp_listen_uri_parse(&uri, buf, slice_of(text)) < 0) {
+	if (msrp_listen_uri_parse(&uri, buf, slice_of(text)) < 0
+	    || !msrp_transport_find(uri.secure, uri.transport)) {
 		return reason_set(why, -EINVAL,
 		    "is not a listener: msrp[s]://ADDRESS[:PORT];tcp or ;ws, without a session id");
 	}

@@ -18,7 +18,7 @@ struct net_tls_settings {
 
 extern const struct setting net_tls_settings_rows[];
 
-/** The check of the group: a certificate and its key go together. */
+/** The check of the group: a certificate and its key go together, OpenSSL takes what there is. */
 int net_tls_settings_check(const void *settings, struct reason *why);
 
 struct net_tls_contexts;

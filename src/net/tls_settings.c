@@ -16,9 +16,17 @@ int net_tls_settings_check(const void *settings, struct reason *why)
 {
 	const struct net_tls_settings *s = settings;
 
-	if (!s->certificate == !s->private_key)
+	struct net_tls_contexts *tls;
+	int err;
+
+	if (!s->certificate != !s->private_key)
+		return reason_set(why, -EINVAL, "wants certificate and private_key, or neither");
+	if (!s->certificate && !s->ca_file && !s->ciphers && !s->ciphersuites)
 		return 0;
-	return reason_set(why, -EINVAL, "wants certificate and private_key, or neither");
+	err = net_tls_contexts_new(&tls, s, why);
+	if (err == 0)
+		net_tls_contexts_free(tls);
+	return err;
 }
 
 #define TLS(field) offsetof(struct net_tls_settings, field)

@@ -13,6 +13,7 @@
 #include <sofia-sip/sip_status.h>
 #include <sofia-sip/su_tag.h>
 
+#include "auth/users.h"
 #include "base/log.h"
 #include "base/stats.h"
 #include "net/net.h"
@@ -44,6 +45,19 @@ static int check_listener(const void *value, struct reason *why)
 		return 0;
 	return reason_set(why, -EINVAL,
 	    "is not a listener: sip:ADDRESS:PORT with a transport of udp, tcp, tls, ws or wss");
+}
+
+int sip_settings_check(const void *value, struct reason *why)
+{
+	const struct sip_settings *settings = value;
+	struct sip_hop hop;
+
+	for (size_t i = 0; i < settings->listen.count; i++)
+		if (sip_listener_parse(((char *const *)settings->listen.items)[i], &hop) == 0
+		    && hop.transports & (SIP_TLS | SIP_WSS) && !settings->edge.tls.certificate)
+			return reason_set(why, -EINVAL,
+			    "has a listener of TLS, but no tls.certificate");
+	return 0;
 }
 
 static int check_header(const void *value, struct reason *why)
@@ -203,6 +217,7 @@ const struct setting sip_credential_rows[] = {
     {.name = "ha1",
 	.type = SETTING_SECRET,
 	.offset = offsetof(struct sip_credential, ha1),
+	.check = auth_ha1_check,
 	.help = "MD5 of username:realm:password in hexadecimal, instead of the password."},
     {.name = NULL},
 };

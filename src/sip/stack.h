@@ -33,6 +33,9 @@ struct sip_settings {
 
 extern const struct setting sip_settings_rows[];
 
+/** The check of the section: listeners of TLS have a certificate. */
+int sip_settings_check(const void *settings, struct reason *why);
+
 /** How we answer challenges (RFC 3261 22); one of password and ha1 is set. */
 struct sip_credential {
 	char *realm, *username, *password, *ha1;

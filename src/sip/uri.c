@@ -243,7 +243,15 @@ int sip_listener_parse(const char *text, struct sip_hop *hop)
 {
 	char *clean = sip_uri_clean(slice_of(text));
 	int err = clean ? sip_uri_hop(clean, hop) : -EINVAL;
+	struct slice port;
+	uint64_t number;
 
 	free(clean);
-	return err ? err : hop->transports ? 0 : -EINVAL;
+	if (err)
+		return err;
+	port = slice_of(hop->port);
+	if (!hop->transports
+	    || (port.len > 0 && strcmp(port.p, "*") != 0 && slice_to_u64(port, 65535, &number) < 0))
+		return -EINVAL;
+	return 0;
 }

@@ -15,7 +15,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from lib import case
+from lib import case, certs
 from lib.daemon import MSRPD, Daemon, die_with_parent, free_port
 from lib.waiting import DEADLINE, Timeout, poll
 
@@ -121,6 +121,18 @@ class ConfigTest(unittest.TestCase):
                 ('msrp:\n  listen:\n    - {name: a, uri: "msrp://127.0.0.1:2855"}\n', 3),
                 ('msrp:\n  listen:\n    - {name: a, uri: "msrp://127.0.0.1:99999;tcp"}\n', 3),
                 ('sip:\n  listen: ["http://127.0.0.1"]\n', 2),
+                ('msrp:\n  listen:\n    - {name: a, uri: "msrp://127.0.0.1:2855;sctp"}\n', 3),
+                (listen + 'sip:\n  listen: ["sip:127.0.0.1:99999"]\n', 5),
+                (listen + 'sip:\n  listen: ["sips:127.0.0.1:5061"]\n', 5),
+                (listen + 'sip: {listen: ["sip:127.0.0.1:8443;transport=wss"]}\n', 4),
+                ('sip:\n  listen:\n  - sip:127.0.0.1:5060\n', 3),
+                ('control:\n  socket: relative.sock\n', 2),
+                ('control:\n  socket: /%s\n' % ('a' * 107), 2),
+                ('web:\n  root: /nonexistent\n', 2),
+                ('web:\n  root: /etc/hostname\n', 2),
+                ('web:\n  webhooks:\n  - url: http://127.0.0.1:9/\n'
+                 '    events: [E_MSRP_SESSION_NEW, E_MSRP_SESION_END]\n', 4),
+                ('credentials:\n  - {realm: a, username: b, ha1: c}\n', 2),
                 ('credentials:\n  - {username: a, password: b}\n', 2),
                 ('credentials:\n  - {realm: a, password: b}\n', 2),
                 ('credentials:\n  - {realm: a, username: b, password: {file: /nonexistent}}\n', 2),
@@ -129,6 +141,22 @@ class ConfigTest(unittest.TestCase):
                 ('msrp:\n  tls:\n    certificate: /nonexistent.pem\n', 3)):
             with self.subTest(text):
                 self.wrong(text, line, '.')
+
+    def test_tls(self):
+        """What OpenSSL will not take, in whatever section."""
+        one, other = certs.self_signed(self.directory, 'one'), \
+            certs.self_signed(self.directory, 'other')
+        pair = f'certificate: {one.certificate}, private_key: {one.key}'
+        for section in ('msrp', 'sip', 'web'):
+            self.right(f'{section}: {{tls: {{{pair}, ciphers: ECDHE+AESGCM}}}}\n')
+            for text, what in (
+                    (f'certificate: {one.certificate}, private_key: {other.key}', 'private_key'),
+                    ('certificate: /etc/hostname, private_key: /etc/hostname', 'certificate'),
+                    (f'{pair}, ca_file: /etc/hostname', 'ca_file'),
+                    ('ciphers: nonsense', 'ciphers'),
+                    ('ciphersuites: nonsense', 'ciphersuites')):
+                with self.subTest(f'{section} {text}'):
+                    self.wrong(f'{section}:\n  tls: {{{text}}}\n', 2, what)
 
     def test_named_listener(self):
         """A listener is an address; the message says where a name belongs."""
@@ -142,6 +170,8 @@ class ConfigTest(unittest.TestCase):
                 ('    - do: [{msrp_ua_anwser: {content_types: text/plain}}]\n', 3),
                 ('    - do: [{msrp_ua_answer: {content_type: text/plain}}]\n', 3),
                 ('    - do: [{msrp_ua_answer: {}}]\n', 3),
+                ('    - do: [{msrp_ua_answer: {content_types: "text/plain, text/html"}}]\n', 3),
+                ('    - do: [{msrp_ua_answer: {content_types: ""}}]\n', 3),
                 ('    - do: [{send_reply: {code: 99, reason: x}}]\n', 3),
                 ('    - do: [{send_reply: {code: abc, reason: x}}]\n', 3),
                 ('    - do: [msrp_relay]\n', 3),
@@ -170,8 +200,6 @@ class ConfigTest(unittest.TestCase):
         secret = os.path.join(self.directory, 'secret')
         with open(secret, 'w', encoding='ascii') as file:
             file.write('s3cret\n')
-                ('    - do: [{msrp_ua_answer: {content_types: "text/plain, text/html"}}]\n', 3),
-                ('    - do: [{msrp_ua_answer: {content_types: ""}}]\n', 3),
         self.right('credentials:\n  - {realm: a, username: b, password: {file: %s}}\n' % secret)
 
     def test_options(self):

@@ -453,9 +453,9 @@ static void rename_directory(char *text, const char *from)
 
 static void test_whole_example_loads(void **state)
 {
-	static const char *const settings[] = {
-	    "#certificate:", "#private_key:", "#ca_file:", "#htdigest:", "#- {name: outside",
-	    "#- {name: web", "#my_uri:", "#directory: /var/lib/msrpd/trace"};
+	static const char *const settings[] = {"#certificate:", "#private_key:", "#ca_file:",
+	    "#htdigest:", "#- {name: outside", "#- {name: web",
+	    "#- sips:", "#- sip:203.0.113.5:8443", "#my_uri:", "#directory: /var/lib/msrpd/trace"};
 	char *example = read_file(example_path), *all;
 
 	(void)state;
@@ -465,6 +465,7 @@ static void test_whole_example_loads(void **state)
 	rename_listener(all);
 	rename_directory(all, "/var/lib/msrpd/files");
 	rename_directory(all, "/srv/outbox");
+	rename_directory(all, "/usr/share/msrpd/web");
 	must_load(all);
 	free(all);
 	free(example);
