@@ -20,7 +20,7 @@ import socket
 import sys
 import threading
 
-PATIENCE = 10                   # seconds that anything here may take
+PATIENCE = 30                   # seconds that anything here may take
 # A frame ends with its own transaction id (RFC 4975 9).
 FRAME = re.compile(rb'MSRP (\S+) ([^\r\n]*)\r\n(?:.*?\r\n)?-------\1[$+#]\r\n', re.S)
 
