@@ -152,12 +152,6 @@ static int check_my_uris(const struct config *cfg, struct config_load *load, con
 	return 0;
 }
 
-/* The web port brings one along, for /msrp. */
-static bool has_listener(const struct config *cfg)
-{
-	return cfg->msrp.listen.count > 0 || (cfg->web.listen.count > 0 && cfg->web.msrp);
-}
-
 int config_check_msrp(const struct config *cfg, struct config_load *load, void *arg)
 {
 	char buf[MSRP_LISTEN_URI_MAX];
@@ -165,8 +159,6 @@ int config_check_msrp(const struct config *cfg, struct config_load *load, void *
 	int err = 0;
 
 	(void)arg;
-	if (cfg->sip.listen.count > 0 && !has_listener(cfg))
-		return config_fail(load, "sip.listen", "a UA wants a listener of msrp.listen, too");
 	for (size_t i = 0; i < cfg->msrp.listen.count && err == 0; i++)
 		err = check_listener(cfg, load, i);
 	if (err == 0)

@@ -465,7 +465,6 @@ static void test_whole_example_loads(void **state)
 	rename_listener(all);
 	rename_directory(all, "/var/lib/msrpd/files");
 	rename_directory(all, "/srv/outbox");
-	rename_directory(all, "/usr/share/msrpd/web");
 	must_load(all);
 	free(all);
 	free(example);
