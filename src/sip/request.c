@@ -185,6 +185,12 @@ static bool is_named(const msg_header_t *h, struct slice name)
 		|| (class->hc_short[0] && slice_equal_nocase(slice_of(class->hc_short), name)));
 }
 
+/* The edge puts its own on top of the sender's. */
+static bool is_edges_via(const struct sip_request *req, const msg_header_t *h)
+{
+	return (const void *)h == req->sip->sip_via;
+}
+
 struct slice sip_request_header_at(const struct sip_request *req, struct slice name, size_t index)
 {
 	const sip_unknown_t *u;
@@ -192,7 +198,7 @@ struct slice sip_request_header_at(const struct sip_request *req, struct slice n
 	if (name.len == 0)
 		return (struct slice){0}; /* what Sofia keeps beside headers has no name */
 	for (msg_header_t *h = *msg_chain_head(req->msg); h; h = h->sh_succ)
-		if (is_named(h, name) && index-- == 0)
+		if (is_named(h, name) && !is_edges_via(req, h) && index-- == 0)
 			return header_value(req, h);
 	for (u = req->sip->sip_unknown; u; u = u->un_next)
 		if (slice_equal_nocase(slice_of(u->un_name), name) && index-- == 0)

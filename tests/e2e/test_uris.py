@@ -36,6 +36,8 @@ ROUTES = [
         'ruri': '$fu'}}]},
     {'if': {'$hdr(X-Do)': 'gw'}, 'do': [{'msg_to_msrp': {
         'key': '$tu:$fu', 'content_types': 'text/plain'}}]},
+    {'if': {'$hdr(X-Do)': 'via'}, 'do': [
+        {'send_reply': {'code': 299, 'reason': 'Told', 'headers': {'X-Via': '$hdr(Via)'}}}]},
     {'if': {'$hdr(X-Do)': 'send'}, 'do': [
         {'send_message': {'ruri': '$ru', 'from': '$fu', 'to': '$tu', 'content_type': 'text/plain',
                           'body': 'x'}},
@@ -226,6 +228,11 @@ class NoProxyTest(UriCase):
                 response = self.ask('MESSAGE', uri, 'send', b'hello').final(400)
                 self.assertIn('Proxy', response.reason)
         self.assertEqual(self.ctl.call('msrp_gw_list_sessions'), [])
+
+    def test_via(self):
+        """$hdr(Via) is the sender's."""
+        transaction = self.ask('MESSAGE', 'sip:x@example.org', 'via', b'x')
+        self.assertIn(transaction.request.branch, transaction.final(299).get('X-Via'))
 
     def test_unknown_schemes(self):
         """RFC 3261 8.2.2.1: 416."""
