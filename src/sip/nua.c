@@ -47,8 +47,7 @@ static void answer_options(struct sip_request *req, void *arg)
 		n = stack->handler->contact(req, own, sizeof(own) - 1, stack->arg);
 	own[sip_contact_is_free((struct slice){own, n}) ? n : 0] = '\0';
 	contact = sip_agent_contact(parts.agent, own[0] ? own : NULL);
-	if (contact
-	    && asprintf(&lines, "Accept: application/sdp\r\nContact: %s\r\n", contact) >= 0) {
+	if (contact && asprintf(&lines, "Contact: %s\r\n", contact) >= 0) {
 		sip_request_reply(req, 200, (struct slice){0}, slice_of(lines));
 		free(lines);
 	}

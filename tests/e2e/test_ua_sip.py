@@ -29,7 +29,7 @@ class UasTest(case.Case):
         allow = response.get('Allow', '')
         for method in ('INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'MESSAGE', 'UPDATE'):
             self.assertIn(method, allow)
-        self.assertIn('application/sdp', response.get('Accept', ''))
+        self.assertEqual(response.all('Accept'), ['application/sdp'])
 
     def test_other_methods(self):
         """RFC 3261 8.2.1: 405 with Allow, or 481, for methods that nothing here takes."""
