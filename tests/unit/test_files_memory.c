@@ -27,7 +27,7 @@
 #include "ua_host.h"
 
 enum {
-	PATIENCE_MS = 600, /* for what will never happen */
+	PATIENCE_MS = 2000, /* for what will never happen */
 	FILE_SIZE = 300000,
 	STEP = 5, /* allocations of sessions have their turn in test_ua_memory */
 };
