@@ -88,6 +88,8 @@ static void put_line(const char *text, size_t *left)
 static void put_status(const json_t *status, size_t *left)
 {
 	struct text text = {0};
+	const char *service;
+	json_t *count;
 
 	text_adds(&text, "msrpd ");
 	text_add_value(&text, json_object_get(status, "version"));
@@ -95,8 +97,14 @@ static void put_status(const json_t *status, size_t *left)
 	text_add_value(&text, json_object_get(status, "uptime"));
 	text_adds(&text, " s  connections ");
 	text_add_value(&text, json_object_get(status, "connections"));
-	text_adds(&text, "  sessions ");
-	text_add_value(&text, json_object_get(status, "sessions"));
+	text_adds(&text, "  sessions:");
+	json_object_foreach(json_object_get(status, "sessions"), service, count)
+	{
+		text_adds(&text, " ");
+		text_adds(&text, service);
+		text_adds(&text, " ");
+		text_add_value(&text, count);
+	}
 	put_line(text.p, left);
 	put_line("", left);
 	free(text.p);
@@ -149,7 +157,7 @@ static void put_list(const json_t *list, const char *title, const char *const *k
 		for (const char *const *key = keys; *key; key++) {
 			const json_t *value = json_object_get(item, *key);
 
-			text_adds(&text, key == keys ? "  " : "  ");
+			text_adds(&text, "  ");
 			if (strcmp(*key, "participants") == 0) {
 				char count[32];
 

@@ -298,6 +298,8 @@ class TopTest(PeopleCase):
     def test_once(self):
         done = self.msrpctl('top')
         self.assertEqual(done.returncode, 0, done)
+        self.assertRegex(done.stdout,
+                         'msrpd [0-9.]+ +up [0-9]+ s +connections [0-9]+ +sessions:.* ua [0-9]+ ')
         self.assertIn('NUMBER', done.stdout)
         self.assertNotIn('\x1b', done.stdout)
 
