@@ -106,13 +106,14 @@ static void tell_users(struct msrp_conn *conn, int err)
 	}
 }
 
-static void close_note(struct msrp_conn *conn)
+static void close_notes(struct msrp_conn *conn)
 {
-	struct msrp_note *note = conn->note;
+	struct msrp_note *note;
 
-	conn->note = NULL;
-	if (note)
+	while ((note = SLIST_FIRST(&conn->notes))) {
+		SLIST_REMOVE_HEAD(&conn->notes, entry);
 		note->closed(note);
+	}
 }
 
 static void on_closed(struct net_stream *stream, int err)
@@ -124,7 +125,7 @@ static void on_closed(struct net_stream *stream, int err)
 	flows_closed(conn, err);
 	transactions_lost(conn, err);
 	tell_users(conn, err);
-	close_note(conn);
+	close_notes(conn);
 }
 
 static void on_free(struct net_stream *stream)
@@ -221,14 +222,25 @@ bool msrp_conn_is_barred(const struct msrp_conn *conn)
 	return net_guard_bars(net_guard_of(conn->stream.protocol->net), &peer);
 }
 
-struct msrp_note *msrp_conn_note(const struct msrp_conn *conn)
+struct msrp_note *msrp_conn_note(const struct msrp_conn *conn,
+    void (*closed)(struct msrp_note *note))
 {
-	return conn->note;
+	struct msrp_note *note;
+
+	SLIST_FOREACH(note, &conn->notes, entry)
+		if (note->closed == closed)
+			break;
+	return note;
 }
 
-void msrp_conn_set_note(struct msrp_conn *conn, struct msrp_note *note)
+void msrp_conn_add_note(struct msrp_conn *conn, struct msrp_note *note)
 {
-	conn->note = note;
+	SLIST_INSERT_HEAD(&conn->notes, note, entry);
+}
+
+void msrp_conn_remove_note(struct msrp_conn *conn, struct msrp_note *note)
+{
+	SLIST_REMOVE(&conn->notes, note, msrp_note, entry);
 }
 
 /* --- users --- */

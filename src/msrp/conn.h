@@ -74,12 +74,16 @@ bool msrp_conn_is_barred(const struct msrp_conn *conn);
 
 /** What a role keeps with a connection, without being a reason to keep the connection. */
 struct msrp_note {
-	/** The connection is gone; the last thing that is told of it. */
+	SLIST_ENTRY(msrp_note) entry;
+	/** The connection is gone, the note off it; the last thing that is told of it. */
 	void (*closed)(struct msrp_note *note);
 };
 
-struct msrp_note *msrp_conn_note(const struct msrp_conn *conn); /* NULL: none */
-void msrp_conn_set_note(struct msrp_conn *conn, struct msrp_note *note);
+/** The one that is known by its callback; NULL: none. */
+struct msrp_note *msrp_conn_note(const struct msrp_conn *conn,
+    void (*closed)(struct msrp_note *note));
+void msrp_conn_add_note(struct msrp_conn *conn, struct msrp_note *note);
+void msrp_conn_remove_note(struct msrp_conn *conn, struct msrp_note *note);
 
 /* --- users: what a connection is kept for --- */
 

@@ -41,7 +41,7 @@ struct msrp_conn {
 	LIST_HEAD(, msrp_transaction) transactions;
 	LIST_HEAD(, msrp_user) users;
 	struct msrp_user *next_user; /* to be told that it is open */
-	struct msrp_note *note;
+	SLIST_HEAD(, msrp_note) notes;
 	uint32_t user_count;
 	uint32_t idle_ms, idle_left_ms; /* to be kept without users, the whole and what is left */
 	uint32_t round;                 /* of its flows */

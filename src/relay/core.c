@@ -71,11 +71,6 @@ static const struct stats_row rows[] = {
     ROW(expired, "grants that reached their expiry"),
     ROW(auth_failures, "AUTHs with wrong credentials"),
     ROW(foreign, "frames for other hosts"),
-    ROW(messages, "messages passed on to their last chunk"),
-    ROW(body_bytes, "bytes of message bodies passed on"),
-    ROW(reports, "failure REPORTs of this relay"),
-    ROW(split, "chunks split because others needed the connection"),
-    ROW(broken_off, "chunks ended with # half-way"),
     {.name = "sessions", .help = "granted URIs that are alive", NUMBER(sessions), .gauge = true},
     {0},
 };

@@ -7,13 +7,8 @@
  *	peer, neighbor: core
  *	arrival:        peer
  *	grant:          peer, neighbor
- *	pause:          peer
  *	node:           peer
  *	hop:            arrival, grant, node
- *	chunk:          arrival, hop
- *	forward:        chunk, grant, pause
- *	request:        arrival, hop, pause
- *	collector:      arrival, grant
  *	auth:           arrival, grant
  *	action:         arrival, tables
  *	facts:          arrival, tables
@@ -22,7 +17,7 @@
  *	relay:          all of them
  *
  * What has to go up is told through a callback: a peer's connection tells its grants, a grant
- * its watchers, a chunk its writer.
+ * what passes by it.
  */
 #pragma once
 
@@ -31,15 +26,11 @@
 #include <msrpd/slice.h>
 #include <msrpd/timer.h>
 
-#include "base/pool.h"
+#include "forward/forwarder.h"
 #include "msrp/stack.h"
 #include "relay/relay.h"
 #include "wire/frame.h"
 #include "wire/uri.h"
-
-#define OWNER(type, member, p) ((type *)((char *)(p)-offsetof(type, member)))
-
-static const struct slice NOTHING = {NULL, 0};
 
 enum { CODES_COUNTED = 12 }; /* the last one stands for all others */
 
@@ -47,7 +38,7 @@ struct relay_counters {
 	uint64_t *requests[MSRP_OTHER + 1];
 	uint64_t *replies[CODES_COUNTED], *responses[CODES_COUNTED];
 	uint64_t *sessions, *granted, *refreshed, *expired;
-	uint64_t *auth_failures, *foreign, *reports, *messages, *body_bytes, *broken_off, *split;
+	uint64_t *auth_failures, *foreign;
 };
 
 /** Each list, table and pool belongs to the file of that name. */
@@ -56,21 +47,15 @@ struct relay {
 	const struct relay_settings *settings;
 	const struct routes *routes;
 	struct relay_counters count;
+	struct forwarder forwarder;
 	struct auth *auth;
 	struct cluster *cluster; /* NULL: there is none */
 	struct grants *grants;
 	struct passage *passages; /* a hash table, of node.c */
 	struct msrp_uri *own;     /* of settings.my_uri */
 	size_t own_count;
-	struct timer_queue stalls; /* of pauses */
 	struct timer cleanup;
 	LIST_HEAD(, peer) peers, certified; /* the latter by peer.certified_entry */
-	LIST_HEAD(, forward) forwards;
-	LIST_HEAD(, chunk) chunks;
-	LIST_HEAD(, request) requests;
-	LIST_HEAD(, collector) collectors;
-	LIST_HEAD(, drain) drains;
-	struct pool forward_pool, chunk_pool;
 };
 
 /** Register the counters.  @return 0 or -ENOMEM */

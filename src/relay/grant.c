@@ -347,16 +347,6 @@ int grant_new(struct grant **grantp, struct grants *grants, const struct grant_t
 	return 0;
 }
 
-static void tell_watches(struct grant *grant)
-{
-	struct grant_watch *watch;
-
-	while ((watch = LIST_FIRST(&grant->watches))) {
-		grant_unwatch(watch);
-		watch->ended(watch);
-	}
-}
-
 void grant_free(struct grant *grant)
 {
 	struct relay *relay = grant->relay;
@@ -368,7 +358,7 @@ void grant_free(struct grant *grant)
 	bucket_remove(grants, grant);
 	msrp_conn_detach(&grant->user);
 	*relay->count.sessions = grants->count;
-	tell_watches(grant);
+	way_end(&grant->way);
 	neighbors_clear(&grant->neighbors);
 	free(grant->alias);
 	free(grant);
@@ -475,19 +465,4 @@ void grant_learn_client(struct grant *grant, struct slice uri)
 		return;
 	free(grant->alias);
 	grant->alias = alias;
-}
-
-/* --- what passes by it --- */
-
-void grant_watch(struct grant_watch *watch, struct grant *grant)
-{
-	watch->grant = grant;
-	LIST_INSERT_HEAD(&grant->watches, watch, entry);
-}
-
-void grant_unwatch(struct grant_watch *watch)
-{
-	if (watch->grant)
-		LIST_REMOVE(watch, entry);
-	watch->grant = NULL;
 }

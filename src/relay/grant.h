@@ -4,14 +4,10 @@
  */
 #pragma once
 
+#include "forward/way.h"
 #include "msrp/conn.h"
 #include "relay/core.h"
 #include "relay/neighbor.h"
-
-/** Messages and bytes of bodies in one direction. */
-struct traffic {
-	uint64_t messages, bytes;
-};
 
 /**
  * A URI that a client was given.  It belongs to the client's connection and ends with it; or, given
@@ -22,9 +18,9 @@ struct grant {
 	struct msrp_target target;
 	struct msrp_user user; /* of the client's connection */
 	struct relay *relay;
-	struct grant *chain;        /* of the same bucket */
-	struct neighbors neighbors; /* beyond it */
-	LIST_HEAD(, grant_watch) watches;
+	struct grant *chain;              /* of the same bucket */
+	struct neighbors neighbors;       /* beyond it */
+	struct way way;                   /* of what passes by it */
 	struct msrp_listener *leave_from; /* as routes.msrp_socket has it, once asked */
 	char *alias;                      /* another URI that the client writes as; or NULL */
 	struct traffic from_client, to_client;
@@ -99,18 +95,3 @@ bool grant_names_client(const struct grant *grant, struct slice uri);
 
 /** The client writes as this URI. */
 void grant_learn_client(struct grant *grant, struct slice uri);
-
-/* --- what passes by it --- */
-
-/** Embedded in what passes by a grant, and is to be told of its end.  Zeroed: watches none. */
-struct grant_watch {
-	LIST_ENTRY(grant_watch) entry;
-	struct grant *grant;
-	/** The grant is gone, and watched no more. */
-	void (*ended)(struct grant_watch *watch);
-};
-
-void grant_watch(struct grant_watch *watch, struct grant *grant);
-
-/** Harmless on one that watches none. */
-void grant_unwatch(struct grant_watch *watch);

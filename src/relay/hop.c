@@ -2,7 +2,6 @@
 
 #include <errno.h>
 
-#include "base/extend.h"
 #include "msrp/pool.h"
 #include "relay/node.h"
 #include "wire/path.h"
@@ -80,31 +79,37 @@ static int connect_to(struct arrival *a, struct grant *grant, struct slice uri,
  * No connection of the identity that the grant belongs to is open.  One to the client's URI is
  * its own if TLS proves that; a plain one would be anybody's.
  */
-static int connect_to_identity(struct arrival *a, struct hop *hop, struct slice uri,
-    const char **phrase)
+static int connect_to_identity(struct arrival *a, struct hop *hop, struct grant *grant,
+    struct slice uri, const char **phrase)
 {
 	struct msrp_uri client;
 	int code;
 
 	if (msrp_uri_parse(&client, uri) < 0 || !client.secure)
 		return refuse(481, "The client is not connected", phrase);
-	code = connect_to(a, hop->grant, uri, &hop->conn, phrase);
+	code = connect_to(a, grant, uri, &hop->conn, phrase);
 	if (code == 0)
-		grant_heard(hop->grant, hop->conn);
+		grant_heard(grant, hop->conn);
 	return code;
 }
 
 /* --- rules of forwarding --- */
 
-/* Towards the client of hop->grant. */
-static int towards_client(struct arrival *a, struct hop *hop, struct slice next,
-    const char **phrase)
+static void pass_by(struct hop *hop, struct grant *grant, bool from_client)
 {
-	if (!grant_names_client(hop->grant, next))
+	hop->way = &grant->way;
+	hop->traffic = from_client ? &grant->from_client : &grant->to_client;
+}
+
+/* Towards the client of the grant. */
+static int towards_client(struct arrival *a, struct hop *hop, struct grant *grant,
+    struct slice next, const char **phrase)
+{
+	if (!grant_names_client(grant, next))
 		return refuse(403, "Not the way to the client", phrase);
-	hop->outgoing = false;
-	hop->conn = grant_client_conn(hop->grant);
-	return hop->conn || a->dst.p ? 0 : connect_to_identity(a, hop, next, phrase);
+	pass_by(hop, grant, false);
+	hop->conn = grant_client_conn(grant);
+	return hop->conn || a->dst.p ? 0 : connect_to_identity(a, hop, grant, next, phrase);
 }
 
 /* The grant of this relay that a URI is, or NULL. */
@@ -143,12 +148,11 @@ static void learn(struct arrival *a, struct grant *grant, bool from_client)
 static int by_second_grant(struct arrival *a, struct hop *hop, struct grant *second,
     const char **phrase)
 {
-	hop->grant = second;
 	hop->inner = msrp_path_first(hop->to_path);
 	hop->to_path = msrp_path_rest(hop->to_path);
 	if (!hop->to_path.p)
 		return refuse(481, "To-Path ends here", phrase);
-	return towards_client(a, hop, msrp_path_first(hop->to_path), phrase);
+	return towards_client(a, hop, second, msrp_path_first(hop->to_path), phrase);
 }
 
 static int refuse_node(int err, const char **phrase)
@@ -176,8 +180,7 @@ static int through(struct arrival *a, struct hop *hop, const char **phrase)
 	struct slice to = msrp_path_first(f->to_path), from = msrp_path_first(f->from_path);
 	int err;
 
-	a->from_path = f->from_path;
-	hop->outgoing = true;
+	hop->from_path = f->from_path;
 	hop->conn = node_back(a->relay, a->conn, from, to);
 	if (hop->conn)
 		return 0;
@@ -190,12 +193,13 @@ static int through(struct arrival *a, struct hop *hop, const char **phrase)
 
 static int outwards(struct arrival *a, struct hop *hop, const char **phrase)
 {
+	struct grant *grant = a->grant;
 	struct slice next = msrp_path_first(hop->to_path);
 	struct grant *second;
 	int code;
 
-	hop->outgoing = true;
-	hop->conn = neighbors_find(&hop->grant->neighbors, next);
+	pass_by(hop, grant, true);
+	hop->conn = neighbors_find(&grant->neighbors, next);
 	if (hop->conn)
 		return 0;
 	second = grant_named(a->relay, next);
@@ -208,9 +212,9 @@ static int outwards(struct arrival *a, struct hop *hop, const char **phrase)
 		return refuse(481, "No such session", phrase);
 	if (a->dst.p)
 		return 0;
-	code = connect_to(a, hop->grant, next, &hop->conn, phrase);
+	code = connect_to(a, grant, next, &hop->conn, phrase);
 	if (code == 0)
-		neighbors_learn(&hop->grant->neighbors, next, hop->conn);
+		neighbors_learn(&grant->neighbors, next, hop->conn);
 	return code;
 }
 
@@ -218,7 +222,6 @@ static int by_grant(struct arrival *a, struct hop *hop, const char **phrase)
 {
 	bool from_client = grant_is_from_client(a->grant, a->conn);
 
-	hop->grant = a->grant;
 	hop->own = a->own.p ? a->own : msrp_frame_to_first(a->frame);
 	hop->to_path = a->frame->to_rest;
 	if (!hop->to_path.p)
@@ -226,8 +229,9 @@ static int by_grant(struct arrival *a, struct hop *hop, const char **phrase)
 	if (!from_client && !grant_names_client(a->grant, msrp_path_first(hop->to_path)))
 		return refuse(403, "Not the way to the client", phrase);
 	learn(a, a->grant, from_client);
-	return from_client ? outwards(a, hop, phrase)
-			   : towards_client(a, hop, msrp_path_first(hop->to_path), phrase);
+	return from_client
+	    ? outwards(a, hop, phrase)
+	    : towards_client(a, hop, a->grant, msrp_path_first(hop->to_path), phrase);
 }
 
 int hop_find(struct arrival *a, struct hop *hop, const char **phrase)
@@ -237,6 +241,7 @@ int hop_find(struct arrival *a, struct hop *hop, const char **phrase)
 	*hop = (struct hop){.to_path = a->frame->to_path};
 	if (a->verdict == VERDICT_FORWARD) {
 		hop->to_path = a->to_path;
+		hop->from_path = a->from_path;
 		if (!a->dst.p)
 			code = connect_to(a, NULL, msrp_path_first(a->to_path), &hop->conn, phrase);
 	} else {
@@ -245,42 +250,4 @@ int hop_find(struct arrival *a, struct hop *hop, const char **phrase)
 	if (code == 0 && a->dst.p)
 		code = connect_to(a, NULL, a->dst, &hop->conn, phrase);
 	return code;
-}
-
-size_t hop_paths_size(const struct arrival *a, const struct hop *hop)
-{
-	return sizeof("To-Path: \r\nFrom-Path:   \r\n") + hop->to_path.len + hop->own.len
-	    + hop->inner.len + (hop->own.p ? a->frame->from_path.len : a->from_path.len);
-}
-
-static size_t with_space(struct slice s)
-{
-	return s.p ? s.len + 1 : 0;
-}
-
-static char *put_with_space(char *p, struct slice s)
-{
-	if (!s.p)
-		return p;
-	p = slice_put(p, s);
-	*p++ = ' ';
-	return p;
-}
-
-void hop_write_paths(struct buffer *w, const struct arrival *a, const struct hop *hop)
-{
-	struct slice from = hop->own.p ? a->frame->from_path : a->from_path;
-	char *p = buffer_extend(w,
-	    sizeof("To-Path: \r\nFrom-Path: \r\n") - 1 + hop->to_path.len + with_space(hop->inner)
-		+ with_space(hop->own) + from.len);
-
-	if (!p)
-		return;
-	p = slice_put(p, SLICE("To-Path: "));
-	p = slice_put(p, hop->to_path);
-	p = slice_put(p, SLICE("\r\nFrom-Path: "));
-	p = put_with_space(p, hop->inner);
-	p = put_with_space(p, hop->own);
-	p = slice_put(p, from);
-	slice_put(p, SLICE("\r\n"));
 }

@@ -7,23 +7,8 @@
 
 #include "base/log.h"
 
-static void set_fed(struct peer *peer, struct msrp_conn *latest, struct msrp_conn *before)
+static void forget(struct peer *peer)
 {
-	if (latest)
-		msrp_conn_ref(latest);
-	if (before)
-		msrp_conn_ref(before);
-	for (int i = 0; i < 2; i++)
-		if (peer->fed[i])
-			msrp_conn_unref(peer->fed[i]);
-	peer->fed[0] = latest;
-	peer->fed[1] = before;
-}
-
-void peer_free(struct peer *peer)
-{
-	set_fed(peer, NULL, NULL);
-	msrp_conn_set_note(peer->conn, NULL);
 	LIST_REMOVE(peer, entry);
 	if (peer->certified)
 		LIST_REMOVE(peer, certified_entry);
@@ -33,12 +18,18 @@ void peer_free(struct peer *peer)
 
 static void on_closed(struct msrp_note *note)
 {
-	peer_free(OWNER(struct peer, note, note));
+	forget(OWNER(struct peer, note, note));
+}
+
+void peer_free(struct peer *peer)
+{
+	msrp_conn_remove_note(peer->conn, &peer->note);
+	forget(peer);
 }
 
 struct peer *peer_find(const struct msrp_conn *conn)
 {
-	struct msrp_note *note = msrp_conn_note(conn);
+	struct msrp_note *note = msrp_conn_note(conn, on_closed);
 
 	return note ? OWNER(struct peer, note, note) : NULL;
 }
@@ -59,7 +50,7 @@ struct peer *peer_of(struct relay *relay, struct msrp_conn *conn)
 	LIST_INSERT_HEAD(&relay->peers, peer, entry);
 	if (peer->certified)
 		LIST_INSERT_HEAD(&relay->certified, peer, certified_entry);
-	msrp_conn_set_note(conn, &peer->note);
+	msrp_conn_add_note(conn, &peer->note);
 	return peer;
 }
 
@@ -82,17 +73,6 @@ struct msrp_conn *peer_with_identity(struct relay *relay, struct slice host)
 		if (!msrp_conn_closed(peer->conn) && peer_is(peer, host))
 			return peer->conn;
 	return NULL;
-}
-
-void peer_feeds(struct peer *peer, struct msrp_conn *dest)
-{
-	if (peer->fed[0] != dest)
-		set_fed(peer, dest, peer->fed[0]);
-}
-
-bool peer_is_shared(const struct peer *peer)
-{
-	return peer->fed[1] && !msrp_conn_closed(peer->fed[1]);
 }
 
 void peer_failed(struct peer *peer)

@@ -11,14 +11,12 @@ struct peer {
 	LIST_ENTRY(peer) entry;
 	LIST_ENTRY(peer) certified_entry;
 	struct msrp_conn *conn;
-	struct msrp_conn *fed[2]; /* refs: where its bodies went, the latest first */
-	char *identity;           /* name that its certificate was last asked for */
-	unsigned failures : 16;   /* wrong AUTHs, and refusals before anything was right */
-	bool certified : 1;       /* it showed a certificate that a known authority vouches for */
-	bool proven : 1;          /* the certificate has the name of identity */
-	bool node : 1;            /* we have opened it to another node of the cluster */
-	bool valid : 1;           /* something was right */
-	bool stalled : 1;         /* took nothing for shared_stall, and has no room since */
+	char *identity;         /* name that its certificate was last asked for */
+	unsigned failures : 16; /* wrong AUTHs, and refusals before anything was right */
+	bool certified : 1;     /* it showed a certificate that a known authority vouches for */
+	bool proven : 1;        /* the certificate has the name of identity */
+	bool node : 1;          /* we have opened it to another node of the cluster */
+	bool valid : 1;         /* something was right */
 };
 
 /** @return NULL when memory is out */
@@ -33,12 +31,6 @@ bool peer_is(struct peer *peer, struct slice host);
 
 /** A connection whose certificate vouches for host, or NULL. */
 struct msrp_conn *peer_with_identity(struct relay *relay, struct slice host);
-
-/** Bodies of it go to dest now. */
-void peer_feeds(struct peer *peer, struct msrp_conn *dest);
-
-/** Do bodies of it go to more than one connection that is still there? */
-bool peer_is_shared(const struct peer *peer);
 
 /** It did something wrong; once too often, and it is closed when that has been answered. */
 void peer_failed(struct peer *peer);

@@ -7,17 +7,44 @@
 
 #include <msrpd/story.h>
 
+#include "base/digest.h"
+#include "forward/collector.h"
+#include "forward/forward.h"
+#include "forward/request.h"
 #include "relay/auth.h"
-#include "relay/collector.h"
-#include "relay/forward.h"
+#include "relay/hop.h"
 #include "relay/node.h"
-#include "relay/pause.h"
 #include "relay/peer.h"
-#include "relay/request.h"
 #include "relay/tables.h"
 #include "wire/path.h"
 
+static struct relay *of_forwarder(struct forwarder *fw)
+{
+	return OWNER(struct relay, forwarder, fw);
+}
+
 /* --- a request --- */
+
+static int pass_by(struct arrival *a, const struct hop *hop)
+{
+	const struct incoming in = {
+	    .conn = a->conn,
+	    .frame = a->frame,
+	    .whole = a->whole,
+	    .flag = a->flag,
+	    .body = a->body,
+	    .close_sent = a->close_sent,
+	};
+	struct forwarder *fw = &a->relay->forwarder;
+	const char *phrase = "";
+	int code = a->frame->method == MSRP_SEND ? forward_send(fw, &in, hop, &phrase)
+						 : request_forward(fw, &in, hop, &phrase);
+
+	if (code <= 0)
+		return code;
+	arrival_reply(a, code, slice_of(phrase), NOTHING);
+	return 0;
+}
 
 static int pass(struct arrival *a)
 {
@@ -33,7 +60,7 @@ static int pass(struct arrival *a)
 	peer = peer_of(a->relay, a->conn);
 	if (peer)
 		peer->valid = true;
-	return a->frame->method == MSRP_SEND ? forward_send(a, &hop) : request_forward(a, &hop);
+	return pass_by(a, &hop);
 }
 
 /* A connection on which nothing has been right yet is closed. */
@@ -124,6 +151,22 @@ static int handle(struct arrival *a)
 	return result;
 }
 
+static int on_collected(struct forwarder *fw, const struct collected *c)
+{
+	struct relay *relay = of_forwarder(fw);
+
+	return handle(&(struct arrival){
+	    .relay = relay,
+	    .conn = c->in.conn,
+	    .frame = c->in.frame,
+	    .grant = grant_of_uri(relay, &c->in.frame->to), /* it may be gone by now */
+	    .whole = true,
+	    .flag = c->in.flag,
+	    .body = c->in.body,
+	    .raw = c->raw,
+	});
+}
+
 /* @param grant  whose URI comes first in its To-Path, or NULL */
 static int take(struct relay *relay, struct msrp_conn *conn, const struct msrp_frame *frame,
     struct grant *grant)
@@ -131,7 +174,9 @@ static int take(struct relay *relay, struct msrp_conn *conn, const struct msrp_f
 	struct arrival a = {.relay = relay, .conn = conn, .frame = frame, .grant = grant};
 
 	(*relay->count.requests[frame->method])++;
-	return arrival_needs_whole(&a) ? collector_take(&a, handle) : handle(&a);
+	return arrival_needs_whole(&a)
+	    ? collector_take(&relay->forwarder, conn, frame, on_collected)
+	    : handle(&a);
 }
 
 static int on_grant_request(struct grant *grant, struct msrp_conn *conn,
@@ -145,26 +190,60 @@ static int on_fallback(struct msrp_conn *conn, const struct msrp_frame *frame, v
 	return take(arg, conn, frame, NULL);
 }
 
+/* --- what passes --- */
+
+static bool on_response(struct forwarder *fw, struct msrp_conn *dest, const struct msrp_frame *f)
+{
+	relay_count_response(of_forwarder(fw), f->code);
+	return arrival_accepts_response(of_forwarder(fw), dest, f);
+}
+
+static void on_replied(struct forwarder *fw, unsigned code)
+{
+	relay_count_reply(of_forwarder(fw), code);
+}
+
+/* RFC 4976 6.3: wrong credentials for a relay beyond this one count as well. */
+static void on_answered(struct forwarder *fw, struct msrp_conn *source, bool credentials,
+    const struct msrp_frame *f)
+{
+	struct digest challenge;
+	struct peer *peer = peer_find(source);
+
+	(void)fw;
+	if (!peer || !credentials || f->code != 401)
+		return;
+	if (f->www_authenticate.p && digest_parse_challenge(&challenge, f->www_authenticate) == 0
+	    && challenge.stale)
+		return;
+	peer_failed(peer);
+}
+
+static const struct forwarder_ops forwarder_ops = {
+    .response = on_response,
+    .replied = on_replied,
+    .answered = on_answered,
+};
+
 /* --- life --- */
 
 static void on_cleanup(void *arg)
 {
 	struct relay *relay = arg;
 
-	pool_trim(&relay->forward_pool);
-	pool_trim(&relay->chunk_pool);
+	forwarder_trim(&relay->forwarder);
 	timer_start(&relay->cleanup, relay->settings->cleanup_interval_ms);
 }
 
-static int start_parts(struct relay *relay)
+static int start_parts(struct relay *relay, struct stats *stats)
 {
 	const struct relay_settings *s = relay->settings;
 	struct event_base *base = msrp_stack_base(relay->stack);
 	int err = relay_parse_own(&relay->own, &relay->own_count, s);
 
 	if (err == 0)
-		err = timer_queue_init(&relay->stalls, base,
-		    msrp_stack_settings(relay->stack)->shared_stall_ms, pause_expired, relay);
+		err =
+		    forwarder_init(&relay->forwarder, relay->stack, &forwarder_ops, stats, "relay");
 	if (err == 0)
 		err = timer_init(&relay->cleanup, base, on_cleanup, relay);
 	if (err == 0)
@@ -179,24 +258,12 @@ static void stop(void *state)
 	if (!relay)
 		return;
 	msrp_stack_set_fallback(relay->stack, NULL, NULL);
-	while (!LIST_EMPTY(&relay->collectors))
-		collector_free(LIST_FIRST(&relay->collectors));
 	grants_free(relay->grants);
-	while (!LIST_EMPTY(&relay->forwards))
-		forward_free(LIST_FIRST(&relay->forwards));
-	while (!LIST_EMPTY(&relay->drains))
-		drain_free(LIST_FIRST(&relay->drains));
-	while (!LIST_EMPTY(&relay->chunks))
-		chunk_free(LIST_FIRST(&relay->chunks));
-	while (!LIST_EMPTY(&relay->requests))
-		request_free(LIST_FIRST(&relay->requests));
+	forwarder_fini(&relay->forwarder);
 	nodes_fini(relay);
 	while (!LIST_EMPTY(&relay->peers))
 		peer_free(LIST_FIRST(&relay->peers));
-	pool_trim(&relay->forward_pool);
-	pool_trim(&relay->chunk_pool);
 	timer_fini(&relay->cleanup);
-	timer_queue_fini(&relay->stalls);
 	free(relay->own);
 	free(relay);
 }
@@ -219,11 +286,9 @@ static int start(const struct service_env *env, const void *settings, void **sta
 	relay->auth = env->auth;
 	relay->cluster = env->cluster;
 	relay->routes = env->routes;
-	relay->forward_pool = POOL(struct forward, FORWARDS_KEPT);
-	relay->chunk_pool = POOL(struct chunk, CHUNKS_KEPT);
 	err = relay_counters_init(relay, env->stats);
 	if (err == 0)
-		err = start_parts(relay);
+		err = start_parts(relay, env->stats);
 	if (err < 0) {
 		stop(relay);
 		return err;
@@ -250,7 +315,7 @@ static int reload(void *state, const void *settings, struct reason *why)
 	relay->own = own;
 	relay->own_count = own_count;
 	relay->settings = s;
-	timer_queue_set_period(&relay->stalls, msrp_stack_settings(relay->stack)->shared_stall_ms);
+	forwarder_reload(&relay->forwarder);
 	timer_start(&relay->cleanup, s->cleanup_interval_ms);
 	return 0;
 }

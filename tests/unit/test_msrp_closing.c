@@ -220,7 +220,7 @@ static void join(struct end *end, struct msrp_conn *conn)
 {
 	end->conn = conn;
 	msrp_conn_attach(conn, &end->user, 0);
-	msrp_conn_set_note(conn, &end->note);
+	msrp_conn_add_note(conn, &end->note);
 	msrp_flow_attach(&end->flow, conn);
 	msrp_conn_mark(conn, &end->mark);
 	msrp_flow_wait(&end->flow);

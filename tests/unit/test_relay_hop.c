@@ -138,12 +138,13 @@ static void paths_are_moved_on(void **state)
 			     path(f, f->cast.alice.granted, f->cast.bob.granted, f->cast.bob.own),
 			     &hop, &phrase),
 	    0);
-	hop_write_paths(&w, &f->arrival, &hop);
+	hop_write_paths(&w, &hop, f->arrival.frame);
 	snprintf(expected, sizeof(expected), "To-Path: %s\r\nFrom-Path: %s %s %s\r\n",
 	    f->cast.bob.own, f->cast.bob.granted, f->cast.alice.granted, f->cast.alice.own);
 	assert_true(slice_equal(buffer_text(&w), slice_of(expected)));
-	assert_true(w.len <= hop_paths_size(&f->arrival, &hop));
-	assert_false(hop.outgoing); /* towards bob, by whose grant it passes last */
+	assert_true(w.len <= hop_paths_size(&hop, f->arrival.frame));
+	/* towards bob, by whose grant it passes last */
+	assert_ptr_equal(hop.traffic, &f->cast.bob.grant->to_client);
 }
 
 static void answers_go_where_frames_came_from(void **state)
@@ -157,7 +158,7 @@ static void answers_go_where_frames_came_from(void **state)
 	    find(f, &f->cast.alice, relay_way_out(&f->cast.alice, &f->cast.carol), &hop, &phrase),
 	    0);
 	assert_ptr_equal(hop.conn, f->cast.carol.conn);
-	assert_true(hop.outgoing);
+	assert_ptr_equal(hop.traffic, &f->cast.alice.grant->from_client);
 }
 
 /* A stranger that writes as the client, or as a grant of this relay, is not found there. */
@@ -237,8 +238,8 @@ static void by_paths_of_a_rule(void **state)
 	f->arrival.to_path = SLICE("msrp://127.0.0.1:1/there;tcp");
 	f->arrival.from_path = SLICE("msrp://127.0.0.1:2/here;tcp");
 	assert_int_equal(hop_find(&f->arrival, &hop, &phrase), 0);
-	assert_null(hop.grant);
-	hop_write_paths(&w, &f->arrival, &hop);
+	assert_null(hop.way);
+	hop_write_paths(&w, &hop, f->arrival.frame);
 	assert_true(slice_equal(buffer_text(&w),
 	    SLICE(
 		"To-Path: msrp://127.0.0.1:1/there;tcp\r\nFrom-Path: msrp://127.0.0.1:2/here;tcp\r\n")));

@@ -1,4 +1,4 @@
-#include "relay/request.h"
+#include "forward/request.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -6,10 +6,8 @@
 
 #include <msrpd/rand.h>
 
-#include "base/digest.h"
+#include "forward/pause.h"
 #include "msrp/transaction.h"
-#include "relay/pause.h"
-#include "relay/peer.h"
 #include "wire/path.h"
 #include "wire/write.h"
 
@@ -49,36 +47,36 @@ static void buffer_send(struct frame_buffer *b, struct msrp_conn *conn)
 
 /* --- there --- */
 
-static int send_request(const struct arrival *a, const struct hop *hop, struct slice tid)
+static int send_request(const struct incoming *in, const struct hop *hop, struct slice tid)
 {
-	const struct msrp_frame *f = a->frame;
+	const struct msrp_frame *f = in->frame;
 	struct frame_buffer b;
 	int err = buffer_init(&b,
-	    FRAME_SLACK + f->method_text.len + hop_paths_size(a, hop) + f->headers.len
-		+ a->body.len);
+	    FRAME_SLACK + f->method_text.len + hop_paths_size(hop, f) + f->headers.len
+		+ in->body.len);
 
 	if (err < 0)
 		return err;
 	msrp_write_request_line(&b.w, tid, f->method_text);
-	hop_write_paths(&b.w, a, hop);
+	hop_write_paths(&b.w, hop, f);
 	msrp_write_forwarded_headers(&b.w, f, false);
 	if (f->has_body) {
 		msrp_write_blank_line(&b.w);
-		buffer_add(&b.w, a->body);
+		buffer_add(&b.w, in->body);
 	}
-	msrp_write_end_line(&b.w, tid, a->whole ? a->flag : MSRP_COMPLETE, f->has_body);
+	msrp_write_end_line(&b.w, tid, in->whole ? in->flag : MSRP_COMPLETE, f->has_body);
 	buffer_send(&b, hop->conn);
-	if (a->close_sent)
+	if (in->close_sent)
 		msrp_conn_close_after_send(hop->conn);
 	return 0;
 }
 
-static int pass_report(struct arrival *a, const struct hop *hop)
+static int pass_report(const struct incoming *in, const struct hop *hop)
 {
 	char tid[MSRP_TID_LEN + 1];
 
 	rand_token(tid, MSRP_TID_LEN);
-	return send_request(a, hop, (struct slice){tid, MSRP_TID_LEN});
+	return send_request(in, hop, (struct slice){tid, MSRP_TID_LEN});
 }
 
 /* --- and back --- */
@@ -86,21 +84,23 @@ static int pass_report(struct arrival *a, const struct hop *hop)
 /* One that is answered from end to end. */
 struct request {
 	struct msrp_transaction t;
-	struct relay *relay;
+	struct forwarder *fw;
 	LIST_ENTRY(request) entry;
 	struct msrp_conn *source; /* ref */
 	struct msrp_conn *dest;   /* borrowed as long as t runs */
 	bool credentials;         /* an AUTH with Authorization */
+	bool hides;               /* see struct hop */
 	size_t charged;
 	struct slice tid, own, from_path; /* of the request as it came */
 	char text[];
 };
 
-/* Answer the request: by the response f, or (NULL) by the relay itself. */
+/* Answer the request: by the response f, or (NULL) by ourselves. */
 static void answer(struct request *r, unsigned code, struct slice phrase,
     const struct msrp_frame *f)
 {
-	struct slice from = f ? f->from_path : NOTHING, headers = f ? f->headers : NOTHING;
+	struct slice from = f && !r->hides ? f->from_path : NOTHING,
+		     headers = f ? f->headers : NOTHING;
 	struct frame_buffer b;
 
 	if (msrp_conn_closed(r->source)
@@ -124,49 +124,36 @@ static void answer(struct request *r, unsigned code, struct slice phrase,
 	buffer_send(&b, r->source);
 }
 
-/* RFC 4976 6.3: wrong credentials for a relay beyond this one count as well. */
-static bool is_refusal(const struct request *r, const struct msrp_frame *f)
-{
-	struct digest challenge;
-
-	return r->credentials && f->code == 401
-	    && !(f->www_authenticate.p
-		&& digest_parse_challenge(&challenge, f->www_authenticate) == 0 && challenge.stale);
-}
-
 static int on_response(struct msrp_transaction *t, const struct msrp_frame *f)
 {
 	struct request *r = OWNER(struct request, t, t);
-	struct peer *source;
+	struct forwarder *fw = r->fw;
 
-	relay_count_response(r->relay, f->code);
-	if (arrival_accepts_response(r->relay, r->dest, f)) {
+	if (forwarder_heeds(fw, r->dest, f)) {
 		answer(r, f->code, f->phrase, f);
-		source = peer_find(r->source);
-		if (source && is_refusal(r, f))
-			peer_failed(source);
+		if (fw->ops->answered)
+			fw->ops->answered(fw, r->source, r->credentials, f);
 	}
 	request_free(r);
 	return 0;
 }
 
+static void fail(struct request *r, struct slice phrase)
+{
+	forwarder_replied(r->fw, 408);
+	answer(r, 408, phrase, NULL);
+	request_free(r);
+}
+
 static void on_timeout(struct msrp_transaction *t)
 {
-	struct request *r = OWNER(struct request, t, t);
-
-	relay_count_reply(r->relay, 408);
-	answer(r, 408, SLICE("No answer"), NULL);
-	request_free(r);
+	fail(OWNER(struct request, t, t), SLICE("No answer"));
 }
 
 static void on_lost(struct msrp_transaction *t, int err)
 {
-	struct request *r = OWNER(struct request, t, t);
-
 	(void)err;
-	relay_count_reply(r->relay, 408);
-	answer(r, 408, SLICE("Connection lost"), NULL);
-	request_free(r);
+	fail(OWNER(struct request, t, t), SLICE("Connection lost"));
 }
 
 static const struct msrp_transaction_ops transaction_ops = {
@@ -183,19 +170,20 @@ static struct slice append(struct buffer *w, struct slice s)
 	return copy;
 }
 
-static struct request *request_new(const struct arrival *a, const struct hop *hop)
+static struct request *request_new(struct forwarder *fw, const struct incoming *in,
+    const struct hop *hop)
 {
-	const struct msrp_frame *f = a->frame;
+	const struct msrp_frame *f = in->frame;
 	struct slice own = hop->own.p ? hop->own : msrp_path_first(f->to_path);
 	size_t text = f->tid.len + own.len + f->from_path.len, size = sizeof(struct request) + text;
 	struct buffer w = {.cap = text};
 	struct request *r;
 
-	if (budget_take(msrp_stack_budget(a->relay->stack), size) < 0)
+	if (budget_take(msrp_stack_budget(fw->stack), size) < 0)
 		return NULL;
 	r = calloc(1, size);
 	if (!r) {
-		budget_return(msrp_stack_budget(a->relay->stack), size);
+		budget_return(msrp_stack_budget(fw->stack), size);
 		return NULL;
 	}
 	w.p = r->text;
@@ -203,31 +191,32 @@ static struct request *request_new(const struct arrival *a, const struct hop *ho
 	r->own = append(&w, own);
 	r->from_path = append(&w, f->from_path);
 	r->t.ops = &transaction_ops;
-	r->relay = a->relay;
+	r->fw = fw;
 	r->charged = size;
-	r->source = msrp_conn_ref(a->conn);
+	r->source = msrp_conn_ref(in->conn);
 	r->dest = hop->conn;
 	r->credentials = f->method == MSRP_AUTH && f->authorization.p;
-	LIST_INSERT_HEAD(&a->relay->requests, r, entry);
+	r->hides = hop->hides;
+	LIST_INSERT_HEAD(&fw->requests, r, entry);
 	return r;
 }
 
 void request_free(struct request *r)
 {
 	msrp_transaction_stop(&r->t);
-	budget_return(msrp_stack_budget(r->relay->stack), r->charged);
+	budget_return(msrp_stack_budget(r->fw->stack), r->charged);
 	msrp_conn_unref(r->source);
 	LIST_REMOVE(r, entry);
 	free(r);
 }
 
-static int pass_request(struct arrival *a, const struct hop *hop)
+static int pass_request(struct forwarder *fw, const struct incoming *in, const struct hop *hop)
 {
-	struct request *r = request_new(a, hop);
+	struct request *r = request_new(fw, in, hop);
 	int err = r ? msrp_transaction_start(&r->t, hop->conn) : -ENOMEM;
 
 	if (err == 0)
-		err = send_request(a, hop, (struct slice){r->t.tid, MSRP_TID_LEN});
+		err = send_request(in, hop, (struct slice){r->t.tid, MSRP_TID_LEN});
 	if (err == 0)
 		msrp_transaction_sent(&r->t);
 	else if (r)
@@ -235,16 +224,18 @@ static int pass_request(struct arrival *a, const struct hop *hop)
 	return err;
 }
 
-int request_forward(struct arrival *a, const struct hop *hop)
+int request_forward(struct forwarder *fw, const struct incoming *in, const struct hop *hop,
+    const char **phrase)
 {
-	bool report = a->frame->method == MSRP_REPORT;
-	int err = report ? pass_report(a, hop) : pass_request(a, hop);
+	bool report = in->frame->method == MSRP_REPORT;
+	int err = -ENOTCONN;
 
-	if (err < 0) {
-		arrival_reply(a, 408, SLICE("Out of resources"), NOTHING);
-		return 0;
-	}
+	*phrase = hop->conn ? "Out of resources" : "Not connected";
+	if (hop->conn)
+		err = report ? pass_report(in, hop) : pass_request(fw, in, hop);
+	if (err < 0)
+		return 408;
 	/* Small frames are queued whatever waits there; a source of too many is paused. */
-	return pause_until_drained(a->relay, a->conn, hop->conn,
-	    2 * msrp_stack_settings(a->relay->stack)->send_queue);
+	return pause_until_drained(fw, in->conn, hop->conn,
+	    2 * msrp_stack_settings(fw->stack)->send_queue);
 }

@@ -1,4 +1,4 @@
-#include "relay/chunk.h"
+#include "forward/chunk.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -34,45 +34,45 @@ static size_t charge_for(size_t text)
 	return sizeof(struct chunk) + (text > CHUNK_TEXT_INLINE ? text : 0);
 }
 
-static struct chunk *chunk_get(struct relay *relay, size_t text)
+static struct chunk *chunk_get(struct forwarder *fw, size_t text)
 {
 	struct chunk *chunk;
 
-	if (budget_take(msrp_stack_budget(relay->stack), charge_for(text)) < 0)
+	if (budget_take(msrp_stack_budget(fw->stack), charge_for(text)) < 0)
 		return NULL;
-	chunk = pool_get(&relay->chunk_pool);
+	chunk = pool_get(&fw->chunk_pool);
 	if (!chunk)
 		goto fail;
 	chunk->cap = (uint32_t)text;
 	chunk->text = text <= CHUNK_TEXT_INLINE ? chunk->inline_text : malloc(text);
 	if (!chunk->text)
 		goto fail;
-	chunk->relay = relay;
+	chunk->fw = fw;
 	chunk->t.conn = NULL;
 	chunk->writer = NULL;
 	chunk->source = NULL;
 	chunk->sent = 0;
 	chunk->complete = false;
-	LIST_INSERT_HEAD(&relay->chunks, chunk, entry);
+	LIST_INSERT_HEAD(&fw->chunks, chunk, entry);
 	return chunk;
 fail:
 	free(chunk);
-	budget_return(msrp_stack_budget(relay->stack), charge_for(text));
+	budget_return(msrp_stack_budget(fw->stack), charge_for(text));
 	return NULL;
 }
 
 void chunk_free(struct chunk *chunk)
 {
-	struct relay *relay = chunk->relay;
+	struct forwarder *fw = chunk->fw;
 
 	msrp_transaction_stop(&chunk->t);
-	budget_return(msrp_stack_budget(relay->stack), charge_for(chunk->cap));
+	budget_return(msrp_stack_budget(fw->stack), charge_for(chunk->cap));
 	if (chunk->source)
 		msrp_conn_unref(chunk->source);
 	if (chunk->text != chunk->inline_text)
 		free(chunk->text);
 	LIST_REMOVE(chunk, entry);
-	pool_put(&relay->chunk_pool, chunk);
+	pool_put(&fw->chunk_pool, chunk);
 }
 
 /* --- its head --- */
@@ -123,16 +123,15 @@ static void note_range(struct chunk *chunk, const struct msrp_frame *f, size_t e
 		chunk->id_at += (uint32_t)grown;
 }
 
-static void write_head(struct buffer *w, struct chunk *chunk, const struct arrival *a,
+static void write_head(struct buffer *w, struct chunk *chunk, const struct msrp_frame *f,
     const struct hop *hop)
 {
-	const struct msrp_frame *f = a->frame;
 	size_t grown;
 
 	chunk->start = f->range.start;
 	chunk->total = f->range.total;
 	msrp_write_request_line(w, TID_ROOM, f->method_text);
-	hop_write_paths(w, a, hop);
+	hop_write_paths(w, hop, f);
 	chunk->headers_at = (uint32_t)w->len;
 	/* "From-Path: … OWN FROM" and CRLF end here. */
 	chunk->from_len = (uint32_t)f->from_path.len;
@@ -151,27 +150,27 @@ static void write_head(struct buffer *w, struct chunk *chunk, const struct arriv
 		write_origin(w, chunk, f);
 }
 
-struct chunk *chunk_new(const struct arrival *a, const struct hop *hop)
+struct chunk *chunk_new(struct forwarder *fw, const struct incoming *in, const struct hop *hop)
 {
-	const struct msrp_frame *f = a->frame;
-	size_t text = HEAD_SLACK + hop_paths_size(a, hop) + f->headers.len;
+	const struct msrp_frame *f = in->frame;
+	size_t text = HEAD_SLACK + hop_paths_size(hop, f) + f->headers.len;
 	struct buffer w;
 	struct chunk *chunk;
 
 	if (!hop->own.p)
 		text += f->to_path.len + f->from_path.len;
-	chunk = chunk_get(a->relay, text > CHUNK_TEXT_INLINE ? text : CHUNK_TEXT_INLINE);
+	chunk = chunk_get(fw, text > CHUNK_TEXT_INLINE ? text : CHUNK_TEXT_INLINE);
 	if (!chunk)
 		return NULL;
 	chunk->has_body = f->has_body;
 	msrp_failure_report_parse(f->failure_report, &chunk->failure_report);
 	w = (struct buffer){.p = chunk->text, .cap = chunk->cap};
-	write_head(&w, chunk, a, hop);
+	write_head(&w, chunk, f, hop);
 	if (w.err) {
 		chunk_free(chunk);
 		return NULL;
 	}
-	chunk->source = msrp_conn_ref(a->conn);
+	chunk->source = msrp_conn_ref(in->conn);
 	return chunk;
 }
 
@@ -214,7 +213,7 @@ struct chunk *chunk_continue(const struct chunk *before)
 {
 	size_t text = before->len + before->own_len + before->from_len + RANGE_SLACK;
 	struct chunk *chunk =
-	    chunk_get(before->relay, text > CHUNK_TEXT_INLINE ? text : CHUNK_TEXT_INLINE);
+	    chunk_get(before->fw, text > CHUNK_TEXT_INLINE ? text : CHUNK_TEXT_INLINE);
 	struct buffer w;
 
 	if (!chunk)
@@ -263,11 +262,11 @@ void chunk_report(struct chunk *chunk, unsigned code, struct slice phrase)
 		report.range.total = report.range.end;
 	rand_token(tid, MSRP_TID_LEN);
 	msrp_write_report(&w, &report);
-	log_debug("relay: conn %" PRIu64 ": REPORT 000 %u for %.*s",
+	log_debug("forward: conn %" PRIu64 ": REPORT 000 %u for %.*s",
 	    msrp_conn_number(chunk->source), code, SLICE_ARG(report.message_id));
 	if (!w.err) {
 		msrp_conn_send(chunk->source, buffer_text(&w));
-		(*chunk->relay->count.reports)++;
+		(*chunk->fw->count.reports)++;
 	}
 	free(large);
 }
@@ -277,11 +276,10 @@ void chunk_report(struct chunk *chunk, unsigned code, struct slice phrase)
 static int on_response(struct msrp_transaction *t, const struct msrp_frame *f)
 {
 	struct chunk *chunk = OWNER(struct chunk, t, t);
-	struct relay *relay = chunk->relay;
+	struct forwarder *fw = chunk->fw;
 	bool failed;
 
-	relay_count_response(relay, f->code);
-	failed = arrival_accepts_response(relay, chunk->dest, f) && f->code >= 300;
+	failed = forwarder_heeds(fw, chunk->dest, f) && f->code >= 300;
 	if (chunk->writer) {
 		/* An answer before the end; a good one changes nothing for the rest of it. */
 		if (failed)

@@ -1,12 +1,13 @@
 /*
- * A chunk, a SEND of this relay's: its head, the wait for its response, the REPORT when it fails
+ * A chunk, a SEND of our own: its head, the wait for its response, the REPORT when it fails
  * (RFC 4976 6.4.1, 6.4.3).
  */
 #pragma once
 
+#include "forward/forwarder.h"
+#include "forward/hop.h"
 #include "msrp/transaction.h"
-#include "relay/arrival.h"
-#include "relay/hop.h"
+#include "wire/report.h"
 
 enum {
 	CHUNK_TEXT_INLINE = 640,
@@ -21,7 +22,7 @@ struct chunk_writer {
 
 struct chunk {
 	struct msrp_transaction t;
-	struct relay *relay;
+	struct forwarder *fw;
 	LIST_ENTRY(chunk) entry;
 	struct chunk_writer *writer; /* NULL: it is written */
 	struct msrp_conn *source;    /* ref */
@@ -38,8 +39,8 @@ struct chunk {
 	char inline_text[CHUNK_TEXT_INLINE];
 };
 
-/** The chunk as which a's frame goes on.  @return NULL: no memory, or none left of max_memory */
-struct chunk *chunk_new(const struct arrival *a, const struct hop *hop);
+/** The chunk as which a SEND goes on.  @return NULL: no memory, or none left of max_memory */
+struct chunk *chunk_new(struct forwarder *fw, const struct incoming *in, const struct hop *hop);
 
 /** The next one of the same message, from behind what chunk has sent.  @return as chunk_new() */
 struct chunk *chunk_continue(const struct chunk *chunk);

@@ -60,9 +60,9 @@ static void ask(struct fixture *f, const char *method, const char *more)
 static void nothing_is_left(struct fixture *f)
 {
 	loop_settle(f->cast.side->msrp.base);
-	assert_true(LIST_EMPTY(&f->cast.side->relay->requests));
-	assert_true(LIST_EMPTY(&f->cast.side->relay->collectors));
-	assert_true(LIST_EMPTY(&f->cast.side->relay->drains));
+	assert_true(LIST_EMPTY(&f->cast.side->relay->forwarder.requests));
+	assert_true(LIST_EMPTY(&f->cast.side->relay->forwarder.collectors));
+	assert_true(LIST_EMPTY(&f->cast.side->relay->forwarder.drains));
 }
 
 static void its_response_comes_back(void **state)
@@ -91,7 +91,7 @@ static void with_a_body(void **state)
 	ask(f, "FOO", "Content-Type: a/b\r\n\r\nbytes\r\n");
 	assert_true(
 	    relay_peer_got(&f->cast.bob, "X: y\r\nContent-Type: a/b\r\n\r\nbytes\r\n-------"));
-	assert_true(LIST_EMPTY(&f->cast.side->relay->collectors));
+	assert_true(LIST_EMPTY(&f->cast.side->relay->forwarder.collectors));
 }
 
 static void a_report_is_forgotten(void **state)
@@ -138,7 +138,7 @@ static bool is_collecting(void *arg)
 {
 	struct fixture *f = arg;
 
-	return !LIST_EMPTY(&f->cast.side->relay->collectors);
+	return !LIST_EMPTY(&f->cast.side->relay->forwarder.collectors);
 }
 
 static void the_relay_goes(void **state)
@@ -167,7 +167,7 @@ static bool drain_is_there(void *arg)
 	    relay_way_out(&f->cast.alice, &f->cast.bob), f->cast.alice.own, (int)sizeof(body),
 	    body);
 	msrp_peer_say(&f->cast.alice.raw, frame, (size_t)n);
-	return !LIST_EMPTY(&f->cast.side->relay->drains);
+	return !LIST_EMPTY(&f->cast.side->relay->forwarder.drains);
 }
 
 static bool drain_is_gone(void *arg)
@@ -175,7 +175,7 @@ static bool drain_is_gone(void *arg)
 	struct fixture *f = arg;
 
 	msrp_peer_read(&f->cast.bob.raw);
-	return LIST_EMPTY(&f->cast.side->relay->drains);
+	return LIST_EMPTY(&f->cast.side->relay->forwarder.drains);
 }
 
 /* Who sends too many small frames to one that reads none is not read until they have left. */

@@ -1,32 +1,33 @@
-#include "relay/pause.h"
+#include "forward/pause.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "relay/peer.h"
+#include "forward/feed.h"
 
 /* --- one pause --- */
 
-int pause_begin(struct pause *pause, struct relay *relay, struct msrp_conn *source,
+int pause_begin(struct pause *pause, struct forwarder *fw, struct msrp_conn *source,
     struct msrp_flow *flow)
 {
-	struct peer *peer = peer_find(source);
+	struct feed *feed = feed_find(source);
 
 	pause->source = source;
 	pause->flow = flow;
-	msrp_flow_wait(flow);
-	if (peer && peer_is_shared(peer))
-		timer_queue_start(&relay->stalls, &pause->stall);
+	if (flow->conn)
+		msrp_flow_wait(flow);
+	if (feed && feed_is_shared(feed))
+		timer_queue_start(&fw->stalls, &pause->stall);
 	return -EAGAIN;
 }
 
-void pause_end(struct pause *pause, struct relay *relay)
+void pause_end(struct pause *pause, struct forwarder *fw)
 {
 	struct msrp_conn *source = pause->source;
 
-	timer_queue_stop(&relay->stalls, &pause->stall);
+	timer_queue_stop(&fw->stalls, &pause->stall);
 	pause->source = NULL;
 	if (source)
 		msrp_conn_resume(source);
@@ -35,23 +36,25 @@ void pause_end(struct pause *pause, struct relay *relay)
 void pause_expired(struct timer_entry *entry, void *arg)
 {
 	struct pause *pause = OWNER(struct pause, stall, entry);
-	struct peer *dest = pause->flow->conn ? peer_of(arg, pause->flow->conn) : NULL;
+	struct feed *dest = pause->flow->conn ? feed_of(pause->flow->conn) : NULL;
 
+	(void)arg;
 	if (dest)
-		dest->stalled = true;
-	log_debug("relay: conn %" PRIu64 ": read on, past a destination that takes nothing",
+		feed_set_stalled(dest, true);
+	log_debug("forward: conn %" PRIu64 ": read on, past a destination that takes nothing",
 	    msrp_conn_number(pause->source));
 	pause->stalled(pause);
 }
 
-bool pause_is_stalled(const struct relay *relay, struct msrp_conn *dest)
+bool pause_is_stalled(const struct forwarder *fw, struct msrp_conn *dest)
 {
-	struct peer *peer = peer_find(dest);
+	struct feed *feed = feed_find(dest);
 
-	if (!peer || !peer->stalled)
+	if (!feed || !feed_is_stalled(feed))
 		return false;
-	peer->stalled = msrp_conn_backlog(dest) > msrp_stack_settings(relay->stack)->send_queue / 2;
-	return peer->stalled;
+	feed_set_stalled(feed,
+	    msrp_conn_backlog(dest) > msrp_stack_settings(fw->stack)->send_queue / 2);
+	return feed_is_stalled(feed);
 }
 
 /* --- what has been passed on as a whole, and fills a queue all the same --- */
@@ -59,14 +62,14 @@ bool pause_is_stalled(const struct relay *relay, struct msrp_conn *dest)
 struct drain {
 	struct pause pause;
 	struct msrp_flow flow;
-	struct relay *relay;
+	struct forwarder *fw;
 	struct msrp_conn *source; /* ref */
 	LIST_ENTRY(drain) entry;
 };
 
 void drain_free(struct drain *drain)
 {
-	pause_end(&drain->pause, drain->relay);
+	pause_end(&drain->pause, drain->fw);
 	msrp_flow_detach(&drain->flow);
 	msrp_conn_unref(drain->source);
 	LIST_REMOVE(drain, entry);
@@ -92,7 +95,7 @@ static void on_closed(struct msrp_flow *flow, int err)
 /* It opens no frame that could be interrupted. */
 static const struct msrp_flow_ops flow_ops = {.writable = on_writable, .closed = on_closed};
 
-int pause_until_drained(struct relay *relay, struct msrp_conn *source, struct msrp_conn *dest,
+int pause_until_drained(struct forwarder *fw, struct msrp_conn *source, struct msrp_conn *dest,
     size_t limit)
 {
 	struct drain *drain;
@@ -104,9 +107,9 @@ int pause_until_drained(struct relay *relay, struct msrp_conn *source, struct ms
 		return 0; /* the next frame asks again */
 	drain->pause.stalled = on_stalled;
 	drain->flow.ops = &flow_ops;
-	drain->relay = relay;
+	drain->fw = fw;
 	drain->source = msrp_conn_ref(source);
-	LIST_INSERT_HEAD(&relay->drains, drain, entry);
+	LIST_INSERT_HEAD(&fw->drains, drain, entry);
 	msrp_flow_attach(&drain->flow, dest);
-	return pause_begin(&drain->pause, relay, source, &drain->flow);
+	return pause_begin(&drain->pause, fw, source, &drain->flow);
 }

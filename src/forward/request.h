@@ -4,16 +4,18 @@
  */
 #pragma once
 
-#include "relay/hop.h"
+#include "forward/forwarder.h"
+#include "forward/hop.h"
 
 struct request;
 
 /**
- * Pass on a's frame, which is here as a whole.
+ * Pass on a request of which all is here; to a way without a connection none goes.
  *
- * @return as msrp_target_ops.request
+ * @return as forward_send()
  */
-int request_forward(struct arrival *a, const struct hop *hop);
+int request_forward(struct forwarder *fw, const struct incoming *in, const struct hop *hop,
+    const char **phrase);
 
 /** Forget it; its response will go nowhere. */
 void request_free(struct request *r);

@@ -13,7 +13,7 @@
 #include <event2/event.h>
 
 #include "loop.h"
-#include "relay/forward.h"
+#include "forward/forward.h"
 #include "relay_side.h"
 
 enum { MANY = 4 << 20 }; /* more than two sockets' buffers and send_queue hold */
@@ -61,10 +61,10 @@ static void finish(struct fixture *f)
 static void nothing_is_left(struct fixture *f)
 {
 	loop_settle(f->cast.side->msrp.base);
-	assert_true(LIST_EMPTY(&f->cast.side->relay->forwards));
-	assert_true(LIST_EMPTY(&f->cast.side->relay->drains));
+	assert_true(LIST_EMPTY(&f->cast.side->relay->forwarder.forwards));
+	assert_true(LIST_EMPTY(&f->cast.side->relay->forwarder.drains));
 	if (f->cast.alice.grant)
-		assert_true(LIST_EMPTY(&f->cast.alice.grant->watches));
+		assert_true(LIST_EMPTY(&f->cast.alice.grant->way.watches));
 }
 
 static void it_leaves_before_all_has_come(void **state)
@@ -104,7 +104,7 @@ static void its_receiver_refuses_it(void **state)
 	struct chunk *chunk;
 
 	begin(f, "");
-	chunk = LIST_FIRST(&f->cast.side->relay->chunks);
+	chunk = LIST_FIRST(&f->cast.side->relay->forwarder.chunks);
 	relay_peer_say(&f->cast.bob,
 	    "MSRP %s 413 Enough\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------%s$\r\n", chunk->t.tid,
 	    f->cast.alice.granted, f->cast.bob.own, chunk->t.tid);
@@ -113,7 +113,7 @@ static void its_receiver_refuses_it(void **state)
 	finish(f);
 	relay_peer_expect(&f->cast.alice, "MSRP half1234 200 OK\r\n");
 	nothing_is_left(f);
-	assert_true(LIST_EMPTY(&f->cast.side->relay->chunks));
+	assert_true(LIST_EMPTY(&f->cast.side->relay->forwarder.chunks));
 }
 
 static void an_early_success_changes_nothing(void **state)
@@ -122,7 +122,7 @@ static void an_early_success_changes_nothing(void **state)
 	struct chunk *chunk;
 
 	begin(f, "");
-	chunk = LIST_FIRST(&f->cast.side->relay->chunks);
+	chunk = LIST_FIRST(&f->cast.side->relay->forwarder.chunks);
 	relay_peer_say(&f->cast.bob,
 	    "MSRP %s 200 OK\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------%s$\r\n", chunk->t.tid,
 	    f->cast.alice.granted, f->cast.bob.own, chunk->t.tid);
@@ -181,7 +181,7 @@ static void another_message_comes_between(void **state)
 	finish(f);
 	relay_peer_expect(&f->cast.bob, "Byte-Range: 13-*/23\r\n");
 	relay_peer_expect(&f->cast.bob, "second half\r\n-------");
-	assert_int_equal(*f->cast.side->relay->count.split, 1);
+	assert_int_equal(*f->cast.side->relay->forwarder.count.split, 1);
 	nothing_is_left(f);
 }
 
@@ -277,6 +277,95 @@ static void the_sender_of_a_full_receiver_goes(void **state)
 	nothing_is_left(f);
 }
 
+/* --- a way that leads to nobody yet --- */
+
+struct gate {
+	struct msrp_target target;
+	struct way way;
+	struct fixture *f;
+	struct msrp_conn *conn; /* NULL: to be opened */
+};
+
+static int on_gate_request(struct msrp_target *target, struct msrp_conn *conn,
+    const struct msrp_frame *frame)
+{
+	struct gate *gate = OWNER(struct gate, target, target);
+	const struct incoming in = {.conn = conn, .frame = frame};
+	const struct hop hop = {
+	    .conn = gate->conn,
+	    .to_path = SLICE("msrp://127.0.0.1:9/there;tcp"),
+	    .from_path = gate->target.uri,
+	    .way = &gate->way,
+	};
+	const char *phrase;
+
+	return forward_send(&gate->f->cast.side->relay->forwarder, &in, &hop, &phrase);
+}
+
+static const struct msrp_target_ops gate_ops = {.request = on_gate_request};
+
+static void gate_set_up(struct gate *gate, struct fixture *f)
+{
+	*gate =
+	    (struct gate){.target = {.ops = &gate_ops, .uri = SLICE("msrp://127.0.0.1:1/gate;tcp")},
+		.f = f};
+	assert_int_equal(msrp_target_bind(f->cast.side->msrp.stack, &gate->target), 0);
+	relay_peer_send(&f->cast.alice, "msrp://127.0.0.1:1/gate;tcp", "first123", "", "first");
+	relay_peer_send(&f->cast.alice, "msrp://127.0.0.1:1/gate;tcp", "second12", "", "second");
+	loop_settle(f->cast.side->msrp.base);
+	assert_false(relay_peer_got(&f->cast.alice, "123 200 OK"));
+	assert_false(LIST_EMPTY(&gate->way.watches));
+}
+
+static void gate_close(struct gate *gate)
+{
+	msrp_target_unbind(gate->f->cast.side->msrp.stack, &gate->target);
+	nothing_is_left(gate->f);
+	assert_true(LIST_EMPTY(&gate->way.watches));
+}
+
+/* What comes before somebody is there waits in its sender's connection, and so does all after it. */
+static void it_waits_until_its_way_is_open(void **state)
+{
+	struct fixture *f = *state;
+	struct gate gate;
+
+	gate_set_up(&gate, f);
+	assert_null(LIST_NEXT(LIST_FIRST(&gate.way.watches), entry)); /* the second was not read */
+	gate.conn = f->cast.bob.conn;
+	way_open(&gate.way, gate.conn);
+	relay_peer_expect(&f->cast.bob, "To-Path: msrp://127.0.0.1:9/there;tcp\r\n");
+	relay_peer_expect(&f->cast.bob, "first\r\n-------");
+	relay_peer_expect(&f->cast.bob, "second\r\n-------");
+	relay_peer_expect(&f->cast.alice, "MSRP second12 200 OK\r\n");
+	gate_close(&gate);
+}
+
+static void its_way_ends_before_it_is_open(void **state)
+{
+	struct fixture *f = *state;
+	struct gate gate;
+
+	gate_set_up(&gate, f);
+	way_end(&gate.way);
+	relay_peer_expect(&f->cast.alice, "Status: 000 481\r\n");
+	relay_peer_expect(&f->cast.alice, "MSRP first123 200 OK\r\n");
+	msrp_conn_close(f->cast.alice.conn, -ECONNRESET); /* with the second that waits */
+	f->cast.alice.grant = NULL;
+	gate_close(&gate);
+}
+
+static void its_sender_goes_before_the_way_is_open(void **state)
+{
+	struct fixture *f = *state;
+	struct gate gate;
+
+	gate_set_up(&gate, f);
+	msrp_conn_close(f->cast.alice.conn, -ECONNRESET);
+	f->cast.alice.grant = NULL;
+	gate_close(&gate);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -294,6 +383,9 @@ int main(void)
 	    TEST(who_feeds_others_waits_for_shared_stall),
 	    TEST(a_full_receiver_goes),
 	    TEST(the_sender_of_a_full_receiver_goes),
+	    TEST(it_waits_until_its_way_is_open),
+	    TEST(its_way_ends_before_it_is_open),
+	    TEST(its_sender_goes_before_the_way_is_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

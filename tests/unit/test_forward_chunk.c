@@ -12,7 +12,8 @@
 #include <string.h>
 
 #include "loop.h"
-#include "relay/chunk.h"
+#include "forward/chunk.h"
+#include "relay/hop.h"
 #include "relay_side.h"
 
 struct fixture {
@@ -60,7 +61,8 @@ static struct chunk *make(struct fixture *f, const char *headers, bool has_body)
 	neighbors_learn(&f->cast.alice.grant->neighbors, slice_of(f->cast.bob.own),
 	    f->cast.bob.conn);
 	assert_int_equal(hop_find(&a, &hop, &phrase), 0);
-	f->chunk = chunk_new(&a, &hop);
+	f->chunk = chunk_new(&a.relay->forwarder,
+	    &(struct incoming){.conn = a.conn, .frame = &f->frame}, &hop);
 	assert_non_null(f->chunk);
 	return f->chunk;
 }
@@ -211,7 +213,7 @@ static bool no_chunk_is_left(void *arg)
 {
 	struct fixture *f = arg;
 
-	return LIST_EMPTY(&f->cast.side->relay->chunks);
+	return LIST_EMPTY(&f->cast.side->relay->forwarder.chunks);
 }
 
 static void send_and_see(struct fixture *f, const char *failure_report, enum outcome outcome)
@@ -225,7 +227,7 @@ static void send_and_see(struct fixture *f, const char *failure_report, enum out
 	assert_int_equal(chunk_start(f->chunk, f->cast.bob.conn, NULL), 0);
 	f->chunk->complete = true;
 	chunk_written(f->chunk);
-	if (LIST_EMPTY(&f->cast.side->relay->chunks))
+	if (LIST_EMPTY(&f->cast.side->relay->forwarder.chunks))
 		return;                       /* nobody waits */
 	loop_settle(f->cast.side->msrp.base); /* its last byte has left */
 	if (outcome == SUCCESS)

@@ -1,16 +1,15 @@
 /*
  * A SEND being forwarded (RFC 4976 6.4.1): what comes in is passed on at once, by reference.
  *
- * A forward takes the body of one incoming chunk; what it writes is one chunk of this relay's, or
+ * A forward takes the body of one incoming chunk; what it writes is one chunk of our own, or
  * several when other messages need the connection meanwhile.
  */
 #pragma once
 
-#include "relay/arrival.h"
-#include "relay/chunk.h"
-#include "relay/grant.h"
-#include "relay/hop.h"
-#include "relay/pause.h"
+#include "forward/chunk.h"
+#include "forward/forwarder.h"
+#include "forward/hop.h"
+#include "forward/pause.h"
 
 enum { FORWARDS_KEPT = 256 }; /* for further ones */
 
@@ -18,24 +17,26 @@ struct forward {
 	struct msrp_sink sink;
 	struct msrp_flow flow;
 	struct pause pause;
-	struct grant_watch watch;
+	struct way_watch watch;
 	struct chunk_writer writer;
-	struct relay *relay;
+	struct forwarder *fw;
+	struct traffic *traffic; /* of the way that it watches */
 	LIST_ENTRY(forward) entry;
 	struct msrp_conn *source; /* ref */
 	struct chunk *chunk;      /* open, or to be opened; NULL: all is written */
-	bool outgoing, close_sent;
+	bool close_sent;
 	bool answered; /* with 200 at its end */
 	uint8_t tail_len;
 	char tail[MSRP_END_LINE_MAX]; /* of what was passed on last */
 };
 
 /**
- * Pass on a's frame: the rest of it is taken from its connection, or is at hand.
+ * Pass on a SEND: the rest of it is taken from its connection, or is at hand.
  *
- * @return as msrp_target_ops.request
+ * @return as msrp_target_ops.request; or an MSRP status with a phrase that it is to be refused with
  */
-int forward_send(struct arrival *a, const struct hop *hop);
+int forward_send(struct forwarder *fw, const struct incoming *in, const struct hop *hop,
+    const char **phrase);
 
 /** Break it off without a REPORT. */
 void forward_free(struct forward *f);

@@ -1,9 +1,9 @@
-#include "relay/forward.h"
+#include "forward/forward.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "relay/peer.h"
+#include "forward/feed.h"
 #include "wire/write.h"
 
 enum {
@@ -16,15 +16,15 @@ enum {
 /* Its chunk is gone, or on its own. */
 static void release(struct forward *f)
 {
-	struct relay *relay = f->relay;
+	struct forwarder *fw = f->fw;
 
 	msrp_sink_drop(&f->sink);
 	msrp_flow_detach(&f->flow);
-	pause_end(&f->pause, relay);
-	grant_unwatch(&f->watch);
+	pause_end(&f->pause, fw);
+	way_unwatch(&f->watch);
 	msrp_conn_unref(f->source);
 	LIST_REMOVE(f, entry);
-	pool_put(&relay->forward_pool, f);
+	pool_put(&fw->forward_pool, f);
 }
 
 static void write_end(struct forward *f, const struct chunk *chunk, enum msrp_flag flag)
@@ -47,7 +47,7 @@ static struct chunk *break_off(struct forward *f)
 		msrp_flow_begin(&f->flow, chunk_text(chunk));
 	if (msrp_flow_is_open(&f->flow))
 		write_end(f, chunk, MSRP_ABORTED);
-	(*f->relay->count.broken_off)++;
+	(*f->fw->count.broken_off)++;
 	return chunk;
 }
 
@@ -61,8 +61,8 @@ static void fail(struct forward *f, unsigned code, struct slice phrase)
 		chunk_free(chunk);
 	}
 	msrp_flow_detach(&f->flow);
-	grant_unwatch(&f->watch);
-	pause_end(&f->pause, f->relay);
+	way_unwatch(&f->watch);
+	pause_end(&f->pause, f->fw);
 }
 
 void forward_free(struct forward *f)
@@ -108,7 +108,7 @@ static void split(struct forward *f)
 		fail(f, 413, NOTHING);
 		return;
 	}
-	(*f->relay->count.split)++;
+	(*f->fw->count.split)++;
 	end_chunk(f, MSRP_MORE);
 	f->chunk = next;
 }
@@ -121,7 +121,7 @@ static void make_needle(const struct forward *f, char needle[NEEDLE_LEN])
 	memcpy(needle + HYPHENS_LEN, f->chunk->t.tid, MSRP_TID_LEN);
 }
 
-/* The parser knows nothing of a CRLF that ends the head of a chunk of this relay's. */
+/* The parser knows nothing of a CRLF that ends the head of a chunk of ours. */
 static bool may_hold_end_line(const struct forward *f)
 {
 	return f->chunk->sent < NEEDLE_LEN || msrp_conn_may_hold_end_line(f->source);
@@ -177,16 +177,12 @@ static void keep_tail(struct forward *f, struct slice piece)
 
 static void count(struct forward *f, unsigned messages, size_t bytes)
 {
-	struct grant *grant = f->watch.grant;
-	struct traffic *traffic;
-
-	*f->relay->count.messages += messages;
-	*f->relay->count.body_bytes += bytes;
-	if (!grant)
+	*f->fw->count.messages += messages;
+	*f->fw->count.body_bytes += bytes;
+	if (!f->watch.way || !f->traffic)
 		return;
-	traffic = f->outgoing ? &grant->from_client : &grant->to_client;
-	traffic->messages += messages;
-	traffic->bytes += bytes;
+	f->traffic->messages += messages;
+	f->traffic->bytes += bytes;
 }
 
 static void write_piece(struct forward *f, struct slice piece)
@@ -202,7 +198,7 @@ static void write_piece(struct forward *f, struct slice piece)
 /* A browser has a message of a WebSocket only when it has all of it: RFC 7977 5.1. */
 static size_t room_in_chunk(const struct forward *f)
 {
-	size_t max = msrp_stack_settings(f->relay->stack)->chunk_size;
+	size_t max = msrp_stack_settings(f->fw->stack)->chunk_size;
 
 	if (!msrp_conn_transport(f->flow.conn)->net->framed)
 		return SIZE_MAX;
@@ -241,7 +237,7 @@ static int on_body(struct msrp_sink *sink, struct slice piece)
 	pass_on(f, piece);
 	if (!f->flow.conn || msrp_flow_room(&f->flow))
 		return 0;
-	return pause_begin(&f->pause, f->relay, f->source, &f->flow);
+	return pause_begin(&f->pause, f->fw, f->source, &f->flow);
 }
 
 static void finish(struct forward *f, enum msrp_flag flag)
@@ -266,7 +262,7 @@ static int on_end(struct msrp_sink *sink, enum msrp_flag flag)
 	int result = 0;
 
 	if (f->answered)
-		relay_count_reply(f->relay, 200);
+		forwarder_replied(f->fw, 200);
 	msrp_conn_reply(f->source, 200, SLICE("OK"), NOTHING);
 	if (f->chunk)
 		finish(f, flag);
@@ -274,8 +270,8 @@ static int on_end(struct msrp_sink *sink, enum msrp_flag flag)
 	if (dest && f->close_sent)
 		msrp_conn_close_after_send(dest);
 	if (dest && !msrp_flow_room(&f->flow))
-		result = pause_until_drained(f->relay, f->source, dest,
-		    msrp_stack_settings(f->relay->stack)->send_queue);
+		result = pause_until_drained(f->fw, f->source, dest,
+		    msrp_stack_settings(f->fw->stack)->send_queue);
 	release(f);
 	return result;
 }
@@ -303,7 +299,7 @@ static void on_writable(struct msrp_flow *flow)
 {
 	struct forward *f = OWNER(struct forward, flow, flow);
 
-	pause_end(&f->pause, f->relay);
+	pause_end(&f->pause, f->fw);
 }
 
 /* The destination is gone. */
@@ -329,71 +325,93 @@ static void on_refused(struct chunk_writer *writer, unsigned code, struct slice 
 	fail(OWNER(struct forward, writer, writer), code, phrase);
 }
 
-static void on_grant_ended(struct grant_watch *watch)
+static void on_way_ended(struct way_watch *watch)
 {
 	fail(OWNER(struct forward, watch, watch), 481, NOTHING);
 }
 
+/* It has waited for that. */
+static void on_way_opened(struct way_watch *watch, struct msrp_conn *conn)
+{
+	struct forward *f = OWNER(struct forward, watch, watch);
+	struct feed *source = feed_find(f->source);
+
+	if (source)
+		feed_goes_to(source, conn);
+	msrp_flow_attach(&f->flow, conn);
+	if (open_chunk(f))
+		pause_end(&f->pause, f->fw);
+}
+
 /* --- its beginning --- */
 
-static struct forward *forward_new(struct arrival *a, const struct hop *hop)
+static struct forward *forward_new(struct forwarder *fw, const struct incoming *in,
+    const struct hop *hop)
 {
-	struct relay *relay = a->relay;
-	struct forward *f = pool_get(&relay->forward_pool);
+	struct forward *f = pool_get(&fw->forward_pool);
 
 	if (!f)
 		return NULL;
 	f->sink = (struct msrp_sink){.ops = &sink_ops};
 	f->flow = (struct msrp_flow){.ops = &flow_ops};
 	f->pause = (struct pause){.stalled = on_stalled};
-	f->watch = (struct grant_watch){.ended = on_grant_ended};
+	f->watch = (struct way_watch){.ended = on_way_ended, .opened = on_way_opened};
 	f->writer.refused = on_refused;
-	f->relay = relay;
-	f->source = msrp_conn_ref(a->conn);
+	f->fw = fw;
+	f->source = msrp_conn_ref(in->conn);
 	f->chunk = NULL;
-	f->outgoing = hop->outgoing;
-	f->close_sent = a->close_sent;
+	f->traffic = hop->traffic;
+	f->close_sent = in->close_sent;
 	f->answered = false;
 	f->tail_len = 0;
-	LIST_INSERT_HEAD(&relay->forwards, f, entry);
-	if (hop->grant)
-		grant_watch(&f->watch, hop->grant);
-	msrp_flow_attach(&f->flow, hop->conn);
+	LIST_INSERT_HEAD(&fw->forwards, f, entry);
+	if (hop->way)
+		way_watch(&f->watch, hop->way);
+	if (hop->conn)
+		msrp_flow_attach(&f->flow, hop->conn);
 	return f;
 }
 
 /* A frame that is here as a whole. */
-static int pass_whole(struct forward *f, const struct arrival *a)
+static int pass_whole(struct forward *f, const struct incoming *in)
 {
 	/* No need to heed back-pressure in between: the end asks again. */
-	if (a->body.len)
-		on_body(&f->sink, a->body);
-	return on_end(&f->sink, a->flag);
+	if (in->body.len)
+		on_body(&f->sink, in->body);
+	return on_end(&f->sink, in->flag);
 }
 
-int forward_send(struct arrival *a, const struct hop *hop)
+static int refuse(int code, const char *text, const char **phrase)
 {
-	struct peer *source = peer_of(a->relay, a->conn);
+	*phrase = text;
+	return code;
+}
+
+int forward_send(struct forwarder *fw, const struct incoming *in, const struct hop *hop,
+    const char **phrase)
+{
+	struct feed *source = feed_of(in->conn);
 	struct forward *f = NULL;
 
-	if (source)
-		peer_feeds(source, hop->conn);
-	if (source && peer_is_shared(source) && pause_is_stalled(a->relay, hop->conn)) {
-		arrival_reply(a, 408, SLICE("Destination takes nothing"), NOTHING);
-		return 0;
-	}
-	f = source ? forward_new(a, hop) : NULL;
+	if (source && hop->conn)
+		feed_goes_to(source, hop->conn);
+	if (source && hop->conn && feed_is_shared(source) && pause_is_stalled(fw, hop->conn))
+		return refuse(408, "Destination takes nothing", phrase);
+	f = source ? forward_new(fw, in, hop) : NULL;
 	if (f)
-		f->chunk = chunk_new(a, hop);
+		f->chunk = chunk_new(fw, in, hop);
 	if (!f || !f->chunk) {
-		arrival_reply(a, 413, SLICE("Out of memory"), NOTHING);
 		if (f)
 			release(f);
-		return 0;
+		return refuse(413, "Out of memory", phrase);
 	}
 	f->answered = f->chunk->failure_report == FAILURE_REPORT_YES;
-	if (!a->whole)
-		msrp_conn_take(a->conn, &f->sink);
+	if (!in->whole)
+		msrp_conn_take(in->conn, &f->sink);
+	if (!hop->conn) {
+		f->watch.waits = true;
+		return pause_begin(&f->pause, fw, in->conn, &f->flow);
+	}
 	open_chunk(f);
-	return a->whole ? pass_whole(f, a) : 0;
+	return in->whole ? pass_whole(f, in) : 0;
 }

@@ -1,17 +1,16 @@
-#include "relay/collector.h"
+#include "forward/collector.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "relay/grant.h"
 #include "wire/write.h"
 
 enum { BODY_MAX = 64 * 1024 };
 
 struct collector {
 	struct msrp_sink sink;
-	struct relay *relay;
+	struct forwarder *fw;
 	struct msrp_conn *conn; /* ref */
 	LIST_ENTRY(collector) entry;
 	collector_done_fn *done;
@@ -26,7 +25,7 @@ struct collector {
 void collector_free(struct collector *c)
 {
 	msrp_sink_drop(&c->sink);
-	budget_return(msrp_stack_budget(c->relay->stack), c->charged);
+	budget_return(msrp_stack_budget(c->fw->stack), c->charged);
 	msrp_conn_unref(c->conn);
 	LIST_REMOVE(c, entry);
 	free(c->raw.p);
@@ -43,7 +42,7 @@ static int reserve(struct collector *c, size_t more)
 		return 0;
 	while (cap < need)
 		cap = cap ? cap * 2 : 2048;
-	if (budget_take(msrp_stack_budget(c->relay->stack), cap - c->raw.cap) < 0)
+	if (budget_take(msrp_stack_budget(c->fw->stack), cap - c->raw.cap) < 0)
 		return -ENOBUFS;
 	c->charged += cap - c->raw.cap;
 	p = realloc(c->raw.p, cap);
@@ -57,9 +56,8 @@ static int reserve(struct collector *c, size_t more)
 /* RFC 4975 10.5: the sender is to stop. */
 static int refuse(struct collector *c)
 {
-	struct arrival a = {.relay = c->relay, .conn = c->conn};
-
-	arrival_reply(&a, 413, SLICE("Too large"), NOTHING);
+	forwarder_replied(c->fw, 413);
+	msrp_conn_reply(c->conn, 413, SLICE("Too large"), NOTHING);
 	collector_free(c);
 	return 0;
 }
@@ -83,16 +81,15 @@ static int on_end(struct msrp_sink *sink, enum msrp_flag flag)
 
 	msrp_write_end_line(&c->raw, (struct slice){c->tid, c->tid_len}, flag, c->has_body);
 	if (msrp_frame_parse(&f, buffer_text(&c->raw), c->raw.len) > 0)
-		result = c->done(&(struct arrival){
-		    .relay = c->relay,
-		    .conn = c->conn,
-		    .frame = &f,
-		    .grant = grant_of_uri(c->relay, &f.to), /* it may be gone by now */
-		    .whole = true,
-		    .flag = flag,
-		    .body = body,
-		    .raw = buffer_text(&c->raw),
-		});
+		result = c->done(c->fw,
+		    &(struct collected){
+			.in = {.conn = c->conn,
+			    .frame = &f,
+			    .whole = true,
+			    .flag = flag,
+			    .body = body},
+			.raw = buffer_text(&c->raw),
+		    });
 	collector_free(c);
 	return result;
 }
@@ -109,29 +106,30 @@ static const struct msrp_sink_ops sink_ops = {
     .aborted = on_aborted,
 };
 
-int collector_take(struct arrival *a, collector_done_fn *done)
+int collector_take(struct forwarder *fw, struct msrp_conn *conn, const struct msrp_frame *f,
+    collector_done_fn *done)
 {
-	const struct msrp_frame *f = a->frame;
 	struct collector *c = calloc(1, sizeof(*c));
 
 	if (!c) {
-		arrival_reply(a, 413, SLICE("Out of memory"), NOTHING);
+		forwarder_replied(fw, 413);
+		msrp_conn_reply(conn, 413, SLICE("Out of memory"), NOTHING);
 		return 0;
 	}
 	c->sink.ops = &sink_ops;
-	c->relay = a->relay;
+	c->fw = fw;
 	c->done = done;
-	c->conn = msrp_conn_ref(a->conn);
+	c->conn = msrp_conn_ref(conn);
 	c->has_body = f->has_body;
 	c->tid_len = f->tid.len;
 	memcpy(c->tid, f->tid.p, f->tid.len);
-	LIST_INSERT_HEAD(&a->relay->collectors, c, entry);
+	LIST_INSERT_HEAD(&fw->collectors, c, entry);
 	if (reserve(c, f->head.len + 2) < 0)
 		return refuse(c);
 	buffer_add(&c->raw, f->head);
 	if (f->has_body)
 		msrp_write_blank_line(&c->raw);
 	c->head_len = c->raw.len;
-	msrp_conn_take(a->conn, &c->sink);
+	msrp_conn_take(conn, &c->sink);
 	return 0;
 }

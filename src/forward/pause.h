@@ -5,8 +5,7 @@
  */
 #pragma once
 
-#include "msrp/conn.h"
-#include "relay/core.h"
+#include "forward/forwarder.h"
 
 /** Embedded in what passes bytes from a source to a flow.  Zeroed but for stalled: not on. */
 struct pause {
@@ -17,14 +16,19 @@ struct pause {
 	void (*stalled)(struct pause *pause);
 };
 
-/** Ask for flow's writable(), on which the pause is to end.  @return -EAGAIN, for a sink */
-int pause_begin(struct pause *pause, struct relay *relay, struct msrp_conn *source,
+/**
+ * Ask for flow's writable(), on which the pause is to end; on a flow that is detached it ends when its
+ * owner says so.
+ *
+ * @return -EAGAIN, for a sink
+ */
+int pause_begin(struct pause *pause, struct forwarder *fw, struct msrp_conn *source,
     struct msrp_flow *flow);
 
 /** Read the source again; harmless on one that is off. */
-void pause_end(struct pause *pause, struct relay *relay);
+void pause_end(struct pause *pause, struct forwarder *fw);
 
-/** Expiry of a pause.stall; arg is the relay. */
+/** Expiry of a pause.stall; arg is the forwarder. */
 void pause_expired(struct timer_entry *entry, void *arg);
 
 /**
@@ -33,11 +37,11 @@ void pause_expired(struct timer_entry *entry, void *arg);
  *
  * @return 0, or -EAGAIN: the source pauses
  */
-int pause_until_drained(struct relay *relay, struct msrp_conn *source, struct msrp_conn *dest,
+int pause_until_drained(struct forwarder *fw, struct msrp_conn *source, struct msrp_conn *dest,
     size_t limit);
 
 /** Was dest given up on by a pause, and has not taken much since? */
-bool pause_is_stalled(const struct relay *relay, struct msrp_conn *dest);
+bool pause_is_stalled(const struct forwarder *fw, struct msrp_conn *dest);
 
-/** One that pause_until_drained() made, of relay.drains. */
+/** One that pause_until_drained() made, of forwarder.drains. */
 void drain_free(struct drain *drain);
