@@ -17,13 +17,13 @@
 
 #include "msrp/pool.h"
 #include "msrp/stack.h"
+#include "wire/path.h"
 
 struct endpoint;
 struct endpoints;
 struct stats;
 
 enum {
-	MSRP_PATH_MAX = 4096,      /* bytes of a path that an endpoint writes */
 	MSRP_MESSAGE_ID_SIZE = 33, /* NUL included */
 	MSRP_REPORT_LATER = 1,     /* as UA_REPORT_LATER */
 	MSRP_SEND_CONFIRM = 1,     /* as UA_SEND_CONFIRM */

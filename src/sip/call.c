@@ -41,9 +41,23 @@ static char *from_with_tag(struct slice address)
 	return text;
 }
 
-int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice ruri,
-    struct slice from, struct slice to, struct sip_flow *flow)
+/* The ";lr" of a proxy's URI is written where it becomes a Route. */
+static int go_by(struct sip_call *call, struct slice node)
 {
+	static const struct slice loose = SLICE(";lr");
+	struct sip_hop hop;
+
+	if (node.len > loose.len
+	    && slice_equal_nocase(slice_from(node, node.len - loose.len), loose))
+		node.len -= loose.len;
+	call->node = sip_uri_clean(node);
+	return call->node && sip_uri_hop(call->node, &hop) == 0 ? 0 : -EINVAL;
+}
+
+int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice ruri,
+    struct slice from, struct slice to, const struct sip_way *way)
+{
+	bool led = way->flow || way->node.p || stack->route;
 	struct sip_hop hop;
 	int err = -EINVAL;
 
@@ -53,12 +67,13 @@ int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice r
 	call->to = sip_address_clean(to);
 	rand_token(call->call_id, SIP_CALL_ID);
 	if (call->ruri && call->from && call->to)
-		err =
-		    flow || stack->route || sip_uri_hop(call->ruri, &hop) == 0 ? 0 : -EDESTADDRREQ;
+		err = led || sip_uri_hop(call->ruri, &hop) == 0 ? 0 : -EDESTADDRREQ;
+	if (!err && way->node.p)
+		err = go_by(call, way->node);
 	if (err)
 		sip_call_clear(call);
-	else if (flow)
-		call->flow = sip_flow_ref(flow);
+	else if (way->flow)
+		call->flow = sip_flow_ref(way->flow);
 	return err;
 }
 

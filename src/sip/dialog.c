@@ -9,6 +9,7 @@
 
 #include <msrpd/story.h>
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "sip/dialog_priv.h"
 #include "sip/request_priv.h"
@@ -40,6 +41,7 @@ void dialog_unref(struct sip_dialog *d)
 	free(d->contact);
 	free(d->call_id);
 	free(d->target);
+	free(d->features);
 	free(d);
 }
 
@@ -147,6 +149,40 @@ void dialog_set_established(struct sip_dialog *d)
 
 /* --- what both sides do --- */
 
+/* Of this binding or instance alone: RFC 3261 20.10, RFC 5626, RFC 5627. */
+static bool is_of_binding(struct slice parameter)
+{
+	static const char *const names[] = {"q", "expires", "reg-id", "+sip.instance", "pub-gruu",
+	    "temp-gruu", "gr", "ob"};
+	struct slice name;
+
+	slice_cut(&parameter, '=', &name);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (slice_equal_nocase(name, slice_of(names[i])))
+			return true;
+	return false;
+}
+
+static char *features_of(const sip_contact_t *contact)
+{
+	struct buffer w = {.max = SIP_URI_MAX};
+	char *text = NULL;
+	size_t len;
+
+	for (size_t i = 0; contact->m_params && contact->m_params[i]; i++) {
+		size_t before = w.len;
+
+		if (is_of_binding(slice_of(contact->m_params[i])))
+			continue;
+		buffer_printf(&w, ";%s", contact->m_params[i]);
+		if (!sip_contact_is_free(slice_from(buffer_text(&w), before)))
+			w.len = before;
+	}
+	if (w.len == 0 || buffer_take(&w, &text, &len) < 0)
+		buffer_fini(&w);
+	return text;
+}
+
 void dialog_note_target(struct sip_dialog *d, const sip_t *sip)
 {
 	char *target = sip_contact_clean(sip);
@@ -155,12 +191,14 @@ void dialog_note_target(struct sip_dialog *d, const sip_t *sip)
 		return;
 	free(d->target);
 	d->target = target;
+	free(d->features);
+	d->features = features_of(sip->sip_contact);
 }
 
 /* Other peers are called where they say that they are, once there is something to tell them. */
 static void on_flow_died(struct sip_flow_watch *watch)
 {
-	static const struct sip_failure failed = {430, {"Flow Failed", 11}, false};
+	static const struct sip_failure failed = {.code = 430, .reason = SLICE("Flow Failed")};
 	struct sip_dialog *d =
 	    (struct sip_dialog *)((char *)watch - offsetof(struct sip_dialog, flow));
 
@@ -206,21 +244,30 @@ void dialog_bye(struct sip_dialog *d, const char *reason)
 
 /* --- the end --- */
 
+struct slice dialog_reason_of(const sip_t *sip, char text[DIALOG_REASON_MAX])
+{
+	const msg_header_t *h = sip ? (const msg_header_t *)sip->sip_reason : NULL;
+	issize_t n = h ? msg_header_field_e(text, DIALOG_REASON_MAX, h, 0) : 0;
+
+	/* What is longer was not written to its end. */
+	return n > 0 && n < DIALOG_REASON_MAX ? (struct slice){text, (size_t)n}
+					      : (struct slice){NULL, 0};
+}
+
 static void on_bye(struct sip_dialog *d, const struct sip_event *ev)
 {
-	const sip_reason_t *reason = ev->sip ? ev->sip->sip_reason : NULL;
-	char text[128] = "";
-	struct sip_failure cause = {d->phase == READY ? 200 : 487, SLICE("Session Terminated"),
-	    true};
+	char text[DIALOG_REASON_MAX];
+	struct sip_failure cause = {.code = d->phase == READY ? 200 : 487,
+	    .reason = SLICE("Session Terminated"),
+	    .from_peer = true,
+	    .why = dialog_reason_of(ev->sip, text)};
 
-	if (reason && msg_header_field_e(text, sizeof(text), (const msg_header_t *)reason, 0) > 0)
-		cause.reason = (struct slice){text, strnlen(text, sizeof(text))};
 	dialog_tell_over(d, &cause);
 }
 
 static void on_lost(struct sip_dialog *d, int code, struct slice reason)
 {
-	dialog_tell_over(d, &(struct sip_failure){code, reason, false});
+	dialog_tell_over(d, &(struct sip_failure){.code = code, .reason = reason});
 }
 
 static void on_message(struct sip_request *req, void *arg)
@@ -253,7 +300,7 @@ void dialog_on_event(struct sip_owner *owner, const struct sip_event *ev)
 			dialog_set_established(d);
 		break;
 	case nua_i_cancel:
-		dialog_on_cancel(d);
+		dialog_on_cancel(d, ev);
 		break;
 	case nua_i_bye:
 		on_bye(d, ev);
@@ -379,6 +426,16 @@ int sip_dialog_reinvite(struct sip_dialog *d, struct slice sdp)
 	return 0;
 }
 
+bool sip_dialog_owes_ack(const struct sip_dialog *d)
+{
+	return d->exchange == OURS_ACK;
+}
+
+struct slice sip_dialog_features(const struct sip_dialog *d)
+{
+	return slice_of(d->features);
+}
+
 struct slice sip_dialog_call_id(const struct sip_dialog *d)
 {
 	return slice_of(d->call_id);
@@ -435,6 +492,12 @@ static void on_orphan_expired(struct timer_entry *entry, void *arg)
 	dialog_finish((struct sip_dialog *)((char *)entry - offsetof(struct sip_dialog, watch)));
 }
 
+static void cancel(struct sip_dialog *d, const char *reason)
+{
+	nua_cancel(d->nh, TAG_IF(reason, SIPTAG_REASON_STR(reason)), TAG_END());
+	sip_stack_kick(d->stack);
+}
+
 static void make_orphan(struct sip_dialog *d)
 {
 	d->orphan = true;
@@ -459,18 +522,17 @@ void sip_dialog_free(struct sip_dialog *d, struct slice reason)
 		return;
 	}
 	make_orphan(d);
+	text = slice_dup(reason);
 	if (d->phase == SETUP && d->exchange == OURS) {
-		nua_cancel(d->nh, TAG_END());
-		sip_stack_kick(d->stack);
+		cancel(d, text);
+		free(text);
 		return;
 	}
-	/* RFC 3261 15: no BYE before the ACK, or its time-out. */
-	if (d->exchange == THEIRS_ACK)
-		return;
 	if (d->exchange == OURS_ACK)
 		dialog_ack(d, NULL);
-	text = slice_dup(reason);
-	dialog_bye(d, text);
+	/* RFC 3261 15: no BYE before the ACK, or its time-out. */
+	if (d->exchange != THEIRS_ACK)
+		dialog_bye(d, text);
 	free(text);
 }
 

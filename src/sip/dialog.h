@@ -22,6 +22,10 @@ struct sip_failure {
 	int code; /* SIP status: 408 no answer in time, 503 nobody reached */
 	struct slice reason;
 	bool from_peer; /* by its answer, or of it; false: we say it for want of one */
+	struct slice
+	    why; /* value of the Reason header of its BYE or CANCEL (RFC 3326); or absent */
+	/** Of an answer: what it says beside its code, as lines for another answer; or absent. */
+	struct slice headers;
 };
 
 /** Const; its arg is given when the dialog is made. */
@@ -40,6 +44,9 @@ struct sip_dialog_handler {
 	 * acknowledged is, then a BYE goes out.
 	 */
 	void (*answer)(struct sip_dialog *d, struct slice sdp, void *arg);
+
+	/** A provisional answer to our first INVITE, 101 to 199.  NULL: nobody asks. */
+	void (*progress)(struct sip_dialog *d, int code, struct slice reason, void *arg);
 
 	/** Once: the ACK of the first INVITE was received, or sent.  Comes after answer(). */
 	void (*established)(struct sip_dialog *d, void *arg);
@@ -83,6 +90,9 @@ struct sip_invite {
 	struct slice headers;  /* further lines, each "Name: value\r\n"; absent for none */
 	struct slice contact;  /* see sip_dialog_set_contact(); absent: as usual */
 	struct sip_flow *flow; /* that it goes over; NULL: where ruri is */
+	struct slice node;     /* URI of a proxy that it goes to, wherever ruri leads; or absent */
+	unsigned max_forwards; /* 0: the usual 70 */
+	bool redirects;        /* 3xx is for the owner, as a failure, and not followed */
 };
 
 /**
@@ -150,6 +160,17 @@ int sip_dialog_refuse(struct sip_dialog *d, int code, struct slice reason, struc
  */
 int sip_dialog_reinvite(struct sip_dialog *d, struct slice sdp);
 
+/**
+ * From inside offer(): has it come in the 2xx to an INVITE of ours, so that it cannot be refused?
+ */
+bool sip_dialog_owes_ack(const struct sip_dialog *d);
+
+/**
+ * What the peer's Contact says of his abilities (RFC 3840), fit for sip_dialog_set_contact():
+ * ";isfocus"; absent for nothing.  Valid until his next request or answer.
+ */
+struct slice sip_dialog_features(const struct sip_dialog *d);
+
 /** For logs: its Call-ID; valid as long as the dialog. */
 struct slice sip_dialog_call_id(const struct sip_dialog *d);
 
@@ -157,6 +178,6 @@ struct slice sip_dialog_call_id(const struct sip_dialog *d);
  * Be done with it: BYE, CANCEL or 480 as its state demands, carried through behind the scenes.
  * No callback follows.  Accepts NULL.
  *
- * @param reason  value of a Reason header for the BYE (RFC 3326), or absent
+ * @param reason  value of a Reason header for the BYE or CANCEL (RFC 3326), or absent
  */
 void sip_dialog_free(struct sip_dialog *d, struct slice reason);

@@ -33,6 +33,7 @@ struct sip_dialog {
 	bool busy_said; /* somebody waits for the exchange to end */
 	bool late;      /* our last INVITE had no offer */
 	bool offered;   /* our 200 has an offer, the ACK answers */
+	bool redirects; /* as in struct sip_invite */
 	struct sip_auth *auth;
 	struct sip_request *request; /* the peer's first INVITE, until it is answered */
 	nua_saved_event_t saved[1];  /* its later INVITE or UPDATE, until answered */
@@ -43,6 +44,7 @@ struct sip_dialog {
 	char *contact;               /* parameters of ours, ";isfocus"; NULL: none */
 	char *call_id;
 	char *target;               /* the peer's Contact */
+	char *features;             /* of that, see sip_dialog_features(); NULL: none */
 	struct timer retry;         /* after 491; or nothing could be sent */
 	struct sip_flow_watch flow; /* the peer's connection */
 	bool tied;                  /* to it: there is no other way to the peer */
@@ -55,6 +57,11 @@ int dialog_new(struct sip_dialog **dp, struct sip_stack *stack,
 
 /** The last of it; its memory goes with the last reference. */
 void dialog_finish(struct sip_dialog *d);
+
+enum { DIALOG_REASON_MAX = 256 };
+
+/** The value of its Reason header, in text; absent if it has none. */
+struct slice dialog_reason_of(const sip_t *sip, char text[DIALOG_REASON_MAX]);
 
 /** Whoever calls a handler holds one. */
 void dialog_ref(struct sip_dialog *d);
@@ -102,7 +109,7 @@ void dialog_respond(struct sip_dialog *d, int status, struct slice reason, const
 void dialog_refuse_now(struct sip_dialog *d, int status);
 void dialog_on_question(struct sip_dialog *d, const struct sip_event *ev, enum exchange exchange);
 void dialog_on_ack(struct sip_dialog *d, const struct sip_event *ev);
-void dialog_on_cancel(struct sip_dialog *d);
+void dialog_on_cancel(struct sip_dialog *d, const struct sip_event *ev);
 
 /* --- for the stack --- */
 

@@ -9,6 +9,7 @@
 
 #include <msrpd/rand.h>
 
+#include "base/buffer.h"
 #include "sip/dialog_priv.h"
 
 /* --- our INVITE --- */
@@ -18,7 +19,9 @@ void dialog_send_invite(struct sip_dialog *d)
 {
 	const char *uri = d->call ? d->call->ruri : d->target ? d->target : "";
 	unsigned expires = d->call ? d->call->session_expires : 0;
-	char *credentials = sip_auth_lines(d->auth, d->stack, "INVITE", uri), cseq[32] = "";
+	unsigned forwards = d->call ? d->call->max_forwards : 0;
+	char *credentials = sip_auth_lines(d->auth, d->stack, "INVITE", uri), cseq[32] = "",
+	     hops[16];
 	char *contact = sip_agent_contact(d->agent, d->contact);
 
 	d->exchange = OURS;
@@ -26,9 +29,11 @@ void dialog_send_invite(struct sip_dialog *d)
 	++*d->stack->stats.invites_out;
 	if (d->call)
 		snprintf(cseq, sizeof(cseq), "%u INVITE", d->call->cseq);
+	snprintf(hops, sizeof(hops), "%u", forwards);
 	nua_invite(d->nh, TAG_IF(d->call, SIPTAG_CSEQ_STR(cseq)),
 	    TAG_IF(contact, SIPTAG_CONTACT_STR(contact)),
 	    TAG_IF(expires, NUTAG_SESSION_TIMER(expires)), TAG_IF(expires, NUTAG_MIN_SE(expires)),
+	    TAG_IF(forwards, SIPTAG_MAX_FORWARDS_STR(hops)),
 	    TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)),
 	    TAG_IF(d->call && d->headers, SIPTAG_HEADER_STR(d->headers)),
 	    TAG_IF(d->sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
@@ -80,6 +85,7 @@ int dialog_take_offer(struct sip_dialog *d, struct slice sdp)
 int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
     const struct sip_invite *invite, const struct sip_dialog_handler *handler, void *arg)
 {
+	const struct sip_way way = {.flow = invite->flow, .node = invite->node};
 	struct sip_dialog *d;
 	int err = dialog_new(&d, stack, handler, arg);
 
@@ -88,10 +94,13 @@ int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
 	d->uac = true;
 	d->exchange = OURS;
 	d->owner.event = dialog_on_event;
+	d->redirects = invite->redirects;
 	d->call = malloc(sizeof(*d->call));
-	err = d->call ? sip_call_init(d->call, stack, invite->ruri, invite->from_uri,
-		  invite->to_uri, invite->flow)
-		      : -ENOMEM;
+	err = d->call
+	    ? sip_call_init(d->call, stack, invite->ruri, invite->from_uri, invite->to_uri, &way)
+	    : -ENOMEM;
+	if (!err)
+		d->call->max_forwards = invite->max_forwards;
 	if (!err)
 		err = dialog_take_offer(d, invite->sdp);
 	if (!err)
@@ -116,11 +125,13 @@ int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
 
 static struct sip_failure failure_of(const struct sip_event *ev)
 {
-	struct sip_failure f = {ev->status, slice_of(ev->phrase), ev->from_peer};
+	struct sip_failure f = {.code = ev->status,
+	    .reason = slice_of(ev->phrase),
+	    .from_peer = ev->from_peer};
 
 	/* Sofia's own: 9xx when it could not even send. */
 	if (ev->status >= 700)
-		f = (struct sip_failure){503, SLICE("Service Unavailable"), false};
+		f = (struct sip_failure){.code = 503, .reason = SLICE("Service Unavailable")};
 	else if (f.reason.len == 0)
 		f.reason = slice_of(sip_status_phrase(ev->status));
 	return f;
@@ -128,7 +139,8 @@ static struct sip_failure failure_of(const struct sip_event *ev)
 
 static void on_retry(void *arg)
 {
-	static const struct sip_failure failure = {503, {"Service Unavailable", 19}, false};
+	static const struct sip_failure failure = {.code = 503,
+	    .reason = SLICE("Service Unavailable")};
 	struct sip_dialog *d = arg;
 
 	dialog_ref(d);
@@ -155,10 +167,15 @@ static bool wait_after_glare(struct sip_dialog *d)
 	return true;
 }
 
+static bool is_for_owner(const struct sip_dialog *d, const struct sip_event *ev)
+{
+	return d->redirects && ev->from_peer && ev->status >= 300 && ev->status < 400;
+}
+
 /* Once more, with what the answer asks for.  @return true when the INVITE is on its way */
 static bool try_again(struct sip_dialog *d, const struct sip_event *ev)
 {
-	while (d->call && sip_call_again(d->call, &d->auth, d->stack, ev)) {
+	while (d->call && !is_for_owner(d, ev) && sip_call_again(d->call, &d->auth, d->stack, ev)) {
 		sip_turn_give(&d->turn);
 		dialog_release_handle(d);
 		if (place_call(d) == 0)
@@ -180,29 +197,61 @@ static bool ends_dialog(int status)
 	    || graceful;
 }
 
+/* The headers of an answer that have a meaning of their own: RFC 3261 20, 21. */
+static char *lines_of(const sip_t *sip)
+{
+	const void *const headers[] = {
+	    sip->sip_status->st_status < 400 ? sip->sip_contact : NULL,
+	    sip->sip_retry_after,
+	    sip->sip_warning,
+	    sip->sip_error_info,
+	    sip->sip_reason,
+	    sip->sip_accept,
+	    sip->sip_accept_encoding,
+	    sip->sip_accept_language,
+	    sip->sip_unsupported,
+	};
+	su_home_t home[1] = {SU_HOME_INIT(home)};
+	struct buffer w = {.max = SIP_MESSAGE_MAX};
+	char *text = NULL;
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
+		for (const msg_header_t *h = headers[i]; h; h = (const msg_header_t *)h->sh_next)
+			buffer_printf(&w, "%s: %.*s\r\n", h->sh_class->hc_name,
+			    SLICE_ARG(sip_header_value(home, h, 0)));
+	su_home_deinit(home);
+	return buffer_take(&w, &text, &len) == 0 ? text : NULL;
+}
+
 static void on_invite_refused(struct sip_dialog *d, const struct sip_event *ev)
 {
 	struct sip_failure f = failure_of(ev);
 	bool ours = d->exchange == OURS; /* else nua's own, a refresh */
+	char *lines;
 
 	if (ours && try_again(d, ev))
 		return;
+	lines = ev->from_peer && ev->sip->sip_status ? lines_of(ev->sip) : NULL;
+	if (lines && *lines)
+		f.headers = slice_of(lines);
 	if (d->phase == SETUP || ends_dialog(f.code)) {
 		dialog_tell_over(d, &f);
-		return;
+	} else if (ours && !(ev->status == 491 && wait_after_glare(d))) {
+		d->exchange = IDLE;
+		free(d->sdp);
+		d->sdp = NULL;
+		if (d->handler)
+			d->handler->refused(d, &f, d->arg);
 	}
-	if (!ours || (ev->status == 491 && wait_after_glare(d)))
-		return;
-	d->exchange = IDLE;
-	free(d->sdp);
-	d->sdp = NULL;
-	if (d->handler)
-		d->handler->refused(d, &f, d->arg);
+	free(lines);
 }
 
 static void take_sdp_of_2xx(struct sip_dialog *d, struct slice sdp)
 {
-	static const struct sip_failure no_offer = {488, {"No offer in the answer", 22}, true};
+	static const struct sip_failure no_offer = {.code = 488,
+	    .reason = SLICE("No offer in the answer"),
+	    .from_peer = true};
 
 	if (d->late && sdp.p) {
 		d->handler->offer(d, sdp, d->arg);
@@ -245,6 +294,13 @@ static void note_early_answer(struct sip_dialog *d, const sip_t *sip)
 	sip_body_fini(&body);
 }
 
+static void on_invite_progress(struct sip_dialog *d, const struct sip_event *ev)
+{
+	note_early_answer(d, ev->sip);
+	if (ev->status > 100 && d->phase == SETUP && d->handler->progress)
+		d->handler->progress(d, ev->status, slice_of(ev->phrase), d->arg);
+}
+
 static struct slice early_answer(const struct sip_dialog *d, const sip_t *sip)
 {
 	bool same = d->early_sdp && d->early_tag && sip->sip_to->a_tag
@@ -283,7 +339,7 @@ void dialog_on_invite_response(struct sip_dialog *d, const struct sip_event *ev)
 	else if (ev->status >= 200)
 		on_invite_accepted(d, ev);
 	else if (ev->from_peer)
-		note_early_answer(d, ev->sip);
+		on_invite_progress(d, ev);
 }
 
 /* nua refreshes by itself, but has no credentials. */

@@ -117,9 +117,13 @@ void dialog_on_ack(struct sip_dialog *d, const struct sip_event *ev)
 		dialog_set_established(d);
 }
 
-void dialog_on_cancel(struct sip_dialog *d)
+void dialog_on_cancel(struct sip_dialog *d, const struct sip_event *ev)
 {
-	static const struct sip_failure cancelled = {487, {"Request Terminated", 18}, true};
+	char text[DIALOG_REASON_MAX];
+	const struct sip_failure cancelled = {.code = 487,
+	    .reason = SLICE("Request Terminated"),
+	    .from_peer = true,
+	    .why = dialog_reason_of(ev->sip, text)};
 
 	if (d->exchange != THEIRS)
 		return;

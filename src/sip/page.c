@@ -272,10 +272,9 @@ static int choose_transport(struct sending *s, size_t size, enum page_large larg
 static int start(struct sending *s, const struct page_message *m)
 {
 	struct sip_stack *stack = s->page->stack;
-	int err = sip_call_init(&s->call, stack, m->ruri, m->from_uri, m->to_uri, m->flow);
+	const struct sip_way way = {.flow = m->flow, .node = m->node};
+	int err = sip_call_init(&s->call, stack, m->ruri, m->from_uri, m->to_uri, &way);
 
-	if (!err && m->node.p && !(s->call.node = sip_uri_clean(m->node)))
-		err = -EINVAL;
 	if (!err)
 		err = find_way(s, m);
 	if (!err)
@@ -290,7 +289,8 @@ static int start(struct sending *s, const struct page_message *m)
 int page_check(struct page *page, const struct page_message *m)
 {
 	struct sip_call call;
-	int err = sip_call_init(&call, page->stack, m->ruri, m->from_uri, m->to_uri, m->flow);
+	const struct sip_way way = {.flow = m->flow, .node = m->node};
+	int err = sip_call_init(&call, page->stack, m->ruri, m->from_uri, m->to_uri, &way);
 
 	if (!err)
 		sip_call_clear(&call);

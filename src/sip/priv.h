@@ -354,6 +354,7 @@ struct sip_call {
 	char call_id[SIP_CALL_ID + 1];
 	unsigned cseq;                  /* of the latest try */
 	unsigned session_expires;       /* seconds; 0: the usual */
+	unsigned max_forwards;          /* 0: the usual */
 	struct sip_flow *flow;          /* a ref; NULL: where ruri or the proxy is */
 	char *node;                     /* a URI that it goes to instead of those; NULL: none */
 	bool one_datagram;              /* by UDP however large it is */
@@ -361,12 +362,18 @@ struct sip_call {
 	unsigned target_count, next_target;
 };
 
+/** How a request goes when it does not go where its Request-URI leads; zeroed: it does. */
+struct sip_way {
+	struct sip_flow *flow;
+	struct slice node; /* URI of a proxy, with or without ";lr" */
+};
+
 /**
  * @return 0, -EINVAL: a URI that is none, -EDESTADDRREQ: a Request-URI that only a proxy could
  *         route (RFC 3261 8.1.2), and we have none
  */
 int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice ruri,
-    struct slice from, struct slice to, struct sip_flow *flow);
+    struct slice from, struct slice to, const struct sip_way *way);
 void sip_call_clear(struct sip_call *call);
 
 /** It goes to this URI instead, and over that flow unless it is NULL.  @return 0 or -ENOMEM */
@@ -410,6 +417,9 @@ int sip_turn_take(struct sip_turn *turn, struct sip_stack *stack, const struct s
 
 /** Give it back.  Harmless on a turn that has none. */
 void sip_turn_give(struct sip_turn *turn);
+
+/** A header's value as Sofia writes it, in memory of home; absent: memory is out. */
+struct slice sip_header_value(su_home_t *home, const void *h, int flags);
 
 /** Header lines for SIPTAG_HEADER_STR, to be freed; NULL if there is an empty line among them. */
 char *sip_header_lines(struct slice headers);

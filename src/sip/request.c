@@ -104,19 +104,24 @@ static void fill_source(struct sip_request *req)
 }
 
 /*
- * The value of a header as Sofia writes it.  In a buffer of the very size that it asks for it
- * leaves the last piece out, as sip_header_as_string() does.
+ * In a buffer of the very size that it asks for Sofia leaves the last piece out, as
+ * sip_header_as_string() does.
  */
-static struct slice encode(const struct sip_request *req, const void *h, int flags)
+struct slice sip_header_value(su_home_t *home, const void *h, int flags)
 {
 	char none[1], *text;
 	issize_t len = msg_header_field_e(none, sizeof(none), h, flags);
 
-	text = len < 0 ? NULL : su_alloc(msg_home(req->msg), (isize_t)len + 2);
+	text = len < 0 ? NULL : su_alloc(home, (isize_t)len + 2);
 	if (!text)
 		return (struct slice){0};
 	msg_header_field_e(text, (isize_t)len + 2, h, flags);
 	return slice_trim(slice_of(text));
+}
+
+static struct slice encode(const struct sip_request *req, const void *h, int flags)
+{
+	return sip_header_value(msg_home(req->msg), h, flags);
 }
 
 static struct slice header_value(const struct sip_request *req, const void *h)

@@ -18,15 +18,8 @@ enum { URI_ROOM = 64 }; /* "msrps://[", "]:65535/", the id, ";tcp" */
 static struct slice keep_uri(char **p, const struct ua_session *s, const struct ua_local *local)
 {
 	struct buffer w = {.p = *p, .cap = strlen(local->host) + URI_ROOM};
-	struct msrp_uri uri = {
-	    .secure = local->transport->secure,
-	    .host = slice_of(local->host),
-	    .port = local->port,
-	    .session_id = {s->id, UA_ID_LEN},
-	    .transport = local->transport->name,
-	};
 
-	msrp_uri_write(&w, &uri);
+	ua_local_write(&w, local, (struct slice){s->id, UA_ID_LEN});
 	assert(!w.err);
 	*p += w.len;
 	return buffer_text(&w);

@@ -45,17 +45,9 @@ struct description {
 static void add_fingerprint(const struct ua_session *s, struct sdp_local *local,
     struct local_texts *texts)
 {
-	struct slice rest, hash;
-
 	/* With a relay in between it is not us whose certificate the peer sees. */
-	if (!local->tls || s->upstream
-	    || msrp_stack_fingerprint(s->ua->env.msrp, texts->fingerprint,
-		   sizeof(texts->fingerprint))
-		< 0)
-		return;
-	rest = slice_of(texts->fingerprint);
-	slice_cut(&rest, ' ', &hash);
-	local->fingerprint = (struct sdp_fingerprint){hash, rest};
+	if (local->tls && !s->upstream)
+		local->fingerprint = ua_local_fingerprint(s->ua->env.msrp, texts->fingerprint);
 }
 
 static uint64_t max_message(const struct ua_session *s)
@@ -252,18 +244,9 @@ static enum sdp_direction answer_direction(enum sdp_direction offered)
 	}
 }
 
-/* RFC 4975 8.2: what stands last names the session. */
-static bool is_good_path(struct slice path)
-{
-	struct msrp_uri last;
-
-	return path.len <= MSRP_PATH_MAX && msrp_path_count(path) > 0
-	    && msrp_uri_parse(&last, msrp_path_last(path)) > 0 && last.session_id.p;
-}
-
 static bool fits(const struct sdp_media *media, const struct sdp_wanted *wanted)
 {
-	return sdp_media_fits(media, wanted) && is_good_path(media->path);
+	return sdp_media_fits(media, wanted) && msrp_path_names_session(media->path);
 }
 
 static const struct sdp_media *choose(const struct sdp_session *offer,
@@ -271,7 +254,7 @@ static const struct sdp_media *choose(const struct sdp_session *offer,
 {
 	const struct sdp_media *media = sdp_choose(offer, wanted);
 
-	return media && is_good_path(media->path) ? media : NULL;
+	return media && msrp_path_names_session(media->path) ? media : NULL;
 }
 
 static struct sdp_wanted wanted_of(const struct ua_session *s, bool tls)
@@ -373,7 +356,7 @@ static int answer_added(struct description *d, struct ua_session *carrier,
 		struct ua_session *s = NULL;
 
 		if (!is_placed(d, i) && sdp_media_is_usable(media) && sdp_media_is_file(media)
-		    && sdp_media_is_tls(media) == own.tls && is_good_path(media->path))
+		    && sdp_media_is_tls(media) == own.tls && msrp_path_names_session(media->path))
 			s = ua_stream_take(carrier, media, ua_media_local_of(carrier));
 		if (!s)
 			continue;
@@ -448,7 +431,7 @@ static int take_stream(struct ua_session *s, struct ua_session *carrier,
 	const struct sdp_media *media = sdp_own_chosen(&carrier->sdp, s->at, answer);
 	struct ua_peer *peer;
 
-	if (!media || !is_good_path(media->path)
+	if (!media || !msrp_path_names_session(media->path)
 	    || !sdp_types_common(s->accept_types, media->accept_types))
 		return -EPROTO;
 	peer = peer_new(s, media, !sdp_we_connect(true, SDP_SETUP_ACTPASS, media->setup));
@@ -493,37 +476,15 @@ bool ua_media_is_ready(struct slice text)
 	return !text.p || sdp_parse(&offer, text) < 0 || sdp_is_ready(&offer);
 }
 
-/* By the way that the peer comes: with a path that begins ";ws", a WebSocket (RFC 7977 5.2.1). */
-static const struct ua_local *pick_local(const struct ua *ua, const struct sdp_media *media)
-{
-	const struct ua_local *found = NULL;
-	struct msrp_uri first;
-
-	if (msrp_uri_parse(&first, msrp_path_first(media->path)) < 0)
-		first.transport = SLICE("tcp");
-	for (size_t i = 0; i < ua->local_count; i++) {
-		const struct ua_local *local = &ua->locals[i];
-
-		if (local->transport->secure != sdp_media_is_tls(media))
-			continue;
-		if (slice_equal_nocase(local->transport->name, first.transport))
-			return local;
-		if (!found)
-			found = local;
-	}
-	return found ? found : &ua->locals[0];
-}
-
 const struct ua_local *ua_media_local_of(const struct ua_session *s)
 {
-	const struct ua *ua = s->ua;
+	const struct ua_locals *locals = &s->ua->locals;
+	const struct ua_local *local = NULL;
 	struct msrp_uri own;
 
-	for (size_t i = 0; msrp_uri_parse(&own, s->uri) > 0 && i < ua->local_count; i++)
-		if (ua->locals[i].transport->secure == own.secure
-		    && slice_equal_nocase(ua->locals[i].transport->name, own.transport))
-			return &ua->locals[i];
-	return &ua->locals[0];
+	if (msrp_uri_parse(&own, s->uri) > 0)
+		local = ua_local_find(locals, own.secure, own.transport);
+	return local ? local : &locals->items[0];
 }
 
 /* What would have to be different? */
@@ -553,11 +514,12 @@ const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
 	    .files_too = !ua->taker};
 	struct sdp_session offer;
 	const struct sdp_media *media;
+	const struct ua_local *local;
 
 	if (!text.p)
-		return &ua->locals[0];
-	for (size_t i = 0; i < ua->local_count; i++)
-		wanted.transports |= ua->locals[i].transport->secure ? SDP_TLS : SDP_PLAIN;
+		return &ua->locals.items[0];
+	for (size_t i = 0; i < ua->locals.count; i++)
+		wanted.transports |= ua->locals.items[i].transport->secure ? SDP_TLS : SDP_PLAIN;
 	/* Behind a relay its Use-Path tells, which is not here yet. */
 	if (ua->env.settings->relay_uri)
 		wanted.transports = SDP_PLAIN | SDP_TLS;
@@ -565,10 +527,12 @@ const struct ua_local *ua_media_pick(const struct ua *ua, struct slice text,
 	if (sdp_parse(&offer, text) < 0)
 		return NULL;
 	media = choose(&offer, &wanted);
-	if (media)
-		return pick_local(ua, media);
-	*whyp = why_none(&offer, wanted);
-	return NULL;
+	if (!media) {
+		*whyp = why_none(&offer, wanted);
+		return NULL;
+	}
+	local = ua_local_for(&ua->locals, media);
+	return local ? local : &ua->locals.items[0];
 }
 
 /* --- the connection --- */

@@ -11,21 +11,13 @@
 #include "endpoint/endpoint.h"
 #include "sip/dialog.h"
 #include "sip/sdp.h"
+#include "ua/local.h"
 #include "ua/ua.h"
 
 enum {
-	UA_ID_LEN = 22,            /* 130 bits; RFC 4975 14.1 asks for 80 */
-	UA_FINGERPRINT_SIZE = 160, /* "SHA-256 AB:CD:…" and its NUL */
-	UA_RETRY_MS = 100,         /* of a refused connection: after this, twice it, … */
-	UA_STREAMS_MAX = 16,       /* that one session carries beside its own */
-	UA_LAST_WORDS_MS = 2000,   /* for what its BYE has overtaken */
-};
-
-/** One way to be reached: a my_uri. */
-struct ua_local {
-	const struct msrp_transport *transport;
-	char *host; /* without brackets */
-	uint16_t port;
+	UA_RETRY_MS = 100,       /* of a refused connection: after this, twice it, … */
+	UA_STREAMS_MAX = 16,     /* that one session carries beside its own */
+	UA_LAST_WORDS_MS = 2000, /* for what its BYE has overtaken */
 };
 
 struct ua_counters {
@@ -39,8 +31,7 @@ TAILQ_HEAD(ua_streams, ua_session);
 struct ua {
 	struct ua_env env;
 	struct endpoints *endpoints;
-	struct ua_local *locals;
-	size_t local_count;
+	struct ua_locals locals;
 	struct ua_session *sessions;    /* by id */
 	struct ua_sessions established; /* oldest first */
 	struct timer cleanup;

@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "base/stats.h"
-#include "msrp/listener.h"
 #include "msrp/stack.h"
 #include "sip/request.h"
 
@@ -47,110 +46,6 @@ void ua_each(struct ua *ua, void (*fn)(struct ua_session *s, void *arg), void *a
 
 	HASH_ITER(hh, ua->sessions, s, next)
 	fn(s, arg);
-}
-
-/* --- my_uri --- */
-
-static void free_locals(struct ua_local *locals, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		free(locals[i].host);
-	free(locals);
-}
-
-struct locals {
-	struct ua_local *items;
-	size_t count;
-};
-
-static int add_local(struct locals *locals, const struct msrp_transport *transport,
-    struct slice host, uint16_t port)
-{
-	struct ua_local *grown = realloc(locals->items, (locals->count + 1) * sizeof(*grown));
-	char *text = slice_dup(host);
-
-	if (grown)
-		locals->items = grown;
-	if (!grown || !text) {
-		free(text);
-		return -ENOMEM;
-	}
-	grown[locals->count++] = (struct ua_local){transport, text, port};
-	return 0;
-}
-
-static int add_configured(struct locals *locals, const struct setting_list *uris)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < uris->count && err == 0; i++) {
-		struct slice text = slice_of(((char *const *)uris->items)[i]);
-		const struct msrp_transport *transport;
-		struct msrp_uri uri;
-
-		if (msrp_uri_parse(&uri, text) != (ssize_t)text.len)
-			return -EINVAL;
-		transport = msrp_transport_find(uri.secure, uri.transport);
-		if (!transport)
-			return -EINVAL;
-		err =
-		    add_local(locals, transport, uri.host, uri.port ? uri.port : MSRP_DEFAULT_PORT);
-	}
-	return err;
-}
-
-static bool has_transport(const struct locals *locals, const struct msrp_transport *transport)
-{
-	for (size_t i = 0; i < locals->count; i++)
-		if (locals->items[i].transport == transport)
-			return true;
-	return false;
-}
-
-/* The first listener of each transport. */
-static int add_listeners(struct locals *locals, const struct msrp_stack *msrp, bool framed)
-{
-	struct msrp_listener *listener;
-	int err = 0;
-
-	for (size_t i = 0; err == 0 && (listener = msrp_listener_at(msrp, i)); i++) {
-		const struct msrp_transport *transport = msrp_listener_transport(listener);
-
-		if (transport->net->framed != framed || has_transport(locals, transport))
-			continue;
-		err = add_local(locals, transport, msrp_listener_host(listener),
-		    msrp_listener_port(listener));
-	}
-	return err;
-}
-
-/* By WebSocket only who says so can be reached: our own offers are not for him. */
-static int add_all_listeners(struct locals *locals, const struct msrp_stack *msrp)
-{
-	int err = add_listeners(locals, msrp, false);
-
-	return err < 0 ? err : add_listeners(locals, msrp, true);
-}
-
-static int read_locals(struct ua *ua, const struct ua_settings *settings)
-{
-	struct locals locals = {NULL, 0};
-	int err;
-
-	if (settings->my_uri.count)
-		err = add_configured(&locals, &settings->my_uri);
-	else
-		err = add_all_listeners(&locals, ua->env.msrp);
-	if (err == 0 && locals.count == 0)
-		err = -EINVAL;
-	if (err < 0) {
-		free_locals(locals.items, locals.count);
-		return err;
-	}
-	free_locals(ua->locals, ua->local_count);
-	ua->locals = locals.items;
-	ua->local_count = locals.count;
-	return 0;
 }
 
 /* --- time --- */
@@ -243,7 +138,7 @@ static int set_up(struct ua *ua)
 	int err = stats_register(ua->env.stats, "ua", numbers, &ua->count);
 
 	if (err == 0)
-		err = read_locals(ua, ua->env.settings);
+		err = ua_locals_read(&ua->locals, ua->env.settings, ua->env.msrp);
 	if (err == 0)
 		err = timer_init(&ua->cleanup, base, on_cleanup, ua);
 	if (err == 0)
@@ -290,7 +185,7 @@ void ua_reload(struct ua *ua, const struct ua_settings *settings,
 	ua->env.settings = settings;
 	ua->env.credentials = credentials;
 	ua->env.credential_count = credential_count;
-	if (read_locals(ua, settings) < 0)
+	if (ua_locals_read(&ua->locals, settings, ua->env.msrp) < 0)
 		log_warn("ua: my_uri stays as it was");
 	timer_queue_set_period(&ua->grace, settings->reconnect_grace_ms);
 	timer_start(&ua->cleanup, settings->cleanup_interval_ms);
@@ -348,11 +243,16 @@ void ua_free(struct ua *ua)
 	timer_fini(&ua->stopped_timer);
 	timer_fini(&ua->orphaned);
 	timer_fini(&ua->cleanup);
-	free_locals(ua->locals, ua->local_count);
+	ua_locals_free(&ua->locals);
 	free(ua);
 }
 
 /* --- what services call --- */
+
+const struct ua_locals *ua_locals(const struct ua *ua)
+{
+	return &ua->locals;
+}
 
 const char *ua_end_name(enum ua_end end)
 {
@@ -431,7 +331,7 @@ int ua_start(struct ua *ua, const struct ua_offer *offer, struct slice from_uri,
 {
 	struct ua_session_start start = {
 	    .offer = offer,
-	    .local = &ua->locals[0],
+	    .local = &ua->locals.items[0],
 	    .from_uri = from_uri,
 	    .to_uri = to_uri,
 	    .ruri = ruri,

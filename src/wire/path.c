@@ -35,6 +35,14 @@ ssize_t msrp_path_count(struct slice path)
 	return got < 0 || count == 0 ? -EBADMSG : count;
 }
 
+bool msrp_path_names_session(struct slice path)
+{
+	struct msrp_uri last;
+
+	return path.len <= MSRP_PATH_MAX && msrp_path_count(path) > 0
+	    && msrp_uri_parse(&last, msrp_path_last(path)) > 0 && last.session_id.p;
+}
+
 struct slice msrp_path_first(struct slice path)
 {
 	const char *space = path.len ? memchr(path.p, ' ', path.len) : NULL;

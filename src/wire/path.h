@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include <msrpd/slice.h>
@@ -12,6 +13,8 @@
 #include "wire/uri.h"
 
 struct buffer;
+
+enum { MSRP_PATH_MAX = 4096 }; /* bytes of one that we write */
 
 /**
  * Parse the next URI of a path and move behind it.
@@ -24,6 +27,9 @@ int msrp_path_next(struct slice *rest, struct msrp_uri *uri);
 
 /** @return how many URIs path has, at least 1, or -EBADMSG if it is not a path */
 ssize_t msrp_path_count(struct slice path);
+
+/** Is it a path that we can write, and does what stands last name a session (RFC 4975 8.2)? */
+bool msrp_path_names_session(struct slice path);
 
 /* The rest is for paths that msrp_path_count() or msrp_frame_check() has found good. */
 

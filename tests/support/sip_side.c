@@ -79,7 +79,7 @@ static void on_established(struct sip_dialog *d, void *arg)
 static void see_failure(struct side *s, const char *what, const struct sip_failure *f)
 {
 	side_note(s, "%s:%d%s ", what, f->code, f->from_peer ? "" : "(local)");
-	snprintf(s->reason, sizeof(s->reason), "%.*s", SLICE_ARG(f->reason));
+	snprintf(s->reason, sizeof(s->reason), "%.*s", SLICE_ARG(f->why.p ? f->why : f->reason));
 }
 
 static void on_failed(struct sip_dialog *d, const struct sip_failure *f, void *arg)
