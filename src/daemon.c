@@ -10,6 +10,7 @@
 
 #include <msrpd/worker.h>
 
+#include "anchor/anchor.h"
 #include "auth/auth.h"
 #include "base/buffer.h"
 #include "base/log.h"
@@ -332,6 +333,7 @@ static int start_services(struct daemon *d, struct reason *why)
 	    .stats = d->stats,
 	    .auth = d->auth,
 	    .ua = d->ua,
+	    .sip = d->sip,
 	    .page = d->page,
 	    .notifier = d->notifier,
 	    .budget = msrp_stack_budget(d->msrp),
@@ -348,6 +350,8 @@ static int start_services(struct daemon *d, struct reason *why)
 
 		if (err < 0)
 			return reason_set(why, err, "%s: %s", services[i]->name, text.text);
+		if (services[i] == &anchor_service) /* the first: others ask it */
+			env.anchors = d->states[i];
 	}
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include "services.h"
 
+#include "anchor/anchor.h"
 #include "app/app.h"
 #include "conf/conf.h"
 #include "files/files.h"
@@ -9,6 +10,7 @@
 #include "trace/trace.h"
 
 const struct service *const services[SERVICES + 1] = {
+    &anchor_service,
     &app_service,
     &gw_service,
     &conf_service,

@@ -3,6 +3,6 @@
 
 #include <msrpd/service.h>
 
-enum { SERVICES = 7 };
+enum { SERVICES = 8 };
 
 extern const struct service *const services[SERVICES + 1]; /* NULL-terminated */

@@ -15,6 +15,7 @@
 #include <msrpd/route.h>
 #include <msrpd/setting.h>
 
+struct anchors;
 struct auth;
 struct cluster;
 struct cluster_mark;
@@ -24,6 +25,7 @@ struct net;
 struct notifier;
 struct page;
 struct sip_request;
+struct sip_stack;
 struct stats;
 struct ua;
 
@@ -35,6 +37,8 @@ struct service_env {
 	struct budget *budget;
 	struct auth *auth;         /* who may call, for roles that challenge by themselves */
 	struct ua *ua;             /* NULL without SIP */
+	struct sip_stack *sip;     /* for roles that make dialogs without the UA; NULL likewise */
+	struct anchors *anchors;   /* second legs (anchor.h); NULL likewise */
 	struct page *page;         /* NULL without SIP */
 	struct notifier *notifier; /* of event packages (subscription.h); NULL without SIP */
 	struct msrp_stack *msrp;   /* for roles that speak MSRP without the UA */

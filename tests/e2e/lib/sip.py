@@ -258,11 +258,11 @@ class ClientTransaction:
             raise AssertionError(f'{code} was expected, got {response.start}')
         return response
 
-    def cancel(self):
-        headers = [(name, value) for name, value in self.request.headers
-                   if name in ('Via', 'From', 'To', 'Call-ID', 'Max-Forwards', 'Route')]
-        headers.append(('CSeq', f'{self.request.cseq[0]} CANCEL'))
-        return self.ua.transact(Message(f'CANCEL {self.request.uri} SIP/2.0', headers),
+    def cancel(self, headers=()):
+        fields = [(name, value) for name, value in self.request.headers
+                  if name in ('Via', 'From', 'To', 'Call-ID', 'Max-Forwards', 'Route')]
+        fields += [('CSeq', f'{self.request.cseq[0]} CANCEL'), *headers]
+        return self.ua.transact(Message(f'CANCEL {self.request.uri} SIP/2.0', fields),
                                 self.transport)
 
 

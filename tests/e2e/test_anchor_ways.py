@@ -1,0 +1,323 @@
+#!/usr/bin/env python3
+"""Anchored sessions: whatever way each side comes, and what becomes of connections."""
+import os
+import re
+
+from lib import case, certs, msrp, sdp, ws
+from lib.anchor import ALICE, BOB, ROUTES, AnchorCase, Pair
+from lib.case import TYPES, Call
+from lib.digest import sip_credentials
+from lib.frame import URI, new_id
+from lib.sip import Dialog, token
+from lib.waiting import poll
+
+
+class Way:
+    """How a side has its MSRP: it connects, or is connected to; over what."""
+
+    def __init__(self, case_, active, tls=False, web=False):
+        self.case, self.active, self.tls, self.web = case_, active, tls, web
+        scheme = 'msrps' if tls else 'msrp'
+        self.listener = None if active else case_.listener(
+            name='passive', tls=certs.server_context(case_.peer) if tls else None)
+        self.path = (f'{scheme}://127.0.0.1:9/{new_id()};{"ws" if web else "tcp"}' if active
+                     else self.listener.uri())
+
+    def stream(self, setup):
+        extra = [f'a=fingerprint:{self.case.peer.fingerprint()}'] if self.tls else []
+        return sdp.message(self.path, TYPES, setup=setup, extra=extra)
+
+    @property
+    def offer(self):
+        return sdp.document(self.stream('active' if self.active else 'passive'))
+
+    @property
+    def answer(self):
+        return sdp.document(self.stream('active' if self.active else 'passive'))
+
+    def attach(self, call):
+        """Connect, or be connected to; as its SDP has said."""
+        if not self.active:
+            call.attach(self.listener.accept())
+            self.case.assertIsNone(call.conn.expect('SEND').body)
+            return call
+        tls = certs.client_context(self.case.ca, self.case.peer) if self.tls else None
+        connect = ws.connect if self.web else msrp.connect
+        call.attach(connect(call.path[0], tls=tls))
+        call.msrp.bind()
+        return call
+
+
+class WaysCase(AnchorCase):
+    @classmethod
+    def prepare(cls):
+        cls.ca = certs.Authority(cls.directory)
+        cls.own = cls.ca.issue('msrpd')
+        cls.peer = certs.self_signed(cls.directory, 'peer')
+        cls.other = certs.self_signed(cls.directory, 'other')
+        cls.config = {
+            'routes': ROUTES, 'anchor': {'reconnect_grace': '2s'},
+            'msrp': {'listen': [{'uri': f'{scheme}://127.0.0.1:0;{transport}'}
+                                for transport in ('tcp', 'ws') for scheme in ('msrp', 'msrps')],
+                     'tls': {'certificate': cls.own.certificate, 'private_key': cls.own.key,
+                             'ca_file': cls.ca.file}}}
+
+    def meet(self, one, other):
+        """A session with alice coming by one way, bob by another."""
+        transaction = self.calls(offer=one.offer)
+        invite = self.bob.expect('INVITE')
+        offered = sdp.Sdp(invite.request.body).message
+        if (offered.proto == 'TCP/TLS/MSRP') != other.tls:
+            invite.respond(488)
+            invite = self.bob.expect('INVITE')
+        invite.respond(200, other.answer)
+        bob = Call(self, Dialog.of_server(invite), sdp.Sdp(invite.request.body), other.path)
+        alice = self.taken(transaction, one.path)
+        bob.dialog.expect('ACK')
+        event = self.ctl.event('E_MSRP_ANCHOR_NEW')
+        if one.active:              # it is she who has to begin
+            one.attach(alice)
+            other.attach(bob)
+        else:
+            other.attach(bob)
+            one.attach(alice)
+        return Pair(alice, bob, event)
+
+    def leave(self, pair):
+        pair.alice.bye()
+        pair.bob.dialog.expect('BYE').respond(200)
+        self.ends(pair, 'bye')
+
+
+class WaysTest(WaysCase):
+    def test_all_ways(self):
+        """Active or passive, TCP or TLS on either side; WebSocket on alice's."""
+        ways = [(active, tls, False) for active in (True, False) for tls in (False, True)]
+        for first in [*ways, (True, False, True), (True, True, True)]:
+            for second in ways:
+                with self.subTest(alice=first, bob=second):
+                    pair = self.meet(Way(self, *first), Way(self, *second))
+                    self.passes(pair.alice, pair.bob, 'there')
+                    self.passes(pair.bob, pair.alice, 'and back' * 1000)
+                    self.leave(pair)
+
+    def test_offer_names_what_it_is(self):
+        """A path of the scheme and transport that fits what is offered, and our fingerprint."""
+        for tls in (False, True):
+            for web in (False, True):
+                with self.subTest(tls=tls, web=web):
+                    way = Way(self, True, tls, web)
+                    pair = self.meet(way, Way(self, True, tls))
+                    for call, transport in ((pair.alice, 'ws' if web else 'tcp'),
+                                            (pair.bob, 'tcp')):
+                        uri = URI.match(call.path[0])
+                        self.assertEqual((uri['scheme'], uri['transport']),
+                                         ('msrps' if tls else 'msrp', transport))
+                        fingerprint = call.sdp.message.get('fingerprint')
+                        self.assertEqual(fingerprint and fingerprint.upper(),
+                                         self.own.fingerprint().upper() if tls else None)
+                    self.leave(pair)
+
+    def test_wrong_certificate(self):
+        """RFC 8122 6.2: whoever has another certificate than the SDP says is not let in."""
+        way = Way(self, True, tls=True)
+        pair = self.meet(way, Way(self, False))
+        pair.alice.conn.close()
+        transaction = self.calls(offer=way.offer)
+        invite = self.bob.expect('INVITE')
+        invite.respond(488)
+        bob = Way(self, False)
+        invite = self.bob.expect('INVITE')
+        invite.respond(200, bob.answer)
+        alice = self.taken(transaction, way.path)
+        thief = msrp.connect(alice.path[0], tls=certs.client_context(self.ca, self.other))
+        msrp.Session(thief, alice.path, alice.own_path).send('x', code=403)
+        way.attach(alice).send('x')
+
+    def test_what_comes_early_waits(self):
+        """Bob is not there yet: alice's message waits for him, and she is not read on."""
+        way, other = Way(self, True), Way(self, True)
+        transaction = self.calls(offer=way.offer)
+        invite = self.bob.expect('INVITE')
+        invite.respond(200, other.answer)
+        bob = Call(self, Dialog.of_server(invite), sdp.Sdp(invite.request.body), other.path)
+        alice = way.attach(self.taken(transaction, way.path))
+        sent = [alice.send(text, code=None) for text in ('one', 'two')]
+        other.attach(bob)
+        for request in sent:
+            got = bob.receive()
+            self.assertEqual((got.body, got.message_id), (request.body, request.message_id))
+            alice.conn.expect_response(request, 200)
+
+    def test_back_pressure(self):
+        """Bob reads nothing: alice is not read either, and memory stays what it is."""
+        pair = self.meet(Way(self, True), Way(self, False))
+        pair.bob.conn.narrow()
+        pair.bob.conn.pause()
+        body = os.urandom(1 << 20)
+        head, _, end = pair.alice.msrp.build('SEND', b'', byte_range='1-*/*').encode().partition(
+            b'\r\n\r\n')
+        pair.alice.conn.send_raw(head + b'\r\n\r\n')
+        sent = 0
+        with self.assertRaises(Exception):
+            while sent < 64 << 20:
+                pair.alice.conn._write(body, timeout=1)
+                sent += len(body)
+        self.assertLess(sent, 48 << 20)
+        pair.bob.conn.resume()
+        pair.bob.conn.wait_body(sent)
+
+
+class LossTest(WaysCase):
+    def test_connected_again(self):
+        """Who connects may do so again within reconnect_grace; what is said meanwhile waits."""
+        pair = self.meet(Way(self, True), Way(self, True))
+        pair.bob.conn.close()
+        poll(lambda: not self.listed()[0]['callee']['connected'], what='the loss of his connection')
+        sent = pair.alice.send('meanwhile', code=None)
+        pair.bob.connect()
+        got = pair.bob.receive()
+        self.assertEqual(got.message_id, sent.message_id)
+        pair.alice.conn.expect_response(sent, 200)
+        self.assertEqual((self.statistics()['lost'], self.statistics()['reconnected']), (1, 1))
+
+    def test_we_connect_again(self):
+        """Where it is us who connect, we do."""
+        other = Way(self, False)
+        pair = self.meet(Way(self, True), other)
+        pair.bob.conn.close()
+        pair.bob.attach(other.listener.accept())
+        self.assertIsNone(pair.bob.conn.expect('SEND').body)
+        self.passes(pair.alice, pair.bob, 'again')
+
+    def test_lost_for_good(self):
+        """Then both get a BYE that says why."""
+        daemon, ctl = self.start({**self.config, 'anchor': {'reconnect_grace': '300ms'}})
+        self.daemon, self.ctl, before = daemon, ctl, (self.daemon, self.ctl)
+        try:
+            pair = self.meet(Way(self, True), Way(self, True))
+            pair.alice.conn.close()
+            for side in (pair.alice, pair.bob):
+                bye = side.dialog.expect('BYE')
+                self.assertIn('MSRP connection lost', bye.request.get('Reason'))
+                bye.respond(200)
+            self.ends(pair, 'failed')
+        finally:
+            self.daemon, self.ctl = before
+
+    def test_stranger(self):
+        """RFC 4975 5.4: a session is bound to one connection."""
+        pair = self.meet(Way(self, True), Way(self, True))
+        thief = msrp.connect(pair.alice.path[0], name='thief')
+        msrp.Session(thief, pair.alice.path, ['msrp://127.0.0.1:9/thief;tcp']).send('x', code=506)
+        self.passes(pair.alice, pair.bob, 'mine')
+
+
+class CemaTest(WaysCase):
+    """RFC 6714."""
+
+    CEMA = 'a=msrp-cema'
+
+    def test_answered_with_it(self):
+        """In our offers, and in answers to offers that have it."""
+        for extra in ((), (self.CEMA,)):
+            with self.subTest(extra=extra):
+                pair = self.join(extra=extra)
+                self.assertEqual(('msrp-cema', None) in pair.alice.sdp.message.attributes,
+                                 bool(extra))
+                self.assertIn(('msrp-cema', None), pair.bob.sdp.message.attributes)
+                self.leave(pair)
+
+    def test_offerer_behind_a_middlebox(self):
+        """We connect to c= and m= when it is us who connect."""
+        box = self.listener(name='middlebox')
+        path = f'msrp://192.0.2.1:9/{new_id()};tcp'
+        offer = sdp.document(sdp.message(path, port=box.port, setup='passive', extra=[self.CEMA]))
+        transaction, invite = self.rings(offer=offer)
+        listener = self.listener(name='bob')
+        bob = self.answers(invite, listener)
+        alice = self.taken(transaction, path)
+        alice.attach(box.accept())
+        self.assertEqual(alice.conn.expect('SEND').to_path, [path])
+        bob.attach(listener.accept())
+        self.passes(bob, alice, 'through the box')
+
+    def test_answerer_behind_a_middlebox(self):
+        """The same for an answer with it."""
+        box = self.listener(name='middlebox')
+        path = f'msrp://192.0.2.1:9/{new_id()};tcp'
+        own = f'msrp://127.0.0.1:9/{new_id()};tcp'
+        transaction, invite = self.rings(offer=self.offer(own))
+        invite.respond(200, sdp.document(sdp.message(path, port=box.port, setup='passive',
+                                                     extra=[self.CEMA])))
+        bob = Call(self, Dialog.of_server(invite), sdp.Sdp(invite.request.body), path)
+        alice = self.taken(transaction, own).connect()
+        bob.attach(box.accept())
+        self.passes(alice, bob, 'through the box')
+
+    def test_another_offer_without_it(self):
+        """An answer that does not know it, from behind a middlebox, by who connects: offered anew."""
+        path = f'msrp://192.0.2.1:9/{new_id()};tcp'
+        own = f'msrp://127.0.0.1:9/{new_id()};tcp'
+        transaction, invite = self.rings(offer=self.offer(own))
+        answer = sdp.document(sdp.message(path, port=7, setup='active'))
+        invite.respond(200, answer)
+        dialog = Dialog.of_server(invite)
+        self.taken(transaction, own)
+        dialog.expect('ACK')
+        again = dialog.expect('INVITE')
+        self.assertNotIn(('msrp-cema', None), sdp.Sdp(again.request.body).message.attributes)
+        again.respond(200, answer)
+        dialog.expect('ACK')
+
+
+class BrowserTest(WaysCase):
+    """A browser that has registered is called over its WebSocket, and its MSRP comes by one."""
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.config.update({
+            'sip': {'listen': [f'sip:127.0.0.1:0;transport={kind}' for kind in ('udp', 'ws')]},
+            'users': {'bob': {'password': 'builder'}},
+            'registrar': {'domains': ['example.org']},
+            'routes': {'sip': [{'if': {'$rm': 'INVITE'}, 'do': [
+                'lookup', {'msrp_anchor': {'ruri': '$ru'}}]}]}})
+
+    def setUp(self):
+        super().setUp()
+        self.daemon.sip_port, self.port = (
+            int(re.search(r':(\d+)(;|$)', uri)[1])
+            for uri in self.ctl.call('status')['listen']['sip'])
+
+    def register(self):
+        transport = self.bob.reach('127.0.0.1', self.port, 'WS')
+        uri, kwargs = 'sip:example.org', {'from_uri': BOB, 'to_uri': BOB, 'call_id': token()}
+        contact = ('Contact', f'<{self.bob.contact("WS")}>')
+        first = self.bob.request('REGISTER', uri, transport, headers=[contact], **kwargs).final(401)
+        value = sip_credentials(first.get('WWW-Authenticate'), 'REGISTER', uri, 'bob', 'builder')
+        self.bob.request('REGISTER', uri, transport, cseq=2,
+                         headers=[contact, ('Authorization', value)], **kwargs).final(200)
+
+    def test_called(self):
+        """Its offer has a path that ends with ;ws; a BYE goes the same way."""
+        self.register()
+        one, other = Way(self, False), Way(self, True, web=True)
+        transaction = self.invite(one.offer, ua=self.alice, uri=BOB, from_uri=ALICE)
+        invite = self.bob.expect('INVITE')
+        offered = sdp.Sdp(invite.request.body)
+        self.assertEqual(URI.match(offered.message.path[0])['transport'], 'ws')
+        invite.respond(200, other.answer)
+        bob = Call(self, Dialog.of_server(invite), offered, other.path)
+        alice = self.taken(transaction, one.path)
+        bob.dialog.expect('ACK')
+        pair = Pair(alice, bob, self.ctl.event('E_MSRP_ANCHOR_NEW'))
+        other.attach(bob)
+        one.attach(alice)
+        self.passes(alice, bob, 'to the browser')
+        self.passes(bob, alice, 'from the browser')
+        self.leave(pair)
+
+
+if __name__ == '__main__':
+    case.main()
