@@ -29,6 +29,10 @@ enum {
 	RECORDS_SMALL = 10, /* RFC 6928: what TCP begins with */
 	PAUSE_MS = 1000,    /* RFC 6298: the first retransmission time-out */
 	PEER_MAX = 576,     /* two names and what goes with them */
+	/* Messages after the handshake, key updates above all, for so many bytes of data.  Nobody
+	 * needs as many, and SSL_read() goes on as long as there are more. */
+	ASIDES_MAX = 32,
+	ASIDES_BYTES = 1 << 20,
 };
 
 /* SSL_write() wants to see the same bytes again, whatever became urgent meanwhile. */
@@ -67,6 +71,8 @@ struct tls {
 	struct handshake *handshake; /* until it is over */
 	uint64_t written_ms;         /* when was last written */
 	unsigned small;              /* so many small records from now on */
+	unsigned asides;             /* messages after the handshake */
+	size_t data;                 /* bytes read since they were counted anew */
 };
 
 static struct tls *tls_of(const struct net_stream *s)
@@ -117,6 +123,19 @@ static int expect_peer(SSL *ssl, const struct net_stream *s)
 	return tls_client_expect(ssl, identity, any);
 }
 
+/* With too many it is as if the peer had closed: what comes behind is not read. */
+static void on_message(int written, int version, int type, const void *bytes, size_t len, SSL *ssl,
+    void *arg)
+{
+	struct tls *tls = arg;
+
+	(void)version;
+	(void)bytes;
+	(void)len;
+	if (!written && type == SSL3_RT_HANDSHAKE && !tls->handshake && ++tls->asides > ASIDES_MAX)
+		SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
+}
+
 static int tls_open(struct net_stream *s)
 {
 	const struct net_tls_contexts *contexts = s->protocol->tls;
@@ -132,6 +151,8 @@ static int tls_open(struct net_stream *s)
 	tls->handshake = calloc(1, sizeof(*tls->handshake));
 	if (!tls->ssl || !tls->handshake || SSL_set_fd(tls->ssl, s->fd) != 1)
 		return -ENOMEM;
+	SSL_set_msg_callback(tls->ssl, on_message);
+	SSL_set_msg_callback_arg(tls->ssl, tls);
 	tls->handshake->tls = tls;
 	tls->handshake->stream = s;
 	tls->handshake->where = s->accepted ? WAITS : HERE;
@@ -244,6 +265,15 @@ static int tls_start(struct net_stream *s)
 
 /* --- reading --- */
 
+static void count_data(struct tls *tls, size_t n)
+{
+	tls->data += n;
+	if (tls->data < ASIDES_BYTES)
+		return;
+	tls->data = 0;
+	tls->asides = 0;
+}
+
 /* @return as SSL_read(), or -errno; 0: the peer sends no more */
 static int read_record(struct net_stream *s, char *p, size_t size)
 {
@@ -252,8 +282,10 @@ static int read_record(struct net_stream *s, char *p, size_t size)
 
 	ERR_clear_error();
 	n = SSL_read(ssl_of(s), p, (int)size);
-	if (n > 0)
+	if (n > 0) {
+		count_data(tls_of(s), (size_t)n);
 		return n;
+	}
 	switch (SSL_get_error(ssl_of(s), n)) {
 	case SSL_ERROR_WANT_READ:
 		return -EAGAIN;

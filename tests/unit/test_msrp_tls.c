@@ -9,6 +9,7 @@
 #include "msrp/priv.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -458,6 +459,40 @@ static void nobody_negotiates_again(void **state)
 	msrp_peer_close(&peer);
 }
 
+/* @return has he sent so many?  Else the socket takes no more */
+static bool update_keys(struct msrp_peer *peer, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		assert_int_equal(SSL_key_update(peer->ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+		if (SSL_do_handshake(peer->ssl) != 1)
+			return false;
+	}
+	return true;
+}
+
+/* RFC 8446 4.6.3: each is work, and brings nothing.  Who sends them without end is closed. */
+static void key_updates_are_few(void **state)
+{
+	static char text[3000];
+	struct fixture *f = *state;
+	struct msrp_peer peer;
+
+	memset(text, 'x', sizeof(text) - 1);
+	msrp_side_start(&f->side);
+	open_version(f, &peer, TLS1_3_VERSION, NULL);
+	for (int i = 0; i < 2; i++) {
+		assert_true(update_keys(&peer, 32));
+		for (int k = 0; k < 400; k++) { /* more than a MiB: there may be others */
+			msrp_peer_send(&peer, f->side.uri, text, "");
+			msrp_peer_expect(&peer, "MSRP abcd1234 200");
+		}
+	}
+	assert_false(update_keys(&peer, UINT_MAX));
+	event_base_loop(f->side.base, EVLOOP_NONBLOCK);
+	assert_int_equal(msrp_stack_connections(f->side.stack), 0);
+	msrp_peer_close(&peer);
+}
+
 static void old_ciphers_are_not_spoken(void **state)
 {
 	static const char *const old[] = {"AES128-SHA", "AES256-GCM-SHA384",
@@ -545,6 +580,7 @@ int main(void)
 	    CASE(tickets_are_old_ones_too),
 	    CASE(handshakes_wait_for_the_next_second),
 	    CASE(nobody_negotiates_again),
+	    CASE(key_updates_are_few),
 	    CASE(old_ciphers_are_not_spoken),
 	    CASE(the_first_records_are_small),
 	    CASE(what_is_not_tls_is_closed),
