@@ -20,7 +20,7 @@ enum {
 
 static const struct stats_row counters[] = {
     NET_COUNTER_ROWS(struct edge, "SIP connections",
-	"connections beyond max_connections, closed at once"),
+	"connections beyond max_connections or limits, closed at once"),
     {"stream_messages_in", "messages received on streams, whole and within their bounds",
 	COUNT(messages_in)},
     {"stream_messages_out", "messages sent on streams", COUNT(messages_out)},

@@ -24,7 +24,7 @@ static int make_queues(struct msrp_stack *stack)
 
 static const struct stats_row counters[] = {
     NET_COUNTER_ROWS(struct msrp_stack, "MSRP connections",
-	"connections beyond max_connections or limits.connections_per_address, closed at once"),
+	"connections beyond max_connections or limits, closed at once"),
     {.name = "frames_in", .help = "MSRP frames received", NUMBER(count.frames_in)},
     {.name = "frames_out", .help = "MSRP frames sent", NUMBER(count.frames_out)},
     {.name = "bad_frames",

@@ -70,7 +70,8 @@ const struct setting net_guard_settings_rows[] = {
 	.preset = "10",
 	.max = UINT32_MAX,
 	.help = "Wrong credentials of one address in `auth_failure_window`; then its credentials "
-		"are refused (403) without a look; 0 is any."},
+		"are refused (403) without a look, and new connections by TLS are closed before "
+		"the handshake; 0 is any."},
     {.name = "auth_failure_window",
 	.type = SETTING_DURATION,
 	.offset = LIMIT(auth_failure_window_ms),
@@ -143,11 +144,14 @@ static void drop_idle(struct net_guard_host *host)
 
 /* --- connections --- */
 
-int net_guard_enter(struct net_guard *guard, const union addr *peer, struct net_guard_host **hostp)
+int net_guard_enter(struct net_guard *guard, const union addr *peer, bool encrypted,
+    struct net_guard_host **hostp)
 {
 	struct net_guard_host *host;
 
 	*hostp = NULL;
+	if (encrypted && net_guard_bars(guard, peer))
+		return -EACCES;
 	if (!guard || (!guard->max_streams && !guard->max_handshakes)
 	    || prefixes_have(&guard->exempt, peer))
 		return 0;
@@ -320,7 +324,8 @@ static const struct stats_row counters[] = {
 	.help = "wrong credentials of addresses that limits are for",
 	.offset = COUNT(failures)},
     {.name = "barred",
-	.help = "credentials not looked at, beyond limits.auth_failures",
+	.help = "credentials not looked at, and connections by TLS closed before their "
+		"handshake, beyond limits.auth_failures",
 	.offset = COUNT(barred)},
     {0},
 };

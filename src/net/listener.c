@@ -18,12 +18,16 @@ static bool may_enter(struct net_listener *l, const union addr *peer, bool proxi
 {
 	struct net_protocol *p = l->protocol;
 	const char *why = NULL;
+	int err = 0;
 
 	*hostp = NULL;
 	if (net_protocol_is_full(p))
 		why = "too many connections";
-	else if (!proxied && !l->internal && net_guard_enter(p->net->guard, peer, hostp) < 0)
-		why = "too many of this address";
+	else if (!proxied && !l->internal)
+		err = net_guard_enter(p->net->guard, peer, l->transport->encrypted, hostp);
+	if (err < 0)
+		why = err == -EACCES ? "wrong credentials of this address"
+				     : "too many of this address";
 	if (!why)
 		return true;
 	(*p->count.refused)++;

@@ -355,7 +355,7 @@ static int take_client(struct net_stream *s, union addr *client)
 			return -ENOMEM;
 		*s->client = *client;
 	}
-	return net_guard_enter(s->protocol->net->guard, client, &s->host);
+	return net_guard_enter(s->protocol->net->guard, client, s->link.ops->encrypted, &s->host);
 }
 
 static void read_proxied(struct net_stream *s)
@@ -370,7 +370,7 @@ static void read_proxied(struct net_stream *s)
 		s->proxied = NULL;
 		n = take_client(s, &client);
 	}
-	if (n == -EMFILE)
+	if (n == -EMFILE || n == -EACCES)
 		(*s->protocol->count.refused)++;
 	if (n < 0) {
 		net_stream_close(s, n);

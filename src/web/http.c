@@ -148,7 +148,7 @@ static struct net_limits limits_of(const struct http_limits *limits)
 
 static const struct stats_row numbers[] = {
     NET_COUNTER_ROWS(struct http_server, "HTTP connections",
-	"HTTP connections beyond web.max_connections or limits.connections_per_address"),
+	"HTTP connections beyond web.max_connections or limits"),
     {.name = "requests", .help = "HTTP requests", .offset = NUMBER(requests)},
     {0},
 };

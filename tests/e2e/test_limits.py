@@ -8,7 +8,7 @@ from lib import case, certs, msrp
 from lib.daemon import free_port
 from lib.frame import URI
 from lib.program import Program
-from lib.relay_client import USERS, Client, Refused
+from lib.relay_client import RELAY, USERS, Client, Refused
 from lib.waiting import DEADLINE, poll
 from test_relay_auth import RelayCase
 
@@ -96,6 +96,53 @@ class CredentialsTest(LimitsCase):
         self.assertEqual(codes, [401, 401, 401, 403])
         self.assertEqual(self.attempt(USERS['alice']['password']), 403)
         self.assertGreaterEqual(self.count('barred'), 2)
+        poll(lambda: self.attempt(USERS['alice']['password']) == 200, what='the end of the window')
+
+
+class TlsCredentialsTest(case.Case):
+    """Who is barred costs no handshake, whoever says that it is he."""
+
+    @classmethod
+    def prepare(cls):
+        ca = certs.Authority(cls.directory)
+        own = ca.issue('msrpd', ['IP:127.0.0.1'])
+        cls.tls = certs.client_context(ca)
+        cls.config = {
+            **RELAY, 'proxy_protocol': ['127.0.0.1'],
+            'limits': {'auth_failures': 1, 'auth_failure_window': '1s',
+                       'exempt': ['192.0.2.200']},
+            'msrp': {'listen': [{'name': 'one', 'uri': 'msrps://127.0.0.1:0;tcp'}],
+                     'tls': {'certificate': own.certificate, 'private_key': own.key}}}
+
+    def attempt(self, password, address='198.51.100.7'):
+        """The code of the answer; None: the connection was closed before the handshake."""
+        host, port = self.daemon.listeners(self.ctl)[0]
+        relay = f'msrps://{host}:{port};tcp'
+        sock = socket.create_connection((host, int(port)), DEADLINE)
+        sock.sendall(v1(address))
+        try:
+            sock = self.tls.wrap_socket(sock, server_hostname=host)
+        except (ConnectionResetError, ssl.SSLEOFError):
+            sock.close()
+            return None
+        client = Client(relay, 'alice', password, conn=msrp.Conn(sock, 'proxied', relay=True))
+        try:
+            return client.auth().code
+        except Refused as refused:
+            return refused.frame.code
+        finally:
+            client.close()
+
+    def count(self, name):
+        return self.ctl.call('get_statistics')[name]
+
+    def test_who_is_barred_is_closed(self):
+        self.assertEqual(self.attempt('wrong'), 401)
+        before = self.count('msrp:refused'), self.count('limits:barred')
+        self.assertIsNone(self.attempt(USERS['alice']['password']))
+        self.assertEqual((self.count('msrp:refused'), self.count('limits:barred')),
+                         (before[0] + 1, before[1] + 1))
+        self.assertEqual(self.attempt(USERS['alice']['password'], '198.51.100.8'), 200)
         poll(lambda: self.attempt(USERS['alice']['password']) == 200, what='the end of the window')
 
 

@@ -64,7 +64,7 @@ static struct net_guard_host *enter(struct fixture *f, const char *text, int err
 	union addr a = address(text);
 	struct net_guard_host *host;
 
-	assert_int_equal(net_guard_enter(f->guard, &a, &host), err);
+	assert_int_equal(net_guard_enter(f->guard, &a, false, &host), err);
 	return host;
 }
 
@@ -141,6 +141,29 @@ static void wrong_credentials_bar_an_address(void **state)
 	assert_true(barred(f, "2001:db8::3"));
 }
 
+/* What is asked for without credentials is answered all the same, but a handshake is dear. */
+static void who_is_barred_has_no_handshake(void **state)
+{
+	struct fixture *f = *state;
+	union addr a = address("192.0.2.1"), free_one = address("203.0.113.9");
+	struct net_guard_host *host;
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(net_guard_enter(f->guard, &a, true, &host), 0);
+		net_guard_leave(host);
+		fail_once(f, "192.0.2.1");
+		fail_once(f, "203.0.113.9");
+	}
+	assert_int_equal(net_guard_enter(f->guard, &a, true, &host), -EACCES);
+	assert_null(host);
+	assert_int_equal(net_guard_enter(f->guard, &a, false, &host), 0);
+	net_guard_leave(host);
+	assert_int_equal(net_guard_enter(f->guard, &free_one, true, &host), 0);
+	f->settings.connections_per_address = 0;
+	assert_int_equal(net_guard_reload(f->guard, &f->settings), 0);
+	assert_int_equal(net_guard_enter(f->guard, &a, true, &host), -EACCES);
+}
+
 static bool is_let_in_again(void *arg)
 {
 	return !barred(arg, "192.0.2.1");
@@ -204,7 +227,7 @@ static void zero_is_no_limit_and_so_is_no_guard(void **state)
 	net_guard_leave(host);
 	net_guard_note_failure(NULL, &a);
 	assert_false(net_guard_bars(NULL, &a));
-	assert_int_equal(net_guard_enter(NULL, &a, &host), 0);
+	assert_int_equal(net_guard_enter(NULL, &a, true, &host), 0);
 	net_guard_leave(host);
 }
 
@@ -217,6 +240,7 @@ int main(void)
 	    CASE(an_ipv6_address_counts_by_its_64),
 	    CASE(the_exempt_have_no_limit),
 	    CASE(wrong_credentials_bar_an_address),
+	    CASE(who_is_barred_has_no_handshake),
 	    CASE(the_window_ends),
 	    CASE(an_address_that_has_both_is_kept_for_either),
 	    CASE(the_table_is_bounded),

@@ -40,7 +40,7 @@ static void live(struct fixture *f, struct net_guard *guard,
 
 	for (unsigned i = 0; i < HOSTS * EACH; i++) {
 		union addr peer = address(i % HOSTS);
-		int err = net_guard_enter(guard, &peer, &f->hosts[i]);
+		int err = net_guard_enter(guard, &peer, true, &f->hosts[i]);
 
 		assert_true(err == 0 || err == -ENOMEM);
 		assert_true(err == 0 || !f->hosts[i]);
