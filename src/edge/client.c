@@ -10,11 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/chars.h"
 #include "edge/priv.h"
 
 enum {
 	KEY_SIZE = 320,
-	GIVEN_UP_LATER_MS = 5 * 1000, /* than the stack: it has to be the first */
+	RETIRED_SIZE = 16, /* of what is added to the key of one that was sent elsewhere */
+	PAUSE_MAX_MS = 60 * 60 * 1000, /* that a server may ask for */
+	GIVEN_UP_LATER_MS = 5 * 1000,  /* than the stack: it has to be the first */
 };
 
 static const struct slice absent;
@@ -22,6 +25,8 @@ static const struct slice absent;
 /* A request as the stack has sent it, for another server than the one that it went to. */
 struct edge_retry {
 	char place[EDGE_PLACE_SIZE];
+	char domain[256]; /* of which the place is one */
+	const struct edge_transport *transport;
 	unsigned attempt; /* of the next one */
 	size_t len;
 	char text[];
@@ -43,6 +48,23 @@ struct edge_client *edge_client_find(struct edge *edge, struct slice branch, str
 
 	if (write_key(key, branch, method) == 0)
 		HASH_FIND_STR(edge->clients, key, c);
+	return c;
+}
+
+/* "BRANCH METHOD ATTEMPT": the stack's requests have another one by now. */
+static void write_retired_key(char key[KEY_SIZE + RETIRED_SIZE], const char *before,
+    unsigned attempt)
+{
+	snprintf(key, KEY_SIZE + RETIRED_SIZE, "%s %u", before, attempt);
+}
+
+static struct edge_client *find_retired(const struct edge_client *current, unsigned attempt)
+{
+	char key[KEY_SIZE + RETIRED_SIZE];
+	struct edge_client *c;
+
+	write_retired_key(key, current->key, attempt);
+	HASH_FIND_STR(current->edge->clients, key, c);
 	return c;
 }
 
@@ -79,14 +101,19 @@ static void give_memory(struct edge_client *c)
 	c->cost = 0;
 }
 
+static void forget_retry(struct edge_client *c)
+{
+	free(c->retry);
+	c->retry = NULL;
+}
+
 static void forget_texts(struct edge_client *c)
 {
 	set_text(&c->failure, absent);
 	set_text(&c->text, absent);
 	free(c->host);
 	c->host = NULL;
-	free(c->retry);
-	c->retry = NULL;
+	forget_retry(c);
 }
 
 static void drop(struct edge_client *c)
@@ -108,14 +135,16 @@ static void bound_cancelled(struct edge *edge, struct slice branch)
 {
 	struct edge_client *invite = edge_client_find(edge, branch, SLICE("INVITE"));
 
-	if (invite && !invite->completed)
-		set_life(invite, &edge->client_waiting);
+	if (!invite || invite->completed)
+		return;
+	set_life(invite, &edge->client_waiting);
+	forget_retry(invite);
 }
 
 static struct edge_client *allocate(struct edge *edge, const char *key)
 {
 	size_t size = strlen(key) + 1;
-	struct edge_client *c = calloc(1, sizeof(*c) + size);
+	struct edge_client *c = calloc(1, sizeof(*c) + size + RETIRED_SIZE);
 
 	if (!c)
 		return NULL;
@@ -132,7 +161,8 @@ static struct edge_client *allocate(struct edge *edge, const char *key)
 }
 
 /* @return NULL: no memory, or it cannot be told from others */
-static struct edge_client *new_client(struct edge *edge, const struct edge_head *request)
+static struct edge_client *new_client(struct edge *edge, const struct edge_head *request,
+    unsigned attempt)
 {
 	struct slice method = edge_head_method(request);
 	struct edge_client *c, *before;
@@ -151,6 +181,7 @@ static struct edge_client *new_client(struct edge *edge, const struct edge_head 
 	c = allocate(edge, key);
 	if (!c)
 		return NULL;
+	c->attempt = attempt;
 	c->invite = slice_equal(method, SLICE("INVITE"));
 	set_life(c, &edge->client_waiting);
 	return c;
@@ -179,6 +210,7 @@ static void tell_datagram_failure(struct edge_client *c, const char *why)
 	struct edge_message m = {.head = {0}};
 	struct edge_head request = {0};
 	struct edge_via via;
+	unsigned attempt;
 
 	if (edge_head_scan(&request, c->text, &edge_own_bounds) < 0
 	    || !edge_reply_possible(&request))
@@ -186,25 +218,31 @@ static void tell_datagram_failure(struct edge_client *c, const char *why)
 	write_failure(&w, edge, &request, why);
 	if (!w.err && edge_head_scan(&m.head, buffer_text(&w), &edge_own_bounds) == 0
 	    && edge_head_via(&m.head, &via) == 0) {
-		change.via_branch = edge_branch_parse(edge, c->listener->token, via.branch);
+		change.via_branch =
+		    edge_branch_parse(edge, c->listener->token, via.branch, &attempt);
 		edge_link_send(&edge->link, &m, &change);
 	}
 	buffer_fini(&w);
 }
 
-/* @return is it on its way elsewhere?  It is gone here then */
+static void send_elsewhere(struct edge *edge, struct edge_retry *retry)
+{
+	edge_send_again(edge, (struct slice){retry->text, retry->len}, retry->attempt);
+	free(retry);
+}
+
+/* Nobody is there.  @return is it on its way elsewhere?  It is gone here then */
 static bool try_another(struct edge_client *c)
 {
 	struct edge_retry *retry = c->retry;
 	struct edge *edge = c->edge;
 
-	if (!retry || c->completed)
+	if (!retry || c->answered)
 		return false;
 	c->retry = NULL;
-	edge_place_failed(edge, retry->place);
+	edge_place_failed(edge, retry->place, 0);
 	drop(c);
-	edge_send_again(edge, (struct slice){retry->text, retry->len}, retry->attempt);
-	free(retry);
+	send_elsewhere(edge, retry);
 	return true;
 }
 
@@ -233,8 +271,8 @@ static void on_again(struct edge_repeat *r)
 	int err;
 
 	if (timer_now_ms() >= c->started_ms + c->edge->transaction_timeout_ms) {
-		if (c->retry) /* for this one it is too late */
-			edge_place_failed(c->edge, c->retry->place);
+		if (c->retry && !c->answered) /* for this one it is too late */
+			edge_place_failed(c->edge, c->retry->place, 0);
 		edge_repeat_stop(c->edge, r);
 		return;
 	}
@@ -307,7 +345,8 @@ static int find_address(struct edge_client *c, struct slice host)
 	return err < 0 ? err : 1;
 }
 
-int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_head *request)
+int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_head *request,
+    unsigned attempt)
 {
 	struct edge *edge = out->listener->edge;
 	size_t cost = sizeof(struct edge_client) + out->text.len;
@@ -316,7 +355,7 @@ int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_h
 
 	if (!edge_memory_take(edge, cost))
 		return -ENOBUFS;
-	c = new_client(edge, request);
+	c = new_client(edge, request, attempt);
 	if (!c) {
 		edge_memory_give(edge, cost);
 		return -ENOMEM;
@@ -340,23 +379,25 @@ void edge_client_may_retry(struct edge *edge, const struct edge_target *t,
     const struct edge_message *m, unsigned attempt)
 {
 	struct slice head = edge_head_text(&m->head);
-	size_t len = head.len + m->body.len;
+	size_t len = head.len + m->body.len, cost = sizeof(struct edge_retry) + len;
 	struct edge_client *c;
 	struct edge_via via;
 
 	if (edge_head_via(&m->head, &via) < 0)
 		return;
 	c = edge_client_find(edge, via.branch, edge_head_method(&m->head));
-	if (!c || c->retry || !edge_memory_take(edge, len))
+	if (!c || c->retry || !edge_memory_take(edge, cost))
 		return;
-	c->retry = malloc(sizeof(*c->retry) + len);
+	c->retry = malloc(cost);
 	if (!c->retry) {
-		edge_memory_give(edge, len);
+		edge_memory_give(edge, cost);
 		return;
 	}
-	c->cost += len;
+	c->cost += cost;
 	c->retry->attempt = attempt + 1;
 	c->retry->len = len;
+	c->retry->transport = t->transport;
+	memcpy(c->retry->domain, t->identity, sizeof(c->retry->domain));
 	edge_place_write(c->retry->place, t->transport, t->host, t->port);
 	memcpy(c->retry->text, head.p, head.len);
 	if (m->body.len)
@@ -375,13 +416,14 @@ void edge_client_unreachable(struct edge_listener *l, struct slice sent)
 	struct edge_head head = {0};
 	struct edge_client *c;
 	struct edge_via via;
+	unsigned attempt = 0;
 
 	edge_head_scan(&head, sent, &edge_own_bounds); /* it may be cut anywhere */
 	if (!head.request || edge_head_via(&head, &via) < 0)
 		return;
-	c = edge_client_find(edge, edge_branch_parse(edge, l->token, via.branch),
+	c = edge_client_find(edge, edge_branch_parse(edge, l->token, via.branch, &attempt),
 	    edge_head_method(&head));
-	if (c && !c->flow && c->listener == l && !c->completed)
+	if (c && !c->flow && c->listener == l && c->attempt == attempt && !c->completed)
 		fail_datagram(c, "unreachable");
 }
 
@@ -405,7 +447,7 @@ static struct slice make_failure(const struct edge *edge, const struct edge_head
 	return buffer_take(&w, &text, &len) == 0 ? (struct slice){text, len} : absent;
 }
 
-void edge_client_by_flow(struct sip_flow *f, const struct edge_head *request,
+void edge_client_by_flow(struct sip_flow *f, const struct edge_head *request, unsigned attempt,
     const struct edge_outgoing *instead)
 {
 	bool fails = edge_reply_possible(request);
@@ -415,7 +457,7 @@ void edge_client_by_flow(struct sip_flow *f, const struct edge_head *request,
 		instead = NULL;
 	if (!fails && !instead) /* an ACK: nobody waits for its answer */
 		return;
-	c = new_client(f->edge, request);
+	c = new_client(f->edge, request, attempt);
 	if (!c)
 		return;
 	if (fails)
@@ -461,10 +503,11 @@ void edge_clients_fail(struct sip_flow *f)
 /* --- responses --- */
 
 /* RFC 3261 17.1.1.2: an INVITE may ring as long as it likes. */
-static void take_provisional(struct edge_client *c)
+static void take_provisional(struct edge_client *c, unsigned code)
 {
-	free(c->retry); /* there it is */
-	c->retry = NULL;
+	c->answered = true;
+	if (code > 100)
+		forget_retry(c); /* it is there that it rings */
 	if (!c->invite) {
 		edge_repeat_slow_down(c->edge, &c->repeat);
 		return;
@@ -494,6 +537,83 @@ static void take_final(struct edge_client *c, unsigned code)
 		drop(c);
 }
 
+/* --- 503: RFC 3261 21.5.4, RFC 3263 4.3 --- */
+
+static uint64_t retry_after_ms(const struct edge_head *response)
+{
+	struct edge_line line;
+	uint64_t seconds = 0;
+	size_t at = 0;
+
+	while (edge_head_next_line(response, &at, &line)) {
+		struct slice value = edge_line_value(line.text);
+
+		if (slice_equal_nocase(line.name, SLICE("Retry-After"))
+		    && slice_to_u64(chars_take(&value, CHARS_DIGIT), PAUSE_MAX_MS / 1000, &seconds)
+			== -ERANGE)
+			seconds = PAUSE_MAX_MS / 1000;
+	}
+	return seconds * 1000;
+}
+
+/* The stack hears nothing of the response, so the ACK is ours. */
+static void acknowledge(struct edge_client *invite, const struct edge_retry *retry,
+    const struct edge_head *response)
+{
+	struct buffer w = {.max = BUFFER_UNBOUNDED};
+	struct edge_head request = {0};
+
+	if (edge_head_scan(&request, (struct slice){retry->text, retry->len}, &edge_own_bounds) < 0)
+		return; /* it was whole before */
+	edge_ack_write(&w, &request, response);
+	if (!w.err)
+		edge_send_again(invite->edge, buffer_text(&w), 0);
+	buffer_fini(&w);
+}
+
+/* It makes room for the next attempt.  Its response may come again, and gets its ACK again. */
+static void retire(struct edge_client *c)
+{
+	char key[KEY_SIZE + RETIRED_SIZE];
+
+	if (!c->invite || c->flow) {
+		drop(c);
+		return;
+	}
+	HASH_DELETE(hh, c->edge->clients, c);
+	write_retired_key(key, c->key, c->attempt);
+	memcpy(c->key, key, strlen(key) + 1);
+	memset(&c->hh, 0, sizeof(c->hh));
+	HASH_ADD_STR(c->edge->clients, key, c);
+	if (!c->hh.tbl)
+		drop(c);
+}
+
+/* @return is the request on its way elsewhere? */
+static bool try_after(struct edge_client *c, const struct edge_head *response)
+{
+	struct edge_retry *retry = c->retry;
+	struct edge *edge = c->edge;
+	bool invite;
+
+	if (!retry)
+		return false;
+	c->retry = NULL;
+	edge_place_failed(edge, retry->place, retry_after_ms(response));
+	if (!edge_service_has_other(edge, retry->transport, retry->domain)) {
+		free(retry);
+		return false;
+	}
+	invite = c->invite;
+	take_final(c, response->code);
+	if (invite) {
+		acknowledge(c, retry, response);
+		retire(c);
+	}
+	send_elsewhere(edge, retry);
+	return true;
+}
+
 /* @return is it for the stack? */
 static bool take_again(struct edge_client *c, unsigned code)
 {
@@ -507,7 +627,8 @@ static bool take_again(struct edge_client *c, unsigned code)
 	return false;
 }
 
-bool edge_client_answered(struct edge *edge, struct slice branch, const struct edge_head *response)
+bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attempt,
+    const struct edge_head *response)
 {
 	struct edge_client *c;
 	struct slice method;
@@ -518,12 +639,16 @@ bool edge_client_answered(struct edge *edge, struct slice branch, const struct e
 	c = edge_client_find(edge, branch, method);
 	if (!c)
 		return true;
+	if (c->attempt != attempt && !(c = find_retired(c, attempt)))
+		return false;
 	if (c->completed)
 		return take_again(c, response->code);
+	if (response->code == 503 && try_after(c, response))
+		return false;
 	if (response->code >= 200)
 		take_final(c, response->code);
 	else
-		take_provisional(c);
+		take_provisional(c, response->code);
 	return true;
 }
 

@@ -486,7 +486,7 @@ static size_t line_len(struct slice text)
 
 bool edge_head_next_line(const struct edge_head *head, size_t *at, struct edge_line *line)
 {
-	struct slice rest = slice_head(edge_head_text(head), head->line), name;
+	struct slice rest = slice_head(edge_head_text(head), head->line);
 
 	if (*at == 0)
 		*at = head->start;
@@ -496,7 +496,7 @@ bool edge_head_next_line(const struct edge_head *head, size_t *at, struct edge_l
 	line->text = slice_head(rest, line_len(rest));
 	*at += line->text.len;
 	rest = line->text;
-	line->field = cut_name(&rest, &name) ? find_field(name) : EDGE_OTHER;
+	line->field = cut_name(&rest, &line->name) ? find_field(line->name) : EDGE_OTHER;
 	return true;
 }
 

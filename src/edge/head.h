@@ -125,6 +125,7 @@ struct slice edge_head_next_hop(const struct edge_head *head, unsigned skip);
 /** One header line, folded or not. */
 struct edge_line {
 	struct slice text; /* with its CRLF */
+	struct slice name; /* as written */
 	enum edge_field field;
 };
 

@@ -196,9 +196,10 @@ static void take_response(const struct edge_source *from, const struct edge_mess
 	struct slice method;
 	struct edge_via via;
 	uint32_t number;
+	unsigned attempt;
 
 	if (edge_head_via(&m->head, &via) < 0
-	    || !(change.via_branch = edge_branch_parse(edge, token, via.branch)).p) {
+	    || !(change.via_branch = edge_branch_parse(edge, token, via.branch, &attempt)).p) {
 		++*edge->count.stray_responses;
 		return;
 	}
@@ -206,7 +207,7 @@ static void take_response(const struct edge_source *from, const struct edge_mess
 		write_route(from, route);
 		change.append_record_route = slice_of(route);
 	}
-	if (edge_client_answered(edge, change.via_branch, &m->head))
+	if (edge_client_answered(edge, change.via_branch, attempt, &m->head))
 		edge_link_send(&edge->link, m, &change);
 }
 

@@ -107,18 +107,23 @@ static void send_response(struct edge *edge, const struct edge_message *m)
 
 /* --- requests --- */
 
-/* How a request changes on its way out; branch is where its branch on the wire is kept. */
-static int plan(struct edge *edge, const struct edge_head *head, struct edge_change *change,
-    const char *token, char branch[EDGE_BRANCH_SIZE])
+/* Its branch on the wire. */
+static int write_branch(struct edge *edge, const char *token, const struct edge_head *head,
+    unsigned attempt, char branch[EDGE_BRANCH_SIZE])
 {
 	struct edge_via via;
 
-	if (edge_head_via(head, &via) < 0 || edge_branch_write(edge, token, via.branch, branch) < 0)
-		return -EBADMSG;
+	return edge_head_via(head, &via) < 0
+	    ? -EBADMSG
+	    : edge_branch_write(edge, token, via.branch, attempt, branch);
+}
+
+/* How each request changes on its way out. */
+static void plan(struct edge_change *change, const char *branch)
+{
 	change->drop_route = true;
 	change->add_max_forwards = true; /* ACK and BYE for a fork's second 200 have none */
 	change->via_branch = slice_of(branch);
-	return 0;
 }
 
 /* RFC 5923 8.1: we have called, and shown who we are, if the other side has asked for it. */
@@ -129,7 +134,7 @@ static bool is_known_by_certificate(const struct sip_flow *f)
 }
 
 /* @param instead  should the flow never open; NULL */
-static void send_over(struct sip_flow *f, const struct edge_message *m,
+static void send_over(struct sip_flow *f, const struct edge_message *m, unsigned attempt,
     const struct edge_outgoing *instead)
 {
 	struct edge_change change = {.via_transport = slice_of(f->transport->via),
@@ -137,71 +142,77 @@ static void send_over(struct sip_flow *f, const struct edge_message *m,
 	    .via_alias = is_known_by_certificate(f)};
 	char branch[EDGE_BRANCH_SIZE];
 
-	if (plan(f->edge, &m->head, &change, f->token, branch) < 0)
+	if (write_branch(f->edge, f->token, &m->head, attempt, branch) < 0)
 		return;
-	edge_client_by_flow(f, &m->head, instead);
+	plan(&change, branch);
+	edge_client_by_flow(f, &m->head, attempt, instead);
 	flow_send(f, m, &change);
 }
 
 /* @return 0 with the datagram in edge->text */
-static int write_datagram(const struct edge_listener *l, const struct edge_message *m)
+static int write_datagram(const struct edge_listener *l, const struct edge_message *m,
+    unsigned attempt)
 {
 	struct edge_change change = {.via_transport = slice_of(l->transport->via),
 	    .via_sent_by = slice_of(l->name)};
 	char branch[EDGE_BRANCH_SIZE];
-	int err = plan(l->edge, &m->head, &change, l->token, branch);
+	int err = write_branch(l->edge, l->token, &m->head, attempt, branch);
 
+	plan(&change, branch);
 	return err < 0 ? err : edge_write(&l->edge->text, m, &change);
 }
 
 /* @return is it on its way? */
-static bool send_by_tcp_instead(struct edge *edge, const struct edge_target *target,
-    const struct edge_message *m, const struct edge_outgoing *out)
+static bool send_by_tcp_instead(const struct edge_target *target, const struct edge_message *m,
+    unsigned attempt, const struct edge_outgoing *out)
 {
+	struct edge *edge = out->listener->edge;
 	struct edge_target t = *target;
 	struct sip_flow *f = edge_target_to_tcp(edge, &t) ? edge_target_flow(edge, &t) : NULL;
 
 	if (f)
-		send_over(f, m, out);
+		send_over(f, m, attempt, out);
 	return f;
 }
 
-static void send_datagram(struct edge *edge, const struct edge_target *t, bool whole,
-    const struct edge_message *m)
+static void send_datagram(const struct edge_target *t, bool whole, const struct edge_message *m,
+    unsigned attempt)
 {
+	struct edge *edge = t->listener->edge;
 	struct edge_outgoing out = {t->listener, slice_of(t->host), t->port, absent};
-	int err = write_datagram(t->listener, m);
+	int err = write_datagram(t->listener, m, attempt);
 
 	out.text = buffer_text(&edge->text);
 	if (err == 0 && !whole && !t->named && out.text.len > DATAGRAM_USUAL
-	    && send_by_tcp_instead(edge, t, m, &out))
+	    && send_by_tcp_instead(t, m, attempt, &out))
 		return;
 	if (err == 0)
-		err = edge_client_by_datagram(&out, &m->head);
+		err = edge_client_by_datagram(&out, &m->head, attempt);
 	if (err < 0)
 		edge_link_reply(&edge->link, &m->head, 503, strerror(-err));
 }
 
-static void send_by_stream(struct edge *edge, const struct edge_target *t,
-    const struct edge_message *m)
+static void send_by_stream(const struct edge_target *t, const struct edge_message *m,
+    unsigned attempt)
 {
+	struct edge *edge = t->listener->edge;
 	struct sip_flow *f = edge_target_flow(edge, t);
 
 	if (f)
-		send_over(f, m, NULL);
+		send_over(f, m, attempt, NULL);
 	else
 		edge_link_reply(&edge->link, &m->head, 503, "no connection to be had");
 }
 
-static void send_there(struct edge *edge, const struct edge_target *t, bool whole,
-    const struct edge_message *m, unsigned attempt)
+static void send_there(const struct edge_target *t, bool whole, const struct edge_message *m,
+    unsigned attempt)
 {
 	if (t->transport->net)
-		send_by_stream(edge, t, m);
+		send_by_stream(t, m, attempt);
 	else
-		send_datagram(edge, t, whole, m);
+		send_datagram(t, whole, m, attempt);
 	if (t->choices > 1)
-		edge_client_may_retry(edge, t, m, attempt);
+		edge_client_may_retry(t->listener->edge, t, m, attempt);
 }
 
 /* To the place that the request itself names. */
@@ -216,7 +227,7 @@ static void send_to_target(struct edge *edge, struct edge_listener *listener, bo
 	else if (!t.listener)
 		edge_link_reply(&edge->link, &m->head, 503, "no listener of that transport");
 	else if ((err = edge_service_apply(&t, m, attempt)) == 0)
-		send_there(edge, &t, whole, m, attempt);
+		send_there(&t, whole, m, attempt);
 	else if (err != -EINPROGRESS)
 		edge_link_reply(&edge->link, &m->head, 503, strerror(-err));
 }
@@ -231,15 +242,15 @@ static void send_after(struct edge_client *invite, const struct edge_message *m)
 	struct edge_outgoing cancel = out;
 
 	if (invite->flow) {
-		send_over(invite->flow, m, NULL);
+		send_over(invite->flow, m, invite->attempt, NULL);
 		return;
 	}
-	if (write_datagram(invite->listener, m) < 0)
+	if (write_datagram(invite->listener, m, invite->attempt) < 0)
 		return;
 	cancel.text = buffer_text(&edge->text);
 	if (invite->completed)
 		edge_client_ack(invite, cancel.text);
-	else if (edge_client_by_datagram(&cancel, &m->head) < 0)
+	else if (edge_client_by_datagram(&cancel, &m->head, invite->attempt) < 0)
 		edge_link_reply(&edge->link, &m->head, 503, "it cannot be sent");
 }
 
@@ -302,7 +313,7 @@ static void send_request(struct edge *edge, const struct edge_message *m, unsign
 	case TOKEN_FLOW:
 		f = flow_find(edge, token.number);
 		if (f)
-			send_over(f, m, NULL);
+			send_over(f, m, 0, NULL);
 		else
 			send_to_target(edge, NULL, false, m, attempt);
 		break;

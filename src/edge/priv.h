@@ -58,13 +58,16 @@ enum { EDGE_BRANCH_SIZE = 300 };
  * The branch that a request of the stack has in its Via on the wire: the stack's, and a hash of it
  * with a token, so that only responses to what went out there are taken.
  *
+ * @param attempt  so many times the request was sent elsewhere: each is a transaction of its own
+ *                 (RFC 3263 4.3)
  * @return 0, -EMSGSIZE or -ENOMEM
  */
-int edge_branch_write(struct edge *edge, const char *token, struct slice branch,
+int edge_branch_write(struct edge *edge, const char *token, struct slice branch, unsigned attempt,
     char wire[EDGE_BRANCH_SIZE]);
 
 /** @return the stack's; absent: it is not one that we have sent */
-struct slice edge_branch_parse(struct edge *edge, const char *token, struct slice wire);
+struct slice edge_branch_parse(struct edge *edge, const char *token, struct slice wire,
+    unsigned *attemptp);
 
 /* --- repeating: timers A, E and G of RFC 3261 17 --- */
 
@@ -301,7 +304,9 @@ struct edge_client {
 	struct edge_retry *retry; /* where it is one of several servers; NULL */
 	size_t cost;              /* memory that is accounted for */
 	uint64_t started_ms;
-	bool counted; /* among the transactions by UDP */
+	unsigned attempt; /* of edge_branch_write() */
+	bool counted;     /* among the transactions by UDP */
+	bool answered;    /* there has been a response */
 	bool invite, completed;
 	char key[]; /* "BRANCH METHOD" of the stack's; empty: an ACK that is sent once */
 };
@@ -315,17 +320,19 @@ struct edge_client *edge_client_find(struct edge *edge, struct slice branch, str
  *
  * @param instead  what to do should the flow never open; NULL: fail
  */
-void edge_client_by_flow(struct sip_flow *flow, const struct edge_head *request,
+void edge_client_by_flow(struct sip_flow *flow, const struct edge_head *request, unsigned attempt,
     const struct edge_outgoing *instead);
 
 /**
  * A request goes by UDP; but for an ACK it is sent again until it is answered.
  * @return 0; -ENOBUFS, -ENOMEM, or why it cannot go there
  */
-int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_head *request);
+int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_head *request,
+    unsigned attempt);
 
 /**
- * Should the server that it went to not be reached, send it again to the next one.
+ * Should the server that it went to not be reached, or answer 503 (RFC 3263 4.3), send it again to
+ * the next one.
  * @param attempt  as for edge_service_apply()
  */
 void edge_client_may_retry(struct edge *edge, const struct edge_target *target,
@@ -335,10 +342,11 @@ void edge_client_may_retry(struct edge *edge, const struct edge_target *target,
 void edge_client_ack(struct edge_client *invite, struct slice text);
 
 /**
- * A response came: branch is the stack's.
- * @return false: it has come before, and is not for the stack
+ * A response came; branch and attempt are those of edge_branch_parse().
+ * @return false: it is not for the stack: it has come before, or the request goes elsewhere now
  */
-bool edge_client_answered(struct edge *edge, struct slice branch, const struct edge_head *response);
+bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attempt,
+    const struct edge_head *response);
 
 /** Those that waited for the name, which is given up with it. */
 void edge_clients_drop(struct edge_name *name);
@@ -411,8 +419,16 @@ enum { EDGE_PLACE_SIZE = 300 };
 void edge_place_write(char place[EDGE_PLACE_SIZE], const struct edge_transport *transport,
     const char *host, uint16_t port);
 
-/** Nobody could be reached there: pass it over for a while where a domain has others. */
-void edge_place_failed(struct edge *edge, const char *place);
+/**
+ * Nobody could be reached there, or it has no time: pass it over for a while where a domain has
+ * others.
+ * @param at_least_ms  that long, or 0: the usual
+ */
+void edge_place_failed(struct edge *edge, const char *place, uint64_t at_least_ms);
+
+/** Has the domain another server, as far as is known, than those that have failed? */
+bool edge_service_has_other(struct edge *edge, const struct edge_transport *transport,
+    const char *domain);
 
 /**
  * If the target is a domain with servers, make it one of these.

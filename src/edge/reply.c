@@ -101,3 +101,24 @@ void edge_reply_write(struct buffer *w, const struct edge_head *request,
 	if (request->folded && !w->err)
 		edge_unfold(w->p + start, w->len - start);
 }
+
+void edge_ack_write(struct buffer *w, const struct edge_head *invite,
+    const struct edge_head *response)
+{
+	struct edge_line line;
+	struct slice method;
+	uint32_t number = 0;
+	size_t at = 0;
+
+	buffer_add(w, SLICE("ACK "));
+	buffer_add(w, edge_head_uri(invite));
+	buffer_add(w, SLICE(" SIP/2.0\r\n"));
+	write_line(w, "Via", edge_head_top(invite, EDGE_VIA));
+	while (edge_head_next_line(invite, &at, &line))
+		if (line.field == EDGE_ROUTE || line.field == EDGE_FROM
+		    || line.field == EDGE_CALL_ID || line.field == EDGE_MAX_FORWARDS)
+			buffer_add(w, line.text);
+	write_line(w, "To", edge_head_value(response, EDGE_TO));
+	edge_head_cseq(invite, &number, &method);
+	buffer_printf(w, "CSeq: %u ACK\r\nContent-Length: 0\r\n\r\n", number);
+}

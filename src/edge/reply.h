@@ -1,4 +1,4 @@
-/* Responses of the edge's own: RFC 3261 8.2.6, 8.2.7, 16.7, 21; RFC 5626 11.  Pure. */
+/* Responses of the edge's own, and ACKs: RFC 3261 8.2.6, 8.2.7, 16.7, 21; RFC 5626 11.  Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,6 +20,10 @@ struct edge_reply {
  * Also one that was refused.
  */
 bool edge_reply_possible(const struct edge_head *request);
+
+/** The ACK of a response to an INVITE that is none of 2xx: RFC 3261 17.1.1.3. */
+void edge_ack_write(struct buffer *w, const struct edge_head *invite,
+    const struct edge_head *response);
 
 /** Write the whole response, for one that edge_reply_possible(). */
 void edge_reply_write(struct buffer *w, const struct edge_head *request,

@@ -2,7 +2,7 @@
  * The servers of a domain, when a URI names no port: RFC 3263 4.2, 4.3.
  *
  * What is not known yet is asked for, and the request waits for it in memory of the transactions.
- * Who could not be reached is passed over for a while.  NAPTR is not asked for: the transports that
+ * Who could not be reached, or has answered 503, is passed over for a while.  NAPTR is not asked for: the transports that
  * are spoken here are few.
  */
 #include <errno.h>
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include <msrpd/story.h>
+
 #include "edge/priv.h"
 
 enum {
@@ -41,15 +42,16 @@ struct edge_service {
 	char name[]; /* "_sip._udp.example.org" */
 };
 
-/* A server that could not be reached. */
+/* A server that could not be reached, or had no time. */
 struct edge_bad {
 	UT_hash_handle hh;
 	struct timer_entry kept;
+	uint64_t until_ms; /* at least */
 	struct edge *edge;
 	char place[EDGE_PLACE_SIZE];
 };
 
-/* --- servers that cannot be reached --- */
+/* --- servers that are passed over --- */
 
 void edge_place_write(char place[EDGE_PLACE_SIZE], const struct edge_transport *transport,
     const char *host, uint16_t port)
@@ -64,10 +66,20 @@ static void forget_bad(struct edge_bad *bad)
 	free(bad);
 }
 
+static struct edge_bad *bad_of_kept(struct timer_entry *entry)
+{
+	return (struct edge_bad *)(void *)((char *)entry - offsetof(struct edge_bad, kept));
+}
+
 static void on_bad_kept(struct timer_entry *entry, void *arg)
 {
+	struct edge_bad *bad = bad_of_kept(entry);
+
 	(void)arg;
-	forget_bad((struct edge_bad *)(void *)((char *)entry - offsetof(struct edge_bad, kept)));
+	if (timer_now_ms() < bad->until_ms)
+		timer_queue_start(&bad->edge->bad_kept, &bad->kept);
+	else
+		forget_bad(bad);
 }
 
 static struct edge_bad *find_bad(struct edge *edge, const char *place)
@@ -78,24 +90,38 @@ static struct edge_bad *find_bad(struct edge *edge, const char *place)
 	return bad;
 }
 
-void edge_place_failed(struct edge *edge, const char *place)
+/* The oldest makes room. */
+static struct edge_bad *new_bad(struct edge *edge, const char *place)
 {
-	struct edge_bad *bad = find_bad(edge, place);
+	struct edge_bad *bad;
 
-	if (bad || HASH_COUNT(edge->bad_places) >= BAD_MAX)
-		return;
+	if (HASH_COUNT(edge->bad_places) >= BAD_MAX)
+		forget_bad(bad_of_kept(timer_queue_first(&edge->bad_kept)));
 	bad = calloc(1, sizeof(*bad));
 	if (!bad)
-		return;
+		return NULL;
 	bad->edge = edge;
 	snprintf(bad->place, sizeof(bad->place), "%s", place);
 	HASH_ADD_STR(edge->bad_places, place, bad);
-	if (!bad->hh.tbl) {
-		free(bad);
-		return;
+	if (bad->hh.tbl) {
+		timer_queue_start(&edge->bad_kept, &bad->kept);
+		return bad;
 	}
-	timer_queue_start(&edge->bad_kept, &bad->kept);
-	log_info("sip: %s: not reached", place);
+	free(bad);
+	return NULL;
+}
+
+void edge_place_failed(struct edge *edge, const char *place, uint64_t at_least_ms)
+{
+	uint64_t until_ms = timer_now_ms() + at_least_ms;
+	struct edge_bad *known = find_bad(edge, place), *bad = known ? known : new_bad(edge, place);
+
+	if (!bad)
+		return;
+	if (bad->until_ms < until_ms)
+		bad->until_ms = until_ms;
+	if (!known)
+		story_often("sip: %s: not reached, or has no time", place);
 }
 
 /* --- services --- */
@@ -150,7 +176,7 @@ static void on_places(const struct net_place *places, size_t count, const char *
 	struct edge_service *s = arg;
 
 	if (why)
-		log_info("sip: %s: %s", s->name, why);
+		story_often("sip: %s: %s", s->name, why);
 	s->places = count ? calloc(count, sizeof(*places)) : NULL;
 	if (s->places) {
 		memcpy(s->places, places, count * sizeof(*places));
@@ -198,15 +224,26 @@ static struct edge_service *new_service(struct edge *edge, const char *name)
 	return NULL;
 }
 
+enum { NAME_SIZE = 300 };
+
+/* @return NULL: it is not known */
+static struct edge_service *find(struct edge *edge, const struct edge_transport *transport,
+    const char *domain, char name[NAME_SIZE])
+{
+	struct edge_service *s;
+
+	snprintf(name, NAME_SIZE, "%s.%s", transport->service, domain);
+	HASH_FIND_STR(edge->services, name, s);
+	return s;
+}
+
 /* @return NULL: it cannot be asked for */
 static struct edge_service *get(const struct edge_target *t)
 {
 	struct edge *edge = t->listener->edge;
-	struct edge_service *s;
-	char name[300];
+	char name[NAME_SIZE];
+	struct edge_service *s = find(edge, t->transport, t->host, name);
 
-	snprintf(name, sizeof(name), "%s.%s", t->transport->service, t->host);
-	HASH_FIND_STR(edge->services, name, s);
 	return s ? s : new_service(edge, name);
 }
 
@@ -235,20 +272,37 @@ static int park(struct edge_service *s, const struct edge_message *m, unsigned a
 	return -EINPROGRESS;
 }
 
+/* @return NULL: all have failed */
+static const struct net_place *first_good(const struct edge_service *s,
+    const struct edge_transport *transport)
+{
+	char place[EDGE_PLACE_SIZE];
+
+	for (size_t i = 0; i < s->count; i++) {
+		edge_place_write(place, transport, s->places[i].host, s->places[i].port);
+		if (!find_bad(s->edge, place))
+			return &s->places[i];
+	}
+	return NULL;
+}
+
+bool edge_service_has_other(struct edge *edge, const struct edge_transport *transport,
+    const char *domain)
+{
+	char name[NAME_SIZE];
+	const struct edge_service *s = find(edge, transport, domain, name);
+
+	return s && first_good(s, transport);
+}
+
 /*
- * The first that is not known to be out of reach.  When none is left a request that has been
- * elsewhere before has failed, and another one has to try.
+ * The first that has not failed.  When none is left a request that has been elsewhere before has
+ * failed, and another one has to try.
  */
 static int choose(const struct edge_service *s, struct edge_target *t, unsigned attempt)
 {
-	const struct net_place *chosen = NULL;
-	char place[EDGE_PLACE_SIZE];
+	const struct net_place *chosen = first_good(s, t->transport);
 
-	for (size_t i = 0; i < s->count && !chosen; i++) {
-		edge_place_write(place, t->transport, s->places[i].host, s->places[i].port);
-		if (!find_bad(s->edge, place))
-			chosen = &s->places[i];
-	}
 	if (!chosen && attempt > 0)
 		return -EHOSTUNREACH;
 	if (!chosen)

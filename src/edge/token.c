@@ -1,6 +1,7 @@
 /* Tokens that only we can make: so what has one comes from us, by way of the stack. */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,19 +100,37 @@ int edge_token_parse(struct edge *edge, struct slice text, struct edge_token *to
 	return 0;
 }
 
-int edge_branch_write(struct edge *edge, const char *token, struct slice branch,
+int edge_branch_write(struct edge *edge, const char *token, struct slice branch, unsigned attempt,
     char wire[EDGE_BRANCH_SIZE])
 {
-	char mac[EDGE_MAC_LEN + 1];
+	char mac[EDGE_MAC_LEN + 1], number[16] = "";
 	int n;
 
-	if (edge_mac(edge, (struct slice[]){slice_of(token), branch}, 2, mac) < 0)
+	if (attempt)
+		snprintf(number, sizeof(number), "~%u", attempt);
+	n = snprintf(wire, EDGE_BRANCH_SIZE, "%.*s%s", SLICE_ARG(branch), number);
+	if (n <= 0 || n + EDGE_MAC_LEN + 1 >= EDGE_BRANCH_SIZE)
+		return -EMSGSIZE;
+	if (edge_mac(edge, (struct slice[]){slice_of(token), {wire, (size_t)n}}, 2, mac) < 0)
 		return -ENOMEM;
-	n = snprintf(wire, EDGE_BRANCH_SIZE, "%.*s.%s", SLICE_ARG(branch), mac);
-	return n > 0 && n < EDGE_BRANCH_SIZE ? 0 : -EMSGSIZE;
+	snprintf(wire + n, EDGE_BRANCH_SIZE - (size_t)n, ".%s", mac);
+	return 0;
 }
 
-struct slice edge_branch_parse(struct edge *edge, const char *token, struct slice wire)
+/* The stack's have no tilde. */
+static struct slice cut_attempt(struct slice branch, unsigned *attemptp)
+{
+	struct slice rest = branch, stacks;
+	uint64_t number = 0;
+
+	if (slice_cut(&rest, '~', &stacks) && rest.p)
+		slice_to_u64(rest, UINT_MAX, &number);
+	*attemptp = (unsigned)number;
+	return stacks;
+}
+
+struct slice edge_branch_parse(struct edge *edge, const char *token, struct slice wire,
+    unsigned *attemptp)
 {
 	char mac[EDGE_MAC_LEN + 1];
 	struct slice branch = wire;
@@ -123,7 +142,7 @@ struct slice edge_branch_parse(struct edge *edge, const char *token, struct slic
 	    || edge_mac(edge, (struct slice[]){slice_of(token), branch}, 2, mac) < 0
 	    || !slice_equal(slice_from(wire, branch.len + 1), slice_of(mac)))
 		return (struct slice){0};
-	return branch;
+	return cut_attempt(branch, attemptp);
 }
 
 void edge_route_write(const struct edge *edge, const char *token, char text[EDGE_ROUTE_SIZE])

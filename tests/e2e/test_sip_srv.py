@@ -36,9 +36,10 @@ class SrvCase(case.Case):
             return sock.getsockname()[1]
 
     def calls(self, domain, params='', scheme='sip'):
-        self.ctl.call('msrp_ua_start_session', content_types=TEXT,
-                      ruri=f'{scheme}:bob@{domain}{params}', from_uri='sip:a@example.org',
-                      to_uri=f'sip:bob@{domain}')
+        return self.ctl.call('msrp_ua_start_session', content_types=TEXT,
+                             ruri=f'{scheme}:bob@{domain}{params}',
+                             from_uri='sip:a@example.org',
+                             to_uri=f'sip:bob@{domain}')['session_id']
 
     def taken(self, ua, kind):
         invite = ua.expect('INVITE')
@@ -127,6 +128,92 @@ class ServiceTest(SrvCase):
                     self.dns.service(f'_sip._{kind}.{domain}', f'{name}.{domain}', self.nobody())
                 self.calls(domain, f';transport={kind}')
                 self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED')['code'], 503)
+
+    def two_servers(self, name, kind):
+        servers, domain = [self.server('first'), self.server('second')], self.domain(name)
+        for index, server in enumerate(servers):
+            self.dns.service(f'_sip._{kind}.{domain}', f'{index}.{domain}', server.port, index)
+        return (*servers, domain)
+
+    def unavailable(self, ua, headers=()):
+        """Its INVITE is answered 503, and gets its ACK."""
+        invite = ua.expect('INVITE')
+        invite.respond(100)
+        invite.respond(503, headers=headers, reason=f'{ua.name} is busy')
+        ua.expect_failure_ack(invite)
+        return invite
+
+    def test_unavailable(self):
+        """RFC 3263 4.3: 503 is a failure as well, and the next server gets a request of its own."""
+        for kind in ('udp', 'tcp'):
+            with self.subTest(kind):
+                first, second, domain = self.two_servers(f'busy-{kind}', kind)
+                self.calls(domain, f';transport={kind}')
+                refused = self.unavailable(first, [('Retry-After', '3600')])
+                invite = second.expect('INVITE')
+                self.assertNotEqual(invite.request.branch, refused.request.branch)
+                self.assertEqual(invite.request.call_id, refused.request.call_id)
+                if kind == 'udp':       # its ACK was lost
+                    refused.acked.clear()
+                    refused.transport.send(refused.last.encode())
+                    first.expect_failure_ack(refused)
+                invite.respond(180)
+                invite.respond(486)
+                second.expect_failure_ack(invite)
+                self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED')['code'], 486)
+                self.calls(domain, f';transport={kind}')    # the first is passed over
+                self.taken(second, kind.upper())
+
+    def test_unavailable_for_a_bye(self):
+        """What is no INVITE gets no ACK, and is sent to the next one all the same."""
+        for kind in ('udp', 'tcp'):
+            with self.subTest(kind):
+                first, second, domain = self.two_servers(f'bye-{kind}', kind)
+                caller = self.ua(name='caller')
+                caller.contact = lambda *_, to=f'sip:a@{domain};transport={kind}': to
+                call = self.call(ua=caller, connect=False)
+                self.ctl.call('msrp_ua_end_session', session_id=call.id)
+                refused = first.expect('BYE')
+                refused.respond(503)
+                bye = second.expect('BYE')
+                self.assertNotEqual(bye.request.branch, refused.request.branch)
+                bye.respond(200)
+
+    def test_all_unavailable(self):
+        """The last one's answer counts, and all are tried once."""
+        for kind in ('udp', 'tcp'):
+            with self.subTest(kind):
+                first, second, domain = self.two_servers(f'all-{kind}', kind)
+                self.calls(domain, f';transport={kind}')
+                self.unavailable(first)
+                self.unavailable(second)
+                failed = self.ctl.event('E_MSRP_SESSION_FAILED')
+                self.assertEqual((failed['code'], failed['reason']), (503, 'second is busy'))
+
+    def test_unavailable_after_ringing(self):
+        """Whoever rings is there: what he says then is the answer."""
+        first, _, domain = self.two_servers('rings', 'udp')
+        self.calls(domain, ';transport=udp')
+        invite = first.expect('INVITE')
+        invite.respond(180)
+        invite.respond(503)
+        self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED')['code'], 503)
+
+    def test_cancelled_before_unavailable(self):
+        """What is not wanted any more goes nowhere else."""
+        first, second, domain = self.two_servers('cancel', 'udp')
+        session_id = self.calls(domain, ';transport=udp')
+        invite = first.expect('INVITE')
+        invite.respond(100)
+        self.ctl.call('msrp_ua_end_session', session_id=session_id)
+        first.expect('CANCEL').respond(200)
+        invite.respond(503)
+        first.expect_failure_ack(invite)
+        self.calls(domain, ';transport=udp')
+        again = first.expect('INVITE')
+        self.assertNotEqual(again.request.call_id, invite.request.call_id)
+        again.respond(486)
+        self.assertEqual(second.requests.has(), [])
 
     def test_silent_server(self):
         """A name server that says nothing is not waited for without end."""

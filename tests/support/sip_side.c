@@ -17,6 +17,7 @@
 #include "base/stats.h"
 #include "net/net.h"
 #include "loop.h"
+#include "numbers.h"
 
 void side_note(struct side *s, const char *format, ...)
 {
@@ -192,26 +193,9 @@ void side_wait_log(struct side *s, const char *expected)
 	assert_string_equal(s->log, expected);
 }
 
-struct lookup {
-	const char *name;
-	uint64_t value;
-};
-
-static void look(const struct stats_item *item, void *arg)
-{
-	struct lookup *l = arg;
-
-	if (strcmp(item->name, l->name) == 0)
-		l->value = item->value;
-}
-
 uint64_t side_number(struct side *s, const char *name)
 {
-	struct lookup l = {name, UINT64_MAX};
-
-	stats_each(s->stats, look, &l);
-	assert_true(l.value != UINT64_MAX);
-	return l.value;
+	return number_of(s->stats, "sip", name);
 }
 
 static bool has_number(void *arg)

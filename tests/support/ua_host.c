@@ -13,6 +13,7 @@
 
 #include "base/stats.h"
 #include "loop.h"
+#include "numbers.h"
 #include "sip_side.h"
 #include "msrp/listener.h"
 #include "net/net.h"
@@ -335,24 +336,7 @@ void host_quiet(struct host *h)
 	}
 }
 
-struct lookup {
-	const char *group, *name;
-	uint64_t value;
-};
-
-static void look(const struct stats_item *item, void *arg)
-{
-	struct lookup *l = arg;
-
-	if (strcmp(item->group, l->group) == 0 && strcmp(item->name, l->name) == 0)
-		l->value = item->value;
-}
-
 uint64_t host_number(const struct host *h, const char *group, const char *name)
 {
-	struct lookup l = {group, name, UINT64_MAX};
-
-	stats_each(h->stats, look, &l);
-	assert_true(l.value != UINT64_MAX);
-	return l.value;
+	return number_of(h->stats, group, name);
 }
