@@ -22,6 +22,14 @@ struct sip_flow *sip_flow_ref(struct sip_flow *flow);
 /** Accepts NULL. */
 void sip_flow_unref(struct sip_flow *flow);
 
+/**
+ * Somebody has written: keep the connection that answers to him go over.  As long as the one that is
+ * kept is open it stays, lest others take his answers by writing in his name.
+ *
+ * @param callerp  a reference, or NULL: none is known
+ */
+void sip_flow_note_caller(struct sip_flow **callerp, const struct sip_request *req);
+
 /** Is its connection open?  What is sent over one that is closed gets 503. */
 bool sip_flow_is_alive(const struct sip_flow *flow);
 

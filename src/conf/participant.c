@@ -292,7 +292,7 @@ int conf_join_phone(struct conf_room *room, const char *uri, const struct sip_re
 	p = comer_new(room, uri, sip_request_field(message, SIP_FIELD_FROM), message);
 	if (!p)
 		return 500;
-	if (conf_phone_new(p) < 0) {
+	if (conf_phone_new(p, message) < 0) {
 		participant_free(p);
 		return 500;
 	}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <msrpd/buffer.h>
+#include <msrpd/flow.h>
 #include <msrpd/page.h>
 
 #include "conf/priv.h"
@@ -80,6 +81,7 @@ static int send_page(const struct conf_phone *phone, struct conf_page *page)
 	    .to_uri = uri,
 	    .content_type = IS_TEXT,
 	    .body = {page->text, page->len},
+	    .caller = phone->caller,
 	};
 
 	return page_send(p->room->conf->env.page, &message, on_done, page);
@@ -138,13 +140,14 @@ void conf_phone_show(struct conf_participant *p, const struct conf_post *post)
 
 /* --- life --- */
 
-int conf_phone_new(struct conf_participant *p)
+int conf_phone_new(struct conf_participant *p, const struct sip_request *message)
 {
 	struct conf_phone *phone = calloc(1, sizeof(*phone));
 
 	if (!phone)
 		return -ENOMEM;
 	phone->participant = p;
+	sip_flow_note_caller(&phone->caller, message);
 	TAILQ_INIT(&phone->pages);
 	p->phone = phone;
 	return 0;
@@ -167,6 +170,7 @@ void conf_phone_free(struct conf_participant *p)
 	}
 	while ((page = TAILQ_FIRST(&phone->pages)))
 		page_free(page);
+	sip_flow_unref(phone->caller);
 	free(phone);
 	p->phone = NULL;
 }
@@ -392,6 +396,7 @@ int conf_phone_take(struct conf_room *room, struct sip_request *message, bool an
 		reply(message, 200, ABSENT);
 	if (!p)
 		return 0;
+	sip_flow_note_caller(&p->phone->caller, message);
 	timer_queue_start(&conf->silent, &p->phone->silent);
 	obey(p, command, text, rest, sip_request_field(message, SIP_FIELD_CALL_ID));
 	return 0;

@@ -376,14 +376,15 @@ TAILQ_HEAD(conf_pages, conf_page);
 struct conf_phone {
 	struct conf_participant *participant;
 	struct timer_entry silent;
+	struct sip_flow *caller; /* the connection that it writes over; NULL: none of its own */
 	struct conf_pages pages; /* for it, in order */
 	size_t count, bytes;
 	unsigned failures; /* one after the other */
 	bool busy;         /* the first is under way */
 };
 
-/** Make the participant one.  @return 0 or -ENOMEM */
-int conf_phone_new(struct conf_participant *p);
+/** Make the participant one, who has written this.  @return 0 or -ENOMEM */
+int conf_phone_new(struct conf_participant *p, const struct sip_request *message);
 void conf_phone_free(struct conf_participant *p); /* harmless on a session */
 void conf_phone_silent(struct timer_entry *entry, void *arg);
 void conf_orphans_free(struct conf *conf);

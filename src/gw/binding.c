@@ -453,21 +453,11 @@ int gw_binding_answer(struct gw *gw, struct sip_request *invite, struct slice ke
 	return meet(b, invite, types, names);
 }
 
-/* As long as he is where he was, nobody else takes his answers by writing in his name. */
-static void note_caller(struct gw_names *names, const struct sip_request *message)
-{
-	struct sip_flow *caller = sip_request_own_flow(message);
-
-	if (names->flow || (names->caller && sip_flow_is_alive(names->caller)))
-		return;
-	sip_flow_unref(names->caller);
-	names->caller = caller ? sip_flow_ref(caller) : NULL;
-}
-
 void gw_binding_heard(struct gw_binding *b, const struct sip_request *message)
 {
 	b->last_page_ms = b->last_any_ms = timer_now_ms();
-	note_caller(b->names, message);
+	if (!b->names->flow)
+		sip_flow_note_caller(&b->names->caller, message);
 }
 
 static int call(struct gw_binding *b, struct sip_request *message, const struct gw_invite *invite)

@@ -15,6 +15,16 @@ struct sip_flow *sip_agent_response_flow(const struct sip_agent *agent, const si
 	    : edge_flow_of_token(agent->stack->edge, slice_of(r->r_url->url_user));
 }
 
+void sip_flow_note_caller(struct sip_flow **callerp, const struct sip_request *req)
+{
+	struct sip_flow *caller = sip_request_own_flow(req);
+
+	if (*callerp && sip_flow_is_alive(*callerp))
+		return;
+	sip_flow_unref(*callerp);
+	*callerp = caller ? sip_flow_ref(caller) : NULL;
+}
+
 bool sip_flow_is_only_way(const struct sip_flow *flow, const sip_t *sip)
 {
 	static const struct slice invalid = {".invalid", 8};

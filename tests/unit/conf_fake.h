@@ -26,6 +26,7 @@ enum { TEXT_MAX = 4096 };
 struct sip_request {
 	struct slice fields[FIELDS];
 	struct slice privacy;
+	struct sip_flow *flow;
 	int code, answers;
 };
 
@@ -63,6 +64,7 @@ struct world {
 	const struct event_package *package;
 	void *package_arg;
 	struct subscription subscription;
+	struct sip_flow *flow; /* that MESSAGEs come over; NULL: none */
 	char events[TEXT_MAX]; /* "JOIN participant nickname reason;" */
 };
 
@@ -78,6 +80,16 @@ struct slice sip_request_field(const struct sip_request *req, enum sip_field fie
 struct slice sip_request_header(const struct sip_request *req, struct slice name)
 {
 	return slice_equal_nocase(name, SLICE("Privacy")) ? req->privacy : ABSENT;
+}
+
+void sip_flow_note_caller(struct sip_flow **callerp, const struct sip_request *req)
+{
+	*callerp = *callerp ? *callerp : req->flow;
+}
+
+void sip_flow_unref(struct sip_flow *flow)
+{
+	(void)flow;
 }
 
 bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri)
@@ -371,6 +383,7 @@ static inline int write_page(struct world *w, const char *from, const char *word
 
 	request_init(&request, "MESSAGE", from, words);
 	request.privacy = slice_of(privacy);
+	request.flow = w->flow;
 	run_action(w, "msg_to_conf", &request);
 	assert_int_equal(request.answers, 1);
 	return request.code;

@@ -74,6 +74,12 @@ struct sip_flow *sip_request_own_flow(const struct sip_request *req)
 	return NULL;
 }
 
+void sip_flow_note_caller(struct sip_flow **callerp, const struct sip_request *req)
+{
+	(void)callerp;
+	(void)req;
+}
+
 struct slice sip_request_field(const struct sip_request *req, enum sip_field field)
 {
 	/* nobody has a display name */

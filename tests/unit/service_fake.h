@@ -16,6 +16,7 @@
 
 #include <event2/event.h>
 
+#include <msrpd/flow.h>
 #include <msrpd/page.h>
 #include <msrpd/request.h>
 #include <msrpd/service.h>
@@ -32,6 +33,7 @@ enum { FIELDS = SIP_FIELD_BODY + 1, PAGES_MAX = 128 };
 struct fake_page {
 	void (*done)(const struct page_result *result, void *arg);
 	void *arg;
+	const struct sip_flow *caller;
 	char body[256], ruri[128], headers[256];
 };
 

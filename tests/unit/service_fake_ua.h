@@ -63,6 +63,7 @@ int page_send(struct page *page, const struct page_message *message,
 	assert_true(w->page_count < PAGES_MAX);
 	p->done = done;
 	p->arg = arg;
+	p->caller = message->caller;
 	snprintf(p->body, sizeof(p->body), "%.*s", SLICE_ARG(message->body));
 	snprintf(p->ruri, sizeof(p->ruri), "%.*s", SLICE_ARG(message->ruri));
 	snprintf(p->headers, sizeof(p->headers), "%.*s", SLICE_ARG(message->headers));

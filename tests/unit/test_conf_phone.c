@@ -23,6 +23,23 @@ static void texts_go_both_ways_in_order(void **state)
 	assert_int_equal(say(alice, ALICE, PHONE, "psst"), 428);
 }
 
+/* Behind a NAT or in a browser there may be no other way to it. */
+static void what_others_say_goes_where_it_writes_from(void **state)
+{
+	struct world *w = *state;
+	struct ua_session *alice = join(w, ALICE);
+
+	write_page(w, PHONE, "by UDP", NULL);
+	say(alice, ALICE, LOBBY, "one");
+	assert_null(w->pages[0].caller);
+	page_answer(w, 200);
+	w->flow = (struct sip_flow *)(void *)w;
+	write_page(w, PHONE, "by TCP", NULL);
+	say(alice, ALICE, LOBBY, "two");
+	assert_ptr_equal(w->pages[0].caller, w->flow);
+	page_answer(w, 200);
+}
+
 static void commands_are_obeyed(void **state)
 {
 	static const struct {
@@ -127,6 +144,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CASE(texts_go_both_ways_in_order),
+	    CASE(what_others_say_goes_where_it_writes_from),
 	    CASE(commands_are_obeyed),
 	    CASE(who_does_not_take_them_has_left),
 	    CASE(what_waits_has_a_bound),
