@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/log.h"
+#include <msrpd/story.h>
+
 #include "base/nearest.h"
 #include "msrp/conn.h"
 #include "msrp/listener.h"
@@ -180,7 +181,7 @@ static struct msrp_listener *find_listener(struct msrp_stack *stack, struct slic
 	if (!listener)
 		listener = listener_at_socket(stack, name);
 	if (!listener)
-		log_info("relay: a rule names a listener that there is not: \"%.*s\"",
+		story_often("relay: a rule names a listener that there is not: \"%.*s\"",
 		    SLICE_ARG(name));
 	return listener;
 }

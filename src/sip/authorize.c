@@ -6,7 +6,6 @@
 #include <msrpd/story.h>
 
 #include "auth/auth.h"
-#include "base/log.h"
 #include "sip/request_priv.h"
 
 enum {
@@ -55,7 +54,7 @@ static int challenge(struct sip_request *req, struct auth *auth, const struct au
 	auth_write_challenge(auth, terms, stale, &w);
 	buffer_add(&w, SLICE("\r\n"));
 	if (w.err || terms->realm.len == 0) {
-		log_warn("sip: a rule challenges with a realm that is none: \"%.*s\"",
+		story_often("sip: a rule challenges with a realm that is none: \"%.*s\"",
 		    SLICE_ARG(slice_head(terms->realm, 64)));
 		return refuse(req, 500, -EINVAL);
 	}

@@ -5,9 +5,8 @@
 
 #include <msrpd/page.h>
 #include <msrpd/request.h>
-
-#include "base/log.h"
 #include <msrpd/sip_uri.h>
+#include <msrpd/story.h>
 
 /* --- variables --- */
 
@@ -99,7 +98,7 @@ static int send_reply(const struct route_subject *subject, const struct arg *arg
 	    : sip_request_reply(subject->request, (int)code, args[1].text,
 		args[2].present ? args[2].text : (struct slice){NULL, 0});
 	if (err < 0)
-		log_warn("routes: send_reply %lld: %s", (long long)code,
+		story_often("routes: send_reply %lld: %s", (long long)code,
 		    err == -EEXIST ? "answered already" : "not an answer");
 	return err;
 }
@@ -139,7 +138,7 @@ static int send_message(const struct route_subject *subject, const struct arg *a
 		message.flow = sip_request_flow_to(subject->request, message.ruri);
 	err = state ? page_send(state, &message, NULL, NULL) : -ENETUNREACH;
 	if (err < 0)
-		log_warn("routes: send_message to %.*s: %s", SLICE_ARG(message.ruri),
+		story_often("routes: send_message to %.*s: %s", SLICE_ARG(message.ruri),
 		    strerror(-err));
 	if (subject->request && err == -EDESTADDRREQ)
 		sip_request_reply(subject->request, 400, SLICE(PAGE_NO_PROXY), nothing);
