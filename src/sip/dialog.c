@@ -515,8 +515,10 @@ void sip_dialog_free(struct sip_dialog *d, struct slice reason)
 	d->handler = NULL;
 	sip_flow_watch_stop(&d->flow);
 	timer_stop(&d->retry);
-	if (d->phase == SETUP && d->exchange == THEIRS)
-		sip_dialog_refuse(d, 480, (struct slice){0}, (struct slice){0});
+	/* What is pending is answered first: RFC 3261 15.1.2. */
+	if (d->exchange == THEIRS || d->exchange == UPDATE)
+		sip_dialog_refuse(d, d->phase == SETUP ? 480 : 487, (struct slice){0},
+		    (struct slice){0});
 	if (d->phase == OVER || !d->nh) {
 		dialog_finish(d);
 		return;

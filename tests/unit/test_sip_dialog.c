@@ -293,9 +293,29 @@ static void test_free_before_ack(void **state)
 	side_wait_number(&w->b, "dialogs", 0);
 }
 
+/*
+ * RFC 3261 15.1.2: whoever hangs up answers what is pending first.  A peer with Debian's Sofia-SIP
+ * would not get over it else: a BYE while its re-INVITE waits costs it the memory of that.
+ */
+static void test_bye_before_answer(void **state)
+{
+	struct world *w = *state;
+
+	establish(w);
+	w->b.keep = true;
+	assert_int_equal(sip_dialog_reinvite(w->a.d, SLICE("offer-a2")), 0);
+	side_wait_log(&w->b, "offer ");
+	side_let_go(&w->b);
+	side_wait_log(&w->a, "refused:487 ended:200 ");
+	side_let_go(&w->a);
+	side_wait_number(&w->a, "dialogs", 0);
+	side_wait_number(&w->b, "dialogs", 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_bye_before_answer, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_call_and_bye, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_bye_by_callee, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_crossing_byes, set_up, tear_down),
