@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """An account of every message while everything goes wrong at random.
 
-UA, gateway and relay together: each message that was sent was delivered once, or its sender was
+UA, by TCP and by WebSocket, gateway, relay and chat rooms together: each message that was sent was delivered once, or its sender was
 told that it was not, or its sender's own connection broke before he could be told.  Nothing is in
 flight at the end, the counters say what the peers saw, and descriptors and memory are those of
 before.  This is the short form; scripts/torture soak takes ten minutes and 200 sessions.
@@ -18,6 +18,7 @@ from lib.case import Case
 from lib.ctl import Control, RpcError
 from lib.frame import new_id
 from lib.relay_client import USERS
+from lib.rooms import CPIM, envelope
 from lib.sip import Dialog
 from lib.waiting import DEADLINE, poll
 from lib.wire import address_of
@@ -25,7 +26,7 @@ from lib.wire import address_of
 LONG = 'MSRPD_TORTURE' in os.environ
 SECONDS = float(os.environ.get('MSRPD_TORTURE_SECONDS', 600 if LONG else 4))
 PHASE = 60                      # seconds after which all sessions end, and memory is looked at
-SESSIONS = 200 if LONG else 15  # in equal parts of UA, gateway and relay
+SESSIONS = 200 if LONG else 15  # in equal parts of those below
 SIZES = (30, 30, 30, 300, 3000, 30000, 100000)
 GROWTH = 2048                   # KiB that the allocator may keep from one phase to the last
 ANSWERS = (200, 200, 200, 200, 202, 404, 500, 0)    # of the phones; 0: none
@@ -38,11 +39,11 @@ class UaConversation:
 
     kind = 'ua'
 
-    def __init__(self, soak):
+    def __init__(self, soak, web=False, **kwargs):
         self.soak = soak
-        call = soak.call(connect=False, ua=soak.peers, kind='TCP', uri=soak.uri('chat'))
-        self.dialog, self.id, self.path = call.dialog, call.id, call.path
-        self.lines = [Line(soak.account, address_of(self.path[0]), call.own_path[-1])]
+        call = soak.call(connect=False, ua=soak.peers, kind='TCP', uri=soak.uri('chat'), **kwargs)
+        self.dialogs, self.id, self.path = [call.dialog], call.id, call.path
+        self.lines = [Line(soak.account, address_of(self.path[0]), call.own_path[-1], web)]
         self.line, = self.lines
         self.line.start().put(self.line.send_frame(self.path).encode())
         soak.answered += 1
@@ -61,7 +62,17 @@ class UaConversation:
         self.soak.by_id[ident] = self.soak.ledger.sent(name, 'UA to peer')
 
     def end(self):
-        self.soak.hang_up(self.dialog)
+        self.soak.hang_up(self.dialogs[0])
+
+
+class WebConversation(UaConversation):
+    """The same from a browser."""
+
+    kind = 'web'
+
+    def __init__(self, soak):
+        super().__init__(soak, True, path=f'msrp://{new_id()}.invalid:2855/{new_id()};ws',
+                         setup='active')
 
 
 class GatewayConversation:
@@ -79,8 +90,8 @@ class GatewayConversation:
                                   uri=soak.uri('gw'), from_uri=self.client, to_uri=self.phone,
                                   headers=[('X-Phone', self.phone)])
         answer = transaction.final(200)
-        self.dialog = Dialog.of_client(transaction, answer)
-        self.dialog.ack()
+        self.dialogs = [Dialog.of_client(transaction, answer)]
+        self.dialogs[0].ack()
         self.path = sdp.Sdp(answer.body).message.path
         self.lines = [Line(soak.account, address_of(self.path[0]), path)]
         self.line, = self.lines
@@ -101,7 +112,7 @@ class GatewayConversation:
         self.soak.pages.append((phones.transact(request, transport), message))
 
     def end(self):
-        self.soak.hang_up(self.dialog)
+        self.soak.hang_up(self.dialogs[0])
 
 
 class RelayConversation:
@@ -110,7 +121,7 @@ class RelayConversation:
     kind = 'relay'
 
     def __init__(self, soak):
-        self.soak = soak
+        self.soak, self.dialogs = soak, []
         client = Line(soak.account, address_of(soak.relay))
         self.use_path = client.auth(soak.relay, 'alice', USERS['alice']['password']) \
             .get('Use-Path').split(' ')
@@ -135,17 +146,67 @@ class RelayConversation:
             line.over()
 
 
+class RoomConversation:
+    """Two who are in a room of their own."""
+
+    kind = 'room'
+
+    def __init__(self, soak):
+        self.soak = soak
+        self.room = f'sip:room{next(soak.numbers)}@example.org'
+        self.dialogs, self.lines, self.paths = [], [], []
+        for user in ('sip:a@example.org', 'sip:b@example.org'):
+            self.join(user)
+
+    def join(self, user):
+        soak = self.soak
+        path = f'msrp://127.0.0.1:9/{new_id()};tcp'
+        transaction = soak.invite(
+            soak.offer(path, CPIM, extra=['a=accept-wrapped-types:*']), soak.daemon, 'TCP',
+            soak.peers, uri=soak.uri('room'), from_uri=user, to_uri=self.room)
+        answer = transaction.final(200)
+        self.dialogs.append(Dialog.of_client(transaction, answer))
+        self.dialogs[-1].ack()
+        self.paths.append(sdp.Sdp(answer.body).message.path)
+        line = Line(soak.account, address_of(self.paths[-1][0]), path)
+        line.start().put(line.send_frame(self.paths[-1]).encode())
+        self.lines.append(line)
+        soak.ctl.event('E_MSRP_CONF_JOIN', room=self.room)
+        soak.answered += 1
+
+    def step(self):
+        """A room says 200 for itself; who does not hear it is somebody who leaves."""
+        speaker = random.randrange(2)
+        name, body = text_of(random.choice(SIZES[:5]))
+        message = self.soak.ledger.sent(name, 'in a room', *self.lines)
+        self.lines[speaker].pass_on(
+            message, self.paths[speaker],
+            envelope(body, f'sip:{"ab"[speaker]}@example.org', self.room), content_type=CPIM)
+
+    def end(self):
+        for dialog in self.dialogs:
+            self.soak.hang_up(dialog)
+
+
+KINDS = (UaConversation, WebConversation, GatewayConversation, RelayConversation, RoomConversation)
+
+
 class SoakTest(Case):
     config = {
         'log': {'level': 'info'},
         'shutdown_grace': '5s',
         'sip': {'transaction_timeout': '2s'},
         'msrp': {'transaction_timeout': '2s', 'send_timeout': '3s', 'bind_timeout': '5s',
-                 'send_queue': '64KiB'},
+                 'send_queue': '64KiB', 'listen': [
+                     {'name': 'tcp', 'uri': 'msrp://127.0.0.1:0;tcp'},
+                     {'name': 'web', 'uri': 'msrp://127.0.0.1:0;ws'}]},
         'ua': {'reconnect_grace': '0s'},
         'gateway': {'large_messages': 'tcp'},
         'relay': {'users': USERS, 'allow_plain_auth': True},
+        'conference': {'create': True},
         'routes': {'sip': [
+            {'if': {'$rm': 'INVITE', '$ru': 'sip:room@*'},
+             'do': [{'msrp_conf_join': {'room': '$tu'}}]},
             {'if': {'$rm': 'INVITE', '$ru': 'sip:chat@*'},
              'do': [{'msrp_ua_answer': {'content_types': TYPE}}]},
             {'if': {'$rm': 'INVITE'}, 'do': [{'msrp_gw_answer': {
@@ -231,8 +292,9 @@ class SoakTest(Case):
     def hung_up(self, call_id):
         """Who is told that the session is over is told of all that was under way."""
         for conversation in self.conversations:
-            if conversation.kind != 'relay' and conversation.dialog.call_id == call_id:
-                self.ledger.cut(conversation.line)
+            for dialog, line in zip(conversation.dialogs, conversation.lines):
+                if dialog.call_id == call_id:
+                    self.ledger.cut(line)
 
     def hang_up(self, dialog):
         self.hung_up(dialog.call_id)
@@ -255,7 +317,7 @@ class SoakTest(Case):
             line.mute = True
         elif what == 'bye':
             conversation.end()
-        elif what == 'end' and conversation.kind == 'ua':
+        elif what == 'end' and conversation.kind in ('ua', 'web'):
             try:
                 self.ctl.call('msrp_ua_end_session', session_id=conversation.id)
             except RpcError:
@@ -286,8 +348,8 @@ class SoakTest(Case):
                     line.over()
                 self.conversations.remove(conversation)
         kinds = collections.Counter(one.kind for one in self.conversations)
-        for make in (UaConversation, GatewayConversation, RelayConversation):
-            for _ in range(SESSIONS // 3 - kinds[make.kind]):
+        for make in KINDS:
+            for _ in range(SESSIONS // len(KINDS) - kinds[make.kind]):
                 self.conversations.append(make(self))
 
     def phase(self, seconds):
@@ -336,12 +398,15 @@ class SoakTest(Case):
         self.turn(0)
 
     def is_accounted(self):
-        """Whoever sent it is gone, but a MESSAGE may still be under way."""
+        """Whoever sent it is gone, but a MESSAGE may still be under way.
+
+        What goes through a room counts once it is whole there: it is sent in one chunk.
+        """
         self.turn(0.05)
         after = self.ctl.call('get_statistics')
         taken = after['msrp:messages_in'] - self.before['msrp:messages_in']
         ended = sum(after[name] - self.before[name] for name in (
-            'gw:to_sip', 'gw:to_sip_failed', 'gw:refused_full'))
+            'gw:to_sip', 'gw:to_sip_failed', 'gw:refused_full', 'conf:messages'))
         return taken - ended == self.received
 
     def check(self):

@@ -5,7 +5,7 @@ import socket
 import struct
 import time
 
-from . import msrp
+from . import msrp, ws
 from .frame import new_id
 from .wire import Wire
 
@@ -29,9 +29,9 @@ def final_code(transaction):
 
 
 class Message:
-    def __init__(self, kind, sender=None):
+    def __init__(self, kind, *ends):
         self.kind = kind
-        self.sender = sender            # the line that it left on; None: no connection of ours
+        self.ends = ends                # lines without which nobody is told
         self.delivered = 0
         self.good = False               # the sender was told that it has arrived
         self.bad = None                 # or why not
@@ -52,8 +52,8 @@ class Ledger:
     def __init__(self):
         self.messages = {}
 
-    def sent(self, name, kind, sender=None):
-        message = self.messages[name] = Message(kind, sender)
+    def sent(self, name, kind, *ends):
+        message = self.messages[name] = Message(kind, *ends)
         return message
 
     def delivered(self, body):
@@ -66,7 +66,7 @@ class Ledger:
     def cut(self, line):
         """Nobody will tell whoever is at that end."""
         for message in self.messages.values():
-            if message.sender is line and not message.good and not message.bad:
+            if line in message.ends and not message.good and not message.bad:
                 message.cut = True
 
     def in_flight(self):
@@ -89,8 +89,10 @@ class Ledger:
 class Line(Wire):
     """An MSRP connection that never blocks, answers what comes, and breaks when told."""
 
-    def __init__(self, account, address, own=None):
+    def __init__(self, account, address, own=None, web=False):
         super().__init__(address, own=own)
+        if web:
+            self.sock = ws.Socket(ws.shake_hands(self.sock)[0])
         self.account = account
         self.owner = None
         self.closed = False
@@ -99,7 +101,7 @@ class Line(Wire):
         self.waiting = {}               # by transaction: the message that it carries the end of
         self.sent = {}                  # by Message-ID
         self.parts = {}                 # of messages that are being received
-        self._out = b''
+        self._out = []                  # frames
 
     def start(self):
         self.sock.setblocking(False)
@@ -110,13 +112,17 @@ class Line(Wire):
     # --- out
 
     def put(self, data):
-        self._out += data
+        self._out.append(data)
         self.flush()
 
     def flush(self):
         try:
             while self._out and not self.closed:
-                self._out = self._out[self.sock.send(self._out):]
+                self._out[0] = self._out[0][self.sock.send(self._out[0]):]
+                if not self._out[0]:
+                    del self._out[0]
+            if isinstance(self.sock, ws.Socket) and not self.closed:
+                self.sock.send(b'')     # what it keeps
         except BlockingIOError:
             pass
         except OSError:
@@ -127,18 +133,21 @@ class Line(Wire):
     @property
     def interest(self):
         return (0 if time.monotonic() < self.deaf_until else select.EPOLLIN) \
-            | (select.EPOLLOUT if self._out else 0)
+            | (select.EPOLLOUT if self._out or getattr(self.sock, '_out', b'') else 0)
 
     def say(self, to_path, kind, size):
-        """A message in one chunk or several."""
         name, body = text_of(size)
-        message = self.account.ledger.sent(name, kind, self)
-        frames = msrp.Session(self, to_path, [self.own]).chunks(
-            body.encode(), 20000, success='yes')
+        self.pass_on(self.account.ledger.sent(name, kind, self), to_path, body.encode(),
+                     success='yes')
+
+    def pass_on(self, message, to_path, body, **kwargs):
+        """A message in one chunk or several."""
+        frames = msrp.Session(self, to_path, [self.own]).chunks(body, 20000, **kwargs)
         self.sent[frames[0].message_id] = message
         for frame in frames:
             self.waiting[frame.tid] = message
-        self.put(b''.join(frame.encode() for frame in frames))
+        for frame in frames:
+            self.put(frame.encode())
 
     # --- in
 
@@ -187,7 +196,8 @@ class Line(Wire):
         part[1] += len(frame.body)
         if part[1] >= (total or 0) and frame.flag == '$':
             del self.parts[frame.message_id]
-            self.account.ledger.delivered(bytes(part[0]))
+            self.account.ledger.delivered(
+                bytes(part[0]).rpartition(b'\r\n\r\n')[2])      # of a room: in an envelope
             if frame.get('Success-Report') == 'yes' and not self.mute:
                 self.put(msrp.report_for(frame, '000 200 OK', f'1-{total}/{total}').encode())
 
