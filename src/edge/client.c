@@ -101,6 +101,28 @@ static void give_memory(struct edge_client *c)
 	c->cost = 0;
 }
 
+static void leave_dialog(struct edge_client *c)
+{
+	if (c->dialog_hh.tbl)
+		HASH_DELETE(dialog_hh, c->edge->reinvites, c);
+	memset(&c->dialog_hh, 0, sizeof(c->dialog_hh));
+}
+
+static int hash_dialog(struct edge *edge, const struct edge_head *request, uint64_t *dialog)
+{
+	const struct slice call_id = edge_head_value(request, EDGE_CALL_ID);
+
+	return hash_texts(edge->hash, &call_id, 1, dialog);
+}
+
+/* Without memory it is not found. */
+static void join_dialog(struct edge_client *c, const struct edge_head *request)
+{
+	if (c->invite && edge_head_tag(request, EDGE_TO).p
+	    && hash_dialog(c->edge, request, &c->dialog) == 0)
+		HASH_ADD(dialog_hh, c->edge->reinvites, dialog, sizeof(c->dialog), c);
+}
+
 static void forget_retry(struct edge_client *c)
 {
 	free(c->retry);
@@ -120,6 +142,7 @@ static void drop(struct edge_client *c)
 {
 	if (c->hh.tbl)
 		HASH_DELETE(hh, c->edge->clients, c);
+	leave_dialog(c);
 	leave_lists(c);
 	edge_repeat_stop(c->edge, &c->repeat);
 	set_life(c, NULL);
@@ -183,6 +206,7 @@ static struct edge_client *new_client(struct edge *edge, const struct edge_head 
 		return NULL;
 	c->attempt = attempt;
 	c->invite = slice_equal(method, SLICE("INVITE"));
+	join_dialog(c, request);
 	set_life(c, &edge->client_waiting);
 	return c;
 }
@@ -520,6 +544,7 @@ static void take_provisional(struct edge_client *c, unsigned code)
 static void complete(struct edge_client *c, struct timer_queue *life)
 {
 	c->completed = true;
+	leave_dialog(c);
 	edge_repeat_stop(c->edge, &c->repeat);
 	forget_texts(c);
 	set_life(c, life);
@@ -617,7 +642,8 @@ static bool try_after(struct edge_client *c, const struct edge_head *response)
 /* @return is it for the stack? */
 static bool take_again(struct edge_client *c, unsigned code)
 {
-	if (c->flow || (c->invite && code >= 200 && code < 300)) /* another branch of a fork */
+	if (!c->hung_up
+	    && (c->flow || (c->invite && code >= 200 && code < 300))) /* another branch of a fork */
 		return true;
 	++*c->edge->count.repeats_in;
 	if (c->invite && code >= 300 && c->text.p) {
@@ -650,6 +676,50 @@ bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attem
 	else
 		take_provisional(c, response->code);
 	return true;
+}
+
+/* --- a BYE that crosses --- */
+
+static bool went_there(const struct edge_client *c, const struct edge_source *from)
+{
+	return c->flow
+	    ? c->flow == from->flow
+	    : !from->flow && c->listener == from->listener && addr_same_host(&c->peer, from->peer);
+}
+
+/* By UDP the response that comes gets its ACK: within a dialog To is known before (17.1.1.3). */
+static struct slice make_ack(const struct edge_client *c)
+{
+	struct buffer w = {.max = BUFFER_UNBOUNDED};
+	struct edge_head request = {0};
+	char *text;
+	size_t len;
+
+	if (c->flow || edge_head_scan(&request, c->text, &edge_own_bounds) < 0)
+		return absent;
+	edge_ack_write(&w, &request, &request);
+	return buffer_take(&w, &text, &len) == 0 ? (struct slice){text, len} : absent;
+}
+
+void edge_client_hung_up(const struct edge_source *from, const struct edge_head *bye)
+{
+	struct edge *edge = from->listener->edge;
+	struct edge_client *c = NULL;
+	uint64_t dialog;
+	struct slice ack;
+
+	if (hash_dialog(edge, bye, &dialog) == 0)
+		HASH_FIND(dialog_hh, edge->reinvites, &dialog, sizeof(dialog), c);
+	if (!c || !went_there(c, from))
+		return;
+	if (c->flow && c->failure.p)
+		edge_link_send_text(&edge->link, c->failure);
+	else if (!c->flow)
+		tell_datagram_failure(c, "hung up");
+	ack = make_ack(c);
+	complete(c, &edge->client_waiting);
+	c->text = ack;
+	c->hung_up = true;
 }
 
 /* --- all of them --- */

@@ -169,6 +169,8 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 		return;
 	if (via.alias && from->flow)
 		edge_alias_note(from->flow, &via);
+	if (slice_equal(edge_head_method(&m->head), SLICE("BYE")))
+		edge_client_hung_up(from, &m->head);
 	snprintf(own, sizeof(own), "SIP/2.0/TCP 127.0.0.1:%u;branch=z9hG4bK%s.%s",
 	    addr_port(&edge->link.listener.addr), token, mac);
 	change.push_via = slice_of(own);

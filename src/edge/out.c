@@ -278,10 +278,12 @@ static int read_route(struct edge *edge, const struct edge_head *head, struct ed
 }
 
 /* The ACK to a failure of our own: nobody else has heard of it. */
-static bool is_for_us(const struct edge *edge, const struct edge_head *head)
+static bool is_for_us(const struct edge *edge, const struct edge_head *head,
+    const struct edge_client *invite)
 {
 	return slice_equal(edge_head_method(head), SLICE("ACK"))
-	    && slice_equal(edge_head_tag(head, EDGE_TO), slice_of(edge->link.token));
+	    && ((invite && invite->hung_up)
+		|| slice_equal(edge_head_tag(head, EDGE_TO), slice_of(edge->link.token)));
 }
 
 static void send_request(struct edge *edge, const struct edge_message *m, unsigned attempt)
@@ -290,7 +292,7 @@ static void send_request(struct edge *edge, const struct edge_message *m, unsign
 	struct edge_token token;
 	struct sip_flow *f;
 
-	if (is_for_us(edge, &m->head))
+	if (is_for_us(edge, &m->head, invite))
 		return;
 	if (invite) {
 		send_after(invite, m);

@@ -288,6 +288,8 @@ struct edge_outgoing {
  */
 struct edge_client {
 	UT_hash_handle hh;
+	UT_hash_handle dialog_hh;       /* of a re-INVITE while it waits for its final response */
+	uint64_t dialog;                /* a keyed hash of its Call-ID */
 	TAILQ_ENTRY(edge_client) entry; /* of its flow, or of the name that is being looked up */
 	struct timer_entry life;
 	struct timer_queue *life_queue; /* NULL: it is not bounded */
@@ -307,6 +309,7 @@ struct edge_client {
 	unsigned attempt; /* of edge_branch_write() */
 	bool counted;     /* among the transactions by UDP */
 	bool answered;    /* there has been a response */
+	bool hung_up;     /* the stack thinks that it was answered, and the peer has not yet */
 	bool invite, completed;
 	char key[]; /* "BRANCH METHOD" of the stack's; empty: an ACK that is sent once */
 };
@@ -347,6 +350,12 @@ void edge_client_ack(struct edge_client *invite, struct slice text);
  */
 bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attempt,
     const struct edge_head *response);
+
+/**
+ * A peer hangs up.  A re-INVITE that crosses with it fails first, as far as the stack hears: it would
+ * not give back the memory of one that the end of its dialog overtakes.
+ */
+void edge_client_hung_up(const struct edge_source *from, const struct edge_head *bye);
 
 /** Those that waited for the name, which is given up with it. */
 void edge_clients_drop(struct edge_name *name);
@@ -533,6 +542,7 @@ struct edge {
 	struct edge_place *places;     /* by key */
 	struct edge_alias *aliases;    /* by key */
 	struct edge_client *clients;   /* by key */
+	struct edge_client *reinvites; /* by dialog */
 	struct edge_server *servers;   /* by key */
 	struct edge_server *merged;    /* by fields: those that begin something */
 	struct edge_name *names;       /* by host */

@@ -196,6 +196,36 @@ static void test_client_invite(void **state)
 	loop_until(w->base, edge_side_is_quiet, w);
 }
 
+/* The stack hears of the re-INVITE's failure first, and the peer's response gets its ACK all the same. */
+static void test_crossing_bye(void **state)
+{
+	struct edge_side *w = *state;
+	char text[EDGE_SIDE_TEXT], refusal[EDGE_SIDE_TEXT], tagged[EDGE_SIDE_TEXT];
+	const char *to;
+
+	edge_stack_request(w, text, "INVITE", "z9hG4bKi");
+	to = strstr(text, "\r\nCall-ID");
+	snprintf(tagged, sizeof(tagged), "%.*s;tag=2%s", (int)(to - text), text, to);
+	edge_stack_send(w, tagged);
+	edge_peer_wait(w, "INVITE ");
+	edge_answer(w, refusal, "481 Gone");
+	edge_peer_send(w, edge_request(w, text, "BYE", "z9hG4bKother"));
+	edge_stack_wait(w, "BYE "); /* of another dialog */
+	edge_request(w, text, "BYE", "z9hG4bKi");
+	strstr(text, "branch=z9hG4bKi")[14] = 'b';
+	edge_peer_send(w, text);
+	edge_stack_wait(w, "SIP/2.0 503 ");
+	edge_stack_wait(w, "BYE ");
+	for (int i = 0; i < 2; i++) {
+		edge_peer_send(w, refusal);
+		edge_peer_wait(w, "ACK ");
+		assert_non_null(strstr(w->text, "To: <sip:b@h>;tag=2\r\n"));
+	}
+	edge_peer_send(w, edge_request(w, text, "MESSAGE", "z9hG4bKm"));
+	edge_stack_wait(w, "MESSAGE "); /* and nothing before it */
+	loop_until(w->base, edge_side_is_quiet, w);
+}
+
 /* 18.4 */
 static void test_client_unreachable(void **state)
 {
@@ -236,6 +266,7 @@ int main(void)
 	    TEST(test_lost_link),
 	    TEST(test_client),
 	    TEST(test_client_invite),
+	    TEST(test_crossing_bye),
 	    TEST(test_client_unreachable),
 	    TEST(test_stray),
 	};

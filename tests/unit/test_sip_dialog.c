@@ -312,10 +312,36 @@ static void test_bye_before_answer(void **state)
 	side_wait_number(&w->b, "dialogs", 0);
 }
 
+/*
+ * Debian's Sofia-SIP would keep the re-INVITE and its handle for good; of LeakSanitizer's findings
+ * this is the one that would remain.
+ */
+static void test_bye_crosses_reinvite(void **state)
+{
+	struct world *w = *state;
+	const char *const places[] = {w->b.udp, w->b.tcp};
+
+	w->a.free_in_over = true;
+	for (size_t i = 0; i < 2; i++) {
+		w->a.log[0] = w->b.log[0] = '\0';
+		w->b.answer = "answer-b";
+		side_call(&w->a, places[i], "offer-a");
+		side_wait_log(&w->a, "answer established ");
+		side_wait_log(&w->b, "INVITE established ");
+		w->a.log[0] = '\0';
+		assert_int_equal(sip_dialog_reinvite(w->a.d, SLICE("offer-a2")), 0);
+		side_let_go(&w->b);
+		side_wait_log(&w->a, "refused:503(local) ended:200 ");
+		side_wait_number(&w->a, "dialogs", 0);
+		side_wait_number(&w->b, "dialogs", 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_bye_before_answer, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_bye_crosses_reinvite, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_call_and_bye, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_bye_by_callee, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_crossing_byes, set_up, tear_down),
