@@ -123,6 +123,12 @@ static void answer_ping(struct sip_flow *f)
 	net_stream_send(&f->stream, SLICE("\r\n")); /* RFC 5626 4.4.1 */
 }
 
+void flow_answer(struct sip_flow *f, struct slice text)
+{
+	if (net_stream_send(&f->stream, text) == 0)
+		net_tap_message(&f->stream, NET_OUT, text, (struct slice){NULL, 0});
+}
+
 /* What is not a message within the bounds gets its answer, and no more is read. */
 static void refuse(struct sip_flow *f, const struct edge_head *head)
 {
@@ -138,9 +144,8 @@ static void refuse(struct sip_flow *f, const struct edge_head *head)
 	w->len = 0;
 	if (edge_reply_possible(head)) {
 		edge_reply_write(w, head, &reply);
-		if (!w->err && net_stream_send(&f->stream, buffer_text(w)) == 0)
-			net_tap_message(&f->stream, NET_OUT, buffer_text(w),
-			    (struct slice){NULL, 0});
+		if (!w->err)
+			flow_answer(f, buffer_text(w));
 	}
 	net_stream_close_after_send(&f->stream);
 }

@@ -64,7 +64,7 @@ static uint16_t reply_port(const struct edge_source *from, const struct edge_via
 	return via->wants_rport ? addr_port(from->peer) : via->port ? via->port : SIP_PORT;
 }
 
-/* --- answers to datagrams --- */
+/* --- answers of our own --- */
 
 static void write_reply(struct buffer *w, const struct edge_source *from,
     const struct edge_head *request, const struct edge_reply *reply)
@@ -85,11 +85,13 @@ static void write_reply(struct buffer *w, const struct edge_source *from,
 	buffer_fini(&plain);
 }
 
-void edge_refuse_datagram(const struct edge_source *from, const struct edge_head *request,
-    unsigned code, const char *why)
+void edge_refuse(const struct edge_source *from, const struct edge_head *request, unsigned code,
+    const char *why)
 {
 	struct edge_listener *l = (struct edge_listener *)from->listener;
-	const struct edge_reply reply = {.code = code, .why = why, .to_tag = slice_of(l->token)};
+	const struct edge_reply reply = {.code = code,
+	    .why = why,
+	    .to_tag = slice_of(from->flow ? from->flow->token : l->token)};
 	struct buffer *w = &l->edge->text;
 	union addr to = *from->peer;
 	struct edge_via via;
@@ -101,6 +103,8 @@ void edge_refuse_datagram(const struct edge_source *from, const struct edge_head
 	addr_set_port(&to, reply_port(from, &via));
 	if (w->err)
 		buffer_fini(w);
+	else if (from->flow)
+		flow_answer(from->flow, buffer_text(w));
 	else
 		net_udp_send(&l->port, &to, buffer_text(w));
 }
@@ -134,10 +138,10 @@ static bool is_new(const struct edge_source *from, const struct edge_head *head,
 	case EDGE_ABSORBED:
 		return false;
 	case EDGE_MERGED:
-		edge_refuse_datagram(from, head, 482, "it has come another way");
+		edge_refuse(from, head, 482, "it has come another way");
 		return false;
 	case EDGE_TOO_MANY:
-		edge_refuse_datagram(from, head, 503, "too many transactions");
+		edge_refuse(from, head, 503, "too many transactions");
 		return false;
 	}
 	return false;
@@ -167,6 +171,12 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	    || write_token(from, reply_port(from, &via), token) < 0
 	    || (!from->flow && !is_new(from, &m->head, mac, reply_port(from, &via))))
 		return;
+	/* Over UDP is_new() has asked. */
+	if (from->flow && slice_equal(edge_head_method(&m->head), SLICE("INVITE"))
+	    && !edge_memory_has(edge, 0)) {
+		edge_refuse(from, &m->head, 503, "too many transactions");
+		return;
+	}
 	if (via.alias && from->flow)
 		edge_alias_note(from->flow, &via);
 	if (slice_equal(edge_head_method(&m->head), SLICE("BYE")))

@@ -87,6 +87,15 @@ static void answer_datagram(struct edge *edge, const struct edge_token *token, s
 		net_udp_send(&l->port, &to, text);
 }
 
+static bool is_refused_invite(const struct edge_head *response)
+{
+	struct slice method;
+	uint32_t number;
+
+	return response->code >= 300 && edge_head_cseq(response, &number, &method) == 0
+	    && slice_equal(method, SLICE("INVITE"));
+}
+
 static void send_response(struct edge *edge, const struct edge_message *m)
 {
 	struct edge_change change = {.drop_via = true,
@@ -98,6 +107,8 @@ static void send_response(struct edge *edge, const struct edge_message *m)
 
 	if (edge_head_via(&m->head, &via) < 0 || read_branch(edge, via.branch, &token, &mac) < 0)
 		return;
+	if (is_refused_invite(&m->head))
+		edge_refusal_note(edge);
 	if (token.kind == TOKEN_DATAGRAM)
 		answer_datagram(edge, &token, mac, m, &change);
 	else if (token.kind == TOKEN_FLOW && !is_silence(edge, &m->head)

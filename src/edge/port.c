@@ -27,7 +27,7 @@ static void on_received(void *arg, const union addr *from, struct slice bytes)
 	case EDGE_BROKEN:
 		++*edge->count.bad_messages;
 		log_debug("sip: udp %s: %s", host, m.head.why ? m.head.why : "not SIP");
-		edge_refuse_datagram(&source, &m.head, m.head.status, m.head.why);
+		edge_refuse(&source, &m.head, m.head.status, m.head.why);
 		break;
 	case EDGE_MORE:
 	case EDGE_PING: /* RFC 5626 4.4.1 is for streams */

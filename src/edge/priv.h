@@ -194,6 +194,9 @@ static inline bool flow_is_alive(const struct sip_flow *flow)
 void flow_send(struct sip_flow *flow, const struct edge_message *message,
     const struct edge_change *change);
 
+/** Write an answer of our own, a head. */
+void flow_answer(struct sip_flow *flow, struct slice text);
+
 /* in.c: what clients send */
 
 /** Where a message came from. */
@@ -206,9 +209,9 @@ struct edge_source {
 
 void edge_take_from_peer(const struct edge_source *from, const struct edge_message *message);
 
-/** Answer what is not taken, over UDP. */
-void edge_refuse_datagram(const struct edge_source *from, const struct edge_head *request,
-    unsigned code, const char *why);
+/** Answer what is not taken. */
+void edge_refuse(const struct edge_source *from, const struct edge_head *request, unsigned code,
+    const char *why);
 
 /* out.c: what the stack sends */
 void edge_take_from_stack(struct edge *edge, const struct edge_message *message);
@@ -267,6 +270,15 @@ void edge_servers_forget(struct edge *edge);
 
 int edge_servers_init(struct edge *edge, struct event_base *base);
 void edge_servers_fini(struct edge *edge);
+
+/**
+ * Is there room for so many bytes more?  The stack keeps each INVITE that it has refused for 64*T1,
+ * whatever transport it came by: that counts as well.
+ */
+bool edge_memory_has(struct edge *edge, size_t bytes);
+
+/** The stack has refused an INVITE. */
+void edge_refusal_note(struct edge *edge);
 
 /** Memory of transactions.  @return false: the bound is reached */
 bool edge_memory_take(struct edge *edge, size_t bytes);
@@ -530,6 +542,15 @@ struct edge_count {
 	uint64_t *transactions, *transaction_memory, *transactions_refused;
 };
 
+enum { EDGE_REFUSAL_SLOTS = 33 };
+
+/** INVITEs that the stack has refused of late. */
+struct edge_refusals {
+	uint64_t slot; /* of time, the last that is counted in */
+	uint32_t counts[EDGE_REFUSAL_SLOTS];
+	uint32_t total;
+};
+
 struct edge {
 	struct net_protocol protocol; /* of the flows */
 	struct edge_link link;
@@ -559,7 +580,8 @@ struct edge {
 	struct timer_queue names_kept, services_kept, bad_kept;
 	uint64_t transaction_timeout_ms;
 	uint64_t full_said_ms; /* that there is no room for transactions */
-	struct buffer text;    /* of the message that is being written */
+	struct edge_refusals refusals;
+	struct buffer text; /* of the message that is being written */
 	struct edge_count count;
 	void (*link_lost)(void *arg);
 	void *arg;

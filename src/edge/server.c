@@ -17,24 +17,58 @@ enum {
 	RINGING_MS = 60 * 60 * 1000, /* nobody rings for longer */
 	FULL_AGAIN_MS = 10 * 1000,   /* between two lines in the log */
 	MALLOC_COST = 16,
+	REFUSAL_COST = 20 << 10, /* to the stack */
 };
 
 /* --- memory --- */
 
-bool edge_memory_take(struct edge *edge, size_t bytes)
+/* @return the slot of time that this is; those before the last 64*T1 are empty then */
+static uint32_t *refusals_now(struct edge *edge)
 {
-	uint64_t *used = edge->count.transaction_memory, now = timer_now_ms();
+	struct edge_refusals *r = &edge->refusals;
+	uint64_t slot_ms = edge->transaction_timeout_ms / (EDGE_REFUSAL_SLOTS - 1) + 1;
+	uint64_t now = timer_now_ms() / slot_ms;
 
-	if (*used + bytes <= edge->settings->transaction_memory) {
-		*used += bytes;
-		return true;
+	if (r->slot + EDGE_REFUSAL_SLOTS <= now)
+		*r = (struct edge_refusals){.slot = now};
+	while (r->slot < now) {
+		uint32_t *count = &r->counts[++r->slot % EDGE_REFUSAL_SLOTS];
+
+		r->total -= *count;
+		*count = 0;
 	}
+	return &r->counts[now % EDGE_REFUSAL_SLOTS];
+}
+
+void edge_refusal_note(struct edge *edge)
+{
+	++*refusals_now(edge);
+	edge->refusals.total++;
+}
+
+bool edge_memory_has(struct edge *edge, size_t bytes)
+{
+	uint64_t used = *edge->count.transaction_memory, now = timer_now_ms();
+
+	refusals_now(edge);
+	used += (uint64_t)edge->refusals.total * REFUSAL_COST;
+	if (used + bytes <= edge->settings->transaction_memory)
+		return true;
 	++*edge->count.transactions_refused;
 	if (now >= edge->full_said_ms + FULL_AGAIN_MS) {
 		edge->full_said_ms = now;
 		log_warn("sip: sip.transaction_memory is used up: requests are refused");
 	}
 	return false;
+}
+
+bool edge_memory_take(struct edge *edge, size_t bytes)
+{
+	bool has = edge_memory_has(edge, bytes);
+
+	if (has)
+		*edge->count.transaction_memory += bytes;
+	return has;
 }
 
 void edge_memory_give(struct edge *edge, size_t bytes)

@@ -136,7 +136,8 @@ const struct setting sip_settings_rows[] = {
 	.min = 1 << 20,
 	.help =
 	    "Memory for what has to be known of requests over UDP until nothing of them can come "
-	    "again; when it is used up a new one is answered 503."},
+	    "again, and for INVITEs that were refused, which Sofia-SIP keeps as long, 20 KiB each; "
+	    "when it is used up a new one, or a new INVITE, is answered 503."},
     {.name = "max_subscriptions",
 	.type = SETTING_NUMBER,
 	.offset = offsetof(struct sip_settings, max_subscriptions),

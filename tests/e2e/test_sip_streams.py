@@ -103,5 +103,25 @@ class StreamTest(case.Case):
         self.assertEqual(self.number('connected'), connected)
 
 
+class RefusalsTest(case.Case):
+    """Sofia-SIP keeps a refused INVITE for 64*T1, acknowledged or not: so many and no more."""
+
+    config = {'sip': {'transaction_memory': '1MiB', 'transaction_timeout': '10s'},
+              'routes': {'sip': [{'if': {'$rm': 'INVITE'},
+                                  'do': [{'send_reply': {'code': 486, 'reason': 'Busy Here'}}]}]}}
+
+    def code(self, method='INVITE', kind='TCP'):
+        transport = self.sip.reach('127.0.0.1', self.daemon.sip_port, kind)
+        return self.sip.request(method, self.daemon.sip_uri, transport).final().code
+
+    def test_bound(self):
+        codes = [self.code() for _ in range(60)]
+        self.assertEqual(set(codes[:50]), {486})
+        self.assertEqual(codes[-1], 503)
+        self.assertEqual(self.code(kind='UDP'), 503)
+        self.assertEqual(self.code('OPTIONS'), 200)
+        poll(lambda: self.code() == 486, what='the end of those')
+
+
 if __name__ == '__main__':
     case.main()
