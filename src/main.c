@@ -115,7 +115,7 @@ static void print_version(void)
 	    "hiredis %d.%d.%d, http-parser %lu.%lu.%lu, libseccomp %u.%u.%u, libunistring %d.%d\n",
 	    HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH, parser >> 16, parser >> 8 & 255,
 	    parser & 255, seccomp->major, seccomp->minor, seccomp->micro,
-	    _libunistring_version >> 8, _libunistring_version & 255);
+	    _libunistring_version >> 16, _libunistring_version >> 8 & 255);
 }
 
 static int usage(void)
