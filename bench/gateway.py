@@ -29,7 +29,7 @@ def free_port():
 
 
 class Daemon:
-    def __init__(self, program, transport):
+    def __init__(self, program, transport, **sections):
         self.directory = tempfile.mkdtemp(prefix='msrpd-bench-')
         self.sip, self.msrp = free_port(), free_port()
         kinds = ('udp', 'tcp')
@@ -44,6 +44,7 @@ class Daemon:
                     'ruri': f'$tu;transport={transport}'}}]},
                 {'if': {'$rm': 'MESSAGE'}, 'do': [{'msg_to_msrp': {
                     'key': '$tu:$fu', 'content_types': 'text/plain'}}]}]},
+            **{name: section(self) for name, section in sections.items()},
         }
         path = os.path.join(self.directory, 'msrpd.yaml')
         with open(path, 'w', encoding='ascii') as file:
