@@ -1,4 +1,4 @@
-"""An account of messages: each was delivered once, or its sender was told, or nobody could tell him."""
+"""Messages: each delivered once, or its sender told, or nobody there to tell."""
 import collections
 import select
 import socket
