@@ -65,10 +65,11 @@ def cpu_ns(daemon):
 
 def bounds(directory, mib=256):
     block = os.urandom(mib << 20)
+    hashlib.sha1(block)     # the first to touch all of that pays for it
     for name in ('sha1', 'sha256'):
-        began = time.monotonic()
+        began = time.process_time()
         hashlib.new(name, block)
-        show(f'files_bound_{name}', mib / (time.monotonic() - began), 'MiB/s')
+        show(f'files_bound_{name}', mib / (time.process_time() - began), 'MiB/s')
     with open(os.path.join(directory, 'bound'), 'wb') as file:
         began = time.monotonic()
         file.write(block)
