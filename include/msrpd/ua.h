@@ -170,7 +170,8 @@ int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *
  * "Anna Ray" <sip:anna@example.org>.
  *
  * @return 0, -EINVAL: a URI or type that is none, -EDESTADDRREQ: see page_check(),
- *         -ENETUNREACH: no SIP, or the flow is closed, -ENOBUFS, -ENOMEM
+ *         -ENETUNREACH: no SIP, or the flow is closed, -ENOBUFS: too many sessions, or requests
+ *         that wait, -ENOMEM
  */
 int ua_start(struct ua *ua, const struct ua_offer *offer, struct slice from_uri,
     struct slice to_uri, struct slice ruri, struct ua_session **sp);

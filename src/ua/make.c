@@ -60,6 +60,13 @@ static int open_endpoint(struct ua_session *s)
 	return endpoint_new(&s->endpoint, s->ua->endpoints, &options);
 }
 
+bool ua_is_full(const struct ua *ua)
+{
+	uint64_t max = ua->env.settings->max_sessions;
+
+	return max && HASH_COUNT(ua->sessions) >= max;
+}
+
 int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_session_start *start)
 {
 	const struct ua_offer *offer = start->offer;
@@ -67,10 +74,13 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	    + start->to_uri.len + start->ruri.len + offer->accept_types.len
 	    + offer->accept_wrapped_types.len + offer->headers.len + offer->contact.len
 	    + offer->attributes.len;
-	struct ua_session *s = calloc(1, sizeof(*s) + room);
+	struct ua_session *s;
 	char *p;
 	int err;
 
+	if (ua_is_full(ua))
+		return -ENOBUFS;
+	s = calloc(1, sizeof(*s) + room);
 	if (!s)
 		return -ENOMEM;
 	s->ua = ua;

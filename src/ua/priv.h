@@ -147,7 +147,10 @@ struct ua_session_start {
 	bool uac;
 };
 
-/** @return 0, -EINVAL: types that are none, -ENOMEM */
+/** Are there as many sessions as there may be? */
+bool ua_is_full(const struct ua *ua);
+
+/** @return 0, -EINVAL: types that are none, -ENOBUFS: ua_is_full(), -ENOMEM */
 int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_session_start *start);
 
 /* --- dialog.c --- */

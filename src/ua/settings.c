@@ -123,6 +123,13 @@ const struct setting ua_settings_rows[] = {
 	.offset = OF(max_queued_bytes),
 	.preset = "8MiB",
 	.help = "Bytes of messages that may wait on one session."},
+    {.name = "max_sessions",
+	.type = SETTING_NUMBER,
+	.offset = OF(max_sessions),
+	.preset = "100000",
+	.max = UINT32_MAX,
+	.help = "Sessions at a time; an INVITE beyond is answered 503, and none is begun; 0: no "
+		"limit."},
     {.name = "max_duration",
 	.type = SETTING_DURATION,
 	.offset = OF(max_duration_ms),

@@ -299,6 +299,8 @@ int ua_answer(struct ua *ua, struct sip_request *invite, const struct ua_offer *
 		return refuse(ua, invite, 400, SLICE("Not An INVITE"));
 	if (ua->stopping)
 		return refuse(ua, invite, 503, SLICE("Shutting Down"));
+	if (ua_is_full(ua))
+		return refuse(ua, invite, 503, SLICE("Too Many Sessions"));
 	if (sip_request_sdp(invite, &sdp) < 0
 	    || ua_page_judge(invite, offer->accept_types) < 0) { /* answered 415 */
 		(*ua->count.refused)++;

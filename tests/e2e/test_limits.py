@@ -5,6 +5,7 @@ import ssl
 import struct
 
 from lib import case, certs, msrp
+from lib.ctl import RpcError
 from lib.daemon import free_port
 from lib.frame import URI
 from lib.program import Program
@@ -144,6 +145,19 @@ class TlsCredentialsTest(case.Case):
                          (before[0] + 1, before[1] + 1))
         self.assertEqual(self.attempt(USERS['alice']['password'], '198.51.100.8'), 200)
         poll(lambda: self.attempt(USERS['alice']['password']) == 200, what='the end of the window')
+
+
+class SessionsTest(case.Case):
+    config = {'ua': {'max_sessions': 2}}
+
+    def test_so_many_and_no_more(self):
+        calls = [self.call(connect=False) for _ in range(2)]
+        self.invite(self.offer()).final(503)
+        with self.assertRaises(RpcError):
+            self.start_session()
+        calls[0].bye()
+        self.ctl.event('E_MSRP_SESSION_END')
+        self.call(connect=False)
 
 
 class ProxyTest(LimitsCase):
