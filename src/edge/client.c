@@ -214,9 +214,9 @@ static struct edge_client *new_client(struct edge *edge, const struct edge_head 
 /* --- failing --- */
 
 static void write_failure(struct buffer *w, const struct edge *edge,
-    const struct edge_head *request, const char *why)
+    const struct edge_head *request, unsigned code, const char *why)
 {
-	const struct edge_reply failed = {.code = 503,
+	const struct edge_reply failed = {.code = code,
 	    .why = why,
 	    .agent = slice_of(edge->link.token),
 	    .to_tag = slice_of(edge->link.token)};
@@ -225,7 +225,7 @@ static void write_failure(struct buffer *w, const struct edge *edge,
 }
 
 /* In the request as it was sent the Via is not the stack's. */
-static void tell_datagram_failure(struct edge_client *c, const char *why)
+static void tell_datagram_failure(struct edge_client *c, unsigned code, const char *why)
 {
 	struct edge *edge = c->edge;
 	struct buffer w = {.max = BUFFER_UNBOUNDED};
@@ -239,7 +239,7 @@ static void tell_datagram_failure(struct edge_client *c, const char *why)
 	if (edge_head_scan(&request, c->text, &edge_own_bounds) < 0
 	    || !edge_reply_possible(&request))
 		return;
-	write_failure(&w, edge, &request, why);
+	write_failure(&w, edge, &request, code, why);
 	if (!w.err && edge_head_scan(&m.head, buffer_text(&w), &edge_own_bounds) == 0
 	    && edge_head_via(&m.head, &via) == 0) {
 		change.via_branch =
@@ -275,7 +275,7 @@ static void fail_datagram(struct edge_client *c, const char *why)
 	if (try_another(c))
 		return;
 	if (*c->key && !c->completed)
-		tell_datagram_failure(c, why);
+		tell_datagram_failure(c, 503, why);
 	drop(c);
 }
 
@@ -467,7 +467,7 @@ static struct slice make_failure(const struct edge *edge, const struct edge_head
 	char *text;
 	size_t len;
 
-	write_failure(&w, edge, request, "connection lost");
+	write_failure(&w, edge, request, 503, "connection lost");
 	return buffer_take(&w, &text, &len) == 0 ? (struct slice){text, len} : absent;
 }
 
@@ -701,6 +701,21 @@ static struct slice make_ack(const struct edge_client *c)
 	return buffer_take(&w, &text, &len) == 0 ? (struct slice){text, len} : absent;
 }
 
+/* What is kept for the flow's end, with another status: the dialog is to end by the BYE. */
+static void tell_flow_hung_up(const struct edge_client *c)
+{
+	const char *rest = memchr(c->failure.p, '\r', c->failure.len);
+	struct buffer *w = &c->edge->text;
+
+	w->len = 0;
+	buffer_add(w, SLICE("SIP/2.0 487 Request Terminated"));
+	buffer_add(w, slice_from(c->failure, (size_t)(rest - c->failure.p)));
+	if (w->err)
+		buffer_fini(w);
+	else
+		edge_link_send_text(&c->edge->link, buffer_text(w));
+}
+
 void edge_client_hung_up(const struct edge_source *from, const struct edge_head *bye)
 {
 	struct edge *edge = from->listener->edge;
@@ -713,9 +728,9 @@ void edge_client_hung_up(const struct edge_source *from, const struct edge_head 
 	if (!c || !went_there(c, from))
 		return;
 	if (c->flow && c->failure.p)
-		edge_link_send_text(&edge->link, c->failure);
+		tell_flow_hung_up(c);
 	else if (!c->flow)
-		tell_datagram_failure(c, "hung up");
+		tell_datagram_failure(c, 487, "hung up");
 	ack = make_ack(c);
 	complete(c, &edge->client_waiting);
 	c->text = ack;

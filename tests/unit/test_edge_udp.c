@@ -214,7 +214,7 @@ static void test_crossing_bye(void **state)
 	edge_request(w, text, "BYE", "z9hG4bKi");
 	strstr(text, "branch=z9hG4bKi")[14] = 'b';
 	edge_peer_send(w, text);
-	edge_stack_wait(w, "SIP/2.0 503 ");
+	edge_stack_wait(w, "SIP/2.0 487 ");
 	edge_stack_wait(w, "BYE ");
 	for (int i = 0; i < 2; i++) {
 		edge_peer_send(w, refusal);

@@ -331,7 +331,7 @@ static void test_bye_crosses_reinvite(void **state)
 		w->a.log[0] = '\0';
 		assert_int_equal(sip_dialog_reinvite(w->a.d, SLICE("offer-a2")), 0);
 		side_let_go(&w->b);
-		side_wait_log(&w->a, "refused:503(local) ended:200 ");
+		side_wait_log(&w->a, "refused:487(local) ended:200 ");
 		side_wait_number(&w->a, "dialogs", 0);
 		side_wait_number(&w->b, "dialogs", 0);
 	}
