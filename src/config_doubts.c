@@ -15,17 +15,20 @@ static bool is_less(uint64_t size, uint64_t halves, uint64_t of)
 	return size / halves < of / 2;
 }
 
-/* --- a gateway that asks nobody who he is --- */
+/* --- a gateway, or an anchor, that asks nobody who he is --- */
 
 static struct slice action_name(const struct tree *action)
 {
 	return action->kind == TREE_MAP && action->first ? action->first->key->text : action->text;
 }
 
-static bool is_gateway(struct slice action)
+/* What the action lets somebody do to others; NULL: nothing of that kind. */
+static const char *use_of(struct slice action)
 {
-	return slice_equal(action, SLICE("msg_to_msrp"))
-	    || slice_equal(action, SLICE("msrp_gw_answer"));
+	if (slice_equal(action, SLICE("msg_to_msrp"))
+	    || slice_equal(action, SLICE("msrp_gw_answer")))
+		return "use the gateway";
+	return slice_equal(action, SLICE("msrp_anchor")) ? "call others" : NULL;
 }
 
 /* One map of conditions, or a list of them.  Who writes an address knows who is there. */
@@ -39,8 +42,8 @@ static bool knows_source(const struct tree *conditions)
 	return false;
 }
 
-/* Does the rule bring somebody into the gateway unasked?  asked: whether a rule before it asks. */
-static bool lets_in(const struct tree *rule, bool *asked)
+/* What the rule lets somebody do unasked, or NULL.  asked: whether a rule before it asks. */
+static const char *lets_do(const struct tree *rule, bool *asked)
 {
 	const struct tree *actions = tree_find(rule, SLICE("do"));
 	const struct tree *goes_on = tree_find(rule, SLICE("continue"));
@@ -48,12 +51,12 @@ static bool lets_in(const struct tree *rule, bool *asked)
 
 	for (const struct tree *a = actions ? actions->first : NULL; a; a = a->next) {
 		asks_all |= slice_equal(action_name(a), SLICE("www_authorize"));
-		if (is_gateway(action_name(a)) && !asks && !asks_all)
-			return true;
+		if (use_of(action_name(a)) && !asks && !asks_all)
+			return use_of(action_name(a));
 	}
 	if (asks_all && goes_on && slice_equal(goes_on->text, SLICE("true")))
 		*asked = true;
-	return false;
+	return NULL;
 }
 
 static bool is_loopback(const char *uri)
@@ -82,9 +85,10 @@ static bool is_on_loopback(const struct setting_list *listen)
 	return true;
 }
 
-static void warn_of_open_gateway(const struct config *cfg, struct config_load *load)
+static void warn_of_open_doors(const struct config *cfg, struct config_load *load)
 {
 	const struct tree *rules = config_tree(load, "routes.sip");
+	const char *use;
 	bool asked = false;
 	size_t index = 0;
 	char key[64];
@@ -92,11 +96,12 @@ static void warn_of_open_gateway(const struct config *cfg, struct config_load *l
 	if (is_on_loopback(&cfg->sip.listen))
 		return;
 	for (const struct tree *r = rules ? rules->first : NULL; r; r = r->next, index++) {
-		if (!lets_in(r, &asked))
+		use = lets_do(r, &asked);
+		if (!use)
 			continue;
 		snprintf(key, sizeof(key), "routes.sip.%zu", index);
-		config_warn(load, key,
-		    "this rule lets anybody use the gateway: www_authorize asks who it is");
+		config_warn(load, key, "this rule lets anybody %s: www_authorize asks who it is",
+		    use);
 		return;
 	}
 }
@@ -115,5 +120,5 @@ void config_warn_of_doubts(const struct config *cfg, struct config_load *load)
 	if (relay && relay->enabled && relay->allow_plain_auth)
 		config_warn(load, "relay.allow_plain_auth",
 		    "relay.allow_plain_auth serves AUTH without TLS, which RFC 4976 forbids");
-	warn_of_open_gateway(cfg, load);
+	warn_of_open_doors(cfg, load);
 }

@@ -18,6 +18,8 @@
 
 enum { GREETING_MAX = 8192 };
 
+#define LOST SLICE("SIP;cause=500;text=\"MSRP connection lost\"")
+
 static struct forwarder *forwarder_of(const struct anchor_leg *leg)
 {
 	return &leg->anchor->all->forwarder;
@@ -30,7 +32,7 @@ struct slice leg_id(const struct anchor_leg *leg)
 
 /* --- its connection --- */
 
-static void off(struct anchor_leg *leg)
+static void detach(struct anchor_leg *leg)
 {
 	msrp_transaction_stop(&leg->greeting);
 	msrp_conn_detach(&leg->user);
@@ -50,7 +52,7 @@ static void note_bound(const struct anchor_leg *leg, const struct msrp_conn *con
 	    msrp_conn_transport(conn)->secure ? "TLS" : "TCP");
 }
 
-static void on(struct anchor_leg *leg, struct msrp_conn *conn)
+static void attach(struct anchor_leg *leg, struct msrp_conn *conn)
 {
 	struct anchors *all = leg->anchor->all;
 
@@ -76,8 +78,7 @@ static void lost(struct anchor_leg *leg)
 	story_note(LOG_LEVEL_INFO, &of, "anchor: session %.*s: connection lost",
 	    SLICE_ARG(leg_id(leg)));
 	if (!all->settings->reconnect_grace_ms) {
-		anchor_finish(leg->anchor, ANCHOR_FAILED,
-		    SLICE("SIP;cause=500;text=\"MSRP connection lost\""));
+		anchor_finish(leg->anchor, ANCHOR_FAILED, LOST);
 		return;
 	}
 	if (!timer_entry_running(&leg->grace)) {
@@ -93,13 +94,12 @@ void leg_on_grace(struct timer_entry *entry, void *arg)
 	struct anchor_leg *leg = OWNER(struct anchor_leg, grace, entry);
 
 	(void)arg;
-	anchor_finish(leg->anchor, ANCHOR_FAILED,
-	    SLICE("SIP;cause=500;text=\"MSRP connection lost\""));
+	anchor_finish(leg->anchor, ANCHOR_FAILED, LOST);
 }
 
 void leg_leave(struct anchor_leg *leg)
 {
-	off(leg);
+	detach(leg);
 }
 
 static void on_closed(struct msrp_user *user, int err)
@@ -109,7 +109,7 @@ static void on_closed(struct msrp_user *user, int err)
 
 	(void)err;
 	anchor_ref(anchor);
-	off(leg);
+	detach(leg);
 	lost(leg);
 	anchor_unref(anchor);
 }
@@ -133,7 +133,7 @@ static int on_greeted(struct msrp_transaction *t, const struct msrp_frame *respo
 	if (response->code != 481 && response->code != 506)
 		return 0;
 	anchor_ref(anchor);
-	off(leg);
+	detach(leg);
 	lost(leg);
 	anchor_unref(anchor);
 	return 0;
@@ -193,7 +193,7 @@ static int dial(struct anchor_leg *leg)
 		err = msrp_pool_get(leg->anchor->all->env.msrp, &to, &conn);
 	if (err < 0)
 		return err;
-	on(leg, conn);
+	attach(leg, conn);
 	greet(leg);
 	return 0;
 }
@@ -254,8 +254,8 @@ static bool bind_to(struct anchor_leg *leg, struct msrp_conn *conn)
 		refuse(conn, 403, "Wrong certificate");
 		return false;
 	}
-	off(leg);
-	on(leg, conn);
+	detach(leg);
+	attach(leg, conn);
 	leg->confirmed = true;
 	return true;
 }
@@ -401,7 +401,7 @@ void leg_close(struct anchor_leg *leg)
 	timer_queue_stop(&all->grace, &leg->grace);
 	timer_queue_stop(&all->retry, &leg->retry);
 	msrp_target_unbind(all->env.msrp, &leg->target);
-	off(leg);
+	detach(leg);
 	way_end(&leg->way);
 }
 

@@ -25,10 +25,8 @@
 #include "sip/sdp.h"
 #include "ua/local.h"
 
-enum {
-	ANCHOR_RETRY_MS =
-	    100, /* of a connection that was lost or refused: after this, twice it, … */
-};
+/* A connection that was lost or refused is tried again after this, twice it, … */
+enum { ANCHOR_RETRY_MS = 100 };
 
 /** The `anchor:` section. */
 struct anchor_settings {

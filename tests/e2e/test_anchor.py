@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 """Sessions between two users, anchored: a chat from the INVITE to the BYE, and its reports."""
+import os
+
 from lib import case, msrp, sdp
 from lib.anchor import ALICE, BOB, AnchorCase
+from lib.daemon import SOURCE, Daemon
+from lib.digest import sip_credentials
 from lib.frame import URI, new_id
 
 
@@ -122,6 +126,52 @@ class ChatTest(AnchorCase):
         while len(body) < 200000:
             body += pair.bob.receive().body
         self.assertEqual(body, b'x' * 200000)
+
+
+class SampleTest(AnchorCase):
+    """conf/anchor.yaml as it stands, on other ports."""
+
+    @classmethod
+    def _start_class_daemon(cls):
+        cls.daemon = Daemon()
+        with open(os.path.join(SOURCE, 'conf', 'anchor.yaml'), encoding='utf-8') as file:
+            text = file.read()
+        for old, new in (('/tmp/msrpd-anchor.sock', cls.daemon.socket_path),
+                         ('127.0.0.1:5060', f'127.0.0.1:{cls.daemon.sip_port}'),
+                         ('127.0.0.1:2855', '127.0.0.1:0')):
+            assert old in text, old
+            text = text.replace(old, new)
+        cls.daemon.write_config(text)
+        cls.daemon.start()
+        cls.ctl = cls.daemon.control()
+        cls.ctl.subscribe()
+
+    def authorized(self, ua, method, uri, user, body=b'', contact=()):
+        """A request with credentials, once they are asked for; the transaction."""
+        transport = ua.reach('127.0.0.1', self.daemon.sip_port)
+        own = f'sip:{user}@127.0.0.1'
+        kwargs = {'from_uri': own, 'to_uri': own if method == 'REGISTER' else uri,
+                  'call_id': new_id()}
+        first = ua.request(method, uri, transport, body, headers=contact, **kwargs).final(401)
+        value = sip_credentials(first.get('WWW-Authenticate'), method, uri, user, user)
+        return ua.request(method, uri, transport, body, cseq=2,
+                          headers=[*contact, ('Authorization', value)], **kwargs)
+
+    def test_call(self):
+        """Bob has registered, alice calls him and is shown as who she has proved to be."""
+        self.authorized(self.bob, 'REGISTER', 'sip:127.0.0.1', 'bob', contact=[
+            ('Contact', f'<{self.bob.contact()}>')]).final(200)
+        path = f'msrp://127.0.0.1:9/{new_id()};tcp'
+        transaction = self.authorized(self.alice, 'INVITE', 'sip:bob@127.0.0.1', 'alice',
+                                      self.offer(path))
+        invite = self.bob.expect('INVITE')
+        self.assertRegex(invite.request.get('From'), '^<sip:alice@127.0.0.1>')
+        listener = self.listener(name='bob')
+        bob = self.answers(invite, listener)
+        alice = self.taken(transaction, path).connect()
+        bob.attach(listener.accept())
+        self.passes(alice, bob, 'hello')
+        self.passes(bob, alice, 'hello to you')
 
 
 if __name__ == '__main__':

@@ -2,8 +2,10 @@
 """Anchored sessions: what one side says by SIP, said to the other (RFC 7092)."""
 from lib import case, msrp, sdp
 from lib.anchor import ALICE, AnchorCase
+from lib.daemon import free_port
 from lib.frame import new_id
 from lib.sip import Dialog
+from lib.sipp import Sipp
 from lib.waiting import poll
 
 
@@ -319,6 +321,26 @@ class InSessionTest(AnchorCase):
         pair = self.join()
         pair.alice.dialog.request('MESSAGE', b'x', content_type='text/plain').final(405)
         self.passes(pair.alice, pair.bob, 'on')
+
+
+class SippTest(AnchorCase):
+    """Between two peers that are none of ours."""
+
+    def test_calls(self):
+        """Fifty of them ring, are answered, and end."""
+        callee = Sipp(self.directory, 'uas.xml', 50, free_port())
+        try:
+            callee.ready()
+            daemon, ctl = self.start({'routes': {'sip': [{'do': [{'msrp_anchor': {
+                'ruri': f'sip:sipp@127.0.0.1:{callee.port}'}}]}]}})
+            Sipp(self.directory, 'uac.xml', 50, free_port(), '-r', '20',
+                 f'127.0.0.1:{daemon.sip_port}').finish()
+        finally:
+            callee.finish()
+        poll(lambda: not self.listed(ctl), what='the end of all sessions')
+        numbers = self.statistics(ctl)
+        self.assertEqual((numbers['established'], numbers['ended_bye'], numbers['failed']),
+                         (50, 50, 0))
 
 
 if __name__ == '__main__':

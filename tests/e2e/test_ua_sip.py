@@ -1,18 +1,15 @@
 #!/usr/bin/env python3
 """SIP around the session: refusals, challenges, redirects, forks, routes, time-outs."""
 import hashlib
-import os
 import socket
-import subprocess
 import time
 
 from lib import case, certs, sdp
 from lib.case import Call
-from lib.daemon import die_with_parent, free_port
+from lib.daemon import free_port
 from lib.sip import Dialog, authorized, challenge, parameters, token, uri_of
+from lib.sipp import Sipp
 from lib.waiting import Timeout, poll
-
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class UasTest(case.Case):
@@ -542,30 +539,13 @@ class TimeoutTest(case.Case):
 class SippTest(case.Case):
     """SIP call flows against sipp, a SIP implementation that is none of ours."""
 
-    def sipp(self, scenario, *arguments):
-        return subprocess.Popen(
-            ['sipp', '-sf', os.path.join(HERE, 'sipp', scenario), '-i', '127.0.0.1', '-m', '50',
-             '-nostdin', '-timeout', '60s', '-timeout_error', *arguments],
-            cwd=self.directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, preexec_fn=die_with_parent,
-            env=dict(os.environ, TERM='dumb'))
-
-    def finish(self, process):
-        try:
-            output, _ = process.communicate(timeout=60)
-        finally:
-            process.kill()
-            process.wait()
-        self.assertEqual(process.returncode, 0, output.decode(errors='replace')[-3000:])
-
     def test_callers(self):
         """Fifty calls to us, by UDP and by TCP."""
         before = len(self.ctl.history)
         for transport in ('u1', 't1'):
             with self.subTest(transport):
-                process = self.sipp('uac.xml', '-r', '20', '-p', str(free_port()), '-t', transport,
-                                    f'127.0.0.1:{self.daemon.sip_port}')
-                self.finish(process)
+                Sipp(self.directory, 'uac.xml', 50, free_port(), '-r', '20', '-t', transport,
+                     f'127.0.0.1:{self.daemon.sip_port}').finish()
         poll(lambda: not self.ctl.call('msrp_ua_list_sessions'), what='the end of all calls')
         for name in ('E_MSRP_SESSION_NEW', 'E_MSRP_SESSION_END'):
             self.assertEqual(len([e for e in self.ctl.history[before:]
@@ -573,25 +553,18 @@ class SippTest(case.Case):
 
     def test_callees(self):
         """Fifty calls by us."""
-        port = free_port()
-        process = self.sipp('uas.xml', '-p', str(port))
+        sipp = Sipp(self.directory, 'uas.xml', 50, free_port())
         try:
-            # sipp is ready when its port is taken.
-            poll(lambda: self._taken(port), what='sipp')
+            sipp.ready()
             for _ in range(50):
                 session_id = self.ctl.call(
                     'msrp_ua_start_session', content_types='text/plain',
                     from_uri='sip:a@example.org', to_uri='sip:b@example.org',
-                    ruri=f'sip:b@127.0.0.1:{port}')['session_id']
+                    ruri=f'sip:b@127.0.0.1:{sipp.port}')['session_id']
                 self.ctl.event('E_MSRP_SESSION_NEW', session_id=session_id)
                 self.ctl.call('msrp_ua_end_session', session_id=session_id)
         finally:
-            self.finish(process)
-
-    @staticmethod
-    def _taken(port):
-        with open('/proc/net/udp', encoding='ascii') as file:
-            return f':{port:04X} ' in file.read()
+            sipp.finish()
 
 
 class SipTlsTest(case.Case):

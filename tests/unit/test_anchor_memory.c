@@ -27,7 +27,7 @@
 
 enum {
 	PATIENCE_MS = 600, /* for what will never happen */
-	STEP = 3,          /* allocations of sessions have their turn in test_ua_memory */
+	STEP = 7,          /* allocations of sessions have their turn in test_ua_memory */
 };
 
 struct trio {
@@ -160,7 +160,7 @@ static int run_child(unsigned n)
 static void test_each_allocation(void **state)
 {
 	(void)state;
-	assert_true(forked_each(run_child) > 20);
+	assert_true(forked_each(run_child) > 15);
 }
 
 int main(void)

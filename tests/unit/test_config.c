@@ -354,6 +354,8 @@ static const struct {
     {"relay: {allow_plain_auth: true, enabled: false}", ""},
     {OPEN("sip:192.0.2.1:5060") RULE("$rm: MESSAGE", "msg_to_msrp: {}"), OPEN_WARNING(4)},
     {OPEN("sip:im.example.org") RULE("$rm: INVITE", "msrp_gw_answer: {}"), OPEN_WARNING(4)},
+    {OPEN("sip:im.example.org") RULE("$rm: INVITE", "msrp_anchor: {}"),
+	"w:4:7: this rule lets anybody call others: www_authorize asks who it is\n"},
     {OPEN("sip:*:5060") RULE("$rm: INVITE", "msrp_gw_answer: {}"), OPEN_WARNING(4)},
     {OPEN("\"sip:[2001:db8::1]:5060\"") RULE("$rm: INVITE", "msrp_gw_answer: {}"), OPEN_WARNING(4)},
     {OPEN("sip:127.1.2.3:5060") RULE("$rm: MESSAGE", "msg_to_msrp: {}"), ""},
