@@ -318,8 +318,9 @@ static int check_credential(const void *value, struct reason *why)
 static const struct setting route_rows[] = {
     {.name = "sip",
 	.type = SETTING_TREE,
-	.help = "Rules for each INVITE outside a dialog, each MESSAGE, and with a registrar each "
-		"REGISTER."},
+	.help =
+	    "Rules for each INVITE and REFER outside a dialog, each MESSAGE, and with a registrar each "
+	    "REGISTER."},
     {.name = "msrp", .type = SETTING_TREE, .help = "Rules for each frame that reaches the relay."},
     {.name = "msrp_auth", .type = SETTING_TREE, .help = "Rules for each AUTH with credentials."},
     {.name = "msrp_socket",

@@ -8,8 +8,8 @@
 #include <msrpd/slice.h>
 
 /**
- * An INVITE, a MESSAGE or a REGISTER.  Referenced: whoever answers later holds a reference.
- * An unanswered request that loses its last reference is answered 500.
+ * An INVITE, a MESSAGE, a REFER or a REGISTER.  Referenced: whoever answers later holds a
+ * reference.  An unanswered request that loses its last reference is answered 500, a REFER 405.
  */
 struct sip_flow;
 struct sip_request;

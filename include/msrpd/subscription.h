@@ -76,6 +76,19 @@ int notifier_offer(struct notifier *notifier, const struct event_package *packag
 void notifier_withdraw(struct notifier *notifier, const struct event_package *package);
 
 /**
+ * Accept a REFER, which makes a subscription by itself (RFC 3515 2.4.4): answer it 202, and call
+ * body(), also from inside this call, for the NOTIFY that follows.  It lasts for default_expires_s
+ * of the package at most, and no SUBSCRIBE refreshes it.
+ *
+ * @param package  one that is offered
+ * @param watcher  what body() and ended() shall be given
+ * @param sp       the subscription; NULL there: the peer wants none (RFC 4488)
+ * @return 0; -ENOBUFS: there are too many, which is answered 503; -ENOMEM
+ */
+int notifier_refer(struct notifier *notifier, struct sip_request *refer,
+    const struct event_package *package, void *watcher, struct subscription **sp);
+
+/**
  * There is something to tell: body() will be called as soon as a NOTIFY can leave, not from
  * inside this call.  Any number of changes until then make one NOTIFY.
  */

@@ -36,7 +36,8 @@ static int write_mac(struct edge *edge, const struct edge_head *head, const stru
 /* Does a dialog begin with it, along whose Record-Route its later requests go? */
 static bool forms_dialog(struct slice method)
 {
-	return slice_equal(method, SLICE("INVITE")) || slice_equal(method, SLICE("SUBSCRIBE"));
+	return slice_equal(method, SLICE("INVITE")) || slice_equal(method, SLICE("SUBSCRIBE"))
+	    || slice_equal(method, SLICE("REFER"));
 }
 
 /* Where they go from now on. */

@@ -323,6 +323,7 @@ void dialog_on_event(struct sip_owner *owner, const struct sip_event *ev)
 		sip_request_arrived(d->stack, ev, &(struct sip_taker){on_message, d, true});
 		break;
 	case nua_i_subscribe:
+	case nua_i_method:
 		sip_stack_refuse_sharing(d->stack, d->nh);
 		break;
 	default:
@@ -478,6 +479,7 @@ static void on_orphan_event(struct sip_owner *owner, const struct sip_event *ev)
 	case nua_i_update:
 	case nua_i_message:
 	case nua_i_subscribe:
+	case nua_i_method:
 		if (!final)
 			dialog_refuse_now(d, 481);
 		break;

@@ -89,7 +89,7 @@ void sip_stack_refuse_sharing(const struct sip_stack *stack, nua_handle_t *nh)
 /* The methods that we allow. */
 static const char *allowed(const struct sip_stack *stack, bool subscribes)
 {
-#define ALWAYS "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, UPDATE, PRACK"
+#define ALWAYS "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, UPDATE, PRACK, REFER"
 	return stack->registers && subscribes ? ALWAYS ", REGISTER, SUBSCRIBE"
 	    : stack->registers                ? ALWAYS ", REGISTER"
 	    : subscribes                      ? ALWAYS ", SUBSCRIBE"
@@ -104,7 +104,7 @@ static char *supported(const struct sip_settings *settings)
 	struct buffer out = {.max = BUFFER_UNBOUNDED};
 	size_t len;
 
-	buffer_add(&out, SLICE("timer, 100rel, precondition"));
+	buffer_add(&out, SLICE("timer, 100rel, precondition, norefersub"));
 	for (size_t i = 0; i < settings->accept_required.count; i++)
 		buffer_printf(&out, ", %s", tags[i]);
 	return buffer_take(&out, &text, &len) == 0 ? text : NULL;
@@ -125,7 +125,7 @@ static int open_nua(struct sip_stack *stack)
 	    NTATAG_MCLASS(stack->parse.mclass), NUTAG_URL("sip:127.0.0.1:*;transport=tcp"),
 	    TPTAG_SERVER(0), NTATAG_BAD_REQ_MASK(0), NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOACK(0),
 	    NUTAG_AUTOALERT(0), NUTAG_AUTOANSWER(0),
-	    NUTAG_APPL_METHOD("MESSAGE, UPDATE, OPTIONS"), /* beside REGISTER and others */
+	    NUTAG_APPL_METHOD("MESSAGE, UPDATE, OPTIONS, REFER"), /* beside REGISTER and others */
 	    SIPTAG_ALLOW_STR(allowed(stack, false)), SIPTAG_SUPPORTED_STR(tags),
 	    SIPTAG_USER_AGENT_STR("msrpd/" MSRPD_VERSION), NUTAG_UPDATE_REFRESH(1),
 	    NUTAG_SESSION_TIMER(SESSION_EXPIRES_S),

@@ -6,19 +6,25 @@
  * has put there, a URI of another scheme than SIP's say.  So it never sees such a URI, but one in
  * its place that leads nowhere.  So does "*" of a REGISTER, known by where its text lies.
  *
- * These, From, To, request line: Sofia resolves the escapes of reserved characters too, after
- * which two users of RFC 3261 19.1.4 are one.  What was written is put back.
+ * These, From, To, Refer-To, Referred-By, request line: Sofia resolves the escapes of reserved
+ * characters too, after which two users of RFC 3261 19.1.4 are one.  What was written is put back.
  *
  * Content-Type: Sofia answers 400 to a semicolon at its end, which some write.
  *
  * Request line: Sofia answers 416 to the schemes that it does not know.  Those of service URNs
  * (RFC 5031) are shown to it as im:, which it hands up as they stand.
+ *
+ * Request line, CSeq: of a REFER outside a dialog Sofia tells its sender by a NOTIFY that it is
+ * tried before anybody has been asked, and of one that is refused as well.  So REFER has a number
+ * that it does not know, and is an extension to it, which it looks for in Allow by name.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sip/priv.h"
+
+enum { SIP_METHOD_HIDDEN = 32 }; /* beyond the bits that Sofia has for methods */
 
 /* RFC 6761 6.4 */
 static const char nowhere[] = "unusable.invalid";
@@ -106,7 +112,9 @@ static issize_t parse_address(su_home_t *home, msg_header_t *h, char *s, isize_t
 }
 
 _Static_assert(offsetof(sip_addr_t, a_url) == offsetof(sip_contact_t, m_url)
-	&& offsetof(sip_addr_t, a_url) == offsetof(sip_record_route_t, r_url),
+	&& offsetof(sip_addr_t, a_url) == offsetof(sip_record_route_t, r_url)
+	&& offsetof(sip_addr_t, a_url) == offsetof(sip_refer_to_t, r_url)
+	&& offsetof(sip_addr_t, a_url) == offsetof(sip_referred_by_t, b_url),
     "an address is in the same place in all of them");
 
 /* --- the parsers --- */
@@ -139,6 +147,16 @@ static issize_t parse_record_route(su_home_t *home, msg_header_t *h, char *s, is
 	return result;
 }
 
+static issize_t parse_refer_to(su_home_t *home, msg_header_t *h, char *s, isize_t len)
+{
+	return parse_address(home, h, s, len, sip_refer_to_d);
+}
+
+static issize_t parse_referred_by(su_home_t *home, msg_header_t *h, char *s, isize_t len)
+{
+	return parse_address(home, h, s, len, sip_referred_by_d);
+}
+
 static issize_t parse_content_type(su_home_t *home, msg_header_t *h, char *s, isize_t len)
 {
 	size_t end = strlen(s);
@@ -154,6 +172,22 @@ static bool is_service_urn(const url_t *url)
 	    && strcasecmp(url->url_scheme, "urn") == 0 && strcasecmp(url->url_host, "service") == 0;
 }
 
+/* Its name stays. */
+static void hide_refer(sip_method_t *method)
+{
+	if (*method == sip_method_refer)
+		*method = (sip_method_t)SIP_METHOD_HIDDEN;
+}
+
+static issize_t parse_cseq(su_home_t *home, msg_header_t *h, char *s, isize_t len)
+{
+	issize_t result = sip_cseq_d(home, h, s, len);
+
+	if (result >= 0)
+		hide_refer(&((sip_cseq_t *)h)->cs_method);
+	return result;
+}
+
 static issize_t parse_request(su_home_t *home, msg_header_t *h, char *s, isize_t len)
 {
 	url_t *url = ((sip_request_t *)h)->rq_url;
@@ -164,6 +198,8 @@ static issize_t parse_request(su_home_t *home, msg_header_t *h, char *s, isize_t
 		restore(home, url, s, written);
 	if (result >= 0 && is_service_urn(url))
 		url->url_type = url_im;
+	if (result >= 0)
+		hide_refer(&((sip_request_t *)h)->rq_method);
 	su_free(home, written);
 	return result;
 }
@@ -209,7 +245,10 @@ int sip_parse_init(struct sip_stack *stack)
 	    {&p->to, sip_to_class, parse_to},
 	    {&p->contact, sip_contact_class, parse_contact},
 	    {&p->record_route, sip_record_route_class, parse_record_route},
+	    {&p->refer_to, sip_refer_to_class, parse_refer_to},
+	    {&p->referred_by, sip_referred_by_class, parse_referred_by},
 	    {&p->content_type, sip_content_type_class, parse_content_type},
+	    {&p->cseq, sip_cseq_class, parse_cseq},
 	};
 
 	p->mclass = msg_mclass_clone(sip_default_mclass(), 0, msg_mclass_copy);

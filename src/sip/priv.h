@@ -78,7 +78,7 @@ struct sip_agent {
 struct sip_stats {
 	uint64_t *invites_in, *messages_in, *registers_in, *invites_out, *messages_out;
 	uint64_t *auth_failures;
-	uint64_t *options_in, *subscribes_in, *notifies_out, *subscriptions;
+	uint64_t *options_in, *subscribes_in, *refers_in, *notifies_out, *subscriptions;
 	uint64_t *replies_in[7], *replies_out[7]; /* by class, 1 to 6 */
 	uint64_t *timeouts, *dialogs, *requests_waiting;
 	struct stats_times *setup;
@@ -86,7 +86,8 @@ struct sip_stats {
 
 /** Sofia's tables for messages, with our parsers in it. */
 struct sip_parse {
-	struct msg_hclass_s request, from, to, contact, record_route, content_type;
+	struct msg_hclass_s request, from, to, contact, record_route, refer_to, referred_by;
+	struct msg_hclass_s content_type, cseq;
 	msg_mclass_t *mclass;
 };
 

@@ -370,14 +370,21 @@ struct sip_request *sip_request_ref(struct sip_request *req)
 	return req;
 }
 
+static bool is_refer(const struct sip_request *req)
+{
+	return slice_equal(req->fields[SIP_FIELD_METHOD], SLICE("REFER"));
+}
+
 void sip_request_unref(struct sip_request *req)
 {
 	if (req->refs > 1) {
 		req->refs--;
 		return;
 	}
+	/* Rules that mean whatever comes mean calls and texts. */
 	if (!req->answered)
-		sip_request_reply(req, 500, (struct slice){0}, (struct slice){0});
+		sip_request_reply(req, is_refer(req) ? 405 : 500, (struct slice){0},
+		    (struct slice){0});
 	destroy(req);
 }
 
@@ -412,6 +419,8 @@ static uint64_t *counter_of(const struct sip_stats *stats, nua_event_t event)
 		return stats->options_in;
 	case nua_i_subscribe:
 		return stats->subscribes_in;
+	case nua_i_method:
+		return stats->refers_in;
 	default:
 		return stats->messages_in;
 	}
@@ -431,7 +440,7 @@ void sip_request_arrived(struct sip_stack *stack, const struct sip_event *ev,
 {
 	struct edge_origin origin;
 	bool invite = ev->event == nua_i_invite;
-	bool makes_dialog = invite || ev->event == nua_i_subscribe;
+	bool makes_dialog = invite || ev->event == nua_i_subscribe || ev->event == nua_i_method;
 	struct sip_request *req;
 
 	++*counter_of(&stack->stats, ev->event);

@@ -117,7 +117,7 @@ const struct setting sip_settings_rows[] = {
 	.preset = "resource-priority geolocation",
 	.check = check_token,
 	.help = "Option tags in Require that are taken, since whoever reads events does what they "
-		"mean; besides timer, 100rel and precondition."},
+		"mean; besides timer, 100rel, precondition and norefersub."},
     /* 32 s are 64 times T1 of RFC 3261: a slow proxy may take that long to answer. */
     {.name = "transaction_timeout",
 	.type = SETTING_DURATION,
@@ -242,6 +242,7 @@ static const struct stats_row numbers[] = {
     {NUMBER(auth_failures), .help = "requests with wrong credentials"},
     {NUMBER(options_in), .help = "OPTIONS received"},
     {NUMBER(subscribes_in), .help = "SUBSCRIBEs received"},
+    {NUMBER(refers_in), .help = "REFERs received"},
     {NUMBER(notifies_out), .help = "NOTIFYs sent"},
     {NUMBER(subscriptions), .help = "subscriptions that exist", .gauge = true},
     {NUMBER(timeouts), .help = "requests that nobody answered"},
@@ -306,6 +307,7 @@ void sip_stack_event(struct sip_stack *stack, const struct sip_event *ev)
 	case nua_i_invite:
 	case nua_i_message:
 	case nua_i_register:
+	case nua_i_method: /* REFER: no other is among the methods that we allow */
 		take_request(stack, ev,
 		    &(struct sip_taker){stack->handler->request, stack->arg, false});
 		break;

@@ -54,6 +54,7 @@ struct subscription {
 	struct content last; /* of the last one, if subscription_end() gave it */
 	const char *end;     /* Subscription-State of the last NOTIFY; NULL: not to end yet */
 	struct sip_flow_watch flow; /* of who is reached over it alone */
+	bool implied;               /* by a REFER */
 	bool changed, full;         /* what the next NOTIFY is to tell */
 	bool under_way;             /* a NOTIFY that is not answered */
 	bool last_sent;
@@ -83,8 +84,9 @@ static void release_handle(struct subscription *s)
 	if (!s->nh)
 		return;
 	nua_handle_bind(s->nh, NULL);
-	nua_notify(s->nh, NUTAG_PROXY("tel:0"), SIPTAG_EVENT_STR(s->event),
-	    SIPTAG_SUBSCRIPTION_STATE_STR("terminated"), TAG_END());
+	if (!s->implied)
+		nua_notify(s->nh, NUTAG_PROXY("tel:0"), SIPTAG_EVENT_STR(s->event),
+		    SIPTAG_SUBSCRIPTION_STATE_STR("terminated"), TAG_END());
 	nua_handle_destroy(s->nh);
 	sip_stack_kick(s->agent->stack);
 }
@@ -354,19 +356,32 @@ static bool check(struct sip_request *req, const struct event_package *package, 
 	return false;
 }
 
-/* In the 200 nua may make it a second less, which it may be (RFC 6665 4.2.1.1). */
-static int reply_ok(struct subscription *s, struct sip_request *req, uint32_t expires_s)
+/* With our Contact, behind that line. */
+static int accept_with(struct sip_request *req, int status, const char *line)
 {
-	char *contact = sip_agent_contact(s->agent, NULL), *lines = NULL;
-	int n = asprintf(&lines, "Expires: %u\r\n%s%s%s", (unsigned)expires_s,
-	    contact ? "Contact: " : "", contact ? contact : "", contact ? "\r\n" : "");
+	struct sip_request_parts parts;
+	char *contact, *lines = NULL;
+	int n;
 
+	sip_request_look(req, &parts);
+	contact = sip_agent_contact(parts.agent, NULL);
+	n = asprintf(&lines, "%s%s%s%s", line, contact ? "Contact: " : "", contact ? contact : "",
+	    contact ? "\r\n" : "");
 	free(contact);
 	if (n < 0)
 		return -ENOMEM;
-	n = sip_request_reply(req, 200, (struct slice){0}, slice_of(lines));
+	n = sip_request_reply(req, status, (struct slice){0}, slice_of(lines));
 	free(lines);
 	return n;
+}
+
+/* In the 200 nua may make it a second less, which it may be (RFC 6665 4.2.1.1). */
+static int reply_ok(struct sip_request *req, uint32_t expires_s)
+{
+	char line[32];
+
+	snprintf(line, sizeof(line), "Expires: %u\r\n", (unsigned)expires_s);
+	return accept_with(req, 200, line);
 }
 
 /* The state follows the 200 at once (RFC 6665 4.2.1.2). */
@@ -411,7 +426,7 @@ static void on_refresh(struct sip_request *req, void *arg)
 		free(s->target);
 		s->target = target;
 	}
-	if (reply_ok(s, req, expires_s) == 0)
+	if (reply_ok(req, expires_s) == 0)
 		start(s, expires_s);
 }
 
@@ -443,6 +458,7 @@ static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 	case nua_i_invite:
 	case nua_i_message:
 	case nua_i_update:
+	case nua_i_method:
 		if (ev->status < 200)
 			sip_stack_refuse_sharing(s->agent->stack, s->nh);
 		break;
@@ -461,14 +477,17 @@ static struct offer *find_offer(struct notifier *n, const char *event)
 	return NULL;
 }
 
+/* @param event  value of Event, which it takes; or NULL: no memory */
 static int subscription_new(struct subscription **sp, struct offer *offer, struct notifier *n,
-    const struct sip_request_parts *parts)
+    const struct sip_request_parts *parts, char *event)
 {
 	struct event_base *base = n->stack->base;
 	struct subscription *s = calloc(1, sizeof(*s));
 
-	if (!s)
+	if (!s) {
+		free(event);
 		return -ENOMEM;
+	}
 	s->owner.event = on_event;
 	s->notifier = n;
 	s->offer = offer;
@@ -477,7 +496,7 @@ static int subscription_new(struct subscription **sp, struct offer *offer, struc
 	LIST_INSERT_HEAD(&offer->subscriptions, s, next);
 	n->count++;
 	++*n->stack->stats.subscriptions;
-	s->event = event_text(parts->sip->sip_event);
+	s->event = event;
 	s->target = sip_contact_clean(parts->sip);
 	if (!s->event || !s->target || timer_init(&s->expiry, base, on_expired, s) < 0
 	    || timer_init(&s->pause, base, on_pause_over, s) < 0) {
@@ -486,6 +505,22 @@ static int subscription_new(struct subscription **sp, struct offer *offer, struc
 	}
 	*sp = s;
 	return 0;
+}
+
+static bool has_room(const struct notifier *n, struct sip_request *req)
+{
+	if (n->count < n->stack->settings->max_subscriptions)
+		return true;
+	refuse(req, 503, "Retry-After", RETRY_AFTER_S);
+	return false;
+}
+
+/* The dialog is its own from now on. */
+static void take_dialog(struct subscription *s, struct sip_request *req, const sip_t *sip)
+{
+	s->nh = sip_request_take_handle(req);
+	nua_handle_bind(s->nh, (nua_hmagic_t *)&s->owner);
+	watch_flow(s, sip_request_flow(req), sip);
 }
 
 /* Is there anything against it, before the service is asked?  @return false: answered */
@@ -498,12 +533,8 @@ static bool may_subscribe(struct notifier *n, struct sip_request *req, const str
 		refuse(req, 489, NULL, 0);
 	else if (strlen(event->o_type) + (event->o_id ? strlen(event->o_id) : 0) > EVENT_MAX)
 		refuse(req, 400, NULL, 0);
-	else if (!check(req, offer->package, sip, expires_s))
-		return false;
-	else if (n->count >= n->stack->settings->max_subscriptions)
-		refuse(req, 503, "Retry-After", RETRY_AFTER_S);
 	else
-		return true;
+		return check(req, offer->package, sip, expires_s) && has_room(n, req);
 	return false;
 }
 
@@ -519,7 +550,7 @@ void notifier_request(struct sip_request *req, void *arg)
 	sip_request_look(req, &parts);
 	offer = parts.sip->sip_event ? find_offer(n, parts.sip->sip_event->o_type) : NULL;
 	if (!may_subscribe(n, req, offer, parts.sip, &expires_s)
-	    || subscription_new(&s, offer, n, &parts) < 0)
+	    || subscription_new(&s, offer, n, &parts, event_text(parts.sip->sip_event)) < 0)
 		return;
 	status = s->package->subscribe(s, req, &s->watcher, offer->arg);
 	if (status) {
@@ -528,10 +559,8 @@ void notifier_request(struct sip_request *req, void *arg)
 			refuse(req, status, NULL, 0);
 		return;
 	}
-	s->nh = sip_request_take_handle(req);
-	nua_handle_bind(s->nh, (nua_hmagic_t *)&s->owner);
-	watch_flow(s, sip_request_flow(req), parts.sip);
-	if (reply_ok(s, req, expires_s) == 0)
+	take_dialog(s, req, parts.sip);
+	if (reply_ok(req, expires_s) == 0)
 		start(s, expires_s);
 	else
 		give_up(s);
@@ -593,6 +622,36 @@ void notifier_withdraw(struct notifier *n, const struct event_package *package)
 	free(o);
 	if (tell_offers(n, NULL) < 0)
 		log_warn("sip: Allow-Events still names %s", package->event);
+}
+
+int notifier_refer(struct notifier *n, struct sip_request *refer,
+    const struct event_package *package, void *watcher, struct subscription **sp)
+{
+	struct offer *offer = find_offer(n, package->event);
+	struct sip_request_parts parts;
+	struct subscription *s;
+	int err;
+
+	*sp = NULL;
+	sip_request_look(refer, &parts);
+	if (slice_equal_nocase(sip_request_header(refer, SLICE("Refer-Sub")), SLICE("false")))
+		return accept_with(refer, 202, "Refer-Sub: false\r\n");
+	if (!has_room(n, refer))
+		return -ENOBUFS;
+	err = subscription_new(&s, offer, n, &parts, strdup(package->event));
+	if (err < 0)
+		return err;
+	s->implied = true;
+	s->watcher = watcher;
+	take_dialog(s, refer, parts.sip);
+	err = accept_with(refer, 202, "");
+	if (err < 0) {
+		subscription_free(s);
+		return err;
+	}
+	*sp = s;
+	start(s, package->default_expires_s);
+	return 0;
 }
 
 void subscription_changed(struct subscription *s)

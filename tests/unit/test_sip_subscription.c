@@ -625,6 +625,8 @@ static void test_dialog_is_not_shared(void **state)
 	peer_expect(&w->p, "SIP/2.0 405 ");
 	peer_request(&w->p, "INVITE", 0, NULL, sdp);
 	peer_expect(&w->p, "SIP/2.0 405 ");
+	peer_request(&w->p, "REFER", 0, "Refer-To: <sip:x@y>\r\n", NULL);
+	peer_expect(&w->p, "SIP/2.0 405 ");
 	change(w);
 	expect_notify(w, "active;expires=", "<part n=\"1\"/>");
 	answer(w, "200 OK");
@@ -648,6 +650,8 @@ static void test_not_within_a_session(void **state)
 	peer_ack(&w->p, NULL);
 	expect_log(w, "INVITE established ");
 	peer_request(&w->p, "SUBSCRIBE", 0, "Event: weather\r\n", NULL);
+	peer_expect(&w->p, "SIP/2.0 405 Dialog Sharing");
+	peer_request(&w->p, "REFER", 0, "Refer-To: <sip:x@y>\r\n", NULL);
 	peer_expect(&w->p, "SIP/2.0 405 Dialog Sharing");
 	assert_int_equal(side_number(&w->a, "subscriptions"), 0);
 	/* the session is as it was, and ends by BYE alone */
