@@ -56,7 +56,10 @@ struct slice cpim_value(const struct cpim *m, const char *space, const char *nam
 /** A header of the content, "Content-Disposition"; the same. */
 struct slice cpim_content_value(const struct cpim *m, const char *name);
 
-/** The URI in a From, To or cc: what is in <>, or the whole value; absent in an absent one. */
+/**
+ * The URI in a From, To or cc: what is in <>, or the whole value; absent where there is none, or
+ * more behind it than RFC 3862 4.1 has, a second address say.
+ */
 struct slice cpim_uri(struct slice value);
 
 /** The name before the URI, quotes and escapes as they are; absent if there is none. */

@@ -229,7 +229,7 @@ struct slice cpim_content_value(const struct cpim *m, const char *name)
 	return (struct slice){NULL, 0};
 }
 
-/* Where the last "<" outside quotes is; value.len if there is none. */
+/* Where the first "<" outside quotes is; value.len if there is none. */
 static size_t find_angle(struct slice value)
 {
 	bool quoted = false;
@@ -253,7 +253,8 @@ struct slice cpim_uri(struct slice value)
 	if (at == value.len)
 		return slice_trim(value);
 	rest = slice_from(value, at + 1);
-	slice_cut(&rest, '>', &uri);
+	if (!slice_cut(&rest, '>', &uri) || slice_trim(rest).len > 0)
+		return (struct slice){NULL, 0};
 	return slice_trim(uri);
 }
 

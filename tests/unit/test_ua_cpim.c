@@ -171,6 +171,8 @@ static void test_uris(void **state)
 			assert_null(cpim_formal_name(slice_of(uris[i].value)).p);
 	}
 	assert_null(cpim_uri((struct slice){NULL, 0}).p);
+	assert_null(cpim_uri(SLICE("<im:a@b>, <im:c@d>")).p);
+	assert_null(cpim_uri(SLICE("A <im:a@b> <im:c@d>")).p);
 }
 
 struct escape_case {
