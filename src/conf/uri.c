@@ -20,36 +20,42 @@ static int hex_digit(char c)
 	return isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
-/*
- * The character at the front of s; the escape of an unreserved one is that one (RFC 3261 19.1.4).
- *
- * @return its bytes; 0: an escape that is none
- */
-static size_t read_char(struct slice s, char *c)
-{
-	int value;
-
-	*c = s.p[0];
-	if (s.p[0] != '%')
-		return 1;
-	if (s.len < 3 || !isxdigit((unsigned char)s.p[1]) || !isxdigit((unsigned char)s.p[2]))
-		return 0;
-	value = hex_digit(s.p[1]) * 16 + hex_digit(s.p[2]);
-	if (value > 0x7f || !is_unreserved(value))
-		return 1;
-	*c = (char)value;
-	return 3;
-}
-
 struct key {
 	char *text;
 	size_t len;
 };
 
+static void add_char(struct key *key, int c)
+{
+	key->text[key->len++] = (char)c;
+}
+
+/*
+ * The escape at the front of s: that of an unreserved character is that one (RFC 3261 19.1.4),
+ * others stay, in capitals (RFC 3986 6.2.2.1).
+ *
+ * @return its bytes; 0: it is none
+ */
+static size_t add_escape(struct key *key, struct slice s)
+{
+	int value;
+
+	if (s.len < 3 || !isxdigit((unsigned char)s.p[1]) || !isxdigit((unsigned char)s.p[2]))
+		return 0;
+	value = hex_digit(s.p[1]) * 16 + hex_digit(s.p[2]);
+	if (value <= 0x7f && is_unreserved(value)) {
+		add_char(key, value);
+		return 3;
+	}
+	for (size_t i = 0; i < 3; i++)
+		add_char(key, toupper((unsigned char)s.p[i]));
+	return 3;
+}
+
 static void add_lower(struct key *key, struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++)
-		key->text[key->len++] = (char)tolower((unsigned char)s.p[i]);
+		add_char(key, tolower((unsigned char)s.p[i]));
 }
 
 static int add_user(struct key *key, struct slice s)
@@ -57,10 +63,13 @@ static int add_user(struct key *key, struct slice s)
 	size_t n;
 
 	for (; s.len; s = slice_from(s, n)) {
-		n = read_char(s, &key->text[key->len]);
+		n = 1;
+		if (s.p[0] == '%')
+			n = add_escape(key, s);
+		else
+			add_char(key, s.p[0]);
 		if (n == 0)
 			return -EINVAL;
-		key->len++;
 	}
 	return 0;
 }
@@ -69,7 +78,7 @@ static void add_number(struct key *key, struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++)
 		if (!is_separator(s.p[i]))
-			key->text[key->len++] = s.p[i];
+			add_char(key, s.p[i]);
 }
 
 static bool is_printable(struct slice s)
@@ -93,7 +102,7 @@ static int add_address(struct key *key, struct slice rest)
 		slice_cut(&password, ':', &user);
 		if (user.len == 0 || add_user(key, user) < 0)
 			return -EINVAL;
-		key->text[key->len++] = '@';
+		add_char(key, '@');
 	}
 	slice_cut(&rest, '?', &host);
 	slice_cut(&host, ';', &rest);

@@ -19,6 +19,7 @@ static void test_keys(void **state)
 	    {"sip:alice:secret@example.org", "sip:alice@example.org", "alice"},
 	    {"sip:alice;x@h;y", "sip:alice;x@h", "alice;x"},
 	    {"sip:%61lice%40x@h", "sip:alice%40x@h", "alice%40x"},
+	    {"sip:a%3bb%2F@h", "sip:a%3Bb%2F@h", "a%3Bb%2F"},
 	    {"sip:h;p", "sip:h", NULL},
 	    {"sips:a@[2001:DB8::1]:5061", "sips:a@[2001:db8::1]:5061", "a"},
 	    {"tel:+1-(512).555;phone-context=x", "tel:+1512555", "+1512555"},
