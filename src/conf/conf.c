@@ -51,15 +51,19 @@ static struct conf_room *enter(struct conf *conf, struct sip_request *invite, st
 	return room;
 }
 
+/* Who somebody is says the rule, or the From of his request. */
+static struct slice sender_of(const struct route_subject *subject, const struct arg *from)
+{
+	return from->present ? from->text : sip_request_field(subject->request, SIP_FIELD_FROM);
+}
+
 static int run_join(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct conf *conf = state;
 	struct conf_room *room = enter(conf, subject->request, args[JOIN_ROOM].text);
-	struct slice from = args[JOIN_FROM].present
-	    ? args[JOIN_FROM].text
-	    : sip_request_field(subject->request, SIP_FIELD_FROM);
 
-	return room ? conf_join(room, subject->request, from) : -ENOENT;
+	return room ? conf_join(room, subject->request, sender_of(subject, &args[JOIN_FROM]))
+		    : -ENOENT;
 }
 
 static const struct arg_spec message_args[] = {
@@ -81,6 +85,37 @@ static int run_message(const struct route_subject *subject, const struct arg *ar
 	return err;
 }
 
+enum { REFER_ROOM, REFER_FROM, REFER_KICK };
+
+static const char *const no_or_yes[] = {"no", "yes", NULL};
+
+static const struct arg_spec refer_args[] = {
+    [REFER_ROOM] = {.name = "room", .kind = ARG_TEXT, .required = true},
+    [REFER_FROM] = {.name = "from", .kind = ARG_TEXT},
+    [REFER_KICK] = {.name = "kick", .kind = ARG_CHOICE, .choices = no_or_yes},
+    {0},
+};
+
+static int run_refer(const struct route_subject *subject, const struct arg *args, void *state)
+{
+	struct sip_request *refer = subject->request;
+	struct conf_room *room = conf_room_meant(state, refer, args[REFER_ROOM].text);
+	int err;
+
+	if (!slice_equal(sip_request_field(refer, SIP_FIELD_METHOD), SLICE("REFER")))
+		return -EINVAL;
+	if (!room) {
+		sip_request_reply(refer, 404, ABSENT, ABSENT);
+		return -ENOENT;
+	}
+	room->keep++;
+	err = conf_refer(room, refer, sender_of(subject, &args[REFER_FROM]),
+	    args[REFER_KICK].present && args[REFER_KICK].number == 1);
+	room->keep--;
+	conf_room_review(room);
+	return err;
+}
+
 static const struct action actions[] = {
     {.name = "msg_to_conf", .lists = ROUTE_SIP, .args = message_args, .run = run_message},
     {.name = "msrp_conf_join",
@@ -89,6 +124,12 @@ static const struct action actions[] = {
 	.ends_walk = true,
 	.answers = true,
 	.run = run_join},
+    {.name = "msrp_conf_refer",
+	.lists = ROUTE_SIP,
+	.args = refer_args,
+	.ends_walk = true,
+	.answers = true,
+	.run = run_refer},
     {0},
 };
 
@@ -249,8 +290,6 @@ static void call_kick(const struct param *params, struct reply *out, void *state
 {
 	struct conf_room *room = find(state, params[0].text, out);
 	struct conf_user *user;
-	size_t devices = 0;
-	struct conf_participant *p, *next;
 
 	if (!room)
 		return;
@@ -259,13 +298,7 @@ static void call_kick(const struct param *params, struct reply *out, void *state
 		reply_error(out, 404, "unknown participant");
 		return;
 	}
-	/* The user goes with the last device, and the room may. */
-	LIST_FOREACH(p, &user->devices, device)
-		devices++;
-	for (p = LIST_FIRST(&user->devices); devices--; p = next) {
-		next = LIST_NEXT(p, device);
-		conf_participant_end(p, "kicked");
-	}
+	conf_user_kick(user);
 	reply_text(out, NULL, SLICE("OK"));
 }
 
@@ -300,18 +333,18 @@ static void call_invite(const struct param *params, struct reply *out, void *sta
 {
 	struct conf *conf = state;
 	struct conf_room *room = find(conf, params[0].text, out);
-	const char *session_id = NULL;
+	struct conf_participant *p;
 	int err;
 
 	if (!room)
 		return;
-	err = conf->env.ua ? conf_invite(room, params[1].text, &session_id) : -ENETUNREACH;
+	err = conf->env.ua ? conf_invite(room, params[1].text, ABSENT, &p) : -ENETUNREACH;
 	if (err < 0) {
 		invite_error(out, err);
 		return;
 	}
 	reply_open_object(out, NULL);
-	reply_text(out, "session_id", slice_of(session_id));
+	reply_text(out, "session_id", slice_of(ua_session_id(p->session)));
 	reply_close(out);
 }
 
@@ -480,6 +513,7 @@ static void stop(void *state)
 	conf->stopping = true;
 	conf_rooms_free(conf);
 	conf_roster_withdraw(conf);
+	conf_refer_withdraw(conf);
 	conf_orphans_free(conf);
 	timer_queue_fini(&conf->silent);
 	timer_queue_fini(&conf->slow);
@@ -520,6 +554,8 @@ static int start(const struct service_env *env, const void *settings, void **sta
 		err = conf_rooms_configure(conf, settings);
 	if (err == 0)
 		err = conf_roster_offer(conf);
+	if (err == 0)
+		err = conf_refer_offer(conf);
 	if (err < 0) {
 		stop(conf);
 		return reason_set(why, err, "%s", strerror(-err));

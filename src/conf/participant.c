@@ -70,11 +70,18 @@ static struct conf_participant *participant_new(struct conf_room *room, const ch
 	return p;
 }
 
+static void tell_referrer(struct conf_participant *p, int code, struct slice reason)
+{
+	conf_referral_end(p->referral, code, reason);
+	p->referral = NULL;
+}
+
 /* The room may end with it. */
 static void participant_free(struct conf_participant *p)
 {
 	struct conf_room *room = p->room;
 
+	tell_referrer(p, 487, SLICE("Request Terminated"));
 	conf_messages_drop(p);
 	conf_pace_leave(p);
 	conf_nickname_release(p);
@@ -103,6 +110,20 @@ void conf_participant_end(struct conf_participant *p, const char *reason)
 		ua_end(s);
 }
 
+void conf_user_kick(struct conf_user *user)
+{
+	struct conf_participant *p, *next;
+	size_t devices = 0;
+
+	/* The user goes with the last device, and the room may. */
+	LIST_FOREACH(p, &user->devices, device)
+		devices++;
+	for (p = LIST_FIRST(&user->devices); devices--; p = next) {
+		next = LIST_NEXT(p, device);
+		conf_participant_end(p, "kicked");
+	}
+}
+
 static void joined(struct conf_participant *p)
 {
 	p->joined = true;
@@ -120,14 +141,16 @@ static void on_notify(struct ua_session *s, const struct ua_notice *notice, void
 
 	(void)s;
 	if (notice->what == UA_ESTABLISHED) {
+		tell_referrer(p, 200, SLICE("OK"));
 		joined(p);
 		conf_welcome(p);
 		return;
 	}
-	if (notice->what == UA_FAILED)
+	if (notice->what == UA_FAILED) {
+		tell_referrer(p, notice->code, notice->reason);
 		story_often("conf: room %s: %s did not come in: %d %.*s", p->room->uri,
 		    p->user->uri, notice->code, SLICE_ARG(notice->reason));
-	else if (notice->end == UA_END_STOPPED)
+	} else if (notice->end == UA_END_STOPPED)
 		p->room->conf->stopping = true;
 	else if (p->joined)
 		conf_tell_leave(p, ua_end_name(notice->end));
@@ -302,7 +325,8 @@ int conf_join_phone(struct conf_room *room, const char *uri, const struct sip_re
 	return 0;
 }
 
-int conf_invite(struct conf_room *room, struct slice uri, const char **session_idp)
+int conf_invite(struct conf_room *room, struct slice uri, struct slice headers,
+    struct conf_participant **pp)
 {
 	struct conf *conf = room->conf;
 	char key[CONF_URI_MAX + 1];
@@ -320,11 +344,12 @@ int conf_invite(struct conf_room *room, struct slice uri, const char **session_i
 		return -ENOMEM;
 	p->invited = true;
 	offer = offer_of(p, contact);
+	offer.headers = headers;
 	err = ua_start(conf->env.ua, &offer, slice_of(room->uri), uri, sip_address_uri(uri),
 	    &p->session);
 	if (err < 0)
 		participant_free(p);
 	else
-		*session_idp = ua_session_id(p->session);
+		*pp = p;
 	return err;
 }

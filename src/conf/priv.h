@@ -223,6 +223,7 @@ struct conf_participant {
 	char *name;                     /* for people, as SIP has it; or NULL */
 	char *real;      /* its own URI, when its user is an anonymous one; or NULL */
 	uint64_t number; /* in its room */
+	struct conf_referral *referral; /* by which it is called in; or NULL */
 	bool joined, invited;
 };
 
@@ -244,11 +245,20 @@ int conf_join_phone(struct conf_room *room, const char *uri, const struct sip_re
 /** Does he ask to remain unknown: RFC 3323 4.1.1.3, 4.2, RFC 3325 9.3? */
 bool conf_wants_privacy(const struct sip_request *request);
 
-/** Call somebody in.  @return as ua_start(); -ENOSPC: the room is full */
-int conf_invite(struct conf_room *room, struct slice uri, const char **session_idp);
+/**
+ * Call somebody in.
+ *
+ * @param headers  as of a struct ua_offer
+ * @return as ua_start(); -ENOSPC: the room is full
+ */
+int conf_invite(struct conf_room *room, struct slice uri, struct slice headers,
+    struct conf_participant **pp);
 
 /** End its session; it is gone when this returns. */
 void conf_participant_end(struct conf_participant *p, const char *reason);
+
+/** End all his sessions; the user is gone when this returns, and the room may be. */
+void conf_user_kick(struct conf_user *user);
 
 /* --- message.c: what participants say --- */
 
@@ -410,6 +420,23 @@ void conf_roster_described(struct conf_room *room);
 
 int conf_roster_offer(struct conf *conf);
 void conf_roster_withdraw(struct conf *conf);
+
+/* --- refer.c: who has others called --- */
+
+/**
+ * A REFER to the room.
+ *
+ * @param from  who sends it, a name-addr
+ * @param kick  may he have others sent out?
+ * @return as action.run
+ */
+int conf_refer(struct conf_room *room, struct sip_request *refer, struct slice from, bool kick);
+
+/** Tell what became of it, by a status.  Takes r; accepts NULL. */
+void conf_referral_end(struct conf_referral *r, int code, struct slice reason);
+
+int conf_refer_offer(struct conf *conf);
+void conf_refer_withdraw(struct conf *conf);
 
 /* --- store.c: what outlives the daemon --- */
 

@@ -49,6 +49,20 @@ class JoinTest(RoomCase):
         alice.say('one', to='sip:l%6Fbby@IM.example.org;transport=tcp')
         bob.hears('one')
 
+    def test_odd_names(self):
+        """What stands in a URI for a reserved character, in small letters or capitals."""
+        room = 'sip:%23a%2fb;c&d=e@im.example.org'
+        self.ctl.call('msrp_conf_create', room=room)
+        known = self.ctl.event('E_MSRP_CONF_NEW')['room']
+        self.assertEqual(known, 'sip:%23a%2Fb;c&d=e@im.example.org')
+        alice, bob = self.join('alice', known), self.join('sip:b%2fb@im.example.org', known)
+        self.assertEqual(bob.known_as, 'sip:b%2Fb@im.example.org')
+        alice.say('one', to=room)
+        bob.hears('one')
+        alice.say('two', to=bob.uri)
+        bob.hears('two')
+        self.ctl.call('msrp_conf_end', room=room)
+
     def test_kick_and_end(self):
         alice, bob = self.join('alice'), self.join('bob')
         self.ctl.call('msrp_conf_kick', room=LOBBY, participant=bob.uri)
@@ -115,10 +129,40 @@ class MessageTest(RoomCase):
         alice, bob = self.join('alice'), self.join('bob')
         alice.say('I am Bob', sender=bob.uri, code=403)
         alice.say('to two', headers=[f'To: <{bob.uri}>'], code=403)
+        alice.say('to two', to=f'{LOBBY}>, <{bob.uri}', code=404)
+        alice.say('from two', sender=f'{alice.uri}>, <{bob.uri}', code=403)
+        alice.say('from two', headers=[f'From: <{bob.uri}>'], code=403)
         alice.send('bare', 415)
         alice.send(b'no envelope at all', 415, content_type=CPIM)
         alice.send(b'--x--\r\n', 415, content_type='multipart/mixed;boundary=x')
         bob.heard_nothing(alice)
+
+    def test_headers(self):
+        """What else is in an envelope is for its readers (RFC 3862 4); names are by namespace."""
+        alice, bob = self.join('alice'), self.join('bob')
+        send = alice.say('all of it', headers=[
+            f'cc: Bob <{bob.uri}>', 'DateTime: 2026-11-29T08:15:00+01:00', 'Subject: Essais',
+            'Subject:;lang=fr Essais d\'hiver', 'NS: x <mid:x@example.org>', f'x.To: <{uri("nobody")}>',
+            f'x.From: <{bob.uri}>'])
+        self.assertEqual(bob.message(), send.body)
+        core = 'NS: y <urn:ietf:params:cpim-headers:>'
+        alice.say('From in disguise', headers=[core, f'y.From: <{bob.uri}>'], code=403)
+        alice.say('To in disguise', headers=[core, f'y.To: <{bob.uri}>'], code=403)
+        body = envelope('to nobody', alice.uri).replace(b'To: ', b'x-To: ')
+        alice.send(body, 404, content_type=CPIM)
+
+    def test_failure_report(self):
+        """RFC 4975 7.1.2: with `no` no answer at all, with `partial` only what went wrong."""
+        alice, bob = self.join('alice'), self.join('bob')
+        for failure in ('no', 'partial'):
+            alice.say(f'with {failure}', failure=failure, success='yes', code=None)
+            self.assertRegex(alice.conn.expect('REPORT').get('Status'), '^000 200')
+            bob.hears(f'with {failure}')
+        alice.say('to nobody', uri('nobody'), failure='no', code=None)
+        alice.say('to nobody', uri('nobody'), failure='partial', code=404)
+        alice.say('and on')
+        bob.hears('and on')
+        self.assertFalse(alice.conn.inbox.has(lambda f: f.method != 'SEND'))
 
     def test_devices(self):
         """One user, two sessions: every copy on both, his own words on the other."""

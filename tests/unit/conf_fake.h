@@ -25,7 +25,7 @@ enum { TEXT_MAX = 4096 };
 
 struct sip_request {
 	struct slice fields[FIELDS];
-	struct slice privacy;
+	struct slice privacy, refer_to;
 	struct sip_flow *flow;
 	int code, answers;
 };
@@ -65,6 +65,9 @@ struct world {
 	void *package_arg;
 	struct subscription subscription;
 	struct sip_flow *flow; /* that MESSAGEs come over; NULL: none */
+	const struct event_package *refer_package;
+	struct subscription referral; /* by the last REFER */
+	int refer_result;
 	char events[TEXT_MAX]; /* "JOIN participant nickname reason;" */
 };
 
@@ -79,7 +82,21 @@ struct slice sip_request_field(const struct sip_request *req, enum sip_field fie
 
 struct slice sip_request_header(const struct sip_request *req, struct slice name)
 {
-	return slice_equal_nocase(name, SLICE("Privacy")) ? req->privacy : ABSENT;
+	return slice_equal_nocase(name, SLICE("Privacy")) ? req->privacy
+	    : slice_equal_nocase(name, SLICE("Refer-To")) ? req->refer_to
+							  : ABSENT;
+}
+
+struct slice sip_request_header_at(const struct sip_request *req, struct slice name, size_t index)
+{
+	return index ? ABSENT : sip_request_header(req, name);
+}
+
+bool sip_request_is_damaged(const struct sip_request *req, struct slice name)
+{
+	(void)req;
+	(void)name;
+	return false;
 }
 
 void sip_flow_note_caller(struct sip_flow **callerp, const struct sip_request *req)
@@ -218,9 +235,26 @@ struct ua_limits ua_limits(const struct ua *ua)
 int notifier_offer(struct notifier *notifier, const struct event_package *package, void *arg)
 {
 	(void)notifier;
+	if (strcmp(package->event, "refer") == 0) {
+		the_world->refer_package = package;
+		return 0;
+	}
 	the_world->package = package;
 	the_world->package_arg = arg;
 	return 0;
+}
+
+int notifier_refer(struct notifier *notifier, struct sip_request *refer,
+    const struct event_package *package, void *watcher, struct subscription **sp)
+{
+	(void)notifier;
+	assert_ptr_equal(package, the_world->refer_package);
+	*sp = NULL;
+	if (the_world->refer_result < 0)
+		return the_world->refer_result;
+	the_world->referral = (struct subscription){.watcher = watcher};
+	*sp = &the_world->referral;
+	return sip_request_reply(refer, 202, ABSENT, ABSENT);
 }
 
 void notifier_withdraw(struct notifier *notifier, const struct event_package *package)

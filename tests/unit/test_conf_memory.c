@@ -2,6 +2,16 @@
 #include "conf_fake.h"
 #include "memory.h"
 
+static void call_carol(struct world *w)
+{
+	struct sip_request request;
+
+	request_init(&request, "REFER", ALICE, NULL);
+	request.refer_to = SLICE("<sip:carol@im.example.org>");
+	run_action(w, "msrp_conf_refer", &request);
+	assert_true(request.answers <= 1);
+}
+
 /* Whatever of it comes about; sessions that are gone say no more. */
 static void live(struct world *w)
 {
@@ -37,6 +47,8 @@ static void live(struct world *w)
 		page_answer(w, 200);
 	if (alice && begin_text(alice, "From: <" ALICE ">\r\nTo:", 5000, &stream) == 0)
 		alice->handler->end(alice, stream, -ETIMEDOUT, alice->arg);
+	if (alice)
+		call_carol(w);
 	if (alice)
 		leave(alice);
 	if (w->subscription.watcher) {
