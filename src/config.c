@@ -11,6 +11,7 @@
 #include <msrpd/worker.h>
 
 #include "auth/users.h"
+#include "base/buffer.h"
 #include "base/tree.h"
 #include "config_doubts.h"
 #include "settings.h"
@@ -377,6 +378,13 @@ static const struct setting root_rows[] = {
 	.help =
 	    "Addresses and prefixes from which every accepted stream must begin with a PROXY header, "
 	    "version 1 or 2: of HAProxy, say. The client that it names counts from then on."},
+    {.name = "share_ports",
+	.type = SETTING_BOOL,
+	.offset = offsetof(struct config, share_ports),
+	.preset = "false",
+	.flags = SETTING_FIXED,
+	.help = "Whether the listeners of SIP, MSRP and the web may be open in other processes of "
+		"the same user as well (SO_REUSEPORT): the kernel hands out what comes."},
     {.name = "tls_threads",
 	.type = SETTING_NUMBER,
 	.offset = offsetof(struct config, tls_threads),
@@ -675,6 +683,39 @@ static int read_all(const char *path, char **bytesp, size_t *lenp)
 	return err;
 }
 
+static const char placeholder[] = "${instance}";
+
+/* Of several processes with one file each is told who it is. */
+static void put_instance(struct buffer *w, struct slice text, const char *instance)
+{
+	const char *at;
+
+	while (
+	    (at = text.len ? memmem(text.p, text.len, placeholder, strlen(placeholder)) : NULL)) {
+		buffer_add(w, slice_head(text, (size_t)(at - text.p)));
+		buffer_add(w, slice_of(instance));
+		text = slice_from(text, (size_t)(at - text.p) + strlen(placeholder));
+	}
+	buffer_add(w, text);
+}
+
+static int parse_for_instance(struct config **cfgp, struct slice text, const char *name,
+    const struct config_env *env, struct reason *why)
+{
+	struct buffer w = {.max = BUFFER_UNBOUNDED};
+	int err;
+
+	if (!env->instance)
+		return config_parse(cfgp, text, name, env, why);
+	put_instance(&w, text, env->instance);
+	err = w.err ? reason_set(why, w.err, "out of memory")
+		    : config_parse(cfgp, buffer_text(&w), name, env, why);
+	if (w.p)
+		explicit_bzero(w.p, w.len);
+	buffer_fini(&w);
+	return err;
+}
+
 int config_load(struct config **cfgp, const char *path, const struct config_env *env,
     struct reason *why)
 {
@@ -685,7 +726,7 @@ int config_load(struct config **cfgp, const char *path, const struct config_env 
 	if (err < 0)
 		reason_set(why, err, "%s: %s", path, strerror(-err));
 	else
-		err = config_parse(cfgp, (struct slice){bytes, len}, path, env, why);
+		err = parse_for_instance(cfgp, (struct slice){bytes, len}, path, env, why);
 	if (bytes)
 		explicit_bzero(bytes, len);
 	free(bytes);

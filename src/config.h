@@ -40,7 +40,8 @@ struct config {
 	struct msrp_settings msrp;
 	struct net_guard_settings limits;
 	struct setting_list proxy_protocol; /* of char * */
-	uint64_t tls_threads;               /* 0: as many as there are processors */
+	bool share_ports;
+	uint64_t tls_threads; /* 0: as many as there are processors */
 	struct net_dns_settings dns;
 	struct setting_list credentials; /* of struct sip_credential */
 	struct setting_list users;       /* of struct auth_user */
@@ -66,6 +67,8 @@ struct config_hook {
 struct config_env {
 	const struct service *const *services; /* NULL-terminated; or NULL */
 	const struct config_hook *hooks;       /* ended by one without check; or NULL */
+	/** What ${instance} in the file stands for; NULL: for itself. */
+	const char *instance;
 	/** A line like an error's, for what is allowed but hardly meant; NULL: nobody listens */
 	void (*warn)(const char *line, void *arg);
 	void *warn_arg;

@@ -18,6 +18,7 @@ struct config;
 /** What the command line says. */
 struct options {
 	const char *config;
+	const char *instance; /* what ${instance} in it stands for; NULL */
 	bool check, to_stderr;
 	unsigned verbose;
 };

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <event2/event.h>
 
@@ -120,8 +121,18 @@ static void print_version(void)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: msrpd [-c FILE] [-t] [-n] [-v...] [-V]\n");
+	fprintf(stderr, "usage: msrpd [-c FILE] [-i INSTANCE] [-t] [-n] [-v...] [-V]\n");
 	return EXIT_FAILURE;
+}
+
+/* It becomes part of names, of a node as of files. */
+static bool is_instance(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 0 && len <= 32
+	    && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")
+	    == len;
 }
 
 /* @return -1: go on, else the exit status */
@@ -130,10 +141,15 @@ static int read_options(struct options *options, int argc, char **argv)
 	int c;
 
 	*options = (struct options){.config = default_config};
-	while ((c = getopt(argc, argv, "c:tnvV")) != -1) {
+	while ((c = getopt(argc, argv, "c:i:tnvV")) != -1) {
 		switch (c) {
 		case 'c':
 			options->config = optarg;
+			break;
+		case 'i':
+			if (!is_instance(optarg))
+				return usage();
+			options->instance = optarg;
 			break;
 		case 't':
 			options->check = true;

@@ -61,7 +61,10 @@ static int load(struct daemon *d, struct loaded *loaded, void (*warn)(const char
 	    {allow_files, &d->sandbox},
 	    {NULL, NULL},
 	};
-	struct config_env env = {.services = services, .hooks = hooks, .warn = warn};
+	struct config_env env = {.services = services,
+	    .hooks = hooks,
+	    .instance = d->options.instance,
+	    .warn = warn};
 	int err;
 
 	*loaded = (struct loaded){.daemon = d};

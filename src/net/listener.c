@@ -81,6 +81,8 @@ static int bind_socket(struct net_listener *l, int fd)
 	int on = 1;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0
+	    || (l->protocol->net->share_ports && !l->internal
+		&& setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
 	    || (l->addr.any.sa_family == AF_INET6
 		&& setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
 	    || bind(fd, &l->addr.any, addr_len(&l->addr)) < 0)

@@ -46,6 +46,11 @@ void net_use_guard(struct net *net, struct net_guard *guard)
 	net->guard = guard;
 }
 
+void net_share_ports(struct net *net, bool share)
+{
+	net->share_ports = share;
+}
+
 int net_use_threads(struct net *net, unsigned threads)
 {
 	return worker_new(&net->workers, net->base, threads);

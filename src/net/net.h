@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <msrpd/slice.h>
 
 struct event_base;
@@ -37,6 +39,9 @@ void net_use_name_servers(struct net *net, const struct setting_list *servers);
  * @return 0 or negative errno
  */
 int net_use_threads(struct net *net, unsigned threads);
+
+/** May other processes open the listeners that are opened from now on as well? */
+void net_share_ports(struct net *net, bool share);
 
 /**
  * From these addresses (texts) every stream that is accepted must begin with a PROXY header.

@@ -233,6 +233,7 @@ struct net {
 	struct net_guard *guard;
 	struct worker *workers; /* NULL: handshakes are the loop's */
 	struct net_tap tap;
+	bool share_ports;
 	LIST_HEAD(, net_protocol) protocols;
 	struct prefixes proxies; /* who must say for whom they connect */
 

@@ -268,6 +268,8 @@ static int open_socket(struct net_udp *u, union addr *addr)
 	if (u->fd < 0)
 		return -errno;
 	set_options(u->fd, family);
+	if (u->net->share_ports)
+		set(u->fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (bind(u->fd, &addr->any, addr_len(addr)) < 0)
 		return -errno;
 	addr_of_socket(addr, u->fd);

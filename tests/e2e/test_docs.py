@@ -214,7 +214,7 @@ class ReadTest(unittest.TestCase):
 
     def loads(self, text):
         path = self.place.write('msrpd.yaml', self.place.turn(text))
-        said = self.good(MSRPD, '-t', '-c', path)
+        said = self.good(MSRPD, '-t', '-i', '1', '-c', path)
         self.assertEqual(said, f'msrpd: {path}: good\n')
 
     def test_config(self):

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Several processes on one machine, with one file and the same ports: nodes as any others."""
+from lib import case, msrp
+from lib.cluster import Redis
+from lib.daemon import free_port
+from lib.gateway import GatewayCase, routes
+from lib.msrp import report_for
+from lib.relay_client import USERS, Client, Peer
+from lib.waiting import poll
+
+NAMES = ('a', 'b')
+MANY = 64                           # connections: the kernel gives each process some of them
+
+
+class SharedTest(GatewayCase):
+    own_daemon = True
+
+    def setUp(self):
+        super().setUp()
+        self.redis = Redis().start()
+        self.addCleanup(self.redis.discard)
+        self.sip_port, self.msrp_port = free_port(count=2), free_port()
+        self.msrp_uri = f'msrp://127.0.0.1:{self.msrp_port};tcp'
+        self.ctls = [self.start(self.process(), arguments=['-i', name])[1] for name in NAMES]
+        for ctl in self.ctls:
+            poll(lambda c=ctl: [node['node'] for node in c.call('cluster')['nodes']]
+                 == list(NAMES), what='both nodes')
+
+    def process(self):
+        """What one of them is told; only where it is alone differs, and the name."""
+        sip, msrp_uri = free_port(), f'msrp://127.0.0.1:{free_port()};tcp'
+        return {'share_ports': True,
+                'sip': {'listen': [f'sip:127.0.0.1:{self.sip_port}',
+                                   f'sip:127.0.0.1:{sip};transport=tcp']},
+                'msrp': {'listen': [{'uri': self.msrp_uri}, {'uri': msrp_uri}]},
+                'relay': {'users': USERS, 'allow_plain_auth': True, 'my_uri': [self.msrp_uri]},
+                'routes': routes(),
+                'cluster': {'redis': self.redis.url, 'node': '${instance}', 'ttl': '2s',
+                            'sip': f'sip:127.0.0.1:{sip};transport=tcp', 'msrp': msrp_uri}}
+
+    def numbers(self, name):
+        """Of that name, of each process."""
+        group = name.partition(':')[0]
+        return [ctl.call('get_statistics', group=group)[name] for ctl in self.ctls]
+
+    def until_both(self, name, do):
+        """As many times as it takes until both have counted one."""
+        for i in range(MANY):
+            do(i)
+            if all(self.numbers(name)):
+                return
+        self.fail(f'{name}: {self.numbers(name)}')
+
+    def write(self, i):
+        """A MESSAGE of the same phone over another connection, or from another UDP port."""
+        phone = self.ua(user='phone', name=f'phone {i}')
+        transport = phone.reach('127.0.0.1', self.sip_port, 'UDP' if i % 2 else 'TCP')
+        request = phone.build('MESSAGE', self.client.contact(), transport, f'{i}'.encode(),
+                              content_type='text/plain', from_uri=self.phone.contact(),
+                              to_uri='sip:client@example.org')
+        return phone.transact(request, transport)
+
+    def test_messages(self):
+        """One session, whichever process a MESSAGE comes to."""
+        self.write(0).final(202)
+        poll(lambda: any(one['msrp_ua_session_id'] for ctl in self.ctls
+                         for one in self.sessions(ctl)), what='a session')
+        owner = next(ctl for ctl in self.ctls if self.sessions(ctl))
+        call = self.answer(ctl=owner)
+        self.assertEqual(call.receive().body, b'0')
+
+        def write(i):
+            self.write(i + 1).final(202)
+            self.assertEqual(call.receive().body, f'{i + 1}'.encode())
+        self.until_both('sip:messages_in', write)
+        self.assertEqual(sum(len(self.sessions(ctl)) for ctl in self.ctls), 1)
+        self.assertEqual(sum(self.numbers('gw:remote')), sum(self.numbers('gw:remote_taken')))
+        self.assertGreater(sum(self.numbers('gw:remote')), 0)
+
+    def test_grants(self):
+        """AUTH at either, and what is sent to any finds its way."""
+        clients = []
+
+        def auth(_):
+            clients.append(Client(self.msrp_uri, conn=msrp.connect(
+                self.msrp_uri, relay=True, name=f'client {len(clients)}')))
+            clients[-1].auth()
+        self.until_both('relay:sessions', auth)
+        for name in NAMES:
+            client = next(one for one in clients if f'/{name}.' in one.granted)
+            for _ in range(4):
+                peer = Peer(listen=False)
+                session = msrp.Session(msrp.connect(self.msrp_uri, relay=True, name='peer'),
+                                       client.path, [peer.own])
+                sent = session.send('hello', success='yes')
+                frame = client.conn.expect('SEND')
+                self.assertEqual(frame.body, b'hello')
+                client.conn.send(report_for(frame, '000 200 OK', '1-5/5'))
+                self.assertEqual(session.conn.expect('REPORT').message_id, sent.message_id)
+
+
+if __name__ == '__main__':
+    case.main()
