@@ -211,6 +211,7 @@ static int start_limits(struct daemon *d)
 	if (err < 0)
 		return err;
 	net_use_guard(d->net, d->guard);
+	net_share_ports(d->net, d->config->share_ports);
 	net_use_name_servers(d->net, &d->config->dns.servers);
 	return net_use_proxies(d->net, &d->config->proxy_protocol);
 }
@@ -297,6 +298,7 @@ static int start_ua(struct daemon *d, struct reason *why)
 	    .stats = d->stats,
 	    .msrp = d->msrp,
 	    .sip = d->sip,
+	    .cluster = d->cluster,
 	    .settings = &d->config->ua,
 	    .credentials = d->config->credentials.items,
 	    .credential_count = d->config->credentials.count,
@@ -413,7 +415,7 @@ int daemon_start(struct daemon *d, struct reason *why)
 	if ((err = start_base(d)) < 0 || (err = start_limits(d)) < 0 || (err = start_threads(d)) < 0
 	    || (err = daemon_start_auth(d, why)) < 0 || (err = start_web(d, why)) < 0
 	    || (err = start_msrp(d, why)) < 0 || (err = start_sip(d, why)) < 0
-	    || (err = start_ua(d, why)) < 0 || (err = start_cluster(d)) < 0
+	    || (err = start_cluster(d)) < 0 || (err = start_ua(d, why)) < 0
 	    || (err = start_services(d, why)) < 0 || (err = start_control(d, why)) < 0)
 		return err;
 	start_rules(d);
@@ -436,8 +438,8 @@ void daemon_finish(struct daemon *d)
 		ua_halt(d->ua);
 	for (size_t i = SERVICES; i-- > 0;)
 		services[i]->stop(d->states[i]);
-	cluster_free(d->cluster);
 	ua_free(d->ua);
+	cluster_free(d->cluster);
 	notifier_free(d->notifier);
 	page_free(d->page);
 	sip_stack_free(d->sip);

@@ -3,9 +3,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/cluster.h>
 #include <msrpd/flow.h>
 #include <msrpd/rand.h>
 
@@ -13,16 +15,26 @@
 #include "msrp/stack.h"
 #include "ua/types.h"
 
-enum { URI_ROOM = 64 }; /* "msrps://[", "]:65535/", the id, ";tcp" */
+enum { URI_ROOM = 42 + UA_ID_MAX }; /* "msrps://[", "]:65535/", the id, ";tcp" */
 
 static struct slice keep_uri(char **p, const struct ua_session *s, const struct ua_local *local)
 {
 	struct buffer w = {.p = *p, .cap = strlen(local->host) + URI_ROOM};
 
-	ua_local_write(&w, local, (struct slice){s->id, UA_ID_LEN});
+	ua_local_write(&w, local, slice_of(s->id));
 	assert(!w.err);
 	*p += w.len;
 	return buffer_text(&w);
+}
+
+/* So any node knows whose what it is sent is. */
+static void make_id(struct ua_session *s)
+{
+	struct slice node = cluster_own_name(s->ua->env.cluster);
+	char token[UA_ID_LEN + 1];
+
+	rand_token(token, UA_ID_LEN);
+	snprintf(s->id, sizeof(s->id), "%.*s%s%s", SLICE_ARG(node), node.p ? "." : "", token);
 }
 
 static int keep_types(char **p, struct ua_session *s, const struct ua_offer *offer)
@@ -93,7 +105,7 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	s->file = offer->file;
 	s->at = SDP_NOWHERE;
 	TAILQ_INIT(&s->streams);
-	rand_token(s->id, UA_ID_LEN);
+	make_id(s);
 	sdp_own_init(&s->sdp);
 	p = (char *)(s + 1);
 	s->uri = keep_uri(&p, s, start->local);

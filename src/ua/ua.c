@@ -24,7 +24,7 @@ int ua_session_enter(struct ua_session *s)
 {
 	struct ua *ua = s->ua;
 
-	HASH_ADD_KEYPTR(hh, ua->sessions, s->id, UA_ID_LEN, s);
+	HASH_ADD_KEYPTR(hh, ua->sessions, s->id, (unsigned)strlen(s->id), s);
 	if (!s->hh.tbl)
 		return -ENOMEM;
 	(*ua->count.sessions)++;
@@ -35,8 +35,8 @@ struct ua_session *ua_find(struct ua *ua, struct slice session_id)
 {
 	struct ua_session *s = NULL;
 
-	if (session_id.len == UA_ID_LEN)
-		HASH_FIND(hh, ua->sessions, session_id.p, UA_ID_LEN, s);
+	if (session_id.p)
+		HASH_FIND(hh, ua->sessions, session_id.p, session_id.len, s);
 	return s;
 }
 

@@ -7,6 +7,7 @@
 #include <msrpd/setting.h>
 #include <msrpd/ua.h>
 
+struct cluster;
 struct event_base;
 struct msrp_stack;
 struct sip_credential;
@@ -36,6 +37,7 @@ struct ua_env {
 	struct stats *stats;
 	struct msrp_stack *msrp; /* its listeners are open */
 	struct sip_stack *sip;
+	struct cluster *cluster; /* whose name for this node session ids begin with; NULL: none */
 	const struct ua_settings *settings;       /* or until the next reload */
 	const struct sip_credential *credentials; /* for AUTH at relay_uri; the same */
 	size_t credential_count;
