@@ -119,7 +119,7 @@ static void check_routes(const struct edge_head *head)
 {
 	char text[TEXT_MAX];
 	struct buffer w = BUFFER_ON(text);
-	struct edge_head h = change(&w, head, &(struct edge_change){.drop_route = true});
+	struct edge_head h = change(&w, head, &(struct edge_change){.drop_routes = 1});
 	bool routed = edge_head_has(head, EDGE_ROUTE);
 
 	must(!head->folded

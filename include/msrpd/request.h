@@ -111,6 +111,17 @@ int sip_request_reply(struct sip_request *req, int code, struct slice reason, st
  */
 int sip_request_drop(struct sip_request *req);
 
+/**
+ * Let another node of ours serve the request: what that answers is the answer, and the dialog, if
+ * one begins with it, is between it and the client.  The request counts as answered.
+ *
+ * @param node    URI that the node's SIP is reached at, as ours is at own
+ * @param header  line by which the node knows it ("Name: value\r\n"); its own of that name goes
+ * @return 0, -EEXIST: answered already, -EINVAL: no URIs, -ENOMEM
+ */
+int sip_request_pass_on(struct sip_request *req, struct slice node, struct slice own,
+    struct slice header);
+
 enum sip_digest { SIP_DIGEST_MD5, SIP_DIGEST_SHA256 };
 
 /**

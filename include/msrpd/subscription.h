@@ -38,7 +38,8 @@ struct event_package {
 	 * @param request   its fields and headers may be read; who asks may be authorized
 	 * @param watcherp  whatever body() and ended() shall be given
 	 * @return 0, or the SIP status that refuses it (403, 404, …), and then s is gone; negative
-	 *         errno: the same, and it is answered already (sip_request_authorize())
+	 *         errno: the same, and it is answered already (sip_request_authorize()), or will be
+	 *         asked again
 	 */
 	int (*subscribe)(struct subscription *s, struct sip_request *request, void **watcherp,
 	    void *arg);
@@ -87,6 +88,12 @@ void notifier_withdraw(struct notifier *notifier, const struct event_package *pa
  */
 int notifier_refer(struct notifier *notifier, struct sip_request *refer,
     const struct event_package *package, void *watcher, struct subscription **sp);
+
+/**
+ * A SUBSCRIBE that subscribe() has left unanswered, by a negative errno and a reference: it is asked
+ * again.
+ */
+void notifier_ask_again(struct notifier *notifier, struct sip_request *request);
 
 /**
  * There is something to tell: body() will be called as soon as a NOTIFY can leave, not from

@@ -213,13 +213,10 @@ static struct edge_client *new_client(struct edge *edge, const struct edge_head 
 
 /* --- failing --- */
 
-static void write_failure(struct buffer *w, const struct edge *edge,
-    const struct edge_head *request, unsigned code, const char *why)
+static void write_failure(struct buffer *w, struct edge *edge, const struct edge_head *request,
+    unsigned code, const char *why)
 {
-	const struct edge_reply failed = {.code = code,
-	    .why = why,
-	    .agent = slice_of(edge->link.token),
-	    .to_tag = slice_of(edge->link.token)};
+	const struct edge_reply failed = edge_own_reply(edge, request, code, why);
 
 	edge_reply_write(w, request, &failed);
 }
@@ -244,7 +241,8 @@ static void tell_datagram_failure(struct edge_client *c, unsigned code, const ch
 	    && edge_head_via(&m.head, &via) == 0) {
 		change.via_branch =
 		    edge_branch_parse(edge, c->listener->token, via.branch, &attempt);
-		edge_link_send(&edge->link, &m, &change);
+		if (!edge_respond(edge, change.via_branch, &m))
+			edge_link_send(&edge->link, &m, &change);
 	}
 	buffer_fini(&w);
 }
@@ -461,7 +459,7 @@ static void note_instead(struct edge_client *c, const struct edge_outgoing *inst
 	set_text(&c->text, instead->text);
 }
 
-static struct slice make_failure(const struct edge *edge, const struct edge_head *request)
+static struct slice make_failure(struct edge *edge, const struct edge_head *request)
 {
 	struct buffer w = {.max = BUFFER_UNBOUNDED};
 	char *text;
@@ -519,7 +517,7 @@ void edge_clients_fail(struct sip_flow *f)
 			continue;
 		}
 		if (c->failure.p)
-			edge_link_send_text(&c->edge->link, c->failure);
+			edge_give_back(c->edge, c->failure);
 		drop(c);
 	}
 }
@@ -705,15 +703,13 @@ static struct slice make_ack(const struct edge_client *c)
 static void tell_flow_hung_up(const struct edge_client *c)
 {
 	const char *rest = memchr(c->failure.p, '\r', c->failure.len);
-	struct buffer *w = &c->edge->text;
+	struct buffer w = {.max = BUFFER_UNBOUNDED};
 
-	w->len = 0;
-	buffer_add(w, SLICE("SIP/2.0 487 Request Terminated"));
-	buffer_add(w, slice_from(c->failure, (size_t)(rest - c->failure.p)));
-	if (w->err)
-		buffer_fini(w);
-	else
-		edge_link_send_text(&c->edge->link, buffer_text(w));
+	buffer_add(&w, SLICE("SIP/2.0 487 Request Terminated"));
+	buffer_add(&w, slice_from(c->failure, (size_t)(rest - c->failure.p)));
+	if (!w.err)
+		edge_give_back(c->edge, buffer_text(&w));
+	buffer_fini(&w);
 }
 
 void edge_client_hung_up(const struct edge_source *from, const struct edge_head *bye)

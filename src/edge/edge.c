@@ -28,6 +28,7 @@ static const struct stats_row counters[] = {
 	COUNT(bad_messages)},
     {"stray_responses", "responses to no request that went the way that they came",
 	COUNT(stray_responses)},
+    {"passed", "requests that went on to another node", COUNT(passed)},
     {"datagrams_in", "datagrams received", COUNT(datagrams_in)},
     {"datagrams_out", "datagrams sent", COUNT(datagrams_out)},
     {"datagrams_dropped", "datagrams that the kernel had no room for until they were read",

@@ -120,6 +120,25 @@ struct edge_origin {
  */
 int edge_origin_of_branch(struct edge *edge, struct slice branch, struct edge_origin *origin);
 
+/* --- other nodes --- */
+
+/** A request that goes on to another node. */
+struct edge_passing {
+	struct slice request; /* the whole of it, as the stack has got it */
+	struct slice node;    /* URI that the node's SIP is reached at */
+	struct slice own;     /* the same of this one */
+	struct slice contact; /* value of Contact that the client reaches this one at */
+};
+
+/**
+ * Let another node serve a request: what it answers goes back to the client, and so do the requests
+ * of a dialog that begins with it, in both directions.  What the stack answers goes nowhere from now
+ * on.  A node that is not reached is a 503.
+ *
+ * @return 0, -EBADMSG, -EINVAL or -ENOMEM
+ */
+int edge_pass_on(struct edge *edge, const struct edge_passing *passing);
+
 /* --- flows --- */
 
 /** Of the user in the Route that edge_flow_route() gave; borrowed.  NULL: none, or it is closed. */

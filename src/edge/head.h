@@ -155,7 +155,8 @@ struct edge_change {
 	struct slice push_record_route;   /* on top of all */
 	struct slice append_record_route; /* below all */
 
-	bool drop_route; /* the top value */
+	unsigned drop_routes;    /* so many values from the top */
+	struct slice push_route; /* on top of the others */
 
 	bool add_max_forwards;   /* 70, to a request that has none (RFC 3261 16.6) */
 	bool add_content_length; /* where none is */

@@ -79,18 +79,31 @@ static size_t behind(const struct edge_head *h, enum edge_field field)
 
 /* --- changes --- */
 
-/* With its comma, or the whole line if there is no other value on it. */
-static void drop_top(struct patches *p, enum edge_field field)
+/* Values of one line, with their commas, or all of it.  @return so many are still to go */
+static unsigned drop_of_line(struct patches *p, struct slice line, unsigned count)
 {
-	struct slice rest = edge_head_value(p->head, field), top, next;
+	struct slice rest = edge_line_value(line), first = absent, value;
 
-	if (!edge_list_cut(&rest, &top))
-		return;
-	if (edge_list_cut(&rest, &next))
-		drop(p, (struct slice){top.p, (size_t)(next.p - top.p)});
+	while (count > 0 && edge_list_cut(&rest, &value)) {
+		first = first.p ? first : value;
+		count--;
+	}
+	if (edge_list_cut(&rest, &value))
+		drop(p, (struct slice){first.p, (size_t)(value.p - first.p)});
 	else
-		patch(p, p->head->first[field].at, p->head->first[field].len, absent, absent,
-		    absent);
+		drop(p, line);
+	return count;
+}
+
+/* The first values of a list. */
+static void drop_top(struct patches *p, enum edge_field field, unsigned count)
+{
+	struct edge_line line;
+	size_t at = 0;
+
+	while (count > 0 && edge_head_next_line(p->head, &at, &line))
+		if (line.field == field)
+			count = drop_of_line(p, line.text, count);
 }
 
 static void replace_branch(struct patches *p, const struct edge_via *via, struct slice branch)
@@ -141,7 +154,7 @@ static void change_via(struct patches *p, const struct edge_change *c, struct bu
 	if (edge_head_via(p->head, &via) < 0)
 		return;
 	if (c->drop_via) {
-		drop_top(p, EDGE_VIA);
+		drop_top(p, EDGE_VIA, 1);
 		return;
 	}
 	replace(p, via.transport, c->via_transport);
@@ -162,9 +175,16 @@ static void change_record_route(struct patches *p, const struct edge_change *c)
 		insert_line(p, there ? before(p->head, EDGE_RECORD_ROUTE) : end_of(p->head), name,
 		    c->push_record_route);
 	if (c->drop_record_route)
-		drop_top(p, EDGE_RECORD_ROUTE);
+		drop_top(p, EDGE_RECORD_ROUTE, 1);
 	if (c->append_record_route.p)
 		insert_line(p, behind(p->head, EDGE_RECORD_ROUTE), name, c->append_record_route);
+}
+
+static void change_route(struct patches *p, const struct edge_change *c)
+{
+	if (c->push_route.p)
+		insert_line(p, before(p->head, EDGE_ROUTE), SLICE("Route: "), c->push_route);
+	drop_top(p, EDGE_ROUTE, c->drop_routes);
 }
 
 /* --- writing --- */
@@ -202,8 +222,7 @@ void edge_head_write(struct buffer *w, const struct edge_head *head,
 
 	change_via(&patches, change, &rport);
 	change_record_route(&patches, change);
-	if (change->drop_route)
-		drop_top(&patches, EDGE_ROUTE);
+	change_route(&patches, change);
 	if (change->add_max_forwards && head->request && !edge_head_has(head, EDGE_MAX_FORWARDS))
 		insert_line(&patches, end_of(head), SLICE("Max-Forwards: "), SLICE("70"));
 	if (change->add_content_length && !edge_head_has(head, EDGE_CONTENT_LENGTH)) {

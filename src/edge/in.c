@@ -33,8 +33,7 @@ static int write_mac(struct edge *edge, const struct edge_head *head, const stru
 	return is_one ? edge_mac(edge, by_branch, 2, mac) : edge_mac(edge, by_fields, 5, mac);
 }
 
-/* Does a dialog begin with it, along whose Record-Route its later requests go? */
-static bool forms_dialog(struct slice method)
+bool edge_forms_dialog(struct slice method)
 {
 	return slice_equal(method, SLICE("INVITE")) || slice_equal(method, SLICE("SUBSCRIBE"))
 	    || slice_equal(method, SLICE("REFER"));
@@ -165,7 +164,8 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 {
 	struct edge *edge = edge_of(from);
 	struct edge_change change = {.add_content_length = true, .content_length = m->body.len};
-	char own[160], mac[EDGE_MAC_LEN + 1], token[EDGE_TOKEN_SIZE], route[EDGE_ROUTE_SIZE];
+	char mac[EDGE_MAC_LEN + 1], token[EDGE_TOKEN_SIZE], route[EDGE_ROUTE_SIZE];
+	char branch[EDGE_OWN_BRANCH_SIZE], own[48 + EDGE_OWN_BRANCH_SIZE];
 	struct edge_via via;
 
 	if (edge_head_via(&m->head, &via) < 0 || write_mac(edge, &m->head, &via, mac) < 0
@@ -182,11 +182,14 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 		edge_alias_note(from->flow, &via);
 	if (slice_equal(edge_head_method(&m->head), SLICE("BYE")))
 		edge_client_hung_up(from, &m->head);
-	snprintf(own, sizeof(own), "SIP/2.0/TCP 127.0.0.1:%u;branch=z9hG4bK%s.%s",
-	    addr_port(&edge->link.listener.addr), token, mac);
+	snprintf(branch, sizeof(branch), "z9hG4bK%s.%s", token, mac);
+	snprintf(own, sizeof(own), "SIP/2.0/TCP 127.0.0.1:%u;branch=%s",
+	    addr_port(&edge->link.listener.addr), branch);
 	change.push_via = slice_of(own);
 	note_source(&change, from, &via);
-	if (forms_dialog(edge_head_method(&m->head))) {
+	if (edge_pass_request(edge, m, &change, slice_of(branch)))
+		return;
+	if (edge_forms_dialog(edge_head_method(&m->head))) {
 		write_route(from, route);
 		change.push_record_route = slice_of(route);
 	}
@@ -216,12 +219,14 @@ static void take_response(const struct edge_source *from, const struct edge_mess
 		++*edge->count.stray_responses;
 		return;
 	}
-	if (edge_head_cseq(&m->head, &number, &method) == 0 && forms_dialog(method)) {
+	if (!edge_client_answered(edge, change.via_branch, attempt, &m->head)
+	    || edge_respond(edge, change.via_branch, m))
+		return;
+	if (edge_head_cseq(&m->head, &number, &method) == 0 && edge_forms_dialog(method)) {
 		write_route(from, route);
 		change.append_record_route = slice_of(route);
 	}
-	if (edge_client_answered(edge, change.via_branch, attempt, &m->head))
-		edge_link_send(&edge->link, m, &change);
+	edge_link_send(&edge->link, m, &change);
 }
 
 void edge_take_from_peer(const struct edge_source *from, const struct edge_message *m)

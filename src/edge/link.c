@@ -138,23 +138,30 @@ int edge_link_send(struct edge_link *link, const struct edge_message *m,
 	return err;
 }
 
+/* A stranger is not to see the link's token. */
+struct edge_reply edge_own_reply(struct edge *edge, const struct edge_head *request, unsigned code,
+    const char *why)
+{
+	bool passed = edge_is_passed(edge, request);
+
+	return (struct edge_reply){.code = code,
+	    .why = why,
+	    .agent = slice_of(passed ? NULL : edge->link.token),
+	    .to_tag = slice_of(passed ? STAILQ_FIRST(&edge->listeners)->token : edge->link.token)};
+}
+
 void edge_link_reply(struct edge_link *link, const struct edge_head *request, unsigned code,
     const char *why)
 {
-	const struct edge_reply reply = {.code = code,
-	    .why = why,
-	    .agent = slice_of(link->token),
-	    .to_tag = slice_of(link->token)};
-	struct buffer *w = &link->edge->text;
+	const struct edge_reply reply = edge_own_reply(link->edge, request, code, why);
+	struct buffer w = {.max = BUFFER_UNBOUNDED};
 
 	if (!edge_reply_possible(request))
 		return;
-	w->len = 0;
-	edge_reply_write(w, request, &reply);
-	if (w->err)
-		buffer_fini(w);
-	else
-		edge_link_send_text(link, buffer_text(w));
+	edge_reply_write(&w, request, &reply);
+	if (!w.err)
+		edge_give_back(link->edge, buffer_text(&w));
+	buffer_fini(&w);
 }
 
 void edge_link_step(struct edge *edge)

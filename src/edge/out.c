@@ -25,8 +25,7 @@ static bool has_own_record_route(struct edge *edge, const struct edge_head *head
 
 static const struct slice cookie = {"z9hG4bK", 7};
 
-/* @param mac  what follows the token.  @return 0 or -EBADMSG */
-static int read_branch(struct edge *edge, struct slice branch, struct edge_token *token,
+int edge_branch_token(struct edge *edge, struct slice branch, struct edge_token *token,
     struct slice *mac)
 {
 	struct slice text;
@@ -44,7 +43,7 @@ int edge_origin_of_branch(struct edge *edge, struct slice branch, struct edge_or
 	struct slice mac;
 
 	*origin = (struct edge_origin){.flow = NULL};
-	if (read_branch(edge, branch, &token, &mac) < 0)
+	if (edge_branch_token(edge, branch, &token, &mac) < 0)
 		return -ENOENT;
 	if (token.kind == TOKEN_FLOW && (origin->flow = flow_find(edge, token.number))) {
 		origin->listener = origin->flow->listener;
@@ -96,24 +95,37 @@ static bool is_refused_invite(const struct edge_head *response)
 	    && slice_equal(method, SLICE("INVITE"));
 }
 
-static void send_response(struct edge *edge, const struct edge_message *m)
+bool edge_respond(struct edge *edge, struct slice branch, const struct edge_message *m)
 {
 	struct edge_change change = {.drop_via = true,
 	    .drop_record_route = has_own_record_route(edge, &m->head)};
 	struct edge_token token;
 	struct sip_flow *f;
-	struct edge_via via;
 	struct slice mac;
 
-	if (edge_head_via(&m->head, &via) < 0 || read_branch(edge, via.branch, &token, &mac) < 0)
-		return;
-	if (is_refused_invite(&m->head))
-		edge_refusal_note(edge);
+	if (edge_branch_token(edge, branch, &token, &mac) < 0)
+		return false;
 	if (token.kind == TOKEN_DATAGRAM)
 		answer_datagram(edge, &token, mac, m, &change);
 	else if (token.kind == TOKEN_FLOW && !is_silence(edge, &m->head)
 	    && (f = flow_find(edge, token.number)))
 		flow_send(f, m, &change);
+	return true;
+}
+
+/* What has gone on to another node is not the stack's to answer any more. */
+static void send_response(struct edge *edge, const struct edge_message *m)
+{
+	struct edge_via via;
+	struct slice method;
+	uint32_t number;
+
+	if (edge_head_via(&m->head, &via) < 0 || edge_head_cseq(&m->head, &number, &method) < 0)
+		return;
+	if (is_refused_invite(&m->head))
+		edge_refusal_note(edge);
+	if (!edge_client_find(edge, via.branch, method))
+		edge_respond(edge, via.branch, m);
 }
 
 /* --- requests --- */
@@ -132,7 +144,7 @@ static int write_branch(struct edge *edge, const char *token, const struct edge_
 /* How each request changes on its way out. */
 static void plan(struct edge_change *change, const char *branch)
 {
-	change->drop_route = true;
+	change->drop_routes = 1;
 	change->add_max_forwards = true; /* ACK and BYE for a fork's second 200 have none */
 	change->via_branch = slice_of(branch);
 }
@@ -353,7 +365,8 @@ bool edge_is_from_stack(struct edge *edge, const struct edge_head *head)
 
 	if (head->request)
 		return read_route(edge, head, &token) == 0;
-	return edge_head_via(head, &via) == 0 && read_branch(edge, via.branch, &token, &mac) == 0;
+	return edge_head_via(head, &via) == 0
+	    && edge_branch_token(edge, via.branch, &token, &mac) == 0;
 }
 
 void edge_take_from_stack(struct edge *edge, const struct edge_message *m)

@@ -48,6 +48,9 @@ int edge_token_write(struct edge *edge, const struct edge_token *token, char tex
 /** @return 0 or -EBADMSG: not one that we have written */
 int edge_token_parse(struct edge *edge, struct slice text, struct edge_token *token);
 
+/** What hex_write() has written; bytes has room for half of the text. */
+void edge_hex_read(void *bytes, struct slice text);
+
 /** A keyed hash of the texts, in hexadecimal.  @return 0 or -ENOMEM */
 int edge_mac(struct edge *edge, const struct slice *texts, size_t count,
     char mac[EDGE_MAC_LEN + 1]);
@@ -68,6 +71,17 @@ int edge_branch_write(struct edge *edge, const char *token, struct slice branch,
 /** @return the stack's; absent: it is not one that we have sent */
 struct slice edge_branch_parse(struct edge *edge, const char *token, struct slice wire,
     unsigned *attemptp);
+
+enum { EDGE_OWN_BRANCH_SIZE = 7 + EDGE_TOKEN_SIZE + EDGE_MAC_LEN + 1 };
+
+/**
+ * The branch of the Via that is put on what comes from a peer: it says where the response goes.
+ *
+ * @param mac  what follows the token
+ * @return 0 or -EBADMSG: it is not one of ours
+ */
+int edge_branch_token(struct edge *edge, struct slice branch, struct edge_token *token,
+    struct slice *mac);
 
 /* --- repeating: timers A, E and G of RFC 3261 17 --- */
 
@@ -213,12 +227,38 @@ void edge_take_from_peer(const struct edge_source *from, const struct edge_messa
 void edge_refuse(const struct edge_source *from, const struct edge_head *request, unsigned code,
     const char *why);
 
+/** Does a dialog begin with it, along whose Record-Route its later requests go? */
+bool edge_forms_dialog(struct slice method);
+
 /* out.c: what the stack sends */
+/**
+ * Give a response to whom the branch of our Via names.
+ * @return false: it is none of ours
+ */
+bool edge_respond(struct edge *edge, struct slice branch, const struct edge_message *message);
 void edge_take_from_stack(struct edge *edge, const struct edge_message *message);
 /** A request of the stack's that has waited, or has been elsewhere in vain. */
 void edge_send_again(struct edge *edge, struct slice text, unsigned attempt);
 /** Has it a token of ours where only the stack has one? */
 bool edge_is_from_stack(struct edge *edge, const struct edge_head *head);
+
+/* pass.c: between a client and another node */
+
+/**
+ * A request of a peer's that is not for the stack: in a dialog that a passed request has begun, or
+ * about such a request.
+ *
+ * @param change  our Via is on it, of this branch
+ * @return is it on its way?
+ */
+bool edge_pass_request(struct edge *edge, const struct edge_message *message,
+    const struct edge_change *change, struct slice branch);
+
+/** Is it a peer's, on its way to another one? */
+bool edge_is_passed(struct edge *edge, const struct edge_head *request);
+
+/** A response of the edge's own goes to the stack, or to the peer whose passed request it is to. */
+void edge_give_back(struct edge *edge, struct slice response);
 
 /* --- server transactions: requests that came in datagrams, RFC 3261 17.2 and RFC 6026 --- */
 
@@ -522,7 +562,11 @@ void edge_link_forget(struct edge_link *link, struct sip_flow *flow);
 /** Has all that the stack has written been read? */
 bool edge_link_is_quiet(const struct edge_link *link);
 
-/** Answer a request of the stack's by ourselves.  Harmless for an ACK. */
+/** What we say of a request that the stack, or a peer by way of us, has sent. */
+struct edge_reply edge_own_reply(struct edge *edge, const struct edge_head *request, unsigned code,
+    const char *why);
+
+/** Answer such a request by ourselves.  Harmless for an ACK. */
 void edge_link_reply(struct edge_link *link, const struct edge_head *request, unsigned code,
     const char *why);
 
@@ -536,7 +580,7 @@ int edge_write(struct buffer *w, const struct edge_message *message,
     const struct edge_change *change);
 
 struct edge_count {
-	uint64_t *messages_in, *messages_out, *bad_messages, *stray_responses;
+	uint64_t *messages_in, *messages_out, *bad_messages, *stray_responses, *passed;
 	uint64_t *datagrams_in, *datagrams_out, *datagrams_dropped;
 	uint64_t *repeats_in, *repeats_out;
 	uint64_t *transactions, *transaction_memory, *transactions_refused;

@@ -62,14 +62,20 @@ static uint64_t read_hex(struct slice text)
 	return number;
 }
 
+void edge_hex_read(void *bytes, struct slice text)
+{
+	for (size_t i = 0; 2 * i + 1 < text.len; i++)
+		((unsigned char *)bytes)[i] =
+		    (unsigned char)read_hex((struct slice){text.p + 2 * i, 2});
+}
+
 /* We have written it, so it is good. */
 static void read_datagram(struct edge_token *token, struct slice host)
 {
 	unsigned char bytes[16] = {0};
 	uint64_t number = token->number;
 
-	for (size_t i = 0; i < sizeof(bytes) && 2 * i < host.len; i++)
-		bytes[i] = (unsigned char)read_hex((struct slice){host.p + 2 * i, 2});
+	edge_hex_read(bytes, slice_head(host, 2 * sizeof(bytes)));
 	if (host.len == 8) {
 		token->peer.in.sin_family = AF_INET;
 		memcpy(&token->peer.in.sin_addr, bytes, 4);

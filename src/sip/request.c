@@ -617,18 +617,32 @@ int sip_request_reply(struct sip_request *req, int code, struct slice reason, st
 /* --- no answers --- */
 
 /* Sofia answers each transaction before it frees it: by what the edge keeps to itself. */
+static void answer_silently(struct sip_request *req)
+{
+	struct sip_stack *stack = req->agent->stack;
+
+	if (!req->nh)
+		return;
+	nua_respond(req->nh, 408, edge_silence(stack->edge), NUTAG_WITH_SAVED(req->saved),
+	    TAG_END());
+	sip_stack_kick(stack);
+}
+
 static void forget(struct sip_request *req)
 {
 	struct sip_stack *stack = req->agent->stack;
 
 	timer_queue_stop(&stack->dropped, &req->drop);
 	stack->dropped_count--;
-	if (req->nh) {
-		nua_respond(req->nh, 408, edge_silence(stack->edge), NUTAG_WITH_SAVED(req->saved),
-		    TAG_END());
-		sip_stack_kick(stack);
-	}
+	answer_silently(req);
 	sip_request_unref(req);
+}
+
+void sip_request_gone_on(struct sip_request *req)
+{
+	answer_silently(req);
+	req->answered = true;
+	release_handle(req);
 }
 
 static struct sip_request *of_entry(struct timer_entry *entry)

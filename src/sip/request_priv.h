@@ -52,6 +52,9 @@ void sip_request_note_failure(struct sip_request *req);
 /** Has its sender shown so many wrong ones that these are not to be looked at? */
 bool sip_request_is_barred(const struct sip_request *req);
 
+/** Another node answers it: the stack forgets it. */
+void sip_request_gone_on(struct sip_request *req);
+
 /** For NUTAG_WITH. */
 msg_t *sip_request_msg(const struct sip_request *req);
 

@@ -568,6 +568,12 @@ void notifier_request(struct sip_request *req, void *arg)
 
 /* --- what services do --- */
 
+void notifier_ask_again(struct notifier *n, struct sip_request *req)
+{
+	if (!sip_request_answered(req))
+		notifier_request(req, n);
+}
+
 /* Allow-Events is to name what is offered (RFC 6665 4.4.4). */
 static int tell_offers(struct notifier *n, const char *added)
 {

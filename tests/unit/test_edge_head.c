@@ -349,12 +349,17 @@ static const struct {
     {"Via: SIP/2.0/TCP a\r\n" REST, {.via_branch = {"z", 1}},
 	"Via: SIP/2.0/TCP a;branch=z\r\n" REST},
     /* routes */
-    {VIA "Route: <sip:a;lr>\r\n" REST, {.drop_route = true}, VIA REST},
-    {VIA "Route: <sip:a;lr>,\r\n <sip:b;lr>\r\n" REST, {.drop_route = true},
+    {VIA "Route: <sip:a;lr>\r\n" REST, {.drop_routes = 1}, VIA REST},
+    {VIA "Route: <sip:a;lr>,\r\n <sip:b;lr>\r\n" REST, {.drop_routes = 1},
 	VIA "Route: <sip:b;lr>\r\n" REST},
-    {VIA "Route: <sip:a;lr>\r\nroute: <sip:b;lr>\r\n" REST, {.drop_route = true},
+    {VIA "Route: <sip:a;lr>\r\nroute: <sip:b;lr>\r\n" REST, {.drop_routes = 1},
 	VIA "route: <sip:b;lr>\r\n" REST},
-    {VIA REST, {.drop_route = true, .drop_record_route = true}, VIA REST},
+    {VIA "Route: <sip:a;lr>, <sip:b;lr>, <sip:c;lr>\r\n" REST, {.drop_routes = 2},
+	VIA "Route: <sip:c;lr>\r\n" REST},
+    {VIA "Route: <sip:a;lr>\r\nRoute: <sip:b;lr>, <sip:c;lr>\r\n" REST,
+	{.drop_routes = 2, .push_route = {"<sip:d;lr>", 10}},
+	VIA "Route: <sip:d;lr>\r\nRoute: <sip:c;lr>\r\n" REST},
+    {VIA REST, {.drop_routes = 1, .drop_record_route = true}, VIA REST},
     {VIA REST, {.push_record_route = {"<sip:me;lr>", 11}},
 	VIA REST "Record-Route: <sip:me;lr>\r\n"},
     {VIA "Record-Route: <sip:a>\r\n" REST, {.push_record_route = {"<sip:me;lr>", 11}},
@@ -373,8 +378,7 @@ static const struct {
     {VIA REST, {.add_max_forwards = true}, VIA REST "Max-Forwards: 70\r\n"},
     {VIA REST "max-forwards : 3\r\n", {.add_max_forwards = true}, VIA REST "max-forwards : 3\r\n"},
     {VIA REST "l: 7\r\n", {.add_content_length = true}, VIA REST "l: 7\r\n"},
-    {VIA REST "Subject: a\r\n\tb\r\n \r\n", {.drop_route = true},
-	VIA REST "Subject: a  \tb   \r\n"},
+    {VIA REST "Subject: a\r\n\tb\r\n \r\n", {.drop_routes = 1}, VIA REST "Subject: a  \tb   \r\n"},
 };
 
 static void test_changes(void **state)

@@ -1,0 +1,66 @@
+/* Requests that another node serves: as they came, with a header for it (edge/pass.c). */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <sofia-sip/msg_header.h>
+#include <sofia-sip/sip_header.h>
+
+#include "sip/request_priv.h"
+
+/* What a client writes in the nodes' name. */
+static void drop_named(msg_t *msg, sip_t *sip, struct slice name)
+{
+	sip_unknown_t *u = sip->sip_unknown, *next;
+
+	for (; u; u = next) {
+		next = u->un_next;
+		if (slice_equal_nocase(slice_of(u->un_name), name))
+			msg_header_remove(msg, (msg_pub_t *)sip, (msg_header_t *)u);
+	}
+}
+
+static int add(msg_t *msg, sip_t *sip, struct slice header)
+{
+	char *line = slice_dup(slice_trim(header));
+	sip_unknown_t *u = line ? sip_unknown_make(msg_home(msg), line) : NULL;
+
+	free(line);
+	return u ? msg_header_insert(msg, (msg_pub_t *)sip, (msg_header_t *)u) : -1;
+}
+
+/* @return the whole of it, of the message's home; absent: no memory */
+static struct slice write_message(msg_t *msg, struct slice header)
+{
+	sip_t *sip = sip_object(msg);
+	struct slice rest = header, name;
+	char *text = NULL;
+	size_t len = 0;
+
+	slice_cut(&rest, ':', &name);
+	drop_named(msg, sip, name);
+	if (add(msg, sip, header) == 0)
+		text = msg_as_string(msg_home(msg), msg, (msg_pub_t *)sip, 0, &len);
+	return (struct slice){text, text ? len : 0};
+}
+
+int sip_request_pass_on(struct sip_request *req, struct slice node, struct slice own,
+    struct slice header)
+{
+	struct sip_request_parts parts;
+	struct edge_passing passing = {.node = node, .own = own};
+	char *contact;
+	int err;
+
+	if (sip_request_answered(req))
+		return -EEXIST;
+	sip_request_look(req, &parts);
+	contact = sip_agent_contact(parts.agent, NULL);
+	passing.contact = slice_of(contact);
+	passing.request = write_message(sip_request_msg(req), header);
+	err = contact && passing.request.p ? edge_pass_on(parts.agent->stack->edge, &passing)
+					   : -ENOMEM;
+	free(contact);
+	if (err == 0)
+		sip_request_gone_on(req);
+	return err;
+}
