@@ -2,6 +2,7 @@
 #include "conf/conf.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,33 +25,6 @@ static const struct arg_spec join_args[] = {
     {0},
 };
 
-static int refuse(struct conf *conf, struct sip_request *request, int code)
-{
-	++*conf->count.refused_joins;
-	sip_request_reply(request, code, ABSENT, ABSENT);
-	return -ENOENT;
-}
-
-/* The room of that name, which an INVITE may make.  @return NULL: it is answered */
-static struct conf_room *enter(struct conf *conf, struct sip_request *invite, struct slice uri)
-{
-	struct conf_room *room = conf_room_meant(conf, invite, uri);
-	int err;
-
-	if (room)
-		return room;
-	if (!conf->settings->create) {
-		refuse(conf, invite, 404);
-		return NULL;
-	}
-	err = conf_room_new(&room, conf, uri);
-	if (err < 0) {
-		refuse(conf, invite, err == -ENOSPC ? 486 : err == -ENOMEM ? 500 : 404);
-		return NULL;
-	}
-	return room;
-}
-
 /* Who somebody is says the rule, or the From of his request. */
 static struct slice sender_of(const struct route_subject *subject, const struct arg *from)
 {
@@ -59,11 +33,13 @@ static struct slice sender_of(const struct route_subject *subject, const struct 
 
 static int run_join(const struct route_subject *subject, const struct arg *args, void *state)
 {
-	struct conf *conf = state;
-	struct conf_room *room = enter(conf, subject->request, args[JOIN_ROOM].text);
+	struct conf_room *room = conf_room_asked(state, subject->request, args[JOIN_ROOM].text);
+	const struct conf_order order = {
+	    .what = CONF_JOIN,
+	    .from = sender_of(subject, &args[JOIN_FROM]),
+	};
 
-	return room ? conf_join(room, subject->request, sender_of(subject, &args[JOIN_FROM]))
-		    : -ENOENT;
+	return room ? conf_order_take(room, subject->request, &order) : -ENOENT;
 }
 
 static const struct arg_spec message_args[] = {
@@ -73,16 +49,10 @@ static const struct arg_spec message_args[] = {
 
 static int run_message(const struct route_subject *subject, const struct arg *args, void *state)
 {
-	struct conf_room *room = enter(state, subject->request, args[0].text);
-	int err;
+	struct conf_room *room = conf_room_asked(state, subject->request, args[0].text);
+	const struct conf_order order = {.what = CONF_PAGE, .answer = subject->last};
 
-	if (!room)
-		return -ENOENT;
-	room->keep++;
-	err = conf_phone_take(room, subject->request, subject->last);
-	room->keep--;
-	conf_room_review(room);
-	return err;
+	return room ? conf_order_take(room, subject->request, &order) : -ENOENT;
 }
 
 enum { REFER_ROOM, REFER_FROM, REFER_KICK };
@@ -144,6 +114,23 @@ static struct conf_room *find(struct conf *conf, struct slice uri, struct reply 
 	return room;
 }
 
+/* The same if it is this node's. */
+static struct conf_room *find_ours(struct conf *conf, struct slice uri, struct reply *out)
+{
+	struct conf_room *room = find(conf, uri, out);
+	char why[96];
+
+	if (!room || conf_room_claim(room))
+		return room;
+	snprintf(why, sizeof(why),
+	    room->owner[0] ? "the room is on node %s"
+			   : "%swhose the room is "
+			     "is being asked: call again",
+	    room->owner);
+	reply_error(out, 409, why);
+	return NULL;
+}
+
 static const struct slice nobody;
 
 /* Is who asks in there?  Operators are everywhere. */
@@ -185,6 +172,9 @@ static void put_room(const struct conf_room *room, struct reply *out)
 	reply_open_object(out, NULL);
 	reply_text(out, "room", slice_of(room->uri));
 	reply_text(out, "subject", conf_room_subject(room));
+	reply_text(out, "node",
+	    room->ours ? cluster_own_name(room->conf->env.cluster)
+		       : slice_of(room->owner[0] ? room->owner : NULL));
 	reply_open_list(out, "participants");
 	TAILQ_FOREACH(p, &room->participants, next)
 		put_participant(p, out);
@@ -262,6 +252,7 @@ static void call_create(const struct param *params, struct reply *out, void *sta
 	room->subject = slice_dup(params[CREATE_SUBJECT].text);
 	room->max_participants = (uint64_t)params[CREATE_MAX].number;
 	conf_room_announce(room);
+	conf_room_claim(room);
 	reply_text(out, NULL, SLICE("OK"));
 }
 
@@ -272,7 +263,7 @@ static const struct param_spec room_params[] = {
 
 static void call_end(const struct param *params, struct reply *out, void *state)
 {
-	struct conf_room *room = find(state, params[0].text, out);
+	struct conf_room *room = find_ours(state, params[0].text, out);
 
 	if (!room)
 		return;
@@ -288,7 +279,7 @@ static const struct param_spec kick_params[] = {
 
 static void call_kick(const struct param *params, struct reply *out, void *state)
 {
-	struct conf_room *room = find(state, params[0].text, out);
+	struct conf_room *room = find_ours(state, params[0].text, out);
 	struct conf_user *user;
 
 	if (!room)
@@ -332,7 +323,7 @@ static void invite_error(struct reply *out, int err)
 static void call_invite(const struct param *params, struct reply *out, void *state)
 {
 	struct conf *conf = state;
-	struct conf_room *room = find(conf, params[0].text, out);
+	struct conf_room *room = find_ours(conf, params[0].text, out);
 	struct conf_participant *p;
 	int err;
 
@@ -391,7 +382,7 @@ static void send_out(struct conf_post *post, struct reply *out)
 static void call_send(const struct param *params, struct reply *out, void *state)
 {
 	const struct param *body = &params[params[SEND_BASE64].present ? SEND_BASE64 : SEND_BODY];
-	struct conf_room *room = find(state, params[SEND_ROOM].text, out);
+	struct conf_room *room = find_ours(state, params[SEND_ROOM].text, out);
 	char message_id[MESSAGE_ID_LEN + 1], from[CONF_URI_MAX + 1];
 	struct conf_post post = {.room = room, .to = params[SEND_TO].text};
 	int err;
@@ -498,6 +489,9 @@ static const struct stats_row numbers[] = {
     {NUMBER(skipped), .help = "Copies that a participant could not take"},
     {NUMBER(refused), .help = "Messages refused"},
     {NUMBER(slow), .help = "Participants dropped because they did not read"},
+    {NUMBER(remote), .help = "Requests that went on to the node that has the room"},
+    {NUMBER(remote_taken), .help = "INVITEs and MESSAGEs that another node has sent on"},
+    {NUMBER(yielded), .help = "Rooms that another node has got meanwhile"},
     {NUMBER(persist_longest),
 	.help = "Microseconds that conference.persist has taken for a change, at most",
 	.gauge = true},
@@ -515,6 +509,7 @@ static void stop(void *state)
 	conf_roster_withdraw(conf);
 	conf_refer_withdraw(conf);
 	conf_orphans_free(conf);
+	timer_fini(&conf->yield);
 	timer_queue_fini(&conf->silent);
 	timer_queue_fini(&conf->slow);
 	conf_store_close(conf->store);
@@ -550,6 +545,8 @@ static int start(const struct service_env *env, const void *settings, void **sta
 		err = timer_queue_init(&conf->silent, env->base,
 		    ((const struct conf_settings *)settings)->page_timeout_ms, conf_phone_silent,
 		    conf);
+	if (err == 0)
+		err = timer_init(&conf->yield, env->base, conf_rooms_yield, conf);
 	if (err == 0)
 		err = conf_rooms_configure(conf, settings);
 	if (err == 0)
@@ -598,6 +595,7 @@ const struct service conf_service = {
     .start = start,
     .reload = reload,
     .contact = conf_contact,
+    .forwarded = conf_forwarded,
     .sessions = sessions,
     .stop = stop,
 };

@@ -102,7 +102,7 @@ static void go_on(struct conf_phone *phone)
 }
 
 /* What a phone is behind with has a bound: it may have left when this returns. */
-static void queue(struct conf_participant *p, struct slice text)
+void conf_phone_tell(struct conf_participant *p, struct slice text)
 {
 	struct conf_phone *phone = p->phone;
 	struct conf_page *page;
@@ -133,7 +133,7 @@ void conf_phone_show(struct conf_participant *p, const struct conf_post *post)
 	buffer_add(&b, post->content);
 	if (!b.err) {
 		++*p->room->conf->count.copies;
-		queue(p, buffer_text(&b));
+		conf_phone_tell(p, buffer_text(&b));
 	}
 	buffer_fini(&b);
 }
@@ -215,7 +215,7 @@ static void run_nick(struct conf_participant *p, struct slice name)
 		buffer_add(&b, SLICE("That is not a name."));
 	}
 	if (!b.err)
-		queue(p, buffer_text(&b));
+		conf_phone_tell(p, buffer_text(&b));
 	buffer_fini(&b);
 }
 
@@ -240,7 +240,7 @@ static void run_who(struct conf_participant *p, struct slice rest)
 		conf_write_name(&b, other);
 	}
 	if (!b.err)
-		queue(p, buffer_text(&b));
+		conf_phone_tell(p, buffer_text(&b));
 	buffer_fini(&b);
 }
 
@@ -366,7 +366,7 @@ static void obey(struct conf_participant *p, int command, struct slice text, str
 	else if (command < (int)CONF_COUNT(commands))
 		commands[command].run(p, rest);
 	else
-		queue(p, SLICE("I know /nick NAME, /who and /leave."));
+		conf_phone_tell(p, SLICE("I know /nick NAME, /who and /leave."));
 }
 
 int conf_phone_take(struct conf_room *room, struct sip_request *message, bool answer)

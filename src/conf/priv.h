@@ -9,6 +9,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include <msrpd/cluster.h>
 #include <msrpd/cpim.h>
 #include <msrpd/service.h>
 #include <msrpd/slice.h>
@@ -47,6 +48,7 @@ extern const struct setting conf_settings_rows[];
 struct conf_counters {
 	uint64_t *rooms, *participants, *joins, *refused_joins;
 	uint64_t *messages, *private_messages, *copies, *skipped, *refused, *slow;
+	uint64_t *remote, *remote_taken, *yielded;
 	uint64_t *persist_longest;
 };
 
@@ -57,6 +59,7 @@ struct conf {
 	bool stopping;                        /* who leaves now is not told of */
 	struct timer_queue slow;              /* participants who are to read, or go */
 	struct timer_queue silent;            /* phones, since their last MESSAGE */
+	struct timer yield;                   /* while rooms are to go to other nodes */
 	LIST_HEAD(, conf_page) orphans;       /* MESSAGEs whose phones are gone */
 	struct conf_counters count;
 	struct conf_store *store; /* NULL: memory only */
@@ -151,6 +154,7 @@ struct conf_room {
 	bool restored;  /* nobody has come in since */
 	bool announced; /* applications know of it */
 	bool ending;
+	bool ours, yields;         /* see node.c */
 	unsigned keep;             /* by those who are at work in it */
 	char *subject;             /* or NULL; of a made room */
 	uint64_t max_participants; /* the same; 0: as for all */
@@ -158,9 +162,14 @@ struct conf_room {
 	struct conf_nickname *nicknames;
 	struct conf_history history;
 	struct conf_roster roster;
-	uint64_t last_number;                  /* of a participant */
-	struct conf_helds held;                /* senders who are not read: see pace.c */
-	size_t slow;                           /* participants who make them wait */
+	uint64_t last_number;   /* of a participant */
+	struct conf_helds held; /* senders who are not read: see pace.c */
+	size_t slow;            /* participants who make them wait */
+	struct cluster_claim claim;
+	char owner[33]; /* node that had it when it was asked for last; empty: this one, or none */
+	STAILQ_HEAD(, conf_wait) waiting;
+	size_t waiting_count;
+	uint64_t yield_by_ms;
 	struct conf_participants participants; /* that have joined, in order */
 	size_t count;                          /* of all, those being set up included */
 	size_t uri_len;
@@ -176,6 +185,14 @@ struct conf_room *conf_room_find(struct conf *conf, struct slice uri);
  */
 struct conf_room *conf_room_meant(struct conf *conf, const struct sip_request *request,
     struct slice uri);
+
+/**
+ * The room that a request asks for, which it may make; in a cluster any, as another node may have
+ * it.
+ *
+ * @return NULL: there is none such, and the request is answered
+ */
+struct conf_room *conf_room_asked(struct conf *conf, struct sip_request *request, struct slice uri);
 
 /** @return 0; -EINVAL: no URI; -EEXIST; -ENOSPC: max_rooms reached; -ENOMEM */
 int conf_room_new(struct conf_room **roomp, struct conf *conf, struct slice uri);
@@ -203,6 +220,41 @@ bool conf_room_admits(const struct conf_room *room, struct slice user);
 bool conf_is_user(const char *entry, struct slice user);
 
 struct conf_user *conf_room_user(const struct conf_room *room, struct slice uri);
+
+/* --- node.c: which node has a room --- */
+
+struct buffer;
+
+/** What comes of a request, in whichever node has the room. */
+struct conf_order {
+	enum { CONF_JOIN, CONF_PAGE, CONF_WATCH } what;
+	struct slice from; /* JOIN: who it is */
+	bool answer;       /* PAGE: the MESSAGE is to be answered */
+	bool forwarded;    /* another node has sent it on: it goes to none again */
+};
+
+/** Carry it out here, now or later, or let the node do it that has the room.  @return as action.run */
+int conf_order_take(struct conf_room *room, struct sip_request *request,
+    const struct conf_order *order);
+
+/** Is it this node's?  If that is not known, it is asked. */
+bool conf_room_claim(struct conf_room *room);
+
+/** May it be here, or was it only asked for? */
+bool conf_room_is_real(const struct conf_room *room);
+
+/** The room ends, and those who wait for its node are told. */
+void conf_room_stop_waiting(struct conf_room *room);
+
+/** Has another node of ours sent it on? */
+bool conf_mark_read(const struct conf *conf, const struct sip_request *request,
+    struct buffer *texts, struct cluster_mark *mark);
+
+/** service.forwarded */
+void conf_forwarded(struct sip_request *request, const struct cluster_mark *mark, void *state);
+
+/** Of the timer: rooms that are another node's end here once nothing is under way in them. */
+void conf_rooms_yield(void *arg);
 
 /* --- participant.c: a session of somebody in a room --- */
 
@@ -301,8 +353,6 @@ struct conf_post {
 /** Put content into an envelope, which is then its body.  @return 0, -EINVAL, -ENOBUFS, -ENOMEM */
 int conf_wrap(struct conf_post *post, struct slice name, struct slice content);
 
-struct buffer;
-
 /** A participant as people know him: by nickname, name or user. */
 void conf_write_name(struct buffer *b, const struct conf_participant *p);
 void conf_write_display_name(struct buffer *b, struct slice name);
@@ -399,6 +449,9 @@ void conf_phone_free(struct conf_participant *p); /* harmless on a session */
 void conf_phone_silent(struct timer_entry *entry, void *arg);
 void conf_orphans_free(struct conf *conf);
 
+/** Say something to it.  It may have left when this returns. */
+void conf_phone_tell(struct conf_participant *p, struct slice text);
+
 /** Show it a message that is whole. */
 void conf_phone_show(struct conf_participant *p, const struct conf_post *post);
 
@@ -411,6 +464,9 @@ void conf_roster_init(struct conf_room *room);
 
 /** The room ends, and its watchers are told. */
 void conf_roster_fini(struct conf_room *room);
+
+/** The room goes on elsewhere: its watchers may subscribe again. */
+void conf_roster_move(struct conf_room *room);
 
 /** He has come, left, or changed. */
 void conf_roster_changed(struct conf_room *room, struct conf_user *user);

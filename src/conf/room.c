@@ -63,6 +63,7 @@ static int add(struct conf_room **roomp, struct conf *conf, const char *key)
 	room->conf = conf;
 	TAILQ_INIT(&room->participants);
 	STAILQ_INIT(&room->history.entries);
+	STAILQ_INIT(&room->waiting);
 	LIST_INIT(&room->held);
 	conf_roster_init(room);
 	room->uri_len = len;
@@ -91,6 +92,28 @@ int conf_room_new(struct conf_room **roomp, struct conf *conf, struct slice uri)
 	return add(roomp, conf, key);
 }
 
+static int status_of(int err)
+{
+	return err == -ENOSPC ? 486 : err == -ENOMEM ? 500 : 404;
+}
+
+struct conf_room *conf_room_asked(struct conf *conf, struct sip_request *request, struct slice uri)
+{
+	struct conf_room *room = conf_room_meant(conf, request, uri);
+	int err = -ENOENT;
+
+	if (room)
+		return room;
+	if (conf->settings->create || conf->env.cluster)
+		err = conf_room_new(&room, conf, uri);
+	if (err == 0)
+		return room;
+	++*conf->count.refused_joins;
+	sip_request_reply(request, status_of(err), (struct slice){NULL, 0},
+	    (struct slice){NULL, 0});
+	return NULL;
+}
+
 static void room_free(struct conf_room *room)
 {
 	struct conf *conf = room->conf;
@@ -101,6 +124,8 @@ static void room_free(struct conf_room *room)
 
 	HASH_DEL(conf->rooms, room);
 	*conf->count.rooms = HASH_COUNT(conf->rooms);
+	conf_room_stop_waiting(room);
+	cluster_release(&room->claim);
 	conf_roster_fini(room);
 	conf_nicknames_free(room);
 	conf_history_clear(&room->history);

@@ -335,16 +335,41 @@ static int judge(const struct conf_room *room, struct sip_request *request)
 	return conf_uri_key(key, who) == 0 && conf_room_admits(room, slice_of(key)) ? 0 : 403;
 }
 
+/* @return 0, or as subscribe() */
+static int find_here(struct conf_room **roomp, struct conf *conf, struct sip_request *request)
+{
+	struct buffer texts = {.max = BUFFER_UNBOUNDED};
+	struct cluster_mark mark;
+	struct conf_order order = {.what = CONF_WATCH,
+	    .forwarded = conf_mark_read(conf, request, &texts, &mark)};
+	struct slice uri =
+	    order.forwarded ? mark.args[1] : sip_request_field(request, SIP_FIELD_RURI);
+	struct conf_room *room = conf->env.cluster ? conf_room_asked(conf, request, uri)
+						   : conf_room_meant(conf, request, uri);
+
+	buffer_fini(&texts);
+	*roomp = room;
+	if (!room)
+		return 404;
+	if (!conf_room_claim(room)) {
+		conf_order_take(room, request, &order);
+		return -EINPROGRESS;
+	}
+	if (conf_room_is_real(room))
+		return 0;
+	conf_room_review(room);
+	return 404;
+}
+
 static int on_subscribe(struct subscription *s, struct sip_request *request, void **watcherp,
     void *arg)
 {
-	struct conf_room *room =
-	    conf_room_meant(arg, request, sip_request_field(request, SIP_FIELD_RURI));
+	struct conf_room *room;
 	struct conf_watcher *w;
-	int status;
+	int status = find_here(&room, arg, request);
 
-	if (!room)
-		return 404;
+	if (status)
+		return status;
 	status = judge(room, request);
 	if (status)
 		return status;
@@ -417,6 +442,17 @@ void conf_roster_withdraw(struct conf *conf)
 {
 	if (conf->env.notifier)
 		notifier_withdraw(conf->env.notifier, &package);
+}
+
+void conf_roster_move(struct conf_room *room)
+{
+	struct conf_watcher *w;
+
+	while ((w = LIST_FIRST(&room->roster.watchers))) {
+		subscription_end(w->subscription, SUBSCRIPTION_DEACTIVATED,
+		    (struct slice){NULL, 0});
+		watcher_free(w);
+	}
 }
 
 /* --- life --- */

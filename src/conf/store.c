@@ -285,6 +285,7 @@ static void load_room(struct conf *conf, sqlite3_stmt *s)
 	room->lasting = sqlite3_column_int(s, 3);
 	room->restored = true;
 	conf_room_announce(room);
+	conf_room_claim(room);
 }
 
 static void load_entry(struct conf *conf, sqlite3_stmt *s)

@@ -161,7 +161,8 @@ static unsigned read_ways(struct edge *edge, const struct edge_head *head, struc
 	struct way next;
 	unsigned n = 0;
 
-	if (!edge_head_has(head, EDGE_ROUTE))
+	/* They are for what comes in a dialog, and for nothing new. */
+	if (!edge_head_has(head, EDGE_ROUTE) || !edge_head_tag(head, EDGE_TO).p)
 		return 0;
 	while (n < OWN_ROUTES && edge_uri_parse(&uri, edge_head_next_hop(head, n)) == 0
 	    && read_way(edge, uri.user, call_id, &next) == 0) {

@@ -21,7 +21,7 @@
 #define FAKES_MAX 16
 #endif
 
-enum { TEXT_MAX = 4096 };
+enum { TEXT_MAX = 4096, PASSED_ON = 1 /* instead of a status: another node answers */ };
 
 struct sip_request {
 	struct slice fields[FIELDS];
@@ -123,6 +123,25 @@ int sip_request_reply(struct sip_request *req, int code, struct slice reason, st
 	if (req->code)
 		return -EEXIST;
 	req->code = code;
+	return 0;
+}
+
+struct sip_request *sip_request_ref(struct sip_request *req)
+{
+	return req;
+}
+
+void sip_request_unref(struct sip_request *req)
+{
+	(void)req;
+}
+
+int sip_request_pass_on(struct sip_request *req, struct slice node, struct slice own,
+    struct slice header)
+{
+	assert_true(node.len && own.len && header.len);
+	req->answers++;
+	req->code = PASSED_ON;
 	return 0;
 }
 
@@ -231,6 +250,20 @@ struct ua_limits ua_limits(const struct ua *ua)
 }
 
 /* --- subscriptions --- */
+
+void notifier_ask_again(struct notifier *notifier, struct sip_request *request)
+{
+	void *watcher;
+
+	(void)notifier;
+	sip_request_reply(request,
+	    the_world->package->subscribe(&the_world->subscription, request, &watcher,
+		the_world->package_arg)
+		? 404
+		: 200,
+	    ABSENT, ABSENT);
+	the_world->subscription.watcher = watcher;
+}
 
 int notifier_offer(struct notifier *notifier, const struct event_package *package, void *arg)
 {

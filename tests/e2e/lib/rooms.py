@@ -122,14 +122,14 @@ class RoomCase(Case):
         super()._end_sessions(ctl)
 
     def ask(self, user, room=LOBBY, accept_types=CPIM, extra=(CHATROOM,), headers=(), daemon=None,
-            path=None, wrapped='*', ua=None, display=None, max_size=None):
+            path=None, wrapped='*', ua=None, display=None, max_size=None, kind='UDP'):
         """An INVITE to a room; the transaction."""
         path = path or f'msrp://127.0.0.1:9/{new_id()};tcp'
         lines = [f'a=accept-wrapped-types:{wrapped}'] if wrapped else []
         if max_size is not None:
             lines.append(f'a=max-size:{max_size}')
         transaction = self.invite(
-            self.offer(path, accept_types, extra=[*lines, *extra]), daemon, ua=ua,
+            self.offer(path, accept_types, extra=[*lines, *extra]), daemon, kind, ua=ua,
             uri=room, from_uri=user if ':' in user else uri(user), from_name=display,
             headers=headers)
         return transaction, path

@@ -81,6 +81,11 @@ class Message:
     def all(self, name):
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
+    def routes(self):
+        """The values of Record-Route, one by one."""
+        return [value for line in self.all('Record-Route')
+                for value in re.split(r',\s*(?=<)', line)]
+
     def encode(self):
         headers = [(name, value) for name, value in self.headers
                    if name.lower() != 'content-length']
@@ -327,7 +332,7 @@ class Dialog:
         request = transaction.request
         dialog = cls(transaction.ua, transaction.transport, request.call_id, request.get('From'),
                      response.get('To'), uri_of(response.get('Contact')),
-                     reversed(response.all('Record-Route')), request.cseq[0])
+                     reversed(response.routes()), request.cseq[0])
         dialog.invite = transaction
         return dialog
 
@@ -337,7 +342,7 @@ class Dialog:
         request = transaction.request
         return cls(transaction.ua, transaction.transport, request.call_id,
                    transaction.last.get('To'), request.get('From'),
-                   uri_of(request.get('Contact')), request.all('Record-Route'), 100)
+                   uri_of(request.get('Contact')), request.routes(), 100)
 
     def ack(self, sdp=b'', cseq=None):
         self.transport.send(self._build('ACK', sdp, cseq=cseq or self.cseq).encode())

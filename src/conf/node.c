@@ -1,0 +1,294 @@
+/*
+ * Which node of the cluster has a room (docs/cluster.md).  It is claimed before anybody is let in;
+ * requests for a room of another node go there as they are.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <msrpd/buffer.h>
+#include <msrpd/subscription.h>
+
+#include "conf/priv.h"
+
+enum {
+	WAITING_MAX = 1024, /* requests for one room */
+	YIELD_MS = 1000,    /* between two looks whether a room of another node's is idle */
+	YIELD_AT_LAST_MS = 30000,
+};
+
+#define ABSENT ((struct slice){NULL, 0})
+
+static const char *const whats[] = {
+    [CONF_JOIN] = "join",
+    [CONF_PAGE] = "page",
+    [CONF_WATCH] = "watch",
+};
+
+struct conf_wait {
+	STAILQ_ENTRY(conf_wait) next;
+	struct sip_request *request;
+	struct conf_order order; /* whose text is behind */
+	char text[];
+};
+
+static const struct cluster_claim_ops claim_ops;
+
+static struct conf_room *of_claim(struct cluster_claim *claim)
+{
+	return (struct conf_room *)(void *)((char *)claim - offsetof(struct conf_room, claim));
+}
+
+static void refuse(struct conf_room *room, struct sip_request *request, int code)
+{
+	if (sip_request_answered(request))
+		return;
+	++*room->conf->count.refused_joins;
+	sip_request_reply(request, code, ABSENT, ABSENT);
+}
+
+/* --- here --- */
+
+bool conf_room_is_real(const struct conf_room *room)
+{
+	return room->settings || room->lasting || room->restored || room->announced;
+}
+
+/* @return as action.run */
+static int carry_out(struct conf_room *room, struct sip_request *request,
+    const struct conf_order *order)
+{
+	int err = 0;
+
+	room->keep++;
+	if (order->what == CONF_WATCH) {
+		notifier_ask_again(room->conf->env.notifier, request);
+	} else if (!conf_room_is_real(room) && !room->conf->settings->create) {
+		refuse(room, request, 404);
+		err = -ENOENT;
+	} else if (order->what == CONF_JOIN) {
+		err = conf_join(room, request, order->from);
+	} else {
+		err = conf_phone_take(room, request, order->answer);
+	}
+	room->keep--;
+	conf_room_review(room);
+	return err;
+}
+
+static void take_over(struct conf_room *room)
+{
+	room->ours = true;
+	room->yields = false;
+	room->owner[0] = '\0';
+}
+
+bool conf_room_claim(struct conf_room *room)
+{
+	if (room->ours || room->claim.state == CLUSTER_ASKING)
+		return room->ours;
+	room->claim.ops = &claim_ops;
+	if (cluster_claim(room->conf->env.cluster, &room->claim, "room", slice_of(room->uri)))
+		take_over(room);
+	else
+		room->keep++; /* until it is decided */
+	return room->ours;
+}
+
+/* --- there --- */
+
+static int send_there(struct conf_room *room, struct sip_request *request,
+    const struct conf_order *order, const struct cluster_node *owner)
+{
+	struct cluster *cluster = room->conf->env.cluster;
+	const struct cluster_mark mark = {
+	    .service = SLICE("conf"),
+	    .args = {slice_of(whats[order->what]), slice_of(room->uri), order->from},
+	    .count = 3,
+	};
+	struct buffer header = {.max = BUFFER_UNBOUNDED};
+	struct cluster_node own;
+	int err = cluster_find_node(cluster, cluster_own_name(cluster), &own);
+
+	if (order->forwarded || err < 0 || !owner->sip.p || !own.sip.p)
+		return -EXDEV;
+	cluster_mark_write(cluster, &header, owner->name, &mark);
+	err = header.err ? header.err
+			 : sip_request_pass_on(request, owner->sip, own.sip, buffer_text(&header));
+	buffer_fini(&header);
+	return err;
+}
+
+static void pass_on(struct conf_room *room, struct sip_request *request,
+    const struct conf_order *order, const struct cluster_node *owner)
+{
+	if (send_there(room, request, order, owner) == 0)
+		++*room->conf->count.remote;
+	else
+		refuse(room, request, 480);
+}
+
+bool conf_mark_read(const struct conf *conf, const struct sip_request *request,
+    struct buffer *texts, struct cluster_mark *mark)
+{
+	struct slice value = sip_request_header(request, SLICE(CLUSTER_HEADER));
+
+	return conf->env.cluster && value.p
+	    && cluster_mark_read(conf->env.cluster, texts, value, mark) == 0
+	    && slice_equal(mark->service, SLICE("conf")) && mark->count == 3;
+}
+
+void conf_forwarded(struct sip_request *request, const struct cluster_mark *mark, void *state)
+{
+	struct conf_order order = {.answer = true, .forwarded = true, .from = mark->args[2]};
+	struct conf *conf = state;
+	struct conf_room *room;
+	struct slice what = mark->args[0];
+	bool join = slice_equal(what, slice_of(whats[CONF_JOIN]));
+
+	order.what = join ? CONF_JOIN : CONF_PAGE;
+	if (mark->count != 3 || (!join && !slice_equal(what, slice_of(whats[CONF_PAGE])))) {
+		sip_request_reply(request, 400, ABSENT, ABSENT);
+		return;
+	}
+	room = conf_room_asked(conf, request, mark->args[1]);
+	if (!room)
+		return;
+	++*conf->count.remote_taken;
+	conf_order_take(room, request, &order);
+}
+
+/* --- until it is known --- */
+
+static int wait_for_node(struct conf_room *room, struct sip_request *request,
+    const struct conf_order *order)
+{
+	struct conf_wait *w =
+	    room->waiting_count < WAITING_MAX ? calloc(1, sizeof(*w) + order->from.len + 1) : NULL;
+	char *text;
+
+	if (!w) {
+		refuse(room, request, 503);
+		return -ENOMEM;
+	}
+	w->request = sip_request_ref(request);
+	w->order = *order;
+	text = w->text;
+	w->order.from = slice_pack(&text, order->from);
+	STAILQ_INSERT_TAIL(&room->waiting, w, next);
+	room->waiting_count++;
+	return 0;
+}
+
+int conf_order_take(struct conf_room *room, struct sip_request *request,
+    const struct conf_order *order)
+{
+	return conf_room_claim(room) ? carry_out(room, request, order)
+				     : wait_for_node(room, request, order);
+}
+
+/* @param owner  NULL: this one  */
+static void go_on(struct conf_room *room, const struct cluster_node *owner)
+{
+	struct conf_wait *w;
+
+	while ((w = STAILQ_FIRST(&room->waiting))) {
+		STAILQ_REMOVE_HEAD(&room->waiting, next);
+		room->waiting_count--;
+		if (room->ours)
+			carry_out(room, w->request, &w->order);
+		else
+			pass_on(room, w->request, &w->order, owner);
+		sip_request_unref(w->request);
+		free(w);
+	}
+}
+
+void conf_room_stop_waiting(struct conf_room *room)
+{
+	struct conf_wait *w;
+
+	while ((w = STAILQ_FIRST(&room->waiting))) {
+		STAILQ_REMOVE_HEAD(&room->waiting, next);
+		refuse(room, w->request, 503);
+		sip_request_unref(w->request);
+		free(w);
+	}
+}
+
+static void note_owner(struct conf_room *room, const struct cluster_node *owner)
+{
+	snprintf(room->owner, sizeof(room->owner), "%.*s", SLICE_ARG(owner->name));
+}
+
+static void on_decided(struct cluster_claim *claim, const struct cluster_node *owner)
+{
+	struct conf_room *room = of_claim(claim);
+
+	if (owner)
+		note_owner(room, owner);
+	else
+		take_over(room);
+	go_on(room, owner);
+	room->keep--;
+	conf_room_review(room);
+}
+
+/* --- it was both nodes' --- */
+
+static void on_lost(struct cluster_claim *claim, const struct cluster_node *owner)
+{
+	struct conf_room *room = of_claim(claim);
+
+	++*room->conf->count.yielded;
+	note_owner(room, owner);
+	room->ours = false;
+	room->yields = true;
+	room->yield_by_ms = timer_now_ms() + YIELD_AT_LAST_MS;
+	timer_start(&room->conf->yield, 0);
+}
+
+static const struct cluster_claim_ops claim_ops = {on_decided, on_lost};
+
+static bool is_idle(const struct conf_room *room)
+{
+	const struct conf_participant *p;
+
+	TAILQ_FOREACH(p, &room->participants, next)
+		if (!LIST_EMPTY(&p->open) || (p->phone && p->phone->count > 0)
+		    || (p->session && ua_backlog(p->session) > 0))
+			return false;
+	return true;
+}
+
+/* Whoever comes again comes to the other node. */
+static void yield(struct conf_room *room)
+{
+	room->yields = false;
+	room->keep++;
+	while (room->users) {
+		struct conf_participant *p = LIST_FIRST(&room->users->devices);
+
+		if (p->phone)
+			conf_phone_tell(p,
+			    SLICE("This room goes on elsewhere: write to come back."));
+		conf_participant_end(p, "ended");
+	}
+	conf_roster_move(room);
+	room->keep--;
+	conf_room_review(room);
+}
+
+void conf_rooms_yield(void *arg)
+{
+	struct conf *conf = arg;
+	uint64_t now = timer_now_ms();
+	struct conf_room *room, *next;
+
+	HASH_ITER(hh, conf->rooms, room, next)
+	if (room->yields && (is_idle(room) || now >= room->yield_by_ms))
+		yield(room);
+	else if (room->yields)
+		timer_start(&conf->yield, YIELD_MS);
+}
