@@ -108,15 +108,20 @@ static bool take_forwarded(struct daemon *d, struct sip_request *request)
 }
 
 /* A rule may well leave the answer to a later turn, so only what nobody takes is a 404. */
+static void on_unruled(struct sip_request *request, void *arg)
+{
+	if (!service_takes(arg, request))
+		sip_request_reply(request, 404, SLICE("Not Found"), (struct slice){NULL, 0});
+}
+
 static void on_request(struct sip_request *request, void *arg)
 {
 	struct daemon *d = arg;
 
 	if (d->stopping)
 		sip_request_reply(request, 503, SLICE("Shutting Down"), (struct slice){NULL, 0});
-	else if (!take_forwarded(d, request) && !routes_run_sip(&d->routes, request)
-	    && !service_takes(d, request))
-		sip_request_reply(request, 404, SLICE("Not Found"), (struct slice){NULL, 0});
+	else if (!take_forwarded(d, request))
+		routes_run_sip(&d->routes, request, &d->rest);
 }
 
 static size_t on_options(const struct sip_request *options, char *text, size_t size, void *arg)
@@ -315,6 +320,30 @@ static struct slice first_msrp(const struct config *cfg)
 	return slice_of(cfg->msrp.listen.count ? first->uri : NULL);
 }
 
+/* What nodes share of who has shown which credentials. */
+
+static void on_secret(struct slice secret, void *arg)
+{
+	struct daemon *d = arg;
+
+	if (auth_share(d->auth, secret) < 0)
+		log_warn("cluster: out of memory: challenges of other nodes are not known");
+}
+
+static void on_failure(struct slice key, void *arg)
+{
+	struct daemon *d = arg;
+
+	cluster_count(d->cluster, key);
+}
+
+static void on_failures(struct slice key, uint64_t number, void *arg)
+{
+	struct daemon *d = arg;
+
+	net_guard_learn(d->guard, key, number);
+}
+
 static int start_cluster(struct daemon *d)
 {
 	const struct cluster_env env = {
@@ -324,7 +353,18 @@ static int start_cluster(struct daemon *d)
 	    .msrp = first_msrp(d->config),
 	};
 
-	return cluster_new(&d->cluster, &env);
+	const struct cluster_counted failures = {.kind = "failures",
+	    .life_ms = d->config->limits.auth_failure_window_ms,
+	    .total = on_failures,
+	    .arg = d};
+	int err = cluster_new(&d->cluster, &env);
+
+	if (err < 0 || !d->cluster)
+		return err;
+	cluster_on_secret(d->cluster, on_secret, d);
+	cluster_count_begin(d->cluster, &failures);
+	net_guard_on_failure(d->guard, on_failure, d);
+	return 0;
 }
 
 static int start_services(struct daemon *d, struct reason *why)
@@ -412,6 +452,7 @@ int daemon_start(struct daemon *d, struct reason *why)
 
 	reason_set(why, -ENOMEM, "out of memory");
 	raise_descriptors(most_connections(d->config));
+	d->rest = (struct routes_rest){on_unruled, d};
 	if ((err = start_base(d)) < 0 || (err = start_limits(d)) < 0 || (err = start_threads(d)) < 0
 	    || (err = daemon_start_auth(d, why)) < 0 || (err = start_web(d, why)) < 0
 	    || (err = start_msrp(d, why)) < 0 || (err = start_sip(d, why)) < 0

@@ -9,6 +9,7 @@
 #include "event/logline.h"
 #include "notify.h"
 #include "route/route.h"
+#include "routes.h"
 #include "sandbox/sandbox.h"
 #include "services.h"
 #include "web_side.h"
@@ -30,6 +31,7 @@ struct daemon {
 	struct event_base *base;
 	struct config *config;
 	struct routes routes;
+	struct routes_rest rest;
 	struct stats *stats;
 	struct event_bus *bus;
 	struct event_logline logline;

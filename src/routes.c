@@ -101,14 +101,38 @@ static void on_chosen(const struct route_subject *subject, const char *rule)
 	sip_request_set_rule(subject->request, rule);
 }
 
-bool routes_run_sip(const struct routes *routes, struct sip_request *request)
+/* @return has a rule held? */
+static bool take_result(struct sip_request *request, unsigned result)
 {
-	struct route_subject subject = {.request = request, .chosen = on_chosen};
-	unsigned result = route_run(routes->sip, &subject);
-
 	if (result & ROUTE_DROPPED)
 		sip_request_drop(request);
 	return result & ROUTE_HELD;
+}
+
+static void on_finished(const struct route_subject *subject, unsigned result)
+{
+	const struct routes_rest *rest = subject->arg;
+
+	if (!take_result(subject->request, result))
+		rest->take(subject->request, rest->arg);
+	sip_request_unref(subject->request);
+}
+
+void routes_run_sip(const struct routes *routes, struct sip_request *request,
+    const struct routes_rest *rest)
+{
+	struct route_walk *waits = NULL;
+	const struct route_subject subject = {.request = request,
+	    .chosen = on_chosen,
+	    .finished = on_finished,
+	    .arg = rest,
+	    .walkp = &waits};
+	unsigned result = route_run(routes->sip, &subject);
+
+	if (result & ROUTE_WAITS)
+		sip_request_ref(request);
+	else if (!take_result(request, result))
+		rest->take(request, rest->arg);
 }
 
 void routes_run_event(const struct routes *routes, const struct event_notice *event)

@@ -22,8 +22,15 @@ int routes_compile(struct routes *routes, void *const *states, void *const *page
     const struct config *cfg, struct config_load *load);
 void routes_fini(struct routes *routes);
 
-/** Walk routes.sip for a request.  @return false: no rule is for it */
-bool routes_run_sip(const struct routes *routes, struct sip_request *request);
+/** Who takes the requests that no rule is for. */
+struct routes_rest {
+	void (*take)(struct sip_request *request, void *arg);
+	void *arg;
+};
+
+/** Walk routes.sip for a request; rest is told in this call or, if a rule has to wait, later. */
+void routes_run_sip(const struct routes *routes, struct sip_request *request,
+    const struct routes_rest *rest);
 
 /** Walk routes.event. */
 void routes_run_event(const struct routes *routes, const struct event_notice *event);

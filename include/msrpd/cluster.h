@@ -9,7 +9,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include <msrpd/slice.h>
 
@@ -60,6 +62,93 @@ bool cluster_claim(struct cluster *cluster, struct cluster_claim *claim, const c
 /** It is needed no more.  Harmless where nothing is claimed. */
 void cluster_release(struct cluster_claim *claim);
 
+/* --- records: what all nodes know of something --- */
+
+/**
+ * One line of a record; it has no line feed.  What it tells of may live on one node, and is gone
+ * with that process.
+ */
+struct cluster_line {
+	struct slice process; /* "NAME INSTANCE", as cluster_own_process(); absent: it stays */
+	struct slice text;
+	struct slice sip; /* read: URI of that node's SIP; absent: none */
+};
+
+/** A record, as it was when Redis was asked: borrowed for the call. */
+struct cluster_record {
+	bool written;     /* this node has just written it, and lines is empty */
+	uint64_t born_us; /* when its key was made, by the clock of Redis; 0: it has none */
+	uint64_t version; /* of its lines, which grows as long as the key is there */
+	uint64_t now_ms;  /* by the clock of Redis */
+	const struct cluster_line *lines; /* of processes that are there */
+	size_t count;
+};
+
+/** Another state of a record. */
+struct cluster_writing {
+	uint64_t born_us, version; /* of the one that it follows; 0: there has been none */
+	uint64_t keep_ms;          /* how long, from now on */
+	const struct cluster_line *lines;
+	size_t count;
+};
+
+enum { CLUSTER_LINES_MAX = 128 };
+
+/** A question to Redis that is not answered yet. */
+struct cluster_question;
+
+/** @param record  NULL: Redis is away; the question is gone before */
+typedef void cluster_record_fn(const struct cluster_record *record, void *arg);
+
+/**
+ * Read a record.
+ *
+ * @return NULL: it cannot be asked now; else fn is called, before long, and not from inside this
+ */
+struct cluster_question *cluster_record_read(struct cluster *cluster, const char *kind,
+    struct slice key, cluster_record_fn *fn, void *arg);
+
+/**
+ * Write a record if it is as it was, and read it otherwise (record->written).
+ *
+ * @return as of cluster_record_read()
+ */
+struct cluster_question *cluster_record_write(struct cluster *cluster, const char *kind,
+    struct slice key, const struct cluster_writing *writing, cluster_record_fn *fn, void *arg);
+
+/** Nobody waits for its answer any more.  Harmless for NULL. */
+void cluster_question_drop(struct cluster_question *question);
+
+/** "NAME INSTANCE" of this process. */
+struct slice cluster_own_process(const struct cluster *cluster);
+
+/** Embedded in whoever wants to hear that Redis takes what it may not know. */
+struct cluster_watch {
+	TAILQ_ENTRY(cluster_watch) entry;
+	/** @param all  it may not even know what has been written; else what has not */
+	void (*anew)(struct cluster_watch *watch, bool all);
+};
+
+void cluster_watch_start(struct cluster *cluster, struct cluster_watch *watch);
+void cluster_watch_stop(struct cluster *cluster, struct cluster_watch *watch);
+
+/* --- words --- */
+
+struct buffer;
+
+/** Write texts, which may be absent, as words without blanks, with blanks between them. */
+void cluster_words_write(struct buffer *w, const struct slice *texts, size_t count);
+
+/**
+ * The texts of such words.
+ *
+ * @param w  gets what they point to
+ * @return how many, at most max; or negative errno
+ */
+ssize_t cluster_words_read(struct buffer *w, struct slice words, struct slice *texts, size_t max);
+
+/* --- nodes --- */
+
 /** The name of this node; absent: there is no cluster. */
 struct slice cluster_own_name(const struct cluster *cluster);
 
@@ -84,8 +173,6 @@ struct cluster_mark {
 	struct slice args[CLUSTER_ARGS_MAX]; /* may be absent */
 	size_t count;
 };
-
-struct buffer;
 
 /** Write the header, a whole line; w->err tells of a failure. */
 void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct slice to,

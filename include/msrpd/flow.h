@@ -7,8 +7,17 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include <msrpd/slice.h>
+
 struct sip_flow;
 struct sip_request;
+
+/** Where somebody is who is registered; borrowed. */
+struct sip_place {
+	struct slice uri;
+	struct sip_flow *flow; /* that goes there; NULL: none of ours */
+	struct slice node; /* without it: URI of the node that has it; absent: where uri leads */
+};
 
 /** The flow that the request came over, borrowed from it; NULL: none, it came over UDP. */
 struct sip_flow *sip_request_flow(const struct sip_request *req);
@@ -32,6 +41,15 @@ void sip_flow_note_caller(struct sip_flow **callerp, const struct sip_request *r
 
 /** Is its connection open?  What is sent over one that is closed gets 503. */
 bool sip_flow_is_alive(const struct sip_flow *flow);
+
+enum { SIP_FLOW_USER_SIZE = 40 };
+
+/**
+ * The user of a URI by which other nodes reach whoever is at the other end: a secret of theirs.
+ *
+ * @return 0 or -ENOMEM
+ */
+int sip_flow_user(const struct sip_flow *flow, char user[SIP_FLOW_USER_SIZE]);
 
 /** Embedded in whoever wants to hear of a flow's end; zeroed, it does not watch. */
 struct sip_flow_watch {

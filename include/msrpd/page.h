@@ -4,9 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <msrpd/flow.h>
 #include <msrpd/slice.h>
-
-struct sip_flow;
 
 struct page; /* the sender of MESSAGEs: one a daemon */
 
@@ -47,22 +46,29 @@ struct page_result {
  */
 int page_check(struct page *page, const struct page_message *message);
 
-/** Where somebody is who is registered here; borrowed. */
-struct page_place {
-	struct slice uri;
-	struct sip_flow *flow; /* that goes there; NULL: where uri leads */
-};
+/** A MESSAGE that waits until it is known where somebody is. */
+struct page_waiter;
+
+/**
+ * Of a URI, whatever its scheme and parameters.
+ *
+ * @return 1 with the place; 0: nobody is there; -EINPROGRESS: page_found() tells later, but not
+ *         from inside this call
+ */
+typedef int page_finder(struct sip_place *place, struct slice uri, struct page_waiter *waiter,
+    void *arg);
 
 /**
  * Who knows where the users of this daemon are is asked from now on before a MESSAGE leaves: for its
  * Request-URI if it has no flow and no other server is named there, or, if the flow that it has is
- * closed, for its To.
+ * closed, for its To.  If nobody is there the MESSAGE goes where it would have gone.
  *
- * @param find  of a URI, whatever its scheme and parameters; @return false: nobody is there, and
- *              the MESSAGE goes where it would have gone.  NULL: nobody is asked
+ * @param find  NULL: nobody is asked
  */
-void page_set_finder(struct page *page,
-    bool (*find)(struct page_place *place, struct slice uri, void *arg), void *arg);
+void page_set_finder(struct page *page, page_finder *find, void *arg);
+
+/** @param place  NULL: nobody is there */
+void page_found(struct page_waiter *waiter, const struct sip_place *place);
 
 /**
  * Send one MESSAGE (RFC 3428 section 4).  Over 1300 bytes it goes over TCP (section 8).

@@ -12,6 +12,7 @@
  * reference.  An unanswered request that loses its last reference is answered 500, a REFER 405.
  */
 struct sip_flow;
+struct sip_place;
 struct sip_request;
 
 struct sip_request *sip_request_ref(struct sip_request *req);
@@ -70,10 +71,10 @@ bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri);
  * Put another URI in the place of the Request-URI: in what rules see, and in what is made of the
  * request.
  *
- * @param flow  that goes there (flow.h), of which a reference is taken; NULL: where the URI leads
- * @return 0, -EINVAL: it is none, -ENOMEM
+ * @param place  see flow.h; a reference to its flow is taken
+ * @return 0, -EINVAL: its URI is none, -ENOMEM
  */
-int sip_request_set_target(struct sip_request *req, struct slice uri, struct sip_flow *flow);
+int sip_request_set_target(struct sip_request *req, const struct sip_place *place);
 
 /** The flow of that target, borrowed, if uri is the one that was put there; else NULL. */
 struct sip_flow *sip_request_flow_to(const struct sip_request *req, struct slice uri);

@@ -14,6 +14,7 @@
 
 struct event_type;
 struct msrp_settings;
+struct route_walk;
 struct sip_request;
 
 /** The lists of rules. */
@@ -33,7 +34,22 @@ struct route_subject {
 	bool last;                   /* for actions: none behind it in its rule answers */
 	/** A rule holds, and its actions are about to run; NULL: nobody asks. */
 	void (*chosen)(const struct route_subject *subject, const char *rule);
+	/** A walk that has waited is over, with what route_run() would have returned. */
+	void (*finished)(const struct route_subject *subject, unsigned result);
+	const void *arg;           /* of finished() */
+	struct route_walk **walkp; /* for route_wait(); NULL: this walk cannot wait */
 };
+
+/**
+ * For an action that cannot do its work yet: it returns -EINPROGRESS, and calls route_go_on() once,
+ * later.  What rules stand behind it is what stood there when it began.
+ *
+ * @return NULL: this walk cannot wait, or memory is out
+ */
+struct route_walk *route_wait(const struct route_subject *subject);
+
+/** @param result  what the action would have returned */
+void route_go_on(struct route_walk *walk, int result);
 
 /** What checks may look at while rules are compiled, before anything has started. */
 struct route_env {
@@ -125,8 +141,9 @@ struct action {
 	bool ends_walk;              /* also where the rule says continue */
 	bool answers;                /* it answers the subject: see route_subject.last */
 	/**
-	 * args: as many as specs.  @return 0; negative errno: the rest of the rule is not run,
-	 * the action having given the answer that goes with its failure
+	 * args: as many as specs.  @return 0; -EINPROGRESS: see route_wait(); another negative
+	 * errno: the rest of the rule is not run, the action having given the answer that goes
+	 * with its failure
 	 */
 	int (*run)(const struct route_subject *subject, const struct arg *args, void *state);
 	/**

@@ -33,6 +33,11 @@ void auth_reload(struct auth *auth, struct users *users, uint64_t nonce_expire_m
 	nonces_set_expire(auth->nonces, nonce_expire_ms);
 }
 
+int auth_share(struct auth *auth, struct slice secret)
+{
+	return nonces_share(auth->nonces, secret);
+}
+
 void auth_free(struct auth *auth)
 {
 	if (!auth)

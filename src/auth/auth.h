@@ -20,6 +20,9 @@ int auth_new(struct auth **authp, struct users *users, uint64_t nonce_expire_ms)
 /** Take other users; nonces that are out stay good. */
 void auth_reload(struct auth *auth, struct users *users, uint64_t nonce_expire_ms);
 
+/** Other nodes have the same secret: challenges of theirs are answered here.  0 or -ENOMEM */
+int auth_share(struct auth *auth, struct slice secret);
+
 void auth_free(struct auth *auth);
 
 /** What credentials must be for. */

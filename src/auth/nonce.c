@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include <msrpd/hex.h>
 #include <msrpd/rand.h>
-#include <msrpd/timer.h>
 
 enum {
 	KEY_BYTES = 32,
@@ -18,10 +18,14 @@ enum {
 	NONCE_BYTES = BODY_BYTES + CODE_BYTES,
 	RING = 65536,
 	WINDOW = 32, /* counts behind the highest that may still come, each once */
+	OTHERS = 8192,
+	OTHERS_LIFE_MS = 30 * 1000,
+	CLOCKS_APART_MS = 2 * 1000, /* of two nodes, at most */
 };
 
 _Static_assert(NONCE_LEN == 2 * NONCE_BYTES, "a nonce is written in hex");
 
+/* The time is the world's, and the number begins with the process: other nodes are to read them. */
 struct body {
 	uint64_t made_ms, number;
 };
@@ -32,12 +36,28 @@ struct counts {
 	uint32_t used;    /* bit n: highest - n was */
 };
 
+/* The same of one that another node has made. */
+struct other {
+	struct body body;
+	struct counts counts;
+};
+
 struct nonces {
 	unsigned char key[KEY_BYTES];
 	uint64_t expire_ms;
-	uint64_t made;            /* the number of the latest */
+	uint32_t process;
+	uint32_t made;            /* the number of the latest */
 	struct counts ring[RING]; /* by number; what is not touched takes no memory */
+	struct other others[OTHERS];
 };
+
+static uint64_t world_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 int nonces_new(struct nonces **noncesp, uint64_t expire_ms)
 {
@@ -46,6 +66,7 @@ int nonces_new(struct nonces **noncesp, uint64_t expire_ms)
 	if (!nonces)
 		return -ENOMEM;
 	rand_bytes(nonces->key, sizeof(nonces->key));
+	rand_bytes(&nonces->process, sizeof(nonces->process));
 	nonces->expire_ms = expire_ms;
 	*noncesp = nonces;
 	return 0;
@@ -62,6 +83,17 @@ void nonces_free(struct nonces *nonces)
 void nonces_set_expire(struct nonces *nonces, uint64_t expire_ms)
 {
 	nonces->expire_ms = expire_ms;
+}
+
+int nonces_share(struct nonces *nonces, struct slice secret)
+{
+	static const char use[] = "nonces";
+	size_t len = 0;
+
+	return EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, secret.p, secret.len,
+		   (const unsigned char *)use, sizeof(use), nonces->key, sizeof(nonces->key), &len)
+	    ? 0
+	    : -ENOMEM;
 }
 
 /* @return false: OpenSSL had no memory */
@@ -102,10 +134,10 @@ static bool from_hex(unsigned char *bytes, size_t len, struct slice text)
 
 void nonces_make(struct nonces *nonces, char nonce[NONCE_LEN + 1])
 {
-	struct body body = {timer_now_ms(), ++nonces->made};
+	struct body body = {world_ms(), (uint64_t)nonces->process << 32 | ++nonces->made};
 	unsigned char bytes[NONCE_BYTES];
 
-	nonces->ring[body.number % RING] = (struct counts){0, 0};
+	nonces->ring[nonces->made % RING] = (struct counts){0, 0};
 	memcpy(bytes, &body, sizeof(body));
 	/* Without a code it is one that nobody can use: what comes with it is stale. */
 	if (!make_code(nonces, &body, bytes + BODY_BYTES))
@@ -113,7 +145,15 @@ void nonces_make(struct nonces *nonces, char nonce[NONCE_LEN + 1])
 	hex_write(nonce, bytes, sizeof(bytes));
 }
 
-/* Did this process make it, is it young enough, and still in the ring? */
+static uint64_t age_ms(const struct body *body)
+{
+	uint64_t now = world_ms();
+
+	return body->made_ms > now && body->made_ms - now <= CLOCKS_APART_MS ? 0
+									     : now - body->made_ms;
+}
+
+/* Has it been made with our key, and is it young enough? */
 static bool nonce_valid(const struct nonces *nonces, struct slice nonce, struct body *body)
 {
 	unsigned char bytes[NONCE_BYTES], code[CODE_BYTES];
@@ -123,8 +163,25 @@ static bool nonce_valid(const struct nonces *nonces, struct slice nonce, struct 
 	memcpy(body, bytes, sizeof(*body));
 	return make_code(nonces, body, code)
 	    && CRYPTO_memcmp(code, bytes + BODY_BYTES, CODE_BYTES) == 0
-	    && timer_now_ms() - body->made_ms < nonces->expire_ms
-	    && nonces->made - body->number < RING;
+	    && age_ms(body) < nonces->expire_ms;
+}
+
+/* @return NULL: the ring has passed by, or there is no room for those of others */
+static struct counts *find_counts(struct nonces *nonces, const struct body *body)
+{
+	uint32_t number = (uint32_t)body->number;
+	struct other *other = &nonces->others[(body->number >> 32 ^ number) % OTHERS];
+
+	if (body->number >> 32 == nonces->process)
+		return nonces->made - number < RING ? &nonces->ring[number % RING] : NULL;
+	if (age_ms(body) >= OTHERS_LIFE_MS)
+		return NULL;
+	if (other->body.number == body->number)
+		return &other->counts;
+	if (other->body.made_ms && age_ms(&other->body) < OTHERS_LIFE_MS)
+		return NULL;
+	*other = (struct other){.body = *body};
+	return &other->counts;
 }
 
 /* Counts may overtake each other, as far as the window goes; none counts twice. */
@@ -148,9 +205,10 @@ static enum nonce_state use_count(struct counts *counts, uint32_t nc)
 
 enum nonce_state nonces_use(struct nonces *nonces, struct slice nonce, uint32_t nc)
 {
+	struct counts *counts = NULL;
 	struct body body;
 
-	if (!nonce_valid(nonces, nonce, &body))
-		return NONCE_STALE;
-	return use_count(&nonces->ring[body.number % RING], nc);
+	if (nonce_valid(nonces, nonce, &body))
+		counts = find_counts(nonces, &body);
+	return counts ? use_count(counts, nc) : NONCE_STALE;
 }

@@ -3,6 +3,9 @@
  * and a code over both by a key of this process, so that it proves itself.  The counts that were
  * used with it are noted in a ring, where those that were made last have their place: memory is
  * bounded however many challenges are asked for, and a nonce that the ring has passed by is stale.
+ *
+ * Nodes of a cluster have one key.  A nonce of another one is good for 30 s, the time to answer a
+ * challenge: so much is there for its counts, which that one does not hear of, to be used once more.
  */
 #pragma once
 
@@ -19,6 +22,9 @@ struct nonces;
 int nonces_new(struct nonces **noncesp, uint64_t expire_ms);
 void nonces_free(struct nonces *nonces);
 void nonces_set_expire(struct nonces *nonces, uint64_t expire_ms);
+
+/** From now on the key is made of this secret, which others have as well.  @return 0 or -ENOMEM */
+int nonces_share(struct nonces *nonces, struct slice secret);
 
 /** A new one. */
 void nonces_make(struct nonces *nonces, char nonce[NONCE_LEN + 1]);

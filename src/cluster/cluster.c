@@ -33,6 +33,9 @@ static const struct stats_row numbers[] = {
     {NUMBER(alone), .help = "keys served without Redis having been asked"},
     {NUMBER(conflicts), .help = "keys that another node has got meanwhile"},
     {NUMBER(taken), .help = "times that another process had the name of this node"},
+    {NUMBER(records_read), .help = "records that Redis was asked for"},
+    {NUMBER(records_written), .help = "records that were written"},
+    {NUMBER(records_changed), .help = "records that another node had changed meanwhile"},
     {0},
 };
 
@@ -92,6 +95,7 @@ static void call_cluster(const struct param *params, struct reply *out, void *st
 	reply_bool(out, "redis", redis_is_ready(&cluster->redis));
 	reply_bool(out, "alone", !redis_is_ready(&cluster->redis) || !cluster->registered);
 	reply_number(out, "owned", (int64_t)cluster->claim_count);
+	reply_number(out, "written", (int64_t)*cluster->count.records_written);
 	reply_number(out, "conflicts", (int64_t)*cluster->count.conflicts);
 	reply_open_list(out, "nodes");
 	for (size_t i = 0; i < cluster->node_count; i++)
@@ -154,6 +158,7 @@ int cluster_new(struct cluster **clusterp, const struct cluster_env *env)
 	if (!cluster)
 		return -ENOMEM;
 	TAILQ_INIT(&cluster->claims);
+	TAILQ_INIT(&cluster->watches);
 	err = set_up(cluster, env);
 	if (err < 0)
 		cluster_free(cluster);
@@ -203,6 +208,7 @@ void cluster_free(struct cluster *cluster)
 	if (!cluster)
 		return;
 	cluster->secret_told = NULL;
+	cluster->counting.counted.total = NULL;
 	if (redis_is_ready(&cluster->redis))
 		leave(cluster);
 	claims_forget(cluster);

@@ -52,5 +52,25 @@ void cluster_free(struct cluster *cluster);
 void cluster_on_secret(struct cluster *cluster, void (*fn)(struct slice secret, void *arg),
     void *arg);
 
+/** Numbers that all nodes count together. */
+struct cluster_counted {
+	const char *kind;
+	uint64_t life_ms; /* from the first one on */
+	/** So many there are, when more of them have been told. */
+	void (*total)(struct slice key, uint64_t number, void *arg);
+	void *arg;
+};
+
+/** cluster NULL: nothing is counted. */
+void cluster_count_begin(struct cluster *cluster, const struct cluster_counted *counted);
+
+/**
+ * One more of this key.  They go to Redis at once, or together when it has answered; while it is
+ * away they are not counted.
+ *
+ * @param key  16 bytes at most
+ */
+void cluster_count(struct cluster *cluster, struct slice key);
+
 /** Of the control socket; their state is the cluster, which may be NULL. */
 extern const struct method cluster_methods[];

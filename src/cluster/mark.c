@@ -54,6 +54,26 @@ static struct slice read_escaped(struct buffer *w, struct slice text)
 	return w->err ? (struct slice){NULL, 0} : (struct slice){w->p + start, w->len - start};
 }
 
+void cluster_words_write(struct buffer *w, const struct slice *texts, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0)
+			buffer_add_char(w, ' ');
+		write_escaped(w, texts[i]);
+	}
+}
+
+ssize_t cluster_words_read(struct buffer *w, struct slice words, struct slice *texts, size_t max)
+{
+	struct slice word;
+	size_t count = 0;
+
+	buffer_reserve(w, words.len); /* so that it does not move while texts point into it */
+	while (count < max && slice_cut(&words, ' ', &word))
+		texts[count++] = read_escaped(w, word);
+	return w->err ? w->err : (ssize_t)count;
+}
+
 /* Over all but itself. */
 static int make_mac(const struct cluster *cluster, struct slice to, struct slice rest,
     char mac[MAC_HEX_SIZE])
@@ -77,10 +97,9 @@ void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct 
 	int err;
 
 	buffer_add(&rest, mark->service);
-	for (size_t i = 0; i < mark->count; i++) {
+	if (mark->count)
 		buffer_add_char(&rest, ' ');
-		write_escaped(&rest, mark->args[i]);
-	}
+	cluster_words_write(&rest, mark->args, mark->count);
 	err = rest.err ? rest.err : make_mac(cluster, to, buffer_text(&rest), mac);
 	if (err == 0)
 		buffer_printf(w, CLUSTER_HEADER ": %.*s %s %.*s\r\n", SLICE_ARG(to), mac,
@@ -93,8 +112,9 @@ void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct 
 int cluster_mark_read(const struct cluster *cluster, struct buffer *w, struct slice value,
     struct cluster_mark *mark)
 {
-	struct slice rest = value, to, mac, arg;
+	struct slice rest = value, to, mac;
 	char made[MAC_HEX_SIZE];
+	ssize_t count;
 
 	if (!cluster || !slice_cut(&rest, ' ', &to) || !slice_cut(&rest, ' ', &mac) || !rest.p
 	    || !slice_equal(to, slice_of(cluster->settings->node)) || mac.len != MAC_HEX_SIZE - 1
@@ -102,8 +122,7 @@ int cluster_mark_read(const struct cluster *cluster, struct buffer *w, struct sl
 		return -EACCES;
 	*mark = (struct cluster_mark){.count = 0};
 	slice_cut(&rest, ' ', &mark->service);
-	buffer_reserve(w, value.len); /* so that it does not move while texts point into it */
-	while (mark->count < CLUSTER_ARGS_MAX && slice_cut(&rest, ' ', &arg))
-		mark->args[mark->count++] = read_escaped(w, arg);
-	return w->err ? -EACCES : 0;
+	count = cluster_words_read(w, rest, mark->args, CLUSTER_ARGS_MAX);
+	mark->count = count > 0 ? (size_t)count : 0;
+	return count < 0 ? -EACCES : 0;
 }

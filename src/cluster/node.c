@@ -64,10 +64,13 @@ static void take_nodes(struct cluster *cluster, const redisReply *reply)
 
 static void take_secret(struct cluster *cluster, struct slice secret)
 {
+	bool is_new = !cluster->secret_shared || !slice_equal(secret, slice_of(cluster->secret));
+
 	if (secret.len != SECRET_LEN)
 		return;
 	memcpy(cluster->secret, secret.p, secret.len);
-	if (cluster->secret_told)
+	cluster->secret_shared = true;
+	if (is_new && cluster->secret_told)
 		cluster->secret_told(slice_of(cluster->secret), cluster->secret_arg);
 }
 
@@ -120,10 +123,12 @@ static void on_told(const redisReply *reply, void *arg)
 	take_secret(cluster, redis_text(reply->element[1]));
 	take_nodes(cluster, reply);
 	claims_say_released(cluster);
-	if (anew || cluster->unsure)
+	if (anew || cluster->unsure) {
 		claims_renew_all(cluster);
-	else
+		records_anew(cluster, anew);
+	} else {
 		claims_tick(cluster);
+	}
 }
 
 static void tell(struct cluster *cluster)

@@ -28,7 +28,15 @@ int redis_place_parse(struct redis_place *place, struct slice url, struct reason
 
 /* --- scripts.c: what Redis does in one step --- */
 
-enum redis_script { SCRIPT_NODE, SCRIPT_CLAIM, SCRIPT_RELEASE, SCRIPT_LEAVE, SCRIPTS };
+enum redis_script {
+	SCRIPT_NODE,
+	SCRIPT_CLAIM,
+	SCRIPT_RELEASE,
+	SCRIPT_LEAVE,
+	SCRIPT_RECORD,
+	SCRIPT_COUNT,
+	SCRIPTS
+};
 
 extern const char *const redis_scripts[SCRIPTS];
 
@@ -131,6 +139,32 @@ void claims_write_counts(const struct cluster *cluster, struct buffer *w);
 /** Some time has passed: those whose turn it is. */
 void claims_tick(struct cluster *cluster);
 
+/* --- record.c: what all nodes know --- */
+
+/** What SCRIPT_RECORD has answered; borrows the reply.  @return 0 or -EBADMSG */
+int record_parse(struct cluster_record *record, const redisReply *reply,
+    struct cluster_line lines[CLUSTER_LINES_MAX]);
+
+/** Whoever watches is told. */
+void records_anew(struct cluster *cluster, bool all);
+
+/* --- count.c: what all nodes count together --- */
+
+enum { COUNT_BATCH = 64, COUNT_KEY_MAX = 16 };
+
+/** What is to be added to a number. */
+struct count_more {
+	unsigned char key[COUNT_KEY_MAX];
+	uint8_t len;
+	uint32_t more;
+};
+
+struct counting {
+	struct cluster_counted counted;
+	struct count_more next[COUNT_BATCH], asked[COUNT_BATCH];
+	size_t next_count, asked_count; /* asked: what Redis has in hand */
+};
+
 /* --- node.c: node records --- */
 
 enum { NODES_MAX = 1024 };
@@ -150,6 +184,7 @@ void nodes_clear(struct cluster *cluster);
 
 struct cluster_counters {
 	uint64_t *claims, *held, *refused, *alone, *conflicts, *nodes, *taken;
+	uint64_t *records_read, *records_written, *records_changed;
 };
 
 enum {
@@ -164,6 +199,7 @@ struct cluster {
 	char *msrp; /* URI; NULL */
 	char instance[INSTANCE_LEN + 1];
 	char secret[SECRET_LEN + 1]; /* ours until Redis tells another */
+	bool secret_shared;          /* it has */
 	char *record, *me;           /* "INSTANCE SIP MSRP", "NAME INSTANCE" */
 	struct cluster_kind kinds[KINDS_MAX];
 	struct cluster_claims claims; /* the one renewed longest ago first */
@@ -171,6 +207,8 @@ struct cluster {
 	struct cluster_owed *owed;
 	bool asking_all;
 	bool unsure; /* Redis was there and did not take a claim */
+	TAILQ_HEAD(, cluster_watch) watches;
+	struct counting counting;
 	struct timer tick;
 	bool started;    /* our record was written once */
 	bool registered; /* our record was written since Redis is there */

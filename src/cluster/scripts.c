@@ -64,6 +64,46 @@ const char *const redis_scripts[SCRIPTS] = {
 		       "  if redis.call('GET', key) == ARGV[1] then redis.call('DEL', key) end\n"
 		       "end\n"
 		       "return 1\n",
+    /*
+     * KEYS: a record
+     * ARGV: prefix of node records, "NAME INSTANCE"; to write it also: born, version, how long it
+     *       stays, lines
+     * A line is "NAME INSTANCE WORDS…", or "- - WORDS…" where it is bound to no process.
+     * -> 1: it was as they say, and is written; or 0; born, version, time; then for each line
+     *    whose process is there the line and the record of its node, or ""
+     */
+    [SCRIPT_RECORD] =
+	"local t = redis.call('TIME')\n"
+	"local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))\n"
+	"local cur = redis.call('HMGET', KEYS[1], 'born', 'version', 'lines')\n"
+	"local born, version = cur[1] or '0', cur[2] or '0'\n"
+	"if ARGV[3] == born and ARGV[4] == version then\n"
+	"  if born == '0' then born = string.format('%.0f', t[1] * 1000000 + t[2]) end\n"
+	"  version = string.format('%.0f', version + 1)\n"
+	"  redis.call('HSET', KEYS[1], 'born', born, 'version', version, 'lines', ARGV[6])\n"
+	"  redis.call('PEXPIRE', KEYS[1], ARGV[5])\n"
+	"  return {'1', born, version, now}\n"
+	"end\n"
+	"local out = {'0', born, version, now}\n"
+	"for line in string.gmatch(cur[3] or '', '[^\\n]+') do\n"
+	"  local name, instance = string.match(line, '^(%S+) (%S+) ')\n"
+	"  local record = name and name ~= '-' and redis.call('GET', ARGV[1] .. name)\n"
+	"  if name and (name == '-' or name .. ' ' .. instance == ARGV[2]\n"
+	"      or (record and string.sub(record, 1, #instance) == instance)) then\n"
+	"    out[#out + 1] = line\n"
+	"    out[#out + 1] = record and name .. ' ' .. record or ''\n"
+	"  end\n"
+	"end\n"
+	"return out\n",
+    /* KEYS: numbers; ARGV: how long they stay, what to add to each -> each of them */
+    [SCRIPT_COUNT] = "local out = {}\n"
+		     "for i, key in ipairs(KEYS) do\n"
+		     "  out[i] = redis.call('INCRBY', key, ARGV[i + 1])\n"
+		     "  if out[i] == tonumber(ARGV[i + 1]) then\n"
+		     "    redis.call('PEXPIRE', key, ARGV[1])\n"
+		     "  end\n"
+		     "end\n"
+		     "return out\n",
     /* KEYS: record of this node, set of nodes; ARGV: instance, name */
     [SCRIPT_LEAVE] = "local cur = redis.call('GET', KEYS[1])\n"
 		     "if cur and string.sub(cur, 1, #ARGV[1]) == ARGV[1] then\n"

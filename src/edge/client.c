@@ -184,21 +184,19 @@ static struct edge_client *allocate(struct edge *edge, const char *key)
 }
 
 /* @return NULL: no memory, or it cannot be told from others */
-static struct edge_client *new_client(struct edge *edge, const struct edge_head *request,
+static struct edge_client *new_client(struct edge *edge, struct slice branch, struct slice method,
     unsigned attempt)
 {
-	struct slice method = edge_head_method(request);
 	struct edge_client *c, *before;
-	struct edge_via via;
 	char key[KEY_SIZE] = "";
 
-	if (edge_head_via(request, &via) < 0)
+	if (!branch.p)
 		return NULL;
-	if (!slice_equal(method, SLICE("ACK")) && write_key(key, via.branch, method) < 0)
+	if (!slice_equal(method, SLICE("ACK")) && write_key(key, branch, method) < 0)
 		return NULL;
 	if (slice_equal(method, SLICE("CANCEL")))
-		bound_cancelled(edge, via.branch);
-	before = *key ? edge_client_find(edge, via.branch, method) : NULL;
+		bound_cancelled(edge, branch);
+	before = *key ? edge_client_find(edge, branch, method) : NULL;
 	if (before)
 		drop(before);
 	c = allocate(edge, key);
@@ -206,9 +204,15 @@ static struct edge_client *new_client(struct edge *edge, const struct edge_head 
 		return NULL;
 	c->attempt = attempt;
 	c->invite = slice_equal(method, SLICE("INVITE"));
-	join_dialog(c, request);
 	set_life(c, &edge->client_waiting);
 	return c;
+}
+
+static struct slice branch_of(const struct edge_head *request)
+{
+	struct edge_via via;
+
+	return edge_head_via(request, &via) < 0 ? absent : via.branch;
 }
 
 /* --- failing --- */
@@ -377,11 +381,12 @@ int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_h
 
 	if (!edge_memory_take(edge, cost))
 		return -ENOBUFS;
-	c = new_client(edge, request, attempt);
+	c = new_client(edge, branch_of(request), edge_head_method(request), attempt);
 	if (!c) {
 		edge_memory_give(edge, cost);
 		return -ENOMEM;
 	}
+	join_dialog(c, request);
 	c->cost = cost;
 	c->counted = true;
 	++*edge->count.transactions;
@@ -459,35 +464,74 @@ static void note_instead(struct edge_client *c, const struct edge_outgoing *inst
 	set_text(&c->text, instead->text);
 }
 
-static struct slice make_failure(struct edge *edge, const struct edge_head *request)
+static struct slice make_failure(const struct sip_flow *f, const struct edge_head *request,
+    uint64_t back)
 {
+	const struct edge_reply told = {.code = 503,
+	    .why = "connection lost",
+	    .to_tag = slice_of(f->token)};
 	struct buffer w = {.max = BUFFER_UNBOUNDED};
 	char *text;
 	size_t len;
 
-	write_failure(&w, edge, request, 503, "connection lost");
+	if (back)
+		edge_reply_write(&w, request, &told);
+	else
+		write_failure(&w, f->edge, request, told.code, told.why);
 	return buffer_take(&w, &text, &len) == 0 ? (struct slice){text, len} : absent;
+}
+
+/* @return NULL: no memory */
+static struct edge_client *note(struct sip_flow *f, const struct edge_head *request,
+    struct slice branch, unsigned attempt)
+{
+	struct edge_client *c = new_client(f->edge, branch, edge_head_method(request), attempt);
+
+	if (!c)
+		return NULL;
+	c->flow = f;
+	TAILQ_INSERT_TAIL(&f->clients, c, entry);
+	return c;
 }
 
 void edge_client_by_flow(struct sip_flow *f, const struct edge_head *request, unsigned attempt,
     const struct edge_outgoing *instead)
 {
-	bool fails = edge_reply_possible(request);
 	struct edge_client *c;
 
 	if (f->was_open)
 		instead = NULL;
-	if (!fails && !instead) /* an ACK: nobody waits for its answer */
+	if (!edge_reply_possible(request) && !instead) /* an ACK: nobody waits for its answer */
 		return;
-	c = new_client(f->edge, request, attempt);
+	c = note(f, request, branch_of(request), attempt);
 	if (!c)
 		return;
-	if (fails)
-		c->failure = make_failure(f->edge, request);
-	c->flow = f;
-	TAILQ_INSERT_TAIL(&f->clients, c, entry);
+	join_dialog(c, request);
+	if (edge_reply_possible(request))
+		c->failure = make_failure(f, request, 0);
 	if (instead)
 		note_instead(c, instead);
+}
+
+void edge_client_between(struct sip_flow *f, const struct edge_head *request, struct slice branch,
+    uint64_t back)
+{
+	struct edge_client *c = edge_reply_possible(request) ? note(f, request, branch, 0) : NULL;
+
+	if (!c)
+		return;
+	c->failure = make_failure(f, request, back);
+	c->back = back;
+}
+
+static void tell_flow_failure(struct edge_client *c)
+{
+	struct sip_flow *back = c->back ? flow_find(c->edge, c->back) : NULL;
+
+	if (back)
+		net_stream_send(&back->stream, c->failure);
+	else if (!c->back)
+		edge_give_back(c->edge, c->failure);
 }
 
 /* RFC 3261 18.1.1: whoever has no TCP gets it by UDP all the same. */
@@ -517,7 +561,7 @@ void edge_clients_fail(struct sip_flow *f)
 			continue;
 		}
 		if (c->failure.p)
-			edge_give_back(c->edge, c->failure);
+			tell_flow_failure(c);
 		drop(c);
 	}
 }
@@ -721,7 +765,7 @@ void edge_client_hung_up(const struct edge_source *from, const struct edge_head 
 
 	if (hash_dialog(edge, bye, &dialog) == 0)
 		HASH_FIND(dialog_hh, edge->reinvites, &dialog, sizeof(dialog), c);
-	if (!c || !went_there(c, from))
+	if (!c || c->back || !went_there(c, from))
 		return;
 	if (c->flow && c->failure.p)
 		tell_flow_hung_up(c);

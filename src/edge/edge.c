@@ -1,6 +1,7 @@
 #include "edge/edge.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 
 #include "base/log.h"
 #include "edge/priv.h"
+#include "edge/uri.h"
 #include "net/net.h"
 
 enum {
@@ -161,6 +163,21 @@ int edge_reload(struct edge *edge, const struct edge_settings *s, struct reason 
 	timer_queue_set_period(&edge->idle, s->idle_timeout_ms);
 	timer_queue_set_period(&edge->quiet, s->ping_interval_ms);
 	return 0;
+}
+
+void edge_advertise(struct edge *edge, struct slice text)
+{
+	struct edge_uri uri;
+	char port[8] = "";
+
+	edge->advertised[0] = '\0';
+	if (!text.p || edge_uri_parse(&uri, text) < 0 || uri.host.len > 255)
+		return;
+	if (uri.port)
+		snprintf(port, sizeof(port), ":%u", uri.port);
+	snprintf(edge->advertised, sizeof(edge->advertised),
+	    memchr(uri.host.p, ':', uri.host.len) ? "[%.*s]%s" : "%.*s%s", SLICE_ARG(uri.host),
+	    port);
 }
 
 int edge_write(struct buffer *w, const struct edge_message *m, const struct edge_change *change)

@@ -9,6 +9,10 @@
  * that he began leave over the one or as the other.  The stack's requests have a Route with a token
  * on top: that of a flow, or that of the listener they are to leave as.
  *
+ * Between a client's flow and another node of ours it is the same proxy, past the stack: the node's
+ * request has a Route with the flow's token (RFC 5626 5), which only nodes are told, and two
+ * Record-Routes (RFC 5658) lead the dialog's other requests along the same way in both directions.
+ *
  * On streams it is a stateless proxy (RFC 3261 16.11).  Over UDP it brings what makes up for lost
  * datagrams (RFC 3261 17), of which the stack, on its reliable link, knows nothing: it repeats
  * requests and final responses, and answers or swallows what is repeated to it.
@@ -61,6 +65,9 @@ int edge_reload(struct edge *edge, const struct edge_settings *settings, struct 
 
 /** No reference to a flow may be left.  Accepts NULL. */
 void edge_free(struct edge *edge);
+
+/** What clients call us, a URI, where that is not the listener's address; absent: nothing. */
+void edge_advertise(struct edge *edge, struct slice uri);
 
 /* --- listeners --- */
 
@@ -147,6 +154,18 @@ struct sip_flow *edge_flow_of_token(struct edge *edge, struct slice token);
 /** The listener that it came in on, or that it left as. */
 const struct edge_listener *edge_flow_listener(const struct sip_flow *flow);
 const struct edge_transport *edge_flow_transport(const struct sip_flow *flow);
+
+/**
+ * One that another node has: for whoever keeps flows, who finds it alive.  Neither it nor its
+ * listener can be asked for anything but edge_flow_node().
+ *
+ * @param uri  with the user that sip_flow_user() has told there
+ * @return a reference; NULL: no memory
+ */
+struct sip_flow *edge_flow_away(struct edge *edge, struct slice uri);
+
+/** That URI; NULL: it is a connection of ours. */
+const char *edge_flow_node(const struct sip_flow *flow);
 
 /* --- the link --- */
 

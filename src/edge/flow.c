@@ -59,13 +59,23 @@ static struct net_stream *on_accept(void *arg)
 }
 
 /*
- * A phone in a browser says nothing for hours, and cannot help it (RFC 7118 6): it is asked.  Of
- * others no sign of life comes unless they send it.
+ * A phone in a browser says nothing for hours, and cannot help it (RFC 7118 6): it is asked.  So is
+ * a node, which has dialogs with clients of ours.  Of others no sign of life comes unless they send
+ * it.
  */
 static struct timer_queue *idle_queue(const struct sip_flow *f)
 {
-	return f->transport->net->ping && f->edge->settings->ping_interval_ms ? &f->edge->quiet
-									      : &f->edge->idle;
+	bool asks = f->transport->net->ping || f->is_node;
+
+	return asks && f->edge->settings->ping_interval_ms ? &f->edge->quiet : &f->edge->idle;
+}
+
+/* @return can it be asked? */
+static bool ask(struct sip_flow *f)
+{
+	if (f->transport->net->ping)
+		return net_stream_ping(&f->stream);
+	return net_stream_send(&f->stream, SLICE("\r\n\r\n")) == 0; /* RFC 5626 4.4.1 */
 }
 
 static void on_opened(struct net_stream *stream)
@@ -113,6 +123,7 @@ static void on_free(struct net_stream *stream)
 
 	edge_framer_fini(&f->framer);
 	free(f->place);
+	free(f->node);
 	free(f);
 }
 
@@ -222,7 +233,7 @@ void flow_on_quiet(struct timer_entry *life, void *arg)
 		net_stream_close(&f->stream, -ETIMEDOUT);
 		return;
 	}
-	f->asked = net_stream_ping(&f->stream);
+	f->asked = ask(f);
 	net_stream_set_life(&f->stream, idle_queue(f));
 }
 
@@ -287,6 +298,28 @@ void edge_flow_route(const struct sip_flow *flow, char text[EDGE_ROUTE_SIZE])
 	edge_route_write(flow->edge, flow->token, text);
 }
 
+/* It is never opened, counted or found: a URI with references. */
+struct sip_flow *edge_flow_away(struct edge *edge, struct slice uri)
+{
+	struct sip_flow *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->edge = edge;
+	f->stream.protocol = &edge->protocol;
+	f->stream.refs = 1;
+	f->node = slice_dup(uri);
+	if (f->node)
+		return f;
+	free(f);
+	return NULL;
+}
+
+const char *edge_flow_node(const struct sip_flow *flow)
+{
+	return flow->node;
+}
+
 /* --- for services --- */
 
 struct sip_flow *sip_flow_ref(struct sip_flow *flow)
@@ -303,7 +336,18 @@ void sip_flow_unref(struct sip_flow *flow)
 
 bool sip_flow_is_alive(const struct sip_flow *flow)
 {
-	return flow_is_alive(flow);
+	return flow->node || flow_is_alive(flow);
+}
+
+int sip_flow_user(const struct sip_flow *flow, char user[SIP_FLOW_USER_SIZE])
+{
+	const struct edge_token token = {.kind = TOKEN_NODE, .number = flow->stream.number};
+	char text[EDGE_TOKEN_SIZE];
+	int err = edge_token_write(flow->edge, &token, text);
+
+	if (err == 0)
+		memcpy(user, text, EDGE_FLOW_TOKEN_SIZE);
+	return err;
 }
 
 void sip_flow_watch_start(struct sip_flow_watch *watch, struct sip_flow *flow)

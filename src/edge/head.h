@@ -158,6 +158,8 @@ struct edge_change {
 	unsigned drop_routes;    /* so many values from the top */
 	struct slice push_route; /* on top of the others */
 
+	struct slice max_forwards; /* in place of what it has */
+
 	bool add_max_forwards;   /* 70, to a request that has none (RFC 3261 16.6) */
 	bool add_content_length; /* where none is */
 	uint64_t content_length;

@@ -223,6 +223,8 @@ void edge_head_write(struct buffer *w, const struct edge_head *head,
 	change_via(&patches, change, &rport);
 	change_record_route(&patches, change);
 	change_route(&patches, change);
+	if (change->max_forwards.p && edge_head_has(head, EDGE_MAX_FORWARDS))
+		replace(&patches, edge_head_value(head, EDGE_MAX_FORWARDS), change->max_forwards);
 	if (change->add_max_forwards && head->request && !edge_head_has(head, EDGE_MAX_FORWARDS))
 		insert_line(&patches, end_of(head), SLICE("Max-Forwards: "), SLICE("70"));
 	if (change->add_content_length && !edge_head_has(head, EDGE_CONTENT_LENGTH)) {

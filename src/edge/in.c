@@ -15,12 +15,8 @@ static struct edge *edge_of(const struct edge_source *from)
 	return from->listener->edge;
 }
 
-/*
- * The same for an INVITE, its ACK and its CANCEL, and another for each transaction (RFC 3261
- * 16.11), also without a branch that is one.
- */
-static int write_mac(struct edge *edge, const struct edge_head *head, const struct edge_via *via,
-    char mac[EDGE_MAC_LEN + 1])
+int edge_transaction_mac(struct edge *edge, const struct edge_head *head,
+    const struct edge_via *via, char mac[EDGE_MAC_LEN + 1])
 {
 	const struct slice by_branch[] = {via->branch, via->sent_by};
 	struct slice number = edge_head_value(head, EDGE_CSEQ);
@@ -48,8 +44,7 @@ static void write_route(const struct edge_source *from, char route[EDGE_ROUTE_SI
 		edge_listener_route(from->listener, route);
 }
 
-/* RFC 3261 18.2.1, RFC 3581 4 */
-static void note_source(struct edge_change *change, const struct edge_source *from,
+void edge_note_source(struct edge_change *change, const struct edge_source *from,
     const struct edge_via *via)
 {
 	if (!via->wants_rport && slice_equal(via->host, slice_of(from->host)))
@@ -77,7 +72,7 @@ static void write_reply(struct buffer *w, const struct edge_source *from,
 	edge_reply_write(&plain, request, reply);
 	if (!plain.err && edge_head_scan(&head, buffer_text(&plain), &edge_own_bounds) == 0
 	    && edge_head_via(&head, &via) == 0) {
-		note_source(&change, from, &via);
+		edge_note_source(&change, from, &via);
 		edge_head_write(w, &head, &change);
 	} else {
 		w->err = -EBADMSG;
@@ -168,7 +163,9 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	char branch[EDGE_OWN_BRANCH_SIZE], own[48 + EDGE_OWN_BRANCH_SIZE];
 	struct edge_via via;
 
-	if (edge_head_via(&m->head, &via) < 0 || write_mac(edge, &m->head, &via, mac) < 0
+	if (edge_between_request(from, m))
+		return;
+	if (edge_head_via(&m->head, &via) < 0 || edge_transaction_mac(edge, &m->head, &via, mac) < 0
 	    || write_token(from, reply_port(from, &via), token) < 0
 	    || (!from->flow && !is_new(from, &m->head, mac, reply_port(from, &via))))
 		return;
@@ -186,7 +183,7 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	snprintf(own, sizeof(own), "SIP/2.0/TCP 127.0.0.1:%u;branch=%s",
 	    addr_port(&edge->link.listener.addr), branch);
 	change.push_via = slice_of(own);
-	note_source(&change, from, &via);
+	edge_note_source(&change, from, &via);
 	if (edge_pass_request(edge, m, &change, slice_of(branch)))
 		return;
 	if (edge_forms_dialog(edge_head_method(&m->head))) {

@@ -12,7 +12,7 @@ enum { DATAGRAM_USUAL = 1300 };
 
 /* --- responses --- */
 
-/* Is the top Record-Route the one that we put on the request? */
+/* Is the top Record-Route the one that we put on the stack's request? */
 static bool has_own_record_route(struct edge *edge, const struct edge_head *head)
 {
 	struct slice uri = edge_value_uri(edge_head_top(head, EDGE_RECORD_ROUTE));
@@ -20,7 +20,8 @@ static bool has_own_record_route(struct edge *edge, const struct edge_head *head
 	struct edge_uri parsed;
 
 	return uri.p && edge_uri_parse(&parsed, uri) == 0
-	    && edge_token_parse(edge, parsed.user, &token) == 0;
+	    && edge_token_parse(edge, parsed.user, &token) == 0 && token.kind != TOKEN_NODE
+	    && token.kind != TOKEN_BACK;
 }
 
 static const struct slice cookie = {"z9hG4bK", 7};
@@ -290,7 +291,7 @@ static struct edge_client *invite_of(struct edge *edge, const struct edge_head *
 	return invite && invite->completed == ack && !invite->name ? invite : NULL;
 }
 
-static int read_route(struct edge *edge, const struct edge_head *head, struct edge_token *token)
+int edge_route_token(struct edge *edge, const struct edge_head *head, struct edge_token *token)
 {
 	struct slice uri = edge_value_uri(edge_head_top(head, EDGE_ROUTE));
 	struct edge_uri parsed;
@@ -298,6 +299,13 @@ static int read_route(struct edge *edge, const struct edge_head *head, struct ed
 	if (!uri.p || edge_uri_parse(&parsed, uri) < 0)
 		return -EBADMSG;
 	return edge_token_parse(edge, parsed.user, token);
+}
+
+/* Others know the tokens that are between nodes. */
+static bool is_way_out(struct edge *edge, const struct edge_head *head, struct edge_token *token)
+{
+	return edge_route_token(edge, head, token) == 0 && token->kind != TOKEN_NODE
+	    && token->kind != TOKEN_BACK;
 }
 
 /* The ACK to a failure of our own: nobody else has heard of it. */
@@ -321,7 +329,7 @@ static void send_request(struct edge *edge, const struct edge_message *m, unsign
 		send_after(invite, m);
 		return;
 	}
-	if (read_route(edge, &m->head, &token) < 0) {
+	if (!is_way_out(edge, &m->head, &token)) {
 		log_warn("sip: a request without a way out");
 		edge_link_reply(&edge->link, &m->head, 503, "no way out");
 		return;
@@ -342,8 +350,10 @@ static void send_request(struct edge *edge, const struct edge_message *m, unsign
 		else
 			send_to_target(edge, NULL, false, m, attempt);
 		break;
-	case TOKEN_DATAGRAM:
-		break; /* in a Via alone */
+	case TOKEN_DATAGRAM: /* in a Via alone */
+	case TOKEN_NODE:
+	case TOKEN_BACK:
+		break;
 	}
 }
 
@@ -364,7 +374,7 @@ bool edge_is_from_stack(struct edge *edge, const struct edge_head *head)
 	struct slice mac;
 
 	if (head->request)
-		return read_route(edge, head, &token) == 0;
+		return is_way_out(edge, head, &token);
 	return edge_head_via(head, &via) == 0
 	    && edge_branch_token(edge, via.branch, &token, &mac) == 0;
 }

@@ -24,9 +24,11 @@ struct edge_target;
 
 enum {
 	EDGE_MAC_LEN = 16,
-	EDGE_TOKEN_SIZE =
-	    1 + 16 + 32 + EDGE_MAC_LEN + 1, /* with the host of a datagram, and a NUL */
+	EDGE_FLOW_TOKEN_SIZE = 1 + 16 + EDGE_MAC_LEN + 1, /* with a NUL */
+	EDGE_TOKEN_SIZE = EDGE_FLOW_TOKEN_SIZE + 32,      /* with the host of a datagram */
 };
+
+_Static_assert((int)EDGE_FLOW_TOKEN_SIZE <= (int)SIP_FLOW_USER_SIZE, "it is told to others");
 
 /** What the top Route, Record-Route or Via of a message between edge and stack names. */
 struct edge_token {
@@ -36,8 +38,11 @@ struct edge_token {
 		TOKEN_OUT = 'o',      /* the listener that a request is to leave as */
 		TOKEN_WHOLE = 'w',    /* the same; by UDP however large it is */
 		TOKEN_LINK = 'l',
+		/* Between a client's flow and another node: from the node, and back to it. */
+		TOKEN_NODE = 'n',
+		TOKEN_BACK = 'b',
 	} kind;
-	uint64_t number;     /* of a flow; of a listener */
+	uint64_t number;     /* of a flow; of a listener; BACK: of the node's flow */
 	union addr peer;     /* DATAGRAM: its source; without its scope */
 	uint16_t reply_port; /* DATAGRAM: where the response goes */
 };
@@ -185,7 +190,9 @@ struct sip_flow {
 	TAILQ_HEAD(, edge_client) clients;
 	TAILQ_ENTRY(sip_flow) paused_next; /* while the link has no room */
 	bool paused;
-	bool asked; /* whether the peer is there, and nothing has come since */
+	bool asked;   /* whether the peer is there, and nothing has come since */
+	bool is_node; /* a node of ours is there */
+	char *node;   /* it is no connection, but this URI of a node, which has one; else NULL */
 };
 
 extern const struct net_handler flow_handler;
@@ -230,6 +237,17 @@ void edge_refuse(const struct edge_source *from, const struct edge_head *request
 /** Does a dialog begin with it, along whose Record-Route its later requests go? */
 bool edge_forms_dialog(struct slice method);
 
+/**
+ * The same for an INVITE, its ACK and its CANCEL, and another for each transaction (RFC 3261
+ * 16.11), also without a branch that is one.
+ */
+int edge_transaction_mac(struct edge *edge, const struct edge_head *head,
+    const struct edge_via *via, char mac[EDGE_MAC_LEN + 1]);
+
+/** RFC 3261 18.2.1, RFC 3581 4 */
+void edge_note_source(struct edge_change *change, const struct edge_source *from,
+    const struct edge_via *via);
+
 /* out.c: what the stack sends */
 /**
  * Give a response to whom the branch of our Via names.
@@ -241,6 +259,13 @@ void edge_take_from_stack(struct edge *edge, const struct edge_message *message)
 void edge_send_again(struct edge *edge, struct slice text, unsigned attempt);
 /** Has it a token of ours where only the stack has one? */
 bool edge_is_from_stack(struct edge *edge, const struct edge_head *head);
+
+/** The token of its top Route.  @return 0 or -EBADMSG: none of ours */
+int edge_route_token(struct edge *edge, const struct edge_head *head, struct edge_token *token);
+/* between.c: between a client's flow and another node */
+
+/** @return is it on its way, or refused?  Else it is for the stack */
+bool edge_between_request(const struct edge_source *from, const struct edge_message *message);
 
 /* pass.c: between a client and another node */
 
@@ -354,6 +379,7 @@ struct edge_client {
 	uint16_t port;
 	union addr peer;          /* by UDP */
 	struct slice failure;     /* on a flow: the response should it die; owned */
+	uint64_t back;            /* the flow that it is for; 0: it is for the stack */
 	struct slice text;        /* by UDP: the request, or the ACK to its final response; owned */
 	struct edge_retry *retry; /* where it is one of several servers; NULL */
 	size_t cost;              /* memory that is accounted for */
@@ -377,6 +403,13 @@ struct edge_client *edge_client_find(struct edge *edge, struct slice branch, str
  */
 void edge_client_by_flow(struct sip_flow *flow, const struct edge_head *request, unsigned attempt,
     const struct edge_outgoing *instead);
+
+/**
+ * The same of a request that came over the flow of that number.
+ * @param branch  that it has on the flow, beneath the code of that
+ */
+void edge_client_between(struct sip_flow *flow, const struct edge_head *request,
+    struct slice branch, uint64_t back);
 
 /**
  * A request goes by UDP; but for an ACK it is sent again until it is answered.
@@ -597,6 +630,7 @@ struct edge_refusals {
 
 struct edge {
 	struct net_protocol protocol; /* of the flows */
+	char advertised[280];         /* sent-by for clients; empty: the listener's */
 	struct edge_link link;
 	const struct edge_settings *settings;
 	struct edge_bounds bounds;

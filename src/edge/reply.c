@@ -15,6 +15,7 @@ static struct slice usual_phrase(unsigned code)
 	    {430, "Flow Failed"},
 	    {480, "Temporarily Unavailable"},
 	    {482, "Loop Detected"},
+	    {483, "Too Many Hops"},
 	    {487, "Request Terminated"},
 	    {501, "Not Implemented"},
 	    {503, "Service Unavailable"},

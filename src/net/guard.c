@@ -42,6 +42,8 @@ struct net_guard {
 	struct hash *hash;
 	struct net_guard_host *hosts;
 	struct timer_queue failing, shaking;
+	void (*told)(struct slice key, void *arg); /* of a failure; NULL: nobody is */
+	void *told_arg;
 	struct {
 		uint64_t *refused, *delayed, *failures, *barred;
 	} count;
@@ -108,9 +110,8 @@ static struct slice key_of(const union addr *peer)
 }
 
 /* @return NULL: not there, and not made, or no memory for it */
-static struct net_guard_host *find_host(struct net_guard *guard, const union addr *peer, bool make)
+static struct net_guard_host *find_key(struct net_guard *guard, struct slice key, bool make)
 {
-	struct slice key = key_of(peer);
 	struct net_guard_host *host = NULL;
 	uint64_t value;
 
@@ -129,6 +130,11 @@ static struct net_guard_host *find_host(struct net_guard *guard, const union add
 		return host;
 	free(host);
 	return NULL;
+}
+
+static struct net_guard_host *find_host(struct net_guard *guard, const union addr *peer, bool make)
+{
+	return find_key(guard, key_of(peer), make);
 }
 
 static void drop_idle(struct net_guard_host *host)
@@ -260,9 +266,21 @@ static void start_window(struct net_guard_host *host)
 	timer_queue_start(&guard->failing, &host->failing);
 }
 
-/* A crowd of addresses shall not fill the log: the others are counted. */
-static void warn_of(struct net_guard *guard, const union addr *peer)
+static const char *print_key(const struct net_guard_host *host, char text[ADDR_TEXT_SIZE])
 {
+	union addr addr = {.any.sa_family = host->key_len == KEY_V6 ? AF_INET6 : AF_INET};
+
+	if (host->key_len == KEY_V6)
+		memcpy(&addr.in6.sin6_addr, host->key, KEY_V6);
+	else
+		memcpy(&addr.in.sin_addr, host->key, host->key_len);
+	return addr_print_host(&addr, text);
+}
+
+/* A crowd of addresses shall not fill the log: the others are counted. */
+static void warn_of(struct net_guard_host *host)
+{
+	struct net_guard *guard = host->guard;
 	uint64_t now = timer_now_ms();
 	char text[ADDR_TEXT_SIZE], others[64] = "";
 
@@ -274,9 +292,19 @@ static void warn_of(struct net_guard *guard, const union addr *peer)
 		snprintf(others, sizeof(others), "; the same of %" PRIu64 " others before",
 		    guard->unsaid);
 	log_warn("limits: %s: %" PRIu64 " times wrong credentials, no more are looked at for now%s",
-	    addr_print_host(peer, text), guard->max_failures, others);
+	    print_key(host, text), guard->max_failures, others);
 	guard->warned_ms = now;
 	guard->unsaid = 0;
+}
+
+static void set_failures(struct net_guard_host *host, uint32_t failures)
+{
+	uint64_t most = host->guard->max_failures;
+	bool was_below = host->failures < most;
+
+	host->failures = failures;
+	if (was_below && failures >= most)
+		warn_of(host);
 }
 
 void net_guard_note_failure(struct net_guard *guard, const union addr *peer)
@@ -291,8 +319,26 @@ void net_guard_note_failure(struct net_guard *guard, const union addr *peer)
 	(*guard->count.failures)++;
 	if (!timer_entry_running(&host->failing))
 		start_window(host);
-	if (host->failures < UINT32_MAX && ++host->failures == guard->max_failures)
-		warn_of(guard, peer);
+	if (host->failures < UINT32_MAX)
+		set_failures(host, host->failures + 1);
+	if (guard->told)
+		guard->told((struct slice){(const char *)host->key, host->key_len},
+		    guard->told_arg);
+}
+
+void net_guard_on_failure(struct net_guard *guard, void (*fn)(struct slice key, void *arg),
+    void *arg)
+{
+	guard->told = fn;
+	guard->told_arg = arg;
+}
+
+void net_guard_learn(struct net_guard *guard, struct slice key, uint64_t failures)
+{
+	struct net_guard_host *host = find_key(guard, key, false);
+
+	if (host && timer_entry_running(&host->failing) && failures > host->failures)
+		set_failures(host, failures < UINT32_MAX ? (uint32_t)failures : UINT32_MAX);
 }
 
 bool net_guard_bars(struct net_guard *guard, const union addr *peer)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <msrpd/setting.h>
+#include <msrpd/slice.h>
 
 #include "base/addr.h"
 
@@ -42,6 +43,13 @@ void net_guard_free(struct net_guard *guard);
 
 /** Somebody at this address has shown wrong ones. */
 void net_guard_note_failure(struct net_guard *guard, const union addr *peer);
+
+/** Tell from now on of each, by the part of its address that counts; NULL: nobody. */
+void net_guard_on_failure(struct net_guard *guard, void (*fn)(struct slice key, void *arg),
+    void *arg);
+
+/** Others have seen some as well: so many there are in all, of somebody who was told of. */
+void net_guard_learn(struct net_guard *guard, struct slice key, uint64_t failures);
 
 /** Has this address shown so many that what it shows now is not to be looked at (403)? */
 bool net_guard_bars(struct net_guard *guard, const union addr *peer);

@@ -69,7 +69,6 @@ struct aor *aor_get(struct registrar *r, struct slice name)
 		free(aor);
 		return NULL;
 	}
-	*r->count.aors = HASH_COUNT(r->aors);
 	return aor;
 }
 
@@ -77,10 +76,11 @@ void aor_release(struct aor *aor)
 {
 	struct registrar *r = aor->registrar;
 
-	if (aor->count > 0)
+	if (aor->count > 0 || aor->held > 0 || aor->dirty)
 		return;
+	if (aor->queued)
+		TAILQ_REMOVE(&r->unsettled, aor, unsettled);
 	HASH_DEL(r->aors, aor);
-	*r->count.aors = HASH_COUNT(r->aors);
 	free(aor);
 }
 
@@ -98,6 +98,25 @@ struct binding *aor_find_binding(const struct aor *aor, const struct binding_ter
 
 	TAILQ_FOREACH(b, &aor->bindings, entry)
 		if (is_same(&b->terms, terms))
+			return b;
+	return NULL;
+}
+
+/* An overdue one waits for what other nodes know of it. */
+static bool is_there(const struct binding *b, struct sip_place *place)
+{
+	const struct binding_terms *t = &b->terms;
+
+	*place = (struct sip_place){t->contact, b->flow.flow, t->at};
+	return !b->ending && (!t->process.p || t->at.p);
+}
+
+struct binding *aor_best(const struct aor *aor, struct sip_place *place)
+{
+	struct binding *b;
+
+	TAILQ_FOREACH(b, &aor->bindings, entry)
+		if (is_there(b, place))
 			return b;
 	return NULL;
 }
@@ -151,18 +170,26 @@ static void tell_end(const struct binding *b, enum end end)
 
 static void on_expiry(void *arg)
 {
-	binding_end(arg, END_EXPIRED);
+	struct binding *b = arg;
+	struct aor *aor = b->aor;
+
+	if (binding_is_own(b)) {
+		share_end(b, END_EXPIRED);
+	} else {
+		binding_drop(b);
+		aor_release(aor);
+	}
 }
 
 static void on_flow_died(struct sip_flow_watch *watch)
 {
-	binding_end((struct binding *)((char *)watch - offsetof(struct binding, flow)), END_FAILED);
+	share_end((struct binding *)((char *)watch - offsetof(struct binding, flow)), END_FAILED);
 }
 
 static size_t text_size(const struct binding_terms *t)
 {
 	return t->contact.len + t->call_id.len + t->instance.len + t->reg_id.len + t->user_agent.len
-	    + t->source.len;
+	    + t->source.len + t->line.len + t->process.len + t->at.len + t->node.len;
 }
 
 struct binding *binding_new(struct registrar *r, const struct binding_terms *terms)
@@ -182,30 +209,53 @@ struct binding *binding_new(struct registrar *r, const struct binding_terms *ter
 	b->terms.reg_id = slice_pack(&p, terms->reg_id);
 	b->terms.user_agent = slice_pack(&p, terms->user_agent);
 	b->terms.source = slice_pack(&p, terms->source);
+	b->terms.line = slice_pack(&p, terms->line);
+	b->terms.process = slice_pack(&p, terms->process);
+	b->terms.at = slice_pack(&p, terms->at);
+	b->terms.node = slice_pack(&p, terms->node);
 	return b;
+}
+
+static void count(const struct binding *b, int more)
+{
+	struct aor *aor = b->aor;
+	struct registrar_counters *c = &aor->registrar->count;
+	bool was_here = aor->own > 0;
+
+	aor->count += (size_t)more;
+	if (!binding_is_own(b)) {
+		*c->elsewhere += (uint64_t)more;
+		return;
+	}
+	*c->contacts += (uint64_t)more;
+	aor->own += (size_t)more;
+	if (was_here != (aor->own > 0))
+		*c->aors += (uint64_t)more;
 }
 
 static void take_out(struct binding *b)
 {
 	TAILQ_REMOVE(&b->aor->bindings, b, entry);
-	b->aor->count--;
-	--*b->aor->registrar->count.contacts;
+	count(b, -1);
 }
 
 static void put_in(struct binding *b, struct aor *aor)
 {
 	struct binding *next;
 
+	b->made_ms = binding_is_own(b) ? timer_now_ms() : b->terms.made_ms;
 	TAILQ_FOREACH(next, &aor->bindings, entry)
-		if (next->terms.q <= b->terms.q)
+		if (next->terms.q < b->terms.q
+		    || (next->terms.q == b->terms.q && next->made_ms <= b->made_ms))
 			break;
 	if (next)
 		TAILQ_INSERT_BEFORE(next, b, entry);
 	else
 		TAILQ_INSERT_TAIL(&aor->bindings, b, entry);
 	b->aor = aor;
-	aor->count++;
-	++*aor->registrar->count.contacts;
+	count(b, 1);
+	b->due_ms = timer_now_ms() + b->terms.expires_ms;
+	timer_start(&b->expiry, b->terms.expires_ms);
 }
 
 void binding_free(struct binding *b)
@@ -221,10 +271,9 @@ void binding_put(struct binding *b, struct aor *aor, struct binding *old)
 	bool refresh = old && sip_uri_same(old->terms.contact, b->terms.contact);
 
 	put_in(b, aor);
-	b->due_ms = timer_now_ms() + b->terms.expires_ms;
-	timer_start(&b->expiry, b->terms.expires_ms);
+	aor->dirty = r->env.cluster;
 	b->flow.died = on_flow_died;
-	if (b->terms.flow)
+	if (b->terms.flow && sip_flow_is_alive(b->terms.flow))
 		sip_flow_watch_start(&b->flow, b->terms.flow);
 	b->terms.flow = NULL; /* it was borrowed */
 	if (old)
@@ -241,11 +290,25 @@ void binding_put(struct binding *b, struct aor *aor, struct binding *old)
 		binding_free(old);
 }
 
+void binding_adopt(struct binding *b, struct aor *aor, struct binding *old)
+{
+	put_in(b, aor);
+	if (old)
+		binding_drop(old);
+}
+
+void binding_drop(struct binding *b)
+{
+	take_out(b);
+	binding_free(b);
+}
+
 void binding_end(struct binding *b, enum end end)
 {
 	struct aor *aor = b->aor;
 
 	take_out(b);
+	aor->dirty = aor->registrar->env.cluster;
 	tell_end(b, end);
 	binding_free(b);
 	aor_release(aor);

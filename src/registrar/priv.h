@@ -9,6 +9,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include <msrpd/cluster.h>
 #include <msrpd/flow.h>
 #include <msrpd/request.h>
 #include <msrpd/service.h>
@@ -38,28 +39,46 @@ enum end {
 
 struct registrar_counters {
 	uint64_t *aors, *contacts, *registered, *refreshed, *refused, *ended[ENDS];
-	uint64_t *found, *not_found;
+	uint64_t *found, *not_found, *elsewhere, *alone;
 };
 
 struct aor;
+struct share;
+TAILQ_HEAD(aor_queue, aor);
 
 struct registrar {
 	struct service_env env;
 	const struct registrar_settings *settings; /* until the next reload */
 	struct aor *aors;                          /* by name */
 	struct registrar_counters count;
+	/* With other nodes. */
+	LIST_HEAD(, share) shares; /* under way */
+	struct cluster_watch watch;
+	struct aor_queue unsettled; /* to be written when others are */
+	size_t settling;
+	bool clock_known;
+	uint64_t clock_ms; /* of Redis, as far as it is ahead of ours */
 };
 
 /* --- binding.c: addresses-of-record and where they are --- */
 
 TAILQ_HEAD(bindings, binding);
 
-/** An address-of-record.  It exists while it has bindings. */
+/** An address-of-record.  It exists while it has bindings, is held, or is to be written. */
 struct aor {
 	UT_hash_handle hh;
 	struct registrar *registrar;
 	struct bindings bindings; /* the best first: by falling q, the newest of equal ones first */
-	size_t count;             /* of them; more while it is held */
+	size_t count;             /* of them */
+	size_t own;               /* of them: those that came to this node */
+	unsigned held;
+	/* With other nodes: its record as this one has seen it last. */
+	uint64_t born_us, version;
+	bool dirty;    /* that is no more what is here */
+	bool settling; /* and it is being written */
+	bool again;    /* and then once more */
+	bool queued;
+	TAILQ_ENTRY(aor) unsettled;
 	size_t len;
 	char name[]; /* "user@domain" */
 };
@@ -76,6 +95,12 @@ struct binding_terms {
 	unsigned q;          /* in thousandths */
 	bool q_given;        /* else it is 1 */
 	uint64_t expires_ms; /* from now */
+	/* It came to another node. */
+	uint64_t made_ms;     /* then */
+	struct slice line;    /* of the record; absent: it came to this one */
+	struct slice process; /* that has its connection; absent: it has none */
+	struct slice at;      /* URI by which that is reached; absent: it cannot be */
+	struct slice node;    /* name of the other node */
 };
 
 struct binding {
@@ -83,7 +108,11 @@ struct binding {
 	struct aor *aor; /* NULL: not in place yet */
 	struct timer expiry;
 	struct sip_flow_watch flow; /* of the connection that it came over; UDP has none */
-	uint64_t due_ms;
+	uint64_t made_ms, due_ms;
+	bool written; /* it is in the record */
+	bool seen;    /* in the record that is being read */
+	bool ending;  /* unless it is another node's by now */
+	enum end end;
 	struct binding_terms terms; /* whose texts are its own */
 	char text[];
 };
@@ -104,7 +133,7 @@ struct aor *aor_find(struct registrar *r, struct slice name);
 /** Find it, or make it; one without a binding is to be given to aor_release().  NULL: no memory */
 struct aor *aor_get(struct registrar *r, struct slice name);
 
-/** Free it if it has no binding. */
+/** Free it if nothing keeps it. */
 void aor_release(struct aor *aor);
 
 /** The binding of that contact, or of that instance and reg-id (RFC 5626 6); NULL: none. */
@@ -117,15 +146,92 @@ void binding_free(struct binding *b);
 /** Put it in its place, and in that of old, if there is one, which is freed; tell the event. */
 void binding_put(struct binding *b, struct aor *aor, struct binding *old);
 
-/** Take it away, and tell.  Its address-of-record goes with its last one. */
+/** The same of what another node has told.  old is NULL, or gone. */
+void binding_adopt(struct binding *b, struct aor *aor, struct binding *old);
+
+/** Take it away, and tell.  Its address-of-record may go with its last one. */
 void binding_end(struct binding *b, enum end end);
+
+/** Take it away: another node has told already.  Its address-of-record stays. */
+void binding_drop(struct binding *b);
+
+/** Did it come to this node? */
+static inline bool binding_is_own(const struct binding *b)
+{
+	return !b->terms.line.p;
+}
+
+/** The best one that can be reached; NULL: none.  @param place  filled */
+struct binding *aor_best(const struct aor *aor, struct sip_place *place);
 
 /** Whole seconds that it has left. */
 uint64_t binding_seconds(const struct binding *b);
 
 extern const struct event_type registration_new, registration_end;
 
+/* --- share.c: what the nodes of a cluster know together --- */
+
+/** One contact's way: all of them are looked at before any is gone. */
+struct change {
+	struct binding *old;   /* NULL: there was none */
+	struct binding *fresh; /* NULL: it is to go */
+};
+
+enum share_result {
+	SHARE_AWAY,    /* Redis did not answer: this node decides alone */
+	SHARE_SEEN,    /* what others know is here now */
+	SHARE_WRITTEN, /* what was written counts for all */
+	SHARE_STOPPED, /* there is no registrar any more */
+};
+
+/** A question to the others, embedded in whoever asks. */
+struct share {
+	LIST_ENTRY(share) next;
+	struct registrar *registrar;
+	struct cluster_question *question;
+	/** It is no more among those under way. */
+	void (*done)(struct share *share, enum share_result result);
+	size_t len;
+	char name[AOR_NAME_MAX];
+};
+
+void share_init(struct share *share, struct registrar *r, struct slice name);
+
+/** Learn what others know of the name.  @return 0: done() follows; -ENOTCONN: this node is alone */
+int share_read(struct share *share);
+
+/**
+ * Write what is here, the changes made, for all to know, if they know no more than is here; else
+ * that is learned.
+ */
+int share_write(struct share *share, const struct aor *aor, const struct change *changes,
+    size_t count);
+
+/** Nobody waits for it any more: no done(). */
+void share_drop(struct share *share);
+
+/** Of an address-of-record of this node others may have to be told before it is known. */
+bool share_must_read(const struct registrar *r, const struct aor *aor);
+
+/** It has been written as it is here. */
+void share_note_written(struct aor *aor);
+
+/** Something of it has changed here alone: have it written. */
+void share_settle(struct aor *aor);
+
+/** The same, and take the contact away from wherever it came to; absent: all of them. */
+void share_remove(struct registrar *r, struct slice name, struct slice contact);
+
+/** Its time is over, or its connection: for good if no other node has got it meanwhile. */
+void share_end(struct binding *b, enum end end);
+
+void share_start(struct registrar *r);
+void share_stop(struct registrar *r);
+
 /* --- register.c: REGISTER --- */
+
+/** Is it among those of the settings? */
+bool registrar_has_domain(const struct registrar *r, struct slice domain);
 
 /** Answer a REGISTER.  @return 0 or negative errno: it was refused */
 int register_save(struct registrar *r, struct sip_request *req);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include <msrpd/buffer.h>
@@ -11,14 +12,12 @@
 
 static const struct slice none;
 
-/* One contact's way: all of them are looked at before any is gone. */
-struct change {
-	struct binding *old;   /* NULL: there was none */
-	struct binding *fresh; /* NULL: it is to go */
-};
+enum { TRIES = 8 }; /* while other nodes change the same */
 
 /* A REGISTER being served. */
 struct registration {
+	struct share share;
+	unsigned tries;
 	struct registrar *r;
 	struct sip_request *req;
 	struct aor *aor;
@@ -45,14 +44,20 @@ static struct refusal refusal(int code, const char *reason)
 
 /* --- who --- */
 
-static bool is_served(const struct registrar *r, const struct sip_request *req, struct slice domain)
+bool registrar_has_domain(const struct registrar *r, struct slice domain)
 {
 	const struct setting_list *domains = &r->settings->domains;
 
 	for (size_t i = 0; i < domains->count; i++)
 		if (slice_equal_nocase(slice_of(((char *const *)domains->items)[i]), domain))
 			return true;
-	return domains->count == 0 && sip_request_host_is_ours(req, domain);
+	return false;
+}
+
+static bool is_served(const struct registrar *r, const struct sip_request *req, struct slice domain)
+{
+	return registrar_has_domain(r, domain)
+	    || (r->settings->domains.count == 0 && sip_request_host_is_ours(req, domain));
 }
 
 /* Steps 3 to 5: a user may bind his own address-of-record only. */
@@ -70,7 +75,11 @@ static struct refusal find_aor(struct registration *reg)
 	if (!name.p)
 		return refusal(400, "Bad Address-Of-Record");
 	reg->aor = aor_get(reg->r, name);
-	return reg->aor ? taken : refusal(500, NULL);
+	if (!reg->aor)
+		return refusal(500, NULL);
+	reg->aor->held++;
+	share_init(&reg->share, reg->r, name);
+	return taken;
 }
 
 /* --- contacts --- */
@@ -323,6 +332,8 @@ static void refuse(struct registration *reg, struct refusal no)
 
 static void commit(struct registration *reg)
 {
+	const struct sip_flow *flow = sip_request_flow(reg->req);
+
 	for (size_t i = 0; i < reg->count; i++) {
 		struct change *change = &reg->changes[i];
 
@@ -330,7 +341,10 @@ static void commit(struct registration *reg)
 			binding_put(change->fresh, reg->aor, change->old);
 		else if (change->old)
 			binding_end(change->old, END_UNREGISTERED);
+		if (change->fresh && flow && !sip_flow_is_alive(flow)) /* it has waited */
+			share_end(change->fresh, END_FAILED);
 	}
+	reg->count = 0;
 }
 
 static void drop_plan(struct registration *reg)
@@ -338,6 +352,62 @@ static void drop_plan(struct registration *reg)
 	for (size_t i = 0; i < reg->count; i++)
 		if (reg->changes[i].fresh)
 			binding_free(reg->changes[i].fresh);
+	reg->count = 0;
+	reg->flows = false;
+}
+
+static bool changes_something(const struct registration *reg)
+{
+	for (size_t i = 0; i < reg->count; i++)
+		if (reg->changes[i].fresh || reg->changes[i].old)
+			return true;
+	return false;
+}
+
+static void end_registration(struct registration *reg)
+{
+	drop_plan(reg);
+	if (reg->aor) {
+		reg->aor->held--;
+		aor_release(reg->aor);
+	}
+	sip_request_unref(reg->req);
+	free(reg);
+}
+
+/* What the others know is here, or nobody can be asked.  @return 0; -EACCES: it was refused */
+static int decide(struct registration *reg, enum share_result result)
+{
+	struct refusal no;
+
+	drop_plan(reg);
+	no = plan_all(reg);
+	if (!no.code && result == SHARE_SEEN && changes_something(reg)) {
+		if (reg->tries++ == TRIES)
+			no = refusal(500, NULL);
+		else if (share_write(&reg->share, reg->aor, reg->changes, reg->count) == 0)
+			return 0;
+	}
+	if (no.code) {
+		refuse(reg, no);
+	} else {
+		commit(reg);
+		if (result == SHARE_WRITTEN)
+			share_note_written(reg->aor);
+		answer(reg);
+	}
+	end_registration(reg);
+	return no.code ? -EACCES : 0;
+}
+
+static void on_shared(struct share *share, enum share_result result)
+{
+	struct registration *reg = (struct registration *)share;
+
+	if (result == SHARE_STOPPED)
+		end_registration(reg);
+	else
+		decide(reg, result);
 }
 
 static void read_request(struct registration *reg)
@@ -361,29 +431,28 @@ static bool is_register(const struct sip_request *req)
 
 int register_save(struct registrar *r, struct sip_request *req)
 {
-	struct registration reg = {.r = r, .req = req};
+	struct registration *reg;
 	struct refusal no;
 
-	if (!is_register(req)) { /* the rule takes something else for one */
+	reg = is_register(req) ? calloc(1, sizeof(*reg)) : NULL;
+	if (!reg) { /* the rule takes something else for one, or there is no memory */
 		sip_request_reply(req, 500, none, none);
 		return -EINVAL;
 	}
-	read_request(&reg);
-	no = find_aor(&reg);
-	if (!no.code)
-		no = plan_all(&reg);
+	reg->r = r;
+	reg->req = sip_request_ref(req);
+	reg->share.done = on_shared;
+	read_request(reg);
+	no = find_aor(reg);
 	if (no.code) {
-		drop_plan(&reg);
-		refuse(&reg, no);
-	} else {
-		reg.aor->count++; /* it is looked at after its last binding may have gone */
-		commit(&reg);
-		reg.aor->count--;
-		answer(&reg);
+		refuse(reg, no);
+		end_registration(reg);
+		return -EACCES;
 	}
-	if (reg.aor)
-		aor_release(reg.aor);
-	return no.code ? -EACCES : 0;
+	if ((share_must_read(r, reg->aor) || !sip_request_contact(req, 0).p)
+	    && share_read(&reg->share) == 0)
+		return 0;
+	return decide(reg, SHARE_SEEN);
 }
 
 bool register_unruled(struct registrar *r, struct sip_request *req)

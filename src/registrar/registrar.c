@@ -25,39 +25,103 @@ static int run_save(const struct route_subject *subject, const struct arg *args,
 	return register_save(state, subject->request);
 }
 
-static struct binding *find_best(struct registrar *r, struct slice uri)
-{
-	char text[AOR_NAME_MAX];
-	struct slice name = aor_name(uri, text);
-	struct aor *aor = name.p ? aor_find(r, name) : NULL;
+/* Somebody is looked for, perhaps at other nodes. */
+struct lookup {
+	struct share share;
+	/* For whom: a rule, or a MESSAGE that rules have no say in. */
+	struct sip_request *request;
+	struct route_walk *walk;
+	struct page_waiter *waiter;
+};
 
-	return aor ? TAILQ_FIRST(&aor->bindings) : NULL;
+/* @return false: nobody is there */
+static bool find_here(const struct registrar *r, struct slice name, struct sip_place *place)
+{
+	struct aor *aor = name.p ? aor_find((struct registrar *)r, name) : NULL;
+
+	return aor && aor_best(aor, place);
+}
+
+static int take_lookup(struct registrar *r, struct sip_request *request, struct slice name)
+{
+	struct sip_place place;
+
+	if (find_here(r, name, &place) && sip_request_set_target(request, &place) == 0) {
+		++*r->count.found;
+		return 0;
+	}
+	++*r->count.not_found;
+	sip_request_reply(request, 480, (struct slice){NULL, 0}, (struct slice){NULL, 0});
+	return -ENOENT;
+}
+
+static void on_looked_up(struct share *share, enum share_result result)
+{
+	struct lookup *l = (struct lookup *)share;
+	struct slice name = {share->name, share->len};
+	struct registrar *r = share->registrar;
+	struct sip_place place;
+
+	if (l->waiter)
+		page_found(l->waiter, find_here(r, name, &place) ? &place : NULL);
+	else if (result == SHARE_STOPPED || sip_request_answered(l->request))
+		route_go_on(l->walk, -ECANCELED);
+	else
+		route_go_on(l->walk, take_lookup(r, l->request, name));
+	free(l);
+}
+
+/* @return NULL: this node alone has to know */
+static struct lookup *look_up(struct registrar *r, struct slice name)
+{
+	struct lookup *l = name.p && r->env.cluster ? calloc(1, sizeof(*l)) : NULL;
+
+	if (!l)
+		return NULL;
+	share_init(&l->share, r, name);
+	l->share.done = on_looked_up;
+	if (share_read(&l->share) == 0)
+		return l;
+	free(l);
+	return NULL;
 }
 
 static int run_lookup(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct registrar *r = state;
-	struct binding *b = find_best(r, sip_request_field(subject->request, SIP_FIELD_RURI));
+	char text[AOR_NAME_MAX];
+	struct slice name = aor_name(sip_request_field(subject->request, SIP_FIELD_RURI), text);
+	struct lookup *l = subject->walkp ? look_up(r, name) : NULL;
 
 	(void)args;
-	if (b && sip_request_set_target(subject->request, b->terms.contact, b->flow.flow) == 0) {
-		++*r->count.found;
-		return 0;
-	}
-	++*r->count.not_found;
-	sip_request_reply(subject->request, 480, (struct slice){NULL, 0}, (struct slice){NULL, 0});
-	return -ENOENT;
+	if (!l)
+		return take_lookup(r, subject->request, name);
+	l->request = subject->request;
+	l->walk = route_wait(subject);
+	if (l->walk)
+		return -EINPROGRESS;
+	share_drop(&l->share);
+	free(l);
+	return take_lookup(r, subject->request, name);
+}
+
+/* Nobody of another domain is known to any node. */
+static bool may_be_ours(const struct registrar *r, struct slice uri)
+{
+	return r->settings->domains.count == 0 || registrar_has_domain(r, sip_uri_domain(uri));
 }
 
 /* For MESSAGEs that rules have no say in: the gateway's and the rooms'. */
-static bool find(struct page_place *place, struct slice uri, void *arg)
+static int find(struct sip_place *place, struct slice uri, struct page_waiter *waiter, void *arg)
 {
-	struct binding *b = find_best(arg, uri);
+	char text[AOR_NAME_MAX];
+	struct slice name = aor_name(uri, text);
+	struct lookup *l = may_be_ours(arg, uri) ? look_up(arg, name) : NULL;
 
-	if (!b)
-		return false;
-	*place = (struct page_place){b->terms.contact, b->flow.flow};
-	return true;
+	if (!l)
+		return find_here(arg, name, place);
+	l->waiter = waiter;
+	return -EINPROGRESS;
 }
 
 static const struct action actions[] = {
@@ -115,6 +179,9 @@ static void put_binding(struct reply *out, const struct binding *b)
 	reply_text(out, "reg_id", t->reg_id);
 	reply_text(out, "user_agent", t->user_agent);
 	reply_text(out, "source", t->source);
+	if (b->aor->registrar->env.cluster)
+		reply_text(out, "node",
+		    binding_is_own(b) ? cluster_own_name(b->aor->registrar->env.cluster) : t->node);
 	reply_close(out);
 }
 
@@ -162,6 +229,7 @@ static size_t remove_bindings(struct aor *aor, const struct param *contact)
 	struct binding *b = TAILQ_FIRST(&aor->bindings), *next;
 	size_t removed = 0;
 
+	share_remove(aor->registrar, (struct slice){aor->name, aor->len}, contact->text);
 	for (; b; b = next) {
 		next = TAILQ_NEXT(b, entry); /* of the last one there is none, and no more aor */
 		if (contact->present && !sip_uri_same(contact->text, b->terms.contact))
@@ -213,6 +281,8 @@ static const struct stats_row numbers[] = {
     {.name = "replaced", .help = "contacts replaced by their instance", ENDED(END_REPLACED)},
     {NUMBER(found), .help = "lookups that found somebody"},
     {NUMBER(not_found), .help = "lookups that were answered 480"},
+    {NUMBER(elsewhere), .help = "contacts of other nodes that this one knows of", .gauge = true},
+    {NUMBER(alone), .help = "requests decided without Redis, which did not answer"},
     {0},
 };
 
@@ -231,6 +301,7 @@ static int start(const struct service_env *env, const void *settings, void **sta
 	}
 	r->env = *env;
 	r->settings = s;
+	share_start(r);
 	if (env->page)
 		page_set_finder(env->page, find, r);
 	*statep = r;
@@ -255,6 +326,7 @@ static void free_aor(struct aor *aor)
 		binding_free(b);
 	}
 	aor->count = 0;
+	aor->dirty = false;
 	aor_release(aor);
 }
 
@@ -267,6 +339,7 @@ static void stop(void *state)
 		return;
 	if (r->env.page)
 		page_set_finder(r->env.page, NULL, NULL);
+	share_stop(r);
 	HASH_ITER(hh, r->aors, aor, next)
 	free_aor(aor);
 	free(r);

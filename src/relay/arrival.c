@@ -23,7 +23,7 @@ static void on_chosen(const struct route_subject *subject, const char *rule)
 	a->rule = rule;
 }
 
-unsigned arrival_run(struct arrival *a, const struct route_list *list)
+unsigned arrival_run(struct arrival *a, struct route_list *list)
 {
 	struct route_subject subject = {.frame = a, .chosen = on_chosen};
 

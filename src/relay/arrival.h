@@ -50,7 +50,7 @@ struct arrival {
 void arrival_fini(struct arrival *a);
 
 /** Walk a list of rules; NULL is an empty one.  @return ROUTE_HELD and the like */
-unsigned arrival_run(struct arrival *a, const struct route_list *list);
+unsigned arrival_run(struct arrival *a, struct route_list *list);
 
 /** What routes.msrp says. */
 enum verdict arrival_judge(struct arrival *a);

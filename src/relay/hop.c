@@ -23,7 +23,7 @@ static int refuse(int code, const char *text, const char **phrase)
 static int leave_from(struct arrival *a, struct grant *grant, const struct msrp_uri *next,
     struct msrp_listener **fromp)
 {
-	const struct route_list *list = a->relay->routes->msrp_socket;
+	struct route_list *list = a->relay->routes->msrp_socket;
 	unsigned outcome;
 
 	*fromp = grant ? grant->leave_from : NULL;

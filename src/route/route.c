@@ -30,7 +30,8 @@ struct rule {
 };
 
 struct route_list {
-	bool late; /* some rule reads a late variable */
+	unsigned refs; /* of whoever owns it, and of walks that wait */
+	bool late;     /* some rule reads a late variable */
 	size_t count;
 	struct rule rules[];
 };
@@ -242,6 +243,7 @@ int route_list_new(struct route_list **listp, const struct route_spec *spec,
 	list = calloc(1, sizeof(*list) + (rules ? count_children(rules) : 0) * sizeof(struct rule));
 	if (!list)
 		return tree_fail_memory(fault);
+	list->refs = 1;
 	for (const struct tree *n = rules ? rules->first : NULL; err == 0 && n; n = n->next) {
 		struct rule *rule = &list->rules[list->count++];
 
@@ -271,6 +273,8 @@ static void condition_fini(struct condition *condition)
 
 void route_list_free(struct route_list *list)
 {
+	if (list && --list->refs > 0)
+		return;
 	for (size_t i = 0; list && i < list->count; i++) {
 		struct rule *rule = &list->rules[i];
 
@@ -336,29 +340,85 @@ bool route_list_waits(const struct route_list *list, const struct route_subject 
 	return false;
 }
 
-/* @return bits of route_run(); 0: the walk goes on */
-static unsigned run_actions(const struct rule *rule, const struct route_subject *subject)
+/* Where a walk goes on. */
+struct route_walk {
+	struct route_list *list; /* a reference */
+	struct route_subject subject;
+	size_t rule, action;
+};
+
+struct route_walk *route_wait(const struct route_subject *subject)
 {
-	for (size_t i = 0; i < rule->action_count; i++) {
+	struct route_walk *walk = subject->walkp ? calloc(1, sizeof(*walk)) : NULL;
+
+	if (walk)
+		*subject->walkp = walk;
+	return walk;
+}
+
+static void wait_here(struct route_list *list, const struct route_subject *subject, size_t rule,
+    size_t action)
+{
+	list->refs++;
+	**subject->walkp = (struct route_walk){list, *subject, rule, action};
+}
+
+/* From that action on.  @return bits of route_run(); 0: the walk goes on */
+static unsigned run_actions(struct route_list *list, const struct route_subject *subject,
+    size_t number, size_t i)
+{
+	const struct rule *rule = &list->rules[number];
+
+	for (; i < rule->action_count; i++) {
 		const struct route_action *action = &rule->actions[i];
+		int err;
 
 		if (route_action_drops(action))
 			return ROUTE_HELD | ROUTE_DROPPED;
-		if (route_action_run(action, subject) < 0)
+		err = route_action_run(action, subject);
+		if (err == -EINPROGRESS) {
+			wait_here(list, subject, number, i + 1);
+			return ROUTE_HELD | ROUTE_WAITS;
+		}
+		if (err < 0)
 			return ROUTE_HELD | ROUTE_FAILED;
 	}
 	return rule->ends ? ROUTE_HELD : 0;
 }
 
-unsigned route_run(const struct route_list *list, const struct route_subject *subject)
+static unsigned run_rules(struct route_list *list, const struct route_subject *subject, size_t i)
 {
 	unsigned result = 0;
 
-	for (size_t i = 0; i < list->count && result == 0; i++)
+	for (; i < list->count && result == 0; i++)
 		if (rule_holds(&list->rules[i], subject, false)) {
 			if (subject->chosen)
 				subject->chosen(subject, list->rules[i].name);
-			result = run_actions(&list->rules[i], subject);
+			result = run_actions(list, subject, i, 0);
 		}
 	return result;
+}
+
+unsigned route_run(struct route_list *list, const struct route_subject *subject)
+{
+	return run_rules(list, subject, 0);
+}
+
+void route_go_on(struct route_walk *walk, int err)
+{
+	struct route_subject subject = walk->subject;
+	struct route_list *list = walk->list;
+	struct route_walk *next = NULL;
+	size_t rule = walk->rule, action = walk->action;
+	unsigned result = ROUTE_HELD | ROUTE_FAILED;
+
+	free(walk);
+	subject.walkp = &next;
+	if (err >= 0)
+		result = run_actions(list, &subject, rule, action);
+	if (result == 0)
+		result = run_rules(list, &subject, rule + 1);
+	route_list_free(list);
+	if (!(result & ROUTE_WAITS))
+		subject.finished(&subject, result);
 }

@@ -68,6 +68,7 @@ enum {
 	ROUTE_HELD = 1,
 	ROUTE_DROPPED = 2, /* by the action drop; with ROUTE_HELD */
 	ROUTE_FAILED = 4,  /* an action failed, which ended the walk; with ROUTE_HELD */
+	ROUTE_WAITS = 8,   /* subject->finished() will tell; with ROUTE_HELD */
 };
 
 /**
@@ -76,4 +77,4 @@ enum {
  *
  * @return bits of the above
  */
-unsigned route_run(const struct route_list *list, const struct route_subject *subject);
+unsigned route_run(struct route_list *list, const struct route_subject *subject);

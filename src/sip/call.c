@@ -41,6 +41,17 @@ static char *from_with_tag(struct slice address)
 	return text;
 }
 
+/* Over a flow of ours, or by way of a node that has it.  @return 0 or -ENOMEM */
+static int take_flow(struct sip_call *call, struct sip_flow *flow, struct slice node)
+{
+	free(call->node);
+	call->node = node.p ? sip_uri_clean(node) : NULL;
+	call->by_node = call->node;
+	sip_flow_unref(call->flow);
+	call->flow = flow && !node.p ? sip_flow_ref(flow) : NULL;
+	return node.p && !call->node ? -ENOMEM : 0;
+}
+
 /* The ";lr" of a proxy's URI is written where it becomes a Route. */
 static int go_by(struct sip_call *call, struct slice node)
 {
@@ -70,24 +81,22 @@ int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice r
 		err = led || sip_uri_hop(call->ruri, &hop) == 0 ? 0 : -EDESTADDRREQ;
 	if (!err && way->node.p)
 		err = go_by(call, way->node);
+	else if (!err && way->flow)
+		err = take_flow(call, way->flow, slice_of(edge_flow_node(way->flow)));
 	if (err)
 		sip_call_clear(call);
-	else if (way->flow)
-		call->flow = sip_flow_ref(way->flow);
 	return err;
 }
 
-int sip_call_lead(struct sip_call *call, struct slice uri, struct sip_flow *flow)
+int sip_call_lead(struct sip_call *call, const struct sip_place *place)
 {
-	char *clean = sip_uri_clean(uri);
+	char *clean = sip_uri_clean(place->uri);
 
 	if (!clean)
 		return -ENOMEM;
 	free(call->ruri);
 	call->ruri = clean;
-	sip_flow_unref(call->flow);
-	call->flow = flow ? sip_flow_ref(flow) : NULL;
-	return 0;
+	return take_flow(call, place->flow, place->node);
 }
 
 const char *sip_call_hop(const struct sip_call *call, const struct sip_stack *stack)
@@ -167,6 +176,11 @@ static bool next_target(struct sip_call *call)
 	free(call->ruri);
 	sip_flow_unref(call->flow);
 	call->flow = NULL;
+	if (call->by_node) {
+		free(call->node);
+		call->node = NULL;
+		call->by_node = false;
+	}
 	call->ruri = call->targets[call->next_target];
 	call->targets[call->next_target++] = NULL;
 	return true;

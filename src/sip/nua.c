@@ -205,6 +205,7 @@ int sip_nua_open(struct sip_stack *stack, const struct sip_stack_options *option
 		err = edge_new(&stack->edge, &edge, why);
 	if (err)
 		return err;
+	edge_advertise(stack->edge, slice_of(stack->contact));
 	stack->link.event = on_link_event;
 	err = open_nua(stack);
 	if (err)

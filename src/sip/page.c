@@ -25,9 +25,17 @@ struct content {
 	size_t body_len;
 };
 
+/* What is to be known of it until its way is. */
+struct page_waiter {
+	struct sip_flow *caller; /* NULL: none */
+	size_t size;
+	enum page_large large;
+};
+
 /* One MESSAGE under way. */
 struct sending {
 	struct sip_owner owner; /* the handle's magic */
+	struct page_waiter waiter;
 	struct sip_turn turn;
 	LIST_ENTRY(sending) next;
 	struct page *page;
@@ -38,6 +46,8 @@ struct sending {
 	struct sip_auth *auth;
 	bool large;           /* TCP or TLS alone will do */
 	bool over_udp;        /* large, but to go over UDP */
+	bool again;           /* the flow at another node was closed, and another way is tried */
+	int failure;          /* 413, or 503 */
 	struct timer failing; /* it could not even be sent */
 	void (*done)(const struct page_result *result, void *arg);
 	void *arg;
@@ -45,8 +55,8 @@ struct sending {
 
 struct page {
 	struct sip_stack *stack;
-	LIST_HEAD(, sending) sendings;                                       /* the newest first */
-	bool (*find)(struct page_place *place, struct slice uri, void *arg); /* NULL: nobody can */
+	LIST_HEAD(, sending) sendings; /* the newest first */
+	page_finder *find;             /* NULL: nobody can */
 	void *find_arg;
 };
 
@@ -62,8 +72,7 @@ int page_new(struct page **pagep, struct sip_stack *stack)
 	return 0;
 }
 
-void page_set_finder(struct page *page,
-    bool (*find)(struct page_place *place, struct slice uri, void *arg), void *arg)
+void page_set_finder(struct page *page, page_finder *find, void *arg)
 {
 	page->find = find;
 	page->find_arg = arg;
@@ -87,6 +96,7 @@ static void sending_free(struct sending *s)
 	timer_fini(&s->failing);
 	sip_turn_give(&s->turn);
 	release_handle(s);
+	sip_flow_unref(s->waiter.caller);
 	sip_call_clear(&s->call);
 	sip_auth_free(s->auth);
 	free(s->content.type);
@@ -120,9 +130,29 @@ static void finish(struct sending *s, const struct page_result *result)
 		done(result, arg);
 }
 
+static struct page_result too_large(void)
+{
+	return (struct page_result){413, SLICE("Too Large For UDP"), false};
+}
+
+static struct page_result unavailable(void)
+{
+	return (struct page_result){503, SLICE("Service Unavailable"), false};
+}
+
 static void on_failing(void *arg)
 {
-	finish(arg, &(struct page_result){503, SLICE("Service Unavailable"), false});
+	struct sending *s = arg;
+	struct page_result result = s->failure == -EMSGSIZE ? too_large() : unavailable();
+
+	finish(s, &result);
+}
+
+/* Later, as nobody is to be called from inside the call that finds it out. */
+static void fail(struct sending *s, int err)
+{
+	s->failure = err;
+	timer_start(&s->failing, 0);
 }
 
 static struct page_result result_of(const struct sending *s, const struct sip_event *ev)
@@ -130,15 +160,16 @@ static struct page_result result_of(const struct sending *s, const struct sip_ev
 	struct page_result r = {ev->status, slice_of(ev->phrase), ev->from_peer};
 
 	if (s->large && !ev->from_peer && ev->status == 503) /* no connection */
-		r = (struct page_result){413, SLICE("Too Large For UDP"), false};
+		r = too_large();
 	else if (ev->status >= 700) /* Sofia could not even send it */
-		r = (struct page_result){503, SLICE("Service Unavailable"), false};
+		r = unavailable();
 	else if (r.reason.len == 0)
 		r.reason = slice_of(sip_status_phrase(ev->status));
 	return r;
 }
 
 static int place(struct sending *s);
+static int look_again(struct sending *s);
 
 static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 {
@@ -151,6 +182,15 @@ static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 	sip_stack_count_reply(stack, ev);
 	if (ev->status < 200)
 		return;
+	if (ev->status == 430 && s->call.by_node
+	    && !s->again) { /* RFC 5626 11: it never got there */
+		s->again = true;
+		sip_turn_give(&s->turn);
+		release_handle(s);
+		if (look_again(s) < 0)
+			fail(s, -ENETUNREACH);
+		return;
+	}
 	while (ev->status >= 300 && sip_call_again(&s->call, &s->auth, stack, ev)) {
 		sip_turn_give(&s->turn);
 		release_handle(s);
@@ -174,7 +214,7 @@ static void on_turn(struct sip_turn *turn)
 	s->nh = sip_call_handle(&s->call, s->agent, &s->owner);
 	if (!s->nh) {
 		free(credentials);
-		timer_start(&s->failing, 0);
+		fail(s, -ENOMEM);
 		return;
 	}
 	snprintf(cseq, sizeof(cseq), "%u MESSAGE", s->call.cseq);
@@ -238,27 +278,11 @@ static bool answers_over(const struct sending *s, const struct sip_flow *caller)
 	    && (!edge_flow_transport(caller)->can_dial || !names_another(s));
 }
 
-/* @return 0 or -ENOMEM */
-static int find_way(struct sending *s, const struct page_message *m)
+static int choose_transport(struct sending *s)
 {
-	const struct page *page = s->page;
-	bool lost = s->call.flow && !sip_flow_is_alive(s->call.flow);
-	struct page_place place;
-
-	if (s->call.node || (s->call.flow && !lost))
-		return 0;
-	if (page->find && (lost || !names_another(s))
-	    && page->find(&place, lost ? sip_address_uri(m->to_uri) : slice_of(s->call.ruri),
-		page->find_arg))
-		return sip_call_lead(&s->call, place.uri, place.flow);
-	if (!s->call.flow && answers_over(s, m->caller))
-		s->call.flow = sip_flow_ref(m->caller);
-	return 0;
-}
-
-static int choose_transport(struct sending *s, size_t size, enum page_large large)
-{
-	bool over_stream = s->call.flow != NULL;
+	bool over_stream = s->call.flow || s->call.by_node;
+	size_t size = s->waiter.size;
+	enum page_large large = s->waiter.large;
 
 	s->over_udp = size > SIP_UDP_MAX && large == PAGE_LARGE_UDP && !over_stream;
 	s->large = size > SIP_UDP_MAX && !s->over_udp && !over_stream;
@@ -269,6 +293,58 @@ static int choose_transport(struct sending *s, size_t size, enum page_large larg
 	    : 0;
 }
 
+/* It is known where he is, or that nobody is there.  @return 0 or negative errno */
+static int leave(struct sending *s, const struct sip_place *where)
+{
+	int err = 0;
+
+	if (where) {
+		err = sip_call_lead(&s->call, where);
+	} else if (!s->call.flow && !s->call.node && answers_over(s, s->waiter.caller)) {
+		s->call.flow = sip_flow_ref(s->waiter.caller);
+	}
+	if (!err)
+		err = choose_transport(s);
+	return err ? err : place(s);
+}
+
+void page_found(struct page_waiter *waiter, const struct sip_place *where)
+{
+	struct sending *s =
+	    (struct sending *)(void *)((char *)waiter - offsetof(struct sending, waiter));
+	int err = leave(s, where);
+
+	if (err)
+		fail(s, err);
+}
+
+/* @return 0 or negative errno */
+static int find(struct sending *s, struct slice uri)
+{
+	const struct page *page = s->page;
+	struct sip_place where;
+	int found = page->find ? page->find(&where, uri, &s->waiter, page->find_arg) : 0;
+
+	return found == -EINPROGRESS ? 0 : leave(s, found > 0 ? &where : NULL);
+}
+
+static int find_way(struct sending *s)
+{
+	bool lost = s->call.flow && !sip_flow_is_alive(s->call.flow);
+
+	if (s->call.node || (s->call.flow && !lost) || (!lost && names_another(s)))
+		return leave(s, NULL);
+	return find(s, lost ? sip_address_uri(slice_of(s->call.to)) : slice_of(s->call.ruri));
+}
+
+static int look_again(struct sending *s)
+{
+	free(s->call.node);
+	s->call.node = NULL;
+	s->call.by_node = false;
+	return find(s, sip_address_uri(slice_of(s->call.to)));
+}
+
 static int start(struct sending *s, const struct page_message *m)
 {
 	struct sip_stack *stack = s->page->stack;
@@ -276,14 +352,17 @@ static int start(struct sending *s, const struct page_message *m)
 	int err = sip_call_init(&s->call, stack, m->ruri, m->from_uri, m->to_uri, &way);
 
 	if (!err)
-		err = find_way(s, m);
-	if (!err)
-		err = choose_transport(s, size_of(stack, m), m->large);
-	if (!err)
 		err = content_take(&s->content, m);
 	if (!err)
 		err = timer_init(&s->failing, stack->base, on_failing, s);
-	return err ? err : place(s);
+	if (err)
+		return err;
+	s->waiter = (struct page_waiter){
+	    .caller = m->caller ? sip_flow_ref(m->caller) : NULL,
+	    .size = size_of(stack, m),
+	    .large = m->large,
+	};
+	return find_way(s);
 }
 
 int page_check(struct page *page, const struct page_message *m)

@@ -358,6 +358,7 @@ struct sip_call {
 	unsigned max_forwards;          /* 0: the usual */
 	struct sip_flow *flow;          /* a ref; NULL: where ruri or the proxy is */
 	char *node;                     /* a URI that it goes to instead of those; NULL: none */
+	bool by_node;                   /* that has a flow to ruri */
 	bool one_datagram;              /* by UDP however large it is */
 	char *targets[SIP_TARGETS_MAX]; /* from redirects, RFC 3261 8.1.3.4 */
 	unsigned target_count, next_target;
@@ -377,8 +378,8 @@ int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice r
     struct slice from, struct slice to, const struct sip_way *way);
 void sip_call_clear(struct sip_call *call);
 
-/** It goes to this URI instead, and over that flow unless it is NULL.  @return 0 or -ENOMEM */
-int sip_call_lead(struct sip_call *call, struct slice uri, struct sip_flow *flow);
+/** It goes there instead.  @return 0 or -ENOMEM */
+int sip_call_lead(struct sip_call *call, const struct sip_place *place);
 
 /** The agent that the next try leaves from; NULL: none can.  @param large  only a stream will do */
 struct sip_agent *sip_call_agent(const struct sip_call *call, struct sip_stack *stack, bool large);

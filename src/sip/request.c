@@ -261,16 +261,23 @@ bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri)
 	return ours;
 }
 
-int sip_request_set_target(struct sip_request *req, struct slice uri, struct sip_flow *flow)
+int sip_request_set_target(struct sip_request *req, const struct sip_place *place)
 {
-	char *clean = sip_uri_clean(uri);
+	char *clean = sip_uri_clean(place->uri);
+	struct sip_flow *flow = NULL;
 
 	if (!clean)
 		return -EINVAL;
+	if (place->flow)
+		flow = sip_flow_ref(place->flow);
+	else if (place->node.p && !(flow = edge_flow_away(req->agent->stack->edge, place->node))) {
+		free(clean);
+		return -ENOMEM;
+	}
 	free(req->target);
 	req->target = clean;
 	sip_flow_unref(req->target_flow);
-	req->target_flow = flow ? sip_flow_ref(flow) : NULL;
+	req->target_flow = flow;
 	req->fields[SIP_FIELD_RURI] = slice_of(clean);
 	return 0;
 }

@@ -375,6 +375,8 @@ static int take_settings(struct sip_stack *stack, const struct sip_settings *set
 	stack->settings = settings;
 	stack->credentials = credentials;
 	stack->credential_count = count;
+	if (stack->edge)
+		edge_advertise(stack->edge, slice_of(contact));
 	return 0;
 }
 

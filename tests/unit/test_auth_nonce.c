@@ -121,6 +121,33 @@ static void what_we_did_not_make_is_stale(void **state)
 	assert_true(fresh(f, f->nonce, 1));
 }
 
+static void nodes_have_one_secret(void **state)
+{
+	struct fixture *f = *state;
+	struct nonces *others;
+	char foreign[NONCE_LEN + 1];
+
+	assert_int_equal(nonces_new(&others, LIFE_MS), 0);
+	assert_int_equal(nonces_share(others, SLICE("secret")), 0);
+	nonces_make(others, foreign);
+	assert_false(fresh(f, foreign, 1));
+	assert_int_equal(nonces_share(f->nonces, SLICE("secret")), 0);
+	assert_false(fresh(f, f->nonce, 1)); /* it was made before */
+	assert_true(fresh(f, foreign, 1));
+	assert_false(fresh(f, foreign, 1));
+	assert_true(fresh(f, foreign, 2));
+	foreign[40] ^= 1;
+	assert_false(fresh(f, foreign, 3));
+	/* As many as fit are remembered; one that does not is stale rather than good twice. */
+	for (int i = 0; i < 20000; i++) {
+		nonces_make(others, foreign);
+		if (fresh(f, foreign, 1))
+			assert_false(fresh(f, foreign, 1));
+	}
+	assert_false(fresh(f, foreign, 1));
+	nonces_free(others);
+}
+
 static void the_ring_passes_by(void **state)
 {
 	struct fixture *f = *state;
@@ -156,6 +183,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_count_is_good_once, setup, teardown),
 	    cmocka_unit_test_setup_teardown(counts_may_overtake_each_other, setup, teardown),
 	    cmocka_unit_test_setup_teardown(nonces_do_not_share_counts, setup, teardown),
+	    cmocka_unit_test_setup_teardown(nodes_have_one_secret, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_we_did_not_make_is_stale, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_ring_passes_by, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_nonce_dies_of_age, setup, teardown),

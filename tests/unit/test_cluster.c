@@ -429,6 +429,137 @@ static void marks(void **state)
 	buffer_fini(&texts);
 }
 
+/* --- records --- */
+
+struct told {
+	bool done, there, written;
+	uint64_t born_us, version, now_ms;
+	char lines[512];
+};
+
+static void on_record(const struct cluster_record *record, void *arg)
+{
+	struct told *t = arg;
+	size_t used = 0;
+
+	*t = (struct told){.done = true, .there = record};
+	if (!record)
+		return;
+	t->written = record->written;
+	t->born_us = record->born_us;
+	t->version = record->version;
+	t->now_ms = record->now_ms;
+	for (size_t i = 0; i < record->count; i++)
+		used += (size_t)snprintf(t->lines + used, sizeof(t->lines) - used, "%.*s|%.*s|%d ",
+		    SLICE_ARG(record->lines[i].text), SLICE_ARG(record->lines[i].sip),
+		    record->lines[i].process.p != NULL);
+}
+
+static bool is_told(void *arg)
+{
+	return ((struct told *)arg)->done;
+}
+
+static struct told write_record(struct fixture *f, size_t i, uint64_t born_us, uint64_t version,
+    const char *text, bool bound)
+{
+	struct cluster *c = f->nodes[i].cluster;
+	const struct cluster_line line = {.process = bound ? cluster_own_process(c)
+							   : (struct slice){NULL, 0},
+	    .text = slice_of(text)};
+	const struct cluster_writing writing = {.born_us = born_us,
+	    .version = version,
+	    .keep_ms = 60000,
+	    .lines = &line,
+	    .count = 1};
+	struct told told = {.done = false};
+
+	assert_non_null(cluster_record_write(c, "aor", SLICE("x"), &writing, on_record, &told));
+	assert_false(told.done);
+	loop_until(f->base, is_told, &told);
+	return told;
+}
+
+static struct told read_record(struct fixture *f, size_t i)
+{
+	struct told told = {.done = false};
+
+	assert_non_null(
+	    cluster_record_read(f->nodes[i].cluster, "aor", SLICE("x"), on_record, &told));
+	loop_until(f->base, is_told, &told);
+	return told;
+}
+
+static void records(void **state)
+{
+	struct fixture *f = *state;
+	struct told told = read_record(f, 0), first;
+
+	assert_true(told.there && !told.written && !told.born_us && told.now_ms > 0);
+	first = write_record(f, 0, 0, 0, "one two", true);
+	assert_true(first.written && first.born_us > 0);
+	assert_int_equal(first.version, 1);
+	/* Who has not seen it does not write, but sees it. */
+	told = write_record(f, 1, 0, 0, "mine", false);
+	assert_false(told.written);
+	assert_string_equal(told.lines, "one two|sip:127.0.0.1:5061;transport=tcp|1 ");
+	told = write_record(f, 1, told.born_us, told.version, "mine", false);
+	assert_true(told.written && told.version == 2 && told.born_us == first.born_us);
+	told = read_record(f, 0);
+	assert_string_equal(told.lines, "mine||0 ");
+	/* What lived with a process is gone with it. */
+	told = write_record(f, 0, told.born_us, told.version, "bound", true);
+	assert_true(told.written);
+	assert_string_equal(read_record(f, 1).lines, "bound|sip:127.0.0.1:5061;transport=tcp|1 ");
+	stop_node(f, 0);
+	do
+		told = read_record(f, 1);
+	while (told.lines[0]); /* it has taken leave over a connection of its own */
+	assert_int_equal(told.version, 3);
+	start_node(f, 0);
+}
+
+/* A question that nobody waits for, and those of a Redis that goes. */
+static void records_unanswered(void **state)
+{
+	struct fixture *f = *state;
+	struct cluster *c = f->nodes[0].cluster;
+	struct told dropped = {.done = false}, told = {.done = false};
+
+	cluster_question_drop(cluster_record_read(c, "aor", SLICE("x"), on_record, &dropped));
+	assert_non_null(cluster_record_read(c, "aor", SLICE("x"), on_record, &told));
+	redis_server_stop(&f->redis);
+	loop_until(f->base, is_told, &told);
+	assert_false(told.there);
+	assert_false(dropped.done);
+	assert_null(cluster_record_read(c, "aor", SLICE("x"), on_record, &told));
+	redis_server_start(&f->redis);
+}
+
+static void words(void **state)
+{
+	static const struct slice texts[] = {{"a b\n%", 5}, {NULL, 0}, {"", 0}, {"\xc3\xa9", 2}};
+	struct buffer w = {.max = BUFFER_UNBOUNDED}, back = {.max = BUFFER_UNBOUNDED};
+	struct slice got[4];
+
+	(void)state;
+	cluster_words_write(&w, texts, 4);
+	assert_true(slice_equal(buffer_text(&w), SLICE("=a%20b%0a%25 - = =%c3%a9")));
+	assert_int_equal(cluster_words_read(&back, buffer_text(&w), got, 4), 4);
+	for (size_t i = 0; i < 4; i++) {
+		assert_true(slice_equal(got[i], texts[i]));
+		assert_int_equal(got[i].p != NULL, texts[i].p != NULL);
+	}
+	/* What is broken is absent, what is too much is left out. */
+	assert_int_equal(cluster_words_read(&back, SLICE("=%2 =%zz x =b =c"), got, 4), 4);
+	assert_null(got[0].p);
+	assert_null(got[1].p);
+	assert_null(got[2].p);
+	assert_true(slice_equal(got[3], SLICE("b")));
+	buffer_fini(&w);
+	buffer_fini(&back);
+}
+
 static void none(void **state)
 {
 	struct cluster_claim claim = {.ops = &ops};
@@ -496,6 +627,9 @@ int main(void)
 	    WITH_REDIS(released_away),
 	    WITH_REDIS(same_name),
 	    WITH_REDIS(marks),
+	    WITH_REDIS(records),
+	    WITH_REDIS(records_unanswered),
+	    cmocka_unit_test(words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

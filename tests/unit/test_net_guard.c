@@ -194,6 +194,33 @@ static void an_address_that_has_both_is_kept_for_either(void **state)
 	assert_true(barred(f, "192.0.2.1"));
 }
 
+static void on_failure(struct slice key, void *arg)
+{
+	*(struct slice *)arg = key;
+}
+
+/* What others have seen counts, of who has failed here as well. */
+static void others_have_seen_some(void **state)
+{
+	static const char *const texts[] = {"192.0.2.1", "2001:db8::1"};
+	struct fixture *f = *state;
+	struct slice key = {NULL, 0};
+
+	net_guard_on_failure(f->guard, on_failure, &key);
+	for (size_t i = 0; i < 2; i++) {
+		fail_once(f, texts[i]);
+		assert_int_equal(key.len, i == 0 ? 4 : 8);
+		assert_false(barred(f, texts[i]));
+		net_guard_learn(f->guard, key, f->settings.auth_failures);
+		assert_true(barred(f, texts[i]));
+		net_guard_learn(f->guard, key, 1); /* it is never less */
+		assert_true(barred(f, texts[i]));
+	}
+	net_guard_learn(f->guard, SLICE("\x0a\x00\x00\x01"), 99);
+	assert_false(barred(f, "10.0.0.1"));
+	net_guard_on_failure(f->guard, NULL, NULL);
+}
+
 /* What is remembered of strangers is bounded: the oldest goes. */
 static void the_table_is_bounded(void **state)
 {
@@ -243,6 +270,7 @@ int main(void)
 	    CASE(who_is_barred_has_no_handshake),
 	    CASE(the_window_ends),
 	    CASE(an_address_that_has_both_is_kept_for_either),
+	    CASE(others_have_seen_some),
 	    CASE(the_table_is_bounded),
 	    CASE(zero_is_no_limit_and_so_is_no_guard),
 	};

@@ -18,6 +18,8 @@ static struct {
 	size_t len;
 	int err;       /* what an action named fail… returns */
 	unsigned last; /* calls that were told to be the last word */
+	unsigned wait; /* so many of the next ones wait */
+	struct route_walk *walk;
 } calls;
 
 static void note(const char *format, ...)
@@ -58,6 +60,10 @@ static int run_stub(const struct route_subject *subject, const struct arg *args,
 	}
 	note(") ");
 	calls.last += subject->last;
+	if (calls.wait > 0 && (calls.walk = route_wait(subject))) {
+		calls.wait--;
+		return -EINPROGRESS;
+	}
 	return calls.err;
 }
 
@@ -577,6 +583,60 @@ static void test_never_waits(void **state)
 	route_list_free(NULL);
 }
 
+static void on_finished(const struct route_subject *subject, unsigned result)
+{
+	*(unsigned *)(uintptr_t)subject->arg = result;
+}
+
+/* Actions that wait: the walk goes on behind them, also when its list has been given up. */
+static void test_goes_on(void **state)
+{
+	static const char yaml[] =
+	    "- do: [msg_to_msrp: {key: a, content_types: t}, "
+	    "send_message: {ruri: r, from: f, to: t, content_type: c, body: b}]\n"
+	    "  continue: true\n"
+	    "- do: {send_reply: {code: 200, reason: OK}}\n";
+	static const char first[] = "msg_to_msrp(key=a;content_types=t;) ";
+	static const char second[] = "msg_to_msrp(key=a;content_types=t;) "
+				     "send_message(ruri=r;from=f;to=t;content_type=c;body=b;) ";
+	static const char all[] = "msg_to_msrp(key=a;content_types=t;) "
+				  "send_message(ruri=r;from=f;to=t;content_type=c;body=b;) "
+				  "send_reply(code=200;reason=OK;) ";
+	unsigned result = 77;
+	struct route_walk *waits = NULL;
+	struct route_subject subject = {.frame = (void *)(const struct fact[]){{NULL, NULL}},
+	    .finished = on_finished,
+	    .arg = &result,
+	    .walkp = &waits};
+	struct route_list *list;
+	struct tree_fault fault;
+
+	(void)state;
+	for (unsigned fails = 0; fails < 2; fails++) {
+		assert_int_equal(compile(&list, ROUTE_SIP, yaml, &fault), 0);
+		calls.len = 0;
+		calls.text[0] = '\0';
+		calls.wait = 2;
+		result = 77;
+		assert_int_equal(route_run(list, &subject), ROUTE_HELD | ROUTE_WAITS);
+		route_list_free(list);
+		assert_string_equal(calls.text, first);
+		route_go_on(calls.walk, 0); /* and waits once more */
+		assert_string_equal(calls.text, second);
+		assert_int_equal(result, 77);
+		route_go_on(calls.walk, fails ? -ENOENT : 0);
+		assert_string_equal(calls.text, fails ? second : all);
+		assert_int_equal(result, fails ? ROUTE_HELD | ROUTE_FAILED : ROUTE_HELD);
+	}
+	/* Where nobody can wait it is told so. */
+	assert_int_equal(compile(&list, ROUTE_SIP, yaml, &fault), 0);
+	subject.walkp = NULL;
+	calls.wait = 1;
+	assert_int_equal(route_run(list, &subject), ROUTE_HELD);
+	calls.wait = 0;
+	route_list_free(list);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -589,6 +649,7 @@ int main(void)
 	    cmocka_unit_test(test_faults),
 	    cmocka_unit_test(test_waits),
 	    cmocka_unit_test(test_never_waits),
+	    cmocka_unit_test(test_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);

@@ -508,14 +508,15 @@ static void test_redirect(void **state)
 
 /* --- who is registered --- */
 
-static bool find_bob(struct page_place *place, struct slice uri, void *arg)
+static int find_bob(struct sip_place *place, struct slice uri, struct page_waiter *waiter,
+    void *arg)
 {
 	struct world *w = arg;
 
 	w->asked++;
 	if (!slice_equal(uri, SLICE("sip:bob@b.example")))
 		return false;
-	*place = (struct page_place){slice_of(w->b.tcp), NULL};
+	*place = (struct sip_place){slice_of(w->b.tcp), NULL, {NULL, 0}};
 	return true;
 }
 

@@ -1,0 +1,202 @@
+/* What all nodes know of something: read, and written by who has seen the latest. */
+#include "cluster/priv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct cluster_question {
+	struct cluster *cluster;
+	cluster_record_fn *fn; /* NULL: nobody waits */
+	void *arg;
+	bool writes;
+};
+
+/* --- what Redis says --- */
+
+static bool take_number(const redisReply *reply, uint64_t *numberp)
+{
+	return slice_to_u64(redis_text(reply), INT64_MAX, numberp) == 0;
+}
+
+/* "NAME INSTANCE TEXT"; the two are "-" where it is bound to no process. */
+static bool read_line(struct cluster_line *line, struct slice text, struct slice owner)
+{
+	struct slice rest = text, name, instance;
+	struct cluster_node node;
+
+	*line = (struct cluster_line){.text = {NULL, 0}};
+	if (!slice_cut(&rest, ' ', &name) || !slice_cut(&rest, ' ', &instance) || !rest.p)
+		return false;
+	if (!slice_equal(name, SLICE("-")))
+		line->process = slice_head(text, name.len + 1 + instance.len);
+	line->text = rest;
+	if (node_parse(&node, owner) == 0)
+		line->sip = node.sip;
+	return true;
+}
+
+int record_parse(struct cluster_record *record, const redisReply *reply,
+    struct cluster_line lines[CLUSTER_LINES_MAX])
+{
+	uint64_t written;
+
+	*record = (struct cluster_record){.lines = lines};
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 4
+	    || !take_number(reply->element[0], &written)
+	    || !take_number(reply->element[1], &record->born_us)
+	    || !take_number(reply->element[2], &record->version)
+	    || !take_number(reply->element[3], &record->now_ms))
+		return -EBADMSG;
+	record->written = written;
+	for (size_t i = 4; i + 1 < reply->elements && record->count < CLUSTER_LINES_MAX; i += 2)
+		if (read_line(&lines[record->count], redis_text(reply->element[i]),
+			redis_text(reply->element[i + 1])))
+			record->count++;
+	return 0;
+}
+
+static void on_answer(const redisReply *reply, void *arg)
+{
+	struct cluster_question *question = arg;
+	struct cluster *cluster = question->cluster;
+	struct cluster_counters *count = &cluster->count;
+	cluster_record_fn *fn = question->fn;
+	void *fn_arg = question->arg;
+	struct cluster_line lines[CLUSTER_LINES_MAX];
+	struct cluster_record record;
+	bool writes = question->writes;
+	bool good = reply && record_parse(&record, reply, lines) == 0;
+
+	free(question);
+	if (good && record.written)
+		++*count->records_written;
+	if (good && writes && !record.written)
+		++*count->records_changed;
+	cluster->unsure |= writes && !good && redis_is_ready(&cluster->redis); /* it is full, say */
+	if (fn)
+		fn(good ? &record : NULL, fn_arg);
+}
+
+/* --- asking --- */
+
+static struct cluster_question *ask(struct cluster *cluster, const struct redis_call *call,
+    cluster_record_fn *fn, void *arg)
+{
+	struct cluster_question *question = calloc(1, sizeof(*question));
+
+	if (!question)
+		return NULL;
+	*question = (struct cluster_question){cluster, fn, arg, call->count > 3};
+	if (redis_run(&cluster->redis, call, on_answer, question) == 0)
+		return question;
+	free(question);
+	return NULL;
+}
+
+static void write_lines(struct buffer *w, const struct cluster_writing *writing)
+{
+	for (size_t i = 0; i < writing->count; i++) {
+		const struct cluster_line *line = &writing->lines[i];
+
+		buffer_add(w, line->process.p ? line->process : SLICE("- -"));
+		buffer_add_char(w, ' ');
+		buffer_add(w, line->text);
+		buffer_add_char(w, '\n');
+	}
+}
+
+/* @param writing  NULL: it is read */
+static struct cluster_question *ask_key(struct cluster *cluster, struct slice key,
+    const struct cluster_writing *writing, cluster_record_fn *fn, void *arg)
+{
+	struct buffer lines = {.max = BUFFER_UNBOUNDED};
+	struct cluster_question *question = NULL;
+	char records[KEY_SIZE], born[24], version[24], ms[24];
+	struct slice args[7] = {key};
+	struct redis_call call = {.script = SCRIPT_RECORD, .args = args, .count = 3, .keys = 1};
+
+	snprintf(records, sizeof(records), "%snode:", cluster->settings->prefix);
+	args[1] = slice_of(records);
+	args[2] = slice_of(cluster->me);
+	if (writing) {
+		write_lines(&lines, writing);
+		snprintf(born, sizeof(born), "%" PRIu64, writing->born_us);
+		snprintf(version, sizeof(version), "%" PRIu64, writing->version);
+		snprintf(ms, sizeof(ms), "%" PRIu64, writing->keep_ms);
+		args[3] = slice_of(born);
+		args[4] = slice_of(version);
+		args[5] = slice_of(ms);
+		args[6] = buffer_text(&lines);
+		call.count = 7;
+	}
+	if (!lines.err)
+		question = ask(cluster, &call, fn, arg);
+	buffer_fini(&lines);
+	return question;
+}
+
+static struct cluster_question *ask_record(struct cluster *cluster, const char *kind,
+    struct slice key, const struct cluster_writing *writing, cluster_record_fn *fn, void *arg)
+{
+	struct cluster_question *question = NULL;
+	char *text;
+
+	if (!cluster || !redis_is_ready(&cluster->redis) || !cluster->registered)
+		return NULL;
+	text = cluster_key(cluster, kind, key);
+	if (text)
+		question = ask_key(cluster, slice_of(text), writing, fn, arg);
+	free(text);
+	return question;
+}
+
+struct cluster_question *cluster_record_read(struct cluster *cluster, const char *kind,
+    struct slice key, cluster_record_fn *fn, void *arg)
+{
+	struct cluster_question *question = ask_record(cluster, kind, key, NULL, fn, arg);
+
+	if (question)
+		++*cluster->count.records_read;
+	return question;
+}
+
+struct cluster_question *cluster_record_write(struct cluster *cluster, const char *kind,
+    struct slice key, const struct cluster_writing *writing, cluster_record_fn *fn, void *arg)
+{
+	return ask_record(cluster, kind, key, writing, fn, arg);
+}
+
+void cluster_question_drop(struct cluster_question *question)
+{
+	if (question)
+		question->fn = NULL;
+}
+
+struct slice cluster_own_process(const struct cluster *cluster)
+{
+	return slice_of(cluster->me);
+}
+
+/* --- when Redis may know nothing --- */
+
+void cluster_watch_start(struct cluster *cluster, struct cluster_watch *watch)
+{
+	if (cluster)
+		TAILQ_INSERT_TAIL(&cluster->watches, watch, entry);
+}
+
+void cluster_watch_stop(struct cluster *cluster, struct cluster_watch *watch)
+{
+	if (cluster)
+		TAILQ_REMOVE(&cluster->watches, watch, entry);
+}
+
+void records_anew(struct cluster *cluster, bool all)
+{
+	struct cluster_watch *watch;
+
+	TAILQ_FOREACH(watch, &cluster->watches, entry)
+		watch->anew(watch, all);
+}

@@ -1,0 +1,396 @@
+#!/usr/bin/env python3
+"""The registrar over many nodes: who registers at one is found at each."""
+from lib import case, msrp, phones, sdp
+from lib.case import Call
+from lib.cluster import ClusterCase
+from lib.digest import sip_credentials
+from lib.gateway import CLIENT, TEXT
+from lib.registrar import INSTANCE, RegistrarCase, config
+from lib.sip import Dialog, token
+from lib.waiting import poll
+
+NOWHERE = 'sip:alice@a1b2c3.invalid;transport=tcp'
+
+
+class SharedCase(RegistrarCase, ClusterCase):
+    """Nodes with a registrar."""
+
+    config = config({'min_expires': '1s'})
+
+    def at(self, i, *args, **kwargs):
+        """A REGISTER at a node."""
+        return self.register(*args, daemon=self.nodes[i], **kwargs)
+
+    def known(self, i, user='alice'):
+        """Contacts that a node knows after a lookup of its own."""
+        return self.contacts(self.at(i, user=user))
+
+    def page_at(self, i, code=202, **kwargs):
+        return self.page(code=code, daemon=self.nodes[i], **kwargs)
+
+    def gets_page(self, phone, body=b'hello'):
+        message = phone.expect('MESSAGE')
+        self.assertEqual(message.request.body, body)
+        message.respond(200)
+        return message
+
+    def told(self, i, name, contact, **kwargs):
+        self.ctls[i].event(name, aor=self.aor(), contact=contact, **kwargs)
+
+    def counts(self, i):
+        return self.numbers(i, 'registrar')
+
+
+class BindingTest(SharedCase):
+    """Contacts that any node may send to."""
+
+    def test_everywhere(self):
+        """Registered at a, found and listed at b, and gone everywhere once it is gone there."""
+        phone = self.ua(user='alice')
+        contact = phone.contact()
+        self.at(0, f'<{contact}>;q=0.5', ua=phone)
+        self.told(0, 'E_REGISTRATION_NEW', contact)
+        self.page_at(1, body=b'by way of b')
+        self.gets_page(phone, b'by way of b')
+        for i in range(2):
+            one, = self.ctls[i].call('registrar_list', aor=self.aor())
+            self.assertEqual((one['contact'], one['q'], one['node']), (contact, '0.500', 'a'))
+        self.assertEqual([self.counts(i)['contacts'] for i in range(2)], [1, 0])
+        self.assertEqual([self.counts(i)['elsewhere'] for i in range(2)], [0, 1])
+        self.at(1, f'<{contact}>', expires=0)
+        self.told(1, 'E_REGISTRATION_END', contact, reason='unregistered')
+        for i in range(2):
+            self.page_at(i, code=480)
+        self.assertEqual(self.listed(ctl=self.ctls[0]), [])
+        self.assertEqual(self.ctls[0].pending('E_REGISTRATION_END'), [])
+
+    def test_moves(self):
+        """Refreshed at another node it is that one's, and no event tells of it."""
+        phone = self.ua(user='alice')
+        contact = phone.contact()
+        call_id = token()
+        self.at(0, f'<{contact}>', call_id=call_id)
+        self.told(0, 'E_REGISTRATION_NEW', contact)
+        self.at(1, f'<{contact}>', call_id=call_id, cseq=5)
+        self.assertEqual(list(self.known(0)), [contact])
+        for ctl in self.ctls:
+            one, = ctl.call('registrar_list', aor=self.aor())
+            self.assertEqual((one['node'], one['cseq']), ('b', 6))
+            self.assertEqual(ctl.pending('E_REGISTRATION_NEW'), [])
+            self.assertEqual(ctl.pending('E_REGISTRATION_END'), [])
+
+    def test_order(self):
+        """Of one Call-ID the CSeq grows, whatever node it comes to."""
+        contact = self.sip.contact()
+        call_id = token()
+        self.at(0, f'<{contact}>', call_id=call_id, cseq=10)
+        self.at(1, f'<{contact}>', call_id=call_id, cseq=5, code=400)
+        self.at(1, f'<{contact}>', call_id=call_id, cseq=20)
+        self.at(0, f'<{contact}>', call_id=call_id, cseq=15, expires=0, code=400)
+        self.at(0, f'<{contact}>', call_id=call_id, cseq=30, expires=0)
+        self.assertEqual(self.known(1), {})
+
+    def test_best(self):
+        """The highest q of all nodes, the newest of equal ones."""
+        first, second = self.ua(user='alice'), self.ua(user='alice')
+        self.at(0, f'<{first.contact()}>;q=0.5')
+        self.at(1, f'<{second.contact()}>;q=0.5')
+        for i in range(2):
+            self.assertEqual(self.page_at(i).get('X-Target'), second.contact())
+        self.at(0, f'<{first.contact()}>;q=0.7')
+        for i in range(2):
+            self.assertEqual(self.page_at(i).get('X-Target'), first.contact())
+
+    def test_instance(self):
+        """One with the same instance and reg-id takes the place of another node's."""
+        first, second = self.ua(user='alice'), self.ua(user='alice')
+        parameters = f';+sip.instance={INSTANCE};reg-id=1'
+        self.at(0, f'<{first.contact()}>{parameters}')
+        self.at(1, f'<{second.contact()}>{parameters}')
+        self.told(1, 'E_REGISTRATION_END', first.contact(), reason='replaced')
+        for i in range(2):
+            self.assertEqual(list(self.known(i)), [second.contact()])
+
+    def test_removed(self):
+        """registrar_remove at a node that knows of it."""
+        contact = self.sip.contact()
+        self.at(0, f'<{contact}>')
+        self.assertEqual(list(self.known(1)), [contact])
+        self.ctls[1].call('registrar_remove', aor=self.aor())
+        self.told(1, 'E_REGISTRATION_END', contact, reason='removed')
+        poll(lambda: self.known(0) == {}, what='its end')
+
+    def test_expires(self):
+        """It is over everywhere, and told once, by the node that it came to last."""
+        contact = self.sip.contact()
+        call_id = token()
+        self.at(0, f'<{contact}>', expires=1, call_id=call_id)
+        self.at(1, f'<{contact}>', expires=2, call_id=call_id, cseq=3)
+        self.told(1, 'E_REGISTRATION_END', contact, reason='expired')
+        self.assertEqual(self.known(0), {})
+        self.assertEqual(self.ctls[0].pending('E_REGISTRATION_END'), [])
+
+    def test_at_once(self):
+        """REGISTERs of many contacts at two nodes at once: none is lost."""
+        phones = [self.ua(user='alice') for _ in range(6)]
+        contacts = [phone.contact() for phone in phones]
+        calls = []
+        for i, phone in enumerate(phones):
+            transport = phone.reach('127.0.0.1', self.nodes[i % 2].sip_port)
+            calls.append(self.registers(phone, contacts[i], transport))
+        for call in calls:
+            call.final(200)
+        for i in range(2):
+            self.assertEqual(sorted(self.known(i)), sorted(contacts))
+
+    def registers(self, phone, contact, transport):
+        """A REGISTER whose challenge is answered, but which is not waited for."""
+        aor, uri, call_id = self.aor(), 'sip:example.org', token()
+        kwargs = {'from_uri': aor, 'to_uri': aor, 'call_id': call_id}
+        fields = [('Contact', f'<{contact}>')]
+        first = phone.request('REGISTER', uri, transport, headers=fields, **kwargs).final(401)
+        value = sip_credentials(first.get('WWW-Authenticate'), 'REGISTER', uri, 'alice',
+                                'alice secret')
+        return phone.request('REGISTER', uri, transport, cseq=2,
+                             headers=[*fields, ('Authorization', value)], **kwargs)
+
+    def test_owner_killed(self):
+        """What any node can reach stays when the one that it came to is gone."""
+        phone = self.ua(user='alice')
+        self.at(0, f'<{phone.contact()}>')
+        self.kill(0)
+        self.page_at(1)
+        self.gets_page(phone)
+
+
+class LoginTest(SharedCase):
+    """Challenges, and wrong answers to them."""
+
+    config = {**config(), 'limits': {'auth_failures': 3, 'exempt': []}}
+
+    def answers(self, challenge, i, code, password='alice secret', nc=1):
+        """A REGISTER at that node with credentials."""
+        uri, aor = 'sip:example.org', self.aor()
+        value = sip_credentials(challenge, 'REGISTER', uri, 'alice', password, nc=nc)
+        transport = self.sip.reach('127.0.0.1', self.nodes[i].sip_port)
+        return self.sip.request('REGISTER', uri, transport, from_uri=aor, to_uri=aor,
+                                headers=[('Authorization', value)]).final(code)
+
+    def challenge(self, i):
+        uri, aor = 'sip:example.org', self.aor()
+        transport = self.sip.reach('127.0.0.1', self.nodes[i].sip_port)
+        return self.sip.request('REGISTER', uri, transport, from_uri=aor,
+                                to_uri=aor).final(401).get('WWW-Authenticate')
+
+    def test_nonce(self):
+        """One of a is good at b, each count once."""
+        challenge = self.challenge(0)
+        self.answers(challenge, 1, 200)
+        stale = self.answers(challenge, 1, 401).get('WWW-Authenticate')
+        self.assertIn('stale', stale)
+        self.answers(challenge, 1, 200, nc=2)
+        self.answers(stale, 0, 200)
+
+    def test_guesser(self):
+        """Who has guessed at a has no more tries at b."""
+        for _ in range(3):
+            self.answers(self.challenge(0), 0, 401, password='wrong')
+        self.answers(self.challenge(0), 0, 403)
+        challenge = self.challenge(1)
+        # One shows him to b, which is told of the others before long.
+        self.answers(challenge, 1, 401, password='wrong')
+        poll(lambda: self.numbers(1, 'limits')['auth_failures'] == 1, what='the failure')
+        poll(lambda: self.tries(challenge) == 403, what='b to know')
+
+    def tries(self, challenge):
+        self.count = getattr(self, 'count', 1) + 1
+        uri, aor = 'sip:example.org', self.aor()
+        value = sip_credentials(challenge, 'REGISTER', uri, 'alice', 'alice secret', nc=self.count)
+        transport = self.sip.reach('127.0.0.1', self.nodes[1].sip_port)
+        return self.sip.request('REGISTER', uri, transport, from_uri=aor, to_uri=aor,
+                                headers=[('Authorization', value)]).final().code
+
+
+class BoundTest(SharedCase):
+    config = config({'max_contacts': 2})
+
+    def test_max_contacts(self):
+        contacts = [self.ua(user='alice').contact() for _ in range(3)]
+        self.at(0, f'<{contacts[0]}>')
+        self.at(1, f'<{contacts[1]}>')
+        for i in range(2):
+            self.at(i, f'<{contacts[2]}>', code=403)
+        self.at(0, f'<{contacts[1]}>', expires=0)
+        self.at(1, f'<{contacts[2]}>')
+        self.assertEqual(sorted(self.known(0)), sorted([contacts[0], contacts[2]]))
+
+
+class RedisTest(SharedCase):
+    """Redis is away, and comes back with nothing."""
+
+    def test_away(self):
+        """Local contacts go on, and are known to all when it is back."""
+        phones = [self.ua(user='alice') for _ in range(2)]
+        self.at(0, f'<{phones[0].contact()}>;q=0.5')
+        self.redis.stop()
+        for ctl in self.ctls:
+            poll(lambda c=ctl: c.call('cluster')['alone'], what='no Redis')
+        self.page_at(0)
+        self.gets_page(phones[0])
+        self.at(1, f'<{phones[1].contact()}>;q=0.7')
+        self.page_at(1)
+        self.gets_page(phones[1])
+        self.redis.start()
+        self.wait_nodes(2)
+        for i in range(2):
+            poll(lambda n=i: len(self.known(n)) == 2, what='both contacts')
+            self.page_at(i)
+            self.gets_page(phones[1])
+
+    def test_removed_meanwhile(self):
+        """What has gone without Redis is gone when it is back."""
+        contact = self.sip.contact()
+        self.at(0, f'<{contact}>')
+        self.redis.pause()
+        self.addCleanup(self.redis.pause, False)
+        self.at(0, f'<{contact}>', expires=0)
+        self.redis.pause(False)
+        self.wait_nodes(2)
+        poll(lambda: self.known(1) == {}, what='its end')
+
+    def test_hangs(self):
+        """A lookup waits no longer than a second or so, and finds what is here."""
+        phone = self.ua(user='alice')
+        self.at(0, f'<{phone.contact()}>')
+        self.redis.pause()
+        self.addCleanup(self.redis.pause, False)
+        self.page_at(0)
+        self.gets_page(phone)
+        self.assertGreater(self.counts(0)['alone'], 0)
+        self.redis.pause(False)
+
+
+class FlowTest(SharedCase):
+    """Phones that nothing but their connection leads to."""
+
+    def test_page(self):
+        """What b sends goes by way of a, over that connection."""
+        phone = self.ua(user='alice')
+        self.at(0, f'<{NOWHERE}>', ua=phone, kind='TCP')
+        transport = phone.reach('127.0.0.1', self.nodes[0].sip_port, 'TCP')
+        for body in (b'short', b'x' * 5000):
+            self.page_at(1, body=body)
+            message = self.gets_page(phone, body)
+            self.assertIs(message.transport, transport)
+            self.assertEqual(message.request.all('Route'), [])
+            self.assertEqual(len(message.request.all('Via')), 2)
+            self.assertEqual(message.request.get('Max-Forwards'), '69')
+        transport.close()
+        self.told(0, 'E_REGISTRATION_END', NOWHERE, reason='failed')
+        poll(lambda: self.known(1) == {}, what='its end')
+        self.page_at(1, code=480)
+
+    def test_comes_back(self):
+        """It registers anew over another connection, at the other node."""
+        first, second = self.ua(user='alice'), self.ua(user='alice')
+        self.at(0, f'<{NOWHERE}>', ua=first, kind='TCP')
+        self.at(1, f'<{NOWHERE}>', ua=second, kind='TCP')
+        for i in range(2):
+            self.page_at(i)
+            self.gets_page(second)
+        first.reach('127.0.0.1', self.nodes[0].sip_port, 'TCP').close()
+        self.page_at(0)
+        self.gets_page(second)
+        self.assertEqual(self.ctls[0].pending('E_REGISTRATION_END'), [])
+
+    def test_owner_killed(self):
+        """Nobody is there then, for whoever asks."""
+        phone = self.ua(user='alice')
+        self.at(0, f'<{NOWHERE}>', ua=phone, kind='TCP')
+        self.page_at(1)
+        self.gets_page(phone)
+        self.kill(0)
+        self.wait_nodes(1, [self.ctls[1]])
+        self.page_at(1, code=480)
+
+
+class CallTest(SharedCase):
+    """The gateway calls a phone whose connection is another node's."""
+
+    config = config(rules=[
+        {'if': {'$rm': 'INVITE'}, 'do': ['lookup', {'msrp_gw_answer': {
+            'key': '$fu:$tu', 'content_types': TEXT, 'from': '$fu', 'to': '$tu',
+            'ruri': '$ru'}}]},
+        {'if': {'$rm': 'MESSAGE', '$hdr(X-To)': 'msrp'}, 'do': ['lookup', {'msg_to_msrp': {
+            'key': '$tu:$fu', 'content_types': TEXT}}]}])
+
+    def call_at(self, i):
+        """A MESSAGE at that node makes it call alice, who is at a; the call."""
+        sender = self.ua(user='sender')
+        transport = sender.reach('127.0.0.1', self.nodes[i].sip_port)
+        sent = sender.request('MESSAGE', self.aor(), transport, b'first',
+                              from_uri=sender.contact(), to_uri=self.aor(),
+                              content_type='text/plain', headers=[('X-To', 'msrp')])
+        invite = self.called.expect('INVITE')
+        call = self.take(invite, self.ctls[i])
+        sent.final(202)
+        self.assertEqual(call.receive().body, b'first')
+        return call
+
+    def setUp(self):
+        super().setUp()
+        self.called = self.ua(user='alice')
+        self.at(0, f'<{NOWHERE}>', ua=self.called, kind='TCP')
+        self.over = self.called.reach('127.0.0.1', self.nodes[0].sip_port, 'TCP')
+
+    def take(self, invite, ctl):
+        """The phone answers, and is connected to."""
+        self.assertIs(invite.transport, self.over)
+        listener = self.listener(behave=msrp.answer_ok)
+        path = listener.uri()
+        invite.respond(200, sdp.document(sdp.message(path, TEXT, setup='passive')))
+        dialog = Dialog.of_server(invite)
+        self.assertIs(dialog.expect('ACK').transport, self.over)
+        ctl.event('E_MSRP_GW_SESSION_NEW')
+        call = Call(self, dialog, sdp.Sdp(invite.request.body), path)
+        return call.attach(listener.accept())
+
+    def test_we_end(self):
+        """BYE of ours goes the same way."""
+        self.call_at(1)
+        session, = self.ctls[1].call('msrp_gw_list_sessions')
+        self.ctls[1].call('msrp_gw_end_session', key=session['key'])
+        bye = self.called.expect('BYE')
+        self.assertIs(bye.transport, self.over)
+        bye.respond(200)
+
+    def test_phone_ends(self):
+        """BYE of the phone's goes back the same way, to the node that has called."""
+        call = self.call_at(1)
+        call.dialog.bye()
+        self.ctls[1].event('E_MSRP_GW_SESSION_END')
+
+
+class PhoneTest(SharedCase):
+    """Phones that people have, registered at a: what is sent at b reaches them."""
+
+    config = {**config(), 'users': {name: {'password': 'wonderland'}
+                                    for name in ('baresip', 'linphone')}}
+
+    def shows(self, kind, transport):
+        phone = kind(self.directory, self.nodes[0].sip_port, CLIENT, 'wonderland', transport)
+        self.addCleanup(phone.stop)
+        poll(lambda: self.ctls[0].call('registrar_list'), what='the registration')
+        for body in ('by way of b', 'and again'):
+            self.page(phone.name, daemon=self.nodes[1], body=body.encode())
+            phone.shows(body)
+
+    def test_baresip(self):
+        self.shows(phones.Baresip, 'tcp')
+
+    def test_linphone(self):
+        self.shows(phones.Linphone, 'tcp')
+
+
+if __name__ == '__main__':
+    case.main()
