@@ -56,11 +56,7 @@ static int finish_file(struct transfer *t)
 		return err;
 	if (t->has_sha1 && memcmp(t->sha1, t->is_sha1, SUM_SHA1_SIZE) != 0)
 		return -EBADMSG;
-	/* Who hears that it has come may forget it, whatever becomes of this machine. */
-	if (fdatasync(t->fd) < 0 || renameat(dir, t->part, dir, t->final) < 0)
-		return -errno;
-	fsync(dir); /* not every file system can */
-	return 0;
+	return renameat(dir, t->part, dir, t->final) < 0 ? -errno : 0;
 }
 
 static bool is_kept(const struct transfer *t)
