@@ -9,7 +9,10 @@
 #define MADE "sip:made@im.example.org"
 
 static struct cluster *const some_cluster = (struct cluster *)&some_cluster;
-static const struct cluster_node node_a = {{"a", 1}, {"sip:192.0.2.1", 13}, {NULL, 0}};
+static const struct cluster_node node_a = {
+    .name = {"a", 1},
+    .sip = {"sip:192.0.2.1", 13},
+};
 
 static struct cluster_claim *asked; /* what was claimed last, and is open */
 static unsigned asks, given_up;
@@ -44,7 +47,7 @@ struct slice cluster_own_name(const struct cluster *cluster)
 int cluster_find_node(const struct cluster *cluster, struct slice name, struct cluster_node *node)
 {
 	(void)cluster;
-	*node = (struct cluster_node){name, SLICE("sip:192.0.2.2"), ABSENT};
+	*node = (struct cluster_node){.name = name, .sip = SLICE("sip:192.0.2.2")};
 	return 0;
 }
 

@@ -63,7 +63,7 @@ static void node_wait(struct world *w, const char *start)
 /* An INVITE of the peer's, which the stack has got, goes there. */
 static void pass_invite(struct world *w)
 {
-	char text[TEXT], got[TEXT], node[80], own[80], contact[80], host[ADDR_TEXT_SIZE];
+	char text[TEXT], got[TEXT], node[120], own[120], contact[120], host[ADDR_TEXT_SIZE];
 	struct edge_passing passing;
 
 	edge_peer_send(&w->side, edge_request(&w->side, text, "INVITE", "z9hG4bKi"));

@@ -603,11 +603,11 @@ static void test_goes_on(void **state)
 				  "send_message(ruri=r;from=f;to=t;content_type=c;body=b;) "
 				  "send_reply(code=200;reason=OK;) ";
 	unsigned result = 77;
-	struct route_walk *waits = NULL;
-	struct route_subject subject = {.frame = (void *)(const struct fact[]){{NULL, NULL}},
+	struct route_walk *walk = NULL;
+	struct route_subject subject = {.frame = (void *)(const struct fact[]){{0}},
 	    .finished = on_finished,
 	    .arg = &result,
-	    .walkp = &waits};
+	    .walkp = &walk};
 	struct route_list *list;
 	struct tree_fault fault;
 
