@@ -69,6 +69,7 @@ ELSEWHERE = {
     'bench/cluster.py': BY_HAND,
     'bench/cluster.py local': BY_HAND,
     'bench/cluster_sizing.py': BY_HAND,
+    'bench/files.py': BY_HAND,
     'bench/handshakes.py': BY_HAND,
     'bench/handshakes.py rsa-2048': BY_HAND,
     'bench/ws.py': BY_HAND,
