@@ -23,7 +23,7 @@ class SharedTest(GatewayCase):
         self.msrp_uri = f'msrp://127.0.0.1:{self.msrp_port};tcp'
         self.ctls = [self.start(self.process(), arguments=['-i', name])[1] for name in NAMES]
         for ctl in self.ctls:
-            poll(lambda c=ctl: [node['node'] for node in c.call('cluster')['nodes']]
+            poll(lambda c=ctl: sorted(node['node'] for node in c.call('cluster')['nodes'])
                  == list(NAMES), what='both nodes')
 
     def process(self):
