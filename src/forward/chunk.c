@@ -324,6 +324,8 @@ int chunk_start(struct chunk *chunk, struct msrp_conn *conn, struct chunk_writer
 {
 	int err;
 
+	/* Its head found no memory on a connection that is about to close: so it was not sent. */
+	msrp_transaction_stop(&chunk->t);
 	chunk->t.ops = &transaction_ops;
 	chunk->dest = conn;
 	err = msrp_transaction_start(&chunk->t, conn);
