@@ -129,7 +129,7 @@ class ReferTest(RoomCase):
         carol = f'<{self.carol.contact()}>'
         self.refused(404, carol, room=uri('nowhere'))
         self.refused(403, carol, user='stranger')
-        self.refused(405, carol, headers=[('X-Call', 'yes')])    # by a rule that means calls
+        self.refused(400, carol, headers=[('X-Call', 'yes')])    # by a rule that means calls
         self.refused(400, None)
         self.refused(400, carol, headers=[('Refer-To', carol)])
         self.refused(400, '<sip:@>')
