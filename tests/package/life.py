@@ -72,7 +72,6 @@ class Service:
             extra_groups=[], env={'NOTIFY_SOCKET': notify.path}, preexec_fn=die_with_parent)
         notify.expect('READY=1')
         notify.close()
-        os.unlink(notify.path)
 
     def stop(self):
         self.process.terminate()
