@@ -377,21 +377,14 @@ struct sip_request *sip_request_ref(struct sip_request *req)
 	return req;
 }
 
-static bool is_refer(const struct sip_request *req)
-{
-	return slice_equal(req->fields[SIP_FIELD_METHOD], SLICE("REFER"));
-}
-
 void sip_request_unref(struct sip_request *req)
 {
 	if (req->refs > 1) {
 		req->refs--;
 		return;
 	}
-	/* Rules that mean whatever comes mean calls and texts. */
 	if (!req->answered)
-		sip_request_reply(req, is_refer(req) ? 405 : 500, (struct slice){0},
-		    (struct slice){0});
+		sip_request_reply(req, 500, (struct slice){0}, (struct slice){0});
 	destroy(req);
 }
 
