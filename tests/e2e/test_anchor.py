@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
 """Sessions between two users, anchored: a chat from the INVITE to the BYE, and its reports."""
-import os
 
 from lib import case, msrp, sdp
 from lib.anchor import ALICE, BOB, AnchorCase
-from lib.daemon import SOURCE, Daemon
 from lib.digest import sip_credentials
 from lib.frame import URI, new_id
 
@@ -131,20 +129,7 @@ class ChatTest(AnchorCase):
 class SampleTest(AnchorCase):
     """conf/anchor.yaml as it stands, on other ports."""
 
-    @classmethod
-    def _start_class_daemon(cls):
-        cls.daemon = Daemon()
-        with open(os.path.join(SOURCE, 'conf', 'anchor.yaml'), encoding='utf-8') as file:
-            text = file.read()
-        for old, new in (('/tmp/msrpd-anchor.sock', cls.daemon.socket_path),
-                         ('127.0.0.1:5060', f'127.0.0.1:{cls.daemon.sip_port}'),
-                         ('127.0.0.1:2855', '127.0.0.1:0')):
-            assert old in text, old
-            text = text.replace(old, new)
-        cls.daemon.write_config(text)
-        cls.daemon.start()
-        cls.ctl = cls.daemon.control()
-        cls.ctl.subscribe()
+    sample = 'anchor'
 
     def authorized(self, ua, method, uri, user, body=b'', contact=()):
         """A request with credentials, once they are asked for; the transaction."""

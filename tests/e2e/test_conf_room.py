@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Chat rooms: who may come in, who hears what, and how it ends (RFC 7701 sections 5 and 6)."""
-import os
 
 from lib import case, sdp
-from lib.daemon import SOURCE, Daemon, merge
+from lib.daemon import merge
 from lib.rooms import CPIM, LOBBY, RoomCase, envelope, rooms, uri
 from lib.sip import Dialog
 
@@ -478,20 +477,7 @@ class CrowdTest(RoomCase):
 class SampleTest(RoomCase):
     """conf/rooms.yaml as it stands, on other ports."""
 
-    @classmethod
-    def _start_class_daemon(cls):
-        cls.daemon = Daemon()
-        with open(os.path.join(SOURCE, 'conf', 'rooms.yaml'), encoding='utf-8') as file:
-            text = file.read()
-        for old, new in (('/tmp/msrpd-rooms.sock', cls.daemon.socket_path),
-                         ('127.0.0.1:5060', f'127.0.0.1:{cls.daemon.sip_port}'),
-                         ('127.0.0.1:2855', '127.0.0.1:0')):
-            assert old in text, old
-            text = text.replace(old, new)
-        cls.daemon.write_config(text)
-        cls.daemon.start()
-        cls.ctl = cls.daemon.control()
-        cls.ctl.subscribe()
+    sample = 'rooms'
 
     def test_rooms(self):
         for room in ('sip:lobby@127.0.0.1', 'sip:staff@127.0.0.1', 'sip:made@127.0.0.1'):

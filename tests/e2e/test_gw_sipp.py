@@ -6,7 +6,7 @@ import subprocess
 
 from lib import case, sdp
 from lib.case import Call
-from lib.daemon import SOURCE, die_with_parent, free_port
+from lib.daemon import die_with_parent, free_port, sample
 from lib.gateway import CLIENT, GatewayCase, routes
 from lib.kamailio import PROGRAM, Kamailio
 from lib.sip import Dialog
@@ -128,14 +128,10 @@ class ConfTest(SippCase):
 
     def test_demo(self):
         """A MESSAGE from sipp arrives in an MSRP session, the reply comes back as a MESSAGE."""
-        with open(os.path.join(SOURCE, 'conf', 'gateway.yaml'), encoding='utf-8') as file:
-            text = file.read()
         port, sip = free_port(), free_port()
         socket = os.path.join(self.directory, 'gateway.sock')
-        for old, new in (('127.0.0.1:5060', f'127.0.0.1:{sip}'), ('127.0.0.1:2855', '127.0.0.1:0'),
-                         ('/tmp/msrpd-gateway.sock', socket)):
-            self.assertIn(old, text)
-            text = text.replace(old, new)
+        text = sample('gateway', {'127.0.0.1:5060': f'127.0.0.1:{sip}', '127.0.0.1:2855': '127.0.0.1:0',
+                                  '/tmp/msrpd-gateway.sock': socket})
         daemon, ctl = self.start({'control': {'socket': socket}}, text=text)
         daemon.sip_port = sip
         process = self.sipp('gw_message.xml', port, '-r', '100', target=sip)

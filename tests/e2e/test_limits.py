@@ -100,8 +100,8 @@ class CredentialsTest(LimitsCase):
         poll(lambda: self.attempt(USERS['alice']['password']) == 200, what='the end of the window')
 
 
-class TlsCredentialsTest(case.Case):
-    """Who is barred costs no handshake, whoever says that it is he."""
+class TlsCase(case.Case):
+    """One listener, of TLS, that the context tls trusts."""
 
     @classmethod
     def prepare(cls):
@@ -109,11 +109,17 @@ class TlsCredentialsTest(case.Case):
         own = ca.issue('msrpd', ['IP:127.0.0.1'])
         cls.tls = certs.client_context(ca)
         cls.config = {
-            **RELAY, 'proxy_protocol': ['127.0.0.1'],
-            'limits': {'auth_failures': 1, 'auth_failure_window': '1s',
-                       'exempt': ['192.0.2.200']},
-            'msrp': {'listen': [{'name': 'one', 'uri': 'msrps://127.0.0.1:0;tcp'}],
-                     'tls': {'certificate': own.certificate, 'private_key': own.key}}}
+            **cls.config, 'msrp': {
+                'listen': [{'name': 'one', 'uri': 'msrps://127.0.0.1:0;tcp'}],
+                'tls': {'certificate': own.certificate, 'private_key': own.key}}}
+
+
+class TlsCredentialsTest(TlsCase):
+    """Who is barred costs no handshake, whoever says that it is he."""
+
+    config = {
+        **RELAY, 'proxy_protocol': ['127.0.0.1'],
+        'limits': {'auth_failures': 1, 'auth_failure_window': '1s', 'exempt': ['192.0.2.200']}}
 
     def attempt(self, password, address='198.51.100.7'):
         """The code of the answer; None: the connection was closed before the handshake."""
@@ -231,17 +237,8 @@ class ProxyTest(LimitsCase):
                 haproxy.stop()
 
 
-class HandshakesTest(case.Case):
-    @classmethod
-    def prepare(cls):
-        ca = certs.Authority(cls.directory)
-        own = ca.issue('msrpd', ['IP:127.0.0.1'])
-        cls.tls = certs.client_context(ca)
-        cls.config = {
-            'sip': None, 'routes': None,
-            'limits': {'handshakes_per_second': 2, 'exempt': []},
-            'msrp': {'listen': [{'name': 'one', 'uri': 'msrps://127.0.0.1:0;tcp'}],
-                     'tls': {'certificate': own.certificate, 'private_key': own.key}}}
+class HandshakesTest(TlsCase):
+    config = {'sip': None, 'routes': None, 'limits': {'handshakes_per_second': 2, 'exempt': []}}
 
     def test_later_ones_wait(self):
         host, port = self.daemon.listeners(self.ctl)[0]

@@ -7,7 +7,7 @@ import os
 import re
 
 from lib import case, certs, msrp
-from lib.daemon import SOURCE, free_port
+from lib.daemon import free_port, sample
 from lib.frame import URI, new_id
 from lib.digest import Credentials, digest
 from lib.relay_client import PLAIN, RELAY, USERS, Client
@@ -389,11 +389,8 @@ class ExampleTest(case.Case):
 
     def test_it_runs_as_it_stands(self):
         """conf/relay.yaml, but for its port and socket, which may be in use."""
-        with open(os.path.join(SOURCE, 'conf', 'relay.yaml'), encoding='utf-8') as file:
-            text = file.read()
-        self.assertIn('127.0.0.1:2855', text)
         path = os.path.join(self.directory, 'relay.sock')
-        text = text.replace('127.0.0.1:2855', '127.0.0.1:0').replace('/tmp/msrpd-relay.sock', path)
+        text = sample('relay', {'127.0.0.1:2855': '127.0.0.1:0', '/tmp/msrpd-relay.sock': path})
         daemon, ctl = self.start({'control': {'socket': path}}, text=text)
         relay = 'msrp://%s:%s;tcp' % daemon.listeners(ctl)[0]
         for user, password in (('alice', 'wonderland'), ('bob', 'builder')):

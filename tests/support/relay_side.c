@@ -201,17 +201,20 @@ void relay_peer_knock(struct relay_peer *peer, struct relay_peer *client)
 	relay_peer_expect(client, "knock\r\n-------");
 }
 
-void relay_cast_open(struct relay_cast *cast)
+void *relay_fixture_new(size_t size)
 {
+	struct relay_cast *cast = calloc(1, size);
 	void *side;
 
 	relay_side_setup(&side);
 	cast->side = side;
 	relay_client_open(&cast->alice, cast->side, "alice");
+	return cast;
 }
 
-void relay_cast_close(struct relay_cast *cast)
+int relay_fixture_free(void **state)
 {
+	struct relay_cast *cast = *state;
 	struct relay_peer *peers[] = {&cast->alice, &cast->bob, &cast->carol};
 	void *side = cast->side;
 
@@ -219,4 +222,6 @@ void relay_cast_close(struct relay_cast *cast)
 		if (peers[i]->side)
 			relay_peer_close(peers[i]);
 	relay_side_teardown(&side);
+	free(cast);
+	return 0;
 }

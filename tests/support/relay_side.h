@@ -46,9 +46,13 @@ struct relay_cast {
 	struct relay_peer alice, bob, carol;
 };
 
-/** A relay, and alice, who has a grant; bob and carol are for the test to open. */
-void relay_cast_open(struct relay_cast *cast);
-void relay_cast_close(struct relay_cast *cast);
+/**
+ * A test's state of that size, which begins with a cast: a relay, and alice, who has a grant; bob and
+ * carol are for the test to open.  The rest is zeroed.
+ */
+void *relay_fixture_new(size_t size);
+/** The teardown of cmocka's for it. */
+int relay_fixture_free(void **state);
 
 /** Send what the format says, turning the loop as needed. */
 void relay_peer_say(struct relay_peer *peer, const char *format, ...)

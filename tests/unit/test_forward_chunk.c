@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "loop.h"
@@ -25,20 +24,10 @@ struct fixture {
 
 static int setup(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
+	struct fixture *f = relay_fixture_new(sizeof(*f));
 
-	relay_cast_open(&f->cast);
 	relay_peer_open(&f->cast.bob, f->cast.side, "bob");
 	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	relay_cast_close(&f->cast);
-	free(f);
 	return 0;
 }
 
@@ -272,7 +261,7 @@ static void what_comes_back(void **state)
 	}
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, relay_fixture_free)
 
 int main(void)
 {

@@ -7,7 +7,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <event2/event.h>
@@ -22,21 +21,11 @@ struct fixture {
 
 static int setup(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
+	struct fixture *f = relay_fixture_new(sizeof(*f));
 
-	relay_cast_open(&f->cast);
 	relay_peer_open(&f->cast.bob, f->cast.side, "bob");
 	relay_peer_knock(&f->cast.bob, &f->cast.alice);
 	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	relay_cast_close(&f->cast);
-	free(f);
 	return 0;
 }
 
@@ -204,7 +193,7 @@ static void their_receiver_goes(void **state)
 	relay_peer_expect(&f->cast.alice, "MSRP send1234 200 OK\r\n");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, relay_fixture_free)
 
 int main(void)
 {

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "relay/hop.h"
 #include "relay_side.h"
@@ -22,21 +21,11 @@ struct fixture {
 
 static int setup(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
+	struct fixture *f = relay_fixture_new(sizeof(*f));
 
-	relay_cast_open(&f->cast);
 	relay_client_open(&f->cast.bob, f->cast.side, "bob");
 	relay_peer_open(&f->cast.carol, f->cast.side, "carol");
 	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	relay_cast_close(&f->cast);
-	free(f);
 	return 0;
 }
 
@@ -245,7 +234,7 @@ static void by_paths_of_a_rule(void **state)
 		"To-Path: msrp://127.0.0.1:1/there;tcp\r\nFrom-Path: msrp://127.0.0.1:2/here;tcp\r\n")));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, relay_fixture_free)
 
 int main(void)
 {

@@ -7,7 +7,7 @@ import unittest
 
 from . import judge, msrp, sdp
 from .ctl import RpcError
-from .daemon import Daemon, msrpctl
+from .daemon import Daemon, msrpctl, sample
 from .frame import URI, new_id
 from .sip import Dialog, SipUa
 from .waiting import DEADLINE, poll
@@ -60,6 +60,7 @@ class Case(unittest.TestCase):
     config = {}
     maxDiff = None
     own_daemon = False          # True: tests start their daemons themselves
+    sample = None               # NAME: conf/NAME.yaml in place of the default, on other ports
 
     @classmethod
     def setUpClass(cls):
@@ -78,9 +79,20 @@ class Case(unittest.TestCase):
 
     @classmethod
     def _start_class_daemon(cls):
-        cls.daemon = Daemon(cls.config).start()
+        cls.daemon = Daemon({} if cls.sample else cls.config)
+        if cls.sample:
+            cls.daemon.write_config(sample(cls.sample, {
+                f'/tmp/msrpd-{cls.sample}.sock': cls.daemon.socket_path,
+                '127.0.0.1:5060': f'127.0.0.1:{cls.daemon.sip_port}',
+                '127.0.0.1:2855': '127.0.0.1:0', **cls.sample_changes()}))
+        cls.daemon.start()
         cls.ctl = cls.daemon.control()
         cls.ctl.subscribe()
+
+    @classmethod
+    def sample_changes(cls):
+        """What else is replaced in it."""
+        return {}
 
     @classmethod
     def _stop_class_daemon(cls):

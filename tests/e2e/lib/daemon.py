@@ -95,6 +95,16 @@ def default_config(directory, sip_port):
     }
 
 
+def sample(name, changes):
+    """conf/NAME.yaml as it stands, but for its ports and paths: what each of them is replaced by."""
+    with open(os.path.join(SOURCE, 'conf', f'{name}.yaml'), encoding='utf-8') as file:
+        text = file.read()
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
 class NotifySocket:
     """What systemd would hear."""
 
