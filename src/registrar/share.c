@@ -111,20 +111,21 @@ static struct slice write_at(struct buffer *w, struct slice sip, struct slice us
 }
 
 /*
+ * Of one whose time is over expires_ms is 0.
  * @param w  gets the texts that terms point to, and does not move
- * @return false: it is none, or its time is over
+ * @return false: it is none
  */
 static bool read_line(struct buffer *w, const struct registrar *r, const struct cluster_line *line,
     struct slice words[WORDS], struct binding_terms *t)
 {
-	uint64_t now = timer_now_ms(), made, due, cseq, q = Q_MAX;
+	uint64_t now = timer_now_ms() + r->clock_ms, made, due, cseq, q = Q_MAX;
 
 	buffer_reserve(w, 2 * line->text.len + line->sip.len + SIP_FLOW_USER_SIZE);
 	if (cluster_words_read(w, line->text, words, WORDS) != WORDS || !words[WRITER].p
 	    || !words[CONTACT].p || !words[CALL_ID].p || !read_number(words, MADE, INT64_MAX, &made)
 	    || !read_number(words, DUE, INT64_MAX, &due)
 	    || !read_number(words, CSEQ, UINT32_MAX, &cseq)
-	    || (words[Q].p && !read_number(words, Q, Q_MAX, &q)) || due <= now + r->clock_ms)
+	    || (words[Q].p && !read_number(words, Q, Q_MAX, &q)))
 		return false;
 	*t = (struct binding_terms){
 	    .contact = words[CONTACT],
@@ -136,7 +137,7 @@ static bool read_line(struct buffer *w, const struct registrar *r, const struct 
 	    .cseq = (uint32_t)cseq,
 	    .q = (unsigned)q,
 	    .q_given = words[Q].p,
-	    .expires_ms = due - r->clock_ms - now,
+	    .expires_ms = due > now ? due - now : 0,
 	    .made_ms = made - r->clock_ms,
 	    .line = line->text,
 	    .process = line->process,
@@ -175,7 +176,7 @@ static void take_line(struct aor *aor, const struct cluster_line *line)
 		meet_own(b, &t, ours);
 	} else if (ours) {
 		aor->dirty = true; /* it is here no more */
-	} else if ((fresh = binding_new(r, &t))) {
+	} else if (t.expires_ms > 0 && (fresh = binding_new(r, &t))) {
 		fresh->seen = true;
 		binding_adopt(fresh, aor, b);
 	}

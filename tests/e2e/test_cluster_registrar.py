@@ -130,6 +130,15 @@ class BindingTest(SharedCase):
         self.assertEqual(self.known(0), {})
         self.assertEqual(self.ctls[0].pending('E_REGISTRATION_END'), [])
 
+    def test_one_expires(self):
+        """What others of its address-of-record outlive is told of as well."""
+        brief, lasting = self.ua(user='alice'), self.ua(user='alice')
+        self.at(0, f'<{lasting.contact()}>')
+        self.at(0, f'<{brief.contact()}>', expires=1)
+        self.told(0, 'E_REGISTRATION_END', brief.contact(), reason='expired')
+        for i in range(2):
+            self.assertEqual(list(self.known(i)), [lasting.contact()])
+
     def test_at_once(self):
         """REGISTERs of many contacts at two nodes at once: none is lost."""
         phones = [self.ua(user='alice') for _ in range(6)]
