@@ -401,7 +401,7 @@ static void a_handshake_comes_byte_by_byte_and_with_more_behind_it(void **state)
 	len += make_frame(frames + len, FIN | TEXT, "two", 3);
 	connect_client(f);
 	for (size_t i = 0; i + 1 < strlen(HANDSHAKE); i++)
-		say(f, HANDSHAKE + i, 1);
+		say(f, &HANDSHAKE[i], 1);
 	assert_int_equal(f->opened, 0);
 	memmove(frames + 1, frames, len);
 	frames[0] = '\n';
