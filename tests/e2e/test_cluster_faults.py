@@ -3,8 +3,9 @@
 
 Each message that was sent was delivered once, or its sender was told that it was not, or its
 sender's own connection broke before he could be told, or it was in the memory of a node that was
-killed.  Whatever was served twice meanwhile is one node's at the end, each time that Redis was
-away stands in the log once, and what is local goes on all the time.  This is the short form, one
+killed.  Whatever was served twice meanwhile is one node's at the end, two who come to a room by
+different nodes are in the same, a phone that has registered is known at each node, each time that
+Redis was away stands in the log once, and what is local goes on all the time.  This is the short form, one
 fault after the other; scripts/torture cluster takes them at random, for ten minutes.
 """
 import collections
@@ -14,156 +15,22 @@ import re
 import signal
 import time
 
-from lib import case, sdp
-from lib.account import Account, Ledger, Line, drain, final_code, text_of
+from lib import case
+from lib.account import Account, Ledger, Line, drain, final_code
 from lib.cluster import NAMES, ClusterCase, Redis, Way
 from lib.daemon import free_port
-from lib.frame import new_id
+from lib.load import DOMAIN, PASSWORD, TYPE, Chat, Relayed, Roomed
 from lib.relay_client import USERS
-from lib.sip import Dialog
 from lib.waiting import DEADLINE, Timeout, poll
 from lib.wire import address_of
 
 LONG = 'MSRPD_TORTURE' in os.environ
 SECONDS = float(os.environ.get('MSRPD_TORTURE_SECONDS', 600))
 CHATS = 100 if LONG else 12
+ROOMS = 20 if LONG else 4
 ROUNDS = 20                     # of load at each turn of things
-SIZES = (30, 30, 300, 3000)
-RELAYED = (30, 300, 30000)
 SHOWN = 8
 AWAY = 'what is new is served by this node alone'
-TYPE = 'text/plain'
-
-
-class Chat:
-    """A phone that has MESSAGE, and an MSRP client, who is called."""
-
-    def __init__(self, load, user, number):
-        self.load = load
-        self.client = load.clients.contact('TCP').replace('peer', f'client{number}')
-        self.phone = load.phones.contact('TCP').replace('peer', f'{user}{number}')
-        self.kind = f'phone to client, {user}'
-        self.lines = []         # sessions of the client; two where two nodes served it alone
-        self.calls = {}         # that are being set up: by Call-ID, node, its path and our URI
-        self.byes = []
-
-    def nodes(self):
-        """Those where its messages may be."""
-        self.lines = [line for line in self.lines if not line.closed]
-        return {line.node for line in self.lines} | {node for node, *_ in self.calls.values()}
-
-    def write(self, node):
-        """A MESSAGE to that node."""
-        load = self.load
-        name, body = text_of(random.choice(SIZES))
-        try:
-            transport = load.phones.reach('127.0.0.1', load.nodes[node].sip_port, 'TCP')
-            request = load.phones.build('MESSAGE', self.client, transport, body.encode(),
-                                        content_type=TYPE, from_uri=self.phone)
-            transaction = load.phones.transact(request, transport)
-        except OSError:
-            return
-        load.pages.append((transaction, load.sent(name, self.kind, {node}, chat=self)))
-
-    def answer(self):
-        """A message of the client's."""
-        nodes = self.nodes()
-        if self.lines:
-            line = random.choice(self.lines)
-            line.say(line.path, 'client to phone', random.choice(SIZES))
-            self.load.note(line, nodes, chat=self)
-
-    def called(self, transaction):
-        """The client takes each call, and will connect."""
-        offer = sdp.Sdp(transaction.request.body)
-        own = f'msrp://127.0.0.1:9/{new_id()};tcp'
-        node = self.load.node_of(offer.message.path[0])
-        self.load.respond(transaction, 200, sdp.document(sdp.message(own, TYPE, setup='active')))
-        self.calls[transaction.request.call_id] = (node, offer.message.path, own,
-                                                   Dialog.of_server(transaction))
-
-    def acknowledged(self, call_id):
-        if call_id not in self.calls:
-            return
-        node, path, own, dialog = self.calls.pop(call_id)
-        line = self.load.line(address_of(path[0]), node, own)
-        if line:
-            line.path, line.dialog = path, dialog
-            line.put(line.send_frame(path).encode())
-            self.lines.append(line)
-
-    def hung_up(self, call_id):
-        self.calls.pop(call_id, None)
-        for line in self.lines:
-            if line.dialog.call_id == call_id:
-                line.over()
-
-    def leave(self):
-        """The client hangs up, where nothing is under way."""
-        if self.calls or any(message.chat is self and not message.settled
-                             for message in self.load.ledger.messages.values()):
-            return
-        for line in self.lines:
-            try:
-                self.byes.append(line.dialog.request('BYE'))
-            except OSError:
-                pass
-            line.over()
-
-    def left(self):
-        """Is it over?  Until then nobody writes."""
-        self.byes = [bye for bye in self.byes
-                     if not final_code(bye) and not bye.transport.closed]
-        return not self.byes
-
-
-class Relayed:
-    """A client with a grant of one node, and its peer, who has come to another."""
-
-    def __init__(self, load, at, by):
-        self.load, self.at, self.by = load, at, by
-        self.lines = []
-
-    def begin(self):
-        """Again where one of the two has lost its connection."""
-        load = self.load
-        if self.lines and not any(line.closed for line in self.lines):
-            return True
-        for line in self.lines:
-            line.over()
-        self.lines = [line for line in (load.line(load.relay_at(self.at), self.at, start=False),
-                                        load.line(load.relay_at(self.by), self.by, start=False))
-                      if line]
-        if len(self.lines) == 2:
-            try:
-                return self.bind(*self.lines)
-            except (OSError, EOFError):
-                pass
-        self.lines = []
-        return False
-
-    def bind(self, client, peer):
-        answer = client.auth(self.load.name, 'alice', USERS['alice']['password'])
-        if answer.code != 200:
-            return False
-        self.use_path = answer.get('Use-Path').split(' ')
-        self.path = [*reversed(self.use_path), client.own]
-        for line in self.lines:
-            line.start()
-        peer.put(peer.send_frame(self.path).encode())
-        return True
-
-    def say(self):
-        if not self.begin():
-            return
-        client, peer = self.lines
-        size = random.choice(RELAYED)
-        if random.random() < 0.5:
-            peer.say(self.path, 'peer to client', size)
-            self.load.note(peer, {self.at, self.by})
-        else:
-            client.say([*self.use_path, peer.own], 'client to peer', size)
-            self.load.note(client, {self.at, self.by})
 
 
 class FaultTest(ClusterCase):
@@ -174,7 +41,12 @@ class FaultTest(ClusterCase):
         'msrp': {'transaction_timeout': '10s'},
         'ua': {'reconnect_grace': '0s'},
         'relay': {'users': USERS, 'allow_plain_auth': True},
+        'users': {f'{kind}{number}': {'password': PASSWORD}
+                  for kind in ('sure', 'fast') for number in range(1, 50 * CHATS)},
+        'registrar': {'domains': [DOMAIN]},
+        'conference': {'create': True},
         'routes': {'sip': [
+            {'if': {'$rm': 'INVITE'}, 'do': [{'msrp_conf_join': {'room': '$tu'}}]},
             {'if': {'$rm': 'MESSAGE', '$fu': 'sip:sure*'}, 'do': [{'msg_to_msrp': {
                 'key': '$tu:$fu', 'content_types': TYPE, 'confirm': 'delivered'}}]},
             {'if': {'$rm': 'MESSAGE'}, 'do': [{'msg_to_msrp': {
@@ -191,13 +63,19 @@ class FaultTest(ClusterCase):
         self.ledger = self.account.ledger
         self.phones, self.clients = self.ua(name='phones'), self.ua(name='clients')
         self.pages = []
-        self.numbers_of_chats = iter(range(1, 1 << 30))
+        self.numbering = iter(range(1, 1 << 30))
         self.chats = []
         self.relayed = [Relayed(self, at, by) for at in range(3) for by in range(3)]
+        self.rooms = []
         self.alive = [True] * 3
         self.said = [self.times_away(i) for i in range(3)]
         self.totals = collections.Counter()
         self.conflicts = 0
+
+    def tearDown(self):
+        for bye in [bye for roomed in self.rooms for bye in roomed.end()]:
+            bye.final()
+        super().tearDown()
 
     def start_redis(self):
         ports = free_port(count=2)
@@ -264,12 +142,14 @@ class FaultTest(ClusterCase):
                 for chat in self.chats:
                     chat.acknowledged(call_id)
             else:
-                for chat in self.chats:
-                    chat.hung_up(call_id)
+                for one in (*self.chats, *self.rooms):
+                    one.hung_up(call_id)
                 self.respond(transaction, 200)
         for transaction in drain(self.phones.requests):
             self.ledger.delivered(transaction.request.body)
             self.respond(transaction, 200)
+        for roomed in self.rooms:
+            roomed.turn()
         for page, message in list(self.pages):
             code = final_code(page)
             if code:
@@ -296,12 +176,16 @@ class FaultTest(ClusterCase):
     def running(self):
         return [i for i in range(3) if self.alive[i]]
 
-    def more_chats(self, count):
-        """First contacts, each at two nodes at once."""
+    def more(self, count):
+        """First contacts, each at two nodes at once, and a room."""
+        self.rooms.append(Roomed(self, next(self.numbering), random.sample(range(3), 2)))
+        self.rooms[-1].say()
         for i in range(count):
-            number = next(self.numbers_of_chats)
+            number = next(self.numbering)
             chat = Chat(self, ('sure', 'fast')[i % 2], number)
             self.chats.append(chat)
+            if chat.registration:
+                chat.registration.refresh(random.choice(self.running()))
             for node in random.sample(self.running(), min(2, len(self.running()))):
                 chat.write(node)
 
@@ -316,6 +200,10 @@ class FaultTest(ClusterCase):
             for relayed in random.sample(self.relayed, 2):
                 if self.alive[relayed.at] and self.alive[relayed.by]:
                     relayed.say()
+            random.choice(self.rooms).say()
+            registration = random.choice(self.chats).registration
+            if registration and registration.settled():
+                registration.refresh(random.choice(self.running()))
             for _ in range(4):
                 self.turn(0.002)
 
@@ -346,6 +234,31 @@ class FaultTest(ClusterCase):
         self.until(lambda: all(len(nodes) == 1 for nodes in self.owners().values()),
                    'one owner for each key')
 
+    def registrations(self):
+        return [chat.registration for chat in self.chats if chat.registration]
+
+    def all_known(self):
+        """Each phone is known at each node.  Those that failed, as it may be, come again."""
+        def registered():
+            settled = [one.settled() for one in self.registrations()]
+            for one in self.registrations():
+                if one.settled() and one.node is None:
+                    one.refresh(random.choice(self.running()))
+            return all(settled) and all(one.node is not None for one in self.registrations())
+        self.until(registered, 'all registrations')
+        for one in self.registrations():
+            for i in self.running():
+                self.assertTrue(one.is_known(i), f'{one.aor} of {one.node} at {i}')
+
+    def one_room(self):
+        """For each room one node has it, and its two are in it."""
+        self.until(lambda: all([roomed.settled() and roomed.together() for roomed in self.rooms]),
+                   'all in their rooms')
+        owners = collections.Counter(
+            room['room'] for i in self.running() for room in self.ctls[i].call('msrp_conf_list')
+            if room['node'] == NAMES[i])
+        self.assertEqual(set(owners.values()), {1}, owners)
+
     # --- faults, and what is expected of each
 
     def times_away(self, i):
@@ -368,6 +281,8 @@ class FaultTest(ClusterCase):
         self.together()
         self.settle()
         self.one_owner()
+        self.all_known()
+        self.one_room()
         wrong = [message for message in self.ledger.messages.values()
                  if message.delivered > 1
                  or (message.good and not message.delivered and not message.doomed)]
@@ -377,7 +292,8 @@ class FaultTest(ClusterCase):
             self.assertGreaterEqual(said[i] - self.said[i], least)
         self.said = said
         conflicts = [self.numbers(i)['conflicts'] for i in range(3)]
-        self.assertEqual(conflicts, [self.numbers(i, 'gw')['yielded'] for i in range(3)])
+        self.assertEqual(conflicts, [self.numbers(i, 'gw')['yielded']
+                                     + self.numbers(i, 'conf')['yielded'] for i in range(3)])
         self.conflicts = max(self.conflicts, sum(conflicts))
         self.totals.update(self.ledger.table())
         self.totals['lost with a node'] += sum(
@@ -393,7 +309,7 @@ class FaultTest(ClusterCase):
         self.redis.pause()
         try:
             self.load()
-            self.more_chats(3)
+            self.more(3)
             self.all_alone()
             self.load()
         finally:
@@ -403,7 +319,7 @@ class FaultTest(ClusterCase):
     def empty(self):
         self.redis.stop()
         self.all_alone()
-        self.more_chats(3)
+        self.more(3)
         self.load()
         self.redis.start()
         self.replica.call('REPLICAOF', '127.0.0.1', self.redis.port)
@@ -417,7 +333,7 @@ class FaultTest(ClusterCase):
         self.all_alone()
         for way in self.ways.values():
             way.cut(False)
-        self.more_chats(3)
+        self.more(3)
         self.load()
         self.together()
         for way in self.ways.values():
@@ -426,7 +342,7 @@ class FaultTest(ClusterCase):
     def full(self):
         self.redis.call('CONFIG', 'SET', 'maxmemory', '1')
         self.load()
-        self.more_chats(3)
+        self.more(3)
         self.load()
         self.redis.call('CONFIG', 'SET', 'maxmemory', '0')
         return 0, 0, 0
@@ -436,7 +352,7 @@ class FaultTest(ClusterCase):
         i = random.randrange(3)
         self.ways[NAMES[i]].cut()
         self.until(lambda: self.cluster(i)['alone'], 'a node alone')
-        self.more_chats(3)
+        self.more(3)
         self.load()
         self.ways[NAMES[i]].cut(False)
         return [int(node == i) for node in range(3)]
@@ -445,7 +361,7 @@ class FaultTest(ClusterCase):
         """That it is gone, or seems to be."""
         self.alive[i] = False
         self.load()
-        self.more_chats(3)
+        self.more(3)
         self.together()
         self.load()
 
@@ -455,6 +371,8 @@ class FaultTest(ClusterCase):
             nodes = message.nodes | (message.chat.nodes() if message.chat else set())
             message.doomed |= i in nodes and not message.delivered
         self.kill(i)
+        for one in self.registrations():
+            one.lost(i)
         self.others_know(i)
         self.settle()
         self.restart(i)
@@ -496,7 +414,8 @@ class FaultTest(ClusterCase):
         print(f'{fault.__name__} {time.monotonic() - began:.1f} s', flush=True)
 
     def test_account(self):
-        self.more_chats(CHATS)
+        for _ in range(ROOMS):
+            self.more(CHATS // ROOMS)
         self.check()
         if LONG:
             deadline = time.monotonic() + SECONDS
@@ -504,6 +423,8 @@ class FaultTest(ClusterCase):
                 self.suffer(random.choice(self.FAULTS))
                 while len(self.chats) > 2 * CHATS:
                     self.chats.pop(0).leave()
+                while len(self.rooms) > 2 * ROOMS:
+                    self.rooms.pop(0).end()
         else:
             for fault in self.FAULTS:
                 self.suffer(fault)

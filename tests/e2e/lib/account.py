@@ -23,9 +23,14 @@ def drain(mailbox):
     return items
 
 
-def final_code(transaction):
+def final_answer(transaction):
     """What a request of ours was answered; None: nothing yet."""
-    return next((one.code for one in transaction.seen if one.code >= 200), None)
+    return next((one for one in transaction.seen if one.code >= 200), None)
+
+
+def final_code(transaction):
+    answer = final_answer(transaction)
+    return answer and answer.code
 
 
 class Message:
