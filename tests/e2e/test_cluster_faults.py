@@ -5,8 +5,8 @@ Each message that was sent was delivered once, or its sender was told that it wa
 sender's own connection broke before he could be told, or it was in the memory of a node that was
 killed.  Whatever was served twice meanwhile is one node's at the end, two who come to a room by
 different nodes are in the same, a phone that has registered is known at each node, each time that
-Redis was away stands in the log once, and what is local goes on all the time.  This is the short form, one
-fault after the other; scripts/torture cluster takes them at random, for ten minutes.
+Redis was away stands in the log once, and what is local goes on all the time.  This is the short
+form, one fault after the other; scripts/torture cluster takes them at random, for ten minutes.
 """
 import collections
 import os
