@@ -8,15 +8,15 @@
 static bool take_position(struct slice *rest, uint64_t *valuep)
 {
 	enum { NO_OVERFLOW = 18 }; /* digits */
-	const char *p = rest->p, *end = p + (rest->len < NO_OVERFLOW ? rest->len : NO_OVERFLOW);
+	size_t most = rest->len < NO_OVERFLOW ? rest->len : NO_OVERFLOW, n = 0;
 	uint64_t value = 0;
 	unsigned digit;
 
-	for (; p < end && (digit = (unsigned)*p - '0') < 10; p++)
+	for (; n < most && (digit = (unsigned)rest->p[n] - '0') < 10; n++)
 		value = value * 10 + digit;
-	if (p == rest->p || p - rest->p == NO_OVERFLOW)
+	if (n == 0 || n == NO_OVERFLOW)
 		return slice_to_u64(chars_take(rest, CHARS_DIGIT), INT64_MAX, valuep) == 0;
-	*rest = slice_from(*rest, (size_t)(p - rest->p));
+	*rest = slice_from(*rest, n);
 	*valuep = value;
 	return true;
 }
