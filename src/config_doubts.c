@@ -120,5 +120,9 @@ void config_warn_of_doubts(const struct config *cfg, struct config_load *load)
 	if (relay && relay->enabled && relay->allow_plain_auth)
 		config_warn(load, "relay.allow_plain_auth",
 		    "relay.allow_plain_auth serves AUTH without TLS, which RFC 4976 forbids");
+	if (cfg->share_ports && sip_settings_count_udp(&cfg->sip) == 1)
+		config_warn(load, "sip.listen",
+		    "with share_ports an answer by UDP may come to another process: a listener of this one's "
+		    "own has to stand before the one of all");
 	warn_of_open_doors(cfg, load);
 }

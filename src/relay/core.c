@@ -121,20 +121,39 @@ static struct msrp_uri listener_name(const struct msrp_listener *listener)
 	};
 }
 
+/* What my_uri calls it by its port; or, at the same address, by another one. */
+static const struct msrp_uri *own_name(const struct relay *relay, const struct msrp_uri *host)
+{
+	const struct msrp_uri *beside = NULL;
+
+	for (size_t i = 0; i < relay->own_count; i++) {
+		const struct msrp_uri *own = &relay->own[i];
+
+		if (own->secure != host->secure)
+			continue;
+		if (own->port == host->port)
+			return own;
+		if (!beside && is_framed(own) == is_framed(host)
+		    && slice_equal_nocase(own->host, host->host))
+			beside = own;
+	}
+	return beside;
+}
+
 /* A listener's address is as good a name for an AUTH, but the grant is called by my_uri. */
 static bool named_by_listener(const struct relay *relay, const struct msrp_uri *uri,
     struct msrp_uri *hostp)
 {
 	struct msrp_listener *listener;
+	const struct msrp_uri *own;
 
 	for (size_t i = 0; (listener = msrp_listener_at(relay->stack, i)); i++) {
 		if (!msrp_listener_is(listener, uri))
 			continue;
 		*hostp = listener_name(listener);
-		for (size_t k = relay->own_count; k-- > 0;)
-			if (relay->own[k].secure == hostp->secure
-			    && relay->own[k].port == hostp->port)
-				*hostp = relay->own[k];
+		own = own_name(relay, hostp);
+		if (own)
+			*hostp = *own;
 		return true;
 	}
 	return false;

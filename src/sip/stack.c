@@ -60,6 +60,17 @@ int sip_settings_check(const void *value, struct reason *why)
 	return 0;
 }
 
+size_t sip_settings_count_udp(const struct sip_settings *settings)
+{
+	struct sip_hop hop;
+	size_t count = 0;
+
+	for (size_t i = 0; i < settings->listen.count; i++)
+		count += sip_listener_parse(((char *const *)settings->listen.items)[i], &hop) == 0
+		    && hop.transports & SIP_UDP;
+	return count;
+}
+
 static int check_header(const void *value, struct reason *why)
 {
 	char *const *text = value;

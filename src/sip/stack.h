@@ -36,6 +36,9 @@ extern const struct setting sip_settings_rows[];
 /** The check of the section: listeners of TLS have a certificate. */
 int sip_settings_check(const void *settings, struct reason *why);
 
+/** How many of the listeners are of UDP. */
+size_t sip_settings_count_udp(const struct sip_settings *settings);
+
 /** How we answer challenges (RFC 3261 22); one of password and ha1 is set. */
 struct sip_credential {
 	char *realm, *username, *password, *ha1;

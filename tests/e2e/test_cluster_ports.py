@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Several processes on one machine, with one file and the same ports: nodes as any others."""
-from lib import case, msrp
+from lib import case, msrp, sdp
 from lib.cluster import Redis
 from lib.daemon import free_port
 from lib.gateway import GatewayCase, routes
@@ -12,7 +12,7 @@ NAMES = ('a', 'b')
 MANY = 64                           # connections: the kernel gives each process some of them
 
 
-class SharedTest(GatewayCase):
+class SharedCase(GatewayCase):
     own_daemon = True
 
     def setUp(self):
@@ -30,13 +30,18 @@ class SharedTest(GatewayCase):
         """What one of them is told; only where it is alone differs, and the name."""
         sip, msrp_uri = free_port(), f'msrp://127.0.0.1:{free_port()};tcp'
         return {'share_ports': True,
-                'sip': {'listen': [f'sip:127.0.0.1:{self.sip_port}',
-                                   f'sip:127.0.0.1:{sip};transport=tcp']},
+                'sip': {'listen': [f'sip:127.0.0.1:{sip}', f'sip:127.0.0.1:{self.sip_port}']},
                 'msrp': {'listen': [{'uri': self.msrp_uri}, {'uri': msrp_uri}]},
-                'relay': {'users': USERS, 'allow_plain_auth': True, 'my_uri': [self.msrp_uri]},
+                'relay': {'users': USERS, 'allow_plain_auth': True,
+                          'my_uri': [self.called_by(msrp_uri)]},
+                'ua': {'my_uri': [self.called_by(msrp_uri)]},
                 'routes': routes(),
                 'cluster': {'redis': self.redis.url, 'node': '${instance}', 'ttl': '2s',
                             'sip': f'sip:127.0.0.1:{sip};transport=tcp', 'msrp': msrp_uri}}
+
+    def called_by(self, own):
+        """What paths name: the port of all, or the process's own."""
+        return self.msrp_uri
 
     def numbers(self, name):
         """Of that name, of each process."""
@@ -60,6 +65,19 @@ class SharedTest(GatewayCase):
                               to_uri='sip:client@example.org')
         return phone.transact(request, transport)
 
+    def auth_at_both(self):
+        """Clients of each process."""
+        clients = []
+
+        def auth(_):
+            clients.append(Client(self.msrp_uri, conn=msrp.connect(
+                self.msrp_uri, relay=True, name=f'client {len(clients)}')))
+            clients[-1].auth()
+        self.until_both('relay:sessions', auth)
+        return [next(one for one in clients if f'/{name}.' in one.granted) for name in NAMES]
+
+
+class SharedTest(SharedCase):
     def test_messages(self):
         """One session, whichever process a MESSAGE comes to."""
         self.write(0).final(202)
@@ -79,15 +97,7 @@ class SharedTest(GatewayCase):
 
     def test_grants(self):
         """AUTH at either, and what is sent to any finds its way."""
-        clients = []
-
-        def auth(_):
-            clients.append(Client(self.msrp_uri, conn=msrp.connect(
-                self.msrp_uri, relay=True, name=f'client {len(clients)}')))
-            clients[-1].auth()
-        self.until_both('relay:sessions', auth)
-        for name in NAMES:
-            client = next(one for one in clients if f'/{name}.' in one.granted)
+        for client in self.auth_at_both():
             for _ in range(4):
                 peer = Peer(listen=False)
                 session = msrp.Session(msrp.connect(self.msrp_uri, relay=True, name='peer'),
@@ -97,6 +107,39 @@ class SharedTest(GatewayCase):
                 self.assertEqual(frame.body, b'hello')
                 client.conn.send(report_for(frame, '000 200 OK', '1-5/5'))
                 self.assertEqual(session.conn.expect('REPORT').message_id, sent.message_id)
+
+
+class OwnPathTest(SharedCase):
+    """Paths that name the process's own port: who is told one comes to the right process."""
+
+    def called_by(self, own):
+        return own
+
+    def test_grants(self):
+        for i, client in enumerate(self.auth_at_both()):
+            told = self.ctls[i].call('cluster')['nodes']
+            at = next(node['msrp'] for node in told if node['node'] == NAMES[i])
+            self.assertEqual(f'{client.granted.rpartition("/")[0]};tcp', at)
+            before = sum(self.numbers('msrp:frames_in'))
+            peer = Peer(listen=False)
+            session = msrp.Session(msrp.connect(client.granted, relay=True, name='peer'),
+                                   client.path, [peer.own])
+            session.send('hello')
+            frame = client.conn.expect('SEND')
+            self.assertEqual(frame.body, b'hello')
+            client.conn.send(report_for(frame, '000 200 OK', '1-5/5'))
+            session.conn.expect('REPORT')
+            # The SEND, its 200 and the REPORT, each of them once.
+            self.assertEqual(sum(self.numbers('msrp:frames_in')) - before, 3)
+
+    def test_sessions(self):
+        for i, ctl in enumerate(self.ctls):
+            told = ctl.call('cluster')['nodes']
+            at = next(node['msrp'] for node in told if node['node'] == NAMES[i])
+            _, transaction = self.start_session(ctl)
+            path, = sdp.Sdp(transaction.request.body).message.path
+            self.assertEqual(f'{path.rpartition("/")[0]};tcp', at)
+            transaction.respond(486)
 
 
 if __name__ == '__main__':

@@ -375,6 +375,11 @@ static const struct {
 	    RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
 	OPEN_WARNING(6)},
     {OPEN("sip:192.0.2.1") RULE("$rm: INVITE", "msrp_ua_answer: {}"), ""},
+    {"share_ports: true\nsip: {listen: [\"sip:192.0.2.1;transport=tcp\"]}", ""},
+    {"share_ports: true\nsip: {listen: [\"sip:192.0.2.1:5071\", \"sip:192.0.2.1\"]}", ""},
+    {"share_ports: true\nsip: {listen: [\"sip:192.0.2.1\"]}",
+	"w:2:15: with share_ports an answer by UDP may come to another process: a listener of "
+	"this one's own has to stand before the one of all\n"},
 };
 
 static void test_doubts(void **state)
