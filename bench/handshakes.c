@@ -6,7 +6,6 @@
  * Prints "name value unit" lines.
  */
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -26,6 +25,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "cpu.h"
+
 enum {
 	THREADS_MAX = 64,
 	SAMPLES_MAX = 1 << 20,
@@ -34,7 +35,8 @@ enum {
 };
 
 static struct {
-	int port, probe, pid, threads, rate;
+	int port, probe, threads, rate;
+	struct cpu_pids pids;
 	bool resume;
 	double seconds;
 	const char *ca;
@@ -64,31 +66,6 @@ static void sleep_until(uint64_t ns)
 	struct timespec ts = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
 
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
-}
-
-static uint64_t cpu_ns(void)
-{
-	char path[300];
-	uint64_t total = 0, ns;
-	struct dirent *entry;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", opt.pid);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		FILE *file;
-
-		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/schedstat", opt.pid,
-		    entry->d_name);
-		file = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
-		if (file && fscanf(file, "%" SCNu64, &ns) == 1)
-			total += ns;
-		if (file)
-			fclose(file);
-	}
-	if (dir)
-		closedir(dir);
-	return total;
 }
 
 /* --- clients --- */
@@ -227,7 +204,7 @@ static void read_options(int argc, char **argv)
 	static const struct option names[] = {
 	    {"port", required_argument, NULL, 'p'},
 	    {"probe", required_argument, NULL, 'b'},
-	    {"pid", required_argument, NULL, 'i'},
+	    {"pids", required_argument, NULL, 'i'},
 	    {"threads", required_argument, NULL, 't'},
 	    {"rate", required_argument, NULL, 'r'},
 	    {"seconds", required_argument, NULL, 's'},
@@ -246,7 +223,7 @@ static void read_options(int argc, char **argv)
 			opt.probe = atoi(optarg);
 			break;
 		case 'i':
-			opt.pid = atoi(optarg);
+			cpu_read_pids(&opt.pids, optarg);
 			break;
 		case 't':
 			opt.threads = atoi(optarg);
@@ -267,9 +244,9 @@ static void read_options(int argc, char **argv)
 			exit(1);
 		}
 	}
-	if (!opt.port || !opt.pid || opt.threads < 0 || opt.threads > THREADS_MAX) {
+	if (!opt.port || !opt.pids.count || opt.threads < 0 || opt.threads > THREADS_MAX) {
 		fprintf(stderr,
-		    "usage: bench_handshakes --port N --pid N [--ca FILE] [--resume] "
+		    "usage: bench_handshakes --port N --pids PID,… [--ca FILE] [--resume] "
 		    "[--threads N] [--rate N] [--probe PORT] [--seconds S]\n");
 		exit(1);
 	}
@@ -289,7 +266,7 @@ int main(int argc, char **argv)
 		die("ca");
 	begun_ns = now_ns() + 100000000;
 	sleep_until(begun_ns);
-	cpu = cpu_ns();
+	cpu = cpu_ns(&opt.pids);
 	for (int i = 0; i < opt.threads; i++) {
 		numbers[i] = i;
 		if (pthread_create(&threads[i], NULL, client, &numbers[i]))
@@ -300,7 +277,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < opt.threads; i++)
 		pthread_join(threads[i], NULL);
 	took = now_ns() - begun_ns;
-	cpu = cpu_ns() - cpu;
+	cpu = cpu_ns(&opt.pids) - cpu;
 	if (done_count) {
 		printf("handshakes %.1f 1/s\n", (double)done_count * 1e9 / (double)took);
 		printf("cpu_per_handshake %.1f us\n", (double)cpu / 1e3 / (double)done_count);

@@ -46,7 +46,7 @@ class Msrpd(relay.Msrpd):
 
     def load(self, *more):
         command = [os.path.join(self.bench.build, 'bench', 'bench_handshakes'),
-                   '--port', self.ports[1], '--pid', self.process.pid, '--ca', self.certificate,
+                   '--port', self.ports[1], '--pids', self.process.pid, '--ca', self.certificate,
                    '--seconds', self.bench.seconds, *more]
         result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, check=True)
         return {name: float(value) for name, value, _ in

@@ -6,7 +6,6 @@
  * Prints "name value unit" lines.
  */
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -28,14 +27,14 @@
 #include <openssl/ssl.h>
 
 #include "base/digest.h"
+#include "cpu.h"
+#include "websocket.h"
 #include "wire/frame.h"
 #include "wire/path.h"
-#include "websocket.h"
 #include "wire/write.h"
 
 enum {
 	PAIRS_MAX = 256,
-	PIDS_MAX = 64,
 	BUFFER = 512 * 1024,
 	RING = 1 << 16, /* send times on their way; a power of two */
 	SAMPLES_MAX = 1 << 22,
@@ -44,9 +43,10 @@ enum {
 };
 
 struct options {
-	const char *host;
-	int proxies[PAIRS_MAX], receivers[PAIRS_MAX], pids[PIDS_MAX];
-	int proxy_count, receiver_count, pid_count;
+	const char *host, *by; /* by: where senders come to, another node */
+	int proxies[PAIRS_MAX], receivers[PAIRS_MAX];
+	int proxy_count, receiver_count;
+	struct cpu_pids pids; /* of the proxy's processes */
 	int pairs, size, chunk, window, rate, idle, messages;
 	double seconds, warmup;
 	bool auth, tls, present; /* present: senders show the certificate, too */
@@ -106,48 +106,13 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-/* --- CPU time of the proxy, all threads of all its processes --- */
-
-static uint64_t cpu_of(int pid)
-{
-	char path[300];
-	uint64_t total = 0, ns;
-	struct dirent *entry;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		FILE *file;
-
-		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/schedstat", pid, entry->d_name);
-		file = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
-		if (file && fscanf(file, "%" SCNu64, &ns) == 1)
-			total += ns;
-		if (file)
-			fclose(file);
-	}
-	if (dir)
-		closedir(dir);
-	return total;
-}
-
-static uint64_t cpu_of_all(void)
-{
-	uint64_t total = 0;
-
-	for (int i = 0; i < opt.pid_count; i++)
-		total += cpu_of(opt.pids[i]);
-	return total;
-}
-
 /* --- sockets --- */
 
-static struct sockaddr_in address(int port)
+static struct sockaddr_in address(const char *host, int port)
 {
 	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
 
-	inet_pton(AF_INET, opt.host, &addr.sin_addr);
+	inet_pton(AF_INET, host, &addr.sin_addr);
 	return addr;
 }
 
@@ -179,7 +144,7 @@ static void prepare(struct io *io, struct pair *pair, enum role role, int fd)
 
 static void connect_blocking(struct io *io, enum role role, int port)
 {
-	struct sockaddr_in addr = address(port);
+	struct sockaddr_in addr = address(role == SENDER && opt.by ? opt.by : opt.host, port);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
@@ -343,7 +308,7 @@ static void authenticate(struct io *io, const char *relay, const char *from, cha
 
 static void open_listener(struct pair *pair, int port)
 {
-	struct sockaddr_in addr = address(port);
+	struct sockaddr_in addr = address(opt.host, port);
 	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -634,16 +599,16 @@ static void measure(void)
 
 	run_until(begun + (uint64_t)(opt.warmup * 1e9), begun, timer);
 	measuring = true;
-	cpu = cpu_of_all();
+	cpu = cpu_ns(&opt.pids);
 	start = now_ns();
 	run_until(start + (uint64_t)(opt.seconds * 1e9), begun, timer);
 	elapsed = (double)(now_ns() - start) / 1e9;
-	cpu = cpu_of_all() - cpu;
+	cpu = cpu_ns(&opt.pids) - cpu;
 	qsort(samples, sample_count, sizeof(*samples), compare);
 	printf("messages %" PRIu64 " count\n", delivered);
 	printf("rate %.0f 1/s\n", (double)delivered / elapsed);
 	printf("throughput %.1f MB/s\n", (double)delivered_bytes / elapsed / 1e6);
-	if (delivered && opt.pid_count) {
+	if (delivered && opt.pids.count) {
 		printf("cpu_per_message %.3f us\n", (double)cpu / 1e3 / (double)delivered);
 		printf("cpu_per_byte %.4f ns\n", (double)cpu / (double)delivered_bytes);
 		printf("cpu_share %.1f %%\n", (double)cpu / 1e7 / elapsed);
@@ -753,6 +718,7 @@ static void parse_options(int argc, char **argv)
 	    {"present", 0, NULL, 'x'},
 	    {"ws", 0, NULL, 'W'},
 	    {"behind", 0, NULL, 'b'},
+	    {"by", 1, NULL, 'B'},
 	    {"verbose", 0, NULL, 'v'},
 	    {0},
 	};
@@ -767,7 +733,7 @@ static void parse_options(int argc, char **argv)
 			opt.receiver_count = parse_list(optarg, opt.receivers, PAIRS_MAX);
 			break;
 		case 'P':
-			opt.pid_count = parse_list(optarg, opt.pids, PIDS_MAX);
+			cpu_read_pids(&opt.pids, optarg);
 			break;
 		case 'n':
 			opt.pairs = (int)strtol(optarg, NULL, 10);
@@ -817,6 +783,9 @@ static void parse_options(int argc, char **argv)
 			break;
 		case 'b':
 			opt.behind = true;
+			break;
+		case 'B':
+			opt.by = optarg;
 			break;
 		case 'v':
 			verbose = true;
