@@ -18,6 +18,7 @@ enum {
 	RETIRED_SIZE = 16, /* of what is added to the key of one that was sent elsewhere */
 	PAUSE_MAX_MS = 60 * 60 * 1000, /* that a server may ask for */
 	GIVEN_UP_LATER_MS = 5 * 1000,  /* than the stack: it has to be the first */
+	TIMER_C_MS = 181 * 1000,       /* RFC 3261 16.6: more than three minutes */
 };
 
 static const struct slice absent;
@@ -49,6 +50,16 @@ struct edge_client *edge_client_find(struct edge *edge, struct slice branch, str
 	if (write_key(key, branch, method) == 0)
 		HASH_FIND_STR(edge->clients, key, c);
 	return c;
+}
+
+struct edge_client *edge_client_invite(struct edge *edge, struct slice method, struct slice branch)
+{
+	bool ack = slice_equal(method, SLICE("ACK"));
+	struct edge_client *invite = NULL;
+
+	if (ack || slice_equal(method, SLICE("CANCEL")))
+		invite = edge_client_find(edge, branch, SLICE("INVITE"));
+	return invite && invite->completed == ack ? invite : NULL;
 }
 
 /* "BRANCH METHOD ATTEMPT": the stack's requests have another one by now. */
@@ -95,6 +106,17 @@ static void leave_lists(struct edge_client *c)
 	c->name = NULL;
 }
 
+/* @return 0 or -ENOBUFS */
+static int take_memory(struct edge_client *c)
+{
+	size_t cost = sizeof(*c) + c->text.len + c->failure.len + c->cancel.len;
+
+	if (!edge_memory_take(c->edge, cost))
+		return -ENOBUFS;
+	c->cost = cost;
+	return 0;
+}
+
 static void give_memory(struct edge_client *c)
 {
 	edge_memory_give(c->edge, c->cost);
@@ -115,10 +137,10 @@ static int hash_dialog(struct edge *edge, const struct edge_head *request, uint6
 	return hash_texts(edge->hash, &call_id, 1, dialog);
 }
 
-/* Without memory it is not found. */
+/* Without memory it is not found.  A passed one ends with its own response. */
 static void join_dialog(struct edge_client *c, const struct edge_head *request)
 {
-	if (c->invite && edge_head_tag(request, EDGE_TO).p
+	if (c->invite && !c->passed && edge_head_tag(request, EDGE_TO).p
 	    && hash_dialog(c->edge, request, &c->dialog) == 0)
 		HASH_ADD(dialog_hh, c->edge->reinvites, dialog, sizeof(c->dialog), c);
 }
@@ -132,20 +154,28 @@ static void forget_retry(struct edge_client *c)
 static void forget_texts(struct edge_client *c)
 {
 	set_text(&c->failure, absent);
+	set_text(&c->cancel, absent);
 	set_text(&c->text, absent);
 	free(c->host);
 	c->host = NULL;
 	forget_retry(c);
 }
 
-static void drop(struct edge_client *c)
+/* Nobody finds it any more. */
+static void leave(struct edge_client *c)
 {
 	if (c->hh.tbl)
 		HASH_DELETE(hh, c->edge->clients, c);
+	memset(&c->hh, 0, sizeof(c->hh));
 	leave_dialog(c);
 	leave_lists(c);
 	edge_repeat_stop(c->edge, &c->repeat);
 	set_life(c, NULL);
+}
+
+static void drop(struct edge_client *c)
+{
+	leave(c);
 	forget_texts(c);
 	if (c->counted)
 		--*c->edge->count.transactions;
@@ -153,15 +183,22 @@ static void drop(struct edge_client *c)
 	free(c);
 }
 
-/* The stack waits for the answer to a cancelled INVITE no longer than to any other (RFC 3261 9.1). */
-static void bound_cancelled(struct edge *edge, struct slice branch)
+/*
+ * The stack waits for the answer to a cancelled INVITE no longer than to any other (RFC 3261 9.1).
+ * @return is the CANCEL our own?
+ */
+static bool bound_cancelled(struct edge *edge, struct slice branch)
 {
-	struct edge_client *invite = edge_client_find(edge, branch, SLICE("INVITE"));
+	struct edge_client *invite = edge_client_invite(edge, SLICE("CANCEL"), branch);
+	bool own = invite && invite->gives_up;
 
-	if (!invite || invite->completed)
-		return;
+	if (!invite)
+		return false;
 	set_life(invite, &edge->client_waiting);
 	forget_retry(invite);
+	invite->cancelled = true;
+	invite->gives_up = false;
+	return own;
 }
 
 static struct edge_client *allocate(struct edge *edge, const char *key)
@@ -189,13 +226,14 @@ static struct edge_client *new_client(struct edge *edge, struct slice branch, st
 {
 	struct edge_client *c, *before;
 	char key[KEY_SIZE] = "";
+	bool own = false;
 
 	if (!branch.p)
 		return NULL;
 	if (!slice_equal(method, SLICE("ACK")) && write_key(key, branch, method) < 0)
 		return NULL;
 	if (slice_equal(method, SLICE("CANCEL")))
-		bound_cancelled(edge, branch);
+		own = bound_cancelled(edge, branch);
 	before = *key ? edge_client_find(edge, branch, method) : NULL;
 	if (before)
 		drop(before);
@@ -203,6 +241,7 @@ static struct edge_client *new_client(struct edge *edge, struct slice branch, st
 	if (!c)
 		return NULL;
 	c->attempt = attempt;
+	c->own = own;
 	c->invite = slice_equal(method, SLICE("INVITE"));
 	set_life(c, &edge->client_waiting);
 	return c;
@@ -216,6 +255,28 @@ static struct slice branch_of(const struct edge_head *request)
 }
 
 /* --- failing --- */
+
+/* @return absent: no memory */
+static struct slice take_text(struct buffer *w)
+{
+	char *text;
+	size_t len;
+
+	return buffer_take(w, &text, &len) == 0 ? (struct slice){text, len} : absent;
+}
+
+/* What is a peer's, and not the stack's, is ours to cancel. */
+static void note_request(struct edge_client *c, const struct edge_head *request)
+{
+	struct buffer w = {.max = BUFFER_UNBOUNDED};
+
+	c->passed = edge_is_passed(c->edge, request);
+	join_dialog(c, request);
+	if (!c->passed || !c->invite)
+		return;
+	edge_after_write(&w, request, SLICE("CANCEL"), edge_head_value(request, EDGE_TO));
+	c->cancel = take_text(&w);
+}
 
 static void write_failure(struct buffer *w, struct edge *edge, const struct edge_head *request,
     unsigned code, const char *why)
@@ -237,7 +298,7 @@ static void tell_datagram_failure(struct edge_client *c, unsigned code, const ch
 	struct edge_via via;
 	unsigned attempt;
 
-	if (edge_head_scan(&request, c->text, &edge_own_bounds) < 0
+	if (c->own || edge_head_scan(&request, c->text, &edge_own_bounds) < 0
 	    || !edge_reply_possible(&request))
 		return;
 	write_failure(&w, edge, &request, code, why);
@@ -276,6 +337,7 @@ static void fail_datagram(struct edge_client *c, const char *why)
 {
 	if (try_another(c))
 		return;
+	leave(c);
 	if (*c->key && !c->completed)
 		tell_datagram_failure(c, 503, why);
 	drop(c);
@@ -375,26 +437,22 @@ int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_h
     unsigned attempt)
 {
 	struct edge *edge = out->listener->edge;
-	size_t cost = sizeof(struct edge_client) + out->text.len;
 	struct edge_client *c;
 	int err;
 
-	if (!edge_memory_take(edge, cost))
-		return -ENOBUFS;
 	c = new_client(edge, branch_of(request), edge_head_method(request), attempt);
-	if (!c) {
-		edge_memory_give(edge, cost);
+	if (!c)
 		return -ENOMEM;
-	}
-	join_dialog(c, request);
-	c->cost = cost;
+	note_request(c, request);
 	c->counted = true;
 	++*edge->count.transactions;
 	c->listener = out->listener;
 	c->port = out->port;
 	c->repeat.again = on_again;
 	set_text(&c->text, out->text);
-	err = c->text.p ? find_address(c, out->host) : -ENOMEM;
+	err = c->text.p ? take_memory(c) : -ENOMEM;
+	if (err == 0)
+		err = find_address(c, out->host);
 	if (err == 1)
 		err = begin(c);
 	if (err < 0)
@@ -464,21 +522,12 @@ static void note_instead(struct edge_client *c, const struct edge_outgoing *inst
 	set_text(&c->text, instead->text);
 }
 
-static struct slice make_failure(const struct sip_flow *f, const struct edge_head *request,
-    uint64_t back)
+static struct slice make_failure(const struct sip_flow *f, const struct edge_head *request)
 {
-	const struct edge_reply told = {.code = 503,
-	    .why = "connection lost",
-	    .to_tag = slice_of(f->token)};
 	struct buffer w = {.max = BUFFER_UNBOUNDED};
-	char *text;
-	size_t len;
 
-	if (back)
-		edge_reply_write(&w, request, &told);
-	else
-		write_failure(&w, f->edge, request, told.code, told.why);
-	return buffer_take(&w, &text, &len) == 0 ? (struct slice){text, len} : absent;
+	write_failure(&w, f->edge, request, 503, "connection lost");
+	return take_text(&w);
 }
 
 /* @return NULL: no memory */
@@ -494,7 +543,7 @@ static struct edge_client *note(struct sip_flow *f, const struct edge_head *requ
 	return c;
 }
 
-void edge_client_by_flow(struct sip_flow *f, const struct edge_head *request, unsigned attempt,
+int edge_client_by_flow(struct sip_flow *f, const struct edge_head *request, unsigned attempt,
     const struct edge_outgoing *instead)
 {
 	struct edge_client *c;
@@ -502,36 +551,35 @@ void edge_client_by_flow(struct sip_flow *f, const struct edge_head *request, un
 	if (f->was_open)
 		instead = NULL;
 	if (!edge_reply_possible(request) && !instead) /* an ACK: nobody waits for its answer */
-		return;
+		return 0;
 	c = note(f, request, branch_of(request), attempt);
 	if (!c)
-		return;
-	join_dialog(c, request);
-	if (edge_reply_possible(request))
-		c->failure = make_failure(f, request, 0);
+		return 0;
+	note_request(c, request);
+	if (edge_reply_possible(request) && !c->own)
+		c->failure = make_failure(f, request);
 	if (instead)
 		note_instead(c, instead);
+	if (!c->passed || take_memory(c) == 0)
+		return 0;
+	drop(c);
+	return -ENOBUFS;
 }
 
-void edge_client_between(struct sip_flow *f, const struct edge_head *request, struct slice branch,
-    uint64_t back)
+/* What is kept for the flow's end, with another status. */
+static void tell_flow_failure(const struct edge_client *c, struct slice status)
 {
-	struct edge_client *c = edge_reply_possible(request) ? note(f, request, branch, 0) : NULL;
+	const char *rest = c->failure.p ? memchr(c->failure.p, '\r', c->failure.len) : NULL;
+	struct buffer w = {.max = BUFFER_UNBOUNDED};
 
-	if (!c)
+	if (!rest)
 		return;
-	c->failure = make_failure(f, request, back);
-	c->back = back;
-}
-
-static void tell_flow_failure(struct edge_client *c)
-{
-	struct sip_flow *back = c->back ? flow_find(c->edge, c->back) : NULL;
-
-	if (back)
-		net_stream_send(&back->stream, c->failure);
-	else if (!c->back)
-		edge_give_back(c->edge, c->failure);
+	buffer_add(&w, SLICE("SIP/2.0 "));
+	buffer_add(&w, status);
+	buffer_add(&w, slice_from(c->failure, (size_t)(rest - c->failure.p)));
+	if (!w.err)
+		edge_give_back(c->edge, buffer_text(&w));
+	buffer_fini(&w);
 }
 
 /* RFC 3261 18.1.1: whoever has no TCP gets it by UDP all the same. */
@@ -560,15 +608,16 @@ void edge_clients_fail(struct sip_flow *f)
 			send_instead(c);
 			continue;
 		}
+		leave(c);
 		if (c->failure.p)
-			tell_flow_failure(c);
+			edge_give_back(f->edge, c->failure);
 		drop(c);
 	}
 }
 
 /* --- responses --- */
 
-/* RFC 3261 17.1.1.2: an INVITE may ring as long as it likes. */
+/* RFC 3261 17.1.1.2: an INVITE may ring as long as the stack likes; 16.7: or a proxy. */
 static void take_provisional(struct edge_client *c, unsigned code)
 {
 	c->answered = true;
@@ -579,7 +628,8 @@ static void take_provisional(struct edge_client *c, unsigned code)
 		return;
 	}
 	edge_repeat_stop(c->edge, &c->repeat);
-	set_life(c, NULL);
+	if (!c->cancelled && (code > 100 || c->life_queue != &c->edge->client_ringing))
+		set_life(c, c->passed ? &c->edge->client_ringing : NULL);
 }
 
 /* A response to it may come again, and the ACK of an INVITE has to find its way. */
@@ -632,7 +682,7 @@ static void acknowledge(struct edge_client *invite, const struct edge_retry *ret
 
 	if (edge_head_scan(&request, (struct slice){retry->text, retry->len}, &edge_own_bounds) < 0)
 		return; /* it was whole before */
-	edge_ack_write(&w, &request, response);
+	edge_after_write(&w, &request, SLICE("ACK"), edge_head_value(response, EDGE_TO));
 	if (!w.err)
 		edge_send_again(invite->edge, buffer_text(&w), 0);
 	buffer_fini(&w);
@@ -701,6 +751,7 @@ bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attem
 	struct edge_client *c;
 	struct slice method;
 	uint32_t number;
+	bool own;
 
 	if (edge_head_cseq(response, &number, &method) < 0)
 		return true;
@@ -713,11 +764,12 @@ bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attem
 		return take_again(c, response->code);
 	if (response->code == 503 && try_after(c, response))
 		return false;
+	own = c->own;
 	if (response->code >= 200)
 		take_final(c, response->code);
 	else
 		take_provisional(c, response->code);
-	return true;
+	return !own;
 }
 
 /* --- a BYE that crosses --- */
@@ -734,26 +786,11 @@ static struct slice make_ack(const struct edge_client *c)
 {
 	struct buffer w = {.max = BUFFER_UNBOUNDED};
 	struct edge_head request = {0};
-	char *text;
-	size_t len;
 
 	if (c->flow || edge_head_scan(&request, c->text, &edge_own_bounds) < 0)
 		return absent;
-	edge_ack_write(&w, &request, &request);
-	return buffer_take(&w, &text, &len) == 0 ? (struct slice){text, len} : absent;
-}
-
-/* What is kept for the flow's end, with another status: the dialog is to end by the BYE. */
-static void tell_flow_hung_up(const struct edge_client *c)
-{
-	const char *rest = memchr(c->failure.p, '\r', c->failure.len);
-	struct buffer w = {.max = BUFFER_UNBOUNDED};
-
-	buffer_add(&w, SLICE("SIP/2.0 487 Request Terminated"));
-	buffer_add(&w, slice_from(c->failure, (size_t)(rest - c->failure.p)));
-	if (!w.err)
-		edge_give_back(c->edge, buffer_text(&w));
-	buffer_fini(&w);
+	edge_after_write(&w, &request, SLICE("ACK"), edge_head_value(&request, EDGE_TO));
+	return take_text(&w);
 }
 
 void edge_client_hung_up(const struct edge_source *from, const struct edge_head *bye)
@@ -765,11 +802,11 @@ void edge_client_hung_up(const struct edge_source *from, const struct edge_head 
 
 	if (hash_dialog(edge, bye, &dialog) == 0)
 		HASH_FIND(dialog_hh, edge->reinvites, &dialog, sizeof(dialog), c);
-	if (!c || c->back || !went_there(c, from))
+	if (!c || !went_there(c, from))
 		return;
-	if (c->flow && c->failure.p)
-		tell_flow_hung_up(c);
-	else if (!c->flow)
+	if (c->flow)
+		tell_flow_failure(c, SLICE("487 Request Terminated"));
+	else
 		tell_datagram_failure(c, 487, "hung up");
 	ack = make_ack(c);
 	complete(c, &edge->client_waiting);
@@ -779,10 +816,43 @@ void edge_client_hung_up(const struct edge_source *from, const struct edge_head 
 
 /* --- all of them --- */
 
+/* Timer C: RFC 3261 16.8. */
+static void stop_ringing(struct edge_client *c)
+{
+	struct slice cancel = c->cancel;
+
+	c->cancel = absent;
+	c->gives_up = true;
+	set_life(c, &c->edge->client_waiting);
+	if (cancel.p)
+		edge_send_again(c->edge, cancel, 0);
+	free((char *)cancel.p);
+}
+
+/* Of its own the stack finds that out. */
+static void tell_time_out(struct edge_client *c)
+{
+	if (!c->passed || !c->invite || c->completed)
+		return;
+	if (c->failure.p)
+		tell_flow_failure(c, SLICE("408 Request Timeout"));
+	else
+		tell_datagram_failure(c, 408, "no answer");
+}
+
 static void on_over(struct timer_entry *entry, void *arg)
 {
+	struct edge_client *c =
+	    (struct edge_client *)(void *)((char *)entry - offsetof(struct edge_client, life));
+
 	(void)arg;
-	drop((struct edge_client *)(void *)((char *)entry - offsetof(struct edge_client, life)));
+	if (c->life_queue == &c->edge->client_ringing) {
+		stop_ringing(c);
+		return;
+	}
+	leave(c);
+	tell_time_out(c);
+	drop(c);
 }
 
 int edge_clients_init(struct edge *edge, struct event_base *base)
@@ -792,6 +862,7 @@ int edge_clients_init(struct edge *edge, struct event_base *base)
 
 	err |= timer_queue_init(&edge->client_waiting, base, timeout_ms + GIVEN_UP_LATER_MS,
 	    on_over, NULL);
+	err |= timer_queue_init(&edge->client_ringing, base, TIMER_C_MS, on_over, NULL);
 	err |= timer_queue_init(&edge->client_completed, base, timeout_ms, on_over, NULL);
 	err |= timer_queue_init(&edge->client_absorbing, base, edge_t4_ms(edge), on_over, NULL);
 	return err ? -ENOMEM : 0;
@@ -809,6 +880,7 @@ void edge_clients_fini(struct edge *edge)
 {
 	edge_clients_forget(edge);
 	timer_queue_fini(&edge->client_waiting);
+	timer_queue_fini(&edge->client_ringing);
 	timer_queue_fini(&edge->client_completed);
 	timer_queue_fini(&edge->client_absorbing);
 }

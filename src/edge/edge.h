@@ -9,9 +9,9 @@
  * that he began leave over the one or as the other.  The stack's requests have a Route with a token
  * on top: that of a flow, or that of the listener they are to leave as.
  *
- * Between a client's flow and another node of ours it is the same proxy, past the stack: the node's
- * request has a Route with the flow's token (RFC 5626 5), which only nodes are told, and two
- * Record-Routes (RFC 5658) lead the dialog's other requests along the same way in both directions.
+ * Between a client and another node of ours it is the same proxy, past the stack (pass.c): a node's
+ * request for a client has a Route with his flow's token (RFC 5626 5), which only nodes are told, and
+ * two Record-Routes (RFC 5658) lead the dialog's other requests between the two.
  *
  * On streams it is a stateless proxy (RFC 3261 16.11).  Over UDP it brings what makes up for lost
  * datagrams (RFC 3261 17), of which the stack, on its reliable link, knows nothing: it repeats

@@ -119,6 +119,15 @@ static void forget(const struct edge_source *from, const struct edge_head *head,
 	edge_server_forget(edge_of(from), &id);
 }
 
+/* What is new is refused, and so is what comes again. */
+static void refuse(const struct edge_source *from, const struct edge_head *head, const char *mac,
+    unsigned status)
+{
+	if (!from->flow)
+		forget(from, head, mac);
+	edge_refuse(from, head, status, NULL);
+}
+
 /* The transaction that it belongs to.  @return is it to be passed on? */
 static bool is_new(const struct edge_source *from, const struct edge_head *head, const char *mac,
     uint16_t port)
@@ -162,9 +171,9 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	char mac[EDGE_MAC_LEN + 1], token[EDGE_TOKEN_SIZE], route[EDGE_ROUTE_SIZE];
 	char branch[EDGE_OWN_BRANCH_SIZE], own[48 + EDGE_OWN_BRANCH_SIZE];
 	struct edge_via via;
+	unsigned status;
+	bool passed;
 
-	if (edge_between_request(from, m))
-		return;
 	if (edge_head_via(&m->head, &via) < 0 || edge_transaction_mac(edge, &m->head, &via, mac) < 0
 	    || write_token(from, reply_port(from, &via), token) < 0
 	    || (!from->flow && !is_new(from, &m->head, mac, reply_port(from, &via))))
@@ -184,7 +193,10 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	    addr_port(&edge->link.listener.addr), branch);
 	change.push_via = slice_of(own);
 	edge_note_source(&change, from, &via);
-	if (edge_pass_request(edge, m, &change, slice_of(branch)))
+	status = edge_pass_request(from, m, &change, slice_of(branch), &passed);
+	if (status)
+		refuse(from, &m->head, mac, status);
+	if (passed)
 		return;
 	if (edge_forms_dialog(edge_head_method(&m->head))) {
 		write_route(from, route);

@@ -1,5 +1,6 @@
 /* What the stack sends, and where it goes: RFC 3261 16.11 and 18. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -20,8 +21,7 @@ static bool has_own_record_route(struct edge *edge, const struct edge_head *head
 	struct edge_uri parsed;
 
 	return uri.p && edge_uri_parse(&parsed, uri) == 0
-	    && edge_token_parse(edge, parsed.user, &token) == 0 && token.kind != TOKEN_NODE
-	    && token.kind != TOKEN_BACK;
+	    && edge_token_parse(edge, parsed.user, &token) == 0;
 }
 
 static const struct slice cookie = {"z9hG4bK", 7};
@@ -169,8 +169,10 @@ static void send_over(struct sip_flow *f, const struct edge_message *m, unsigned
 	if (write_branch(f->edge, f->token, &m->head, attempt, branch) < 0)
 		return;
 	plan(&change, branch);
-	edge_client_by_flow(f, &m->head, attempt, instead);
-	flow_send(f, m, &change);
+	if (edge_client_by_flow(f, &m->head, attempt, instead) == 0)
+		flow_send(f, m, &change);
+	else
+		edge_link_reply(&f->edge->link, &m->head, 503, "too many transactions");
 }
 
 /* @return 0 with the datagram in edge->text */
@@ -256,14 +258,28 @@ static void send_to_target(struct edge *edge, struct edge_listener *listener, bo
 		edge_link_reply(&edge->link, &m->head, 503, strerror(-err));
 }
 
+/* Where his responses go: nobody else is to get what is for him, whatever it names. */
+static void send_to_peer(struct edge *edge, const struct edge_token *token,
+    const struct edge_message *m)
+{
+	struct edge_listener *l = edge_listener_at(edge, token->number);
+	char host[ADDR_TEXT_SIZE];
+	struct edge_target t = {.listener = l, .port = token->reply_port};
+
+	if (!l) {
+		edge_link_reply(&edge->link, &m->head, 430, "its listener is closed");
+		return;
+	}
+	snprintf(t.host, sizeof(t.host), "%s", addr_print_host(&token->peer, host));
+	send_datagram(&t, true, m, 0);
+}
+
 /* An INVITE's CANCEL, and the ACK of its failure, go where it went (RFC 3261 9.1, 17.1.1.3). */
 static void send_after(struct edge_client *invite, const struct edge_message *m)
 {
 	struct edge *edge = invite->edge;
 	char host[ADDR_TEXT_SIZE];
-	const struct edge_outgoing out = {invite->listener,
-	    slice_of(addr_print_host(&invite->peer, host)), invite->port, absent};
-	struct edge_outgoing cancel = out;
+	struct edge_outgoing cancel = {.listener = invite->listener, .port = invite->port};
 
 	if (invite->flow) {
 		send_over(invite->flow, m, invite->attempt, NULL);
@@ -272,6 +288,9 @@ static void send_after(struct edge_client *invite, const struct edge_message *m)
 	if (write_datagram(invite->listener, m, invite->attempt) < 0)
 		return;
 	cancel.text = buffer_text(&edge->text);
+	/* Where that is may not be known yet: they wait for it one behind the other. */
+	cancel.host =
+	    slice_of(invite->name ? invite->name->host : addr_print_host(&invite->peer, host));
 	if (invite->completed)
 		edge_client_ack(invite, cancel.text);
 	else if (edge_client_by_datagram(&cancel, &m->head, invite->attempt) < 0)
@@ -280,15 +299,11 @@ static void send_after(struct edge_client *invite, const struct edge_message *m)
 
 static struct edge_client *invite_of(struct edge *edge, const struct edge_head *head)
 {
-	struct slice method = edge_head_method(head);
-	bool ack = slice_equal(method, SLICE("ACK"));
-	struct edge_client *invite;
 	struct edge_via via;
 
-	if ((!ack && !slice_equal(method, SLICE("CANCEL"))) || edge_head_via(head, &via) < 0)
-		return NULL;
-	invite = edge_client_find(edge, via.branch, SLICE("INVITE"));
-	return invite && invite->completed == ack && !invite->name ? invite : NULL;
+	return edge_head_via(head, &via) < 0
+	    ? NULL
+	    : edge_client_invite(edge, edge_head_method(head), via.branch);
 }
 
 int edge_route_token(struct edge *edge, const struct edge_head *head, struct edge_token *token)
@@ -301,11 +316,10 @@ int edge_route_token(struct edge *edge, const struct edge_head *head, struct edg
 	return edge_token_parse(edge, parsed.user, token);
 }
 
-/* Others know the tokens that are between nodes. */
+/* Another node knows the tokens that are for it. */
 static bool is_way_out(struct edge *edge, const struct edge_head *head, struct edge_token *token)
 {
-	return edge_route_token(edge, head, token) == 0 && token->kind != TOKEN_NODE
-	    && token->kind != TOKEN_BACK;
+	return edge_route_token(edge, head, token) == 0 && token->kind != TOKEN_NODE;
 }
 
 /* The ACK to a failure of our own: nobody else has heard of it. */
@@ -350,9 +364,10 @@ static void send_request(struct edge *edge, const struct edge_message *m, unsign
 		else
 			send_to_target(edge, NULL, false, m, attempt);
 		break;
-	case TOKEN_DATAGRAM: /* in a Via alone */
+	case TOKEN_DATAGRAM:
+		send_to_peer(edge, &token, m);
+		break;
 	case TOKEN_NODE:
-	case TOKEN_BACK:
 		break;
 	}
 }
@@ -374,7 +389,7 @@ bool edge_is_from_stack(struct edge *edge, const struct edge_head *head)
 	struct slice mac;
 
 	if (head->request)
-		return is_way_out(edge, head, &token);
+		return is_way_out(edge, head, &token) && token.kind != TOKEN_DATAGRAM;
 	return edge_head_via(head, &via) == 0
 	    && edge_branch_token(edge, via.branch, &token, &mac) == 0;
 }

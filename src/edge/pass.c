@@ -1,14 +1,18 @@
 /*
- * Requests that go on to another node of ours, and what follows them: to a client the nodes are
- * one, so this one is a proxy between him and the node that serves him (RFC 3261 16).
+ * Requests that go on past the stack, and what follows them: to a client the nodes are one, so this
+ * one is a proxy between him and the node that serves him, or calls him (RFC 3261 16).
  *
- * A request that the stack has got, and that another node is to serve, goes there with the Via that
- * the edge has put on it, so what comes back finds its way as any response does.  If it begins a
- * dialog it has two Record-Routes more (RFC 5658): one is where the other node sends the requests of
- * that dialog, and says which way the client is; the other is the client's, and says which node.
- * Both are good in that dialog alone.
+ * It begins in one of two ways.  A client's request that the stack has got, and that another node is
+ * to serve, goes there (edge_pass_on()); a node's, with the token of a client's flow in its Route
+ * (RFC 5626 5), goes over that.  Both have the Via on them that the edge has put there, so what comes
+ * back finds its way as any response does.  If a dialog begins with it there are two Record-Routes
+ * more (RFC 5658), one for either side, each of which says where the other side is.
+ *
+ * What they say we have written, for that Call-ID alone: where a request goes is never read out of
+ * what a client can write.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <msrpd/hex.h>
@@ -16,10 +20,12 @@
 #include "edge/priv.h"
 
 enum {
-	TO_NODE = 'n',   /* the node's URI, in hexadecimal */
-	TO_CLIENT = 'c', /* a token: his flow, or the listener that he is reached as */
+	TO_NODE = 'n',   /* its URI, in hexadecimal */
+	TO_CLIENT = 'c', /* a token: his flow, or where his datagram came from */
 	NODE_MAX = 255,
+	NODE_SIZE = 2 * NODE_MAX + 1,
 	WAY_SIZE = 1 + 2 * NODE_MAX + EDGE_MAC_LEN + 1,
+	OWN_SIZE = 320,
 	OWN_ROUTES = 2,
 };
 
@@ -29,12 +35,27 @@ struct way {
 	struct slice text;
 };
 
+/* A way, and what we are called by those who are to use it. */
+struct end {
+	struct way way;
+	struct slice uri;
+};
+
+/* A request that goes on, and what its change is made of. */
+struct passage {
+	struct edge *edge;
+	const struct edge_message *message;
+	struct edge_change change;
+	struct buffer route, record_route;
+	char hops[24];
+};
+
 /* --- Record-Routes --- */
 
 static int make_mac(struct edge *edge, struct slice way, struct slice call_id,
     char mac[EDGE_MAC_LEN + 1])
 {
-	return edge_mac(edge, (struct slice[]){way, call_id}, 2, mac);
+	return edge_mac(edge, (struct slice[]){SLICE("way"), way, call_id}, 3, mac);
 }
 
 static int write_way(struct edge *edge, char text[WAY_SIZE], const struct way *way,
@@ -74,28 +95,33 @@ static void add_uri(struct buffer *w, struct slice uri, const char *user)
 	host = slice_from(uri, (size_t)(parsed.host.p - uri.p));
 	if (parsed.host.p[-1] == '[')
 		host = (struct slice){host.p - 1, host.len + 1};
-	buffer_printf(w, "<%s:%s@%.*s;lr>", parsed.secure ? "sips" : "sip", user, SLICE_ARG(host));
+	buffer_printf(w, "<%s:%s@%.*s%s>", parsed.secure ? "sips" : "sip", user, SLICE_ARG(host),
+	    edge_uri_param(&parsed, SLICE("lr")).p ? "" : ";lr");
 }
 
-static void add_record_routes(struct edge *edge, struct buffer *w, const struct edge_passing *p,
-    const struct edge_head *head)
+/* The first one is for the side that the request goes on to. */
+static void record_routes(struct passage *p, const struct end ends[OWN_ROUTES])
 {
-	struct slice call_id = edge_head_value(head, EDGE_CALL_ID);
-	struct edge_uri own;
-	char node[2 * NODE_MAX + 1], text[WAY_SIZE];
+	struct slice call_id = edge_head_value(&p->message->head, EDGE_CALL_ID);
+	struct buffer *w = &p->record_route;
+	char text[WAY_SIZE];
 
-	if (p->node.len > NODE_MAX
-	    || edge_uri_parse(&own, edge_value_uri(edge_head_top(head, EDGE_RECORD_ROUTE))) < 0) {
-		w->err = -EINVAL;
-		return;
+	for (int i = 0; i < OWN_ROUTES && !w->err; i++) {
+		if (i > 0)
+			buffer_add(w, SLICE(", "));
+		w->err = write_way(p->edge, text, &ends[i].way, call_id);
+		if (!w->err)
+			add_uri(w, ends[i].uri, text);
 	}
-	hex_write(node, p->node.p, p->node.len);
-	w->err = write_way(edge, text, &(struct way){TO_CLIENT, own.user}, call_id);
-	add_uri(w, p->own, text);
-	buffer_add(w, SLICE(", "));
-	if (!w->err)
-		w->err = write_way(edge, text, &(struct way){TO_NODE, slice_of(node)}, call_id);
-	add_uri(w, edge_value_uri(p->contact), text);
+}
+
+static int write_node(struct slice uri, char hex[NODE_SIZE], struct way *way)
+{
+	if (!uri.p || uri.len > NODE_MAX || !edge_uri_is_good(uri))
+		return -EINVAL;
+	hex_write(hex, uri.p, uri.len);
+	*way = (struct way){TO_NODE, slice_of(hex)};
+	return 0;
 }
 
 /* --- on --- */
@@ -105,50 +131,168 @@ static struct edge_listener *any_listener(const struct edge *edge)
 	return STAILQ_FIRST(&edge->listeners);
 }
 
-static void add_node_route(const struct edge *edge, struct buffer *w, struct slice node)
+static void go_to_node(struct passage *p, struct slice uri)
 {
-	buffer_printf(w, "%s, <%.*s;lr>", any_listener(edge)->route, SLICE_ARG(node));
+	buffer_printf(&p->route, "%s, <%.*s;lr>", any_listener(p->edge)->route, SLICE_ARG(uri));
 }
 
-/* As a request of the stack's. */
-static int send_on(struct edge *edge, const struct edge_message *m,
-    const struct edge_change *change)
+static void go_to_client(struct passage *p, struct slice token)
+{
+	char text[EDGE_TOKEN_SIZE], route[EDGE_ROUTE_SIZE];
+
+	snprintf(text, sizeof(text), "%.*s", SLICE_ARG(token));
+	edge_route_write(p->edge, text, route);
+	buffer_add(&p->route, slice_of(route));
+}
+
+/* RFC 3261 16.6.  @return false: none are left */
+static bool count_down(struct passage *p)
+{
+	const struct edge_head *head = &p->message->head;
+	struct buffer w = BUFFER_ON(p->hops);
+	uint64_t hops = 70;
+
+	if (edge_head_has(head, EDGE_MAX_FORWARDS)
+	    && slice_to_u64(edge_head_value(head, EDGE_MAX_FORWARDS), 255, &hops) < 0)
+		hops = 70;
+	if (hops == 0)
+		return false;
+	buffer_add_number(&w, hops - 1);
+	p->change.max_forwards = buffer_text(&w);
+	return true;
+}
+
+/* As a request of the stack's.  @return 0, a status, or negative errno */
+static int send_on(struct passage *p)
 {
 	struct buffer w = {.max = BUFFER_UNBOUNDED};
-	int err = edge_write(&w, m, change);
+	int err = p->route.err ? p->route.err : p->record_route.err;
 
+	if (err == 0 && !count_down(p))
+		err = 483;
+	p->change.push_route = buffer_text(&p->route);
+	if (p->record_route.len)
+		p->change.push_record_route = buffer_text(&p->record_route);
 	if (err == 0)
-		edge_send_again(edge, buffer_text(&w), 0);
+		err = edge_write(&w, p->message, &p->change);
+	if (err == 0)
+		edge_send_again(p->edge, buffer_text(&w), 0);
 	buffer_fini(&w);
 	return err;
 }
 
-int edge_pass_on(struct edge *edge, const struct edge_passing *p)
+static void fini(struct passage *p)
 {
-	struct buffer routes = {.max = BUFFER_UNBOUNDED}, record = {.max = BUFFER_UNBOUNDED};
-	struct edge_change change = {.drop_record_route = false};
+	buffer_fini(&p->route);
+	buffer_fini(&p->record_route);
+}
+
+static struct passage new_passage(struct edge *edge, const struct edge_message *m)
+{
+	return (struct passage){.edge = edge,
+	    .message = m,
+	    .route = {.max = BUFFER_UNBOUNDED},
+	    .record_route = {.max = BUFFER_UNBOUNDED}};
+}
+
+/* --- a client's, to a node --- */
+
+/* He is where responses go. */
+static int write_client(struct edge *edge, const struct edge_head *head, char text[EDGE_TOKEN_SIZE],
+    struct way *way)
+{
+	struct edge_token token;
+	struct slice mac;
+	struct edge_via via;
+	int err = edge_head_via(head, &via);
+
+	if (err == 0)
+		err = edge_branch_token(edge, via.branch, &token, &mac);
+	if (err == 0)
+		err = edge_token_write(edge, &token, text);
+	*way = (struct way){TO_CLIENT, slice_of(text)};
+	return err;
+}
+
+/* @return 0, a status, or negative errno */
+static int pass_on(struct passage *p, const struct edge_passing *passing)
+{
+	const struct edge_head *head = &p->message->head;
+	char client[EDGE_TOKEN_SIZE] = "", node[NODE_SIZE];
+	struct end ends[] = {{.uri = passing->own}, {.uri = edge_value_uri(passing->contact)}};
+	int err = write_client(p->edge, head, client, &ends[0].way);
+
+	if (err == 0)
+		err = write_node(passing->node, node, &ends[1].way);
+	if (err < 0)
+		return err;
+	go_to_node(p, passing->node);
+	if (edge_forms_dialog(edge_head_method(head))) {
+		p->change.drop_record_route = true; /* it is the stack's */
+		record_routes(p, ends);
+	}
+	return send_on(p);
+}
+
+int edge_pass_on(struct edge *edge, const struct edge_passing *passing)
+{
 	struct edge_message m = {.head = {0}};
+	struct passage p = new_passage(edge, &m);
 	int err;
 
-	if (edge_head_scan(&m.head, p->request, &edge_own_bounds) < 0 || m.head.status)
+	if (edge_head_scan(&m.head, passing->request, &edge_own_bounds) < 0 || m.head.status)
 		return -EBADMSG;
 	/* Behind it may be a NUL of Sofia's. */
-	m.body = slice_head(slice_from(p->request, m.head.len), m.head.content_length);
-	add_node_route(edge, &routes, p->node);
-	change.push_route = buffer_text(&routes);
-	if (edge_forms_dialog(edge_head_method(&m.head))) {
-		add_record_routes(edge, &record, p, &m.head);
-		change.drop_record_route = true;
-		change.push_record_route = buffer_text(&record);
-	}
-	err = routes.err ? routes.err : record.err;
-	if (err == 0)
-		err = send_on(edge, &m, &change);
+	m.body = slice_head(slice_from(passing->request, m.head.len), m.head.content_length);
+	err = pass_on(&p, passing);
+	fini(&p);
 	if (err == 0)
 		++*edge->count.passed;
-	buffer_fini(&routes);
-	buffer_fini(&record);
+	if (err > 0)
+		edge_link_reply(&edge->link, &m.head, (unsigned)err, NULL);
+	return err > 0 ? 0 : err;
+}
+
+/* --- a node's, to a client's flow --- */
+
+/* What clients on that flow call us. */
+static struct slice write_own(const struct sip_flow *f, char uri[OWN_SIZE])
+{
+	const char *advertised = f->edge->advertised;
+
+	snprintf(uri, OWN_SIZE, "sip:%s;transport=%s", *advertised ? advertised : f->listener->name,
+	    f->transport->name);
+	return slice_of(uri);
+}
+
+/* The node is where its Contact says that it is: only nodes know such a token. */
+static int go_to_flow(struct passage *p, const struct sip_flow *f)
+{
+	const struct edge_head *head = &p->message->head;
+	char node[NODE_SIZE], own[OWN_SIZE];
+	struct end ends[] = {{.uri = write_own(f, own)},
+	    {.way = {TO_CLIENT, slice_of(f->token)},
+		.uri = edge_value_uri(edge_head_top(head, EDGE_ROUTE))}};
+	int err = 0;
+
+	p->change.drop_routes = 1;
+	go_to_client(p, slice_of(f->token));
+	if (edge_forms_dialog(edge_head_method(head))) {
+		err = write_node(edge_value_uri(edge_head_top(head, EDGE_CONTACT)), node,
+		    &ends[0].way);
+		record_routes(p, ends);
+	}
 	return err;
+}
+
+static int find_flow(struct passage *p, const struct edge_source *from,
+    const struct edge_token *token)
+{
+	const struct sip_flow *f = flow_find(p->edge, token->number);
+
+	if (from->flow)
+		from->flow->is_node = true;
+	return f ? go_to_flow(p, f) : 430;
 }
 
 /* --- what follows --- */
@@ -172,53 +316,58 @@ static unsigned read_ways(struct edge *edge, const struct edge_head *head, struc
 	return n;
 }
 
-static void add_way(struct edge *edge, struct buffer *w, const struct way *way)
+/* @return 0, or 430: he has gone */
+static int go_along(struct passage *p, const struct way *way)
 {
-	char node[NODE_MAX + 1], route[EDGE_ROUTE_SIZE], token[EDGE_TOKEN_SIZE];
-	size_t len = way->text.len / 2;
+	struct edge_token token;
+	char node[NODE_MAX];
 
 	if (way->kind == TO_NODE) {
-		edge_hex_read(node, way->text);
-		add_node_route(edge, w, (struct slice){node, len});
-		return;
+		hex_read(node, way->text.len / 2, way->text);
+		go_to_node(p, (struct slice){node, way->text.len / 2});
+		return 0;
 	}
-	memcpy(token, way->text.p, way->text.len);
-	token[way->text.len] = '\0';
-	edge_route_write(edge, token, route);
-	buffer_add(w, slice_of(route));
+	if (edge_token_parse(p->edge, way->text, &token) < 0
+	    || (token.kind == TOKEN_FLOW && !flow_find(p->edge, token.number)))
+		return 430;
+	go_to_client(p, way->text);
+	return 0;
 }
 
-/* The CANCEL of an INVITE that has gone on, or the ACK of its failure: they have no Route of ours. */
-static bool is_after_passed(struct edge *edge, const struct edge_head *head, struct slice branch)
+/* @return 0, -ENOENT: it is the stack's; a status, or another negative errno */
+static int choose(struct passage *p, const struct edge_source *from, struct slice branch)
 {
-	bool ack = slice_equal(edge_head_method(head), SLICE("ACK"));
-	struct edge_client *invite;
-
-	if (!ack && !slice_equal(edge_head_method(head), SLICE("CANCEL")))
-		return false;
-	invite = edge_client_find(edge, branch, SLICE("INVITE"));
-	return invite && invite->completed == ack;
-}
-
-bool edge_pass_request(struct edge *edge, const struct edge_message *m,
-    const struct edge_change *change, struct slice branch)
-{
-	struct buffer route = {.max = BUFFER_UNBOUNDED};
-	struct edge_change passing = *change;
+	const struct edge_head *head = &p->message->head;
+	struct edge_token token;
 	struct way way;
 
-	passing.drop_routes = read_ways(edge, &m->head, &way);
-	if (passing.drop_routes > 0)
-		add_way(edge, &route, &way);
-	else if (is_after_passed(edge, &m->head, branch))
-		buffer_add(&route, slice_of(any_listener(edge)->route));
-	else
-		return false;
-	passing.push_route = buffer_text(&route);
-	if (!route.err)
-		send_on(edge, m, &passing);
-	buffer_fini(&route);
-	return true;
+	if (edge_route_token(p->edge, head, &token) == 0 && token.kind == TOKEN_NODE)
+		return find_flow(p, from, &token);
+	p->change.drop_routes = read_ways(p->edge, head, &way);
+	if (p->change.drop_routes > 0)
+		return go_along(p, &way);
+	/* The CANCEL of an INVITE that has gone on, or the ACK of its failure, has no Route of ours. */
+	if (!edge_client_invite(p->edge, edge_head_method(head), branch))
+		return -ENOENT;
+	buffer_add(&p->route, slice_of(any_listener(p->edge)->route));
+	return 0;
+}
+
+unsigned edge_pass_request(const struct edge_source *from, const struct edge_message *m,
+    const struct edge_change *change, struct slice branch, bool *passed)
+{
+	struct passage p = new_passage(from->listener->edge, m);
+	int err;
+
+	p.change = *change;
+	err = choose(&p, from, branch);
+	*passed = err != -ENOENT;
+	if (err == 0)
+		err = send_on(&p);
+	fini(&p);
+	if (!*passed)
+		return 0;
+	return err < 0 ? 500 : (unsigned)err;
 }
 
 /* --- back --- */

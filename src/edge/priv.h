@@ -34,15 +34,13 @@ _Static_assert((int)EDGE_FLOW_TOKEN_SIZE <= (int)SIP_FLOW_USER_SIZE, "it is told
 struct edge_token {
 	enum {
 		TOKEN_FLOW = 'f',
-		TOKEN_DATAGRAM = 'd', /* where one came from: in a Via alone */
+		TOKEN_DATAGRAM = 'd', /* where one came from */
 		TOKEN_OUT = 'o',      /* the listener that a request is to leave as */
 		TOKEN_WHOLE = 'w',    /* the same; by UDP however large it is */
 		TOKEN_LINK = 'l',
-		/* Between a client's flow and another node: from the node, and back to it. */
-		TOKEN_NODE = 'n',
-		TOKEN_BACK = 'b',
+		TOKEN_NODE = 'n', /* a flow that another node's request is to go over */
 	} kind;
-	uint64_t number;     /* of a flow; of a listener; BACK: of the node's flow */
+	uint64_t number;     /* of a flow; of a listener */
 	union addr peer;     /* DATAGRAM: its source; without its scope */
 	uint16_t reply_port; /* DATAGRAM: where the response goes */
 };
@@ -52,9 +50,6 @@ int edge_token_write(struct edge *edge, const struct edge_token *token, char tex
 
 /** @return 0 or -EBADMSG: not one that we have written */
 int edge_token_parse(struct edge *edge, struct slice text, struct edge_token *token);
-
-/** What hex_write() has written; bytes has room for half of the text. */
-void edge_hex_read(void *bytes, struct slice text);
 
 /** A keyed hash of the texts, in hexadecimal.  @return 0 or -ENOMEM */
 int edge_mac(struct edge *edge, const struct slice *texts, size_t count,
@@ -262,22 +257,19 @@ bool edge_is_from_stack(struct edge *edge, const struct edge_head *head);
 
 /** The token of its top Route.  @return 0 or -EBADMSG: none of ours */
 int edge_route_token(struct edge *edge, const struct edge_head *head, struct edge_token *token);
-/* between.c: between a client's flow and another node */
 
-/** @return is it on its way, or refused?  Else it is for the stack */
-bool edge_between_request(const struct edge_source *from, const struct edge_message *message);
-
-/* pass.c: between a client and another node */
+/* pass.c: past the stack, between a client and another node */
 
 /**
- * A request of a peer's that is not for the stack: in a dialog that a passed request has begun, or
- * about such a request.
+ * A request of a peer's that is not for the stack: a node's, for a flow; in a dialog that a passed
+ * request has begun; or about such a request.
  *
  * @param change  our Via is on it, of this branch
- * @return is it on its way?
+ * @param passed  false: it is for the stack
+ * @return 0, or the status that it is to be refused with
  */
-bool edge_pass_request(struct edge *edge, const struct edge_message *message,
-    const struct edge_change *change, struct slice branch);
+unsigned edge_pass_request(const struct edge_source *from, const struct edge_message *message,
+    const struct edge_change *change, struct slice branch, bool *passed);
 
 /** Is it a peer's, on its way to another one? */
 bool edge_is_passed(struct edge *edge, const struct edge_head *request);
@@ -377,10 +369,10 @@ struct edge_client {
 	struct edge_name *name;         /* that is being looked up; NULL */
 	char *host;                     /* instead of the flow: to whom; NULL */
 	uint16_t port;
-	union addr peer;          /* by UDP */
-	struct slice failure;     /* on a flow: the response should it die; owned */
-	uint64_t back;            /* the flow that it is for; 0: it is for the stack */
-	struct slice text;        /* by UDP: the request, or the ACK to its final response; owned */
+	union addr peer;      /* by UDP */
+	struct slice failure; /* on a flow: the response should it die; owned */
+	struct slice cancel; /* of a passed INVITE: its CANCEL, as the stack would send it; owned */
+	struct slice text;   /* by UDP: the request, or the ACK to its final response; owned */
 	struct edge_retry *retry; /* where it is one of several servers; NULL */
 	size_t cost;              /* memory that is accounted for */
 	uint64_t started_ms;
@@ -388,6 +380,10 @@ struct edge_client {
 	bool counted;     /* among the transactions by UDP */
 	bool answered;    /* there has been a response */
 	bool hung_up;     /* the stack thinks that it was answered, and the peer has not yet */
+	bool passed;      /* a peer's, and not the stack's */
+	bool cancelled;   /* it rings no longer than any other */
+	bool gives_up;    /* its CANCEL is to be our own */
+	bool own;         /* that CANCEL: nobody is to hear what comes of it */
 	bool invite, completed;
 	char key[]; /* "BRANCH METHOD" of the stack's; empty: an ACK that is sent once */
 };
@@ -395,21 +391,18 @@ struct edge_client {
 /** The transaction with this branch of the stack's; NULL. */
 struct edge_client *edge_client_find(struct edge *edge, struct slice branch, struct slice method);
 
+/** The INVITE that a CANCEL, or the ACK of a failure, with this branch of the stack's is about; NULL. */
+struct edge_client *edge_client_invite(struct edge *edge, struct slice method, struct slice branch);
+
 /**
  * A request goes over a flow.  Without memory it is not remembered, and its failure will be a
  * time-out.
  *
  * @param instead  what to do should the flow never open; NULL: fail
+ * @return 0 or -ENOBUFS: it is a peer's, and there is no room for it
  */
-void edge_client_by_flow(struct sip_flow *flow, const struct edge_head *request, unsigned attempt,
+int edge_client_by_flow(struct sip_flow *flow, const struct edge_head *request, unsigned attempt,
     const struct edge_outgoing *instead);
-
-/**
- * The same of a request that came over the flow of that number.
- * @param branch  that it has on the flow, beneath the code of that
- */
-void edge_client_between(struct sip_flow *flow, const struct edge_head *request,
-    struct slice branch, uint64_t back);
 
 /**
  * A request goes by UDP; but for an ACK it is sent again until it is answered.
@@ -650,8 +643,8 @@ struct edge {
 	struct timer_queue reading;    /* flows with a message that is not whole */
 	struct timer_queue idle;       /* the others */
 	struct timer_queue quiet;      /* of these the WebSockets, while they are pinged */
-	/* Client transactions: without an answer; with a final one, timers D and K. */
-	struct timer_queue client_waiting, client_completed, client_absorbing;
+	/* Client transactions: without an answer; timer C; with a final one, timers D and K. */
+	struct timer_queue client_waiting, client_ringing, client_completed, client_absorbing;
 	/* Server transactions: an INVITE that rings; timers H, J and L, which are as long; timer I. */
 	struct timer_queue server_ringing, server_completed, server_confirmed;
 	struct timer_queue repeats[REPEAT_STEPS];

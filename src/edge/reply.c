@@ -17,6 +17,7 @@ static struct slice usual_phrase(unsigned code)
 	    {482, "Loop Detected"},
 	    {483, "Too Many Hops"},
 	    {487, "Request Terminated"},
+	    {500, "Server Internal Error"},
 	    {501, "Not Implemented"},
 	    {503, "Service Unavailable"},
 	    {505, "Version Not Supported"},
@@ -104,15 +105,16 @@ void edge_reply_write(struct buffer *w, const struct edge_head *request,
 		edge_unfold(w->p + start, w->len - start);
 }
 
-void edge_ack_write(struct buffer *w, const struct edge_head *invite,
-    const struct edge_head *response)
+void edge_after_write(struct buffer *w, const struct edge_head *invite, struct slice method,
+    struct slice to)
 {
 	struct edge_line line;
-	struct slice method;
+	struct slice invites;
 	uint32_t number = 0;
 	size_t at = 0;
 
-	buffer_add(w, SLICE("ACK "));
+	buffer_add(w, method);
+	buffer_add_char(w, ' ');
 	buffer_add(w, edge_head_uri(invite));
 	buffer_add(w, SLICE(" SIP/2.0\r\n"));
 	write_line(w, "Via", edge_head_top(invite, EDGE_VIA));
@@ -120,7 +122,7 @@ void edge_ack_write(struct buffer *w, const struct edge_head *invite,
 		if (line.field == EDGE_ROUTE || line.field == EDGE_FROM
 		    || line.field == EDGE_CALL_ID || line.field == EDGE_MAX_FORWARDS)
 			buffer_add(w, line.text);
-	write_line(w, "To", edge_head_value(response, EDGE_TO));
-	edge_head_cseq(invite, &number, &method);
-	buffer_printf(w, "CSeq: %u ACK\r\nContent-Length: 0\r\n\r\n", number);
+	write_line(w, "To", to);
+	edge_head_cseq(invite, &number, &invites);
+	buffer_printf(w, "CSeq: %u %.*s\r\nContent-Length: 0\r\n\r\n", number, SLICE_ARG(method));
 }

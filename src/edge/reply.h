@@ -1,4 +1,4 @@
-/* Responses of the edge's own, and ACKs: RFC 3261 8.2.6, 8.2.7, 16.7, 21; RFC 5626 11.  Pure. */
+/* Responses of the edge's own, ACKs and CANCELs: RFC 3261 8.2.6, 8.2.7, 16.7, 21; RFC 5626 11.  Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,9 +21,14 @@ struct edge_reply {
  */
 bool edge_reply_possible(const struct edge_head *request);
 
-/** The ACK of a response to an INVITE that is none of 2xx: RFC 3261 17.1.1.3. */
-void edge_ack_write(struct buffer *w, const struct edge_head *invite,
-    const struct edge_head *response);
+/**
+ * What goes where an INVITE went: its CANCEL (RFC 3261 9.1), or the ACK of a response that is none of
+ * 2xx (17.1.1.3).
+ *
+ * @param to  value of To
+ */
+void edge_after_write(struct buffer *w, const struct edge_head *invite, struct slice method,
+    struct slice to);
 
 /** Write the whole response, for one that edge_reply_possible(). */
 void edge_reply_write(struct buffer *w, const struct edge_head *request,

@@ -48,25 +48,13 @@ int edge_token_write(struct edge *edge, const struct edge_token *token, char tex
 	return edge_mac(edge, &(struct slice){text, len}, 1, text + len);
 }
 
-static int digit_value(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 0;
-}
-
-static uint64_t read_hex(struct slice text)
+static uint64_t read_number(struct slice text)
 {
 	uint64_t number = 0;
 
 	for (size_t i = 0; i < text.len; i++)
-		number = number << 4 | (unsigned)digit_value(text.p[i]);
+		number = number << 4 | (unsigned)hex_digit(text.p[i]);
 	return number;
-}
-
-void edge_hex_read(void *bytes, struct slice text)
-{
-	for (size_t i = 0; 2 * i + 1 < text.len; i++)
-		((unsigned char *)bytes)[i] =
-		    (unsigned char)read_hex((struct slice){text.p + 2 * i, 2});
 }
 
 /* We have written it, so it is good. */
@@ -75,7 +63,7 @@ static void read_datagram(struct edge_token *token, struct slice host)
 	unsigned char bytes[16] = {0};
 	uint64_t number = token->number;
 
-	edge_hex_read(bytes, slice_head(host, 2 * sizeof(bytes)));
+	hex_read(bytes, host.len / 2, host);
 	if (host.len == 8) {
 		token->peer.in.sin_family = AF_INET;
 		memcpy(&token->peer.in.sin_addr, bytes, 4);
@@ -100,7 +88,7 @@ int edge_token_parse(struct edge *edge, struct slice text, struct edge_token *to
 	    || memcmp(made, text.p + known.len, EDGE_MAC_LEN) != 0)
 		return -EBADMSG;
 	*token = (struct edge_token){.kind = (unsigned char)text.p[0],
-	    .number = read_hex((struct slice){text.p + 1, NUMBER_LEN})};
+	    .number = read_number((struct slice){text.p + 1, NUMBER_LEN})};
 	if (token->kind == TOKEN_DATAGRAM)
 		read_datagram(token, slice_from(known, HEAD_LEN));
 	return 0;

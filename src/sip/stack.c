@@ -146,9 +146,10 @@ const struct setting sip_settings_rows[] = {
 	.preset = "256MiB",
 	.min = 1 << 20,
 	.help =
-	    "Memory for what has to be known of requests over UDP until nothing of them can come "
-	    "again, and for INVITEs that were refused, which Sofia-SIP keeps as long, 20 KiB each; "
-	    "when it is used up a new one, or a new INVITE, is answered 503."},
+	    "Memory for what has to be known of requests over UDP, and between nodes, until "
+	    "nothing of them can come again, and for INVITEs that were refused, which Sofia-SIP "
+	    "keeps as long, 20 KiB each; when it is used up a new one, or a new INVITE, is "
+	    "answered 503."},
     {.name = "max_subscriptions",
 	.type = SETTING_NUMBER,
 	.offset = offsetof(struct sip_settings, max_subscriptions),

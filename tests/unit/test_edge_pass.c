@@ -1,4 +1,4 @@
-/* Requests that go on to another node, over UDP: a stack, a peer and the node, all of the test's. */
+/* Requests that go on past the stack: a stack, clients and a node, all of the test's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,14 +8,18 @@
 
 #include <cmocka.h>
 
+#include "edge/priv.h"
 #include "edge_side.h"
+#include "loop.h"
 
-enum { TEXT = EDGE_SIDE_TEXT };
+enum { TEXT = EDGE_SIDE_TEXT, ROUTE = 512 };
 
 struct world {
 	struct edge_side side; /* first: its functions take it */
-	int node;
+	int node, phone;       /* a client by TCP; -1: none */
 	union addr node_addr;
+	/* Of pass_invite(): its Record-Routes, and its Call-ID. */
+	char for_node[ROUTE], for_peer[ROUTE], call_id[100];
 };
 
 static int set_up(void **state)
@@ -24,6 +28,7 @@ static int set_up(void **state)
 	union addr any = {.in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}}};
 
 	edge_side_open(&w.side, NULL);
+	w.phone = -1;
 	w.node = socket(AF_INET, SOCK_DGRAM, 0);
 	assert_int_equal(bind(w.node, &any.any, addr_len(&any)), 0);
 	addr_of_socket(&w.node_addr, w.node);
@@ -36,48 +41,93 @@ static int tear_down(void **state)
 	struct world *w = *state;
 
 	close(w->node);
+	if (w->phone >= 0)
+		close(w->phone);
 	edge_side_close(&w->side);
 	return 0;
 }
 
-/* --- the node is a second peer --- */
+/* --- the node, and the phone, are peers, too --- */
 
-static void node_send(struct world *w, const char *text)
+static void send_as(struct world *w, int who, const char *text)
 {
 	int peer = w->side.peer;
 
-	w->side.peer = w->node;
+	w->side.peer = who;
 	edge_peer_send(&w->side, text);
 	w->side.peer = peer;
 }
 
-static void node_wait(struct world *w, const char *start)
+static void wait_as(struct world *w, int who, const char *start)
 {
 	int peer = w->side.peer;
 
-	w->side.peer = w->node;
+	w->side.peer = who;
 	edge_peer_wait(&w->side, start);
 	w->side.peer = peer;
 }
 
-/* An INVITE of the peer's, which the stack has got, goes there. */
-static void pass_invite(struct world *w)
+static void node_send(struct world *w, const char *text)
 {
-	char text[TEXT], got[TEXT], node[120], own[120], contact[120], host[ADDR_TEXT_SIZE];
+	send_as(w, w->node, text);
+}
+
+static void node_wait(struct world *w, const char *start)
+{
+	wait_as(w, w->node, start);
+}
+
+static bool is_silent(int who)
+{
+	char byte;
+
+	return recv(who, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0;
+}
+
+static void read_record_routes(struct world *w, char first[ROUTE], char second[ROUTE])
+{
+	const char *text = w->side.text;
+
+	assert_int_equal(sscanf(strstr(text, "Record-Route: "), "Record-Route: %511[^,], %511[^\r]",
+			     first, second),
+	    2);
+	assert_int_equal(sscanf(strstr(text, "Call-ID: "), "Call-ID: %99[^\r]", w->call_id), 1);
+}
+
+/* --- an INVITE of the peer's, which the stack has got, goes to the node --- */
+
+static void pass(struct world *w, const char *got, const char *node_host)
+{
+	char node[120], own[120], contact[120], host[ADDR_TEXT_SIZE];
 	struct edge_passing passing;
 
-	edge_peer_send(&w->side, edge_request(&w->side, text, "INVITE", "z9hG4bKi"));
-	edge_stack_wait(&w->side, "INVITE ");
-	memcpy(got, w->side.text, TEXT);
-	addr_print(&w->node_addr, host);
-	snprintf(node, sizeof(node), "sip:%s;transport=udp", host);
+	snprintf(node, sizeof(node), "sip:%s:%u;transport=udp", node_host,
+	    addr_port(&w->node_addr));
 	addr_print(edge_listener_address(w->side.listener), host);
 	snprintf(own, sizeof(own), "sip:%s;transport=udp", host);
 	snprintf(contact, sizeof(contact), "<sip:%s>", host);
 	passing =
 	    (struct edge_passing){slice_of(got), slice_of(node), slice_of(own), slice_of(contact)};
 	assert_int_equal(edge_pass_on(w->side.edge, &passing), 0);
+}
+
+static void take_invite(struct world *w, char got[TEXT])
+{
+	char text[TEXT];
+
+	edge_peer_send(&w->side, edge_request(&w->side, text, "INVITE", "z9hG4bKi"));
+	edge_stack_wait(&w->side, "INVITE ");
+	memcpy(got, w->side.text, TEXT);
+}
+
+static void pass_invite(struct world *w)
+{
+	char text[TEXT], got[TEXT];
+
+	take_invite(w, got);
+	pass(w, got, "127.0.0.1");
 	node_wait(w, "INVITE ");
+	read_record_routes(w, w->for_node, w->for_peer);
 	/* What the stack says of it from now on nobody hears. */
 	memcpy(text, w->side.text, TEXT);
 	memcpy(w->side.text, got, TEXT);
@@ -85,19 +135,30 @@ static void pass_invite(struct world *w)
 	memcpy(w->side.text, text, TEXT);
 }
 
-/* Of the dialog that pass_invite() has begun, or as if. */
-static const char *in_dialog(struct world *w, char text[TEXT], const char *method,
-    const char *call_id, const char *routes)
+/* Of a dialog; headers are whole lines. */
+static const char *within(char text[TEXT], const char *method, const union addr *to,
+    const char *call_id, const char *headers)
 {
+	static unsigned number;
 	char host[ADDR_TEXT_SIZE];
 
-	addr_print(&w->side.peer_addr, host);
+	addr_print(to, host);
 	snprintf(text, TEXT,
-	    "%s sip:x@%s SIP/2.0\r\nVia: SIP/2.0/UDP %s;rport;branch=z9hG4bK%s%s\r\n"
-	    "Route: %s\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>;tag=2\r\nCall-ID: %s\r\n"
+	    "%s sip:x@%s SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bK%u\r\n"
+	    "%sFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>;tag=2\r\nCall-ID: %s\r\n"
 	    "CSeq: 2 %s\r\nContent-Length: 0\r\n\r\n",
-	    method, host, host, method, call_id, routes, call_id, method);
+	    method, host, ++number, headers, call_id, method);
 	return text;
+}
+
+/* Of the dialog that pass_invite() has begun, or as if. */
+static const char *in_dialog(struct world *w, char text[TEXT], const char *method,
+    const char *call_id, const char *first, const char *second)
+{
+	char headers[2 * ROUTE + 20];
+
+	snprintf(headers, sizeof(headers), "Route: %s, %s\r\n", first, second);
+	return within(text, method, &w->side.peer_addr, call_id, headers);
 }
 
 /* RFC 5658: one Record-Route for either side, and in that dialog alone. */
@@ -105,33 +166,85 @@ static void test_passed(void **state)
 {
 	struct world *w = *state;
 	struct edge_side *s = &w->side;
-	char text[TEXT], for_node[512], for_peer[512], call_id[100], back[1100];
+	char text[TEXT];
 
 	pass_invite(w);
-	assert_int_equal(sscanf(strstr(s->text, "Record-Route: "),
-			     "Record-Route: %511[^,], %511[^\r]", for_node, for_peer),
-	    2);
-	assert_int_equal(sscanf(strstr(s->text, "Call-ID: "), "Call-ID: %99[^\r]", call_id), 1);
 	assert_null(strstr(s->text, "transport=tcp;lr")); /* the link's */
 	node_send(w, edge_answer(s, text, "200 OK"));
 	edge_peer_wait(s, "SIP/2.0 ");
 	assert_memory_equal(s->text, "SIP/2.0 200 ", 12);
-	assert_non_null(strstr(s->text, for_node));
+	assert_non_null(strstr(s->text, w->for_node));
 	assert_null(strstr(strstr(s->text, "Via: ") + 1, "Via: "));
-	snprintf(back, sizeof(back), "%s, %s", for_peer, for_node);
-	edge_peer_send(s, in_dialog(w, text, "ACK", call_id, back));
+	edge_peer_send(s, in_dialog(w, text, "ACK", w->call_id, w->for_peer, w->for_node));
 	node_wait(w, "ACK ");
-	assert_null(strstr(s->text, for_peer));
-	assert_null(strstr(s->text, for_node));
-	snprintf(back, sizeof(back), "%s, %s", for_node, for_peer);
-	node_send(w, in_dialog(w, text, "BYE", call_id, back));
+	assert_null(strstr(s->text, w->for_peer));
+	assert_null(strstr(s->text, w->for_node));
+	node_send(w, in_dialog(w, text, "BYE", w->call_id, w->for_node, w->for_peer));
 	edge_peer_wait(s, "BYE ");
 	assert_null(strstr(s->text, "Route: "));
 	edge_peer_send(s, edge_answer(s, text, "200 OK"));
 	node_wait(w, "SIP/2.0 200 ");
-	edge_peer_send(s, in_dialog(w, text, "MESSAGE", "other", back));
+	edge_peer_send(s, in_dialog(w, text, "MESSAGE", "other", w->for_peer, w->for_node));
 	edge_stack_wait(s, "MESSAGE ");
 	assert_int_equal(edge_number(s, "passed"), 1);
+}
+
+/* Whatever a request names, it goes to the node or to where the client's INVITE came from. */
+static void test_nowhere_else(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char text[TEXT], headers[3 * ROUTE], host[ADDR_TEXT_SIZE];
+	int other = socket(AF_INET, SOCK_DGRAM, 0);
+	union addr other_addr = {
+	    .in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}}};
+
+	assert_int_equal(bind(other, &other_addr.any, addr_len(&other_addr)), 0);
+	addr_of_socket(&other_addr, other);
+	addr_print(&other_addr, host);
+	pass_invite(w);
+	for (int i = 0; i < 2; i++) {
+		const char *way = i ? w->for_node : w->for_peer;
+
+		snprintf(headers, sizeof(headers), "Route: %s, <sip:%s;lr>\r\n", way, host);
+		edge_peer_send(s, within(text, "MESSAGE", &other_addr, w->call_id, headers));
+		wait_as(w, i ? s->peer : w->node, "MESSAGE ");
+		send_as(w, i ? s->peer : w->node, edge_answer(s, text, "200 OK"));
+		edge_peer_wait(s, "SIP/2.0 200 ");
+	}
+	assert_true(is_silent(other));
+	close(other);
+}
+
+/* RFC 3261 16.3, 16.6. */
+static void test_max_forwards(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char text[TEXT], headers[2 * ROUTE];
+
+	pass_invite(w);
+	snprintf(headers, sizeof(headers), "Max-Forwards: 5\r\nRoute: %s\r\n", w->for_peer);
+	edge_peer_send(s, within(text, "MESSAGE", &w->node_addr, w->call_id, headers));
+	node_wait(w, "MESSAGE ");
+	assert_non_null(strstr(s->text, "Max-Forwards: 4\r\n"));
+	node_send(w, edge_answer(s, text, "200 OK"));
+	snprintf(headers, sizeof(headers), "Max-Forwards: 0\r\nRoute: %s\r\n", w->for_peer);
+	edge_peer_send(s, within(text, "MESSAGE", &w->node_addr, w->call_id, headers));
+	edge_peer_wait(s, "SIP/2.0 483 ");
+}
+
+/* The same of one that the stack has got. */
+static void test_max_forwards_at_once(void **state)
+{
+	struct world *w = *state;
+	char got[TEXT], text[TEXT];
+
+	take_invite(w, got);
+	snprintf(text, sizeof(text), "%.*sMax-Forwards: 0\r\n\r\n", (int)strlen(got) - 2, got);
+	pass(w, text, "127.0.0.1");
+	edge_peer_wait(&w->side, "SIP/2.0 483 ");
+	assert_true(is_silent(w->node));
 }
 
 /* RFC 3261 9.1, 17.1.1.3: its CANCEL and the ACK of its failure go the same way. */
@@ -154,12 +267,171 @@ static void test_failure(void **state)
 	node_wait(w, "ACK ");
 }
 
+/* Also while nobody knows yet where that is. */
+static void test_cancelled_at_once(void **state)
+{
+	struct world *w = *state;
+	char got[TEXT], text[TEXT];
+
+	take_invite(w, got);
+	edge_peer_send(&w->side, edge_request(&w->side, text, "CANCEL", "z9hG4bKi"));
+	pass(w, got, "localhost");
+	node_wait(w, "INVITE ");
+	node_wait(w, "CANCEL ");
+}
+
+/* RFC 3261 16.6, 16.8: timer C. */
+static void test_rings(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char text[TEXT], invite[TEXT];
+
+	timer_queue_set_period(&s->edge->client_ringing, 50);
+	pass_invite(w);
+	memcpy(invite, s->text, TEXT);
+	node_send(w, edge_answer(s, text, "180 Ringing"));
+	edge_peer_wait(s, "SIP/2.0 180 ");
+	node_wait(w, "CANCEL ");
+	assert_non_null(strstr(s->text, "CSeq: 1 CANCEL\r\n"));
+	assert_null(strstr(strstr(s->text, "Via: ") + 1, "Via: "));
+	node_send(w, edge_answer(s, text, "200 OK"));
+	memcpy(s->text, invite, TEXT);
+	node_send(w, edge_answer(s, text, "487 Request Terminated"));
+	edge_peer_wait(s, "SIP/2.0 ");
+	assert_memory_equal(s->text, "SIP/2.0 487 ", 12); /* and nothing of the CANCEL's */
+}
+
+static void test_no_answer(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+
+	timer_queue_set_period(&s->edge->client_waiting, 50);
+	pass_invite(w);
+	edge_peer_wait(s, "SIP/2.0 408 ");
+}
+
+/* --- a request of the node's goes to the phone's flow --- */
+
+/* @param user  that the node is to use */
+static void connect_phone(struct world *w, char user[SIP_FLOW_USER_SIZE])
+{
+	struct edge_side *s = &w->side;
+	union addr any = {.in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}}};
+	struct edge_listener *l;
+	struct edge_origin origin;
+	char text[TEXT], branch[200];
+	struct reason why;
+	const union addr *to;
+
+	assert_int_equal(
+	    edge_listen(s->edge, edge_transport_find(SLICE("TCP")), &any, NULL, &l, &why), 0);
+	to = edge_listener_address(l);
+	w->phone = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(w->phone, &to->any, addr_len(to)), 0);
+	edge_request(s, text, "OPTIONS", "z9hG4bKo");
+	assert_int_equal(write(w->phone, text, strlen(text)), (ssize_t)strlen(text));
+	edge_stack_wait(s, "OPTIONS ");
+	assert_int_equal(sscanf(strstr(s->text, "branch="), "branch=%199[^;\r]", branch), 1);
+	assert_int_equal(edge_origin_of_branch(s->edge, slice_of(branch), &origin), 0);
+	assert_int_equal(sip_flow_user(origin.flow, user), 0);
+}
+
+/* @return what the phone got is in w->side.text */
+static const char *write_call(struct world *w, char text[TEXT], const char *user,
+    const char *max_forwards)
+{
+	char headers[ROUTE], node[ADDR_TEXT_SIZE], host[ADDR_TEXT_SIZE];
+
+	addr_print(&w->node_addr, node);
+	addr_print(edge_listener_address(w->side.listener), host);
+	snprintf(headers, sizeof(headers),
+	    "Route: <sip:%s@%s;transport=udp;lr>\r\nContact: <sip:%s;transport=udp>\r\n"
+	    "Max-Forwards: %s\r\n",
+	    user, host, node, max_forwards);
+	return within(text, "INVITE", &w->side.peer_addr, "call", headers);
+}
+
+static void test_called(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char user[SIP_FLOW_USER_SIZE], text[TEXT];
+
+	connect_phone(w, user);
+	node_send(w, write_call(w, text, user, "70"));
+	wait_as(w, w->phone, "INVITE ");
+	assert_null(strstr(s->text, user)); /* it is the nodes' secret */
+	assert_null(strstr(s->text, "\r\nRoute: "));
+	assert_non_null(strstr(s->text, "Max-Forwards: 69\r\n"));
+	read_record_routes(w, w->for_peer, w->for_node);
+	send_as(w, w->phone, edge_answer(s, text, "200 OK"));
+	node_wait(w, "SIP/2.0 200 ");
+	assert_non_null(strstr(s->text, w->for_node));
+	send_as(w, w->phone, in_dialog(w, text, "BYE", w->call_id, w->for_peer, w->for_node));
+	node_wait(w, "BYE ");
+	node_send(w, edge_answer(s, text, "200 OK"));
+	wait_as(w, w->phone, "SIP/2.0 200 ");
+	node_send(w, in_dialog(w, text, "BYE", w->call_id, w->for_node, w->for_peer));
+	wait_as(w, w->phone, "BYE ");
+}
+
+/* The request is answered, and goes nowhere else. */
+static void test_phone_is_gone(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char user[SIP_FLOW_USER_SIZE], text[TEXT];
+
+	connect_phone(w, user);
+	node_send(w, write_call(w, text, user, "70"));
+	wait_as(w, w->phone, "INVITE ");
+	read_record_routes(w, w->for_peer, w->for_node);
+	close(w->phone);
+	w->phone = -1;
+	node_wait(w, "SIP/2.0 503 ");
+	node_send(w, in_dialog(w, text, "BYE", w->call_id, w->for_node, w->for_peer));
+	node_wait(w, "SIP/2.0 430 ");
+	node_send(w, write_call(w, text, user, "70"));
+	node_wait(w, "SIP/2.0 430 ");
+	assert_true(is_silent(s->peer));
+}
+
+static void test_called_too_much(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char user[SIP_FLOW_USER_SIZE], text[TEXT];
+
+	connect_phone(w, user);
+	node_send(w, write_call(w, text, user, "0"));
+	node_wait(w, "SIP/2.0 483 ");
+	/* Room for what the edge keeps of it as it came, and not as it goes. */
+	s->settings.transaction_memory = edge_number(s, "transaction_memory") + 512;
+	node_send(w, write_call(w, text, user, "70"));
+	node_wait(w, "SIP/2.0 503 ");
+	s->settings.transaction_memory = 1 << 20;
+	node_send(w, write_call(w, text, user, "70"));
+	wait_as(w, w->phone, "INVITE ");
+	assert_true(edge_number(s, "transaction_memory") > sizeof(struct edge_client));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_passed),
+	    TEST(test_nowhere_else),
+	    TEST(test_max_forwards),
+	    TEST(test_max_forwards_at_once),
 	    TEST(test_failure),
+	    TEST(test_cancelled_at_once),
+	    TEST(test_rings),
+	    TEST(test_no_answer),
+	    TEST(test_called),
+	    TEST(test_phone_is_gone),
+	    TEST(test_called_too_much),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
