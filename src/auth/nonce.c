@@ -111,27 +111,6 @@ static bool make_code(const struct nonces *nonces, const struct body *body,
 	return true;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool from_hex(unsigned char *bytes, size_t len, struct slice text)
-{
-	if (text.len != 2 * len)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		int high = hex_digit(text.p[2 * i]), low = hex_digit(text.p[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		bytes[i] = (unsigned char)(high << 4 | low);
-	}
-	return true;
-}
-
 void nonces_make(struct nonces *nonces, char nonce[NONCE_LEN + 1])
 {
 	struct body body = {world_ms(), (uint64_t)nonces->process << 32 | ++nonces->made};
@@ -158,7 +137,7 @@ static bool nonce_valid(const struct nonces *nonces, struct slice nonce, struct 
 {
 	unsigned char bytes[NONCE_BYTES], code[CODE_BYTES];
 
-	if (!from_hex(bytes, sizeof(bytes), nonce))
+	if (!hex_read(bytes, sizeof(bytes), nonce))
 		return false;
 	memcpy(body, bytes, sizeof(*body));
 	return make_code(nonces, body, code)

@@ -8,6 +8,8 @@
 
 #include <openssl/crypto.h>
 
+#include <msrpd/hex.h>
+
 #include "cluster/priv.h"
 
 static void write_escaped(struct buffer *w, struct slice text)
@@ -24,13 +26,6 @@ static void write_escaped(struct buffer *w, struct slice text)
 			buffer_printf(w, "%%%02x", (unsigned char)text.p[i]);
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* @return absent where it says so, or is broken */
 static struct slice read_escaped(struct buffer *w, struct slice text)
 {
@@ -39,15 +34,14 @@ static struct slice read_escaped(struct buffer *w, struct slice text)
 	if (!text.len || text.p[0] != '=')
 		return (struct slice){NULL, 0};
 	for (size_t i = 1; i < text.len; i++) {
-		int high = i + 2 < text.len ? hex_value(text.p[i + 1]) : -1;
-		int low = i + 2 < text.len ? hex_value(text.p[i + 2]) : -1;
+		int byte = hex_byte(slice_from(text, i + 1));
 
 		if (text.p[i] != '%') {
 			buffer_add_char(w, text.p[i]);
-		} else if (high < 0 || low < 0) {
+		} else if (byte < 0) {
 			return (struct slice){NULL, 0};
 		} else {
-			buffer_add_char(w, (char)(high << 4 | low));
+			buffer_add_char(w, (char)byte);
 			i += 2;
 		}
 	}

@@ -2,6 +2,8 @@
 #include <ctype.h>
 #include <errno.h>
 
+#include <msrpd/hex.h>
+
 #include "conf/priv.h"
 
 /* Of a telephone number: RFC 3966 section 3. */
@@ -13,11 +15,6 @@ static bool is_separator(char c)
 static bool is_unreserved(int c)
 {
 	return isalnum(c) || (c && strchr("-_.!~*'()", c));
-}
-
-static int hex_digit(char c)
-{
-	return isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
 struct key {
@@ -38,11 +35,10 @@ static void add_char(struct key *key, int c)
  */
 static size_t add_escape(struct key *key, struct slice s)
 {
-	int value;
+	int value = hex_byte(slice_from(s, 1));
 
-	if (s.len < 3 || !isxdigit((unsigned char)s.p[1]) || !isxdigit((unsigned char)s.p[2]))
+	if (value < 0)
 		return 0;
-	value = hex_digit(s.p[1]) * 16 + hex_digit(s.p[2]);
 	if (value <= 0x7f && is_unreserved(value)) {
 		add_char(key, value);
 		return 3;

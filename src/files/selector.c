@@ -6,25 +6,6 @@
 
 #include <msrpd/hex.h>
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static int hex_byte(struct slice text)
-{
-	int high, low;
-
-	if (text.len < 2)
-		return -1;
-	high = hex_digit(text.p[0]);
-	low = hex_digit(text.p[1]);
-	return high < 0 || low < 0 ? -1 : high << 4 | low;
-}
-
 /* --- reading --- */
 
 /* The next selector: up to a space that is not in quotes. */

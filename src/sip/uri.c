@@ -6,6 +6,7 @@
 
 #include <sofia-sip/url.h>
 
+#include <msrpd/hex.h>
 #include <msrpd/request.h>
 
 #include "sip/priv.h"
@@ -27,12 +28,7 @@ static bool is_unreserved(int c)
 /* The character of an escape, or -1: it is none. */
 static int escaped(const char *p, size_t len)
 {
-	const char digits[] = {len > 1 ? p[1] : '\0', len > 2 ? p[2] : '\0', '\0'};
-
-	if (p[0] != '%' || !isxdigit((unsigned char)digits[0])
-	    || !isxdigit((unsigned char)digits[1]))
-		return -1;
-	return (int)strtol(digits, NULL, 16);
+	return *p == '%' ? hex_byte((struct slice){p + 1, len - 1}) : -1;
 }
 
 size_t sip_escapes_normalize(char *text, size_t len)

@@ -7,6 +7,8 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include <msrpd/hex.h>
+
 #include "base/buffer.h"
 
 /* --- lines --- */
@@ -267,14 +269,6 @@ struct slice cpim_formal_name(struct slice value)
 }
 
 /* --- escapes --- */
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static bool read_hex4(struct slice s, unsigned *codep)
 {
