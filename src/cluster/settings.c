@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "cluster/priv.h"
 
 #define OF(member) offsetof(struct cluster_settings, member)
@@ -41,6 +42,31 @@ static int check_word(const void *value, struct reason *why)
 	return 0;
 }
 
+/* "sip:HOST[:PORT][;…]" */
+static bool names_place(struct slice uri)
+{
+	struct slice rest = uri, host, part;
+	union addr addr;
+
+	slice_cut(&rest, ':', &part);
+	slice_cut(&rest, ';', &host);
+	return addr_parse(&addr, host) == 0 || addr_parse_literal(&addr, host) == 0
+	    || (host.len && *host.p != '[' && memchr(host.p, ':', host.len));
+}
+
+/* A domain has servers, which would be asked for while the stack has done with the request. */
+static int check_sip(const void *value, struct reason *why)
+{
+	const char *p = *(char *const *)value;
+	int err = check_word(value, why);
+
+	if (err || !p)
+		return err;
+	return names_place(slice_of(p))
+	    ? 0
+	    : reason_set(why, -EINVAL, "is a name without a port: it has to lead to one place");
+}
+
 const struct setting cluster_settings_rows[] = {
     {.name = "redis",
 	.type = SETTING_TEXTS,
@@ -65,8 +91,8 @@ const struct setting cluster_settings_rows[] = {
 	.type = SETTING_TEXT,
 	.offset = OF(sip),
 	.flags = SETTING_FIXED,
-	.check = check_word,
-	.help = "URI that other nodes reach this one's SIP at, on a stream."},
+	.check = check_sip,
+	.help = "URI that other nodes reach this one's SIP at: an address, or a name with a port."},
     {.name = "msrp",
 	.type = SETTING_TEXT,
 	.offset = OF(msrp),

@@ -611,6 +611,36 @@ static void urls(void **state)
 	}
 }
 
+/* What cluster.sip may be: no domain with servers. */
+static void places(void **state)
+{
+	static const struct {
+		const char *uri;
+		int err;
+	} cases[] = {
+	    {"sip:192.0.2.1", 0},
+	    {"sip:192.0.2.1:5060;transport=tcp", 0},
+	    {"sip:[2001:db8::1];transport=tcp", 0},
+	    {"sip:[2001:db8::1]:5060", 0},
+	    {"sips:a.example.org:5061", 0},
+	    {NULL, 0},
+	    {"sip:example.org", -EINVAL},
+	    {"sip:example.org;transport=tcp", -EINVAL},
+	    {"sip:example.org;x=a:1", -EINVAL},
+	    {"example.org:5060", -EINVAL},
+	    {"sip:a b:1", -EINVAL},
+	    {"", -EINVAL},
+	};
+	const struct setting *sip = cluster_settings_rows;
+	struct reason why;
+
+	(void)state;
+	while (strcmp(sip->name, "sip") != 0)
+		sip++;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(sip->check(&cases[i].uri, &why), cases[i].err);
+}
+
 #define WITH_REDIS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -618,6 +648,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(none),
 	    cmocka_unit_test(urls),
+	    cmocka_unit_test(places),
 	    WITH_REDIS(at_once),
 	    WITH_REDIS(released),
 	    WITH_REDIS(node_left),
