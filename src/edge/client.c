@@ -10,28 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/chars.h"
 #include "edge/priv.h"
 
 enum {
 	KEY_SIZE = 320,
 	RETIRED_SIZE = 16, /* of what is added to the key of one that was sent elsewhere */
-	PAUSE_MAX_MS = 60 * 60 * 1000, /* that a server may ask for */
-	GIVEN_UP_LATER_MS = 5 * 1000,  /* than the stack: it has to be the first */
-	TIMER_C_MS = 181 * 1000,       /* RFC 3261 16.6: more than three minutes */
+	GIVEN_UP_LATER_MS = 5 * 1000, /* than the stack: it has to be the first */
+	TIMER_C_MS = 181 * 1000,      /* RFC 3261 16.6: more than three minutes */
 };
 
 static const struct slice absent;
-
-/* A request as the stack has sent it, for another server than the one that it went to. */
-struct edge_retry {
-	char place[EDGE_PLACE_SIZE];
-	char domain[256]; /* of which the place is one */
-	const struct edge_transport *transport;
-	unsigned attempt; /* of the next one */
-	size_t len;
-	char text[];
-};
 
 /* --- finding --- */
 
@@ -145,12 +133,6 @@ static void join_dialog(struct edge_client *c, const struct edge_head *request)
 		HASH_ADD(dialog_hh, c->edge->reinvites, dialog, sizeof(c->dialog), c);
 }
 
-static void forget_retry(struct edge_client *c)
-{
-	free(c->retry);
-	c->retry = NULL;
-}
-
 static void forget_texts(struct edge_client *c)
 {
 	set_text(&c->failure, absent);
@@ -158,7 +140,7 @@ static void forget_texts(struct edge_client *c)
 	set_text(&c->text, absent);
 	free(c->host);
 	c->host = NULL;
-	forget_retry(c);
+	edge_retry_forget(c);
 }
 
 /* Nobody finds it any more. */
@@ -173,7 +155,7 @@ static void leave(struct edge_client *c)
 	set_life(c, NULL);
 }
 
-static void drop(struct edge_client *c)
+void edge_client_drop(struct edge_client *c)
 {
 	leave(c);
 	forget_texts(c);
@@ -195,7 +177,7 @@ static bool bound_cancelled(struct edge *edge, struct slice branch)
 	if (!invite)
 		return false;
 	set_life(invite, &edge->client_waiting);
-	forget_retry(invite);
+	edge_retry_forget(invite);
 	invite->cancelled = true;
 	invite->gives_up = false;
 	return own;
@@ -236,7 +218,7 @@ static struct edge_client *new_client(struct edge *edge, struct slice branch, st
 		own = bound_cancelled(edge, branch);
 	before = *key ? edge_client_find(edge, branch, method) : NULL;
 	if (before)
-		drop(before);
+		edge_client_drop(before);
 	c = allocate(edge, key);
 	if (!c)
 		return NULL;
@@ -312,35 +294,14 @@ static void tell_datagram_failure(struct edge_client *c, unsigned code, const ch
 	buffer_fini(&w);
 }
 
-static void send_elsewhere(struct edge *edge, struct edge_retry *retry)
-{
-	edge_send_again(edge, (struct slice){retry->text, retry->len}, retry->attempt);
-	free(retry);
-}
-
-/* Nobody is there.  @return is it on its way elsewhere?  It is gone here then */
-static bool try_another(struct edge_client *c)
-{
-	struct edge_retry *retry = c->retry;
-	struct edge *edge = c->edge;
-
-	if (!retry || c->answered)
-		return false;
-	c->retry = NULL;
-	edge_place_failed(edge, retry->place, 0);
-	drop(c);
-	send_elsewhere(edge, retry);
-	return true;
-}
-
 static void fail_datagram(struct edge_client *c, const char *why)
 {
-	if (try_another(c))
+	if (edge_retry_unreached(c))
 		return;
 	leave(c);
 	if (*c->key && !c->completed)
 		tell_datagram_failure(c, 503, why);
-	drop(c);
+	edge_client_drop(c);
 }
 
 /* --- by UDP --- */
@@ -359,8 +320,7 @@ static void on_again(struct edge_repeat *r)
 	int err;
 
 	if (timer_now_ms() >= c->started_ms + c->edge->transaction_timeout_ms) {
-		if (c->retry && !c->answered) /* for this one it is too late */
-			edge_place_failed(c->edge, c->retry->place, 0);
+		edge_retry_too_late(c);
 		edge_repeat_stop(c->edge, r);
 		return;
 	}
@@ -376,7 +336,7 @@ static int begin(struct edge_client *c)
 	int err = transmit(c);
 
 	if (!*c->key) {
-		drop(c);
+		edge_client_drop(c);
 		return 0;
 	}
 	if (err == 0)
@@ -395,7 +355,7 @@ static int take_address(struct edge_client *c, const struct edge_name *name)
 void edge_clients_drop(struct edge_name *name)
 {
 	while (!TAILQ_EMPTY(&name->waiting))
-		drop(TAILQ_FIRST(&name->waiting));
+		edge_client_drop(TAILQ_FIRST(&name->waiting));
 }
 
 void edge_client_resolved(struct edge_client *c, const struct edge_name *name)
@@ -456,37 +416,8 @@ int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_h
 	if (err == 1)
 		err = begin(c);
 	if (err < 0)
-		drop(c);
+		edge_client_drop(c);
 	return err;
-}
-
-void edge_client_may_retry(struct edge *edge, const struct edge_target *t,
-    const struct edge_message *m, unsigned attempt)
-{
-	struct slice head = edge_head_text(&m->head);
-	size_t len = head.len + m->body.len, cost = sizeof(struct edge_retry) + len;
-	struct edge_client *c;
-	struct edge_via via;
-
-	if (edge_head_via(&m->head, &via) < 0)
-		return;
-	c = edge_client_find(edge, via.branch, edge_head_method(&m->head));
-	if (!c || c->retry || !edge_memory_take(edge, cost))
-		return;
-	c->retry = malloc(cost);
-	if (!c->retry) {
-		edge_memory_give(edge, cost);
-		return;
-	}
-	c->cost += cost;
-	c->retry->attempt = attempt + 1;
-	c->retry->len = len;
-	c->retry->transport = t->transport;
-	memcpy(c->retry->domain, t->identity, sizeof(c->retry->domain));
-	edge_place_write(c->retry->place, t->transport, t->host, t->port);
-	memcpy(c->retry->text, head.p, head.len);
-	if (m->body.len)
-		memcpy(c->retry->text + head.len, m->body.p, m->body.len);
 }
 
 void edge_client_ack(struct edge_client *invite, struct slice text)
@@ -562,7 +493,7 @@ int edge_client_by_flow(struct sip_flow *f, const struct edge_head *request, uns
 		note_instead(c, instead);
 	if (!c->passed || take_memory(c) == 0)
 		return 0;
-	drop(c);
+	edge_client_drop(c);
 	return -ENOBUFS;
 }
 
@@ -602,7 +533,7 @@ void edge_clients_fail(struct sip_flow *f)
 
 	while ((c = TAILQ_FIRST(&f->clients))) {
 		leave_lists(c);
-		if (!f->was_open && try_another(c))
+		if (!f->was_open && edge_retry_unreached(c))
 			continue;
 		if (!f->was_open && c->host && c->text.p) {
 			send_instead(c);
@@ -611,7 +542,7 @@ void edge_clients_fail(struct sip_flow *f)
 		leave(c);
 		if (c->failure.p)
 			edge_give_back(f->edge, c->failure);
-		drop(c);
+		edge_client_drop(c);
 	}
 }
 
@@ -622,7 +553,7 @@ static void take_provisional(struct edge_client *c, unsigned code)
 {
 	c->answered = true;
 	if (code > 100)
-		forget_retry(c); /* it is there that it rings */
+		edge_retry_forget(c); /* it is there that it rings */
 	if (!c->invite) {
 		edge_repeat_slow_down(c->edge, &c->repeat);
 		return;
@@ -642,7 +573,7 @@ static void complete(struct edge_client *c, struct timer_queue *life)
 	set_life(c, life);
 }
 
-static void take_final(struct edge_client *c, unsigned code)
+void edge_client_end(struct edge_client *c, unsigned code)
 {
 	struct edge *edge = c->edge;
 
@@ -651,50 +582,15 @@ static void take_final(struct edge_client *c, unsigned code)
 	else if (!c->invite && !c->flow)
 		complete(c, &edge->client_absorbing);
 	else
-		drop(c);
+		edge_client_drop(c);
 }
 
-/* --- 503: RFC 3261 21.5.4, RFC 3263 4.3 --- */
-
-static uint64_t retry_after_ms(const struct edge_head *response)
-{
-	struct edge_line line;
-	uint64_t seconds = 0;
-	size_t at = 0;
-
-	while (edge_head_next_line(response, &at, &line)) {
-		struct slice value = edge_line_value(line.text);
-
-		if (slice_equal_nocase(line.name, SLICE("Retry-After"))
-		    && slice_to_u64(chars_take(&value, CHARS_DIGIT), PAUSE_MAX_MS / 1000, &seconds)
-			== -ERANGE)
-			seconds = PAUSE_MAX_MS / 1000;
-	}
-	return seconds * 1000;
-}
-
-/* The stack hears nothing of the response, so the ACK is ours. */
-static void acknowledge(struct edge_client *invite, const struct edge_retry *retry,
-    const struct edge_head *response)
-{
-	struct buffer w = {.max = BUFFER_UNBOUNDED};
-	struct edge_head request = {0};
-
-	if (edge_head_scan(&request, (struct slice){retry->text, retry->len}, &edge_own_bounds) < 0)
-		return; /* it was whole before */
-	edge_after_write(&w, &request, SLICE("ACK"), edge_head_value(response, EDGE_TO));
-	if (!w.err)
-		edge_send_again(invite->edge, buffer_text(&w), 0);
-	buffer_fini(&w);
-}
-
-/* It makes room for the next attempt.  Its response may come again, and gets its ACK again. */
-static void retire(struct edge_client *c)
+void edge_client_retire(struct edge_client *c)
 {
 	char key[KEY_SIZE + RETIRED_SIZE];
 
 	if (!c->invite || c->flow) {
-		drop(c);
+		edge_client_drop(c);
 		return;
 	}
 	HASH_DELETE(hh, c->edge->clients, c);
@@ -703,32 +599,7 @@ static void retire(struct edge_client *c)
 	memset(&c->hh, 0, sizeof(c->hh));
 	HASH_ADD_STR(c->edge->clients, key, c);
 	if (!c->hh.tbl)
-		drop(c);
-}
-
-/* @return is the request on its way elsewhere? */
-static bool try_after(struct edge_client *c, const struct edge_head *response)
-{
-	struct edge_retry *retry = c->retry;
-	struct edge *edge = c->edge;
-	bool invite;
-
-	if (!retry)
-		return false;
-	c->retry = NULL;
-	edge_place_failed(edge, retry->place, retry_after_ms(response));
-	if (!edge_service_has_other(edge, retry->transport, retry->domain)) {
-		free(retry);
-		return false;
-	}
-	invite = c->invite;
-	take_final(c, response->code);
-	if (invite) {
-		acknowledge(c, retry, response);
-		retire(c);
-	}
-	send_elsewhere(edge, retry);
-	return true;
+		edge_client_drop(c);
 }
 
 /* @return is it for the stack? */
@@ -762,11 +633,11 @@ bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attem
 		return false;
 	if (c->completed)
 		return take_again(c, response->code);
-	if (response->code == 503 && try_after(c, response))
+	if (response->code == 503 && edge_retry_refused(c, branch, response))
 		return false;
 	own = c->own;
 	if (response->code >= 200)
-		take_final(c, response->code);
+		edge_client_end(c, response->code);
 	else
 		take_provisional(c, response->code);
 	return !own;
@@ -852,7 +723,7 @@ static void on_over(struct timer_entry *entry, void *arg)
 	}
 	leave(c);
 	tell_time_out(c);
-	drop(c);
+	edge_client_drop(c);
 }
 
 int edge_clients_init(struct edge *edge, struct event_base *base)
@@ -873,7 +744,7 @@ void edge_clients_forget(struct edge *edge)
 	struct edge_client *c, *next;
 
 	HASH_ITER(hh, edge->clients, c, next)
-	drop(c);
+	edge_client_drop(c);
 }
 
 void edge_clients_fini(struct edge *edge)

@@ -238,7 +238,7 @@ static void send_there(const struct edge_target *t, bool whole, const struct edg
 	else
 		send_datagram(t, whole, m, attempt);
 	if (t->choices > 1)
-		edge_client_may_retry(t->listener->edge, t, m, attempt);
+		edge_retry_note(t->listener->edge, t, m, attempt);
 }
 
 /* To the place that the request itself names. */

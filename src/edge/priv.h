@@ -411,14 +411,6 @@ int edge_client_by_flow(struct sip_flow *flow, const struct edge_head *request, 
 int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_head *request,
     unsigned attempt);
 
-/**
- * Should the server that it went to not be reached, or answer 503 (RFC 3263 4.3), send it again to
- * the next one.
- * @param attempt  as for edge_service_apply()
- */
-void edge_client_may_retry(struct edge *edge, const struct edge_target *target,
-    const struct edge_message *request, unsigned attempt);
-
 /** Send the ACK of a final response that is none of 2xx to where its INVITE went, and keep it. */
 void edge_client_ack(struct edge_client *invite, struct slice text);
 
@@ -434,6 +426,12 @@ bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attem
  * not give back the memory of one that the end of its dialog overtakes.
  */
 void edge_client_hung_up(const struct edge_source *from, const struct edge_head *bye);
+
+void edge_client_drop(struct edge_client *client);
+/** A final response came. */
+void edge_client_end(struct edge_client *client, unsigned code);
+/** It makes room for the next attempt.  Its response may come again, and gets its ACK again. */
+void edge_client_retire(struct edge_client *client);
 
 /** Those that waited for the name, which is given up with it. */
 void edge_clients_drop(struct edge_name *name);
@@ -452,6 +450,26 @@ void edge_clients_fail(struct sip_flow *flow);
 
 int edge_clients_init(struct edge *edge, struct event_base *base);
 void edge_clients_fini(struct edge *edge);
+
+/* --- other servers of a domain --- */
+
+/**
+ * Should the server that the request went to not be reached, or answer 503 (RFC 3263 4.3), send it
+ * again to the next one.
+ * @param attempt  as for edge_service_apply()
+ */
+void edge_retry_note(struct edge *edge, const struct edge_target *target,
+    const struct edge_message *request, unsigned attempt);
+void edge_retry_forget(struct edge_client *client);
+
+/** Nobody is there.  @return is it on its way elsewhere?  It is gone here then */
+bool edge_retry_unreached(struct edge_client *client);
+/** The same when it is too late for this one. */
+void edge_retry_too_late(struct edge_client *client);
+
+/** 503.  @return is it on its way elsewhere? */
+bool edge_retry_refused(struct edge_client *client, struct slice branch,
+    const struct edge_head *response);
 
 /* --- names of next hops --- */
 
