@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "dns_server.h"
 #include "edge/priv.h"
 #include "edge_side.h"
 #include "loop.h"
@@ -16,6 +17,7 @@ enum { TEXT = EDGE_SIDE_TEXT, ROUTE = 512 };
 
 struct world {
 	struct edge_side side; /* first: its functions take it */
+	struct dns_server dns; /* knows a host node.test */
 	int node, phone;       /* a client by TCP; -1: none */
 	union addr node_addr;
 	/* Of pass_invite(): its Record-Routes, and its Call-ID. */
@@ -25,9 +27,13 @@ struct world {
 static int set_up(void **state)
 {
 	static struct world w;
+	static const struct dns_record record = {"_x", 1, 0, 1, "node.test"};
 	union addr any = {.in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}}};
 
-	edge_side_open(&w.side, NULL);
+	edge_side_open(&w.side, w.dns.address);
+	dns_server_open(&w.dns, w.side.base);
+	w.dns.records = &record;
+	w.dns.count = 1;
 	w.phone = -1;
 	w.node = socket(AF_INET, SOCK_DGRAM, 0);
 	assert_int_equal(bind(w.node, &any.any, addr_len(&any)), 0);
@@ -43,6 +49,7 @@ static int tear_down(void **state)
 	close(w->node);
 	if (w->phone >= 0)
 		close(w->phone);
+	dns_server_close(&w->dns);
 	edge_side_close(&w->side);
 	return 0;
 }
@@ -275,7 +282,7 @@ static void test_cancelled_at_once(void **state)
 
 	take_invite(w, got);
 	edge_peer_send(&w->side, edge_request(&w->side, text, "CANCEL", "z9hG4bKi"));
-	pass(w, got, "localhost");
+	pass(w, got, "node.test");
 	node_wait(w, "INVITE ");
 	node_wait(w, "CANCEL ");
 }
