@@ -1,8 +1,8 @@
 /** What persons and rooms have in common: what was said, what waits to be sent, who is typing. */
-import { contentOf, MsrpError, parseCpim, type Cpim, type Message, type SendOptions } from '../msrp/src/index.ts';
+import { contentOf, MsrpError, parseCpim, randomName, type Cpim, type Message, type SendOptions } from '../msrp/src/index.ts';
 import { readable, userOf } from './address.ts';
 import { COMPOSING_TYPE, readComposing, Typist, writeComposing } from './composing.ts';
-import { dispositionName, safeName, type Attachment, type Entry } from './entry.ts';
+import { canBeSent, dispositionName, safeName, type Attachment, type Entry } from './entry.ts';
 import { SipError, type Call, type Identity, type Phone } from './phone.ts';
 import { Signal } from './signal.ts';
 import { inWords } from './words.ts';
@@ -29,6 +29,8 @@ const TEXT_SHOWN_MAX = 100000;
 /** What is over soon: nobody need be told. */
 const TRANSIENT = [408, 500, 503, 504];
 const TRY_AGAIN = 3000;
+/** Twice as many letters are the longest Message-ID that there can be (RFC 4975 section 9). */
+const ID_BYTES = 16;
 const IMDN_ID = 'urn:ietf:params:imdn#Message-ID';
 const decoder = new TextDecoder();
 
@@ -55,7 +57,10 @@ export abstract class Conversation {
 	readonly onChange = new Signal();
 	protected readonly me: Identity;
 	protected phone?: Phone;
+	/** the one that messages leave by */
 	protected call?: Call;
+	/** that one, and those that he whom we called has made meanwhile */
+	readonly #calls = new Set<Call>();
 	#connecting?: { phone: Phone; done: Promise<void> };
 	readonly #typist = new Typist((active) => this.#sayTyping(active));
 
@@ -90,6 +95,7 @@ export abstract class Conversation {
 	offline(): void {
 		this.phone = undefined;
 		this.call = undefined;
+		this.#calls.clear();
 		this.#setState('off', '');
 		for (const entry of this.entries.filter(({ state }) => state === 'sending'))
 			this.#update(entry, { state: 'waiting', progress: undefined });
@@ -132,7 +138,7 @@ export abstract class Conversation {
 		const problem = inWords(error);
 
 		this.#setState('off', problem);
-		if (error instanceof SipError && TRANSIENT.includes(error.code)) {
+		if (error instanceof SipError && this.isTransient(error)) {
 			setTimeout(() => this.phone === phone && this.online(phone), TRY_AGAIN);
 			return;
 		}
@@ -140,10 +146,16 @@ export abstract class Conversation {
 			this.#update(entry, { state: 'failed', problem });
 	}
 
+	protected isTransient({ code }: SipError): boolean {
+		return TRANSIENT.includes(code);
+	}
+
 	/** A call is ours: what it brings is said here. */
 	protected take(call: Call): void {
 		this.call = call;
+		this.#calls.add(call);
 		call.listen((message) => this.#takeMessage(message), () => {
+			this.#calls.delete(call);
 			if (this.call === call)
 				this.#dropCall();
 		});
@@ -161,7 +173,8 @@ export abstract class Conversation {
 	}
 
 	leave(): void {
-		this.call?.hangUp();
+		this.#calls.forEach((call) => call.hangUp());
+		this.#calls.clear();
 		this.call = undefined;
 	}
 
@@ -177,7 +190,7 @@ export abstract class Conversation {
 	}
 
 	#queue(what: Partial<Entry>): void {
-		this.add({ id: crypto.randomUUID(), own: true, from: this.me.uri, name: 'You', at: new Date(), state: 'waiting', ...what });
+		this.add({ id: randomName(ID_BYTES), own: true, from: this.me.uri, name: 'You', at: new Date(), state: 'waiting', ...what });
 		this.flush();
 	}
 
@@ -199,26 +212,29 @@ export abstract class Conversation {
 	}
 
 	async #send(entry: Entry): Promise<void> {
+		const { call } = this;
+
 		this.#update(entry, { state: 'sending', progress: entry.file ? 0 : undefined });
 		try {
 			await this.transmit(entry);
 			if (entry.state === 'sending')
 				this.#update(entry, { state: 'sent', progress: undefined });
 		} catch (error) {
-			this.#failed(entry, error);
+			this.#failed(entry, error, call);
 		}
 	}
 
-	#failed(entry: Entry, error: unknown): void {
+	#failed(entry: Entry, error: unknown, call?: Call): void {
 		// Reported by the other side after all, or waiting for the next connection already.
 		if (entry.state === 'delivered' || entry.state === 'waiting')
 			return;
-		// It was taken; nobody will report any more.
-		if (entry.state === 'sent' && isLoss(error))
+		// It was taken, nobody will report any more, and who got it might show it twice.
+		if (entry.state === 'sent' && isLoss(error) && !(call?.keepsIds && canBeSent(entry)))
 			return;
-		if (isLoss(error) && !this.isReady) {
+		if (isLoss(error) && !(this.isReady && this.call === call)) {
 			this.#update(entry, { state: 'waiting', progress: undefined });
-			this.flush();
+			// When all that fails with it waits as well.
+			setTimeout(() => this.flush());
 		} else {
 			this.#update(entry, { state: 'failed', progress: undefined, problem: inWords(error) });
 		}
@@ -226,14 +242,15 @@ export abstract class Conversation {
 
 	/** Send by the session that there is, and follow its reports. */
 	protected async transfer(entry: Entry, body: Uint8Array | string, options: SendOptions): Promise<void> {
-		const transmission = this.call!.session.send(body, { ...options, successReport: true,
+		const call = this.call!;
+		const transmission = call.session.send(body, { ...options, successReport: true,
 			onProgress: (done, total) => {
 				if (entry.file && entry.state === 'sending')
 					this.#update(entry, { progress: done / total });
 			} });
 
 		transmission.delivered.then(() => this.#update(entry, { state: 'delivered', progress: undefined }),
-			(error: unknown) => this.#failed(entry, error));
+			(error: unknown) => this.#failed(entry, error, call));
 		await transmission.sent;
 	}
 

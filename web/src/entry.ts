@@ -29,6 +29,11 @@ export interface Entry {
 	problem?: string;
 }
 
+/** Its bytes may have been let go. */
+export function canBeSent({ file }: Entry): boolean {
+	return !file || file.bytes !== undefined;
+}
+
 const IMAGES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif', 'image/bmp'];
 
 /** What is shown as a picture; SVG is a program. */

@@ -58,7 +58,7 @@ export class Media implements SessionDescriptionHandler {
 	async getDescription(): Promise<BodyAndContentType> {
 		const session = await this.#open(this.#offer?.message?.secure ?? this.#options.secure);
 		const body = writeSdp(session, { offer: this.#offer, acceptWrappedTypes: ['*'],
-			chatroom: ['nickname', 'private-messages'] });
+			chatroom: ['nickname', 'private-messages'], keepsIds: true });
 
 		return { body, contentType: SDP };
 	}

@@ -11,12 +11,17 @@ const WITHOUT_SESSION = [405, 415, 420, 486, 488, 501, 606];
 const BUSY = 486;
 const BUSY_TRIES = 4;
 const BUSY_PAUSE = 2000;
+/** Who was there a moment ago, before his connection was lost or ours, is back soon. */
+const NOT_ONLINE = 480;
+const BACK_WITHIN = 30000;
 const encoder = new TextEncoder();
 
 export class Person extends Conversation {
 	readonly kind = 'person';
 	/** the phone by which messages go one by one */
 	#paging?: Phone;
+	/** until then he may be back */
+	#expectedUntil = 0;
 
 	protected get isReady(): boolean {
 		return this.call?.isUp === true || (this.phone !== undefined && this.#paging === this.phone);
@@ -42,6 +47,25 @@ export class Person extends Conversation {
 				await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE));
 			}
 		}
+	}
+
+	override online(phone: Phone): void {
+		this.#expectedUntil = Math.min(this.#expectedUntil, Date.now() + BACK_WITHIN);
+		super.online(phone);
+	}
+
+	override offline(): void {
+		this.#expectedUntil = Infinity;
+		super.offline();
+	}
+
+	protected override ended(): void {
+		this.#expectedUntil = Date.now() + BACK_WITHIN;
+		super.ended();
+	}
+
+	protected override isTransient(error: SipError): boolean {
+		return super.isTransient(error) || (error.code === NOT_ONLINE && Date.now() < this.#expectedUntil);
 	}
 
 	/** He calls us. */
@@ -74,7 +98,7 @@ export class Person extends Conversation {
 
 	#transmitText(entry: Entry): Promise<void> {
 		if (this.call!.session.accepts('text/plain'))
-			return this.transfer(entry, entry.text!, { type: 'text/plain' });
+			return this.transfer(entry, entry.text!, { id: entry.id, type: 'text/plain' });
 		return this.#transmitWrapped(entry, 'text/plain', encoder.encode(entry.text), new Map());
 	}
 
@@ -82,7 +106,7 @@ export class Person extends Conversation {
 		const file = entry.file!;
 
 		if (this.call!.session.accepts(file.type))
-			return this.transfer(entry, file.bytes!, { type: file.type, headers: [['Content-Disposition', disposition(file)]] });
+			return this.transfer(entry, file.bytes!, { id: entry.id, type: file.type, headers: [['Content-Disposition', disposition(file)]] });
 		// On the way it may be carried by SIP, whose bodies not everybody takes as bytes.
 		return this.#transmitWrapped(entry, file.type, encoder.encode(toBase64(file.bytes!)), new Map([
 			['Content-Disposition', disposition(file)], ['Content-Transfer-Encoding', 'base64']]));
@@ -90,7 +114,7 @@ export class Person extends Conversation {
 
 	#transmitWrapped(entry: Entry, contentType: string, body: Uint8Array, contentHeaders: Map<string, string>): Promise<void> {
 		return this.transfer(entry, encodeCpim({ from: { name: '', uri: this.me.uri }, to: [{ name: '', uri: this.uri }],
-			dateTime: entry.at.toISOString(), contentType, contentHeaders, body }), { type: 'message/cpim' });
+			dateTime: entry.at.toISOString(), contentType, contentHeaders, body }), { id: entry.id, type: 'message/cpim' });
 	}
 
 	protected transmitTyping(document: string): void {

@@ -74,6 +74,11 @@ export class Call {
 		return this.#media.peer?.chatroom;
 	}
 
+	/** The other side knows what it has got in an earlier call, and does not show it again. */
+	get keepsIds(): boolean {
+		return this.#media.peer?.keepsIds === true;
+	}
+
 	get isUp(): boolean {
 		return this.#sip.state === SessionState.Established && !this.session.isEnded;
 	}

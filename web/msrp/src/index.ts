@@ -1,4 +1,5 @@
 /** MSRP for browsers and Node.js: RFC 4975 over WebSocket (RFC 7977), CPIM, nicknames. */
+export { randomName } from './bytes.ts';
 export { Connection, type ConnectionOptions, type Socket } from './connection.ts';
 export { contentOf, encodeCpim, parseCpim, toBase64, type Cpim, type CpimAddress } from './cpim.ts';
 export { MsrpError } from './error.ts';

@@ -15,6 +15,8 @@ export interface MediaDescription {
 	setup?: string;
 	/** a=chatroom: what a room permits; undefined: it is none */
 	chatroom?: string[];
+	/** a=x-keeps-ids: it knows a message that has come in an earlier session already by its Message-ID */
+	keepsIds: boolean;
 	direction: 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 }
 
@@ -30,6 +32,8 @@ export interface LocalOptions {
 	acceptWrappedTypes?: string[];
 	/** what we know of rooms: `nickname`, `private-messages` */
 	chatroom?: string[];
+	/** we know what has come in earlier sessions */
+	keepsIds?: boolean;
 	/** the offer that this answers */
 	offer?: Description;
 }
@@ -61,6 +65,7 @@ function readMessage(index: number, lines: string[]): MediaDescription | undefin
 		setup: value('setup')?.trim(),
 		chatroom: lines.includes('a=chatroom') ? [] : value('chatroom') === undefined
 			? undefined : tokens(value('chatroom')),
+		keepsIds: lines.includes('a=x-keeps-ids'),
 		direction: direction ?? 'sendrecv',
 	};
 }
@@ -88,6 +93,7 @@ export function writeSdp(session: Session, options: LocalOptions = {}): string {
 		...(options.acceptWrappedTypes ? [`a=accept-wrapped-types:${options.acceptWrappedTypes.join(' ')}`] : []),
 		`a=max-size:${session.maxSize}`,
 		...(options.chatroom ? [`a=chatroom:${options.chatroom.join(' ')}`] : []),
+		...(options.keepsIds ? ['a=x-keeps-ids'] : []),
 		'a=setup:active',
 	];
 	const media = options.offer

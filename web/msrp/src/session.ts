@@ -4,7 +4,7 @@ import { randomName, text, utf8 } from './bytes.ts';
 import type { Connection } from './connection.ts';
 import { MsrpError } from './error.ts';
 import { header, request, type Frame } from './frame.ts';
-import { formatRange, parseRange } from './range.ts';
+import { formatRange, parseRange, type ByteRange } from './range.ts';
 import { Reassembly, type Bounds } from './reassembly.ts';
 import { Transmission, type SendOptions } from './transmission.ts';
 import { ownUri } from './uri.ts';
@@ -251,8 +251,10 @@ export class Session {
 			throw new MsrpError(400, 'no Message-ID or a bad range');
 		if (frame.flag === '#')
 			return this.#reassembly.drop(id);
-		if (!frame.body || this.#delivered.has(id))
+		if (!frame.body)
 			return;
+		if (this.#delivered.has(id))
+			return this.#reportSuccess(frame, id, { ...range, end: range.start - 1 + frame.body.length });
 		if (!this.#reassembly.has(id) && !(type && takesType(this.acceptTypes, type)))
 			throw new MsrpError(415, 'not taken');
 		const whole = this.#reassembly.take(id, type, range, frame.body, frame.flag === '$');
@@ -266,17 +268,15 @@ export class Session {
 		keepLast(this.#delivered, KEPT_IDS);
 		if (message.body.length)
 			this.#options.onMessage(message);
-		if (header(frame, 'Success-Report') === 'yes')
-			this.#reportSuccess(frame, message);
+		const end = message.body.length;
+
+		this.#reportSuccess(frame, message.id, { start: 1, end, total: end });
 	}
 
-	#reportSuccess(frame: Frame, message: Message): void {
-		const length = message.body.length;
-
-		this.#connection.write(request('REPORT', frame.fromPath, frame.toPath, [
-			['Message-ID', message.id],
-			['Byte-Range', formatRange({ start: 1, end: length, total: length })],
-			['Status', '000 200 OK']]));
+	#reportSuccess(frame: Frame, id: string, range: ByteRange): void {
+		if (header(frame, 'Success-Report') === 'yes')
+			this.#connection.write(request('REPORT', frame.fromPath, frame.toPath, [
+				['Message-ID', id], ['Byte-Range', formatRange(range)], ['Status', '000 200 OK']]));
 	}
 
 	/** End it; what has not been confirmed fails with 481. */

@@ -7,6 +7,8 @@ import { Coverage, formatRange, parseRange } from './range.ts';
 export interface SendOptions {
 	/** default `text/plain` */
 	type?: string;
+	/** the Message-ID: that of a message which is sent again, perhaps in another session; default a new one */
+	id?: string;
 	/** other headers of the content, as Content-Disposition */
 	headers?: [string, string][];
 	/** ask for a success REPORT: `delivered` settles when it has come */
@@ -37,7 +39,7 @@ const OPEN_ENDED = 2048;
 
 export class Transmission {
 	/** the Message-ID */
-	readonly id = randomName(12);
+	readonly id: string;
 	/** settles when the next hop has taken all of it */
 	readonly sent: Promise<void>;
 	/** settles when a success REPORT for all of it has come; only where one was asked for */
@@ -55,6 +57,7 @@ export class Transmission {
 	#failure?: MsrpError;
 
 	constructor(body: Uint8Array, options: SendOptions) {
+		this.id = options.id ?? randomName(12);
 		this.#body = body;
 		this.#options = options;
 		[this.sent, this.#sent] = promise();

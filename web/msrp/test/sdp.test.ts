@@ -12,7 +12,7 @@ test('a description is read', () => {
 
 	assert.deepEqual({ ...message }, { index: 1, port: 2855, secure: true, path: ['msrps://a.example.org:2855/xyz;tcp'],
 		acceptTypes: ['text/plain', 'message/cpim'], acceptWrappedTypes: ['*'], maxSize: 1000, setup: 'actpass',
-		chatroom: ['nickname', 'private-messages'], direction: 'sendrecv' });
+		chatroom: ['nickname', 'private-messages'], keepsIds: false, direction: 'sendrecv' });
 	assert.equal(parseSdp(OFFER.replace('m=message 2855', 'm=message 0')).message, undefined);
 	assert.equal(parseSdp(OFFER.replace('msrps://', 'http://')).message, undefined);
 	assert.equal(parseSdp('').message, undefined);
@@ -30,5 +30,6 @@ test('an answer has the lines of its offer', async () => {
 
 	assert.deepEqual(again.path, session.path);
 	assert.equal(again.setup, 'active');
+	assert.equal(parseSdp(writeSdp(session, { keepsIds: true })).message!.keepsIds, true);
 	assert.equal(parseSdp(writeSdp(session, { chatroom: ['nickname'], acceptWrappedTypes: ['*'] })).message!.chatroom![0], 'nickname');
 });

@@ -131,6 +131,22 @@ test('chunks in any order, twice, without ranges', async () => {
 	assert.equal(side.send(session, [['Message-ID', 'm-4']]), 200);
 });
 
+test('who sends a message again is told again that it is there', async () => {
+	const side = await new Side().open();
+	const got: Message[] = [];
+	const session = await side.session({ onMessage: (message) => got.push(message) });
+	const chunk = (range: string, body: string, flag: '$' | '+') => side.send(session, [['Message-ID', 'm-1'],
+		['Success-Report', 'yes'], ['Byte-Range', range], ['Content-Type', 'text/plain']], body, flag);
+
+	for (let times = 0; times < 2; times++) {
+		chunk('1-3/5', 'abc', '+');
+		chunk('4-5/5', 'de', '$');
+	}
+	assert.deepEqual(side.frames.filter(({ method }) => method === 'REPORT').map((frame) => header(frame, 'Byte-Range')),
+		['1-5/5', '1-3/5', '4-5/5']);
+	assert.equal(got.length, 1);
+});
+
 test('bad input is refused, and the session lives', async () => {
 	const side = await new Side().open();
 	const session = await side.session({ maxSize: 100 });

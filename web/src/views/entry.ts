@@ -1,5 +1,5 @@
 /** One thing that was said, as it is shown. */
-import { isPicture, safeName, type Attachment, type Entry, type EntryState } from '../entry.ts';
+import { canBeSent, isPicture, safeName, type Attachment, type Entry, type EntryState } from '../entry.ts';
 import { el, sizeInWords, unseen } from './dom.ts';
 
 const MARKS: Partial<Record<EntryState, [string, string]>> = {
@@ -66,9 +66,7 @@ export class EntryView {
 	}
 
 	#retry(): HTMLElement[] {
-		const { file } = this.#entry;
-
-		return file && !file.bytes ? [] : [el('button', { type: 'button', class: 'link' }, ['Try again'],
+		return !canBeSent(this.#entry) ? [] : [el('button', { type: 'button', class: 'link' }, ['Try again'],
 			{ click: () => this.#actions.retry(this.#entry) })];
 	}
 }
