@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The chat page in a browser: people who chat with each other and with telephones."""
+import hashlib
 import json
 import os
+import re
 import shutil
 import struct
 import sys
@@ -11,8 +13,12 @@ import zlib
 
 from lib import browser, case, phones
 from lib.browser import Page
+from lib.certs import Authority
 from lib.daemon import MSRPCTL, MSRPD, SOURCE, free_port
 from lib.program import Program
+from lib.waiting import poll
+
+from test_web_proxies import answers
 
 REALM = 'example.org'
 PASSWORD = 'wonderland'
@@ -22,7 +28,10 @@ ROUTES = {'sip': [
     {'if': {'$rm': '!REGISTER'}, 'do': [{'www_authorize': {'realm': REALM}}], 'continue': True},
     {'if': {'$rm': 'INVITE', '$rU': 'lobby'},
      'do': [{'msrp_conf_join': {'room': LOBBY, 'from': f'sip:$au@{REALM}'}}]},
-    {'if': {'$rm': 'INVITE'}, 'do': ['lookup', {'msrp_gw_answer': {
+    {'if': {'$rm': 'INVITE'}, 'do': ['lookup'], 'continue': True},
+    {'if': {'$rm': 'INVITE', '$ru': '*;transport=ws*'},
+     'do': [{'msrp_anchor': {'ruri': '$ru', 'from': f'sip:$au@{REALM}'}}]},
+    {'if': {'$rm': 'INVITE'}, 'do': [{'msrp_gw_answer': {
         'key': f'sip:$au@{REALM}:$tu', 'content_types': SINGLE, 'from': f'sip:$au@{REALM}',
         'to': '$tu', 'ruri': '$ru'}}]},
     {'if': {'$rm': 'MESSAGE'}, 'do': ['lookup', {'msg_to_msrp': {
@@ -44,6 +53,7 @@ class PageCase(case.Case):
     """msrpd, which serves the page, and a browser."""
 
     relay = False               # sessions go through it (RFC 4976)
+    settings = {}               # more of config.json
 
     @classmethod
     def prepare(cls):
@@ -52,13 +62,14 @@ class PageCase(case.Case):
         cls.url = f'{origin}/'
         cls.config = {
             'web': {'listen': [origin], 'root': cls.root({
-                'domain': REALM, 'rooms': [{'uri': LOBBY, 'name': 'Lobby'}],
+                'domain': REALM, 'rooms': [{'uri': LOBBY, 'name': 'Lobby'}], **cls.settings,
                 **({'relay': f'msrp://127.0.0.1:{port};ws'} if cls.relay else {})})},
             'relay': {'enabled': cls.relay, 'allow_plain_auth': True},
             'users': {name: {'password': PASSWORD} for name in ('alice', 'bob', 'carol', 'baresip')},
             'registrar': {'domains': [REALM]},
             'ua': {'reconnect_grace': '500ms'},
             'gateway': {'iscomposing': 'forward'},
+            'msrp': {'max_message_size': '1MiB'},       # of rooms
             'conference': {'rooms': [{'uri': LOBBY, 'subject': 'Lobby'}],
                            'persist': os.path.join(cls.directory, 'rooms.db')},
             'routes': ROUTES}
@@ -132,9 +143,27 @@ class PageTest(PageCase):
         alice.press('Send', exact=True)
         bob.sees_message('typing')
         bob.gone('alice is typing')
-        alice.do('upload', what={'label': 'File to send'}, file=self.file('x.png', picture()))
-        bob.do('see', what={'role': 'img', 'name': 'Picture x.png'})
+        bob.write('typing, too')
+        alice.see('bob is typing')
+        for page, other, name in ((alice, bob, 'x.png'), (bob, alice, 'y.png')):
+            page.do('upload', what={'label': 'File to send'}, file=self.file(name, picture()))
+            other.do('see', what={'role': 'img', 'name': f'Picture {name}'})
+        self.assertEqual(len(self.ctl.call('msrp_anchor_list')), 1)
         self.assertEqual(alice.do('said') + bob.do('said'), [])
+
+    def test_large_files(self):
+        """As large as config.json lets them be, one to one, either way, with a bar."""
+        alice, bob = self.person('alice'), self.person('bob')
+        for page, other in ((alice, bob), (bob, alice)):
+            page.chat_with(other.name)
+            page.do('watch')
+            name, body = f'{page.name}.bin', os.urandom(8 * 1048576)
+            page.do('upload', what={'label': 'File to send'}, file=self.file(name, body))
+            other.enter(page.name)
+            self.assertEqual(other.do('save', what={'role': 'button', 'name': f'Save {name}'}),
+                             hashlib.sha256(body).hexdigest())
+            page.see('delivered', role='log')
+            self.assertEqual(page.do('watched'), [f'Sending {name}'])
 
     def test_nobody_there(self):
         alice = self.person('alice')
@@ -145,6 +174,40 @@ class PageTest(PageCase):
         alice.press('Try again')
         carol.enter('alice')
         carol.sees_message('Are you there?')
+
+    def test_away_for_a_moment(self):
+        """Who was there gets what was said while he was not, with nobody doing anything."""
+        alice, bob = self.person('alice'), self.person('bob')
+        alice.chat_with('bob')
+        alice.say('first')
+        bob.enter('alice')
+        bob.sees_message('first')
+        bob.do('reload')
+        alice.say('second')
+        alice.see('waiting for the connection', role='log')
+        alice.see('Not online at the moment')
+        bob.log_in(PASSWORD)
+        bob.enter('alice')
+        bob.sees_message('second')
+        for text in ('first', 'second'):
+            self.assertEqual(bob.count(text), 1, text)
+
+    def test_a_phone_instead(self):
+        """The page is closed, and its user has a telephone."""
+        alice, page = self.person('alice'), self.person('baresip')
+        alice.chat_with('baresip')
+        alice.say('to the page')
+        page.enter('alice')
+        page.sees_message('to the page')
+        page.close()
+        self.pages.remove(page)
+        phone = self.phone()
+        try:
+            alice.say('to the phone')
+            phone.shows('to the phone')
+            alice.gone('waiting for the connection')
+        finally:
+            phone.stop()
 
     def phone(self):
         directory = os.path.join(self.directory, self._testMethodName)
@@ -162,6 +225,12 @@ class PageTest(PageCase):
             alice.see('delivered', role='log')
             phone.send('from the phone')
             alice.sees_message('from the phone')
+            # Busy (486) until the old session is missed.
+            alice.do('reload')
+            alice.log_in(PASSWORD)
+            alice.chat_with('baresip')
+            alice.say('once more')
+            phone.shows('once more')
         finally:
             phone.stop()
 
@@ -221,11 +290,20 @@ class PageTest(PageCase):
         alice.see('large.bin is larger than 8.0 MiB')
 
     def test_restart(self):
-        """What was said and typed is there afterwards, once; what was said meanwhile arrives."""
         alice, bob = self.person('alice'), self.person('bob')
         for page in (alice, bob):
             page.enter('Lobby')
             page.see('Participants (2)')
+        self.talk_over_a_restart(alice, bob)
+
+    def test_restart_between_two(self):
+        alice, bob = self.person('alice'), self.person('bob')
+        alice.chat_with('bob')
+        bob.chat_with('alice')
+        self.talk_over_a_restart(alice, bob)
+
+    def talk_over_a_restart(self, alice, bob):
+        """What was said and typed is there afterwards, once; what was said meanwhile arrives."""
         alice.say('before')
         bob.sees_message('before')
         bob.write('half a thou')
@@ -262,7 +340,6 @@ class PageTest(PageCase):
         self.assertEqual(alice.count('kept'), 1)
 
     def test_reload_between_two(self):
-        """Who writes to one other after a reload is busy until his old session is missed: 486."""
         alice, bob = self.person('alice'), self.person('bob')
         alice.chat_with('bob')
         alice.say('first')
@@ -348,6 +425,87 @@ class RelayTest(PageCase):
         bob.sees_message('by way of the relay')
         bob.do('upload', what={'label': 'File to send'}, file=self.file('r.bin', bytes(100000)))
         alice.see('r.bin, 98 KiB', role='log')
+
+
+class ProxyCase:
+    """A proxy in front has the certificate: what docs/web.md has of it, at other places."""
+
+    advertise = True
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        port = free_port()
+        inner = cls.url.split(':')[-1].strip('/')
+        certificate = Authority(cls.directory).issue('proxy')
+        with open(os.path.join(SOURCE, 'docs', 'web.md'), encoding='utf-8') as file:
+            text = re.search(f'```{cls.program}\n(.*?)```', file.read(), re.DOTALL)[1]
+        for old, new in (('listen 443', f'listen 127.0.0.1:{port}'), (' :443', f' 127.0.0.1:{port}'),
+                         ('127.0.0.1:8080', f'127.0.0.1:{inner}'),
+                         ('/etc/ssl/im.key', certificate.key),
+                         ('/etc/ssl/im.pem', certificate.certificate),
+                         ('/etc/haproxy/im.pem', certificate.certificate)):
+            text = text.replace(old, new)
+        path = os.path.join(cls.directory, 'proxy.conf')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(cls.around.format(directory=cls.directory, text=text))
+        # HAProxy wants both in one file, or the key beside it.
+        os.link(certificate.key, f'{certificate.certificate}.key')
+        cls.config['web']['forwarded'] = ['127.0.0.1']
+        if cls.advertise:
+            cls.config['web']['advertise'] = f'https://127.0.0.1:{port}'
+        proxy = Program(cls.program, [cls.program, *cls.arguments, path], cls.directory)
+        cls.addClassCleanup(proxy.stop)
+        poll(lambda: answers(port), what=cls.program)
+        cls.url = f'https://127.0.0.1:{port}/'
+
+    def test_chat(self):
+        alice, bob = (self.person(name, ignoreHTTPSErrors=True) for name in ('alice', 'bob'))
+        alice.chat_with('bob')
+        alice.say('through the proxy')
+        alice.see('delivered', role='log')
+        bob.enter('alice')
+        bob.sees_message('through the proxy')
+        bob.do('upload', what={'label': 'File to send'}, file=self.file('p.bin', bytes(300000)))
+        alice.see('p.bin, 293 KiB', role='log')
+        for page in (alice, bob):
+            page.enter('Lobby')
+            page.see('Participants (2)')
+        bob.say('in the room')
+        alice.sees_message('in the room')
+        self.assertEqual(alice.do('said') + bob.do('said'), [])
+
+
+class NginxTest(ProxyCase, PageCase):
+    program, arguments = 'nginx', ['-c']
+    around = '''daemon off;
+master_process off;
+pid {directory}/nginx.pid;
+error_log stderr;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+{text}
+}}
+'''
+
+
+class HaproxyTest(ProxyCase, PageCase):
+    program, arguments = 'haproxy', ['-db', '-f']
+    advertise, settings = False, {'secure': False}
+    around = '''global
+    maxconn 64
+defaults
+    timeout connect 10s
+    timeout client 1h
+    timeout server 1h
+{text}
+'''
 
 
 class DemoTest(unittest.TestCase):

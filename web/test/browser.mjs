@@ -1,6 +1,7 @@
 // A browser for tests in other languages.  Each line of standard input is a command in JSON, each line of
 // output its answer: {"id", "result"} or {"id", "error"}.  Things on a page are named as people and screen
 // readers find them: {"role", "name"}, {"label"}, {"text"}.
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
@@ -52,6 +53,19 @@ const commands = {
 
 		return activeElement?.getAttribute('aria-label') ?? activeElement?.labels?.[0]?.textContent ?? activeElement?.textContent;
 	}),
+	/** From now on: which progress bars are shown. */
+	watch: ({ page }) => page.evaluate(() => {
+		window.bars = new Set();
+		new MutationObserver(() => document.querySelectorAll('progress').forEach((bar) => window.bars.add(bar.ariaLabel)))
+			.observe(document.body, { childList: true, subtree: true });
+	}),
+	watched: ({ page }) => page.evaluate(() => [...window.bars]),
+	/** Click on it, and save what it gives. @return its SHA-256 */
+	async save({ page }, { what }) {
+		const [download] = await Promise.all([page.waitForEvent('download'), find(page, what).first().click()]);
+
+		return createHash('sha256').update(readFileSync(await download.path())).digest('hex');
+	},
 	reload: ({ page }) => page.reload(),
 	size: ({ page }, { width, height }) => page.setViewportSize({ width, height }),
 	dark: ({ page }, { on }) => page.emulateMedia({ colorScheme: on ? 'dark' : 'light' }),
