@@ -376,6 +376,21 @@ class PageTest(PageCase):
         self.reach(alice, 'Participants (1)')
         alice.do('press', key='Enter')
         alice.see('Ally (you)')
+        self.reach(alice, 'Send a file')
+        alice.do('choose_file', file=self.file('k.bin', bytes(1000)))
+        alice.do('press', key='Enter')
+        alice.see('delivered', role='log')
+        self.reach(alice, 'Save k.bin')
+        self.reach(alice, 'Name or address')
+        alice.do('type', text='carol')
+        alice.do('press', key='Enter')
+        self.assertEqual(alice.do('focused'), 'Message')
+        alice.do('type', text='Are you there?')
+        alice.do('press', key='Enter')
+        alice.see('Not online at the moment', role='log')
+        self.reach(alice, 'Try again')
+        alice.do('press', key='Enter')
+        alice.see('Not online at the moment', role='log')
         self.reach(alice, 'Log out')
         alice.do('press', key='Enter')
         alice.do('see', what={'label': 'Password'})
@@ -392,23 +407,40 @@ class PageTest(PageCase):
         """WCAG 2.2 AA as far as a program can tell, light and dark, on a desk and on a telephone."""
         alice = self.page('alice')
         self.assertEqual(alice.do('axe'), [])
+        alice.do('fill', what={'label': 'User name'}, value='alice')
+        alice.do('fill', what={'label': 'Password'}, value='wrong')
+        alice.press('Log in')
+        alice.see('Name or password is wrong')
+        self.assertEqual(alice.do('axe'), [])
         alice.log_in(PASSWORD)
         self.assertEqual(alice.do('axe'), [])
+        alice.chat_with('carol')
+        alice.say('w' * 300)
+        alice.see('Not online at the moment', role='log')
+        self.look_at(alice)
+        alice.do('size', width=1280, height=800)
         alice.enter('Lobby')
         alice.see('Participants (1)')
         alice.say('to be seen')
         alice.see('delivered', role='log')
-        alice.do('upload', what={'label': 'File to send'}, file=self.file('y.png', picture()))
-        alice.do('see', what={'role': 'img', 'name': 'Picture y.png'})
+        name = f'{"y" * 90}.png'
+        alice.do('upload', what={'label': 'File to send'}, file=self.file(name, picture(600)))
+        alice.do('see', what={'role': 'img', 'name': f'Picture {name}'})
         alice.do('click', what={'text': 'Participants (1)'})
-        for size in ((1280, 800), (360, 640)):
-            alice.do('size', width=size[0], height=size[1])
-            for dark in (False, True):
-                alice.do('dark', on=dark)
-                with self.subTest(size=size, dark=dark):
-                    self.assertEqual(alice.do('axe'), [])
-        alice.press('Back to conversations')
+        self.look_at(alice)
+        alice.press('Nickname', exact=True)
         self.assertEqual(alice.do('axe'), [])
+        alice.press('Cancel')
+        alice.press('Back to conversations')
+        self.assertEqual(alice.do('axe') + alice.do('wide'), [])
+
+    def look_at(self, page):
+        for size in ((1280, 800), (360, 640), (320, 480)):
+            page.do('size', width=size[0], height=size[1])
+            for dark in (False, True):
+                page.do('dark', on=dark)
+                with self.subTest(size=size, dark=dark):
+                    self.assertEqual(page.do('axe') + page.do('wide'), [])
 
 
 class RelayTest(PageCase):

@@ -30,7 +30,10 @@ const commands = {
 		opened.setDefaultTimeout(PATIENCE);
 		opened.on('console', (message) => ['error', 'warning'].includes(message.type()) && said.push(message.text()));
 		opened.on('pageerror', (error) => said.push(String(error)));
-		pages.set(page, { page: opened, said });
+		const tab = { page: opened, said, file: '' };
+
+		opened.on('filechooser', (chooser) => void chooser.setFiles(tab.file));
+		pages.set(page, tab);
 		await opened.goto(url);
 	},
 	async close({ page }, { page: name }) {
@@ -53,6 +56,13 @@ const commands = {
 
 		return activeElement?.getAttribute('aria-label') ?? activeElement?.labels?.[0]?.textContent ?? activeElement?.textContent;
 	}),
+	/** What is chosen when the page asks for a file. */
+	choose_file(tab, { file }) {
+		tab.file = file;
+	},
+	/** What is wider than its place: one would have to scroll sideways. */
+	wide: ({ page }) => page.evaluate(() => [document.documentElement, ...document.querySelectorAll('body, main, nav, .log')]
+		.filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth).map(({ tagName, className }) => `${tagName} ${className}`)),
 	/** From now on: which progress bars are shown. */
 	watch: ({ page }) => page.evaluate(() => {
 		window.bars = new Set();
