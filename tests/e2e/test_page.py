@@ -311,16 +311,20 @@ class PageTest(PageCase):
         for page in (alice, bob):
             page.see('Connection lost', role='status')
         alice.say('meanwhile')
-        alice.see('waiting for the connection', role='log')
+        alice.write('a draft')
+        bob.do('type', text='ght')
+        bob.do('press', key='Enter')
+        for page in (alice, bob):
+            page.see('waiting for the connection', role='log')
         self._start_class_daemon()
         self._daemons[:] = [(self.daemon, self.ctl)]
         for page in (alice, bob):
             page.see('Online', role='status')
         bob.sees_message('meanwhile')
-        self.assertEqual(bob.do('value', what={'label': 'Message', 'exact': True}), 'half a thou')
-        bob.do('type', text='ght')
-        bob.do('press', key='Enter')
         alice.sees_message('half a thought')
+        self.assertEqual(alice.do('value', what={'label': 'Message', 'exact': True}), 'a draft')
+        for page in (alice, bob):
+            page.gone('waiting for the connection')
         for page in (alice, bob):
             for text in ('before', 'meanwhile', 'half a thought'):
                 self.assertEqual(page.count(text), 1, (page.name, text))
@@ -457,6 +461,14 @@ class RelayTest(PageCase):
         bob.sees_message('by way of the relay')
         bob.do('upload', what={'label': 'File to send'}, file=self.file('r.bin', bytes(100000)))
         alice.see('r.bin, 98 KiB', role='log')
+
+    def test_two_browsers(self):
+        alice, bob = self.person('alice'), self.person('bob')
+        alice.chat_with('bob')
+        alice.say('by way of the relay')
+        alice.see('delivered', role='log')
+        bob.enter('alice')
+        bob.sees_message('by way of the relay')
 
 
 class ProxyCase:

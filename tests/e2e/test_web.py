@@ -51,6 +51,9 @@ class FilesTest(SiteCase):
             answer = self.web.get(path)
             self.assertEqual((answer.status, answer.body), (200, b'<p>hello'), path)
             self.assertEqual(answer.headers['Content-Type'], 'text/html; charset=utf-8')
+            self.assertIn("default-src 'self'", answer.headers['Content-Security-Policy'])
+            self.assertIn("frame-ancestors 'self'", answer.headers['Content-Security-Policy'])
+            self.assertEqual(answer.headers['Referrer-Policy'], 'no-referrer')
         self.assertEqual(self.web.get('/sub/').body, b'<p>sub')
 
     def test_types(self):

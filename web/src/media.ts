@@ -1,6 +1,6 @@
 /** What SIP.js asks about a call's media, answered by an MSRP session. */
 import type { BodyAndContentType, SessionDescriptionHandler } from 'sip.js';
-import { parseSdp, writeSdp, type Connection, type Description, type MediaDescription, type Message,
+import { parseSdp, parseUri, writeSdp, type Connection, type Description, type MediaDescription, type Message,
 	type MsrpError, type Session } from '../msrp/src/index.ts';
 import { COMPOSING_TYPE } from './composing.ts';
 
@@ -37,7 +37,8 @@ export class Media implements SessionDescriptionHandler {
 			return this.session;
 		this.session = connection.session({ acceptTypes: ACCEPTED, secure, maxSize,
 			onMessage: (message) => this.#take(message), onEnd: (why) => this.onEnd(why) });
-		if (relay)
+		// A relay reaches nobody by WebSocket: whose path begins so is for us to connect to.
+		if (relay && parseUri(this.#offer?.message?.path[0] ?? '')?.transport !== 'ws')
 			await this.session.useRelay(relay.uri, relay.user, relay.password);
 		return this.session;
 	}
