@@ -216,8 +216,8 @@ static void on_established(struct sip_dialog *d, void *arg)
 	if (leg->other->up)
 		anchor_set_established(leg->anchor);
 	leg_follow(leg);
-	if (media_wants_plain(leg)) {
-		leg->plain = leg->offers = true;
+	if (!leg->anchor->over && media_wants_plain(leg)) {
+		leg->plain = true;
 		leg->offers = ask(leg) == -EBUSY;
 	}
 	anchor_unref(leg->anchor);

@@ -18,7 +18,8 @@
 
 enum { GREETING_MAX = 8192 };
 
-#define LOST SLICE("SIP;cause=500;text=\"MSRP connection lost\"")
+#define LOST   SLICE("SIP;cause=500;text=\"MSRP connection lost\"")
+#define ABSENT SLICE("SIP;cause=500;text=\"No MSRP connection\"")
 
 static struct forwarder *forwarder_of(const struct anchor_leg *leg)
 {
@@ -54,16 +55,22 @@ static void note_bound(const struct anchor_leg *leg, const struct msrp_conn *con
 
 static void attach(struct anchor_leg *leg, struct msrp_conn *conn)
 {
-	struct anchors *all = leg->anchor->all;
-
 	msrp_conn_attach(conn, &leg->user, 0);
 	note_bound(leg, conn);
 	way_open(&leg->way, conn);
-	timer_queue_stop(&all->retry, &leg->retry);
-	if (!timer_entry_running(&leg->grace))
-		return;
+	timer_queue_stop(&leg->anchor->all->retry, &leg->retry);
+}
+
+/* Something has come over its connection: there is somebody at the other end. */
+static void confirm(struct anchor_leg *leg)
+{
+	struct anchors *all = leg->anchor->all;
+
+	leg->confirmed = true;
 	timer_queue_stop(&all->grace, &leg->grace);
-	++*all->count.reconnected;
+	if (leg->lost)
+		++*all->count.reconnected;
+	leg->lost = false;
 }
 
 /* The session is over unless the peer is there again before long (RFC 4975 5.4). */
@@ -74,17 +81,19 @@ static void lost(struct anchor_leg *leg)
 
 	if (!leg->up)
 		return; /* its dialog tells what becomes of it */
-	++*all->count.lost;
-	story_note(LOG_LEVEL_INFO, &of, "anchor: session %.*s: connection lost",
-	    SLICE_ARG(leg_id(leg)));
+	if (!leg->lost) {
+		leg->lost = true;
+		leg->retry_periods = 1;
+		++*all->count.lost;
+		story_note(LOG_LEVEL_INFO, &of, "anchor: session %.*s: connection lost",
+		    SLICE_ARG(leg_id(leg)));
+	}
 	if (!all->settings->reconnect_grace_ms) {
 		anchor_finish(leg->anchor, ANCHOR_FAILED, LOST);
 		return;
 	}
-	if (!timer_entry_running(&leg->grace)) {
+	if (!timer_entry_running(&leg->grace))
 		timer_queue_start(&all->grace, &leg->grace);
-		leg->retry_periods = 1;
-	}
 	if (!leg->peer.connects)
 		timer_queue_start(&all->retry, &leg->retry);
 }
@@ -92,14 +101,32 @@ static void lost(struct anchor_leg *leg)
 void leg_on_grace(struct timer_entry *entry, void *arg)
 {
 	struct anchor_leg *leg = OWNER(struct anchor_leg, grace, entry);
+	const struct story of = anchor_story(leg);
 
 	(void)arg;
-	anchor_finish(leg->anchor, ANCHOR_FAILED, LOST);
+	story_note(LOG_LEVEL_INFO, &of, "anchor: session %.*s: no connection in time",
+	    SLICE_ARG(leg_id(leg)));
+	anchor_finish(leg->anchor, ANCHOR_FAILED, leg->lost ? LOST : ABSENT);
 }
 
 void leg_leave(struct anchor_leg *leg)
 {
+	struct anchors *all = leg->anchor->all;
+
 	detach(leg);
+	timer_queue_stop(&all->grace, &leg->grace);
+	timer_queue_stop(&all->retry, &leg->retry);
+}
+
+void leg_end_grace(struct anchors *all)
+{
+	struct timer_entry *entry;
+
+	while ((entry = timer_queue_first(&all->grace))) {
+		timer_queue_stop(&all->grace, entry);
+		if (OWNER(struct anchor_leg, grace, entry)->lost)
+			leg_on_grace(entry, all);
+	}
 }
 
 static void on_closed(struct msrp_user *user, int err)
@@ -124,14 +151,13 @@ static int on_greeted(struct msrp_transaction *t, const struct msrp_frame *respo
 	struct anchor *anchor = leg->anchor;
 	const struct story of = anchor_story(leg);
 
-	if (response->code < 300) {
-		leg->confirmed = true;
+	if (response->code >= 300)
+		story_note(LOG_LEVEL_INFO, &of, "anchor: session %.*s: peer refuses it: %u %.*s",
+		    SLICE_ARG(leg_id(leg)), response->code, SLICE_ARG(response->phrase));
+	if (response->code != 481 && response->code != 506) {
+		confirm(leg);
 		return 0;
 	}
-	story_note(LOG_LEVEL_INFO, &of, "anchor: session %.*s: peer refuses it: %u %.*s",
-	    SLICE_ARG(leg_id(leg)), response->code, SLICE_ARG(response->phrase));
-	if (response->code != 481 && response->code != 506)
-		return 0;
 	anchor_ref(anchor);
 	detach(leg);
 	lost(leg);
@@ -201,10 +227,16 @@ static int dial(struct anchor_leg *leg)
 void leg_follow(struct anchor_leg *leg)
 {
 	const struct story of = anchor_story(leg);
-	int err = 0;
+	int err;
 
-	if (leg->user.conn || !leg->up || !leg->peer.sdp || leg->peer.connects)
+	if (leg->anchor->over || leg->user.conn || !leg->up || !leg->peer.sdp)
 		return;
+	if (leg->peer.connects) {
+		/* The time that it takes him is the one of who comes back. */
+		if (!timer_entry_running(&leg->grace))
+			timer_queue_start(&leg->anchor->all->grace, &leg->grace);
+		return;
+	}
 	err = dial(leg);
 	if (err == 0)
 		return;
@@ -219,11 +251,11 @@ void leg_on_retry(struct timer_entry *entry, void *arg)
 	struct anchors *all = arg;
 	unsigned waited = ++leg->retry_periods;
 
-	/* After 1, 2, 4, 8 … of them. */
-	if ((waited & (waited - 1)) == 0)
-		leg_follow(leg);
-	if (!leg->user.conn && timer_entry_running(&leg->grace))
+	/* After 1, 2, 4, 8 … of them; what follows may be the end of the leg. */
+	if (waited & (waited - 1))
 		timer_queue_start(&all->retry, &leg->retry);
+	else
+		leg_follow(leg);
 }
 
 /* --- requests of its peer --- */
@@ -243,7 +275,7 @@ static int refuse(struct msrp_conn *conn, int code, const char *phrase)
 static bool bind_to(struct anchor_leg *leg, struct msrp_conn *conn)
 {
 	if (leg->user.conn == conn) {
-		leg->confirmed = true;
+		confirm(leg);
 		return true;
 	}
 	if (leg->user.conn && leg->confirmed) {
@@ -256,7 +288,7 @@ static bool bind_to(struct anchor_leg *leg, struct msrp_conn *conn)
 	}
 	detach(leg);
 	attach(leg, conn);
-	leg->confirmed = true;
+	confirm(leg);
 	return true;
 }
 
@@ -396,12 +428,8 @@ int leg_new(struct anchor_leg **legp, struct anchor *anchor, const struct ua_loc
 
 void leg_close(struct anchor_leg *leg)
 {
-	struct anchors *all = leg->anchor->all;
-
-	timer_queue_stop(&all->grace, &leg->grace);
-	timer_queue_stop(&all->retry, &leg->retry);
-	msrp_target_unbind(all->env.msrp, &leg->target);
-	detach(leg);
+	msrp_target_unbind(leg->anchor->all->env.msrp, &leg->target);
+	leg_leave(leg);
 	way_end(&leg->way);
 }
 

@@ -79,6 +79,7 @@ struct anchor_leg {
 	struct timer_entry grace, retry;
 	unsigned retry_periods; /* of ANCHOR_RETRY_MS until the next try */
 	bool confirmed;         /* its connection: something came over it */
+	bool lost;              /* one was, or could not be had; none was confirmed since */
 	bool secure;            /* its URI is msrps */
 	char uri[MSRP_LISTEN_URI_MAX + UA_ID_LEN];
 };
@@ -173,11 +174,14 @@ void leg_free(struct anchor_leg *leg);
 
 struct slice leg_id(const struct anchor_leg *leg);
 
-/** Go where the SDP that was exchanged says: connect if that is for us to do. */
+/** Go where the SDP that was exchanged says: connect if that is for us to do, or wait for him. */
 void leg_follow(struct anchor_leg *leg);
 
-/** Its peer's SDP has another path: leave the connection. */
+/** Its peer's SDP has another path: leave the connection, and wait for it no more. */
 void leg_leave(struct anchor_leg *leg);
+
+/** There is no grace any more: those that have lost their connection end. */
+void leg_end_grace(struct anchors *all);
 
 /** Expiry of anchors.grace, .retry. */
 void leg_on_grace(struct timer_entry *entry, void *arg);

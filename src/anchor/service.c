@@ -217,6 +217,8 @@ static int reload(void *state, const void *settings, struct reason *why)
 	timer_queue_set_period(&all->ringing, s->ring_timeout_ms);
 	timer_queue_set_period(&all->duration, s->max_duration_ms);
 	timer_queue_set_period(&all->grace, s->reconnect_grace_ms);
+	if (!s->reconnect_grace_ms)
+		leg_end_grace(all);
 	forwarder_reload(&all->forwarder);
 	return 0;
 }

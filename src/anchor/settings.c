@@ -26,7 +26,9 @@ const struct setting anchor_settings_rows[] = {
 	.type = SETTING_DURATION,
 	.offset = OF(reconnect_grace_ms),
 	.preset = "5s",
-	.help = "A session that has lost one of its connections ends after this long unless it "
-		"is there again (RFC 4975 5.4); 0: at once."},
+	.help =
+	    "A session that has lost one of its connections, or whose peer is to connect and does "
+	    "not, ends after this long unless it is there (RFC 4975 5.4); 0: at once, and no limit "
+	    "for who is to connect."},
     {.name = NULL},
 };

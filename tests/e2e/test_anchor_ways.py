@@ -62,8 +62,8 @@ class WaysCase(AnchorCase):
                      'tls': {'certificate': cls.own.certificate, 'private_key': cls.own.key,
                              'ca_file': cls.ca.file}}}
 
-    def meet(self, one, other):
-        """A session with alice coming by one way, bob by another."""
+    def meet(self, one, other, comes=True):
+        """A session with alice coming by one way, bob by another; or he does not come."""
         transaction = self.calls(offer=one.offer)
         invite = self.bob.expect('INVITE')
         offered = sdp.Sdp(invite.request.body).message
@@ -75,7 +75,9 @@ class WaysCase(AnchorCase):
         alice = self.taken(transaction, one.path)
         bob.dialog.expect('ACK')
         event = self.ctl.event('E_MSRP_ANCHOR_NEW')
-        if one.active:              # it is she who has to begin
+        if not comes:
+            one.attach(alice)
+        elif one.active:            # it is she who has to begin
             one.attach(alice)
             other.attach(bob)
         else:
@@ -190,27 +192,130 @@ class LossTest(WaysCase):
         self.assertIsNone(pair.bob.conn.expect('SEND').body)
         self.passes(pair.alice, pair.bob, 'again')
 
-    def test_lost_for_good(self):
-        """Then both get a BYE that says why."""
-        daemon, ctl = self.start({**self.config, 'anchor': {'reconnect_grace': '300ms'}})
-        self.daemon, self.ctl, before = daemon, ctl, (self.daemon, self.ctl)
-        try:
-            pair = self.meet(Way(self, True), Way(self, True))
-            pair.alice.conn.close()
-            for side in (pair.alice, pair.bob):
-                bye = side.dialog.expect('BYE')
-                self.assertIn('MSRP connection lost', bye.request.get('Reason'))
-                bye.respond(200)
-            self.ends(pair, 'failed')
-        finally:
-            self.daemon, self.ctl = before
-
     def test_stranger(self):
         """RFC 4975 5.4: a session is bound to one connection."""
         pair = self.meet(Way(self, True), Way(self, True))
         thief = msrp.connect(pair.alice.path[0], name='thief')
         msrp.Session(thief, pair.alice.path, ['msrp://127.0.0.1:9/thief;tcp']).send('x', code=506)
         self.passes(pair.alice, pair.bob, 'mine')
+
+
+class GraceCase(WaysCase):
+    grace = '300ms'
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.config['anchor'] = {'reconnect_grace': cls.grace}
+        cls.config['msrp']['shared_stall'] = '300ms'
+
+    def lost_for_good(self, pair, why='MSRP connection lost'):
+        """Both get a BYE that says why."""
+        for side in (pair.alice, pair.bob):
+            bye = side.dialog.expect('BYE')
+            self.assertIn(why, bye.request.get('Reason', ''))
+            bye.respond(200)
+        self.assertEqual(self.ctl.event('E_MSRP_ANCHOR_END', id=pair.id)['reason'], 'failed')
+
+    def moves(self, pair, setup, path):
+        """Bob says by re-INVITE that he is there now, alice that she is where she was."""
+        transaction = pair.bob.dialog.request('INVITE', sdp.document(
+            sdp.message(path, setup=setup), origin='- 1 2'))
+        pair.alice.dialog.expect('INVITE').respond(200, sdp.document(
+            sdp.message(pair.alice.own_path[0], setup='passive')))
+        pair.alice.dialog.expect('ACK')
+        transaction.final(200)
+        pair.bob.dialog.ack()
+
+
+class GraceTest(GraceCase):
+    """A connection that does not come, or not again."""
+
+    def test_lost_for_good(self):
+        """Of who connects."""
+        pair = self.meet(Way(self, True), Way(self, True))
+        pair.alice.conn.close()
+        self.lost_for_good(pair)
+
+    def test_nobody_listens_any_more(self):
+        """Where it is us who connect; however often that is tried, it is lost once."""
+        other, lost = Way(self, False), self.statistics()['lost']
+        pair = self.meet(Way(self, True), other)
+        other.listener.close()
+        pair.bob.conn.close()
+        self.lost_for_good(pair)
+        self.assertEqual(self.statistics()['lost'], lost + 1)
+
+    def test_session_is_not_known_any_more(self):
+        """Somebody is there, but he knows nothing of it."""
+        for code in (481, 506):
+            with self.subTest(code=code):
+                other, before = Way(self, False), self.statistics()
+                pair = self.meet(Way(self, True), other)
+                other.listener.behave = msrp.answer_with(code)
+                pair.bob.conn.close()
+                self.lost_for_good(pair)
+                numbers = self.statistics()
+                self.assertEqual((numbers['lost'], numbers['reconnected']),
+                                 (before['lost'] + 1, before['reconnected']))
+
+    def test_never_comes(self):
+        """Who is to connect has as long from the beginning, and from a re-INVITE."""
+        self.lost_for_good(self.meet(Way(self, True), Way(self, True), comes=False), 'No MSRP connection')
+        pair = self.meet(Way(self, False), Way(self, False))
+        self.moves(pair, 'active', f'msrp://127.0.0.1:9/{new_id()};tcp')
+        self.lost_for_good(pair, 'No MSRP connection')
+
+
+class NoGraceTest(GraceCase):
+    """With reconnect_grace 0 it is over in the midst of what is being said."""
+
+    grace = '0s'
+
+    def test_lost(self):
+        pair = self.meet(Way(self, True), Way(self, True))
+        pair.alice.conn.close()
+        self.lost_for_good(pair)
+
+    def test_moves_to_where_we_cannot_connect(self):
+        pair = self.meet(Way(self, False), Way(self, False))
+        self.moves(pair, 'passive', f'msrp://127.0.0.1:9/{new_id()};sctp')
+        self.lost_for_good(pair, '')
+
+    def test_is_where_we_cannot_connect(self):
+        """And would have been made another offer, without CEMA."""
+        way = Way(self, True)
+        transaction, invite = self.rings(offer=way.offer)
+        invite.respond(200, sdp.document(sdp.message(
+            f'msrp://192.0.2.1:9/{new_id()};sctp msrp://192.0.2.2:9/{new_id()};tcp', port=7,
+            setup='passive')))
+        bob = Dialog.of_server(invite)
+        alice = self.taken(transaction, way.path)
+        bob.expect('ACK')
+        for dialog in (alice.dialog, bob):
+            dialog.expect('BYE').respond(200)
+        poll(lambda: not self.listed(), what='its end')
+
+
+class ReloadTest(GraceCase):
+    grace = '60s'
+
+    def test_reload(self):
+        """With 0 whoever has lost a connection ends at once; who was never there may still come."""
+        late = Way(self, True)
+        waits = self.meet(Way(self, True), late, comes=False)
+        gone = self.meet(Way(self, True), Way(self, True))
+        gone.bob.conn.close()
+        sought = self.meet(Way(self, False), Way(self, False))
+        self.moves(sought, 'passive', f'msrp://127.0.0.1:9/{new_id()};sctp')
+        poll(lambda: self.statistics()['lost'] == 2, what='the loss of two connections')
+        self.daemon.config['anchor']['reconnect_grace'] = '0s'
+        self.daemon.write_config()
+        self.ctl.call('reload')
+        self.lost_for_good(gone)
+        self.lost_for_good(sought)
+        late.attach(waits.bob)
+        self.passes(waits.alice, waits.bob, 'here')
 
 
 class CemaTest(WaysCase):
