@@ -9,16 +9,22 @@
 
 /* --- one pause --- */
 
+/* Is there more to be read than what goes to that flow?  One that leads nowhere is fed nothing yet. */
+static bool holds_up_others(struct msrp_conn *source, const struct msrp_flow *flow)
+{
+	const struct feed *feed = feed_find(source);
+
+	return flow->conn ? feed && feed_is_shared(feed) : msrp_conn_users(source) > 1;
+}
+
 int pause_begin(struct pause *pause, struct forwarder *fw, struct msrp_conn *source,
     struct msrp_flow *flow)
 {
-	struct feed *feed = feed_find(source);
-
 	pause->source = source;
 	pause->flow = flow;
 	if (flow->conn)
 		msrp_flow_wait(flow);
-	if (feed && feed_is_shared(feed))
+	if (holds_up_others(source, flow))
 		timer_queue_start(&fw->stalls, &pause->stall);
 	return -EAGAIN;
 }

@@ -1,7 +1,8 @@
 /*
  * Back-pressure: a source is not read while what it fills has no room.
  *
- * A source that feeds other connections too waits no longer than shared_stall for one of them.
+ * A source that feeds other connections too waits no longer than shared_stall for one of them, and
+ * one that several sessions use no longer for one that is not there yet.
  */
 #pragma once
 

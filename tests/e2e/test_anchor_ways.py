@@ -297,6 +297,21 @@ class NoGraceTest(GraceCase):
         poll(lambda: not self.listed(), what='its end')
 
 
+class LongGraceTest(GraceCase):
+    grace = '60s'
+
+    def test_shared_connection(self):
+        """Who waits for a peer does not hold up another session of the same connection for long."""
+        waits = self.meet(Way(self, True), Way(self, True), comes=False)
+        waits.alice.conn.close()
+        poll(lambda: self.statistics()['lost'], what='the loss of her connection')
+        pair = self.meet(Way(self, True), Way(self, False))
+        waits.alice.attach(pair.alice.conn)
+        waits.alice.conn.send(waits.alice.msrp.build('SEND', b'to nobody'))
+        self.passes(pair.alice, pair.bob, 'to somebody')
+        self.assertEqual(pair.alice.conn.expect('REPORT').get('Status').split()[1], '408')
+
+
 class ReloadTest(GraceCase):
     grace = '60s'
 
