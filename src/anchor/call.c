@@ -8,17 +8,23 @@
 
 enum { NOT_ACCEPTABLE = 488 };
 
-#define LOST SLICE("SIP;cause=500;text=\"Session lost\"")
+#define LOST       SLICE("SIP;cause=500;text=\"Session lost\"")
+#define UNANSWERED SLICE("SIP;cause=488;text=\"Not Acceptable Here\"")
 
 static struct anchor_leg *leg_of(void *arg)
 {
 	return arg;
 }
 
-static void refuse(struct anchor_leg *leg, const struct sip_failure *failure)
+static void forget_question(struct anchor_leg *leg)
 {
 	leg->asks = leg->asks_ours = false;
 	media_forget(leg);
+}
+
+static void refuse(struct anchor_leg *leg, const struct sip_failure *failure)
+{
+	forget_question(leg);
 	sip_dialog_refuse(leg->dialog, failure->code, failure->reason, failure->headers);
 }
 
@@ -44,6 +50,14 @@ static int say(struct anchor_leg *leg, struct slice sdp)
 	return sip_dialog_answer(leg->dialog, sdp);
 }
 
+/* He cannot be refused, or the one who waits for him cannot be served: it is over. */
+static void give_up(struct anchor_leg *leg)
+{
+	if (leg->other->asks)
+		refuse_with(leg->other, NOT_ACCEPTABLE, SLICE("Not Acceptable Here"));
+	anchor_finish(leg->anchor, ANCHOR_FAILED, UNANSWERED);
+}
+
 /* He waits for our answer: it is what the other leg's peer says. */
 static void answer_now(struct anchor_leg *leg)
 {
@@ -53,15 +67,17 @@ static void answer_now(struct anchor_leg *leg)
 	leg->asks = false;
 	if (err == 0)
 		err = say(leg, text);
-	if (err < 0) {
+	if (err == 0) {
+		media_settle(leg);
+		leg_follow(leg);
+	} else if (sip_dialog_owes_ack(leg->dialog)) {
+		give_up(leg);
+	} else {
 		refuse_for(leg, err);
-		return;
 	}
-	media_settle(leg);
-	leg_follow(leg);
 }
 
-/* He has asked for our offer: it is what the other leg's peer offers. */
+/* He has asked for our offer: it is what the other leg's peer offers, who waits for an answer. */
 static void offer_now(struct anchor_leg *leg)
 {
 	struct slice text;
@@ -70,17 +86,30 @@ static void offer_now(struct anchor_leg *leg)
 	leg->asks = leg->asks_ours = false;
 	if (err == 0)
 		err = say(leg, text);
-	if (err < 0)
-		refuse_for(leg, err);
+	if (err == 0)
+		return;
+	refuse_for(leg, err);
+	if (leg->peer.sdp)
+		answer_now(leg->other);
+	else
+		give_up(leg->other);
 }
 
 /* Ask leg's peer what the other leg's peer wants to know, or tell him what we offer anew. */
 static int ask(struct anchor_leg *leg)
 {
 	struct slice text = {NULL, 0};
-	int err = leg->other->asks_ours ? 0 : media_offer(leg, &text);
+	int err = sip_dialog_may_reinvite(leg->dialog);
 
+	if (err == 0 && !leg->other->asks_ours)
+		err = media_offer(leg, &text);
 	return err < 0 ? err : sip_dialog_reinvite(leg->dialog, text);
+}
+
+/* Its peer is told what holds as soon as he can be. */
+static void offer_again(struct anchor_leg *leg)
+{
+	leg->offers = ask(leg) == -EBUSY;
 }
 
 static void ask_for(struct anchor_leg *leg)
@@ -127,15 +156,6 @@ static void take_away(struct anchor_leg *leg, struct slice sdp)
 	anchor_finish(leg->anchor, ANCHOR_BYE, NOTHING);
 }
 
-/* He cannot be refused, or the one who waits for him cannot be served: it is over. */
-static void give_up(struct anchor_leg *leg)
-{
-	if (leg->other->asks)
-		refuse_with(leg->other, NOT_ACCEPTABLE, SLICE("Not Acceptable Here"));
-	anchor_finish(leg->anchor, ANCHOR_FAILED,
-	    SLICE("SIP;cause=488;text=\"Not Acceptable Here\""));
-}
-
 static void on_offer(struct sip_dialog *d, struct slice sdp, void *arg)
 {
 	struct anchor_leg *leg = leg_of(arg);
@@ -154,6 +174,18 @@ static void on_offer(struct sip_dialog *d, struct slice sdp, void *arg)
 	else
 		on_question(leg, sdp);
 	anchor_unref(leg->anchor);
+}
+
+/* What the other leg's peer has been told of it holds no more. */
+static void on_withdrawn(struct sip_dialog *d, void *arg)
+{
+	struct anchor_leg *leg = leg_of(arg);
+	bool told = leg->asks && !leg->asks_ours;
+
+	(void)d;
+	forget_question(leg);
+	if (told)
+		offer_again(leg->other);
 }
 
 static void on_answer(struct sip_dialog *d, struct slice sdp, void *arg)
@@ -179,7 +211,7 @@ static void on_refused(struct sip_dialog *d, const struct sip_failure *failure, 
 
 	(void)d;
 	leg->offers = false;
-	sdp_own_refused(&leg->sdp);
+	media_take_back(leg);
 	if (leg->other->asks)
 		refuse(leg->other, failure);
 }
@@ -193,7 +225,7 @@ static void on_idle(struct sip_dialog *d, void *arg)
 	if (leg->other->asks)
 		ask_for(leg->other);
 	else if (leg->offers)
-		leg->offers = ask(leg) == -EBUSY;
+		offer_again(leg);
 }
 
 /* --- its beginning --- */
@@ -218,7 +250,7 @@ static void on_established(struct sip_dialog *d, void *arg)
 	leg_follow(leg);
 	if (!leg->anchor->over && media_wants_plain(leg)) {
 		leg->plain = true;
-		leg->offers = ask(leg) == -EBUSY;
+		offer_again(leg);
 	}
 	anchor_unref(leg->anchor);
 }
@@ -289,6 +321,7 @@ static void on_ended(struct sip_dialog *d, const struct sip_failure *cause, void
 
 static const struct sip_dialog_handler dialog_handler = {
     .offer = on_offer,
+    .withdrawn = on_withdrawn,
     .answer = on_answer,
     .progress = on_progress,
     .established = on_established,

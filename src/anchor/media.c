@@ -112,9 +112,11 @@ static int take_answer(struct anchor_leg *leg, struct slice text)
 		.path = media->path,
 		.answers = true,
 		.connects = !sdp_we_connect(true, SDP_SETUP_ACTPASS, media->setup)});
-	if (err == 0)
-		take_peer(leg, &side);
-	return err;
+	if (err < 0)
+		return err;
+	take_peer(leg, &side);
+	leg->offered = false;
+	return 0;
 }
 
 /* Before we have said anything our URI may still become one that suits him. */
@@ -185,6 +187,7 @@ void media_begin(struct anchor_leg *leg)
 	media_end(leg);
 	sdp_own_init(&leg->sdp);
 	leg->at = SDP_NOWHERE;
+	leg->offered = false;
 }
 
 void media_end(struct anchor_leg *leg)
@@ -265,16 +268,26 @@ static int describe(const struct anchor_leg *leg, struct sdp_local *local, struc
 	return texts->attributes.err;
 }
 
+void media_take_back(struct anchor_leg *leg)
+{
+	if (leg->offered)
+		sdp_own_refused(&leg->sdp);
+	leg->offered = false;
+}
+
 int media_offer(struct anchor_leg *leg, struct slice *textp)
 {
 	struct sdp_local local;
 	struct texts texts;
 	int err = describe(leg, &local, &texts, !leg->plain);
 
+	media_take_back(leg);
 	if (err == 0)
 		err = sdp_own_offer(&leg->sdp, &local, 1, textp);
-	if (err == 0)
+	if (err == 0) {
 		leg->at = local.at;
+		leg->offered = true;
+	}
 	buffer_fini(&texts.attributes);
 	return err;
 }
@@ -297,6 +310,7 @@ int media_answer(struct anchor_leg *leg, struct slice *textp)
 
 	if (!media)
 		return -EPROTO;
+	media_take_back(leg);
 	err = describe(leg, &local, &texts, answers_cema(media));
 	if (err == 0) {
 		local.at = leg->next.at;

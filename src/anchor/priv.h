@@ -69,6 +69,7 @@ struct anchor_leg {
 	bool asks;               /* he waits for our SDP, made of what the other leg's peer says */
 	bool asks_ours;          /* his INVITE had no offer: that SDP is one */
 	bool offers;             /* an offer of our own waits until the dialog is idle */
+	bool offered;            /* what we have said last is an offer that has no answer yet */
 
 	/* MSRP */
 	struct msrp_target target;
@@ -221,6 +222,9 @@ bool media_wants_plain(const struct anchor_leg *leg);
  */
 int media_offer(struct anchor_leg *leg, struct slice *textp);
 int media_answer(struct anchor_leg *leg, struct slice *textp);
+
+/** Our offer was refused, or did not get there: what we have said before holds. */
+void media_take_back(struct anchor_leg *leg);
 
 /** Our agreement to his offer that takes the stream away.  @return as above */
 int media_close(struct anchor_leg *leg, struct slice offer, struct slice *textp);

@@ -409,17 +409,22 @@ int sip_dialog_refuse(struct sip_dialog *d, int code, struct slice reason, struc
 	return 0;
 }
 
-int sip_dialog_reinvite(struct sip_dialog *d, struct slice sdp)
+int sip_dialog_may_reinvite(struct sip_dialog *d)
 {
-	int err;
-
 	if (d->phase != READY)
 		return -ENOTCONN;
-	if (d->exchange != IDLE || timer_running(&d->retry)) {
-		d->busy_said = true;
-		return -EBUSY;
-	}
-	err = dialog_take_offer(d, sdp);
+	if (d->exchange == IDLE && !timer_running(&d->retry))
+		return 0;
+	d->busy_said = true;
+	return -EBUSY;
+}
+
+int sip_dialog_reinvite(struct sip_dialog *d, struct slice sdp)
+{
+	int err = sip_dialog_may_reinvite(d);
+
+	if (!err)
+		err = dialog_take_offer(d, sdp);
 	if (err)
 		return err;
 	sip_auth_begin(d->auth);

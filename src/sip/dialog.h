@@ -39,6 +39,12 @@ struct sip_dialog_handler {
 	void (*offer)(struct sip_dialog *d, struct slice sdp, void *arg);
 
 	/**
+	 * What offer() told of, in a re-INVITE, the peer has cancelled: nothing is left to be
+	 * answered or refused.  NULL: nobody asks.
+	 */
+	void (*withdrawn)(struct sip_dialog *d, void *arg);
+
+	/**
 	 * The answer to our offer: in a 2xx, or in the ACK when our offer was in ours.  Absent
 	 * when the peer sent none.  To give up on a bad one free the dialog: what must be
 	 * acknowledged is, then a BYE goes out.
@@ -58,7 +64,8 @@ struct sip_dialog_handler {
 	void (*failed)(struct sip_dialog *d, const struct sip_failure *failure, void *arg);
 
 	/**
-	 * Our re-INVITE was refused; the dialog is as it was before it.  (Where the status ends
+	 * Our re-INVITE was refused, or had no offer and got none; the dialog is as it was before
+	 * it.  (Where the status ends
 	 * a dialog, RFC 5057, or Sofia takes it to, ended() comes instead: 404, 408, 410, 416,
 	 * 480 to 485, 500 and the like.)
 	 */
@@ -149,6 +156,13 @@ int sip_dialog_answer(struct sip_dialog *d, struct slice sdp);
  * @return 0; -EPROTO: nothing waits (any more)
  */
 int sip_dialog_refuse(struct sip_dialog *d, int code, struct slice reason, struct slice headers);
+
+/**
+ * What sip_dialog_reinvite() would say: worth asking before an offer is made.
+ *
+ * @return 0, -EBUSY, -ENOTCONN: as that
+ */
+int sip_dialog_may_reinvite(struct sip_dialog *d);
 
 /**
  * Send a re-INVITE.  answer() or refused() follows; or idle(), after the time of RFC 3261 14.1,

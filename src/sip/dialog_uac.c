@@ -247,7 +247,8 @@ static void on_invite_refused(struct sip_dialog *d, const struct sip_event *ev)
 	free(lines);
 }
 
-static void take_sdp_of_2xx(struct sip_dialog *d, struct slice sdp)
+/* ours: of an INVITE that our owner has asked for, not nua. */
+static void take_sdp_of_2xx(struct sip_dialog *d, struct slice sdp, bool ours)
 {
 	static const struct sip_failure no_offer = {.code = 488,
 	    .reason = SLICE("No offer in the answer"),
@@ -264,6 +265,8 @@ static void take_sdp_of_2xx(struct sip_dialog *d, struct slice sdp)
 	if (d->late && d->phase == SETUP) {
 		dialog_bye(d, NULL);
 		dialog_tell_over(d, &no_offer);
+	} else if (d->late && ours) {
+		d->handler->refused(d, &no_offer, d->arg);
 	}
 }
 
@@ -311,6 +314,7 @@ static struct slice early_answer(const struct sip_dialog *d, const sip_t *sip)
 
 static void on_invite_accepted(struct sip_dialog *d, const struct sip_event *ev)
 {
+	bool ours = d->exchange == OURS;
 	struct sip_body body;
 	struct slice sdp;
 
@@ -323,7 +327,7 @@ static void on_invite_accepted(struct sip_dialog *d, const struct sip_event *ev)
 	free(d->sdp);
 	d->sdp = NULL;
 	sip_message_sdp(&body, ev->sip, &sdp);
-	take_sdp_of_2xx(d, sdp.p ? sdp : early_answer(d, ev->sip));
+	take_sdp_of_2xx(d, sdp.p ? sdp : early_answer(d, ev->sip), ours);
 	sip_body_fini(&body);
 	forget_early_answer(d);
 }

@@ -133,4 +133,6 @@ void dialog_on_cancel(struct sip_dialog *d, const struct sip_event *ev)
 	}
 	d->exchange = IDLE;
 	dialog_forget_question(d);
+	if (d->handler->withdrawn)
+		d->handler->withdrawn(d, d->arg);
 }

@@ -292,6 +292,61 @@ class InSessionTest(AnchorCase):
         self.assertEqual(sdp.Sdp(ack.request.body).message.path, pair.bob.path)
         self.passes(pair.alice, pair.bob, 'on')
 
+    def test_question_without_an_answer(self):
+        """Bob has no offer either: 488, and all goes on as before."""
+        pair = self.join()
+        transaction = pair.alice.dialog.request('INVITE')
+        pair.bob.dialog.expect('INVITE').respond(200)
+        self.assertEqual(pair.bob.dialog.expect('ACK').request.body, b'')
+        transaction.final(488)
+        self.passes(pair.alice, pair.bob, 'as before')
+        self.hold(pair.bob, pair.alice, 'sendonly', 'recvonly')
+
+    def test_offer_withdrawn(self):
+        """Alice cancels what bob is being asked: whatever he says, he is told that it does not hold."""
+        pair = self.join()
+        transaction = pair.alice.dialog.request('INVITE', sdp.document(sdp.message(
+            pair.alice.own_path[0], extra=['a=sendonly']), origin='- 1 2'))
+        invite = pair.bob.dialog.expect('INVITE')
+        transaction.cancel().final(200)
+        transaction.final(487)
+        invite.respond(200, sdp.document(sdp.message(pair.bob.own_path[0], setup='passive',
+                                                     extra=['a=recvonly'])))
+        pair.bob.dialog.expect('ACK')
+        again = pair.bob.dialog.expect('INVITE')
+        self.assertNotIn(('sendonly', None), sdp.Sdp(again.request.body).message.attributes)
+        again.respond(200, sdp.document(sdp.message(pair.bob.own_path[0], setup='passive')))
+        pair.bob.dialog.expect('ACK')
+        self.hold(pair.alice, pair.bob, 'sendonly', 'recvonly')
+
+    def test_question_withdrawn(self):
+        """The same of one without an offer: bob's own is answered by what holds."""
+        pair = self.join()
+        transaction = pair.alice.dialog.request('INVITE')
+        invite = pair.bob.dialog.expect('INVITE')
+        transaction.cancel().final(200)
+        transaction.final(487)
+        invite.respond(200, sdp.document(sdp.message(pair.bob.own_path[0])))
+        ack = pair.bob.dialog.expect('ACK')
+        self.assertEqual(sdp.Sdp(ack.request.body).message.path, pair.bob.path)
+        self.hold(pair.alice, pair.bob, 'sendonly', 'recvonly')
+
+    def test_what_was_not_said(self):
+        """Asked or refused, what bob was not offered changes nothing of what he has heard."""
+        pair = self.join()
+        self.hold(pair.alice, pair.bob, 'sendonly', 'recvonly')
+        offer = sdp.document(sdp.message(pair.bob.own_path[0], setup='passive',
+                                         extra=['a=recvonly']))
+        heard = sdp.Sdp(pair.bob.dialog.reinvite(offer).body).lines
+        pair.alice.dialog.request('INVITE')
+        pair.bob.dialog.expect('INVITE').respond(488)
+        self.assertEqual(sdp.Sdp(pair.bob.dialog.reinvite(offer).body).lines, heard)
+        pair.bob.dialog.request('INVITE', offer).final(200)
+        pair.alice.dialog.request('INVITE', sdp.document(sdp.message(
+            pair.alice.own_path[0], 'text/html'), origin='- 1 3')).final(491)
+        pair.bob.dialog.ack()
+        self.assertEqual(sdp.Sdp(pair.bob.dialog.reinvite(offer).body).lines, heard)
+
     def test_stream_taken_away(self):
         """Port 0 is agreed to, and ends it."""
         pair = self.join()
