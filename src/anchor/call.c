@@ -280,7 +280,8 @@ static void on_failed(struct sip_dialog *d, const struct sip_failure *failure, v
 	struct sip_failure f = passed_on(failure);
 
 	(void)d;
-	if (callee && f.code == NOT_ACCEPTABLE && leg->other->asks && anchor_try_other(anchor))
+	if (callee && f.code == NOT_ACCEPTABLE && leg->other->asks && !leg->other->asks_ours
+	    && anchor_try_other(anchor))
 		return;
 	story_note(LOG_LEVEL_INFO, &of, "anchor: session %s: %s: %d %.*s", anchor->id,
 	    callee ? "not put through" : "given up by the caller", failure->code,

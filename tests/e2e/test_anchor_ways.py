@@ -120,6 +120,13 @@ class WaysTest(WaysCase):
                                          self.own.fingerprint().upper() if tls else None)
                     self.leave(pair)
 
+    def test_nothing_else_to_offer(self):
+        """Who has refused an INVITE without an offer has refused neither TLS nor TCP."""
+        transaction, invite = self.rings(offer=b'')
+        invite.respond(488)
+        transaction.final(488)
+        self.assertEqual(self.bob.requests.has(lambda t: t.method == 'INVITE'), [])
+
     def test_wrong_certificate(self):
         """RFC 8122 6.2: whoever has another certificate than the SDP says is not let in."""
         way = Way(self, True, tls=True)
