@@ -205,12 +205,10 @@ static bool is_hop_by_hop(struct slice name)
 	static const char *const names[] = {"path", "setup", "connection", "fingerprint",
 	    "msrp-cema", "accept-types", "accept-wrapped-types", "max-size", "sendrecv", "sendonly",
 	    "recvonly", "inactive", "curr", "des", "conf", "crypto", "key-mgmt", "tls-id", "mid",
-	    "candidate", "remote-candidates", "end-of-candidates", "rtcp", "rtcp-mux"};
+	    "candidate", "remote-candidates", "end-of-candidates", "rtcp", "rtcp-mux", "ice-",
+	    NULL};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (slice_equal_nocase(name, slice_of(names[i])))
-			return true;
-	return slice_starts_nocase(name, SLICE("ice-"));
+	return slice_is_listed(name, names);
 }
 
 static void write_attributes(struct buffer *w, const struct sdp_media *from, bool cema)
