@@ -60,6 +60,7 @@ static void start(struct world *w)
 	env.bus = w->bus;
 	env.stats = w->stats;
 	env.msrp = w->stack;
+	env.budget = msrp_stack_budget(w->stack);
 	must(anchor_service.start(&env, &w->settings, &w->anchors, &why) == 0);
 }
 

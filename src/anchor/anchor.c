@@ -115,6 +115,9 @@ void anchor_set_established(struct anchor *a)
 	if (a->established || a->over)
 		return;
 	a->established = true;
+	free(a->headers); /* nobody is called any more */
+	a->headers = NULL;
+	a->second.headers = NOTHING;
 	timer_queue_stop(&all->ringing, &a->ringing);
 	timer_queue_start(&all->duration, &a->duration);
 	++*all->count.established;

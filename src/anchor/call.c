@@ -349,10 +349,10 @@ int call_take(struct anchor_leg *caller, struct sip_request *invite)
 	if (sip_request_sdp(invite, &offer) < 0)
 		return -EPROTO; /* answered 415 */
 	err = offer.p ? media_take(caller, offer, false) : 0;
-	if (err == -ENOMEM)
-		return reply(invite, 500, SLICE("Server Internal Error"));
-	if (err < 0)
+	if (err == -EPROTO)
 		return reply(invite, NOT_ACCEPTABLE, SLICE("Not Acceptable Here"));
+	if (err < 0)
+		return reply(invite, 500, SLICE("Server Internal Error"));
 	if (!media_is_ready(caller))
 		return reply(invite, 580, SLICE("Precondition Failure"));
 	err = sip_dialog_accept(&caller->dialog, invite, &dialog_handler, caller);

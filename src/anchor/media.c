@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/budget.h>
+
 #include "anchor/priv.h"
 #include "base/addr.h"
 #include "base/buffer.h"
@@ -12,6 +14,11 @@
 #include "wire/uri.h"
 
 #define CEMA SLICE("msrp-cema") /* RFC 6714 */
+
+enum {
+	SHARE = 3,  /* what a peer says is kept, and is most of what we say last, and before */
+	TENTHS = 7, /* of max_memory: what passes finds room besides */
+};
 
 /* --- what a peer says --- */
 
@@ -63,19 +70,32 @@ static const struct sdp_media *choose(const struct anchor_leg *leg, const struct
 	return NULL;
 }
 
-static void side_clear(struct anchor_side *side)
+static struct budget *budget_of(const struct anchor_leg *leg)
+{
+	return leg->anchor->all->env.budget;
+}
+
+static void side_clear(struct anchor_leg *leg, struct anchor_side *side)
 {
 	free(side->sdp);
+	budget_return(budget_of(leg), SHARE * side->len);
 	*side = (struct anchor_side){0};
 }
 
-static int side_set(struct anchor_side *side, struct slice sdp, const struct anchor_side *as)
+static int side_set(struct anchor_leg *leg, struct anchor_side *side, struct slice sdp,
+    const struct anchor_side *as)
 {
-	char *copy = slice_dup(sdp);
+	int err = budget_take_within(budget_of(leg), SHARE * sdp.len, TENTHS);
+	char *copy;
 
-	if (!copy)
+	if (err < 0)
+		return err;
+	copy = slice_dup(sdp);
+	if (!copy) {
+		budget_return(budget_of(leg), SHARE * sdp.len);
 		return -ENOMEM;
-	side_clear(side);
+	}
+	side_clear(leg, side);
 	*side = *as;
 	side->sdp = copy;
 	side->len = sdp.len;
@@ -88,7 +108,7 @@ static void take_peer(struct anchor_leg *leg, struct anchor_side *side)
 {
 	bool moved = leg->peer.sdp && !slice_equal(leg->peer.path, side->path);
 
-	side_clear(&leg->peer);
+	side_clear(leg, &leg->peer);
 	leg->peer = *side;
 	*side = (struct anchor_side){0};
 	if (moved)
@@ -107,7 +127,7 @@ static int take_answer(struct anchor_leg *leg, struct slice text)
 	media = sdp_own_chosen(&leg->sdp, leg->at, &answer);
 	if (!media || !is_usable(media))
 		return -EPROTO;
-	err = side_set(&side, text,
+	err = side_set(leg, &side, text,
 	    &(struct anchor_side){.at = leg->at,
 		.path = media->path,
 		.answers = true,
@@ -145,7 +165,7 @@ static int take_offer(struct anchor_leg *leg, struct slice text)
 	err = suit(leg, media);
 	if (err < 0)
 		return err;
-	return side_set(&leg->next, text,
+	return side_set(leg, &leg->next, text,
 	    &(struct anchor_side){.at = (size_t)(media - offer.media),
 		.path = media->path,
 		.connects = !sdp_we_connect(false, sdp_answer_setup(media), media->setup)});
@@ -179,7 +199,7 @@ void media_settle(struct anchor_leg *leg)
 
 void media_forget(struct anchor_leg *leg)
 {
-	side_clear(&leg->next);
+	side_clear(leg, &leg->next);
 }
 
 void media_begin(struct anchor_leg *leg)
@@ -192,8 +212,8 @@ void media_begin(struct anchor_leg *leg)
 
 void media_end(struct anchor_leg *leg)
 {
-	side_clear(&leg->next);
-	side_clear(&leg->peer);
+	side_clear(leg, &leg->next);
+	side_clear(leg, &leg->peer);
 	sdp_own_fini(&leg->sdp);
 }
 

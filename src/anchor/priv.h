@@ -45,7 +45,7 @@ enum { ANCHOR_ENDS = ANCHOR_STOPPED + 1 };
 
 /* --- one leg --- */
 
-/** What its peer has said of his stream, in SDP that is kept as it came. */
+/** What its peer has said of his stream, in SDP that is kept as it came, and charged for. */
 struct anchor_side {
 	char *sdp;         /* NULL: nothing yet */
 	size_t len, at;    /* at: his m= line */
@@ -197,7 +197,8 @@ void media_end(struct anchor_leg *leg);
 /**
  * What the peer of leg says: his offer (ours answers it), or (answers) his answer to ours.
  *
- * @return 0; -EPROTO: nothing that can be used: 488; -ESHUTDOWN: he takes the stream away; -ENOMEM
+ * @return 0; -EPROTO: nothing that can be used: 488; -ESHUTDOWN: he takes the stream away; -ENOMEM,
+ *         -ENOBUFS: no memory for it
  */
 int media_take(struct anchor_leg *leg, struct slice sdp, bool answers);
 

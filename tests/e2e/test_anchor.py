@@ -5,6 +5,7 @@ from lib import case, msrp, sdp
 from lib.anchor import ALICE, BOB, AnchorCase
 from lib.digest import sip_credentials
 from lib.frame import URI, new_id
+from lib.waiting import poll
 
 
 class ChatTest(AnchorCase):
@@ -124,6 +125,31 @@ class ChatTest(AnchorCase):
         while len(body) < 200000:
             body += pair.bob.receive().body
         self.assertEqual(body, b'x' * 200000)
+
+
+class MemoryTest(AnchorCase):
+    """SDP of peers is kept, so it counts (msrp.max_memory)."""
+
+    config = {**AnchorCase.config, 'msrp': {'max_memory': '300KiB'}}
+
+    def offers(self, octets):
+        """An SDP of about that size."""
+        return self.offer(f'msrp://127.0.0.1:9/{new_id()};tcp',
+                          extra=[f'a=x-{i}:{"x" * 1000}' for i in range(octets // 1000)])
+
+    def test_too_much(self):
+        """Beyond that an INVITE is answered 500, until there is memory again."""
+        for _ in range(2):
+            invites = []
+            for _ in range(2):
+                self.calls(offer=self.offers(30000), kind='TCP')
+                invites.append(self.bob.expect('INVITE'))
+            self.calls(offer=self.offers(30000), kind='TCP').final(500)
+            self.calls()
+            invites.append(self.bob.expect('INVITE'))
+            for invite in invites:
+                invite.respond(486)
+            poll(lambda: not self.listed(), what='their end')
 
 
 class SampleTest(AnchorCase):
