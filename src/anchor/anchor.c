@@ -12,7 +12,7 @@
 #include "edge/edge.h"
 #include "net/transport.h"
 
-enum { FORWARDS_MAX = 255 };
+enum { FORWARDS_USUAL = 70, FORWARDS_MAX = 255 }; /* RFC 3261 8.1.1.6 */
 
 const struct event_type anchor_event_new = {
     .name = "E_MSRP_ANCHOR_NEW",
@@ -325,15 +325,13 @@ static int set_up(struct anchor **ap, struct anchors *all, struct sip_request *i
 	return 0;
 }
 
-/* @return how many hops the second INVITE may go, -1: none */
-static int hops_left(const struct sip_request *invite)
+/* RFC 3261 16.3.  @return how many the second INVITE may go, 0: none */
+static unsigned hops_left(const struct sip_request *invite)
 {
+	struct slice forwards = sip_request_header(invite, SLICE("Max-Forwards"));
 	uint64_t hops;
 
-	if (slice_to_u64(sip_request_header(invite, SLICE("Max-Forwards")), FORWARDS_MAX, &hops)
-	    < 0)
-		return 0;
-	return hops > 1 ? (int)hops - 1 : -1;
+	return slice_to_u64(forwards, FORWARDS_MAX, &hops) < 0 ? FORWARDS_USUAL : (unsigned)hops;
 }
 
 static void note_begin(const struct anchor *a)
@@ -367,7 +365,8 @@ bool anchor_try_other(struct anchor *a)
 int anchor_call(struct anchors *all, struct sip_request *invite, const struct anchor_call *call)
 {
 	struct anchor *a;
-	int err, hops = hops_left(invite);
+	unsigned hops = hops_left(invite);
+	int err;
 
 	if (!all) {
 		sip_request_reply(invite, 503, SLICE("Service Unavailable"), NOTHING);
@@ -375,7 +374,7 @@ int anchor_call(struct anchors *all, struct sip_request *invite, const struct an
 	}
 	if (!slice_equal(sip_request_field(invite, SIP_FIELD_METHOD), SLICE("INVITE")))
 		return refuse(all, invite, 400, SLICE("Not An INVITE"));
-	if (hops < 0)
+	if (hops == 0)
 		return refuse(all, invite, 483, SLICE("Too Many Hops"));
 	if (HASH_COUNT(all->table) >= all->settings->max_sessions)
 		return refuse(all, invite, 503, SLICE("Too Many Sessions"));
@@ -384,7 +383,7 @@ int anchor_call(struct anchors *all, struct sip_request *invite, const struct an
 		return refuse(all, invite, 500, SLICE("Server Internal Error"));
 	++*all->count.started;
 	timer_queue_start(&all->ringing, &a->ringing);
-	a->second.max_forwards = (unsigned)hops;
+	a->second.hops = hops;
 	err = call_place(a->legs[CALLEE]);
 	if (err < 0) {
 		anchor_finish(a, ANCHOR_FAILED, NOTHING);

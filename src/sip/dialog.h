@@ -98,7 +98,7 @@ struct sip_invite {
 	struct slice contact;  /* see sip_dialog_set_contact(); absent: as usual */
 	struct sip_flow *flow; /* that it goes over; NULL: where ruri is */
 	struct slice node;     /* URI of a proxy that it goes to, wherever ruri leads; or absent */
-	unsigned max_forwards; /* 0: the usual 70 */
+	unsigned hops;         /* that it may go, Max-Forwards being one less; 0: the usual 70 */
 	bool redirects;        /* 3xx is for the owner, as a failure, and not followed */
 };
 

@@ -19,9 +19,9 @@ void dialog_send_invite(struct sip_dialog *d)
 {
 	const char *uri = d->call ? d->call->ruri : d->target ? d->target : "";
 	unsigned expires = d->call ? d->call->session_expires : 0;
-	unsigned forwards = d->call ? d->call->max_forwards : 0;
+	unsigned hops = d->call ? d->call->hops : 0;
 	char *credentials = sip_auth_lines(d->auth, d->stack, "INVITE", uri), cseq[32] = "",
-	     hops[16];
+	     forwards[16];
 	char *contact = sip_agent_contact(d->agent, d->contact);
 
 	d->exchange = OURS;
@@ -29,11 +29,11 @@ void dialog_send_invite(struct sip_dialog *d)
 	++*d->stack->stats.invites_out;
 	if (d->call)
 		snprintf(cseq, sizeof(cseq), "%u INVITE", d->call->cseq);
-	snprintf(hops, sizeof(hops), "%u", forwards);
+	snprintf(forwards, sizeof(forwards), "%u", hops - 1);
 	nua_invite(d->nh, TAG_IF(d->call, SIPTAG_CSEQ_STR(cseq)),
 	    TAG_IF(contact, SIPTAG_CONTACT_STR(contact)),
 	    TAG_IF(expires, NUTAG_SESSION_TIMER(expires)), TAG_IF(expires, NUTAG_MIN_SE(expires)),
-	    TAG_IF(forwards, SIPTAG_MAX_FORWARDS_STR(hops)),
+	    TAG_IF(hops, SIPTAG_MAX_FORWARDS_STR(forwards)),
 	    TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)),
 	    TAG_IF(d->call && d->headers, SIPTAG_HEADER_STR(d->headers)),
 	    TAG_IF(d->sdp, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
@@ -100,7 +100,7 @@ int sip_dialog_invite(struct sip_dialog **dp, struct sip_stack *stack,
 	    ? sip_call_init(d->call, stack, invite->ruri, invite->from_uri, invite->to_uri, &way)
 	    : -ENOMEM;
 	if (!err)
-		d->call->max_forwards = invite->max_forwards;
+		d->call->hops = invite->hops;
 	if (!err)
 		err = dialog_take_offer(d, invite->sdp);
 	if (!err)

@@ -355,7 +355,7 @@ struct sip_call {
 	char call_id[SIP_CALL_ID + 1];
 	unsigned cseq;                  /* of the latest try */
 	unsigned session_expires;       /* seconds; 0: the usual */
-	unsigned max_forwards;          /* 0: the usual */
+	unsigned hops;                  /* as in struct sip_invite */
 	struct sip_flow *flow;          /* a ref; NULL: where ruri or the proxy is */
 	char *node;                     /* a URI that it goes to instead of those; NULL: none */
 	bool by_node;                   /* that has a flow to ruri */

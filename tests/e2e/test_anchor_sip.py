@@ -27,14 +27,19 @@ class SetUpTest(AnchorCase):
         self.assertIsNone(request.get('X-Other'))
         self.assertEqual(request.get('Max-Forwards'), '69')
 
-    def test_no_hop_left(self):
-        """A call that comes back does not go round for ever."""
+    def calls_with_hops(self, hops):
         transport = self.alice.reach('127.0.0.1', self.daemon.sip_port)
         request = self.alice.build('INVITE', self.daemon.sip_uri, transport, self.offer(),
-                                   headers=[('X-Callee', self.daemon.sip_uri)])
-        request.headers = [(name, '1' if name == 'Max-Forwards' else value)
+                                   headers=[('X-Callee', self.bob.contact())])
+        request.headers = [(name, hops if name == 'Max-Forwards' else value)
                            for name, value in request.headers]
-        self.alice.transact(request, transport).final(483)
+        return self.alice.transact(request, transport)
+
+    def test_no_hop_left(self):
+        """A call that comes back does not go round for ever (RFC 3261 16.3)."""
+        self.calls_with_hops('0').final(483)
+        self.calls_with_hops('1')
+        self.assertEqual(self.bob.expect('INVITE').request.get('Max-Forwards'), '0')
 
     def test_provisional(self):
         """180 and 183 pass."""
