@@ -393,6 +393,9 @@ int forward_send(struct forwarder *fw, const struct incoming *in, const struct h
 	struct feed *source = feed_of(in->conn);
 	struct forward *f = NULL;
 
+	/* What would wait for a connection has its sender wait, which this one has done with. */
+	if (in->whole && !hop->conn)
+		return refuse(408, "Not connected", phrase);
 	if (source && hop->conn)
 		feed_goes_to(source, hop->conn);
 	if (source && hop->conn && feed_is_shared(source) && pause_is_stalled(fw, hop->conn))

@@ -273,13 +273,14 @@ struct gate {
 	struct way way;
 	struct fixture *f;
 	struct msrp_conn *conn; /* NULL: to be opened */
+	bool whole;             /* requests count as here as a whole */
 };
 
 static int on_gate_request(struct msrp_target *target, struct msrp_conn *conn,
     const struct msrp_frame *frame)
 {
 	struct gate *gate = OWNER(struct gate, target, target);
-	const struct incoming in = {.conn = conn, .frame = frame};
+	const struct incoming in = {.conn = conn, .frame = frame, .whole = gate->whole};
 	const struct hop hop = {
 	    .conn = gate->conn,
 	    .to_path = SLICE("msrp://127.0.0.1:9/there;tcp"),
@@ -287,18 +288,27 @@ static int on_gate_request(struct msrp_target *target, struct msrp_conn *conn,
 	    .way = &gate->way,
 	};
 	const char *phrase;
+	int code = forward_send(&gate->f->cast.side->relay->forwarder, &in, &hop, &phrase);
 
-	return forward_send(&gate->f->cast.side->relay->forwarder, &in, &hop, &phrase);
+	if (code <= 0)
+		return code;
+	msrp_conn_reply(conn, code, slice_of(phrase), NOTHING);
+	return 0;
 }
 
 static const struct msrp_target_ops gate_ops = {.request = on_gate_request};
 
-static void gate_set_up(struct gate *gate, struct fixture *f)
+static void gate_bind(struct gate *gate, struct fixture *f)
 {
 	*gate =
 	    (struct gate){.target = {.ops = &gate_ops, .uri = SLICE("msrp://127.0.0.1:1/gate;tcp")},
 		.f = f};
 	assert_int_equal(msrp_target_bind(f->cast.side->msrp.stack, &gate->target), 0);
+}
+
+static void gate_set_up(struct gate *gate, struct fixture *f)
+{
+	gate_bind(gate, f);
 	relay_peer_send(&f->cast.alice, "msrp://127.0.0.1:1/gate;tcp", "first123", "", "first");
 	relay_peer_send(&f->cast.alice, "msrp://127.0.0.1:1/gate;tcp", "second12", "", "second");
 	loop_settle(f->cast.side->msrp.base);
@@ -355,6 +365,19 @@ static void its_sender_goes_before_the_way_is_open(void **state)
 	gate_close(&gate);
 }
 
+/* Its sender cannot be made to wait any more. */
+static void what_is_here_as_a_whole_does_not_wait(void **state)
+{
+	struct fixture *f = *state;
+	struct gate gate;
+
+	gate_bind(&gate, f);
+	gate.whole = true;
+	relay_peer_send(&f->cast.alice, "msrp://127.0.0.1:1/gate;tcp", "whole123", "", "whole");
+	relay_peer_expect(&f->cast.alice, "MSRP whole123 408 Not connected\r\n");
+	gate_close(&gate);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, relay_fixture_free)
 
 int main(void)
@@ -375,6 +398,7 @@ int main(void)
 	    TEST(it_waits_until_its_way_is_open),
 	    TEST(its_way_ends_before_it_is_open),
 	    TEST(its_sender_goes_before_the_way_is_open),
+	    TEST(what_is_here_as_a_whole_does_not_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
