@@ -270,9 +270,10 @@ static void join(struct anchor *a)
 static int enter_table(struct anchor *a)
 {
 	struct anchors *all = a->all;
+	struct slice id = leg_id(a->legs[CALLER]);
 
-	memcpy(a->id, leg_id(a->legs[CALLER]).p, UA_ID_LEN);
-	HASH_ADD_KEYPTR(hh, all->table, a->id, UA_ID_LEN, a);
+	memcpy(a->id, id.p, id.len);
+	HASH_ADD_KEYPTR(hh, all->table, a->id, (unsigned)id.len, a);
 	if (!a->hh.tbl)
 		return -ENOMEM;
 	*all->count.sessions = HASH_COUNT(all->table);

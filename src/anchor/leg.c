@@ -396,17 +396,18 @@ static int set_uri(struct anchor_leg *leg, const struct ua_local *local, struct 
 
 int leg_move(struct anchor_leg *leg, const struct ua_local *local)
 {
-	char id[UA_ID_LEN];
+	char id[UA_ID_MAX];
+	struct slice same = {id, leg_id(leg).len};
 
-	memcpy(id, leg_id(leg).p, sizeof(id));
+	memcpy(id, leg_id(leg).p, same.len);
 	msrp_target_unbind(leg->anchor->all->env.msrp, &leg->target);
-	return set_uri(leg, local, (struct slice){id, sizeof(id)});
+	return set_uri(leg, local, same);
 }
 
 int leg_new(struct anchor_leg **legp, struct anchor *anchor, const struct ua_local *local)
 {
 	struct anchor_leg *leg = calloc(1, sizeof(*leg));
-	char id[UA_ID_LEN + 1];
+	char id[UA_ID_MAX + 1];
 	int err;
 
 	if (!leg)
@@ -416,8 +417,8 @@ int leg_new(struct anchor_leg **legp, struct anchor *anchor, const struct ua_loc
 	leg->user.ops = &user_ops;
 	leg->greeting.ops = &greeting_ops;
 	media_begin(leg);
-	rand_token(id, UA_ID_LEN);
-	err = set_uri(leg, local, (struct slice){id, UA_ID_LEN});
+	ua_local_id(id, anchor->all->env.cluster);
+	err = set_uri(leg, local, slice_of(id));
 	if (err < 0) {
 		free(leg);
 		return err;

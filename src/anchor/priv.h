@@ -82,7 +82,7 @@ struct anchor_leg {
 	bool confirmed;         /* its connection: something came over it */
 	bool lost;              /* one was, or could not be had; none was confirmed since */
 	bool secure;            /* its URI is msrps */
-	char uri[MSRP_LISTEN_URI_MAX + UA_ID_LEN];
+	char uri[MSRP_LISTEN_URI_MAX + UA_ID_MAX];
 };
 
 enum { CALLER, CALLEE };
@@ -97,7 +97,7 @@ struct anchor {
 	bool other_tried;         /* the callee has refused TLS, or plain TCP, and got the other */
 	struct sip_invite second; /* without its SDP; its texts, and a reference to its flow */
 	char *headers;            /* its own, too */
-	char id[UA_ID_LEN + 1];   /* the session id of the caller's leg */
+	char id[UA_ID_MAX + 1];   /* the session id of the caller's leg */
 };
 
 /* --- all of them --- */

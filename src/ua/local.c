@@ -1,7 +1,11 @@
 #include "ua/local.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#include <msrpd/cluster.h>
+#include <msrpd/rand.h>
 
 #include "base/buffer.h"
 #include "msrp/listener.h"
@@ -132,6 +136,15 @@ const struct ua_local *ua_local_for(const struct ua_locals *locals, const struct
 	if (msrp_uri_parse(&first, msrp_path_first(media->path)) < 0)
 		first.transport = SLICE("tcp");
 	return ua_local_find(locals, sdp_media_is_tls(media), first.transport);
+}
+
+void ua_local_id(char id[UA_ID_MAX + 1], const struct cluster *cluster)
+{
+	struct slice node = cluster_own_name(cluster);
+	char token[UA_ID_LEN + 1];
+
+	rand_token(token, UA_ID_LEN);
+	snprintf(id, UA_ID_MAX + 1, "%.*s%s%s", SLICE_ARG(node), node.p ? "." : "", token);
 }
 
 void ua_local_write(struct buffer *w, const struct ua_local *local, struct slice id)

@@ -6,11 +6,13 @@
 #include "ua/ua.h"
 
 struct buffer;
+struct cluster;
 struct msrp_stack;
 
 enum {
-	UA_ID_LEN = 22,            /* of a session; 130 bits; RFC 4975 14.1 asks for 80 */
-	UA_FINGERPRINT_SIZE = 160, /* "SHA-256 AB:CD:…" and its NUL */
+	UA_ID_LEN = 22,                 /* of a session; 130 bits; RFC 4975 14.1 asks for 80 */
+	UA_ID_MAX = 32 + 1 + UA_ID_LEN, /* behind the name of a node, if there are several */
+	UA_FINGERPRINT_SIZE = 160,      /* "SHA-256 AB:CD:…" and its NUL */
 };
 
 /** One way to be reached. */
@@ -40,6 +42,9 @@ const struct ua_local *ua_local_find(const struct ua_locals *locals, bool secure
 
 /** The one for a stream that a peer offers, by the way that he comes; NULL: none has its scheme. */
 const struct ua_local *ua_local_for(const struct ua_locals *locals, const struct sdp_media *media);
+
+/** The id of a new session: any node knows whose what it is sent is. */
+void ua_local_id(char id[UA_ID_MAX + 1], const struct cluster *cluster);
 
 /** Write the URI of a session there. */
 void ua_local_write(struct buffer *w, const struct ua_local *local, struct slice id);

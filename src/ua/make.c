@@ -3,13 +3,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <msrpd/cluster.h>
 #include <msrpd/flow.h>
-#include <msrpd/rand.h>
 
 #include "base/buffer.h"
 #include "msrp/stack.h"
@@ -25,16 +22,6 @@ static struct slice keep_uri(char **p, const struct ua_session *s, const struct 
 	assert(!w.err);
 	*p += w.len;
 	return buffer_text(&w);
-}
-
-/* So any node knows whose what it is sent is. */
-static void make_id(struct ua_session *s)
-{
-	struct slice node = cluster_own_name(s->ua->env.cluster);
-	char token[UA_ID_LEN + 1];
-
-	rand_token(token, UA_ID_LEN);
-	snprintf(s->id, sizeof(s->id), "%.*s%s%s", SLICE_ARG(node), node.p ? "." : "", token);
 }
 
 static int keep_types(char **p, struct ua_session *s, const struct ua_offer *offer)
@@ -105,7 +92,7 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	s->file = offer->file;
 	s->at = SDP_NOWHERE;
 	TAILQ_INIT(&s->streams);
-	make_id(s);
+	ua_local_id(s->id, ua->env.cluster);
 	sdp_own_init(&s->sdp);
 	p = (char *)(s + 1);
 	s->uri = keep_uri(&p, s, start->local);

@@ -15,10 +15,9 @@
 #include "ua/ua.h"
 
 enum {
-	UA_ID_MAX = 32 + 1 + UA_ID_LEN, /* behind the name of a node, if there are several */
-	UA_RETRY_MS = 100,              /* of a refused connection: after this, twice it, … */
-	UA_STREAMS_MAX = 16,            /* that one session carries beside its own */
-	UA_LAST_WORDS_MS = 2000,        /* for what its BYE has overtaken */
+	UA_RETRY_MS = 100,       /* of a refused connection: after this, twice it, … */
+	UA_STREAMS_MAX = 16,     /* that one session carries beside its own */
+	UA_LAST_WORDS_MS = 2000, /* for what its BYE has overtaken */
 };
 
 struct ua_counters {

@@ -3,8 +3,10 @@
 import signal
 
 from lib import case, msrp
+from lib.anchor import AnchorCase
 from lib.cluster import NAMES, ClusterCase
 from lib.daemon import free_port
+from lib.frame import new_id
 from lib.gateway import routes
 from lib.msrp import report_for
 from lib.relay_client import USERS, Client, Peer
@@ -175,8 +177,8 @@ class ConfirmTest(ClusterCase):
         call.conn.send(report_for(frame, status, frame.get('Byte-Range')))
 
 
-class RelayTest(ClusterCase):
-    """Grants of the relay: two nodes, at 127.0.0.1 and 127.0.0.2, with one name."""
+class NameCase(ClusterCase):
+    """Two nodes, at 127.0.0.1 and 127.0.0.2, with one name."""
 
     def setUp(self):
         self.port = free_port('127.0.0.2')
@@ -193,6 +195,28 @@ class RelayTest(ClusterCase):
 
     def place(self, i):
         return f'msrp://127.0.0.{i + 1}:{self.port};tcp'
+
+
+class AnchorTest(AnchorCase, NameCase):
+    """Sessions between two users, anchored."""
+
+    config = AnchorCase.config
+
+    def test_either_side(self):
+        """Either may connect to the node that has not the session."""
+        own = [f'msrp://127.0.0.1:9/{new_id()};tcp' for _ in range(2)]
+        transaction, invite = self.rings(daemon=self.nodes[0], offer=self.offer(own[0]))
+        bob = self.answers(invite, path=own[1], setup='active')
+        alice = self.taken(transaction, own[0])
+        for side in (alice, bob):
+            self.assertIn('/a.', side.path[0])
+            side.attach(msrp.connect(self.place(1))).msrp.bind()
+        self.passes(alice, bob, 'there')
+        self.passes(bob, alice, 'and back' * 1000)
+
+
+class RelayTest(NameCase):
+    """Grants of the relay."""
 
     def granted(self, i, user='alice'):
         """Somebody with a grant of that node."""
