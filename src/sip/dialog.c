@@ -39,6 +39,7 @@ void dialog_unref(struct sip_dialog *d)
 	free(d->early_tag);
 	free(d->headers);
 	free(d->contact);
+	free(d->reason);
 	free(d->call_id);
 	free(d->target);
 	free(d->features);
@@ -236,9 +237,10 @@ void dialog_ack(struct sip_dialog *d, const char *sdp)
 }
 
 /* Sofia's own repetition, off elsewhere, lets a BYE through that is challenged. */
-void dialog_bye(struct sip_dialog *d, const char *reason)
+void dialog_bye(struct sip_dialog *d)
 {
-	nua_bye(d->nh, NUTAG_RETRY_COUNT(1), TAG_IF(reason, SIPTAG_REASON_STR(reason)), TAG_END());
+	nua_bye(d->nh, NUTAG_RETRY_COUNT(1), TAG_IF(d->reason, SIPTAG_REASON_STR(d->reason)),
+	    TAG_END());
 	sip_stack_kick(d->stack);
 }
 
@@ -459,14 +461,14 @@ static void on_orphan_event(struct sip_owner *owner, const struct sip_event *ev)
 		/* A 2xx has overtaken our CANCEL; or it was refused, as wished. */
 		if (final && ev->status < 300) {
 			dialog_ack(d, NULL);
-			dialog_bye(d, NULL);
+			dialog_bye(d);
 		} else if (final && d->phase == SETUP) {
 			dialog_finish(d);
 		}
 		break;
 	case nua_i_ack:
 		if (d->exchange == THEIRS_ACK)
-			dialog_bye(d, NULL);
+			dialog_bye(d);
 		d->exchange = IDLE;
 		break;
 	case nua_r_bye:
@@ -499,9 +501,9 @@ static void on_orphan_expired(struct timer_entry *entry, void *arg)
 	dialog_finish((struct sip_dialog *)((char *)entry - offsetof(struct sip_dialog, watch)));
 }
 
-static void cancel(struct sip_dialog *d, const char *reason)
+static void cancel(struct sip_dialog *d)
 {
-	nua_cancel(d->nh, TAG_IF(reason, SIPTAG_REASON_STR(reason)), TAG_END());
+	nua_cancel(d->nh, TAG_IF(d->reason, SIPTAG_REASON_STR(d->reason)), TAG_END());
 	sip_stack_kick(d->stack);
 }
 
@@ -515,8 +517,6 @@ static void make_orphan(struct sip_dialog *d)
 
 void sip_dialog_free(struct sip_dialog *d, struct slice reason)
 {
-	char *text;
-
 	if (!d)
 		return;
 	d->handler = NULL;
@@ -531,18 +531,16 @@ void sip_dialog_free(struct sip_dialog *d, struct slice reason)
 		return;
 	}
 	make_orphan(d);
-	text = slice_dup(reason);
+	d->reason = slice_dup(reason);
 	if (d->phase == SETUP && d->exchange == OURS) {
-		cancel(d, text);
-		free(text);
+		cancel(d);
 		return;
 	}
 	if (d->exchange == OURS_ACK)
 		dialog_ack(d, NULL);
 	/* RFC 3261 15: no BYE before the ACK, or its time-out. */
 	if (d->exchange != THEIRS_ACK)
-		dialog_bye(d, text);
-	free(text);
+		dialog_bye(d);
 }
 
 int sip_dialogs_init(struct sip_stack *stack)

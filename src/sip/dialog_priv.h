@@ -42,6 +42,7 @@ struct sip_dialog {
 	char *early_sdp, *early_tag; /* an answer in a reliable provisional one, and whose; NULL */
 	char *headers;               /* of our first INVITE, or the 2xx to theirs; NULL: none */
 	char *contact;               /* parameters of ours, ";isfocus"; NULL: none */
+	char *reason;                /* of the end that its owner has put to it; NULL: none */
 	char *call_id;
 	char *target;               /* the peer's Contact */
 	char *features;             /* of that, see sip_dialog_features(); NULL: none */
@@ -89,7 +90,7 @@ void dialog_note_target(struct sip_dialog *d, const sip_t *sip);
 void dialog_note_methods(struct sip_dialog *d, const sip_t *sip);
 
 void dialog_ack(struct sip_dialog *d, const char *sdp);
-void dialog_bye(struct sip_dialog *d, const char *reason);
+void dialog_bye(struct sip_dialog *d);
 
 /** Where Sofia's events go while the dialog has an owner. */
 void dialog_on_event(struct sip_owner *owner, const struct sip_event *ev);

@@ -263,7 +263,7 @@ static void take_sdp_of_2xx(struct sip_dialog *d, struct slice sdp, bool ours)
 	if (d->exchange == OURS_ACK)
 		dialog_ack(d, NULL);
 	if (d->late && d->phase == SETUP) {
-		dialog_bye(d, NULL);
+		dialog_bye(d);
 		dialog_tell_over(d, &no_offer);
 	} else if (d->late && ours) {
 		d->handler->refused(d, &no_offer, d->arg);

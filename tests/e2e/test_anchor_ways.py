@@ -220,7 +220,7 @@ class GraceCase(WaysCase):
         """Both get a BYE that says why."""
         for side in (pair.alice, pair.bob):
             bye = side.dialog.expect('BYE')
-            self.assertIn(why, bye.request.get('Reason', ''))
+            self.assertIn(why, bye.request.get('Reason'))
             bye.respond(200)
         self.assertEqual(self.ctl.event('E_MSRP_ANCHOR_END', id=pair.id)['reason'], 'failed')
 
@@ -287,7 +287,7 @@ class NoGraceTest(GraceCase):
     def test_moves_to_where_we_cannot_connect(self):
         pair = self.meet(Way(self, False), Way(self, False))
         self.moves(pair, 'passive', f'msrp://127.0.0.1:9/{new_id()};sctp')
-        self.lost_for_good(pair, '')
+        self.lost_for_good(pair)
 
     def test_is_where_we_cannot_connect(self):
         """And would have been made another offer, without CEMA."""
