@@ -12,7 +12,11 @@
 
 static const struct slice none;
 
-enum { TRIES = 8 }; /* while other nodes change the same */
+enum {
+	TRIES = 8, /* while other nodes change the same */
+	/* Of one REGISTER: beyond what is this node's there is what others have told. */
+	CHANGES_MAX = CONTACTS_MAX + CLUSTER_LINES_MAX,
+};
 
 /* A REGISTER being served. */
 struct registration {
@@ -24,7 +28,7 @@ struct registration {
 	struct slice call_id, user_agent;
 	uint32_t cseq;
 	char source[128];
-	struct change changes[CONTACTS_MAX];
+	struct change changes[CHANGES_MAX];
 	size_t count;
 	bool flows; /* a contact has a reg-id */
 };
@@ -243,6 +247,8 @@ static struct refusal plan_star(struct registration *reg)
 	TAILQ_FOREACH(b, &reg->aor->bindings, entry) {
 		if (!is_in_order(reg, b))
 			return refusal(400, "CSeq Out Of Order");
+		if (reg->count == CHANGES_MAX)
+			return refusal(500, NULL);
 		reg->changes[reg->count++] = (struct change){.old = b};
 	}
 	return taken;

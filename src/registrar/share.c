@@ -390,8 +390,8 @@ void share_note_written(struct aor *aor)
 struct settling {
 	struct share share;
 	unsigned tries;
-	bool removes;
-	size_t contact_len; /* 0: all of them */
+	bool removes, all; /* one contact, or all of them */
+	size_t contact_len;
 	char contact[];
 };
 
@@ -413,7 +413,7 @@ static void remove_told(struct aor *aor, const struct settling *g)
 
 	for (b = TAILQ_FIRST(&aor->bindings); b; b = next) {
 		next = TAILQ_NEXT(b, entry);
-		if (!contact.len || sip_uri_same(contact, b->terms.contact))
+		if (g->all || sip_uri_same(contact, b->terms.contact))
 			binding_end(b, END_REMOVED);
 	}
 }
@@ -460,6 +460,7 @@ static int settle(struct registrar *r, struct slice name, const struct slice *co
 	share_init(&g->share, r, name);
 	g->share.done = on_settled;
 	g->removes = contact;
+	g->all = contact && !contact->p;
 	g->contact_len = len;
 	if (len)
 		memcpy(g->contact, contact->p, len);

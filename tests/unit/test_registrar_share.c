@@ -1,0 +1,427 @@
+/* What other nodes have told of an address-of-record, with a Redis that says what the test says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include <msrpd/buffer.h>
+#include <msrpd/page.h>
+#include <msrpd/stats.h>
+
+#include "base/stats.h"
+#include "event/bus.h"
+#include "registrar/priv.h"
+
+#define ALICE  "alice@example.org"
+#define ABSENT ((struct slice){NULL, 0})
+
+/* Of a line: share.c. */
+enum { WORDS = 12 };
+
+static struct cluster *const some_cluster = (struct cluster *)&some_cluster;
+
+struct sip_request {
+	const char *contact, *expires;
+	int code;
+};
+
+struct fixture {
+	struct event_base *base;
+	struct event_bus *bus;
+	struct stats *stats;
+	struct registrar_settings settings;
+	struct registrar *r;
+	uint64_t born_us, version; /* of the record */
+};
+
+/* What Redis is asked, until answer() says what it says; whether that would write, and how much. */
+static struct {
+	cluster_record_fn *fn;
+	void *arg;
+	bool writes;
+	size_t count;
+} asked;
+
+/* --- requests --- */
+
+struct slice sip_request_field(const struct sip_request *req, enum sip_field field)
+{
+	switch (field) {
+	case SIP_FIELD_METHOD:
+		return SLICE("REGISTER");
+	case SIP_FIELD_TO_URI:
+		return SLICE("sip:" ALICE);
+	case SIP_FIELD_AUTH_USER:
+		return SLICE("alice");
+	case SIP_FIELD_CALL_ID:
+		return slice_of(req->contact); /* one of its own for each */
+	default:
+		return ABSENT;
+	}
+}
+
+struct slice sip_request_header(const struct sip_request *req, struct slice name)
+{
+	return slice_equal_nocase(name, SLICE("Expires")) ? slice_of(req->expires) : ABSENT;
+}
+
+struct slice sip_request_contact(const struct sip_request *req, size_t index)
+{
+	return index == 0 ? slice_of(req->contact) : ABSENT;
+}
+
+bool sip_request_is_damaged(const struct sip_request *req, struct slice name)
+{
+	(void)req;
+	(void)name;
+	return false;
+}
+
+bool sip_request_host_is_ours(const struct sip_request *req, struct slice host)
+{
+	(void)req;
+	(void)host;
+	return true;
+}
+
+bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri)
+{
+	(void)req;
+	(void)uri;
+	return false;
+}
+
+struct sip_flow *sip_request_flow(const struct sip_request *req)
+{
+	(void)req;
+	return NULL;
+}
+
+int sip_request_reply(struct sip_request *req, int code, struct slice reason, struct slice headers)
+{
+	(void)reason;
+	(void)headers;
+	req->code = code;
+	return 0;
+}
+
+bool sip_request_answered(const struct sip_request *req)
+{
+	return req->code != 0;
+}
+
+struct sip_request *sip_request_ref(struct sip_request *req)
+{
+	return req;
+}
+
+void sip_request_unref(struct sip_request *req)
+{
+	(void)req;
+}
+
+int sip_request_set_target(struct sip_request *req, const struct sip_place *place)
+{
+	(void)req;
+	(void)place;
+	return -EINVAL;
+}
+
+int sip_request_authorize(struct sip_request *req, struct slice realm, enum sip_digest algorithm)
+{
+	(void)req;
+	(void)realm;
+	(void)algorithm;
+	return -EACCES;
+}
+
+/* --- MESSAGEs that rules have no say in: none here --- */
+
+void page_set_finder(struct page *page, page_finder *find, void *arg)
+{
+	(void)page;
+	(void)find;
+	(void)arg;
+}
+
+void page_found(struct page_waiter *waiter, const struct sip_place *place)
+{
+	(void)waiter;
+	(void)place;
+}
+
+/* --- the cluster --- */
+
+static struct cluster_question *ask(bool writes, size_t count, cluster_record_fn *fn, void *arg)
+{
+	assert_null(asked.fn);
+	asked.fn = fn;
+	asked.arg = arg;
+	asked.writes = writes;
+	asked.count = count;
+	return (struct cluster_question *)(void *)&asked;
+}
+
+struct cluster_question *cluster_record_read(struct cluster *cluster, const char *kind,
+    struct slice key, cluster_record_fn *fn, void *arg)
+{
+	(void)cluster;
+	assert_string_equal(kind, "aor");
+	assert_true(slice_equal(key, SLICE(ALICE)));
+	return ask(false, 0, fn, arg);
+}
+
+struct cluster_question *cluster_record_write(struct cluster *cluster, const char *kind,
+    struct slice key, const struct cluster_writing *writing, cluster_record_fn *fn, void *arg)
+{
+	(void)cluster;
+	(void)kind;
+	(void)key;
+	return ask(true, writing->count, fn, arg);
+}
+
+void cluster_question_drop(struct cluster_question *question)
+{
+	if (question)
+		asked.fn = NULL;
+}
+
+struct slice cluster_own_process(const struct cluster *cluster)
+{
+	(void)cluster;
+	return SLICE("b 2");
+}
+
+struct slice cluster_own_name(const struct cluster *cluster)
+{
+	(void)cluster;
+	return SLICE("b");
+}
+
+void cluster_watch_start(struct cluster *cluster, struct cluster_watch *watch)
+{
+	(void)cluster;
+	(void)watch;
+}
+
+void cluster_watch_stop(struct cluster *cluster, struct cluster_watch *watch)
+{
+	(void)cluster;
+	(void)watch;
+}
+
+static void answer(const struct cluster_record *record)
+{
+	cluster_record_fn *fn = asked.fn;
+
+	assert_non_null(fn);
+	asked.fn = NULL;
+	fn(record, asked.arg);
+}
+
+/* --- what Redis says --- */
+
+/* Of contacts sip:FIRST@h and following, which came to node a. */
+static void tell_lines(struct fixture *f, size_t first, size_t count)
+{
+	struct buffer texts = {.max = BUFFER_UNBOUNDED};
+	struct cluster_line lines[CLUSTER_LINES_MAX];
+	const struct cluster_record record = {.born_us = f->born_us,
+	    .version = ++f->version,
+	    .now_ms = timer_now_ms(),
+	    .lines = lines,
+	    .count = count};
+
+	buffer_reserve(&texts, CLUSTER_LINES_MAX * 256);
+	for (size_t i = 0; i < count; i++) {
+		struct slice words[WORDS] = {SLICE("a 1"), ABSENT, SLICE("1"), ABSENT, SLICE("1"),
+		    ABSENT};
+		char contact[32], due[32];
+		size_t start = texts.len;
+
+		snprintf(due, sizeof(due), "%llu", (unsigned long long)record.now_ms + 60000);
+		snprintf(contact, sizeof(contact), "sip:%zu@h", first + i);
+		words[3] = slice_of(due);
+		words[6] = slice_of(contact);
+		words[7] = SLICE("there");
+		cluster_words_write(&texts, words, WORDS);
+		lines[i] = (struct cluster_line){.text = slice_from(buffer_text(&texts), start)};
+	}
+	assert_int_equal(texts.err, 0);
+	answer(&record);
+	buffer_fini(&texts);
+}
+
+static void tell_written(struct fixture *f)
+{
+	assert_true(asked.writes);
+	answer(&(struct cluster_record){.written = true,
+	    .born_us = f->born_us,
+	    .version = ++f->version,
+	    .now_ms = timer_now_ms()});
+}
+
+/* --- the registrar --- */
+
+static int setup(void **state)
+{
+	struct fixture *f = test_calloc(1, sizeof(*f));
+	struct service_env env = {0};
+	struct reason why;
+	void *r = NULL;
+
+	f->base = event_base_new();
+	assert_int_equal(stats_new(&f->stats), 0);
+	assert_int_equal(event_bus_new(&f->bus), 0);
+	assert_int_equal(event_bus_add_types(f->bus, registrar_service.events), 0);
+	f->settings = (struct registrar_settings){.given = true,
+	    .max_contacts = CONTACTS_MAX,
+	    .max_expires_ms = 3600000,
+	    .default_expires_ms = 3600000};
+	env.base = f->base;
+	env.bus = f->bus;
+	env.stats = f->stats;
+	env.cluster = some_cluster;
+	f->born_us = 1;
+	asked.fn = NULL;
+	assert_int_equal(registrar_service.start(&env, &f->settings, &r, &why), 0);
+	f->r = r;
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	registrar_service.stop(f->r);
+	event_bus_free(f->bus);
+	stats_free(f->stats);
+	event_base_free(f->base);
+	libevent_global_shutdown();
+	test_free(f);
+	return 0;
+}
+
+static size_t contacts(struct fixture *f)
+{
+	const struct aor *aor = aor_find(f->r, SLICE(ALICE));
+
+	return aor ? aor->count : 0;
+}
+
+static void ask_all(struct fixture *f, struct sip_request *req)
+{
+	*req = (struct sip_request){.contact = "*", .expires = "0"};
+	register_save(f->r, req);
+}
+
+/* --- cases --- */
+
+/* As many as there may be: this node's, and all that a record has. */
+static void all_of_all_nodes_go_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct sip_request req[CONTACTS_MAX + 1];
+	char contact[CONTACTS_MAX][32];
+
+	for (size_t i = 0; i < CONTACTS_MAX; i++) {
+		snprintf(contact[i], sizeof(contact[i]), "<sip:own%zu@h>", i);
+		req[i] = (struct sip_request){.contact = contact[i]};
+		register_save(f->r, &req[i]);
+		if (!asked.writes)
+			tell_lines(f, 0, 0);
+		tell_written(f);
+		assert_int_equal(req[i].code, 200);
+	}
+	assert_int_equal(contacts(f), CONTACTS_MAX);
+	ask_all(f, &req[CONTACTS_MAX]);
+	f->born_us++; /* Redis has lost it, and others have written theirs anew */
+	tell_lines(f, 0, CLUSTER_LINES_MAX);
+	assert_int_equal(contacts(f), CONTACTS_MAX + CLUSTER_LINES_MAX);
+	assert_int_equal(asked.count, 0);
+	tell_written(f);
+	assert_int_equal(req[CONTACTS_MAX].code, 200);
+	assert_int_equal(contacts(f), 0);
+}
+
+/* --- by command --- */
+
+struct result {
+	struct reply reply;
+	int code; /* 0: OK */
+};
+
+static void on_text(struct reply *reply, const char *key, struct slice text)
+{
+	(void)reply;
+	(void)key;
+	assert_true(slice_equal(text, SLICE("OK")));
+}
+
+static void on_error(struct reply *reply, int code, const char *message)
+{
+	(void)message;
+	((struct result *)reply)->code = code;
+}
+
+static const struct reply_ops reply_ops = {.text = on_text, .error = on_error};
+
+/* @return 0 or its error */
+static int remove_contact(struct fixture *f, const char *contact)
+{
+	const struct method *method = registrar_service.methods;
+	const struct param params[] = {{.present = true, .text = SLICE(ALICE)},
+	    {.present = contact, .text = slice_of(contact)}};
+	struct result result = {.reply = {&reply_ops}};
+
+	while (strcmp(method->name, "registrar_remove") != 0)
+		method++;
+	method->call(params, &result.reply, f->r);
+	return result.code;
+}
+
+static void one_or_all_are_removed_everywhere(void **state)
+{
+	struct fixture *f = *state;
+	struct sip_request req = {.contact = NULL};
+
+	register_save(f->r, &req); /* it asks where she is */
+	tell_lines(f, 0, 2);
+	assert_int_equal(req.code, 200);
+	/* None of them is called that. */
+	assert_int_equal(remove_contact(f, ""), 404);
+	tell_lines(f, 0, 2);
+	assert_int_equal(contacts(f), 2);
+	assert_null(asked.fn);
+	assert_int_equal(remove_contact(f, "sip:0@h"), 0);
+	assert_int_equal(contacts(f), 1);
+	tell_lines(f, 0, 2);
+	assert_int_equal(asked.count, 1);
+	tell_written(f);
+	/* One that came to another node since goes as well. */
+	assert_int_equal(remove_contact(f, NULL), 0);
+	tell_lines(f, 1, 2);
+	assert_int_equal(asked.count, 0);
+	tell_written(f);
+	assert_int_equal(contacts(f), 0);
+}
+
+int main(void)
+{
+#define SHARE_CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	    SHARE_CASE(all_of_all_nodes_go_at_once),
+	    SHARE_CASE(one_or_all_are_removed_everywhere),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
