@@ -211,7 +211,7 @@ void msrp_conn_wrong_credentials(struct msrp_conn *conn)
 	union addr peer;
 
 	net_stream_peer(&conn->stream, &peer);
-	net_guard_note_failure(net_guard_of(conn->stream.protocol->net), &peer);
+	net_guard_note_failure(net_guard_of(conn->stream.protocol->net), &peer, true);
 }
 
 bool msrp_conn_is_barred(const struct msrp_conn *conn)

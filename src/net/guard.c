@@ -29,7 +29,8 @@ struct net_guard_host {
 	struct timer_entry failing;    /* the window since the first failure */
 	struct timer_entry shaking;    /* the second in which these handshakes began */
 	TAILQ_HEAD(, net_stream) late; /* that wait for the next one */
-	uint32_t streams, failures, handshakes;
+	uint32_t streams, handshakes;
+	uint32_t failures, proven; /* proven: those of them that came over a stream to this node */
 	uint8_t key_len;
 	unsigned char key[KEY_V6];
 };
@@ -72,8 +73,8 @@ const struct setting net_guard_settings_rows[] = {
 	.preset = "10",
 	.max = UINT32_MAX,
 	.help = "Wrong credentials of one address in `auth_failure_window`; then its credentials "
-		"are refused (403) without a look, and new connections by TLS are closed before "
-		"the handshake; 0 is any."},
+		"are refused (403) without a look, and with that many over TCP, TLS or WebSocket "
+		"its new connections by TLS are closed before the handshake; 0 is any."},
     {.name = "auth_failure_window",
 	.type = SETTING_DURATION,
 	.offset = LIMIT(auth_failure_window_ms),
@@ -148,7 +149,32 @@ static void drop_idle(struct net_guard_host *host)
 	free(host);
 }
 
+/* @return NULL: it has shown no wrong credentials that count */
+static const struct net_guard_host *find_failing(struct net_guard *guard, const union addr *peer)
+{
+	if (!guard || !guard->max_failures || !guard->failing_count
+	    || prefixes_have(&guard->exempt, peer))
+		return NULL;
+	return find_host(guard, peer, false);
+}
+
+static bool bar_at(struct net_guard *guard, uint32_t failures)
+{
+	if (failures < guard->max_failures)
+		return false;
+	(*guard->count.barred)++;
+	return true;
+}
+
 /* --- connections --- */
+
+/* Or anybody could keep him out, by datagrams in his name. */
+static bool bars_handshake(struct net_guard *guard, const union addr *peer)
+{
+	const struct net_guard_host *host = find_failing(guard, peer);
+
+	return host && bar_at(guard, host->proven);
+}
 
 int net_guard_enter(struct net_guard *guard, const union addr *peer, bool encrypted,
     struct net_guard_host **hostp)
@@ -156,7 +182,7 @@ int net_guard_enter(struct net_guard *guard, const union addr *peer, bool encryp
 	struct net_guard_host *host;
 
 	*hostp = NULL;
-	if (encrypted && net_guard_bars(guard, peer))
+	if (encrypted && bars_handshake(guard, peer))
 		return -EACCES;
 	if (!guard || (!guard->max_streams && !guard->max_handshakes)
 	    || prefixes_have(&guard->exempt, peer))
@@ -240,7 +266,7 @@ static void forget_failures(struct net_guard_host *host)
 
 	timer_queue_stop(&guard->failing, &host->failing);
 	guard->failing_count--;
-	host->failures = 0;
+	host->failures = host->proven = 0;
 	drop_idle(host);
 }
 
@@ -307,7 +333,7 @@ static void set_failures(struct net_guard_host *host, uint32_t failures)
 		warn_of(host);
 }
 
-void net_guard_note_failure(struct net_guard *guard, const union addr *peer)
+void net_guard_note_failure(struct net_guard *guard, const union addr *peer, bool over_stream)
 {
 	struct net_guard_host *host;
 
@@ -321,6 +347,8 @@ void net_guard_note_failure(struct net_guard *guard, const union addr *peer)
 		start_window(host);
 	if (host->failures < UINT32_MAX)
 		set_failures(host, host->failures + 1);
+	if (over_stream && host->proven < UINT32_MAX)
+		host->proven++;
 	if (guard->told)
 		guard->told((struct slice){(const char *)host->key, host->key_len},
 		    guard->told_arg);
@@ -343,16 +371,9 @@ void net_guard_learn(struct net_guard *guard, struct slice key, uint64_t failure
 
 bool net_guard_bars(struct net_guard *guard, const union addr *peer)
 {
-	struct net_guard_host *host;
+	const struct net_guard_host *host = find_failing(guard, peer);
 
-	if (!guard || !guard->max_failures || !guard->failing_count
-	    || prefixes_have(&guard->exempt, peer))
-		return false;
-	host = find_host(guard, peer, false);
-	if (!host || host->failures < guard->max_failures)
-		return false;
-	(*guard->count.barred)++;
-	return true;
+	return host && bar_at(guard, host->failures);
 }
 
 /* --- life --- */

@@ -41,8 +41,12 @@ void net_guard_free(struct net_guard *guard);
  * Wrong credentials, over any protocol.  The guard may be NULL here: then nobody is barred.
  */
 
-/** Somebody at this address has shown wrong ones. */
-void net_guard_note_failure(struct net_guard *guard, const union addr *peer);
+/**
+ * Somebody at this address has shown wrong ones.
+ *
+ * @param over_stream  he is there, as far as a stream proves it; a datagram may come from anywhere
+ */
+void net_guard_note_failure(struct net_guard *guard, const union addr *peer, bool over_stream);
 
 /** Tell from now on of each, by the part of its address that counts; NULL: nobody. */
 void net_guard_on_failure(struct net_guard *guard, void (*fn)(struct slice key, void *arg),

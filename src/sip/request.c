@@ -521,7 +521,7 @@ void sip_request_note_failure(struct sip_request *req)
 
 	source_of(req, &from);
 	++*req->agent->stack->stats.auth_failures;
-	net_guard_note_failure(req->agent->stack->guard, &from);
+	net_guard_note_failure(req->agent->stack->guard, &from, req->origin.flow);
 }
 
 bool sip_request_is_barred(const struct sip_request *req)

@@ -235,7 +235,7 @@ static void log_in(struct web *web, struct http_conn *conn, const struct http_re
 		give_token(web, conn, request, user);
 	} else {
 		++*web->count.bad_passwords;
-		net_guard_note_failure(guard, &client);
+		net_guard_note_failure(guard, &client, true);
 		story_often("web: wrong credentials for %.*s", SLICE_ARG(slice_head(user, 64)));
 		refuse(conn, request, 401, "WWW-Authenticate: Bearer\r\n");
 	}

@@ -68,11 +68,16 @@ static struct net_guard_host *enter(struct fixture *f, const char *text, int err
 	return host;
 }
 
-static void fail_once(struct fixture *f, const char *text)
+static void fail_over(struct fixture *f, const char *text, bool over_stream)
 {
 	union addr a = address(text);
 
-	net_guard_note_failure(f->guard, &a);
+	net_guard_note_failure(f->guard, &a, over_stream);
+}
+
+static void fail_once(struct fixture *f, const char *text)
+{
+	fail_over(f, text, true);
 }
 
 static bool barred(struct fixture *f, const char *text)
@@ -164,6 +169,23 @@ static void who_is_barred_has_no_handshake(void **state)
 	assert_int_equal(net_guard_enter(f->guard, &a, true, &host), -EACCES);
 }
 
+/* Datagrams in his name, and what other nodes count of those, keep nobody's connections out. */
+static void a_datagram_proves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	union addr a = address("192.0.2.1");
+	struct net_guard_host *host;
+
+	fail_over(f, "192.0.2.1", true);
+	fail_over(f, "192.0.2.1", false);
+	net_guard_learn(f->guard, addr_bytes(&a), 99);
+	assert_true(barred(f, "192.0.2.1"));
+	assert_int_equal(net_guard_enter(f->guard, &a, true, &host), 0);
+	net_guard_leave(host);
+	fail_over(f, "192.0.2.1", true);
+	assert_int_equal(net_guard_enter(f->guard, &a, true, &host), -EACCES);
+}
+
 static bool is_let_in_again(void *arg)
 {
 	return !barred(arg, "192.0.2.1");
@@ -231,7 +253,7 @@ static void the_table_is_bounded(void **state)
 	fail_once(f, "192.0.2.1");
 	for (uint32_t i = 0; i < 65535; i++) {
 		a.in.sin_addr.s_addr = htonl(0x0a000000 + i);
-		net_guard_note_failure(f->guard, &a);
+		net_guard_note_failure(f->guard, &a, false);
 	}
 	assert_true(barred(f, "192.0.2.1"));
 	fail_once(f, "192.0.2.2");
@@ -252,7 +274,7 @@ static void zero_is_no_limit_and_so_is_no_guard(void **state)
 		assert_null(enter(f, "192.0.2.1", 0));
 	assert_false(barred(f, "192.0.2.1"));
 	net_guard_leave(host);
-	net_guard_note_failure(NULL, &a);
+	net_guard_note_failure(NULL, &a, true);
 	assert_false(net_guard_bars(NULL, &a));
 	assert_int_equal(net_guard_enter(NULL, &a, true, &host), 0);
 	net_guard_leave(host);
@@ -268,6 +290,7 @@ int main(void)
 	    CASE(the_exempt_have_no_limit),
 	    CASE(wrong_credentials_bar_an_address),
 	    CASE(who_is_barred_has_no_handshake),
+	    CASE(a_datagram_proves_nothing),
 	    CASE(the_window_ends),
 	    CASE(an_address_that_has_both_is_kept_for_either),
 	    CASE(others_have_seen_some),

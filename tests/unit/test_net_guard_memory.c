@@ -50,7 +50,7 @@ static void live(struct fixture *f, struct net_guard *guard,
 	for (unsigned i = 0; i < HOSTS; i++) {
 		union addr peer = address(HOSTS + i);
 
-		net_guard_note_failure(guard, &peer);
+		net_guard_note_failure(guard, &peer, true);
 		net_guard_bars(guard, &peer);
 	}
 	net_guard_reload(guard, settings);
