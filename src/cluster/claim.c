@@ -234,7 +234,7 @@ static int ask(struct cluster_asked *asked, redis_fn *fn)
 	args[n++] = slice_of(ms);
 	args[n++] = slice_of(records);
 	call.count = n;
-	return redis_run(&cluster->redis, &call, fn, asked);
+	return cluster_ask(cluster, &call, fn, asked);
 }
 
 static struct cluster_asked *asked_new(struct cluster *cluster, size_t most)

@@ -20,6 +20,14 @@ char *cluster_key(const struct cluster *cluster, const char *kind, struct slice 
 	return text;
 }
 
+int cluster_ask(struct cluster *cluster, const struct redis_call *call, redis_fn *fn, void *arg)
+{
+	int err = redis_run(&cluster->redis, call, fn, arg);
+
+	cluster->unsure |= err < 0 && redis_is_ready(&cluster->redis);
+	return err;
+}
+
 /* --- statistics --- */
 
 #define NUMBER(field)   .name = #field, .offset = offsetof(struct cluster_counters, field)

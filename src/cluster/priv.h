@@ -206,7 +206,7 @@ struct cluster {
 	size_t claim_count, renewing; /* how many are still to be claimed anew */
 	struct cluster_owed *owed;
 	bool asking_all;
-	bool unsure; /* Redis was there and did not take a claim */
+	bool unsure; /* Redis was there and did not take something */
 	TAILQ_HEAD(, cluster_watch) watches;
 	struct counting counting;
 	struct timer tick;
@@ -223,6 +223,9 @@ struct cluster {
 
 /** PREFIX KIND ":" KEY.  @return to be freed; NULL: no memory */
 char *cluster_key(const struct cluster *cluster, const char *kind, struct slice key);
+
+/** redis_run() for what is asked again before long if Redis is there and does not take it. */
+int cluster_ask(struct cluster *cluster, const struct redis_call *call, redis_fn *fn, void *arg);
 
 /** How long a key outlives its last renewal; and how long one round of them takes. */
 static inline uint64_t cluster_key_ms(const struct cluster *cluster)

@@ -89,7 +89,7 @@ static struct cluster_question *ask(struct cluster *cluster, const struct redis_
 	if (!question)
 		return NULL;
 	*question = (struct cluster_question){cluster, fn, arg, call->count > 3};
-	if (redis_run(&cluster->redis, call, on_answer, question) == 0)
+	if (cluster_ask(cluster, call, on_answer, question) == 0)
 		return question;
 	free(question);
 	return NULL;

@@ -537,6 +537,48 @@ static void records_unanswered(void **state)
 	redis_server_start(&f->redis);
 }
 
+struct watcher {
+	struct cluster_watch watch;
+	unsigned told;
+};
+
+static void on_anew(struct cluster_watch *watch, bool all)
+{
+	assert_false(all);
+	((struct watcher *)watch)->told++;
+}
+
+static bool is_asked_again(void *arg)
+{
+	return ((struct watcher *)arg)->told > 0;
+}
+
+/* What there was no room to ask is asked again: a record by whoever watches, a claim of itself. */
+static void too_much_under_way(void **state)
+{
+	struct fixture *f = *state;
+	struct cluster *c = f->nodes[0].cluster;
+	struct watcher watcher = {.watch = {.anew = on_anew}};
+	struct told told = {.done = false};
+
+	cluster_watch_start(c, &watcher.watch);
+	c->redis.under_way += 4096;
+	assert_null(cluster_record_write(c, "aor", SLICE("x"), &(struct cluster_writing){0},
+	    on_record, &told));
+	c->redis.under_way -= 4096;
+	loop_until(f->base, is_asked_again, &watcher);
+	c->redis.under_way += 4096;
+	assert_true(claim(f, 0, 0));
+	c->redis.under_way -= 4096;
+	watcher.told = 0;
+	loop_until(f->base, is_asked_again, &watcher);
+	loop_until(f->base, all_answered, f);
+	claim(f, 1, 0);
+	loop_until(f->base, all_decided, f);
+	assert_string_equal(f->things[1][0].owner, "a");
+	cluster_watch_stop(c, &watcher.watch);
+}
+
 static void words(void **state)
 {
 	static const struct slice texts[] = {{"a b\n%", 5}, {NULL, 0}, {"", 0}, {"\xc3\xa9", 2}};
@@ -661,6 +703,7 @@ int main(void)
 	    WITH_REDIS(marks),
 	    WITH_REDIS(records),
 	    WITH_REDIS(records_unanswered),
+	    WITH_REDIS(too_much_under_way),
 	    cmocka_unit_test(words),
 	};
 
