@@ -270,10 +270,10 @@ static void yield(struct conf_room *room)
 	while (room->users) {
 		struct conf_participant *p = LIST_FIRST(&room->users->devices);
 
-		if (p->phone)
-			conf_phone_tell(p,
-			    SLICE("This room goes on elsewhere: write to come back."));
-		conf_participant_end(p, "ended");
+		if (!p->phone
+		    || conf_phone_tell(p,
+			SLICE("This room goes on elsewhere: write to come back.")))
+			conf_participant_end(p, "ended");
 	}
 	conf_roster_move(room);
 	room->keep--;

@@ -31,8 +31,6 @@ struct conf_page {
 
 /* --- out: one at a time, in order (RFC 3428 section 8) --- */
 
-static void go_on(struct conf_phone *phone);
-
 static void page_free(struct conf_page *page)
 {
 	if (page->phone) {
@@ -53,6 +51,8 @@ static bool note_failure(struct conf_phone *phone)
 	conf_participant_end(phone->participant, "failed");
 	return false;
 }
+
+static bool go_on(struct conf_phone *phone);
 
 static void on_done(const struct page_result *result, void *arg)
 {
@@ -87,22 +87,24 @@ static int send_page(const struct conf_phone *phone, struct conf_page *page)
 	return page_send(p->room->conf->env.page, &message, on_done, page);
 }
 
-static void go_on(struct conf_phone *phone)
+/* @return false: it has left */
+static bool go_on(struct conf_phone *phone)
 {
 	struct conf_page *page;
 
 	while (!phone->busy && (page = TAILQ_FIRST(&phone->pages))) {
 		phone->busy = send_page(phone, page) == 0;
 		if (phone->busy)
-			return;
+			break;
 		page_free(page);
 		if (!note_failure(phone))
-			return;
+			return false;
 	}
+	return true;
 }
 
-/* What a phone is behind with has a bound: it may have left when this returns. */
-void conf_phone_tell(struct conf_participant *p, struct slice text)
+/* What a phone is behind with has a bound. */
+bool conf_phone_tell(struct conf_participant *p, struct slice text)
 {
 	struct conf_phone *phone = p->phone;
 	struct conf_page *page;
@@ -110,18 +112,18 @@ void conf_phone_tell(struct conf_participant *p, struct slice text)
 	if (phone->count >= WAITING_MAX || phone->bytes + text.len > WAITING_BYTES_MAX) {
 		++*p->room->conf->count.slow;
 		conf_participant_end(p, "slow");
-		return;
+		return false;
 	}
 	page = calloc(1, sizeof(*page) + text.len + 1);
 	if (!page)
-		return;
+		return true;
 	page->phone = phone;
 	page->len = text.len;
 	memcpy(page->text, text.p, text.len);
 	TAILQ_INSERT_TAIL(&phone->pages, page, next);
 	phone->count++;
 	phone->bytes += page->len;
-	go_on(phone);
+	return go_on(phone);
 }
 
 void conf_phone_show(struct conf_participant *p, const struct conf_post *post)

@@ -449,8 +449,8 @@ void conf_phone_free(struct conf_participant *p); /* harmless on a session */
 void conf_phone_silent(struct timer_entry *entry, void *arg);
 void conf_orphans_free(struct conf *conf);
 
-/** Say something to it.  It may have left when this returns. */
-void conf_phone_tell(struct conf_participant *p, struct slice text);
+/** Say something to it.  @return false: it has left, and is gone */
+bool conf_phone_tell(struct conf_participant *p, struct slice text);
 
 /** Show it a message that is whole. */
 void conf_phone_show(struct conf_participant *p, const struct conf_post *post);

@@ -231,6 +231,48 @@ static void a_lost_room_ends_when_it_is_idle(void **state)
 	assert_false(room->yields);
 }
 
+static bool nobody_is_here(struct world *w)
+{
+	return !lobby_of(w)->users;
+}
+
+static struct conf_phone *phone_of(struct world *w)
+{
+	return TAILQ_FIRST(&lobby_of(w)->participants)->phone;
+}
+
+/* @param fail  it is not reached for the last time; else too much waits for it already */
+static void lose_a_phone(struct world *w, bool fail)
+{
+	struct conf_room *room = lobby_of(w);
+	struct sip_request page;
+
+	ask(w, &page, "MESSAGE", PHONE);
+	if (asked)
+		decide(NULL);
+	assert_int_equal(page.code, 200);
+	if (fail)
+		phone_of(w)->failures = 2;
+	else
+		phone_of(w)->bytes = 1 << 20;
+	w->page_result = fail ? -ENETUNREACH : 0;
+	room->claim.state = CLUSTER_NOTHING;
+	room->claim.ops->lost(&room->claim, &node_a);
+	world_wait(w, nobody_is_here);
+	assert_non_null(
+	    strstr(w->events, fail ? "LEAVE " PHONE " - failed;" : "LEAVE " PHONE " - slow;"));
+	w->page_result = 0;
+}
+
+/* That it goes on elsewhere is what it is dropped for. */
+static void a_phone_that_cannot_be_told_has_left(void **state)
+{
+	struct world *w = *state;
+
+	lose_a_phone(w, true);
+	lose_a_phone(w, false);
+}
+
 int main(void)
 {
 #define NODE_CASE(name) cmocka_unit_test_setup_teardown(name, begin, world_close)
@@ -241,6 +283,7 @@ int main(void)
 	    NODE_CASE(an_unknown_room_is_asked_for),
 	    NODE_CASE(who_waits_is_told_of_the_end),
 	    NODE_CASE(a_lost_room_ends_when_it_is_idle),
+	    NODE_CASE(a_phone_that_cannot_be_told_has_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
