@@ -61,7 +61,9 @@ int routes_compile(struct routes *routes, void *const *states, void *const *page
 	    {.listp = &routes->event, .list = ROUTE_EVENT, .name = "event", .key = "routes.event"},
 	};
 	struct tables all;
-	struct route_env env = {.events = all.events, .msrp = &cfg->msrp};
+	struct route_env env = {.events = all.events,
+	    .msrp = &cfg->msrp,
+	    .cluster = cfg->cluster.given};
 	struct tree_fault fault;
 
 	*routes = (struct routes){0};

@@ -55,6 +55,7 @@ void route_go_on(struct route_walk *walk, int result);
 struct route_env {
 	const struct event_type *const *events; /* of all services, NULL-terminated */
 	const struct msrp_settings *msrp;
+	bool cluster; /* another node may have what a request is for */
 };
 
 struct route_list;
@@ -134,6 +135,12 @@ struct arg {
 	size_t count;
 };
 
+/** Where an action stands. */
+struct action_place {
+	bool last; /* as in route_subject */
+	const struct route_env *env;
+};
+
 struct action {
 	const char *name;            /* NULL ends the table */
 	unsigned lists;              /* ROUTE_… where it may stand */
@@ -149,8 +156,6 @@ struct action {
 	/**
 	 * Extra check when the rule is compiled; NULL: none.  An argument with variables is present
 	 * without a text.
-	 *
-	 * @param last  as in route_subject
 	 */
-	int (*check)(const struct arg *args, bool last, struct reason *why);
+	int (*check)(const struct arg *args, const struct action_place *place, struct reason *why);
 };

@@ -57,9 +57,10 @@ static const struct arg_spec accept_args[] = {
     {0},
 };
 
-static int check_accept(const struct arg *args, bool last, struct reason *why)
+static int check_accept(const struct arg *args, const struct action_place *place,
+    struct reason *why)
 {
-	(void)last;
+	(void)place;
 	return args[1].present && args[1].number < 0
 	    ? reason_set(why, -EINVAL, "max_size is less than nothing")
 	    : 0;

@@ -204,9 +204,10 @@ static int run_message(const struct route_subject *subject, const struct arg *ar
 	return 0;
 }
 
-static int check_message(const struct arg *args, bool last, struct reason *why)
+static int check_message(const struct arg *args, const struct action_place *place,
+    struct reason *why)
 {
-	if (last || confirm_of(args) == GW_ACCEPTED)
+	if (place->last || confirm_of(args) == GW_ACCEPTED)
 		return 0;
 	return reason_set(why, -EINVAL,
 	    "with confirm: %s answers by itself: no send_reply or the like behind it",

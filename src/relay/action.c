@@ -43,9 +43,9 @@ static bool is_one_line(struct slice s)
 	return true;
 }
 
-static int check_reply(const struct arg *args, bool last, struct reason *why)
+static int check_reply(const struct arg *args, const struct action_place *place, struct reason *why)
 {
-	(void)last;
+	(void)place;
 	if (!args[0].text.p || (args[0].number >= 200 && args[0].number <= 999))
 		return 0;
 	return reason_set(why, -EINVAL, "code is a status of MSRP: 200 to 999");
@@ -258,9 +258,10 @@ static const struct arg_spec credentials_args[] = {
     {0},
 };
 
-static int check_credentials(const struct arg *args, bool last, struct reason *why)
+static int check_credentials(const struct arg *args, const struct action_place *place,
+    struct reason *why)
 {
-	(void)last;
+	(void)place;
 	if (args[0].present + args[1].present + args[2].present == 1)
 		return 0;
 	return reason_set(why, -EINVAL, "wants one of password, ha1, ha1_sha256");

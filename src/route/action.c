@@ -397,16 +397,17 @@ int route_action_compile(struct route_action *action, const struct tree *node,
 	return compile_args(&c, action, given, name);
 }
 
-int route_action_check(struct route_action *action, bool last, struct tree_fault *fault)
+int route_action_check(struct route_action *action, const struct action_place *place,
+    struct tree_fault *fault)
 {
 	struct tree at = {.line = action->line, .column = action->column};
 	struct reason why = {"is not possible like this"};
 	struct arg args[ARGS_MAX];
 
-	action->last = last;
+	action->last = place->last;
 	for (size_t i = 0; i < action->count; i++)
 		args[i] = action->args[i].ready;
-	if (!action->action->check || action->action->check(args, last, &why) == 0)
+	if (!action->action->check || action->action->check(args, place, &why) == 0)
 		return 0;
 	return tree_fail(fault, &at, "%s %s", action->action->name, why.text);
 }

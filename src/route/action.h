@@ -33,10 +33,9 @@ int route_action_compile(struct route_action *action, const struct tree *node,
 
 /**
  * Run the action's own check, once all of its rule are known.
- *
- * @param last  none behind it in its rule answers
  */
-int route_action_check(struct route_action *action, bool last, struct tree_fault *fault);
+int route_action_check(struct route_action *action, const struct action_place *place,
+    struct tree_fault *fault);
 
 void route_action_fini(struct route_action *action);
 

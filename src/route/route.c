@@ -138,12 +138,12 @@ static int compile_if(const struct context *c, struct rule *rule, const struct t
 
 static int check_actions(const struct context *c, struct rule *rule)
 {
-	bool last = true;
+	struct action_place place = {.last = true, .env = c->spec->env};
 	int err = 0;
 
 	for (size_t i = rule->action_count; err == 0 && i-- > 0;) {
-		err = route_action_check(&rule->actions[i], last, c->fault);
-		last &= !rule->actions[i].action->answers;
+		err = route_action_check(&rule->actions[i], &place, c->fault);
+		place.last &= !rule->actions[i].action->answers;
 	}
 	return err;
 }

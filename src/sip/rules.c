@@ -103,9 +103,10 @@ static int send_reply(const struct route_subject *subject, const struct arg *arg
 	return err;
 }
 
-static int check_send_reply(const struct arg *args, bool last, struct reason *why)
+static int check_send_reply(const struct arg *args, const struct action_place *place,
+    struct reason *why)
 {
-	(void)last;
+	(void)place;
 	if (args[0].text.p && (args[0].number < CODE_MIN || args[0].number > CODE_MAX))
 		return reason_set(why, -EINVAL, "code is from %d to %d", CODE_MIN, CODE_MAX);
 	return 0;

@@ -67,9 +67,10 @@ static int run_stub(const struct route_subject *subject, const struct arg *args,
 	return calls.err;
 }
 
-static int refuse_answer_behind(const struct arg *args, bool last, struct reason *why)
+static int refuse_answer_behind(const struct arg *args, const struct action_place *place,
+    struct reason *why)
 {
-	if (last || !args[2].present || args[2].number == 0)
+	if (place->last || !args[2].present || args[2].number == 0)
 		return 0;
 	return reason_set(why, -EINVAL, "answers by itself");
 }
