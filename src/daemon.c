@@ -107,11 +107,17 @@ static bool take_forwarded(struct daemon *d, struct sip_request *request)
 	return taken;
 }
 
-/* A rule may well leave the answer to a later turn, so only what nobody takes is a 404. */
+/*
+ * A rule may well leave the answer to a later turn, so only what nobody takes is a 404; a REFER is
+ * what rules alone make of it.
+ */
 static void on_unruled(struct sip_request *request, void *arg)
 {
+	static const struct slice usual;
+	bool refer = slice_equal(sip_request_field(request, SIP_FIELD_METHOD), SLICE("REFER"));
+
 	if (!service_takes(arg, request))
-		sip_request_reply(request, 404, SLICE("Not Found"), (struct slice){NULL, 0});
+		sip_request_reply(request, refer ? 405 : 404, usual, usual);
 }
 
 static void on_request(struct sip_request *request, void *arg)

@@ -55,11 +55,11 @@ class UasTest(case.Case):
         call.send('unharmed')
 
     def test_no_rule(self):
-        """No rule holds: 404, for INVITE, MESSAGE and REFER."""
+        """No rule holds: 404, for INVITE and MESSAGE; 405 for a REFER."""
         self.invite(self.offer(), uri=f'sip:nobody@127.0.0.1:{self.daemon.sip_port}').final(404)
         self.out_of_dialog('MESSAGE', body=b'hi', content_type='text/plain').final(404)
         self.out_of_dialog('REFER', headers=[('Contact', f'<{self.sip.contact()}>'),
-                                             ('Refer-To', '<sip:x@y>')]).final(404)
+                                             ('Refer-To', '<sip:x@y>')]).final(405)
         self.assertEqual(self.ctl.call('msrp_ua_list_sessions'), [])
 
     def test_required_extension(self):
