@@ -15,7 +15,7 @@ static bool is_less(uint64_t size, uint64_t halves, uint64_t of)
 	return size / halves < of / 2;
 }
 
-/* --- a gateway, or an anchor, that asks nobody who he is --- */
+/* --- a gateway, an anchor, or a room that asks nobody who he is --- */
 
 static struct slice action_name(const struct tree *action)
 {
@@ -28,7 +28,10 @@ static const char *use_of(struct slice action)
 	if (slice_equal(action, SLICE("msg_to_msrp"))
 	    || slice_equal(action, SLICE("msrp_gw_answer")))
 		return "use the gateway";
-	return slice_equal(action, SLICE("msrp_anchor")) ? "call others" : NULL;
+	if (slice_equal(action, SLICE("msrp_anchor"))
+	    || slice_equal(action, SLICE("msrp_conf_refer")))
+		return "call others";
+	return NULL;
 }
 
 /* One map of conditions, or a list of them.  Who writes an address knows who is there. */

@@ -334,6 +334,7 @@ static void keep_warning(const char *line, void *arg)
 
 #define OPEN(uri)        "sip: {listen: [" uri "]}\nroutes:\n  sip:\n"
 #define RULE(when, what) "    - if: {" when "}\n      do: [{" what "}]\n"
+#define CALL_WARNING "w:4:7: this rule lets anybody call others: www_authorize asks who it is\n"
 #define OPEN_WARNING(line) \
 	"w:" #line ":7: this rule lets anybody use the gateway: www_authorize asks who it is\n"
 
@@ -354,8 +355,8 @@ static const struct {
     {"relay: {allow_plain_auth: true, enabled: false}", ""},
     {OPEN("sip:192.0.2.1:5060") RULE("$rm: MESSAGE", "msg_to_msrp: {}"), OPEN_WARNING(4)},
     {OPEN("sip:im.example.org") RULE("$rm: INVITE", "msrp_gw_answer: {}"), OPEN_WARNING(4)},
-    {OPEN("sip:im.example.org") RULE("$rm: INVITE", "msrp_anchor: {}"),
-	"w:4:7: this rule lets anybody call others: www_authorize asks who it is\n"},
+    {OPEN("sip:im.example.org") RULE("$rm: INVITE", "msrp_anchor: {}"), CALL_WARNING},
+    {OPEN("sip:im.example.org") RULE("$rm: REFER", "msrp_conf_refer: {}"), CALL_WARNING},
     {OPEN("sip:*:5060") RULE("$rm: INVITE", "msrp_gw_answer: {}"), OPEN_WARNING(4)},
     {OPEN("\"sip:[2001:db8::1]:5060\"") RULE("$rm: INVITE", "msrp_gw_answer: {}"), OPEN_WARNING(4)},
     {OPEN("sip:127.1.2.3:5060") RULE("$rm: MESSAGE", "msg_to_msrp: {}"), ""},
