@@ -55,6 +55,17 @@ static int run_message(const struct route_subject *subject, const struct arg *ar
 	return room ? conf_order_take(room, subject->request, &order) : -ENOENT;
 }
 
+/* What another node answers this one must not. */
+static int check_message(const struct arg *args, const struct action_place *place,
+    struct reason *why)
+{
+	(void)args;
+	if (place->last || !place->env->cluster)
+		return 0;
+	return reason_set(why, -EINVAL,
+	    "in a cluster answers by itself: no send_reply or the like behind it");
+}
+
 enum { REFER_ROOM, REFER_FROM, REFER_KICK };
 
 static const char *const no_or_yes[] = {"no", "yes", NULL};
@@ -69,25 +80,25 @@ static const struct arg_spec refer_args[] = {
 static int run_refer(const struct route_subject *subject, const struct arg *args, void *state)
 {
 	struct sip_request *refer = subject->request;
-	struct conf_room *room = conf_room_meant(state, refer, args[REFER_ROOM].text);
-	int err;
+	bool kick = args[REFER_KICK].present && args[REFER_KICK].number == 1;
+	const struct conf_order order = {
+	    .what = kick ? CONF_REFER_OUT : CONF_REFER,
+	    .from = sender_of(subject, &args[REFER_FROM]),
+	};
+	struct conf_room *room;
 
 	if (!slice_equal(sip_request_field(refer, SIP_FIELD_METHOD), SLICE("REFER")))
 		return -EINVAL;
-	if (!room) {
-		sip_request_reply(refer, 404, ABSENT, ABSENT);
-		return -ENOENT;
-	}
-	room->keep++;
-	err = conf_refer(room, refer, sender_of(subject, &args[REFER_FROM]),
-	    args[REFER_KICK].present && args[REFER_KICK].number == 1);
-	room->keep--;
-	conf_room_review(room);
-	return err;
+	room = conf_room_known(state, refer, args[REFER_ROOM].text);
+	return room ? conf_order_take(room, refer, &order) : -ENOENT;
 }
 
 static const struct action actions[] = {
-    {.name = "msg_to_conf", .lists = ROUTE_SIP, .args = message_args, .run = run_message},
+    {.name = "msg_to_conf",
+	.lists = ROUTE_SIP,
+	.args = message_args,
+	.run = run_message,
+	.check = check_message},
     {.name = "msrp_conf_join",
 	.lists = ROUTE_SIP,
 	.args = join_args,
@@ -490,7 +501,7 @@ static const struct stats_row numbers[] = {
     {NUMBER(refused), .help = "Messages refused"},
     {NUMBER(slow), .help = "Participants dropped because they did not read"},
     {NUMBER(remote), .help = "Requests that went on to the node that has the room"},
-    {NUMBER(remote_taken), .help = "INVITEs and MESSAGEs that another node has sent on"},
+    {NUMBER(remote_taken), .help = "INVITEs, MESSAGEs and REFERs that another node has sent on"},
     {NUMBER(yielded), .help = "Rooms that another node has got meanwhile"},
     {NUMBER(persist_longest),
 	.help = "Microseconds that conference.persist has taken for a change, at most",

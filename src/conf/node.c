@@ -8,13 +8,15 @@
 #include <string.h>
 
 #include <msrpd/buffer.h>
+#include <msrpd/story.h>
 #include <msrpd/subscription.h>
 
 #include "conf/priv.h"
 
 enum {
 	WAITING_MAX = 1024, /* requests for one room */
-	YIELD_MS = 1000,    /* between two looks whether a room of another node's is idle */
+	WAITING_MAX_ALL = 4 * WAITING_MAX,
+	YIELD_MS = 1000, /* between two looks whether a room of another node's is idle */
 	YIELD_AT_LAST_MS = 30000,
 };
 
@@ -24,6 +26,8 @@ static const char *const whats[] = {
     [CONF_JOIN] = "join",
     [CONF_PAGE] = "page",
     [CONF_WATCH] = "watch",
+    [CONF_REFER] = "refer",
+    [CONF_REFER_OUT] = "refer-out",
 };
 
 struct conf_wait {
@@ -55,23 +59,37 @@ bool conf_room_is_real(const struct conf_room *room)
 	return room->settings || room->lasting || room->restored || room->announced;
 }
 
+static bool joins(const struct conf_order *order)
+{
+	return order->what == CONF_JOIN || order->what == CONF_PAGE;
+}
+
+static int do_order(struct conf_room *room, struct sip_request *request,
+    const struct conf_order *order)
+{
+	if (order->what == CONF_WATCH) {
+		notifier_ask_again(room->conf->env.notifier, request);
+		return 0;
+	}
+	if (!conf_room_is_real(room) && !(joins(order) && room->conf->settings->create)) {
+		refuse(room, request, 404);
+		return -ENOENT;
+	}
+	if (order->what == CONF_JOIN)
+		return conf_join(room, request, order->from);
+	if (order->what == CONF_PAGE)
+		return conf_phone_take(room, request, order->answer);
+	return conf_refer(room, request, order->from, order->what == CONF_REFER_OUT);
+}
+
 /* @return as action.run */
 static int carry_out(struct conf_room *room, struct sip_request *request,
     const struct conf_order *order)
 {
-	int err = 0;
+	int err;
 
 	room->keep++;
-	if (order->what == CONF_WATCH) {
-		notifier_ask_again(room->conf->env.notifier, request);
-	} else if (!conf_room_is_real(room) && !room->conf->settings->create) {
-		refuse(room, request, 404);
-		err = -ENOENT;
-	} else if (order->what == CONF_JOIN) {
-		err = conf_join(room, request, order->from);
-	} else {
-		err = conf_phone_take(room, request, order->answer);
-	}
+	err = do_order(room, request, order);
 	room->keep--;
 	conf_room_review(room);
 	return err;
@@ -123,7 +141,10 @@ static int send_there(struct conf_room *room, struct sip_request *request,
 static void pass_on(struct conf_room *room, struct sip_request *request,
     const struct conf_order *order, const struct cluster_node *owner)
 {
-	if (send_there(room, request, order, owner) == 0)
+	if (sip_request_answered(request))
+		story_often("conf: room %s: node %s has it, but a rule has answered for it",
+		    room->uri, room->owner);
+	else if (send_there(room, request, order, owner) == 0)
 		++*room->conf->count.remote;
 	else
 		refuse(room, request, 480);
@@ -139,16 +160,26 @@ bool conf_mark_read(const struct conf *conf, const struct sip_request *request,
 	    && slice_equal(mark->service, SLICE("conf")) && mark->count == 3;
 }
 
+/* What is none is CONF_WATCH, as that comes another way. */
+static size_t find_what(struct slice text)
+{
+	size_t what = 0;
+
+	while (what < CONF_COUNT(whats) && !slice_equal(text, slice_of(whats[what])))
+		what++;
+	return what < CONF_COUNT(whats) ? what : CONF_WATCH;
+}
+
 void conf_forwarded(struct sip_request *request, const struct cluster_mark *mark, void *state)
 {
-	struct conf_order order = {.answer = true, .forwarded = true, .from = mark->args[2]};
+	struct conf_order order = {.what = find_what(mark->args[0]),
+	    .answer = true,
+	    .forwarded = true,
+	    .from = mark->args[2]};
 	struct conf *conf = state;
 	struct conf_room *room;
-	struct slice what = mark->args[0];
-	bool join = slice_equal(what, slice_of(whats[CONF_JOIN]));
 
-	order.what = join ? CONF_JOIN : CONF_PAGE;
-	if (mark->count != 3 || (!join && !slice_equal(what, slice_of(whats[CONF_PAGE])))) {
+	if (mark->count != 3 || order.what == CONF_WATCH) {
 		sip_request_reply(request, 400, ABSENT, ABSENT);
 		return;
 	}
@@ -164,8 +195,9 @@ void conf_forwarded(struct sip_request *request, const struct cluster_mark *mark
 static int wait_for_node(struct conf_room *room, struct sip_request *request,
     const struct conf_order *order)
 {
-	struct conf_wait *w =
-	    room->waiting_count < WAITING_MAX ? calloc(1, sizeof(*w) + order->from.len + 1) : NULL;
+	bool fits =
+	    room->waiting_count < WAITING_MAX && room->conf->waiting_count < WAITING_MAX_ALL;
+	struct conf_wait *w = fits ? calloc(1, sizeof(*w) + order->from.len + 1) : NULL;
 	char *text;
 
 	if (!w) {
@@ -178,7 +210,27 @@ static int wait_for_node(struct conf_room *room, struct sip_request *request,
 	w->order.from = slice_pack(&text, order->from);
 	STAILQ_INSERT_TAIL(&room->waiting, w, next);
 	room->waiting_count++;
+	room->conf->waiting_count++;
 	return 0;
+}
+
+/* @return the one that has waited longest, for wait_end(); NULL: there is none */
+static struct conf_wait *take_waiting(struct conf_room *room)
+{
+	struct conf_wait *w = STAILQ_FIRST(&room->waiting);
+
+	if (!w)
+		return NULL;
+	STAILQ_REMOVE_HEAD(&room->waiting, next);
+	room->waiting_count--;
+	room->conf->waiting_count--;
+	return w;
+}
+
+static void wait_end(struct conf_wait *w)
+{
+	sip_request_unref(w->request);
+	free(w);
 }
 
 int conf_order_take(struct conf_room *room, struct sip_request *request,
@@ -193,15 +245,12 @@ static void go_on(struct conf_room *room, const struct cluster_node *owner)
 {
 	struct conf_wait *w;
 
-	while ((w = STAILQ_FIRST(&room->waiting))) {
-		STAILQ_REMOVE_HEAD(&room->waiting, next);
-		room->waiting_count--;
+	while ((w = take_waiting(room))) {
 		if (room->ours)
 			carry_out(room, w->request, &w->order);
 		else
 			pass_on(room, w->request, &w->order, owner);
-		sip_request_unref(w->request);
-		free(w);
+		wait_end(w);
 	}
 }
 
@@ -209,11 +258,9 @@ void conf_room_stop_waiting(struct conf_room *room)
 {
 	struct conf_wait *w;
 
-	while ((w = STAILQ_FIRST(&room->waiting))) {
-		STAILQ_REMOVE_HEAD(&room->waiting, next);
+	while ((w = take_waiting(room))) {
 		refuse(room, w->request, 503);
-		sip_request_unref(w->request);
-		free(w);
+		wait_end(w);
 	}
 }
 
@@ -226,10 +273,13 @@ static void on_decided(struct cluster_claim *claim, const struct cluster_node *o
 {
 	struct conf_room *room = of_claim(claim);
 
-	if (owner)
+	if (owner) {
 		note_owner(room, owner);
-	else
+		if (room->last_number == 0 && !room->restored)
+			room->lasting = false; /* it was made, but is there already */
+	} else {
 		take_over(room);
+	}
 	go_on(room, owner);
 	room->keep--;
 	conf_room_review(room);

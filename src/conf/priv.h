@@ -60,6 +60,7 @@ struct conf {
 	struct timer_queue slow;              /* participants who are to read, or go */
 	struct timer_queue silent;            /* phones, since their last MESSAGE */
 	struct timer yield;                   /* while rooms are to go to other nodes */
+	size_t waiting_count;                 /* requests, until it is known who has their rooms */
 	LIST_HEAD(, conf_page) orphans;       /* MESSAGEs whose phones are gone */
 	struct conf_counters count;
 	struct conf_store *store; /* NULL: memory only */
@@ -194,6 +195,9 @@ struct conf_room *conf_room_meant(struct conf *conf, const struct sip_request *r
  */
 struct conf_room *conf_room_asked(struct conf *conf, struct sip_request *request, struct slice uri);
 
+/** The same of a request that makes none: what it asks for is somewhere, or nowhere. */
+struct conf_room *conf_room_known(struct conf *conf, struct sip_request *request, struct slice uri);
+
 /** @return 0; -EINVAL: no URI; -EEXIST; -ENOSPC: max_rooms reached; -ENOMEM */
 int conf_room_new(struct conf_room **roomp, struct conf *conf, struct slice uri);
 
@@ -227,8 +231,9 @@ struct buffer;
 
 /** What comes of a request, in whichever node has the room. */
 struct conf_order {
-	enum { CONF_JOIN, CONF_PAGE, CONF_WATCH } what;
-	struct slice from; /* JOIN: who it is */
+	/* REFER_OUT: a REFER that may also send somebody out */
+	enum { CONF_JOIN, CONF_PAGE, CONF_WATCH, CONF_REFER, CONF_REFER_OUT } what;
+	struct slice from; /* JOIN, REFER: who it is, a name-addr */
 	bool answer;       /* PAGE: the MESSAGE is to be answered */
 	bool forwarded;    /* another node has sent it on: it goes to none again */
 };

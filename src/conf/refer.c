@@ -90,13 +90,15 @@ void conf_referral_end(struct conf_referral *r, int code, struct slice reason)
 	free(r);
 }
 
-/* 202, and what comes of it by NOTIFY.  @return 0; negative errno: it is answered, or will be */
+/* 202, and what comes of it by NOTIFY.  @return 0; negative errno: it is answered otherwise */
 static int accept(const struct conf *conf, struct sip_request *refer, struct conf_referral **rp)
 {
 	struct conf_referral *r = calloc(1, sizeof(*r));
 	int err =
 	    r ? notifier_refer(conf->env.notifier, refer, &package, r, &r->subscription) : -ENOMEM;
 
+	if (err < 0 && !sip_request_answered(refer))
+		sip_request_reply(refer, 500, ABSENT, ABSENT);
 	if (err < 0 || !r->subscription) {
 		free(r);
 		r = NULL;
@@ -133,7 +135,7 @@ static bool read_method(struct slice parameter, struct slice *methodp)
 static void read_target(struct target *t, struct slice address)
 {
 	struct slice uri = sip_address_uri(address), rest, part;
-	const char *at = uri.len ? memrchr(uri.p, '@', uri.len) : NULL;
+	const char *at = uri.len ? memchr(uri.p, '@', uri.len) : NULL;
 	size_t user = at ? (size_t)(at - uri.p) + 1 : 0;
 
 	*t = (struct target){.uri = {.max = CONF_URI_MAX}, .method = SLICE("INVITE")};

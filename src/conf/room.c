@@ -97,21 +97,33 @@ static int status_of(int err)
 	return err == -ENOSPC ? 486 : err == -ENOMEM ? 500 : 404;
 }
 
-struct conf_room *conf_room_asked(struct conf *conf, struct sip_request *request, struct slice uri)
+/* @param joins  whoever sends it: the room may be made for that */
+static struct conf_room *ask_for(struct conf *conf, struct sip_request *request, struct slice uri,
+    bool joins)
 {
 	struct conf_room *room = conf_room_meant(conf, request, uri);
 	int err = -ENOENT;
 
 	if (room)
 		return room;
-	if (conf->settings->create || conf->env.cluster)
+	if ((joins && conf->settings->create) || conf->env.cluster)
 		err = conf_room_new(&room, conf, uri);
 	if (err == 0)
 		return room;
-	++*conf->count.refused_joins;
+	*conf->count.refused_joins += joins;
 	sip_request_reply(request, status_of(err), (struct slice){NULL, 0},
 	    (struct slice){NULL, 0});
 	return NULL;
+}
+
+struct conf_room *conf_room_asked(struct conf *conf, struct sip_request *request, struct slice uri)
+{
+	return ask_for(conf, request, uri, true);
+}
+
+struct conf_room *conf_room_known(struct conf *conf, struct sip_request *request, struct slice uri)
+{
+	return ask_for(conf, request, uri, false);
 }
 
 static void room_free(struct conf_room *room)

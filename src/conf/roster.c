@@ -335,7 +335,7 @@ static int judge(const struct conf_room *room, struct sip_request *request)
 	return conf_uri_key(key, who) == 0 && conf_room_admits(room, slice_of(key)) ? 0 : 403;
 }
 
-/* @return 0, or as subscribe() */
+/* @return as subscribe() */
 static int find_here(struct conf_room **roomp, struct conf *conf, struct sip_request *request)
 {
 	struct buffer texts = {.max = BUFFER_UNBOUNDED};
@@ -344,13 +344,12 @@ static int find_here(struct conf_room **roomp, struct conf *conf, struct sip_req
 	    .forwarded = conf_mark_read(conf, request, &texts, &mark)};
 	struct slice uri =
 	    order.forwarded ? mark.args[1] : sip_request_field(request, SIP_FIELD_RURI);
-	struct conf_room *room = conf->env.cluster ? conf_room_asked(conf, request, uri)
-						   : conf_room_meant(conf, request, uri);
+	struct conf_room *room = conf_room_known(conf, request, uri);
 
 	buffer_fini(&texts);
 	*roomp = room;
 	if (!room)
-		return 404;
+		return -ENOENT;
 	if (!conf_room_claim(room)) {
 		conf_order_take(room, request, &order);
 		return -EINPROGRESS;

@@ -4,7 +4,7 @@ from lib import case, msrp, sdp
 from lib.cluster import ClusterCase
 from lib.ctl import RpcError
 from lib.daemon import free_port
-from lib.rooms import LOBBY, RoomCase, rooms, uri
+from lib.rooms import LOBBY, Referral, RoomCase, rooms, uri
 from lib.roster import Watcher
 from lib.sip import Dialog
 from lib.waiting import poll
@@ -37,6 +37,8 @@ class RoomsCase(RoomCase, ClusterCase):
 
 class JoinTest(RoomsCase):
     config = rooms({'uri': LOBBY}, create=True, history=0)
+    config['routes']['sip'].append(
+        {'if': {'$rm': 'REFER'}, 'do': [{'msrp_conf_refer': {'room': '$ru', 'kick': 'yes'}}]})
 
     def test_session(self):
         """A participant by way of another node: all that a dialog may have comes through."""
@@ -119,6 +121,22 @@ class JoinTest(RoomsCase):
         message.respond(200)
         self.write('by way of a', 0)
         alice.hears('by way of a')
+
+    def test_refer(self):
+        """Somebody in it has others called in, by way of any node."""
+        alice = self.come('alice')
+        carol, phone = self.ua(user='carol', name='carol'), self.ua(user='alice', name='phone')
+        target = f'<{carol.contact()}>'
+        referral = Referral(self, phone, target, daemon=self.nodes[1]).tried()
+        carol.expect('INVITE').respond(603)
+        referral.over('603 Decline')
+        Referral(self, phone, target, user='stranger', daemon=self.nodes[1], code=403)
+        Referral(self, phone, target, room=MADE, daemon=self.nodes[1], code=404)
+        bob = self.come('bob', 1)
+        referral = Referral(self, phone, f'<{bob.uri};method=BYE>', daemon=self.nodes[1]).tried()
+        bob.dialog.expect('BYE').respond(200)
+        referral.over('200 OK')
+        self.assertEqual(self.participants(0), [alice.uri])
 
     def test_watch(self):
         """A roster is watched by way of any node."""

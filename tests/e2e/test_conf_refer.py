@@ -2,7 +2,7 @@
 """REFER to a room: somebody in it has others called in, or sent out (RFC 4579 5.5 and 5.11)."""
 from lib import case, sdp
 from lib.daemon import merge
-from lib.rooms import CPIM, LOBBY, RoomCase, rooms, uri
+from lib.rooms import CPIM, LOBBY, Referral, RoomCase, rooms, uri
 from lib.sip import Dialog
 from lib.waiting import poll
 
@@ -14,39 +14,6 @@ RULES = [{'if': {'$hdr(X-Call)': '!null'}, 'do': [{'msrp_conf_join': {'room': '$
           'do': [{'msrp_conf_refer': {'room': '$ru', 'from': '$hdr(X-Who)'}}]},
          {'if': {'$rm': 'REFER'}, 'do': [{'msrp_conf_refer': {'room': '$ru'}}]}]
 BASE = rooms({'uri': LOBBY}, {'uri': STAFF, 'users': ['alice'], 'max_participants': 2})
-
-
-class Referral:
-    """A REFER, and what is told of it."""
-
-    def __init__(self, case_, ua, target, room=LOBBY, user='alice', code=202,
-                 headers=()):
-        self.case, self.ua = case_, ua
-        transport = ua.reach('127.0.0.1', case_.daemon.sip_port, 'UDP')
-        fields = [('Contact', f'<{ua.contact()}>'), *headers]
-        if target:
-            fields.append(('Refer-To', target))
-        request = ua.build('REFER', room, transport, from_uri=uri(user), headers=fields)
-        self.transaction = ua.transact(request, transport)
-        self.answer = self.transaction.final(code)
-        self.call_id = request.call_id
-
-    def told(self, status, state):
-        """The next NOTIFY."""
-        transaction = self.ua.expect('NOTIFY', call_id=self.call_id)
-        transaction.respond(200)
-        request = transaction.request
-        self.case.assertEqual(request.get('Event'), 'refer')
-        self.case.assertEqual(request.get('Content-Type'), 'message/sipfrag')
-        self.case.assertEqual(request.body.decode(), f'SIP/2.0 {status}\r\n')
-        self.case.assertRegex(request.get('Subscription-State'), state)
-        return self
-
-    def tried(self):
-        return self.told('100 Trying', '^active;expires=300$')
-
-    def over(self, status):
-        return self.told(status, '^terminated;reason=noresource$')
 
 
 class ReferTest(RoomCase):

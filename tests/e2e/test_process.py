@@ -192,6 +192,14 @@ class ConfigTest(unittest.TestCase):
                 self.assertEqual(int(match.group(1)), line, result.stderr)
         self.wrong('routes:\n  spi: []\n', 2, 'sip')
 
+    def test_cluster_routes(self):
+        """Another node may have the room, and answers: nothing behind does."""
+        routes = ('routes:\n  sip:\n    - do: [{msg_to_conf: {room: $ru}}, '
+                  '{send_reply: {code: 202, reason: OK}}]\n')
+        self.right(routes)
+        self.wrong(routes + 'cluster: {redis: "redis://127.0.0.1", node: a}\n', 3,
+                   'msg_to_conf.*answers', 13)
+
     def test_secrets(self):
         """Secrets in files."""
         secret = os.path.join(self.directory, 'secret')

@@ -283,6 +283,8 @@ int notifier_refer(struct notifier *notifier, struct sip_request *refer,
 	(void)notifier;
 	assert_ptr_equal(package, the_world->refer_package);
 	*sp = NULL;
+	if (the_world->refer_result == -ENOBUFS)
+		sip_request_reply(refer, 503, ABSENT, ABSENT);
 	if (the_world->refer_result < 0)
 		return the_world->refer_result;
 	the_world->referral = (struct subscription){.watcher = watcher};

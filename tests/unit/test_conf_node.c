@@ -16,6 +16,7 @@ static const struct cluster_node node_a = {
 
 static struct cluster_claim *asked; /* what was claimed last, and is open */
 static unsigned asks, given_up;
+static char mark_what[16]; /* of the mark that was written last */
 
 /* --- the cluster --- */
 
@@ -57,6 +58,7 @@ void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct 
 	(void)cluster;
 	assert_true(slice_equal(to, SLICE("a")) && slice_equal(mark->service, SLICE("conf")));
 	buffer_printf(w, "%.*s\r\n", SLICE_ARG(mark->args[0]));
+	snprintf(mark_what, sizeof(mark_what), "%.*s", SLICE_ARG(mark->args[0]));
 }
 
 int cluster_mark_read(const struct cluster *cluster, struct buffer *w, struct slice value,
@@ -84,6 +86,14 @@ static void ask(struct world *w, struct sip_request *request, const char *method
 {
 	request_init(request, method, from, "hello");
 	run_action(w, strcmp(method, "INVITE") == 0 ? "msrp_conf_join" : "msg_to_conf", request);
+}
+
+/* One to the lobby, that says something of Bob; as from a rule. */
+static int refer(struct world *w, struct sip_request *request, const char *target)
+{
+	request_init(request, "REFER", ALICE, NULL);
+	request->refer_to = slice_of(target);
+	return run_action(w, "msrp_conf_refer", request);
 }
 
 static int begin(void **state)
@@ -196,6 +206,89 @@ static void who_waits_is_told_of_the_end(void **state)
 	assert_int_equal(given_up, 1);
 }
 
+/* With what the rule has let its sender do. */
+static void a_refer_goes_to_the_owner(void **state)
+{
+	static const char *const whats[] = {"refer", "refer-out", "watch"};
+	static const int codes[] = {403, 202, 400};
+	struct world *w = *state;
+	struct sip_request request;
+
+	refer(w, &request, "<" BOB ">");
+	assert_int_equal(request.answers, 0);
+	decide(&node_a);
+	assert_int_equal(request.code, PASSED_ON);
+	assert_string_equal(mark_what, "refer");
+	ask(w, &request, "INVITE", ALICE);
+	decide(NULL);
+	session_up(&w->sessions[0]);
+	join(w, BOB);
+	for (size_t i = 0; i < CONF_COUNT(whats); i++) {
+		const struct cluster_mark mark = {SLICE("conf"),
+		    {slice_of(whats[i]), SLICE(LOBBY), SLICE(ALICE)}, 3};
+
+		request_init(&request, "REFER", ALICE, NULL);
+		request.refer_to = SLICE("<" BOB ";method=BYE>");
+		conf_service.forwarded(&request, &mark, w->conf);
+		assert_int_equal(request.code, codes[i]);
+	}
+}
+
+/* It makes no room, whatever an INVITE might. */
+static void a_refer_to_no_room(void **state)
+{
+	struct world *w = *state;
+	const struct cluster_mark mark = {SLICE("conf"),
+	    {SLICE("refer"), SLICE(MADE), SLICE(ALICE)}, 3};
+	struct sip_request request;
+
+	w->settings.create = true;
+	request_init(&request, "REFER", ALICE, NULL);
+	conf_service.forwarded(&request, &mark, w->conf);
+	decide(NULL);
+	assert_int_equal(request.code, 404);
+	assert_null(conf_room_find(w->conf, SLICE(MADE)));
+}
+
+enum { ROOMS_WAITING = 4, WAITING = 1024 };
+
+static struct conf_room *wait_in(struct world *w, size_t room, size_t count,
+    struct sip_request *request)
+{
+	const struct conf_order order = {.what = CONF_JOIN, .from = SLICE(ALICE)};
+	struct conf_room *waits;
+	char uri[64];
+
+	snprintf(uri, sizeof(uri), "sip:%zu@im.example.org", room);
+	assert_int_equal(conf_room_new(&waits, w->conf, slice_of(uri)), 0);
+	request_init(request, "INVITE", ALICE, NULL);
+	while (count--)
+		conf_order_take(waits, request, &order);
+	return waits;
+}
+
+/* Of one room, and of all of them. */
+static void what_waits_has_a_bound(void **state)
+{
+	struct world *w = *state;
+	struct sip_request requests[ROOMS_WAITING], request;
+	struct conf_room *rooms[ROOMS_WAITING];
+
+	wait_in(w, 100, WAITING + 1, &request);
+	assert_int_equal(request.code, 503);
+	conf_room_end(conf_room_find(w->conf, SLICE("sip:100@im.example.org")));
+	for (size_t i = 0; i < ROOMS_WAITING; i++) {
+		rooms[i] = wait_in(w, i, WAITING, &requests[i]);
+		assert_int_equal(requests[i].code, 0);
+	}
+	wait_in(w, 101, 1, &request);
+	assert_int_equal(request.code, 503);
+	conf_room_end(rooms[0]);
+	assert_int_equal(requests[0].code, 503);
+	wait_in(w, 102, 1, &request);
+	assert_int_equal(request.code, 0);
+}
+
 static bool is_gone(void *arg)
 {
 	return ((struct ua_session *)arg)->gone;
@@ -229,6 +322,42 @@ static void a_lost_room_ends_when_it_is_idle(void **state)
 	assert_non_null(strstr(w->events, "LEAVE " ALICE " - ended;"));
 	assert_ptr_equal(lobby_of(w), room); /* it is of the config */
 	assert_false(room->yields);
+}
+
+static void on_ok(struct reply *reply, const char *key, struct slice text)
+{
+	(void)reply;
+	(void)key;
+	assert_true(slice_equal(text, SLICE("OK")));
+}
+
+static void create(struct world *w)
+{
+	static const struct reply_ops ops = {.text = on_ok};
+	const struct method *method = conf_service.methods;
+	const struct param params[3] = {{.present = true, .text = SLICE(MADE)}};
+	struct reply reply = {&ops};
+
+	while (strcmp(method->name, "msrp_conf_create") != 0)
+		method++;
+	method->call(params, &reply, w->conf);
+	assert_non_null(conf_room_find(w->conf, SLICE(MADE)));
+}
+
+/* It is that one's alone: here nothing of it would last. */
+static void a_room_is_made_that_another_node_has(void **state)
+{
+	struct world *w = *state;
+
+	create(w);
+	decide(NULL);
+	assert_non_null(conf_room_find(w->conf, SLICE(MADE)));
+	conf_room_end(conf_room_find(w->conf, SLICE(MADE)));
+	create(w);
+	w->events[0] = '\0';
+	decide(&node_a);
+	assert_null(conf_room_find(w->conf, SLICE(MADE)));
+	assert_non_null(strstr(w->events, "END"));
 }
 
 static bool nobody_is_here(struct world *w)
@@ -282,6 +411,10 @@ int main(void)
 	    NODE_CASE(what_was_sent_on_goes_no_further),
 	    NODE_CASE(an_unknown_room_is_asked_for),
 	    NODE_CASE(who_waits_is_told_of_the_end),
+	    NODE_CASE(a_refer_goes_to_the_owner),
+	    NODE_CASE(a_refer_to_no_room),
+	    NODE_CASE(what_waits_has_a_bound),
+	    NODE_CASE(a_room_is_made_that_another_node_has),
 	    NODE_CASE(a_lost_room_ends_when_it_is_idle),
 	    NODE_CASE(a_phone_that_cannot_be_told_has_left),
 	};

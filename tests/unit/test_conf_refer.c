@@ -77,14 +77,17 @@ static void test_not_told(void **state)
 	assert_false(w->referral.ended);
 }
 
-/* No room for what he is told: nobody is called. */
+/* No room for what he is told, or no memory: nobody is called. */
 static void test_too_many(void **state)
 {
 	struct world *w = *state;
 
 	w->refer_result = -ENOBUFS;
-	assert_int_equal(refer(w, ALICE, CAROL), 0);
+	assert_int_equal(refer(w, ALICE, CAROL), 503);
 	assert_true(w->sessions[1].gone);
+	w->refer_result = -ENOMEM;
+	assert_int_equal(refer(w, ALICE, CAROL), 500);
+	assert_true(w->sessions[2].gone);
 }
 
 static void test_refused(void **state)
@@ -102,6 +105,7 @@ static void test_refused(void **state)
 	    {ALICE, "<sip:a?b;method=BYE@h;method=X>", 501},
 	    {ALICE, "<" CAROL ";method=SUBSCRIBE>", 501},
 	    {ALICE, "<" CAROL "?Replaces=x>", 501},
+	    {ALICE, "<" CAROL "?Replaces=a@b>", 501},
 	};
 	struct world *w = *state;
 	char uri[CONF_URI_MAX + 64];

@@ -106,6 +106,39 @@ class Participant(Call):
             self.conn.inbox.has(lambda f: f.method == 'SEND' and f.body is not None), [])
 
 
+class Referral:
+    """A REFER, and what is told of it."""
+
+    def __init__(self, case, ua, target, room=LOBBY, user='alice', code=202, headers=(),
+                 daemon=None):
+        self.case, self.ua = case, ua
+        transport = ua.reach('127.0.0.1', (daemon or case.daemon).sip_port, 'UDP')
+        fields = [('Contact', f'<{ua.contact()}>'), *headers]
+        if target:
+            fields.append(('Refer-To', target))
+        request = ua.build('REFER', room, transport, from_uri=uri(user), headers=fields)
+        self.transaction = ua.transact(request, transport)
+        self.answer = self.transaction.final(code)
+        self.call_id = request.call_id
+
+    def told(self, status, state):
+        """The next NOTIFY."""
+        transaction = self.ua.expect('NOTIFY', call_id=self.call_id)
+        transaction.respond(200)
+        request = transaction.request
+        self.case.assertEqual(request.get('Event'), 'refer')
+        self.case.assertEqual(request.get('Content-Type'), 'message/sipfrag')
+        self.case.assertEqual(request.body.decode(), f'SIP/2.0 {status}\r\n')
+        self.case.assertRegex(request.get('Subscription-State'), state)
+        return self
+
+    def tried(self):
+        return self.told('100 Trying', '^active;expires=300$')
+
+    def over(self, status):
+        return self.told(status, '^terminated;reason=noresource$')
+
+
 class RoomCase(Case):
     config = rooms({'uri': LOBBY, 'subject': 'Lobby'})
 
