@@ -3,7 +3,7 @@
 
 from lib import case, msrp, sdp
 from lib.anchor import ALICE, BOB, AnchorCase
-from lib.digest import sip_credentials
+from lib.digest import authorized
 from lib.frame import URI, new_id
 from lib.waiting import poll
 
@@ -158,15 +158,10 @@ class SampleTest(AnchorCase):
     sample = 'anchor'
 
     def authorized(self, ua, method, uri, user, body=b'', contact=()):
-        """A request with credentials, once they are asked for; the transaction."""
-        transport = ua.reach('127.0.0.1', self.daemon.sip_port)
         own = f'sip:{user}@127.0.0.1'
-        kwargs = {'from_uri': own, 'to_uri': own if method == 'REGISTER' else uri,
-                  'call_id': new_id()}
-        first = ua.request(method, uri, transport, body, headers=contact, **kwargs).final(401)
-        value = sip_credentials(first.get('WWW-Authenticate'), method, uri, user, user)
-        return ua.request(method, uri, transport, body, cseq=2,
-                          headers=[*contact, ('Authorization', value)], **kwargs)
+        return authorized(ua, method, uri, ua.reach('127.0.0.1', self.daemon.sip_port), user, user,
+                          body, contact, from_uri=own,
+                          to_uri=own if method == 'REGISTER' else uri)
 
     def test_call(self):
         """Bob has registered, alice calls him and is shown as who she has proved to be."""

@@ -6,9 +6,9 @@ import re
 from lib import case, certs, msrp, sdp, ws
 from lib.anchor import ALICE, BOB, ROUTES, AnchorCase, Pair
 from lib.case import TYPES, Call
-from lib.digest import sip_credentials
+from lib.digest import authorized
 from lib.frame import URI, new_id
-from lib.sip import Dialog, token
+from lib.sip import Dialog
 from lib.waiting import poll
 
 
@@ -419,12 +419,9 @@ class BrowserTest(WaysCase):
 
     def register(self):
         transport = self.bob.reach('127.0.0.1', self.port, 'WS')
-        uri, kwargs = 'sip:example.org', {'from_uri': BOB, 'to_uri': BOB, 'call_id': token()}
-        contact = ('Contact', f'<{self.bob.contact("WS")}>')
-        first = self.bob.request('REGISTER', uri, transport, headers=[contact], **kwargs).final(401)
-        value = sip_credentials(first.get('WWW-Authenticate'), 'REGISTER', uri, 'bob', 'builder')
-        self.bob.request('REGISTER', uri, transport, cseq=2,
-                         headers=[contact, ('Authorization', value)], **kwargs).final(200)
+        authorized(self.bob, 'REGISTER', 'sip:example.org', transport, 'bob', 'builder',
+                   headers=[('Contact', f'<{self.bob.contact("WS")}>')], from_uri=BOB,
+                   to_uri=BOB).final(200)
 
     def test_called(self):
         """Its offer has a path that ends with ;ws; a BYE goes the same way."""

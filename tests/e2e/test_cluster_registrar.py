@@ -3,7 +3,7 @@
 from lib import case, msrp, phones, sdp
 from lib.case import Call
 from lib.cluster import ClusterCase
-from lib.digest import sip_credentials
+from lib.digest import authorized, sip_credentials
 from lib.gateway import CLIENT, TEXT
 from lib.registrar import INSTANCE, RegistrarCase, config
 from lib.sip import Dialog, token
@@ -146,22 +146,13 @@ class BindingTest(SharedCase):
         calls = []
         for i, phone in enumerate(phones):
             transport = phone.reach('127.0.0.1', self.nodes[i % 2].sip_port)
-            calls.append(self.registers(phone, contacts[i], transport))
+            calls.append(authorized(phone, 'REGISTER', 'sip:example.org', transport, 'alice',
+                                    'alice secret', headers=[('Contact', f'<{contacts[i]}>')],
+                                    from_uri=self.aor(), to_uri=self.aor()))
         for call in calls:
             call.final(200)
         for i in range(2):
             self.assertEqual(sorted(self.known(i)), sorted(contacts))
-
-    def registers(self, phone, contact, transport):
-        """A REGISTER whose challenge is answered, but which is not waited for."""
-        aor, uri, call_id = self.aor(), 'sip:example.org', token()
-        kwargs = {'from_uri': aor, 'to_uri': aor, 'call_id': call_id}
-        fields = [('Contact', f'<{contact}>')]
-        first = phone.request('REGISTER', uri, transport, headers=fields, **kwargs).final(401)
-        value = sip_credentials(first.get('WWW-Authenticate'), 'REGISTER', uri, 'alice',
-                                'alice secret')
-        return phone.request('REGISTER', uri, transport, cseq=2,
-                             headers=[*fields, ('Authorization', value)], **kwargs)
 
     def test_owner_killed(self):
         """What any node can reach stays when the one that it came to is gone."""

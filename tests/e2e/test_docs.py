@@ -18,10 +18,10 @@ import unittest
 
 from lib import case, certs, msrp, sdp
 from lib.daemon import MSRPCTL, MSRPD, SOURCE, die_with_parent, free_port
-from lib.digest import sip_credentials
+from lib.digest import authorized
 from lib.kamailio import PROGRAM as KAMAILIO
 from lib.program import Program
-from lib.sip import Dialog, SipUa, token
+from lib.sip import Dialog, SipUa
 from lib.waiting import DEADLINE, Timeout, poll
 
 sys.path.insert(0, os.path.join(SOURCE, 'scripts'))
@@ -434,14 +434,9 @@ class RunTest(case.Case):
 
     def register(self, contact):
         """As alice."""
-        transport, uri = self.sip.reach('127.0.0.1', self.daemon.sip_port), 'sip:example.org'
-        named = {'from_uri': 'sip:alice@example.org', 'to_uri': 'sip:alice@example.org',
-                 'call_id': token()}
-        fields = [('Contact', f'<{contact}>')]
-        asked = self.sip.request('REGISTER', uri, transport, headers=fields, **named).final(401)
-        value = sip_credentials(asked.get('WWW-Authenticate'), 'REGISTER', uri, 'alice', 'secret')
-        self.sip.request('REGISTER', uri, transport, cseq=2, **named,
-                         headers=[*fields, ('Authorization', value)]).final(200)
+        transport, aor = self.sip.reach('127.0.0.1', self.daemon.sip_port), 'sip:alice@example.org'
+        authorized(self.sip, 'REGISTER', 'sip:example.org', transport, 'alice', 'secret',
+                   headers=[('Contact', f'<{contact}>')], from_uri=aor, to_uri=aor).final(200)
 
     def gateway_session(self):
         """Under the key sip:client@example.org:sip:phone@example.org."""

@@ -10,7 +10,7 @@ import time
 
 from lib import case, certs, msrp
 from lib.crowd import NUMBER, Crowd, sources
-from lib.digest import sip_credentials
+from lib.digest import authorized
 from lib.relay_client import USERS
 from lib.sip import token
 from lib.waiting import poll
@@ -409,12 +409,8 @@ class RegisterFlood(FloodCase):
         transport = ua.reach('127.0.0.1', self.daemon.sip_port, kind)
         aor = f'sip:carol@{DOMAIN}'
         fields = [('Contact', f'<{ua.contact(kind)}>')]
-        kwargs = {'from_uri': aor, 'to_uri': aor, 'call_id': token()}
-        first = ua.request('REGISTER', f'sip:{DOMAIN}', transport, headers=fields, **kwargs)
-        value = sip_credentials(first.final(401).get('WWW-Authenticate'), 'REGISTER',
-                                f'sip:{DOMAIN}', 'carol', 'carol secret')
-        ua.request('REGISTER', f'sip:{DOMAIN}', transport, cseq=2,
-                   headers=[*fields, ('Authorization', value)], **kwargs).final(200)
+        authorized(ua, 'REGISTER', f'sip:{DOMAIN}', transport, 'carol', 'carol secret',
+                   headers=fields, from_uri=aor, to_uri=aor).final(200)
         return time.monotonic() - began
 
     def storm(self, way, credentials):

@@ -5,10 +5,10 @@ import sys
 from lib import case, certs, msrp, phones, sdp, ws
 from lib.case import Call
 from lib.daemon import free_port
-from lib.digest import sip_credentials
+from lib.digest import authorized
 from lib.frame import new_id
 from lib.gateway import CLIENT, TEXT, GatewayCase
-from lib.sip import Dialog, token
+from lib.sip import Dialog
 from lib.waiting import poll
 
 REALM = 'example.org'
@@ -52,15 +52,9 @@ class PhoneTests:
 
     def client_registers(self):
         transport = self.client.reach('127.0.0.1', self.daemon.sip_port)
-        uri = f'sip:{REALM}'
-        fields = [('Contact', f'<{self.client.contact()}>')]
-        kwargs = {'from_uri': CLIENT, 'to_uri': CLIENT, 'call_id': token()}
-        challenge = self.client.request('REGISTER', uri, transport, headers=fields,
-                                        **kwargs).final(401).get('WWW-Authenticate')
-        fields.append(('Authorization', sip_credentials(challenge, 'REGISTER', uri, 'client',
-                                                        PASSWORD)))
-        self.client.request('REGISTER', uri, transport, headers=fields, cseq=2,
-                            **kwargs).final(200)
+        authorized(self.client, 'REGISTER', f'sip:{REALM}', transport, 'client', PASSWORD,
+                   headers=[('Contact', f'<{self.client.contact()}>')], from_uri=CLIENT,
+                   to_uri=CLIENT).final(200)
 
     def registered(self):
         return [one for one in self.ctl.call('registrar_list') if one['aor'] == self.phone.uri]

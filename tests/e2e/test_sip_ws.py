@@ -3,7 +3,7 @@
 import re
 
 from lib import case, certs, ws
-from lib.digest import sip_credentials
+from lib.digest import authorized
 from lib.gateway import TEXT, GatewayCase
 from lib.sip import tag_of, token, uri_of
 from lib.waiting import poll
@@ -318,15 +318,9 @@ class RegisteredTest(WebCase, GatewayCase):
         super().setUp()
         self.alice, self.transport = self.browser()
         self.contact = f'sip:alice@{self.alice.invalid};transport=ws;ob'
-        call_id = token()
-        fields = [('Contact', f'<{self.contact}>;expires=600')]
-        kwargs = {'from_uri': self.aor, 'to_uri': self.aor, 'call_id': call_id}
-        challenge = self.alice.request('REGISTER', f'sip:{DOMAIN}', self.transport, headers=fields,
-                                       **kwargs).final(401).get('WWW-Authenticate')
-        fields.append(('Authorization', sip_credentials(challenge, 'REGISTER', f'sip:{DOMAIN}',
-                                                        'alice', 'secret')))
-        self.alice.request('REGISTER', f'sip:{DOMAIN}', self.transport, headers=fields, cseq=2,
-                           **kwargs).final(200)
+        authorized(self.alice, 'REGISTER', f'sip:{DOMAIN}', self.transport, 'alice', 'secret',
+                   headers=[('Contact', f'<{self.contact}>;expires=600')], from_uri=self.aor,
+                   to_uri=self.aor).final(200)
 
     def test_source(self):
         one, = self.ctl.call('registrar_list')

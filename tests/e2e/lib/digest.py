@@ -2,7 +2,7 @@
 import hashlib
 import os
 
-from .sip import parameters
+from .sip import parameters, token
 
 
 def digest(algorithm, text):
@@ -62,3 +62,12 @@ def sip_credentials(challenge, method, uri, user='alice', password='secret', nc=
     credentials = Credentials(challenge, uri, user, password, nc, method=method)
     credentials.header_uri = uri
     return credentials.value(**changes)
+
+
+def authorized(ua, method, uri, transport, user, password, body=b'', headers=(), **kwargs):
+    """A request that shows credentials once it is asked for them; the transaction."""
+    kwargs = {'call_id': token(), **kwargs}
+    first = ua.request(method, uri, transport, body, headers=headers, **kwargs).final(401)
+    value = sip_credentials(first.get('WWW-Authenticate'), method, uri, user, password)
+    return ua.request(method, uri, transport, body, cseq=2,
+                      headers=[*headers, ('Authorization', value)], **kwargs)
