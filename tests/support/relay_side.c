@@ -195,6 +195,19 @@ const char *relay_way_in(const struct relay_peer *client)
 	return relay_way_out(client, client);
 }
 
+struct arrival relay_arrive(const struct relay_peer *from, const char *text,
+    struct msrp_frame *frame)
+{
+	struct relay *relay = from->side->relay;
+
+	assert_true(msrp_frame_parse(frame, slice_of(text), strlen(text)) > 0);
+	return (struct arrival){.relay = relay,
+	    .conn = from->conn,
+	    .frame = frame,
+	    .grant = grant_of_uri(relay, &frame->to),
+	    .verdict = VERDICT_RELAY};
+}
+
 void relay_peer_knock(struct relay_peer *peer, struct relay_peer *client)
 {
 	relay_peer_send(peer, relay_way_in(client), "knock123", "Failure-Report: no\r\n", "knock");

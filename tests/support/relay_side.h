@@ -2,6 +2,7 @@
 #pragma once
 
 #include "msrp_side.h"
+#include "relay/arrival.h"
 #include "relay/core.h"
 #include "relay/grant.h"
 
@@ -74,6 +75,10 @@ void relay_peer_send(struct relay_peer *from, const char *to_path, const char *t
 const char *relay_way_out(const struct relay_peer *client, const struct relay_peer *peer);
 /** To-Path from a peer to a client. */
 const char *relay_way_in(const struct relay_peer *client);
+
+/** What the text, a frame from somebody, is to the relay; it borrows that and the frame. */
+struct arrival relay_arrive(const struct relay_peer *from, const char *text,
+    struct msrp_frame *frame);
 
 /** The peer sends a SEND to the client, so that the relay knows where it is. */
 void relay_peer_knock(struct relay_peer *peer, struct relay_peer *client);

@@ -34,11 +34,7 @@ static int setup(void **state)
 /* The chunk that a SEND of alice's for bob becomes. */
 static struct chunk *make(struct fixture *f, const char *headers, bool has_body)
 {
-	struct arrival a = {.relay = f->cast.side->relay,
-	    .conn = f->cast.alice.conn,
-	    .frame = &f->frame,
-	    .grant = f->cast.alice.grant,
-	    .verdict = VERDICT_RELAY};
+	struct arrival a;
 	struct hop hop;
 	const char *phrase;
 
@@ -46,7 +42,7 @@ static struct chunk *make(struct fixture *f, const char *headers, bool has_body)
 	    "MSRP abcd1234 SEND\r\nTo-Path: %s\r\nFrom-Path: %s\r\n%s%s",
 	    relay_way_out(&f->cast.alice, &f->cast.bob), f->cast.alice.own, headers,
 	    has_body ? "\r\n" : "-------abcd1234$\r\n");
-	assert_true(msrp_frame_parse(&f->frame, slice_of(f->text), sizeof(f->text)) > 0);
+	a = relay_arrive(&f->cast.alice, f->text, &f->frame);
 	neighbors_learn(&f->cast.alice.grant->neighbors, slice_of(f->cast.bob.own),
 	    f->cast.bob.conn);
 	assert_int_equal(hop_find(&a, &hop, &phrase), 0);

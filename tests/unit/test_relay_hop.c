@@ -37,14 +37,7 @@ static int find(struct fixture *f, const struct relay_peer *from, const char *to
 	    "MSRP abcd1234 SEND\r\nTo-Path: %s\r\nFrom-Path: %s\r\nMessage-ID: m1m1\r\n"
 	    "-------abcd1234$\r\n",
 	    to_path, from->own);
-	assert_true(msrp_frame_parse(&f->frame, slice_of(f->text), sizeof(f->text)) > 0);
-	f->arrival = (struct arrival){
-	    .relay = f->cast.side->relay,
-	    .conn = from->conn,
-	    .frame = &f->frame,
-	    .grant = grant_of_uri(f->cast.side->relay, &f->frame.to),
-	    .verdict = VERDICT_RELAY,
-	};
+	f->arrival = relay_arrive(from, f->text, &f->frame);
 	*phrase = NULL;
 	return hop_find(&f->arrival, hop, phrase);
 }
