@@ -542,6 +542,10 @@ class SipUa:
     def request(self, method, uri, transport, body=b'', **kwargs):
         return self.transact(self.build(method, uri, transport, body, **kwargs), transport)
 
+    def flush(self, port, host='127.0.0.1'):
+        """A round trip: what was sent to us before has come."""
+        self.request('OPTIONS', f'sip:{host}:{port}', self.reach(host, port)).final(200)
+
     def expect(self, method, timeout=DEADLINE, call_id=None):
         """The next request of that method that came in, as a ServerTransaction."""
         return self.requests.take(
