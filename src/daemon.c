@@ -460,7 +460,7 @@ int daemon_start(struct daemon *d, struct reason *why)
 	raise_descriptors(most_connections(d->config));
 	d->rest = (struct routes_rest){on_unruled, d};
 	if ((err = start_base(d)) < 0 || (err = start_limits(d)) < 0 || (err = start_threads(d)) < 0
-	    || (err = daemon_start_auth(d, why)) < 0 || (err = start_web(d, why)) < 0
+	    || (err = daemon_start_auth(d)) < 0 || (err = start_web(d, why)) < 0
 	    || (err = start_msrp(d, why)) < 0 || (err = start_sip(d, why)) < 0
 	    || (err = start_cluster(d)) < 0 || (err = start_ua(d, why)) < 0
 	    || (err = start_services(d, why)) < 0 || (err = start_control(d, why)) < 0)

@@ -32,6 +32,7 @@ struct daemon {
 	struct config *config;
 	struct routes routes;
 	struct routes_rest rest;
+	struct users *users; /* until auth has them */
 	struct stats *stats;
 	struct event_bus *bus;
 	struct event_logline logline;
@@ -58,7 +59,7 @@ struct daemon {
 
 /* reload.c */
 
-/** Read the config and its rules.  @param warn  is given a line for each doubt */
+/** Read the config, its rules and users.  @param warn  is given a line for each doubt */
 int daemon_load(struct daemon *d, void (*warn)(const char *line, void *arg), struct reason *why);
 void daemon_unload(struct daemon *d);
 
@@ -66,7 +67,7 @@ void daemon_unload(struct daemon *d);
 int daemon_open_log(const struct daemon *d, const struct config *cfg);
 
 /** Whose credentials are known. */
-int daemon_start_auth(struct daemon *d, struct reason *why);
+int daemon_start_auth(struct daemon *d);
 
 /** All of the config anew, or nothing; the log and the service manager are told. */
 int daemon_reload(struct daemon *d, struct reason *why);

@@ -16,10 +16,11 @@
 
 /* --- a config is read --- */
 
-/* A config with its rules, compiled but not yet at work. */
+/* A config with its rules and users, not yet at work. */
 struct loaded {
 	struct config *config;
 	struct routes routes;
+	struct users *users;
 	struct daemon *daemon;
 };
 
@@ -45,8 +46,21 @@ static int allow_files(const struct config *cfg, struct config_load *load, void 
 	return 0;
 }
 
+static int read_users(const struct config *cfg, struct config_load *load, void *arg)
+{
+	const struct relay_settings *relay = config_service(cfg, &relay_service);
+	struct auth_sources sources = {{&cfg->users, &relay->users}, relay->htdigest};
+	struct loaded *loaded = arg;
+	struct reason why;
+
+	if (users_new(&loaded->users, &sources, &why) == 0)
+		return 0;
+	return config_fail(load, "relay.htdigest", "%s", why.text);
+}
+
 static void loaded_fini(struct loaded *loaded)
 {
+	users_free(loaded->users);
 	routes_fini(&loaded->routes);
 	config_free(loaded->config);
 }
@@ -58,6 +72,7 @@ static int load(struct daemon *d, struct loaded *loaded, void (*warn)(const char
 	    {compile_routes, loaded},
 	    {config_check_msrp, NULL},
 	    {web_side_check, NULL},
+	    {read_users, loaded},
 	    {allow_files, &d->sandbox},
 	    {NULL, NULL},
 	};
@@ -69,8 +84,10 @@ static int load(struct daemon *d, struct loaded *loaded, void (*warn)(const char
 
 	*loaded = (struct loaded){.daemon = d};
 	err = config_load(&loaded->config, d->options.config, &env, why);
-	if (err < 0)
+	if (err < 0) {
 		routes_fini(&loaded->routes);
+		users_free(loaded->users);
+	}
 	return err;
 }
 
@@ -83,11 +100,13 @@ int daemon_load(struct daemon *d, void (*warn)(const char *line, void *arg), str
 		return err;
 	d->config = loaded.config;
 	d->routes = loaded.routes;
+	d->users = loaded.users;
 	return 0;
 }
 
 void daemon_unload(struct daemon *d)
 {
+	users_free(d->users);
 	routes_fini(&d->routes);
 	config_free(d->config);
 }
@@ -115,20 +134,12 @@ static uint64_t nonce_expire_of(const struct config *cfg)
 	return relay->nonce_expire_ms;
 }
 
-static int load_users(struct users **usersp, const struct config *cfg, struct reason *why)
+int daemon_start_auth(struct daemon *d)
 {
-	const struct relay_settings *relay = config_service(cfg, &relay_service);
-	struct auth_sources sources = {{&cfg->users, &relay->users}, relay->htdigest};
+	struct users *users = d->users;
 
-	return users_new(usersp, &sources, why);
-}
-
-int daemon_start_auth(struct daemon *d, struct reason *why)
-{
-	struct users *users;
-	int err = load_users(&users, d->config, why);
-
-	return err < 0 ? err : auth_new(&d->auth, users, nonce_expire_of(d->config));
+	d->users = NULL;
+	return auth_new(&d->auth, users, nonce_expire_of(d->config));
 }
 
 /* --- another one takes its place --- */
@@ -210,22 +221,18 @@ static void reload_rest(struct daemon *d, const struct config *cfg)
 static int reload(struct daemon *d, struct reason *why)
 {
 	struct loaded fresh, old = {.config = d->config, .routes = d->routes};
-	struct users *users = NULL;
 	int err = load(d, &fresh, log_warning, why);
 
 	if (err < 0)
 		return err;
 	err = config_changes_fixed(d->config, fresh.config, why);
 	if (err == 0)
-		err = load_users(&users, fresh.config, why);
-	if (err == 0)
 		err = reload_what_may_refuse(d, fresh.config, why);
 	if (err < 0) {
-		users_free(users);
 		loaded_fini(&fresh);
 		return err;
 	}
-	auth_reload(d->auth, users, nonce_expire_of(fresh.config));
+	auth_reload(d->auth, fresh.users, nonce_expire_of(fresh.config));
 	reload_rest(d, fresh.config);
 	d->config = fresh.config;
 	d->routes = fresh.routes;
