@@ -7,6 +7,7 @@ import struct
 from lib import case, certs, msrp
 from lib.ctl import RpcError
 from lib.daemon import free_port
+from lib.digest import authorized
 from lib.frame import URI
 from lib.program import Program
 from lib.relay_client import RELAY, USERS, Client, Refused
@@ -151,6 +152,23 @@ class TlsCredentialsTest(TlsCase):
                          (before[0] + 1, before[1] + 1))
         self.assertEqual(self.attempt(USERS['alice']['password'], '198.51.100.8'), 200)
         poll(lambda: self.attempt(USERS['alice']['password']) == 200, what='the end of the window')
+
+
+class DatagramTest(TlsCase):
+    """What a datagram shows may be anybody's: no connection is closed for it."""
+
+    config = {'users': USERS, 'registrar': {'domains': ['example.org']},
+              'limits': {'auth_failures': 1, 'exempt': []}}
+
+    def test_handshake(self):
+        transport = self.sip.reach('127.0.0.1', self.daemon.sip_port, 'UDP')
+        aor = 'sip:alice@example.org'
+        for code in (401, 403):
+            authorized(self.sip, 'REGISTER', 'sip:example.org', transport, 'alice', 'wrong',
+                       from_uri=aor, to_uri=aor).final(code)
+        host, port = self.daemon.listeners(self.ctl)[0]
+        with socket.create_connection((host, int(port)), DEADLINE) as sock:
+            self.tls.wrap_socket(sock, server_hostname=host).close()
 
 
 class SessionsTest(case.Case):
