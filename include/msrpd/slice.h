@@ -101,6 +101,9 @@ struct slice slice_pack(char **p, struct slice s);
 /** One token, and nothing else: RFC 4975 section 9; MIME and SDP have the same characters. */
 bool slice_is_token(struct slice s);
 
+/** A media type, with or without parameters, as a header may have it: RFC 2045 section 5.1. */
+bool slice_is_media_type(struct slice s);
+
 /** No control characters: what cannot end a header line, nor begin one. */
 bool slice_is_one_line(struct slice s);
 

@@ -187,3 +187,13 @@ bool slice_is_utf8(struct slice s)
 	}
 	return true;
 }
+
+bool slice_is_media_type(struct slice s)
+{
+	struct slice rest = s, bare, type;
+
+	if (!slice_is_one_line(s) || !slice_is_utf8(s) || !slice_cut(&rest, ';', &bare))
+		return false;
+	bare = slice_trim(bare);
+	return slice_cut(&bare, '/', &type) && slice_is_token(type) && slice_is_token(bare);
+}

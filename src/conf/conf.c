@@ -241,7 +241,7 @@ static void create_error(struct reply *out, int err)
 		reply_error(out, 500, "failed");
 		break;
 	default:
-		reply_error(out, 400, "not a URI");
+		reply_error(out, 400, "not a SIP URI");
 	}
 }
 
@@ -250,8 +250,9 @@ static void call_create(const struct param *params, struct reply *out, void *sta
 	struct conf_room *room;
 	int err;
 
-	if (params[CREATE_SUBJECT].text.len > CONF_TEXT_MAX || params[CREATE_MAX].number < 0) {
-		reply_error(out, 400, "a subject too long, or max_participants below 0");
+	if (params[CREATE_SUBJECT].text.len > CONF_TEXT_MAX
+	    || (params[CREATE_MAX].present && params[CREATE_MAX].number < 1)) {
+		reply_error(out, 400, "a subject too long, or max_participants below 1");
 		return;
 	}
 	err = conf_room_new(&room, state, params[CREATE_ROOM].text);
@@ -408,6 +409,10 @@ static void call_send(const struct param *params, struct reply *out, void *state
 	post.message_id = slice_of(message_id);
 	post.content_type =
 	    params[SEND_MIME].present ? params[SEND_MIME].text : SLICE("text/plain;charset=UTF-8");
+	if (!slice_is_media_type(post.content_type)) {
+		reply_error(out, 400, "mime is not a media type");
+		return;
+	}
 	post.kind = conf_kind_of(post.content_type);
 	err = conf_uri_key(from,
 	    params[SEND_FROM].present ? params[SEND_FROM].text : slice_of(room->uri));
@@ -418,8 +423,7 @@ static void call_send(const struct param *params, struct reply *out, void *state
 		err = conf_wrap(&post, ABSENT, body->text);
 	if (err < 0)
 		reply_error(out, err == -EINVAL || err == -EMSGSIZE ? 400 : 500,
-		    err == -EINVAL || err == -EMSGSIZE ? "not a URI, or not a media type"
-						       : "failed");
+		    err == -EINVAL || err == -EMSGSIZE ? "not a URI" : "failed");
 	else
 		send_out(&post, out);
 }
@@ -600,6 +604,7 @@ const struct service conf_service = {
     .section = "conference",
     .settings = conf_settings_rows,
     .settings_size = sizeof(struct conf_settings),
+    .check = conf_settings_check,
     .actions = actions,
     .methods = methods,
     .events = conf_events,

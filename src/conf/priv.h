@@ -45,6 +45,8 @@ struct conf_settings {
 
 extern const struct setting conf_settings_rows[];
 
+int conf_settings_check(const void *settings, struct reason *why);
+
 struct conf_counters {
 	uint64_t *rooms, *participants, *joins, *refused_joins;
 	uint64_t *messages, *private_messages, *copies, *skipped, *refused, *slow;
@@ -76,6 +78,9 @@ struct conf {
  * @return 0; -EINVAL: no URI; -EMSGSIZE
  */
 int conf_uri_key(char text[CONF_URI_MAX + 1], struct slice uri);
+
+/** The same of a room's, which is a SIP URI. */
+int conf_uri_room_key(char text[CONF_URI_MAX + 1], struct slice uri);
 
 /** The user in what conf_uri_key() has made; absent if there is none. */
 struct slice conf_uri_user(struct slice key);
@@ -198,7 +203,7 @@ struct conf_room *conf_room_asked(struct conf *conf, struct sip_request *request
 /** The same of a request that makes none: what it asks for is somewhere, or nowhere. */
 struct conf_room *conf_room_known(struct conf *conf, struct sip_request *request, struct slice uri);
 
-/** @return 0; -EINVAL: no URI; -EEXIST; -ENOSPC: max_rooms reached; -ENOMEM */
+/** @return 0; -EINVAL: no SIP URI; -EEXIST; -ENOSPC: max_rooms reached; -ENOMEM */
 int conf_room_new(struct conf_room **roomp, struct conf *conf, struct slice uri);
 
 /** Tell of a new one, once. */

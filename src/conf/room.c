@@ -81,7 +81,7 @@ static int add(struct conf_room **roomp, struct conf *conf, const char *key)
 int conf_room_new(struct conf_room **roomp, struct conf *conf, struct slice uri)
 {
 	char key[CONF_URI_MAX + 1];
-	int err = conf_uri_key(key, uri);
+	int err = conf_uri_room_key(key, uri);
 
 	if (err < 0)
 		return err;

@@ -1,4 +1,6 @@
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "conf/priv.h"
 
@@ -11,9 +13,9 @@ static int check_uri(const void *value, struct reason *why)
 {
 	char key[CONF_URI_MAX + 1];
 
-	if (conf_uri_key(key, slice_of(*(char *const *)value)) == 0)
+	if (conf_uri_room_key(key, slice_of(*(char *const *)value)) == 0)
 		return 0;
-	return reason_set(why, -EINVAL, "is not a URI");
+	return reason_set(why, -EINVAL, "is not a SIP URI");
 }
 
 static const struct setting room_rows[] = {
@@ -30,10 +32,10 @@ static const struct setting room_rows[] = {
     {.name = "max_participants",
 	.type = SETTING_NUMBER,
 	.offset = OF_ROOM(max_participants),
-	.preset = "0",
+	.min = 1,
 	.max = PARTICIPANTS_MAX,
-	.help =
-	    "Sessions in it, at most; one more is answered 486. 0: as `conference.max_participants`."},
+	.help = "Sessions in it, at most; one more is answered 486. Without it as "
+		"`conference.max_participants`."},
     {.name = "users",
 	.type = SETTING_TEXTS,
 	.offset = OF_ROOM(users),
@@ -118,3 +120,27 @@ const struct setting conf_settings_rows[] = {
 		"realm, and is `sip:USER@` it. Without it his From is believed."},
     {0},
 };
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* One room by two spellings is one all the same. */
+int conf_settings_check(const void *settings, struct reason *why)
+{
+	const struct setting_list *list = &((const struct conf_settings *)settings)->rooms;
+	const struct conf_room_settings *rooms = list->items;
+	char(*keys)[CONF_URI_MAX + 1] = calloc(list->count + 1, sizeof(*keys));
+	int err = keys ? 0 : reason_set(why, -ENOMEM, "out of memory");
+
+	for (size_t i = 0; keys && i < list->count; i++)
+		conf_uri_room_key(keys[i], slice_of(rooms[i].uri));
+	if (keys)
+		qsort(keys, list->count, sizeof(*keys), compare);
+	for (size_t i = 1; err == 0 && i < list->count; i++)
+		if (strcmp(keys[i - 1], keys[i]) == 0)
+			err = reason_set(why, -EINVAL, "has the room %.64s twice", keys[i]);
+	free(keys);
+	return err;
+}

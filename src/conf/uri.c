@@ -131,6 +131,15 @@ int conf_uri_key(char text[CONF_URI_MAX + 1], struct slice uri)
 	return err;
 }
 
+int conf_uri_room_key(char text[CONF_URI_MAX + 1], struct slice uri)
+{
+	int err = conf_uri_key(text, uri);
+
+	if (err < 0)
+		return err;
+	return strncmp(text, "sip:", 4) == 0 || strncmp(text, "sips:", 5) == 0 ? 0 : -EINVAL;
+}
+
 bool conf_uri_is_anonymous(struct slice uri)
 {
 	char key[CONF_URI_MAX + 1];

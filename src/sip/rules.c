@@ -112,11 +112,17 @@ static int check_send_reply(const struct arg *args, const struct action_place *p
 	return 0;
 }
 
+static int check_media_type(struct slice text, const struct route_env *env, struct reason *why)
+{
+	(void)env;
+	return slice_is_media_type(text) ? 0 : reason_set(why, -EINVAL, "not a media type");
+}
+
 static const struct arg_spec send_message_args[] = {
     {.name = "ruri", .kind = ARG_TEXT, .required = true},
     {.name = "from", .kind = ARG_TEXT, .required = true},
     {.name = "to", .kind = ARG_TEXT, .required = true},
-    {.name = "content_type", .kind = ARG_TEXT, .required = true},
+    {.name = "content_type", .kind = ARG_TEXT, .required = true, .check = check_media_type},
     {.name = "body", .kind = ARG_TEXT, .required = true},
     {.name = "headers", .kind = ARG_HEADERS, .choices = sip_own_headers},
     {0},
@@ -133,11 +139,12 @@ static int send_message(const struct route_subject *subject, const struct arg *a
 	    .headers = args[5].present ? args[5].text : (struct slice){NULL, 0},
 	};
 	const struct slice nothing = {0};
-	int err;
+	int err = -EINVAL;
 
 	if (subject->request)
 		message.flow = sip_request_flow_to(subject->request, message.ruri);
-	err = state ? page_send(state, &message, NULL, NULL) : -ENETUNREACH;
+	if (slice_is_media_type(message.content_type))
+		err = state ? page_send(state, &message, NULL, NULL) : -ENETUNREACH;
 	if (err < 0)
 		story_often("routes: send_message to %.*s: %s", SLICE_ARG(message.ruri),
 		    strerror(-err));

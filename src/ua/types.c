@@ -7,20 +7,9 @@
 
 #include "sip/sdp.h"
 
-static bool is_type(struct slice type)
-{
-	struct slice main;
-
-	return slice_cut(&type, '/', &main) && slice_is_token(main) && type.p
-	    && slice_is_token(type);
-}
-
 bool ua_type_is_good(struct slice type)
 {
-	struct slice bare;
-
-	return type.len <= UA_TYPE_MAX && slice_is_one_line(type) && slice_is_utf8(type)
-	    && slice_cut(&type, ';', &bare) && is_type(slice_trim(bare));
+	return type.len <= UA_TYPE_MAX && slice_is_media_type(type);
 }
 
 ssize_t ua_types_clean(char *text, struct slice list)
@@ -34,7 +23,8 @@ ssize_t ua_types_clean(char *text, struct slice list)
 		if (entry.len == 0)
 			continue;
 		/* "type" followed by "/" and "*" is a type by its characters. */
-		if (!is_type(entry) && !slice_equal(entry, SLICE("*")))
+		if (memchr(entry.p, ';', entry.len)
+		    || (!slice_is_media_type(entry) && !slice_equal(entry, SLICE("*"))))
 			return -EINVAL;
 		if (len)
 			text[len++] = ' ';

@@ -70,7 +70,8 @@ class JoinTest(RoomCase):
         self.refused(404, self.ctl.call, 'msrp_conf_kick', room=LOBBY, participant=bob.uri)
         self.ctl.call('msrp_conf_create', room=MADE, subject='Made')
         self.ctl.event('E_MSRP_CONF_NEW', room=MADE)
-        self.refused(400, self.ctl.call, 'msrp_conf_create', room=MADE)
+        for bad in ({}, {'room': 'tel:+1-201-555-0123'}, {'room': uri('x'), 'max_participants': 0}):
+            self.refused(400, self.ctl.call, 'msrp_conf_create', **{'room': MADE, **bad})
         carol = self.join('carol', MADE)
         self.ctl.call('msrp_conf_end', room=MADE)
         self.left(carol, 'ended')
@@ -326,7 +327,8 @@ class MessageTest(RoomCase):
         alice.heard_nothing(bob)
         self.refused(404, self.ctl.call, 'msrp_conf_send', room=LOBBY, body='x', to=uri('nobody'))
         self.refused(400, self.ctl.call, 'msrp_conf_send', room=LOBBY)
-        self.refused(400, self.ctl.call, 'msrp_conf_send', room=LOBBY, body='x', mime='a\rb')
+        for mime in ('a\rb', 'text', 'text/plain, text/html', ''):
+            self.refused(400, self.ctl.call, 'msrp_conf_send', room=LOBBY, body='x', mime=mime)
 
     def test_invite(self):
         """The room calls somebody in (RFC 4579 5.5)."""

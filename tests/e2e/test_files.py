@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import tempfile
+import time
 
 from lib import case, msrp, sdp
 from lib.case import Call
@@ -96,6 +97,19 @@ class ReceiveTest(FileCase):
         for frame in chunks:
             call.conn.ask(frame, 200)
         return chunks[0].message_id
+
+    def test_progress(self):
+        """How far it is, once a second at most."""
+        data = content()
+        began = time.monotonic()
+        call = self.offer_file(selector(data))
+        self.send_all(call, data)
+        told = self.ctl.event('E_MSRP_FILE_PROGRESS', session_id=call.id)
+        self.assertEqual(told['size'], len(data))
+        self.assertIn(told['bytes'], range(1, len(data) + 1))
+        self.ctl.event('E_MSRP_FILE_RECEIVED', session_id=call.id)
+        more = len(self.ctl.pending('E_MSRP_FILE_PROGRESS'))
+        self.assertLessEqual(more, time.monotonic() - began)
 
     def test_whole(self):
         """RFC 5547 8.2.2, 9.1: taken, checked, under a name of ours, and reported."""

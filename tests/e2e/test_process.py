@@ -171,6 +171,8 @@ class ConfigTest(unittest.TestCase):
                 ('    - do: [{msrp_ua_answer: {content_types: ""}}]\n', 3),
                 ('    - do: [{send_reply: {code: 99, reason: x}}]\n', 3),
                 ('    - do: [{send_reply: {code: abc, reason: x}}]\n', 3),
+                ('    - do: [{send_message: {ruri: $ru, from: $fu, to: $tu, content_type: text, '
+                 'body: x}}]\n', 3),
                 ('    - do: [msrp_relay]\n', 3),
                 ('    - if: {$xx: a}\n      do: [drop]\n', 3),
                 ('    - if: {$rm: "~("}\n      do: [drop]\n', 3),
@@ -191,6 +193,27 @@ class ConfigTest(unittest.TestCase):
                 self.assertTrue(match, result.stderr)
                 self.assertEqual(int(match.group(1)), line, result.stderr)
         self.wrong('routes:\n  spi: []\n', 2, 'sip')
+
+    def test_rooms(self):
+        """A room has a SIP URI of its own, whatever its spelling, and somebody may come in."""
+        head = 'conference:\n  rooms:\n    - {uri: "sip:a@h"}\n'
+        self.right(head + '    - {uri: "sip:A@h", max_participants: 1}\n')
+        self.wrong(head + '    - {uri: "tel:+1-201-555-0123"}\n', 4, 'uri is not a SIP URI', 13)
+        self.wrong(head + '    - {uri: "sip:b@h", max_participants: 0}\n', 4, 'max_participants')
+        self.wrong(head + '    - {uri: "sip:b@h"}\n    - {uri: "sip:%61@H;x=y"}\n', 2,
+                   'conference has the room sip:a@h twice', 3)
+
+    def test_htdigest(self):
+        users = os.path.join(self.directory, 'users')
+        text = 'relay:\n  htdigest: %s\n' % users
+        for line, good in (('a:realm:' + '0' * 32, True), ('a:realm:' + '0' * 31 + 'x', False),
+                           ('junk', False)):
+            with open(users, 'w', encoding='ascii') as file:
+                file.write(f'# comment\n\n{line}\n')
+            if good:
+                self.right(text)
+            else:
+                self.wrong(text, 2, f'{users}:3: not a line of user:realm:ha1', 13)
 
     def test_cluster_routes(self):
         """Another node may have the room, and answers: nothing behind does."""

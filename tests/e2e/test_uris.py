@@ -42,6 +42,10 @@ ROUTES = [
         {'send_message': {'ruri': '$ru', 'from': '$fu', 'to': '$tu', 'content_type': 'text/plain',
                           'body': 'x'}},
         {'send_reply': {'code': 200, 'reason': 'OK'}}]},
+    {'if': {'$hdr(X-Do)': 'type'}, 'do': [
+        {'send_message': {'ruri': '$ru', 'from': '$fu', 'to': '$tu', 'content_type': '$rb',
+                          'body': 'x'}},
+        {'send_reply': {'code': 200, 'reason': 'OK'}}]},
     {'do': [{'send_reply': {'code': 299, 'reason': 'Told', 'headers': TELL}}]},
 ]
 
@@ -228,6 +232,12 @@ class NoProxyTest(UriCase):
                 response = self.ask('MESSAGE', uri, 'send', b'hello').final(400)
                 self.assertIn('Proxy', response.reason)
         self.assertEqual(self.ctl.call('msrp_gw_list_sessions'), [])
+
+    def test_media_type(self):
+        """What variables make of one is none: nothing is sent."""
+        self.ask('MESSAGE', self.sip.contact(), 'type', b'text').final(400)
+        self.ask('MESSAGE', self.sip.contact(), 'type', b'text/html').final(200)
+        self.assertEqual(self.sip.expect('MESSAGE').request.get('Content-Type'), 'text/html')
 
     def test_via(self):
         """$hdr(Via) is the sender's."""

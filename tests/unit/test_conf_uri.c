@@ -36,6 +36,21 @@ static void test_keys(void **state)
 	}
 }
 
+/* What is called and written to by SIP. */
+static void test_rooms(void **state)
+{
+	char key[CONF_URI_MAX + 1];
+
+	(void)state;
+	assert_int_equal(conf_uri_room_key(key, SLICE("SIP:a@H;x")), 0);
+	assert_string_equal(key, "sip:a@h");
+	assert_int_equal(conf_uri_room_key(key, SLICE("sips:a@h")), 0);
+	assert_int_equal(conf_uri_room_key(key, SLICE("tel:+1512555")), -EINVAL);
+	assert_int_equal(conf_uri_room_key(key, SLICE("urn:service:sos")), -EINVAL);
+	assert_int_equal(conf_uri_room_key(key, SLICE("im:bob@h")), -EINVAL);
+	assert_int_equal(conf_uri_room_key(key, SLICE("sip:")), -EINVAL);
+}
+
 static void test_refused(void **state)
 {
 	static const char *const cases[] = {"", "alice", ":x", "sip:", "sip:@h", "sip:a@",
@@ -56,6 +71,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_keys),
+	    cmocka_unit_test(test_rooms),
 	    cmocka_unit_test(test_refused),
 	};
 
