@@ -48,18 +48,16 @@ class SharedCase(GatewayCase):
         group = name.partition(':')[0]
         return [ctl.call('get_statistics', group=group)[name] for ctl in self.ctls]
 
-    def until(self, number, do):
-        """As many times as it takes until that number is another."""
-        before = number()
+    def until_more(self, name, before, do):
+        """As many times as it takes until each has counted more than that."""
         for i in range(MANY):
             do(i)
-            if number() != before:
+            if all(now > then for now, then in zip(self.numbers(name), before)):
                 return
-        self.fail(f'{before} still')
+        self.fail(f'{name}: {self.numbers(name)}')
 
     def until_both(self, name, do):
-        """The same until both have counted one."""
-        self.until(lambda: all(self.numbers(name)), do)
+        self.until_more(name, [0, 0], do)
 
     def write(self, i):
         """A MESSAGE of the same phone over another connection, or from another UDP port."""
@@ -102,9 +100,10 @@ class SharedTest(SharedCase):
 
     def test_grants(self):
         """AUTH at either, and what is sent to any finds its way."""
-        for i, client in enumerate(self.auth_at_both()):
-            self.until(lambda n=1 - i: self.numbers('relay:requests_send')[n],
-                       lambda _, c=client: self.passes(c))
+        for client in self.auth_at_both():
+            # Each SEND is its node's, and the other's as well once it has come by way of that.
+            before = self.numbers('relay:requests_send')
+            self.until_more('relay:requests_send', before, lambda _, c=client: self.passes(c))
 
     def passes(self, client):
         """A SEND and its REPORT, by way of whichever process the peer's connection came to."""
