@@ -273,9 +273,10 @@ static int check(const void *field, const struct setting *row, const struct tree
     struct tree_fault *fault)
 {
 	struct reason why = {"is not valid"};
+	int err = row->check ? row->check(field, &why) : 0;
 
-	if (!row->check || row->check(field, &why) == 0)
-		return 0;
+	if (err == 0 || err == -ENOMEM)
+		return err ? tree_fail_memory(fault) : 0;
 	return tree_fail(fault, at, "%s %s", row->name, why.text);
 }
 

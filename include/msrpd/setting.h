@@ -58,8 +58,8 @@ struct setting {
 	 * Check what was filled in: text: char **, if there is one; SETTING_TEXTS: so for each;
 	 * groups, lists, maps: each struct.  NULL: any will do.
 	 *
-	 * @return 0 or -EINVAL with the reason, which goes on from the key's name: "has a session
-	 *         id"
+	 * @return 0; -ENOMEM; or -EINVAL with the reason, which goes on from the key's name: "has a
+	 *         session id"
 	 */
 	int (*check)(const void *value, struct reason *why);
 	const char *help; /* one sentence of the reference */

@@ -334,7 +334,7 @@ static void keep_warning(const char *line, void *arg)
 
 #define OPEN(uri)        "sip: {listen: [" uri "]}\nroutes:\n  sip:\n"
 #define RULE(when, what) "    - if: {" when "}\n      do: [{" what "}]\n"
-#define CALL_WARNING "w:4:7: this rule lets anybody call others: www_authorize asks who it is\n"
+#define CALL_WARNING     "w:4:7: this rule lets anybody call others: www_authorize asks who it is\n"
 #define OPEN_WARNING(line) \
 	"w:" #line ":7: this rule lets anybody use the gateway: www_authorize asks who it is\n"
 
