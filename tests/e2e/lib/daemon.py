@@ -53,13 +53,51 @@ def _is_free(host, port):
     return True
 
 
+class Ports:
+    """
+    Those below the ones that the kernel gives away by itself, by slices: a slice is one process's
+    for as long as it lives, so no test is given what another is about to open.
+    """
+
+    FIRST, LAST, SLICE = 20000, 32768, 64
+
+    def __init__(self):
+        self.claims = []        # sockets whose names say which slices are ours
+        self.next = self.end = 0
+
+    def claim(self):
+        starts = list(range(self.FIRST, self.LAST - self.SLICE, self.SLICE))
+        random.shuffle(starts)
+        for start in starts:
+            claim = socket.socket(socket.AF_UNIX)
+            try:
+                claim.bind(f'\0msrpd-test-ports-{start}')
+            except OSError:
+                claim.close()
+                continue
+            self.claims.append(claim)
+            self.next, self.end = start, start + self.SLICE
+            return
+        raise OSError('no free port')
+
+    def take(self, count):
+        """The first of so many."""
+        if self.next + count > self.end:
+            self.claim()
+        self.next += count
+        return self.next - count
+
+
+_ports = Ports()
+
+
 def free_port(host='127.0.0.1', count=1, others=()):
     """
     A port that is free for UDP and TCP now, at the other hosts too, and those behind it up to
-    count; below those that the kernel gives away by itself.
+    count.
     """
     for _ in range(200):
-        port = random.randrange(20000, 32768 - count)
+        port = _ports.take(count)
         if all(_is_free(each, port + i) for each in (host, *others) for i in range(count)):
             return port
     raise OSError('no free port')
