@@ -157,7 +157,7 @@ static const struct {
     [EDGE_CALL_ID] = {.name = {"Call-ID", 7}, .compact = 'i', .single = true},
     [EDGE_CSEQ] = {.name = {"CSeq", 4}, .single = true},
     [EDGE_CONTACT] = {.name = {"Contact", 7}, .compact = 'm'},
-    [EDGE_MAX_FORWARDS] = {.name = {"Max-Forwards", 12}},
+    [EDGE_MAX_FORWARDS] = {.name = {"Max-Forwards", 12}, .single = true},
     [EDGE_CONTENT_LENGTH] = {.name = {"Content-Length", 14}, .compact = 'l', .single = true},
 };
 
@@ -253,6 +253,14 @@ static const char *judge_cseq(const struct edge_head *h)
 	return NULL;
 }
 
+/* RFC 3261 20.22 */
+static bool is_max_forwards(struct slice value)
+{
+	uint64_t hops;
+
+	return slice_to_u64(value, 255, &hops) == 0;
+}
+
 static bool are_vias(struct slice rest)
 {
 	struct slice value;
@@ -300,6 +308,9 @@ static const char *judge(const struct edge_head *h)
 		return "no To or a bad one";
 	if (edge_head_value(h, EDGE_CALL_ID).len == 0)
 		return "no Call-ID";
+	if (edge_head_has(h, EDGE_MAX_FORWARDS)
+	    && !is_max_forwards(edge_head_value(h, EDGE_MAX_FORWARDS)))
+		return "bad Max-Forwards";
 	return why ? why : judge_lists(h);
 }
 

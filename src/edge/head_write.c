@@ -197,6 +197,10 @@ static void write_patched(struct buffer *w, const struct patches *p)
 	for (size_t i = 0; i < p->count; i++) {
 		const struct patch *next = &p->all[i];
 
+		if (next->at < at) {
+			w->err = -EINVAL;
+			return;
+		}
 		buffer_add(w, slice_head(slice_from(text, at), next->at - at));
 		for (size_t k = 0; k < 3; k++)
 			buffer_add(w, next->text[k]);

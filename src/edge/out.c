@@ -99,6 +99,8 @@ static bool is_refused_invite(const struct edge_head *response)
 bool edge_respond(struct edge *edge, struct slice branch, const struct edge_message *m)
 {
 	struct edge_change change = {.drop_via = true,
+	    .add_content_length = true, /* by UDP it need not have one */
+	    .content_length = m->body.len,
 	    .drop_record_route = has_own_record_route(edge, &m->head)};
 	struct edge_token token;
 	struct sip_flow *f;
@@ -376,7 +378,7 @@ void edge_send_again(struct edge *edge, struct slice text, unsigned attempt)
 {
 	struct edge_message m = {.head = {0}};
 
-	if (edge_head_scan(&m.head, text, &edge_own_bounds) < 0)
+	if (edge_head_scan(&m.head, text, &edge_own_bounds) < 0 || m.head.status)
 		return; /* it was whole before */
 	m.body = slice_from(text, m.head.len);
 	send_request(edge, &m, attempt);

@@ -152,9 +152,8 @@ static bool count_down(struct passage *p)
 	struct buffer w = BUFFER_ON(p->hops);
 	uint64_t hops = 70;
 
-	if (edge_head_has(head, EDGE_MAX_FORWARDS)
-	    && slice_to_u64(edge_head_value(head, EDGE_MAX_FORWARDS), 255, &hops) < 0)
-		hops = 70;
+	if (edge_head_has(head, EDGE_MAX_FORWARDS))
+		slice_to_u64(edge_head_value(head, EDGE_MAX_FORWARDS), 255, &hops);
 	if (hops == 0)
 		return false;
 	buffer_add_number(&w, hops - 1);

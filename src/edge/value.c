@@ -14,10 +14,10 @@ static bool is_blank(char c)
 
 struct slice edge_trim(struct slice s)
 {
-	while (s.len && is_blank(s.p[0]))
-		s = slice_from(s, 1);
 	while (s.len && is_blank(s.p[s.len - 1]))
 		s.len--;
+	while (s.len && is_blank(s.p[0]))
+		s = slice_from(s, 1);
 	return s;
 }
 

@@ -152,6 +152,11 @@ static const struct {
     {VIA "To: <sip:b@b>\r\ni: x\r\nCSeq: 1 INVITE\r\n", "no From or a bad one"},
     {VIA "From: <sip:b@b>\r\ni: x\r\nCSeq: 1 INVITE\r\n", "no To or a bad one"},
     {VIA "From: <sip:b@b>\r\nTo: <sip:b@b>\r\nCSeq: 1 INVITE\r\n", "no Call-ID"},
+    {VIA REST "Max-Forwards:\r\n", "bad Max-Forwards"},
+    {VIA "Max-Forwards: \r\n \r\n" REST, "bad Max-Forwards"},
+    {VIA REST "Max-Forwards: 256\r\n", "bad Max-Forwards"},
+    {VIA REST "Max-Forwards: -1\r\n", "bad Max-Forwards"},
+    {VIA REST "Max-Forwards: 7\r\nMax-Forwards: 7\r\n", "a header field twice"},
     {VIA "From: <sip:b@b>\r\nTo: <sip:b@b>\r\ni:\r\nCSeq: 1 INVITE\r\n", "no Call-ID"},
     {VIA "From: <sip:b@b>\r\nTo: <sip:b@b>\r\ni: x\r\n", "no CSeq or a bad one"},
     {VIA "f: <sip:b@b>\r\nt: <sip:b@b>\r\ni: x\r\nCSeq: 4294967296 INVITE\r\n",
@@ -410,6 +415,23 @@ static void test_changes(void **state)
 	}
 }
 
+/* What is empty stands in its own line all the same. */
+static void test_empty(void **state)
+{
+	char written[1024];
+	struct buffer w = BUFFER_ON(written);
+	struct edge_head h = {0};
+	static const char text[] = START VIA "Max-Forwards:\r\n" REST "\r\n",
+			  expected[] = START VIA "Max-Forwards:69\r\n" REST "\r\n";
+
+	(void)state;
+	assert_int_equal(edge_head_scan(&h, slice_of(text), &usual), 0);
+	assert_int_equal(h.status, 400);
+	edge_head_write(&w, &h, &(struct edge_change){.max_forwards = SLICE("69")});
+	assert_int_equal(w.err, 0);
+	assert_true(slice_equal(buffer_text(&w), slice_of(expected)));
+}
+
 static void test_no_room(void **state)
 {
 	char text[32];
@@ -434,6 +456,7 @@ int main(void)
 	    cmocka_unit_test(test_via),
 	    cmocka_unit_test(test_reading),
 	    cmocka_unit_test(test_changes),
+	    cmocka_unit_test(test_empty),
 	    cmocka_unit_test(test_no_room),
 	};
 

@@ -196,6 +196,26 @@ static void test_passed(void **state)
 	assert_int_equal(edge_number(s, "passed"), 1);
 }
 
+/* By UDP a response need not say how long it is; by a connection it has to. */
+static void test_length(void **state)
+{
+	static const char length[] = "Content-Length: 0\r\n";
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char text[TEXT], *line;
+
+	pass_invite(w);
+	node_send(w, in_dialog(w, text, "BYE", w->call_id, w->for_node, w->for_peer));
+	edge_peer_wait(s, "BYE ");
+	edge_answer(s, text, "200 OK");
+	line = strstr(text, length);
+	assert_non_null(line);
+	memmove(line, line + strlen(length), strlen(line + strlen(length)) + 1);
+	edge_peer_send(s, text);
+	node_wait(w, "SIP/2.0 200 ");
+	assert_non_null(strstr(s->text, length));
+}
+
 /* Whatever a request names, it goes to the node or to where the client's INVITE came from. */
 static void test_nowhere_else(void **state)
 {
@@ -429,6 +449,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_passed),
+	    TEST(test_length),
 	    TEST(test_nowhere_else),
 	    TEST(test_max_forwards),
 	    TEST(test_max_forwards_at_once),
