@@ -161,13 +161,12 @@ bool conf_mark_read(const struct conf *conf, const struct sip_request *request,
 }
 
 /* What is none is CONF_WATCH, as that comes another way. */
-static size_t find_what(struct slice text)
+static enum conf_what find_what(struct slice text)
 {
-	size_t what = 0;
-
-	while (what < CONF_COUNT(whats) && !slice_equal(text, slice_of(whats[what])))
-		what++;
-	return what < CONF_COUNT(whats) ? what : CONF_WATCH;
+	for (size_t i = 0; i < CONF_COUNT(whats); i++)
+		if (slice_equal(text, slice_of(whats[i])))
+			return (enum conf_what)i;
+	return CONF_WATCH;
 }
 
 void conf_forwarded(struct sip_request *request, const struct cluster_mark *mark, void *state)

@@ -234,10 +234,12 @@ struct conf_user *conf_room_user(const struct conf_room *room, struct slice uri)
 
 struct buffer;
 
+/* REFER_OUT: a REFER that may also send somebody out */
+enum conf_what { CONF_JOIN, CONF_PAGE, CONF_WATCH, CONF_REFER, CONF_REFER_OUT };
+
 /** What comes of a request, in whichever node has the room. */
 struct conf_order {
-	/* REFER_OUT: a REFER that may also send somebody out */
-	enum { CONF_JOIN, CONF_PAGE, CONF_WATCH, CONF_REFER, CONF_REFER_OUT } what;
+	enum conf_what what;
 	struct slice from; /* JOIN, REFER: who it is, a name-addr */
 	bool answer;       /* PAGE: the MESSAGE is to be answered */
 	bool forwarded;    /* another node has sent it on: it goes to none again */
