@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The registrar over many nodes: who registers at one is found at each."""
-from lib import case, msrp, phones, sdp
+import re
+
+from lib import case, certs, msrp, phones, sdp
 from lib.case import Call
 from lib.cluster import ClusterCase
 from lib.digest import authorized, sip_credentials
@@ -8,8 +10,6 @@ from lib.gateway import CLIENT, TEXT
 from lib.registrar import INSTANCE, RegistrarCase, config
 from lib.sip import Dialog, token
 from lib.waiting import poll
-
-NOWHERE = 'sip:alice@a1b2c3.invalid;transport=tcp'
 
 
 class SharedCase(RegistrarCase, ClusterCase):
@@ -270,35 +270,35 @@ class RedisTest(SharedCase):
         self.redis.pause(False)
 
 
-class FlowTest(SharedCase):
+class FlowCase(SharedCase):
     """Phones that nothing but their connection leads to."""
 
-    def test_page(self):
-        """What b sends goes by way of a, over that connection."""
-        phone = self.ua(user='alice')
-        self.at(0, f'<{NOWHERE}>', ua=phone, kind='TCP')
-        transport = phone.reach('127.0.0.1', self.nodes[0].sip_port, 'TCP')
-        for body in (b'short', b'x' * 5000):
-            self.page_at(1, body=body)
-            message = self.gets_page(phone, body)
-            self.assertIs(message.transport, transport)
-            self.assertEqual(message.request.all('Route'), [])
-            self.assertEqual(len(message.request.all('Via')), 2)
-            self.assertEqual(message.request.get('Max-Forwards'), '69')
-        transport.close()
-        self.told(0, 'E_REGISTRATION_END', NOWHERE, reason='failed')
-        poll(lambda: self.known(1) == {}, what='its end')
-        self.page_at(1, code=480)
+    kind, tls = 'TCP', None
 
+    @property
+    def nowhere(self):
+        transport = 'ws' if self.kind == 'WSS' else self.kind.lower()
+        return f'sip:alice@a1b2c3.invalid;transport={transport}'
+
+    def comes(self, i, phone):
+        """It registers at that node; its connection there."""
+        last = self.ctls[i].call('status')['listen']['sip'][-1]
+        port = int(re.search(r':(\d+)(;|$)', last)[1])
+        over = phone.reach('127.0.0.1', port, self.kind, self.tls)
+        self.at(i, f'<{self.nowhere}>', ua=phone, over=over)
+        return over
+
+
+class FlowTest(FlowCase):
     def test_comes_back(self):
         """It registers anew over another connection, at the other node."""
         first, second = self.ua(user='alice'), self.ua(user='alice')
-        self.at(0, f'<{NOWHERE}>', ua=first, kind='TCP')
-        self.at(1, f'<{NOWHERE}>', ua=second, kind='TCP')
+        over = self.comes(0, first)
+        self.comes(1, second)
         for i in range(2):
             self.page_at(i)
             self.gets_page(second)
-        first.reach('127.0.0.1', self.nodes[0].sip_port, 'TCP').close()
+        over.close()
         self.page_at(0)
         self.gets_page(second)
         self.assertEqual(self.ctls[0].pending('E_REGISTRATION_END'), [])
@@ -306,7 +306,7 @@ class FlowTest(SharedCase):
     def test_owner_killed(self):
         """Nobody is there then, for whoever asks."""
         phone = self.ua(user='alice')
-        self.at(0, f'<{NOWHERE}>', ua=phone, kind='TCP')
+        self.comes(0, phone)
         self.page_at(1)
         self.gets_page(phone)
         self.kill(0)
@@ -314,8 +314,8 @@ class FlowTest(SharedCase):
         self.page_at(1, code=480)
 
 
-class CallTest(SharedCase):
-    """The gateway calls a phone whose connection is another node's."""
+class CallTest(FlowCase):
+    """A phone whose connection is node a's: b writes to it, and its gateway calls it."""
 
     config = config(rules=[
         {'if': {'$rm': 'INVITE'}, 'do': ['lookup', {'msrp_gw_answer': {
@@ -324,51 +324,117 @@ class CallTest(SharedCase):
         {'if': {'$rm': 'MESSAGE', '$hdr(X-To)': 'msrp'}, 'do': ['lookup', {'msg_to_msrp': {
             'key': '$tu:$fu', 'content_types': TEXT}}]}])
 
-    def call_at(self, i):
-        """A MESSAGE at that node makes it call alice, who is at a; the call."""
-        sender = self.ua(user='sender')
-        transport = sender.reach('127.0.0.1', self.nodes[i].sip_port)
-        sent = sender.request('MESSAGE', self.aor(), transport, b'first',
-                              from_uri=sender.contact(), to_uri=self.aor(),
-                              content_type='text/plain', headers=[('X-To', 'msrp')])
-        invite = self.called.expect('INVITE')
-        call = self.take(invite, self.ctls[i])
-        sent.final(202)
-        self.assertEqual(call.receive().body, b'first')
-        return call
-
     def setUp(self):
         super().setUp()
         self.called = self.ua(user='alice')
-        self.at(0, f'<{NOWHERE}>', ua=self.called, kind='TCP')
-        self.over = self.called.reach('127.0.0.1', self.nodes[0].sip_port, 'TCP')
+        self.over = self.comes(0, self.called)
 
-    def take(self, invite, ctl):
+    def expect(self, method):
+        """What comes to the phone, over its connection."""
+        transaction = self.called.expect(method)
+        self.assertIs(transaction.transport, self.over)
+        return transaction
+
+    def rings(self):
+        """A MESSAGE at b makes it call the phone; the MESSAGE, and the INVITE."""
+        sender = self.ua(user='sender')
+        transport = sender.reach('127.0.0.1', self.nodes[1].sip_port)
+        sent = sender.request('MESSAGE', self.aor(), transport, b'first',
+                              from_uri=sender.contact(), to_uri=self.aor(),
+                              content_type='text/plain', headers=[('X-To', 'msrp')])
+        return sent, self.expect('INVITE')
+
+    def call(self):
         """The phone answers, and is connected to."""
-        self.assertIs(invite.transport, self.over)
+        sent, invite = self.rings()
         listener = self.listener(behave=msrp.answer_ok)
         path = listener.uri()
         invite.respond(200, sdp.document(sdp.message(path, TEXT, setup='passive')))
         dialog = Dialog.of_server(invite)
-        self.assertIs(dialog.expect('ACK').transport, self.over)
-        ctl.event('E_MSRP_GW_SESSION_NEW')
+        self.expect('ACK')
+        self.ctls[1].event('E_MSRP_GW_SESSION_NEW')
         call = Call(self, dialog, sdp.Sdp(invite.request.body), path)
-        return call.attach(listener.accept())
+        call.attach(listener.accept())
+        sent.final(202)
+        self.assertEqual(call.receive().body, b'first')
+        return call
+
+    def end(self):
+        """b gives the session up."""
+        session, = self.sessions(self.ctls[1])
+        self.ctls[1].call('msrp_gw_end_session', key=session['key'])
+
+    def test_page(self):
+        """What b sends goes by way of a, over that connection."""
+        for body in (b'short', b'x' * 5000):
+            self.page_at(1, body=body)
+            message = self.gets_page(self.called, body)
+            self.assertIs(message.transport, self.over)
+            self.assertEqual(message.request.all('Route'), [])
+            self.assertEqual(len(message.request.all('Via')), 2)
+            self.assertEqual(message.request.get('Max-Forwards'), '69')
+        self.over.close()
+        self.told(0, 'E_REGISTRATION_END', self.nowhere, reason='failed')
+        poll(lambda: self.known(1) == {}, what='its end')
+        self.page_at(1, code=480)
 
     def test_we_end(self):
         """BYE of ours goes the same way."""
-        self.call_at(1)
-        session, = self.ctls[1].call('msrp_gw_list_sessions')
-        self.ctls[1].call('msrp_gw_end_session', key=session['key'])
-        bye = self.called.expect('BYE')
-        self.assertIs(bye.transport, self.over)
-        bye.respond(200)
+        self.call()
+        self.end()
+        self.expect('BYE').respond(200)
 
     def test_phone_ends(self):
         """BYE of the phone's goes back the same way, to the node that has called."""
-        call = self.call_at(1)
+        call = self.call()
         call.dialog.bye()
         self.ctls[1].event('E_MSRP_GW_SESSION_END')
+
+    def test_cancel(self):
+        """b gives up while it rings: CANCEL, and the ACK of what the phone says then."""
+        _, invite = self.rings()
+        invite.respond(180)
+        self.end()
+        cancel = self.expect('CANCEL')
+        self.assertEqual(cancel.request.branch, invite.request.branch)
+        cancel.respond(200)
+        invite.respond(487)
+        self.called.expect_failure_ack(invite)
+        self.ctls[1].event('E_MSRP_GW_SETUP_FAILED')
+        self.assertEqual(self.sessions(self.ctls[1]), [])
+
+    def test_reinvite(self):
+        """The phone changes to another connection for MSRP; it stays in the session."""
+        call = self.call()
+        listener = self.listener(behave=msrp.answer_ok)
+        path = listener.uri()
+        answer = call.dialog.reinvite(sdp.document(sdp.message(path, TEXT, setup='passive')))
+        self.assertEqual(sdp.Sdp(answer.body).message.path, call.path)
+        again = Call(self, call.dialog, sdp.Sdp(answer.body), path)
+        again.attach(listener.accept())
+        again.send('by the new one')
+        self.end()
+        self.expect('BYE').respond(200)
+
+
+class WebSocketTest(CallTest):
+    kind, listen = 'WS', ['sip:127.0.0.1:0;transport=ws']
+
+
+class TlsTest(CallTest):
+    kind, listen = 'TLS', ['sips:127.0.0.1:0']
+
+    @classmethod
+    def prepare(cls):
+        ca = certs.Authority(cls.directory)
+        own = ca.issue('msrpd', ['IP:127.0.0.1'])
+        cls.tls = certs.client_context(ca)
+        cls.config = {**cls.config, 'sip': {
+            'tls': {'certificate': own.certificate, 'private_key': own.key}}}
+
+
+class SecureWebSocketTest(TlsTest):
+    kind, listen = 'WSS', ['sip:127.0.0.1:0;transport=wss']
 
 
 class PhoneTest(SharedCase):

@@ -179,6 +179,7 @@ class ClusterCase(GatewayCase):
 
     own_daemon = True
     node_count = 2
+    listen = ()                 # for SIP, beside UDP and TCP
     ttl = '2s'                  # more than a busy machine keeps a node from saying so
     config = {'routes': routes()}
 
@@ -202,6 +203,7 @@ class ClusterCase(GatewayCase):
 
     def start_node(self, name):
         daemon = Daemon({**self.config, **self.node_config(name)})
+        daemon.config['sip']['listen'] += self.listen
         daemon.config['cluster']['sip'] = f'sip:127.0.0.1:{daemon.sip_port};transport=tcp'
         daemon.write_config()
         daemon.start()

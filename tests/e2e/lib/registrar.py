@@ -37,11 +37,11 @@ class RegistrarCase(Case):
         return f'sip:{user}@{DOMAIN}'
 
     def register(self, contacts=(), user='alice', code=200, expires=None, call_id=None, cseq=1,
-                 aor=None, ua=None, kind='UDP', daemon=None, password=None, headers=()):
-        """A whole registration, challenge included; the final answer."""
+                 aor=None, ua=None, kind='UDP', daemon=None, password=None, headers=(), over=None):
+        """A whole registration, challenge included, over that transport; the final answer."""
         ua = ua or self.sip
         daemon = daemon or self.daemon
-        transport = ua.reach('127.0.0.1', daemon.sip_port, kind)
+        transport = over or ua.reach('127.0.0.1', daemon.sip_port, kind)
         fields = [('Contact', value) for value in
                   ([contacts] if isinstance(contacts, str) else contacts)]
         if expires is not None:
