@@ -4,7 +4,7 @@ import signal
 
 from lib import case, msrp
 from lib.anchor import AnchorCase
-from lib.cluster import NAMES, ClusterCase
+from lib.cluster import NAMES, ClusterCase, SecureNodes
 from lib.daemon import free_port
 from lib.frame import new_id
 from lib.gateway import routes
@@ -132,6 +132,11 @@ class KeyTest(ClusterCase):
         self.assertEqual(self.numbers(1, 'gw')['remote_taken'], 0)
 
 
+class SecureKeyTest(SecureNodes, ClusterCase):
+    begin = KeyTest.begin
+    test_other_node = KeyTest.test_other_node
+
+
 class HangTest(ClusterCase):
     """A node does nothing for a time."""
 
@@ -180,9 +185,11 @@ class ConfirmTest(ClusterCase):
 class NameCase(ClusterCase):
     """Two nodes, at 127.0.0.1 and 127.0.0.2, with one name."""
 
+    scheme, tls = 'msrp', None
+
     def setUp(self):
         self.port = free_port('127.0.0.2')
-        self.name = f'msrp://im.example.org:{self.port};tcp'
+        self.name = f'{self.scheme}://im.example.org:{self.port};tcp'
         super().setUp()
 
     def node_config(self, name):
@@ -194,7 +201,14 @@ class NameCase(ClusterCase):
                 'relay': {'users': USERS, 'allow_plain_auth': True, 'my_uri': [self.name]}}
 
     def place(self, i):
-        return f'msrp://127.0.0.{i + 1}:{self.port};tcp'
+        return f'{self.scheme}://127.0.0.{i + 1}:{self.port};tcp'
+
+    def connect(self, i, name):
+        return msrp.connect(self.place(i), tls=self.tls, relay=True, name=name)
+
+    def comes(self, i, user='alice'):
+        """A client of the relay at that node."""
+        return Client(self.name, user, USERS[user]['password'], conn=self.connect(i, user))
 
 
 class AnchorTest(AnchorCase, NameCase):
@@ -220,16 +234,14 @@ class RelayTest(NameCase):
 
     def granted(self, i, user='alice'):
         """Somebody with a grant of that node."""
-        conn = msrp.connect(self.place(i), relay=True, name=user)
-        client = Client(self.name, user, USERS[user]['password'], conn=conn)
+        client = self.comes(i, user)
         client.auth()
         return client
 
     def peer(self, i, client):
         """Somebody without one, who has come to that node; his session to the client."""
-        peer = Peer(listen=False)
-        conn = msrp.connect(self.place(i), relay=True, name='peer')
-        return peer, msrp.Session(conn, client.path, [peer.own])
+        peer = Peer(listen=False, own=f'{self.scheme}://127.0.0.1:9/{new_id()};tcp')
+        return peer, msrp.Session(self.connect(i, 'peer'), client.path, [peer.own])
 
     def test_from_outside(self):
         """What comes to the wrong node reaches the client, and his answers come back."""
@@ -287,11 +299,15 @@ class RelayTest(NameCase):
         peer, session = self.peer(1, client)
         session.send('hello')
         client.conn.expect('SEND')
-        stranger = msrp.connect(self.place(1), relay=True, name='stranger')
+        stranger = self.connect(1, 'stranger')
         sent = msrp.Session(stranger, [peer.own], [client.granted, client.own]).build(body=b'x')
         stranger.try_send_raw(sent.encode())
         stranger.expect_closed()
         self.assertEqual(session.conn.inbox.has(lambda f: f.method == 'SEND'), [])
+
+
+class SecureRelayTest(SecureNodes, RelayTest):
+    scheme = 'msrps'
 
 
 if __name__ == '__main__':

@@ -2,12 +2,13 @@
 """The registrar over many nodes: who registers at one is found at each."""
 import re
 
-from lib import case, certs, msrp, phones, sdp
+from lib import case, msrp, phones, sdp
 from lib.case import Call
-from lib.cluster import ClusterCase
+from lib.cluster import ClusterCase, SecureNodes
 from lib.digest import authorized, sip_credentials
 from lib.gateway import CLIENT, TEXT
 from lib.registrar import INSTANCE, RegistrarCase, config
+from lib.relay import CREDENTIALS, Relay
 from lib.sip import Dialog, token
 from lib.waiting import poll
 
@@ -276,9 +277,13 @@ class FlowCase(SharedCase):
     kind, tls = 'TCP', None
 
     @property
+    def parameter(self):
+        """Of URIs: RFC 7118 knows no wss there."""
+        return f'transport={self.kind.lower()}'.replace('wss', 'ws')
+
+    @property
     def nowhere(self):
-        transport = 'ws' if self.kind == 'WSS' else self.kind.lower()
-        return f'sip:alice@a1b2c3.invalid;transport={transport}'
+        return f'sip:alice@a1b2c3.invalid;{self.parameter}'
 
     def comes(self, i, phone):
         """It registers at that node; its connection there."""
@@ -314,7 +319,7 @@ class FlowTest(FlowCase):
         self.page_at(1, code=480)
 
 
-class CallTest(FlowCase):
+class CallCase(FlowCase):
     """A phone whose connection is node a's: b writes to it, and its gateway calls it."""
 
     config = config(rules=[
@@ -364,6 +369,8 @@ class CallTest(FlowCase):
         session, = self.sessions(self.ctls[1])
         self.ctls[1].call('msrp_gw_end_session', key=session['key'])
 
+
+class CallTest(CallCase):
     def test_page(self):
         """What b sends goes by way of a, over that connection."""
         for body in (b'short', b'x' * 5000):
@@ -421,20 +428,43 @@ class WebSocketTest(CallTest):
     kind, listen = 'WS', ['sip:127.0.0.1:0;transport=ws']
 
 
-class TlsTest(CallTest):
-    kind, listen = 'TLS', ['sips:127.0.0.1:0']
+class TlsTest(SecureNodes, CallTest):
+    """The nodes speak TLS, too; at the same port."""
 
-    @classmethod
-    def prepare(cls):
-        ca = certs.Authority(cls.directory)
-        own = ca.issue('msrpd', ['IP:127.0.0.1'])
-        cls.tls = certs.client_context(ca)
-        cls.config = {**cls.config, 'sip': {
-            'tls': {'certificate': own.certificate, 'private_key': own.key}}}
+    kind = 'TLS'
 
 
-class SecureWebSocketTest(TlsTest):
+class SecureWebSocketTest(SecureNodes, CallTest):
     kind, listen = 'WSS', ['sip:127.0.0.1:0;transport=wss']
+
+
+class ReofferTest(CallCase):
+    """b is behind a relay, which moves its sessions: a re-INVITE of ours."""
+
+    def setUp(self):
+        self.relay = Relay()
+        super().setUp()
+
+    def node_config(self, name):
+        return {**super().node_config(name), 'ua': {'relay_uri': self.relay.uri},
+                'credentials': CREDENTIALS}
+
+    def answers(self, invite):
+        invite.respond(200, self.offer(accept_types=TEXT))
+        self.expect('ACK')
+        return sdp.Sdp(invite.request.body).message.path
+
+    def test_reinvite(self):
+        self.relay.expires = 2
+        sent, invite = self.rings()
+        before = self.answers(invite)
+        sent.final(202)
+        again = self.expect('INVITE')
+        self.relay.expires = 1800
+        self.assertEqual(again.request.call_id, invite.request.call_id)
+        self.assertEqual(self.answers(again), [*self.relay.grants[1], before[-1]])
+        self.end()
+        self.expect('BYE').respond(200)
 
 
 class PhoneTest(SharedCase):

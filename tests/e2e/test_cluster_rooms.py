@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Many nodes, one name: a room lives on one of them, and is joined on any."""
 from lib import case, msrp, sdp
-from lib.cluster import ClusterCase
+from lib.cluster import ClusterCase, SecureNodes
 from lib.ctl import RpcError
 from lib.daemon import free_port
 from lib.rooms import LOBBY, Referral, RoomCase, rooms, uri
@@ -188,6 +188,17 @@ class JoinTest(RoomsCase):
         carol = self.join('carol', ctl=self.ctls[owner], daemon=self.nodes[1 - owner])
         carol.say('together again')
         there[owner].hears('together again')
+
+
+class SecureTest(SecureNodes, RoomsCase):
+    """The nodes speak TLS with each other, whatever the participant speaks."""
+
+    config = JoinTest.config
+    test_session = JoinTest.test_session
+    test_bye_from_the_owner = JoinTest.test_bye_from_the_owner
+    test_streams = JoinTest.test_streams
+    test_phone = JoinTest.test_phone
+    test_watch = JoinTest.test_watch
 
 
 class ListedTest(RoomsCase):

@@ -9,7 +9,8 @@ import tempfile
 import threading
 import time
 
-from .daemon import Daemon, die_with_parent
+from . import certs
+from .daemon import Daemon, die_with_parent, free_port, merge
 from .gateway import GatewayCase, routes
 from .waiting import poll
 
@@ -201,10 +202,14 @@ class ClusterCase(GatewayCase):
         """Beside self.config; its SIP port is put in by start_node()."""
         return {'cluster': {'redis': self.redis.url, 'node': name, 'ttl': self.ttl}}
 
+    def sip_place(self, daemon):
+        """Where other nodes reach it."""
+        return f'sip:127.0.0.1:{daemon.sip_port};transport=tcp'
+
     def start_node(self, name):
-        daemon = Daemon({**self.config, **self.node_config(name)})
+        daemon = Daemon(merge(self.config, self.node_config(name)))
+        daemon.config['cluster']['sip'] = self.sip_place(daemon)
         daemon.config['sip']['listen'] += self.listen
-        daemon.config['cluster']['sip'] = f'sip:127.0.0.1:{daemon.sip_port};transport=tcp'
         daemon.write_config()
         daemon.start()
         ctl = daemon.control()
@@ -236,3 +241,22 @@ class ClusterCase(GatewayCase):
     def numbers(self, i, group='cluster'):
         return {name.partition(':')[2]: value for name, value in
                 self.ctls[i].call('get_statistics', group=group).items()}
+
+
+class SecureNodes:
+    """For a ClusterCase: nodes that speak TLS with each other, each by another kind of URI."""
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        ca = certs.Authority(cls.directory)
+        own = ca.issue('node', [f'IP:127.0.0.{i + 1}' for i in range(len(NAMES))])
+        tls = {'certificate': own.certificate, 'private_key': own.key, 'ca_file': ca.file}
+        cls.config = merge(cls.config, {'sip': {'tls': tls}, 'msrp': {'tls': tls}})
+        cls.tls = certs.client_context(ca)
+
+    def sip_place(self, daemon):
+        port = free_port()
+        daemon.config['sip']['listen'].append(f'sips:127.0.0.1:{port}')
+        return f'sips:127.0.0.1:{port}' if daemon.config['cluster']['node'] == 'a' else \
+            f'sip:127.0.0.1:{port};transport=tls'
