@@ -6,6 +6,7 @@ from lib import case, msrp
 from lib.anchor import AnchorCase
 from lib.cluster import NAMES, ClusterCase, SecureNodes
 from lib.daemon import free_port
+from lib.digest import Credentials
 from lib.frame import new_id
 from lib.gateway import routes
 from lib.msrp import report_for
@@ -308,6 +309,51 @@ class RelayTest(NameCase):
 
 class SecureRelayTest(SecureNodes, RelayTest):
     scheme = 'msrps'
+
+
+class ChallengeTest(NameCase):
+    """AUTH at one node with a nonce of another."""
+
+    config = {**NameCase.config, 'limits': {'auth_failures': 3, 'exempt': []}}
+
+    def answer(self, client, challenge, password=None, nc=1):
+        """What an AUTH with credentials is answered."""
+        credentials = Credentials(challenge, self.name, client.user, password or client.password,
+                                  nc)
+        return client.ask(authorization=credentials.value())
+
+    def test_nonce(self):
+        """One of a is good at b, each count once; and so is at a what b has given instead."""
+        alice, elsewhere = self.comes(0), self.comes(1)
+        challenge = alice.challenge()
+        granted = self.answer(elsewhere, challenge)
+        self.assertEqual(granted.code, 200)
+        self.assertIn('/b.', granted.get('Use-Path'))
+        again = self.answer(elsewhere, challenge)
+        self.assertEqual(again.code, 401)
+        stale = again.get('WWW-Authenticate')
+        self.assertIn('stale=true', stale)
+        self.assertEqual(self.answer(elsewhere, challenge, nc=2).code, 200)
+        self.assertEqual(self.answer(alice, stale).code, 200)
+        # No wrong credentials among these.
+        self.assertEqual(self.redis.call('KEYS', 'msrpd:failures:*'), b'*0\r\n')
+
+    def test_guesser(self):
+        """Who has guessed at a has, from his first wrong try at b, no more there."""
+        guesser = self.comes(0)
+        for _ in range(2):
+            self.assertEqual(self.answer(guesser, guesser.challenge(), 'wrong').code, 401)
+        poll(lambda: self.redis.call('GET', 'msrpd:failures:7f000001') == b'$1\r\n2\r\n',
+             what='both to be counted')
+        elsewhere = self.comes(1)
+        self.assertEqual(self.answer(elsewhere, elsewhere.challenge(), 'wrong').code, 401)
+
+        def barred():
+            client = self.comes(1)
+            code = self.answer(client, client.challenge()).code
+            client.close()
+            return code == 403
+        poll(barred, what='b to know')
 
 
 if __name__ == '__main__':
