@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Many nodes, one name: a room lives on one of them, and is joined on any."""
+import signal
+
 from lib import case, msrp, sdp
 from lib.cluster import ClusterCase, SecureNodes
 from lib.ctl import RpcError
@@ -87,6 +89,34 @@ class JoinTest(RoomsCase):
         self.come('alice')
         transaction, _ = self.ask('bob', daemon=self.nodes[1], accept_types='text/plain')
         transaction.final(488)
+
+    def test_cancelled(self):
+        """While b asks Redis whose the room is, and while the owner does not answer."""
+        alice = self.come('alice')
+        self.redis.pause()
+        self.addCleanup(self.redis.pause, False)
+        transaction, _ = self.ask('bob', MADE, daemon=self.nodes[1])
+        transaction.cancel().final(200)
+        transaction.final(487)
+        self.redis.pause(False)
+        self.wait_nodes(2)
+        self.assertEqual([self.participants(i, MADE) for i in range(2)], [[], []])
+        self.nodes[0].signal(signal.SIGSTOP)
+        try:
+            transaction, _ = self.ask('bob', daemon=self.nodes[1])
+            poll(lambda: self.numbers(1, 'conf')['remote'] == 1, what='the INVITE at the owner')
+            cancel = transaction.cancel()
+        finally:
+            self.nodes[0].signal(signal.SIGCONT)
+        cancel.final()
+        answer = transaction.final()
+        if answer.code == 200:          # it has crossed the CANCEL
+            dialog = Dialog.of_client(transaction, answer)
+            dialog.ack()
+            dialog.bye()
+        else:
+            self.assertEqual(answer.code, 487)
+        poll(lambda: self.participants(0) == [alice.uri], what='alice alone')
 
     def test_made(self):
         """A room that an INVITE makes is its node's, and free when the last one has left."""
