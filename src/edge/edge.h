@@ -73,7 +73,8 @@ void edge_advertise(struct edge *edge, struct slice uri);
 
 /** A transport of SIP. */
 struct edge_transport {
-	const char *name;                /* in URIs: "tcp" */
+	const char *name;                /* "tcp" */
+	const char *uri;                 /* in URIs, if it has another name there */
 	const char *via;                 /* in Via: "TCP" */
 	const struct net_transport *net; /* NULL: datagrams */
 	const char *service;             /* RFC 3263 4.2; NULL: nobody is called by it */

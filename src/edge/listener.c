@@ -10,7 +10,7 @@ static const struct edge_transport transports[] = {
     {.name = "tcp", .via = "TCP", .net = &net_tcp, .service = "_sip._tcp", .can_dial = true},
     {.name = "tls", .via = "TLS", .net = &net_tls, .service = "_sips._tcp", .can_dial = true},
     {.name = "ws", .via = "WS", .net = &net_ws},
-    {.name = "wss", .via = "WSS", .net = &net_wss},
+    {.name = "wss", .uri = "ws", .via = "WSS", .net = &net_wss},
 };
 
 const struct edge_transport *edge_transport_find(struct slice name)

@@ -258,9 +258,10 @@ int edge_pass_on(struct edge *edge, const struct edge_passing *passing)
 static struct slice write_own(const struct sip_flow *f, char uri[OWN_SIZE])
 {
 	const char *advertised = f->edge->advertised;
+	const struct edge_transport *t = f->transport;
 
 	snprintf(uri, OWN_SIZE, "sip:%s;transport=%s", *advertised ? advertised : f->listener->name,
-	    f->transport->name);
+	    t->uri ? t->uri : t->name);
 	return slice_of(uri);
 }
 

@@ -413,6 +413,7 @@ class CallTest(CallCase):
     def test_reinvite(self):
         """The phone changes to another connection for MSRP; it stays in the session."""
         call = self.call()
+        self.assertIn(f';{self.parameter};lr>', call.dialog.routes[0])
         listener = self.listener(behave=msrp.answer_ok)
         path = listener.uri()
         answer = call.dialog.reinvite(sdp.document(sdp.message(path, TEXT, setup='passive')))
