@@ -230,6 +230,35 @@ static void test_event(void **state)
 	    "{\"jsonrpc\":\"2.0\",\"method\":\"E_MSRP_MSG_RECEIVED\",\"params\":{}}\n");
 }
 
+static void test_event_of_parts(void **state)
+{
+	static const struct event_type type = {.name = "E_MSRP_SESSION_NEW"};
+	const struct event_param parts[] = {
+	    event_text("type", SLICE("text/plain")),
+	    event_number("size", -1),
+	};
+	const struct event_param list[] = {
+	    {.kind = EVENT_OBJECT, .items = parts, .count = 2},
+	    {.kind = EVENT_LIST},
+	    {.kind = EVENT_TRUE},
+	    {.kind = EVENT_NULL},
+	};
+	const struct event_param params[] = {
+	    {.name = "headers", .kind = EVENT_OBJECT, .items = parts, .count = 1},
+	    {.name = "parts", .kind = EVENT_LIST, .items = list, .count = 4},
+	    event_true("last"),
+	};
+	const struct event_notice event = {&type, params, 3, NULL};
+	struct buffer line = {.max = BUFFER_UNBOUNDED};
+
+	(void)state;
+	jsonline_event(&line, &event, true);
+	assert_written(&line,
+	    "{\"jsonrpc\":\"2.0\",\"method\":\"E_MSRP_SESSION_NEW\",\"params\":{"
+	    "\"headers\":{\"type\":\"text/plain\"},"
+	    "\"parts\":[{\"type\":\"text/plain\",\"size\":-1},[],true,null],\"last\":true}}\n");
+}
+
 static void test_guarded(void **state)
 {
 	static const struct event_type type = {.name = "E_MSRP_CONF_JOIN"};
@@ -278,6 +307,7 @@ int main(void)
 	    cmocka_unit_test(test_structure),
 	    cmocka_unit_test(test_base64),
 	    cmocka_unit_test(test_event),
+	    cmocka_unit_test(test_event_of_parts),
 	    cmocka_unit_test(test_guarded),
 	    cmocka_unit_test(test_cut),
 	};
