@@ -224,7 +224,7 @@ static void on_idle(struct sip_dialog *d, void *arg)
 	(void)d;
 	if (leg->other->asks)
 		ask_for(leg->other);
-	else if (leg->offers)
+	else if (leg->offers || leg->offered)
 		offer_again(leg);
 }
 

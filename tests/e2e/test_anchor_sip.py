@@ -318,6 +318,7 @@ class InSessionTest(AnchorCase):
         invite.respond(200, sdp.document(sdp.message(pair.bob.own_path[0], setup='passive',
                                                      extra=['a=recvonly'])))
         pair.bob.dialog.expect('ACK')
+        pair.bob.dialog.expect('INVITE').respond(491)    # crossed: RFC 3261 14.1
         again = pair.bob.dialog.expect('INVITE')
         self.assertNotIn(('sendonly', None), sdp.Sdp(again.request.body).message.attributes)
         again.respond(200, sdp.document(sdp.message(pair.bob.own_path[0], setup='passive')))
