@@ -205,6 +205,22 @@ static void on_answer(struct sip_dialog *d, struct slice sdp, void *arg)
 	anchor_unref(leg->anchor);
 }
 
+/* His answer as one of ours. */
+static struct sip_failure passed_on(const struct sip_failure *failure)
+{
+	struct sip_failure f = *failure;
+
+	/* It is us whom he does not know, and the other one cannot help that. */
+	if (f.code == 401 || f.code == 407) {
+		f = (struct sip_failure){.code = 403, .reason = SLICE("Forbidden")};
+	} else if (f.code == 503 && f.from_peer) {
+		/* RFC 3261 16.7: it is not we who are out of service. */
+		f.code = 500;
+		f.reason = SLICE("Callee Unavailable");
+	}
+	return f;
+}
+
 static void on_refused(struct sip_dialog *d, const struct sip_failure *failure, void *arg)
 {
 	struct anchor_leg *leg = leg_of(arg);
@@ -213,7 +229,7 @@ static void on_refused(struct sip_dialog *d, const struct sip_failure *failure, 
 	leg->offers = false;
 	media_take_back(leg);
 	if (leg->other->asks)
-		refuse(leg->other, failure);
+		refuse(leg->other, &f);
 }
 
 /* Our offer crossed with one of his, or had to wait. */
@@ -233,6 +249,7 @@ static void on_idle(struct sip_dialog *d, void *arg)
 static void on_progress(struct sip_dialog *d, int code, struct slice reason, void *arg)
 {
 	struct anchor_leg *leg = leg_of(arg);
+	struct sip_failure f = passed_on(failure);
 
 	(void)d;
 	sip_dialog_progress(leg->other->dialog, code, reason);
@@ -253,22 +270,6 @@ static void on_established(struct sip_dialog *d, void *arg)
 		offer_again(leg);
 	}
 	anchor_unref(leg->anchor);
-}
-
-/* The callee's answer as one of ours. */
-static struct sip_failure passed_on(const struct sip_failure *failure)
-{
-	struct sip_failure f = *failure;
-
-	/* It is us whom he does not know, and the caller cannot help that. */
-	if (f.code == 401 || f.code == 407) {
-		f = (struct sip_failure){.code = 403, .reason = SLICE("Forbidden")};
-	} else if (f.code == 503 && f.from_peer) {
-		/* RFC 3261 16.7: it is not we who are out of service. */
-		f.code = 500;
-		f.reason = SLICE("Callee Unavailable");
-	}
-	return f;
 }
 
 static void on_failed(struct sip_dialog *d, const struct sip_failure *failure, void *arg)

@@ -249,6 +249,16 @@ class InSessionTest(AnchorCase):
         self.assertEqual(answer.get('Warning'), '305 bob "No HTML"')
         self.passes(pair.bob, pair.alice, 'as before')
 
+    def test_credentials_in_the_dialog(self):
+        """It is msrpd that bob asks for them; all goes on as before."""
+        pair = self.join()
+        transaction = pair.alice.dialog.request('INVITE', sdp.document(sdp.message(
+            pair.alice.own_path[0], 'text/html'), origin='- 1 2'))
+        pair.bob.dialog.expect('INVITE').respond(407, headers=[
+            ('Proxy-Authenticate', 'Digest realm="x", nonce="y"')])
+        self.assertIsNone(transaction.final(403).get('Proxy-Authenticate'))
+        self.passes(pair.bob, pair.alice, 'as before')
+
     def test_update(self):
         """With an offer it is as a re-INVITE; without one it is answered here (RFC 3311, 4028)."""
         pair = self.join()
