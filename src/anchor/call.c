@@ -33,9 +33,10 @@ static void refuse_with(struct anchor_leg *leg, int code, struct slice reason)
 	refuse(leg, &(struct sip_failure){.code = code, .reason = reason});
 }
 
+/* Within a dialog 500 might end it for him (RFC 5057). */
 static void refuse_for(struct anchor_leg *leg, int err)
 {
-	if (err == -EPROTO)
+	if (err == -EPROTO || leg->up)
 		refuse_with(leg, NOT_ACCEPTABLE, SLICE("Not Acceptable Here"));
 	else
 		refuse_with(leg, 500, SLICE("Server Internal Error"));
@@ -58,8 +59,8 @@ static void give_up(struct anchor_leg *leg)
 	anchor_finish(leg->anchor, ANCHOR_FAILED, UNANSWERED);
 }
 
-/* He waits for our answer: it is what the other leg's peer says. */
-static void answer_now(struct anchor_leg *leg)
+/* He waits for our answer: it is what the other leg's peer says.  @return has he got it? */
+static bool answer_now(struct anchor_leg *leg)
 {
 	struct slice text;
 	int err = media_answer(leg, &text);
@@ -75,6 +76,7 @@ static void answer_now(struct anchor_leg *leg)
 	} else {
 		refuse_for(leg, err);
 	}
+	return err == 0;
 }
 
 /* He has asked for our offer: it is what the other leg's peer offers, who waits for an answer. */
@@ -188,6 +190,25 @@ static void on_withdrawn(struct sip_dialog *d, void *arg)
 		offer_again(leg->other);
 }
 
+/* He has agreed to what does not come about. */
+static void call_off(struct anchor_leg *leg)
+{
+	if (!leg->anchor->established)
+		anchor_finish(leg->anchor, ANCHOR_FAILED, UNANSWERED);
+	else if (!leg->anchor->over)
+		offer_again(leg);
+}
+
+/* What holds still does; whom it was to serve does not get it. */
+static void drop_answer(struct anchor_leg *leg, int err)
+{
+	media_take_back(leg);
+	if (!leg->other->asks)
+		return;
+	refuse_for(leg->other, err);
+	call_off(leg);
+}
+
 static void on_answer(struct sip_dialog *d, struct slice sdp, void *arg)
 {
 	struct anchor_leg *leg = leg_of(arg);
@@ -195,12 +216,15 @@ static void on_answer(struct sip_dialog *d, struct slice sdp, void *arg)
 
 	(void)d;
 	anchor_ref(leg->anchor);
-	if (err < 0) {
+	if (err == 0) {
+		if (leg->other->asks && !answer_now(leg->other))
+			call_off(leg);
+		leg_follow(leg);
+	} else if (err == -EPROTO || !leg->anchor->established
+	    || sip_dialog_owes_ack(leg->other->dialog)) {
 		give_up(leg);
 	} else {
-		if (leg->other->asks)
-			answer_now(leg->other);
-		leg_follow(leg);
+		drop_answer(leg, err);
 	}
 	anchor_unref(leg->anchor);
 }
@@ -224,6 +248,7 @@ static struct sip_failure passed_on(const struct sip_failure *failure)
 static void on_refused(struct sip_dialog *d, const struct sip_failure *failure, void *arg)
 {
 	struct anchor_leg *leg = leg_of(arg);
+	struct sip_failure f = passed_on(failure);
 
 	(void)d;
 	leg->offers = false;
@@ -249,7 +274,6 @@ static void on_idle(struct sip_dialog *d, void *arg)
 static void on_progress(struct sip_dialog *d, int code, struct slice reason, void *arg)
 {
 	struct anchor_leg *leg = leg_of(arg);
-	struct sip_failure f = passed_on(failure);
 
 	(void)d;
 	sip_dialog_progress(leg->other->dialog, code, reason);

@@ -75,27 +75,51 @@ static struct budget *budget_of(const struct anchor_leg *leg)
 	return leg->anchor->all->env.budget;
 }
 
+/*
+ * Charge the leg for the longest of what its peer has said, and of a further text of that length:
+ * who only says again what he has said takes nothing.
+ *
+ * @return 0, as always for a length of 0; -ENOBUFS
+ */
+static int charge(struct anchor_leg *leg, size_t len)
+{
+	struct budget *budget = budget_of(leg);
+	size_t held = leg->peer.len > leg->next.len ? leg->peer.len : leg->next.len;
+	size_t want = SHARE * (len > held ? len : held), had = leg->charged;
+	int err = 0;
+
+	if (want <= had)
+		budget_return(budget, had - want);
+	else if (leg->anchor->established)
+		err = budget_take(budget, want - had);
+	else
+		err = budget_take_within(budget, want - had, TENTHS);
+	if (err == 0)
+		leg->charged = want;
+	return err;
+}
+
 static void side_clear(struct anchor_leg *leg, struct anchor_side *side)
 {
 	free(side->sdp);
-	budget_return(budget_of(leg), SHARE * side->len);
 	*side = (struct anchor_side){0};
+	charge(leg, 0);
 }
 
 static int side_set(struct anchor_leg *leg, struct anchor_side *side, struct slice sdp,
     const struct anchor_side *as)
 {
-	int err = budget_take_within(budget_of(leg), SHARE * sdp.len, TENTHS);
+	int err = charge(leg, sdp.len);
 	char *copy;
 
 	if (err < 0)
 		return err;
 	copy = slice_dup(sdp);
 	if (!copy) {
-		budget_return(budget_of(leg), SHARE * sdp.len);
+		charge(leg, 0);
 		return -ENOMEM;
 	}
-	side_clear(leg, side);
+	free(side->sdp);
 	*side = *as;
 	side->sdp = copy;
 	side->len = sdp.len;
@@ -108,9 +132,10 @@ static void take_peer(struct anchor_leg *leg, struct anchor_side *side)
 {
 	bool moved = leg->peer.sdp && !slice_equal(leg->peer.path, side->path);
 
-	side_clear(leg, &leg->peer);
+	free(leg->peer.sdp);
 	leg->peer = *side;
 	*side = (struct anchor_side){0};
+	charge(leg, 0);
 	if (moved)
 		leg_leave(leg);
 }

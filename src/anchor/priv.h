@@ -45,7 +45,7 @@ enum { ANCHOR_ENDS = ANCHOR_STOPPED + 1 };
 
 /* --- one leg --- */
 
-/** What its peer has said of his stream, in SDP that is kept as it came, and charged for. */
+/** What its peer has said of his stream, in SDP that is kept as it came. */
 struct anchor_side {
 	char *sdp;         /* NULL: nothing yet */
 	size_t len, at;    /* at: his m= line */
@@ -66,6 +66,7 @@ struct anchor_leg {
 	bool plain;              /* our offers are without CEMA (RFC 6714) */
 	struct anchor_side peer; /* that holds */
 	struct anchor_side next; /* that he has offered, until the other leg's peer has answered */
+	size_t charged;          /* for both, of max_memory */
 	bool asks;               /* he waits for our SDP, made of what the other leg's peer says */
 	bool asks_ours;          /* his INVITE had no offer: that SDP is one */
 	bool offers;             /* an offer of our own waits until the dialog is idle */

@@ -132,10 +132,18 @@ class MemoryTest(AnchorCase):
 
     config = {**AnchorCase.config, 'msrp': {'max_memory': '300KiB'}}
 
+    def fill(self, octets):
+        """Attributes of about that size."""
+        return [f'a=x-{i}:{"x" * 1000}' for i in range(octets // 1000)]
+
     def offers(self, octets):
         """An SDP of about that size."""
-        return self.offer(f'msrp://127.0.0.1:9/{new_id()};tcp',
-                          extra=[f'a=x-{i}:{"x" * 1000}' for i in range(octets // 1000)])
+        return self.offer(f'msrp://127.0.0.1:9/{new_id()};tcp', extra=self.fill(octets))
+
+    def says(self, call, octets):
+        """The same in a session."""
+        return sdp.document(sdp.message(call.own_path[0], setup='active', extra=self.fill(octets)),
+                            origin='- 1 2')
 
     def test_too_much(self):
         """Beyond that an INVITE is answered 500, until there is memory again."""
@@ -150,6 +158,38 @@ class MemoryTest(AnchorCase):
             for invite in invites:
                 invite.respond(486)
             poll(lambda: not self.listed(), what='their end')
+
+    def up(self):
+        """One that is, with much said on alice's side."""
+        return self.join(extra=self.fill(59000), kind='TCP')
+
+    def asks(self, pair, octets, answered):
+        """Bob says that much, alice answers as much; bob's transaction."""
+        transaction = pair.bob.dialog.request('INVITE', self.says(pair.bob, octets))
+        pair.alice.dialog.expect('INVITE').respond(200, self.says(pair.alice, answered))
+        pair.alice.dialog.expect('ACK')
+        return transaction
+
+    def test_said_again(self):
+        """What a session says again takes nothing, and what it says anew finds room beyond that."""
+        pair = self.up()
+        pair.alice.dialog.reinvite(self.offer(pair.alice.own_path[0], extra=self.fill(59000)))
+        self.assertEqual(self.bob.requests.has(lambda t: t.method == 'INVITE'), [])
+        self.asks(pair, 20000, 1000).final(200)
+        pair.bob.dialog.ack()
+        self.passes(pair.alice, pair.bob, 'on')
+
+    def test_none_left(self):
+        """What a session says with none left is refused, and all goes on as before."""
+        pair = self.up()
+        pair.bob.dialog.request('INVITE', self.says(pair.bob, 64000)).final(488)
+        self.passes(pair.alice, pair.bob, 'on')
+        self.asks(pair, 39000, 64000).final(488)
+        again = pair.alice.dialog.expect('INVITE')
+        self.assertIsNone(sdp.Sdp(again.request.body).message.get('x-1'))
+        again.respond(200, self.says(pair.alice, 1000))
+        pair.alice.dialog.expect('ACK')
+        self.passes(pair.bob, pair.alice, 'on')
 
 
 class SampleTest(AnchorCase):

@@ -116,6 +116,20 @@ class SetUpTest(AnchorCase):
         transaction.final(488)
         self.gone()
 
+    def test_answer_that_cannot_be_passed(self):
+        """Bob agrees, but with CRLF for LF it is too long for alice: nobody is left alone."""
+        path = f'msrp://127.0.0.1:9/{new_id()};tcp'
+        transaction, invite = self.rings(kind='TCP')
+        invite.respond(200, sdp.document(sdp.message(path, setup='passive', extra=['a=x'] * 15000))
+                       .replace(b'\r\n', b'\n'))
+        bob = Dialog.of_server(invite)
+        bob.expect('ACK')
+        bye = bob.expect('BYE')
+        self.assertIn('cause=488', bye.request.get('Reason'))
+        bye.respond(200)
+        transaction.final(500)
+        self.gone()
+
     def test_late_offer(self):
         """Alice offers nothing: bob's offer goes to her in the 200, her answer to him in the ACK."""
         transaction, invite = self.rings(offer=b'')
