@@ -66,6 +66,8 @@ static void confirm(struct anchor_leg *leg)
 {
 	struct anchors *all = leg->anchor->all;
 
+	if (!leg->confirmed)
+		leg->since_ms = timer_now_ms();
 	leg->confirmed = true;
 	timer_queue_stop(&all->grace, &leg->grace);
 	if (leg->lost)
@@ -83,7 +85,9 @@ static void lost(struct anchor_leg *leg)
 		return; /* its dialog tells what becomes of it */
 	if (!leg->lost) {
 		leg->lost = true;
-		leg->retry_periods = 1;
+		/* Who is gone each time as soon as he is there is sought less and less often. */
+		if (timer_now_ms() - leg->since_ms >= all->settings->reconnect_grace_ms)
+			leg->retry_periods = 1;
 		++*all->count.lost;
 		story_note(LOG_LEVEL_INFO, &of, "anchor: session %.*s: connection lost",
 		    SLICE_ARG(leg_id(leg)));
@@ -114,6 +118,7 @@ void leg_leave(struct anchor_leg *leg)
 	struct anchors *all = leg->anchor->all;
 
 	detach(leg);
+	leg->since_ms = 0;
 	timer_queue_stop(&all->grace, &leg->grace);
 	timer_queue_stop(&all->retry, &leg->retry);
 }

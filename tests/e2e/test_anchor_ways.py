@@ -2,6 +2,7 @@
 """Anchored sessions: whatever way each side comes, and what becomes of connections."""
 import os
 import re
+import threading
 
 from lib import case, certs, msrp, sdp, ws
 from lib.anchor import ALICE, BOB, ROUTES, AnchorCase, Pair
@@ -9,7 +10,7 @@ from lib.case import TYPES, Call
 from lib.digest import authorized
 from lib.frame import URI, new_id
 from lib.sip import Dialog
-from lib.waiting import poll
+from lib.waiting import Timeout, poll
 
 
 class Way:
@@ -272,6 +273,35 @@ class GraceTest(GraceCase):
         pair = self.meet(Way(self, False), Way(self, False))
         self.moves(pair, 'active', f'msrp://127.0.0.1:9/{new_id()};tcp')
         self.lost_for_good(pair, 'No MSRP connection')
+
+
+class SoonGoneTest(GraceCase):
+    grace = '1s'
+
+    def test_gone_as_soon_as_there(self):
+        """Who answers and closes, each time, is sought less and less often, and not for ever."""
+        other = Way(self, False)
+        pair = self.meet(Way(self, True), other)
+        gone = threading.Event()
+
+        def leave():
+            while not gone.is_set():
+                try:
+                    conn = other.listener.accept(timeout=0.1)
+                    conn.expect('SEND')
+                    conn.close()
+                except Timeout:
+                    pass
+
+        thread = threading.Thread(target=leave)
+        thread.start()
+        try:
+            pair.bob.conn.close()
+            self.lost_for_good(pair)
+            self.assertLess(other.listener.count, 8)
+        finally:
+            gone.set()
+            thread.join()
 
 
 class NoGraceTest(GraceCase):
