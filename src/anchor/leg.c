@@ -368,6 +368,9 @@ static int on_request(struct msrp_target *target, struct msrp_conn *conn,
 	/* RFC 4975 7.3: a path that goes on behind us is none of ours. */
 	if (frame->to_rest.p)
 		return refuse(conn, 481, "No such session");
+	/* Before his SDP is here nobody can say that it is him. */
+	if (!leg->peer.sdp || !leg->other->peer.sdp)
+		return refuse(conn, 481, "No session yet");
 	anchor_ref(anchor);
 	if (bind_to(leg, conn) && !anchor->over)
 		result = pass(leg, conn, frame);

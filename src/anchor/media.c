@@ -127,7 +127,7 @@ static int side_set(struct anchor_leg *leg, struct anchor_side *side, struct sli
 	return 0;
 }
 
-/* The connection is no more the one that it says. */
+/* It may say that the connection is no more his, or never was. */
 static void take_peer(struct anchor_leg *leg, struct anchor_side *side)
 {
 	bool moved = leg->peer.sdp && !slice_equal(leg->peer.path, side->path);
@@ -136,7 +136,7 @@ static void take_peer(struct anchor_leg *leg, struct anchor_side *side)
 	leg->peer = *side;
 	*side = (struct anchor_side){0};
 	charge(leg, 0);
-	if (moved)
+	if (moved || (leg->user.conn && !media_is_peer(leg, leg->user.conn)))
 		leg_leave(leg);
 }
 

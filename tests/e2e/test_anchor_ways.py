@@ -86,6 +86,18 @@ class WaysCase(AnchorCase):
             one.attach(alice)
         return Pair(alice, bob, event)
 
+    def moves(self, pair, setup, path, *extra):
+        """Bob says by re-INVITE that he is there now, alice that she is where she was."""
+        transaction = pair.bob.dialog.request('INVITE', sdp.document(
+            sdp.message(path, setup=setup, extra=extra), origin='- 1 2'))
+        fingerprint = pair.alice.own_path[0].startswith('msrps:')
+        pair.alice.dialog.expect('INVITE').respond(200, sdp.document(
+            sdp.message(pair.alice.own_path[0], setup='passive', extra=[
+                f'a=fingerprint:{self.peer.fingerprint()}'] if fingerprint else [])))
+        pair.alice.dialog.expect('ACK')
+        transaction.final(200)
+        pair.bob.dialog.ack()
+
     def leave(self, pair):
         pair.alice.bye()
         pair.bob.dialog.expect('BYE').respond(200)
@@ -143,6 +155,31 @@ class WaysTest(WaysCase):
         thief = msrp.connect(alice.path[0], tls=certs.client_context(self.ca, self.other))
         msrp.Session(thief, alice.path, alice.own_path).send('x', code=403)
         way.attach(alice).send('x')
+
+    def test_comes_before_his_answer(self):
+        """Whoever connects before bob has said who he is stays outside."""
+        way, other = Way(self, True), Way(self, True)
+        transaction, invite = self.rings(offer=way.offer)
+        offered = sdp.Sdp(invite.request.body)
+        early = msrp.connect(offered.message.path[0], name='early')
+        msrp.Session(early, offered.message.path, other.path.split()).send(None, code=481)
+        invite.respond(200, other.answer)
+        bob = Call(self, Dialog.of_server(invite), offered, other.path)
+        alice = self.taken(transaction, way.path)
+        way.attach(alice)
+        other.attach(bob)
+        self.passes(alice, bob, 'to him')
+
+    def test_another_certificate(self):
+        """Bob says by re-INVITE that he has another: the connection with the first is his no more."""
+        other = Way(self, True, tls=True)
+        pair = self.meet(Way(self, True, tls=True), other)
+        self.moves(pair, 'active', other.path, f'a=fingerprint:{self.other.fingerprint()}')
+        pair.bob.send('x', code=403)
+        pair.bob.attach(msrp.connect(pair.bob.path[0],
+                                     tls=certs.client_context(self.ca, self.other)))
+        pair.bob.msrp.bind()
+        self.passes(pair.alice, pair.bob, 'to him')
 
     def test_what_comes_early_waits(self):
         """Bob is not there yet: alice's message waits for him, and she is not read on."""
@@ -224,16 +261,6 @@ class GraceCase(WaysCase):
             self.assertIn(why, bye.request.get('Reason'))
             bye.respond(200)
         self.assertEqual(self.ctl.event('E_MSRP_ANCHOR_END', id=pair.id)['reason'], 'failed')
-
-    def moves(self, pair, setup, path):
-        """Bob says by re-INVITE that he is there now, alice that she is where she was."""
-        transaction = pair.bob.dialog.request('INVITE', sdp.document(
-            sdp.message(path, setup=setup), origin='- 1 2'))
-        pair.alice.dialog.expect('INVITE').respond(200, sdp.document(
-            sdp.message(pair.alice.own_path[0], setup='passive')))
-        pair.alice.dialog.expect('ACK')
-        transaction.final(200)
-        pair.bob.dialog.ack()
 
 
 class GraceTest(GraceCase):
