@@ -53,11 +53,20 @@ static void note_bound(const struct anchor_leg *leg, const struct msrp_conn *con
 	    msrp_conn_transport(conn)->secure ? "TLS" : "TCP");
 }
 
+/* Its connection is established; what waits for that goes on. */
+static void on_opened(struct msrp_user *user)
+{
+	struct anchor_leg *leg = OWNER(struct anchor_leg, user, user);
+
+	way_open(&leg->way, user->conn, leg->peer.path);
+}
+
 static void attach(struct anchor_leg *leg, struct msrp_conn *conn)
 {
 	msrp_conn_attach(conn, &leg->user, 0);
 	note_bound(leg, conn);
-	way_open(&leg->way, conn);
+	if (msrp_conn_open(conn))
+		on_opened(&leg->user);
 	timer_queue_stop(&leg->anchor->all->retry, &leg->retry);
 }
 
@@ -146,7 +155,7 @@ static void on_closed(struct msrp_user *user, int err)
 	anchor_unref(anchor);
 }
 
-static const struct msrp_user_ops user_ops = {.closed = on_closed};
+static const struct msrp_user_ops user_ops = {.closed = on_closed, .opened = on_opened};
 
 /* --- the greeting: RFC 4975 5.4 has who connects send at once, so that the other side knows him --- */
 
@@ -345,12 +354,13 @@ static int pass(struct anchor_leg *leg, struct msrp_conn *conn, const struct msr
 	struct hop hop = hop_from(leg);
 	const char *phrase = "";
 
-	if (!leg->other->peer.path.p)
-		return refuse(conn, 481, "No session yet");
 	if (is_empty(frame))
 		return refuse(conn, 200, "OK");
-	if (frame->method == MSRP_SEND)
+	if (frame->method == MSRP_SEND) {
+		if (hop.conn && !msrp_conn_open(hop.conn))
+			hop.conn = NULL; /* it may never be: wait */
 		return result_of(conn, forward_send(forwarder_of(leg), &in, &hop, &phrase), phrase);
+	}
 	if (frame->method == MSRP_AUTH)
 		return refuse(conn, 501, "Not a relay");
 	if (frame->has_body)

@@ -232,6 +232,59 @@ struct chunk *chunk_continue(const struct chunk *before)
 	return chunk;
 }
 
+/* @return 0, -ENOMEM, -ENOBUFS */
+static int grow(struct chunk *chunk, size_t cap)
+{
+	struct budget *budget = msrp_stack_budget(chunk->fw->stack);
+	size_t more = charge_for(cap) - charge_for(chunk->cap);
+	char *text;
+
+	if (budget_take(budget, more) < 0)
+		return -ENOBUFS;
+	text = malloc(cap);
+	if (!text) {
+		budget_return(budget, more);
+		return -ENOMEM;
+	}
+	memcpy(text, chunk->text, chunk->cap);
+	if (chunk->text != chunk->inline_text)
+		free(chunk->text);
+	chunk->text = text;
+	chunk->cap = (uint32_t)cap;
+	return 0;
+}
+
+int chunk_set_path(struct chunk *chunk, struct slice to_path)
+{
+	/* Of the text, where what a REPORT needs may stand behind the head. */
+	size_t origin = chunk->from_at + chunk->from_len,
+	       all = origin > chunk->len ? origin : chunk->len;
+	const char *line = (char *)memchr(chunk->text, '\n', chunk->len) + 1;
+	size_t at = (size_t)(line - chunk->text) + sizeof("To-Path: ") - 1;
+	size_t end = (size_t)((char *)memchr(line, '\r', chunk->len - (size_t)(line - chunk->text))
+	    - chunk->text);
+	uint32_t shift = (uint32_t)(to_path.len - (end - at)); /* modulo 2^32 */
+
+	if (slice_equal(part(chunk, (uint32_t)at, (uint32_t)(end - at)), to_path))
+		return 0;
+	if (at + to_path.len + (all - end) > chunk->cap) {
+		int err = grow(chunk, at + to_path.len + (all - end));
+
+		if (err < 0)
+			return err;
+	}
+	memmove(chunk->text + at + to_path.len, chunk->text + end, all - end);
+	memcpy(chunk->text + at, to_path.p, to_path.len);
+	chunk->len += shift;
+	chunk->headers_at += shift;
+	chunk->own_at += shift;
+	chunk->from_at += shift;
+	chunk->id_at += shift;
+	if (chunk->range_at)
+		chunk->range_at += shift;
+	return 0;
+}
+
 /* --- the REPORT --- */
 
 void chunk_report(struct chunk *chunk, unsigned code, struct slice phrase)

@@ -45,6 +45,9 @@ struct chunk *chunk_new(struct forwarder *fw, const struct incoming *in, const s
 /** The next one of the same message, from behind what chunk has sent.  @return as chunk_new() */
 struct chunk *chunk_continue(const struct chunk *chunk);
 
+/** Its To-Path is another one; nothing of it has been sent.  @return 0, -ENOMEM, -ENOBUFS */
+int chunk_set_path(struct chunk *chunk, struct slice to_path);
+
 /** Give it its transaction id on conn; writer is going to write it.  @return 0 or negative errno */
 int chunk_start(struct chunk *chunk, struct msrp_conn *conn, struct chunk_writer *writer);
 

@@ -330,12 +330,16 @@ static void on_way_ended(struct way_watch *watch)
 	fail(OWNER(struct forward, watch, watch), 481, NOTHING);
 }
 
-/* It has waited for that. */
-static void on_way_opened(struct way_watch *watch, struct msrp_conn *conn)
+/* It has waited for that; the one it goes to may have moved meanwhile. */
+static void on_way_opened(struct way_watch *watch, struct msrp_conn *conn, struct slice to_path)
 {
 	struct forward *f = OWNER(struct forward, watch, watch);
 	struct feed *source = feed_find(f->source);
 
+	if (chunk_set_path(f->chunk, to_path) < 0) {
+		fail(f, 413, NOTHING);
+		return;
+	}
 	if (source)
 		feed_goes_to(source, conn);
 	msrp_flow_attach(&f->flow, conn);

@@ -35,12 +35,12 @@ static struct way_watch *first_that_waits(const struct way *way)
 	return watch;
 }
 
-void way_open(struct way *way, struct msrp_conn *conn)
+void way_open(struct way *way, struct msrp_conn *conn, struct slice to_path)
 {
 	struct way_watch *watch;
 
 	while ((watch = first_that_waits(way))) {
 		watch->waits = false;
-		watch->opened(watch, conn);
+		watch->opened(watch, conn, to_path);
 	}
 }

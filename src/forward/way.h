@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include <msrpd/slice.h>
+
 struct msrp_conn;
 
 /** Messages and bytes of bodies in one direction. */
@@ -24,8 +26,8 @@ struct way_watch {
 	bool waits; /* for opened() */
 	/** The way has ended, and is watched no more. */
 	void (*ended)(struct way_watch *watch);
-	/** It leads to that connection now. */
-	void (*opened)(struct way_watch *watch, struct msrp_conn *conn);
+	/** It leads to that connection now, and there to that path. */
+	void (*opened)(struct way_watch *watch, struct msrp_conn *conn, struct slice to_path);
 };
 
 void way_watch(struct way_watch *watch, struct way *way);
@@ -37,4 +39,4 @@ void way_unwatch(struct way_watch *watch);
 void way_end(struct way *way);
 
 /** Tell those that wait, once. */
-void way_open(struct way *way, struct msrp_conn *conn);
+void way_open(struct way *way, struct msrp_conn *conn, struct slice to_path);

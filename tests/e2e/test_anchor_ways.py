@@ -216,6 +216,10 @@ class WaysTest(WaysCase):
 
 
 class LossTest(WaysCase):
+    def closed(self):
+        """How many connections are, tries that came to nothing among them."""
+        return self.ctl.call('get_statistics', group='msrp')['msrp:closed']
+
     def test_connected_again(self):
         """Who connects may do so again within reconnect_grace; what is said meanwhile waits."""
         pair = self.meet(Way(self, True), Way(self, True))
@@ -236,6 +240,35 @@ class LossTest(WaysCase):
         pair.bob.attach(other.listener.accept())
         self.assertIsNone(pair.bob.conn.expect('SEND').body)
         self.passes(pair.alice, pair.bob, 'again')
+
+    def test_we_connect_again_later(self):
+        """Nobody listens at first: what is said meanwhile waits until somebody does."""
+        other = Way(self, False)
+        pair = self.meet(Way(self, True), other)
+        other.listener.close()
+        before = self.closed()
+        pair.bob.conn.close()
+        poll(lambda: self.closed() > before, what='the loss of his connection')
+        sent, before = pair.alice.send('meanwhile', code=None), self.closed()
+        poll(lambda: self.closed() > before + 1, what='another try, and another')
+        listener = self.listener(name='passive again', port=other.listener.port)
+        pair.bob.attach(listener.accept())
+        pair.bob.conn.expect('SEND', **{'Message-ID': sent.message_id})
+        pair.alice.conn.expect_response(sent, 200)
+
+    def test_moves_when_lost(self):
+        """What waits for him goes to where he says that he is now."""
+        pair = self.meet(Way(self, True), Way(self, True))
+        pair.bob.conn.close()
+        poll(lambda: not self.listed()[0]['callee']['connected'], what='the loss of his connection')
+        sent = pair.alice.send('meanwhile', code=None)
+        path = f'msrp://127.0.0.1:9/{new_id()}x;tcp'
+        self.moves(pair, 'active', path)
+        pair.bob.own_path = [path]
+        pair.bob.connect()
+        got = pair.bob.receive()
+        self.assertEqual((got.message_id, got.to_path), (sent.message_id, [path]))
+        pair.alice.conn.expect_response(sent, 200)
 
     def test_stranger(self):
         """RFC 4975 5.4: a session is bound to one connection."""

@@ -332,12 +332,47 @@ static void it_waits_until_its_way_is_open(void **state)
 	gate_set_up(&gate, f);
 	assert_null(LIST_NEXT(LIST_FIRST(&gate.way.watches), entry)); /* the second was not read */
 	gate.conn = f->cast.bob.conn;
-	way_open(&gate.way, gate.conn);
+	way_open(&gate.way, gate.conn, SLICE("msrp://127.0.0.1:9/there;tcp"));
 	relay_peer_expect(&f->cast.bob, "To-Path: msrp://127.0.0.1:9/there;tcp\r\n");
 	relay_peer_expect(&f->cast.bob, "first\r\n-------");
 	relay_peer_expect(&f->cast.bob, "second\r\n-------");
 	relay_peer_expect(&f->cast.alice, "MSRP second12 200 OK\r\n");
 	gate_close(&gate);
+}
+
+/* Shorter, longer, and too long for the room that a chunk has of itself. */
+static void its_way_opens_to_another_path(void **state)
+{
+	static char path[2 * CHUNK_TEXT_INLINE];
+	static const size_t lengths[] = {12, 40, sizeof(path)};
+	struct fixture *f = *state;
+
+	memset(path, 'p', sizeof(path));
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		struct slice to = {path, lengths[i]};
+		struct chunk *chunk;
+		struct gate gate;
+		char *line;
+
+		gate_bind(&gate, f);
+		relay_peer_send(&f->cast.alice, "msrp://127.0.0.1:1/gate;tcp", "first123", "",
+		    "first");
+		loop_settle(f->cast.side->msrp.base);
+		way_open(&gate.way, f->cast.bob.conn, to);
+		assert_true(asprintf(&line, "To-Path: %.*s\r\nFrom-Path: ", SLICE_ARG(to)) > 0);
+		relay_peer_expect(&f->cast.bob, line);
+		free(line);
+		relay_peer_expect(&f->cast.bob, "first\r\n-------");
+		relay_peer_expect(&f->cast.alice, "MSRP first123 200 OK\r\n");
+		chunk = LIST_FIRST(&f->cast.side->relay->forwarder.chunks);
+		relay_peer_say(&f->cast.bob,
+		    "MSRP %s 415 No\r\nTo-Path: %s\r\nFrom-Path: %s\r\n-------%s$\r\n",
+		    chunk->t.tid, f->cast.alice.granted, f->cast.bob.own, chunk->t.tid);
+		relay_peer_expect(&f->cast.alice, "From-Path: msrp://127.0.0.1:1/gate;tcp\r\n");
+		relay_peer_expect(&f->cast.alice, "Message-ID: first123\r\n");
+		relay_peer_expect(&f->cast.alice, "Status: 000 415 No\r\n");
+		gate_close(&gate);
+	}
 }
 
 static void its_way_ends_before_it_is_open(void **state)
@@ -396,6 +431,7 @@ int main(void)
 	    TEST(a_full_receiver_goes),
 	    TEST(the_sender_of_a_full_receiver_goes),
 	    TEST(it_waits_until_its_way_is_open),
+	    TEST(its_way_opens_to_another_path),
 	    TEST(its_way_ends_before_it_is_open),
 	    TEST(its_sender_goes_before_the_way_is_open),
 	    TEST(what_is_here_as_a_whole_does_not_wait),
