@@ -94,12 +94,21 @@ static void leave_lists(struct edge_client *c)
 	c->name = NULL;
 }
 
+/* It belongs to what has been let in before. */
+static bool ends_something(struct slice method)
+{
+	return slice_equal(method, SLICE("ACK")) || slice_equal(method, SLICE("BYE"))
+	    || slice_equal(method, SLICE("CANCEL"));
+}
+
 /* @return 0 or -ENOBUFS */
-static int take_memory(struct edge_client *c)
+static int take_memory(struct edge_client *c, const struct edge_head *request)
 {
 	size_t cost = sizeof(*c) + c->text.len + c->failure.len + c->cancel.len;
 
-	if (!edge_memory_take(c->edge, cost))
+	if (ends_something(edge_head_method(request)))
+		edge_memory_add(c->edge, cost);
+	else if (!edge_memory_take(c->edge, cost))
 		return -ENOBUFS;
 	c->cost = cost;
 	return 0;
@@ -410,13 +419,16 @@ int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_h
 	c->port = out->port;
 	c->repeat.again = on_again;
 	set_text(&c->text, out->text);
-	err = c->text.p ? take_memory(c) : -ENOMEM;
+	err = c->text.p ? take_memory(c, request) : -ENOMEM;
 	if (err == 0)
 		err = find_address(c, out->host);
 	if (err == 1)
 		err = begin(c);
-	if (err < 0)
-		edge_client_drop(c);
+	if (err >= 0)
+		return err;
+	if (c->own)
+		err = 0; /* nobody is to hear of it */
+	edge_client_drop(c);
 	return err;
 }
 
@@ -491,7 +503,7 @@ int edge_client_by_flow(struct sip_flow *f, const struct edge_head *request, uns
 		c->failure = make_failure(f, request);
 	if (instead)
 		note_instead(c, instead);
-	if (!c->passed || take_memory(c) == 0)
+	if (!c->passed || take_memory(c, request) == 0)
 		return 0;
 	edge_client_drop(c);
 	return -ENOBUFS;

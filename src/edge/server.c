@@ -67,8 +67,13 @@ bool edge_memory_take(struct edge *edge, size_t bytes)
 	bool has = edge_memory_has(edge, bytes);
 
 	if (has)
-		*edge->count.transaction_memory += bytes;
+		edge_memory_add(edge, bytes);
 	return has;
+}
+
+void edge_memory_add(struct edge *edge, size_t bytes)
+{
+	*edge->count.transaction_memory += bytes;
 }
 
 void edge_memory_give(struct edge *edge, size_t bytes)
@@ -216,11 +221,25 @@ static void note_fields(struct edge *edge, struct edge_server *s, const struct e
 		HASH_ADD(merged_hh, edge->merged, fields, sizeof(s->fields), s);
 }
 
-static struct edge_server *new_server(struct edge *edge, uint64_t key)
+/* There is always room to end what has been let in. */
+static bool take_room(struct edge *edge, const struct edge_server_id *id)
+{
+	const struct edge_server_id invite = {id->mac, SLICE("INVITE"), id->host};
+	uint64_t key;
+
+	if (!slice_equal(id->method, SLICE("CANCEL")) || make_key(edge, &invite, &key) < 0
+	    || !find(edge, key))
+		return edge_memory_take(edge, cost_of(0));
+	edge_memory_add(edge, cost_of(0));
+	return true;
+}
+
+static struct edge_server *new_server(struct edge *edge, const struct edge_server_id *id,
+    uint64_t key)
 {
 	struct edge_server *s;
 
-	if (!edge_memory_take(edge, cost_of(0)))
+	if (!take_room(edge, id))
 		return NULL;
 	s = calloc(1, sizeof(*s));
 	if (s) {
@@ -234,15 +253,15 @@ static struct edge_server *new_server(struct edge *edge, uint64_t key)
 	return NULL;
 }
 
-static enum edge_verdict start(const struct edge_source *from, uint64_t key,
-    const struct edge_head *request, const union addr *to)
+static enum edge_verdict start(const struct edge_source *from, const struct edge_server_id *id,
+    uint64_t key, const struct edge_head *request, const union addr *to)
 {
 	struct edge *edge = from->listener->edge;
 	struct edge_server *s;
 
 	if (is_merged(edge, request))
 		return EDGE_MERGED;
-	s = new_server(edge, key);
+	s = new_server(edge, id, key);
 	if (!s)
 		return EDGE_TOO_MANY;
 	note_fields(edge, s, request);
@@ -289,7 +308,7 @@ enum edge_verdict edge_server_take(const struct edge_source *from, const struct 
 	s = find(edge, key);
 	if (slice_equal(id->method, SLICE("ACK")))
 		return s ? take_ack(s) : EDGE_NEW;
-	return s ? take_again(s) : start(from, key, request, to);
+	return s ? take_again(s) : start(from, id, key, request, to);
 }
 
 /* --- responses --- */

@@ -329,6 +329,37 @@ static void test_rings(void **state)
 	assert_memory_equal(s->text, "SIP/2.0 487 ", 12); /* and nothing of the CANCEL's */
 }
 
+/* What ends a call has room also where nothing new has. */
+static void test_cancelled_without_room(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char text[TEXT];
+
+	pass_invite(w);
+	s->settings.transaction_memory = 1;
+	edge_peer_send(s, edge_request(s, text, "CANCEL", "z9hG4bKi"));
+	node_wait(w, "CANCEL ");
+	node_send(w, edge_answer(s, text, "200 OK"));
+	edge_peer_wait(s, "SIP/2.0 ");
+	assert_memory_equal(s->text, "SIP/2.0 200 ", 12);
+}
+
+static void test_rings_without_room(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char text[TEXT];
+
+	timer_queue_set_period(&s->edge->client_ringing, 50);
+	pass_invite(w);
+	node_send(w, edge_answer(s, text, "180 Ringing"));
+	edge_peer_wait(s, "SIP/2.0 180 ");
+	s->settings.transaction_memory = 1;
+	node_wait(w, "CANCEL ");
+	assert_true(is_silent(s->peer));
+}
+
 static void test_no_answer(void **state)
 {
 	struct world *w = *state;
@@ -404,6 +435,25 @@ static void test_called(void **state)
 	wait_as(w, w->phone, "BYE ");
 }
 
+static void test_hung_up_without_room(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char user[SIP_FLOW_USER_SIZE], text[TEXT];
+
+	connect_phone(w, user);
+	node_send(w, write_call(w, text, user, "70"));
+	wait_as(w, w->phone, "INVITE ");
+	read_record_routes(w, w->for_peer, w->for_node);
+	send_as(w, w->phone, edge_answer(s, text, "200 OK"));
+	node_wait(w, "SIP/2.0 200 ");
+	s->settings.transaction_memory = 1;
+	node_send(w, in_dialog(w, text, "ACK", w->call_id, w->for_node, w->for_peer));
+	wait_as(w, w->phone, "ACK ");
+	send_as(w, w->phone, in_dialog(w, text, "BYE", w->call_id, w->for_peer, w->for_node));
+	node_wait(w, "BYE ");
+}
+
 /* The request is answered, and goes nowhere else. */
 static void test_phone_is_gone(void **state)
 {
@@ -456,8 +506,11 @@ int main(void)
 	    TEST(test_failure),
 	    TEST(test_cancelled_at_once),
 	    TEST(test_rings),
+	    TEST(test_cancelled_without_room),
+	    TEST(test_rings_without_room),
 	    TEST(test_no_answer),
 	    TEST(test_called),
+	    TEST(test_hung_up_without_room),
 	    TEST(test_phone_is_gone),
 	    TEST(test_called_too_much),
 	};
