@@ -510,19 +510,34 @@ int edge_client_by_flow(struct sip_flow *f, const struct edge_head *request, uns
 }
 
 /* What is kept for the flow's end, with another status. */
-static void tell_flow_failure(const struct edge_client *c, struct slice status)
+static void tell_flow_failure(const struct edge_client *c, unsigned code, const char *phrase)
 {
 	const char *rest = c->failure.p ? memchr(c->failure.p, '\r', c->failure.len) : NULL;
 	struct buffer w = {.max = BUFFER_UNBOUNDED};
 
 	if (!rest)
 		return;
-	buffer_add(&w, SLICE("SIP/2.0 "));
-	buffer_add(&w, status);
+	buffer_printf(&w, "SIP/2.0 %u %s", code, phrase);
 	buffer_add(&w, slice_from(c->failure, (size_t)(rest - c->failure.p)));
 	if (!w.err)
 		edge_give_back(c->edge, buffer_text(&w));
 	buffer_fini(&w);
+}
+
+/* @return NULL: it is gone, as who is told may close, and it went to him */
+static struct edge_client *answer_instead(struct edge_client *c, unsigned code, const char *phrase,
+    const char *why)
+{
+	struct edge *edge = c->edge;
+	char key[KEY_SIZE];
+
+	snprintf(key, sizeof(key), "%s", c->key);
+	if (c->flow)
+		tell_flow_failure(c, code, phrase);
+	else
+		tell_datagram_failure(c, code, why);
+	HASH_FIND_STR(edge->clients, key, c);
+	return c;
 }
 
 /* RFC 3261 18.1.1: whoever has no TCP gets it by UDP all the same. */
@@ -614,16 +629,34 @@ void edge_client_retire(struct edge_client *c)
 		edge_client_drop(c);
 }
 
-/* @return is it for the stack? */
-static bool take_again(struct edge_client *c, unsigned code)
+/* Who has called has heard of a failure of ours before: the ACK is ours, too. */
+static void acknowledge_late(struct edge_client *c, const struct edge_head *response)
 {
-	if (!c->hung_up
-	    && (c->flow || (c->invite && code >= 200 && code < 300))) /* another branch of a fork */
+	struct buffer w = {.max = BUFFER_UNBOUNDED};
+	struct edge_head cancel = {0};
+
+	if (edge_head_scan(&cancel, c->cancel, &edge_own_bounds) < 0)
+		return; /* there was no memory for it */
+	edge_after_write(&w, &cancel, SLICE("ACK"), edge_head_value(response, EDGE_TO));
+	if (!w.err)
+		edge_send_ack(c, buffer_text(&w));
+	buffer_fini(&w);
+}
+
+/* @return is it for the stack? */
+static bool take_again(struct edge_client *c, const struct edge_head *response)
+{
+	bool refused = c->invite && response->code >= 300;
+	bool accepted = c->invite && response->code >= 200 && !refused;
+
+	if (c->hung_up ? c->passed && accepted : c->flow || accepted) /* another branch of a fork */
 		return true;
 	++*c->edge->count.repeats_in;
-	if (c->invite && code >= 300 && c->text.p) {
+	if (refused && c->text.p) {
 		++*c->edge->count.repeats_out;
 		transmit(c);
+	} else if (refused) {
+		acknowledge_late(c, response);
 	}
 	return false;
 }
@@ -644,7 +677,7 @@ bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attem
 	if (c->attempt != attempt && !(c = find_retired(c, attempt)))
 		return false;
 	if (c->completed)
-		return take_again(c, response->code);
+		return take_again(c, response);
 	if (response->code == 503 && edge_retry_refused(c, branch, response))
 		return false;
 	own = c->own;
@@ -687,10 +720,9 @@ void edge_client_hung_up(const struct edge_source *from, const struct edge_head 
 		HASH_FIND(dialog_hh, edge->reinvites, &dialog, sizeof(dialog), c);
 	if (!c || !went_there(c, from))
 		return;
-	if (c->flow)
-		tell_flow_failure(c, SLICE("487 Request Terminated"));
-	else
-		tell_datagram_failure(c, 487, "hung up");
+	c = answer_instead(c, 487, "Request Terminated", "hung up");
+	if (!c)
+		return;
 	ack = make_ack(c);
 	complete(c, &edge->client_waiting);
 	c->text = ack;
@@ -702,9 +734,8 @@ void edge_client_hung_up(const struct edge_source *from, const struct edge_head 
 /* Timer C: RFC 3261 16.8. */
 static void stop_ringing(struct edge_client *c)
 {
-	struct slice cancel = c->cancel;
+	struct slice cancel = {slice_dup(c->cancel), c->cancel.len}; /* which sending may forget */
 
-	c->cancel = absent;
 	c->gives_up = true;
 	set_life(c, &c->edge->client_waiting);
 	if (cancel.p)
@@ -712,15 +743,19 @@ static void stop_ringing(struct edge_client *c)
 	free((char *)cancel.p);
 }
 
-/* Of its own the stack finds that out. */
-static void tell_time_out(struct edge_client *c)
+/* Who has called hears no other failure after this one, but still that it was accepted (16.7). */
+static void time_out(struct edge_client *c)
 {
-	if (!c->passed || !c->invite || c->completed)
+	struct slice cancel;
+
+	c = answer_instead(c, 408, "Request Timeout", "no answer");
+	if (!c)
 		return;
-	if (c->failure.p)
-		tell_flow_failure(c, SLICE("408 Request Timeout"));
-	else
-		tell_datagram_failure(c, 408, "no answer");
+	cancel = c->cancel;
+	c->cancel = absent;
+	complete(c, &c->edge->client_completed);
+	c->cancel = cancel;
+	c->hung_up = true;
 }
 
 static void on_over(struct timer_entry *entry, void *arg)
@@ -733,9 +768,11 @@ static void on_over(struct timer_entry *entry, void *arg)
 		stop_ringing(c);
 		return;
 	}
-	leave(c);
-	tell_time_out(c);
-	edge_client_drop(c);
+	/* Of its own the stack finds that out. */
+	if (c->passed && c->invite && !c->completed)
+		time_out(c);
+	else
+		edge_client_drop(c);
 }
 
 int edge_clients_init(struct edge *edge, struct event_base *base)

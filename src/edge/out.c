@@ -299,6 +299,14 @@ static void send_after(struct edge_client *invite, const struct edge_message *m)
 		edge_link_reply(&edge->link, &m->head, 503, "it cannot be sent");
 }
 
+void edge_send_ack(struct edge_client *invite, struct slice text)
+{
+	struct edge_message m = {.head = {0}};
+
+	if (edge_head_scan(&m.head, text, &edge_own_bounds) == 0)
+		send_after(invite, &m);
+}
+
 static struct edge_client *invite_of(struct edge *edge, const struct edge_head *head)
 {
 	struct edge_via via;

@@ -252,6 +252,8 @@ bool edge_respond(struct edge *edge, struct slice branch, const struct edge_mess
 void edge_take_from_stack(struct edge *edge, const struct edge_message *message);
 /** A request of the stack's that has waited, or has been elsewhere in vain. */
 void edge_send_again(struct edge *edge, struct slice text, unsigned attempt);
+/** The ACK of a failure that only we have heard of, as the stack would send it. */
+void edge_send_ack(struct edge_client *invite, struct slice text);
 /** Has it a token of ours where only the stack has one? */
 bool edge_is_from_stack(struct edge *edge, const struct edge_head *head);
 
@@ -381,7 +383,7 @@ struct edge_client {
 	unsigned attempt; /* of edge_branch_write() */
 	bool counted;     /* among the transactions by UDP */
 	bool answered;    /* there has been a response */
-	bool hung_up;     /* the stack thinks that it was answered, and the peer has not yet */
+	bool hung_up;     /* who sent it thinks that it was answered, and the peer has not yet */
 	bool passed;      /* a peer's, and not the stack's */
 	bool cancelled;   /* it rings no longer than any other */
 	bool gives_up;    /* its CANCEL is to be our own */

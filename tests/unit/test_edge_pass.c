@@ -365,9 +365,28 @@ static void test_no_answer(void **state)
 	struct world *w = *state;
 	struct edge_side *s = &w->side;
 
+	char text[TEXT], invite[TEXT], *to;
+
 	timer_queue_set_period(&s->edge->client_waiting, 50);
 	pass_invite(w);
+	memcpy(invite, s->text, TEXT);
 	edge_peer_wait(s, "SIP/2.0 408 ");
+	edge_peer_send(s, edge_request(s, text, "ACK", "z9hG4bKi"));
+	/* A failure that comes now is nobody's but ours. */
+	to = strstr(invite, "\r\nTo: <sip:b@h>") + strlen("\r\nTo: <sip:b@h>");
+	memmove(to + strlen(";tag=b"), to, strlen(to) + 1);
+	memcpy(to, ";tag=b", strlen(";tag=b"));
+	for (int i = 0; i < 2; i++) {
+		memcpy(s->text, invite, TEXT);
+		node_send(w, edge_answer(s, text, "486 Busy Here"));
+		node_wait(w, "ACK ");
+		assert_non_null(strstr(s->text, "\r\nTo: <sip:b@h>;tag=b\r\n"));
+	}
+	assert_true(is_silent(s->peer));
+	/* RFC 3261 16.7 */
+	memcpy(s->text, invite, TEXT);
+	node_send(w, edge_answer(s, text, "200 OK"));
+	edge_peer_wait(s, "SIP/2.0 200 ");
 }
 
 /* --- a request of the node's goes to the phone's flow --- */
@@ -433,6 +452,28 @@ static void test_called(void **state)
 	wait_as(w, w->phone, "SIP/2.0 200 ");
 	node_send(w, in_dialog(w, text, "BYE", w->call_id, w->for_node, w->for_peer));
 	wait_as(w, w->phone, "BYE ");
+}
+
+/* Over a stream as well: it has rung too long, and is not even cancelled at once. */
+static void test_phone_is_late(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char user[SIP_FLOW_USER_SIZE], text[TEXT], invite[TEXT];
+
+	connect_phone(w, user);
+	timer_queue_set_period(&s->edge->client_ringing, 50);
+	timer_queue_set_period(&s->edge->client_waiting, 50);
+	node_send(w, write_call(w, text, user, "70"));
+	wait_as(w, w->phone, "INVITE ");
+	memcpy(invite, s->text, TEXT);
+	send_as(w, w->phone, edge_answer(s, text, "180 Ringing"));
+	wait_as(w, w->phone, "CANCEL ");
+	node_wait(w, "SIP/2.0 408 ");
+	memcpy(s->text, invite, TEXT);
+	send_as(w, w->phone, edge_answer(s, text, "487 Request Terminated"));
+	wait_as(w, w->phone, "ACK ");
+	assert_true(is_silent(w->node));
 }
 
 static void test_hung_up_without_room(void **state)
@@ -510,6 +551,7 @@ int main(void)
 	    TEST(test_rings_without_room),
 	    TEST(test_no_answer),
 	    TEST(test_called),
+	    TEST(test_phone_is_late),
 	    TEST(test_hung_up_without_room),
 	    TEST(test_phone_is_gone),
 	    TEST(test_called_too_much),
