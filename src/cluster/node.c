@@ -79,6 +79,11 @@ struct slice cluster_own_name(const struct cluster *cluster)
 	return slice_of(cluster ? cluster->settings->node : NULL);
 }
 
+struct slice cluster_own_sip(const struct cluster *cluster)
+{
+	return slice_of(cluster->settings->sip);
+}
+
 int cluster_find_node(const struct cluster *cluster, struct slice name, struct cluster_node *node)
 {
 	for (size_t i = 0; cluster && i < cluster->node_count; i++)

@@ -160,7 +160,8 @@ const struct edge_transport *edge_flow_transport(const struct sip_flow *flow);
  * One that another node has: for whoever keeps flows, who finds it alive.  Neither it nor its
  * listener can be asked for anything but edge_flow_node().
  *
- * @param uri  with the user that sip_flow_user() has told there
+ * @param uri  with the user that sip_flow_user() has told there; behind a dot there may be, in
+ *             hexadecimal, the URI that what follows in a dialog is to come back to
  * @return a reference; NULL: no memory
  */
 struct sip_flow *edge_flow_away(struct edge *edge, struct slice uri);

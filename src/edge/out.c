@@ -318,12 +318,13 @@ static struct edge_client *invite_of(struct edge *edge, const struct edge_head *
 
 int edge_route_token(struct edge *edge, const struct edge_head *head, struct edge_token *token)
 {
-	struct slice uri = edge_value_uri(edge_head_top(head, EDGE_ROUTE));
+	struct slice uri = edge_value_uri(edge_head_top(head, EDGE_ROUTE)), text = absent;
 	struct edge_uri parsed;
 
 	if (!uri.p || edge_uri_parse(&parsed, uri) < 0)
 		return -EBADMSG;
-	return edge_token_parse(edge, parsed.user, token);
+	slice_cut(&parsed.user, '.', &text);
+	return edge_token_parse(edge, text, token);
 }
 
 /* Another node knows the tokens that are for it. */

@@ -265,7 +265,22 @@ static struct slice write_own(const struct sip_flow *f, char uri[OWN_SIZE])
 	return slice_of(uri);
 }
 
-/* The node is where its Contact says that it is: only nodes know such a token. */
+/* It says so behind the token, which only nodes know; or else its Contact does. */
+static int write_back(const struct edge_head *head, char hex[NODE_SIZE], struct way *way)
+{
+	char node[NODE_MAX];
+	struct edge_uri route = {.user = {NULL, 0}};
+	struct slice token;
+
+	edge_uri_parse(&route, edge_value_uri(edge_head_top(head, EDGE_ROUTE)));
+	slice_cut(&route.user, '.', &token);
+	if (!route.user.p)
+		return write_node(edge_value_uri(edge_head_top(head, EDGE_CONTACT)), hex, way);
+	if (route.user.len > 2 * NODE_MAX || !hex_read(node, route.user.len / 2, route.user))
+		return -EINVAL;
+	return write_node((struct slice){node, route.user.len / 2}, hex, way);
+}
+
 static int go_to_flow(struct passage *p, const struct sip_flow *f)
 {
 	const struct edge_head *head = &p->message->head;
@@ -278,8 +293,7 @@ static int go_to_flow(struct passage *p, const struct sip_flow *f)
 	p->change.drop_routes = 1;
 	go_to_client(p, slice_of(f->token));
 	if (edge_forms_dialog(edge_head_method(head))) {
-		err = write_node(edge_value_uri(edge_head_top(head, EDGE_CONTACT)), node,
-		    &ends[0].way);
+		err = write_back(head, node, &ends[0].way);
 		record_routes(p, ends);
 	}
 	return err;

@@ -88,8 +88,18 @@ static bool read_number(const struct slice *words, enum word word, uint64_t max,
 	return slice_to_u64(words[word], max, numberp) == 0;
 }
 
-/* "sip:HOST…" -> "sip:USER@HOST…" */
-static struct slice write_at(struct buffer *w, struct slice sip, struct slice user)
+static void add_hex(struct buffer *w, struct slice bytes)
+{
+	for (size_t i = 0; i < bytes.len; i++)
+		buffer_printf(w, "%02x", (unsigned char)bytes.p[i]);
+}
+
+/*
+ * "sip:HOST…" -> "sip:USER.OWN@HOST…", with our own URI in hexadecimal: what comes in a dialog is to
+ * find this very node, and not any that the clients' name for us leads to.
+ */
+static struct slice write_at(struct buffer *w, struct slice sip, struct slice user,
+    struct slice own)
 {
 	struct slice rest = sip, scheme;
 	const char *at;
@@ -100,11 +110,14 @@ static struct slice write_at(struct buffer *w, struct slice sip, struct slice us
 	at = memchr(rest.p, '@', rest.len);
 	if (at)
 		rest = slice_from(rest, (size_t)(at + 1 - rest.p));
-	buffer_reserve(w, sip.len + user.len + 1);
+	buffer_reserve(w, sip.len + user.len + 2 * own.len + 2);
 	start = w->len;
 	buffer_add(w, scheme);
 	buffer_add_char(w, ':');
 	buffer_add(w, user);
+	if (own.p)
+		buffer_add_char(w, '.');
+	add_hex(w, own);
 	buffer_add_char(w, '@');
 	buffer_add(w, rest);
 	return w->err ? absent : slice_from(buffer_text(w), start);
@@ -119,8 +132,10 @@ static bool read_line(struct buffer *w, const struct registrar *r, const struct 
     struct slice words[WORDS], struct binding_terms *t)
 {
 	uint64_t now = timer_now_ms() + r->clock_ms, made, due, cseq, q = Q_MAX;
+	struct slice own = cluster_own_sip(r->env.cluster);
 
-	buffer_reserve(w, 2 * line->text.len + line->sip.len + SIP_FLOW_USER_SIZE);
+	buffer_reserve(w,
+	    2 * line->text.len + line->sip.len + SIP_FLOW_USER_SIZE + 2 * own.len + 1);
 	if (cluster_words_read(w, line->text, words, WORDS) != WORDS || !words[WRITER].p
 	    || !words[CONTACT].p || !words[CALL_ID].p || !read_number(words, MADE, INT64_MAX, &made)
 	    || !read_number(words, DUE, INT64_MAX, &due)
@@ -141,7 +156,7 @@ static bool read_line(struct buffer *w, const struct registrar *r, const struct 
 	    .made_ms = made - r->clock_ms,
 	    .line = line->text,
 	    .process = line->process,
-	    .at = write_at(w, line->sip, line->process.p ? words[USER] : absent),
+	    .at = write_at(w, line->sip, line->process.p ? words[USER] : absent, own),
 	};
 	return !w->err;
 }

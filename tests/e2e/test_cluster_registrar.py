@@ -489,5 +489,12 @@ class PhoneTest(SharedCase):
         self.shows(phones.Linphone, 'tcp')
 
 
+class SharedNameTest(CallTest):
+    """The same where clients call all nodes by one name, which leads to neither."""
+
+    config = {**CallTest.config, 'sip': {**CallTest.config.get('sip', {}),
+                                         'advertised_contact': 'sip:nodes.invalid'}}
+
+
 if __name__ == '__main__':
     case.main()

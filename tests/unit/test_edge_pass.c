@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <msrpd/hex.h>
+
 #include "dns_server.h"
 #include "edge/priv.h"
 #include "edge_side.h"
@@ -454,6 +456,32 @@ static void test_called(void **state)
 	wait_as(w, w->phone, "BYE ");
 }
 
+/* All nodes may have one name, so the node says behind the token where it is itself. */
+static void test_called_by_one_of_many(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char user[SIP_FLOW_USER_SIZE + 2 * ROUTE], node[ADDR_TEXT_SIZE + 20], text[TEXT], *contact;
+	size_t len;
+
+	connect_phone(w, user);
+	len = (size_t)snprintf(node, sizeof(node), "sip:127.0.0.1:%u;transport=udp",
+	    addr_port(&w->node_addr));
+	strcat(user, ".");
+	hex_write(user + strlen(user), node, len);
+	write_call(w, text, user, "70");
+	contact = strstr(text, "Contact: <sip:127.0.0.1:") + strlen("Contact: <sip:");
+	memcpy(contact, "127.0.0.2", strlen("127.0.0.2"));
+	node_send(w, text);
+	wait_as(w, w->phone, "INVITE ");
+	assert_null(strstr(s->text, strchr(user, '.')));
+	read_record_routes(w, w->for_peer, w->for_node);
+	send_as(w, w->phone, edge_answer(s, text, "200 OK"));
+	node_wait(w, "SIP/2.0 200 ");
+	send_as(w, w->phone, in_dialog(w, text, "BYE", w->call_id, w->for_peer, w->for_node));
+	node_wait(w, "BYE ");
+}
+
 /* Over a stream as well: it has rung too long, and is not even cancelled at once. */
 static void test_phone_is_late(void **state)
 {
@@ -551,6 +579,7 @@ int main(void)
 	    TEST(test_rings_without_room),
 	    TEST(test_no_answer),
 	    TEST(test_called),
+	    TEST(test_called_by_one_of_many),
 	    TEST(test_phone_is_late),
 	    TEST(test_hung_up_without_room),
 	    TEST(test_phone_is_gone),

@@ -206,6 +206,12 @@ struct slice cluster_own_name(const struct cluster *cluster)
 	return SLICE("b");
 }
 
+struct slice cluster_own_sip(const struct cluster *cluster)
+{
+	(void)cluster;
+	return SLICE("sip:b");
+}
+
 void cluster_watch_start(struct cluster *cluster, struct cluster_watch *watch)
 {
 	(void)cluster;
