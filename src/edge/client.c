@@ -127,18 +127,21 @@ static void leave_dialog(struct edge_client *c)
 	memset(&c->dialog_hh, 0, sizeof(c->dialog_hh));
 }
 
-static int hash_dialog(struct edge *edge, const struct edge_head *request, uint64_t *dialog)
+/* RFC 3261 12: as that one knows it whose tag is in that field. */
+static int hash_dialog(struct edge *edge, const struct edge_head *request, enum edge_field near,
+    enum edge_field far, uint64_t *dialog)
 {
-	const struct slice call_id = edge_head_value(request, EDGE_CALL_ID);
-
-	return hash_texts(edge->hash, &call_id, 1, dialog);
+	return hash_texts(edge->hash,
+	    (struct slice[]){edge_head_value(request, EDGE_CALL_ID), edge_head_tag(request, near),
+		edge_head_tag(request, far)},
+	    3, dialog);
 }
 
 /* Without memory it is not found.  A passed one ends with its own response. */
 static void join_dialog(struct edge_client *c, const struct edge_head *request)
 {
 	if (c->invite && !c->passed && edge_head_tag(request, EDGE_TO).p
-	    && hash_dialog(c->edge, request, &c->dialog) == 0)
+	    && hash_dialog(c->edge, request, EDGE_FROM, EDGE_TO, &c->dialog) == 0)
 		HASH_ADD(dialog_hh, c->edge->reinvites, dialog, sizeof(c->dialog), c);
 }
 
@@ -690,13 +693,6 @@ bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attem
 
 /* --- a BYE that crosses --- */
 
-static bool went_there(const struct edge_client *c, const struct edge_source *from)
-{
-	return c->flow
-	    ? c->flow == from->flow
-	    : !from->flow && c->listener == from->listener && addr_same_host(&c->peer, from->peer);
-}
-
 /* By UDP the response that comes gets its ACK: within a dialog To is known before (17.1.1.3). */
 static struct slice make_ack(const struct edge_client *c)
 {
@@ -709,16 +705,16 @@ static struct slice make_ack(const struct edge_client *c)
 	return take_text(&w);
 }
 
-void edge_client_hung_up(const struct edge_source *from, const struct edge_head *bye)
+/* Wherever it comes from: the re-INVITE may have gone by way of another node. */
+void edge_client_hung_up(struct edge *edge, const struct edge_head *bye)
 {
-	struct edge *edge = from->listener->edge;
 	struct edge_client *c = NULL;
 	uint64_t dialog;
 	struct slice ack;
 
-	if (hash_dialog(edge, bye, &dialog) == 0)
+	if (hash_dialog(edge, bye, EDGE_TO, EDGE_FROM, &dialog) == 0)
 		HASH_FIND(dialog_hh, edge->reinvites, &dialog, sizeof(dialog), c);
-	if (!c || !went_there(c, from))
+	if (!c)
 		return;
 	c = answer_instead(c, 487, "Request Terminated", "hung up");
 	if (!c)

@@ -187,7 +187,7 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	if (via.alias && from->flow)
 		edge_alias_note(from->flow, &via);
 	if (slice_equal(edge_head_method(&m->head), SLICE("BYE")))
-		edge_client_hung_up(from, &m->head);
+		edge_client_hung_up(edge, &m->head);
 	snprintf(branch, sizeof(branch), "z9hG4bK%s.%s", token, mac);
 	snprintf(own, sizeof(own), "SIP/2.0/TCP 127.0.0.1:%u;branch=%s",
 	    addr_port(&edge->link.listener.addr), branch);

@@ -362,7 +362,7 @@ struct edge_outgoing {
 struct edge_client {
 	UT_hash_handle hh;
 	UT_hash_handle dialog_hh;       /* of a re-INVITE while it waits for its final response */
-	uint64_t dialog;                /* a keyed hash of its Call-ID */
+	uint64_t dialog;                /* a keyed hash of its Call-ID and tags */
 	TAILQ_ENTRY(edge_client) entry; /* of its flow, or of the name that is being looked up */
 	struct timer_entry life;
 	struct timer_queue *life_queue; /* NULL: it is not bounded */
@@ -429,7 +429,7 @@ bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attem
  * A peer hangs up.  A re-INVITE that crosses with it fails first, as far as the stack hears: it would
  * not give back the memory of one that the end of its dialog overtakes.
  */
-void edge_client_hung_up(const struct edge_source *from, const struct edge_head *bye);
+void edge_client_hung_up(struct edge *edge, const struct edge_head *bye);
 
 void edge_client_drop(struct edge_client *client);
 /** A final response came. */

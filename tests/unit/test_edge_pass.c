@@ -482,6 +482,29 @@ static void test_called_by_one_of_many(void **state)
 	node_wait(w, "BYE ");
 }
 
+/* The stack's re-INVITE fails before the BYE that crosses it, by whatever way that comes. */
+static void test_crossing_bye(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char user[SIP_FLOW_USER_SIZE], text[TEXT], tagged[TEXT];
+	const char *to;
+
+	connect_phone(w, user);
+	edge_stack_request(s, text, "INVITE", "z9hG4bKr");
+	to = strstr(text, "\r\nCall-ID");
+	snprintf(tagged, sizeof(tagged), "%.*s;tag=2%s", (int)(to - text), text, to);
+	edge_stack_send(s, tagged);
+	edge_peer_wait(s, "INVITE ");
+	edge_request(s, text, "BYE", "z9hG4bKr");
+	to = strstr(text, "\r\nCall-ID");
+	snprintf(tagged, sizeof(tagged), "%.*s;tag=1%s", (int)(to - text), text, to);
+	strstr(tagged, "tag=1")[4] = '2'; /* of From */
+	send_as(w, w->phone, tagged);
+	edge_stack_wait(s, "SIP/2.0 487 ");
+	edge_stack_wait(s, "BYE ");
+}
+
 /* Over a stream as well: it has rung too long, and is not even cancelled at once. */
 static void test_phone_is_late(void **state)
 {
@@ -580,6 +603,7 @@ int main(void)
 	    TEST(test_no_answer),
 	    TEST(test_called),
 	    TEST(test_called_by_one_of_many),
+	    TEST(test_crossing_bye),
 	    TEST(test_phone_is_late),
 	    TEST(test_hung_up_without_room),
 	    TEST(test_phone_is_gone),

@@ -211,9 +211,14 @@ static void test_crossing_bye(void **state)
 	edge_answer(w, refusal, "481 Gone");
 	edge_peer_send(w, edge_request(w, text, "BYE", "z9hG4bKother"));
 	edge_stack_wait(w, "BYE "); /* of another dialog */
+	edge_peer_send(w, edge_request(w, text, "BYE", "z9hG4bKi"));
+	edge_stack_wait(w, "BYE "); /* its tags are others */
 	edge_request(w, text, "BYE", "z9hG4bKi");
 	strstr(text, "branch=z9hG4bKi")[14] = 'b';
-	edge_peer_send(w, text);
+	to = strstr(text, ">\r\nCall-ID") + 1;
+	snprintf(tagged, sizeof(tagged), "%.*s;tag=1%s", (int)(to - text), text, to);
+	strstr(tagged, "tag=1")[4] = '2'; /* of From */
+	edge_peer_send(w, tagged);
 	edge_stack_wait(w, "SIP/2.0 487 ");
 	edge_stack_wait(w, "BYE ");
 	for (int i = 0; i < 2; i++) {
