@@ -789,12 +789,16 @@ void edge_clients_forget(struct edge *edge)
 	struct edge_client *c, *next;
 
 	HASH_ITER(hh, edge->clients, c, next)
-	edge_client_drop(c);
+	if (!c->passed)
+		edge_client_drop(c);
 }
 
 void edge_clients_fini(struct edge *edge)
 {
-	edge_clients_forget(edge);
+	struct edge_client *c, *next;
+
+	HASH_ITER(hh, edge->clients, c, next)
+	edge_client_drop(c);
 	timer_queue_fini(&edge->client_waiting);
 	timer_queue_fini(&edge->client_ringing);
 	timer_queue_fini(&edge->client_completed);

@@ -45,6 +45,7 @@ struct end {
 struct passage {
 	struct edge *edge;
 	const struct edge_message *message;
+	struct slice branch; /* of our Via on it */
 	struct edge_change change;
 	struct buffer route, record_route;
 	char hops[24];
@@ -174,8 +175,10 @@ static int send_on(struct passage *p)
 		p->change.push_record_route = buffer_text(&p->record_route);
 	if (err == 0)
 		err = edge_write(&w, p->message, &p->change);
-	if (err == 0)
+	if (err == 0) {
+		edge_server_note_passed(p->edge, p->branch, edge_head_method(&p->message->head));
 		edge_send_again(p->edge, buffer_text(&w), 0);
+	}
 	buffer_fini(&w);
 	return err;
 }
@@ -197,18 +200,18 @@ static struct passage new_passage(struct edge *edge, const struct edge_message *
 /* --- a client's, to a node --- */
 
 /* He is where responses go. */
-static int write_client(struct edge *edge, const struct edge_head *head, char text[EDGE_TOKEN_SIZE],
-    struct way *way)
+static int write_client(struct passage *p, char text[EDGE_TOKEN_SIZE], struct way *way)
 {
 	struct edge_token token;
 	struct slice mac;
 	struct edge_via via;
-	int err = edge_head_via(head, &via);
+	int err = edge_head_via(&p->message->head, &via);
 
+	p->branch = via.branch;
 	if (err == 0)
-		err = edge_branch_token(edge, via.branch, &token, &mac);
+		err = edge_branch_token(p->edge, via.branch, &token, &mac);
 	if (err == 0)
-		err = edge_token_write(edge, &token, text);
+		err = edge_token_write(p->edge, &token, text);
 	*way = (struct way){TO_CLIENT, slice_of(text)};
 	return err;
 }
@@ -219,7 +222,7 @@ static int pass_on(struct passage *p, const struct edge_passing *passing)
 	const struct edge_head *head = &p->message->head;
 	char client[EDGE_TOKEN_SIZE] = "", node[NODE_SIZE];
 	struct end ends[] = {{.uri = passing->own}, {.uri = edge_value_uri(passing->contact)}};
-	int err = write_client(p->edge, head, client, &ends[0].way);
+	int err = write_client(p, client, &ends[0].way);
 
 	if (err == 0)
 		err = write_node(passing->node, node, &ends[1].way);
@@ -373,6 +376,7 @@ unsigned edge_pass_request(const struct edge_source *from, const struct edge_mes
 	struct passage p = new_passage(from->listener->edge, m);
 	int err;
 
+	p.branch = branch;
 	p.change = *change;
 	err = choose(&p, from, branch);
 	*passed = err != -ENOENT;

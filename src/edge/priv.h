@@ -295,6 +295,7 @@ struct edge_server {
 	uint32_t len;
 	enum { SERVER_PROCEEDING, SERVER_COMPLETED, SERVER_CONFIRMED } state;
 	bool invite;
+	bool passed; /* another peer is to answer, and not the stack */
 };
 
 /** Which transaction? */
@@ -324,8 +325,10 @@ bool edge_server_answer(struct edge *edge, const struct edge_server_id *id, unsi
 
 /** The stack has not got the request, and will not answer: it is new when it comes again. */
 void edge_server_forget(struct edge *edge, const struct edge_server_id *id);
-/** Nor any of those that it has not answered. */
+/** Nor any of those that it has not answered, but for passed ones. */
 void edge_servers_forget(struct edge *edge);
+/** The request with this branch of ours goes on past the stack.  Harmless if it came over a flow. */
+void edge_server_note_passed(struct edge *edge, struct slice branch, struct slice method);
 
 int edge_servers_init(struct edge *edge, struct event_base *base);
 void edge_servers_fini(struct edge *edge);
@@ -446,7 +449,7 @@ void edge_client_resolved(struct edge_client *client, const struct edge_name *na
 /** Nobody is there (RFC 3261 18.4): what was sent, or as much of it as has come back. */
 void edge_client_unreachable(struct edge_listener *listener, struct slice sent);
 
-/** The stack has given all of its requests up. */
+/** The stack has given all of its requests up; peers' pass on. */
 void edge_clients_forget(struct edge *edge);
 
 /** The flow has died. */
@@ -551,7 +554,7 @@ int edge_service_apply(struct edge_target *target, const struct edge_message *me
 
 int edge_services_init(struct edge *edge, struct event_base *base);
 void edge_services_fini(struct edge *edge);
-/** The stack has given all of its requests up. */
+/** The stack has given all of its requests up; peers' wait on. */
 void edge_services_drop_waiting(struct edge *edge);
 
 /** The same place by TCP.  @return false: we do not speak it */

@@ -195,6 +195,13 @@ static struct edge_server *find(struct edge *edge, uint64_t key)
 	return s;
 }
 
+static struct edge_server *look_up(struct edge *edge, const struct edge_server_id *id)
+{
+	uint64_t key;
+
+	return make_key(edge, id, &key) < 0 ? NULL : find(edge, key);
+}
+
 /* RFC 3261 8.2.2.2: the same request, by way of a proxy that forks. */
 static int make_fields(struct edge *edge, const struct edge_head *request, uint64_t *fieldsp)
 {
@@ -225,10 +232,8 @@ static void note_fields(struct edge *edge, struct edge_server *s, const struct e
 static bool take_room(struct edge *edge, const struct edge_server_id *id)
 {
 	const struct edge_server_id invite = {id->mac, SLICE("INVITE"), id->host};
-	uint64_t key;
 
-	if (!slice_equal(id->method, SLICE("CANCEL")) || make_key(edge, &invite, &key) < 0
-	    || !find(edge, key))
+	if (!slice_equal(id->method, SLICE("CANCEL")) || !look_up(edge, &invite))
 		return edge_memory_take(edge, cost_of(0));
 	edge_memory_add(edge, cost_of(0));
 	return true;
@@ -328,11 +333,8 @@ static void take_final(struct edge_server *s, unsigned code, struct slice respon
 bool edge_server_answer(struct edge *edge, const struct edge_server_id *id, unsigned code,
     struct slice response)
 {
-	struct edge_server *s = NULL;
-	uint64_t key;
+	struct edge_server *s = look_up(edge, id);
 
-	if (make_key(edge, id, &key) == 0)
-		s = find(edge, key);
 	if (!s || s->state >= SERVER_COMPLETED)
 		return response.p;
 	if (!response.p) {
@@ -350,11 +352,8 @@ bool edge_server_answer(struct edge *edge, const struct edge_server_id *id, unsi
 
 void edge_server_forget(struct edge *edge, const struct edge_server_id *id)
 {
-	struct edge_server *s = NULL;
-	uint64_t key;
+	struct edge_server *s = look_up(edge, id);
 
-	if (make_key(edge, id, &key) == 0)
-		s = find(edge, key);
 	if (s && s->state == SERVER_PROCEEDING && !s->response)
 		drop(s);
 }
@@ -364,8 +363,25 @@ void edge_servers_forget(struct edge *edge)
 	struct edge_server *s, *next;
 
 	HASH_ITER(hh, edge->servers, s, next)
-	if (s->state == SERVER_PROCEEDING)
+	if (s->state == SERVER_PROCEEDING && !s->passed)
 		drop(s);
+}
+
+void edge_server_note_passed(struct edge *edge, struct slice branch, struct slice method)
+{
+	struct edge_server_id id = {.method = method};
+	struct edge_origin origin;
+	struct edge_token token;
+	char host[ADDR_TEXT_SIZE];
+	struct edge_server *s;
+
+	if (edge_origin_of_branch(edge, branch, &origin) < 0 || origin.flow
+	    || edge_branch_token(edge, branch, &token, &id.mac) < 0)
+		return;
+	id.host = addr_print_host(&origin.peer, host);
+	s = look_up(edge, &id);
+	if (s)
+		s->passed = true;
 }
 
 /* --- all of them --- */

@@ -26,6 +26,7 @@ struct edge_parked {
 	STAILQ_ENTRY(edge_parked) next;
 	size_t len;
 	unsigned attempt;
+	bool passed; /* a peer's, and not the stack's */
 	char text[];
 };
 
@@ -139,12 +140,17 @@ static void unpark_all(struct edge_service *s)
 	}
 }
 
-static void drop_parked(struct edge_service *s)
+static void drop_parked(struct edge_service *s, bool passed_too)
 {
-	struct edge_parked *parked;
+	struct edge_parked *parked = STAILQ_FIRST(&s->waiting), *next;
 
-	while ((parked = STAILQ_FIRST(&s->waiting))) {
-		STAILQ_REMOVE_HEAD(&s->waiting, next);
+	STAILQ_INIT(&s->waiting);
+	for (; parked; parked = next) {
+		next = STAILQ_NEXT(parked, next);
+		if (parked->passed && !passed_too) {
+			STAILQ_INSERT_TAIL(&s->waiting, parked, next);
+			continue;
+		}
 		edge_memory_give(s->edge, sizeof(*parked) + parked->len);
 		free(parked);
 	}
@@ -155,7 +161,7 @@ static void forget(struct edge_service *s)
 	HASH_DELETE(hh, s->edge->services, s);
 	timer_queue_stop(&s->edge->services_kept, &s->kept);
 	net_service_cancel(&s->lookup);
-	drop_parked(s);
+	drop_parked(s, true);
 	free(s->places);
 	free(s);
 }
@@ -265,6 +271,7 @@ static int park(struct edge_service *s, const struct edge_message *m, unsigned a
 	}
 	parked->len = len;
 	parked->attempt = attempt;
+	parked->passed = edge_is_passed(s->edge, &m->head);
 	memcpy(parked->text, head.p, head.len);
 	if (m->body.len)
 		memcpy(parked->text + head.len, m->body.p, m->body.len);
@@ -358,7 +365,7 @@ void edge_services_drop_waiting(struct edge *edge)
 	struct edge_service *s, *next;
 
 	HASH_ITER(hh, edge->services, s, next)
-	drop_parked(s);
+	drop_parked(s, false);
 }
 
 void edge_services_fini(struct edge *edge)

@@ -296,6 +296,58 @@ static void test_failure(void **state)
 	node_wait(w, "ACK ");
 }
 
+static bool has_no_stack(void *world)
+{
+	return !edge_link_is_open(((struct world *)world)->side.edge);
+}
+
+static void lose_stack(struct world *w)
+{
+	close(w->side.stack);
+	loop_until(w->side.base, has_no_stack, w);
+	edge_stack_connect(&w->side);
+}
+
+/* With it the stack has nothing to do: its link may close, and be opened again. */
+static void test_link_lost(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char text[TEXT], invite[TEXT];
+
+	pass_invite(w);
+	memcpy(invite, s->text, TEXT);
+	lose_stack(w);
+	edge_peer_send(s, edge_request(s, text, "INVITE", "z9hG4bKi"));
+	edge_peer_send(s, edge_request(s, text, "CANCEL", "z9hG4bKi"));
+	node_wait(w, "CANCEL ");
+	edge_peer_send(s, edge_request(s, text, "MESSAGE", "z9hG4bKm"));
+	edge_stack_wait(s, "MESSAGE "); /* and no INVITE before it */
+	memcpy(s->text, invite, TEXT);
+	node_send(w, edge_answer(s, text, "487 Request Terminated"));
+	edge_peer_wait(s, "SIP/2.0 487 ");
+}
+
+/* Also while it waits to be told where the node is. */
+static void test_link_lost_at_once(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	const struct dns_record record = {"_sip._udp.nodes.test", 1, 0, addr_port(&w->node_addr),
+	    "node.test"};
+	struct edge_passing passing = {.node = SLICE("sip:nodes.test;transport=udp"),
+	    .own = SLICE("sip:127.0.0.1"),
+	    .contact = SLICE("<sip:127.0.0.1>")};
+	char got[TEXT];
+
+	w->dns.records = &record;
+	take_invite(w, got);
+	passing.request = slice_of(got);
+	assert_int_equal(edge_pass_on(s->edge, &passing), 0);
+	edge_services_drop_waiting(s->edge);
+	node_wait(w, "INVITE ");
+}
+
 /* Also while nobody knows yet where that is. */
 static void test_cancelled_at_once(void **state)
 {
@@ -597,6 +649,8 @@ int main(void)
 	    TEST(test_max_forwards_at_once),
 	    TEST(test_failure),
 	    TEST(test_cancelled_at_once),
+	    TEST(test_link_lost),
+	    TEST(test_link_lost_at_once),
 	    TEST(test_rings),
 	    TEST(test_cancelled_without_room),
 	    TEST(test_rings_without_room),
