@@ -165,19 +165,12 @@ int edge_reload(struct edge *edge, const struct edge_settings *s, struct reason 
 	return 0;
 }
 
-void edge_advertise(struct edge *edge, struct slice text)
+void edge_advertise(struct edge *edge, struct slice uri)
 {
-	struct edge_uri uri;
-	char port[8] = "";
+	bool fits = uri.p && uri.len < sizeof(edge->advertised);
 
-	edge->advertised[0] = '\0';
-	if (!text.p || edge_uri_parse(&uri, text) < 0 || uri.host.len > 255)
-		return;
-	if (uri.port)
-		snprintf(port, sizeof(port), ":%u", uri.port);
-	snprintf(edge->advertised, sizeof(edge->advertised),
-	    memchr(uri.host.p, ':', uri.host.len) ? "[%.*s]%s" : "%.*s%s", SLICE_ARG(uri.host),
-	    port);
+	snprintf(edge->advertised, sizeof(edge->advertised), "%.*s", fits ? (int)uri.len : 0,
+	    fits ? uri.p : "");
 }
 
 int edge_write(struct buffer *w, const struct edge_message *m, const struct edge_change *change)

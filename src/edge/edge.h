@@ -135,7 +135,6 @@ struct edge_passing {
 	struct slice request; /* the whole of it, as the stack has got it */
 	struct slice node;    /* URI that the node's SIP is reached at */
 	struct slice own;     /* the same of this one */
-	struct slice contact; /* value of Contact that the client reaches this one at */
 };
 
 /**
@@ -143,7 +142,7 @@ struct edge_passing {
  * of a dialog that begins with it, in both directions.  What the stack answers goes nowhere from now
  * on.  A node that is not reached is a 503.
  *
- * @return 0, -EBADMSG, -EINVAL or -ENOMEM
+ * @return 0, -EBADMSG, -EINVAL, -ENOMEM, or -ENOENT: the client has gone
  */
 int edge_pass_on(struct edge *edge, const struct edge_passing *passing);
 

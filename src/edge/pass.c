@@ -25,6 +25,7 @@ enum {
 	NODE_MAX = 255,
 	NODE_SIZE = 2 * NODE_MAX + 1,
 	WAY_SIZE = 1 + 2 * NODE_MAX + EDGE_MAC_LEN + 1,
+	ADVERTISED_SIZE = 300,
 	OWN_SIZE = 320,
 	OWN_ROUTES = 2,
 };
@@ -197,6 +198,50 @@ static struct passage new_passage(struct edge *edge, const struct edge_message *
 	    .record_route = {.max = BUFFER_UNBOUNDED}};
 }
 
+/* --- what clients call us --- */
+
+static void write_listener(const struct edge_listener *l, char name[ADDR_TEXT_SIZE])
+{
+	union addr addr = l->addr;
+
+	if (addr.any.sa_family == AF_INET6)
+		addr.in6.sin6_scope_id = 0; /* it is ours alone, and no part of a URI */
+	addr_print(&addr, name);
+}
+
+/* The port is one of those transports that the URI is for. */
+static void write_advertised(const struct edge_uri *uri, const struct edge_listener *l,
+    const struct edge_transport *t, char name[ADVERTISED_SIZE])
+{
+	int n = snprintf(name, ADVERTISED_SIZE,
+	    memchr(uri->host.p, ':', uri->host.len) ? "[%.*s]" : "%.*s", SLICE_ARG(uri->host));
+
+	if (uri->port && edge_uri_transport(uri, l) == t)
+		snprintf(name + n, ADVERTISED_SIZE - (size_t)n, ":%u", uri->port);
+}
+
+/* RFC 3261 16.6: of a request to a sips URI it is one, too. */
+static struct slice write_own(const struct edge_listener *l, const struct edge_transport *t,
+    const struct edge_head *head, char text[OWN_SIZE])
+{
+	char name[ADVERTISED_SIZE];
+	const char *transport = t->uri ? t->uri : t->name;
+	struct edge_uri advertised, to;
+	bool secure = t->net && t->net->encrypted && edge_uri_parse(&to, edge_head_uri(head)) == 0
+	    && to.secure;
+
+	if (edge_uri_parse(&advertised, slice_of(l->edge->advertised)) == 0)
+		write_advertised(&advertised, l, t, name);
+	else
+		write_listener(l, name);
+	if (secure && !t->uri) /* there is no transport=tls in it (26.2.2) */
+		snprintf(text, OWN_SIZE, "sips:%s", name);
+	else
+		snprintf(text, OWN_SIZE, "%s:%s;transport=%s", secure ? "sips" : "sip", name,
+		    transport);
+	return slice_of(text);
+}
+
 /* --- a client's, to a node --- */
 
 /* He is where responses go. */
@@ -220,14 +265,18 @@ static int write_client(struct passage *p, char text[EDGE_TOKEN_SIZE], struct wa
 static int pass_on(struct passage *p, const struct edge_passing *passing)
 {
 	const struct edge_head *head = &p->message->head;
-	char client[EDGE_TOKEN_SIZE] = "", node[NODE_SIZE];
-	struct end ends[] = {{.uri = passing->own}, {.uri = edge_value_uri(passing->contact)}};
+	char client[EDGE_TOKEN_SIZE] = "", node[NODE_SIZE], own[OWN_SIZE];
+	struct end ends[] = {{.uri = passing->own}, {.uri = {NULL, 0}}};
+	struct edge_origin origin;
 	int err = write_client(p, client, &ends[0].way);
 
 	if (err == 0)
 		err = write_node(passing->node, node, &ends[1].way);
+	if (err == 0)
+		err = edge_origin_of_branch(p->edge, p->branch, &origin);
 	if (err < 0)
 		return err;
+	ends[1].uri = write_own(origin.listener, origin.transport, head, own);
 	go_to_node(p, passing->node);
 	if (edge_forms_dialog(edge_head_method(head))) {
 		p->change.drop_record_route = true; /* it is the stack's */
@@ -257,17 +306,6 @@ int edge_pass_on(struct edge *edge, const struct edge_passing *passing)
 
 /* --- a node's, to a client's flow --- */
 
-/* What clients on that flow call us. */
-static struct slice write_own(const struct sip_flow *f, char uri[OWN_SIZE])
-{
-	const char *advertised = f->edge->advertised;
-	const struct edge_transport *t = f->transport;
-
-	snprintf(uri, OWN_SIZE, "sip:%s;transport=%s", *advertised ? advertised : f->listener->name,
-	    t->uri ? t->uri : t->name);
-	return slice_of(uri);
-}
-
 /* It says so behind the token, which only nodes know; or else its Contact does. */
 static int write_back(const struct edge_head *head, char hex[NODE_SIZE], struct way *way)
 {
@@ -288,7 +326,7 @@ static int go_to_flow(struct passage *p, const struct sip_flow *f)
 {
 	const struct edge_head *head = &p->message->head;
 	char node[NODE_SIZE], own[OWN_SIZE];
-	struct end ends[] = {{.uri = write_own(f, own)},
+	struct end ends[] = {{.uri = write_own(f->listener, f->transport, head, own)},
 	    {.way = {TO_CLIENT, slice_of(f->token)},
 		.uri = edge_value_uri(edge_head_top(head, EDGE_ROUTE))}};
 	int err = 0;

@@ -7,8 +7,8 @@
 
 #include "edge/priv.h"
 
-/* RFC 3263 4.1, RFC 3261 26.2.2.  NULL: one that we do not speak */
-static const struct edge_transport *transport_of(const struct edge_uri *uri,
+/* RFC 3263 4.1, RFC 3261 26.2.2, RFC 7118 5.2 */
+const struct edge_transport *edge_uri_transport(const struct edge_uri *uri,
     const struct edge_listener *listener)
 {
 	struct slice name = edge_uri_param(uri, SLICE("transport"));
@@ -18,6 +18,8 @@ static const struct edge_transport *transport_of(const struct edge_uri *uri,
 		name = uri->secure ? SLICE("tls") : datagrams ? SLICE("udp") : SLICE("tcp");
 	else if (uri->secure && slice_equal_nocase(name, SLICE("tcp")))
 		name = SLICE("tls");
+	else if (uri->secure && slice_equal_nocase(name, SLICE("ws")))
+		name = SLICE("wss");
 	else if (uri->secure && slice_equal_nocase(name, SLICE("udp")))
 		return NULL;
 	return edge_transport_find(name);
@@ -68,7 +70,7 @@ int edge_target_read(struct edge *edge, struct edge_target *t, struct slice text
 
 	if (edge_uri_parse(&uri, text) < 0)
 		return -EINVAL;
-	t->transport = transport_of(&uri, listener);
+	t->transport = edge_uri_transport(&uri, listener);
 	t->named = uri.secure || edge_uri_param(&uri, SLICE("transport")).p;
 	host = edge_uri_param(&uri, SLICE("maddr"));
 	if (!host.len)

@@ -557,6 +557,10 @@ void edge_services_fini(struct edge *edge);
 /** The stack has given all of its requests up; peers' wait on. */
 void edge_services_drop_waiting(struct edge *edge);
 
+/** The transport of a URI, as that listener or any other one would take it; NULL: not spoken. */
+const struct edge_transport *edge_uri_transport(const struct edge_uri *uri,
+    const struct edge_listener *listener);
+
 /** The same place by TCP.  @return false: we do not speak it */
 bool edge_target_to_tcp(struct edge *edge, struct edge_target *target);
 
@@ -648,7 +652,7 @@ struct edge_refusals {
 
 struct edge {
 	struct net_protocol protocol; /* of the flows */
-	char advertised[280];         /* sent-by for clients; empty: the listener's */
+	char advertised[280];         /* what clients call us; empty: the listener's address */
 	struct edge_link link;
 	const struct edge_settings *settings;
 	struct edge_bounds bounds;

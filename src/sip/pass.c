@@ -48,18 +48,13 @@ int sip_request_pass_on(struct sip_request *req, struct slice node, struct slice
 {
 	struct sip_request_parts parts;
 	struct edge_passing passing = {.node = node, .own = own};
-	char *contact;
 	int err;
 
 	if (sip_request_answered(req))
 		return -EEXIST;
 	sip_request_look(req, &parts);
-	contact = sip_agent_contact(parts.agent, NULL);
-	passing.contact = slice_of(contact);
 	passing.request = write_message(sip_request_msg(req), header);
-	err = contact && passing.request.p ? edge_pass_on(parts.agent->stack->edge, &passing)
-					   : -ENOMEM;
-	free(contact);
+	err = passing.request.p ? edge_pass_on(parts.agent->stack->edge, &passing) : -ENOMEM;
 	if (err == 0)
 		sip_request_gone_on(req);
 	return err;

@@ -107,16 +107,14 @@ static void read_record_routes(struct world *w, char first[ROUTE], char second[R
 
 static void pass(struct world *w, const char *got, const char *node_host)
 {
-	char node[120], own[120], contact[120], host[ADDR_TEXT_SIZE];
+	char node[120], own[120], host[ADDR_TEXT_SIZE];
 	struct edge_passing passing;
 
 	snprintf(node, sizeof(node), "sip:%s:%u;transport=udp", node_host,
 	    addr_port(&w->node_addr));
 	addr_print(edge_listener_address(w->side.listener), host);
 	snprintf(own, sizeof(own), "sip:%s;transport=udp", host);
-	snprintf(contact, sizeof(contact), "<sip:%s>", host);
-	passing =
-	    (struct edge_passing){slice_of(got), slice_of(node), slice_of(own), slice_of(contact)};
+	passing = (struct edge_passing){slice_of(got), slice_of(node), slice_of(own)};
 	assert_int_equal(edge_pass_on(w->side.edge, &passing), 0);
 }
 
@@ -336,8 +334,7 @@ static void test_link_lost_at_once(void **state)
 	const struct dns_record record = {"_sip._udp.nodes.test", 1, 0, addr_port(&w->node_addr),
 	    "node.test"};
 	struct edge_passing passing = {.node = SLICE("sip:nodes.test;transport=udp"),
-	    .own = SLICE("sip:127.0.0.1"),
-	    .contact = SLICE("<sip:127.0.0.1>")};
+	    .own = SLICE("sip:127.0.0.1")};
 	char got[TEXT];
 
 	w->dns.records = &record;
@@ -534,6 +531,53 @@ static void test_called_by_one_of_many(void **state)
 	node_wait(w, "BYE ");
 }
 
+/* @return what the phone is to call us, "sip:user@HOST…" without the user */
+static const char *called_as(struct world *w, const char *user, const char *scheme, char uri[ROUTE])
+{
+	char text[TEXT], request[TEXT];
+	int cut = 0;
+
+	write_call(w, text, user, "70");
+	snprintf(request, sizeof(request), "INVITE %s%s", scheme, strchr(text, ':'));
+	node_send(w, request);
+	wait_as(w, w->phone, "INVITE ");
+	read_record_routes(w, w->for_peer, w->for_node);
+	assert_int_equal(sscanf(w->for_peer, "<%5[sip]:%n", uri, &cut), 1);
+	snprintf(uri + strlen(uri), ROUTE - strlen(uri), ":%s", strchr(w->for_peer, '@') + 1);
+	send_as(w, w->phone, edge_answer(&w->side, text, "486 Busy Here"));
+	node_wait(w, "SIP/2.0 486 ");
+	return uri;
+}
+
+/* A port is of its transport alone, a zone is nobody else's, and sips stays sips. */
+static void test_called_as(void **state)
+{
+	struct world *w = *state;
+	struct edge *edge = w->side.edge;
+	char user[SIP_FLOW_USER_SIZE], uri[ROUTE];
+	struct edge_listener *l;
+	union addr addr;
+
+	connect_phone(w, user);
+	l = (struct edge_listener *)edge->flows->listener;
+	edge_advertise(edge, SLICE("sip:im.test:5099"));
+	assert_string_equal(called_as(w, user, "sip", uri), "sip:im.test:5099;transport=tcp;lr>");
+	edge_advertise(edge, SLICE("sips:[2001:db8::1]:5061"));
+	assert_string_equal(called_as(w, user, "sip", uri), "sip:[2001:db8::1];transport=tcp;lr>");
+	edge->flows->transport = edge_transport_find(SLICE("tls"));
+	assert_string_equal(called_as(w, user, "sips", uri), "sips:[2001:db8::1]:5061;lr>");
+	assert_string_equal(called_as(w, user, "sip", uri),
+	    "sip:[2001:db8::1]:5061;transport=tls;lr>");
+	edge->flows->transport = edge_transport_find(SLICE("wss"));
+	assert_string_equal(called_as(w, user, "sips", uri), "sips:[2001:db8::1];transport=ws;lr>");
+	edge_advertise(edge, (struct slice){NULL, 0});
+	addr = l->addr;
+	assert_int_equal(addr_parse(&l->addr, SLICE("[fe80::1]:5060")), 0);
+	l->addr.in6.sin6_scope_id = 1;
+	assert_string_equal(called_as(w, user, "sip", uri), "sip:[fe80::1]:5060;transport=ws;lr>");
+	l->addr = addr;
+}
+
 /* The stack's re-INVITE fails before the BYE that crosses it, by whatever way that comes. */
 static void test_crossing_bye(void **state)
 {
@@ -657,6 +701,7 @@ int main(void)
 	    TEST(test_no_answer),
 	    TEST(test_called),
 	    TEST(test_called_by_one_of_many),
+	    TEST(test_called_as),
 	    TEST(test_crossing_bye),
 	    TEST(test_phone_is_late),
 	    TEST(test_hung_up_without_room),
