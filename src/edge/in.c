@@ -8,8 +8,6 @@
 
 enum { SIP_PORT = 5060 };
 
-static const struct slice cookie = {"z9hG4bK", 7}; /* RFC 3261 8.1.1.7 */
-
 static struct edge *edge_of(const struct edge_source *from)
 {
 	return from->listener->edge;
@@ -23,8 +21,8 @@ int edge_transaction_mac(struct edge *edge, const struct edge_head *head,
 	const struct slice by_fields[] = {edge_head_value(head, EDGE_CALL_ID),
 	    slice_head(number, number.len - edge_head_method(head).len),
 	    edge_head_tag(head, EDGE_FROM), edge_head_uri(head), via->value};
-	bool is_one = slice_equal(slice_head(via->branch, cookie.len), cookie)
-	    && via->branch.len > cookie.len;
+	struct slice rest = via->branch;
+	bool is_one = edge_branch_cut(&rest) && rest.len;
 
 	return is_one ? edge_mac(edge, by_branch, 2, mac) : edge_mac(edge, by_fields, 5, mac);
 }

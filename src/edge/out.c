@@ -13,27 +13,24 @@ enum { DATAGRAM_USUAL = 1300 };
 
 /* --- responses --- */
 
-/* Is the top Record-Route the one that we put on the stack's request? */
-static bool has_own_record_route(struct edge *edge, const struct edge_head *head)
+bool edge_branch_cut(struct slice *branch)
 {
-	struct slice uri = edge_value_uri(edge_head_top(head, EDGE_RECORD_ROUTE));
-	struct edge_token token;
-	struct edge_uri parsed;
+	static const struct slice cookie = SLICE("z9hG4bK"); /* RFC 3261 8.1.1.7 */
 
-	return uri.p && edge_uri_parse(&parsed, uri) == 0
-	    && edge_token_parse(edge, parsed.user, &token) == 0;
+	if (!slice_equal(slice_head(*branch, cookie.len), cookie))
+		return false;
+	*branch = slice_from(*branch, cookie.len);
+	return true;
 }
-
-static const struct slice cookie = {"z9hG4bK", 7};
 
 int edge_branch_token(struct edge *edge, struct slice branch, struct edge_token *token,
     struct slice *mac)
 {
 	struct slice text;
 
-	if (!slice_equal(slice_head(branch, cookie.len), cookie))
+	if (!edge_branch_cut(&branch))
 		return -EBADMSG;
-	*mac = slice_from(branch, cookie.len);
+	*mac = branch;
 	slice_cut(mac, '.', &text);
 	return edge_token_parse(edge, text, token);
 }
@@ -98,11 +95,12 @@ static bool is_refused_invite(const struct edge_head *response)
 
 bool edge_respond(struct edge *edge, struct slice branch, const struct edge_message *m)
 {
+	struct edge_token token;
 	struct edge_change change = {.drop_via = true,
 	    .add_content_length = true, /* by UDP it need not have one */
 	    .content_length = m->body.len,
-	    .drop_record_route = has_own_record_route(edge, &m->head)};
-	struct edge_token token;
+	    /* The one that we put on the stack's request. */
+	    .drop_record_route = edge_route_token(edge, &m->head, EDGE_RECORD_ROUTE, &token) == 0};
 	struct sip_flow *f;
 	struct slice mac;
 
@@ -316,9 +314,10 @@ static struct edge_client *invite_of(struct edge *edge, const struct edge_head *
 	    : edge_client_invite(edge, edge_head_method(head), via.branch);
 }
 
-int edge_route_token(struct edge *edge, const struct edge_head *head, struct edge_token *token)
+int edge_route_token(struct edge *edge, const struct edge_head *head, enum edge_field field,
+    struct edge_token *token)
 {
-	struct slice uri = edge_value_uri(edge_head_top(head, EDGE_ROUTE)), text = absent;
+	struct slice uri = edge_value_uri(edge_head_top(head, field)), text = absent;
 	struct edge_uri parsed;
 
 	if (!uri.p || edge_uri_parse(&parsed, uri) < 0)
@@ -330,7 +329,7 @@ int edge_route_token(struct edge *edge, const struct edge_head *head, struct edg
 /* Another node knows the tokens that are for it. */
 static bool is_way_out(struct edge *edge, const struct edge_head *head, struct edge_token *token)
 {
-	return edge_route_token(edge, head, token) == 0 && token->kind != TOKEN_NODE;
+	return edge_route_token(edge, head, EDGE_ROUTE, token) == 0 && token->kind != TOKEN_NODE;
 }
 
 /* The ACK to a failure of our own: nobody else has heard of it. */

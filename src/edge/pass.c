@@ -54,12 +54,6 @@ struct passage {
 
 /* --- Record-Routes --- */
 
-static int make_mac(struct edge *edge, struct slice way, struct slice call_id,
-    char mac[EDGE_MAC_LEN + 1])
-{
-	return edge_mac(edge, (struct slice[]){SLICE("way"), way, call_id}, 3, mac);
-}
-
 static int write_way(struct edge *edge, char text[WAY_SIZE], const struct way *way,
     struct slice call_id)
 {
@@ -69,16 +63,16 @@ static int write_way(struct edge *edge, char text[WAY_SIZE], const struct way *w
 		return -EMSGSIZE;
 	text[0] = way->kind;
 	memcpy(text + 1, way->text.p, way->text.len);
-	return make_mac(edge, (struct slice){text, len}, call_id, text + len);
+	return edge_mac(edge, (struct slice[]){SLICE("way"), {text, len}, call_id}, 3, text + len);
 }
 
 static int read_way(struct edge *edge, struct slice text, struct slice call_id, struct way *way)
 {
 	struct slice known = slice_head(text, text.len - EDGE_MAC_LEN);
-	char mac[EDGE_MAC_LEN + 1];
 
-	if (text.len <= 1 + EDGE_MAC_LEN || make_mac(edge, known, call_id, mac) < 0
-	    || !slice_equal(slice_from(text, known.len), slice_of(mac)))
+	if (text.len <= 1 + EDGE_MAC_LEN
+	    || !edge_mac_is(edge, (struct slice[]){SLICE("way"), known, call_id}, 3,
+		slice_from(text, known.len)))
 		return -EBADMSG;
 	*way = (struct way){known.p[0], slice_from(known, 1)};
 	return 0;
@@ -396,7 +390,7 @@ static int choose(struct passage *p, const struct edge_source *from, struct slic
 	struct edge_token token;
 	struct way way;
 
-	if (edge_route_token(p->edge, head, &token) == 0 && token.kind == TOKEN_NODE)
+	if (edge_route_token(p->edge, head, EDGE_ROUTE, &token) == 0 && token.kind == TOKEN_NODE)
 		return find_flow(p, from, &token);
 	p->change.drop_routes = read_ways(p->edge, head, &way);
 	if (p->change.drop_routes > 0)

@@ -55,6 +55,9 @@ int edge_token_parse(struct edge *edge, struct slice text, struct edge_token *to
 int edge_mac(struct edge *edge, const struct slice *texts, size_t count,
     char mac[EDGE_MAC_LEN + 1]);
 
+/** Is it that?  In a time that tells nothing of where it differs. */
+bool edge_mac_is(struct edge *edge, const struct slice *texts, size_t count, struct slice mac);
+
 enum { EDGE_BRANCH_SIZE = 300 };
 
 /**
@@ -71,6 +74,9 @@ int edge_branch_write(struct edge *edge, const char *token, struct slice branch,
 /** @return the stack's; absent: it is not one that we have sent */
 struct slice edge_branch_parse(struct edge *edge, const char *token, struct slice wire,
     unsigned *attemptp);
+
+/** Cut off what each branch of RFC 3261 begins with.  @return false: it is none */
+bool edge_branch_cut(struct slice *branch);
 
 enum { EDGE_OWN_BRANCH_SIZE = 7 + EDGE_TOKEN_SIZE + EDGE_MAC_LEN + 1 };
 
@@ -257,8 +263,9 @@ void edge_send_ack(struct edge_client *invite, struct slice text);
 /** Has it a token of ours where only the stack has one? */
 bool edge_is_from_stack(struct edge *edge, const struct edge_head *head);
 
-/** The token of its top Route.  @return 0 or -EBADMSG: none of ours */
-int edge_route_token(struct edge *edge, const struct edge_head *head, struct edge_token *token);
+/** The token of its top Route or Record-Route.  @return 0 or -EBADMSG: none of ours */
+int edge_route_token(struct edge *edge, const struct edge_head *head, enum edge_field field,
+    struct edge_token *token);
 
 /* pass.c: past the stack, between a client and another node */
 

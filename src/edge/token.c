@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include <msrpd/hex.h>
 
 #include "edge/priv.h"
@@ -19,6 +21,14 @@ int edge_mac(struct edge *edge, const struct slice *texts, size_t count, char ma
 	if (err == 0)
 		snprintf(mac, EDGE_MAC_LEN + 1, "%016" PRIx64, value);
 	return err;
+}
+
+bool edge_mac_is(struct edge *edge, const struct slice *texts, size_t count, struct slice mac)
+{
+	char made[EDGE_MAC_LEN + 1];
+
+	return mac.len == EDGE_MAC_LEN && edge_mac(edge, texts, count, made) == 0
+	    && CRYPTO_memcmp(made, mac.p, EDGE_MAC_LEN) == 0;
 }
 
 /* Of a datagram the number is the listener's, and both its ports. */
@@ -78,14 +88,12 @@ static void read_datagram(struct edge_token *token, struct slice host)
 
 int edge_token_parse(struct edge *edge, struct slice text, struct edge_token *token)
 {
-	char made[EDGE_MAC_LEN + 1];
 	struct slice known;
 
 	if (text.len < HEAD_LEN + EDGE_MAC_LEN || text.len >= EDGE_TOKEN_SIZE)
 		return -EBADMSG;
 	known = slice_head(text, text.len - EDGE_MAC_LEN);
-	if (edge_mac(edge, &known, 1, made) < 0
-	    || memcmp(made, text.p + known.len, EDGE_MAC_LEN) != 0)
+	if (!edge_mac_is(edge, &known, 1, slice_from(text, known.len)))
 		return -EBADMSG;
 	*token = (struct edge_token){.kind = (unsigned char)text.p[0],
 	    .number = read_number((struct slice){text.p + 1, NUMBER_LEN})};
@@ -126,15 +134,14 @@ static struct slice cut_attempt(struct slice branch, unsigned *attemptp)
 struct slice edge_branch_parse(struct edge *edge, const char *token, struct slice wire,
     unsigned *attemptp)
 {
-	char mac[EDGE_MAC_LEN + 1];
 	struct slice branch = wire;
 
 	if (wire.len <= EDGE_MAC_LEN + 1)
 		return (struct slice){0};
 	branch.len -= EDGE_MAC_LEN + 1;
 	if (wire.p[branch.len] != '.'
-	    || edge_mac(edge, (struct slice[]){slice_of(token), branch}, 2, mac) < 0
-	    || !slice_equal(slice_from(wire, branch.len + 1), slice_of(mac)))
+	    || !edge_mac_is(edge, (struct slice[]){slice_of(token), branch}, 2,
+		slice_from(wire, branch.len + 1)))
 		return (struct slice){0};
 	return cut_attempt(branch, attemptp);
 }
