@@ -208,7 +208,8 @@ class CrowdFlood(FloodCase):
 
 
 class CostFlood(FloodCase):
-    changes = {'limits': {'connections_per_address': 1, 'auth_failures': 3, 'exempt': ['127.0.0.1']}}
+    changes = {'limits': {'connections_per_address': 1, 'auth_failures': 3, 'exempt': ['127.0.0.1']},
+               'msrp': {'bind_timeout': '10m'}}         # who holds a place keeps it
     LISTENERS = ('tcp', 'tls')
 
     def client(self, secure, source, password, message=True):

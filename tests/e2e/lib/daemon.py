@@ -1,4 +1,5 @@
 """Start and stop msrpd, and look at what it leaves behind."""
+import atexit
 import copy
 import ctypes
 import json
@@ -88,7 +89,13 @@ class Ports:
         return self.next - count
 
 
+    def give_back(self):
+        for claim in self.claims:
+            claim.close()
+
+
 _ports = Ports()
+atexit.register(_ports.give_back)
 
 
 def free_port(host='127.0.0.1', count=1, others=()):
