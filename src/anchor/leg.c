@@ -357,8 +357,8 @@ static int pass(struct anchor_leg *leg, struct msrp_conn *conn, const struct msr
 	if (is_empty(frame))
 		return refuse(conn, 200, "OK");
 	if (frame->method == MSRP_SEND) {
-		if (hop.conn && !msrp_conn_open(hop.conn))
-			hop.conn = NULL; /* it may never be: wait */
+		if (leg->other->lost && hop.conn && !msrp_conn_open(hop.conn))
+			hop.conn = NULL; /* it may come to nothing again: wait */
 		return result_of(conn, forward_send(forwarder_of(leg), &in, &hop, &phrase), phrase);
 	}
 	if (frame->method == MSRP_AUTH)

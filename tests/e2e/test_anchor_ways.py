@@ -36,15 +36,15 @@ class Way:
     def answer(self):
         return sdp.document(self.stream('active' if self.active else 'passive'))
 
-    def attach(self, call):
-        """Connect, or be connected to; as its SDP has said."""
+    def attach(self, call, conn=None):
+        """Connect, unless by a connection that is there, or be connected to; as its SDP has said."""
         if not self.active:
             call.attach(self.listener.accept())
             self.case.assertIsNone(call.conn.expect('SEND').body)
             return call
         tls = certs.client_context(self.case.ca, self.case.peer) if self.tls else None
         connect = ws.connect if self.web else msrp.connect
-        call.attach(connect(call.path[0], tls=tls))
+        call.attach(conn or connect(call.path[0], tls=tls))
         call.msrp.bind()
         return call
 
@@ -63,8 +63,9 @@ class WaysCase(AnchorCase):
                      'tls': {'certificate': cls.own.certificate, 'private_key': cls.own.key,
                              'ca_file': cls.ca.file}}}
 
-    def meet(self, one, other, comes=True):
-        """A session with alice coming by one way, bob by another; or he does not come."""
+    def meet(self, one, other, comes=True, conn=None):
+        """A session with alice coming by one way, bob by another; or he does not come, and she may
+        come by a connection that is there."""
         transaction = self.calls(offer=one.offer)
         invite = self.bob.expect('INVITE')
         offered = sdp.Sdp(invite.request.body).message
@@ -77,7 +78,7 @@ class WaysCase(AnchorCase):
         bob.dialog.expect('ACK')
         event = self.ctl.event('E_MSRP_ANCHOR_NEW')
         if not comes:
-            one.attach(alice)
+            one.attach(alice, conn)
         elif one.active:            # it is she who has to begin
             one.attach(alice)
             other.attach(bob)
@@ -407,6 +408,18 @@ class LongGraceTest(GraceCase):
         waits.alice.conn.send(waits.alice.msrp.build('SEND', b'to nobody'))
         self.passes(pair.alice, pair.bob, 'to somebody')
         self.assertEqual(pair.alice.conn.expect('REPORT').get('Status').split()[1], '408')
+
+
+    def test_shared_connection_is_first_made(self):
+        """What comes while we connect for the first time goes there, and nobody waits for that."""
+        way, slow = Way(self, True, tls=True), Way(self, False, tls=True)
+        other = self.meet(way, Way(self, True, tls=True))
+        slow.listener.gate.clear()
+        pair = self.meet(Way(self, True, tls=True), slow, comes=False, conn=other.alice.conn)
+        pair.alice.send('early')
+        slow.listener.gate.set()
+        pair.bob.attach(slow.listener.accept())
+        self.assertEqual(pair.bob.receive().body, b'early')
 
 
 class ReloadTest(GraceCase):
