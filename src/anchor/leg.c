@@ -38,6 +38,8 @@ static void detach(struct anchor_leg *leg)
 	msrp_transaction_stop(&leg->greeting);
 	msrp_conn_detach(&leg->user);
 	leg->confirmed = false;
+	free(leg->claim);
+	leg->claim = NULL;
 }
 
 static void note_bound(const struct anchor_leg *leg, const struct msrp_conn *conn)
@@ -286,8 +288,10 @@ static int refuse(struct msrp_conn *conn, int code, const char *phrase)
  *
  * @return may the request go on?
  */
-static bool bind_to(struct anchor_leg *leg, struct msrp_conn *conn)
+static bool bind_to(struct anchor_leg *leg, struct msrp_conn *conn, struct slice from_path)
 {
+	char *claim;
+
 	if (leg->user.conn == conn) {
 		confirm(leg);
 		return true;
@@ -300,7 +304,14 @@ static bool bind_to(struct anchor_leg *leg, struct msrp_conn *conn)
 		refuse(conn, 403, "Wrong certificate");
 		return false;
 	}
+	/* Before his SDP is here nobody can say whether it is him. */
+	claim = leg->peer.sdp ? NULL : slice_dup(from_path);
+	if (!leg->peer.sdp && !claim) {
+		refuse(conn, 413, "Out of memory");
+		return false;
+	}
 	detach(leg);
+	leg->claim = claim;
 	attach(leg, conn);
 	confirm(leg);
 	return true;
@@ -354,6 +365,8 @@ static int pass(struct anchor_leg *leg, struct msrp_conn *conn, const struct msr
 	struct hop hop = hop_from(leg);
 	const char *phrase = "";
 
+	if (!leg->peer.sdp || !leg->other->peer.sdp)
+		return refuse(conn, 481, "No session yet");
 	if (is_empty(frame))
 		return refuse(conn, 200, "OK");
 	if (frame->method == MSRP_SEND) {
@@ -378,11 +391,8 @@ static int on_request(struct msrp_target *target, struct msrp_conn *conn,
 	/* RFC 4975 7.3: a path that goes on behind us is none of ours. */
 	if (frame->to_rest.p)
 		return refuse(conn, 481, "No such session");
-	/* Before his SDP is here nobody can say that it is him. */
-	if (!leg->peer.sdp || !leg->other->peer.sdp)
-		return refuse(conn, 481, "No session yet");
 	anchor_ref(anchor);
-	if (bind_to(leg, conn) && !anchor->over)
+	if (bind_to(leg, conn, frame->from_path) && !anchor->over)
 		result = pass(leg, conn, frame);
 	anchor_unref(anchor);
 	return result;
@@ -417,6 +427,7 @@ int leg_move(struct anchor_leg *leg, const struct ua_local *local)
 	char id[UA_ID_MAX];
 	struct slice same = {id, leg_id(leg).len};
 
+	leg_leave(leg);
 	memcpy(id, leg_id(leg).p, same.len);
 	msrp_target_unbind(leg->anchor->all->env.msrp, &leg->target);
 	return set_uri(leg, local, same);

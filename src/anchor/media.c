@@ -130,7 +130,8 @@ static int side_set(struct anchor_leg *leg, struct anchor_side *side, struct sli
 /* It may say that the connection is no more his, or never was. */
 static void take_peer(struct anchor_leg *leg, struct anchor_side *side)
 {
-	bool moved = leg->peer.sdp && !slice_equal(leg->peer.path, side->path);
+	struct slice before = leg->claim ? slice_of(leg->claim) : leg->peer.path;
+	bool moved = before.p && !slice_equal(before, side->path);
 
 	free(leg->peer.sdp);
 	leg->peer = *side;
@@ -138,6 +139,8 @@ static void take_peer(struct anchor_leg *leg, struct anchor_side *side)
 	charge(leg, 0);
 	if (moved || (leg->user.conn && !media_is_peer(leg, leg->user.conn)))
 		leg_leave(leg);
+	free(leg->claim);
+	leg->claim = NULL;
 }
 
 static int take_answer(struct anchor_leg *leg, struct slice text)

@@ -81,6 +81,7 @@ struct anchor_leg {
 	struct timer_entry grace, retry;
 	unsigned retry_periods; /* of ANCHOR_RETRY_MS until the next try */
 	uint64_t since_ms;      /* its connection is, or the last one was, confirmed; 0: none */
+	char *claim;            /* the path of who is bound, until his SDP is here; else NULL */
 	bool confirmed;         /* its connection: something came over it */
 	bool lost;              /* one was, or could not be had; none was confirmed since */
 	bool secure;            /* its URI is msrps */

@@ -157,19 +157,39 @@ class WaysTest(WaysCase):
         msrp.Session(thief, alice.path, alice.own_path).send('x', code=403)
         way.attach(alice).send('x')
 
-    def test_comes_before_his_answer(self):
-        """Whoever connects before bob has said who he is stays outside."""
-        way, other = Way(self, True), Way(self, True)
+    def comes_early(self, tls, credentials=None, path=None):
+        """Somebody connects before bob has answered.  @return alice's side, bob's, the connection"""
+        way, other = Way(self, True, tls=tls), Way(self, True, tls=tls)
         transaction, invite = self.rings(offer=way.offer)
         offered = sdp.Sdp(invite.request.body)
-        early = msrp.connect(offered.message.path[0], name='early')
-        msrp.Session(early, offered.message.path, other.path.split()).send(None, code=481)
+        early = msrp.connect(offered.message.path[0], name='early', tls=credentials
+                             and certs.client_context(self.ca, credentials))
+        early_session = msrp.Session(early, offered.message.path, [path or other.path])
+        early_session.send(None, code=481)
+        early_session.send('x', code=481)
         invite.respond(200, other.answer)
         bob = Call(self, Dialog.of_server(invite), offered, other.path)
-        alice = self.taken(transaction, way.path)
-        way.attach(alice)
-        other.attach(bob)
-        self.passes(alice, bob, 'to him')
+        alice = way.attach(self.taken(transaction, way.path))
+        bob.dialog.expect('ACK')
+        return alice, bob, other, early
+
+    def test_comes_before_his_answer(self):
+        """Bob's SDP takes longer than he does: he need not say anything once more."""
+        for tls in (False, True):
+            with self.subTest(tls=tls):
+                alice, bob, _, early = self.comes_early(tls, self.peer if tls else None)
+                bob.attach(early)
+                self.passes(alice, bob, 'to him')
+                self.passes(bob, alice, 'from him')
+
+    def test_another_comes_before_his_answer(self):
+        """Who is not the one that bob's SDP speaks of leaves room for him when that comes."""
+        for tls, who in ((False, {'path': 'msrp://127.0.0.1:9/other;tcp'}),
+                         (True, {'credentials': self.other})):
+            with self.subTest(tls=tls):
+                alice, bob, other, _ = self.comes_early(tls, **who)
+                other.attach(bob)
+                self.passes(alice, bob, 'to him')
 
     def test_another_certificate(self):
         """Bob says by re-INVITE that he has another: the connection with the first is his no more."""
