@@ -86,6 +86,24 @@ static void confirm(struct anchor_leg *leg)
 	leg->lost = false;
 }
 
+/*
+ * The wait until the next try doubles, but lets one fall within the grace; it is short again after a
+ * connection that has held: who is gone each time as soon as he is there is sought less and less often.
+ */
+static void set_wait(struct anchor_leg *leg)
+{
+	uint64_t held = timer_now_ms() - leg->since_ms, wait = leg->retry_wait * ANCHOR_RETRY_MS;
+	unsigned most =
+	    (unsigned)(leg->anchor->all->settings->reconnect_grace_ms / (2 * ANCHOR_RETRY_MS));
+
+	if (!leg->lost && held >= (wait < ANCHOR_HELD_MS ? wait : ANCHOR_HELD_MS))
+		leg->retry_wait = 0;
+	leg->retry_wait = leg->retry_wait ? 2 * leg->retry_wait : 1;
+	if (leg->retry_wait > most)
+		leg->retry_wait = most ? most : 1;
+	leg->retry_left = leg->retry_wait;
+}
+
 /* The session is over unless the peer is there again before long (RFC 4975 5.4). */
 static void lost(struct anchor_leg *leg)
 {
@@ -94,11 +112,9 @@ static void lost(struct anchor_leg *leg)
 
 	if (!leg->up)
 		return; /* its dialog tells what becomes of it */
+	set_wait(leg);
 	if (!leg->lost) {
 		leg->lost = true;
-		/* Who is gone each time as soon as he is there is sought less and less often. */
-		if (timer_now_ms() - leg->since_ms >= all->settings->reconnect_grace_ms)
-			leg->retry_periods = 1;
 		++*all->count.lost;
 		story_note(LOG_LEVEL_INFO, &of, "anchor: session %.*s: connection lost",
 		    SLICE_ARG(leg_id(leg)));
@@ -129,7 +145,7 @@ void leg_leave(struct anchor_leg *leg)
 	struct anchors *all = leg->anchor->all;
 
 	detach(leg);
-	leg->since_ms = 0;
+	leg->retry_wait = 0;
 	timer_queue_stop(&all->grace, &leg->grace);
 	timer_queue_stop(&all->retry, &leg->retry);
 }
@@ -265,10 +281,9 @@ void leg_on_retry(struct timer_entry *entry, void *arg)
 {
 	struct anchor_leg *leg = OWNER(struct anchor_leg, retry, entry);
 	struct anchors *all = arg;
-	unsigned waited = ++leg->retry_periods;
 
-	/* After 1, 2, 4, 8 … of them; what follows may be the end of the leg. */
-	if (waited & (waited - 1))
+	/* What follows may be the end of the leg. */
+	if (--leg->retry_left > 0)
 		timer_queue_start(&all->retry, &leg->retry);
 	else
 		leg_follow(leg);

@@ -26,7 +26,10 @@
 #include "ua/local.h"
 
 /* A connection that was lost or refused is tried again after this, twice it, … */
-enum { ANCHOR_RETRY_MS = 100 };
+enum {
+	ANCHOR_RETRY_MS = 100,
+	ANCHOR_HELD_MS = 5000, /* one that has lasted so long was no failure */
+};
 
 /** The `anchor:` section. */
 struct anchor_settings {
@@ -79,12 +82,13 @@ struct anchor_leg {
 	struct way way;         /* of what goes to its peer */
 	struct traffic traffic; /* of what comes from him */
 	struct timer_entry grace, retry;
-	unsigned retry_periods; /* of ANCHOR_RETRY_MS until the next try */
-	uint64_t since_ms;      /* its connection is, or the last one was, confirmed; 0: none */
-	char *claim;            /* the path of who is bound, until his SDP is here; else NULL */
-	bool confirmed;         /* its connection: something came over it */
-	bool lost;              /* one was, or could not be had; none was confirmed since */
-	bool secure;            /* its URI is msrps */
+	unsigned retry_wait; /* of ANCHOR_RETRY_MS before the next try, or the last one; 0: none */
+	unsigned retry_left; /* what is left of that */
+	uint64_t since_ms;   /* its connection is, or the last one was, confirmed */
+	char *claim;         /* the path of who is bound, until his SDP is here; else NULL */
+	bool confirmed;      /* its connection: something came over it */
+	bool lost;           /* one was, or could not be had; none was confirmed since */
+	bool secure;         /* its URI is msrps */
 	char uri[MSRP_LISTEN_URI_MAX + UA_ID_MAX];
 };
 
