@@ -461,9 +461,7 @@ bool media_is_peer(const struct anchor_leg *leg, const struct msrp_conn *conn)
 	struct slice fingerprints[SDP_FINGERPRINT_MAX];
 	struct msrp_destination to;
 
-	/* Where we connect the pool has looked at it. */
-	if (!msrp_conn_accepted(conn) || media_destination(leg, &to, fingerprints) < 0
-	    || to.fingerprint_count == 0)
+	if (media_destination(leg, &to, fingerprints) < 0 || to.fingerprint_count == 0)
 		return true;
 	for (size_t i = 0; i < to.fingerprint_count; i++)
 		if (msrp_conn_peer_fingerprint(conn, fingerprints[i]))

@@ -243,5 +243,5 @@ struct msrp_destination;
 int media_destination(const struct anchor_leg *leg, struct msrp_destination *to,
     struct slice fingerprints[SDP_FINGERPRINT_MAX]);
 
-/** Has the peer at the connection a certificate that his SDP speaks of (RFC 8122 6.2)? */
+/** Has the peer at the connection a certificate that his SDP speaks of (RFC 8122 6.2)?  Not before it is open. */
 bool media_is_peer(const struct anchor_leg *leg, const struct msrp_conn *conn);

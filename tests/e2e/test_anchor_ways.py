@@ -2,6 +2,7 @@
 """Anchored sessions: whatever way each side comes, and what becomes of connections."""
 import os
 import re
+import threading
 import time
 
 from lib import case, certs, msrp, sdp, ws
@@ -201,6 +202,23 @@ class WaysTest(WaysCase):
                                      tls=certs.client_context(self.ca, self.other)))
         pair.bob.msrp.bind()
         self.passes(pair.alice, pair.bob, 'to him')
+
+    def test_another_certificate_where_we_connect(self):
+        """The same where it is us who connect, to the same place, and where we are about to."""
+        for connecting in (False, True):
+            with self.subTest(connecting=connecting):
+                other = Way(self, False, tls=True)
+                other.listener.gate = threading.Semaphore(0 if connecting else 1)
+                pair = self.meet(Way(self, True, tls=True), other, comes=not connecting)
+                self.moves(pair, 'passive', other.path, f'a=fingerprint:{self.other.fingerprint()}')
+                if connecting:
+                    other.listener.gate.release()
+                    other.listener.accept()
+                other.listener.tls = certs.server_context(self.other)
+                other.listener.gate.release()
+                pair.bob.attach(other.listener.accept())
+                pair.bob.conn.expect('SEND')
+                self.passes(pair.alice, pair.bob, 'to him')
 
     def test_what_comes_early_waits(self):
         """Bob is not there yet: alice's message waits for him, and she is not read on."""
@@ -423,10 +441,10 @@ class LongGraceTest(GraceCase):
         """What comes while we connect for the first time goes there, and nobody waits for that."""
         way, slow = Way(self, True, tls=True), Way(self, False, tls=True)
         other = self.meet(way, Way(self, True, tls=True))
-        slow.listener.gate.clear()
+        slow.listener.gate = threading.Semaphore(0)
         pair = self.meet(Way(self, True, tls=True), slow, comes=False, conn=other.alice.conn)
         pair.alice.send('early')
-        slow.listener.gate.set()
+        slow.listener.gate.release()
         pair.bob.attach(slow.listener.accept())
         self.assertEqual(pair.bob.receive().body, b'early')
 

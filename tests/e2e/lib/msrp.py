@@ -289,8 +289,7 @@ class Listener:
         self.behave = behave
         self.name = name
         self.relay = relay                  # who connects is a relay: it hands on others' words
-        self.gate = threading.Event()       # cleared: TLS handshakes wait for it
-        self.gate.set()
+        self.gate = None                    # a Semaphore: each TLS handshake waits for its turn
         self.accepted = Mailbox(name)
         self.conns = []
         self.count = 0                      # of connections taken
@@ -316,7 +315,8 @@ class Listener:
             self.count += 1
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.tls:
-                self.gate.wait(DEADLINE)
+                if self.gate:
+                    self.gate.acquire(timeout=DEADLINE)
                 sock.settimeout(DEADLINE)
                 try:
                     sock = self.tls.wrap_socket(sock, server_side=True)
