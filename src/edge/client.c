@@ -106,9 +106,11 @@ static int take_memory(struct edge_client *c, const struct edge_head *request)
 {
 	size_t cost = sizeof(*c) + c->text.len + c->failure.len + c->cancel.len;
 
-	if (ends_something(edge_head_method(request)))
-		edge_memory_add(c->edge, cost);
-	else if (!edge_memory_take(c->edge, cost))
+	bool has = ends_something(edge_head_method(request))
+	    ? edge_memory_take_reserve(c->edge, cost)
+	    : edge_memory_take(c->edge, cost);
+
+	if (!has)
 		return -ENOBUFS;
 	c->cost = cost;
 	return 0;

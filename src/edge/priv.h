@@ -351,7 +351,9 @@ void edge_refusal_note(struct edge *edge);
 
 /** Memory of transactions.  @return false: the bound is reached */
 bool edge_memory_take(struct edge *edge, size_t bytes);
-/** The same whatever the bound is. */
+/** For what ends something: that may have an eighth, or 64 KiB, more. */
+bool edge_memory_take_reserve(struct edge *edge, size_t bytes);
+/** Whatever the bound is. */
 void edge_memory_add(struct edge *edge, size_t bytes);
 void edge_memory_give(struct edge *edge, size_t bytes);
 

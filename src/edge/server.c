@@ -18,6 +18,7 @@ enum {
 	FULL_AGAIN_MS = 10 * 1000,   /* between two lines in the log */
 	MALLOC_COST = 16,
 	REFUSAL_COST = 20 << 10, /* to the stack */
+	RESERVE_MIN = 64 << 10,
 };
 
 /* --- memory --- */
@@ -46,13 +47,17 @@ void edge_refusal_note(struct edge *edge)
 	edge->refusals.total++;
 }
 
+static uint64_t used_memory(struct edge *edge)
+{
+	refusals_now(edge);
+	return *edge->count.transaction_memory + (uint64_t)edge->refusals.total * REFUSAL_COST;
+}
+
 bool edge_memory_has(struct edge *edge, size_t bytes)
 {
-	uint64_t used = *edge->count.transaction_memory, now = timer_now_ms();
+	uint64_t now = timer_now_ms();
 
-	refusals_now(edge);
-	used += (uint64_t)edge->refusals.total * REFUSAL_COST;
-	if (used + bytes <= edge->settings->transaction_memory)
+	if (used_memory(edge) + bytes <= edge->settings->transaction_memory)
 		return true;
 	++*edge->count.transactions_refused;
 	if (now >= edge->full_said_ms + FULL_AGAIN_MS) {
@@ -65,6 +70,17 @@ bool edge_memory_has(struct edge *edge, size_t bytes)
 bool edge_memory_take(struct edge *edge, size_t bytes)
 {
 	bool has = edge_memory_has(edge, bytes);
+
+	if (has)
+		edge_memory_add(edge, bytes);
+	return has;
+}
+
+bool edge_memory_take_reserve(struct edge *edge, size_t bytes)
+{
+	uint64_t bound = edge->settings->transaction_memory;
+	uint64_t more = bound / 8 > RESERVE_MIN ? bound / 8 : RESERVE_MIN;
+	bool has = used_memory(edge) + bytes <= bound + more;
 
 	if (has)
 		edge_memory_add(edge, bytes);

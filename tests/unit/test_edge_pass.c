@@ -682,12 +682,28 @@ static void test_called_too_much(void **state)
 	assert_true(edge_number(s, "transaction_memory") > sizeof(struct edge_client));
 }
 
+/* What ends something has a bound as well. */
+static void test_reserve(void **state)
+{
+	struct world *w = *state;
+	struct edge *edge = w->side.edge;
+
+	w->side.settings.transaction_memory = 1 << 20;
+	assert_true(edge_memory_take(edge, 1 << 20));
+	assert_false(edge_memory_take(edge, 1));
+	assert_true(edge_memory_take_reserve(edge, 1 << 17));
+	assert_false(edge_memory_take_reserve(edge, 1));
+	edge_memory_give(edge, 9 << 17);
+	assert_int_equal(edge_number(&w->side, "transaction_memory"), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_passed),
 	    TEST(test_length),
+	    TEST(test_reserve),
 	    TEST(test_nowhere_else),
 	    TEST(test_max_forwards),
 	    TEST(test_max_forwards_at_once),
