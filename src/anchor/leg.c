@@ -92,11 +92,10 @@ static void confirm(struct anchor_leg *leg)
  */
 static void set_wait(struct anchor_leg *leg)
 {
-	uint64_t held = timer_now_ms() - leg->since_ms, wait = leg->retry_wait * ANCHOR_RETRY_MS;
 	unsigned most =
 	    (unsigned)(leg->anchor->all->settings->reconnect_grace_ms / (2 * ANCHOR_RETRY_MS));
 
-	if (!leg->lost && held >= (wait < ANCHOR_HELD_MS ? wait : ANCHOR_HELD_MS))
+	if (!leg->lost && timer_now_ms() - leg->since_ms >= ANCHOR_HELD_MS)
 		leg->retry_wait = 0;
 	leg->retry_wait = leg->retry_wait ? 2 * leg->retry_wait : 1;
 	if (leg->retry_wait > most)

@@ -127,17 +127,25 @@ static int side_set(struct anchor_leg *leg, struct anchor_side *side, struct sli
 	return 0;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return slice_equal(slice_of(a), slice_of(b));
+}
+
 /* It may say that the connection is no more his, or never was. */
 static void take_peer(struct anchor_leg *leg, struct anchor_side *side)
 {
 	struct slice before = leg->claim ? slice_of(leg->claim) : leg->peer.path;
 	bool moved = before.p && !slice_equal(before, side->path);
+	/* Whom we are connecting to is looked at by what he said before. */
+	bool looks = leg->user.conn
+	    && (msrp_conn_open(leg->user.conn) || !same_text(leg->peer.sdp, side->sdp));
 
 	free(leg->peer.sdp);
 	leg->peer = *side;
 	*side = (struct anchor_side){0};
 	charge(leg, 0);
-	if (moved || (leg->user.conn && !media_is_peer(leg, leg->user.conn)))
+	if (moved || (looks && !media_is_peer(leg, leg->user.conn)))
 		leg_leave(leg);
 	free(leg->claim);
 	leg->claim = NULL;
