@@ -69,6 +69,8 @@ ELSEWHERE = {
     'bench/cluster.py': BY_HAND,
     'bench/cluster.py local': BY_HAND,
     'bench/cluster_sizing.py': BY_HAND,
+    'bench/nodes.py': BY_HAND,
+    'bench/nodes.py gateway': BY_HAND,
     'bench/files.py': BY_HAND,
     'bench/handshakes.py': BY_HAND,
     'bench/handshakes.py rsa-2048': BY_HAND,
