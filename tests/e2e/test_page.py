@@ -11,14 +11,11 @@ import tempfile
 import unittest
 import zlib
 
-from lib import browser, case, phones
+from lib import browser, case, front, phones
 from lib.browser import Page
 from lib.certs import Authority
 from lib.daemon import MSRPCTL, MSRPD, SOURCE, free_port
 from lib.program import Program
-from lib.waiting import poll
-
-from test_web_proxies import answers
 
 REALM = 'example.org'
 PASSWORD = 'wonderland'
@@ -490,17 +487,12 @@ class ProxyCase:
                          ('/etc/ssl/im.pem', certificate.certificate),
                          ('/etc/haproxy/im.pem', certificate.certificate)):
             text = text.replace(old, new)
-        path = os.path.join(cls.directory, 'proxy.conf')
-        with open(path, 'w', encoding='utf-8') as file:
-            file.write(cls.around.format(directory=cls.directory, text=text))
         # HAProxy wants both in one file, or the key beside it.
         os.link(certificate.key, f'{certificate.certificate}.key')
         cls.config['web']['forwarded'] = ['127.0.0.1']
         if cls.advertise:
             cls.config['web']['advertise'] = f'https://127.0.0.1:{port}'
-        proxy = Program(cls.program, [cls.program, *cls.arguments, path], cls.directory)
-        cls.addClassCleanup(proxy.stop)
-        poll(lambda: answers(port), what=cls.program)
+        cls.addClassCleanup(front.start(cls.program, text, port, cls.directory).stop)
         cls.url = f'https://127.0.0.1:{port}/'
 
     def test_chat(self):
@@ -521,35 +513,12 @@ class ProxyCase:
 
 
 class NginxTest(ProxyCase, PageCase):
-    program, arguments = 'nginx', ['-c']
-    around = '''daemon off;
-master_process off;
-pid {directory}/nginx.pid;
-error_log stderr;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-{text}
-}}
-'''
+    program = 'nginx'
 
 
 class HaproxyTest(ProxyCase, PageCase):
-    program, arguments = 'haproxy', ['-db', '-f']
+    program = 'haproxy'
     advertise, settings = False, {'secure': False}
-    around = '''global
-    maxconn 64
-defaults
-    timeout connect 10s
-    timeout client 1h
-    timeout server 1h
-{text}
-'''
 
 
 class DemoTest(unittest.TestCase):

@@ -1,28 +1,13 @@
 #!/usr/bin/env python3
 """The web port behind nginx and HAProxy, as docs/web.md has it."""
 import os
-import socket
 
 import test_ws
-from lib import case, web as weblib, ws
+from lib import case, front, web as weblib, ws
 from lib.daemon import free_port, merge
-from lib.program import Program
-from lib.waiting import poll
 from lib.web import Web
 
-NGINX = '''daemon off;
-master_process off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
+NGINX = '''    map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
     server {{
         listen 127.0.0.1:{port};
         location / {{
@@ -33,34 +18,18 @@ http {{
             proxy_set_header Connection $connection_upgrade;
             proxy_set_header X-Forwarded-For $remote_addr;
         }}
-    }}
-}}
-'''
+    }}'''
 
-HAPROXY = '''global
-    maxconn 64
-defaults
-    mode http
-    timeout connect 10s
-    timeout client 1h
-    timeout server 1h
-    timeout tunnel 1h
+HAPROXY = '''    timeout tunnel 1h
 frontend web
+    mode http
     bind 127.0.0.1:{port}
     option forwardfor
     default_backend msrpd
 backend msrpd
+    mode http
     http-reuse always
-    server msrpd 127.0.0.1:{inner}
-'''
-
-
-def answers(port):
-    try:
-        socket.create_connection(('127.0.0.1', port), 5).close()
-    except OSError:
-        return False
-    return True
+    server msrpd 127.0.0.1:{inner}'''
 
 
 class ProxyCase:
@@ -77,12 +46,8 @@ class ProxyCase:
         super().setUp()
         inner = Web.of(self.ctl).port
         port = free_port()
-        path = os.path.join(self.directory, f'{port}.conf')
-        with open(path, 'w', encoding='ascii') as file:
-            file.write(self.template.format(directory=self.directory, port=port, inner=inner))
-        proxy = Program(self.program, [self.program, *self.arguments, path], self.directory)
-        self.addCleanup(proxy.stop)
-        poll(lambda: answers(port), what=self.program)
+        self.addCleanup(front.start(self.program, self.site.format(port=port, inner=inner), port,
+                                    self.directory).stop)
         self.web = Web(f'http://127.0.0.1:{port}')
 
     def test_files_and_requests(self):
@@ -118,11 +83,11 @@ class ProxyCase:
 
 
 class NginxTest(ProxyCase, case.Case):
-    program, arguments, template = 'nginx', ['-c'], NGINX
+    program, site = 'nginx', NGINX
 
 
 class HaproxyTest(ProxyCase, case.Case):
-    program, arguments, template = 'haproxy', ['-db', '-f'], HAPROXY
+    program, site = 'haproxy', HAPROXY
 
 
 if __name__ == '__main__':

@@ -481,6 +481,17 @@ static const char *write_call(struct world *w, char text[TEXT], const char *user
 	return within(text, "INVITE", &w->side.peer_addr, "call", headers);
 }
 
+/* Its INVITE has come to the phone. */
+static void call_phone(struct world *w, char user[SIP_FLOW_USER_SIZE])
+{
+	char text[TEXT];
+
+	connect_phone(w, user);
+	node_send(w, write_call(w, text, user, "70"));
+	wait_as(w, w->phone, "INVITE ");
+	read_record_routes(w, w->for_peer, w->for_node);
+}
+
 static void test_called(void **state)
 {
 	struct world *w = *state;
@@ -629,10 +640,7 @@ static void test_hung_up_without_room(void **state)
 	struct edge_side *s = &w->side;
 	char user[SIP_FLOW_USER_SIZE], text[TEXT];
 
-	connect_phone(w, user);
-	node_send(w, write_call(w, text, user, "70"));
-	wait_as(w, w->phone, "INVITE ");
-	read_record_routes(w, w->for_peer, w->for_node);
+	call_phone(w, user);
 	send_as(w, w->phone, edge_answer(s, text, "200 OK"));
 	node_wait(w, "SIP/2.0 200 ");
 	s->settings.transaction_memory = 1;
@@ -649,10 +657,7 @@ static void test_phone_is_gone(void **state)
 	struct edge_side *s = &w->side;
 	char user[SIP_FLOW_USER_SIZE], text[TEXT];
 
-	connect_phone(w, user);
-	node_send(w, write_call(w, text, user, "70"));
-	wait_as(w, w->phone, "INVITE ");
-	read_record_routes(w, w->for_peer, w->for_node);
+	call_phone(w, user);
 	close(w->phone);
 	w->phone = -1;
 	node_wait(w, "SIP/2.0 503 ");
