@@ -18,8 +18,6 @@ struct page_message {
 	struct slice headers; /* further header lines, each "Name: value\r\n"; may be absent */
 	/** The connection that it goes over (flow.h), wherever ruri may be; NULL: where ruri is. */
 	struct sip_flow *flow;
-	/** URI of a node of ours that it goes to, wherever ruri leads; absent: none. */
-	struct slice node;
 	/**
 	 * Without flow: the connection of whom this answers, which he may have left since.  It goes
 	 * over that unless he is registered here, or an address of his own with a port is named.

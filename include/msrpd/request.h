@@ -11,6 +11,9 @@
  * An INVITE, a MESSAGE, a REFER or a REGISTER.  Referenced: whoever answers later holds a
  * reference.  An unanswered request that loses its last reference is answered 500, a REFER 405.
  */
+struct cluster;
+struct cluster_mark;
+struct cluster_node;
 struct sip_flow;
 struct sip_place;
 struct sip_request;
@@ -116,12 +119,11 @@ int sip_request_drop(struct sip_request *req);
  * Let another node of ours serve the request: what that answers is the answer, and the dialog, if
  * one begins with it, is between it and the client.  The request counts as answered.
  *
- * @param node    URI that the node's SIP is reached at, as ours is at own
- * @param header  line by which the node knows it ("Name: value\r\n"); its own of that name goes
- * @return 0, -EEXIST: answered already, -EINVAL: no URIs, -ENOMEM
+ * @param mark  what the node is to do with it
+ * @return 0, -EEXIST: answered already, -EXDEV: it or we have no SIP for nodes, -ENOMEM
  */
-int sip_request_pass_on(struct sip_request *req, struct slice node, struct slice own,
-    struct slice header);
+int sip_request_pass_on(struct sip_request *req, const struct cluster *cluster,
+    const struct cluster_node *node, const struct cluster_mark *mark);
 
 enum sip_digest { SIP_DIGEST_MD5, SIP_DIGEST_SHA256 };
 

@@ -119,23 +119,15 @@ bool conf_room_claim(struct conf_room *room)
 static int send_there(struct conf_room *room, struct sip_request *request,
     const struct conf_order *order, const struct cluster_node *owner)
 {
-	struct cluster *cluster = room->conf->env.cluster;
 	const struct cluster_mark mark = {
 	    .service = SLICE("conf"),
 	    .args = {slice_of(whats[order->what]), slice_of(room->uri), order->from},
 	    .count = 3,
 	};
-	struct buffer header = {.max = BUFFER_UNBOUNDED};
-	struct cluster_node own;
-	int err = cluster_find_node(cluster, cluster_own_name(cluster), &own);
 
-	if (order->forwarded || err < 0 || !owner->sip.p || !own.sip.p)
-		return -EXDEV;
-	cluster_mark_write(cluster, &header, owner->name, &mark);
-	err = header.err ? header.err
-			 : sip_request_pass_on(request, owner->sip, own.sip, buffer_text(&header));
-	buffer_fini(&header);
-	return err;
+	return order->forwarded
+	    ? -EXDEV
+	    : sip_request_pass_on(request, room->conf->env.cluster, owner, &mark);
 }
 
 static void pass_on(struct conf_room *room, struct sip_request *request,

@@ -308,10 +308,17 @@ static void tell_datagram_failure(struct edge_client *c, unsigned code, const ch
 	buffer_fini(&w);
 }
 
+static void count_failure(const struct edge_client *c)
+{
+	if (c->passed && !c->completed)
+		++*c->edge->count.passed_failed;
+}
+
 static void fail_datagram(struct edge_client *c, const char *why)
 {
 	if (edge_retry_unreached(c))
 		return;
+	count_failure(c);
 	leave(c);
 	if (*c->key && !c->completed)
 		tell_datagram_failure(c, 503, why);
@@ -571,6 +578,7 @@ void edge_clients_fail(struct sip_flow *f)
 			send_instead(c);
 			continue;
 		}
+		count_failure(c);
 		leave(c);
 		if (c->failure.p)
 			edge_give_back(f->edge, c->failure);
@@ -766,6 +774,7 @@ static void on_over(struct timer_entry *entry, void *arg)
 		stop_ringing(c);
 		return;
 	}
+	count_failure(c);
 	/* Of its own the stack finds that out. */
 	if (c->passed && c->invite && !c->completed)
 		time_out(c);

@@ -31,6 +31,8 @@ static const struct stats_row counters[] = {
     {"stray_responses", "responses to no request that went the way that they came",
 	COUNT(stray_responses)},
     {"passed", "requests that went on to another node", COUNT(passed)},
+    {"passed_failed", "requests that went on, there or to its client, and got no answer",
+	COUNT(passed_failed)},
     {"datagrams_in", "datagrams received", COUNT(datagrams_in)},
     {"datagrams_out", "datagrams sent", COUNT(datagrams_out)},
     {"datagrams_dropped", "datagrams that the kernel had no room for until they were read",

@@ -644,7 +644,8 @@ int edge_write(struct buffer *w, const struct edge_message *message,
     const struct edge_change *change);
 
 struct edge_count {
-	uint64_t *messages_in, *messages_out, *bad_messages, *stray_responses, *passed;
+	uint64_t *messages_in, *messages_out, *bad_messages, *stray_responses, *passed,
+	    *passed_failed;
 	uint64_t *datagrams_in, *datagrams_out, *datagrams_dropped;
 	uint64_t *repeats_in, *repeats_out;
 	uint64_t *transactions, *transaction_memory, *transactions_refused;

@@ -61,7 +61,6 @@ static int delivery_new(struct gw_delivery **dp, struct gw_binding *b, struct si
 	d->confirm = order->confirm;
 	d->answers = order->last && order->confirm == GW_ACCEPTED;
 	d->forwarded = order->forwarded;
-	d->tries = order->tries;
 	d->came_ms = timer_now_ms();
 	d->bytes = sip_request_field(message, SIP_FIELD_BODY).len;
 	if (order->confirm != GW_ACCEPTED)
@@ -241,7 +240,7 @@ void gw_delivery_accept(struct gw_binding *b)
 		accept(d);
 }
 
-/* What another node has sent on stays: it asks again whose the key is. */
+/* What another node has sent on does not go to a third. */
 static void move(struct gw_delivery *d, const struct cluster_node *node)
 {
 	struct gw_binding *b = d->binding;
@@ -249,12 +248,10 @@ static void move(struct gw_delivery *d, const struct cluster_node *node)
 	int err;
 
 	order.confirm = d->confirm;
-	order.last = d->answers;
 	order.forwarded = d->forwarded;
-	order.tries = d->tries;
 	err = gw_remote_send(b->gw, d->request, &order, node);
 	if (err < 0)
-		finish(d, &(struct gw_answer){.code = err == -EXDEV && d->forwarded ? 481 : 503});
+		finish(d, &(struct gw_answer){.code = err == -EXDEV ? 480 : 503});
 	else
 		delivery_free(d);
 }

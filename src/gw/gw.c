@@ -95,14 +95,14 @@ static enum gw_confirm confirm_of(const struct arg *args)
 					     : GW_ACCEPTED;
 }
 
-static void reply(struct sip_request *message, int code)
+void gw_reply(struct sip_request *message, int code)
 {
 	sip_request_reply(message, code, (struct slice){NULL, 0}, (struct slice){NULL, 0});
 }
 
 static int refuse(struct sip_request *message, int code, int err)
 {
-	reply(message, code);
+	gw_reply(message, code);
 	return err;
 }
 
@@ -142,26 +142,33 @@ int gw_take(struct gw *gw, struct sip_request *message, const struct gw_order *o
 	return err;
 }
 
-static int put_through(struct gw *gw, const struct route_subject *subject, const struct arg *args)
+int gw_take_once(struct gw *gw, struct sip_request *message, const struct gw_order *order)
 {
-	const struct gw_order order = {
-	    .key = args[MESSAGE_KEY].text,
-	    .invite = {args[MESSAGE_TYPES].text, args[MESSAGE_HEADERS].text},
-	    .confirm = confirm_of(args),
-	    .last = subject->last,
-	};
+	int err = 0;
 
-	return gw_take(gw, subject->request, &order);
+	if (gw_recent_note(gw, message, order->forwarded)) {
+		++*gw->count.duplicates;
+		if (order->last)
+			gw_reply(message, 202);
+		return 0;
+	}
+	err = gw_take(gw, message, order);
+	if (err < 0)
+		gw_recent_forget(gw, message);
+	return err;
 }
 
 /* Somebody is typing: of use only to a session that is there, and not worth one. */
-static int put_composing(struct gw *gw, struct sip_request *message, const struct arg *args)
+static int put_composing(struct gw *gw, struct sip_request *message, const struct gw_order *order)
 {
-	struct gw_binding *b = gw_binding_find(gw, args[MESSAGE_KEY].text);
+	struct gw_binding *b = gw_binding_find(gw, order->key);
 
 	if (gw->settings->iscomposing == GW_ISCOMPOSING_FORWARD && b && b->up)
-		return gw_deliver(b, message, &(struct gw_order){.confirm = GW_ACCEPTED});
+		return gw_deliver(b, message,
+		    &(struct gw_order){.confirm = GW_ACCEPTED, .last = order->last});
 	++*gw->count.iscomposing_dropped;
+	if (order->last)
+		gw_reply(message, 202);
 	return 0;
 }
 
@@ -179,39 +186,33 @@ static int check_content(struct sip_request *message)
 
 static int run_message(const struct route_subject *subject, const struct arg *args, void *state)
 {
-	struct gw *gw = state;
+	const struct gw_order order = {
+	    .key = args[MESSAGE_KEY].text,
+	    .invite = {args[MESSAGE_TYPES].text, args[MESSAGE_HEADERS].text},
+	    .confirm = confirm_of(args),
+	    .last = subject->last,
+	};
 	struct sip_request *message = subject->request;
-	bool composing;
 	int err = check_content(message);
 
 	if (err < 0)
 		return err;
-	composing = gw_is_composing(sip_request_field(message, SIP_FIELD_CONTENT_TYPE),
-	    sip_request_field(message, SIP_FIELD_BODY));
-	if (gw_recent_note(gw, message)) {
-		++*gw->count.duplicates;
-	} else {
-		err = composing ? put_composing(gw, message, args) : put_through(gw, subject, args);
-		if (err < 0) {
-			gw_recent_forget(gw, message);
-			return err;
-		}
-		if (!composing)
-			return 0;
-	}
-	if (subject->last)
-		reply(message, 202);
-	return 0;
+	if (gw_is_composing(sip_request_field(message, SIP_FIELD_CONTENT_TYPE),
+		sip_request_field(message, SIP_FIELD_BODY)))
+		return put_composing(state, message, &order);
+	return gw_take_once(state, message, &order);
 }
 
+/* What another node answers this one must not. */
 static int check_message(const struct arg *args, const struct action_place *place,
     struct reason *why)
 {
-	if (place->last || confirm_of(args) == GW_ACCEPTED)
+	if (place->last || (confirm_of(args) == GW_ACCEPTED && !place->env->cluster))
 		return 0;
 	return reason_set(why, -EINVAL,
-	    "with confirm: %s answers by itself: no send_reply or the like behind it",
-	    confirm_choices[confirm_of(args)]);
+	    "%s%s answers by itself: no send_reply or the like behind it",
+	    place->env->cluster ? "in a cluster" : "with confirm: ",
+	    place->env->cluster ? "" : confirm_choices[confirm_of(args)]);
 }
 
 static const struct action actions[] = {
@@ -320,7 +321,6 @@ static const struct stats_row numbers[] = {
 	.times = true},
     {NUMBER(delivery_to_sip), .help = "from an MSRP message to the MESSAGE's 2xx", .times = true},
     {NUMBER(remote), .help = "MESSAGEs sent on to the node that has their key"},
-    {NUMBER(remote_failed), .help = "MESSAGEs that failed there"},
     {NUMBER(remote_taken), .help = "MESSAGEs that other nodes sent on"},
     {NUMBER(yielded), .help = "sessions whose key another node has got meanwhile"},
     {NUMBER(refused_type), .help = "MESSAGEs of a type that the peer refuses"},
@@ -358,7 +358,6 @@ static void stop(void *state)
 	if (!gw)
 		return;
 	gw_binding_drop_all(gw);
-	gw_remote_free_all(gw);
 	gw_queue_free_all(gw);
 	gw_recent_free(gw);
 	timer_queue_fini(&gw->glare);

@@ -35,7 +35,7 @@ extern const struct setting gw_settings_rows[];
 struct gw_counters {
 	uint64_t *sessions, *setups, *setups_failed, *ended[UA_END_STOPPED + 1];
 	uint64_t *to_msrp, *to_msrp_failed, *to_sip, *to_sip_failed;
-	uint64_t *remote, *remote_failed, *remote_taken, *yielded;
+	uint64_t *remote, *remote_taken, *yielded;
 	uint64_t *refused_type, *refused_full, *duplicates, *iscomposing_dropped;
 	struct stats_times *delivery_to_msrp, *delivery_to_sip;
 };
@@ -56,9 +56,7 @@ struct gw {
 	struct gw_queue *queues;            /* by Request-URI */
 	struct gw_recent recent[2];         /* MESSAGEs of late, and of before that */
 	struct timer recent_turn;
-	struct hash *hash;              /* of what they are told apart by */
-	LIST_HEAD(, gw_remote) remotes; /* MESSAGEs at other nodes */
-	size_t remote_count;
+	struct hash *hash; /* of what they are told apart by */
 	struct timer sweep;
 	struct timer_queue timeout;           /* of MESSAGEs that wait for their answer */
 	struct timer_queue in_dialog_timeout; /* of those in a session's dialog */
@@ -80,7 +78,6 @@ struct gw_order {
 	enum gw_confirm confirm;
 	bool last;      /* nobody but the gateway answers, be it with confirm: accepted */
 	bool forwarded; /* by another node: it must not go to one again */
-	unsigned tries; /* at other nodes */
 };
 
 /**
@@ -90,6 +87,12 @@ struct gw_order {
  *         answered with an error
  */
 int gw_take(struct gw *gw, struct sip_request *message, const struct gw_order *order);
+
+/** The same, unless it has come before, which is no error. */
+int gw_take_once(struct gw *gw, struct sip_request *message, const struct gw_order *order);
+
+/** Answer it with the usual phrase. */
+void gw_reply(struct sip_request *message, int code);
 
 /* --- binding.c: a key and its session --- */
 
@@ -186,7 +189,6 @@ struct gw_delivery {
 	enum gw_confirm confirm;
 	bool answers;   /* with confirm: accepted as well, once it is known whose the key is */
 	bool forwarded; /* by another node */
-	unsigned tries; /* at other nodes */
 	uint64_t came_ms;
 	bool sent;
 	bool accepted; /* by a response, which is not yet what confirm asks for */
@@ -229,20 +231,18 @@ void gw_delivery_on_timeout(struct timer_entry *entry, void *arg);
 
 /** A copy to be freed. @return NULL: no memory */
 struct gw_order *gw_order_dup(const struct gw_order *order);
-void gw_order_pack(struct gw_order *copy, const struct gw_order *order, char *text);
 
 /**
- * Send it there, and answer it as that node does.
+ * Let that node have it, and answer it.
  *
- * @return 0; -EXDEV: it has been sent on before, or the node has no SIP; -ENOBUFS, -ENOMEM
+ * @return 0; -EXDEV: it has been sent on before, or the node has no SIP; or as
+ *         sip_request_pass_on()
  */
 int gw_remote_send(struct gw *gw, struct sip_request *message, const struct gw_order *order,
     const struct cluster_node *node);
 
 /** As service.forwarded. */
 void gw_remote_take(struct sip_request *message, const struct cluster_mark *mark, void *state);
-
-void gw_remote_free_all(struct gw *gw);
 
 /* --- queue.c: MSRP to MESSAGE, one at a time to each Request-URI --- */
 
@@ -321,11 +321,11 @@ struct slice gw_reason_header(char text[GW_HEADERS_SIZE], const char *protocol, 
 /* --- recent.c: MESSAGEs that come again when SIP's transaction is forgotten --- */
 
 /**
- * Note a MESSAGE of an unreliable transport.
+ * Note a MESSAGE that came by an unreliable transport, here or at the node that has sent it on.
  *
  * @return true if it was noted before, in the 32 s in which it may come again at least
  */
-bool gw_recent_note(struct gw *gw, const struct sip_request *message);
+bool gw_recent_note(struct gw *gw, const struct sip_request *message, bool forwarded);
 
 /** It was refused after all: it may be tried again. */
 void gw_recent_forget(struct gw *gw, const struct sip_request *message);

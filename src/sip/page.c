@@ -348,7 +348,7 @@ static int look_again(struct sending *s)
 static int start(struct sending *s, const struct page_message *m)
 {
 	struct sip_stack *stack = s->page->stack;
-	const struct sip_way way = {.flow = m->flow, .node = m->node};
+	const struct sip_way way = {.flow = m->flow};
 	int err = sip_call_init(&s->call, stack, m->ruri, m->from_uri, m->to_uri, &way);
 
 	if (!err)
@@ -368,7 +368,7 @@ static int start(struct sending *s, const struct page_message *m)
 int page_check(struct page *page, const struct page_message *m)
 {
 	struct sip_call call;
-	const struct sip_way way = {.flow = m->flow, .node = m->node};
+	const struct sip_way way = {.flow = m->flow};
 	int err = sip_call_init(&call, page->stack, m->ruri, m->from_uri, m->to_uri, &way);
 
 	if (!err)

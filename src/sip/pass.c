@@ -5,6 +5,9 @@
 #include <sofia-sip/msg_header.h>
 #include <sofia-sip/sip_header.h>
 
+#include <msrpd/buffer.h>
+#include <msrpd/cluster.h>
+
 #include "sip/request_priv.h"
 
 /* What a client writes in the nodes' name. */
@@ -43,19 +46,33 @@ static struct slice write_message(msg_t *msg, struct slice header)
 	return (struct slice){text, text ? len : 0};
 }
 
-int sip_request_pass_on(struct sip_request *req, struct slice node, struct slice own,
-    struct slice header)
+static int send_on(struct sip_request *req, const struct edge_passing *to, struct slice header)
 {
 	struct sip_request_parts parts;
-	struct edge_passing passing = {.node = node, .own = own};
+	struct edge_passing passing = *to;
 	int err;
 
-	if (sip_request_answered(req))
-		return -EEXIST;
 	sip_request_look(req, &parts);
 	passing.request = write_message(sip_request_msg(req), header);
 	err = passing.request.p ? edge_pass_on(parts.agent->stack->edge, &passing) : -ENOMEM;
 	if (err == 0)
 		sip_request_gone_on(req);
+	return err;
+}
+
+int sip_request_pass_on(struct sip_request *req, const struct cluster *cluster,
+    const struct cluster_node *node, const struct cluster_mark *mark)
+{
+	struct edge_passing to = {.node = node->sip, .own = cluster_own_sip(cluster)};
+	struct buffer header = {.max = BUFFER_UNBOUNDED};
+	int err;
+
+	if (sip_request_answered(req))
+		return -EEXIST;
+	if (!to.node.p || !to.own.p)
+		return -EXDEV;
+	cluster_mark_write(cluster, &header, node->name, mark);
+	err = header.err ? header.err : send_on(req, &to, buffer_text(&header));
+	buffer_fini(&header);
 	return err;
 }

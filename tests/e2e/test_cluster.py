@@ -150,14 +150,37 @@ class HangTest(ClusterCase):
         self.assertEqual(call.receive().body, b'first')
         self.nodes[0].signal(signal.SIGSTOP)
         try:
-            self.message('slowly', kind='TCP', daemon=self.nodes[1])
-            poll(lambda: self.numbers(1, 'gw')['remote_failed'] == 1, what='no answer')
+            sent = self.message('slowly', kind='TCP', daemon=self.nodes[1])
+            poll(lambda: self.numbers(1, 'sip')['passed_failed'] == 1, what='no answer')
         finally:
             self.nodes[0].signal(signal.SIGCONT)
         self.assertEqual(call.receive().body, b'slowly')
+        sent.final(202)
         self.wait_nodes(2)
         self.message('and on', kind='TCP', daemon=self.nodes[1]).final(202)
         self.assertEqual(call.receive().body, b'and on')
+
+
+class RepetitionTest(ClusterCase):
+    """Retransmitted MESSAGEs for another node's key are not delivered twice."""
+
+    config = {**ClusterCase.config, 'sip': {'transaction_timeout': '1s'}}
+    begin = KeyTest.begin
+
+    def test_retransmission(self):
+        """Also when the SIP of the node between has forgotten the transaction."""
+        call = self.begin()
+        sent = self.message('once', daemon=self.nodes[1])
+        sent.final(202)
+        self.assertEqual(call.receive().body, b'once')
+        poll(lambda: self.repeat(sent), what='a second transaction for it', interval=0.1)
+        self.message('end', daemon=self.nodes[1]).final(202)
+        self.assertEqual(call.receive().body, b'end')
+
+    def repeat(self, sent):
+        """Once more; has the owner seen it again?"""
+        sent.transport.send(sent.request.encode())
+        return self.numbers(0, 'gw')['duplicates'] > 0
 
 
 class ConfirmTest(ClusterCase):

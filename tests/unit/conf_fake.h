@@ -21,7 +21,7 @@
 #define FAKES_MAX 16
 #endif
 
-enum { TEXT_MAX = 4096, PASSED_ON = 1 /* instead of a status: another node answers */ };
+enum { TEXT_MAX = 4096 };
 
 struct sip_request {
 	struct slice fields[FIELDS];
@@ -134,15 +134,6 @@ struct sip_request *sip_request_ref(struct sip_request *req)
 void sip_request_unref(struct sip_request *req)
 {
 	(void)req;
-}
-
-int sip_request_pass_on(struct sip_request *req, struct slice node, struct slice own,
-    struct slice header)
-{
-	assert_true(node.len && own.len && header.len);
-	req->answers++;
-	req->code = PASSED_ON;
-	return 0;
 }
 
 int sip_request_authorize(struct sip_request *req, struct slice realm, enum sip_digest algorithm)

@@ -28,6 +28,7 @@
 #define ABSENT ((struct slice){NULL, 0})
 
 enum { FIELDS = SIP_FIELD_BODY + 1, PAGES_MAX = 128 };
+enum { PASSED_ON = 1 /* instead of a status: another node answers */ };
 
 /* A MESSAGE under way. */
 struct fake_page {

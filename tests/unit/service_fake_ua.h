@@ -1,6 +1,8 @@
 /* The UA, the page and the ground of a world: see service_fake.h. */
 #pragma once
 
+#include <msrpd/cluster.h>
+
 #include "service_fake.h"
 
 /* --- requests --- */
@@ -8,6 +10,19 @@
 bool sip_request_answered(const struct sip_request *req)
 {
 	return req->code != 0;
+}
+
+static char passed_what[16]; /* the first word of the mark of the last one that was passed on */
+
+int sip_request_pass_on(struct sip_request *req, const struct cluster *cluster,
+    const struct cluster_node *node, const struct cluster_mark *mark)
+{
+	(void)cluster;
+	assert_true(node->sip.len && mark->count > 0);
+	snprintf(passed_what, sizeof(passed_what), "%.*s", SLICE_ARG(mark->args[0]));
+	req->answers++;
+	req->code = PASSED_ON;
+	return 0;
 }
 
 /* --- the UA --- */

@@ -16,7 +16,6 @@ static const struct cluster_node node_a = {
 
 static struct cluster_claim *asked; /* what was claimed last, and is open */
 static unsigned asks, given_up;
-static char mark_what[16]; /* of the mark that was written last */
 
 /* --- the cluster --- */
 
@@ -50,15 +49,6 @@ int cluster_find_node(const struct cluster *cluster, struct slice name, struct c
 	(void)cluster;
 	*node = (struct cluster_node){.name = name, .sip = SLICE("sip:192.0.2.2")};
 	return 0;
-}
-
-void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct slice to,
-    const struct cluster_mark *mark)
-{
-	(void)cluster;
-	assert_true(slice_equal(to, SLICE("a")) && slice_equal(mark->service, SLICE("conf")));
-	buffer_printf(w, "%.*s\r\n", SLICE_ARG(mark->args[0]));
-	snprintf(mark_what, sizeof(mark_what), "%.*s", SLICE_ARG(mark->args[0]));
 }
 
 int cluster_mark_read(const struct cluster *cluster, struct buffer *w, struct slice value,
@@ -218,7 +208,7 @@ static void a_refer_goes_to_the_owner(void **state)
 	assert_int_equal(request.answers, 0);
 	decide(&node_a);
 	assert_int_equal(request.code, PASSED_ON);
-	assert_string_equal(mark_what, "refer");
+	assert_string_equal(passed_what, "refer");
 	ask(w, &request, "INVITE", ALICE);
 	decide(NULL);
 	session_up(&w->sessions[0]);

@@ -433,8 +433,9 @@ static void test_repetitions_remembered(void **state)
 		for (unsigned i = 0; i < COUNT; i++) {
 			snprintf(cseq, sizeof(cseq), "%u MESSAGE", i);
 			req.cseq = slice_of(cseq);
-			assert_int_equal(gw_recent_note(w->gw, &req), turn > 0 && i % 3 != 0);
-			assert_true(gw_recent_note(w->gw, &req));
+			assert_int_equal(gw_recent_note(w->gw, &req, false),
+			    turn > 0 && i % 3 != 0);
+			assert_true(gw_recent_note(w->gw, &req, false));
 			if (i % 3 == 0)
 				gw_recent_forget(w->gw, &req);
 		}
@@ -445,7 +446,7 @@ static void test_repetitions_remembered(void **state)
 	gw_recent_on_turn(w->gw);
 	gw_recent_on_turn(w->gw);
 	req.cseq = SLICE("1 MESSAGE");
-	assert_false(gw_recent_note(w->gw, &req));
+	assert_false(gw_recent_note(w->gw, &req, false));
 	gw_recent_on_turn(w->gw);
 	gw_recent_on_turn(w->gw);
 	assert_null(w->gw->recent[0].slots);
