@@ -67,11 +67,12 @@ struct msrp_stack *conversation_start(struct conversation *c, const struct msrp_
 	struct reason why;
 
 	if (!once.base) {
+		/* A machine that has no time for this one is to run into no time-out. */
 		settings = *extra;
 		settings.listen = (struct setting_list){(void *)(uintptr_t)&listen, 1};
 		settings.transaction_timeout_ms = settings.connect_timeout_ms =
 		    settings.bind_timeout_ms = settings.idle_timeout_ms = settings.send_timeout_ms =
-			settings.shared_stall_ms = settings.partial_timeout_ms = 1000;
+			settings.shared_stall_ms = settings.partial_timeout_ms = 3600 * 1000;
 		settings.max_connections = 100;
 		settings.max_header_size = 2048;
 		settings.send_queue = 8192;
