@@ -117,10 +117,17 @@ static inline size_t chars_line_span(struct slice s)
 	return n;
 }
 
-/** Where c stands in s first, or s.len; quick if that is near. */
+/** Where c stands in s first, or s.len. */
+static inline size_t chars_find(struct slice s, char c)
+{
+	const char *p = s.len ? (const char *)memchr(s.p, c, s.len) : NULL;
+
+	return p ? (size_t)(p - s.p) : s.len;
+}
+
+/** The same, quick if that is near. */
 static inline size_t chars_find_near(struct slice s, char c)
 {
-	const char *p;
 	size_t hit;
 
 	if (s.len >= sizeof(chars_bytes)) {
@@ -128,8 +135,7 @@ static inline size_t chars_find_near(struct slice s, char c)
 		if (hit < sizeof(chars_bytes))
 			return hit;
 	}
-	p = s.len ? memchr(s.p, c, s.len) : NULL;
-	return p ? (size_t)(p - s.p) : s.len;
+	return chars_find(s, c);
 }
 
 /* --- by class --- */

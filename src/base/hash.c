@@ -19,12 +19,17 @@ int hash_new(struct hash **hashp)
 {
 	struct hash *hash = calloc(1, sizeof(*hash));
 	EVP_MAC *siphash = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
+	size_t size = sizeof(uint64_t);
+	const OSSL_PARAM params[] = {
+	    OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
+	    OSSL_PARAM_construct_end(),
+	};
 
 	if (hash && siphash)
 		hash->context = EVP_MAC_CTX_new(siphash);
 	EVP_MAC_free(siphash);
-	if (!hash || !hash->context) {
-		free(hash);
+	if (!hash || !hash->context || !EVP_MAC_CTX_set_params(hash->context, params)) {
+		hash_free(hash);
 		return -ENOMEM;
 	}
 	rand_bytes(hash->secret, sizeof(hash->secret));
@@ -48,16 +53,11 @@ static int update(struct hash *hash, const void *p, size_t len)
 
 int hash_texts(struct hash *hash, const struct slice *texts, size_t count, uint64_t *valuep)
 {
-	size_t size = sizeof(*valuep);
-	OSSL_PARAM params[] = {
-	    OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
-	    OSSL_PARAM_construct_end(),
-	};
-	int ok = EVP_MAC_init(hash->context, hash->secret, sizeof(hash->secret), params);
+	int ok = EVP_MAC_init(hash->context, hash->secret, sizeof(hash->secret), NULL);
 
 	for (size_t i = 0; ok && i < count; i++)
 		ok = update(hash, &texts[i].len, sizeof(texts[i].len))
 		    && (texts[i].len == 0 || update(hash, texts[i].p, texts[i].len));
-	ok = ok && EVP_MAC_final(hash->context, (unsigned char *)valuep, NULL, size);
+	ok = ok && EVP_MAC_final(hash->context, (unsigned char *)valuep, NULL, sizeof(*valuep));
 	return ok ? 0 : -ENOMEM;
 }

@@ -72,15 +72,7 @@ ssize_t cluster_words_read(struct buffer *w, struct slice words, struct slice *t
 static int make_mac(const struct cluster *cluster, struct slice to, struct slice rest,
     char mac[MAC_HEX_SIZE])
 {
-	struct buffer text = {.max = BUFFER_UNBOUNDED};
-	int err;
-
-	buffer_add(&text, to);
-	buffer_add_char(&text, ' ');
-	buffer_add(&text, rest);
-	err = text.err ? text.err : mac_hex(mac, slice_of(cluster->secret), buffer_text(&text));
-	buffer_fini(&text);
-	return err;
+	return mac_make(cluster->mac, mac, (struct slice[]){to, SLICE(" "), rest}, 3);
 }
 
 void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct slice to,
@@ -95,11 +87,17 @@ void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct 
 		buffer_add_char(&rest, ' ');
 	cluster_words_write(&rest, mark->args, mark->count);
 	err = rest.err ? rest.err : make_mac(cluster, to, buffer_text(&rest), mac);
-	if (err == 0)
-		buffer_printf(w, CLUSTER_HEADER ": %.*s %s %.*s\r\n", SLICE_ARG(to), mac,
-		    SLICE_ARG(buffer_text(&rest)));
-	else
+	if (err == 0) {
+		buffer_add(w, SLICE(CLUSTER_HEADER ": "));
+		buffer_add(w, to);
+		buffer_add_char(w, ' ');
+		buffer_add(w, slice_of(mac));
+		buffer_add_char(w, ' ');
+		buffer_add(w, buffer_text(&rest));
+		buffer_add(w, SLICE("\r\n"));
+	} else {
 		w->err = err;
+	}
 	buffer_fini(&rest);
 }
 

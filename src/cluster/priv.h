@@ -200,6 +200,7 @@ struct cluster {
 	char instance[INSTANCE_LEN + 1];
 	char secret[SECRET_LEN + 1]; /* ours until Redis tells another */
 	bool secret_shared;          /* it has */
+	struct mac *mac;             /* with the secret */
 	char *record, *me;           /* "INSTANCE SIP MSRP", "NAME INSTANCE" */
 	struct cluster_kind kinds[KINDS_MAX];
 	struct cluster_claims claims; /* the one renewed longest ago first */
@@ -220,6 +221,9 @@ struct cluster {
 	void (*secret_told)(struct slice secret, void *arg);
 	void *secret_arg;
 };
+
+/** Go by that secret of SECRET_LEN bytes.  @return 0 or -ENOMEM, and it stays as it was */
+int cluster_set_secret(struct cluster *cluster, struct slice secret);
 
 /** PREFIX KIND ":" KEY.  @return to be freed; NULL: no memory */
 char *cluster_key(const struct cluster *cluster, const char *kind, struct slice key);

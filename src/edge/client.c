@@ -25,9 +25,13 @@ static const struct slice absent;
 
 static int write_key(char key[KEY_SIZE], struct slice branch, struct slice method)
 {
-	int n = snprintf(key, KEY_SIZE, "%.*s %.*s", SLICE_ARG(branch), SLICE_ARG(method));
+	struct buffer w = {.p = key, .cap = KEY_SIZE};
 
-	return n > 0 && n < KEY_SIZE ? 0 : -EMSGSIZE;
+	buffer_add(&w, branch);
+	buffer_add_char(&w, ' ');
+	buffer_add(&w, method);
+	buffer_add_char(&w, '\0');
+	return w.err;
 }
 
 struct edge_client *edge_client_find(struct edge *edge, struct slice branch, struct slice method)

@@ -1,6 +1,7 @@
 #include "edge/head.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #include "base/chars.h"
 
@@ -177,7 +178,7 @@ static bool cut_name(struct slice *line, struct slice *name)
 	size_t n;
 
 	*name = chars_take(line, CHARS_SIP_TOKEN);
-	for (n = 0; n < line->len && chars_one_of(line->p[n], " \t\r\n"); n++)
+	for (n = 0; n < line->len && edge_is_blank(line->p[n]); n++)
 		;
 	*line = slice_from(*line, n);
 	return name->len && chars_take_char(line, ':');
@@ -261,39 +262,44 @@ static bool is_max_forwards(struct slice value)
 	return slice_to_u64(value, 255, &hops) == 0;
 }
 
-static bool are_vias(struct slice rest)
-{
-	struct slice value;
-	struct edge_via via;
-
-	while (edge_list_cut(&rest, &value))
-		if (edge_via_parse(&via, value) < 0)
-			return false;
-	return true;
-}
-
-static bool is_empty_list(struct slice rest)
-{
-	struct slice value;
-
-	return !edge_list_cut(&rest, &value);
-}
-
 /* Every line of a list has something on it: the top value is on the first line. */
-static const char *judge_lists(const struct edge_head *h)
+static const char *judge_list(const struct edge_head *h, enum edge_field field, struct slice list)
 {
+	struct slice rest = list, value;
+	struct edge_via via;
+	bool empty = true;
+
+	for (; edge_list_cut(&rest, &value); empty = false)
+		if (field == EDGE_VIA && value.p != h->via.value.p
+		    && edge_via_parse(&via, value) < 0)
+			return "bad Via";
+	return empty ? "an empty list" : NULL;
+}
+
+static const char *judge_further_lists(const struct edge_head *h)
+{
+	const char *why = NULL;
 	struct edge_line line;
 	size_t at = 0;
 
-	while (edge_head_next_line(h, &at, &line)) {
-		if (line.field > EDGE_RECORD_ROUTE)
+	while (!why && edge_head_next_line(h, &at, &line))
+		if (line.field <= EDGE_RECORD_ROUTE)
+			why = judge_list(h, line.field, edge_line_value(line.text));
+	return why;
+}
+
+static const char *judge_lists(const struct edge_head *h)
+{
+	const char *why = NULL;
+	bool further = false;
+
+	for (enum edge_field field = EDGE_VIA; !why && field <= EDGE_RECORD_ROUTE; field++) {
+		if (!edge_head_has(h, field))
 			continue;
-		if (is_empty_list(edge_line_value(line.text)))
-			return "an empty list";
-		if (line.field == EDGE_VIA && !are_vias(edge_line_value(line.text)))
-			return "bad Via";
+		why = judge_list(h, field, edge_head_value(h, field));
+		further |= h->first[field].at != h->last[field].at;
 	}
-	return NULL;
+	return why || !further ? why : judge_further_lists(h);
 }
 
 static const char *judge(const struct edge_head *h)
@@ -394,7 +400,17 @@ static int scan_stop(struct edge_head *h, struct slice rest, const struct edge_b
 	return err < 0 ? err : 1;
 }
 
-int edge_head_scan(struct edge_head *head, struct slice bytes, const struct edge_bounds *bounds)
+static void note_via(struct edge_head *h)
+{
+	struct edge_via via;
+
+	if (edge_head_via(h, &via) < 0)
+		return;
+	h->via = via;
+	h->via_p = h->p;
+}
+
+static int scan(struct edge_head *head, struct slice bytes, const struct edge_bounds *bounds)
 {
 	int next;
 
@@ -407,8 +423,28 @@ int edge_head_scan(struct edge_head *head, struct slice bytes, const struct edge
 		next = scan_stop(head, slice_from(bytes, head->len), bounds);
 	} while (next > 0);
 	if (next == 0)
-		judge_whole(head, bounds);
+		note_via(head);
 	return next;
+}
+
+int edge_head_scan(struct edge_head *head, struct slice bytes, const struct edge_bounds *bounds)
+{
+	int err = scan(head, bytes, bounds);
+
+	if (err == 0)
+		judge_whole(head, bounds);
+	return err;
+}
+
+int edge_head_scan_own(struct edge_head *head, struct slice bytes)
+{
+	const struct edge_bounds all = {
+	    .max_message_size = bytes.len,
+	    .max_header_size = bytes.len,
+	    .max_headers = UINT_MAX,
+	};
+
+	return scan(head, bytes, &all);
 }
 
 /* --- reading --- */
@@ -477,11 +513,36 @@ int edge_head_cseq(const struct edge_head *head, uint32_t *numberp, struct slice
 	return 0;
 }
 
+static void move(struct slice *s, const struct edge_head *head)
+{
+	if (s->p)
+		s->p = head->p + (s->p - head->via_p);
+}
+
+/* @param via  as it lay where the head was then */
+static void move_via(struct edge_via *via, const struct edge_head *head)
+{
+	move(&via->value, head);
+	move(&via->transport, head);
+	move(&via->sent_by, head);
+	move(&via->host, head);
+	move(&via->params, head);
+	move(&via->branch, head);
+	move(&via->received, head);
+}
+
 int edge_head_via(const struct edge_head *head, struct edge_via *via)
 {
-	struct slice top = edge_head_top(head, EDGE_VIA);
+	struct slice top;
 
-	return top.p ? edge_via_parse(via, top) : -ENOENT;
+	if (!head->via.value.p) {
+		top = edge_head_top(head, EDGE_VIA);
+		return top.p ? edge_via_parse(via, top) : -ENOENT;
+	}
+	*via = head->via;
+	if (head->p != head->via_p)
+		move_via(via, head);
+	return 0;
 }
 
 /* Of the first line of text, with what is folded. */

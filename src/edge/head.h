@@ -64,6 +64,8 @@ struct edge_head {
 	struct edge_span method, uri; /* of a request */
 	/* Whole lines with their CRLF, the first and the last of each name; len 0: absent. */
 	struct edge_span first[EDGE_FIELDS], last[EDGE_FIELDS];
+	struct edge_via via; /* of a whole head: the top one as p was via_p; without value: none */
+	const char *via_p;
 };
 
 /**
@@ -90,6 +92,13 @@ struct edge_head {
  *         say how, and the lines before that can be read
  */
 int edge_head_scan(struct edge_head *head, struct slice bytes, const struct edge_bounds *bounds);
+
+/**
+ * Scan a head that edge_head_write() has made of a good one: nothing is judged any more.
+ *
+ * @return 0, -EAGAIN or -EBADMSG: it is none
+ */
+int edge_head_scan_own(struct edge_head *head, struct slice bytes);
 
 /* --- reading.  Values come without blanks at either end, folds within them stay --- */
 

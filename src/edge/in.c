@@ -162,12 +162,32 @@ static int write_token(const struct edge_source *from, uint16_t port, char text[
 	return 0;
 }
 
+/* The Via that is put on it for the stack.  @return its branch, in text */
+static struct slice write_via(const struct edge *edge, char *text, size_t size, const char *token,
+    const char *mac)
+{
+	struct buffer w = {.p = text, .cap = size};
+	size_t at;
+
+	buffer_add(&w, SLICE("SIP/2.0/TCP 127.0.0.1:"));
+	buffer_add_number(&w, addr_port(&edge->link.listener.addr));
+	buffer_add(&w, SLICE(";branch="));
+	at = w.len;
+	buffer_add(&w, SLICE("z9hG4bK"));
+	buffer_add(&w, slice_of(token));
+	buffer_add_char(&w, '.');
+	buffer_add(&w, slice_of(mac));
+	buffer_add_char(&w, '\0');
+	return (struct slice){text + at, w.len - at - 1};
+}
+
 static void take_request(const struct edge_source *from, const struct edge_message *m)
 {
 	struct edge *edge = edge_of(from);
 	struct edge_change change = {.add_content_length = true, .content_length = m->body.len};
 	char mac[EDGE_MAC_LEN + 1], token[EDGE_TOKEN_SIZE], route[EDGE_ROUTE_SIZE];
-	char branch[EDGE_OWN_BRANCH_SIZE], own[48 + EDGE_OWN_BRANCH_SIZE];
+	char own[64 + EDGE_OWN_BRANCH_SIZE];
+	struct slice branch;
 	struct edge_via via;
 	unsigned status;
 	bool passed;
@@ -186,12 +206,10 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 		edge_alias_note(from->flow, &via);
 	if (slice_equal(edge_head_method(&m->head), SLICE("BYE")))
 		edge_client_hung_up(edge, &m->head);
-	snprintf(branch, sizeof(branch), "z9hG4bK%s.%s", token, mac);
-	snprintf(own, sizeof(own), "SIP/2.0/TCP 127.0.0.1:%u;branch=%s",
-	    addr_port(&edge->link.listener.addr), branch);
+	branch = write_via(edge, own, sizeof(own), token, mac);
 	change.push_via = slice_of(own);
 	edge_note_source(&change, from, &via);
-	status = edge_pass_request(from, m, &change, slice_of(branch), &passed);
+	status = edge_pass_request(from, m, &change, branch, &passed);
 	if (status)
 		refuse(from, &m->head, mac, status);
 	if (passed)

@@ -35,25 +35,30 @@ int edge_branch_token(struct edge *edge, struct slice branch, struct edge_token 
 	return edge_token_parse(edge, text, token);
 }
 
+int edge_token_origin(struct edge *edge, const struct edge_token *token, struct edge_origin *origin)
+{
+	*origin = (struct edge_origin){.flow = NULL};
+	if (token->kind == TOKEN_FLOW && (origin->flow = flow_find(edge, token->number))) {
+		origin->listener = origin->flow->listener;
+		origin->transport = origin->flow->transport;
+		origin->peer = origin->flow->peer;
+	} else if (token->kind == TOKEN_DATAGRAM
+	    && (origin->listener = edge_listener_at(edge, token->number))) {
+		origin->transport = origin->listener->transport;
+		origin->peer = token->peer;
+		edge_set_scope(&origin->peer, origin->listener);
+	}
+	return origin->listener ? 0 : -ENOENT;
+}
+
 int edge_origin_of_branch(struct edge *edge, struct slice branch, struct edge_origin *origin)
 {
 	struct edge_token token;
 	struct slice mac;
 
-	*origin = (struct edge_origin){.flow = NULL};
-	if (edge_branch_token(edge, branch, &token, &mac) < 0)
-		return -ENOENT;
-	if (token.kind == TOKEN_FLOW && (origin->flow = flow_find(edge, token.number))) {
-		origin->listener = origin->flow->listener;
-		origin->transport = origin->flow->transport;
-		origin->peer = origin->flow->peer;
-	} else if (token.kind == TOKEN_DATAGRAM
-	    && (origin->listener = edge_listener_at(edge, token.number))) {
-		origin->transport = origin->listener->transport;
-		origin->peer = token.peer;
-		edge_set_scope(&origin->peer, origin->listener);
-	}
-	return origin->listener ? 0 : -ENOENT;
+	return edge_branch_token(edge, branch, &token, &mac) < 0
+	    ? -ENOENT
+	    : edge_token_origin(edge, &token, origin);
 }
 
 /* Is it one that nobody is to hear? */
@@ -386,8 +391,8 @@ void edge_send_again(struct edge *edge, struct slice text, unsigned attempt)
 {
 	struct edge_message m = {.head = {0}};
 
-	if (edge_head_scan(&m.head, text, &edge_own_bounds) < 0 || m.head.status)
-		return; /* it was whole before */
+	if (edge_head_scan_own(&m.head, text) < 0)
+		return;
 	m.body = slice_from(text, m.head.len);
 	send_request(edge, &m, attempt);
 }

@@ -129,7 +129,10 @@ static struct edge_listener *any_listener(const struct edge *edge)
 
 static void go_to_node(struct passage *p, struct slice uri)
 {
-	buffer_printf(&p->route, "%s, <%.*s;lr>", any_listener(p->edge)->route, SLICE_ARG(uri));
+	buffer_add(&p->route, slice_of(any_listener(p->edge)->route));
+	buffer_add(&p->route, SLICE(", <"));
+	buffer_add(&p->route, uri);
+	buffer_add(&p->route, SLICE(";lr>"));
 }
 
 static void go_to_client(struct passage *p, struct slice token)
@@ -239,7 +242,8 @@ static struct slice write_own(const struct edge_listener *l, const struct edge_t
 /* --- a client's, to a node --- */
 
 /* He is where responses go. */
-static int write_client(struct passage *p, char text[EDGE_TOKEN_SIZE], struct way *way)
+static int write_client(struct passage *p, char text[EDGE_TOKEN_SIZE], struct way *way,
+    struct edge_origin *origin)
 {
 	struct edge_token token;
 	struct slice mac;
@@ -249,6 +253,8 @@ static int write_client(struct passage *p, char text[EDGE_TOKEN_SIZE], struct wa
 	p->branch = via.branch;
 	if (err == 0)
 		err = edge_branch_token(p->edge, via.branch, &token, &mac);
+	if (err == 0)
+		err = edge_token_origin(p->edge, &token, origin);
 	if (err == 0)
 		err = edge_token_write(p->edge, &token, text);
 	*way = (struct way){TO_CLIENT, slice_of(text)};
@@ -262,17 +268,15 @@ static int pass_on(struct passage *p, const struct edge_passing *passing)
 	char client[EDGE_TOKEN_SIZE] = "", node[NODE_SIZE], own[OWN_SIZE];
 	struct end ends[] = {{.uri = passing->own}, {.uri = {NULL, 0}}};
 	struct edge_origin origin;
-	int err = write_client(p, client, &ends[0].way);
+	int err = write_client(p, client, &ends[0].way, &origin);
 
 	if (err == 0)
 		err = write_node(passing->node, node, &ends[1].way);
-	if (err == 0)
-		err = edge_origin_of_branch(p->edge, p->branch, &origin);
 	if (err < 0)
 		return err;
-	ends[1].uri = write_own(origin.listener, origin.transport, head, own);
 	go_to_node(p, passing->node);
 	if (edge_forms_dialog(edge_head_method(head))) {
+		ends[1].uri = write_own(origin.listener, origin.transport, head, own);
 		p->change.drop_record_route = true; /* it is the stack's */
 		record_routes(p, ends);
 	}

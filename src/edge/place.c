@@ -99,10 +99,20 @@ bool edge_target_to_tcp(struct edge *edge, struct edge_target *t)
 
 /* --- opening connections, and finding those that are open --- */
 
-static int write_key(char *key, size_t size, const struct edge_target *t)
+static void write_key(char *key, size_t size, const struct edge_target *t)
 {
-	return snprintf(key, size, "%s %s %u %u %s", t->transport->name, t->host, t->port,
-	    t->listener->index, t->identity);
+	struct buffer w = {.p = key, .cap = size - 1};
+
+	buffer_add(&w, slice_of(t->transport->name));
+	buffer_add_char(&w, ' ');
+	buffer_add(&w, slice_of(t->host));
+	buffer_add_char(&w, ' ');
+	buffer_add_number(&w, t->port);
+	buffer_add_char(&w, ' ');
+	buffer_add_number(&w, t->listener->index);
+	buffer_add_char(&w, ' ');
+	buffer_add(&w, slice_of(t->identity));
+	key[w.len] = '\0';
 }
 
 static int dial(struct sip_flow *f, const struct edge_target *t)

@@ -80,6 +80,10 @@ bool edge_branch_cut(struct slice *branch);
 
 enum { EDGE_OWN_BRANCH_SIZE = 7 + EDGE_TOKEN_SIZE + EDGE_MAC_LEN + 1 };
 
+/** Of a flow's or a datagram's token.  @return as edge_origin_of_branch() */
+int edge_token_origin(struct edge *edge, const struct edge_token *token,
+    struct edge_origin *origin);
+
 /**
  * The branch of the Via that is put on what comes from a peer: it says where the response goes.
  *

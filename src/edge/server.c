@@ -391,8 +391,8 @@ void edge_server_note_passed(struct edge *edge, struct slice branch, struct slic
 	char host[ADDR_TEXT_SIZE];
 	struct edge_server *s;
 
-	if (edge_origin_of_branch(edge, branch, &origin) < 0 || origin.flow
-	    || edge_branch_token(edge, branch, &token, &id.mac) < 0)
+	if (edge_branch_token(edge, branch, &token, &id.mac) < 0 || token.kind != TOKEN_DATAGRAM
+	    || edge_token_origin(edge, &token, &origin) < 0)
 		return;
 	id.host = addr_print_host(&origin.peer, host);
 	s = look_up(edge, &id);

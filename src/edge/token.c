@@ -1,6 +1,6 @@
 /* Tokens that only we can make: so what has one comes from us, by way of the stack. */
+#include <endian.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,13 +13,21 @@
 
 enum { NUMBER_LEN = 16, HEAD_LEN = 1 + NUMBER_LEN };
 
+/* Sixteen digits, and a NUL. */
+static void write_number(char *text, uint64_t number)
+{
+	uint64_t bytes = htobe64(number);
+
+	hex_write(text, &bytes, sizeof(bytes));
+}
+
 int edge_mac(struct edge *edge, const struct slice *texts, size_t count, char mac[EDGE_MAC_LEN + 1])
 {
 	uint64_t value;
 	int err = hash_texts(edge->hash, texts, count, &value);
 
 	if (err == 0)
-		snprintf(mac, EDGE_MAC_LEN + 1, "%016" PRIx64, value);
+		write_number(mac, value);
 	return err;
 }
 
@@ -53,7 +61,8 @@ int edge_token_write(struct edge *edge, const struct edge_token *token, char tex
 {
 	size_t len = HEAD_LEN;
 
-	snprintf(text, EDGE_TOKEN_SIZE, "%c%016" PRIx64, (char)token->kind, number_of(token));
+	text[0] = (char)token->kind;
+	write_number(text + 1, number_of(token));
 	len += write_host(token, text + len);
 	return edge_mac(edge, &(struct slice){text, len}, 1, text + len);
 }
@@ -105,18 +114,21 @@ int edge_token_parse(struct edge *edge, struct slice text, struct edge_token *to
 int edge_branch_write(struct edge *edge, const char *token, struct slice branch, unsigned attempt,
     char wire[EDGE_BRANCH_SIZE])
 {
-	char mac[EDGE_MAC_LEN + 1], number[16] = "";
-	int n;
+	struct buffer w = {.p = wire, .cap = EDGE_BRANCH_SIZE};
+	char mac[EDGE_MAC_LEN + 1];
 
-	if (attempt)
-		snprintf(number, sizeof(number), "~%u", attempt);
-	n = snprintf(wire, EDGE_BRANCH_SIZE, "%.*s%s", SLICE_ARG(branch), number);
-	if (n <= 0 || n + EDGE_MAC_LEN + 1 >= EDGE_BRANCH_SIZE)
+	buffer_add(&w, branch);
+	if (attempt) {
+		buffer_add_char(&w, '~');
+		buffer_add_number(&w, attempt);
+	}
+	if (w.err)
 		return -EMSGSIZE;
-	if (edge_mac(edge, (struct slice[]){slice_of(token), {wire, (size_t)n}}, 2, mac) < 0)
+	if (edge_mac(edge, (struct slice[]){slice_of(token), buffer_text(&w)}, 2, mac) < 0)
 		return -ENOMEM;
-	snprintf(wire + n, EDGE_BRANCH_SIZE - (size_t)n, ".%s", mac);
-	return 0;
+	buffer_add_char(&w, '.');
+	buffer_add(&w, (struct slice){mac, sizeof(mac)});
+	return w.err ? -EMSGSIZE : 0;
 }
 
 /* The stack's have no tilde. */

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include <msrpd/hex.h>
+
 #include "base/chars.h"
 
 /* A URI that goes to a host. */
@@ -25,7 +27,7 @@ static size_t span_until(struct slice s, const char *stops)
 
 static bool is_hex(char c)
 {
-	return chars_one_of(c, "0123456789abcdefABCDEF");
+	return hex_digit(c) >= 0;
 }
 
 /* Characters that may stand in a URI at all; some phones have a "#" in the user. */
@@ -47,7 +49,7 @@ static bool has_uri_chars(struct slice s)
  */
 static bool has_good_escapes(struct slice part, const char *others)
 {
-	size_t at = span_until(part, "%");
+	size_t at = chars_find(part, '%');
 
 	while (at < part.len) {
 		char c = part.p[at++];
@@ -108,13 +110,13 @@ static bool take_scheme(struct slice *rest, struct slice *scheme)
 /* The user ends at the first "@" behind it; it may hold separators itself. */
 static void take_user(struct slice *rest, struct parts *parts)
 {
-	size_t at = span_until(*rest, "@"), colon;
+	size_t at = chars_find(*rest, '@'), colon;
 
 	if (at == rest->len)
 		return;
 	parts->user = slice_head(*rest, at);
 	*rest = slice_from(*rest, at + 1);
-	colon = span_until(parts->user, ":");
+	colon = chars_find(parts->user, ':');
 	if (colon < at)
 		parts->password = slice_from(parts->user, colon + 1);
 	parts->user.len = colon;
@@ -156,7 +158,7 @@ static bool split(struct slice rest, struct parts *parts)
 	if (!take_host(&rest, parts))
 		return false;
 	if (chars_take_char(&rest, ';')) {
-		parts->params = slice_head(rest, span_until(rest, "?"));
+		parts->params = slice_head(rest, chars_find(rest, '?'));
 		rest = slice_from(rest, parts->params.len);
 	}
 	if (chars_take_char(&rest, '?')) {
@@ -166,23 +168,22 @@ static bool split(struct slice rest, struct parts *parts)
 	return rest.len == 0;
 }
 
-static bool has_good_parts(struct slice rest, bool plain)
+static bool take_parts(struct slice rest, bool plain, struct parts *parts)
 {
-	struct parts parts;
 	uint64_t port;
 
-	if (!split(rest, &parts))
+	if (!split(rest, parts))
 		return false;
-	if ((parts.user.p && !parts.user.len)
-	    || (plain && span_until(parts.user, "/;?#") < parts.user.len))
+	if ((parts->user.p && !parts->user.len)
+	    || (plain && span_until(parts->user, "/;?#") < parts->user.len))
 		return false;
-	return (!parts.port.p || slice_to_u64(parts.port, UINT16_MAX, &port) == 0)
-	    && has_good_escapes(parts.user, MARKS "&=+$,;?/")
-	    && has_good_escapes(parts.password, MARKS "&=+$,")
-	    && span_until(parts.params, "#") == parts.params.len
-	    && span_until(parts.headers, "#") == parts.headers.len
-	    && has_good_escapes(parts.params, MARKS "/:&+$;=@,")
-	    && has_good_escapes(parts.headers, MARKS "/:&+$;=@,?[]");
+	return (!parts->port.p || slice_to_u64(parts->port, UINT16_MAX, &port) == 0)
+	    && has_good_escapes(parts->user, MARKS "&=+$,;?/")
+	    && has_good_escapes(parts->password, MARKS "&=+$,")
+	    && chars_find(parts->params, '#') == parts->params.len
+	    && chars_find(parts->headers, '#') == parts->headers.len
+	    && has_good_escapes(parts->params, MARKS "/:&+$;=@,")
+	    && has_good_escapes(parts->headers, MARKS "/:&+$;=@,?[]");
 }
 
 /* --- public --- */
@@ -197,14 +198,15 @@ bool edge_uri_is_foreign(struct slice text)
 bool edge_uri_is_good(struct slice text)
 {
 	struct slice scheme;
+	struct parts parts;
 
 	if (!has_uri_chars(text) || !take_scheme(&text, &scheme) || text.len == 0)
 		return false;
 	switch (scheme_kind(scheme)) {
 	case HOST:
-		return has_good_parts(text, false);
+		return take_parts(text, false, &parts);
 	case HOST_PLAIN:
-		return has_good_parts(text, true);
+		return take_parts(text, true, &parts);
 	case OPAQUE:
 		return span_until(text, ";/?#@") > 0 && has_good_escapes(text, MARKS "&=+$,;:");
 	case UNKNOWN:
@@ -220,7 +222,7 @@ int edge_uri_parse(struct edge_uri *uri, struct slice text)
 	uint64_t port = 0;
 
 	if (!has_uri_chars(text) || !take_scheme(&text, &scheme) || scheme_kind(scheme) != HOST
-	    || !has_good_parts(text, false) || !split(text, &parts))
+	    || !take_parts(text, false, &parts))
 		return -EBADMSG;
 	if (parts.port.p)
 		slice_to_u64(parts.port, UINT16_MAX, &port);

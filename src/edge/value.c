@@ -7,23 +7,18 @@
 
 static const struct slice absent;
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 struct slice edge_trim(struct slice s)
 {
-	while (s.len && is_blank(s.p[s.len - 1]))
+	while (s.len && edge_is_blank(s.p[s.len - 1]))
 		s.len--;
-	while (s.len && is_blank(s.p[0]))
+	while (s.len && edge_is_blank(s.p[0]))
 		s = slice_from(s, 1);
 	return s;
 }
 
 static void skip_blanks(struct slice *rest)
 {
-	while (rest->len && is_blank(rest->p[0]))
+	while (rest->len && edge_is_blank(rest->p[0]))
 		*rest = slice_from(*rest, 1);
 }
 
@@ -49,25 +44,34 @@ static size_t quoted_len(struct slice s)
 	return 0;
 }
 
+/* Where the first c is from n on, but at most end. */
+static size_t find_char(struct slice s, size_t n, size_t end, char c)
+{
+	return n + chars_find((struct slice){s.p + n, end - n}, c);
+}
+
 /* Up to the first c outside of quotes and angle brackets. */
 static size_t span_until(struct slice s, char c)
 {
-	bool angle = false;
-	size_t n = 0, quoted;
+	size_t n = 0, end, angle, quote, quoted;
 
-	for (; n < s.len && (angle || s.p[n] != c); n++) {
-		if (angle)
-			angle = s.p[n] != '>';
-		else if (s.p[n] == '<')
-			angle = true;
-		else if (s.p[n] == '"') {
-			quoted = quoted_len(slice_from(s, n));
+	for (;;) {
+		end = find_char(s, n, s.len, c);
+		angle = find_char(s, n, end, '<');
+		quote = find_char(s, n, angle, '"');
+		if (quote < angle) {
+			quoted = quoted_len(slice_from(s, quote));
 			if (!quoted)
 				return s.len;
-			n += quoted - 1;
+			n = quote + quoted;
+		} else if (angle < end) {
+			n = find_char(s, angle, s.len, '>') + 1;
+			if (n > s.len)
+				return s.len;
+		} else {
+			return end;
 		}
 	}
-	return n;
 }
 
 bool edge_list_cut(struct slice *rest, struct slice *value)
@@ -165,7 +169,7 @@ struct slice edge_value_param(struct slice value, struct slice name)
 /* Display names are tokens. */
 static void skip_display(struct slice *rest)
 {
-	while (rest->len && (is_blank(rest->p[0]) || chars_is(rest->p[0], CHARS_SIP_TOKEN)))
+	while (rest->len && (edge_is_blank(rest->p[0]) || chars_is(rest->p[0], CHARS_SIP_TOKEN)))
 		*rest = slice_from(*rest, 1);
 }
 
@@ -184,7 +188,7 @@ static struct slice take_addr_spec(struct slice *rest)
 {
 	size_t n = 0;
 
-	while (n < rest->len && !is_blank(rest->p[n]) && !chars_one_of(rest->p[n], ",;?"))
+	while (n < rest->len && !edge_is_blank(rest->p[n]) && !chars_one_of(rest->p[n], ",;?"))
 		n++;
 	return take(rest, n);
 }

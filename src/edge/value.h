@@ -9,6 +9,11 @@
 
 #include <msrpd/slice.h>
 
+static inline bool edge_is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /** Without blanks at either end. */
 struct slice edge_trim(struct slice s);
 

@@ -80,7 +80,7 @@ static void finish(struct gw_delivery *d, const struct gw_answer *a)
 	} else {
 		++*gw->count.to_msrp_failed;
 		if (d->request && (d->confirm != GW_ACCEPTED || d->answers))
-			gw_recent_forget(gw, d->request);
+			gw_recent_forget(gw, d->request, d->forwarded);
 	}
 	if (d->request && (d->confirm != GW_ACCEPTED || d->answers))
 		answer(d->request, a);

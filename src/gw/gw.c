@@ -154,7 +154,7 @@ int gw_take_once(struct gw *gw, struct sip_request *message, const struct gw_ord
 	}
 	err = gw_take(gw, message, order);
 	if (err < 0)
-		gw_recent_forget(gw, message);
+		gw_recent_forget(gw, message, order->forwarded);
 	return err;
 }
 

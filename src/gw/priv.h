@@ -328,7 +328,7 @@ struct slice gw_reason_header(char text[GW_HEADERS_SIZE], const char *protocol, 
 bool gw_recent_note(struct gw *gw, const struct sip_request *message, bool forwarded);
 
 /** It was refused after all: it may be tried again. */
-void gw_recent_forget(struct gw *gw, const struct sip_request *message);
+void gw_recent_forget(struct gw *gw, const struct sip_request *message, bool forwarded);
 
 void gw_recent_on_turn(void *arg);
 void gw_recent_free(struct gw *gw);

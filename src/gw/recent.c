@@ -113,11 +113,11 @@ bool gw_recent_note(struct gw *gw, const struct sip_request *message, bool forwa
 	return false;
 }
 
-void gw_recent_forget(struct gw *gw, const struct sip_request *message)
+void gw_recent_forget(struct gw *gw, const struct sip_request *message, bool forwarded)
 {
 	uint64_t digest = 0;
 
-	if (digest_of(&digest, gw, message) < 0)
+	if (!(forwarded || may_come_again(message)) || digest_of(&digest, gw, message) < 0)
 		return;
 	for (size_t i = 0; i < 2; i++)
 		if (has(&gw->recent[i], digest))

@@ -49,7 +49,7 @@ int gw_remote_send(struct gw *gw, struct sip_request *message, const struct gw_o
 	err = sip_request_pass_on(message, gw->env.cluster, node, &mark);
 	if (err < 0)
 		return err;
-	gw_recent_forget(gw, message); /* whether it came before is for that node to know */
+	gw_recent_forget(gw, message, false); /* whether it came before is for that node to know */
 	++*gw->count.remote;
 	return 0;
 }

@@ -139,6 +139,9 @@ static const struct {
     {"Via:\r\n" REST, "an empty list"},
     {"Via: ,\r\n" VIA REST, "an empty list"},
     {VIA "Via: SIP/2.0/TCP a;;b\r\n" REST, "bad Via"},
+    {"Via: SIP/2.0/TCP a,,\r\n" REST, NULL},
+    {VIA "Via:\r\n" REST, "an empty list"},
+    {VIA REST "Route: <sip:a>\r\nRoute: ,\r\n", "an empty list"},
     {"Via: SIP/2.0/TCP a, SIP/2.0 b\r\n" REST, "bad Via"},
     {"Via: SIP/2.0/TCP a;branch=1;branch=2\r\n" REST, "bad Via"},
     {"Via: SIP/2.0/TCP a (comment)\r\n" REST, "bad Via"},
@@ -277,8 +280,9 @@ static void test_uris(void **state)
 
 static void test_via(void **state)
 {
-	struct edge_head h;
+	struct edge_head h, own = {0};
 	struct edge_via via;
+	char copy[512];
 
 	(void)state;
 	scan_good(&h,
@@ -292,10 +296,22 @@ static void test_via(void **state)
 	assert_slice(via.branch, "z9hG4bK9");
 	assert_null(via.received.p);
 	assert_true(via.wants_rport);
+	/* Its bytes may lie elsewhere by then. */
+	snprintf(copy, sizeof(copy), "%.*s", SLICE_ARG(edge_head_text(&h)));
+	h.p = copy;
+	assert_int_equal(edge_head_via(&h, &via), 0);
+	assert_ptr_equal(via.branch.p, strstr(copy, "z9hG4bK9"));
+	assert_ptr_equal(via.host.p, strstr(copy, "host."));
+	assert_null(via.received.p);
 	assert_int_equal(edge_via_parse(&via, SLICE("SIP/2.0/WSS [::1];received=::2")), 0);
 	assert_slice(via.host, "::1");
 	assert_slice(via.sent_by, "[::1]");
 	assert_slice(via.received, "::2");
+	assert_int_equal(edge_head_scan_own(&own, slice_of(copy)), 0);
+	assert_int_equal(edge_head_via(&own, &via), 0);
+	assert_slice(via.branch, "z9hG4bK9");
+	own = (struct edge_head){0};
+	assert_int_equal(edge_head_scan_own(&own, SLICE("SIP/2.0 200 OK\r\n")), -EAGAIN);
 }
 
 /* --- what else is read --- */

@@ -437,7 +437,7 @@ static void test_repetitions_remembered(void **state)
 			    turn > 0 && i % 3 != 0);
 			assert_true(gw_recent_note(w->gw, &req, false));
 			if (i % 3 == 0)
-				gw_recent_forget(w->gw, &req);
+				gw_recent_forget(w->gw, &req, false);
 		}
 		if (turn == 0)
 			gw_recent_on_turn(w->gw); /* known in the turn that follows, too */
