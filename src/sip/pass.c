@@ -46,6 +46,24 @@ static struct slice write_message(msg_t *msg, struct slice header)
 	return (struct slice){text, text ? len : 0};
 }
 
+/* RFC 3261 16.3: we know no extension that a proxy has to. */
+static int refuse_extensions(struct sip_request *req, const sip_proxy_require_t *required)
+{
+	struct buffer unsupported = {.max = BUFFER_UNBOUNDED};
+	int err;
+
+	for (size_t i = 0; required->k_items[i]; i++) {
+		buffer_add(&unsupported, i ? SLICE(", ") : SLICE("Unsupported: "));
+		buffer_add(&unsupported, slice_of(required->k_items[i]));
+	}
+	buffer_add(&unsupported, SLICE("\r\n"));
+	err = unsupported.err
+	    ? unsupported.err
+	    : sip_request_reply(req, 420, SLICE("Bad Extension"), buffer_text(&unsupported));
+	buffer_fini(&unsupported);
+	return err;
+}
+
 static int send_on(struct sip_request *req, const struct edge_passing *to, struct slice header)
 {
 	struct sip_request_parts parts;
@@ -53,6 +71,8 @@ static int send_on(struct sip_request *req, const struct edge_passing *to, struc
 	int err;
 
 	sip_request_look(req, &parts);
+	if (parts.sip->sip_proxy_require && parts.sip->sip_proxy_require->k_items)
+		return refuse_extensions(req, parts.sip->sip_proxy_require);
 	passing.request = write_message(sip_request_msg(req), header);
 	err = passing.request.p ? edge_pass_on(parts.agent->stack->edge, &passing) : -ENOMEM;
 	if (err == 0)

@@ -48,6 +48,16 @@ class KeyTest(ClusterCase):
         self.message('by way of a', daemon=self.nodes[0]).final(202)
         self.assertEqual(call.receive().body, b'by way of a')
 
+    def test_extension(self):
+        """What a proxy would have to know, the node between does not (RFC 3261 16.3)."""
+        call = self.begin()
+        refused = self.message('by way of b', daemon=self.nodes[1],
+                               headers=[('Proxy-Require', 'foo, bar')]).final(420)
+        self.assertEqual(refused.get('Unsupported'), 'foo, bar')
+        self.message('to a itself', daemon=self.nodes[0],
+                     headers=[('Proxy-Require', 'foo, bar')]).final(202)
+        self.assertEqual(call.receive().body, b'to a itself')
+
     def test_at_once(self):
         """First contact on two nodes at once ends with one session, and nothing is lost."""
         sent = [self.message(f'{i}', daemon=self.nodes[i % 2]) for i in range(10)]
