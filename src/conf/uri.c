@@ -70,11 +70,14 @@ static int add_user(struct key *key, struct slice s)
 	return 0;
 }
 
-static void add_number(struct key *key, struct slice s)
+static int add_number(struct key *key, struct slice s)
 {
+	size_t before = key->len;
+
 	for (size_t i = 0; i < s.len; i++)
 		if (!is_separator(s.p[i]))
 			add_char(key, s.p[i]);
+	return key->len > before ? 0 : -EINVAL;
 }
 
 static bool is_printable(struct slice s)
@@ -122,7 +125,7 @@ int conf_uri_key(char text[CONF_URI_MAX + 1], struct slice uri)
 	add_lower(&key, scheme);
 	text[key.len++] = ':';
 	if (slice_equal_nocase(scheme, SLICE("tel")) && slice_cut(&rest, ';', &number))
-		add_number(&key, number);
+		err = add_number(&key, number);
 	else if (slice_equal_nocase(scheme, SLICE("urn")))
 		add_lower(&key, rest);
 	else

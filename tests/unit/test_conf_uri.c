@@ -55,7 +55,7 @@ static void test_refused(void **state)
 {
 	static const char *const cases[] = {"", "alice", ":x", "sip:", "sip:@h", "sip:a@",
 	    "sip:a@;x", "sip:a b@h", "sip:a@h>", "sip:<a@h", "sip:a\r\nb@h", "sip:;x", "sip:?x",
-	    "sip:100%@h", "sip:%%34%31@h"};
+	    "sip:100%@h", "sip:%%34%31@h", "tel:;phone-context=x", "tel:-.()"};
 	char key[CONF_URI_MAX + 1], text[CONF_URI_MAX + 2];
 
 	(void)state;
