@@ -632,6 +632,7 @@ static void on_decided(struct cluster_claim *claim, const struct cluster_node *o
 	}
 	if (b->glare)
 		refuse(b->glare, 486, 0);
+	gw_owner_note(b->gw, slice_of(b->key), owner->name);
 	leave(b);
 	release_glare(b);
 	gw_delivery_move(b, owner);

@@ -60,7 +60,7 @@ static int delivery_new(struct gw_delivery **dp, struct gw_binding *b, struct si
 	d->request = sip_request_ref(message);
 	d->confirm = order->confirm;
 	d->answers = order->last && order->confirm == GW_ACCEPTED;
-	d->forwarded = order->forwarded;
+	d->passes = order->passes;
 	d->came_ms = timer_now_ms();
 	d->bytes = sip_request_field(message, SIP_FIELD_BODY).len;
 	if (order->confirm != GW_ACCEPTED)
@@ -80,7 +80,7 @@ static void finish(struct gw_delivery *d, const struct gw_answer *a)
 	} else {
 		++*gw->count.to_msrp_failed;
 		if (d->request && (d->confirm != GW_ACCEPTED || d->answers))
-			gw_recent_forget(gw, d->request, d->forwarded);
+			gw_recent_forget(gw, d->request, d->passes);
 	}
 	if (d->request && (d->confirm != GW_ACCEPTED || d->answers))
 		answer(d->request, a);
@@ -240,7 +240,6 @@ void gw_delivery_accept(struct gw_binding *b)
 		accept(d);
 }
 
-/* What another node has sent on does not go to a third. */
 static void move(struct gw_delivery *d, const struct cluster_node *node)
 {
 	struct gw_binding *b = d->binding;
@@ -248,7 +247,7 @@ static void move(struct gw_delivery *d, const struct cluster_node *node)
 	int err;
 
 	order.confirm = d->confirm;
-	order.forwarded = d->forwarded;
+	order.passes = d->passes;
 	err = gw_remote_send(b->gw, d->request, &order, node);
 	if (err < 0)
 		finish(d, &(struct gw_answer){.code = err == -EXDEV ? 480 : 503});

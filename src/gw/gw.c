@@ -13,6 +13,7 @@
 enum {
 	ANSWER_MS = 30000, /* a MESSAGE has to be answered before SIP gives up */
 	GLARE_MS = 2000,   /* our INVITE has to be answered when another met it */
+	OWNER_MS = 5000,   /* another node may have given a key back by then */
 };
 
 static const struct event_type *const events[] = {
@@ -131,6 +132,8 @@ int gw_take(struct gw *gw, struct sip_request *message, const struct gw_order *o
 		gw_binding_end(b, UA_END_BYE);
 		b = NULL;
 	}
+	if (!b && gw_remote_knows(gw, message, order))
+		return 0;
 	if (!b) {
 		err = gw_binding_call(&b, gw, message, order);
 		if (err < 0)
@@ -146,7 +149,7 @@ int gw_take_once(struct gw *gw, struct sip_request *message, const struct gw_ord
 {
 	int err = 0;
 
-	if (gw_recent_note(gw, message, order->forwarded)) {
+	if (gw_recent_note(gw, message, order->passes)) {
 		++*gw->count.duplicates;
 		if (order->last)
 			gw_reply(message, 202);
@@ -154,7 +157,7 @@ int gw_take_once(struct gw *gw, struct sip_request *message, const struct gw_ord
 	}
 	err = gw_take(gw, message, order);
 	if (err < 0)
-		gw_recent_forget(gw, message, order->forwarded);
+		gw_recent_forget(gw, message, order->passes);
 	return err;
 }
 
@@ -348,6 +351,8 @@ static int set_up(struct gw *gw)
 		    gw);
 	if (err == 0)
 		err = timer_queue_init(&gw->glare, base, GLARE_MS, gw_binding_on_glare, gw);
+	if (err == 0)
+		err = timer_queue_init(&gw->owner_expiry, base, OWNER_MS, gw_owner_on_expiry, gw);
 	return err;
 }
 
@@ -360,6 +365,8 @@ static void stop(void *state)
 	gw_binding_drop_all(gw);
 	gw_queue_free_all(gw);
 	gw_recent_free(gw);
+	gw_owners_free(gw);
+	timer_queue_fini(&gw->owner_expiry);
 	timer_queue_fini(&gw->glare);
 	timer_queue_fini(&gw->in_dialog_timeout);
 	timer_queue_fini(&gw->timeout);

@@ -46,6 +46,8 @@ struct gw_recent {
 	size_t size, used;
 };
 
+struct gw_order;
+struct gw_owner;
 struct gw_queue;
 struct hash;
 
@@ -56,7 +58,9 @@ struct gw {
 	struct gw_queue *queues;            /* by Request-URI */
 	struct gw_recent recent[2];         /* MESSAGEs of late, and of before that */
 	struct timer recent_turn;
-	struct hash *hash; /* of what they are told apart by */
+	struct hash *hash;       /* of what they are told apart by */
+	struct gw_owner *owners; /* by key: which node has it, as was heard of late */
+	struct timer_queue owner_expiry;
 	struct timer sweep;
 	struct timer_queue timeout;           /* of MESSAGEs that wait for their answer */
 	struct timer_queue in_dialog_timeout; /* of those in a session's dialog */
@@ -76,8 +80,8 @@ struct gw_order {
 	struct slice key;
 	struct gw_invite invite;
 	enum gw_confirm confirm;
-	bool last;      /* nobody but the gateway answers, be it with confirm: accepted */
-	bool forwarded; /* by another node: it must not go to one again */
+	bool last;       /* nobody but the gateway answers, be it with confirm: accepted */
+	unsigned passes; /* from node to node, before it came here */
 };
 
 /**
@@ -187,8 +191,8 @@ struct gw_delivery {
 	struct sip_request *request;
 	struct timer_entry timeout;
 	enum gw_confirm confirm;
-	bool answers;   /* with confirm: accepted as well, once it is known whose the key is */
-	bool forwarded; /* by another node */
+	bool answers;    /* with confirm: accepted as well, once it is known whose the key is */
+	unsigned passes; /* as of gw_order */
 	uint64_t came_ms;
 	bool sent;
 	bool accepted; /* by a response, which is not yet what confirm asks for */
@@ -235,11 +239,20 @@ struct gw_order *gw_order_dup(const struct gw_order *order);
 /**
  * Let that node have it, and answer it.
  *
- * @return 0; -EXDEV: it has been sent on before, or the node has no SIP; or as
+ * @return 0; -EXDEV: it has been sent on twice before, or the node has no SIP; or as
  *         sip_request_pass_on()
  */
 int gw_remote_send(struct gw *gw, struct sip_request *message, const struct gw_order *order,
     const struct cluster_node *node);
+
+/** Is it known already which node has the key, so that it has gone there?  Then it is answered. */
+bool gw_remote_knows(struct gw *gw, struct sip_request *message, const struct gw_order *order);
+
+/** A node has a key, as Redis says. */
+void gw_owner_note(struct gw *gw, struct slice key, struct slice node);
+
+void gw_owner_on_expiry(struct timer_entry *entry, void *arg);
+void gw_owners_free(struct gw *gw);
 
 /** As service.forwarded. */
 void gw_remote_take(struct sip_request *message, const struct cluster_mark *mark, void *state);
@@ -321,14 +334,14 @@ struct slice gw_reason_header(char text[GW_HEADERS_SIZE], const char *protocol, 
 /* --- recent.c: MESSAGEs that come again when SIP's transaction is forgotten --- */
 
 /**
- * Note a MESSAGE that came by an unreliable transport, here or at the node that has sent it on.
+ * Note a MESSAGE that came by an unreliable transport, here or at the node that has passed it on.
  *
  * @return true if it was noted before, in the 32 s in which it may come again at least
  */
-bool gw_recent_note(struct gw *gw, const struct sip_request *message, bool forwarded);
+bool gw_recent_note(struct gw *gw, const struct sip_request *message, unsigned passes);
 
 /** It was refused after all: it may be tried again. */
-void gw_recent_forget(struct gw *gw, const struct sip_request *message, bool forwarded);
+void gw_recent_forget(struct gw *gw, const struct sip_request *message, unsigned passes);
 
 void gw_recent_on_turn(void *arg);
 void gw_recent_free(struct gw *gw);

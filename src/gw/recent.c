@@ -99,12 +99,12 @@ void gw_recent_on_turn(void *arg)
 		timer_start(&gw->recent_turn, RECENT_MS);
 }
 
-bool gw_recent_note(struct gw *gw, const struct sip_request *message, bool forwarded)
+bool gw_recent_note(struct gw *gw, const struct sip_request *message, unsigned passes)
 {
 	uint64_t digest = 0;
 
 	/* Without memory it may be delivered twice, which is better than not at all. */
-	if (!(forwarded || may_come_again(message)) || digest_of(&digest, gw, message) < 0)
+	if (!(passes || may_come_again(message)) || digest_of(&digest, gw, message) < 0)
 		return false;
 	if (has(&gw->recent[0], digest) || has(&gw->recent[1], digest))
 		return true;
@@ -113,11 +113,11 @@ bool gw_recent_note(struct gw *gw, const struct sip_request *message, bool forwa
 	return false;
 }
 
-void gw_recent_forget(struct gw *gw, const struct sip_request *message, bool forwarded)
+void gw_recent_forget(struct gw *gw, const struct sip_request *message, unsigned passes)
 {
 	uint64_t digest = 0;
 
-	if (!(forwarded || may_come_again(message)) || digest_of(&digest, gw, message) < 0)
+	if (!(passes || may_come_again(message)) || digest_of(&digest, gw, message) < 0)
 		return;
 	for (size_t i = 0; i < 2; i++)
 		if (has(&gw->recent[i], digest))

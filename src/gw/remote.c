@@ -1,6 +1,7 @@
 /* MESSAGEs whose key is another node's: it gets them, and what it answers is the answer. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <msrpd/cluster.h>
 
@@ -25,7 +26,69 @@ struct gw_order *gw_order_dup(const struct gw_order *order)
 	return copy;
 }
 
+/* --- who has which key, for a while --- */
+
+enum { OWNERS_MAX = 16384 };
+
+struct gw_owner {
+	UT_hash_handle hh;
+	struct timer_entry expiry;
+	struct slice key, node; /* of text */
+	char text[];
+};
+
+static struct gw_owner *owner_find(const struct gw *gw, struct slice key)
+{
+	struct gw_owner *o;
+
+	HASH_FIND(hh, gw->owners, key.p, key.len, o);
+	return o;
+}
+
+static void owner_free(struct gw *gw, struct gw_owner *o)
+{
+	timer_queue_stop(&gw->owner_expiry, &o->expiry);
+	HASH_DEL(gw->owners, o);
+	free(o);
+}
+
+void gw_owner_on_expiry(struct timer_entry *entry, void *arg)
+{
+	owner_free(arg, (struct gw_owner *)((char *)entry - offsetof(struct gw_owner, expiry)));
+}
+
+void gw_owners_free(struct gw *gw)
+{
+	while (gw->owners)
+		owner_free(gw, gw->owners);
+}
+
+/* Without memory it is asked again. */
+void gw_owner_note(struct gw *gw, struct slice key, struct slice node)
+{
+	struct gw_owner *o = owner_find(gw, key);
+	char *text;
+
+	if (o)
+		owner_free(gw, o);
+	if (HASH_COUNT(gw->owners) >= OWNERS_MAX)
+		return;
+	o = calloc(1, sizeof(*o) + key.len + node.len + 1);
+	if (!o)
+		return;
+	text = o->text;
+	o->key = slice_pack(&text, key);
+	o->node = slice_pack(&text, node);
+	HASH_ADD_KEYPTR(hh, gw->owners, o->key.p, o->key.len, o);
+	if (o->hh.tbl)
+		timer_queue_start(&gw->owner_expiry, &o->expiry);
+	else
+		free(o);
+}
+
 /* --- to the other node --- */
+
+enum { PASSES_MAX = 2 }; /* who is asked may know by then that it is a third one's */
 
 static const struct slice confirms[] = {
     [GW_ACCEPTED] = SLICE("accepted"),
@@ -36,22 +99,33 @@ static const struct slice confirms[] = {
 int gw_remote_send(struct gw *gw, struct sip_request *message, const struct gw_order *order,
     const struct cluster_node *node)
 {
+	char last[] = {(char)('1' + order->passes)};
 	const struct cluster_mark mark = {
 	    .service = SLICE("gw"),
 	    .args = {order->key, order->invite.types, order->invite.headers,
-		confirms[order->confirm]},
-	    .count = 4,
+		confirms[order->confirm], {last, 1}},
+	    .count = 5,
 	};
 	int err;
 
-	if (order->forwarded)
+	if (order->passes >= PASSES_MAX)
 		return -EXDEV;
 	err = sip_request_pass_on(message, gw->env.cluster, node, &mark);
 	if (err < 0)
 		return err;
-	gw_recent_forget(gw, message, false); /* whether it came before is for that node to know */
+	/* Whether it came before is for that node to know. */
+	gw_recent_forget(gw, message, order->passes);
 	++*gw->count.remote;
 	return 0;
+}
+
+bool gw_remote_knows(struct gw *gw, struct sip_request *message, const struct gw_order *order)
+{
+	struct gw_owner *o = order->passes == 0 ? owner_find(gw, order->key) : NULL;
+	struct cluster_node node;
+
+	return o && cluster_find_node(gw->env.cluster, o->node, &node) == 0
+	    && gw_remote_send(gw, message, order, &node) == 0;
 }
 
 /* --- from another node --- */
@@ -72,11 +146,11 @@ void gw_remote_take(struct sip_request *message, const struct cluster_mark *mark
 	    .invite = {mark->args[1], mark->args[2]},
 	    .confirm = confirm_of(mark->args[3]),
 	    .last = true,
-	    .forwarded = true,
+	    .passes = slice_equal(mark->args[4], SLICE("1")) ? 1 : PASSES_MAX,
 	};
 	struct gw *gw = state;
 
-	if (mark->count != 4 || !order.key.p
+	if (mark->count != 5 || !order.key.p
 	    || !slice_equal(sip_request_field(message, SIP_FIELD_METHOD), SLICE("MESSAGE"))) {
 		gw_reply(message, 400);
 		return;

@@ -39,14 +39,6 @@ class KeyTest(ClusterCase):
         self.message('<x/>', content_type='text/x-strange', daemon=self.nodes[1]).final(415)
         call.send('back')
         self.gets('back')
-        call.bye()
-        self.ctls[0].event('E_MSRP_GW_SESSION_END')
-        # The key is free again, for any node, as soon as Redis knows.
-        poll(lambda: self.redis.call('EXISTS', f'msrpd:gw:{self.key()}') == b':0\r\n',
-             what='a free key')
-        call = self.begin(node=1, body='anew')
-        self.message('by way of a', daemon=self.nodes[0]).final(202)
-        self.assertEqual(call.receive().body, b'by way of a')
 
     def test_extension(self):
         """What a proxy would have to know, the node between does not (RFC 3261 16.3)."""
@@ -146,6 +138,40 @@ class KeyTest(ClusterCase):
 class SecureKeyTest(SecureNodes, ClusterCase):
     begin = KeyTest.begin
     test_other_node = KeyTest.test_other_node
+
+
+class OwnerTest(ClusterCase):
+    """Which node has a key is not asked for each MESSAGE."""
+
+    node_count = 3
+    begin = KeyTest.begin
+
+    def pass_on(self, call, body):
+        self.message(body, daemon=self.nodes[1]).final(202)
+        self.assertEqual(call.receive().body, body.encode())
+
+    def test_known(self):
+        """What goes to a node that is known to have the key needs no Redis."""
+        call = self.begin()
+        self.pass_on(call, 'by way of b')
+        self.redis.pause()
+        self.addCleanup(self.redis.pause, False)
+        self.pass_on(call, 'without Redis')
+        self.assertEqual(len(self.sessions(self.ctls[1])), 0)
+
+    def test_another_by_now(self):
+        """The node that had it sends it on to the one that has it."""
+        call = self.begin()
+        self.pass_on(call, 'by way of b')
+        call.bye()
+        self.ctls[0].event('E_MSRP_GW_SESSION_END')
+        # The key is free again, for any node, as soon as Redis knows.
+        poll(lambda: self.redis.call('EXISTS', f'msrpd:gw:{self.key()}') == b':0\r\n',
+             what='a free key')
+        call = self.begin(node=2, body='anew')
+        self.pass_on(call, 'by way of b and a')
+        self.assertEqual([self.numbers(i, 'gw')['remote'] for i in range(3)], [1, 2, 0])
+        self.assertEqual(self.numbers(2, 'gw')['remote_taken'], 1)
 
 
 class HangTest(ClusterCase):

@@ -433,11 +433,10 @@ static void test_repetitions_remembered(void **state)
 		for (unsigned i = 0; i < COUNT; i++) {
 			snprintf(cseq, sizeof(cseq), "%u MESSAGE", i);
 			req.cseq = slice_of(cseq);
-			assert_int_equal(gw_recent_note(w->gw, &req, false),
-			    turn > 0 && i % 3 != 0);
-			assert_true(gw_recent_note(w->gw, &req, false));
+			assert_int_equal(gw_recent_note(w->gw, &req, 0), turn > 0 && i % 3 != 0);
+			assert_true(gw_recent_note(w->gw, &req, 0));
 			if (i % 3 == 0)
-				gw_recent_forget(w->gw, &req, false);
+				gw_recent_forget(w->gw, &req, 0);
 		}
 		if (turn == 0)
 			gw_recent_on_turn(w->gw); /* known in the turn that follows, too */
@@ -446,7 +445,7 @@ static void test_repetitions_remembered(void **state)
 	gw_recent_on_turn(w->gw);
 	gw_recent_on_turn(w->gw);
 	req.cseq = SLICE("1 MESSAGE");
-	assert_false(gw_recent_note(w->gw, &req, false));
+	assert_false(gw_recent_note(w->gw, &req, 0));
 	gw_recent_on_turn(w->gw);
 	gw_recent_on_turn(w->gw);
 	assert_null(w->gw->recent[0].slots);
