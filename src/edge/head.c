@@ -267,13 +267,16 @@ static const char *judge_list(const struct edge_head *h, enum edge_field field, 
 {
 	struct slice rest = list, value;
 	struct edge_via via;
-	bool empty = true;
 
-	for (; edge_list_cut(&rest, &value); empty = false)
-		if (field == EDGE_VIA && value.p != h->via.value.p
-		    && edge_via_parse(&via, value) < 0)
+	if (!edge_list_cut(&rest, &value))
+		return "an empty list";
+	if (field != EDGE_VIA)
+		return NULL;
+	do
+		if (value.p != h->via.value.p && edge_via_parse(&via, value) < 0)
 			return "bad Via";
-	return empty ? "an empty list" : NULL;
+	while (edge_list_cut(&rest, &value));
+	return NULL;
 }
 
 static const char *judge_further_lists(const struct edge_head *h)

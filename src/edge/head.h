@@ -94,7 +94,8 @@ struct edge_head {
 int edge_head_scan(struct edge_head *head, struct slice bytes, const struct edge_bounds *bounds);
 
 /**
- * Scan a head that edge_head_write() has made of a good one: nothing is judged any more.
+ * Scan a head that we have written, or the stack has, whose parts were judged when they came:
+ * nothing is judged any more.
  *
  * @return 0, -EAGAIN or -EBADMSG: it is none
  */

@@ -53,11 +53,15 @@ static size_t find_char(struct slice s, size_t n, size_t end, char c)
 /* Up to the first c outside of quotes and angle brackets. */
 static size_t span_until(struct slice s, char c)
 {
-	size_t n = 0, end, angle, quote, quoted;
+	size_t n = 0, end = find_char(s, 0, s.len, c), angle = find_char(s, 0, end, '<');
+	size_t quote, quoted;
 
+	/* What was found stays found until it is passed: no byte is looked at often. */
 	for (;;) {
-		end = find_char(s, n, s.len, c);
-		angle = find_char(s, n, end, '<');
+		if (end < n)
+			end = find_char(s, n, s.len, c);
+		if (angle < n)
+			angle = find_char(s, n, end, '<');
 		quote = find_char(s, n, angle, '"');
 		if (quote < angle) {
 			quoted = quoted_len(slice_from(s, quote));
