@@ -1,7 +1,9 @@
 #include <msrpd/hash.h>
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -46,18 +48,44 @@ void hash_free(struct hash *hash)
 	free(hash);
 }
 
-static int update(struct hash *hash, const void *p, size_t len)
+/* Short texts go in at once, with their lengths before them. */
+struct gathered {
+	struct hash *hash;
+	size_t len;
+	unsigned char bytes[256];
+	bool failed;
+};
+
+static void flush(struct gathered *g)
 {
-	return EVP_MAC_update(hash->context, p, len);
+	if (g->len && !EVP_MAC_update(g->hash->context, g->bytes, g->len))
+		g->failed = true;
+	g->len = 0;
+}
+
+static void add(struct gathered *g, const void *p, size_t len)
+{
+	if (len > sizeof(g->bytes) - g->len)
+		flush(g);
+	if (len > sizeof(g->bytes)) {
+		g->failed |= !EVP_MAC_update(g->hash->context, p, len);
+	} else if (len) {
+		memcpy(g->bytes + g->len, p, len);
+		g->len += len;
+	}
 }
 
 int hash_texts(struct hash *hash, const struct slice *texts, size_t count, uint64_t *valuep)
 {
 	int ok = EVP_MAC_init(hash->context, hash->secret, sizeof(hash->secret), NULL);
+	struct gathered g = {.hash = hash};
 
-	for (size_t i = 0; ok && i < count; i++)
-		ok = update(hash, &texts[i].len, sizeof(texts[i].len))
-		    && (texts[i].len == 0 || update(hash, texts[i].p, texts[i].len));
-	ok = ok && EVP_MAC_final(hash->context, (unsigned char *)valuep, NULL, sizeof(*valuep));
+	for (size_t i = 0; ok && i < count; i++) {
+		add(&g, &texts[i].len, sizeof(texts[i].len));
+		add(&g, texts[i].p, texts[i].len);
+	}
+	flush(&g);
+	ok = ok && !g.failed
+	    && EVP_MAC_final(hash->context, (unsigned char *)valuep, NULL, sizeof(*valuep));
 	return ok ? 0 : -ENOMEM;
 }
