@@ -85,6 +85,15 @@ static bool service_takes(struct daemon *d, struct sip_request *request)
 	return false;
 }
 
+/* A client of another node is reached as a rule there has said.  @return false: no memory */
+static bool reach(struct sip_request *request, struct slice at)
+{
+	const struct sip_place place = {.uri = sip_request_field(request, SIP_FIELD_RURI),
+	    .node = at};
+
+	return !at.p || sip_request_set_target(request, &place) == 0;
+}
+
 /* One that another node has sent on is for no rule: they have been asked there. */
 static bool take_forwarded(struct daemon *d, struct sip_request *request)
 {
@@ -96,7 +105,7 @@ static bool take_forwarded(struct daemon *d, struct sip_request *request)
 
 	if (!value.p)
 		return false;
-	if (cluster_mark_read(d->cluster, &texts, value, &mark) == 0)
+	if (cluster_mark_read(d->cluster, &texts, value, &mark) == 0 && reach(request, mark.at))
 		for (size_t i = 0; i < SERVICES && !taken; i++)
 			if (d->states[i] && services[i]->forwarded
 			    && slice_equal(mark.service, slice_of(services[i]->name))) {

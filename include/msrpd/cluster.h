@@ -175,6 +175,7 @@ struct cluster_mark {
 	struct slice service;
 	struct slice args[CLUSTER_ARGS_MAX]; /* may be absent */
 	size_t count;
+	struct slice at; /* URI by which the flow is reached that the request is to go to; absent */
 };
 
 /** Write the header, a whole line; w->err tells of a failure. */

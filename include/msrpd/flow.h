@@ -9,6 +9,7 @@
 
 #include <msrpd/slice.h>
 
+struct buffer;
 struct sip_flow;
 struct sip_request;
 
@@ -50,6 +51,19 @@ enum { SIP_FLOW_USER_SIZE = 40 };
  * @return 0 or -ENOMEM
  */
 int sip_flow_user(const struct sip_flow *flow, char user[SIP_FLOW_USER_SIZE]);
+
+/**
+ * That URI: "sip:HOST…" becomes "sip:USER.FROM@HOST…", with the URI of the node that is to use it in
+ * hexadecimal: what comes in a dialog is to find that very node, and not any that the clients' name
+ * for us leads to.
+ *
+ * @param sip   URI that the node's SIP is reached at which has the flow
+ * @param user  absent: there is no flow
+ * @param from  the same of the node that is to use it; absent: none
+ * @return what was written; absent: no flow, or w->err
+ */
+struct slice sip_flow_write_uri(struct buffer *w, struct slice sip, struct slice user,
+    struct slice from);
 
 /** Embedded in whoever wants to hear of a flow's end; zeroed, it does not watch. */
 struct sip_flow_watch {

@@ -116,11 +116,13 @@ int sip_request_reply(struct sip_request *req, int code, struct slice reason, st
 int sip_request_drop(struct sip_request *req);
 
 /**
- * Let another node of ours serve the request: what that answers is the answer, and the dialog, if
- * one begins with it, is between it and the client.  The request counts as answered.
+ * Let another node of ours serve the request, with the target that it has by now: what that answers
+ * is the answer, and the dialog, if one begins with it, is between it and the client.  The request
+ * counts as answered.
  *
- * @param mark  what the node is to do with it
- * @return 0, -EEXIST: answered already, -EXDEV: it or we have no SIP for nodes, -ENOMEM
+ * @param mark  what the node is to do with it; mark->at is put in here
+ * @return 0, -EEXIST: answered already, -EXDEV: it or we have no SIP for nodes, -EMSGSIZE: the mark
+ *         is longer than a header may be, -ENOMEM
  */
 int sip_request_pass_on(struct sip_request *req, const struct cluster *cluster,
     const struct cluster_node *node, const struct cluster_mark *mark);

@@ -83,6 +83,8 @@ void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct 
 	int err;
 
 	buffer_add(&rest, mark->service);
+	buffer_add_char(&rest, ' ');
+	cluster_words_write(&rest, &mark->at, 1);
 	if (mark->count)
 		buffer_add_char(&rest, ' ');
 	cluster_words_write(&rest, mark->args, mark->count);
@@ -104,7 +106,7 @@ void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct 
 int cluster_mark_read(const struct cluster *cluster, struct buffer *w, struct slice value,
     struct cluster_mark *mark)
 {
-	struct slice rest = value, to, mac;
+	struct slice rest = value, to, mac, texts[1 + CLUSTER_ARGS_MAX];
 	char made[MAC_HEX_SIZE];
 	ssize_t count;
 
@@ -114,7 +116,11 @@ int cluster_mark_read(const struct cluster *cluster, struct buffer *w, struct sl
 		return -EACCES;
 	*mark = (struct cluster_mark){.count = 0};
 	slice_cut(&rest, ' ', &mark->service);
-	count = cluster_words_read(w, rest, mark->args, CLUSTER_ARGS_MAX);
-	mark->count = count > 0 ? (size_t)count : 0;
-	return count < 0 ? -EACCES : 0;
+	count = cluster_words_read(w, rest, texts, 1 + CLUSTER_ARGS_MAX);
+	if (count < 1)
+		return -EACCES;
+	mark->at = texts[0];
+	mark->count = (size_t)count - 1;
+	memcpy(mark->args, texts + 1, mark->count * sizeof(*texts));
+	return 0;
 }

@@ -128,13 +128,16 @@ struct edge_origin {
  */
 int edge_origin_of_branch(struct edge *edge, struct slice branch, struct edge_origin *origin);
 
+/** Bytes of a header line that other nodes take, as we do. */
+size_t edge_max_header_size(const struct edge *edge);
+
 /* --- other nodes --- */
 
 /** A request that goes on to another node. */
 struct edge_passing {
 	struct slice request; /* the whole of it, as the stack has got it */
 	struct slice node;    /* URI that the node's SIP is reached at */
-	struct slice own;     /* the same of this one */
+	struct slice own; /* the same of this one; absent: it has none, and no dialog may begin */
 };
 
 /**
@@ -167,6 +170,16 @@ struct sip_flow *edge_flow_away(struct edge *edge, struct slice uri);
 
 /** That URI; NULL: it is a connection of ours. */
 const char *edge_flow_node(const struct sip_flow *flow);
+
+/**
+ * The URI by which another node reaches whoever is at a flow's other end.
+ *
+ * @param own   URI that our SIP is reached at by nodes
+ * @param from  the same of the node that is to use it
+ * @return what was written; absent: no memory
+ */
+struct slice edge_flow_place(struct buffer *w, const struct sip_flow *flow, struct slice own,
+    struct slice from);
 
 /* --- the link --- */
 

@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "edge/priv.h"
 
+static const struct slice absent;
+
 /* Bytes that may wait for a client, beside one message; the system has as many again. */
 enum { BACKLOG_MAX = 2 << 20 };
 
@@ -348,6 +350,48 @@ int sip_flow_user(const struct sip_flow *flow, char user[SIP_FLOW_USER_SIZE])
 	if (err == 0)
 		memcpy(user, text, EDGE_FLOW_TOKEN_SIZE);
 	return err;
+}
+
+struct slice sip_flow_write_uri(struct buffer *w, struct slice sip, struct slice user,
+    struct slice from)
+{
+	struct slice rest = sip, scheme;
+	const char *at;
+	size_t start;
+
+	if (!user.p || !slice_cut(&rest, ':', &scheme) || !rest.p)
+		return absent;
+	at = memchr(rest.p, '@', rest.len);
+	if (at)
+		rest = slice_from(rest, (size_t)(at + 1 - rest.p));
+	buffer_reserve(w, sip.len + user.len + 2 * from.len + 2);
+	start = w->len;
+	buffer_add(w, scheme);
+	buffer_add_char(w, ':');
+	buffer_add(w, user);
+	if (from.p)
+		buffer_add_char(w, '.');
+	for (size_t i = 0; i < from.len; i++)
+		buffer_printf(w, "%02x", (unsigned char)from.p[i]);
+	buffer_add_char(w, '@');
+	buffer_add(w, rest);
+	return w->err ? absent : slice_from(buffer_text(w), start);
+}
+
+struct slice edge_flow_place(struct buffer *w, const struct sip_flow *flow, struct slice own,
+    struct slice from)
+{
+	char user[SIP_FLOW_USER_SIZE];
+	struct slice rest = slice_of(flow->node), scheme, theirs;
+
+	if (!flow->node)
+		return sip_flow_user(flow, user) < 0
+		    ? absent
+		    : sip_flow_write_uri(w, own, slice_of(user), from);
+	slice_cut(&rest, ':', &scheme);
+	slice_cut(&rest, '@', &theirs);
+	slice_cut(&theirs, '.', &rest);
+	return sip_flow_write_uri(w, slice_of(flow->node), rest, from);
 }
 
 void sip_flow_watch_start(struct sip_flow_watch *watch, struct sip_flow *flow)

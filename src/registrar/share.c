@@ -88,41 +88,6 @@ static bool read_number(const struct slice *words, enum word word, uint64_t max,
 	return slice_to_u64(words[word], max, numberp) == 0;
 }
 
-static void add_hex(struct buffer *w, struct slice bytes)
-{
-	for (size_t i = 0; i < bytes.len; i++)
-		buffer_printf(w, "%02x", (unsigned char)bytes.p[i]);
-}
-
-/*
- * "sip:HOST…" -> "sip:USER.OWN@HOST…", with our own URI in hexadecimal: what comes in a dialog is to
- * find this very node, and not any that the clients' name for us leads to.
- */
-static struct slice write_at(struct buffer *w, struct slice sip, struct slice user,
-    struct slice own)
-{
-	struct slice rest = sip, scheme;
-	const char *at;
-	size_t start;
-
-	if (!user.p || !slice_cut(&rest, ':', &scheme) || !rest.p)
-		return absent;
-	at = memchr(rest.p, '@', rest.len);
-	if (at)
-		rest = slice_from(rest, (size_t)(at + 1 - rest.p));
-	buffer_reserve(w, sip.len + user.len + 2 * own.len + 2);
-	start = w->len;
-	buffer_add(w, scheme);
-	buffer_add_char(w, ':');
-	buffer_add(w, user);
-	if (own.p)
-		buffer_add_char(w, '.');
-	add_hex(w, own);
-	buffer_add_char(w, '@');
-	buffer_add(w, rest);
-	return w->err ? absent : slice_from(buffer_text(w), start);
-}
-
 /*
  * Of one whose time is over expires_ms is 0.
  * @param w  gets the texts that terms point to, and does not move
@@ -156,7 +121,7 @@ static bool read_line(struct buffer *w, const struct registrar *r, const struct 
 	    .made_ms = made - r->clock_ms,
 	    .line = line->text,
 	    .process = line->process,
-	    .at = write_at(w, line->sip, line->process.p ? words[USER] : absent, own),
+	    .at = sip_flow_write_uri(w, line->sip, line->process.p ? words[USER] : absent, own),
 	};
 	return !w->err;
 }

@@ -340,24 +340,31 @@ class CallCase(FlowCase):
         self.assertIs(transaction.transport, self.over)
         return transaction
 
-    def rings(self):
-        """A MESSAGE at b makes it call the phone; the MESSAGE, and the INVITE."""
+    def owns(self, name, key):
+        """That node has a key, as Redis knows, but not any more."""
+        node = self.redis.call('GET', f'msrpd:node:{name}').split(b'\r\n')[1].decode()
+        self.redis.call('SET', f'msrpd:gw:{key}', f'{name} {node.split()[0]}')
+
+    def rings(self, node=1, owner=None):
+        """A MESSAGE at a node makes it, or the owner, call the phone; both requests."""
         sender = self.ua(user='sender')
-        transport = sender.reach('127.0.0.1', self.nodes[1].sip_port)
+        transport = sender.reach('127.0.0.1', self.nodes[node].sip_port)
+        if owner:
+            self.owns(owner, f'{self.aor()}:{sender.contact()}')
         sent = sender.request('MESSAGE', self.aor(), transport, b'first',
                               from_uri=sender.contact(), to_uri=self.aor(),
                               content_type='text/plain', headers=[('X-To', 'msrp')])
         return sent, self.expect('INVITE')
 
-    def call(self):
-        """The phone answers, and is connected to."""
-        sent, invite = self.rings()
+    def call(self, at=1, **kwargs):
+        """The phone answers, and is connected to, by that node."""
+        sent, invite = self.rings(**kwargs)
         listener = self.listener(behave=msrp.answer_ok)
         path = listener.uri()
         invite.respond(200, sdp.document(sdp.message(path, TEXT, setup='passive')))
         dialog = Dialog.of_server(invite)
         self.expect('ACK')
-        self.ctls[1].event('E_MSRP_GW_SESSION_NEW')
+        self.ctls[at].event('E_MSRP_GW_SESSION_NEW')
         call = Call(self, dialog, sdp.Sdp(invite.request.body), path)
         call.attach(listener.accept())
         sent.final(202)
@@ -396,6 +403,20 @@ class CallTest(CallCase):
         call = self.call()
         call.dialog.bye()
         self.ctls[1].event('E_MSRP_GW_SESSION_END')
+
+    def test_owner_calls(self):
+        """The key is b's: that calls whom a has looked up, over the connection that a has."""
+        call = self.call(node=0, owner='b', at=1)
+        self.assertEqual(self.numbers(0, 'gw')['remote'], 1)
+        call.dialog.bye()
+        self.ctls[1].event('E_MSRP_GW_SESSION_END')
+
+    def test_owner_has_him(self):
+        """The key is a's: that calls whom b has looked up, over its own connection."""
+        call = self.call(node=1, owner='a', at=0)
+        self.assertEqual(self.numbers(1, 'gw')['remote'], 1)
+        call.dialog.bye()
+        self.ctls[0].event('E_MSRP_GW_SESSION_END')
 
     def test_cancel(self):
         """b gives up while it rings: CANCEL, and the ACK of what the phone says then."""

@@ -400,7 +400,9 @@ static void marks(void **state)
 {
 	struct fixture *f = *state;
 	struct buffer w = {.max = BUFFER_UNBOUNDED}, texts = {.max = BUFFER_UNBOUNDED};
-	struct cluster_mark mark = {SLICE("gw"), {SLICE("a key=%"), {NULL, 0}, SLICE("")}, 3}, got;
+	struct cluster_mark mark = {SLICE("gw"), {SLICE("a key=%"), {NULL, 0}, SLICE("")}, 3,
+	    SLICE("sip:n1@a")};
+	struct cluster_mark got;
 	struct slice line, value;
 
 	cluster_mark_write(f->nodes[0].cluster, &w, SLICE("b"), &mark);

@@ -71,7 +71,9 @@ static void live(struct world *w)
 	const struct cluster_line line = {.process = cluster_own_process(w->cluster),
 	    .text = SLICE("one two")};
 	const struct cluster_writing writing = {.keep_ms = 60000, .lines = &line, .count = 1};
-	const struct cluster_mark mark = {SLICE("gw"), {SLICE("a key")}, 1};
+	const struct cluster_mark mark = {.service = SLICE("gw"),
+	    .args = {SLICE("a key")},
+	    .count = 1};
 	struct asked a = {.claim = {.ops = &claim_ops}};
 	struct buffer text = {.max = BUFFER_UNBOUNDED};
 

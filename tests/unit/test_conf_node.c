@@ -150,7 +150,7 @@ static void what_was_sent_on_goes_no_further(void **state)
 {
 	struct world *w = *state;
 	const struct cluster_mark mark = {SLICE("conf"), {SLICE("join"), SLICE(LOBBY), SLICE(BOB)},
-	    3};
+	    3, ABSENT};
 	struct sip_request request;
 
 	request_init(&request, "INVITE", BOB, NULL);
@@ -171,7 +171,7 @@ static void an_unknown_room_is_asked_for(void **state)
 {
 	struct world *w = *state;
 	const struct cluster_mark mark = {SLICE("conf"), {SLICE("join"), SLICE(MADE), SLICE(BOB)},
-	    3};
+	    3, ABSENT};
 	struct sip_request request;
 
 	w->events[0] = '\0'; /* the lobby's */
@@ -215,7 +215,7 @@ static void a_refer_goes_to_the_owner(void **state)
 	join(w, BOB);
 	for (size_t i = 0; i < CONF_COUNT(whats); i++) {
 		const struct cluster_mark mark = {SLICE("conf"),
-		    {slice_of(whats[i]), SLICE(LOBBY), SLICE(ALICE)}, 3};
+		    {slice_of(whats[i]), SLICE(LOBBY), SLICE(ALICE)}, 3, ABSENT};
 
 		request_init(&request, "REFER", ALICE, NULL);
 		request.refer_to = SLICE("<" BOB ";method=BYE>");
@@ -229,7 +229,7 @@ static void a_refer_to_no_room(void **state)
 {
 	struct world *w = *state;
 	const struct cluster_mark mark = {SLICE("conf"),
-	    {SLICE("refer"), SLICE(MADE), SLICE(ALICE)}, 3};
+	    {SLICE("refer"), SLICE(MADE), SLICE(ALICE)}, 3, ABSENT};
 	struct sip_request request;
 
 	w->settings.create = true;
