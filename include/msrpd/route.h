@@ -137,7 +137,8 @@ struct arg {
 
 /** Where an action stands. */
 struct action_place {
-	bool last; /* as in route_subject */
+	bool first; /* no action before it, in its rule, answers */
+	bool last;  /* as in route_subject */
 	const struct route_env *env;
 };
 

@@ -60,10 +60,10 @@ static int check_message(const struct arg *args, const struct action_place *plac
     struct reason *why)
 {
 	(void)args;
-	if (place->last || !place->env->cluster)
+	if ((place->first && place->last) || !place->env->cluster)
 		return 0;
 	return reason_set(why, -EINVAL,
-	    "in a cluster answers by itself: no send_reply or the like behind it");
+	    "in a cluster answers by itself: no send_reply or the like beside it");
 }
 
 enum { REFER_ROOM, REFER_FROM, REFER_KICK };

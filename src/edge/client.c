@@ -314,7 +314,7 @@ static void tell_datagram_failure(struct edge_client *c, unsigned code, const ch
 
 static void count_failure(const struct edge_client *c)
 {
-	if (c->passed && !c->completed)
+	if (c->passed && !c->completed && !c->own && *c->key)
 		++*c->edge->count.passed_failed;
 }
 
@@ -505,17 +505,18 @@ static struct edge_client *note(struct sip_flow *f, const struct edge_head *requ
 int edge_client_by_flow(struct sip_flow *f, const struct edge_head *request, unsigned attempt,
     const struct edge_outgoing *instead)
 {
+	bool answerable = edge_reply_possible(request);
 	struct edge_client *c;
 
 	if (f->was_open)
 		instead = NULL;
-	if (!edge_reply_possible(request) && !instead) /* an ACK: nobody waits for its answer */
+	if (!answerable && !instead) /* an ACK: nobody waits for its answer */
 		return 0;
 	c = note(f, request, branch_of(request), attempt);
 	if (!c)
 		return 0;
 	note_request(c, request);
-	if (edge_reply_possible(request) && !c->own)
+	if (answerable && !c->own)
 		c->failure = make_failure(f, request);
 	if (instead)
 		note_instead(c, instead);

@@ -30,9 +30,8 @@ static const struct stats_row counters[] = {
 	COUNT(bad_messages)},
     {"stray_responses", "responses to no request that went the way that they came",
 	COUNT(stray_responses)},
-    {"passed", "requests that went on to another node", COUNT(passed)},
-    {"passed_failed", "requests that went on, there or to its client, and got no answer",
-	COUNT(passed_failed)},
+    {"passed", "requests that went on, to another node or from one to its client", COUNT(passed)},
+    {"passed_failed", "those of them that got no answer", COUNT(passed_failed)},
     {"datagrams_in", "datagrams received", COUNT(datagrams_in)},
     {"datagrams_out", "datagrams sent", COUNT(datagrams_out)},
     {"datagrams_dropped", "datagrams that the kernel had no room for until they were read",
@@ -58,6 +57,11 @@ static struct net_limits limits_of(const struct edge_settings *s)
 	    .preface_timeout_ms = s->message_timeout_ms,
 	    .send_timeout_ms = SEND_TIMEOUT_MS,
 	};
+}
+
+size_t edge_max_header_size(const struct edge *edge)
+{
+	return edge->bounds.max_header_size;
 }
 
 static void take_settings(struct edge *edge, const struct edge_settings *s)

@@ -136,6 +136,15 @@ static void send_response(struct edge *edge, const struct edge_message *m)
 
 /* --- requests --- */
 
+/* It cannot even be sent. */
+static void give_up(struct edge *edge, const struct edge_head *request, unsigned code,
+    const char *why)
+{
+	if (edge_is_passed(edge, request))
+		++*edge->count.passed_failed;
+	edge_link_reply(&edge->link, request, code, why);
+}
+
 /* Its branch on the wire. */
 static int write_branch(struct edge *edge, const char *token, const struct edge_head *head,
     unsigned attempt, char branch[EDGE_BRANCH_SIZE])
@@ -177,7 +186,7 @@ static void send_over(struct sip_flow *f, const struct edge_message *m, unsigned
 	if (edge_client_by_flow(f, &m->head, attempt, instead) == 0)
 		flow_send(f, m, &change);
 	else
-		edge_link_reply(&f->edge->link, &m->head, 503, "too many transactions");
+		give_up(f->edge, &m->head, 503, "too many transactions");
 }
 
 /* @return 0 with the datagram in edge->text */
@@ -220,7 +229,7 @@ static void send_datagram(const struct edge_target *t, bool whole, const struct 
 	if (err == 0)
 		err = edge_client_by_datagram(&out, &m->head, attempt);
 	if (err < 0)
-		edge_link_reply(&edge->link, &m->head, 503, strerror(-err));
+		give_up(edge, &m->head, 503, strerror(-err));
 }
 
 static void send_by_stream(const struct edge_target *t, const struct edge_message *m,
@@ -232,7 +241,7 @@ static void send_by_stream(const struct edge_target *t, const struct edge_messag
 	if (f)
 		send_over(f, m, attempt, NULL);
 	else
-		edge_link_reply(&edge->link, &m->head, 503, "no connection to be had");
+		give_up(edge, &m->head, 503, "no connection to be had");
 }
 
 static void send_there(const struct edge_target *t, bool whole, const struct edge_message *m,
@@ -254,13 +263,13 @@ static void send_to_target(struct edge *edge, struct edge_listener *listener, bo
 	int err;
 
 	if (edge_target_read(edge, &t, edge_head_next_hop(&m->head, 1), listener) < 0)
-		edge_link_reply(&edge->link, &m->head, 430, "the connection is closed");
+		give_up(edge, &m->head, 430, "the connection is closed");
 	else if (!t.listener)
-		edge_link_reply(&edge->link, &m->head, 503, "no listener of that transport");
+		give_up(edge, &m->head, 503, "no listener of that transport");
 	else if ((err = edge_service_apply(&t, m, attempt)) == 0)
 		send_there(&t, whole, m, attempt);
 	else if (err != -EINPROGRESS)
-		edge_link_reply(&edge->link, &m->head, 503, strerror(-err));
+		give_up(edge, &m->head, 503, strerror(-err));
 }
 
 /* Where his responses go: nobody else is to get what is for him, whatever it names. */
@@ -272,7 +281,7 @@ static void send_to_peer(struct edge *edge, const struct edge_token *token,
 	struct edge_target t = {.listener = l, .port = token->reply_port};
 
 	if (!l) {
-		edge_link_reply(&edge->link, &m->head, 430, "its listener is closed");
+		give_up(edge, &m->head, 430, "its listener is closed");
 		return;
 	}
 	snprintf(t.host, sizeof(t.host), "%s", addr_print_host(&token->peer, host));
@@ -299,7 +308,7 @@ static void send_after(struct edge_client *invite, const struct edge_message *m)
 	if (invite->completed)
 		edge_client_ack(invite, cancel.text);
 	else if (edge_client_by_datagram(&cancel, &m->head, invite->attempt) < 0)
-		edge_link_reply(&edge->link, &m->head, 503, "it cannot be sent");
+		give_up(edge, &m->head, 503, "it cannot be sent");
 }
 
 void edge_send_ack(struct edge_client *invite, struct slice text)
@@ -360,7 +369,7 @@ static void send_request(struct edge *edge, const struct edge_message *m, unsign
 	}
 	if (!is_way_out(edge, &m->head, &token)) {
 		log_warn("sip: a request without a way out");
-		edge_link_reply(&edge->link, &m->head, 503, "no way out");
+		give_up(edge, &m->head, 503, "no way out");
 		return;
 	}
 	switch (token.kind) {

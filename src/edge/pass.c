@@ -28,6 +28,9 @@ enum {
 	ADVERTISED_SIZE = 300,
 	OWN_SIZE = 320,
 	OWN_ROUTES = 2,
+	/* What the way there may add to a request that has our routes: Via, mostly. */
+	ADDED_SIZE = 1024,
+	ADDED_LINES = 3,
 };
 
 /* Where requests go whose Route a Record-Route of these has become. */
@@ -160,6 +163,18 @@ static bool count_down(struct passage *p)
 	return true;
 }
 
+/*
+ * What is put on it must not take it over the bounds of the next node, which would close the
+ * connection that the nodes share.
+ */
+static bool is_within_bounds(const struct passage *p, size_t size)
+{
+	const struct edge_bounds *bounds = &p->edge->bounds;
+
+	return size + ADDED_SIZE <= bounds->max_message_size
+	    && p->message->head.lines + ADDED_LINES <= bounds->max_headers;
+}
+
 /* As a request of the stack's.  @return 0, a status, or negative errno */
 static int send_on(struct passage *p)
 {
@@ -173,7 +188,10 @@ static int send_on(struct passage *p)
 		p->change.push_record_route = buffer_text(&p->record_route);
 	if (err == 0)
 		err = edge_write(&w, p->message, &p->change);
+	if (err == 0 && !is_within_bounds(p, w.len))
+		err = 513;
 	if (err == 0) {
+		++*p->edge->count.passed;
 		edge_server_note_passed(p->edge, p->branch, edge_head_method(&p->message->head));
 		edge_send_again(p->edge, buffer_text(&w), 0);
 	}
@@ -275,6 +293,8 @@ static int pass_on(struct passage *p, const struct edge_passing *passing)
 	if (err < 0)
 		return err;
 	go_to_node(p, passing->node);
+	if (edge_forms_dialog(edge_head_method(head)) && !passing->own.p)
+		return -EXDEV;
 	if (edge_forms_dialog(edge_head_method(head))) {
 		ends[1].uri = write_own(origin.listener, origin.transport, head, own);
 		p->change.drop_record_route = true; /* it is the stack's */
@@ -289,14 +309,12 @@ int edge_pass_on(struct edge *edge, const struct edge_passing *passing)
 	struct passage p = new_passage(edge, &m);
 	int err;
 
-	if (edge_head_scan(&m.head, passing->request, &edge_own_bounds) < 0 || m.head.status)
+	if (edge_head_scan_own(&m.head, passing->request) < 0 || m.head.status)
 		return -EBADMSG;
 	/* Behind it may be a NUL of Sofia's. */
 	m.body = slice_head(slice_from(passing->request, m.head.len), m.head.content_length);
 	err = pass_on(&p, passing);
 	fini(&p);
-	if (err == 0)
-		++*edge->count.passed;
 	if (err > 0)
 		edge_link_reply(&edge->link, &m.head, (unsigned)err, NULL);
 	return err > 0 ? 0 : err;

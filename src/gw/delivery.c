@@ -250,7 +250,10 @@ static void move(struct gw_delivery *d, const struct cluster_node *node)
 	order.passes = d->passes;
 	err = gw_remote_send(b->gw, d->request, &order, node);
 	if (err < 0)
-		finish(d, &(struct gw_answer){.code = err == -EXDEV ? 480 : 503});
+		finish(d,
+		    &(struct gw_answer){.code = err == -EXDEV ? 480
+			    : err == -EMSGSIZE                ? 513
+							      : 503});
 	else
 		delivery_free(d);
 }

@@ -210,12 +210,14 @@ static int run_message(const struct route_subject *subject, const struct arg *ar
 static int check_message(const struct arg *args, const struct action_place *place,
     struct reason *why)
 {
-	if (place->last || (confirm_of(args) == GW_ACCEPTED && !place->env->cluster))
+	if (place->env->cluster && !(place->first && place->last))
+		return reason_set(why, -EINVAL,
+		    "in a cluster answers by itself: no send_reply or the like beside it");
+	if (place->last || confirm_of(args) == GW_ACCEPTED)
 		return 0;
 	return reason_set(why, -EINVAL,
-	    "%s%s answers by itself: no send_reply or the like behind it",
-	    place->env->cluster ? "in a cluster" : "with confirm: ",
-	    place->env->cluster ? "" : confirm_choices[confirm_of(args)]);
+	    "with confirm: %s answers by itself: no send_reply or the like behind it",
+	    confirm_choices[confirm_of(args)]);
 }
 
 static const struct action actions[] = {

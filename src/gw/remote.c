@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <msrpd/cluster.h>
+#include <msrpd/story.h>
 
 #include "gw/priv.h"
 
@@ -111,6 +112,9 @@ int gw_remote_send(struct gw *gw, struct sip_request *message, const struct gw_o
 	if (order->passes >= PASSES_MAX)
 		return -EXDEV;
 	err = sip_request_pass_on(message, gw->env.cluster, node, &mark);
+	if (err == -EEXIST)
+		story_often("gw: key %.*s: node %.*s has it, but a rule has answered for it",
+		    SLICE_ARG(order->key), SLICE_ARG(node->name));
 	if (err < 0)
 		return err;
 	/* Whether it came before is for that node to know. */

@@ -136,12 +136,21 @@ static int compile_if(const struct context *c, struct rule *rule, const struct t
 	return err;
 }
 
+static bool answers_before(const struct rule *rule, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (rule->actions[i].action->answers)
+			return true;
+	return false;
+}
+
 static int check_actions(const struct context *c, struct rule *rule)
 {
 	struct action_place place = {.last = true, .env = c->spec->env};
 	int err = 0;
 
 	for (size_t i = rule->action_count; err == 0 && i-- > 0;) {
+		place.first = !answers_before(rule, i);
 		err = route_action_check(&rule->actions[i], &place, c->fault);
 		place.last &= !rule->actions[i].action->answers;
 	}

@@ -174,6 +174,42 @@ class OwnerTest(ClusterCase):
         self.assertEqual(self.numbers(2, 'gw')['remote_taken'], 1)
 
 
+class BoundTest(ClusterCase):
+    """What is put on a request that goes on could take it over the bounds of the next node."""
+
+    config = {'routes': routes(confirm='delivered'), 'sip': {'max_message_size': '8KiB'}}
+
+    def test_near(self):
+        """It is refused, and nothing else that goes there is lost."""
+        first = self.message('first', kind='TCP', daemon=self.nodes[0])
+        call = self.answer(ctl=self.ctls[0], kind='TCP')
+        ConfirmTest.confirm(call)
+        first.final(200)
+        sent = self.message('under way', kind='TCP', daemon=self.nodes[1])
+        frame = call.receive()
+        for near in ({'body': 'x' * (8192 - 560)},
+                     {'body': 'x', 'headers': [(f'X-{i}', 'y') for i in range(119)]},
+                     {'body': 'x', 'headers': [(f'X-{i}', 'y') for i in range(116)]}):
+            self.message(kind='TCP', daemon=self.nodes[1], **near).final(513)
+        call.conn.send(report_for(frame, '000 200 OK', frame.get('Byte-Range')))
+        sent.final(200)
+        self.assertEqual(self.numbers(1, 'sip')['passed_failed'], 0)
+
+
+class NamelessTest(ClusterCase):
+    """A node that others do not reach by SIP reaches them."""
+
+    begin = KeyTest.begin
+
+    def sip_place(self, daemon):
+        return super().sip_place(daemon) if not self.nodes else None
+
+    def test_other_node(self):
+        call = self.begin()
+        self.message('by way of b', daemon=self.nodes[1]).final(202)
+        self.assertEqual(call.receive().body, b'by way of b')
+
+
 class HangTest(ClusterCase):
     """A node does nothing for a time."""
 

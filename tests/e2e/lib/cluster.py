@@ -208,7 +208,9 @@ class ClusterCase(GatewayCase):
 
     def start_node(self, name):
         daemon = Daemon(merge(self.config, self.node_config(name)))
-        daemon.config['cluster']['sip'] = self.sip_place(daemon)
+        place = self.sip_place(daemon)
+        if place:
+            daemon.config['cluster']['sip'] = place
         daemon.config['sip']['listen'] += self.listen
         daemon.write_config()
         daemon.start()
