@@ -19,6 +19,7 @@
 #include <sofia-sip/sofia_features.h>
 #include <sqlite3.h>
 #include <unistring/version.h>
+#include <sodium/version.h>
 #include <wslay/wslay.h>
 #include <yaml.h>
 
@@ -112,10 +113,10 @@ static void print_version(void)
 	    event_get_version(), SOFIA_SIP_NAME_VERSION, OpenSSL_version(OPENSSL_VERSION),
 	    yaml_get_version_string(), jansson_version_str(),
 	    curl_version_info(CURLVERSION_NOW)->version, sqlite3_libversion(), ares_version(NULL));
-	printf(
-	    "hiredis %d.%d.%d, http-parser %lu.%lu.%lu, libseccomp %u.%u.%u, libunistring %d.%d\n",
-	    HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH, parser >> 16, parser >> 8 & 255,
-	    parser & 255, seccomp->major, seccomp->minor, seccomp->micro,
+	printf("hiredis %d.%d.%d, libsodium %s, http-parser %lu.%lu.%lu, libseccomp %u.%u.%u, "
+	       "libunistring %d.%d\n",
+	    HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH, sodium_version_string(), parser >> 16,
+	    parser >> 8 & 255, parser & 255, seccomp->major, seccomp->minor, seccomp->micro,
 	    _libunistring_version >> 16, _libunistring_version >> 8 & 255);
 }
 

@@ -45,12 +45,8 @@ bool sip_flow_is_alive(const struct sip_flow *flow);
 
 enum { SIP_FLOW_USER_SIZE = 40 };
 
-/**
- * The user of a URI by which other nodes reach whoever is at the other end: a secret of theirs.
- *
- * @return 0 or -ENOMEM
- */
-int sip_flow_user(const struct sip_flow *flow, char user[SIP_FLOW_USER_SIZE]);
+/** The user of a URI by which other nodes reach whoever is at the other end: a secret of theirs. */
+void sip_flow_user(const struct sip_flow *flow, char user[SIP_FLOW_USER_SIZE]);
 
 /**
  * That URI: "sip:HOST…" becomes "sip:USER.FROM@HOST…", with the URI of the node that is to use it in

@@ -15,5 +15,5 @@ struct hash;
 int hash_new(struct hash **hashp);
 void hash_free(struct hash *hash);
 
-/** Hash texts, each with its length.  @return 0 or -ENOMEM */
-int hash_texts(struct hash *hash, const struct slice *texts, size_t count, uint64_t *valuep);
+/** Of texts, each with its length. */
+uint64_t hash_texts(const struct hash *hash, const struct slice *texts, size_t count);

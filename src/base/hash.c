@@ -1,39 +1,32 @@
 #include <msrpd/hash.h>
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
+#include <sodium/crypto_shorthash.h>
 
 #include <msrpd/rand.h>
 
-enum { SECRET_SIZE = 16 };
+enum { BLOCK = 512 };
 
 struct hash {
-	EVP_MAC_CTX *context;
-	unsigned char secret[SECRET_SIZE];
+	unsigned char secret[crypto_shorthash_KEYBYTES];
+};
+
+/* Texts with their lengths before them, in blocks: each begins with the value of the one before. */
+struct gathered {
+	const struct hash *hash;
+	size_t len;
+	unsigned char bytes[BLOCK];
 };
 
 int hash_new(struct hash **hashp)
 {
 	struct hash *hash = calloc(1, sizeof(*hash));
-	EVP_MAC *siphash = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
-	size_t size = sizeof(uint64_t);
-	const OSSL_PARAM params[] = {
-	    OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
-	    OSSL_PARAM_construct_end(),
-	};
 
-	if (hash && siphash)
-		hash->context = EVP_MAC_CTX_new(siphash);
-	EVP_MAC_free(siphash);
-	if (!hash || !hash->context || !EVP_MAC_CTX_set_params(hash->context, params)) {
-		hash_free(hash);
+	if (!hash)
 		return -ENOMEM;
-	}
 	rand_bytes(hash->secret, sizeof(hash->secret));
 	*hashp = hash;
 	return 0;
@@ -43,49 +36,48 @@ void hash_free(struct hash *hash)
 {
 	if (!hash)
 		return;
-	EVP_MAC_CTX_free(hash->context);
 	explicit_bzero(hash->secret, sizeof(hash->secret));
 	free(hash);
 }
 
-/* Short texts go in at once, with their lengths before them. */
-struct gathered {
-	struct hash *hash;
-	size_t len;
-	unsigned char bytes[256];
-	bool failed;
-};
-
 static void flush(struct gathered *g)
 {
-	if (g->len && !EVP_MAC_update(g->hash->context, g->bytes, g->len))
-		g->failed = true;
-	g->len = 0;
+	unsigned char value[crypto_shorthash_BYTES];
+
+	crypto_shorthash(value, g->bytes, g->len, g->hash->secret);
+	memcpy(g->bytes, value, sizeof(value));
+	g->len = sizeof(value);
 }
 
 static void add(struct gathered *g, const void *p, size_t len)
 {
-	if (len > sizeof(g->bytes) - g->len)
-		flush(g);
-	if (len > sizeof(g->bytes)) {
-		g->failed |= !EVP_MAC_update(g->hash->context, p, len);
-	} else if (len) {
-		memcpy(g->bytes + g->len, p, len);
-		g->len += len;
+	const unsigned char *from = p;
+
+	while (len) {
+		size_t n = len < BLOCK - g->len ? len : BLOCK - g->len;
+
+		memcpy(g->bytes + g->len, from, n);
+		g->len += n;
+		from += n;
+		len -= n;
+		if (g->len == BLOCK)
+			flush(g);
 	}
 }
 
-int hash_texts(struct hash *hash, const struct slice *texts, size_t count, uint64_t *valuep)
+uint64_t hash_texts(const struct hash *hash, const struct slice *texts, size_t count)
 {
-	int ok = EVP_MAC_init(hash->context, hash->secret, sizeof(hash->secret), NULL);
-	struct gathered g = {.hash = hash};
+	struct gathered g;
+	uint64_t value;
 
-	for (size_t i = 0; ok && i < count; i++) {
+	g.hash = hash;
+	g.len = crypto_shorthash_BYTES;
+	memset(g.bytes, 0, g.len);
+	for (size_t i = 0; i < count; i++) {
 		add(&g, &texts[i].len, sizeof(texts[i].len));
 		add(&g, texts[i].p, texts[i].len);
 	}
 	flush(&g);
-	ok = ok && !g.failed
-	    && EVP_MAC_final(hash->context, (unsigned char *)valuep, NULL, sizeof(*valuep));
-	return ok ? 0 : -ENOMEM;
+	memcpy(&value, g.bytes, sizeof(value));
+	return value;
 }

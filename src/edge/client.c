@@ -134,21 +134,22 @@ static void leave_dialog(struct edge_client *c)
 }
 
 /* RFC 3261 12: as that one knows it whose tag is in that field. */
-static int hash_dialog(struct edge *edge, const struct edge_head *request, enum edge_field near,
-    enum edge_field far, uint64_t *dialog)
+static uint64_t hash_dialog(const struct edge *edge, const struct edge_head *request,
+    enum edge_field near, enum edge_field far)
 {
 	return hash_texts(edge->hash,
 	    (struct slice[]){edge_head_value(request, EDGE_CALL_ID), edge_head_tag(request, near),
 		edge_head_tag(request, far)},
-	    3, dialog);
+	    3);
 }
 
-/* Without memory it is not found.  A passed one ends with its own response. */
+/* A passed one ends with its own response. */
 static void join_dialog(struct edge_client *c, const struct edge_head *request)
 {
-	if (c->invite && !c->passed && edge_head_tag(request, EDGE_TO).p
-	    && hash_dialog(c->edge, request, EDGE_FROM, EDGE_TO, &c->dialog) == 0)
-		HASH_ADD(dialog_hh, c->edge->reinvites, dialog, sizeof(c->dialog), c);
+	if (!c->invite || c->passed || !edge_head_tag(request, EDGE_TO).p)
+		return;
+	c->dialog = hash_dialog(c->edge, request, EDGE_FROM, EDGE_TO);
+	HASH_ADD(dialog_hh, c->edge->reinvites, dialog, sizeof(c->dialog), c);
 }
 
 static void forget_texts(struct edge_client *c)
@@ -724,11 +725,10 @@ static struct slice make_ack(const struct edge_client *c)
 void edge_client_hung_up(struct edge *edge, const struct edge_head *bye)
 {
 	struct edge_client *c = NULL;
-	uint64_t dialog;
+	uint64_t dialog = hash_dialog(edge, bye, EDGE_TO, EDGE_FROM);
 	struct slice ack;
 
-	if (hash_dialog(edge, bye, EDGE_TO, EDGE_FROM, &dialog) == 0)
-		HASH_FIND(dialog_hh, edge->reinvites, &dialog, sizeof(dialog), c);
+	HASH_FIND(dialog_hh, edge->reinvites, &dialog, sizeof(dialog), c);
 	if (!c)
 		return;
 	c = answer_instead(c, 487, "Request Terminated", "hung up");

@@ -36,13 +36,13 @@ struct sip_flow *flow_new(const struct edge_listener *listener,
 	TAILQ_INIT(&f->clients);
 	net_stream_init(&f->stream, &edge->protocol);
 	HASH_ADD(hh, edge->flows, stream.number, sizeof(f->stream.number), f);
-	if (f->hh.tbl
-	    && edge_token_write(edge,
-		   &(struct edge_token){.kind = TOKEN_FLOW, .number = f->stream.number}, f->token)
-		== 0)
-		return f;
-	net_stream_close(&f->stream, -ENOMEM);
-	return NULL;
+	if (!f->hh.tbl) {
+		net_stream_close(&f->stream, -ENOMEM);
+		return NULL;
+	}
+	edge_token_write(edge, &(struct edge_token){.kind = TOKEN_FLOW, .number = f->stream.number},
+	    f->token);
+	return f;
 }
 
 struct sip_flow *flow_find(struct edge *edge, uint64_t number)
@@ -341,15 +341,13 @@ bool sip_flow_is_alive(const struct sip_flow *flow)
 	return flow->node || flow_is_alive(flow);
 }
 
-int sip_flow_user(const struct sip_flow *flow, char user[SIP_FLOW_USER_SIZE])
+void sip_flow_user(const struct sip_flow *flow, char user[SIP_FLOW_USER_SIZE])
 {
 	const struct edge_token token = {.kind = TOKEN_NODE, .number = flow->stream.number};
 	char text[EDGE_TOKEN_SIZE];
-	int err = edge_token_write(flow->edge, &token, text);
 
-	if (err == 0)
-		memcpy(user, text, EDGE_FLOW_TOKEN_SIZE);
-	return err;
+	edge_token_write(flow->edge, &token, text);
+	memcpy(user, text, EDGE_FLOW_TOKEN_SIZE);
 }
 
 struct slice sip_flow_write_uri(struct buffer *w, struct slice sip, struct slice user,
@@ -384,10 +382,10 @@ struct slice edge_flow_place(struct buffer *w, const struct sip_flow *flow, stru
 	char user[SIP_FLOW_USER_SIZE];
 	struct slice rest = slice_of(flow->node), scheme, theirs;
 
-	if (!flow->node)
-		return sip_flow_user(flow, user) < 0
-		    ? absent
-		    : sip_flow_write_uri(w, own, slice_of(user), from);
+	if (!flow->node) {
+		sip_flow_user(flow, user);
+		return sip_flow_write_uri(w, own, slice_of(user), from);
+	}
 	slice_cut(&rest, ':', &scheme);
 	slice_cut(&rest, '@', &theirs);
 	slice_cut(&theirs, '.', &rest);

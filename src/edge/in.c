@@ -13,7 +13,7 @@ static struct edge *edge_of(const struct edge_source *from)
 	return from->listener->edge;
 }
 
-int edge_transaction_mac(struct edge *edge, const struct edge_head *head,
+void edge_transaction_mac(const struct edge *edge, const struct edge_head *head,
     const struct edge_via *via, char mac[EDGE_MAC_LEN + 1])
 {
 	const struct slice by_branch[] = {via->branch, via->sent_by};
@@ -24,7 +24,7 @@ int edge_transaction_mac(struct edge *edge, const struct edge_head *head,
 	struct slice rest = via->branch;
 	bool is_one = edge_branch_cut(&rest) && rest.len;
 
-	return is_one ? edge_mac(edge, by_branch, 2, mac) : edge_mac(edge, by_fields, 5, mac);
+	edge_mac(edge, is_one ? by_branch : by_fields, is_one ? 2 : 5, mac);
 }
 
 bool edge_forms_dialog(struct slice method)
@@ -149,17 +149,17 @@ static bool is_new(const struct edge_source *from, const struct edge_head *head,
 	return false;
 }
 
-static int write_token(const struct edge_source *from, uint16_t port, char text[EDGE_TOKEN_SIZE])
+static void write_token(const struct edge_source *from, uint16_t port, char text[EDGE_TOKEN_SIZE])
 {
 	const struct edge_token token = {.kind = TOKEN_DATAGRAM,
 	    .number = from->listener->index,
 	    .peer = *from->peer,
 	    .reply_port = port};
 
-	if (!from->flow)
-		return edge_token_write(edge_of(from), &token, text);
-	memcpy(text, from->flow->token, EDGE_TOKEN_SIZE);
-	return 0;
+	if (from->flow)
+		memcpy(text, from->flow->token, EDGE_TOKEN_SIZE);
+	else
+		edge_token_write(edge_of(from), &token, text);
 }
 
 /* The Via that is put on it for the stack.  @return its branch, in text */
@@ -192,9 +192,11 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	unsigned status;
 	bool passed;
 
-	if (edge_head_via(&m->head, &via) < 0 || edge_transaction_mac(edge, &m->head, &via, mac) < 0
-	    || write_token(from, reply_port(from, &via), token) < 0
-	    || (!from->flow && !is_new(from, &m->head, mac, reply_port(from, &via))))
+	if (edge_head_via(&m->head, &via) < 0)
+		return;
+	edge_transaction_mac(edge, &m->head, &via, mac);
+	write_token(from, reply_port(from, &via), token);
+	if (!from->flow && !is_new(from, &m->head, mac, reply_port(from, &via)))
 		return;
 	/* Over UDP is_new() has asked. */
 	if (from->flow && slice_equal(edge_head_method(&m->head), SLICE("INVITE"))

@@ -329,8 +329,7 @@ int edge_link_init(struct edge_link *link, struct edge *edge, struct net *net)
 	err = timer_queue_init(&link->strangers, net_base(net), STRANGER_MS, on_stranger, NULL);
 	if (err == 0)
 		err = net_protocol_init(&link->protocol);
-	if (err == 0)
-		err = edge_token_write(edge, &(struct edge_token){.kind = TOKEN_LINK}, link->token);
+	edge_token_write(edge, &(struct edge_token){.kind = TOKEN_LINK}, link->token);
 	return err ? err : net_listener_open(&link->listener);
 }
 

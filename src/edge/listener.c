@@ -21,14 +21,13 @@ const struct edge_transport *edge_transport_find(struct slice name)
 	return NULL;
 }
 
-static int name_it(struct edge_listener *l)
+static void name_it(struct edge_listener *l)
 {
 	struct edge_token token = {.kind = TOKEN_OUT, .number = l->index};
-	int err = edge_token_write(l->edge, &token, l->token);
 
+	edge_token_write(l->edge, &token, l->token);
 	addr_print(&l->addr, l->name);
 	edge_route_write(l->edge, l->token, l->route);
-	return err;
 }
 
 static int open_streams(struct edge_listener *l)
@@ -67,15 +66,11 @@ static struct edge_listener *new_listener(struct edge *edge, const struct edge_t
 }
 
 /* It has its address. */
-static int add_listener(struct edge_listener *l)
+static void add_listener(struct edge_listener *l)
 {
-	int err = name_it(l);
-
-	if (err < 0)
-		return err;
+	name_it(l);
 	STAILQ_INSERT_TAIL(&l->edge->listeners, l, next);
 	l->edge->listener_count++;
-	return 0;
 }
 
 int edge_listen(struct edge *edge, const struct edge_transport *transport, const union addr *addr,
@@ -90,13 +85,12 @@ int edge_listen(struct edge *edge, const struct edge_transport *transport, const
 	if (!l)
 		return reason_set(why, -ENOMEM, "out of memory");
 	err = edge_listener_has_datagrams(l) ? edge_port_open(l) : open_streams(l);
-	if (err == 0)
-		err = add_listener(l);
 	if (err < 0) {
 		close_sockets(l);
 		free(l);
 		return reason_set(why, err, "%s", strerror(-err));
 	}
+	add_listener(l);
 	*listenerp = l;
 	return 0;
 }
@@ -107,12 +101,10 @@ int edge_listen_handed(struct edge *edge, bool secure, const union addr *addr, v
 	const struct edge_transport *transport =
 	    edge_transport_find(secure ? SLICE("wss") : SLICE("ws"));
 	struct edge_listener *l = new_listener(edge, transport, addr, owner);
-	int err = l ? add_listener(l) : -ENOMEM;
 
-	if (err < 0) {
-		free(l);
-		return err;
-	}
+	if (!l)
+		return -ENOMEM;
+	add_listener(l);
 	*listenerp = l;
 	*handedp = &l->socket;
 	return 0;
@@ -183,10 +175,8 @@ void edge_datagram_route(const struct edge_listener *listener, char text[EDGE_RO
 	struct edge_token token = {.kind = TOKEN_WHOLE, .number = listener->index};
 	char name[EDGE_TOKEN_SIZE];
 
-	if (edge_token_write(listener->edge, &token, name) == 0)
-		edge_route_write(listener->edge, name, text);
-	else
-		edge_listener_route(listener, text);
+	edge_token_write(listener->edge, &token, name);
+	edge_route_write(listener->edge, name, text);
 }
 
 void edge_listeners_reload(struct edge *edge)

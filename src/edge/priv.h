@@ -45,14 +45,14 @@ struct edge_token {
 	uint16_t reply_port; /* DATAGRAM: where the response goes */
 };
 
-/** @return 0 or -ENOMEM */
-int edge_token_write(struct edge *edge, const struct edge_token *token, char text[EDGE_TOKEN_SIZE]);
+void edge_token_write(const struct edge *edge, const struct edge_token *token,
+    char text[EDGE_TOKEN_SIZE]);
 
 /** @return 0 or -EBADMSG: not one that we have written */
 int edge_token_parse(struct edge *edge, struct slice text, struct edge_token *token);
 
-/** A keyed hash of the texts, in hexadecimal.  @return 0 or -ENOMEM */
-int edge_mac(struct edge *edge, const struct slice *texts, size_t count,
+/** A keyed hash of the texts, in hexadecimal. */
+void edge_mac(const struct edge *edge, const struct slice *texts, size_t count,
     char mac[EDGE_MAC_LEN + 1]);
 
 /** Is it that?  In a time that tells nothing of where it differs. */
@@ -66,7 +66,7 @@ enum { EDGE_BRANCH_SIZE = 300 };
  *
  * @param attempt  so many times the request was sent elsewhere: each is a transaction of its own
  *                 (RFC 3263 4.3)
- * @return 0, -EMSGSIZE or -ENOMEM
+ * @return 0 or -EMSGSIZE
  */
 int edge_branch_write(struct edge *edge, const char *token, struct slice branch, unsigned attempt,
     char wire[EDGE_BRANCH_SIZE]);
@@ -246,7 +246,7 @@ bool edge_forms_dialog(struct slice method);
  * The same for an INVITE, its ACK and its CANCEL, and another for each transaction (RFC 3261
  * 16.11), also without a branch that is one.
  */
-int edge_transaction_mac(struct edge *edge, const struct edge_head *head,
+void edge_transaction_mac(const struct edge *edge, const struct edge_head *head,
     const struct edge_via *via, char mac[EDGE_MAC_LEN + 1]);
 
 /** RFC 3261 18.2.1, RFC 3581 4 */

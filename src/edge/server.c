@@ -194,13 +194,12 @@ static void on_again(struct edge_repeat *r)
 
 /* --- requests --- */
 
-static int make_key(struct edge *edge, const struct edge_server_id *id, uint64_t *keyp)
+static uint64_t make_key(const struct edge *edge, const struct edge_server_id *id)
 {
 	bool ack = slice_equal(id->method, SLICE("ACK"));
 
 	return hash_texts(edge->hash,
-	    (struct slice[]){id->mac, ack ? SLICE("INVITE") : id->method, slice_of(id->host)}, 3,
-	    keyp);
+	    (struct slice[]){id->mac, ack ? SLICE("INVITE") : id->method, slice_of(id->host)}, 3);
 }
 
 static struct edge_server *find(struct edge *edge, uint64_t key)
@@ -213,26 +212,24 @@ static struct edge_server *find(struct edge *edge, uint64_t key)
 
 static struct edge_server *look_up(struct edge *edge, const struct edge_server_id *id)
 {
-	uint64_t key;
-
-	return make_key(edge, id, &key) < 0 ? NULL : find(edge, key);
+	return find(edge, make_key(edge, id));
 }
 
 /* RFC 3261 8.2.2.2: the same request, by way of a proxy that forks. */
-static int make_fields(struct edge *edge, const struct edge_head *request, uint64_t *fieldsp)
+static uint64_t make_fields(const struct edge *edge, const struct edge_head *request)
 {
 	return hash_texts(edge->hash,
 	    (struct slice[]){edge_head_tag(request, EDGE_FROM),
 		edge_head_value(request, EDGE_CALL_ID), edge_head_value(request, EDGE_CSEQ)},
-	    3, fieldsp);
+	    3);
 }
 
 static bool is_merged(struct edge *edge, const struct edge_head *request)
 {
 	struct edge_server *s = NULL;
-	uint64_t fields;
+	uint64_t fields = make_fields(edge, request);
 
-	if (!edge_head_tag(request, EDGE_TO).p && make_fields(edge, request, &fields) == 0)
+	if (!edge_head_tag(request, EDGE_TO).p)
 		HASH_FIND(merged_hh, edge->merged, &fields, sizeof(fields), s);
 	return s;
 }
@@ -240,8 +237,10 @@ static bool is_merged(struct edge *edge, const struct edge_head *request)
 /* Without memory it is not known when it comes another way. */
 static void note_fields(struct edge *edge, struct edge_server *s, const struct edge_head *request)
 {
-	if (!edge_head_tag(request, EDGE_TO).p && make_fields(edge, request, &s->fields) == 0)
-		HASH_ADD(merged_hh, edge->merged, fields, sizeof(s->fields), s);
+	if (edge_head_tag(request, EDGE_TO).p)
+		return;
+	s->fields = make_fields(edge, request);
+	HASH_ADD(merged_hh, edge->merged, fields, sizeof(s->fields), s);
 }
 
 /* There is always room to end what has been let in. */
@@ -322,10 +321,8 @@ enum edge_verdict edge_server_take(const struct edge_source *from, const struct 
 {
 	struct edge *edge = from->listener->edge;
 	struct edge_server *s;
-	uint64_t key;
+	uint64_t key = make_key(edge, id);
 
-	if (make_key(edge, id, &key) < 0)
-		return EDGE_TOO_MANY;
 	s = find(edge, key);
 	if (slice_equal(id->method, SLICE("ACK")))
 		return s ? take_ack(s) : EDGE_NEW;

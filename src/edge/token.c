@@ -21,22 +21,20 @@ static void write_number(char *text, uint64_t number)
 	hex_write(text, &bytes, sizeof(bytes));
 }
 
-int edge_mac(struct edge *edge, const struct slice *texts, size_t count, char mac[EDGE_MAC_LEN + 1])
+void edge_mac(const struct edge *edge, const struct slice *texts, size_t count,
+    char mac[EDGE_MAC_LEN + 1])
 {
-	uint64_t value;
-	int err = hash_texts(edge->hash, texts, count, &value);
-
-	if (err == 0)
-		write_number(mac, value);
-	return err;
+	write_number(mac, hash_texts(edge->hash, texts, count));
 }
 
 bool edge_mac_is(struct edge *edge, const struct slice *texts, size_t count, struct slice mac)
 {
 	char made[EDGE_MAC_LEN + 1];
 
-	return mac.len == EDGE_MAC_LEN && edge_mac(edge, texts, count, made) == 0
-	    && CRYPTO_memcmp(made, mac.p, EDGE_MAC_LEN) == 0;
+	if (mac.len != EDGE_MAC_LEN)
+		return false;
+	edge_mac(edge, texts, count, made);
+	return CRYPTO_memcmp(made, mac.p, EDGE_MAC_LEN) == 0;
 }
 
 /* Of a datagram the number is the listener's, and both its ports. */
@@ -57,14 +55,14 @@ static size_t write_host(const struct edge_token *token, char *text)
 	return 2 * host.len;
 }
 
-int edge_token_write(struct edge *edge, const struct edge_token *token, char text[EDGE_TOKEN_SIZE])
+void edge_token_write(const struct edge *edge, const struct edge_token *token, char text[EDGE_TOKEN_SIZE])
 {
 	size_t len = HEAD_LEN;
 
 	text[0] = (char)token->kind;
 	write_number(text + 1, number_of(token));
 	len += write_host(token, text + len);
-	return edge_mac(edge, &(struct slice){text, len}, 1, text + len);
+	edge_mac(edge, &(struct slice){text, len}, 1, text + len);
 }
 
 static uint64_t read_number(struct slice text)
@@ -124,8 +122,7 @@ int edge_branch_write(struct edge *edge, const char *token, struct slice branch,
 	}
 	if (w.err)
 		return -EMSGSIZE;
-	if (edge_mac(edge, (struct slice[]){slice_of(token), buffer_text(&w)}, 2, mac) < 0)
-		return -ENOMEM;
+	edge_mac(edge, (struct slice[]){slice_of(token), buffer_text(&w)}, 2, mac);
 	buffer_add_char(&w, '.');
 	buffer_add(&w, (struct slice){mac, sizeof(mac)});
 	return w.err ? -EMSGSIZE : 0;

@@ -18,18 +18,16 @@ enum { SLOT_FREE, SLOT_GONE, DIGEST_MIN }; /* what is in a slot if it is no dige
  * Of what is the same in a repetition, and in nothing else (RFC 3261 8.2.2.2).  Keyed, so that
  * nobody can make two of them collide.
  */
-static int digest_of(uint64_t *digestp, const struct gw *gw, const struct sip_request *message)
+static uint64_t digest_of(const struct gw *gw, const struct sip_request *message)
 {
 	const struct slice texts[] = {
 	    sip_request_field(message, SIP_FIELD_CALL_ID),
 	    sip_request_header(message, SLICE("CSeq")),
 	    sip_request_header(message, SLICE("From")),
 	};
-	int err = hash_texts(gw->hash, texts, sizeof(texts) / sizeof(texts[0]), digestp);
+	uint64_t digest = hash_texts(gw->hash, texts, sizeof(texts) / sizeof(texts[0]));
 
-	if (*digestp < DIGEST_MIN)
-		*digestp = DIGEST_MIN;
-	return err;
+	return digest < DIGEST_MIN ? DIGEST_MIN : digest;
 }
 
 static bool may_come_again(const struct sip_request *message)
@@ -101,13 +99,14 @@ void gw_recent_on_turn(void *arg)
 
 bool gw_recent_note(struct gw *gw, const struct sip_request *message, unsigned passes)
 {
-	uint64_t digest = 0;
+	uint64_t digest;
 
-	/* Without memory it may be delivered twice, which is better than not at all. */
-	if (!(passes || may_come_again(message)) || digest_of(&digest, gw, message) < 0)
+	if (!passes && !may_come_again(message))
 		return false;
+	digest = digest_of(gw, message);
 	if (has(&gw->recent[0], digest) || has(&gw->recent[1], digest))
 		return true;
+	/* Without memory it may be delivered twice, which is better than not at all. */
 	if (add(&gw->recent[0], digest) == 0 && !timer_running(&gw->recent_turn))
 		timer_start(&gw->recent_turn, RECENT_MS);
 	return false;
@@ -115,10 +114,11 @@ bool gw_recent_note(struct gw *gw, const struct sip_request *message, unsigned p
 
 void gw_recent_forget(struct gw *gw, const struct sip_request *message, unsigned passes)
 {
-	uint64_t digest = 0;
+	uint64_t digest;
 
-	if (!(passes || may_come_again(message)) || digest_of(&digest, gw, message) < 0)
+	if (!passes && !may_come_again(message))
 		return;
+	digest = digest_of(gw, message);
 	for (size_t i = 0; i < 2; i++)
 		if (has(&gw->recent[i], digest))
 			*slot_of(&gw->recent[i], digest) = SLOT_GONE;

@@ -114,10 +114,8 @@ static struct slice key_of(const union addr *peer)
 static struct net_guard_host *find_key(struct net_guard *guard, struct slice key, bool make)
 {
 	struct net_guard_host *host = NULL;
-	uint64_t value;
+	uint64_t value = hash_texts(guard->hash, &key, 1);
 
-	if (hash_texts(guard->hash, &key, 1, &value) < 0)
-		return NULL;
 	HASH_FIND_BYHASHVALUE(hh, guard->hosts, key.p, (unsigned)key.len, (unsigned)value, host);
 	if (host || !make || !(host = calloc(1, sizeof(*host))))
 		return host;

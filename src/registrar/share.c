@@ -63,10 +63,8 @@ static void write_own(struct buffer *w, const struct registrar *r, const struct 
 	struct slice process = cluster_own_process(r->env.cluster);
 	char user[SIP_FLOW_USER_SIZE];
 	struct numbers n;
-	bool bound = flow && sip_flow_user(flow, user) == 0;
-	const struct slice words[WORDS] = {
+	struct slice words[WORDS] = {
 	    [WRITER] = process,
-	    [USER] = bound ? slice_of(user) : absent,
 	    [MADE] = print(n.made, made_ms + r->clock_ms),
 	    [DUE] = print(n.due, due_ms + r->clock_ms),
 	    [CSEQ] = print(n.cseq, t->cseq),
@@ -79,6 +77,10 @@ static void write_own(struct buffer *w, const struct registrar *r, const struct 
 	    [SOURCE] = t->source,
 	};
 
+	if (flow) {
+		sip_flow_user(flow, user);
+		words[USER] = slice_of(user);
+	}
 	line->process = flow ? process : absent;
 	cluster_words_write(w, words, WORDS);
 }

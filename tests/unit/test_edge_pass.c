@@ -463,7 +463,7 @@ static void connect_phone(struct world *w, char user[SIP_FLOW_USER_SIZE])
 	edge_stack_wait(s, "OPTIONS ");
 	assert_int_equal(sscanf(strstr(s->text, "branch="), "branch=%199[^;\r]", branch), 1);
 	assert_int_equal(edge_origin_of_branch(s->edge, slice_of(branch), &origin), 0);
-	assert_int_equal(sip_flow_user(origin.flow, user), 0);
+	sip_flow_user(origin.flow, user);
 }
 
 /* @return what the phone got is in w->side.text */
