@@ -1,12 +1,10 @@
 #include "msrp/priv.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/buffer.h"
 #include "net/dial.h"
-
-enum { FINGERPRINT_MAX = 256 };
 
 struct pool_entry {
 	UT_hash_handle hh;
@@ -14,47 +12,63 @@ struct pool_entry {
 	struct net_dial dial;
 	bool hidden;        /* not found any more: its connection is on its way out */
 	char *fingerprints; /* one a line; empty: name and CA count */
+	size_t key_len;
 	char key[];
 };
 
 /* --- keys --- */
 
+/* What two destinations must share to share a connection; of bytes, not of text. */
+struct pool_key {
+	size_t len;
+	char bytes[1024];
+};
+
+static void put(struct buffer *w, const void *p, size_t len)
+{
+	buffer_add(w, (struct slice){p, len});
+}
+
+static void lower_case(char *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (p[i] >= 'A' && p[i] <= 'Z')
+			p[i] = (char)(p[i] - 'A' + 'a');
+}
+
+/* A frame may be all that asks: no formats, and nothing allocated.  @return 0 or -EINVAL */
+static int write_key(struct pool_key *key, const struct msrp_destination *to,
+    const struct msrp_transport *transport)
+{
+	struct buffer w = BUFFER_ON(key->bytes);
+	size_t text;
+
+	put(&w, &transport, sizeof(transport));
+	put(&w, &to->from, sizeof(to->from));
+	put(&w, &to->port, sizeof(to->port));
+	text = w.len;
+	buffer_add(&w, to->host);
+	for (size_t i = 0; i < to->fingerprint_count; i++) {
+		buffer_add_char(&w, '\n');
+		buffer_add(&w, to->fingerprints[i]);
+	}
+	lower_case(w.p + text, w.len - text);
+	key->len = w.len;
+	return w.err ? -EINVAL : 0;
+}
+
+/* @return NULL: no memory */
 static char *join_fingerprints(const struct msrp_destination *to)
 {
-	size_t size = 1, at = 0;
+	struct buffer w = {.max = BUFFER_UNBOUNDED};
 	char *text;
+	size_t len;
 
 	for (size_t i = 0; i < to->fingerprint_count; i++) {
-		if (to->fingerprints[i].len > FINGERPRINT_MAX)
-			return NULL;
-		size += to->fingerprints[i].len + 1;
+		buffer_add(&w, to->fingerprints[i]);
+		buffer_add_char(&w, '\n');
 	}
-	text = malloc(size);
-	if (!text)
-		return NULL;
-	for (size_t i = 0; i < to->fingerprint_count; i++) {
-		memcpy(text + at, to->fingerprints[i].p, to->fingerprints[i].len);
-		at += to->fingerprints[i].len;
-		text[at++] = '\n';
-	}
-	text[at] = '\0';
-	return text;
-}
-
-/* What two destinations must share to share a connection. */
-static int write_key(char *key, size_t size, const struct msrp_destination *to,
-    const struct msrp_transport *transport, const char *fingerprints)
-{
-	return snprintf(key, size, "%s %.*s %u %p %.*s %s", transport->secure ? "msrps" : "msrp",
-	    SLICE_ARG(transport->name), to->port, (void *)to->from, SLICE_ARG(to->host),
-	    fingerprints);
-}
-
-static void lower_case(char *p)
-{
-	for (; *p; p++)
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char)(*p - 'A' + 'a');
+	return buffer_take(&w, &text, &len) == 0 ? text : NULL;
 }
 
 /* --- entries --- */
@@ -81,19 +95,30 @@ void pool_remove(struct msrp_conn *conn)
 	free(entry);
 }
 
-static struct pool_entry *new_entry(struct msrp_conn *conn, const char *key, char *fingerprints)
+static struct pool_entry *new_entry(struct msrp_conn *conn, const struct msrp_destination *to,
+    const struct pool_key *key)
 {
-	size_t size = strlen(key) + 1;
-	struct pool_entry *entry = calloc(1, sizeof(*entry) + size);
+	struct pool_entry *entry = calloc(1, sizeof(*entry) + key->len);
 
-	if (!entry) {
-		free(fingerprints);
+	if (!entry)
+		return NULL;
+	entry->fingerprints = join_fingerprints(to);
+	if (!entry->fingerprints) {
+		free(entry);
 		return NULL;
 	}
-	memcpy(entry->key, key, size);
+	memcpy(entry->key, key->bytes, key->len);
+	entry->key_len = key->len;
 	entry->conn = conn;
-	entry->fingerprints = fingerprints;
 	entry->hidden = true;
+	return entry;
+}
+
+static struct pool_entry *find(struct msrp_stack *stack, const struct pool_key *key)
+{
+	struct pool_entry *entry;
+
+	HASH_FIND(hh, stack->pool, key->bytes, (unsigned)key->len, entry);
 	return entry;
 }
 
@@ -102,7 +127,7 @@ static void share(struct pool_entry *entry)
 {
 	struct msrp_stack *stack = stack_of(entry->conn);
 
-	HASH_ADD_STR(stack->pool, key, entry);
+	HASH_ADD_KEYPTR(hh, stack->pool, entry->key, (unsigned)entry->key_len, entry);
 	entry->hidden = !entry->hh.tbl;
 }
 
@@ -119,25 +144,19 @@ static int dial(struct pool_entry *entry, const struct msrp_destination *to)
 	return net_dial(&entry->conn->stream, &entry->dial, &place);
 }
 
-/* Takes fingerprints. */
 static int open_new(struct msrp_stack *stack, const struct msrp_destination *to,
-    const struct msrp_transport *transport, const char *key, char *fingerprints,
-    struct msrp_conn **connp)
+    const struct msrp_transport *transport, const struct pool_key *key, struct msrp_conn **connp)
 {
 	struct pool_entry *entry;
 	struct msrp_conn *conn;
 	int err;
 
-	if (net_protocol_is_full(&stack->protocol)) {
-		free(fingerprints);
+	if (net_protocol_is_full(&stack->protocol))
 		return -EMFILE;
-	}
 	conn = conn_new(stack, transport);
-	if (!conn) {
-		free(fingerprints);
+	if (!conn)
 		return -ENOMEM;
-	}
-	entry = new_entry(conn, key, fingerprints);
+	entry = new_entry(conn, to, key);
 	err = entry ? dial(entry, to) : -ENOMEM;
 	if (err < 0) {
 		msrp_conn_close(conn, err);
@@ -158,32 +177,22 @@ int msrp_pool_get(struct msrp_stack *stack, const struct msrp_destination *to,
 {
 	const struct msrp_transport *transport =
 	    msrp_transport_find(to->secure, to->transport.p ? to->transport : SLICE("tcp"));
-	char *fingerprints, key[1024];
 	struct pool_entry *entry;
-	int n;
+	struct pool_key key;
 
 	if (stack->protocol.stopping)
 		return -ESHUTDOWN;
-	if (!is_valid(to) || !transport || transport->accepts_only)
+	if (!is_valid(to) || !transport || transport->accepts_only
+	    || write_key(&key, to, transport) < 0)
 		return -EINVAL;
-	fingerprints = join_fingerprints(to);
-	if (!fingerprints)
-		return -ENOMEM;
-	n = write_key(key, sizeof(key), to, transport, fingerprints);
-	if (n < 0 || (size_t)n >= sizeof(key)) {
-		free(fingerprints);
-		return -EINVAL;
-	}
-	lower_case(key);
-	HASH_FIND_STR(stack->pool, key, entry);
+	entry = find(stack, &key);
 	if (entry && entry->conn->stream.closing) {
 		HASH_DEL(stack->pool, entry);
 		entry->hidden = true;
 		entry = NULL;
 	}
 	if (!entry && !to->existing)
-		return open_new(stack, to, transport, key, fingerprints, connp);
-	free(fingerprints);
+		return open_new(stack, to, transport, &key, connp);
 	if (!entry)
 		return -ENOENT;
 	*connp = entry->conn;
