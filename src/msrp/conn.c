@@ -47,6 +47,11 @@ bool msrp_conn_closed(const struct msrp_conn *conn)
 	return conn->stream.state == NET_CLOSED;
 }
 
+bool msrp_conn_closing(const struct msrp_conn *conn)
+{
+	return conn->stream.closing || msrp_conn_closed(conn);
+}
+
 bool msrp_conn_open(const struct msrp_conn *conn)
 {
 	return conn->stream.state == NET_OPEN;

@@ -49,6 +49,9 @@ void msrp_conn_close_after_send(struct msrp_conn *conn);
 
 bool msrp_conn_closed(const struct msrp_conn *conn);
 
+/** Is it closed, or going to be once all has been sent? */
+bool msrp_conn_closing(const struct msrp_conn *conn);
+
 uint64_t msrp_conn_number(const struct msrp_conn *conn); /* never used twice */
 const struct msrp_transport *msrp_conn_transport(const struct msrp_conn *conn);
 

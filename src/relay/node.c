@@ -45,31 +45,94 @@ bool node_has(const struct relay *relay, const struct msrp_uri *uri)
 	    && cluster_find_node(relay->cluster, name, &node) == 0;
 }
 
-int node_connect(struct relay *relay, const struct msrp_uri *uri, struct msrp_conn **connp)
+/* --- the connections there --- */
+
+/*
+ * One to another node: found without a look at the pool, since every frame asks, and kept as long as
+ * that node keeps it, for the sessions of its grants.
+ */
+struct node_link {
+	struct msrp_user user; /* of the connection */
+	LIST_ENTRY(node_link) entry;
+	size_t len;
+	char at[]; /* the node's URI */
+};
+
+static void link_free(struct node_link *link)
+{
+	LIST_REMOVE(link, entry);
+	msrp_conn_detach(&link->user);
+	free(link);
+}
+
+static void on_link_closed(struct msrp_user *user, int err)
+{
+	(void)err;
+	link_free(OWNER(struct node_link, user, user));
+}
+
+static const struct msrp_user_ops link_ops = {.closed = on_link_closed};
+
+static struct msrp_conn *find_link(const struct relay *relay, struct slice at)
+{
+	struct node_link *link;
+
+	LIST_FOREACH(link, &relay->node_links, entry)
+		if (slice_equal((struct slice){link->at, link->len}, at)
+		    && !msrp_conn_closing(link->user.conn))
+			return link->user.conn;
+	return NULL;
+}
+
+static int add_link(struct relay *relay, struct slice at, struct msrp_conn *conn)
+{
+	struct peer *peer = peer_of(relay, conn);
+	struct node_link *link = peer ? calloc(1, sizeof(*link) + at.len) : NULL;
+
+	if (!link)
+		return -ENOMEM;
+	peer->node = true;
+	link->user.ops = &link_ops;
+	link->len = at.len;
+	memcpy(link->at, at.p, at.len);
+	LIST_INSERT_HEAD(&relay->node_links, link, entry);
+	msrp_conn_attach(conn, &link->user, 0);
+	return 0;
+}
+
+static int connect_to(struct relay *relay, struct slice place, struct msrp_conn **connp)
 {
 	struct msrp_destination to = {.existing = false};
-	struct cluster_node node;
 	struct msrp_uri at;
-	struct peer *peer;
-	int err = cluster_find_node(relay->cluster, name_of(uri), &node);
+	int err;
 
-	if (err < 0 || !node.msrp.p || msrp_uri_parse(&at, node.msrp) < 0)
+	if (!place.p || msrp_uri_parse(&at, place) < 0)
 		return -ENOENT;
 	to.secure = at.secure;
 	to.transport = at.transport;
 	to.host = at.host;
 	to.port = at.port ? at.port : MSRP_DEFAULT_PORT;
 	err = msrp_pool_get(relay->stack, &to, connp);
-	peer = err == 0 ? peer_of(relay, *connp) : NULL;
-	if (peer)
-		peer->node = true;
-	return err;
+	return err < 0 ? err : add_link(relay, place, *connp);
+}
+
+int node_connect(struct relay *relay, const struct msrp_uri *uri, struct msrp_conn **connp)
+{
+	struct cluster_node node;
+	int err = cluster_find_node(relay->cluster, name_of(uri), &node);
+
+	if (err < 0)
+		return err;
+	*connp = find_link(relay, node.msrp);
+	return *connp ? 0 : connect_to(relay, node.msrp, connp);
 }
 
 /* --- the way back --- */
 
 static void passage_free(struct passage *p)
 {
+	if (p->relay->latest_passage == p)
+		p->relay->latest_passage = NULL;
 	HASH_DEL(p->relay->passages, p);
 	msrp_conn_detach(&p->user);
 	free(p);
@@ -94,18 +157,38 @@ static size_t write_key(char key[PASSAGE_KEY_MAX], struct slice grant, struct sl
 	return w.err ? 0 : w.len;
 }
 
-static struct passage *find(struct relay *relay, const char *key, size_t len)
+static bool is_of(const struct passage *p, struct slice grant, struct slice uri)
 {
-	struct passage *p;
+	return p->len == grant.len + 1 + uri.len && memcmp(p->key, grant.p, grant.len) == 0
+	    && p->key[grant.len] == ' ' && memcmp(p->key + grant.len + 1, uri.p, uri.len) == 0;
+}
 
+static struct passage *find(struct relay *relay, struct slice grant, struct slice uri)
+{
+	struct passage *p = relay->latest_passage;
+	char key[PASSAGE_KEY_MAX];
+	size_t len;
+
+	/* What one read brings is often of one session. */
+	if (p && is_of(p, grant, uri))
+		return p;
+	len = relay->passages ? write_key(key, grant, uri) : 0;
+	if (!len)
+		return NULL;
 	HASH_FIND(hh, relay->passages, key, len, p);
+	if (p)
+		relay->latest_passage = p;
 	return p;
 }
 
-static void add(struct relay *relay, const char *key, size_t len, struct msrp_conn *conn)
+static void add(struct relay *relay, struct slice grant, struct slice uri, struct msrp_conn *conn)
 {
+	char key[PASSAGE_KEY_MAX];
+	size_t len = write_key(key, grant, uri);
 	struct passage *p;
 
+	if (!len)
+		return;
 	if (HASH_COUNT(relay->passages) >= PASSAGES_MAX)
 		passage_free(relay->passages); /* the oldest stands first */
 	p = calloc(1, sizeof(*p) + len);
@@ -124,30 +207,28 @@ static void add(struct relay *relay, const char *key, size_t len, struct msrp_co
 
 void node_learn(struct relay *relay, struct slice grant, struct slice uri, struct msrp_conn *conn)
 {
-	char key[PASSAGE_KEY_MAX];
-	size_t len = write_key(key, grant, uri);
-	struct passage *p = len ? find(relay, key, len) : NULL;
+	struct passage *p = find(relay, grant, uri);
 
-	if (!len || msrp_conn_closed(conn) || (p && p->user.conn == conn))
+	if (msrp_conn_closed(conn) || (p && p->user.conn == conn))
 		return;
 	if (p)
 		passage_free(p);
-	add(relay, key, len, conn);
+	add(relay, grant, uri, conn);
 }
 
 struct msrp_conn *node_back(struct relay *relay, struct msrp_conn *from, struct slice grant,
     struct slice uri)
 {
 	const struct peer *peer = relay->passages ? peer_find(from) : NULL;
-	char key[PASSAGE_KEY_MAX];
-	size_t len = peer && peer->node ? write_key(key, grant, uri) : 0;
-	struct passage *p = len ? find(relay, key, len) : NULL;
+	struct passage *p = peer && peer->node ? find(relay, grant, uri) : NULL;
 
 	return p ? p->user.conn : NULL;
 }
 
 void nodes_fini(struct relay *relay)
 {
+	while (!LIST_EMPTY(&relay->node_links))
+		link_free(LIST_FIRST(&relay->node_links));
 	while (relay->passages)
 		passage_free(relay->passages);
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Many nodes, one name: a key lives on one of them, whatever node is spoken to."""
 import signal
+import time
 
 from lib import case, msrp
 from lib.anchor import AnchorCase
@@ -400,6 +401,42 @@ class RelayTest(NameCase):
         stranger.try_send_raw(sent.encode())
         stranger.expect_closed()
         self.assertEqual(session.conn.inbox.has(lambda f: f.method == 'SEND'), [])
+
+
+    def test_report_in_vain(self):
+        """What comes back for somebody who is gone ends nothing that the others use."""
+        client = self.granted(0)
+        peer, session = self.peer(1, client)
+        session.send('hello', success='yes')
+        frame = client.conn.expect('SEND')
+        session.conn.close()
+        poll(lambda: self.numbers(1, 'msrp')['closed'], what='the end of its connection')
+        client.conn.send(report_for(frame, '000 200 OK', '1-5/5'))
+        poll(lambda: self.numbers(1, 'relay')['foreign'], what='the REPORT')
+        _, other = self.peer(1, client)
+        other.send('and on')
+        self.assertEqual(client.conn.expect('SEND').body, b'and on')
+        self.assertEqual(self.numbers(1, 'msrp')['connected'], 1)
+
+
+class IdleTest(NameCase):
+    """The connection between the nodes, which is nobody's."""
+
+    def node_config(self, name):
+        config = super().node_config(name)
+        return {**config, 'msrp': {**config['msrp'], 'idle_timeout': '500ms'}}
+
+    def test_used(self):
+        """It is not idle while frames pass."""
+        client = self.comes(0)
+        client.auth()
+        peer = Peer(listen=False, own=f'msrp://127.0.0.1:9/{new_id()};tcp')
+        session = msrp.Session(self.connect(1, 'peer'), client.path, [peer.own])
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            session.send('hello')
+            client.conn.expect('SEND')
+        self.assertEqual(self.numbers(1, 'msrp')['connected'], 1)
 
 
 class SecureRelayTest(SecureNodes, RelayTest):
