@@ -20,6 +20,7 @@ static void release(struct forward *f)
 
 	msrp_sink_drop(&f->sink);
 	msrp_flow_detach(&f->flow);
+	hold_drop(&f->hold, fw);
 	pause_end(&f->pause, fw);
 	way_unwatch(&f->watch);
 	msrp_conn_unref(f->source);
@@ -56,6 +57,7 @@ static void fail(struct forward *f, unsigned code, struct slice phrase)
 {
 	struct chunk *chunk = f->chunk ? break_off(f) : NULL;
 
+	hold_drop(&f->hold, f->fw);
 	if (chunk) {
 		chunk_report(chunk, code, phrase);
 		chunk_free(chunk);
@@ -84,6 +86,7 @@ static bool open_chunk(struct forward *f)
 	/* The blank line's CRLF counts as an end-line's. */
 	memcpy(f->tail, "\r\n", 2);
 	f->tail_len = 2;
+	f->opened = true;
 	msrp_flow_begin(&f->flow, chunk_text(f->chunk));
 	return f->chunk != NULL;
 }
@@ -226,14 +229,36 @@ static void pass_on(struct forward *f, struct slice piece)
 	write_piece(f, piece);
 }
 
+/* Open the frame, and pass on what was held back.  @return as open_chunk() */
+static bool open_with_held(struct forward *f)
+{
+	struct hold hold = f->hold;
+
+	f->hold = (struct hold){.text = NULL};
+	if (open_chunk(f) && hold.len) {
+		pass_on(f, hold_text(&hold));
+		msrp_flow_keep(&f->flow);
+	}
+	if (f->chunk && hold.piece.len)
+		pass_on(f, hold.piece);
+	hold_drop(&hold, f->fw);
+	return f->chunk != NULL;
+}
+
 /* --- the frame that comes in --- */
 
 static int on_body(struct msrp_sink *sink, struct slice piece)
 {
 	struct forward *f = OWNER(struct forward, sink, sink);
 
-	if (!f->chunk || (!msrp_flow_is_open(&f->flow) && !open_chunk(f)))
+	if (!f->chunk)
 		return 0;
+	if (!msrp_flow_is_open(&f->flow)) {
+		if (msrp_flow_is_shared(&f->flow) && hold_add(&f->hold, f->fw, piece))
+			return 0;
+		if (!open_with_held(f))
+			return 0;
+	}
 	pass_on(f, piece);
 	if (!f->flow.conn || msrp_flow_room(&f->flow))
 		return 0;
@@ -242,13 +267,15 @@ static int on_body(struct msrp_sink *sink, struct slice piece)
 
 static void finish(struct forward *f, enum msrp_flag flag)
 {
+	bool open = msrp_flow_is_open(&f->flow);
+
 	/* Interrupted, and nothing came since: only what the receiver has to know needs a frame. */
-	if (!msrp_flow_is_open(&f->flow) && flag == MSRP_MORE) {
+	if (!open && flag == MSRP_MORE && f->opened && hold_is_empty(&f->hold)) {
 		chunk_free(f->chunk);
 		f->chunk = NULL;
 		return;
 	}
-	if (!msrp_flow_is_open(&f->flow) && !open_chunk(f))
+	if (!open && !open_with_held(f))
 		return;
 	if (flag == MSRP_COMPLETE)
 		count(f, 1, 0);
@@ -276,6 +303,16 @@ static int on_end(struct msrp_sink *sink, enum msrp_flag flag)
 	return result;
 }
 
+/* What lies in the read goes on after all where it cannot be copied. */
+static int on_parked(struct msrp_sink *sink)
+{
+	struct forward *f = OWNER(struct forward, sink, sink);
+
+	if (f->chunk && f->hold.piece.len && !hold_keep(&f->hold, f->fw))
+		open_with_held(f);
+	return 0;
+}
+
 static void on_aborted(struct msrp_sink *sink, int err)
 {
 	(void)err;
@@ -286,6 +323,7 @@ static const struct msrp_sink_ops sink_ops = {
     .body = on_body,
     .end = on_end,
     .aborted = on_aborted,
+    .parked = on_parked,
 };
 
 /* --- where it goes --- */
@@ -364,9 +402,11 @@ static struct forward *forward_new(struct forwarder *fw, const struct incoming *
 	f->fw = fw;
 	f->source = msrp_conn_ref(in->conn);
 	f->chunk = NULL;
+	f->hold = (struct hold){.text = NULL};
 	f->traffic = hop->traffic;
 	f->close_sent = in->close_sent;
 	f->answered = false;
+	f->opened = false;
 	f->tail_len = 0;
 	LIST_INSERT_HEAD(&fw->forwards, f, entry);
 	if (hop->way)
@@ -419,6 +459,7 @@ int forward_send(struct forwarder *fw, const struct incoming *in, const struct h
 		f->watch.waits = true;
 		return pause_begin(&f->pause, fw, in->conn, &f->flow);
 	}
-	open_chunk(f);
+	if (!msrp_flow_is_shared(&f->flow))
+		open_chunk(f);
 	return in->whole ? pass_whole(f, in) : 0;
 }

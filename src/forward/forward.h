@@ -2,12 +2,14 @@
  * A SEND being forwarded (RFC 4976 6.4.1): what comes in is passed on at once, by reference.
  *
  * A forward takes the body of one incoming chunk; what it writes is one chunk of our own, or
- * several when other messages need the connection meanwhile.
+ * several when other messages need the connection meanwhile.  On a connection that others write on
+ * as well the frame is opened when all has come, or more than is held back (forward/hold.h).
  */
 #pragma once
 
 #include "forward/chunk.h"
 #include "forward/forwarder.h"
+#include "forward/hold.h"
 #include "forward/hop.h"
 #include "forward/pause.h"
 
@@ -24,8 +26,10 @@ struct forward {
 	LIST_ENTRY(forward) entry;
 	struct msrp_conn *source; /* ref */
 	struct chunk *chunk;      /* open, or to be opened; NULL: all is written */
+	struct hold hold;         /* of a chunk that is to be opened */
 	bool close_sent;
 	bool answered; /* with 200 at its end */
+	bool opened;   /* a frame, be it ended since */
 	uint8_t tail_len;
 	char tail[MSRP_END_LINE_MAX]; /* of what was passed on last */
 };

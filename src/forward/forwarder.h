@@ -7,8 +7,9 @@
  *	forwarder, way, feed:
  *	hop:     way
  *	pause:   feed, forwarder
+ *	hold:    forwarder
  *	chunk:   forwarder, hop
- *	forward: chunk, pause
+ *	forward: chunk, hold, pause
  *	request: hop, pause
  *	collector: forwarder, hop
  */
@@ -57,6 +58,7 @@ struct forwarder {
 	LIST_HEAD(, drain) drains;
 	LIST_HEAD(, collector) collectors;
 	struct pool forward_pool, chunk_pool;
+	size_t held; /* bytes, by all holds */
 };
 
 /** @param group  of its numbers (msrpd/stats.h), the service's  @return 0 or -ENOMEM */

@@ -206,6 +206,9 @@ struct msrp_flow {
 
 void msrp_flow_attach(struct msrp_flow *flow, struct msrp_conn *conn);
 
+/** Have other flows been on its connection as well, at the moment or of late? */
+bool msrp_flow_is_shared(const struct msrp_flow *flow);
+
 /** Its frame must not be open.  Harmless on a detached one. */
 void msrp_flow_detach(struct msrp_flow *flow);
 

@@ -7,6 +7,9 @@
 /* A piece this small costs less to copy than to hand to the kernel by itself. */
 enum { COPY_MAX = 512 };
 
+/* So many flows are taken to share a connection after one that had company on it. */
+enum { SHARED_FOR = 64 };
+
 void flows_init(struct msrp_conn *conn)
 {
 	LIST_INIT(&conn->flows.all);
@@ -15,8 +18,17 @@ void flows_init(struct msrp_conn *conn)
 
 void msrp_flow_attach(struct msrp_flow *flow, struct msrp_conn *conn)
 {
+	if (!LIST_EMPTY(&conn->flows.all))
+		conn->shared = SHARED_FOR;
+	else if (conn->shared)
+		conn->shared--;
 	flow->conn = conn;
 	LIST_INSERT_HEAD(&conn->flows.all, flow, entry);
+}
+
+bool msrp_flow_is_shared(const struct msrp_flow *flow)
+{
+	return flow->conn && flow->conn->shared;
 }
 
 static void stop_waiting(struct msrp_flow *flow)

@@ -44,7 +44,8 @@ struct msrp_conn {
 	SLIST_HEAD(, msrp_note) notes;
 	uint32_t user_count;
 	uint32_t idle_ms, idle_left_ms; /* to be kept without users, the whole and what is left */
-	uint32_t round;                 /* of its flows */
+	uint32_t round : 24;            /* of its flows */
+	uint32_t shared : 8;            /* flows to come are taken to share it, so many of them */
 };
 
 static inline struct msrp_conn *conn_of(struct net_stream *stream)

@@ -403,6 +403,29 @@ class RelayTest(NameCase):
         self.assertEqual(session.conn.inbox.has(lambda f: f.method == 'SEND'), [])
 
 
+    def test_short_chunks_of_several(self):
+        """Between the nodes is one connection: those who write over it do not split each other's."""
+        client = self.granted(0)
+        (_, slow), (_, quick) = self.peer(1, client), self.peer(1, client)
+
+        def around():
+            """A chunk in two halves, and a message between them; what has come of the chunk."""
+            sent = slow.build(body=b'x' * 8192)
+            raw = sent.encode()
+            slow.conn.send_raw(raw[:4096])
+            quick.send('between')
+            slow.conn.send_raw(raw[4096:])
+            slow.conn.expect_response(sent, 200)
+            self.assertTrue(client.conn.expect(lambda frame: frame.body == b'between'))
+            frames = [client.conn.expect('SEND')]
+            while frames[-1].flag == '+':
+                frames.append(client.conn.expect('SEND'))
+            self.assertEqual(b''.join(frame.body for frame in frames), sent.body)
+            return len(frames)
+        # Two that come at once are company; from then on theirs go whole.
+        poll(lambda: around() > 1, what='one that was split')
+        self.assertEqual({around() for _ in range(10)}, {1})
+
     def test_report_in_vain(self):
         """What comes back for somebody who is gone ends nothing that the others use."""
         client = self.granted(0)

@@ -174,6 +174,143 @@ static void another_message_comes_between(void **state)
 	nothing_is_left(f);
 }
 
+/* --- a connection that several write on --- */
+
+/* Carol and alice both write to bob: their chunks are held back from now on. */
+static void share(struct fixture *f)
+{
+	relay_peer_knock(&f->cast.bob, &f->cast.carol);
+	begin(f, "");
+	relay_peer_send(&f->cast.carol, relay_way_out(&f->cast.carol, &f->cast.bob), "shar1234", "",
+	    "shared");
+	relay_peer_expect(&f->cast.bob, "shared\r\n-------");
+	finish(f);
+	relay_peer_expect(&f->cast.bob, "second half\r\n-------");
+}
+
+static bool is_held(void *arg)
+{
+	struct fixture *f = arg;
+	struct forward *forward = LIST_FIRST(&f->cast.side->relay->forwarder.forwards);
+
+	return forward && forward->hold.len == sizeof("first half, ") - 1;
+}
+
+/* The first part of a chunk of alice's for bob, of which nothing is passed on. */
+static void begin_held(struct fixture *f, const char *tid)
+{
+	relay_peer_head(&f->cast.alice, relay_way_out(&f->cast.alice, &f->cast.bob), tid,
+	    "Byte-Range: 1-*/23\r\n");
+	relay_peer_say(&f->cast.alice, "first ");
+	relay_peer_say(&f->cast.alice, "half, ");
+	loop_until(f->cast.side->msrp.base, is_held, f);
+	loop_settle(f->cast.side->msrp.base);
+	assert_false(relay_peer_got(&f->cast.bob, "first"));
+	assert_true(f->cast.side->relay->forwarder.held >= sizeof("first half, ") - 1);
+}
+
+static void nothing_is_held(struct fixture *f)
+{
+	nothing_is_left(f);
+	assert_int_equal(f->cast.side->relay->forwarder.held, 0);
+}
+
+static void chunks_of_several_are_not_split(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t *split = f->cast.side->relay->forwarder.count.split, before;
+
+	share(f);
+	before = *split;
+	begin_held(f, "alice234");
+	relay_peer_send(&f->cast.carol, relay_way_out(&f->cast.carol, &f->cast.bob), "carol234", "",
+	    "aside");
+	relay_peer_expect(&f->cast.bob, "aside\r\n-------");
+	relay_peer_say(&f->cast.alice, "second half\r\n-------alice234$\r\n");
+	relay_peer_expect(&f->cast.bob, "Byte-Range: 1-*/23\r\n");
+	relay_peer_expect(&f->cast.bob, "\r\n\r\nfirst half, second half\r\n-------");
+	relay_peer_expect(&f->cast.alice, "MSRP alice234 200 OK\r\n");
+	assert_int_equal(*split, before);
+	nothing_is_held(f);
+}
+
+/* What interrupts nobody goes on as it comes: here the rest of a chunk that is too long. */
+static void a_long_chunk_is_not_held(void **state)
+{
+	struct fixture *f = *state;
+	static char bytes[HOLD_MAX];
+
+	memset(bytes, 'x', sizeof(bytes));
+	share(f);
+	begin_held(f, "alice234");
+	msrp_peer_say(&f->cast.alice.raw, bytes, sizeof(bytes));
+	relay_peer_expect(&f->cast.bob, "first half, xxx");
+	assert_int_equal(f->cast.side->relay->forwarder.held, 0);
+	relay_peer_say(&f->cast.alice, "the rest");
+	relay_peer_expect(&f->cast.bob, "the rest");
+	relay_peer_say(&f->cast.alice, "\r\n-------alice234+\r\n");
+	relay_peer_expect(&f->cast.bob, "+\r\n");
+	nothing_is_held(f);
+}
+
+/* Also not where no memory is left for that. */
+static void nothing_is_held_without_memory(void **state)
+{
+	struct fixture *f = *state;
+	struct forwarder *fw = &f->cast.side->relay->forwarder;
+
+	share(f);
+	fw->held = HOLDS_MAX;
+	begin(f, "");
+	finish(f);
+	relay_peer_expect(&f->cast.bob, "second half\r\n-------");
+	fw->held = 0;
+	nothing_is_held(f);
+}
+
+static void the_sender_of_what_is_held_goes(void **state)
+{
+	struct fixture *f = *state;
+
+	share(f);
+	begin_held(f, "alice234");
+	relay_peer_close(&f->cast.alice);
+	f->cast.alice.grant = NULL;
+	relay_peer_expect(&f->cast.bob, "#\r\n");
+	nothing_is_held(f);
+}
+
+static void the_receiver_of_what_is_held_goes(void **state)
+{
+	struct fixture *f = *state;
+
+	share(f);
+	begin_held(f, "alice234");
+	msrp_conn_close(f->cast.bob.conn, -ETIMEDOUT);
+	relay_peer_expect(&f->cast.alice, "Status: 000 408\r\n");
+	relay_peer_say(&f->cast.alice, "second half\r\n-------alice234$\r\n");
+	relay_peer_expect(&f->cast.alice, "MSRP alice234 200 OK\r\n");
+	nothing_is_held(f);
+}
+
+/* After that many that nobody interrupted it is one's own again. */
+static void it_is_forgotten_that_others_wrote(void **state)
+{
+	enum { ENOUGH = 64 };
+	struct fixture *f = *state;
+
+	share(f);
+	for (int i = 0; i < ENOUGH; i++) {
+		relay_peer_send(&f->cast.alice, relay_way_out(&f->cast.alice, &f->cast.bob),
+		    "alone123", "", "alone");
+		relay_peer_expect(&f->cast.bob, "alone\r\n-------");
+	}
+	begin(f, "");
+	finish(f);
+	relay_peer_expect(&f->cast.bob, "second half\r\n-------");
+	nothing_is_held(f);
+}
+
 /* --- back-pressure --- */
 
 /* A chunk for one that reads nothing, until no more of it is taken. @return bytes that were */
@@ -426,6 +563,12 @@ int main(void)
 	    TEST(its_sender_goes),
 	    TEST(the_relay_goes),
 	    TEST(another_message_comes_between),
+	    TEST(chunks_of_several_are_not_split),
+	    TEST(a_long_chunk_is_not_held),
+	    TEST(nothing_is_held_without_memory),
+	    TEST(the_sender_of_what_is_held_goes),
+	    TEST(the_receiver_of_what_is_held_goes),
+	    TEST(it_is_forgotten_that_others_wrote),
 	    TEST(a_full_receiver_pauses_the_sender),
 	    TEST(who_feeds_others_waits_for_shared_stall),
 	    TEST(a_full_receiver_goes),
