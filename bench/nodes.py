@@ -133,7 +133,7 @@ def run_relay(options, redis):
     bench = relay.Bench(options)
     pair = Pair(bench, redis, shared=False)
     first, other = pair.nodes
-    sizes = {'1KiB': {'size': KIB}, '1MiB-in-8KiB': {'size': KIB * KIB, 'chunk': 8 * KIB}}
+    sizes = {'1KiB': {'size': KIB, 'window': 16}, '1MiB-in-8KiB': {'size': KIB * KIB, 'chunk': 8 * KIB}}
     try:
         for name, size in sizes.items():
             ratio = side_by_side(f'relay.{name}', options.rounds,
