@@ -15,11 +15,11 @@
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <seccomp.h>
+#include <sodium/version.h>
 #include <sofia-sip/su_types.h>
 #include <sofia-sip/sofia_features.h>
 #include <sqlite3.h>
 #include <unistring/version.h>
-#include <sodium/version.h>
 #include <wslay/wslay.h>
 #include <yaml.h>
 
