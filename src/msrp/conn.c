@@ -121,6 +121,11 @@ static void close_notes(struct msrp_conn *conn)
 	}
 }
 
+static void on_cut(struct net_stream *stream)
+{
+	input_cut(conn_of(stream));
+}
+
 static void on_closed(struct net_stream *stream, int err)
 {
 	struct msrp_conn *conn = conn_of(stream);
@@ -147,6 +152,7 @@ const struct net_handler conn_handler = {
     .input = on_input,
     .room = on_room,
     .interrupt = on_interrupt,
+    .cut = on_cut,
     .closed = on_closed,
     .free = on_free,
 };

@@ -242,6 +242,12 @@ static const struct msrp_parser_handler tapped_handler = {
     .cut = on_cut,
 };
 
+void input_cut(const struct msrp_conn *conn)
+{
+	if (conn->in)
+		tap_broken(conn, msrp_parser_kept(&conn->in->parser));
+}
+
 /* --- feeding --- */
 
 static bool between_frames(const struct msrp_input *in)

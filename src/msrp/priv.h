@@ -66,6 +66,7 @@ void conn_on_idle(struct timer_entry *life, void *stack);
 void inputs_init(struct pool *pool);
 ssize_t input_feed(struct msrp_conn *conn, struct slice bytes, bool end);
 void input_abort(struct msrp_conn *conn, int err); /* tells the sink */
+void input_cut(const struct msrp_conn *conn);      /* it ends in a head; only while net_tap_on() */
 void input_drop(struct msrp_conn *conn);
 
 /* tap.c: only while net_tap_on() */

@@ -51,6 +51,12 @@ struct net_handler {
 	 */
 	void (*alive)(struct net_stream *stream);
 
+	/**
+	 * It is about to close while somebody listens at the tap: tell there what has come of a
+	 * message that will not become whole.  Not to write or close from; NULL: nothing.
+	 */
+	void (*cut)(struct net_stream *stream);
+
 	/** It is closed; once. */
 	void (*closed)(struct net_stream *stream, int err);
 

@@ -201,6 +201,8 @@ static void close_stream(struct net_stream *s, int err, bool linger)
 		return;
 	story_note(LOG_LEVEL_DEBUG, &of, "%s: conn %" PRIu64 ": closed: %s", p->name, s->number,
 	    strerror(-err));
+	if (net_tap_on(s) && p->handler->cut)
+		p->handler->cut(s);
 	drop_preface(s);
 	if (s->link.state || s->link.carried)
 		s->link.ops->shutdown(s);

@@ -21,7 +21,7 @@ struct trace_stream {
 	const struct net_stream *stream;
 	union addr local, peer;
 	bool wanted; /* by its address */
-	bool marked; /* all of it, by its user */
+	struct trace_mark mark;
 	uint32_t seq[2];
 	struct partial partials[2];
 };
@@ -175,9 +175,9 @@ static void end_msrp(struct trace *trace, struct trace_stream *ts, enum net_way 
     struct partial *p, bool broken)
 {
 	struct trace_packet packet = {.broken = broken};
-	bool mark = false;
+	struct trace_mark none = {.all = false};
 
-	trace_filter_takes_msrp(trace->filter, part(p, 0, p->head_len), &mark, &packet.call_id);
+	trace_filter_takes_msrp(trace->filter, part(p, 0, p->head_len), &none, &packet.call_id);
 	packet.payload = buffer_text(&p->text);
 	packet.length = packet.payload.len;
 	emit(trace, ts, way, &packet);
@@ -203,7 +203,7 @@ static void on_head(struct net_tap *tap, const struct net_stream *stream, enum n
 	p->text.max = TRACE_PACKET_MAX + END_ROOM;
 	bytes = slice_head(bytes, TRACE_PAYLOAD_MAX - END_ROOM);
 	if (!is_sip(stream))
-		p->wanted = trace_filter_takes_msrp(trace->filter, bytes, &ts->marked, &call_id);
+		p->wanted = trace_filter_takes_msrp(trace->filter, bytes, &ts->mark, &call_id);
 	add(trace, p, bytes);
 	p->head_len = bytes.len;
 }

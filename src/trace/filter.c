@@ -264,7 +264,9 @@ bool trace_filter_takes_sip(struct trace_filter *f, struct slice text, struct sl
 
 /* --- MSRP --- */
 
-static bool path_wanted(const struct trace_filter *f, struct slice path, struct slice *call_id)
+/* @param named  set if it names a session */
+static bool path_wanted(const struct trace_filter *f, struct slice path, bool *named,
+    struct slice *call_id)
 {
 	struct msrp_uri uri;
 	bool wanted = false;
@@ -272,6 +274,7 @@ static bool path_wanted(const struct trace_filter *f, struct slice path, struct 
 	while (msrp_path_next(&path, &uri) > 0) {
 		const struct known *k = find(f->sessions, uri.session_id);
 
+		*named = *named || uri.session_id.len;
 		if (k && k->call_id.p)
 			*call_id = k->call_id;
 		wanted = wanted || (k && k->wanted);
@@ -279,19 +282,20 @@ static bool path_wanted(const struct trace_filter *f, struct slice path, struct 
 	return wanted;
 }
 
-bool trace_filter_takes_msrp(struct trace_filter *f, struct slice head, bool *markp,
+bool trace_filter_takes_msrp(struct trace_filter *f, struct slice head, struct trace_mark *mark,
     struct slice *call_id)
 {
 	struct slice line, value;
-	bool wanted = f->any;
+	bool wanted = f->any, named = false;
 
 	*call_id = (struct slice){NULL, 0};
 	while (next_line(&head, &line)) {
 		if (has_name(line, SLICE("To-Path:"), &value)
 		    || has_name(line, SLICE("From-Path:"), &value))
-			wanted = path_wanted(f, value, call_id) || wanted;
+			wanted = path_wanted(f, value, &named, call_id) || wanted;
 		else if (has_name(line, SLICE("Authorization:"), &value))
-			*markp = *markp || has_credentials(f, value);
+			mark->all = mark->all || has_credentials(f, value);
 	}
-	return wanted || *markp;
+	mark->last = wanted || mark->all || (!named && mark->last);
+	return mark->last;
 }

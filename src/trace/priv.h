@@ -71,15 +71,22 @@ void trace_filter_know(struct trace_filter *filter, struct slice session_id,
 /** Does the peer's address suit? */
 bool trace_filter_takes_peer(const struct trace_filter *filter, const union addr *peer);
 
+/** What the frames of a connection before it say about one; zeroed for its first. */
+struct trace_mark {
+	bool all;  /* it is taken: their user is known */
+	bool last; /* the last one was taken */
+};
+
 /**
- * Does a message?  It is also looked through for what ties SIP and MSRP together.
- * @param markp    of its connection: is all of that taken, since its user is known?
+ * Does a message?  It is also looked through for what ties SIP and MSRP together.  A frame that
+ * names no session, since it is cut or is none, goes with the last one.
+ * @param mark     of its connection
  * @param call_id  filled in where it is known; valid until the next call
  */
 bool trace_filter_takes_sip(struct trace_filter *filter, struct slice head, struct slice body,
     struct slice *call_id);
-bool trace_filter_takes_msrp(struct trace_filter *filter, struct slice head, bool *markp,
-    struct slice *call_id);
+bool trace_filter_takes_msrp(struct trace_filter *filter, struct slice head,
+    struct trace_mark *mark, struct slice *call_id);
 
 /* --- trace.c --- */
 

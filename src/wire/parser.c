@@ -45,6 +45,13 @@ bool msrp_parser_idle(const struct msrp_parser *parser)
 	return parser->state == MSRP_PARSER_HEAD && parser->len == 0 && parser->matched == 0;
 }
 
+struct slice msrp_parser_kept(const struct msrp_parser *parser)
+{
+	if (parser->state != MSRP_PARSER_HEAD)
+		return (struct slice){NULL, 0};
+	return (struct slice){parser->buf, parser->len};
+}
+
 static void consume(struct feed *feed, size_t n)
 {
 	feed->rest = slice_from(feed->rest, n);
@@ -291,6 +298,7 @@ static size_t frame_start_len(const struct msrp_frame *f, size_t head_len)
 static int broken(struct feed *feed, struct msrp_frame *f, struct slice bytes, int err)
 {
 	f->head = bytes;
+	feed->parser->state = MSRP_PARSER_BROKEN;
 	feed->handler->broken(f, err, feed->arg);
 	return err;
 }

@@ -92,6 +92,9 @@ static inline struct slice msrp_parser_tid(const struct msrp_parser *parser)
 	return (struct slice){parser->tid, parser->tid_len};
 }
 
+/** What has come of a head that is not whole, as long as nothing more is fed; empty: none has begun. */
+struct slice msrp_parser_kept(const struct msrp_parser *parser);
+
 /**
  * May an end-line of any transaction id have come in the body in hand, behind a CRLF of it or at
  * its start, the piece that is being handed on included?  False is certain; also from the

@@ -255,6 +255,70 @@ class FileTest(TraceCase):
         found = [p for p in self.end(path) if p['frame.comment'].endswith(' not whole')]
         self.assertEqual([int(p['tcp.len']) for p in found], [4000])
 
+    def cut_head(self, call, length, path=None):
+        """What the trace has of a frame of whose head so much has come."""
+        path = path or self.trace()
+        head = call.msrp.build(body=b'y').encode()[:length]
+        call.conn.send_raw(head)
+        call.conn.close()
+        self.ctl.event('E_MSRP_SESSION_END', session_id=call.id)
+        found = [p for p in self.end(path) if p['frame.comment'].endswith(' not whole')]
+        self.assertEqual(len(found), 1, found)
+        self.assertTrue(found[0]['frame.comment'].startswith('conn '))
+        return head, found[0]
+
+    def test_cut_in_its_head(self):
+        """A frame whose connection ends before its body."""
+        for length in (2, 9, 30, 60):
+            with self.subTest(length):
+                head, found = self.cut_head(self.call(kind='TCP'), length)
+                self.assertEqual(bytes.fromhex(found['tcp.payload']), head)
+
+    def test_cut_in_its_head_by_tls(self):
+        call = self.call(kind='TCP', path=f'msrps://127.0.0.1:9/{new_id()};tcp',
+                         tls=certs.client_context(self.ca))
+        head, found = self.cut_head(call, 60)
+        self.assertEqual(bytes.fromhex(found['tcp.payload']), head)
+
+    def test_cut_in_its_head_by_reset(self):
+        """Once, and the frames before it whole."""
+        call = self.call(kind='TCP')
+        call.send('whole')
+        self.received(call)
+        path = self.trace()
+        call.send('whole')
+        self.received(call)
+        call.conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        self.cut_head(call, 60, path)
+
+    def test_cut_in_its_head_by_websocket(self):
+        """A message that is not a whole frame, and the close that it costs."""
+        path = self.trace()
+        call = self.call(kind='TCP', path=f'msrp://web.invalid:9/{new_id()};ws', connect=False)
+        call.attach(ws.connect(call.path[0]))
+        call.conn.send_raw(b'MSRP abcd SEND\r\nTo-Pa')
+        call.conn.expect_closed()
+        found = [p for p in self.end(path) if p['frame.comment'].endswith(' ws not whole')]
+        self.assertEqual([p['frame.protocols'] for p in found], ['exported_pdu'])
+        with open(path, 'rb') as file:
+            self.assertEqual(file.read().count(b'To-Pa\0'), 1)
+
+    def test_cut_in_its_head_of_a_session(self):
+        """Before it names its session, it goes with the frame before it."""
+        for mine in (True, False):
+            with self.subTest(mine):
+                call, other = self.call(kind='TCP'), self.call(kind='TCP')
+                path = self.trace(session_id=(call if mine else other).id)
+                for one in (call, other):
+                    one.send('whole')
+                    self.received(one)
+                call.conn.send_raw(b'MSRP abcd SE')
+                call.conn.close()
+                self.ctl.event('E_MSRP_SESSION_END', session_id=call.id)
+                found = [p['tcp.payload'] for p in self.end(path)
+                         if p['frame.comment'].endswith(' not whole')]
+                self.assertEqual(found, [b'MSRP abcd SE'.hex()] if mine else [])
+
     def test_rotation(self):
         """Files are bounded, and the last ones stay."""
         self.daemon.config['trace'].update({'max_file': '128KiB', 'files': 2})
@@ -393,6 +457,19 @@ class HepTest(TraceCase):
         self.assertEqual(sum(BODY.encode() in chunks[15] for chunks in found), 1)
         ports = {struct.unpack('!H', chunks[number])[0] for chunks in found for number in (7, 8)}
         self.assertIn(self.daemon.sip_port, ports)
+
+    def test_cut_in_its_head(self):
+        """What has come of a frame, as a text."""
+        collector = Collector()
+        self.addCleanup(collector.close)
+        call = self.call(kind='TCP')
+        self.ctl.call('msrp_trace', mode='on', hep=collector.place)
+        head = call.msrp.build(body=b'y').encode()[:60]
+        call.conn.send_raw(head)
+        call.conn.close()
+        chunks = collector.take()
+        self.assertEqual(chunks[15], head)
+        self.assertEqual(chunks[11], b'\x64')
 
     def test_sngrep(self):
         """sngrep listens, and sees a call of that Call-ID."""

@@ -50,9 +50,11 @@ static bool takes_sip(struct trace_filter *f)
 static bool takes_frame(struct trace_filter *f, struct slice text, const char *call)
 {
 	struct slice call_id;
-	bool mark = false, takes = trace_filter_takes_msrp(f, text, &mark, &call_id);
+	struct trace_mark mark = {.all = false};
+	bool takes = trace_filter_takes_msrp(f, text, &mark, &call_id);
 
-	assert_false(mark);
+	assert_false(mark.all);
+	assert_int_equal(mark.last, takes);
 	assert_true(slice_equal(call_id, slice_of(call)));
 	return takes;
 }
@@ -149,13 +151,38 @@ static void test_credentials(void **state)
 {
 	struct trace_filter *f = filter(NULL, "alice", NULL);
 	struct slice call_id;
-	bool mark = false;
+	struct trace_mark mark = {.all = false};
 
 	(void)state;
 	assert_true(trace_filter_takes_msrp(f, slice_of(login), &mark, &call_id));
-	assert_true(mark);
+	assert_true(mark.all);
 	/* Whatever else comes over that connection. */
 	assert_true(trace_filter_takes_msrp(f, slice_of(frame), &mark, &call_id));
+	trace_filter_free(f);
+}
+
+/* A head that was cut before its paths goes with the frame before it on its connection. */
+static void test_names_nobody(void **state)
+{
+	static const char others[] =
+	    "MSRP tid3 SEND\r\nTo-Path: msrp://b.invalid:2855/Others;tcp\r\n";
+	static const char *const cut[] = {"MS", "MSRP tid4 SE", "MSRP tid4 SEND\r\n",
+	    "MSRP tid4 SEND\r\nTo-Path: msrp://b.invalid:2855/Oth"};
+	struct trace_filter *f = filter("Hers", NULL, NULL);
+	struct slice call_id;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cut) / sizeof(cut[0]); i++) {
+		struct trace_mark mark = {.all = false};
+		struct slice text = slice_of(cut[i]);
+
+		assert_false(trace_filter_takes_msrp(f, text, &mark, &call_id));
+		assert_true(trace_filter_takes_msrp(f, slice_of(frame), &mark, &call_id));
+		assert_true(trace_filter_takes_msrp(f, text, &mark, &call_id));
+		assert_true(trace_filter_takes_msrp(f, text, &mark, &call_id));
+		assert_false(trace_filter_takes_msrp(f, slice_of(others), &mark, &call_id));
+		assert_false(trace_filter_takes_msrp(f, text, &mark, &call_id));
+	}
 	trace_filter_free(f);
 }
 
@@ -233,7 +260,7 @@ static void test_nonsense(void **state)
 	    "i:\r\n\r\n", "From: <\r\n\r\n"};
 	struct trace_filter *f = filter(NULL, "alice", NULL);
 	struct slice call_id;
-	bool mark = false;
+	struct trace_mark mark = {.all = false};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -282,6 +309,7 @@ int main(void)
 	    cmocka_unit_test(test_known),
 	    cmocka_unit_test(test_user),
 	    cmocka_unit_test(test_credentials),
+	    cmocka_unit_test(test_names_nobody),
 	    cmocka_unit_test(test_address),
 	    cmocka_unit_test(test_bad_address),
 	    cmocka_unit_test(test_many_names),

@@ -636,6 +636,53 @@ static void tells_of_a_frame_that_is_cut(void **state)
 	msrp_parser_fini(&parser);
 }
 
+static int pass_head(const struct msrp_frame *f, void *arg)
+{
+	(void)f;
+	(void)arg;
+	return 0;
+}
+
+static int pass_end(enum msrp_flag flag, void *arg)
+{
+	(void)flag;
+	(void)arg;
+	return 0;
+}
+
+static void is_told_all(const struct msrp_frame *f, int err, void *arg)
+{
+	(void)f;
+	(void)err;
+	assert_int_equal(msrp_parser_kept(arg).len, 0);
+}
+
+/* Until it is whole, or the handler is told that it is none. */
+static void has_what_came_of_a_head(void **state)
+{
+	static const struct msrp_parser_handler passing = {pass_head, pass_over, pass_end,
+	    is_told_all, NULL};
+	struct slice input = SLICE(SEND "abc\r\n-------tid1$\r\n");
+	size_t head_len = strlen(SEND);
+	struct msrp_parser p;
+
+	(void)state;
+	msrp_parser_init(&p, MAX_HEAD);
+	assert_int_equal(msrp_parser_kept(&p).len, 0);
+	for (size_t at = 0; at < input.len; at++) {
+		size_t len = at + 1 < head_len ? at + 1 : 0;
+
+		assert_int_equal(
+		    msrp_parser_feed(&p, slice_head(slice_from(input, at), 1), &passing, &p), 1);
+		assert_true(slice_equal(msrp_parser_kept(&p), slice_head(input, len)));
+	}
+	msrp_parser_feed(&p, SLICE("MSR"), &passing, &p);
+	assert_true(slice_equal(msrp_parser_kept(&p), SLICE("MSR")));
+	assert_int_equal(msrp_parser_feed(&p, SLICE("X"), &passing, &p), -EBADMSG);
+	assert_int_equal(msrp_parser_kept(&p).len, 0);
+	msrp_parser_fini(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -648,6 +695,7 @@ int main(void)
 	    cmocka_unit_test(returns_what_handlers_say),
 	    cmocka_unit_test(keeps_the_head_for_a_while),
 	    cmocka_unit_test(tells_of_a_frame_that_is_cut),
+	    cmocka_unit_test(has_what_came_of_a_head),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
