@@ -579,6 +579,21 @@ class MetricsTest(case.Case):
                 for i, expr in enumerate(exprs)]}]}, file)
         self.check_rules(rules, exprs)
 
+    def test_places_on_the_dashboard(self):
+        """Each panel has a number and a place of its own within 24 columns, and Prometheus to ask."""
+        with open(DASHBOARD, encoding='utf-8') as file:
+            panels = json.load(file)['panels']
+        self.assertEqual(len({panel['id'] for panel in panels}), len(panels))
+        taken = {}
+        for panel in panels:
+            place = panel['gridPos']
+            self.assertLessEqual(place['x'] + place['w'], 24, panel['title'])
+            for x in range(place['x'], place['x'] + place['w']):
+                for y in range(place['y'], place['y'] + place['h']):
+                    self.assertEqual(taken.setdefault((x, y), panel['title']), panel['title'])
+            if panel['type'] != 'row':
+                self.assertEqual(panel['datasource']['type'], 'prometheus', panel['title'])
+
     def test_alerts(self):
         """docs/alerts.yml; docs/metrics.md names each of them."""
         with open(ALERTS, encoding='utf-8') as file:
