@@ -335,7 +335,7 @@ static struct slice first_msrp(const struct config *cfg)
 	return slice_of(cfg->msrp.listen.count ? first->uri : NULL);
 }
 
-/* What nodes share of who has shown which credentials. */
+/* What nodes share of who has shown which credentials, and of who has been here by TLS. */
 
 static void on_secret(struct slice secret, void *arg)
 {
@@ -343,6 +343,8 @@ static void on_secret(struct slice secret, void *arg)
 
 	if (auth_share(d->auth, secret) < 0)
 		log_warn("cluster: out of memory: challenges of other nodes are not known");
+	if (net_share_tickets(d->net, secret) < 0)
+		log_warn("cluster: out of memory: tickets of other nodes are not known");
 }
 
 static void on_failure(struct slice key, void *arg)

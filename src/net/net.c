@@ -5,6 +5,8 @@
 
 #include <msrpd/worker.h>
 
+#include "net/tls_priv.h"
+
 int net_new(struct net **netp, struct event_base *base)
 {
 	struct net *net = calloc(1, sizeof(*net));
@@ -37,6 +39,7 @@ void net_free(struct net *net)
 	ws_reader_free(net->ws_reader);
 	stashes_free(net);
 	prefixes_fini(&net->proxies);
+	slice_free_secret(net->ticket_secret);
 	free(net->batch);
 	free(net);
 }
@@ -49,6 +52,22 @@ void net_use_guard(struct net *net, struct net_guard *guard)
 void net_share_ports(struct net *net, bool share)
 {
 	net->share_ports = share;
+}
+
+int net_share_tickets(struct net *net, struct slice secret)
+{
+	char *copy = slice_dup(secret);
+	struct net_protocol *p;
+	int err = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	slice_free_secret(net->ticket_secret);
+	net->ticket_secret = copy;
+	LIST_FOREACH(p, &net->protocols, of_net)
+		if (tls_share_tickets(p->tls, secret) < 0)
+			err = -ENOMEM;
+	return err;
 }
 
 int net_use_threads(struct net *net, unsigned threads)

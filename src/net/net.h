@@ -40,6 +40,15 @@ void net_use_name_servers(struct net *net, const struct setting_list *servers);
  */
 int net_use_threads(struct net *net, unsigned threads);
 
+/**
+ * Make tickets of TLS that whoever has this secret, and our certificate, takes for his own, and take
+ * theirs: of TLS 1.3, and of clients without a certificate.  For the contexts of all protocols, those
+ * to come as well; again: of another secret.
+ *
+ * @return 0; -ENOMEM: some have only their own
+ */
+int net_share_tickets(struct net *net, struct slice secret);
+
 /** May other processes open the listeners that are opened from now on as well? */
 void net_share_ports(struct net *net, bool share);
 

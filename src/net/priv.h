@@ -234,6 +234,7 @@ struct net {
 	struct worker *workers; /* NULL: handshakes are the loop's */
 	struct net_tap tap;
 	bool share_ports;
+	char *ticket_secret; /* NULL: tickets are our own */
 	LIST_HEAD(, net_protocol) protocols;
 	struct prefixes proxies; /* who must say for whom they connect */
 

@@ -3,11 +3,19 @@
 #include <errno.h>
 
 #include "net/priv.h"
+#include "net/tls_priv.h"
 
 static void on_handshake_timeout(struct timer_entry *entry, void *arg)
 {
 	(void)arg;
 	net_stream_close(net_stream_expired(entry), -ETIMEDOUT);
+}
+
+/* Without memory for it they are its own, and some handshakes longer. */
+static void share_tickets(const struct net_protocol *p)
+{
+	if (p->net->ticket_secret)
+		tls_share_tickets(p->tls, slice_of(p->net->ticket_secret));
 }
 
 int net_protocol_init(struct net_protocol *p)
@@ -20,6 +28,7 @@ int net_protocol_init(struct net_protocol *p)
 	p->tap = net_tap_of(p->net);
 	p->tapped = p->tap->ops;
 	LIST_INSERT_HEAD(&p->net->protocols, p, of_net);
+	share_tickets(p);
 	err |=
 	    timer_queue_init(&p->connecting, base, limits->connect_timeout_ms, dial_on_timeout, p);
 	err |= timer_queue_init(&p->handshaking, base, limits->handshake_timeout_ms,
@@ -35,6 +44,7 @@ void net_protocol_reload(struct net_protocol *p, const struct net_limits *limits
 {
 	p->limits = *limits;
 	p->tls = tls;
+	share_tickets(p);
 	timer_queue_set_period(&p->connecting, limits->connect_timeout_ms);
 	timer_queue_set_period(&p->handshaking, limits->handshake_timeout_ms);
 	timer_queue_set_period(&p->prefacing, limits->preface_timeout_ms);

@@ -168,6 +168,11 @@ bool net_tls_can_accept(const struct net_tls_contexts *tls)
 	return tls && tls->server;
 }
 
+int tls_share_tickets(const struct net_tls_contexts *tls, struct slice secret)
+{
+	return net_tls_can_accept(tls) ? tickets_share(tls->server, secret) : 0;
+}
+
 static const unsigned char *octets(const union addr *addr)
 {
 	return (const unsigned char *)addr_bytes(addr).p;

@@ -11,6 +11,9 @@ struct net_tls_contexts {
 	bool verify_server;
 };
 
+/** Tickets as net_share_tickets() says.  @return 0 or -ENOMEM */
+int tls_share_tickets(const struct net_tls_contexts *tls, struct slice secret);
+
 /**
  * Prepare a client's SSL for its peer: SNI for names, and unless accept_any the check of chain and
  * SAN.  accept_any: whoever answers is taken; the caller looks at tls_has_fingerprint() then.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Many nodes, one name: a key lives on one of them, whatever node is spoken to."""
+import os
 import signal
 import time
 
@@ -11,8 +12,14 @@ from lib.digest import Credentials
 from lib.frame import new_id
 from lib.gateway import routes
 from lib.msrp import report_for
+from lib.program import Program
 from lib.relay_client import USERS, Client, Peer
 from lib.waiting import poll
+
+
+def open_text(path):
+    with open(path, encoding='utf-8') as file:
+        return file.read()
 
 
 class KeyTest(ClusterCase):
@@ -209,6 +216,67 @@ class NamelessTest(ClusterCase):
         call = self.begin()
         self.message('by way of b', daemon=self.nodes[1]).final(202)
         self.assertEqual(call.receive().body, b'by way of b')
+
+
+class TicketTest(SecureNodes, ClusterCase):
+    """A ticket of TLS that one node has given."""
+
+    def visit(self, i, version, *options):
+        """How OpenSSL's client is received at a node."""
+        port = next(uri.rpartition(':')[2] for uri in self.nodes[i].config['sip']['listen']
+                    if uri.startswith('sips:'))
+        program = Program('openssl', ['openssl', 's_client', '-connect', f'127.0.0.1:{port}',
+                                      f'-tls1_{version}', *options], self.directory)
+        try:
+            return program.line(f'^(New|Reused), (TLSv1.{version}|SSLv3)')[1]
+        finally:
+            self.ends.append(program)
+
+    def first(self, i, version, *options):
+        """The file that has the session of a first visit."""
+        file = os.path.join(self.directory, new_id())
+        self.assertEqual(self.visit(i, version, '-sess_out', file, *options), 'New')
+        poll(lambda: os.path.exists(file) and open_text(file).rstrip().endswith('PARAMETERS-----'),
+             what='a ticket')
+        return file
+
+    def setUp(self):
+        self.ends = []
+        super().setUp()
+
+    def tearDown(self):
+        for program in self.ends:
+            program.stop()
+        super().tearDown()
+
+    def test_other_node(self):
+        """It is good at the other one, in both directions."""
+        for i in range(2):
+            file = self.first(i, 3)
+            self.assertEqual(self.visit(1 - i, 3, '-sess_in', file), 'Reused')
+
+    def test_old_tls(self):
+        """With TLS 1.2, where a ticket's key would open what was said, at its own node alone."""
+        file = self.first(0, 2)
+        self.assertEqual(self.visit(1, 2, '-sess_in', file), 'New')
+        self.assertEqual(self.visit(0, 2, '-sess_in', file), 'Reused')
+
+    def test_another_secret(self):
+        """Written to Redis, it ends all tickets of before."""
+        file = self.first(0, 3)
+        self.redis.call('SET', 'msrpd:secret', 'x' * 43)
+        for i in range(2):
+            poll(lambda i=i: self.visit(i, 3, '-sess_in', file) == 'New', what='another secret')
+        file = self.first(0, 3)
+        self.assertEqual(self.visit(1, 3, '-sess_in', file), 'Reused')
+
+    def test_certificate(self):
+        """Who has shown a certificate is known where he did."""
+        tls = self.config['sip']['tls']
+        shown = ('-cert', tls['certificate'], '-key', tls['private_key'])
+        file = self.first(0, 3, *shown)
+        self.assertEqual(self.visit(1, 3, '-sess_in', file, *shown), 'New')
+        self.assertEqual(self.visit(0, 3, '-sess_in', file, *shown), 'Reused')
 
 
 class HangTest(ClusterCase):

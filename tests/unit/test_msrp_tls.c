@@ -13,14 +13,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <event2/event.h>
+#include <openssl/core_names.h>
 
 #include "loop.h"
 #include "msrp/pool.h"
 #include "msrp_side.h"
 #include "net/guard.h"
 #include "net/net.h"
+#include "net/ticket_share.h"
 #include "net/tls_priv.h"
 
 struct fixture {
@@ -28,6 +31,7 @@ struct fixture {
 	struct certs certs;
 	struct net_guard *guard;
 	struct msrp_peer *late;
+	bool shows; /* prepare() has the peer show a certificate */
 };
 
 static int setup(void **state)
@@ -228,6 +232,12 @@ static void keys_may_change(void **state)
 	msrp_peer_close(&peer);
 }
 
+static void show(SSL *ssl, const struct certs *certs)
+{
+	assert_int_equal(SSL_use_certificate_chain_file(ssl, certs->cert), 1);
+	assert_int_equal(SSL_use_PrivateKey_file(ssl, certs->key, SSL_FILETYPE_PEM), 1);
+}
+
 /* A peer whose handshake is still to be done. */
 static void prepare(struct fixture *f, struct msrp_peer *peer, int version, SSL_SESSION *session)
 {
@@ -241,6 +251,8 @@ static void prepare(struct fixture *f, struct msrp_peer *peer, int version, SSL_
 	peer->ssl = SSL_new(peer->ctx);
 	SSL_set_fd(peer->ssl, peer->fd);
 	SSL_set_connect_state(peer->ssl);
+	if (f->shows)
+		show(peer->ssl, &f->certs);
 	if (session)
 		assert_int_equal(SSL_set_session(peer->ssl, session), 1);
 }
@@ -279,7 +291,7 @@ static bool resumes(struct fixture *f, int version, SSL_SESSION *session)
 	resumed = SSL_session_reused(peer.ssl);
 	msrp_peer_send(&peer, f->side.uri, "hello", "");
 	msrp_peer_expect(&peer, "MSRP abcd1234 200");
-	assert_int_equal(msrp_conn_peer_certified(f->side.conn), false);
+	assert_int_equal(msrp_conn_peer_certified(f->side.conn), f->shows);
 	msrp_peer_close(&peer);
 	return resumed;
 }
@@ -300,6 +312,176 @@ static void who_comes_again_resumes(void **state)
 		assert_false(resumes(f, versions[i], session));
 		SSL_SESSION_free(session);
 	}
+}
+
+/* Another process in the place of this one, but for what it knows of the secret. */
+static void begin_anew(struct fixture *f)
+{
+	struct reason why;
+
+	assert_int_equal(msrp_stack_reload(f->side.stack, &f->side.settings, &why), 0);
+}
+
+/* A secret is for TLS 1.3 and clients without a certificate; the others resume where they were. */
+static void nodes_share_tickets(void **state)
+{
+	static const struct {
+		int version;
+		bool shows, shares;
+	} cases[] = {{TLS1_3_VERSION, false, true}, {TLS1_3_VERSION, true, false},
+	    {TLS1_2_VERSION, false, false}, {TLS1_2_VERSION, true, false}};
+	struct fixture *f = *state;
+
+	msrp_side_start(&f->side);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		SSL_SESSION *session;
+
+		f->shows = cases[i].shows;
+		assert_int_equal(net_share_tickets(f->side.net, SLICE("secret")), 0);
+		session = session_of(f, cases[i].version);
+		assert_true(resumes(f, cases[i].version, session));
+		begin_anew(f);
+		assert_int_equal(resumes(f, cases[i].version, session), cases[i].shares);
+		assert_int_equal(net_share_tickets(f->side.net, SLICE("another")), 0);
+		assert_false(resumes(f, cases[i].version, session));
+		SSL_SESSION_free(session);
+	}
+}
+
+/* Another certificate is another server, whatever the secret. */
+static void tickets_are_of_the_certificate(void **state)
+{
+	struct fixture *f = *state;
+	SSL_SESSION *session;
+
+	msrp_side_start(&f->side);
+	assert_int_equal(net_share_tickets(f->side.net, SLICE("secret")), 0);
+	session = session_of(f, TLS1_3_VERSION);
+	f->side.settings.tls.certificate = f->certs.stranger_cert;
+	f->side.settings.tls.private_key = f->certs.stranger_key;
+	begin_anew(f);
+	assert_false(resumes(f, TLS1_3_VERSION, session));
+	SSL_SESSION_free(session);
+}
+
+/* --- a server that is none of ours, but knows the secret --- */
+
+static struct ticket_share known;
+
+static int on_ticket_of_other(SSL *ssl, unsigned char *name, unsigned char *iv,
+    EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int make)
+{
+	struct ticket_key *key = &known.keys[TICKET_NOW];
+	char digest[] = "SHA256";
+	OSSL_PARAM params[] = {
+	    OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, key->mac, sizeof(key->mac)),
+	    OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+	    OSSL_PARAM_construct_end(),
+	};
+
+	(void)ssl;
+	assert_true(make);
+	memcpy(name, key->name, sizeof(key->name));
+	memset(iv, 7, (size_t)EVP_CIPHER_get_iv_length(EVP_aes_256_cbc()));
+	assert_int_equal(EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher, iv, make),
+	    1);
+	assert_int_equal(EVP_MAC_CTX_set_params(mac, params), 1);
+	return 1;
+}
+
+static int take_any(int ok, X509_STORE_CTX *store)
+{
+	(void)ok;
+	(void)store;
+	return 1;
+}
+
+static SSL_CTX *new_other(const struct fixture *f)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+
+	assert_int_equal(SSL_CTX_use_certificate_chain_file(ctx, f->certs.cert), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey_file(ctx, f->certs.key, SSL_FILETYPE_PEM), 1);
+	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"msrpd", 5);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, take_any);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket_of_other);
+	X509_digest(SSL_CTX_get0_certificate(ctx), EVP_sha256(), digest, &len);
+	assert_int_equal(
+	    ticket_share_init(&known, SLICE("secret"), (struct slice){(const char *)digest, len}),
+	    0);
+	assert_int_equal(ticket_share_turn(&known, (uint64_t)time(NULL)), 0);
+	return ctx;
+}
+
+/* The session of a client of it, who may have shown a certificate there. */
+static SSL_SESSION *session_of_other(const struct fixture *f, bool shows)
+{
+	SSL_CTX *server_ctx = new_other(f), *client_ctx = SSL_CTX_new(TLS_client_method());
+	SSL *server = SSL_new(server_ctx), *client = SSL_new(client_ctx);
+	SSL_SESSION *session;
+	BIO *one, *two;
+	char byte;
+
+	assert_int_equal(BIO_new_bio_pair(&one, 0, &two, 0), 1);
+	SSL_set_bio(server, one, one);
+	SSL_set_bio(client, two, two);
+	SSL_set_accept_state(server);
+	SSL_set_connect_state(client);
+	if (shows)
+		show(client, &f->certs);
+	for (int i = 0; i < 10; i++) {
+		SSL_do_handshake(client);
+		SSL_do_handshake(server);
+	}
+	assert_int_equal(SSL_write(server, "x", 1), 1);
+	assert_int_equal(SSL_read(client, &byte, 1), 1);
+	session = SSL_get1_session(client);
+	assert_true(SSL_SESSION_has_ticket(session));
+	SSL_set_shutdown(client, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_free(client);
+	SSL_free(server);
+	SSL_CTX_free(client_ctx);
+	SSL_CTX_free(server_ctx);
+	return session;
+}
+
+/* Who knows the secret can say that a client has been there, but not whose certificate he showed. */
+static void a_secret_is_no_certificate(void **state)
+{
+	struct fixture *f = *state;
+
+	msrp_side_start(&f->side);
+	assert_int_equal(net_share_tickets(f->side.net, SLICE("secret")), 0);
+	for (int shows = 0; shows < 2; shows++) {
+		SSL_SESSION *session = session_of_other(f, shows);
+
+		assert_int_equal(resumes(f, TLS1_3_VERSION, session), !shows);
+		SSL_SESSION_free(session);
+	}
+}
+
+/* Where everybody has to show a certificate, nobody comes by a ticket of those who had not to. */
+static void a_ticket_is_no_certificate(void **state)
+{
+	struct fixture *f = *state;
+	SSL_SESSION *session;
+	struct msrp_peer peer;
+
+	msrp_side_start(&f->side);
+	assert_int_equal(net_share_tickets(f->side.net, SLICE("secret")), 0);
+	session = session_of(f, TLS1_3_VERSION);
+	assert_true(resumes(f, TLS1_3_VERSION, session));
+	f->side.settings.tls.verify_client = true;
+	begin_anew(f);
+	f->side.requests = 0;
+	open_version(f, &peer, TLS1_3_VERSION, session);
+	assert_false(SSL_session_reused(peer.ssl));
+	msrp_peer_expect_end(&peer);
+	assert_int_equal(f->side.requests, 0);
+	msrp_peer_close(&peer);
+	SSL_SESSION_free(session);
 }
 
 /* How often our own calls have resumed a session. */
@@ -576,6 +758,10 @@ int main(void)
 	    CASE(client_certificates_can_be_required),
 	    CASE(keys_may_change),
 	    CASE(who_comes_again_resumes),
+	    CASE(nodes_share_tickets),
+	    CASE(tickets_are_of_the_certificate),
+	    CASE(a_secret_is_no_certificate),
+	    CASE(a_ticket_is_no_certificate),
 	    CASE(whom_we_call_again_we_resume_with),
 	    CASE(tickets_are_old_ones_too),
 	    CASE(handshakes_wait_for_the_next_second),
@@ -589,6 +775,7 @@ int main(void)
 	    THREADS(client_certificates_are_optional),
 	    THREADS(client_certificates_can_be_required),
 	    THREADS(who_comes_again_resumes),
+	    THREADS(nodes_share_tickets),
 	    THREADS(whom_we_call_again_we_resume_with),
 	    THREADS(tickets_are_old_ones_too),
 	    THREADS(old_ciphers_are_not_spoken),
