@@ -21,7 +21,8 @@
 
 enum {
 	HALF_SIZE = 256 * 1024,      /* of a transfer's buffer: one is read or written meanwhile */
-	BUFFER_COST = 3 * HALF_SIZE, /* of max_memory, for each transfer */
+	BUFFER_COST = 3 * HALF_SIZE, /* of max_memory, for each transfer that has its halves */
+	BUFFER_TENTHS = 5,           /* of it at most: messages find room besides */
 	SUMMED_AT_ONCE = 4 << 20,    /* bytes of a file that are looked through at once */
 	CONFIRM_MS = 10000,          /* a peer has this long for its last word */
 	PROGRESS_MS = 1000,
@@ -98,7 +99,8 @@ struct transfer {
 	const struct work *work;
 	unsigned busy; /* tasks under way */
 	int fd;
-	int err; /* what they met */
+	int err;        /* what they met */
+	size_t charged; /* for the halves, of max_memory */
 	struct half halves[2];
 	int working; /* the half that is theirs */
 	uint8_t is_sha1[SUM_SHA1_SIZE], is_sha256[SUM_SHA256_SIZE];
@@ -133,10 +135,10 @@ struct transfer {
 
 /* --- transfer.c: what both ways share --- */
 
-/** @return 0, -ENOBUFS: no memory for another, -ENOMEM */
+/** @return 0 or -ENOMEM */
 int transfer_new(struct transfer **tp, struct files *files, struct slice name, struct slice type);
 
-/** Its halves.  @return 0 or -ENOMEM */
+/** Its halves.  @return 0, -ENOBUFS: max_memory has none for another, -ENOMEM */
 int transfer_allocate(struct transfer *t);
 
 /** As long as nobody was told of it. */

@@ -260,6 +260,17 @@ static int refuse(struct transfer *t, int code, const char *why)
 	return code;
 }
 
+/* Not for an offer, which costs its sender nothing; what of the file is there already stays. */
+static int allocate(struct transfer *t)
+{
+	int err = t->halves[0].p ? 0 : transfer_allocate(t);
+
+	if (err == 0)
+		return 0;
+	t->why = err == -ENOBUFS ? "msrp.max_memory is reached" : "out of memory";
+	return 413;
+}
+
 static int take(struct transfer *t, struct slice piece)
 {
 	uint64_t begin = t->restart ? 0 : t->offset;
@@ -327,7 +338,7 @@ static int on_piece(struct ua_session *s, void *stream, struct slice piece, void
 
 	(void)s;
 	(void)arg;
-	if (t->over)
+	if (t->over || allocate(t) != 0)
 		return 413;
 	return t->wrapped ? unwrap(t, piece) : take(t, piece);
 }
@@ -463,7 +474,7 @@ static int open_part(struct transfer *t)
 	if (t->offset == 0)
 		flags |= O_TRUNC;
 	t->fd = openat(t->files->store.fd, t->part, flags, 0600);
-	return t->fd < 0 ? -errno : transfer_allocate(t);
+	return t->fd < 0 ? -errno : 0;
 }
 
 static uint64_t promised(const struct files *files)

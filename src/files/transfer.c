@@ -55,13 +55,9 @@ int transfer_new(struct transfer **tp, struct files *files, struct slice name, s
 {
 	struct transfer *t;
 
-	if (budget_take(files->budget, BUFFER_COST) < 0)
-		return -ENOBUFS;
 	t = calloc(1, sizeof(*t));
-	if (!t) {
-		budget_return(files->budget, BUFFER_COST);
+	if (!t)
 		return -ENOMEM;
-	}
 	t->files = files;
 	t->fd = -1;
 	t->size = UINT64_MAX;
@@ -86,7 +82,7 @@ void transfer_free(struct transfer *t)
 	(*files->count.under_way)--;
 	timer_queue_stop(&files->idle, &t->idle);
 	timer_queue_stop(&files->confirm, &t->confirm);
-	budget_return(files->budget, BUFFER_COST);
+	budget_return(files->budget, t->charged);
 	if (t->fd >= 0)
 		close(t->fd);
 	for (int i = 0; i < SUM_KINDS; i++)
@@ -105,6 +101,9 @@ void transfer_free(struct transfer *t)
 
 int transfer_allocate(struct transfer *t)
 {
+	if (budget_take_within(t->files->budget, BUFFER_COST, BUFFER_TENTHS) < 0)
+		return -ENOBUFS;
+	t->charged = BUFFER_COST;
 	for (int i = 0; i < 2; i++) {
 		t->halves[i] = (struct half){.p = malloc(HALF_SIZE), .cap = HALF_SIZE};
 		if (!t->halves[i].p)

@@ -304,6 +304,67 @@ class ReceiveTest(FileCase):
         call.bye()
 
 
+class MemoryTest(FileCase):
+    """Files and msrp.max_memory, of which they have half."""
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.config['msrp'] = {'max_memory': '8MiB'}
+
+    def offer_file(self, data):
+        path = f'msrp://127.0.0.1:9/{new_id()};tcp'
+        transaction = self.invite(sdp.document(file_stream(path, selector(data), '1-*')),
+                                  to_uri='sip:files@example.org', from_uri='sip:carol@example.com')
+        answer = transaction.final(200)
+        return Call(self, Dialog.of_client(transaction, answer), sdp.Sdp(answer.body), path)
+
+    def test_offers_take_none(self):
+        """What costs its sender an INVITE without an ACK keeps no message of others out."""
+        offered = [self.offer_file(b'%d' % i) for i in range(11)]
+        call = self.call()
+        body = 'x' * 100_000
+        for frame in call.msrp.chunks(body.encode(), 10_000):
+            call.conn.ask(frame, 200)
+        self.assertEqual(self.received(call)['body'], body)
+        call.bye()
+        for other in offered:
+            other.dialog.ack()
+            other.bye()
+            self.ctl.event('E_MSRP_FILE_FAILED', session_id=other.id)
+
+    def test_no_more_than_half(self):
+        """The sixth file that begins is refused, and taken when there is room again."""
+        calls = [self.offer_file(content(2000, i)) for i in range(6)]
+        for call in calls:
+            call.dialog.ack()
+            call.connect()
+        last = calls.pop()
+        data = content(2000, 5)
+        begin = last.msrp.chunks(data, 500, content_type='image/png')[0]
+        for i, call in enumerate(calls):
+            call.conn.ask(call.msrp.chunks(content(2000, i), 500, content_type='image/png')[0],
+                          200)
+        last.conn.ask(begin, 413)
+        event = self.ctl.event('E_MSRP_FILE_FAILED', session_id=last.id)
+        self.assertEqual(event['reason'], 'msrp.max_memory is reached')
+        last.dialog.expect('BYE').respond(200)
+        text = self.call()
+        text.send('still here')
+        self.received(text, body='still here')
+        text.bye()
+        for call in calls:
+            call.bye()
+            self.ctl.event('E_MSRP_FILE_FAILED', session_id=call.id)
+        again = self.offer_file(data)
+        again.dialog.ack()
+        again.connect()
+        for frame in again.msrp.chunks(data, 500, content_type='image/png'):
+            again.conn.ask(frame, 200)
+        self.assertEqual(self.read(self.ctl.event('E_MSRP_FILE_RECEIVED')['path']), data)
+        again.bye()
+
+
 class SendTest(FileCase):
     """Files that we offer."""
 
