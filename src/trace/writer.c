@@ -31,9 +31,12 @@ struct trace_writer {
 	int fd;
 	char *path, *begin, *host, *port;
 	size_t begin_len;
-	uint64_t written, max_file;
+	uint64_t written, max_file; /* written: what is whole */
 	unsigned files, number;
+	unsigned *made, count; /* numbers of the files that are there, the oldest first */
 };
+
+enum { NUMBERS_AT_ONCE = 1000 }; /* are tried for one record */
 
 /* --- files --- */
 
@@ -52,35 +55,6 @@ static char *name_of(const struct trace_writer *w, unsigned number)
 	return n < 0 ? NULL : name;
 }
 
-static int write_all(struct trace_writer *w, struct slice bytes)
-{
-	while (bytes.len) {
-		ssize_t n = write(w->fd, bytes.p, bytes.len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		bytes = slice_from(bytes, n > 0 ? (size_t)n : 0);
-		w->written += n > 0 ? (uint64_t)n : 0;
-	}
-	return 0;
-}
-
-/* The name is new, so that nobody else can have it open, and no link leads away. */
-static int open_file(struct trace_writer *w, unsigned number)
-{
-	char *name = name_of(w, number);
-	int err = 0;
-
-	if (!name)
-		return -ENOMEM;
-	w->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (w->fd < 0)
-		err = -errno;
-	free(name);
-	w->written = 0;
-	return err < 0 ? err : write_all(w, (struct slice){w->begin, w->begin_len});
-}
-
 static void close_fd(struct trace_writer *w)
 {
 	if (w->fd >= 0)
@@ -88,17 +62,94 @@ static void close_fd(struct trace_writer *w)
 	w->fd = -1;
 }
 
+static int write_all(const struct trace_writer *w, struct slice bytes)
+{
+	uint64_t at = w->written;
+
+	while (bytes.len) {
+		ssize_t n = pwrite(w->fd, bytes.p, bytes.len, (off_t)at);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		bytes = slice_from(bytes, n > 0 ? (size_t)n : 0);
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	return 0;
+}
+
+/* All of it or nothing: behind half a record nobody can read on. */
+static int write_record(struct trace_writer *w, struct slice record)
+{
+	int err = write_all(w, record);
+
+	if (err == 0)
+		w->written += record.len;
+	else if (ftruncate(w->fd, (off_t)w->written) < 0)
+		close_fd(w);
+	return err;
+}
+
+/* The oldest of the files that this writer has made; those of others stay, whatever their name. */
+static void forget_oldest(struct trace_writer *w)
+{
+	char *name = name_of(w, w->made[0]);
+
+	if (name)
+		unlink(name);
+	free(name);
+	memmove(w->made, w->made + 1, --w->count * sizeof(w->made[0]));
+}
+
+/* It begins with the section's header, or it is not there. */
+static int begin_file(struct trace_writer *w, const char *name)
+{
+	int err;
+
+	w->written = 0;
+	err = write_record(w, (struct slice){w->begin, w->begin_len});
+	if (err < 0) {
+		close_fd(w);
+		unlink(name);
+		return err;
+	}
+	w->made[w->count++] = w->number;
+	return 0;
+}
+
+/* The name is new, so that nobody else can have it open, and no link leads away. */
+static int open_file(struct trace_writer *w)
+{
+	char *name = name_of(w, w->number);
+	int err = 0;
+
+	if (!name)
+		return -ENOMEM;
+	w->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (w->fd < 0)
+		err = -errno;
+	/* First of all, for it may be our own files that fill the disk. */
+	if (err == 0 && w->count == w->files)
+		forget_oldest(w);
+	if (err == 0)
+		err = begin_file(w, name);
+	free(name);
+	return err;
+}
+
+/* A number that an earlier trace has used is left out. */
 static int next_file(struct trace_writer *w)
 {
-	char *oldest;
+	int err = -EEXIST;
 
 	close_fd(w);
-	w->number++;
-	if (w->number >= w->files && (oldest = name_of(w, w->number - w->files))) {
-		unlink(oldest);
-		free(oldest);
+	if (w->count && w->made[w->count - 1] == w->number)
+		w->number++;
+	for (unsigned i = 0; err == -EEXIST && i < NUMBERS_AT_ONCE; i++) {
+		err = open_file(w);
+		if (err == -EEXIST)
+			w->number++;
 	}
-	return open_file(w, w->number);
+	return err;
 }
 
 static int write_to_file(struct trace_writer *w, struct slice record)
@@ -107,7 +158,7 @@ static int write_to_file(struct trace_writer *w, struct slice record)
 
 	if (w->fd < 0 || w->written + record.len > w->max_file)
 		err = next_file(w);
-	return err < 0 ? err : write_all(w, record);
+	return err < 0 ? err : write_record(w, record);
 }
 
 /* --- hosts --- */
@@ -182,6 +233,7 @@ static void writer_free(struct trace_writer *w)
 	pthread_cond_destroy(&w->done);
 	free(w->path);
 	free(w->begin);
+	free(w->made);
 	free(w->host);
 	free(w->port);
 	free(w);
@@ -239,10 +291,12 @@ static int prepare(struct trace_writer *w, const struct trace_writer_options *o)
 	w->begin_len = o->begin.len;
 	w->max_file = o->max_file;
 	w->files = o->files;
+	w->made = calloc(o->path ? o->files : 1, sizeof(w->made[0]));
 	w->filling.max = w->writing.max = o->queue / 2;
-	if ((o->path && (!w->path || !w->begin)) || (o->host.p && (!w->host || !w->port)))
+	if (!w->made || (o->path && (!w->path || !w->begin))
+	    || (o->host.p && (!w->host || !w->port)))
 		return -ENOMEM;
-	return o->path ? open_file(w, 0) : 0;
+	return o->path ? open_file(w) : 0;
 }
 
 int trace_writer_new(struct trace_writer **writerp, const struct trace_writer_options *options,
