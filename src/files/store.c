@@ -14,7 +14,11 @@
 #include <msrpd/sum.h>
 #include <msrpd/timer.h>
 
-enum { COUNT_AGAIN_MS = 1000 };
+enum {
+	COUNT_AGAIN_MS = 1000,
+	SPARE_SHARE = 64,  /* of max_total: what old parts leave free when they give way */
+	PARTS_MAX = 65536, /* that may give way at once */
+};
 
 static const char part_front[] = ".part-";
 
@@ -122,38 +126,123 @@ uint64_t store_size(const struct store *store, const char *name)
 	return look(store->fd, name, &st) ? (uint64_t)st.st_size : 0;
 }
 
-/* A walk through a directory is not for each refusal. */
-static void make_room(struct store *store, const struct store_work *work)
+/* --- room --- */
+
+struct old_part {
+	char name[STORE_NAME_SIZE];
+	struct timespec changed;
+	uint64_t size;
+};
+
+/* What is in the directory, and the parts that nobody works at. */
+struct inventory {
+	uint64_t used, in_parts;
+	struct old_part *parts;
+	size_t count, cap;
+};
+
+/* One that is not written down does not give way. */
+static void add_part(struct inventory *all, const char *name, const struct stat *st)
 {
-	uint64_t now = timer_now_ms(), used = work->promised;
+	struct old_part *part;
+
+	if (strlen(name) >= sizeof(part->name) || all->count == PARTS_MAX)
+		return;
+	if (all->count == all->cap) {
+		size_t cap = all->cap ? 2 * all->cap : 16;
+
+		part = reallocarray(all->parts, cap, sizeof(*part));
+		if (!part)
+			return;
+		all->parts = part;
+		all->cap = cap;
+	}
+	part = &all->parts[all->count++];
+	strcpy(part->name, name);
+	part->changed = st->st_mtim;
+	part->size = (uint64_t)st->st_size;
+	all->in_parts += part->size;
+}
+
+static int take_stock(struct inventory *all, const struct store *store,
+    const struct store_work *work)
+{
+	DIR *dir = open_listing(store->fd);
 	struct dirent *entry;
 	struct stat st;
-	DIR *dir;
 
-	if (store->counted_ms && now - store->counted_ms < COUNT_AGAIN_MS)
-		return;
-	dir = open_listing(store->fd);
+	*all = (struct inventory){.used = work->promised};
 	if (!dir)
-		return;
-	store->counted_ms = now;
+		return -errno;
 	while ((entry = readdir(dir))) {
 		bool part = is_part(entry->d_name);
 
 		if ((part && work->busy(entry->d_name, work->arg))
-		    || !look(store->fd, entry->d_name, &st)
-		    || (part && unlinkat(store->fd, entry->d_name, 0) == 0))
+		    || !look(store->fd, entry->d_name, &st))
 			continue;
-		used += (uint64_t)st.st_size;
+		all->used += (uint64_t)st.st_size;
+		if (part)
+			add_part(all, entry->d_name, &st);
 	}
 	closedir(dir);
-	store->used = used;
+	return 0;
+}
+
+static int oldest_first(const void *a, const void *b)
+{
+	const struct timespec *x = &((const struct old_part *)a)->changed;
+	const struct timespec *y = &((const struct old_part *)b)->changed;
+
+	if (x->tv_sec != y->tv_sec)
+		return x->tv_sec < y->tv_sec ? -1 : 1;
+	return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
+}
+
+static bool fits(uint64_t used, uint64_t bytes, uint64_t max)
+{
+	return used <= max && bytes <= max - used;
+}
+
+/*
+ * They may be resumed yet: none goes where all of them would not do, and no more than the offer
+ * needs and some others after it, until the directory may be walked through again.
+ */
+static void drop_parts(struct inventory *all, const struct store *store, uint64_t bytes,
+    uint64_t max)
+{
+	const uint64_t spare = max / SPARE_SHARE;
+
+	if (fits(all->used, bytes, max) || !fits(all->used - all->in_parts, bytes, max))
+		return;
+	if (all->count)
+		qsort(all->parts, all->count, sizeof(all->parts[0]), oldest_first);
+	for (size_t i = 0; i < all->count && !fits(all->used + spare, bytes, max); i++)
+		if (unlinkat(store->fd, all->parts[i].name, 0) == 0)
+			all->used -= all->parts[i].size;
+}
+
+/* A walk through a directory is not for each offer. */
+static void make_room(struct store *store, uint64_t bytes, uint64_t max,
+    const struct store_work *work)
+{
+	uint64_t now = timer_now_ms();
+	struct inventory all;
+
+	if (store->counted_ms && now - store->counted_ms < COUNT_AGAIN_MS)
+		return;
+	if (take_stock(&all, store, work) < 0)
+		return;
+	store->counted_ms = now;
+	drop_parts(&all, store, bytes, max);
+	store->used = all.used;
+	free(all.parts);
 }
 
 int store_promise(struct store *store, uint64_t bytes, uint64_t max, const struct store_work *work)
 {
-	if (store->used > max || bytes > max - store->used)
-		make_room(store, work);
-	if (store->used > max || bytes > max - store->used)
+	if (!fits(store->used, bytes, max))
+		make_room(store, bytes, max, work);
+	if (!fits(store->used, bytes, max))
 		return -ENOSPC;
 	store->used += bytes;
 	return 0;

@@ -43,8 +43,9 @@ struct store_work {
 };
 
 /**
- * Promise that many bytes.  Where there is no room for them it is counted anew, and parts that
- * nobody works at give way.
+ * Promise that many bytes.  Where there is no room for them it is counted anew, and as many of
+ * the parts that nobody works at give way as must (and a 64th of max more), the oldest first;
+ * none if all of them would not do.
  *
  * @return 0 or -ENOSPC
  */
