@@ -8,12 +8,10 @@
 
 #include <sys/queue.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 #include <msrpd/anchor.h>
 #include <msrpd/service.h>
 #include <msrpd/story.h>
+#include <msrpd/table.h>
 #include <msrpd/timer.h>
 
 #include "forward/forwarder.h"

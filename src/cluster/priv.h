@@ -3,10 +3,9 @@
 
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
-#define HASH_NONFATAL_OOM 1 /* what finds no memory stays out: its hh.tbl is NULL then */
-#include <uthash.h>
 
 #include <msrpd/stats.h>
+#include <msrpd/table.h>
 #include <msrpd/timer.h>
 
 #include "base/buffer.h"

@@ -6,13 +6,11 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 #include <msrpd/cluster.h>
 #include <msrpd/cpim.h>
 #include <msrpd/service.h>
 #include <msrpd/slice.h>
+#include <msrpd/table.h>
 #include <msrpd/timer.h>
 #include <msrpd/ua.h>
 

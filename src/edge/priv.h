@@ -1,10 +1,8 @@
 /* What the files of this folder share. */
 #pragma once
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 #include <msrpd/hash.h>
+#include <msrpd/table.h>
 #include <msrpd/timer.h>
 
 #include "base/buffer.h"

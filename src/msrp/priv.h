@@ -1,9 +1,7 @@
 /* What the sources of msrp/ share, and nobody else. */
 #pragma once
 
-#define HASH_NONFATAL_OOM 1 /* what finds no memory stays out: its hh.tbl is NULL then */
-#include <uthash.h>
-
+#include <msrpd/table.h>
 #include <msrpd/timer.h>
 
 #include "base/budget.h"

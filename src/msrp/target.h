@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include <uthash.h>
+#include <msrpd/table.h>
 
 #include "wire/frame.h"
 

@@ -5,11 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define HASH_NONFATAL_OOM 1 /* what finds no memory stays out: its hh.tbl is NULL then */
-#include <uthash.h>
-
 #include <msrpd/hash.h>
 #include <msrpd/stats.h>
+#include <msrpd/table.h>
 
 #include "base/log.h"
 #include "net/prefixes.h"

@@ -1,5 +1,3 @@
-/* What finds no memory stays out: its hh.tbl is NULL then. */
-#define HASH_NONFATAL_OOM 1
 #include "relay/node.h"
 
 #include <errno.h>

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
+#include <msrpd/table.h>
 
 #include "sip/priv.h"
 

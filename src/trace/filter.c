@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
+#include <msrpd/table.h>
 
 #include "edge/head.h"
 #include "trace/priv.h"

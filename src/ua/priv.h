@@ -3,9 +3,7 @@
 
 #include <sys/queue.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
+#include <msrpd/table.h>
 #include <msrpd/timer.h>
 
 #include "endpoint/endpoint.h"

@@ -6,11 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 #include <msrpd/buffer.h>
 #include <msrpd/stats.h>
+#include <msrpd/table.h>
 
 #include "base/log.h"
 #include "ctl/rpc.h"

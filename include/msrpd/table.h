@@ -1,0 +1,19 @@
+/*
+ * Hash tables: uthash, with a hash that is keyed by a secret of the process.  Many keys are what
+ * peers choose, and uthash's own hash is the same everywhere: who knows it can make keys that all
+ * lie in one chain.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** SipHash-1-3 of a key under the secret of this process. */
+uint64_t table_hash(const void *key, size_t len);
+
+/** The same under another secret. */
+uint64_t table_hash_under(const uint64_t secret[2], const void *key, size_t len);
+
+#define HASH_FUNCTION(key, len, value) ((value) = (unsigned)table_hash(key, len))
+#define HASH_NONFATAL_OOM              1 /* what finds no memory stays out: its hh.tbl is NULL then */
+#include <uthash.h>
