@@ -150,16 +150,8 @@ static void log_warning(const char *line, void *arg)
 	log_warn("config: %s", line);
 }
 
-/* What can still refuse its new settings goes first, and takes back the old ones if one does. */
-static void reload_services(struct daemon *d, const struct config *cfg, size_t count)
-{
-	struct reason ignored;
-
-	for (size_t i = 0; i < count; i++)
-		if (d->states[i] && services[i]->reload)
-			services[i]->reload(d->states[i], config_service(cfg, services[i]),
-			    &ignored);
-}
+/* What can still refuse its new settings: the stacks, and behind them the services. */
+enum { MSRP_STACK, SIP_STACK, WEB, STACKS };
 
 static int reload_sip(struct daemon *d, const struct config *cfg, struct reason *why)
 {
@@ -170,35 +162,52 @@ static int reload_sip(struct daemon *d, const struct config *cfg, struct reason 
 	    : 0;
 }
 
-static int reload_stacks(struct daemon *d, const struct config *cfg, struct reason *why)
+static int reload_service(struct daemon *d, const struct config *cfg, size_t i, struct reason *why)
 {
-	struct reason ignored;
-	int err = msrp_stack_reload(d->msrp, &cfg->msrp, why);
+	return d->states[i] && services[i]->reload
+	    ? services[i]->reload(d->states[i], config_service(cfg, services[i]), why)
+	    : 0;
+}
 
-	if (err < 0)
-		return err;
-	err = reload_sip(d, cfg, why);
-	if (err == 0 && (err = web_reload(d->web.web, &cfg->web, why)) < 0)
-		reload_sip(d, d->config, &ignored);
-	if (err < 0)
-		msrp_stack_reload(d->msrp, &d->config->msrp, &ignored);
-	return err;
+static int reload_part(struct daemon *d, const struct config *cfg, size_t part, struct reason *why)
+{
+	switch (part) {
+	case MSRP_STACK:
+		return msrp_stack_reload(d->msrp, &cfg->msrp, why);
+	case SIP_STACK:
+		return reload_sip(d, cfg, why);
+	case WEB:
+		return web_reload(d->web.web, &cfg->web, why);
+	default:
+		return reload_service(d, cfg, part - STACKS, why);
+	}
+}
+
+/*
+ * All of them take back what they had, the one that refused too: it may have taken a part.
+ *
+ * @return false: one could not, and has settings of the other config yet
+ */
+static bool take_back(struct daemon *d)
+{
+	struct reason why;
+	bool all = true;
+
+	for (size_t part = 0; part < STACKS + SERVICES; part++) {
+		if (reload_part(d, d->config, part, &why) == 0)
+			continue;
+		log_error("reload: not all of what was before is back: %s", why.text);
+		all = false;
+	}
+	return all;
 }
 
 static int reload_what_may_refuse(struct daemon *d, const struct config *cfg, struct reason *why)
 {
-	int err = reload_stacks(d, cfg, why);
-	struct reason ignored;
-	size_t i = 0;
+	int err = 0;
 
-	for (; err == 0 && i < SERVICES; i++)
-		if (d->states[i] && services[i]->reload)
-			err = services[i]->reload(d->states[i], config_service(cfg, services[i]),
-			    why);
-	if (err < 0 && i > 0) {
-		reload_services(d, d->config, i - 1);
-		reload_stacks(d, d->config, &ignored);
-	}
+	for (size_t part = 0; part < STACKS + SERVICES && err == 0; part++)
+		err = reload_part(d, cfg, part, why);
 	return err;
 }
 
@@ -226,9 +235,15 @@ static int reload(struct daemon *d, struct reason *why)
 	if (err < 0)
 		return err;
 	err = config_changes_fixed(d->config, fresh.config, why);
-	if (err == 0)
-		err = reload_what_may_refuse(d, fresh.config, why);
 	if (err < 0) {
+		loaded_fini(&fresh);
+		return err;
+	}
+	err = reload_what_may_refuse(d, fresh.config, why);
+	if (err < 0) {
+		/* What is still in use is not freed; there is no memory either then. */
+		if (!take_back(d))
+			fresh.config = NULL;
 		loaded_fini(&fresh);
 		return err;
 	}
