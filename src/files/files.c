@@ -2,7 +2,6 @@
 #include "files/files.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,38 +136,6 @@ static const struct param_spec send_params[] = {
     {0},
 };
 
-static bool is_below(const char *path, const char *directory)
-{
-	char real[PATH_MAX];
-	size_t len;
-
-	if (!realpath(directory, real))
-		return false;
-	len = strlen(real);
-	return strncmp(path, real, len) == 0 && (path[len] == '/' || len == 1);
-}
-
-/* Links are followed before it is judged; what lies elsewhere is nobody's to send. */
-static const char *find_file(char real[PATH_MAX], struct slice path,
-    const struct ua_files *settings)
-{
-	char text[PATH_MAX];
-	bool allowed;
-
-	if (path.len == 0 || path.p[0] != '/')
-		return "path does not begin with /";
-	if (path.len >= sizeof(text))
-		return strerror(ENAMETOOLONG);
-	memcpy(text, path.p, path.len);
-	text[path.len] = '\0';
-	if (!realpath(text, real))
-		return strerror(errno);
-	allowed = is_below(real, settings->directory);
-	for (size_t i = 0; !allowed && i < settings->send_from.count; i++)
-		allowed = is_below(real, ((char *const *)settings->send_from.items)[i]);
-	return allowed ? NULL : "not below ua.files.directory or a directory of ua.files.send_from";
-}
-
 static const char *what_failed(int err, const char *step)
 {
 	if (strcmp(step, "session") != 0)
@@ -221,7 +188,7 @@ static void call_send(const struct param *params, struct reply *reply, void *arg
 	    .type = params[SEND_MIME].text,
 	    .name = params[SEND_NAME].text,
 	};
-	char real[PATH_MAX];
+	struct source source;
 	const char *fault = bad_order(params), *step;
 	struct transfer *t;
 	int err;
@@ -231,7 +198,7 @@ static void call_send(const struct param *params, struct reply *reply, void *arg
 		return;
 	}
 	if (!fault)
-		fault = find_file(real, params[SEND_PATH].text, ua_files(files->ua));
+		fault = source_find(&source, params[SEND_PATH].text, ua_files(files->ua));
 	if (fault) {
 		reply_error(reply, 400, fault);
 		return;
@@ -243,7 +210,7 @@ static void call_send(const struct param *params, struct reply *reply, void *arg
 			return;
 		}
 	}
-	order.path = slice_of(real);
+	order.source = &source;
 	err = send_begin(files, &order, &t, &step);
 	if (err < 0) {
 		reply_error(reply,

@@ -1,13 +1,15 @@
 /*
  * What the files of this folder share.  Each knows those above it that stand behind its colon:
  *
- *	selector, store
+ *	selector, store, source
  *	transfer: selector, store
- *	receive, send: transfer
+ *	receive: transfer
+ *	send: transfer, source
  *	files: all of them
  */
 #pragma once
 
+#include <limits.h>
 #include <sys/queue.h>
 
 #include <msrpd/event.h>
@@ -200,13 +202,28 @@ void receive_set_session(struct transfer *t, struct ua_session *s);
 /** An idle or confirm time-out. */
 void receive_timeout(struct transfer *t, bool confirm);
 
+/* --- source.c --- */
+
+/** A file that may be sent. */
+struct source {
+	char path[PATH_MAX]; /* without links */
+	size_t root_len;     /* of the directory in it, below which it may be sent */
+};
+
+/** @return NULL, or why it may not be */
+const char *source_find(struct source *source, struct slice path, const struct ua_files *settings);
+
+/** Not what has been put in its place as a link since.  @return a descriptor, or negative errno */
+int source_open(const struct source *source);
+
 /* --- send.c --- */
 
 /** What is to be sent where. */
 struct send_order {
 	struct ua_session *carrier; /* NULL: a session of its own */
 	struct slice from_uri, to_uri, ruri;
-	struct slice path, type, name; /* type and name absent: as usual */
+	const struct source *source;
+	struct slice type, name; /* absent: as usual */
 };
 
 /** @return 0, or negative errno; *step says what failed */

@@ -341,13 +341,14 @@ static void on_summed(struct transfer *t)
 
 /* --- an order --- */
 
-static int open_file(struct transfer *t)
+static int open_file(struct transfer *t, const struct source *source)
 {
 	struct stat st;
 
-	/* A pipe or a device could make us wait. */
-	t->fd = open(t->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (t->fd < 0 || fstat(t->fd, &st) < 0)
+	t->fd = source_open(source);
+	if (t->fd < 0)
+		return t->fd;
+	if (fstat(t->fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
@@ -396,17 +397,18 @@ int send_begin(struct files *files, const struct send_order *order, struct trans
     const char **stepp)
 {
 	struct slice type = order->type.p ? order->type : SLICE("application/octet-stream");
+	struct slice path = slice_of(order->source->path);
 	struct transfer *t;
 	int err;
 
 	*stepp = "memory";
-	err = transfer_new(&t, files, order->name.p ? order->name : last_part(order->path), type);
+	err = transfer_new(&t, files, order->name.p ? order->name : last_part(path), type);
 	if (err < 0)
 		return err;
 	t->out = true;
-	t->path = slice_dup(order->path);
+	t->path = slice_dup(path);
 	*stepp = "file";
-	err = t->path ? open_file(t) : -ENOMEM;
+	err = t->path ? open_file(t, order->source) : -ENOMEM;
 	if (err == 0) {
 		*stepp = "session";
 		err = start(t, order);

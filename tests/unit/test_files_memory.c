@@ -70,14 +70,23 @@ static void open_host(struct pair *p, struct host *h)
 	assert_int_equal(files_service.start(&env, NULL, &h->service_state, &why), 0);
 }
 
+static struct source source_of(const struct pair *p)
+{
+	struct source source = {.root_len = strlen(p->directory)};
+
+	strcpy(source.path, p->path);
+	return source;
+}
+
 /* Whatever of it comes about. */
 static bool try_file(struct pair *p)
 {
+	const struct source source = source_of(p);
 	const struct send_order order = {
 	    .from_uri = SLICE("sip:a@example.org"),
 	    .to_uri = SLICE("sip:b@example.org"),
 	    .ruri = slice_of(p->b.uri),
-	    .path = slice_of(p->path),
+	    .source = &source,
 	};
 	uint64_t before = over(p), deadline = timer_now_ms() + PATIENCE_MS;
 	struct transfer *t;
