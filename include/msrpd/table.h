@@ -8,11 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** SipHash-1-3 of a key under the secret of this process. */
+/** SipHash of a key under the secret of this process. */
 uint64_t table_hash(const void *key, size_t len);
-
-/** The same under another secret. */
-uint64_t table_hash_under(const uint64_t secret[2], const void *key, size_t len);
 
 #define HASH_FUNCTION(key, len, value) ((value) = (unsigned)table_hash(key, len))
 #define HASH_NONFATAL_OOM              1 /* what finds no memory stays out: its hh.tbl is NULL then */
