@@ -165,10 +165,12 @@ static int add_headers(struct web_hook *h, const struct post *post)
 
 static int prepare(struct web_hook *h, const struct post *post)
 {
+	/* QUICK_EXIT: a thread that still asks for the host's address is left alone, not waited for. */
 	bool good = SET(CURLOPT_URL, h->url) && SET(CURLOPT_PROTOCOLS_STR, "http,https")
-	    && SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_NOSIGNAL, 1L)
-	    && SET(CURLOPT_PROXY, "") && SET(CURLOPT_TIMEOUT_MS, (long)REQUEST_MS)
-	    && SET(CURLOPT_WRITEFUNCTION, on_answer) && SET(CURLOPT_WRITEDATA, h)
+	    && SET(CURLOPT_QUICK_EXIT, 1L) && SET(CURLOPT_FOLLOWLOCATION, 0L)
+	    && SET(CURLOPT_NOSIGNAL, 1L) && SET(CURLOPT_PROXY, "")
+	    && SET(CURLOPT_TIMEOUT_MS, (long)REQUEST_MS) && SET(CURLOPT_WRITEFUNCTION, on_answer)
+	    && SET(CURLOPT_WRITEDATA, h)
 	    && (!h->ca_file || (SET(CURLOPT_CAINFO, h->ca_file) && SET(CURLOPT_CAPATH, NULL)))
 	    && SET(CURLOPT_PRIVATE, h) && SET(CURLOPT_USERAGENT, "msrpd/" MSRPD_VERSION)
 	    && SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1)

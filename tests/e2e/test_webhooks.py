@@ -4,14 +4,40 @@ import hashlib
 import hmac
 import http.server
 import json
-import ssl
+import os
+import subprocess
 import threading
+import time
 
 from lib import case, certs
 from lib.daemon import free_port
 from lib.waiting import Mailbox, poll
 
 SECRET = 'what both of us know'
+
+# Preloaded: one name whose address never comes.
+SLOW_NAMES = '''
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <string.h>
+#include <unistd.h>
+
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+    struct addrinfo **result)
+{
+	int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	static const char said[] = "it is asked for\\n";
+
+	*(void **)&next = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (!host || strcmp(host, "slow.example.org") != 0)
+		return next(host, service, hints, result);
+	if (write(2, said, sizeof(said) - 1) < 0)
+		return EAI_SYSTEM;
+	for (;;)
+		pause();
+}
+'''
 
 
 class Receiver:
@@ -66,8 +92,8 @@ class HookCase(case.Case):
     def hook(self, receiver, **kwargs):
         return {'url': receiver.url, **kwargs}
 
-    def with_hooks(self, *hooks, **changes):
-        return self.start({'web': {'webhooks': list(hooks)}, **changes})
+    def with_hooks(self, *hooks, **kwargs):
+        return self.start({'web': {'webhooks': list(hooks)}}, **kwargs)
 
     def receiver(self, **kwargs):
         receiver = Receiver(**kwargs)
@@ -153,6 +179,28 @@ class PostTest(HookCase):
         self.assertEqual(ctl.call('reload'), 'OK')
         receiver.event('E_MSRP_SESSION_NEW', session_id=call.id)
         self.assertIn('X-Msrpd-Signature', receiver.all[-1][1])
+
+    def slow_names(self):
+        """The environment in which the address of slow.example.org is waited for."""
+        library = os.path.join(self.directory, 'slow_names.so')
+        subprocess.run(['cc', '-shared', '-fPIC', '-Wall', '-Werror', '-x', 'c', '-', '-o',
+                        library], input=SLOW_NAMES, text=True, check=True)
+        options = os.environ.get('ASAN_OPTIONS', 'detect_leaks=1:exitcode=99')
+        return {'LD_PRELOAD': library, 'ASAN_OPTIONS': f'{options}:verify_asan_link_order=0'}
+
+    def test_a_host_whose_address_does_not_come(self):
+        """Who gives up the request does not wait for it."""
+        daemon, ctl = self.with_hooks({'url': 'http://slow.example.org/'},
+                                      environment=self.slow_names())
+        call = self.call(daemon, ctl)
+        poll(lambda: 'it is asked for' in daemon.log(), what='the question')
+        daemon.config['web']['webhooks'] = []
+        daemon.write_config()
+        for command in ('reload', 'status'):
+            start = time.monotonic()
+            ctl.call(command)
+            self.assertLess(time.monotonic() - start, 1, command)
+        call.bye()
 
     def test_certificates_are_verified(self):
         ca = certs.Authority(self.directory)
