@@ -383,10 +383,22 @@ int web_sockets_init(struct web_sockets *all, const struct web_env *env,
 	return err == 0 ? net_protocol_init(&all->protocol) : err;
 }
 
+static void close_all(struct web_sockets *all, int err)
+{
+	for (struct net_stream *s = LIST_FIRST(&all->protocol.streams), *next; s; s = next) {
+		next = LIST_NEXT(s, entry);
+		net_stream_close(s, err);
+	}
+}
+
 void web_sockets_reload(struct web_sockets *all, const struct web_settings *settings)
 {
 	struct net_limits limits = limits_of(settings);
 
+	/* Their tokens are void. */
+	if (!slice_equal(slice_of(settings->api_token_secret),
+		slice_of(all->settings->api_token_secret)))
+		close_all(all, -EPERM);
 	all->settings = settings;
 	net_protocol_reload(&all->protocol, &limits, NULL);
 }

@@ -46,6 +46,7 @@ struct web_env;
 /** @return 0 or -ENOMEM; web_sockets_fini() is due either way */
 int web_sockets_init(struct web_sockets *sockets, const struct web_env *env,
     const struct web_settings *settings);
+/** The settings before are still there; where the secret is another one, all are closed. */
 void web_sockets_reload(struct web_sockets *sockets, const struct web_settings *settings);
 void web_sockets_fini(struct web_sockets *sockets);
 

@@ -298,6 +298,30 @@ class SocketTest(ApiCase):
         self.assertIn('which', api.call('which'))
 
 
+class ReloadTest(ApiCase):
+    own_daemon = True
+
+    def setUp(self):
+        case.Case.setUp(self)
+
+    def test_the_secret_of_open_sockets(self):
+        """They stay where it stays, and go with it."""
+        daemon, ctl = self.start(self.config)
+        web = Web.of(ctl)
+        for secret in ('another secret of length', None):
+            api = web.api(ctl.call('token', user='alice')['token'])
+            self.assertEqual(ctl.call('reload'), 'OK')
+            self.assertIn('which', api.call('which'))
+            daemon.config = merge(daemon.config, {'web': {'api_token_secret': secret}})
+            daemon.write_config()
+            self.assertEqual(ctl.call('reload'), 'OK')
+            with self.assertRaises((ConnectionResetError, BrokenPipeError)):
+                while True:
+                    api.call('which')
+            api.close()
+            poll(lambda: ctl.call('get_statistics')['api:connections'] == 0, what='their end')
+
+
 class BacklogTest(ApiCase):
     config = {**ApiCase.config, 'web': {**ApiCase.config['web'], 'max_backlog': '64KiB'}}
 
