@@ -45,14 +45,15 @@ static int on_value(struct http_parser *parser, const char *p, size_t len)
 	struct http_request *r = &c->request;
 	const struct {
 		struct slice name, *slot;
+		bool list; /* in several lines too, of which the last counts */
 	} rows[] = {
-	    {SLICE("Host"), &r->host},
-	    {SLICE("Origin"), &r->origin},
-	    {SLICE("Authorization"), &r->authorization},
-	    {SLICE("Content-Length"), &c->length},
-	    {SLICE("Expect"), &c->expect},
-	    {SLICE("If-None-Match"), &r->if_none_match},
-	    {SLICE("X-Forwarded-For"), &r->forwarded_for},
+	    {SLICE("Host"), &r->host, false},
+	    {SLICE("Origin"), &r->origin, false},
+	    {SLICE("Authorization"), &r->authorization, false},
+	    {SLICE("Content-Length"), &c->length, false},
+	    {SLICE("Expect"), &c->expect, false},
+	    {SLICE("If-None-Match"), &r->if_none_match, true},
+	    {SLICE("X-Forwarded-For"), &r->forwarded_for, true},
 	};
 
 	if (c->in_body)
@@ -62,7 +63,7 @@ static int on_value(struct http_parser *parser, const char *p, size_t len)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (!slice_equal_nocase(c->name, rows[i].name))
 			continue;
-		if (rows[i].slot->p)
+		if (rows[i].slot->p && !rows[i].list)
 			return -1;
 		*rows[i].slot = slice_trim((struct slice){p, len});
 	}

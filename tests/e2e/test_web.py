@@ -73,6 +73,10 @@ class FilesTest(SiteCase):
             answer = self.web.get('/', If_None_Match=known)
             self.assertEqual((answer.status, answer.body), (304, b''), known)
         self.assertEqual(self.web.get('/', If_None_Match='"x"').status, 200)
+        for lines, status in ((['"x"', tag], 304), ([tag, '"x"'], 200)):
+            out = self.web.raw(b'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n' + b''.join(
+                f'If-None-Match: {line}\r\n'.encode() for line in lines) + b'\r\n')
+            self.assertTrue(out.startswith(f'HTTP/1.1 {status} '.encode()), (lines, out))
 
     def test_a_directory_is_not_listed(self):
         self.assertEqual(self.web.get('/empty/').status, 404)
@@ -235,6 +239,14 @@ class MetricsTest(SiteCase):
         self.assertEqual(self.web.get('/metrics', X_Forwarded_For='192.0.2.1').status, 404)
         self.assertEqual(self.web.get('/metrics', X_Forwarded_For='192.0.2.1, 127.0.0.2').status,
                          200)
+
+    def test_the_last_of_several_lines(self):
+        for addresses, status in ((['192.0.2.1', '127.0.0.2'], 200),
+                                  (['127.0.0.2', '192.0.2.1'], 404)):
+            out = self.web.raw(b'GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n'
+                               + b''.join(f'X-Forwarded-For: {address}\r\n'.encode()
+                                          for address in addresses) + b'\r\n')
+            self.assertTrue(out.startswith(f'HTTP/1.1 {status} '.encode()), (addresses, out[:80]))
 
 
 class SecureTest(SiteCase):

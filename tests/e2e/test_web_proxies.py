@@ -57,6 +57,11 @@ class ProxyCase:
         self.assertEqual(self.web.call(token, 'msrp_ua_list_sessions'), [])
         self.assertEqual(self.web.get('/metrics').status, 200)
 
+    def test_a_client_that_says_whom_it_speaks_for(self):
+        """The proxy's word counts, beside it or in its place."""
+        for told in ('192.0.2.1', '192.0.2.1, 192.0.2.2'):
+            self.assertEqual(self.web.get('/metrics', X_Forwarded_For=told).status, 200)
+
     def test_the_api(self):
         origin = f'http://{self.web.host}:{self.web.port}'
         token = self.web.token('bob')
