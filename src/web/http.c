@@ -18,6 +18,15 @@ static struct http_conn *conn_of(struct net_stream *stream)
 	return (struct http_conn *)stream;
 }
 
+void http_set_life(struct http_conn *c)
+{
+	struct timer_queue *queue = c->head.len ? &c->server->reading : &c->server->idle;
+
+	if (c->closing || net_stream_backlog(&c->stream))
+		queue = NULL;
+	net_stream_set_life(&c->stream, queue);
+}
+
 /* --- input --- */
 
 static void handle(struct http_conn *c, struct slice rest)

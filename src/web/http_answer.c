@@ -52,15 +52,16 @@ static void write_head(struct http_conn *c, unsigned status, const struct http_a
 		net_stream_copy(&c->stream, buffer_text(&w));
 }
 
-/* The last of it is written. */
+/* The last of it is queued: from now on it is who reads that takes his time. */
 static void end_answer(struct http_conn *c)
 {
-	if (!keeps(c)) {
+	net_stream_set_life(&c->stream, NULL);
+	if (keeps(c)) {
+		net_stream_want_room(&c->stream);
+	} else {
 		c->closing = true;
 		net_stream_close_after_send(&c->stream);
-		return;
 	}
-	net_stream_set_life(&c->stream, &c->server->idle);
 }
 
 void http_answer(struct http_conn *c, unsigned status, const struct http_answer *answer)
@@ -127,10 +128,12 @@ void http_room(struct http_conn *c)
 {
 	if (c->file >= 0) {
 		send_piece(c);
-	} else if (c->held) {
-		c->held = false;
-		net_stream_resume(&c->stream);
+		return;
 	}
+	if (c->held)
+		net_stream_resume(&c->stream);
+	c->held = false;
+	http_set_life(c);
 }
 
 void http_answer_file(struct http_conn *c, int fd, uint64_t size, const struct http_answer *answer)
@@ -181,6 +184,8 @@ void http_upgrade(struct http_conn *c, const struct net_listener *to, void *arg)
 
 void http_refuse_broken(struct http_conn *c, unsigned status)
 {
+	if (c->closing)
+		return;
 	c->closing = true;
 	http_refuse(c, status, NULL);
 }

@@ -43,9 +43,17 @@ size_t http_take_body(struct http_conn *c, struct slice bytes);
 bool http_request_finish(struct http_conn *c);
 void http_request_forget(struct http_conn *c);
 
+/* http.c */
+
+/**
+ * Run the time-out that is due now: of a request that comes, or of the time between two; none while
+ * what was answered has not left, which is net's business.
+ */
+void http_set_life(struct http_conn *c);
+
 /* http_answer.c */
 
-/** Refuse what cannot be read on from, and close. */
+/** Refuse what cannot be read on from, and close; nothing where that has been done. */
 void http_refuse_broken(struct http_conn *c, unsigned status);
 /** Nothing more is taken before what was answered has left: one does not ask on while one does not
  *  read. */

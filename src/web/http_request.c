@@ -196,13 +196,14 @@ size_t http_take_head(struct http_conn *c, struct slice bytes)
 		if (blank)
 			return blank;
 		c->head.max = HEAD_MAX;
-		net_stream_set_life(&c->stream, &c->server->reading);
 	}
 	buffer_add(&c->head, slice_head(bytes, HEAD_MAX - before));
 	if (c->head.err) {
 		net_stream_close(&c->stream, c->head.err);
 		return bytes.len;
 	}
+	if (before == 0)
+		http_set_life(c);
 	end = find_end(c);
 	if (c->broken) {
 		http_refuse_broken(c, 400);

@@ -50,8 +50,10 @@ static const struct setting_list *realms(void *arg)
 
 static void metrics(struct evbuffer *out, void *arg)
 {
-	(void)arg;
-	evbuffer_add_printf(out, "msrpd_test 1\n");
+	const struct web_host *h = arg;
+
+	for (unsigned i = 0; i < h->metrics_lines; i++)
+		evbuffer_add_printf(out, "msrpd_test 1\n");
 }
 
 /* --- methods --- */
@@ -119,7 +121,7 @@ static const struct method methods[] = {
 
 void web_host_init(struct web_host *h, struct event_base *base)
 {
-	*h = (struct web_host){.base = base};
+	*h = (struct web_host){.base = base, .metrics_lines = 1};
 	h->settings = (struct web_settings){
 	    .listen = {listens, 1},
 	    .metrics = {prefixes, 1},
@@ -148,7 +150,7 @@ static int make_auth(struct web_host *h)
 
 int web_host_start(struct web_host *h)
 {
-	struct web_env env = {.user_of = user_of, .realms = realms, .metrics = metrics};
+	struct web_env env = {.user_of = user_of, .realms = realms, .metrics = metrics, .arg = h};
 	struct reason why;
 	int err = stats_new(&h->stats);
 

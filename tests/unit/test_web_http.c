@@ -1,0 +1,115 @@
+/* HTTP over time: answers that are read slowly, and bodies that nobody wants. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include <event2/event.h>
+
+#include "loop.h"
+#include "net/stream.h"
+#include "web_visitor.h"
+
+enum {
+	TIMEOUT_MS = 200,
+	LINES = 500000, /* more than the kernel takes of an answer that is not read */
+};
+
+static int set_up(void **state)
+{
+	static struct web_host h;
+
+	web_host_init(&h, event_base_new());
+	h.settings.request_timeout_ms = h.settings.idle_timeout_ms = TIMEOUT_MS;
+	*state = &h;
+	return web_host_start(&h);
+}
+
+static int tear_down(void **state)
+{
+	struct web_host *h = *state;
+
+	web_host_stop(h);
+	event_base_free(h->base);
+	return 0;
+}
+
+/* --- answers --- */
+
+static bool has_answered(void *arg)
+{
+	const struct web_host *h = arg;
+
+	return *h->web->http.requests > 0;
+}
+
+/* Until others have run into the time-outs, one after the other. */
+static void wait_for_both_timeouts(struct web_host *h)
+{
+	struct visitor silent, idle;
+
+	visitor_open(&silent, h);
+	visitor_hears_the_end(&silent);
+	assert_int_equal(silent.in.len, 0);
+	visitor_open(&idle, h);
+	visitor_say(&idle, SLICE("GET /x HTTP/1.1\r\nHost: x\r\n\r\n"));
+	visitor_hears_the_end(&idle);
+	assert_int_equal(visitor_count(&idle, "HTTP/1.1 404 "), 1);
+	visitor_close(&silent);
+	visitor_close(&idle);
+}
+
+/* @param late  what comes behind the whole answer, or NULL */
+static void read_slowly(struct web_host *h, const char *version, const char *header,
+    const char *behind, const char *late)
+{
+	struct visitor v;
+	char text[200];
+	int n = snprintf(text, sizeof(text), "GET /metrics HTTP/%s\r\nHost: x\r\n%s\r\n%s", version,
+	    header, behind);
+
+	h->metrics_lines = LINES;
+	*h->web->http.requests = 0;
+	visitor_open(&v, h);
+	v.deaf = true;
+	assert_int_equal(send(v.fd, text, (size_t)n, MSG_NOSIGNAL), n);
+	loop_until(h->base, has_answered, h);
+	wait_for_both_timeouts(h);
+	v.deaf = false;
+	visitor_hears_the_end(&v);
+	assert_int_equal(visitor_count(&v, "msrpd_test 1\n"), LINES);
+	assert_int_equal(visitor_count(&v, "HTTP/1.1 "), late ? 2 : 1);
+	assert_true(!late || visitor_count(&v, late));
+	visitor_close(&v);
+}
+
+static void test_slow_readers(void **state)
+{
+	read_slowly(*state, "1.1", "", "", NULL);
+	read_slowly(*state, "1.0", "", "", NULL);
+	read_slowly(*state, "1.1", "Connection: close\r\n", "", NULL);
+}
+
+/* What stands behind the request has its time from when the answer has left. */
+static void test_what_is_behind_a_slow_answer(void **state)
+{
+	read_slowly(*state, "1.1", "", "GET / HTTP/1.1\r\n", "HTTP/1.1 408 ");
+	read_slowly(*state, "1.1", "", "GET /\x01", "HTTP/1.1 400 ");
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CASE(test_slow_readers),
+	    CASE(test_what_is_behind_a_slow_answer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
