@@ -21,7 +21,7 @@ enum {
 	TRIES_MAX = 6,               /* with 1, 2, 4, 8 and 16 s between them */
 	RETRY_MS = 1000,             /* after the first, twice as much after each */
 	REQUEST_MS = 10000,
-	ANSWER_MAX = 65536, /* bytes of an answer that are read */
+	ANSWER_MAX = 65536, /* bytes of an answer's body that are read */
 	ID_LEN = 22,
 	KEEP_MAX = 65536,
 	HOOKS_MAX = 64,
@@ -230,7 +230,7 @@ static void on_retry(void *arg)
 	post_next(arg);
 }
 
-/* What has come of it. */
+/* What has come of it: who has said 2xx has taken it, whatever was to follow. */
 static void on_done(struct web_hook *h, CURLcode result)
 {
 	char why[160];
@@ -239,7 +239,7 @@ static void on_done(struct web_hook *h, CURLcode result)
 
 	curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
 	drop_request(h);
-	if (result == CURLE_OK && status >= 200 && status < 300) {
+	if (status >= 200 && status < 300) {
 		++*h->all->delivered;
 		free_post(h);
 		timer_start(&h->retry, 0); /* not from in here */
