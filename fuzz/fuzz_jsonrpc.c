@@ -77,7 +77,7 @@ static void check_answers(struct slice text)
 
 static void run_line(struct rpc *rpc, struct slice line)
 {
-	const struct rpc_caller caller = {.batches = true};
+	const struct rpc_caller caller = {.batches = true, .blanks = true};
 	struct buffer answer = {.max = BUFFER_UNBOUNDED};
 
 	rpc_handle(rpc, &caller, line, &answer, 4096);

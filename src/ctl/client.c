@@ -282,7 +282,10 @@ static void want(uint64_t mask, bool wanted, void *arg)
 
 static void handle_line(struct client *client, struct slice line)
 {
-	const struct rpc_caller caller = {.want = want, .arg = client, .batches = true};
+	const struct rpc_caller caller = {.want = want,
+	    .arg = client,
+	    .batches = true,
+	    .blanks = true};
 	struct clients *all = client->all;
 
 	if (client->skipping) {

@@ -320,7 +320,7 @@ static bool is_blank(struct slice line)
 {
 	size_t i = 0;
 
-	while (i < line.len && (line.p[i] == ' ' || line.p[i] == '\t' || line.p[i] == '\r'))
+	while (i < line.len && line.p[i] && strchr(" \t\r\n", line.p[i]))
 		i++;
 	return i == line.len;
 }
@@ -389,9 +389,10 @@ void rpc_handle(struct rpc *rpc, const struct rpc_caller *caller, struct slice t
 	struct line line = {rpc, caller, answer, answer_max};
 	size_t start = answer->len;
 
-	if (is_blank(text))
-		return;
-	handle_line(&line, text);
+	if (!is_blank(text))
+		handle_line(&line, text);
+	else if (!caller->blanks)
+		refuse(answer, RPC_INVALID_REQUEST, "no request");
 	if (answer->len > start)
 		buffer_add(answer, SLICE("\n"));
 }

@@ -32,6 +32,7 @@ struct rpc_caller {
 	void (*want)(uint64_t mask, bool wanted, void *arg);
 	void *arg;
 	bool batches; /* may he send several requests at once? */
+	bool blanks;  /* and blank lines, which are skipped? */
 };
 
 int rpc_new(struct rpc **rpcp);

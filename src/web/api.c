@@ -156,11 +156,7 @@ static void run(struct web *web, struct http_conn *conn, const struct http_reque
 	struct buffer answer = {.max = BUFFER_UNBOUNDED};
 
 	++*web->count.posts;
-	if (request->body.len == 0)
-		rpc_refuse(&answer, RPC_INVALID_REQUEST, "no request");
-	else
-		rpc_handle(web->rpc, &caller, request->body, &answer,
-		    (size_t)web->settings->max_backlog);
+	rpc_handle(web->rpc, &caller, request->body, &answer, (size_t)web->settings->max_backlog);
 	if (answer.err)
 		refuse(conn, request, 503, "");
 	else

@@ -178,7 +178,7 @@ class RightsTest(ApiCase):
     def test_requests(self):
         token = self.web.token('alice')
         bearer = {'Authorization': f'Bearer {token}'}
-        for body, code in (('', -32600), ('{', -32700), ('[]', -32600), ('7', -32600),
+        for body, code in (('', -32600), (' \t\r\n', -32600), ('{', -32700), ('[]', -32600), ('7', -32600),
                            ('[{"jsonrpc":"2.0","id":1,"method":"which"}]', -32600)):
             answer = self.web.ask('POST', '/api', body, bearer)
             self.assertEqual((answer.status, answer.json['error']['code']), (200, code), body)

@@ -69,7 +69,7 @@ static bool owns(struct slice address, void *arg)
 	return slice_equal(address, slice_of(arg));
 }
 
-static const struct rpc_caller boss = {.batches = true};
+static const struct rpc_caller boss = {.batches = true, .blanks = true};
 static const struct rpc_caller alice = {.owns = owns, .arg = (void *)"sip:alice@example.org"};
 
 static void assert_answer(void **state, const struct rpc_caller *caller, const char *request,
@@ -115,6 +115,8 @@ static void test_one_at_a_time(void **state)
 {
 	assert_answer(state, &boss, "[" CALL("operate", "") "]", "\"OK\"", 1);
 	assert_answer(state, &alice, "[" CALL("end", ALICE) "]", "-32600", 0);
+	assert_answer(state, &alice, " \t\r\n", "-32600", 0);
+	assert_answer(state, &alice, "", "-32600", 0);
 }
 
 static int setup(void **state)

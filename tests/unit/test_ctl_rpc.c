@@ -160,7 +160,7 @@ static char *ask_as(struct rpc *rpc, const struct rpc_caller *caller, struct sli
 
 static char *ask_bytes(struct rpc *rpc, struct slice line, size_t answer_max)
 {
-	static const struct rpc_caller boss = {.batches = true};
+	static const struct rpc_caller boss = {.batches = true, .blanks = true};
 
 	return ask_as(rpc, &boss, line, answer_max);
 }
