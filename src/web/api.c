@@ -20,7 +20,6 @@
 #include "web/priv.h"
 
 enum {
-	LOGIN_MAX = 4096, /* body of a request for a token */
 	HEADERS_SIZE = 640,
 	ORIGIN_MAX = 256,
 };
@@ -99,7 +98,7 @@ static struct slice bearer(const struct http_request *request)
 	return slice_trim(value);
 }
 
-static bool check_token(struct web *web, struct slice token, struct web_identity *identity)
+static bool check_token(const struct web *web, struct slice token, struct web_identity *identity)
 {
 	return token.p
 	    && token_check(token, slice_of(web->settings->api_token_secret), (uint64_t)time(NULL),
@@ -107,7 +106,7 @@ static bool check_token(struct web *web, struct slice token, struct web_identity
 }
 
 /* A WebSocket of a browser has no other place for it. */
-static bool check_query(struct web *web, struct slice query, struct web_identity *identity)
+static bool check_query(const struct web *web, struct slice query, struct web_identity *identity)
 {
 	char *text = slice_dup(query);
 	struct evkeyvalq values = {0};
@@ -120,16 +119,30 @@ static bool check_query(struct web *web, struct slice query, struct web_identity
 	return right;
 }
 
+static bool knows(const struct web *web, const struct http_request *request,
+    struct web_identity *identity)
+{
+	return request->authorization.p
+	    ? check_token(web, bearer(request), identity)
+	    : request->query.p && check_query(web, request->query, identity);
+}
+
 static bool identify(struct web *web, const struct http_request *request,
     struct web_identity *identity)
 {
-	bool right = request->authorization.p
-	    ? check_token(web, bearer(request), identity)
-	    : request->query.p && check_query(web, request->query, identity);
+	bool right = knows(web, request, identity);
 
 	if (!right)
 		++*web->count.bad_tokens;
 	return right;
+}
+
+bool web_api_takes_body(const struct web *web, const struct http_request *request)
+{
+	struct web_identity identity = {0};
+
+	return slice_equal(request->method, SLICE("POST")) && web->settings->api_token_secret
+	    && web_origin_is_welcome(web, request) && knows(web, request, &identity);
 }
 
 /* --- POST /api --- */
@@ -175,6 +188,8 @@ void web_api(struct web *web, struct http_conn *conn, const struct http_request 
 		refuse(conn, request, 405, "Allow: POST, OPTIONS\r\n");
 	else if (!identify(web, request, &identity))
 		refuse(conn, request, 401, "WWW-Authenticate: Bearer\r\n");
+	else if (request->too_long)
+		refuse(conn, request, 413, "");
 	else if (post)
 		run(web, conn, request, &identity);
 	else
@@ -248,7 +263,7 @@ void web_api_token(struct web *web, struct http_conn *conn, const struct http_re
 		refuse(conn, request, 405, "Allow: POST, OPTIONS\r\n");
 		return;
 	}
-	if (request->body.len > LOGIN_MAX) {
+	if (request->too_long) {
 		refuse(conn, request, 413, "");
 		return;
 	}

@@ -35,11 +35,10 @@ static void handle(struct http_conn *c, struct slice rest)
 
 	++*server->requests;
 	c->rest = rest;
-	c->keep = http_should_keep_alive(&c->parser);
-	if (http_request_finish(c))
-		server->handle(c, &c->request, server->arg);
-	else
-		http_refuse_broken(c, 400);
+	c->keep = !c->request.too_long && http_should_keep_alive(&c->parser);
+	if (!c->request.too_long)
+		c->request.body = buffer_text(&c->body);
+	server->handle(c, &c->request, server->arg);
 	if (!c->answered)
 		http_refuse(c, 500, NULL);
 	http_request_forget(c);

@@ -27,6 +27,7 @@ struct http_request {
 	struct slice head;   /* all of it, its empty line included */
 	struct slice body;
 	struct slice host, origin, authorization, if_none_match, forwarded_for;
+	bool too_long;       /* its body, which is absent then, and the connection closed behind */
 	bool websocket;      /* it wants to be one */
 	bool get, head_only; /* GET or HEAD; HEAD */
 };
@@ -38,12 +39,16 @@ struct http_limits {
 	uint64_t idle_timeout_ms;    /* between two of them */
 };
 
+enum { HTTP_SMALL_BODY = 4096 }; /* that everybody may send */
+
 /** Embedded in its owner. */
 struct http_server {
 	struct net_protocol protocol;
 	struct timer_queue reading, idle;
 	uint64_t max_body;
 	uint64_t *requests; /* a number of the statistics */
+	/** May its body be as long as max_body?  Asked before it is read; NULL: it may not. */
+	bool (*takes_body)(const struct http_request *request, void *arg);
 	/** Answer it, now. */
 	void (*handle)(struct http_conn *conn, const struct http_request *request, void *arg);
 	void *arg;

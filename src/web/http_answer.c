@@ -166,6 +166,10 @@ void http_upgrade(struct http_conn *c, const struct net_listener *to, void *arg)
 	unsigned status = upgrade_answer(c->request.head, &terms, &w);
 	int err;
 
+	if (c->request.too_long) { /* what comes are no frames */
+		http_refuse(c, 413, NULL);
+		return;
+	}
 	c->answered = true;
 	if (status != 101 || w.err) {
 		c->closing = true;

@@ -22,10 +22,9 @@ struct http_conn {
 	struct slice expect;
 	char *path; /* of the request, to be freed */
 	struct http_request request;
-	bool whole;    /* the request has come */
-	bool in_body;  /* what comes is not of the head any more */
-	bool broken;   /* the head is none that we take */
-	bool too_long; /* the body is */
+	bool whole;   /* the request has come, or as much of it as is taken */
+	bool in_body; /* what comes is not of the head any more */
+	bool broken;  /* the head is none that we take */
 	bool answered, closing;
 	bool keep; /* the connection, as the request has it */
 	bool held; /* nothing more is taken before what was answered has left */
@@ -39,8 +38,6 @@ struct http_conn {
 size_t http_take_head(struct http_conn *c, struct slice bytes);
 /** @return the same of those that belong to a body */
 size_t http_take_body(struct http_conn *c, struct slice bytes);
-/** It is whole: the rest of request is filled.  @return false: its path is none */
-bool http_request_finish(struct http_conn *c);
 void http_request_forget(struct http_conn *c);
 
 /* http.c */

@@ -74,16 +74,49 @@ static int on_value(struct http_parser *parser, const char *p, size_t len)
 	return 0;
 }
 
+/* The path is what files and pages are found by, so it is decoded here and nowhere again. */
+static bool finish_head(struct http_conn *c)
+{
+	struct http_request *r = &c->request;
+	char *encoded = slice_dup(r->path);
+	size_t len = 0;
+
+	c->path = encoded ? evhttp_uridecode(encoded, 0, &len) : NULL;
+	free(encoded);
+	if (!c->path || len == 0 || c->path[0] != '/' || strlen(c->path) != len)
+		return false;
+	r->path = (struct slice){c->path, len};
+	r->method = slice_of(http_method_str((enum http_method)c->parser.method));
+	r->head_only = c->parser.method == HTTP_HEAD;
+	r->get = r->head_only || c->parser.method == HTTP_GET;
+	r->head = buffer_text(&c->head);
+	return true;
+}
+
+/* Who is refused whatever he sends is not to fill our memory before. */
+static uint64_t body_max(const struct http_conn *c, uint64_t told)
+{
+	const struct http_server *server = c->server;
+	bool small = told == UINT64_MAX ? !(c->parser.flags & F_CHUNKED) : told <= HTTP_SMALL_BODY;
+
+	if (server->max_body <= HTTP_SMALL_BODY || small
+	    || (server->takes_body && server->takes_body(&c->request, server->arg)))
+		return server->max_body;
+	return HTTP_SMALL_BODY;
+}
+
 static int on_head(struct http_parser *parser)
 {
 	struct http_conn *c = conn_of_parser(parser);
+	uint64_t told = parser->content_length, max;
 
 	c->in_body = true;
-	if (parser->content_length != UINT64_MAX && parser->content_length > c->server->max_body) {
-		c->too_long = true;
+	if (!finish_head(c))
 		return -1;
-	}
-	return 0;
+	max = body_max(c, told);
+	c->body = (struct buffer){.max = (size_t)max};
+	c->request.too_long = told != UINT64_MAX && told > max;
+	return c->request.too_long ? -1 : 0;
 }
 
 static int on_body(struct http_parser *parser, const char *p, size_t len)
@@ -91,7 +124,7 @@ static int on_body(struct http_parser *parser, const char *p, size_t len)
 	struct http_conn *c = conn_of_parser(parser);
 
 	buffer_add(&c->body, (struct slice){p, len});
-	c->too_long = c->body.err == -EMSGSIZE;
+	c->request.too_long = c->body.err == -EMSGSIZE;
 	return c->body.err ? -1 : 0;
 }
 
@@ -111,26 +144,6 @@ static const struct http_parser_settings callbacks = {
     .on_message_complete = on_whole,
 };
 
-/* The path is what files and pages are found by, so it is decoded here and nowhere again. */
-bool http_request_finish(struct http_conn *c)
-{
-	struct http_request *r = &c->request;
-	char *encoded = slice_dup(r->path);
-	size_t len = 0;
-
-	c->path = encoded ? evhttp_uridecode(encoded, 0, &len) : NULL;
-	free(encoded);
-	if (!c->path || len == 0 || c->path[0] != '/' || strlen(c->path) != len)
-		return false;
-	r->path = (struct slice){c->path, len};
-	r->method = slice_of(http_method_str((enum http_method)c->parser.method));
-	r->head_only = c->parser.method == HTTP_HEAD;
-	r->get = r->head_only || c->parser.method == HTTP_GET;
-	r->head = buffer_text(&c->head);
-	r->body = buffer_text(&c->body);
-	return true;
-}
-
 void http_request_forget(struct http_conn *c)
 {
 	buffer_fini(&c->head);
@@ -140,7 +153,7 @@ void http_request_forget(struct http_conn *c)
 	c->seen = 0;
 	c->request = (struct http_request){0};
 	c->name = c->length = c->expect = (struct slice){NULL, 0};
-	c->whole = c->in_body = c->broken = c->too_long = c->answered = false;
+	c->whole = c->in_body = c->broken = c->answered = false;
 }
 
 /* --- heads and bodies --- */
@@ -163,20 +176,23 @@ static size_t find_end(struct http_conn *c)
 	return end;
 }
 
+/* Is it one of ours, all of it read as far as its body is taken? */
+static bool is_read(const struct http_conn *c, size_t n)
+{
+	enum http_errno err = HTTP_PARSER_ERRNO(&c->parser);
+
+	return c->request.too_long || (n == c->head.len && (err == HPE_OK || err == HPE_PAUSED));
+}
+
 static void read_head(struct http_conn *c)
 {
 	size_t n;
 
 	c->parser.data = c;
 	http_parser_init(&c->parser, HTTP_REQUEST);
-	c->body = (struct buffer){.max = (size_t)c->server->max_body};
 	n = http_parser_execute(&c->parser, &callbacks, c->head.p, c->head.len);
-	if (c->too_long)
-		http_refuse_broken(c, 413);
-	else if (HTTP_PARSER_ERRNO(&c->parser) != HPE_OK
-	    && HTTP_PARSER_ERRNO(&c->parser) != HPE_PAUSED)
-		http_refuse_broken(c, 400);
-	else if (n != c->head.len || c->parser.http_major != 1
+	c->whole |= c->request.too_long;
+	if (!is_read(c, n) || c->parser.http_major != 1
 	    || (!c->request.host.p && c->parser.http_minor))
 		http_refuse_broken(c, 400);
 	else if (!c->whole && slice_equal_nocase(c->expect, SLICE("100-continue")))
@@ -222,9 +238,8 @@ size_t http_take_body(struct http_conn *c, struct slice bytes)
 {
 	size_t n = http_parser_execute(&c->parser, &callbacks, bytes.p, bytes.len);
 
-	if (c->too_long)
-		http_refuse_broken(c, 413);
-	else if (!c->whole && HTTP_PARSER_ERRNO(&c->parser) != HPE_OK)
+	c->whole |= c->request.too_long;
+	if (!c->whole && HTTP_PARSER_ERRNO(&c->parser) != HPE_OK)
 		http_refuse_broken(c, 400);
 	return n;
 }

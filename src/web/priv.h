@@ -52,3 +52,6 @@ bool web_origin_is_welcome(const struct web *web, const struct http_request *req
 /** /api and /api/token; also where there is no API. */
 void web_api(struct web *web, struct http_conn *conn, const struct http_request *request);
 void web_api_token(struct web *web, struct http_conn *conn, const struct http_request *request);
+
+/** Is it to /api, from who has a token? */
+bool web_api_takes_body(const struct web *web, const struct http_request *request);

@@ -111,28 +111,42 @@ static void on_sip(struct web *web, struct http_conn *conn, const struct http_re
 	take_websocket(web, conn, request, web->sip);
 }
 
-static const struct {
+/* takes_body as of http_server; NULL: none but small ones. */
+static const struct page {
 	const char *path;
 	void (*answer)(struct web *web, struct http_conn *conn, const struct http_request *request);
+	bool (*takes_body)(const struct web *web, const struct http_request *request);
 } pages[] = {
-    {"/api", web_api},
-    {"/api/token", web_api_token},
-    {"/msrp", on_msrp},
-    {"/sip", on_sip},
-    {"/metrics", on_metrics},
+    {"/api", web_api, web_api_takes_body},
+    {"/api/token", web_api_token, NULL},
+    {"/msrp", on_msrp, NULL},
+    {"/sip", on_sip, NULL},
+    {"/metrics", on_metrics, NULL},
 };
+
+static const struct page *find_page(struct slice path)
+{
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+		if (slice_equal(path, slice_of(pages[i].path)))
+			return &pages[i];
+	return NULL;
+}
+
+static bool takes_body(const struct http_request *request, void *arg)
+{
+	const struct page *page = find_page(request->path);
+
+	return page && page->takes_body && page->takes_body(arg, request);
+}
 
 static void on_request(struct http_conn *conn, const struct http_request *request, void *arg)
 {
+	const struct page *page = find_page(request->path);
 	struct web *web = arg;
 
-	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
-		if (slice_equal(request->path, slice_of(pages[i].path))) {
-			pages[i].answer(web, conn, request);
-			return;
-		}
-	}
-	if (web->files.fd >= 0)
+	if (page)
+		page->answer(web, conn, request);
+	else if (web->files.fd >= 0)
 		web_files_answer(&web->files, conn, request);
 	else
 		http_refuse(conn, 404, NULL);
@@ -245,6 +259,7 @@ int web_new(struct web **webp, const struct web_env *env, const struct web_setti
 	web->settings = settings;
 	web->files.fd = -1;
 	web->http.protocol.net = env->net;
+	web->http.takes_body = takes_body;
 	web->http.handle = on_request;
 	web->http.arg = web;
 	STAILQ_INIT(&web->listeners);

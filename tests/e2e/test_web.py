@@ -129,6 +129,24 @@ class FilesTest(SiteCase):
         for sock in socks:
             sock.close()
 
+    def test_bodies_that_nobody_wants(self):
+        """They are answered without being kept."""
+        before = self.daemon_memory()
+        socks = []
+        for _ in range(100):
+            sock = socket.create_connection((self.web.host, self.web.port), DEADLINE)
+            socks.append(sock)
+            try:
+                sock.sendall(b'PUT /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n'
+                             + b'a' * 1000000)
+            except ConnectionError:
+                pass
+        self.assertEqual(self.web.get('/').status, 200)
+        self.assertLess(self.daemon_memory() - before, 32 << 20)
+        for sock in socks:
+            self.assertTrue(sock.recv(100).startswith(b'HTTP/1.1 405 '))
+            sock.close()
+
     def daemon_memory(self):
         with open(f'/proc/{self.daemon.process.pid}/statm', encoding='ascii') as file:
             return int(file.read().split()[1]) * os.sysconf('SC_PAGESIZE')
@@ -181,9 +199,13 @@ class SyntaxTest(SiteCase):
 
     def test_bounds(self):
         self.refused(431, b'GET / HTTP/1.1\r\nHost: x\r\n' + b'X: ' + b'a' * 9000)
-        self.refused(413, b'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n')
-        self.refused(413, b'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'
-                          b'1fffff\r\n' + b'a' * 0x1fffff)
+        for path, status in ((b'/', 405), (b'/metrics', 404), (b'/api', 404)):
+            head = b'POST %s HTTP/1.1\r\nHost: x\r\n' % path
+            self.refused(status, head + b'Content-Length: 9999999\r\n\r\n')
+            self.refused(status, head + b'Transfer-Encoding: chunked\r\n\r\n'
+                                 b'1ffff\r\n' + b'a' * 0x1ffff)
+        self.refused(413, b'GET /msrp HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n'
+                          b'Connection: Upgrade\r\nContent-Length: 5000\r\n\r\n')
 
     def test_a_body_in_chunks(self):
         out = self.web.raw(b'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'

@@ -200,6 +200,23 @@ class RightsTest(ApiCase):
         self.assertEqual(got, body.encode())
 
 
+class BodyTest(ApiCase):
+    config = {**ApiCase.config, 'web': {**ApiCase.config['web'], 'max_request': '256KiB'}}
+
+    def test_long_bodies(self):
+        """With a token up to web.max_request; without, it is that which is told."""
+        bearer = {'Authorization': f'Bearer {self.web.token("alice")}'}
+        for path, headers, size, status in (
+                ('/api', bearer, 1 << 18, 200), ('/api', bearer, (1 << 18) + 1, 413),
+                ('/api', {}, 4096, 401), ('/api', {}, 1 << 18, 401),
+                ('/api', {'Origin': OTHER, **bearer}, 1 << 18, 403),
+                ('/api/token', bearer, 4096, 400), ('/api/token', bearer, 4097, 413)):
+            answer = self.web.ask('POST', path, ' ' * size, headers)
+            self.assertEqual(answer.status, status, (path, headers, size))
+            self.assertEqual(answer.headers['Connection'],
+                             'close' if size > 4096 and status != 200 else None)
+
+
 class SocketTest(ApiCase):
     def test_requests_and_events(self):
         alice, bob = (self.web.api(self.web.token(user)) for user in ('alice', 'bob'))
