@@ -189,7 +189,9 @@ const struct setting web_settings_rows[] = {
 	.offset = OF(request_timeout_ms),
 	.preset = "20s",
 	.min = 100,
-	.help = "How long a request may take to come, from its first byte to its last."},
+	.help =
+	    "How long a request, and a message on a WebSocket of the API, may take to come, from "
+	    "its first byte to its last."},
     {.name = "idle_timeout",
 	.type = SETTING_DURATION,
 	.offset = OF(idle_timeout_ms),

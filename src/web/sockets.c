@@ -164,7 +164,11 @@ static ssize_t on_input(struct net_stream *stream, struct slice bytes, bool end)
 
 	if (has_expired(s))
 		return -EPERM;
-	net_stream_set_life(stream, &s->all->quiet);
+	/* A message has request_timeout from its first byte to its last. */
+	if (end)
+		net_stream_set_life(stream, &s->all->quiet);
+	else if (stream->life_queue != &s->all->reading)
+		net_stream_set_life(stream, &s->all->reading);
 	if (end && s->in.len == 0) {
 		run(s, bytes);
 		return (ssize_t)bytes.len;
@@ -333,6 +337,12 @@ static void on_quiet(struct timer_entry *life, void *arg)
 		net_stream_set_life(stream, &socket_of(stream)->all->quiet);
 }
 
+static void on_slow(struct timer_entry *life, void *arg)
+{
+	(void)arg;
+	net_stream_close(net_stream_expired(life), -ETIMEDOUT);
+}
+
 static struct net_limits limits_of(const struct web_settings *s)
 {
 	return (struct net_limits){
@@ -380,6 +390,9 @@ int web_sockets_init(struct web_sockets *all, const struct web_env *env,
 	event_bus_subscribe(env->bus, &all->subscriber);
 	if (err == 0)
 		err = timer_queue_init(&all->quiet, net_base(env->net), QUIET_MS, on_quiet, all);
+	if (err == 0)
+		err = timer_queue_init(&all->reading, net_base(env->net),
+		    settings->request_timeout_ms, on_slow, all);
 	return err == 0 ? net_protocol_init(&all->protocol) : err;
 }
 
@@ -401,12 +414,14 @@ void web_sockets_reload(struct web_sockets *all, const struct web_settings *sett
 		close_all(all, -EPERM);
 	all->settings = settings;
 	net_protocol_reload(&all->protocol, &limits, NULL);
+	timer_queue_set_period(&all->reading, settings->request_timeout_ms);
 }
 
 void web_sockets_fini(struct web_sockets *all)
 {
 	net_protocol_fini(&all->protocol);
 	timer_queue_fini(&all->quiet);
+	timer_queue_fini(&all->reading);
 	event_bus_unsubscribe(&all->subscriber);
 	buffer_fini(&all->answer);
 	buffer_fini(&all->line);

@@ -30,7 +30,7 @@ struct web_sockets {
 	unsigned wanting[EVENT_TYPES_MAX]; /* how many want it */
 	struct web_user *users;            /* who has some */
 	uint64_t told;                     /* the number of the event that is being told */
-	struct timer_queue quiet;
+	struct timer_queue quiet, reading; /* no message; one that has begun */
 	struct buffer answer, line;
 	uint64_t *requests, *events, *disconnected;
 };

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include <event2/event.h>
@@ -16,7 +17,7 @@
 #include "web_visitor.h"
 
 enum {
-	TIMEOUT_MS = 200,
+	TIMEOUT_MS = 500,
 	LINES = 500000, /* more than the kernel takes of an answer that is not read */
 };
 
@@ -68,7 +69,10 @@ static void wait_for_both_timeouts(struct web_host *h)
 static void read_slowly(struct web_host *h, const char *version, const char *header,
     const char *behind, const char *late)
 {
+	const size_t whole = LINES * strlen("msrpd_test 1\n");
 	struct visitor v;
+	const char *body;
+	size_t rest;
 	char text[200];
 	int n = snprintf(text, sizeof(text), "GET /metrics HTTP/%s\r\nHost: x\r\n%s\r\n%s", version,
 	    header, behind);
@@ -82,7 +86,10 @@ static void read_slowly(struct web_host *h, const char *version, const char *hea
 	wait_for_both_timeouts(h);
 	v.deaf = false;
 	visitor_hears_the_end(&v);
-	assert_int_equal(visitor_count(&v, "msrpd_test 1\n"), LINES);
+	body = memmem(v.in.p, v.in.len, "\r\n\r\n", 4);
+	assert_non_null(body);
+	rest = v.in.len - (size_t)(body + 4 - v.in.p);
+	assert_true(late ? rest > whole : rest == whole);
 	assert_int_equal(visitor_count(&v, "HTTP/1.1 "), late ? 2 : 1);
 	assert_true(!late || visitor_count(&v, late));
 	visitor_close(&v);
