@@ -21,6 +21,8 @@ enum {
 	SEND_QUEUE = 256 * 1024, /* of answers unread, behind which no request is run */
 	SEND_TIMEOUT_MS = 30000,
 	KEEP_MAX = 65536, /* larger buffers are freed when they are empty */
+	QUIET_MS = 30000,
+	PINGS = 2, /* that find no answer, each in QUIET_MS, before it is closed */
 };
 
 /* A user with a WebSocket, or several. */
@@ -36,8 +38,9 @@ struct socket {
 	LIST_ENTRY(socket) entry;
 	struct web_user *user; /* NULL: it is closed */
 	struct web_identity identity;
-	uint64_t mask; /* events that it wants */
-	uint64_t told; /* the last event that was his */
+	unsigned asked; /* pings since its last sign of life */
+	uint64_t mask;  /* events that it wants */
+	uint64_t told;  /* the last event that was his */
 	struct buffer in;
 };
 
@@ -162,6 +165,7 @@ static ssize_t on_input(struct net_stream *stream, struct slice bytes, bool end)
 {
 	struct socket *s = socket_of(stream);
 
+	s->asked = 0;
 	if (has_expired(s))
 		return -EPERM;
 	/* A message has request_timeout from its first byte to its last. */
@@ -293,6 +297,11 @@ static void on_opened(struct net_stream *stream)
 	net_stream_set_life(stream, &s->all->quiet);
 }
 
+static void on_alive(struct net_stream *stream)
+{
+	socket_of(stream)->asked = 0;
+}
+
 static void on_closed(struct net_stream *stream, int err)
 {
 	(void)err;
@@ -311,6 +320,7 @@ static const struct net_handler handler = {
     .accept = on_accept,
     .opened = on_opened,
     .input = on_input,
+    .alive = on_alive,
     .closed = on_closed,
     .free = on_free,
 };
@@ -329,12 +339,17 @@ void web_sockets_take(struct web_sockets *all, struct http_conn *conn,
 static void on_quiet(struct timer_entry *life, void *arg)
 {
 	struct net_stream *stream = net_stream_expired(life);
+	struct socket *s = socket_of(stream);
 
 	(void)arg;
-	if (has_expired(socket_of(stream)))
+	if (has_expired(s)) {
 		net_stream_close(stream, -EPERM);
-	else
-		net_stream_set_life(stream, &socket_of(stream)->all->quiet);
+	} else if (s->asked == PINGS) {
+		net_stream_close(stream, -ETIMEDOUT);
+	} else {
+		s->asked += net_stream_ping(stream);
+		net_stream_set_life(stream, &s->all->quiet);
+	}
 }
 
 static void on_slow(struct timer_entry *life, void *arg)
@@ -365,8 +380,6 @@ static const struct stats_row numbers[] = {
 	.offset = NUMBER(disconnected)},
     {0},
 };
-
-enum { QUIET_MS = 30000 };
 
 int web_sockets_init(struct web_sockets *all, const struct web_env *env,
     const struct web_settings *settings)

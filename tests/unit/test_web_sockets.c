@@ -1,4 +1,4 @@
-/* WebSockets of the API over time: messages that do not end. */
+/* WebSockets of the API over time: messages that do not end, and who is gone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 #include "web_visitor.h"
 
-enum { TIMEOUT_MS = 1000 };
+enum { TIMEOUT_MS = 1000, QUIET_MS = 300 };
 
 static int set_up(void **state)
 {
@@ -59,6 +59,7 @@ static void say_frame(struct visitor *v, unsigned char first, struct slice paylo
 
 enum { TEXT = 0x01, CONTINUATION = 0x00, PING = 0x09, PONG = 0x0a, LAST = 0x80 };
 
+#define PINGED "\x89"
 #define PONGED "\x8a"
 #define CLOSED "\x88\x02"
 
@@ -97,6 +98,36 @@ static void test_a_message_that_ends(void **state)
 	visitor_close(&v);
 }
 
+static void test_who_is_gone(void **state)
+{
+	struct web_host *h = *state;
+	struct visitor v;
+
+	timer_queue_set_period(&h->web->sockets.quiet, QUIET_MS);
+	open_socket(&v, h);
+	visitor_hears_the_end(&v);
+	assert_int_equal(visitor_count(&v, PINGED), 2);
+	assert_int_equal(visitor_count(&v, CLOSED), 1);
+	visitor_close(&v);
+}
+
+/* Who answers, or pings himself, stays. */
+static void test_who_is_there(void **state)
+{
+	struct web_host *h = *state;
+	struct visitor v;
+
+	timer_queue_set_period(&h->web->sockets.quiet, QUIET_MS);
+	open_socket(&v, h);
+	for (int i = 0; i < 6; i++) {
+		visitor_hears(&v, PINGED);
+		v.in.len = 0;
+		say_frame(&v, LAST | (i % 2 ? PING : PONG), SLICE("x"));
+	}
+	assert_false(v.over);
+	visitor_close(&v);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -104,6 +135,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    CASE(test_a_message_that_does_not_end),
 	    CASE(test_a_message_that_ends),
+	    CASE(test_who_is_gone),
+	    CASE(test_who_is_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
