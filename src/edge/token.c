@@ -55,7 +55,8 @@ static size_t write_host(const struct edge_token *token, char *text)
 	return 2 * host.len;
 }
 
-void edge_token_write(const struct edge *edge, const struct edge_token *token, char text[EDGE_TOKEN_SIZE])
+void edge_token_write(const struct edge *edge, const struct edge_token *token,
+    char text[EDGE_TOKEN_SIZE])
 {
 	size_t len = HEAD_LEN;
 
