@@ -253,6 +253,11 @@ void msrp_conn_remove_note(struct msrp_conn *conn, struct msrp_note *note)
 {
 	SLIST_REMOVE(&conn->notes, note, msrp_note, entry);
 }
+uint32_t *msrp_conn_marks(struct msrp_conn *conn)
+{
+	return &conn->marks;
+}
+
 
 /* --- users --- */
 

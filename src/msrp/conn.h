@@ -88,6 +88,9 @@ struct msrp_note *msrp_conn_note(const struct msrp_conn *conn,
 void msrp_conn_add_note(struct msrp_conn *conn, struct msrp_note *note);
 void msrp_conn_remove_note(struct msrp_conn *conn, struct msrp_note *note);
 
+/** Marks of whoever gets the requests without a target (target.h); 0 at first. */
+uint32_t *msrp_conn_marks(struct msrp_conn *conn);
+
 /* --- users: what a connection is kept for --- */
 
 struct msrp_user;

@@ -85,10 +85,8 @@ void arrival_reply(struct arrival *a, int code, struct slice phrase, struct slic
 
 void arrival_refuse(struct arrival *a, int code, struct slice phrase)
 {
-	struct peer *peer = peer_of(a->relay, a->conn);
-
 	arrival_reply(a, code, phrase, NOTHING);
 	/* RFC 4976 6.1: several requests in vain, and none that was right */
-	if (peer && !peer->valid && msrp_conn_users(a->conn) == 0)
-		peer_failed(peer);
+	if (!peer_has_been_right(a->conn) && msrp_conn_users(a->conn) == 0)
+		peer_failed(a->relay, a->conn);
 }

@@ -59,7 +59,6 @@ static void challenge(struct auth_attempt *auth, bool stale)
 static void refuse_credentials(struct auth_attempt *auth)
 {
 	struct arrival *a = auth->a;
-	struct peer *peer = peer_of(a->relay, a->conn);
 
 	(*a->relay->count.auth_failures)++;
 	msrp_conn_wrong_credentials(a->conn);
@@ -68,8 +67,7 @@ static void refuse_credentials(struct auth_attempt *auth)
 	    "relay: conn %" PRIu64 ": wrong credentials of \"%.*s\"", msrp_conn_number(a->conn),
 	    SLICE_ARG(auth->digest.username));
 	challenge(auth, false);
-	if (peer)
-		peer_failed(peer);
+	peer_failed(a->relay, a->conn);
 }
 
 static void refuse_interval(struct auth_attempt *auth, struct slice header, uint64_t limit_ms)
@@ -143,13 +141,11 @@ static bool authenticate(struct auth_attempt *auth)
 static bool identify(struct auth_attempt *auth)
 {
 	struct arrival *a = auth->a;
-	struct peer *peer = peer_of(a->relay, a->conn);
 	struct msrp_uri from;
 
-	if (!peer || !msrp_conn_peer_certified(a->conn)
-	    || msrp_uri_parse(&from, a->frame->from_path) < 0)
+	if (!msrp_conn_peer_certified(a->conn) || msrp_uri_parse(&from, a->frame->from_path) < 0)
 		return true;
-	auth->by_identity = peer_is(peer, from.host);
+	auth->by_identity = peer_is(a->conn, from.host);
 	if (auth->by_identity || msrp_path_count(a->frame->from_path) < 2)
 		return true;
 	arrival_refuse(a, 403, SLICE("Certificate is for another host"));
@@ -272,7 +268,6 @@ static void give(struct auth_attempt *auth)
 {
 	struct arrival *a = auth->a;
 	struct grant *grant = granted_before(auth);
-	struct peer *peer = peer_of(a->relay, a->conn);
 	uint64_t lifetime_ms;
 
 	if (!find_lifetime(auth, &lifetime_ms))
@@ -283,11 +278,11 @@ static void give(struct auth_attempt *auth)
 	} else {
 		grant = make_grant(auth, lifetime_ms);
 	}
-	if (!grant || !peer) {
+	if (!grant) {
 		arrival_reply(a, 408, SLICE("Out of resources"), NOTHING);
 		return;
 	}
-	peer->valid = true;
+	peer_was_right(a->conn);
 	if (auth->by_identity)
 		grant_heard(grant, a->conn);
 	answer(auth, grant, lifetime_ms);

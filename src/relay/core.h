@@ -57,7 +57,7 @@ struct relay {
 	struct msrp_uri *own;              /* of settings.my_uri */
 	size_t own_count;
 	struct timer cleanup;
-	LIST_HEAD(, peer) peers, certified; /* the latter by peer.certified_entry */
+	LIST_HEAD(, peer) peers; /* who is known by certificate */
 };
 
 /** Register the counters.  @return 0 or -ENOMEM */

@@ -404,13 +404,10 @@ struct slice grant_client_uri(const struct grant *grant)
 bool grant_is_from_client(struct grant *grant, struct msrp_conn *conn)
 {
 	struct msrp_uri client;
-	struct peer *peer;
 
 	if (!grant->by_identity)
 		return grant->user.conn == conn;
-	peer = peer_of(grant->relay, conn);
-	return peer && msrp_uri_parse(&client, grant_client_uri(grant)) > 0
-	    && peer_is(peer, client.host);
+	return msrp_uri_parse(&client, grant_client_uri(grant)) > 0 && peer_is(conn, client.host);
 }
 
 void grant_heard(struct grant *grant, struct msrp_conn *conn)

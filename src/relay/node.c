@@ -84,12 +84,11 @@ static struct msrp_conn *find_link(const struct relay *relay, struct slice at)
 
 static int add_link(struct relay *relay, struct slice at, struct msrp_conn *conn)
 {
-	struct peer *peer = peer_of(relay, conn);
-	struct node_link *link = peer ? calloc(1, sizeof(*link) + at.len) : NULL;
+	struct node_link *link = calloc(1, sizeof(*link) + at.len);
 
 	if (!link)
 		return -ENOMEM;
-	peer->node = true;
+	peer_is_now_node(conn);
 	link->user.ops = &link_ops;
 	link->len = at.len;
 	memcpy(link->at, at.p, at.len);
@@ -217,8 +216,8 @@ void node_learn(struct relay *relay, struct slice grant, struct slice uri, struc
 struct msrp_conn *node_back(struct relay *relay, struct msrp_conn *from, struct slice grant,
     struct slice uri)
 {
-	const struct peer *peer = relay->passages ? peer_find(from) : NULL;
-	struct passage *p = peer && peer->node ? find(relay, grant, uri) : NULL;
+	bool node = relay->passages && peer_is_node(from);
+	struct passage *p = node ? find(relay, grant, uri) : NULL;
 
 	return p ? p->user.conn : NULL;
 }

@@ -7,11 +7,39 @@
 
 #include "base/log.h"
 
+/* Marks on a connection. */
+enum {
+	FAILURES = 0xffff, /* a number: wrong AUTHs, and refusals before anything was right */
+	MET = 1 << 16,
+	CERTIFIED = 1 << 17, /* there is a struct peer: it showed a certificate that a known
+				authority vouches for */
+	RIGHT = 1 << 18,     /* something was */
+	NODE = 1 << 19,
+};
+
+struct peer {
+	struct msrp_note note;
+	LIST_ENTRY(peer) entry;
+	struct msrp_conn *conn;
+	char *identity; /* name that its certificate was last asked for */
+	bool proven;    /* the certificate has that name */
+};
+
+static bool has(struct msrp_conn *conn, uint32_t mark)
+{
+	return *msrp_conn_marks(conn) & mark;
+}
+
+static void mark(struct msrp_conn *conn, uint32_t mark)
+{
+	*msrp_conn_marks(conn) |= mark;
+}
+
+/* --- who is certified --- */
+
 static void forget(struct peer *peer)
 {
 	LIST_REMOVE(peer, entry);
-	if (peer->certified)
-		LIST_REMOVE(peer, certified_entry);
 	free(peer->identity);
 	free(peer);
 }
@@ -21,40 +49,37 @@ static void on_closed(struct msrp_note *note)
 	forget(OWNER(struct peer, note, note));
 }
 
-void peer_free(struct peer *peer)
+void peers_fini(struct relay *relay)
 {
-	msrp_conn_remove_note(peer->conn, &peer->note);
-	forget(peer);
+	struct peer *peer;
+
+	while ((peer = LIST_FIRST(&relay->peers))) {
+		msrp_conn_remove_note(peer->conn, &peer->note);
+		forget(peer);
+	}
 }
 
-struct peer *peer_find(const struct msrp_conn *conn)
+void peer_meet(struct relay *relay, struct msrp_conn *conn)
 {
-	struct msrp_note *note = msrp_conn_note(conn, on_closed);
+	struct peer *peer;
 
-	return note ? OWNER(struct peer, note, note) : NULL;
-}
-
-struct peer *peer_of(struct relay *relay, struct msrp_conn *conn)
-{
-	struct peer *peer = peer_find(conn);
-
-	if (peer || msrp_conn_closed(conn))
-		return peer;
+	if (has(conn, MET) || msrp_conn_closed(conn))
+		return;
+	if (!msrp_conn_peer_certified(conn)) {
+		mark(conn, MET);
+		return;
+	}
 	peer = calloc(1, sizeof(*peer));
 	if (!peer)
-		return NULL;
+		return; /* its next frame tries again */
 	peer->note.closed = on_closed;
-	peer->relay = relay;
 	peer->conn = conn;
-	peer->certified = msrp_conn_peer_certified(conn);
 	LIST_INSERT_HEAD(&relay->peers, peer, entry);
-	if (peer->certified)
-		LIST_INSERT_HEAD(&relay->certified, peer, certified_entry);
 	msrp_conn_add_note(conn, &peer->note);
-	return peer;
+	mark(conn, MET | CERTIFIED);
 }
 
-bool peer_is(struct peer *peer, struct slice host)
+static bool vouches_for(struct peer *peer, struct slice host)
 {
 	/* What a certificate says does not change, and asking it costs. */
 	if (!peer->identity || !slice_equal_nocase(slice_of(peer->identity), host)) {
@@ -65,26 +90,58 @@ bool peer_is(struct peer *peer, struct slice host)
 	return peer->proven;
 }
 
+bool peer_is(const struct msrp_conn *conn, struct slice host)
+{
+	struct msrp_note *note = msrp_conn_note(conn, on_closed);
+
+	return note && vouches_for(OWNER(struct peer, note, note), host);
+}
+
 struct msrp_conn *peer_with_identity(struct relay *relay, struct slice host)
 {
 	struct peer *peer;
 
-	LIST_FOREACH(peer, &relay->certified, certified_entry)
-		if (!msrp_conn_closed(peer->conn) && peer_is(peer, host))
+	LIST_FOREACH(peer, &relay->peers, entry)
+		if (!msrp_conn_closed(peer->conn) && vouches_for(peer, host))
 			return peer->conn;
 	return NULL;
 }
 
-void peer_failed(struct peer *peer)
+/* --- marks --- */
+
+void peer_was_right(struct msrp_conn *conn)
 {
+	mark(conn, RIGHT);
+}
+
+bool peer_has_been_right(struct msrp_conn *conn)
+{
+	return has(conn, RIGHT);
+}
+
+void peer_is_now_node(struct msrp_conn *conn)
+{
+	mark(conn, NODE);
+}
+
+bool peer_is_node(struct msrp_conn *conn)
+{
+	return has(conn, NODE);
+}
+
+void peer_failed(struct relay *relay, struct msrp_conn *conn)
+{
+	uint32_t *marks = msrp_conn_marks(conn);
+
 	/* RFC 4976 6.3: another relay is not to pay for its clients. */
-	if (peer->certified)
+	if (has(conn, CERTIFIED) || msrp_conn_closed(conn))
 		return;
-	if (++peer->failures < peer->relay->settings->max_auth_attempts)
+	if ((*marks & FAILURES) < FAILURES)
+		++*marks;
+	if ((*marks & FAILURES) < relay->settings->max_auth_attempts)
 		return;
-	story_note(LOG_LEVEL_INFO,
-	    &(struct story){.stack = "msrp", .conn = msrp_conn_number(peer->conn)},
-	    "relay: conn %" PRIu64 ": closed after %u failures", msrp_conn_number(peer->conn),
-	    peer->failures);
-	msrp_conn_close_after_send(peer->conn);
+	story_note(LOG_LEVEL_INFO, &(struct story){.stack = "msrp", .conn = msrp_conn_number(conn)},
+	    "relay: conn %" PRIu64 ": closed after %u failures", msrp_conn_number(conn),
+	    *marks & FAILURES);
+	msrp_conn_close_after_send(conn);
 }

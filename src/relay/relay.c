@@ -49,7 +49,6 @@ static int pass_by(struct arrival *a, const struct hop *hop)
 static int pass(struct arrival *a)
 {
 	const char *phrase = "";
-	struct peer *peer;
 	struct hop hop;
 	int code = hop_find(a, &hop, &phrase);
 
@@ -57,19 +56,15 @@ static int pass(struct arrival *a)
 		arrival_refuse(a, code, slice_of(phrase));
 		return 0;
 	}
-	peer = peer_of(a->relay, a->conn);
-	if (peer)
-		peer->valid = true;
+	peer_was_right(a->conn);
 	return pass_by(a, &hop);
 }
 
 /* A connection on which nothing has been right yet is closed. */
 static int foreign(struct arrival *a)
 {
-	const struct peer *peer = peer_find(a->conn);
-
 	(*a->relay->count.foreign)++;
-	if (msrp_conn_users(a->conn) == 0 && !(peer && peer->valid)) {
+	if (msrp_conn_users(a->conn) == 0 && !peer_has_been_right(a->conn)) {
 		story_often("relay: conn %" PRIu64
 			    ": closed: its first To-Path URI is not of this relay",
 		    msrp_conn_number(a->conn));
@@ -174,6 +169,7 @@ static int take(struct relay *relay, struct msrp_conn *conn, const struct msrp_f
 	struct arrival a = {.relay = relay, .conn = conn, .frame = frame, .grant = grant};
 
 	(*relay->count.requests[frame->method])++;
+	peer_meet(relay, conn);
 	return arrival_needs_whole(&a)
 	    ? collector_take(&relay->forwarder, conn, frame, on_collected)
 	    : handle(&a);
@@ -208,15 +204,13 @@ static void on_answered(struct forwarder *fw, struct msrp_conn *source, bool cre
     const struct msrp_frame *f)
 {
 	struct digest challenge;
-	struct peer *peer = peer_find(source);
 
-	(void)fw;
-	if (!peer || !credentials || f->code != 401)
+	if (!credentials || f->code != 401)
 		return;
 	if (f->www_authenticate.p && digest_parse_challenge(&challenge, f->www_authenticate) == 0
 	    && challenge.stale)
 		return;
-	peer_failed(peer);
+	peer_failed(of_forwarder(fw), source);
 }
 
 static const struct forwarder_ops forwarder_ops = {
@@ -261,8 +255,7 @@ static void stop(void *state)
 	grants_free(relay->grants);
 	forwarder_fini(&relay->forwarder);
 	nodes_fini(relay);
-	while (!LIST_EMPTY(&relay->peers))
-		peer_free(LIST_FIRST(&relay->peers));
+	peers_fini(relay);
 	timer_fini(&relay->cleanup);
 	free(relay->own);
 	free(relay);

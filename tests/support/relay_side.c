@@ -12,7 +12,7 @@
 
 #include "auth/auth.h"
 #include "loop.h"
-#include "relay/peer.h"
+#include "msrp/priv.h"
 
 /* --- the relay --- */
 
@@ -84,23 +84,29 @@ int relay_side_teardown(void **state)
 
 /* --- its peers --- */
 
+/* NULL: there is no connection. */
+static struct msrp_conn *newest_conn(const struct relay_side *side)
+{
+	struct net_stream *first = LIST_FIRST(&side->msrp.stack->protocol.streams);
+
+	return first ? conn_of(first) : NULL;
+}
+
+/* Has the relay marked another connection? */
 static bool is_known(void *arg)
 {
 	struct relay_peer *p = arg;
-	struct peer *first = LIST_FIRST(&p->side->relay->peers);
+	struct msrp_conn *newest = newest_conn(p->side);
 
-	if (first && first->conn != p->conn) {
-		p->conn = first->conn;
-		return true;
-	}
-	return false;
+	if (!newest || newest == p->conn || !*msrp_conn_marks(newest))
+		return false;
+	p->conn = newest;
+	return true;
 }
 
 void relay_peer_open(struct relay_peer *p, struct relay_side *side, const char *name)
 {
-	struct peer *before = LIST_FIRST(&side->relay->peers);
-
-	*p = (struct relay_peer){.side = side, .conn = before ? before->conn : NULL};
+	*p = (struct relay_peer){.side = side, .conn = newest_conn(side)};
 	snprintf(p->own, sizeof(p->own), "msrp://127.0.0.1:9/%s;tcp", name);
 	msrp_peer_open(&p->raw, &side->msrp, NULL, false);
 	relay_peer_say(p,
