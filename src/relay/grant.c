@@ -347,6 +347,18 @@ int grant_new(struct grant **grantp, struct grants *grants, const struct grant_t
 	return 0;
 }
 
+static void drop_use(struct grant *grant)
+{
+	struct grant_use *use = grant->use;
+
+	if (!use)
+		return;
+	way_end(&use->way);
+	neighbors_clear(&use->neighbors);
+	free(use->alias);
+	free(use);
+}
+
 void grant_free(struct grant *grant)
 {
 	struct relay *relay = grant->relay;
@@ -358,9 +370,7 @@ void grant_free(struct grant *grant)
 	bucket_remove(grants, grant);
 	msrp_conn_detach(&grant->user);
 	*relay->count.sessions = grants->count;
-	way_end(&grant->way);
-	neighbors_clear(&grant->neighbors);
-	free(grant->alias);
+	drop_use(grant);
 	free(grant);
 }
 
@@ -369,6 +379,13 @@ void grant_extend(struct grant *grant, uint64_t lifetime_ms)
 	grant->expires_ms = timer_now_ms() + lifetime_ms;
 	heap_move(grant->relay->grants, grant);
 	arm(grant->relay->grants);
+}
+
+struct grant_use *grant_used(struct grant *grant)
+{
+	if (!grant->use)
+		grant->use = calloc(1, sizeof(*grant->use));
+	return grant->use;
 }
 
 struct grant *grant_of_uri(struct relay *relay, const struct msrp_uri *uri)
@@ -439,16 +456,24 @@ static bool same_server(struct slice a, struct slice b)
 	    && msrp_uri_same_server(&x, &y);
 }
 
+static struct slice alias_of(const struct grant *grant)
+{
+	return grant->use && grant->use->alias ? slice_of(grant->use->alias) : NOTHING;
+}
+
 bool grant_is_client(const struct grant *grant, struct slice uri)
 {
-	return slice_equal(uri, grant_client_uri(grant))
-	    || (grant->alias && slice_equal(uri, slice_of(grant->alias)));
+	struct slice alias = alias_of(grant);
+
+	return slice_equal(uri, grant_client_uri(grant)) || (alias.p && slice_equal(uri, alias));
 }
 
 bool grant_names_client(const struct grant *grant, struct slice uri)
 {
+	struct slice alias = alias_of(grant);
+
 	return grant_is_client(grant, uri) || same_server(uri, grant_client_uri(grant))
-	    || (grant->alias && same_server(uri, slice_of(grant->alias)));
+	    || (alias.p && same_server(uri, alias));
 }
 
 void grant_learn_client(struct grant *grant, struct slice uri)
@@ -458,8 +483,10 @@ void grant_learn_client(struct grant *grant, struct slice uri)
 	if (grant_is_client(grant, uri))
 		return;
 	alias = slice_dup(uri);
-	if (!alias)
+	if (!alias || !grant_used(grant)) {
+		free(alias);
 		return;
-	free(grant->alias);
-	grant->alias = alias;
+	}
+	free(grant->use->alias);
+	grant->use->alias = alias;
 }

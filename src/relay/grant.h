@@ -9,6 +9,16 @@
 #include "relay/core.h"
 #include "relay/neighbor.h"
 
+/** What is kept of a grant from the first request on that passes by it. */
+struct grant_use {
+	struct neighbors neighbors;       /* beyond it */
+	struct way way;                   /* of what passes by it */
+	struct msrp_listener *leave_from; /* as routes.msrp_socket has it, once asked */
+	char *alias;                      /* another URI that the client writes as; or NULL */
+	struct traffic from_client, to_client;
+	bool leave_asked;
+};
+
 /**
  * A URI that a client was given.  It belongs to the client's connection and ends with it; or, given
  * by_identity, to whoever proves to be the host of the client's URI (RFC 4976 6.3), on any
@@ -18,19 +28,14 @@ struct grant {
 	struct msrp_target target;
 	struct msrp_user user; /* of the client's connection */
 	struct relay *relay;
-	struct grant *chain;              /* of the same bucket */
-	struct neighbors neighbors;       /* beyond it */
-	struct way way;                   /* of what passes by it */
-	struct msrp_listener *leave_from; /* as routes.msrp_socket has it, once asked */
-	char *alias;                      /* another URI that the client writes as; or NULL */
-	struct traffic from_client, to_client;
+	struct grant *chain;   /* of the same bucket */
+	struct grant_use *use; /* once something has passed by it */
 	uint64_t expires_ms;
 	uint32_t index; /* in the heap */
 	uint32_t hash;  /* of owner and from_path */
 	uint16_t user_len, from_len;
 	uint16_t client_len; /* of the first URI in from */
 	bool by_identity;
-	bool leave_asked;
 	char text[]; /* URI, user, From-Path of the AUTH */
 };
 
@@ -61,6 +66,9 @@ int grant_new(struct grant **grantp, struct grants *grants, const struct grant_t
 void grant_free(struct grant *grant);
 
 void grant_extend(struct grant *grant, uint64_t lifetime_ms);
+
+/** Something passes by it.  @return NULL: no memory */
+struct grant_use *grant_used(struct grant *grant);
 
 /** The one that this connection (NULL: by identity) got with that From-Path. */
 struct grant *grants_find(const struct grants *grants, const struct msrp_conn *conn,

@@ -20,23 +20,23 @@ static int refuse(int code, const char *text, const char **phrase)
  *
  * @return 0, or -EINVAL: a rule names a listener that there is not
  */
-static int leave_from(struct arrival *a, struct grant *grant, const struct msrp_uri *next,
+static int leave_from(struct arrival *a, struct grant_use *use, const struct msrp_uri *next,
     struct msrp_listener **fromp)
 {
 	struct route_list *list = a->relay->routes->msrp_socket;
 	unsigned outcome;
 
-	*fromp = grant ? grant->leave_from : NULL;
-	if (!list || route_list_empty(list) || (grant && grant->leave_asked))
+	*fromp = use ? use->leave_from : NULL;
+	if (!list || route_list_empty(list) || (use && use->leave_asked))
 		return 0;
 	a->next = next;
 	outcome = arrival_run(a, list);
 	a->next = NULL;
 	if (outcome & ROUTE_FAILED)
 		return -EINVAL;
-	if (grant) {
-		grant->leave_asked = true;
-		grant->leave_from = a->leave_from;
+	if (use) {
+		use->leave_asked = true;
+		use->leave_from = a->leave_from;
 	}
 	*fromp = a->leave_from;
 	return 0;
@@ -55,7 +55,7 @@ static int refuse_connection(int err, const char **phrase)
 	}
 }
 
-/* A connection to a URI, from the pool; grant: whose neighbor it will be, or NULL. */
+/* A connection to a URI, from the pool; grant: that is in use, whose neighbor it will be, or NULL. */
 static int connect_to(struct arrival *a, struct grant *grant, struct slice uri,
     struct msrp_conn **connp, const char **phrase)
 {
@@ -69,7 +69,7 @@ static int connect_to(struct arrival *a, struct grant *grant, struct slice uri,
 	to.transport = next.transport;
 	to.host = next.host;
 	to.port = next.port ? next.port : MSRP_DEFAULT_PORT;
-	if (!to.from && leave_from(a, grant, &next, &to.from) < 0)
+	if (!to.from && leave_from(a, grant ? grant->use : NULL, &next, &to.from) < 0)
 		return refuse(400, "No such listener", phrase);
 	err = msrp_pool_get(a->relay->stack, &to, connp);
 	return err < 0 ? refuse_connection(err, phrase) : 0;
@@ -95,19 +95,28 @@ static int connect_to_identity(struct arrival *a, struct hop *hop, struct grant 
 
 /* --- rules of forwarding --- */
 
-static void pass_by(struct hop *hop, struct grant *grant, bool from_client)
+static int pass_by(struct hop *hop, struct grant *grant, bool from_client, const char **phrase)
 {
-	hop->way = &grant->way;
-	hop->traffic = from_client ? &grant->from_client : &grant->to_client;
+	struct grant_use *use = grant_used(grant);
+
+	if (!use)
+		return refuse(408, "Out of resources", phrase);
+	hop->way = &use->way;
+	hop->traffic = from_client ? &use->from_client : &use->to_client;
+	return 0;
 }
 
 /* Towards the client of the grant. */
 static int towards_client(struct arrival *a, struct hop *hop, struct grant *grant,
     struct slice next, const char **phrase)
 {
+	int code;
+
 	if (!grant_names_client(grant, next))
 		return refuse(403, "Not the way to the client", phrase);
-	pass_by(hop, grant, false);
+	code = pass_by(hop, grant, false, phrase);
+	if (code)
+		return code;
 	hop->conn = grant_client_conn(grant);
 	return hop->conn || a->dst.p ? 0 : connect_to_identity(a, hop, grant, next, phrase);
 }
@@ -139,9 +148,9 @@ static void learn(struct arrival *a, struct grant *grant, bool from_client)
 	else if (from_client)
 		grant_learn_client(grant, from);
 	/* A stranger cannot take the place of the client, nor of another grant of this relay. */
-	else if (neighbors_find(&grant->neighbors, from) != a->conn && !grant_is_client(grant, from)
-	    && !grant_named(a->relay, from))
-		neighbors_learn(&grant->neighbors, from, a->conn);
+	else if (grant_used(grant) && neighbors_find(&grant->use->neighbors, from) != a->conn
+	    && !grant_is_client(grant, from) && !grant_named(a->relay, from))
+		neighbors_learn(&grant->use->neighbors, from, a->conn);
 }
 
 /* Another grant of this relay comes next: the frame passes by that as well. */
@@ -198,8 +207,10 @@ static int outwards(struct arrival *a, struct hop *hop, const char **phrase)
 	struct grant *second;
 	int code;
 
-	pass_by(hop, grant, true);
-	hop->conn = neighbors_find(&grant->neighbors, next);
+	code = pass_by(hop, grant, true, phrase);
+	if (code)
+		return code;
+	hop->conn = neighbors_find(&grant->use->neighbors, next);
 	if (hop->conn)
 		return 0;
 	second = grant_named(a->relay, next);
@@ -214,7 +225,7 @@ static int outwards(struct arrival *a, struct hop *hop, const char **phrase)
 		return 0;
 	code = connect_to(a, grant, next, &hop->conn, phrase);
 	if (code == 0)
-		neighbors_learn(&grant->neighbors, next, hop->conn);
+		neighbors_learn(&grant->use->neighbors, next, hop->conn);
 	return code;
 }
 

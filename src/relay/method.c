@@ -11,9 +11,12 @@ static void write_traffic(struct reply *reply, const char *messages, const char 
 	reply_number(reply, bytes, (int64_t)traffic->bytes);
 }
 
+static const struct grant_use unused;
+
 static void write_session(struct reply *reply, const struct grant *grant, uint64_t now)
 {
 	uint64_t left = grant->expires_ms > now ? grant->expires_ms - now : 0;
+	const struct grant_use *use = grant->use ? grant->use : &unused;
 	struct msrp_listener *listener = NULL;
 	char peer[128] = "-";
 
@@ -29,8 +32,8 @@ static void write_session(struct reply *reply, const struct grant *grant, uint64
 	reply_text(reply, "uri", grant_uri(grant));
 	reply_text(reply, "from_path", grant_from_path(grant));
 	reply_number(reply, "expires", (int64_t)((left + 999) / 1000));
-	write_traffic(reply, "messages_from_client", "bytes_from_client", &grant->from_client);
-	write_traffic(reply, "messages_to_client", "bytes_to_client", &grant->to_client);
+	write_traffic(reply, "messages_from_client", "bytes_from_client", &use->from_client);
+	write_traffic(reply, "messages_to_client", "bytes_to_client", &use->to_client);
 	reply_close(reply);
 }
 

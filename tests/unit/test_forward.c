@@ -52,8 +52,8 @@ static void nothing_is_left(struct fixture *f)
 	loop_settle(f->cast.side->msrp.base);
 	assert_true(LIST_EMPTY(&f->cast.side->relay->forwarder.forwards));
 	assert_true(LIST_EMPTY(&f->cast.side->relay->forwarder.drains));
-	if (f->cast.alice.grant)
-		assert_true(LIST_EMPTY(&f->cast.alice.grant->way.watches));
+	if (f->cast.alice.grant && f->cast.alice.grant->use)
+		assert_true(LIST_EMPTY(&f->cast.alice.grant->use->way.watches));
 }
 
 static void it_leaves_before_all_has_come(void **state)
@@ -67,9 +67,9 @@ static void it_leaves_before_all_has_come(void **state)
 	relay_peer_expect(&f->cast.bob, "second half\r\n-------");
 	relay_peer_expect(&f->cast.alice, "MSRP half1234 200 OK\r\n");
 	nothing_is_left(f);
-	assert_int_equal(grant->from_client.messages, 1);
-	assert_int_equal(grant->from_client.bytes, 23);
-	assert_int_equal(grant->to_client.messages, 2);
+	assert_int_equal(grant->use->from_client.messages, 1);
+	assert_int_equal(grant->use->from_client.bytes, 23);
+	assert_int_equal(grant->use->to_client.messages, 2);
 }
 
 /* Whatever ends it half-way: its receiver is told by "#", its sender by a REPORT on what went. */

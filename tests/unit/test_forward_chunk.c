@@ -43,7 +43,7 @@ static struct chunk *make(struct fixture *f, const char *headers, bool has_body)
 	    relay_way_out(&f->cast.alice, &f->cast.bob), f->cast.alice.own, headers,
 	    has_body ? "\r\n" : "-------abcd1234$\r\n");
 	a = relay_arrive(&f->cast.alice, f->text, &f->frame);
-	neighbors_learn(&f->cast.alice.grant->neighbors, slice_of(f->cast.bob.own),
+	neighbors_learn(&grant_used(f->cast.alice.grant)->neighbors, slice_of(f->cast.bob.own),
 	    f->cast.bob.conn);
 	assert_int_equal(hop_find(&a, &hop, &phrase), 0);
 	f->chunk = chunk_new(&a.relay->forwarder,

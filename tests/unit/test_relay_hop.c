@@ -126,7 +126,7 @@ static void paths_are_moved_on(void **state)
 	assert_true(slice_equal(buffer_text(&w), slice_of(expected)));
 	assert_true(w.len <= hop_paths_size(&hop, f->arrival.frame));
 	/* towards bob, by whose grant it passes last */
-	assert_ptr_equal(hop.traffic, &f->cast.bob.grant->to_client);
+	assert_ptr_equal(hop.traffic, &f->cast.bob.grant->use->to_client);
 }
 
 static void answers_go_where_frames_came_from(void **state)
@@ -140,7 +140,7 @@ static void answers_go_where_frames_came_from(void **state)
 	    find(f, &f->cast.alice, relay_way_out(&f->cast.alice, &f->cast.carol), &hop, &phrase),
 	    0);
 	assert_ptr_equal(hop.conn, f->cast.carol.conn);
-	assert_ptr_equal(hop.traffic, &f->cast.alice.grant->from_client);
+	assert_ptr_equal(hop.traffic, &f->cast.alice.grant->use->from_client);
 }
 
 /* A stranger that writes as the client, or as a grant of this relay, is not found there. */
@@ -158,7 +158,7 @@ static void nobody_takes_the_place_of_others(void **state)
 			     &hop, &phrase),
 	    0);
 	assert_ptr_equal(hop.conn, f->cast.bob.conn);
-	assert_true(LIST_EMPTY(&f->cast.alice.grant->neighbors));
+	assert_true(LIST_EMPTY(&f->cast.alice.grant->use->neighbors));
 }
 
 static void no_connect_uses_what_is_open(void **state)
