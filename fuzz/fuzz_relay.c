@@ -97,7 +97,7 @@ static void introduce(struct world *w)
 		must(w->c.speakers[i].responses == 1);
 		if (i > 0)
 			break;
-		terms.conn = LIST_FIRST(&w->relay->peers)->conn;
+		terms.conn = conn_of(LIST_FIRST(&w->stack->protocol.streams));
 		must(grant_new(&w->grant, w->relay->grants, &terms) == 0);
 		snprintf(w->granted, sizeof(w->granted), "%.*s", SLICE_ARG(grant_uri(w->grant)));
 	}
