@@ -43,6 +43,7 @@ static void keep(struct side *s, struct slice bytes)
 	assert_true(s->body_len + bytes.len < SIDES_GOT_MAX);
 	memcpy(s->body + s->body_len, bytes.p, bytes.len);
 	s->body_len += bytes.len;
+	s->pieces++;
 	s->body[s->body_len] = '\0';
 }
 

@@ -20,7 +20,7 @@ struct side {
 	char *body; /* of the last message, or the stream so far */
 	size_t body_len;
 	char type[64], id[40];
-	unsigned messages, begins, ends, bound, lost, refused, drained, room;
+	unsigned messages, begins, pieces, ends, bound, lost, refused, drained, room;
 	int end_err;
 	char nickname[64];
 	int nickname_code; /* what nickname() returns */
