@@ -258,7 +258,6 @@ uint32_t *msrp_conn_marks(struct msrp_conn *conn)
 	return &conn->marks;
 }
 
-
 /* --- users --- */
 
 void msrp_conn_attach(struct msrp_conn *conn, struct msrp_user *user, uint64_t idle_ms)

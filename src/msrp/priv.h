@@ -38,7 +38,7 @@ struct msrp_conn {
 	struct conn_flows flows;
 	LIST_HEAD(, msrp_transaction) transactions;
 	LIST_HEAD(, msrp_user) users;
-	uint32_t marks; /* the fallback's */
+	uint32_t marks;              /* the fallback's */
 	struct msrp_user *next_user; /* to be told that it is open */
 	SLIST_HEAD(, msrp_note) notes;
 	uint32_t user_count;

@@ -144,7 +144,7 @@ class ServerTest(TlsCase):
 
         def serial():
             conn = msrp.connect(call.path[0], tls=certs.client_context(self.ca))
-            subject = conn.sock.getpeercert()['subject']
+            subject = conn.certificate['subject']
             conn.close()
             return subject
         poll(lambda: ((('commonName', 'renewed'), ), ) == serial(), what='the new certificate')
@@ -289,7 +289,7 @@ class ClientTest(TlsCase):
         """RFC 4976 6.3: asked for one, we show ours."""
         listener = self.serve(self.ca.issue('asks'), ca=self.ca, require_client=True)
         call = self.works(listener)
-        self.assertIn(('DNS', 'localhost'), call.conn.sock.getpeercert()['subjectAltName'])
+        self.assertIn(('DNS', 'localhost'), call.conn.certificate['subjectAltName'])
 
     def test_no_tls_there(self):
         """RFC 4975 5.4: the first bytes are a ClientHello; a plain listener is no use to us."""

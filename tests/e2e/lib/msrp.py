@@ -73,6 +73,8 @@ class Conn:
         self.error = None           # what made the reader stop, None for an orderly end
         self.local = sock.getsockname()[:2]
         self.remote = sock.getpeername()[:2]
+        # Later the thread may be in the middle of a ticket, and there is none for a moment.
+        self.certificate = sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
         self.bytes_in = 0
         self.history = []           # every frame that came, in order
         self._stop_at_head = False
