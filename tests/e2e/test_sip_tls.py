@@ -59,7 +59,7 @@ class OutgoingTest(TlsCase):
                 self.calls(server, host)
                 invite = server.ua.expect('INVITE')
                 self.assertRegex(invite.request.get('Via'), '^SIP/2.0/TLS .*;alias$')
-                self.assertTrue(invite.transport.sock.getpeercert(True))
+                self.assertTrue(invite.transport.certificate)
                 invite.respond(486)
                 self.failed(486)
 
@@ -154,7 +154,7 @@ class IncomingTest(TlsCase):
         self.asks(ua, transport)
         other, second = self.connect(ctl=ctl)
         self.asks(other, second)
-        self.assertNotEqual(transport.sock.getpeercert(True), second.sock.getpeercert(True))
+        self.assertNotEqual(transport.certificate, second.certificate)
         self.asks(ua, transport)
 
     def test_openssl(self):

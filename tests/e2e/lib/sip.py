@@ -131,6 +131,8 @@ class _Stream:
         self.peer = sock.getpeername()[:2]
         self.kind = kind
         self.closed = False
+        # While the thread reads a ticket there is none for a moment.
+        self.certificate = sock.getpeercert(True) if isinstance(sock, ssl.SSLSocket) else None
         # Two threads must not be inside one TLS object at a time, so none may block there.
         self.lock = threading.Lock()
         sock.setblocking(False)
