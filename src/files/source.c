@@ -63,7 +63,7 @@ int source_open(const struct source *source)
 	char path[PATH_MAX], *name = path + source->root_len + 1, *slash;
 	int fd;
 
-	strcpy(path, source->path);
+	memcpy(path, source->path, strlen(source->path) + 1);
 	path[source->root_len] = '\0';
 	fd = open(source->root_len ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)

@@ -144,9 +144,10 @@ struct inventory {
 /* One that is not written down does not give way. */
 static void add_part(struct inventory *all, const char *name, const struct stat *st)
 {
+	size_t size = strlen(name) + 1;
 	struct old_part *part;
 
-	if (strlen(name) >= sizeof(part->name) || all->count == PARTS_MAX)
+	if (size > sizeof(part->name) || all->count == PARTS_MAX)
 		return;
 	if (all->count == all->cap) {
 		size_t cap = all->cap ? 2 * all->cap : 16;
@@ -158,7 +159,7 @@ static void add_part(struct inventory *all, const char *name, const struct stat 
 		all->cap = cap;
 	}
 	part = &all->parts[all->count++];
-	strcpy(part->name, name);
+	memcpy(part->name, name, size);
 	part->changed = st->st_mtim;
 	part->size = (uint64_t)st->st_size;
 	all->in_parts += part->size;
