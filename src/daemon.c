@@ -85,13 +85,31 @@ static bool service_takes(struct daemon *d, struct sip_request *request)
 	return false;
 }
 
-/* A client of another node is reached as a rule there has said.  @return false: no memory */
+/* A client of another node is reached as a rule there has said.  @return false: it is answered */
 static bool reach(struct sip_request *request, struct slice at)
 {
 	const struct sip_place place = {.uri = sip_request_field(request, SIP_FIELD_RURI),
 	    .node = at};
 
-	return !at.p || sip_request_set_target(request, &place) == 0;
+	if (!at.p || sip_request_set_target(request, &place) == 0)
+		return true;
+	sip_request_reply(request, 503, (struct slice){NULL, 0}, (struct slice){NULL, 0});
+	return false;
+}
+
+/* @return false: none is of that name */
+static bool hand_over(struct daemon *d, struct sip_request *request,
+    const struct cluster_mark *mark)
+{
+	for (size_t i = 0; i < SERVICES; i++) {
+		if (!d->states[i] || !services[i]->forwarded
+		    || !slice_equal(mark->service, slice_of(services[i]->name)))
+			continue;
+		if (reach(request, mark->at))
+			services[i]->forwarded(request, mark, d->states[i]);
+		return true;
+	}
+	return false;
 }
 
 /* One that another node has sent on is for no rule: they have been asked there. */
@@ -101,17 +119,12 @@ static bool take_forwarded(struct daemon *d, struct sip_request *request)
 					: (struct slice){NULL, 0};
 	struct buffer texts = {.max = BUFFER_UNBOUNDED};
 	struct cluster_mark mark;
-	bool taken = false;
+	bool taken;
 
 	if (!value.p)
 		return false;
-	if (cluster_mark_read(d->cluster, &texts, value, &mark) == 0 && reach(request, mark.at))
-		for (size_t i = 0; i < SERVICES && !taken; i++)
-			if (d->states[i] && services[i]->forwarded
-			    && slice_equal(mark.service, slice_of(services[i]->name))) {
-				services[i]->forwarded(request, &mark, d->states[i]);
-				taken = true;
-			}
+	taken = cluster_mark_read(d->cluster, &texts, value, &mark) == 0
+	    && hand_over(d, request, &mark);
 	buffer_fini(&texts);
 	return taken;
 }

@@ -147,7 +147,7 @@ int gw_take(struct gw *gw, struct sip_request *message, const struct gw_order *o
 
 int gw_take_once(struct gw *gw, struct sip_request *message, const struct gw_order *order)
 {
-	int err = 0;
+	int err;
 
 	if (gw_recent_note(gw, message, order->passes)) {
 		++*gw->count.duplicates;
