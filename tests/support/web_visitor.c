@@ -10,10 +10,31 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <event2/event.h>
+
 #include "loop.h"
 #include "web_visitor.h"
 
 enum { READ_MAX = 65536 };
+
+int visited_set_up(void **state, uint64_t timeout_ms)
+{
+	static struct web_host h;
+
+	web_host_init(&h, event_base_new());
+	h.settings.request_timeout_ms = h.settings.idle_timeout_ms = timeout_ms;
+	*state = &h;
+	return web_host_start(&h);
+}
+
+int visited_tear_down(void **state)
+{
+	struct web_host *h = *state;
+
+	web_host_stop(h);
+	event_base_free(h->base);
+	return 0;
+}
 
 void visitor_open(struct visitor *v, struct web_host *host)
 {

@@ -3,6 +3,10 @@
 
 #include "web_host.h"
 
+/** A test's state: a web_host with those time-outs, of requests and between them. */
+int visited_set_up(void **state, uint64_t timeout_ms);
+int visited_tear_down(void **state);
+
 struct visitor {
 	struct web_host *host;
 	int fd;

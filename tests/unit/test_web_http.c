@@ -10,8 +10,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include <event2/event.h>
-
 #include "loop.h"
 #include "net/stream.h"
 #include "web_visitor.h"
@@ -23,21 +21,7 @@ enum {
 
 static int set_up(void **state)
 {
-	static struct web_host h;
-
-	web_host_init(&h, event_base_new());
-	h.settings.request_timeout_ms = h.settings.idle_timeout_ms = TIMEOUT_MS;
-	*state = &h;
-	return web_host_start(&h);
-}
-
-static int tear_down(void **state)
-{
-	struct web_host *h = *state;
-
-	web_host_stop(h);
-	event_base_free(h->base);
-	return 0;
+	return visited_set_up(state, TIMEOUT_MS);
 }
 
 /* --- answers --- */
@@ -109,7 +93,7 @@ static void test_what_is_behind_a_slow_answer(void **state)
 	read_slowly(*state, "1.1", "", "GET /\x01", "HTTP/1.1 400 ");
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, visited_tear_down)
 
 int main(void)
 {

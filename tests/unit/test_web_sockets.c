@@ -8,29 +8,13 @@
 
 #include <stdio.h>
 
-#include <event2/event.h>
-
 #include "web_visitor.h"
 
 enum { TIMEOUT_MS = 1000, QUIET_MS = 300 };
 
 static int set_up(void **state)
 {
-	static struct web_host h;
-
-	web_host_init(&h, event_base_new());
-	h.settings.request_timeout_ms = h.settings.idle_timeout_ms = TIMEOUT_MS;
-	*state = &h;
-	return web_host_start(&h);
-}
-
-static int tear_down(void **state)
-{
-	struct web_host *h = *state;
-
-	web_host_stop(h);
-	event_base_free(h->base);
-	return 0;
+	return visited_set_up(state, TIMEOUT_MS);
 }
 
 static void open_socket(struct visitor *v, struct web_host *h)
@@ -128,7 +112,7 @@ static void test_who_is_there(void **state)
 	visitor_close(&v);
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, visited_tear_down)
 
 int main(void)
 {
