@@ -272,6 +272,7 @@ void msrp_conn_attach(struct msrp_conn *conn, struct msrp_user *user, uint64_t i
 	user->conn = conn;
 	LIST_INSERT_HEAD(&conn->users, user, entry);
 	conn->user_count++;
+	conn->used = true;
 	if (msrp_conn_open(conn))
 		net_stream_set_life(&conn->stream, NULL);
 }
@@ -295,6 +296,11 @@ void msrp_conn_detach(struct msrp_user *user)
 size_t msrp_conn_users(const struct msrp_conn *conn)
 {
 	return conn->user_count;
+}
+
+bool msrp_conn_used(const struct msrp_conn *conn)
+{
+	return conn->used;
 }
 
 void conn_on_unbound(struct timer_entry *life, void *stack)

@@ -117,6 +117,9 @@ void msrp_conn_attach(struct msrp_conn *conn, struct msrp_user *user, uint64_t i
 void msrp_conn_detach(struct msrp_user *user);
 size_t msrp_conn_users(const struct msrp_conn *conn);
 
+/** Has it ever had a user? */
+bool msrp_conn_used(const struct msrp_conn *conn);
+
 /** Is it established (an accepted one after its TLS handshake)? */
 bool msrp_conn_open(const struct msrp_conn *conn);
 

@@ -43,7 +43,8 @@ struct msrp_conn {
 	SLIST_HEAD(, msrp_note) notes;
 	uint32_t user_count;
 	uint32_t idle_ms, idle_left_ms; /* to be kept without users, the whole and what is left */
-	uint32_t round : 24;            /* of its flows */
+	uint32_t used : 1;              /* it has had a user */
+	uint32_t round : 23;            /* of its flows */
 	uint32_t shared : 8;            /* flows to come are taken to share it, so many of them */
 };
 

@@ -87,6 +87,6 @@ void arrival_refuse(struct arrival *a, int code, struct slice phrase)
 {
 	arrival_reply(a, code, phrase, NOTHING);
 	/* RFC 4976 6.1: several requests in vain, and none that was right */
-	if (!peer_has_been_right(a->conn) && msrp_conn_users(a->conn) == 0)
+	if (!peer_has_been_right(a->conn))
 		peer_failed(a->relay, a->conn);
 }

@@ -116,7 +116,7 @@ void peer_was_right(struct msrp_conn *conn)
 
 bool peer_has_been_right(struct msrp_conn *conn)
 {
-	return has(conn, RIGHT);
+	return has(conn, RIGHT) || msrp_conn_used(conn);
 }
 
 void peer_is_now_node(struct msrp_conn *conn)

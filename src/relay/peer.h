@@ -13,7 +13,7 @@ void peer_meet(struct relay *relay, struct msrp_conn *conn);
 /** Forget who is known by certificate. */
 void peers_fini(struct relay *relay);
 
-/** Something was right. */
+/** Something was right: a frame for the relay, or a session that the connection has carried. */
 void peer_was_right(struct msrp_conn *conn);
 bool peer_has_been_right(struct msrp_conn *conn);
 

@@ -64,7 +64,7 @@ static int pass(struct arrival *a)
 static int foreign(struct arrival *a)
 {
 	(*a->relay->count.foreign)++;
-	if (msrp_conn_users(a->conn) == 0 && !peer_has_been_right(a->conn)) {
+	if (!peer_has_been_right(a->conn)) {
 		story_often("relay: conn %" PRIu64
 			    ": closed: its first To-Path URI is not of this relay",
 		    msrp_conn_number(a->conn));
@@ -124,12 +124,13 @@ static const struct msrp_user_ops passing_ops = {.closed = NULL};
 static int forward_frame(struct arrival *a)
 {
 	struct msrp_user passing = {.ops = &passing_ops};
+	int result = pass(a);
 
-	if (msrp_conn_users(a->conn) == 0) {
+	if (result == 0 && peer_has_been_right(a->conn) && msrp_conn_users(a->conn) == 0) {
 		msrp_conn_attach(a->conn, &passing, 0);
 		msrp_conn_detach(&passing);
 	}
-	return pass(a);
+	return result;
 }
 
 /* A frame of which all is here that its rules ask for. */
