@@ -278,6 +278,9 @@ void ua_message_resume(struct ua_session *s, void *stream);
  */
 struct slice ua_peer_attribute(const struct ua_session *s);
 
+/** Messages that are queued or unanswered are reported as 481: at UA_TERMINATED, to be told first. */
+void ua_give_up_messages(struct ua_session *s);
+
 /** Would the peer take this type, wrapped or bare?  False before the session is established. */
 bool ua_accepts(const struct ua_session *s, struct slice content_type);
 bool ua_accepts_wrapped(const struct ua_session *s, struct slice content_type);

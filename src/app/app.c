@@ -137,8 +137,10 @@ static void on_notify(struct ua_session *s, const struct ua_notice *notice, void
 		tell_new(arg, s, notice);
 		break;
 	case UA_TERMINATED:
-		if (notice->end != UA_END_STOPPED) /* which ends all, this socket too */
-			tell_end(arg, s, notice);
+		if (notice->end == UA_END_STOPPED) /* which ends all, this socket too */
+			break;
+		ua_give_up_messages(s);
+		tell_end(arg, s, notice);
 		break;
 	case UA_FAILED:
 		tell_failed(arg, s, notice);

@@ -120,6 +120,11 @@ int ua_send_report(struct ua_session *s, struct slice message_id, const struct r
 	return endpoint_report(s->endpoint, message_id, report);
 }
 
+void ua_give_up_messages(struct ua_session *s)
+{
+	endpoint_give_up(s->endpoint);
+}
+
 bool ua_accepts(const struct ua_session *s, struct slice content_type)
 {
 	return s->notified && takes_type(s, content_type);

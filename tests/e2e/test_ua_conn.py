@@ -29,6 +29,18 @@ class BindingTest(case.Case):
         call.send('right')
         self.received(call)
 
+    def test_late_messages(self):
+        """SENDs after the end of a session are 481, and cost nobody the connection."""
+        one = self.call()
+        two = self.call(connect=False)
+        one.dialog.bye()
+        self.ctl.event('E_MSRP_SESSION_END', session_id=one.id)
+        for _ in range(10):
+            one.send('late', code=481)
+        two.attach(one.conn)
+        two.send('in time')
+        self.received(two)
+
     def test_other_connection(self):
         """RFC 4975 5.4: a third party with the right To-Path gets 506, no event; the owner goes
         on."""
@@ -277,6 +289,17 @@ class LossTest(case.Case):
             self.assertEqual(event['status'], '000 481')
             wanted.remove(event['message_id'])
         call.dialog.expect('BYE').respond(200)
+
+    def test_messages_at_a_bye_are_reported(self):
+        """The same when the peer hangs up, before its end is told."""
+        call = self.call(behave=msrp.silent)
+        ident = self.say(call, 'unanswered')
+        call.receive()
+        call.dialog.bye()
+        end = self.ctl.event('E_MSRP_SESSION_END', session_id=call.id)
+        self.assertEqual(end['reason'], 'bye')
+        report, = self.ctl.pending('E_MSRP_REPORT_RECEIVED')
+        self.assertEqual((report['message_id'], report['status']), (ident, '000 481'))
 
     def test_reinvite_restores(self):
         """RFC 4975 5.4: a re-INVITE in time makes the connection anew, no end comes."""
