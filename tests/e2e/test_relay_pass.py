@@ -60,7 +60,7 @@ class FrameTest(PassCase):
                     ('NICKNAME', [], None)):
                 client.conn.send(msrp.build(method, session.to_path, session.from_path,
                                             [('Message-ID', name), *headers], body))
-                conn = peer.listener.conns[0] if peer.listener.conns else peer.listener.accept()
+                conn = peer.listener.first()
                 frame = conn.expect(method)
                 self.assertEqual(frame.message_id, name)
                 if method == 'SEND':
@@ -168,7 +168,7 @@ class FrameTest(PassCase):
             session.conn.expect_response(request, 200)
         self.assertEqual(self.expect_body(peer.listener.accept(), len(body))[1], body)
         session.send(b'abc', flag='#', byte_range='1-*/100')
-        self.assertEqual(peer.listener.conns[0].expect('SEND').flag, '#')
+        self.assertEqual(peer.listener.first().expect('SEND').flag, '#')
 
     def test_long_ranges_become_interruptible(self):
         client, peer, session = self.pair()
@@ -177,7 +177,7 @@ class FrameTest(PassCase):
                                     (3000, '101-3100/9000', '101-*/9000'),
                                     (3000, '1-*/*', '1-*/*'), (10, None, None)):
             session.send(os.urandom(size), byte_range=given)
-            conn = peer.listener.conns[0] if peer.listener.conns else peer.listener.accept()
+            conn = peer.listener.first()
             self.assertEqual(conn.expect('SEND').get('Byte-Range'), wanted)
 
     def test_it_cuts_through(self):
@@ -197,7 +197,7 @@ class FrameTest(PassCase):
         self.assertEqual((answer.code, answer.to_path, answer.from_path),
                          (200, [client.own], [client.granted]))
         request = peer.listener.accept().expect('SEND')
-        peer.listener.conns[0].send(msrp.response(request, 200))
+        peer.listener.first().send(msrp.response(request, 200))
         session.flush()
         self.assertEqual(client.conn.inbox.has(), [])
 
@@ -209,7 +209,7 @@ class FrameTest(PassCase):
                 headers.append(('Content-Type', 'text/plain'))
             request = client.conn.send(msrp.build(method, session.to_path, session.from_path,
                                                   headers, body))
-            conn = peer.listener.conns[0] if peer.listener.conns else peer.listener.accept()
+            conn = peer.listener.first()
             frame = conn.expect(method)
             self.assertEqual(frame.headers[2:], request.headers[2:])
             self.assertEqual((frame.from_path, frame.body),
@@ -692,7 +692,7 @@ class StreamTest(PassCase):
         sender.join(30)
         client.conn.expect_response(request, 200)
         to_quick.send('not held up')
-        quick.listener.conns[0].expect('SEND')
+        quick.listener.first().expect('SEND')
         # As long as it takes nothing, it gets nothing.
         to_slow.send('more', code=408)
         stuck.resume()

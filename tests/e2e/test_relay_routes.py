@@ -154,7 +154,7 @@ class ActionTest(RoutesCase):
         session.send('x')
         self.assertEqual(client.conn.expect('REPORT').get('Status'), '000 481 Gone')
         self.logged('answer 481 Gone')
-        peer.listener.conns[0].behave = msrp.answer_with(413)
+        peer.listener.first().behave = msrp.answer_with(413)
         session.send('y')
         session.flush()
         self.assertEqual(client.conn.inbox.has(lambda f: f.method == 'REPORT'), [])

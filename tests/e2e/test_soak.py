@@ -43,6 +43,7 @@ class UaConversation:
         self.soak = soak
         call = soak.call(connect=False, ua=soak.peers, kind='TCP', uri=soak.uri('chat'), **kwargs)
         self.dialogs, self.id, self.path = [call.dialog], call.id, call.path
+        self.sent = {}
         self.lines = [Line(soak.account, address_of(self.path[0]), call.own_path[-1], web)]
         self.line, = self.lines
         self.line.start().put(self.line.send_frame(self.path).encode())
@@ -59,10 +60,19 @@ class UaConversation:
                                        body=body, success_report='yes')['message_id']
         except RpcError:
             return
-        self.soak.by_id[ident] = self.soak.ledger.sent(name, 'UA to peer')
+        self.sent[ident] = self.soak.by_id[ident] = self.soak.ledger.sent(name, 'UA to peer')
 
     def end(self):
         self.soak.hang_up(self.dialogs[0])
+
+    def stop(self):
+        """By the application, which is told no more of what it has sent."""
+        try:
+            self.soak.ctl.call('msrp_ua_end_session', session_id=self.id)
+        except RpcError:
+            return
+        for message in self.sent.values():
+            message.cut = not message.good and not message.bad
 
 
 class WebConversation(UaConversation):
@@ -318,10 +328,7 @@ class SoakTest(Case):
         elif what == 'bye':
             conversation.end()
         elif what == 'end' and conversation.kind in ('ua', 'web'):
-            try:
-                self.ctl.call('msrp_ua_end_session', session_id=conversation.id)
-            except RpcError:
-                pass
+            conversation.stop()
         elif what == 'rogue':
             self.rogue()
         elif what == 'reload':
@@ -340,9 +347,9 @@ class SoakTest(Case):
     # --- the account
 
     def renew(self):
-        """Conversations that have lost a line end, and others begin."""
+        """Conversations that have lost a line or a session end, and others begin."""
         for conversation in list(self.conversations):
-            if any(line.closed for line in conversation.lines):
+            if any(line.gone for line in conversation.lines):
                 conversation.end()
                 for line in conversation.lines:
                     line.over()

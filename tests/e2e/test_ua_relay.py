@@ -103,7 +103,7 @@ class AuthTest(RelayCase):
         invite.respond(200, sdp.document(sdp.message(peer, setup='passive')))
         Dialog.of_server(invite).expect('ACK')
         ctl.event('E_MSRP_SESSION_NEW', session_id=session_id)
-        first = relay.listener.conns[0].expect('SEND')
+        first = relay.listener.first().expect('SEND')
         self.assertEqual((first.to_path, first.body), ([*relay.grants[0], peer], None))
 
     def test_passive_behind_a_relay(self):

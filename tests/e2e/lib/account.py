@@ -59,6 +59,7 @@ class Ledger:
 
     def sent(self, name, kind, *ends):
         message = self.messages[name] = Message(kind, *ends)
+        message.cut = any(line.gone for line in ends)
         return message
 
     def delivered(self, body):
@@ -70,6 +71,7 @@ class Ledger:
 
     def cut(self, line):
         """Nobody will tell whoever is at that end."""
+        line.gone = True
         for message in self.messages.values():
             if line in message.ends and not message.good and not message.bad:
                 message.cut = True
@@ -101,6 +103,7 @@ class Line(Wire):
         self.account = account
         self.owner = None
         self.closed = False
+        self.gone = False               # or its session is over
         self.deaf_until = 0
         self.mute = False               # answers nothing
         self.waiting = {}               # by transaction: the message that it carries the end of

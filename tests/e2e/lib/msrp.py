@@ -9,7 +9,7 @@ import time
 from . import judge
 from .frame import Frame, Framer, GrammarError, URI, new_id
 from .rules import Rules
-from .waiting import DEADLINE, Mailbox, Timeout
+from .waiting import DEADLINE, Mailbox, Timeout, poll
 
 
 def build(method, to_path, from_path, headers=(), body=None, flag='$', tid=None):
@@ -334,7 +334,13 @@ class Listener:
             self.accepted.put(conn)
 
     def accept(self, timeout=DEADLINE):
+        """The next connection."""
         return self.accepted.take(timeout=timeout, what='a connection')
+
+    def first(self):
+        """The first connection, once it is there."""
+        poll(lambda: self.conns, what='a connection')
+        return self.conns[0]
 
     def close(self):
         self._closing = True
