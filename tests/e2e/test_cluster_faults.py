@@ -121,7 +121,7 @@ class FaultTest(ClusterCase):
     # --- messages
 
     def sent(self, name, kind, nodes, sender=None, chat=None):
-        message = self.ledger.sent(name, kind, sender)
+        message = self.ledger.sent(name, kind, *[sender] if sender else [])
         message.nodes, message.chat, message.doomed = nodes, chat, False
         return message
 
