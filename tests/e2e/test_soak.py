@@ -435,7 +435,9 @@ class SoakTest(Case):
             return next(int(line.split()[1]) for line in file if line.startswith('VmRSS:'))
 
     def descriptors(self):
-        return len(os.listdir(f'/proc/{self.daemon.process.pid}/fd'))
+        """But for SIP connections, of which each to a peer stays for its idle_timeout."""
+        return len(os.listdir(f'/proc/{self.daemon.process.pid}/fd')) \
+            - self.ctl.call('get_statistics', group='sip')['sip:connections']
 
     def test_account(self):
         self.phase(min(2, SECONDS / 2))         # what is allocated once
