@@ -129,23 +129,9 @@ static void on_ready(void *arg)
 	node_tick(cluster);
 }
 
-int cluster_set_secret(struct cluster *cluster, struct slice secret)
-{
-	struct mac *mac;
-	int err = mac_new(&mac, secret);
-
-	if (err < 0)
-		return err;
-	mac_free(cluster->mac);
-	cluster->mac = mac;
-	memcpy(cluster->secret, secret.p, secret.len);
-	return 0;
-}
-
 static int set_up(struct cluster *cluster, const struct cluster_env *env)
 {
 	const struct cluster_settings *s = env->settings;
-	char secret[SECRET_LEN + 1];
 	int err = stats_register(env->stats, "cluster", numbers, &cluster->count);
 
 	if (err == 0)
@@ -154,9 +140,7 @@ static int set_up(struct cluster *cluster, const struct cluster_env *env)
 		return err;
 	cluster->settings = s;
 	rand_token(cluster->instance, INSTANCE_LEN);
-	rand_token(secret, SECRET_LEN);
-	err = cluster_set_secret(cluster, slice_of(secret));
-	explicit_bzero(secret, sizeof(secret));
+	rand_token(cluster->secret, SECRET_LEN);
 	cluster->msrp = slice_dup(s->msrp ? slice_of(s->msrp) : env->msrp);
 	if (asprintf(&cluster->record, "%s %s %s", cluster->instance, s->sip ? s->sip : "-",
 		cluster->msrp ? cluster->msrp : "-")
@@ -164,7 +148,7 @@ static int set_up(struct cluster *cluster, const struct cluster_env *env)
 		cluster->record = NULL;
 	if (asprintf(&cluster->me, "%s %s", s->node, cluster->instance) < 0)
 		cluster->me = NULL;
-	if (err < 0 || !cluster->record || !cluster->me)
+	if (!cluster->record || !cluster->me)
 		return -ENOMEM;
 	err = timer_init(&cluster->tick, env->base, node_tick, cluster);
 	return err < 0 ? err : redis_init(&cluster->redis, env->base, s, on_ready, cluster);
@@ -242,7 +226,6 @@ void cluster_free(struct cluster *cluster)
 	if (cluster->count.nodes)
 		nodes_clear(cluster);
 	explicit_bzero(cluster->secret, sizeof(cluster->secret));
-	mac_free(cluster->mac);
 	free(cluster->msrp);
 	free(cluster->record);
 	free(cluster->me);

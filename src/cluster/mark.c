@@ -69,18 +69,17 @@ ssize_t cluster_words_read(struct buffer *w, struct slice words, struct slice *t
 }
 
 /* Over all but itself. */
-static int make_mac(const struct cluster *cluster, struct slice to, struct slice rest,
-    char mac[MAC_HEX_SIZE])
+void cluster_mark_mac(const struct cluster *cluster, struct slice to, struct slice rest,
+    char mac[MAC_OWN_SIZE])
 {
-	return mac_make(cluster->mac, mac, (struct slice[]){to, SLICE(" "), rest}, 3);
+	mac_own(mac, slice_of(cluster->secret), (struct slice[]){to, SLICE(" "), rest}, 3);
 }
 
 void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct slice to,
     const struct cluster_mark *mark)
 {
 	struct buffer rest = {.max = BUFFER_UNBOUNDED};
-	char mac[MAC_HEX_SIZE];
-	int err;
+	char mac[MAC_OWN_SIZE];
 
 	buffer_add(&rest, mark->service);
 	buffer_add_char(&rest, ' ');
@@ -88,8 +87,8 @@ void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct 
 	if (mark->count)
 		buffer_add_char(&rest, ' ');
 	cluster_words_write(&rest, mark->args, mark->count);
-	err = rest.err ? rest.err : make_mac(cluster, to, buffer_text(&rest), mac);
-	if (err == 0) {
+	if (!rest.err) {
+		cluster_mark_mac(cluster, to, buffer_text(&rest), mac);
 		buffer_add(w, SLICE(CLUSTER_HEADER ": "));
 		buffer_add(w, to);
 		buffer_add_char(w, ' ');
@@ -98,7 +97,7 @@ void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct 
 		buffer_add(w, buffer_text(&rest));
 		buffer_add(w, SLICE("\r\n"));
 	} else {
-		w->err = err;
+		w->err = rest.err;
 	}
 	buffer_fini(&rest);
 }
@@ -107,12 +106,14 @@ int cluster_mark_read(const struct cluster *cluster, struct buffer *w, struct sl
     struct cluster_mark *mark)
 {
 	struct slice rest = value, to, mac, texts[1 + CLUSTER_ARGS_MAX];
-	char made[MAC_HEX_SIZE];
+	char made[MAC_OWN_SIZE];
 	ssize_t count;
 
 	if (!cluster || !slice_cut(&rest, ' ', &to) || !slice_cut(&rest, ' ', &mac) || !rest.p
-	    || !slice_equal(to, slice_of(cluster->settings->node)) || mac.len != MAC_HEX_SIZE - 1
-	    || make_mac(cluster, to, rest, made) < 0 || CRYPTO_memcmp(mac.p, made, mac.len) != 0)
+	    || !slice_equal(to, slice_of(cluster->settings->node)) || mac.len != MAC_OWN_SIZE - 1)
+		return -EACCES;
+	cluster_mark_mac(cluster, to, rest, made);
+	if (CRYPTO_memcmp(mac.p, made, mac.len) != 0)
 		return -EACCES;
 	*mark = (struct cluster_mark){.count = 0};
 	slice_cut(&rest, ' ', &mark->service);

@@ -66,8 +66,9 @@ static void take_secret(struct cluster *cluster, struct slice secret)
 {
 	bool is_new = !cluster->secret_shared || !slice_equal(secret, slice_of(cluster->secret));
 
-	if (secret.len != SECRET_LEN || (is_new && cluster_set_secret(cluster, secret) < 0))
-		return; /* it is told again */
+	if (secret.len != SECRET_LEN)
+		return;
+	memcpy(cluster->secret, secret.p, SECRET_LEN);
 	cluster->secret_shared = true;
 	if (is_new && cluster->secret_told)
 		cluster->secret_told(slice_of(cluster->secret), cluster->secret_arg);

@@ -199,7 +199,6 @@ struct cluster {
 	char instance[INSTANCE_LEN + 1];
 	char secret[SECRET_LEN + 1]; /* ours until Redis tells another */
 	bool secret_shared;          /* it has */
-	struct mac *mac;             /* with the secret */
 	char *record, *me;           /* "INSTANCE SIP MSRP", "NAME INSTANCE" */
 	struct cluster_kind kinds[KINDS_MAX];
 	struct cluster_claims claims; /* the one renewed longest ago first */
@@ -221,8 +220,9 @@ struct cluster {
 	void *secret_arg;
 };
 
-/** Go by that secret of SECRET_LEN bytes.  @return 0 or -ENOMEM, and it stays as it was */
-int cluster_set_secret(struct cluster *cluster, struct slice secret);
+/** What proves that a node of ours has written that mark. */
+void cluster_mark_mac(const struct cluster *cluster, struct slice to, struct slice rest,
+    char mac[MAC_OWN_SIZE]);
 
 /** PREFIX KIND ":" KEY.  @return to be freed; NULL: no memory */
 char *cluster_key(const struct cluster *cluster, const char *kind, struct slice key);
