@@ -108,7 +108,7 @@ static bool ends_something(struct slice method)
 /* @return 0 or -ENOBUFS */
 static int take_memory(struct edge_client *c, const struct edge_head *request)
 {
-	size_t cost = sizeof(*c) + c->text.len + c->failure.len + c->cancel.len;
+	size_t cost = sizeof(*c) + c->text.len + c->head.len + c->cancel.len;
 
 	bool has = ends_something(edge_head_method(request))
 	    ? edge_memory_take_reserve(c->edge, cost)
@@ -154,7 +154,7 @@ static void join_dialog(struct edge_client *c, const struct edge_head *request)
 
 static void forget_texts(struct edge_client *c)
 {
-	set_text(&c->failure, absent);
+	set_text(&c->head, absent);
 	set_text(&c->cancel, absent);
 	set_text(&c->text, absent);
 	free(c->host);
@@ -482,14 +482,6 @@ static void note_instead(struct edge_client *c, const struct edge_outgoing *inst
 	set_text(&c->text, instead->text);
 }
 
-static struct slice make_failure(const struct sip_flow *f, const struct edge_head *request)
-{
-	struct buffer w = {.max = BUFFER_UNBOUNDED};
-
-	write_failure(&w, f->edge, request, 503, "connection lost");
-	return take_text(&w);
-}
-
 /* @return NULL: no memory */
 static struct edge_client *note(struct sip_flow *f, const struct edge_head *request,
     struct slice branch, unsigned attempt)
@@ -518,7 +510,7 @@ int edge_client_by_flow(struct sip_flow *f, const struct edge_head *request, uns
 		return 0;
 	note_request(c, request);
 	if (answerable && !c->own)
-		c->failure = make_failure(f, request);
+		set_text(&c->head, (struct slice){request->p, request->len});
 	if (instead)
 		note_instead(c, instead);
 	if (!c->passed || take_memory(c, request) == 0)
@@ -527,31 +519,28 @@ int edge_client_by_flow(struct sip_flow *f, const struct edge_head *request, uns
 	return -ENOBUFS;
 }
 
-/* What is kept for the flow's end, with another status. */
-static void tell_flow_failure(const struct edge_client *c, unsigned code, const char *phrase)
+static void tell_flow_failure(const struct edge_client *c, unsigned code, const char *why)
 {
-	const char *rest = c->failure.p ? memchr(c->failure.p, '\r', c->failure.len) : NULL;
 	struct buffer w = {.max = BUFFER_UNBOUNDED};
+	struct edge_head request = {0};
 
-	if (!rest)
-		return;
-	buffer_printf(&w, "SIP/2.0 %u %s", code, phrase);
-	buffer_add(&w, slice_from(c->failure, (size_t)(rest - c->failure.p)));
+	if (edge_head_scan(&request, c->head, &edge_own_bounds) < 0)
+		return; /* nobody waits, or there was no memory for it */
+	write_failure(&w, c->edge, &request, code, why);
 	if (!w.err)
 		edge_give_back(c->edge, buffer_text(&w));
 	buffer_fini(&w);
 }
 
 /* @return NULL: it is gone, as who is told may close, and it went to him */
-static struct edge_client *answer_instead(struct edge_client *c, unsigned code, const char *phrase,
-    const char *why)
+static struct edge_client *answer_instead(struct edge_client *c, unsigned code, const char *why)
 {
 	struct edge *edge = c->edge;
 	char key[KEY_SIZE];
 
 	snprintf(key, sizeof(key), "%s", c->key);
 	if (c->flow)
-		tell_flow_failure(c, code, phrase);
+		tell_flow_failure(c, code, why);
 	else
 		tell_datagram_failure(c, code, why);
 	HASH_FIND_STR(edge->clients, key, c);
@@ -586,8 +575,7 @@ void edge_clients_fail(struct sip_flow *f)
 		}
 		count_failure(c);
 		leave(c);
-		if (c->failure.p)
-			edge_give_back(f->edge, c->failure);
+		tell_flow_failure(c, 503, "connection lost");
 		edge_client_drop(c);
 	}
 }
@@ -731,7 +719,7 @@ void edge_client_hung_up(struct edge *edge, const struct edge_head *bye)
 	HASH_FIND(dialog_hh, edge->reinvites, &dialog, sizeof(dialog), c);
 	if (!c)
 		return;
-	c = answer_instead(c, 487, "Request Terminated", "hung up");
+	c = answer_instead(c, 487, "hung up");
 	if (!c)
 		return;
 	ack = make_ack(c);
@@ -759,7 +747,7 @@ static void time_out(struct edge_client *c)
 {
 	struct slice cancel;
 
-	c = answer_instead(c, 408, "Request Timeout", "no answer");
+	c = answer_instead(c, 408, "no answer");
 	if (!c)
 		return;
 	cancel = c->cancel;

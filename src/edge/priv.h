@@ -387,8 +387,8 @@ struct edge_client {
 	struct edge_name *name;         /* that is being looked up; NULL */
 	char *host;                     /* instead of the flow: to whom; NULL */
 	uint16_t port;
-	union addr peer;      /* by UDP */
-	struct slice failure; /* on a flow: the response should it die; owned */
+	union addr peer;     /* by UDP */
+	struct slice head;   /* on a flow: the request's, as the stack sent it; owned */
 	struct slice cancel; /* of a passed INVITE: its CANCEL, as the stack would send it; owned */
 	struct slice text;   /* by UDP: the request, or the ACK to its final response; owned */
 	struct edge_retry *retry; /* where it is one of several servers; NULL */
