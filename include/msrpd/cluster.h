@@ -152,8 +152,9 @@ ssize_t cluster_words_read(struct buffer *w, struct slice words, struct slice *t
 /** The name of this node; absent: there is no cluster. */
 struct slice cluster_own_name(const struct cluster *cluster);
 
-/** The URI that other nodes reach SIP of this one at; absent: none. */
+/** The URI that other nodes reach SIP, or MSRP, of this one at; absent: none. */
 struct slice cluster_own_sip(const struct cluster *cluster);
+struct slice cluster_own_msrp(const struct cluster *cluster);
 
 /**
  * Another node, or this one, as it was heard of last.

@@ -84,6 +84,11 @@ struct slice cluster_own_sip(const struct cluster *cluster)
 	return slice_of(cluster->settings->sip);
 }
 
+struct slice cluster_own_msrp(const struct cluster *cluster)
+{
+	return slice_of(cluster->msrp);
+}
+
 int cluster_find_node(const struct cluster *cluster, struct slice name, struct cluster_node *node)
 {
 	for (size_t i = 0; cluster && i < cluster->node_count; i++)

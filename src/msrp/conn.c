@@ -39,6 +39,7 @@ void msrp_conn_close(struct msrp_conn *conn, int err)
 
 void msrp_conn_close_after_send(struct msrp_conn *conn)
 {
+	answers_send(conn);
 	net_stream_close_after_send(&conn->stream);
 }
 
@@ -143,6 +144,7 @@ static void on_free(struct net_stream *stream)
 	struct msrp_conn *conn = conn_of(stream);
 
 	input_drop(conn);
+	answers_free(conn);
 	free(conn);
 }
 

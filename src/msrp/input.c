@@ -27,6 +27,7 @@ struct msrp_input {
 	struct target_hint hint;
 	struct msrp_sink *sink;
 	bool in_frame, answered, pause;
+	bool reading;  /* more may come of what has been read */
 	bool has_body; /* the frame in hand; for whoever listens */
 };
 
@@ -48,7 +49,7 @@ static struct msrp_input *input_get(struct msrp_conn *conn)
 	in->parked = NULL;
 	in->sink = NULL;
 	in->frame = NULL;
-	in->in_frame = in->answered = in->pause = false;
+	in->in_frame = in->answered = in->pause = in->reading = false;
 	msrp_parser_init(&in->parser, stack->settings->max_header_size);
 	conn->in = in;
 	return in;
@@ -131,6 +132,9 @@ static int on_end(enum msrp_flag flag, void *arg)
 		msrp_sink_drop(sink);
 		err = sink->ops->end(sink, flag);
 	}
+	/* What a rule has dropped is not to be taken for good by the next answer. */
+	if (conn->answers && in->frame && in->frame->method == MSRP_SEND)
+		msrp_conn_reply(conn, 408, SLICE("No answer"), (struct slice){NULL, 0});
 	in->in_frame = false;
 	in->frame = NULL;
 	free(in->parked);
@@ -263,10 +267,18 @@ static ssize_t parse(struct msrp_conn *conn, struct slice bytes)
 	    net_tap_on(&conn->stream) ? &tapped_handler : &parser_handler;
 	uint64_t read = net_read_number(stack->protocol.net);
 
+	ssize_t n;
+
 	if (stack->past_read != read)
 		stack->past.frame = NULL;
 	stack->past_read = read;
-	return msrp_parser_feed_on(&conn->in->parser, &stack->past, bytes, handler, conn);
+	conn->in->reading = true;
+	n = msrp_parser_feed_on(&conn->in->parser, &stack->past, bytes, handler, conn);
+	if (msrp_conn_closed(conn))
+		return n;
+	conn->in->reading = false;
+	answers_send(conn);
+	return n;
 }
 
 ssize_t input_feed(struct msrp_conn *conn, struct slice bytes, bool end)
@@ -379,6 +391,8 @@ void msrp_conn_reply(struct msrp_conn *conn, int code, struct slice phrase, stru
 	msrp_write_end_line(&w, in->frame->tid, MSRP_COMPLETE, false);
 	log_debug("msrp: conn %" PRIu64 ": out: %d to %.*s", conn->stream.number, code,
 	    SLICE_ARG(in->frame->tid));
-	msrp_conn_send(conn, buffer_text(&w));
+	if (code != 200 || in->frame->method != MSRP_SEND || !in->reading
+	    || !answers_keep(conn, buffer_text(&w)))
+		msrp_conn_send(conn, buffer_text(&w));
 	free(large);
 }

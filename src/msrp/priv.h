@@ -31,6 +31,15 @@ struct conn_flows {
 	struct msrp_flow *open; /* whose frame is */
 };
 
+enum { ANSWER_MAX = 1024 }; /* a longer one goes out by itself */
+
+/* Of a connection on which a 200 stands for several: together.c. */
+struct answers {
+	LIST_HEAD(, msrp_transaction) sends; /* of ours that wait for it, the latest first */
+	size_t len;
+	char last[ANSWER_MAX]; /* of ours that waits for the end of the read */
+};
+
 struct msrp_conn {
 	struct net_stream stream;
 	const struct msrp_transport *transport;
@@ -41,6 +50,7 @@ struct msrp_conn {
 	uint32_t marks;              /* the fallback's */
 	struct msrp_user *next_user; /* to be told that it is open */
 	SLIST_HEAD(, msrp_note) notes;
+	struct answers *answers; /* NULL: each goes out by itself */
 	uint32_t user_count;
 	uint32_t idle_ms, idle_left_ms; /* to be kept without users, the whole and what is left */
 	uint32_t used : 1;              /* it has had a user */
@@ -75,6 +85,12 @@ void tap_body(const struct msrp_conn *conn, enum net_way way, struct slice piece
 /** What is no frame: all that is at hand from where it begins. */
 void tap_broken(const struct msrp_conn *conn, struct slice bytes);
 void tap_end(const struct msrp_conn *conn, struct slice tid, enum msrp_flag flag, bool has_body);
+
+/* together.c */
+/** A 200 to a SEND waits for the end of the read.  @return false: it does not */
+bool answers_keep(struct msrp_conn *conn, struct slice text);
+void answers_send(struct msrp_conn *conn);
+void answers_free(struct msrp_conn *conn);
 
 /* flow.c */
 void flows_init(struct msrp_conn *conn);

@@ -5,15 +5,21 @@
 #include <string.h>
 
 #include <msrpd/cluster.h>
+#include <msrpd/rand.h>
 
 #include "base/buffer.h"
 #include "msrp/pool.h"
+#include "msrp/transaction.h"
 #include "relay/peer.h"
+#include "wire/write.h"
 
 enum {
 	PASSAGES_MAX = 65536, /* one more, and the oldest is forgotten */
 	PASSAGE_KEY_MAX = 2048,
 };
+
+/* The method by which a node says that it is one. */
+#define GREETING SLICE("NODE")
 
 /* Somebody who writes to a grant of another node by way of this one. */
 struct passage {
@@ -51,6 +57,7 @@ bool node_has(const struct relay *relay, const struct msrp_uri *uri)
  */
 struct node_link {
 	struct msrp_user user; /* of the connection */
+	struct relay *relay;
 	LIST_ENTRY(node_link) entry;
 	size_t len;
 	char at[]; /* the node's URI */
@@ -69,7 +76,38 @@ static void on_link_closed(struct msrp_user *user, int err)
 	link_free(OWNER(struct node_link, user, user));
 }
 
-static const struct msrp_user_ops link_ops = {.closed = on_link_closed};
+/* Both of us are nodes: msrp_conn_answer_together().  Nobody answers this. */
+static void greet(const struct node_link *link)
+{
+	struct msrp_conn *conn = link->user.conn;
+	struct buffer w = {.max = BUFFER_UNBOUNDED};
+	char tid[MSRP_TID_LEN + 1];
+
+	rand_token(tid, MSRP_TID_LEN);
+	msrp_write_request_line(&w, slice_of(tid), GREETING);
+	msrp_write_paths(&w, (struct slice){link->at, link->len},
+	    cluster_own_msrp(link->relay->cluster));
+	msrp_write_end_line(&w, slice_of(tid), MSRP_COMPLETE, false);
+	if (!w.err && msrp_conn_answer_together(conn) == 0)
+		msrp_conn_send(conn, buffer_text(&w));
+	buffer_fini(&w);
+}
+
+bool node_greets(const struct relay *relay, struct msrp_conn *conn, const struct msrp_frame *frame)
+{
+	if (!relay->cluster || frame->method != MSRP_OTHER
+	    || !slice_equal(frame->method_text, GREETING))
+		return false;
+	msrp_conn_answer_together(conn);
+	return true;
+}
+
+static void on_link_opened(struct msrp_user *user)
+{
+	greet(OWNER(struct node_link, user, user));
+}
+
+static const struct msrp_user_ops link_ops = {.closed = on_link_closed, .opened = on_link_opened};
 
 static struct msrp_conn *find_link(const struct relay *relay, struct slice at)
 {
@@ -90,10 +128,13 @@ static int add_link(struct relay *relay, struct slice at, struct msrp_conn *conn
 		return -ENOMEM;
 	peer_is_now_node(conn);
 	link->user.ops = &link_ops;
+	link->relay = relay;
 	link->len = at.len;
 	memcpy(link->at, at.p, at.len);
 	LIST_INSERT_HEAD(&relay->node_links, link, entry);
 	msrp_conn_attach(conn, &link->user, 0);
+	if (msrp_conn_open(conn))
+		greet(link);
 	return 0;
 }
 

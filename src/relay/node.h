@@ -20,6 +20,9 @@ bool node_has(const struct relay *relay, const struct msrp_uri *uri);
  */
 int node_connect(struct relay *relay, const struct msrp_uri *uri, struct msrp_conn **connp);
 
+/** Is it another node's word that it is one?  That has been taken then, and has no answer. */
+bool node_greets(const struct relay *relay, struct msrp_conn *conn, const struct msrp_frame *frame);
+
 /** What is sent back by way of this grant of another node, to that URI, goes to conn. */
 void node_learn(struct relay *relay, struct slice grant, struct slice uri, struct msrp_conn *conn);
 

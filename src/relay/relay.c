@@ -184,7 +184,7 @@ static int on_grant_request(struct grant *grant, struct msrp_conn *conn,
 
 static int on_fallback(struct msrp_conn *conn, const struct msrp_frame *frame, void *arg)
 {
-	return take(arg, conn, frame, NULL);
+	return node_greets(arg, conn, frame) ? 0 : take(arg, conn, frame, NULL);
 }
 
 /* --- what passes --- */

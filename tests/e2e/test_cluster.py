@@ -375,6 +375,17 @@ class NameCase(ClusterCase):
         """A client of the relay at that node."""
         return Client(self.name, user, USERS[user]['password'], conn=self.connect(i, user))
 
+    def granted(self, i, user='alice'):
+        """Somebody with a grant of that node."""
+        client = self.comes(i, user)
+        client.auth()
+        return client
+
+    def peer(self, i, client):
+        """Somebody without one, who has come to that node; his session to the client."""
+        peer = Peer(listen=False, own=f'{self.scheme}://127.0.0.1:9/{new_id()};tcp')
+        return peer, msrp.Session(self.connect(i, 'peer'), client.path, [peer.own])
+
 
 class AnchorTest(AnchorCase, NameCase):
     """Sessions between two users, anchored."""
@@ -397,17 +408,6 @@ class AnchorTest(AnchorCase, NameCase):
 class RelayTest(NameCase):
     """Grants of the relay."""
 
-    def granted(self, i, user='alice'):
-        """Somebody with a grant of that node."""
-        client = self.comes(i, user)
-        client.auth()
-        return client
-
-    def peer(self, i, client):
-        """Somebody without one, who has come to that node; his session to the client."""
-        peer = Peer(listen=False, own=f'{self.scheme}://127.0.0.1:9/{new_id()};tcp')
-        return peer, msrp.Session(self.connect(i, 'peer'), client.path, [peer.own])
-
     def test_from_outside(self):
         """What comes to the wrong node reaches the client, and his answers come back."""
         client = self.granted(0)
@@ -429,6 +429,34 @@ class RelayTest(NameCase):
         frame = session.conn.expect('SEND')
         self.assertEqual(frame.body, b'back')
         self.assertEqual(frame.from_path, [client.granted, client.own])
+
+    @staticmethod
+    def refuse_some(frame, conn):
+        if frame.method == 'SEND':
+            conn.send(msrp.response(frame, 413, 'Too bad') if frame.body == b'bad'
+                      else msrp.response(frame, 200))
+
+    def test_answers(self):
+        """Nodes answer each other together, but who has written hears of each failure by itself."""
+        client = self.granted(0)
+        client.conn.behave = self.refuse_some
+        _, session = self.peer(1, client)
+        sent = [session.build(body=body) for body in [b'good', b'bad', b'good'] * 50]
+        before = self.numbers(0, 'msrp')['frames_out']
+        session.conn.send_raw(b''.join(request.encode() for request in sent))
+        for request in sent:
+            session.conn.expect_response(request, 200)
+        refused = [request.message_id for request in sent if request.body == b'bad']
+        told = []
+        while len(told) < len(refused):
+            report = session.conn.expect('REPORT')
+            self.assertEqual(report.get('Status'), '000 413 Too bad')
+            told.append(report.message_id)
+        self.assertEqual(sorted(told), sorted(refused))
+        session.send('the last')
+        self.assertEqual(session.conn.inbox.has(lambda frame: frame.method == 'REPORT'), [])
+        # The node of the grant passes each on and reports 50; an answer to each were 151 more.
+        self.assertLess(self.numbers(0, 'msrp')['frames_out'] - before, 2 * len(sent))
 
     def test_between_grants(self):
         """Each of the two has a grant of another node."""
@@ -528,6 +556,24 @@ class IdleTest(NameCase):
             session.send('hello')
             client.conn.expect('SEND')
         self.assertEqual(self.numbers(1, 'msrp')['connected'], 1)
+
+
+class DropTest(NameCase):
+    def node_config(self, name):
+        config = super().node_config(name)
+        rules = {'msrp': [{'if': {'$hdr(X-Flag)': 'drop'}, 'do': ['drop']}]}
+        return {**config, 'routes': rules} if name == NAMES[0] else config
+
+    def test_what_a_rule_drops(self):
+        """Its sender is told by the node before, as he would be after its time-out."""
+        client = self.granted(0)
+        _, session = self.peer(1, client)
+        sent = session.send('drop', headers=[('X-Flag', 'drop')])
+        session.send('x')
+        report = session.conn.expect('REPORT')
+        self.assertEqual((report.message_id, report.get('Status').split()[1]),
+                         (sent.message_id, '408'))
+        self.assertEqual(client.conn.expect('SEND').body, b'x')
 
 
 class SecureRelayTest(SecureNodes, RelayTest):

@@ -248,7 +248,8 @@ class FaultTest(ClusterCase):
         self.until(registered, 'all registrations')
         for one in self.registrations():
             for i in self.running():
-                self.assertTrue(one.is_known(i), f'{one.aor} of {one.node} at {i}')
+                # What a node has taken while it had no Redis is shared once it has, in batches.
+                self.until(lambda i=i, one=one: one.is_known(i), f'{one.aor} of {one.node} at {i}')
 
     def one_room(self):
         """For each room one node has it, and its two are in it."""

@@ -709,6 +709,138 @@ static void responses_find_their_transaction(void **state)
 	assert_int_equal(three.err, -ECONNRESET);
 }
 
+/* --- answers together --- */
+
+static int print_send(const struct fixture *f, char *to, const char *tid, const char *more)
+{
+	return sprintf(to,
+	    "MSRP %s SEND\r\nTo-Path: %s\r\nFrom-Path: msrp://127.0.0.1:9/peer;tcp\r\n"
+	    "Message-ID: %s\r\n%s-------%s$\r\n",
+	    tid, f->uri, tid, more, tid);
+}
+
+static void say_send(struct fixture *f, const char *tid)
+{
+	char frame[512];
+
+	say(f, frame, (size_t)print_send(f, frame, tid, ""));
+}
+
+static unsigned count_of(const char *text, const char *part)
+{
+	unsigned n = 0;
+
+	while ((text = strstr(text, part))) {
+		text++;
+		n++;
+	}
+	return n;
+}
+
+static void one_answer_stands_for_all_of_a_read(void **state)
+{
+	struct fixture *f = *state;
+	char frames[4 * 512];
+	int n;
+
+	f->fd = raw_connect(f->port);
+	say_frame(f, session, "hello", "");
+	expect(f, "-------abcd1234$\r\n");
+	assert_int_equal(msrp_conn_answer_together(f->conn), 0);
+	f->got_len = 0;
+	n = print_send(f, frames, "first111", "");
+	n += print_send(f, frames + n, "second22", "Byte-Range: x\r\n"); /* 400 */
+	n += print_send(f, frames + n, "third333", "");
+	n += print_send(f, frames + n, "fourth44", "Failure-Report: no\r\n");
+	say(f, frames, (size_t)n);
+	expect(f, "-------third333$\r\n");
+	assert_int_equal(count_of(f->got, "MSRP "), 2);
+	assert_non_null(strstr(f->got, "MSRP second22 400"));
+	f->got_len = 0;
+	say_send(f, "fifth555");
+	expect(f, "-------fifth555$\r\n");
+	assert_int_equal(count_of(f->got, "MSRP "), 1);
+}
+
+static int pass_over(struct msrp_target *t, struct msrp_conn *conn, const struct msrp_frame *frame)
+{
+	(void)t;
+	(void)conn;
+	(void)frame;
+	return 0;
+}
+
+static void what_nobody_answers_is_not_among_them(void **state)
+{
+	static const struct msrp_target_ops skip_ops = {.request = pass_over};
+	struct fixture *f = *state;
+
+	f->fd = raw_connect(f->port);
+	say_frame(f, session, "hello", "");
+	expect(f, "-------abcd1234$\r\n");
+	assert_int_equal(msrp_conn_answer_together(f->conn), 0);
+	f->target.ops = &skip_ops;
+	f->got_len = 0;
+	say_send(f, "first111");
+	expect(f, "-------first111$\r\n");
+	assert_non_null(strstr(f->got, "MSRP first111 408"));
+}
+
+static const struct msrp_transaction_ops ordered_ops = {
+    .response = asked_response,
+    .timeout = asked_timeout,
+    .lost = asked_lost,
+    .in_order = true,
+};
+
+static void say_answer(struct fixture *f, const struct asked *a, unsigned code)
+{
+	char response[256];
+	int n = snprintf(response, sizeof(response),
+	    "MSRP %s %u\r\nTo-Path: %s\r\nFrom-Path: msrp://127.0.0.1:9/peer;tcp\r\n-------%s$\r\n",
+	    a->t.tid, code, f->uri, a->t.tid);
+
+	say(f, response, (size_t)n);
+}
+
+static void an_answer_is_one_to_all_before_it(void **state)
+{
+	enum { REFUSED, OTHER, BEFORE, ANSWERED, OVERTAKEN, BEHIND, UNSENT, COUNT };
+	struct fixture *f = *state;
+	struct asked asked[COUNT] = {{.code = 0}};
+
+	f->fd = raw_connect(f->port);
+	say_frame(f, session, "hello", "");
+	expect(f, "-------abcd1234$\r\n");
+	assert_int_equal(msrp_conn_answer_together(f->conn), 0);
+	for (int i = 0; i < COUNT; i++) {
+		asked[i].t.ops = i == OTHER ? &asked_ops : &ordered_ops;
+		assert_int_equal(msrp_transaction_start(&asked[i].t, f->conn), 0);
+	}
+	/* It counts what has gone out before, not what was begun before. */
+	for (int i = 0; i <= ANSWERED; i++)
+		msrp_transaction_sent(&asked[i].t);
+	msrp_transaction_sent(&asked[BEHIND].t);
+	msrp_transaction_sent(&asked[OVERTAKEN].t);
+	say_answer(f, &asked[REFUSED], 413);
+	loop_until(f->base, asked_is_over, &asked[REFUSED]);
+	assert_int_equal(asked[REFUSED].code, 413);
+	assert_int_equal(asked[BEFORE].code, 0);
+	say_answer(f, &asked[ANSWERED], 200);
+	loop_until(f->base, asked_is_over, &asked[ANSWERED]);
+	assert_int_equal(asked[BEFORE].code, 200);
+	assert_int_equal(asked[REFUSED].code, 413);
+	say_answer(f, &asked[BEHIND], 200);
+	loop_until(f->base, asked_is_over, &asked[BEHIND]);
+	assert_false(asked_is_over(&asked[OTHER]));
+	assert_false(asked_is_over(&asked[OVERTAKEN]));
+	assert_false(asked_is_over(&asked[UNSENT]));
+	msrp_conn_close(f->conn, -ECONNRESET);
+	for (int i = 0; i < COUNT; i++)
+		assert_true(asked[i].code || asked[i].err == -ECONNRESET);
+	assert_int_equal(asked[OVERTAKEN].err, -ECONNRESET);
+}
+
 /* --- the pool --- */
 
 static bool is_opened(void *arg)
@@ -820,6 +952,9 @@ int main(void)
 	    CASE(a_closed_connection_tells_its_flows),
 	    CASE(a_turn_ends_although_who_comes_up_again_is_closed),
 	    CASE(responses_find_their_transaction),
+	    CASE(one_answer_stands_for_all_of_a_read),
+	    CASE(what_nobody_answers_is_not_among_them),
+	    CASE(an_answer_is_one_to_all_before_it),
 	    CASE(the_pool_shares_connections),
 	    CASE(a_refused_connection_is_told_later),
 	    CASE(connections_are_limited),
