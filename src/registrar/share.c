@@ -527,7 +527,12 @@ static void on_anew(struct cluster_watch *watch, bool all)
 
 		TAILQ_FOREACH(b, &aor->bindings, entry)
 			b->written &= !all;
-		if ((all && aor->own > 0) || aor->dirty)
+		/*
+		 * Also what is there: who has read the record while this node had none did not see
+		 * it, and may write what he has seen as long as nobody else writes.
+		 */
+		aor->dirty |= all && aor->own > 0;
+		if (aor->dirty)
 			put_off(aor);
 	}
 	settle_next(r);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The registrar over many nodes: who registers at one is found at each."""
 import re
+import signal
 
 from lib import case, msrp, phones, sdp
 from lib.case import Call
@@ -295,6 +296,29 @@ class FlowCase(SharedCase):
 
 
 class FlowTest(FlowCase):
+    def test_unseen(self):
+        """Who writes what he has seen while a node seemed to be gone takes nothing of it away."""
+        first, second = self.ua(user='alice'), self.ua(user='alice')
+        other = self.nowhere.replace('a1b2c3', 'd4e5f6')
+        over = self.comes(1, second)
+        self.at(1, f'<{other}>', ua=second, over=over)
+        over = self.comes(0, first)
+        self.assertEqual(sorted(self.known(0)), sorted([self.nowhere, other]))
+        self.nodes[1].signal(signal.SIGSTOP)
+        try:
+            self.redis.call('DEL', 'msrpd:node:b')
+            self.assertEqual(list(self.known(0)), [self.nowhere])
+            before = self.redis.call('EXISTS', 'msrpd:node:b')
+        finally:
+            self.nodes[1].signal(signal.SIGCONT)
+        self.assertEqual(before, b':0\r\n')
+        read = self.numbers(1, 'cluster')['records_read']
+        poll(lambda: self.numbers(1, 'cluster')['records_read'] > read, what='b to look')
+        self.at(0, f'<{self.nowhere}>', ua=first, over=over)
+        for i in range(2):
+            poll(lambda n=i: sorted(self.known(n)) == sorted([self.nowhere, other]),
+                 what='both contacts')
+
     def test_comes_back(self):
         """It registers anew over another connection, at the other node."""
         first, second = self.ua(user='alice'), self.ua(user='alice')
