@@ -72,7 +72,8 @@ ssize_t cluster_words_read(struct buffer *w, struct slice words, struct slice *t
 void cluster_mark_mac(const struct cluster *cluster, struct slice to, struct slice rest,
     char mac[MAC_OWN_SIZE])
 {
-	mac_own(mac, slice_of(cluster->secret), (struct slice[]){to, SLICE(" "), rest}, 3);
+	mac_own(mac, (struct slice){cluster->secret, SECRET_LEN},
+	    (struct slice[]){to, SLICE(" "), rest}, 3);
 }
 
 void cluster_mark_write(const struct cluster *cluster, struct buffer *w, struct slice to,

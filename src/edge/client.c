@@ -84,8 +84,10 @@ static void set_life(struct edge_client *c, struct timer_queue *queue)
 
 static void set_text(struct slice *to, struct slice text)
 {
+	char *copy = text.p ? slice_dup(text) : NULL;
+
 	free((char *)to->p);
-	*to = text.p ? (struct slice){slice_dup(text), text.len} : absent;
+	*to = copy ? (struct slice){copy, text.len} : absent;
 }
 
 static void leave_lists(struct edge_client *c)

@@ -281,7 +281,6 @@ static const struct msrp_transaction_ops chunk_ops = {
     .response = on_response,
     .timeout = on_timeout,
     .lost = on_lost,
-    .in_order = true,
 };
 
 /* --- reports from the peer --- */

@@ -371,7 +371,6 @@ static const struct msrp_transaction_ops transaction_ops = {
     .response = on_response,
     .timeout = on_timeout,
     .lost = on_lost,
-    .in_order = true,
 };
 
 int chunk_start(struct chunk *chunk, struct msrp_conn *conn, struct chunk_writer *writer)

@@ -178,8 +178,8 @@ void msrp_conn_resume(struct msrp_conn *conn);
 void msrp_conn_reply(struct msrp_conn *conn, int code, struct slice phrase, struct slice headers);
 
 /**
- * From now on a 200 to a SEND stands for all SENDs before it on the connection that have no answer
- * yet, in both directions.  For two that have agreed on it: RFC 4975 knows nothing of it.
+ * From now on 200s to the SENDs of one read are one frame.  For an other end that is known to
+ * understand it, as we do everywhere: RFC 4975 knows nothing of it.
  *
  * @return 0 or -ENOMEM
  */

@@ -132,9 +132,6 @@ static int on_end(enum msrp_flag flag, void *arg)
 		msrp_sink_drop(sink);
 		err = sink->ops->end(sink, flag);
 	}
-	/* What a rule has dropped is not to be taken for good by the next answer. */
-	if (conn->answers && in->frame && in->frame->method == MSRP_SEND)
-		msrp_conn_reply(conn, 408, SLICE("No answer"), (struct slice){NULL, 0});
 	in->in_frame = false;
 	in->frame = NULL;
 	free(in->parked);
@@ -379,6 +376,9 @@ void msrp_conn_reply(struct msrp_conn *conn, int code, struct slice phrase, stru
 		note_refusal(conn, code, phrase);
 	if (!reply_wanted(in->frame, code) || !msrp_frame_answerable(in->frame))
 		return;
+	if (code == 200 && in->frame->method == MSRP_SEND && !headers.len && in->reading
+	    && answers_keep(conn, in->frame, phrase))
+		return;
 	need = in->frame->from_path.len + in->frame->to_path.len + phrase.len + headers.len + 256;
 	if (need > sizeof(small)) {
 		large = malloc(need);
@@ -391,8 +391,6 @@ void msrp_conn_reply(struct msrp_conn *conn, int code, struct slice phrase, stru
 	msrp_write_end_line(&w, in->frame->tid, MSRP_COMPLETE, false);
 	log_debug("msrp: conn %" PRIu64 ": out: %d to %.*s", conn->stream.number, code,
 	    SLICE_ARG(in->frame->tid));
-	if (code != 200 || in->frame->method != MSRP_SEND || !in->reading
-	    || !answers_keep(conn, buffer_text(&w)))
-		msrp_conn_send(conn, buffer_text(&w));
+	msrp_conn_send(conn, buffer_text(&w));
 	free(large);
 }

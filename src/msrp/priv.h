@@ -31,15 +31,6 @@ struct conn_flows {
 	struct msrp_flow *open; /* whose frame is */
 };
 
-enum { ANSWER_MAX = 1024 }; /* a longer one goes out by itself */
-
-/* Of a connection on which a 200 stands for several: together.c. */
-struct answers {
-	LIST_HEAD(, msrp_transaction) sends; /* of ours that wait for it, the latest first */
-	size_t len;
-	char last[ANSWER_MAX]; /* of ours that waits for the end of the read */
-};
-
 struct msrp_conn {
 	struct net_stream stream;
 	const struct msrp_transport *transport;
@@ -87,10 +78,12 @@ void tap_broken(const struct msrp_conn *conn, struct slice bytes);
 void tap_end(const struct msrp_conn *conn, struct slice tid, enum msrp_flag flag, bool has_body);
 
 /* together.c */
-/** A 200 to a SEND waits for the end of the read.  @return false: it does not */
-bool answers_keep(struct msrp_conn *conn, struct slice text);
+/** A 200 to that SEND waits for the end of the read.  @return false: it does not */
+bool answers_keep(struct msrp_conn *conn, const struct msrp_frame *request, struct slice phrase);
 void answers_send(struct msrp_conn *conn);
 void answers_free(struct msrp_conn *conn);
+/** Transaction ids that it answers as well, separated by spaces; absent: none. */
+struct slice answers_also(const struct msrp_frame *response);
 
 /* flow.c */
 void flows_init(struct msrp_conn *conn);

@@ -135,23 +135,15 @@ int msrp_transaction_start(struct msrp_transaction *t, struct msrp_conn *conn)
 	t->conn = conn;
 	t->timer = (struct timer_entry){0};
 	t->mark = (struct net_mark){.sent = on_sent};
-	t->left = t->ordered = false;
+	t->left = false;
 	LIST_INSERT_HEAD(&conn->transactions, t, entry);
 	return 0;
 }
 
 void msrp_transaction_sent(struct msrp_transaction *t)
 {
-	struct msrp_conn *conn = t->conn;
-
-	if (!conn)
-		return;
-	t->ordered = conn->answers && t->ops->in_order;
-	if (t->ordered) {
-		LIST_REMOVE(t, entry);
-		LIST_INSERT_HEAD(&conn->answers->sends, t, entry);
-	}
-	msrp_conn_mark(conn, &t->mark);
+	if (t->conn)
+		msrp_conn_mark(t->conn, &t->mark);
 }
 
 void msrp_transaction_stop(struct msrp_transaction *t)
@@ -167,42 +159,37 @@ void msrp_transaction_stop(struct msrp_transaction *t)
 	t->conn = NULL;
 }
 
-static int take_response(struct msrp_transaction *t, const struct msrp_frame *frame)
+static int take_response(struct msrp_conn *conn, struct slice tid, const struct msrp_frame *frame)
 {
-	count_time(stack_of(t->conn), t);
-	msrp_transaction_stop(t);
-	return t->ops->response(t, frame);
-}
-
-int transactions_response(struct msrp_conn *conn, const struct msrp_frame *frame)
-{
-	const struct transactions *all = &stack_of(conn)->transactions;
-	struct msrp_transaction *t = find(all, frame->tid), *before;
-	int err, result = 0;
+	struct msrp_transaction *t = find(&stack_of(conn)->transactions, tid);
 
 	/* RFC 4975 7.2: a response comes on the connection of its request. */
 	if (!t || t->conn != conn) {
 		(*stack_of(conn)->count.stray_responses)++;
 		return 0;
 	}
-	while (t->ordered && frame->code == 200 && (before = LIST_NEXT(t, entry))) {
-		err = take_response(before, frame);
-		if (err < 0 && err != -EAGAIN)
-			return err;
+	count_time(stack_of(conn), t);
+	msrp_transaction_stop(t);
+	return t->ops->response(t, frame);
+}
+
+int transactions_response(struct msrp_conn *conn, const struct msrp_frame *frame)
+{
+	struct slice also = answers_also(frame), tid;
+	int result = take_response(conn, frame->tid, frame), err;
+
+	while ((result == 0 || result == -EAGAIN) && slice_cut(&also, ' ', &tid)) {
+		err = tid.len ? take_response(conn, tid, frame) : 0;
 		result = err ? err : result;
-		if (find(all, frame->tid) != t) /* who heard of that one has ended this one */
-			return result;
 	}
-	err = take_response(t, frame);
-	return err ? err : result;
+	return result;
 }
 
 void transactions_lost(struct msrp_conn *conn, int err)
 {
 	struct msrp_transaction *t;
 
-	while ((t = LIST_FIRST(&conn->transactions))
-	    || (conn->answers && (t = LIST_FIRST(&conn->answers->sends)))) {
+	while ((t = LIST_FIRST(&conn->transactions))) {
 		msrp_transaction_stop(t);
 		t->ops->lost(t, err);
 	}

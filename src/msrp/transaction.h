@@ -18,8 +18,6 @@ struct msrp_transaction_ops {
 	void (*timeout)(struct msrp_transaction *t);
 	/** Its connection is gone. */
 	void (*lost)(struct msrp_transaction *t, int err);
-	/** They are SENDs: msrp_conn_answer_together(). */
-	bool in_order;
 };
 
 enum { MSRP_TID_LEN = 16 };
@@ -32,8 +30,7 @@ struct msrp_transaction {
 	struct timer_entry timer;
 	struct net_mark mark;
 	uint32_t slot;
-	bool left;    /* its last byte has been handed to the kernel */
-	bool ordered; /* it is among those that are answered together */
+	bool left; /* its last byte has been handed to the kernel */
 	char tid[MSRP_TID_LEN + 1];
 };
 

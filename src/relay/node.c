@@ -11,6 +11,7 @@
 #include "msrp/pool.h"
 #include "msrp/transaction.h"
 #include "relay/peer.h"
+#include "wire/path.h"
 #include "wire/write.h"
 
 enum {
@@ -59,8 +60,8 @@ struct node_link {
 	struct msrp_user user; /* of the connection */
 	struct relay *relay;
 	LIST_ENTRY(node_link) entry;
-	size_t len;
-	char at[]; /* the node's URI */
+	size_t at_len, name_len;
+	char at[]; /* the node's URI, and behind it its name */
 };
 
 static void link_free(struct node_link *link)
@@ -76,27 +77,51 @@ static void on_link_closed(struct msrp_user *user, int err)
 	link_free(OWNER(struct node_link, user, user));
 }
 
-/* Both of us are nodes: msrp_conn_answer_together().  Nobody answers this. */
+/* So that the other end answers together what comes over this connection.  Nobody answers this. */
 static void greet(const struct node_link *link)
 {
-	struct msrp_conn *conn = link->user.conn;
+	const struct cluster *cluster = link->relay->cluster;
+	const struct cluster_mark mark = {.service = SLICE("relay")};
+	struct slice own = cluster_own_msrp(cluster);
 	struct buffer w = {.max = BUFFER_UNBOUNDED};
+	struct msrp_conn *conn = link->user.conn;
 	char tid[MSRP_TID_LEN + 1];
 
+	if (!own.p)
+		return;
 	rand_token(tid, MSRP_TID_LEN);
 	msrp_write_request_line(&w, slice_of(tid), GREETING);
-	msrp_write_paths(&w, (struct slice){link->at, link->len},
-	    cluster_own_msrp(link->relay->cluster));
+	msrp_write_paths(&w, (struct slice){link->at, link->at_len}, own);
+	cluster_mark_write(cluster, &w, (struct slice){link->at + link->at_len, link->name_len},
+	    &mark);
 	msrp_write_end_line(&w, slice_of(tid), MSRP_COMPLETE, false);
 	if (!w.err && msrp_conn_answer_together(conn) == 0)
 		msrp_conn_send(conn, buffer_text(&w));
 	buffer_fini(&w);
 }
 
+/* That of a relay between us would have its own URI in front. */
+static bool is_from_node(const struct cluster *cluster, const struct msrp_frame *frame)
+{
+	struct buffer texts = {.max = BUFFER_UNBOUNDED};
+	struct slice rest = frame->headers, value;
+	struct cluster_mark mark;
+	bool good;
+
+	slice_cut(&rest, '\r', &value);
+	good = slice_starts_nocase(value, SLICE(CLUSTER_HEADER ": "))
+	    && cluster_mark_read(cluster, &texts,
+		   slice_from(value, sizeof(CLUSTER_HEADER ": ") - 1), &mark)
+		== 0
+	    && slice_equal(mark.service, SLICE("relay")) && msrp_path_count(frame->from_path) == 1;
+	buffer_fini(&texts);
+	return good;
+}
+
 bool node_greets(const struct relay *relay, struct msrp_conn *conn, const struct msrp_frame *frame)
 {
-	if (!relay->cluster || frame->method != MSRP_OTHER
-	    || !slice_equal(frame->method_text, GREETING))
+	if (frame->method != MSRP_OTHER || !slice_equal(frame->method_text, GREETING)
+	    || !is_from_node(relay->cluster, frame))
 		return false;
 	msrp_conn_answer_together(conn);
 	return true;
@@ -114,23 +139,26 @@ static struct msrp_conn *find_link(const struct relay *relay, struct slice at)
 	struct node_link *link;
 
 	LIST_FOREACH(link, &relay->node_links, entry)
-		if (slice_equal((struct slice){link->at, link->len}, at)
+		if (slice_equal((struct slice){link->at, link->at_len}, at)
 		    && !msrp_conn_closing(link->user.conn))
 			return link->user.conn;
 	return NULL;
 }
 
-static int add_link(struct relay *relay, struct slice at, struct msrp_conn *conn)
+static int add_link(struct relay *relay, const struct cluster_node *node, struct msrp_conn *conn)
 {
-	struct node_link *link = calloc(1, sizeof(*link) + at.len);
+	struct slice at = node->msrp, name = node->name;
+	struct node_link *link = calloc(1, sizeof(*link) + at.len + name.len);
 
 	if (!link)
 		return -ENOMEM;
 	peer_is_now_node(conn);
 	link->user.ops = &link_ops;
 	link->relay = relay;
-	link->len = at.len;
+	link->at_len = at.len;
+	link->name_len = name.len;
 	memcpy(link->at, at.p, at.len);
+	memcpy(link->at + at.len, name.p, name.len);
 	LIST_INSERT_HEAD(&relay->node_links, link, entry);
 	msrp_conn_attach(conn, &link->user, 0);
 	if (msrp_conn_open(conn))
@@ -138,20 +166,21 @@ static int add_link(struct relay *relay, struct slice at, struct msrp_conn *conn
 	return 0;
 }
 
-static int connect_to(struct relay *relay, struct slice place, struct msrp_conn **connp)
+static int connect_to(struct relay *relay, const struct cluster_node *node,
+    struct msrp_conn **connp)
 {
 	struct msrp_destination to = {.existing = false};
 	struct msrp_uri at;
 	int err;
 
-	if (!place.p || msrp_uri_parse(&at, place) < 0)
+	if (!node->msrp.p || msrp_uri_parse(&at, node->msrp) < 0)
 		return -ENOENT;
 	to.secure = at.secure;
 	to.transport = at.transport;
 	to.host = at.host;
 	to.port = at.port ? at.port : MSRP_DEFAULT_PORT;
 	err = msrp_pool_get(relay->stack, &to, connp);
-	return err < 0 ? err : add_link(relay, place, *connp);
+	return err < 0 ? err : add_link(relay, node, *connp);
 }
 
 int node_connect(struct relay *relay, const struct msrp_uri *uri, struct msrp_conn **connp)
@@ -162,7 +191,7 @@ int node_connect(struct relay *relay, const struct msrp_uri *uri, struct msrp_co
 	if (err < 0)
 		return err;
 	*connp = find_link(relay, node.msrp);
-	return *connp ? 0 : connect_to(relay, node.msrp, connp);
+	return *connp ? 0 : connect_to(relay, &node, connp);
 }
 
 /* --- the way back --- */

@@ -126,7 +126,8 @@ static int forward_frame(struct arrival *a)
 	struct msrp_user passing = {.ops = &passing_ops};
 	int result = pass(a);
 
-	if (result == 0 && peer_has_been_right(a->conn) && msrp_conn_users(a->conn) == 0) {
+	if ((result == 0 || result == -EAGAIN) && peer_has_been_right(a->conn)
+	    && msrp_conn_users(a->conn) == 0) {
 		msrp_conn_attach(a->conn, &passing, 0);
 		msrp_conn_detach(&passing);
 	}

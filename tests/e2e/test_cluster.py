@@ -14,7 +14,7 @@ from lib.gateway import routes
 from lib.msrp import report_for
 from lib.program import Program
 from lib.relay_client import USERS, Client, Peer
-from lib.waiting import poll
+from lib.waiting import Timeout, poll
 
 
 def open_text(path):
@@ -430,34 +430,6 @@ class RelayTest(NameCase):
         self.assertEqual(frame.body, b'back')
         self.assertEqual(frame.from_path, [client.granted, client.own])
 
-    @staticmethod
-    def refuse_some(frame, conn):
-        if frame.method == 'SEND':
-            conn.send(msrp.response(frame, 413, 'Too bad') if frame.body == b'bad'
-                      else msrp.response(frame, 200))
-
-    def test_answers(self):
-        """Nodes answer each other together, but who has written hears of each failure by itself."""
-        client = self.granted(0)
-        client.conn.behave = self.refuse_some
-        _, session = self.peer(1, client)
-        sent = [session.build(body=body) for body in [b'good', b'bad', b'good'] * 50]
-        before = self.numbers(0, 'msrp')['frames_out']
-        session.conn.send_raw(b''.join(request.encode() for request in sent))
-        for request in sent:
-            session.conn.expect_response(request, 200)
-        refused = [request.message_id for request in sent if request.body == b'bad']
-        told = []
-        while len(told) < len(refused):
-            report = session.conn.expect('REPORT')
-            self.assertEqual(report.get('Status'), '000 413 Too bad')
-            told.append(report.message_id)
-        self.assertEqual(sorted(told), sorted(refused))
-        session.send('the last')
-        self.assertEqual(session.conn.inbox.has(lambda frame: frame.method == 'REPORT'), [])
-        # The node of the grant passes each on and reports 50; an answer to each were 151 more.
-        self.assertLess(self.numbers(0, 'msrp')['frames_out'] - before, 2 * len(sent))
-
     def test_between_grants(self):
         """Each of the two has a grant of another node."""
         alice, bob = self.granted(0), self.granted(1, 'bob')
@@ -558,22 +530,79 @@ class IdleTest(NameCase):
         self.assertEqual(self.numbers(1, 'msrp')['connected'], 1)
 
 
-class DropTest(NameCase):
+class AnswersTest(NameCase):
+    """Nodes answer each other's SENDs together, and who has written notices nothing of it."""
+
+    SOON = 3        # seconds: longer than the time-out
+
     def node_config(self, name):
         config = super().node_config(name)
+        config['msrp']['transaction_timeout'] = '1s'
         rules = {'msrp': [{'if': {'$hdr(X-Flag)': 'drop'}, 'do': ['drop']}]}
         return {**config, 'routes': rules} if name == NAMES[0] else config
 
+    @staticmethod
+    def refuse_some(frame, conn):
+        if frame.method == 'SEND':
+            conn.send(msrp.response(frame, 413, 'Too bad') if frame.body == b'bad'
+                      else msrp.response(frame, 200))
+
+    def reports(self, session, count):
+        """So many, and no more: status by Message-ID."""
+        told = {}
+        for _ in range(count):
+            report = session.conn.expect('REPORT')
+            told[report.message_id] = report.get('Status')
+        with self.assertRaises(Timeout):
+            session.conn.expect('REPORT', self.SOON)
+        return told
+
+    def write(self, session, requests):
+        """All at once."""
+        session.conn.send_raw(b''.join(request.encode() for request in requests))
+        for request in requests:
+            session.conn.expect_response(request, 200)
+
+    def test_burst(self):
+        """Also the first ones, which open the connection between the nodes."""
+        client = self.granted(0)
+        client.conn.behave = self.refuse_some
+        _, session = self.peer(1, client)
+        for _ in range(2):
+            sent = [session.build(body=body) for body in [b'good', b'bad', b'good'] * 50]
+            before = self.numbers(0, 'msrp')['frames_out']
+            self.write(session, sent)
+            told = self.reports(session, 50)
+            self.assertEqual(told, {request.message_id: '000 413 Too bad' for request in sent
+                                    if request.body == b'bad'})
+        # The node of the grant passes each on and reports 50; an answer to each were 150 more.
+        self.assertLess(self.numbers(0, 'msrp')['frames_out'] - before, 2 * len(sent))
+
     def test_what_a_rule_drops(self):
-        """Its sender is told by the node before, as he would be after its time-out."""
+        """It has no answer, and those around it have."""
         client = self.granted(0)
         _, session = self.peer(1, client)
-        sent = session.send('drop', headers=[('X-Flag', 'drop')])
-        session.send('x')
-        report = session.conn.expect('REPORT')
-        self.assertEqual((report.message_id, report.get('Status').split()[1]),
-                         (sent.message_id, '408'))
-        self.assertEqual(client.conn.expect('SEND').body, b'x')
+        session.send('first')
+        sent = [session.build(body=b'x', headers=[('X-Flag', flag)] if flag else [])
+                for flag in ('', 'drop', '')]
+        self.write(session, sent)
+        self.assertEqual(self.reports(session, 1), {sent[1].message_id: '000 408'})
+
+    def test_what_breaks_off(self):
+        """Nor does it matter that one of them has gone in the middle of his."""
+        client = self.granted(0)
+        _, session = self.peer(1, client)
+        _, other = self.peer(1, client)
+        session.send('first')
+        whole = other.build(body=b'x' * 100000).encode()
+        other.conn.send_raw(whole[:50000])
+        client.conn.wait_body(40000)
+        session.conn.send_raw(b''.join(
+            session.build(body=b'x').encode() for _ in range(10)))
+        other.conn.reset()
+        for _ in range(10):
+            client.conn.expect(lambda frame: frame.method == 'SEND' and frame.body == b'x')
+        self.assertEqual(self.reports(session, 0), {})
 
 
 class SecureRelayTest(SecureNodes, RelayTest):
