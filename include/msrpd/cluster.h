@@ -19,6 +19,9 @@ struct cluster;
 struct cluster_asked;
 struct cluster_kind;
 
+/** A question to Redis that is not answered yet. */
+struct cluster_question;
+
 /** Another node, as it says of itself; borrowed for the call. */
 struct cluster_node {
 	struct slice name;
@@ -62,6 +65,20 @@ bool cluster_claim(struct cluster *cluster, struct cluster_claim *claim, const c
 /** It is needed no more.  Harmless where nothing is claimed. */
 void cluster_release(struct cluster_claim *claim);
 
+/** @param owner  another node that has the key; NULL: none that is known of */
+typedef void cluster_owner_fn(const struct cluster_node *owner, void *arg);
+
+/**
+ * Ask which other node has a key, without claiming it.
+ *
+ * @return NULL: it cannot be asked now; else fn is called, before long, and not from inside this
+ */
+struct cluster_question *cluster_owner_read(struct cluster *cluster, const char *kind,
+    struct slice key, cluster_owner_fn *fn, void *arg);
+
+/** Nobody waits for its answer any more.  Harmless for NULL. */
+void cluster_question_drop(struct cluster_question *question);
+
 /* --- records: what all nodes know of something --- */
 
 /**
@@ -94,16 +111,13 @@ struct cluster_writing {
 
 enum { CLUSTER_LINES_MAX = 128 };
 
-/** A question to Redis that is not answered yet. */
-struct cluster_question;
-
 /** @param record  NULL: Redis is away; the question is gone before */
 typedef void cluster_record_fn(const struct cluster_record *record, void *arg);
 
 /**
  * Read a record.
  *
- * @return NULL: it cannot be asked now; else fn is called, before long, and not from inside this
+ * @return as of cluster_owner_read()
  */
 struct cluster_question *cluster_record_read(struct cluster *cluster, const char *kind,
     struct slice key, cluster_record_fn *fn, void *arg);
@@ -111,13 +125,10 @@ struct cluster_question *cluster_record_read(struct cluster *cluster, const char
 /**
  * Write a record if it is as it was, and read it otherwise (record->written).
  *
- * @return as of cluster_record_read()
+ * @return as of cluster_owner_read()
  */
 struct cluster_question *cluster_record_write(struct cluster *cluster, const char *kind,
     struct slice key, const struct cluster_writing *writing, cluster_record_fn *fn, void *arg);
-
-/** Nobody waits for its answer any more.  Harmless for NULL. */
-void cluster_question_drop(struct cluster_question *question);
 
 /** "NAME INSTANCE" of this process. */
 struct slice cluster_own_process(const struct cluster *cluster);

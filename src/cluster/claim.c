@@ -260,7 +260,7 @@ static int ask_one(struct cluster_claim *claim)
 	struct cluster_asked *asked;
 	int err;
 
-	if (!redis_is_ready(&cluster->redis) || !cluster->registered)
+	if (!cluster_is_in(cluster))
 		return -ENOTCONN;
 	asked = asked_new(cluster, 1);
 	if (!asked)
@@ -299,6 +299,54 @@ bool cluster_claim(struct cluster *cluster, struct cluster_claim *claim, const c
 	claim->state = CLUSTER_OURS;
 	++*cluster->count.alone;
 	return true;
+}
+
+/* --- asking without claiming --- */
+
+static void on_owner(const redisReply *reply, void *arg)
+{
+	struct cluster_question *question = arg;
+	cluster_owner_fn *fn = question->owner;
+	void *fn_arg = question->arg;
+	struct cluster_node owner;
+	bool theirs = node_parse(&owner, redis_text(reply)) == 0;
+
+	free(question);
+	if (fn)
+		fn(theirs ? &owner : NULL, fn_arg);
+}
+
+static struct cluster_question *ask_owner(const struct cluster_question *question, struct slice key)
+{
+	const struct cluster *cluster = question->cluster;
+	struct slice args[] = {key, slice_of(cluster->me), {NULL, 0}};
+	char records[KEY_SIZE];
+	const struct redis_call call = {
+	    .script = SCRIPT_OWNER,
+	    .args = args,
+	    .count = 3,
+	    .keys = 1,
+	};
+
+	snprintf(records, sizeof(records), "%snode:", cluster->settings->prefix);
+	args[2] = slice_of(records);
+	return question_ask(question, &call, on_owner);
+}
+
+struct cluster_question *cluster_owner_read(struct cluster *cluster, const char *kind,
+    struct slice key, cluster_owner_fn *fn, void *arg)
+{
+	const struct cluster_question ours = {.cluster = cluster, .owner = fn, .arg = arg};
+	struct cluster_question *question = NULL;
+	char *text;
+
+	if (!cluster_is_in(cluster))
+		return NULL;
+	text = cluster_key(cluster, kind, key);
+	if (text)
+		question = ask_owner(&ours, slice_of(text));
+	free(text);
+	return question;
 }
 
 /* --- renewal --- */

@@ -28,6 +28,34 @@ int cluster_ask(struct cluster *cluster, const struct redis_call *call, redis_fn
 	return err;
 }
 
+/* --- what services ask --- */
+
+struct cluster_question *question_ask(const struct cluster_question *question,
+    const struct redis_call *call, redis_fn *fn)
+{
+	struct cluster *cluster = question->cluster;
+	struct cluster_question *copy = malloc(sizeof(*copy));
+	int err;
+
+	if (!copy)
+		return NULL;
+	*copy = *question;
+	err = copy->record ? cluster_ask(cluster, call, fn, copy)
+			   : redis_run(&cluster->redis, call, fn, copy);
+	if (err == 0)
+		return copy;
+	free(copy);
+	return NULL;
+}
+
+void cluster_question_drop(struct cluster_question *question)
+{
+	if (!question)
+		return;
+	question->owner = NULL;
+	question->record = NULL;
+}
+
 /* --- statistics --- */
 
 #define NUMBER(field)   .name = #field, .offset = offsetof(struct cluster_counters, field)

@@ -30,6 +30,7 @@ int redis_place_parse(struct redis_place *place, struct slice url, struct reason
 enum redis_script {
 	SCRIPT_NODE,
 	SCRIPT_CLAIM,
+	SCRIPT_OWNER,
 	SCRIPT_RELEASE,
 	SCRIPT_LEAVE,
 	SCRIPT_RECORD,
@@ -224,6 +225,12 @@ struct cluster {
 void cluster_mark_mac(const struct cluster *cluster, struct slice to, struct slice rest,
     char mac[MAC_OWN_SIZE]);
 
+/** May Redis be asked, and know of us? */
+static inline bool cluster_is_in(const struct cluster *cluster)
+{
+	return cluster && redis_is_ready(&cluster->redis) && cluster->registered;
+}
+
 /** PREFIX KIND ":" KEY.  @return to be freed; NULL: no memory */
 char *cluster_key(const struct cluster *cluster, const char *kind, struct slice key);
 
@@ -235,3 +242,16 @@ static inline uint64_t cluster_key_ms(const struct cluster *cluster)
 {
 	return cluster->settings->ttl_ms * 90;
 }
+
+/** What a service has asked Redis. */
+struct cluster_question {
+	struct cluster *cluster;
+	cluster_owner_fn *owner; /* one of these two; neither: nobody waits */
+	cluster_record_fn *record;
+	void *arg;
+	bool writes;
+};
+
+/** @return NULL: it cannot be asked now */
+struct cluster_question *question_ask(const struct cluster_question *question,
+    const struct redis_call *call, redis_fn *fn);

@@ -6,13 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct cluster_question {
-	struct cluster *cluster;
-	cluster_record_fn *fn; /* NULL: nobody waits */
-	void *arg;
-	bool writes;
-};
-
 /* --- what Redis says --- */
 
 static bool take_number(const redisReply *reply, uint64_t *numberp)
@@ -62,7 +55,7 @@ static void on_answer(const redisReply *reply, void *arg)
 	struct cluster_question *question = arg;
 	struct cluster *cluster = question->cluster;
 	struct cluster_counters *count = &cluster->count;
-	cluster_record_fn *fn = question->fn;
+	cluster_record_fn *fn = question->record;
 	void *fn_arg = question->arg;
 	struct cluster_line lines[CLUSTER_LINES_MAX];
 	struct cluster_record record;
@@ -81,20 +74,6 @@ static void on_answer(const redisReply *reply, void *arg)
 
 /* --- asking --- */
 
-static struct cluster_question *ask(struct cluster *cluster, const struct redis_call *call,
-    cluster_record_fn *fn, void *arg)
-{
-	struct cluster_question *question = calloc(1, sizeof(*question));
-
-	if (!question)
-		return NULL;
-	*question = (struct cluster_question){cluster, fn, arg, call->count > 3};
-	if (cluster_ask(cluster, call, on_answer, question) == 0)
-		return question;
-	free(question);
-	return NULL;
-}
-
 static void write_lines(struct buffer *w, const struct cluster_writing *writing)
 {
 	for (size_t i = 0; i < writing->count; i++) {
@@ -112,6 +91,12 @@ static struct cluster_question *ask_key(struct cluster *cluster, struct slice ke
     const struct cluster_writing *writing, cluster_record_fn *fn, void *arg)
 {
 	struct buffer lines = {.max = BUFFER_UNBOUNDED};
+	const struct cluster_question ours = {
+	    .cluster = cluster,
+	    .record = fn,
+	    .arg = arg,
+	    .writes = writing != NULL,
+	};
 	struct cluster_question *question = NULL;
 	char records[KEY_SIZE], born[24], version[24], ms[24];
 	struct slice args[7] = {key};
@@ -132,7 +117,7 @@ static struct cluster_question *ask_key(struct cluster *cluster, struct slice ke
 		call.count = 7;
 	}
 	if (!lines.err)
-		question = ask(cluster, &call, fn, arg);
+		question = question_ask(&ours, &call, on_answer);
 	buffer_fini(&lines);
 	return question;
 }
@@ -143,7 +128,7 @@ static struct cluster_question *ask_record(struct cluster *cluster, const char *
 	struct cluster_question *question = NULL;
 	char *text;
 
-	if (!cluster || !redis_is_ready(&cluster->redis) || !cluster->registered)
+	if (!cluster_is_in(cluster))
 		return NULL;
 	text = cluster_key(cluster, kind, key);
 	if (text)
@@ -166,12 +151,6 @@ struct cluster_question *cluster_record_write(struct cluster *cluster, const cha
     struct slice key, const struct cluster_writing *writing, cluster_record_fn *fn, void *arg)
 {
 	return ask_record(cluster, kind, key, writing, fn, arg);
-}
-
-void cluster_question_drop(struct cluster_question *question)
-{
-	if (question)
-		question->fn = NULL;
 }
 
 struct slice cluster_own_process(const struct cluster *cluster)

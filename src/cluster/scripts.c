@@ -59,6 +59,14 @@ const char *const redis_scripts[SCRIPTS] = {
 		     "  end\n"
 		     "end\n"
 		     "return out\n",
+    /* KEYS: a key; ARGV: "NAME INSTANCE", prefix of records -> as of SCRIPT_CLAIM, "" also: nobody's */
+    [SCRIPT_OWNER] =
+	"local value = redis.call('GET', KEYS[1])\n"
+	"if not value or value == ARGV[1] then return '' end\n"
+	"local name, instance = string.match(value, '^(%S+) (%S+)')\n"
+	"local record = name and redis.call('GET', ARGV[2] .. name)\n"
+	"if not record or string.sub(record, 1, #instance) ~= instance then return '' end\n"
+	"return name .. ' ' .. record\n",
     /* KEYS: what is given up; ARGV: "NAME INSTANCE" */
     [SCRIPT_RELEASE] = "for _, key in ipairs(KEYS) do\n"
 		       "  if redis.call('GET', key) == ARGV[1] then redis.call('DEL', key) end\n"

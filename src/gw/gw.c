@@ -123,7 +123,7 @@ static int start_error(struct sip_request *message, int err)
 	}
 }
 
-int gw_take(struct gw *gw, struct sip_request *message, const struct gw_order *order)
+static int take(struct gw *gw, struct sip_request *message, const struct gw_order *order)
 {
 	struct gw_binding *b = gw_binding_find(gw, order->key);
 	int err;
@@ -145,7 +145,8 @@ int gw_take(struct gw *gw, struct sip_request *message, const struct gw_order *o
 	return err;
 }
 
-int gw_take_once(struct gw *gw, struct sip_request *message, const struct gw_order *order)
+/* Unless it has come before, which is no error. */
+static int take_once(struct gw *gw, struct sip_request *message, const struct gw_order *order)
 {
 	int err;
 
@@ -155,24 +156,22 @@ int gw_take_once(struct gw *gw, struct sip_request *message, const struct gw_ord
 			gw_reply(message, 202);
 		return 0;
 	}
-	err = gw_take(gw, message, order);
+	err = take(gw, message, order);
 	if (err < 0)
 		gw_recent_forget(gw, message, order->passes);
 	return err;
 }
 
-/* Somebody is typing: of use only to a session that is there, and not worth one. */
-static int put_composing(struct gw *gw, struct sip_request *message, const struct gw_order *order)
+static bool is_composing(const struct sip_request *message)
 {
-	struct gw_binding *b = gw_binding_find(gw, order->key);
+	return gw_is_composing(sip_request_field(message, SIP_FIELD_CONTENT_TYPE),
+	    sip_request_field(message, SIP_FIELD_BODY));
+}
 
-	if (gw->settings->iscomposing == GW_ISCOMPOSING_FORWARD && b && b->up)
-		return gw_deliver(b, message,
-		    &(struct gw_order){.confirm = GW_ACCEPTED, .last = order->last});
-	++*gw->count.iscomposing_dropped;
-	if (order->last)
-		gw_reply(message, 202);
-	return 0;
+int gw_take(struct gw *gw, struct sip_request *message, const struct gw_order *order)
+{
+	return is_composing(message) ? gw_composing_take(gw, message, order)
+				     : take_once(gw, message, order);
 }
 
 static int check_content(struct sip_request *message)
@@ -198,12 +197,7 @@ static int run_message(const struct route_subject *subject, const struct arg *ar
 	struct sip_request *message = subject->request;
 	int err = check_content(message);
 
-	if (err < 0)
-		return err;
-	if (gw_is_composing(sip_request_field(message, SIP_FIELD_CONTENT_TYPE),
-		sip_request_field(message, SIP_FIELD_BODY)))
-		return put_composing(state, message, &order);
-	return gw_take_once(state, message, &order);
+	return err < 0 ? err : gw_take(state, message, &order);
 }
 
 /* What another node answers this one must not. */
@@ -365,6 +359,7 @@ static void stop(void *state)
 	if (!gw)
 		return;
 	gw_binding_drop_all(gw);
+	gw_composing_free(gw);
 	gw_queue_free_all(gw);
 	gw_recent_free(gw);
 	gw_owners_free(gw);

@@ -44,6 +44,7 @@ struct gw_recent {
 	size_t size, used;
 };
 
+struct gw_composing;
 struct gw_order;
 struct gw_owner;
 struct gw_queue;
@@ -59,6 +60,7 @@ struct gw {
 	struct hash *hash;       /* of what they are told apart by */
 	struct gw_owner *owners; /* by key: which node has it, as was heard of late */
 	struct timer_queue owner_expiry;
+	LIST_HEAD(, gw_composing) composing; /* who has the key is being asked */
 	struct timer sweep;
 	struct timer_queue timeout;           /* of MESSAGEs that wait for their answer */
 	struct timer_queue in_dialog_timeout; /* of those in a session's dialog */
@@ -83,15 +85,13 @@ struct gw_order {
 };
 
 /**
- * Into the session of that key, which is made if there is none, here or wherever the key is.
+ * Into the session of that key, which is made if there is none, here or wherever the key is; one that
+ * has come before, or only says that somebody is typing, makes none, and is taken.
  *
  * @return 0: taken, and answered in time if it is for the gateway to answer it; negative: it was
  *         answered with an error
  */
 int gw_take(struct gw *gw, struct sip_request *message, const struct gw_order *order);
-
-/** The same, unless it has come before, which is no error. */
-int gw_take_once(struct gw *gw, struct sip_request *message, const struct gw_order *order);
 
 /** Answer it with the usual phrase. */
 void gw_reply(struct sip_request *message, int code);
@@ -254,6 +254,13 @@ void gw_owners_free(struct gw *gw);
 
 /** As service.forwarded. */
 void gw_remote_take(struct sip_request *message, const struct cluster_mark *mark, void *state);
+
+/* --- composing.c: somebody is typing --- */
+
+/** Into the session of that key if it is there, here or at another node.  @return as gw_take() */
+int gw_composing_take(struct gw *gw, struct sip_request *message, const struct gw_order *order);
+
+void gw_composing_free(struct gw *gw);
 
 /* --- queue.c: MSRP to MESSAGE, one at a time to each Request-URI --- */
 

@@ -160,5 +160,5 @@ void gw_remote_take(struct sip_request *message, const struct cluster_mark *mark
 		return;
 	}
 	++*gw->count.remote_taken;
-	gw_take_once(gw, message, &order);
+	gw_take(gw, message, &order);
 }

@@ -10,7 +10,7 @@ from lib.cluster import NAMES, ClusterCase, SecureNodes
 from lib.daemon import free_port
 from lib.digest import Credentials
 from lib.frame import new_id
-from lib.gateway import routes
+from lib.gateway import COMPOSING, routes
 from lib.msrp import report_for
 from lib.program import Program
 from lib.relay_client import USERS, Client, Peer
@@ -180,6 +180,72 @@ class OwnerTest(ClusterCase):
         self.pass_on(call, 'by way of b and a')
         self.assertEqual([self.numbers(i, 'gw')['remote'] for i in range(3)], [1, 2, 0])
         self.assertEqual(self.numbers(2, 'gw')['remote_taken'], 1)
+
+
+class ComposingTest(ClusterCase):
+    """RFC 3994: that somebody is typing, said to a node that has not the key."""
+
+    node_count = 3
+    types = f'text/plain {COMPOSING}'
+    config = {'routes': routes(types), 'gateway': {'iscomposing': 'forward'}}
+
+    def types_at(self, node, code=202):
+        self.message('<isComposing/>', content_type=COMPOSING,
+                     daemon=self.nodes[node]).final(code)
+
+    def begin(self, node, types=types):
+        self.message('first', daemon=self.nodes[node]).final(202)
+        call = self.answer(accept_types=types, ctl=self.ctls[node])
+        self.assertEqual(call.receive().body, b'first')
+        return call
+
+    def gets_it(self, call):
+        frame = call.receive()
+        self.assertEqual((frame.get('Content-Type'), frame.body), (COMPOSING, b'<isComposing/>'))
+
+    def test_nobody(self):
+        """Without a session anywhere it makes none, and claims no key."""
+        for i in range(3):
+            self.types_at(i)
+        self.assertEqual([self.numbers(i, 'gw')['iscomposing_dropped'] for i in range(3)], [1] * 3)
+        self.assertEqual([self.sessions(ctl) for ctl in self.ctls], [[]] * 3)
+        self.assertEqual(self.redis.call('KEYS', 'msrpd:gw:*'), b'*0\r\n')
+
+    def test_elsewhere(self):
+        """It reaches the session, after Redis was asked and without; the owner answers."""
+        call = self.begin(0)
+        self.types_at(1)
+        self.gets_it(call)
+        self.redis.pause()
+        self.addCleanup(self.redis.pause, False)
+        self.types_at(1)
+        self.gets_it(call)
+        self.assertEqual([self.numbers(i, 'gw')['remote'] for i in range(2)], [0, 2])
+        self.assertEqual(self.numbers(0, 'gw')['remote_taken'], 2)
+        # Whose the key is is not to be heard of now.
+        self.types_at(2)
+        self.assertEqual(self.numbers(2, 'gw')['iscomposing_dropped'], 1)
+
+    def test_refused(self):
+        """The client does not take it: as at the node that has the session."""
+        call = self.begin(0, 'text/plain')
+        self.types_at(1, 415)
+        self.message('text', daemon=self.nodes[1]).final(202)
+        self.assertEqual(call.receive().body, b'text')
+
+    def test_another_by_now(self):
+        """The node that had the key sends it on to the one that has it."""
+        call = self.begin(0)
+        self.types_at(1)
+        self.gets_it(call)
+        call.bye()
+        self.ctls[0].event('E_MSRP_GW_SESSION_END')
+        poll(lambda: self.redis.call('EXISTS', f'msrpd:gw:{self.key()}') == b':0\r\n',
+             what='a free key')
+        call = self.begin(2)
+        self.types_at(1)
+        self.gets_it(call)
+        self.assertEqual([self.numbers(i, 'gw')['remote'] for i in range(3)], [1, 2, 0])
 
 
 class BoundTest(ClusterCase):

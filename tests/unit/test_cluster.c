@@ -225,6 +225,68 @@ static void released(void **state)
 	assert_false(f->things[0][1].decided);
 }
 
+struct owner {
+	bool told;
+	char name[16]; /* empty: no other node */
+};
+
+static void on_owner(const struct cluster_node *owner, void *arg)
+{
+	struct owner *o = arg;
+	struct slice name = owner ? owner->name : SLICE("");
+
+	assert_false(o->told);
+	o->told = true;
+	snprintf(o->name, sizeof(o->name), "%.*s", SLICE_ARG(name));
+}
+
+static bool owner_told(void *arg)
+{
+	return ((struct owner *)arg)->told;
+}
+
+static struct cluster_question *ask_owner(struct fixture *f, size_t i, struct owner *o)
+{
+	*o = (struct owner){.told = false};
+	return cluster_owner_read(f->nodes[i].cluster, "gw", SLICE("key 0"), on_owner, o);
+}
+
+static void is_owner(struct fixture *f, size_t i, const char *name)
+{
+	struct owner o;
+
+	assert_non_null(ask_owner(f, i, &o));
+	loop_until(f->base, owner_told, &o);
+	assert_string_equal(o.name, name);
+}
+
+/* Who has a key is asked without claiming it. */
+static void owners(void **state)
+{
+	struct fixture *f = *state;
+	struct owner dropped, late;
+
+	is_owner(f, 1, "");
+	claim(f, 0, 0);
+	loop_until(f->base, all_decided, f);
+	assert_string_equal(f->things[0][0].owner, "");
+	is_owner(f, 1, "a");
+	is_owner(f, 0, "");
+	cluster_question_drop(ask_owner(f, 1, &dropped));
+	claims_forget(f->nodes[0].cluster); /* as a process that dies */
+	stop_node(f, 0);
+	start_node(f, 0);
+	loop_until(f->base, both_in, f);
+	is_owner(f, 1, ""); /* of another instance */
+	assert_false(dropped.told);
+	assert_non_null(ask_owner(f, 1, &late));
+	redis_server_stop(&f->redis);
+	loop_until(f->base, owner_told, &late);
+	assert_string_equal(late.name, "");
+	assert_null(ask_owner(f, 1, &late));
+	redis_server_start(&f->redis);
+}
+
 static void node_left(void **state)
 {
 	struct fixture *f = *state;
@@ -695,6 +757,7 @@ int main(void)
 	    cmocka_unit_test(places),
 	    WITH_REDIS(at_once),
 	    WITH_REDIS(released),
+	    WITH_REDIS(owners),
 	    WITH_REDIS(node_left),
 	    WITH_REDIS(redis_paused),
 	    WITH_REDIS(redis_restarted),

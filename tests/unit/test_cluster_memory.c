@@ -63,6 +63,14 @@ static void on_lost(struct cluster_claim *claim, const struct cluster_node *owne
 	fail();
 }
 
+static void on_owner(const struct cluster_node *owner, void *arg)
+{
+	struct asked *a = arg;
+
+	assert_null(owner);
+	a->answers++;
+}
+
 static const struct cluster_claim_ops claim_ops = {on_decided, on_lost};
 
 /* A claim, a record and a mark. */
@@ -81,6 +89,7 @@ static void live(struct world *w)
 	a.expected +=
 	    cluster_record_write(w->cluster, "aor", SLICE("a@h"), &writing, on_record, &a) != NULL;
 	a.expected += cluster_record_read(w->cluster, "aor", SLICE("a@h"), on_record, &a) != NULL;
+	a.expected += cluster_owner_read(w->cluster, "gw", SLICE("key"), on_owner, &a) != NULL;
 	cluster_count(w->cluster, SLICE("\x7f\0\0\1"));
 	cluster_mark_write(w->cluster, &text, SLICE("a"), &mark);
 	loop_until(w->base, all_answered, &a);
