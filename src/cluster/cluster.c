@@ -120,6 +120,7 @@ static void put_node(struct reply *out, const struct cluster *cluster, const str
 static void call_cluster(const struct param *params, struct reply *out, void *state)
 {
 	const struct cluster *cluster = state;
+	const struct node *node;
 
 	(void)params;
 	if (!cluster) {
@@ -134,8 +135,8 @@ static void call_cluster(const struct param *params, struct reply *out, void *st
 	reply_number(out, "written", (int64_t)*cluster->count.records_written);
 	reply_number(out, "conflicts", (int64_t)*cluster->count.conflicts);
 	reply_open_list(out, "nodes");
-	for (size_t i = 0; i < cluster->node_count; i++)
-		put_node(out, cluster, cluster->nodes[i]);
+	for (node = cluster->nodes; node; node = node->hh.next)
+		put_node(out, cluster, node);
 	reply_close(out);
 	reply_close(out);
 }

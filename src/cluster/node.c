@@ -44,22 +44,43 @@ static struct node *node_new(struct slice text)
 
 void nodes_clear(struct cluster *cluster)
 {
-	while (cluster->node_count > 0)
-		free(cluster->nodes[--cluster->node_count]);
+	struct node *node, *next;
+
+	HASH_ITER(hh, cluster->nodes, node, next)
+	{
+		HASH_DEL(cluster->nodes, node);
+		free(node);
+	}
 	*cluster->count.nodes = 0;
+}
+
+static struct node *find(const struct cluster *cluster, struct slice name)
+{
+	struct node *node;
+
+	HASH_FIND(hh, cluster->nodes, name.p, name.len, node);
+	return node;
+}
+
+/* The set of names has each of them once. */
+static void add(struct cluster *cluster, struct node *node)
+{
+	HASH_ADD_KEYPTR(hh, cluster->nodes, node->told.name.p, node->told.name.len, node);
+	if (!node->hh.tbl)
+		free(node);
 }
 
 static void take_nodes(struct cluster *cluster, const redisReply *reply)
 {
 	nodes_clear(cluster);
-	for (size_t i = 2; i < reply->elements && cluster->node_count < NODES_MAX; i++) {
+	for (size_t i = 2; i < reply->elements && HASH_COUNT(cluster->nodes) < NODES_MAX; i++) {
 		struct slice text = redis_text(reply->element[i]);
 		struct node *node = text.len ? node_new(text) : NULL;
 
 		if (node)
-			cluster->nodes[cluster->node_count++] = node;
+			add(cluster, node);
 	}
-	*cluster->count.nodes = cluster->node_count;
+	*cluster->count.nodes = HASH_COUNT(cluster->nodes);
 }
 
 static void take_secret(struct cluster *cluster, struct slice secret)
@@ -91,12 +112,12 @@ struct slice cluster_own_msrp(const struct cluster *cluster)
 
 int cluster_find_node(const struct cluster *cluster, struct slice name, struct cluster_node *node)
 {
-	for (size_t i = 0; cluster && i < cluster->node_count; i++)
-		if (slice_equal(cluster->nodes[i]->told.name, name)) {
-			*node = cluster->nodes[i]->told;
-			return 0;
-		}
-	return -ENOENT;
+	const struct node *found = cluster && name.len ? find(cluster, name) : NULL;
+
+	if (!found)
+		return -ENOENT;
+	*node = found->told;
+	return 0;
 }
 
 /* --- our own --- */

@@ -170,6 +170,7 @@ struct counting {
 enum { NODES_MAX = 1024 };
 
 struct node {
+	UT_hash_handle hh; /* by its name */
 	struct cluster_node told;
 	char text[]; /* what told points to */
 };
@@ -214,8 +215,7 @@ struct cluster {
 	bool registered; /* our record was written since Redis is there */
 	bool named_twice;
 	bool told_conflict; /* since Redis is there */
-	struct node *nodes[NODES_MAX];
-	size_t node_count;
+	struct node *nodes;
 	struct cluster_counters count;
 	void (*secret_told)(struct slice secret, void *arg);
 	void *secret_arg;

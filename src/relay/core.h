@@ -51,10 +51,10 @@ struct relay {
 	struct auth *auth;
 	struct cluster *cluster; /* NULL: there is none */
 	struct grants *grants;
-	struct passage *passages;          /* a hash table, of node.c */
-	struct passage *latest_passage;    /* that was found; NULL: none, or it is gone */
-	LIST_HEAD(, node_link) node_links; /* of node.c */
-	struct msrp_uri *own;              /* of settings.my_uri */
+	struct passage *passages;       /* a hash table, of node.c */
+	struct passage *latest_passage; /* that was found; NULL: none, or it is gone */
+	struct node_link *node_links;   /* a hash table, of node.c */
+	struct msrp_uri *own;           /* of settings.my_uri */
 	size_t own_count;
 	struct timer cleanup;
 	LIST_HEAD(, peer) peers; /* who is known by certificate */

@@ -57,16 +57,16 @@ bool node_has(const struct relay *relay, const struct msrp_uri *uri)
  * that node keeps it, for the sessions of its grants.
  */
 struct node_link {
+	UT_hash_handle hh;
 	struct msrp_user user; /* of the connection */
 	struct relay *relay;
-	LIST_ENTRY(node_link) entry;
 	size_t at_len, name_len;
 	char at[]; /* the node's URI, and behind it its name */
 };
 
 static void link_free(struct node_link *link)
 {
-	LIST_REMOVE(link, entry);
+	HASH_DEL(link->relay->node_links, link);
 	msrp_conn_detach(&link->user);
 	free(link);
 }
@@ -134,32 +134,37 @@ static void on_link_opened(struct msrp_user *user)
 
 static const struct msrp_user_ops link_ops = {.closed = on_link_closed, .opened = on_link_opened};
 
-static struct msrp_conn *find_link(const struct relay *relay, struct slice at)
+static struct node_link *find_link(const struct relay *relay, struct slice at)
 {
 	struct node_link *link;
 
-	LIST_FOREACH(link, &relay->node_links, entry)
-		if (slice_equal((struct slice){link->at, link->at_len}, at)
-		    && !msrp_conn_closing(link->user.conn))
-			return link->user.conn;
-	return NULL;
+	HASH_FIND(hh, relay->node_links, at.p, at.len, link);
+	return link;
 }
 
+/* In the place of one whose connection is closing. */
 static int add_link(struct relay *relay, const struct cluster_node *node, struct msrp_conn *conn)
 {
 	struct slice at = node->msrp, name = node->name;
 	struct node_link *link = calloc(1, sizeof(*link) + at.len + name.len);
+	struct node_link *old = find_link(relay, at);
 
 	if (!link)
 		return -ENOMEM;
-	peer_is_now_node(conn);
-	link->user.ops = &link_ops;
+	if (old)
+		link_free(old);
 	link->relay = relay;
+	link->user.ops = &link_ops;
 	link->at_len = at.len;
 	link->name_len = name.len;
 	memcpy(link->at, at.p, at.len);
 	memcpy(link->at + at.len, name.p, name.len);
-	LIST_INSERT_HEAD(&relay->node_links, link, entry);
+	HASH_ADD_KEYPTR(hh, relay->node_links, link->at, link->at_len, link);
+	if (!link->hh.tbl) {
+		free(link);
+		return -ENOMEM;
+	}
+	peer_is_now_node(conn);
 	msrp_conn_attach(conn, &link->user, 0);
 	if (msrp_conn_open(conn))
 		greet(link);
@@ -186,12 +191,16 @@ static int connect_to(struct relay *relay, const struct cluster_node *node,
 int node_connect(struct relay *relay, const struct msrp_uri *uri, struct msrp_conn **connp)
 {
 	struct cluster_node node;
+	struct node_link *link;
 	int err = cluster_find_node(relay->cluster, name_of(uri), &node);
 
 	if (err < 0)
 		return err;
-	*connp = find_link(relay, node.msrp);
-	return *connp ? 0 : connect_to(relay, &node, connp);
+	link = node.msrp.len ? find_link(relay, node.msrp) : NULL;
+	if (!link || msrp_conn_closing(link->user.conn))
+		return connect_to(relay, &node, connp);
+	*connp = link->user.conn;
+	return 0;
 }
 
 /* --- the way back --- */
@@ -294,8 +303,8 @@ struct msrp_conn *node_back(struct relay *relay, struct msrp_conn *from, struct 
 
 void nodes_fini(struct relay *relay)
 {
-	while (!LIST_EMPTY(&relay->node_links))
-		link_free(LIST_FIRST(&relay->node_links));
+	while (relay->node_links)
+		link_free(relay->node_links);
 	while (relay->passages)
 		passage_free(relay->passages);
 }

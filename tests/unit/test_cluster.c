@@ -106,7 +106,8 @@ static bool both_in(void *arg)
 
 	for (size_t i = 0; i < NODES; i++)
 		if (!redis_is_ready(&f->nodes[i].cluster->redis) || !f->nodes[i].cluster->registered
-		    || f->nodes[i].cluster->asking_all || f->nodes[i].cluster->node_count != NODES)
+		    || f->nodes[i].cluster->asking_all
+		    || HASH_COUNT(f->nodes[i].cluster->nodes) != NODES)
 			return false;
 	return true;
 }
@@ -306,6 +307,64 @@ static void node_left(void **state)
 	claim(f, 0, 0);
 	loop_until(f->base, all_decided, f);
 	assert_string_equal(f->things[0][0].owner, "b");
+}
+
+enum { MANY = 200 }; /* beside ours */
+
+struct tell {
+	struct cluster *cluster;
+	size_t count;
+};
+
+static bool has_heard(void *arg)
+{
+	const struct tell *t = arg;
+
+	return HASH_COUNT(t->cluster->nodes) == t->count;
+}
+
+static void have_heard(struct fixture *f, size_t count)
+{
+	struct tell t = {f->nodes[0].cluster, count};
+
+	node_tick(t.cluster);
+	loop_until(f->base, has_heard, &t);
+	assert_int_equal(number(t.cluster->count.nodes), count);
+}
+
+/* Each of the nodes that come and go is found by its name as long as it is there. */
+static void many_nodes(void **state)
+{
+	struct fixture *f = *state;
+	const struct cluster *c = f->nodes[0].cluster;
+	struct cluster_node node;
+	char name[16], sip[32];
+
+	redis_server_call(&f->redis,
+	    "EVAL \"for i = 0, 199 do "
+	    "redis.call('SET', 'test:node:n' .. i, 'instance sip:10.0.0.' .. i .. ' - -') "
+	    "redis.call('SADD', 'test:nodes', 'n' .. i) end "
+	    "return redis.status_reply('OK')\" 0");
+	have_heard(f, NODES + MANY);
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		snprintf(sip, sizeof(sip), "sip:10.0.0.%u", i);
+		assert_int_equal(cluster_find_node(c, slice_of(name), &node), 0);
+		assert_true(slice_equal(node.name, slice_of(name)));
+		assert_true(slice_equal(node.sip, slice_of(sip)));
+	}
+	redis_server_call(&f->redis,
+	    "EVAL \"for i = 1, 199, 2 do redis.call('DEL', 'test:node:n' .. i) end "
+	    "return redis.status_reply('OK')\" 0");
+	have_heard(f, NODES + MANY / 2);
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		assert_int_equal(cluster_find_node(c, slice_of(name), &node), i % 2 ? -ENOENT : 0);
+	}
+	assert_int_equal(cluster_find_node(c, SLICE("b"), &node), 0);
+	assert_int_equal(cluster_find_node(c, SLICE("n"), &node), -ENOENT);
+	assert_int_equal(cluster_find_node(c, (struct slice){NULL, 0}, &node), -ENOENT);
+	assert_int_equal(cluster_find_node(NULL, SLICE("b"), &node), -ENOENT);
 }
 
 static bool one_lost(void *arg)
@@ -759,6 +818,7 @@ int main(void)
 	    WITH_REDIS(released),
 	    WITH_REDIS(owners),
 	    WITH_REDIS(node_left),
+	    WITH_REDIS(many_nodes),
 	    WITH_REDIS(redis_paused),
 	    WITH_REDIS(redis_restarted),
 	    WITH_REDIS(redis_emptied),
