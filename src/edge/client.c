@@ -309,7 +309,7 @@ static void tell_datagram_failure(struct edge_client *c, unsigned code, const ch
 	    && edge_head_via(&m.head, &via) == 0) {
 		change.via_branch =
 		    edge_branch_parse(edge, c->listener->token, via.branch, &attempt);
-		if (!edge_respond(edge, change.via_branch, &m))
+		if (!edge_respond(edge, change.via_branch, &m, false))
 			edge_link_send(&edge->link, &m, &change);
 	}
 	buffer_fini(&w);
@@ -328,7 +328,7 @@ static void fail_datagram(struct edge_client *c, const char *why)
 	count_failure(c);
 	leave(c);
 	if (*c->key && !c->completed)
-		tell_datagram_failure(c, 503, why);
+		tell_datagram_failure(c, edge_unreached(c->passed), why);
 	edge_client_drop(c);
 }
 
@@ -577,7 +577,7 @@ void edge_clients_fail(struct sip_flow *f)
 		}
 		count_failure(c);
 		leave(c);
-		tell_flow_failure(c, 503, "connection lost");
+		tell_flow_failure(c, edge_unreached(c->passed), "connection lost");
 		edge_client_drop(c);
 	}
 }

@@ -143,7 +143,7 @@ struct edge_passing {
 /**
  * Let another node serve a request: what it answers goes back to the client, and so do the requests
  * of a dialog that begins with it, in both directions.  What the stack answers goes nowhere from now
- * on.  A node that is not reached is a 503.
+ * on.  A node that is not reached is a 500, and so is its 503 (RFC 3261 16.7).
  *
  * @return 0, -EBADMSG, -EINVAL, -ENOMEM, or -ENOENT: the client has gone
  */

@@ -152,6 +152,8 @@ bool edge_head_next_line(const struct edge_head *head, size_t *at, struct edge_l
  * absent ones leave things as they are.
  */
 struct edge_change {
+	struct slice code; /* of a response, in place of what it has; its phrase stays */
+
 	/* The top Via value, if there is one. */
 	bool drop_via;
 	struct slice via_transport, via_sent_by, via_branch; /* put in place of what it has */

@@ -10,7 +10,11 @@ struct patch {
 	struct slice text[3];
 };
 
-enum { PATCHES_MAX = 16 };
+enum {
+	PATCHES_MAX = 16,
+	CODE_AT = 8, /* behind "SIP/2.0 " */
+	CODE_LEN = 3,
+};
 
 /* Patches in the order of their places. */
 struct patches {
@@ -224,6 +228,8 @@ void edge_head_write(struct buffer *w, const struct edge_head *head,
 	struct buffer rport = BUFFER_ON(rport_text), length = BUFFER_ON(length_text);
 	size_t start = w->len;
 
+	if (change->code.p)
+		patch(&patches, CODE_AT, CODE_LEN, absent, change->code, absent);
 	change_via(&patches, change, &rport);
 	change_record_route(&patches, change);
 	change_route(&patches, change);

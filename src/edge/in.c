@@ -247,7 +247,7 @@ static void take_response(const struct edge_source *from, const struct edge_mess
 		return;
 	}
 	if (!edge_client_answered(edge, change.via_branch, attempt, &m->head)
-	    || edge_respond(edge, change.via_branch, m))
+	    || edge_respond(edge, change.via_branch, m, true))
 		return;
 	if (edge_head_cseq(&m->head, &number, &method) == 0 && edge_forms_dialog(method)) {
 		write_route(from, route);

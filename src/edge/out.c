@@ -98,7 +98,7 @@ static bool is_refused_invite(const struct edge_head *response)
 	    && slice_equal(method, SLICE("INVITE"));
 }
 
-bool edge_respond(struct edge *edge, struct slice branch, const struct edge_message *m)
+bool edge_respond(struct edge *edge, struct slice branch, const struct edge_message *m, bool passed)
 {
 	struct edge_token token;
 	struct edge_change change = {.drop_via = true,
@@ -111,6 +111,9 @@ bool edge_respond(struct edge *edge, struct slice branch, const struct edge_mess
 
 	if (edge_branch_token(edge, branch, &token, &mac) < 0)
 		return false;
+	/* RFC 3261 16.7: it is not this node that is out of service, and others are good there. */
+	if (passed && m->head.code == 503)
+		change.code = SLICE("500");
 	if (token.kind == TOKEN_DATAGRAM)
 		answer_datagram(edge, &token, mac, m, &change);
 	else if (token.kind == TOKEN_FLOW && !is_silence(edge, &m->head)
@@ -131,7 +134,7 @@ static void send_response(struct edge *edge, const struct edge_message *m)
 	if (is_refused_invite(&m->head))
 		edge_refusal_note(edge);
 	if (!edge_client_find(edge, via.branch, method))
-		edge_respond(edge, via.branch, m);
+		edge_respond(edge, via.branch, m, false);
 }
 
 /* --- requests --- */
@@ -143,6 +146,20 @@ static void give_up(struct edge *edge, const struct edge_head *request, unsigned
 	if (edge_is_passed(edge, request))
 		++*edge->count.passed_failed;
 	edge_link_reply(&edge->link, request, code, why);
+}
+
+static void not_reached(struct edge *edge, const struct edge_head *request, const char *why)
+{
+	give_up(edge, request, edge_unreached(edge_is_passed(edge, request)), why);
+}
+
+/* @param err  -ENOBUFS: it is we who cannot */
+static void not_sent(struct edge *edge, const struct edge_head *request, int err)
+{
+	if (err == -ENOBUFS)
+		give_up(edge, request, 503, "too many transactions");
+	else
+		not_reached(edge, request, strerror(-err));
 }
 
 /* Its branch on the wire. */
@@ -186,7 +203,7 @@ static void send_over(struct sip_flow *f, const struct edge_message *m, unsigned
 	if (edge_client_by_flow(f, &m->head, attempt, instead) == 0)
 		flow_send(f, m, &change);
 	else
-		give_up(f->edge, &m->head, 503, "too many transactions");
+		not_sent(f->edge, &m->head, -ENOBUFS);
 }
 
 /* @return 0 with the datagram in edge->text */
@@ -229,7 +246,7 @@ static void send_datagram(const struct edge_target *t, bool whole, const struct 
 	if (err == 0)
 		err = edge_client_by_datagram(&out, &m->head, attempt);
 	if (err < 0)
-		give_up(edge, &m->head, 503, strerror(-err));
+		not_sent(edge, &m->head, err);
 }
 
 static void send_by_stream(const struct edge_target *t, const struct edge_message *m,
@@ -241,7 +258,7 @@ static void send_by_stream(const struct edge_target *t, const struct edge_messag
 	if (f)
 		send_over(f, m, attempt, NULL);
 	else
-		give_up(edge, &m->head, 503, "no connection to be had");
+		not_reached(edge, &m->head, "no connection to be had");
 }
 
 static void send_there(const struct edge_target *t, bool whole, const struct edge_message *m,
@@ -265,11 +282,11 @@ static void send_to_target(struct edge *edge, struct edge_listener *listener, bo
 	if (edge_target_read(edge, &t, edge_head_next_hop(&m->head, 1), listener) < 0)
 		give_up(edge, &m->head, 430, "the connection is closed");
 	else if (!t.listener)
-		give_up(edge, &m->head, 503, "no listener of that transport");
+		not_reached(edge, &m->head, "no listener of that transport");
 	else if ((err = edge_service_apply(&t, m, attempt)) == 0)
 		send_there(&t, whole, m, attempt);
 	else if (err != -EINPROGRESS)
-		give_up(edge, &m->head, 503, strerror(-err));
+		not_sent(edge, &m->head, err);
 }
 
 /* Where his responses go: nobody else is to get what is for him, whatever it names. */
@@ -294,6 +311,7 @@ static void send_after(struct edge_client *invite, const struct edge_message *m)
 	struct edge *edge = invite->edge;
 	char host[ADDR_TEXT_SIZE];
 	struct edge_outgoing cancel = {.listener = invite->listener, .port = invite->port};
+	int err;
 
 	if (invite->flow) {
 		send_over(invite->flow, m, invite->attempt, NULL);
@@ -307,8 +325,8 @@ static void send_after(struct edge_client *invite, const struct edge_message *m)
 	    slice_of(invite->name ? invite->name->host : addr_print_host(&invite->peer, host));
 	if (invite->completed)
 		edge_client_ack(invite, cancel.text);
-	else if (edge_client_by_datagram(&cancel, &m->head, invite->attempt) < 0)
-		give_up(edge, &m->head, 503, "it cannot be sent");
+	else if ((err = edge_client_by_datagram(&cancel, &m->head, invite->attempt)) < 0)
+		not_sent(edge, &m->head, err);
 }
 
 void edge_send_ack(struct edge_client *invite, struct slice text)

@@ -461,6 +461,6 @@ void edge_give_back(struct edge *edge, struct slice response)
 	struct edge_via via;
 
 	if (edge_head_scan(&m.head, response, &edge_own_bounds) < 0
-	    || edge_head_via(&m.head, &via) < 0 || !edge_respond(edge, via.branch, &m))
+	    || edge_head_via(&m.head, &via) < 0 || !edge_respond(edge, via.branch, &m, false))
 		edge_link_send_text(&edge->link, response);
 }

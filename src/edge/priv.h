@@ -254,9 +254,12 @@ void edge_note_source(struct edge_change *change, const struct edge_source *from
 /* out.c: what the stack sends */
 /**
  * Give a response to whom the branch of our Via names.
+ *
+ * @param passed  it is what the request has been answered where it has gone on to, and not by us
  * @return false: it is none of ours
  */
-bool edge_respond(struct edge *edge, struct slice branch, const struct edge_message *message);
+bool edge_respond(struct edge *edge, struct slice branch, const struct edge_message *message,
+    bool passed);
 void edge_take_from_stack(struct edge *edge, const struct edge_message *message);
 /** A request of the stack's that has waited, or has been elsewhere in vain. */
 void edge_send_again(struct edge *edge, struct slice text, unsigned attempt);
@@ -284,6 +287,12 @@ unsigned edge_pass_request(const struct edge_source *from, const struct edge_mes
 
 /** Is it a peer's, on its way to another one? */
 bool edge_is_passed(struct edge *edge, const struct edge_head *request);
+
+/** What a request is answered that does not reach who it is for: RFC 3261 16.9, 16.7 of a passed one. */
+static inline unsigned edge_unreached(bool passed)
+{
+	return passed ? 500 : 503;
+}
 
 /** A response of the edge's own goes to the stack, or to the peer whose passed request it is to. */
 void edge_give_back(struct edge *edge, struct slice response);

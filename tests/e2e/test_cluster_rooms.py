@@ -197,7 +197,7 @@ class JoinTest(RoomsCase):
             if answer.code == 200:
                 Dialog.of_client(transaction, answer).ack()
             else:
-                self.assertIn(answer.code, (480, 503))
+                self.assertIn(answer.code, (480, 500))
             return answer.code == 200
         poll(joins, what='the room to be free')
         poll(lambda: self.participants(1) == [uri('carol')], what='her in it')

@@ -294,6 +294,46 @@ static void test_failure(void **state)
 	node_wait(w, "ACK ");
 }
 
+/* RFC 3261 16.7: it is the node that is out of service, and not who has passed the request on. */
+static void test_unavailable(void **state)
+{
+	struct world *w = *state;
+	struct edge_side *s = &w->side;
+	char text[TEXT];
+
+	pass_invite(w);
+	node_send(w, edge_answer(s, text, "503 Busy\r\nRetry-After: 5"));
+	edge_peer_wait(s, "SIP/2.0 500 Busy\r\n");
+	assert_non_null(strstr(s->text, "\r\nRetry-After: 5\r\n"));
+	edge_peer_send(s, edge_request(s, text, "ACK", "z9hG4bKi"));
+	node_wait(w, "ACK ");
+	node_send(w, in_dialog(w, text, "BYE", w->call_id, w->for_node, w->for_peer));
+	edge_peer_wait(s, "BYE ");
+	edge_peer_send(s, edge_answer(s, text, "503 Busy"));
+	node_wait(w, "SIP/2.0 500 Busy\r\n");
+}
+
+/* 16.9: as if it had answered that. */
+static void test_not_reached(void **state)
+{
+	struct world *w = *state;
+	struct edge_passing passing = {.own = SLICE("sip:127.0.0.1")};
+	char got[TEXT], node[120];
+	union addr addr = {.in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}}};
+	int closed = socket(AF_INET, SOCK_STREAM, 0);
+
+	/* Its port is nobody else's, and nobody listens there. */
+	assert_int_equal(bind(closed, &addr.any, addr_len(&addr)), 0);
+	addr_of_socket(&addr, closed);
+	snprintf(node, sizeof(node), "sip:127.0.0.1:%u;transport=tcp", addr_port(&addr));
+	take_invite(w, got);
+	passing.request = slice_of(got);
+	passing.node = slice_of(node);
+	assert_int_equal(edge_pass_on(w->side.edge, &passing), 0);
+	edge_peer_wait(&w->side, "SIP/2.0 500 ");
+	close(closed);
+}
+
 static bool has_no_stack(void *world)
 {
 	return !edge_link_is_open(((struct world *)world)->side.edge);
@@ -660,7 +700,7 @@ static void test_phone_is_gone(void **state)
 	call_phone(w, user);
 	close(w->phone);
 	w->phone = -1;
-	node_wait(w, "SIP/2.0 503 ");
+	node_wait(w, "SIP/2.0 500 ");
 	node_send(w, in_dialog(w, text, "BYE", w->call_id, w->for_node, w->for_peer));
 	node_wait(w, "SIP/2.0 430 ");
 	node_send(w, write_call(w, text, user, "70"));
@@ -713,6 +753,8 @@ int main(void)
 	    TEST(test_max_forwards),
 	    TEST(test_max_forwards_at_once),
 	    TEST(test_failure),
+	    TEST(test_unavailable),
+	    TEST(test_not_reached),
 	    TEST(test_cancelled_at_once),
 	    TEST(test_link_lost),
 	    TEST(test_link_lost_at_once),
