@@ -373,6 +373,16 @@ static int on_collected(struct forwarder *fw, const struct collected *c)
 	return result_of(c->in.conn, request_forward(fw, &c->in, &hop, &phrase), phrase);
 }
 
+/*
+ * The connection that is being made may come to nothing: what comes waits for whichever there will be.
+ * But while it is the first one it is trusted where the wait would hold up other sessions.
+ */
+static bool waits(const struct anchor_leg *to, const struct msrp_conn *from)
+{
+	return to->user.conn && !msrp_conn_open(to->user.conn)
+	    && (to->lost || msrp_conn_users(from) == 1);
+}
+
 static int pass(struct anchor_leg *leg, struct msrp_conn *conn, const struct msrp_frame *frame)
 {
 	const struct incoming in = {.conn = conn, .frame = frame};
@@ -384,8 +394,8 @@ static int pass(struct anchor_leg *leg, struct msrp_conn *conn, const struct msr
 	if (is_empty(frame))
 		return refuse(conn, 200, "OK");
 	if (frame->method == MSRP_SEND) {
-		if (leg->other->lost && hop.conn && !msrp_conn_open(hop.conn))
-			hop.conn = NULL; /* it may come to nothing again: wait */
+		if (waits(leg->other, conn))
+			hop.conn = NULL;
 		return result_of(conn, forward_send(forwarder_of(leg), &in, &hop, &phrase), phrase);
 	}
 	if (frame->method == MSRP_AUTH)

@@ -448,6 +448,25 @@ class LongGraceTest(GraceCase):
         pair.bob.attach(slow.listener.accept())
         self.assertEqual(pair.bob.receive().body, b'early')
 
+    def test_first_comes_to_nothing(self):
+        """What comes while we connect for the first time waits for the next try."""
+        slow, numbers = Way(self, False, tls=True), lambda: self.ctl.call(
+            'get_statistics', group='msrp')
+        good, slow.listener.tls = slow.listener.tls, certs.server_context(self.other)
+        slow.listener.gate = threading.Semaphore(0)
+        pair = self.meet(Way(self, True, tls=True), slow, comes=False)
+        before = numbers()
+        sent = pair.alice.send('early', code=None)
+        poll(lambda: numbers()['msrp:frames_in'] > before['msrp:frames_in'], what='the SEND')
+        slow.listener.gate.release()
+        slow.listener.accept()
+        poll(lambda: numbers()['msrp:closed'] > before['msrp:closed'], what='the end of the first')
+        slow.listener.tls = good
+        slow.listener.gate.release()
+        pair.bob.attach(slow.listener.accept())
+        pair.bob.conn.expect('SEND', **{'Message-ID': sent.message_id})
+        pair.alice.conn.expect_response(sent, 200)
+
 
 class ReloadTest(GraceCase):
     grace = '60s'
