@@ -307,6 +307,9 @@ void dialog_on_event(struct sip_owner *owner, const struct sip_event *ev)
 	case nua_i_bye:
 		on_bye(d, ev);
 		break;
+	case nua_i_state:
+		dialog_note_refresh(d, ev);
+		break;
 	case nua_r_update:
 		dialog_on_refresh_answered(d, ev);
 		break;

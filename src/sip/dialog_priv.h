@@ -10,6 +10,7 @@ enum phase { SETUP, READY, OVER };
 enum exchange {
 	IDLE,
 	OURS,       /* our INVITE waits for its answer */
+	REFRESH,    /* so does an INVITE of nua's own: RFC 4028 */
 	OURS_ACK,   /* it came, we owe the ACK: to an offer, with our answer */
 	THEIRS,     /* their INVITE waits for our answer */
 	THEIRS_ACK, /* it was given, the ACK is to come */
@@ -101,6 +102,7 @@ void dialog_on_event(struct sip_owner *owner, const struct sip_event *ev);
 int dialog_take_offer(struct sip_dialog *d, struct slice sdp);
 void dialog_send_invite(struct sip_dialog *d);
 void dialog_on_invite_response(struct sip_dialog *d, const struct sip_event *ev);
+void dialog_note_refresh(struct sip_dialog *d, const struct sip_event *ev);
 void dialog_on_refresh_answered(struct sip_dialog *d, const struct sip_event *ev);
 
 /* --- dialog_uas.c: what the peer asks --- */

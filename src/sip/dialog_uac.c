@@ -243,6 +243,8 @@ static void on_invite_refused(struct sip_dialog *d, const struct sip_event *ev)
 		d->sdp = NULL;
 		if (d->handler)
 			d->handler->refused(d, &f, d->arg);
+	} else if (d->exchange == REFRESH) {
+		d->exchange = IDLE;
 	}
 	free(lines);
 }
@@ -344,6 +346,16 @@ void dialog_on_invite_response(struct sip_dialog *d, const struct sip_event *ev)
 		on_invite_accepted(d, ev);
 	else if (ev->from_peer)
 		on_invite_progress(d, ev);
+}
+
+/*
+ * nua refreshes by itself, by INVITE where the peer has no UPDATE, and says no more of it than this.
+ * One of ours would wait for its answer, and take it for that to our offer.
+ */
+void dialog_note_refresh(struct sip_dialog *d, const struct sip_event *ev)
+{
+	if (d->phase == READY && d->exchange == IDLE && strcmp(ev->phrase, "INVITE sent") == 0)
+		d->exchange = REFRESH;
 }
 
 /* nua refreshes by itself, but has no credentials. */

@@ -12,6 +12,7 @@
 
 #include <event2/event.h>
 
+#include "sip/priv.h"
 #include "sip_peer.h"
 #include "sip_side.h"
 
@@ -473,6 +474,36 @@ static void test_update(void **state)
 	peer_expect(&w->p, "SIP/2.0 405 ");
 }
 
+#define WITHOUT_UPDATE "Allow: INVITE, ACK, BYE\r\nSession-Expires: "
+
+/* RFC 4028: our offer waits for the answer to a refresh, which is none to it. */
+static void test_own_refresh(void **state)
+{
+	struct world *w = *state;
+
+	nua_set_params(w->a.stack->nua, NUTAG_MIN_SE(1), TAG_END());
+	establish(w, WITHOUT_UPDATE "2;refresher=uac\r\n");
+	peer_expect(&w->p, "INVITE ");
+	assert_int_equal(sip_dialog_reinvite(w->a.d, SLICE("offer-a2")), -EBUSY);
+	peer_answer(&w->p, "200 OK", WITHOUT_UPDATE "2;refresher=uac\r\n", "answer-p");
+	peer_expect(&w->p, "ACK ");
+	side_wait_log(&w->a, "answer idle ");
+	assert_string_equal(w->a.sdp, "answer-p");
+	/* A refusal ends it as well. */
+	peer_expect(&w->p, "INVITE ");
+	assert_int_equal(sip_dialog_reinvite(w->a.d, SLICE("offer-a2")), -EBUSY);
+	peer_answer(&w->p, "403 Forbidden", NULL, NULL);
+	peer_expect(&w->p, "ACK ");
+	side_wait_log(&w->a, "answer idle idle ");
+	side_reinvite(&w->a, "offer-a2");
+	peer_expect(&w->p, "INVITE ");
+	assert_true(peer_has(&w->p, "offer-a2"));
+	peer_answer(&w->p, "200 OK", NULL, "answer-p2");
+	peer_expect(&w->p, "ACK ");
+	side_wait_log(&w->a, "answer ");
+	assert_string_equal(w->a.sdp, "answer-p2");
+}
+
 static void test_reinvite_answers(void **state)
 {
 	struct world *w = *state;
@@ -665,6 +696,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_wrong_password, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_challenges_we_cannot_answer, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_update, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_own_refresh, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_reinvite_answers, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_reinvite_lost, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_bye_with_open_reinvite, set_up, tear_down),
