@@ -15,6 +15,7 @@
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <seccomp.h>
+#include <sodium/core.h>
 #include <sodium/version.h>
 #include <sofia-sip/su_types.h>
 #include <sofia-sip/sofia_features.h>
@@ -185,6 +186,8 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
+	/* It looks at the processor: before that, and should it fail, all is done in plain C. */
+	(void)!sodium_init();
 	sandbox_init(&d.sandbox);
 	if (daemon_load(&d, print_line, &why) < 0) {
 		fprintf(stderr, "msrpd: %s\n", why.text);
