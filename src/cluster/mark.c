@@ -10,7 +10,17 @@
 
 #include <msrpd/hex.h>
 
+#include "base/chars.h"
 #include "cluster/priv.h"
+
+static size_t plain_span(struct slice text)
+{
+	size_t n = 0;
+
+	while (n < text.len && isgraph((unsigned char)text.p[n]) && text.p[n] != '%')
+		n++;
+	return n;
+}
 
 static void write_escaped(struct buffer *w, struct slice text)
 {
@@ -19,30 +29,35 @@ static void write_escaped(struct buffer *w, struct slice text)
 		return;
 	}
 	buffer_add_char(w, '=');
-	for (size_t i = 0; i < text.len; i++)
-		if (isgraph((unsigned char)text.p[i]) && text.p[i] != '%')
-			buffer_add_char(w, text.p[i]);
-		else
-			buffer_printf(w, "%%%02x", (unsigned char)text.p[i]);
+	while (text.len) {
+		size_t plain = plain_span(text);
+
+		buffer_add(w, slice_head(text, plain));
+		text = slice_from(text, plain);
+		if (text.len) {
+			buffer_printf(w, "%%%02x", (unsigned char)text.p[0]);
+			text = slice_from(text, 1);
+		}
+	}
 }
 
 /* @return absent where it says so, or is broken */
 static struct slice read_escaped(struct buffer *w, struct slice text)
 {
 	size_t start = w->len;
+	struct slice plain;
 
-	if (!text.len || text.p[0] != '=')
+	if (!chars_take_char(&text, '='))
 		return (struct slice){NULL, 0};
-	for (size_t i = 1; i < text.len; i++) {
-		int byte = hex_byte(slice_from(text, i + 1));
+	while (slice_cut(&text, '%', &plain)) {
+		int byte = hex_byte(text);
 
-		if (text.p[i] != '%') {
-			buffer_add_char(w, text.p[i]);
-		} else if (byte < 0) {
+		buffer_add(w, plain);
+		if (text.p && byte < 0)
 			return (struct slice){NULL, 0};
-		} else {
+		if (text.p) {
 			buffer_add_char(w, (char)byte);
-			i += 2;
+			text = slice_from(text, 2);
 		}
 	}
 	return w->err ? (struct slice){NULL, 0} : (struct slice){w->p + start, w->len - start};
