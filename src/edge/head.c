@@ -279,30 +279,27 @@ static const char *judge_list(const struct edge_head *h, enum edge_field field, 
 	return NULL;
 }
 
-static const char *judge_further_lists(const struct edge_head *h)
+/* From the first line of that name to the last one: mostly they are side by side. */
+static const char *judge_lines(const struct edge_head *h, enum edge_field field)
 {
+	size_t at = h->first[field].at;
 	const char *why = NULL;
 	struct edge_line line;
-	size_t at = 0;
 
-	while (!why && edge_head_next_line(h, &at, &line))
-		if (line.field <= EDGE_RECORD_ROUTE)
-			why = judge_list(h, line.field, edge_line_value(line.text));
+	while (!why && at <= h->last[field].at && edge_head_next_line(h, &at, &line))
+		if (line.field == field)
+			why = judge_list(h, field, edge_line_value(line.text));
 	return why;
 }
 
 static const char *judge_lists(const struct edge_head *h)
 {
 	const char *why = NULL;
-	bool further = false;
 
-	for (enum edge_field field = EDGE_VIA; !why && field <= EDGE_RECORD_ROUTE; field++) {
-		if (!edge_head_has(h, field))
-			continue;
-		why = judge_list(h, field, edge_head_value(h, field));
-		further |= h->first[field].at != h->last[field].at;
-	}
-	return why || !further ? why : judge_further_lists(h);
+	for (enum edge_field field = EDGE_VIA; !why && field <= EDGE_RECORD_ROUTE; field++)
+		if (edge_head_has(h, field))
+			why = judge_lines(h, field);
+	return why;
 }
 
 static const char *judge(const struct edge_head *h)
