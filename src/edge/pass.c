@@ -312,8 +312,7 @@ int edge_pass_on(struct edge *edge, const struct edge_passing *passing)
 
 	if (edge_head_scan_own(&m.head, passing->request) < 0 || m.head.status)
 		return -EBADMSG;
-	/* Behind it may be a NUL of Sofia's. */
-	m.body = slice_head(slice_from(passing->request, m.head.len), m.head.content_length);
+	m.body = slice_from(passing->request, m.head.len);
 	err = pass_on(&p, passing);
 	fini(&p);
 	if (err > 0)

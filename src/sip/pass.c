@@ -1,65 +1,54 @@
 /* Requests that another node serves: as they came, with a header for it (edge/pass.c). */
 #include <errno.h>
-#include <stdlib.h>
+#include <limits.h>
 
 #include <sofia-sip/msg_header.h>
 #include <sofia-sip/sip_header.h>
-#include <sofia-sip/url.h>
 
 #include <msrpd/buffer.h>
 #include <msrpd/cluster.h>
 
 #include "sip/request_priv.h"
 
-/* What a client writes in the nodes' name. */
-static void drop_named(msg_t *msg, sip_t *sip, struct slice name)
+/* As Sofia has read it. */
+static void write_header(struct buffer *w, const msg_header_t *h)
 {
-	sip_unknown_t *u = sip->sip_unknown, *next;
+	size_t room = w->cap - w->len;
+	size_t len = (size_t)msg_header_e(w->p + w->len, (isize_t)room, h, 0);
 
-	for (; u; u = next) {
-		next = u->un_next;
-		if (slice_equal_nocase(slice_of(u->un_name), name))
-			msg_header_remove(msg, (msg_pub_t *)sip, (msg_header_t *)u);
+	/* Without room to spare something is missing. */
+	if (len + 1 >= room) {
+		if (buffer_reserve(w, len + 2) < 0)
+			return;
+		msg_header_e(w->p + w->len, (isize_t)(w->cap - w->len), h, 0);
 	}
+	w->len += len;
 }
 
-static int add(msg_t *msg, sip_t *sip, struct slice header)
+/* The start line is written anew, and what a client says in the nodes' name is not. */
+static bool is_left_out(const msg_header_t *h, struct slice name)
 {
-	char *line = slice_dup(slice_trim(header));
-	sip_unknown_t *u = line ? sip_unknown_make(msg_home(msg), line) : NULL;
+	int hash = h->sh_class->hc_hash;
 
-	free(line);
-	return u ? msg_header_insert(msg, (msg_pub_t *)sip, (msg_header_t *)u) : -1;
+	return hash == sip_request_hash
+	    || (hash == sip_unknown_hash
+		&& slice_equal_nocase(slice_of(h->sh_unknown->un_name), name));
 }
 
-/* RFC 3261 16.6: where a rule has let it go.  @return 0 or -1 */
-static int set_target(msg_t *msg, sip_request_t *line, const char *target)
+/* To where a rule has let it go: RFC 3261 16.6. */
+static void write_message(struct buffer *w, const struct sip_request *req, struct slice header)
 {
-	url_t *url = target ? url_make(msg_home(msg), target) : line->rq_url;
-
-	if (!url)
-		return -1;
-	if (target)
-		msg_fragment_clear(line->rq_common);
-	*line->rq_url = *url;
-	return 0;
-}
-
-/* @return the whole of it, of the message's home; absent: no memory */
-static struct slice write_message(struct sip_request *req, struct slice header)
-{
-	msg_t *msg = sip_request_msg(req);
-	sip_t *sip = sip_object(msg);
 	struct slice rest = header, name;
-	char *text = NULL;
-	size_t len = 0;
 
 	slice_cut(&rest, ':', &name);
-	drop_named(msg, sip, name);
-	if (set_target(msg, sip->sip_request, sip_request_target(req)) == 0
-	    && add(msg, sip, header) == 0)
-		text = msg_as_string(msg_home(msg), msg, (msg_pub_t *)sip, 0, &len);
-	return (struct slice){text, text ? len : 0};
+	buffer_add(w, sip_request_field(req, SIP_FIELD_METHOD));
+	buffer_add_char(w, ' ');
+	buffer_add(w, sip_request_field(req, SIP_FIELD_RURI));
+	buffer_add(w, SLICE(" SIP/2.0\r\n"));
+	buffer_add(w, header);
+	for (msg_header_t *h = *msg_chain_head(sip_request_msg(req)); h && !w->err; h = h->sh_succ)
+		if (!is_left_out(h, name))
+			write_header(w, h);
 }
 
 /* RFC 3261 16.3: we know no extension that a proxy has to. */
@@ -82,6 +71,7 @@ static int refuse_extensions(struct sip_request *req, const sip_proxy_require_t 
 
 static int send_on(struct sip_request *req, const struct edge_passing *to, struct slice header)
 {
+	struct buffer message = {.max = INT_MAX}; /* Sofia counts so far */
 	struct sip_request_parts parts;
 	struct edge_passing passing = *to;
 	int err;
@@ -91,8 +81,10 @@ static int send_on(struct sip_request *req, const struct edge_passing *to, struc
 		return refuse_extensions(req, parts.sip->sip_proxy_require);
 	if (header.len > edge_max_header_size(parts.agent->stack->edge))
 		return -EMSGSIZE;
-	passing.request = write_message(req, header);
-	err = passing.request.p ? edge_pass_on(parts.agent->stack->edge, &passing) : -ENOMEM;
+	write_message(&message, req, header);
+	passing.request = buffer_text(&message);
+	err = message.err ? message.err : edge_pass_on(parts.agent->stack->edge, &passing);
+	buffer_fini(&message);
 	if (err == 0)
 		sip_request_gone_on(req);
 	return err;

@@ -282,11 +282,6 @@ int sip_request_set_target(struct sip_request *req, const struct sip_place *plac
 	return 0;
 }
 
-const char *sip_request_target(const struct sip_request *req)
-{
-	return req->target;
-}
-
 struct sip_flow *sip_request_flow_to(const struct sip_request *req, struct slice uri)
 {
 	return slice_equal(uri, req->fields[SIP_FIELD_RURI]) ? req->target_flow : NULL;

@@ -55,9 +55,6 @@ bool sip_request_is_barred(const struct sip_request *req);
 /** Another node answers it: the stack forgets it. */
 void sip_request_gone_on(struct sip_request *req);
 
-/** What sip_request_set_target() has put there; NULL: nothing. */
-const char *sip_request_target(const struct sip_request *req);
-
 /** For NUTAG_WITH. */
 msg_t *sip_request_msg(const struct sip_request *req);
 
