@@ -28,6 +28,7 @@ enum sip_field {
 	SIP_FIELD_TO_URI,
 	SIP_FIELD_FROM, /* the same with its display name before it, "NAME <URI>" */
 	SIP_FIELD_TO,
+	SIP_FIELD_FROM_TAG,
 	SIP_FIELD_CALL_ID,
 	SIP_FIELD_CSEQ,           /* its number, decimal */
 	SIP_FIELD_SOURCE_ADDRESS, /* of the socket, without brackets */

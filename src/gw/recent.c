@@ -22,8 +22,10 @@ static uint64_t digest_of(const struct gw *gw, const struct sip_request *message
 {
 	const struct slice texts[] = {
 	    sip_request_field(message, SIP_FIELD_CALL_ID),
-	    sip_request_header(message, SLICE("CSeq")),
-	    sip_request_header(message, SLICE("From")),
+	    sip_request_field(message, SIP_FIELD_CSEQ),
+	    sip_request_field(message, SIP_FIELD_METHOD),
+	    sip_request_field(message, SIP_FIELD_FROM_URI),
+	    sip_request_field(message, SIP_FIELD_FROM_TAG),
 	};
 	uint64_t digest = hash_texts(gw->hash, texts, sizeof(texts) / sizeof(texts[0]));
 

@@ -149,6 +149,7 @@ static int fill(struct sip_request *req)
 		return err;
 	f[SIP_FIELD_FROM] = address(req, sip->sip_from, SIP_FIELD_FROM_URI);
 	f[SIP_FIELD_TO] = address(req, sip->sip_to, SIP_FIELD_TO_URI);
+	f[SIP_FIELD_FROM_TAG] = slice_of(sip->sip_from->a_tag);
 	f[SIP_FIELD_METHOD] = slice_of(sip->sip_request->rq_method_name);
 	f[SIP_FIELD_CALL_ID] = slice_of(sip->sip_call_id ? sip->sip_call_id->i_id : NULL);
 	f[SIP_FIELD_CSEQ] = slice_of(su_sprintf(msg_home(req->msg), "%u", sip->sip_cseq->cs_seq));

@@ -16,7 +16,8 @@ static void live(struct world *w)
 	for (size_t i = 0; i < 3; i++) {
 		request_init(&message[i], "MESSAGE", PHONE, CLIENT, "text/plain", "x");
 		message[i].fields[SIP_FIELD_PROTO] = SLICE("udp");
-		message[i].cseq = slice_of((const char *const[]){"1", "2", "3"}[i]);
+		message[i].fields[SIP_FIELD_CSEQ] =
+		    slice_of((const char *const[]){"1", "2", "3"}[i]);
 		put_message(w, &message[i], (int)i);
 		assert_true(i > 0 || message[i].code != 0);
 	}
