@@ -217,7 +217,10 @@ void share_note_written(struct aor *aor);
 /** Something of it has changed here alone: have it written. */
 void share_settle(struct aor *aor);
 
-/** The same, and take the contact away from wherever it came to; absent: all of them. */
+/** The same where it was seen only now that the record is not as it should be; NULL: nothing. */
+void share_mend(struct aor *aor);
+
+/** share_settle(), and take the contact away from wherever it came to; absent: all of them. */
 void share_remove(struct registrar *r, struct slice name, struct slice contact);
 
 /** Its time is over, or its connection: for good if no other node has got it meanwhile. */

@@ -402,6 +402,8 @@ static int decide(struct registration *reg, enum share_result result)
 			share_note_written(reg->aor);
 		answer(reg);
 	}
+	if (result == SHARE_SEEN)
+		share_mend(reg->aor);
 	end_registration(reg);
 	return no.code ? -EACCES : 0;
 }

@@ -68,6 +68,8 @@ static void on_looked_up(struct share *share, enum share_result result)
 		route_go_on(l->walk, -ECANCELED);
 	else
 		route_go_on(l->walk, take_lookup(r, l->request, name));
+	if (result == SHARE_SEEN)
+		share_mend(aor_find(r, name));
 	free(l);
 }
 

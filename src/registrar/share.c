@@ -130,8 +130,14 @@ static bool read_line(struct buffer *w, const struct registrar *r, const struct 
 
 /* --- what is here, and what others know --- */
 
-/* Of an own binding: it is what this node has written, or what came to another one since. */
-static void meet_own(struct binding *b, const struct binding_terms *t, bool ours)
+/* RFC 3261 10.3: Redis has gone back to what was before, as a replica that was behind has. */
+static bool is_later(const struct binding *b, const struct binding_terms *t)
+{
+	return slice_equal(b->terms.call_id, t->call_id) && b->terms.cseq > t->cseq;
+}
+
+/* It is what this node has written; or it is later than what stands there, and is to be written. */
+static void keep(struct binding *b, const struct binding_terms *t, bool ours)
 {
 	b->seen = true;
 	b->written = ours && slice_equal(b->terms.call_id, t->call_id) && b->terms.cseq == t->cseq;
@@ -154,8 +160,10 @@ static void take_line(struct aor *aor, const struct cluster_line *line)
 	ours = slice_equal(words[WRITER], cluster_own_process(r->env.cluster));
 	slice_cut(&words[WRITER], ' ', &t.node);
 	b = aor_find_binding(aor, &t);
-	if (b && binding_is_own(b) && (ours || (!b->written && b->made_ms >= t.made_ms))) {
-		meet_own(b, &t, ours);
+	if (b
+	    && (is_later(b, &t)
+		|| (binding_is_own(b) && (ours || (!b->written && b->made_ms >= t.made_ms))))) {
+		keep(b, &t, ours);
 	} else if (ours) {
 		aor->dirty = true; /* it is here no more */
 	} else if (t.expires_ms > 0 && (fresh = binding_new(r, &t))) {
@@ -356,6 +364,12 @@ int share_write(struct share *s, const struct aor *aor, const struct change *cha
 		buffer_fini(&lines.text);
 	}
 	return wait_for(s);
+}
+
+void share_mend(struct aor *aor)
+{
+	if (aor && aor->dirty && !aor->settling)
+		share_settle(aor);
 }
 
 void share_note_written(struct aor *aor)

@@ -394,6 +394,7 @@ class FaultTest(ClusterCase):
         """The replica becomes the master, and the old one follows it when it is back."""
         masters = [self.redis, self.replica]
         for master, other in (masters, masters[::-1]):
+            self.until(lambda m=master, o=other: o.has_all_of(m), 'the replica')
             master.stop()
             self.load()
             self.all_alone()

@@ -249,6 +249,22 @@ class RedisTest(SharedCase):
             self.page_at(i)
             self.gets_page(phones[1])
 
+    def test_goes_back(self):
+        """Redis knows only what was before, as a replica that was behind: what is later is kept."""
+        contact, call_id = self.sip.contact(), token()
+        key = 'msrpd:aor:alice@example.org'
+        self.at(0, f'<{contact}>;q=0.1', call_id=call_id)
+        before = [self.redis.field(key, name) for name in ('born', 'version', 'lines')]
+        self.at(1, f'<{contact}>;q=0.9', call_id=call_id, cseq=50)
+        self.known(0)
+        self.redis.call('HSET', key, 'born', before[0], 'version', before[1], 'lines', before[2])
+        self.known(0)
+        poll(lambda: b'=900' in self.redis.field(key, 'lines'), what='the later one')
+        for i in range(2):
+            self.assertEqual(list(self.known(i)), [contact])
+            one, = self.ctls[i].call('registrar_list', aor=self.aor())
+            self.assertEqual((one['q'], one['node'], one['cseq']), ('0.900', 'b', 51))
+
     def test_removed_meanwhile(self):
         """What has gone without Redis is gone when it is back."""
         contact = self.sip.contact()

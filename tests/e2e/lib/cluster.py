@@ -1,5 +1,6 @@
 """Several nodes of one cluster, and the Redis between them."""
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -61,8 +62,21 @@ class Redis:
             sock.connect(self.path)
             sock.sendall(b''.join([b'*%d\r\n' % len(words),
                                    *(b'$%d\r\n%s\r\n' % (len(word), word) for word in
-                                     (str(word).encode() for word in words))]))
+                                     (word if isinstance(word, bytes) else str(word).encode()
+                                      for word in words))]))
             return sock.recv(1 << 20)
+
+    def has_all_of(self, master):
+        """A replica that is behind loses what it has not got yet."""
+        info = self.call('INFO', 'replication').decode()
+        here = re.search(r'slave_repl_offset:(\d+)', info)
+        there = re.search(r'master_repl_offset:(\d+)', master.call('INFO', 'replication').decode())
+        return 'master_link_status:up' in info and here and here[1] == there[1]
+
+    def field(self, key, name):
+        """Of a hash, as bytes."""
+        head, _, value = self.call('HGET', key, name).partition(b'\r\n')
+        return value[:int(head[1:])]
 
     def pause(self, pause=True):
         self.process.send_signal(signal.SIGSTOP if pause else signal.SIGCONT)
