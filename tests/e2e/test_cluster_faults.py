@@ -320,6 +320,8 @@ class FaultTest(ClusterCase):
     def empty(self):
         self.redis.stop()
         self.all_alone()
+        for one in self.registrations():
+            one.forgotten()
         self.more(3)
         self.load()
         self.redis.start()

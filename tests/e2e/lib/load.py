@@ -27,6 +27,7 @@ class Registration:
         self.contact = load.phones.contact(self.kind).replace('peer', user)
         self.call_id, self.cseq = token(), 0
         self.node = None                # that has taken it last
+        self.alone = False              # that node is gone: Redis alone knows it for sure
         self.request = self.asked = None
 
     def ask(self, node, fields):
@@ -61,6 +62,7 @@ class Registration:
             self.request = self.ask(self.asked, self.fields(answer))
         elif answer:
             self.node = self.asked if answer.code == 200 else None
+            self.alone = False
             self.request = None
         return not self.request
 
@@ -69,6 +71,12 @@ class Registration:
         if self.asked == node:
             self.request = None
         if self.node == node and self.kind == 'TCP':
+            self.node = None
+        self.alone |= self.node == node
+
+    def forgotten(self):
+        """Redis has lost everything."""
+        if self.alone:
             self.node = None
 
     def is_known(self, node):
