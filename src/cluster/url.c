@@ -8,7 +8,7 @@ enum { REDIS_PORT = 6379, DATABASES = 65536 };
 
 static int take(char *text, size_t size, struct slice s, const char *what, struct reason *why)
 {
-	if (s.len >= size || (s.p && memchr(s.p, '%', s.len)))
+	if (s.len >= size || (s.p && (memchr(s.p, '%', s.len) || memchr(s.p, '\0', s.len))))
 		return reason_set(why, -EINVAL, "has a %s that is too long, or with a %%", what);
 	snprintf(text, size, "%.*s", SLICE_ARG(s));
 	return 0;
