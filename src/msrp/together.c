@@ -1,8 +1,7 @@
 /*
- * Answers of nodes to each other.  RFC 4975 has a 200 for each SEND, and at the other end its head is a
- * seventh of what it costs to pass the message on.  So those of one read are one frame, the answer to the
- * first of them, with a header that has the transaction ids of the others.  Whatever is no 200 goes
- * out by itself.
+ * Answers of nodes to each other.  RFC 4975 has a 200 for each SEND, with a head of its own to be written
+ * and read.  Those of one read are one frame, the answer to the first of them, with a header that has the
+ * transaction ids of the others.  Whatever is no 200 goes out by itself.
  */
 #include <errno.h>
 #include <stdlib.h>
