@@ -354,7 +354,9 @@ void dialog_on_invite_response(struct sip_dialog *d, const struct sip_event *ev)
  */
 void dialog_note_refresh(struct sip_dialog *d, const struct sip_event *ev)
 {
-	if (d->phase == READY && d->exchange == IDLE && strcmp(ev->phrase, "INVITE sent") == 0)
+	/* With a status the phrase is the peer's. */
+	if (d->phase == READY && d->exchange == IDLE && ev->status == 0 && ev->phrase
+	    && strcmp(ev->phrase, "INVITE sent") == 0)
 		d->exchange = REFRESH;
 }
 
