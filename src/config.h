@@ -104,14 +104,6 @@ const void *config_service(const struct config *cfg, const struct service *servi
  */
 int config_changes_fixed(const struct config *old, const struct config *fresh, struct reason *why);
 
-/**
- * Only the YAML: a tree of the text.
- *
- * @param rootp  to be freed; NULL for an empty text
- * @return 0; -EINVAL or -ENOMEM with fault filled
- */
-int config_compose(struct tree **rootp, struct slice text, struct tree_fault *fault);
-
 /* --- for hooks --- */
 
 /**

@@ -1,6 +1,6 @@
 /*
  * A config file as a tree of texts, lists and maps, each with its place in the
- * file.  Knows no file format: src/config.c grows it, the settings reader and
+ * file.  Knows no file format: src/config_yaml.c grows it, the settings reader and
  * the rules engine read it.
  */
 #pragma once

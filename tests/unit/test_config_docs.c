@@ -15,6 +15,7 @@
 #include "base/tree.h"
 #include "config.h"
 #include "config_msrp.h"
+#include "config_yaml.h"
 #include "relay/relay.h"
 #include "routes.h"
 #include "services.h"

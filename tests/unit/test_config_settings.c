@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/tree.h"
-#include "config.h"
+#include "config_yaml.h"
 
 struct user {
 	char *name, *password;

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "base/tree.h"
-#include "config.h"
+#include "config_yaml.h"
 
 static int compile(struct route_pattern *p, const char *yaml, struct tree_fault *fault)
 {

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "base/tree.h"
-#include "config.h"
+#include "config_yaml.h"
 #include "route_stubs.h"
 
 /* --- actions that only write down how they were called --- */
