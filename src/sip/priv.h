@@ -420,6 +420,8 @@ int sip_turn_take(struct sip_turn *turn, struct sip_stack *stack, const struct s
 /** Give it back.  Harmless on a turn that has none. */
 void sip_turn_give(struct sip_turn *turn);
 
+/* --- header lines, and phrases --- */
+
 /** A header's value as Sofia writes it, in memory of home; absent: memory is out. */
 struct slice sip_header_value(su_home_t *home, const void *h, int flags);
 

@@ -1,8 +1,7 @@
+/* A request that came: its life, and its answer. */
 #include "sip/request.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <netdb.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +10,11 @@
 #include <sofia-sip/sip_status.h>
 #include <sofia-sip/su_string.h>
 
-#include "base/log.h"
 #include "net/guard.h"
+#include "sip/request_fields_priv.h"
 #include "sip/request_priv.h"
 
-enum {
-	FIELDS = SIP_FIELD_BODY + 1,
-	DROPPED_MAX = 4096, /* at 10 KB each; one more, and the oldest goes */
-};
+enum { DROPPED_MAX = 4096 }; /* at 10 KB each; one more, and the oldest goes */
 
 struct sip_request {
 	struct sip_owner owner;  /* of the INVITE's handle until a dialog takes it */
@@ -32,136 +28,13 @@ struct sip_request {
 	const sip_t *sip;
 	bool handle_taken; /* it is somebody else's, we hold a reference */
 	bool answered, cancelled;
-	struct slice fields[FIELDS];
-	char *target;                 /* what the Request-URI points to once it was changed */
-	struct sip_flow *target_flow; /* that goes there */
-	char *auth_user, *auth_realm; /* what those fields point to */
+	struct sip_request_fields fields;
+	struct sip_flow *target_flow; /* that goes to its Request-URI; NULL: any */
 	struct sip_body *body;        /* once sip_request_sdp() has taken it apart */
-	char *text;                   /* what the URIs among them point to */
-	char source[ADDR_TEXT_SIZE], source_port[8];
-	char rule[48]; /* that holds for it; empty: none */
+	char rule[48];                /* that holds for it; empty: none */
 };
 
-/* --- fields --- */
-
-/* A copy without headers (RFC 3261 19.1.1 allows them in no URI of these). */
-static url_t without_headers(const url_t *url)
-{
-	url_t copy = *url;
-
-	copy.url_headers = NULL;
-	return copy;
-}
-
-struct uri_field {
-	enum sip_field field;
-	const url_t *url;
-};
-
-static int fill_uris(struct sip_request *req)
-{
-	const sip_t *sip = req->sip;
-	const struct uri_field uris[] = {
-	    {SIP_FIELD_RURI, sip->sip_request->rq_url},
-	    {SIP_FIELD_FROM_URI, sip->sip_from->a_url},
-	    {SIP_FIELD_TO_URI, sip->sip_to->a_url},
-	    {SIP_FIELD_CONTACT, sip->sip_contact ? sip->sip_contact->m_url : NULL},
-	};
-	enum { COUNT = sizeof(uris) / sizeof(uris[0]) };
-	url_t clean[COUNT];
-	size_t lengths[COUNT] = {0}, total = 0;
-	char *p;
-
-	for (size_t i = 0; i < COUNT; i++) {
-		if (!uris[i].url)
-			continue;
-		clean[i] = without_headers(uris[i].url);
-		lengths[i] = (size_t)url_e(NULL, 0, &clean[i]);
-		total += lengths[i] + 1;
-	}
-	p = req->text = malloc(total);
-	if (!p)
-		return -ENOMEM;
-	for (size_t i = 0; i < COUNT; i++) {
-		if (!uris[i].url)
-			continue;
-		url_e(p, (isize_t)lengths[i] + 1, &clean[i]);
-		req->fields[uris[i].field] = (struct slice){p, lengths[i]};
-		p += lengths[i] + 1;
-	}
-	return 0;
-}
-
-static void fill_source(struct sip_request *req)
-{
-	const union addr *from = &req->origin.peer;
-
-	addr_print_host(from, req->source);
-	snprintf(req->source_port, sizeof(req->source_port), "%u", addr_port(from));
-	req->fields[SIP_FIELD_SOURCE_ADDRESS] = slice_of(req->source);
-	req->fields[SIP_FIELD_SOURCE_PORT] = slice_of(req->source_port);
-	req->fields[SIP_FIELD_PROTO] = slice_of(req->origin.transport->name);
-}
-
-/*
- * In a buffer of the very size that it asks for Sofia leaves the last piece out, as
- * sip_header_as_string() does.
- */
-struct slice sip_header_value(su_home_t *home, const void *h, int flags)
-{
-	char none[1], *text;
-	issize_t len = msg_header_field_e(none, sizeof(none), h, flags);
-
-	text = len < 0 ? NULL : su_alloc(home, (isize_t)len + 2);
-	if (!text)
-		return (struct slice){0};
-	msg_header_field_e(text, (isize_t)len + 2, h, flags);
-	return slice_trim(slice_of(text));
-}
-
-static struct slice encode(const struct sip_request *req, const void *h, int flags)
-{
-	return sip_header_value(msg_home(req->msg), h, flags);
-}
-
-static struct slice header_value(const struct sip_request *req, const void *h)
-{
-	return h ? encode(req, h, 0) : (struct slice){0};
-}
-
-/* With its display name, if it has one. */
-static struct slice address(struct sip_request *req, const sip_addr_t *a, enum sip_field uri)
-{
-	struct slice text = req->fields[uri];
-
-	if (!a->a_display || !*a->a_display)
-		return text;
-	return slice_of(su_sprintf(msg_home(req->msg), "%s <%.*s>", a->a_display, SLICE_ARG(text)));
-}
-
-static int fill(struct sip_request *req)
-{
-	const sip_t *sip = req->sip;
-	struct slice *f = req->fields;
-	int err = fill_uris(req);
-
-	if (err)
-		return err;
-	f[SIP_FIELD_FROM] = address(req, sip->sip_from, SIP_FIELD_FROM_URI);
-	f[SIP_FIELD_TO] = address(req, sip->sip_to, SIP_FIELD_TO_URI);
-	f[SIP_FIELD_FROM_TAG] = slice_of(sip->sip_from->a_tag);
-	f[SIP_FIELD_METHOD] = slice_of(sip->sip_request->rq_method_name);
-	f[SIP_FIELD_CALL_ID] = slice_of(sip->sip_call_id ? sip->sip_call_id->i_id : NULL);
-	f[SIP_FIELD_CSEQ] = slice_of(su_sprintf(msg_home(req->msg), "%u", sip->sip_cseq->cs_seq));
-	f[SIP_FIELD_USER_AGENT] =
-	    slice_of(sip->sip_user_agent ? sip->sip_user_agent->g_string : NULL);
-	f[SIP_FIELD_CONTENT_TYPE] = header_value(req, sip->sip_content_type);
-	if (sip->sip_payload && sip->sip_payload->pl_len > 0)
-		f[SIP_FIELD_BODY] =
-		    (struct slice){sip->sip_payload->pl_data, sip->sip_payload->pl_len};
-	fill_source(req);
-	return 0;
-}
+/* --- what it says, and where it goes --- */
 
 struct sip_flow *sip_request_flow(const struct sip_request *req)
 {
@@ -179,73 +52,7 @@ struct sip_flow *sip_request_own_flow(const struct sip_request *req)
 
 struct slice sip_request_field(const struct sip_request *req, enum sip_field field)
 {
-	return req->fields[field];
-}
-
-static bool is_named(const msg_header_t *h, struct slice name)
-{
-	const msg_hclass_t *class = h->sh_class;
-
-	return class->hc_name
-	    && (slice_equal_nocase(slice_of(class->hc_name), name)
-		|| (class->hc_short[0] && slice_equal_nocase(slice_of(class->hc_short), name)));
-}
-
-/* The edge puts its own on top of the sender's. */
-static bool is_edges_via(const struct sip_request *req, const msg_header_t *h)
-{
-	return (const void *)h == req->sip->sip_via;
-}
-
-struct slice sip_request_header_at(const struct sip_request *req, struct slice name, size_t index)
-{
-	const sip_unknown_t *u;
-
-	if (name.len == 0)
-		return (struct slice){0}; /* what Sofia keeps beside headers has no name */
-	for (msg_header_t *h = *msg_chain_head(req->msg); h; h = h->sh_succ)
-		if (is_named(h, name) && !is_edges_via(req, h) && index-- == 0)
-			return header_value(req, h);
-	for (u = req->sip->sip_unknown; u; u = u->un_next)
-		if (slice_equal_nocase(slice_of(u->un_name), name) && index-- == 0)
-			return slice_of(u->un_value);
-	return (struct slice){0};
-}
-
-struct slice sip_request_header(const struct sip_request *req, struct slice name)
-{
-	return sip_request_header_at(req, name, 0);
-}
-
-/* As it came, but for what Sofia is not to see. */
-static struct slice contact_text(const struct sip_request *req, const sip_contact_t *m)
-{
-	sip_contact_t bare = *m;
-
-	if (sip_url_is_star(m->m_url))
-		return SLICE("*");
-	if (!sip_url_usable(m->m_url))
-		return SLICE("<>");
-	bare.m_display = NULL;
-	bare.m_url->url_headers = NULL;
-	return encode(req, &bare, MSG_DO_CANONIC);
-}
-
-struct slice sip_request_contact(const struct sip_request *req, size_t index)
-{
-	const sip_contact_t *m = req->sip->sip_contact;
-
-	while (m && index-- > 0)
-		m = m->m_next;
-	return m ? contact_text(req, m) : (struct slice){0};
-}
-
-bool sip_request_is_damaged(const struct sip_request *req, struct slice name)
-{
-	for (const sip_error_t *e = req->sip->sip_error; e; e = e->er_next)
-		if (slice_equal_nocase(slice_of(e->er_name), name))
-			return true;
-	return false;
+	return req->fields.of[field];
 }
 
 bool sip_request_host_is_ours(const struct sip_request *req, struct slice host)
@@ -275,72 +82,15 @@ int sip_request_set_target(struct sip_request *req, const struct sip_place *plac
 		free(clean);
 		return -ENOMEM;
 	}
-	free(req->target);
-	req->target = clean;
+	sip_request_fields_set_target(&req->fields, clean);
 	sip_flow_unref(req->target_flow);
 	req->target_flow = flow;
-	req->fields[SIP_FIELD_RURI] = slice_of(clean);
 	return 0;
 }
 
 struct sip_flow *sip_request_flow_to(const struct sip_request *req, struct slice uri)
 {
-	return slice_equal(uri, req->fields[SIP_FIELD_RURI]) ? req->target_flow : NULL;
-}
-
-const char *sip_request_passed(const struct sip_request *req, size_t index)
-{
-	const struct setting_list *names = &req->agent->stack->settings->pass_headers;
-
-	return index < names->count ? ((char *const *)names->items)[index] : NULL;
-}
-
-char *sip_request_passed_lines(const struct sip_request *req)
-{
-	char *text = NULL;
-	const char *name;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-
-	if (!out)
-		return NULL;
-	for (size_t i = 0; (name = sip_request_passed(req, i)); i++) {
-		struct slice value;
-
-		for (size_t n = 0; (value = sip_request_header_at(req, slice_of(name), n)).p; n++)
-			fprintf(out, "%s: %.*s\r\n", name, SLICE_ARG(value));
-	}
-	if (fclose(out) == 0 && len > 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
-const char *const sip_own_headers[] = {"Via", "v", "From", "f", "To", "t", "Call-ID", "i", "CSeq",
-    "Contact", "m", "Route", "Record-Route", "Max-Forwards", "Content-", "c", "l", "e", NULL};
-
-static bool is_header_name(struct slice name)
-{
-	for (size_t i = 0; i < name.len; i++)
-		if (!isalnum((unsigned char)name.p[i]) && !strchr("-.!%*_+`'~", name.p[i]))
-			return false;
-	return name.len > 0;
-}
-
-bool sip_headers_are_free(struct slice lines)
-{
-	struct slice line = {0}, name;
-
-	while (slice_cut(&lines, '\n', &line) && lines.p) {
-		if (line.len == 0 || line.p[line.len - 1] != '\r')
-			return false;
-		line.len--;
-		if (memchr(line.p, '\r', line.len) || memchr(line.p, '\0', line.len)
-		    || !slice_cut(&line, ':', &name) || !line.p || !is_header_name(name)
-		    || slice_is_listed(name, sip_own_headers))
-			return false;
-	}
-	return line.len == 0;
+	return slice_equal(uri, req->fields.of[SIP_FIELD_RURI]) ? req->target_flow : NULL;
 }
 
 /* --- life --- */
@@ -363,11 +113,8 @@ static void destroy(struct sip_request *req)
 	if (req->body)
 		sip_body_fini(req->body);
 	free(req->body);
-	free(req->text);
-	free(req->target);
+	sip_request_fields_clear(&req->fields);
 	sip_flow_unref(req->target_flow);
-	free(req->auth_user);
-	free(req->auth_realm);
 	sip_flow_unref(req->origin.flow);
 	free(req);
 }
@@ -476,7 +223,7 @@ void sip_request_arrived(struct sip_stack *stack, const struct sip_event *ev,
 	else if (sip_body_is_encoded(req->sip))
 		sip_request_reply(req, 415, (struct slice){0},
 		    slice_of(sip_body_accepted(req->sip)));
-	else if (fill(req) == 0)
+	else if (sip_request_fields_read(&req->fields, req->msg, req->sip, &req->origin) == 0)
 		taker->take(req, taker->arg);
 	sip_request_unref(req);
 }
@@ -513,7 +260,7 @@ struct auth *sip_request_auth(const struct sip_request *req)
 
 static void source_of(const struct sip_request *req, union addr *from)
 {
-	addr_parse_host(from, req->fields[SIP_FIELD_SOURCE_ADDRESS]);
+	addr_parse_host(from, req->fields.of[SIP_FIELD_SOURCE_ADDRESS]);
 }
 
 void sip_request_note_failure(struct sip_request *req)
@@ -535,15 +282,7 @@ bool sip_request_is_barred(const struct sip_request *req)
 
 int sip_request_authorized(struct sip_request *req, struct slice user, struct slice realm)
 {
-	free(req->auth_user);
-	free(req->auth_realm);
-	req->auth_user = slice_dup(user);
-	req->auth_realm = slice_dup(realm);
-	if (!req->auth_user || !req->auth_realm)
-		return -ENOMEM;
-	req->fields[SIP_FIELD_AUTH_USER] = (struct slice){req->auth_user, user.len};
-	req->fields[SIP_FIELD_AUTH_REALM] = (struct slice){req->auth_realm, realm.len};
-	return 0;
+	return sip_request_fields_set_user(&req->fields, user, realm);
 }
 
 nua_handle_t *sip_request_take_handle(struct sip_request *req)
@@ -558,17 +297,6 @@ msg_t *sip_request_msg(const struct sip_request *req)
 }
 
 /* --- answers --- */
-
-char *sip_header_lines(struct slice headers)
-{
-	struct slice rest = headers, line;
-
-	/* An empty line would begin a body. */
-	while (slice_cut(&rest, '\n', &line) && rest.p)
-		if (line.len == 0 || line.p[0] == '\r')
-			return NULL;
-	return slice_dup(headers);
-}
 
 const char *sip_phrase(nua_handle_t *nh, int status, struct slice reason)
 {
