@@ -1,71 +1,16 @@
-#include <msrpd/subscription.h>
+/* One subscription of a peer's: its dialog, what it is told and when, and its end. */
+#include "sip/subscription_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <sofia-sip/msg_header.h>
 #include <sofia-sip/sip_util.h>
 
-#include "base/buffer.h"
 #include "base/log.h"
-#include "sip/notifier.h"
-#include "sip/request_priv.h"
-
-enum {
-	EVENT_MAX = 256,    /* bytes of an Event that we keep: a package and a short id */
-	RETRY_AFTER_S = 60, /* for who finds no room */
-	HOUR_S = 3600,      /* RFC 6665 4.2.1.1: longer times are never too brief */
-};
 
 static const char timed_out[] = "terminated;reason=timeout";
-
-/* A package that a service offers. */
-struct offer {
-	LIST_ENTRY(offer) next;
-	const struct event_package *package;
-	void *arg;
-	LIST_HEAD(, subscription) subscriptions;
-};
-
-struct content {
-	char *text; /* NULL: none */
-	size_t len;
-};
-
-struct subscription {
-	struct sip_owner owner;        /* the handle's magic */
-	LIST_ENTRY(subscription) next; /* of its offer, or of those that nobody hears of */
-	struct notifier *notifier;
-	struct offer *offer; /* NULL: its service is not told of it any more */
-	const struct event_package *package;
-	void *watcher;
-	struct sip_agent *agent;
-	nua_handle_t *nh;
-	char *event;  /* value of Event, with its id */
-	char *target; /* the peer's Contact */
-	struct sip_auth *auth;
-	struct timer expiry;
-	uint64_t expires_ms; /* of the monotonic clock */
-	struct timer pause;  /* until the next NOTIFY may leave */
-	uint64_t pause_ms;   /* of the monotonic clock: no earlier, whenever the timer runs */
-	struct content sent; /* of the NOTIFY under way */
-	struct content last; /* of the last one, if subscription_end() gave it */
-	const char *end;     /* Subscription-State of the last NOTIFY; NULL: not to end yet */
-	struct sip_flow_watch flow; /* of who is reached over it alone */
-	bool implied;               /* by a REFER */
-	bool changed, full;         /* what the next NOTIFY is to tell */
-	bool under_way;             /* a NOTIFY that is not answered */
-	bool last_sent;
-};
-
-struct notifier {
-	struct sip_stack *stack;
-	LIST_HEAD(, offer) offers;
-	LIST_HEAD(, subscription) ending; /* whose service is not told of them any more */
-	size_t count;
-};
 
 /* --- life --- */
 
@@ -91,7 +36,7 @@ static void release_handle(struct subscription *s)
 	sip_stack_kick(s->agent->stack);
 }
 
-static void subscription_free(struct subscription *s)
+void subscription_free(struct subscription *s)
 {
 	struct sip_stack *stack = s->notifier->stack;
 
@@ -253,8 +198,7 @@ static void on_expired(void *arg)
 	end_by(arg, timed_out);
 }
 
-/* Nothing more can be told. */
-static void give_up(struct subscription *s)
+void subscription_give_up(struct subscription *s)
 {
 	tell_ended(s);
 	subscription_free(s);
@@ -262,7 +206,8 @@ static void give_up(struct subscription *s)
 
 static void on_flow_died(struct sip_flow_watch *watch)
 {
-	give_up((struct subscription *)((char *)watch - offsetof(struct subscription, flow)));
+	subscription_give_up(
+	    (struct subscription *)((char *)watch - offsetof(struct subscription, flow)));
 }
 
 static void watch_flow(struct subscription *s, struct sip_flow *flow, const sip_t *sip)
@@ -271,6 +216,12 @@ static void watch_flow(struct subscription *s, struct sip_flow *flow, const sip_
 		return;
 	s->flow.died = on_flow_died;
 	sip_flow_watch_start(&s->flow, flow);
+}
+
+void subscription_end_later(struct subscription *s, const char *state)
+{
+	begin_end(s, state);
+	timer_start(&s->pause, 0);
 }
 
 /* --- the peer's answers --- */
@@ -301,7 +252,7 @@ static void on_answer(struct subscription *s, const struct sip_event *ev)
 		return;
 	}
 	if (s->last_sent || (ev->status >= 300 && ends_subscription(ev))) {
-		give_up(s);
+		subscription_give_up(s);
 		return;
 	}
 	if (ev->status >= 300)
@@ -311,81 +262,9 @@ static void on_answer(struct subscription *s, const struct sip_event *ev)
 	notify_if_due(s);
 }
 
-/* --- SUBSCRIBE --- */
+/* --- its requests --- */
 
-static bool is_accepted(const sip_accept_t *accept, const char *type)
-{
-	size_t main_len = strcspn(type, "/") + 1;
-
-	for (; accept; accept = accept->ac_next) {
-		const char *range = accept->ac_type;
-
-		if (!range || (accept->ac_q && msg_q_value(accept->ac_q) == 0))
-			continue;
-		if (strcasecmp(range, type) == 0 || strcmp(range, "*/*") == 0
-		    || (strncasecmp(range, type, main_len) == 0
-			&& strcmp(range + main_len, "*") == 0))
-			return true;
-	}
-	return false;
-}
-
-static void refuse(struct sip_request *req, int status, const char *header, unsigned value)
-{
-	char line[64] = "";
-
-	if (header)
-		snprintf(line, sizeof(line), "%s: %u\r\n", header, value);
-	sip_request_reply(req, status, (struct slice){0}, slice_of(header ? line : NULL));
-}
-
-/* What is asked of a first SUBSCRIBE and a refresh alike.  @return false: answered */
-static bool check(struct sip_request *req, const struct event_package *package, const sip_t *sip,
-    uint32_t *expires_s)
-{
-	unsigned long asked =
-	    sip->sip_expires ? sip->sip_expires->ex_delta : package->default_expires_s;
-
-	*expires_s = asked < package->max_expires_s ? (uint32_t)asked : package->max_expires_s;
-	if (sip->sip_accept && !is_accepted(sip->sip_accept, package->content_type))
-		refuse(req, 406, NULL, 0);
-	else if (asked > 0 && asked < HOUR_S && asked < package->min_expires_s)
-		refuse(req, 423, "Min-Expires", package->min_expires_s);
-	else
-		return true;
-	return false;
-}
-
-/* With our Contact, behind that line. */
-static int accept_with(struct sip_request *req, int status, const char *line)
-{
-	struct sip_request_parts parts;
-	char *contact, *lines = NULL;
-	int n;
-
-	sip_request_look(req, &parts);
-	contact = sip_agent_contact(parts.agent, NULL);
-	n = asprintf(&lines, "%s%s%s%s", line, contact ? "Contact: " : "", contact ? contact : "",
-	    contact ? "\r\n" : "");
-	free(contact);
-	if (n < 0)
-		return -ENOMEM;
-	n = sip_request_reply(req, status, (struct slice){0}, slice_of(lines));
-	free(lines);
-	return n;
-}
-
-/* In the 200 nua may make it a second less, which it may be (RFC 6665 4.2.1.1). */
-static int reply_ok(struct sip_request *req, uint32_t expires_s)
-{
-	char line[32];
-
-	snprintf(line, sizeof(line), "Expires: %u\r\n", (unsigned)expires_s);
-	return accept_with(req, 200, line);
-}
-
-/* The state follows the 200 at once (RFC 6665 4.2.1.2). */
-static void start(struct subscription *s, uint32_t expires_s)
+void subscription_start(struct subscription *s, uint32_t expires_s)
 {
 	s->expires_ms = timer_now_ms() + expires_s * UINT64_C(1000);
 	s->changed = s->full = true;
@@ -398,15 +277,6 @@ static void start(struct subscription *s, uint32_t expires_s)
 	notify_if_due(s);
 }
 
-static char *event_text(const sip_event_t *event)
-{
-	char *text = NULL;
-	int n = event->o_id ? asprintf(&text, "%s;id=%s", event->o_type, event->o_id)
-			    : asprintf(&text, "%s", event->o_type);
-
-	return n < 0 ? NULL : text;
-}
-
 static void on_refresh(struct sip_request *req, void *arg)
 {
 	struct subscription *s = arg;
@@ -416,24 +286,24 @@ static void on_refresh(struct sip_request *req, void *arg)
 
 	sip_request_look(req, &parts);
 	if (s->end) {
-		refuse(req, 481, NULL, 0);
+		subscribe_refuse(req, 481, NULL, 0);
 		return;
 	}
-	if (!check(req, s->package, parts.sip, &expires_s))
+	if (!subscribe_check(req, s->package, parts.sip, &expires_s))
 		return;
 	target = sip_contact_clean(parts.sip);
 	if (target) {
 		free(s->target);
 		s->target = target;
 	}
-	if (reply_ok(req, expires_s) == 0)
-		start(s, expires_s);
+	if (subscribe_accept(req, expires_s) == 0)
+		subscription_start(s, expires_s);
 }
 
 /* Is it about this subscription? */
 static bool is_ours(const struct subscription *s, const sip_t *sip)
 {
-	char *event = sip->sip_event ? event_text(sip->sip_event) : NULL;
+	char *event = sip->sip_event ? subscribe_event(sip->sip_event) : NULL;
 	bool same = event && strcmp(event, s->event) == 0;
 
 	free(event);
@@ -467,18 +337,7 @@ static void on_event(struct sip_owner *owner, const struct sip_event *ev)
 	}
 }
 
-static struct offer *find_offer(struct notifier *n, const char *event)
-{
-	struct offer *o;
-
-	LIST_FOREACH(o, &n->offers, next)
-		if (strcmp(o->package->event, event) == 0)
-			return o;
-	return NULL;
-}
-
-/* @param event  value of Event, which it takes; or NULL: no memory */
-static int subscription_new(struct subscription **sp, struct offer *offer, struct notifier *n,
+int subscription_new(struct subscription **sp, struct offer *offer, struct notifier *n,
     const struct sip_request_parts *parts, char *event)
 {
 	struct event_base *base = n->stack->base;
@@ -507,158 +366,14 @@ static int subscription_new(struct subscription **sp, struct offer *offer, struc
 	return 0;
 }
 
-static bool has_room(const struct notifier *n, struct sip_request *req)
-{
-	if (n->count < n->stack->settings->max_subscriptions)
-		return true;
-	refuse(req, 503, "Retry-After", RETRY_AFTER_S);
-	return false;
-}
-
-/* The dialog is its own from now on. */
-static void take_dialog(struct subscription *s, struct sip_request *req, const sip_t *sip)
+void subscription_take_dialog(struct subscription *s, struct sip_request *req, const sip_t *sip)
 {
 	s->nh = sip_request_take_handle(req);
 	nua_handle_bind(s->nh, (nua_hmagic_t *)&s->owner);
 	watch_flow(s, sip_request_flow(req), sip);
 }
 
-/* Is there anything against it, before the service is asked?  @return false: answered */
-static bool may_subscribe(struct notifier *n, struct sip_request *req, const struct offer *offer,
-    const sip_t *sip, uint32_t *expires_s)
-{
-	const sip_event_t *event = sip->sip_event;
-
-	if (!offer)
-		refuse(req, 489, NULL, 0);
-	else if (strlen(event->o_type) + (event->o_id ? strlen(event->o_id) : 0) > EVENT_MAX)
-		refuse(req, 400, NULL, 0);
-	else
-		return check(req, offer->package, sip, expires_s) && has_room(n, req);
-	return false;
-}
-
-void notifier_request(struct sip_request *req, void *arg)
-{
-	struct notifier *n = arg;
-	struct sip_request_parts parts;
-	struct offer *offer;
-	struct subscription *s;
-	uint32_t expires_s;
-	int status;
-
-	sip_request_look(req, &parts);
-	offer = parts.sip->sip_event ? find_offer(n, parts.sip->sip_event->o_type) : NULL;
-	if (!may_subscribe(n, req, offer, parts.sip, &expires_s)
-	    || subscription_new(&s, offer, n, &parts, event_text(parts.sip->sip_event)) < 0)
-		return;
-	status = s->package->subscribe(s, req, &s->watcher, offer->arg);
-	if (status) {
-		subscription_free(s);
-		if (status > 0)
-			refuse(req, status, NULL, 0);
-		return;
-	}
-	take_dialog(s, req, parts.sip);
-	if (reply_ok(req, expires_s) == 0)
-		start(s, expires_s);
-	else
-		give_up(s);
-}
-
 /* --- what services do --- */
-
-void notifier_ask_again(struct notifier *n, struct sip_request *req)
-{
-	if (!sip_request_answered(req))
-		notifier_request(req, n);
-}
-
-/* Allow-Events is to name what is offered (RFC 6665 4.4.4). */
-static int tell_offers(struct notifier *n, const char *added)
-{
-	struct buffer names = {.max = BUFFER_UNBOUNDED};
-	const struct offer *o;
-	char *text = NULL;
-	size_t len;
-	int err = 0;
-
-	LIST_FOREACH(o, &n->offers, next)
-		buffer_printf(&names, "%s%s", names.len ? ", " : "", o->package->event);
-	if (!LIST_EMPTY(&n->offers))
-		err = buffer_take(&names, &text, &len);
-	if (!err)
-		sip_nua_allow_events(n->stack, text, added);
-	free(text);
-	return err;
-}
-
-int notifier_offer(struct notifier *n, const struct event_package *package, void *arg)
-{
-	struct offer *o;
-	int err;
-
-	if (find_offer(n, package->event))
-		return -EEXIST;
-	o = calloc(1, sizeof(*o));
-	if (!o)
-		return -ENOMEM;
-	o->package = package;
-	o->arg = arg;
-	LIST_INIT(&o->subscriptions);
-	LIST_INSERT_HEAD(&n->offers, o, next);
-	err = tell_offers(n, package->event);
-	if (err) {
-		LIST_REMOVE(o, next);
-		free(o);
-	}
-	return err;
-}
-
-void notifier_withdraw(struct notifier *n, const struct event_package *package)
-{
-	struct offer *o = find_offer(n, package->event);
-	struct subscription *s;
-
-	if (!o || o->package != package)
-		return;
-	LIST_REMOVE(o, next);
-	while ((s = LIST_FIRST(&o->subscriptions)))
-		subscription_end(s, SUBSCRIPTION_DEACTIVATED, (struct slice){0});
-	free(o);
-	if (tell_offers(n, NULL) < 0)
-		log_warn("sip: Allow-Events still names %s", package->event);
-}
-
-int notifier_refer(struct notifier *n, struct sip_request *refer,
-    const struct event_package *package, void *watcher, struct subscription **sp)
-{
-	struct offer *offer = find_offer(n, package->event);
-	struct sip_request_parts parts;
-	struct subscription *s;
-	int err;
-
-	*sp = NULL;
-	sip_request_look(refer, &parts);
-	if (slice_equal_nocase(sip_request_header(refer, SLICE("Refer-Sub")), SLICE("false")))
-		return accept_with(refer, 202, "Refer-Sub: false\r\n");
-	if (!has_room(n, refer))
-		return -ENOBUFS;
-	err = subscription_new(&s, offer, n, &parts, strdup(package->event));
-	if (err < 0)
-		return err;
-	s->implied = true;
-	s->watcher = watcher;
-	take_dialog(s, refer, parts.sip);
-	err = accept_with(refer, 202, "");
-	if (err < 0) {
-		subscription_free(s);
-		return err;
-	}
-	*sp = s;
-	start(s, package->default_expires_s);
-	return 0;
-}
 
 void subscription_changed(struct subscription *s)
 {
@@ -684,56 +399,4 @@ void subscription_end(struct subscription *s, enum subscription_end reason, stru
 	if (body.len > 0)
 		s->last = (struct content){slice_dup(body), body.len};
 	end_by(s, states[reason]);
-}
-
-/* --- the whole --- */
-
-void notifier_stop(struct notifier *n)
-{
-	struct offer *o;
-	struct subscription *s;
-
-	LIST_FOREACH(o, &n->offers, next)
-		LIST_FOREACH(s, &o->subscriptions, next) {
-			begin_end(s, "terminated;reason=probation");
-			timer_start(&s->pause, 0); /* its service is not told from in here */
-		}
-}
-
-int notifier_new(struct notifier **notifierp, struct sip_stack *stack)
-{
-	struct notifier *n = calloc(1, sizeof(*n));
-
-	if (!n)
-		return -ENOMEM;
-	n->stack = stack;
-	LIST_INIT(&n->offers);
-	LIST_INIT(&n->ending);
-	stack->notifier = n;
-	*notifierp = n;
-	return 0;
-}
-
-static void free_all(struct notifier *n)
-{
-	struct offer *o;
-	struct subscription *s;
-
-	while ((s = LIST_FIRST(&n->ending)))
-		subscription_free(s);
-	while ((o = LIST_FIRST(&n->offers))) {
-		LIST_REMOVE(o, next);
-		while ((s = LIST_FIRST(&o->subscriptions)))
-			subscription_free(s);
-		free(o);
-	}
-}
-
-void notifier_free(struct notifier *n)
-{
-	if (!n)
-		return;
-	n->stack->notifier = NULL;
-	free_all(n);
-	free(n);
 }
