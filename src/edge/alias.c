@@ -4,10 +4,14 @@
  * Nobody gets a request by it who would not have got it without: who is called by a name has a
  * certificate with that name, on his connection as on one that we would open.
  */
+#include "edge/alias_priv.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "edge/flow_priv.h"
+#include "edge/place_priv.h"
 #include "edge/priv.h"
 
 enum {

@@ -5,12 +5,23 @@
  * to answer.  By UDP they are sent again until something comes, and what comes again is swallowed,
  * or gets its ACK again.  That nothing came at all is for the stack to find out.
  */
+#include "edge/client_priv.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "edge/flow_priv.h"
+#include "edge/link_priv.h"
+#include "edge/listener_priv.h"
+#include "edge/memory_priv.h"
+#include "edge/name_priv.h"
 #include "edge/priv.h"
+#include "edge/repeat_priv.h"
+#include "edge/retry_priv.h"
+#include "edge/token_priv.h"
+#include "edge/way_priv.h"
 
 enum {
 	KEY_SIZE = 320,

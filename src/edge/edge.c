@@ -8,7 +8,15 @@
 #include <msrpd/stats.h>
 
 #include "base/log.h"
+#include "edge/client_priv.h"
+#include "edge/flow_priv.h"
+#include "edge/link_priv.h"
+#include "edge/listener_priv.h"
+#include "edge/name_priv.h"
 #include "edge/priv.h"
+#include "edge/repeat_priv.h"
+#include "edge/server_priv.h"
+#include "edge/service_priv.h"
 #include "edge/uri.h"
 #include "net/net.h"
 

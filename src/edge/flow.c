@@ -1,3 +1,5 @@
+#include "edge/flow_priv.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -5,7 +7,14 @@
 #include <msrpd/story.h>
 
 #include "base/log.h"
+#include "edge/alias_priv.h"
+#include "edge/client_priv.h"
+#include "edge/link_priv.h"
+#include "edge/listener_priv.h"
 #include "edge/priv.h"
+#include "edge/token_priv.h"
+#include "edge/way_priv.h"
+#include "net/tap.h"
 
 static const struct slice absent;
 

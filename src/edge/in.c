@@ -1,10 +1,21 @@
 /* What clients send: RFC 3261 16.3 to 16.7, as far as a stateless proxy of one hop has to; 18.2. */
+#include "edge/way_priv.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "edge/alias_priv.h"
+#include "edge/client_priv.h"
+#include "edge/flow_priv.h"
+#include "edge/link_priv.h"
+#include "edge/listener_priv.h"
+#include "edge/memory_priv.h"
 #include "edge/priv.h"
+#include "edge/server_priv.h"
+#include "edge/token_priv.h"
+#include "net/tap.h"
 
 enum { SIP_PORT = 5060 };
 
@@ -13,7 +24,11 @@ static struct edge *edge_of(const struct edge_source *from)
 	return from->listener->edge;
 }
 
-void edge_transaction_mac(const struct edge *edge, const struct edge_head *head,
+/*
+ * The same for an INVITE, its ACK and its CANCEL, and another for each transaction (RFC 3261 16.11),
+ * also without a branch that is one.
+ */
+static void transaction_mac(const struct edge *edge, const struct edge_head *head,
     const struct edge_via *via, char mac[EDGE_MAC_LEN + 1])
 {
 	const struct slice by_branch[] = {via->branch, via->sent_by};
@@ -42,7 +57,8 @@ static void write_route(const struct edge_source *from, char route[EDGE_ROUTE_SI
 		edge_listener_route(from->listener, route);
 }
 
-void edge_note_source(struct edge_change *change, const struct edge_source *from,
+/* RFC 3261 18.2.1, RFC 3581 4 */
+static void note_source(struct edge_change *change, const struct edge_source *from,
     const struct edge_via *via)
 {
 	if (!via->wants_rport && slice_equal(via->host, slice_of(from->host)))
@@ -70,7 +86,7 @@ static void write_reply(struct buffer *w, const struct edge_source *from,
 	edge_reply_write(&plain, request, reply);
 	if (!plain.err && edge_head_scan(&head, buffer_text(&plain), &edge_own_bounds) == 0
 	    && edge_head_via(&head, &via) == 0) {
-		edge_note_source(&change, from, &via);
+		note_source(&change, from, &via);
 		edge_head_write(w, &head, &change);
 	} else {
 		w->err = -EBADMSG;
@@ -194,7 +210,7 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 
 	if (edge_head_via(&m->head, &via) < 0)
 		return;
-	edge_transaction_mac(edge, &m->head, &via, mac);
+	transaction_mac(edge, &m->head, &via, mac);
 	write_token(from, reply_port(from, &via), token);
 	if (!from->flow && !is_new(from, &m->head, mac, reply_port(from, &via)))
 		return;
@@ -210,7 +226,7 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 		edge_client_hung_up(edge, &m->head);
 	branch = write_via(edge, own, sizeof(own), token, mac);
 	change.push_via = slice_of(own);
-	edge_note_source(&change, from, &via);
+	note_source(&change, from, &via);
 	status = edge_pass_request(from, m, &change, branch, &passed);
 	if (status)
 		refuse(from, &m->head, mac, status);

@@ -5,6 +5,8 @@
  * The stack copies what is left of a read for each message in it, so it is given no more at once
  * than it can read without that being felt.
  */
+#include "edge/link_priv.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +14,14 @@
 #include <sys/ioctl.h>
 
 #include "base/log.h"
+#include "edge/client_priv.h"
+#include "edge/flow_priv.h"
+#include "edge/listener_priv.h"
 #include "edge/priv.h"
+#include "edge/server_priv.h"
+#include "edge/service_priv.h"
+#include "edge/token_priv.h"
+#include "edge/way_priv.h"
 #include "net/net.h"
 
 enum {

@@ -1,9 +1,13 @@
+#include "edge/listener_priv.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "edge/priv.h"
+#include "edge/token_priv.h"
+#include "net/transport.h"
 
 static const struct edge_transport transports[] = {
     {.name = "udp", .via = "UDP", .service = "_sip._udp", .can_dial = true},

@@ -1,9 +1,12 @@
 /* Names of next hops by UDP, which are asked for once in a while and not for each datagram. */
+#include "edge/name_priv.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include <msrpd/story.h>
 
+#include "edge/client_priv.h"
 #include "edge/priv.h"
 #include "net/lookup.h"
 

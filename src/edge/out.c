@@ -1,10 +1,23 @@
 /* What the stack sends, and where it goes: RFC 3261 16.11 and 18. */
+#include "edge/way_priv.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "edge/client_priv.h"
+#include "edge/flow_priv.h"
+#include "edge/link_priv.h"
+#include "edge/listener_priv.h"
+#include "edge/memory_priv.h"
+#include "edge/name_priv.h"
+#include "edge/place_priv.h"
 #include "edge/priv.h"
+#include "edge/retry_priv.h"
+#include "edge/server_priv.h"
+#include "edge/service_priv.h"
+#include "edge/token_priv.h"
 
 static const struct slice absent;
 
@@ -12,54 +25,6 @@ static const struct slice absent;
 enum { DATAGRAM_USUAL = 1300 };
 
 /* --- responses --- */
-
-bool edge_branch_cut(struct slice *branch)
-{
-	static const struct slice cookie = SLICE("z9hG4bK"); /* RFC 3261 8.1.1.7 */
-
-	if (!slice_equal(slice_head(*branch, cookie.len), cookie))
-		return false;
-	*branch = slice_from(*branch, cookie.len);
-	return true;
-}
-
-int edge_branch_token(struct edge *edge, struct slice branch, struct edge_token *token,
-    struct slice *mac)
-{
-	struct slice text;
-
-	if (!edge_branch_cut(&branch))
-		return -EBADMSG;
-	*mac = branch;
-	slice_cut(mac, '.', &text);
-	return edge_token_parse(edge, text, token);
-}
-
-int edge_token_origin(struct edge *edge, const struct edge_token *token, struct edge_origin *origin)
-{
-	*origin = (struct edge_origin){.flow = NULL};
-	if (token->kind == TOKEN_FLOW && (origin->flow = flow_find(edge, token->number))) {
-		origin->listener = origin->flow->listener;
-		origin->transport = origin->flow->transport;
-		origin->peer = origin->flow->peer;
-	} else if (token->kind == TOKEN_DATAGRAM
-	    && (origin->listener = edge_listener_at(edge, token->number))) {
-		origin->transport = origin->listener->transport;
-		origin->peer = token->peer;
-		edge_set_scope(&origin->peer, origin->listener);
-	}
-	return origin->listener ? 0 : -ENOENT;
-}
-
-int edge_origin_of_branch(struct edge *edge, struct slice branch, struct edge_origin *origin)
-{
-	struct edge_token token;
-	struct slice mac;
-
-	return edge_branch_token(edge, branch, &token, &mac) < 0
-	    ? -ENOENT
-	    : edge_token_origin(edge, &token, origin);
-}
 
 /* Is it one that nobody is to hear? */
 static bool is_silence(const struct edge *edge, const struct edge_head *head)

@@ -11,13 +11,22 @@
  * What they say we have written, for that Call-ID alone: where a request goes is never read out of
  * what a client can write.
  */
+#include "edge/way_priv.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <msrpd/hex.h>
 
+#include "edge/client_priv.h"
+#include "edge/flow_priv.h"
+#include "edge/link_priv.h"
+#include "edge/listener_priv.h"
+#include "edge/place_priv.h"
 #include "edge/priv.h"
+#include "edge/server_priv.h"
+#include "edge/token_priv.h"
 
 enum {
 	TO_NODE = 'n',   /* its URI, in hexadecimal */

@@ -1,10 +1,15 @@
 /* Places that requests go to, and the connections there: RFC 3261 18.1.1, RFC 3263, RFC 5923. */
+#include "edge/place_priv.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "edge/alias_priv.h"
+#include "edge/flow_priv.h"
+#include "edge/listener_priv.h"
 #include "edge/priv.h"
 
 /* RFC 3263 4.1, RFC 3261 26.2.2, RFC 7118 5.2 */

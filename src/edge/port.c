@@ -1,6 +1,11 @@
 /* UDP listeners: datagrams of the socket into messages. */
+#include "edge/listener_priv.h"
+
 #include "base/log.h"
+#include "edge/client_priv.h"
+#include "edge/link_priv.h"
 #include "edge/priv.h"
+#include "edge/way_priv.h"
 
 static bool is_keepalive(struct slice bytes)
 {

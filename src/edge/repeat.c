@@ -1,4 +1,6 @@
 /* One queue for each length of a wait: any number of them costs as many timers of the loop. */
+#include "edge/repeat_priv.h"
+
 #include <errno.h>
 
 #include "edge/priv.h"

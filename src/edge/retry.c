@@ -1,10 +1,18 @@
 /* Requests that go to another server of their domain: RFC 3263 4.3, RFC 3261 21.5.4. */
+#include "edge/retry_priv.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/chars.h"
+#include "edge/client_priv.h"
+#include "edge/link_priv.h"
+#include "edge/memory_priv.h"
+#include "edge/place_priv.h"
 #include "edge/priv.h"
+#include "edge/service_priv.h"
+#include "edge/way_priv.h"
 
 enum { PAUSE_MAX_MS = 60 * 60 * 1000 }; /* that a server may ask for */
 

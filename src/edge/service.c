@@ -5,6 +5,8 @@
  * Who could not be reached, or has answered 503, is passed over for a while.  NAPTR is not asked for: the transports that
  * are spoken here are few.
  */
+#include "edge/service_priv.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +14,11 @@
 
 #include <msrpd/story.h>
 
+#include "edge/memory_priv.h"
+#include "edge/place_priv.h"
 #include "edge/priv.h"
+#include "edge/way_priv.h"
+#include "net/service.h"
 
 enum {
 	KEPT_MS = 30 * 1000,

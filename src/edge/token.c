@@ -1,4 +1,6 @@
 /* Tokens that only we can make: so what has one comes from us, by way of the stack. */
+#include "edge/token_priv.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <limits.h>
@@ -9,6 +11,8 @@
 
 #include <msrpd/hex.h>
 
+#include "edge/flow_priv.h"
+#include "edge/listener_priv.h"
 #include "edge/priv.h"
 
 enum { NUMBER_LEN = 16, HEAD_LEN = 1 + NUMBER_LEN };
@@ -154,6 +158,54 @@ struct slice edge_branch_parse(struct edge *edge, const char *token, struct slic
 		slice_from(wire, branch.len + 1)))
 		return (struct slice){0};
 	return cut_attempt(branch, attemptp);
+}
+
+bool edge_branch_cut(struct slice *branch)
+{
+	static const struct slice cookie = SLICE("z9hG4bK"); /* RFC 3261 8.1.1.7 */
+
+	if (!slice_equal(slice_head(*branch, cookie.len), cookie))
+		return false;
+	*branch = slice_from(*branch, cookie.len);
+	return true;
+}
+
+int edge_branch_token(struct edge *edge, struct slice branch, struct edge_token *token,
+    struct slice *mac)
+{
+	struct slice text;
+
+	if (!edge_branch_cut(&branch))
+		return -EBADMSG;
+	*mac = branch;
+	slice_cut(mac, '.', &text);
+	return edge_token_parse(edge, text, token);
+}
+
+int edge_token_origin(struct edge *edge, const struct edge_token *token, struct edge_origin *origin)
+{
+	*origin = (struct edge_origin){.flow = NULL};
+	if (token->kind == TOKEN_FLOW && (origin->flow = flow_find(edge, token->number))) {
+		origin->listener = origin->flow->listener;
+		origin->transport = origin->flow->transport;
+		origin->peer = origin->flow->peer;
+	} else if (token->kind == TOKEN_DATAGRAM
+	    && (origin->listener = edge_listener_at(edge, token->number))) {
+		origin->transport = origin->listener->transport;
+		origin->peer = token->peer;
+		edge_set_scope(&origin->peer, origin->listener);
+	}
+	return origin->listener ? 0 : -ENOENT;
+}
+
+int edge_origin_of_branch(struct edge *edge, struct slice branch, struct edge_origin *origin)
+{
+	struct edge_token token;
+	struct slice mac;
+
+	return edge_branch_token(edge, branch, &token, &mac) < 0
+	    ? -ENOENT
+	    : edge_token_origin(edge, &token, origin);
 }
 
 void edge_route_write(const struct edge *edge, const char *token, char text[EDGE_ROUTE_SIZE])

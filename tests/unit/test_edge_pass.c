@@ -11,7 +11,9 @@
 #include <msrpd/hex.h>
 
 #include "dns_server.h"
+#include "edge/client_priv.h"
 #include "edge/priv.h"
+#include "edge/service_priv.h"
 #include "edge_side.h"
 #include "loop.h"
 

@@ -1,0 +1,56 @@
+/* A client's connection. */
+#pragma once
+
+#include <msrpd/table.h>
+#include <msrpd/timer.h>
+
+#include "edge/framer.h"
+#include "edge/listener_priv.h"
+#include "net/stream.h"
+
+struct edge_place;
+
+struct sip_flow {
+	struct net_stream stream;
+	struct edge *edge;
+	UT_hash_handle hh; /* by the stream's number, while it is alive */
+	const struct edge_listener *listener;
+	const struct edge_transport *transport;
+	struct edge_place *place; /* NULL: accepted */
+	SLIST_HEAD(, edge_alias) aliases;
+	struct edge_framer framer;
+	union addr peer;
+	char peer_host[ADDR_TEXT_SIZE];
+	char token[EDGE_TOKEN_SIZE];
+	bool was_open;
+	TAILQ_HEAD(, sip_flow_watch) watches;
+	TAILQ_HEAD(, edge_client) clients;
+	TAILQ_ENTRY(sip_flow) paused_next; /* while the link has no room */
+	bool paused;
+	bool asked;   /* whether the peer is there, and nothing has come since */
+	bool is_node; /* a node of ours is there */
+	char *node;   /* it is no connection, but this URI of a node, which has one; else NULL */
+};
+
+extern const struct net_handler flow_handler;
+void flow_on_slow(struct timer_entry *life, void *arg);
+void flow_on_quiet(struct timer_entry *life, void *arg);
+
+/** Of a listener, to be accepted or dialled.  @return NULL: no memory */
+struct sip_flow *flow_new(const struct edge_listener *listener,
+    const struct edge_transport *transport);
+struct sip_flow *flow_find(struct edge *edge, uint64_t number);
+static inline bool flow_is_alive(const struct sip_flow *flow)
+{
+	return flow->stream.state != NET_CLOSED && !flow->stream.closing;
+}
+
+/**
+ * Write a message to the peer: the head changed, and the body.  A flow on which too much waits is
+ * closed instead.
+ */
+void flow_send(struct sip_flow *flow, const struct edge_message *message,
+    const struct edge_change *change);
+
+/** Write an answer of our own, a head. */
+void flow_answer(struct sip_flow *flow, struct slice text);
