@@ -94,6 +94,14 @@ bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attem
  */
 void edge_client_hung_up(struct edge *edge, const struct edge_head *bye);
 
+/**
+ * The ACK of a failure, made of what was kept of its INVITE or that one's CANCEL.
+ *
+ * @param response  whose To it has; NULL: that of the request
+ * @return to be freed; absent: no memory
+ */
+struct slice edge_client_make_ack(struct slice request, const struct edge_head *response);
+
 void edge_client_drop(struct edge_client *client);
 /** A final response came. */
 void edge_client_end(struct edge_client *client, unsigned code);

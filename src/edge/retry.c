@@ -110,15 +110,11 @@ static uint64_t retry_after_ms(const struct edge_head *response)
 static void acknowledge(struct edge *edge, const struct edge_retry *retry,
     const struct edge_head *response)
 {
-	struct buffer w = {.max = BUFFER_UNBOUNDED};
-	struct edge_head request = {0};
+	struct slice ack = edge_client_make_ack((struct slice){retry->text, retry->len}, response);
 
-	if (edge_head_scan(&request, (struct slice){retry->text, retry->len}, &edge_own_bounds) < 0)
-		return; /* it was whole before */
-	edge_after_write(&w, &request, SLICE("ACK"), edge_head_value(response, EDGE_TO));
-	if (!w.err)
-		edge_send_again(edge, buffer_text(&w), 0);
-	buffer_fini(&w);
+	if (ack.p)
+		edge_send_again(edge, ack, 0);
+	free((char *)ack.p);
 }
 
 bool edge_retry_refused(struct edge_client *c, struct slice branch,

@@ -1,0 +1,79 @@
+/* What comes back for a client transaction: for the stack, or because it has come before. */
+#include "edge/client_own_priv.h"
+
+#include <stdlib.h>
+
+#include "edge/priv.h"
+#include "edge/repeat_priv.h"
+#include "edge/retry_priv.h"
+#include "edge/way_priv.h"
+
+/* RFC 3261 17.1.1.2: an INVITE may ring as long as the stack likes; 16.7: or a proxy. */
+static void take_provisional(struct edge_client *c, unsigned code)
+{
+	c->answered = true;
+	if (code > 100)
+		edge_retry_forget(c); /* it is there that it rings */
+	if (!c->invite) {
+		edge_repeat_slow_down(c->edge, &c->repeat);
+		return;
+	}
+	edge_repeat_stop(c->edge, &c->repeat);
+	if (!c->cancelled && (code > 100 || c->life_queue != &c->edge->client_ringing))
+		client_set_life(c, c->passed ? &c->edge->client_ringing : NULL);
+}
+
+/* Who has called has heard of a failure of ours before: the ACK is ours, too. */
+static void acknowledge_late(struct edge_client *c, const struct edge_head *response)
+{
+	struct slice ack = edge_client_make_ack(c->cancel, response);
+
+	if (ack.p)
+		edge_send_ack(c, ack);
+	free((char *)ack.p);
+}
+
+/* @return is it for the stack? */
+static bool take_again(struct edge_client *c, const struct edge_head *response)
+{
+	bool refused = c->invite && response->code >= 300;
+	bool accepted = c->invite && response->code >= 200 && !refused;
+
+	if (c->hung_up ? c->passed && accepted : c->flow || accepted) /* another branch of a fork */
+		return true;
+	++*c->edge->count.repeats_in;
+	if (refused && c->text.p) {
+		++*c->edge->count.repeats_out;
+		client_transmit(c);
+	} else if (refused) {
+		acknowledge_late(c, response);
+	}
+	return false;
+}
+
+bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attempt,
+    const struct edge_head *response)
+{
+	struct edge_client *c;
+	struct slice method;
+	uint32_t number;
+	bool own;
+
+	if (edge_head_cseq(response, &number, &method) < 0)
+		return true;
+	c = edge_client_find(edge, branch, method);
+	if (!c)
+		return true;
+	if (c->attempt != attempt && !(c = client_find_retired(c, attempt)))
+		return false;
+	if (c->completed)
+		return take_again(c, response);
+	if (response->code == 503 && edge_retry_refused(c, branch, response))
+		return false;
+	own = c->own;
+	if (response->code >= 200)
+		edge_client_end(c, response->code);
+	else
+		take_provisional(c, response->code);
+	return !own;
+}
