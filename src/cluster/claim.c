@@ -316,37 +316,13 @@ static void on_owner(const redisReply *reply, void *arg)
 		fn(theirs ? &owner : NULL, fn_arg);
 }
 
-static struct cluster_question *ask_owner(const struct cluster_question *question, struct slice key)
-{
-	const struct cluster *cluster = question->cluster;
-	struct slice args[] = {key, slice_of(cluster->me), {NULL, 0}};
-	char records[KEY_SIZE];
-	const struct redis_call call = {
-	    .script = SCRIPT_OWNER,
-	    .args = args,
-	    .count = 3,
-	    .keys = 1,
-	};
-
-	snprintf(records, sizeof(records), "%snode:", cluster->settings->prefix);
-	args[2] = slice_of(records);
-	return question_ask(question, &call, on_owner);
-}
-
 struct cluster_question *cluster_owner_read(struct cluster *cluster, const char *kind,
     struct slice key, cluster_owner_fn *fn, void *arg)
 {
 	const struct cluster_question ours = {.cluster = cluster, .owner = fn, .arg = arg};
-	struct cluster_question *question = NULL;
-	char *text;
+	const struct question_call call = {.script = SCRIPT_OWNER, .kind = kind, .key = key};
 
-	if (!cluster_is_in(cluster))
-		return NULL;
-	text = cluster_key(cluster, kind, key);
-	if (text)
-		question = ask_owner(&ours, slice_of(text));
-	free(text);
-	return question;
+	return question_ask(&ours, &call, on_owner);
 }
 
 /* --- renewal --- */

@@ -30,7 +30,7 @@ int cluster_ask(struct cluster *cluster, const struct redis_call *call, redis_fn
 
 /* --- what services ask --- */
 
-struct cluster_question *question_ask(const struct cluster_question *question,
+static struct cluster_question *ask(const struct cluster_question *question,
     const struct redis_call *call, redis_fn *fn)
 {
 	struct cluster *cluster = question->cluster;
@@ -46,6 +46,32 @@ struct cluster_question *question_ask(const struct cluster_question *question,
 		return copy;
 	free(copy);
 	return NULL;
+}
+
+struct cluster_question *question_ask(const struct cluster_question *question,
+    const struct question_call *call, redis_fn *fn)
+{
+	const struct cluster *cluster = question->cluster;
+	struct slice args[3 + QUESTION_MORE_MAX];
+	const struct redis_call run = {.script = call->script,
+	    .args = args,
+	    .count = 3 + call->count,
+	    .keys = 1};
+	char *key = cluster_is_in(cluster) ? cluster_key(cluster, call->kind, call->key) : NULL;
+	char records[KEY_SIZE];
+	struct cluster_question *asked;
+
+	if (!key)
+		return NULL;
+	snprintf(records, sizeof(records), "%snode:", cluster->settings->prefix);
+	args[0] = slice_of(key);
+	args[1] = slice_of(cluster->me);
+	args[2] = slice_of(records);
+	for (size_t i = 0; i < call->count; i++)
+		args[3 + i] = call->more[i];
+	asked = ask(question, &run, fn);
+	free(key);
+	return asked;
 }
 
 void cluster_question_drop(struct cluster_question *question)

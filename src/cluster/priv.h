@@ -252,6 +252,17 @@ struct cluster_question {
 	bool writes;
 };
 
-/** @return NULL: it cannot be asked now */
+enum { QUESTION_MORE_MAX = 4 };
+
+/** A script, and the key that it is about. */
+struct question_call {
+	enum redis_script script;
+	const char *kind;
+	struct slice key;
+	const struct slice *more; /* arguments, behind who we are and where node records are */
+	size_t count;
+};
+
+/** Harmless without a cluster.  @return NULL: it cannot be asked now */
 struct cluster_question *question_ask(const struct cluster_question *question,
-    const struct redis_call *call, redis_fn *fn);
+    const struct question_call *call, redis_fn *fn);

@@ -86,61 +86,12 @@ static void write_lines(struct buffer *w, const struct cluster_writing *writing)
 	}
 }
 
-/* @param writing  NULL: it is read */
-static struct cluster_question *ask_key(struct cluster *cluster, struct slice key,
-    const struct cluster_writing *writing, cluster_record_fn *fn, void *arg)
-{
-	struct buffer lines = {.max = BUFFER_UNBOUNDED};
-	const struct cluster_question ours = {
-	    .cluster = cluster,
-	    .record = fn,
-	    .arg = arg,
-	    .writes = writing != NULL,
-	};
-	struct cluster_question *question = NULL;
-	char records[KEY_SIZE], born[24], version[24], ms[24];
-	struct slice args[7] = {key};
-	struct redis_call call = {.script = SCRIPT_RECORD, .args = args, .count = 3, .keys = 1};
-
-	snprintf(records, sizeof(records), "%snode:", cluster->settings->prefix);
-	args[1] = slice_of(records);
-	args[2] = slice_of(cluster->me);
-	if (writing) {
-		write_lines(&lines, writing);
-		snprintf(born, sizeof(born), "%" PRIu64, writing->born_us);
-		snprintf(version, sizeof(version), "%" PRIu64, writing->version);
-		snprintf(ms, sizeof(ms), "%" PRIu64, writing->keep_ms);
-		args[3] = slice_of(born);
-		args[4] = slice_of(version);
-		args[5] = slice_of(ms);
-		args[6] = buffer_text(&lines);
-		call.count = 7;
-	}
-	if (!lines.err)
-		question = question_ask(&ours, &call, on_answer);
-	buffer_fini(&lines);
-	return question;
-}
-
-static struct cluster_question *ask_record(struct cluster *cluster, const char *kind,
-    struct slice key, const struct cluster_writing *writing, cluster_record_fn *fn, void *arg)
-{
-	struct cluster_question *question = NULL;
-	char *text;
-
-	if (!cluster_is_in(cluster))
-		return NULL;
-	text = cluster_key(cluster, kind, key);
-	if (text)
-		question = ask_key(cluster, slice_of(text), writing, fn, arg);
-	free(text);
-	return question;
-}
-
 struct cluster_question *cluster_record_read(struct cluster *cluster, const char *kind,
     struct slice key, cluster_record_fn *fn, void *arg)
 {
-	struct cluster_question *question = ask_record(cluster, kind, key, NULL, fn, arg);
+	const struct cluster_question ours = {.cluster = cluster, .record = fn, .arg = arg};
+	const struct question_call call = {.script = SCRIPT_RECORD, .kind = kind, .key = key};
+	struct cluster_question *question = question_ask(&ours, &call, on_answer);
 
 	if (question)
 		++*cluster->count.records_read;
@@ -150,7 +101,30 @@ struct cluster_question *cluster_record_read(struct cluster *cluster, const char
 struct cluster_question *cluster_record_write(struct cluster *cluster, const char *kind,
     struct slice key, const struct cluster_writing *writing, cluster_record_fn *fn, void *arg)
 {
-	return ask_record(cluster, kind, key, writing, fn, arg);
+	const struct cluster_question ours = {
+	    .cluster = cluster,
+	    .record = fn,
+	    .arg = arg,
+	    .writes = true,
+	};
+	struct buffer lines = {.max = BUFFER_UNBOUNDED};
+	struct cluster_question *question = NULL;
+	char born[24], version[24], ms[24];
+	struct slice more[QUESTION_MORE_MAX];
+	const struct question_call call = {SCRIPT_RECORD, kind, key, more, QUESTION_MORE_MAX};
+
+	write_lines(&lines, writing);
+	snprintf(born, sizeof(born), "%" PRIu64, writing->born_us);
+	snprintf(version, sizeof(version), "%" PRIu64, writing->version);
+	snprintf(ms, sizeof(ms), "%" PRIu64, writing->keep_ms);
+	more[0] = slice_of(born);
+	more[1] = slice_of(version);
+	more[2] = slice_of(ms);
+	more[3] = buffer_text(&lines);
+	if (!lines.err)
+		question = question_ask(&ours, &call, on_answer);
+	buffer_fini(&lines);
+	return question;
 }
 
 struct slice cluster_own_process(const struct cluster *cluster)

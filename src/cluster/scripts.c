@@ -74,8 +74,8 @@ const char *const redis_scripts[SCRIPTS] = {
 		       "return 1\n",
     /*
      * KEYS: a record
-     * ARGV: prefix of node records, "NAME INSTANCE"; to write it also: born, version, how long it
-     *       stays, lines
+     * ARGV: "NAME INSTANCE", prefix of records; to write it also: born, version, how long it stays,
+     *       lines
      * A line is "NAME INSTANCE WORDS…", or "- - WORDS…" where it is bound to no process.
      * -> 1: it was as they say, and is written; or 0; born, version, time; then for each line
      *    whose process is there the line and the record of its node, or ""
@@ -95,8 +95,8 @@ const char *const redis_scripts[SCRIPTS] = {
 	"local out = {'0', born, version, now}\n"
 	"for line in string.gmatch(cur[3] or '', '[^\\n]+') do\n"
 	"  local name, instance = string.match(line, '^(%S+) (%S+) ')\n"
-	"  local record = name and name ~= '-' and redis.call('GET', ARGV[1] .. name)\n"
-	"  if name and (name == '-' or name .. ' ' .. instance == ARGV[2]\n"
+	"  local record = name and name ~= '-' and redis.call('GET', ARGV[2] .. name)\n"
+	"  if name and (name == '-' or name .. ' ' .. instance == ARGV[1]\n"
 	"      or (record and string.sub(record, 1, #instance) == instance)) then\n"
 	"    out[#out + 1] = line\n"
 	"    out[#out + 1] = record and name .. ' ' .. record or ''\n"
