@@ -7,6 +7,8 @@
 #include <cmocka.h>
 #include <stdio.h>
 
+#include <msrpd/event.h>
+
 #include "base/tree.h"
 #include "config_yaml.h"
 #include "route_stubs.h"
