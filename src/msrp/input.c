@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "msrp/priv.h"
 #include "net/net.h"
+#include "wire/path.h"
 #include "wire/report.h"
 #include "wire/write.h"
 
@@ -162,28 +163,36 @@ static struct slice rebased(struct slice s, const char *from, const char *to)
 
 /*
  * The head lies in a buffer that will be used again, and what was parsed of it goes with the
- * parser's turn: keep what an answer needs.
+ * parser's turn: keep what an answer needs, and nothing that would lie elsewhere.
  */
 static int park_head(struct msrp_input *in)
 {
+	const struct msrp_frame *now = in->frame;
 	struct msrp_frame *f = &in->kept;
-	struct slice head;
+	struct slice rest;
+	const char *head;
 	char *copy;
 
-	if (!in->in_frame || in->parked || !in->frame)
+	if (!in->in_frame || in->parked || !now)
 		return 0;
-	*f = *in->frame;
-	in->frame = f;
-	head = f->head;
-	copy = slice_dup(head);
+	copy = slice_dup(now->head);
 	if (!copy)
 		return -ENOMEM;
-	f->tid = rebased(f->tid, head.p, copy);
-	f->method_text = rebased(f->method_text, head.p, copy);
-	f->to_path = rebased(f->to_path, head.p, copy);
-	f->to.session_id = rebased(f->to.session_id, head.p, copy);
-	f->from_path = rebased(f->from_path, head.p, copy);
-	f->failure_report = rebased(f->failure_report, head.p, copy);
+	head = now->head.p;
+	*f = (struct msrp_frame){.method = now->method,
+	    .has_body = now->has_body,
+	    .good_paths = now->good_paths,
+	    .tid = rebased(now->tid, head, copy),
+	    .method_text = rebased(now->method_text, head, copy),
+	    .to_path = rebased(now->to_path, head, copy),
+	    .from_path = rebased(now->from_path, head, copy),
+	    .failure_report = rebased(now->failure_report, head, copy),
+	    .fault = now->fault};
+	/* Of paths that were those of the frame before, this one lies in that frame's head. */
+	rest = f->to_path;
+	if (msrp_path_next(&rest, &f->to) <= 0)
+		f->to = (struct msrp_uri){0};
+	in->frame = f;
 	in->parked = copy;
 	return 0;
 }

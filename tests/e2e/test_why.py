@@ -24,7 +24,8 @@ class WhyTest(case.Case):
         own = cls.ca.issue('msrpd', ['IP:127.0.0.1', 'DNS:localhost'])
         cls.config = {
             'log': {'level': 'info', 'memory': '256KiB'},
-            'msrp': {'listen': [{'name': 'inside', 'uri': 'msrp://127.0.0.1:0;tcp'},
+            'msrp': {'max_message_size': '64KiB',
+                     'listen': [{'name': 'inside', 'uri': 'msrp://127.0.0.1:0;tcp'},
                                 {'name': 'outside', 'uri': 'msrps://127.0.0.1:0;tcp'}],
                      'tls': {'certificate': own.certificate, 'private_key': own.key,
                              'ca_file': cls.ca.file}},
@@ -121,6 +122,20 @@ class WhyTest(case.Case):
         found = [line for line in lines if 'refused: 481' in line]
         self.assertEqual(len(found), 1, lines)
         self.assertEqual(self.daemon.log().count(found[0]), 1)
+
+    def test_refused_in_the_middle(self):
+        """A frame that is refused in a later read, with the paths of the frame before it."""
+        call = self.call()
+        first = call.msrp.build(body=b'x')
+        second = call.msrp.build(body=b'y' * 1000, byte_range='1-*/*')
+        text = second.encode()
+        cut = text.index(b'yyyy') + 100
+        call.conn.send_raw(first.encode() + text[:cut])
+        call.conn.expect_response(first, 200)
+        call.conn.send_raw(b'y' * 100000 + text[cut:])
+        call.conn.expect_response(second, 413)
+        name = call.path[-1].split('/')[-1].split(';')[0]
+        self.assertIn(f'SEND for session {name} refused: 413', self.daemon.log())
 
     def test_tls_failure(self):
         """What a peer of ours has shown is told with the session."""
