@@ -204,8 +204,14 @@ const char *edge_silence(const struct edge *edge);
 /** Is the stack's connection open? */
 bool edge_link_is_open(const struct edge *edge);
 
-/** The stack has had its turn: it has read what was written to it. */
-void edge_link_step(struct edge *edge);
+/**
+ * The stack has had its turn: it has read what was written to it, and is given the next of what
+ * waits for it.
+ *
+ * @param doublings  how much, as a share of a turn (base/line.h)
+ * @return was it given any?
+ */
+bool edge_link_step(struct edge *edge, unsigned doublings);
 
 /** Is nothing on its way from the stack to the clients any more? */
 bool edge_is_quiet(const struct edge *edge);

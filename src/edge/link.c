@@ -25,8 +25,8 @@
 #include "net/net.h"
 
 enum {
-	CREDIT = 16 * 1024,
-	FULL = 256 * 1024, /* bytes that wait before clients are not read any more */
+	CREDIT_LEAST = 1024,
+	FULL = 64 * 1024, /* bytes that wait before clients are not read any more */
 	RESUMED_AT_ONCE = 64,
 	STRANGER_MS = 5000, /* to say who it is */
 };
@@ -60,7 +60,7 @@ static void give(struct edge_link *link, struct slice bytes)
 	struct net_stream *s = &link->stack->stream;
 
 	net_stream_end(s, bytes);
-	link->credit -= bytes.len;
+	link->credit -= bytes.len < link->credit ? bytes.len : link->credit;
 }
 
 static void resume_some(struct edge_link *link)
@@ -73,12 +73,13 @@ static void resume_some(struct edge_link *link)
 	}
 }
 
-static void pump(struct edge_link *link)
+/* @return was the stack given anything? */
+static bool pump(struct edge_link *link)
 {
 	size_t n = waiting(link);
 
 	if (!link->stack)
-		return;
+		return false;
 	if (n > link->credit)
 		n = link->credit;
 	if (n)
@@ -92,6 +93,7 @@ static void pump(struct edge_link *link)
 		edge_ports_resume(link->edge);
 		resume_some(link);
 	}
+	return n;
 }
 
 static void drop_queue(struct edge_link *link)
@@ -102,7 +104,8 @@ static void drop_queue(struct edge_link *link)
 
 void edge_link_send_text(struct edge_link *link, struct slice text)
 {
-	if (link->stack && waiting(link) == 0 && text.len <= link->credit) {
+	/* While there is credit a message goes whole: it would keep the stack for as long in two. */
+	if (link->stack && waiting(link) == 0 && link->credit) {
 		give(link, text);
 		return;
 	}
@@ -173,10 +176,10 @@ void edge_link_reply(struct edge_link *link, const struct edge_head *request, un
 	buffer_fini(&w);
 }
 
-void edge_link_step(struct edge *edge)
+bool edge_link_step(struct edge *edge, unsigned doublings)
 {
-	edge->link.credit = CREDIT;
-	pump(&edge->link);
+	edge->link.credit = (size_t)CREDIT_LEAST << doublings;
+	return pump(&edge->link);
 }
 
 /* --- from the stack --- */
@@ -225,7 +228,7 @@ static int check_peer(struct edge_peer *p, const struct edge_message *m)
 		return -EACCES;
 	link->stack = p;
 	note_sent_by(link, &m->head);
-	link->credit = CREDIT;
+	link->credit = CREDIT_LEAST;
 	net_stream_set_life(&p->stream, NULL);
 	return 0;
 }

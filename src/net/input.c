@@ -142,8 +142,8 @@ static int feed(struct net_stream *s, struct net_stash in)
 static int read_some(struct net_stream *s, bool *more)
 {
 	struct net_block *block = net_block_rx(s->protocol->net);
+	size_t share = (size_t)READ_LEAST << s->line.share, room;
 	unsigned flags = 0;
-	size_t room;
 	char *p;
 	ssize_t n;
 
@@ -155,10 +155,10 @@ static int read_some(struct net_stream *s, bool *more)
 		return -EAGAIN;
 	p = block->data + block->used;
 	room = BLOCK_BYTES - block->used;
-	if (room > READ_MAX)
-		room = READ_MAX;
+	if (room > share)
+		room = share;
 	n = s->link.ops->read(s, p, room, &flags);
-	*more = flags & NET_READ_MORE;
+	*more = flags & NET_READ_MORE || n == (ssize_t)room;
 	if (n < 0)
 		return (int)n;
 	if (n == 0 && !(flags & NET_READ_END))

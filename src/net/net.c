@@ -108,3 +108,8 @@ struct event_base *net_base(const struct net *net)
 {
 	return net->base;
 }
+
+struct line *net_line(struct net *net)
+{
+	return &net->line;
+}

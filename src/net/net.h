@@ -12,6 +12,7 @@
 #include <msrpd/slice.h>
 
 struct event_base;
+struct line;
 struct net;
 struct net_guard;
 struct net_tap;
@@ -62,6 +63,9 @@ int net_use_proxies(struct net *net, const struct setting_list *proxies);
 struct net_tap *net_tap_of(struct net *net);
 
 struct event_base *net_base(const struct net *net);
+
+/** Where whatever keeps the loop for long waits for its turn. */
+struct line *net_line(struct net *net);
 
 /**
  * Bytes that a handler was given, or has made up while it was, as ones that stay until the turn's

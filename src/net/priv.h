@@ -19,7 +19,8 @@ enum {
 	/* A piece this large keeps its block instead of being copied: at most four times itself. */
 	KEEP_MIN = BLOCK_BYTES / 4,
 	READ_MIN = 16 * 1024,  /* a block with less room is not read into */
-	READ_MAX = 128 * 1024, /* at once from one stream, for fairness */
+	READ_LEAST = 4 * 1024, /* at once from one stream: times two to the power of its share, */
+	READ_MOST = 5,         /* at most this one */
 };
 
 /**
@@ -175,8 +176,10 @@ void stream_connected(struct net_stream *s);
 void stream_begin_handshake(struct net_stream *s);
 /** Read if it may be, whatever its socket says. */
 void stream_readable(struct net_stream *s);
-/** The same, once the loop has looked at the sockets. */
+/** The same, when its turn in the line comes; until then its socket is not watched. */
 void stream_read_again(struct net_stream *s);
+/** Watch its socket, or do not, as it is now.  @return 0 or -ENOMEM */
+int stream_update_reading(struct net_stream *s);
 void stream_pause(struct net_stream *s, unsigned why);
 void stream_unpause(struct net_stream *s, unsigned why);
 /** Close; the peer may still read the last that was written, if that was all that waited. */
@@ -239,10 +242,10 @@ struct net {
 	struct prefixes proxies; /* who must say for whom they connect */
 
 	/* this turn of the loop */
-	struct event *end, *reading;
+	struct event *end;
 	uint32_t turn;
 	bool ending;
-	SLIST_HEAD(net_again, net_stream) again; /* to be read, whatever their sockets say */
+	struct line line; /* who has more to do than others should wait for */
 	STAILQ_HEAD(, net_stream) dirty;
 	struct net_block *rx, *text;     /* being filled */
 	struct net_block *feeding;       /* whose bytes a handler has in hand */

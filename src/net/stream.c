@@ -33,11 +33,13 @@ static bool may_feed(const struct net_stream *s)
 
 static bool wants_reading(const struct net_stream *s)
 {
+	if (s->line.waits)
+		return false; /* it is read when its turn comes */
 	return s->state == NET_PROXIED || (s->state == NET_HANDSHAKE && !s->away) || may_feed(s)
 	    || (s->state == NET_OPEN && s->write_wants_read);
 }
 
-static int update_reading(struct net_stream *s)
+int stream_update_reading(struct net_stream *s)
 {
 	bool wanted = wants_reading(s);
 
@@ -54,7 +56,7 @@ static int update_reading(struct net_stream *s)
 void stream_pause(struct net_stream *s, unsigned why)
 {
 	s->paused |= why & 3u;
-	update_reading(s);
+	stream_update_reading(s);
 }
 
 void stream_unpause(struct net_stream *s, unsigned why)
@@ -148,7 +150,7 @@ int stream_watch(struct net_stream *s, int fd)
 
 static void stop_watching(struct net_stream *s)
 {
-	update_reading(s);
+	stream_update_reading(s);
 	if (s->ev_write)
 		event_free(s->ev_write);
 	s->ev_write = NULL;
@@ -240,7 +242,7 @@ void net_stream_close_after_send(struct net_stream *s)
 	if (s->state == NET_CLOSED)
 		return;
 	s->closing = true;
-	update_reading(s);
+	stream_update_reading(s);
 	turn_serve(s);
 }
 
@@ -255,7 +257,7 @@ static void opened(struct net_stream *s)
 {
 	s->state = NET_OPEN;
 	net_stream_set_life(s, NULL);
-	if (update_reading(s) < 0) {
+	if (stream_update_reading(s) < 0) {
 		net_stream_close(s, -ENOMEM);
 		return;
 	}
@@ -280,14 +282,14 @@ static void handshake(struct net_stream *s)
 void net_stream_handshake_leaves(struct net_stream *s)
 {
 	s->away = true;
-	update_reading(s);
+	stream_update_reading(s);
 }
 
 void net_stream_handshake_returns(struct net_stream *s)
 {
 	net_stream_ref(s);
 	s->away = false;
-	if (update_reading(s) < 0)
+	if (stream_update_reading(s) < 0)
 		net_stream_close(s, -ENOMEM);
 	else
 		handshake(s);
@@ -301,7 +303,7 @@ static void begin(struct net_stream *s)
 
 	if (err == 0 && ops->start) {
 		s->state = NET_HANDSHAKE;
-		err = update_reading(s);
+		err = stream_update_reading(s);
 	}
 	if (err < 0) {
 		net_stream_close(s, err);
@@ -328,7 +330,7 @@ void stream_connected(struct net_stream *s)
 		return;
 	}
 	s->state = NET_LATE;
-	update_reading(s);
+	stream_update_reading(s);
 	net_stream_set_life(s, &s->protocol->handshaking);
 }
 
@@ -389,7 +391,7 @@ static int expect_header(struct net_stream *s)
 		return -ENOMEM;
 	s->state = NET_PROXIED;
 	net_stream_set_life(s, &s->protocol->prefacing);
-	return update_reading(s);
+	return stream_update_reading(s);
 }
 
 int stream_accept(const struct net_listener *listener, int fd, struct net_guard_host *host,
@@ -494,12 +496,12 @@ void stream_readable(struct net_stream *s)
 		read_proxied(s);
 	else if (s->state == NET_HANDSHAKE)
 		handshake(s);
-	else if (update_reading(s) < 0)
-		net_stream_close(s, -ENOMEM);
 	else if (may_feed(s))
 		stream_read(s);
 	else if (s->write_wants_read)
 		write_again(s);
+	if (stream_update_reading(s) < 0)
+		net_stream_close(s, -ENOMEM);
 	net_stream_unref(s);
 }
 
@@ -529,7 +531,7 @@ int net_stream_read_wants_write(struct net_stream *s)
 int net_stream_write_wants_read(struct net_stream *s)
 {
 	s->write_wants_read = true;
-	return update_reading(s);
+	return stream_update_reading(s);
 }
 
 static void on_room(struct net_stream *s)

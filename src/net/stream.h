@@ -19,6 +19,7 @@
 #include <msrpd/timer.h>
 
 #include "base/addr.h"
+#include "base/line.h"
 #include "net/protocol.h"
 #include "net/transport.h"
 
@@ -47,7 +48,7 @@ struct net_stream {
 		TAILQ_ENTRY(net_stream) late_entry; /* while NET_LATE, and so in no other list */
 		struct {
 			STAILQ_ENTRY(net_stream) dirty_entry;
-			SLIST_ENTRY(net_stream) again_entry;
+			struct line_entry line; /* of who has more to read than a turn's share */
 		};
 	};
 	uint64_t number;
@@ -70,7 +71,7 @@ struct net_stream {
 	bool closing : 1;  /* when all is sent */
 	bool away : 1;     /* its handshake is with a thread, and so is its transport */
 	bool reading : 1;
-	bool dirty : 1, again : 1; /* in the lists of the turn */
+	bool dirty : 1; /* in the list of the turn */
 	bool wants_room : 1;
 	bool failed : 1; /* its output has a hole: to be closed */
 	bool read_wants_write : 1, write_wants_read : 1;

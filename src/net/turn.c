@@ -139,33 +139,37 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
 
 /* --- reading again --- */
 
-void stream_read_again(struct net_stream *s)
+static struct net_stream *stream_in_line(struct line_entry *entry)
 {
-	struct net *net = s->protocol->net;
-
-	if (s->again || s->state == NET_CLOSED)
-		return;
-	s->again = true;
-	net_stream_ref(s);
-	SLIST_INSERT_HEAD(&net->again, s, again_entry);
-	turn_call_soon(net->reading);
+	return (struct net_stream *)(void *)((char *)entry - offsetof(struct net_stream, line));
 }
 
-static void on_reading(evutil_socket_t fd, short what, void *arg)
+static void on_line(struct line_entry *entry)
+{
+	struct net_stream *s = stream_in_line(entry);
+
+	stream_readable(s);
+	net_stream_unref(s);
+}
+
+void stream_read_again(struct net_stream *s)
+{
+	if (s->line.waits || s->state == NET_CLOSED)
+		return;
+	s->line.run = on_line;
+	s->line.most = READ_MOST;
+	net_stream_ref(s);
+	line_join(&s->protocol->net->line, &s->line);
+	stream_update_reading(s);
+}
+
+/* Who has little to say has its answer before who has much is read. */
+static void before_line(void *arg)
 {
 	struct net *net = arg;
-	struct net_again list = net->again;
-	struct net_stream *s;
 
-	(void)fd;
-	(void)what;
-	SLIST_INIT(&net->again);
-	while ((s = SLIST_FIRST(&list))) {
-		SLIST_REMOVE_HEAD(&list, again_entry);
-		s->again = false;
-		stream_readable(s);
-		net_stream_unref(s);
-	}
+	if (!STAILQ_EMPTY(&net->dirty))
+		turn_run(net);
 }
 
 /* --- life --- */
@@ -174,20 +178,19 @@ int turns_init(struct net *net)
 {
 	STAILQ_INIT(&net->dirty);
 	net->end = evtimer_new(net->base, on_end, net);
-	net->reading = evtimer_new(net->base, on_reading, net);
-	return net->end && net->reading ? 0 : -ENOMEM;
+	return net->end ? line_init(&net->line, net->base, before_line, net) : -ENOMEM;
 }
 
 void turns_fini(struct net *net)
 {
 	if (net->end)
 		event_free(net->end);
-	if (net->reading)
-		event_free(net->reading);
+	line_fini(&net->line);
 }
 
 void turn_forget(struct net *net, const struct net_protocol *protocol)
 {
+	struct line_entry *e, *after;
 	struct net_stream *s, *next;
 
 	for (s = STAILQ_FIRST(&net->dirty); s; s = next) {
@@ -197,11 +200,11 @@ void turn_forget(struct net *net, const struct net_protocol *protocol)
 		STAILQ_REMOVE(&net->dirty, s, net_stream, dirty_entry);
 		net_stream_unref(s);
 	}
-	for (s = SLIST_FIRST(&net->again); s; s = next) {
-		next = SLIST_NEXT(s, again_entry);
-		if (s->protocol != protocol)
+	for (e = STAILQ_FIRST(&net->line.entries); e; e = after) {
+		after = STAILQ_NEXT(e, next);
+		if (e->run != on_line || stream_in_line(e)->protocol != protocol)
 			continue;
-		SLIST_REMOVE(&net->again, s, net_stream, again_entry);
-		net_stream_unref(s);
+		line_leave(&net->line, e);
+		net_stream_unref(stream_in_line(e));
 	}
 }

@@ -15,7 +15,9 @@
 #include "net/priv.h"
 
 enum {
-	BATCH = 32,
+	BATCH = 32, /* datagrams of one system call at most */
+	BATCH_LEAST = 2,
+	BATCH_MOST = 4, /* times two to the power of this */
 	DATAGRAM_MAX = 65536,
 	RECEIVE_BUFFER = 4 << 20, /* as far as net.core.rmem_max lets it */
 	SEND_BUFFER = 1 << 20,
@@ -70,9 +72,9 @@ static void tap(const struct net_udp *u, const union addr *peer, enum net_way wa
 	t->ops->datagram(t, &local, peer, way, bytes);
 }
 
-static void prepare(struct net_batch *b)
+static void prepare(struct net_batch *b, unsigned count)
 {
-	for (size_t i = 0; i < BATCH; i++) {
+	for (size_t i = 0; i < count; i++) {
 		b->pieces[i] = (struct iovec){b->bytes[i], DATAGRAM_MAX};
 		b->heads[i].msg_hdr = (struct msghdr){.msg_name = &b->from[i],
 		    .msg_namelen = sizeof(b->from[i]),
@@ -83,13 +85,15 @@ static void prepare(struct net_batch *b)
 	}
 }
 
-static int read_batch(struct net_udp *u)
+/* @return was that all? */
+static bool read_batch(struct net_udp *u)
 {
+	unsigned share = BATCH_LEAST << u->line.share;
 	struct net_batch *b = u->net->batch;
 	int n;
 
-	prepare(b);
-	n = recvmmsg(u->fd, b->heads, BATCH, MSG_DONTWAIT, NULL);
+	prepare(b, share);
+	n = recvmmsg(u->fd, b->heads, share, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < n; i++) {
 		++*u->count.received;
 		*u->count.bytes_in += b->heads[i].msg_len;
@@ -98,7 +102,7 @@ static int read_batch(struct net_udp *u)
 		u->handler->received(u->arg, &b->from[i],
 		    (struct slice){b->bytes[i], b->heads[i].msg_len});
 	}
-	return n;
+	return n < (int)share;
 }
 
 /* --- what ICMP says of datagrams that were sent --- */
@@ -141,26 +145,55 @@ static void read_errors(struct net_udp *u)
 		;
 }
 
+static void update_watching(struct net_udp *u)
+{
+	bool wanted = u->readable && !u->paused && !u->line.waits;
+
+	if (wanted == u->watched)
+		return;
+	if (wanted)
+		u->watched = event_add(u->readable, NULL) == 0;
+	else
+		u->watched = event_del(u->readable) < 0;
+}
+
+/* What there is to read beyond a share waits for its turn; nothing is watched meanwhile. */
+static void read_share(struct net_udp *u)
+{
+	bool all = read_batch(u);
+
+	if (!u->readable)
+		return; /* its owner has closed it */
+	if (!u->paused && !all)
+		line_join(&u->net->line, &u->line);
+	update_watching(u);
+	if (all)
+		read_errors(u);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
-	struct net_udp *u = arg;
-
 	(void)fd;
 	(void)what;
-	if (read_batch(u) < BATCH && u->readable)
-		read_errors(u);
+	read_share(arg);
+}
+
+static void on_line(struct line_entry *entry)
+{
+	read_share((struct net_udp *)(void *)((char *)entry - offsetof(struct net_udp, line)));
 }
 
 void net_udp_pause(struct net_udp *u)
 {
-	if (!u->paused && u->readable)
-		u->paused = event_del(u->readable) == 0;
+	u->paused = true;
+	line_leave(&u->net->line, &u->line);
+	update_watching(u);
 }
 
 void net_udp_resume(struct net_udp *u)
 {
-	if (u->paused && event_add(u->readable, NULL) == 0)
-		u->paused = false;
+	u->paused = false;
+	update_watching(u);
 }
 
 /* --- output --- */
@@ -282,9 +315,11 @@ static int make_events(struct net_udp *u)
 
 	u->readable = event_new(base, u->fd, EV_READ | EV_PERSIST, on_readable, u);
 	u->writable = event_new(base, u->fd, EV_WRITE | EV_PERSIST, on_writable, u);
-	if (!u->readable || !u->writable || event_add(u->readable, NULL) < 0)
+	if (!u->readable || !u->writable)
 		return -ENOMEM;
-	return 0;
+	u->line = (struct line_entry){.run = on_line, .most = BATCH_MOST};
+	update_watching(u);
+	return u->watched ? 0 : -ENOMEM;
 }
 
 int net_udp_open(struct net_udp *u, union addr *addr)
@@ -310,11 +345,13 @@ void net_udp_close(struct net_udp *u)
 		return;
 	while (!STAILQ_EMPTY(&u->parcels))
 		drop_first(u);
+	line_leave(&u->net->line, &u->line);
 	if (u->readable)
 		event_free(u->readable);
 	if (u->writable)
 		event_free(u->writable);
 	u->readable = u->writable = NULL;
+	u->watched = false;
 	if (u->fd > 0)
 		close(u->fd);
 	u->fd = 0;

@@ -9,6 +9,7 @@
 #include <msrpd/slice.h>
 
 #include "base/addr.h"
+#include "base/line.h"
 
 struct net;
 struct net_parcel;
@@ -35,8 +36,9 @@ struct net_udp {
 	struct event *readable, *writable; /* NULL: it is closed */
 	STAILQ_HEAD(, net_parcel) parcels; /* that wait until the kernel has room */
 	size_t parcel_bytes;
-	uint32_t dropped; /* by the kernel, as it has told us */
-	bool paused;
+	uint32_t dropped;       /* by the kernel, as it has told us */
+	struct line_entry line; /* while there is more to read than a turn's share */
+	bool paused, watched;
 };
 
 /** Open at an address; the port that was given for 0 stands in it then.  @return 0 or negative errno */

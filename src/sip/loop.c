@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,33 +14,40 @@
 #include <sofia-sip/su_log.h>
 #include <sofia-sip/su_wait.h>
 
+#include "base/line.h"
 #include "base/log.h"
+#include "net/net.h"
 #include "sip/priv.h"
 
 enum {
 	STEPS_PER_TURN = 16, /* then the daemon's other sockets get their turn */
+	DOUBLINGS_MOST = 4,
 };
 
 struct sip_loop {
 	su_root_t *root;
+	struct line *line;
+	struct line_entry turn;
 	struct event *readable; /* Sofia's epoll descriptor */
-	struct event *due;      /* its next timer, and the kick */
-	void (*stepped)(void *arg);
+	struct event *due;      /* its next timer */
+	bool stepping;
+	bool (*stepped)(void *arg, unsigned doublings);
 	void *arg;
 };
 
-static void turn(evutil_socket_t fd, short what, void *arg)
+static void run_turn(struct line_entry *entry)
 {
-	struct sip_loop *loop = arg;
+	struct sip_loop *loop =
+	    (struct sip_loop *)(void *)((char *)entry - offsetof(struct sip_loop, turn));
 	su_duration_t wait_ms = 0;
 	struct timeval wait;
 
-	(void)fd;
-	(void)what;
+	loop->stepping = true;
 	for (int i = 0; i < STEPS_PER_TURN && wait_ms == 0; i++)
 		wait_ms = su_root_step(loop->root, 0);
-	if (loop->stepped)
-		loop->stepped(loop->arg);
+	loop->stepping = false;
+	if (loop->stepped && loop->stepped(loop->arg, entry->share))
+		line_join(loop->line, entry);
 	if (wait_ms < 0) {
 		evtimer_del(loop->due);
 		return;
@@ -52,6 +60,16 @@ static void turn(evutil_socket_t fd, short what, void *arg)
 	wait_ms += 1 + wait_ms / 32;
 	wait = (struct timeval){wait_ms / 1000, wait_ms % 1000 * 1000};
 	evtimer_add(loop->due, &wait);
+}
+
+/* Readable it stays until its turn has come. */
+static void on_work(evutil_socket_t fd, short what, void *arg)
+{
+	struct sip_loop *loop = arg;
+
+	(void)fd;
+	(void)what;
+	line_join(loop->line, &loop->turn);
 }
 
 static void on_sofia_log(void *stream, const char *format, va_list args)
@@ -114,14 +132,17 @@ static su_root_t *create_root(int *fdp)
 	return root;
 }
 
-int sip_loop_new(struct sip_loop **loopp, struct event_base *base, struct reason *why)
+int sip_loop_new(struct sip_loop **loopp, struct net *net, struct reason *why)
 {
 	struct sip_loop *loop = calloc(1, sizeof(*loop));
+	struct event_base *base = net_base(net);
 	int fd = -1;
 
 	reason_set(why, -ENOMEM, "out of memory");
 	if (!loop)
 		return -ENOMEM;
+	loop->line = net_line(net);
+	loop->turn = (struct line_entry){.run = run_turn, .most = DOUBLINGS_MOST};
 	su_init();
 	redirect_logs();
 	loop->root = create_root(&fd);
@@ -129,8 +150,8 @@ int sip_loop_new(struct sip_loop **loopp, struct event_base *base, struct reason
 		sip_loop_free(loop);
 		return reason_set(why, -ENOTSUP, "Sofia-SIP's event loop cannot be joined to ours");
 	}
-	loop->due = event_new(base, -1, 0, turn, loop);
-	loop->readable = event_new(base, fd, EV_READ | EV_PERSIST, turn, loop);
+	loop->due = event_new(base, -1, 0, on_work, loop);
+	loop->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_work, loop);
 	if (!loop->due || !loop->readable || event_add(loop->readable, NULL) < 0) {
 		sip_loop_free(loop);
 		return -ENOMEM;
@@ -143,6 +164,7 @@ void sip_loop_free(struct sip_loop *loop)
 {
 	if (!loop)
 		return;
+	line_leave(loop->line, &loop->turn);
 	if (loop->readable)
 		event_free(loop->readable);
 	if (loop->due)
@@ -153,9 +175,11 @@ void sip_loop_free(struct sip_loop *loop)
 	free(loop);
 }
 
+/* What is called from inside a step the next one sees. */
 void sip_loop_kick(struct sip_loop *loop)
 {
-	event_active(loop->due, EV_TIMEOUT, 0);
+	if (!loop->stepping)
+		line_join(loop->line, &loop->turn);
 }
 
 su_root_t *sip_loop_root(struct sip_loop *loop)
@@ -171,7 +195,7 @@ void sip_loop_finish(struct sip_loop *loop, const bool *done)
 		su_root_step(loop->root, 1);
 }
 
-void sip_loop_on_step(struct sip_loop *loop, void (*fn)(void *arg), void *arg)
+void sip_loop_on_step(struct sip_loop *loop, bool (*fn)(void *arg, unsigned doublings), void *arg)
 {
 	loop->stepped = fn;
 	loop->arg = arg;

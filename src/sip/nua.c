@@ -185,9 +185,9 @@ static void on_link_lost(void *arg)
 	timer_start(&stack->link_timer, LINK_LOST_MS);
 }
 
-static void on_step(void *arg)
+static bool on_step(void *arg, unsigned doublings)
 {
-	edge_link_step(arg);
+	return edge_link_step(arg, doublings);
 }
 
 int sip_nua_open(struct sip_stack *stack, const struct sip_stack_options *options,

@@ -424,7 +424,7 @@ static int open_stack(struct sip_stack *stack, const struct sip_stack_options *o
 		err = sip_requests_init(stack);
 	if (err)
 		return err;
-	err = sip_loop_new(&stack->loop, stack->base, why);
+	err = sip_loop_new(&stack->loop, options->net, why);
 	if (err)
 		return err;
 	reason_set(why, -EINVAL, "Sofia-SIP's parser cannot be joined to ours");

@@ -38,8 +38,10 @@ bool edge_stack_has(void *arg)
 	const char *end;
 	size_t len;
 
-	if (n > 0)
+	if (n > 0) {
 		w->waiting_len += (size_t)n;
+		edge_link_step(w->edge, 0);
+	}
 	w->waiting[w->waiting_len] = '\0';
 	end = strstr(w->waiting, "\r\n\r\n");
 	if (!end)

@@ -1,0 +1,219 @@
+/* Fair turns: who goes when, and how much at once. */
+#include "base/line.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+#include "loop.h"
+
+/* Who waits: works for so long, so many times. */
+struct worker {
+	struct line_entry entry;
+	char name;
+	unsigned work_us;
+	unsigned times; /* that it has more to do */
+	struct worker *leaves;
+};
+
+static struct event_base *base;
+static struct line line;
+static char story[128];
+
+static void tell(char what)
+{
+	size_t len = strlen(story);
+
+	assert_true(len + 1 < sizeof(story));
+	story[len] = what;
+}
+
+static void work(unsigned us)
+{
+	struct timespec began, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while ((now.tv_sec - began.tv_sec) * 1000000 + (now.tv_nsec - began.tv_nsec) / 1000 < us);
+}
+
+static void run(struct line_entry *entry)
+{
+	struct worker *w =
+	    (struct worker *)(void *)((char *)entry - offsetof(struct worker, entry));
+
+	tell(w->name);
+	if (w->work_us)
+		work(w->work_us);
+	if (w->leaves)
+		line_leave(&line, &w->leaves->entry);
+	if (w->times && w->times--)
+		line_join(&line, entry);
+}
+
+static struct worker worker(char name, unsigned work_us, unsigned times)
+{
+	return (struct worker){.entry = {.run = run, .most = 5},
+	    .name = name,
+	    .work_us = work_us,
+	    .times = times};
+}
+
+static void before(void *arg)
+{
+	(void)arg;
+	tell('.');
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(story, 0, sizeof(story));
+	base = event_base_new();
+	return base ? line_init(&line, base, before, NULL) : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	line_fini(&line);
+	event_base_free(base);
+	return 0;
+}
+
+static void join(struct worker *w)
+{
+	line_join(&line, &w->entry);
+}
+
+/* The story without its turns: a machine that is busy with others makes more of them. */
+static const char *order(void)
+{
+	static char text[sizeof(story)];
+	size_t len = 0;
+
+	for (const char *p = story; *p; p++)
+		if (*p != '.')
+			text[len++] = *p;
+	text[len] = '\0';
+	return text;
+}
+
+static bool empty(void *arg)
+{
+	(void)arg;
+	return STAILQ_EMPTY(&line.entries);
+}
+
+/* --- tests --- */
+
+static void the_first_is_served_first(void **state)
+{
+	struct worker a = worker('a', 0, 0), b = worker('b', 0, 0);
+
+	(void)state;
+	join(&b);
+	join(&a);
+	join(&b); /* it waits already */
+	assert_string_equal(story, "");
+	loop_until(base, empty, NULL);
+	assert_string_equal(order(), "ba");
+}
+
+/* Whoever works for as long as a share has the turn to himself, and then goes to the end. */
+static void a_turn_is_a_share(void **state)
+{
+	struct worker a = worker('a', 200, 2), b = worker('b', 200, 1);
+
+	(void)state;
+	join(&a);
+	join(&b);
+	loop_until(base, empty, NULL);
+	assert_string_equal(story, ".a.b.a.b.a");
+}
+
+static void on_socket(evutil_socket_t fd, short what, void *arg)
+{
+	char byte;
+
+	(void)what;
+	(void)arg;
+	assert_int_equal(read(fd, &byte, 1), 1);
+	tell('s');
+}
+
+/* A socket that becomes readable meanwhile does not wait for the whole line. */
+static void sockets_come_between(void **state)
+{
+	struct worker a = worker('a', 200, 0), b = worker('b', 200, 0);
+	struct event *readable;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	readable = event_new(base, ends[0], EV_READ | EV_PERSIST, on_socket, NULL);
+	assert_non_null(readable);
+	event_add(readable, NULL);
+	join(&a);
+	join(&b);
+	event_base_loop(base, EVLOOP_ONCE);
+	assert_string_equal(story, ".a");
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	loop_until(base, empty, NULL);
+	assert_string_equal(story, ".as.b");
+	event_free(readable);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void shares_fit_the_work(void **state)
+{
+	struct worker quick = worker('q', 0, 20), slow = worker('s', 200, 3);
+
+	(void)state;
+	slow.entry.share = 2;
+	join(&quick);
+	loop_until(base, empty, NULL);
+	/* Never beyond its most; what a busy machine makes of a moment may have taken one back. */
+	assert_in_range(quick.entry.share, 1, quick.entry.most);
+	join(&slow);
+	loop_until(base, empty, NULL);
+	assert_int_equal(slow.entry.share, 0);
+}
+
+static void who_leaves_is_not_served(void **state)
+{
+	struct worker a = worker('a', 0, 0), b = worker('b', 0, 0), c = worker('c', 0, 0);
+
+	(void)state;
+	a.leaves = &b;
+	join(&a);
+	join(&b);
+	join(&c);
+	loop_until(base, empty, NULL);
+	assert_string_equal(order(), "ac");
+	line_leave(&line, &b.entry);
+	join(&b);
+	loop_until(base, empty, NULL);
+	assert_string_equal(order(), "acb");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(the_first_is_served_first, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_turn_is_a_share, setup, teardown),
+	    cmocka_unit_test_setup_teardown(sockets_come_between, setup, teardown),
+	    cmocka_unit_test_setup_teardown(shares_fit_the_work, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_leaves_is_not_served, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
