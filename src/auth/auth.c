@@ -74,6 +74,8 @@ enum auth_verdict auth_check(struct auth *auth, const struct digest *digest,
 {
 	struct digest_secret secret = {.password = {NULL, 0}};
 
+	if (terms->sender.p && !nonces_know(auth->nonces, digest->nonce, terms->sender))
+		return AUTH_STALE;
 	if (terms->secret)
 		secret = *terms->secret;
 	else
@@ -81,8 +83,9 @@ enum auth_verdict auth_check(struct auth *auth, const struct digest *digest,
 	if (!matches(digest, terms, &secret, rspauth) || !slice_equal(digest->realm, terms->realm)
 	    || digest->algorithm != terms->algorithm)
 		return AUTH_WRONG;
-	return nonces_use(auth->nonces, digest->nonce, digest->nc) == NONCE_FRESH ? AUTH_RIGHT
-										  : AUTH_STALE;
+	return nonces_use(auth->nonces, digest->nonce, terms->sender, digest->nc) == NONCE_FRESH
+	    ? AUTH_RIGHT
+	    : AUTH_STALE;
 }
 
 void auth_write_challenge(struct auth *auth, const struct auth_terms *terms, bool stale,
@@ -96,7 +99,7 @@ void auth_write_challenge(struct auth *auth, const struct auth_terms *terms, boo
 	    .stale = stale,
 	};
 
-	nonces_make(auth->nonces, nonce);
+	nonces_make(auth->nonces, terms->sender, nonce);
 	digest_write_challenge(b, &digest);
 }
 

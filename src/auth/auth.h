@@ -32,11 +32,18 @@ struct auth_terms {
 	struct slice method;
 	struct slice uri;                   /* that the digest is over */
 	const struct digest_secret *secret; /* NULL: that of the user */
+	/* Address that a datagram has come from, or so it says; absent: a connection. */
+	struct slice sender;
 };
 
 enum auth_verdict {
 	AUTH_RIGHT,
-	AUTH_STALE, /* right but for the nonce, which is to be another, or the count */
+	/*
+	 * Right but for the nonce, which is to be another, or the count.  By datagram it is that
+	 * whenever the nonce was not sent to the sender: else passwords could be tried, and
+	 * failures be counted, in the name of anybody.
+	 */
+	AUTH_STALE,
 	AUTH_WRONG,
 };
 

@@ -1,5 +1,6 @@
 #include "auth/nonce.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 enum {
 	KEY_BYTES = 32,
 	BODY_BYTES = 16, /* time and number */
+	ADDRESS_MAX = 64,
 	CODE_BYTES = 16, /* of the HMAC */
 	NONCE_BYTES = BODY_BYTES + CODE_BYTES,
 	RING = 65536,
@@ -97,21 +99,25 @@ int nonces_share(struct nonces *nonces, struct slice secret)
 }
 
 /* @return false: OpenSSL had no memory */
-static bool make_code(const struct nonces *nonces, const struct body *body,
+static bool make_code(const struct nonces *nonces, const struct body *body, struct slice address,
     unsigned char code[CODE_BYTES])
 {
-	unsigned char hash[EVP_MAX_MD_SIZE];
+	unsigned char text[BODY_BYTES + ADDRESS_MAX], hash[EVP_MAX_MD_SIZE];
 	size_t len = 0;
 
-	if (!EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, nonces->key, sizeof(nonces->key),
-		(const unsigned char *)body, sizeof(*body), hash, sizeof(hash), &len)
+	assert(address.len <= ADDRESS_MAX);
+	memcpy(text, body, sizeof(*body));
+	if (address.len)
+		memcpy(text + sizeof(*body), address.p, address.len);
+	if (!EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, nonces->key, sizeof(nonces->key), text,
+		sizeof(*body) + address.len, hash, sizeof(hash), &len)
 	    || len < CODE_BYTES)
 		return false;
 	memcpy(code, hash, CODE_BYTES);
 	return true;
 }
 
-void nonces_make(struct nonces *nonces, char nonce[NONCE_LEN + 1])
+void nonces_make(struct nonces *nonces, struct slice address, char nonce[NONCE_LEN + 1])
 {
 	struct body body = {world_ms(), (uint64_t)nonces->process << 32 | ++nonces->made};
 	unsigned char bytes[NONCE_BYTES];
@@ -119,7 +125,7 @@ void nonces_make(struct nonces *nonces, char nonce[NONCE_LEN + 1])
 	nonces->ring[nonces->made % RING] = (struct counts){0, 0};
 	memcpy(bytes, &body, sizeof(body));
 	/* Without a code it is one that nobody can use: what comes with it is stale. */
-	if (!make_code(nonces, &body, bytes + BODY_BYTES))
+	if (!make_code(nonces, &body, address, bytes + BODY_BYTES))
 		rand_bytes(bytes + BODY_BYTES, CODE_BYTES);
 	hex_write(nonce, bytes, sizeof(bytes));
 }
@@ -132,15 +138,16 @@ static uint64_t age_ms(const struct body *body)
 									     : now - body->made_ms;
 }
 
-/* Has it been made with our key, and is it young enough? */
-static bool nonce_valid(const struct nonces *nonces, struct slice nonce, struct body *body)
+/* Has it been made with our key, for that address, and is it young enough? */
+static bool nonce_valid(const struct nonces *nonces, struct slice nonce, struct slice address,
+    struct body *body)
 {
 	unsigned char bytes[NONCE_BYTES], code[CODE_BYTES];
 
 	if (!hex_read(bytes, sizeof(bytes), nonce))
 		return false;
 	memcpy(body, bytes, sizeof(*body));
-	return make_code(nonces, body, code)
+	return make_code(nonces, body, address, code)
 	    && CRYPTO_memcmp(code, bytes + BODY_BYTES, CODE_BYTES) == 0
 	    && age_ms(body) < nonces->expire_ms;
 }
@@ -182,12 +189,20 @@ static enum nonce_state use_count(struct counts *counts, uint32_t nc)
 	return NONCE_FRESH;
 }
 
-enum nonce_state nonces_use(struct nonces *nonces, struct slice nonce, uint32_t nc)
+bool nonces_know(const struct nonces *nonces, struct slice nonce, struct slice address)
+{
+	struct body body;
+
+	return nonce_valid(nonces, nonce, address, &body);
+}
+
+enum nonce_state nonces_use(struct nonces *nonces, struct slice nonce, struct slice address,
+    uint32_t nc)
 {
 	struct counts *counts = NULL;
 	struct body body;
 
-	if (nonce_valid(nonces, nonce, &body))
+	if (nonce_valid(nonces, nonce, address, &body))
 		counts = find_counts(nonces, &body);
 	return counts ? use_count(counts, nc) : NONCE_STALE;
 }

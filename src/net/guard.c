@@ -70,9 +70,11 @@ const struct setting net_guard_settings_rows[] = {
 	.offset = LIMIT(auth_failures),
 	.preset = "10",
 	.max = UINT32_MAX,
-	.help = "Wrong credentials of one address in `auth_failure_window`; then its credentials "
-		"are refused (403) without a look, and with that many over TCP, TLS or WebSocket "
-		"its new connections by TLS are closed before the handshake; 0 is any."},
+	.help =
+	    "Wrong credentials of one address in `auth_failure_window`; then its credentials "
+	    "are refused (403) without a look, and with that many over TCP, TLS or WebSocket "
+	    "its new connections by TLS are closed before the handshake; 0 is any. By UDP, where "
+	    "anybody can write from any address, those count that answer a challenge sent to it."},
     {.name = "auth_failure_window",
 	.type = SETTING_DURATION,
 	.offset = LIMIT(auth_failure_window_ms),

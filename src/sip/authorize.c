@@ -80,6 +80,8 @@ int sip_request_authorize(struct sip_request *req, struct slice realm, enum sip_
 	    .realm = realm,
 	    .algorithm = algorithm == SIP_DIGEST_SHA256 ? DIGEST_SHA256 : DIGEST_MD5,
 	    .method = sip_request_field(req, SIP_FIELD_METHOD),
+	    .sender =
+		sip_request_flow(req) ? none : sip_request_field(req, SIP_FIELD_SOURCE_ADDRESS),
 	};
 
 	if (sip_request_answered(req))

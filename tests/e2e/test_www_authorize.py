@@ -27,12 +27,14 @@ USERS = {'alice': {'password': 'secret'}, 'bob': {'ha1': ha1('bob', 'builder')},
 class WwwAuthorizeCase(Case):
     config = {'users': USERS, 'routes': rules(GOOD)}
 
-    def message(self, authorization=None, daemon=None, kind='UDP', method='MESSAGE', **kwargs):
+    def message(self, authorization=None, daemon=None, kind='UDP', method='MESSAGE', ua=None,
+                **kwargs):
         """A request with these credentials; its final answer."""
         daemon = daemon or self.daemon
+        ua = ua or self.sip
         values = [authorization] if isinstance(authorization, str) else authorization or []
-        transport = self.sip.reach('127.0.0.1', daemon.sip_port, kind)
-        return self.sip.request(method, daemon.sip_uri, transport, b'hello',
+        transport = ua.reach('127.0.0.1', daemon.sip_port, kind)
+        return ua.request(method, daemon.sip_uri, transport, b'hello',
                                 content_type='text/plain', headers=[
                                     ('Authorization', value) for value in values],
                                 **kwargs).final()
@@ -47,14 +49,15 @@ class WwwAuthorizeCase(Case):
                          (REALM, 'auth', 'true' if stale else None))
         return values[0]
 
-    def ask(self, daemon=None):
-        return self.challenged(self.message(daemon=daemon))
+    def ask(self, daemon=None, kind='UDP', ua=None):
+        return self.challenged(self.message(daemon=daemon, kind=kind, ua=ua))
 
-    def prove(self, challenge, user, password, method='MESSAGE', daemon=None, uri=None, **changes):
+    def prove(self, challenge, user, password, method='MESSAGE', daemon=None, uri=None,
+              kind='UDP', **changes):
         daemon = daemon or self.daemon
         value = sip_credentials(challenge, method, uri or daemon.sip_uri, user, password,
                                  **changes)
-        return self.message(value, daemon)
+        return self.message(value, daemon, kind)
 
     def admitted(self, response, user):
         self.assertEqual((response.code, response.get('X-User'), response.get('X-Realm')),
@@ -106,11 +109,23 @@ class Md5Test(WwwAuthorizeCase):
         self.admitted(self.prove(again, 'alice', 'secret'), 'alice')
 
     def test_nonces_of_others(self):
-        """Of good credentials it is said that the nonce alone was bad."""
+        """Of good credentials it is said that the nonce alone was bad; by UDP of bad ones, too."""
         for nonce in ('x', '0' * 64, 'f' * 4000):
             theirs = f'Digest realm="{REALM}", nonce="{nonce}", qop="auth"'
-            self.challenged(self.prove(theirs, 'alice', 'secret'), stale=True)
-            self.challenged(self.prove(theirs, 'alice', 'wrong'))
+            for kind in ('UDP', 'TCP'):
+                self.challenged(self.prove(theirs, 'alice', 'secret', kind=kind), stale=True)
+                self.challenged(self.prove(theirs, 'alice', 'wrong', kind=kind),
+                                stale=kind == 'UDP')
+
+    def test_nonces_of_another_way(self):
+        """By UDP a nonce is good from the address that it was sent to; over TCP from any."""
+        by_tcp = self.ask(kind='TCP')
+        elsewhere = self.ask(ua=self.ua(host='127.0.0.2'))
+        for challenge in (elsewhere, by_tcp):
+            again = self.challenged(self.prove(challenge, 'alice', 'secret'), stale=True)
+            self.admitted(self.prove(again, 'alice', 'secret'), 'alice')
+        again = self.challenged(self.prove(self.ask(), 'alice', 'secret', kind='TCP'), stale=True)
+        self.admitted(self.prove(again, 'alice', 'secret', kind='TCP'), 'alice')
 
     def test_several_credentials(self):
         """RFC 3261 22.3: a request may have some of other realms beside them."""
@@ -250,6 +265,25 @@ class SourcesTest(WwwAuthorizeCase):
             response = self.prove(self.ask(daemon), 'alice', password, daemon=daemon)
             self.assertEqual(response.code, 403)
         self.assertEqual(ctl.call('get_statistics', group='sip')['sip:auth_failures'], 3)
+
+    def test_failures_in_another_name(self):
+        """Anybody can send datagrams from an address: without a nonce that has reached it, nothing
+        that they say counts against it."""
+        daemon, ctl = self.run_with({'users': USERS, 'limits': {
+            'auth_failures': 1, 'auth_failure_window': '1h', 'exempt': []}})
+        by_tcp = self.ask(daemon, 'TCP')
+        elsewhere = self.ask(daemon, ua=self.ua(host='127.0.0.2'))
+        for challenge in (f'Digest realm="{REALM}", nonce="00", qop="auth"', by_tcp, elsewhere):
+            self.challenged(self.prove(challenge, 'alice', 'wrong', daemon=daemon), stale=True)
+        self.challenged(self.message('Digest x', daemon))
+        self.assertEqual(ctl.call('get_statistics', group='sip')['sip:auth_failures'], 0)
+        for kind in ('UDP', 'TCP'):
+            challenge = self.ask(daemon, kind)
+            self.admitted(self.prove(challenge, 'alice', 'secret', daemon=daemon, kind=kind),
+                          'alice')
+        self.challenged(self.prove(self.ask(daemon), 'alice', 'wrong', daemon=daemon))
+        response = self.prove(self.ask(daemon, 'TCP'), 'alice', 'secret', daemon=daemon, kind='TCP')
+        self.assertEqual(response.code, 403)
 
     def test_exempt(self):
         """This machine is exempt by default."""

@@ -74,6 +74,15 @@ static void ask(struct fixture *f, enum digest_algorithm algorithm, bool stale)
 	assert_int_equal(f->digest.stale, stale);
 }
 
+/* The same by datagram. */
+static void ask_from(struct fixture *f, const struct auth_terms *terms)
+{
+	struct buffer w = BUFFER_ON(f->challenge);
+
+	auth_write_challenge(f->auth, terms, false, &w);
+	assert_int_equal(digest_parse_challenge(&f->digest, buffer_text(&w)), 0);
+}
+
 /* It answers, and the server judges. */
 static enum auth_verdict answer(struct fixture *f, const char *user, const char *password,
     uint32_t nc, const struct auth_terms *terms)
@@ -187,6 +196,30 @@ static void counts_and_nonces(void **state)
 	assert_int_equal(answer(f, "alice", "wrong", 1, &terms), AUTH_WRONG);
 }
 
+/* Right or wrong, without a nonce that has reached the address it is nobody's word. */
+static void by_datagram(void **state)
+{
+	static const char *const passwords[] = {"secret", "wrong"};
+	struct fixture *f = *state;
+	struct auth_terms terms = terms_by(DIGEST_MD5);
+
+	for (size_t i = 0; i < 2; i++) {
+		terms.sender = SLICE("192.0.2.1");
+		ask(f, DIGEST_MD5, false); /* over a connection */
+		assert_int_equal(answer(f, "alice", passwords[i], 1, &terms), AUTH_STALE);
+		ask_from(f, &terms);
+		terms.sender = SLICE("192.0.2.2");
+		assert_int_equal(answer(f, "alice", passwords[i], 1, &terms), AUTH_STALE);
+		terms.sender = SLICE("192.0.2.1");
+		f->digest.nonce = SLICE("00");
+		assert_int_equal(answer(f, "alice", passwords[i], 1, &terms), AUTH_STALE);
+	}
+	ask_from(f, &terms);
+	assert_int_equal(answer(f, "alice", "wrong", 1, &terms), AUTH_WRONG);
+	assert_int_equal(answer(f, "alice", "secret", 1, &terms), AUTH_RIGHT);
+	assert_int_equal(answer(f, "alice", "secret", 1, &terms), AUTH_STALE);
+}
+
 static void other_users_by_a_reload(void **state)
 {
 	struct fixture *f = *state;
@@ -230,6 +263,7 @@ int main(void)
 	    TEST(for_what_it_was_made),
 	    TEST(a_secret_from_elsewhere),
 	    TEST(counts_and_nonces),
+	    TEST(by_datagram),
 	    TEST(other_users_by_a_reload),
 	    TEST(a_password),
 	};

@@ -13,6 +13,8 @@
 
 enum { LIFE_MS = 60000 };
 
+static const struct slice nobody;
+
 struct fixture {
 	struct event_base *base;
 	struct nonces *nonces;
@@ -25,7 +27,7 @@ static int setup(void **state)
 
 	f->base = event_base_new();
 	assert_int_equal(nonces_new(&f->nonces, LIFE_MS), 0);
-	nonces_make(f->nonces, f->nonce);
+	nonces_make(f->nonces, nobody, f->nonce);
 	*state = f;
 	return 0;
 }
@@ -42,7 +44,7 @@ static int teardown(void **state)
 
 static bool fresh(struct fixture *f, const char *nonce, uint32_t nc)
 {
-	return nonces_use(f->nonces, slice_of(nonce), nc) == NONCE_FRESH;
+	return nonces_use(f->nonces, slice_of(nonce), nobody, nc) == NONCE_FRESH;
 }
 
 static void a_count_is_good_once(void **state)
@@ -93,10 +95,31 @@ static void nonces_do_not_share_counts(void **state)
 	struct fixture *f = *state;
 	char other[NONCE_LEN + 1];
 
-	nonces_make(f->nonces, other);
+	nonces_make(f->nonces, nobody, other);
 	assert_string_not_equal(other, f->nonce);
 	assert_true(fresh(f, f->nonce, 1));
 	assert_true(fresh(f, other, 1));
+}
+
+static void one_is_for_whom_it_was_made(void **state)
+{
+	const struct slice addresses[] = {SLICE("192.0.2.1"), SLICE("192.0.2.11"),
+	    SLICE("2001:db8::1"), nobody};
+	enum { COUNT = sizeof(addresses) / sizeof(addresses[0]) };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < COUNT; i++) {
+		nonces_make(f->nonces, addresses[i], f->nonce);
+		for (size_t k = 0; k < COUNT; k++) {
+			assert_int_equal(nonces_know(f->nonces, slice_of(f->nonce), addresses[k]),
+			    i == k);
+			assert_int_equal(nonces_use(f->nonces, slice_of(f->nonce), addresses[k], 1),
+			    i == k ? NONCE_FRESH : NONCE_STALE);
+		}
+		/* Also when its count is used up. */
+		assert_true(nonces_know(f->nonces, slice_of(f->nonce), addresses[i]));
+	}
+	assert_false(nonces_know(f->nonces, SLICE("00"), nobody));
 }
 
 static void what_we_did_not_make_is_stale(void **state)
@@ -115,7 +138,7 @@ static void what_we_did_not_make_is_stale(void **state)
 	assert_false(fresh(f, "", 1));
 	assert_false(fresh(f, "0123456789abcdef", 1));
 	assert_int_equal(nonces_new(&others, LIFE_MS), 0);
-	nonces_make(others, foreign);
+	nonces_make(others, nobody, foreign);
 	assert_false(fresh(f, foreign, 1));
 	nonces_free(others);
 	assert_true(fresh(f, f->nonce, 1));
@@ -129,7 +152,7 @@ static void nodes_have_one_secret(void **state)
 
 	assert_int_equal(nonces_new(&others, LIFE_MS), 0);
 	assert_int_equal(nonces_share(others, SLICE("secret")), 0);
-	nonces_make(others, foreign);
+	nonces_make(others, nobody, foreign);
 	assert_false(fresh(f, foreign, 1));
 	assert_int_equal(nonces_share(f->nonces, SLICE("secret")), 0);
 	assert_false(fresh(f, f->nonce, 1)); /* it was made before */
@@ -140,7 +163,7 @@ static void nodes_have_one_secret(void **state)
 	assert_false(fresh(f, foreign, 3));
 	/* As many as fit are remembered; one that does not is stale rather than good twice. */
 	for (int i = 0; i < 20000; i++) {
-		nonces_make(others, foreign);
+		nonces_make(others, nobody, foreign);
 		if (fresh(f, foreign, 1))
 			assert_false(fresh(f, foreign, 1));
 	}
@@ -154,9 +177,9 @@ static void the_ring_passes_by(void **state)
 	char other[NONCE_LEN + 1];
 
 	for (int i = 0; i < 65535; i++)
-		nonces_make(f->nonces, other);
+		nonces_make(f->nonces, nobody, other);
 	assert_true(fresh(f, f->nonce, 1));
-	nonces_make(f->nonces, other);
+	nonces_make(f->nonces, nobody, other);
 	assert_false(fresh(f, f->nonce, 2));
 	assert_true(fresh(f, other, 1));
 }
@@ -184,6 +207,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(counts_may_overtake_each_other, setup, teardown),
 	    cmocka_unit_test_setup_teardown(nonces_do_not_share_counts, setup, teardown),
 	    cmocka_unit_test_setup_teardown(nodes_have_one_secret, setup, teardown),
+	    cmocka_unit_test_setup_teardown(one_is_for_whom_it_was_made, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_we_did_not_make_is_stale, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_ring_passes_by, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_nonce_dies_of_age, setup, teardown),
