@@ -25,31 +25,25 @@ static bool get(const struct route_subject *subject, const struct route_variable
 static const struct event_type *const no_events[] = {NULL};
 static const struct route_env env = {.events = no_events};
 
-static void match(const struct tree *node, struct slice value)
+static void match(const struct tree *node, struct slice value, const struct route_spec *spec)
 {
+	struct route_subject subject = {.frame = &value};
 	struct route_pattern pattern = {0};
 	struct tree_fault fault;
 
-	if (route_pattern_compile(&pattern, node, &fault) == 0)
-		route_pattern_matches(&pattern, value);
+	if (route_pattern_compile(&pattern, node, spec, &fault) == 0)
+		route_pattern_matches(&pattern, &subject, value);
 	route_pattern_fini(&pattern);
 }
 
-static void expand(const struct tree *node, struct slice value, unsigned list)
+static void expand(const struct tree *node, struct slice value, const struct route_spec *spec)
 {
-	struct route_spec spec = {
-	    .list = list,
-	    .name = "any",
-	    .variables = route_stub_variables,
-	    .transforms = route_stub_transforms,
-	    .env = &env,
-	};
 	struct route_subject subject = {.frame = &value};
 	struct buffer out = {.max = BUFFER_UNBOUNDED};
 	struct route_text text = {0};
 	struct tree_fault fault;
 
-	if (route_text_compile(&text, node, true, &spec, &fault) == 0)
+	if (route_text_compile(&text, node, true, spec, &fault) == 0)
 		route_text_expand(&text, &subject, &out);
 	for (size_t i = 0; i < out.len; i++)
 		if (out.p[i] == '\n' && !memchr(node->text.p, '\n', node->text.len))
@@ -70,9 +64,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	node.text =
 	    (struct slice){slice_dup((struct slice){line.p ? line.p : "", line.len}), line.len};
-	match(&node, value.p ? value : SLICE(""));
-	for (unsigned list = ROUTE_SIP; list <= ROUTE_EVENT; list <<= 1)
-		expand(&node, value, list);
+	for (unsigned list = ROUTE_SIP; list <= ROUTE_EVENT; list <<= 1) {
+		struct route_spec spec = {
+		    .list = list,
+		    .name = "any",
+		    .variables = route_stub_variables,
+		    .transforms = route_stub_transforms,
+		    .env = &env,
+		};
+
+		match(&node, value.p ? value : SLICE(""), &spec);
+		expand(&node, value, &spec);
+	}
 	sip_uri_user(value);
 	sip_uri_domain(value);
 	sip_uri_same(value, line);

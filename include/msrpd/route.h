@@ -79,7 +79,7 @@ struct route_variable {
 	 *
 	 * @param argument  what stood in the parentheses; absent if there are none
 	 * @param scratch   room for a value that stands nowhere as text
-	 * @param valuep    filled; valid until the next get()
+	 * @param valuep    filled; valid until the next get() with that scratch
 	 * @return true; false: it has no value, which is what the pattern null matches
 	 */
 	bool (*get)(const struct route_subject *subject, const struct route_variable *variable,

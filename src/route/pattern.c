@@ -1,5 +1,6 @@
 #include "route/pattern.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -154,6 +155,9 @@ static struct slice count_one(struct cost *c, struct slice rest, const char **wh
 	}
 	c->last = 1;
 	c->groups[c->depth]++;
+	/* Behind the end nothing can stand: it was meant for another thing. */
+	if (first == '$' && rest.len && (rest.p[0] == '(' || isalnum((unsigned char)rest.p[0])))
+		*why = "variables cannot stand in it";
 	if (first == '[')
 		return skip_bracket(rest);
 	return first == '\\' ? skip_escaped(rest, why) : rest;
@@ -192,6 +196,23 @@ static int compile_regex(struct route_pattern *p, struct slice text, const struc
 	return 0;
 }
 
+static bool is_wild(struct slice text)
+{
+	return memchr(text.p, '*', text.len) || memchr(text.p, '?', text.len);
+}
+
+static int compile_variables(struct route_pattern *p, struct slice text, const struct tree *node,
+    const struct route_spec *spec, struct tree_fault *fault)
+{
+	struct tree rest = *node; /* where it stands, but for the ! */
+
+	rest.text = text;
+	p->kind = PATTERN_TEXT;
+	if (is_wild(text))
+		return tree_fail(fault, node, "* and ? cannot stand beside a variable");
+	return route_text_compile(&p->expected, &rest, false, spec, fault);
+}
+
 static int compile_text(struct route_pattern *p, struct slice text, const struct tree *node,
     struct tree_fault *fault)
 {
@@ -199,7 +220,7 @@ static int compile_text(struct route_pattern *p, struct slice text, const struct
 
 	p->kind = PATTERN_LITERAL;
 	p->text = text;
-	if (memchr(text.p, '*', text.len) || memchr(text.p, '?', text.len)) {
+	if (is_wild(text)) {
 		p->kind = PATTERN_WILD;
 		return 0;
 	}
@@ -212,7 +233,7 @@ static int compile_text(struct route_pattern *p, struct slice text, const struct
 }
 
 static int compile_any(struct route_pattern *p, struct slice text, const struct tree *node,
-    struct tree_fault *fault)
+    const struct route_spec *spec, struct tree_fault *fault)
 {
 	const struct comparison *c = comparison_of(text);
 
@@ -220,6 +241,8 @@ static int compile_any(struct route_pattern *p, struct slice text, const struct 
 		return compile_number(p, c, text, node, fault);
 	if (text.len && text.p[0] == '~')
 		return compile_regex(p, slice_from(text, 1), node, fault);
+	if (memchr(text.p, '$', text.len))
+		return compile_variables(p, text, node, spec, fault);
 	return compile_text(p, text, node, fault);
 }
 
@@ -240,7 +263,7 @@ static int refuse_unquoted(const struct tree *node, struct tree_fault *fault)
 }
 
 int route_pattern_compile(struct route_pattern *p, const struct tree *node,
-    struct tree_fault *fault)
+    const struct route_spec *spec, struct tree_fault *fault)
 {
 	struct slice text;
 	int err = refuse_unquoted(node, fault);
@@ -259,13 +282,14 @@ int route_pattern_compile(struct route_pattern *p, const struct tree *node,
 		p->kind = PATTERN_NULL;
 		return 0;
 	}
-	return compile_any(p, text, node, fault);
+	return compile_any(p, text, node, spec, fault);
 }
 
 void route_pattern_fini(struct route_pattern *p)
 {
 	if (p->kind == PATTERN_REGEX)
 		regfree(&p->regex);
+	route_text_fini(&p->expected);
 	free(p->own);
 	*p = (struct route_pattern){0};
 }
@@ -377,11 +401,14 @@ static bool match_number(const struct route_pattern *p, struct slice value)
 	}
 }
 
-static bool match(const struct route_pattern *p, struct slice value)
+static bool match(const struct route_pattern *p, const struct route_subject *subject,
+    struct slice value)
 {
 	switch (p->kind) {
 	case PATTERN_LITERAL:
 		return slice_equal(p->text, value);
+	case PATTERN_TEXT:
+		return route_text_is(&p->expected, subject, value);
 	case PATTERN_WILD:
 		return match_wild(p->text, value);
 	case PATTERN_REGEX:
@@ -393,9 +420,10 @@ static bool match(const struct route_pattern *p, struct slice value)
 	}
 }
 
-bool route_pattern_matches(const struct route_pattern *p, struct slice value)
+bool route_pattern_matches(const struct route_pattern *p, const struct route_subject *subject,
+    struct slice value)
 {
-	bool matches = p->kind == PATTERN_NULL ? !value.p : value.p && match(p, value);
+	bool matches = p->kind == PATTERN_NULL ? !value.p : value.p && match(p, subject, value);
 
 	return matches != p->negated;
 }

@@ -16,6 +16,7 @@ struct condition {
 	struct route_var var;
 	struct route_pattern *patterns;
 	size_t count;
+	bool late; /* reads a late variable, here or in a pattern */
 };
 
 struct rule {
@@ -65,8 +66,13 @@ static int compile_patterns(const struct context *c, struct condition *condition
 	condition->patterns = calloc(count, sizeof(*condition->patterns));
 	if (!condition->patterns)
 		return tree_fail_memory(c->fault);
-	for (; err == 0 && count; n = n->next, count--)
-		err = route_pattern_compile(&condition->patterns[condition->count++], n, c->fault);
+	condition->late = condition->var.variable->late;
+	for (; err == 0 && count; n = n->next, count--) {
+		struct route_pattern *pattern = &condition->patterns[condition->count++];
+
+		err = route_pattern_compile(pattern, n, c->spec, c->fault);
+		condition->late |= pattern->expected.late;
+	}
 	return err;
 }
 
@@ -225,7 +231,7 @@ static bool reads_late(const struct rule *rule)
 	bool late = false;
 
 	for (size_t i = 0; i < rule->condition_count; i++)
-		late |= rule->conditions[i].var.variable->late;
+		late |= rule->conditions[i].late;
 	for (size_t i = 0; i < rule->action_count; i++)
 		late |= rule->actions[i].late;
 	return late;
@@ -314,7 +320,7 @@ static bool condition_holds(const struct condition *condition, const struct rout
 	else if (!value.p)
 		value = SLICE("");
 	for (size_t i = 0; i < condition->count; i++)
-		if (route_pattern_matches(&condition->patterns[i], value))
+		if (route_pattern_matches(&condition->patterns[i], subject, value))
 			return true;
 	return false;
 }
@@ -325,8 +331,7 @@ static bool rule_holds(const struct rule *rule, const struct route_subject *subj
 	for (size_t i = 0; i < rule->condition_count; i++) {
 		const struct condition *condition = &rule->conditions[i];
 
-		if (!(skip_late && condition->var.variable->late)
-		    && !condition_holds(condition, subject))
+		if (!(skip_late && condition->late) && !condition_holds(condition, subject))
 			return false;
 	}
 	return true;

@@ -102,6 +102,14 @@ void route_text_fini(struct route_text *t)
 	*t = (struct route_text){0};
 }
 
+/* @return false: a variable without a value */
+static bool piece_get(const struct route_piece *piece, const struct route_subject *subject,
+    char scratch[ROUTE_SCRATCH_SIZE], struct slice *valuep)
+{
+	*valuep = piece->bytes;
+	return valuep->p || route_var_get(&piece->var, subject, scratch, valuep);
+}
+
 int route_text_expand(const struct route_text *t, const struct route_subject *subject,
     struct buffer *out)
 {
@@ -110,10 +118,10 @@ int route_text_expand(const struct route_text *t, const struct route_subject *su
 	for (size_t i = 0; i < t->count; i++) {
 		const struct route_piece *piece = &t->pieces[i];
 		char scratch[ROUTE_SCRATCH_SIZE];
-		struct slice value = piece->bytes;
+		struct slice value;
 		size_t before = out->len;
 
-		if (!value.p && !route_var_get(&piece->var, subject, scratch, &value))
+		if (!piece_get(piece, subject, scratch, &value))
 			continue;
 		if (value.len > ROUTE_VALUE_MAX - (before - begin))
 			return -EMSGSIZE;
@@ -125,4 +133,19 @@ int route_text_expand(const struct route_text *t, const struct route_subject *su
 			slice_make_one_line(out->p + before, value.len);
 	}
 	return 0;
+}
+
+bool route_text_is(const struct route_text *t, const struct route_subject *subject,
+    struct slice value)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		char scratch[ROUTE_SCRATCH_SIZE];
+		struct slice part;
+
+		if (!piece_get(&t->pieces[i], subject, scratch, &part)
+		    || !slice_equal(slice_head(value, part.len), part))
+			return false;
+		value = slice_from(value, part.len);
+	}
+	return value.len == 0;
 }

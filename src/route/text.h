@@ -46,3 +46,10 @@ void route_text_fini(struct route_text *t);
  */
 int route_text_expand(const struct route_text *t, const struct route_subject *subject,
     struct buffer *out);
+
+/**
+ * Is that what the text would be, put together?  With a variable without a value it is nothing,
+ * and so equal to nothing.
+ */
+bool route_text_is(const struct route_text *t, const struct route_subject *subject,
+    struct slice value);

@@ -4,9 +4,9 @@ import os
 
 from lib import case
 from lib.case import Case
-from lib.daemon import Daemon
+from lib.daemon import Daemon, free_port, sample
 from lib.digest import digest, sip_credentials
-from lib.sip import parameters
+from lib.sip import parameters, uri_of
 
 REALM = 'example.org'
 
@@ -28,13 +28,13 @@ class WwwAuthorizeCase(Case):
     config = {'users': USERS, 'routes': rules(GOOD)}
 
     def message(self, authorization=None, daemon=None, kind='UDP', method='MESSAGE', ua=None,
-                **kwargs):
+                uri=None, **kwargs):
         """A request with these credentials; its final answer."""
         daemon = daemon or self.daemon
         ua = ua or self.sip
         values = [authorization] if isinstance(authorization, str) else authorization or []
         transport = ua.reach('127.0.0.1', daemon.sip_port, kind)
-        return ua.request(method, daemon.sip_uri, transport, b'hello',
+        return ua.request(method, uri or daemon.sip_uri, transport, b'hello',
                                 content_type='text/plain', headers=[
                                     ('Authorization', value) for value in values],
                                 **kwargs).final()
@@ -172,6 +172,67 @@ class Sha256Test(WwwAuthorizeCase):
         challenge = self.ask().replace('SHA-256', 'MD5')
         self.challenged(self.prove(challenge, 'alice', 'secret'))
         self.challenged(self.prove(challenge, 'bob', 'builder'))
+
+
+class OwnNameTest(WwwAuthorizeCase):
+    """Who has proven to be one user is not to write as another."""
+    own_daemon = True
+
+    def write_as(self, name, daemon, **kwargs):
+        value = sip_credentials(self.ask(daemon), 'MESSAGE', daemon.sip_uri, 'phone', 'change me')
+        return self.message(value, daemon, from_uri=f'sip:{name}@bank.example', **kwargs)
+
+    def test_rule(self):
+        rule = {'if': {'$fU': '!$au'}, 'do': [{'send_reply': {'code': 403, 'reason': 'No'}}]}
+        before, after = rules()['sip'][0], rules(GOOD)['sip'][0]
+        daemon, _ = self.start({'users': {'phone': {'password': 'change me'},
+                                          '*': {'password': 'change me'}},
+                                'routes': {'sip': [{**before, 'continue': True}, rule, after]}})
+        self.admitted(self.write_as('phone', daemon), 'phone')
+        for name in ('ceo', 'Phone', 'phon', 'phones', '*', '%2A', 'phone;x', '$au'):
+            with self.subTest(name=name):
+                self.assertEqual(self.write_as(name, daemon).code, 403)
+        value = sip_credentials(self.ask(daemon), 'MESSAGE', daemon.sip_uri, '*', 'change me')
+        self.assertEqual(self.message(value, daemon, from_uri='sip:ceo@bank.example').code, 403)
+
+    def test_nobody_has_been_asked(self):
+        rule = {'if': {'$fU': '!$au'}, 'do': [{'send_reply': {'code': 403, 'reason': 'No'}}]}
+        daemon, _ = self.start({'routes': {'sip': [rule]}})
+        for uri in ('sip:alice@example.org', 'sip:example.org'):
+            self.assertEqual(self.message(daemon=daemon, from_uri=uri).code, 403)
+
+    def test_gateway(self):
+        """conf/gateway.yaml, as if this machine were another."""
+        port = free_port()
+        control = os.path.join(self.directory, 'gateway.sock')
+        text = sample('gateway', {'127.0.0.1:5060': f'127.0.0.1:{port}',
+                                  '127.0.0.1:2855': '127.0.0.1:0', '127.0.0.0/8': '10.0.0.0/8',
+                                  '/tmp/msrpd-gateway.sock': control})
+        daemon, _ = self.start({'control': {'socket': control}}, text=text)
+        daemon.sip_port = port
+        client = self.ua(user='client')
+        for name, code in (('ceo', 403), ('phone', 202)):
+            challenge = self.challenged(self.message(daemon=daemon, ua=client))
+            value = sip_credentials(challenge, 'MESSAGE', daemon.sip_uri, 'phone', 'change me')
+            response = self.message(value, daemon, ua=client, uri=client.contact(),
+                                    from_uri=f'sip:{name}@bank.example')
+            self.assertEqual(response.code, code)
+        self.assertEqual(uri_of(client.expect('INVITE').request.get('From')),
+                         'sip:phone@bank.example')
+
+    def test_config(self):
+        """What could be meant for a variable is one that is known."""
+        for pattern, words in (('$nobody', 'unknown variable'), ('!$AU', 'unknown variable'),
+                               ('$param(code)', 'unknown variable'), ('sip:$au@*', 'beside'),
+                               ('~^$au$', 'cannot stand'), ('a$', 'unknown variable')):
+            daemon = Daemon({'routes': {'sip': [{'if': {'$fU': pattern}, 'do': ['drop']}]}})
+            try:
+                daemon.spawn()
+                self.assertEqual(daemon.wait(), 1)
+                self.assertIn(words, daemon.log())
+            finally:
+                daemon.kill()
+                daemon.discard()
 
 
 class SourcesTest(WwwAuthorizeCase):

@@ -10,6 +10,10 @@
 
 #include "base/tree.h"
 #include "config_yaml.h"
+#include "route/route.h"
+
+static const struct route_variable *const no_variables[] = {NULL};
+static const struct route_spec spec = {.list = ROUTE_SIP, .variables = no_variables};
 
 static int compile(struct route_pattern *p, const char *yaml, struct tree_fault *fault)
 {
@@ -18,7 +22,7 @@ static int compile(struct route_pattern *p, const char *yaml, struct tree_fault 
 
 	*p = (struct route_pattern){0};
 	if (err == 0)
-		err = route_pattern_compile(p, root, fault);
+		err = route_pattern_compile(p, root, &spec, fault);
 	tree_free(root);
 	return err;
 }
@@ -70,6 +74,12 @@ static const struct {
     {"\"~b\"", "abc", true},
     {"~b", "abc", true},
     {"\"~^$\"", "", true},
+    {"\"~^(a$|b)\"", "a", true},
+    {"\"~^[$a]x\"", "$x", true},
+    {"\"~^\\\\$a\"", "$a", true},
+    {"\"$$a$$\"", "$a$", true},
+    {"\"$$a\"", "$$a", false},
+    {"\"!$$a\"", "b", true},
     {"\"~.\"", NULL, false},
     {"\"~^[0-9]{1,3}(\\\\.[0-9]{1,3}){3}$\"", "192.0.2.1", true},
     {"\"~^[]{}(]+$\"", "]{(}", true},
@@ -144,7 +154,7 @@ static void test_matches(void **state)
 
 		if (compile(&p, cases[i].yaml, &fault) < 0)
 			fail_msg("%s: %s", cases[i].yaml, fault.text);
-		if (route_pattern_matches(&p, slice_of(cases[i].value)) != cases[i].matches)
+		if (route_pattern_matches(&p, NULL, slice_of(cases[i].value)) != cases[i].matches)
 			fail_msg("%s on %s: not %d", cases[i].yaml,
 			    cases[i].value ? cases[i].value : "nothing", cases[i].matches);
 		route_pattern_fini(&p);
@@ -173,6 +183,13 @@ static const struct {
     {"\"~a{9999}\"", "~ wants a regular expression: too many repetitions"},
     {"\"~((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))))\"",
 	"~ wants a regular expression: groups are nested too deep"},
+    {"\"~^$au$\"", "~ wants a regular expression: variables cannot stand in it"},
+    {"\"~^$(au)$\"", "~ wants a regular expression: variables cannot stand in it"},
+    {"<$n", "< wants a whole number behind it, not \"$n\""},
+    {"$none", "unknown variable here: $none"},
+    {"\"!$none\"", "unknown variable here: $none"},
+    {"a$", "unknown variable here: $"},
+    {"\"$$*\"", "* and ? cannot stand beside a variable"},
     {"|\n  text", "a pattern that begins with > or | wants quotes"},
     {"!x", "tags are not supported; a text that begins with ! wants quotes"},
     {"! x", "tags are not supported; a text that begins with ! wants quotes"},
@@ -208,7 +225,7 @@ static void test_too_long(void **state)
 	memset(text, 'a', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
 	node.text = slice_of(text);
-	assert_int_equal(route_pattern_compile(&p, &node, &fault), -EINVAL);
+	assert_int_equal(route_pattern_compile(&p, &node, &spec, &fault), -EINVAL);
 	assert_int_equal(fault.line, 7);
 	assert_int_equal(fault.column, 3);
 }
@@ -220,7 +237,7 @@ static void test_no_backtracking(void **state)
 	    "\"*a*a*a*a*a*a*a*a*a*a*a*a*a*b\"",
 	    "\"*a?a*a?a*a?a*a?a*b\"",
 	    "\"~(a*)*b\"",
-	    "\"~^(a+)+$b\"",
+	    "\"~^(a+)+b\"",
 	};
 	size_t len = 65536;
 	char *value = malloc(len);
@@ -233,7 +250,7 @@ static void test_no_backtracking(void **state)
 		struct route_pattern p;
 
 		assert_int_equal(compile(&p, patterns[i], &fault), 0);
-		assert_false(route_pattern_matches(&p, (struct slice){value, len}));
+		assert_false(route_pattern_matches(&p, NULL, (struct slice){value, len}));
 		route_pattern_fini(&p);
 	}
 	free(value);
@@ -253,8 +270,8 @@ static void test_values_are_slices(void **state)
 		struct route_pattern p;
 
 		assert_int_equal(compile(&p, patterns[i], &fault), 0);
-		assert_true(route_pattern_matches(&p, (struct slice){value, 3}));
-		assert_false(route_pattern_matches(&p, (struct slice){"abc\0", 4}));
+		assert_true(route_pattern_matches(&p, NULL, (struct slice){value, 3}));
+		assert_false(route_pattern_matches(&p, NULL, (struct slice){"abc\0", 4}));
 		route_pattern_fini(&p);
 	}
 	free(value);

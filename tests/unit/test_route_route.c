@@ -300,6 +300,60 @@ static void test_sip_example(void **state)
 	walk(ROUTE_SIP, sip_example, other, 0, "");
 }
 
+/* What one says has to be what another does, and no pattern that it could be. */
+static void test_variables_in_patterns(void **state)
+{
+	static const char forger[] = "- if: {$fU: \"!$au\"}\n"
+				     "  do: [{send_reply: {code: 403, reason: \"\"}}]\n";
+	static const char own[] = "- if: {$fu: [\"sip:$au@$(ar)\", \"tel:$au\"]}\n"
+				  "  do: [{send_reply: {code: 200, reason: \"\"}}]\n";
+	static const struct {
+		const char *rules, *from, *user, *realm; /* NULL: no value */
+		bool holds;
+	} cases[] = {
+	    {forger, "alice", "alice", NULL, false},
+	    {forger, "alice", "bob", NULL, true},
+	    {forger, "alice", "alic", NULL, true},
+	    {forger, "alice", "alicex", NULL, true},
+	    {forger, "Alice", "alice", NULL, true},
+	    {forger, "alice", "*", NULL, true},
+	    {forger, "alice", "~.", NULL, true},
+	    {forger, "alice", "!x", NULL, true},
+	    {forger, "alice", "$fU", NULL, true},
+	    {forger, "*", "*", NULL, false},
+	    {forger, "alice", NULL, NULL, true},
+	    {forger, NULL, "alice", NULL, true},
+	    {forger, NULL, NULL, NULL, true},
+	    {forger, "", NULL, NULL, true},
+	    {own, "sip:alice@x", "alice", "x", true},
+	    {own, "tel:alice", "alice", "x", true},
+	    {own, "sip:alice@xy", "alice", "x", false},
+	    {own, "sip:alice@x", "alice@x", "", false},
+	    {own, "sip:@x", NULL, "x", false},
+	    {own, "sip:alice@", "alice", NULL, false},
+	    {own, "sip:", "alice", "x", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fact facts[5] = {{0}};
+		size_t n = 0;
+
+		if (cases[i].from)
+			facts[n++] = (struct fact){"fU", NULL, cases[i].from};
+		if (cases[i].from)
+			facts[n++] = (struct fact){"fu", NULL, cases[i].from};
+		if (cases[i].user)
+			facts[n++] = (struct fact){"au", NULL, cases[i].user};
+		if (cases[i].realm)
+			facts[n++] = (struct fact){"ar", NULL, cases[i].realm};
+		walk(ROUTE_SIP, cases[i].rules, facts, cases[i].holds ? ROUTE_HELD : 0,
+		    !cases[i].holds             ? ""
+			: cases[i].rules == own ? "send_reply(code=200;reason=;) "
+						: "send_reply(code=403;reason=;) ");
+	}
+}
+
 static void test_msrp_examples(void **state)
 {
 	struct fact banned[] = {{"si", NULL, "198.51.100.9"}, {0}};
@@ -533,6 +587,8 @@ static const struct {
     {"- {if: {$msrp(body): x}, do: [msrp_relay]}", true},
     {"- {if: {$msrp(body): x, $msrp(method): AUTH}, do: [msrp_relay]}", false},
     {"- {if: {$msrp(body): x, $msrp(method): SEND}, do: [msrp_relay]}", true},
+    {"- {if: {$msrp(method): $msrp(body)}, do: [msrp_relay]}", true},
+    {"- {if: {$au: $msrp(body), $msrp(method): AUTH}, do: [msrp_relay]}", false},
     {"- {do: [{log: {text: $msrp(body)}}]}", true},
     {"- {if: {$msrp(method): AUTH}, do: [{log: {text: $msrp(body)}}]}", false},
     {"- {do: [msrp_relay]}\n- {if: {$msrp(body): x}, do: [msrp_relay]}", false},
@@ -644,6 +700,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_sip_example),
+	    cmocka_unit_test(test_variables_in_patterns),
 	    cmocka_unit_test(test_msrp_examples),
 	    cmocka_unit_test(test_event_example),
 	    cmocka_unit_test(test_walks),
