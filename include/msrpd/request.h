@@ -130,15 +130,25 @@ int sip_request_pass_on(struct sip_request *req, const struct cluster *cluster,
 
 enum sip_digest { SIP_DIGEST_MD5, SIP_DIGEST_SHA256 };
 
+enum { SIP_DIGESTS_MAX = 2 };
+
+/** What is offered, the one that is liked best first; none of them twice. */
+struct sip_digests {
+	enum sip_digest of[SIP_DIGESTS_MAX];
+	size_t count;
+};
+
 /**
  * Does the request carry good credentials of the daemon's users for that realm (RFC 3261 22,
- * RFC 8760)?  Otherwise it is answered here: 401 with a challenge, or 403 to an address that has
- * too many wrong ones.
+ * RFC 8760)?  Otherwise it is answered here: 401 with a challenge for each algorithm, or 403 to an
+ * address that has too many wrong ones.  Those by an algorithm that is not offered are none.
  *
+ * @param digests  NULL: MD5
  * @return 0, and SIP_FIELD_AUTH_USER and _REALM are there from now on; -EACCES; -EEXIST: answered
  *         already; -EINVAL: a realm that is none, which is answered 500
  */
-int sip_request_authorize(struct sip_request *req, struct slice realm, enum sip_digest algorithm);
+int sip_request_authorize(struct sip_request *req, struct slice realm,
+    const struct sip_digests *digests);
 
 /** Has a final answer been given?  Or none ever will. */
 bool sip_request_answered(const struct sip_request *req);

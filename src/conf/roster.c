@@ -324,7 +324,7 @@ static int judge(const struct conf_room *room, struct sip_request *request)
 	int n;
 
 	if (realm) {
-		if (sip_request_authorize(request, slice_of(realm), SIP_DIGEST_MD5) < 0)
+		if (sip_request_authorize(request, slice_of(realm), NULL) < 0)
 			return -EACCES;
 		n = snprintf(uri, sizeof(uri), "sip:%.*s@%s",
 		    SLICE_ARG(sip_request_field(request, SIP_FIELD_AUTH_USER)), realm);

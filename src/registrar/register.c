@@ -470,7 +470,7 @@ bool register_unruled(struct registrar *r, struct sip_request *req)
 	if (!is_register(req))
 		return false;
 	/* Of a domain that is not ours nobody's password is asked. */
-	if (!is_served(r, req, domain) || sip_request_authorize(req, domain, SIP_DIGEST_MD5) == 0)
+	if (!is_served(r, req, domain) || sip_request_authorize(req, domain, NULL) == 0)
 		register_save(r, req);
 	return true;
 }

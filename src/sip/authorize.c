@@ -15,18 +15,42 @@ enum {
 
 static const struct slice none;
 
-/* Those for the realm, if they can be read at all; of other realms' ones another server asked. */
-static bool find_credentials(const struct sip_request *req, struct slice realm,
-    struct digest *digest)
+/* Who is asked for what. */
+struct question {
+	struct sip_request *req;
+	struct auth *auth;
+	const struct sip_digests *digests;
+	struct auth_terms terms;
+};
+
+static enum digest_algorithm algorithm_of(enum sip_digest digest)
+{
+	return digest == SIP_DIGEST_SHA256 ? DIGEST_SHA256 : DIGEST_MD5;
+}
+
+static bool is_offered(const struct question *q, enum digest_algorithm algorithm)
+{
+	for (size_t i = 0; i < q->digests->count; i++)
+		if (algorithm_of(q->digests->of[i]) == algorithm)
+			return true;
+	return false;
+}
+
+/*
+ * Those for the realm and by an algorithm that is offered, if they can be read at all: of other
+ * realms' ones another server asked, and others are of the time before a reload.
+ */
+static bool find_credentials(const struct question *q, struct digest *digest)
 {
 	struct slice value;
 
 	for (size_t i = 0; i < CREDENTIALS_MAX; i++) {
-		value = sip_request_header_at(req, SLICE("Authorization"), i);
+		value = sip_request_header_at(q->req, SLICE("Authorization"), i);
 		if (!value.p)
 			return false;
 		if (digest_parse_credentials(digest, value) == 0
-		    && slice_equal(digest->realm, realm))
+		    && slice_equal(digest->realm, q->terms.realm)
+		    && is_offered(q, digest->algorithm))
 			return true;
 	}
 	return false;
@@ -44,43 +68,48 @@ static int refuse_unread(struct sip_request *req)
 	return -EACCES;
 }
 
-static int challenge(struct sip_request *req, struct auth *auth, const struct auth_terms *terms,
-    bool stale)
+/* RFC 8760 2.4: one for each algorithm, the one that is liked best on top. */
+static int challenge(struct question *q, bool stale)
 {
-	char text[CHALLENGE_MAX];
+	char text[SIP_DIGESTS_MAX * CHALLENGE_MAX];
 	struct buffer w = BUFFER_ON(text);
 
-	buffer_add(&w, SLICE("WWW-Authenticate: "));
-	auth_write_challenge(auth, terms, stale, &w);
-	buffer_add(&w, SLICE("\r\n"));
-	if (w.err || terms->realm.len == 0) {
-		story_often("sip: a rule challenges with a realm that is none: \"%.*s\"",
-		    SLICE_ARG(slice_head(terms->realm, 64)));
-		return refuse(req, 500, -EINVAL);
+	for (size_t i = 0; i < q->digests->count; i++) {
+		q->terms.algorithm = algorithm_of(q->digests->of[i]);
+		buffer_add(&w, SLICE("WWW-Authenticate: "));
+		auth_write_challenge(q->auth, &q->terms, stale, &w);
+		buffer_add(&w, SLICE("\r\n"));
 	}
-	sip_request_reply(req, 401, none, buffer_text(&w));
+	if (w.err || q->terms.realm.len == 0) {
+		story_often("sip: a rule challenges with a realm that is none: \"%.*s\"",
+		    SLICE_ARG(slice_head(q->terms.realm, 64)));
+		return refuse(q->req, 500, -EINVAL);
+	}
+	sip_request_reply(q->req, 401, none, buffer_text(&w));
 	return -EACCES;
 }
 
 /* The answer does not tell what was wrong. */
-static int refuse_credentials(struct sip_request *req, struct auth *auth,
-    const struct auth_terms *terms, struct slice username)
+static int refuse_credentials(struct question *q, struct slice username)
 {
 	story_often("sip: wrong credentials of \"%.*s\" from %.*s", SLICE_ARG(username),
-	    SLICE_ARG(sip_request_field(req, SIP_FIELD_SOURCE_ADDRESS)));
-	sip_request_note_failure(req);
-	return challenge(req, auth, terms, false);
+	    SLICE_ARG(sip_request_field(q->req, SIP_FIELD_SOURCE_ADDRESS)));
+	sip_request_note_failure(q->req);
+	return challenge(q, false);
 }
 
-int sip_request_authorize(struct sip_request *req, struct slice realm, enum sip_digest algorithm)
+int sip_request_authorize(struct sip_request *req, struct slice realm,
+    const struct sip_digests *digests)
 {
-	struct auth *auth = sip_request_auth(req);
+	static const struct sip_digests usual = {.of = {SIP_DIGEST_MD5}, .count = 1};
 	struct digest digest;
-	struct auth_terms terms = {
-	    .realm = realm,
-	    .algorithm = algorithm == SIP_DIGEST_SHA256 ? DIGEST_SHA256 : DIGEST_MD5,
-	    .method = sip_request_field(req, SIP_FIELD_METHOD),
-	    .sender =
+	struct question q = {
+	    .req = req,
+	    .auth = sip_request_auth(req),
+	    .digests = digests ? digests : &usual,
+	    .terms.realm = realm,
+	    .terms.method = sip_request_field(req, SIP_FIELD_METHOD),
+	    .terms.sender =
 		sip_request_flow(req) ? none : sip_request_field(req, SIP_FIELD_SOURCE_ADDRESS),
 	};
 
@@ -91,15 +120,16 @@ int sip_request_authorize(struct sip_request *req, struct slice realm, enum sip_
 		return 0;
 	if (sip_request_header(req, SLICE("Authorization")).p && sip_request_is_barred(req))
 		return refuse_unread(req);
-	if (!find_credentials(req, realm, &digest))
-		return challenge(req, auth, &terms, false);
+	if (!find_credentials(&q, &digest))
+		return challenge(&q, false);
+	q.terms.algorithm = digest.algorithm;
 	/* RFC 3261 22.4: proxies may have put another URI in the request line meanwhile. */
-	terms.uri = digest.uri.p ? digest.uri : sip_request_field(req, SIP_FIELD_RURI);
-	switch (auth_check(auth, &digest, &terms, NULL)) {
+	q.terms.uri = digest.uri.p ? digest.uri : sip_request_field(req, SIP_FIELD_RURI);
+	switch (auth_check(q.auth, &digest, &q.terms, NULL)) {
 	case AUTH_WRONG:
-		return refuse_credentials(req, auth, &terms, digest.username);
+		return refuse_credentials(&q, digest.username);
 	case AUTH_STALE:
-		return challenge(req, auth, &terms, true);
+		return challenge(&q, true);
 	case AUTH_RIGHT:
 		break;
 	}

@@ -163,19 +163,54 @@ static const char *const algorithms[] = {
 
 static const struct arg_spec www_authorize_args[] = {
     {.name = "realm", .kind = ARG_TEXT, .required = true},
-    {.name = "algorithm", .kind = ARG_CHOICE, .choices = algorithms},
+    {.name = "algorithm", .kind = ARG_TEXTS, .choices = algorithms},
     {0},
 };
 
+/* @return false: there is none, or one twice */
+static bool read_algorithms(const struct arg *arg, struct sip_digests *digests)
+{
+	if (arg->count == 0 || arg->count > SIP_DIGESTS_MAX)
+		return false;
+	for (size_t i = 0; i < arg->count; i++) {
+		enum sip_digest digest = SIP_DIGEST_MD5;
+
+		while (!slice_equal(arg->texts[i], slice_of(algorithms[digest])))
+			digest++;
+		if (i > 0 && digest == digests->of[0])
+			return false;
+		digests->of[i] = digest;
+	}
+	digests->count = arg->count;
+	return true;
+}
+
+static int check_www_authorize(const struct arg *args, const struct action_place *place,
+    struct reason *why)
+{
+	struct sip_digests digests;
+
+	(void)place;
+	if (args[1].present && !read_algorithms(&args[1], &digests))
+		return reason_set(why, -EINVAL, "wants each algorithm once");
+	return 0;
+}
+
 static int www_authorize(const struct route_subject *subject, const struct arg *args, void *state)
 {
+	struct sip_digests digests;
+
 	(void)state;
 	return sip_request_authorize(subject->request, args[0].text,
-	    args[1].present ? (enum sip_digest)args[1].number : SIP_DIGEST_MD5);
+	    args[1].present && read_algorithms(&args[1], &digests) ? &digests : NULL);
 }
 
 const struct action sip_actions[] = {
-    {.name = "www_authorize", .lists = ROUTE_SIP, .args = www_authorize_args, .run = www_authorize},
+    {.name = "www_authorize",
+	.lists = ROUTE_SIP,
+	.args = www_authorize_args,
+	.run = www_authorize,
+	.check = check_www_authorize},
     {.name = "send_reply",
 	.lists = ROUTE_SIP,
 	.args = send_reply_args,

@@ -174,6 +174,51 @@ class Sha256Test(WwwAuthorizeCase):
         self.challenged(self.prove(challenge, 'bob', 'builder'))
 
 
+class SeveralTest(WwwAuthorizeCase):
+    """A list of algorithms: the client takes the one that it likes (RFC 8760 2.4)."""
+    config = {'users': USERS, 'routes': rules(GOOD, algorithm=['SHA-256', 'MD5'])}
+
+    def offers(self, daemon=None):
+        response = self.message(daemon=daemon)
+        self.assertEqual(response.code, 401)
+        return {parameters(value).get('algorithm', 'MD5'): value
+                for value in response.all('WWW-Authenticate')}
+
+    def test_either(self):
+        for user, password, algorithms in (('alice', 'secret', ('MD5', 'SHA-256')),
+                                           ('bob', 'builder', ('MD5',)),
+                                           ('carol', 'singer', ('SHA-256',))):
+            for algorithm in algorithms:
+                offers = self.offers()
+                self.assertEqual(list(offers), ['SHA-256', 'MD5'])
+                self.assertEqual({parameters(each)['realm'] for each in offers.values()}, {REALM})
+                self.admitted(self.prove(offers[algorithm], user, password), user)
+
+    def test_wrong(self):
+        """What is wrong is challenged by all of them, and so is what is stale."""
+        for algorithm, other in (('MD5', 'SHA-256'), ('SHA-256', 'MD5')):
+            offer = self.offers()[algorithm]
+            answers = [self.prove(offer, 'alice', 'wrong'),
+                       self.prove(offer.replace(algorithm, other), 'alice', 'wrong')]
+            self.admitted(self.prove(offer, 'alice', 'secret'), 'alice')
+            answers.append(self.prove(offer, 'alice', 'secret'))
+            for answer, stale in zip(answers, (None, None, 'true')):
+                self.assertEqual([parameters(value).get('stale') for value in
+                                  answer.all('WWW-Authenticate')], [stale, stale])
+
+    def test_one_of_two(self):
+        """Credentials by both: the first of those that are offered counts."""
+        offers = self.offers()
+        values = [sip_credentials(offers[algorithm], 'MESSAGE', self.daemon.sip_uri, 'alice',
+                                   'secret') for algorithm in ('MD5', 'SHA-256')]
+        self.admitted(self.message(values), 'alice')
+
+    def test_order(self):
+        daemon, _ = self.start({'users': USERS,
+                                'routes': rules(GOOD, algorithm=['MD5', 'SHA-256'])})
+        self.assertEqual(list(self.offers(daemon)), ['MD5', 'SHA-256'])
+
+
 class OwnNameTest(WwwAuthorizeCase):
     """Who has proven to be one user is not to write as another."""
     own_daemon = True
@@ -346,6 +391,20 @@ class SourcesTest(WwwAuthorizeCase):
         response = self.prove(self.ask(daemon, 'TCP'), 'alice', 'secret', daemon=daemon, kind='TCP')
         self.assertEqual(response.code, 403)
 
+    def test_another_algorithm(self):
+        """Phones go on with MD5 after a reload to SHA-256: that is no attempt at anything."""
+        daemon, ctl = self.run_with({'users': USERS, 'limits': {'auth_failures': 1, 'exempt': []}})
+        challenge = self.ask(daemon)
+        self.admitted(self.prove(challenge, 'alice', 'secret', daemon=daemon), 'alice')
+        daemon.config['routes'] = rules(GOOD, algorithm='SHA-256')
+        daemon.write_config()
+        ctl.call('reload')
+        for nc in (2, 3):
+            again = self.challenged(self.prove(challenge, 'alice', 'secret', daemon=daemon, nc=nc))
+        self.assertEqual(parameters(again)['algorithm'], 'SHA-256')
+        self.assertEqual(ctl.call('get_statistics', group='sip')['sip:auth_failures'], 0)
+        self.admitted(self.prove(again, 'alice', 'secret', daemon=daemon), 'alice')
+
     def test_exempt(self):
         """This machine is exempt by default."""
         daemon, _ = self.run_with({'users': USERS, 'limits': {'auth_failures': 1}})
@@ -357,6 +416,9 @@ class SourcesTest(WwwAuthorizeCase):
         """What cannot be is told with its place."""
         for routes, words in (
                 (rules(algorithm='SHA-512-256'), 'unknown word'),
+                (rules(algorithm=['MD5', 'SHA-512-256']), 'unknown word'),
+                (rules(algorithm=['MD5', 'MD5']), 'each algorithm once'),
+                (rules(algorithm=[]), 'each algorithm once'),
                 ({'sip': [{'do': [{'www_authorize': {'algorithm': 'MD5'}}]}]}, 'lacks realm'),
                 ({'msrp': [{'do': [{'www_authorize': {'realm': 'x'}}]}]}, 'cannot stand')):
             daemon = Daemon({'routes': routes})

@@ -136,10 +136,11 @@ void sip_request_unref(struct sip_request *req)
 	(void)req;
 }
 
-int sip_request_authorize(struct sip_request *req, struct slice realm, enum sip_digest algorithm)
+int sip_request_authorize(struct sip_request *req, struct slice realm,
+    const struct sip_digests *digests)
 {
 	(void)realm;
-	(void)algorithm;
+	(void)digests;
 	if (req->fields[SIP_FIELD_AUTH_USER].p)
 		return 0;
 	sip_request_reply(req, 401, ABSENT, ABSENT);

@@ -135,11 +135,12 @@ int sip_request_set_target(struct sip_request *req, const struct sip_place *plac
 	return -EINVAL;
 }
 
-int sip_request_authorize(struct sip_request *req, struct slice realm, enum sip_digest algorithm)
+int sip_request_authorize(struct sip_request *req, struct slice realm,
+    const struct sip_digests *digests)
 {
 	(void)req;
 	(void)realm;
-	(void)algorithm;
+	(void)digests;
 	return -EACCES;
 }
 
