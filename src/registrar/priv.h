@@ -231,8 +231,8 @@ void share_stop(struct registrar *r);
 
 /* --- register.c: REGISTER --- */
 
-/** Is it among those of the settings? */
-bool registrar_has_domain(const struct registrar *r, struct slice domain);
+/** As the settings spell it; absent: it is not among them. */
+struct slice registrar_domain(const struct registrar *r, struct slice domain);
 
 /** Answer a REGISTER.  @return 0 or negative errno: it was refused */
 int register_save(struct registrar *r, struct sip_request *req);

@@ -1,4 +1,5 @@
 /* REGISTER: RFC 3261 section 10.3, RFC 5626 section 6. */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +14,8 @@
 static const struct slice none;
 
 enum {
-	TRIES = 8, /* while other nodes change the same */
+	REALM_MAX = 256, /* of a host of ours, which DNS bounds to less */
+	TRIES = 8,       /* while other nodes change the same */
 	/* Of one REGISTER: beyond what is this node's there is what others have told. */
 	CHANGES_MAX = CONTACTS_MAX + CLUSTER_LINES_MAX,
 };
@@ -48,19 +50,22 @@ static struct refusal refusal(int code, const char *reason)
 
 /* --- who --- */
 
-bool registrar_has_domain(const struct registrar *r, struct slice domain)
+struct slice registrar_domain(const struct registrar *r, struct slice domain)
 {
 	const struct setting_list *domains = &r->settings->domains;
 
-	for (size_t i = 0; i < domains->count; i++)
-		if (slice_equal_nocase(slice_of(((char *const *)domains->items)[i]), domain))
-			return true;
-	return false;
+	for (size_t i = 0; i < domains->count; i++) {
+		struct slice own = slice_of(((char *const *)domains->items)[i]);
+
+		if (slice_equal_nocase(own, domain))
+			return own;
+	}
+	return none;
 }
 
 static bool is_served(const struct registrar *r, const struct sip_request *req, struct slice domain)
 {
-	return registrar_has_domain(r, domain)
+	return registrar_domain(r, domain).p
 	    || (r->settings->domains.count == 0 && sip_request_host_is_ours(req, domain));
 }
 
@@ -463,14 +468,28 @@ int register_save(struct registrar *r, struct sip_request *req)
 	return decide(reg, SHARE_SEEN);
 }
 
+/* One spelling, however To has it: the hash of a password is of the realm, letter by letter. */
+static struct slice realm_of(const struct registrar *r, struct slice domain, char text[REALM_MAX])
+{
+	struct slice own = registrar_domain(r, domain);
+
+	if (own.p || domain.len > REALM_MAX)
+		return own;
+	for (size_t i = 0; i < domain.len; i++)
+		text[i] = (char)tolower((unsigned char)domain.p[i]);
+	return (struct slice){text, domain.len};
+}
+
 bool register_unruled(struct registrar *r, struct sip_request *req)
 {
 	struct slice domain = sip_uri_domain(sip_request_field(req, SIP_FIELD_TO_URI));
+	char text[REALM_MAX];
 
 	if (!is_register(req))
 		return false;
 	/* Of a domain that is not ours nobody's password is asked. */
-	if (!is_served(r, req, domain) || sip_request_authorize(req, domain, NULL) == 0)
+	if (!is_served(r, req, domain)
+	    || sip_request_authorize(req, realm_of(r, domain, text), NULL) == 0)
 		register_save(r, req);
 	return true;
 }

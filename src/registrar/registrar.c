@@ -110,7 +110,7 @@ static int run_lookup(const struct route_subject *subject, const struct arg *arg
 /* Nobody of another domain is known to any node. */
 static bool may_be_ours(const struct registrar *r, struct slice uri)
 {
-	return r->settings->domains.count == 0 || registrar_has_domain(r, sip_uri_domain(uri));
+	return r->settings->domains.count == 0 || registrar_domain(r, sip_uri_domain(uri)).p;
 }
 
 /* For MESSAGEs that rules have no say in: the gateway's and the rooms'. */

@@ -3,6 +3,7 @@
 from lib import case, sdp
 from lib.case import Call
 from lib.daemon import Daemon
+from lib.digest import digest
 from lib.frame import new_id
 from lib.gateway import CLIENT, TEXT, GatewayCase
 from lib.registrar import DOMAIN, INSTANCE, PAGE, USERS, RegistrarCase, config
@@ -441,6 +442,20 @@ class RulesTest(RegistrarCase):
         self.register(headers=[('X-Open', 'yes')], code=403, **kwargs)
         self.register(**kwargs)
         self.assertEqual(self.listed(ctl=ctl), ['sip:alice@127.0.0.1:20001'])
+
+    def test_realm(self):
+        """Of a REGISTER without a rule: as the config has the domain, however To spells it."""
+        for registrar, advertised, realm in (
+                ({'domains': ['Example.ORG', 'example.net']}, 'sip:x@127.0.0.1', 'Example.ORG'),
+                ({}, 'sip:x@example.org', 'example.org')):
+            ha1 = digest('MD5', f'dave:{realm}:dave secret')
+            daemon, ctl = self.start({'users': {'dave': {'ha1': ha1}}, 'registrar': registrar,
+                                      'sip': {'advertised_contact': advertised}})
+            for domain in ('example.org', 'EXAMPLE.org', 'Example.ORG'):
+                self.register('<sip:dave@127.0.0.1:20001>', user='dave', daemon=daemon,
+                              aor=f'sip:dave@{domain}')
+            self.assertEqual([one['aor'] for one in ctl.call('registrar_list')],
+                             ['sip:dave@example.org'])
 
     def test_default_domains(self):
         """The hosts that we are reached at."""
