@@ -69,6 +69,20 @@ static bool is_served(const struct registrar *r, const struct sip_request *req, 
 	    || (r->settings->domains.count == 0 && sip_request_host_is_ours(req, domain));
 }
 
+/* The user's name is the user part, or, as IMS and clients with several accounts have it, all. */
+static bool is_own(struct slice user, struct slice to)
+{
+	struct slice name = sip_uri_user(to), rest;
+
+	if (slice_equal(user, name))
+		return true;
+	if (user.len <= name.len || user.p[name.len] != '@'
+	    || !slice_equal(slice_head(user, name.len), name))
+		return false;
+	rest = slice_from(user, name.len + 1);
+	return slice_equal_nocase(rest, sip_uri_domain(to));
+}
+
 /* Steps 3 to 5: a user may bind his own address-of-record only. */
 static struct refusal find_aor(struct registration *reg)
 {
@@ -78,7 +92,7 @@ static struct refusal find_aor(struct registration *reg)
 
 	if (!is_served(reg->r, reg->req, sip_uri_domain(to)))
 		return refusal(403, "Not A Domain Of Ours");
-	if (!user.p || !slice_equal(user, sip_uri_user(to)))
+	if (!user.p || !is_own(user, to))
 		return refusal(403, "Not Your Address-Of-Record");
 	name = aor_name(to, text);
 	if (!name.p)

@@ -457,6 +457,21 @@ class RulesTest(RegistrarCase):
             self.assertEqual([one['aor'] for one in ctl.call('registrar_list')],
                              ['sip:dave@example.org'])
 
+    def test_name_with_its_domain(self):
+        """Who logs in as user@domain has that address-of-record, and no other."""
+        name, password = 'erin@example.org', 'erin secret'
+        daemon, ctl = self.start({'users': {name: {'password': password}},
+                                  'registrar': {'domains': [DOMAIN, 'example.net']}})
+        kwargs = {'user': name, 'password': password, 'daemon': daemon}
+        for aor, code in (('sip:erin@example.net', 403), ('sip:bob@example.org', 403),
+                          ('sip:erin%40example.org@example.net', 403),
+                          ('sip:erin@example.orgx', 403), ('sip:eri@example.org', 403),
+                          ('sip:example.org', 403), ('sip:erin@EXAMPLE.org', 200)):
+            with self.subTest(aor=aor):
+                self.register('<sip:erin@127.0.0.1:20001>', aor=aor, code=code, **kwargs)
+        self.assertEqual([one['aor'] for one in ctl.call('registrar_list')],
+                         ['sip:erin@example.org'])
+
     def test_default_domains(self):
         """The hosts that we are reached at."""
         daemon, ctl = self.start({
