@@ -23,6 +23,7 @@ struct page_message {
 	 * over that unless he is registered here, or an address of his own with a port is named.
 	 */
 	struct sip_flow *caller;
+	unsigned hops; /* that it may go, Max-Forwards being one less; 0: the usual 70 */
 	/** What is too large for UDP (RFC 3428 8): over TCP, over UDP all the same, -EMSGSIZE. */
 	enum page_large { PAGE_LARGE_TCP, PAGE_LARGE_UDP, PAGE_LARGE_REFUSE } large;
 };

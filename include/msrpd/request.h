@@ -16,6 +16,7 @@ struct cluster_mark;
 struct cluster_node;
 struct sip_flow;
 struct sip_place;
+struct setting_list;
 struct sip_request;
 
 struct sip_request *sip_request_ref(struct sip_request *req);
@@ -68,8 +69,15 @@ bool sip_request_is_damaged(const struct sip_request *req, struct slice name);
 /** Is this, as it stands in a URI, the host of a listener of ours, or of sip.advertised_contact? */
 bool sip_request_host_is_ours(const struct sip_request *req, struct slice host);
 
-/** Does a request to this URI come back to us, as far as can be seen without DNS? */
-bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri);
+/**
+ * Does a request to this URI come back to us, as far as can be seen without DNS, however it writes
+ * our address?
+ *
+ * @param names  hosts (char *) that are ours beside listeners and sip.advertised_contact: a name
+ *               on whatever port, an address on the port of a listener; NULL: none
+ */
+bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri,
+    const struct setting_list *names);
 
 /**
  * Put another URI in the place of the Request-URI: in what rules see, and in what is made of the
@@ -82,6 +90,12 @@ int sip_request_set_target(struct sip_request *req, const struct sip_place *plac
 
 /** The flow of that target, borrowed, if uri is the one that was put there; else NULL. */
 struct sip_flow *sip_request_flow_to(const struct sip_request *req, struct slice uri);
+
+/**
+ * How many hops what this request causes may go, its Max-Forwards being one less (RFC 3261 16.3):
+ * 0 is none, for a 483; 70 where it has no Max-Forwards.
+ */
+unsigned sip_request_hops(const struct sip_request *req);
 
 /** Names of sip.pass_headers; NULL behind the last. */
 const char *sip_request_passed(const struct sip_request *req, size_t index);

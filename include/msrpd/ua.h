@@ -146,6 +146,7 @@ struct ua_offer {
 	    attributes; /* further lines of our SDP, "a=chatroom:nickname\r\n"; or absent */
 	/** ua_start(): the connection that our INVITE goes over (flow.h); NULL: where ruri is. */
 	struct sip_flow *flow;
+	unsigned hops; /* ua_start(): that it may go, as of a page_message */
 	/** Name of an attribute of the peer's, for ua_peer_attribute(); outlives the session. */
 	const char *peer_attribute;
 	bool sends_only; /* a=sendonly in our offers */

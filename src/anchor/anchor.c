@@ -12,8 +12,6 @@
 #include "edge/edge.h"
 #include "net/transport.h"
 
-enum { FORWARDS_USUAL = 70, FORWARDS_MAX = 255 }; /* RFC 3261 8.1.1.6 */
-
 const struct event_type anchor_event_new = {
     .name = "E_MSRP_ANCHOR_NEW",
     .params = (const char *const[]){"id", "from_uri", "to_uri", NULL},
@@ -326,15 +324,6 @@ static int set_up(struct anchor **ap, struct anchors *all, struct sip_request *i
 	return 0;
 }
 
-/* RFC 3261 16.3.  @return how many the second INVITE may go, 0: none */
-static unsigned hops_left(const struct sip_request *invite)
-{
-	struct slice forwards = sip_request_header(invite, SLICE("Max-Forwards"));
-	uint64_t hops;
-
-	return slice_to_u64(forwards, FORWARDS_MAX, &hops) < 0 ? FORWARDS_USUAL : (unsigned)hops;
-}
-
 static void note_begin(const struct anchor *a)
 {
 	struct story of = anchor_story(a->legs[CALLER]);
@@ -366,7 +355,7 @@ bool anchor_try_other(struct anchor *a)
 int anchor_call(struct anchors *all, struct sip_request *invite, const struct anchor_call *call)
 {
 	struct anchor *a;
-	unsigned hops = hops_left(invite);
+	unsigned hops = sip_request_hops(invite);
 	int err;
 
 	if (!all) {

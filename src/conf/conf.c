@@ -341,7 +341,7 @@ static void call_invite(const struct param *params, struct reply *out, void *sta
 
 	if (!room)
 		return;
-	err = conf->env.ua ? conf_invite(room, params[1].text, ABSENT, &p) : -ENETUNREACH;
+	err = conf->env.ua ? conf_invite(room, params[1].text, ABSENT, 0, &p) : -ENETUNREACH;
 	if (err < 0) {
 		invite_error(out, err);
 		return;

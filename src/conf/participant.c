@@ -325,7 +325,7 @@ int conf_join_phone(struct conf_room *room, const char *uri, const struct sip_re
 	return 0;
 }
 
-int conf_invite(struct conf_room *room, struct slice uri, struct slice headers,
+int conf_invite(struct conf_room *room, struct slice uri, struct slice headers, unsigned hops,
     struct conf_participant **pp)
 {
 	struct conf *conf = room->conf;
@@ -345,6 +345,7 @@ int conf_invite(struct conf_room *room, struct slice uri, struct slice headers,
 	p->invited = true;
 	offer = offer_of(p, contact);
 	offer.headers = headers;
+	offer.hops = hops;
 	err = ua_start(conf->env.ua, &offer, slice_of(room->uri), uri, sip_address_uri(uri),
 	    &p->session);
 	if (err < 0)

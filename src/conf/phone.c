@@ -25,6 +25,7 @@ struct conf_page {
 	TAILQ_ENTRY(conf_page) next;  /* of its phone */
 	LIST_ENTRY(conf_page) orphan; /* once the phone is gone */
 	struct conf_phone *phone;     /* NULL: it is */
+	unsigned hops;                /* as of a page_message */
 	size_t len;
 	char text[];
 };
@@ -82,6 +83,7 @@ static int send_page(const struct conf_phone *phone, struct conf_page *page)
 	    .content_type = IS_TEXT,
 	    .body = {page->text, page->len},
 	    .caller = phone->caller,
+	    .hops = page->hops,
 	};
 
 	return page_send(p->room->conf->env.page, &message, on_done, page);
@@ -104,7 +106,7 @@ static bool go_on(struct conf_phone *phone)
 }
 
 /* What a phone is behind with has a bound. */
-bool conf_phone_tell(struct conf_participant *p, struct slice text)
+static bool tell(struct conf_participant *p, struct slice text, unsigned hops)
 {
 	struct conf_phone *phone = p->phone;
 	struct conf_page *page;
@@ -118,12 +120,18 @@ bool conf_phone_tell(struct conf_participant *p, struct slice text)
 	if (!page)
 		return true;
 	page->phone = phone;
+	page->hops = hops;
 	page->len = text.len;
 	memcpy(page->text, text.p, text.len);
 	TAILQ_INSERT_TAIL(&phone->pages, page, next);
 	phone->count++;
 	phone->bytes += page->len;
 	return go_on(phone);
+}
+
+bool conf_phone_tell(struct conf_participant *p, struct slice text)
+{
+	return tell(p, text, 0);
 }
 
 void conf_phone_show(struct conf_participant *p, const struct conf_post *post)
@@ -135,7 +143,7 @@ void conf_phone_show(struct conf_participant *p, const struct conf_post *post)
 	buffer_add(&b, post->content);
 	if (!b.err) {
 		++*p->room->conf->count.copies;
-		conf_phone_tell(p, buffer_text(&b));
+		tell(p, buffer_text(&b), post->hops);
 	}
 	buffer_fini(&b);
 }
@@ -281,15 +289,17 @@ static struct slice trim_lines(struct slice text)
 	return text;
 }
 
-static void post_text(struct conf_participant *p, struct slice text, struct slice message_id)
+static void post_text(struct conf_participant *p, struct slice text,
+    const struct sip_request *message)
 {
 	struct conf_post post = {
 	    .room = p->room,
 	    .from = p,
 	    .from_uri = slice_of(p->user->uri),
-	    .message_id = message_id,
+	    .message_id = sip_request_field(message, SIP_FIELD_CALL_ID),
 	    .content_type = IS_TEXT,
 	    .kind = CONF_TEXT,
+	    .hops = sip_request_hops(message),
 	};
 
 	if (conf_wrap(&post, slice_of(p->real ? NULL : p->name), text) < 0)
@@ -356,15 +366,17 @@ static int judge(const struct sip_request *message, struct slice *text)
 		return 415;
 	if (text->len > TEXT_MAX)
 		return 413;
+	if (sip_request_hops(message) == 0)
+		return 483;
 	*text = trim_lines(*text);
 	return slice_is_utf8(*text) ? 0 : 400;
 }
 
 static void obey(struct conf_participant *p, int command, struct slice text, struct slice rest,
-    struct slice message_id)
+    const struct sip_request *message)
 {
 	if (command < 0)
-		post_text(p, text, message_id);
+		post_text(p, text, message);
 	else if (command < (int)CONF_COUNT(commands))
 		commands[command].run(p, rest);
 	else
@@ -400,6 +412,6 @@ int conf_phone_take(struct conf_room *room, struct sip_request *message, bool an
 		return 0;
 	sip_flow_note_caller(&p->phone->caller, message);
 	timer_queue_start(&conf->silent, &p->phone->silent);
-	obey(p, command, text, rest, sip_request_field(message, SIP_FIELD_CALL_ID));
+	obey(p, command, text, rest, message);
 	return 0;
 }

@@ -310,10 +310,10 @@ bool conf_wants_privacy(const struct sip_request *request);
 /**
  * Call somebody in.
  *
- * @param headers  as of a struct ua_offer
+ * @param headers  as of a struct ua_offer, and hops
  * @return as ua_start(); -ENOSPC: the room is full
  */
-int conf_invite(struct conf_room *room, struct slice uri, struct slice headers,
+int conf_invite(struct conf_room *room, struct slice uri, struct slice headers, unsigned hops,
     struct conf_participant **pp);
 
 /** End its session; it is gone when this returns. */
@@ -358,6 +358,7 @@ struct conf_post {
 	enum conf_kind kind;
 	struct shared_body *body;
 	struct slice content; /* of the envelope, once it is whole */
+	unsigned hops;        /* that copies by SIP may go, as of a page_message */
 };
 
 /** Put content into an envelope, which is then its body.  @return 0, -EINVAL, -ENOBUFS, -ENOMEM */

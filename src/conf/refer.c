@@ -188,7 +188,10 @@ static int call(struct conf_room *room, struct sip_request *refer, const struct 
 		return refuse(refer, 403, SLICE("Not One of Its Users"));
 	if (conf_room_is_full(room))
 		return refuse(refer, 486, SLICE("Room Is Full"));
-	err = conf_invite(room, buffer_text(&t->uri), referred_by(refer, &line), &p);
+	if (sip_request_hops(refer) == 0)
+		return refuse(refer, 483, ABSENT);
+	err = conf_invite(room, buffer_text(&t->uri), referred_by(refer, &line),
+	    sip_request_hops(refer), &p);
 	buffer_fini(&line);
 	if (err < 0)
 		return refuse(refer, 480, SLICE("Cannot Be Called"));

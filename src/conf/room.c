@@ -48,7 +48,7 @@ struct conf_room *conf_room_meant(struct conf *conf, const struct sip_request *r
 	if (conf_uri_key(key, uri) < 0)
 		return NULL;
 	room = find(conf, key);
-	if (room || !sip_request_uri_is_ours(request, uri))
+	if (room || !sip_request_uri_is_ours(request, uri, NULL))
 		return room;
 	return find_user(conf, conf_uri_user(slice_of(key)));
 }

@@ -468,6 +468,7 @@ static int call(struct gw_binding *b, struct sip_request *message, const struct 
 
 	if (asprintf(&headers, "%s%.*s", passed ? passed : "", SLICE_ARG(invite->headers)) >= 0) {
 		offer.headers = slice_of(headers);
+		offer.hops = sip_request_hops(message);
 		offer.flow =
 		    sip_request_flow_to(message, sip_request_field(message, SIP_FIELD_RURI));
 		err = ua_start(b->gw->env.ua, &offer, sip_request_field(message, SIP_FIELD_FROM),

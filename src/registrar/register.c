@@ -191,7 +191,8 @@ static struct refusal read_contact(struct registration *reg, struct slice contac
 	if (!slice_starts_nocase(terms->contact, SLICE("sip:"))
 	    && !slice_starts_nocase(terms->contact, SLICE("sips:")))
 		return refusal(400, "Contact Is Not A SIP URI");
-	if (sip_request_uri_is_ours(reg->req, terms->contact)) /* a loop, once somebody is called */
+	/* A loop, once somebody is called. */
+	if (sip_request_uri_is_ours(reg->req, terms->contact, &reg->r->settings->domains))
 		return refusal(403, "Contact Is This Server");
 	if (!fits(terms))
 		return refusal(400, "Contact Too Long");

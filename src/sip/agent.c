@@ -4,6 +4,7 @@
 
 #include <msrpd/sip_uri.h>
 
+#include "net/lookup.h"
 #include "sip/priv.h"
 
 /* --- how listeners are written --- */
@@ -176,33 +177,122 @@ static uint64_t hop_port(const struct sip_hop *hop)
 	return port;
 }
 
-static bool leads_to(const struct sip_hop *hop, const char *own)
-{
-	struct sip_hop ours;
+/* --- is it here? --- */
 
-	return own && sip_uri_hop(own, &ours) == 0 && strcasecmp(hop->host, ours.host) == 0
-	    && hop_port(hop) == hop_port(&ours);
+/* One host has many spellings; all that lead to it are it. */
+struct host {
+	union addr address; /* AF_UNSPEC: it has a name */
+	bool loopback;      /* whatever address of it */
+	struct slice name;
+};
+
+static bool is_loopback(const union addr *a)
+{
+	return a->any.sa_family == AF_INET ? *addr_bytes(a).p == 127
+	    : a->any.sa_family == AF_INET6 ? IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr)
+					   : false;
 }
 
-bool sip_stack_is_here(const struct sip_stack *stack, const char *uri)
+/* As a connection takes it: "127.1" is an address, and 0.0.0.0 leads to this machine. */
+static struct host host_of(const char *text)
+{
+	struct host h = {.name = slice_of(text)};
+	struct addrinfo *literal = net_lookup_literal(text), *next = literal;
+
+	if (net_addresses_next(&next, &h.address))
+		addr_unmap(&h.address);
+	net_addresses_free(literal);
+	if (h.name.len > 1 && h.name.p[h.name.len - 1] == '.')
+		h.name.len--;
+	h.loopback = addr_is_any(&h.address) || slice_equal_nocase(h.name, SLICE("localhost"));
+	return h;
+}
+
+static bool has_name(const struct host *h)
+{
+	return !h->loopback && h->address.any.sa_family == AF_UNSPEC;
+}
+
+static bool same_host(const struct host *a, const struct host *b)
+{
+	if (a->loopback || b->loopback)
+		return (a->loopback || is_loopback(&a->address))
+		    && (b->loopback || is_loopback(&b->address));
+	return has_name(a) ? has_name(b) && slice_equal_nocase(a->name, b->name)
+			   : addr_same_host(&a->address, &b->address);
+}
+
+/* Where a URI leads, or where we are. */
+struct whereabouts {
+	struct host host;
+	uint64_t port;
+};
+
+static bool leads_to(const struct whereabouts *there, const char *own)
+{
+	struct sip_hop hop;
+	struct host host;
+
+	if (!own || sip_uri_hop(own, &hop) < 0 || hop_port(&hop) != there->port)
+		return false;
+	host = host_of(hop.host);
+	return same_host(&there->host, &host);
+}
+
+static bool leads_to_agent(const struct whereabouts *there, const struct sip_agent *agent)
+{
+	const struct host host = {.address = agent->address};
+
+	return addr_port(&agent->address) == there->port && same_host(&there->host, &host);
+}
+
+static bool is_port_of_ours(const struct sip_stack *stack, uint64_t port)
+{
+	const struct sip_agent *agent;
+
+	STAILQ_FOREACH(agent, &stack->agents, next)
+		if (addr_port(&agent->address) == port)
+			return true;
+	return false;
+}
+
+/* A name may be one by which others find us at another port. */
+static bool leads_to_name(const struct sip_stack *stack, const struct whereabouts *there,
+    const char *name)
+{
+	struct sip_hop hop;
+	char uri[sizeof(hop.host) + sizeof("sip:")];
+	struct host host;
+
+	snprintf(uri, sizeof(uri), "sip:%s", name);
+	if (sip_uri_hop(uri, &hop) < 0)
+		return false;
+	host = host_of(hop.host);
+	return same_host(&there->host, &host)
+	    && (has_name(&host) || is_port_of_ours(stack, there->port));
+}
+
+bool sip_stack_is_here(const struct sip_stack *stack, const char *uri,
+    const struct setting_list *names)
 {
 	const struct setting_list *listen = &stack->settings->listen;
 	const struct sip_agent *agent;
+	struct whereabouts there;
 	struct sip_hop hop;
-	union addr address;
 
 	if (sip_uri_hop(uri, &hop) < 0)
 		return false;
-	for (size_t i = 0; i < listen->count; i++)
-		if (leads_to(&hop, ((char *const *)listen->items)[i]))
+	there = (struct whereabouts){host_of(hop.host), hop_port(&hop)};
+	STAILQ_FOREACH(agent, &stack->agents, next)
+		if (leads_to_agent(&there, agent))
 			return true;
-	if (addr_parse_host(&address, slice_of(hop.host)) == 0) {
-		addr_set_port(&address, (uint16_t)hop_port(&hop));
-		STAILQ_FOREACH(agent, &stack->agents, next)
-			if (addr_equal(&agent->address, &address))
-				return true;
-	}
-	return leads_to(&hop, stack->settings->advertised_contact);
+	for (size_t i = 0; i < listen->count; i++)
+		if (leads_to(&there, ((char *const *)listen->items)[i]))
+			return true;
+	for (size_t i = 0; names && i < names->count; i++)
+		if (leads_to_name(stack, &there, ((char *const *)names->items)[i]))
+			return true;
+	return leads_to(&there, stack->settings->advertised_contact);
 }
 
 /* --- which agent a request leaves from --- */

@@ -209,6 +209,7 @@ static void on_turn(struct sip_turn *turn)
 	struct sip_stack *stack = s->page->stack;
 	const struct content *c = &s->content;
 	char *credentials = sip_auth_lines(s->auth, stack, "MESSAGE", s->call.ruri), cseq[32];
+	char forwards[16];
 	sip_payload_t body[1];
 
 	s->nh = sip_call_handle(&s->call, s->agent, &s->owner);
@@ -218,10 +219,13 @@ static void on_turn(struct sip_turn *turn)
 		return;
 	}
 	snprintf(cseq, sizeof(cseq), "%u MESSAGE", s->call.cseq);
+	snprintf(forwards, sizeof(forwards), "%u", s->call.hops - 1);
 	sip_payload_init(body); /* as octets: it may hold a NUL */
 	body->pl_data = c->body;
 	body->pl_len = (usize_t)c->body_len;
-	nua_message(s->nh, SIPTAG_CSEQ_STR(cseq), TAG_IF(c->type, SIPTAG_CONTENT_TYPE_STR(c->type)),
+	nua_message(s->nh, SIPTAG_CSEQ_STR(cseq),
+	    TAG_IF(s->call.hops, SIPTAG_MAX_FORWARDS_STR(forwards)),
+	    TAG_IF(c->type, SIPTAG_CONTENT_TYPE_STR(c->type)),
 	    TAG_IF(c->headers, SIPTAG_HEADER_STR(c->headers)),
 	    TAG_IF(credentials, SIPTAG_HEADER_STR(credentials)),
 	    TAG_IF(c->body, SIPTAG_PAYLOAD(body)), TAG_END());
@@ -268,7 +272,7 @@ static bool names_another(const struct sending *s)
 	struct sip_hop hop;
 
 	return sip_uri_hop(s->call.ruri, &hop) < 0
-	    || (hop.port[0] && !sip_stack_is_here(s->page->stack, s->call.ruri));
+	    || (hop.port[0] && !sip_stack_is_here(s->page->stack, s->call.ruri, NULL));
 }
 
 /* A connection alone leads to a browser, whatever his URI says. */
@@ -351,6 +355,7 @@ static int start(struct sending *s, const struct page_message *m)
 	const struct sip_way way = {.flow = m->flow};
 	int err = sip_call_init(&s->call, stack, m->ruri, m->from_uri, m->to_uri, &way);
 
+	s->call.hops = m->hops;
 	if (!err)
 		err = content_take(&s->content, m);
 	if (!err)

@@ -234,8 +234,9 @@ char *sip_agent_contact(const struct sip_agent *agent, const char *own);
 int sip_listeners_open(struct sip_stack *stack, struct reason *why);
 void sip_listeners_close(struct sip_stack *stack);
 
-/** Does this cleaned URI lead to a listener, or to the advertised contact? */
-bool sip_stack_is_here(const struct sip_stack *stack, const char *uri);
+/** As sip_request_uri_is_ours(), of a cleaned URI. */
+bool sip_stack_is_here(const struct sip_stack *stack, const char *uri,
+    const struct setting_list *names);
 
 /* --- flows --- */
 

@@ -60,10 +60,11 @@ bool sip_request_host_is_ours(const struct sip_request *req, struct slice host)
 	return sip_stack_is_host(req->agent->stack, host);
 }
 
-bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri)
+bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri,
+    const struct setting_list *names)
 {
 	char *clean = sip_uri_clean(uri);
-	bool ours = clean && sip_stack_is_here(req->agent->stack, clean);
+	bool ours = clean && sip_stack_is_here(req->agent->stack, clean, names);
 
 	free(clean);
 	return ours;
@@ -91,6 +92,14 @@ int sip_request_set_target(struct sip_request *req, const struct sip_place *plac
 struct sip_flow *sip_request_flow_to(const struct sip_request *req, struct slice uri)
 {
 	return slice_equal(uri, req->fields.of[SIP_FIELD_RURI]) ? req->target_flow : NULL;
+}
+
+unsigned sip_request_hops(const struct sip_request *req)
+{
+	enum { USUAL = 70 }; /* RFC 3261 8.1.1.6 */
+	const sip_max_forwards_t *forwards = req->sip->sip_max_forwards;
+
+	return forwards ? (unsigned)forwards->mf_count : USUAL;
 }
 
 /* --- life --- */

@@ -141,8 +141,14 @@ static int send_message(const struct route_subject *subject, const struct arg *a
 	const struct slice nothing = {0};
 	int err = -EINVAL;
 
-	if (subject->request)
+	if (subject->request) {
 		message.flow = sip_request_flow_to(subject->request, message.ruri);
+		message.hops = sip_request_hops(subject->request);
+	}
+	if (subject->request && message.hops == 0) {
+		sip_request_reply(subject->request, 483, nothing, nothing);
+		return -EHOSTUNREACH;
+	}
 	if (slice_is_media_type(message.content_type))
 		err = state ? page_send(state, &message, NULL, NULL) : -ENETUNREACH;
 	if (err < 0)

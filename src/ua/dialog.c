@@ -168,6 +168,7 @@ static int invite(struct ua_session *s)
 	    .headers = s->headers,
 	    .contact = s->contact,
 	    .flow = s->flow,
+	    .hops = s->hops,
 	};
 	int err = ua_media_offer(s, &call.sdp);
 

@@ -103,6 +103,7 @@ int ua_session_new(struct ua_session **sp, struct ua *ua, const struct ua_sessio
 	s->contact = slice_pack(&p, offer->contact);
 	s->attributes = slice_pack(&p, offer->attributes);
 	s->peer_attribute = offer->peer_attribute;
+	s->hops = offer->hops;
 	if (offer->flow)
 		s->flow = sip_flow_ref(offer->flow);
 	err = keep_types(&p, s, offer);

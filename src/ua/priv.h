@@ -130,6 +130,7 @@ struct ua_session {
 	struct slice accept_types, accept_wrapped_types; /* ours */
 	struct slice headers, contact;
 	struct sip_flow *flow;   /* that our INVITE goes over; NULL */
+	unsigned hops;           /* that it may go, as of a ua_offer */
 	struct slice attributes; /* the same */
 	char id[UA_ID_MAX + 1];
 };

@@ -28,17 +28,15 @@ class SetUpTest(AnchorCase):
         self.assertEqual(request.get('Max-Forwards'), '69')
 
     def calls_with_hops(self, hops):
-        transport = self.alice.reach('127.0.0.1', self.daemon.sip_port)
-        request = self.alice.build('INVITE', self.daemon.sip_uri, transport, self.offer(),
-                                   headers=[('X-Callee', self.bob.contact())])
-        request.headers = [(name, hops if name == 'Max-Forwards' else value)
-                           for name, value in request.headers]
-        return self.alice.transact(request, transport)
+        return self.alice.request('INVITE', self.daemon.sip_uri,
+                                  self.alice.reach('127.0.0.1', self.daemon.sip_port),
+                                  self.offer(), headers=[('X-Callee', self.bob.contact())],
+                                  hops=hops)
 
     def test_no_hop_left(self):
         """A call that comes back does not go round for ever (RFC 3261 16.3)."""
-        self.calls_with_hops('0').final(483)
-        self.calls_with_hops('1')
+        self.calls_with_hops(0).final(483)
+        self.calls_with_hops(1)
         self.assertEqual(self.bob.expect('INVITE').request.get('Max-Forwards'), '0')
 
     def test_provisional(self):

@@ -16,18 +16,19 @@ class PageTest(RoomCase):
         self.uri = self.phone.contact()
 
     def write(self, text, code=200, room=LOBBY, content_type='text/plain', phone=None, headers=(),
-              from_uri=None):
+              from_uri=None, **kwargs):
         """A MESSAGE from the phone to the room."""
         phone = phone or self.phone
         transport = phone.reach('127.0.0.1', self.daemon.sip_port, 'UDP')
         request = phone.build('MESSAGE', room, transport, text.encode(), content_type=content_type,
                               from_uri=from_uri or phone.contact(), to_uri=room,
-                              headers=headers)
+                              headers=headers, **kwargs)
         phone.transact(request, transport).final(code)
 
-    def gets(self, text, code=200, phone=None):
+    def gets(self, text, code=200, phone=None, hops=70):
         """The phone is sent the next MESSAGE, and answers it."""
         transaction = (phone or self.phone).expect('MESSAGE')
+        self.assertEqual(transaction.request.get('Max-Forwards'), str(hops))
         self.assertEqual(transaction.request.body.decode(), text)
         self.assertIn(LOBBY, transaction.request.get('From'))
         transaction.respond(code)
@@ -49,13 +50,25 @@ class PageTest(RoomCase):
         alice.say('psst', to=self.uri, code=428)
         other = self.ua(user='other', name='other')
         self.write('another phone', phone=other)
-        self.gets('other: another phone')
+        self.gets('other: another phone', hops=69)
         alice.hears('another phone')
         self.ctl.call('msrp_conf_send', room=LOBBY, body='notice')
         self.gets('lobby: notice')
         self.gets('lobby: notice', phone=other)
         self.assertEqual([p['mode'] for p in self.ctl.call('msrp_conf_list', room=LOBBY)[0][
             'participants']], ['msrp', 'page', 'page'])
+
+    def test_hops(self):
+        """A phone may be another room: RFC 3261 16.3."""
+        other = self.ua(user='other', name='other')
+        self.write('hello')
+        self.write('one less', phone=other, hops=5)
+        self.gets('other: one less', hops=4)
+        self.write('the last', phone=other, hops=1)
+        self.gets('other: the last', hops=0)
+        self.write('none is left', phone=other, hops=0, code=483)
+        self.phone.flush(self.daemon.sip_port)
+        self.assertEqual(self.phone.requests.has(), [])
 
     def test_commands(self):
         alice = self.join('alice')

@@ -51,6 +51,16 @@ class ReferTest(RoomCase):
         listener.accept().expect('SEND')
         referral.over('200 OK')
 
+    def test_hops(self):
+        """Rooms that call each other in do not do so for ever (RFC 3261 16.3)."""
+        self.refused(483, self.carol.contact(), hops=0)
+        self.heard_nothing(self.carol)
+        referral = Referral(self, self.phone, self.carol.contact(), hops=3).tried()
+        invite = self.carol.expect('INVITE')
+        self.assertEqual(invite.request.get('Max-Forwards'), '2')
+        invite.respond(486)
+        referral.over('486 Busy Here')
+
     def test_not_reached(self):
         referral = Referral(self, self.phone, self.carol.contact()).tried()
         self.carol.expect('INVITE').respond(603, reason='Not Now')

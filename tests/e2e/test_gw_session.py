@@ -70,6 +70,14 @@ class FirstContactTest(GatewayCase):
         call.connect()
         self.assertEqual([call.receive().body for _ in range(2)], [b'one', b'two'])
 
+    def test_hops(self):
+        """The INVITE is one hop on (RFC 3261 16.3)."""
+        self.message(hops=0).final(483)
+        self.message(hops=8)
+        invite = self.client.expect('INVITE')
+        self.assertEqual(invite.request.get('Max-Forwards'), '7')
+        invite.respond(486)
+
     def test_no_ua_events(self):
         """Sessions of the gateway raise gateway events only."""
         call = self.client_calls()

@@ -114,11 +114,30 @@ class RegisterTest(RegistrarCase):
                           ('<sip:alice@127.0.0.1:20002>;q=0.1234', 400),
                           ('<sip:alice@127.0.0.1:20002>;q=x', 400), (good, 400),
                           (f'<{long}>', 400), ('<sip:alice@127.0.0.1:20002', 400),
-                          (f'<sip:alice@127.0.0.1:{self.daemon.sip_port}>', 403)):
+                          (f'<sip:alice@{DOMAIN}>', 403)):
             with self.subTest(bad=bad[:50]):
                 self.register([good, bad], code=code)
                 self.assertEqual(self.listed(), [])
         self.assertEqual(self.ctl.pending('E_REGISTRATION_NEW'), [])
+
+    def test_itself(self):
+        """Who is called here would be looked for here: whatever the spelling."""
+        port = self.daemon.sip_port
+        for host in (f'127.0.0.1:{port}', f'localhost:{port}', f'LOCALHOST.:{port}',
+                     f'127.1:{port}', f'2130706433:{port}', f'0.0.0.0:{port}',
+                     f'[::ffff:127.0.0.1]:{port}', f'[::]:{port}',
+                     f'[0:0:0:0:0:ffff:7f00:1]:{port};transport=tcp',
+                     f'elsewhere.example:{port};maddr=127.1', f'elsewhere.example;maddr={DOMAIN}',
+                     DOMAIN, 'EXAMPLE.ORG.', f'{DOMAIN}:20001'):
+            with self.subTest(host=host):
+                self.register(f'<sip:alice@{host}>', code=403)
+        self.assertEqual(self.ctl.call('registrar_list'), [])
+        for host in ('127.0.0.1:20001', 'localhost:20001', f'127.0.0.2:{port}',
+                     f'phone.{DOMAIN}:{port}'):
+            with self.subTest(host=host):
+                self.register(f'<sip:alice@{host}>')
+                self.assertEqual(self.listed(), [f'sip:alice@{host}'])
+                self.register('*', expires=0)
 
     def test_who(self):
         """Who does not know the password; who does, but is another; what is no domain of ours."""
@@ -397,6 +416,19 @@ class LookupTest(RegistrarCase):
         self.register(f'<{first.contact()}>', ua=first)
         self.register(f'<{second.contact()}>;q=0.999', ua=second)
         self.assertEqual(self.page().get('X-Target'), first.contact())
+
+    def test_hops(self):
+        """What comes back goes not round for ever (RFC 3261 16.3)."""
+        phone = self.ua(user='alice')
+        self.register(f'<{phone.contact()}>', ua=phone)
+        for hops in (70, 1):
+            self.page(hops=hops)
+            message = phone.expect('MESSAGE')
+            self.assertEqual(message.request.get('Max-Forwards'), str(hops - 1))
+            message.respond(200)
+        self.page(hops=0, code=483)
+        phone.flush(self.daemon.sip_port)
+        self.assertEqual(phone.requests.has(), [])
 
     def test_gone(self):
         phone = self.ua(user='alice')

@@ -109,9 +109,17 @@ void sip_flow_unref(struct sip_flow *flow)
 	(void)flow;
 }
 
-bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri)
+unsigned sip_request_hops(const struct sip_request *req)
 {
 	(void)req;
+	return 70;
+}
+
+bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri,
+    const struct setting_list *names)
+{
+	(void)req;
+	(void)names;
 	return slice_starts_nocase(uri, SLICE("sip:lobby@192.0.2.1"));
 }
 

@@ -92,9 +92,11 @@ bool sip_request_host_is_ours(const struct sip_request *req, struct slice host)
 	return true;
 }
 
-bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri)
+bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri,
+    const struct setting_list *names)
 {
 	(void)req;
+	(void)names;
 	(void)uri;
 	return false;
 }

@@ -77,13 +77,13 @@ class RegistrarCase(Case):
     def ended(self, contact, reason, user='alice'):
         self.ctl.event('E_REGISTRATION_END', aor=self.aor(user), contact=contact, reason=reason)
 
-    def page(self, user='alice', code=202, daemon=None, body=b'hello'):
+    def page(self, user='alice', code=202, daemon=None, body=b'hello', **kwargs):
         """A MESSAGE for a user; the answer to its sender."""
         daemon = daemon or self.daemon
         sender = self.ua(name='sender')
         transport = sender.reach('127.0.0.1', daemon.sip_port)
         return sender.request('MESSAGE', self.aor(user), transport, body, to_uri=self.aor(user),
-                              content_type='text/plain').final(code)
+                              content_type='text/plain', **kwargs).final(code)
 
     def statistics(self):
         return {name.partition(':')[2]: value for name, value in

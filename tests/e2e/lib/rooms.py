@@ -110,13 +110,13 @@ class Referral:
     """A REFER, and what is told of it."""
 
     def __init__(self, case, ua, target, room=LOBBY, user='alice', code=202, headers=(),
-                 daemon=None):
+                 daemon=None, **kwargs):
         self.case, self.ua = case, ua
         transport = ua.reach('127.0.0.1', (daemon or case.daemon).sip_port, 'UDP')
         fields = [('Contact', f'<{ua.contact()}>'), *headers]
         if target:
             fields.append(('Refer-To', target))
-        request = ua.build('REFER', room, transport, from_uri=uri(user), headers=fields)
+        request = ua.build('REFER', room, transport, from_uri=uri(user), headers=fields, **kwargs)
         self.transaction = ua.transact(request, transport)
         self.answer = self.transaction.final(code)
         self.call_id = request.call_id

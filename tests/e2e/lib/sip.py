@@ -527,9 +527,10 @@ class SipUa:
         return transaction.send()
 
     def build(self, method, uri, transport, body=b'', content_type='application/sdp',
-              from_uri=None, from_name=None, to_uri=None, headers=(), call_id=None, cseq=1):
+              from_uri=None, from_name=None, to_uri=None, headers=(), call_id=None, cseq=1,
+              hops=70):
         """A request outside of a dialog."""
-        fields = [('Via', self.via(transport.kind)), ('Max-Forwards', '70'),
+        fields = [('Via', self.via(transport.kind)), ('Max-Forwards', str(hops)),
                   ('From', (f'"{from_name}" ' if from_name else '')
                    + f'<{from_uri or self.contact()}>;tag={token(4)}'),
                   ('To', f'<{to_uri or uri}>'),
