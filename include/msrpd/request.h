@@ -142,6 +142,9 @@ int sip_request_drop(struct sip_request *req);
 int sip_request_pass_on(struct sip_request *req, const struct cluster *cluster,
     const struct cluster_node *node, const struct cluster_mark *mark);
 
+/** A header line for the 480 to what asks for sips, and cannot have it (RFC 5630 6). */
+#define SIP_NO_SIPS SLICE("Warning: 380 msrpd \"SIPS Not Allowed\"\r\n")
+
 enum sip_digest { SIP_DIGEST_MD5, SIP_DIGEST_SHA256 };
 
 enum { SIP_DIGESTS_MAX = 2 };

@@ -20,6 +20,12 @@ struct slice sip_uri_user(struct slice uri);
  */
 struct slice sip_uri_domain(struct slice uri);
 
+/** Is its scheme sips? */
+static inline bool sip_uri_is_secure(struct slice uri)
+{
+	return slice_starts_nocase(uri, SLICE("sips:"));
+}
+
 /** Are both the same SIP URI, as RFC 3261 section 19.1.4 compares them?  Headers do not count. */
 bool sip_uri_same(struct slice a, struct slice b);
 

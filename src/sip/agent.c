@@ -20,11 +20,13 @@ static void host_text(const union addr *address, char *text, size_t size)
 
 static const struct kind {
 	unsigned transport;
-	const char *edge, *scheme, *suffix;
+	const char *edge;
+	const char *sip,
+	    *sips; /* what a URI with that scheme has for it; NULL: it cannot have it */
 } kinds[] = {
-    {SIP_UDP, "udp", "sip", ";transport=udp"}, {SIP_TCP, "tcp", "sip", ";transport=tcp"},
-    {SIP_TLS, "tls", "sips", ""}, {SIP_WS, "ws", "sip", ";transport=ws"},
-    {SIP_WSS, "wss", "sips", ";transport=ws"}, /* RFC 7118 5.2 knows no other name */
+    {SIP_UDP, "udp", ";transport=udp", NULL}, {SIP_TCP, "tcp", ";transport=tcp", NULL},
+    {SIP_TLS, "tls", ";transport=tls", ""}, {SIP_WS, "ws", ";transport=ws", NULL},
+    {SIP_WSS, "wss", ";transport=ws", ";transport=ws"}, /* RFC 7118 5.2 knows no other name */
 };
 
 static const struct kind *kind_of(const struct sip_agent *agent)
@@ -41,14 +43,60 @@ const struct edge_transport *sip_agent_transport(const struct sip_agent *agent)
 	return edge_transport_find(slice_of(kind_of(agent)->edge));
 }
 
-void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE])
+/* @param secure  by sips, if it can be */
+static void write_uri(const struct sip_agent *agent, bool secure, char uri[SIP_AGENT_URI_SIZE])
 {
 	const struct kind *kind = kind_of(agent);
 	char host[ADDR_TEXT_SIZE];
 
+	secure = secure && kind->sips;
 	host_text(&agent->address, host, sizeof(host));
-	snprintf(uri, SIP_AGENT_URI_SIZE, "%s:%s:%u%s", kind->scheme, host,
-	    addr_port(&agent->address), kind->suffix);
+	snprintf(uri, SIP_AGENT_URI_SIZE, "%s:%s:%u%s", secure ? "sips" : "sip", host,
+	    addr_port(&agent->address), secure ? kind->sips : kind->sip);
+}
+
+void sip_agent_uri(const struct sip_agent *agent, char uri[SIP_AGENT_URI_SIZE])
+{
+	write_uri(agent, true, uri);
+}
+
+/*
+ * The advertised URI with the other scheme, and the port that goes with that.  Its parameters were
+ * for the one that it had.
+ */
+static void turn_scheme(const struct sip_agent *agent, char *text, size_t size)
+{
+	const char *uri = agent->stack->contact, *rest = strchr(uri, ':') + 1;
+	const char *at = strchr(rest, '@'), *host = at ? at + 1 : rest;
+	size_t to_host =
+	    (size_t)(host - rest) + (*host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":;"));
+	bool secure = !sip_uri_is_secure(slice_of(uri));
+	const struct kind *kind = kind_of(agent);
+	struct sip_hop hop;
+	char port[sizeof(hop.port) + 1] = "";
+
+	if (sip_uri_hop(uri, &hop) == 0 && hop.port[0] && secure)
+		snprintf(port, sizeof(port), ":%u", addr_port(&agent->address));
+	else if (hop.port[0])
+		snprintf(port, sizeof(port), ":%s", hop.port);
+	snprintf(text, size, "%s:%.*s%s%s", secure ? "sips" : "sip", (int)to_host, rest, port,
+	    secure                          ? kind->sips
+		: hop.transports == SIP_WSS ? ";transport=ws"
+					    : ";transport=tls");
+}
+
+/* RFC 3261 12.1.1: by sips where the dialog is; by TLS alone it is not (RFC 5630 5.1.1.2). */
+static void write_own_uri(const struct sip_agent *agent, bool secure, char *text, size_t size)
+{
+	const char *advertised = agent->stack->contact;
+
+	secure = secure && kind_of(agent)->sips;
+	if (!advertised)
+		write_uri(agent, secure, text);
+	else if (sip_uri_is_secure(slice_of(advertised)) == secure)
+		snprintf(text, size, "%s", advertised);
+	else
+		turn_scheme(agent, text, size);
 }
 
 /* @param uri  without <> */
@@ -81,16 +129,13 @@ bool sip_contact_is_free(struct slice own)
 	return params.len == 0 || (params.len > 1 && params.p[0] == ';');
 }
 
-char *sip_agent_contact(const struct sip_agent *agent, const char *own)
+char *sip_agent_contact(const struct sip_agent *agent, bool secure, const char *own)
 {
 	const char *at = own ? strchr(own, '@') : NULL;
-	char uri[SIP_AGENT_URI_SIZE];
+	char uri[SIP_URI_MAX + SIP_AGENT_URI_SIZE];
 
-	sip_agent_uri(agent, uri);
-	return write_contact(agent->stack->contact ? agent->stack->contact : uri, at ? own : NULL,
-	    at        ? at + 1
-		: own ? own
-		      : "");
+	write_own_uri(agent, secure, uri, sizeof(uri));
+	return write_contact(uri, at ? own : NULL, at ? at + 1 : own ? own : "");
 }
 
 void sip_stack_each_listener(const struct sip_stack *stack, void (*fn)(const char *uri, void *arg),

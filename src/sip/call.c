@@ -9,6 +9,7 @@
 #include <sofia-sip/sip_status.h>
 
 #include <msrpd/rand.h>
+#include <msrpd/sip_uri.h>
 
 #include "sip/priv.h"
 
@@ -106,6 +107,16 @@ const char *sip_call_hop(const struct sip_call *call, const struct sip_stack *st
 			   : call->ruri;
 }
 
+/* Another node is no part of the dialog's way. */
+bool sip_call_is_secure(const struct sip_call *call, const struct sip_stack *stack)
+{
+	const char *proxy = call->flow || call->by_node ? NULL
+	    : call->node                                ? call->node
+							: stack->settings->outbound_proxy;
+
+	return sip_uri_is_secure(slice_of(call->ruri)) || sip_uri_is_secure(slice_of(proxy));
+}
+
 struct sip_agent *sip_call_agent(const struct sip_call *call, struct sip_stack *stack, bool large)
 {
 	if (!call->flow)
@@ -143,9 +154,11 @@ static unsigned quality(const sip_contact_t *m)
 	return m->m_q ? msg_q_value(m->m_q) : 1000;
 }
 
+/* What was to be reached by sips alone is not to be had otherwise (RFC 5630 5.1.1, 5.3). */
 static void add_target(struct sip_call *call, const url_t *url)
 {
-	if (call->target_count == SIP_TARGETS_MAX || !sip_url_usable(url))
+	if (call->target_count == SIP_TARGETS_MAX || !sip_url_usable(url)
+	    || (sip_uri_is_secure(slice_of(call->ruri)) && url->url_type != url_sips))
 		return;
 	call->targets[call->target_count] = sip_url_clean(url);
 	if (call->targets[call->target_count])

@@ -35,6 +35,7 @@ struct sip_dialog {
 	bool late;      /* our last INVITE had no offer */
 	bool offered;   /* our 200 has an offer, the ACK answers */
 	bool redirects; /* as in struct sip_invite */
+	bool secure;    /* our Contact has sips */
 	struct sip_auth *auth;
 	struct sip_request *request; /* the peer's first INVITE, until it is answered */
 	nua_saved_event_t saved[1];  /* its later INVITE or UPDATE, until answered */

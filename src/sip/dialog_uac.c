@@ -22,8 +22,11 @@ void dialog_send_invite(struct sip_dialog *d)
 	unsigned hops = d->call ? d->call->hops : 0;
 	char *credentials = sip_auth_lines(d->auth, d->stack, "INVITE", uri), cseq[32] = "",
 	     forwards[16];
-	char *contact = sip_agent_contact(d->agent, d->contact);
+	char *contact;
 
+	if (d->call)
+		d->secure = sip_call_is_secure(d->call, d->stack);
+	contact = sip_agent_contact(d->agent, d->secure, d->contact);
 	d->exchange = OURS;
 	d->late = !d->sdp;
 	++*d->stack->stats.invites_out;

@@ -28,6 +28,7 @@ int sip_dialog_accept(struct sip_dialog **dp, struct sip_request *invite,
 	}
 	sip_request_given(invite);
 	d->agent = parts.agent;
+	d->secure = sip_is_secure(parts.sip);
 	d->nh = parts.nh;
 	d->late = true; /* nua's own refresh would have no offer */
 	d->exchange = THEIRS;
@@ -46,7 +47,7 @@ void dialog_respond(struct sip_dialog *d, int status, struct slice reason, const
     const char *headers)
 {
 	msg_t *with = d->request ? sip_request_msg(d->request) : nua_saved_event_request(d->saved);
-	char *contact = status < 300 ? sip_agent_contact(d->agent, d->contact) : NULL;
+	char *contact = status < 300 ? sip_agent_contact(d->agent, d->secure, d->contact) : NULL;
 
 	nua_respond(d->nh, status, sip_phrase(d->nh, status, reason), NUTAG_WITH(with),
 	    TAG_IF(contact, SIPTAG_CONTACT_STR(contact)),

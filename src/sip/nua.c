@@ -46,7 +46,7 @@ static void answer_options(struct sip_request *req, void *arg)
 	if (stack->handler->contact)
 		n = stack->handler->contact(req, own, sizeof(own) - 1, stack->arg);
 	own[sip_contact_is_free((struct slice){own, n}) ? n : 0] = '\0';
-	contact = sip_agent_contact(parts.agent, own[0] ? own : NULL);
+	contact = sip_agent_contact(parts.agent, sip_is_secure(parts.sip), own[0] ? own : NULL);
 	if (contact && asprintf(&lines, "Contact: %s\r\n", contact) >= 0) {
 		sip_request_reply(req, 200, (struct slice){0}, slice_of(lines));
 		free(lines);

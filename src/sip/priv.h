@@ -161,6 +161,9 @@ void sip_parse_fini(struct sip_stack *stack);
 /** Of a Contact or Record-Route: can a request go there? */
 bool sip_url_usable(const url_t *url);
 
+/** Is our Contact in the answer to this request to have sips (RFC 3261 12.1.1)? */
+bool sip_is_secure(const sip_t *sip);
+
 /** Of a Contact: was it "*"? */
 bool sip_url_is_star(const url_t *url);
 
@@ -222,9 +225,11 @@ bool sip_contact_is_free(struct slice own);
 
 /**
  * Our Contact, with its user and parameters as in sip_invite.contact or NULL.
+ *
+ * @param secure  with sips, where the agent has TLS
  * @return to be freed; NULL: no memory
  */
-char *sip_agent_contact(const struct sip_agent *agent, const char *own);
+char *sip_agent_contact(const struct sip_agent *agent, bool secure, const char *own);
 
 /**
  * Open every listener of the settings.
@@ -387,6 +392,9 @@ struct sip_agent *sip_call_agent(const struct sip_call *call, struct sip_stack *
 
 /** Where it goes when it has no flow: the URI of its next hop. */
 const char *sip_call_hop(const struct sip_call *call, const struct sip_stack *stack);
+
+/** Is our Contact in what it begins to have sips (RFC 3261 8.1.1.8)? */
+bool sip_call_is_secure(const struct sip_call *call, const struct sip_stack *stack);
 
 /** A handle for the next try, over call->flow if there is one.  @return NULL when memory is out */
 nua_handle_t *sip_call_handle(struct sip_call *call, struct sip_agent *agent,

@@ -11,6 +11,7 @@
 #include <sofia-sip/su_string.h>
 
 #include "net/guard.h"
+#include "net/transport.h"
 #include "sip/request_fields_priv.h"
 #include "sip/request_priv.h"
 
@@ -165,6 +166,26 @@ static bool has_route_back(const sip_t *sip)
 	return sip->sip_contact && sip_url_usable(sip->sip_contact->m_url);
 }
 
+/* The edge has put the first Record-Route there. */
+bool sip_is_secure(const sip_t *sip)
+{
+	const sip_record_route_t *own = sip->sip_record_route;
+	const sip_record_route_t *top = own ? own->r_next : NULL;
+
+	if (sip->sip_request->rq_url->url_type == url_sips)
+		return true;
+	return top ? top->r_url->url_type == url_sips
+		   : sip->sip_contact && sip->sip_contact->m_url->url_type == url_sips;
+}
+
+/* RFC 5630 4.1: who asks for sips has asked not to be heard. */
+static bool is_overheard(const struct sip_request *req)
+{
+	const struct net_transport *net = req->origin.transport->net;
+
+	return req->sip->sip_request->rq_url->url_type == url_sips && !(net && net->encrypted);
+}
+
 static uint64_t *counter_of(const struct sip_stats *stats, nua_event_t event)
 {
 	switch (event) {
@@ -226,6 +247,8 @@ void sip_request_arrived(struct sip_stack *stack, const struct sip_event *ev,
 		nua_handle_bind(req->nh, invite ? &req->owner : NULL);
 	if (stack->stage != SIP_RUNNING)
 		sip_request_reply(req, 503, (struct slice){0}, (struct slice){0});
+	else if (!taker->in_dialog && is_overheard(req))
+		sip_request_reply(req, 480, (struct slice){0}, SIP_NO_SIPS);
 	else if (makes_dialog && !has_route_back(req->sip))
 		sip_request_reply(req, 400, SLICE("Bad Contact or Record-Route"),
 		    (struct slice){0});

@@ -111,7 +111,10 @@ const struct setting sip_settings_rows[] = {
 	.type = SETTING_TEXT,
 	.offset = offsetof(struct sip_settings, advertised_contact),
 	.check = check_uri,
-	.help = "URI of our Contact header; default: the socket that the request came in on."},
+	.help =
+	    "URI of our Contact header; default: the socket that the request came in on. In a "
+	    "dialog by sips it has that scheme, with the listener's port where it names one, and "
+	    "in others sip."},
     {.name = "outbound_proxy",
 	.type = SETTING_TEXT,
 	.offset = offsetof(struct sip_settings, outbound_proxy),

@@ -59,7 +59,7 @@ int subscribe_accept_with(struct sip_request *req, int status, const char *line)
 	int n;
 
 	sip_request_look(req, &parts);
-	contact = sip_agent_contact(parts.agent, NULL);
+	contact = sip_agent_contact(parts.agent, sip_is_secure(parts.sip), NULL);
 	n = asprintf(&lines, "%s%s%s%s", line, contact ? "Contact: " : "", contact ? contact : "",
 	    contact ? "\r\n" : "");
 	free(contact);

@@ -2,10 +2,11 @@
 """SIP over TLS from outside: certificates both ways (RFC 5922), reload, other people's clients."""
 import socket
 
-from lib import case, certs
+from lib import case, certs, sdp
+from lib.daemon import merge
 from lib.gateway import TEXT
 from lib.program import Program
-from lib.sip import token
+from lib.sip import Dialog, token
 from lib.tls_server import TlsServer
 from lib.waiting import poll
 
@@ -24,6 +25,11 @@ class TlsCase(case.Case):
 
     def port(self, ctl=None):
         return int((ctl or self.ctl).call('status')['listen']['sip'][1].rpartition(':')[2])
+
+    @property
+    def by_udp(self):
+        uri = self.ctl.call('status')['listen']['sip'][0]
+        return self.sip.reach('127.0.0.1', int(uri.partition(';')[0].rpartition(':')[2]))
 
     def connect(self, certificate=None, ctl=None):
         ua = self.ua()
@@ -80,6 +86,113 @@ class OutgoingTest(TlsCase):
         self.calls(server, '127.0.0.1')
         self.failed(503)
         self.assertRegex(self.daemon.log(), 'TLS handshake with 127.0.0.1: .*(issuer|self)')
+
+
+    def test_scheme(self):
+        """By TLS alone a dialog is not one of sips (RFC 5630 5.1.1.2)."""
+        server = self.server(['IP:127.0.0.1'])
+        for ruri, contact in (
+                (f'sip:bob@127.0.0.1:{server.port};transport=tls',
+                 f'<sip:127.0.0.1:{self.port()};transport=tls>'),
+                (f'sips:bob@127.0.0.1:{server.port}', f'<sips:127.0.0.1:{self.port()}>')):
+            with self.subTest(ruri):
+                self.ctl.call('msrp_ua_start_session', content_types=TEXT, ruri=ruri,
+                              from_uri='sip:a@example.org', to_uri='sip:bob@example.org')
+                invite = server.ua.expect('INVITE')
+                self.assertEqual(invite.transport.kind, 'TLS')
+                self.assertEqual(invite.request.get('Contact'), contact)
+                invite.respond(486)
+                self.failed(486)
+
+    def test_redirected(self):
+        """What was asked for by sips goes nowhere else (RFC 5630 5.1.1)."""
+        server = self.server(['IP:127.0.0.1'])
+        self.calls(server, '127.0.0.1')
+        plain = self.ua(name='plain')
+        server.ua.expect('INVITE').respond(302, headers=[
+            ('Contact', f'<{plain.contact()}>, <sips:carol@127.0.0.1:{server.port}>;q=0.1')])
+        invite = server.ua.expect('INVITE')
+        self.assertEqual(invite.request.uri, f'sips:carol@127.0.0.1:{server.port}')
+        invite.respond(486)
+        self.failed(486)
+        self.assertEqual(plain.requests.has(), [])
+
+
+class SchemeTest(TlsCase):
+    """sips is for who asks for it, and for nobody who can be heard (RFC 5630)."""
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.config = merge(cls.config, {
+            'registrar': {'domains': ['example.org']},
+            'routes': {'sip': [
+                {'if': {'$rm': 'INVITE'}, 'do': [{'msrp_ua_answer': {'content_types': TEXT}}]},
+                {'if': {'$rm': 'MESSAGE'},
+                 'do': [{'send_reply': {'code': 200, 'reason': 'OK'}}]}]}})
+
+    def answer(self, uri, contact, headers=()):
+        """Our Contact in the 200 to an INVITE over TLS."""
+        ua, transport = self.connect()
+        path = f'msrp://127.0.0.1:9/{token()};tcp'
+        request = ua.build('INVITE', uri, transport, sdp.document(sdp.message(path, TEXT)),
+                           headers=headers)
+        request.headers = [(name, f'<{contact}>' if name == 'Contact' else value)
+                           for name, value in request.headers]
+        transaction = ua.transact(request, transport)
+        response = transaction.final(200)
+        dialog = Dialog.of_client(transaction, response)
+        dialog.ack()
+        dialog.bye()
+        return response.get('Contact')
+
+    def test_contact(self):
+        """RFC 3261 12.1.1: of the Request-URI, the top Record-Route, or the peer's Contact."""
+        plain = f'<sip:127.0.0.1:{self.port()};transport=tls>'
+        secure = f'<sips:127.0.0.1:{self.port()}>'
+        sip, sips = 'sip:a@127.0.0.1:9;transport=tls', 'sips:a@127.0.0.1:9'
+        proxy = [('Record-Route', '<sip:192.0.2.1;transport=tls;lr>')]
+        secure_proxy = [('Record-Route', '<sips:192.0.2.1;lr>')]
+        for uri, contact, headers, expected in (
+                ('sip:x@127.0.0.1', sip, [], plain), ('sips:x@127.0.0.1', sips, [], secure),
+                ('sips:x@127.0.0.1', sips, secure_proxy, secure),
+                ('sip:x@127.0.0.1', sips, [], secure), ('sip:x@127.0.0.1', sip, proxy, plain),
+                ('sip:x@127.0.0.1', sips, proxy, plain),
+                ('sip:x@127.0.0.1', sip, secure_proxy, secure)):
+            with self.subTest(uri=uri, contact=contact, headers=headers):
+                self.assertEqual(self.answer(uri, contact, headers), expected)
+
+    def test_overheard(self):
+        """A request to a sips URI that comes by UDP has been on the wire for all to read."""
+        transport = self.by_udp
+        for method in ('INVITE', 'MESSAGE', 'OPTIONS', 'REGISTER'):
+            with self.subTest(method):
+                response = self.sip.request(method, 'sips:x@127.0.0.1', transport).final(480)
+                self.assertEqual(response.get('Warning'), '380 msrpd "SIPS Not Allowed"')
+        ua, transport = self.connect()
+        ua.request('MESSAGE', 'sips:x@127.0.0.1', transport, b'hi', content_type=TEXT).final(200)
+        ua.request('OPTIONS', 'sips:x@127.0.0.1', transport).final(200)
+
+
+class AdvertisedTest(SchemeTest):
+    """sip.advertised_contact with the scheme that is wanted, and what goes with it."""
+
+    def test_contact(self):
+        sip, sips = 'sip:a@127.0.0.1:9;transport=tls', 'sips:a@127.0.0.1:9'
+        for advertised, plain, secure in (
+                ('sip:me@im.example.org', None, '<sips:me@im.example.org>'),
+                ('sip:[2001:db8::1]:5060;transport=udp', None,
+                 f'<sips:[2001:db8::1]:{self.port()}>'),
+                ('sips:me@im.example.org:5071', '<sip:me@im.example.org:5071;transport=tls>',
+                 None),
+                ('sips:im.example.org', '<sip:im.example.org;transport=tls>', None)):
+            with self.subTest(advertised):
+                self.daemon.config['sip']['advertised_contact'] = advertised
+                self.daemon.write_config()
+                self.ctl.call('reload')
+                for uri, contact, expected in (('sip:x@127.0.0.1', sip, plain),
+                                               ('sips:x@127.0.0.1', sips, secure)):
+                    self.assertEqual(self.answer(uri, contact), expected or f'<{advertised}>')
 
 
 class AliasTest(TlsCase):
