@@ -8,6 +8,8 @@
 
 #include <msrpd/slice.h>
 
+struct buffer;
+
 /**
  * The userinfo without its password, "alice;x" of "sip:alice;x:pw@h"; of a tel: URI the number.
  * Absent if there is none, as in a URN.
@@ -25,6 +27,13 @@ static inline bool sip_uri_is_secure(struct slice uri)
 {
 	return slice_starts_nocase(uri, SLICE("sips:"));
 }
+
+/**
+ * Write a sips URI with the scheme sip, and nothing else changed (RFC 5630 5.3).
+ *
+ * @param dialled  by what stands in it, which then says transport=tls
+ */
+void sip_uri_write_plain(struct buffer *w, struct slice uri, bool dialled);
 
 /** Are both the same SIP URI, as RFC 3261 section 19.1.4 compares them?  Headers do not count. */
 bool sip_uri_same(struct slice a, struct slice b);

@@ -6,6 +6,8 @@
 
 #include "registrar/priv.h"
 
+enum { PLAIN_SIZE = TEXT_MAX + sizeof(";transport=tls") };
+
 const struct event_type registration_new = {
     .name = "E_REGISTRATION_NEW",
     .params = (const char *const[]){"aor", "contact", "expires", NULL},
@@ -102,21 +104,27 @@ struct binding *aor_find_binding(const struct aor *aor, const struct binding_ter
 	return NULL;
 }
 
+/* RFC 5630 4.1: on each hop, the one to another node among them. */
+static bool is_secure(const struct binding_terms *t)
+{
+	return sip_uri_is_secure(t->contact) && (!t->at.p || sip_uri_is_secure(t->at));
+}
+
 /* An overdue one waits for what other nodes know of it. */
-static bool is_there(const struct binding *b, struct sip_place *place)
+static bool is_there(const struct binding *b, bool secure, struct sip_place *place)
 {
 	const struct binding_terms *t = &b->terms;
 
-	*place = (struct sip_place){t->contact, b->flow.flow, t->at};
-	return !b->ending && (!t->process.p || t->at.p);
+	*place = (struct sip_place){secure ? t->contact : b->plain, b->flow.flow, t->at};
+	return !b->ending && (!t->process.p || t->at.p) && (!secure || is_secure(t));
 }
 
-struct binding *aor_best(const struct aor *aor, struct sip_place *place)
+struct binding *aor_best(const struct aor *aor, bool secure, struct sip_place *place)
 {
 	struct binding *b;
 
 	TAILQ_FOREACH(b, &aor->bindings, entry)
-		if (is_there(b, place))
+		if (is_there(b, secure, place))
 			return b;
 	return NULL;
 }
@@ -192,9 +200,22 @@ static size_t text_size(const struct binding_terms *t)
 	    + t->source.len + t->line.len + t->process.len + t->at.len + t->node.len;
 }
 
+/* Without a connection to it, TLS has to stand in it. */
+static struct slice plain_contact(const struct binding_terms *t, char text[PLAIN_SIZE])
+{
+	struct buffer w = {.p = text, .cap = PLAIN_SIZE};
+
+	if (!sip_uri_is_secure(t->contact))
+		return t->contact;
+	sip_uri_write_plain(&w, t->contact, !t->flow && !t->process.p);
+	return buffer_text(&w);
+}
+
 struct binding *binding_new(struct registrar *r, const struct binding_terms *terms)
 {
-	struct binding *b = calloc(1, sizeof(*b) + text_size(terms));
+	char text[PLAIN_SIZE];
+	struct slice plain = plain_contact(terms, text);
+	struct binding *b = calloc(1, sizeof(*b) + text_size(terms) + plain.len);
 	char *p;
 
 	if (!b || timer_init(&b->expiry, r->env.base, on_expiry, b) < 0) {
@@ -204,6 +225,7 @@ struct binding *binding_new(struct registrar *r, const struct binding_terms *ter
 	p = b->text;
 	b->terms = *terms;
 	b->terms.contact = slice_pack(&p, terms->contact);
+	b->plain = slice_pack(&p, plain);
 	b->terms.call_id = slice_pack(&p, terms->call_id);
 	b->terms.instance = slice_pack(&p, terms->instance);
 	b->terms.reg_id = slice_pack(&p, terms->reg_id);

@@ -112,6 +112,7 @@ struct binding {
 	bool ending;  /* unless it is another node's by now */
 	enum end end;
 	struct binding_terms terms; /* whose texts are its own */
+	struct slice plain;         /* the contact for who calls by sip */
 	char text[];
 };
 
@@ -159,8 +160,14 @@ static inline bool binding_is_own(const struct binding *b)
 	return !b->terms.line.p;
 }
 
-/** The best one that can be reached; NULL: none.  @param place  filled */
-struct binding *aor_best(const struct aor *aor, struct sip_place *place);
+/**
+ * The best one that can be reached; NULL: none.
+ *
+ * @param secure  by a sips URI; else a contact with one is called by the same with sip, over the
+ *                TLS that it has (RFC 5630 5.3)
+ * @param place   filled
+ */
+struct binding *aor_best(const struct aor *aor, bool secure, struct sip_place *place);
 
 /** Whole seconds that it has left. */
 uint64_t binding_seconds(const struct binding *b);

@@ -32,7 +32,8 @@ struct registration {
 	char source[128];
 	struct change changes[CHANGES_MAX];
 	size_t count;
-	bool flows; /* a contact has a reg-id */
+	bool flows;         /* a contact has a reg-id */
+	bool secure, plain; /* one that stays has sips, or another scheme */
 };
 
 /* An answer that refuses it. */
@@ -189,7 +190,7 @@ static struct refusal read_contact(struct registration *reg, struct slice contac
 	if (!terms->instance.p) /* RFC 5626 6: without it a reg-id says nothing */
 		terms->reg_id = none;
 	if (!slice_starts_nocase(terms->contact, SLICE("sip:"))
-	    && !slice_starts_nocase(terms->contact, SLICE("sips:")))
+	    && !sip_uri_is_secure(terms->contact))
 		return refusal(400, "Contact Is Not A SIP URI");
 	/* A loop, once somebody is called. */
 	if (sip_request_uri_is_ours(reg->req, terms->contact, &reg->r->settings->domains))
@@ -238,6 +239,17 @@ static struct refusal plan(struct registration *reg, const struct binding_terms 
 	return taken;
 }
 
+/* RFC 5630 5.2: a contact by sips has been so all the way, or it would seem to be what it is not. */
+static bool mixes_schemes(struct registration *reg, const struct binding_terms *terms)
+{
+	if (terms->expires_ms > 0) {
+		reg->secure |= sip_uri_is_secure(terms->contact);
+		reg->plain |= !sip_uri_is_secure(terms->contact);
+	}
+	return reg->secure
+	    && (reg->plain || !sip_uri_is_secure(sip_request_field(reg->req, SIP_FIELD_RURI)));
+}
+
 /* RFC 5626 6: of the contacts that stay, one at most may have a reg-id. */
 static struct refusal plan_contact(struct registration *reg, struct slice contact)
 {
@@ -246,6 +258,8 @@ static struct refusal plan_contact(struct registration *reg, struct slice contac
 
 	if (no.code)
 		return no;
+	if (mixes_schemes(reg, &terms))
+		return refusal(400, "Not All Of It Is sips");
 	if (terms.reg_id.p && terms.expires_ms > 0) {
 		if (reg->flows)
 			return refusal(400, "More Than One reg-id");
@@ -379,7 +393,7 @@ static void drop_plan(struct registration *reg)
 		if (reg->changes[i].fresh)
 			binding_free(reg->changes[i].fresh);
 	reg->count = 0;
-	reg->flows = false;
+	reg->flows = reg->secure = reg->plain = false;
 }
 
 static bool changes_something(const struct registration *reg)

@@ -32,26 +32,30 @@ struct lookup {
 	struct sip_request *request;
 	struct route_walk *walk;
 	struct page_waiter *waiter;
+	bool secure; /* of that: by sips */
 };
 
 /* @return false: nobody is there */
-static bool find_here(const struct registrar *r, struct slice name, struct sip_place *place)
+static bool find_here(const struct registrar *r, struct slice name, bool secure,
+    struct sip_place *place)
 {
 	struct aor *aor = name.p ? aor_find((struct registrar *)r, name) : NULL;
 
-	return aor && aor_best(aor, place);
+	return aor && aor_best(aor, secure, place);
 }
 
 static int take_lookup(struct registrar *r, struct sip_request *request, struct slice name)
 {
+	bool secure = sip_uri_is_secure(sip_request_field(request, SIP_FIELD_RURI));
 	struct sip_place place;
 
-	if (find_here(r, name, &place) && sip_request_set_target(request, &place) == 0) {
+	if (find_here(r, name, secure, &place) && sip_request_set_target(request, &place) == 0) {
 		++*r->count.found;
 		return 0;
 	}
 	++*r->count.not_found;
-	sip_request_reply(request, 480, (struct slice){NULL, 0}, (struct slice){NULL, 0});
+	sip_request_reply(request, 480, (struct slice){NULL, 0},
+	    secure && find_here(r, name, false, &place) ? SIP_NO_SIPS : (struct slice){NULL, 0});
 	return -ENOENT;
 }
 
@@ -63,7 +67,7 @@ static void on_looked_up(struct share *share, enum share_result result)
 	struct sip_place place;
 
 	if (l->waiter)
-		page_found(l->waiter, find_here(r, name, &place) ? &place : NULL);
+		page_found(l->waiter, find_here(r, name, l->secure, &place) ? &place : NULL);
 	else if (result == SHARE_STOPPED || sip_request_answered(l->request))
 		route_go_on(l->walk, -ECANCELED);
 	else
@@ -121,8 +125,9 @@ static int find(struct sip_place *place, struct slice uri, struct page_waiter *w
 	struct lookup *l = may_be_ours(arg, uri) ? look_up(arg, name) : NULL;
 
 	if (!l)
-		return find_here(arg, name, place);
+		return find_here(arg, name, sip_uri_is_secure(uri), place);
 	l->waiter = waiter;
+	l->secure = sip_uri_is_secure(uri);
 	return -EINPROGRESS;
 }
 

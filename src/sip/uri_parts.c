@@ -1,5 +1,7 @@
 #include <msrpd/sip_uri.h>
 
+#include <msrpd/buffer.h>
+
 static const struct slice absent;
 
 /* The front of s, up to the first of some characters. */
@@ -167,6 +169,22 @@ static struct parts split(struct slice uri)
 	parts.host = take(&rest, ";");
 	parts.params = rest;
 	return parts;
+}
+
+void sip_uri_write_plain(struct buffer *w, struct slice uri, bool dialled)
+{
+	struct slice rest = after_scheme(uri),
+		     value = find_param(split(uri).params, SLICE("transport"));
+
+	buffer_add(w, SLICE("sip:"));
+	if (dialled && value.p) {
+		buffer_add(w, slice_head(rest, (size_t)(value.p - rest.p)));
+		buffer_add(w, SLICE("tls"));
+		rest = slice_from(rest, (size_t)(value.p - rest.p) + value.len);
+	}
+	buffer_add(w, rest);
+	if (dialled && !value.p)
+		buffer_add(w, SLICE(";transport=tls"));
 }
 
 bool sip_uri_same(struct slice a, struct slice b)

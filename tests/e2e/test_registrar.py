@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The registrar (RFC 3261 10.3, RFC 5626): REGISTER, save, lookup, and what operators see of it."""
-from lib import case, sdp
+from lib import case, certs, sdp
 from lib.case import Call
-from lib.daemon import Daemon
+from lib.daemon import Daemon, free_port, merge
 from lib.digest import digest
 from lib.frame import new_id
 from lib.gateway import CLIENT, TEXT, GatewayCase
@@ -437,6 +437,74 @@ class LookupTest(RegistrarCase):
         phone.expect('MESSAGE').respond(200)
         self.register(f'<{phone.contact()}>', ua=phone, expires=0)
         self.page(code=480)
+
+
+class SipsTest(RegistrarCase):
+    """Who can be called by sips, and who cannot (RFC 5630)."""
+
+    sips = f'sips:{DOMAIN}'
+    away = 'alice@192.0.2.1:5061;x=y'       # nobody is ever called there
+
+    @classmethod
+    def prepare(cls):
+        cls.ca = certs.Authority(cls.directory)
+        own = cls.ca.issue('msrpd')
+        cls.port = free_port()
+        cls.config = merge(config(), {'sip': {
+            'listen': [f'sip:127.0.0.1:{free_port()};transport=udp', f'sips:127.0.0.1:{cls.port}'],
+            'tls': {'certificate': own.certificate, 'private_key': own.key}}})
+
+    def setUp(self):
+        super().setUp()
+        self.phone = self.ua(user='alice')
+        self.tls = self.connect(self.phone)
+
+    def connect(self, ua):
+        return ua.reach('127.0.0.1', self.port, 'TLS', certs.client_context(self.ca))
+
+    def over_tls(self, contacts, **kwargs):
+        return self.register(contacts, ua=self.phone, over=self.tls, **kwargs)
+
+    def gets(self, body, uri):
+        message = self.phone.expect('MESSAGE')
+        self.assertEqual((message.request.body, message.request.uri), (body, uri))
+        self.assertIs(message.transport, self.tls)
+        message.respond(200)
+
+    def test_all_of_it(self):
+        """5.2: a contact by sips, if all of the REGISTER is, From and To aside."""
+        sips, sip = f'<sips:{self.away}>', '<sip:alice@127.0.0.1:20001>'
+        self.over_tls(sips, code=400)
+        self.over_tls([sips, sip], uri=self.sips, code=400)
+        self.over_tls([sip, sips], uri=self.sips, code=400)
+        self.assertEqual(self.listed(), [])
+        self.over_tls(sips, uri=self.sips)
+        self.assertEqual(self.listed(), [f'sips:{self.away}'])
+        self.over_tls(sip, uri=self.sips)
+        self.over_tls([f'{sips};expires=0', sip])
+        self.assertEqual(self.listed(), ['sip:alice@127.0.0.1:20001'])
+        self.over_tls(sips, uri=self.sips, aor=f'sips:alice@{DOMAIN}')
+        self.assertEqual(len(self.listed()), 2)
+
+    def test_by_sips(self):
+        """4.1: it goes to a contact by sips, or nowhere."""
+        caller = self.connect(self.ua(user='bob'))
+        aor = f'sips:alice@{DOMAIN}'
+        self.assertIsNone(self.page(uri=aor, over=caller, code=480).get('Warning'))
+        self.over_tls(f'<sip:{self.away}>;transport=tls')
+        response = self.page(uri=aor, over=caller, code=480)
+        self.assertEqual(response.get('Warning'), '380 msrpd "SIPS Not Allowed"')
+        self.over_tls(f'<sips:{self.away}>;q=0.1', uri=self.sips)
+        self.page(uri=aor, over=caller, body=b'by sips')
+        self.gets(b'by sips', f'sips:{self.away}')
+
+    def test_by_sip(self):
+        """5.3: a contact by sips is called by sip, over its TLS and with all else as it was."""
+        self.over_tls(f'<sips:{self.away}>', uri=self.sips)
+        caller = self.connect(self.ua(user='bob'))
+        response = self.page(over=caller, body=b'by sip')
+        self.assertEqual(response.get('X-Target'), f'sip:{self.away}')
+        self.gets(b'by sip', f'sip:{self.away}')
 
 
 class RulesTest(RegistrarCase):

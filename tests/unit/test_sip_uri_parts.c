@@ -1,4 +1,5 @@
 /* User and domain of SIP URIs: RFC 3261 19.1, RFC 3966 for tel:. */
+#include <msrpd/buffer.h>
 #include <msrpd/sip_uri.h>
 
 #include <stdarg.h>
@@ -95,6 +96,34 @@ static void test_same(void **state)
 	}
 }
 
+/* RFC 5630 5.3 */
+static void test_plain(void **state)
+{
+	static const struct {
+		const char *uri, *plain, *dialled;
+	} uris[] = {
+	    {"sips:a@h", "sip:a@h", "sip:a@h;transport=tls"},
+	    {"SIPS:a;transport=x@h:5061;x=y", "sip:a;transport=x@h:5061;x=y",
+		"sip:a;transport=x@h:5061;x=y;transport=tls"},
+	    {"sips:a@h;Transport=tcp;x=y", "sip:a@h;Transport=tcp;x=y",
+		"sip:a@h;Transport=tls;x=y"},
+	    {"sips:[::1]:9;transport=tls", "sip:[::1]:9;transport=tls",
+		"sip:[::1]:9;transport=tls"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
+		char text[2][64];
+		struct buffer plain = BUFFER_ON(text[0]), dialled = BUFFER_ON(text[1]);
+
+		sip_uri_write_plain(&plain, slice_of(uris[i].uri), false);
+		sip_uri_write_plain(&dialled, slice_of(uris[i].uri), true);
+		if (!slice_equal(buffer_text(&plain), slice_of(uris[i].plain))
+		    || !slice_equal(buffer_text(&dialled), slice_of(uris[i].dialled)))
+			fail_msg("%s", uris[i].uri);
+	}
+}
+
 static void test_address_param(void **state)
 {
 	static const struct {
@@ -129,6 +158,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_same),
+	    cmocka_unit_test(test_plain),
 	    cmocka_unit_test(test_address_param),
 	    cmocka_unit_test(test_cases),
 	    cmocka_unit_test(test_absent),

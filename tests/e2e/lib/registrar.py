@@ -37,7 +37,8 @@ class RegistrarCase(Case):
         return f'sip:{user}@{DOMAIN}'
 
     def register(self, contacts=(), user='alice', code=200, expires=None, call_id=None, cseq=1,
-                 aor=None, ua=None, kind='UDP', daemon=None, password=None, headers=(), over=None):
+                 aor=None, ua=None, kind='UDP', daemon=None, password=None, headers=(), over=None,
+                 uri=f'sip:{DOMAIN}'):
         """A whole registration, challenge included, over that transport; the final answer."""
         ua = ua or self.sip
         daemon = daemon or self.daemon
@@ -48,7 +49,6 @@ class RegistrarCase(Case):
             fields.append(('Expires', str(expires)))
         fields += headers
         aor = aor or self.aor(user)
-        uri = f'sip:{DOMAIN}'
         kwargs = {'from_uri': aor, 'to_uri': aor, 'call_id': call_id or token()}
         first = ua.request('REGISTER', uri, transport, headers=fields, cseq=cseq, **kwargs).final()
         if first.code != 401:
@@ -77,13 +77,15 @@ class RegistrarCase(Case):
     def ended(self, contact, reason, user='alice'):
         self.ctl.event('E_REGISTRATION_END', aor=self.aor(user), contact=contact, reason=reason)
 
-    def page(self, user='alice', code=202, daemon=None, body=b'hello', **kwargs):
+    def page(self, user='alice', code=202, daemon=None, body=b'hello', uri=None, over=None,
+             **kwargs):
         """A MESSAGE for a user; the answer to its sender."""
         daemon = daemon or self.daemon
-        sender = self.ua(name='sender')
-        transport = sender.reach('127.0.0.1', daemon.sip_port)
-        return sender.request('MESSAGE', self.aor(user), transport, body, to_uri=self.aor(user),
-                              content_type='text/plain', **kwargs).final(code)
+        sender = over.ua if over else self.ua(name='sender')
+        transport = over or sender.reach('127.0.0.1', daemon.sip_port)
+        return sender.request('MESSAGE', uri or self.aor(user), transport, body,
+                              to_uri=uri or self.aor(user), content_type='text/plain',
+                              **kwargs).final(code)
 
     def statistics(self):
         return {name.partition(':')[2]: value for name, value in
