@@ -16,7 +16,6 @@
 
 #include "base/log.h"
 #include "cluster/cluster.h"
-#include "ctl/metrics.h"
 #include "ctl/server.h"
 #include "msrp/stack.h"
 #include "sandbox/sandbox.h"
@@ -25,6 +24,7 @@
 #include "net/prefixes.h"
 #include "sip/stack.h"
 #include "ua/ua.h"
+#include "web/metrics.h"
 #include "web/web.h"
 
 struct tree;
@@ -46,7 +46,7 @@ struct config {
 	struct setting_list credentials; /* of struct sip_credential */
 	struct setting_list users;       /* of struct auth_user */
 	struct ua_settings ua;
-	struct ctl_metrics_settings metrics;
+	struct web_metrics_settings metrics;
 	struct web_settings web;
 	struct cluster_settings cluster;
 };

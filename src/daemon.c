@@ -17,7 +17,6 @@
 #include "base/stats.h"
 #include "cluster/cluster.h"
 #include "config.h"
-#include "ctl/metrics.h"
 #include "ctl/server.h"
 #include "msrp/listener.h"
 #include "msrp/stack.h"
@@ -186,7 +185,8 @@ static uint64_t most_connections(const struct config *cfg)
 {
 	return cfg->msrp.max_connections
 	    + (cfg->sip.listen.count ? cfg->sip.edge.max_connections : 0)
-	    + (cfg->web.listen.count ? 2 * cfg->web.max_connections : 0);
+	    + (cfg->web.listen.count ? 2 * cfg->web.max_connections : 0)
+	    + (cfg->metrics.listen ? WEB_METRICS_CONNECTIONS : 0);
 }
 
 static void raise_descriptors(uint64_t connections)
@@ -274,14 +274,10 @@ static int start_web(struct daemon *d, struct reason *why)
 	    .bus = d->bus,
 	    .stats = d->stats,
 	    .auth = d->auth,
-	};
-
-	d->web = (struct web_side){
-	    .config = &d->config,
-	    .sip = &d->sip,
-	    .stats = d->stats,
 	    .started_ms = d->started_ms,
 	};
+
+	d->web = (struct web_side){.config = &d->config, .sip = &d->sip};
 	return web_side_start(&d->web, &env, why);
 }
 
@@ -470,10 +466,24 @@ static int start_control(struct daemon *d, struct reason *why)
 		return reason_set(why, err, "control: %s: %s", d->config->control.socket,
 		    text.text);
 	web_use_rpc(d->web.web, ctl_server_rpc(d->control));
-	err = ctl_metrics_new(&d->metrics, d->base, d->stats, &d->config->metrics, not_ready, d);
-	return err < 0 ? reason_set(why, err, "metrics.listen: %s: %s", d->config->metrics.listen,
-		   strerror(-err))
-		       : 0;
+	return 0;
+}
+
+static int start_metrics(struct daemon *d, struct reason *why)
+{
+	const struct web_metrics_settings *settings = &d->config->metrics;
+	const struct web_metrics_env env = {
+	    .net = d->net,
+	    .stats = d->stats,
+	    .started_ms = d->started_ms,
+	    .not_ready = not_ready,
+	    .arg = d,
+	};
+	int err = web_metrics_new(&d->metrics, &env, settings);
+
+	return err < 0
+	    ? reason_set(why, err, "metrics.listen: %s: %s", settings->listen, strerror(-err))
+	    : 0;
 }
 
 int daemon_start(struct daemon *d, struct reason *why)
@@ -487,7 +497,8 @@ int daemon_start(struct daemon *d, struct reason *why)
 	    || (err = daemon_start_auth(d)) < 0 || (err = start_web(d, why)) < 0
 	    || (err = start_msrp(d, why)) < 0 || (err = start_sip(d, why)) < 0
 	    || (err = start_cluster(d)) < 0 || (err = start_ua(d, why)) < 0
-	    || (err = start_services(d, why)) < 0 || (err = start_control(d, why)) < 0)
+	    || (err = start_services(d, why)) < 0 || (err = start_control(d, why)) < 0
+	    || (err = start_metrics(d, why)) < 0)
 		return err;
 	start_rules(d);
 	err = notify_init(&d->notify, d->base);
@@ -503,7 +514,7 @@ void daemon_finish(struct daemon *d)
 		if (d->signals[i])
 			event_free(d->signals[i]);
 	web_free(d->web.web);
-	ctl_metrics_free(d->metrics);
+	web_metrics_free(d->metrics);
 	ctl_server_free(d->control);
 	if (d->ua)
 		ua_halt(d->ua);

@@ -48,7 +48,7 @@ struct daemon {
 	struct ua *ua;
 	void *states[SERVICES]; /* of services[] */
 	struct ctl_server *control;
-	struct ctl_metrics *metrics;
+	struct web_metrics *metrics;
 	struct web_side web;
 	struct notify notify;
 	struct event *signals[4];

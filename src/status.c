@@ -5,11 +5,11 @@
 #include <msrpd/control.h>
 #include <msrpd/service.h>
 
-#include "ctl/metrics.h"
 #include "daemon.h"
 #include "msrp/listener.h"
 #include "msrp/stack.h"
 #include "sip/stack.h"
+#include "web/metrics.h"
 
 static void put_sip_listener(const char *uri, void *arg)
 {
@@ -72,7 +72,7 @@ void daemon_status(struct reply *reply, void *arg)
 	reply_close(reply);
 	web_side_put(&d->web, reply);
 	if (d->metrics)
-		reply_number(reply, "metrics", ctl_metrics_port(d->metrics));
+		reply_number(reply, "metrics", web_metrics_port(d->metrics));
 	reply_close(reply);
 	put_sessions(d, reply);
 	put_certificates(d->config, reply);

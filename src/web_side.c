@@ -6,7 +6,6 @@
 #include <msrpd/event.h>
 #include <msrpd/sip_uri.h>
 
-#include "ctl/metrics.h"
 #include "msrp/listener.h"
 #include "registrar/registrar.h"
 #include "services.h"
@@ -51,13 +50,6 @@ static const struct setting_list *realms(void *arg)
 	return domains(arg);
 }
 
-static void write_metrics(struct evbuffer *out, void *arg)
-{
-	const struct web_side *side = arg;
-
-	ctl_metrics_write(out, side->stats, side->started_ms);
-}
-
 int web_side_start(struct web_side *side, struct web_env *env, struct reason *why)
 {
 	struct reason text;
@@ -65,7 +57,6 @@ int web_side_start(struct web_side *side, struct web_env *env, struct reason *wh
 
 	env->user_of = user_of;
 	env->realms = realms;
-	env->metrics = write_metrics;
 	env->arg = side;
 	err = web_new(&side->web, env, &(*side->config)->web, &text);
 	return err < 0 ? reason_set(why, err, "web: %s", text.text) : 0;

@@ -1,7 +1,5 @@
-/* web/ joined with what only the whole daemon knows: whose an address is, and the numbers. */
+/* web/ joined with what only the whole daemon knows, such as whose an address is. */
 #pragma once
-
-#include <stdint.h>
 
 #include "config.h"
 #include "web/web.h"
@@ -16,8 +14,6 @@ struct web_side {
 	struct web *web;
 	struct config *const *config; /* the one in force */
 	struct sip_stack *const *sip; /* NULL where it points to: there is none */
-	const struct stats *stats;
-	uint64_t started_ms;
 };
 
 /**

@@ -12,6 +12,11 @@
 
 enum { ACCEPT_PAUSE_MS = 200 };
 
+static bool is_alone(const struct net_listener *l)
+{
+	return l->alone || l->internal;
+}
+
 /* Nobody is told why: whom it costs nothing to be refused comes again. */
 static bool may_enter(struct net_listener *l, const union addr *peer, bool proxied,
     struct net_guard_host **hostp)
@@ -46,7 +51,7 @@ static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct 
 	(void)socket;
 	(void)addr_len;
 	addr_from(&peer, addr);
-	proxied = !l->internal && prefixes_have(&l->protocol->net->proxies, &peer);
+	proxied = !is_alone(l) && prefixes_have(&l->protocol->net->proxies, &peer);
 	if (!may_enter(l, &peer, proxied, &host)) {
 		close(fd);
 		return;
@@ -81,7 +86,7 @@ static int bind_socket(struct net_listener *l, int fd)
 	int on = 1;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0
-	    || (l->protocol->net->share_ports && !l->internal
+	    || (l->protocol->net->share_ports && !is_alone(l)
 		&& setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
 	    || (l->addr.any.sa_family == AF_INET6
 		&& setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)

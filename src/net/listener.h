@@ -12,7 +12,7 @@ struct evconnlistener;
 struct net_transport;
 struct setting_list;
 
-/** Embedded in its owner, who sets the first six. */
+/** Embedded in its owner, who sets those before addr, and that. */
 struct net_listener {
 	struct net_protocol *protocol;
 	const struct net_transport *transport;
@@ -20,7 +20,8 @@ struct net_listener {
 	void *arg;        /* of net_handler.accept */
 	/** WebSockets: pages of these origins may connect, "*" or NULL: of any; empty: of none. */
 	const struct setting_list *origins; /* of char * */
-	bool internal; /* for the daemon itself: no limits of addresses, and no PROXY headers */
+	bool alone;    /* no other process opens it as well, and no PROXY headers come */
+	bool internal; /* for the daemon itself: alone, and without limits of addresses */
 	union addr addr;
 	struct evconnlistener *socket;
 	struct timer pause; /* of accepting */

@@ -156,7 +156,7 @@ static struct net_limits limits_of(const struct http_limits *limits)
 
 static const struct stats_row numbers[] = {
     NET_COUNTER_ROWS(struct http_server, "HTTP connections",
-	"HTTP connections beyond web.max_connections or limits"),
+	"HTTP connections beyond limits, or more than the listener may have"),
     {.name = "requests", .help = "HTTP requests", .offset = NUMBER(requests)},
     {0},
 };
@@ -165,9 +165,8 @@ int http_server_init(struct http_server *server, const struct http_limits *limit
     struct stats *stats)
 {
 	struct event_base *base = net_base(server->protocol.net);
-	int err = stats_register(stats, "web", numbers, server);
+	int err = stats_register(stats, server->protocol.name, numbers, server);
 
-	server->protocol.name = "web";
 	server->protocol.handler = &handler;
 	server->protocol.limits = limits_of(limits);
 	server->max_body = limits->max_body;

@@ -55,7 +55,8 @@ struct http_server {
 };
 
 /**
- * protocol.net, protocol.tls, handle and arg are set by the owner, the rest is zero.
+ * protocol.net, protocol.tls, protocol.name, handle and arg are set by the owner, the rest is zero;
+ * the name is also that of the group of its numbers.
  * @return 0 or -ENOMEM; http_server_fini() is due either way
  */
 int http_server_init(struct http_server *server, const struct http_limits *limits,

@@ -5,14 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/buffer.h>
-
 #include <msrpd/log.h>
 #include <msrpd/stats.h>
 
-#include "ctl/metrics.h"
 #include "net/net.h"
 #include "net/transport.h"
+#include "web/metrics.h"
 #include "web/priv.h"
 
 /* --- who asks --- */
@@ -63,31 +61,15 @@ bool web_origin_is_welcome(const struct web *web, const struct http_request *req
 
 static void on_metrics(struct web *web, struct http_conn *conn, const struct http_request *request)
 {
-	struct evbuffer *text = NULL;
-	struct http_answer answer = {.type = ctl_metrics_type,
-	    .headers = "Cache-Control: no-store\r\n"};
 	union addr client;
 
 	web_client(web, conn, request, &client);
-	if (!prefixes_have(&web->metrics, &client)) {
+	if (!prefixes_have(&web->metrics, &client))
 		http_refuse(conn, 404, NULL);
-		return;
-	}
-	if (!request->get) {
+	else if (!request->get)
 		http_refuse(conn, 405, "Allow: GET, HEAD\r\n");
-		return;
-	}
-	text = evbuffer_new();
-	if (text)
-		web->env.metrics(text, web->env.arg);
-	answer.body.len = text ? evbuffer_get_length(text) : 0;
-	answer.body.p = text ? (const char *)evbuffer_pullup(text, -1) : NULL;
-	if (answer.body.p)
-		http_answer(conn, 200, &answer);
 	else
-		http_refuse(conn, 503, NULL);
-	if (text)
-		evbuffer_free(text);
+		web_metrics_answer(conn, web->env.stats, web->env.started_ms);
 }
 
 static void take_websocket(struct web *web, struct http_conn *conn,
@@ -259,6 +241,7 @@ int web_new(struct web **webp, const struct web_env *env, const struct web_setti
 	web->settings = settings;
 	web->files.fd = -1;
 	web->http.protocol.net = env->net;
+	web->http.protocol.name = "web";
 	web->http.takes_body = takes_body;
 	web->http.handle = on_request;
 	web->http.arg = web;

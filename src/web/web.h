@@ -17,7 +17,6 @@
 #include "net/tls.h"
 
 struct auth;
-struct evbuffer;
 struct event_bus;
 struct net;
 struct net_listener;
@@ -59,9 +58,8 @@ struct web_env {
 	struct slice (*user_of)(struct slice address, void *arg);
 	/** Realms that hashed passwords may be of, texts; the domains of our users. */
 	const struct setting_list *(*realms)(void *arg);
-	/** Write the metrics. */
-	void (*metrics)(struct evbuffer *out, void *arg);
 	void *arg;
+	uint64_t started_ms; /* when the daemon began, by timer_now_ms() */
 };
 
 /**

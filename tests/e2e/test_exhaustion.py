@@ -45,9 +45,9 @@ class DescriptorsTest(Case):
         return [socket.create_connection(('127.0.0.1', port), DEADLINE) for _ in range(count)]
 
     def ports(self):
-        web = self.ctl.call('status')['listen']['web'][0]
+        listen = self.ctl.call('status')['listen']
         return [int(self.daemon.listeners(self.ctl)[0][1]), self.daemon.sip_port,
-                int(web.rstrip('/').rpartition(':')[2])]
+                int(listen['web'][0].rstrip('/').rpartition(':')[2]), listen['metrics']]
 
     def test_none_left(self):
         """Who comes waits, without a line or a turn of the loop for each; who is there goes on."""

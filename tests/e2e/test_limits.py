@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What one address may do, and whose address it is: limits, proxy_protocol."""
+import contextlib
 import socket
 import ssl
 import struct
@@ -64,6 +65,32 @@ class LimitsCase(RelayCase):
 
     def count_of_streams(self, name):
         return self.ctl.call('get_statistics', group='msrp')[f'msrp:{name}']
+
+
+class MetricsTest(LimitsCase):
+    """metrics.listen is under them as well, and is this process's own."""
+    config = {**RelayCase.config, 'metrics': {'listen': '127.0.0.1:0'}, 'share_ports': True}
+    limits = {'connections_per_address': 3}
+    proxies = ['127.0.0.1']             # whose health checks have no header
+
+    def ask(self, sock):
+        sock.sendall(b'GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n')
+        return sock.recv(15)
+
+    def test_so_many_and_no_more(self):
+        address = '127.0.0.1', self.ctl.call('status')['listen']['metrics']
+        socks = [socket.create_connection(address, DEADLINE) for _ in range(3)]
+        for sock in socks:
+            self.addCleanup(sock.close)
+            self.assertEqual(self.ask(sock), b'HTTP/1.1 200 OK')
+        with socket.create_connection(address, DEADLINE) as sock:
+            with contextlib.suppress(ConnectionError):
+                self.assertEqual(self.ask(sock), b'')
+        self.assertEqual(self.count('refused'), 1)
+        self.assertEqual(self.ctl.call('get_statistics', group='metrics')['metrics:refused'], 1)
+        with socket.socket() as sock:   # nobody else shares its port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            self.assertRaises(OSError, sock.bind, address)
 
 
 class ConnectionsTest(LimitsCase):

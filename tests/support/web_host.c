@@ -3,8 +3,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <event2/buffer.h>
-
 #include "auth/auth.h"
 #include "base/stats.h"
 #include "ctl/priv.h"
@@ -46,14 +44,6 @@ static const struct setting_list *realms(void *arg)
 
 	(void)arg;
 	return &list;
-}
-
-static void metrics(struct evbuffer *out, void *arg)
-{
-	const struct web_host *h = arg;
-
-	for (unsigned i = 0; i < h->metrics_lines; i++)
-		evbuffer_add_printf(out, "msrpd_test 1\n");
 }
 
 /* --- methods --- */
@@ -121,7 +111,7 @@ static const struct method methods[] = {
 
 void web_host_init(struct web_host *h, struct event_base *base)
 {
-	*h = (struct web_host){.base = base, .metrics_lines = 1};
+	*h = (struct web_host){.base = base};
 	h->settings = (struct web_settings){
 	    .listen = {listens, 1},
 	    .metrics = {prefixes, 1},
@@ -150,7 +140,7 @@ static int make_auth(struct web_host *h)
 
 int web_host_start(struct web_host *h)
 {
-	struct web_env env = {.user_of = user_of, .realms = realms, .metrics = metrics, .arg = h};
+	struct web_env env = {.user_of = user_of, .realms = realms, .arg = h};
 	struct reason why;
 	int err = stats_new(&h->stats);
 

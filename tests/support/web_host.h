@@ -15,7 +15,6 @@ struct web_host {
 	struct auth *auth;
 	struct rpc *rpc;
 	struct web_settings settings; /* may be changed before web_host_start() */
-	unsigned metrics_lines;       /* 1 at first */
 	struct web *web;
 	char token[TOKEN_SIZE]; /* of alice, whose password is "secret" */
 };

@@ -7,8 +7,11 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include <msrpd/stats.h>
 
 #include "loop.h"
 #include "net/stream.h"
@@ -16,7 +19,7 @@
 
 enum {
 	TIMEOUT_MS = 500,
-	LINES = 500000, /* more than the kernel takes of an answer that is not read */
+	LENGTH = 8 << 20, /* more than the kernel takes of an answer that is not read */
 };
 
 static int set_up(void **state)
@@ -49,19 +52,38 @@ static void wait_for_both_timeouts(struct web_host *h)
 	visitor_close(&idle);
 }
 
+/* There is something to say of a number. */
+static void lengthen_metrics(struct web_host *h)
+{
+	static char help[LENGTH];
+	static const struct stats_row rows[] = {{.name = "number", .help = help}, {0}};
+	uint64_t *number;
+
+	memset(help, 'x', sizeof(help) - 1);
+	assert_int_equal(stats_register(h->stats, "test", rows, &number), 0);
+}
+
+static size_t told_length(const struct buffer *answer)
+{
+	static const struct slice header = SLICE("Content-Length: ");
+	const char *line = memmem(answer->p, answer->len, header.p, header.len);
+
+	assert_non_null(line);
+	return strtoul(line + header.len, NULL, 10);
+}
+
 /* @param late  what comes behind the whole answer, or NULL */
 static void read_slowly(struct web_host *h, const char *version, const char *header,
     const char *behind, const char *late)
 {
-	const size_t whole = LINES * strlen("msrpd_test 1\n");
 	struct visitor v;
 	const char *body;
-	size_t rest;
+	size_t whole, rest;
 	char text[200];
 	int n = snprintf(text, sizeof(text), "GET /metrics HTTP/%s\r\nHost: x\r\n%s\r\n%s", version,
 	    header, behind);
 
-	h->metrics_lines = LINES;
+	lengthen_metrics(h);
 	*h->web->http.requests = 0;
 	visitor_open(&v, h);
 	v.deaf = true;
@@ -72,6 +94,8 @@ static void read_slowly(struct web_host *h, const char *version, const char *hea
 	visitor_hears_the_end(&v);
 	body = memmem(v.in.p, v.in.len, "\r\n\r\n", 4);
 	assert_non_null(body);
+	whole = told_length(&v.in);
+	assert_true(whole > LENGTH);
 	rest = v.in.len - (size_t)(body + 4 - v.in.p);
 	assert_true(late ? rest > whole : rest == whole);
 	assert_int_equal(visitor_count(&v, "HTTP/1.1 "), late ? 2 : 1);

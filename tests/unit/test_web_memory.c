@@ -123,7 +123,7 @@ static unsigned live(struct web_host *h)
 
 	snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s\r\n", h->token);
 	good += ask(h, "GET /CHANGES.md", "", "", "HTTP/1.1 200");
-	good += ask(h, "GET /metrics", "", "", "msrpd_test");
+	good += ask(h, "GET /metrics", "", "", "msrpd_web_requests_total ");
 	good += ask(h, "POST /api/token", "Origin: http://127.0.0.1\r\n", login, "{\"token\":");
 	good += ask(h, "POST /api", bearer, request, "\"from_uri\":\"sip:x\"");
 	good += talk(h);

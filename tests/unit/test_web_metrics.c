@@ -1,4 +1,4 @@
-#include "ctl/metrics.h"
+#include "web/metrics.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,13 +16,15 @@
 #include <msrpd/timer.h>
 
 #include "base/stats.h"
+#include "net/net.h"
 
 enum { DEADLINE_MS = 60000 };
 
 struct fixture {
 	struct event_base *base;
+	struct net *net;
 	struct stats *stats;
-	struct ctl_metrics *metrics;
+	struct web_metrics *metrics;
 	const char *not_ready;
 };
 
@@ -31,15 +33,29 @@ static const char *not_ready(void *arg)
 	return ((const struct fixture *)arg)->not_ready;
 }
 
+static int make(struct fixture *f, struct web_metrics **metricsp,
+    const struct web_metrics_settings *settings)
+{
+	const struct web_metrics_env env = {
+	    .net = f->net,
+	    .stats = f->stats,
+	    .started_ms = timer_now_ms(),
+	    .not_ready = not_ready,
+	    .arg = f,
+	};
+
+	return web_metrics_new(metricsp, &env, settings);
+}
+
 static int setup(void **state)
 {
-	static const struct ctl_metrics_settings settings = {.listen = (char *)"127.0.0.1:0"};
+	static const struct web_metrics_settings settings = {.listen = (char *)"127.0.0.1:0"};
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	f->base = event_base_new();
+	assert_int_equal(net_new(&f->net, f->base), 0);
 	assert_int_equal(stats_new(&f->stats), 0);
-	assert_int_equal(ctl_metrics_new(&f->metrics, f->base, f->stats, &settings, not_ready, f),
-	    0);
+	assert_int_equal(make(f, &f->metrics, &settings), 0);
 	*state = f;
 	return 0;
 }
@@ -48,7 +64,8 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	ctl_metrics_free(f->metrics);
+	web_metrics_free(f->metrics);
+	net_free(f->net);
 	stats_free(f->stats);
 	event_base_free(f->base);
 	free(f);
@@ -59,7 +76,7 @@ static int teardown(void **state)
 static char *talk(struct fixture *f, const char *request, size_t len)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
-	    .sin_port = htons(ctl_metrics_port(f->metrics)),
+	    .sin_port = htons(web_metrics_port(f->metrics)),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	uint64_t deadline = timer_now_ms() + DEADLINE_MS;
 	char *bytes = calloc(1, 1 << 18);
@@ -192,7 +209,7 @@ static void test_form(void **state)
 		    1);
 		samples++;
 	}
-	assert_int_equal(samples, 6);
+	assert_int_equal(samples, 14);
 	free(text);
 }
 
@@ -290,13 +307,13 @@ static void test_hostile_requests(void **state)
 
 static void test_no_listener(void **state)
 {
-	static const struct ctl_metrics_settings none = {.listen = NULL};
+	static const struct web_metrics_settings none = {.listen = NULL};
 	struct fixture *f = *state;
-	struct ctl_metrics *metrics;
+	struct web_metrics *metrics;
 
-	assert_int_equal(ctl_metrics_new(&metrics, f->base, f->stats, &none, not_ready, NULL), 0);
+	assert_int_equal(make(f, &metrics, &none), 0);
 	assert_null(metrics);
-	ctl_metrics_free(metrics);
+	web_metrics_free(metrics);
 }
 
 static void test_addresses(void **state)
@@ -325,7 +342,7 @@ static void test_addresses(void **state)
 		char *text = (char *)cases[i].text;
 		struct reason why = {""};
 
-		assert_int_equal(ctl_metrics_settings_rows[0].check(&text, &why),
+		assert_int_equal(web_metrics_settings_rows[0].check(&text, &why),
 		    cases[i].good ? 0 : -EINVAL);
 		assert_int_equal(why.text[0] == '\0', cases[i].good);
 	}
@@ -334,14 +351,13 @@ static void test_addresses(void **state)
 static void test_address_in_use(void **state)
 {
 	struct fixture *f = *state;
-	struct ctl_metrics_settings settings;
-	struct ctl_metrics *metrics = NULL;
+	struct web_metrics_settings settings;
+	struct web_metrics *metrics = NULL;
 	char listen[32];
 
-	snprintf(listen, sizeof(listen), "127.0.0.1:%u", ctl_metrics_port(f->metrics));
+	snprintf(listen, sizeof(listen), "127.0.0.1:%u", web_metrics_port(f->metrics));
 	settings.listen = listen;
-	assert_int_equal(ctl_metrics_new(&metrics, f->base, f->stats, &settings, not_ready, NULL),
-	    -EADDRINUSE);
+	assert_int_equal(make(f, &metrics, &settings), -EADDRINUSE);
 	assert_null(metrics);
 }
 
