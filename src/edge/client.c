@@ -121,7 +121,7 @@ int client_take_memory(struct edge_client *c, const struct edge_head *request)
 
 	bool has = ends_something(edge_head_method(request))
 	    ? edge_memory_take_reserve(c->edge, cost)
-	    : edge_memory_take(c->edge, cost);
+	    : edge_memory_take(c->edge, EDGE_SHARE_OF_NOBODY, cost);
 
 	if (!has)
 		return -ENOBUFS;
@@ -131,7 +131,7 @@ int client_take_memory(struct edge_client *c, const struct edge_head *request)
 
 static void give_memory(struct edge_client *c)
 {
-	edge_memory_give(c->edge, c->cost);
+	edge_memory_give(c->edge, EDGE_SHARE_OF_NOBODY, c->cost);
 	c->cost = 0;
 }
 

@@ -46,11 +46,13 @@ static const struct stats_row counters[] = {
 	COUNT(datagrams_dropped)},
     {"repeats_in", "messages that came again over UDP", COUNT(repeats_in)},
     {"repeats_out", "messages sent again over UDP", COUNT(repeats_out)},
-    {"transactions_refused", "requests refused as transaction_memory was used up",
+    {"transactions_refused",
+	"requests refused as transaction_memory, or an address's share, was used up",
 	COUNT(transactions_refused)},
     {"transactions", "transactions over UDP that are remembered", COUNT(transactions),
 	.gauge = true},
-    {"transaction_memory", "bytes that they take", COUNT(transaction_memory), .gauge = true},
+    {"transaction_memory", "bytes that they take, and INVITEs that were refused",
+	COUNT(transaction_memory), .gauge = true},
     {0},
 };
 
@@ -98,6 +100,7 @@ static int make_queues(struct edge *edge, const struct edge_options *options)
 	err |= edge_repeats_init(edge, base);
 	err |= edge_clients_init(edge, base);
 	err |= edge_servers_init(edge, base);
+	err |= edge_refusals_init(edge, base);
 	err |= edge_names_init(edge, base);
 	err |= edge_services_init(edge, base);
 	return err ? -ENOMEM : 0;
@@ -225,6 +228,7 @@ void edge_free(struct edge *edge)
 	edge_link_fini(&edge->link);
 	edge_clients_fini(edge);
 	edge_servers_fini(edge);
+	edge_refusals_fini(edge);
 	edge_names_fini(edge);
 	edge_services_fini(edge);
 	edge_repeats_fini(edge);

@@ -28,6 +28,15 @@ static struct sip_flow *flow_of(struct net_stream *stream)
 
 /* --- life --- */
 
+static void write_token(struct sip_flow *f, edge_share share)
+{
+	const struct edge_token token = {.kind = TOKEN_FLOW,
+	    .number = f->stream.number,
+	    .share = share};
+
+	edge_token_write(f->edge, &token, f->token);
+}
+
 struct sip_flow *flow_new(const struct edge_listener *listener,
     const struct edge_transport *transport)
 {
@@ -49,8 +58,7 @@ struct sip_flow *flow_new(const struct edge_listener *listener,
 		net_stream_close(&f->stream, -ENOMEM);
 		return NULL;
 	}
-	edge_token_write(edge, &(struct edge_token){.kind = TOKEN_FLOW, .number = f->stream.number},
-	    f->token);
+	write_token(f, EDGE_SHARE_OF_NOBODY);
 	return f;
 }
 
@@ -97,6 +105,8 @@ static void on_opened(struct net_stream *stream)
 	net_stream_peer(stream, &f->peer);
 	addr_unmap(&f->peer);
 	addr_print_host(&f->peer, f->peer_host);
+	if (!f->place)
+		write_token(f, edge_share_of(f->edge, &f->peer));
 	net_stream_set_life(stream, idle_queue(f));
 }
 

@@ -216,7 +216,7 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 		return;
 	/* Over UDP is_new() has asked. */
 	if (from->flow && slice_equal(edge_head_method(&m->head), SLICE("INVITE"))
-	    && !edge_memory_has(edge, 0)) {
+	    && !edge_memory_has(edge, edge_share_of(edge, from->peer), 0)) {
 		edge_refuse(from, &m->head, 503, "too many transactions");
 		return;
 	}

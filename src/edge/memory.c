@@ -1,11 +1,16 @@
 /*
  * Memory of transactions, of either side, and what the stack keeps of INVITEs that it has refused:
- * one bound for all.
+ * one bound for all, and a share of it for an address.
  */
 #include "edge/memory_priv.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include "base/log.h"
 #include "edge/priv.h"
+#include "net/guard.h"
+#include "net/net.h"
 
 enum {
 	FULL_AGAIN_MS = 10 * 1000, /* between two lines in the log */
@@ -13,56 +18,61 @@ enum {
 	RESERVE_MIN = 64 << 10,
 };
 
-/* @return the slot of time that this is; those before the last 64*T1 are empty then */
-static uint32_t *refusals_now(struct edge *edge)
+/* An INVITE that the stack has refused of late. */
+struct edge_refusal {
+	struct timer_entry life;
+	edge_share share;
+};
+
+/* --- shares --- */
+
+/*
+ * Two addresses may have one: the hash is keyed, so nobody can choose with whom.  A table of all
+ * addresses would be one more thing that a crowd fills.
+ */
+edge_share edge_share_of(const struct edge *edge, const union addr *peer)
 {
-	struct edge_refusals *r = &edge->refusals;
-	uint64_t slot_ms = edge->transaction_timeout_ms / (EDGE_REFUSAL_SLOTS - 1) + 1;
-	uint64_t now = timer_now_ms() / slot_ms;
+	struct slice key = net_guard_key(peer);
 
-	if (r->slot + EDGE_REFUSAL_SLOTS <= now)
-		*r = (struct edge_refusals){.slot = now};
-	while (r->slot < now) {
-		uint32_t *count = &r->counts[++r->slot % EDGE_REFUSAL_SLOTS];
-
-		r->total -= *count;
-		*count = 0;
-	}
-	return &r->counts[now % EDGE_REFUSAL_SLOTS];
+	if (net_guard_exempts(net_guard_of(edge->protocol.net), peer))
+		return EDGE_SHARE_OF_NOBODY;
+	return (edge_share)(1 + hash_texts(edge->hash, &key, 1) % (EDGE_SHARES - 1));
 }
 
-void edge_refusal_note(struct edge *edge)
+/* As long as there is plenty, one address may have it. */
+static bool is_fair(const struct edge *edge, edge_share share, size_t bytes)
 {
-	++*refusals_now(edge);
-	edge->refusals.total++;
+	uint64_t bound = edge->settings->transaction_memory;
+
+	return share == EDGE_SHARE_OF_NOBODY || *edge->count.transaction_memory + bytes <= bound / 2
+	    || edge->shares[share] + bytes <= bound / 8;
 }
 
-static uint64_t used_memory(struct edge *edge)
-{
-	refusals_now(edge);
-	return *edge->count.transaction_memory + (uint64_t)edge->refusals.total * REFUSAL_COST;
-}
+/* --- taking --- */
 
-bool edge_memory_has(struct edge *edge, size_t bytes)
+bool edge_memory_has(struct edge *edge, edge_share share, size_t bytes)
 {
+	uint64_t bound = edge->settings->transaction_memory;
 	uint64_t now = timer_now_ms();
+	bool has = *edge->count.transaction_memory + bytes <= bound;
 
-	if (used_memory(edge) + bytes <= edge->settings->transaction_memory)
+	if (has && is_fair(edge, share, bytes))
 		return true;
 	++*edge->count.transactions_refused;
 	if (now >= edge->full_said_ms + FULL_AGAIN_MS) {
 		edge->full_said_ms = now;
-		log_warn("sip: sip.transaction_memory is used up: requests are refused");
+		log_warn("sip: sip.transaction_memory is used up%s: requests are refused",
+		    has ? ", but for what is left to other addresses" : "");
 	}
 	return false;
 }
 
-bool edge_memory_take(struct edge *edge, size_t bytes)
+bool edge_memory_take(struct edge *edge, edge_share share, size_t bytes)
 {
-	bool has = edge_memory_has(edge, bytes);
+	bool has = edge_memory_has(edge, share, bytes);
 
 	if (has)
-		edge_memory_add(edge, bytes);
+		edge_memory_add(edge, share, bytes);
 	return has;
 }
 
@@ -70,19 +80,63 @@ bool edge_memory_take_reserve(struct edge *edge, size_t bytes)
 {
 	uint64_t bound = edge->settings->transaction_memory;
 	uint64_t more = bound / 8 > RESERVE_MIN ? bound / 8 : RESERVE_MIN;
-	bool has = used_memory(edge) + bytes <= bound + more;
+	bool has = *edge->count.transaction_memory + bytes <= bound + more;
 
 	if (has)
-		edge_memory_add(edge, bytes);
+		edge_memory_add(edge, EDGE_SHARE_OF_NOBODY, bytes);
 	return has;
 }
 
-void edge_memory_add(struct edge *edge, size_t bytes)
+void edge_memory_add(struct edge *edge, edge_share share, size_t bytes)
 {
 	*edge->count.transaction_memory += bytes;
+	edge->shares[share] += bytes;
 }
 
-void edge_memory_give(struct edge *edge, size_t bytes)
+void edge_memory_give(struct edge *edge, edge_share share, size_t bytes)
 {
 	*edge->count.transaction_memory -= bytes;
+	edge->shares[share] -= bytes;
+}
+
+/* --- what has been refused --- */
+
+static void forget(struct edge *edge, struct timer_entry *life)
+{
+	struct edge_refusal *refusal = (struct edge_refusal *)(void *)life;
+
+	_Static_assert(offsetof(struct edge_refusal, life) == 0, "it is the entry");
+	timer_queue_stop(&edge->refusals, life);
+	edge_memory_give(edge, refusal->share, REFUSAL_COST);
+	free(refusal);
+}
+
+static void on_over(struct timer_entry *life, void *arg)
+{
+	forget(arg, life);
+}
+
+void edge_refusal_note(struct edge *edge, edge_share share)
+{
+	struct edge_refusal *refusal = calloc(1, sizeof(*refusal));
+
+	if (!refusal)
+		return;
+	refusal->share = share;
+	edge_memory_add(edge, share, REFUSAL_COST);
+	timer_queue_start(&edge->refusals, &refusal->life);
+}
+
+int edge_refusals_init(struct edge *edge, struct event_base *base)
+{
+	return timer_queue_init(&edge->refusals, base, edge->transaction_timeout_ms, on_over, edge);
+}
+
+void edge_refusals_fini(struct edge *edge)
+{
+	struct timer_entry *life;
+
+	while ((life = timer_queue_first(&edge->refusals)))
+		forget(edge, life);
+	timer_queue_fini(&edge->refusals);
 }

@@ -5,30 +5,39 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr.h"
+
 struct edge;
+struct event_base;
 
-enum { EDGE_REFUSAL_SLOTS = 33 };
-
-/** INVITEs that the stack has refused of late. */
-struct edge_refusals {
-	uint64_t slot; /* of time, the last that is counted in */
-	uint32_t counts[EDGE_REFUSAL_SLOTS];
-	uint32_t total;
+enum {
+	EDGE_SHARES = 4096,
+	EDGE_SHARE_OF_NOBODY = 0, /* which is not bounded */
 };
 
-/**
- * Is there room for so many bytes more?  The stack keeps each INVITE that it has refused for 64*T1,
- * whatever transport it came by: that counts as well.
- */
-bool edge_memory_has(struct edge *edge, size_t bytes);
+/** For whom it is taken: an address, an IPv6 one by its /64, but for those in limits.exempt. */
+typedef uint16_t edge_share;
 
-/** The stack has refused an INVITE. */
-void edge_refusal_note(struct edge *edge);
+edge_share edge_share_of(const struct edge *edge, const union addr *peer);
+
+/**
+ * Is there room for so many bytes more?  Once half of all is taken, one share may have an eighth.
+ */
+bool edge_memory_has(struct edge *edge, edge_share share, size_t bytes);
 
 /** Memory of transactions.  @return false: the bound is reached */
-bool edge_memory_take(struct edge *edge, size_t bytes);
-/** For what ends something: that may have an eighth, or 64 KiB, more. */
+bool edge_memory_take(struct edge *edge, edge_share share, size_t bytes);
+/** For what ends something: that may have an eighth, or 64 KiB, more.  It is nobody's. */
 bool edge_memory_take_reserve(struct edge *edge, size_t bytes);
 /** Whatever the bound is. */
-void edge_memory_add(struct edge *edge, size_t bytes);
-void edge_memory_give(struct edge *edge, size_t bytes);
+void edge_memory_add(struct edge *edge, edge_share share, size_t bytes);
+void edge_memory_give(struct edge *edge, edge_share share, size_t bytes);
+
+/**
+ * The stack has refused an INVITE: it keeps that for 64*T1, whatever transport it came by, and as
+ * long its memory counts here.
+ */
+void edge_refusal_note(struct edge *edge, edge_share share);
+
+int edge_refusals_init(struct edge *edge, struct event_base *base);
+void edge_refusals_fini(struct edge *edge);

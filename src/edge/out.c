@@ -87,6 +87,17 @@ bool edge_respond(struct edge *edge, struct slice branch, const struct edge_mess
 	return true;
 }
 
+/* Of whom the request was that is answered. */
+static edge_share share_of_branch(struct edge *edge, struct slice branch)
+{
+	struct edge_token token;
+	struct slice mac;
+
+	if (edge_branch_token(edge, branch, &token, &mac) < 0)
+		return EDGE_SHARE_OF_NOBODY;
+	return token.kind == TOKEN_DATAGRAM ? edge_share_of(edge, &token.peer) : token.share;
+}
+
 /* What has gone on to another node is not the stack's to answer any more. */
 static void send_response(struct edge *edge, const struct edge_message *m)
 {
@@ -97,7 +108,7 @@ static void send_response(struct edge *edge, const struct edge_message *m)
 	if (edge_head_via(&m->head, &via) < 0 || edge_head_cseq(&m->head, &number, &method) < 0)
 		return;
 	if (is_refused_invite(&m->head))
-		edge_refusal_note(edge);
+		edge_refusal_note(edge, share_of_branch(edge, via.branch));
 	if (!edge_client_find(edge, via.branch, method))
 		edge_respond(edge, via.branch, m, false);
 }

@@ -70,9 +70,10 @@ struct edge {
 	struct timer_queue repeats[REPEAT_STEPS];
 	struct timer_queue names_kept, services_kept, bad_kept;
 	uint64_t transaction_timeout_ms;
-	uint64_t full_said_ms; /* that there is no room for transactions */
-	struct edge_refusals refusals;
-	struct buffer text; /* of the message that is being written */
+	uint64_t full_said_ms;        /* that there is no room for transactions */
+	struct timer_queue refusals;  /* INVITEs that the stack has refused and keeps */
+	uint64_t shares[EDGE_SHARES]; /* of transaction_memory */
+	struct buffer text;           /* of the message that is being written */
 	struct edge_count count;
 	void (*link_lost)(void *arg);
 	void *arg;

@@ -37,11 +37,11 @@ void edge_retry_note(struct edge *edge, const struct edge_target *t, const struc
 	if (edge_head_via(&m->head, &via) < 0)
 		return;
 	c = edge_client_find(edge, via.branch, edge_head_method(&m->head));
-	if (!c || c->retry || !edge_memory_take(edge, cost))
+	if (!c || c->retry || !edge_memory_take(edge, EDGE_SHARE_OF_NOBODY, cost))
 		return;
 	c->retry = malloc(cost);
 	if (!c->retry) {
-		edge_memory_give(edge, cost);
+		edge_memory_give(edge, EDGE_SHARE_OF_NOBODY, cost);
 		return;
 	}
 	c->cost += cost;

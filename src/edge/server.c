@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "edge/listener_priv.h"
-#include "edge/memory_priv.h"
 #include "edge/priv.h"
 #include "edge/repeat_priv.h"
 #include "edge/token_priv.h"
@@ -55,7 +54,7 @@ static void set_state(struct edge_server *s, unsigned state)
 
 static void drop_response(struct edge_server *s)
 {
-	edge_memory_give(s->listener->edge, s->len);
+	edge_memory_give(s->listener->edge, s->share, s->len);
 	free(s->response);
 	s->response = NULL;
 	s->len = 0;
@@ -65,11 +64,11 @@ static void drop_response(struct edge_server *s)
 static void keep_response(struct edge_server *s, struct slice text)
 {
 	drop_response(s);
-	if (!edge_memory_take(s->listener->edge, text.len))
+	if (!edge_memory_take(s->listener->edge, s->share, text.len))
 		return;
 	s->response = malloc(text.len);
 	if (!s->response) {
-		edge_memory_give(s->listener->edge, text.len);
+		edge_memory_give(s->listener->edge, s->share, text.len);
 		return;
 	}
 	memcpy(s->response, text.p, text.len);
@@ -86,7 +85,7 @@ static void drop(struct edge_server *s)
 	timer_queue_stop(queue_of(s), &s->life);
 	edge_repeat_stop(edge, &s->repeat);
 	drop_response(s);
-	edge_memory_give(edge, cost_of(0));
+	edge_memory_give(edge, s->share, cost_of(0));
 	--*edge->count.transactions;
 	free(s);
 }
@@ -171,32 +170,33 @@ static void note_fields(struct edge *edge, struct edge_server *s, const struct e
 }
 
 /* There is always room to end what has been let in. */
-static bool take_room(struct edge *edge, const struct edge_server_id *id)
+static bool take_room(struct edge *edge, const struct edge_server_id *id, edge_share share)
 {
 	const struct edge_server_id invite = {id->mac, SLICE("INVITE"), id->host};
 
 	if (!slice_equal(id->method, SLICE("CANCEL")) || !look_up(edge, &invite))
-		return edge_memory_take(edge, cost_of(0));
-	edge_memory_add(edge, cost_of(0));
+		return edge_memory_take(edge, share, cost_of(0));
+	edge_memory_add(edge, share, cost_of(0));
 	return true;
 }
 
 static struct edge_server *new_server(struct edge *edge, const struct edge_server_id *id,
-    uint64_t key)
+    uint64_t key, edge_share share)
 {
 	struct edge_server *s;
 
-	if (!take_room(edge, id))
+	if (!take_room(edge, id, share))
 		return NULL;
 	s = calloc(1, sizeof(*s));
 	if (s) {
 		s->key = key;
+		s->share = share;
 		HASH_ADD(hh, edge->servers, key, sizeof(s->key), s);
 		if (s->hh.tbl)
 			return s;
 		free(s);
 	}
-	edge_memory_give(edge, cost_of(0));
+	edge_memory_give(edge, share, cost_of(0));
 	return NULL;
 }
 
@@ -208,7 +208,7 @@ static enum edge_verdict start(const struct edge_source *from, const struct edge
 
 	if (is_merged(edge, request))
 		return EDGE_MERGED;
-	s = new_server(edge, id, key);
+	s = new_server(edge, id, key, edge_share_of(edge, from->peer));
 	if (!s)
 		return EDGE_TOO_MANY;
 	note_fields(edge, s, request);

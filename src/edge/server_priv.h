@@ -4,6 +4,7 @@
 #include <msrpd/table.h>
 #include <msrpd/timer.h>
 
+#include "edge/memory_priv.h"
 #include "edge/repeat_priv.h"
 #include "edge/way_priv.h"
 
@@ -19,6 +20,7 @@ struct edge_server {
 	union addr to;  /* where responses go */
 	char *response; /* the last one; NULL: none */
 	uint32_t len;
+	edge_share share;
 	enum { SERVER_PROCEEDING, SERVER_COMPLETED, SERVER_CONFIRMED } state;
 	bool invite;
 	bool passed; /* another peer is to answer, and not the stack */

@@ -141,7 +141,7 @@ static void unpark_all(struct edge_service *s)
 		STAILQ_REMOVE_HEAD(&s->waiting, next);
 		edge_send_again(s->edge, (struct slice){parked->text, parked->len},
 		    parked->attempt);
-		edge_memory_give(s->edge, sizeof(*parked) + parked->len);
+		edge_memory_give(s->edge, EDGE_SHARE_OF_NOBODY, sizeof(*parked) + parked->len);
 		free(parked);
 	}
 }
@@ -157,7 +157,7 @@ static void drop_parked(struct edge_service *s, bool passed_too)
 			STAILQ_INSERT_TAIL(&s->waiting, parked, next);
 			continue;
 		}
-		edge_memory_give(s->edge, sizeof(*parked) + parked->len);
+		edge_memory_give(s->edge, EDGE_SHARE_OF_NOBODY, sizeof(*parked) + parked->len);
 		free(parked);
 	}
 }
@@ -268,11 +268,11 @@ static int park(struct edge_service *s, const struct edge_message *m, unsigned a
 	size_t len = head.len + m->body.len;
 	struct edge_parked *parked;
 
-	if (!edge_memory_take(s->edge, sizeof(*parked) + len))
+	if (!edge_memory_take(s->edge, EDGE_SHARE_OF_NOBODY, sizeof(*parked) + len))
 		return -ENOBUFS;
 	parked = malloc(sizeof(*parked) + len);
 	if (!parked) {
-		edge_memory_give(s->edge, sizeof(*parked) + len);
+		edge_memory_give(s->edge, EDGE_SHARE_OF_NOBODY, sizeof(*parked) + len);
 		return -ENOBUFS;
 	}
 	parked->len = len;

@@ -15,7 +15,11 @@
 #include "edge/listener_priv.h"
 #include "edge/priv.h"
 
-enum { NUMBER_LEN = 16, HEAD_LEN = 1 + NUMBER_LEN };
+enum {
+	NUMBER_LEN = 16,
+	HEAD_LEN = 1 + NUMBER_LEN,
+	NUMBER_BITS = 48, /* of a flow or listener; in front of it stands the share */
+};
 
 /* Sixteen digits, and a NUL. */
 static void write_number(char *text, uint64_t number)
@@ -41,12 +45,12 @@ bool edge_mac_is(struct edge *edge, const struct slice *texts, size_t count, str
 	return CRYPTO_memcmp(made, mac.p, EDGE_MAC_LEN) == 0;
 }
 
-/* Of a datagram the number is the listener's, and both its ports. */
+/* Of a datagram the number is the listener's, and both its ports; of a flow its own, and a share. */
 static uint64_t number_of(const struct edge_token *token)
 {
 	return token->kind == TOKEN_DATAGRAM
 	    ? token->number << 32 | (uint64_t)addr_port(&token->peer) << 16 | token->reply_port
-	    : token->number;
+	    : (uint64_t)token->share << NUMBER_BITS | token->number;
 }
 
 static size_t write_host(const struct edge_token *token, char *text)
@@ -109,8 +113,12 @@ int edge_token_parse(struct edge *edge, struct slice text, struct edge_token *to
 		return -EBADMSG;
 	*token = (struct edge_token){.kind = (unsigned char)text.p[0],
 	    .number = read_number((struct slice){text.p + 1, NUMBER_LEN})};
-	if (token->kind == TOKEN_DATAGRAM)
+	if (token->kind == TOKEN_DATAGRAM) {
 		read_datagram(token, slice_from(known, HEAD_LEN));
+		return 0;
+	}
+	token->share = (edge_share)(token->number >> NUMBER_BITS);
+	token->number &= (UINT64_C(1) << NUMBER_BITS) - 1;
 	return 0;
 }
 

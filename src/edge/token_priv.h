@@ -6,6 +6,7 @@
 #include <msrpd/slice.h>
 
 #include "edge/edge.h"
+#include "edge/memory_priv.h"
 
 enum {
 	EDGE_MAC_LEN = 16,
@@ -26,6 +27,7 @@ struct edge_token {
 		TOKEN_NODE = 'n', /* a flow that another node's request is to go over */
 	} kind;
 	uint64_t number;     /* of a flow; of a listener */
+	edge_share share;    /* FLOW: its peer's, known also when it is closed */
 	union addr peer;     /* DATAGRAM: its source; without its scope */
 	uint16_t reply_port; /* DATAGRAM: where the response goes */
 };

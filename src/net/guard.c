@@ -104,8 +104,12 @@ int net_guard_reload(struct net_guard *guard, const struct net_guard_settings *s
 
 /* --- addresses --- */
 
-/* The part of an address that counts. */
-static struct slice key_of(const union addr *peer)
+bool net_guard_exempts(const struct net_guard *guard, const union addr *peer)
+{
+	return !guard || prefixes_have(&guard->exempt, peer);
+}
+
+struct slice net_guard_key(const union addr *peer)
 {
 	return slice_head(addr_bytes(peer), KEY_V6);
 }
@@ -133,7 +137,7 @@ static struct net_guard_host *find_key(struct net_guard *guard, struct slice key
 
 static struct net_guard_host *find_host(struct net_guard *guard, const union addr *peer, bool make)
 {
-	return find_key(guard, key_of(peer), make);
+	return find_key(guard, net_guard_key(peer), make);
 }
 
 static void drop_idle(struct net_guard_host *host)

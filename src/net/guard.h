@@ -37,6 +37,12 @@ int net_guard_reload(struct net_guard *guard, const struct net_guard_settings *s
 /** Streams must be gone.  NULL is harmless. */
 void net_guard_free(struct net_guard *guard);
 
+/** Is no limit for this address?  The guard may be NULL: then that is so of all. */
+bool net_guard_exempts(const struct net_guard *guard, const union addr *peer);
+
+/** The part of an address that counts; borrows it. */
+struct slice net_guard_key(const union addr *peer);
+
 /*
  * Wrong credentials, over any protocol.  The guard may be NULL here: then nobody is barred.
  */

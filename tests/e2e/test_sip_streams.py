@@ -2,6 +2,7 @@
 import socket
 
 from lib import case
+from lib.daemon import UA_ROUTES
 from lib.waiting import DEADLINE, poll
 
 BOUNDS = {'max_message_size': '8KiB', 'max_headers': 32, 'max_header_size': 512,
@@ -121,6 +122,47 @@ class RefusalsTest(case.Case):
         self.assertEqual(self.code(kind='UDP'), 503)
         self.assertEqual(self.code('OPTIONS'), 200)
         poll(lambda: self.code() == 486, what='the end of those')
+
+
+class SharesTest(case.Case):
+    """Who is refused all the time leaves room for others, on whatever connections he comes."""
+
+    config = {'sip': {'transaction_memory': '1MiB'}, 'limits': {'exempt': ['127.0.0.99']},
+              'routes': {'sip': [{'if': {'$tu': 'sip:nobody@*'},
+                                  'do': [{'send_reply': {'code': 404, 'reason': 'No'}}]},
+                                 *UA_ROUTES]}}
+
+    def refused(self, source, number, count):
+        """How many INVITEs of that address are refused before one is too many."""
+        with socket.create_connection(('127.0.0.1', self.daemon.sip_port), DEADLINE,
+                                      source_address=(source, 0)) as sock:
+            file = sock.makefile('rb')
+            for i in range(count):
+                branch = f'{source}-{number}-{i}'
+                sock.sendall(options(f'Contact: <sip:a@{source}>\r\n', branch=f'z9hG4bK{branch}')
+                             .replace(b'OPTIONS sip:x', b'INVITE sip:nobody', 1)
+                             .replace(b'To: <sip:x', b'To: <sip:nobody').replace(b'OPTIONS', b'INVITE'))
+                while (code := self.answer(file)) == 100:
+                    pass
+                if code == 503:
+                    return i
+                self.assertEqual(code, 404)
+        return count
+
+    def answer(self, file):
+        code = int(file.readline().split()[1])
+        while file.readline() != b'\r\n':
+            pass
+        return code
+
+    def test_others_go_on(self):
+        self.assertIn(self.refused('127.0.0.77', 1, 60), range(20, 30))
+        self.assertEqual(self.refused('127.0.0.77', 2, 60), 0)
+        self.assertIn(self.refused('127.0.0.78', 1, 60), range(5, 8))
+        for kind in ('UDP', 'TCP'):
+            self.call(kind=kind).bye()
+        # A proxy through which everybody comes is in limits.exempt.
+        self.assertGreater(self.refused('127.0.0.99', 1, 60), 10)
 
 
 if __name__ == '__main__':

@@ -736,11 +736,11 @@ static void test_reserve(void **state)
 	struct edge *edge = w->side.edge;
 
 	w->side.settings.transaction_memory = 1 << 20;
-	assert_true(edge_memory_take(edge, 1 << 20));
-	assert_false(edge_memory_take(edge, 1));
+	assert_true(edge_memory_take(edge, EDGE_SHARE_OF_NOBODY, 1 << 20));
+	assert_false(edge_memory_take(edge, EDGE_SHARE_OF_NOBODY, 1));
 	assert_true(edge_memory_take_reserve(edge, 1 << 17));
 	assert_false(edge_memory_take_reserve(edge, 1));
-	edge_memory_give(edge, 9 << 17);
+	edge_memory_give(edge, EDGE_SHARE_OF_NOBODY, 9 << 17);
 	assert_int_equal(edge_number(&w->side, "transaction_memory"), 0);
 }
 

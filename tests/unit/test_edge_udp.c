@@ -8,8 +8,11 @@
 
 #include <cmocka.h>
 
+#include "edge/priv.h"
 #include "edge_side.h"
 #include "loop.h"
+#include "net/guard.h"
+#include "net/net.h"
 
 static int set_up(void **state)
 {
@@ -259,6 +262,61 @@ static void test_stray(void **state)
 	assert_int_equal(edge_number(w, "stray_responses"), 1);
 }
 
+/* --- shares --- */
+
+static union addr address(const char *text)
+{
+	union addr addr;
+
+	assert_int_equal(addr_parse_host(&addr, slice_of(text)), 0);
+	return addr;
+}
+
+static edge_share share_of(struct edge_side *w, const char *text)
+{
+	const union addr addr = address(text);
+
+	return edge_share_of(w->edge, &addr);
+}
+
+/* One address has an eighth once half is taken; those that no limit is for have what there is. */
+static void test_shares(void **state)
+{
+	static char proxy[] = "192.0.2.9";
+	static char *exempt[] = {proxy};
+	static const struct net_guard_settings settings = {.auth_failure_window_ms = 1000,
+	    .exempt = {exempt, 1}};
+	struct edge_side *w = *state;
+	struct edge *edge = w->edge;
+	struct net_guard *guard;
+	edge_share one, other;
+
+	assert_int_equal(share_of(w, "192.0.2.1"), EDGE_SHARE_OF_NOBODY); /* no guard */
+	assert_int_equal(net_guard_new(&guard, w->base, &settings, w->stats), 0);
+	net_use_guard(edge->protocol.net, guard);
+	one = share_of(w, "2001:db8::1");
+	other = share_of(w, "2001:db8:0:1::1");
+	assert_int_not_equal(one, EDGE_SHARE_OF_NOBODY);
+	assert_int_equal(share_of(w, "2001:db8::ffff:0:0:1"), one);
+	assert_int_equal(share_of(w, proxy), EDGE_SHARE_OF_NOBODY);
+	if (other == one) /* which once in 4095 runs is so */
+		other = one % (EDGE_SHARES - 1) + 1;
+	w->settings.transaction_memory = 1 << 20;
+	assert_true(edge_memory_take(edge, one, 1 << 19));
+	assert_false(edge_memory_take(edge, one, 1));
+	assert_true(edge_memory_take(edge, other, 1 << 17));
+	assert_false(edge_memory_take(edge, other, 1));
+	assert_true(edge_memory_take(edge, EDGE_SHARE_OF_NOBODY, 3 << 17));
+	assert_false(edge_memory_take(edge, EDGE_SHARE_OF_NOBODY, 1));
+	edge_memory_give(edge, EDGE_SHARE_OF_NOBODY, 3 << 17);
+	edge_memory_give(edge, one, 1 << 19);
+	assert_true(edge_memory_take(edge, other, 3 << 17));
+	edge_memory_give(edge, other, 1 << 19);
+	assert_int_equal(edge_number(w, "transaction_memory"), 0);
+	net_use_guard(edge->protocol.net, NULL);
+	net_guard_free(guard);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -274,6 +332,7 @@ int main(void)
 	    TEST(test_crossing_bye),
 	    TEST(test_client_unreachable),
 	    TEST(test_stray),
+	    TEST(test_shares),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
