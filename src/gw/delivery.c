@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/budget.h>
 #include <msrpd/stats.h>
 
 #include "gw/priv.h"
@@ -41,22 +42,61 @@ static void dequeue(struct gw_delivery *d)
 	b->waiting_bytes -= d->bytes;
 }
 
+static size_t cost_of(const struct sip_request *message)
+{
+	return sizeof(struct gw_delivery) + sip_request_field(message, SIP_FIELD_BODY).len;
+}
+
+/* @return 0 or -ENOBUFS */
+static int charge(struct gw *gw, const struct sip_request *message)
+{
+	int err = budget_take_within(gw->env.budget, cost_of(message), GW_TENTHS);
+
+	if (err < 0)
+		++*gw->count.refused_full;
+	return err;
+}
+
+int gw_delivery_fits(struct gw *gw, const struct sip_request *message)
+{
+	int err = charge(gw, message);
+
+	if (err == 0)
+		budget_return(gw->env.budget, cost_of(message));
+	return err;
+}
+
+static void uncharge(struct gw_delivery *d)
+{
+	budget_return(d->binding->gw->env.budget, d->charged);
+	d->charged = 0;
+}
+
 static void delivery_free(struct gw_delivery *d)
 {
 	timer_queue_stop(&d->binding->gw->timeout, &d->timeout);
 	if (d->request)
 		sip_request_unref(d->request);
+	uncharge(d);
 	free(d);
 }
 
+/* @return 0, -ENOBUFS or -ENOMEM */
 static int delivery_new(struct gw_delivery **dp, struct gw_binding *b, struct sip_request *message,
     const struct gw_order *order)
 {
-	struct gw_delivery *d = calloc(1, sizeof(*d));
+	struct gw_delivery *d;
+	int err = charge(b->gw, message);
 
-	if (!d)
+	if (err < 0)
+		return err;
+	d = calloc(1, sizeof(*d));
+	if (!d) {
+		budget_return(b->gw->env.budget, cost_of(message));
 		return -ENOMEM;
+	}
 	d->binding = b;
+	d->charged = cost_of(message);
 	d->request = sip_request_ref(message);
 	d->confirm = order->confirm;
 	d->answers = order->last && order->confirm == GW_ACCEPTED;
@@ -147,11 +187,14 @@ static int send_content(struct gw_delivery *d, struct ua_session *s)
 	return err;
 }
 
-/* Hand it to the UA.  On failure it remains the caller's. */
+/* Hand it to the UA, which takes of the budget what it keeps.  On failure it remains the caller's. */
 static int hand_over(struct gw_delivery *d)
 {
-	int err = send_content(d, d->binding->session);
+	int err;
 
+	if (d->confirm == GW_ACCEPTED)
+		uncharge(d);
+	err = send_content(d, d->binding->session);
 	if (err < 0)
 		return err;
 	if (d->confirm == GW_ACCEPTED) {

@@ -136,6 +136,8 @@ static int take(struct gw *gw, struct sip_request *message, const struct gw_orde
 		return 0;
 	if (!b && sip_request_hops(message) == 0)
 		return refuse(message, 483, -EHOSTUNREACH);
+	if (!b && (err = gw_delivery_fits(gw, message)) < 0)
+		return refuse(message, 480, err);
 	if (!b) {
 		err = gw_binding_call(&b, gw, message, order);
 		if (err < 0)

@@ -18,6 +18,8 @@ enum gw_cpim { GW_CPIM_AUTO, GW_CPIM_PASS };
 enum gw_iscomposing { GW_ISCOMPOSING_DROP, GW_ISCOMPOSING_FORWARD };
 enum gw_confirm { GW_ACCEPTED, GW_SENT, GW_DELIVERED };
 
+enum { GW_TENTHS = 7 }; /* of the budget: what is sent and passed on finds room beside it */
+
 /** The section gateway: of the config. */
 struct gw_settings {
 	uint64_t session_timeout_ms, message_timeout_ms; /* 0: off */
@@ -187,6 +189,7 @@ struct gw_delivery {
 	TAILQ_ENTRY(gw_delivery) next;
 	struct gw_binding *binding;
 	struct sip_request *request;
+	size_t charged; /* to the budget */
 	struct timer_entry timeout;
 	enum gw_confirm confirm;
 	bool answers;    /* with confirm: accepted as well, once it is known whose the key is */
@@ -206,6 +209,9 @@ struct gw_answer {
 	struct slice reason; /* absent: the usual phrase */
 	struct slice headers;
 };
+
+/** Is there memory for it?  Asked before a session begins for it.  @return 0 or -ENOBUFS */
+int gw_delivery_fits(struct gw *gw, const struct sip_request *message);
 
 /**
  * Take a MESSAGE into a binding.

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/budget.h>
 #include <msrpd/flow.h>
 #include <msrpd/stats.h>
 
@@ -17,6 +18,7 @@ struct gw_page {
 	struct page_message message; /* all texts stand behind the struct */
 	struct slice message_id;
 	struct gw_imdn_request imdn;
+	size_t size; /* with them; so much of the budget is taken */
 	uint64_t came_ms;
 	struct sip_request *request; /* the MESSAGE in the dialog that it came by; NULL: answered */
 	struct timer_entry timeout;  /* of that */
@@ -64,7 +66,25 @@ static void queue_put(struct gw_queue *queue)
 
 /* --- pages --- */
 
-static struct gw_page *page_new(const struct gw_binding *b, const struct message *m,
+static int allocate(struct gw_page **pagep, struct gw *gw, size_t room)
+{
+	size_t size = sizeof(**pagep) + room + 1;
+
+	if (budget_take_within(gw->env.budget, size, GW_TENTHS) < 0) {
+		++*gw->count.refused_full;
+		return -ENOBUFS;
+	}
+	*pagep = calloc(1, size);
+	if (!*pagep) {
+		budget_return(gw->env.budget, size);
+		return -ENOMEM;
+	}
+	(*pagep)->size = size;
+	return 0;
+}
+
+/* @return 0, -ENOBUFS or -ENOMEM */
+static int page_new(struct gw_page **pagep, const struct gw_binding *b, const struct message *m,
     const struct gw_content *c, const struct gw_imdn_request *imdn)
 {
 	const struct gw_names *names = b->names;
@@ -73,11 +93,12 @@ static struct gw_page *page_new(const struct gw_binding *b, const struct message
 	size_t room = names->from.len + names->to.len + names->ruri.len + c->type.len + c->body.len
 	    + lines.len + m->message_id.len + imdn->message_id.len + imdn->datetime.len
 	    + imdn->from.len + imdn->to.len;
-	struct gw_page *page = calloc(1, sizeof(*page) + room + 1);
+	struct gw_page *page;
 	char *p;
+	int err = allocate(&page, b->gw, room);
 
-	if (!page)
-		return NULL;
+	if (err < 0)
+		return err;
 	p = (char *)(page + 1);
 	page->message = (struct page_message){
 	    .flow = names->flow ? sip_flow_ref(names->flow) : NULL,
@@ -100,7 +121,8 @@ static struct gw_page *page_new(const struct gw_binding *b, const struct message
 	page->imdn.datetime = slice_pack(&p, imdn->datetime);
 	page->imdn.from = slice_pack(&p, imdn->from);
 	page->imdn.to = slice_pack(&p, imdn->to);
-	return page;
+	*pagep = page;
+	return 0;
 }
 
 static void page_free(struct gw_page *page)
@@ -110,6 +132,7 @@ static void page_free(struct gw_page *page)
 		sip_request_unref(page->request);
 	sip_flow_unref(page->message.flow);
 	sip_flow_unref(page->message.caller);
+	budget_return(page->queue->gw->env.budget, page->size);
 	free(page);
 }
 
@@ -310,10 +333,10 @@ static int add(struct gw_binding *b, const struct message *m, const struct gw_co
 		++*b->gw->count.refused_full;
 		return 413;
 	}
-	page = page_new(b, m, c, imdn);
-	if (!page) {
+	err = page_new(&page, b, m, c, imdn);
+	if (err < 0) {
 		queue_put(queue);
-		return 408;
+		return err == -ENOBUFS ? 413 : 408;
 	}
 	page_enter(page, queue, b);
 	err = queue->count > 1 ? 0 : send_first(queue);

@@ -126,8 +126,8 @@ const struct setting msrp_settings_rows[] = {
 	"An incomplete message without a chunk for this long is dropped."),
     SIZE("max_memory", max_memory, "1GiB", 1 << 16, UINT64_C(1) << 44,
 	"Bodies held by the process; beyond it new ones are answered 413. Incomplete messages take "
-	"seven tenths of it at most, files half, what waits to be sent nine, so that the relay "
-	"goes on."),
+	"seven tenths of it at most, and so does what waits in the gateway, files half, what waits "
+	"to be sent nine, so that the relay goes on."),
     SIZE("chunk_size", chunk_size, "32KiB", 2048, 1 << 24,
 	"Bytes of body in a SEND that msrpd makes."),
     SIZE("send_queue", send_queue, "1MiB", 4096, 1 << 30,

@@ -234,6 +234,49 @@ class ToMsrpTest(GatewayCase):
         self.assertEqual(call.receive().body, b'z' * 400)
 
 
+class BudgetTest(GatewayCase):
+    """What waits in either direction is of msrp.max_memory, and given back when it has left."""
+    own_daemon = True
+    BODY = 'x' * 1000
+    COUNT = 60
+
+    def setUp(self):
+        super().setUp()
+        self.daemon, self.ctl = self.start({
+            'gateway': {'max_queued': 1000, 'max_queued_bytes': '1MiB'},
+            'msrp': {'max_memory': '64KiB'}, 'routes': routes()})
+
+    def taken(self):
+        return self.ctl.call('get_statistics', group='msrp')['msrp:body_bytes']
+
+    def check(self, codes, good, full):
+        accepted = codes.count(good)
+        self.assertEqual(codes, [good] * accepted + [full] * (self.COUNT - accepted))
+        self.assertIn(accepted, range(20, 50))
+        self.assertIn(self.taken(), range(40000, 64 << 10))
+        return accepted
+
+    def test_to_the_client(self):
+        codes = [self.message(f'{i} {self.BODY}').final().code for i in range(self.COUNT)]
+        accepted = self.check(codes, 202, 480)
+        call = self.answer()
+        for i in range(accepted):
+            self.assertEqual(call.receive().body, f'{i} {self.BODY}'.encode())
+        poll(lambda: self.taken() == 0, what='the memory that was taken')
+
+    def test_to_the_phone(self):
+        call = self.client_calls()
+        for _ in range(self.COUNT):
+            call.send(self.BODY)
+        refused = self.statistics()['refused_full']
+        self.check([200] * (self.COUNT - refused) + [413] * refused, 200, 413)
+        for _ in range(refused):
+            self.assertIn('000 413', call.conn.expect('REPORT').get('Status'))
+        for _ in range(self.COUNT - refused):
+            self.gets(self.BODY)
+        poll(lambda: self.taken() == 0, what='the memory that was taken')
+
+
 class ConfirmTest(GatewayCase):
     """confirm: sent and delivered."""
 

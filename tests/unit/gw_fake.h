@@ -7,6 +7,7 @@
 
 #include <msrpd/told.h>
 
+#include "base/budget.h"
 #include "gw/gw.h"
 #include "gw/priv.h"
 #include "service_fake.h"
@@ -38,6 +39,8 @@ struct ua_session {
 struct world {
 	WORLD;
 	struct gw_settings settings;
+	struct budget budget;
+	uint64_t used; /* of it */
 	struct gw *gw;
 	struct ua_session sessions[FAKES_MAX];
 	size_t session_count;
@@ -320,6 +323,7 @@ static int world_start(struct world *w)
 	void *state;
 	int err;
 
+	env.budget = &w->budget;
 	err = gw_service.start(&env, &w->settings, &state, &why);
 	w->gw = err < 0 ? NULL : state;
 	return err;
@@ -329,6 +333,7 @@ static int world_open(void **state)
 {
 	struct world *w = ground_new(&gw_service, on_fake_event);
 
+	w->budget = (struct budget){.max = 1 << 20, .used = &w->used};
 	w->settings = (struct gw_settings){
 	    .session_timeout_ms = 0,
 	    .max_queued = 3,
@@ -345,6 +350,7 @@ static int world_close(void **state)
 	struct world *w = *state;
 
 	gw_service.stop(w->gw);
+	assert_int_equal(w->used, 0); /* nothing of the budget is lost */
 	ground_free(w);
 	return 0;
 }

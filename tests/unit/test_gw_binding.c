@@ -583,6 +583,76 @@ static void test_page_bounds(void **state)
 	assert_string_equal(w->events, "SESSION_NEW ;SESSION_END bye;");
 }
 
+/* --- the budget of all messages --- */
+
+enum { BUDGET = 10000, BODY = 5000 };
+
+static const char *big_body(void)
+{
+	static char text[BODY + 1];
+
+	memset(text, 'x', BODY);
+	return text;
+}
+
+static struct world *started_within_budget(void **state)
+{
+	struct world *w = *state;
+
+	w->budget.max = BUDGET;
+	w->settings.max_queued_bytes = 10 * BODY;
+	return started(state);
+}
+
+/* What waits is charged; the UA charges what it has been given. */
+static void test_budget_of_deliveries(void **state)
+{
+	struct world *w = started_within_budget(state);
+	struct sip_request req[3];
+	uint64_t taken;
+
+	w->budget.max = BODY;
+	send_text(w, &req[0], GW_ACCEPTED, big_body());
+	assert_int_equal(req[0].code, 480);
+	assert_int_equal(w->session_count, 0); /* nobody is called for it */
+	w->budget.max = BUDGET;
+	send_text(w, &req[0], GW_ACCEPTED, big_body());
+	assert_int_equal(req[0].code, 202);
+	taken = w->used;
+	assert_true(taken > BODY);
+	send_text(w, &req[1], GW_ACCEPTED, big_body());
+	assert_int_equal(req[1].code, 480);
+	assert_int_equal(w->used, taken);
+	session_up(&w->sessions[0]);
+	assert_int_equal(w->used, 0);
+	send_text(w, &req[2], GW_SENT, big_body());
+	assert_int_equal(w->used, taken); /* there is the MESSAGE still, to be answered */
+	session_report(&w->sessions[0], w->sessions[0].last_id, 200, REPORT_FROM_RESPONSE);
+	assert_int_equal(req[2].code, 200);
+	assert_int_equal(w->used, 0);
+	w->sessions[0].send_result = -EPIPE;
+	send_text(w, &req[2], GW_SENT, big_body());
+	assert_int_equal(w->used, 0);
+}
+
+static void test_budget_of_pages(void **state)
+{
+	struct world *w = started_within_budget(state);
+	struct ua_session *s = session_of(w);
+	uint64_t taken;
+
+	assert_int_equal(session_message(s, "1", "text/plain", big_body()), UA_REPORT_LATER);
+	taken = w->used;
+	assert_true(taken > BODY);
+	assert_int_equal(session_message(s, "2", "text/plain", big_body()), 413);
+	assert_int_equal(w->used, taken);
+	page_answer(w, 200);
+	assert_int_equal(w->used, 0);
+	w->budget.max = BODY;
+	assert_int_equal(session_message(s, "3", "text/plain", big_body()), 413);
+	assert_null(w->gw->queues);
+}
+
 /* --- clocks --- */
 
 static void test_clocks(void **state)
@@ -684,6 +754,8 @@ int main(void)
 	    TEST(test_page_in_dialog_outlives),
 	    TEST(test_page_refused),
 	    TEST(test_page_bounds),
+	    TEST(test_budget_of_deliveries),
+	    TEST(test_budget_of_pages),
 	    TEST(test_clocks),
 	    TEST(test_what_moves_clocks),
 	};

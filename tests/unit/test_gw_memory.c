@@ -37,6 +37,7 @@ static void live(struct world *w)
 	}
 	gw_service.stop(w->gw);
 	w->gw = NULL;
+	assert_int_equal(w->used, 0);
 	for (size_t i = 0; i < 3; i++) {
 		assert_int_equal(message[i].answers, 1);
 		assert_int_equal(message[i].refs, 1);
