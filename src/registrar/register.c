@@ -126,18 +126,24 @@ static int parse_q(struct slice text)
 	return part <= Q_MAX ? (int)part : -1;
 }
 
-/* Of a Contact, or else of the request; what is malformed counts as absent (RFC 3261 20.10). */
+/* @return false: it is malformed, and counts as absent (RFC 3261 20.10) */
+static bool read_seconds(struct slice text, uint64_t *secondsp)
+{
+	int err = slice_to_u64(text, UINT32_MAX, secondsp);
+
+	if (err == -ERANGE)
+		*secondsp = UINT32_MAX;
+	return err == 0 || err == -ERANGE;
+}
+
+/* Of a Contact, or else of the request. */
 static uint64_t wanted_seconds(const struct registration *reg, struct slice contact)
 {
-	const struct slice texts[] = {
-	    sip_address_param(contact, SLICE("expires")),
-	    sip_request_header(reg->req, SLICE("Expires")),
-	};
 	uint64_t seconds;
 
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (texts[i].p && slice_to_u64(texts[i], UINT32_MAX, &seconds) != -EBADMSG)
-			return texts[i].len < 11 ? seconds : UINT32_MAX;
+	if (read_seconds(sip_address_param(contact, SLICE("expires")), &seconds)
+	    || read_seconds(sip_request_header(reg->req, SLICE("Expires")), &seconds))
+		return seconds;
 	return reg->r->settings->default_expires_ms / 1000;
 }
 

@@ -52,6 +52,14 @@ class RegisterTest(RegistrarCase):
         response = self.register(f'<{a}>')
         self.assertEqual(self.contacts(response)[a], {'expires': '3600'})
 
+    def test_expires_of_many_digits(self):
+        """More than 32 bits is as much as there may be, and noughts in front count for nothing."""
+        a, b, c, d = (f'sip:alice@127.0.0.1:{port}' for port in range(20001, 20005))
+        response = self.register([f'<{a}>;expires=70', f'<{b}>;expires=4294967296',
+                                  f'<{c}>;expires=9999999999', f'<{d}>;expires=0000000000060'])
+        self.assertEqual({uri: each['expires'] for uri, each in self.contacts(response).items()},
+                         {a: '70', b: '7200', c: '7200', d: '60'})
+
     def test_fetch(self):
         """Without a Contact: what there is, and nothing else happens."""
         self.assertEqual(self.contacts(self.register()), {})
