@@ -17,7 +17,11 @@ struct sip_request;
 struct sip_place {
 	struct slice uri;
 	struct sip_flow *flow; /* that goes there; NULL: none of ours */
-	struct slice node; /* without it: URI of the node that has it; absent: where uri leads */
+	/*
+	 * Without it: URI of the node that has it; or, beginning with "<", the Route that leads there
+	 * (RFC 3327).  Absent: where uri leads.
+	 */
+	struct slice node;
 };
 
 /** The flow that the request came over, borrowed from it; NULL: none, it came over UDP. */

@@ -11,6 +11,7 @@
  * An INVITE, a MESSAGE, a REFER or a REGISTER.  Referenced: whoever answers later holds a
  * reference.  An unanswered request that loses its last reference is answered 500, a REFER 405.
  */
+struct buffer;
 struct cluster;
 struct cluster_mark;
 struct cluster_node;
@@ -65,6 +66,18 @@ struct slice sip_request_contact(const struct sip_request *req, size_t index);
 
 /** Has the request a header of that name that cannot be read, and so is not among the above? */
 bool sip_request_is_damaged(const struct sip_request *req, struct slice name);
+
+/** Has its sender come to us himself, and no proxy between the two? */
+bool sip_request_is_direct(const struct sip_request *req);
+
+/**
+ * The Path of the request (RFC 3327), fit to be a Route of ours: "<URI>, <URI>".
+ *
+ * @param w            it is added to it; nothing where there is none
+ * @param keeps_flows  does the first proxy behind the client have ";ob" (RFC 5626 5.1)?
+ * @return 0; -EBADMSG: one that is no Path, or strict (without ";lr"); -ENOMEM
+ */
+int sip_request_path(const struct sip_request *req, struct buffer *w, bool *keeps_flows);
 
 /** Is this, as it stands in a URI, the host of a listener of ours, or of sip.advertised_contact? */
 bool sip_request_host_is_ours(const struct sip_request *req, struct slice host);

@@ -48,3 +48,15 @@ struct slice sip_address_name(struct slice address);
  * @return empty where it has none; absent: there is no such parameter
  */
 struct slice sip_address_param(struct slice address, struct slice name);
+
+/** All of those: what stands behind the <>.  Absent: nothing can. */
+struct slice sip_address_params(struct slice address);
+
+/**
+ * Cut the first one off.
+ *
+ * @param rest  at first what sip_address_params() has said
+ * @param text  as it stands there: ";name=value"
+ * @return false: there is none any more
+ */
+bool sip_param_cut(struct slice *rest, struct slice *name, struct slice *text);

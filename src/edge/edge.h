@@ -163,12 +163,13 @@ const struct edge_transport *edge_flow_transport(const struct sip_flow *flow);
  * listener can be asked for anything but edge_flow_node().
  *
  * @param uri  with the user that sip_flow_user() has told there; behind a dot there may be, in
- *             hexadecimal, the URI that what follows in a dialog is to come back to
+ *             hexadecimal, the URI that what follows in a dialog is to come back to.  Or a Route
+ *             that leads to somebody (RFC 3327), which begins with "<"
  * @return a reference; NULL: no memory
  */
 struct sip_flow *edge_flow_away(struct edge *edge, struct slice uri);
 
-/** That URI; NULL: it is a connection of ours. */
+/** That URI or Route; NULL: it is a connection of ours. */
 const char *edge_flow_node(const struct sip_flow *flow);
 
 /**

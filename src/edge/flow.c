@@ -405,6 +405,12 @@ struct slice edge_flow_place(struct buffer *w, const struct sip_flow *flow, stru
 		sip_flow_user(flow, user);
 		return sip_flow_write_uri(w, own, slice_of(user), from);
 	}
+	if (flow->node[0] == '<') { /* proxies lead there from anywhere */
+		size_t start = w->len;
+
+		buffer_add(w, rest);
+		return w->err ? absent : slice_from(buffer_text(w), start);
+	}
 	slice_cut(&rest, ':', &scheme);
 	slice_cut(&rest, '@', &theirs);
 	slice_cut(&theirs, '.', &rest);

@@ -86,22 +86,33 @@ void aor_release(struct aor *aor)
 	free(aor);
 }
 
-static bool is_same(const struct binding_terms *a, const struct binding_terms *b)
+static bool has_flow(const struct binding_terms *t)
 {
-	if (a->instance.p && a->reg_id.p && b->instance.p && b->reg_id.p
-	    && slice_equal(a->instance, b->instance) && slice_equal(a->reg_id, b->reg_id))
-		return true;
+	return t->instance.p && t->reg_id.p;
+}
+
+/* RFC 5626 6: where both have them, the URI has no say. */
+bool terms_are_same(const struct binding_terms *a, const struct binding_terms *b)
+{
+	if (has_flow(a) && has_flow(b))
+		return slice_equal(a->instance, b->instance) && slice_equal(a->reg_id, b->reg_id);
 	return sip_uri_same(a->contact, b->contact);
 }
 
+/* That flow, or else what has its URI. */
 struct binding *aor_find_binding(const struct aor *aor, const struct binding_terms *terms)
 {
-	struct binding *b;
+	struct binding *b, *found = NULL;
 
-	TAILQ_FOREACH(b, &aor->bindings, entry)
-		if (is_same(&b->terms, terms))
+	TAILQ_FOREACH(b, &aor->bindings, entry) {
+		if (!terms_are_same(&b->terms, terms))
+			continue;
+		if (has_flow(&b->terms) == has_flow(terms))
 			return b;
-	return NULL;
+		if (!found)
+			found = b;
+	}
+	return found;
 }
 
 /* RFC 5630 4.1: on each hop, the one to another node among them. */
@@ -115,7 +126,7 @@ static bool is_there(const struct binding *b, bool secure, struct sip_place *pla
 {
 	const struct binding_terms *t = &b->terms;
 
-	*place = (struct sip_place){secure ? t->contact : b->plain, b->flow.flow, t->at};
+	*place = (struct sip_place){secure ? t->contact : b->plain, b->flow.flow, t->at.p ? t->at : t->path};
 	return !b->ending && (!t->process.p || t->at.p) && (!secure || is_secure(t));
 }
 
@@ -196,8 +207,9 @@ static void on_flow_died(struct sip_flow_watch *watch)
 
 static size_t text_size(const struct binding_terms *t)
 {
-	return t->contact.len + t->call_id.len + t->instance.len + t->reg_id.len + t->user_agent.len
-	    + t->source.len + t->line.len + t->process.len + t->at.len + t->node.len;
+	return t->contact.len + t->call_id.len + t->instance.len + t->reg_id.len + t->params.len
+	    + t->path.len + t->user_agent.len + t->source.len + t->line.len + t->process.len
+	    + t->at.len + t->node.len;
 }
 
 /* Without a connection to it, TLS has to stand in it. */
@@ -229,6 +241,8 @@ struct binding *binding_new(struct registrar *r, const struct binding_terms *ter
 	b->terms.call_id = slice_pack(&p, terms->call_id);
 	b->terms.instance = slice_pack(&p, terms->instance);
 	b->terms.reg_id = slice_pack(&p, terms->reg_id);
+	b->terms.params = slice_pack(&p, terms->params);
+	b->terms.path = slice_pack(&p, terms->path);
 	b->terms.user_agent = slice_pack(&p, terms->user_agent);
 	b->terms.source = slice_pack(&p, terms->source);
 	b->terms.line = slice_pack(&p, terms->line);
@@ -287,15 +301,16 @@ void binding_free(struct binding *b)
 	free(b);
 }
 
-void binding_put(struct binding *b, struct aor *aor, struct binding *old)
+bool binding_put(struct binding *b, struct aor *aor, struct binding *old)
 {
 	struct registrar *r = aor->registrar;
 	bool refresh = old && sip_uri_same(old->terms.contact, b->terms.contact);
+	bool lost = b->terms.flow && !sip_flow_is_alive(b->terms.flow);
 
 	put_in(b, aor);
 	aor->dirty = r->env.cluster;
 	b->flow.died = on_flow_died;
-	if (b->terms.flow && sip_flow_is_alive(b->terms.flow))
+	if (b->terms.flow && !lost)
 		sip_flow_watch_start(&b->flow, b->terms.flow);
 	b->terms.flow = NULL; /* it was borrowed */
 	if (old)
@@ -310,6 +325,7 @@ void binding_put(struct binding *b, struct aor *aor, struct binding *old)
 	}
 	if (old)
 		binding_free(old);
+	return !lost;
 }
 
 void binding_adopt(struct binding *b, struct aor *aor, struct binding *old)

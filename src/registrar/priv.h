@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include <msrpd/buffer.h>
 #include <msrpd/cluster.h>
 #include <msrpd/flow.h>
 #include <msrpd/request.h>
@@ -17,7 +18,7 @@
 
 enum {
 	CONTACTS_MAX = 32, /* of one address-of-record, and of one REGISTER */
-	TEXT_MAX = 1024,   /* bytes of a URI, a Call-ID, an instance */
+	TEXT_MAX = 1024,   /* bytes of a URI, a Call-ID, an instance, a Path */
 	Q_MAX = 1000,      /* q is kept in thousandths (RFC 3261 20.10) */
 };
 
@@ -86,9 +87,12 @@ struct binding_terms {
 	struct slice contact; /* URI */
 	struct slice call_id;
 	struct slice instance, reg_id; /* RFC 5626; absent if there are none */
+	struct slice params;           /* its others, ";a=b;c"; empty: none */
+	struct slice path;             /* RFC 3327: "<URI>, <URI>"; absent: it has none */
 	struct slice user_agent;
-	struct slice source;   /* "proto:address:port" */
-	struct sip_flow *flow; /* NULL: UDP; of one in place its watch knows */
+	struct slice source; /* "proto:address:port" */
+	struct sip_flow
+	    *flow; /* NULL: where contact or path leads; of one in place its watch knows */
 	uint32_t cseq;
 	unsigned q;          /* in thousandths */
 	bool q_given;        /* else it is 1 */
@@ -135,15 +139,21 @@ struct aor *aor_get(struct registrar *r, struct slice name);
 /** Free it if nothing keeps it. */
 void aor_release(struct aor *aor);
 
-/** The binding of that contact, or of that instance and reg-id (RFC 5626 6); NULL: none. */
+/** Are they of one binding: of one instance and reg-id, and without those of one contact? */
+bool terms_are_same(const struct binding_terms *a, const struct binding_terms *b);
+
+/** The binding that these are to take the place of; NULL: none. */
 struct binding *aor_find_binding(const struct aor *aor, const struct binding_terms *terms);
 
 /** Not in place yet.  @return NULL when memory is out */
 struct binding *binding_new(struct registrar *r, const struct binding_terms *terms);
 void binding_free(struct binding *b);
 
-/** Put it in its place, and in that of old, if there is one, which is freed; tell the event. */
-void binding_put(struct binding *b, struct aor *aor, struct binding *old);
+/**
+ * Put it in its place, and in that of old, if there is one, which is freed; tell the event.
+ * @return false: its connection is closed by now
+ */
+bool binding_put(struct binding *b, struct aor *aor, struct binding *old);
 
 /** The same of what another node has told.  old is NULL, or gone. */
 void binding_adopt(struct binding *b, struct aor *aor, struct binding *old);
@@ -235,6 +245,37 @@ void share_end(struct binding *b, enum end end);
 
 void share_start(struct registrar *r);
 void share_stop(struct registrar *r);
+
+/* --- contact.c: what a REGISTER says --- */
+
+/** An answer that refuses it. */
+struct refusal {
+	int code;           /* 0: none */
+	const char *reason; /* NULL: the usual */
+};
+
+/** Who has sent a REGISTER, and by which way. */
+struct registrant {
+	const struct registrar_settings *settings;
+	struct sip_request *req; /* borrowed, as what is of it */
+	struct slice call_id, user_agent;
+	uint32_t cseq;
+	char source[128];
+	struct buffer path_text;
+	struct slice path;               /* absent: there is none */
+	bool keeps_flows;                /* the first hop, us or another one, does (RFC 5626) */
+	bool knows_outbound, knows_path; /* option tags */
+	char params[TEXT_MAX];           /* of the Contact that was read last */
+};
+
+/** To be given to registrant_fini(), whatever comes of it. */
+struct refusal registrant_read(struct registrant *from, const struct registrar *r,
+    struct sip_request *req);
+void registrant_fini(struct registrant *from);
+
+/** @param terms  filled; borrows from the request, and until the next call from the sender */
+struct refusal contact_read(struct registrant *from, struct slice contact,
+    struct binding_terms *terms);
 
 /* --- register.c: REGISTER --- */
 

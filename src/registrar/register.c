@@ -2,7 +2,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -27,19 +26,11 @@ struct registration {
 	struct registrar *r;
 	struct sip_request *req;
 	struct aor *aor;
-	struct slice call_id, user_agent;
-	uint32_t cseq;
-	char source[128];
+	struct registrant from;
 	struct change changes[CHANGES_MAX];
 	size_t count;
 	bool flows;         /* a contact has a reg-id */
 	bool secure, plain; /* one that stays has sips, or another scheme */
-};
-
-/* An answer that refuses it. */
-struct refusal {
-	int code;
-	const char *reason; /* NULL: the usual */
 };
 
 static const struct refusal taken = {0, NULL};
@@ -106,113 +97,13 @@ static struct refusal find_aor(struct registration *reg)
 	return taken;
 }
 
-/* --- contacts --- */
-
-/* @return -1: not a q (RFC 3261 25.1) */
-static int parse_q(struct slice text)
-{
-	struct slice whole;
-	uint64_t ones, part = 0;
-	size_t digits;
-
-	slice_cut(&text, '.', &whole);
-	digits = text.len;
-	if (whole.len != 1 || slice_to_u64(whole, 1, &ones) < 0 || digits > 3
-	    || (digits > 0 && slice_to_u64(text, Q_MAX - 1, &part) < 0))
-		return -1;
-	for (; digits < 3; digits++)
-		part *= 10;
-	part += ones * Q_MAX;
-	return part <= Q_MAX ? (int)part : -1;
-}
-
-/* @return false: it is malformed, and counts as absent (RFC 3261 20.10) */
-static bool read_seconds(struct slice text, uint64_t *secondsp)
-{
-	int err = slice_to_u64(text, UINT32_MAX, secondsp);
-
-	if (err == -ERANGE)
-		*secondsp = UINT32_MAX;
-	return err == 0 || err == -ERANGE;
-}
-
-/* Of a Contact, or else of the request. */
-static uint64_t wanted_seconds(const struct registration *reg, struct slice contact)
-{
-	uint64_t seconds;
-
-	if (read_seconds(sip_address_param(contact, SLICE("expires")), &seconds)
-	    || read_seconds(sip_request_header(reg->req, SLICE("Expires")), &seconds))
-		return seconds;
-	return reg->r->settings->default_expires_ms / 1000;
-}
-
-static struct refusal read_expires(const struct registration *reg, struct slice contact,
-    struct binding_terms *terms)
-{
-	const struct registrar_settings *s = reg->r->settings;
-	uint64_t wanted_ms = wanted_seconds(reg, contact) * 1000;
-
-	if (wanted_ms > 0 && wanted_ms < s->min_expires_ms)
-		return refusal(423, NULL);
-	terms->expires_ms = wanted_ms < s->max_expires_ms ? wanted_ms : s->max_expires_ms;
-	return taken;
-}
-
-static struct refusal read_q(struct slice contact, struct binding_terms *terms)
-{
-	struct slice text = sip_address_param(contact, SLICE("q"));
-	int q = text.p ? parse_q(text) : Q_MAX;
-
-	if (q < 0)
-		return refusal(400, "Bad q");
-	terms->q = (unsigned)q;
-	terms->q_given = text.p;
-	return taken;
-}
-
-static bool fits(const struct binding_terms *terms)
-{
-	return terms->contact.len <= TEXT_MAX && terms->call_id.len <= TEXT_MAX
-	    && terms->instance.len <= TEXT_MAX && terms->reg_id.len <= TEXT_MAX
-	    && terms->user_agent.len <= TEXT_MAX && slice_is_one_line(terms->instance);
-}
-
-static struct refusal read_contact(struct registration *reg, struct slice contact,
-    struct binding_terms *terms)
-{
-	struct refusal no;
-
-	*terms = (struct binding_terms){
-	    .contact = sip_address_uri(contact),
-	    .call_id = reg->call_id,
-	    .instance = sip_address_param(contact, SLICE("+sip.instance")),
-	    .reg_id = sip_address_param(contact, SLICE("reg-id")),
-	    .user_agent = reg->user_agent,
-	    .source = slice_of(reg->source),
-	    .flow = sip_request_flow(reg->req),
-	    .cseq = reg->cseq,
-	};
-	if (!terms->instance.p) /* RFC 5626 6: without it a reg-id says nothing */
-		terms->reg_id = none;
-	if (!slice_starts_nocase(terms->contact, SLICE("sip:"))
-	    && !sip_uri_is_secure(terms->contact))
-		return refusal(400, "Contact Is Not A SIP URI");
-	/* A loop, once somebody is called. */
-	if (sip_request_uri_is_ours(reg->req, terms->contact, &reg->r->settings->domains))
-		return refusal(403, "Contact Is This Server");
-	if (!fits(terms))
-		return refusal(400, "Contact Too Long");
-	no = read_q(contact, terms);
-	return no.code ? no : read_expires(reg, contact, terms);
-}
-
 /* --- the plan --- */
 
 /* Step 7: what comes late, or once more, is not to undo what came after it. */
 static bool is_in_order(const struct registration *reg, const struct binding *old)
 {
-	return !slice_equal(old->terms.call_id, reg->call_id) || old->terms.cseq < reg->cseq;
+	return !slice_equal(old->terms.call_id, reg->from.call_id)
+	    || old->terms.cseq < reg->from.cseq;
 }
 
 static bool is_planned(const struct registration *reg, const struct binding *old,
@@ -221,7 +112,7 @@ static bool is_planned(const struct registration *reg, const struct binding *old
 	for (size_t i = 0; i < reg->count; i++)
 		if ((old && reg->changes[i].old == old)
 		    || (reg->changes[i].fresh
-			&& sip_uri_same(reg->changes[i].fresh->terms.contact, terms->contact)))
+			&& terms_are_same(&reg->changes[i].fresh->terms, terms)))
 			return true;
 	return false;
 }
@@ -260,7 +151,7 @@ static bool mixes_schemes(struct registration *reg, const struct binding_terms *
 static struct refusal plan_contact(struct registration *reg, struct slice contact)
 {
 	struct binding_terms terms;
-	struct refusal no = read_contact(reg, contact, &terms);
+	struct refusal no = contact_read(&reg->from, contact, &terms);
 
 	if (no.code)
 		return no;
@@ -336,6 +227,7 @@ static void write_contact(struct buffer *w, const struct binding *b)
 		buffer_printf(w, ";+sip.instance=\"%.*s\"", SLICE_ARG(t->instance));
 	if (t->reg_id.p)
 		buffer_printf(w, ";reg-id=%.*s", SLICE_ARG(t->reg_id));
+	buffer_add(w, t->params);
 	buffer_add(w, SLICE("\r\n"));
 }
 
@@ -358,6 +250,10 @@ static void answer(struct registration *reg)
 	TAILQ_FOREACH(b, &reg->aor->bindings, entry)
 		write_contact(&w, b);
 	write_date(&w);
+	if (reg->flows && reg->from.knows_outbound) /* RFC 5626 6 */
+		buffer_add(&w, SLICE("Require: outbound\r\n"));
+	if (reg->from.path.p && reg->from.knows_path) /* RFC 3327 5.3 */
+		buffer_printf(&w, "Path: %.*s\r\n", SLICE_ARG(reg->from.path));
 	sip_request_reply(reg->req, w.err ? 500 : 200, none, w.err ? none : buffer_text(&w));
 	buffer_fini(&w);
 }
@@ -378,17 +274,13 @@ static void refuse(struct registration *reg, struct refusal no)
 
 static void commit(struct registration *reg)
 {
-	const struct sip_flow *flow = sip_request_flow(reg->req);
-
 	for (size_t i = 0; i < reg->count; i++) {
 		struct change *change = &reg->changes[i];
 
-		if (change->fresh)
-			binding_put(change->fresh, reg->aor, change->old);
-		else if (change->old)
+		if (!change->fresh && change->old)
 			binding_end(change->old, END_UNREGISTERED);
-		if (change->fresh && flow && !sip_flow_is_alive(flow)) /* it has waited */
-			share_end(change->fresh, END_FAILED);
+		if (change->fresh && !binding_put(change->fresh, reg->aor, change->old))
+			share_end(change->fresh, END_FAILED); /* it has waited too long */
 	}
 	reg->count = 0;
 }
@@ -417,6 +309,7 @@ static void end_registration(struct registration *reg)
 		reg->aor->held--;
 		aor_release(reg->aor);
 	}
+	registrant_fini(&reg->from);
 	sip_request_unref(reg->req);
 	free(reg);
 }
@@ -458,20 +351,6 @@ static void on_shared(struct share *share, enum share_result result)
 		decide(reg, result);
 }
 
-static void read_request(struct registration *reg)
-{
-	uint64_t cseq = 0;
-
-	slice_to_u64(sip_request_field(reg->req, SIP_FIELD_CSEQ), UINT32_MAX, &cseq);
-	reg->cseq = (uint32_t)cseq;
-	reg->call_id = sip_request_field(reg->req, SIP_FIELD_CALL_ID);
-	reg->user_agent = sip_request_field(reg->req, SIP_FIELD_USER_AGENT);
-	snprintf(reg->source, sizeof(reg->source), "%.*s:%.*s:%.*s",
-	    SLICE_ARG(sip_request_field(reg->req, SIP_FIELD_PROTO)),
-	    SLICE_ARG(sip_request_field(reg->req, SIP_FIELD_SOURCE_ADDRESS)),
-	    SLICE_ARG(sip_request_field(reg->req, SIP_FIELD_SOURCE_PORT)));
-}
-
 static bool is_register(const struct sip_request *req)
 {
 	return slice_equal(sip_request_field(req, SIP_FIELD_METHOD), SLICE("REGISTER"));
@@ -490,8 +369,9 @@ int register_save(struct registrar *r, struct sip_request *req)
 	reg->r = r;
 	reg->req = sip_request_ref(req);
 	reg->share.done = on_shared;
-	read_request(reg);
 	no = find_aor(reg);
+	if (!no.code)
+		no = registrant_read(&reg->from, r, req);
 	if (no.code) {
 		refuse(reg, no);
 		end_registration(reg);

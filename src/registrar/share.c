@@ -37,6 +37,8 @@ enum word {
 	CALL_ID,
 	INSTANCE,
 	REG_ID,
+	PARAMS, /* of its Contact, but for those above */
+	PATH,
 	USER_AGENT,
 	SOURCE,
 	WORDS,
@@ -73,6 +75,8 @@ static void write_own(struct buffer *w, const struct registrar *r, const struct 
 	    [CALL_ID] = t->call_id,
 	    [INSTANCE] = t->instance,
 	    [REG_ID] = t->reg_id,
+	    [PARAMS] = t->params,
+	    [PATH] = t->path,
 	    [USER_AGENT] = t->user_agent,
 	    [SOURCE] = t->source,
 	};
@@ -114,6 +118,8 @@ static bool read_line(struct buffer *w, const struct registrar *r, const struct 
 	    .call_id = words[CALL_ID],
 	    .instance = words[INSTANCE],
 	    .reg_id = words[REG_ID],
+	    .params = words[PARAMS],
+	    .path = words[PATH],
 	    .user_agent = words[USER_AGENT],
 	    .source = words[SOURCE],
 	    .cseq = (uint32_t)cseq,

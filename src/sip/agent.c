@@ -174,7 +174,9 @@ void sip_agent_route(const struct sip_agent *agent, const struct sip_call *call,
 		edge_datagram_route(agent->listener, edge);
 	else
 		edge_listener_route(agent->listener, edge);
-	if (call->node)
+	if (call->path)
+		snprintf(route, SIP_ROUTE_SIZE, "%s, %s", edge, call->path);
+	else if (call->node)
 		snprintf(route, SIP_ROUTE_SIZE, "%s, <%s;lr>", edge, call->node);
 	else
 		snprintf(route, SIP_ROUTE_SIZE, "%s%s%s", edge, *proxy ? ", " : "", proxy);

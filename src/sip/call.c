@@ -24,6 +24,7 @@ void sip_call_clear(struct sip_call *call)
 	free(call->from);
 	free(call->to);
 	free(call->node);
+	free(call->path);
 	for (unsigned i = 0; i < call->target_count; i++)
 		free(call->targets[i]);
 	sip_flow_unref(call->flow);
@@ -42,12 +43,28 @@ static char *from_with_tag(struct slice address)
 	return text;
 }
 
-/* Over a flow of ours, or by way of a node that has it.  @return 0 or -ENOMEM */
-static int take_flow(struct sip_call *call, struct sip_flow *flow, struct slice node)
+void sip_call_leave_node(struct sip_call *call)
 {
 	free(call->node);
-	call->node = node.p ? sip_uri_clean(node) : NULL;
-	call->by_node = call->node;
+	free(call->path);
+	call->node = call->path = NULL;
+	call->by_node = false;
+}
+
+/*
+ * Over a flow of ours, or by way of a node that has it, or of proxies (struct sip_place).
+ * @return 0 or -ENOMEM
+ */
+static int take_flow(struct sip_call *call, struct sip_flow *flow, struct slice node)
+{
+	bool proxies = node.len && node.p[0] == '<';
+
+	sip_call_leave_node(call);
+	if (node.p)
+		call->node = sip_uri_clean(sip_address_uri(node));
+	if (proxies && !(call->path = slice_dup(node)))
+		return -ENOMEM;
+	call->by_node = call->node && !proxies;
 	sip_flow_unref(call->flow);
 	call->flow = flow && !node.p ? sip_flow_ref(flow) : NULL;
 	return node.p && !call->node ? -ENOMEM : 0;
@@ -189,11 +206,8 @@ static bool next_target(struct sip_call *call)
 	free(call->ruri);
 	sip_flow_unref(call->flow);
 	call->flow = NULL;
-	if (call->by_node) {
-		free(call->node);
-		call->node = NULL;
-		call->by_node = false;
-	}
+	if (call->by_node || call->path)
+		sip_call_leave_node(call);
 	call->ruri = call->targets[call->next_target];
 	call->targets[call->next_target++] = NULL;
 	return true;

@@ -98,13 +98,16 @@ static const char *allowed(const struct sip_stack *stack, bool subscribes)
 }
 
 /* What may stand in Require (RFC 3261 8.2.2.3).  @return to be freed, or NULL */
-static char *supported(const struct sip_settings *settings)
+static char *supported(const struct sip_stack *stack)
 {
+	const struct sip_settings *settings = stack->settings;
 	char *const *tags = settings->accept_required.items, *text;
 	struct buffer out = {.max = BUFFER_UNBOUNDED};
 	size_t len;
 
 	buffer_add(&out, SLICE("timer, 100rel, precondition, norefersub"));
+	if (stack->registers)
+		buffer_add(&out, SLICE(", path, outbound"));
 	for (size_t i = 0; i < settings->accept_required.count; i++)
 		buffer_printf(&out, ", %s", tags[i]);
 	return buffer_take(&out, &text, &len) == 0 ? text : NULL;
@@ -117,7 +120,7 @@ static char *supported(const struct sip_settings *settings)
 static int open_nua(struct sip_stack *stack)
 {
 	const struct sip_settings *settings = stack->settings;
-	char *tags = supported(settings);
+	char *tags = supported(stack);
 
 	if (!tags)
 		return -ENOMEM;
@@ -219,7 +222,7 @@ int sip_nua_open(struct sip_stack *stack, const struct sip_stack_options *option
 
 int sip_nua_take_settings(struct sip_stack *stack)
 {
-	char *tags = supported(stack->settings);
+	char *tags = supported(stack);
 
 	if (!tags)
 		return -ENOMEM;

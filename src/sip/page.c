@@ -343,9 +343,7 @@ static int find_way(struct sending *s)
 
 static int look_again(struct sending *s)
 {
-	free(s->call.node);
-	s->call.node = NULL;
-	s->call.by_node = false;
+	sip_call_leave_node(&s->call);
 	return find(s, sip_address_uri(slice_of(s->call.to)));
 }
 

@@ -364,6 +364,7 @@ struct sip_call {
 	unsigned hops;                  /* as in struct sip_invite */
 	struct sip_flow *flow;          /* a ref; NULL: where ruri or the proxy is */
 	char *node;                     /* a URI that it goes to instead of those; NULL: none */
+	char *path;                     /* its Route, which begins with that; NULL: node alone */
 	bool by_node;                   /* that has a flow to ruri */
 	bool one_datagram;              /* by UDP however large it is */
 	char *targets[SIP_TARGETS_MAX]; /* from redirects, RFC 3261 8.1.3.4 */
@@ -383,6 +384,9 @@ struct sip_way {
 int sip_call_init(struct sip_call *call, struct sip_stack *stack, struct slice ruri,
     struct slice from, struct slice to, const struct sip_way *way);
 void sip_call_clear(struct sip_call *call);
+
+/** It goes by way of no other node, or proxy, any more. */
+void sip_call_leave_node(struct sip_call *call);
 
 /** It goes there instead.  @return 0 or -ENOMEM */
 int sip_call_lead(struct sip_call *call, const struct sip_place *place);

@@ -43,12 +43,17 @@ struct sip_flow *sip_request_flow(const struct sip_request *req)
 }
 
 /* The edge has put the first Via there. */
-struct sip_flow *sip_request_own_flow(const struct sip_request *req)
+bool sip_request_is_direct(const struct sip_request *req)
 {
 	const sip_via_t *own = req->sip->sip_via;
 	const sip_via_t *sender = own ? own->v_next : NULL;
 
-	return sender && !sender->v_next ? req->origin.flow : NULL;
+	return sender && !sender->v_next;
+}
+
+struct sip_flow *sip_request_own_flow(const struct sip_request *req)
+{
+	return sip_request_is_direct(req) ? req->origin.flow : NULL;
 }
 
 struct slice sip_request_field(const struct sip_request *req, enum sip_field field)

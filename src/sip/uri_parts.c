@@ -117,13 +117,30 @@ static struct slice find_param(struct slice params, struct slice name)
 	return absent;
 }
 
-struct slice sip_address_param(struct slice address, struct slice name)
+struct slice sip_address_params(struct slice address)
 {
 	struct slice uri = sip_address_uri(address), rest = slice_trim(address);
 
 	if (uri.p == rest.p) /* without <> all of it is the URI's */
 		return absent;
-	return find_param(slice_from(rest, (size_t)(uri.p - rest.p) + uri.len), name);
+	return slice_from(rest, (size_t)(uri.p - rest.p) + uri.len);
+}
+
+struct slice sip_address_param(struct slice address, struct slice name)
+{
+	return find_param(sip_address_params(address), name);
+}
+
+bool sip_param_cut(struct slice *rest, struct slice *name, struct slice *text)
+{
+	struct slice value;
+
+	take(rest, ";");
+	*text = *rest;
+	if (!next_param(rest, name, &value))
+		return false;
+	text->len -= rest->len;
+	return true;
 }
 
 /* --- comparison --- */

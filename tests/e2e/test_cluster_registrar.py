@@ -113,6 +113,18 @@ class BindingTest(SharedCase):
         for i in range(2):
             self.assertEqual(list(self.known(i)), [second.contact()])
 
+    def test_path(self):
+        """All nodes know the proxies before him, and what his Contact says."""
+        phone, proxy = self.ua(user='alice'), self.ua(name='proxy')
+        path = f'<{proxy.contact()};lr>'
+        self.at(0, f'<{phone.contact()}>;methods="MESSAGE"', ua=proxy, headers=[
+            ('Via', 'SIP/2.0/UDP 192.0.2.77;branch=z9hG4bKphone'), ('Path', path)])
+        self.page_at(1)
+        message = self.gets_page(proxy)
+        self.assertEqual((message.request.uri, message.request.all('Route')),
+                         (phone.contact(), [path]))
+        self.assertEqual(self.known(1)[phone.contact()]['methods'], '"MESSAGE"')
+
     def test_removed(self):
         """registrar_remove at a node that knows of it."""
         contact = self.sip.contact()

@@ -190,6 +190,14 @@ static void instances(void **state)
 	expect_log(f, "");
 	put(f, &two);
 	expect_log(f, "END sip:a@h:1 replaced NEW sip:a@h:2 ");
+	/* RFC 5626 6: where both have them, the contact has no say. */
+	two.reg_id = SLICE("2");
+	put(f, &two); /* in place of the one that had none */
+	expect_log(f, "");
+	two.reg_id = SLICE("3");
+	put(f, &two);
+	expect_log(f, "NEW sip:a@h:2 ");
+	expect_order(f, "sip:a@h:2 sip:a@h:2 sip:a@h:2 ");
 }
 
 static void ends(void **state)

@@ -154,12 +154,31 @@ static void test_address_param(void **state)
 		    params[i].value, params[i].address);
 }
 
+static void test_param_cut(void **state)
+{
+	struct slice rest = sip_address_params(SLICE("<sip:a@h;x>;Q=1 ;+g.a=\"<x;y>\";ob; ;z")),
+		     name, text;
+	static const char *const params[][2] = {{"Q", ";Q=1 "}, {"+g.a", ";+g.a=\"<x;y>\""},
+	    {"ob", ";ob"}, {"", "; "}, {"z", ";z"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++) {
+		assert_true(sip_param_cut(&rest, &name, &text));
+		assert_slice(name, params[i][0], params[i][1]);
+		assert_slice(text, params[i][1], params[i][1]);
+	}
+	assert_false(sip_param_cut(&rest, &name, &text));
+	rest = sip_address_params(SLICE("sip:a@h;x"));
+	assert_false(sip_param_cut(&rest, &name, &text));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_same),
 	    cmocka_unit_test(test_plain),
 	    cmocka_unit_test(test_address_param),
+	    cmocka_unit_test(test_param_cut),
 	    cmocka_unit_test(test_cases),
 	    cmocka_unit_test(test_absent),
 	};
