@@ -9,6 +9,7 @@
 
 #include "edge/framer.h"
 #include "edge/reply.h"
+#include "edge/stun.h"
 #include "sofia_view.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -233,6 +234,20 @@ static void run(struct record *r, struct slice input, size_t step, bool framed)
 }
 
 /* The first byte says whether the rest is one message of a framed transport. */
+/* --- STUN --- */
+
+/* Nobody is sent much more than he has sent. */
+static void answer_stun(struct slice input)
+{
+	unsigned char answer[STUN_ANSWER_SIZE];
+	union addr from;
+	size_t len;
+
+	must(addr_parse(&from, SLICE("192.0.2.1:3478")) == 0);
+	len = stun_answer(answer, &from, input);
+	must(len == 0 || (len == 32 && input.len >= 20));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const size_t steps[] = {1, 2, 3, 7, 16, 43, 64, 1000};
@@ -241,6 +256,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 2 || size > INPUT_MAX)
 		return 0;
+	answer_stun(input);
 	framed = data[0] == 'F';
 	run(&whole, input, input.len, framed);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

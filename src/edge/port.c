@@ -5,12 +5,22 @@
 #include "edge/client_priv.h"
 #include "edge/link_priv.h"
 #include "edge/priv.h"
+#include "edge/stun.h"
 #include "edge/way_priv.h"
 
 static bool is_keepalive(struct slice bytes)
 {
 	/* STUN and NUL: RFC 5389 6; anything of SIP's begins with a letter or an empty line. */
 	return bytes.len == 0 || (unsigned char)bytes.p[0] < '\n';
+}
+
+static void answer_stun(struct edge_listener *l, const union addr *from, struct slice request)
+{
+	unsigned char answer[STUN_ANSWER_SIZE];
+	size_t len = stun_answer(answer, from, request);
+
+	if (len)
+		net_udp_send(&l->port, from, (struct slice){(char *)answer, len});
 }
 
 static void on_received(void *arg, const union addr *from, struct slice bytes)
@@ -22,8 +32,12 @@ static void on_received(void *arg, const union addr *from, struct slice bytes)
 	const struct edge_source source = {l, NULL, from, host};
 	struct edge_message m;
 
-	if (is_keepalive(bytes) || addr_port(from) == 0)
+	if (addr_port(from) == 0)
 		return;
+	if (is_keepalive(bytes)) {
+		answer_stun(l, from, bytes);
+		return;
+	}
 	addr_print_host(from, host);
 	switch (edge_framer_next(&framer, &bytes, true, &edge->bounds, &m)) {
 	case EDGE_MESSAGE:

@@ -70,6 +70,20 @@ class UdpCase(case.Case):
 
 
 class ServerTest(UdpCase):
+    def test_stun(self):
+        """RFC 5626 8: a Binding Request is told where it came from; nothing else is answered."""
+        peer = Peer(self)
+        head = b'\x21\x12\xa4\x42' + b'0123456789ab'
+        peer.send(b'\0\x01\0\x08' + head + b'\0\x06\0\x04user')       # it wants more
+        peer.send(b'\x01\x01\0\0' + head)                               # an answer
+        peer.send(b'\0\x01\0\0' + head)
+        answer = peer.receive()
+        self.assertEqual(answer[:20], b'\x01\x01\0\x0c' + head)
+        self.assertEqual(answer[20:26], b'\0\x20\0\x08\0\x01')
+        self.assertEqual(int.from_bytes(answer[26:28], 'big') ^ 0x2112, peer.port)
+        self.assertEqual(bytes(a ^ b for a, b in zip(answer[28:], head)),
+                         socket.inet_aton('127.0.0.1'))
+
     """Requests to us: RFC 3261 17.2."""
 
     config = {'sip': {'max_headers': 32, 'max_header_size': 512}}
