@@ -65,7 +65,10 @@ void sip_flow_user(const struct sip_flow *flow, char user[SIP_FLOW_USER_SIZE]);
 struct slice sip_flow_write_uri(struct buffer *w, struct slice sip, struct slice user,
     struct slice from);
 
-/** Embedded in whoever wants to hear of a flow's end; zeroed, it does not watch. */
+/**
+ * Embedded in whoever wants to hear of a flow's end; zeroed, it does not watch.  A flow that is
+ * watched is needed: its connection stays open however long nothing comes over it.
+ */
 struct sip_flow_watch {
 	TAILQ_ENTRY(sip_flow_watch) entry;
 	/** The connection has closed.  The watch is off; it may free itself, and start others. */

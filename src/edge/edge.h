@@ -38,7 +38,7 @@ struct stats;
 struct edge_settings {
 	uint64_t max_message_size, max_headers, max_header_size;
 	uint64_t message_timeout_ms, idle_timeout_ms;
-	uint64_t ping_interval_ms;   /* of WebSockets; 0: never */
+	uint64_t ping_interval_ms;   /* of WebSockets, and flows that are watched; 0: never */
 	struct setting_list origins; /* of char *: pages that WebSockets are for */
 	uint64_t max_connections;
 	uint64_t transaction_memory;

@@ -79,14 +79,24 @@ static struct net_stream *on_accept(void *arg)
 
 /*
  * A phone in a browser says nothing for hours, and cannot help it (RFC 7118 6): it is asked.  So is
- * a node, which has dialogs with clients of ours.  Of others no sign of life comes unless they send
- * it.
+ * a node, which has dialogs with clients of ours.
+ */
+static bool has_to_answer(const struct sip_flow *f)
+{
+	return f->transport->net->ping || f->is_node;
+}
+
+/*
+ * Of others no sign of life comes unless they send it.  Is somebody registered here, or has a dialog
+ * no other way, the connection stays: it is pinged for NATs, and TCP finds out whether he is there.
  */
 static struct timer_queue *idle_queue(const struct sip_flow *f)
 {
-	bool asks = f->transport->net->ping || f->is_node;
+	bool is_needed = !TAILQ_EMPTY(&f->watches);
 
-	return asks && f->edge->settings->ping_interval_ms ? &f->edge->quiet : &f->edge->idle;
+	if ((is_needed || has_to_answer(f)) && f->edge->settings->ping_interval_ms)
+		return &f->edge->quiet;
+	return is_needed ? NULL : &f->edge->idle;
 }
 
 /* @return can it be asked? */
@@ -250,7 +260,7 @@ void flow_on_quiet(struct timer_entry *life, void *arg)
 	struct sip_flow *f = flow_of(net_stream_expired(life));
 
 	(void)arg;
-	if (f->asked) {
+	if (f->asked && has_to_answer(f)) {
 		net_stream_close(&f->stream, -ETIMEDOUT);
 		return;
 	}
@@ -417,10 +427,17 @@ struct slice edge_flow_place(struct buffer *w, const struct sip_flow *flow, stru
 	return sip_flow_write_uri(w, slice_of(flow->node), rest, from);
 }
 
+static void renew_life(struct sip_flow *f)
+{
+	if (f->was_open && flow_is_alive(f) && f->stream.life_queue != &f->edge->reading)
+		net_stream_set_life(&f->stream, idle_queue(f));
+}
+
 void sip_flow_watch_start(struct sip_flow_watch *watch, struct sip_flow *flow)
 {
 	watch->flow = sip_flow_ref(flow);
 	TAILQ_INSERT_TAIL(&flow->watches, watch, entry);
+	renew_life(flow);
 }
 
 void sip_flow_watch_stop(struct sip_flow_watch *watch)
@@ -431,5 +448,6 @@ void sip_flow_watch_stop(struct sip_flow_watch *watch)
 		return;
 	watch->flow = NULL;
 	TAILQ_REMOVE(&flow->watches, watch, entry);
+	renew_life(flow);
 	sip_flow_unref(flow);
 }

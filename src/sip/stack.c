@@ -194,14 +194,16 @@ const struct setting sip_settings_rows[] = {
 	.type = SETTING_DURATION,
 	.offset = offsetof(struct sip_settings, edge.idle_timeout_ms),
 	.preset = "10m",
-	.help = "A connection without a message or CRLF for this long is closed; 0 is never."},
+	.help = "A connection without a message or CRLF for this long is closed, unless somebody is "
+		"registered on it, or a dialog has no other way; 0 is never."},
     {.name = "ping_interval",
 	.type = SETTING_DURATION,
 	.offset = offsetof(struct sip_settings, edge.ping_interval_ms),
 	.preset = "30s",
 	.help = "A WebSocket that is silent for this long is asked whether its client is there, "
-		"and closed if no answer comes in the same time; 0 is never, and idle_timeout "
-		"holds."},
+		"and closed if no answer comes in the same time; a connection that somebody is "
+		"registered on, or a dialog goes over alone, gets an empty line. 0 is never, and "
+		"of those that nobody is registered on idle_timeout holds."},
     {.name = "max_connections",
 	.type = SETTING_NUMBER,
 	.offset = offsetof(struct sip_settings, edge.max_connections),

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Clients that keep flows to us, and those behind proxies: RFC 5626, RFC 3327."""
+import socket
+
 from lib import case
 from lib.registrar import INSTANCE, RegistrarCase, config
+from lib.waiting import DEADLINE, poll
 
 OUTBOUND = ('Supported', 'path, outbound')
 VIA = ('Via', 'SIP/2.0/UDP 192.0.2.77:5060;branch=z9hG4bKphone;received=192.0.2.77')
@@ -46,6 +49,7 @@ class OutboundTest(RegistrarCase):
             with self.subTest(headers=headers):
                 response = self.register(flow(self.contact), headers=headers, kind='TCP')
                 self.assertEqual(response.get('Require'), required)
+                self.assertEqual(response.get('Flow-Timer'), '120' if required else None)
         for contact in (f'<{self.contact}>', f'<{self.contact}>;reg-id=1',
                         f'<{self.contact}>;+sip.instance={INSTANCE}'):
             with self.subTest(contact=contact):
@@ -61,6 +65,47 @@ class OutboundTest(RegistrarCase):
         contact, = self.register(kind='TCP').all('Contact')
         self.assertRegex(contact, r'>;expires=\d+;q=0.500;audio;methods="INVITE,MESSAGE";\+g.a="<x;y>"$')
         self.register(f'<{self.contact}>;long="{"x" * 1020}"', kind='TCP', code=400)
+
+
+class LifeTest(RegistrarCase):
+    """A connection on which somebody is registered stays, be it never so silent."""
+
+    own_daemon = True
+
+    def run_with(self, sip):
+        self.one, self.ctl = self.start({**config(), 'sip': {'idle_timeout': '300ms', **sip}})
+        self.phone = self.ua(user='alice')
+        self.register('<sip:alice@a1b2c3.invalid;transport=tcp>', ua=self.phone, kind='TCP',
+                      daemon=self.one)
+        self.stream = self.phone.reach('127.0.0.1', self.one.sip_port, 'TCP')
+
+    def outlives_another(self):
+        """One that was opened later, and on which nobody is."""
+        with socket.create_connection(('127.0.0.1', self.one.sip_port), DEADLINE) as other:
+            self.assertEqual(other.recv(1), b'')
+        self.page(daemon=self.one)
+        message = self.phone.expect('MESSAGE')
+        self.assertIs(message.transport, self.stream)
+        message.respond(200)
+
+    def test_pinged(self):
+        """It need not answer."""
+        self.run_with({'ping_interval': '50ms'})
+        poll(lambda: self.stream.blank >= 10 * 4, what='pings')
+        self.outlives_another()
+
+    def test_not_pinged(self):
+        self.run_with({'ping_interval': 0})
+        self.outlives_another()
+        self.assertEqual(self.stream.blank, 0)
+
+    def test_until_it_ends(self):
+        """Nobody is registered any more: it is closed as any other."""
+        self.run_with({'ping_interval': 0})
+        self.outlives_another()
+        self.ctl.call('registrar_remove', aor=self.aor())
+        self.stream.thread.join(DEADLINE)
+        self.assertFalse(self.stream.thread.is_alive())
 
 
 class ProxyTest(RegistrarCase):
@@ -107,6 +152,7 @@ class ProxyTest(RegistrarCase):
         response = self.by_proxy(flow(self.phone.contact()), [
             OUTBOUND, ('Path', f'<sip:192.0.2.9;lr>, <{self.path("lr", "ob")}>')])
         self.assertEqual(response.get('Require'), 'outbound')
+        self.assertIsNone(response.get('Flow-Timer'))       # the proxy's to say
         self.assertEqual(self.contacts(response)[self.phone.contact()]['reg-id'], '1')
 
     def test_path(self):

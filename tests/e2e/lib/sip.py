@@ -131,6 +131,7 @@ class _Stream:
         self.peer = sock.getpeername()[:2]
         self.kind = kind
         self.closed = False
+        self.blank = 0              # bytes of empty lines, which are pings (RFC 5626 4.4.1)
         # While the thread reads a ticket there is none for a moment.
         self.certificate = sock.getpeercert(True) if isinstance(sock, ssl.SSLSocket) else None
         # Two threads must not be inside one TLS object at a time, so none may block there.
@@ -178,7 +179,9 @@ class _Stream:
                 return
             buffer += data
             while True:
-                buffer = buffer.lstrip(b'\r\n')
+                rest = buffer.lstrip(b'\r\n')
+                self.blank += len(buffer) - len(rest)
+                buffer = rest
                 head, found, rest = buffer.partition(b'\r\n\r\n')
                 if not found:
                     break
