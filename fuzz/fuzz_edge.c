@@ -184,7 +184,7 @@ static void note(struct record *r, enum edge_framed what, const struct edge_mess
 		buffer_add(&r->log, edge_head_text(&m->head));
 		buffer_add(&r->log, m->body);
 		buffer_add_char(&r->log, '|');
-	} else if (what == EDGE_BROKEN) {
+	} else if (what == EDGE_FAULTY || what == EDGE_BROKEN) {
 		must(m->head.status && m->head.why);
 		buffer_add_number(&r->log, m->head.status);
 		buffer_add(&r->log, slice_of(m->head.why));
@@ -200,7 +200,7 @@ static void feed(struct edge_framer *framer, struct slice bytes, bool end, struc
 		note(r, what, &m);
 		if (r == &whole && what == EDGE_MESSAGE)
 			check_message(&m);
-		if (r == &whole && what == EDGE_BROKEN)
+		if (r == &whole && (what == EDGE_FAULTY || what == EDGE_BROKEN))
 			check_reply(&m.head);
 	}
 	must(bytes.len == 0);

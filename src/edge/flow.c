@@ -6,7 +6,6 @@
 
 #include <msrpd/story.h>
 
-#include "base/log.h"
 #include "edge/alias_priv.h"
 #include "edge/client_priv.h"
 #include "edge/link_priv.h"
@@ -18,8 +17,11 @@
 
 static const struct slice absent;
 
-/* Bytes that may wait for a client, beside one message; the system has as many again. */
-enum { BACKLOG_MAX = 2 << 20 };
+enum {
+	/* Bytes that may wait for a client, beside one message; the system has as many again. */
+	BACKLOG_MAX = 2 << 20,
+	FAULTS_MAX = 3, /* of somebody who has sent nothing that was right */
+};
 
 static struct sip_flow *flow_of(struct net_stream *stream)
 {
@@ -171,36 +173,52 @@ void flow_answer(struct sip_flow *f, struct slice text)
 		net_tap_message(&f->stream, NET_OUT, text, (struct slice){NULL, 0});
 }
 
-/* What is not a message within the bounds gets its answer, and no more is read. */
-static void refuse(struct sip_flow *f, const struct edge_head *head)
+static struct edge_source source_of(struct sip_flow *f)
 {
-	struct buffer *w = &f->edge->text;
-	const struct edge_reply reply = {.code = head->status,
-	    .why = head->why,
-	    .to_tag = slice_of(f->token)};
+	return (struct edge_source){f->listener, f, &f->peer, f->peer_host};
+}
 
-	++*f->edge->count.bad_messages;
-	net_tap_message(&f->stream, NET_IN, edge_head_text(head), (struct slice){NULL, 0});
-	log_debug("sip: conn %s %s: %s", f->transport->name, f->peer_host,
-	    head->why ? head->why : "not SIP");
-	w->len = 0;
-	if (edge_reply_possible(head)) {
-		edge_reply_write(w, head, &reply);
-		if (!w->err)
-			flow_answer(f, buffer_text(w));
-	}
+/* No more is read. */
+static void give_up(struct sip_flow *f, const struct edge_head *head)
+{
+	const struct edge_source source = source_of(f);
+
+	edge_take_faulty(&source, head);
 	net_stream_close_after_send(&f->stream);
+}
+
+/* Others may speak over this connection as well, unless nobody has said anything right on it. */
+static void take_faulty(struct sip_flow *f, const struct edge_head *head)
+{
+	const struct edge_source source = source_of(f);
+
+	if (!f->was_right && ++f->faults == FAULTS_MAX)
+		give_up(f, head);
+	else
+		edge_take_faulty(&source, head);
 }
 
 static void run(struct sip_flow *f, enum edge_framed what, const struct edge_message *m)
 {
-	if (what == EDGE_PING)
+	const struct edge_source source = source_of(f);
+
+	switch (what) {
+	case EDGE_MORE:
+		break;
+	case EDGE_PING:
 		answer_ping(f);
-	else if (what == EDGE_BROKEN)
-		refuse(f, &m->head);
-	else if (what == EDGE_MESSAGE)
-		edge_take_from_peer(&(struct edge_source){f->listener, f, &f->peer, f->peer_host},
-		    m);
+		break;
+	case EDGE_MESSAGE:
+		f->was_right = true;
+		edge_take_from_peer(&source, m);
+		break;
+	case EDGE_FAULTY:
+		take_faulty(f, &m->head);
+		break;
+	case EDGE_BROKEN:
+		give_up(f, &m->head);
+		break;
+	}
 }
 
 /* A message has message_timeout from its first byte to its last. */
@@ -243,7 +261,7 @@ void flow_on_slow(struct timer_entry *life, void *arg)
 
 	(void)arg;
 	edge_framer_give_up(&f->framer, 408, "too slow", &message);
-	refuse(f, &message.head);
+	give_up(f, &message.head);
 }
 
 static void on_alive(struct net_stream *stream)

@@ -23,6 +23,8 @@ struct sip_flow {
 	char peer_host[ADDR_TEXT_SIZE];
 	char token[EDGE_TOKEN_SIZE];
 	bool was_open;
+	bool was_right; /* a message of the peer's was SIP */
+	uint8_t faults; /* of those that came before */
 	TAILQ_HEAD(, sip_flow_watch) watches;
 	TAILQ_HEAD(, edge_client) clients;
 	TAILQ_ENTRY(sip_flow) paused_next; /* while the link has no room */

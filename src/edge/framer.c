@@ -37,7 +37,7 @@ void edge_framer_fini(struct edge_framer *framer)
 
 bool edge_framer_idle(const struct edge_framer *framer)
 {
-	return !framer->partial || framer->partial->given;
+	return !framer->skips && (!framer->partial || framer->partial->given);
 }
 
 /* --- what comes out --- */
@@ -47,18 +47,43 @@ static void consume(struct feed *feed, size_t n)
 	*feed->bytes = slice_from(*feed->bytes, n);
 }
 
-/* @param head  what could be read of it; with a fault of its own, that is the one */
+/* With a fault of its own, that is the one. */
+static void set_fault(struct edge_head *head, unsigned status, const char *why)
+{
+	if (head->status)
+		return;
+	head->status = status;
+	head->why = why;
+}
+
+/* All that came is part of what is wrong.  @param head  what could be read of it */
+static void refuse(struct feed *feed, const struct edge_head *head, unsigned status,
+    const char *why)
+{
+	*feed->message = (struct edge_message){.head = *head};
+	set_fault(&feed->message->head, status, why);
+	consume(feed, feed->bytes->len);
+}
+
 static enum edge_framed broken(struct feed *feed, const struct edge_head *head, unsigned status,
     const char *why)
 {
 	feed->framer->broken = true;
-	*feed->message = (struct edge_message){.head = *head};
-	if (!head->status) {
-		feed->message->head.status = status;
-		feed->message->head.why = why;
-	}
-	consume(feed, feed->bytes->len);
+	refuse(feed, head, status, why);
 	return EDGE_BROKEN;
+}
+
+/* It is not SIP, or not all of it: only a transport with frames knows where the next one begins. */
+static enum edge_framed no_message(struct feed *feed, const struct edge_head *head, const char *why)
+{
+	if (!feed->framer->framed)
+		return broken(feed, head, 400, why);
+	refuse(feed, head, 400, why);
+	feed->framer->skips = !feed->end;
+	feed->framer->crlf = 0;
+	if (feed->framer->partial)
+		feed->framer->partial->given = true;
+	return EDGE_FAULTY;
 }
 
 static enum edge_framed out_of_memory(struct feed *feed, const struct edge_head *head)
@@ -73,7 +98,7 @@ static enum edge_framed give(struct feed *feed, const struct edge_head *head, si
 	    .body = {head->p + head->len, len - head->len},
 	    .kept = kept,
 	};
-	return EDGE_MESSAGE;
+	return head->status ? EDGE_FAULTY : EDGE_MESSAGE;
 }
 
 /* --- what is kept --- */
@@ -154,33 +179,41 @@ static bool is_too_large(const struct feed *feed)
 	    && (p ? p->len : 0) + feed->bytes->len > feed->bounds->max_message_size;
 }
 
+/* @return why its length does not tell where it ends; NULL */
+static const char *judge_length(const struct feed *feed, const struct edge_head *head, size_t there)
+{
+	if (head->unframed)
+		return head->why;
+	if (!edge_head_has(head, EDGE_CONTENT_LENGTH))
+		return feed->framer->framed ? NULL : "no Content-Length";
+	return feed->framer->framed && head->len + (size_t)head->content_length > there
+	    ? "Content-Length beyond the end of the message"
+	    : NULL;
+}
+
 /*
  * How long is a message whose head is whole?
  * @param there  bytes of it; framed: that is all
- * @return why it is none; NULL
+ * @return false: nobody knows
  */
-static const char *find_len(const struct feed *feed, const struct edge_head *head, size_t there,
-    size_t *lenp)
+static bool find_len(const struct feed *feed, struct edge_head *head, size_t there, size_t *lenp)
 {
-	bool has_length = edge_head_has(head, EDGE_CONTENT_LENGTH);
-
-	if (head->unframed || (head->status && !feed->framer->trusted))
-		return head->why;
-	*lenp = head->len + (size_t)head->content_length;
-	if (!feed->framer->framed)
-		return has_length ? NULL : "no Content-Length";
-	if (!has_length)
-		*lenp = there;
-	return *lenp > there ? "Content-Length beyond the end of the message" : NULL;
-}
-
-static enum edge_framed take_whole(struct feed *feed, const struct edge_head *head)
-{
-	size_t there = feed->bytes->len, len;
-	const char *why = find_len(feed, head, there, &len);
+	const char *why = judge_length(feed, head, there);
 
 	if (why)
-		return broken(feed, head, 400, why);
+		set_fault(head, 400, why);
+	*lenp = there;
+	if (!why && edge_head_has(head, EDGE_CONTENT_LENGTH))
+		*lenp = head->len + (size_t)head->content_length;
+	return !why || feed->framer->framed;
+}
+
+static enum edge_framed take_whole(struct feed *feed, struct edge_head *head)
+{
+	size_t there = feed->bytes->len, len;
+
+	if (!find_len(feed, head, there, &len))
+		return broken(feed, head, 400, NULL);
 	if (there < len)
 		return keep(feed, head, true);
 	consume(feed, feed->framer->framed ? there : len);
@@ -192,12 +225,14 @@ static enum edge_framed begin(struct feed *feed)
 	struct edge_head head = {0};
 	int err = edge_head_scan(&head, *feed->bytes, feed->bounds);
 
-	if (err == -EBADMSG || is_too_large(feed))
+	if (err == -EMSGSIZE || is_too_large(feed))
 		return broken(feed, &head, 513, "message too large");
+	if (err == -EBADMSG)
+		return no_message(feed, &head, NULL);
 	if (is_open(feed) || (err == -EAGAIN && !feed->framer->framed))
 		return keep(feed, &head, err == 0);
 	if (err == -EAGAIN)
-		return broken(feed, &head, 400, "a head without an end");
+		return no_message(feed, &head, "a head without an end");
 	return take_whole(feed, &head);
 }
 
@@ -212,7 +247,7 @@ static int scan_kept(struct edge_partial *p, const struct edge_bounds *bounds)
 	return err;
 }
 
-/* @return 0: the head is whole; -EAGAIN; -EBADMSG; -ENOMEM */
+/* @return 0: the head is whole; -EAGAIN; -EBADMSG; -EMSGSIZE; -ENOMEM */
 static int go_on_with_head(struct feed *feed)
 {
 	size_t step = feed->framer->framed ? feed->bytes->len : STEP;
@@ -229,12 +264,10 @@ static int go_on_with_head(struct feed *feed)
 static enum edge_framed go_on_with_body(struct feed *feed)
 {
 	struct edge_partial *p = feed->framer->partial;
-	const char *why;
 	size_t len;
 
-	why = find_len(feed, &p->head, p->len, &len);
-	if (why)
-		return broken(feed, &p->head, 400, why);
+	if (!find_len(feed, &p->head, p->len, &len))
+		return broken(feed, &p->head, 400, NULL);
 	if (p->len > len && !feed->framer->framed)
 		give_back(feed, p->len - len);
 	else if (p->len < len && !append(feed, len - p->len))
@@ -255,18 +288,20 @@ static enum edge_framed go_on(struct feed *feed)
 		return broken(feed, head, 513, "message too large");
 	err = go_on_with_head(feed);
 	head = &feed->framer->partial->head;
-	if (err == -ENOMEM || err == -EBADMSG)
+	if (err == -ENOMEM || err == -EMSGSIZE)
 		return out_of_memory(feed, head);
+	if (err == -EBADMSG)
+		return no_message(feed, head, NULL);
 	if (is_open(feed) || (err == -EAGAIN && !feed->framer->framed))
 		return EDGE_MORE;
 	if (err == -EAGAIN)
-		return broken(feed, head, 400, "a head without an end");
+		return no_message(feed, head, "a head without an end");
 	return go_on_with_body(feed);
 }
 
 /* --- between messages --- */
 
-/* @return EDGE_PING: CRLF CRLF was there; EDGE_MESSAGE: one begins; EDGE_MORE; EDGE_BROKEN */
+/* @return EDGE_PING: CRLF CRLF was there; EDGE_MESSAGE: one begins; or as edge_framer_next() */
 static enum edge_framed skip_crlf(struct feed *feed)
 {
 	struct edge_framer *f = feed->framer;
@@ -281,7 +316,7 @@ static enum edge_framed skip_crlf(struct feed *feed)
 	if (feed->bytes->len == 0 && !(feed->end && f->crlf % 2))
 		return EDGE_MORE;
 	if (f->crlf % 2)
-		return broken(feed, &(struct edge_head){0}, 400, "CR without LF");
+		return no_message(feed, &(struct edge_head){0}, "CR without LF");
 	f->crlf = 0;
 	return EDGE_MESSAGE;
 }
@@ -307,6 +342,11 @@ enum edge_framed edge_framer_next(struct edge_framer *framer, struct slice *byte
 	}
 	if (framer->partial && framer->partial->given)
 		drop_partial(framer);
+	if (framer->skips) {
+		framer->skips = !feed.end;
+		consume(&feed, bytes->len);
+		return EDGE_MORE;
+	}
 	return take_next(&feed);
 }
 
@@ -315,7 +355,7 @@ void edge_framer_give_up(struct edge_framer *framer, unsigned status, const char
 {
 	struct slice none = {0};
 	struct feed feed = {.framer = framer, .bytes = &none, .message = message};
+	bool begun = framer->partial && !framer->partial->given;
 
-	broken(&feed, framer->partial ? &framer->partial->head : &(struct edge_head){0}, status,
-	    why);
+	broken(&feed, begun ? &framer->partial->head : &(struct edge_head){0}, status, why);
 }

@@ -18,13 +18,8 @@ struct edge_partial;
 struct edge_framer {
 	struct edge_partial *partial; /* of a message that came in pieces */
 	bool framed; /* its transport carries messages (WebSocket): set by the owner */
-	/*
-	 * Its messages are our own stack's, set by the owner: one that has a fault is passed as it
-	 * is, head.status set, as long as it is known where it ends.  The stack writes what
-	 * applications and peers on UDP have said, and that shall not end the stream.
-	 */
-	bool trusted;
 	bool broken;
+	bool skips;   /* framed: what is left of a message that was refused before its end */
 	uint8_t crlf; /* bytes of CRLF CRLF that came last */
 };
 
@@ -33,15 +28,20 @@ enum edge_framed {
 	EDGE_MESSAGE, /* whole and good, with one Content-Length; framed: perhaps without */
 	EDGE_PING,    /* CRLF CRLF, or more of them, between messages: answer CRLF */
 	/*
-	 * Over a bound, or not SIP: answer head.status where edge_reply_possible(), and close.
-	 * Nothing more is taken.
+	 * A message with a fault, but it is known where the next one begins: answer head.status
+	 * where edge_reply_possible(), and nobody else is to see it.
+	 */
+	EDGE_FAULTY,
+	/*
+	 * Over a bound, not SIP, or without a length that can be read: answer head.status where
+	 * edge_reply_possible(), and close.  Nothing more is taken.
 	 */
 	EDGE_BROKEN,
 };
 
 /** What edge_framer_next() found: valid until it is called again, and as long as the bytes are. */
 struct edge_message {
-	struct edge_head head; /* EDGE_BROKEN: what of it could be read; why and status are set */
+	struct edge_head head; /* with a fault: what could be read of it; why and status are set */
 	struct slice body;     /* empty: none */
 	bool kept; /* it lies in the framer's memory, not in the bytes: gone with the next call */
 };
@@ -63,7 +63,7 @@ bool edge_framer_idle(const struct edge_framer *framer);
  * @param bytes    those that came, or what is left of them
  * @param end      framed: a message of the transport ends with them.  What is behind a body with
  *                 a Content-Length is dropped (RFC 3261 18.3)
- * @param message  filled for EDGE_MESSAGE and EDGE_BROKEN
+ * @param message  filled for EDGE_MESSAGE, EDGE_FAULTY and EDGE_BROKEN
  */
 enum edge_framed edge_framer_next(struct edge_framer *framer, struct slice *bytes, bool end,
     const struct edge_bounds *bounds, struct edge_message *message);

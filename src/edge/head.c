@@ -29,10 +29,10 @@ static void set_length_fault(struct edge_head *h, unsigned status, const char *w
 	h->unframed = true;
 }
 
-static int give_up(struct edge_head *h, unsigned status, const char *why)
+static int over_bound(struct edge_head *h, unsigned status, const char *why)
 {
 	set_fault(h, status, why);
-	return -EBADMSG;
+	return -EMSGSIZE;
 }
 
 /* --- the start line --- */
@@ -108,13 +108,14 @@ static bool take_request_line(struct edge_head *h, struct slice line)
 	struct slice rest = line, method = take_word(&rest), uri = take_word(&rest);
 	struct slice end = last_word(line);
 
-	if (method.len == 0 || chars_span(method, CHARS_SIP_TOKEN) < method.len
-	    || !is_some_version(end))
+	if (method.len == 0 || !is_some_version(end))
 		return false;
 	h->request = true;
 	h->method = span_of(h, method);
 	h->uri = span_of(h, uri);
-	if (rest.p != end.p || rest.len != end.len)
+	if (chars_span(method, CHARS_SIP_TOKEN) < method.len)
+		set_fault(h, 400, "bad method");
+	else if (rest.p != end.p || rest.len != end.len)
 		set_fault(h, 400, "start line is not three words");
 	else if (!is_version(end))
 		set_fault(h, 505, "SIP version not supported");
@@ -123,24 +124,28 @@ static bool take_request_line(struct edge_head *h, struct slice line)
 	return true;
 }
 
-/* The phrase is anything, or missing. */
+/* The phrase is anything, or missing.  @return false: it is no response */
 static bool take_status_line(struct edge_head *h, struct slice line)
 {
 	struct slice rest = line, first = take_word(&rest), digits = take_word(&rest);
 	uint64_t code;
 
+	if (!is_some_version(first))
+		return false;
 	if (!is_version(first) || digits.len != 3 || slice_to_u64(digits, 699, &code) < 0
 	    || code < 100)
-		return false;
-	h->code = (unsigned)code;
+		set_fault(h, 400, "bad status line");
+	else
+		h->code = (unsigned)code;
 	return true;
 }
 
 static int take_start_line(struct edge_head *h, struct slice line)
 {
-	if (!take_status_line(h, line) && !take_request_line(h, line))
-		return give_up(h, 400, "no start line of SIP");
-	return 0;
+	if (take_status_line(h, line) || take_request_line(h, line))
+		return 0;
+	set_fault(h, 400, "no start line of SIP");
+	return -EBADMSG;
 }
 
 /* --- header lines --- */
@@ -218,13 +223,38 @@ static void take_known(struct edge_head *h, enum edge_field field, struct edge_s
 		take_content_length(h, value);
 }
 
+/*
+ * Others end a line at a lone CR or LF as well.
+ * @param line  without its CRLF
+ * @return would they find another length in it, or the head's end?
+ */
+static bool hides_length(struct slice line)
+{
+	struct slice piece, name;
+
+	for (size_t at = 0, end; at <= line.len; at = end + 1) {
+		for (end = at; end < line.len && line.p[end] != '\r' && line.p[end] != '\n'; end++)
+			;
+		piece = (struct slice){line.p + at, end - at};
+		if (piece.len == 0
+		    || (cut_name(&piece, &name) && find_field(name) == EDGE_CONTENT_LENGTH))
+			return true;
+		if (end + 1 < line.len && line.p[end] == '\r' && line.p[end + 1] == '\n')
+			end++;
+	}
+	return false;
+}
+
 static int take_header(struct edge_head *h, struct edge_span span, const struct edge_bounds *bounds)
 {
 	struct slice rest = slice_at(h, span), name;
 	enum edge_field field;
 
 	if (++h->lines > bounds->max_headers)
-		return give_up(h, 400, "too many header fields");
+		return over_bound(h, 400, "too many header fields");
+	if (h->stray && hides_length(slice_head(rest, rest.len - 2)))
+		set_length_fault(h, 400, "a line within a line");
+	h->stray = false;
 	if (!cut_name(&rest, &name)) {
 		set_fault(h, 400, "a header field without a name");
 		return 0;
@@ -335,10 +365,10 @@ static void judge_whole(struct edge_head *h, const struct edge_bounds *bounds)
 static int check_size(struct edge_head *h, const struct edge_bounds *bounds)
 {
 	if (h->len - h->line > bounds->max_header_size)
-		return give_up(h, 400,
+		return over_bound(h, 400,
 		    h->start ? "a header field too long" : "start line too long");
 	if (h->len > bounds->max_message_size)
-		return give_up(h, 513, "message too large");
+		return over_bound(h, 513, "message too large");
 	return 0;
 }
 
@@ -377,18 +407,30 @@ static void fold_line(struct edge_head *h)
 	h->len += 2;
 }
 
-/* @return 0 the head ends here; 1 go on; -EAGAIN; -EBADMSG */
+/* It is no part of a message, and ends no line here.  @return as scan_stop() */
+static int take_stray(struct edge_head *h, char c)
+{
+	set_fault(h, 400, c == '\r' ? "CR without LF" : c ? "LF without CR" : "NUL");
+	if (!h->start)
+		return -EBADMSG;
+	h->stray = h->stray || c;
+	h->len++;
+	return 1;
+}
+
+/* @return 0 the head ends here; 1 go on; -EAGAIN; -EBADMSG; -EMSGSIZE */
 static int scan_stop(struct edge_head *h, struct slice rest, const struct edge_bounds *bounds)
 {
 	int err;
 
-	if (rest.p[0] != '\r')
-		return give_up(h, 400, rest.p[0] ? "LF without CR" : "NUL");
-	if (rest.len > 1 && rest.p[1] != '\n')
-		return give_up(h, 400, "CR without LF");
+	if (rest.p[0] != '\r' || (rest.len > 1 && rest.p[1] != '\n'))
+		return take_stray(h, rest.p[0]);
 	if (rest.len > 1 && h->len == h->line) {
 		h->len += 2;
-		return h->start ? 0 : give_up(h, 400, "no start line");
+		if (h->start)
+			return 0;
+		set_fault(h, 400, "no start line");
+		return -EBADMSG;
 	}
 	if (rest.len < 3)
 		return -EAGAIN;
@@ -417,7 +459,7 @@ static int scan(struct edge_head *head, struct slice bytes, const struct edge_bo
 	head->p = bytes.p;
 	do {
 		if (scan_text(head, bytes, bounds) < 0)
-			return -EBADMSG;
+			return -EMSGSIZE;
 		if (head->len == bytes.len)
 			return -EAGAIN;
 		next = scan_stop(head, slice_from(bytes, head->len), bounds);

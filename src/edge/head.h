@@ -57,6 +57,7 @@ struct edge_head {
 	uint32_t content_length; /* if EDGE_CONTENT_LENGTH is there */
 	bool request;            /* if start */
 	bool folded;             /* some line is */
+	bool stray;              /* there is a lone CR or LF in the line in hand */
 	bool unframed;           /* the fault is one of its length: where it ends is not known */
 	unsigned code;           /* of a response */
 	unsigned status;         /* what to answer: 400, 416, 501, 505, 513; 0: it is good */
@@ -76,7 +77,8 @@ struct edge_head {
  * to close the connection that all clients share (with NTATAG_BAD_REQ_MASK(0), so that faults of
  * other fields do not count).  So refused are:
  * - over a bound: 400; 513 for max_message_size, which counts a Content-Length as well
- * - NUL, a lone CR or LF; a start line that is none of SIP's (at once)
+ * - a start line that is none of SIP's
+ * - NUL, a lone CR or LF
  * - a start line that is not three words with one space between them, or folded; a header
  *   without a colon, or with a name that is no token
  * - no Via, From, To, Call-ID or CSeq, or a bad one; a second one of those but Via, or of
@@ -88,8 +90,8 @@ struct edge_head {
  * @param bytes  from the first of the message on, all that there are: what was scanned
  *               before, unchanged but perhaps elsewhere, and what came since
  * @return 0: it is whole, head->len bytes of them, and head->status tells whether it is good;
- *         -EAGAIN: more is needed; -EBADMSG: broken before its end: head->status and head->why
- *         say how, and the lines before that can be read
+ *         -EAGAIN: more is needed; -EBADMSG: it is none of SIP's; -EMSGSIZE: over a bound before
+ *         its end: head->status and head->why say how, and the lines before that can be read
  */
 int edge_head_scan(struct edge_head *head, struct slice bytes, const struct edge_bounds *bounds);
 
@@ -97,7 +99,7 @@ int edge_head_scan(struct edge_head *head, struct slice bytes, const struct edge
  * Scan a head that we have written, or the stack has, whose parts were judged when they came:
  * nothing is judged any more.
  *
- * @return 0, -EAGAIN or -EBADMSG: it is none
+ * @return 0, -EAGAIN, or -EBADMSG or -EMSGSIZE: it is none
  */
 int edge_head_scan_own(struct edge_head *head, struct slice bytes);
 

@@ -19,6 +19,8 @@
 
 enum { SIP_PORT = 5060 };
 
+static const struct slice absent;
+
 static struct edge *edge_of(const struct edge_source *from)
 {
 	return from->listener->edge;
@@ -84,9 +86,10 @@ static void write_reply(struct buffer *w, const struct edge_source *from,
 	struct edge_via via;
 
 	edge_reply_write(&plain, request, reply);
-	if (!plain.err && edge_head_scan(&head, buffer_text(&plain), &edge_own_bounds) == 0
-	    && edge_head_via(&head, &via) == 0) {
-		note_source(&change, from, &via);
+	if (!plain.err && edge_head_scan(&head, buffer_text(&plain), &edge_own_bounds) == 0) {
+		/* Over a stream a Via that is the fault itself need not be read. */
+		if (edge_head_via(&head, &via) == 0)
+			note_source(&change, from, &via);
 		edge_head_write(w, &head, &change);
 	} else {
 		w->err = -EBADMSG;
@@ -104,18 +107,29 @@ void edge_refuse(const struct edge_source *from, const struct edge_head *request
 	struct buffer *w = &l->edge->text;
 	union addr to = *from->peer;
 	struct edge_via via;
+	bool has_via = edge_head_via(request, &via) == 0;
 
-	if (!edge_reply_possible(request) || edge_head_via(request, &via) < 0)
+	if (!edge_reply_possible(request) || (!from->flow && !has_via))
 		return;
 	w->len = 0;
 	write_reply(w, from, request, &reply);
-	addr_set_port(&to, reply_port(from, &via));
-	if (w->err)
+	if (w->err) {
 		buffer_fini(w);
-	else if (from->flow)
+	} else if (from->flow) {
 		flow_answer(from->flow, buffer_text(w));
-	else
+	} else {
+		addr_set_port(&to, reply_port(from, &via));
 		net_udp_send(&l->port, &to, buffer_text(w));
+	}
+}
+
+void edge_take_faulty(const struct edge_source *from, const struct edge_head *head)
+{
+	++*edge_of(from)->count.bad_messages;
+	if (from->flow)
+		net_tap_message(&from->flow->stream, NET_IN, edge_head_text(head), absent);
+	log_debug("sip: %s %s: %s", from->listener->transport->name, from->host, head->why);
+	edge_refuse(from, head, head->status, head->why);
 }
 
 /* --- requests --- */

@@ -192,7 +192,6 @@ static struct net_stream *on_accept(void *arg)
 	if (!p)
 		return NULL;
 	p->link = link;
-	p->framer.trusted = true;
 	net_stream_init(&p->stream, &link->protocol);
 	return &p->stream;
 }
@@ -239,15 +238,18 @@ static ssize_t on_input(struct net_stream *stream, struct slice bytes, bool end)
 	struct edge_message message;
 	struct slice rest = bytes;
 	enum edge_framed what;
+	bool is_message;
 
 	do {
 		what = edge_framer_next(&p->framer, &rest, end, &edge_own_bounds, &message);
-		if (what == EDGE_BROKEN || (what == EDGE_MESSAGE && check_peer(p, &message) < 0)) {
+		/* The stack writes what applications have said: its faults are passed as they are. */
+		is_message = what == EDGE_MESSAGE || what == EDGE_FAULTY;
+		if (what == EDGE_BROKEN || (is_message && check_peer(p, &message) < 0)) {
 			log_warn("sip: link: %s",
 			    what == EDGE_BROKEN ? message.head.why : "a stranger");
 			return -EPROTO;
 		}
-		if (what == EDGE_MESSAGE)
+		if (is_message)
 			edge_take_from_stack(p->link->edge, &message);
 	} while (what != EDGE_MORE && stream->state == NET_OPEN);
 	pump(p->link);

@@ -1,7 +1,6 @@
 /* UDP listeners: datagrams of the socket into messages. */
 #include "edge/listener_priv.h"
 
-#include "base/log.h"
 #include "edge/client_priv.h"
 #include "edge/link_priv.h"
 #include "edge/priv.h"
@@ -43,10 +42,9 @@ static void on_received(void *arg, const union addr *from, struct slice bytes)
 	case EDGE_MESSAGE:
 		edge_take_from_peer(&source, &m);
 		break;
+	case EDGE_FAULTY:
 	case EDGE_BROKEN:
-		++*edge->count.bad_messages;
-		log_debug("sip: udp %s: %s", host, m.head.why ? m.head.why : "not SIP");
-		edge_refuse(&source, &m.head, m.head.status, m.head.why);
+		edge_take_faulty(&source, &m.head);
 		break;
 	case EDGE_MORE:
 	case EDGE_PING: /* RFC 5626 4.4.1 is for streams */

@@ -39,11 +39,22 @@ bool edge_reply_possible(const struct edge_head *request)
 	return request->request && !slice_equal(edge_head_method(request), SLICE("ACK"));
 }
 
+/* On one line, whatever it was folded with, or came with in a faulty request. */
+static void write_value(struct buffer *w, struct slice value)
+{
+	size_t start = w->len;
+
+	buffer_add(w, value);
+	for (size_t i = start; i < w->len; i++)
+		if (w->p[i] == '\r' || w->p[i] == '\n' || w->p[i] == '\0')
+			w->p[i] = ' ';
+}
+
 static void write_line(struct buffer *w, const char *name, struct slice value)
 {
 	buffer_add(w, slice_of(name));
 	buffer_add(w, SLICE(": "));
-	buffer_add(w, value);
+	write_value(w, value);
 	buffer_add(w, SLICE("\r\n"));
 }
 
@@ -69,7 +80,7 @@ static void write_vias(struct buffer *w, const struct edge_head *request)
 static void write_to(struct buffer *w, const struct edge_head *request, struct slice tag)
 {
 	buffer_add(w, SLICE("To: "));
-	buffer_add(w, edge_head_value(request, EDGE_TO));
+	write_value(w, edge_head_value(request, EDGE_TO));
 	if (tag.len && !edge_head_tag(request, EDGE_TO).p) {
 		buffer_add(w, SLICE(";tag="));
 		buffer_add(w, tag);
@@ -90,8 +101,6 @@ static void write_warning(struct buffer *w, const struct edge_reply *reply)
 void edge_reply_write(struct buffer *w, const struct edge_head *request,
     const struct edge_reply *reply)
 {
-	size_t start = w->len;
-
 	write_status(w, reply->code);
 	write_vias(w, request);
 	write_line(w, "From", edge_head_value(request, EDGE_FROM));
@@ -101,8 +110,6 @@ void edge_reply_write(struct buffer *w, const struct edge_head *request,
 	if (reply->why)
 		write_warning(w, reply);
 	buffer_add(w, SLICE("Content-Length: 0\r\n\r\n"));
-	if (request->folded && !w->err)
-		edge_unfold(w->p + start, w->len - start);
 }
 
 void edge_after_write(struct buffer *w, const struct edge_head *invite, struct slice method,

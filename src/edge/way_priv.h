@@ -17,6 +17,9 @@ struct edge_source {
 
 void edge_take_from_peer(const struct edge_source *from, const struct edge_message *message);
 
+/** One that has a fault: it is counted, and answered if it can be. */
+void edge_take_faulty(const struct edge_source *from, const struct edge_head *head);
+
 /** Answer what is not taken. */
 void edge_refuse(const struct edge_source *from, const struct edge_head *request, unsigned code,
     const char *why);

@@ -9,6 +9,26 @@ BOUNDS = {'max_message_size': '8KiB', 'max_headers': 32, 'max_header_size': 512,
           'message_timeout': '500ms'}
 
 
+# What is wrong with a message that ends where it says, and the answer.
+FAULTS = {
+    'scheme': (b'sip:x@', b'http:x@', b'416'),
+    'not ASCII': (b'sip:x@', b'sip:\xc3\xbc@', b'400'),
+    'version': (b' SIP/2.0\r\n', b' SIP/3.0\r\n', b'505'),
+    'method': (b'OPTIONS sip', b'OPT\xc3\xbcONS sip', b'400'),
+    'another method': (b'1 OPTIONS', b'1 INFO', b'400'),
+    'From twice': (b'To:', b'From: <sip:z@127.0.0.1>;tag=2\r\nTo:', b'400'),
+    'From': (b'From: <', b'From: a@b <', b'400'),
+    'Max-Forwards': (b'Max-Forwards: 70', b'Max-Forwards: 300', b'400'),
+    'an empty Via': (b'From:', b'Via:\r\nFrom:', b'400'),
+    'an empty Route': (b'From:', b'Route:\r\nFrom:', b'400'),
+    'no name': (b'To:', b'no name\r\nTo:', b'400'),
+    'NUL': (b'To:', b'X: a\0b\r\nTo:', b'400'),
+    'LF': (b'To:', b'X: a\nY: b\r\nTo:', b'400'),
+    'CR': (b'To:', b'X: a\rb\r\nTo:', b'400'),
+    'LF in what is answered': (b'tag=1', b'tag=1\nX: y', b'400'),
+}
+
+
 def options(extra='', body=b'', branch='z9hG4bK1', length=None):
     head = ('OPTIONS sip:x@127.0.0.1 SIP/2.0\r\n'
             f'Via: SIP/2.0/TCP 127.0.0.1;branch={branch}\r\n'
@@ -66,6 +86,57 @@ class StreamTest(case.Case):
                 self.assertTrue(answer.startswith(b'SIP/2.0 ' + code), answer)
                 self.assertEqual(answer.count(b'SIP/2.0 4') + answer.count(b'SIP/2.0 5'), 1)
         self.assertEqual(self.number('stream_messages_in'), before)
+
+    def test_faults(self):
+        """A faulty message is answered, and the next one read; the stack has seen no byte of it."""
+        sock = self.dial()
+        sock.sendall(options(branch='z9hG4bKfirst'))
+        self.read_answers(sock, 1)
+        for name, (good, bad, code) in FAULTS.items():
+            with self.subTest(name):
+                before, seen = self.number('bad_messages'), self.number('stream_messages_in')
+                branch = f'z9hG4bK{name.replace(" ", "")}'
+                data = options(branch=branch, body=b'OPTIONS sip:y SIP/2.0\r\n\r\n')
+                sock.sendall(data.replace(good, bad, 1) + options(branch=branch + 'next'))
+                faulty, fine, rest = self.read_answers(sock, 2).split(b'\r\n\r\n')
+                self.assertEqual((faulty[8:11], fine[8:11], rest), (code, b'200', b''))
+                self.assertNotIn(b'\nX: y', faulty)
+                self.assertEqual(self.number('bad_messages'), before + 1)
+                self.assertEqual(self.number('stream_messages_in'), seen + 1)
+
+    def test_another_length(self):
+        """Who ends lines elsewhere reads another length: nobody knows where this one ends."""
+        for bad in (b'X: a\nl: 100\r\nTo:', b'X: a\rContent-Length : 100\r\nTo:',
+                    b'X: a\n\nY: b\r\nTo:', b'X: a\n\r\nTo:', b'\nX: a\r\nTo:'):
+            with self.subTest(bad):
+                sock = self.dial()
+                sock.sendall(options())
+                self.read_answers(sock, 1)
+                sock.sendall(options().replace(b'To:', bad, 1) + options())
+                answers = self.read_all(sock)
+                self.assertEqual((answers[8:11], answers.count(b'SIP/2.0 ')), (b'400', 1))
+
+    def test_faulty_responses(self):
+        """Dropped, and counted."""
+        before = self.number('bad_messages')
+        sock = self.dial()
+        response = options().replace(b'OPTIONS sip:x@127.0.0.1 SIP/2.0', b'SIP/2.0 200 OK', 1)
+        sock.sendall(response.replace(b'From: <', b'From: a@b <')
+                     + response.replace(b' 200 ', b' 999 ') + options())
+        self.assertTrue(self.read_answers(sock, 1).startswith(b'SIP/2.0 200 '))
+        self.assertEqual(self.number('bad_messages'), before + 2)
+
+    def test_nothing_but_faults(self):
+        """Of three messages none was right: no more of them.  Who has been right may go on."""
+        bad = options().replace(b'sip:x@', b'http:x@', 1)
+        sock = self.dial()
+        sock.sendall(bad * 5)
+        self.assertEqual(self.read_all(sock).count(b'SIP/2.0 416 '), 3)
+        sock = self.dial()
+        sock.sendall(bad * 2 + options() + bad * 100 + options(branch='z9hG4bK2'))
+        answers = self.read_answers(sock, 104)
+        self.assertEqual((answers.count(b'SIP/2.0 416 '), answers.count(b'SIP/2.0 200 ')),
+                         (102, 2))
 
     def test_endless_start_line(self):
         sock = self.dial()

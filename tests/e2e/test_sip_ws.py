@@ -144,11 +144,6 @@ class MessagesTest(WebCase):
             'size': (self.options(body=b'x' * 9000), None, 1009),
             'headers': (self.options('X: y\r\n' * 40), b'400', 1000),
             'header': (self.options(f'X: {"y" * 600}\r\n'), b'400', 1000),
-            'two lengths': (self.options('Content-Length: 0\r\n', length=0), b'400', 1000),
-            'a length beyond': (self.options(length=1), b'400', 1000),
-            'no end': (self.options()[:-2], b'400', 1000),
-            'garbage': (b'\x00\xff\x13 garbage', None, 1000),
-            'HTTP': (b'GET / HTTP/1.1\r\nHost: x\r\n\r\n', None, 1000),
         }
         before = self.number('stream_messages_in')
         for name, (data, code, close) in cases.items():
@@ -159,6 +154,40 @@ class MessagesTest(WebCase):
                 self.assertEqual([answer[8:11] for answer in answers], [code] if code else [])
                 self.assertEqual(closed, close)
         self.assertEqual(self.number('stream_messages_in'), before)
+
+    def test_faults(self):
+        """Answered where there can be an answer, and the next message is read: the WebSocket says
+        where that begins."""
+        cases = {
+            'scheme': (self.options().replace(b'sip:x@', b'http:x@', 1), b'416'),
+            'two lengths': (self.options('Content-Length: 0\r\n', length=0), b'400'),
+            'a length beyond': (self.options(length=1), b'400'),
+            'no length': (self.options(length='x'), b'400'),
+            'no end': (self.options()[:-2], b'400'),
+            'a line within a line': (self.options('X: a\nl: 7\r\n'), b'400'),
+            'garbage': (b'\x00\xff\x13 garbage', None),
+            'HTTP': (b'GET / HTTP/1.1\r\nHost: x\r\n\r\n' + self.options(), None),
+        }
+        sock = self.raw()
+        sock.send(self.options())
+        self.read(sock)
+        for fragment in (None, 7):
+            for name, (data, code) in cases.items():
+                with self.subTest(name, fragment=fragment):
+                    before = self.number('bad_messages')
+                    sock.fragment = fragment
+                    sock.send(data)
+                    sock.send(self.options())
+                    answers = self.read(sock, 2 if code else 1)
+                    self.assertEqual([answer[8:11] for answer in answers],
+                                     [code, b'200'] if code else [b'200'])
+                    self.assertEqual(self.number('bad_messages'), before + 1)
+
+    def test_nothing_but_faults(self):
+        sock = self.raw()
+        for _ in range(3):
+            sock.send(b'garbage')
+        self.assertEqual(self.read_all(sock), ([], 1000))
 
     def test_slow(self):
         sock = self.raw()

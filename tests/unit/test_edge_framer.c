@@ -45,7 +45,7 @@ static void log_message(struct stream *s, const struct edge_message *m)
 	buffer_add(&s->log, SLICE(") "));
 }
 
-static void log_broken(struct stream *s, const struct edge_message *m)
+static void log_fault(struct stream *s, const struct edge_message *m)
 {
 	buffer_add_number(&s->log, m->head.status);
 	buffer_add_char(&s->log, ' ');
@@ -60,8 +60,12 @@ static void log_event(struct stream *s, enum edge_framed what, const struct edge
 	s->pinged = what == EDGE_PING;
 	if (what == EDGE_MESSAGE)
 		log_message(s, m);
-	if (what == EDGE_BROKEN)
-		log_broken(s, m);
+	if (what == EDGE_FAULTY)
+		buffer_add_char(&s->log, '(');
+	if (what == EDGE_FAULTY || what == EDGE_BROKEN)
+		log_fault(s, m);
+	if (what == EDGE_FAULTY)
+		buffer_add(&s->log, SLICE(") "));
 }
 
 static void give(struct stream *s, struct slice piece, bool end)
@@ -164,10 +168,26 @@ static const struct {
     /* lines that others might end elsewhere */
     {MESSAGE("Subject: a\nContent-Length: 5\r\n", ""), "400 LF without CR"},
     {MESSAGE("Subject: a\rContent-Length: 5\r\n", ""), "400 CR without LF"},
-    {MESSAGE("Subject: a\r\r\n", ""), "400 CR without LF"},
-    {MESSAGE("no name\r\nContent-Length: 0\r\n", ""), "400 a header field without a name"},
-    {MESSAGE(": x\r\nContent-Length: 0\r\n", ""), "400 a header field without a name"},
-    {MESSAGE("Sub(ject: x\r\nContent-Length: 0\r\n", ""), "400 a header field without a name"},
+    {MESSAGE("Subject: a\r\r\nl: 5\r\n", "hello"), "400 CR without LF"},
+    {MESSAGE("Subject: a\n\r\nl: 5\r\n", "hello"), "400 LF without CR"},
+    {MESSAGE("Subject: a\nL\t: 6\r\nl: 5\r\n", "hello"), "400 LF without CR"},
+    {MESSAGE("Subject: a\n\nb\r\nl: 5\r\n", "hello"), "400 LF without CR"},
+    {MESSAGE("\rSubject: a\r\nl: 5\r\n", "hello"), "400 CR without LF"},
+    {MESSAGE("l: 5\nSubject: a\r\n", "hello"), "400 LF without CR"},
+    /* faults of a message whose end is known all the same */
+    {MESSAGE("To: b\r\nno name\r\nl: 5\r\n", "hello") HELLO,
+	"(400 a header field twice) MESSAGE(hello) "},
+    {HELLO MESSAGE("no name\r\nl: 5\r\n", "hello") HELLO PING,
+	"MESSAGE(hello) (400 a header field without a name) MESSAGE(hello) ping "},
+    {MESSAGE(": x\r\nl: 0\r\n", "") HELLO, "(400 a header field without a name) MESSAGE(hello) "},
+    {MESSAGE("Sub(ject: x\r\nl: 0\r\n", "") MESSAGE("To: b\r\nl: 1\r\n", "x") HELLO,
+	"(400 a header field without a name) (400 a header field twice) MESSAGE(hello) "},
+    {MESSAGE("Subject: a\nb: c\r\nl: 5\r\n", "hello") HELLO, "(400 LF without CR) MESSAGE(hello) "},
+    {MESSAGE("Subject: a\rb\r\n c\r\nl: 5\r\n", "hello") HELLO,
+	"(400 CR without LF) MESSAGE(hello) "},
+    {MESSAGE("To: b\r\n", "hello"), "400 a header field twice"},
+    {MESSAGE("To: b\r\nl: 5\r\nl: 5\r\n", "hello"), "400 a header field twice"},
+    {MESSAGE("To: b\r\nl: 4096\r\n", ""), "400 a header field twice"},
 };
 
 static void test_streams(void **state)
@@ -183,7 +203,7 @@ static void test_nul(void **state)
 	static const char body[] = MESSAGE("Content-Length: 3\r\n", "a\0b");
 
 	(void)state;
-	assert_stream((struct slice){head, sizeof(head) - 1}, &usual, "400 NUL");
+	assert_stream((struct slice){head, sizeof(head) - 1}, &usual, "(400 NUL) ");
 	assert_stream((struct slice){body, sizeof(body) - 1}, &usual, "MESSAGE(a0b) ");
 }
 
@@ -315,9 +335,46 @@ static void test_framed(void **state)
 	assert_framed(SLICE(PING), "ping ");
 	assert_framed(SLICE("\r\n"), "");
 	assert_framed(SLICE(MESSAGE("l: 6\r\n", "hello")),
-	    "400 Content-Length beyond the end of the message");
-	assert_framed(SLICE(HEAD("MESSAGE")), "400 a head without an end");
-	assert_framed(SLICE("\r"), "400 CR without LF");
+	    "(400 Content-Length beyond the end of the message) ");
+	assert_framed(SLICE(MESSAGE("l: x\r\n", "hello")), "(400 bad Content-Length) ");
+	assert_framed(SLICE(MESSAGE("l: 4096\r\n", "hello")), "(513 message too large) ");
+	assert_framed(SLICE(HEAD("MESSAGE")), "(400 a head without an end) ");
+	assert_framed(SLICE("\r"), "(400 CR without LF) ");
+	assert_framed(SLICE("GET / HTTP/1.1\r\n\r\n" HELLO), "(400 no start line of SIP) ");
+}
+
+/* What comes of a message before its end is known to be none is dropped through its end. */
+static void test_framed_next(void **state)
+{
+	struct stream s = {.framer.framed = true, .bounds = &usual};
+
+	(void)state;
+	begin(&s);
+	give(&s, SLICE("GET / HTTP/1.1\r\nH"), false);
+	assert_false(edge_framer_idle(&s.framer));
+	give(&s, SLICE(HELLO), false);
+	give(&s, SLICE(HELLO), true);
+	assert_true(edge_framer_idle(&s.framer));
+	give(&s, SLICE("\r"), true);
+	give(&s, SLICE(HELLO), true);
+	assert_log(&s, "(400 no start line of SIP) (400 CR without LF) MESSAGE(hello) ", "framed");
+	finish(&s);
+}
+
+/* What is too slow is told once. */
+static void test_give_up(void **state)
+{
+	struct stream s = {.framer.framed = true, .bounds = &usual};
+	struct edge_message m;
+
+	(void)state;
+	begin(&s);
+	give(&s, SLICE("MESS"), false);
+	give(&s, SLICE("AGE\r\n x"), false);
+	edge_framer_give_up(&s.framer, 408, "too slow", &m);
+	assert_int_equal(m.head.status, 408);
+	assert_int_equal(m.head.len, 0);
+	finish(&s);
 }
 
 static void test_framed_bound(void **state)
@@ -331,33 +388,6 @@ static void test_framed_bound(void **state)
 	buffer_add_char(&b, 'x');
 	assert_framed(buffer_text(&b), "513 message too large");
 	buffer_fini(&b);
-}
-
-/* --- the stack's own --- */
-
-static void assert_trusted(struct slice input, const char *log)
-{
-	struct stream s = {.bounds = &usual};
-
-	begin(&s);
-	s.framer.trusted = true;
-	give(&s, input, false);
-	assert_log(&s, log, "trusted");
-	finish(&s);
-}
-
-/* Faults pass, but for those of the framing. */
-static void test_trusted(void **state)
-{
-	(void)state;
-	assert_trusted(SLICE(MESSAGE("To: b\r\nno name\r\nl: 5\r\n", "hello") HELLO),
-	    "MESSAGE(hello) MESSAGE(hello) ");
-	assert_trusted(SLICE(MESSAGE("", "hello")), "400 no Content-Length");
-	assert_trusted(SLICE(MESSAGE("To: b\r\nl: 5\r\nl: 5\r\n", "hello")),
-	    "400 a header field twice");
-	assert_trusted(SLICE(MESSAGE("l: 5x\r\n", "hello")), "400 bad Content-Length");
-	assert_trusted(SLICE(MESSAGE("To: b\r\nl: 4096\r\n", "")), "400 a header field twice");
-	assert_trusted(SLICE(MESSAGE("a: b\nl: 5\r\n", "hello")), "400 LF without CR");
 }
 
 /* --- what is broken stays so --- */
@@ -385,8 +415,9 @@ int main(void)
 	    cmocka_unit_test(test_start_line_bound),
 	    cmocka_unit_test(test_places),
 	    cmocka_unit_test(test_framed),
+	    cmocka_unit_test(test_framed_next),
+	    cmocka_unit_test(test_give_up),
 	    cmocka_unit_test(test_framed_bound),
-	    cmocka_unit_test(test_trusted),
 	    cmocka_unit_test(test_after_broken),
 	};
 

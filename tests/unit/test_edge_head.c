@@ -85,6 +85,12 @@ static const struct {
     {"INVITE http://example.org/ SIP/2.0", 416, "INVITE"},
     {"INVITE sip:bob@example.org SIP/3.0", 505, "INVITE"},
     {"IN+VITE sip:bob@example.org SIP/2.0", 501, "IN+VITE"},
+    {"INV(ITE sip:b@b SIP/2.0", 400, "INV(ITE"},
+    {"SIP/2.0 99 x", 400, NULL},
+    {"SIP/2.0 700 x", 400, NULL},
+    {"SIP/2.0 2000 x", 400, NULL},
+    {"SIP/2.0", 400, NULL},
+    {"SIP/3.0 200 OK", 400, NULL},
     {"SIP/2.0 200 OK", 0, NULL},
     {"SIP/2.0 200 ", 0, NULL},
     {"SIP/2.0 200", 0, NULL},
@@ -114,8 +120,8 @@ static void test_start_lines(void **state)
 static void test_no_start_line(void **state)
 {
 	static const char *const lines[] = {"GET / HTTP/1.1\r\n1", "MSRP a SEND\r\n1", "\r\n1",
-	    "SIP/2.0 99 x\r\n1", "SIP/2.0 700 x\r\n1", "SIP/2.0 2000 x\r\n1", "SIP/3.0 200 OK\r\n1",
-	    "INV(ITE sip:b@b SIP/2.0\r\n1", "INVITE\r\n1", " INVITE sip:b@b SIP/2.0\r\n1"};
+	    "SIP/ 200 OK\r\n1", "INVITE\r\n1", " INVITE sip:b@b SIP/2.0\r\n1",
+	    "INVITE\nsip:b@b SIP/2.0\r\n1"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
