@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <msrpd/sip_uri.h>
 
@@ -34,37 +35,122 @@ static const char *use_of(struct slice action)
 	return NULL;
 }
 
-/* One map of conditions, or a list of them.  Who writes an address knows who is there. */
-static bool knows_source(const struct tree *conditions)
+/* An address or a prefix, or a list of such.  A wildcard, or what an address is not, is none. */
+static bool names_addresses(const struct tree *pattern)
 {
+	union addr addr;
+	unsigned bits;
+
+	if (pattern->kind == TREE_TEXT)
+		return addr_parse_prefix(&addr, &bits, pattern->text) == 0 && bits > 0;
+	for (const struct tree *p = pattern->first; p; p = p->next)
+		if (!names_addresses(p))
+			return false;
+	return pattern->first;
+}
+
+/* All but those that are named. */
+static bool excepts_addresses(const struct tree *pattern)
+{
+	struct tree rest = *pattern;
+
+	if (pattern->kind != TREE_TEXT || !slice_starts_nocase(pattern->text, SLICE("!")))
+		return false;
+	rest.text = slice_from(pattern->text, 1);
+	return names_addresses(&rest);
+}
+
+/* One map of conditions, or a list of them. */
+static const struct tree *find_condition(const struct tree *conditions, struct slice name)
+{
+	const struct tree *found = NULL;
+
 	if (!conditions || conditions->kind != TREE_LIST)
-		return tree_find(conditions, SLICE("$si"));
-	for (const struct tree *c = conditions->first; c; c = c->next)
-		if (tree_find(c, SLICE("$si")))
+		return tree_find(conditions, name);
+	for (const struct tree *c = conditions->first; c && !found; c = c->next)
+		found = tree_find(c, name);
+	return found;
+}
+
+/* Who is it that a rule is for?  What is not sure counts as anybody. */
+struct door {
+	bool open;
+	bool sees; /* $si is who is there, and not a proxy that speaks for others */
+};
+
+/* Who writes an address knows who is there. */
+static bool knows_source(const struct door *door, const struct tree *conditions)
+{
+	const struct tree *source = find_condition(conditions, SLICE("$si"));
+
+	return door->sees && source && names_addresses(source);
+}
+
+static bool asks_in(const struct tree *rule)
+{
+	const struct tree *actions = tree_find(rule, SLICE("do"));
+
+	for (const struct tree *a = actions ? actions->first : NULL; a; a = a->next)
+		if (slice_equal(action_name(a), SLICE("www_authorize")))
 			return true;
 	return false;
 }
 
-/* What the rule lets somebody do unasked, or NULL.  asked: whether a rule before it asks. */
-static const char *lets_do(const struct tree *rule, bool *asked)
+/* Does the rule hold wherever the other one, behind it, does, but for addresses that it names? */
+static bool covers(const struct door *door, const struct tree *conditions,
+    const struct tree *others)
+{
+	const struct tree *same;
+
+	if (!conditions)
+		return true;
+	for (const struct tree *c = conditions->first; c; c = c->next) {
+		if (conditions->kind != TREE_MAP)
+			return false;
+		if (door->sees && slice_equal(c->key->text, SLICE("$si")) && excepts_addresses(c))
+			continue;
+		same = find_condition(others, c->key->text);
+		if (!same || same->kind != TREE_TEXT || c->kind != TREE_TEXT
+		    || !slice_equal(same->text, c->text) || same->quoted != c->quoted)
+			return false;
+	}
+	return true;
+}
+
+/* Does one of the rules before this one ask who it is, and lets go on? */
+static bool is_asked_before(const struct door *door, const struct tree *rules,
+    const struct tree *rule)
+{
+	const struct tree *others = tree_find(rule, SLICE("if")), *goes_on;
+
+	for (const struct tree *r = rules->first; r != rule; r = r->next) {
+		goes_on = tree_find(r, SLICE("continue"));
+		if (goes_on && slice_equal(goes_on->text, SLICE("true")) && asks_in(r)
+		    && covers(door, tree_find(r, SLICE("if")), others))
+			return true;
+	}
+	return false;
+}
+
+/* What the rule lets somebody do unasked, or NULL. */
+static const char *lets_do(const struct door *door, const struct tree *rules,
+    const struct tree *rule)
 {
 	const struct tree *actions = tree_find(rule, SLICE("do"));
-	const struct tree *goes_on = tree_find(rule, SLICE("continue"));
-	bool asks = *asked || knows_source(tree_find(rule, SLICE("if"))), asks_all = false;
 
+	if (knows_source(door, tree_find(rule, SLICE("if"))))
+		return NULL;
 	for (const struct tree *a = actions ? actions->first : NULL; a; a = a->next) {
-		asks_all |= slice_equal(action_name(a), SLICE("www_authorize"));
-		if (use_of(action_name(a)) && !asks && !asks_all)
-			return use_of(action_name(a));
+		if (slice_equal(action_name(a), SLICE("www_authorize")))
+			return NULL;
+		if (use_of(action_name(a)))
+			return is_asked_before(door, rules, rule) ? NULL : use_of(action_name(a));
 	}
-	if (asks_all && goes_on && slice_equal(goes_on->text, SLICE("true")))
-		*asked = true;
 	return NULL;
 }
 
-static bool is_loopback(const char *uri)
+static bool is_loopback(struct slice host)
 {
-	struct slice host = sip_uri_domain(slice_of(uri));
 	union addr address, net;
 
 	if (slice_equal_nocase(host, SLICE("localhost")))
@@ -80,26 +166,60 @@ static bool is_loopback(const char *uri)
 	return addr_same_host(&address, &net);
 }
 
+/* Of its URIs, http: as well: what is behind "//" is no user. */
+static struct slice host_of(const char *uri)
+{
+	struct slice text = slice_of(uri), host;
+	const char *mark = memmem(text.p, text.len, "://", 3);
+
+	if (!mark)
+		return sip_uri_domain(text);
+	text = slice_from(text, (size_t)(mark + 3 - text.p));
+	host = text;
+	if (text.len && text.p[0] == '[') {
+		slice_cut(&text, ']', &host);
+		host.len += 1;
+	} else {
+		slice_cut(&text, ':', &host);
+	}
+	return host;
+}
+
 static bool is_on_loopback(const struct setting_list *listen)
 {
 	for (size_t i = 0; i < listen->count; i++)
-		if (!is_loopback(((char *const *)listen->items)[i]))
+		if (!is_loopback(host_of(((char *const *)listen->items)[i])))
 			return false;
 	return true;
+}
+
+/* SIP over WebSocket at the web port, to which a proxy may bring others. */
+static struct door door_of(const struct config *cfg)
+{
+	const struct web_settings *web = &cfg->web;
+	bool has_sip = web->sip && web->listen.count && cfg->sip.listen.count;
+	bool inside = is_on_loopback(&web->listen);
+	bool proxied = has_sip && inside && web->advertise && !is_loopback(host_of(web->advertise));
+
+	return (struct door){
+	    .open = !is_on_loopback(&cfg->sip.listen) || (has_sip && !inside) || proxied
+		|| (has_sip && web->forwarded.count),
+	    .sees = !proxied || web->forwarded.count,
+	};
 }
 
 static void warn_of_open_doors(const struct config *cfg, struct config_load *load)
 {
 	const struct tree *rules = config_tree(load, "routes.sip");
+	const struct door door = door_of(cfg);
 	const char *use;
-	bool asked = false;
 	size_t index = 0;
 	char key[64];
 
-	if (is_on_loopback(&cfg->sip.listen))
+	if (!door.open)
 		return;
 	for (const struct tree *r = rules ? rules->first : NULL; r; r = r->next, index++) {
-		use = lets_do(r, &asked);
+		use = lets_do(&door, rules, r);
 		if (!use)
 			continue;
 		snprintf(key, sizeof(key), "routes.sip.%zu", index);

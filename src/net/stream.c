@@ -348,17 +348,22 @@ static void log_accepted(const struct net_stream *s)
 	    s->link.ops->name);
 }
 
+static int note_client(struct net_stream *s, const union addr *client)
+{
+	s->client = malloc(sizeof(*s->client));
+	if (!s->client)
+		return -ENOMEM;
+	*s->client = *client;
+	return 0;
+}
+
 /* Whom the proxy speaks for: the limits are his. */
 static int take_client(struct net_stream *s, union addr *client)
 {
-	if (!addr_len(client)) {
+	if (!addr_len(client))
 		net_stream_peer(s, client);
-	} else {
-		s->client = malloc(sizeof(*s->client));
-		if (!s->client)
-			return -ENOMEM;
-		*s->client = *client;
-	}
+	else if (note_client(s, client) < 0)
+		return -ENOMEM;
 	return net_guard_enter(s->protocol->net->guard, client, s->link.ops->encrypted, &s->host);
 }
 
@@ -434,11 +439,14 @@ static int move(struct net_stream *from, struct net_stream *to)
 {
 	int fd = from->fd;
 
-	to->host = from->host;
-	to->client = from->client;
+	/* Unless it is somebody else's, whom the other one has spoken for. */
+	if (!to->client) {
+		to->host = from->host;
+		to->client = from->client;
+		from->host = NULL;
+		from->client = NULL;
+	}
 	to->link.state = from->link.state;
-	from->host = NULL;
-	from->client = NULL;
 	from->link.state = NULL;
 	net_stream_set_life(from, NULL);
 	if (from->reading)
@@ -448,26 +456,44 @@ static int move(struct net_stream *from, struct net_stream *to)
 	return stream_watch(to, fd);
 }
 
-int net_stream_hand_over(struct net_stream *from, const struct net_listener *listener, void *arg,
-    struct slice answer, struct slice rest)
+/* A client of the other one's.  @return as net_guard_enter() */
+static int take_client_of(struct net_stream *s, const struct net_stream *from,
+    const union addr *client)
 {
-	struct net_protocol *p = listener->protocol;
+	union addr peer;
+
+	net_stream_peer(from, &peer);
+	if (!client || addr_same_host(client, &peer))
+		return 0;
+	if (note_client(s, client) < 0)
+		return -ENOMEM;
+	return net_guard_enter(s->protocol->net->guard, client, false, &s->host);
+}
+
+int net_stream_hand_over(struct net_stream *from, const struct net_handing *handing)
+{
+	struct net_protocol *p = handing->to->protocol;
 	struct net_stream *s;
 	int err = output_flush(from);
 
 	if (err < 0 || net_stream_backlog(from) || net_protocol_is_full(p) || p->stopping)
 		return err < 0 ? err : -EAGAIN;
-	s = p->handler->accept(arg);
+	s = p->handler->accept(handing->arg);
 	if (!s)
 		return -ENOMEM;
 	s->accepted = true;
-	s->listener = listener;
+	s->listener = handing->to;
 	s->link.ops = from->link.ops->encrypted ? &net_wss : &net_ws;
 	net_stream_ref(s);
-	err = move(from, s);
-	net_stream_close(from, -ESHUTDOWN);
+	err = take_client_of(s, from, handing->client);
+	if (err == 0) {
+		err = move(from, s);
+		net_stream_close(from, -ESHUTDOWN);
+	} else if (err == -EMFILE) {
+		(*p->count.refused)++;
+	}
 	if (err == 0)
-		err = ws_adopt(s, answer, rest);
+		err = ws_adopt(s, handing->answer, handing->rest);
 	if (err < 0) {
 		net_stream_close(s, err);
 	} else {

@@ -105,19 +105,24 @@ void net_stream_set_life(struct net_stream *stream, struct timer_queue *queue);
 /** The stream whose life has expired; it is in no queue now. */
 struct net_stream *net_stream_expired(struct timer_entry *life);
 
+/** What becomes of a stream that is handed over; all is borrowed for the call. */
+struct net_handing {
+	const struct net_listener *to; /* whose it will be; its socket need not be open */
+	void *arg;                     /* for net_handler.accept() of its protocol */
+	/* For whom the peer, a proxy, speaks: the limits are his from now on.  NULL: for himself */
+	const union addr *client;
+	struct slice answer; /* to the request, which is written first */
+	struct slice rest;   /* bytes that were read behind the request */
+};
+
 /**
  * Make a WebSocket of an accepted stream that is open and not framed, at which a request for that
  * was read: from now on it is a stream of another listener's protocol, whose limit of streams
  * counts.  On success this one is closed, without its socket.
  *
- * @param to      its socket need not be open
- * @param arg     for net_handler.accept() of its protocol
- * @param answer  to the request, which is written first
- * @param rest    bytes that were read behind the request
  * @return 0 or negative errno: then it is as it was, or closed
  */
-int net_stream_hand_over(struct net_stream *stream, const struct net_listener *to, void *arg,
-    struct slice answer, struct slice rest);
+int net_stream_hand_over(struct net_stream *stream, const struct net_handing *handing);
 
 /* --- who is there --- */
 

@@ -181,9 +181,11 @@ void web_api(struct web *web, struct http_conn *conn, const struct http_request 
 {
 	struct web_identity identity = {0};
 	bool post = slice_equal(request->method, SLICE("POST"));
+	union addr client;
 
 	if (!is_open(web, conn, request))
 		return;
+	web_client(web, conn, request, &client);
 	if (!post && !request->websocket)
 		refuse(conn, request, 405, "Allow: POST, OPTIONS\r\n");
 	else if (!identify(web, request, &identity))
@@ -193,7 +195,7 @@ void web_api(struct web *web, struct http_conn *conn, const struct http_request 
 	else if (post)
 		run(web, conn, request, &identity);
 	else
-		web_sockets_take(&web->sockets, conn, &identity);
+		web_sockets_take(&web->sockets, conn, &identity, &client);
 }
 
 /* --- tokens --- */

@@ -91,8 +91,11 @@ void http_answer_file(struct http_conn *conn, int fd, uint64_t size,
 /**
  * Make it a WebSocket of another protocol's listener, if the request asks properly for that.
  * The connection is answered, or not one of ours any more.
+ *
+ * @param client  whose it is then: who has connected, or for whom he speaks
  */
-void http_upgrade(struct http_conn *conn, const struct net_listener *to, void *arg);
+void http_upgrade(struct http_conn *conn, const struct net_listener *to, void *arg,
+    const union addr *client);
 
 /** Headers that every answer has, as lines. */
 extern const char http_security_headers[];

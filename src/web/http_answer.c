@@ -155,7 +155,8 @@ void http_answer_file(struct http_conn *c, int fd, uint64_t size, const struct h
 	send_piece(c);
 }
 
-void http_upgrade(struct http_conn *c, const struct net_listener *to, void *arg)
+void http_upgrade(struct http_conn *c, const struct net_listener *to, void *arg,
+    const union addr *client)
 {
 	struct upgrade_terms terms = {
 	    .subprotocol = slice_of(to->protocol->subprotocol),
@@ -164,6 +165,7 @@ void http_upgrade(struct http_conn *c, const struct net_listener *to, void *arg)
 	char text[2048];
 	struct buffer w = BUFFER_ON(text);
 	unsigned status = upgrade_answer(c->request.head, &terms, &w);
+	const struct net_handing handing = {to, arg, client, buffer_text(&w), c->rest};
 	int err;
 
 	if (c->request.too_long) { /* what comes are no frames */
@@ -177,7 +179,7 @@ void http_upgrade(struct http_conn *c, const struct net_listener *to, void *arg)
 		end_answer(c);
 		return;
 	}
-	err = net_stream_hand_over(&c->stream, to, arg, buffer_text(&w), c->rest);
+	err = net_stream_hand_over(&c->stream, &handing);
 	if (err < 0 && c->stream.state != NET_CLOSED) {
 		log_debug("web: conn %" PRIu64 ": no WebSocket: %s", c->stream.number,
 		    strerror(-err));

@@ -143,7 +143,7 @@ const struct setting web_settings_rows[] = {
 	.check = prefixes_check,
 	.help =
 	    "Addresses and prefixes of HTTP proxies in front whose X-Forwarded-For is believed: "
-	    "its last address is the client's then."},
+	    "its last address is the client's then, at /sip and /msrp as well."},
     {.name = "api_token_secret",
 	.type = SETTING_SECRET,
 	.offset = OF(api_token_secret),

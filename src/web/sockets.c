@@ -326,11 +326,11 @@ static const struct net_handler handler = {
 };
 
 void web_sockets_take(struct web_sockets *all, struct http_conn *conn,
-    const struct web_identity *identity)
+    const struct web_identity *identity, const union addr *client)
 {
 	struct taking taking = {all, identity};
 
-	http_upgrade(conn, &all->listener, &taking);
+	http_upgrade(conn, &all->listener, &taking, client);
 }
 
 /* --- all of them --- */

@@ -50,6 +50,6 @@ int web_sockets_init(struct web_sockets *sockets, const struct web_env *env,
 void web_sockets_reload(struct web_sockets *sockets, const struct web_settings *settings);
 void web_sockets_fini(struct web_sockets *sockets);
 
-/** Make a connection one of them, if its request asks properly for that. */
+/** Make a connection one of them, if its request asks properly for that.  client: as of http_upgrade() */
 void web_sockets_take(struct web_sockets *sockets, struct http_conn *conn,
-    const struct web_identity *identity);
+    const struct web_identity *identity, const union addr *client);

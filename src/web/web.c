@@ -31,9 +31,11 @@ void web_client(const struct web *web, const struct http_conn *conn,
 	union addr told;
 
 	http_conn_peer(conn, addr);
-	if (request->forwarded_for.p && prefixes_have(&web->forwarded, addr)
-	    && addr_parse_host(&told, last_of(request->forwarded_for)) == 0)
-		*addr = told;
+	if (!request->forwarded_for.p || !prefixes_have(&web->forwarded, addr)
+	    || addr_parse_host(&told, last_of(request->forwarded_for)) < 0)
+		return;
+	addr_set_port(&told, addr_port(addr)); /* the proxy's: it is not told */
+	*addr = told;
 }
 
 bool web_origin_is_welcome(const struct web *web, const struct http_request *request)
@@ -75,12 +77,15 @@ static void on_metrics(struct web *web, struct http_conn *conn, const struct htt
 static void take_websocket(struct web *web, struct http_conn *conn,
     const struct http_request *request, const struct net_listener *to)
 {
+	union addr client;
+
+	web_client(web, conn, request, &client);
 	if (!to)
 		http_refuse(conn, 404, NULL);
 	else if (!web_origin_is_welcome(web, request))
 		http_refuse(conn, 403, NULL);
 	else
-		http_upgrade(conn, to, to->arg);
+		http_upgrade(conn, to, to->arg, &client);
 }
 
 static void on_msrp(struct web *web, struct http_conn *conn, const struct http_request *request)

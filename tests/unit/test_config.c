@@ -334,6 +334,9 @@ static void keep_warning(const char *line, void *arg)
 
 #define OPEN(uri)        "sip: {listen: [" uri "]}\nroutes:\n  sip:\n"
 #define RULE(when, what) "    - if: {" when "}\n      do: [{" what "}]\n"
+#define ASKED(when)      "    - if: {" when "}\n      do: [{www_authorize: {}}]\n      continue: true\n"
+#define WEB(text)        "web: {" text "}\n" OPEN("sip:127.0.0.1")
+#define PROXIED          "listen: [\"http://127.0.0.1:80\"], advertise: \"https://im.example.org\""
 #define CALL_WARNING     "w:4:7: this rule lets anybody call others: www_authorize asks who it is\n"
 #define OPEN_WARNING(line) \
 	"w:" #line ":7: this rule lets anybody use the gateway: www_authorize asks who it is\n"
@@ -375,6 +378,51 @@ static const struct {
     {OPEN("sip:192.0.2.1") RULE("$rm: INVITE", "www_authorize: {}")
 	    RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
 	OPEN_WARNING(6)},
+    /* who is asked before, and what is an address */
+    {OPEN("sip:192.0.2.1") ASKED("$rm: REGISTER") RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	OPEN_WARNING(7)},
+    {OPEN("sip:192.0.2.1") ASKED("$ua: \"Friendly*\"") RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	OPEN_WARNING(7)},
+    {OPEN("sip:192.0.2.1") ASKED("$rm: MESSAGE") RULE("$rm: MESSAGE, $td: a", "msg_to_msrp: {}"),
+	""},
+    {OPEN("sip:192.0.2.1") ASKED("$rm: MESSAGE, $td: b") RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	OPEN_WARNING(7)},
+    {OPEN("sip:192.0.2.1") ASKED("$si: \"!127.0.0.0/8\"") RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	""},
+    {OPEN("sip:192.0.2.1") ASKED("$si: \"!*\"") RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	OPEN_WARNING(7)},
+    {OPEN("sip:192.0.2.1") ASKED("$si: 10.0.0.0/8") RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	OPEN_WARNING(7)},
+    {OPEN("sip:192.0.2.1") RULE("$si: \"*\"", "msg_to_msrp: {}"), OPEN_WARNING(4)},
+    {OPEN("sip:192.0.2.1") RULE("$si: \"!10.0.0.0/8\"", "msg_to_msrp: {}"), OPEN_WARNING(4)},
+    {OPEN("sip:192.0.2.1") RULE("$si: 0.0.0.0/0", "msg_to_msrp: {}"), OPEN_WARNING(4)},
+    {OPEN("sip:192.0.2.1") RULE("$si: [10.0.0.0/8, \"*\"]", "msg_to_msrp: {}"), OPEN_WARNING(4)},
+    {OPEN("sip:192.0.2.1") RULE("$si: [10.0.0.0/8, \"2001:db8::1\"]", "msg_to_msrp: {}"), ""},
+    /* the web port is a door as well */
+    {WEB("listen: [\"http://0.0.0.0:80\"], msrp: false") RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	OPEN_WARNING(5)},
+    {WEB("listen: [\"http://0.0.0.0:80\"], msrp: false, sip: false")
+	    RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	""},
+    {WEB("listen: [\"http://[2001:db8::1]:80\"]") RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	OPEN_WARNING(5)},
+    {WEB("listen: [\"http://127.0.0.1:80\", \"http://[::1]:80\"]")
+	    RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	""},
+    {WEB("listen: [\"http://127.0.0.1:80\"], advertise: \"http://127.0.0.1:81\"")
+	    RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	""},
+    /* behind a proxy; who it speaks for is known, or not */
+    {WEB(PROXIED) RULE("$rm: MESSAGE", "msg_to_msrp: {}"), OPEN_WARNING(5)},
+    {WEB(PROXIED) ASKED("$si: \"!127.0.0.0/8\"") RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	OPEN_WARNING(8)},
+    {WEB(PROXIED) RULE("$si: 127.0.0.1", "msg_to_msrp: {}"), OPEN_WARNING(5)},
+    {WEB(PROXIED ", forwarded: [127.0.0.1]") ASKED("$si: \"!127.0.0.0/8\"")
+	    RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	""},
+    {WEB("listen: [\"http://127.0.0.1:80\"], forwarded: [127.0.0.1]")
+	    RULE("$rm: MESSAGE", "msg_to_msrp: {}"),
+	OPEN_WARNING(5)},
     {OPEN("sip:192.0.2.1") RULE("$rm: INVITE", "msrp_ua_answer: {}"), ""},
     {"share_ports: true\nsip: {listen: [\"sip:192.0.2.1;transport=tcp\"]}", ""},
     {"share_ports: true\nsip: {listen: [\"sip:192.0.2.1:5071\", \"sip:192.0.2.1\"]}", ""},
