@@ -119,11 +119,6 @@ class FloodCase(case.Case):
     def descriptors(self):
         return os.listdir(f'/proc/{self.daemon.process.pid}/fd')
 
-    def memory(self):
-        """Resident, in KiB."""
-        with open(f'/proc/{self.daemon.process.pid}/status', encoding='ascii') as file:
-            return next(int(line.split()[1]) for line in file if line.startswith('VmRSS:'))
-
     def cpu(self):
         """Nanoseconds, by the kernel's own count."""
         with open(f'/proc/{self.daemon.process.pid}/schedstat', encoding='ascii') as file:
@@ -189,7 +184,7 @@ class CrowdFlood(FloodCase):
         """As many connections as there are descriptors, 20,000 at most."""
         count = scale(1000, min(20000, self.files - 200))
         self.measure_idle()
-        before = self.memory()
+        before = self.daemon.resident_kib()
         crowds = [self.crowd('many', target=address_of(self.relay()), count=count // 2,
                              sources=sources(1 + i, 1 + count // 2 // ADDRESS_MAX))
                   for i in range(2)]
@@ -198,7 +193,7 @@ class CrowdFlood(FloodCase):
         poll(lambda: self.number('msrp:connections') >= count, what='all connections')
         self.compare('crowd')
         show('crowd.connections', count, '')
-        show('crowd.memory', (self.memory() - before) / count, 'KiB/connection')
+        show('crowd.memory', (self.daemon.resident_kib() - before) / count, 'KiB/connection')
         self.assertGreaterEqual(len(self.descriptors()), count)
         for crowd in crowds:
             end = crowd.end()
@@ -284,14 +279,14 @@ class SlowFlood(FloodCase):
                 'web': (('127.0.0.1', int(web)), 'GET / HTTP/1.1\r\nCookie: ')}
         count = scale(100, 1000)
         self.measure_idle()
-        before = self.memory()
+        before = self.daemon.resident_kib()
         crowds = [self.crowd('many', target=target, count=count, trickle=0.1, again=True,
                              text=words + 'x' * 100000, sources=sources(11 + i, 1 + count // 200))
                   for i, (target, words) in enumerate(text.values())]
         for crowd in crowds:
             crowd.hear()
         self.compare('slow_writers')
-        show('slow_writers.memory', (self.memory() - before) / count / 3, 'KiB/connection')
+        show('slow_writers.memory', (self.daemon.resident_kib() - before) / count / 3, 'KiB/connection')
         # Each of them has been sent away once.
         for name in text:
             poll(lambda n=name: self.number(f'{n}:closed') >= count,
@@ -306,13 +301,13 @@ class SlowFlood(FloodCase):
         """Clients of the relay who do not read, and peers who send to them all they can."""
         count = scale(40, 2000)
         self.measure_idle()
-        before = self.memory()
+        before = self.daemon.resident_kib()
         crowd = self.crowd('lurkers', relay=self.relay(), user='bob',
                            password=USERS['bob']['password'], count=count,
                            sources=sources(21, 1 + count // 100), size=30000)
         crowd.hear()
         self.compare('slow_readers')
-        grown = self.memory() - before
+        grown = self.daemon.resident_kib() - before
         show('slow_readers.memory', grown / count, 'KiB/reader')
         show('slow_readers.body_bytes', self.number('msrp:body_bytes'), 'bytes')
         poll(lambda: self.number('relay:sessions') == 1, what='the end of all clients but ours')
@@ -328,12 +323,12 @@ class SlowFlood(FloodCase):
         text = f'MSRP {NUMBER.decode()} AUTH\r\nTo-Path: {uri}\r\n' \
                f'From-Path: msrp://127.0.0.1:9/asker;tcp\r\n-------{NUMBER.decode()}$\r\n'
         self.measure_idle()
-        before = self.memory()
+        before = self.daemon.resident_kib()
         crowd = self.crowd('many', target=address_of(uri), count=count, text=text, repeat=True,
                            reads=False, small=True, sources=sources(31, 1 + count // 200))
         crowd.hear()
         self.compare('askers')
-        show('askers.memory', (self.memory() - before) / count, 'KiB/connection')
+        show('askers.memory', (self.daemon.resident_kib() - before) / count, 'KiB/connection')
         poll(lambda: self.number('msrp:connections') <= GOOD, what='the end of all askers')
         crowd.end()
         self.check_base()
@@ -346,7 +341,7 @@ class StormFlood(FloodCase):
         count = scale(2, 8)
         calls = [self.call(connect=False) for _ in range(count)]
         self.measure_idle()
-        before = self.memory()
+        before = self.daemon.resident_kib()
         crowds = []
         for call in calls:
             head = f'MSRP endless1 SEND\r\nTo-Path: {" ".join(call.path)}\r\n' \
@@ -359,7 +354,7 @@ class StormFlood(FloodCase):
             crowd.hear()
         self.compare('endless_chunks')
         self.assertLessEqual(self.number('msrp:body_bytes'), MEMORY)
-        show('endless_chunks.memory', self.memory() - before, 'KiB')
+        show('endless_chunks.memory', self.daemon.resident_kib() - before, 'KiB')
         sent = sum(crowd.end()['sent'] for crowd in crowds)
         show('endless_chunks.sent', sent / (1 << 20), 'MiB')
 
@@ -384,7 +379,7 @@ class StormFlood(FloodCase):
         self.call_storm = self.call(connect=False)
         targets = [' '.join(self.call_storm.path), self.relay().replace(';', '/nobody;')]
         self.measure_idle()
-        before = self.memory()
+        before = self.daemon.resident_kib()
         crowds = []
         for i, path in enumerate(targets):
             text = f'MSRP {NUMBER.decode()} REPORT\r\nTo-Path: {path}\r\n' \
@@ -396,7 +391,7 @@ class StormFlood(FloodCase):
         for crowd in crowds:
             crowd.hear()
         self.compare('reports')
-        show('reports.memory', self.memory() - before, 'KiB')
+        show('reports.memory', self.daemon.resident_kib() - before, 'KiB')
         sent = sum(crowd.end()['sent'] for crowd in crowds)
         show('reports.sent', sent / (1 << 20), 'MiB')
         self.check_log('reports')
@@ -431,7 +426,7 @@ class RegisterFlood(FloodCase):
         name = f'registers.{way.lower()}{".wrong" if credentials else ""}'
         self.measure_idle()
         text = self.storm(way, credentials)
-        before = self.memory()
+        before = self.daemon.resident_kib()
         if way == 'UDP':
             crowd = self.crowd('datagrams', target=self.sip_address, text=text,
                                sources=sources(51, 50))
@@ -444,7 +439,7 @@ class RegisterFlood(FloodCase):
         show(f'{name}.register', statistics.median(times) * 1e3, 'ms')
         end = crowd.end()
         show(f'{name}.sent', end['sent'], 'datagrams' if way == 'UDP' else 'bytes')
-        show(f'{name}.memory', self.memory() - before, 'KiB')
+        show(f'{name}.memory', self.daemon.resident_kib() - before, 'KiB')
         self.assertLessEqual(self.number('registrar:contacts'), 8)
         self.register(way)
         self.check_log(name)
@@ -481,9 +476,9 @@ class TlsFlood(FloodCase):
         count = int(os.environ.get('MSRPD_TORTURE_TLS', 100000)) if LONG else 400
         targets = [address_of(self.relay(True)), *self.sips]
         warm = self.run_many(targets, max(200, count // 10))
-        before = self.memory()
+        before = self.daemon.resident_kib()
         kinds = self.run_many(targets, count)
-        grown = self.memory() - before
+        grown = self.daemon.resident_kib() - before
         for kind, number in kinds.items():
             show(f'tls.{kind}', number, 'connections')
         show('tls.memory.before', before, 'KiB')

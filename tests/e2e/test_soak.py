@@ -430,10 +430,6 @@ class SoakTest(Case):
         self.totals.update(self.ledger.table())
         self.begin_account()
 
-    def resident(self):
-        with open(f'/proc/{self.daemon.process.pid}/status', encoding='ascii') as file:
-            return next(int(line.split()[1]) for line in file if line.startswith('VmRSS:'))
-
     def descriptors(self):
         """But for SIP connections, of which each to a peer stays for its idle_timeout."""
         return len(os.listdir(f'/proc/{self.daemon.process.pid}/fd')) \
@@ -447,7 +443,7 @@ class SoakTest(Case):
             self.phase(SECONDS / phases)
             base = base or self.descriptors()
             poll(lambda: self.descriptors() <= base, what='the descriptors of before')
-            memory.append(self.resident())
+            memory.append(self.daemon.resident_kib())
         if not LONG:
             return
         for (kind, what), count in sorted(self.totals.items()):

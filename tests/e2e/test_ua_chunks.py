@@ -28,14 +28,6 @@ def collect(call, message_id):
     return frames
 
 
-def resident_kib(process):
-    with open(f'/proc/{process.pid}/status', encoding='ascii') as file:
-        for line in file:
-            if line.startswith('VmRSS:'):
-                return int(line.split()[1])
-    raise AssertionError('no VmRSS')
-
-
 class ReceiveTest(case.Case):
     """Reassembly."""
 
@@ -274,7 +266,7 @@ class LimitsTest(case.Case):
         head, _, tail = call.msrp.build(body=b'@', byte_range='1-*/*').encode().partition(b'@')
         tid = head.split(b' ')[1].decode()
         call.conn.rules.excuse(tid)
-        before = resident_kib(self.daemon.process)
+        before = self.daemon.resident_kib()
         piece = os.urandom(32 * KIB)
         call.conn.send_raw(head)
         for _ in range(2048):
@@ -283,7 +275,7 @@ class LimitsTest(case.Case):
         call.conn.inbox.until(lambda: call.conn.closed or call.conn.inbox.has(
             lambda f: f.code == 413 and f.tid == tid), what='413')
         self.assertTrue(call.conn.inbox.has(lambda f: f.code == 413))
-        self.assertLess(resident_kib(self.daemon.process) - before, 32 * KIB)
+        self.assertLess(self.daemon.resident_kib() - before, 32 * KIB)
         call.conn.try_send_raw(tail)
         self.call().send('unharmed')
 

@@ -88,7 +88,6 @@ class Ports:
         self.next += count
         return self.next - count
 
-
     def give_back(self):
         for claim in self.claims:
             claim.close()
@@ -242,6 +241,11 @@ class Daemon:
         control = Control(self.socket_path, name)
         self.controls.append(control)
         return control
+
+    def resident_kib(self):
+        """Its resident memory."""
+        with open(f'/proc/{self.process.pid}/status', encoding='ascii') as file:
+            return next(int(line.split()[1]) for line in file if line.startswith('VmRSS:'))
 
     def listeners(self, ctl):
         """The MSRP listeners' host and port, in the order of the config."""

@@ -158,16 +158,22 @@ class FaultProxy:
             link.join()
 
 
-def faults(passed, kinds=KINDS):
-    """All of them for a conversation of so many bytes, or a sample (scripts/torture walks all)."""
+def faults(passed, kinds=KINDS, turn=0):
+    """
+    All of them for a conversation of so many bytes, or a sample (scripts/torture walks all).
+    Silence takes its time: turn says which direction's turn it is.
+    """
     every = os.environ.get('MSRPD_TORTURE')
     for index, kind in enumerate(kinds):
-        for direction, total in sorted(passed.items()):
+        for at, (direction, total) in enumerate(sorted(passed.items())):
+            silent = kind in ('stall', *CORRUPTING)
+            if silent and not every and (index + at + turn) % 2:
+                continue
             if every:
                 offsets = range(0, total, int(every))
             else:
-                # Here another part of the conversation for each kind; silence takes its time.
-                count = 1 if kind in ('stall', *CORRUPTING) else 3
+                # Here another part of the conversation for each kind.
+                count = 1 if silent else 3
                 offsets = (total * (2 * i + 1) // (2 * count) - index for i in range(count))
             for offset in offsets:
                 yield Fault(kind, direction, max(0, offset))
