@@ -455,18 +455,44 @@ class StopTest(case.Case):
         self.assertEqual(daemon.wait(), 0)
 
     def test_under_load(self):
-        """SIGTERM in the middle of calls being set up and messages under way."""
+        """SIGTERM amid calls and messages: what was answered has been done, and all is told."""
         daemon, ctl = self.start({'shutdown_grace': '1s'})
         calls = [self.call(daemon, ctl) for _ in range(5)]
         transactions = [self.invite(self.offer(), daemon) for _ in range(10)]
+        sent, said = {}, []
         for call in calls:
-            call.conn.send(*[call.msrp.build(body=b'x' * 1000) for _ in range(50)])
-            self.say(call, 'y' * 100000, ctl=ctl)
-        for _ in range(5):
-            self.start_session(ctl)
+            frames = [call.msrp.build(body=b'x' * 1000) for _ in range(50)]
+            sent[call] = frames
+            call.conn.send(*frames)
+            said.append((call, self.say(call, 'y' * 100000, ctl=ctl)))
+        started = [self.start_session(ctl)[1] for _ in range(5)]
+        for invite in started:
+            invite.respond(180)
+        self.sip.agree()
         daemon.signal(signal.SIGTERM)
         self.assertEqual(daemon.wait(), 0)
-        self.assertEqual(len(transactions), 10)
+        ctl.events.until(lambda: ctl.events.closed, what='the last event')
+
+        def told(name, key):
+            return [event['params'][key] for event in ctl.history if event['method'] == name]
+        received, reported = (told(name, 'message_id') for name in
+                              ('E_MSRP_MSG_RECEIVED', 'E_MSRP_REPORT_RECEIVED'))
+        self.assertEqual(len(received), len(set(received)))
+        for call, frames in sent.items():
+            call.conn.expect_closed()
+            answered = {frame.tid for frame in call.conn.history if frame.code == 200}
+            self.assertLessEqual({frame.message_id for frame in frames if frame.tid in answered},
+                                 set(received))
+        for call, message in said:
+            whole = [frame for frame in call.conn.history
+                     if frame.message_id == message and frame.flag == '$']
+            self.assertEqual(len(whole) or reported.count(message), 1, message)
+        for transaction in transactions:
+            transaction.final()
+        for invite in started:
+            self.sip.expect('CANCEL', call_id=invite.request.call_id)
+        for call in calls:
+            call.dialog.expect('BYE')
 
 
 class ReloadTest(case.Case):
