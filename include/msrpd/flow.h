@@ -1,5 +1,5 @@
 /*
- * A flow (RFC 5626): the connection of one SIP client.  Requests of ours reach him over it, from
+ * A flow (RFC 5626): the connection of one SIP client, or where his datagrams come from.  Requests of ours reach him over it, from
  * wherever he opened it; there may be no other way to him, as with a browser or behind a NAT.
  */
 #pragma once
@@ -30,6 +30,16 @@ struct sip_flow *sip_request_flow(const struct sip_request *req);
 /** The same if its sender is at the other end himself, and no proxy between the two; else NULL. */
 struct sip_flow *sip_request_own_flow(const struct sip_request *req);
 
+/**
+ * The flow that the request came over, whoever is at its other end: a connection or, by UDP, our
+ * socket and where the datagram came from, as which it is one while it is kept (RFC 5626 6).
+ *
+ * @return a reference; NULL: no memory
+ */
+struct sip_flow *sip_request_keep_flow(const struct sip_request *req);
+
+bool sip_flow_is_by_udp(const struct sip_flow *flow);
+
 /** Whoever keeps a flow holds a reference, which does not keep its connection open. */
 struct sip_flow *sip_flow_ref(struct sip_flow *flow);
 
@@ -44,7 +54,10 @@ void sip_flow_unref(struct sip_flow *flow);
  */
 void sip_flow_note_caller(struct sip_flow **callerp, const struct sip_request *req);
 
-/** Is its connection open?  What is sent over one that is closed gets 503. */
+/**
+ * Is its connection open?  What is sent over one that is closed gets 503.  By UDP: has ICMP not said
+ * yet that nobody is there?
+ */
 bool sip_flow_is_alive(const struct sip_flow *flow);
 
 enum { SIP_FLOW_USER_SIZE = 40 };

@@ -70,6 +70,10 @@ bool sip_request_is_damaged(const struct sip_request *req, struct slice name);
 /** Has its sender come to us himself, and no proxy between the two? */
 bool sip_request_is_direct(const struct sip_request *req);
 
+/** A rule says that its sender is behind a NAT: he is reached where it came from, and nowhere else. */
+void sip_request_set_nated(struct sip_request *req);
+bool sip_request_is_nated(const struct sip_request *req);
+
 /**
  * The Path of the request (RFC 3327), fit to be a Route of ours: "<URI>, <URI>".
  *

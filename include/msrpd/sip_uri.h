@@ -38,6 +38,9 @@ void sip_uri_write_plain(struct buffer *w, struct slice uri, bool dialled);
 /** Are both the same SIP URI, as RFC 3261 section 19.1.4 compares them?  Headers do not count. */
 bool sip_uri_same(struct slice a, struct slice b);
 
+/** Has a SIP URI a parameter of that name? */
+bool sip_uri_has_param(struct slice uri, struct slice name);
+
 /** The URI in an address: what is in <>, or the whole; and the name before it, or absent. */
 struct slice sip_address_uri(struct slice address);
 struct slice sip_address_name(struct slice address);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "edge/datagram_priv.h"
 #include "edge/link_priv.h"
 #include "edge/listener_priv.h"
 #include "edge/name_priv.h"
@@ -207,6 +208,8 @@ void edge_client_unreachable(struct edge_listener *l, struct slice sent)
 		return;
 	c = edge_client_find(edge, edge_branch_parse(edge, l->token, via.branch, &attempt),
 	    edge_head_method(&head));
-	if (c && !c->flow && c->listener == l && c->attempt == attempt && !c->completed)
-		fail_datagram(c, "unreachable");
+	if (!c || c->flow || c->listener != l || c->attempt != attempt || c->completed)
+		return;
+	edge_datagram_lost(l, &c->peer); /* RFC 5626 7 */
+	fail_datagram(c, "unreachable");
 }

@@ -151,6 +151,14 @@ int edge_pass_on(struct edge *edge, const struct edge_passing *passing);
 
 /* --- flows --- */
 
+/**
+ * The flow that a request came over, to be kept: a connection, or by UDP the listener and where the
+ * datagram came from, which is one for as long as somebody keeps it.
+ *
+ * @return a reference; NULL: no memory
+ */
+struct sip_flow *edge_flow_of_origin(const struct edge_origin *origin);
+
 /** Of the user in the Route that edge_flow_route() gave; borrowed.  NULL: none, or it is closed. */
 struct sip_flow *edge_flow_of_token(struct edge *edge, struct slice token);
 

@@ -8,6 +8,7 @@
 
 #include "edge/alias_priv.h"
 #include "edge/client_priv.h"
+#include "edge/datagram_priv.h"
 #include "edge/link_priv.h"
 #include "edge/listener_priv.h"
 #include "edge/priv.h"
@@ -60,8 +61,13 @@ struct sip_flow *flow_new(const struct edge_listener *listener,
 		net_stream_close(&f->stream, -ENOMEM);
 		return NULL;
 	}
-	write_token(f, EDGE_SHARE_OF_NOBODY);
+	flow_name(f);
 	return f;
+}
+
+void flow_name(struct sip_flow *f)
+{
+	write_token(f, EDGE_SHARE_OF_NOBODY);
 }
 
 struct sip_flow *flow_find(struct edge *edge, uint64_t number)
@@ -154,6 +160,8 @@ static void on_free(struct net_stream *stream)
 {
 	struct sip_flow *f = flow_of(stream);
 
+	if (flow_is_datagram(f))
+		edge_datagram_forget(f);
 	edge_framer_fini(&f->framer);
 	free(f->place);
 	free(f->node);
@@ -386,6 +394,11 @@ void sip_flow_unref(struct sip_flow *flow)
 bool sip_flow_is_alive(const struct sip_flow *flow)
 {
 	return flow->node || flow_is_alive(flow);
+}
+
+bool sip_flow_is_by_udp(const struct sip_flow *flow)
+{
+	return flow_is_datagram(flow);
 }
 
 void sip_flow_user(const struct sip_flow *flow, char user[SIP_FLOW_USER_SIZE])

@@ -10,10 +10,14 @@
 
 struct edge_place;
 
+enum { FLOW_KEY_SIZE = ADDR_TEXT_SIZE + 12 };
+
 struct sip_flow {
-	struct net_stream stream;
+	struct net_stream stream; /* but of one by UDP, or away, no stream at all */
 	struct edge *edge;
-	UT_hash_handle hh; /* by the stream's number, while it is alive */
+	UT_hash_handle peer_hh;  /* by key, of one by UDP */
+	char key[FLOW_KEY_SIZE]; /* "LISTENER ADDRESS:PORT" */
+	UT_hash_handle hh;       /* by the stream's number, while it is alive */
 	const struct edge_listener *listener;
 	const struct edge_transport *transport;
 	struct edge_place *place; /* NULL: accepted */
@@ -41,6 +45,8 @@ void flow_on_quiet(struct timer_entry *life, void *arg);
 /** Of a listener, to be accepted or dialled.  @return NULL: no memory */
 struct sip_flow *flow_new(const struct edge_listener *listener,
     const struct edge_transport *transport);
+/** Write its token. */
+void flow_name(struct sip_flow *flow);
 struct sip_flow *flow_find(struct edge *edge, uint64_t number);
 static inline bool flow_is_alive(const struct sip_flow *flow)
 {

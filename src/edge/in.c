@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "edge/alias_priv.h"
 #include "edge/client_priv.h"
+#include "edge/datagram_priv.h"
 #include "edge/flow_priv.h"
 #include "edge/link_priv.h"
 #include "edge/listener_priv.h"
@@ -53,8 +54,11 @@ bool edge_forms_dialog(struct slice method)
 /* Where they go from now on. */
 static void write_route(const struct edge_source *from, char route[EDGE_ROUTE_SIZE])
 {
-	if (from->flow)
-		edge_flow_route(from->flow, route);
+	const struct sip_flow *flow =
+	    from->flow ? from->flow : edge_datagram_flow(from->listener, from->peer);
+
+	if (flow)
+		edge_flow_route(flow, route);
 	else
 		edge_listener_route(from->listener, route);
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "edge/client_priv.h"
+#include "edge/datagram_priv.h"
 #include "edge/flow_priv.h"
 #include "edge/link_priv.h"
 #include "edge/listener_priv.h"
@@ -265,20 +266,35 @@ static void send_to_target(struct edge *edge, struct edge_listener *listener, bo
 		not_sent(edge, &m->head, err);
 }
 
-/* Where his responses go: nobody else is to get what is for him, whatever it names. */
-static void send_to_peer(struct edge *edge, const struct edge_token *token,
+/* Nobody else is to get what is for him, whatever it names. */
+static void send_to_peer(struct edge_listener *l, const union addr *peer, uint16_t port,
+    const struct edge_message *m)
+{
+	char host[ADDR_TEXT_SIZE];
+	struct edge_target t = {.listener = l, .port = port};
+
+	snprintf(t.host, sizeof(t.host), "%s", addr_print_host(peer, host));
+	send_datagram(&t, true, m, 0);
+}
+
+/* Where his responses go. */
+static void send_to_source(struct edge *edge, const struct edge_token *token,
     const struct edge_message *m)
 {
 	struct edge_listener *l = edge_listener_at(edge, token->number);
-	char host[ADDR_TEXT_SIZE];
-	struct edge_target t = {.listener = l, .port = token->reply_port};
 
-	if (!l) {
+	if (l)
+		send_to_peer(l, &token->peer, token->reply_port, m);
+	else
 		give_up(edge, &m->head, 430, "its listener is closed");
-		return;
-	}
-	snprintf(t.host, sizeof(t.host), "%s", addr_print_host(&token->peer, host));
-	send_datagram(&t, true, m, 0);
+}
+
+static void send_along(struct sip_flow *f, const struct edge_message *m)
+{
+	if (flow_is_datagram(f))
+		send_to_peer((struct edge_listener *)f->listener, &f->peer, addr_port(&f->peer), m);
+	else
+		send_over(f, m, 0, NULL);
 }
 
 /* An INVITE's CANCEL, and the ACK of its failure, go where it went (RFC 3261 9.1, 17.1.1.3). */
@@ -378,12 +394,12 @@ static void send_request(struct edge *edge, const struct edge_message *m, unsign
 	case TOKEN_FLOW:
 		f = flow_find(edge, token.number);
 		if (f)
-			send_over(f, m, 0, NULL);
+			send_along(f, m);
 		else
 			send_to_target(edge, NULL, false, m, attempt);
 		break;
 	case TOKEN_DATAGRAM:
-		send_to_peer(edge, &token, m);
+		send_to_source(edge, &token, m);
 		break;
 	case TOKEN_NODE:
 		break;

@@ -9,6 +9,7 @@
  *	flow:           listener
  *	way:            flow
  *	place:          flow
+ *	datagram:       flow
  *	alias, service: place
  *	client:         flow, repeat
  *	name:           client
@@ -51,6 +52,7 @@ struct edge {
 	STAILQ_HEAD(, edge_listener) listeners;
 	unsigned listener_count;
 	struct sip_flow *flows;        /* by number */
+	struct sip_flow *datagrams;    /* of these those by UDP, by key */
 	struct edge_place *places;     /* by key */
 	struct edge_alias *aliases;    /* by key */
 	struct edge_client *clients;   /* by key */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include <msrpd/buffer.h>
+#include <msrpd/sip_uri.h>
 
 #include "registrar/priv.h"
 
@@ -73,6 +74,7 @@ struct refusal registrant_read(struct registrant *from, const struct registrar *
 void registrant_fini(struct registrant *from)
 {
 	buffer_fini(&from->path_text);
+	sip_flow_unref(from->flow);
 }
 
 /* --- a contact --- */
@@ -162,10 +164,22 @@ static bool fits(const struct binding_terms *terms)
 }
 
 /*
- * RFC 5626 6.  What has come through somebody who keeps no flows is reached where its Contact says, or
- * its Path: the connection that it came over is another's.
+ * What has come through somebody who keeps no flows is reached where its Contact says, or its Path:
+ * the connection that it came over is another's.  By UDP most contacts are reached where they say.
  */
-static struct refusal judge_flow(const struct registrant *from, struct binding_terms *terms)
+static bool is_reached_by_flow(const struct registrant *from, const struct binding_terms *terms)
+{
+	if (from->path.p)
+		return false;
+	if (sip_request_is_nated(from->req))
+		return true;
+	return sip_request_is_direct(from->req)
+	    && (sip_request_flow(from->req) || terms->reg_id.p
+		|| sip_uri_has_param(terms->contact, SLICE("ob")));
+}
+
+/* RFC 5626 6 */
+static struct refusal judge_flow(struct registrant *from, struct binding_terms *terms)
 {
 	if (!terms->instance.p) /* without it a reg-id says nothing */
 		terms->reg_id = none;
@@ -174,9 +188,12 @@ static struct refusal judge_flow(const struct registrant *from, struct binding_t
 			return refusal(439, "First Hop Lacks Outbound Support");
 		terms->reg_id = none;
 	}
-	if (!from->path.p)
-		terms->flow = sip_request_own_flow(from->req);
-	return taken;
+	if (!is_reached_by_flow(from, terms))
+		return taken;
+	if (!from->flow)
+		from->flow = sip_request_keep_flow(from->req);
+	terms->flow = from->flow;
+	return terms->flow ? taken : refusal(500, NULL);
 }
 
 struct refusal contact_read(struct registrant *from, struct slice contact,

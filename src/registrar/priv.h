@@ -266,6 +266,7 @@ struct registrant {
 	bool keeps_flows;                /* the first hop, us or another one, does (RFC 5626) */
 	bool knows_outbound, knows_path; /* option tags */
 	char params[TEXT_MAX];           /* of the Contact that was read last */
+	struct sip_flow *flow;           /* that it came over; NULL: not asked for yet */
 };
 
 /** To be given to registrant_fini(), whatever comes of it. */

@@ -13,9 +13,11 @@
 static const struct slice none;
 
 enum {
-	REALM_MAX = 256,    /* of a host of ours, which DNS bounds to less */
-	FLOW_TIMER_S = 120, /* no client has to ask oftener over a stream (RFC 5626 4.4.1) */
-	TRIES = 8,          /* while other nodes change the same */
+	REALM_MAX = 256, /* of a host of ours, which DNS bounds to less */
+	/* No client has to ask oftener: RFC 5626 4.4.1, 4.4.2. */
+	FLOW_TIMER_S = 120,
+	FLOW_TIMER_UDP_S = 29,
+	TRIES = 8, /* while other nodes change the same */
 	/* Of one REGISTER: beyond what is this node's there is what others have told. */
 	CHANGES_MAX = CONTACTS_MAX + CLUSTER_LINES_MAX,
 };
@@ -253,8 +255,9 @@ static void answer(struct registration *reg)
 	write_date(&w);
 	if (reg->flows && reg->from.knows_outbound) /* RFC 5626 6 */
 		buffer_add(&w, SLICE("Require: outbound\r\n"));
-	if (reg->flows && reg->from.knows_outbound && sip_request_own_flow(reg->req))
-		buffer_printf(&w, "Flow-Timer: %d\r\n", FLOW_TIMER_S);
+	if (reg->flows && reg->from.knows_outbound && reg->from.flow)
+		buffer_printf(&w, "Flow-Timer: %d\r\n",
+		    sip_flow_is_by_udp(reg->from.flow) ? FLOW_TIMER_UDP_S : FLOW_TIMER_S);
 	if (reg->from.path.p && reg->from.knows_path) /* RFC 3327 5.3 */
 		buffer_printf(&w, "Path: %.*s\r\n", SLICE_ARG(reg->from.path));
 	sip_request_reply(reg->req, w.err ? 500 : 200, none, w.err ? none : buffer_text(&w));

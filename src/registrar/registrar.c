@@ -25,6 +25,14 @@ static int run_save(const struct route_subject *subject, const struct arg *args,
 	return register_save(state, subject->request);
 }
 
+static int run_fix_nated(const struct route_subject *subject, const struct arg *args, void *state)
+{
+	(void)args;
+	(void)state;
+	sip_request_set_nated(subject->request);
+	return 0;
+}
+
 /* Somebody is looked for, perhaps at other nodes. */
 struct lookup {
 	struct share share;
@@ -133,6 +141,7 @@ static int find(struct sip_place *place, struct slice uri, struct page_waiter *w
 
 static const struct action actions[] = {
     {.name = "save", .lists = ROUTE_SIP, .answers = true, .run = run_save},
+    {.name = "fix_nated_register", .lists = ROUTE_SIP, .run = run_fix_nated},
     {.name = "lookup", .lists = ROUTE_SIP, .run = run_lookup},
     {0},
 };

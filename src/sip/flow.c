@@ -30,10 +30,10 @@ bool sip_flow_is_only_way(const struct sip_flow *flow, const sip_t *sip)
 	static const struct slice invalid = {".invalid", 8};
 	const url_t *contact = sip->sip_contact ? sip->sip_contact->m_url : NULL;
 	struct slice host = slice_of(contact ? contact->url_host : NULL);
-	/* Behind a proxy, another node among them, it is that which knows the way. */
+	/* By UDP there is one only to who is reached by it.  Behind a proxy, another node among them, it is that which knows the way. */
 	bool proxied = sip->sip_record_route && sip->sip_record_route->r_next;
 
-	return !edge_flow_transport(flow)->can_dial
+	return !edge_flow_transport(flow)->can_dial || (!proxied && sip_flow_is_by_udp(flow))
 	    || (!proxied && host.len > invalid.len
 		&& slice_equal_nocase(slice_from(host, host.len - invalid.len), invalid))
 	    || (!proxied && contact && contact->url_params && url_has_param(contact, "ob"));

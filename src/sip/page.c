@@ -284,10 +284,13 @@ static bool answers_over(const struct sending *s, const struct sip_flow *caller)
 
 static int choose_transport(struct sending *s)
 {
-	bool over_stream = s->call.flow || s->call.by_node;
+	bool by_datagram = s->call.flow && sip_flow_is_by_udp(s->call.flow);
+	bool over_stream = (s->call.flow && !by_datagram) || s->call.by_node;
 	size_t size = s->waiter.size;
 	enum page_large large = s->waiter.large;
 
+	if (by_datagram && size > SIP_UDP_MAX && large != PAGE_LARGE_UDP)
+		return -EMSGSIZE; /* there is no other way */
 	s->over_udp = size > SIP_UDP_MAX && large == PAGE_LARGE_UDP && !over_stream;
 	s->large = size > SIP_UDP_MAX && !s->over_udp && !over_stream;
 	s->call.one_datagram = s->over_udp;

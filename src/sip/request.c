@@ -29,6 +29,7 @@ struct sip_request {
 	const sip_t *sip;
 	bool handle_taken; /* it is somebody else's, we hold a reference */
 	bool answered, cancelled;
+	bool nated; /* a rule says so of its sender */
 	struct sip_request_fields fields;
 	struct sip_flow *target_flow; /* that goes to its Request-URI; NULL: any */
 	struct sip_body *body;        /* once sip_request_sdp() has taken it apart */
@@ -54,6 +55,21 @@ bool sip_request_is_direct(const struct sip_request *req)
 struct sip_flow *sip_request_own_flow(const struct sip_request *req)
 {
 	return sip_request_is_direct(req) ? req->origin.flow : NULL;
+}
+
+struct sip_flow *sip_request_keep_flow(const struct sip_request *req)
+{
+	return edge_flow_of_origin(&req->origin);
+}
+
+void sip_request_set_nated(struct sip_request *req)
+{
+	req->nated = true;
+}
+
+bool sip_request_is_nated(const struct sip_request *req)
+{
+	return req->nated;
 }
 
 struct slice sip_request_field(const struct sip_request *req, enum sip_field field)

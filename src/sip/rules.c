@@ -158,6 +158,8 @@ static int send_message(const struct route_subject *subject, const struct arg *a
 		sip_request_reply(subject->request, 400, SLICE(PAGE_NO_PROXY), nothing);
 	else if (subject->request && err == -EINVAL)
 		sip_request_reply(subject->request, 400, nothing, nothing);
+	else if (subject->request && err == -EMSGSIZE)
+		sip_request_reply(subject->request, 513, nothing, nothing);
 	return err;
 }
 

@@ -204,6 +204,11 @@ void sip_uri_write_plain(struct buffer *w, struct slice uri, bool dialled)
 		buffer_add(w, SLICE(";transport=tls"));
 }
 
+bool sip_uri_has_param(struct slice uri, struct slice name)
+{
+	return find_param(split(uri).params, name).p;
+}
+
 bool sip_uri_same(struct slice a, struct slice b)
 {
 	struct parts x = split(a), y = split(b);

@@ -125,6 +125,15 @@ class BindingTest(SharedCase):
                          (phone.contact(), [path]))
         self.assertEqual(self.known(1)[phone.contact()]['methods'], '"MESSAGE"')
 
+    def test_datagrams(self):
+        """Who is reached by UDP where he came from is so by way of the node that he came to."""
+        phone = self.ua(user='alice')
+        self.at(0, '<sip:alice@192.0.2.77:5060;ob>', ua=phone)
+        self.page_at(1)
+        message = self.gets_page(phone)
+        self.assertEqual(message.request.uri, 'sip:alice@192.0.2.77:5060;ob')
+        self.assertEqual(message.transport.peer[1], self.nodes[0].sip_port)
+
     def test_removed(self):
         """registrar_remove at a node that knows of it."""
         contact = self.sip.contact()

@@ -2,8 +2,9 @@
 """Clients that keep flows to us, and those behind proxies: RFC 5626, RFC 3327."""
 import socket
 
-from lib import case
-from lib.registrar import INSTANCE, RegistrarCase, config
+from lib import case, sdp
+from lib.registrar import DOMAIN, INSTANCE, RegistrarCase, config
+from lib.sip import Dialog, uri_of
 from lib.waiting import DEADLINE, poll
 
 OUTBOUND = ('Supported', 'path, outbound')
@@ -65,6 +66,80 @@ class OutboundTest(RegistrarCase):
         contact, = self.register(kind='TCP').all('Contact')
         self.assertRegex(contact, r'>;expires=\d+;q=0.500;audio;methods="INVITE,MESSAGE";\+g.a="<x;y>"$')
         self.register(f'<{self.contact}>;long="{"x" * 1020}"', kind='TCP', code=400)
+
+
+class DatagramTest(RegistrarCase):
+    """Flows by UDP: who is behind a NAT has no other way."""
+
+    private = 'sip:alice@192.0.2.77:5060'
+    config = config(rules=[{'if': {'$rm': 'REGISTER', '$hdr(X-NAT)': 'yes'}, 'do': [
+        {'www_authorize': {'realm': DOMAIN}}, 'fix_nated_register', 'save']},
+        {'if': {'$rm': 'INVITE'}, 'do': ['lookup', {'msrp_anchor': {'ruri': '$ru'}}]}])
+
+    def setUp(self):
+        super().setUp()
+        self.phone = self.ua(user='alice')
+
+    def gets_page(self, uri, body=b'hello'):
+        self.page(body=body)
+        message = self.phone.expect('MESSAGE')
+        self.assertEqual((message.request.body, message.request.uri), (body, uri))
+        message.respond(200)
+
+    def test_outbound(self):
+        for contact in (flow(self.private), f'<{self.private};ob>'):
+            with self.subTest(contact=contact):
+                response = self.register(contact, ua=self.phone, headers=[OUTBOUND])
+                outbound = 'reg-id' in contact
+                self.assertEqual((response.get('Require'), response.get('Flow-Timer')),
+                                 ('outbound', '29') if outbound else (None, None))
+                self.gets_page(uri_of(contact))
+                self.register('*', ua=self.phone, expires=0)
+
+    def test_nated(self):
+        """A plain phone, of which a rule says so; and how it is called."""
+        self.register(f'<{self.private}>', ua=self.phone, headers=[('X-NAT', 'yes')])
+        self.gets_page(self.private)
+        caller = self.ua(name='caller')
+        offer = sdp.document(sdp.message('msrp://127.0.0.1:9/caller;tcp', 'text/plain'))
+        call = self.invite(offer, ua=caller, uri=self.aor(), to_uri=self.aor())
+        invite = self.phone.expect('INVITE')
+        self.assertEqual(invite.request.uri, self.private)
+        self.phone.contact = lambda kind='UDP': self.private
+        invite.respond(200, sdp.document(sdp.message('msrp://127.0.0.1:9/phone;tcp', 'text/plain',
+                                                     setup='passive')))
+        dialog = Dialog.of_client(call, call.final(200))
+        dialog.ack()
+        called = Dialog.of_server(invite)
+        called.expect('ACK')
+        dialog.request('BYE').final(200)
+        called.expect('BYE').respond(200)
+
+    def test_moves(self):
+        """The NAT has given it another port: from the refresh on it is reached there."""
+        self.register(f'<{self.private};ob>', ua=self.phone)
+        self.phone = self.ua(user='alice')
+        self.register(f'<{self.private};ob>', ua=self.phone)
+        self.gets_page(f'{self.private};ob')
+        self.assertEqual(self.ctl.pending('E_REGISTRATION_END'), [])
+
+    def test_unreachable(self):
+        """ICMP: its binding ends, and those of others at that port (RFC 5626 7)."""
+        other = 'sip:bob@192.0.2.77:5060;ob'
+        self.register(f'<{self.private};ob>', ua=self.phone)
+        self.register(f'<{other}>', user='bob', ua=self.phone)
+        self.phone.close()
+        self._uas.remove(self.phone)
+        self.page()
+        self.ended(f'{self.private};ob', 'failed')
+        self.ended(other, 'failed', user='bob')
+        self.page(code=480)
+
+    def test_large(self):
+        """No TCP leads there: what is too large for a datagram does not go at all."""
+        self.register(f'<{self.private};ob>', ua=self.phone)
+        self.page(body=b'x' * 2000, code=513)
+        self.gets_page(f'{self.private};ob', b'small')
 
 
 class LifeTest(RegistrarCase):

@@ -109,10 +109,27 @@ struct slice sip_request_header_at(const struct sip_request *req, struct slice n
 	return ABSENT;
 }
 
-struct sip_flow *sip_request_own_flow(const struct sip_request *req)
+struct sip_flow *sip_request_flow(const struct sip_request *req)
 {
 	(void)req;
 	return NULL;
+}
+
+struct sip_flow *sip_request_keep_flow(const struct sip_request *req)
+{
+	(void)req;
+	return NULL;
+}
+
+void sip_request_set_nated(struct sip_request *req)
+{
+	(void)req;
+}
+
+bool sip_request_is_nated(const struct sip_request *req)
+{
+	(void)req;
+	return false;
 }
 
 bool sip_request_is_direct(const struct sip_request *req)
