@@ -194,8 +194,9 @@ const struct setting sip_settings_rows[] = {
 	.type = SETTING_DURATION,
 	.offset = offsetof(struct sip_settings, edge.idle_timeout_ms),
 	.preset = "10m",
-	.help = "A connection without a message or CRLF for this long is closed, unless somebody is "
-		"registered on it, or a dialog has no other way; 0 is never."},
+	.help =
+	    "A connection without a message or CRLF for this long is closed, unless somebody is "
+	    "registered on it, or a dialog has no other way; 0 is never."},
     {.name = "ping_interval",
 	.type = SETTING_DURATION,
 	.offset = offsetof(struct sip_settings, edge.ping_interval_ms),
