@@ -191,7 +191,7 @@ static struct grant *granted_before(const struct auth_attempt *auth)
 	    a->frame->from_path);
 }
 
-static struct grant *make_grant(struct auth_attempt *auth, uint64_t lifetime_ms)
+static int make_grant(struct auth_attempt *auth, uint64_t lifetime_ms, struct grant **grantp)
 {
 	struct arrival *a = auth->a;
 	struct grant_terms terms = {
@@ -201,14 +201,15 @@ static struct grant *make_grant(struct auth_attempt *auth, uint64_t lifetime_ms)
 	    .from_path = a->frame->from_path,
 	    .lifetime_ms = lifetime_ms,
 	};
-	struct grant *grant;
+	int err =
+	    msrp_conn_closed(a->conn) ? -ENOTCONN : grant_new(grantp, a->relay->grants, &terms);
 
-	if (msrp_conn_closed(a->conn) || grant_new(&grant, a->relay->grants, &terms) < 0)
-		return NULL;
+	if (err < 0)
+		return err;
 	(*a->relay->count.granted)++;
 	log_debug("relay: conn %" PRIu64 ": \"%.*s\" granted %.*s", msrp_conn_number(a->conn),
-	    SLICE_ARG(terms.user), SLICE_ARG(grant_uri(grant)));
-	return grant;
+	    SLICE_ARG(terms.user), SLICE_ARG(grant_uri(*grantp)));
+	return 0;
 }
 
 /* RFC 4976 5.1: Use-Path is the way from the client, through the relays before this one. */
@@ -264,11 +265,26 @@ static void answer(struct auth_attempt *auth, const struct grant *grant, uint64_
 	free(w.p);
 }
 
+static void refuse_grant(struct auth_attempt *auth, int err)
+{
+	switch (err) {
+	case -EMSGSIZE:
+		arrival_refuse(auth->a, 400, SLICE("From-Path is too long"));
+		break;
+	case -EDQUOT:
+		arrival_refuse(auth->a, 403, SLICE("Too many sessions of this user"));
+		break;
+	default:
+		arrival_reply(auth->a, 408, SLICE("Out of resources"), NOTHING);
+	}
+}
+
 static void give(struct auth_attempt *auth)
 {
 	struct arrival *a = auth->a;
 	struct grant *grant = granted_before(auth);
 	uint64_t lifetime_ms;
+	int err = 0;
 
 	if (!find_lifetime(auth, &lifetime_ms))
 		return;
@@ -276,10 +292,10 @@ static void give(struct auth_attempt *auth)
 		grant_extend(grant, lifetime_ms);
 		(*a->relay->count.refreshed)++;
 	} else {
-		grant = make_grant(auth, lifetime_ms);
+		err = make_grant(auth, lifetime_ms, &grant);
 	}
-	if (!grant) {
-		arrival_reply(a, 408, SLICE("Out of resources"), NOTHING);
+	if (err < 0) {
+		refuse_grant(auth, err);
 		return;
 	}
 	peer_was_right(a->conn);

@@ -9,10 +9,12 @@
 #include <msrpd/cluster.h>
 #include <msrpd/rand.h>
 #include <msrpd/story.h>
+#include <msrpd/table.h>
 
 #include "base/buffer.h"
 #include "base/log.h"
 #include "relay/peer.h"
+#include "relay/relay.h"
 #include "wire/path.h"
 
 enum {
@@ -20,6 +22,13 @@ enum {
 	NODE_NAME_MAX = 32,
 	HEAP_MIN = 64,
 	GRANT_URI_MAX = 512,
+};
+
+/* A user who has any, and how many. */
+struct grant_owner {
+	UT_hash_handle hh;
+	size_t count, len;
+	char name[];
 };
 
 struct grants {
@@ -31,6 +40,7 @@ struct grants {
 	struct grant **buckets; /* by owner and From-Path */
 	size_t bucket_mask;
 	uint64_t seed;
+	struct grant_owner *owners; /* by name */
 };
 
 /* --- a heap by expiry --- */
@@ -255,6 +265,54 @@ struct grant *grants_at(const struct grants *grants, size_t index)
 	return grants->heap[index];
 }
 
+/* --- how many --- */
+
+static struct grant_owner *find_owner(const struct grants *grants, struct slice user)
+{
+	struct grant_owner *owner;
+
+	HASH_FIND(hh, grants->owners, user.p, user.len, owner);
+	return owner;
+}
+
+static struct grant_owner *get_owner(struct grants *grants, struct slice user)
+{
+	struct grant_owner *owner = find_owner(grants, user);
+
+	if (!owner && (owner = calloc(1, sizeof(*owner) + user.len))) {
+		owner->len = user.len;
+		memcpy(owner->name, user.p, user.len);
+		HASH_ADD_KEYPTR(hh, grants->owners, owner->name, owner->len, owner);
+		if (!owner->hh.tbl) {
+			free(owner);
+			owner = NULL;
+		}
+	}
+	if (owner)
+		owner->count++;
+	return owner;
+}
+
+static void put_owner(struct grants *grants, struct grant_owner *owner)
+{
+	if (!owner || --owner->count)
+		return;
+	HASH_DELETE(hh, grants->owners, owner);
+	free(owner);
+}
+
+static int check_room(const struct grants *grants, const struct grant_terms *terms)
+{
+	const struct relay_settings *s = grants->relay->settings;
+	const struct grant_owner *owner = terms->user.len ? find_owner(grants, terms->user) : NULL;
+
+	if (terms->from_path.len > GRANT_FROM_PATH_MAX)
+		return -EMSGSIZE;
+	if (owner && s->max_sessions_per_user && owner->count >= s->max_sessions_per_user)
+		return -EDQUOT;
+	return s->max_sessions && grants->count >= s->max_sessions ? -ENOBUFS : 0;
+}
+
 /* --- one --- */
 
 /* In a cluster its session id begins with the node (node.h). */
@@ -325,15 +383,22 @@ int grant_new(struct grant **grantp, struct grants *grants, const struct grant_t
 {
 	char text[GRANT_URI_MAX];
 	struct relay *relay = grants->relay;
-	struct grant *grant = compose(make_uri(grants->relay, &terms->host, text), terms);
+	struct grant *grant;
+	int err = check_room(grants, terms);
 
+	if (err < 0)
+		return err;
+	grant = compose(make_uri(grants->relay, &terms->host, text), terms);
 	if (!grant)
 		return -ENOMEM;
 	grant->relay = relay;
+	grant->owner = terms->user.len ? get_owner(grants, terms->user) : NULL;
 	grant->expires_ms = timer_now_ms() + terms->lifetime_ms;
 	grant->hash = hash_of(grants, terms->conn, terms->from_path);
-	if (msrp_target_bind(relay->stack, &grant->target) < 0 || heap_add(grants, grant) < 0) {
+	if ((terms->user.len && !grant->owner) || msrp_target_bind(relay->stack, &grant->target) < 0
+	    || heap_add(grants, grant) < 0) {
 		msrp_target_unbind(relay->stack, &grant->target);
+		put_owner(grants, grant->owner);
 		free(grant);
 		return -ENOMEM;
 	}
@@ -368,6 +433,7 @@ void grant_free(struct grant *grant)
 	msrp_target_unbind(relay->stack, &grant->target);
 	heap_remove(grants, grant);
 	bucket_remove(grants, grant);
+	put_owner(grants, grant->owner);
 	msrp_conn_detach(&grant->user);
 	*relay->count.sessions = grants->count;
 	drop_use(grant);

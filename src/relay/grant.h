@@ -30,6 +30,7 @@ struct grant {
 	struct relay *relay;
 	struct grant *chain;   /* of the same bucket */
 	struct grant_use *use; /* once something has passed by it */
+	struct grant_owner *owner;
 	uint64_t expires_ms;
 	uint32_t index; /* in the heap */
 	uint32_t hash;  /* of owner and from_path */
@@ -38,6 +39,8 @@ struct grant {
 	bool by_identity;
 	char text[]; /* URI, user, From-Path of the AUTH */
 };
+
+enum { GRANT_FROM_PATH_MAX = 2048 }; /* what is kept of an AUTH: twenty relays and more */
 
 struct grants;
 
@@ -59,7 +62,10 @@ struct grant_terms {
 	uint64_t lifetime_ms;
 };
 
-/** @return 0 or -ENOMEM */
+/**
+ * @return 0; -EMSGSIZE: its From-Path is longer than GRANT_FROM_PATH_MAX; -EDQUOT: the user has
+ *         max_sessions_per_user; -ENOBUFS: there are max_sessions; -ENOMEM
+ */
 int grant_new(struct grant **grantp, struct grants *grants, const struct grant_terms *terms);
 
 /** End it: frames of it that are under way are broken off. */

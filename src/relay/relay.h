@@ -24,6 +24,7 @@ struct relay_settings {
 	int auth_algorithm; /* enum digest_algorithm */
 	uint64_t nonce_expire_ms;
 	uint64_t max_auth_attempts;
+	uint64_t max_sessions, max_sessions_per_user; /* 0: any number */
 	bool allow_plain_auth;
 	uint64_t cleanup_interval_ms;
 	uint64_t hash_size; /* log2 */

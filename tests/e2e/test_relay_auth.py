@@ -69,6 +69,44 @@ class ChallengeTest(RelayCase):
         self.assertEqual(client.auth().code, 200)
 
 
+class BoundsTest(RelayCase):
+    own = {'max_sessions': 5, 'max_sessions_per_user': 3}
+
+    def codes(self, client, count):
+        return [client.ask(from_path=[own], authorization=self.proof(client, own)).code
+                for own in (f'msrp://127.0.0.1:9/{new_id()};tcp' for _ in range(count))]
+
+    def proof(self, client, own):
+        credentials = Credentials(client.challenge(from_path=[own]), self.relay, client.user,
+                                  client.password)
+        credentials.header_uri = self.relay
+        return credentials.value()
+
+    def test_sessions(self):
+        alice, bob = self.client(), self.client('bob')
+        self.assertEqual(self.codes(alice, 5), [200, 200, 200, 403, 403])
+        self.assertEqual(self.codes(self.client(), 1), [403])    # on another connection as well
+        self.assertEqual(self.codes(bob, 4), [200, 200, 408, 408])
+        self.assertEqual(len(self.sessions()), 5)
+        alice.close()
+        poll(lambda: len(self.sessions()) == 2, what='the end of those')
+        self.assertEqual(self.codes(bob, 2), [200, 403])
+        self.assertEqual(self.codes(self.client(), 2), [200, 200])
+
+    def test_what_there_is_goes_on(self):
+        client = self.client()
+        self.assertEqual(client.auth().code, 200)
+        self.codes(client, 4)
+        self.assertEqual(client.auth().code, 200)
+
+    def test_from_path(self):
+        client = self.client()
+        for length, code in ((1500, 200), (2200, 400)):
+            own = f'msrp://127.0.0.1:9/{"p" * length};tcp'
+            self.assertEqual(client.ask(from_path=[own],
+                                        authorization=self.proof(client, own)).code, code)
+
+
 class GrantTest(RelayCase):
     def test_answer(self):
         client = self.client()
