@@ -36,7 +36,9 @@ struct event_param {
 struct event_type {
 	const char *name;          /* "E_MSRP_SESSION_NEW" */
 	const char *const *params; /* NULL-terminated names, for $param() in rules */
-	bool often;                /* for each message: no part of a session's story */
+	/** As often as a peer likes, for each message say: no part of a session's story, and not
+	 *  each has a line of the log. */
+	bool often;
 };
 
 /** Text parameter: absent text is JSON null. */

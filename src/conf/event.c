@@ -22,6 +22,7 @@ static const struct event_type leave = {
 };
 
 static const struct event_type nickname = {
+    .often = true,
     .name = "E_MSRP_CONF_NICKNAME",
     .params = (const char *const[]){"room", "participant", "nickname", "session_id", NULL},
 };

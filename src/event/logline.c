@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <msrpd/table.h>
+#include <msrpd/timer.h>
+
 #include "base/log.h"
 #include "base/story.h"
 
@@ -131,14 +134,50 @@ static struct slice text_param(const struct event_notice *event, const char *nam
 	return param && param->kind == EVENT_TEXT ? param->text : (struct slice){NULL, 0};
 }
 
+static struct slice session_of(const struct event_notice *event)
+{
+	struct slice id = text_param(event, "session_id");
+
+	return id.p ? id : text_param(event, "msrp_ua_session_id");
+}
+
+static void say_silent(struct event_logline *logline)
+{
+	if (logline->silent)
+		log_info("events: %" PRIu64 " more", logline->silent);
+	logline->silent = 0;
+}
+
+/* May one more line of that session be logged in this second? */
+static bool may_log(struct event_logline *logline, const struct event_notice *event)
+{
+	struct slice id = session_of(event);
+	uint32_t second = (uint32_t)(timer_now_ms() / 1000), *lines;
+	size_t slot;
+
+	if (!id.p)
+		id = text_param(event, "room");
+	slot = table_hash(id.p, id.len) % EVENT_LOGLINE_SLOTS;
+	lines = &logline->sessions[slot].lines;
+	if (logline->sessions[slot].second != second)
+		*lines = 0;
+	logline->sessions[slot].second = second;
+	if (logline->silent && logline->silent_from != second)
+		say_silent(logline);
+	if (*lines < EVENT_LOGLINE_A_SECOND) {
+		++*lines;
+		return true;
+	}
+	if (!logline->silent++)
+		logline->silent_from = second;
+	return false;
+}
+
 /* To the log, and to the story of the session that it is about. */
 static void tell(const struct event_notice *event, struct slice line)
 {
-	struct story of = {.session_id = text_param(event, "session_id"),
-	    .key = text_param(event, "key")};
+	struct story of = {.session_id = session_of(event), .key = text_param(event, "key")};
 
-	if (!of.session_id.p)
-		of.session_id = text_param(event, "msrp_ua_session_id");
 	if (event->type->often)
 		log_text(LOG_LEVEL_INFO, line);
 	else
@@ -147,10 +186,10 @@ static void tell(const struct event_notice *event, struct slice line)
 
 static void on_event(const struct event_notice *event, void *arg)
 {
-	const struct event_logline *logline = arg;
+	struct event_logline *logline = arg;
 	struct text text;
 
-	if (event->type->often && log_threshold < LOG_LEVEL_INFO)
+	if (event->type->often && (log_threshold < LOG_LEVEL_INFO || !may_log(logline, event)))
 		return;
 	text.len = 0;
 	add(&text, slice_of(event->type->name));
@@ -177,4 +216,5 @@ void event_logline_start(struct event_logline *logline, struct event_bus *bus, b
 void event_logline_stop(struct event_logline *logline)
 {
 	event_bus_unsubscribe(&logline->subscriber);
+	say_silent(logline);
 }

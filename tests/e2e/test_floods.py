@@ -3,7 +3,9 @@
 
 This is the short form; scripts/torture floods has the numbers that count, of a release build.
 """
+import collections
 import os
+import re
 import resource
 import statistics
 import time
@@ -18,6 +20,7 @@ from lib.wire import Wire, address_of
 
 LONG = 'MSRPD_TORTURE' in os.environ
 REFUSALS_A_SECOND = 20          # lines of the log (src/base/story.c)
+EVENTS_A_SECOND = 20            # the same, of one session (src/event/logline.h)
 ADDRESS_MAX = 256               # limits.connections_per_address
 QUEUE = 16384                   # msrp.send_queue
 MEMORY = 4 << 20                # msrp.max_memory
@@ -90,6 +93,7 @@ class FloodCase(case.Case):
 
     def setUp(self):
         super().setUp()
+        self.ready = time.monotonic()
         self.crowds = []
         self.call_up = self.call(connect=False)
         self.session = Wire(address_of(self.call_up.path[0]), own=self.call_up.own_path[-1])
@@ -162,11 +166,20 @@ class FloodCase(case.Case):
         self.idle = self.trips(scale(20, 2000))
 
     def count_lines(self):
-        """Of the log, without the events of those who mean well."""
+        """Of the log, without events: those have a bound for each session."""
         return sum(' info: E_' not in line for line in self.daemon.log().splitlines())
+
+    def check_events(self, seconds):
+        """A session has the lines of its begin and end, and of its messages a number a second."""
+        events = collections.Counter(re.findall(r' info: E_\S+.*? session_id=(\S+)',
+                                                self.daemon.log()))
+        for session, lines in events.items():
+            self.assertLessEqual(lines, 2 + EVENTS_A_SECOND * (seconds + 2), session)
+        return events
 
     def check_log(self, name):
         """A line of each refused session and code, and of those a number a second."""
+        self.check_events(time.monotonic() - self.ready)
         lines = self.count_lines() - self.lines
         seconds = time.monotonic() - self.began
         show(f'{name}.log', lines / seconds, 'lines/s')
@@ -175,6 +188,27 @@ class FloodCase(case.Case):
     def check_base(self):
         """Nothing is left of the crowd but what was there before."""
         poll(lambda: len(self.descriptors()) <= self.base, what='the descriptors of before')
+
+
+class EventFlood(FloodCase):
+    def test_messages(self):
+        """Of one session's messages each is an event, and few have a line."""
+        count = scale(3000, 100000)
+        other = self.daemon.control('subscriber')
+        other.subscribe('E_MSRP_MSG_RECEIVED')
+        for _ in range(count // 100):
+            for _ in range(100):
+                self.session.send(self.session.send_frame(self.call_up.path, b'x'))
+            for _ in range(100):
+                self.assertEqual(self.session.frame().code, 200)
+                other.event('E_MSRP_MSG_RECEIVED')
+        lines = self.check_events(time.monotonic() - self.ready)[self.call_up.id]
+        self.assertGreaterEqual(lines, EVENTS_A_SECOND)
+        self.assertLess(lines, count // 2)
+        # The next one in another second says how many there were.
+        poll(lambda: self.session.ask(self.session.send_frame(self.call_up.path, b'x'))
+             and 'info: events: ' in self.daemon.log(), what='how many there were')
+        self.check_log('events')
 
 
 class CrowdFlood(FloodCase):

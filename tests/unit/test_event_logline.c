@@ -12,10 +12,13 @@
 
 #include <cmocka.h>
 
+#include <msrpd/timer.h>
+
 #include "base/log.h"
 
 static const struct event_type type = {.name = "E_TEST", .params = NULL};
-static const struct event_type *const types[] = {&type, NULL};
+static const struct event_type often = {.name = "E_OFTEN", .often = true};
+static const struct event_type *const types[] = {&type, &often, NULL};
 
 struct fixture {
 	char dir[64], path[80];
@@ -190,6 +193,54 @@ static void test_level(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* --- how many lines --- */
+
+/* The lines that have come so far, and of which something more is told. */
+static unsigned count_lines(struct fixture *f, unsigned long *morep)
+{
+	char bytes[8192], *more;
+	unsigned count = 0;
+	ssize_t n;
+
+	while ((n = recv(f->fd, bytes, sizeof(bytes) - 1, 0)) > 0) {
+		bytes[n] = '\0';
+		more = strstr(bytes, "]: info: events: ");
+		if (!more)
+			more = strstr(bytes, "]: events: ");
+		if (more)
+			*morep += strtoul(strstr(more, "events: ") + 8, NULL, 10);
+		else
+			count++;
+	}
+	return count;
+}
+
+/* Of a session so many a second; others and their ends are logged all the same. */
+static void test_often(void **state)
+{
+	enum { EVENTS = 5000 };
+	struct fixture *f = *state;
+	struct event_param id = event_text("session_id", SLICE("one"));
+	unsigned lines = 0, seconds;
+	unsigned long more = 0;
+	uint64_t began = timer_now_ms() / 1000;
+
+	for (unsigned i = 0; i < EVENTS; i++) {
+		event_emit(f->bus, &often, &id, 1);
+		lines += count_lines(f, &more);
+	}
+	seconds = (unsigned)(timer_now_ms() / 1000 - began) + 1;
+	assert_true(lines >= EVENT_LOGLINE_A_SECOND);
+	assert_true(lines <= EVENT_LOGLINE_A_SECOND * seconds);
+	event_emit(f->bus, &type, &id, 1);
+	id.text = SLICE("another");
+	event_emit(f->bus, &often, &id, 1);
+	assert_int_equal(count_lines(f, &more), 2);
+	event_logline_stop(&f->logline);
+	assert_int_equal(count_lines(f, &more), 0);
+	assert_int_equal(lines + more, EVENTS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +250,7 @@ int main(void)
 	    CASE(test_long_body),
 	    CASE(test_huge_text_is_cut),
 	    CASE(test_level),
+	    CASE(test_often),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
