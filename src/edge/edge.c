@@ -109,10 +109,15 @@ static int make_queues(struct edge *edge, const struct edge_options *options)
 static int make_tls(const struct edge *edge, const struct edge_settings *s,
     struct net_tls_contexts **tlsp, struct reason *why)
 {
+	int err;
+
 	*tlsp = NULL;
 	if (!s->tls.certificate && net_tls_can_accept(edge->protocol.tls))
 		return reason_set(why, -EINVAL, "certificate: it is in use");
-	return net_tls_contexts_new(tlsp, &s->tls, why);
+	err = net_tls_contexts_new(tlsp, &s->tls, why);
+	if (err == 0)
+		net_tls_contexts_use_domains(*tlsp);
+	return err;
 }
 
 static int start(struct edge *edge, const struct edge_options *options, struct reason *why)

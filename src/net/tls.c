@@ -195,9 +195,10 @@ int tls_client_expect(SSL *ssl, struct slice host, bool accept_any_peer)
 	} else {
 		SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
 		X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-		if (ok == 1 && is_name)
+		/* A domain is looked for when the chain is good. */
+		if (ok == 1 && is_name && !tls_is_for_domains(ssl))
 			ok = X509_VERIFY_PARAM_set1_host(param, name, 0);
-		else if (ok == 1)
+		else if (ok == 1 && !is_name)
 			ok = X509_VERIFY_PARAM_set1_ip(param, octets(&addr), addr_bytes(&addr).len);
 	}
 	free(name);
@@ -219,6 +220,8 @@ bool tls_peer_is(SSL *ssl, struct slice host)
 		return false;
 	if (addr_parse_host(&addr, host) == 0)
 		return X509_check_ip(cert, octets(&addr), addr_bytes(&addr).len, 0) == 1;
+	if (tls_is_for_domains(ssl))
+		return tls_cert_is_domain(cert, host);
 	return X509_check_host(cert, host.p, host.len, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL)
 	    == 1;
 }

@@ -27,6 +27,13 @@ struct net_tls_contexts;
 int net_tls_contexts_new(struct net_tls_contexts **tlsp, const struct net_tls_settings *settings,
     struct reason *why);
 
+/**
+ * Their peers are domains of SIP, as RFC 5922 7 has it: no wildcards, and sip URIs among the names
+ * of a certificate before DNS names; its extended key usage is SIP's (RFC 5924), any, or that of
+ * TLS, a server's also for who connects.
+ */
+void net_tls_contexts_use_domains(struct net_tls_contexts *tls);
+
 /** Streams opened with them go on.  NULL is harmless. */
 void net_tls_contexts_free(struct net_tls_contexts *tls);
 

@@ -26,6 +26,12 @@ bool tls_peer_verified(SSL *ssl);
 /** A verified certificate with that dNSName, or address, among its SANs? */
 bool tls_peer_is(SSL *ssl, struct slice host);
 
+/** Has net_tls_contexts_use_domains() been said of its context? */
+bool tls_is_for_domains(const SSL *ssl);
+
+/** Is the host among the domains of a verified certificate? */
+bool tls_cert_is_domain(X509 *cert, struct slice host);
+
 /** "SHA-256 AB:CD:…" of the peer's certificate?  Hash names in any case, RFC 8122 section 5. */
 bool tls_has_fingerprint(SSL *ssl, struct slice fingerprint);
 

@@ -238,10 +238,21 @@ class TlsServiceTest(SrvCase):
 
     def test_identity(self):
         """And whoever has no certificate is a client of TLS all the same."""
-        for name, san, code in (('good', DOMAIN, 486), ('bad', f'host.{DOMAIN}', 503)):
+        for name, sans, code in (
+                ('good', [f'DNS:{DOMAIN}'], 486), ('bad', [f'DNS:host.{DOMAIN}'], 503),
+                ('wild', ['DNS:*.example.org', 'DNS:*.example.com'], 503),
+                ('uri', [f'URI:SIP:{DOMAIN.upper()}:5061;x=y'], 486),
+                ('second', ['URI:sip:other.example', f'URI:sip:{DOMAIN}'], 486),
+                ('suffix', [f'URI:sip:x.{DOMAIN}'], 503), ('sips', [f'URI:sips:{DOMAIN}'], 503),
+                ('user', [f'URI:sip:alice@{DOMAIN}'], 503),
+                # DNS names count where there is no such URI.
+                ('first', ['URI:sip:other.example', f'DNS:{DOMAIN}'], 503),
+                ('beside', ['URI:sip:alice@other.example', 'URI:https://other.example',
+                            f'DNS:{DOMAIN}'], 486)):
             with self.subTest(name):
                 domain = self.domain(name)
-                own = self.ca.issue(name, [f'DNS:{san.replace(DOMAIN, domain)}'])
+                own = self.ca.issue(name, [san.replace(DOMAIN, domain).replace(
+                    DOMAIN.upper(), domain.upper()) for san in sans])
                 server = TlsServer(self.ua(), certs.server_context(own, self.ca))
                 self.addCleanup(server.close)
                 self.dns.service(f'_sips._tcp.{domain}', f'host.{domain}', server.port)

@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
 """SIP over TLS from outside: certificates both ways (RFC 5922), reload, other people's clients."""
 import socket
+import ssl
 
 from lib import case, certs, sdp
 from lib.daemon import merge
+from lib.dns import DnsServer
 from lib.gateway import TEXT
 from lib.program import Program
 from lib.sip import Dialog, token
 from lib.tls_server import TlsServer
-from lib.waiting import poll
+from lib.waiting import DEADLINE, poll
+
+
+SIP_DOMAIN = '1.3.6.1.5.5.7.3.20'
 
 
 class TlsCase(case.Case):
@@ -43,8 +48,8 @@ class TlsCase(case.Case):
 class OutgoingTest(TlsCase):
     """Whom msrpd calls over TLS has to be who stands in the URI."""
 
-    def server(self, sans, require_client=False, ca=None):
-        own = (ca or self.ca).issue(f'peer{sans[0].replace(":", "")}', sans)
+    def server(self, sans, require_client=False, ca=None, usage=None):
+        own = (ca or self.ca).issue(f'peer{sans[0].replace(":", "")}{usage}', sans, usage=usage)
         server = TlsServer(self.ua(), certs.server_context(own, self.ca, require_client))
         self.addCleanup(server.close)
         return server
@@ -79,6 +84,18 @@ class OutgoingTest(TlsCase):
                 self.failed(503)
                 self.assertTrue(server.refused.wait(10))
                 self.assertRegex(self.daemon.log(), f'TLS handshake with {host}: .*{why}')
+
+    def test_usage(self):
+        """RFC 5924 5, and what authorities of the web have."""
+        for usage, code in (('serverAuth', 486), (SIP_DOMAIN, 486), ('anyExtendedKeyUsage', 486),
+                            (f'clientAuth,{SIP_DOMAIN}', 486), ('clientAuth', 503),
+                            ('emailProtection', 503)):
+            with self.subTest(usage):
+                server = self.server(['IP:127.0.0.1'], usage=usage)
+                self.calls(server, '127.0.0.1')
+                if code == 486:
+                    server.ua.expect('INVITE').respond(486)
+                self.failed(code)
 
     def test_another_authority(self):
         other = certs.Authority(self.directory, 'other')
@@ -198,7 +215,12 @@ class AdvertisedTest(SchemeTest):
 class AliasTest(TlsCase):
     """RFC 5923: the connection that a peer has opened leads to where he says that he listens."""
 
-    config = {}
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        dns = DnsServer()                   # who is not there by alias is nowhere
+        cls.addClassCleanup(dns.close)
+        cls.config = {**cls.config, 'dns': {'servers': [dns.address]}}
 
     def peer(self, certificate, alias=True, host='127.0.0.1'):
         """One that says so, on a connection of his; nobody listens at that port."""
@@ -237,12 +259,32 @@ class AliasTest(TlsCase):
         for name, certificate, alias in (
                 ('no alias', good, False), ('no certificate', None, True),
                 ('another name', self.ca.issue('other', ['DNS:other.example']), True),
+                ('another usage', self.ca.issue('mail', usage='emailProtection'), True),
+                ('another authority, and a usage of SIP',
+                 stranger.issue('somebody', usage=SIP_DOMAIN), True),
                 ('another authority', stranger.issue('nobody'), True)):
             with self.subTest(name):
                 ua, _, port = self.peer(certificate, alias)
                 self.calls('127.0.0.1', port)
                 self.failed(503)
                 self.assertFalse(ua.requests.has(lambda t: t.method == 'INVITE'))
+
+    def test_names(self):
+        """RFC 5922 7: a domain's URI is one, a wildcard is nothing, nor is what follows a URI."""
+        host = 'bank.example.com'
+        for name, sans, code in (
+                ('uri', [f'URI:sip:{host}'], 486), ('wild', ['DNS:*.example.com'], 503),
+                ('user', [f'URI:sip:alice@{host}'], 503),
+                ('first', ['URI:sip:example.com', f'DNS:{host}'], 503)):
+            with self.subTest(name):
+                ua, transport, port = self.peer(self.ca.issue(name, sans), host=host)
+                self.calls(host, port)
+                if code == 486:
+                    invite = ua.expect('INVITE')
+                    self.assertIs(invite.transport, transport)
+                    invite.respond(486)
+                self.failed(code)
+                self.assertEqual(ua.requests.has(lambda t: t.method == 'INVITE'), [])
 
     def test_gone(self):
         """With the connection the alias goes."""
@@ -252,6 +294,30 @@ class AliasTest(TlsCase):
              what='the end of the connection')
         self.calls('127.0.0.1', port)
         self.failed(503)
+
+
+class RequiredTest(TlsCase):
+    """Who calls has to show a certificate."""
+
+    tls = {'verify_client': True}
+
+    def test_usage(self):
+        """A server's is enough, which calls as well."""
+        for usage in (None, 'clientAuth', 'serverAuth', SIP_DOMAIN, 'anyExtendedKeyUsage'):
+            with self.subTest(usage):
+                self.asks(*self.connect(self.ca.issue(f'client{usage}', usage=usage)))
+
+    def test_refused(self):
+        stranger = certs.Authority(self.directory, 'stranger')
+        for name, certificate in (
+                ('none', None), ('usage', self.ca.issue('mail', usage='emailProtection')),
+                ('authority', stranger.issue('nobody', usage=SIP_DOMAIN)),
+                ('expired', self.ca.issue('old', expired=True, usage=SIP_DOMAIN))):
+            with self.subTest(name), self.assertRaisesRegex(ssl.SSLError, 'alert'), \
+                    socket.create_connection(('127.0.0.1', self.port()), DEADLINE) as sock, \
+                    certs.client_context(self.ca, certificate).wrap_socket(
+                        sock, server_hostname='127.0.0.1') as tls:
+                tls.recv(1)
 
 
 class IncomingTest(TlsCase):

@@ -44,8 +44,8 @@ class Authority:
     def file(self):
         return self.own.certificate
 
-    def issue(self, name, sans=('IP:127.0.0.1',), expired=False, rsa=False):
-        """A certificate for those subjectAltNames ('DNS:x', 'IP:y')."""
+    def issue(self, name, sans=('IP:127.0.0.1',), expired=False, rsa=False, usage=None):
+        """A certificate for those subjectAltNames ('DNS:x', 'IP:y'), and that extendedKeyUsage."""
         made = Certificate(self.directory, name)
         request = os.path.join(self.directory, f'{name}.csr')
         extensions = os.path.join(self.directory, f'{name}.ext')
@@ -57,6 +57,8 @@ class Authority:
             file.write('basicConstraints=CA:FALSE\n')
             if sans:
                 file.write(f'subjectAltName={",".join(sans)}\n')
+            if usage:
+                file.write(f'extendedKeyUsage={usage}\n')
         self._serial += 1
         days = ['-days', '30'] if not expired else ['-days', '-1']
         _openssl('x509', '-req', '-in', request, '-CA', self.own.certificate, '-CAkey',
