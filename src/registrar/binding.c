@@ -126,7 +126,8 @@ static bool is_there(const struct binding *b, bool secure, struct sip_place *pla
 {
 	const struct binding_terms *t = &b->terms;
 
-	*place = (struct sip_place){secure ? t->contact : b->plain, b->flow.flow, t->at.p ? t->at : t->path};
+	*place = (struct sip_place){secure ? t->contact : b->plain, b->flow.flow,
+	    t->at.p ? t->at : t->path};
 	return !b->ending && (!t->process.p || t->at.p) && (!secure || is_secure(t));
 }
 
