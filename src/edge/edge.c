@@ -95,6 +95,8 @@ static int make_queues(struct edge *edge, const struct edge_options *options)
 
 	err |= timer_queue_init(&edge->reading, base, s->message_timeout_ms, flow_on_slow, NULL);
 	err |= timer_queue_init(&edge->idle, base, s->idle_timeout_ms, on_idle, NULL);
+	err |=
+	    timer_queue_init(&edge->ending, base, options->transaction_timeout_ms, on_idle, NULL);
 	err |= timer_queue_init(&edge->quiet, base, s->ping_interval_ms, flow_on_quiet, NULL);
 	err |= edge_repeats_init(edge, base);
 	err |= edge_clients_init(edge, base);
@@ -239,6 +241,7 @@ void edge_free(struct edge *edge)
 	edge_listeners_close(edge);
 	timer_queue_fini(&edge->reading);
 	timer_queue_fini(&edge->idle);
+	timer_queue_fini(&edge->ending);
 	timer_queue_fini(&edge->quiet);
 	net_tls_contexts_free(edge->protocol.tls);
 	hash_free(edge->hash);

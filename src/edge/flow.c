@@ -6,6 +6,7 @@
 
 #include <msrpd/story.h>
 
+#include "base/log.h"
 #include "edge/alias_priv.h"
 #include "edge/client_priv.h"
 #include "edge/datagram_priv.h"
@@ -70,11 +71,18 @@ void flow_name(struct sip_flow *f)
 	write_token(f, EDGE_SHARE_OF_NOBODY);
 }
 
-struct sip_flow *flow_find(struct edge *edge, uint64_t number)
+struct sip_flow *flow_find_asker(struct edge *edge, uint64_t number)
 {
 	struct sip_flow *f;
 
 	HASH_FIND(hh, edge->flows, &number, sizeof(number), f);
+	return f && f->stream.state != NET_CLOSED && !f->stream.closing ? f : NULL;
+}
+
+struct sip_flow *flow_find(struct edge *edge, uint64_t number)
+{
+	struct sip_flow *f = flow_find_asker(edge, number);
+
 	return f && flow_is_alive(f) ? f : NULL;
 }
 
@@ -140,20 +148,47 @@ static void tell_watches(struct sip_flow *f)
 	net_stream_unref(&f->stream);
 }
 
-static void on_closed(struct net_stream *stream, int err)
+/* No request can go over it any more, and none that has will be answered. */
+static void give_up_requests(struct sip_flow *f)
 {
-	struct sip_flow *f = flow_of(stream);
 	struct edge *edge = f->edge;
 
-	(void)err;
-	if (f->hh.tbl)
-		HASH_DELETE(hh, edge->flows, f);
-	if (f->place && f->place->hh.tbl)
+	if (f->place && f->place->hh.tbl) {
 		HASH_DELETE(hh, edge->places, f->place);
+		memset(&f->place->hh, 0, sizeof(f->place->hh));
+	}
 	edge_aliases_forget(f);
 	edge_link_forget(&edge->link, f);
 	edge_clients_fail(f);
 	tell_watches(f);
+}
+
+static void on_closed(struct net_stream *stream, int err)
+{
+	struct sip_flow *f = flow_of(stream);
+
+	(void)err;
+	if (f->hh.tbl)
+		HASH_DELETE(hh, f->edge->flows, f);
+	give_up_requests(f);
+}
+
+/*
+ * He may wait for answers, or be gone: then his system resets the connection once something comes,
+ * and the answers go elsewhere.  Empty lines are none of a message's (RFC 3261 7.5).
+ */
+static bool on_ended(struct net_stream *stream)
+{
+	struct sip_flow *f = flow_of(stream);
+
+	if (!f->unanswered || f->transport->net->framed || stream->closing)
+		return false;
+	log_debug("sip: conn %s %s: sends no more", f->transport->name, f->peer_host);
+	f->ended = true;
+	net_stream_set_life(stream, &f->edge->ending);
+	net_stream_send(stream, SLICE("\r\n"));
+	give_up_requests(f);
+	return true;
 }
 
 static void on_free(struct net_stream *stream)
@@ -298,6 +333,7 @@ const struct net_handler flow_handler = {
     .accept = on_accept,
     .opened = on_opened,
     .input = on_input,
+    .ended = on_ended,
     .alive = on_alive,
     .closed = on_closed,
     .free = on_free,
@@ -327,6 +363,24 @@ void flow_send(struct sip_flow *f, const struct edge_message *m, const struct ed
 	    m->body);
 	if (f->stream.life_queue == &f->edge->idle || f->stream.life_queue == &f->edge->quiet)
 		net_stream_set_life(&f->stream, idle_queue(f));
+}
+
+bool flow_respond(struct sip_flow *f, const struct edge_message *m,
+    const struct edge_change *change, bool silent)
+{
+	if (f->ended && net_stream_is_broken(&f->stream)) {
+		net_stream_close(&f->stream, -ECONNRESET);
+		return false;
+	}
+	net_stream_ref(&f->stream);
+	if (!silent)
+		flow_send(f, m, change);
+	if (m->head.code >= 200 && f->unanswered)
+		f->unanswered--;
+	if (f->ended && !f->unanswered)
+		net_stream_close_after_send(&f->stream);
+	net_stream_unref(&f->stream);
+	return true;
 }
 
 /* --- for the SIP layer --- */

@@ -27,8 +27,10 @@ struct sip_flow {
 	char peer_host[ADDR_TEXT_SIZE];
 	char token[EDGE_TOKEN_SIZE];
 	bool was_open;
-	bool was_right; /* a message of the peer's was SIP */
-	uint8_t faults; /* of those that came before */
+	bool ended;          /* the peer sends no more, but is still answered */
+	unsigned unanswered; /* requests of his */
+	bool was_right;      /* a message of the peer's was SIP */
+	uint8_t faults;      /* of those that came before */
 	TAILQ_HEAD(, sip_flow_watch) watches;
 	TAILQ_HEAD(, edge_client) clients;
 	TAILQ_ENTRY(sip_flow) paused_next; /* while the link has no room */
@@ -47,11 +49,18 @@ struct sip_flow *flow_new(const struct edge_listener *listener,
     const struct edge_transport *transport);
 /** Write its token. */
 void flow_name(struct sip_flow *flow);
+/** Where requests go.  NULL: it is closed, or its peer sends no more */
 struct sip_flow *flow_find(struct edge *edge, uint64_t number);
+/** Where responses go.  NULL: it is closed */
+struct sip_flow *flow_find_asker(struct edge *edge, uint64_t number);
 static inline bool flow_is_alive(const struct sip_flow *flow)
 {
-	return flow->stream.state != NET_CLOSED && !flow->stream.closing;
+	return flow->stream.state != NET_CLOSED && !flow->stream.closing && !flow->ended;
 }
+
+/** A response to its peer.  @return false: he is not there any more */
+bool flow_respond(struct sip_flow *flow, const struct edge_message *response,
+    const struct edge_change *change, bool silent);
 
 /**
  * Write a message to the peer: the head changed, and the body.  A flow on which too much waits is

@@ -67,7 +67,8 @@ static void write_route(const struct edge_source *from, char route[EDGE_ROUTE_SI
 static void note_source(struct edge_change *change, const struct edge_source *from,
     const struct edge_via *via)
 {
-	if (!via->wants_rport && slice_equal(via->host, slice_of(from->host)))
+	/* One that he has written himself is not believed: answers may go there. */
+	if (!via->wants_rport && !via->received.p && slice_equal(via->host, slice_of(from->host)))
 		return;
 	change->via_received = slice_of(from->host);
 	change->via_rport = addr_port(from->peer);
@@ -215,6 +216,12 @@ static struct slice write_via(const struct edge *edge, char *text, size_t size, 
 	return (struct slice){text + at, w.len - at - 1};
 }
 
+static void expect_answer(const struct edge_source *from, const struct edge_head *head)
+{
+	if (from->flow && !slice_equal(edge_head_method(head), SLICE("ACK")))
+		from->flow->unanswered++;
+}
+
 static void take_request(const struct edge_source *from, const struct edge_message *m)
 {
 	struct edge *edge = edge_of(from);
@@ -248,6 +255,8 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	status = edge_pass_request(from, m, &change, branch, &passed);
 	if (status)
 		refuse(from, &m->head, mac, status);
+	else
+		expect_answer(from, &m->head);
 	if (passed)
 		return;
 	if (edge_forms_dialog(edge_head_method(&m->head))) {

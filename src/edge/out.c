@@ -55,6 +55,37 @@ static void answer_datagram(struct edge *edge, const struct edge_token *token, s
 		net_udp_send(&l->port, &to, text);
 }
 
+/* RFC 3261 18.2.2: its connection has ended. */
+static void answer_elsewhere(struct edge *edge, const struct edge_message *m,
+    const struct edge_change *change)
+{
+	struct edge_head head = {0};
+	struct edge_target target;
+	struct edge_via via;
+	struct sip_flow *f;
+
+	if (edge_write(&edge->text, m, change) < 0
+	    || edge_head_scan_own(&head, buffer_text(&edge->text)) < 0
+	    || edge_head_via(&head, &via) < 0 || edge_target_of_via(edge, &target, &via) < 0)
+		return;
+	f = edge_target_flow(edge, &target);
+	if (f)
+		flow_send(f, m, change);
+}
+
+static void answer_flow(struct edge *edge, const struct edge_token *token,
+    const struct edge_message *m, const struct edge_change *change, bool passed)
+{
+	struct sip_flow *f = flow_find_asker(edge, token->number);
+	bool silent = is_silence(edge, &m->head);
+
+	if (f && flow_respond(f, m, change, silent))
+		return;
+	/* What others have answered has the Vias that they like. */
+	if (!silent && !passed && m->head.code >= 200)
+		answer_elsewhere(edge, m, change);
+}
+
 static bool is_refused_invite(const struct edge_head *response)
 {
 	struct slice method;
@@ -72,7 +103,6 @@ bool edge_respond(struct edge *edge, struct slice branch, const struct edge_mess
 	    .content_length = m->body.len,
 	    /* The one that we put on the stack's request. */
 	    .drop_record_route = edge_route_token(edge, &m->head, EDGE_RECORD_ROUTE, &token) == 0};
-	struct sip_flow *f;
 	struct slice mac;
 
 	if (edge_branch_token(edge, branch, &token, &mac) < 0)
@@ -82,9 +112,8 @@ bool edge_respond(struct edge *edge, struct slice branch, const struct edge_mess
 		change.code = SLICE("500");
 	if (token.kind == TOKEN_DATAGRAM)
 		answer_datagram(edge, &token, mac, m, &change);
-	else if (token.kind == TOKEN_FLOW && !is_silence(edge, &m->head)
-	    && (f = flow_find(edge, token.number)))
-		flow_send(f, m, &change);
+	else if (token.kind == TOKEN_FLOW)
+		answer_flow(edge, &token, m, &change, passed);
 	return true;
 }
 

@@ -93,6 +93,35 @@ int edge_target_read(struct edge *edge, struct edge_target *t, struct slice text
 	return 0;
 }
 
+static bool is_nobody(struct slice host)
+{
+	static const struct slice invalid = {".invalid", 8};
+
+	return host.len >= invalid.len
+	    && slice_equal_nocase(slice_from(host, host.len - invalid.len), invalid);
+}
+
+int edge_target_of_via(struct edge *edge, struct edge_target *t, const struct edge_via *via)
+{
+	const struct edge_transport *transport = edge_transport_find(via->transport);
+	struct slice host = via->received.p ? via->received : via->host;
+	union addr addr;
+
+	if (!transport || !transport->net || !transport->can_dial || is_nobody(via->host)
+	    || addr_parse_host(&addr, host) < 0 || via->host.len >= sizeof(t->identity))
+		return -EINVAL;
+	*t = (struct edge_target){.transport = transport,
+	    .named = true,
+	    .has_port = true,
+	    .port = via->port ? via->port : default_port(transport)};
+	snprintf(t->host, sizeof(t->host), "%.*s", SLICE_ARG(host));
+	/* By TLS he is to be who he has said he is. */
+	if (transport->net->encrypted && !slice_equal_nocase(host, via->host))
+		snprintf(t->identity, sizeof(t->identity), "%.*s", SLICE_ARG(via->host));
+	choose_listener(edge, t, NULL);
+	return t->listener ? 0 : -EINVAL;
+}
+
 bool edge_target_to_tcp(struct edge *edge, struct edge_target *t)
 {
 	struct edge_listener *from = t->listener;

@@ -37,6 +37,14 @@ struct edge_target {
 int edge_target_read(struct edge *edge, struct edge_target *target, struct slice uri,
     struct edge_listener *listener);
 
+/**
+ * Where the response goes to a request with this top Via whose connection has ended (RFC 3261
+ * 18.2.2): to the address that it came from, and the port that it names.
+ *
+ * @return 0 or -EINVAL: its sender cannot be called
+ */
+int edge_target_of_via(struct edge *edge, struct edge_target *target, const struct edge_via *via);
+
 /** The transport of a URI, as that listener or any other one would take it; NULL: not spoken. */
 const struct edge_transport *edge_uri_transport(const struct edge_uri *uri,
     const struct edge_listener *listener);

@@ -64,6 +64,7 @@ struct edge {
 	struct edge_bad *bad_places;   /* by place */
 	struct timer_queue reading;    /* flows with a message that is not whole */
 	struct timer_queue idle;       /* the others */
+	struct timer_queue ending;     /* those whose peer sends no more */
 	struct timer_queue quiet;      /* of these those that are pinged */
 	/* Client transactions: without an answer; timer C; with a final one, timers D and K. */
 	struct timer_queue client_waiting, client_ringing, client_completed, client_absorbing;

@@ -193,7 +193,7 @@ int edge_branch_token(struct edge *edge, struct slice branch, struct edge_token 
 int edge_token_origin(struct edge *edge, const struct edge_token *token, struct edge_origin *origin)
 {
 	*origin = (struct edge_origin){.flow = NULL};
-	if (token->kind == TOKEN_FLOW && (origin->flow = flow_find(edge, token->number))) {
+	if (token->kind == TOKEN_FLOW && (origin->flow = flow_find_asker(edge, token->number))) {
 		origin->listener = origin->flow->listener;
 		origin->transport = origin->flow->transport;
 		origin->peer = origin->flow->peer;

@@ -207,6 +207,6 @@ void stream_read(struct net_stream *s)
 	output_flush(s);
 	if (n == -EPROTO)
 		stream_part(s, n);
-	else
+	else if (n < 0 || !stream_outlives_input(s))
 		net_stream_close(s, n ? n : -ECONNRESET);
 }

@@ -180,6 +180,8 @@ void stream_readable(struct net_stream *s);
 void stream_read_again(struct net_stream *s);
 /** Watch its socket, or do not, as it is now.  @return 0 or -ENOMEM */
 int stream_update_reading(struct net_stream *s);
+/** The peer sends no more: it is not read any more.  @return does its owner keep it all the same? */
+bool stream_outlives_input(struct net_stream *s);
 void stream_pause(struct net_stream *s, unsigned why);
 void stream_unpause(struct net_stream *s, unsigned why);
 /** Close; the peer may still read the last that was written, if that was all that waited. */

@@ -36,6 +36,12 @@ struct net_handler {
 	 */
 	ssize_t (*input)(struct net_stream *stream, struct slice bytes, bool end);
 
+	/**
+	 * The peer sends no more, but may still read.  NULL: nothing is on its way to him.
+	 * @return false: close; true: it stays open until its owner closes it
+	 */
+	bool (*ended)(struct net_stream *stream);
+
 	/** After net_stream_want_room(): all that waited was handed to the kernel. */
 	void (*room)(struct net_stream *stream);
 

@@ -28,7 +28,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg);
 /* May its handler be given what it reads? */
 static bool may_feed(const struct net_stream *s)
 {
-	return s->state == NET_OPEN && !s->paused && !s->closing;
+	return s->state == NET_OPEN && !s->paused && !s->closing && !s->ended;
 }
 
 static bool wants_reading(const struct net_stream *s)
@@ -51,6 +51,15 @@ int stream_update_reading(struct net_stream *s)
 		event_del(&s->ev_read);
 	s->reading = wanted;
 	return 0;
+}
+
+bool stream_outlives_input(struct net_stream *s)
+{
+	const struct net_handler *handler = s->protocol->handler;
+
+	s->ended = true;
+	stream_update_reading(s);
+	return handler->ended && handler->ended(s);
 }
 
 void stream_pause(struct net_stream *s, unsigned why)
@@ -597,6 +606,15 @@ void net_stream_peer(const struct net_stream *s, union addr *addr)
 void net_stream_local(const struct net_stream *s, union addr *addr)
 {
 	addr_of_socket(addr, s->fd);
+}
+
+bool net_stream_is_broken(const struct net_stream *s)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	return s->state == NET_CLOSED || getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0
+	    || err;
 }
 
 static bool is_identified(const struct net_stream *s)

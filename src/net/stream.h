@@ -68,6 +68,7 @@ struct net_stream {
 	enum net_state state : 8;
 	unsigned paused : 2;
 	bool accepted : 1; /* else dialled */
+	bool ended : 1;    /* the peer sends no more */
 	bool closing : 1;  /* when all is sent */
 	bool away : 1;     /* its handshake is with a thread, and so is its transport */
 	bool reading : 1;
@@ -129,6 +130,9 @@ int net_stream_hand_over(struct net_stream *stream, const struct net_handing *ha
 /** The peer's address, or ours on this stream; none if it is not connected. */
 void net_stream_peer(const struct net_stream *stream, union addr *addr);
 void net_stream_local(const struct net_stream *stream, union addr *addr);
+
+/** Has the connection broken, as far as the system knows?  One that is not read does not tell. */
+bool net_stream_is_broken(const struct net_stream *stream);
 
 /** Did the peer show a certificate that our CA vouches for?  And with this name among its SANs? */
 bool net_stream_peer_certified(const struct net_stream *stream);

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """What becomes of dialogs when the connection of their peer ends: RFC 5626, RFC 5923."""
 import re
+import socket
 
-from lib import case, sdp
+from lib import case, certs, sdp
 from lib.case import Call
 from lib.gateway import CLIENT, TEXT, GatewayCase, routes
 from lib.rooms import LOBBY, RoomCase, rooms
-from lib.sip import Dialog, uri_of
-from lib.waiting import poll
+from lib.sip import Dialog, token, uri_of
+from lib.waiting import DEADLINE, poll
 
 
 class FlowCase(case.Case):
@@ -235,6 +236,134 @@ class SubscriptionTest(FlowCase, RoomCase):
         self.assertIsNot(notify.transport, transport)
         notify.respond(481)
         self.wait_count(0)
+
+
+class AnswerTest(GatewayCase):
+    """What becomes of an answer whose connection has ended before it: RFC 3261 18.2.2."""
+
+    config = {'routes': routes('text/plain', confirm='sent')}
+
+    def setUp(self):
+        super().setUp()
+        self.home = socket.create_server(('127.0.0.1', 0))
+        self.home.settimeout(DEADLINE)
+        self.addCleanup(self.home.close)
+
+    def dial(self):
+        return socket.create_connection(('127.0.0.1', self.daemon.sip_port), DEADLINE)
+
+    def ask(self, host='127.0.0.1', params='', kind='TCP'):
+        """A MESSAGE whose answer waits for the callee; the connection, and the INVITE."""
+        port = self.home.getsockname()[1]
+        self.halves = self.daemon.log().count('sends no more')
+        sock = self.dial()
+        self.addCleanup(sock.close)
+        sock.sendall((f'MESSAGE {self.client.contact()} SIP/2.0\r\n'
+                      f'Via: SIP/2.0/{kind} {host}:{port};branch=z9hG4bK{token()}{params}\r\n'
+                      f'From: <{self.phone.contact()}>;tag=1\r\nTo: <{CLIENT}>\r\n'
+                      f'Call-ID: {token()}\r\nCSeq: 1 MESSAGE\r\nMax-Forwards: 70\r\n'
+                      'Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi').encode())
+        return sock, self.client.expect('INVITE')
+
+    def ends(self, sock):
+        """For msrpd as well."""
+        sock.close()
+        poll(lambda: self.daemon.log().count('sends no more') > self.halves, what='the end')
+
+    def answer_of(self, sock):
+        data = b''
+        while b'\r\n\r\n' not in data:
+            piece = sock.recv(65536)
+            self.assertTrue(piece, data)
+            data += piece
+        return data.lstrip()
+
+    def test_half_closed(self):
+        sock, invite = self.ask()
+        sock.shutdown(socket.SHUT_WR)
+        invite.respond(486)
+        self.assertTrue(self.answer_of(sock).startswith(b'SIP/2.0 486 '))
+        self.assertEqual(sock.recv(1), b'')
+
+    def test_called_back(self):
+        for host, params in (('127.0.0.1', ''), ('phone.example.net', ''),
+                             ('127.0.0.1', ';rport'), ('127.0.0.1', ';received=127.0.0.2')):
+            with self.subTest(host=host, params=params):
+                sock, invite = self.ask(host, params)
+                self.ends(sock)
+                invite.respond(486)
+                back, _ = self.home.accept()
+                with back:
+                    back.settimeout(DEADLINE)
+                    answer = self.answer_of(back)
+                self.assertTrue(answer.startswith(b'SIP/2.0 486 '), answer)
+                self.assertIn(f'Via: SIP/2.0/TCP {host}:'.encode(), answer)
+
+    def test_not_called_back(self):
+        """A sender without an address."""
+        connected = self.ctl.call('get_statistics')['sip:connected']
+        sock, invite = self.ask('a.invalid')
+        self.ends(sock)
+        invite.respond(486)
+        self.ctl.event('E_MSRP_GW_SETUP_FAILED')
+        sock, invite = self.ask()
+        invite.respond(486)
+        self.answer_of(sock)
+        self.assertEqual(self.ctl.call('get_statistics')['sip:connected'], connected)
+
+
+class SecureAnswerTest(AnswerTest):
+    """By TLS he has to be who his Via says he is, as anybody whom msrpd calls."""
+
+    @classmethod
+    def prepare(cls):
+        cls.ca = certs.Authority(cls.directory)
+        own = cls.ca.issue('msrpd')
+        cls.config = {**AnswerTest.config, 'sip': {
+            'listen': ['sip:127.0.0.1:0;transport=udp', 'sips:127.0.0.1:0'],
+            'tls': {'certificate': own.certificate, 'private_key': own.key,
+                    'ca_file': cls.ca.file}}}
+
+    test_half_closed = test_not_called_back = None
+
+    def dial(self):
+        port = int(self.ctl.call('status')['listen']['sip'][1].rpartition(':')[2])
+        sock = socket.create_connection(('127.0.0.1', port), DEADLINE)
+        return certs.client_context(self.ca).wrap_socket(sock, server_hostname='127.0.0.1')
+
+    def ends(self, sock):
+        """Without a word of TLS's about it."""
+        before = self.ctl.call('get_statistics')['sip:closed']
+        sock.close()
+        poll(lambda: self.ctl.call('get_statistics')['sip:closed'] > before, what='the end')
+
+    def called_back(self, host, sans):
+        """The connection that msrpd makes for an answer to that host, with that certificate."""
+        sock, invite = self.ask(host, kind='TLS')
+        self.ends(sock)
+        invite.respond(486)
+        back, _ = self.home.accept()
+        back.settimeout(DEADLINE)
+        self.addCleanup(back.close)
+        context = certs.server_context(self.ca.issue(token(), sans))
+        return context.wrap_socket(back, server_side=True)
+
+    def test_called_back(self):
+        for host, sans in (('127.0.0.1', ['IP:127.0.0.1']),
+                           ('phone.example.net', ['DNS:phone.example.net'])):
+            with self.subTest(host), self.called_back(host, sans) as back:
+                self.assertTrue(self.answer_of(back).startswith(b'SIP/2.0 486 '))
+
+    def test_another(self):
+        """Not a byte for somebody else, though he is at that address."""
+        for host, sans in (('127.0.0.1', ['IP:127.0.0.2']),
+                           ('phone.example.net', ['IP:127.0.0.1'])):
+            with self.subTest(host):
+                try:
+                    with self.called_back(host, sans) as back:
+                        self.assertEqual(back.recv(1), b'')
+                except OSError:
+                    pass            # refused in the handshake
 
 
 if __name__ == '__main__':

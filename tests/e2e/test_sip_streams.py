@@ -175,6 +175,26 @@ class StreamTest(case.Case):
         self.assertEqual(self.number('connected'), connected)
 
 
+class HalfClosedTest(StreamTest):
+    """Who sends no more may wait for his answers."""
+
+    config = {'sip': {**BOUNDS, 'transaction_timeout': '3s'}}
+
+    def test_answered(self):
+        sock = self.dial()
+        sock.sendall(b''.join(options(branch=f'z9hG4bKhalf{n}') for n in range(50)))
+        sock.shutdown(socket.SHUT_WR)
+        self.assertEqual(self.read_all(sock).count(b'SIP/2.0 200 '), 50)
+
+    def test_nothing_to_wait_for(self):
+        """He is gone at once; and so is half a message."""
+        for data in (b'', b'\r\n\r\n', options()[:-2]):
+            sock = self.dial()
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            self.assertEqual(self.read_all(sock).strip(), b'')
+
+
 class RefusalsTest(case.Case):
     """Sofia-SIP keeps a refused INVITE for 64*T1, acknowledged or not: so many and no more."""
 
