@@ -161,7 +161,7 @@ class FaultProxy:
 def faults(passed, kinds=KINDS, turn=0):
     """
     All of them for a conversation of so many bytes, or a sample (scripts/torture walks all).
-    Silence takes its time: turn says which direction's turn it is.
+    Silence takes its time: turn says which direction's turn it is.  So does TLS, whose it is.
     """
     every = os.environ.get('MSRPD_TORTURE')
     for index, kind in enumerate(kinds):
@@ -173,7 +173,7 @@ def faults(passed, kinds=KINDS, turn=0):
                 offsets = range(0, total, int(every))
             else:
                 # Here another part of the conversation for each kind.
-                count = 1 if silent else 3
+                count = 1 if silent or turn else 2
                 offsets = (total * (2 * i + 1) // (2 * count) - index for i in range(count))
             for offset in offsets:
                 yield Fault(kind, direction, max(0, offset))

@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 
-from . import ws
+from . import judge, ws
 from .waiting import DEADLINE, Mailbox, Timeout
 
 COMPACT = {'i': 'Call-ID', 'm': 'Contact', 'e': 'Content-Encoding', 'l': 'Content-Length',
@@ -189,7 +189,13 @@ class _Stream:
                 length = int(length.group(1)) if length else 0
                 if len(rest) < length:
                     break
-                self.ua._arrived(head + found + rest[:length], self)
+                try:
+                    self.ua._arrived(head + found + rest[:length], self)
+                except (AttributeError, IndexError, ValueError) as error:
+                    judge.CAPTURE.violations.append(f'{self.ua.name}: no SIP: {error}: {head}')
+                    self.ua._gone(self)
+                    self.sock.close()
+                    return
                 buffer = rest[length:]
 
     def close(self):
@@ -402,6 +408,7 @@ class SipUa:
         self._agreeing = False
         family = socket.AF_INET6 if ':' in host else socket.AF_INET
         self.udp, self.tcp, self.port = _bind(family, host)
+        self.advertise = None       # a name, in place of the address
         self.invalid = f'{token()}.invalid'     # a browser has no address: RFC 7118 appendix B
         self._wake, self._woken = socket.socketpair()
         self._threads = [threading.Thread(target=loop, daemon=True)
@@ -414,7 +421,7 @@ class SipUa:
     @property
     def _authority(self):
         host = f'[{self.host}]' if ':' in self.host else self.host
-        return f'{host}:{self.port}'
+        return f'{self.advertise or host}:{self.port}'
 
     def contact(self, kind='UDP'):
         if kind in ('WS', 'WSS'):
@@ -450,7 +457,10 @@ class SipUa:
                 sock.close()
                 return
             with self._lock:
-                self._streams.append(_Stream(self, sock, 'TCP'))
+                try:
+                    self._streams.append(_Stream(self, sock, 'TCP'))
+                except OSError:
+                    sock.close()    # gone before we looked at it
 
     def adopt(self, sock, kind):
         """A connection that somebody else has accepted for it."""
@@ -510,14 +520,18 @@ class SipUa:
             for stream in self._streams:
                 if stream.peer == (host, port) and stream.kind == kind:
                     return stream
-        sock = socket.create_connection((host, port), DEADLINE)
+        plain = sock = socket.create_connection((host, port), DEADLINE)
         sock.settimeout(None)
-        if kind in ('TLS', 'WSS'):
-            sock = tls.wrap_socket(sock, server_hostname=server_hostname or host)
-        if kind in ('WS', 'WSS'):
-            sock, answer = ws.shake_hands(sock, protocol='sip')
-            assert answer.headers['Sec-WebSocket-Protocol'] == 'sip', answer.headers
-            sock = ws.Socket(sock)
+        try:
+            if kind in ('TLS', 'WSS'):
+                plain = sock = tls.wrap_socket(sock, server_hostname=server_hostname or host)
+            if kind in ('WS', 'WSS'):
+                sock, answer = ws.shake_hands(sock, protocol='sip')
+                assert answer.headers['Sec-WebSocket-Protocol'] == 'sip', answer.headers
+                sock = ws.Socket(sock)
+        except Exception:
+            plain.close()
+            raise
         stream = _Stream(self, sock, kind)
         with self._lock:
             self._streams.append(stream)
