@@ -27,22 +27,19 @@ def v2(client, port=50000, command=1):
         socket.inet_aton('192.0.2.9') + struct.pack('!HH', port, 2855)
 
 
-def is_open(uri, first=b''):
-    """Does a connection live that begins with these bytes?  The socket then, else None."""
-    match = URI.match(uri)
+def is_open(relay, first=b''):
+    """Is anybody answered who begins with these bytes?  The socket then, else None."""
+    match = URI.match(relay)
     sock = socket.create_connection((match['host'], int(match['port'])), DEADLINE)
-    sock.sendall(first + b'\r\n')       # an empty line, which MSRP skips
-    sock.settimeout(0.3)
+    auth = msrp.build('AUTH', [relay], ['msrp://127.0.0.1:9/x;tcp'])
     try:
-        if sock.recv(1) == b'':
-            sock.close()
-            return None
-    except ConnectionResetError:
-        sock.close()
-        return None
-    except TimeoutError:
+        sock.sendall(first + auth.encode())
+        if sock.recv(1):
+            return sock
+    except (BrokenPipeError, ConnectionResetError):
         pass
-    return sock
+    sock.close()
+    return None
 
 
 def listens(port):
@@ -108,8 +105,17 @@ class ConnectionsTest(LimitsCase):
         self.client().auth()
 
 
-class CredentialsTest(LimitsCase):
-    limits = {'auth_failures': 3, 'auth_failure_window': '1s'}
+class WindowMixin:
+    def end_of_window(self):
+        """It ends when it is made short."""
+        self.daemon.config['limits']['auth_failure_window'] = '1s'
+        self.daemon.write_config()
+        self.ctl.call('reload')
+        poll(lambda: self.attempt(USERS['alice']['password']) == 200, what='the end of the window')
+
+
+class CredentialsTest(WindowMixin, LimitsCase):
+    limits = {'auth_failures': 3, 'auth_failure_window': '1h'}
 
     def attempt(self, password):
         client = Client(self.relay, 'alice', password)
@@ -125,7 +131,7 @@ class CredentialsTest(LimitsCase):
         self.assertEqual(codes, [401, 401, 401, 403])
         self.assertEqual(self.attempt(USERS['alice']['password']), 403)
         self.assertGreaterEqual(self.count('barred'), 2)
-        poll(lambda: self.attempt(USERS['alice']['password']) == 200, what='the end of the window')
+        self.end_of_window()
 
 
 class TlsCase(case.Case):
@@ -142,12 +148,12 @@ class TlsCase(case.Case):
                 'tls': {'certificate': own.certificate, 'private_key': own.key}}}
 
 
-class TlsCredentialsTest(TlsCase):
+class TlsCredentialsTest(WindowMixin, TlsCase):
     """Who is barred costs no handshake, whoever says that it is he."""
 
     config = {
         **RELAY, 'proxy_protocol': ['127.0.0.1'],
-        'limits': {'auth_failures': 1, 'auth_failure_window': '1s', 'exempt': ['192.0.2.200']}}
+        'limits': {'auth_failures': 1, 'auth_failure_window': '1h', 'exempt': ['192.0.2.200']}}
 
     def attempt(self, password, address='198.51.100.7'):
         """The code of the answer; None: the connection was closed before the handshake."""
@@ -178,7 +184,7 @@ class TlsCredentialsTest(TlsCase):
         self.assertEqual((self.count('msrp:refused'), self.count('limits:barred')),
                          (before[0] + 1, before[1] + 1))
         self.assertEqual(self.attempt(USERS['alice']['password'], '198.51.100.8'), 200)
-        poll(lambda: self.attempt(USERS['alice']['password']) == 200, what='the end of the window')
+        self.end_of_window()
 
 
 class DatagramTest(TlsCase):

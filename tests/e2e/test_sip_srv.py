@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Domains and their servers: RFC 3263, RFC 2782, with a name server of our own."""
 import socket
+import time
 
 from lib import case, certs
 from lib.dns import SRV, DnsServer
@@ -8,6 +9,7 @@ from lib.gateway import TEXT
 from lib.tls_server import TlsServer
 
 DOMAIN = 'carrier.example'
+PASSED_OVER = 30                # seconds
 
 
 class SrvCase(case.Case):
@@ -113,9 +115,12 @@ class ServiceTest(SrvCase):
                 self.dns.service(service, f'dead.{domain}', self.nobody(), 10)
                 self.dns.service(service, f'gone.{domain}', self.nobody(), 20)
                 self.dns.service(service, f'alive.{domain}', ua.port, 30)
+                began = time.monotonic()
                 for _ in range(2):
                     self.calls(domain, f';transport={kind}')
                     self.taken(ua, kind.upper())
+                if time.monotonic() - began >= PASSED_OVER:
+                    continue        # a machine so slow has let the time go by
                 # One line for each of the two: the second call has not tried them.
                 self.assertEqual(len([line for line in self.daemon.log().splitlines()
                                       if f'.{domain} ' in line and 'not reached' in line]), 2)
