@@ -11,7 +11,7 @@ from lib.case import TYPES, Call
 from lib.digest import authorized
 from lib.frame import URI, new_id
 from lib.sip import Dialog
-from lib.waiting import Timeout, poll
+from lib.waiting import poll
 
 
 class Way:
@@ -58,7 +58,7 @@ class WaysCase(AnchorCase):
         cls.peer = certs.self_signed(cls.directory, 'peer')
         cls.other = certs.self_signed(cls.directory, 'other')
         cls.config = {
-            'routes': ROUTES, 'anchor': {'reconnect_grace': '2s'},
+            'routes': ROUTES, 'anchor': {'reconnect_grace': '60s'},
             'msrp': {'listen': [{'uri': f'{scheme}://127.0.0.1:0;{transport}'}
                                 for transport in ('tcp', 'ws') for scheme in ('msrp', 'msrps')],
                      'tls': {'certificate': cls.own.certificate, 'private_key': cls.own.key,
@@ -318,13 +318,16 @@ class LossTest(WaysCase):
 
 
 class GraceCase(WaysCase):
-    grace = '300ms'
+    grace = '60s'
 
     @classmethod
     def prepare(cls):
         super().prepare()
         cls.config['anchor'] = {'reconnect_grace': cls.grace}
         cls.config['msrp']['shared_stall'] = '300ms'
+
+    def grant(self, grace):
+        self.reload({'anchor': {'reconnect_grace': grace}})
 
     def lost_for_good(self, pair, why='MSRP connection lost'):
         """Both get a BYE that says why."""
@@ -337,6 +340,13 @@ class GraceCase(WaysCase):
 
 class GraceTest(GraceCase):
     """A connection that does not come, or not again."""
+
+    def meet(self, *args, **kwargs):
+        """With time for it; from then on there is little."""
+        self.grant('60s')
+        pair = super().meet(*args, **kwargs)
+        self.grant('300ms')
+        return pair
 
     def test_lost_for_good(self):
         """Of who connects."""
@@ -375,7 +385,7 @@ class GraceTest(GraceCase):
 
 
 class SoonGoneTest(GraceCase):
-    grace = '1s'
+    grace = '3s'
 
     def test_gone_as_soon_as_there(self):
         """Who answers and closes, each time, is sought less and less often, but within the grace."""
@@ -423,13 +433,12 @@ class NoGraceTest(GraceCase):
 
 
 class LongGraceTest(GraceCase):
-    grace = '60s'
-
     def test_shared_connection(self):
         """Who waits for a peer does not hold up another session of the same connection for long."""
         waits = self.meet(Way(self, True), Way(self, True), comes=False)
+        before = self.statistics()['lost']
         waits.alice.conn.close()
-        poll(lambda: self.statistics()['lost'], what='the loss of her connection')
+        poll(lambda: self.statistics()['lost'] > before, what='the loss of her connection')
         pair = self.meet(Way(self, True), Way(self, False))
         waits.alice.attach(pair.alice.conn)
         waits.alice.conn.send(waits.alice.msrp.build('SEND', b'to nobody'))
@@ -467,8 +476,6 @@ class LongGraceTest(GraceCase):
 
 
 class ReloadTest(GraceCase):
-    grace = '60s'
-
     def test_reload(self):
         """With 0 whoever has lost a connection ends at once; who was never there may still come."""
         late = Way(self, True)
@@ -478,9 +485,7 @@ class ReloadTest(GraceCase):
         sought = self.meet(Way(self, False), Way(self, False))
         self.moves(sought, 'passive', f'msrp://127.0.0.1:9/{new_id()};sctp')
         poll(lambda: self.statistics()['lost'] == 2, what='the loss of two connections')
-        self.daemon.config['anchor']['reconnect_grace'] = '0s'
-        self.daemon.write_config()
-        self.ctl.call('reload')
+        self.grant('0s')
         self.lost_for_good(gone)
         self.lost_for_good(sought)
         late.attach(waits.bob)

@@ -7,7 +7,7 @@ import unittest
 
 from . import judge, msrp, sdp
 from .ctl import RpcError
-from .daemon import Daemon, msrpctl, sample
+from .daemon import Daemon, merge, msrpctl, sample
 from .frame import URI, new_id
 from .sip import Dialog, SipUa
 from .waiting import DEADLINE, poll
@@ -196,6 +196,13 @@ class Case(unittest.TestCase):
         ctl.subscribe()
         self._daemons.append((daemon, ctl))
         return daemon, ctl
+
+    def reload(self, changes, daemon=None, ctl=None):
+        """Have it read its config again, with changes laid over it."""
+        daemon = daemon or self.daemon
+        daemon.config = merge(daemon.config, changes)
+        daemon.write_config()
+        (ctl or self.ctl).call('reload')
 
     def ua(self, **kwargs):
         ua = SipUa(**kwargs)
