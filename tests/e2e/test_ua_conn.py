@@ -301,23 +301,6 @@ class LossTest(case.Case):
         report, = self.ctl.pending('E_MSRP_REPORT_RECEIVED')
         self.assertEqual((report['message_id'], report['status']), (ident, '000 481'))
 
-    def test_reinvite_restores(self):
-        """RFC 4975 5.4: a re-INVITE in time makes the connection anew, no end comes."""
-        call = self.call()
-        call.conn.reset()
-        poll(lambda: self.ctl.call('msrp_ua_list_sessions'), what='the session')
-        new = f'msrp://127.0.0.1:9/{new_id()};tcp'
-        answer = sdp.Sdp(call.dialog.reinvite(self.offer(new)).body)
-        call.path, call.own_path = answer.message.path, [new]
-        call.connect()
-        call.send('back again')
-        self.assertEqual(self.received(call)['body'], 'back again')
-        self.say(call, 'welcome')
-        self.assertEqual(call.receive().to_path, [new])
-        # Longer than the grace: a timer that was left running would end it now.
-        with self.assertRaises(Timeout):
-            self.ctl.event('E_MSRP_SESSION_END', timeout=1.5)
-
     def test_other_sessions_are_untouched(self):
         """The loss of one connection is nothing to the others."""
         one, two = self.call(), self.call()
@@ -342,6 +325,32 @@ class LossTest(case.Case):
         call.dialog.expect('BYE').respond(200)
         self.ctl.event('E_MSRP_SESSION_END', session_id=call.id)
         self.assertEqual(self.ctl.pending('E_MSRP_MSG_RECEIVED'), [])
+
+
+class RestoreTest(case.Case):
+    config = {'ua': {'reconnect_grace': '60s'}}
+
+    def closed(self):
+        return self.ctl.call('get_statistics', group='msrp')['msrp:closed']
+
+    def test_reinvite_restores(self):
+        """RFC 4975 5.4: a re-INVITE in time makes the connection anew, no end comes."""
+        call = self.call()
+        before = self.closed()
+        call.conn.reset()
+        poll(lambda: self.closed() > before, what='the loss of the connection')
+        new = f'msrp://127.0.0.1:9/{new_id()};tcp'
+        answer = sdp.Sdp(call.dialog.reinvite(self.offer(new)).body)
+        call.path, call.own_path = answer.message.path, [new]
+        call.connect()
+        call.send('back again')
+        self.assertEqual(self.received(call)['body'], 'back again')
+        self.say(call, 'welcome')
+        self.assertEqual(call.receive().to_path, [new])
+        # A timer that was left running would be over now.
+        self.reload({'ua': {'reconnect_grace': '1ms'}})
+        with self.assertRaises(Timeout):
+            self.ctl.event('E_MSRP_SESSION_END', timeout=1)
 
 
 class TimeoutTest(case.Case):
