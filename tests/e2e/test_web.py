@@ -231,7 +231,7 @@ class SyntaxTest(SiteCase):
 
 
 class TimeTest(SiteCase):
-    settings = {'request_timeout': '500ms', 'idle_timeout': '500ms', 'max_connections': 4}
+    settings = {'request_timeout': '1s', 'idle_timeout': '1s'}
 
     def test_a_slow_request(self):
         out = self.web.raw(b'GET / HTTP/1.1\r\nHost: x\r\n')
@@ -240,6 +240,10 @@ class TimeTest(SiteCase):
     def test_no_request_and_no_further_one(self):
         self.assertEqual(self.web.raw(b''), b'')
         self.assertTrue(self.web.raw(b'GET / HTTP/1.1\r\nHost: x\r\n\r\n').endswith(b'hello'))
+
+
+class CountTest(SiteCase):
+    settings = {'max_connections': 4}
 
     def test_too_many(self):
         """Those beyond are closed, and let in again when there is room."""
