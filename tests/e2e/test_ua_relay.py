@@ -296,7 +296,10 @@ class RefreshTest(RelayCase):
     def test_use_path_changes(self):
         """RFC 4975 5.4: a changed Use-Path is offered by re-INVITE."""
         relay, daemon, ctl = self.behind()
-        relay.expires = 2
+        def grant(frame):
+            relay.expires = 1800 if relay.grants else 2
+            return [relay.listener.uri()]
+        relay.grant = grant
         call = self.incoming(relay, daemon, ctl)
         invite = call.dialog.expect('INVITE')
         offer = sdp.Sdp(invite.request.body)
@@ -305,7 +308,6 @@ class RefreshTest(RelayCase):
         # RFC 3264 8: a changed description has the next version.
         before, after = (int(d.origin.split()[2]) for d in (call.sdp, offer))
         self.assertEqual(after, before + 1)
-        relay.expires = 1800
         invite.respond(200, self.offer(call.own_path[0]))
         call.dialog.expect('ACK')
         self.say(call, 'on the new path', ctl=ctl)
@@ -351,7 +353,7 @@ class RefreshTest(RelayCase):
         call.bye()
         ctl.event('E_MSRP_SESSION_END')
         with self.assertRaises(Timeout):
-            call.conn.expect_closed(2)
+            call.conn.expect_closed(1.5)
         call.conn.expect_closed(10)
 
 
