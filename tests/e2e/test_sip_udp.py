@@ -216,7 +216,8 @@ class ServerTest(UdpCase):
 
     def test_memory(self):
         """Beyond transaction_memory new requests are refused, and known ones still answered."""
-        daemon, ctl = self.start({'sip': {'transaction_memory': '1MiB'}, 'log': {'level': 'warn'}})
+        daemon, ctl = self.start({'sip': {'transaction_memory': '1MiB', 'transaction_timeout': '3m'},
+                                  'log': {'level': 'warn'}})
         peer = Peer(self, daemon)
         first = peer.request('OPTIONS')
         peer.send(first)
