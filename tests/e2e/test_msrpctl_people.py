@@ -81,7 +81,7 @@ class Terminal:
                 while self.read(0) and select.select([self.master], [], [], 0)[0]:
                     pass
                 break
-        return self.process.wait(1)
+        return self.process.wait(DEADLINE)
 
     def close(self):
         if self.process.poll() is None:
