@@ -155,12 +155,12 @@ class GrantTest(RelayCase):
         daemon, ctl = self.start({**PLAIN, 'relay': {**PLAIN['relay'], 'auth_min_expires': '1s'}})
         host, port = daemon.listeners(ctl)[0]
         client = Client(f'msrp://{host}:{port};tcp')
-        client.auth(expires=1)
+        client.auth(expires=3)
         stranger = msrp.connect(self.relay.replace(URI.match(self.relay)['port'], port), relay=True)
         session = msrp.Session(stranger, client.path, ['msrp://127.0.0.1:9/x;tcp'])
         session.send('in time')
         client.conn.expect('SEND')
-        poll(lambda: not ctl.call('msrp_relay_list_sessions'), 5, 'the expiry')
+        poll(lambda: not ctl.call('msrp_relay_list_sessions'), 20, 'the expiry')
         session.send('too late', code=481)
         client.conn.send(client.session(['msrp://127.0.0.1:9/x;tcp']).build('SEND', b'late'))
         client.conn.expect(481)
@@ -244,7 +244,7 @@ class CredentialsTest(RelayCase):
         self.assertEqual(client.ask(authorization=credentials.value()).code, 401)
 
     def test_nonces_grow_old(self):
-        daemon, ctl = self.start({**PLAIN, 'relay': {**PLAIN['relay'], 'nonce_expire': '1s'}})
+        daemon, ctl = self.start({**PLAIN, 'relay': {**PLAIN['relay'], 'nonce_expire': '2s'}})
         relay = 'msrp://%s:%s;tcp' % daemon.listeners(ctl)[0]
         client = Client(relay)
         credentials = Credentials(client.challenge(), relay)
@@ -255,7 +255,7 @@ class CredentialsTest(RelayCase):
             credentials.nc = f'{count[0]:08x}'
             answer = client.ask(authorization=credentials.value())
             return answer.code == 401 and 'stale=true' in answer.get('WWW-Authenticate').lower()
-        poll(stale, 5, 'a stale nonce')
+        poll(stale, 20, 'a stale nonce')
         self.assertGreater(count[0], 1)
         self.assertEqual(client.auth().code, 200)       # stale ones count for nothing
 

@@ -6,7 +6,7 @@ from lib.daemon import UA_ROUTES
 from lib.waiting import DEADLINE, poll
 
 BOUNDS = {'max_message_size': '8KiB', 'max_headers': 32, 'max_header_size': 512,
-          'message_timeout': '500ms'}
+          'message_timeout': '2s'}
 
 
 # What is wrong with a message that ends where it says, and the answer.

@@ -153,7 +153,7 @@ class ServerTest(UdpCase):
 
     def test_trying(self):
         """An INVITE that is dropped gets its 100 again, and no late 408."""
-        daemon, ctl = self.start({'sip': {'transaction_timeout': '1s'},
+        daemon, ctl = self.start({'sip': {'transaction_timeout': '2s'},
                                   'routes': {'sip': [{'do': ['drop']}]}})
         peer = Peer(self, daemon)
         request = peer.request('INVITE')

@@ -227,7 +227,7 @@ class SenderTest(case.Case):
         message_id = self.say(call, 'hello')
         call.receive()
         with self.assertRaises(Timeout):
-            self.ctl.event('E_MSRP_REPORT_RECEIVED', timeout=1.5)
+            self.ctl.event('E_MSRP_REPORT_RECEIVED', timeout=1)
         event = self.ctl.event('E_MSRP_REPORT_RECEIVED')
         self.assertEqual(event, {'session_id': call.id, 'message_id': message_id,
                                  'status': '000 408', 'byte_range': '1-5/5'})

@@ -304,7 +304,7 @@ class SocketTest(ApiCase):
     def test_an_end_to_the_token(self):
         token = self.ctl.call('token', user='alice', seconds=3600)['token']
         api = self.web.api(token)
-        short = self.web.api(forge('alice', int(time.time()) + 2))
+        short = self.web.api(forge('alice', int(time.time()) + 3))
         def refused():
             try:
                 short.call('which')

@@ -332,7 +332,7 @@ class SourcesTest(WwwAuthorizeCase):
     def test_nonce_expire(self):
         """relay.nonce_expire holds for SIP too."""
         daemon, _ = self.run_with({'users': {'alice': {'password': 'secret'}},
-                                   'relay': {'nonce_expire': '1s'}})
+                                   'relay': {'nonce_expire': '2s'}})
         challenge = self.ask(daemon)
         nc = 1
         response = self.prove(challenge, 'alice', 'secret', daemon=daemon)
