@@ -88,7 +88,7 @@ static void prepare(struct net_batch *b, unsigned count)
 /* @return was that all? */
 static bool read_batch(struct net_udp *u)
 {
-	unsigned share = BATCH_LEAST << u->line.share;
+	unsigned share = (unsigned)BATCH_LEAST << u->line.share;
 	struct net_batch *b = u->net->batch;
 	int n;
 
