@@ -70,7 +70,7 @@ class HandshakeTest(WebCase):
 
     def test_it_is_not_for_ever(self):
         daemon, ctl = self.start({**self.config, 'msrp': {
-            **self.config['msrp'], 'bind_timeout': '200ms'}})
+            **self.config['msrp'], 'bind_timeout': '1s'}})
         host, port = daemon.listeners(ctl)[1]
         sock = ws.open_socket(f'msrp://{host}:{port};ws')
         sock.sendall(b'GET / HTTP/1.1\r\nHost: x\r\n')
