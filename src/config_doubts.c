@@ -1,5 +1,6 @@
 #include "config_doubts.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,6 +97,26 @@ static bool asks_in(const struct tree *rule)
 	return false;
 }
 
+/* A pattern that only its own text matches. */
+static bool is_word(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (!isalnum((unsigned char)text.p[i]))
+			return false;
+	return text.len;
+}
+
+/* Does the one pattern match whatever the other does? "!REGISTER" is as wide as INVITE. */
+static bool is_as_wide(const struct tree *wide, const struct tree *other)
+{
+	if (wide->kind != TREE_TEXT || other->kind != TREE_TEXT)
+		return false;
+	if (slice_equal(wide->text, other->text))
+		return wide->quoted == other->quoted;
+	return wide->text.len && wide->text.p[0] == '!' && is_word(slice_from(wide->text, 1))
+	    && is_word(other->text) && !slice_equal_nocase(slice_from(wide->text, 1), other->text);
+}
+
 /* Does the rule hold wherever the other one, behind it, does, but for addresses that it names? */
 static bool covers(const struct door *door, const struct tree *conditions,
     const struct tree *others)
@@ -110,8 +131,7 @@ static bool covers(const struct door *door, const struct tree *conditions,
 		if (door->sees && slice_equal(c->key->text, SLICE("$si")) && excepts_addresses(c))
 			continue;
 		same = find_condition(others, c->key->text);
-		if (!same || same->kind != TREE_TEXT || c->kind != TREE_TEXT
-		    || !slice_equal(same->text, c->text) || same->quoted != c->quoted)
+		if (!same || !is_as_wide(c, same))
 			return false;
 	}
 	return true;
