@@ -147,8 +147,8 @@ class BindingTest(SharedCase):
         """It is over everywhere, and told once, by the node that it came to last."""
         contact = self.sip.contact()
         call_id = token()
-        self.at(0, f'<{contact}>', expires=1, call_id=call_id)
-        self.at(1, f'<{contact}>', expires=2, call_id=call_id, cseq=3)
+        self.at(0, f'<{contact}>', expires=3, call_id=call_id)
+        self.at(1, f'<{contact}>', expires=4, call_id=call_id, cseq=3)
         self.told(1, 'E_REGISTRATION_END', contact, reason='expired')
         self.assertEqual(self.known(0), {})
         self.assertEqual(self.ctls[0].pending('E_REGISTRATION_END'), [])
