@@ -440,7 +440,7 @@ class ComposingTest(GatewayCase):
     def test_forwarded(self):
         """Where there is a session; it makes none and keeps none alive."""
         daemon, ctl = self.start({'routes': routes(self.TYPES), 'gateway': {
-            'iscomposing': 'forward', 'session_timeout': '1s', 'cleanup_interval': '100ms'}})
+            'iscomposing': 'forward', 'cleanup_interval': '100ms'}})
         self.message(self.BODY, content_type=COMPOSING, daemon=daemon).final(202)
         self.assertEqual(self.sessions(ctl), [])
         call = self.client_calls(self.TYPES, daemon=daemon, ctl=ctl)
@@ -452,6 +452,7 @@ class ComposingTest(GatewayCase):
         self.assertEqual(call.conn.expect('REPORT').message_id, sent.message_id)
         call.send('text goes on')
         self.gets('text goes on')
+        self.reload({'gateway': {'session_timeout': '1s'}}, daemon, ctl)
         poll(lambda: self.ended_while_typing(daemon, ctl), interval=0.2,
              what='the end of a session in which somebody only types')
         call.dialog.expect('BYE').respond(200)
