@@ -199,14 +199,6 @@ bool sip_is_secure(const sip_t *sip)
 		   : sip->sip_contact && sip->sip_contact->m_url->url_type == url_sips;
 }
 
-/* RFC 5630 4.1: who asks for sips has asked not to be heard. */
-static bool is_overheard(const struct sip_request *req)
-{
-	const struct net_transport *net = req->origin.transport->net;
-
-	return req->sip->sip_request->rq_url->url_type == url_sips && !(net && net->encrypted);
-}
-
 static uint64_t *counter_of(const struct sip_stats *stats, nua_event_t event)
 {
 	switch (event) {
@@ -268,8 +260,6 @@ void sip_request_arrived(struct sip_stack *stack, const struct sip_event *ev,
 		nua_handle_bind(req->nh, invite ? &req->owner : NULL);
 	if (stack->stage != SIP_RUNNING)
 		sip_request_reply(req, 503, (struct slice){0}, (struct slice){0});
-	else if (!taker->in_dialog && is_overheard(req))
-		sip_request_reply(req, 480, (struct slice){0}, SIP_NO_SIPS);
 	else if (makes_dialog && !has_route_back(req->sip))
 		sip_request_reply(req, 400, SLICE("Bad Contact or Record-Route"),
 		    (struct slice){0});

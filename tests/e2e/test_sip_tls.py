@@ -179,16 +179,11 @@ class SchemeTest(TlsCase):
             with self.subTest(uri=uri, contact=contact, headers=headers):
                 self.assertEqual(self.answer(uri, contact, headers), expected)
 
-    def test_overheard(self):
-        """A request to a sips URI that comes by UDP has been on the wire for all to read."""
-        transport = self.by_udp
-        for method in ('INVITE', 'MESSAGE', 'OPTIONS', 'REGISTER'):
-            with self.subTest(method):
-                response = self.sip.request(method, 'sips:x@127.0.0.1', transport).final(480)
-                self.assertEqual(response.get('Warning'), '380 msrpd "SIPS Not Allowed"')
-        ua, transport = self.connect()
-        ua.request('MESSAGE', 'sips:x@127.0.0.1', transport, b'hi', content_type=TEXT).final(200)
-        ua.request('OPTIONS', 'sips:x@127.0.0.1', transport).final(200)
+    def test_by_udp(self):
+        """A sips URI reaches the rules by whatever transport: who ended the TLS may be in front."""
+        for ua, transport in ((self.sip, self.by_udp), self.connect()):
+            ua.request('MESSAGE', 'sips:x@127.0.0.1', transport, b'hi',
+                       content_type=TEXT).final(200)
 
 
 class AdvertisedTest(SchemeTest):
