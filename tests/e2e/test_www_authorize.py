@@ -24,6 +24,18 @@ USERS = {'alice': {'password': 'secret'}, 'bob': {'ha1': ha1('bob', 'builder')},
          'carol': {'ha1_sha256': ha1('carol', 'singer', 'SHA-256')}}
 
 
+def not_started(test, routes, words):
+    """These rules are a config error that says so."""
+    daemon = Daemon({'routes': routes})
+    try:
+        daemon.spawn()
+        test.assertEqual(daemon.wait(), 1)
+        test.assertIn(words, daemon.log())
+    finally:
+        daemon.kill()
+        daemon.discard()
+
+
 class WwwAuthorizeCase(Case):
     config = {'users': USERS, 'routes': rules(GOOD)}
 
@@ -270,14 +282,7 @@ class OwnNameTest(WwwAuthorizeCase):
         for pattern, words in (('$nobody', 'unknown variable'), ('!$AU', 'unknown variable'),
                                ('$param(code)', 'unknown variable'), ('sip:$au@*', 'beside'),
                                ('~^$au$', 'cannot stand'), ('a$', 'unknown variable')):
-            daemon = Daemon({'routes': {'sip': [{'if': {'$fU': pattern}, 'do': ['drop']}]}})
-            try:
-                daemon.spawn()
-                self.assertEqual(daemon.wait(), 1)
-                self.assertIn(words, daemon.log())
-            finally:
-                daemon.kill()
-                daemon.discard()
+            not_started(self, {'sip': [{'if': {'$fU': pattern}, 'do': ['drop']}]}, words)
 
 
 class SourcesTest(WwwAuthorizeCase):
@@ -421,14 +426,7 @@ class SourcesTest(WwwAuthorizeCase):
                 (rules(algorithm=[]), 'each algorithm once'),
                 ({'sip': [{'do': [{'www_authorize': {'algorithm': 'MD5'}}]}]}, 'lacks realm'),
                 ({'msrp': [{'do': [{'www_authorize': {'realm': 'x'}}]}]}, 'cannot stand')):
-            daemon = Daemon({'routes': routes})
-            try:
-                daemon.spawn()
-                self.assertEqual(daemon.wait(), 1)
-                self.assertIn(words, daemon.log())
-            finally:
-                daemon.kill()
-                daemon.discard()
+            not_started(self, routes, words)
 
 
 if __name__ == '__main__':
