@@ -1,6 +1,6 @@
 /*
- * Fair turns of a loop: what has more to do than its share of a turn waits in line, and a turn
- * serves the first of the line, once whoever has less to do was served.
+ * Fair turns of a loop: what has something to do stands in line, and a turn of the loop serves
+ * who has had less than an equal share of the time first, then the others for a moment.
  */
 #pragma once
 
@@ -16,31 +16,46 @@ struct line_entry {
 	STAILQ_ENTRY(line_entry) next;
 	/** Do a share of the work; if that leaves some, join the line again. */
 	void (*run)(struct line_entry *entry);
+	uint64_t used; /* nanoseconds, on the line's clock; 0: it was never served */
 	bool waits;
+	bool light;
 	/** How many times the least that is worth a turn is to be doubled for a share of it... */
 	uint8_t share;
 	/** ...and how many times at most. */
 	uint8_t most;
 };
 
+STAILQ_HEAD(line_entries, line_entry);
+
 struct line {
 	struct event *turn;
-	STAILQ_HEAD(, line_entry) entries;
-	struct line_entry *running; /* it may be gone, unless it has joined again */
-	bool again;
-	void (*before)(void *arg);
+	bool called;
+	uint64_t clock; /* nanoseconds of service that who is always in line has had */
+	uint64_t share; /* nanoseconds of a turn */
+	unsigned count;
+	struct line_entries light, heavy;
+	struct line_entry *running; /* NULL: it is gone */
+	bool patient;               /* it has had its share, and what it writes may wait for more */
+	uint64_t now; /* nanoseconds: when what is being served began, or the last ended */
+	void (*served)(void *arg);
 	void *arg;
 };
 
 /**
- * @param before  called before the line's part of each turn; all else was served then
+ * @param served  called when those who have had less than their share are served, and at the end
+ *                of each turn
  * @return 0 or -ENOMEM
  */
-int line_init(struct line *line, struct event_base *base, void (*before)(void *arg), void *arg);
+int line_init(struct line *line, struct event_base *base, void (*served)(void *arg), void *arg);
 /** Harmless on zeroed memory. */
 void line_fini(struct line *line);
 
 /** To the end of the line; harmless for who waits already. */
 void line_join(struct line *line, struct line_entry *entry);
+/** The same by an event of a socket: it may be served before the loop asks for more of them. */
+void line_ready(struct line *line, struct line_entry *entry);
 /** From anywhere in it, in time that grows with its length; harmless for who does not wait. */
 void line_leave(struct line *line, struct line_entry *entry);
+/** Call fn for all who wait; it may have the entry that it is given leave. */
+void line_visit(struct line *line, void (*fn)(struct line_entry *entry, void *arg), void *arg);
+bool line_is_empty(const struct line *line);

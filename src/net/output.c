@@ -161,8 +161,10 @@ void net_stream_borrow(struct net_stream *s, struct slice bytes)
 	}
 	if (s->failed || !out || queue_borrow(&out->bulk, bytes, block) < 0)
 		fail(s);
-	else
+	else if (block)
 		turn_serve(s);
+	else
+		turn_serve_now(s);
 }
 
 void net_stream_end(struct net_stream *s, struct slice bytes)

@@ -178,6 +178,8 @@ void stream_begin_handshake(struct net_stream *s);
 void stream_readable(struct net_stream *s);
 /** The same, when its turn in the line comes; until then its socket is not watched. */
 void stream_read_again(struct net_stream *s);
+/** The same, told by the socket. */
+void stream_read_ready(struct net_stream *s);
 /** Watch its socket, or do not, as it is now.  @return 0 or -ENOMEM */
 int stream_update_reading(struct net_stream *s);
 /** The peer sends no more: it is not read any more.  @return does its owner keep it all the same? */
@@ -224,10 +226,12 @@ void turns_fini(struct net *net);
 void turn_run(struct net *net);
 /** Call it once the sockets have had their turn. */
 void turn_call_soon(struct event *event);
-/** The turn's end serves it. */
+/** The turn's end serves it, or a later one, if what has written has more to say. */
 void turn_serve(struct net_stream *s);
+/** The turn's end serves it. */
+void turn_serve_now(struct net_stream *s);
 /** Forget the streams of a protocol. */
-void turn_forget(struct net *net, const struct net_protocol *protocol);
+void turn_forget(struct net *net, struct net_protocol *protocol);
 
 struct net {
 	struct event_base *base;
@@ -248,7 +252,9 @@ struct net {
 	uint32_t turn;
 	bool ending;
 	struct line line; /* who has more to do than others should wait for */
-	STAILQ_HEAD(, net_stream) dirty;
+	TAILQ_HEAD(streams, net_stream) dirty;
+	struct streams later;            /* what they were given may wait for more */
+	uint64_t later_since;            /* on the line's clock */
 	struct net_block *rx, *text;     /* being filled */
 	struct net_block *feeding;       /* whose bytes a handler has in hand */
 	uint64_t read_number;            /* of those */

@@ -110,6 +110,7 @@ void net_stream_unref(struct net_stream *s)
 {
 	if (--s->refs)
 		return;
+	line_leave(&s->protocol->net->line, &s->line);
 	stash_drop(s);
 	free(s->client);
 	s->protocol->handler->free(s);
@@ -544,7 +545,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	stream_readable(arg);
+	stream_read_ready(arg);
 }
 
 int net_stream_want_write(struct net_stream *s)

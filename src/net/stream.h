@@ -47,7 +47,7 @@ struct net_stream {
 	union {
 		TAILQ_ENTRY(net_stream) late_entry; /* while NET_LATE, and so in no other list */
 		struct {
-			STAILQ_ENTRY(net_stream) dirty_entry;
+			TAILQ_ENTRY(net_stream) dirty_entry;
 			struct line_entry line; /* of who has more to read than a turn's share */
 		};
 	};
@@ -72,7 +72,8 @@ struct net_stream {
 	bool closing : 1;  /* when all is sent */
 	bool away : 1;     /* its handshake is with a thread, and so is its transport */
 	bool reading : 1;
-	bool dirty : 1; /* in the list of the turn */
+	bool dirty : 1; /* in a list of the turn: */
+	bool later : 1; /* that one */
 	bool wants_room : 1;
 	bool failed : 1; /* its output has a hole: to be closed */
 	bool read_wants_write : 1, write_wants_read : 1;

@@ -6,7 +6,10 @@
 
 #include <errno.h>
 
-enum { ROUNDS_A_TURN = 8 }; /* in which a stream's owner may write more before others are served */
+enum {
+	ROUNDS_A_TURN = 8, /* in which a stream's owner may write more before others are served */
+	LATER_NS = 128 * 1000,
+};
 
 /* --- serving --- */
 
@@ -45,7 +48,7 @@ static bool serve_stream(struct net_stream *s)
 }
 
 /* What it writes for itself while it is served does not make it dirty. */
-static void serve_dirty(struct net_stream *s)
+static void serve_one(struct net_stream *s)
 {
 	bool again = serve_stream(s);
 
@@ -58,7 +61,7 @@ static bool settle_all(struct net *net)
 {
 	struct net_stream *s;
 
-	STAILQ_FOREACH(s, &net->dirty, dirty_entry) {
+	TAILQ_FOREACH(s, &net->dirty, dirty_entry) {
 		if (s->state != NET_CLOSED && output_settle(s) < 0) {
 			net_stream_close(s, -ENOMEM);
 			return false;
@@ -85,32 +88,64 @@ void turn_call_soon(struct event *event)
 		event_active(event, EV_TIMEOUT, 0);
 }
 
-void turn_serve(struct net_stream *s)
+static void put(struct net_stream *s, bool later)
 {
 	struct net *net = s->protocol->net;
 
-	if (s->dirty || s->state == NET_CLOSED)
-		return;
+	if (later && TAILQ_EMPTY(&net->later))
+		net->later_since = net->line.now;
 	s->dirty = true;
-	net_stream_ref(s);
-	STAILQ_INSERT_TAIL(&net->dirty, s, dirty_entry);
+	s->later = later;
+	TAILQ_INSERT_TAIL(later ? &net->later : &net->dirty, s, dirty_entry);
+}
+
+static void take(struct net_stream *s)
+{
+	struct net *net = s->protocol->net;
+
+	TAILQ_REMOVE(s->later ? &net->later : &net->dirty, s, dirty_entry);
+	s->later = false;
+}
+
+static void serve(struct net_stream *s, bool later)
+{
+	struct net *net = s->protocol->net;
+
+	if (s->state == NET_CLOSED || (s->dirty && (later || !s->later)))
+		return;
+	if (s->dirty)
+		take(s);
+	else
+		net_stream_ref(s);
+	put(s, later);
 	/* What becomes dirty in a turn and is not served in it makes the turn set itself again. */
-	if (!net->ending)
+	if (!later && !net->ending && !net->line.running)
 		event_active(net->end, EV_TIMEOUT, 0);
 }
 
-void turn_run(struct net *net)
+void turn_serve(struct net_stream *s)
+{
+	const struct net *net = s->protocol->net;
+
+	serve(s, net->line.patient && !net->ending);
+}
+
+void turn_serve_now(struct net_stream *s)
+{
+	serve(s, false);
+}
+
+/*
+ * What is made dirty by others meanwhile is served as well, once; who comes up a second time gets
+ * on with the next turn, so that this ends.
+ */
+static void serve_dirty(struct net *net)
 {
 	struct net_stream *s, *first_again = NULL;
 
-	/*
-	 * What is made dirty by others meanwhile is served as well, once; who comes up a second
-	 * time gets on with the next turn, so that this ends.
-	 */
-	net->ending = true;
 	net->turn++;
-	while ((s = STAILQ_FIRST(&net->dirty)) && s != first_again) {
-		STAILQ_REMOVE_HEAD(&net->dirty, dirty_entry);
+	while ((s = TAILQ_FIRST(&net->dirty)) && s != first_again) {
+		take(s);
 		if (s->turn == net->turn) {
 			s->dirty = false;
 			turn_serve(s);
@@ -119,22 +154,61 @@ void turn_run(struct net *net)
 				first_again = s;
 		} else {
 			s->turn = net->turn;
-			serve_dirty(s);
+			serve_one(s);
 		}
 		net_stream_unref(s);
 	}
-	settle_dirty(net);
-	net_blocks_recycle(net);
+}
+
+/* @param all  those as well that may wait; then the memory of the turn is free again */
+static void end_turn(struct net *net, bool all)
+{
+	struct net_stream *s;
+
+	net->ending = true;
+	if (all) {
+		TAILQ_FOREACH(s, &net->later, dirty_entry)
+			s->later = false;
+		TAILQ_CONCAT(&net->dirty, &net->later, dirty_entry);
+	}
+	serve_dirty(net);
+	if (all) {
+		settle_dirty(net);
+		net_blocks_recycle(net);
+	}
 	net->ending = false;
-	if (!STAILQ_EMPTY(&net->dirty))
+	if (!TAILQ_EMPTY(&net->dirty))
 		turn_call_soon(net->end);
+}
+
+void turn_run(struct net *net)
+{
+	end_turn(net, true);
+}
+
+/*
+ * Those who have much to say have it sent in fewer pieces, and their bytes stay where they are
+ * meanwhile.
+ */
+static bool others_may_wait(const struct net *net)
+{
+	return !TAILQ_EMPTY(&net->later) && !line_is_empty(&net->line)
+	    && net->line.now - net->later_since < LATER_NS;
+}
+
+static void on_served(void *arg)
+{
+	struct net *net = arg;
+
+	if (!TAILQ_EMPTY(&net->dirty) || !TAILQ_EMPTY(&net->later))
+		end_turn(net, !others_may_wait(net));
 }
 
 static void on_end(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	turn_run(arg);
+	on_served(arg);
 }
 
 /* --- reading again --- */
@@ -152,33 +226,39 @@ static void on_line(struct line_entry *entry)
 	net_stream_unref(s);
 }
 
+static void join_line(struct net_stream *s, void (*join)(struct line *line, struct line_entry *e))
+{
+	s->line.run = on_line;
+	s->line.most = READ_MOST;
+	net_stream_ref(s);
+	join(&s->protocol->net->line, &s->line);
+}
+
 void stream_read_again(struct net_stream *s)
 {
 	if (s->line.waits || s->state == NET_CLOSED)
 		return;
-	s->line.run = on_line;
-	s->line.most = READ_MOST;
-	net_stream_ref(s);
-	line_join(&s->protocol->net->line, &s->line);
+	join_line(s, line_join);
 	stream_update_reading(s);
 }
 
-/* Who has little to say has its answer before who has much is read. */
-static void before_line(void *arg)
+/* Most are served before the loop looks at their sockets again; who is not is not watched. */
+void stream_read_ready(struct net_stream *s)
 {
-	struct net *net = arg;
-
-	if (!STAILQ_EMPTY(&net->dirty))
-		turn_run(net);
+	if (s->line.waits)
+		stream_update_reading(s);
+	else
+		join_line(s, line_ready);
 }
 
 /* --- life --- */
 
 int turns_init(struct net *net)
 {
-	STAILQ_INIT(&net->dirty);
+	TAILQ_INIT(&net->dirty);
+	TAILQ_INIT(&net->later);
 	net->end = evtimer_new(net->base, on_end, net);
-	return net->end ? line_init(&net->line, net->base, before_line, net) : -ENOMEM;
+	return net->end ? line_init(&net->line, net->base, on_served, net) : -ENOMEM;
 }
 
 void turns_fini(struct net *net)
@@ -188,23 +268,32 @@ void turns_fini(struct net *net)
 	line_fini(&net->line);
 }
 
-void turn_forget(struct net *net, const struct net_protocol *protocol)
+static void forget_waiting(struct line_entry *e, void *protocol)
 {
-	struct line_entry *e, *after;
+	struct net_stream *s = stream_in_line(e);
+
+	if (e->run != on_line || s->protocol != protocol)
+		return;
+	line_leave(&s->protocol->net->line, e);
+	net_stream_unref(s);
+}
+
+static void forget_dirty(struct streams *streams, const struct net_protocol *protocol)
+{
 	struct net_stream *s, *next;
 
-	for (s = STAILQ_FIRST(&net->dirty); s; s = next) {
-		next = STAILQ_NEXT(s, dirty_entry);
+	for (s = TAILQ_FIRST(streams); s; s = next) {
+		next = TAILQ_NEXT(s, dirty_entry);
 		if (s->protocol != protocol)
 			continue;
-		STAILQ_REMOVE(&net->dirty, s, net_stream, dirty_entry);
+		take(s);
 		net_stream_unref(s);
 	}
-	for (e = STAILQ_FIRST(&net->line.entries); e; e = after) {
-		after = STAILQ_NEXT(e, next);
-		if (e->run != on_line || stream_in_line(e)->protocol != protocol)
-			continue;
-		line_leave(&net->line, e);
-		net_stream_unref(stream_in_line(e));
-	}
+}
+
+void turn_forget(struct net *net, struct net_protocol *protocol)
+{
+	forget_dirty(&net->dirty, protocol);
+	forget_dirty(&net->later, protocol);
+	line_visit(&net->line, forget_waiting, protocol);
 }

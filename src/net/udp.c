@@ -173,9 +173,14 @@ static void read_share(struct net_udp *u)
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
+	struct net_udp *u = arg;
+
 	(void)fd;
 	(void)what;
-	read_share(arg);
+	if (u->line.waits)
+		update_watching(u);
+	else
+		line_ready(&u->net->line, &u->line);
 }
 
 static void on_line(struct line_entry *entry)

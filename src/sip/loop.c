@@ -69,7 +69,7 @@ static void on_work(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	line_join(loop->line, &loop->turn);
+	line_ready(loop->line, &loop->turn);
 }
 
 static void on_sofia_log(void *stream, const char *format, va_list args)

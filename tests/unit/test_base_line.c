@@ -66,7 +66,7 @@ static struct worker worker(char name, unsigned work_us, unsigned times)
 	    .times = times};
 }
 
-static void before(void *arg)
+static void served(void *arg)
 {
 	(void)arg;
 	tell('.');
@@ -77,7 +77,7 @@ static int setup(void **state)
 	(void)state;
 	memset(story, 0, sizeof(story));
 	base = event_base_new();
-	return base ? line_init(&line, base, before, NULL) : -1;
+	return base ? line_init(&line, base, served, NULL) : -1;
 }
 
 static int teardown(void **state)
@@ -109,7 +109,7 @@ static const char *order(void)
 static bool empty(void *arg)
 {
 	(void)arg;
-	return STAILQ_EMPTY(&line.entries);
+	return line_is_empty(&line);
 }
 
 /* --- tests --- */
@@ -136,7 +136,7 @@ static void a_turn_is_a_share(void **state)
 	join(&a);
 	join(&b);
 	loop_until(base, empty, NULL);
-	assert_string_equal(story, ".a.b.a.b.a");
+	assert_string_equal(story, ".a..b..a..b..a.");
 }
 
 static void on_socket(evutil_socket_t fd, short what, void *arg)
@@ -164,10 +164,88 @@ static void sockets_come_between(void **state)
 	join(&a);
 	join(&b);
 	event_base_loop(base, EVLOOP_ONCE);
-	assert_string_equal(story, ".a");
+	assert_string_equal(story, ".a.");
 	assert_int_equal(write(ends[1], "x", 1), 1);
 	loop_until(base, empty, NULL);
-	assert_string_equal(story, ".as.b");
+	assert_string_equal(story, ".a.s.b.");
+	event_free(readable);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* Who has had less than his share is served before those who have been there longer. */
+static void who_had_little_goes_first(void **state)
+{
+	struct worker a = worker('a', 200, 9), b = worker('b', 200, 9), c = worker('c', 0, 0);
+
+	(void)state;
+	join(&c);
+	loop_until(base, empty, NULL);
+	join(&a);
+	join(&b);
+	for (int i = 0; i < 6; i++)
+		event_base_loop(base, EVLOOP_ONCE);
+	join(&c);
+	event_base_loop(base, EVLOOP_ONCE);
+	assert_memory_equal(order(), "cabababc", 8);
+}
+
+/* He is not for long if he works as long as the others. */
+static void who_had_little_has_no_more_than_a_share(void **state)
+{
+	struct worker a = worker('a', 200, 20), b = worker('b', 0, 0);
+
+	(void)state;
+	join(&b);
+	loop_until(base, empty, NULL);
+	join(&a);
+	for (int i = 0; i < 10; i++)
+		event_base_loop(base, EVLOOP_ONCE);
+	b = (struct worker){.entry = b.entry, .name = 'b', .work_us = 200, .times = 6};
+	join(&b);
+	loop_until(base, empty, NULL);
+	assert_memory_equal(order(), "baaaaaaaaaab", 12);
+	assert_non_null(strstr(order() + 12, "ab"));
+}
+
+static void newcomers_have_no_credit(void **state)
+{
+	struct worker a = worker('a', 200, 4), b = worker('b', 0, 0);
+
+	(void)state;
+	join(&a);
+	event_base_loop(base, EVLOOP_ONCE);
+	event_base_loop(base, EVLOOP_ONCE);
+	join(&b);
+	event_base_loop(base, EVLOOP_ONCE);
+	assert_string_equal(order(), "aaa");
+	loop_until(base, empty, NULL);
+	assert_string_equal(order(), "aaabaa");
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	on_socket(fd, what, NULL);
+	line_ready(&line, &w->entry);
+}
+
+/* The loop does not ask for sockets once more before. */
+static void who_is_ready_is_served_at_once(void **state)
+{
+	struct worker a = worker('a', 0, 0);
+	struct event *readable;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	readable = event_new(base, ends[0], EV_READ, on_ready, &a);
+	assert_non_null(readable);
+	event_add(readable, NULL);
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	event_base_loop(base, EVLOOP_ONCE);
+	assert_string_equal(order(), "sa");
 	event_free(readable);
 	close(ends[0]);
 	close(ends[1]);
@@ -205,12 +283,65 @@ static void who_leaves_is_not_served(void **state)
 	assert_string_equal(order(), "acb");
 }
 
+static void leave_and_join(struct line_entry *entry)
+{
+	line_join(&line, entry);
+	line_leave(&line, entry);
+	memset(entry, 0, sizeof(*entry)); /* as who is freed */
+}
+
+static void who_is_served_may_leave(void **state)
+{
+	struct worker a = worker('a', 0, 0), b = worker('b', 0, 0);
+
+	(void)state;
+	a.entry.run = leave_and_join;
+	join(&a);
+	join(&b);
+	loop_until(base, empty, NULL);
+	assert_string_equal(order(), "b");
+	assert_int_equal(a.entry.used, 0);
+}
+
+static void note(struct line_entry *entry, void *arg)
+{
+	struct worker *w =
+	    (struct worker *)(void *)((char *)entry - offsetof(struct worker, entry));
+
+	(void)arg;
+	tell(w->name);
+	line_leave(&line, entry);
+}
+
+static void all_who_wait_are_visited(void **state)
+{
+	struct worker a = worker('a', 0, 0), b = worker('b', 0, 0), c = worker('c', 200, 6);
+
+	(void)state;
+	join(&a);
+	join(&c);
+	loop_until(base, empty, NULL);
+	memset(story, 0, sizeof(story));
+	join(&b);
+	join(&a); /* who has some credit */
+	line_visit(&line, note, NULL);
+	assert_string_equal(order(), "ab");
+	assert_true(line_is_empty(&line));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(the_first_is_served_first, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_turn_is_a_share, setup, teardown),
 	    cmocka_unit_test_setup_teardown(sockets_come_between, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_had_little_goes_first, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_had_little_has_no_more_than_a_share, setup,
+		teardown),
+	    cmocka_unit_test_setup_teardown(newcomers_have_no_credit, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_is_ready_is_served_at_once, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_is_served_may_leave, setup, teardown),
+	    cmocka_unit_test_setup_teardown(all_who_wait_are_visited, setup, teardown),
 	    cmocka_unit_test_setup_teardown(shares_fit_the_work, setup, teardown),
 	    cmocka_unit_test_setup_teardown(who_leaves_is_not_served, setup, teardown),
 	};
