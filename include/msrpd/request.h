@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <msrpd/buffer.h>
 #include <msrpd/sip_uri.h>
 #include <msrpd/slice.h>
 
@@ -117,12 +118,8 @@ unsigned sip_request_hops(const struct sip_request *req);
 /** Names of sip.pass_headers; NULL behind the last. */
 const char *sip_request_passed(const struct sip_request *req, size_t index);
 
-/**
- * Those headers of the request as lines, each "Name: value\r\n".
- *
- * @return to be freed; NULL: it has none, or memory is out
- */
-char *sip_request_passed_lines(const struct sip_request *req);
+/** Append those headers of the request as lines, each "Name: value\r\n". */
+void sip_request_add_passed(const struct sip_request *req, struct buffer *lines);
 
 /** Headers that nobody but SIP itself may write (RFC 3261 20), for slice_is_listed(). */
 extern const char *const sip_own_headers[];

@@ -207,14 +207,12 @@ static const struct ua_local *local_for(const struct anchors *all, const struct 
 /* What sip.pass_headers names, and what is asked for. */
 static int keep_headers(struct anchor *a, struct sip_request *invite, struct slice own)
 {
-	char *passed = sip_request_passed_lines(invite);
 	struct buffer w = {.max = BUFFER_UNBOUNDED};
 	size_t len;
 	int err;
 
-	buffer_add(&w, slice_of(passed));
+	sip_request_add_passed(invite, &w);
 	buffer_add(&w, own);
-	free(passed);
 	err = buffer_take(&w, &a->headers, &len);
 	if (err == 0)
 		a->second.headers = (struct slice){a->headers, len};

@@ -126,8 +126,8 @@ static int read_htdigest(struct users *users, const char *path, struct reason *w
 	}
 	if (err == -EINVAL)
 		reason_set(why, -EINVAL, "%s:%u: not a line of user:realm:ha1", path, number);
-	else if (err == 0 && ferror(file))
-		err = -EIO;
+	else if (err == 0 && !feof(file))
+		err = reason_set(why, -errno, "%s: %s", path, strerror(errno));
 	if (line)
 		explicit_bzero(line, cap);
 	free(line);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/buffer.h>
 #include <openssl/evp.h>
 
 struct slice params_text(const json_t *string)
@@ -105,33 +106,29 @@ static int read_texts(const json_t *list, struct param *param, void **ownedp)
 /* What the lines are good for is for the method to judge. */
 static int read_headers(const json_t *object, struct slice *linesp, void **ownedp)
 {
-	char *text = NULL;
-	size_t len = 0;
+	struct buffer lines = {.max = BUFFER_UNBOUNDED};
 	const char *name;
 	json_t *value;
-	FILE *out;
-	int err = 0;
+	char *text;
+	int err;
 
 	if (!json_is_object(object))
 		return -EPROTO;
-	out = open_memstream(&text, &len);
-	if (!out)
-		return -ENOMEM;
 	json_object_foreach((json_t *)(uintptr_t)object, name, value)
 	{
-		if (!json_is_string(value)) {
-			err = -EPROTO;
-			continue;
-		}
-		fprintf(out, "%s: ", name);
-		fwrite(json_string_value(value), 1, json_string_length(value), out);
-		fputs("\r\n", out);
+		if (!json_is_string(value))
+			lines.err = -EPROTO;
+		buffer_add(&lines, slice_of(name));
+		buffer_add(&lines, SLICE(": "));
+		buffer_add(&lines, params_text(value));
+		buffer_add(&lines, SLICE("\r\n"));
 	}
-	if (fclose(out) != 0)
-		err = -ENOMEM;
+	err = buffer_take(&lines, &text, &linesp->len);
+	if (err < 0)
+		return err;
 	*ownedp = text;
-	*linesp = (struct slice){text, len};
-	return err;
+	linesp->p = text;
+	return 0;
 }
 
 static int read_value(enum param_kind kind, const json_t *value, struct param *param, void **ownedp)

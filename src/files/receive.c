@@ -153,8 +153,6 @@ static void on_finished(struct transfer *t)
 	t->finished = t->summed_up = true;
 	t->size = t->offset + t->written;
 	store_give_back(&t->files->store, t->claim - t->size);
-	if (asprintf(&t->path, "%s/%s", store->path, t->final) < 0)
-		t->path = NULL;
 	report(t, 200, (struct slice){NULL, 0});
 	transfer_over(t, &files_received, (struct slice){NULL, 0});
 	/* The sender takes the stream away (RFC 5547 8.4). */
@@ -534,6 +532,7 @@ static int describe(struct transfer *t, const struct ua_file *file, struct ua_of
 static int fit(struct transfer *t, const struct ua_file *file, const struct selector *selector,
     struct slice from, const char **reasonp)
 {
+	char *path;
 	int err;
 
 	t->size = selector->size;
@@ -541,8 +540,10 @@ static int fit(struct transfer *t, const struct ua_file *file, const struct sele
 	memcpy(t->sha1, selector->sha1, sizeof(t->sha1));
 	store_name(t->final);
 	*reasonp = "out of memory";
-	if (name_part(t, selector, from) < 0)
+	if (name_part(t, selector, from) < 0
+	    || asprintf(&path, "%s/%s", t->files->store.path, t->final) < 0)
 		return 500;
+	t->path = path;
 	*reasonp = "its file-range does not begin where our part ends";
 	if (place(t, file->range) < 0)
 		return 488;

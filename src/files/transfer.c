@@ -252,13 +252,14 @@ static struct event_param sum_param(const struct transfer *t, const char *name, 
 void transfer_over(struct transfer *t, const struct event_type *type, struct slice reason)
 {
 	const struct story of = {.session_id = slice_of(t->session_id)};
+	bool there = t->out || t->finished; /* what comes has its name when it is whole */
 	char sha1[SUM_TEXT_SIZE], sha256[SUM_TEXT_SIZE];
 	struct event_param params[] = {
 	    event_text("session_id", slice_of(t->session_id)),
 	    event_text("name", slice_of(t->name)),
 	    event_text("type", slice_of(t->type)),
 	    size_param(t),
-	    event_text("path", t->path ? slice_of(t->path) : (struct slice){NULL, 0}),
+	    event_text("path", there ? slice_of(t->path) : (struct slice){NULL, 0}),
 	    sum_param(t, "sha1", sha1, t->is_sha1, SUM_SHA1_SIZE),
 	    sum_param(t, "sha256", sha256, t->is_sha256, SUM_SHA256_SIZE),
 	    event_text("reason", reason),

@@ -462,21 +462,25 @@ void gw_binding_heard(struct gw_binding *b, const struct sip_request *message)
 
 static int call(struct gw_binding *b, struct sip_request *message, const struct gw_invite *invite)
 {
-	char *passed = sip_request_passed_lines(message), *headers = NULL;
-	struct ua_offer offer = {.accept_types = invite->types, .handler = &handler, .arg = b};
-	int err = -ENOMEM;
+	struct slice ruri = sip_request_field(message, SIP_FIELD_RURI);
+	struct ua_offer offer = {
+	    .accept_types = invite->types,
+	    .hops = sip_request_hops(message),
+	    .flow = sip_request_flow_to(message, ruri),
+	    .handler = &handler,
+	    .arg = b,
+	};
+	struct buffer headers = {.max = BUFFER_UNBOUNDED};
+	int err;
 
-	if (asprintf(&headers, "%s%.*s", passed ? passed : "", SLICE_ARG(invite->headers)) >= 0) {
-		offer.headers = slice_of(headers);
-		offer.hops = sip_request_hops(message);
-		offer.flow =
-		    sip_request_flow_to(message, sip_request_field(message, SIP_FIELD_RURI));
-		err = ua_start(b->gw->env.ua, &offer, sip_request_field(message, SIP_FIELD_FROM),
-		    sip_request_field(message, SIP_FIELD_TO),
-		    sip_request_field(message, SIP_FIELD_RURI), &b->session);
-		free(headers);
-	}
-	free(passed);
+	sip_request_add_passed(message, &headers);
+	buffer_add(&headers, invite->headers);
+	offer.headers = buffer_text(&headers);
+	err = headers.err
+	    ? headers.err
+	    : ua_start(b->gw->env.ua, &offer, sip_request_field(message, SIP_FIELD_FROM),
+		sip_request_field(message, SIP_FIELD_TO), ruri, &b->session);
+	buffer_fini(&headers);
 	return err;
 }
 

@@ -65,13 +65,15 @@ static int run_answer(const struct route_subject *subject, const struct arg *arg
 	    .flow = sip_request_flow_to(subject->request, args[ANSWER_RURI].text),
 	    .answer_headers = args[ANSWER_HEADERS].text,
 	};
-	char *passed = sip_request_passed_lines(subject->request);
+	struct buffer passed = {.max = BUFFER_UNBOUNDED};
 	int err;
 
-	names.headers = slice_of(passed);
-	err = gw_binding_answer(state, subject->request, args[ANSWER_KEY].text,
-	    args[ANSWER_TYPES].text, &names);
-	free(passed);
+	sip_request_add_passed(subject->request, &passed);
+	names.headers = buffer_text(&passed);
+	err = passed.err ? passed.err
+			 : gw_binding_answer(state, subject->request, args[ANSWER_KEY].text,
+			     args[ANSWER_TYPES].text, &names);
+	buffer_fini(&passed);
 	return err;
 }
 

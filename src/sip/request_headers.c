@@ -1,5 +1,4 @@
 /* The headers of a request, as they came. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <sofia-sip/msg_header.h>
@@ -90,23 +89,14 @@ const char *sip_request_passed(const struct sip_request *req, size_t index)
 	return index < names->count ? ((char *const *)names->items)[index] : NULL;
 }
 
-char *sip_request_passed_lines(const struct sip_request *req)
+void sip_request_add_passed(const struct sip_request *req, struct buffer *lines)
 {
-	char *text = NULL;
 	const char *name;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
 
-	if (!out)
-		return NULL;
 	for (size_t i = 0; (name = sip_request_passed(req, i)); i++) {
 		struct slice value;
 
 		for (size_t n = 0; (value = sip_request_header_at(req, slice_of(name), n)).p; n++)
-			fprintf(out, "%s: %.*s\r\n", name, SLICE_ARG(value));
+			buffer_printf(lines, "%s: %.*s\r\n", name, SLICE_ARG(value));
 	}
-	if (fclose(out) == 0 && len > 0)
-		return text;
-	free(text);
-	return NULL;
 }

@@ -1,6 +1,7 @@
 /*
  * Memory that runs out when a test wants it to.  Only in tests whose name ends in _memory,
- * and only for allocations of our own code: those of shared libraries are left alone.
+ * and only for allocations of our own code, by malloc() or by what else of libc allocates: those of
+ * shared libraries are left alone.
  */
 #pragma once
 

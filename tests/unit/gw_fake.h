@@ -282,10 +282,10 @@ void ua_reply(struct sip_request *message, int result)
 
 const char *const sip_own_headers[] = {NULL};
 
-char *sip_request_passed_lines(const struct sip_request *req)
+void sip_request_add_passed(const struct sip_request *req, struct buffer *lines)
 {
 	(void)req;
-	return NULL;
+	(void)lines;
 }
 
 struct event_param told_headers(struct told *told, const struct sip_request *req)
