@@ -39,9 +39,9 @@ void stats_free(struct stats *stats)
 	free(stats);
 }
 
-static bool in_group(const struct number *number, const char *group)
+static bool in_group(const struct number *number, struct slice group)
 {
-	return strcmp(number->item.group, group) == 0;
+	return slice_equal(group, slice_of(number->item.group));
 }
 
 /* Numbers of a group lie together: a new one goes behind the last of its group. */
@@ -50,7 +50,7 @@ static struct number *add(struct stats *stats, const char *group, const struct s
 	struct number *number, *last = NULL;
 
 	TAILQ_FOREACH(number, &stats->numbers, next) {
-		if (!in_group(number, group))
+		if (!in_group(number, slice_of(group)))
 			continue;
 		if (strcmp(number->item.name, row->name) == 0)
 			return number;
@@ -113,7 +113,7 @@ void stats_each(const struct stats *stats, void (*fn)(const struct stats_item *i
 		fn(&number->item, arg);
 }
 
-bool stats_has_group(const struct stats *stats, const char *group)
+bool stats_has_group(const struct stats *stats, struct slice group)
 {
 	const struct number *number;
 

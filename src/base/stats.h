@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <msrpd/slice.h>
 #include <msrpd/stats.h>
 
 int stats_new(struct stats **statsp);
@@ -23,4 +24,4 @@ struct stats_item {
 void stats_each(const struct stats *stats, void (*fn)(const struct stats_item *item, void *arg),
     void *arg);
 
-bool stats_has_group(const struct stats *stats, const char *group);
+bool stats_has_group(const struct stats *stats, struct slice group);

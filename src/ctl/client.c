@@ -61,7 +61,8 @@ static void update_mask(struct clients *all)
 
 static void free_client(struct client *client)
 {
-	evbuffer_free(client->out);
+	if (client->out)
+		evbuffer_free(client->out);
 	buffer_fini(&client->in);
 	free(client);
 }
@@ -85,6 +86,12 @@ static void close_client(struct client *client)
 		update_mask(all);
 	if (!client->busy)
 		free_client(client);
+}
+
+static void close_for_memory(struct client *client)
+{
+	log_error("ctl: client %u: out of memory, disconnected", client->id);
+	close_client(client);
 }
 
 /* Its peer has closed both directions, not only its own. */
@@ -161,10 +168,8 @@ static void send_answer(struct client *client)
 
 	if (!err && bytes.len && !client->closed)
 		err = queue(client, bytes, block);
-	if (err) {
-		log_error("ctl: client %u: no memory for an answer, disconnected", client->id);
-		close_client(client);
-	}
+	if (err)
+		close_for_memory(client);
 	if (block)
 		unref_block(NULL, 0, block);
 	if (answer->err)
@@ -346,8 +351,8 @@ static void run_lines(struct client *client)
 	}
 	if (!client->closed && !is_flooded(client) && n < LINES_MAX)
 		check_partial_line(client);
-	else if (!client->closed && n == LINES_MAX)
-		event_add(&client->again, &now);
+	else if (!client->closed && n == LINES_MAX && event_add(&client->again, &now) < 0)
+		close_for_memory(client);
 	client->busy = false;
 	settle(client);
 }
@@ -360,8 +365,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	if (make_room(client) < 0) {
-		log_error("ctl: client %u: out of memory, disconnected", client->id);
-		close_client(client);
+		close_for_memory(client);
 		return;
 	}
 	room = client->in.cap - client->in.len;
@@ -407,20 +411,19 @@ int clients_add(struct clients *all, int fd)
 	if (!client)
 		return -ENOMEM;
 	client->out = evbuffer_new();
-	if (!client->out) {
-		free(client);
-		return -ENOMEM;
-	}
 	client->all = all;
 	client->in.max = BUFFER_UNBOUNDED;
 	client->fd = fd;
-	client->id = ++all->last_id;
 	event_assign(&client->readable, all->base, fd, EV_READ | EV_PERSIST, on_readable, client);
 	event_assign(&client->writable, all->base, fd, EV_WRITE, on_writable, client);
 	event_assign(&client->again, all->base, -1, 0, on_again, client);
+	if (!client->out || event_add(&client->readable, NULL) < 0) {
+		free_client(client);
+		return -ENOMEM;
+	}
+	client->id = ++all->last_id;
 	LIST_INSERT_HEAD(&all->list, client, next);
 	++*all->count;
-	event_add(&client->readable, NULL);
 	return 0;
 }
 

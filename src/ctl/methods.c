@@ -2,7 +2,6 @@
 #include "ctl/priv.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -84,15 +83,6 @@ static void add_stats_item(const struct stats_item *item, void *arg)
 	reply_number(wanted->reply, name, (int64_t)item->value);
 }
 
-static bool has_group(const struct stats *stats, struct slice group)
-{
-	char *name = slice_dup(group);
-	bool known = name && stats_has_group(stats, name);
-
-	free(name);
-	return known;
-}
-
 static void get_statistics(const struct param *params, struct reply *reply, void *state)
 {
 	const struct stats *stats = ctl_server_daemon(state)->stats;
@@ -100,7 +90,7 @@ static void get_statistics(const struct param *params, struct reply *reply, void
 
 	if (params[0].present)
 		wanted.group = params[0].text;
-	if (params[0].present && !has_group(stats, params[0].text)) {
+	if (params[0].present && !stats_has_group(stats, params[0].text)) {
 		reply_error(reply, 404, "unknown group of statistics");
 		return;
 	}

@@ -154,6 +154,20 @@ static int prepare(struct ctl_server *server, const struct ctl_settings *setting
 	return !err && !server->path ? -ENOMEM : err;
 }
 
+/* The socket is open. */
+static int begin(struct ctl_server *server, const struct ctl_settings *settings)
+{
+	const struct ctl_daemon *daemon = &server->daemon;
+
+	if (stat(server->path, &server->st) < 0)
+		log_warn("ctl: stat %s: %s", server->path, strerror(errno));
+	ctl_server_reload(server, settings);
+	clients_init(&server->clients, daemon->base, daemon->bus, server->rpc);
+	event_assign(&server->acceptable, daemon->base, server->fd, EV_READ | EV_PERSIST,
+	    on_acceptable, server);
+	return event_add(&server->acceptable, NULL) < 0 ? -ENOMEM : 0;
+}
+
 int ctl_server_new(struct ctl_server **serverp, const struct ctl_daemon *daemon,
     const struct ctl_settings *settings, struct reason *why)
 {
@@ -168,19 +182,13 @@ int ctl_server_new(struct ctl_server **serverp, const struct ctl_daemon *daemon,
 	err = prepare(server, settings);
 	if (!err)
 		err = ctl_socket_open(settings, &server->fd, why);
-	if (err) {
+	if (!err)
+		err = begin(server, settings);
+	if (err)
 		ctl_server_free(server);
-		return err;
-	}
-	if (stat(server->path, &server->st) < 0)
-		log_warn("ctl: stat %s: %s", server->path, strerror(errno));
-	ctl_server_reload(server, settings);
-	clients_init(&server->clients, daemon->base, daemon->bus, server->rpc);
-	event_assign(&server->acceptable, daemon->base, server->fd, EV_READ | EV_PERSIST,
-	    on_acceptable, server);
-	event_add(&server->acceptable, NULL);
-	*serverp = server;
-	return 0;
+	else
+		*serverp = server;
+	return err;
 }
 
 /* Unless it is another's by now. */

@@ -127,10 +127,10 @@ static void test_has_group(void **state)
 
 	(void)state;
 	assert_int_equal(stats_new(&stats), 0);
-	assert_false(stats_has_group(stats, "ua"));
+	assert_false(stats_has_group(stats, SLICE("ua")));
 	number(stats, "ua", "sent", false);
-	assert_true(stats_has_group(stats, "ua"));
-	assert_false(stats_has_group(stats, "u"));
+	assert_true(stats_has_group(stats, SLICE("ua")));
+	assert_false(stats_has_group(stats, SLICE("u")));
 	stats_free(stats);
 	stats_free(NULL);
 }
