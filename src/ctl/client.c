@@ -84,6 +84,7 @@ static void close_client(struct client *client)
 	--*all->count;
 	if (client->mask)
 		update_mask(all);
+	all->left(all->arg);
 	if (!client->busy)
 		free_client(client);
 }

@@ -21,6 +21,8 @@ struct clients {
 	unsigned last_id;
 	struct buffer answer, event_line;
 	uint64_t *count, *requests, *events_sent, *disconnected; /* statistics */
+	void (*left)(void *arg);                                 /* one has gone */
+	void *arg;
 };
 
 void clients_init(struct clients *all, struct event_base *base, struct event_bus *bus,

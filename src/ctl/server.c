@@ -20,7 +20,7 @@
 
 enum {
 	CLIENTS_MAX = 256,
-	ACCEPT_RETRY_MS = 1000, /* when descriptors run out */
+	ACCEPT_RETRY_MS = 1000, /* when there is no place, or descriptors run out */
 };
 
 struct ctl_server {
@@ -30,6 +30,7 @@ struct ctl_server {
 	char *path;
 	struct stat st; /* of the socket, to know it again */
 	int fd;
+	bool full; /* nobody is accepted until one goes */
 	struct event acceptable;
 	struct timer accept_retry;
 };
@@ -78,12 +79,6 @@ static void admit(struct ctl_server *server, int fd)
 	struct ucred peer = {0};
 	socklen_t len = sizeof(peer);
 
-	clients_close_abandoned(&server->clients);
-	if (*server->clients.count >= CLIENTS_MAX) {
-		log_warn("ctl: more than %d clients, one was turned away", CLIENTS_MAX);
-		close(fd);
-		return;
-	}
 	if (clients_add(&server->clients, fd) < 0) {
 		log_error("ctl: out of memory, a client was turned away");
 		close(fd);
@@ -94,20 +89,11 @@ static void admit(struct ctl_server *server, int fd)
 	    (int)peer.pid, (unsigned)peer.uid);
 }
 
-static void on_acceptable(evutil_socket_t listener, short what, void *arg)
+/* It stays acceptable: waiting for it now would turn the loop in vain. */
+static void pause_accepting(struct ctl_server *server)
 {
-	struct ctl_server *server = arg;
-	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-	(void)what;
-	if (fd >= 0) {
-		admit(server, fd);
-	} else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-		/* It stays acceptable: waiting for it now would turn the loop in vain. */
-		log_error("ctl: accept: %s", strerror(errno));
-		event_del(&server->acceptable);
-		timer_start(&server->accept_retry, ACCEPT_RETRY_MS);
-	}
+	event_del(&server->acceptable);
+	timer_start(&server->accept_retry, ACCEPT_RETRY_MS);
 }
 
 static void on_accept_retry(void *arg)
@@ -115,6 +101,45 @@ static void on_accept_retry(void *arg)
 	struct ctl_server *server = arg;
 
 	event_add(&server->acceptable, NULL);
+}
+
+/* Who comes beyond it waits in the backlog, which costs nothing. */
+static bool has_place(struct ctl_server *server)
+{
+	bool was_full = server->full;
+
+	clients_close_abandoned(&server->clients);
+	server->full = *server->clients.count >= CLIENTS_MAX;
+	if (server->full && !was_full)
+		log_warn("ctl: %d clients, others wait until one goes", CLIENTS_MAX);
+	return !server->full;
+}
+
+static void on_left(void *arg)
+{
+	struct ctl_server *server = arg;
+
+	if (server->full)
+		event_add(&server->acceptable, NULL);
+}
+
+static void on_acceptable(evutil_socket_t listener, short what, void *arg)
+{
+	struct ctl_server *server = arg;
+	int fd;
+
+	(void)what;
+	if (!has_place(server)) {
+		pause_accepting(server);
+		return;
+	}
+	fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0) {
+		admit(server, fd);
+	} else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+		log_error("ctl: accept: %s", strerror(errno));
+		pause_accepting(server);
+	}
 }
 
 /* --- the server's life --- */
@@ -163,6 +188,8 @@ static int begin(struct ctl_server *server, const struct ctl_settings *settings)
 		log_warn("ctl: stat %s: %s", server->path, strerror(errno));
 	ctl_server_reload(server, settings);
 	clients_init(&server->clients, daemon->base, daemon->bus, server->rpc);
+	server->clients.left = on_left;
+	server->clients.arg = server;
 	event_assign(&server->acceptable, daemon->base, server->fd, EV_READ | EV_PERSIST,
 	    on_acceptable, server);
 	return event_add(&server->acceptable, NULL) < 0 ? -ENOMEM : 0;
