@@ -28,6 +28,12 @@ static inline bool sip_uri_is_secure(struct slice uri)
 	return slice_starts_nocase(uri, SLICE("sips:"));
 }
 
+/** Is it one of SIP's at all, sip or sips? */
+static inline bool sip_uri_is_sip(struct slice uri)
+{
+	return slice_starts_nocase(uri, SLICE("sip:")) || sip_uri_is_secure(uri);
+}
+
 /**
  * Write a sips URI with the scheme sip, and nothing else changed (RFC 5630 5.3).
  *

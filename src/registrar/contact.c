@@ -212,8 +212,7 @@ struct refusal contact_read(struct registrant *from, struct slice contact,
 	    .source = slice_of(from->source),
 	    .cseq = from->cseq,
 	};
-	if (!slice_starts_nocase(terms->contact, SLICE("sip:"))
-	    && !sip_uri_is_secure(terms->contact))
+	if (!sip_uri_is_sip(terms->contact))
 		return refusal(400, "Contact Is Not A SIP URI");
 	/* A loop, once somebody is called. */
 	if (sip_request_uri_is_ours(from->req, terms->contact, &from->settings->domains))

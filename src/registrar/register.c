@@ -85,6 +85,8 @@ static struct refusal find_aor(struct registration *reg)
 	struct slice user = sip_request_field(reg->req, SIP_FIELD_AUTH_USER), name;
 	char text[AOR_NAME_MAX];
 
+	if (!sip_uri_is_sip(to))
+		return refusal(400, "To Is Not A SIP URI");
 	if (!is_served(reg->r, reg->req, sip_uri_domain(to)))
 		return refusal(403, "Not A Domain Of Ours");
 	if (!user.p || !is_own(user, to))

@@ -155,7 +155,7 @@ class RegisterTest(RegistrarCase):
         self.register(contact, user='bob', aor=self.aor('alice'), code=403)
         self.register(contact, aor='sip:alice@example.com', code=403)
         self.register(contact, aor=f'sip:{DOMAIN}', code=403)
-        self.register(contact, aor='tel:+12125551212', code=403)
+        self.register(contact, aor='tel:+12125551212', code=400)
         self.assertEqual(self.ctl.call('registrar_list'), [])
 
     def test_names(self):
