@@ -6,164 +6,18 @@ more than once; the counters say what the peers saw; and nothing is left behind,
 A conversation ends when both sides know what became of all that was said, or when its connection
 is gone, and no sooner.  This takes a sample of all bytes; scripts/torture walks the rest.
 """
-import os
-import re
-import ssl
-
-from lib import case, certs, judge, msrp, sdp
+from lib import case, certs, msrp
+from lib.anchor import ROUTES, AnchorCase
 from lib.ctl import RpcError
-from lib.daemon import UA_ROUTES
-from lib.digest import sip_credentials
-from lib.dns import DnsServer
-from lib.fault import CORRUPTING, KINDS, OUT, FaultProxy, faults
-from lib.gateway import CLIENT, PHONE, TEXT, GatewayCase, routes
-from lib.registrar import DOMAIN, RegistrarCase
-from lib.registrar import config as registrar_config
+from lib.fault import CORRUPTING, KINDS
+from lib.gateway import GatewayCase, routes
 from lib.relay_client import USERS, Client, Peer, Refused
-from lib.sip import Dialog
+from lib.rooms import CPIM, LOBBY, RoomCase, envelope, rooms
 from lib.waiting import Timeout, poll
-
-GROWTH_KIB = 4096               # of a walk; with AddressSanitizer more than there is to see
-QUICK = {'transaction_timeout': '1s', 'bind_timeout': '5s'}
+from lib.walk import Walk
 
 
-class FaultsMixin:
-    """A conversation, run once for each fault."""
-
-    secure = False
-    changes = {}
-    kinds = KINDS
-
-    @classmethod
-    def prepare(cls):
-        section = {**QUICK, 'listen': [{'name': 'x', 'uri': 'msrp://127.0.0.1:0;tcp'}]}
-        if cls.secure:
-            cls.ca = certs.Authority(cls.directory)
-            own = cls.ca.issue('msrpd')
-            section = {**QUICK, 'listen': [{'name': 'x', 'uri': 'msrps://127.0.0.1:0;tcp'}],
-                       'tls': {'certificate': own.certificate, 'private_key': own.key,
-                               'ca_file': cls.ca.file}}
-        cls.config = {**cls.changes, 'msrp': section}
-
-    @property
-    def tls(self):
-        return certs.client_context(self.ca) if self.secure else None
-
-    # --- what is there before and after
-
-    def descriptors(self):
-        return len(os.listdir(f'/proc/{self.daemon.process.pid}/fd'))
-
-    def statistics(self):
-        return self.ctl.call('get_statistics')
-
-    def quiet(self):
-        """Nobody is connected any more, and nothing is held for anybody."""
-        now = self.statistics()
-        return now['msrp:connections'] == now['msrp:body_bytes'] == 0
-
-    def target(self):
-        """Where the proxy connects to."""
-        return self.daemon.listeners(self.ctl)[0]
-
-    def connect(self, proxy, uri, **kwargs):
-        """A connection through the proxy; None when the fault was faster."""
-        try:
-            return msrp.connect(proxy.through(uri), tls=self.tls, server_hostname='127.0.0.1',
-                                **kwargs)
-        except (OSError, ssl.SSLError):
-            if not proxy.fault:
-                raise
-            return None
-
-    @staticmethod
-    def close_all():
-        """Also what is accepted meanwhile."""
-        while things := judge.CAPTURE.take_open():
-            for thing in things:
-                thing.close()
-
-    def run_through(self, fault=None):
-        """One conversation; how many bytes passed each way."""
-        before = self.statistics()
-        self.ctl.events.items.clear()
-        proxy = FaultProxy(*self.target(), fault)
-        try:
-            self.converse(proxy, fault)
-        finally:
-            proxy.close()
-            self.close_all()
-        poll(self.quiet, what='the end of all connections')
-        self.check_counters(before, self.statistics())
-        if fault and fault.corrupts:
-            judge.CAPTURE.take_violations()     # of bytes that msrpd never sent, or never got
-        return proxy.passed
-
-    def test_walk(self):
-        passed = self.run_through()
-        poll(self.quiet)
-        base = self.descriptors()
-        memory = []
-        for fault in faults(passed, self.kinds, self.secure):
-            with self.subTest(fault):
-                self.run_through(fault)
-                poll(lambda: self.descriptors() <= base, what='the descriptors of before')
-                memory.append(self.daemon.resident_kib())
-        # The first third of them has made what is made once.
-        grown = memory[-1] - memory[len(memory) // 3]
-        self.assertLess(grown, GROWTH_KIB, memory)
-
-    # --- what most conversations look at
-
-    @staticmethod
-    def heard(conn, wanted):
-        return [frame for frame in conn.history if wanted(frame)] if conn else []
-
-    def delivered(self, conn, body):
-        return len(self.heard(conn, lambda f: f.method == 'SEND' and f.body == body
-                              and f.flag == '$'))
-
-    def success(self, conn, request):
-        """It was answered, and the REPORT that was asked for came."""
-        return self.answered(conn, request) and bool(self.heard(
-            conn, lambda f: f.method == 'REPORT' and f.get('Message-ID') == request.message_id
-            and f.get('Status').startswith('000 200')))
-
-    def answered(self, conn, request):
-        return bool(self.heard(conn, lambda f: f.code == 200 and f.tid == request.tid))
-
-    def end(self, call, ua, lost):
-        """msrpd ends a session that has lost its connection; any other one the peer ends."""
-        ua.agree()
-        if not lost:
-            try:
-                call.bye()
-            except AssertionError:
-                pass                # 481: it was lost meanwhile, or has never been connected
-        end = self.ended(call)
-        if lost:
-            self.assertEqual(end['reason'], 'failed')
-
-    def flush(self, session):
-        """What the peer has sent, answers too, msrpd has seen."""
-        if session.conn:
-            last = session.build()
-            session.conn.try_send_raw(last.encode())
-            poll(lambda: self.over(session.conn) or self.answered(session.conn, last),
-                 what='an answer, or the end')
-
-    @staticmethod
-    def over(conn):
-        """Nothing more is to be expected of the connection."""
-        return conn is None or conn.closed
-
-    @staticmethod
-    def harmless(fault):
-        """Everything has to come, if late."""
-        return not fault or fault.kind == 'delay'
-
-
-class UaFaults(FaultsMixin, case.Case):
+class UaFaults(Walk, case.Case):
     """A session with the UA, whose peer connects."""
 
     changes = {'ua': {'reconnect_grace': '0s'}}
@@ -181,8 +35,7 @@ class UaFaults(FaultsMixin, case.Case):
 
     def meet(self, proxy, ua):
         """A call, and the peer's session on a connection by the proxy."""
-        scheme = 'msrps' if self.secure else 'msrp'
-        call = self.call(path=f'{scheme}://127.0.0.1:9/peer;tcp', connect=False, ua=ua)
+        call = self.call(path=self.own(), connect=False, ua=ua, setup='active')
         conn = self.connect(proxy, call.path[0])
         return call, msrp.Session(conn, call.path, call.own_path)
 
@@ -241,6 +94,16 @@ class UaTlsFaults(UaFaults):
     secure = True
 
 
+class UaWebFaults(UaFaults):
+    """The same from a browser (RFC 7977)."""
+
+    web = True
+
+
+class UaWebTlsFaults(UaWebFaults):
+    secure = True
+
+
 class UaDialFaults(UaFaults):
     """msrpd calls, and connects to the peer through the proxy."""
 
@@ -270,7 +133,7 @@ class UaDialTlsFaults(UaDialFaults):
     secure = True
 
 
-class GatewayFaults(FaultsMixin, GatewayCase):
+class GatewayFaults(Walk, GatewayCase):
     """A phone with MESSAGE, and an MSRP client whose connection goes wrong."""
 
     changes = {'ua': {'reconnect_grace': '0s'}, 'routes': routes(confirm='sent')}
@@ -280,9 +143,7 @@ class GatewayFaults(FaultsMixin, GatewayCase):
 
     def converse(self, proxy, fault):
         phone = self.ua(user='phone', name='phone')
-        scheme = 'msrps' if self.secure else 'msrp'
-        call = self.client_calls(phone=phone, connect=False,
-                                 path=f'{scheme}://127.0.0.1:9/client;tcp')
+        call = self.client_calls(phone=phone, connect=False, path=self.own())
         conn = self.connect(proxy, call.path[0])
         session = msrp.Session(conn, call.path, call.own_path)
         first, message = session.build(), session.build(body=b'to the phone', success='yes')
@@ -335,7 +196,7 @@ class GatewayTlsFaults(GatewayFaults):
     secure = True
 
 
-class RelayFaults(FaultsMixin, case.Case):
+class RelayFaults(Walk, case.Case):
     """Two clients of a relay's: one behind the proxy that authenticated, one elsewhere."""
 
     changes = {'sip': None, 'routes': None, 'relay': {'users': USERS, 'allow_plain_auth': True}}
@@ -344,7 +205,7 @@ class RelayFaults(FaultsMixin, case.Case):
 
     def authenticate(self, conn, relay):
         """None when the fault was faster."""
-        client = Client(relay, conn=conn)
+        client = Client(relay, conn=conn, own=self.own())
         try:
             client.auth()
         except (Refused, Timeout, OSError):
@@ -352,8 +213,9 @@ class RelayFaults(FaultsMixin, case.Case):
         return client
 
     def converse(self, proxy, fault):
-        host, port = self.daemon.listeners(self.ctl)[0]
-        relay = f'{"msrps" if self.secure else "msrp"}://{host}:{port};tcp'
+        host, port = self.target()
+        relay = f'{self.scheme}://{host}:{port};{"ws" if self.web else "tcp"}'
+        before = self.statistics()['relay:messages']
         conn = self.connect(proxy, relay, relay=True)
         self.counted = 0, 0, False
         client = self.authenticate(conn, relay) if conn else None
@@ -387,6 +249,11 @@ class RelayFaults(FaultsMixin, case.Case):
         if self.answered(conn, message) and not (fault and fault.corrupts):
             # What the relay has taken it passes on, or its sender is told.
             poll(lambda: there() or reports(conn, message), what='what the relay has taken')
+        if self.over(conn):
+            # And what it has taken without a word to the client, whom it has lost.
+            poll(lambda: self.statistics()['relay:sessions'] == 0, what='the end of the grant')
+            passed = self.statistics()['relay:messages'] - before - (code == 200)
+            poll(lambda: there() >= passed, what='what the relay has passed on')
         if not (fault and fault.corrupts):
             self.assertLessEqual(delivered, 1)
         self.assertLessEqual(there(), 1)
@@ -410,285 +277,166 @@ class RelayTlsFaults(RelayFaults):
     kinds = KINDS
 
 
-class SipFaults(FaultsMixin, RegistrarCase):
-    """A phone whose SIP connection goes wrong: REGISTER, MESSAGE, INVITE and BYE."""
+class RelayWebFaults(RelayFaults):
+    """The one behind the proxy is a browser."""
 
-    kind = 'TCP'
-    HOST = 'phone.example'      # by name: an address of which a byte is missing is someone else's
-    sip = {'transaction_timeout': '1s', 'message_timeout': '1s'}
+    web = True
 
-    @classmethod
-    def prepare(cls):
-        cls.dns = DnsServer()
-        cls.addClassCleanup(cls.dns.close)
-        cls.dns.host(cls.HOST)
-        where = {'TLS': 'sips:127.0.0.1:0'}.get(
-            cls.kind, f'sip:127.0.0.1:0;transport={cls.kind.lower()}')
-        section = {**cls.sip, 'listen': ['sip:127.0.0.1:0;transport=udp', where]}
-        if cls.secure:
-            cls.ca = certs.Authority(cls.directory)
-            own = cls.ca.issue('msrpd')
-            section['tls'] = {'certificate': own.certificate, 'private_key': own.key,
-                              'ca_file': cls.ca.file}
-        cls.config = {**registrar_config(), 'sip': section, 'dns': {'servers': [cls.dns.address]}}
-        cls.config['routes'] = {'sip': [
-            {'if': {'$rm': 'MESSAGE'}, 'do': [
-                {'send_message': {'ruri': '$hdr(X-To)', 'from': '$fu', 'to': '$tu',
-                                  'content_type': '$cT', 'body': '$rb'}},
-                {'send_reply': {'code': 202, 'reason': 'Accepted'}}]}, *UA_ROUTES]}
 
-    def setUp(self):
-        super().setUp()
-        self.target()
-        # What msrpd opens once to ask for a name is there from now on.
-        self.ctl.call('msrp_ua_start_session', content_types=TEXT, ruri=f'sip:a@{self.HOST}:9',
-                      from_uri='sip:a@example.org', to_uri='sip:a@example.org')
-        self.ctl.event('E_MSRP_SESSION_FAILED')
+class AnchorFaults(Walk, AnchorCase):
+    """Alice and bob, between whom msrpd stands: hers is the connection that goes wrong."""
+
+    changes = {'routes': ROUTES, 'anchor': {'reconnect_grace': '1s'}}
 
     def target(self):
-        datagrams, stream = (re.search(r':([0-9]+)(;|$)', uri)[1]
-                             for uri in self.ctl.call('status')['listen']['sip'])
-        self.daemon.sip_port = int(datagrams)
-        return '127.0.0.1', int(stream)
+        self.taker = self.listener(name='bob', relay=True)
+        return super().target()
 
     def quiet(self):
-        now = self.statistics()
-        return now['sip:connections'] == now['msrp:body_bytes'] == now['ua:sessions'] == 0
+        return super().quiet() and self.statistics()['anchor:sessions'] == 0
 
-    def statistics(self):
-        return self.ctl.call('get_statistics')
+    def reach(self, proxy, path):
+        """Alice's connection, None when the fault was faster."""
+        return self.connect(proxy, path)
 
-    def dial(self, ua, proxy):
-        """None when the fault was faster."""
-        try:
-            return ua.reach('127.0.0.1', proxy.port, self.kind, self.tls)
-        except (OSError, ValueError, AssertionError):
-            if not proxy.fault:
-                raise
-            return None
+    def way_to_bob(self, proxy):
+        return self.taker.uri()
 
-    def ask(self, make, transport, *codes):
-        """The answer to a request, None if its connection is gone without one."""
-        if transport is None or transport.closed:
-            return None
-        try:
-            transaction = make()
-        except OSError:
-            return None             # it has closed while we wrote
-        poll(lambda: [one for one in transaction.seen if one.code >= 200] or transport.closed,
-             what=f'an answer to {transaction.request!r}, or the end')
-        for response in transaction.seen:
-            if response.code >= 200:
-                self.assertIn(response.code, codes)
-                return response
-        return None
+    def has_ended(self):
+        return self.ctl.events.has(lambda e: e['method'] == 'E_MSRP_ANCHOR_END')
+
+    def ended(self, _):
+        return self.ctl.event('E_MSRP_ANCHOR_END')
 
     def converse(self, proxy, fault):
-        # Twice: the second connection is good, whatever became of the first.
-        self.counted = 0, 0
-        self.talk(proxy, fault)
-        if fault:
-            self.talk(proxy, None)
-
-    def talk(self, proxy, fault):
-        phone, friend = self.ua(user='alice', name='phone'), self.ua(name='friend')
-        phone.advertise = self.HOST
-        transport = self.dial(phone, proxy)
-        corrupted = (400, 404, 413, 416, 420, 481, 488, 500, 501, 505, 513) \
-            if fault and fault.corrupts else ()
-        aor, domain = self.aor(), f'sip:{DOMAIN}'
-
-        def register(*fields, cseq=1):
-            return phone.request('REGISTER', domain, transport, from_uri=aor, to_uri=aor,
-                                 cseq=cseq, headers=[('Contact', f'<{phone.contact(self.kind)}>'),
-                                                     *fields])
-        first = self.ask(register, transport, 401, 403, *corrupted)
-        value = first and first.get('WWW-Authenticate')
-        second = value and self.ask(
-            lambda: register(('Authorization', sip_credentials(
-                value, 'REGISTER', domain, 'alice', 'alice secret')), cseq=2),
-            transport, 200, *((401, 403, 423, *corrupted) if corrupted else ()))
-        page = self.ask(lambda: phone.request(
-            'MESSAGE', domain, transport, b'hello', content_type='text/plain', to_uri=aor,
-            headers=[('X-To', friend.contact())]), transport, 202, *corrupted)
-        offer = self.offer()
-        call = self.ask(lambda: phone.request('INVITE', domain, transport, offer),
-                        transport, 200, *corrupted)
-        bye = None
-        if call and call.code == 200 and not (fault and fault.corrupts and fault.direction == OUT):
-            bye = self.hang_up(phone, call, transport, corrupted)
-        self.settle(phone, friend, fault, (second, page, call, bye))
-
-    def hang_up(self, phone, call, transport, corrupted):
-        transaction = next(iter(t for t in phone._clients.values() if call in t.seen))
-        dialog = Dialog.of_client(transaction, call)
-        try:
-            dialog.ack()
-        except OSError:
-            pass
-        bye = self.ask(lambda: dialog.request('BYE'), transport, 200, 481, *corrupted)
-        if not bye:
-            # Whoever has lost the connection says it over another.
-            dialog.transport = phone.reach('127.0.0.1', self.daemon.sip_port)
-            bye = dialog.request('BYE').final()
-            self.assertIn(bye.code, (200, 481))
-        return bye
-
-    def settle(self, phone, friend, fault, answers):
-        """What was asked for has been done, once; then nothing of it is left."""
-        second, page, call, bye = answers
-        phone.agree()
-        if page and page.code == 202:
-            friend.expect('MESSAGE').respond(200)
-        poll(lambda: not self.ctl.call('msrp_ua_list_sessions'), what='the end of the session')
-        events = {name: len(self.ctl.pending(name)) for name in
-                  ('E_MSRP_SESSION_NEW', 'E_MSRP_SESSION_END', 'E_REGISTRATION_NEW')}
-        self.assertEqual(events['E_MSRP_SESSION_NEW'], events['E_MSRP_SESSION_END'])
-        self.assertLessEqual(events['E_MSRP_SESSION_NEW'], 1)
-        self.assertLessEqual(events['E_REGISTRATION_NEW'], 1)
-        if second and second.code == 200:
-            self.assertEqual(events['E_REGISTRATION_NEW'], 1)
-        if self.harmless(fault):
-            self.assertEqual([one and one.code for one in answers], [200, 202, 200, 200])
-        for one in self.ctl.call('registrar_list'):
-            self.ctl.call('registrar_remove', aor=one['aor'])
-        for transaction in friend.requests.items:
-            transaction.respond(200)        # one whose answer was lost
-        self.counted = tuple(map(sum, zip(self.counted, (
-            len(friend._servers), events['E_MSRP_SESSION_NEW']))))
-        self.assertLessEqual(len(friend._servers), 1)
-        self.ctl.events.items.clear()
-        for ua in (phone, friend):
+        self.alice, self.bob = (self.ua(user=name, name=name) for name in ('alice', 'bob'))
+        path = self.own()
+        transaction, invite = self.rings(offer=self.offer(path, setup='active'))
+        bob = self.answers(invite, path=self.way_to_bob(proxy))
+        alice = self.taken(transaction, path)
+        self.ctl.event('E_MSRP_ANCHOR_NEW')
+        to_bob, to_alice = (msrp.Session(None, one.path, one.own_path).build(body=body)
+                            for one, body in ((alice, b'to bob'), (bob, b'to alice')))
+        conn = self.reach(proxy, alice.path[0])
+        hers, his = [conn] if conn else [], self.taker.conns
+        if conn:
+            conn.try_send_raw(to_bob.encode())
+        poll(lambda: his or self.has_ended(), what='a connection to bob, or the end')
+        if his:
+            his[0].try_send_raw(to_alice.encode())
+        self.fates = [(to_bob, hers, his), (to_alice, his[:1], hers)]
+        poll(lambda: self.has_ended() or all(self.settled(*one) for one in self.fates),
+             what='the fate of both messages')
+        self.bob.agree()
+        self.end(alice, self.alice, self.over(conn))
+        for one in self.fates:
+            self.check(fault, *one)
+        for ua in (self.alice, self.bob):
             self._uas.remove(ua)
             ua.close()
 
+    def taken_by(self, conns, request):
+        return any(self.answered(conn, request) for conn in conns)
+
+    def arrived(self, conns, request):
+        return sum(self.delivered(conn, request.body) for conn in conns)
+
+    def reported(self, conns, request):
+        return sum(len(self.heard(conn, lambda f: f.method == 'REPORT'
+                                  and f.get('Message-ID') == request.message_id))
+                   for conn in conns)
+
+    def settled(self, request, ours, theirs):
+        """What was taken has arrived, or its sender is told: who is gone cannot be."""
+        if self.taken_by(ours, request) and self.arrived(theirs, request):
+            return True
+        return self.reported(ours, request) or all(self.over(conn) for conn in ours)
+
+    def check(self, fault, request, ours, theirs):
+        corrupts = fault and fault.corrupts
+        if self.taken_by(ours, request) and not corrupts:
+            poll(lambda: self.settled(request, ours, theirs), what='the fate of what was taken')
+        arrived, reported = self.arrived(theirs, request), self.reported(ours, request)
+        self.assertLessEqual(reported, 1)
+        if not corrupts:
+            self.assertLessEqual(arrived, 1)
+        if self.harmless(fault):
+            self.assertEqual((arrived, reported), (1, 0))
+
     def check_counters(self, before, after):
-        pages, sessions = self.counted
-        self.assertEqual(after['sip:messages_out'] - before['sip:messages_out'], pages)
-        self.assertGreaterEqual(after['ua:answered'] - before['ua:answered'], sessions)
+        passed = {name: after[f'anchor:{name}'] - before[f'anchor:{name}']
+                  for name in ('established', 'failed', 'ended_bye', 'ended_failed')}
+        self.assertEqual((passed['established'], passed['failed'],
+                          passed['ended_bye'] + passed['ended_failed']), (1, 0, 1))
 
 
-class SipTlsFaults(SipFaults):
-    kind, secure = 'TLS', True
-
-
-class SipWsFaults(SipFaults):
-    kind = 'WS'
-
-
-class SipDialFaults(SipFaults):
-    """msrpd calls over SIP, by a connection of its own that goes wrong."""
+class AnchorDialFaults(AnchorFaults):
+    """Bob's is, which msrpd opens, and opens again when it is lost."""
 
     def target(self):
         super().target()
-        self.peer = self.ua(user='peer', name='peer')
-        self.peer.advertise = self.HOST
-        return '127.0.0.1', self.peer.port
+        return '127.0.0.1', self.taker.port
+
+    def reach(self, proxy, path):
+        return msrp.connect(path)
+
+    def way_to_bob(self, proxy):
+        return proxy.through(self.taker.uri())
+
+
+class RoomFaults(Walk, RoomCase):
+    """Two in a chat room: alice's connection goes wrong."""
+
+    changes = {**rooms({'uri': LOBBY}, history=0), 'ua': {'reconnect_grace': '0s'}}
+
+    def ended(self, call):
+        return self.ctl.event('E_MSRP_CONF_LEAVE', session_id=call.id)
 
     def converse(self, proxy, fault):
-        taker = self.listener(advertise=self.HOST)
-        session = self.ctl.call(
-            'msrp_ua_start_session', content_types=TEXT, from_uri='sip:a@example.org',
-            to_uri='sip:b@example.org',
-            ruri=f'sip:b@127.0.0.1:{proxy.port};transport=tcp')['session_id']
+        ua = self.ua()
+        alice = self.join('alice', path=self.own(), connect=False, ua=ua)
+        conn = self.connect(proxy, alice.path[0])
+        session = msrp.Session(conn, alice.path, alice.own_path)
+        bob = self.join('bob', ua=ua)
+        first = session.build()
+        message = session.build(body=envelope('from alice', alice.uri), content_type=CPIM,
+                                success='yes')
+        if conn:
+            conn.try_send_raw(first.encode() + message.encode())
+        said = bob.say('from bob').body
+        poll(lambda: self.over(conn) or self.delivered(conn, said)
+             and self.success(conn, message), what='the fate of both messages')
+        self.flush(session)
+        self.end(alice, ua, self.over(conn) and self.answered(conn, first))
+        bob.msrp.flush()            # behind what it was sent
+        self.check(fault, self.answered(conn, message), self.delivered(conn, said),
+                   self.delivered(bob.conn, message.body))
+        bob.bye()
+        self.ended(bob)
+        self._uas.remove(ua)
+        ua.close()
 
-        def answer():
-            for transaction in self.peer.requests.has(lambda t: not t.last and t.method != 'ACK'):
-                body = b''
-                if transaction.method == 'INVITE':
-                    body = sdp.document(sdp.message(taker.uri(), TEXT, setup='passive'))
-                try:
-                    transaction.respond(200, body)
-                except OSError:
-                    pass            # the connection that it came over has closed
-
-        def told(*names):
-            return self.ctl.events.has(lambda e: e['params'].get('session_id') == session
-                                       and e['method'] in names)
-
-        def begun():
-            answer()
-            return told('E_MSRP_SESSION_NEW', 'E_MSRP_SESSION_FAILED')
-        poll(begun, what='what became of the call')
-        if told('E_MSRP_SESSION_NEW'):
-            try:
-                self.ctl.call('msrp_ua_end_session', session_id=session)
-            except RpcError:
-                pass                # it was lost before
-
-        def ended():
-            answer()
-            return not self.ctl.call('msrp_ua_list_sessions')
-        poll(ended, what='the end of the session')
-        self.assertEqual(len(told('E_MSRP_SESSION_NEW', 'E_MSRP_SESSION_FAILED')), 1)
-        self.assertLessEqual(len(told('E_MSRP_SESSION_END')), 1)
+    def check(self, fault, taken, to_alice, to_bob):
+        self.events = [e['body'] for e in self.ctl.pending('E_MSRP_CONF_MESSAGE')]
+        if fault and fault.corrupts:
+            return
+        self.assertLessEqual(to_alice, 1)
+        self.assertEqual(to_bob, self.events.count('from alice'))
+        self.assertLessEqual(to_bob, 1)
+        if taken:
+            self.assertEqual(to_bob, 1)
         if self.harmless(fault):
-            self.assertEqual(len(told('E_MSRP_SESSION_NEW')), 1)
-            self.peer.expect('BYE')
-        calls = [t for t in self.peer._servers.values() if t.method == 'INVITE']
-        self.assertLessEqual(len(calls), 1)
-        self._uas.remove(self.peer)
-        self.peer.close()
+            self.assertEqual((to_alice, to_bob), (1, 1))
 
     def check_counters(self, before, after):
-        self.assertEqual(after['ua:started'] - before['ua:started'], 1)
-        self.assertEqual(after['ua:sessions'], 0)
+        self.assertEqual(after['conf:messages'] - before['conf:messages'], len(self.events))
+        self.assertEqual(after['conf:participants'], 0)
 
 
-class PageDialFaults(FaultsMixin, GatewayCase):
-    """A message of an MSRP client's, which goes as MESSAGE over a connection that goes wrong."""
+class RoomWebFaults(RoomFaults):
+    """She is in a browser."""
 
-    # A host of which a byte is missing would be asked of a name server.
-    kinds = [kind for kind in KINDS if kind not in CORRUPTING]
-    changes = {'routes': routes(), 'sip': {'transaction_timeout': '1s'}}
-
-    def quiet(self):
-        return self.statistics()['sip:connections'] == 0 and super().quiet()
-
-    def target(self):
-        self.receiver = self.ua(user='receiver', name='receiver')
-        return '127.0.0.1', self.receiver.port
-
-    def converse(self, proxy, fault):
-        address = f'sip:receiver@127.0.0.1:{proxy.port};transport=tcp'
-        transaction = self.invite(
-            self.offer(accept_types=TEXT), ua=self.client, from_uri=CLIENT, to_uri=PHONE,
-            headers=[('X-Phone', address)])
-        answer = transaction.final(200)
-        dialog = Dialog.of_client(transaction, answer)
-        dialog.ack()
-        path = sdp.Sdp(answer.body).message.path
-        conn = msrp.connect(path[0])
-        session = msrp.Session(conn, path, ['msrp://127.0.0.1:9/client;tcp'])
-        message = session.build(body=b'to the phone', success='yes')
-        conn.send(session.build(), message)
-
-        def reports():
-            for each in self.receiver.requests.has(lambda t: not t.last):
-                try:
-                    each.respond(200)
-                except OSError:
-                    pass            # the connection that it came over has closed
-            return [frame.get('Status')[:7] for frame in self.heard(
-                conn, lambda f: f.method == 'REPORT'
-                and f.get('Message-ID') == message.message_id)]
-        poll(reports, what='what became of the message')
-        dialog.bye()
-        self.ctl.event('E_MSRP_GW_SESSION_END')
-        rung = [t for t in self.receiver._servers.values() if t.method == 'MESSAGE']
-        self.assertEqual(len(reports()), 1)
-        self.assertLessEqual(len(rung), 1)
-        self.good = reports() == ['000 200']
-        if self.good:
-            self.assertEqual(rung[0].request.body, b'to the phone')
-        if self.harmless(fault):
-            self.assertTrue(self.good)
-        self._uas.remove(self.receiver)
-        self.receiver.close()
-
-    def check_counters(self, before, after):
-        self.assertEqual(after['gw:sessions'], 0)
-        self.assertEqual(after['gw:to_sip'] - before['gw:to_sip'], self.good)
+    web = True
 
 
 if __name__ == '__main__':

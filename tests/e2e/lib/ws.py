@@ -9,7 +9,7 @@ import struct
 import threading
 
 from . import msrp
-from .frame import URI
+from .frame import URI, GrammarError
 from .waiting import DEADLINE
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -150,7 +150,8 @@ class Socket:
         if len(self._in) < 2:
             return None
         first, size, at = self._in[0], self._in[1], 2
-        assert not size & 0x80 and not first & 0x70, 'a server masks nothing'
+        if size & 0x80 or first & 0x70:
+            raise GrammarError('a server masks nothing')
         if size >= 126:
             octets = 2 if size == 126 else 8
             if len(self._in) < 2 + octets:
@@ -173,7 +174,8 @@ class Socket:
             if self.answers_pings:
                 self.control(PONG, payload)
             return b''
-        assert (opcode == CONTINUATION) == bool(self._message), 'a fragment out of turn'
+        if (opcode == CONTINUATION) != bool(self._message):
+            raise GrammarError('a fragment out of turn')
         if opcode != CONTINUATION:
             self._opcode = opcode
         self._message += payload

@@ -1,0 +1,152 @@
+"""A walk: one conversation again and again, each time with another fault (lib/fault.py)."""
+import os
+
+from . import certs, judge, msrp, ws
+from .fault import KINDS, FaultProxy, faults
+from .frame import new_id
+from .waiting import poll
+
+GROWTH_KIB = 4096               # of a walk; with AddressSanitizer more than there is to see
+QUICK = {'transaction_timeout': '1s', 'bind_timeout': '5s'}
+
+
+class Walk:
+    """A conversation, run once for each fault."""
+
+    secure = web = False        # TLS; WebSocket
+    changes = {}
+    kinds = KINDS
+
+    @classmethod
+    def prepare(cls):
+        cls.scheme = 'msrps' if cls.secure else 'msrp'
+        section = {**QUICK, 'listen': [{'uri': f'{cls.scheme}://127.0.0.1:0;{transport}'}
+                                       for transport in ('tcp', *(['ws'] if cls.web else []))]}
+        if cls.secure:
+            cls.ca = certs.Authority(cls.directory)
+            own = cls.ca.issue('msrpd')
+            section['tls'] = {'certificate': own.certificate, 'private_key': own.key,
+                              'ca_file': cls.ca.file}
+        cls.config = {**cls.changes, 'msrp': section}
+
+    @property
+    def tls(self):
+        return certs.client_context(self.ca) if self.secure else None
+
+    # --- what is there before and after
+
+    def descriptors(self):
+        return len(os.listdir(f'/proc/{self.daemon.process.pid}/fd'))
+
+    def statistics(self):
+        return self.ctl.call('get_statistics')
+
+    def quiet(self):
+        """Nobody is connected any more, and nothing is held for anybody."""
+        now = self.statistics()
+        return now['msrp:connections'] == now['msrp:body_bytes'] == 0
+
+    def target(self):
+        """Where the proxy connects to."""
+        return self.daemon.listeners(self.ctl)[-1]
+
+    def own(self):
+        """The URI of who connects; a browser has no address (RFC 7977 appendix A)."""
+        return f'{self.scheme}://{new_id()}.invalid:2855/{new_id()};ws' if self.web \
+            else f'{self.scheme}://127.0.0.1:9/{new_id()};tcp'
+
+    def connect(self, proxy, uri, **kwargs):
+        """A connection through the proxy; None when the fault was faster."""
+        reach = ws.connect if self.web else msrp.connect
+        try:
+            return reach(proxy.through(uri), tls=self.tls, server_hostname='127.0.0.1', **kwargs)
+        except (OSError, ValueError, AssertionError):   # bytes of a handshake, too
+            if not proxy.fault:
+                raise
+            return None
+
+    @staticmethod
+    def close_all():
+        """Also what is accepted meanwhile."""
+        while things := judge.CAPTURE.take_open():
+            for thing in things:
+                thing.close()
+
+    def run_through(self, fault=None):
+        """One conversation; how many bytes passed each way."""
+        before = self.statistics()
+        self.ctl.events.items.clear()
+        proxy = FaultProxy(*self.target(), fault)
+        try:
+            self.converse(proxy, fault)
+        finally:
+            proxy.close()
+            self.close_all()
+        poll(self.quiet, what='the end of all connections')
+        self.check_counters(before, self.statistics())
+        if fault and fault.corrupts:
+            judge.CAPTURE.take_violations()     # of bytes that msrpd never sent, or never got
+        return proxy.passed
+
+    def test_walk(self):
+        passed = self.run_through()
+        poll(self.quiet)
+        base = self.descriptors()
+        memory = []
+        for fault in faults(passed, self.kinds, self.secure):
+            with self.subTest(fault):
+                self.run_through(fault)
+                poll(lambda: self.descriptors() <= base, what='the descriptors of before')
+                memory.append(self.daemon.resident_kib())
+        # The first third of them has made what is made once.
+        grown = memory[-1] - memory[len(memory) // 3]
+        self.assertLess(grown, GROWTH_KIB, memory)
+
+    # --- what most conversations look at
+
+    @staticmethod
+    def heard(conn, wanted):
+        return [frame for frame in conn.history if wanted(frame)] if conn else []
+
+    def delivered(self, conn, body):
+        return len(self.heard(conn, lambda f: f.method == 'SEND' and f.body == body
+                              and f.flag == '$'))
+
+    def success(self, conn, request):
+        """It was answered, and the REPORT that was asked for came."""
+        return self.answered(conn, request) and bool(self.heard(
+            conn, lambda f: f.method == 'REPORT' and f.get('Message-ID') == request.message_id
+            and f.get('Status', '').startswith('000 200')))
+
+    def answered(self, conn, request):
+        return bool(self.heard(conn, lambda f: f.code == 200 and f.tid == request.tid))
+
+    def end(self, call, ua, lost):
+        """msrpd ends a session that has lost its connection; any other one the peer ends."""
+        ua.agree()
+        if not lost:
+            try:
+                call.bye()
+            except AssertionError:
+                pass                # 481: it was lost meanwhile, or has never been connected
+        end = self.ended(call)
+        if lost:
+            self.assertEqual(end['reason'], 'failed')
+
+    def flush(self, session):
+        """What the peer has sent, answers too, msrpd has seen."""
+        if session.conn:
+            last = session.build()
+            session.conn.try_send_raw(last.encode())
+            poll(lambda: self.over(session.conn) or self.answered(session.conn, last),
+                 what='an answer, or the end')
+
+    @staticmethod
+    def over(conn):
+        """Nothing more is to be expected of the connection."""
+        return conn is None or conn.closed
+
+    @staticmethod
+    def harmless(fault):
+        """Everything has to come, if late."""
+        return not fault or fault.kind == 'delay'
