@@ -67,6 +67,9 @@ void daemon_stop(struct daemon *d)
 	log_info("stop");
 	notify_stopping(&d->notify);
 	timer_start(&d->grace, d->config->shutdown_grace_ms);
+	for (size_t i = 0; i < SERVICES; i++)
+		if (d->states[i] && services[i]->quit)
+			services[i]->quit(d->states[i]);
 	if (d->ua)
 		ua_stop(d->ua, on_ua_stopped, d);
 	else

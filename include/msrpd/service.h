@@ -104,6 +104,12 @@ struct service {
 	/** How many it has now; NULL: it has none.  state is not NULL. */
 	size_t (*sessions)(const void *state);
 
+	/**
+	 * The daemon begins to stop: end what it has, and tell of it, while there is still somebody
+	 * to tell; NULL: it has nothing but sessions of the UA.  state is not NULL.
+	 */
+	void (*quit)(void *state);
+
 	/** Sessions of the UA have ended before, and been told of.  Accepts NULL. */
 	void (*stop)(void *state);
 };

@@ -36,7 +36,7 @@ struct ua_notice {
 	enum {
 		UA_ESTABLISHED, /* the ACK was received, or sent */
 		UA_FAILED,      /* never established: refused, timed out, not reached */
-		UA_TERMINATED,  /* established before, or UA_END_STOPPED */
+		UA_TERMINATED,  /* established before */
 	} what;
 	struct slice accept_types; /* UA_ESTABLISHED: the peer's, separated by spaces */
 	struct slice accept_wrapped_types;
@@ -44,7 +44,7 @@ struct ua_notice {
 	int code;                         /* UA_FAILED: SIP status, or that of the relay's AUTH */
 	struct slice reason;
 	bool from_peer;  /* UA_FAILED: the peer said so; else we, unanswered */
-	enum ua_end end; /* UA_TERMINATED */
+	enum ua_end end; /* UA_TERMINATED; UA_FAILED: UA_END_STOPPED when it is the daemon's stop */
 };
 
 /** What a handler's message callback returns beside 0. */

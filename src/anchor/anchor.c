@@ -168,7 +168,7 @@ void anchor_on_ringing(struct timer_entry *entry, void *arg)
 	struct anchor *a = OWNER(struct anchor, ringing, entry);
 
 	(void)arg;
-	call_give_up(a->legs[CALLER]);
+	call_give_up(a->legs[CALLER], 408, SLICE("Request Timeout"));
 	anchor_finish(a, ANCHOR_FAILED, SLICE("SIP;cause=408;text=\"No answer\""));
 }
 

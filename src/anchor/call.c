@@ -316,10 +316,10 @@ static void on_failed(struct sip_dialog *d, const struct sip_failure *failure, v
 	anchor_finish(anchor, ANCHOR_FAILED, failure->why);
 }
 
-void call_give_up(struct anchor_leg *caller)
+void call_give_up(struct anchor_leg *caller, int code, struct slice reason)
 {
 	if (caller->asks)
-		refuse_with(caller, 408, SLICE("Request Timeout"));
+		refuse_with(caller, code, reason);
 }
 
 /* --- its end --- */

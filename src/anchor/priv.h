@@ -161,8 +161,8 @@ int call_take(struct anchor_leg *caller, struct sip_request *invite);
 /** Send the second INVITE.  @return 0, or negative: the first one was refused for it */
 int call_place(struct anchor_leg *callee);
 
-/** Nobody answers: 408 to the caller. */
-void call_give_up(struct anchor_leg *caller);
+/** It comes to nothing: that answer to the caller. */
+void call_give_up(struct anchor_leg *caller, int code, struct slice reason);
 
 /* --- leg.c: the MSRP side --- */
 

@@ -168,14 +168,23 @@ static int set_up(struct anchors *all)
 	return err;
 }
 
+static void quit(void *state)
+{
+	struct anchors *all = state;
+
+	while (all->table) {
+		call_give_up(all->table->legs[CALLER], 503, SLICE("Shutting Down"));
+		anchor_finish(all->table, ANCHOR_STOPPED, NOTHING);
+	}
+}
+
 static void stop(void *state)
 {
 	struct anchors *all = state;
 
 	if (!all)
 		return;
-	while (all->table)
-		anchor_finish(all->table, ANCHOR_STOPPED, NOTHING);
+	quit(all);
 	forwarder_fini(&all->forwarder);
 	timer_queue_fini(&all->ringing);
 	timer_queue_fini(&all->duration);
@@ -241,5 +250,6 @@ const struct service anchor_service = {
     .start = start,
     .reload = reload,
     .sessions = sessions,
+    .quit = quit,
     .stop = stop,
 };

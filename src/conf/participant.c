@@ -146,14 +146,15 @@ static void on_notify(struct ua_session *s, const struct ua_notice *notice, void
 		conf_welcome(p);
 		return;
 	}
+	if (notice->end == UA_END_STOPPED)
+		p->room->conf->stopping = true;
 	if (notice->what == UA_FAILED) {
 		tell_referrer(p, notice->code, notice->reason);
 		story_often("conf: room %s: %s did not come in: %d %.*s", p->room->uri,
 		    p->user->uri, notice->code, SLICE_ARG(notice->reason));
-	} else if (notice->end == UA_END_STOPPED)
-		p->room->conf->stopping = true;
-	else if (p->joined)
+	} else if (notice->end != UA_END_STOPPED && p->joined) {
 		conf_tell_leave(p, ua_end_name(notice->end));
+	}
 	participant_free(p);
 }
 

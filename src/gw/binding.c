@@ -550,7 +550,9 @@ static void on_failed(struct gw_binding *b, const struct ua_notice *notice)
 	b->session = NULL;
 	if (b->glare && take_glare(b) == 0)
 		return;
-	fail(b, notice->from_peer ? notice->code : 0, notice->reason);
+	/* A stop is told of as if the peer had refused: whoever waits may try elsewhere. */
+	fail(b, notice->from_peer || notice->end == UA_END_STOPPED ? notice->code : 0,
+	    notice->reason);
 }
 
 static void on_notify(struct ua_session *s, const struct ua_notice *notice, void *arg)

@@ -244,6 +244,13 @@ void ua_session_auth_failed(struct ua_session *s, int code, struct slice reason,
 	ua_session_fail(s, &failure);
 }
 
+void ua_session_call_off(struct ua_session *s, struct slice reason)
+{
+	if (s->unanswered)
+		refuse_with(s, 503, reason);
+	ua_session_fail_here(s, 503, reason);
+}
+
 int ua_session_call(struct ua_session *s)
 {
 	if (s->ua->env.settings->relay_uri)

@@ -160,6 +160,9 @@ int ua_session_call(struct ua_session *s);
 /** By the peer's.  @return 0; negative: it was answered with an error */
 int ua_session_accept(struct ua_session *s, struct sip_request *invite);
 
+/** Before it is established: its caller is answered 503, the one called gets a CANCEL; and UA_FAILED. */
+void ua_session_call_off(struct ua_session *s, struct slice reason);
+
 /** Offer what has changed, now or once the dialog is free for it. */
 void ua_dialog_offer(struct ua_session *s);
 
@@ -184,7 +187,10 @@ void ua_session_fail_here(struct ua_session *s, int code, struct slice reason);
 /** After another exchange of SDP: go where it says. */
 void ua_session_follow(struct ua_session *s);
 
-/** The daemon stops: end it once nothing is queued.  Harmless on one that waits for that. */
+/**
+ * The daemon stops: end it once nothing is queued, and at once while it is set up.  Harmless on
+ * one that waits for that.
+ */
 void ua_session_flush(struct ua_session *s);
 
 /** Another UA_RETRY_MS has passed since the connection was refused. */

@@ -163,6 +163,7 @@ void ua_session_fail(struct ua_session *s, const struct sip_failure *failure)
 	    .code = failure->code,
 	    .reason = failure->reason,
 	    .from_peer = failure->from_peer,
+	    .end = s->ua->stopping ? UA_END_STOPPED : UA_END_BYE,
 	};
 
 	if (s->state == SESSION_OVER)
@@ -366,6 +367,10 @@ void ua_session_flush(struct ua_session *s)
 
 	if (s->state == SESSION_FLUSHING)
 		return;
+	if (s->state == SESSION_SETUP) {
+		ua_session_call_off(s, SLICE("Shutting Down"));
+		return;
+	}
 	if (s->state == SESSION_ESTABLISHED) {
 		endpoint_info(s->endpoint, &info);
 		if (!info.drained) {

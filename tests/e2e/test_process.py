@@ -17,7 +17,7 @@ import urllib.request
 
 from lib import case, certs
 from lib.daemon import MSRPD, Daemon, die_with_parent, free_port
-from lib.waiting import DEADLINE, Timeout, poll
+from lib.waiting import DEADLINE, poll
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROMTOOL = os.path.join(HERE, 'tools', 'promtool')
@@ -388,111 +388,6 @@ class StartTest(case.Case):
         pause.wait(5)
         seconds = time.monotonic() - began
         self.assertLessEqual(switches() - before, 3 * seconds + 1)
-
-
-class StopTest(case.Case):
-    own_daemon = True
-
-    def test_graceful(self):
-        """SIGTERM: BYE to every dialog, then the end, before the grace is over."""
-        daemon, ctl = self.start({'shutdown_grace': '60s'})
-        calls = [self.call(daemon, ctl), self.answered(ctl=ctl)]
-        _, ringing = self.start_session(ctl)
-        ringing.respond(180)
-        began = time.monotonic()
-        daemon.signal(signal.SIGTERM)
-        for call in calls:
-            call.dialog.expect('BYE').respond(200)
-        cancel = self.sip.expect('CANCEL', call_id=ringing.request.call_id)
-        cancel.respond(200)
-        ringing.respond(487)
-        self.assertEqual(daemon.wait(), 0)
-        self.assertLess(time.monotonic() - began, 50)
-
-    def test_grace(self):
-        """SIGTERM with peers that answer nothing: the end after shutdown_grace."""
-        daemon, ctl = self.start({'shutdown_grace': '1s'})
-        self.call(daemon, ctl)
-        self.answered(ctl=ctl)
-        self.start_session(ctl)
-        began = time.monotonic()
-        daemon.signal(signal.SIGTERM)
-        self.assertEqual(daemon.wait(), 0)
-        self.assertLess(time.monotonic() - began, 25)     # Sofia-SIP alone would take 32 s
-
-    def test_queued_messages_are_flushed(self):
-        """SIGTERM: what was accepted before is sent."""
-        daemon, ctl = self.start({'shutdown_grace': '60s'})
-        call = self.call(daemon, ctl)
-        size, count = 200000, 10
-        ids = [self.say(call, 'x' * size, ctl=ctl) for _ in range(count)]
-        daemon.signal(signal.SIGTERM)
-        received = {ident: 0 for ident in ids}
-        while sum(received.values()) < size * count:
-            frame = call.receive()
-            received[frame.message_id] += len(frame.body)
-        call.dialog.expect('BYE').respond(200)
-        self.assertEqual(daemon.wait(), 0)
-
-    def test_second_signal(self):
-        """SIGTERM twice, SIGHUP meanwhile: still an orderly end."""
-        daemon, ctl = self.start({'shutdown_grace': '2s'})
-        self.call(daemon, ctl)
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
-            daemon.signal(number)
-        self.assertEqual(daemon.wait(), 0)
-
-    def test_new_calls_while_stopping(self):
-        """Who calls while we stop is refused, not kept."""
-        daemon, ctl = self.start({'shutdown_grace': '3s'})
-        self.call(daemon, ctl)
-        daemon.signal(signal.SIGTERM)
-        daemon.notify.expect('STOPPING=1')
-        try:
-            self.assertGreaterEqual(self.invite(self.offer(), daemon).final(timeout=5).code, 400)
-        except Timeout:
-            pass                    # it is gone already
-        self.assertEqual(daemon.wait(), 0)
-
-    def test_under_load(self):
-        """SIGTERM amid calls and messages: what was answered has been done, and all is told."""
-        daemon, ctl = self.start({'shutdown_grace': '1s'})
-        calls = [self.call(daemon, ctl) for _ in range(5)]
-        transactions = [self.invite(self.offer(), daemon) for _ in range(10)]
-        sent, said = {}, []
-        for call in calls:
-            frames = [call.msrp.build(body=b'x' * 1000) for _ in range(50)]
-            sent[call] = frames
-            call.conn.send(*frames)
-            said.append((call, self.say(call, 'y' * 100000, ctl=ctl)))
-        started = [self.start_session(ctl)[1] for _ in range(5)]
-        for invite in started:
-            invite.respond(180)
-        self.sip.agree()
-        daemon.signal(signal.SIGTERM)
-        self.assertEqual(daemon.wait(), 0)
-        ctl.events.until(lambda: ctl.events.closed, what='the last event')
-
-        def told(name, key):
-            return [event['params'][key] for event in ctl.history if event['method'] == name]
-        received, reported = (told(name, 'message_id') for name in
-                              ('E_MSRP_MSG_RECEIVED', 'E_MSRP_REPORT_RECEIVED'))
-        self.assertEqual(len(received), len(set(received)))
-        for call, frames in sent.items():
-            call.conn.expect_closed()
-            answered = {frame.tid for frame in call.conn.history if frame.code == 200}
-            self.assertLessEqual({frame.message_id for frame in frames if frame.tid in answered},
-                                 set(received))
-        for call, message in said:
-            whole = [frame for frame in call.conn.history
-                     if frame.message_id == message and frame.flag == '$']
-            self.assertEqual(len(whole) or reported.count(message), 1, message)
-        for transaction in transactions:
-            transaction.final()
-        for invite in started:
-            self.sip.expect('CANCEL', call_id=invite.request.call_id)
-        for call in calls:
-            call.dialog.expect('BYE')
 
 
 class ReloadTest(case.Case):
