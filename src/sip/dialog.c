@@ -90,6 +90,7 @@ void dialog_finish(struct sip_dialog *d)
 	dialog_release_handle(d);
 	dialog_drop_call(d);
 	timer_queue_stop(&d->stack->orphans, &d->watch);
+	timer_queue_stop(&d->stack->unheard, &d->heard);
 	sip_flow_watch_stop(&d->flow);
 	--*d->stack->stats.dialogs;
 	if (d->orphan)
@@ -119,6 +120,7 @@ void dialog_tell_over(struct sip_dialog *d, const struct sip_failure *cause)
 	dialog_set_phase(d, OVER);
 	d->exchange = IDLE;
 	timer_stop(&d->retry);
+	timer_queue_stop(&d->stack->unheard, &d->heard);
 	sip_turn_give(&d->turn);
 	dialog_forget_question(d);
 	if (d->handler && ready)
@@ -525,11 +527,12 @@ void sip_dialog_free(struct sip_dialog *d, struct slice reason)
 	d->handler = NULL;
 	sip_flow_watch_stop(&d->flow);
 	timer_stop(&d->retry);
+	timer_queue_stop(&d->stack->unheard, &d->heard);
 	/* What is pending is answered first: RFC 3261 15.1.2. */
 	if (d->exchange == THEIRS || d->exchange == UPDATE)
 		sip_dialog_refuse(d, d->phase == SETUP ? 480 : 487, (struct slice){0},
 		    (struct slice){0});
-	if (d->phase == OVER || !d->nh) {
+	if ((d->phase == OVER && !d->owes_bye) || !d->nh) {
 		dialog_finish(d);
 		return;
 	}
@@ -546,11 +549,39 @@ void sip_dialog_free(struct sip_dialog *d, struct slice reason)
 		dialog_bye(d);
 }
 
+/*
+ * RFC 3261 12.2.1.2: a BYE goes to who does not answer, as he may be there all the same.  When nua finds
+ * out itself it has no dialog any more to send one in.
+ */
+static void on_unheard(struct timer_entry *entry, void *arg)
+{
+	static const struct sip_failure silence = {.code = 408, .reason = SLICE("Request Timeout")};
+	struct sip_dialog *d =
+	    (struct sip_dialog *)((char *)entry - offsetof(struct sip_dialog, heard));
+
+	(void)arg;
+	dialog_ref(d);
+	d->owes_bye = true;
+	dialog_tell_over(d, &silence);
+	dialog_unref(d);
+}
+
+void dialog_await_answer(struct sip_dialog *d)
+{
+	timer_queue_start(&d->stack->unheard, &d->heard);
+}
+
 int sip_dialogs_init(struct sip_stack *stack)
 {
+	uint64_t timeout_ms = stack->settings->transaction_timeout;
 	/* a CANCEL's answer and then a BYE's, each in its time */
-	return timer_queue_init(&stack->orphans, stack->base,
-	    2 * stack->settings->transaction_timeout + 1000, on_orphan_expired, NULL);
+	int err = timer_queue_init(&stack->orphans, stack->base, 2 * timeout_ms + 1000,
+	    on_orphan_expired, NULL);
+
+	if (err == 0)
+		err = timer_queue_init(&stack->unheard, stack->base, timeout_ms - timeout_ms / 16,
+		    on_unheard, NULL);
+	return err;
 }
 
 void sip_dialogs_fini(struct sip_stack *stack)
@@ -560,4 +591,5 @@ void sip_dialogs_fini(struct sip_stack *stack)
 	while ((first = timer_queue_first(&stack->orphans)))
 		on_orphan_expired(first, NULL);
 	timer_queue_fini(&stack->orphans);
+	timer_queue_fini(&stack->unheard);
 }

@@ -21,6 +21,7 @@ struct sip_dialog {
 	struct sip_owner owner; /* the handle's magic */
 	struct sip_turn turn;
 	struct timer_entry watch; /* bounds how long an orphan may take to end */
+	struct timer_entry heard; /* and how long a re-INVITE may go without any answer */
 	struct sip_stack *stack;
 	struct sip_agent *agent;
 	nua_handle_t *nh;                         /* NULL: the INVITE waits for its turn */
@@ -51,6 +52,7 @@ struct sip_dialog {
 	struct timer retry;         /* after 491; or nothing could be sent */
 	struct sip_flow_watch flow; /* the peer's connection */
 	bool tied;                  /* to it: there is no other way to the peer */
+	bool owes_bye;              /* it is over for us alone */
 };
 
 /* --- dialog.c --- */
@@ -90,6 +92,9 @@ void dialog_watch_flow(struct sip_dialog *d, struct sip_flow *flow, const sip_t 
 /** What the peer's INVITE or 2xx tells of it: Contact, and the methods that it knows. */
 void dialog_note_target(struct sip_dialog *d, const sip_t *sip);
 void dialog_note_methods(struct sip_dialog *d, const sip_t *sip);
+
+/** A re-INVITE leaves: without any answer the dialog ends in time for a BYE. */
+void dialog_await_answer(struct sip_dialog *d);
 
 void dialog_ack(struct sip_dialog *d, const char *sdp);
 void dialog_bye(struct sip_dialog *d);

@@ -29,6 +29,8 @@ void dialog_send_invite(struct sip_dialog *d)
 	contact = sip_agent_contact(d->agent, d->secure, d->contact);
 	d->exchange = OURS;
 	d->late = !d->sdp;
+	if (d->phase == READY)
+		dialog_await_answer(d);
 	++*d->stack->stats.invites_out;
 	if (d->call)
 		snprintf(cseq, sizeof(cseq), "%u INVITE", d->call->cseq);
@@ -341,6 +343,7 @@ void dialog_on_invite_response(struct sip_dialog *d, const struct sip_event *ev)
 {
 	sip_stack_count_reply(d->stack, ev);
 	sip_turn_give(&d->turn); /* it was written, and somebody is there */
+	timer_queue_stop(&d->stack->unheard, &d->heard);
 	if (d->phase == OVER)
 		return;
 	if (ev->status >= 300)
@@ -359,8 +362,10 @@ void dialog_note_refresh(struct sip_dialog *d, const struct sip_event *ev)
 {
 	/* With a status the phrase is the peer's. */
 	if (d->phase == READY && d->exchange == IDLE && ev->status == 0 && ev->phrase
-	    && strcmp(ev->phrase, "INVITE sent") == 0)
+	    && strcmp(ev->phrase, "INVITE sent") == 0) {
 		d->exchange = REFRESH;
+		dialog_await_answer(d);
+	}
 }
 
 /* nua refreshes by itself, but has no credentials. */

@@ -118,6 +118,7 @@ struct sip_stack {
 	struct sip_destination *destinations; /* a hash table */
 	struct notifier *notifier;            /* NULL: there is none */
 	struct timer_queue orphans;           /* dialogs that end behind the scenes */
+	struct timer_queue unheard;           /* those whose re-INVITE has no answer */
 	struct timer_queue dropped;           /* requests that get no answer, oldest first */
 	size_t dropped_count;
 	struct sip_stats stats;

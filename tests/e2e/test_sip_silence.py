@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""A peer that says nothing more, at each step of SIP: what becomes of it is told, and nothing stays.
+
+Here 64 times T1 are a second (sip.transaction_timeout).
+"""
+import os
+
+from lib import case, sdp
+from lib.anchor import AnchorCase
+from lib.gateway import GatewayCase, routes
+from lib.rooms import LOBBY, Referral, RoomCase, rooms
+from lib.roster import Watcher
+from lib.sip import Dialog
+from lib.waiting import poll
+
+QUICK = {'transaction_timeout': '1s'}
+GAUGES = ('sip:dialogs', 'sip:subscriptions', 'sip:requests_waiting', 'ua:sessions', 'gw:sessions',
+          'anchor:sessions', 'conf:participants')
+
+
+class SilenceMixin:
+    def nothing_left(self):
+        def left():
+            numbers = self.ctl.call('get_statistics')
+            return [name for name in GAUGES if numbers.get(name)]
+        poll(lambda: not left(), what='the end of all that is counted')
+
+    def failed_bye(self, call):
+        """A BYE, and the event for it."""
+        call.dialog.expect('BYE').respond(200)
+        self.assertEqual(self.ctl.event('E_MSRP_SESSION_END', session_id=call.id)['reason'],
+                         'failed')
+        self.nothing_left()
+
+
+class SetUpTest(SilenceMixin, case.Case):
+    config = {'sip': QUICK}
+
+    def test_invite(self):
+        """No answer at all: 408 for who has begun the call."""
+        session, _ = self.start_session()
+        self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session)['code'], 408)
+        self.nothing_left()
+
+    def test_cancel(self):
+        """Neither the CANCEL nor the INVITE is answered: it is gone for who has ended it."""
+        session, invite = self.start_session()
+        invite.respond(180)
+        self.ctl.call('msrp_ua_end_session', session_id=session)
+        self.sip.expect('CANCEL')
+        self.assertEqual(self.ctl.call('msrp_ua_list_sessions'), [])
+        self.nothing_left()
+        self.assertEqual(self.ctl.pending(), [])
+
+    def test_ack(self):
+        """A BYE instead of it (RFC 3261 13.3.1.4); nobody has been told of a session."""
+        transaction = self.invite(self.offer())
+        dialog = Dialog.of_client(transaction, transaction.final(200))
+        dialog.expect('BYE').respond(200)
+        self.nothing_left()
+        self.assertEqual(self.ctl.pending(), [])
+
+    def test_ack_but_messages(self):
+        """What comes by MSRP shows that the answer was there: the session begins, and ends."""
+        transaction = self.invite(self.offer())
+        answer = transaction.final(200)
+        call = case.Call(self, Dialog.of_client(transaction, answer), sdp.Sdp(answer.body),
+                         sdp.Sdp(transaction.request.body).message.path)
+        call.connect().send('hello')
+        self.failed_bye(call)
+
+
+class PrackTest(SilenceMixin, case.Case):
+    """With all of the 32 s, as Sofia-SIP keeps some of a call whose PRACK has timed out."""
+
+    def test_prack(self):
+        """A reliable 183 whose PRACK is not answered: the INVITE may be, and then it counts."""
+        for code in (200, 486):
+            session, invite = self.start_session()
+            invite.respond(183, headers=[('Require', '100rel'), ('RSeq', '1')])
+            prack = self.sip.expect('PRACK')
+            # It comes again after T1, 2 T1, 4 T1 and so on.
+            poll(lambda: prack.retransmissions, what='the PRACK again')
+            invite.respond(code, self.offer(setup='active') if code == 200 else b'')
+            if code == 200:
+                dialog = Dialog.of_server(invite)
+                dialog.expect('ACK')
+                self.ctl.event('E_MSRP_SESSION_NEW', session_id=session)
+                dialog.bye()
+                self.ctl.event('E_MSRP_SESSION_END', session_id=session, reason='bye')
+            else:
+                self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session, code=486)
+            self.nothing_left()
+
+
+class SessionTest(SilenceMixin, case.Case):
+    @classmethod
+    def prepare(cls):
+        cls.config = {'sip': QUICK, 'ua': {'files': {'directory': cls.directory}}}
+
+    def test_bye(self):
+        """It is over for whoever has ended it, and soon for SIP."""
+        call = self.call()
+        self.ctl.call('msrp_ua_end_session', session_id=call.id)
+        call.dialog.expect('BYE')
+        self.nothing_left()
+        self.assertEqual(self.ctl.pending(), [])
+
+    def test_reinvite_of_ours(self):
+        """RFC 3261 14.1: 408 ends the dialog, and what the re-INVITE was for."""
+        call = self.call()
+        path = os.path.join(self.directory, 'file.txt')
+        with open(path, 'w', encoding='ascii') as file:
+            file.write('hello')
+        self.ctl.call('msrp_ua_send_file', session_id=call.id, path=path)
+        call.dialog.expect('INVITE')
+        self.ctl.event('E_MSRP_FILE_FAILED')
+        self.failed_bye(call)
+
+    def test_reinvite_of_theirs(self):
+        """They do not acknowledge our answer (RFC 3261 14.2)."""
+        call = self.call()
+        call.dialog.request('INVITE', self.offer(call.own_path[0])).final(200)
+        self.failed_bye(call)
+
+    def test_refresh(self):
+        """RFC 4028 10: nobody answers the UPDATE, or re-INVITE, that keeps the session: it ends.
+
+        The UPDATE is nua's own affair, which leaves no dialog for a BYE.
+        """
+        calls = []
+        for methods in ('INVITE, ACK, BYE, CANCEL, UPDATE', 'INVITE, ACK, BYE, CANCEL'):
+            transaction = self.invite(self.offer(), headers=[
+                ('Supported', 'timer'), ('Session-Expires', '120;refresher=uas'),
+                ('Allow', methods)])
+            answer = transaction.final(200)
+            dialog = Dialog.of_client(transaction, answer)
+            dialog.ack()
+            calls.append(case.Call(self, dialog, sdp.Sdp(answer.body), 'msrp://127.0.0.1:9/x;tcp'))
+            self.ctl.event('E_MSRP_SESSION_NEW', session_id=calls[-1].id)
+        for call, method in zip(calls, ('UPDATE', 'INVITE')):
+            call.dialog.expect(method, timeout=120)     # in the middle of them
+        calls[1].dialog.expect('BYE').respond(200)
+        for call in calls:
+            self.ctl.event('E_MSRP_SESSION_END', session_id=call.id, reason='failed')
+        self.nothing_left()
+
+
+class RoomTest(SilenceMixin, RoomCase):
+    config = {**rooms({'uri': LOBBY}), 'sip': QUICK}
+    config['routes'] = {'sip': [{'if': {'$rm': 'REFER'}, 'do': [{'msrp_conf_refer': {
+        'room': '$ru'}}]}, *config['routes']['sip']]}
+
+    def test_notify(self):
+        """The subscription ends, and neither who is in the room nor who is called notices."""
+        alice = self.join('alice')
+        watcher = self.ua(user='alice', name='watcher')
+        subscription = Watcher(self, watcher, from_uri=alice.uri)
+        watcher.expect('NOTIFY', call_id=subscription.call_id)
+        carol = self.ua(user='carol', name='carol')
+        referral = Referral(self, watcher, carol.contact())
+        watcher.expect('NOTIFY', call_id=referral.call_id)
+        invite = carol.expect('INVITE')
+        invite.respond(180)
+        poll(lambda: self.ctl.call('get_statistics')['sip:subscriptions'] == 0,
+             what='the end of both subscriptions')
+        invite.respond(486)
+        alice.msrp.flush()
+        self.assertEqual(self.participants(), [alice.uri])
+        alice.bye()
+        self.nothing_left()
+
+
+class GatewayTest(SilenceMixin, GatewayCase):
+    config = {'routes': routes(), 'sip': QUICK}
+
+    def test_message(self):
+        """The MSRP side is told, and the session goes on."""
+        call = self.client_calls()
+        sent = call.send('hello', success='yes')
+        self.phone.expect('MESSAGE')
+        report = call.conn.expect('REPORT')
+        self.assertEqual((report.message_id, report.get('Status')[:7]),
+                         (sent.message_id, '000 408'))
+        call.send('again')
+        self.gets('again')
+        call.bye()
+        self.nothing_left()
+
+
+class AnchorTest(SilenceMixin, AnchorCase):
+    config = {**AnchorCase.config, 'sip': QUICK}
+
+    def test_invite(self):
+        """Bob says nothing: alice hears so."""
+        transaction = self.calls()
+        self.bob.expect('INVITE')
+        transaction.final(408)
+        self.nothing_left()
+
+    def test_ack(self):
+        """Alice does not acknowledge: a BYE to both, and there was no session."""
+        transaction, invite = self.rings()
+        bob = self.answers(invite)
+        alice = Dialog.of_client(transaction, transaction.final(200))
+        for dialog in (alice, bob.dialog):
+            dialog.expect('BYE').respond(200)
+        self.nothing_left()
+
+    def test_reinvite(self):
+        """Bob does not answer what alice asks: his dialog is over (RFC 3261 14.1), and so is hers."""
+        pair = self.join()
+        pair.alice.dialog.request('INVITE', sdp.document(sdp.message(
+            pair.alice.own_path[0], 'text/html'), origin='- 1 2'))
+        pair.bob.dialog.expect('INVITE')
+        for side in (pair.alice, pair.bob):
+            side.dialog.expect('BYE').respond(200)
+        self.ends(pair, 'failed')
+        self.nothing_left()
+
+    def test_bye(self):
+        """Bob does not answer the BYE: it is over all the same."""
+        pair = self.join()
+        pair.alice.bye()
+        pair.bob.dialog.expect('BYE')
+        self.ends(pair, 'bye')
+        self.nothing_left()
+
+
+if __name__ == '__main__':
+    case.main()
