@@ -22,6 +22,8 @@ def build(method, to_path, from_path, headers=(), body=None, flag='$', tid=None)
 def response(request, code, comment=None):
     """The response to a request, its paths as RFC 4975 7.2 has them."""
     to_path = request.from_path[:1] if request.method == 'SEND' else request.from_path
+    if not request.to_path:
+        raise GrammarError(f'{request!r} without a To-Path')
     return Frame(request.tid, code=code, comment=comment, headers=[
         ('To-Path', ' '.join(to_path)), ('From-Path', request.to_path[0])])
 
