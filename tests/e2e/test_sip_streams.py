@@ -198,7 +198,7 @@ class HalfClosedTest(StreamTest):
 class RefusalsTest(case.Case):
     """Sofia-SIP keeps a refused INVITE for 64*T1, acknowledged or not: so many and no more."""
 
-    config = {'sip': {'transaction_memory': '1MiB', 'transaction_timeout': '10s'},
+    config = {'sip': {'transaction_memory': '1MiB', 'transaction_timeout': '20s'},
               'routes': {'sip': [{'if': {'$rm': 'INVITE'},
                                   'do': [{'send_reply': {'code': 486, 'reason': 'Busy Here'}}]}]}}
 
@@ -207,9 +207,11 @@ class RefusalsTest(case.Case):
         return self.sip.request(method, self.daemon.sip_uri, transport).final().code
 
     def test_bound(self):
-        codes = [self.code() for _ in range(60)]
-        self.assertEqual(set(codes[:50]), {486})
-        self.assertEqual(codes[-1], 503)
+        codes = []
+        while 503 not in codes and len(codes) < 500:
+            codes.append(self.code())
+        self.assertGreater(len(codes), 50)
+        self.assertEqual((set(codes[:-1]), codes[-1]), ({486}, 503))
         self.assertEqual(self.code(kind='UDP'), 503)
         self.assertEqual(self.code('OPTIONS'), 200)
         poll(lambda: self.code() == 486, what='the end of those')

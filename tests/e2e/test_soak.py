@@ -205,7 +205,8 @@ class SoakTest(Case):
     config = {
         'log': {'level': 'info'},
         'shutdown_grace': '5s',
-        'sip': {'transaction_timeout': '2s'},
+        # An ACK of ours that is later than that, on a busy machine, ends a session.
+        'sip': {'transaction_timeout': '8s'},
         'msrp': {'transaction_timeout': '2s', 'send_timeout': '3s', 'bind_timeout': '5s',
                  'send_queue': '64KiB', 'listen': [
                      {'name': 'tcp', 'uri': 'msrp://127.0.0.1:0;tcp'},
@@ -384,7 +385,7 @@ class SoakTest(Case):
             self.turn(0.05)
             return not self.ledger.in_flight() and not self.pages
         try:
-            poll(settled, 20, 'the fate of all messages', interval=0)
+            poll(settled, DEADLINE, 'the fate of all messages', interval=0)
         except AssertionError as error:
             raise AssertionError(f'{error}: {self.ledger.in_flight()[:SHOWN]}') from None
         for conversation in self.conversations:

@@ -373,19 +373,22 @@ class UacTest(case.Case):
 
 
 class DurationTest(case.Case):
-    config = {'ua': {'max_duration': '2s', 'cleanup_interval': '1s'}}
+    config = {'ua': {'max_duration': '1h', 'cleanup_interval': '200ms'}}
 
     def test_expiry(self):
         """max_duration: BYE, and E_MSRP_SESSION_END with reason expired exactly once."""
         for set_up in (self.call, self.answered):
             call = set_up()
-            self.assertLessEqual(self.ctl.call('msrp_ua_list_sessions')[0]['lifetime'], 2)
+            self.assertLessEqual(self.ctl.call('msrp_ua_list_sessions')[0]['lifetime'], 3600)
+            # Its time becomes short once it is there.
+            self.reload({'ua': {'max_duration': '1s'}})
             bye = call.dialog.expect('BYE')
             self.assertEqual(self.ctl.event('E_MSRP_SESSION_END'),
                              {'session_id': call.id, 'reason': 'expired'})
             bye.respond(200)
             self.assertEqual(self.ctl.pending(), [])
             self.assertEqual(self.ctl.call('msrp_ua_list_sessions'), [])
+            self.reload({'ua': {'max_duration': '1h'}})
 
 
 class NoLimitTest(case.Case):
