@@ -265,6 +265,18 @@ static size_t sort(struct net_place *places, const struct ares_srv_reply *replie
 	return fill_places(places, records, count);
 }
 
+size_t net_service_read(struct net_place places[NET_PLACES_MAX], struct slice answer, int *statusp)
+{
+	struct ares_srv_reply *replies = NULL;
+	size_t count;
+
+	*statusp = ares_parse_srv_reply((const unsigned char *)answer.p, (int)answer.len, &replies);
+	count = sort(places, replies);
+	if (replies)
+		ares_free_data(replies);
+	return count;
+}
+
 /* @return NULL, or why the domain could not be asked */
 static const char *failure_of(int status)
 {
@@ -277,8 +289,7 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *bytes,
 {
 	struct net_service *service = arg;
 	struct net_place places[NET_PLACES_MAX];
-	struct ares_srv_reply *replies = NULL;
-	size_t count;
+	size_t count = 0;
 
 	(void)timeouts;
 	service->services->under_way--;
@@ -288,10 +299,8 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *bytes,
 	}
 	*service->owner = NULL;
 	if (status == ARES_SUCCESS)
-		status = ares_parse_srv_reply(bytes, len, &replies);
-	count = sort(places, replies);
-	if (replies)
-		ares_free_data(replies);
+		count = net_service_read(places, (struct slice){(const char *)bytes, (size_t)len},
+		    &status);
 	service->fn(places, count, failure_of(status), service->arg);
 	free(service);
 }

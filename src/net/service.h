@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <msrpd/slice.h>
+
 struct net;
 struct net_service;
 
@@ -34,6 +36,15 @@ typedef void net_service_fn(const struct net_place *places, size_t count, const 
  */
 int net_service_start(struct net_service **servicep, struct net *net, const char *name,
     net_service_fn *fn, void *arg);
+
+/**
+ * Read the answer of a name server.
+ *
+ * @param places   filled, in the order of net_service_fn
+ * @param statusp  of c-ares: it is none, say
+ * @return how many
+ */
+size_t net_service_read(struct net_place places[NET_PLACES_MAX], struct slice answer, int *statusp);
 
 /** fn is not called any more.  Accepts a pointer to NULL. */
 void net_service_cancel(struct net_service **servicep);

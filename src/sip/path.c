@@ -25,7 +25,7 @@ static int write_hop(struct buffer *w, const sip_route_t *r)
 }
 
 /* Read as the Route that it is to be. */
-static int write_hops(struct buffer *w, const char *text, bool *keeps_flows)
+int sip_path_write(struct buffer *w, const char *text, bool *keeps_flows)
 {
 	su_home_t home[1] = {SU_HOME_INIT(home)};
 	const sip_route_t *r = sip_route_make(home, text);
@@ -47,7 +47,7 @@ int sip_request_path(const struct sip_request *req, struct buffer *w, bool *keep
 	for (size_t i = 0; !err && (value = sip_request_header_at(req, SLICE("Path"), i)).p; i++) {
 		char *text = slice_dup(value);
 
-		err = text ? write_hops(w, text, keeps_flows) : -ENOMEM;
+		err = text ? sip_path_write(w, text, keeps_flows) : -ENOMEM;
 		free(text);
 	}
 	return err;

@@ -58,6 +58,11 @@ void sip_request_gone_on(struct sip_request *req);
 /** For NUTAG_WITH. */
 msg_t *sip_request_msg(const struct sip_request *req);
 
+struct buffer;
+
+/** One Path: what sip_request_path() does to each. */
+int sip_path_write(struct buffer *w, const char *text, bool *keeps_flows);
+
 /** @return 0 or -ENOMEM */
 int sip_requests_init(struct sip_stack *stack);
 
