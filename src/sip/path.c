@@ -5,18 +5,24 @@
 #include <sofia-sip/sip_header.h>
 
 #include <msrpd/buffer.h>
+#include <msrpd/sip_uri.h>
 
 #include "sip/request_priv.h"
 
-/* @return 0 or negative errno */
-static int write_hop(struct buffer *w, const sip_route_t *r)
+/*
+ * What is written is what is judged: Sofia may see parameters where headers were.
+ *
+ * @return 0 or negative errno
+ */
+static int write_hop(struct buffer *w, const sip_route_t *r, bool *keeps_flows)
 {
-	char *uri = sip_url_usable(r->r_url) && url_has_param(r->r_url, "lr")
-	    ? sip_url_clean(r->r_url)
-	    : NULL;
+	char *uri = sip_url_usable(r->r_url) ? sip_url_clean(r->r_url) : NULL;
 
-	if (!uri)
+	if (!uri || !sip_uri_has_param(slice_of(uri), SLICE("lr"))) {
+		free(uri);
 		return -EBADMSG;
+	}
+	*keeps_flows = sip_uri_has_param(slice_of(uri), SLICE("ob"));
 	buffer_printf(w, "%s<%s>", w->len ? ", " : "", uri);
 	free(uri);
 	for (size_t i = 0; r->r_params && r->r_params[i]; i++)
@@ -31,10 +37,8 @@ int sip_path_write(struct buffer *w, const char *text, bool *keeps_flows)
 	const sip_route_t *r = sip_route_make(home, text);
 	int err = r ? 0 : -EBADMSG;
 
-	for (; r && !err; r = r->r_next) {
-		err = write_hop(w, r);
-		*keeps_flows = url_has_param(r->r_url, "ob"); /* the first hop's is the last one */
-	}
+	for (; r && !err; r = r->r_next)
+		err = write_hop(w, r, keeps_flows); /* the first hop's is the last one */
 	su_home_deinit(home);
 	return err;
 }

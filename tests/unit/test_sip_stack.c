@@ -20,6 +20,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <msrpd/buffer.h>
+
 #include "base/stats.h"
 #include "net/net.h"
 #include "loop.h"
@@ -448,6 +450,44 @@ static void test_other_requests(void **state)
 	}
 }
 
+/* --- Path: RFC 3327 --- */
+
+static void read_path(struct world *w, const char *headers, int err, const char *path, bool keeps)
+{
+	struct buffer text = {.max = BUFFER_UNBOUNDED};
+	bool keeps_flows = false;
+
+	w->a.log[0] = '\0';
+	peer_begin(&w->p, "MESSAGE", w->a.udp, headers, NULL);
+	side_wait_log(&w->a, "MESSAGE ");
+	assert_int_equal(sip_request_path(w->a.kept, &text, &keeps_flows), err);
+	if (err == 0) {
+		assert_true(slice_equal(buffer_text(&text), slice_of(path)));
+		assert_int_equal(keeps_flows, keeps);
+	}
+	buffer_fini(&text);
+	assert_int_equal(sip_request_reply(w->a.kept, 200, ABSENT, ABSENT), 0);
+	peer_expect(&w->p, "SIP/2.0 200 ");
+}
+
+static void test_path(void **state)
+{
+	struct world *w = *state;
+
+	w->a.keep = true;
+	side_open(&w->a, w->base);
+	read_path(w, NULL, 0, "", false);
+	read_path(w, "Path: <sip:p1.example;lr>, <sips:p2:5061;lr>;x=y\r\n", 0,
+	    "<sip:p1.example;lr>, <sips:p2:5061;lr>;x=y", false);
+	read_path(w, "Path: <sip:p1.example;lr>\r\nPath: <sip:p2;lr;ob>\r\n", 0,
+	    "<sip:p1.example;lr>, <sip:p2;lr;ob>", true);
+	read_path(w, "Path: <sip:p1.example;lr;ob>, <sip:p2;lr>\r\n", 0,
+	    "<sip:p1.example;lr;ob>, <sip:p2;lr>", false);
+	read_path(w, "Path: <sip:p1.example>\r\n", -EBADMSG, NULL, false);
+	read_path(w, "Path: <tel:+1;lr>\r\n", -EBADMSG, NULL, false);
+	read_path(w, "Path: <sip:p1\r\n", -EBADMSG, NULL, false);
+}
+
 static void test_garbage(void **state)
 {
 	static const char *const messages[] = {
@@ -547,6 +587,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_tls, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_other_requests, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_path, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_garbage, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_offer_is_ours, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_idle, set_up, tear_down),
