@@ -338,6 +338,23 @@ const char *sip_body_accepted(const sip_t *sip)
 					: "Accept: application/sdp, multipart/mixed\r\n";
 }
 
+bool sip_takes_body(const sip_t *sip, const char *type)
+{
+	size_t main_len = strcspn(type, "/") + 1;
+
+	for (const sip_accept_t *accept = sip->sip_accept; accept; accept = accept->ac_next) {
+		const char *range = accept->ac_type;
+
+		if (!range || (accept->ac_q && msg_q_value(accept->ac_q) == 0))
+			continue;
+		if (strcasecmp(range, type) == 0 || strcmp(range, "*/*") == 0
+		    || (strncasecmp(range, type, main_len) == 0
+			&& strcmp(range + main_len, "*") == 0))
+			return true;
+	}
+	return !sip->sip_accept;
+}
+
 int sip_message_body(struct sip_body *body, const sip_t *sip)
 {
 	char type_text[VALUE_MAX], disposition_text[VALUE_MAX];

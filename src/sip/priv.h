@@ -324,6 +324,9 @@ bool sip_body_is_encoded(const sip_t *sip);
 /** A header line for the 415 that refuses the body. */
 const char *sip_body_accepted(const sip_t *sip);
 
+/** Does its sender take an answer with a body of that type?  Without an Accept that is so. */
+bool sip_takes_body(const sip_t *sip, const char *type);
+
 /* --- authentication --- */
 
 /** Challenges that a dialog or request has met; NULL: none yet. */

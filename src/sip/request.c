@@ -258,7 +258,9 @@ void sip_request_arrived(struct sip_stack *stack, const struct sip_event *ev,
 	req->sip = ev->sip;
 	if (!taker->in_dialog)
 		nua_handle_bind(req->nh, invite ? &req->owner : NULL);
-	if (stack->stage != SIP_RUNNING)
+	if (sip_request_fields_read(&req->fields, req->msg, req->sip, &req->origin) < 0)
+		sip_request_reply(req, 500, (struct slice){0}, (struct slice){0});
+	else if (stack->stage != SIP_RUNNING)
 		sip_request_reply(req, 503, (struct slice){0}, (struct slice){0});
 	else if (makes_dialog && !has_route_back(req->sip))
 		sip_request_reply(req, 400, SLICE("Bad Contact or Record-Route"),
@@ -266,7 +268,7 @@ void sip_request_arrived(struct sip_stack *stack, const struct sip_event *ev,
 	else if (sip_body_is_encoded(req->sip))
 		sip_request_reply(req, 415, (struct slice){0},
 		    slice_of(sip_body_accepted(req->sip)));
-	else if (sip_request_fields_read(&req->fields, req->msg, req->sip, &req->origin) == 0)
+	else
 		taker->take(req, taker->arg);
 	sip_request_unref(req);
 }
@@ -473,6 +475,10 @@ int sip_request_sdp(struct sip_request *req, struct slice *sdpp)
 		return 0;
 	}
 	*sdpp = (struct slice){0};
+	if (!req->answered && !sip_takes_body(req->sip, "application/sdp")) {
+		sip_request_reply(req, 406, (struct slice){0}, (struct slice){0});
+		return -EPROTO;
+	}
 	req->body = malloc(sizeof(*req->body));
 	err = req->body ? sip_message_sdp(req->body, req->sip, sdpp) : -ENOMEM;
 	if (err) {

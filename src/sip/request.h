@@ -11,7 +11,8 @@ struct sip_body;
  *
  * @param sdpp  valid as long as the request
  * @return 0; -EPROTO: a body, but no SDP that can be read in it, or beside it what has to be
- *         understood and is not: the request was answered 415; -ENOMEM
+ *         understood and is not: the request was answered 415; or 406, if its sender takes no
+ *         answer that is SDP; -ENOMEM
  */
 int sip_request_sdp(struct sip_request *req, struct slice *sdpp);
 

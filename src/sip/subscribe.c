@@ -10,23 +10,6 @@
 
 enum { HOUR_S = 3600 }; /* RFC 6665 4.2.1.1: longer times are never too brief */
 
-static bool is_accepted(const sip_accept_t *accept, const char *type)
-{
-	size_t main_len = strcspn(type, "/") + 1;
-
-	for (; accept; accept = accept->ac_next) {
-		const char *range = accept->ac_type;
-
-		if (!range || (accept->ac_q && msg_q_value(accept->ac_q) == 0))
-			continue;
-		if (strcasecmp(range, type) == 0 || strcmp(range, "*/*") == 0
-		    || (strncasecmp(range, type, main_len) == 0
-			&& strcmp(range + main_len, "*") == 0))
-			return true;
-	}
-	return false;
-}
-
 void subscribe_refuse(struct sip_request *req, int status, const char *header, unsigned value)
 {
 	char line[64] = "";
@@ -43,7 +26,7 @@ bool subscribe_check(struct sip_request *req, const struct event_package *packag
 	    sip->sip_expires ? sip->sip_expires->ex_delta : package->default_expires_s;
 
 	*expires_s = asked < package->max_expires_s ? (uint32_t)asked : package->max_expires_s;
-	if (sip->sip_accept && !is_accepted(sip->sip_accept, package->content_type))
+	if (!sip_takes_body(sip, package->content_type))
 		subscribe_refuse(req, 406, NULL, 0);
 	else if (asked > 0 && asked < HOUR_S && asked < package->min_expires_s)
 		subscribe_refuse(req, 423, "Min-Expires", package->min_expires_s);
