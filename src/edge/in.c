@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <msrpd/story.h>
+
 #include "base/log.h"
 #include "edge/alias_priv.h"
 #include "edge/client_priv.h"
@@ -16,6 +18,8 @@
 #include "edge/priv.h"
 #include "edge/server_priv.h"
 #include "edge/token_priv.h"
+#include "net/guard.h"
+#include "net/net.h"
 #include "net/tap.h"
 
 enum { SIP_PORT = 5060 };
@@ -92,7 +96,6 @@ static void write_reply(struct buffer *w, const struct edge_source *from,
 
 	edge_reply_write(&plain, request, reply);
 	if (!plain.err && edge_head_scan(&head, buffer_text(&plain), &edge_own_bounds) == 0) {
-		/* Over a stream a Via that is the fault itself need not be read. */
 		if (edge_head_via(&head, &via) == 0)
 			note_source(&change, from, &via);
 		edge_head_write(w, &head, &change);
@@ -100,6 +103,21 @@ static void write_reply(struct buffer *w, const struct edge_source *from,
 		w->err = -EBADMSG;
 	}
 	buffer_fini(&plain);
+}
+
+/* What is known of it, a part of each, so that the reason has room. */
+static void note_refusal(const struct edge_source *from, const struct edge_head *request,
+    unsigned code, const char *why)
+{
+	enum { PART_MAX = 100 };
+	const struct story of = {.call_id = edge_head_value(request, EDGE_CALL_ID)};
+
+	if (request->request)
+		story_refuse(&of, (int)code, "sip: %.*s %.*s of %.*s from %s refused: %u %s",
+		    SLICE_ARG(slice_head(edge_head_method(request), PART_MAX)),
+		    SLICE_ARG(slice_head(edge_head_uri(request), PART_MAX)),
+		    SLICE_ARG(slice_head(edge_head_value(request, EDGE_FROM), PART_MAX)),
+		    from->host, code, why ? why : "");
 }
 
 void edge_refuse(const struct edge_source *from, const struct edge_head *request, unsigned code,
@@ -114,7 +132,8 @@ void edge_refuse(const struct edge_source *from, const struct edge_head *request
 	struct edge_via via;
 	bool has_via = edge_head_via(request, &via) == 0;
 
-	if (!edge_reply_possible(request) || (!from->flow && !has_via))
+	note_refusal(from, request, code, why);
+	if (!edge_reply_possible(request))
 		return;
 	w->len = 0;
 	write_reply(w, from, request, &reply);
@@ -123,7 +142,9 @@ void edge_refuse(const struct edge_source *from, const struct edge_head *request
 	} else if (from->flow) {
 		flow_answer(from->flow, buffer_text(w));
 	} else {
-		addr_set_port(&to, reply_port(from, &via));
+		/* A Via that is the fault itself says nothing: then where it came from is all we know. */
+		if (has_via)
+			addr_set_port(&to, reply_port(from, &via));
 		net_udp_send(&l->port, &to, buffer_text(w));
 	}
 }
@@ -159,6 +180,21 @@ static void refuse(const struct edge_source *from, const struct edge_head *head,
 	if (!from->flow)
 		forget(from, head, mac);
 	edge_refuse(from, head, status, NULL);
+}
+
+/* The stack need not be asked for the answer to what would not be looked at. */
+static bool is_barred(const struct edge_source *from, const struct edge_head *head)
+{
+	struct edge_line line;
+	size_t at = 0;
+
+	if (!slice_equal(edge_head_method(head), SLICE("REGISTER")))
+		return false;
+	while (edge_head_next_line(head, &at, &line))
+		if (slice_equal_nocase(line.name, SLICE("Authorization")))
+			return net_guard_bars(net_guard_of(edge_of(from)->protocol.net),
+			    from->peer);
+	return false;
 }
 
 /* The transaction that it belongs to.  @return is it to be passed on? */
@@ -235,6 +271,10 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 
 	if (edge_head_via(&m->head, &via) < 0)
 		return;
+	if (is_barred(from, &m->head)) {
+		edge_refuse(from, &m->head, 403, "too many wrong credentials");
+		return;
+	}
 	transaction_mac(edge, &m->head, &via, mac);
 	write_token(from, reply_port(from, &via), token);
 	if (!from->flow && !is_new(from, &m->head, mac, reply_port(from, &via)))

@@ -32,11 +32,8 @@ static struct slice usual_phrase(unsigned code)
 
 bool edge_reply_possible(const struct edge_head *request)
 {
-	for (enum edge_field field = EDGE_VIA; field <= EDGE_CSEQ; field++)
-		if (field != EDGE_ROUTE && field != EDGE_RECORD_ROUTE
-		    && edge_head_value(request, field).len == 0)
-			return false;
-	return request->request && !slice_equal(edge_head_method(request), SLICE("ACK"));
+	return request->request && !slice_equal(edge_head_method(request), SLICE("ACK"))
+	    && edge_head_value(request, EDGE_VIA).len && edge_head_value(request, EDGE_CSEQ).len;
 }
 
 /* On one line, whatever it was folded with, or came with in a faulty request. */
@@ -50,8 +47,11 @@ static void write_value(struct buffer *w, struct slice value)
 			w->p[i] = ' ';
 }
 
+/* The line of a field, which a faulty request may have without a value, or not at all. */
 static void write_line(struct buffer *w, const char *name, struct slice value)
 {
+	if (value.len == 0)
+		return;
 	buffer_add(w, slice_of(name));
 	buffer_add(w, SLICE(": "));
 	write_value(w, value);
@@ -79,8 +79,12 @@ static void write_vias(struct buffer *w, const struct edge_head *request)
 
 static void write_to(struct buffer *w, const struct edge_head *request, struct slice tag)
 {
+	struct slice to = edge_head_value(request, EDGE_TO);
+
+	if (to.len == 0)
+		return;
 	buffer_add(w, SLICE("To: "));
-	write_value(w, edge_head_value(request, EDGE_TO));
+	write_value(w, to);
 	if (tag.len && !edge_head_tag(request, EDGE_TO).p) {
 		buffer_add(w, SLICE(";tag="));
 		buffer_add(w, tag);
