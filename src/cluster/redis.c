@@ -238,7 +238,11 @@ static void on_step(const redisReply *reply, void *arg)
 		return;
 	}
 	if (reply->type == REDIS_REPLY_ERROR) {
-		snprintf(why, sizeof(why), "%.*s", (int)reply->len, reply->str);
+		/* "ERR unknown command 'AUTH', with args beginning with: …", the password namely */
+		struct slice said = {reply->str, (size_t)reply->len}, what;
+
+		slice_cut(&said, ',', &what);
+		snprintf(why, sizeof(why), "%.*s", SLICE_ARG(what));
 		lose(redis, why);
 		return;
 	}
