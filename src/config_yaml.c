@@ -48,6 +48,25 @@ static int next_event(struct composer *c, yaml_event_t *event)
 	return fail_at(c, p->error == YAML_READER_ERROR ? &p->mark : &p->problem_mark, what);
 }
 
+/* It may be a password. */
+static void forget_event(yaml_event_t *event)
+{
+	if (event->type == YAML_SCALAR_EVENT)
+		explicit_bzero(event->data.scalar.value, event->data.scalar.length);
+	yaml_event_delete(event);
+}
+
+/* What libyaml has read, and read ahead of a fault. */
+static void forget_parser(yaml_parser_t *p)
+{
+	for (yaml_token_t *t = p->tokens.head; t < p->tokens.tail; t++)
+		if (t->type == YAML_SCALAR_TOKEN)
+			explicit_bzero(t->data.scalar.value, t->data.scalar.length);
+	explicit_bzero(p->buffer.start, (size_t)(p->buffer.end - p->buffer.start));
+	explicit_bzero(p->raw_buffer.start, (size_t)(p->raw_buffer.end - p->raw_buffer.start));
+	yaml_parser_delete(p);
+}
+
 /* The byte of the text at a mark.  Marks count characters, and only ever go forward. */
 static char byte_at(struct composer *c, const yaml_mark_t *mark)
 {
@@ -102,7 +121,6 @@ static int fill_text(struct composer *c, struct tree *node, const yaml_event_t *
 		return fail_at(c, &event->start_mark, "a NUL in a text");
 	}
 	node->text.p = slice_dup(node->text);
-	explicit_bzero(event->data.scalar.value, event->data.scalar.length);
 	if (!node->text.p)
 		return tree_fail_memory(c->fault);
 	node->quoted =
@@ -123,7 +141,7 @@ static int compose_value(struct composer *c, unsigned depth, struct tree *parent
 	if (err < 0)
 		goto out;
 	err = compose(c, &event, depth, &value);
-	yaml_event_delete(&event);
+	forget_event(&event);
 	if (err < 0)
 		goto out;
 	value->key = key;
@@ -203,7 +221,7 @@ static int compose_children(struct composer *c, unsigned depth, struct tree *par
 			if (err == 0)
 				tree_append(parent, item);
 		}
-		yaml_event_delete(&event);
+		forget_event(&event);
 	}
 	return err == 0 && parent->kind == TREE_MAP ? refuse_twins(c, parent) : err;
 }
@@ -258,7 +276,7 @@ static int compose_document(struct composer *c, struct tree **rootp)
 		default:
 			err = compose(c, &event, 0, rootp);
 		}
-		yaml_event_delete(&event);
+		forget_event(&event);
 	}
 	return err;
 }
@@ -277,12 +295,7 @@ int config_compose(struct tree **rootp, struct slice text, struct tree_fault *fa
 	yaml_parser_set_encoding(&c.parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&c.parser, (const unsigned char *)text.p, text.len);
 	err = compose_document(&c, &root);
-	/* Passwords went through it. */
-	explicit_bzero(c.parser.buffer.start,
-	    (size_t)(c.parser.buffer.end - c.parser.buffer.start));
-	explicit_bzero(c.parser.raw_buffer.start,
-	    (size_t)(c.parser.raw_buffer.end - c.parser.raw_buffer.start));
-	yaml_parser_delete(&c.parser);
+	forget_parser(&c.parser);
 	if (err < 0)
 		tree_free(root);
 	else

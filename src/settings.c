@@ -218,29 +218,34 @@ static int read_file_name(char **field, const struct setting *row, const struct 
 	return copy_text(field, node->text, fault);
 }
 
+static int take_secret(char **field, const struct setting *row, const struct tree *node,
+    struct slice bytes, struct tree_fault *fault)
+{
+	struct slice line;
+
+	slice_cut(&bytes, '\n', &line);
+	if (line.len && line.p[line.len - 1] == '\r')
+		line.len--;
+	if (line.len == 0 || line.len == SECRET_MAX || memchr(line.p, '\0', line.len))
+		return tree_fail(fault, node, "%s: %.128s holds no secret in its first line",
+		    row->name, node->text.p);
+	return copy_text(field, line, fault);
+}
+
 static int read_secret_file(char **field, const struct setting *row, const struct tree *node,
     struct tree_fault *fault)
 {
 	char bytes[SECRET_MAX];
-	struct slice line, rest;
 	ssize_t n;
 	int err, fd = open_file(row, node, fault);
 
 	if (fd < 0)
 		return fd;
 	n = read(fd, bytes, sizeof(bytes));
+	err = n < 0
+	    ? tree_fail(fault, node, "%s: %.128s: %s", row->name, node->text.p, strerror(errno))
+	    : take_secret(field, row, node, (struct slice){bytes, (size_t)n}, fault);
 	close(fd);
-	if (n < 0)
-		return tree_fail(fault, node, "%s: %.128s: %s", row->name, node->text.p,
-		    strerror(errno));
-	rest = (struct slice){bytes, (size_t)n};
-	slice_cut(&rest, '\n', &line);
-	if (line.len && line.p[line.len - 1] == '\r')
-		line.len--;
-	if (line.len == 0 || line.len == sizeof(bytes) || memchr(line.p, '\0', line.len))
-		return tree_fail(fault, node, "%s: %.128s holds no secret in its first line",
-		    row->name, node->text.p);
-	err = copy_text(field, line, fault);
 	explicit_bzero(bytes, sizeof(bytes));
 	return err;
 }
@@ -547,12 +552,9 @@ static void clear_field(void *field, const struct setting *row)
 {
 	switch (row->type) {
 	case SETTING_SECRET:
-		slice_free_secret(*(char **)field);
-		*(char **)field = NULL;
-		break;
-	case SETTING_TEXT:
+	case SETTING_TEXT: /* a URL with a password, say */
 	case SETTING_FILE:
-		free(*(char **)field);
+		slice_free_secret(*(char **)field);
 		*(char **)field = NULL;
 		break;
 	case SETTING_TEXTS:

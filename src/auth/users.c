@@ -106,7 +106,7 @@ static struct slice without_newline(const char *line, ssize_t len)
 static int read_htdigest(struct users *users, const char *path, struct reason *why)
 {
 	FILE *file = fopen(path, "re");
-	char *line = NULL;
+	char bytes[BUFSIZ], *line = NULL;
 	size_t cap = 0;
 	unsigned number = 0;
 	ssize_t len;
@@ -117,6 +117,7 @@ static int read_htdigest(struct users *users, const char *path, struct reason *w
 		reason_set(why, -EINVAL, "%s: %s", path, strerror(-err));
 		return err;
 	}
+	setvbuf(file, bytes, _IOFBF, sizeof(bytes)); /* its own would not be wiped */
 	while (err == 0 && (len = getline(&line, &cap, file)) >= 0) {
 		struct slice text = without_newline(line, len);
 
@@ -132,6 +133,7 @@ static int read_htdigest(struct users *users, const char *path, struct reason *w
 		explicit_bzero(line, cap);
 	free(line);
 	fclose(file);
+	explicit_bzero(bytes, sizeof(bytes));
 	return err;
 }
 

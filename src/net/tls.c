@@ -43,6 +43,26 @@ static int version_number(const char *text)
 	return strcmp(text, "1.3") == 0 ? TLS1_3_VERSION : 0;
 }
 
+/* As OpenSSL would, but that no buffer keeps a copy of the key.  @return 1, as OpenSSL's */
+static int use_private_key(SSL_CTX *ctx, const char *path)
+{
+	FILE *file = fopen(path, "re");
+	EVP_PKEY *key = NULL;
+	int used = 0;
+
+	if (!file) {
+		ERR_raise(ERR_LIB_SSL, ERR_R_SYS_LIB);
+		return 0;
+	}
+	setvbuf(file, NULL, _IONBF, 0);
+	key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+	if (key)
+		used = SSL_CTX_use_PrivateKey(ctx, key);
+	EVP_PKEY_free(key);
+	fclose(file);
+	return used;
+}
+
 static int load_files(SSL_CTX *ctx, const struct net_tls_settings *f, struct reason *why)
 {
 	int min = version_number(f->min_version);
@@ -56,8 +76,7 @@ static int load_files(SSL_CTX *ctx, const struct net_tls_settings *f, struct rea
 	if (f->certificate && SSL_CTX_use_certificate_chain_file(ctx, f->certificate) != 1)
 		return failed(ctx, why, "certificate", f->certificate);
 	if (f->private_key
-	    && (SSL_CTX_use_PrivateKey_file(ctx, f->private_key, SSL_FILETYPE_PEM) != 1
-		|| SSL_CTX_check_private_key(ctx) != 1))
+	    && (use_private_key(ctx, f->private_key) != 1 || SSL_CTX_check_private_key(ctx) != 1))
 		return failed(ctx, why, "private_key", f->private_key);
 	if (f->ca_file) {
 		if (SSL_CTX_load_verify_locations(ctx, f->ca_file, NULL) != 1)

@@ -2,7 +2,6 @@
 #include "relay/tables.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include <msrpd/story.h>
 
@@ -88,7 +87,7 @@ static int fail(struct arrival *a, const char *phrase)
 /* Arguments are borrowed for the call. */
 static int keep(struct arrival *a, char **copyp, struct slice from, struct slice *top)
 {
-	free(*copyp);
+	slice_free_secret(*copyp);
 	*copyp = slice_dup(from);
 	if (!*copyp)
 		return fail(a, "Out of memory");

@@ -1,7 +1,6 @@
 #include "relay/arrival.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include <msrpd/story.h>
 
@@ -11,7 +10,7 @@
 void arrival_fini(struct arrival *a)
 {
 	for (size_t i = 0; i < sizeof(a->texts) / sizeof(a->texts[0]); i++)
-		free(a->texts[i]);
+		slice_free_secret(a->texts[i]); /* msrp_credentials' is one */
 }
 
 /* --- rules --- */

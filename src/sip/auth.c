@@ -252,6 +252,6 @@ int sip_auth_answer_bye(const struct sip_stack *stack, const struct sip_event *e
 	if (!text)
 		return -EACCES;
 	nua_authenticate(ev->nh, NUTAG_AUTH(text), TAG_END());
-	free(text);
+	slice_free_secret(text);
 	return 0;
 }
