@@ -100,7 +100,7 @@ class SipFaults(Walk, RegistrarCase):
         phone, friend = self.ua(user='alice', name='phone'), self.ua(name='friend')
         phone.advertise = self.HOST
         transport = self.dial(phone, proxy)
-        corrupted = (400, 404, 413, 416, 420, 481, 488, 500, 501, 505, 513) \
+        corrupted = (400, 404, 408, 413, 416, 420, 481, 488, 500, 501, 505, 513) \
             if fault and fault.corrupts else ()
         aor, domain = self.aor(), f'sip:{DOMAIN}'
 
