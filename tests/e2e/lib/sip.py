@@ -248,7 +248,10 @@ class ClientTransaction:
 
     def arrived(self, response):
         if self.request.method == 'INVITE' and response.code >= 300:
-            self.transport.send(self._ack(response).encode())
+            try:
+                self.transport.send(self._ack(response).encode())
+            except OSError:
+                pass            # the connection that it came over has closed
         if any(old.code == response.code and old.to_tag == response.to_tag for old in self.seen):
             return                  # a retransmission
         self.seen.append(response)
