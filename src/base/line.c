@@ -6,8 +6,8 @@
 #include <event2/event.h>
 
 enum {
-	SHARE_LEAST_NS = 32 * 1000, /* of a turn, */
-	SHARE_MOST_NS = 128 * 1000, /* if those who would have to wait for it are rare */
+	SHARE_LEAST_NS = 64 * 1000, /* of a turn, */
+	SHARE_MOST_NS = 256 * 1000, /* if those who would have to wait for it are rare */
 	CREDIT_NS = 256 * 1000,     /* what who has not used his share may have more, at most */
 };
 
@@ -49,7 +49,7 @@ static void adjust(const struct line *line, struct line_entry *e, uint64_t took)
 {
 	if (took > line->share && e->share > 0)
 		e->share--;
-	else if (took < line->share / 4 && e->share < e->most)
+	else if (took < line->share / 2 && e->share < e->most)
 		e->share++;
 }
 

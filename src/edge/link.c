@@ -25,7 +25,7 @@
 #include "net/net.h"
 
 enum {
-	CREDIT_LEAST = 1024,
+	CREDIT_LEAST = 512,
 	FULL = 64 * 1024, /* bytes that wait before clients are not read any more */
 	RESUMED_AT_ONCE = 64,
 	STRANGER_MS = 5000, /* to say who it is */
@@ -178,8 +178,13 @@ void edge_link_reply(struct edge_link *link, const struct edge_head *request, un
 
 bool edge_link_step(struct edge *edge, unsigned doublings)
 {
-	edge->link.credit = (size_t)CREDIT_LEAST << doublings;
-	return pump(&edge->link);
+	struct edge_link *link = &edge->link;
+
+	/* It has yet to see what it was given last, and would have both at once. */
+	if (link->stack && net_stream_backlog(&link->stack->stream))
+		return false;
+	link->credit = (size_t)CREDIT_LEAST << doublings;
+	return pump(link);
 }
 
 /* --- from the stack --- */
@@ -331,6 +336,7 @@ int edge_link_init(struct edge_link *link, struct edge *edge, struct net *net)
 	TAILQ_INIT(&link->paused);
 	link->protocol = (struct net_protocol){.net = net,
 	    .name = "sip link",
+	    .prompt = true,
 	    .handler = &link_handler,
 	    .limits = {.max_streams = 16, .send_queue = FULL},
 	    .count = {&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6]}};

@@ -114,6 +114,7 @@ struct net_protocol {
 	const char *name;        /* in the log */
 	const char *subprotocol; /* of WebSockets (RFC 6455 1.9) */
 	bool text; /* WebSockets: messages of ours that are UTF-8 say so, instead of being binary */
+	bool prompt; /* what is written does not wait for more of it, whoever writes it */
 	const struct net_handler *handler;
 	struct net_limits limits;
 	struct net_tls_contexts *tls; /* borrowed; NULL: no TLS */
@@ -129,8 +130,8 @@ struct net_protocol {
 };
 
 /**
- * net, name, handler, limits, tls and count, of WebSockets subprotocol and text, are set by the
- * owner.
+ * net, name, handler, limits, tls and count, of WebSockets subprotocol and text, and prompt are
+ * set by the owner.
  * @return 0 or -ENOMEM; net_protocol_fini() is harmless on zeroed memory, and after a failure
  */
 int net_protocol_init(struct net_protocol *protocol);

@@ -127,7 +127,7 @@ void turn_serve(struct net_stream *s)
 {
 	const struct net *net = s->protocol->net;
 
-	serve(s, net->line.patient && !net->ending);
+	serve(s, net->line.patient && !net->ending && !s->protocol->prompt);
 }
 
 void turn_serve_now(struct net_stream *s)

@@ -21,7 +21,7 @@
 
 enum {
 	STEPS_PER_TURN = 16, /* then the daemon's other sockets get their turn */
-	DOUBLINGS_MOST = 4,
+	DOUBLINGS_MOST = 5,
 };
 
 struct sip_loop {
