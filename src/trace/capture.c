@@ -46,13 +46,16 @@ void trace_streams_forget(struct trace *trace)
 		stream_free(trace, trace->streams);
 }
 
-/* NULL: it is not connected, or there is no memory */
+/* NULL: it is not connected, or there is no memory and a message is lost */
 static struct trace_stream *stream_new(struct trace *trace, const struct net_stream *stream)
 {
 	struct trace_stream *ts = calloc(1, sizeof(*ts));
+	bool connected;
 
-	if (!ts)
+	if (!ts) {
+		trace_lose(trace, 1);
 		return NULL;
+	}
 	ts->stream = stream;
 	ts->seq[NET_IN] = ts->seq[NET_OUT] = 1;
 	net_stream_peer(stream, &ts->peer);
@@ -60,11 +63,13 @@ static struct trace_stream *stream_new(struct trace *trace, const struct net_str
 	addr_unmap(&ts->peer);
 	addr_unmap(&ts->local);
 	ts->wanted = trace_filter_takes_peer(trace->filter, &ts->peer);
-	if (ts->peer.any.sa_family != AF_UNSPEC
-	    && ts->peer.any.sa_family == ts->local.any.sa_family)
+	connected = ts->peer.any.sa_family != AF_UNSPEC
+	    && ts->peer.any.sa_family == ts->local.any.sa_family;
+	if (connected)
 		HASH_ADD(hh, trace->streams, stream, sizeof(stream), ts);
 	if (ts->hh.tbl)
 		return ts;
+	trace_lose(trace, connected);
 	free(ts);
 	return NULL;
 }
@@ -115,6 +120,7 @@ static void write_record(struct trace *trace, const struct trace_packet *packet)
 		trace->messages++;
 		++*trace->count.messages;
 	}
+	trace_collect_lost(trace);
 	if (w->err)
 		buffer_fini(w);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <msrpd/log.h>
 #include <msrpd/table.h>
 
 #include "edge/head.h"
@@ -50,6 +51,12 @@ static struct known *find(struct known *table, struct slice key)
 }
 
 /* What is not kept for want of memory is not known. */
+static void note_forgotten(bool wanted)
+{
+	if (wanted)
+		log_warn("trace: more of a call may be missing: out of memory");
+}
+
 static void note(struct known **table, struct slice key, struct slice call_id, bool wanted)
 {
 	struct known *k = find(*table, key), *fresh;
@@ -58,8 +65,10 @@ static void note(struct known **table, struct slice key, struct slice call_id, b
 		return;
 	wanted = wanted || (k && k->wanted);
 	fresh = malloc(sizeof(*fresh) + key.len + call_id.len);
-	if (!fresh)
+	if (!fresh) {
+		note_forgotten(wanted);
 		return;
+	}
 	if (k)
 		drop(table, k);
 	else if (HASH_COUNT(*table) >= KNOWN_MAX)
@@ -71,8 +80,10 @@ static void note(struct known **table, struct slice key, struct slice call_id, b
 	if (call_id.p)
 		fresh->call_id = (struct slice){fresh->key + key.len, call_id.len};
 	HASH_ADD_KEYPTR(hh, *table, fresh->key, key.len, fresh);
-	if (!fresh->hh.tbl)
+	if (!fresh->hh.tbl) {
+		note_forgotten(wanted);
 		free(fresh);
+	}
 }
 
 static void forget_all(struct known **table)

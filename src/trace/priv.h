@@ -117,6 +117,9 @@ struct trace {
 
 void trace_lose(struct trace *trace, unsigned messages);
 
+/** What the writer has lost meanwhile counts as well. */
+void trace_collect_lost(struct trace *trace);
+
 /* --- capture.c: what the tap tells, as messages --- */
 
 extern const struct net_tap_ops trace_tap_ops;
@@ -150,6 +153,9 @@ unsigned trace_writer_lost(struct trace_writer *writer, int *errp);
 
 /**
  * No more is put.  What waits is written yet, which is not waited for longer than wait_ms; then
- * the thread frees the writer.  @return was all written?
+ * the thread frees the writer.
+ *
+ * @param lostp  as trace_writer_lost(), with the reason in *errp
+ * @return did it come to an end?
  */
-bool trace_writer_stop(struct trace_writer *writer, unsigned wait_ms);
+bool trace_writer_stop(struct trace_writer *writer, unsigned wait_ms, unsigned *lostp, int *errp);

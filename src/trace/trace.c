@@ -33,29 +33,36 @@ void trace_lose(struct trace *trace, unsigned messages)
 }
 
 /* What the thread could not write; the first time is worth a line. */
-static void collect_lost(struct trace *trace)
+static void note_unwritten(struct trace *trace, unsigned lost, int err)
 {
-	int err = 0;
-	unsigned lost = trace_writer_lost(trace->writer, &err);
-
 	trace_lose(trace, lost);
 	if (lost && !trace->said_error)
 		log_warn("trace: %s: %s", trace->target, strerror(-err));
 	trace->said_error = trace->said_error || lost;
 }
 
+void trace_collect_lost(struct trace *trace)
+{
+	int err = 0;
+	unsigned lost = trace_writer_lost(trace->writer, &err);
+
+	note_unwritten(trace, lost, err);
+}
+
 /* --- off --- */
 
 static bool turn_off(struct trace *trace, unsigned wait_ms)
 {
+	unsigned lost = 0;
 	bool whole;
+	int err = 0;
 
 	if (!trace->writer)
 		return true;
 	net_tap_set(trace->net, NULL, NULL);
-	collect_lost(trace);
-	whole = trace_writer_stop(trace->writer, wait_ms);
+	whole = trace_writer_stop(trace->writer, wait_ms, &lost, &err);
 	trace->writer = NULL;
+	note_unwritten(trace, lost, err);
 	trace_streams_forget(trace);
 	trace_filter_free(trace->filter);
 	trace->filter = NULL;
@@ -125,7 +132,7 @@ static int make_path(const struct trace *trace, struct slice name, char **pathp,
 {
 	const char *directory = trace->settings->directory;
 	struct slice prefix = slice_of(directory);
-	char own[64];
+	char own[64], *path;
 	time_t now = time(NULL);
 	struct tm tm;
 
@@ -140,8 +147,9 @@ static int make_path(const struct trace *trace, struct slice name, char **pathp,
 	if (name.len == 0 || name.len > NAME_MAX_BYTES || name.p[0] == '.'
 	    || memchr(name.p, '/', name.len) || !slice_is_one_line(name))
 		return reason_set(why, -EINVAL, "file is not a name in %s", directory);
-	if (asprintf(pathp, "%s/%.*s", directory, SLICE_ARG(name)) < 0)
+	if (asprintf(&path, "%s/%.*s", directory, SLICE_ARG(name)) < 0)
 		return reason_set(why, -ENOMEM, "out of memory");
+	*pathp = path;
 	return 0;
 }
 

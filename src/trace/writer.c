@@ -346,19 +346,26 @@ int trace_writer_put(struct trace_writer *w, struct slice record)
 	return fits ? 0 : -ENOBUFS;
 }
 
+static unsigned take_lost(struct trace_writer *w, int *errp)
+{
+	unsigned lost = w->lost;
+
+	*errp = w->err;
+	w->lost = 0;
+	return lost;
+}
+
 unsigned trace_writer_lost(struct trace_writer *w, int *errp)
 {
 	unsigned lost;
 
 	pthread_mutex_lock(&w->lock);
-	lost = w->lost;
-	*errp = w->err;
-	w->lost = 0;
+	lost = take_lost(w, errp);
 	pthread_mutex_unlock(&w->lock);
 	return lost;
 }
 
-bool trace_writer_stop(struct trace_writer *w, unsigned wait_ms)
+bool trace_writer_stop(struct trace_writer *w, unsigned wait_ms, unsigned *lostp, int *errp)
 {
 	struct timespec due;
 	bool over;
@@ -374,6 +381,7 @@ bool trace_writer_stop(struct trace_writer *w, unsigned wait_ms)
 		;
 	over = w->over;
 	w->abandoned = !over;
+	*lostp = take_lost(w, errp);
 	if (!over)
 		pthread_detach(w->thread);
 	pthread_mutex_unlock(&w->lock);

@@ -117,7 +117,11 @@ static void put(struct trace_writer *w, const char *record)
 
 static void end(struct trace_writer *w)
 {
-	assert_true(trace_writer_stop(w, LOOP_DEADLINE_MS));
+	unsigned lost;
+	int err;
+
+	assert_true(trace_writer_stop(w, LOOP_DEADLINE_MS, &lost, &err));
+	assert_int_equal(lost, 0);
 }
 
 static void wait_lost(struct trace_writer *w, unsigned count)
@@ -172,6 +176,28 @@ static void test_same_name_again(void **state)
 	end(w);
 	for (unsigned i = 0; i < sizeof(left) / sizeof(left[0]); i++)
 		assert_string_equal(text_of(p, i), left[i]);
+}
+
+/* What is lost only when it has been stopped already is told as well. */
+static void test_lost_at_the_end(void **state)
+{
+	const struct place *p = *state;
+	struct trace_writer *w;
+	unsigned lost = 0;
+	char name[96];
+	int err;
+
+	assert_int_equal(begin(&w, p, ONE, 2), 0);
+	put(w, "record...0");
+	wait_text(p, 0, "head:record...0");
+	limit_file_size(0);
+	put(w, "record...1");
+	assert_true(trace_writer_stop(w, LOOP_DEADLINE_MS, &lost, &err));
+	limit_file_size(RLIM_INFINITY);
+	assert_int_equal(lost, 1);
+	assert_int_equal(err, -EFBIG);
+	name_of(name, p, 1);
+	assert_int_equal(access(name, F_OK), -1);
 }
 
 /* While nothing can be opened nothing is removed either. */
@@ -250,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(test_same_name_again),
+	    TEST(test_lost_at_the_end),
 	    TEST(test_no_directory),
 	    TEST(test_full_in_a_record),
 	    TEST(test_full_in_a_header),
