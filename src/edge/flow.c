@@ -355,8 +355,13 @@ void flow_send(struct sip_flow *f, const struct edge_message *m, const struct ed
 {
 	struct buffer *w = &f->edge->text;
 
-	if (takes_too_little(f) || edge_write(w, m, change) < 0)
+	if (takes_too_little(f))
 		return;
+	if (edge_write(w, m, change) < 0) {
+		/* Nobody would send it again: so both sides know. */
+		net_stream_close(&f->stream, -ENOMEM);
+		return;
+	}
 	++*f->edge->count.messages_out;
 	net_stream_send(&f->stream, buffer_text(w));
 	net_tap_message(&f->stream, NET_OUT, slice_head(buffer_text(w), w->len - m->body.len),

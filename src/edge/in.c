@@ -258,12 +258,24 @@ static void expect_answer(const struct edge_source *from, const struct edge_head
 		from->flow->unanswered++;
 }
 
+static int give_to_stack(const struct edge_source *from, const struct edge_message *m,
+    const struct edge_change *given)
+{
+	struct edge_change change = *given;
+	char route[EDGE_ROUTE_SIZE];
+
+	if (edge_forms_dialog(edge_head_method(&m->head))) {
+		write_route(from, route);
+		change.push_record_route = slice_of(route);
+	}
+	return edge_link_send(&edge_of(from)->link, m, &change);
+}
+
 static void take_request(const struct edge_source *from, const struct edge_message *m)
 {
 	struct edge *edge = edge_of(from);
 	struct edge_change change = {.add_content_length = true, .content_length = m->body.len};
-	char mac[EDGE_MAC_LEN + 1], token[EDGE_TOKEN_SIZE], route[EDGE_ROUTE_SIZE];
-	char own[64 + EDGE_OWN_BRANCH_SIZE];
+	char mac[EDGE_MAC_LEN + 1], token[EDGE_TOKEN_SIZE], own[64 + EDGE_OWN_BRANCH_SIZE];
 	struct slice branch;
 	struct edge_via via;
 	unsigned status;
@@ -293,21 +305,34 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	change.push_via = slice_of(own);
 	note_source(&change, from, &via);
 	status = edge_pass_request(from, m, &change, branch, &passed);
+	if (!passed && give_to_stack(from, m, &change) < 0)
+		status = 500;
 	if (status)
 		refuse(from, &m->head, mac, status);
 	else
 		expect_answer(from, &m->head);
-	if (passed)
-		return;
-	if (edge_forms_dialog(edge_head_method(&m->head))) {
-		write_route(from, route);
-		change.push_record_route = slice_of(route);
-	}
-	if (edge_link_send(&edge->link, m, &change) < 0 && !from->flow)
-		forget(from, &m->head, mac);
 }
 
 /* --- responses --- */
+
+/*
+ * What cannot be given to the stack does not count as answered: by UDP it comes again, and of a
+ * connection that is closed the stack is told.
+ */
+static bool has_memory(const struct edge_source *from, const struct edge_message *m)
+{
+	enum { CHANGES_MAX = 2 * EDGE_ROUTE_SIZE };
+	struct buffer *w = &edge_of(from)->text;
+
+	w->len = 0;
+	if (buffer_reserve(w, edge_head_text(&m->head).len + m->body.len + CHANGES_MAX) == 0)
+		return true;
+	buffer_fini(w);
+	log_warn("sip: a response from %s was lost: out of memory", from->host);
+	if (from->flow)
+		net_stream_close(&from->flow->stream, -ENOMEM);
+	return false;
+}
 
 /* It has to be one to a request that went out over this very flow, or as this listener. */
 static void take_response(const struct edge_source *from, const struct edge_message *m)
@@ -329,7 +354,8 @@ static void take_response(const struct edge_source *from, const struct edge_mess
 		++*edge->count.stray_responses;
 		return;
 	}
-	if (!edge_client_answered(edge, change.via_branch, attempt, &m->head)
+	if (!has_memory(from, m)
+	    || !edge_client_answered(edge, change.via_branch, attempt, &m->head)
 	    || edge_respond(edge, change.via_branch, m, true))
 		return;
 	if (edge_head_cseq(&m->head, &number, &method) == 0 && edge_forms_dialog(method)) {
