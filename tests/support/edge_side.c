@@ -1,5 +1,6 @@
 #include "edge_side.h"
 
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -61,6 +62,13 @@ void edge_stack_wait(struct edge_side *w, const char *start)
 		fail_msg("wanted %s, got %s", start, w->text);
 }
 
+void edge_socket_hurry(int fd)
+{
+	int on = 1;
+
+	assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
+}
+
 void edge_stack_connect(struct edge_side *w)
 {
 	union addr link = {.in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}}};
@@ -71,6 +79,7 @@ void edge_stack_connect(struct edge_side *w)
 	assert_int_equal(sscanf(strchr(w->link, '@'), "@127.0.0.1:%u", &port), 1);
 	addr_set_port(&link, (uint16_t)port);
 	w->stack = socket(AF_INET, SOCK_STREAM, 0);
+	edge_socket_hurry(w->stack);
 	assert_int_equal(connect(w->stack, &link.any, addr_len(&link)), 0);
 	snprintf(text, sizeof(text),
 	    "OPTIONS sip:edge@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK0\r\n"

@@ -38,6 +38,9 @@ uint64_t edge_number(struct edge_side *w, const char *name);
 /** Are all transactions forgotten?  For loop_until(). */
 bool edge_side_is_quiet(void *side);
 
+/** Of a TCP socket: nothing waits for the peer's ACK (Nagle). */
+void edge_socket_hurry(int fd);
+
 /* --- the stack --- */
 
 /** The stack comes, or comes again. */
