@@ -197,4 +197,6 @@ void line_visit(struct line *line, void (*fn)(struct line_entry *entry, void *ar
 {
 	visit(&line->light, fn, arg);
 	visit(&line->heavy, fn, arg);
+	if (line->running && line->running->waits)
+		fn(line->running, arg);
 }

@@ -330,6 +330,25 @@ static void all_who_wait_are_visited(void **state)
 	assert_true(line_is_empty(&line));
 }
 
+static void visit_all(struct line_entry *entry)
+{
+	line_join(&line, entry);
+	line_visit(&line, note, NULL);
+}
+
+/* Also who is being served, if he has joined again. */
+static void who_is_served_is_visited(void **state)
+{
+	struct worker a = worker('a', 0, 0), b = worker('b', 0, 0);
+
+	(void)state;
+	a.entry.run = visit_all;
+	join(&a);
+	join(&b);
+	loop_until(base, empty, NULL);
+	assert_string_equal(order(), "ba");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +362,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(who_is_ready_is_served_at_once, setup, teardown),
 	    cmocka_unit_test_setup_teardown(who_is_served_may_leave, setup, teardown),
 	    cmocka_unit_test_setup_teardown(all_who_wait_are_visited, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_is_served_is_visited, setup, teardown),
 	    cmocka_unit_test_setup_teardown(shares_fit_the_work, setup, teardown),
 	    cmocka_unit_test_setup_teardown(who_leaves_is_not_served, setup, teardown),
 	};
