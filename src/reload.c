@@ -1,6 +1,8 @@
 /* The config at work: read at the start, and again by SIGHUP or the control socket. */
 #include "daemon.h"
 
+#include <errno.h>
+
 #include "auth/auth.h"
 #include "cluster/cluster.h"
 #include "config.h"
@@ -150,8 +152,8 @@ static void log_warning(const char *line, void *arg)
 	log_warn("config: %s", line);
 }
 
-/* What can still refuse its new settings: the stacks, and behind them the services. */
-enum { MSRP_STACK, SIP_STACK, WEB, STACKS };
+/* What can still refuse its new settings: what all build on, and behind it the services. */
+enum { MSRP_STACK, SIP_STACK, WEB, LIMITS, UA, STACKS };
 
 static int reload_sip(struct daemon *d, const struct config *cfg, struct reason *why)
 {
@@ -160,6 +162,21 @@ static int reload_sip(struct daemon *d, const struct config *cfg, struct reason 
 	return d->sip
 	    ? sip_stack_reload(d->sip, &cfg->sip, credentials->items, credentials->count, why)
 	    : 0;
+}
+
+static int reload_limits(struct daemon *d, const struct config *cfg, struct reason *why)
+{
+	return net_guard_reload(d->guard, &cfg->limits) < 0
+		|| net_use_proxies(d->net, &cfg->proxy_protocol) < 0
+	    ? reason_set(why, -ENOMEM, "out of memory")
+	    : 0;
+}
+
+static int reload_ua(struct daemon *d, const struct config *cfg, struct reason *why)
+{
+	const struct setting_list *credentials = &cfg->credentials;
+
+	return d->ua ? ua_reload(d->ua, &cfg->ua, credentials->items, credentials->count, why) : 0;
 }
 
 static int reload_service(struct daemon *d, const struct config *cfg, size_t i, struct reason *why)
@@ -178,6 +195,10 @@ static int reload_part(struct daemon *d, const struct config *cfg, size_t part, 
 		return reload_sip(d, cfg, why);
 	case WEB:
 		return web_reload(d->web.web, &cfg->web, why);
+	case LIMITS:
+		return reload_limits(d, cfg, why);
+	case UA:
+		return reload_ua(d, cfg, why);
 	default:
 		return reload_service(d, cfg, part - STACKS, why);
 	}
@@ -213,18 +234,11 @@ static int reload_what_may_refuse(struct daemon *d, const struct config *cfg, st
 
 static void reload_rest(struct daemon *d, const struct config *cfg)
 {
-	const struct setting_list *credentials = &cfg->credentials;
-
 	daemon_open_log(d, cfg);
 	d->logline.body = cfg->log.event_body;
-	if (d->ua)
-		ua_reload(d->ua, &cfg->ua, credentials->items, credentials->count);
 	cluster_reload(d->cluster, &cfg->cluster);
 	ctl_server_reload(d->control, &cfg->control);
 	net_use_name_servers(d->net, &cfg->dns.servers);
-	if (net_guard_reload(d->guard, &cfg->limits) < 0
-	    || net_use_proxies(d->net, &cfg->proxy_protocol) < 0)
-		log_warn("reload: no memory for other limits");
 }
 
 static int reload(struct daemon *d, struct reason *why)

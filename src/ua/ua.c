@@ -157,6 +157,12 @@ static int set_up(struct ua *ua)
 	return err;
 }
 
+static int say_why(struct reason *why, int err)
+{
+	return reason_set(why, err, "ua: %s",
+	    err == -EINVAL ? "no my_uri, and no listener to take one from" : "out of memory");
+}
+
 int ua_new(struct ua **uap, const struct ua_env *env, struct reason *why)
 {
 	struct ua *ua = calloc(1, sizeof(*ua));
@@ -170,26 +176,27 @@ int ua_new(struct ua **uap, const struct ua_env *env, struct reason *why)
 	}
 	if (err < 0) {
 		ua_free(ua);
-		return reason_set(why, err, "ua: %s",
-		    err == -EINVAL ? "no my_uri, and no listener to take one from"
-				   : "out of memory");
+		return say_why(why, err);
 	}
 	timer_start(&ua->cleanup, env->settings->cleanup_interval_ms);
 	*uap = ua;
 	return 0;
 }
 
-void ua_reload(struct ua *ua, const struct ua_settings *settings,
-    const struct sip_credential *credentials, size_t credential_count)
+int ua_reload(struct ua *ua, const struct ua_settings *settings,
+    const struct sip_credential *credentials, size_t credential_count, struct reason *why)
 {
+	int err = ua_locals_read(&ua->locals, settings, ua->env.msrp);
+
+	if (err < 0)
+		return say_why(why, err);
 	ua->env.settings = settings;
 	ua->env.credentials = credentials;
 	ua->env.credential_count = credential_count;
-	if (ua_locals_read(&ua->locals, settings, ua->env.msrp) < 0)
-		log_warn("ua: my_uri stays as it was");
 	timer_queue_set_period(&ua->grace, settings->reconnect_grace_ms);
 	timer_start(&ua->cleanup, settings->cleanup_interval_ms);
 	endpoints_reload(ua->endpoints);
+	return 0;
 }
 
 void ua_session_gone(struct ua *ua)

@@ -49,9 +49,9 @@ struct ua_env {
  */
 int ua_new(struct ua **uap, const struct ua_env *env, struct reason *why);
 
-/** Sessions that are there keep the URIs that they have. */
-void ua_reload(struct ua *ua, const struct ua_settings *settings,
-    const struct sip_credential *credentials, size_t credential_count);
+/** Sessions that are there keep the URIs that they have.  @return as ua_new(): nothing has changed */
+int ua_reload(struct ua *ua, const struct ua_settings *settings,
+    const struct sip_credential *credentials, size_t credential_count, struct reason *why);
 
 /**
  * End every session by BYE once what it has queued is sent, with UA_END_STOPPED, and make no
