@@ -52,11 +52,14 @@ int sip_settings_check(const void *value, struct reason *why)
 	const struct sip_settings *settings = value;
 	struct sip_hop hop;
 
-	for (size_t i = 0; i < settings->listen.count; i++)
-		if (sip_listener_parse(((char *const *)settings->listen.items)[i], &hop) == 0
-		    && hop.transports & (SIP_TLS | SIP_WSS) && !settings->edge.tls.certificate)
+	for (size_t i = 0; i < settings->listen.count; i++) {
+		/* Each has been checked: it is memory that is out. */
+		if (sip_listener_parse(((char *const *)settings->listen.items)[i], &hop) < 0)
+			return reason_set(why, -ENOMEM, "out of memory");
+		if (hop.transports & (SIP_TLS | SIP_WSS) && !settings->edge.tls.certificate)
 			return reason_set(why, -EINVAL,
 			    "has a listener of TLS, but no tls.certificate");
+	}
 	return 0;
 }
 
