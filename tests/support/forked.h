@@ -4,7 +4,9 @@
 enum { FORKED_NOT_FAILED = 42 }; /* there is no n-th allocation */
 
 /**
- * Run child(1), child(2), … , some at once, until it gives FORKED_NOT_FAILED; anything else but 0
- * fails the test.  @return how many allocations have failed in turn
+ * Run child(1), child(1 + step), … , some at once, until it gives FORKED_NOT_FAILED; anything else but
+ * 0 fails the test.  In the long form (scripts/torture memory) step is 1.
+ *
+ * @return how many allocations have failed in turn
  */
-unsigned forked_each(int (*child)(unsigned n));
+unsigned forked_each(int (*child)(unsigned n), unsigned step);

@@ -27,7 +27,7 @@
 
 enum {
 	PATIENCE_MS = 600, /* for what will never happen */
-	STEP = 7,          /* allocations of sessions have their turn in test_ua_memory */
+	STEP = 7,          /* those of sessions have their turn in test_ua_memory */
 };
 
 struct trio {
@@ -139,7 +139,7 @@ static int run_child(unsigned n)
 	host_open(&t->alice, t->base);
 	host_open(&t->bob, t->base);
 	open_middle(t);
-	memory_fail_at(1 + (n - 1) * STEP);
+	memory_fail_at(n);
 	try_chat(t);
 	failed = memory_has_failed();
 	memory_fail_at(0);
@@ -160,7 +160,7 @@ static int run_child(unsigned n)
 static void test_each_allocation(void **state)
 {
 	(void)state;
-	assert_true(forked_each(run_child) > 15);
+	assert_true(forked_each(run_child, STEP) > 15);
 }
 
 int main(void)

@@ -29,7 +29,7 @@
 enum {
 	PATIENCE_MS = 2000, /* for what will never happen */
 	FILE_SIZE = 300000,
-	STEP = 5, /* allocations of sessions have their turn in test_ua_memory */
+	STEP = 5, /* those of sessions have their turn in test_ua_memory */
 };
 
 struct pair {
@@ -61,7 +61,7 @@ static void open_host(struct pair *p, struct host *h)
 	    .present = true,
 	    .directory = strdup(p->directory), /* host_close() frees it */
 	    .max_size = 1 << 20,
-	    .max_total = 1 << 20,
+	    .max_total = 64 << 20, /* what failed leaves its parts */
 	    .idle_timeout_ms = PATIENCE_MS / 2,
 	};
 	env.stats = h->stats;
@@ -163,7 +163,7 @@ static int run_child(unsigned n)
 	make_file(p);
 	open_host(p, &p->a);
 	open_host(p, &p->b);
-	memory_fail_at(1 + (n - 1) * STEP);
+	memory_fail_at(n);
 	try_file(p);
 	failed = memory_has_failed();
 	memory_fail_at(0);
@@ -186,7 +186,7 @@ static int run_child(unsigned n)
 static void test_each_allocation(void **state)
 {
 	(void)state;
-	assert_true(forked_each(run_child) > 20);
+	assert_true(forked_each(run_child, STEP) > 20);
 }
 
 int main(void)

@@ -124,7 +124,7 @@ static int run_child(unsigned n)
 static void test_each_allocation(void **state)
 {
 	(void)state;
-	assert_true(forked_each(run_child) > 50);
+	assert_true(forked_each(run_child, 1) > 50);
 }
 
 int main(void)
