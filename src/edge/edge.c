@@ -50,7 +50,7 @@ static const struct stats_row counters[] = {
 	COUNT(transactions_refused)},
     {"transactions", "transactions over UDP that are remembered", COUNT(transactions),
 	.gauge = true},
-    {"transaction_memory", "bytes that they take, and INVITEs that were refused",
+    {"transaction_memory", "bytes that they take, and INVITEs that are unanswered, or were refused",
 	COUNT(transaction_memory), .gauge = true},
     {0},
 };
@@ -101,7 +101,7 @@ static int make_queues(struct edge *edge, const struct edge_options *options)
 	err |= edge_repeats_init(edge, base);
 	err |= edge_clients_init(edge, base);
 	err |= edge_servers_init(edge, base);
-	err |= edge_refusals_init(edge, base);
+	err |= edge_invites_init(edge, base);
 	err |= edge_names_init(edge, base);
 	err |= edge_services_init(edge, base);
 	return err ? -ENOMEM : 0;
@@ -234,7 +234,7 @@ void edge_free(struct edge *edge)
 	edge_link_fini(&edge->link);
 	edge_clients_fini(edge);
 	edge_servers_fini(edge);
-	edge_refusals_fini(edge);
+	edge_invites_fini(edge);
 	edge_names_fini(edge);
 	edge_services_fini(edge);
 	edge_repeats_fini(edge);

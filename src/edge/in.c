@@ -258,17 +258,24 @@ static void expect_answer(const struct edge_source *from, const struct edge_head
 		from->flow->unanswered++;
 }
 
+/* @param branch  of the Via that it has for the stack */
 static int give_to_stack(const struct edge_source *from, const struct edge_message *m,
-    const struct edge_change *given)
+    const struct edge_change *given, struct slice branch)
 {
+	struct edge *edge = edge_of(from);
 	struct edge_change change = *given;
 	char route[EDGE_ROUTE_SIZE];
+	int err;
 
 	if (edge_forms_dialog(edge_head_method(&m->head))) {
 		write_route(from, route);
 		change.push_record_route = slice_of(route);
 	}
-	return edge_link_send(&edge_of(from)->link, m, &change);
+	err = edge_link_send(&edge->link, m, &change);
+	/* Many can wait for the stack, and all of them be refused. */
+	if (err == 0 && slice_equal(edge_head_method(&m->head), SLICE("INVITE")))
+		edge_invite_note(edge, branch, edge_share_of(edge, from->peer));
+	return err;
 }
 
 static void take_request(const struct edge_source *from, const struct edge_message *m)
@@ -305,7 +312,7 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	change.push_via = slice_of(own);
 	note_source(&change, from, &via);
 	status = edge_pass_request(from, m, &change, branch, &passed);
-	if (!passed && give_to_stack(from, m, &change) < 0)
+	if (!passed && give_to_stack(from, m, &change, branch) < 0)
 		status = 500;
 	if (status)
 		refuse(from, &m->head, mac, status);

@@ -1,11 +1,13 @@
 /*
- * Memory of transactions, of either side, and what the stack keeps of INVITEs that it has refused:
- * one bound for all, and a share of it for an address.
+ * Memory of transactions, of either side, and what the stack keeps of INVITEs that it has yet to
+ * answer, or has refused: one bound for all, and a share of it for an address.
  */
 #include "edge/memory_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#include <msrpd/table.h>
 
 #include "base/log.h"
 #include "edge/priv.h"
@@ -14,13 +16,15 @@
 
 enum {
 	FULL_AGAIN_MS = 10 * 1000, /* between two lines in the log */
-	REFUSAL_COST = 20 << 10,   /* to the stack */
+	INVITE_COST = 20 << 10,    /* to the stack */
 	RESERVE_MIN = 64 << 10,
 };
 
-/* An INVITE that the stack has refused of late. */
-struct edge_refusal {
+/* An INVITE that the stack was given, or has refused, of late. */
+struct edge_invite {
 	struct timer_entry life;
+	UT_hash_handle hh;
+	uint64_t key; /* of the branch that it has for the stack */
 	edge_share share;
 };
 
@@ -99,16 +103,17 @@ void edge_memory_give(struct edge *edge, edge_share share, size_t bytes)
 	edge->shares[share] -= bytes;
 }
 
-/* --- what has been refused --- */
+/* --- what the stack keeps of INVITEs --- */
 
 static void forget(struct edge *edge, struct timer_entry *life)
 {
-	struct edge_refusal *refusal = (struct edge_refusal *)(void *)life;
+	struct edge_invite *invite = (struct edge_invite *)(void *)life;
 
-	_Static_assert(offsetof(struct edge_refusal, life) == 0, "it is the entry");
-	timer_queue_stop(&edge->refusals, life);
-	edge_memory_give(edge, refusal->share, REFUSAL_COST);
-	free(refusal);
+	_Static_assert(offsetof(struct edge_invite, life) == 0, "it is the entry");
+	timer_queue_stop(&edge->invites_kept, life);
+	HASH_DEL(edge->invites, invite);
+	edge_memory_give(edge, invite->share, INVITE_COST);
+	free(invite);
 }
 
 static void on_over(struct timer_entry *life, void *arg)
@@ -116,27 +121,56 @@ static void on_over(struct timer_entry *life, void *arg)
 	forget(arg, life);
 }
 
-void edge_refusal_note(struct edge *edge, edge_share share)
+static struct edge_invite *find(struct edge *edge, struct slice branch, uint64_t *key)
 {
-	struct edge_refusal *refusal = calloc(1, sizeof(*refusal));
+	struct edge_invite *invite;
 
-	if (!refusal)
-		return;
-	refusal->share = share;
-	edge_memory_add(edge, share, REFUSAL_COST);
-	timer_queue_start(&edge->refusals, &refusal->life);
+	*key = hash_texts(edge->hash, &branch, 1);
+	HASH_FIND(hh, edge->invites, key, sizeof(*key), invite);
+	return invite;
 }
 
-int edge_refusals_init(struct edge *edge, struct event_base *base)
+void edge_invite_note(struct edge *edge, struct slice branch, edge_share share)
 {
-	return timer_queue_init(&edge->refusals, base, edge->transaction_timeout_ms, on_over, edge);
+	uint64_t key;
+	struct edge_invite *invite = find(edge, branch, &key);
+
+	if (!invite) {
+		invite = calloc(1, sizeof(*invite));
+		if (!invite)
+			return;
+		invite->key = key;
+		invite->share = share;
+		HASH_ADD(hh, edge->invites, key, sizeof(invite->key), invite);
+		if (!invite->hh.tbl) {
+			free(invite);
+			return;
+		}
+		edge_memory_add(edge, share, INVITE_COST);
+	}
+	timer_queue_start(&edge->invites_kept, &invite->life);
 }
 
-void edge_refusals_fini(struct edge *edge)
+void edge_invite_accepted(struct edge *edge, struct slice branch)
+{
+	uint64_t key;
+	struct edge_invite *invite = find(edge, branch, &key);
+
+	if (invite)
+		forget(edge, &invite->life);
+}
+
+int edge_invites_init(struct edge *edge, struct event_base *base)
+{
+	return timer_queue_init(&edge->invites_kept, base, edge->transaction_timeout_ms, on_over,
+	    edge);
+}
+
+void edge_invites_fini(struct edge *edge)
 {
 	struct timer_entry *life;
 
-	while ((life = timer_queue_first(&edge->refusals)))
+	while ((life = timer_queue_first(&edge->invites_kept)))
 		forget(edge, life);
-	timer_queue_fini(&edge->refusals);
+	timer_queue_fini(&edge->invites_kept);
 }

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <msrpd/slice.h>
+
 #include "base/addr.h"
 
 struct edge;
@@ -34,10 +36,12 @@ void edge_memory_add(struct edge *edge, edge_share share, size_t bytes);
 void edge_memory_give(struct edge *edge, edge_share share, size_t bytes);
 
 /**
- * The stack has refused an INVITE: it keeps that for 64*T1, whatever transport it came by, and as
- * long its memory counts here.
+ * The stack has an INVITE with this branch of ours to answer, or has refused it: either way it
+ * keeps that for 64*T1, whatever transport it came by, and as long its memory counts here.
  */
-void edge_refusal_note(struct edge *edge, edge_share share);
+void edge_invite_note(struct edge *edge, struct slice branch, edge_share share);
+/** What it keeps now is a session's. */
+void edge_invite_accepted(struct edge *edge, struct slice branch);
 
-int edge_refusals_init(struct edge *edge, struct event_base *base);
-void edge_refusals_fini(struct edge *edge);
+int edge_invites_init(struct edge *edge, struct event_base *base);
+void edge_invites_fini(struct edge *edge);

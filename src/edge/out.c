@@ -86,15 +86,6 @@ static void answer_flow(struct edge *edge, const struct edge_token *token,
 		answer_elsewhere(edge, m, change);
 }
 
-static bool is_refused_invite(const struct edge_head *response)
-{
-	struct slice method;
-	uint32_t number;
-
-	return response->code >= 300 && edge_head_cseq(response, &number, &method) == 0
-	    && slice_equal(method, SLICE("INVITE"));
-}
-
 bool edge_respond(struct edge *edge, struct slice branch, const struct edge_message *m, bool passed)
 {
 	struct edge_token token;
@@ -128,6 +119,14 @@ static edge_share share_of_branch(struct edge *edge, struct slice branch)
 	return token.kind == TOKEN_DATAGRAM ? edge_share_of(edge, &token.peer) : token.share;
 }
 
+static void note_invite(struct edge *edge, struct slice branch, unsigned code)
+{
+	if (code >= 300)
+		edge_invite_note(edge, branch, share_of_branch(edge, branch));
+	else if (code >= 200)
+		edge_invite_accepted(edge, branch);
+}
+
 /* What has gone on to another node is not the stack's to answer any more. */
 static void send_response(struct edge *edge, const struct edge_message *m)
 {
@@ -137,8 +136,8 @@ static void send_response(struct edge *edge, const struct edge_message *m)
 
 	if (edge_head_via(&m->head, &via) < 0 || edge_head_cseq(&m->head, &number, &method) < 0)
 		return;
-	if (is_refused_invite(&m->head))
-		edge_refusal_note(edge, share_of_branch(edge, via.branch));
+	if (slice_equal(method, SLICE("INVITE")))
+		note_invite(edge, via.branch, m->head.code);
 	if (!edge_client_find(edge, via.branch, method))
 		edge_respond(edge, via.branch, m, false);
 }

@@ -59,6 +59,7 @@ struct edge {
 	struct edge_client *reinvites; /* by dialog */
 	struct edge_server *servers;   /* by key */
 	struct edge_server *merged;    /* by fields: those that begin something */
+	struct edge_invite *invites;   /* by key: invites_kept */
 	struct edge_name *names;       /* by host */
 	struct edge_service *services; /* by name */
 	struct edge_bad *bad_places;   /* by place */
@@ -73,10 +74,10 @@ struct edge {
 	struct timer_queue repeats[REPEAT_STEPS];
 	struct timer_queue names_kept, services_kept, bad_kept;
 	uint64_t transaction_timeout_ms;
-	uint64_t full_said_ms;        /* that there is no room for transactions */
-	struct timer_queue refusals;  /* INVITEs that the stack has refused and keeps */
-	uint64_t shares[EDGE_SHARES]; /* of transaction_memory */
-	struct buffer text;           /* of the message that is being written */
+	uint64_t full_said_ms;           /* that there is no room for transactions */
+	struct timer_queue invites_kept; /* those that the stack has to answer, or has refused */
+	uint64_t shares[EDGE_SHARES];    /* of transaction_memory */
+	struct buffer text;              /* of the message that is being written */
 	struct edge_count count;
 	void (*link_lost)(void *arg);
 	void *arg;

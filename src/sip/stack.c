@@ -153,10 +153,10 @@ const struct setting sip_settings_rows[] = {
 	.min = 1 << 20,
 	.help =
 	    "Memory for what has to be known of requests over UDP, and between nodes, until "
-	    "nothing of them can come again, and for INVITEs that were refused, which Sofia-SIP "
-	    "keeps as long, 20 KiB each; when it is used up a new one, or a new INVITE, is "
-	    "answered 503. Once half of it is, one address, but for those in limits.exempt, has an "
-	    "eighth."},
+	    "nothing of them can come again, and for INVITEs that are unanswered or were refused, "
+	    "which Sofia-SIP keeps as long, 20 KiB each; when it is used up a new one, or a new "
+	    "INVITE, is answered 503. Once half of it is, one address, but for those in "
+	    "limits.exempt, has an eighth."},
     {.name = "max_subscriptions",
 	.type = SETTING_NUMBER,
 	.offset = offsetof(struct sip_settings, max_subscriptions),

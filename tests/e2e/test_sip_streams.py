@@ -195,6 +195,23 @@ class HalfClosedTest(StreamTest):
             self.assertEqual(self.read_all(sock).strip(), b'')
 
 
+def invite(branch, source='127.0.0.1'):
+    """Of nobody."""
+    return (options(f'Contact: <sip:a@{source}>\r\n', branch=f'z9hG4bK{branch}')
+            .replace(b'OPTIONS sip:x', b'INVITE sip:nobody', 1)
+            .replace(b'To: <sip:x', b'To: <sip:nobody').replace(b'OPTIONS', b'INVITE'))
+
+
+def final_code(file):
+    """Of the next response that is final."""
+    code = 100
+    while code == 100:
+        code = int(file.readline().split()[1])
+        while file.readline() != b'\r\n':
+            pass
+    return code
+
+
 class RefusalsTest(case.Case):
     """Sofia-SIP keeps a refused INVITE for 64*T1, acknowledged or not: so many and no more."""
 
@@ -216,6 +233,15 @@ class RefusalsTest(case.Case):
         self.assertEqual(self.code('OPTIONS'), 200)
         poll(lambda: self.code() == 486, what='the end of those')
 
+    def test_burst(self):
+        """Those that have come count before they are refused."""
+        with socket.create_connection(('127.0.0.1', self.daemon.sip_port), DEADLINE) as sock:
+            sock.sendall(b''.join(invite(f'burst-{i}') for i in range(200)))
+            file = sock.makefile('rb')
+            codes = [final_code(file) for _ in range(200)]
+        self.assertEqual(set(codes) - {486}, {503})
+        self.assertLessEqual(codes.count(486), (1 << 20) // (20 << 10) + 1)
+
 
 class SharesTest(case.Case):
     """Who is refused all the time leaves room for others, on whatever connections he comes."""
@@ -231,22 +257,12 @@ class SharesTest(case.Case):
                                       source_address=(source, 0)) as sock:
             file = sock.makefile('rb')
             for i in range(count):
-                branch = f'{source}-{number}-{i}'
-                sock.sendall(options(f'Contact: <sip:a@{source}>\r\n', branch=f'z9hG4bK{branch}')
-                             .replace(b'OPTIONS sip:x', b'INVITE sip:nobody', 1)
-                             .replace(b'To: <sip:x', b'To: <sip:nobody').replace(b'OPTIONS', b'INVITE'))
-                while (code := self.answer(file)) == 100:
-                    pass
+                sock.sendall(invite(f'{source}-{number}-{i}', source))
+                code = final_code(file)
                 if code == 503:
                     return i
                 self.assertEqual(code, 404)
         return count
-
-    def answer(self, file):
-        code = int(file.readline().split()[1])
-        while file.readline() != b'\r\n':
-            pass
-        return code
 
     def test_others_go_on(self):
         self.assertIn(self.refused('127.0.0.77', 1, 60), range(20, 30))
