@@ -14,6 +14,7 @@ import threading
 import time
 
 from . import judge, ws
+from .frame import GrammarError
 from .waiting import DEADLINE, Mailbox, Timeout
 
 COMPACT = {'i': 'Call-ID', 'm': 'Contact', 'e': 'Content-Encoding', 'l': 'Content-Length',
@@ -169,13 +170,24 @@ class _Stream:
         with self.lock:
             return hasattr(self.sock, 'pending') and self.sock.pending()
 
+    def _over(self):
+        self.ua._gone(self)
+        self.sock.close()
+
+    def _broken(self, what):
+        judge.CAPTURE.violations.append(f'{self.ua.name}: {what}')
+        self._over()
+
     def _read(self):
         buffer = b''
         while True:
-            data = self._receive()
+            try:
+                data = self._receive()
+            except GrammarError as error:   # of a WebSocket
+                self._broken(error)
+                return
             if not data:
-                self.ua._gone(self)
-                self.sock.close()
+                self._over()
                 return
             buffer += data
             while True:
@@ -192,9 +204,7 @@ class _Stream:
                 try:
                     self.ua._arrived(head + found + rest[:length], self)
                 except (AttributeError, IndexError, ValueError) as error:
-                    judge.CAPTURE.violations.append(f'{self.ua.name}: no SIP: {error}: {head}')
-                    self.ua._gone(self)
-                    self.sock.close()
+                    self._broken(f'no SIP: {error}: {head}')
                     return
                 buffer = rest[length:]
 
