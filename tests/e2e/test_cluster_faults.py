@@ -220,7 +220,14 @@ class FaultTest(ClusterCase):
         try:
             self.until(lambda: not open_ones() and not self.pages, 'the fate of all messages')
         except Timeout as error:
-            raise AssertionError(f'{error}: {open_ones()[:SHOWN]}') from None
+            raise AssertionError(f'{error}: {open_ones()[:SHOWN]}; sessions that could not be set '
+                                 f'up, or failed: {self.failed()[-SHOWN:]}') from None
+
+    def failed(self):
+        """What is told of MESSAGEs that were taken: nothing else is of a fast one."""
+        return [event['params'] for ctl in self.ctls for event in ctl.events.has(
+            lambda e: e['method'] == 'E_MSRP_GW_SETUP_FAILED' or e['params'].get('reason') == 'failed'
+            and e['method'] == 'E_MSRP_GW_SESSION_END')]
 
     def owners(self):
         """For each key the nodes that have a session with it."""
