@@ -88,14 +88,25 @@ class Walk:
             judge.CAPTURE.take_violations()     # of bytes that msrpd never sent, or never got
         return proxy.passed
 
+    def clear(self, ours):
+        """What a conversation that has failed would leave to the next one."""
+        self._end_sessions(self.ctl)
+        while len(self._uas) > len(ours):
+            self._uas.pop().close()
+
     def test_walk(self):
+        ours = list(self._uas)
         passed = self.run_through()
         poll(self.quiet)
         base = self.descriptors()
         memory = []
         for fault in faults(passed, self.kinds, self.secure):
             with self.subTest(fault):
-                self.run_through(fault)
+                try:
+                    self.run_through(fault)
+                except Exception:
+                    self.clear(ours)
+                    raise
                 poll(lambda: self.descriptors() <= base, what='the descriptors of before')
                 memory.append(self.daemon.resident_kib())
         # The first third of them has made what is made once.
