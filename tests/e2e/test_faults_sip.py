@@ -100,39 +100,42 @@ class SipFaults(Walk, RegistrarCase):
         phone, friend = self.ua(user='alice', name='phone'), self.ua(name='friend')
         phone.advertise = self.HOST
         transport = self.dial(phone, proxy)
-        corrupted = (400, 404, 408, 413, 416, 420, 481, 488, 500, 501, 503, 505, 513) \
-            if fault and fault.corrupts else ()
+        refusals = ()
+        if fault and fault.corrupts:
+            refusals = 400, 404, 408, 413, 416, 420, 481, 488, 500, 501, 503, 505, 513
+        elif fault and fault.kind == 'stall':
+            refusals = 408,        # half a request: message_timeout
         aor, domain = self.aor(), f'sip:{DOMAIN}'
 
         def register(*fields, cseq=1):
             return phone.request('REGISTER', domain, transport, from_uri=aor, to_uri=aor,
                                  cseq=cseq, headers=[('Contact', f'<{phone.contact(self.kind)}>'),
                                                      *fields])
-        first = self.ask(register, transport, 401, 403, *corrupted)
+        first = self.ask(register, transport, 401, 403, *refusals)
         value = first and first.get('WWW-Authenticate')
         second = value and self.ask(
             lambda: register(('Authorization', sip_credentials(
                 value, 'REGISTER', domain, 'alice', 'alice secret')), cseq=2),
-            transport, 200, *((401, 403, 423, *corrupted) if corrupted else ()))
+            transport, 200, *((401, 403, 423, *refusals) if refusals else ()))
         page = self.ask(lambda: phone.request(
             'MESSAGE', domain, transport, b'hello', content_type='text/plain', to_uri=aor,
-            headers=[('X-To', friend.contact())]), transport, 202, *corrupted)
+            headers=[('X-To', friend.contact())]), transport, 202, *refusals)
         offer = self.offer()
         call = self.ask(lambda: phone.request('INVITE', domain, transport, offer),
-                        transport, 200, *corrupted)
+                        transport, 200, *refusals)
         bye = None
         if call and call.code == 200 and not (fault and fault.corrupts and fault.direction == OUT):
-            bye = self.hang_up(phone, call, transport, corrupted)
+            bye = self.hang_up(phone, call, transport, refusals)
         self.settle(phone, friend, fault, (second, page, call, bye))
 
-    def hang_up(self, phone, call, transport, corrupted):
+    def hang_up(self, phone, call, transport, refusals):
         transaction = next(iter(t for t in phone._clients.values() if call in t.seen))
         dialog = Dialog.of_client(transaction, call)
         try:
             dialog.ack()
         except OSError:
             pass
-        bye = self.ask(lambda: dialog.request('BYE'), transport, 200, 481, *corrupted)
+        bye = self.ask(lambda: dialog.request('BYE'), transport, 200, 481, *refusals)
         if not bye or bye.code != 200:
             # Whoever has lost the connection, or was not understood, says it over another.
             dialog.transport = phone.reach('127.0.0.1', self.daemon.sip_port)
