@@ -27,8 +27,9 @@ static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 	X509_EXTENSION_free(extension);
 }
 
-/* issuer NULL: an authority, signed by itself. */
-static X509 *make_cert(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key)
+/* issuer and terms NULL: an authority, signed by itself. */
+static X509 *make_cert(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key,
+    const struct cert_terms *terms)
 {
 	static long serial;
 	X509 *cert = X509_new();
@@ -44,9 +45,12 @@ static X509 *make_cert(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *
 	X509_set_pubkey(cert, key);
 	add_extension(cert, issuer ? issuer : cert, NID_basic_constraints,
 	    issuer ? "CA:FALSE" : "critical,CA:TRUE");
-	if (issuer)
-		add_extension(cert, issuer, NID_subject_alt_name,
-		    "DNS:localhost,DNS:im.example.org,IP:127.0.0.1");
+	if (terms)
+		add_extension(cert, issuer, NID_subject_alt_name, terms->names);
+	if (terms && terms->usages)
+		add_extension(cert, issuer, NID_ext_key_usage, terms->usages);
+	if (terms && terms->keys)
+		add_extension(cert, issuer, NID_key_usage, terms->keys);
 	assert_true(X509_sign(cert, issuer_key, EVP_sha256()) > 0);
 	return cert;
 }
@@ -66,14 +70,14 @@ static void write_pem(char *path, size_t size, const char *dir, const char *name
 	fclose(file);
 }
 
-void certs_make(struct certs *c)
+void certs_make_with(struct certs *c, const struct cert_terms *terms)
 {
 	EVP_PKEY *ca_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
 	EVP_PKEY *other_key = EVP_EC_gen("P-256");
-	X509 *ca = make_cert("CA", ca_key, NULL, ca_key);
-	X509 *cert = make_cert("localhost", key, ca, ca_key);
-	X509 *other_ca = make_cert("other CA", other_key, NULL, other_key);
-	X509 *stranger = make_cert("localhost", key, other_ca, other_key);
+	X509 *ca = make_cert("CA", ca_key, NULL, ca_key, NULL);
+	X509 *cert = make_cert("localhost", key, ca, ca_key, terms);
+	X509 *other_ca = make_cert("other CA", other_key, NULL, other_key, NULL);
+	X509 *stranger = make_cert("localhost", key, other_ca, other_key, terms);
 
 	snprintf(c->dir, sizeof(c->dir), "/tmp/msrpd-certs-XXXXXX");
 	assert_non_null(mkdtemp(c->dir));
@@ -90,6 +94,13 @@ void certs_make(struct certs *c)
 	EVP_PKEY_free(other_key);
 	EVP_PKEY_free(key);
 	EVP_PKEY_free(ca_key);
+}
+
+void certs_make(struct certs *c)
+{
+	const struct cert_terms terms = {.names = "DNS:localhost,DNS:im.example.org,IP:127.0.0.1"};
+
+	certs_make_with(c, &terms);
 }
 
 void certs_remove(struct certs *c)

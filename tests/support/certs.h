@@ -8,5 +8,13 @@ struct certs {
 	char stranger_cert[96], stranger_key[96]; /* the same names, of another authority */
 };
 
+/* Extensions, as openssl.cnf has them. */
+struct cert_terms {
+	const char *names;         /* subjectAltName */
+	const char *usages, *keys; /* extendedKeyUsage and keyUsage; NULL: not limited */
+};
+
 void certs_make(struct certs *certs);
+/** The same but for the names, and what the certificates are for. */
+void certs_make_with(struct certs *certs, const struct cert_terms *terms);
 void certs_remove(struct certs *certs);
