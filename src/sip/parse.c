@@ -33,7 +33,7 @@ static const char everywhere[] = "star.unusable.invalid"; /* for "*" */
 bool sip_url_usable(const url_t *url)
 {
 	return (url->url_type == url_sip || url->url_type == url_sips) && url->url_host
-	    && *url->url_host && strcmp(url->url_host, nowhere) != 0
+	    && *url->url_host && !url->url_path && strcmp(url->url_host, nowhere) != 0
 	    && strcmp(url->url_host, everywhere) != 0;
 }
 

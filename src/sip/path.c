@@ -10,15 +10,13 @@
 #include "sip/request_priv.h"
 
 /*
- * What is written is what is judged: Sofia may see parameters where headers were, and what it
- * takes for a path, which no sip URI has, it would write on as the host.
+ * What is written is what is judged: Sofia may see parameters where headers were.
  *
  * @return 0 or negative errno
  */
 static int write_hop(struct buffer *w, const sip_route_t *r, bool *keeps_flows)
 {
-	bool usable = sip_url_usable(r->r_url) && !r->r_url->url_path;
-	char *uri = usable ? sip_url_clean(r->r_url) : NULL;
+	char *uri = sip_url_usable(r->r_url) ? sip_url_clean(r->r_url) : NULL;
 
 	if (!uri || !sip_uri_has_param(slice_of(uri), SLICE("lr"))) {
 		free(uri);

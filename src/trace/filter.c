@@ -50,13 +50,13 @@ static struct known *find(struct known *table, struct slice key)
 	return k;
 }
 
-/* What is not kept for want of memory is not known. */
 static void note_forgotten(bool wanted)
 {
 	if (wanted)
 		log_warn("trace: more of a call may be missing: out of memory");
 }
 
+/* What is not kept for want of memory is not known. */
 static void note(struct known **table, struct slice key, struct slice call_id, bool wanted)
 {
 	struct known *k = find(*table, key), *fresh;
