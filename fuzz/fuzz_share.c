@@ -10,6 +10,7 @@
 #include "base/stats.h"
 #include "event/bus.h"
 #include "registrar/priv.h"
+#include "cluster_fake.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -93,36 +94,6 @@ static void answer(bool written)
 	record.written = written;
 	record.version = ++redis.record.version;
 	fn(&record, redis.arg);
-}
-
-struct slice cluster_own_process(const struct cluster *cluster)
-{
-	(void)cluster;
-	return SLICE("b 2");
-}
-
-struct slice cluster_own_name(const struct cluster *cluster)
-{
-	(void)cluster;
-	return SLICE("b");
-}
-
-struct slice cluster_own_sip(const struct cluster *cluster)
-{
-	(void)cluster;
-	return SLICE("sip:b");
-}
-
-void cluster_watch_start(struct cluster *cluster, struct cluster_watch *watch)
-{
-	(void)cluster;
-	(void)watch;
-}
-
-void cluster_watch_stop(struct cluster *cluster, struct cluster_watch *watch)
-{
-	(void)cluster;
-	(void)watch;
 }
 
 /* --- a registrar that asks it --- */

@@ -117,7 +117,8 @@ class RegisterTest(RegistrarCase):
         good = '<sip:alice@127.0.0.1:20001>'
         long = 'sip:' + 'a' * 1100 + '@127.0.0.1:20002'
         for bad, code in (('<sip:alice@127.0.0.1:20002>;expires=1', 423),
-                          ('<tel:+12125551212>', 400), ('<mailto:alice@example.org>', 400),
+                          ('<tel:+12125551212>', 400), ('<sip:alice@p/.a/.example.org>', 400),
+                          ('<mailto:alice@example.org>', 400),
                           ('<sip:alice@127.0.0.1:20002>;q=2', 400), ('*', 400),
                           ('<sip:alice@127.0.0.1:20002>;q=0.1234', 400),
                           ('<sip:alice@127.0.0.1:20002>;q=x', 400), (good, 400),

@@ -26,6 +26,7 @@
 #include "sip/stack.h"
 #include "trace/trace.h"
 #include "web/web.h"
+#include "directory.h"
 
 enum { TEXT = 4096, MOST = 10000 };
 
@@ -111,10 +112,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct place *p = *state;
-	char command[64];
 
-	snprintf(command, sizeof(command), "rm -r %s", p->directory);
-	assert_int_equal(system(command), 0);
+	directory_remove(p->directory);
 	free(p);
 	return 0;
 }

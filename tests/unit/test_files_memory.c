@@ -25,6 +25,7 @@
 #include "loop.h"
 #include "memory.h"
 #include "ua_host.h"
+#include "directory.h"
 
 enum {
 	PATIENCE_MS = 2000, /* for what will never happen */
@@ -144,14 +145,6 @@ static void make_file(struct pair *p)
 	assert_int_equal(fclose(f), 0);
 }
 
-static void remove_files(const struct pair *p)
-{
-	char command[64];
-
-	snprintf(command, sizeof(command), "rm -r %s", p->directory);
-	assert_int_equal(system(command), 0);
-}
-
 static int run_child(unsigned n)
 {
 	struct pair *p = calloc(1, sizeof(*p));
@@ -178,7 +171,7 @@ static int run_child(unsigned n)
 	host_close(&p->b);
 	event_bus_free(p->bus);
 	event_base_free(p->base);
-	remove_files(p);
+	directory_remove(p->directory);
 	free(p);
 	return failed ? 0 : FORKED_NOT_FAILED;
 }

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "files/priv.h"
+#include "directory.h"
 
 /* below it: in/file, in/deep/er/file, out/file */
 struct place {
@@ -63,10 +64,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct place *p = *state;
-	char command[64];
 
-	snprintf(command, sizeof(command), "rm -r %s", p->directory);
-	assert_int_equal(system(command), 0);
+	directory_remove(p->directory);
 	free(p);
 	return 0;
 }

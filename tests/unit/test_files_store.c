@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "files/store.h"
+#include "directory.h"
 
 enum { MAX = 100 };
 
@@ -39,11 +40,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct place *p = *state;
-	char command[64];
 
 	store_close(&p->store);
-	snprintf(command, sizeof(command), "rm -r %s", p->directory);
-	assert_int_equal(system(command), 0);
+	directory_remove(p->directory);
 	free(p);
 	return 0;
 }

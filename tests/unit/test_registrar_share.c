@@ -19,6 +19,7 @@
 #include "base/stats.h"
 #include "event/bus.h"
 #include "registrar/priv.h"
+#include "cluster_fake.h"
 
 #define ALICE  "alice@example.org"
 #define ABSENT ((struct slice){NULL, 0})
@@ -234,36 +235,6 @@ void cluster_question_drop(struct cluster_question *question)
 {
 	if (question)
 		asked.fn = NULL;
-}
-
-struct slice cluster_own_process(const struct cluster *cluster)
-{
-	(void)cluster;
-	return SLICE("b 2");
-}
-
-struct slice cluster_own_name(const struct cluster *cluster)
-{
-	(void)cluster;
-	return SLICE("b");
-}
-
-struct slice cluster_own_sip(const struct cluster *cluster)
-{
-	(void)cluster;
-	return SLICE("sip:b");
-}
-
-void cluster_watch_start(struct cluster *cluster, struct cluster_watch *watch)
-{
-	(void)cluster;
-	(void)watch;
-}
-
-void cluster_watch_stop(struct cluster *cluster, struct cluster_watch *watch)
-{
-	(void)cluster;
-	(void)watch;
 }
 
 static void answer(const struct cluster_record *record)

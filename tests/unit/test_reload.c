@@ -17,6 +17,7 @@
 #include "daemon.h"
 #include "registrar/registrar.h"
 #include "relay/relay.h"
+#include "directory.h"
 
 /* --- services that keep a pointer to their settings, as some do --- */
 
@@ -164,11 +165,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct place *p = *state;
-	char command[64];
 
 	daemon_finish(&p->daemon);
-	snprintf(command, sizeof(command), "rm -r %s", p->directory);
-	assert_int_equal(system(command), 0);
+	directory_remove(p->directory);
 	free(p);
 	return 0;
 }

@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "sandbox/sandbox.h"
+#include "directory.h"
 
 enum { PATH_SIZE = 256 };
 
@@ -70,10 +71,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct place *p = *state;
-	char command[128];
 
-	snprintf(command, sizeof(command), "rm -rf %s", p->top);
-	assert_int_equal(system(command), 0);
+	directory_remove(p->top);
 	free(p);
 	return 0;
 }

@@ -20,6 +20,7 @@
 
 #include "loop.h"
 #include "trace/priv.h"
+#include "directory.h"
 
 #define BEGIN  "head:"
 #define RECORD "0123456789"
@@ -49,10 +50,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct place *p = *state;
-	char command[64];
 
-	snprintf(command, sizeof(command), "rm -r %s", p->directory);
-	assert_int_equal(system(command), 0);
+	directory_remove(p->directory);
 	free(p);
 	return 0;
 }
