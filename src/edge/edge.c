@@ -159,6 +159,7 @@ int edge_new(struct edge **edgep, const struct edge_options *options, struct rea
 	edge->text.max = BUFFER_UNBOUNDED;
 	edge->transaction_timeout_ms = options->transaction_timeout_ms;
 	edge->link_lost = options->link_lost;
+	edge->standalone = options->standalone;
 	edge->arg = options->arg;
 	take_settings(edge, options->settings);
 	err = start(edge, options, why);

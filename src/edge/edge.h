@@ -54,6 +54,17 @@ struct edge_options {
 	/** The stack's connection has closed: have it opened, by a request along
 	 *  edge_link_route(). */
 	void (*link_lost)(void *arg);
+	/**
+	 * A request that stands alone: outside of dialogs, and none can begin with it.  NULL: the
+	 * stack gets it over its connection, as it gets the others.
+	 *
+	 * @param text  the whole of it as the stack would get it, for the call, and until the edge
+	 *              is called
+	 * @param head  so many bytes of it are its head
+	 * @return 0: edge_answer_standalone() will be called, or has been; -EBADMSG: the edge is to answer
+	 *         400; another negative errno: 500
+	 */
+	int (*standalone)(struct slice text, size_t head, void *arg);
 	void *arg;
 };
 
@@ -130,6 +141,11 @@ int edge_origin_of_branch(struct edge *edge, struct slice branch, struct edge_or
 
 /** Bytes of a header line that other nodes take, as we do. */
 size_t edge_max_header_size(const struct edge *edge);
+
+struct edge_reply;
+
+/** Answer one that edge_options.standalone got.  @param head  its head  @return 0 or -ENOMEM */
+int edge_answer_standalone(struct edge *edge, struct slice head, const struct edge_reply *reply);
 
 /* --- other nodes --- */
 

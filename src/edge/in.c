@@ -55,6 +55,15 @@ bool edge_forms_dialog(struct slice method)
 	    || slice_equal(method, SLICE("REFER"));
 }
 
+bool edge_stands_alone(const struct edge_head *request)
+{
+	static const char *const of_dialogs[] = {"INVITE", "ACK", "CANCEL", "BYE", "PRACK",
+	    "UPDATE", "INFO", "SUBSCRIBE", "NOTIFY", "REFER", NULL};
+
+	return !edge_head_tag(request, EDGE_TO).p
+	    && !slice_is_listed(edge_head_method(request), of_dialogs);
+}
+
 /* Where they go from now on. */
 static void write_route(const struct edge_source *from, char route[EDGE_ROUTE_SIZE])
 {
@@ -179,7 +188,7 @@ static void refuse(const struct edge_source *from, const struct edge_head *head,
 {
 	if (!from->flow)
 		forget(from, head, mac);
-	edge_refuse(from, head, status, NULL);
+	edge_refuse(from, head, status, status == 400 ? "it cannot be read" : NULL);
 }
 
 /* The stack need not be asked for the answer to what would not be looked at. */
@@ -252,10 +261,10 @@ static struct slice write_via(const struct edge *edge, char *text, size_t size, 
 	return (struct slice){text + at, w.len - at - 1};
 }
 
-static void expect_answer(const struct edge_source *from, const struct edge_head *head)
+static void expect_answer(const struct edge_source *from, const struct edge_head *head, int count)
 {
 	if (from->flow && !slice_equal(edge_head_method(head), SLICE("ACK")))
-		from->flow->unanswered++;
+		from->flow->unanswered += (unsigned)count;
 }
 
 /* @param branch  of the Via that it has for the stack */
@@ -278,6 +287,20 @@ static int give_to_stack(const struct edge_source *from, const struct edge_messa
 	return err;
 }
 
+/* It may be answered before this returns. */
+static int give(const struct edge_source *from, const struct edge_message *m,
+    const struct edge_change *change, struct slice branch)
+{
+	struct edge *edge = edge_of(from);
+	struct buffer *w = &edge->text;
+	int err;
+
+	if (!edge->standalone || !edge_stands_alone(&m->head))
+		return give_to_stack(from, m, change, branch);
+	err = edge_write(w, m, change);
+	return err ? err : edge->standalone(buffer_text(w), w->len - m->body.len, edge->arg);
+}
+
 static void take_request(const struct edge_source *from, const struct edge_message *m)
 {
 	struct edge *edge = edge_of(from);
@@ -287,6 +310,7 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	struct edge_via via;
 	unsigned status;
 	bool passed;
+	int err = 0;
 
 	if (edge_head_via(&m->head, &via) < 0)
 		return;
@@ -311,13 +335,16 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	branch = write_via(edge, own, sizeof(own), token, mac);
 	change.push_via = slice_of(own);
 	note_source(&change, from, &via);
+	expect_answer(from, &m->head, 1);
 	status = edge_pass_request(from, m, &change, branch, &passed);
-	if (!passed && give_to_stack(from, m, &change, branch) < 0)
-		status = 500;
-	if (status)
-		refuse(from, &m->head, mac, status);
-	else
-		expect_answer(from, &m->head);
+	if (!passed)
+		err = give(from, m, &change, branch);
+	if (err < 0)
+		status = err == -EBADMSG ? 400 : 500;
+	if (!status)
+		return;
+	expect_answer(from, &m->head, -1);
+	refuse(from, &m->head, mac, status);
 }
 
 /* --- responses --- */

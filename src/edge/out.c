@@ -456,6 +456,23 @@ bool edge_is_from_stack(struct edge *edge, const struct edge_head *head)
 	    && edge_branch_token(edge, via.branch, &token, &mac) == 0;
 }
 
+int edge_answer_standalone(struct edge *edge, struct slice text, const struct edge_reply *reply)
+{
+	struct edge_head request = {0};
+	struct edge_message m = {.head = {0}};
+	struct buffer w = {.max = BUFFER_UNBOUNDED}; /* by what was let in, and our own lines */
+	int err = edge_head_scan_own(&request, text);
+
+	if (!err)
+		edge_reply_write(&w, &request, reply);
+	if (!err)
+		err = w.err ? w.err : edge_head_scan_own(&m.head, buffer_text(&w));
+	if (!err)
+		send_response(edge, &m);
+	buffer_fini(&w);
+	return err;
+}
+
 void edge_take_from_stack(struct edge *edge, const struct edge_message *m)
 {
 	if (m->head.request)

@@ -80,6 +80,7 @@ struct edge {
 	struct buffer text;              /* of the message that is being written */
 	struct edge_count count;
 	void (*link_lost)(void *arg);
+	int (*standalone)(struct slice text, size_t head, void *arg);
 	void *arg;
 };
 

@@ -58,12 +58,12 @@ static void write_line(struct buffer *w, const char *name, struct slice value)
 	buffer_add(w, SLICE("\r\n"));
 }
 
-static void write_status(struct buffer *w, unsigned code)
+static void write_status(struct buffer *w, const struct edge_reply *reply)
 {
 	buffer_add(w, SLICE("SIP/2.0 "));
-	buffer_add_number(w, code);
+	buffer_add_number(w, reply->code);
 	buffer_add_char(w, ' ');
-	buffer_add(w, usual_phrase(code));
+	buffer_add(w, reply->phrase.p ? reply->phrase : usual_phrase(reply->code));
 	buffer_add(w, SLICE("\r\n"));
 }
 
@@ -105,7 +105,7 @@ static void write_warning(struct buffer *w, const struct edge_reply *reply)
 void edge_reply_write(struct buffer *w, const struct edge_head *request,
     const struct edge_reply *reply)
 {
-	write_status(w, reply->code);
+	write_status(w, reply);
 	write_vias(w, request);
 	write_line(w, "From", edge_head_value(request, EDGE_FROM));
 	write_to(w, request, reply->to_tag);
@@ -113,6 +113,7 @@ void edge_reply_write(struct buffer *w, const struct edge_head *request,
 	write_line(w, "CSeq", edge_head_value(request, EDGE_CSEQ));
 	if (reply->why)
 		write_warning(w, reply);
+	buffer_add(w, reply->lines);
 	buffer_add(w, SLICE("Content-Length: 0\r\n\r\n"));
 }
 

@@ -13,6 +13,8 @@ struct edge_reply {
 	const char *why;     /* for people, in a Warning (RFC 3261 20.43); NULL: none */
 	struct slice agent;  /* whose Warning it is, a host or a name; absent: msrpd */
 	struct slice to_tag; /* where the request has none; the same for the same request (8.2.7) */
+	struct slice phrase; /* absent: the usual one */
+	struct slice lines;  /* further header lines; absent: none */
 };
 
 /**

@@ -217,6 +217,7 @@ static enum edge_verdict start(const struct edge_source *from, const struct edge
 	s->to = *to;
 	s->repeat.again = on_again;
 	s->invite = slice_equal(edge_head_method(request), SLICE("INVITE"));
+	s->passed = edge->standalone && edge_stands_alone(request);
 	set_state(s, SERVER_PROCEEDING);
 	return EDGE_NEW;
 }

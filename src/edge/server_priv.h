@@ -23,7 +23,7 @@ struct edge_server {
 	edge_share share;
 	enum { SERVER_PROCEEDING, SERVER_COMPLETED, SERVER_CONFIRMED } state;
 	bool invite;
-	bool passed; /* another peer is to answer, and not the stack */
+	bool passed; /* it has not gone over the link */
 };
 
 /** Which transaction? */

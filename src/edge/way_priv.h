@@ -24,6 +24,9 @@ void edge_take_faulty(const struct edge_source *from, const struct edge_head *he
 void edge_refuse(const struct edge_source *from, const struct edge_head *request, unsigned code,
     const char *why);
 
+/** Is it outside of dialogs, and can none begin with it?  Then it needs no transaction of the stack's. */
+bool edge_stands_alone(const struct edge_head *request);
+
 /** Does a dialog begin with it, along whose Record-Route its later requests go? */
 bool edge_forms_dialog(struct slice method);
 

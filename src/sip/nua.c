@@ -35,7 +35,7 @@ static bool is_edges_own(const sip_t *sip, const struct sip_stack *stack)
  * RFC 3261 11.2.  nua would show the Contact of the link, where nobody else can reach us; and where
  * the Request-URI leads only the handler knows.
  */
-static void answer_options(struct sip_request *req, void *arg)
+void sip_options_answer(struct sip_request *req, void *arg)
 {
 	struct sip_stack *stack = arg;
 	char own[SIP_URI_MAX] = "", *contact, *lines;
@@ -47,17 +47,20 @@ static void answer_options(struct sip_request *req, void *arg)
 		n = stack->handler->contact(req, own, sizeof(own) - 1, stack->arg);
 	own[sip_contact_is_free((struct slice){own, n}) ? n : 0] = '\0';
 	contact = sip_agent_contact(parts.agent, sip_is_secure(parts.sip), own[0] ? own : NULL);
-	if (contact && asprintf(&lines, "Contact: %s\r\n", contact) >= 0) {
+	if (contact
+	    && asprintf(&lines, "Contact: %s\r\nAccept: application/sdp\r\n%s", contact,
+		   stack->events ? stack->events : "")
+		>= 0) {
 		sip_request_reply(req, 200, (struct slice){0}, slice_of(lines));
 		free(lines);
 	}
 	free(contact);
 }
 
-/* Within a dialog and without one alike. */
+/* Within a dialog: what comes without one stands alone. */
 static void take_options(struct sip_stack *stack, const struct sip_event *ev)
 {
-	struct sip_taker taker = {answer_options, stack, nua_handle_magic(ev->nh) != NULL};
+	struct sip_taker taker = {sip_options_answer, stack, nua_handle_magic(ev->nh) != NULL};
 
 	sip_request_arrived(stack, ev, &taker);
 }
@@ -86,9 +89,13 @@ void sip_stack_refuse_sharing(const struct sip_stack *stack, nua_handle_t *nh)
 
 /* --- its settings --- */
 
+static const char own_name[] = "msrpd/" MSRPD_VERSION;
+
 /* The methods that we allow. */
-static const char *allowed(const struct sip_stack *stack, bool subscribes)
+static const char *allowed(const struct sip_stack *stack)
 {
+	bool subscribes = stack->events;
+
 #define ALWAYS "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, UPDATE, PRACK, REFER"
 	return stack->registers && subscribes ? ALWAYS ", REGISTER, SUBSCRIBE"
 	    : stack->registers                ? ALWAYS ", REGISTER"
@@ -113,6 +120,33 @@ static char *supported(const struct sip_stack *stack)
 	return buffer_take(&out, &text, &len) == 0 ? text : NULL;
 }
 
+/* As nua writes them.  What others have is put in their place.  @return 0 or -ENOMEM */
+static int write_own_lines(struct sip_stack *stack, const char *tags)
+{
+	char *lines;
+
+	if (asprintf(&lines, "User-Agent: %s\r\nAllow: %s\r\nSupported: %s\r\n", own_name,
+		allowed(stack), tags)
+	    < 0)
+		return -ENOMEM;
+	free(stack->own_lines);
+	stack->own_lines = lines;
+	return 0;
+}
+
+static int take_tags(struct sip_stack *stack)
+{
+	char *tags = supported(stack);
+
+	if (!tags || write_own_lines(stack, tags) < 0) {
+		free(tags);
+		return -ENOMEM;
+	}
+	free(stack->tags);
+	stack->tags = tags;
+	return 0;
+}
+
 /*
  * Of what is read of a message by mistake only the fields that the edge has looked at are a reason
  * to refuse it on the link, where Sofia would close the connection.
@@ -120,17 +154,16 @@ static char *supported(const struct sip_stack *stack)
 static int open_nua(struct sip_stack *stack)
 {
 	const struct sip_settings *settings = stack->settings;
-	char *tags = supported(stack);
 
-	if (!tags)
+	if (take_tags(stack) < 0)
 		return -ENOMEM;
 	stack->nua = nua_create(sip_loop_root(stack->loop), on_nua_event, stack,
 	    NTATAG_MCLASS(stack->parse.mclass), NUTAG_URL("sip:127.0.0.1:*;transport=tcp"),
 	    TPTAG_SERVER(0), NTATAG_BAD_REQ_MASK(0), NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOACK(0),
 	    NUTAG_AUTOALERT(0), NUTAG_AUTOANSWER(0),
 	    NUTAG_APPL_METHOD("MESSAGE, UPDATE, OPTIONS, REFER"), /* beside REGISTER and others */
-	    SIPTAG_ALLOW_STR(allowed(stack, false)), SIPTAG_SUPPORTED_STR(tags),
-	    SIPTAG_USER_AGENT_STR("msrpd/" MSRPD_VERSION), NUTAG_UPDATE_REFRESH(1),
+	    SIPTAG_ALLOW_STR(allowed(stack)), SIPTAG_SUPPORTED_STR(stack->tags),
+	    SIPTAG_USER_AGENT_STR(own_name), NUTAG_UPDATE_REFRESH(1),
 	    NUTAG_SESSION_TIMER(SESSION_EXPIRES_S),
 	    NUTAG_RETRY_COUNT(0), /* we repeat requests ourselves: call.c, auth.c */
 	    NUTAG_OUTBOUND("no-options-keepalive no-outbound no-validate no-natify"),
@@ -138,7 +171,6 @@ static int open_nua(struct sip_stack *stack)
 	    TPTAG_QUEUESIZE(QUEUE_MAX), TPTAG_STUN_SERVER(0), TPTAG_IDLE(UINT_MAX),
 	    TPTAG_TIMEOUT(UINT_MAX), NTATAG_SIP_T1X64((unsigned)settings->transaction_timeout),
 	    NTATAG_SIP_T4((unsigned)settings->transaction_timeout * 5 / 32), TAG_END());
-	free(tags);
 	return stack->nua ? 0 : -EADDRINUSE;
 }
 
@@ -201,6 +233,7 @@ int sip_nua_open(struct sip_stack *stack, const struct sip_stack_options *option
 	    .settings = &options->settings->edge,
 	    .transaction_timeout_ms = options->settings->transaction_timeout,
 	    .link_lost = on_link_lost,
+	    .standalone = sip_request_alone,
 	    .arg = stack};
 	int err = timer_init(&stack->link_timer, stack->base, open_link, stack);
 
@@ -222,12 +255,9 @@ int sip_nua_open(struct sip_stack *stack, const struct sip_stack_options *option
 
 int sip_nua_take_settings(struct sip_stack *stack)
 {
-	char *tags = supported(stack);
-
-	if (!tags)
+	if (take_tags(stack) < 0)
 		return -ENOMEM;
-	nua_set_params(stack->nua, SIPTAG_SUPPORTED_STR(tags), TAG_END());
-	free(tags);
+	nua_set_params(stack->nua, SIPTAG_SUPPORTED_STR(stack->tags), TAG_END());
 	sip_stack_kick(stack);
 	return 0;
 }
@@ -238,7 +268,15 @@ int sip_nua_take_settings(struct sip_stack *stack)
  */
 void sip_nua_allow_events(struct sip_stack *stack, const char *events, const char *added)
 {
-	nua_set_params(stack->nua, SIPTAG_ALLOW_STR(allowed(stack, events != NULL)),
+	char *line = NULL;
+
+	if (events && asprintf(&line, "Allow-Events: %s\r\n", events) < 0)
+		line = stack->events; /* of less than there is */
+	if (line != stack->events)
+		free(stack->events);
+	stack->events = line;
+	write_own_lines(stack, stack->tags);
+	nua_set_params(stack->nua, SIPTAG_ALLOW_STR(allowed(stack)),
 	    TAG_IF(events, SIPTAG_ALLOW_EVENTS_STR(events)),
 	    TAG_IF(!events, SIPTAG_ALLOW_EVENTS(SIP_NONE)), TAG_IF(added, NUTAG_APPL_EVENT(added)),
 	    TAG_END());
@@ -249,6 +287,9 @@ void sip_nua_close(struct sip_stack *stack)
 {
 	timer_fini(&stack->link_timer);
 	close_link(stack);
+	free(stack->tags);
+	free(stack->own_lines);
+	free(stack->events);
 	if (!stack->nua)
 		return;
 	if (!stack->nua_down) {

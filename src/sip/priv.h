@@ -113,6 +113,9 @@ struct sip_stack {
 	struct auth *auth;
 	struct net_guard *guard;
 	bool registers;
+	char *tags;                           /* what may stand in Require */
+	char *own_lines;                      /* header lines of answers that nua does not write */
+	char *events;                         /* "Allow-Events: ..." line; NULL: there are none */
 	char *contact;                        /* the advertised URI; NULL: the socket's */
 	char *route;                          /* "<proxy>", NULL: none */
 	struct sip_destination *destinations; /* a hash table */
@@ -155,6 +158,9 @@ void sip_stack_event(struct sip_stack *stack, const struct sip_event *ev);
 
 /** @return 0, -ENOMEM, -ENOTSUP: another Sofia than the one we know */
 int sip_parse_init(struct sip_stack *stack);
+
+/** A request that stands alone came: edge_options.standalone. */
+int sip_request_alone(struct slice text, size_t head, void *stack);
 
 /** When no message is left. */
 void sip_parse_fini(struct sip_stack *stack);

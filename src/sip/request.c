@@ -14,6 +14,7 @@
 #include "net/transport.h"
 #include "sip/request_fields_priv.h"
 #include "sip/request_priv.h"
+#include "sip/standalone.h"
 
 enum { DROPPED_MAX = 4096 }; /* at 10 KB each; one more, and the oldest goes */
 
@@ -23,9 +24,10 @@ struct sip_request {
 	unsigned refs;
 	struct sip_agent *agent;
 	struct edge_origin origin; /* with a reference to its flow */
-	nua_handle_t *nh;
+	nua_handle_t *nh;          /* NULL: it stands alone */
 	nua_saved_event_t saved[1];
-	msg_t *msg; /* within saved */
+	struct sip_alone alone;
+	msg_t *msg; /* within one of these */
 	const sip_t *sip;
 	bool handle_taken; /* it is somebody else's, we hold a reference */
 	bool answered, cancelled;
@@ -140,7 +142,10 @@ static void release_handle(struct sip_request *req)
 static void destroy(struct sip_request *req)
 {
 	release_handle(req);
-	nua_destroy_event(req->saved);
+	if (req->alone.msg)
+		sip_alone_fini(&req->alone);
+	else
+		nua_destroy_event(req->saved);
 	if (req->body)
 		sip_body_fini(req->body);
 	free(req->body);
@@ -199,22 +204,30 @@ bool sip_is_secure(const sip_t *sip)
 		   : sip->sip_contact && sip->sip_contact->m_url->url_type == url_sips;
 }
 
-static uint64_t *counter_of(const struct sip_stats *stats, nua_event_t event)
+static uint64_t *counter_of(const struct sip_stats *stats, sip_method_t method)
 {
-	switch (event) {
-	case nua_i_invite:
+	switch (method) {
+	case sip_method_invite:
 		return stats->invites_in;
-	case nua_i_register:
+	case sip_method_register:
 		return stats->registers_in;
-	case nua_i_options:
+	case sip_method_options:
 		return stats->options_in;
-	case nua_i_subscribe:
+	case sip_method_subscribe:
 		return stats->subscribes_in;
-	case nua_i_method:
-		return stats->refers_in;
-	default:
+	case sip_method_message:
 		return stats->messages_in;
+	default:
+		return stats->refers_in; /* hidden from Sofia: parse.c */
 	}
+}
+
+static bool makes_dialog(const sip_t *sip)
+{
+	sip_method_t method = sip->sip_request->rq_method;
+
+	return method != sip_method_message && method != sip_method_options
+	    && method != sip_method_register;
 }
 
 static void refuse_at_once(struct sip_stack *stack, const struct sip_event *ev, int status,
@@ -226,15 +239,67 @@ static void refuse_at_once(struct sip_stack *stack, const struct sip_event *ev, 
 		nua_handle_destroy(ev->nh);
 }
 
+static void init(struct sip_request *req, msg_t *msg, const sip_t *sip,
+    const struct edge_origin *origin)
+{
+	req->refs = 1;
+	req->owner.event = on_event;
+	req->msg = msg;
+	req->sip = sip;
+	req->origin = *origin;
+	if (origin->flow)
+		sip_flow_ref(origin->flow);
+	req->agent = edge_listener_owner(origin->listener);
+}
+
+/* nua has judged the others.  @return false: it is refused */
+static bool is_good(struct sip_request *req)
+{
+	struct buffer lines = {.max = BUFFER_UNBOUNDED}; /* by sip.max_header_size */
+	int code;
+
+	if (!req->alone.msg)
+		return true;
+	code = sip_alone_judge(&req->alone, req->agent->stack, &lines);
+	if (code)
+		sip_request_reply(req, code, (struct slice){0}, buffer_text(&lines));
+	buffer_fini(&lines);
+	return !code;
+}
+
+/* @param taker  gets it if there is no reason to refuse it */
+static void offer(struct sip_request *req, const struct sip_taker *taker)
+{
+	struct sip_stack *stack = req->agent->stack;
+
+	++*counter_of(&stack->stats, req->sip->sip_request->rq_method);
+	if (stack->stage != SIP_RUNNING)
+		sip_request_reply(req, 503, (struct slice){0}, (struct slice){0});
+	else if (makes_dialog(req->sip) && !has_route_back(req->sip))
+		sip_request_reply(req, 400, SLICE("Bad Contact or Record-Route"),
+		    (struct slice){0});
+	else if (sip_body_is_encoded(req->sip))
+		sip_request_reply(req, 415, (struct slice){0},
+		    slice_of(sip_body_accepted(req->sip)));
+	else
+		taker->take(req, taker->arg);
+}
+
+static void hand_on(struct sip_request *req, const struct sip_taker *taker)
+{
+	if (sip_request_fields_read(&req->fields, req->msg, req->sip, &req->origin) < 0)
+		sip_request_reply(req, 500, (struct slice){0}, (struct slice){0});
+	else if (is_good(req))
+		offer(req, taker);
+	sip_request_unref(req);
+}
+
 void sip_request_arrived(struct sip_stack *stack, const struct sip_event *ev,
     const struct sip_taker *taker)
 {
 	struct edge_origin origin;
-	bool invite = ev->event == nua_i_invite;
-	bool makes_dialog = invite || ev->event == nua_i_subscribe || ev->event == nua_i_method;
 	struct sip_request *req;
 
-	++*counter_of(&stack->stats, ev->event);
 	if (sip_agent_origin(stack, ev->sip, &origin) < 0) {
 		refuse_at_once(stack, ev, 503, taker); /* nobody is there any more to read it */
 		return;
@@ -245,32 +310,39 @@ void sip_request_arrived(struct sip_stack *stack, const struct sip_event *ev,
 		refuse_at_once(stack, ev, 500, taker);
 		return;
 	}
-	req->origin = origin;
-	if (origin.flow)
-		sip_flow_ref(origin.flow);
-	req->owner.event = on_event;
-	req->refs = 1;
-	req->agent = edge_listener_owner(origin.listener);
+	init(req, nua_saved_event_request(req->saved), ev->sip, &origin);
 	/* A dialog may let go of its handle before we answer: nua then drops the answer. */
 	req->nh = taker->in_dialog ? nua_handle_ref(ev->nh) : ev->nh;
 	req->handle_taken = taker->in_dialog;
-	req->msg = nua_saved_event_request(req->saved);
-	req->sip = ev->sip;
 	if (!taker->in_dialog)
-		nua_handle_bind(req->nh, invite ? &req->owner : NULL);
-	if (sip_request_fields_read(&req->fields, req->msg, req->sip, &req->origin) < 0)
-		sip_request_reply(req, 500, (struct slice){0}, (struct slice){0});
-	else if (stack->stage != SIP_RUNNING)
-		sip_request_reply(req, 503, (struct slice){0}, (struct slice){0});
-	else if (makes_dialog && !has_route_back(req->sip))
-		sip_request_reply(req, 400, SLICE("Bad Contact or Record-Route"),
-		    (struct slice){0});
-	else if (sip_body_is_encoded(req->sip))
-		sip_request_reply(req, 415, (struct slice){0},
-		    slice_of(sip_body_accepted(req->sip)));
-	else
-		taker->take(req, taker->arg);
-	sip_request_unref(req);
+		nua_handle_bind(req->nh, ev->event == nua_i_invite ? &req->owner : NULL);
+	hand_on(req, taker);
+}
+
+int sip_request_alone(struct slice text, size_t head, void *arg)
+{
+	struct sip_stack *stack = arg;
+	const struct sip_taker options = {sip_options_answer, stack, false},
+			       others = {stack->handler->request, stack->arg, false};
+	struct sip_request *req = calloc(1, sizeof(*req));
+	struct edge_origin origin;
+	const sip_t *sip;
+	int err;
+
+	if (!req)
+		return -ENOMEM;
+	err = sip_alone_read(&req->alone, stack, text, head);
+	sip = req->alone.msg ? sip_object(req->alone.msg) : NULL;
+	if (!err)
+		err = sip_agent_origin(stack, sip, &origin);
+	if (err) {
+		sip_alone_fini(&req->alone);
+		free(req);
+		return err;
+	}
+	init(req, req->alone.msg, sip, &origin);
+	hand_on(req, sip->sip_request->rq_method == sip_method_options ? &options : &others);
+	return 0;
 }
 
 void sip_request_look(const struct sip_request *req, struct sip_request_parts *parts)
@@ -343,14 +415,19 @@ msg_t *sip_request_msg(const struct sip_request *req)
 
 /* --- answers --- */
 
-const char *sip_phrase(nua_handle_t *nh, int status, struct slice reason)
+static const char *phrase_in(su_home_t *home, int status, struct slice reason)
 {
 	const char *standard = sip_status_phrase(status);
 	char *copy = NULL;
 
 	if (reason.p && !memchr(reason.p, '\r', reason.len) && !memchr(reason.p, '\n', reason.len))
-		copy = su_strndup(nua_handle_home(nh), reason.p, (isize_t)reason.len);
+		copy = su_strndup(home, reason.p, (isize_t)reason.len);
 	return copy ? copy : standard ? standard : "";
+}
+
+const char *sip_phrase(nua_handle_t *nh, int status, struct slice reason)
+{
+	return phrase_in(nua_handle_home(nh), status, reason);
 }
 
 bool sip_request_answered(const struct sip_request *req)
@@ -361,6 +438,19 @@ bool sip_request_answered(const struct sip_request *req)
 void sip_request_set_rule(struct sip_request *req, const char *rule)
 {
 	snprintf(req->rule, sizeof(req->rule), "%s", rule);
+}
+
+static void respond(struct sip_request *req, int code, const char *phrase, const char *lines)
+{
+	struct sip_stack *stack = req->agent->stack;
+
+	if (req->alone.msg) {
+		sip_alone_answer(&req->alone, stack, code, phrase, slice_of(lines));
+		return;
+	}
+	nua_respond(req->nh, code, phrase, NUTAG_WITH_SAVED(req->saved),
+	    TAG_IF(lines, SIPTAG_HEADER_STR(lines)), TAG_END());
+	sip_stack_kick(stack);
 }
 
 int sip_request_reply(struct sip_request *req, int code, struct slice reason, struct slice headers)
@@ -374,13 +464,11 @@ int sip_request_reply(struct sip_request *req, int code, struct slice reason, st
 		return -EEXIST;
 	if (headers.p && !(lines = sip_header_lines(headers)))
 		return -EINVAL;
-	phrase = sip_phrase(req->nh, code, reason);
+	phrase = phrase_in(req->nh ? nua_handle_home(req->nh) : msg_home(req->msg), code, reason);
 	sip_request_note_refusal(req, code, phrase, req->rule);
-	nua_respond(req->nh, code, phrase, NUTAG_WITH_SAVED(req->saved),
-	    TAG_IF(lines, SIPTAG_HEADER_STR(lines)), TAG_END());
+	respond(req, code, phrase, lines);
 	free(lines);
 	sip_stack_count_answer(req->agent->stack, code);
-	sip_stack_kick(req->agent->stack);
 	if (code >= 200) {
 		req->answered = true;
 		release_handle(req);
@@ -395,6 +483,8 @@ static void answer_silently(struct sip_request *req)
 {
 	struct sip_stack *stack = req->agent->stack;
 
+	if (req->alone.msg)
+		sip_alone_silence(&req->alone, stack);
 	if (!req->nh)
 		return;
 	nua_respond(req->nh, 408, edge_silence(stack->edge), NUTAG_WITH_SAVED(req->saved),

@@ -15,9 +15,12 @@ struct sip_taker {
 void sip_request_arrived(struct sip_stack *stack, const struct sip_event *ev,
     const struct sip_taker *taker);
 
+/** What the stack itself has to say to an OPTIONS.  @param stack  a struct sip_stack */
+void sip_options_answer(struct sip_request *req, void *stack);
+
 struct sip_request_parts {
 	struct sip_agent *agent;
-	nua_handle_t *nh;
+	nua_handle_t *nh; /* NULL: it stands alone */
 	const sip_t *sip; /* as long as the request */
 };
 

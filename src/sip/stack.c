@@ -328,7 +328,6 @@ void sip_stack_event(struct sip_stack *stack, const struct sip_event *ev)
 	switch (ev->event) {
 	case nua_i_invite:
 	case nua_i_message:
-	case nua_i_register:
 	case nua_i_method: /* REFER: no other is among the methods that we allow */
 		take_request(stack, ev,
 		    &(struct sip_taker){stack->handler->request, stack->arg, false});
@@ -350,8 +349,7 @@ void sip_stack_event(struct sip_stack *stack, const struct sip_event *ev)
 		/* of handles that we have let go */
 		break;
 	default:
-		/* OPTIONS and what we do not do: nua has answered, the handle is ours to clear away
-		 */
+		/* What we do not do: nua has answered, the handle is ours to clear away. */
 		if (ev->nh)
 			nua_handle_destroy(ev->nh);
 		break;

@@ -60,6 +60,9 @@ static void test_replies(void **state)
 	assert_reply(REQUEST("INVITE") "\r\n",
 	    &(struct edge_reply){.code = 503, .why = "no way", .agent = SLICE("example.org")},
 	    RESPONSE("503 Service Unavailable", "", "Warning: 399 example.org \"no way\"\r\n"));
+	assert_reply(REQUEST("INVITE") "\r\n",
+	    &(struct edge_reply){.code = 200, .phrase = SLICE("So"), .lines = SLICE("X: y\r\n")},
+	    RESPONSE("200 So", "", "X: y\r\n"));
 	/* Of one that was refused at its end. */
 	assert_reply(REQUEST("INVITE") "a:\r\na:\r\na:\r\n", &(struct edge_reply){.code = 400},
 	    RESPONSE("400 Bad Request", "", ""));

@@ -1,4 +1,5 @@
 /* src/edge over UDP, between a stack and a peer that the test plays: RFC 3261 17, RFC 6026. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,8 @@
 #include <cmocka.h>
 
 #include "edge/priv.h"
+#include "edge/reply.h"
+#include "edge/server_priv.h"
 #include "edge_side.h"
 #include "loop.h"
 #include "net/guard.h"
@@ -152,6 +155,128 @@ static void test_lost_link(void **state)
 	edge_stack_wait(w, "INVITE ");
 	edge_stack_send(w, edge_answer(w, response, "200 OK"));
 	edge_peer_wait(w, "SIP/2.0 200 ");
+}
+
+/* --- requests that stand alone --- */
+
+/* Who takes them, and what came last. */
+struct taker {
+	unsigned count;
+	int result;
+	char text[EDGE_SIDE_TEXT];
+	size_t head;
+};
+
+static int take(struct slice text, size_t head, void *arg)
+{
+	struct taker *t = arg;
+
+	t->count++;
+	t->head = head;
+	memcpy(t->text, text.p, text.len);
+	t->text[text.len] = '\0';
+	return t->result;
+}
+
+static void take_alone(struct edge_side *w, struct taker *t)
+{
+	*t = (struct taker){0};
+	w->edge->standalone = take;
+	w->edge->arg = t;
+}
+
+static bool has_come(void *arg)
+{
+	return ((struct taker *)arg)->count > 0;
+}
+
+/* What is in a dialog, or may begin one, is the stack's as ever. */
+static void test_alone(void **state)
+{
+	static const char *const alone[] = {"REGISTER", "MESSAGE", "OPTIONS", "PUBLISH", "FOO"};
+	static const char *const others[] = {"INVITE", "SUBSCRIBE", "REFER", "BYE", "NOTIFY"};
+	struct edge_side *w = *state;
+	char text[EDGE_SIDE_TEXT], *to;
+	struct taker t;
+
+	take_alone(w, &t);
+	for (size_t i = 0; i < sizeof(alone) / sizeof(alone[0]); i++) {
+		t.count = 0;
+		edge_peer_send(w, edge_request(w, text, alone[i], alone[i]));
+		loop_until(w->base, has_come, &t);
+		assert_int_equal(strncmp(t.text, alone[i], strlen(alone[i])), 0);
+		assert_int_equal(t.head, strlen(t.text));
+		assert_non_null(strstr(t.text, "\r\nVia: SIP/2.0/TCP 127.0.0.1:"));
+	}
+	t.count = 0;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		edge_peer_send(w, edge_request(w, text, others[i], others[i]));
+		edge_stack_wait(w, others[i]);
+	}
+	edge_request(w, text, "MESSAGE", "z9hG4bKdialog");
+	to = strstr(text, "To: <sip:b@h>") + strlen("To: <sip:b@h>");
+	memmove(to + 6, to, strlen(to) + 1);
+	memcpy(to, ";tag=2", 6);
+	edge_peer_send(w, text);
+	edge_stack_wait(w, "MESSAGE ");
+	assert_int_equal(t.count, 0);
+}
+
+/* They are answered past the stack, even while it is away, and known when they come again. */
+static void test_alone_answered(void **state)
+{
+	const struct edge_reply reply = {.code = 202,
+	    .phrase = SLICE("so it is"),
+	    .to_tag = SLICE("tag"),
+	    .lines = SLICE("X: y\r\n")};
+	struct edge_side *w = *state;
+	char text[EDGE_SIDE_TEXT];
+	struct taker t;
+
+	take_alone(w, &t);
+	edge_peer_send(w, edge_request(w, text, "MESSAGE", "z9hG4bKa"));
+	loop_until(w->base, has_come, &t);
+	edge_servers_forget(w->edge);
+	edge_peer_send(w, text);
+	edge_peer_send(w, edge_request(w, text, "MESSAGE", "z9hG4bKb"));
+	t.count = 0;
+	loop_until(w->base, has_come, &t);
+	assert_int_equal(edge_number(w, "repeats_in"), 1);
+	for (int i = 0; i < 2; i++) {
+		if (i == 0)
+			assert_int_equal(
+			    edge_answer_standalone(w->edge, (struct slice){t.text, t.head}, &reply),
+			    0);
+		else
+			edge_peer_send(w, text);
+		edge_peer_wait(w, "SIP/2.0 202 so it is\r\n");
+		assert_non_null(strstr(w->text, "\r\nTo: <sip:b@h>;tag=tag\r\n"));
+		assert_non_null(strstr(w->text, "\r\nX: y\r\n"));
+		assert_null(strstr(w->text, "SIP/2.0/TCP"));
+	}
+	assert_int_equal(t.count, 1);
+}
+
+/* One that cannot be taken is refused, and as new as ever when it comes again. */
+static void test_alone_refused(void **state)
+{
+	static const struct {
+		int result;
+		const char *answer;
+	} cases[] = {{-EBADMSG, "SIP/2.0 400 "}, {-ENOMEM, "SIP/2.0 500 "}};
+	struct edge_side *w = *state;
+	char text[EDGE_SIDE_TEXT];
+	struct taker t;
+
+	take_alone(w, &t);
+	edge_request(w, text, "REGISTER", "z9hG4bKa");
+	for (unsigned i = 0; i < 4; i++) {
+		t.result = cases[i % 2].result;
+		edge_peer_send(w, text);
+		edge_peer_wait(w, cases[i % 2].answer);
+		assert_int_equal(t.count, i + 1);
+	}
+	assert_int_equal(edge_number(w, "transactions"), 0);
 }
 
 /* 17.1.2.2: timer E until a final response; timer K absorbs it when it comes again. */
@@ -327,6 +452,9 @@ int main(void)
 	    TEST(test_merged),
 	    TEST(test_silence),
 	    TEST(test_lost_link),
+	    TEST(test_alone),
+	    TEST(test_alone_answered),
+	    TEST(test_alone_refused),
 	    TEST(test_client),
 	    TEST(test_client_invite),
 	    TEST(test_crossing_bye),
