@@ -298,7 +298,7 @@ int ua_send_report(struct ua_session *s, struct slice message_id, const struct r
 
 /** Bounds of the msrp: section, which a reload may change. */
 struct ua_limits {
-	uint64_t max_message_size, send_queue, shared_stall_ms;
+	uint64_t max_message_size, chunk_size, send_queue, shared_stall_ms;
 };
 
 struct ua_limits ua_limits(const struct ua *ua);

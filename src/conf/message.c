@@ -7,7 +7,7 @@
 
 #include "conf/priv.h"
 
-/* What has no more than this, or is whole, goes on in one piece: RFC 4975 7.1.1. */
+/* Of what is long, no less goes on in one piece: RFC 4975 7.1.1. */
 enum { CHUNK_MIN = 2048 };
 
 /* A message that is coming in. */
@@ -237,7 +237,10 @@ static struct conf_post post_of(const struct conf_message *m)
 	};
 }
 
-/* RFC 7701 6.1: what is long goes on while it arrives. */
+/*
+ * RFC 7701 6.1: what is long goes on while it arrives.  What is one chunk goes whole, however it
+ * comes, or what its sender says next would overtake it.
+ */
 static void go_on(struct conf_message *m)
 {
 	struct conf_post post = post_of(m);
@@ -245,7 +248,8 @@ static void go_on(struct conf_message *m)
 
 	if (m->begun) {
 		conf_pace_look(&post);
-	} else if (len > CHUNK_MIN && len < m->total) {
+	} else if (m->total > ua_limits(m->from->room->conf->env.ua).chunk_size && len > CHUNK_MIN
+	    && len < m->total) {
 		m->begun = true;
 		conf_deliver(&post);
 	}

@@ -398,6 +398,7 @@ struct ua_limits ua_limits(const struct ua *ua)
 
 	return (struct ua_limits){
 	    .max_message_size = settings->max_message_size,
+	    .chunk_size = settings->chunk_size,
 	    .send_queue = settings->send_queue,
 	    .shared_stall_ms = settings->shared_stall_ms,
 	};

@@ -250,6 +250,19 @@ class MessageTest(RoomCase):
                 self.assertEqual(participant.rest_of(frame), body)
         self.assertEqual(len(self.ctl.event('E_MSRP_CONF_MESSAGE')['body']), 200000)
 
+    def test_short_in_pieces(self):
+        """What is one chunk goes as one, however it comes, and what is said next comes next."""
+        alice, bob = self.join('alice'), self.join('bob')
+        body = envelope(b'x' * 6000, alice.uri)
+        first, last = alice.msrp.chunks(body, 5000, content_type=CPIM)
+        alice.conn.send(first)
+        alice.conn.expect_response(first, 200)
+        alice.conn.send(last, alice.msrp.build('SEND', envelope('and this', alice.uri),
+                                               content_type=CPIM))
+        frame = bob.receive()
+        self.assertEqual((frame.body, frame.flag), (body, '$'))
+        bob.hears('and this')
+
     def test_long_message_given_up(self):
         """Those who have a part of it are told that no more comes."""
         alice, bob = self.join('alice'), self.join('bob')

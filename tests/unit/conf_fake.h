@@ -245,6 +245,7 @@ struct ua_limits ua_limits(const struct ua *ua)
 {
 	(void)ua;
 	return (struct ua_limits){.max_message_size = 100000,
+	    .chunk_size = 32768,
 	    .send_queue = 1000,
 	    .shared_stall_ms = 50};
 }
