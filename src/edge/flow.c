@@ -181,12 +181,16 @@ static bool on_ended(struct net_stream *stream)
 {
 	struct sip_flow *f = flow_of(stream);
 
-	if (!f->unanswered || f->transport->net->framed || stream->closing)
+	if ((!f->unanswered && !net_stream_backlog(stream)) || f->transport->net->framed
+	    || stream->closing)
 		return false;
 	log_debug("sip: conn %s %s: sends no more", f->transport->name, f->peer_host);
 	f->ended = true;
 	net_stream_set_life(stream, &f->edge->ending);
-	net_stream_send(stream, SLICE("\r\n"));
+	if (f->unanswered)
+		net_stream_send(stream, SLICE("\r\n"));
+	else
+		net_stream_close_after_send(stream);
 	give_up_requests(f);
 	return true;
 }
