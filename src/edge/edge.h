@@ -144,7 +144,12 @@ size_t edge_max_header_size(const struct edge *edge);
 
 struct edge_reply;
 
-/** Answer one that edge_options.standalone got.  @param head  its head  @return 0 or -ENOMEM */
+/**
+ * Answer one that edge_options.standalone got.
+ *
+ * @param head  its head
+ * @return 0 or -ENOMEM: nobody is answered, and his connection closed
+ */
 int edge_answer_standalone(struct edge *edge, struct slice head, const struct edge_reply *reply);
 
 /* --- other nodes --- */

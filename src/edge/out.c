@@ -456,6 +456,21 @@ bool edge_is_from_stack(struct edge *edge, const struct edge_head *head)
 	    && edge_branch_token(edge, via.branch, &token, &mac) == 0;
 }
 
+/* Who asked has no other way to know. */
+static void close_asker(struct edge *edge, const struct edge_head *request)
+{
+	struct edge_token token;
+	struct edge_via via;
+	struct slice mac;
+	struct sip_flow *f = NULL;
+
+	if (edge_head_via(request, &via) == 0
+	    && edge_branch_token(edge, via.branch, &token, &mac) == 0 && token.kind == TOKEN_FLOW)
+		f = flow_find_asker(edge, token.number);
+	if (f)
+		net_stream_close(&f->stream, -ENOMEM);
+}
+
 int edge_answer_standalone(struct edge *edge, struct slice text, const struct edge_reply *reply)
 {
 	struct edge_head request = {0};
@@ -469,6 +484,8 @@ int edge_answer_standalone(struct edge *edge, struct slice text, const struct ed
 		err = w.err ? w.err : edge_head_scan_own(&m.head, buffer_text(&w));
 	if (!err)
 		send_response(edge, &m);
+	else
+		close_asker(edge, &request);
 	buffer_fini(&w);
 	return err;
 }

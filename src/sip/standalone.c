@@ -152,7 +152,12 @@ void sip_alone_answer(const struct sip_alone *alone, const struct sip_stack *sta
 	    .to_tag = {alone->tag, SIP_ALONE_TAG}};
 
 	write_lines(&w, stack, lines);
-	reply.lines = buffer_text(&w); /* without memory there are none */
+	if (w.err) {
+		reply.code = 500;
+		reply.phrase = (struct slice){0};
+	} else {
+		reply.lines = buffer_text(&w);
+	}
 	answer(alone, stack, &reply);
 	buffer_fini(&w);
 }
