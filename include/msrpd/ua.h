@@ -24,11 +24,12 @@ struct ua_session;
 enum ua_end {
 	UA_END_BYE,     /* the peer ended it */
 	UA_END_EXPIRED, /* max_duration */
+	UA_END_ABSENT,  /* the peer was to connect, and nothing has come by MSRP: bind_timeout */
 	UA_END_FAILED,  /* its connection or its dialog was lost for good */
 	UA_END_STOPPED, /* the daemon stops */
 };
 
-/** "bye", "expired", "failed", "stopped" */
+/** "bye", "expired", "absent", "failed", "stopped" */
 const char *ua_end_name(enum ua_end end);
 
 /** What became of a session. */

@@ -486,6 +486,13 @@ bool endpoint_bound(const struct endpoint *ep)
 	return s->user.conn && msrp_conn_open(s->user.conn);
 }
 
+bool endpoint_confirmed(const struct endpoint *ep)
+{
+	const struct session *s = &ep->session;
+
+	return s->user.conn && s->confirmed;
+}
+
 struct msrp_conn *endpoint_conn(const struct endpoint *ep)
 {
 	const struct session *s = &ep->session;

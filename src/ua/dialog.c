@@ -236,7 +236,7 @@ void ua_session_auth_failed(struct ua_session *s, int code, struct slice reason,
 	story_note(LOG_LEVEL_INFO, &of, "ua: session %s: relay: AUTH failed: %d %.*s", s->id, code,
 	    SLICE_ARG(reason));
 	if (s->notified) {
-		ua_session_give_up(s);
+		ua_session_give_up(s, UA_END_FAILED);
 		return;
 	}
 	if (s->unanswered)

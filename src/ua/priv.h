@@ -33,6 +33,7 @@ struct ua {
 	struct ua_session *sessions;    /* by id */
 	struct ua_sessions established; /* oldest first */
 	struct timer cleanup;
+	struct timer_queue unbound;    /* sessions whose peers are to connect */
 	struct timer_queue grace;      /* sessions without their connection */
 	struct timer_queue retry;      /* those of them whose connection was refused */
 	struct timer_queue last_words; /* sessions that hear their peers out */
@@ -121,7 +122,7 @@ struct ua_session {
 	struct ua_peer *peer; /* NULL before it is known */
 	char *refused_types;  /* answered 415; NULL: none */
 	uint64_t established_ms;
-	struct timer_entry grace, retry, last_words;
+	struct timer_entry unbound, grace, retry, last_words;
 	unsigned retry_periods;              /* of UA_RETRY_MS since the first refusal */
 	TAILQ_ENTRY(ua_session) established; /* while established_ms is not 0 */
 	UT_hash_handle hh;
@@ -196,8 +197,11 @@ void ua_session_flush(struct ua_session *s);
 /** Another UA_RETRY_MS has passed since the connection was refused. */
 void ua_session_retry(struct ua_session *s);
 
-/** reconnect_grace has passed. */
-void ua_session_give_up(struct ua_session *s);
+/** bind_timeout has passed: what has become of it? */
+void ua_session_missed(struct ua_session *s);
+
+/** Nobody is there to take what is queued, nor will be. */
+void ua_session_give_up(struct ua_session *s, enum ua_end end);
 
 /** Hold a session across calls of handlers. */
 void ua_session_ref(struct ua_session *s);

@@ -64,6 +64,7 @@ void ua_session_unref(struct ua_session *s)
 static const struct slice reasons[] = {
     [UA_END_BYE] = {NULL, 0},
     [UA_END_EXPIRED] = SLICE("SIP;cause=480;text=\"Session lasted too long\""),
+    [UA_END_ABSENT] = SLICE("SIP;cause=503;text=\"No MSRP connection\""),
     [UA_END_FAILED] = SLICE("SIP;cause=503;text=\"MSRP connection lost\""),
     [UA_END_STOPPED] = {NULL, 0},
 };
@@ -77,6 +78,7 @@ static void retire(struct ua_session *s)
 	HASH_DEL(ua->sessions, s);
 	if (s->established_ms)
 		TAILQ_REMOVE(&ua->established, s, established);
+	timer_queue_stop(&ua->unbound, &s->unbound);
 	timer_queue_stop(&ua->grace, &s->grace);
 	timer_queue_stop(&ua->retry, &s->retry);
 	timer_queue_stop(&ua->last_words, &s->last_words);
@@ -186,6 +188,30 @@ void ua_session_fail_here(struct ua_session *s, int code, struct slice reason)
 
 /* --- established --- */
 
+/* A connection that was lost has a time of its own. */
+static bool awaits_peer(const struct ua_session *s)
+{
+	return s->state == SESSION_ESTABLISHED && s->peer->connects
+	    && !endpoint_confirmed(s->endpoint);
+}
+
+/* RFC 4975 5.4: who connects does so at once, and sends. */
+static void await_peer(struct ua_session *s)
+{
+	if (awaits_peer(s))
+		timer_queue_start(&s->ua->unbound, &s->unbound);
+}
+
+void ua_session_missed(struct ua_session *s)
+{
+	const struct story of = ua_story(s);
+
+	if (!awaits_peer(s))
+		return;
+	story_note(LOG_LEVEL_DEBUG, &of, "ua: session %s: nothing has come by MSRP", s->id);
+	ua_session_give_up(s, UA_END_ABSENT);
+}
+
 /* What the INVITE brought along. */
 static void greet(struct ua_session *s)
 {
@@ -215,6 +241,7 @@ void ua_session_establish(struct ua_session *s)
 	ua_message_filter(s);
 	endpoint_start(s->endpoint);
 	err = ua_media_connect(s);
+	await_peer(s);
 	ua_session_ref(s);
 	s->handler->notify(s, &notice, s->arg);
 	if (s->invite)
@@ -238,19 +265,19 @@ static bool is_established(const struct ua_session *s)
 	return s->state == SESSION_ESTABLISHED || s->state == SESSION_LOST;
 }
 
-void ua_session_give_up(struct ua_session *s)
+void ua_session_give_up(struct ua_session *s, enum ua_end end)
 {
 	set_state(s, SESSION_GIVEN_UP);
 	ua_session_ref(s);
 	endpoint_give_up(s->endpoint);
-	ua_session_terminate(s, UA_END_FAILED);
+	ua_session_terminate(s, end);
 	ua_session_unref(s);
 }
 
 static void wait_for_connection(struct ua_session *s)
 {
 	if (s->ua->env.settings->reconnect_grace_ms == 0) {
-		ua_session_give_up(s);
+		ua_session_give_up(s, UA_END_FAILED);
 		return;
 	}
 	set_state(s, SESSION_LOST);
@@ -333,7 +360,7 @@ void ua_session_refused(int code, void *arg)
 	if (!is_established(s))
 		return;
 	if (code == 481) { /* RFC 4975 10.8 */
-		ua_session_give_up(s);
+		ua_session_give_up(s, UA_END_FAILED);
 		return;
 	}
 	/* 10.10: no more on this connection; another may come. */
@@ -350,6 +377,7 @@ void ua_session_follow(struct ua_session *s)
 	if (s->state == SESSION_LOST)
 		timer_queue_start(&s->ua->grace, &s->grace);
 	ua_message_filter(s);
+	await_peer(s);
 	reconnect(s);
 }
 

@@ -135,6 +135,12 @@ const struct setting ua_settings_rows[] = {
 	.offset = OF(max_duration_ms),
 	.preset = "12h",
 	.help = "A session that lasts longer is ended; 0: no limit."},
+    {.name = "bind_timeout",
+	.type = SETTING_DURATION,
+	.offset = OF(bind_timeout_ms),
+	.preset = "30s",
+	.help = "A session whose peer is to connect, and of which nothing has come by MSRP for "
+		"this long, is ended; 0: no limit."},
     {.name = "reconnect_grace",
 	.type = SETTING_DURATION,
 	.offset = OF(reconnect_grace_ms),

@@ -65,11 +65,19 @@ static void on_cleanup(void *arg)
 		ua_session_terminate(s, UA_END_EXPIRED);
 }
 
+static void on_unbound(struct timer_entry *entry, void *arg)
+{
+	(void)arg;
+	ua_session_missed(
+	    (struct ua_session *)((char *)entry - offsetof(struct ua_session, unbound)));
+}
+
 static void on_grace_over(struct timer_entry *entry, void *arg)
 {
 	(void)arg;
 	ua_session_give_up(
-	    (struct ua_session *)((char *)entry - offsetof(struct ua_session, grace)));
+	    (struct ua_session *)((char *)entry - offsetof(struct ua_session, grace)),
+	    UA_END_FAILED);
 }
 
 static void on_orphaned(void *arg)
@@ -116,6 +124,9 @@ static const struct stats_row numbers[] = {
     {.name = "ended_expired",
 	.help = "Sessions ended by max_duration",
 	.offset = ENDED(UA_END_EXPIRED)},
+    {.name = "ended_absent",
+	.help = "Sessions whose peer did not connect in time",
+	.offset = ENDED(UA_END_ABSENT)},
     {.name = "ended_failed",
 	.help = "Established sessions that were lost",
 	.offset = ENDED(UA_END_FAILED)},
@@ -145,6 +156,9 @@ static int set_up(struct ua *ua)
 		err = timer_init(&ua->orphaned, base, on_orphaned, ua);
 	if (err == 0)
 		err = timer_init(&ua->stopped_timer, base, on_stopped, ua);
+	if (err == 0)
+		err = timer_queue_init(&ua->unbound, base, ua->env.settings->bind_timeout_ms,
+		    on_unbound, ua);
 	if (err == 0)
 		err = timer_queue_init(&ua->grace, base, ua->env.settings->reconnect_grace_ms,
 		    on_grace_over, ua);
@@ -193,6 +207,7 @@ int ua_reload(struct ua *ua, const struct ua_settings *settings,
 	ua->env.settings = settings;
 	ua->env.credentials = credentials;
 	ua->env.credential_count = credential_count;
+	timer_queue_set_period(&ua->unbound, settings->bind_timeout_ms);
 	timer_queue_set_period(&ua->grace, settings->reconnect_grace_ms);
 	timer_start(&ua->cleanup, settings->cleanup_interval_ms);
 	endpoints_reload(ua->endpoints);
@@ -244,6 +259,7 @@ void ua_free(struct ua *ua)
 	if (!ua)
 		return;
 	endpoints_free(ua->endpoints);
+	timer_queue_fini(&ua->unbound);
 	timer_queue_fini(&ua->grace);
 	timer_queue_fini(&ua->retry);
 	timer_queue_fini(&ua->last_words);
@@ -266,6 +282,7 @@ const char *ua_end_name(enum ua_end end)
 	static const char *const names[] = {
 	    [UA_END_BYE] = "bye",
 	    [UA_END_EXPIRED] = "expired",
+	    [UA_END_ABSENT] = "absent",
 	    [UA_END_FAILED] = "failed",
 	    [UA_END_STOPPED] = "stopped",
 	};

@@ -23,6 +23,7 @@ struct ua_settings {
 	uint64_t max_queued_bytes;
 	uint64_t max_sessions;       /* 0: no limit */
 	uint64_t max_duration_ms;    /* the same */
+	uint64_t bind_timeout_ms;    /* 0: no limit */
 	uint64_t reconnect_grace_ms; /* 0: end at once */
 	uint64_t cleanup_interval_ms;
 	uint64_t hash_size; /* log2 */

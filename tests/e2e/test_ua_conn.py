@@ -327,6 +327,72 @@ class LossTest(case.Case):
         self.assertEqual(self.ctl.pending('E_MSRP_MSG_RECEIVED'), [])
 
 
+class AbsentTest(case.Case):
+    """A peer that is to connect, and does not."""
+
+    config = {'ua': {'bind_timeout': '60s', 'reconnect_grace': '60s'}}
+
+    def setUp(self):
+        super().setUp()
+        self.limit('60s')
+
+    def limit(self, time):
+        self.reload({'ua': {**self.config['ua'], 'bind_timeout': time}})
+
+    def absent(self, call):
+        """Time is up for all: it ends."""
+        self.limit('1ms')
+        bye = call.dialog.expect('BYE')
+        bye.respond(200)
+        self.assertEqual(bye.request.get('Reason'),
+                         'SIP;cause=503;text="No MSRP connection"')
+        self.assertEqual(self.ctl.event('E_MSRP_SESSION_END', session_id=call.id)['reason'],
+                         'absent')
+
+    def ended(self):
+        return self.ctl.call('get_statistics', group='ua')['ua:ended_absent']
+
+    def test_no_connection(self):
+        """RFC 4975 5.4: who connects does so at once; what waited is reported."""
+        call = self.call(connect=False)
+        before, message_id = self.ended(), self.say(call, 'anybody?')
+        self.absent(call)
+        report, = self.ctl.pending('E_MSRP_REPORT_RECEIVED')
+        self.assertEqual((report['message_id'], report['status']), (message_id, '000 481'))
+        self.assertEqual(self.ended(), before + 1)
+
+    def test_no_first_send(self):
+        """A connection alone binds nothing."""
+        self.absent(self.call(connect=False).connect(bind=False))
+
+    def test_called_peer(self):
+        """The same of who has been called."""
+        self.absent(self.answered(setup='active', connect=False))
+
+    def test_reinvite_to_elsewhere(self):
+        """A re-INVITE with another path, whose connection does not come."""
+        call = self.call()
+        self.absent(self.call(connect=False))       # the time that has begun before is over
+        self.limit('60s')
+        call.dialog.reinvite(self.offer(f'msrp://127.0.0.1:9/{new_id()};tcp'))
+        self.absent(call)
+
+    def test_who_is_there_stays(self):
+        """One SEND without a body is enough, and who does not connect has no time for it."""
+        calls = [self.call(), self.answered()]
+        self.absent(self.call(connect=False))
+        for call in calls:
+            call.send('still here')
+            self.received(call)
+
+    def test_no_limit(self):
+        self.limit(0)
+        call = self.call(connect=False)
+        self.assertEqual(self.ctl.call('get_statistics', group='ua')['ua:sessions'], 1)
+        call.connect().send('late')
+        self.received(call)
+
+
 class RestoreTest(case.Case):
     config = {'ua': {'reconnect_grace': '60s'}}
 

@@ -336,6 +336,13 @@ class RefreshTest(RelayCase):
         self.assertEqual(ctl.event('E_MSRP_SESSION_END')['reason'], 'failed')
         self.assertLess(len(relay.auths.has()), 8)
 
+    def test_peer_never_speaks(self):
+        """The relay is there, but nothing comes from the peer, which is to send first."""
+        relay, daemon, ctl = self.behind(ua={'bind_timeout': '1s'})
+        call = self.incoming(relay, daemon, ctl, bind=False)
+        call.dialog.expect('BYE').respond(200)
+        self.assertEqual(ctl.event('E_MSRP_SESSION_END')['reason'], 'absent')
+
     def test_relay_connection_lost(self):
         """RFC 4975 5.4: the relay goes: sessions end as failed."""
         relay, daemon, ctl = self.behind(ua={'reconnect_grace': 0})
