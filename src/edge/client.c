@@ -24,6 +24,7 @@ enum {
 	KEY_SIZE = CLIENT_KEY_SIZE,
 	RETIRED_SIZE = 16, /* of what is added to the key of one that was sent elsewhere */
 	GIVEN_UP_LATER_MS = 5 * 1000, /* than the stack: it has to be the first */
+	GIVEN_UP_EARLIER = 16,        /* by this part of its time, where it must not be */
 	TIMER_C_MS = 181 * 1000,      /* RFC 3261 16.6: more than three minutes */
 };
 
@@ -340,6 +341,8 @@ static void note_request(struct edge_client *c, const struct edge_head *request)
 
 	c->passed = edge_is_passed(c->edge, request);
 	join_dialog(c, request);
+	if (!c->passed && slice_equal(edge_head_method(request), SLICE("UPDATE")))
+		client_set_life(c, &c->edge->client_refreshing);
 	if (!c->passed || !c->invite)
 		return;
 	edge_after_write(&w, request, SLICE("CANCEL"), edge_head_value(request, EDGE_TO));
@@ -378,6 +381,8 @@ int edge_clients_init(struct edge *edge, struct event_base *base)
 
 	err |= timer_queue_init(&edge->client_waiting, base, timeout_ms + GIVEN_UP_LATER_MS,
 	    on_over, NULL);
+	err |= timer_queue_init(&edge->client_refreshing, base,
+	    timeout_ms - timeout_ms / GIVEN_UP_EARLIER, on_over, NULL);
 	err |= timer_queue_init(&edge->client_ringing, base, TIMER_C_MS, on_over, NULL);
 	err |= timer_queue_init(&edge->client_completed, base, timeout_ms, on_over, NULL);
 	err |= timer_queue_init(&edge->client_absorbing, base, edge_t4_ms(edge), on_over, NULL);
@@ -400,6 +405,7 @@ void edge_clients_fini(struct edge *edge)
 	HASH_ITER(hh, edge->clients, c, next)
 	edge_client_drop(c);
 	timer_queue_fini(&edge->client_waiting);
+	timer_queue_fini(&edge->client_refreshing);
 	timer_queue_fini(&edge->client_ringing);
 	timer_queue_fini(&edge->client_completed);
 	timer_queue_fini(&edge->client_absorbing);

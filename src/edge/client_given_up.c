@@ -76,8 +76,19 @@ static void time_out(struct edge_client *c)
 	c->hung_up = true;
 }
 
+void client_stop_refreshing(struct edge_client *c)
+{
+	c = answer_instead(c, 504, "no answer");
+	if (c)
+		edge_client_drop(c);
+}
+
 void client_expire(struct edge_client *c)
 {
+	if (c->life_queue == &c->edge->client_refreshing) {
+		client_stop_refreshing(c);
+		return;
+	}
 	if (c->life_queue == &c->edge->client_ringing) {
 		stop_ringing(c);
 		return;

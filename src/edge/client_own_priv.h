@@ -60,5 +60,11 @@ int client_transmit(struct edge_client *client);
 
 /* --- client_given_up.c --- */
 
+/**
+ * An UPDATE that nobody answers, or 408 or 481: the stack must not hear of that, since the dialog would
+ * be over and no BYE left it (RFC 4028 10), but of a 504.  It is gone then.
+ */
+void client_stop_refreshing(struct edge_client *client);
+
 /** Its time is over. */
 void client_expire(struct edge_client *client);

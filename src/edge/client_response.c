@@ -70,6 +70,11 @@ bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attem
 		return take_again(c, response);
 	if (response->code == 503 && edge_retry_refused(c, branch, response))
 		return false;
+	if (c->life_queue == &edge->client_refreshing
+	    && (response->code == 408 || response->code == 481)) {
+		client_stop_refreshing(c);
+		return false;
+	}
 	own = c->own;
 	if (response->code >= 200)
 		edge_client_end(c, response->code);

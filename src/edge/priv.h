@@ -68,7 +68,8 @@ struct edge {
 	struct timer_queue ending;     /* those whose peer sends no more */
 	struct timer_queue quiet;      /* of these those that are pinged */
 	/* Client transactions: without an answer; timer C; with a final one, timers D and K. */
-	struct timer_queue client_waiting, client_ringing, client_completed, client_absorbing;
+	struct timer_queue client_waiting, client_refreshing, client_ringing, client_completed,
+	    client_absorbing;
 	/* Server transactions: an INVITE that rings; timers H, J and L, which are as long; timer I. */
 	struct timer_queue server_ringing, server_completed, server_confirmed;
 	struct timer_queue repeats[REPEAT_STEPS];

@@ -553,17 +553,21 @@ void sip_dialog_free(struct sip_dialog *d, struct slice reason)
  * RFC 3261 12.2.1.2: a BYE goes to who does not answer, as he may be there all the same.  When nua finds
  * out itself it has no dialog any more to send one in.
  */
-static void on_unheard(struct timer_entry *entry, void *arg)
+void dialog_unanswered(struct sip_dialog *d)
 {
 	static const struct sip_failure silence = {.code = 408, .reason = SLICE("Request Timeout")};
-	struct sip_dialog *d =
-	    (struct sip_dialog *)((char *)entry - offsetof(struct sip_dialog, heard));
 
-	(void)arg;
 	dialog_ref(d);
 	d->owes_bye = true;
 	dialog_tell_over(d, &silence);
 	dialog_unref(d);
+}
+
+static void on_unheard(struct timer_entry *entry, void *arg)
+{
+	(void)arg;
+	dialog_unanswered(
+	    (struct sip_dialog *)((char *)entry - offsetof(struct sip_dialog, heard)));
 }
 
 void dialog_await_answer(struct sip_dialog *d)

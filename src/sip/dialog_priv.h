@@ -96,6 +96,9 @@ void dialog_note_methods(struct sip_dialog *d, const sip_t *sip);
 /** A re-INVITE leaves: without any answer the dialog ends in time for a BYE. */
 void dialog_await_answer(struct sip_dialog *d);
 
+/** It ends, and the peer gets a BYE. */
+void dialog_unanswered(struct sip_dialog *d);
+
 void dialog_ack(struct sip_dialog *d, const char *sdp);
 void dialog_bye(struct sip_dialog *d);
 

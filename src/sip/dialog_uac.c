@@ -368,11 +368,15 @@ void dialog_note_refresh(struct sip_dialog *d, const struct sip_event *ev)
 	}
 }
 
-/* nua refreshes by itself, but has no credentials. */
+/* nua refreshes by itself, but has no credentials.  That nobody answers the edge says (504). */
 void dialog_on_refresh_answered(struct sip_dialog *d, const struct sip_event *ev)
 {
 	char *credentials;
 
+	if (ev->status == 504 && !ev->from_peer) {
+		dialog_unanswered(d);
+		return;
+	}
 	if (ev->status < 300)
 		sip_auth_begin(d->auth);
 	if ((ev->status != 401 && ev->status != 407) || !d->target

@@ -123,25 +123,31 @@ class SessionTest(SilenceMixin, case.Case):
         call.dialog.request('INVITE', self.offer(call.own_path[0])).final(200)
         self.failed_bye(call)
 
-    def test_refresh(self):
-        """RFC 4028 10: nobody answers the UPDATE, or re-INVITE, that keeps the session: it ends.
+    def refreshed(self, methods, expires=120):
+        """A session that msrpd is to keep by requests every half of that time."""
+        transaction = self.invite(self.offer(), headers=[
+            ('Supported', 'timer'), ('Session-Expires', f'{expires};refresher=uas'),
+            ('Allow', methods)])
+        answer = transaction.final(200)
+        dialog = Dialog.of_client(transaction, answer)
+        dialog.ack()
+        call = case.Call(self, dialog, sdp.Sdp(answer.body), 'msrp://127.0.0.1:9/x;tcp')
+        self.ctl.event('E_MSRP_SESSION_NEW', session_id=call.id)
+        return call.connect()
 
-        The UPDATE is nua's own affair, which leaves no dialog for a BYE.
-        """
-        calls = []
-        for methods in ('INVITE, ACK, BYE, CANCEL, UPDATE', 'INVITE, ACK, BYE, CANCEL'):
-            transaction = self.invite(self.offer(), headers=[
-                ('Supported', 'timer'), ('Session-Expires', '120;refresher=uas'),
-                ('Allow', methods)])
-            answer = transaction.final(200)
-            dialog = Dialog.of_client(transaction, answer)
-            dialog.ack()
-            calls.append(case.Call(self, dialog, sdp.Sdp(answer.body), 'msrp://127.0.0.1:9/x;tcp'))
-            self.ctl.event('E_MSRP_SESSION_NEW', session_id=calls[-1].id)
-        for call, method in zip(calls, ('UPDATE', 'INVITE')):
-            call.dialog.expect(method, timeout=120)     # in the middle of them
-        calls[1].dialog.expect('BYE').respond(200)
-        for call in calls:
+    def test_refresh(self):
+        """RFC 4028 10: nobody answers the UPDATE, or re-INVITE, that keeps the session, or 408 or
+        481: BYE."""
+        calls = [(self.refreshed('INVITE, ACK, BYE, CANCEL, UPDATE'), 'UPDATE', None),
+                 (self.refreshed('INVITE, ACK, BYE, CANCEL'), 'INVITE', None),
+                 (self.refreshed('INVITE, ACK, BYE, CANCEL, UPDATE'), 'UPDATE', 408),
+                 (self.refreshed('INVITE, ACK, BYE, CANCEL, UPDATE'), 'UPDATE', 481)]
+        for call, method, code in calls:
+            request = call.dialog.expect(method, timeout=120)     # in the middle of them
+            if code:
+                request.respond(code)
+        for call, _, _ in calls:
+            call.dialog.expect('BYE').respond(200)
             self.ctl.event('E_MSRP_SESSION_END', session_id=call.id, reason='failed')
         self.nothing_left()
 
