@@ -157,6 +157,8 @@ static bool may_log(struct event_logline *logline, const struct event_notice *ev
 
 	if (!id.p)
 		id = text_param(event, "room");
+	if (!id.p)
+		id = text_param(event, "key");
 	slot = table_hash(id.p, id.len) % EVENT_LOGLINE_SLOTS;
 	lines = &logline->sessions[slot].lines;
 	if (logline->sessions[slot].second != second)

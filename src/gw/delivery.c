@@ -11,10 +11,57 @@
 
 enum { IN_FLIGHT_MAX = 256 }; /* that a peer which answers may owe answers to */
 
-static void answer(struct sip_request *message, const struct gw_answer *a)
+const struct event_type gw_message_failed = {
+    .name = "E_MSRP_GW_MSG_FAILED",
+    .params = (const char *const[]){"key", "from_uri", "to_uri", "ruri", "call_id", "code",
+	"reason", NULL},
+    .often = true,
+};
+
+static const struct gw_answer accepted = {.code = 202};
+
+/* --- what its sender hears --- */
+
+/* The value of the Reason that stands first. */
+static struct slice reason_of(const struct gw_answer *a)
 {
-	if (!sip_request_answered(message))
+	struct slice rest = a->headers, line, name;
+
+	if (!slice_cut(&rest, '\r', &line) || !slice_cut(&line, ' ', &name)
+	    || !slice_equal(name, SLICE("Reason:")))
+		return SLICE("");
+	return line;
+}
+
+/* He has been answered before: whoever listens to events may tell him. */
+static void tell_failed(const struct gw_binding *b, struct slice call_id, const struct gw_answer *a)
+{
+	struct event_param params[] = {
+	    event_text("key", slice_of(b->key)),
+	    event_text("from_uri", sip_address_uri(b->names->from)),
+	    event_text("to_uri", sip_address_uri(b->names->to)),
+	    event_text("ruri", b->names->ruri),
+	    event_text("call_id", call_id),
+	    event_number("code", a->code),
+	    event_text("reason", reason_of(a)),
+	};
+
+	event_emit(b->gw->env.bus, &gw_message_failed, params, sizeof(params) / sizeof(params[0]));
+}
+
+static bool is_answered(const struct sip_request *message)
+{
+	return !message || sip_request_answered(message);
+}
+
+/* @param message  NULL: it is gone, since it was answered */
+static void tell(const struct gw_binding *b, struct sip_request *message, struct slice call_id,
+    const struct gw_answer *a)
+{
+	if (!is_answered(message))
 		sip_request_reply(message, a->code, a->reason, a->headers);
+	else if (a->code >= 300)
+		tell_failed(b, call_id, a);
 }
 
 /* --- one delivery --- */
@@ -44,7 +91,8 @@ static void dequeue(struct gw_delivery *d)
 
 static size_t cost_of(const struct sip_request *message)
 {
-	return sizeof(struct gw_delivery) + sip_request_field(message, SIP_FIELD_BODY).len;
+	return sizeof(struct gw_delivery) + sip_request_field(message, SIP_FIELD_CALL_ID).len
+	    + sip_request_field(message, SIP_FIELD_BODY).len;
 }
 
 /* @return 0 or -ENOBUFS */
@@ -85,16 +133,18 @@ static void delivery_free(struct gw_delivery *d)
 static int delivery_new(struct gw_delivery **dp, struct gw_binding *b, struct sip_request *message,
     const struct gw_order *order)
 {
+	struct slice call_id = sip_request_field(message, SIP_FIELD_CALL_ID);
 	struct gw_delivery *d;
 	int err = charge(b->gw, message);
 
 	if (err < 0)
 		return err;
-	d = calloc(1, sizeof(*d));
+	d = calloc(1, sizeof(*d) + call_id.len + 1);
 	if (!d) {
 		budget_return(b->gw->env.budget, cost_of(message));
 		return -ENOMEM;
 	}
+	memcpy(d->call_id, call_id.p, call_id.len);
 	d->binding = b;
 	d->charged = cost_of(message);
 	d->request = sip_request_ref(message);
@@ -119,11 +169,10 @@ static void finish(struct gw_delivery *d, const struct gw_answer *a)
 		stats_took(gw->count.delivery_to_msrp, timer_now_ms() - d->came_ms);
 	} else {
 		++*gw->count.to_msrp_failed;
-		if (d->request && (d->confirm != GW_ACCEPTED || d->answers))
+		if (!is_answered(d->request))
 			gw_recent_forget(gw, d->request, d->passes);
 	}
-	if (d->request && (d->confirm != GW_ACCEPTED || d->answers))
-		answer(d->request, a);
+	tell(d->binding, d->request, slice_of(d->call_id), a);
 	delivery_free(d);
 }
 
@@ -205,17 +254,16 @@ static int hand_over(struct gw_delivery *d)
 	return 0;
 }
 
-static void refuse(const struct gw_binding *b, struct sip_request *message, int err)
+static struct gw_answer refusal(const struct gw_binding *b, int err, char accept[GW_HEADERS_SIZE])
 {
-	char accept[GW_HEADERS_SIZE];
 	struct gw_answer a = answer_for(err);
 
 	if (a.code == 415) {
 		++*b->gw->count.refused_type;
 		if (b->accept_types)
-			a.headers = accept_header(accept, sizeof(accept), b->accept_types);
+			a.headers = accept_header(accept, GW_HEADERS_SIZE, b->accept_types);
 	}
-	answer(message, &a);
+	return a;
 }
 
 static bool is_full(const struct gw_binding *b, size_t bytes)
@@ -233,8 +281,8 @@ static bool is_full(const struct gw_binding *b, size_t bytes)
 /* With confirm: accepted, it is taken once it is known that the key is ours. */
 static void accept(struct gw_delivery *d)
 {
-	if (d->answers && d->request && !d->binding->order)
-		answer(d->request, &(struct gw_answer){.code = 202});
+	if (d->answers && !d->binding->order)
+		tell(d->binding, d->request, slice_of(d->call_id), &accepted);
 	d->answers &= d->binding->order != NULL;
 }
 
@@ -259,18 +307,21 @@ static int deliver(struct gw_binding *b, struct sip_request *message, const stru
 	if (err < 0)
 		delivery_free(d);
 	else if (order->last && order->confirm == GW_ACCEPTED)
-		answer(message, &(struct gw_answer){.code = 202});
+		tell(b, message, slice_of(d->call_id), &accepted);
 	return err;
 }
 
 int gw_deliver(struct gw_binding *b, struct sip_request *message, const struct gw_order *order)
 {
+	char accept[GW_HEADERS_SIZE];
 	int err = deliver(b, message, order);
 
 	b->page_cpim |= gw_type_is_cpim(sip_request_field(message, SIP_FIELD_CONTENT_TYPE));
 	if (err < 0) {
+		struct gw_answer a = refusal(b, err, accept);
+
 		++*b->gw->count.to_msrp_failed;
-		refuse(b, message, err);
+		tell(b, message, sip_request_field(message, SIP_FIELD_CALL_ID), &a);
 	}
 	return err;
 }
@@ -313,6 +364,7 @@ void gw_delivery_move(struct gw_binding *b, const struct cluster_node *node)
 
 void gw_delivery_flush(struct gw_binding *b)
 {
+	char accept[GW_HEADERS_SIZE];
 	struct gw_delivery *d;
 
 	while ((d = TAILQ_FIRST(&b->waiting))) {
@@ -321,9 +373,9 @@ void gw_delivery_flush(struct gw_binding *b)
 		dequeue(d);
 		err = hand_over(d);
 		if (err < 0) {
-			if (d->confirm != GW_ACCEPTED)
-				refuse(b, d->request, err);
-			finish(d, &(struct gw_answer){.code = answer_for(err).code});
+			struct gw_answer a = refusal(b, err, accept);
+
+			finish(d, &a);
 		}
 	}
 }

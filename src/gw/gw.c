@@ -20,6 +20,7 @@ static const struct event_type *const events[] = {
     &gw_session_new,
     &gw_session_end,
     &gw_setup_failed,
+    &gw_message_failed,
     NULL,
 };
 
@@ -315,10 +316,10 @@ static const struct stats_row numbers[] = {
     {.name = "ended_expired",
 	.help = "sessions ended by a time-out",
 	.offset = ENDED(UA_END_EXPIRED)},
-    {.name = "ended_failed",
     {.name = "ended_absent",
 	.help = "sessions whose client did not connect in time",
 	.offset = ENDED(UA_END_ABSENT)},
+    {.name = "ended_failed",
 	.help = "sessions that lost their connection",
 	.offset = ENDED(UA_END_FAILED)},
     {NUMBER(to_msrp), .help = "MESSAGEs that the MSRP peer has confirmed"},

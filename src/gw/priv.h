@@ -184,6 +184,9 @@ extern const struct event_type gw_session_new, gw_session_end, gw_setup_failed;
 
 /* --- delivery.c: MESSAGE to MSRP --- */
 
+/** What a MESSAGE was answered was too much: it has failed after all. */
+extern const struct event_type gw_message_failed;
+
 /** A MESSAGE on its way into a session. */
 struct gw_delivery {
 	TAILQ_ENTRY(gw_delivery) next;
@@ -201,6 +204,7 @@ struct gw_delivery {
 	uint64_t taken, covered; /* bytes, by responses and by success reports */
 	bool reported_open;      /* by a success report that does not say how far */
 	char id[UA_MESSAGE_ID_SIZE];
+	char call_id[]; /* the MESSAGE's */
 };
 
 /** What a MESSAGE is answered. */

@@ -389,6 +389,34 @@ class ConfirmTest(GatewayCase):
         self.assertEqual(self.answer(ctl=ctl).receive().body, b'again')
         again.final(200)
 
+    def test_after_202(self):
+        """What becomes of it later is told by an event: refused, never taken, its session over."""
+        daemon, ctl = self.start({'routes': routes('text/plain text/html')})
+
+        def told(transaction, code, reason):
+            event = ctl.event('E_MSRP_GW_MSG_FAILED', call_id=transaction.request.call_id)
+            self.assertEqual((event['key'], event['code'], event['reason']),
+                             (self.key(), code, reason))
+
+        early = self.message('<p>', daemon=daemon, content_type='text/html')
+        early.final(202)
+        call = self.answer(ctl=ctl, behave=msrp.answer_with(413))
+        told(early, 415, '')
+        late = self.message('<p>', daemon=daemon, content_type='text/html')
+        late.final(415)
+        refused = self.message('x', daemon=daemon)
+        refused.final(202)
+        told(refused, 413, 'MSRP;cause=413')
+        call.conn.behave = msrp.silent
+        unanswered = self.message('y', daemon=daemon)
+        unanswered.final(202)
+        call.receive()
+        call.receive()
+        call.bye()
+        told(unanswered, 480, '')
+        self.assertEqual(ctl.call('get_statistics', group='gw')['gw:to_msrp_failed'], 4)
+        self.assertEqual(ctl.pending('E_MSRP_GW_MSG_FAILED'), [])
+
     def test_no_such_session(self):
         """481 from the peer ends the session (RFC 4975 10.8), and the next MESSAGE makes
         another."""

@@ -254,6 +254,22 @@ class FailureTest(GatewayCase):
         self.assertIsNone(self.ctl.event('E_MSRP_GW_SETUP_FAILED')['code'])
         self.assertEqual(self.sessions(), [])
 
+    def test_each_message_is_told_of(self):
+        """Beside the set-up each MESSAGE that has had its 202, and none that had another answer."""
+        sent = [self.message(f'{i}') for i in range(3)]
+        for transaction in sent:
+            transaction.final(202)
+        self.client.expect('INVITE').respond(486)
+        told = [self.ctl.event('E_MSRP_GW_MSG_FAILED') for _ in sent]
+        self.assertEqual([event['call_id'] for event in told],
+                         [transaction.request.call_id for transaction in sent])
+        self.assertEqual({(event['key'], event['from_uri'], event['to_uri'], event['ruri'],
+                           event['code'], event['reason']) for event in told},
+                         {(self.key(), CLIENT, self.phone.contact(), self.phone.contact(),
+                           486, 'SIP;cause=486;text="Busy Here"')})
+        self.message('lost', to='sip:client@127.0.0.1:9;transport=sctp').final(503)
+        self.assertEqual(self.ctl.pending('E_MSRP_GW_MSG_FAILED'), [])
+
     def test_bad_answer(self):
         """SDP that is of no use: the set-up failed."""
         self.message('lost').final(202)

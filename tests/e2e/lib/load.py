@@ -118,7 +118,8 @@ class Chat:
             transaction = load.phones.transact(request, transport)
         except OSError:
             return
-        load.pages.append((transaction, load.sent(name, self.kind, {node}, chat=self)))
+        message = load.taken[request.call_id] = load.sent(name, self.kind, {node}, chat=self)
+        load.pages.append((transaction, message))
 
     def answer(self):
         """A message of the client's."""
