@@ -7,7 +7,7 @@ from .frame import new_id
 from .waiting import poll
 
 GROWTH_KIB = 4096               # of a walk; with AddressSanitizer more than there is to see
-QUICK = {'transaction_timeout': '1s', 'bind_timeout': '5s'}
+QUICK = {'transaction_timeout': '1s'}
 
 
 class Walk:
