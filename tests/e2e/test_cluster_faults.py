@@ -164,6 +164,7 @@ class FaultTest(ClusterCase):
             for event in drain(ctl.events):
                 if event['method'] == 'E_MSRP_GW_MSG_FAILED':
                     Line.told(self.taken.get(event['params']['call_id']), event['params']['code'])
+                    self.totals['failed after their 202'] += 1
 
     def chat_of(self, request):
         return next((chat for chat in self.chats
