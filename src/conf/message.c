@@ -237,10 +237,15 @@ static struct conf_post post_of(const struct conf_message *m)
 	};
 }
 
-/*
- * RFC 7701 6.1: what is long goes on while it arrives.  What is one chunk goes whole, however it
- * comes, or what its sender says next would overtake it.
- */
+/* What is one chunk goes whole, however it comes: what its sender says next would overtake it. */
+static bool is_long(const struct conf_message *m, size_t len)
+{
+	uint64_t size = m->total == UINT64_MAX ? len : m->total;
+
+	return size > ua_limits(m->from->room->conf->env.ua).chunk_size;
+}
+
+/* RFC 7701 6.1: what is long goes on while it arrives. */
 static void go_on(struct conf_message *m)
 {
 	struct conf_post post = post_of(m);
@@ -248,8 +253,7 @@ static void go_on(struct conf_message *m)
 
 	if (m->begun) {
 		conf_pace_look(&post);
-	} else if (m->total > ua_limits(m->from->room->conf->env.ua).chunk_size && len > CHUNK_MIN
-	    && len < m->total) {
+	} else if (len > CHUNK_MIN && len < m->total && is_long(m, len)) {
 		m->begun = true;
 		conf_deliver(&post);
 	}
