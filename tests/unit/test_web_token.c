@@ -1,5 +1,7 @@
 #include "web/token.h"
 
+#include "base/mac.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,6 +85,42 @@ static void test_changed(void **state)
 	    token_check(slice_of(token), SLICE("another secret of 16"), 1, user, &(uint64_t){0}));
 }
 
+/* @return whether it is taken, rightly signed */
+static bool check_signed(const char *text)
+{
+	char token[2 * TOKEN_SIZE], user[TOKEN_USER_MAX + 1], code[MAC_HEX_SIZE];
+
+	snprintf(token, sizeof(token), "msrpd token %s", text);
+	assert_int_equal(mac_hex(code, secret, slice_of(token)), 0);
+	snprintf(token, sizeof(token), "%s.%s", text, code);
+	return check(token, 1, user);
+}
+
+/* Other programs have the secret, too: what they sign is for somebody with a name. */
+static void test_signed_by_others(void **state)
+{
+	char longest[2 * TOKEN_USER_MAX + sizeof(".2")];
+
+	(void)state;
+	assert_true(check_signed("616c696365.2"));
+	assert_true(check_signed("616C696365.02"));
+	assert_false(check_signed("616c0a65.2"));
+	assert_false(check_signed("616c006365.2"));
+	assert_false(check_signed("ff.2"));
+	assert_false(check_signed(".2"));
+	assert_false(check_signed("616.2"));
+	assert_false(check_signed("616z.2"));
+	assert_false(check_signed("61.1"));
+	assert_false(check_signed("61."));
+	assert_false(check_signed("61.18446744073709551616"));
+	assert_false(check_signed("61"));
+	memset(longest, '6', sizeof(longest));
+	strcpy(longest + 2 * TOKEN_USER_MAX, ".2");
+	assert_true(check_signed(longest));
+	strcpy(longest + 2 * TOKEN_USER_MAX - 1, "66.");
+	assert_false(check_signed(longest));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -90,6 +128,7 @@ int main(void)
 	    cmocka_unit_test(test_longest),
 	    cmocka_unit_test(test_names_that_are_none),
 	    cmocka_unit_test(test_changed),
+	    cmocka_unit_test(test_signed_by_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
