@@ -25,12 +25,13 @@
 #define ABSENT ((struct slice){NULL, 0})
 
 /* Of a line: share.c. */
-enum { WORDS = 14 };
+enum { USER = 1, DUE = 3, CONTACT = 6, WORDS = 14 };
 
 static struct cluster *const some_cluster = (struct cluster *)&some_cluster;
 
 struct sip_request {
 	const char *contact, *expires;
+	struct sip_flow *flow;
 	int code;
 };
 
@@ -41,6 +42,8 @@ struct fixture {
 	struct registrar_settings settings;
 	struct registrar *r;
 	uint64_t born_us, version; /* of the record */
+	size_t told[ENDS];         /* that a contact has ended */
+	struct event_subscriber subscriber;
 };
 
 /* What Redis is asked, until answer() says what it says; whether that would write, and how much. */
@@ -49,6 +52,8 @@ static struct {
 	void *arg;
 	bool writes;
 	size_t count;
+	char contacts[1024]; /* "sip:a@h sip:b@h " */
+	char user[SIP_FLOW_USER_SIZE];
 } asked;
 
 /* --- requests --- */
@@ -112,14 +117,12 @@ struct slice sip_request_header_at(const struct sip_request *req, struct slice n
 
 struct sip_flow *sip_request_flow(const struct sip_request *req)
 {
-	(void)req;
-	return NULL;
+	return req->flow;
 }
 
 struct sip_flow *sip_request_keep_flow(const struct sip_request *req)
 {
-	(void)req;
-	return NULL;
+	return req->flow;
 }
 
 void sip_request_set_nated(struct sip_request *req)
@@ -186,6 +189,54 @@ int sip_request_authorize(struct sip_request *req, struct slice realm,
 	return -EACCES;
 }
 
+/* --- connections: open until the test says that one has died --- */
+
+struct sip_flow {
+	struct sip_flow_watch *watch;
+};
+
+void sip_flow_unref(struct sip_flow *flow)
+{
+	(void)flow;
+}
+
+bool sip_flow_is_by_udp(const struct sip_flow *flow)
+{
+	(void)flow;
+	return false;
+}
+
+bool sip_flow_is_alive(const struct sip_flow *flow)
+{
+	(void)flow;
+	return true;
+}
+
+void sip_flow_user(const struct sip_flow *flow, char user[SIP_FLOW_USER_SIZE])
+{
+	(void)flow;
+	strcpy(user, "flow");
+}
+
+struct slice sip_flow_write_uri(struct buffer *w, struct slice sip, struct slice user,
+    struct slice from)
+{
+	(void)w;
+	(void)from;
+	return user.p ? sip : ABSENT;
+}
+
+void sip_flow_watch_start(struct sip_flow_watch *watch, struct sip_flow *flow)
+{
+	flow->watch = watch;
+	watch->flow = flow;
+}
+
+void sip_flow_watch_stop(struct sip_flow_watch *watch)
+{
+	watch->flow = NULL;
+}
+
 /* --- MESSAGEs that rules have no say in: none here --- */
 
 void page_set_finder(struct page *page, page_finder *find, void *arg)
@@ -222,12 +273,31 @@ struct cluster_question *cluster_record_read(struct cluster *cluster, const char
 	return ask(false, 0, fn, arg);
 }
 
+/* What would be written is noted. */
+static void note_line(struct buffer *contacts, const struct cluster_line *line)
+{
+	struct buffer w = {.max = BUFFER_UNBOUNDED};
+	struct slice words[WORDS];
+
+	buffer_reserve(&w, line->text.len);
+	assert_int_equal(cluster_words_read(&w, line->text, words, WORDS), WORDS);
+	buffer_printf(contacts, "%.*s ", SLICE_ARG(words[CONTACT]));
+	snprintf(asked.user, sizeof(asked.user), "%.*s", SLICE_ARG(words[USER]));
+	assert_true(!words[USER].p == !line->process.p);
+	buffer_fini(&w);
+}
+
 struct cluster_question *cluster_record_write(struct cluster *cluster, const char *kind,
     struct slice key, const struct cluster_writing *writing, cluster_record_fn *fn, void *arg)
 {
+	struct buffer contacts = BUFFER_ON(asked.contacts);
+
 	(void)cluster;
 	(void)kind;
 	(void)key;
+	for (size_t i = 0; i < writing->count; i++)
+		note_line(&contacts, &writing->lines[i]);
+	buffer_add_char(&contacts, '\0');
 	return ask(true, writing->count, fn, arg);
 }
 
@@ -248,8 +318,8 @@ static void answer(const struct cluster_record *record)
 
 /* --- what Redis says --- */
 
-/* Of contacts sip:FIRST@h and following, which came to node a. */
-static void tell_lines(struct fixture *f, size_t first, size_t count)
+/* Of these contacts, which came to node a. */
+static void tell_contacts(struct fixture *f, const char *const *contacts, size_t count)
 {
 	struct buffer texts = {.max = BUFFER_UNBOUNDED};
 	struct cluster_line lines[CLUSTER_LINES_MAX];
@@ -258,25 +328,37 @@ static void tell_lines(struct fixture *f, size_t first, size_t count)
 	    .now_ms = timer_now_ms(),
 	    .lines = lines,
 	    .count = count};
+	char due[32];
 
 	buffer_reserve(&texts, CLUSTER_LINES_MAX * 256);
+	snprintf(due, sizeof(due), "%llu", (unsigned long long)record.now_ms + 60000);
 	for (size_t i = 0; i < count; i++) {
 		struct slice words[WORDS] = {SLICE("a 1"), ABSENT, SLICE("1"), ABSENT, SLICE("1"),
 		    ABSENT};
-		char contact[32], due[32];
 		size_t start = texts.len;
 
-		snprintf(due, sizeof(due), "%llu", (unsigned long long)record.now_ms + 60000);
-		snprintf(contact, sizeof(contact), "sip:%zu@h", first + i);
-		words[3] = slice_of(due);
-		words[6] = slice_of(contact);
-		words[7] = SLICE("there");
+		words[DUE] = slice_of(due);
+		words[CONTACT] = slice_of(contacts[i]);
+		words[CONTACT + 1] = SLICE("there");
 		cluster_words_write(&texts, words, WORDS);
 		lines[i] = (struct cluster_line){.text = slice_from(buffer_text(&texts), start)};
 	}
 	assert_int_equal(texts.err, 0);
 	answer(&record);
 	buffer_fini(&texts);
+}
+
+/* sip:FIRST@h and following. */
+static void tell_lines(struct fixture *f, size_t first, size_t count)
+{
+	char texts[CLUSTER_LINES_MAX][32];
+	const char *contacts[CLUSTER_LINES_MAX];
+
+	for (size_t i = 0; i < count; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "sip:%zu@h", first + i);
+		contacts[i] = texts[i];
+	}
+	tell_contacts(f, contacts, count);
 }
 
 static void tell_written(struct fixture *f)
@@ -290,6 +372,18 @@ static void tell_written(struct fixture *f)
 
 /* --- the registrar --- */
 
+static void on_event(const struct event_notice *event, void *arg)
+{
+	static const char *const reasons[ENDS] =
+	    {[END_EXPIRED] = "expired", [END_REMOVED] = "removed", [END_FAILED] = "failed"};
+	struct fixture *f = arg;
+
+	if (event->type != &registration_end)
+		return;
+	for (size_t i = 0; i < ENDS; i++)
+		f->told[i] += slice_equal(event->params[2].text, slice_of(reasons[i]));
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = test_calloc(1, sizeof(*f));
@@ -301,6 +395,8 @@ static int setup(void **state)
 	assert_int_equal(stats_new(&f->stats), 0);
 	assert_int_equal(event_bus_new(&f->bus), 0);
 	assert_int_equal(event_bus_add_types(f->bus, registrar_service.events), 0);
+	f->subscriber = (struct event_subscriber){.mask = EVENT_ALL, .fn = on_event, .arg = f};
+	event_bus_subscribe(f->bus, &f->subscriber);
 	f->settings = (struct registrar_settings){.given = true,
 	    .max_contacts = CONTACTS_MAX,
 	    .max_expires_ms = 3600000,
@@ -322,6 +418,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	registrar_service.stop(f->r);
+	event_bus_unsubscribe(&f->subscriber);
 	event_bus_free(f->bus);
 	stats_free(f->stats);
 	event_base_free(f->base);
@@ -370,6 +467,124 @@ static void all_of_all_nodes_go_at_once(void **state)
 	tell_written(f);
 	assert_int_equal(req[CONTACTS_MAX].code, 200);
 	assert_int_equal(contacts(f), 0);
+}
+
+/* --- without the others --- */
+
+static void alone_it_decides(void **state)
+{
+	struct fixture *f = *state;
+	struct sip_request req = {.contact = "<sip:a@h>"};
+
+	register_save(f->r, &req);
+	answer(NULL);
+	assert_int_equal(req.code, 200);
+	assert_int_equal(contacts(f), 1);
+	assert_int_equal(*f->r->count.alone, 1);
+}
+
+/* Once it knows what they know, it has its contacts in there. */
+static void what_they_missed_is_written(void **state)
+{
+	struct fixture *f = *state;
+	struct sip_request req = {.contact = "<sip:a@h>"};
+
+	register_save(f->r, &req);
+	answer(NULL);
+	f->r->watch.anew(&f->r->watch, false); /* Redis is back */
+	tell_lines(f, 0, 1);
+	assert_string_equal(asked.contacts, "sip:a@h sip:0@h ");
+	tell_written(f);
+	assert_null(asked.fn);
+	f->r->watch.anew(&f->r->watch, false);
+	assert_null(asked.fn);                /* they know */
+	f->r->watch.anew(&f->r->watch, true); /* it has lost all */
+	f->born_us++;
+	tell_lines(f, 0, 0);
+	assert_string_equal(asked.contacts, "sip:a@h ");
+	tell_written(f);
+	/* Or they have it back from somebody who asks for her. */
+	f->born_us++;
+	req = (struct sip_request){.contact = NULL};
+	register_save(f->r, &req);
+	tell_lines(f, 0, 0);
+	tell_lines(f, 0, 0); /* it is read again, to be written */
+	assert_string_equal(asked.contacts, "sip:a@h ");
+	tell_written(f);
+	assert_int_equal(contacts(f), 1);
+}
+
+static void no_more_is_written_than_a_record_has(void **state)
+{
+	struct fixture *f = *state;
+	struct sip_request req = {.contact = "<sip:own@h>"};
+
+	register_save(f->r, &req);
+	answer(NULL);
+	f->r->watch.anew(&f->r->watch, true);
+	tell_lines(f, 0, CLUSTER_LINES_MAX);
+	assert_int_equal(contacts(f), CLUSTER_LINES_MAX + 1);
+	assert_int_equal(asked.count, CLUSTER_LINES_MAX);
+	tell_written(f);
+}
+
+/* What is under way at the end is left, and answered to nobody. */
+static void a_stop_leaves_questions(void **state)
+{
+	struct fixture *f = *state;
+	struct sip_request req = {.contact = "<sip:a@h>"};
+
+	register_save(f->r, &req);
+	assert_non_null(asked.fn);
+	assert_int_equal(req.code, 0);
+}
+
+/* --- connections --- */
+
+static void connect_as(struct fixture *f, struct sip_flow *flow, const char *contact)
+{
+	struct sip_request req = {.contact = contact, .flow = flow};
+
+	register_save(f->r, &req);
+	if (!asked.writes)
+		tell_lines(f, 0, 0);
+	assert_string_equal(asked.user, "flow");
+	tell_written(f);
+	assert_int_equal(req.code, 200);
+}
+
+static void die(struct sip_flow *flow)
+{
+	flow->watch->died(flow->watch);
+}
+
+/* Unless another node has it by now. */
+static void a_lost_connection_is_told_once_the_others_agree(void **state)
+{
+	struct fixture *f = *state;
+	struct sip_flow one = {NULL}, two = {NULL}, three = {NULL};
+
+	connect_as(f, &one, "<sip:0@h>");
+	connect_as(f, &two, "<sip:two@h>");
+	connect_as(f, &three, "<sip:three@h>");
+	die(&one);
+	assert_int_equal(f->told[END_FAILED], 0);
+	die(&two); /* while that is being settled: once more */
+	f->born_us++;
+	tell_lines(f, 0, 1);
+	assert_int_equal(f->told[END_FAILED], 1);
+	assert_string_equal(asked.contacts, "sip:three@h sip:0@h ");
+	tell_written(f);
+	f->born_us++;
+	tell_lines(f, 0, 1); /* again, for the second one */
+	assert_string_equal(asked.contacts, "sip:three@h sip:0@h ");
+	tell_written(f);
+	assert_int_equal(f->told[END_FAILED], 1);
+	/* Redis is away: it ends here, for now. */
+	die(&three);
+	answer(NULL);
+	assert_int_equal(f->told[END_FAILED], 2);
+	assert_int_equal(contacts(f), 1);
 }
 
 /* --- by command --- */
@@ -439,6 +654,11 @@ int main(void)
 #define SHARE_CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    SHARE_CASE(all_of_all_nodes_go_at_once),
+	    SHARE_CASE(alone_it_decides),
+	    SHARE_CASE(what_they_missed_is_written),
+	    SHARE_CASE(no_more_is_written_than_a_record_has),
+	    SHARE_CASE(a_stop_leaves_questions),
+	    SHARE_CASE(a_lost_connection_is_told_once_the_others_agree),
 	    SHARE_CASE(one_or_all_are_removed_everywhere),
 	};
 
