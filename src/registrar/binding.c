@@ -91,28 +91,56 @@ static bool has_flow(const struct binding_terms *t)
 	return t->instance.p && t->reg_id.p;
 }
 
-/* RFC 5626 6: where both have them, the URI has no say. */
-bool terms_are_same(const struct binding_terms *a, const struct binding_terms *b)
+/* How much alike two bindings are. */
+enum likeness { OTHER, URI_ALIKE, WAY_ALIKE, ITSELF };
+
+/* RFC 5626 6: where both have a flow, the URI has no say. */
+static enum likeness compare(const struct binding_terms *a, const struct binding_terms *b)
 {
 	if (has_flow(a) && has_flow(b))
-		return slice_equal(a->instance, b->instance) && slice_equal(a->reg_id, b->reg_id);
-	return sip_uri_same(a->contact, b->contact);
+		return slice_equal(a->instance, b->instance) && slice_equal(a->reg_id, b->reg_id)
+		    ? ITSELF
+		    : OTHER;
+	if (!sip_uri_same(a->contact, b->contact))
+		return OTHER;
+	if (has_flow(a) || has_flow(b))
+		return URI_ALIKE;
+	return slice_equal(a->contact, b->contact) ? ITSELF : WAY_ALIKE;
 }
 
-/* That flow, or else what has its URI. */
-struct binding *aor_find_binding(const struct aor *aor, const struct binding_terms *terms)
+bool terms_are_same(const struct binding_terms *a, const struct binding_terms *b)
+{
+	return compare(a, b) != OTHER;
+}
+
+/*
+ * What is most alike: two contacts that are not the same may both be the same as a third one (RFC
+ * 3261 19.1.4: that lacks a parameter in which they differ).
+ */
+static struct binding *find_most_alike(const struct aor *aor, const struct binding_terms *terms,
+    enum likeness of_seen)
 {
 	struct binding *b, *found = NULL;
+	enum likeness most = OTHER, now;
 
 	TAILQ_FOREACH(b, &aor->bindings, entry) {
-		if (!terms_are_same(&b->terms, terms))
-			continue;
-		if (has_flow(&b->terms) == has_flow(terms))
-			return b;
-		if (!found)
+		now = compare(&b->terms, terms);
+		if (now > most && (!b->seen || now >= of_seen)) {
+			most = now;
 			found = b;
+		}
 	}
 	return found;
+}
+
+struct binding *aor_find_binding(const struct aor *aor, const struct binding_terms *terms)
+{
+	return find_most_alike(aor, terms, OTHER);
+}
+
+struct binding *aor_find_told(const struct aor *aor, const struct binding_terms *terms)
+{
+	return find_most_alike(aor, terms, ITSELF);
 }
 
 /* RFC 5630 4.1: on each hop, the one to another node among them. */

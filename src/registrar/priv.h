@@ -145,6 +145,9 @@ bool terms_are_same(const struct binding_terms *a, const struct binding_terms *b
 /** The binding that these are to take the place of; NULL: none. */
 struct binding *aor_find_binding(const struct aor *aor, const struct binding_terms *terms);
 
+/** The same of a line of a record, whose lines do not take each other's place: seen ones stay. */
+struct binding *aor_find_told(const struct aor *aor, const struct binding_terms *terms);
+
 /** Not in place yet.  @return NULL when memory is out */
 struct binding *binding_new(struct registrar *r, const struct binding_terms *terms);
 void binding_free(struct binding *b);

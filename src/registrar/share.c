@@ -165,7 +165,7 @@ static void take_line(struct aor *aor, const struct cluster_line *line)
 	}
 	ours = slice_equal(words[WRITER], cluster_own_process(r->env.cluster));
 	slice_cut(&words[WRITER], ' ', &t.node);
-	b = aor_find_binding(aor, &t);
+	b = aor_find_told(aor, &t);
 	if (b
 	    && (is_later(b, &t)
 		|| (binding_is_own(b) && (ours || (!b->written && b->made_ms >= t.made_ms))))) {

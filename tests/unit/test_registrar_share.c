@@ -469,6 +469,39 @@ static void all_of_all_nodes_go_at_once(void **state)
 	assert_int_equal(contacts(f), 0);
 }
 
+/*
+ * RFC 3261 19.1.4: two that differ in a parameter may both be the same as a third, that lacks it.
+ * Who wrote the record has kept them apart, and so does who reads it.
+ */
+static void those_of_one_record_do_not_replace_each_other(void **state)
+{
+	static const char *const told[] = {"sip:a@h", "sip:a@h;x=2", "sip:a@h;x=1"};
+	struct fixture *f = *state;
+	struct sip_request req = {.contact = NULL};
+
+	register_save(f->r, &req);
+	tell_contacts(f, told, 3);
+	assert_int_equal(contacts(f), 3);
+	for (size_t i = 0; i < 3; i++) { /* also once they are known, in whatever order */
+		req = (struct sip_request){.contact = NULL};
+		register_save(f->r, &req);
+		tell_contacts(f, told + i, 3 - i);
+		assert_int_equal(contacts(f), 3 - i);
+	}
+	/* One that is told anew comes in place of the old, and of no other. */
+	req = (struct sip_request){.contact = "<sip:a@h;x=1>"};
+	register_save(f->r, &req);
+	tell_contacts(f, told, 3);
+	assert_string_equal(asked.contacts, "sip:a@h;x=1 sip:a@h;x=2 sip:a@h ");
+	tell_written(f);
+	assert_int_equal(contacts(f), 3);
+	/* Twice is once. */
+	req = (struct sip_request){.contact = NULL};
+	register_save(f->r, &req);
+	tell_contacts(f, (const char *const[]){"sip:b@h", "sip:b@h"}, 2);
+	assert_int_equal(contacts(f), 1);
+}
+
 /* --- without the others --- */
 
 static void alone_it_decides(void **state)
@@ -654,6 +687,7 @@ int main(void)
 #define SHARE_CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    SHARE_CASE(all_of_all_nodes_go_at_once),
+	    SHARE_CASE(those_of_one_record_do_not_replace_each_other),
 	    SHARE_CASE(alone_it_decides),
 	    SHARE_CASE(what_they_missed_is_written),
 	    SHARE_CASE(no_more_is_written_than_a_record_has),
