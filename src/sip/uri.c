@@ -31,6 +31,12 @@ static int escaped(const char *p, size_t len)
 	return *p == '%' ? hex_byte((struct slice){p + 1, len - 1}) : -1;
 }
 
+/* Would a digit here make an escape of a percent sign that is none? */
+static bool is_after_bare_percent(const char *text, size_t len)
+{
+	return (len >= 1 && text[len - 1] == '%') || (len >= 2 && text[len - 2] == '%');
+}
+
 size_t sip_escapes_normalize(char *text, size_t len)
 {
 	size_t to = 0;
@@ -40,7 +46,7 @@ size_t sip_escapes_normalize(char *text, size_t len)
 
 		if (c < 0) {
 			text[to++] = text[from];
-		} else if (is_unreserved(c)) {
+		} else if (is_unreserved(c) && !is_after_bare_percent(text, to)) {
 			text[to++] = (char)c;
 			from += 2;
 		} else {
