@@ -25,8 +25,9 @@ enum { TEXT_MAX = 4096 };
 
 struct sip_request {
 	struct slice fields[FIELDS];
-	struct slice privacy, refer_to;
+	struct slice privacy, refer_to, referred_by;
 	struct sip_flow *flow;
+	bool no_hops; /* Max-Forwards: 0 */
 	int code, answers;
 };
 
@@ -68,6 +69,7 @@ struct world {
 	const struct event_package *refer_package;
 	struct subscription referral; /* by the last REFER */
 	int refer_result;
+	char offered[128];     /* headers of the last session */
 	char events[TEXT_MAX]; /* "JOIN participant nickname reason;" */
 };
 
@@ -82,9 +84,10 @@ struct slice sip_request_field(const struct sip_request *req, enum sip_field fie
 
 struct slice sip_request_header(const struct sip_request *req, struct slice name)
 {
-	return slice_equal_nocase(name, SLICE("Privacy")) ? req->privacy
-	    : slice_equal_nocase(name, SLICE("Refer-To")) ? req->refer_to
-							  : ABSENT;
+	return slice_equal_nocase(name, SLICE("Privacy"))    ? req->privacy
+	    : slice_equal_nocase(name, SLICE("Refer-To"))    ? req->refer_to
+	    : slice_equal_nocase(name, SLICE("Referred-By")) ? req->referred_by
+							     : ABSENT;
 }
 
 struct slice sip_request_header_at(const struct sip_request *req, struct slice name, size_t index)
@@ -111,8 +114,7 @@ void sip_flow_unref(struct sip_flow *flow)
 
 unsigned sip_request_hops(const struct sip_request *req)
 {
-	(void)req;
-	return 70;
+	return req->no_hops ? 0 : 70;
 }
 
 bool sip_request_uri_is_ours(const struct sip_request *req, struct slice uri,
@@ -186,6 +188,7 @@ static struct ua_session *session_new(const struct ua_offer *offer)
 	    .low = UINT64_MAX,
 	    .tokens = "nickname private-messages"};
 	snprintf(s->id, sizeof(s->id), "s%zu", w->session_count++);
+	snprintf(w->offered, sizeof(w->offered), "%.*s", SLICE_ARG(offer->headers));
 	return s;
 }
 
@@ -354,15 +357,23 @@ static inline void unwatch(struct world *w)
 
 /* --- participants --- */
 
-static int run_action(struct world *w, const char *name, struct sip_request *request)
+/* @param number  the third argument; negative: there is none */
+static int run_action_with(struct world *w, const char *name, struct sip_request *request,
+    int number)
 {
 	const struct action *action = conf_service.actions;
 	struct route_subject subject = {.request = request, .last = true};
-	struct arg args[4] = {{.present = true, .text = SLICE(LOBBY)}};
+	struct arg args[4] = {{.present = true, .text = SLICE(LOBBY)},
+	    [2] = {.present = number >= 0, .number = number}};
 
 	while (strcmp(action->name, name) != 0)
 		action++;
 	return action->run(&subject, args, w->conf);
+}
+
+static int run_action(struct world *w, const char *name, struct sip_request *request)
+{
+	return run_action_with(w, name, request, -1);
 }
 
 /* An INVITE to the lobby.  @return the session; NULL: it was refused, with *codep */

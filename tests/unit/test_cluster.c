@@ -757,6 +757,8 @@ static void urls(void **state)
 	    {"redis://h/x", -EINVAL, NULL, NULL, NULL, 0, 0},
 	    {"http://h", -EINVAL, NULL, NULL, NULL, 0, 0},
 	    {"unix://run", -EINVAL, NULL, NULL, NULL, 0, 0},
+	    {"redis://me%40x:secret@h", -EINVAL, NULL, NULL, NULL, 0, 0},
+	    {"unix://:a%20b@/run/redis.sock", -EINVAL, NULL, NULL, NULL, 0, 0},
 	    {"", -EINVAL, NULL, NULL, NULL, 0, 0},
 	};
 	struct redis_place place;

@@ -67,6 +67,77 @@ static void commands_are_obeyed(void **state)
 	assert_int_equal(lobby(w)->count, 1);
 }
 
+/* Where there are no nicknames; and of a crowd it is told whom one MESSAGE has room for. */
+static void answers_have_bounds(void **state)
+{
+	struct world *w = *state;
+	char name[201];
+
+	w->settings.max_participants = FAKES_MAX;
+	memset(name, 'n', sizeof(name) - 1);
+	for (size_t i = 0; i < 12; i++) {
+		char uri[64];
+
+		snprintf(uri, sizeof(uri), "sip:user%zu@im.example.org", i);
+		snprintf(name + 120, sizeof(name) - 120, "%zu", i);
+		assert_int_equal(ask_nickname(join(w, uri), name), 200);
+	}
+	assert_int_equal(write_page(w, PHONE, "/nick Fon", NULL), 200);
+	page_answer(w, 200);
+	assert_int_equal(write_page(w, PHONE, "/who", NULL), 200);
+	assert_non_null(strstr(w->pages[0].body, "nnn"));
+	page_answer(w, 200);
+	w->settings.nicknames = false;
+	assert_int_equal(write_page(w, PHONE, "/nick Tel", NULL), 200);
+	assert_string_equal(w->pages[0].body, "There are no nicknames here.");
+	page_answer(w, 200);
+}
+
+static int write_as(struct world *w, const char *method, const char *from, const char *type,
+    struct slice body, bool no_hops)
+{
+	struct sip_request request;
+
+	request_init(&request, method, from, NULL);
+	request.fields[SIP_FIELD_CONTENT_TYPE] = slice_of(type);
+	request.fields[SIP_FIELD_BODY] = body;
+	request.no_hops = no_hops;
+	run_action(w, "msg_to_conf", &request);
+	assert_int_equal(request.answers, 1);
+	return request.code;
+}
+
+static void what_is_no_text_is_refused(void **state)
+{
+	static const struct {
+		const char *method, *from, *type, *body;
+		bool no_hops;
+		int code;
+	} cases[] = {
+	    {"INVITE", PHONE, "text/plain", "hello", false, 500},
+	    {"MESSAGE", PHONE, "text/plain", NULL, false, 400},
+	    {"MESSAGE", PHONE, NULL, "hello", false, 400},
+	    {"MESSAGE", PHONE, "text/html", "hello", false, 415},
+	    {"MESSAGE", PHONE, "text/plain", "hello", true, 483},
+	    {"MESSAGE", PHONE, "text/plain", "\xff", false, 400},
+	    {"MESSAGE", "phone", "text/plain", "hello", false, 403},
+	    {"MESSAGE", "sip:a@anonymous.invalid", "text/plain", "hello", false, 433},
+	    {"MESSAGE", PHONE, "Text/Plain ;charset=utf-8", "hello", false, 200},
+	};
+	static char longest[64 * 1024 + 1];
+	struct world *w = *state;
+
+	for (size_t i = 0; i < CONF_COUNT(cases); i++)
+		assert_int_equal(write_as(w, cases[i].method, cases[i].from, cases[i].type,
+				     slice_of(cases[i].body), cases[i].no_hops),
+		    cases[i].code);
+	memset(longest, 'x', sizeof(longest));
+	assert_int_equal(write_as(w, "MESSAGE", PHONE, "text/plain",
+			     (struct slice){longest, sizeof(longest)}, false),
+	    413);
+	assert_int_equal(lobby(w)->count, 1);
+}
+
 static void who_does_not_take_them_has_left(void **state)
 {
 	struct world *w = *state;
@@ -146,6 +217,8 @@ int main(void)
 	    CASE(texts_go_both_ways_in_order),
 	    CASE(what_others_say_goes_where_it_writes_from),
 	    CASE(commands_are_obeyed),
+	    CASE(answers_have_bounds),
+	    CASE(what_is_no_text_is_refused),
 	    CASE(who_does_not_take_them_has_left),
 	    CASE(what_waits_has_a_bound),
 	    CASE(the_unknown_are_known_again),

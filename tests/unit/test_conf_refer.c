@@ -90,6 +90,56 @@ static void test_too_many(void **state)
 	assert_true(w->sessions[2].gone);
 }
 
+/* Whom the room is for, who is sent out, and a request that has gone far enough. */
+static void test_limits(void **state)
+{
+	static char *users[] = {"alice"};
+	struct world *w = *state;
+	struct sip_request request;
+
+	w->room.users = (struct setting_list){users, 1};
+	assert_int_equal(refer(w, ALICE, CAROL), 403);
+	w->room.users.count = 0;
+	request_init(&request, "REFER", ALICE, NULL);
+	request.refer_to = SLICE(CAROL);
+	request.no_hops = true;
+	run_action(w, "msrp_conf_refer", &request);
+	assert_int_equal(request.code, 483);
+	request_init(&request, "REFER", ALICE, NULL);
+	request.refer_to = SLICE(CAROL);
+	request.referred_by = SLICE("<" ALICE ">");
+	run_action(w, "msrp_conf_refer", &request);
+	assert_int_equal(request.code, 202);
+	assert_string_equal(w->offered, "Referred-By: <" ALICE ">\r\n");
+}
+
+static int kick(struct world *w, const char *whom)
+{
+	struct sip_request request;
+	char to[128];
+
+	snprintf(to, sizeof(to), "<%s;method=BYE>", whom);
+	request_init(&request, "REFER", ALICE, NULL);
+	request.refer_to = slice_of(to);
+	run_action_with(w, "msrp_conf_refer", &request, 1);
+	return request.code;
+}
+
+static void test_sent_out(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(kick(w, CAROL), 480);
+	join(w, CAROL);
+	w->refer_result = -ENOMEM; /* who asks could not be told of it */
+	assert_int_equal(kick(w, CAROL), 500);
+	assert_int_equal(lobby(w)->count, 2);
+	w->refer_result = 0;
+	assert_int_equal(kick(w, CAROL), 202);
+	assert_int_equal(lobby(w)->count, 1);
+	assert_string_equal(w->referral.last, "SIP/2.0 200 OK\r\n");
+}
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -129,6 +179,8 @@ int main(void)
 	    TEST(test_not_called),
 	    TEST(test_not_told),
 	    TEST(test_too_many),
+	    TEST(test_limits),
+	    TEST(test_sent_out),
 	    TEST(test_refused),
 	};
 
