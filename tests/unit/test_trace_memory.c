@@ -255,10 +255,55 @@ static void each_allocation(void **state)
 	    refused, hurt);
 }
 
+/* --- what a trace of one session knows of others --- */
+
+/* A call that names another session as well; what is said in that one is of the call. */
+static bool follow(struct trace_filter *f)
+{
+	struct trace_mark mark = {.all = false};
+	struct slice call_id;
+
+	trace_filter_takes_sip(f, SLICE("INVITE sip:a@h SIP/2.0\r\nCall-ID: 1\r\n\r\n"),
+	    SLICE("a=path:msrp://h:1/mine;tcp\r\na=path:msrp://h:1/other;tcp\r\n"), &call_id);
+	assert_true(slice_equal(call_id, SLICE("1")));
+	return trace_filter_takes_msrp(f, SLICE("MSRP t SEND\r\nTo-Path: msrp://h:1/other;tcp\r\n"),
+	    &mark, &call_id);
+}
+
+static void each_allocation_of_a_filter(void **state)
+{
+	const struct trace_filter_options options = {SLICE("mine"), SLICE("alice"),
+	    SLICE("192.0.2.1")};
+	unsigned n = 0, refused = 0, missed = 0;
+	struct trace_filter *f;
+	struct reason why;
+	bool failed;
+
+	(void)state;
+	do {
+		memory_fail_at(++n);
+		if (trace_filter_new(&f, &options, &why) == 0) {
+			missed += !follow(f);
+			failed = memory_has_failed();
+			memory_fail_at(0);
+			assert_true(follow(f));
+			trace_filter_free(f);
+		} else {
+			failed = memory_has_failed();
+			memory_fail_at(0);
+			assert_true(failed);
+			refused++;
+		}
+		assert_true(n < 100);
+	} while (failed);
+	assert_true(refused > 2 && missed > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_allocation),
+	    cmocka_unit_test(each_allocation_of_a_filter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
