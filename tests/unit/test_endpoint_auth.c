@@ -473,6 +473,30 @@ static void a_grant_has_a_path(void **state)
 	check_failure(r, 503, true, 1);
 }
 
+/* OpenSIPS 4.1 writes an Authentication-Info that cannot be read, and others a time that is none. */
+static void what_cannot_be_read_counts_as_absent(void **state)
+{
+	static const char *const expires[] = {"x", "0", "99999999999999999999"};
+	struct relay *r = *state;
+	char text[256];
+
+	for (size_t i = 0; i < sizeof(expires) / sizeof(*expires); i++) {
+		r->granted = 0;
+		start(r);
+		expect_auth(r);
+		respond(r, 401, CHALLENGE(""));
+		expect_auth(r);
+		snprintf(text, sizeof(text),
+		    "Use-Path: msrp://relay:1/a;tcp\r\nExpires: %s\r\nAuthentication-Info: \"\r\n",
+		    expires[i]);
+		respond(r, 200, text);
+		wait_told(r, &r->granted, 1);
+		assert_string_equal(r->path, "msrp://relay:1/a;tcp");
+		endpoint_auth_free(r->auth);
+		r->auth = NULL;
+	}
+}
+
 static void silence_and_loss_are_failures(void **state)
 {
 	struct relay *r = *state;
@@ -573,6 +597,7 @@ int main(void)
 	    CASE(a_relay_that_proves_nothing_is_not_believed),
 	    CASE(a_grant_may_be_the_first_answer),
 	    CASE(a_grant_has_a_path),
+	    CASE(what_cannot_be_read_counts_as_absent),
 	    CASE(silence_and_loss_are_failures),
 	    CASE(a_chain_is_asked_one_after_the_other),
 	    CASE(what_is_no_path_is_refused),
