@@ -6,6 +6,10 @@
 
 #include <cmocka.h>
 
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
 #include <event2/event.h>
 
 #include "loop.h"
@@ -20,6 +24,18 @@ struct fixture {
 	struct nonces *nonces;
 	char nonce[NONCE_LEN + 1];
 };
+
+/* Seconds that the world's clock is ahead of what it says. */
+static time_t ahead_s;
+
+int clock_gettime(clockid_t id, struct timespec *now)
+{
+	int err = (int)syscall(SYS_clock_gettime, id, now);
+
+	if (id == CLOCK_REALTIME)
+		now->tv_sec += ahead_s;
+	return err;
+}
 
 static int setup(void **state)
 {
@@ -171,6 +187,39 @@ static void nodes_have_one_secret(void **state)
 	nonces_free(others);
 }
 
+/* @return is the first use of a nonce good that another node made when its clock said so? */
+static bool fresh_of_another(struct fixture *f, time_t made_s)
+{
+	struct nonces *others;
+	char foreign[NONCE_LEN + 1];
+	bool good;
+
+	assert_int_equal(nonces_new(&others, LIFE_MS), 0);
+	assert_int_equal(nonces_share(others, SLICE("secret")), 0);
+	ahead_s = made_s;
+	nonces_make(others, nobody, foreign);
+	ahead_s = 0;
+	good = fresh(f, foreign, 1);
+	assert_false(fresh(f, foreign, 1));
+	nonces_free(others);
+	return good;
+}
+
+/* Clocks of nodes differ; and an older one may have been used where nobody remembers. */
+static void others_have_clocks_of_their_own(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(nonces_share(f->nonces, SLICE("secret")), 0);
+	assert_true(fresh_of_another(f, 0));
+	assert_true(fresh_of_another(f, 1));
+	assert_false(fresh_of_another(f, 3600));
+	assert_true(fresh_of_another(f, -20));
+	assert_false(fresh_of_another(f, -40));
+	nonces_set_expire(f->nonces, 10000);
+	assert_false(fresh_of_another(f, -20));
+}
+
 static void the_ring_passes_by(void **state)
 {
 	struct fixture *f = *state;
@@ -209,6 +258,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(nodes_have_one_secret, setup, teardown),
 	    cmocka_unit_test_setup_teardown(one_is_for_whom_it_was_made, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_we_did_not_make_is_stale, setup, teardown),
+	    cmocka_unit_test_setup_teardown(others_have_clocks_of_their_own, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_ring_passes_by, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_nonce_dies_of_age, setup, teardown),
 	};

@@ -367,6 +367,71 @@ static void many_nodes(void **state)
 	assert_int_equal(cluster_find_node(NULL, SLICE("b"), &node), -ENOENT);
 }
 
+/* --- what stands in Redis that no node has written --- */
+
+struct secrets {
+	unsigned count;
+	char last[128];
+};
+
+static void on_secret(struct slice secret, void *arg)
+{
+	struct secrets *s = arg;
+
+	s->count++;
+	snprintf(s->last, sizeof(s->last), "%.*s", SLICE_ARG(secret));
+}
+
+/* A round, with what Redis has now. */
+static void hear(struct fixture *f)
+{
+	node_tick(f->nodes[0].cluster);
+	loop_until(f->base, all_answered, f);
+}
+
+static void no_records(void **state)
+{
+	struct fixture *f = *state;
+	const struct cluster *c = f->nodes[0].cluster;
+	struct cluster_node node;
+
+	assert_true(slice_equal(cluster_own_msrp(c), SLICE("msrp://127.0.0.1:2855;tcp")));
+	redis_server_call(&f->redis, "MSET test:node:x - test:node:y instance test:node:z \"i s\"");
+	redis_server_call(&f->redis,
+	    "EVAL \"redis.call('SADD', 'test:nodes', 'x', 'y', 'z') "
+	    "return redis.status_reply('OK')\" 0");
+	hear(f);
+	assert_int_equal(HASH_COUNT(c->nodes), NODES);
+	assert_int_equal(cluster_find_node(c, SLICE("x"), &node), -ENOENT);
+	assert_int_equal(cluster_find_node(c, SLICE("b"), &node), 0);
+}
+
+/* What is no secret takes the place of none; another one is told. */
+static void secrets(void **state)
+{
+	struct fixture *f = *state;
+	struct cluster *c = f->nodes[0].cluster;
+	struct secrets told = {.count = 0};
+	char before[128], command[256];
+
+	assert_true(strlen(c->secret) < sizeof(before));
+	strcpy(before, c->secret);
+	cluster_on_secret(c, on_secret, &told);
+	told.count = 0;
+	redis_server_call(&f->redis, "SET test:secret short");
+	hear(f);
+	assert_string_equal(c->secret, before);
+	assert_int_equal(told.count, 0);
+	before[0] = before[0] == 'x' ? 'y' : 'x';
+	snprintf(command, sizeof(command), "SET test:secret %s", before);
+	redis_server_call(&f->redis, command);
+	hear(f);
+	hear(f);
+	assert_string_equal(c->secret, before);
+	assert_string_equal(told.last, before);
+	assert_int_equal(told.count, 1);
+}
+
 static bool one_lost(void *arg)
 {
 	struct fixture *f = arg;
@@ -821,6 +886,8 @@ int main(void)
 	    WITH_REDIS(owners),
 	    WITH_REDIS(node_left),
 	    WITH_REDIS(many_nodes),
+	    WITH_REDIS(no_records),
+	    WITH_REDIS(secrets),
 	    WITH_REDIS(redis_paused),
 	    WITH_REDIS(redis_restarted),
 	    WITH_REDIS(redis_emptied),
