@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Secrets of the configuration: in no log line, in no answer, and gone once they count no more."""
+"""Secrets of the configuration: in no log, event, trace or answer, and gone once they are old."""
 import base64
 import hashlib
 import json
@@ -134,7 +134,7 @@ class SecretsTest(case.Case):
         return Secrets(self.directory, self.authority)
 
     def use(self, daemon, ctl, secrets):
-        """Prove each of them, and fail to."""
+        """Prove each of them, and fail to.  What came of it that is as good as one: a token."""
         (host, port), (_, secure) = daemon.listeners(ctl)
         uri = f'msrp://{host}:{port};tcp'
         for user, password in (('alice', secrets.relay), ('bob', secrets.hashed),
@@ -147,34 +147,54 @@ class SecretsTest(case.Case):
             client.auth()
             client.close()
         shake_hands(host, secure)
-        ctl.call('token', user='carol')
+        token = ctl.call('token', user='carol')['token']
         _, invite = self.start_session(ctl)
         invite.respond(401, headers=[('WWW-Authenticate', challenge(REALM, 'abc'))])
         again = self.sip.expect('INVITE')
         self.assertIn('gw', again.request.get('Authorization'))
         again.respond(486)
+        ctl.event('E_MSRP_SESSION_FAILED')
+        return token
 
     def configure(self, daemon, ctl, secrets):
         daemon.config.update(json.loads(json.dumps(case.merge(daemon.config, secrets.config()))))
         daemon.write_config()
         self.assertEqual(ctl.call('reload'), 'OK')
 
+    def trace(self, ctl):
+        """What a trace has that ends now: what proves that one knows a password, too."""
+        state = ctl.call('msrp_trace', mode='off')
+        with open(state['file'], 'rb') as file:
+            trace = file.read()
+        self.assertEqual(state['lost'], 0)
+        for proof in (b'Digest username="alice"', b'Digest username="guest"', b'username="gw"'):
+            self.assertIn(proof, trace)
+        return trace.decode('latin-1')
+
     def test_secrets(self):
         before = self.secrets()
-        daemon, ctl = self.start(case.merge(before.config(), {'msrp': {'listen': [
-            {'name': 'inside', 'uri': 'msrp://127.0.0.1:0;tcp'},
-            {'name': 'outside', 'uri': 'msrps://127.0.0.1:0;tcp'}]}}))
-        self.use(daemon, ctl, before)
+        daemon, ctl = self.start(case.merge(before.config(), {
+            'trace': {'directory': self.directory},
+            'msrp': {'listen': [
+                {'name': 'inside', 'uri': 'msrp://127.0.0.1:0;tcp'},
+                {'name': 'outside', 'uri': 'msrps://127.0.0.1:0;tcp'}]}}))
+        ctl.call('msrp_trace', mode='on', file='secrets.pcapng')
+        tokens = [self.use(daemon, ctl, before)]
         self.assertEqual(found(daemon, before.kept), before.kept)
         after = self.secrets()
         self.configure(daemon, ctl, after)
-        self.use(daemon, ctl, after)
+        tokens.append(self.use(daemon, ctl, after))
         self.assertEqual(found(daemon, after.kept), after.kept)
         self.assertEqual(found(daemon, before.kept), [])
         self.assertEqual(found(daemon, before.key.lines + after.key.lines), [])
         log = daemon.log()
         self.assertIn('debug', log)
-        self.assertEqual([word for word in before.words + after.words if word in log], [])
+        events = json.dumps(ctl.history)
+        self.assertIn('E_MSRP_SESSION_FAILED', events)
+        words = before.words + after.words + tokens
+        for place, text in ('log', log), ('events', events), ('trace', self.trace(ctl)):
+            with self.subTest(place):
+                self.assertEqual([word for word in words if word in text], [])
 
     def file(self, text):
         path = os.path.join(self.directory, secret('file'))
