@@ -213,7 +213,9 @@ bool sip_uri_same(struct slice a, struct slice b)
 {
 	struct parts x = split(a), y = split(b);
 
-	return slice_equal_nocase(x.scheme, y.scheme) && slice_equal(x.userinfo, y.userinfo)
-	    && slice_equal_nocase(x.host, y.host) && allows(x.params, y.params)
-	    && allows(y.params, x.params);
+	/* Also one that is none, as it has a parameter twice, is itself. */
+	return slice_equal(a, b)
+	    || (slice_equal_nocase(x.scheme, y.scheme) && slice_equal(x.userinfo, y.userinfo)
+		&& slice_equal_nocase(x.host, y.host) && allows(x.params, y.params)
+		&& allows(y.params, x.params));
 }

@@ -84,6 +84,8 @@ static void test_same(void **state)
 	    {"sip:bob@biloxi.com;ob", "sip:bob@biloxi.com;OB", true},
 	    {"sip:bob@[2001:DB8::1]:5060", "sip:bob@[2001:db8::1]:5060", true},
 	    {"sip:bob;x@biloxi.com", "sip:bob;y@biloxi.com", false},
+	    {"sip:bob@h;x=1;x=2", "sip:bob@h;x=1;x=2", true}, /* RFC 3261 19.1.1: it is none */
+	    {"sip:bob@h;x=1;x=2", "sip:bob@h;x=2;x=1", false},
 	    {"", "", true},
 	};
 
