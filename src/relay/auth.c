@@ -160,16 +160,9 @@ static bool find_lifetime(struct auth_attempt *auth, uint64_t *lifetime_ms)
 	struct slice text = slice_trim(auth->a->frame->expires);
 	uint64_t seconds = s->auth_expires_ms / 1000;
 
-	if (text.p) {
-		int err = slice_to_u64(text, EXPIRES_MAX, &seconds);
-
-		if (err == -ERANGE)
-			seconds = EXPIRES_MAX;
-		else if (err < 0) {
-			arrival_reply(auth->a, 400, SLICE("Bad Expires"), NOTHING);
-			return false;
-		}
-	}
+	/* A number it is: msrp_frame_check(). */
+	if (text.p && slice_to_u64(text, EXPIRES_MAX, &seconds) < 0)
+		seconds = EXPIRES_MAX;
 	*lifetime_ms = seconds * 1000;
 	if (*lifetime_ms < s->auth_min_expires_ms)
 		refuse_interval(auth, SLICE("Min-Expires: "), s->auth_min_expires_ms);

@@ -23,7 +23,8 @@ static struct auth_user users[] = {{.name = alice_name, .password = alice_passwo
 struct fixture {
 	struct relay_side side;
 	struct relay_peer peer;
-	char to_path[128], nonce[80];
+	char to_path[256], nonce[80];
+	const char *before; /* relays that it came by, with a space; NULL: none */
 	unsigned nc;
 };
 
@@ -92,9 +93,9 @@ static void prove(const struct fixture *f, const char *user, const char *passwor
 static void say_auth(struct fixture *f, const char *headers)
 {
 	relay_peer_say(&f->peer,
-	    "MSRP auth1234 AUTH\r\nTo-Path: %s\r\nFrom-Path: %s\r\n%s"
+	    "MSRP auth1234 AUTH\r\nTo-Path: %s\r\nFrom-Path: %s%s\r\n%s"
 	    "-------auth1234$\r\n",
-	    f->to_path, f->peer.own, headers);
+	    f->to_path, f->before ? f->before : "", f->peer.own, headers);
 	relay_peer_expect(&f->peer, "MSRP auth1234 ");
 	msrp_peer_expect(&f->peer.raw, "-------auth1234$\r\n");
 }
@@ -215,6 +216,7 @@ static void how_long(void **state)
 	    {"Expires: 3601\r\n", "Max-Expires: 3600\r\n"},
 	    {"Expires: 99999999999999999999\r\n", "Max-Expires: 3600\r\n"},
 	    {"Expires: 0\r\n", "Min-Expires: 60\r\n"},
+	    {"Expires: soon\r\n", "400 bad Expires\r\n"},
 	};
 	struct fixture *f = *state;
 
@@ -237,6 +239,64 @@ static void the_uri_of_another(void **state)
 	answer(f, "alice", "secret", "");
 	assert_true(said(f, "403 "));
 	relay_peer_close(&other);
+}
+
+/* RFC 4976 5.1: the way back goes by the relays that the AUTH came by. */
+static void by_another_relay(void **state)
+{
+	struct fixture *f = *state;
+	char path[256], again[256];
+
+	f->before = "msrp://two:1/b;tcp msrp://one:1/a;tcp ";
+	be_challenged(f);
+	answer(f, "alice", "secret", "");
+	take(f, "Use-Path: ", '\r', path, sizeof(path));
+	assert_true(slice_starts_nocase(slice_of(path),
+	    SLICE("msrp://one:1/a;tcp msrp://two:1/b;tcp msrp://127.0.0.1:")));
+	/* The URI that was granted is asked for more time. */
+	snprintf(f->to_path, sizeof(f->to_path), "%s", strrchr(path, ' ') + 1);
+	f->before = NULL;
+	answer(f, "alice", "secret", "Expires: 100\r\n");
+	take(f, "Use-Path: ", '\r', again, sizeof(again));
+	assert_string_equal(again, f->to_path);
+	assert_int_equal(relay_service.sessions(f->side.relay), 1);
+}
+
+static void what_cannot_be_read_is_wrong(void **state)
+{
+	struct fixture *f = *state;
+
+	say_auth(f, "Authorization: Digest username=\"alice\r\n");
+	assert_true(said(f, "401 Unauthorized\r\n"));
+	say_auth(f, "Authorization: Basic YWxpY2U6c2VjcmV0\r\n");
+	assert_true(said(f, "401 Unauthorized\r\n"));
+	assert_int_equal(*f->side.relay->count.auth_failures, 2);
+}
+
+static void grants_have_bounds(void **state)
+{
+	struct fixture *f = *state;
+	char before[3000];
+
+	f->side.settings.max_sessions_per_user = 1;
+	be_challenged(f);
+	memset(before, 'x', sizeof(before));
+	memcpy(before, "msrp://", 7);
+	snprintf(before + sizeof(before) - 12, 12, ":1/a;tcp ");
+	f->before = before;
+	answer(f, "alice", "secret", "");
+	assert_true(said(f, "400 From-Path is too long\r\n"));
+	f->before = NULL;
+	answer(f, "alice", "secret", "");
+	assert_true(said(f, "200 OK\r\n"));
+	f->before = "msrp://one:1/a;tcp ";
+	answer(f, "alice", "secret", "");
+	assert_true(said(f, "403 Too many sessions of this user\r\n"));
+	f->side.settings.max_sessions_per_user = 0;
+	f->side.settings.max_sessions = 1;
+	answer(f, "alice", "secret", "");
+	assert_true(said(f, "408 Out of resources\r\n"));
+	assert_int_equal(relay_service.sessions(f->side.relay), 1);
 }
 
 static void without_tls(void **state)
@@ -296,6 +356,9 @@ int main(void)
 	    TEST(wrong_credentials),
 	    TEST(how_long),
 	    TEST(the_uri_of_another),
+	    TEST(by_another_relay),
+	    TEST(what_cannot_be_read_is_wrong),
+	    TEST(grants_have_bounds),
 	    cmocka_unit_test_setup_teardown(without_tls, setup_for_tls_alone, teardown),
 	    TEST(one_that_gets_nothing_right),
 	    cmocka_unit_test(settings_are_checked),
