@@ -1,10 +1,15 @@
 """An MSRP peer without threads and without a judge: for crowds, and where time is measured."""
 import socket
+import struct
+import time
 
 from . import msrp
 from .digest import Credentials
 from .frame import Framer, URI, new_id
 from .waiting import DEADLINE
+
+
+STAMPS = getattr(socket, 'SO_TIMESTAMPNS', 35)     # Linux; Python does not name it
 
 
 def address_of(uri):
@@ -15,7 +20,7 @@ def address_of(uri):
 class Wire:
     """One blocking connection; its answers are taken in order."""
 
-    def __init__(self, address, source=None, tls=None, own=None, options=()):
+    def __init__(self, address, source=None, tls=None, own=None, options=(), stamped=False):
         self.sock = socket.socket()
         for option in options:
             self.sock.setsockopt(*option)
@@ -24,6 +29,10 @@ class Wire:
         self.sock.settimeout(DEADLINE)
         self.sock.connect(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.stamped = stamped      # the kernel is to say when something came
+        if stamped:
+            self.sock.setsockopt(socket.SOL_SOCKET, STAMPS, 1)
+        self.left = self.came = None    # nanoseconds: when the last bytes did
         if tls:
             self.sock = tls.wrap_socket(self.sock, server_hostname=address[0])
         self.own = own or f'msrp{"s" if tls else ""}://127.0.0.1:9/{new_id()};tcp'
@@ -31,13 +40,25 @@ class Wire:
         self._frames = []
 
     def send(self, frame):
-        self.sock.sendall(frame.encode())
+        data = frame.encode()
+        self.left = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        self.sock.sendall(data)
         return frame
+
+    def _receive(self):
+        if not self.stamped:
+            return self.sock.recv(1 << 16)
+        data, notes, _, _ = self.sock.recvmsg(1 << 16, socket.CMSG_SPACE(16))
+        for level, kind, value in notes:
+            if (level, kind) == (socket.SOL_SOCKET, STAMPS):
+                seconds, nanoseconds = struct.unpack('qq', value)
+                self.came = seconds * 10 ** 9 + nanoseconds
+        return data
 
     def frame(self):
         """The next one that comes."""
         while not self._frames:
-            data = self.sock.recv(1 << 16)
+            data = self._receive()
             if not data:
                 raise EOFError('msrpd closed the connection')
             self._frames += self._framer.feed(data)
@@ -45,7 +66,9 @@ class Wire:
 
     def ask(self, frame):
         """A request and its answer; what else comes first gets its 200."""
-        self.send(frame)
+        return self.answer_to(self.send(frame))
+
+    def answer_to(self, frame):
         while (answer := self.frame()).tid != frame.tid or answer.method:
             self.answer(answer)
         return answer
