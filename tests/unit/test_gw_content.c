@@ -202,8 +202,9 @@ static void test_dates(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		snprintf(cpim, sizeof(cpim), "DateTime: %s\r\n" TEXT, cases[i].datetime);
-		snprintf(headers, sizeof(headers), cases[i].date ? "Date: %s GMT\r\n" : "",
-		    cases[i].date);
+		headers[0] = '\0';
+		if (cases[i].date)
+			snprintf(headers, sizeof(headers), "Date: %s GMT\r\n", cases[i].date);
 		expect_headers(cpim, headers);
 	}
 }
