@@ -278,7 +278,7 @@ class MessageTest(RoomCase):
     def test_unbounded_message(self):
         """One who takes less gets it aborted, the others get it."""
         alice, bob = self.join('alice'), self.join('bob')
-        carol = self.join('carol', max_size=30000)
+        carol = self.join('carol', max_size=50000)
         body = envelope(b'y' * 60000, alice.uri)
         for frame in alice.msrp.chunks(body, 20000, content_type=CPIM, total='unknown'):
             alice.conn.send(frame)
