@@ -520,7 +520,10 @@ static void on_forgotten(struct timer_entry *entry, void *arg)
 	forget(of_entry(entry));
 }
 
-/* The transaction stays as it is, without an answer: so repetitions end in it. */
+/*
+ * The transaction stays as it is, without an answer: so repetitions end in it.  Of what stands alone
+ * it is the edge's, and a connection has none.
+ */
 int sip_request_drop(struct sip_request *req)
 {
 	struct sip_stack *stack = req->agent->stack;
@@ -528,6 +531,11 @@ int sip_request_drop(struct sip_request *req)
 	if (req->answered)
 		return -EEXIST;
 	req->answered = true;
+	if (req->alone.msg) {
+		if (req->origin.flow)
+			sip_alone_silence(&req->alone, stack);
+		return 0;
+	}
 	sip_request_ref(req);
 	if (stack->dropped_count == DROPPED_MAX)
 		forget(of_entry(timer_queue_first(&stack->dropped)));

@@ -103,6 +103,8 @@ int sip_alone_judge(const struct sip_alone *alone, const struct sip_stack *stack
 
 	if (!is_taken(stack, method))
 		return method == sip_method_unknown ? 501 : 405;
+	if (sip->sip_request->rq_url->url_type <= url_unknown)
+		return 416;
 	write_unsupported(stack, sip->sip_require, lines);
 	return lines->err ? 500 : lines->len ? 420 : 0;
 }
@@ -152,6 +154,10 @@ void sip_alone_answer(const struct sip_alone *alone, const struct sip_stack *sta
 	    .to_tag = {alone->tag, SIP_ALONE_TAG}};
 
 	write_lines(&w, stack, lines);
+	if (w.err && code < 200) {
+		buffer_fini(&w);
+		return;
+	}
 	if (w.err) {
 		reply.code = 500;
 		reply.phrase = (struct slice){0};

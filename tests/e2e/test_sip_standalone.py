@@ -14,8 +14,8 @@ RULES = [
 class AnswersTest(case.Case):
     config = {'routes': {'sip': RULES}}
 
-    def ask(self, transport, method, **kwargs):
-        transaction = self.sip.request(method, self.daemon.sip_uri,
+    def ask(self, transport, method, uri=None, **kwargs):
+        transaction = self.sip.request(method, uri or self.daemon.sip_uri,
                                        self.sip.reach('127.0.0.1', self.daemon.sip_port, transport),
                                        **kwargs)
         response = transaction.expect()
@@ -61,6 +61,8 @@ class AnswersTest(case.Case):
                 response = self.ask(transport, method)
                 self.assertEqual(response.code, code)
                 self.assertIn('OPTIONS', response.get('Allow').split(', '))
+            self.assertEqual(self.ask(transport, 'MESSAGE', 'urn:foo:bar').code, 416)
+            self.assertEqual(self.ask(transport, 'MESSAGE', 'urn:service:sos').code, 202)
             response = self.ask(transport, 'MESSAGE', headers=[('Require', 'timer, foo, bar')])
             self.assertEqual(response.code, 420)
             self.assertEqual(response.get('Unsupported'), 'foo, bar')
