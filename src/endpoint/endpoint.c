@@ -188,7 +188,7 @@ static void move_to_second(struct endpoint *ep)
 
 	msrp_conn_detach(&s->second);
 	attach(ep, conn, 0);
-	s->confirmed = true;
+	session_confirm(s);
 	s->bound_told = true;
 	chunker_kick(&ep->out.chunker);
 }
@@ -347,7 +347,7 @@ static int on_request(struct msrp_target *target, struct msrp_conn *conn,
 	if (bind_to(ep, conn)) {
 		session_active(s);
 		if (s->user.conn == conn || s->relayed) {
-			s->confirmed = true;
+			session_confirm(s);
 			tell_bound(ep);
 		}
 		if (s->handler && (s->user.conn == conn || s->second.conn == conn))
@@ -433,6 +433,7 @@ int endpoint_set_path(struct endpoint *ep, struct slice relays, struct slice pee
 	path = slice_dup(buffer_text(&w));
 	if (!path)
 		return -ENOMEM;
+	s->heard &= s->to_path && strcmp(s->to_path, path) == 0;
 	free(s->to_path);
 	s->to_path = path;
 	s->relayed = relays.len > 0;
@@ -486,11 +487,9 @@ bool endpoint_bound(const struct endpoint *ep)
 	return s->user.conn && msrp_conn_open(s->user.conn);
 }
 
-bool endpoint_confirmed(const struct endpoint *ep)
+bool endpoint_heard(const struct endpoint *ep)
 {
-	const struct session *s = &ep->session;
-
-	return s->user.conn && s->confirmed;
+	return ep->session.heard;
 }
 
 struct msrp_conn *endpoint_conn(const struct endpoint *ep)

@@ -116,8 +116,8 @@ void endpoint_unbind(struct endpoint *ep);
 
 bool endpoint_bound(const struct endpoint *ep);
 
-/** Has the peer spoken on the connection that it is on: a request, or a response? */
-bool endpoint_confirmed(const struct endpoint *ep);
+/** Has the peer sent a request or a response, since its path is what it is? */
+bool endpoint_heard(const struct endpoint *ep);
 
 /** The connection it is on, or on its way to; NULL: none. */
 struct msrp_conn *endpoint_conn(const struct endpoint *ep);

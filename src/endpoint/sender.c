@@ -245,7 +245,7 @@ static int on_response(struct msrp_transaction *t, const struct msrp_frame *resp
 	struct session *s = session_ref(out->session);
 	int code = (int)response->code;
 
-	s->confirmed = true;
+	session_confirm(s);
 	session_active(s);
 	if (code >= 300 && chunk.number)
 		chunk_failed(out, &chunk, code, response->phrase, REPORT_FROM_RESPONSE);

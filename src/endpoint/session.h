@@ -58,13 +58,19 @@ struct session {
 	bool started, bound_told;
 	bool relayed;      /* its path leads through relays of ours */
 	bool speaks_first; /* on this connection */
-	bool confirmed;    /* the peer has spoken on it */
+	bool confirmed;    /* the peer has spoken on it, */
+	bool heard;        /* or on one before, since its path is what it is */
 	uint64_t max_queued_bytes;
 	uint64_t chunk_size; /* 0: the stack's */
 	struct timer_entry silent;
 	const char *own_uri;
 	char *to_path; /* NULL: not known yet */
 };
+
+static inline void session_confirm(struct session *s)
+{
+	s->confirmed = s->heard = true;
+}
 
 static inline struct session *session_ref(struct session *s)
 {

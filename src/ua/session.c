@@ -191,8 +191,7 @@ void ua_session_fail_here(struct ua_session *s, int code, struct slice reason)
 /* A connection that was lost has a time of its own. */
 static bool awaits_peer(const struct ua_session *s)
 {
-	return s->state == SESSION_ESTABLISHED && s->peer->connects
-	    && !endpoint_confirmed(s->endpoint);
+	return s->state == SESSION_ESTABLISHED && s->peer->connects && !endpoint_heard(s->endpoint);
 }
 
 /* RFC 4975 5.4: who connects does so at once, and sends. */

@@ -125,6 +125,24 @@ static void the_service_may_report_later(void **state)
 	assert_int_equal(endpoint_report(f->b.ep, slice_of(f->b.id), &report), -ENOENT);
 }
 
+/* Also when the connection has changed meanwhile; but not who is somewhere else now. */
+static void who_has_spoken_is_known(void **state)
+{
+	struct sides *f = *state;
+
+	sides_connect(f, false);
+	assert_false(endpoint_heard(f->b.ep));
+	assert_int_equal(side_send(&f->a, SLICE("x"), FAILURE_REPORT_YES, false, 0), 0);
+	sides_wait(f, &f->b.messages, 1);
+	assert_true(endpoint_heard(f->b.ep));
+	endpoint_unbind(f->b.ep);
+	assert_int_equal(endpoint_set_path(f->b.ep, NONE, slice_of(f->a.uri)), 0);
+	assert_true(endpoint_heard(f->b.ep));
+	assert_int_equal(endpoint_set_path(f->b.ep, NONE, SLICE("msrp://127.0.0.1:9/other;tcp")),
+	    0);
+	assert_false(endpoint_heard(f->b.ep));
+}
+
 static void the_endpoint_may_be_freed_in_its_callback(void **state)
 {
 	struct sides *f = *state;
@@ -466,6 +484,7 @@ int main(void)
 	    CASE(unwelcome_types_are_refused),
 	    CASE(the_service_may_report_later),
 	    CASE(a_nickname_is_the_services_to_give),
+	    CASE(who_has_spoken_is_known),
 	    CASE(the_endpoint_may_be_freed_in_its_callback),
 	    CASE(streams_pass_in_pieces),
 	    CASE(a_paused_stream_holds_the_sender),
