@@ -21,6 +21,8 @@ class SippCase(GatewayCase):
         """Run it on a copy of the scenario; field0 is where the client listens."""
         with open(os.path.join(HERE, 'sipp', scenario), encoding='ascii') as file:
             text = file.read().replace('@LOST@', str(lost))
+        # sipp does not answer again once a call is over: that is after the sixth answer lost.
+        text = text.replace('@WAIT@', '15000' if lost else '4000')
         copy = os.path.join(self.directory, f'{port}-{scenario}')
         with open(copy, 'w', encoding='ascii') as file:
             file.write(text)
