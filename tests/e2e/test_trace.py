@@ -17,14 +17,18 @@ BODY = 'the quick brown fox'
 
 
 def packets(path):
-    """What tshark dissects: a dict of fields for each packet."""
+    """
+    What tshark dissects: a dict of fields for each packet.  By what it looks like before its
+    port: each of them may be another protocol's.
+    """
     fields = ('frame.protocols', 'ip.src', 'tcp.srcport', 'tcp.dstport', 'tcp.seq', 'tcp.len',
               'tcp.checksum.status', 'msrp.transaction.id', 'msrp.method', 'msrp.status.code',
               'sip.Method', 'sip.Status-Code', 'sip.Call-ID', 'frame.comment',
               '_ws.col.Protocol', '_ws.malformed', 'msrp.end.line', 'ip.checksum.status',
               'tcp.payload')
     command = ['tshark', '-r', path, '-n', '-o', 'tcp.check_checksum:TRUE',
-               '-o', 'ip.check_checksum:TRUE', '-T', 'fields', '-E', 'separator=/t']
+               '-o', 'ip.check_checksum:TRUE', '-o', 'tcp.try_heuristic_first:TRUE',
+               '-o', 'udp.try_heuristic_first:TRUE', '-T', 'fields', '-E', 'separator=/t']
     for field in fields:
         command += ['-e', field]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE)
