@@ -6,9 +6,12 @@
 #include <event2/event.h>
 
 enum {
-	SHARE_LEAST_NS = 64 * 1000, /* of a turn, */
-	SHARE_MOST_NS = 256 * 1000, /* if those who would have to wait for it are rare */
-	CREDIT_NS = 256 * 1000,     /* what who has not used his share may have more, at most */
+	SHARE_LEAST_NS = 8 * 1000, /* of a turn for the busy, while others come */
+	SHARE_MOST_NS = 96 * 1000, /* of a turn, while there are only busy ones, or none */
+	OTHERS_NS = 64 * 1000,     /* of a turn for those others */
+	PIECE_NS = 32 * 1000,      /* of work, that anybody may be asked to wait for */
+	MODEST_NS = 64 * 1000,     /* of work, with nothing left */
+	BUSY_NS = 1000 * 1000,     /* of work without a break, and of waiting for it */
 };
 
 static uint64_t now_ns(void)
@@ -47,37 +50,22 @@ static void call_now(struct line *line)
 
 static void adjust(const struct line *line, struct line_entry *e, uint64_t took)
 {
-	if (took > line->share && e->share > 0)
+	uint64_t piece = line->share > PIECE_NS ? line->share : PIECE_NS;
+
+	if (took > piece && e->share > 0)
 		e->share--;
-	else if (took < line->share / 2 && e->share < e->most)
+	else if (e->waits && took < piece / 2 && e->share < e->most)
 		e->share++;
 }
 
-/* Who has waited long enough without it has some credit, but not more than a moment's. */
 static void insert(struct line *line, struct line_entry *e)
 {
-	if (e->used == 0)
-		e->used = line->clock;
-	else if (e->used < line->clock - CREDIT_NS)
-		e->used = line->clock - CREDIT_NS;
-	e->light = e->used <= line->clock - CREDIT_NS / 2;
-	STAILQ_INSERT_TAIL(e->light ? &line->light : &line->heavy, e, next);
+	e->goes_on = e == line->running;
+	e->list = !e->goes_on && e->modest                 ? &line->modest
+	    : e->goes_on && line->now - e->began > BUSY_NS ? &line->busy
+							   : &line->ready;
+	STAILQ_INSERT_TAIL(e->list, e, next);
 	line->count++;
-}
-
-/* What it took counts for itself, and the clock goes on by an equal share of it. */
-static void account(struct line *line, uint64_t took)
-{
-	struct line_entry *e = line->running;
-
-	line->clock += took / (line->count + 1);
-	if (!e)
-		return;
-	e->used += took;
-	if (!e->waits)
-		return;
-	adjust(line, e, took);
-	insert(line, e);
 }
 
 static void run_first(struct line *line, struct line_entries *entries)
@@ -88,35 +76,57 @@ static void run_first(struct line *line, struct line_entries *entries)
 	STAILQ_REMOVE_HEAD(entries, next);
 	line->count--;
 	e->waits = false;
+	if (!e->goes_on)
+		e->began = began;
 	line->running = e;
 	e->run(e);
 	line->now = now_ns();
-	account(line, line->now - began);
+	if (line->running) {
+		e->modest = !e->goes_on && !e->waits && line->now - began < MODEST_NS;
+		adjust(line, e, line->now - began);
+		if (e->waits)
+			insert(line, e);
+	}
 	line->running = NULL;
+}
+
+/*
+ * One of them at least, whatever the others have taken.  What they write leaves before those
+ * behind them are served.
+ *
+ * @param patient  nobody is behind them: what they write may wait for more
+ */
+static void serve(struct line *line, struct line_entries *entries, uint64_t end, bool patient)
+{
+	if (STAILQ_EMPTY(entries))
+		return;
+	line->patient = patient;
+	do
+		run_first(line, entries);
+	while (!STAILQ_EMPTY(entries) && line->now < end);
+	line->patient = false;
+	line->served(line->arg);
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct line *line = arg;
-	uint64_t end;
+	bool ready = !STAILQ_EMPTY(&line->ready), busy = !STAILQ_EMPTY(&line->busy);
+	bool contended = busy && (ready || !STAILQ_EMPTY(&line->modest));
+	uint64_t end, others_end;
 
 	(void)fd;
 	(void)what;
 	line->now = now_ns();
-	if (!STAILQ_EMPTY(&line->light) && !STAILQ_EMPTY(&line->heavy))
+	if (contended)
 		line->share = SHARE_LEAST_NS;
 	else if (line->share < SHARE_MOST_NS)
 		line->share += line->share / 16;
 	end = line->now + line->share;
-	while (!STAILQ_EMPTY(&line->light) && line->now < end)
-		run_first(line, &line->light);
-	if (!STAILQ_EMPTY(&line->heavy))
-		line->served(line->arg);
-	line->patient = true;
-	while (!STAILQ_EMPTY(&line->heavy) && line->now < end)
-		run_first(line, &line->heavy);
-	line->patient = false;
-	line->served(line->arg);
+	others_end = contended ? line->now + OTHERS_NS : end;
+	serve(line, &line->modest, others_end, !ready && !busy);
+	serve(line, &line->ready, others_end, !busy);
+	serve(line, &line->busy, end, true);
 	line->called = false;
 	if (line->count)
 		call_soon(line);
@@ -126,12 +136,10 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 
 int line_init(struct line *line, struct event_base *base, void (*served)(void *arg), void *arg)
 {
-	*line = (struct line){.clock = CREDIT_NS,
-	    .share = SHARE_LEAST_NS,
-	    .served = served,
-	    .arg = arg};
-	STAILQ_INIT(&line->light);
-	STAILQ_INIT(&line->heavy);
+	*line = (struct line){.share = SHARE_LEAST_NS, .served = served, .arg = arg};
+	STAILQ_INIT(&line->modest);
+	STAILQ_INIT(&line->ready);
+	STAILQ_INIT(&line->busy);
 	line->turn = evtimer_new(base, on_turn, line);
 	return line->turn ? 0 : -ENOMEM;
 }
@@ -176,7 +184,7 @@ void line_leave(struct line *line, struct line_entry *e)
 	if (e == line->running)
 		line->running = NULL;
 	else if (e->waits) {
-		STAILQ_REMOVE(e->light ? &line->light : &line->heavy, e, line_entry, next);
+		STAILQ_REMOVE(e->list, e, line_entry, next);
 		line->count--;
 	}
 	e->waits = false;
@@ -195,8 +203,9 @@ static void visit(struct line_entries *entries, void (*fn)(struct line_entry *en
 
 void line_visit(struct line *line, void (*fn)(struct line_entry *entry, void *arg), void *arg)
 {
-	visit(&line->light, fn, arg);
-	visit(&line->heavy, fn, arg);
+	visit(&line->modest, fn, arg);
+	visit(&line->ready, fn, arg);
+	visit(&line->busy, fn, arg);
 	if (line->running && line->running->waits)
 		fn(line->running, arg);
 }

@@ -1,6 +1,8 @@
 /*
- * Fair turns of a loop: what has something to do stands in line, and a turn of the loop serves
- * who has had less than an equal share of the time first, then the others for a moment.
+ * Fair turns of a loop: what has something to do stands in line.  A turn of the loop serves the
+ * modest first, who the last time had little to do and left nothing, then who else comes, then the
+ * busy, who have had something to do all the time; of each kind one at least, and more for a
+ * moment.
  */
 #pragma once
 
@@ -11,29 +13,30 @@
 struct event;
 struct event_base;
 
+STAILQ_HEAD(line_entries, line_entry);
+
 /** A place in line, embedded in who waits.  Zeroed but for run and most: not waiting. */
 struct line_entry {
 	STAILQ_ENTRY(line_entry) next;
 	/** Do a share of the work; if that leaves some, join the line again. */
 	void (*run)(struct line_entry *entry);
-	uint64_t used; /* nanoseconds, on the line's clock; 0: it was never served */
+	uint64_t began; /* nanoseconds: when it was served first since it was not in line */
 	bool waits;
-	bool light;
+	bool goes_on;              /* since then it has always had more to do */
+	bool modest;               /* the last time it took a moment, and that was all */
+	struct line_entries *list; /* that it waits in */
 	/** How many times the least that is worth a turn is to be doubled for a share of it... */
 	uint8_t share;
 	/** ...and how many times at most. */
 	uint8_t most;
 };
 
-STAILQ_HEAD(line_entries, line_entry);
-
 struct line {
 	struct event *turn;
 	bool called;
-	uint64_t clock; /* nanoseconds of service that who is always in line has had */
 	uint64_t share; /* nanoseconds of a turn */
 	unsigned count;
-	struct line_entries light, heavy;
+	struct line_entries modest, ready, busy;
 	struct line_entry *running; /* NULL: it is gone */
 	bool patient;               /* it has had its share, and what it writes may wait for more */
 	uint64_t now; /* nanoseconds: when what is being served began, or the last ended */
@@ -42,8 +45,7 @@ struct line {
 };
 
 /**
- * @param served  called when those who have had less than their share are served, and at the end
- *                of each turn
+ * @param served  called when those of a kind have been served, before the next kind is
  * @return 0 or -ENOMEM
  */
 int line_init(struct line *line, struct event_base *base, void (*served)(void *arg), void *arg);

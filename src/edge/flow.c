@@ -279,26 +279,33 @@ static void set_life(struct sip_flow *f)
 		net_stream_set_life(s, &f->edge->reading);
 }
 
+/* A message is a share of a turn: what lies behind it waits for the next one. */
+static bool goes_on(enum edge_framed what, struct slice rest)
+{
+	return what == EDGE_PING
+	    || ((what == EDGE_MESSAGE || what == EDGE_FAULTY) && rest.len == 0);
+}
+
 static ssize_t on_input(struct net_stream *stream, struct slice bytes, bool end)
 {
 	struct sip_flow *f = flow_of(stream);
-	enum edge_framed what = EDGE_PING;
+	enum edge_framed what;
 	struct edge_message message;
 	struct slice rest = bytes;
 
 	f->asked = false;
-	while (what != EDGE_MORE && what != EDGE_BROKEN && flow_is_alive(f)) {
+	do {
 		if (edge_link_is_full(&f->edge->link)) {
 			edge_link_pause(&f->edge->link, f);
 			break;
 		}
 		what = edge_framer_next(&f->framer, &rest, end, &f->edge->bounds, &message);
 		run(f, what, &message);
-	}
+	} while (goes_on(what, rest) && flow_is_alive(f));
 	if (!flow_is_alive(f))
 		return (ssize_t)bytes.len;
 	set_life(f);
-	return (ssize_t)(bytes.len - (f->paused ? rest.len : 0));
+	return (ssize_t)(bytes.len - rest.len);
 }
 
 void flow_on_slow(struct timer_entry *life, void *arg)

@@ -181,6 +181,12 @@ uint64_t net_read_number(const struct net *net)
 	return net->read_number;
 }
 
+/* Its handler has left some of what was read for another turn. */
+static bool has_more_to_take(const struct net_stream *s)
+{
+	return s->stash && !s->closing;
+}
+
 void stream_read(struct net_stream *s)
 {
 	bool more = false;
@@ -190,6 +196,10 @@ void stream_read(struct net_stream *s)
 		n = feed(s, *s->stash);
 		if (s->state != NET_OPEN || s->paused)
 			return;
+		if (has_more_to_take(s)) {
+			stream_read_again(s);
+			return;
+		}
 	}
 	if (n == 0)
 		n = read_some(s, &more);
@@ -199,7 +209,7 @@ void stream_read(struct net_stream *s)
 	if (s->state != NET_OPEN || s->paused)
 		return;
 	if (n > 0 || n == -EAGAIN) {
-		if (more)
+		if (more || has_more_to_take(s))
 			stream_read_again(s);
 		return;
 	}

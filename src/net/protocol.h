@@ -31,8 +31,9 @@ struct net_handler {
 	/**
 	 * Bytes have come, valid until the turn of the loop ends.
 	 * @param end  a message of a framed transport ends with them
-	 * @return those that were used: all, unless the stream was paused, which gives the rest
-	 *         again later; negative errno: close, when what was queued has been written
+	 * @return those that were used; the rest is given again in another turn, or, if the stream
+	 *         was paused, when it goes on; negative errno: close, when what was queued has been
+	 *         written
 	 */
 	ssize_t (*input)(struct net_stream *stream, struct slice bytes, bool end);
 

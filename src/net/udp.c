@@ -16,8 +16,8 @@
 
 enum {
 	BATCH = 32, /* datagrams of one system call at most */
-	BATCH_LEAST = 2,
-	BATCH_MOST = 4, /* times two to the power of this */
+	BATCH_LEAST = 1,
+	BATCH_MOST = 5, /* times two to the power of this */
 	DATAGRAM_MAX = 65536,
 	RECEIVE_BUFFER = 4 << 20, /* as far as net.core.rmem_max lets it */
 	SEND_BUFFER = 1 << 20,

@@ -28,6 +28,7 @@ struct end {
 	char *got;
 	size_t got_len;
 	size_t wants; /* at most so many bytes at once, then it pauses; 0: all there are */
+	bool sips;    /* it does not pause, but leaves the rest for later */
 	unsigned opened, messages, interrupts, rooms, closed, marks;
 	int err;
 	struct net_mark mark;
@@ -82,10 +83,10 @@ static ssize_t on_input(struct net_stream *stream, struct slice bytes, bool end)
 
 	memcpy(e->got + e->got_len, bytes.p, n);
 	e->got_len += n;
-	if (n < bytes.len)
-		net_stream_pause(stream);
-	else
+	if (n == bytes.len)
 		e->messages += end;
+	else if (!e->sips)
+		net_stream_pause(stream);
 	return (ssize_t)n;
 }
 
@@ -409,6 +410,25 @@ static bool drinks_all(void *arg)
 	return f->called->got_len >= f->want;
 }
 
+/* What its handler leaves comes again by itself, and what ends a message ends it once. */
+static void who_sips_gets_all(void **state)
+{
+	struct fixture *f = *state;
+	char bytes[500];
+
+	open_both(f);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i % 251);
+	f->called->wants = 7;
+	f->called->sips = true;
+	net_stream_send(&f->caller->stream, (struct slice){bytes, sizeof(bytes)});
+	net_stream_close_after_send(&f->caller->stream);
+	expect(f, sizeof(bytes));
+	assert_memory_equal(f->called->got, bytes, sizeof(bytes));
+	assert_int_equal(f->called->messages, f->transport->framed ? 1 : 0);
+	loop_until(f->base, called_is_closed, f);
+}
+
 static void a_pause_loses_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -533,6 +553,8 @@ int main(void)
 	    FRAMED_CASE(the_urgent_overtake_between_messages),
 	    CASE(a_message_may_end_when_all_of_it_has_left),
 	    CASE(a_closed_stream_takes_no_mark),
+	    CASE(who_sips_gets_all),
+	    FRAMED_CASE(who_sips_gets_all),
 	    CASE(a_pause_loses_nothing),
 	    FRAMED_CASE(a_pause_loses_nothing),
 	    cmocka_unit_test_setup_teardown(a_pause_does_not_hold_what_is_written, setup_reluctant,
