@@ -131,9 +131,9 @@ static void on_addresses(struct evutil_addrinfo *addresses, const char *why, voi
 	struct net_dial *d = arg;
 
 	if (why)
-		story_note(LOG_LEVEL_INFO,
+		story_refuse(
 		    &(struct story){.stack = d->stream->protocol->name, .conn = d->stream->number},
-		    "%s: %s: %s", d->stream->protocol->name, d->host, why);
+		    EHOSTUNREACH, "%s: %s: %s", d->stream->protocol->name, d->host, why);
 	d->err = -EHOSTUNREACH;
 	d->addresses = d->next = addresses;
 	turn_call_soon(d->attempt);

@@ -385,7 +385,7 @@ void output_on_timeout(struct timer_entry *entry, void *protocol)
 	struct net_stream *s = out->stream;
 
 	(void)protocol;
-	story_note(LOG_LEVEL_INFO, &(struct story){.stack = s->protocol->name, .conn = s->number},
+	story_refuse(&(struct story){.stack = s->protocol->name, .conn = s->number}, ETIMEDOUT,
 	    "%s: conn %" PRIu64 ": takes no bytes, closed", s->protocol->name, s->number);
 	net_stream_close(s, -ETIMEDOUT);
 }

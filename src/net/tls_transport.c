@@ -173,7 +173,7 @@ static int check_peer(const struct net_stream *s)
 	while (slice_cut(&rest, '\n', &line))
 		if (line.len && tls_has_fingerprint(ssl_of(s), line))
 			return 1;
-	story_note(LOG_LEVEL_INFO, &of,
+	story_refuse(&of, EACCES,
 	    "%s: conn %" PRIu64 ": %s: certificate has none of the fingerprints offered",
 	    s->protocol->name, s->number, s->dial->host);
 	return -EACCES;

@@ -62,8 +62,7 @@ static void refuse_credentials(struct auth_attempt *auth)
 
 	(*a->relay->count.auth_failures)++;
 	msrp_conn_wrong_credentials(a->conn);
-	story_note(LOG_LEVEL_INFO,
-	    &(struct story){.stack = "msrp", .conn = msrp_conn_number(a->conn)},
+	story_refuse(&(struct story){.stack = "msrp", .conn = msrp_conn_number(a->conn)}, 401,
 	    "relay: conn %" PRIu64 ": wrong credentials of \"%.*s\"", msrp_conn_number(a->conn),
 	    SLICE_ARG(auth->digest.username));
 	challenge(auth, false);

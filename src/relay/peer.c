@@ -140,7 +140,7 @@ void peer_failed(struct relay *relay, struct msrp_conn *conn)
 		++*marks;
 	if ((*marks & FAILURES) < relay->settings->max_auth_attempts)
 		return;
-	story_note(LOG_LEVEL_INFO, &(struct story){.stack = "msrp", .conn = msrp_conn_number(conn)},
+	story_refuse(&(struct story){.stack = "msrp", .conn = msrp_conn_number(conn)}, 0,
 	    "relay: conn %" PRIu64 ": closed after %u failures", msrp_conn_number(conn),
 	    *marks & FAILURES);
 	msrp_conn_close_after_send(conn);

@@ -278,13 +278,13 @@ static void log_refusal(const struct ua_session *s, const struct sdp_session *of
 	const struct story of = ua_story(s);
 
 	if (other)
-		story_note(LOG_LEVEL_INFO, &of,
+		story_refuse(&of, 488,
 		    "ua: session %s: 488: the peer offers %s, but is to connect to %s by %s", s->id,
 		    tls ? "TCP/MSRP" : "TCP/TLS/MSRP", s->upstream ? "our relay" : "us",
 		    tls ? "TCP/TLS/MSRP" : "TCP/MSRP");
 	else
-		story_note(LOG_LEVEL_INFO, &of,
-		    "ua: session %s: 488: nothing in the offer that can be used", s->id);
+		story_refuse(&of, 488, "ua: session %s: 488: nothing in the offer that can be used",
+		    s->id);
 }
 
 /* The stream of the peer's offer that is for s; of one for files only its own. */

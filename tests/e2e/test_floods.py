@@ -13,7 +13,7 @@ import statistics
 import time
 import urllib.parse
 
-from lib import case, certs, msrp, visits
+from lib import case, certs, msrp, sdp, visits
 from lib.crowd import NUMBER, Crowd, sources
 from lib.daemon import SOURCE, Daemon
 from lib.digest import authorized, sip_credentials
@@ -36,6 +36,8 @@ UNREAD = QUEUE / 1024           # answers that are not read
 UNSENT = UNREAD + 256           # a client that does not read
 MARGIN = 1.5                    # for the allocator, which rounds up
 DOMAIN = 'example.org'
+# Of the good ones' messages: seconds between two, and one in how many comes so.
+PACES = {'in_a_row': (0, 1), 'apart': (0.0005, 10)}
 GOOD = 3                        # MSRP connections of the good ones
 
 
@@ -125,7 +127,7 @@ class FloodCase(case.Case):
         cls.daemon.write_config()
         cls.daemon.start()
         cls.ctl = cls.daemon.control()
-        cls.ctl.subscribe()
+        cls.ctl.subscribe('E_MSRP_SESSION_NEW')     # of messages nobody asks: they would pile up
 
     def setUp(self):
         super().setUp()
@@ -158,9 +160,10 @@ class FloodCase(case.Case):
         who measure what they want of the others: so what they see is the daemon's doing.
         """
         first, *others = sorted(PROCESSORS)
-        for thread in os.listdir(f'/proc/{self.daemon.process.pid}/task'):
-            os.sched_setaffinity(int(thread), {first})
-        os.sched_setaffinity(0, others or {first})
+        for pid, places in ((self.daemon.process.pid, {first}),
+                            (os.getpid(), set(others) or {first})):
+            for thread in os.listdir(f'/proc/{pid}/task'):
+                os.sched_setaffinity(int(thread), places)
 
     def relay(self, secure=False):
         host, port = self.daemon.listeners(self.ctl)[secure]
@@ -190,26 +193,46 @@ class FloodCase(case.Case):
 
     # --- the good ones
 
-    def trips(self, count):
+    def trips(self, count, pause=0):
         """
         Seconds of the median and the slowest way through UA and relay, until the kernel has got
         what comes: that this program waits for a processor as well is the crowd's doing.
         """
         ua, relay = [], []
         for _ in range(count):
+            time.sleep(pause)
             answer = self.session.ask(self.session.send_frame(self.call_up.path, b'to the UA'))
             self.assertEqual(answer.code, 200)
             ua.append(self.session.came - self.session.left)
+            time.sleep(pause)
             relay.append(self.pair.trip())
-        return [f(one) / 1e9 for one in (ua, relay) for f in (statistics.median, max)]
+        return {f'{way}{kind}': f(times) / 1e9 for way, times in (('ua', ua), ('relay', relay))
+                for kind, f in (('', statistics.median), ('_slowest', max))}
+
+    def fare(self, count):
+        """
+        In a row, when msrpd does not sleep between two messages but the crowd has little time,
+        and apart: then the crowd has all that it wants, and without it msrpd is to be woken.
+        """
+        for pace, (pause, part) in PACES.items():
+            began, spent = time.monotonic(), self.cpu()
+            times = self.trips(count // part, pause)
+            busy = (self.cpu() - spent) / (time.monotonic() - began) / 1e9
+            yield pace, busy, times
+
+    def measure_idle(self):
+        self.trips(10)
+        self.idle = {pace: times for pace, _, times in self.fare(scale(20, 2000))}
 
     def compare(self, name, count=None):
         """How they fare now, beside the times that were taken before the crowd came."""
-        for what, idle, now in zip(('ua', 'ua_slowest', 'relay', 'relay_slowest'), self.idle,
-                                   self.trips(count or scale(20, 2000))):
-            show(f'{name}.{what}.idle', idle * 1e6, 'us')
-            show(f'{name}.{what}', now * 1e6, 'us')
-            show(f'{name}.{what}.ratio', now / idle, '')
+        for pace, busy, times in self.fare(count or scale(20, 2000)):
+            show(f'{name}.{pace}.busy', busy, "of msrpd's processor")
+            for what, now in times.items():
+                idle = self.idle[pace][what]
+                show(f'{name}.{pace}.{what}.idle', idle * 1e6, 'us')
+                show(f'{name}.{pace}.{what}', now * 1e6, 'us')
+                show(f'{name}.{pace}.{what}.ratio', now / idle, '')
 
     # --- the crowd
 
@@ -219,10 +242,6 @@ class FloodCase(case.Case):
             os.sched_setscheduler(crowd.process.pid, os.SCHED_IDLE, os.sched_param(0))
         self.crowds.append(crowd)
         return crowd
-
-    def measure_idle(self):
-        self.trips(10)
-        self.idle = self.trips(scale(20, 2000))
 
     def count_lines(self):
         """Of the log, without events: those have a bound for each session."""
@@ -650,6 +669,31 @@ class RegisterFlood(FloodCase):
         if not LONG:
             self.skipTest('the long form')
         self.flood('TCP', True)
+
+
+class GuessFlood(FloodCase):
+    """Those who are sent away: the log has so many lines a second, whoever they are."""
+
+    def test_auth(self):
+        """Wrong credentials, over one connection after the other."""
+        relay = self.relay()
+        count = scale(60, 2000)
+        for source in sources(71, count):
+            guesser = Wire(address_of(relay), source)
+            self.assertEqual(guesser.auth(relay, 'alice', 'wrong').code, 401)
+            guesser.close()
+        poll(lambda: self.number('msrp:connections') <= GOOD, what='the end of all')
+        self.assertGreaterEqual(self.number('relay:auth_failures'), count)
+        self.assertIn('wrong credentials of "alice"', self.daemon.log())
+        self.check_log('guesses')
+
+    def test_offers(self):
+        """Calls of which nothing can be used."""
+        offer = sdp.document(sdp.AUDIO)
+        for _ in range(scale(60, 2000)):
+            self.invite(offer, kind='TCP').final(488)
+        self.assertIn('no stream of MSRP that can be used', self.daemon.log())
+        self.check_log('offers')
 
 
 class TlsFlood(FloodCase):
