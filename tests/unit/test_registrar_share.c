@@ -613,7 +613,7 @@ static void a_lost_connection_is_told_once_the_others_agree(void **state)
 	assert_string_equal(asked.contacts, "sip:three@h sip:0@h ");
 	tell_written(f);
 	assert_int_equal(f->told[END_FAILED], 1);
-	/* Redis is away: it ends here, for now. */
+	/* Redis is away: it ends here alone. */
 	die(&three);
 	answer(NULL);
 	assert_int_equal(f->told[END_FAILED], 2);
