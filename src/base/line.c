@@ -91,21 +91,21 @@ static void run_first(struct line *line, struct line_entries *entries)
 }
 
 /*
- * One of them at least, whatever the others have taken.  What they write leaves before those
- * behind them are served.
+ * One of them at least, whatever the others have taken.
  *
- * @param patient  nobody is behind them: what they write may wait for more
+ * @param last  nobody is behind them: what they write may wait for more
  */
-static void serve(struct line *line, struct line_entries *entries, uint64_t end, bool patient)
+static void serve(struct line *line, struct line_entries *entries, uint64_t end, bool last)
 {
 	if (STAILQ_EMPTY(entries))
 		return;
-	line->patient = patient;
+	line->patient = last;
 	do
 		run_first(line, entries);
 	while (!STAILQ_EMPTY(entries) && line->now < end);
 	line->patient = false;
-	line->served(line->arg);
+	if (!last)
+		line->served(line->arg);
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
@@ -127,6 +127,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	serve(line, &line->modest, others_end, !ready && !busy);
 	serve(line, &line->ready, others_end, !busy);
 	serve(line, &line->busy, end, true);
+	line->served(line->arg);
 	line->called = false;
 	if (line->count)
 		call_soon(line);
@@ -179,6 +180,12 @@ void line_ready(struct line *line, struct line_entry *e)
 		call_now(line);
 }
 
+void line_is_not_done(struct line *line, struct line_entry *e)
+{
+	if (e == line->running)
+		e->goes_on = true;
+}
+
 void line_leave(struct line *line, struct line_entry *e)
 {
 	if (e == line->running)
@@ -187,7 +194,7 @@ void line_leave(struct line *line, struct line_entry *e)
 		STAILQ_REMOVE(e->list, e, line_entry, next);
 		line->count--;
 	}
-	e->waits = false;
+	e->waits = e->modest = false;
 }
 
 static void visit(struct line_entries *entries, void (*fn)(struct line_entry *entry, void *arg),

@@ -38,14 +38,15 @@ struct line {
 	unsigned count;
 	struct line_entries modest, ready, busy;
 	struct line_entry *running; /* NULL: it is gone */
-	bool patient;               /* it has had its share, and what it writes may wait for more */
+	bool patient;               /* what it writes may wait for more of its kind */
 	uint64_t now; /* nanoseconds: when what is being served began, or the last ended */
 	void (*served)(void *arg);
 	void *arg;
 };
 
 /**
- * @param served  called when those of a kind have been served, before the next kind is
+ * @param served  called when those of a kind have been served, before the next kind is, and at the
+ *                end of each turn
  * @return 0 or -ENOMEM
  */
 int line_init(struct line *line, struct event_base *base, void (*served)(void *arg), void *arg);
@@ -58,6 +59,8 @@ void line_join(struct line *line, struct line_entry *entry);
 void line_ready(struct line *line, struct line_entry *entry);
 /** From anywhere in it, in time that grows with its length; harmless for who does not wait. */
 void line_leave(struct line *line, struct line_entry *entry);
+/** Who is being served has more to do, but will not join for now: it is not modest. */
+void line_is_not_done(struct line *line, struct line_entry *entry);
 /** Call fn for all who wait; it may have the entry that it is given leave. */
 void line_visit(struct line *line, void (*fn)(struct line_entry *entry, void *arg), void *arg);
 bool line_is_empty(const struct line *line);

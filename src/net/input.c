@@ -132,7 +132,9 @@ static int feed(struct net_stream *s, struct net_stash in)
 	while (more && s->state == NET_OPEN && !s->paused && !s->closing
 	    && (n = next_piece(s, &in)) > 0)
 		more = feed_piece(s, &in);
-	if (s->state == NET_OPEN && n >= 0 && keep_rest(s, &in) < 0)
+	if (n < 0)
+		stash_drop(s);
+	else if (s->state == NET_OPEN && keep_rest(s, &in) < 0)
 		give_up(s, -ENOMEM);
 	net_block_put(s->protocol->net, in.block);
 	return n < 0 && s->state == NET_OPEN ? n : 0;
@@ -187,6 +189,13 @@ static bool has_more_to_take(const struct net_stream *s)
 	return s->stash && !s->closing;
 }
 
+/* What it leaves it is given again, so that as little as there is will do for the next read. */
+static void read_again_later(struct net_stream *s)
+{
+	s->line.share = 0;
+	stream_read_again(s);
+}
+
 void stream_read(struct net_stream *s)
 {
 	bool more = false;
@@ -196,8 +205,8 @@ void stream_read(struct net_stream *s)
 		n = feed(s, *s->stash);
 		if (s->state != NET_OPEN || s->paused)
 			return;
-		if (has_more_to_take(s)) {
-			stream_read_again(s);
+		if (n == 0 && has_more_to_take(s)) {
+			read_again_later(s);
 			return;
 		}
 	}
@@ -209,7 +218,9 @@ void stream_read(struct net_stream *s)
 	if (s->state != NET_OPEN || s->paused)
 		return;
 	if (n > 0 || n == -EAGAIN) {
-		if (more || has_more_to_take(s))
+		if (has_more_to_take(s))
+			read_again_later(s);
+		else if (more)
 			stream_read_again(s);
 		return;
 	}

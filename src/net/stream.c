@@ -65,6 +65,7 @@ bool stream_outlives_input(struct net_stream *s)
 void stream_pause(struct net_stream *s, unsigned why)
 {
 	s->paused |= why & 3u;
+	line_is_not_done(&s->protocol->net->line, &s->line);
 	stream_update_reading(s);
 }
 

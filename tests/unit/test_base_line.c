@@ -218,6 +218,27 @@ static void the_modest_go_first(void **state)
 	assert_int_equal(story[1], '.');
 }
 
+static void pause_in_it(struct line_entry *entry)
+{
+	line_is_not_done(&line, entry);
+}
+
+/* Who has more to do and waits for something else has not been modest, nor who left. */
+static void who_is_not_done_is_not_modest(void **state)
+{
+	struct worker a = worker('a', 0, 0);
+
+	(void)state;
+	a.entry.run = pause_in_it;
+	join(&a);
+	loop_until(base, empty, NULL);
+	assert_false(a.entry.modest);
+	a.entry.modest = true;
+	join(&a);
+	line_leave(&line, &a.entry);
+	assert_false(a.entry.modest);
+}
+
 /* Who goes on is not busy at once, and one who was is not for ever. */
 static void who_goes_on_for_a_moment_is_not_busy(void **state)
 {
@@ -384,6 +405,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(who_comes_goes_before_the_busy, setup, teardown),
 	    cmocka_unit_test_setup_teardown(who_goes_on_for_a_moment_is_not_busy, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_modest_go_first, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_is_not_done_is_not_modest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(nobody_is_left_out, setup, teardown),
 	    cmocka_unit_test_setup_teardown(who_is_ready_is_served_at_once, setup, teardown),
 	    cmocka_unit_test_setup_teardown(who_is_served_may_leave, setup, teardown),

@@ -51,6 +51,7 @@ struct fixture {
 	struct net_stream *stream;
 	char *got;
 	size_t got_len, wants;
+	bool sips; /* it leaves the rest for later, and does not pause */
 	unsigned opened, messages, closed, alive;
 	int err;
 
@@ -91,10 +92,10 @@ static ssize_t on_input(struct net_stream *s, struct slice bytes, bool end)
 
 	memcpy(f->got + f->got_len, bytes.p, n);
 	f->got_len += n;
-	if (n < bytes.len)
-		net_stream_pause(s);
-	else
+	if (n == bytes.len)
 		f->messages += end;
+	else if (!f->sips)
+		net_stream_pause(s);
 	return (ssize_t)n;
 }
 
@@ -548,6 +549,44 @@ static void a_large_message_comes_in_pieces_and_pauses(void **state)
 	free(bytes);
 }
 
+static bool drinks_to_the_end(void *arg)
+{
+	struct fixture *f = arg;
+
+	if (!f->closed)
+		net_stream_resume(f->stream);
+	return f->closed;
+}
+
+/* What was read together with messages that wait ends them once they are read, and once. */
+static void a_close_behind_what_waits_is_one(struct fixture *f, bool sips)
+{
+	unsigned char frames[128];
+	size_t len = 0;
+
+	shake_hands(f);
+	f->wants = 3;
+	f->sips = sips;
+	for (unsigned i = 0; i < 3; i++)
+		len += make_frame(frames + len, FIN | TEXT, "0123456789", 10);
+	len += make_frame(frames + len, FIN | CLOSE, "", 0);
+	say(f, frames, len);
+	loop_until(f->base, drinks_to_the_end, f);
+	assert_int_equal(f->messages, 3);
+	assert_int_equal(f->got_len, 30);
+	assert_memory_equal(f->got, "012345678901234567890123456789", 30);
+}
+
+static void a_close_behind_a_pause_is_one(void **state)
+{
+	a_close_behind_what_waits_is_one(*state, false);
+}
+
+static void a_close_behind_a_rest_is_one(void **state)
+{
+	a_close_behind_what_waits_is_one(*state, true);
+}
+
 /* @return bytes of the frame's header, 0: it is not whole; *lenp: bytes of its payload */
 static size_t read_header(const unsigned char *p, size_t size, uint64_t *lenp)
 {
@@ -886,6 +925,8 @@ int main(void)
 	    BOTH(frames_come_byte_by_byte),
 	    BOTH(many_messages_come_at_once),
 	    BOTH(a_large_message_comes_in_pieces_and_pauses),
+	    BOTH(a_close_behind_a_pause_is_one),
+	    BOTH(a_close_behind_a_rest_is_one),
 	    BOTH(a_large_message_leaves_in_whole_frames),
 	    BOTH(a_message_whose_header_alone_has_left_goes_on),
 	    BOTH(messages_of_text_say_so),
