@@ -59,7 +59,7 @@ void line_join(struct line *line, struct line_entry *entry);
 void line_ready(struct line *line, struct line_entry *entry);
 /** From anywhere in it, in time that grows with its length; harmless for who does not wait. */
 void line_leave(struct line *line, struct line_entry *entry);
-/** Who is being served has more to do, but will not join for now: it is not modest. */
+/** Who is being served has more to do, and joins when something else has happened. */
 void line_is_not_done(struct line *line, struct line_entry *entry);
 /** Call fn for all who wait; it may have the entry that it is given leave. */
 void line_visit(struct line *line, void (*fn)(struct line_entry *entry, void *arg), void *arg);
