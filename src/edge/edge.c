@@ -154,6 +154,7 @@ int edge_new(struct edge **edgep, const struct edge_options *options, struct rea
 	    .name = "sip",
 	    .subprotocol = "sip", /* RFC 7118 */
 	    .text = true,         /* some phones in browsers read nothing else */
+	    .frugal = true,       /* a flow takes a message a turn */
 	    .handler = &flow_handler,
 	    .limits = limits_of(options->settings)};
 	edge->text.max = BUFFER_UNBOUNDED;

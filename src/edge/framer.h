@@ -48,16 +48,14 @@ struct edge_message {
 
 void edge_framer_fini(struct edge_framer *framer);
 
-/**
- * Is it between two messages?  Otherwise one has begun and message_timeout runs.
- */
+/** Is it between two messages?  Otherwise one has begun and message_timeout runs. */
 bool edge_framer_idle(const struct edge_framer *framer);
 
 /**
  * Find what is next in *bytes and cut it off there: to be called again, then or later with what is
- * left, until it says EDGE_MORE or EDGE_BROKEN.  A message that lies whole in bytes is given where it lies, without a copy; what
- * there is of one that does not is kept, up to max_message_size.  When there is no memory for it
- * that is EDGE_BROKEN with 503.
+ * left, until it says EDGE_MORE or EDGE_BROKEN.  A message that lies whole in bytes is given where
+ * it lies, without a copy; what there is of one that does not is kept, up to max_message_size.  When
+ * there is no memory for it that is EDGE_BROKEN with 503.
  *
  * @param bytes    those that came, or what is left of them
  * @param end      framed: a message of the transport ends with them.  What is behind a body with

@@ -189,13 +189,6 @@ static bool has_more_to_take(const struct net_stream *s)
 	return s->stash && !s->closing;
 }
 
-/* What it leaves it is given again, so that as little as there is will do for the next read. */
-static void read_again_later(struct net_stream *s)
-{
-	s->line.share = 0;
-	stream_read_again(s);
-}
-
 void stream_read(struct net_stream *s)
 {
 	bool more = false;
@@ -206,7 +199,7 @@ void stream_read(struct net_stream *s)
 		if (s->state != NET_OPEN || s->paused)
 			return;
 		if (n == 0 && has_more_to_take(s)) {
-			read_again_later(s);
+			stream_read_again(s);
 			return;
 		}
 	}
@@ -218,9 +211,7 @@ void stream_read(struct net_stream *s)
 	if (s->state != NET_OPEN || s->paused)
 		return;
 	if (n > 0 || n == -EAGAIN) {
-		if (has_more_to_take(s))
-			read_again_later(s);
-		else if (more)
+		if (more || has_more_to_take(s))
 			stream_read_again(s);
 		return;
 	}

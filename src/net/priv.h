@@ -21,6 +21,7 @@ enum {
 	READ_MIN = 16 * 1024,  /* a block with less room is not read into */
 	READ_LEAST = 4 * 1024, /* at once from one stream: times two to the power of its share, */
 	READ_MOST = 5,         /* at most this one */
+	READ_MOST_FRUGAL = 1,
 };
 
 /**

@@ -115,6 +115,7 @@ struct net_protocol {
 	const char *name;        /* in the log */
 	const char *subprotocol; /* of WebSockets (RFC 6455 1.9) */
 	bool text; /* WebSockets: messages of ours that are UTF-8 say so, instead of being binary */
+	bool frugal; /* its handler takes little at once, so that little is read: 8 KiB at most */
 	bool prompt; /* what is written does not wait for more of it, whoever writes it */
 	const struct net_handler *handler;
 	struct net_limits limits;
@@ -131,8 +132,8 @@ struct net_protocol {
 };
 
 /**
- * net, name, handler, limits, tls and count, of WebSockets subprotocol and text, and prompt are
- * set by the owner.
+ * net, name, handler, limits, tls and count, of WebSockets subprotocol and text, frugal and prompt
+ * are set by the owner.
  * @return 0 or -ENOMEM; net_protocol_fini() is harmless on zeroed memory, and after a failure
  */
 int net_protocol_init(struct net_protocol *protocol);

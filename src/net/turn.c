@@ -229,7 +229,7 @@ static void on_line(struct line_entry *entry)
 static void join_line(struct net_stream *s, void (*join)(struct line *line, struct line_entry *e))
 {
 	s->line.run = on_line;
-	s->line.most = READ_MOST;
+	s->line.most = s->protocol->frugal ? READ_MOST_FRUGAL : READ_MOST;
 	net_stream_ref(s);
 	join(&s->protocol->net->line, &s->line);
 }

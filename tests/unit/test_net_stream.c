@@ -29,6 +29,7 @@ struct end {
 	size_t got_len;
 	size_t wants; /* at most so many bytes at once, then it pauses; 0: all there are */
 	bool sips;    /* it does not pause, but leaves the rest for later */
+	size_t most;  /* bytes that it was given at once */
 	unsigned opened, messages, interrupts, rooms, closed, marks;
 	int err;
 	struct net_mark mark;
@@ -81,6 +82,8 @@ static ssize_t on_input(struct net_stream *stream, struct slice bytes, bool end)
 	struct end *e = end_of(stream);
 	size_t n = e->wants && e->wants < bytes.len ? e->wants : bytes.len;
 
+	if (bytes.len > e->most)
+		e->most = bytes.len;
 	memcpy(e->got + e->got_len, bytes.p, n);
 	e->got_len += n;
 	if (n == bytes.len)
@@ -429,6 +432,20 @@ static void who_sips_gets_all(void **state)
 	loop_until(f->base, called_is_closed, f);
 }
 
+/* However much there is, and however quickly it is taken. */
+static void the_frugal_read_little(void **state)
+{
+	struct fixture *f = *state;
+	char *bytes = calloc(1, LARGE);
+
+	open_both(f);
+	f->protocol.frugal = true;
+	net_stream_send(&f->caller->stream, (struct slice){bytes, LARGE});
+	expect(f, LARGE);
+	assert_in_range(f->called->most, 1, 8192);
+	free(bytes);
+}
+
 static void a_pause_loses_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -555,6 +572,7 @@ int main(void)
 	    CASE(a_closed_stream_takes_no_mark),
 	    CASE(who_sips_gets_all),
 	    FRAMED_CASE(who_sips_gets_all),
+	    CASE(the_frugal_read_little),
 	    CASE(a_pause_loses_nothing),
 	    FRAMED_CASE(a_pause_loses_nothing),
 	    cmocka_unit_test_setup_teardown(a_pause_does_not_hold_what_is_written, setup_reluctant,
