@@ -44,7 +44,13 @@ const commands = {
 	gone: ({ page }, { what }) => find(page, what).first().waitFor({ state: 'hidden' }),
 	count: ({ page }, { what }) => find(page, what).count(),
 	click: ({ page }, { what }) => find(page, what).first().click(),
-	fill: ({ page }, { what, value }) => find(page, what).first().fill(value),
+	/** As a person can: not behind a dialog, where the text would go to whatever has the focus. */
+	async fill({ page }, { what, value }) {
+		const field = find(page, what).first();
+
+		await field.click({ trial: true });
+		await field.fill(value);
+	},
 	choose: ({ page }, { what, value }) => find(page, what).first().selectOption(value),
 	value: ({ page }, { what }) => find(page, what).first().inputValue(),
 	texts: ({ page }, { what }) => find(page, what).allInnerTexts(),
