@@ -104,8 +104,10 @@ static void serve(struct line *line, struct line_entries *entries, uint64_t end,
 		run_first(line, entries);
 	while (!STAILQ_EMPTY(entries) && line->now < end);
 	line->patient = false;
-	if (!last)
-		line->served(line->arg);
+	if (last)
+		return;
+	line->served(line->arg);
+	line->now = now_ns(); /* that was no work of whoever comes next */
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
@@ -125,8 +127,11 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	end = line->now + line->share;
 	others_end = contended ? line->now + OTHERS_NS : end;
 	serve(line, &line->modest, others_end, !ready && !busy);
-	serve(line, &line->ready, others_end, !busy);
-	serve(line, &line->busy, end, true);
+	line->of_busy = busy && !(ready && line->of_busy);
+	if (line->of_busy)
+		serve(line, &line->busy, end, true);
+	else
+		serve(line, &line->ready, others_end, true);
 	line->served(line->arg);
 	line->called = false;
 	if (line->count)

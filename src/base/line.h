@@ -1,8 +1,8 @@
 /*
  * Fair turns of a loop: what has something to do stands in line.  A turn of the loop serves the
- * modest first, who the last time had little to do and left nothing, then who else comes, then the
- * busy, who have had something to do all the time; of each kind one at least, and more for a
- * moment.
+ * modest first, who the last time had little to do and left nothing; then who else comes, or the
+ * busy, who have had something to do all the time: where there are both, the one kind in this turn
+ * and the other in the next.  Of a kind one at least, and more for a moment.
  */
 #pragma once
 
@@ -34,6 +34,7 @@ struct line_entry {
 struct line {
 	struct event *turn;
 	bool called;
+	bool of_busy;   /* the last turn, behind the modest */
 	uint64_t share; /* nanoseconds of a turn */
 	unsigned count;
 	struct line_entries modest, ready, busy;
@@ -45,8 +46,8 @@ struct line {
 };
 
 /**
- * @param served  called when those of a kind have been served, before the next kind is, and at the
- *                end of each turn
+ * @param served  called when the modest have been served, before others are, and at the end of
+ *                each turn
  * @return 0 or -ENOMEM
  */
 int line_init(struct line *line, struct event_base *base, void (*served)(void *arg), void *arg);
