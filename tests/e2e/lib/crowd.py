@@ -24,6 +24,7 @@ from .wire import Wire, address_of
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NUMBER = b'@@@@@@@@'            # in what is sent stands for a number that is used once
 STEP = 256                      # connections that are opened at once
+WRITES = 16                     # of one peer before the others have their turn
 CONGESTION = 0.02               # seconds until what is full is tried again
 
 
@@ -149,7 +150,7 @@ class Peer:
 
     def write(self):
         try:
-            while True:
+            for _ in range(WRITES):
                 if not self.rest:
                     self.rest = self.crowd.words(self)
                 if not self.rest:
@@ -281,6 +282,14 @@ def datagrams(target, text, sources):
             if loop.told:
                 break
     say({'sent': count, 'got': answers})
+
+
+def awake(processor):
+    """Keeps a processor from sleeping."""
+    os.sched_setaffinity(0, {processor})
+    say({'there': 1})
+    while True:
+        pass
 
 
 def lurkers(relay, user, password, count, sources, size):
@@ -430,4 +439,4 @@ def hello(sock, context, session, cut, kinds):
 
 if __name__ == '__main__':
     {'many': many, 'datagrams': datagrams, 'lurkers': lurkers,
-     'handshakes': handshakes}[sys.argv[1]](**json.loads(sys.argv[2]))
+     'handshakes': handshakes, 'awake': awake}[sys.argv[1]](**json.loads(sys.argv[2]))

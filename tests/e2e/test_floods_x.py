@@ -1,0 +1,752 @@
+#!/usr/bin/env python3
+"""Crowds that mean no good, and a few who do: those go on, and nothing grows beyond its bound.
+
+This is the short form; scripts/torture floods has the numbers that count, of a release build.
+"""
+import collections
+import contextlib
+import os
+import re
+import resource
+import socket
+import statistics
+import time
+import urllib.parse
+
+from lib import case, certs, msrp, sdp, visits
+from lib.crowd import NUMBER, Crowd, sources
+from lib.daemon import SOURCE, Daemon
+from lib.digest import authorized, sip_credentials
+from lib.relay_client import USERS
+from lib.sip import token
+from lib.waiting import poll
+from lib.wire import Wire, address_of
+
+LONG = 'MSRPD_TORTURE' in os.environ
+PROCESSORS = os.sched_getaffinity(0)
+REFUSALS_A_SECOND = 20          # lines of the log (src/base/story.c)
+EVENTS_A_SECOND = 20            # the same, of one session (src/event/logline.h)
+ADDRESS_MAX = 256               # limits.connections_per_address
+QUEUE = 16384                   # msrp.send_queue
+MEMORY = 4 << 20                # msrp.max_memory
+# docs/evidence.md, Bounds: KiB
+SILENT = 0.5                    # a connection that says nothing
+BEGUN = 1.5                     # one that says a byte of a head now and then
+UNREAD = QUEUE / 1024           # answers that are not read
+UNSENT = UNREAD + 256           # a client that does not read
+MARGIN = 1.5                    # for the allocator, which rounds up
+DOMAIN = 'example.org'
+# Of the good ones' messages: seconds between two, and one in how many comes so.
+PACES = {'in_a_row': (0, 1), 'apart': (0.0005, 10)}
+GOOD = 3                        # MSRP connections of the good ones
+
+
+def scale(short, long):
+    return long if LONG else short
+
+
+def show(name, value, unit):
+    if LONG:
+        print(f'{name} {value:.3f} {unit}' if isinstance(value, float)
+              else f'{name} {value} {unit}', flush=True)
+
+
+def sip_address_of(uri):
+    match = re.match(r'sips?:([^:;]+):([0-9]+)', uri)
+    return match[1], int(match[2])
+
+
+def address_of_url(url):
+    parts = urllib.parse.urlsplit(url)
+    return parts.hostname, parts.port
+
+
+LOGF=open('/tmp/trips.log','w'); LOGF.write(f'{time.clock_gettime_ns(time.CLOCK_REALTIME)-time.clock_gettime_ns(time.CLOCK_MONOTONIC)}\n')
+class RelayPair:
+    """A client of the relay's and its peer, who is sent a message by the client's SEND."""
+
+    def __init__(self, relay):
+        user = 'alice'
+        self.client = Wire(address_of(relay))
+        answer = self.client.auth(relay, user, USERS[user]['password'])
+        self.use_path = answer.get('Use-Path').split(' ')
+        self.peer = Wire(address_of(self.use_path[0]), stamped=True)
+        path = [*reversed(self.use_path), self.client.own]
+        # So that the relay knows where the peer is.
+        self.peer.send(self.peer.send_frame(path, b'knock'))
+        self.client.take(b'knock')
+        self.peer.frame()
+
+    def trip(self):
+        """Nanoseconds until the message is there."""
+        body = token().encode()
+        frame = self.client.send(self.client.send_frame([*self.use_path, self.peer.own], body))
+        left = self.client.left
+        self.peer.take(body)
+        came = self.peer.came
+        answer = self.client.answer_to(frame)
+        if answer.code != 200:
+            raise AssertionError(f'the relay answered {answer!r}')
+        return came - left
+
+    def close(self):
+        self.client.close()
+        self.peer.close()
+
+
+class FloodCase(case.Case):
+    """What the good ones are, and how they fare."""
+
+    changes = {}
+    sip_listen = []                 # besides UDP and TCP
+
+    @classmethod
+    def prepare(cls):
+        cls.ca = certs.Authority(cls.directory)
+        own = cls.ca.issue('msrpd')
+        tls = {'certificate': own.certificate, 'private_key': own.key}
+        _, cls.files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        cls.config = {
+            'log': {'level': 'info'},
+            'limits': {'exempt': ['127.0.0.1'], 'connections_per_address': ADDRESS_MAX},
+            'users': {**USERS, 'carol': {'password': 'carol secret'}},
+            'registrar': {'domains': [DOMAIN]},
+            'relay': {'allow_plain_auth': True},
+            'web': {'listen': ['http://127.0.0.1:0'], 'request_timeout': '2s'},
+            **cls.changes,
+            'msrp': {'tls': tls, 'bind_timeout': '2s', 'send_queue': QUEUE, 'send_timeout': '2s',
+                     'max_connections': 65536, 'max_memory': MEMORY,
+                     'listen': [{'name': 'plain', 'uri': 'msrp://127.0.0.1:0;tcp'},
+                                {'name': 'tls', 'uri': 'msrps://127.0.0.1:0;tcp'}],
+                     **cls.changes.get('msrp', {})}}
+        cls.config['sip'] = {'message_timeout': '2s', 'tls': tls, **cls.changes.get('sip', {})}
+
+    @classmethod
+    def _start_class_daemon(cls):
+        cls.daemon = Daemon(cls.config)
+        cls.daemon.config['sip']['listen'] += cls.sip_listen
+        cls.daemon.write_config()
+        cls.daemon.start()
+        cls.ctl = cls.daemon.control()
+        cls.ctl.subscribe('E_MSRP_SESSION_NEW')     # of messages nobody asks: they would pile up
+
+    def setUp(self):
+        super().setUp()
+        if LONG:
+            self.part()
+        self.ready = time.monotonic()
+        self.logged = len(self.daemon.log())      # by tests before this one
+        self.crowds = []
+        self.call_up = self.call(connect=False)
+        self.session = Wire(address_of(self.call_up.path[0]), own=self.call_up.own_path[-1],
+                            stamped=True)
+        self.session.ask(self.session.send_frame(self.call_up.path))
+        self.pair = RelayPair(self.relay())
+        self.base = len(self.descriptors())
+        self.lines = self.count_lines()
+        self.began = time.monotonic()
+
+    def tearDown(self):
+        for crowd in self.crowds:
+            crowd.close()
+        self.session.close()
+        self.pair.close()
+        super().tearDown()
+
+    # --- the daemon
+
+    def part(self):
+        """
+        The daemon has a processor of its own, and the crowd, which is idle work, leaves to those
+        who measure what they want of the others: so what they see is the daemon's doing.
+        """
+        first, *others = sorted(PROCESSORS)
+        for pid, places in ((self.daemon.process.pid, {first}),
+                            (os.getpid(), set(others) or {first})):
+            for thread in os.listdir(f'/proc/{pid}/task'):
+                os.sched_setaffinity(int(thread), places)
+
+    def relay(self, secure=False):
+        host, port = self.daemon.listeners(self.ctl)[secure]
+        return f'msrp{"s" if secure else ""}://{host}:{port};tcp'
+
+    @property
+    def sip_address(self):
+        return '127.0.0.1', self.daemon.sip_port
+
+    def sip_addresses(self):
+        """By UDP, by TCP, at sip_listen, and at the web port."""
+        return [sip_address_of(uri) for uri in self.ctl.call('status')['listen']['sip']]
+
+    def descriptors(self):
+        return os.listdir(f'/proc/{self.daemon.process.pid}/fd')
+
+    def cpu(self):
+        """Nanoseconds by the kernel's own count, of all threads: some do sums of TLS handshakes."""
+        total = 0
+        for task in os.scandir(f'/proc/{self.daemon.process.pid}/task'):
+            with open(f'{task.path}/schedstat', encoding='ascii') as file:
+                total += int(file.read().split()[0])
+        return total
+
+    def number(self, name):
+        return self.ctl.call('get_statistics')[name]
+
+    # --- the good ones
+
+    def trips(self, count, pause=0):
+        """
+        Seconds of the median and the slowest way through UA and relay, until the kernel has got
+        what comes: that this program waits for a processor as well is the crowd's doing.
+        """
+        ua, relay = [], []
+        for _ in range(count):
+            time.sleep(pause)
+            answer = self.session.ask(self.session.send_frame(self.call_up.path, b'to the UA'))
+            self.assertEqual(answer.code, 200)
+            ua.append(self.session.came - self.session.left)
+            LOGF.write(f'{self.session.left} {self.session.came}\n')
+            time.sleep(pause)
+            relay.append(self.pair.trip())
+        return {f'{way}{kind}': f(times) / 1e9 for way, times in (('ua', ua), ('relay', relay))
+                for kind, f in (('', statistics.median), ('_slowest', max))}
+
+    def fare(self, count):
+        """
+        In a row, when msrpd does not sleep between two messages but the crowd has little time,
+        and apart: then the crowd has all that it wants, and without it msrpd is to be woken.
+        """
+        for pace, (pause, part) in PACES.items():
+            began, spent = time.monotonic(), self.cpu()
+            times = self.trips(count // part, pause)
+            busy = (self.cpu() - spent) / (time.monotonic() - began) / 1e9
+            yield pace, busy, times
+
+    def measure_idle(self):
+        self.trips(10)
+        self.idle = {pace: times for pace, _, times in self.fare(scale(20, 2000))}
+
+    def compare(self, name, count=None):
+        LOGF.write('flood\n')
+        """How they fare now, beside the times that were taken before the crowd came."""
+        for pace, busy, times in self.fare(count or scale(20, 2000)):
+            show(f'{name}.{pace}.busy', busy, "of msrpd's processor")
+            for what, now in times.items():
+                idle = self.idle[pace][what]
+                show(f'{name}.{pace}.{what}.idle', idle * 1e6, 'us')
+                show(f'{name}.{pace}.{what}', now * 1e6, 'us')
+                show(f'{name}.{pace}.{what}.ratio', now / idle, '')
+
+    # --- the crowd
+
+    def crowd(self, behaviour, **arguments):
+        crowd = Crowd(behaviour, **arguments)
+        if LONG:
+            os.sched_setscheduler(crowd.process.pid, os.SCHED_IDLE, os.sched_param(0))
+        self.crowds.append(crowd)
+        return crowd
+
+    def count_lines(self):
+        """Of the log, without events: those have a bound for each session."""
+        return sum(' info: E_' not in line for line in self.daemon.log().splitlines())
+
+    def check_events(self, seconds):
+        """A session has the lines of its begin and end, and of its messages a number a second."""
+        events = collections.Counter(re.findall(r' info: E_\S+.*? session_id=(\S+)',
+                                                self.daemon.log()[self.logged:]))
+        for session, lines in events.items():
+            self.assertLessEqual(lines, 2 + EVENTS_A_SECOND * (seconds + 2), session)
+        return events
+
+    def check_log(self, name):
+        """A line of each refused session and code, and of those a number a second."""
+        self.check_events(time.monotonic() - self.ready)
+        lines = self.count_lines() - self.lines
+        seconds = time.monotonic() - self.began
+        show(f'{name}.log', lines / seconds, 'lines/s')
+        self.assertLessEqual(lines, (REFUSALS_A_SECOND + 1) * (seconds + 2), self.daemon.log_tail())
+
+    def check_base(self):
+        """Nothing is left of the crowd but what was there before."""
+        import subprocess
+        try:
+            poll(lambda: len(self.descriptors()) <= self.base, timeout=10, what='the descriptors of before')
+        except Exception:
+            pid = self.daemon.process.pid
+            with open('/tmp/stuck.txt', 'w') as f:
+                print(self.base, len(self.descriptors()), file=f)
+                f.write(subprocess.run(f'ss -tanpoie | grep -A1 pid={pid}', shell=True, capture_output=True, text=True).stdout)
+                import json
+                f.write(json.dumps(self.ctl.call('get_statistics'), indent=1))
+                f.write(self.daemon.log()[-20000:])
+            subprocess.run(['gcore', '-o', '/tmp/stuckcore', str(pid)], capture_output=True)
+            raise
+
+
+class MemoryCase(FloodCase):
+    """What a crowd takes: of a daemon that has seen none before, which would hide it."""
+
+    def setUp(self):
+        if LONG:
+            self._stop_class_daemon()
+            self._start_class_daemon()
+        super().setUp()
+
+    def check_memory(self, name, before, bound, count=None):
+        """KiB of a connection, or of all, beside what docs/evidence.md says is the most."""
+        grown = (self.daemon.resident_kib() - before) / (count or 1)
+        show(f'{name}.memory', grown, 'KiB/connection' if count else 'KiB')
+        if LONG:
+            self.assertLessEqual(grown, bound * MARGIN, name)
+
+
+class EventFlood(FloodCase):
+    def test_messages(self):
+        """Of one session's messages each is an event, and few have a line."""
+        count = scale(3000, 100000)
+        other = self.daemon.control('subscriber')
+        other.subscribe('E_MSRP_MSG_RECEIVED')
+        for _ in range(count // 100):
+            for _ in range(100):
+                self.session.send(self.session.send_frame(self.call_up.path, b'x'))
+            for _ in range(100):
+                self.assertEqual(self.session.frame().code, 200)
+                other.event('E_MSRP_MSG_RECEIVED')
+        lines = self.check_events(time.monotonic() - self.ready)[self.call_up.id]
+        self.assertGreaterEqual(lines, EVENTS_A_SECOND)
+        self.assertLess(lines, count // 2)
+        # The next one in another second says how many there were.
+        poll(lambda: self.session.ask(self.session.send_frame(self.call_up.path, b'x'))
+             and 'info: events: ' in self.daemon.log(), what='how many there were')
+        self.check_log('events')
+
+
+class CrowdFlood(MemoryCase):
+    changes = {'msrp': {'bind_timeout': '10m'}}
+
+    def test_at_once(self):
+        """As many connections as there are descriptors, 20,000 at most."""
+        count = scale(1000, min(20000, self.files - 200))
+        self.measure_idle()
+        before = self.daemon.resident_kib()
+        crowds = [self.crowd('many', target=address_of(self.relay()), count=count // 2,
+                             sources=sources(1 + i, 1 + count // 2 // ADDRESS_MAX))
+                  for i in range(2)]
+        for crowd in crowds:
+            self.assertEqual(crowd.hear()['left'], 0)
+        poll(lambda: self.number('msrp:connections') >= count, what='all connections')
+        self.compare('crowd')
+        show('crowd.connections', count, '')
+        self.check_memory('crowd', before, SILENT, count)
+        self.assertGreaterEqual(len(self.descriptors()), count)
+        for crowd in crowds:
+            end = crowd.end()
+            self.assertEqual(end['open'], count // 2, end)
+        self.check_base()
+        self.check_log('crowd')
+
+
+class CostFlood(FloodCase):
+    """Of each listener: who is sent away at once, beside a whole visit of who is let in."""
+
+    changes = {'limits': {'connections_per_address': 1, 'auth_failures': 3, 'exempt': ['127.0.0.1']},
+               'metrics': {'listen': '127.0.0.1:0'},
+               # Who holds a place keeps it.
+               'msrp': {'bind_timeout': '10m'}, 'sip': {'message_timeout': '10m'},
+               'web': {'listen': ['http://127.0.0.1:0'], 'request_timeout': '10m',
+                       'root': os.path.join(SOURCE, 'web/dist')}}
+    SIP = ('UDP', 'TCP', 'TLS', 'WS')
+    sip_listen = ['sips:127.0.0.1:0', 'sip:127.0.0.1:0;transport=ws']
+    RATIO = 0.1
+    AT_ONCE = 32
+    CLIENTS = 256                   # of the control socket (src/ctl/server.c)
+    HOLDER, GUESSER, OTHER_GUESSER = '127.9.0.1', '127.9.0.2', '127.9.0.3'
+    user = 'alice', USERS['alice']['password']
+
+    def setUp(self):
+        super().setUp()
+        self.tls = certs.client_context(self.ca)
+        listen = self.ctl.call('status')['listen']
+        self.phones = dict(zip(self.SIP, self.sip_addresses()))
+        self.web = address_of_url(listen['web'][0])
+        self.metrics = '127.0.0.1', listen['metrics']
+
+    # --- visits
+
+    def client(self, secure, source, password, message=True):
+        """The last answer to AUTH."""
+        relay = self.relay(secure)
+        wire = Wire(address_of(relay), source, self.tls if secure else None)
+        answer = wire.auth(relay, 'alice', password)
+        if message:
+            wire.ask(wire.send_frame([*answer.get('Use-Path').split(' '), self.pair.peer.own],
+                                     b'hello'))
+        wire.close()
+        return answer.code
+
+    def phone(self, kind, source):
+        phone = visits.Phone(kind, self.phones[kind], source, self.tls)
+        self.assertEqual(phone.register(*self.user, DOMAIN), 200)
+        phone.close()
+
+    def cost(self, count, group, visit, counter='connections'):
+        """Microseconds of one: each comes from another address, and all are gone at the end."""
+        held = self.number(f'{group}:{counter}')
+        before = self.cpu()
+        for source in sources(8, count):
+            visit(source)
+        poll(lambda: self.number(f'{group}:{counter}') <= held, what='the end of all')
+        return (self.cpu() - before) / count / 1000
+
+    def refused(self, knock):
+        """Microseconds of one that is sent away; a crowd of them comes, so many at a time."""
+        before = self.cpu()
+        for _ in range(scale(2, 100)):
+            knock(self.AT_ONCE)
+        return (self.cpu() - before) / scale(2, 100) / self.AT_ONCE / 1000
+
+    def refused_connections(self, group, address, source=None):
+        refused = self.number(f'{group}:refused')
+        spent = self.refused(lambda count: visits.knock(address, source, count))
+        self.assertGreaterEqual(self.number(f'{group}:refused'),
+                                refused + scale(2, 100) * self.AT_ONCE)
+        return spent
+
+    def compare_costs(self, name, accepted, refused):
+        show(f'cost.{name}.accepted', accepted, 'us')
+        show(f'cost.{name}.refused', refused, 'us')
+        show(f'cost.{name}.ratio', refused / accepted, '')
+        self.check_log(f'cost.{name}')
+        if LONG:
+            self.assertLess(refused / accepted, self.RATIO, name)
+
+    def check(self, name, group, address, visit):
+        """A listener of connections, of which each address may have one."""
+        accepted = self.cost(scale(5, 100), group, visit)
+        with contextlib.closing(socket.create_connection(address, source_address=(self.HOLDER, 0))):
+            refused = self.refused_connections(group, address, self.HOLDER)
+        self.compare_costs(name, accepted, refused)
+        self.check_base()           # the next one may hold a place again
+
+    # --- listeners
+
+    def test_msrp(self):
+        """AUTH, a message through the relay, and its answer."""
+        for secure, name in enumerate(('msrp.tcp', 'msrp.tls')):
+            self.check(name, 'msrp', address_of(self.relay(secure)),
+                       lambda source, s=secure: self.client(s, source, self.user[1]))
+
+    def test_barred(self):
+        """Who has guessed too often gets no handshake by TLS, and no look at what he shows."""
+        for _ in range(3):
+            self.assertEqual(self.client(False, self.GUESSER, 'wrong', False), 401)
+        self.assertEqual(self.client(False, self.GUESSER, self.user[1], False), 403)
+        address = address_of(self.relay(True))
+        accepted = self.cost(scale(5, 100), 'msrp',
+                             lambda source: self.client(True, source, self.user[1]))
+        self.compare_costs('msrp.barred', accepted,
+                           self.refused_connections('msrp', address, self.GUESSER))
+
+    def test_sip(self):
+        """REGISTER, a challenge, and REGISTER again."""
+        for kind in self.SIP[1:]:
+            self.check(f'sip.{kind.lower()}', 'sip', self.phones[kind],
+                       lambda source, k=kind: self.phone(k, source))
+
+    def test_sip_datagrams(self):
+        """A datagram with credentials of who has guessed too often."""
+        guesser = visits.Phone('UDP', self.phones['UDP'], self.OTHER_GUESSER)
+        self.addCleanup(guesser.close)
+        for code in (401, 401, 401, 403):
+            self.assertEqual(guesser.register('alice', 'wrong', DOMAIN), code)
+        proof = sip_credentials('Digest realm="x", nonce="x"', 'REGISTER', f'sip:{DOMAIN}')
+        accepted = self.cost(scale(5, 100), 'sip', lambda source: self.phone('UDP', source))
+
+        def knock(count):
+            for _ in range(count):
+                guesser.sock.send(guesser.request('REGISTER', 'alice', DOMAIN,
+                                                  [('Authorization', proof)]))
+            for _ in range(count):
+                self.assertEqual(guesser.answer().code, 403)
+        self.compare_costs('sip.udp', accepted, self.refused(knock))
+
+    def test_web(self):
+        """The chat page, as a browser loads it."""
+        self.check('web', 'web', self.web, lambda source: visits.load(self.web, source))
+
+    def test_metrics(self):
+        """A scrape."""
+        self.check('metrics', 'metrics', self.metrics,
+                   lambda source: visits.load(self.metrics, source, ['/metrics']))
+
+    def test_control(self):
+        """What `msrpctl status` asks; who comes when all places are taken waits, unaccepted."""
+        path = self.daemon.socket_path
+        accepted = self.cost(scale(5, 100), 'ctl', lambda _: visits.control(path, 'status'),
+                             'clients')
+        with contextlib.ExitStack() as held:
+            while self.number('ctl:clients') < self.CLIENTS:
+                held.enter_context(visits.connect(path))
+            self.ctl.call('status')         # the listener is looked at once more
+            self.compare_costs('control', accepted, self.refused(
+                lambda count: visits.queue_up(path, count)))
+        poll(lambda: self.number('ctl:clients') < self.CLIENTS, what='a place')
+        visits.control(path, 'status')
+
+
+class SlowFlood(MemoryCase):
+    changes = {'msrp': {'max_memory': 16 * MEMORY}}     # a head of each reader's waits
+
+    def test_writers(self):
+        """A byte at a time, of what never becomes whole: each protocol has its time for that."""
+        web = self.ctl.call('status')['listen']['web'][0].rpartition(':')[2].strip('/')
+        text = {'msrp': (address_of(self.relay()), 'MSRP abcd1234 SEND\r\nTo-Path: '),
+                'sip': (self.sip_address, 'MESSAGE sip:bob@example.org SIP/2.0\r\nSubject: '),
+                'web': (('127.0.0.1', int(web)), 'GET / HTTP/1.1\r\nCookie: ')}
+        count = scale(100, 1000)
+        self.measure_idle()
+        before = self.daemon.resident_kib()
+        crowds = [self.crowd('many', target=target, count=count, trickle=0.1, again=True,
+                             text=words + 'x' * 100000, sources=sources(11 + i, 1 + count // 200))
+                  for i, (target, words) in enumerate(text.values())]
+        for crowd in crowds:
+            crowd.hear()
+        self.compare('slow_writers')
+        self.check_memory('slow_writers', before, BEGUN, count * 3)
+        # Each of them has been sent away once.
+        for name in text:
+            poll(lambda n=name: self.number(f'{n}:closed') >= count,
+                 what=f'the end of all slow writers of {name}')
+        ends = [crowd.end() for crowd in crowds]
+        for end, name in zip(ends, text):
+            self.assertGreaterEqual(end['left'], 1, name)
+        self.check_base()
+        self.check_log('slow_writers')
+
+    def test_readers(self):
+        """Clients of the relay who do not read, and peers who send to them all they can."""
+        count = scale(40, 2000)
+        self.measure_idle()
+        before = self.daemon.resident_kib()
+        crowd = self.crowd('lurkers', relay=self.relay(), user='bob',
+                           password=USERS['bob']['password'], count=count,
+                           sources=sources(21, 1 + count // 100), size=30000)
+        crowd.hear()
+        self.compare('slow_readers')
+        self.check_memory('slow_readers', before, UNSENT, count)
+        show('slow_readers.body_bytes', self.number('msrp:body_bytes'), 'bytes')
+        poll(lambda: self.number('relay:sessions') == 1, what='the end of all clients but ours')
+        end = crowd.end()
+        self.assertEqual(end['closed'], count, end)
+        self.check_base()
+        self.check_log('slow_readers')
+
+    def test_askers(self):
+        """Requests whose answers are not read: no more are read then."""
+        count = scale(20, 1000)
+        uri = self.relay()
+        text = f'MSRP {NUMBER.decode()} AUTH\r\nTo-Path: {uri}\r\n' \
+               f'From-Path: msrp://127.0.0.1:9/asker;tcp\r\n-------{NUMBER.decode()}$\r\n'
+        self.measure_idle()
+        before = self.daemon.resident_kib()
+        crowd = self.crowd('many', target=address_of(uri), count=count, text=text, repeat=True,
+                           reads=False, small=True, sources=sources(31, 1 + count // 200))
+        crowd.hear()
+        self.compare('askers')
+        self.check_memory('askers', before, SILENT + UNREAD, count)
+        poll(lambda: self.number('msrp:connections') <= GOOD, what='the end of all askers')
+        crowd.end()
+        self.check_base()
+        self.check_log('askers')
+
+
+class StormFlood(MemoryCase):
+    def test_endless_chunks(self):
+        """Chunks without an end, more than a message may have, and messages without an end."""
+        count = scale(2, 8)
+        calls = [self.call(connect=False) for _ in range(count)]
+        self.measure_idle()
+        before = self.daemon.resident_kib()
+        crowds = []
+        for call in calls:
+            head = f'MSRP endless1 SEND\r\nTo-Path: {" ".join(call.path)}\r\n' \
+                   f'From-Path: {call.own_path[-1]}\r\nMessage-ID: endless\r\n' \
+                   'Byte-Range: 1-*/*\r\nContent-Type: text/plain\r\n\r\n'
+            crowds.append(self.crowd('many', target=address_of(call.path[0]), count=1,
+                                     head=head, text='x' * 65536, repeat=True,
+                                     sources=['127.0.0.1']))
+        for crowd in crowds:
+            crowd.hear()
+        self.compare('endless_chunks')
+        self.assertLessEqual(self.number('msrp:body_bytes'), MEMORY)
+        self.check_memory('endless_chunks', before, MEMORY / 1024)
+        sent = sum(crowd.end()['sent'] for crowd in crowds)
+        show('endless_chunks.sent', sent / (1 << 20), 'MiB')
+
+    def test_endless_messages(self):
+        """Messages that are begun and never ended: so many of a session, so much of all."""
+        calls = [self.call() for _ in range(12)]
+        for call in calls:
+            refused = 0
+            for _ in range(40):
+                frame = call.msrp.build(body=b'x' * 30000, byte_range='1-30000/1000000', flag='+')
+                call.conn.send(frame)
+                refused += call.conn.expect_response(frame, None).code == 413
+            self.assertGreaterEqual(refused, 40 - 16)
+        held = self.number('msrp:body_bytes')
+        show('endless_messages.held', held, 'bytes')
+        self.assertLessEqual(held, MEMORY * 7 // 10)
+        self.trips(10)          # there is room for what passes through
+        self.check_log('endless_messages')
+
+    def test_reports(self):
+        """REPORTs on what was never sent, to a session and to nobody."""
+        self.call_storm = self.call(connect=False)
+        targets = [' '.join(self.call_storm.path), self.relay().replace(';', '/nobody;')]
+        self.measure_idle()
+        before = self.daemon.resident_kib()
+        crowds = []
+        for i, path in enumerate(targets):
+            text = f'MSRP {NUMBER.decode()} REPORT\r\nTo-Path: {path}\r\n' \
+                   f'From-Path: {self.call_storm.own_path[-1]}\r\n' \
+                   f'Message-ID: {NUMBER.decode()}\r\nByte-Range: 1-1/1\r\nStatus: 000 413\r\n' \
+                   f'-------{NUMBER.decode()}$\r\n'
+            crowds.append(self.crowd('many', target=address_of(self.relay()), count=4,
+                                     text=text * 50, repeat=True, sources=sources(41 + i, 1)))
+        for crowd in crowds:
+            crowd.hear()
+        self.compare('reports')
+        self.check_memory('reports', before, 8 * (SILENT + UNREAD) + 256)
+        sent = sum(crowd.end()['sent'] for crowd in crowds)
+        show('reports.sent', sent / (1 << 20), 'MiB')
+        self.check_log('reports')
+
+
+class RegisterFlood(FloodCase):
+    def register(self, kind):
+        """A good one; seconds."""
+        began = time.monotonic()
+        ua = self.sip
+        transport = ua.reach('127.0.0.1', self.daemon.sip_port, kind)
+        aor = f'sip:carol@{DOMAIN}'
+        fields = [('Contact', f'<{ua.contact(kind)}>')]
+        authorized(ua, 'REGISTER', f'sip:{DOMAIN}', transport, 'carol', 'carol secret',
+                   headers=fields, from_uri=aor, to_uri=aor).final(200)
+        return time.monotonic() - began
+
+    def storm(self, way, credentials):
+        """REGISTERs of somebody whom nobody knows."""
+        number = NUMBER.decode()
+        authorization = '' if not credentials else \
+            'Authorization: Digest username="mallory", realm="example.org", nonce="00", ' \
+            'uri="sip:example.org", response="00000000000000000000000000000000"\r\n'
+        return f'REGISTER sip:{DOMAIN} SIP/2.0\r\n' \
+               f'Via: SIP/2.0/{way} 127.51.0.1:5999;branch=z9hG4bK{number};rport\r\n' \
+               f'From: <sip:mallory@{DOMAIN}>;tag={number}\r\nTo: <sip:mallory@{DOMAIN}>\r\n' \
+               f'Call-ID: {number}\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\n' \
+               f'Contact: <sip:mallory@127.51.0.1:5999>\r\n{authorization}' \
+               'Content-Length: 0\r\n\r\n'
+
+    def flood(self, way, credentials):
+        name = f'registers.{way.lower()}{".wrong" if credentials else ""}'
+        self.measure_idle()
+        text = self.storm(way, credentials)
+        before = self.daemon.resident_kib()
+        if way == 'UDP':
+            crowd = self.crowd('datagrams', target=self.sip_address, text=text,
+                               sources=sources(51, 50))
+        else:
+            crowd = self.crowd('many', target=self.sip_address, text=text, repeat=True, count=20,
+                               sources=sources(52, 20))
+        crowd.hear()
+        self.compare(name, scale(10, 500))
+        times = [self.register('TCP') for _ in range(scale(5, 100))]
+        show(f'{name}.register', statistics.median(times) * 1e3, 'ms')
+        end = crowd.end()
+        show(f'{name}.sent', end['sent'], 'datagrams' if way == 'UDP' else 'bytes')
+        show(f'{name}.memory', self.daemon.resident_kib() - before, 'KiB')
+        self.assertLessEqual(self.number('registrar:contacts'), 8)
+        self.register(way)
+        self.check_log(name)
+
+    def test_udp(self):
+        if not LONG:
+            self.skipTest('the long form')
+        self.flood('UDP', False)
+
+    def test_udp_with_wrong_credentials(self):
+        self.flood('UDP', True)
+
+    def test_tcp(self):
+        self.flood('TCP', False)
+
+    def test_tcp_with_wrong_credentials(self):
+        if not LONG:
+            self.skipTest('the long form')
+        self.flood('TCP', True)
+
+
+class GuessFlood(FloodCase):
+    """Those who are sent away: the log has so many lines a second, whoever they are."""
+
+    def test_auth(self):
+        """Wrong credentials, over one connection after the other."""
+        relay = self.relay()
+        count = scale(60, 2000)
+        for source in sources(71, count):
+            guesser = Wire(address_of(relay), source)
+            self.assertEqual(guesser.auth(relay, 'alice', 'wrong').code, 401)
+            guesser.close()
+        poll(lambda: self.number('msrp:connections') <= GOOD, what='the end of all')
+        self.assertGreaterEqual(self.number('relay:auth_failures'), count)
+        self.assertIn('wrong credentials of "alice"', self.daemon.log())
+        self.check_log('guesses')
+
+    def test_offers(self):
+        """Calls of which nothing can be used."""
+        offer = sdp.document(sdp.AUDIO)
+        for _ in range(scale(60, 2000)):
+            self.invite(offer, kind='TCP').final(488)
+        self.assertIn('no stream of MSRP that can be used', self.daemon.log())
+        self.check_log('offers')
+
+
+class TlsFlood(FloodCase):
+    """Connections by TLS that come and go: nothing is left of them (RSS within 1 MiB)."""
+
+    GROWTH = 1024                   # KiB
+    sip_listen = ['sips:127.0.0.1:0']
+
+    def test_nothing_is_left(self):
+        count = int(os.environ.get('MSRPD_TORTURE_TLS', 100000)) if LONG else 400
+        targets = [address_of(self.relay(True)), self.sip_addresses()[2]]
+        warm = self.run_many(targets, max(200, count // 10))
+        before = self.daemon.resident_kib()
+        kinds = self.run_many(targets, count)
+        grown = self.daemon.resident_kib() - before
+        for kind, number in kinds.items():
+            show(f'tls.{kind}', number, 'connections')
+        show('tls.memory.before', before, 'KiB')
+        show('tls.memory.grown', grown, 'KiB')
+        self.assertGreater(warm['resumed'], 0)
+        self.check_base()
+        self.check_log('tls')
+        if LONG:
+            self.assertLessEqual(grown, self.GROWTH)
+
+    def run_many(self, targets, count):
+        crowds = [self.crowd('handshakes', targets=targets, count=count // 2, ca=self.ca.file,
+                             sources=sources(61 + i, 20)) for i in range(2)]
+        total = {}
+        for crowd in crowds:
+            while 'good' not in (line := crowd.hear(600)):
+                pass
+            crowd.close()
+            for kind, number in line.items():
+                total[kind] = total.get(kind, 0) + number
+        poll(lambda: len(self.descriptors()) <= self.base, what='the end of all')
+        return total
+
+
+if __name__ == '__main__':
+    case.main()
