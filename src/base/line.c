@@ -10,7 +10,7 @@ enum {
 	SHARE_MOST_NS = 96 * 1000, /* of a turn, while there are only busy ones, or none */
 	OTHERS_NS = 64 * 1000,     /* of a turn for those others */
 	PIECE_NS = 32 * 1000,      /* of work, that anybody may be asked to wait for */
-	MODEST_NS = 64 * 1000,     /* of work, with nothing left */
+	MODEST_NS = 128 * 1000,    /* of work, with nothing left: who asks seldom is slow at it */
 	BUSY_NS = 1000 * 1000,     /* of work without a break, and of waiting for it */
 };
 
@@ -71,19 +71,20 @@ static void insert(struct line *line, struct line_entry *e)
 static void run_first(struct line *line, struct line_entries *entries)
 {
 	struct line_entry *e = STAILQ_FIRST(entries);
-	uint64_t began = line->now;
+	uint64_t began = line->now, took;
 
 	STAILQ_REMOVE_HEAD(entries, next);
 	line->count--;
-	e->waits = false;
+	e->waits = e->much = false;
 	if (!e->goes_on)
 		e->began = began;
 	line->running = e;
 	e->run(e);
 	line->now = now_ns();
+	took = line->now - began;
 	if (line->running) {
-		e->modest = !e->goes_on && !e->waits && line->now - began < MODEST_NS;
-		adjust(line, e, line->now - began);
+		e->modest = !e->goes_on && !e->waits && !e->much && took < MODEST_NS;
+		adjust(line, e, took);
 		if (e->waits)
 			insert(line, e);
 	}
@@ -93,19 +94,24 @@ static void run_first(struct line *line, struct line_entries *entries)
 /*
  * One of them at least, whatever the others have taken.
  *
- * @param last  nobody is behind them: what they write may wait for more
+ * @param patient  what they write may wait for more of its kind
  */
-static void serve(struct line *line, struct line_entries *entries, uint64_t end, bool last)
+static void serve(struct line *line, struct line_entries *entries, uint64_t end, bool patient)
 {
 	if (STAILQ_EMPTY(entries))
 		return;
-	line->patient = last;
+	line->patient = patient;
 	do
 		run_first(line, entries);
 	while (!STAILQ_EMPTY(entries) && line->now < end);
 	line->patient = false;
-	if (last)
+}
+
+static void serve_modest_first(struct line *line, uint64_t end)
+{
+	if (STAILQ_EMPTY(&line->modest))
 		return;
+	serve(line, &line->modest, end, false);
 	line->served(line->arg);
 	line->now = now_ns(); /* that was no work of whoever comes next */
 }
@@ -126,12 +132,15 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 		line->share += line->share / 16;
 	end = line->now + line->share;
 	others_end = contended ? line->now + OTHERS_NS : end;
-	serve(line, &line->modest, others_end, !ready && !busy);
 	line->of_busy = busy && !(ready && line->of_busy);
+	if (!ready && !busy)
+		serve(line, &line->modest, end, true);
+	else
+		serve_modest_first(line, others_end);
 	if (line->of_busy)
 		serve(line, &line->busy, end, true);
-	else
-		serve(line, &line->ready, others_end, true);
+	else if (ready)
+		serve(line, &line->ready, others_end, !busy);
 	line->served(line->arg);
 	line->called = false;
 	if (line->count)
@@ -189,6 +198,11 @@ void line_is_not_done(struct line *line, struct line_entry *e)
 {
 	if (e == line->running)
 		e->goes_on = true;
+}
+
+void line_took_much(struct line_entry *e)
+{
+	e->much = true;
 }
 
 void line_leave(struct line *line, struct line_entry *e)

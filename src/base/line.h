@@ -23,7 +23,8 @@ struct line_entry {
 	uint64_t began; /* nanoseconds: when it was served first since it was not in line */
 	bool waits;
 	bool goes_on;              /* since then it has always had more to do */
-	bool modest;               /* the last time it took a moment, and that was all */
+	bool much;                 /* this time it took more than the least */
+	bool modest;               /* the last time it took little and a moment, and that was all */
 	struct line_entries *list; /* that it waits in */
 	/** How many times the least that is worth a turn is to be doubled for a share of it... */
 	uint8_t share;
@@ -62,6 +63,8 @@ void line_ready(struct line *line, struct line_entry *entry);
 void line_leave(struct line *line, struct line_entry *entry);
 /** Who is being served has more to do, and joins when something else has happened. */
 void line_is_not_done(struct line *line, struct line_entry *entry);
+/** What is served in this turn was more than the least that is worth one: that is not modest. */
+void line_took_much(struct line_entry *entry);
 /** Call fn for all who wait; it may have the entry that it is given leave. */
 void line_visit(struct line *line, void (*fn)(struct line_entry *entry, void *arg), void *arg);
 bool line_is_empty(const struct line *line);

@@ -166,6 +166,8 @@ static int read_some(struct net_stream *s, bool *more)
 	if (n == 0 && !(flags & NET_READ_END))
 		return 0;
 	block->used += (size_t)n;
+	if (n > READ_LEAST)
+		line_took_much(&s->line);
 	if (s->link.ops->unframe) {
 		n = feed(s, (struct net_stash){.block = block, .raw = {p, (size_t)n}});
 		return n < 0 ? (int)n : 1;

@@ -79,6 +79,7 @@ static void served(void *arg)
 static int setup(void **state)
 {
 	(void)state;
+	serving_us = 0;
 	memset(story, 0, sizeof(story));
 	base = event_base_new();
 	return base ? line_init(&line, base, served, NULL) : -1;
@@ -342,8 +343,47 @@ static void what_the_modest_write_is_their_work(void **state)
 		loop_until(base, empty, NULL);
 		assert_string_equal(story, "a.b.");
 	}
-	serving_us = 0;
 	assert_true(b.entry.modest);
+}
+
+/* Have it served, again and again until no busy machine has made much of the moment. */
+static void serve_until_modest(struct worker *w)
+{
+	for (int i = 0; i < 50 && !w->entry.modest; i++) {
+		memset(story, 0, sizeof(story));
+		join(w);
+		loop_until(base, empty, NULL);
+	}
+}
+
+/* Who asks for something once in a while is slow at it: nothing of it is in the caches any more. */
+static void slow_is_modest_all_the_same(void **state)
+{
+	struct worker a = worker('a', 80, 0);
+
+	(void)state;
+	serve_until_modest(&a);
+	assert_true(a.entry.modest);
+}
+
+static void take_much(struct line_entry *entry)
+{
+	line_took_much(entry);
+}
+
+static void much_is_not_modest(void **state)
+{
+	struct worker a = worker('a', 0, 0);
+
+	(void)state;
+	serve_until_modest(&a);
+	a.entry.run = take_much;
+	join(&a);
+	loop_until(base, empty, NULL);
+	assert_false(a.entry.modest);
+	a.entry.run = run;
+	serve_until_modest(&a);
+	assert_true(a.entry.modest);
 }
 
 static void who_leaves_is_not_served(void **state)
@@ -441,6 +481,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(who_is_served_is_visited, setup, teardown),
 	    cmocka_unit_test_setup_teardown(shares_fit_the_work, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_the_modest_write_is_their_work, setup, teardown),
+	    cmocka_unit_test_setup_teardown(slow_is_modest_all_the_same, setup, teardown),
+	    cmocka_unit_test_setup_teardown(much_is_not_modest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(who_leaves_is_not_served, setup, teardown),
 	};
 

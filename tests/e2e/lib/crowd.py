@@ -42,7 +42,7 @@ class Crowd:
         self.process = subprocess.Popen(
             [sys.executable, '-B', '-m', 'lib.crowd', behaviour, json.dumps(arguments)],
             cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-            preexec_fn=die_with_parent)
+            start_new_session=True, preexec_fn=die_with_parent)
         self._thread = threading.Thread(target=self._read_loop, daemon=True)
         self._thread.start()
 
