@@ -63,7 +63,8 @@ def _grammatical(frame):
 class Conn:
     """One TCP or TLS connection to msrpd.
 
-    A thread reads it; frames land in inbox after behave(frame, conn) has seen them.
+    A thread reads it; frames land in inbox, and then behave(frame, conn) may answer them: who takes
+    one from there does not know that its answer has left.
     """
 
     def __init__(self, sock, name, behave=answer_ok, client=True, relay=False):
