@@ -400,10 +400,16 @@ class SoakTest(Case):
         self.conversations.clear()
         while self.rogues:
             self.rogues.pop().close()
-        poll(lambda: not any(self.ctl.call('get_statistics')[name] for name in (
-            'msrp:connections', 'gw:sessions', 'relay:sessions', 'msrp:body_bytes')),
-             what='the end of all that was open')
+        try:
+            poll(lambda: not self.left_open(), what='the end of all that was open')
+        except AssertionError as error:
+            raise AssertionError(f'{error}: {self.left_open()}') from None
         self.turn(0)
+
+    def left_open(self):
+        now = self.ctl.call('get_statistics')
+        return {name: now[name] for name in (
+            'msrp:connections', 'gw:sessions', 'relay:sessions', 'msrp:body_bytes') if now[name]}
 
     def is_accounted(self):
         """Whoever sent it is gone, but a MESSAGE may still be under way.
