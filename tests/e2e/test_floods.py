@@ -252,7 +252,7 @@ class FloodCase(case.Case):
         if LONG:
             os.sched_setscheduler(crowd.process.pid, os.SCHED_IDLE, os.sched_param(0))
             # Where the kernel shares the time out by sessions first.
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 with open(f'/proc/{crowd.process.pid}/autogroup', 'w', encoding='ascii') as file:
                     file.write('19')
         return crowd
