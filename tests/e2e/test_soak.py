@@ -400,8 +400,12 @@ class SoakTest(Case):
         self.conversations.clear()
         while self.rogues:
             self.rogues.pop().close()
+
+        def closed():
+            self.turn(0.05)         # phones still get what was taken from who is gone
+            return not self.left_open()
         try:
-            poll(lambda: not self.left_open(), what='the end of all that was open')
+            poll(closed, what='the end of all that was open', interval=0)
         except AssertionError as error:
             raise AssertionError(f'{error}: {self.left_open()}') from None
         self.turn(0)
