@@ -228,8 +228,13 @@ void edge_link_route(const struct edge *edge, char text[EDGE_ROUTE_SIZE]);
 /** Is that the name in the Warning of responses that the edge itself makes to the stack? */
 bool edge_is_own_name(const struct edge *edge, struct slice name);
 
-/** The phrase of a response that is not to leave: nobody is to hear any. */
+/**
+ * The phrase of a response that is not to leave: with EDGE_DROPPED nobody is to hear any, with
+ * EDGE_GONE_ON it is another node's to answer.
+ */
 const char *edge_silence(const struct edge *edge);
+
+enum { EDGE_DROPPED = 408, EDGE_GONE_ON = 480 };
 
 /** Is the stack's connection open? */
 bool edge_link_is_open(const struct edge *edge);

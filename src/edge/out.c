@@ -138,6 +138,8 @@ static void send_response(struct edge *edge, const struct edge_message *m)
 		return;
 	if (slice_equal(method, SLICE("INVITE")))
 		note_invite(edge, via.branch, m->head.code);
+	if (is_silence(edge, &m->head) && m->head.code == EDGE_GONE_ON)
+		return; /* if it was not to be sent on, it is answered by now */
 	if (!edge_client_find(edge, via.branch, method))
 		edge_respond(edge, via.branch, m, false);
 }

@@ -479,15 +479,15 @@ int sip_request_reply(struct sip_request *req, int code, struct slice reason, st
 /* --- no answers --- */
 
 /* Sofia answers each transaction before it frees it: by what the edge keeps to itself. */
-static void answer_silently(struct sip_request *req)
+static void answer_silently(struct sip_request *req, int code)
 {
 	struct sip_stack *stack = req->agent->stack;
 
 	if (req->alone.msg)
-		sip_alone_silence(&req->alone, stack);
+		sip_alone_silence(&req->alone, stack, code);
 	if (!req->nh)
 		return;
-	nua_respond(req->nh, 408, edge_silence(stack->edge), NUTAG_WITH_SAVED(req->saved),
+	nua_respond(req->nh, code, edge_silence(stack->edge), NUTAG_WITH_SAVED(req->saved),
 	    TAG_END());
 	sip_stack_kick(stack);
 }
@@ -498,13 +498,13 @@ static void forget(struct sip_request *req)
 
 	timer_queue_stop(&stack->dropped, &req->drop);
 	stack->dropped_count--;
-	answer_silently(req);
+	answer_silently(req, EDGE_DROPPED);
 	sip_request_unref(req);
 }
 
 void sip_request_gone_on(struct sip_request *req)
 {
-	answer_silently(req);
+	answer_silently(req, EDGE_GONE_ON);
 	req->answered = true;
 	release_handle(req);
 }
@@ -533,7 +533,7 @@ int sip_request_drop(struct sip_request *req)
 	req->answered = true;
 	if (req->alone.msg) {
 		if (req->origin.flow)
-			sip_alone_silence(&req->alone, stack);
+			sip_alone_silence(&req->alone, stack, EDGE_DROPPED);
 		return 0;
 	}
 	sip_request_ref(req);

@@ -168,9 +168,9 @@ void sip_alone_answer(const struct sip_alone *alone, const struct sip_stack *sta
 	buffer_fini(&w);
 }
 
-void sip_alone_silence(const struct sip_alone *alone, const struct sip_stack *stack)
+void sip_alone_silence(const struct sip_alone *alone, const struct sip_stack *stack, int code)
 {
-	const struct edge_reply reply = {.code = 408,
+	const struct edge_reply reply = {.code = (unsigned)code,
 	    .phrase = slice_of(edge_silence(stack->edge))};
 
 	answer(alone, stack, &reply);

@@ -2,6 +2,7 @@
 """Many nodes, one name: a key lives on one of them, whatever node is spoken to."""
 import os
 import signal
+import socket
 import time
 
 from lib import case, msrp
@@ -273,6 +274,21 @@ class BoundTest(ClusterCase):
         call.conn.send(report_for(frame, '000 200 OK', frame.get('Byte-Range')))
         sent.final(200)
         self.assertEqual(self.numbers(1, 'sip')['passed_failed'], 0)
+
+    def test_half_closed(self):
+        """Refused, it is one answer: who sends no more waits for that to his other request."""
+        first = self.message('first', kind='TCP', daemon=self.nodes[0])
+        call = self.answer(ctl=self.ctls[0], kind='TCP')
+        ConfirmTest.confirm(call)
+        first.final(200)
+        sent = self.message('under way', kind='TCP', daemon=self.nodes[1])
+        frame = call.receive()
+        self.message(kind='TCP', daemon=self.nodes[1], body='x' * (8192 - 560)).final(513)
+        self.phone.reach('127.0.0.1', self.nodes[1].sip_port, 'TCP').sock.shutdown(socket.SHUT_WR)
+        for _ in range(2):
+            self.numbers(1)         # it has seen that
+        call.conn.send(report_for(frame, '000 200 OK', frame.get('Byte-Range')))
+        sent.final(200)
 
 
 class NamelessTest(ClusterCase):
