@@ -102,7 +102,7 @@ class SipFaults(Walk, RegistrarCase):
         transport = self.dial(phone, proxy)
         refusals = ()
         if fault and fault.corrupts:
-            refusals = 400, 404, 408, 413, 416, 420, 481, 488, 500, 501, 503, 505, 513
+            refusals = range(400, 600)      # of what it was made into
         elif fault and fault.kind == 'stall':
             refusals = 408,        # half a request: message_timeout
         aor, domain = self.aor(), f'sip:{DOMAIN}'
@@ -116,7 +116,7 @@ class SipFaults(Walk, RegistrarCase):
         second = value and self.ask(
             lambda: register(('Authorization', sip_credentials(
                 value, 'REGISTER', domain, 'alice', 'alice secret')), cseq=2),
-            transport, 200, *((401, 403, 423, *refusals) if refusals else ()))
+            transport, 200, *((401, 403, *refusals) if refusals else ()))
         page = self.ask(lambda: phone.request(
             'MESSAGE', domain, transport, b'hello', content_type='text/plain', to_uri=aor,
             headers=[('X-To', friend.contact())]), transport, 202, *refusals)
