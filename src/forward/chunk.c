@@ -232,6 +232,12 @@ struct chunk *chunk_continue(const struct chunk *before)
 	return chunk;
 }
 
+bool chunk_is_whole(const struct chunk *chunk)
+{
+	return chunk->total != BYTE_RANGE_UNKNOWN
+	    && chunk->start + chunk->sent == chunk->total + 1;
+}
+
 /* @return 0, -ENOMEM, -ENOBUFS */
 static int grow(struct chunk *chunk, size_t cap)
 {

@@ -51,6 +51,9 @@ int chunk_set_path(struct chunk *chunk, struct slice to_path);
 /** Give it its transaction id on conn; writer is going to write it.  @return 0 or negative errno */
 int chunk_start(struct chunk *chunk, struct msrp_conn *conn, struct chunk_writer *writer);
 
+/** Does what it has sent reach the end of its message? */
+bool chunk_is_whole(const struct chunk *chunk);
+
 /** Its head; a blank line ends it if there is a body. */
 struct slice chunk_text(const struct chunk *chunk);
 

@@ -265,6 +265,13 @@ static int on_body(struct msrp_sink *sink, struct slice piece)
 	return pause_begin(&f->pause, f->fw, f->source, &f->flow);
 }
 
+static void complete(struct forward *f, enum msrp_flag flag)
+{
+	if (flag == MSRP_COMPLETE)
+		count(f, 1, 0);
+	end_chunk(f, flag);
+}
+
 static void finish(struct forward *f, enum msrp_flag flag)
 {
 	bool open = msrp_flow_is_open(&f->flow);
@@ -275,11 +282,8 @@ static void finish(struct forward *f, enum msrp_flag flag)
 		f->chunk = NULL;
 		return;
 	}
-	if (!open && !open_with_held(f))
-		return;
-	if (flag == MSRP_COMPLETE)
-		count(f, 1, 0);
-	end_chunk(f, flag);
+	if (open || open_with_held(f))
+		complete(f, flag);
 }
 
 static int on_end(struct msrp_sink *sink, enum msrp_flag flag)
@@ -328,9 +332,15 @@ static const struct msrp_sink_ops sink_ops = {
 
 /* --- where it goes --- */
 
+/* Of a message that is all there nothing is left for another chunk, whose Byte-Range would be none. */
 static void on_interrupt(struct msrp_flow *flow)
 {
-	split(OWNER(struct forward, flow, flow));
+	struct forward *f = OWNER(struct forward, flow, flow);
+
+	if (chunk_is_whole(f->chunk))
+		complete(f, MSRP_COMPLETE);
+	else
+		split(f);
 }
 
 static void on_writable(struct msrp_flow *flow)

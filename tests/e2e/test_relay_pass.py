@@ -482,6 +482,27 @@ class StreamTest(PassCase):
         self.assertEqual(last.headers[4:], cut.headers[4:])
         self.assertNotEqual(last.tid, cut.tid)
 
+    def test_all_but_its_end(self):
+        """Nothing is left for another chunk, whose Byte-Range would begin behind its end."""
+        alice, carol = self.client(), self.client('bob')
+        alice.auth()
+        carol.auth()
+        for keep in range(1, len('\r\n-------abcd$\r\n') + 1):
+            peer = Peer()
+            request = alice.session(peer.path).build(body=b'all of it', tid=f'ab{keep:02}')
+            alice.conn.send_raw(request.encode()[:-keep])
+            conn = peer.listener.accept()
+            conn.wait_body(len(request.body))
+            carol.session(peer.path).send('me too')
+            first = conn.expect('SEND')
+            self.assertEqual((first.body, first.flag), (request.body, '$'))
+            self.assertEqual(conn.expect('SEND').body, b'me too')
+            alice.conn.send_raw(request.encode()[-keep:])
+            alice.conn.expect_response(request, 200)
+            alice.session(peer.path).send('next')
+            self.assertEqual(conn.expect('SEND').body, b'next')
+        self.assertEqual(self.ctl.call('get_statistics')['relay:messages'], 3 * keep)
+
     def test_two_long_ones_share_the_line(self):
         alice, carol = self.client(), self.client('bob')
         alice.auth()
