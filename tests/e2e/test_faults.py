@@ -325,6 +325,7 @@ class AnchorFaults(Walk, AnchorCase):
         if his:
             his[0].try_send_raw(to_alice.encode())
         self.fates = [(to_bob, hers, his), (to_alice, his[:1], hers)]
+        self.changed = fault and fault.corrupts
         poll(lambda: self.has_ended() or all(self.settled(*one) for one in self.fates),
              what='the fate of both messages')
         self.bob.agree()
@@ -339,6 +340,10 @@ class AnchorFaults(Walk, AnchorCase):
         return any(self.answered(conn, request) for conn in conns)
 
     def arrived(self, conns, request):
+        """With a byte more or less it is still the only one that has a body."""
+        if self.changed:
+            return sum(len(self.heard(conn, lambda f: f.method == 'SEND' and f.body))
+                       for conn in conns)
         return sum(self.delivered(conn, request.body) for conn in conns)
 
     def reported(self, conns, request):

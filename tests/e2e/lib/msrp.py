@@ -144,6 +144,7 @@ class Conn:
         except GrammarError as error:
             self.error = error
             judge.CAPTURE.violations.append(f'{self.name}: {error}')
+            self._hang_up()
         except (OSError, ValueError) as error:
             self.error = error
         self.inbox.close()
@@ -244,6 +245,13 @@ class Conn:
         return self._in.pending
 
     # --- ending
+
+    def _hang_up(self):
+        """Whoever cannot read on tells the other side so."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     def close(self):
         self._end(lambda: self.sock.shutdown(socket.SHUT_RDWR))

@@ -121,8 +121,15 @@ class Walk:
         return [frame for frame in conn.history if wanted(frame)] if conn else []
 
     def delivered(self, conn, body):
-        return len(self.heard(conn, lambda f: f.method == 'SEND' and f.body == body
-                              and f.flag == '$'))
+        """In as many chunks as it takes: what else is on the way may go between them."""
+        count, parts = 0, {}
+        for frame in self.heard(conn, lambda f: f.method == 'SEND' and f.body is not None):
+            start = frame.byte_range[0] if frame.byte_range else 1
+            before = parts.pop(frame.message_id, b'') if start > 1 else b''
+            if frame.flag == '+':
+                parts[frame.message_id] = before + frame.body
+            count += frame.flag == '$' and before + frame.body == body
+        return count
 
     def success(self, conn, request):
         """It was answered, and the REPORT that was asked for came."""
