@@ -7,7 +7,7 @@ from lib.ctl import RpcError
 from lib.daemon import UA_ROUTES
 from lib.digest import sip_credentials
 from lib.dns import DnsServer
-from lib.fault import CORRUPTING, KINDS, OUT
+from lib.fault import CORRUPTING, IN, KINDS, OUT
 from lib.gateway import CLIENT, PHONE, TEXT, GatewayCase, routes
 from lib.registrar import DOMAIN, RegistrarCase
 from lib.registrar import config as registrar_config
@@ -79,8 +79,8 @@ class SipFaults(Walk, RegistrarCase):
             return None
         try:
             transaction = make()
-        except OSError:
-            return None             # it has closed while we wrote
+        except (OSError, KeyError):
+            return None             # it has closed while we wrote, or asks for no realm
         poll(lambda: [one for one in transaction.seen if one.code >= 200] or transport.closed,
              what=f'an answer to {transaction.request!r}, or the end')
         for response in transaction.seen:
@@ -91,7 +91,7 @@ class SipFaults(Walk, RegistrarCase):
 
     def converse(self, proxy, fault):
         # Twice: the second connection is good, whatever became of the first.
-        self.counted = 0, 0
+        self.counted, self.changed = (0, 0), fault and fault.corrupts
         self.talk(proxy, fault)
         if fault:
             self.talk(proxy, None)
@@ -102,7 +102,8 @@ class SipFaults(Walk, RegistrarCase):
         transport = self.dial(phone, proxy)
         refusals = ()
         if fault and fault.corrupts:
-            refusals = range(400, 600)      # of what it was made into
+            # Of what it was made into; or what was made of the answer.
+            refusals = range(400, 600) if fault.direction == IN else range(10000)
         elif fault and fault.kind == 'stall':
             refusals = 408,        # half a request: message_timeout
         aor, domain = self.aor(), f'sip:{DOMAIN}'
@@ -140,6 +141,9 @@ class SipFaults(Walk, RegistrarCase):
             # Whoever has lost the connection, or was not understood, says it over another.
             dialog.transport = phone.reach('127.0.0.1', self.daemon.sip_port)
             bye = dialog.request('BYE').final()
+            if self.changed and bye.code == 500:
+                dialog.cseq += 1000     # the INVITE's was another one (RFC 3261 12.2.2)
+                bye = dialog.request('BYE').final()
             self.assertIn(bye.code, (200, 481))
         return bye
 
@@ -176,7 +180,9 @@ class SipFaults(Walk, RegistrarCase):
 
     def check_counters(self, before, after):
         pages, sessions = self.counted
-        self.assertEqual(after['sip:messages_out'] - before['sip:messages_out'], pages)
+        sent = after['sip:messages_out'] - before['sip:messages_out']
+        # To whom a page names that has lost a byte nobody knows.
+        self.assertIn(sent, (pages, pages + 1) if self.changed else (pages,))
         self.assertGreaterEqual(after['ua:answered'] - before['ua:answered'], sessions)
 
 
