@@ -181,10 +181,11 @@ int proxy_header_read(struct proxy_header *h, int fd, union addr *peer)
 {
 	int n = h->len < SIGNATURE ? fill(h, fd, SIGNATURE) : 1;
 
-	peer->any.sa_family = AF_UNSPEC;
+	*peer = (union addr){.any.sa_family = AF_UNSPEC};
 	if (n <= 0)
 		return n;
-	if (memcmp(h->bytes, signature, SIGNATURE) == 0)
-		return read_binary(h, fd, peer);
-	return read_line(h, fd, peer);
+	n = memcmp(h->bytes, signature, SIGNATURE) == 0 ? read_binary(h, fd, peer)
+							: read_line(h, fd, peer);
+	addr_unmap(peer); /* of a proxy that listens for both families on one socket */
+	return n;
 }

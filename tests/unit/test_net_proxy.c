@@ -45,12 +45,17 @@ static const struct {
 } cases[] = {
     {BYTES("PROXY TCP4 198.51.100.7 192.0.2.9 50000 5061\r\n"), 1, "198.51.100.7:50000"},
     {BYTES("PROXY TCP6 2001:db8::7 2001:db8::1 50000 5061\r\n"), 1, "[2001:db8::7]:50000"},
+    {BYTES("PROXY TCP6 ::ffff:198.51.100.7 ::ffff:192.0.2.9 50000 5061\r\n"), 1,
+	"198.51.100.7:50000"},
     {BYTES("PROXY UNKNOWN\r\n"), 1, "-"},
     {BYTES("PROXY UNKNOWN ffff:f...f:ffff and so on\r\n"), 1, "-"},
     {BYTES(V2_TCP4), 1, "198.51.100.7:50000"},
     {BYTES(SIG "\x21\x21\x00\x24\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07"
 	       "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\xc3\x50\x13\xc5"),
 	1, "[2001:db8::7]:50000"},
+    {BYTES(SIG "\x21\x21\x00\x24\0\0\0\0\0\0\0\0\0\0\xff\xff\xc6\x33\x64\x07"
+	       "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\x00\x02\x09\xc3\x50\x13\xc5"),
+	1, "198.51.100.7:50000"},
     /* behind the addresses, what a receiver may not know */
     {BYTES(SIG "\x21\x11\x00\x11\xc6\x33\x64\x07\xc0\x00\x02\x09\xc3\x50\x13\xc5\x04\x00\x02hi"), 1,
 	"198.51.100.7:50000"},
