@@ -342,8 +342,8 @@ class AnchorFaults(Walk, AnchorCase):
     def arrived(self, conns, request):
         """With a byte more or less it is still the only one that has a body."""
         if self.changed:
-            return sum(len(self.heard(conn, lambda f: f.method == 'SEND' and f.body))
-                       for conn in conns)
+            return sum(len(self.heard(conn, lambda f: f.method == 'SEND' and f.body
+                                      and f.flag == '$')) for conn in conns)
         return sum(self.delivered(conn, request.body) for conn in conns)
 
     def reported(self, conns, request):

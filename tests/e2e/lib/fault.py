@@ -1,5 +1,4 @@
 """A TCP proxy between a scripted peer and msrpd that goes wrong at one byte of one direction."""
-import itertools
 import os
 import re
 import socket
@@ -164,19 +163,16 @@ def faults(passed, kinds=KINDS, turn=0):
     All of them for a conversation of so many bytes, or a sample (scripts/torture walks all).
     Silence takes its time: turn says which direction's turn it is.  So does TLS, whose it is.
     """
+    every = int(os.environ.get('MSRPD_TORTURE', 0))
     share, shares = map(int, os.environ.get('MSRPD_TORTURE_SHARE', '0/1').split('/'))
-    return itertools.islice(_faults(passed, kinds, turn), share, None, shares)
-
-
-def _faults(passed, kinds, turn):
-    every = os.environ.get('MSRPD_TORTURE')
     for index, kind in enumerate(kinds):
         for at, (direction, total) in enumerate(sorted(passed.items())):
             silent = kind in ('stall', *CORRUPTING)
             if silent and not every and (index + at + turn) % 2:
                 continue
             if every:
-                offsets = range(0, total, int(every))
+                # Conversations differ by a digit: a share knows its bytes without the others.
+                offsets = range(share * every, total, shares * every)
             else:
                 # Here another part of the conversation for each kind.
                 count = 1 if silent or turn else 2

@@ -23,7 +23,8 @@ def _too_much(frame):
     """Frames that tshark 4.0 misreads; their start is compared all the same."""
     body = frame.body or b''
     # It takes the first line that looks like an end-line for the end, after a bare LF as well, and
-    # looks for the `;` of Content-Type's parameters as far into the body as the header's name is long.
+    # looks for the `;` of Content-Type's parameters as far into the body as the header's name is
+    # long.
     return b'\n-------' in b'\n' + body or \
         b';' in body[:10] and ';' not in frame.get('Content-Type', '')
 
