@@ -234,7 +234,8 @@ bool edge_is_own_name(const struct edge *edge, struct slice name);
  */
 const char *edge_silence(const struct edge *edge);
 
-enum { EDGE_DROPPED = 408, EDGE_GONE_ON = 480 };
+/* None of them 408, which Sofia keeps to itself but of an INVITE (RFC 4320 4.2). */
+enum { EDGE_DROPPED = 480, EDGE_GONE_ON = 410 };
 
 /** Is the stack's connection open? */
 bool edge_link_is_open(const struct edge *edge);

@@ -251,8 +251,10 @@ static int on_body(struct msrp_sink *sink, struct slice piece)
 {
 	struct forward *f = OWNER(struct forward, sink, sink);
 
-	if (!f->chunk)
+	if (!f->chunk) {
+		f->excess |= f->whole && piece.len > 0;
 		return 0;
+	}
 	if (!msrp_flow_is_open(&f->flow)) {
 		if (msrp_flow_is_shared(&f->flow) && hold_add(&f->hold, f->fw, piece))
 			return 0;
@@ -290,11 +292,13 @@ static int on_end(struct msrp_sink *sink, enum msrp_flag flag)
 {
 	struct forward *f = OWNER(struct forward, sink, sink);
 	struct msrp_conn *dest;
+	int code = f->excess ? 400 : 200;
 	int result = 0;
 
 	if (f->answered)
-		forwarder_replied(f->fw, 200);
-	msrp_conn_reply(f->source, 200, SLICE("OK"), NOTHING);
+		forwarder_replied(f->fw, (unsigned)code);
+	msrp_conn_reply(f->source, code, f->excess ? SLICE("Beyond its total") : SLICE("OK"),
+	    NOTHING);
 	if (f->chunk)
 		finish(f, flag);
 	dest = f->flow.conn;
@@ -332,12 +336,13 @@ static const struct msrp_sink_ops sink_ops = {
 
 /* --- where it goes --- */
 
-/* Of a message that is all there nothing is left for another chunk, whose Byte-Range would be none. */
+/* Of a whole message nothing is left for another chunk, whose Byte-Range would be none. */
 static void on_interrupt(struct msrp_flow *flow)
 {
 	struct forward *f = OWNER(struct forward, flow, flow);
 
-	if (chunk_is_whole(f->chunk))
+	f->whole = chunk_is_whole(f->chunk);
+	if (f->whole)
 		complete(f, MSRP_COMPLETE);
 	else
 		split(f);
@@ -417,6 +422,8 @@ static struct forward *forward_new(struct forwarder *fw, const struct incoming *
 	f->close_sent = in->close_sent;
 	f->answered = false;
 	f->opened = false;
+	f->whole = false;
+	f->excess = false;
 	f->tail_len = 0;
 	LIST_INSERT_HEAD(&fw->forwards, f, entry);
 	if (hop->way)

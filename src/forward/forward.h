@@ -28,8 +28,10 @@ struct forward {
 	struct chunk *chunk;      /* open, or to be opened; NULL: all is written */
 	struct hold hold;         /* of a chunk that is to be opened */
 	bool close_sent;
-	bool answered; /* with 200 at its end */
+	bool answered; /* at its end, by us */
 	bool opened;   /* a frame, be it ended since */
+	bool whole;    /* all of the message was passed on before its end-line came */
+	bool excess;   /* and more of it came then */
 	uint8_t tail_len;
 	char tail[MSRP_END_LINE_MAX]; /* of what was passed on last */
 };

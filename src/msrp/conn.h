@@ -200,7 +200,7 @@ struct msrp_flow;
 struct msrp_flow_ops {
 	/**
 	 * Another frame needs the line while this flow's frame is open: end it by
-	 * msrp_flow_end(), with the flag "+", before returning.
+	 * msrp_flow_end() before returning, with the flag "+" unless nothing is left to go on with.
 	 */
 	void (*interrupt)(struct msrp_flow *flow);
 	/** After msrp_flow_wait(): all that waited on the connection was handed to the kernel. */

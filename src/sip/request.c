@@ -483,8 +483,6 @@ static void answer_silently(struct sip_request *req, int code)
 {
 	struct sip_stack *stack = req->agent->stack;
 
-	if (req->alone.msg)
-		sip_alone_silence(&req->alone, stack, code);
 	if (!req->nh)
 		return;
 	nua_respond(req->nh, code, edge_silence(stack->edge), NUTAG_WITH_SAVED(req->saved),
@@ -533,7 +531,7 @@ int sip_request_drop(struct sip_request *req)
 	req->answered = true;
 	if (req->alone.msg) {
 		if (req->origin.flow)
-			sip_alone_silence(&req->alone, stack, EDGE_DROPPED);
+			sip_alone_silence(&req->alone, stack);
 		return 0;
 	}
 	sip_request_ref(req);

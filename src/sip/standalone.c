@@ -168,9 +168,9 @@ void sip_alone_answer(const struct sip_alone *alone, const struct sip_stack *sta
 	buffer_fini(&w);
 }
 
-void sip_alone_silence(const struct sip_alone *alone, const struct sip_stack *stack, int code)
+void sip_alone_silence(const struct sip_alone *alone, const struct sip_stack *stack)
 {
-	const struct edge_reply reply = {.code = (unsigned)code,
+	const struct edge_reply reply = {.code = EDGE_DROPPED,
 	    .phrase = slice_of(edge_silence(stack->edge))};
 
 	answer(alone, stack, &reply);

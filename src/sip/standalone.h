@@ -32,5 +32,5 @@ int sip_alone_judge(const struct sip_alone *alone, const struct sip_stack *stack
 void sip_alone_answer(const struct sip_alone *alone, const struct sip_stack *stack, int code,
     const char *phrase, struct slice lines);
 
-/** Nobody is to hear anything of us.  @param code  EDGE_DROPPED or EDGE_GONE_ON */
-void sip_alone_silence(const struct sip_alone *alone, const struct sip_stack *stack, int code);
+/** Nobody is to hear anything. */
+void sip_alone_silence(const struct sip_alone *alone, const struct sip_stack *stack);

@@ -503,6 +503,24 @@ class StreamTest(PassCase):
             self.assertEqual(conn.expect('SEND').body, b'next')
         self.assertEqual(self.ctl.call('get_statistics')['relay:messages'], 3 * keep)
 
+    def test_more_than_its_total(self):
+        """What comes behind the end of a message that others did not wait for is refused."""
+        alice, carol = self.client(), self.client('bob')
+        alice.auth()
+        carol.auth()
+        peer = Peer()
+        request = alice.session(peer.path).build(body=b'all of it, and more', byte_range='1-*/9')
+        head, more, end = request.encode().partition(b', and more')
+        alice.conn.send_raw(head)
+        conn = peer.listener.accept()
+        conn.wait_body(9)
+        carol.session(peer.path).send('me too')
+        self.assertEqual([conn.expect('SEND').body for _ in range(2)], [b'all of it', b'me too'])
+        alice.conn.send_raw(more + end)
+        alice.conn.expect_response(request, 400)
+        alice.session(peer.path).send('next')
+        self.assertEqual(conn.expect('SEND').body, b'next')
+
     def test_two_long_ones_share_the_line(self):
         alice, carol = self.client(), self.client('bob')
         alice.auth()

@@ -121,7 +121,7 @@ static void test_silence(void **state)
 
 	edge_peer_send(w, edge_request(w, text, "MESSAGE", "z9hG4bKa"));
 	edge_stack_wait(w, "MESSAGE ");
-	snprintf(status, sizeof(status), "408 %s", edge_silence(w->edge));
+	snprintf(status, sizeof(status), "%d %s", EDGE_DROPPED, edge_silence(w->edge));
 	edge_stack_send(w, edge_answer(w, response, status));
 	loop_until(w->base, edge_side_is_quiet, w);
 	edge_peer_send(w, edge_request(w, text, "MESSAGE", "z9hG4bKb"));
