@@ -21,7 +21,7 @@
 #include "net/net.h"
 
 enum {
-	SEND_QUEUE = 1 << 20,
+	SEND_QUEUE = 64 << 10, /* of answers that wait, until no more requests are read */
 	SEND_TIMEOUT_MS = 30 * 1000,
 	CONNECT_TIMEOUT_MS = 10 * 1000,
 };

@@ -35,6 +35,10 @@ BEGUN = 1.5                     # one that says a byte of a head now and then
 UNREAD = QUEUE / 1024           # answers that are not read
 UNSENT = UNREAD + 256           # a client that does not read
 MARGIN = 1.5                    # for the allocator, which rounds up
+REQUESTS = 64 << 10             # sip.transaction_memory
+UNREAD_SIP = 64                 # answers of SIP's
+FAULTY = 2000                   # microseconds that a message over a bound may take
+RATIO = 2                       # of the good ones' median beside a crowd to that without
 DOMAIN = 'example.org'
 # Of the good ones' messages: seconds between two, and one in how many comes so.
 PACES = {'in_a_row': (0, 1), 'apart': (0.0005, 10), 'rare': (0.06, 80)}
@@ -235,7 +239,11 @@ class FloodCase(case.Case):
         self.idle = {pace: times for pace, _, times in self.fare(scale(20, 2000))}
 
     def compare(self, name, count=None):
-        """How they fare now, beside the times that were taken before the crowd came."""
+        """
+        How they fare now, beside the times that were taken before the crowd came: less than twice
+        as long in the median.
+        """
+        slow = []
         for pace, busy, times in self.fare(count or scale(20, 2000)):
             show(f'{name}.{pace}.busy', busy, "of msrpd's processor")
             for what, now in times.items():
@@ -243,6 +251,10 @@ class FloodCase(case.Case):
                 show(f'{name}.{pace}.{what}.idle', idle * 1e6, 'us')
                 show(f'{name}.{pace}.{what}', now * 1e6, 'us')
                 show(f'{name}.{pace}.{what}.ratio', now / idle, '')
+                if now > RATIO * idle and not what.endswith('_slowest'):
+                    slow.append((pace, what, idle, now))
+        if LONG:
+            self.assertEqual(slow, [], name)
 
     # --- the crowd
 
@@ -561,6 +573,94 @@ class SlowFlood(MemoryCase):
         self.check_log('askers')
 
 
+    def test_sip_askers(self):
+        """The same by SIP."""
+        count = scale(20, 1000)
+        number = NUMBER.decode()
+        text = f'OPTIONS sip:x@127.0.0.1 SIP/2.0\r\n' \
+               f'Via: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK{number}\r\n' \
+               f'From: <sip:a@127.0.0.1>;tag={number}\r\nTo: <sip:x@127.0.0.1>\r\n' \
+               f'Call-ID: {number}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n'
+        self.measure_idle()
+        before = self.daemon.resident_kib()
+        crowd = self.crowd('many', target=self.sip_address, count=count, text=text, repeat=True,
+                           reads=False, small=True, sources=sources(32, 1 + count // 200))
+        crowd.hear()
+        self.compare('sip_askers')
+        self.check_memory('sip_askers', before, SILENT + UNREAD_SIP, count)
+        if LONG:                # the time for that is no setting
+            poll(lambda: self.number('sip:connections') == 0, what='the end of all askers')
+        crowd.end()
+        self.check_base()
+        self.check_log('sip_askers')
+
+
+class FaultyFlood(FloodCase):
+    """Messages of SIP just over each bound, and endless ones: what one costs."""
+
+    changes = {'sip': {'max_message_size': '64KiB', 'max_headers': 128, 'max_header_size': '8KiB'}}
+    BOUNDS = {'size': 65536, 'headers': 128, 'header': 8192}
+
+    def faulty(self):
+        """By name, with the answer; what has no end gets none, or the one for its bound."""
+        line = 'X-Folded: y\r\n'
+        fold = ' ' + 'y' * 61 + '\r\n'
+        return {
+            'size': (self.options(body='x' * self.BOUNDS['size']), 513),
+            'headers': (self.options('X: y\r\n' * self.BOUNDS['headers']), 400),
+            'header': (self.options(f'X: {"y" * self.BOUNDS["header"]}\r\n'), 400),
+            'folds': (self.options(line + fold * (self.BOUNDS['header'] // len(fold))), 400),
+            'start_line': ('OPTIONS sip:' + 'x' * self.BOUNDS['header'], None),
+            'endless_line': ('OPTIONS sip:' + 'x' * (4 << 20), None),
+            'endless_header': (self.options('X: ' + 'y' * (4 << 20)), 400),
+            'endless_folds': (self.options(line + fold * 65536), 400),
+            'endless_headers': (self.options('X: y\r\n' * (1 << 19)), 400),
+            'endless_body': (self.options(body='x' * (4 << 20)), 513),
+        }
+
+    @staticmethod
+    def options(extra='', body=''):
+        number = token()
+        return f'OPTIONS sip:x@127.0.0.1 SIP/2.0\r\n' \
+               f'Via: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK{number}\r\n' \
+               f'From: <sip:a@127.0.0.1>;tag={number}\r\nTo: <sip:x@127.0.0.1>\r\n' \
+               f'Call-ID: {number}\r\nCSeq: 1 OPTIONS\r\n{extra}' \
+               f'Content-Length: {len(body)}\r\n\r\n{body}'
+
+    def send(self, text):
+        """What is answered until msrpd closes; it may do so before all is written."""
+        answer = b''
+        with contextlib.closing(visits.connect(self.sip_address)) as sock:
+            with contextlib.suppress(ConnectionError):
+                sock.sendall(text)
+            with contextlib.suppress(ConnectionError):
+                while piece := sock.recv(65536):
+                    answer += piece
+        return answer
+
+    def test_cost(self):
+        """One error at most, no byte of it for the stack, and microseconds for all of it."""
+        count = scale(2, 50)
+        for name, (text, code) in self.faulty().items():
+            seen, bad = (self.number(f'sip:{what}')
+                         for what in ('stream_messages_in', 'bad_messages'))
+            text, before = text.encode(), self.cpu()
+            answers = [self.send(text) for _ in range(count)]
+            poll(lambda: self.number('sip:connections') == 0, what='the end of all')
+            spent = (self.cpu() - before) / count / 1000
+            show(f'faulty.{name}', spent, 'us')
+            for answer in answers:
+                # A reset behind what was not read takes the answer with it.
+                self.assertLessEqual(answer.count(b'SIP/2.0 '), 1)
+                if answer:
+                    self.assertTrue(answer.startswith(f'SIP/2.0 {code} '.encode()), answer)
+            self.assertEqual(self.number('sip:stream_messages_in'), seen)
+            self.assertEqual(self.number('sip:bad_messages'), bad + count)
+            if LONG:
+                self.assertLess(spent, FAULTY, name)
+        self.check_log('faulty')
+
+
 class StormFlood(MemoryCase):
     def test_endless_chunks(self):
         """Chunks without an end, more than a message may have, and messages without an end."""
@@ -623,7 +723,9 @@ class StormFlood(MemoryCase):
         self.check_log('reports')
 
 
-class RegisterFlood(FloodCase):
+class RegisterFlood(MemoryCase):
+    changes = {'sip': {'transaction_memory': f'{REQUESTS}KiB'}}
+
     def register(self, kind):
         """A good one; seconds."""
         began = time.monotonic()
@@ -665,7 +767,7 @@ class RegisterFlood(FloodCase):
         show(f'{name}.register', statistics.median(times) * 1e3, 'ms')
         end = crowd.end()
         show(f'{name}.sent', end['sent'], 'datagrams' if way == 'UDP' else 'bytes')
-        show(f'{name}.memory', self.daemon.resident_kib() - before, 'KiB')
+        self.check_memory(name, before, REQUESTS)
         self.assertLessEqual(self.number('registrar:contacts'), 8)
         self.register(way)
         self.check_log(name)

@@ -37,7 +37,7 @@ def connect(address, source=None):
         sock.settimeout(DEADLINE)
         sock.connect(address)
         return sock
-    return socket.create_connection(address, DEADLINE, source_address=(source, 0))
+    return socket.create_connection(address, DEADLINE, source_address=source and (source, 0))
 
 
 class Phone:
