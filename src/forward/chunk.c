@@ -163,6 +163,7 @@ struct chunk *chunk_new(struct forwarder *fw, const struct incoming *in, const s
 	if (!chunk)
 		return NULL;
 	chunk->has_body = f->has_body;
+	chunk->brief = f->range.end != BYTE_RANGE_UNKNOWN && !is_too_long(&f->range);
 	msrp_failure_report_parse(f->failure_report, &chunk->failure_report);
 	w = (struct buffer){.p = chunk->text, .cap = chunk->cap};
 	write_head(&w, chunk, f, hop);
@@ -221,6 +222,7 @@ struct chunk *chunk_continue(const struct chunk *before)
 	chunk->start = before->start + before->sent;
 	chunk->total = before->total;
 	chunk->has_body = before->has_body;
+	chunk->brief = false;
 	chunk->failure_report = before->failure_report;
 	w = (struct buffer){.p = chunk->text, .cap = chunk->cap};
 	write_next(&w, chunk, before);

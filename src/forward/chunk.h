@@ -31,6 +31,7 @@ struct chunk {
 	uint64_t sent;               /* bytes of body */
 	enum failure_report failure_report;
 	bool has_body, complete;
+	bool brief; /* its head says how long it is, so that it is not to be cut (RFC 4975 7.1.1) */
 	uint32_t range_at, range_len; /* value of Byte-Range in text; 0: has none */
 	uint32_t headers_at;
 	uint32_t own_at, own_len, from_at, from_len, id_at, id_len;

@@ -247,6 +247,12 @@ static bool open_with_held(struct forward *f)
 
 /* --- the frame that comes in --- */
 
+/* What others would cut, or must not. */
+static bool is_held_back(const struct forward *f)
+{
+	return f->chunk->brief || msrp_flow_is_shared(&f->flow);
+}
+
 static int on_body(struct msrp_sink *sink, struct slice piece)
 {
 	struct forward *f = OWNER(struct forward, sink, sink);
@@ -256,7 +262,7 @@ static int on_body(struct msrp_sink *sink, struct slice piece)
 		return 0;
 	}
 	if (!msrp_flow_is_open(&f->flow)) {
-		if (msrp_flow_is_shared(&f->flow) && hold_add(&f->hold, f->fw, piece))
+		if (is_held_back(f) && hold_add(&f->hold, f->fw, piece))
 			return 0;
 		if (!open_with_held(f))
 			return 0;
@@ -476,7 +482,7 @@ int forward_send(struct forwarder *fw, const struct incoming *in, const struct h
 		f->watch.waits = true;
 		return pause_begin(&f->pause, fw, in->conn, &f->flow);
 	}
-	if (!msrp_flow_is_shared(&f->flow))
+	if (!is_held_back(f))
 		open_chunk(f);
 	return in->whole ? pass_whole(f, in) : 0;
 }

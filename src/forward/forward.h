@@ -2,8 +2,9 @@
  * A SEND being forwarded (RFC 4976 6.4.1): what comes in is passed on at once, by reference.
  *
  * A forward takes the body of one incoming chunk; what it writes is one chunk of our own, or
- * several when other messages need the connection meanwhile.  On a connection that others write on
- * as well the frame is opened when all has come, or more than is held back (forward/hold.h).
+ * several when other messages need the connection meanwhile.  Of a chunk that is not to be cut, and
+ * on a connection that others write on as well, the frame is opened when all has come, or more than
+ * is held back (forward/hold.h).
  */
 #pragma once
 

@@ -489,7 +489,8 @@ class StreamTest(PassCase):
         carol.auth()
         for keep in range(1, len('\r\n-------abcd$\r\n') + 1):
             peer = Peer()
-            request = alice.session(peer.path).build(body=b'all of it', tid=f'ab{keep:02}')
+            request = alice.session(peer.path).build(body=b'all of it', tid=f'ab{keep:02}',
+                                                      byte_range='1-*/9')
             alice.conn.send_raw(request.encode()[:-keep])
             conn = peer.listener.accept()
             conn.wait_body(len(request.body))
@@ -502,6 +503,25 @@ class StreamTest(PassCase):
             alice.session(peer.path).send('next')
             self.assertEqual(conn.expect('SEND').body, b'next')
         self.assertEqual(self.ctl.call('get_statistics')['relay:messages'], 3 * keep)
+
+    def test_of_a_known_length(self):
+        """RFC 4975 7.1.1: what says in its head where it ends is not cut."""
+        alice, carol = self.client(), self.client('bob')
+        alice.auth()
+        carol.auth()
+        for sent in range(len('all of it') + 1):
+            peer = Peer()
+            request = alice.session(peer.path).build(body=b'all of it', byte_range='1-9/9')
+            head, rest = request.encode().split(b'\r\n\r\n', 1)
+            alice.conn.send_raw(head + b'\r\n\r\n' + rest[:sent])
+            carol.session(peer.path).send('me too')
+            conn = peer.listener.accept()
+            self.assertEqual(conn.expect('SEND').body, b'me too')
+            alice.conn.send_raw(rest[sent:])
+            alice.conn.expect_response(request, 200)
+            frame = conn.expect('SEND')
+            self.assertEqual((frame.body, frame.flag, frame.get('Byte-Range')),
+                             (request.body, '$', '1-9/9'))
 
     def test_more_than_its_total(self):
         """What comes behind the end of a message that others did not wait for is refused."""

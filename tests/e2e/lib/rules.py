@@ -137,9 +137,11 @@ class Rules:
     def _send(self, frame):
         if not (LONG_IDENT if self.relay else IDENT).match(frame.message_id or ''):
             self.note(frame, 'Message-ID is no ident')
-        match = BYTE_RANGE.match(frame.get('Byte-Range', ''))
-        if match and match[3] not in ('*', '0') and int(match[1]) > int(match[3]):
+        start, end, total = frame.byte_range or (1, None, None)
+        if total and start > total:
             self.note(frame, 'a chunk that begins behind the end of its message')
+        if end and frame.flag == '+' and end - start + 1 != len(frame.body or b''):
+            self.note(frame, 'a chunk that was cut and may not be')
         if self.relay:
             return
         if frame.get('Failure-Report') not in (None, 'no', 'partial'):

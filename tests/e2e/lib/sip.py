@@ -516,6 +516,8 @@ class SipUa:
             if known.last:
                 transport.send(known.last.encode())
             return
+        if not all(message.get(name) for name in ('From', 'To', 'Call-ID', 'CSeq')):
+            return                  # nobody could answer it
         transaction = ServerTransaction(self, message, transport)
         if message.method != 'ACK':
             self._servers[key] = transaction
