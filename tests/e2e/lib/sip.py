@@ -545,8 +545,8 @@ class SipUa:
         except Exception:
             plain.close()
             raise
-        stream = _Stream(self, sock, kind)
-        with self._lock:
+        with self._lock:            # which its end has to wait for
+            stream = _Stream(self, sock, kind)
             self._streams.append(stream)
         return stream
 
