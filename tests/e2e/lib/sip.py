@@ -550,6 +550,11 @@ class SipUa:
             self._streams.append(stream)
         return stream
 
+    def connections(self):
+        """Those that are open; of others all that came has been taken in."""
+        with self._lock:
+            return list(self._streams)
+
     def transact(self, request, transport):
         transaction = ClientTransaction(self, request, transport)
         with self._lock:
