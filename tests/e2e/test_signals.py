@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """SIGTERM and SIGHUP while sessions of all kinds are busy, with an account of each message."""
+import collections
 import signal
 
 from lib import case
@@ -49,11 +50,20 @@ class SignalCase(BusyCase):
 
 
 class StopTest(SignalCase):
-    def test_relay_and_gateway(self):
-        """SIGTERM: each message is delivered once, or its sender told, or nobody there to tell."""
+    def is_taken(self):
+        """The gateway has what is under way, and owes its senders an answer."""
+        now = self.ctl.call('get_statistics')
+        owed = collections.Counter(message.kind for message in self.ledger.in_flight())
+        return (now['msrp:messages_in'] - now['gw:to_sip'] == owed['client to phone']
+                and now['sip:messages_in'] - now['gw:to_msrp'] == owed['phone to client'])
+
+    def stop_amid(self, answers):
+        """SIGTERM, and the account of it."""
         self.begin((RelayConversation, GatewayConversation), 4)
         self.burst()
-        self.assertEqual(len(kinds_of(self.ledger.in_flight())), 4)
+        poll(self.is_taken, what='all of it at the gateway')
+        self.burst()                    # and what has not been read
+        self.answers = answers
         self.daemon.signal(signal.SIGTERM)
 
         def ended():
@@ -62,7 +72,6 @@ class StopTest(SignalCase):
             return not self.daemon.alive
         poll(ended, what='the end of msrpd', interval=0)
         self.assertEqual(self.daemon.wait(), 0)
-        self.assertNotIn(FORCED, self.daemon.log())
 
         def closed():
             self.turn()
@@ -73,6 +82,17 @@ class StopTest(SignalCase):
             message.cut = True
         self.assertEqual(self.ledger.in_flight()[:SHOWN], [])
         self.assertEqual(self.ledger.wrong()[:SHOWN], [])
+
+    def test_phones_answer(self):
+        """Each message is delivered once, or its sender told, or nobody there to tell."""
+        self.stop_amid(answers=(200, 404, 500))
+        self.assertNotIn(FORCED, self.daemon.log())
+
+    def test_phones_fall_silent(self):
+        """The same of what waits for them until the end."""
+        self.reload({'shutdown_grace': '1s'})
+        self.stop_amid(answers=(0,))
+        self.assertIn(FORCED, self.daemon.log())
 
 
 class ReloadTest(SignalCase):

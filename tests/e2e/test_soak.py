@@ -21,6 +21,7 @@ LONG = 'MSRPD_TORTURE' in os.environ
 SECONDS = float(os.environ.get('MSRPD_TORTURE_SECONDS', 600 if LONG else 4))
 PHASE = 60                      # seconds after which all sessions end, and memory is looked at
 SESSIONS = 200 if LONG else 15  # in equal parts of all kinds
+ANSWERS = (200, 200, 200, 200, 202, 404, 500, 0)    # of the phones; 0: none
 GROWTH = 2048                   # KiB of resident memory from the first third to the last
 # What is free goes back at once: else that is as much as the worst moment so far has wanted.
 os.environ['GLIBC_TUNABLES'] = 'glibc.malloc.mmap_threshold=4096'
@@ -81,7 +82,7 @@ class SoakTest(BusyCase):
                 self.conversations.append(make(self))
 
     def phase(self, seconds):
-        self.faulty = True
+        self.answers = ANSWERS
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.renew()
@@ -91,7 +92,7 @@ class SoakTest(BusyCase):
             if random.random() < 0.3:
                 self.fault()
             self.turn()
-        self.faulty = False
+        self.answers = (200,)
         for line in self.account.lines.values():
             line.deaf_until, line.mute = 0, False
             line.flush()

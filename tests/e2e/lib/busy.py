@@ -14,7 +14,6 @@ from .waiting import DEADLINE, poll
 from .wire import address_of
 
 SIZES = (30, 30, 30, 300, 3000, 30000, 100000)
-ANSWERS = (200, 200, 200, 200, 202, 404, 500, 0)    # of the phones; 0: none
 TYPE = 'text/plain'
 SHOWN = 8
 
@@ -235,7 +234,7 @@ class BusyCase(Case):
         self.conversations = []
         self.numbers = iter(range(1, 1 << 30))
         self.byes = []
-        self.faulty = False             # phones refuse and are silent
+        self.answers = (200,)           # of the phones, by chance; 0: none
         self.begin_account()
 
     def begin_account(self):
@@ -275,7 +274,7 @@ class BusyCase(Case):
             elif transaction.method == 'INVITE':
                 self.respond(transaction, 480)
             elif transaction.method == 'MESSAGE':
-                code = random.choice(ANSWERS) if self.faulty else 200
+                code = random.choice(self.answers)
                 self.ledger.delivered(transaction.request.body)
                 if code:
                     self.respond(transaction, code)
