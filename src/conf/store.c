@@ -169,8 +169,12 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* A room works on without its memory; the operator is told once, until it is well again. */
-static void run(struct conf *conf, sqlite3_stmt *s)
+/*
+ * A room works on without its memory; the operator is told once, until it is well again.
+ *
+ * @return whether it was done
+ */
+static bool run(struct conf *conf, sqlite3_stmt *s)
 {
 	struct conf_store *store = conf->store;
 	uint64_t began = now_us(), took;
@@ -184,6 +188,7 @@ static void run(struct conf *conf, sqlite3_stmt *s)
 	store->failing = failed;
 	sqlite3_reset(s);
 	sqlite3_clear_bindings(s);
+	return !failed;
 }
 
 void conf_store_room(const struct conf_room *room)
@@ -222,8 +227,9 @@ void conf_store_add(const struct conf_room *room, struct conf_entry *entry)
 	bind_text(s, 2, slice_of(entry->message_id));
 	bind_text(s, 3, slice_of(entry->content_type));
 	sqlite3_bind_blob64(s, 4, body.p, body.len, SQLITE_STATIC);
-	run(room->conf, s);
-	entry->id = sqlite3_last_insert_rowid(store->db);
+	/* Of one that failed it is a row that is another's by now, or will be. */
+	if (run(room->conf, s))
+		entry->id = sqlite3_last_insert_rowid(store->db);
 }
 
 void conf_store_drop(const struct conf_room *room, const struct conf_entry *entry)

@@ -236,8 +236,7 @@ struct chunk *chunk_continue(const struct chunk *before)
 
 bool chunk_is_whole(const struct chunk *chunk)
 {
-	return chunk->total != BYTE_RANGE_UNKNOWN
-	    && chunk->start + chunk->sent == chunk->total + 1;
+	return chunk->total != BYTE_RANGE_UNKNOWN && chunk->start + chunk->sent == chunk->total + 1;
 }
 
 /* @return 0, -ENOMEM, -ENOBUFS */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "auth/auth.h"
+#include "hashes.h"
 
 #define REALM   "example.org"
 #define NO_USER "nobody"
@@ -23,6 +24,7 @@ struct fixture {
 	struct auth *auth;
 	char challenge[512], credentials[1024];
 	struct digest digest; /* the client's */
+	struct hashes work;   /* of the last verdict */
 };
 
 static int setup(void **state)
@@ -105,7 +107,9 @@ static enum auth_verdict answer(struct fixture *f, const char *user, const char 
 	f->digest.response = digest_hash_slice(&response);
 	digest_write_credentials(&w, &f->digest);
 	assert_int_equal(digest_parse_credentials(&parsed, buffer_text(&w)), 0);
+	hashes_take(); /* the client's */
 	verdict = auth_check(f->auth, &parsed, terms, &rspauth);
+	f->work = hashes_take();
 	if (verdict == AUTH_RIGHT) {
 		assert_int_equal(
 		    digest_rspauth(&f->digest, digest_hash_slice(&ha1), f->digest.uri, &response),
@@ -142,6 +146,26 @@ static void who_knows_the_password(void **state)
 		ask(f, cases[i].algorithm, false);
 		if (answer(f, cases[i].user, cases[i].password, 1, &terms) != cases[i].verdict)
 			fail_msg("case %zu", i);
+	}
+}
+
+/* How long it takes tells nobody who is there: HA1, then HA2 and the hash of both, twice. */
+static void the_same_work_for_whoever_it_is(void **state)
+{
+	static const char *const users[] = {"alice", "bob", NO_USER},
+				 *const passwords[] = {"secret", "wrong"};
+	static const enum digest_algorithm algorithms[] = {DIGEST_MD5, DIGEST_SHA256};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < 2 * 3 * 2; i++) {
+		bool md5 = algorithms[i % 2] == DIGEST_MD5;
+		struct auth_terms terms = terms_by(algorithms[i % 2]);
+
+		ask(f, algorithms[i % 2], false);
+		answer(f, users[i / 4], passwords[i / 2 % 2], 1, &terms);
+		assert_int_equal(f->work.md5, md5 ? 5 : 0);
+		assert_int_equal(f->work.sha256, md5 ? 0 : 5);
+		assert_int_equal(f->work.others, 0);
 	}
 }
 
@@ -256,16 +280,39 @@ static void a_password(void **state)
 	assert_false(auth_login(f->auth, SLICE(NO_USER), SLICE(""), &realms));
 }
 
+/* By each realm, and by none: what is known of him and what he says, by either algorithm. */
+static void the_same_work_for_a_password(void **state)
+{
+	static const char *const users[] = {"alice", "bob", NO_USER},
+				 *const passwords[] = {"secret", "wrong", ""};
+	struct fixture *f = *state;
+	char *names[] = {(char *)(uintptr_t) "example.net", (char *)(uintptr_t)REALM};
+	const struct setting_list realms = {names, 2};
+
+	for (size_t i = 0; i < 3 * 3; i++) {
+		struct hashes work;
+
+		hashes_take();
+		auth_login(f->auth, slice_of(users[i / 3]), slice_of(passwords[i % 3]), &realms);
+		work = hashes_take();
+		assert_int_equal(work.md5, 3 * 2);
+		assert_int_equal(work.sha256, 3 * 2);
+		assert_int_equal(work.others, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(who_knows_the_password),
+	    TEST(the_same_work_for_whoever_it_is),
 	    TEST(for_what_it_was_made),
 	    TEST(a_secret_from_elsewhere),
 	    TEST(counts_and_nonces),
 	    TEST(by_datagram),
 	    TEST(other_users_by_a_reload),
 	    TEST(a_password),
+	    TEST(the_same_work_for_a_password),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

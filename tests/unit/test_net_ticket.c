@@ -1,127 +1,225 @@
-/* Keys of tickets that several processes make of one secret: which, when, and for how long. */
-#include "net/ticket_share.h"
+/* A server's own keys of session tickets: when they change, and which tickets still count. */
+#include "net/ticket.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-enum { START = 494000 * TICKET_PERIOD_S }; /* of some period */
+#include "certs.h"
+#include "clock.h"
+#include "net/ticket_share.h"
 
-static struct ticket_share made(const char *secret, const char *context, uint64_t now_s)
+#define HOURS(n) ((uint64_t)((n)*TICKET_PERIOD_S) * 1000)
+
+enum {
+	START = 5000,
+	ROUNDS = 10, /* of a handshake, at most */
+};
+
+struct fixture {
+	SSL_CTX *server, *client;
+	SSL_SESSION *session; /* the client's last one */
+};
+
+static int setup_for(void **state, int version)
 {
-	struct ticket_share share;
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct certs certs;
 
-	assert_int_equal(ticket_share_init(&share, slice_of(secret), slice_of(context)), 0);
-	assert_int_equal(ticket_share_turn(&share, now_s), 0);
-	return share;
+	clock_set_ms(START);
+	f->server = SSL_CTX_new(TLS_server_method());
+	f->client = SSL_CTX_new(TLS_client_method());
+	certs_make(&certs);
+	assert_int_equal(SSL_CTX_use_certificate_file(f->server, certs.cert, SSL_FILETYPE_PEM), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey_file(f->server, certs.key, SSL_FILETYPE_PEM), 1);
+	certs_remove(&certs);
+	SSL_CTX_set_max_proto_version(f->server, version);
+	assert_int_equal(tickets_enable(f->server), 0);
+	*state = f;
+	return 0;
 }
 
-static bool takes(struct ticket_share *share, uint64_t now_s, const struct ticket_key *key)
+static int setup(void **state)
 {
-	const struct ticket_key *found;
-
-	assert_int_equal(ticket_share_turn(share, now_s), 0);
-	found = ticket_share_find(share, key->name);
-	assert_true(!found || memcmp(found, key, sizeof(*key)) == 0);
-	return found;
+	return setup_for(state, TLS1_3_VERSION);
 }
 
-static bool same(struct ticket_share a, struct ticket_share b)
+static int setup_older(void **state)
 {
-	return memcmp(&a.keys[TICKET_NOW], &b.keys[TICKET_NOW], sizeof(a.keys[0])) == 0;
+	return setup_for(state, TLS1_2_VERSION);
 }
 
-/* Each by itself, at any time of the hour; no other has them. */
-static void who_has_the_secret_has_the_keys(void **state)
+static int teardown(void **state)
 {
-	struct ticket_share one = made("secret", "certificate", START);
+	struct fixture *f = *state;
 
-	(void)state;
-	assert_true(same(one, made("secret", "certificate", START)));
-	assert_true(same(one, made("secret", "certificate", START + TICKET_PERIOD_S - 1)));
-	assert_false(same(one, made("secret", "certificate", START + TICKET_PERIOD_S)));
-	assert_false(same(one, made("secreu", "certificate", START)));
-	assert_false(same(one, made("secret", "certificatf", START)));
+	SSL_SESSION_free(f->session);
+	SSL_CTX_free(f->server);
+	SSL_CTX_free(f->client);
+	free(f);
+	return 0;
 }
 
-/* All parts of all keys are different, and of no part is another one made. */
-static void keys_have_nothing_in_common(void **state)
+/* Both ends, until neither has anything to say: a ticket comes behind the handshake. */
+static void shake_hands(SSL *server, SSL *client)
 {
-	struct ticket_share share = made("secret", "certificate", START);
-	const unsigned char *parts[3 * TICKET_PERIODS];
-	size_t n = 0;
+	char byte;
 
-	(void)state;
-	for (size_t i = 0; i < TICKET_PERIODS; i++) {
-		parts[n++] = share.keys[i].name;
-		parts[n++] = share.keys[i].cipher;
-		parts[n++] = share.keys[i].mac;
+	for (int i = 0; i < ROUNDS; i++) {
+		SSL_read(client, &byte, 1);
+		SSL_read(server, &byte, 1);
 	}
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j < i; j++)
-			assert_memory_not_equal(parts[i], parts[j], TICKET_NAME_BYTES);
+	assert_true(SSL_is_init_finished(client) && SSL_is_init_finished(server));
 }
 
-/* A ticket is good for the hour of its making and the next one, and a little before by other clocks. */
-static void keys_change_by_the_hour(void **state)
+/*
+ * A connection at that time.
+ *
+ * @param ticket  of the client's; NULL: it has none
+ * @return whether it went on with its session
+ */
+static bool comes(struct fixture *f, uint64_t now_ms, SSL_SESSION *ticket)
+{
+	SSL *server = SSL_new(f->server), *client = SSL_new(f->client);
+	BIO *one, *other;
+	bool resumed;
+
+	clock_set_ms(START + now_ms);
+	assert_int_equal(BIO_new_bio_pair(&one, 0, &other, 0), 1);
+	SSL_set_bio(server, one, one);
+	SSL_set_bio(client, other, other);
+	SSL_set_accept_state(server);
+	SSL_set_connect_state(client);
+	if (ticket)
+		SSL_set_session(client, ticket);
+	shake_hands(server, client);
+	resumed = SSL_session_reused(client);
+	assert_int_equal(SSL_session_reused(server), resumed);
+	SSL_SESSION_free(f->session);
+	f->session = SSL_get1_session(client);
+	/* Without it the session would not be one to come again with. */
+	SSL_shutdown(client);
+	SSL_free(server);
+	SSL_free(client);
+	return resumed;
+}
+
+/* The ticket that somebody new gets; the caller frees it. */
+static SSL_SESSION *ticket_at(struct fixture *f, uint64_t now_ms)
+{
+	SSL_SESSION *ticket;
+
+	assert_false(comes(f, now_ms, NULL));
+	ticket = f->session;
+	f->session = NULL;
+	assert_true(SSL_SESSION_has_ticket(ticket));
+	return ticket;
+}
+
+/* The name of the key that it was made with is what a ticket begins with. */
+static bool same_key(const SSL_SESSION *a, const SSL_SESSION *b)
+{
+	const unsigned char *x, *y;
+	size_t x_len, y_len;
+
+	SSL_SESSION_get0_ticket(a, &x, &x_len);
+	SSL_SESSION_get0_ticket(b, &y, &y_len);
+	assert_true(x_len > TICKET_NAME_BYTES && y_len > TICKET_NAME_BYTES);
+	return memcmp(x, y, TICKET_NAME_BYTES) == 0;
+}
+
+static void keys_change_every_hour(void **state)
 {
 	static const struct {
-		int hours;
-		bool takes;
-	} cases[] = {{-2, false}, {-1, true}, {0, true}, {1, true}, {2, false}, {3, false},
-	    {-1, true}, {0, true}};
-	struct ticket_key key = made("secret", "certificate", START + 5).keys[TICKET_NOW];
-	struct ticket_share other = made("secret", "certificate", START);
+		uint64_t at_ms;
+		bool changes;
+	} cases[] = {{0, false}, {HOURS(1) - 1, false}, {HOURS(1), true}, {HOURS(2) - 1, false},
+	    {HOURS(2), true}, {HOURS(9), true}, {HOURS(10) - 1, false}, {HOURS(10), true}};
+	struct fixture *f = *state;
+	SSL_SESSION *last = ticket_at(f, 0), *next;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		uint64_t then = START + (uint64_t)(cases[i].hours * TICKET_PERIOD_S);
+		next = ticket_at(f, cases[i].at_ms);
+		if (same_key(last, next) == cases[i].changes)
+			fail_msg("case %zu", i);
+		SSL_SESSION_free(last);
+		last = next;
+	}
+	SSL_SESSION_free(last);
+}
 
-		assert_int_equal(takes(&other, then, &key), cases[i].takes);
-		assert_int_equal(takes(&other, then + TICKET_PERIOD_S - 1, &key), cases[i].takes);
+/* Others come in each hour: the key of the ticket is the current one, the one before, or gone. */
+static void a_ticket_counts_for_its_hour_and_the_next(void **state)
+{
+	static const struct {
+		uint64_t at_ms;
+		bool counts;
+	} cases[] = {{0, true}, {HOURS(1) - 1, true}, {HOURS(1), true}, {HOURS(2) - 1, true},
+	    {HOURS(2), false}, {HOURS(3), false}};
+	struct fixture *f = *state;
+	SSL_SESSION *ticket = ticket_at(f, 0), *others;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		others = ticket_at(f, cases[i].at_ms);
+		SSL_SESSION_free(others);
+		others = SSL_SESSION_dup(ticket);
+		if (comes(f, cases[i].at_ms, others) != cases[i].counts)
+			fail_msg("case %zu", i);
+		SSL_SESSION_free(others);
+	}
+	SSL_SESSION_free(ticket);
+}
+
+/* Nobody came meanwhile. */
+static void after_a_quiet_time(void **state)
+{
+	static const struct {
+		uint64_t at_ms;
+		bool counts;
+	} cases[] = {{HOURS(1), true}, {HOURS(2) - 1, true}, {HOURS(2), false}, {HOURS(9), false}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fixture *f = *state;
+		uint64_t begun_ms = HOURS(20 * i);
+		SSL_SESSION *ticket = ticket_at(f, begun_ms);
+
+		if (comes(f, begun_ms + cases[i].at_ms, ticket) != cases[i].counts)
+			fail_msg("case %zu", i);
+		SSL_SESSION_free(ticket);
 	}
 }
 
-/* Of two nodes one is in the next hour already. */
-static void clocks_may_differ(void **state)
+/* Whoever comes with a ticket of the key before gets one of the current key. */
+static void old_for_new(void **state)
 {
-	struct ticket_share early = made("secret", "certificate", START - 1);
-	struct ticket_share late = made("secret", "certificate", START);
+	struct fixture *f = *state;
+	SSL_SESSION *old = ticket_at(f, 0), *current = ticket_at(f, HOURS(1));
 
-	(void)state;
-	assert_false(same(early, late));
-	assert_true(takes(&early, START - 1, &late.keys[TICKET_NOW]));
-	assert_true(takes(&late, START, &early.keys[TICKET_NOW]));
+	assert_true(comes(f, HOURS(1), old));
+	assert_true(same_key(f->session, current));
+	assert_true(comes(f, HOURS(2), f->session));
+	SSL_SESSION_free(old);
+	SSL_SESSION_free(current);
 }
 
-/* Nothing of an hour that is over is in memory, nor anything before the first turn. */
-static void old_keys_are_gone(void **state)
-{
-	static const struct ticket_key none;
-	struct ticket_share share = made("secret", "certificate", START);
-	struct ticket_key old = share.keys[TICKET_NOW];
-
-	(void)state;
-	assert_int_equal(ticket_share_turn(&share, START + 2 * TICKET_PERIOD_S), 0);
-	assert_null(memmem(&share, sizeof(share), old.cipher, sizeof(old.cipher)));
-	assert_null(memmem(&share, sizeof(share), old.mac, sizeof(old.mac)));
-	assert_int_equal(ticket_share_init(&share, SLICE("secret"), SLICE("certificate")), 0);
-	assert_null(ticket_share_find(&share, none.name));
-	assert_int_equal(ticket_share_turn(&share, 0), 0);
-	assert_non_null(ticket_share_find(&share, share.keys[TICKET_NOW].name));
-}
+#define TEST(name)                                                    \
+	cmocka_unit_test_setup_teardown(name, setup, teardown),       \
+	{                                                             \
+#name " (TLS 1.2)", name, setup_older, teardown, NULL \
+	}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(who_has_the_secret_has_the_keys),
-	    cmocka_unit_test(keys_have_nothing_in_common),
-	    cmocka_unit_test(keys_change_by_the_hour),
-	    cmocka_unit_test(clocks_may_differ),
-	    cmocka_unit_test(old_keys_are_gone),
+	    TEST(keys_change_every_hour),
+	    TEST(a_ticket_counts_for_its_hour_and_the_next),
+	    TEST(after_a_quiet_time),
+	    TEST(old_for_new),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

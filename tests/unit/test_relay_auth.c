@@ -14,11 +14,14 @@
 #include <openssl/evp.h>
 
 #include "auth/users.h"
+#include "hashes.h"
 #include "loop.h"
 #include "relay_side.h"
 
 static char alice_name[] = "alice", alice_password[] = "secret";
 static struct auth_user users[] = {{.name = alice_name, .password = alice_password}};
+
+enum { HEX_SIZE = 2 * 32 + 1 }; /* of SHA-256 */
 
 struct fixture {
 	struct relay_side side;
@@ -26,6 +29,7 @@ struct fixture {
 	char to_path[256], nonce[80];
 	const char *before; /* relays that it came by, with a space; NULL: none */
 	unsigned nc;
+	const char *algorithm; /* of the client's digest; NULL: MD5, which it does not say */
 };
 
 static int setup_with(void **state, bool plain)
@@ -65,9 +69,9 @@ static int teardown(void **state)
 
 /* --- a client's digest, RFC 2617 --- */
 
-static void md5(char hex[33], const char *format, ...)
+static void hash_hex(const struct fixture *f, char hex[HEX_SIZE], const char *format, ...)
 {
-	unsigned char hash[16];
+	unsigned char hash[EVP_MAX_MD_SIZE];
 	char text[1024];
 	va_list args;
 	size_t len;
@@ -75,19 +79,21 @@ static void md5(char hex[33], const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	assert_int_equal(EVP_Q_digest(NULL, "MD5", NULL, text, strlen(text), hash, &len), 1);
-	for (size_t i = 0; i < sizeof(hash); i++)
+	assert_int_equal(EVP_Q_digest(NULL, f->algorithm ? f->algorithm : "MD5", NULL, text,
+			     strlen(text), hash, &len),
+	    1);
+	for (size_t i = 0; i < len; i++)
 		snprintf(hex + 2 * i, 3, "%02x", hash[i]);
 }
 
 static void prove(const struct fixture *f, const char *user, const char *password,
-    const char *method, char response[33])
+    const char *method, char response[HEX_SIZE])
 {
-	char ha1[33], ha2[33];
+	char ha1[HEX_SIZE], ha2[HEX_SIZE];
 
-	md5(ha1, "%s:127.0.0.1:%s", user, password);
-	md5(ha2, "%s:%s", method, f->to_path);
-	md5(response, "%s:%s:%08x:abcd:auth:%s", ha1, f->nonce, f->nc, ha2);
+	hash_hex(f, ha1, "%s:127.0.0.1:%s", user, password);
+	hash_hex(f, ha2, "%s:%s", method, f->to_path);
+	hash_hex(f, response, "%s:%s:%08x:abcd:auth:%s", ha1, f->nonce, f->nc, ha2);
 }
 
 static void say_auth(struct fixture *f, const char *headers)
@@ -127,14 +133,15 @@ static void be_challenged(struct fixture *f)
 /* With the nonce of the last challenge. */
 static void answer(struct fixture *f, const char *user, const char *password, const char *headers)
 {
-	char response[33], text[1024];
+	char response[HEX_SIZE], text[1024];
 
 	f->nc++;
 	prove(f, user, password, "AUTH", response);
 	snprintf(text, sizeof(text),
 	    "Authorization: Digest username=\"%s\", realm=\"127.0.0.1\", nonce=\"%s\", qop=auth, "
-	    "nc=%08x, cnonce=\"abcd\", response=\"%s\"\r\n%s",
-	    user, f->nonce, f->nc, response, headers);
+	    "nc=%08x, cnonce=\"abcd\", response=\"%s\"%s%s\r\n%s",
+	    user, f->nonce, f->nc, response, f->algorithm ? ", algorithm=" : "",
+	    f->algorithm ? f->algorithm : "", headers);
 	say_auth(f, text);
 }
 
@@ -143,7 +150,7 @@ static void answer(struct fixture *f, const char *user, const char *password, co
 static void a_grant(void **state)
 {
 	struct fixture *f = *state;
-	char path[200], again[200], rspauth[33], proof[33];
+	char path[200], again[200], rspauth[HEX_SIZE], proof[HEX_SIZE];
 
 	be_challenged(f);
 	assert_true(said(f, "realm=\"127.0.0.1\""));
@@ -202,6 +209,48 @@ static void wrong_credentials(void **state)
 	}
 	msrp_peer_expect_end(&f->peer.raw);
 	assert_int_equal(*f->side.relay->count.auth_failures, 3);
+}
+
+/* HA1, HA2, and of both the response and what the answer would prove. @return its hashes */
+static struct hashes work_for(struct fixture *f, const char *user)
+{
+	be_challenged(f);
+	hashes_take();
+	answer(f, user, "wrong", "");
+	assert_true(said(f, "401 Unauthorized\r\n"));
+	return hashes_take();
+}
+
+/* How long it takes does not tell either. */
+static void the_same_work_for_nobody(void **state)
+{
+	static const char *const names[] = {"alice", "nobody"};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct hashes work = work_for(f, names[i]);
+
+		assert_int_equal(work.md5, 5);
+		assert_int_equal(work.sha256, 0);
+	}
+}
+
+static void the_same_work_by_sha256(void **state)
+{
+	static const char *const names[] = {"alice", "nobody"};
+	struct fixture *f = *state;
+
+	f->side.settings.auth_algorithm = DIGEST_SHA256;
+	f->algorithm = "SHA-256";
+	for (size_t i = 0; i < 2; i++) {
+		struct hashes work = work_for(f, names[i]);
+
+		assert_int_equal(work.md5, 0);
+		assert_int_equal(work.sha256, 5);
+	}
+	be_challenged(f);
+	answer(f, "alice", "secret", "");
+	assert_true(said(f, "200 OK\r\n"));
 }
 
 static void how_long(void **state)
@@ -354,6 +403,8 @@ int main(void)
 	    TEST(a_count_is_good_once),
 	    TEST(a_nonce_of_somebody_else),
 	    TEST(wrong_credentials),
+	    TEST(the_same_work_for_nobody),
+	    TEST(the_same_work_by_sha256),
 	    TEST(how_long),
 	    TEST(the_uri_of_another),
 	    TEST(by_another_relay),

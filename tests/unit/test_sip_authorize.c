@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "auth/auth.h"
+#include "hashes.h"
 #include "sip/request_priv.h"
 
 #define REALM "example.org"
@@ -129,8 +130,8 @@ static int tear_down(void **state)
 }
 
 /* To a challenge of that realm, which need not be ours. */
-static void add_answer(struct sip_request *req, enum digest_algorithm algorithm, const char *realm,
-    const char *password)
+static void add_answer_of(struct sip_request *req, const char *user,
+    enum digest_algorithm algorithm, const char *realm, const char *password)
 {
 	char challenge[TEXT_SIZE];
 	struct buffer w = BUFFER_ON(challenge),
@@ -141,7 +142,7 @@ static void add_answer(struct sip_request *req, enum digest_algorithm algorithm,
 
 	auth_write_challenge(req->auth, &terms, false, &w);
 	assert_int_equal(digest_parse_challenge(&d, buffer_text(&w)), 0);
-	d.username = SLICE("alice");
+	d.username = slice_of(user);
 	d.uri = SLICE("sip:" REALM);
 	d.cnonce = SLICE("0a4f113b");
 	d.nc = 1;
@@ -151,6 +152,12 @@ static void add_answer(struct sip_request *req, enum digest_algorithm algorithm,
 	digest_write_credentials(&out, &d);
 	assert_int_equal(out.err, 0);
 	req->credentials[req->count++][out.len] = '\0';
+}
+
+static void add_answer(struct sip_request *req, enum digest_algorithm algorithm, const char *realm,
+    const char *password)
+{
+	add_answer_of(req, "alice", algorithm, realm, password);
 }
 
 static void again(struct sip_request *req)
@@ -253,6 +260,29 @@ static void test_wrong_ones_count(void **state)
 	assert_int_equal(req->failures, 0);
 }
 
+/* How long it takes does not tell whether there is such a user. */
+static void test_the_same_work_for_nobody(void **state)
+{
+	static const struct sip_digests both = {{SIP_DIGEST_SHA256, SIP_DIGEST_MD5}, 2};
+	static const char *const users[] = {"alice", "nobody"};
+	static const enum digest_algorithm algorithms[] = {DIGEST_MD5, DIGEST_SHA256};
+	struct sip_request *req = *state;
+
+	for (size_t i = 0; i < 2 * 2; i++) {
+		bool md5 = algorithms[i / 2] == DIGEST_MD5;
+		struct hashes work;
+
+		again(req);
+		add_answer_of(req, users[i % 2], algorithms[i / 2], REALM, "wrong");
+		hashes_take();
+		expect_challenge(req, &both);
+		work = hashes_take();
+		assert_int_equal(work.md5, md5 ? 3 : 0); /* HA1, HA2 and both */
+		assert_int_equal(work.sha256, md5 ? 0 : 3);
+		assert_int_equal(req->failures, 1);
+	}
+}
+
 static void test_who_is_barred_is_not_looked_at(void **state)
 {
 	struct sip_request *req = *state;
@@ -288,6 +318,7 @@ int main(void)
 	    TEST(test_who_proves_it_is_known),
 	    TEST(test_those_of_others_are_passed_over),
 	    TEST(test_wrong_ones_count),
+	    TEST(test_the_same_work_for_nobody),
 	    TEST(test_who_is_barred_is_not_looked_at),
 	    TEST(test_a_realm_is_needed),
 	};

@@ -135,7 +135,7 @@ class Case(unittest.TestCase):
                     print(f'--- {self.id()}: end of the log of msrpd\n{daemon.log_tail(40)}\n---',
                           file=sys.stderr)
         for daemon, _ in self._daemons:
-            if daemon is not self.daemon:
+            if daemon is not type(self).daemon:
                 daemon.discard()
         return outcome
 
@@ -160,7 +160,7 @@ class Case(unittest.TestCase):
 
     def _finish(self, daemon):
         report = daemon.sanitizer_report()
-        if daemon is self.daemon:
+        if daemon is type(self).daemon:
             if not daemon.alive:
                 return [f'msrpd died with {daemon.process.returncode}:\n'
                         f'{report or daemon.log_tail()}']

@@ -181,7 +181,7 @@ class NotifySocket:
 class Daemon:
     """One msrpd in a directory of its own."""
 
-    def __init__(self, changes=None, arguments=(), text=None, environment=None):
+    def __init__(self, changes=None, arguments=(), text=None, environment=None, under=()):
         self.directory = tempfile.mkdtemp(prefix='msrpd-')
         self.sip_port = free_port()
         self.config = merge(default_config(self.directory, self.sip_port), changes)
@@ -189,6 +189,7 @@ class Daemon:
         self.log_file = os.path.join(self.directory, 'stderr.log')
         self.write_config(text)
         self.arguments = list(arguments)
+        self.under = list(under)        # a command that runs it
         self.environment = environment or {}
         self.process = None
         self.notify = None
@@ -214,7 +215,7 @@ class Daemon:
         environment.update(self.environment)
         with open(self.log_file, 'ab') as log:
             self.process = subprocess.Popen(
-                [*UNDER, MSRPD, '-c', self.config_file, *self.arguments], stdin=subprocess.DEVNULL,
+                [*self.under, *UNDER, MSRPD, '-c', self.config_file, *self.arguments], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, env=environment, start_new_session=True,
                 preexec_fn=die_with_parent)
         return self

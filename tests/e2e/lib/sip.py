@@ -547,10 +547,15 @@ class SipUa:
         except Exception:
             plain.close()
             raise
-        stream = _Stream(self, sock, kind)
-        with self._lock:
+        with self._lock:            # which its end has to wait for
+            stream = _Stream(self, sock, kind)
             self._streams.append(stream)
         return stream
+
+    def connections(self):
+        """Those that are open; of others all that came has been taken in."""
+        with self._lock:
+            return list(self._streams)
 
     def transact(self, request, transport):
         transaction = ClientTransaction(self, request, transport)
