@@ -27,7 +27,6 @@ class ListenerCase(case.Case):
     def dial(self, port, header, secure):
         """A connection that the proxy makes."""
         sock = socket.create_connection((PROXY, port), DEADLINE)
-        self.addCleanup(sock.close)
         sock.sendall(header)
         return self.tls.wrap_socket(sock, server_hostname=PROXY) if secure else sock
 
