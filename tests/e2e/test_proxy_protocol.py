@@ -140,9 +140,10 @@ class MsrpTest(ListenerCase):
                 with self.subTest(uri, version=version.__name__, client=address):
                     client = self.client(uri, version(address, 50123))
                     client.auth()
-                    self.assertEqual(self.peers(), [f'{text}:50123'])
+                    peers = self.peers()
                     client.close()
                     poll(lambda: not self.peers(), what='the end of the grant')
+                    self.assertEqual(peers, [f'{text}:50123'])
 
     def test_without_one_it_is_closed(self):
         for uri in self.uris():
