@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import ssl
-import struct
 
 from lib import case, certs, msrp
 from lib.ctl import RpcError
@@ -11,20 +10,10 @@ from lib.daemon import free_port
 from lib.digest import authorized
 from lib.frame import URI
 from lib.program import Program
+from lib.proxied import SIGNATURE, v1, v2
 from lib.relay_client import RELAY, USERS, Client, Refused
 from lib.waiting import DEADLINE, poll
 from test_relay_auth import RelayCase
-
-SIGNATURE = b'\r\n\r\n\0\r\nQUIT\n'
-
-
-def v1(client, port=50000):
-    return f'PROXY TCP4 {client} 192.0.2.9 {port} 2855\r\n'.encode()
-
-
-def v2(client, port=50000, command=1):
-    return SIGNATURE + struct.pack('!BBH', 0x20 | command, 0x11, 12) + socket.inet_aton(client) + \
-        socket.inet_aton('192.0.2.9') + struct.pack('!HH', port, 2855)
 
 
 def is_open(relay, first=b''):

@@ -131,7 +131,7 @@ class GatewaySessionTest(FlowCase, GatewayCase):
 ANNA = 'sip:anna@example.invalid'       # where nobody can be found
 
 
-class AnswerTest(FlowCase, GatewayCase):
+class ReplyTest(FlowCase, GatewayCase):
     """Who writes without having registered is answered over the connection that he wrote on."""
 
     config = {**FlowCase.config, 'routes': routes(reply=True)}

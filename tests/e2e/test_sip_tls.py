@@ -36,21 +36,23 @@ class TlsCase(case.Case):
         uri = self.ctl.call('status')['listen']['sip'][0]
         return self.sip.reach('127.0.0.1', int(uri.partition(';')[0].rpartition(':')[2]))
 
-    def connect(self, certificate=None, ctl=None):
+    def connect(self, certificate=None, ctl=None, version=None):
         ua = self.ua()
         return ua, ua.reach('127.0.0.1', self.port(ctl), 'TLS',
-                            certs.client_context(self.ca, certificate))
+                            certs.client_context(self.ca, certificate, version))
 
     def asks(self, ua, transport):
         ua.request('OPTIONS', 'sip:x@127.0.0.1', transport).final(200)
 
 
-class OutgoingTest(TlsCase):
-    """Whom msrpd calls over TLS has to be who stands in the URI."""
-
-    def server(self, sans, require_client=False, ca=None, usage=None):
-        own = (ca or self.ca).issue(f'peer{sans[0].replace(":", "")}{usage}', sans, usage=usage)
-        server = TlsServer(self.ua(), certs.server_context(own, self.ca, require_client))
+class OutgoingCase(TlsCase):
+    def server(self, sans, require_client=False, ca=None, usage=None, chain=True):
+        own = (ca or self.ca).issue(f'peer{sans[0].replace(":", "")}{usage}', sans, usage=usage,
+                                    chain=chain)
+        names = []
+        server = TlsServer(self.ua(),
+                           certs.server_context(own, self.ca, require_client, names))
+        server.names = names
         self.addCleanup(server.close)
         return server
 
@@ -62,15 +64,21 @@ class OutgoingTest(TlsCase):
     def failed(self, code):
         self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED')['code'], code)
 
+
+class OutgoingTest(OutgoingCase):
+    """Whom msrpd calls over TLS has to be who stands in the URI."""
+
     def test_the_right_name(self):
-        """And our certificate, which the server insists on."""
-        for host, sans in (('127.0.0.1', ['IP:127.0.0.1']), ('localhost', ['DNS:localhost'])):
+        """By SNI, which has no addresses; and our certificate, which the server insists on."""
+        for host, sans, name in (('127.0.0.1', ['IP:127.0.0.1'], None),
+                                 ('localhost', ['DNS:localhost'], 'localhost')):
             with self.subTest(host):
                 server = self.server(sans, require_client=True)
                 self.calls(server, host)
                 invite = server.ua.expect('INVITE')
                 self.assertRegex(invite.request.get('Via'), '^SIP/2.0/TLS .*;alias$')
                 self.assertTrue(invite.transport.certificate)
+                self.assertEqual(server.names, [name])
                 invite.respond(486)
                 self.failed(486)
 
@@ -133,6 +141,31 @@ class OutgoingTest(TlsCase):
         invite.respond(486)
         self.failed(486)
         self.assertEqual(plain.requests.has(), [])
+
+
+class ChainTest(OutgoingCase):
+    """Of msrpd and of its peers the certificates are an intermediate authority's."""
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.between = certs.Authority(cls.directory, 'between', cls.ca)
+        own = cls.between.issue('chain')
+        cls.config['sip']['tls'].update(certificate=own.certificate, private_key=own.key)
+
+    def test_called(self):
+        """Who knows the root alone is shown what is between."""
+        self.asks(*self.connect())
+
+    def test_calls(self):
+        """So is whom msrpd calls, and he has to show it as well."""
+        server = self.server(['IP:127.0.0.1'], require_client=True, ca=self.between)
+        self.calls(server, '127.0.0.1')
+        server.ua.expect('INVITE').respond(486)
+        self.failed(486)
+        server = self.server(['IP:127.0.0.1'], ca=self.between, chain=False)
+        self.calls(server, '127.0.0.1')
+        self.failed(503)
 
 
 class SchemeTest(TlsCase):
@@ -316,6 +349,13 @@ class RequiredTest(TlsCase):
 
 
 class IncomingTest(TlsCase):
+    def test_versions(self):
+        """TLS 1.2 and 1.3; who speaks 1.1 is told that it is too old."""
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            self.asks(*self.connect(version=version))
+        with self.assertRaisesRegex(ssl.SSLError, 'ALERT_PROTOCOL_VERSION'):
+            self.connect(version=ssl.TLSVersion.TLSv1_1)
+
     def test_reload(self):
         """A connection goes on while new ones are shown the new certificate."""
         daemon, ctl = self.start(self.config)

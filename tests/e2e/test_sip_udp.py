@@ -1,7 +1,7 @@
 """SIP over UDP from outside: what makes up for lost datagrams, bounds, and when TCP takes over."""
 import socket
 
-from lib import case, sdp
+from lib import bounds, case, sdp
 from lib.sip import Dialog, Message, tag_of, token, uri_of
 from lib.waiting import DEADLINE, poll
 
@@ -72,7 +72,7 @@ class UdpCase(case.Case):
 class ServerTest(UdpCase):
     """Requests to us: RFC 3261 17.2."""
 
-    config = {'sip': {'max_headers': 32, 'max_header_size': 512}}
+    config = {'sip': bounds.BOUNDS}
 
     def test_stun(self):
         """RFC 5626 8: a Binding Request is told where it came from; nothing else is answered."""
@@ -182,21 +182,34 @@ class ServerTest(UdpCase):
     def test_bounds(self):
         """One answer each, and the stack has seen nothing."""
         peer = Peer(self)
-        cases = {
-            'headers': (peer.request('OPTIONS', 'X: y\r\n' * 40), 400),
-            'header': (peer.request('OPTIONS', f'X: {"y" * 600}\r\n'), 400),
-            'length': (peer.request('OPTIONS', length=10), 400),
-            'two lengths': (peer.request('OPTIONS', 'Content-Length: 0\r\n'), 400),
-            'scheme': (peer.request('OPTIONS').replace(b'sip:x@', b'http:x@', 1), 416),
-        }
-        before = self.number('bad_messages')
-        for name, (data, code) in cases.items():
+
+        def bye(extra='', body=b'', **kwargs):
+            return peer.request('BYE', extra, body, **kwargs)
+
+        cases = [
+            *bounds.messages(bye, 1),
+            ('length', bye(length=10), b'400'),
+            ('two lengths', bye('Content-Length: 0\r\n'), b'400'),
+            ('scheme', bye().replace(b'sip:x@', b'http:x@', 1), b'416'),
+        ]
+        before, seen = self.number('bad_messages'), bounds.bytes_of_stack(self.daemon)
+        for name, data, code in cases:
             with self.subTest(name):
                 peer.send(data)
+                if not code:
+                    continue            # an answer would be taken for the next one's
                 answer = Message.parse(peer.receive())
-                self.assertEqual(answer.code, code)
+                self.assertEqual((answer.code, answer.call_id),
+                                 (int(code), Message.parse(data).call_id))
                 self.assertIn(f';rport={peer.port}', answer.get('Via'))
         self.assertEqual(self.number('bad_messages'), before + len(cases))
+        self.assertEqual(bounds.bytes_of_stack(self.daemon), seen)
+        for name, data, _ in bounds.messages(bye):
+            with self.subTest(name, within='them'):
+                seen = bounds.bytes_of_stack(self.daemon)
+                peer.send(data)
+                peer.expect('SIP/2.0 481 ')
+                self.assertGreater(bounds.bytes_of_stack(self.daemon), seen + len(data))
 
     def test_no_messages(self):
         """Keep-alives and noise get no answer, and what is behind the body is cut off."""

@@ -2,7 +2,7 @@
 """SIP over WebSocket from outside: RFC 7118, RFC 6455."""
 import re
 
-from lib import case, certs, ws
+from lib import bounds, case, certs, ws
 from lib.digest import authorized
 from lib.gateway import TEXT, GatewayCase
 from lib.sip import tag_of, token, uri_of
@@ -10,8 +10,7 @@ from lib.waiting import poll
 
 ORIGIN = 'https://chat.example.org'
 DOMAIN = 'example.org'
-BOUNDS = {'max_message_size': '8KiB', 'max_headers': 32, 'max_header_size': 512,
-          'message_timeout': '1s'}
+BOUNDS = {**bounds.BOUNDS, 'message_timeout': '1s'}
 
 
 class WebCase(case.Case):
@@ -138,22 +137,35 @@ class MessagesTest(WebCase):
         self.read(sock)
         self.assertEqual(sock.pongs, [b'here?'])
 
+    def bye(self, *args, **kwargs):
+        """Unlike OPTIONS it is the stack that answers it."""
+        return self.options(*args, **kwargs).replace(b'OPTIONS', b'BYE')
+
     def test_bounds(self):
         """One answer where there can be one, then the end, and the stack has seen nothing."""
-        cases = {
-            'size': (self.options(body=b'x' * 9000), None, 1009),
-            'headers': (self.options('X: y\r\n' * 40), b'400', 1000),
-            'header': (self.options(f'X: {"y" * 600}\r\n'), b'400', 1000),
-        }
-        before = self.number('stream_messages_in')
-        for name, (data, code, close) in cases.items():
+        before, seen = self.number('stream_messages_in'), bounds.bytes_of_stack(self.daemon)
+        for name, data, code in bounds.messages(self.bye, 1):
             with self.subTest(name):
                 sock = self.raw()
                 sock.send(data)
                 answers, closed = self.read_all(sock)
+                if name == 'size':      # that is the WebSocket's to say
+                    self.assertEqual((answers, closed), ([], 1009))
+                    continue
                 self.assertEqual([answer[8:11] for answer in answers], [code] if code else [])
-                self.assertEqual(closed, close)
+                self.assertEqual(closed, 1000)
         self.assertEqual(self.number('stream_messages_in'), before)
+        self.assertEqual(bounds.bytes_of_stack(self.daemon), seen)
+
+    def test_at_the_bounds(self):
+        """What is just within them is the stack's to answer."""
+        for name, data, _ in bounds.messages(self.bye):
+            with self.subTest(name):
+                seen = bounds.bytes_of_stack(self.daemon)
+                sock = self.raw()
+                sock.send(data)
+                self.assertTrue(self.read(sock)[0].startswith(b'SIP/2.0 481 '))
+                self.assertGreater(bounds.bytes_of_stack(self.daemon), seen + len(data))
 
     def test_faults(self):
         """Answered where there can be an answer, and the next message is read: the WebSocket says
@@ -207,6 +219,27 @@ class MessagesTest(WebCase):
         sock = self.raw()
         sock.send(self.options().replace(b'OPTIONS sip:x@127.0.0.1 SIP/2.0', b'SIP/2.0 200 OK', 1))
         poll(lambda: self.number('stray_responses') == before + 1)
+
+
+class SecureMixin:
+    """The same by TLS."""
+
+    kind = 'WSS'
+    sip = {}
+
+    @classmethod
+    def prepare(cls):
+        ca = certs.Authority(cls.directory)
+        own = ca.issue('msrpd', ['IP:127.0.0.1'])
+        cls.tls = certs.client_context(ca)
+        cls.config = {'sip': {
+            **cls.sip, 'listen': [cls.listen[0], 'sip:127.0.0.1:0;transport=wss'],
+            'tls': {'certificate': own.certificate, 'private_key': own.key}}}
+
+
+class SecureMessagesTest(SecureMixin, MessagesTest):
+    # Not in a second: it is a handshake's as well, which takes longer under valgrind.
+    sip = {**BOUNDS, 'message_timeout': '5s'}
 
 
 class PingTest(WebCase):
@@ -306,19 +339,7 @@ class SessionTest(WebCase):
         self.assertEqual(transport.sock.opcodes, [ws.BINARY])
 
 
-class SecureTest(SessionTest):
-    kind = 'WSS'
-
-    @classmethod
-    def prepare(cls):
-        ca = certs.Authority(cls.directory)
-        own = ca.issue('msrpd', ['IP:127.0.0.1'])
-        cls.tls = certs.client_context(ca)
-        # Not in message_timeout of a second: a handshake under valgrind takes longer.
-        cls.config = {'sip': {
-            'listen': [cls.listen[0], 'sip:127.0.0.1:0;transport=wss'],
-            'tls': {'certificate': own.certificate, 'private_key': own.key}}}
-
+class SecureTest(SecureMixin, SessionTest):
     def test_where(self):
         """sips and ws, since RFC 7118 has no other name for it; either is taken in the config."""
         listen = self.ctl.call('status')['listen']['sip'][1]

@@ -119,11 +119,13 @@ class ServerTest(TlsCase):
         call.send('without')
 
     def test_versions(self):
-        """min_version 1.2: TLS 1.2 and 1.3 are served."""
+        """min_version 1.2: TLS 1.2 and 1.3 are served; who speaks 1.1 is told that it is too old."""
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-            context = certs.client_context(self.ca)
-            context.minimum_version = context.maximum_version = version
-            self.secure_call(tls=context).send('x')
+            call = self.secure_call(tls=certs.client_context(self.ca, version=version))
+            call.send('x')
+        with self.assertRaisesRegex(ssl.SSLError, 'ALERT_PROTOCOL_VERSION'):
+            msrp.connect(call.path[0], tls=certs.client_context(
+                self.ca, version=ssl.TLSVersion.TLSv1_1))
 
     def test_early_close(self):
         """A TLS connection that is reset is a loss like any other."""
@@ -180,6 +182,19 @@ class MutualTest(TlsCase):
             msrp.connect(call.path[0], tls=context)
 
 
+class ChainTest(TlsCase):
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        between = certs.Authority(cls.directory, 'between', cls.ca)
+        own = between.issue('chain')
+        cls.config['msrp']['tls'].update(certificate=own.certificate, private_key=own.key)
+
+    def test_session(self):
+        """Who knows the root alone is shown what is between."""
+        self.secure_call().send('hello')
+
+
 class CipherTest(TlsCase):
     tls = {'ciphers': 'AES128-SHA'}
 
@@ -207,14 +222,10 @@ class ClientTest(TlsCase):
     ua_config = {'reconnect_grace': 0}
 
     def serve(self, certificate, host='127.0.0.1', **kwargs):
-        context = certs.server_context(certificate, **kwargs)
-        context.names = []
-
-        def on_name(sock, name, ctx):
-            context.names.append(name)
-        context.sni_callback = on_name
-        listener = self.listener(tls=context, advertise=host if host != '127.0.0.1' else None)
-        listener.names = context.names
+        names = []
+        listener = self.listener(tls=certs.server_context(certificate, names=names, **kwargs),
+                                 advertise=host if host != '127.0.0.1' else None)
+        listener.names = names
         return listener
 
     def works(self, listener, **kwargs):
@@ -250,6 +261,12 @@ class ClientTest(TlsCase):
         listener = self.serve(self.ca.issue('sni2', ['IP:127.0.0.1']))
         self.works(listener)
         self.assertEqual(listener.names, [None])
+
+    def test_chain(self):
+        """What is between the root and the peer is the peer's to show."""
+        between = certs.Authority(self.directory, 'between', self.ca)
+        self.works(self.serve(between.issue('chain')))
+        self.fails(self.serve(between.issue('bare', chain=False)))
 
     def test_bad_certificates(self):
         """RFC 4975 5.4: wrong SAN, no SAN, expired, unknown authority, self-signed."""
@@ -325,6 +342,7 @@ class TrustingTest(ClientTest):
 
     tls = {'verify_server': False}
     no_fingerprints = ()        # what cannot be read demands nothing
+    test_chain = None
 
     def test_bad_certificates(self):
         self.works(self.serve(certs.self_signed(self.directory, 'self')))

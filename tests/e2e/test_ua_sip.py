@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """SIP around the session: refusals, challenges, redirects, forks, routes, time-outs."""
 import hashlib
+import os
 import socket
 import time
 
-from lib import case, certs, sdp
+from lib import case, certs, front, sdp
 from lib.case import Call
 from lib.daemon import free_port
 from lib.sip import Dialog, authorized, challenge, parameters, token, uri_of
-from lib.sipp import Sipp
+from lib.sipp import SCENARIOS, Sipp
 from lib.waiting import poll
 
 
@@ -565,6 +566,80 @@ class SippTest(case.Case):
                     'msrp_ua_start_session', content_types='text/plain',
                     from_uri='sip:a@example.org', to_uri='sip:b@example.org',
                     ruri=f'sip:b@127.0.0.1:{sipp.port}')['session_id']
+                self.ctl.event('E_MSRP_SESSION_NEW', session_id=session_id)
+                self.ctl.call('msrp_ua_end_session', session_id=session_id)
+        finally:
+            sipp.finish()
+
+
+# The sipp of Debian speaks no TLS: HAProxy does it for it, whoever calls.
+FRONT = '''
+listen to-msrpd
+    mode tcp
+    bind 127.0.0.1:{to}
+    server msrpd 127.0.0.1:{msrpd} ssl verify required ca-file {ca} crt {pem}
+listen to-sipp
+    mode tcp
+    bind 127.0.0.1:{own} ssl crt {pem} ca-file {ca} verify required
+    server sipp 127.0.0.1:{sipp}
+'''
+
+
+class SippTlsTest(case.Case):
+    @classmethod
+    def prepare(cls):
+        cls.ca = certs.Authority(cls.directory)
+        own = cls.ca.issue('msrpd')
+        cls.port = free_port()
+        cls.config = {'sip': {
+            'listen': [f'sips:127.0.0.1:{cls.port}'],
+            'tls': {'certificate': own.certificate, 'private_key': own.key,
+                    'ca_file': cls.ca.file, 'verify_client': True}}}
+
+    def setUp(self):
+        super().setUp()
+        own = self.ca.issue('sipp')
+        with open(own.certificate, 'a', encoding='ascii') as pem, \
+                open(own.key, encoding='ascii') as key:
+            pem.write(key.read())
+        self.to, self.own, self.sipp = (free_port() for _ in range(3))
+        proxy = front.start('haproxy', FRONT.format(
+            to=self.to, own=self.own, sipp=self.sipp, msrpd=self.port, ca=self.ca.file,
+            pem=own.certificate), self.to, self.directory)
+        self.addCleanup(proxy.stop)
+
+    def scenario(self, name):
+        """As it is by TLS, and with the Contact that leads to HAProxy."""
+        with open(os.path.join(SCENARIOS, name), encoding='ascii') as file:
+            text = file.read()
+        for old, new in (('SIP/2.0/[transport]', 'SIP/2.0/TLS'), ('sip:chat@', 'sips:chat@'),
+                         ('sip:sipp@[local_ip]:[local_port]', f'sips:sipp@127.0.0.1:{self.own}')):
+            text = text.replace(old, new)
+        path = os.path.join(self.directory, f'tls-{name}')
+        with open(path, 'w', encoding='ascii') as file:
+            file.write(text)
+        return path
+
+    def test_callers(self):
+        """Fifty calls to us over one connection, with certificates both ways."""
+        before = len(self.ctl.history)
+        Sipp(self.directory, self.scenario('uac.xml'), 50, self.sipp, '-r', '20', '-t', 't1',
+             f'127.0.0.1:{self.to}').finish()
+        poll(lambda: not self.ctl.call('msrp_ua_list_sessions'), what='the end of all calls')
+        for name in ('E_MSRP_SESSION_NEW', 'E_MSRP_SESSION_END'):
+            self.assertEqual(len([e for e in self.ctl.history[before:]
+                                  if e['method'] == name]), 50)
+
+    def test_callees(self):
+        """Fifty calls by us."""
+        sipp = Sipp(self.directory, self.scenario('uas.xml'), 50, self.sipp, '-t', 't1')
+        try:
+            sipp.ready('tcp')
+            for _ in range(50):
+                session_id = self.ctl.call(
+                    'msrp_ua_start_session', content_types='text/plain',
+                    from_uri='sips:a@example.org', to_uri='sips:b@example.org',
+                    ruri=f'sips:b@127.0.0.1:{self.own}')['session_id']
                 self.ctl.event('E_MSRP_SESSION_NEW', session_id=session_id)
                 self.ctl.call('msrp_ua_end_session', session_id=session_id)
         finally:

@@ -172,6 +172,23 @@ class LintTest(unittest.TestCase):
         result = self.run_lint(lint, self.root)
         self.assertIn('docs/one.md is not in the index', result.stdout)
 
+    def test_python(self):
+        """In a file, a class and a function; not a property's setter, nor one name in two classes."""
+        text = ('class One:\n    def test_a(self):\n        pass\n\n    def test_b(self):\n'
+                '        def inner():\n            pass\n        def other():\n            pass\n'
+                '\n    @property\n    def c(self):\n        pass\n\n    @c.setter\n'
+                '    def c(self, value):\n        pass\n\n\n'
+                'class Two:\n    def test_a(self):\n        pass\n')
+
+        def lint(text):
+            self.write('tests/e2e/test_one.py', text)
+            return self.run_lint(SOURCE / 'scripts/lint-python', self.root)
+
+        self.finds_nothing(lint(text))
+        for old, new, line in (('Two', 'One', 20), ('test_b', 'test_a', 5), ('other', 'inner', 8)):
+            with self.subTest(old):
+                self.finds(lint(text.replace(old, new)), f'tests/e2e/test_one.py:{line}: {new} ')
+
     def test_format(self):
         for path in ('.clang-format', 'scripts/lint-format'):
             (self.root / path).parent.mkdir(exist_ok=True)

@@ -3,6 +3,7 @@ import hashlib
 import os
 import ssl
 import subprocess
+import warnings
 
 
 def _openssl(*arguments):
@@ -29,14 +30,17 @@ class Certificate:
 class Authority:
     """Elliptic curves: quick to make."""
 
-    def __init__(self, directory, name='ca'):
+    def __init__(self, directory, name='ca', issuer=None):
+        """issuer: another authority, whose this one is; what it issues has this one's behind it."""
         self.directory = directory
         self.name = name
+        self.issuer = issuer
         self.own = Certificate(directory, name)
         self._serial = 0
+        signed = ['-CA', issuer.own.certificate, '-CAkey', issuer.own.key] if issuer else []
         _openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1',
                  '-nodes', '-keyout', self.own.key, '-out', self.own.certificate, '-days', '30',
-                 '-subj', f'/CN=msrpd test {name}',
+                 '-subj', f'/CN=msrpd test {name}', *signed,
                  '-addext', 'basicConstraints=critical,CA:TRUE',
                  '-addext', 'keyUsage=critical,keyCertSign,cRLSign')
 
@@ -44,7 +48,8 @@ class Authority:
     def file(self):
         return self.own.certificate
 
-    def issue(self, name, sans=('IP:127.0.0.1',), expired=False, rsa=False, usage=None):
+    def issue(self, name, sans=('IP:127.0.0.1',), expired=False, rsa=False, usage=None,
+              chain=True):
         """A certificate for those subjectAltNames ('DNS:x', 'IP:y'), and that extendedKeyUsage."""
         made = Certificate(self.directory, name)
         request = os.path.join(self.directory, f'{name}.csr')
@@ -64,6 +69,10 @@ class Authority:
         _openssl('x509', '-req', '-in', request, '-CA', self.own.certificate, '-CAkey',
                  self.own.key, '-set_serial', str(self._serial), '-out', made.certificate,
                  '-extfile', extensions, *days)
+        if self.issuer and chain:
+            with open(self.own.certificate, encoding='ascii') as own, \
+                    open(made.certificate, 'a', encoding='ascii') as file:
+                file.write(own.read())
         return made
 
 
@@ -75,8 +84,11 @@ def self_signed(directory, name, sans=('DNS:self.invalid',)):
     return made
 
 
-def server_context(certificate, ca=None, require_client=False):
+def server_context(certificate, ca=None, require_client=False, names=None):
+    """names: to be filled with what clients call us (SNI)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if names is not None:
+        context.sni_callback = lambda sock, name, context: names.append(name)
     context.load_cert_chain(certificate.certificate, certificate.key)
     if ca:
         context.load_verify_locations(ca.file)
@@ -84,8 +96,14 @@ def server_context(certificate, ca=None, require_client=False):
     return context
 
 
-def client_context(ca=None, certificate=None):
+def client_context(ca=None, certificate=None, version=None):
+    """version: that one alone, with ciphers that even TLS 1.1 has."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if version:
+        context.set_ciphers('ALL:@SECLEVEL=0')
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', DeprecationWarning)     # of those before 1.2
+            context.minimum_version = context.maximum_version = version
     if ca:
         context.load_verify_locations(ca.file)
     else:

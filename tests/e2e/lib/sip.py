@@ -476,9 +476,11 @@ class SipUa:
                     sock.close()    # gone before we looked at it
 
     def adopt(self, sock, kind):
-        """A connection that somebody else has accepted for it."""
+        """A connection that somebody else has made or accepted for it."""
         with self._lock:
-            self._streams.append(_Stream(self, sock, kind))
+            stream = _Stream(self, sock, kind)
+            self._streams.append(stream)
+        return stream
 
     def _gone(self, stream):
         stream.closed = True
@@ -547,10 +549,7 @@ class SipUa:
         except Exception:
             plain.close()
             raise
-        with self._lock:            # which its end has to wait for
-            stream = _Stream(self, sock, kind)
-            self._streams.append(stream)
-        return stream
+        return self.adopt(sock, kind)
 
     def connections(self):
         """Those that are open; of others all that came has been taken in."""

@@ -20,10 +20,10 @@ class Sipp:
             stdin=subprocess.DEVNULL, preexec_fn=die_with_parent,
             env=dict(os.environ, TERM='dumb'))
 
-    def ready(self):
+    def ready(self, protocol='udp'):
         """It is when its port is taken."""
         def taken():
-            with open('/proc/net/udp', encoding='ascii') as file:
+            with open(f'/proc/net/{protocol}', encoding='ascii') as file:
                 return f':{self.port:04X} ' in file.read()
         poll(taken, what='sipp')
 
