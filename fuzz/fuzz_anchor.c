@@ -156,6 +156,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		conversation_end(&w->c);
 	}
 	anchor_service.stop(w->anchors);
+	/* Who waited for a side that never came is read on now, and found gone. */
+	conversation_settle(&w->c);
 	event_bus_free(w->bus);
 	must(msrp_stack_connections(w->stack) == 0);
 	free(w);
