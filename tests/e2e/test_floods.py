@@ -15,7 +15,7 @@ import urllib.parse
 
 from lib import case, certs, msrp, sdp, visits
 from lib.crowd import NUMBER, Crowd, sources
-from lib.daemon import SOURCE, Daemon
+from lib.daemon import SOURCE, UA_ROUTES, Daemon
 from lib.digest import authorized, sip_credentials
 from lib.relay_client import USERS
 from lib.sip import token
@@ -102,6 +102,7 @@ class FloodCase(case.Case):
 
     changes = {}
     sip_listen = []                 # besides UDP and TCP
+    apart = True                    # from the daemon's processor: latency is measured
 
     @classmethod
     def prepare(cls):
@@ -139,7 +140,7 @@ class FloodCase(case.Case):
         super().setUp()
         self.crowds = []
         self.addCleanup(self.close_crowds)
-        if LONG:
+        if LONG and self.apart:
             self.part()
         self.ready = time.monotonic()
         self.logged = len(self.daemon.log())      # by tests before this one
@@ -362,10 +363,14 @@ class CostFlood(FloodCase):
 
     changes = {'limits': {'connections_per_address': 1, 'auth_failures': 3, 'exempt': ['127.0.0.1']},
                'metrics': {'listen': '127.0.0.1:0'},
+               'routes': {'sip': [{'if': {'$rm': 'MESSAGE'},
+                                   'do': [{'send_reply': {'code': 202, 'reason': 'Accepted'}}]},
+                                  *UA_ROUTES]},
                # Who holds a place keeps it.
                'msrp': {'bind_timeout': '10m'}, 'sip': {'message_timeout': '10m'},
                'web': {'listen': ['http://127.0.0.1:0'], 'request_timeout': '10m',
                        'root': os.path.join(SOURCE, 'web/dist')}}
+    apart = False                   # it may sleep between clients, and take several at once
     SIP = ('UDP', 'TCP', 'TLS', 'WS')
     sip_listen = ['sips:127.0.0.1:0', 'sip:127.0.0.1:0;transport=ws']
     RATIO = 0.1
@@ -398,6 +403,8 @@ class CostFlood(FloodCase):
     def phone(self, kind, source):
         phone = visits.Phone(kind, self.phones[kind], source, self.tls)
         self.assertEqual(phone.register(*self.user, DOMAIN), 200)
+        self.assertEqual(phone.ask(phone.request('MESSAGE', 'alice', DOMAIN)).code, 202)
+        self.assertEqual(phone.register(*self.user, DOMAIN, [('Expires', '0')]), 200)
         phone.close()
 
     def cost(self, count, group, visit, counter='connections'):
@@ -459,7 +466,7 @@ class CostFlood(FloodCase):
                            self.refused_connections('msrp', address, self.GUESSER))
 
     def test_sip(self):
-        """REGISTER, a challenge, and REGISTER again."""
+        """A phone that registers, sends a message, and goes."""
         for kind in self.SIP[1:]:
             self.check(f'sip.{kind.lower()}', 'sip', self.phones[kind],
                        lambda source, k=kind: self.phone(k, source))
@@ -486,9 +493,9 @@ class CostFlood(FloodCase):
         self.check('web', 'web', self.web, lambda source: visits.load(self.web, source))
 
     def test_metrics(self):
-        """A scrape."""
+        """Scrapes: Prometheus keeps its connection from one to the next."""
         self.check('metrics', 'metrics', self.metrics,
-                   lambda source: visits.load(self.metrics, source, ['/metrics']))
+                   lambda source: visits.load(self.metrics, source, 2 * ['/metrics']))
 
     def test_control(self):
         """What `msrpctl status` asks; who comes when all places are taken waits, unaccepted."""
@@ -599,6 +606,7 @@ class FaultyFlood(FloodCase):
     """Messages of SIP just over each bound, and endless ones: what one costs."""
 
     changes = {'sip': {'max_message_size': '64KiB', 'max_headers': 128, 'max_header_size': '8KiB'}}
+    apart = False
     BOUNDS = {'size': 65536, 'headers': 128, 'header': 8192}
 
     def faulty(self):

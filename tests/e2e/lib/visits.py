@@ -83,14 +83,15 @@ class Phone:
                 data += self.sock.recv(65536)
         return Message.parse(data)
 
-    def register(self, user, password, domain):
+    def register(self, user, password, domain, headers=()):
         """The code of the last answer."""
-        answer = self.ask(self.request('REGISTER', user, domain))
+        answer = self.ask(self.request('REGISTER', user, domain, headers))
         if answer.code != 401:
             return answer.code
         proof = sip_credentials(answer.get('WWW-Authenticate'), 'REGISTER', f'sip:{domain}',
                                 user, password)
-        return self.ask(self.request('REGISTER', user, domain, [('Authorization', proof)])).code
+        return self.ask(self.request('REGISTER', user, domain,
+                                     [('Authorization', proof), *headers])).code
 
     def close(self):
         self.sock.close()
