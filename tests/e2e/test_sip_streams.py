@@ -210,6 +210,32 @@ class SecureTest(StreamTest):
         return sock
 
 
+class LinkTest(case.Case):
+    """Between streams and the stack there is a connection of msrpd's own, and a port for it."""
+
+    def strangers_port(self):
+        msrp, = (int(port) for _, port in self.daemon.listeners(self.ctl))
+        port, = bounds.ports(self.daemon) - {self.daemon.sip_port, msrp}
+        return port
+
+    def test_strangers(self):
+        """Nobody else is heard there, as a proxy or as the stack."""
+        port = self.strangers_port()
+        messages = (options(), options('Route: <sip:127.0.0.1;lr>\r\n'),
+                    options().replace(b'OPTIONS sip:x@127.0.0.1 SIP/2.0', b'SIP/2.0 200 OK', 1))
+        before = self.ctl.call('get_statistics', group='sip')
+        for data in messages:
+            with socket.create_connection(('127.0.0.1', port), DEADLINE) as sock:
+                sock.sendall(data)
+                try:
+                    self.assertEqual(sock.recv(4096), b'')
+                except ConnectionResetError:
+                    pass            # with what it had not read
+        after = self.ctl.call('get_statistics', group='sip')
+        self.assertEqual(after, before)
+        self.call().bye()
+
+
 class HalfClosedTest(StreamTest):
     """Who sends no more may wait for his answers."""
 

@@ -25,19 +25,28 @@ def messages(build, beyond=0):
         b'sip:x@', b'sip:%s@' % (b'x' * (LINE + beyond - start + 1)), 1), None
 
 
+def _sockets(daemon, state):
+    """What ss says of them, a line each."""
+    shown = subprocess.run(['ss', '-tinpHO', 'state', state], capture_output=True,
+                           text=True, check=True, timeout=60).stdout
+    return [line for line in shown.splitlines() if f'pid={daemon.process.pid},' in line]
+
+
+def ports(daemon):
+    """Those that it listens on by TCP."""
+    return {int(line.split()[2].rpartition(':')[2]) for line in _sockets(daemon, 'listening')}
+
+
 def bytes_of_stack(daemon):
     """
     How many have gone between the streams and datagrams of SIP and the stack: over a connection
     that has both its ends in one process.
     """
-    shown = subprocess.run(['ss', '-tinpHO', 'state', 'established'], capture_output=True,
-                           text=True, check=True, timeout=60).stdout
     ends = {}
-    for line in shown.splitlines():
-        if f'pid={daemon.process.pid},' in line:
-            own, peer = line.split()[2:4]
-            received = re.search(r'bytes_received:(\d+)', line)
-            ends[own, peer] = int(received[1]) if received else 0
+    for line in _sockets(daemon, 'established'):
+        own, peer = line.split()[2:4]
+        received = re.search(r'bytes_received:(\d+)', line)
+        ends[own, peer] = int(received[1]) if received else 0
     own = [count for (here, there), count in ends.items() if (there, here) in ends]
-    assert len(own) == 2, shown
+    assert len(own) == 2, ends
     return sum(own)
