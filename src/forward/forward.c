@@ -402,7 +402,7 @@ static void on_way_opened(struct way_watch *watch, struct msrp_conn *conn, struc
 	if (source)
 		feed_goes_to(source, conn);
 	msrp_flow_attach(&f->flow, conn);
-	if (open_chunk(f))
+	if (is_held_back(f) || open_chunk(f))
 		pause_end(&f->pause, f->fw);
 }
 

@@ -477,6 +477,28 @@ static void it_waits_until_its_way_is_open(void **state)
 	gate_close(&gate);
 }
 
+/* RFC 4975 7.1.1: what says where it ends waits until it is whole, once its way is open as well. */
+static void what_is_not_cut_waits_on_behind_its_way(void **state)
+{
+	struct fixture *f = *state;
+	struct gate gate;
+
+	gate_bind(&gate, f);
+	relay_peer_head(&f->cast.alice, "msrp://127.0.0.1:1/gate;tcp", "first123",
+	    "Byte-Range: 1-23/23\r\n");
+	relay_peer_say(&f->cast.alice, "first half, ");
+	loop_settle(f->cast.side->msrp.base);
+	gate.conn = f->cast.bob.conn;
+	way_open(&gate.way, gate.conn, SLICE("msrp://127.0.0.1:9/there;tcp"));
+	loop_settle(f->cast.side->msrp.base);
+	assert_false(relay_peer_got(&f->cast.bob, "SEND"));
+	relay_peer_say(&f->cast.alice, "second half\r\n-------first123$\r\n");
+	relay_peer_expect(&f->cast.bob, "Byte-Range: 1-23/23\r\n");
+	relay_peer_expect(&f->cast.bob, "first half, second half\r\n-------");
+	relay_peer_expect(&f->cast.alice, "MSRP first123 200 OK\r\n");
+	gate_close(&gate);
+}
+
 /* Shorter, longer, and too long for the room that a chunk has of itself. */
 static void its_way_opens_to_another_path(void **state)
 {
@@ -574,6 +596,7 @@ int main(void)
 	    TEST(a_full_receiver_goes),
 	    TEST(the_sender_of_a_full_receiver_goes),
 	    TEST(it_waits_until_its_way_is_open),
+	    TEST(what_is_not_cut_waits_on_behind_its_way),
 	    TEST(its_way_opens_to_another_path),
 	    TEST(its_way_ends_before_it_is_open),
 	    TEST(its_sender_goes_before_the_way_is_open),
