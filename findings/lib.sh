@@ -20,6 +20,32 @@ compile() {
 		-L"$tmp/root/usr/lib/$arch" $(printf ' -l%s' "$@")
 }
 
+# unpack_tshark: Debian 12's, for dissect.
+unpack_tshark() {
+	version=4.0.17-0+deb12u3
+	unpack tshark=$version libwireshark16=$version libwireshark-data=$version \
+		libwiretap13=$version libwsutil14=$version
+}
+
+# dissect FIELD...: of the MSRP on standard input, as one segment of TCP, what tshark finds.
+dissect() {
+	python3 -c '
+import struct
+import sys
+
+data = sys.stdin.buffer.read()
+tcp = struct.pack("!HHIIBBHHH", 9, 2855, 1, 1, 5 << 4, 0x18, 65535, 0, 0)
+ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40 + len(data), 1, 0, 64, 6, 0,
+                 bytes((127, 0, 0, 1)), bytes((127, 0, 0, 2)))
+packet = ip + tcp + data
+sys.stdout.buffer.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 101))
+sys.stdout.buffer.write(struct.pack("<IIII", 0, 0, len(packet), len(packet)) + packet)
+' >"$tmp/capture"
+	HOME=$tmp WIRESHARK_DATA_DIR="$tmp/root/usr/share/wireshark" "$tmp/root/usr/bin/tshark" \
+		-r "$tmp/capture" -d tcp.port==2855,msrp -T fields -E separator=' ' $(printf ' -e %s' "$@") \
+		2>/dev/null
+}
+
 # judge EXPECTED: standard input is what was seen.
 judge() {
 	seen=$(cat)
