@@ -259,36 +259,37 @@ class BoundTest(ClusterCase):
 
     config = {'routes': routes(confirm='delivered'), 'sip': {'max_message_size': '8KiB'}}
 
+    def setUp(self):
+        super().setUp()
+        first = self.message('first', kind='TCP', daemon=self.nodes[0])
+        self.call = self.answer(ctl=self.ctls[0], kind='TCP')
+        ConfirmTest.confirm(self.call)
+        first.final(200)
+        self.sent = self.message('under way', kind='TCP', daemon=self.nodes[1])
+        self.frame = self.call.receive()
+
+    def gets_there(self):
+        """What was under way."""
+        report = report_for(self.frame, '000 200 OK', self.frame.get('Byte-Range'))
+        self.call.conn.send(report)
+        self.sent.final(200)
+
     def test_near(self):
         """It is refused, and nothing else that goes there is lost."""
-        first = self.message('first', kind='TCP', daemon=self.nodes[0])
-        call = self.answer(ctl=self.ctls[0], kind='TCP')
-        ConfirmTest.confirm(call)
-        first.final(200)
-        sent = self.message('under way', kind='TCP', daemon=self.nodes[1])
-        frame = call.receive()
         for near in ({'body': 'x' * (8192 - 560)},
                      {'body': 'x', 'headers': [(f'X-{i}', 'y') for i in range(119)]},
                      {'body': 'x', 'headers': [(f'X-{i}', 'y') for i in range(116)]}):
             self.message(kind='TCP', daemon=self.nodes[1], **near).final(513)
-        call.conn.send(report_for(frame, '000 200 OK', frame.get('Byte-Range')))
-        sent.final(200)
+        self.gets_there()
         self.assertEqual(self.numbers(1, 'sip')['passed_failed'], 0)
 
     def test_half_closed(self):
         """Refused, it is one answer: who sends no more waits for that to his other request."""
-        first = self.message('first', kind='TCP', daemon=self.nodes[0])
-        call = self.answer(ctl=self.ctls[0], kind='TCP')
-        ConfirmTest.confirm(call)
-        first.final(200)
-        sent = self.message('under way', kind='TCP', daemon=self.nodes[1])
-        frame = call.receive()
         self.message(kind='TCP', daemon=self.nodes[1], body='x' * (8192 - 560)).final(513)
         self.phone.reach('127.0.0.1', self.nodes[1].sip_port, 'TCP').sock.shutdown(socket.SHUT_WR)
         for _ in range(2):
             self.numbers(1)         # it has seen that
-        call.conn.send(report_for(frame, '000 200 OK', frame.get('Byte-Range')))
-        sent.final(200)
+        self.gets_there()
 
 
 class NamelessTest(ClusterCase):

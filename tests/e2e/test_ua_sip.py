@@ -541,9 +541,31 @@ class TimeoutTest(case.Case):
         self.assertEqual(self.ctl.pending(), [])
 
 
-class SippTest(case.Case):
+class SippCase(case.Case):
     """SIP call flows against sipp, a SIP implementation that is none of ours."""
 
+    def came_and_went(self, count, before):
+        poll(lambda: not self.ctl.call('msrp_ua_list_sessions'), what='the end of all calls')
+        for name in ('E_MSRP_SESSION_NEW', 'E_MSRP_SESSION_END'):
+            self.assertEqual(len([e for e in self.ctl.history[before:]
+                                  if e['method'] == name]), count)
+
+    def call_it(self, sipp, protocol, scheme, port):
+        """Fifty calls by us."""
+        try:
+            sipp.ready(protocol)
+            for _ in range(50):
+                session_id = self.ctl.call(
+                    'msrp_ua_start_session', content_types='text/plain',
+                    from_uri=f'{scheme}:a@example.org', to_uri=f'{scheme}:b@example.org',
+                    ruri=f'{scheme}:b@127.0.0.1:{port}')['session_id']
+                self.ctl.event('E_MSRP_SESSION_NEW', session_id=session_id)
+                self.ctl.call('msrp_ua_end_session', session_id=session_id)
+        finally:
+            sipp.finish()
+
+
+class SippTest(SippCase):
     def test_callers(self):
         """Fifty calls to us, by UDP and by TCP."""
         before = len(self.ctl.history)
@@ -551,25 +573,11 @@ class SippTest(case.Case):
             with self.subTest(transport):
                 Sipp(self.directory, 'uac.xml', 50, free_port(), '-r', '20', '-t', transport,
                      f'127.0.0.1:{self.daemon.sip_port}').finish()
-        poll(lambda: not self.ctl.call('msrp_ua_list_sessions'), what='the end of all calls')
-        for name in ('E_MSRP_SESSION_NEW', 'E_MSRP_SESSION_END'):
-            self.assertEqual(len([e for e in self.ctl.history[before:]
-                                  if e['method'] == name]), 100)
+        self.came_and_went(100, before)
 
     def test_callees(self):
-        """Fifty calls by us."""
         sipp = Sipp(self.directory, 'uas.xml', 50, free_port())
-        try:
-            sipp.ready()
-            for _ in range(50):
-                session_id = self.ctl.call(
-                    'msrp_ua_start_session', content_types='text/plain',
-                    from_uri='sip:a@example.org', to_uri='sip:b@example.org',
-                    ruri=f'sip:b@127.0.0.1:{sipp.port}')['session_id']
-                self.ctl.event('E_MSRP_SESSION_NEW', session_id=session_id)
-                self.ctl.call('msrp_ua_end_session', session_id=session_id)
-        finally:
-            sipp.finish()
+        self.call_it(sipp, 'udp', 'sip', sipp.port)
 
 
 # The sipp of Debian speaks no TLS: HAProxy does it for it, whoever calls.
@@ -585,7 +593,7 @@ listen to-sipp
 '''
 
 
-class SippTlsTest(case.Case):
+class SippTlsTest(SippCase):
     @classmethod
     def prepare(cls):
         cls.ca = certs.Authority(cls.directory)
@@ -625,25 +633,11 @@ class SippTlsTest(case.Case):
         before = len(self.ctl.history)
         Sipp(self.directory, self.scenario('uac.xml'), 50, self.sipp, '-r', '20', '-t', 't1',
              f'127.0.0.1:{self.to}').finish()
-        poll(lambda: not self.ctl.call('msrp_ua_list_sessions'), what='the end of all calls')
-        for name in ('E_MSRP_SESSION_NEW', 'E_MSRP_SESSION_END'):
-            self.assertEqual(len([e for e in self.ctl.history[before:]
-                                  if e['method'] == name]), 50)
+        self.came_and_went(50, before)
 
     def test_callees(self):
-        """Fifty calls by us."""
         sipp = Sipp(self.directory, self.scenario('uas.xml'), 50, self.sipp, '-t', 't1')
-        try:
-            sipp.ready('tcp')
-            for _ in range(50):
-                session_id = self.ctl.call(
-                    'msrp_ua_start_session', content_types='text/plain',
-                    from_uri='sips:a@example.org', to_uri='sips:b@example.org',
-                    ruri=f'sips:b@127.0.0.1:{self.own}')['session_id']
-                self.ctl.event('E_MSRP_SESSION_NEW', session_id=session_id)
-                self.ctl.call('msrp_ua_end_session', session_id=session_id)
-        finally:
-            sipp.finish()
+        self.call_it(sipp, 'tcp', 'sips', self.own)
 
 
 class SipTlsTest(case.Case):

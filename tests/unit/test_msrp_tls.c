@@ -25,6 +25,7 @@
 #include "net/net.h"
 #include "net/ticket_share.h"
 #include "net/tls_priv.h"
+#include "tls_pair.h"
 
 struct fixture {
 	struct msrp_side side;
@@ -421,14 +422,9 @@ static SSL_SESSION *session_of_other(const struct fixture *f, bool shows)
 	SSL_CTX *server_ctx = new_other(f), *client_ctx = SSL_CTX_new(TLS_client_method());
 	SSL *server = SSL_new(server_ctx), *client = SSL_new(client_ctx);
 	SSL_SESSION *session;
-	BIO *one, *two;
 	char byte;
 
-	assert_int_equal(BIO_new_bio_pair(&one, 0, &two, 0), 1);
-	SSL_set_bio(server, one, one);
-	SSL_set_bio(client, two, two);
-	SSL_set_accept_state(server);
-	SSL_set_connect_state(client);
+	tls_pair_join(server, client);
 	if (shows)
 		show(client, &f->certs);
 	for (int i = 0; i < 10; i++) {

@@ -13,6 +13,7 @@
 #include "certs.h"
 #include "clock.h"
 #include "net/ticket_share.h"
+#include "tls_pair.h"
 
 #define HOURS(n) ((uint64_t)((n)*TICKET_PERIOD_S) * 1000)
 
@@ -86,15 +87,10 @@ static void shake_hands(SSL *server, SSL *client)
 static bool comes(struct fixture *f, uint64_t now_ms, SSL_SESSION *ticket)
 {
 	SSL *server = SSL_new(f->server), *client = SSL_new(f->client);
-	BIO *one, *other;
 	bool resumed;
 
 	clock_set_ms(START + now_ms);
-	assert_int_equal(BIO_new_bio_pair(&one, 0, &other, 0), 1);
-	SSL_set_bio(server, one, one);
-	SSL_set_bio(client, other, other);
-	SSL_set_accept_state(server);
-	SSL_set_connect_state(client);
+	tls_pair_join(server, client);
 	if (ticket)
 		SSL_set_session(client, ticket);
 	shake_hands(server, client);

@@ -10,6 +10,7 @@
 
 #include "certs.h"
 #include "net/tls_priv.h"
+#include "tls_pair.h"
 
 #define SIP_USAGE "1.3.6.1.5.5.7.3.20"
 
@@ -20,15 +21,6 @@ struct pair {
 	SSL *client, *server;
 	bool opened;
 };
-
-static SSL *make_ssl(SSL_CTX *ctx, BIO *bio)
-{
-	SSL *ssl = SSL_new(ctx);
-
-	assert_non_null(ssl);
-	SSL_set_bio(ssl, bio, bio);
-	return ssl;
-}
 
 /* @return false: it failed */
 static bool go_on(SSL *ssl)
@@ -52,7 +44,6 @@ static void open_pair(struct pair *p, const struct cert_terms *terms, bool stric
 {
 	struct net_tls_settings settings = {.verify_client = strict};
 	struct reason why;
-	BIO *one, *other;
 
 	certs_make_with(&p->certs, terms);
 	settings.certificate = p->certs.cert;
@@ -60,11 +51,9 @@ static void open_pair(struct pair *p, const struct cert_terms *terms, bool stric
 	settings.ca_file = p->certs.ca;
 	assert_int_equal(net_tls_contexts_new(&p->tls, &settings, &why), 0);
 	net_tls_contexts_use_domains(p->tls);
-	assert_int_equal(BIO_new_bio_pair(&one, 0, &other, 0), 1);
-	p->client = make_ssl(p->tls->client, one);
-	p->server = make_ssl(p->tls->server, other);
-	SSL_set_connect_state(p->client);
-	SSL_set_accept_state(p->server);
+	p->client = SSL_new(p->tls->client);
+	p->server = SSL_new(p->tls->server);
+	tls_pair_join(p->server, p->client);
 	assert_int_equal(tls_client_expect(p->client, SLICE("a.x.test"), !strict), 0);
 	shake_hands(p);
 }
