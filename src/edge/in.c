@@ -33,20 +33,21 @@ static struct edge *edge_of(const struct edge_source *from)
 
 /*
  * The same for an INVITE, its ACK and its CANCEL, and another for each transaction (RFC 3261 16.11),
- * also without a branch that is one.
+ * also without a branch that is one.  The stack knows them by more than their branch: so what it
+ * takes for another one is another one here, and counts.
  */
 static void transaction_mac(const struct edge *edge, const struct edge_head *head,
     const struct edge_via *via, char mac[EDGE_MAC_LEN + 1])
 {
-	const struct slice by_branch[] = {via->branch, via->sent_by};
 	struct slice number = edge_head_value(head, EDGE_CSEQ);
-	const struct slice by_fields[] = {edge_head_value(head, EDGE_CALL_ID),
-	    slice_head(number, number.len - edge_head_method(head).len),
-	    edge_head_tag(head, EDGE_FROM), edge_head_uri(head), via->value};
 	struct slice rest = via->branch;
 	bool is_one = edge_branch_cut(&rest) && rest.len;
+	const struct slice parts[] = {edge_head_value(head, EDGE_CALL_ID),
+	    slice_head(number, number.len - edge_head_method(head).len),
+	    edge_head_tag(head, EDGE_FROM), is_one ? via->branch : edge_head_uri(head),
+	    is_one ? via->sent_by : via->value};
 
-	edge_mac(edge, is_one ? by_branch : by_fields, is_one ? 2 : 5, mac);
+	edge_mac(edge, parts, 5, mac);
 }
 
 bool edge_forms_dialog(struct slice method)
