@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "edge/alias_priv.h"
 #include "edge/flow_priv.h"
 #include "edge/listener_priv.h"
@@ -105,15 +106,16 @@ int edge_target_of_via(struct edge *edge, struct edge_target *t, const struct ed
 {
 	const struct edge_transport *transport = edge_transport_find(via->transport);
 	struct slice host = via->received.p ? via->received : via->host;
-	union addr addr;
+	union addr caller;
 
 	if (!transport || !transport->net || !transport->can_dial || is_nobody(via->host)
-	    || addr_parse_host(&addr, host) < 0 || via->host.len >= sizeof(t->identity))
+	    || addr_parse_host(&caller, host) < 0 || via->host.len >= sizeof(t->identity))
 		return -EINVAL;
 	*t = (struct edge_target){.transport = transport,
 	    .named = true,
 	    .has_port = true,
-	    .port = via->port ? via->port : default_port(transport)};
+	    .port = via->port ? via->port : default_port(transport),
+	    .caller = caller};
 	snprintf(t->host, sizeof(t->host), "%.*s", SLICE_ARG(host));
 	/* By TLS he is to be who he has said he is. */
 	if (transport->net->encrypted && !slice_equal_nocase(host, via->host))
@@ -161,22 +163,36 @@ static int dial(struct sip_flow *f, const struct edge_target *t)
 	return net_dial(&f->stream, &f->place->dial, &to);
 }
 
+/* Or by answers that are to be brought to him he could have more connections than he may open. */
+static int charge_caller(struct sip_flow *f, const struct edge_target *t)
+{
+	int err = addr_len(&t->caller) ? net_stream_charge(&f->stream, &t->caller) : 0;
+
+	if (err == -EMFILE)
+		log_debug("sip: %s:%u: not called back: too many of this address", t->host,
+		    t->port);
+	return err;
+}
+
 static struct sip_flow *open_flow(struct edge *edge, const struct edge_target *t, const char *key)
 {
 	size_t size = strlen(key) + 1;
+	int err;
 	struct sip_flow *f =
 	    net_protocol_is_full(&edge->protocol) ? NULL : flow_new(t->listener, t->transport);
 
 	if (!f)
 		return NULL;
-	f->place = calloc(1, sizeof(*f->place) + size);
+	err = charge_caller(f, t);
+	if (err == 0)
+		f->place = calloc(1, sizeof(*f->place) + size);
 	if (f->place) {
 		memcpy(f->place->key, key, size);
 		HASH_ADD_STR(edge->places, key, f->place);
 	}
 	if (f->place && dial(f, t) == 0)
 		return f;
-	net_stream_close(&f->stream, -ENOMEM);
+	net_stream_close(&f->stream, err < 0 ? err : -ENOMEM);
 	return NULL;
 }
 

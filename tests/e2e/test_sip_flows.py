@@ -249,20 +249,26 @@ class AnswerTest(GatewayCase):
         self.home.settimeout(DEADLINE)
         self.addCleanup(self.home.close)
 
-    def dial(self):
-        return socket.create_connection(('127.0.0.1', self.daemon.sip_port), DEADLINE)
+    def dial(self, source='127.0.0.1'):
+        sock = socket.create_connection(('127.0.0.1', self.daemon.sip_port), DEADLINE,
+                                        source_address=(source, 0))
+        self.addCleanup(sock.close)
+        self.halves = self.daemon.log().count('sends no more')
+        return sock
+
+    def message(self, home, host, params='', kind='TCP'):
+        """Its answer waits for the callee."""
+        return (f'MESSAGE {self.client.contact()} SIP/2.0\r\n'
+                f'Via: SIP/2.0/{kind} {host}:{home.getsockname()[1]}'
+                f';branch=z9hG4bK{token()}{params}\r\n'
+                f'From: <{self.phone.contact()}>;tag=1\r\nTo: <{CLIENT}>\r\n'
+                f'Call-ID: {token()}\r\nCSeq: 1 MESSAGE\r\nMax-Forwards: 70\r\n'
+                'Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi').encode()
 
     def ask(self, host='127.0.0.1', params='', kind='TCP'):
-        """A MESSAGE whose answer waits for the callee; the connection, and the INVITE."""
-        port = self.home.getsockname()[1]
-        self.halves = self.daemon.log().count('sends no more')
+        """The connection, and the INVITE."""
         sock = self.dial()
-        self.addCleanup(sock.close)
-        sock.sendall((f'MESSAGE {self.client.contact()} SIP/2.0\r\n'
-                      f'Via: SIP/2.0/{kind} {host}:{port};branch=z9hG4bK{token()}{params}\r\n'
-                      f'From: <{self.phone.contact()}>;tag=1\r\nTo: <{CLIENT}>\r\n'
-                      f'Call-ID: {token()}\r\nCSeq: 1 MESSAGE\r\nMax-Forwards: 70\r\n'
-                      'Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi').encode())
+        sock.sendall(self.message(self.home, host, params, kind))
         return sock, self.client.expect('INVITE')
 
     def ends(self, sock):
@@ -312,6 +318,40 @@ class AnswerTest(GatewayCase):
         self.assertEqual(self.ctl.call('get_statistics')['sip:connected'], connected)
 
 
+class CallerTest(AnswerTest):
+    """By answers nobody has more connections than he may open."""
+
+    config = {**AnswerTest.config,
+              'limits': {'connections_per_address': 2, 'exempt': ['127.0.0.1']}}
+
+    test_half_closed = test_not_called_back = None
+
+    def test_called_back(self):
+        caller = '127.0.0.77'
+        homes = [socket.create_server((caller, 0)) for _ in range(4)]
+        sock = self.dial(caller)
+        came = self.ctl.call('get_statistics')['sip:stream_messages_in'] + len(homes)
+        for home in homes:
+            self.addCleanup(home.close)
+            home.settimeout(DEADLINE)
+            sock.sendall(self.message(home, caller))
+        poll(lambda: self.ctl.call('get_statistics')['sip:stream_messages_in'] == came,
+             what='all of them')
+        self.ends(sock)
+        self.client.expect('INVITE').respond(486)
+        for home in homes[:2]:
+            back, _ = home.accept()
+            self.addCleanup(back.close)
+            back.settimeout(DEADLINE)
+            self.assertTrue(self.answer_of(back).startswith(b'SIP/2.0 486 '))
+        poll(lambda: self.daemon.log().count('not called back: too many') == 2,
+             what='the others')
+        self.assertEqual(self.ctl.call('get_statistics')['limits:refused'], 2)
+        for home in homes[2:]:
+            home.setblocking(False)
+            self.assertRaises(BlockingIOError, home.accept)
+
+
 class SecureAnswerTest(AnswerTest):
     """By TLS he has to be who his Via says he is, as anybody whom msrpd calls."""
 
@@ -326,10 +366,12 @@ class SecureAnswerTest(AnswerTest):
 
     test_half_closed = test_not_called_back = None
 
-    def dial(self):
+    def dial(self, source='127.0.0.1'):
         port = int(self.ctl.call('status')['listen']['sip'][1].rpartition(':')[2])
         sock = socket.create_connection(('127.0.0.1', port), DEADLINE)
-        return certs.client_context(self.ca).wrap_socket(sock, server_hostname='127.0.0.1')
+        sock = certs.client_context(self.ca).wrap_socket(sock, server_hostname='127.0.0.1')
+        self.addCleanup(sock.close)
+        return sock
 
     def ends(self, sock):
         """Without a word of TLS's about it."""
