@@ -198,7 +198,8 @@ static bool is_barred(const struct edge_source *from, const struct edge_head *he
 	struct edge_line line;
 	size_t at = 0;
 
-	if (!slice_equal(edge_head_method(head), SLICE("REGISTER")))
+	/* What goes on with something has been admitted. */
+	if (edge_head_tag(head, EDGE_TO).p || slice_equal(edge_head_method(head), SLICE("CANCEL")))
 		return false;
 	while (edge_head_next_line(head, &at, &line))
 		if (slice_equal_nocase(line.name, SLICE("Authorization")))

@@ -376,6 +376,21 @@ class SourcesTest(WwwAuthorizeCase):
             response = self.prove(self.ask(daemon), 'alice', password, daemon=daemon)
             self.assertEqual(response.code, 403)
         self.assertEqual(ctl.call('get_statistics', group='sip')['sip:auth_failures'], 3)
+        # Nor is the stack asked, whatever they come with, but for what goes on with something.
+        value = sip_credentials(self.ask(daemon), 'x', daemon.sip_uri, 'alice', 'secret')
+        refusals = 'refused: 403 too many wrong credentials'
+        for method in ('INVITE', 'MESSAGE', 'OPTIONS', 'REFER', 'REGISTER', 'SUBSCRIBE'):
+            for kind in ('UDP', 'TCP'):
+                with self.subTest(method, kind=kind):
+                    before = daemon.log().count(refusals)
+                    self.assertEqual(self.message(value, daemon, kind, method).code, 403)
+                    self.assertEqual(daemon.log().count(refusals), before + 1)
+        self.assertEqual(self.message(value, daemon, method='CANCEL').code, 481)
+        transport = self.sip.reach('127.0.0.1', daemon.sip_port)
+        bye = self.sip.build('BYE', daemon.sip_uri, transport, headers=[('Authorization', value)])
+        bye.headers = [(name, f'{text};tag=1' if name == 'To' else text)
+                       for name, text in bye.headers]
+        self.assertEqual(self.sip.transact(bye, transport).final().code, 481)
 
     def test_failures_in_another_name(self):
         """Anybody can send datagrams from an address: without a nonce that has reached it, nothing
