@@ -11,7 +11,7 @@ from lib.fault import CORRUPTING, IN, KINDS, OUT
 from lib.gateway import CLIENT, PHONE, TEXT, GatewayCase, routes
 from lib.registrar import DOMAIN, RegistrarCase
 from lib.registrar import config as registrar_config
-from lib.sip import Dialog, parameters
+from lib.sip import Dialog, parameters, token
 from lib.waiting import poll
 from lib.walk import Walk
 
@@ -99,7 +99,7 @@ class SipFaults(Walk, RegistrarCase):
             self.talk(proxy, None)
 
     def talk(self, proxy, fault):
-        phone, friend = self.ua(user='alice', name='phone'), self.ua(name='friend')
+        phone, friend = self.ua(user='alice', name='phone'), self.ua(user=token(), name='friend')
         phone.advertise = friend.advertise = self.HOST
         transport = self.dial(phone, proxy)
         refusals = ()
@@ -174,9 +174,11 @@ class SipFaults(Walk, RegistrarCase):
                 pass                # gone with its connection
         for transaction in friend.requests.items:
             transaction.respond(200)        # one whose answer was lost
+        # His port was another one's before, for whom a page may still come again.
+        pages = [t for t in friend._servers.values() if friend.user in t.request.uri]
         self.counted = tuple(map(sum, zip(self.counted, (
-            len(friend._servers), events['E_MSRP_SESSION_NEW']))))
-        self.assertLessEqual(len(friend._servers), 1)
+            len(pages), events['E_MSRP_SESSION_NEW']))))
+        self.assertLessEqual(len(pages), 1)
         self.ctl.events.items.clear()
         for ua in (phone, friend):
             self._uas.remove(ua)
