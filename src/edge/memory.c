@@ -54,9 +54,8 @@ static bool is_fair(const struct edge *edge, edge_share share, size_t bytes)
 
 /* --- taking --- */
 
-bool edge_memory_has(struct edge *edge, edge_share share, size_t bytes)
+static bool has_room(struct edge *edge, edge_share share, size_t bytes, uint64_t bound)
 {
-	uint64_t bound = edge->settings->transaction_memory;
 	uint64_t now = timer_now_ms();
 	bool has = *edge->count.transaction_memory + bytes <= bound;
 
@@ -71,9 +70,24 @@ bool edge_memory_has(struct edge *edge, edge_share share, size_t bytes)
 	return false;
 }
 
+bool edge_memory_has(struct edge *edge, edge_share share, size_t bytes)
+{
+	return has_room(edge, share, bytes, edge->settings->transaction_memory);
+}
+
 bool edge_memory_take(struct edge *edge, edge_share share, size_t bytes)
 {
 	bool has = edge_memory_has(edge, share, bytes);
+
+	if (has)
+		edge_memory_add(edge, share, bytes);
+	return has;
+}
+
+bool edge_memory_take_datagram(struct edge *edge, edge_share share, size_t bytes)
+{
+	uint64_t bound = edge->settings->transaction_memory;
+	bool has = has_room(edge, share, bytes, bound - bound / 4);
 
 	if (has)
 		edge_memory_add(edge, share, bytes);

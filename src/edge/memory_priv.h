@@ -29,6 +29,11 @@ bool edge_memory_has(struct edge *edge, edge_share share, size_t bytes);
 
 /** Memory of transactions.  @return false: the bound is reached */
 bool edge_memory_take(struct edge *edge, edge_share share, size_t bytes);
+/**
+ * The same for a request that comes by UDP, from whomever it says: of all addresses together they
+ * leave a quarter to those that have shown where they are.
+ */
+bool edge_memory_take_datagram(struct edge *edge, edge_share share, size_t bytes);
 /** For what ends something: that may have an eighth, or 64 KiB, more.  It is nobody's. */
 bool edge_memory_take_reserve(struct edge *edge, size_t bytes);
 /** Whatever the bound is. */

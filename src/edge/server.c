@@ -64,7 +64,7 @@ static void drop_response(struct edge_server *s)
 static void keep_response(struct edge_server *s, struct slice text)
 {
 	drop_response(s);
-	if (!edge_memory_take(s->listener->edge, s->share, text.len))
+	if (!edge_memory_take_datagram(s->listener->edge, s->share, text.len))
 		return;
 	s->response = malloc(text.len);
 	if (!s->response) {
@@ -175,7 +175,7 @@ static bool take_room(struct edge *edge, const struct edge_server_id *id, edge_s
 	const struct edge_server_id invite = {id->mac, SLICE("INVITE"), id->host};
 
 	if (!slice_equal(id->method, SLICE("CANCEL")) || !look_up(edge, &invite))
-		return edge_memory_take(edge, share, cost_of(0));
+		return edge_memory_take_datagram(edge, share, cost_of(0));
 	edge_memory_add(edge, share, cost_of(0));
 	return true;
 }

@@ -156,7 +156,8 @@ const struct setting sip_settings_rows[] = {
 	    "nothing of them can come again, and for INVITEs that are unanswered or were refused, "
 	    "which Sofia-SIP keeps as long, 20 KiB each; when it is used up a new one, or a new "
 	    "INVITE, is answered 503. Once half of it is, one address, but for those in "
-	    "limits.exempt, has an eighth."},
+	    "limits.exempt, has an eighth; and requests by UDP leave a quarter to those over "
+	    "streams."},
     {.name = "max_subscriptions",
 	.type = SETTING_NUMBER,
 	.offset = offsetof(struct sip_settings, max_subscriptions),

@@ -431,7 +431,9 @@ static void test_shares(void **state)
 	assert_false(edge_memory_take(edge, one, 1));
 	assert_true(edge_memory_take(edge, other, 1 << 17));
 	assert_false(edge_memory_take(edge, other, 1));
-	assert_true(edge_memory_take(edge, EDGE_SHARE_OF_NOBODY, 3 << 17));
+	assert_true(edge_memory_take_datagram(edge, EDGE_SHARE_OF_NOBODY, 1 << 17));
+	assert_false(edge_memory_take_datagram(edge, EDGE_SHARE_OF_NOBODY, 1));
+	assert_true(edge_memory_take(edge, EDGE_SHARE_OF_NOBODY, 1 << 18));
 	assert_false(edge_memory_take(edge, EDGE_SHARE_OF_NOBODY, 1));
 	edge_memory_give(edge, EDGE_SHARE_OF_NOBODY, 3 << 17);
 	edge_memory_give(edge, one, 1 << 19);
