@@ -20,7 +20,7 @@ from lib.waiting import poll
 LONG = 'MSRPD_TORTURE' in os.environ
 SECONDS = float(os.environ.get('MSRPD_TORTURE_SECONDS', 600 if LONG else 4))
 PHASE = 60                      # seconds after which all sessions end, and memory is looked at
-SESSIONS = 200 if LONG else 15  # in equal parts of all kinds
+SESSIONS = 200 if LONG else 14  # in equal parts of all kinds
 ANSWERS = (200, 200, 200, 200, 202, 404, 500, 0)    # of the phones; 0: none
 GROWTH = 2048                   # KiB of resident memory from the first third to the last
 if LONG:
@@ -80,7 +80,7 @@ class SoakTest(BusyCase):
         kinds = collections.Counter(one.kind for one in self.conversations)
         for make in KINDS:
             for _ in range(SESSIONS // len(KINDS) - kinds[make.kind]):
-                self.conversations.append(make(self))
+                self.converse(make)
 
     def phase(self, seconds):
         self.answers = ANSWERS
