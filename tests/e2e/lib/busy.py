@@ -371,8 +371,8 @@ class BusyCase(Case):
         random.seed(seed)
         if self.own_daemon:
             self.daemon, self.ctl = self.start(self.config)
-        self.peers, self.phones, self.callees = (
-            self.ua(name=name) for name in ('peers', 'phones', 'callees'))
+        self.uas = self.peers, self.phones, self.callees = [
+            self.ua(name=name) for name in ('peers', 'phones', 'callees')]
         plain, _, tls, _ = self.daemon.listeners(self.ctl)
         self.relays = {False: 'msrp://{}:{};tcp'.format(*plain),
                        True: 'msrps://{}:{};tcp'.format(*tls)}
@@ -437,7 +437,7 @@ class BusyCase(Case):
     def turn(self, timeout=0.005):
         self.account.turn(timeout)
         self.take_events()
-        for ua in (self.peers, self.phones, self.callees):
+        for ua in self.uas:
             self.take_requests(ua)
         self.take_answers()
         self.account.hearing()
