@@ -22,6 +22,7 @@ LONG = 'MSRPD_TORTURE' in os.environ
 SECONDS = float(os.environ.get('MSRPD_TORTURE_SECONDS', 600 if LONG else 6))
 PHASE = 60                      # seconds after which all sessions end, and memory is looked at
 SESSIONS = 200 if LONG else 14  # of all kinds, as many of each as can be
+AMID = 5                        # messages of a conversation that are under way when it goes wrong
 ANSWERS = (200, 200, 200, 200, 202, 404, 500, 0)    # of the phones; 0: none
 GROWTH = 2048                   # KiB of resident memory from the first third to the last
 # And from before all of it, when each kind had been there once: the allocator may keep what was
@@ -45,6 +46,8 @@ class SoakTest(BusyCase):
                               'reload'))
         conversation = random.choice(self.conversations)
         line = random.choice(conversation.lines)
+        for _ in range(AMID):
+            conversation.step()
         if what in ('close', 'reset', 'cut'):
             line.break_down(what)
         elif what == 'deaf' and not line.closed:
