@@ -57,7 +57,7 @@ class SoakTest(BusyCase):
             line.mute = True
         elif what == 'bye':
             conversation.end()
-        elif what == 'end' and conversation.kind in ('ua', 'web'):
+        elif what == 'end' and conversation.kind in ('ua', 'web', 'anchor'):
             conversation.stop()
         elif what == 'rogue':
             self.rogue()

@@ -221,6 +221,7 @@ class AnchorConversation:
                       sdp.Sdp(invite.request.body).message.path]
         self.lines = [case.line(self.paths[0], secure, path),
                       Line(case.account, None, his_path, sock=sock).start()]
+        self.id = case.ctl.event('E_MSRP_ANCHOR_NEW')['id']
         case.did['anchor:established'] += 1
 
     def step(self):
@@ -231,6 +232,13 @@ class AnchorConversation:
     def end(self):
         self.case.hang_up(self.dialogs[0])
         self.seat.free = True
+
+    def stop(self):
+        """By the operator; both hear of it by BYE."""
+        try:
+            self.case.ctl.call('msrp_anchor_end', id=self.id)
+        except RpcError:
+            pass                    # it has ended
 
 
 class RelayConversation:
