@@ -71,6 +71,9 @@ class UaFaults(Walk, case.Case):
         events = self.ctl.pending('E_MSRP_MSG_RECEIVED')
         delivered = self.delivered(conn, b'from msrpd')
         self.events = len(events)
+        taken = self.answered(conn, message) and not (fault and fault.corrupts)
+        self.bounds = {'msrp:messages_in': (taken, conn is not None),
+                       'msrp:messages_out': (said is not None,) * 2}
         self.assertLessEqual(len(events), 1)
         self.assertLessEqual(reports, 1)
         if fault and fault.corrupts:
@@ -82,7 +85,7 @@ class UaFaults(Walk, case.Case):
         if self.answered(conn, message):
             self.assertEqual([e['body'] for e in events], ['to msrpd'])
         if self.harmless(fault):
-            self.assertEqual((delivered, reports, len(events)), (1, 0, 1))
+            self.assertEqual((taken, delivered, reports, len(events)), (True, 1, 0, 1))
 
     def check_counters(self, before, after):
         self.assertEqual(after['msrp:messages_in'] - before['msrp:messages_in'], self.events)
@@ -176,8 +179,10 @@ class GatewayFaults(Walk, GatewayCase):
         delivered = self.delivered(conn, b'to the client')
         self.final = final.code
         self.assertLessEqual(len(rung), 1)
+        self.bounds = {'msrp:messages_in': (len(rung), conn is not None)}
         if fault and fault.corrupts:
             return
+        self.bounds['gw:to_sip'] = self.success(conn, message), len(rung)
         self.assertLessEqual(delivered, 1)
         if final.code == 200:
             self.assertEqual(delivered, 1)
@@ -185,6 +190,7 @@ class GatewayFaults(Walk, GatewayCase):
             self.assertEqual(rung, [b'to the phone'])
         if self.harmless(fault):
             self.assertEqual((final.code, len(rung)), (200, 1))
+            self.assertTrue(self.success(conn, message))
 
     def check_counters(self, before, after):
         self.assertEqual(after['gw:sessions'], 0)
@@ -332,6 +338,9 @@ class AnchorFaults(Walk, AnchorCase):
         self.end(alice, self.alice, self.over(conn))
         for one in self.fates:
             self.check(fault, *one)
+        arrived = sum(self.arrived(theirs, request) for request, _, theirs in self.fates)
+        if not self.changed:
+            self.bounds = {'anchor:messages': (arrived, len(self.fates))}
         for ua in (self.alice, self.bob):
             self._uas.remove(ua)
             ua.close()
@@ -425,6 +434,9 @@ class RoomFaults(Walk, RoomCase):
         self.events = [e['body'] for e in self.ctl.pending('E_MSRP_CONF_MESSAGE')]
         if fault and fault.corrupts:
             return
+        # Bob's connection is good: he knows what he has said and what he was sent.
+        self.bounds = {'conf:messages': (1 + to_bob,) * 2,
+                       'conf:copies': (to_bob + to_alice, to_bob + 1)}
         self.assertLessEqual(to_alice, 1)
         self.assertEqual(to_bob, self.events.count('from alice'))
         self.assertLessEqual(to_bob, 1)

@@ -12,7 +12,7 @@ from lib.waiting import poll
 EACH = 4                        # conversations of a kind
 BURST = 10                      # messages of each that are under way at a signal
 RELOADS = 5
-ALL_WAYS = 7                    # two each of UA, gateway and relay, and a room's
+ALL_WAYS = 9                    # two each of UA, gateway, relay and anchor, and a room's
 FORCED = 'not everything ended within shutdown_grace'
 
 
@@ -32,7 +32,9 @@ class SignalCase(BusyCase):
 
     def begin(self, kinds, ways):
         """All are at work, and each way has been gone."""
-        self.conversations = [make(self) for make in kinds for _ in range(EACH)]
+        for make in kinds:
+            for _ in range(EACH):
+                self.converse(make)
         while len(kinds_of(self.ledger.messages.values())) < ways:
             self.burst(1)
 

@@ -37,6 +37,9 @@ class Message:
     def __init__(self, kind, *ends):
         self.kind = kind
         self.ends = ends                # lines without which nobody is told
+        self.to = None                  # the line that it is to come by, where one is known
+        self.unanswered = 0             # chunks of which its sender has heard nothing
+        self.refused = None             # the answer to one of them that was no 200
         self.delivered = 0
         self.good = False               # the sender was told that it has arrived
         self.bad = None                 # or why not
@@ -46,9 +49,19 @@ class Message:
     def settled(self):
         return self.delivered or self.bad or self.cut
 
+    @property
+    def taken(self):
+        """Each chunk of it was answered 200."""
+        return not self.unanswered and not self.refused
+
+    @property
+    def lost_sight_of(self):
+        """It may have gone to somebody who is no longer there to say whether it has come."""
+        return not self.delivered and self.to.gone
+
     def __repr__(self):
         return f'<{self.kind} delivered {self.delivered} good {self.good} bad {self.bad} ' \
-               f'cut {self.cut}>'
+               f'cut {self.cut} unanswered {self.unanswered} refused {self.refused}>'
 
 
 class Ledger:
@@ -84,6 +97,9 @@ class Ledger:
         return [message for message in self.messages.values()
                 if message.delivered > 1 or (message.good and not message.delivered)]
 
+    def of(self, *kinds):
+        return [message for message in self.messages.values() if message.kind in kinds]
+
     def table(self):
         rows = collections.Counter()
         for message in self.messages.values():
@@ -96,8 +112,8 @@ class Ledger:
 class Line(Wire):
     """An MSRP connection that never blocks, answers what comes, and breaks when told."""
 
-    def __init__(self, account, address, own=None, web=False):
-        super().__init__(address, own=own)
+    def __init__(self, account, address, own=None, web=False, tls=None, sock=None):
+        super().__init__(address, own=own, tls=tls, sock=sock)
         if web:
             self.sock = ws.Socket(ws.shake_hands(self.sock)[0])
         self.account = account
@@ -131,7 +147,7 @@ class Line(Wire):
                     del self._out[0]
             if isinstance(self.sock, ws.Socket) and not self.closed:
                 self.sock.send(b'')     # what it keeps
-        except BlockingIOError:
+        except ws.WOULD_BLOCK:
             pass
         except OSError:
             self.over()
@@ -143,15 +159,18 @@ class Line(Wire):
         return (0 if time.monotonic() < self.deaf_until else select.EPOLLIN) \
             | (select.EPOLLOUT if self._out or getattr(self.sock, '_out', b'') else 0)
 
-    def say(self, to_path, kind, size):
+    def say(self, to_path, kind, size, to=None):
+        """A message that a report is asked for; to: the line that it is to come by."""
         name, body = text_of(size)
-        self.pass_on(self.account.ledger.sent(name, kind, self), to_path, body.encode(),
-                     success='yes')
+        message = self.account.ledger.sent(name, kind, self)
+        message.to = to
+        self.pass_on(message, to_path, body.encode(), success='yes')
 
     def pass_on(self, message, to_path, body, **kwargs):
         """A message in one chunk or several."""
         frames = msrp.Session(self, to_path, [self.own]).chunks(body, 20000, **kwargs)
         self.sent[frames[0].message_id] = message
+        message.unanswered = len(frames)
         for frame in frames:
             self.waiting[frame.tid] = message
         for frame in frames:
@@ -160,9 +179,15 @@ class Line(Wire):
     # --- in
 
     def ready(self):
+        self.take_in()
+        # TLS may have read more than it gives at a time, which epoll does not tell.
+        while not self.closed and getattr(self.sock, 'pending', int)():
+            self.take_in()
+
+    def take_in(self):
         try:
             data = self.sock.recv(1 << 16)
-        except BlockingIOError:
+        except ws.WOULD_BLOCK:
             return
         except OSError:
             data = b''
@@ -179,8 +204,11 @@ class Line(Wire):
             self.told(self.sent.get(frame.message_id), frame.status)
         elif frame.code is not None:
             message = self.waiting.pop(frame.tid, None)
-            if frame.code >= 300:
-                self.told(message, frame.code)
+            if message:
+                message.unanswered -= 1
+                if frame.code >= 300:
+                    message.refused = frame.code
+                    self.told(message, frame.code)
 
     @staticmethod
     def told(message, status):

@@ -16,6 +16,9 @@ class Walk:
     secure = web = False        # TLS; WebSocket
     changes = {}
     kinds = KINDS
+    # Of each conversation: least and most of counters by what its peers know.  They are one number
+    # where no connection broke; where one did, what it had not told yet makes them two.
+    bounds = {}
 
     @classmethod
     def prepare(cls):
@@ -75,6 +78,7 @@ class Walk:
     def run_through(self, fault=None):
         """One conversation; how many bytes passed each way."""
         before = self.statistics()
+        self.bounds = {}
         self.ctl.events.items.clear()
         proxy = FaultProxy(*self.target(), fault)
         try:
@@ -83,7 +87,10 @@ class Walk:
             proxy.close()
             self.close_all()
         poll(self.quiet, what='the end of all connections')
-        self.check_counters(before, self.statistics())
+        after = self.statistics()
+        self.check_counters(before, after)
+        for name, (least, most) in self.bounds.items():
+            self.assertIn(after[name] - before[name], range(least, most + 1), name)
         if fault and fault.corrupts:
             judge.CAPTURE.take_violations()     # of bytes that msrpd never sent, or never got
         return proxy.passed

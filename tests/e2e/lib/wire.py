@@ -20,14 +20,17 @@ def address_of(uri):
 class Wire:
     """One blocking connection; its answers are taken in order."""
 
-    def __init__(self, address, source=None, tls=None, own=None, options=(), stamped=False):
-        self.sock = socket.socket()
+    def __init__(self, address, source=None, tls=None, own=None, options=(), stamped=False,
+                 sock=None):
+        """sock: one that msrpd has connected to us by, in place of the address."""
+        self.sock = sock or socket.socket()
         for option in options:
             self.sock.setsockopt(*option)
         if source:
             self.sock.bind((source, 0))
         self.sock.settimeout(DEADLINE)
-        self.sock.connect(address)
+        if not sock:
+            self.sock.connect(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.stamped = stamped      # the kernel is to say when something came
         if stamped:
