@@ -208,6 +208,39 @@ class SessionsTest(case.Case):
         self.call(connect=False)
 
 
+class SipConnectionsTest(case.Case):
+    config = {'sip': {'max_connections': 3},
+              'routes': {'sip': [{'do': [{'send_reply': {'code': 200, 'reason': 'OK'}}]}]}}
+
+    def number(self, name):
+        return self.ctl.call('get_statistics', group='sip')[f'sip:{name}']
+
+    def connect(self):
+        """Another one, that is served."""
+        sock = socket.create_connection(('127.0.0.1', self.daemon.sip_port), DEADLINE)
+        sock.settimeout(None)
+        transport = self.sip.adopt(sock, 'TCP')
+        self.ask(transport)
+        return transport
+
+    def ask(self, transport):
+        self.sip.request('MESSAGE', self.daemon.sip_uri, transport).final(200)
+
+    def test_so_many_and_no_more(self):
+        """One more is closed; who is there goes on, and so does UDP."""
+        transports = [self.connect() for _ in range(3)]
+        with socket.create_connection(('127.0.0.1', self.daemon.sip_port), DEADLINE) as sock, \
+                contextlib.suppress(ConnectionResetError):
+            self.assertEqual(sock.recv(1), b'')
+        self.assertEqual((self.number('refused'), self.number('connections')), (1, 3))
+        for transport in transports:
+            self.ask(transport)
+        self.ask(self.sip.reach('127.0.0.1', self.daemon.sip_port))
+        transports[0].close()
+        poll(lambda: self.number('connections') == 2, what='the end of one')
+        self.connect()
+
+
 class ProxyTest(LimitsCase):
     limits = {'connections_per_address': 2}
     proxies = ['127.0.0.1']
