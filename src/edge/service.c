@@ -340,19 +340,22 @@ static bool has_services(const struct edge_target *t)
 int edge_service_apply(struct edge_target *t, const struct edge_message *m, unsigned attempt)
 {
 	struct edge_target other = *t;
-	struct edge_service *s = has_services(t) ? get(t) : NULL;
+	struct edge_service *s;
 
-	if (s && s->lookup)
-		return park(s, m, attempt);
-	if (s && s->count)
+	if (!has_services(t))
+		return 0;
+	s = get(t);
+	if (!s || s->lookup)
+		return s ? park(s, m, attempt) : -ENOBUFS;
+	if (s->count)
 		return choose(s, t, attempt);
 	/* RFC 3263 4.1: it may be reached by TCP alone. */
-	if (!s || t->named || t->transport->net || !edge_target_to_tcp(t->listener->edge, &other))
+	if (t->named || t->transport->net || !edge_target_to_tcp(t->listener->edge, &other))
 		return 0;
 	s = get(&other);
-	if (s && s->lookup)
-		return park(s, m, attempt);
-	if (!s || !s->count)
+	if (!s || s->lookup)
+		return s ? park(s, m, attempt) : -ENOBUFS;
+	if (!s->count)
 		return 0;
 	*t = other;
 	return choose(s, t, attempt);

@@ -25,7 +25,7 @@ bool edge_service_has_other(struct edge *edge, const struct edge_transport *tran
  *
  * @param attempt  so many times the request was sent elsewhere, in vain
  * @return 0; -EINPROGRESS: the request waits, and is sent later; -EHOSTUNREACH: there is no other
- *         server; -ENOBUFS: too many wait
+ *         server; -ENOBUFS: too many wait, or are asked for
  */
 int edge_service_apply(struct edge_target *target, const struct edge_message *message,
     unsigned attempt);

@@ -6,9 +6,10 @@
 #include <msrpd/timer.h>
 
 #include "base/addr.h"
+#include "base/line.h"
 #include "net/protocol.h"
 
-struct evconnlistener;
+struct event;
 struct net_transport;
 struct setting_list;
 
@@ -23,9 +24,11 @@ struct net_listener {
 	bool alone;    /* no other process opens it as well, and no PROXY headers come */
 	bool internal; /* for the daemon itself: alone, and without limits of addresses */
 	union addr addr;
-	struct evconnlistener *socket;
-	struct timer pause; /* of accepting */
-	bool warned;
+	int fd;
+	struct event *readable; /* NULL: it is closed */
+	struct line_entry line; /* while there are more to accept than a turn's share */
+	struct timer pause;     /* of accepting */
+	bool watched, warned;
 };
 
 /**
@@ -34,5 +37,5 @@ struct net_listener {
  */
 int net_listener_open(struct net_listener *listener);
 
-/** Harmless on zeroed memory, and twice. */
+/** Harmless on zeroed memory, and twice; but not while it accepts: by net_handler.accept, say. */
 void net_listener_close(struct net_listener *listener);

@@ -39,31 +39,41 @@ struct net_lookup {
 	void *arg;
 };
 
+/* Each name is two questions; libevent's 64 at once would have others wait for dead names. */
+static const char QUESTIONS_MAX[] = "4096";
+
 static void use_servers(struct evdns_base *dns, const struct setting_list *servers)
 {
 	for (size_t i = 0; i < servers->count; i++)
 		evdns_base_nameserver_ip_add(dns, ((char *const *)servers->items)[i]);
 }
 
+static struct evdns_base *open_resolver(const struct net *net)
+{
+	struct evdns_base *dns = NULL;
+
+	if (!net->name_servers)
+		dns = evdns_base_new(net->base,
+		    EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	if (dns)
+		return dns;
+	/* Without a name server the hosts file still counts. */
+	dns = evdns_base_new(net->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	if (dns)
+		evdns_base_load_hosts(dns, "/etc/hosts");
+	if (dns && net->name_servers)
+		use_servers(dns, net->name_servers);
+	return dns;
+}
+
 static struct evdns_base *resolver(struct net *net)
 {
 	if (net->dns)
 		return net->dns;
-	if (net->name_servers) {
-		net->dns = evdns_base_new(net->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-		if (net->dns) {
-			evdns_base_load_hosts(net->dns, "/etc/hosts");
-			use_servers(net->dns, net->name_servers);
-		}
-		return net->dns;
-	}
-	net->dns = evdns_base_new(net->base,
-	    EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	if (!net->dns) { /* no name server: the hosts file still counts */
-		net->dns = evdns_base_new(net->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-		if (net->dns)
-			evdns_base_load_hosts(net->dns, "/etc/hosts");
-	}
+	net->dns = open_resolver(net);
+	/* Without memory for it they stay as few as they are. */
+	if (net->dns)
+		evdns_base_set_option(net->dns, "max-inflight:", QUESTIONS_MAX);
 	return net->dns;
 }
 

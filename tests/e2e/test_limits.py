@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """What one address may do, and whose address it is: limits, proxy_protocol."""
 import contextlib
+import re
 import socket
 import ssl
+import time
 
 from lib import case, certs, msrp
 from lib.ctl import RpcError
@@ -206,6 +208,39 @@ class SessionsTest(case.Case):
         self.call(connect=False)
 
 
+class SipConnectionsTest(case.Case):
+    config = {'sip': {'max_connections': 3},
+              'routes': {'sip': [{'do': [{'send_reply': {'code': 200, 'reason': 'OK'}}]}]}}
+
+    def number(self, name):
+        return self.ctl.call('get_statistics', group='sip')[f'sip:{name}']
+
+    def connect(self):
+        """Another one, that is served."""
+        sock = socket.create_connection(('127.0.0.1', self.daemon.sip_port), DEADLINE)
+        sock.settimeout(None)
+        transport = self.sip.adopt(sock, 'TCP')
+        self.ask(transport)
+        return transport
+
+    def ask(self, transport):
+        self.sip.request('MESSAGE', self.daemon.sip_uri, transport).final(200)
+
+    def test_so_many_and_no_more(self):
+        """One more is closed; who is there goes on, and so does UDP."""
+        transports = [self.connect() for _ in range(3)]
+        with socket.create_connection(('127.0.0.1', self.daemon.sip_port), DEADLINE) as sock, \
+                contextlib.suppress(ConnectionResetError):
+            self.assertEqual(sock.recv(1), b'')
+        self.assertEqual((self.number('refused'), self.number('connections')), (1, 3))
+        for transport in transports:
+            self.ask(transport)
+        self.ask(self.sip.reach('127.0.0.1', self.daemon.sip_port))
+        transports[0].close()
+        poll(lambda: self.number('connections') == 2, what='the end of one')
+        self.connect()
+
+
 class ProxyTest(LimitsCase):
     limits = {'connections_per_address': 2}
     proxies = ['127.0.0.1']
@@ -277,18 +312,65 @@ class ProxyTest(LimitsCase):
                 haproxy.stop()
 
 
-class HandshakesTest(TlsCase):
-    config = {'sip': None, 'routes': None, 'limits': {'handshakes_per_second': 2, 'exempt': []}}
+class HandshakesTest(case.Case):
+    """Later ones wait, at every listener of TLS, and those of others do not."""
 
-    def test_later_ones_wait(self):
-        host, port = self.daemon.listeners(self.ctl)[0]
-        socks = [socket.create_connection((host, int(port)), DEADLINE) for _ in range(5)]
-        tls = [self.tls.wrap_socket(sock, server_hostname=host) for sock in socks]
-        self.assertTrue(all(isinstance(sock, ssl.SSLSocket) for sock in tls))
-        delayed = self.ctl.call('get_statistics', group='limits')['limits:delayed']
-        self.assertGreaterEqual(delayed, 1)
-        for sock in tls:
-            sock.close()
+    SECOND = .999                   # that of the daemon's clock, which cuts off what is below 1 ms
+
+    @classmethod
+    def prepare(cls):
+        ca = certs.Authority(cls.directory)
+        own = ca.issue('msrpd', ['IP:127.0.0.1'])
+        cls.tls = certs.client_context(ca)
+        tls = {'certificate': own.certificate, 'private_key': own.key}
+        cls.config = {
+            'limits': {'handshakes_per_second': 2, 'exempt': []},
+            'sip': {'listen': [f'sip:127.0.0.1:0;transport={kind}' for kind in ('tls', 'wss')],
+                    'tls': tls},
+            'msrp': {'listen': [{'name': kind, 'uri': f'msrps://127.0.0.1:0;{kind}'}
+                                for kind in ('tcp', 'ws')], 'tls': tls,
+                     'tls_handshake_timeout': '1m'},
+            'web': {'listen': ['https://127.0.0.1:0'], 'tls': tls, 'msrp': False, 'sip': False}}
+
+    def ports(self):
+        listen = self.ctl.call('status')['listen']
+        for uri in listen['sip'] + listen['web'] + listen['msrp']:
+            yield int(re.search(r':(\d+)(;|$)', uri)[1])
+
+    def connect(self, port, address):
+        sock = socket.create_connection(('127.0.0.1', port), DEADLINE, (address, 0))
+        self.addCleanup(sock.close)
+        return sock
+
+    def shake_hands(self, sock):
+        self.tls.wrap_socket(sock, server_hostname='127.0.0.1').close()
+
+    def count(self, name):
+        """Of all protocols together."""
+        return sum(value for key, value in self.ctl.call('get_statistics').items()
+                   if key.endswith(f':{name}'))
+
+    def come(self, ports, address, neighbour):
+        """Five of one address, and then one of another while some of those wait."""
+        accepted, began = self.count('accepted'), time.monotonic()
+        socks = [self.connect(port, address) for port in ports]
+        poll(lambda: self.count('accepted') == accepted + len(socks), what='all of them')
+        delayed = self.count('delayed')
+        self.shake_hands(self.connect(ports[0], neighbour))
+        self.assertEqual(self.count('delayed'), delayed)
+        for turn, some in enumerate((socks[:2], socks[2:4], socks[4:])):
+            for sock in some:
+                self.shake_hands(sock)
+            self.assertGreaterEqual(time.monotonic() - began, turn * self.SECOND)
+
+    def test_each_listener(self):
+        for number, port in enumerate(self.ports(), 1):
+            with self.subTest(port):
+                self.come([port] * 5, f'127.0.1.{number}', f'127.0.2.{number}')
+
+    def test_all_listeners(self):
+        """They are the address's, wherever it comes."""
+        self.come(list(self.ports()), '127.0.3.1', '127.0.3.2')
 
 
 if __name__ == '__main__':

@@ -3,12 +3,14 @@
 import contextlib
 import re
 import socket
+import ssl
 
-from lib import case, certs, msrp, ws
+from lib import case, certs, msrp, web as weblib, ws
 from lib.frame import URI
 from lib.proxied import v1, v2
 from lib.relay_client import USERS, Client
 from lib.waiting import DEADLINE, poll
+from lib.web import Web
 
 PROXY = '127.0.0.1'
 CLIENTS = (('198.51.100.7', '198.51.100.7'), ('2001:db8::7', '[2001:db8::7]'))
@@ -149,6 +151,125 @@ class MsrpTest(ListenerCase):
         for uri in self.uris():
             with self.subTest(uri):
                 self.assert_closed(int(URI.match(uri)['port']), b'MSRP abcd1234 SEND\r\n')
+
+
+class ProxiedWeb(Web):
+    """A listener as one client sees it whom the proxy speaks for, in each connection."""
+
+    def __init__(self, url, dial):
+        super().__init__(url)
+        self.dial = dial
+
+    def connect(self):
+        conn = super().connect()
+        conn.sock = self.dial()
+        return conn
+
+
+class WebTest(ListenerCase):
+    """Who asks is shown by /metrics, which some may read, and in /sip and /msrp as above."""
+
+    FEW = 3                         # connections, and wrong passwords
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.config = {
+            **weblib.config(listen=[f'http://{PROXY}:0', f'https://{PROXY}:0'], tls=cls.own,
+                            metrics=[client for client, _ in CLIENTS]),
+            'proxy_protocol': [PROXY],
+            'limits': {'exempt': [], 'auth_failures': cls.FEW, 'connections_per_address': cls.FEW},
+            'routes': {'sip': [{'do': [{'send_reply': {
+                'code': 200, 'reason': 'of $si at $sp'}}]}]}}
+
+    def each_listener(self):
+        """And the beginning of addresses that nobody else has."""
+        for number, url in enumerate(self.ctl.call('status')['listen']['web'], 1):
+            yield url, f'203.0.113.{number}'
+
+    def dial_url(self, url, header):
+        port = int(url.rstrip('/').rpartition(':')[2])
+        return self.dial(port, header, url.startswith('https'))
+
+    def web(self, url, header):
+        return ProxiedWeb(url, lambda: self.dial_url(url, header))
+
+    def socket(self, url, header, path):
+        """A WebSocket there."""
+        sock, answer = ws.shake_hands(self.dial_url(url, header), path=path, protocol=path[1:])
+        self.addCleanup(sock.close)
+        self.assertEqual(answer.status, 101)
+        return sock
+
+    @contextlib.contextmanager
+    def accepted(self, name, client):
+        """That it was is in the log, once."""
+        line = rf' {name}: conn \d+: accepted from {re.escape(client)}:50123 on '
+        before = len(re.findall(line, self.daemon.log()))
+        yield
+        poll(lambda: len(re.findall(line, self.daemon.log())) == before + 1, what=line)
+
+    def is_served(self, web):
+        try:
+            return web.get('/nothing').status == 404
+        except (ConnectionError, ssl.SSLEOFError):
+            return False
+
+    def test_the_client_is_whom_the_header_names(self):
+        for url, other in self.each_listener():
+            for version, client, text in self.each_header():
+                with self.subTest(url, version=version.__name__, client=client):
+                    web = self.web(url, version(client, 50123))
+                    with self.accepted('web', text):
+                        self.assertEqual(web.get('/metrics', X_Forwarded_For=other).status, 200)
+            for header in (v1(other), v2(other), v2(CLIENTS[0][0], command=0)):
+                web = self.web(url, header)
+                self.assertEqual(web.get('/metrics', X_Forwarded_For=CLIENTS[0][0]).status, 404)
+
+    def test_without_one_it_is_closed(self):
+        for url, _ in self.each_listener():
+            with self.subTest(url):
+                for first in (b'GET / HTTP/1.1\r\n', b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03'):
+                    self.assert_closed(int(url.rpartition(':')[2]), first)
+
+    def test_connections(self):
+        """They are the client's, also those that have become WebSockets."""
+        for url, client in self.each_listener():
+            with self.subTest(url):
+                web, neighbour = self.web(url, v1(client)), self.web(url, v2(client + '0'))
+                socks = [self.socket(url, v2(client), path) for path in ('/sip', '/msrp', '/sip')]
+                self.assertFalse(self.is_served(web))
+                self.assertTrue(self.is_served(neighbour))
+                socks[0].close()
+                poll(lambda w=web: self.is_served(w), what='room for another one')
+
+    def test_wrong_passwords(self):
+        """They are the client's, and so is the bar; by TLS he is closed before the handshake."""
+        for url, client in self.each_listener():
+            with self.subTest(url):
+                client += '1'
+                web, neighbour = self.web(url, v2(client)), self.web(url, v1(client + '0'))
+                conn = web.connect()
+                self.addCleanup(conn.close)
+                for _ in range(self.FEW):
+                    self.assertEqual(web.log_in('alice', 'wrong', conn=conn).status, 401)
+                self.assertEqual(web.log_in('alice', 'wonderland', conn=conn).status, 429)
+                self.assertEqual(neighbour.log_in('alice', 'wonderland').status, 200)
+                self.assertEqual(self.is_served(web), url.startswith('http:'))
+
+    def test_websockets(self):
+        """Rules and the log of what a connection is handed to have the client as well."""
+        for url, _ in self.each_listener():
+            for version, client, text in self.each_header():
+                with self.subTest(url, version=version.__name__, client=client):
+                    sock = self.socket(url, version(client, 50123), '/sip')
+                    sock.settimeout(None)
+                    transport = self.sip.adopt(ws.Socket(sock), 'WS')
+                    answer = self.sip.request('MESSAGE', f'sip:x@{PROXY}', transport).final(200)
+                    self.assertEqual(answer.reason, f'of {client} at 50123')
+                    transport.close()
+                    with self.accepted('msrp', text):
+                        self.socket(url, version(client, 50123), '/msrp').close()
 
 
 if __name__ == '__main__':

@@ -144,6 +144,19 @@ static bool asks_for_services(const struct text *t)
 	return copy.bytes[copy.len + 1] == ns_t_srv;
 }
 
+static bool knows(const struct dns_server *server, const struct text *t)
+{
+	struct text copy = *t;
+	char name[NS_MAXDNAME];
+
+	take_name(&copy, name);
+	for (size_t i = 0; i < server->count; i++)
+		if (strcasecmp(server->records[i].name, name) == 0
+		    || strcasecmp(server->records[i].host, name) == 0)
+			return true;
+	return false;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct dns_server *server = arg;
@@ -156,7 +169,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	if (n <= HEAD)
 		return;
 	server->asked += asks_for_services(&t);
-	if (server->mood == DNS_SILENT)
+	if (server->mood == DNS_SILENT || (server->mood == DNS_CHOOSY && !knows(server, &t)))
 		return;
 	answer(server, &t);
 	sendto(fd, t.bytes, t.len, 0, &peer.any, peer_len);

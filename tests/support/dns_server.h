@@ -20,7 +20,8 @@ struct dns_server {
 	char address[ADDR_TEXT_SIZE]; /* "127.0.0.1:PORT" */
 	const struct dns_record *records;
 	size_t count;
-	enum { DNS_GOOD, DNS_SILENT, DNS_REFUSES, DNS_CUT } mood;
+	/* DNS_CHOOSY: says nothing to names that it does not know. */
+	enum { DNS_GOOD, DNS_SILENT, DNS_REFUSES, DNS_CUT, DNS_CHOOSY } mood;
 	unsigned asked; /* questions for services */
 	int fd;
 	struct event *readable;

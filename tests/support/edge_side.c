@@ -217,6 +217,7 @@ void edge_side_open(struct edge_side *w, char *name_server)
 void edge_side_close(struct edge_side *w)
 {
 	edge_free(w->edge);
+	loop_settle(w->base); /* what it has asked for is forgotten then */
 	close(w->peer);
 	close(w->stack);
 	net_free(w->net);

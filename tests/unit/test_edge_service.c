@@ -20,6 +20,7 @@ struct world {
 	struct dns_server dns;
 	struct dns_record records[2];
 	int second;
+	unsigned asked; /* requests for nothing */
 };
 
 /* The stack's requests are for the domain, and by UDP. */
@@ -210,6 +211,87 @@ static void a_silent_server(void **state)
 	w->side.settings.transaction_memory = 1 << 20;
 }
 
+/* One request to each of so many hosts, until one is refused at once.  @return which one */
+static unsigned ask_until_refused(struct world *w, const char *host, unsigned most)
+{
+	char branch[32];
+
+	for (unsigned i = 1; i <= most; i++) {
+		snprintf(w->side.to, sizeof(w->side.to), host, i);
+		snprintf(branch, sizeof(branch), "z9hG4bK%u", i);
+		ask(w, "MESSAGE", branch);
+		loop_settle(w->side.base);
+		while (edge_stack_has(&w->side))
+			if (strncmp(w->side.text, "SIP/2.0 503 ", 12) == 0) {
+				assert_non_null(strstr(w->side.text, branch));
+				return i;
+			}
+	}
+	return 0;
+}
+
+static void assert_served(struct world *w, const char *branch)
+{
+	ask(w, "MESSAGE", branch);
+	edge_peer_wait(&w->side, "MESSAGE ");
+	reply(w, "200 OK");
+	do
+		loop_until(w->side.base, edge_stack_has, &w->side);
+	while (strncmp(w->side.text, "SIP/2.0 200 ", 12) != 0);
+}
+
+/* Nor is a domain whose servers cannot be asked for taken for one that has none. */
+static void so_many_questions(void **state)
+{
+	struct world *w = *state;
+
+	w->side.settings.transaction_memory = 64 << 20;
+	assert_served(w, "z9hG4bKa");
+	w->dns.mood = DNS_SILENT;
+	assert_in_range(ask_until_refused(w, "d%u.test", 1000), 257, 1000);
+	snprintf(w->side.to, sizeof(w->side.to), DOMAIN);
+	assert_served(w, "z9hG4bKb");
+}
+
+static void so_many_names(void **state)
+{
+	struct world *w = *state;
+
+	w->side.settings.transaction_memory = 64 << 20;
+	w->dns.mood = DNS_SILENT;
+	assert_in_range(ask_until_refused(w, "n%u.test:5060", 4096), 1025, 4096);
+	addr_print(&w->side.peer_addr, w->side.to);
+	assert_served(w, "z9hG4bKa");
+}
+
+/* It has no servers, nor has it an address. */
+static void ask_for_nothing(struct world *w, unsigned domain)
+{
+	char branch[32];
+
+	snprintf(w->side.to, sizeof(w->side.to), "d%u.test", domain);
+	snprintf(branch, sizeof(branch), "z9hG4bK%u.%u", domain, ++w->asked);
+	ask(w, "MESSAGE", branch);
+	loop_until(w->side.base, edge_stack_has, &w->side);
+}
+
+/* The oldest makes room. */
+static void so_many_domains(void **state)
+{
+	struct world *w = *state;
+
+	ask_for_nothing(w, 0);
+	ask_for_nothing(w, 0);
+	assert_int_equal(w->dns.asked, 1);
+	for (unsigned i = 1; i <= 1024; i++)
+		ask_for_nothing(w, i);
+	assert_int_equal(w->dns.asked, 1 + 1024);
+	ask_for_nothing(w, 0);
+	assert_int_equal(w->dns.asked, 1 + 1024 + 1);
+	snprintf(w->side.to, sizeof(w->side.to), DOMAIN);
+	assert_served(w, "z9hG4bKa");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -220,6 +302,9 @@ int main(void)
 	    TEST(a_cancelled_invite),
 	    TEST(nobody_else),
 	    TEST(a_silent_server),
+	    TEST(so_many_questions),
+	    TEST(so_many_names),
+	    TEST(so_many_domains),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

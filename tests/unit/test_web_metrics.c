@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,7 +17,9 @@
 #include <msrpd/timer.h>
 
 #include "base/stats.h"
+#include "loop.h"
 #include "net/net.h"
+#include "numbers.h"
 
 enum { DEADLINE_MS = 60000 };
 
@@ -72,19 +75,26 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Say it, and return all that comes until the other side closes; to be freed. */
-static char *talk(struct fixture *f, const char *request, size_t len)
+static int dial(struct fixture *f)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
 	    .sin_port = htons(web_metrics_port(f->metrics)),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* Say it, and return all that comes until the other side closes; to be freed. */
+static char *talk(struct fixture *f, const char *request, size_t len)
+{
 	uint64_t deadline = timer_now_ms() + DEADLINE_MS;
 	char *bytes = calloc(1, 1 << 18);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = dial(f);
 	size_t got = 0;
 	ssize_t n = 0;
 
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	send(fd, request, len, MSG_NOSIGNAL);
 	do {
 		event_base_loop(f->base, EVLOOP_NONBLOCK);
@@ -275,6 +285,62 @@ static void test_head(void **state)
 	free(text);
 }
 
+struct wanted {
+	struct fixture *fixture;
+	const char *name;
+	uint64_t value;
+};
+
+static bool is_so(void *arg)
+{
+	const struct wanted *w = arg;
+
+	return number_of(w->fixture->stats, "metrics", w->name) == w->value;
+}
+
+static void wait_for(struct fixture *f, const char *name, uint64_t value)
+{
+	struct wanted wanted = {f, name, value};
+
+	loop_until(f->base, is_so, &wanted);
+}
+
+/* One more is closed, and those who are there are served. */
+static void test_so_many_connections(void **state)
+{
+	static const char ask[] = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+	static int fds[WEB_METRICS_CONNECTIONS];
+	struct fixture *f = *state;
+	struct rlimit files;
+	char byte;
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	for (int i = 0; i < WEB_METRICS_CONNECTIONS; i++) {
+		fds[i] = dial(f);
+		wait_for(f, "accepted", (uint64_t)i + 1);
+	}
+	for (uint64_t more = 1; more < 3; more++) {
+		int fd = dial(f);
+
+		wait_for(f, "refused", more);
+		assert_int_equal(recv(fd, &byte, 1, 0), 0);
+		close(fd);
+	}
+	for (int i = 0; i < WEB_METRICS_CONNECTIONS; i += WEB_METRICS_CONNECTIONS - 1) {
+		assert_int_equal(send(fds[i], ask, sizeof(ask) - 1, 0), (ssize_t)sizeof(ask) - 1);
+		wait_for(f, "requests", i ? 2 : 1);
+		assert_int_equal(recv(fds[i], &byte, 1, 0), 1);
+	}
+	close(fds[0]);
+	wait_for(f, "closed", 1);
+	fds[0] = dial(f);
+	wait_for(f, "accepted", WEB_METRICS_CONNECTIONS + 1);
+	for (int i = 0; i < WEB_METRICS_CONNECTIONS; i++)
+		close(fds[i]);
+}
+
 /* Whatever comes in, the next one is served. */
 static void test_hostile_requests(void **state)
 {
@@ -373,6 +439,7 @@ int main(void)
 	    CASE(test_open_descriptors),
 	    CASE(test_pages),
 	    CASE(test_head),
+	    CASE(test_so_many_connections),
 	    CASE(test_hostile_requests),
 	    CASE(test_no_listener),
 	    CASE(test_addresses),

@@ -78,10 +78,10 @@ class Web:
 
     # --- the API
 
-    def log_in(self, username, password, **headers):
+    def log_in(self, username, password, conn=None, **headers):
         return self.ask('POST', '/api/token',
                         json.dumps({'username': username, 'password': password}),
-                        {'Content-Type': 'application/json', **headers})
+                        {'Content-Type': 'application/json', **headers}, conn)
 
     def token(self, username):
         answer = self.log_in(username, USERS[username]['password'])
