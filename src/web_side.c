@@ -113,14 +113,14 @@ int web_side_join_msrp(struct web_side *side, struct msrp_stack *msrp, struct re
 	return err;
 }
 
-int web_side_join_sip(struct web_side *side, struct reason *why)
+static int join_sip_by(struct web_side *side, bool encrypted, struct reason *why)
 {
 	const struct net_listener *listener;
 	struct web_place place;
 	union addr loopback;
 	int err;
 
-	if (!*side->sip || !(*side->config)->web.sip || !web_place(side->web, &place))
+	if (!web_place_by(side->web, encrypted, &place))
 		return 0;
 	/* Who comes over a connection is reached over that; a Contact has to have an address. */
 	if (addr_is_any(&place.addr) && addr_parse_host(&loopback, SLICE("127.0.0.1")) == 0) {
@@ -130,8 +130,18 @@ int web_side_join_sip(struct web_side *side, struct reason *why)
 	err = sip_stack_take_websockets(*side->sip, &place.addr, place.secure, &listener);
 	if (err < 0)
 		return reason_set(why, err, "web: /sip: %s", strerror(-err));
-	web_use_sip(side->web, listener);
+	web_use_sip(side->web, encrypted, listener);
 	return 0;
+}
+
+int web_side_join_sip(struct web_side *side, struct reason *why)
+{
+	int err;
+
+	if (!*side->sip || !(*side->config)->web.sip || !side->web)
+		return 0;
+	err = join_sip_by(side, false, why);
+	return err < 0 ? err : join_sip_by(side, true, why);
 }
 
 static void put_listener(const char *url, void *arg)

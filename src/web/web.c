@@ -95,7 +95,7 @@ static void on_msrp(struct web *web, struct http_conn *conn, const struct http_r
 
 static void on_sip(struct web *web, struct http_conn *conn, const struct http_request *request)
 {
-	take_websocket(web, conn, request, web->sip);
+	take_websocket(web, conn, request, web->sip[http_conn_is_secure(conn)]);
 }
 
 /* takes_body as of http_server; NULL: none but small ones. */
@@ -320,10 +320,8 @@ void web_each_listener(const struct web *web, void (*fn)(const char *url, void *
 			fn(l->url, arg);
 }
 
-bool web_place(const struct web *web, struct web_place *place)
+static bool place_of(const struct web *web, const struct web_listener *l, struct web_place *place)
 {
-	const struct web_listener *l = STAILQ_FIRST(&web->listeners);
-
 	if (!l)
 		return false;
 	*place = (struct web_place){
@@ -333,6 +331,20 @@ bool web_place(const struct web *web, struct web_place *place)
 	if (web->settings->advertise)
 		web_advertise_parse(slice_of(web->settings->advertise), place);
 	return true;
+}
+
+bool web_place(const struct web *web, struct web_place *place)
+{
+	return place_of(web, STAILQ_FIRST(&web->listeners), place);
+}
+
+bool web_place_by(const struct web *web, bool encrypted, struct web_place *place)
+{
+	const struct web_listener *l = STAILQ_FIRST(&web->listeners);
+
+	while (l && l->socket.transport->encrypted != encrypted)
+		l = STAILQ_NEXT(l, next);
+	return place_of(web, l, place);
 }
 
 void web_use_rpc(struct web *web, struct rpc *rpc)
@@ -345,7 +357,7 @@ void web_use_msrp(struct web *web, const struct net_listener *listener)
 	web->msrp = listener;
 }
 
-void web_use_sip(struct web *web, const struct net_listener *listener)
+void web_use_sip(struct web *web, bool encrypted, const struct net_listener *listener)
 {
-	web->sip = listener;
+	web->sip[encrypted] = listener;
 }

@@ -78,17 +78,20 @@ void web_use_rpc(struct web *web, struct rpc *rpc);
 /** Where it is that others reach us. */
 struct web_place {
 	bool secure;       /* https */
-	union addr addr;   /* that the first listener is on, its real port included */
+	union addr addr;   /* that a listener is on, its real port included */
 	struct slice host; /* of advertise; absent: there is none */
 	uint16_t port;     /* the same */
 };
 
-/** @return false: there is no listener */
+/** Of the first listener.  @return false: there is none */
 bool web_place(const struct web *web, struct web_place *place);
+/** Of the first one by https, or by http.  What is advertised is that for either. */
+bool web_place_by(const struct web *web, bool encrypted, struct web_place *place);
 
 /** Hand WebSockets at /msrp and /sip over to these; NULL: there are none.  They outlive the web. */
 void web_use_msrp(struct web *web, const struct net_listener *listener);
-void web_use_sip(struct web *web, const struct net_listener *listener);
+/** @param encrypted  those that come in by https, or else by http */
+void web_use_sip(struct web *web, bool encrypted, const struct net_listener *listener);
 
 /** Accepts NULL. */
 void web_free(struct web *web);

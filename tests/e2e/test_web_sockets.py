@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """MSRP and SIP over WebSocket through the web port: what holds at ports of their own holds there."""
 import re
+import urllib.parse
 from unittest import mock
 
 import test_sip_ws
 import test_ws
-from lib import case, web as weblib, ws
+from lib import case, certs, web as weblib, ws
 from lib.digest import authorized
 from lib.registrar import RegistrarCase
 from lib.waiting import poll
@@ -41,6 +42,43 @@ class SecureMsrpTest(test_ws.SecureTest):
 
 class SipTest(test_sip_ws.SessionTest):
     config = {'sip': {'listen': test_sip_ws.WebCase.listen[:1]}, **LISTEN}
+
+
+class ProtoTest(case.Case):
+    """$proto is wss for who came by https, and ws for who came by http, whichever is first."""
+
+    own_daemon = True
+
+    @classmethod
+    def prepare(cls):
+        cls.ca = certs.Authority(cls.directory)
+        own = cls.ca.issue('msrpd')
+        cls.tls = {'certificate': own.certificate, 'private_key': own.key}
+
+    def proto(self, url):
+        where = urllib.parse.urlsplit(url)
+        sock, _ = ws.handshake(f'msrp://{where.netloc};ws',
+                               certs.client_context(self.ca) if where.scheme == 'https' else None,
+                               protocol='sip')
+        transport = self.sip.adopt(ws.Socket(sock), 'WSS' if where.scheme == 'https' else 'WS')
+        answer = self.sip.request('MESSAGE', f'sip:x@{where.hostname}', transport, b'hi',
+                                  content_type='text/plain').final(200)
+        transport.close()
+        return answer.reason
+
+    def test_by_whichever(self):
+        rules = [{'do': [{'send_reply': {'code': 200, 'reason': '$proto'}}]}]
+        for schemes in (('http', 'https'), ('https', 'http')):
+            for more in ({}, {'advertise': 'https://im.example.org'}):
+                with self.subTest(schemes, **more):
+                    _, ctl = self.start({
+                        'web': {'listen': [f'{scheme}://127.0.0.1:0' for scheme in schemes],
+                                'tls': self.tls, **more},
+                        'routes': {'sip': rules}})
+                    # Who advertises https has a proxy that it ends at.
+                    expected = ['wss' if more or scheme == 'https' else 'ws' for scheme in schemes]
+                    self.assertEqual(list(map(self.proto, ctl.call('status')['listen']['web'])),
+                                     expected)
 
 
 class RelayTest(test_ws.RelayTest):
