@@ -25,7 +25,7 @@ struct web_count {
 struct web {
 	struct web_env env;
 	struct rpc *rpc;
-	const struct net_listener *msrp; /* NULL: there is none */
+	const struct net_listener *msrp;   /* NULL: there is none */
 	const struct net_listener *sip[2]; /* by http and https; the same */
 	const struct web_settings *settings;
 	STAILQ_HEAD(, web_listener) listeners;
