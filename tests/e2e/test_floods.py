@@ -13,10 +13,12 @@ import statistics
 import time
 import urllib.parse
 
-from lib import case, certs, msrp, sdp, visits
+from lib import case, certs, sdp, visits
 from lib.crowd import NUMBER, Crowd, sources
 from lib.daemon import SOURCE, UA_ROUTES, Daemon
 from lib.digest import authorized, sip_credentials
+from lib.frame import new_id
+from lib.good import GoodPhone, RelayPair, Session
 from lib.relay_client import USERS
 from lib.sip import token
 from lib.waiting import poll
@@ -42,7 +44,9 @@ RATIO = 2                       # of the good ones' median beside a crowd to tha
 DOMAIN = 'example.org'
 # Of the good ones' messages: seconds between two, and one in how many comes so.
 PACES = {'in_a_row': (0, 1), 'apart': (0.0005, 10), 'rare': (0.06, 80)}
-GOOD = 3                        # MSRP connections of the good ones
+FEWEST = 10                     # of which a median says something
+EVERY_WAY = ('ua', 'relay', 'tls', 'web', 'sip')
+CAROL = 'carol', 'carol secret'
 
 
 def scale(short, long):
@@ -65,44 +69,13 @@ def address_of_url(url):
     return parts.hostname, parts.port
 
 
-class RelayPair:
-    """A client of the relay's and its peer, who is sent a message by the client's SEND."""
-
-    def __init__(self, relay):
-        user = 'alice'
-        self.client = Wire(address_of(relay))
-        answer = self.client.auth(relay, user, USERS[user]['password'])
-        self.use_path = answer.get('Use-Path').split(' ')
-        self.peer = Wire(address_of(self.use_path[0]), stamped=True)
-        path = [*reversed(self.use_path), self.client.own]
-        # So that the relay knows where the peer is.
-        self.peer.send(self.peer.send_frame(path, b'knock'))
-        self.client.take(b'knock')
-        self.peer.frame()
-
-    def trip(self):
-        """Nanoseconds until the message is there."""
-        body = token().encode()
-        frame = self.client.send(self.client.send_frame([*self.use_path, self.peer.own], body))
-        left = self.client.left
-        self.peer.take(body)
-        came = self.peer.came
-        answer = self.client.answer_to(frame)
-        if answer.code != 200:
-            raise AssertionError(f'the relay answered {answer!r}')
-        return came - left
-
-    def close(self):
-        self.client.close()
-        self.peer.close()
-
-
 class FloodCase(case.Case):
     """What the good ones are, and how they fare."""
 
     changes = {}
     sip_listen = []                 # besides UDP and TCP
     apart = True                    # from the daemon's processor: latency is measured
+    ways = EVERY_WAY[:2]            # of the good ones
 
     @classmethod
     def prepare(cls):
@@ -113,7 +86,7 @@ class FloodCase(case.Case):
         cls.config = {
             'log': {'level': 'info'},
             'limits': {'exempt': ['127.0.0.1'], 'connections_per_address': ADDRESS_MAX},
-            'users': {**USERS, 'carol': {'password': 'carol secret'}},
+            'users': {**USERS, CAROL[0]: {'password': CAROL[1]}},
             'registrar': {'domains': [DOMAIN]},
             'relay': {'allow_plain_auth': True},
             'web': {'listen': ['http://127.0.0.1:0'], 'request_timeout': '2s'},
@@ -123,7 +96,8 @@ class FloodCase(case.Case):
                      # Of thousands of resets at once the system loses some.
                      'idle_timeout': '45s',
                      'listen': [{'name': 'plain', 'uri': 'msrp://127.0.0.1:0;tcp'},
-                                {'name': 'tls', 'uri': 'msrps://127.0.0.1:0;tcp'}],
+                                {'name': 'tls', 'uri': 'msrps://127.0.0.1:0;tcp'},
+                                {'name': 'web', 'uri': 'msrp://127.0.0.1:0;ws'}],
                      **cls.changes.get('msrp', {})}}
         cls.config['sip'] = {'message_timeout': '2s', 'tls': tls, **cls.changes.get('sip', {})}
 
@@ -145,10 +119,11 @@ class FloodCase(case.Case):
         self.ready = time.monotonic()
         self.logged = len(self.daemon.log())      # by tests before this one
         self.call_up = self.call(connect=False)
-        self.session = Wire(address_of(self.call_up.path[0]), own=self.call_up.own_path[-1],
-                            stamped=True)
-        self.session.ask(self.session.send_frame(self.call_up.path))
-        self.pair = RelayPair(self.relay())
+        self.good = {}
+        for way in self.ways:
+            self.good[way] = getattr(self, f'good_{way}')()
+        self.session, self.pair = self.good['ua'].wire, self.good['relay']
+        self.good_connections = self.number('msrp:connections')
         self.base = len(self.descriptors())
         self.lines = self.count_lines()
         self.began = time.monotonic()
@@ -159,8 +134,8 @@ class FloodCase(case.Case):
 
     def tearDown(self):
         self.close_crowds()
-        self.session.close()
-        self.pair.close()
+        for one in self.good.values():
+            one.close()
         super().tearDown()
 
     # --- the daemon
@@ -207,20 +182,34 @@ class FloodCase(case.Case):
 
     # --- the good ones
 
+    def good_ua(self):
+        return Session(self.call_up)
+
+    def good_relay(self):
+        return RelayPair(self.relay())
+
+    def good_tls(self):
+        call = self.call(path=f'msrps://127.0.0.1:9/{new_id()};tcp', connect=False)
+        return Session(call, tls=certs.client_context(self.ca))
+
+    def good_web(self):
+        path = f'msrp://{new_id()}.invalid:2855/{new_id()};ws'
+        return Session(self.call(path=path, setup='active', connect=False), web=True)
+
+    def good_sip(self):
+        return GoodPhone(self.sip_address, *CAROL, DOMAIN)
+
     def trips(self, count, pause=0):
         """
-        Seconds of the median and the slowest way through UA and relay, until the kernel has got
-        what comes: that this program waits for a processor as well is the crowd's doing.
+        Seconds of the median and the slowest way of each, until the kernel has got what comes:
+        that this program waits for a processor as well is the crowd's doing.
         """
-        ua, relay = [], []
+        all_times = {way: [] for way in self.good}
         for _ in range(count):
-            time.sleep(pause)
-            answer = self.session.ask(self.session.send_frame(self.call_up.path, b'to the UA'))
-            self.assertEqual(answer.code, 200)
-            ua.append(self.session.came - self.session.left)
-            time.sleep(pause)
-            relay.append(self.pair.trip())
-        return {f'{way}{kind}': f(times) / 1e9 for way, times in (('ua', ua), ('relay', relay))
+            for way, one in self.good.items():
+                time.sleep(pause)
+                all_times[way].append(one.trip())
+        return {f'{way}{kind}': f(times) / 1e9 for way, times in all_times.items()
                 for kind, f in (('', statistics.median), ('_slowest', max))}
 
     def fare(self, count):
@@ -231,13 +220,13 @@ class FloodCase(case.Case):
         """
         for pace, (pause, part) in PACES.items():
             began, spent = time.monotonic(), self.cpu()
-            times = self.trips(max(1, count // part), pause)
+            times = self.trips(max(scale(1, FEWEST), count // part), pause)
             busy = (self.cpu() - spent) / (time.monotonic() - began) / 1e9
             yield pace, busy, times
 
-    def measure_idle(self):
+    def measure_idle(self, count=None):
         self.trips(10)
-        self.idle = {pace: times for pace, _, times in self.fare(scale(20, 2000))}
+        self.idle = {pace: times for pace, _, times in self.fare(count or scale(20, 2000))}
 
     def compare(self, name, count=None):
         """
@@ -298,10 +287,14 @@ class FloodCase(case.Case):
 class MemoryCase(FloodCase):
     """What a crowd takes: of a daemon that has seen none before, which would hide it."""
 
+    fresh = LONG
+    used = False
+
     def setUp(self):
-        if LONG:
+        if self.fresh and self.used:
             self._stop_class_daemon()
             self._start_class_daemon()
+        type(self).used = True
         super().setUp()
 
     def check_memory(self, name, before, bound, count=None):
@@ -334,6 +327,7 @@ class EventFlood(FloodCase):
 
 
 class CrowdFlood(MemoryCase):
+    ways = EVERY_WAY
     changes = {'msrp': {'bind_timeout': '10m'}}
 
     def test_at_once(self):
@@ -574,7 +568,8 @@ class SlowFlood(MemoryCase):
         crowd.hear()
         self.compare('askers')
         self.check_memory('askers', before, SILENT + UNREAD, count)
-        poll(lambda: self.number('msrp:connections') <= GOOD, what='the end of all askers')
+        poll(lambda: self.number('msrp:connections') <= self.good_connections,
+             what='the end of all askers')
         crowd.end()
         self.check_base()
         self.check_log('askers')
@@ -808,7 +803,8 @@ class GuessFlood(FloodCase):
             guesser = Wire(address_of(relay), source)
             self.assertEqual(guesser.auth(relay, 'alice', 'wrong').code, 401)
             guesser.close()
-        poll(lambda: self.number('msrp:connections') <= GOOD, what='the end of all')
+        poll(lambda: self.number('msrp:connections') <= self.good_connections,
+             what='the end of all')
         self.assertGreaterEqual(self.number('relay:auth_failures'), count)
         self.assertIn('wrong credentials of "alice"', self.daemon.log())
         self.check_log('guesses')

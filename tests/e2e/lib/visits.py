@@ -7,6 +7,7 @@ import socket
 from . import ws
 from .digest import sip_credentials
 from .sip import Message, token
+from .stamped import Stamped
 from .waiting import DEADLINE
 
 # What a browser asks for that opens the chat page.
@@ -43,7 +44,7 @@ def connect(address, source=None):
 class Phone:
     """SIP by one transport: UDP, TCP, TLS or WS."""
 
-    def __init__(self, kind, address, source, tls=None):
+    def __init__(self, kind, address, source, tls=None, stamped=False):
         self.kind, self.source = kind, source
         if kind == 'UDP':
             self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -52,6 +53,8 @@ class Phone:
             self.sock.connect(address)
         else:
             self.sock = connect(address, source)
+        if stamped:                 # the kernel is to say when something came
+            self.sock = Stamped(self.sock)
         if kind == 'TLS':
             self.sock = tls.wrap_socket(self.sock, server_hostname=address[0])
         elif kind == 'WS':
@@ -81,6 +84,7 @@ class Phone:
         while b'\r\n\r\n' not in data:
             with contextlib.suppress(BlockingIOError):      # a WebSocket's message is not whole
                 data += self.sock.recv(65536)
+            data = data.lstrip(b'\r\n')      # pings of who is registered (RFC 5626 4.4.1)
         return Message.parse(data)
 
     def register(self, user, password, domain, headers=()):
