@@ -11,10 +11,11 @@ import resource
 import socket
 import statistics
 import time
+import unittest
 import urllib.parse
 
 from lib import case, certs, sdp, visits
-from lib.crowd import NUMBER, Crowd, sources
+from lib.crowd import CREDENTIALS, NUMBER, Crowd, sources
 from lib.daemon import SOURCE, UA_ROUTES, Daemon
 from lib.digest import authorized, sip_credentials
 from lib.frame import new_id
@@ -25,6 +26,7 @@ from lib.waiting import poll
 from lib.wire import Wire, address_of
 
 LONG = 'MSRPD_TORTURE' in os.environ
+in_the_long_form = unittest.skipUnless(LONG, 'the long form')
 PROCESSORS = os.sched_getaffinity(0)
 REFUSALS_A_SECOND = 20          # lines of the log (src/base/story.c)
 EVENTS_A_SECOND = 20            # the same, of one session (src/event/logline.h)
@@ -38,6 +40,8 @@ UNREAD = QUEUE / 1024           # answers that are not read
 UNSENT = UNREAD + 256           # a client that does not read
 MARGIN = 1.5                    # for the allocator, which rounds up
 REQUESTS = 64 << 10             # sip.transaction_memory
+INVITE = 20                     # that one takes of it until it is over
+SESSION = 28                    # one that nobody acknowledges
 UNREAD_SIP = 64                 # answers of SIP's
 FAULTY = 2000                   # microseconds that a message over a bound may take
 RATIO = 2                       # of the good ones' median beside a crowd to that without
@@ -726,48 +730,73 @@ class StormFlood(MemoryCase):
         self.check_log('reports')
 
 
-class RegisterFlood(MemoryCase):
-    changes = {'sip': {'transaction_memory': f'{REQUESTS}KiB'}}
+class StrangersCase(MemoryCase):
+    """Requests of SIP by somebody whom nobody knows."""
 
+    ways = EVERY_WAY
+    SOURCES = 20                    # connections, or sockets of datagrams
+
+    @staticmethod
+    def text(way, method, user='', to='mallory', branch=NUMBER.decode(), fields='', body=''):
+        number = NUMBER.decode()
+        return f'{method} sip:{user and user + "@"}{DOMAIN} SIP/2.0\r\n' \
+               f'Via: SIP/2.0/{way} 127.51.0.1:5999;branch=z9hG4bK{branch};rport\r\n' \
+               f'From: <sip:mallory@{DOMAIN}>;tag={number}\r\nTo: <sip:{to}@{DOMAIN}>\r\n' \
+               f'Call-ID: {number}\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\n' \
+               f'Contact: <sip:mallory@127.51.0.1:5999>\r\n{fields}' \
+               f'Content-Length: {len(body)}\r\n\r\n{body}'
+
+    def strangers(self, way, text, first):
+        """As many of these as they can send; they are there."""
+        places = sources(first, self.SOURCES)
+        if way == 'UDP':
+            crowd = self.crowd('datagrams', target=self.sip_address, text=text, sources=places)
+        else:
+            crowd = self.crowd('many', target=self.sip_address, text=text, repeat=True,
+                               count=self.SOURCES, sources=places)
+        crowd.hear()
+        return crowd
+
+    def grown(self, before, name):
+        return self.number(name) - before[name]
+
+    def check_registers(self, name, idle):
+        """
+        A REGISTER over TCP has its answer as soon.  By UDP that cannot be: all datagrams of a
+        listener wait in one queue of the kernel, which drops what it has no room for.
+        """
+        now = self.registers()
+        show(f'{name}.register.idle', idle * 1e6, 'us')
+        show(f'{name}.register', now * 1e6, 'us')
+        show(f'{name}.register.ratio', now / idle, '')
+        if LONG:
+            self.assertLessEqual(now, RATIO * idle, name)
+
+    def registers(self):
+        """Seconds of the median: that, and all that it takes, as the kernel has it."""
+        return statistics.median(self.good['sip'].register()
+                                 for _ in range(scale(5, 200))) / 1e9
+
+
+class RegisterCase(StrangersCase):
     def register(self, kind):
-        """A good one; seconds."""
-        began = time.monotonic()
+        """A good one, which is sent again until there is an answer."""
         ua = self.sip
         transport = ua.reach('127.0.0.1', self.daemon.sip_port, kind)
-        aor = f'sip:carol@{DOMAIN}'
+        aor = f'sip:{CAROL[0]}@{DOMAIN}'
         fields = [('Contact', f'<{ua.contact(kind)}>')]
-        authorized(ua, 'REGISTER', f'sip:{DOMAIN}', transport, 'carol', 'carol secret',
+        authorized(ua, 'REGISTER', f'sip:{DOMAIN}', transport, *CAROL,
                    headers=fields, from_uri=aor, to_uri=aor).final(200)
-        return time.monotonic() - began
 
-    def storm(self, way, credentials):
-        """REGISTERs of somebody whom nobody knows."""
-        number = NUMBER.decode()
-        authorization = '' if not credentials else \
-            'Authorization: Digest username="mallory", realm="example.org", nonce="00", ' \
-            'uri="sip:example.org", response="00000000000000000000000000000000"\r\n'
-        return f'REGISTER sip:{DOMAIN} SIP/2.0\r\n' \
-               f'Via: SIP/2.0/{way} 127.51.0.1:5999;branch=z9hG4bK{number};rport\r\n' \
-               f'From: <sip:mallory@{DOMAIN}>;tag={number}\r\nTo: <sip:mallory@{DOMAIN}>\r\n' \
-               f'Call-ID: {number}\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\n' \
-               f'Contact: <sip:mallory@127.51.0.1:5999>\r\n{authorization}' \
-               'Content-Length: 0\r\n\r\n'
-
-    def flood(self, way, credentials):
-        name = f'registers.{way.lower()}{".wrong" if credentials else ""}'
-        self.measure_idle()
-        text = self.storm(way, credentials)
-        before = self.daemon.resident_kib()
-        if way == 'UDP':
-            crowd = self.crowd('datagrams', target=self.sip_address, text=text,
-                               sources=sources(51, 50))
-        else:
-            crowd = self.crowd('many', target=self.sip_address, text=text, repeat=True, count=20,
-                               sources=sources(52, 20))
-        crowd.hear()
-        self.compare(name, scale(10, 500))
-        times = [self.register('TCP') for _ in range(scale(5, 100))]
-        show(f'{name}.register', statistics.median(times) * 1e3, 'ms')
+    def flood(self, way, name, begin):
+        count = scale(10, 500)
+        self.measure_idle(count)
+        idle = self.registers()
+        before, counts = self.daemon.resident_kib(), self.ctl.call('get_statistics')
+        crowd = begin(way)
+        self.compare(name, count)
+        self.check_registers(name, idle)
+        self.check_counts(name, counts)
         end = crowd.end()
         show(f'{name}.sent', end['sent'], 'datagrams' if way == 'UDP' else 'bytes')
         self.check_memory(name, before, REQUESTS)
@@ -775,21 +804,141 @@ class RegisterFlood(MemoryCase):
         self.register(way)
         self.check_log(name)
 
-    def test_udp(self):
-        if not LONG:
-            self.skipTest('the long form')
-        self.flood('UDP', False)
 
-    def test_udp_with_wrong_credentials(self):
-        self.flood('UDP', True)
+class RegisterFlood(RegisterCase):
+    """Of those who show no credentials."""
+
+    changes = {'sip': {'transaction_memory': f'{REQUESTS}KiB'}}
+
+    def check_counts(self, name, before):
+        poll(lambda: self.grown(before, 'sip:registers_in') >= scale(100, 10000),
+             what='the REGISTERs')
+
+    @in_the_long_form
+    def test_udp(self):
+        self.flood('UDP', 'registers.udp',
+                   lambda way: self.strangers(way, self.text(way, 'REGISTER'), 51))
 
     def test_tcp(self):
-        self.flood('TCP', False)
+        self.flood('TCP', 'registers.tcp',
+                   lambda way: self.strangers(way, self.text(way, 'REGISTER'), 52))
 
-    def test_tcp_with_wrong_credentials(self):
-        if not LONG:
-            self.skipTest('the long form')
-        self.flood('TCP', True)
+
+class CredentialsFlood(RegisterCase):
+    """
+    Of those who show wrong ones: each address asks for a challenge, and answers it as often as it
+    is looked at.  What was guessed is forgotten so early that there is room for all of it.
+    """
+
+    TRIES = 10                      # limits.auth_failures
+    changes = {'sip': {'transaction_memory': f'{REQUESTS}KiB', 'transaction_timeout': '3s'}}
+
+    def guessers(self, way):
+        crowd = self.crowd('guess_by_datagrams' if way == 'UDP' else 'guess_by_streams',
+                           target=self.sip_address, uri=f'sip:{DOMAIN}', user=CAROL[0],
+                           tries=self.TRIES, first=100 if way == 'UDP' else 110,
+                           text=self.text(way, 'REGISTER', to=CAROL[0], fields=CREDENTIALS))
+        crowd.hear()
+        return crowd
+
+    def check_counts(self, name, before):
+        """Nearly all of what msrpd has heard was looked at, and was wrong."""
+        poll(lambda: self.grown(before, 'sip:auth_failures') >= scale(100, 10000),
+             what='the wrong credentials')
+        numbers = self.ctl.call('get_statistics')
+        wrong, heard, barred, refused = (
+            numbers[each] - before[each] for each in (
+                'sip:auth_failures', 'sip:registers_in', 'limits:barred',
+                'sip:transactions_refused'))
+        show(f'{name}.looked_at', wrong, '')
+        self.assertGreaterEqual(wrong, 0.75 * heard)
+        self.assertLessEqual(barred + refused, 0.1 * wrong)
+
+    def test_udp(self):
+        self.flood('UDP', 'credentials.udp', self.guessers)
+
+    def test_tcp(self):
+        self.flood('TCP', 'credentials.tcp', self.guessers)
+
+
+class StrangersFlood(StrangersCase):
+    """INVITEs and MESSAGEs, most of them refused; what nobody acknowledges stays for a while."""
+
+    fresh = True                    # the one before would leave no room
+    BOUND = scale(4, 16) << 10      # sip.transaction_memory
+    SESSIONS = scale(50, 500)
+    changes = {'sip': {'transaction_memory': f'{BOUND}KiB',
+                       'transaction_timeout': '3m'},     # nothing of it is over in the meantime
+               'ua': {'max_sessions': SESSIONS},
+               'routes': {'sip': [{'if': {'$tu': 'sip:nobody@*'},
+                                   'do': [{'send_reply': {'code': 404, 'reason': 'Nobody'}}]},
+                                  *UA_ROUTES]}}
+    OFFER = sdp.document(sdp.message(f'msrp://127.51.0.1:9/{NUMBER.decode()};tcp')).decode()
+
+    def flood(self, name, way, text, first, counter, most=None):
+        """Of requests that this counts so many at most may be let in."""
+        count = scale(10, 500)
+        self.measure_idle(count)
+        idle = self.registers()
+        before, counts = self.daemon.resident_kib(), self.ctl.call('get_statistics')
+        crowd = self.strangers(way, text, first)
+        self.compare(name, count)
+        self.check_registers(name, idle)
+        self.check_bound(name, way, f'sip:{counter}', counts, most)
+        end = crowd.end()
+        show(f'{name}.sent', end['sent'], 'datagrams' if way == 'UDP' else 'bytes')
+        self.check_memory(name, before, self.BOUND + self.number('ua:sessions') * SESSION)
+        self.check_log(name)
+
+    def check_bound(self, name, way, counter, before, most):
+        """Of a MESSAGE over a stream nothing is kept; of others there have been too many now."""
+        refused = 'sip:transactions_refused' if most or way == 'UDP' else counter
+        poll(lambda: self.grown(before, refused) >= scale(100, 10000)
+             or most and self.grown(before, counter) > most, what='more than there is room for')
+        took = self.number('sip:transaction_memory') / 1024
+        show(f'{name}.let_in', self.grown(before, counter), '')
+        show(f'{name}.sessions', self.number('ua:sessions'), '')
+        show(f'{name}.transaction_memory', took, 'KiB')
+        self.assertLessEqual(took, self.BOUND + INVITE)
+        self.assertLessEqual(self.number('ua:sessions'), self.SESSIONS)
+        if most:
+            self.assertLessEqual(self.grown(before, counter), most)
+
+    def invites(self, kind, way, first, user='nobody', sessions=0, **kwargs):
+        """The last one may be one too many."""
+        text = self.text(way, 'INVITE', user, user, body=self.OFFER,
+                         fields='Content-Type: application/sdp\r\n', **kwargs)
+        self.flood(f'invites.{kind}', way, text, first, 'invites_in',
+                   self.BOUND // INVITE + 1 + sessions)
+
+    def messages(self, way, first):
+        text = self.text(way, 'MESSAGE', 'nobody', 'nobody', body='hello',
+                         fields='Content-Type: text/plain\r\n')
+        self.flood(f'messages.{way.lower()}', way, text, first, 'messages_in')
+
+    def test_invites_by_udp(self):
+        self.invites('udp', 'UDP', 53)
+
+    @in_the_long_form
+    def test_invites_by_tcp(self):
+        self.invites('tcp', 'TCP', 54)
+
+    def test_invites_of_one_branch(self):
+        """Each is another call, whatever its branch says; by UDP they are the first one's."""
+        self.invites('one_branch', 'TCP', 55, branch='theonlyone')
+
+    @in_the_long_form
+    def test_calls(self):
+        """To somebody who is there: sessions up to their number, and what is refused then."""
+        self.invites('calls', 'TCP', 58, user='chat', sessions=self.SESSIONS)
+
+    @in_the_long_form
+    def test_messages_by_udp(self):
+        self.messages('UDP', 56)
+
+    @in_the_long_form
+    def test_messages_by_tcp(self):
+        self.messages('TCP', 57)
 
 
 class GuessFlood(FloodCase):
