@@ -5,16 +5,18 @@ This is the short form; scripts/torture floods has the numbers that count, of a 
 """
 import collections
 import contextlib
+import functools
 import os
 import re
 import resource
 import socket
+import ssl
 import statistics
 import time
 import unittest
 import urllib.parse
 
-from lib import case, certs, sdp, visits
+from lib import bounds, case, certs, sdp, visits, ws
 from lib.crowd import CREDENTIALS, NUMBER, Crowd, sources
 from lib.daemon import SOURCE, UA_ROUTES, Daemon
 from lib.digest import authorized, sip_credentials
@@ -43,7 +45,8 @@ REQUESTS = 64 << 10             # sip.transaction_memory
 INVITE = 20                     # that one takes of it until it is over
 SESSION = 28                    # one that nobody acknowledges
 UNREAD_SIP = 64                 # answers of SIP's
-FAULTY = 2000                   # microseconds that a message over a bound may take
+# Microseconds that a message over a bound may take besides its connection.
+FAULTY = {'TCP': 2000, 'TLS': 2000, 'WS': 4000}
 RATIO = 2                       # of the good ones' median beside a crowd to that without
 DOMAIN = 'example.org'
 # Of the good ones' messages: seconds between two, and one in how many comes so.
@@ -602,70 +605,123 @@ class SlowFlood(MemoryCase):
 
 
 class FaultyFlood(FloodCase):
-    """Messages of SIP just over each bound, and endless ones: what one costs."""
+    """
+    Messages of SIP just over each bound, and endless ones: what one costs, besides what a
+    connection does that says nothing.
+    """
 
     changes = {'sip': {'max_message_size': '64KiB', 'max_headers': 128, 'max_header_size': '8KiB'}}
     apart = False
+    sip_listen = ['sips:127.0.0.1:0', 'sip:127.0.0.1:0;transport=ws']
     BOUNDS = {'size': 65536, 'headers': 128, 'header': 8192}
+    TOO_LARGE = 1009                # RFC 6455 7.4.1
 
-    def faulty(self):
+    def setUp(self):
+        super().setUp()
+        self.tls = certs.client_context(self.ca)
+        self.places = dict(zip(('TCP', 'TLS', 'WS'), self.sip_addresses()[1:]))
+
+    def faulty(self, kind):
         """By name, with the answer; what has no end gets none, or the one for its bound."""
         line = 'X-Folded: y\r\n'
         fold = ' ' + 'y' * 61 + '\r\n'
+        bye = functools.partial(self.bye, kind)
         return {
-            'size': (self.options(body='x' * self.BOUNDS['size']), 513),
-            'headers': (self.options('X: y\r\n' * self.BOUNDS['headers']), 400),
-            'header': (self.options(f'X: {"y" * self.BOUNDS["header"]}\r\n'), 400),
-            'folds': (self.options(line + fold * (self.BOUNDS['header'] // len(fold))), 400),
-            'start_line': ('OPTIONS sip:' + 'x' * self.BOUNDS['header'], None),
-            'endless_line': ('OPTIONS sip:' + 'x' * (4 << 20), None),
-            'endless_header': (self.options('X: ' + 'y' * (4 << 20)), 400),
-            'endless_folds': (self.options(line + fold * 65536), 400),
-            'endless_headers': (self.options('X: y\r\n' * (1 << 19)), 400),
-            'endless_body': (self.options(body='x' * (4 << 20)), 513),
+            'size': (bye(body='x' * self.BOUNDS['size']), 513),
+            'headers': (bye('X: y\r\n' * self.BOUNDS['headers']), 400),
+            'header': (bye(f'X: {"y" * self.BOUNDS["header"]}\r\n'), 400),
+            'folds': (bye(line + fold * (self.BOUNDS['header'] // len(fold))), 400),
+            'start_line': ('BYE sip:' + 'x' * self.BOUNDS['header'], None),
+            'endless_line': ('BYE sip:' + 'x' * (4 << 20), None),
+            'endless_header': (bye('X: ' + 'y' * (4 << 20)), 400),
+            'endless_folds': (bye(line + fold * 65536), 400),
+            'endless_headers': (bye('X: y\r\n' * (1 << 19)), 400),
+            'endless_body': (bye(body='x' * (4 << 20)), 513),
         }
 
     @staticmethod
-    def options(extra='', body=''):
+    def bye(kind, extra='', body=''):
+        """Of no dialog: what is within the bounds is the stack's to answer."""
         number = token()
-        return f'OPTIONS sip:x@127.0.0.1 SIP/2.0\r\n' \
-               f'Via: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK{number}\r\n' \
+        return f'BYE sip:x@127.0.0.1 SIP/2.0\r\n' \
+               f'Via: SIP/2.0/{kind} 127.0.0.1;branch=z9hG4bK{number}\r\n' \
                f'From: <sip:a@127.0.0.1>;tag={number}\r\nTo: <sip:x@127.0.0.1>\r\n' \
-               f'Call-ID: {number}\r\nCSeq: 1 OPTIONS\r\n{extra}' \
+               f'Call-ID: {number}\r\nCSeq: 1 BYE\r\nMax-Forwards: 70\r\n{extra}' \
                f'Content-Length: {len(body)}\r\n\r\n{body}'
 
-    def send(self, text):
-        """What is answered until msrpd closes; it may do so before all is written."""
+    def visit(self, kind, text=b'', once=False):
+        """What is answered, once or until msrpd closes; it may do so before all is written."""
+        sock = visits.connect(self.places[kind])
+        if kind == 'TLS':
+            sock = self.tls.wrap_socket(sock, server_hostname='127.0.0.1')
+        elif kind == 'WS':
+            sock = ws.Socket(ws.shake_hands(sock, protocol='sip')[0])
+        with contextlib.closing(sock):
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                if not text:
+                    sock.shutdown(socket.SHUT_WR)
+                elif kind == 'WS':
+                    sock.send(text)
+                else:
+                    sock.sendall(text)
+            return self.read_all(sock, once), getattr(sock, 'close_code', None)
+
+    @staticmethod
+    def read_all(sock, once):
         answer = b''
-        with contextlib.closing(visits.connect(self.sip_address)) as sock:
-            with contextlib.suppress(ConnectionError):
-                sock.sendall(text)
-            with contextlib.suppress(ConnectionError):
-                while piece := sock.recv(65536):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while not (once and answer):
+                with contextlib.suppress(BlockingIOError):
+                    piece = sock.recv(65536)
+                    if not piece:
+                        break
                     answer += piece
         return answer
 
-    def test_cost(self):
-        """One error at most, no byte of it for the stack, and microseconds for all of it."""
-        count = scale(2, 50)
-        for name, (text, code) in self.faulty().items():
-            seen, bad = (self.number(f'sip:{what}')
-                         for what in ('stream_messages_in', 'bad_messages'))
-            text, before = text.encode(), self.cpu()
-            answers = [self.send(text) for _ in range(count)]
-            poll(lambda: self.number('sip:connections') == 0, what='the end of all')
-            spent = (self.cpu() - before) / count / 1000
-            show(f'faulty.{name}', spent, 'us')
-            for answer in answers:
+    def cost(self, kind, text, count):
+        """Microseconds of a visit, and what was answered."""
+        before = self.cpu()
+        seen = [self.visit(kind, text) for _ in range(count)]
+        poll(lambda: self.number('sip:connections') == 0, what='the end of all')
+        return (self.cpu() - before) / count / 1000, seen
+
+    def check(self, kind, count):
+        self.cost(kind, b'', count)     # what the first ones take is not counted
+        bare, _ = self.cost(kind, b'', count)
+        show(f'faulty.{kind.lower()}.nothing', bare, 'us')
+        slow = []
+        stack = bounds.bytes_of_stack(self.daemon)
+        for name, (text, code) in self.faulty(kind).items():
+            bad = self.number('sip:bad_messages')
+            spent, seen = self.cost(kind, text.encode(), count)
+            show(f'faulty.{kind.lower()}.{name}', spent - bare, 'us')
+            if kind == 'WS' and len(text) > self.BOUNDS['size']:
+                code = None         # the WebSocket says so itself: there is no message
+                self.assertLessEqual({closed for _, closed in seen}, {None, self.TOO_LARGE})
+            else:
+                bad += count
+            self.assertEqual(self.number('sip:bad_messages'), bad)
+            for answer, _ in seen:
                 # A reset behind what was not read takes the answer with it.
                 self.assertLessEqual(answer.count(b'SIP/2.0 '), 1)
                 if answer:
                     self.assertTrue(answer.startswith(f'SIP/2.0 {code} '.encode()), answer)
-            self.assertEqual(self.number('sip:stream_messages_in'), seen)
-            self.assertEqual(self.number('sip:bad_messages'), bad + count)
-            if LONG:
-                self.assertLess(spent, FAULTY, name)
-        self.check_log('faulty')
+            if spent - bare > FAULTY[kind]:
+                slow.append((name, spent - bare))
+        self.assertEqual(bounds.bytes_of_stack(self.daemon), stack)
+        if LONG:
+            self.assertEqual(slow, [])
+        # And one within the bounds reaches it.
+        answer, _ = self.visit(kind, self.bye(kind).encode(), once=True)
+        self.assertTrue(answer.startswith(b'SIP/2.0 481 '), answer)
+        self.assertGreater(bounds.bytes_of_stack(self.daemon), stack)
+        self.check_log(f'faulty.{kind.lower()}')
+
+    def test_cost(self):
+        """One error at most, no byte of it for the stack, and microseconds for all of it."""
+        for kind in self.places:
+            with self.subTest(kind):
+                self.check(kind, scale(1, 50 if kind == 'TCP' else 20))
 
 
 class StormFlood(MemoryCase):
