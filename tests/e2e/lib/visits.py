@@ -14,22 +14,27 @@ from .waiting import DEADLINE
 PAGE = ('/', '/chat.css', '/chat.js', '/config.json', '/icon.svg')
 
 
-def knock(address, source=None, count=1):
-    """So many connections at once, which msrpd is to close at once."""
-    with contextlib.ExitStack() as held:
-        for sock in [held.enter_context(connect(address, source)) for _ in range(count)]:
-            octets = sock.recv(1)
-            assert octets == b'', octets
+def knock(address, source=None):
+    """A connection that msrpd is to close at once."""
+    with connect(address, source) as sock:
+        octets = sock.recv(1)
+        assert octets == b'', octets
 
 
-def queue_up(path, count):
-    """So many connections that msrpd leaves in its backlog, as far as that has room, and that go."""
-    with contextlib.ExitStack() as held:
-        for _ in range(count):
-            sock = held.enter_context(socket.socket(socket.AF_UNIX))
-            sock.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                sock.connect(path)
+def hang_up(address, source=None):
+    """A connection that is let in, and says nothing."""
+    with connect(address, source) as sock:
+        sock.shutdown(socket.SHUT_WR)
+        octets = sock.recv(1)
+        assert octets == b'', octets
+
+
+def queue_up(path):
+    """One that msrpd leaves in its backlog, if that has room, and that goes."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            sock.connect(path)
 
 
 def connect(address, source=None):
