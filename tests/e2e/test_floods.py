@@ -5,24 +5,30 @@ This is the short form; scripts/torture floods has the numbers that count, of a 
 """
 import collections
 import contextlib
+import functools
 import os
 import re
 import resource
 import socket
+import ssl
 import statistics
 import time
+import unittest
 import urllib.parse
 
-from lib import case, certs, msrp, sdp, visits
-from lib.crowd import NUMBER, Crowd, sources
+from lib import bounds, case, certs, sdp, visits, ws
+from lib.crowd import CREDENTIALS, NUMBER, Crowd, sources
 from lib.daemon import SOURCE, UA_ROUTES, Daemon
 from lib.digest import authorized, sip_credentials
+from lib.frame import new_id
+from lib.good import GoodPhone, RelayPair, Session
 from lib.relay_client import USERS
 from lib.sip import token
 from lib.waiting import poll
 from lib.wire import Wire, address_of
 
 LONG = 'MSRPD_TORTURE' in os.environ
+in_the_long_form = unittest.skipUnless(LONG, 'the long form')
 PROCESSORS = os.sched_getaffinity(0)
 REFUSALS_A_SECOND = 20          # lines of the log (src/base/story.c)
 EVENTS_A_SECOND = 20            # the same, of one session (src/event/logline.h)
@@ -36,13 +42,18 @@ UNREAD = QUEUE / 1024           # answers that are not read
 UNSENT = UNREAD + 256           # a client that does not read
 MARGIN = 1.5                    # for the allocator, which rounds up
 REQUESTS = 64 << 10             # sip.transaction_memory
+INVITE = 20                     # that one takes of it until it is over
+SESSION = 28                    # one that nobody acknowledges
 UNREAD_SIP = 64                 # answers of SIP's
-FAULTY = 2000                   # microseconds that a message over a bound may take
+# Microseconds that a message over a bound may take besides its connection.
+FAULTY = {'TCP': 2000, 'TLS': 2000, 'WS': 4000}
 RATIO = 2                       # of the good ones' median beside a crowd to that without
 DOMAIN = 'example.org'
 # Of the good ones' messages: seconds between two, and one in how many comes so.
 PACES = {'in_a_row': (0, 1), 'apart': (0.0005, 10), 'rare': (0.06, 80)}
-GOOD = 3                        # MSRP connections of the good ones
+FEWEST = 10                     # of which a median says something
+EVERY_WAY = ('ua', 'relay', 'tls', 'web', 'sip')
+CAROL = 'carol', 'carol secret'
 
 
 def scale(short, long):
@@ -65,44 +76,13 @@ def address_of_url(url):
     return parts.hostname, parts.port
 
 
-class RelayPair:
-    """A client of the relay's and its peer, who is sent a message by the client's SEND."""
-
-    def __init__(self, relay):
-        user = 'alice'
-        self.client = Wire(address_of(relay))
-        answer = self.client.auth(relay, user, USERS[user]['password'])
-        self.use_path = answer.get('Use-Path').split(' ')
-        self.peer = Wire(address_of(self.use_path[0]), stamped=True)
-        path = [*reversed(self.use_path), self.client.own]
-        # So that the relay knows where the peer is.
-        self.peer.send(self.peer.send_frame(path, b'knock'))
-        self.client.take(b'knock')
-        self.peer.frame()
-
-    def trip(self):
-        """Nanoseconds until the message is there."""
-        body = token().encode()
-        frame = self.client.send(self.client.send_frame([*self.use_path, self.peer.own], body))
-        left = self.client.left
-        self.peer.take(body)
-        came = self.peer.came
-        answer = self.client.answer_to(frame)
-        if answer.code != 200:
-            raise AssertionError(f'the relay answered {answer!r}')
-        return came - left
-
-    def close(self):
-        self.client.close()
-        self.peer.close()
-
-
 class FloodCase(case.Case):
     """What the good ones are, and how they fare."""
 
     changes = {}
     sip_listen = []                 # besides UDP and TCP
     apart = True                    # from the daemon's processor: latency is measured
+    ways = EVERY_WAY[:2]            # of the good ones
 
     @classmethod
     def prepare(cls):
@@ -113,7 +93,7 @@ class FloodCase(case.Case):
         cls.config = {
             'log': {'level': 'info'},
             'limits': {'exempt': ['127.0.0.1'], 'connections_per_address': ADDRESS_MAX},
-            'users': {**USERS, 'carol': {'password': 'carol secret'}},
+            'users': {**USERS, CAROL[0]: {'password': CAROL[1]}},
             'registrar': {'domains': [DOMAIN]},
             'relay': {'allow_plain_auth': True},
             'web': {'listen': ['http://127.0.0.1:0'], 'request_timeout': '2s'},
@@ -123,7 +103,8 @@ class FloodCase(case.Case):
                      # Of thousands of resets at once the system loses some.
                      'idle_timeout': '45s',
                      'listen': [{'name': 'plain', 'uri': 'msrp://127.0.0.1:0;tcp'},
-                                {'name': 'tls', 'uri': 'msrps://127.0.0.1:0;tcp'}],
+                                {'name': 'tls', 'uri': 'msrps://127.0.0.1:0;tcp'},
+                                {'name': 'web', 'uri': 'msrp://127.0.0.1:0;ws'}],
                      **cls.changes.get('msrp', {})}}
         cls.config['sip'] = {'message_timeout': '2s', 'tls': tls, **cls.changes.get('sip', {})}
 
@@ -145,10 +126,11 @@ class FloodCase(case.Case):
         self.ready = time.monotonic()
         self.logged = len(self.daemon.log())      # by tests before this one
         self.call_up = self.call(connect=False)
-        self.session = Wire(address_of(self.call_up.path[0]), own=self.call_up.own_path[-1],
-                            stamped=True)
-        self.session.ask(self.session.send_frame(self.call_up.path))
-        self.pair = RelayPair(self.relay())
+        self.good = {}
+        for way in self.ways:
+            self.good[way] = getattr(self, f'good_{way}')()
+        self.session, self.pair = self.good['ua'].wire, self.good['relay']
+        self.good_connections = self.number('msrp:connections')
         self.base = len(self.descriptors())
         self.lines = self.count_lines()
         self.began = time.monotonic()
@@ -159,8 +141,8 @@ class FloodCase(case.Case):
 
     def tearDown(self):
         self.close_crowds()
-        self.session.close()
-        self.pair.close()
+        for one in self.good.values():
+            one.close()
         super().tearDown()
 
     # --- the daemon
@@ -207,20 +189,34 @@ class FloodCase(case.Case):
 
     # --- the good ones
 
+    def good_ua(self):
+        return Session(self.call_up)
+
+    def good_relay(self):
+        return RelayPair(self.relay())
+
+    def good_tls(self):
+        call = self.call(path=f'msrps://127.0.0.1:9/{new_id()};tcp', connect=False)
+        return Session(call, tls=certs.client_context(self.ca))
+
+    def good_web(self):
+        path = f'msrp://{new_id()}.invalid:2855/{new_id()};ws'
+        return Session(self.call(path=path, setup='active', connect=False), web=True)
+
+    def good_sip(self):
+        return GoodPhone(self.sip_address, *CAROL, DOMAIN)
+
     def trips(self, count, pause=0):
         """
-        Seconds of the median and the slowest way through UA and relay, until the kernel has got
-        what comes: that this program waits for a processor as well is the crowd's doing.
+        Seconds of the median and the slowest way of each, until the kernel has got what comes:
+        that this program waits for a processor as well is the crowd's doing.
         """
-        ua, relay = [], []
+        all_times = {way: [] for way in self.good}
         for _ in range(count):
-            time.sleep(pause)
-            answer = self.session.ask(self.session.send_frame(self.call_up.path, b'to the UA'))
-            self.assertEqual(answer.code, 200)
-            ua.append(self.session.came - self.session.left)
-            time.sleep(pause)
-            relay.append(self.pair.trip())
-        return {f'{way}{kind}': f(times) / 1e9 for way, times in (('ua', ua), ('relay', relay))
+            for way, one in self.good.items():
+                time.sleep(pause)
+                all_times[way].append(one.trip())
+        return {f'{way}{kind}': f(times) / 1e9 for way, times in all_times.items()
                 for kind, f in (('', statistics.median), ('_slowest', max))}
 
     def fare(self, count):
@@ -231,13 +227,13 @@ class FloodCase(case.Case):
         """
         for pace, (pause, part) in PACES.items():
             began, spent = time.monotonic(), self.cpu()
-            times = self.trips(max(1, count // part), pause)
+            times = self.trips(max(scale(1, FEWEST), count // part), pause)
             busy = (self.cpu() - spent) / (time.monotonic() - began) / 1e9
             yield pace, busy, times
 
-    def measure_idle(self):
+    def measure_idle(self, count=None):
         self.trips(10)
-        self.idle = {pace: times for pace, _, times in self.fare(scale(20, 2000))}
+        self.idle = {pace: times for pace, _, times in self.fare(count or scale(20, 2000))}
 
     def compare(self, name, count=None):
         """
@@ -298,10 +294,14 @@ class FloodCase(case.Case):
 class MemoryCase(FloodCase):
     """What a crowd takes: of a daemon that has seen none before, which would hide it."""
 
+    fresh = LONG
+    used = False
+
     def setUp(self):
-        if LONG:
+        if self.fresh and self.used:
             self._stop_class_daemon()
             self._start_class_daemon()
+        type(self).used = True
         super().setUp()
 
     def check_memory(self, name, before, bound, count=None):
@@ -334,6 +334,7 @@ class EventFlood(FloodCase):
 
 
 class CrowdFlood(MemoryCase):
+    ways = EVERY_WAY
     changes = {'msrp': {'bind_timeout': '10m'}}
 
     def test_at_once(self):
@@ -359,7 +360,10 @@ class CrowdFlood(MemoryCase):
 
 
 class CostFlood(FloodCase):
-    """Of each listener: who is sent away at once, beside a whole visit of who is let in."""
+    """
+    Of each listener: who is sent away at once, beside a whole visit of who is let in, and beside
+    who is let in and has nothing to say.  All come one after the other.
+    """
 
     changes = {'limits': {'connections_per_address': 1, 'auth_failures': 3, 'exempt': ['127.0.0.1']},
                'metrics': {'listen': '127.0.0.1:0'},
@@ -370,11 +374,12 @@ class CostFlood(FloodCase):
                'msrp': {'bind_timeout': '10m'}, 'sip': {'message_timeout': '10m'},
                'web': {'listen': ['http://127.0.0.1:0'], 'request_timeout': '10m',
                        'root': os.path.join(SOURCE, 'web/dist')}}
-    apart = False                   # it may sleep between clients, and take several at once
+    apart = False                   # it may sleep between clients
     SIP = ('UDP', 'TCP', 'TLS', 'WS')
     sip_listen = ['sips:127.0.0.1:0', 'sip:127.0.0.1:0;transport=ws']
-    RATIO = 0.1
-    AT_ONCE = 32
+    RATIO = 0.15                    # to a visit; what it is to wake up and accept is in both
+    ROUNDS = scale(1, 5)
+    VISITS, REFUSALS = scale(5, 250), scale(64, 1000)
     CLIENTS = 256                   # of the control socket (src/ctl/server.c)
     HOLDER, GUESSER, OTHER_GUESSER = '127.9.0.1', '127.9.0.2', '127.9.0.3'
     user = 'alice', USERS['alice']['password']
@@ -407,43 +412,56 @@ class CostFlood(FloodCase):
         self.assertEqual(phone.register(*self.user, DOMAIN, [('Expires', '0')]), 200)
         phone.close()
 
+    def median_cost(self, count, each, settle=lambda: None):
+        """Microseconds of one: the median of some rounds."""
+        rounds = []
+        for _ in range(self.ROUNDS):
+            before = self.cpu()
+            for source in sources(8, count // self.ROUNDS):
+                each(source)
+            settle()
+            rounds.append((self.cpu() - before) / (count // self.ROUNDS) / 1000)
+        return statistics.median(rounds)
+
     def cost(self, count, group, visit, counter='connections'):
-        """Microseconds of one: each comes from another address, and all are gone at the end."""
+        """Each comes from another address, and all are gone at the end."""
         held = self.number(f'{group}:{counter}')
-        before = self.cpu()
-        for source in sources(8, count):
-            visit(source)
-        poll(lambda: self.number(f'{group}:{counter}') <= held, what='the end of all')
-        return (self.cpu() - before) / count / 1000
+        return self.median_cost(count, visit, lambda: poll(
+            lambda: self.number(f'{group}:{counter}') <= held, what='the end of all'))
 
     def refused(self, knock):
-        """Microseconds of one that is sent away; a crowd of them comes, so many at a time."""
-        before = self.cpu()
-        for _ in range(scale(2, 100)):
-            knock(self.AT_ONCE)
-        return (self.cpu() - before) / scale(2, 100) / self.AT_ONCE / 1000
+        """Of one that is sent away."""
+        return self.median_cost(self.REFUSALS, lambda _: knock())
 
     def refused_connections(self, group, address, source=None):
         refused = self.number(f'{group}:refused')
-        spent = self.refused(lambda count: visits.knock(address, source, count))
-        self.assertGreaterEqual(self.number(f'{group}:refused'),
-                                refused + scale(2, 100) * self.AT_ONCE)
+        spent = self.refused(lambda: visits.knock(address, source))
+        self.assertGreaterEqual(self.number(f'{group}:refused'), refused + self.REFUSALS)
         return spent
 
-    def compare_costs(self, name, accepted, refused):
+    def compare_costs(self, name, accepted, refused, silent=None):
         show(f'cost.{name}.accepted', accepted, 'us')
         show(f'cost.{name}.refused', refused, 'us')
         show(f'cost.{name}.ratio', refused / accepted, '')
+        if silent:
+            show(f'cost.{name}.silent', silent, 'us')
         self.check_log(f'cost.{name}')
         if LONG:
             self.assertLess(refused / accepted, self.RATIO, name)
+            if silent:
+                self.assertLess(refused, silent, name)
+
+    def silent(self, group, address):
+        """Of one that is let in, and says nothing."""
+        return self.cost(self.REFUSALS, group, lambda source: visits.hang_up(address, source))
 
     def check(self, name, group, address, visit):
         """A listener of connections, of which each address may have one."""
-        accepted = self.cost(scale(5, 100), group, visit)
+        accepted = self.cost(self.VISITS, group, visit)
+        silent = self.silent(group, address)
         with contextlib.closing(socket.create_connection(address, source_address=(self.HOLDER, 0))):
             refused = self.refused_connections(group, address, self.HOLDER)
-        self.compare_costs(name, accepted, refused)
+        self.compare_costs(name, accepted, refused, silent)
         self.check_base()           # the next one may hold a place again
 
     # --- listeners
@@ -460,10 +478,11 @@ class CostFlood(FloodCase):
             self.assertEqual(self.client(False, self.GUESSER, 'wrong', False), 401)
         self.assertEqual(self.client(False, self.GUESSER, self.user[1], False), 403)
         address = address_of(self.relay(True))
-        accepted = self.cost(scale(5, 100), 'msrp',
+        accepted = self.cost(self.VISITS, 'msrp',
                              lambda source: self.client(True, source, self.user[1]))
         self.compare_costs('msrp.barred', accepted,
-                           self.refused_connections('msrp', address, self.GUESSER))
+                           self.refused_connections('msrp', address, self.GUESSER),
+                           self.silent('msrp', address))
 
     def test_sip(self):
         """A phone that registers, sends a message, and goes."""
@@ -478,15 +497,14 @@ class CostFlood(FloodCase):
         for code in (401, 401, 401, 403):
             self.assertEqual(guesser.register('alice', 'wrong', DOMAIN), code)
         proof = sip_credentials('Digest realm="x", nonce="x"', 'REGISTER', f'sip:{DOMAIN}')
-        accepted = self.cost(scale(5, 100), 'sip', lambda source: self.phone('UDP', source))
+        accepted = self.cost(self.VISITS, 'sip', lambda source: self.phone('UDP', source))
 
-        def knock(count):
-            for _ in range(count):
-                guesser.sock.send(guesser.request('REGISTER', 'alice', DOMAIN,
-                                                  [('Authorization', proof)]))
-            for _ in range(count):
-                self.assertEqual(guesser.answer().code, 403)
-        self.compare_costs('sip.udp', accepted, self.refused(knock))
+        def knock(code, *headers):
+            request = guesser.request('REGISTER', 'alice', DOMAIN, headers)
+            self.assertEqual(guesser.ask(request).code, code)
+        asked = self.refused(lambda: knock(401))
+        refused = self.refused(lambda: knock(403, ('Authorization', proof)))
+        self.compare_costs('sip.udp', accepted, refused, asked)
 
     def test_web(self):
         """The chat page, as a browser loads it."""
@@ -500,14 +518,14 @@ class CostFlood(FloodCase):
     def test_control(self):
         """What `msrpctl status` asks; who comes when all places are taken waits, unaccepted."""
         path = self.daemon.socket_path
-        accepted = self.cost(scale(5, 100), 'ctl', lambda _: visits.control(path, 'status'),
+        accepted = self.cost(self.VISITS, 'ctl', lambda _: visits.control(path, 'status'),
                              'clients')
         with contextlib.ExitStack() as held:
             while self.number('ctl:clients') < self.CLIENTS:
                 held.enter_context(visits.connect(path))
             self.ctl.call('status')         # the listener is looked at once more
-            self.compare_costs('control', accepted, self.refused(
-                lambda count: visits.queue_up(path, count)))
+            self.compare_costs('control', accepted,
+                               self.refused(lambda: visits.queue_up(path)))
         poll(lambda: self.number('ctl:clients') < self.CLIENTS, what='a place')
         visits.control(path, 'status')
 
@@ -574,7 +592,8 @@ class SlowFlood(MemoryCase):
         crowd.hear()
         self.compare('askers')
         self.check_memory('askers', before, SILENT + UNREAD, count)
-        poll(lambda: self.number('msrp:connections') <= GOOD, what='the end of all askers')
+        poll(lambda: self.number('msrp:connections') <= self.good_connections,
+             what='the end of all askers')
         crowd.end()
         self.check_base()
         self.check_log('askers')
@@ -603,70 +622,123 @@ class SlowFlood(MemoryCase):
 
 
 class FaultyFlood(FloodCase):
-    """Messages of SIP just over each bound, and endless ones: what one costs."""
+    """
+    Messages of SIP just over each bound, and endless ones: what one costs, besides what a
+    connection does that says nothing.
+    """
 
     changes = {'sip': {'max_message_size': '64KiB', 'max_headers': 128, 'max_header_size': '8KiB'}}
     apart = False
+    sip_listen = ['sips:127.0.0.1:0', 'sip:127.0.0.1:0;transport=ws']
     BOUNDS = {'size': 65536, 'headers': 128, 'header': 8192}
+    TOO_LARGE = 1009                # RFC 6455 7.4.1
 
-    def faulty(self):
+    def setUp(self):
+        super().setUp()
+        self.tls = certs.client_context(self.ca)
+        self.places = dict(zip(('TCP', 'TLS', 'WS'), self.sip_addresses()[1:]))
+
+    def faulty(self, kind):
         """By name, with the answer; what has no end gets none, or the one for its bound."""
         line = 'X-Folded: y\r\n'
         fold = ' ' + 'y' * 61 + '\r\n'
+        bye = functools.partial(self.bye, kind)
         return {
-            'size': (self.options(body='x' * self.BOUNDS['size']), 513),
-            'headers': (self.options('X: y\r\n' * self.BOUNDS['headers']), 400),
-            'header': (self.options(f'X: {"y" * self.BOUNDS["header"]}\r\n'), 400),
-            'folds': (self.options(line + fold * (self.BOUNDS['header'] // len(fold))), 400),
-            'start_line': ('OPTIONS sip:' + 'x' * self.BOUNDS['header'], None),
-            'endless_line': ('OPTIONS sip:' + 'x' * (4 << 20), None),
-            'endless_header': (self.options('X: ' + 'y' * (4 << 20)), 400),
-            'endless_folds': (self.options(line + fold * 65536), 400),
-            'endless_headers': (self.options('X: y\r\n' * (1 << 19)), 400),
-            'endless_body': (self.options(body='x' * (4 << 20)), 513),
+            'size': (bye(body='x' * self.BOUNDS['size']), 513),
+            'headers': (bye('X: y\r\n' * self.BOUNDS['headers']), 400),
+            'header': (bye(f'X: {"y" * self.BOUNDS["header"]}\r\n'), 400),
+            'folds': (bye(line + fold * (self.BOUNDS['header'] // len(fold))), 400),
+            'start_line': ('BYE sip:' + 'x' * self.BOUNDS['header'], None),
+            'endless_line': ('BYE sip:' + 'x' * (4 << 20), None),
+            'endless_header': (bye('X: ' + 'y' * (4 << 20)), 400),
+            'endless_folds': (bye(line + fold * 65536), 400),
+            'endless_headers': (bye('X: y\r\n' * (1 << 19)), 400),
+            'endless_body': (bye(body='x' * (4 << 20)), 513),
         }
 
     @staticmethod
-    def options(extra='', body=''):
+    def bye(kind, extra='', body=''):
+        """Of no dialog: what is within the bounds is the stack's to answer."""
         number = token()
-        return f'OPTIONS sip:x@127.0.0.1 SIP/2.0\r\n' \
-               f'Via: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK{number}\r\n' \
+        return f'BYE sip:x@127.0.0.1 SIP/2.0\r\n' \
+               f'Via: SIP/2.0/{kind} 127.0.0.1;branch=z9hG4bK{number}\r\n' \
                f'From: <sip:a@127.0.0.1>;tag={number}\r\nTo: <sip:x@127.0.0.1>\r\n' \
-               f'Call-ID: {number}\r\nCSeq: 1 OPTIONS\r\n{extra}' \
+               f'Call-ID: {number}\r\nCSeq: 1 BYE\r\nMax-Forwards: 70\r\n{extra}' \
                f'Content-Length: {len(body)}\r\n\r\n{body}'
 
-    def send(self, text):
-        """What is answered until msrpd closes; it may do so before all is written."""
+    def visit(self, kind, text=b'', once=False):
+        """What is answered, once or until msrpd closes; it may do so before all is written."""
+        sock = visits.connect(self.places[kind])
+        if kind == 'TLS':
+            sock = self.tls.wrap_socket(sock, server_hostname='127.0.0.1')
+        elif kind == 'WS':
+            sock = ws.Socket(ws.shake_hands(sock, protocol='sip')[0])
+        with contextlib.closing(sock):
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                if not text:
+                    sock.shutdown(socket.SHUT_WR)
+                elif kind == 'WS':
+                    sock.send(text)
+                else:
+                    sock.sendall(text)
+            return self.read_all(sock, once), getattr(sock, 'close_code', None)
+
+    @staticmethod
+    def read_all(sock, once):
         answer = b''
-        with contextlib.closing(visits.connect(self.sip_address)) as sock:
-            with contextlib.suppress(ConnectionError):
-                sock.sendall(text)
-            with contextlib.suppress(ConnectionError):
-                while piece := sock.recv(65536):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while not (once and answer):
+                with contextlib.suppress(BlockingIOError):
+                    piece = sock.recv(65536)
+                    if not piece:
+                        break
                     answer += piece
         return answer
 
-    def test_cost(self):
-        """One error at most, no byte of it for the stack, and microseconds for all of it."""
-        count = scale(2, 50)
-        for name, (text, code) in self.faulty().items():
-            seen, bad = (self.number(f'sip:{what}')
-                         for what in ('stream_messages_in', 'bad_messages'))
-            text, before = text.encode(), self.cpu()
-            answers = [self.send(text) for _ in range(count)]
-            poll(lambda: self.number('sip:connections') == 0, what='the end of all')
-            spent = (self.cpu() - before) / count / 1000
-            show(f'faulty.{name}', spent, 'us')
-            for answer in answers:
+    def cost(self, kind, text, count):
+        """Microseconds of a visit, and what was answered."""
+        before = self.cpu()
+        seen = [self.visit(kind, text) for _ in range(count)]
+        poll(lambda: self.number('sip:connections') == 0, what='the end of all')
+        return (self.cpu() - before) / count / 1000, seen
+
+    def check(self, kind, count):
+        self.cost(kind, b'', count)     # what the first ones take is not counted
+        bare, _ = self.cost(kind, b'', count)
+        show(f'faulty.{kind.lower()}.nothing', bare, 'us')
+        slow = []
+        stack = bounds.bytes_of_stack(self.daemon)
+        for name, (text, code) in self.faulty(kind).items():
+            bad = self.number('sip:bad_messages')
+            spent, seen = self.cost(kind, text.encode(), count)
+            show(f'faulty.{kind.lower()}.{name}', spent - bare, 'us')
+            if kind == 'WS' and len(text) > self.BOUNDS['size']:
+                code = None         # the WebSocket says so itself: there is no message
+                self.assertLessEqual({closed for _, closed in seen}, {None, self.TOO_LARGE})
+            else:
+                bad += count
+            self.assertEqual(self.number('sip:bad_messages'), bad)
+            for answer, _ in seen:
                 # A reset behind what was not read takes the answer with it.
                 self.assertLessEqual(answer.count(b'SIP/2.0 '), 1)
                 if answer:
                     self.assertTrue(answer.startswith(f'SIP/2.0 {code} '.encode()), answer)
-            self.assertEqual(self.number('sip:stream_messages_in'), seen)
-            self.assertEqual(self.number('sip:bad_messages'), bad + count)
-            if LONG:
-                self.assertLess(spent, FAULTY, name)
-        self.check_log('faulty')
+            if spent - bare > FAULTY[kind]:
+                slow.append((name, spent - bare))
+        self.assertEqual(bounds.bytes_of_stack(self.daemon), stack)
+        if LONG:
+            self.assertEqual(slow, [])
+        # And one within the bounds reaches it.
+        answer, _ = self.visit(kind, self.bye(kind).encode(), once=True)
+        self.assertTrue(answer.startswith(b'SIP/2.0 481 '), answer)
+        self.assertGreater(bounds.bytes_of_stack(self.daemon), stack)
+        self.check_log(f'faulty.{kind.lower()}')
+
+    def test_cost(self):
+        """One error at most, no byte of it for the stack, and microseconds for all of it."""
+        for kind in self.places:
+            with self.subTest(kind):
+                self.check(kind, scale(1, 50 if kind == 'TCP' else 20))
 
 
 class StormFlood(MemoryCase):
@@ -731,48 +803,73 @@ class StormFlood(MemoryCase):
         self.check_log('reports')
 
 
-class RegisterFlood(MemoryCase):
-    changes = {'sip': {'transaction_memory': f'{REQUESTS}KiB'}}
+class StrangersCase(MemoryCase):
+    """Requests of SIP by somebody whom nobody knows."""
 
+    ways = EVERY_WAY
+    SOURCES = 20                    # connections, or sockets of datagrams
+
+    @staticmethod
+    def text(way, method, user='', to='mallory', branch=NUMBER.decode(), fields='', body=''):
+        number = NUMBER.decode()
+        return f'{method} sip:{user and user + "@"}{DOMAIN} SIP/2.0\r\n' \
+               f'Via: SIP/2.0/{way} 127.51.0.1:5999;branch=z9hG4bK{branch};rport\r\n' \
+               f'From: <sip:mallory@{DOMAIN}>;tag={number}\r\nTo: <sip:{to}@{DOMAIN}>\r\n' \
+               f'Call-ID: {number}\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\n' \
+               f'Contact: <sip:mallory@127.51.0.1:5999>\r\n{fields}' \
+               f'Content-Length: {len(body)}\r\n\r\n{body}'
+
+    def strangers(self, way, text, first):
+        """As many of these as they can send; they are there."""
+        places = sources(first, self.SOURCES)
+        if way == 'UDP':
+            crowd = self.crowd('datagrams', target=self.sip_address, text=text, sources=places)
+        else:
+            crowd = self.crowd('many', target=self.sip_address, text=text, repeat=True,
+                               count=self.SOURCES, sources=places)
+        crowd.hear()
+        return crowd
+
+    def grown(self, before, name):
+        return self.number(name) - before[name]
+
+    def check_registers(self, name, idle):
+        """
+        A REGISTER over TCP has its answer as soon.  By UDP that cannot be: all datagrams of a
+        listener wait in one queue of the kernel, which drops what it has no room for.
+        """
+        now = self.registers()
+        show(f'{name}.register.idle', idle * 1e6, 'us')
+        show(f'{name}.register', now * 1e6, 'us')
+        show(f'{name}.register.ratio', now / idle, '')
+        if LONG:
+            self.assertLessEqual(now, RATIO * idle, name)
+
+    def registers(self):
+        """Seconds of the median: that, and all that it takes, as the kernel has it."""
+        return statistics.median(self.good['sip'].register()
+                                 for _ in range(scale(5, 200))) / 1e9
+
+
+class RegisterCase(StrangersCase):
     def register(self, kind):
-        """A good one; seconds."""
-        began = time.monotonic()
+        """A good one, which is sent again until there is an answer."""
         ua = self.sip
         transport = ua.reach('127.0.0.1', self.daemon.sip_port, kind)
-        aor = f'sip:carol@{DOMAIN}'
+        aor = f'sip:{CAROL[0]}@{DOMAIN}'
         fields = [('Contact', f'<{ua.contact(kind)}>')]
-        authorized(ua, 'REGISTER', f'sip:{DOMAIN}', transport, 'carol', 'carol secret',
+        authorized(ua, 'REGISTER', f'sip:{DOMAIN}', transport, *CAROL,
                    headers=fields, from_uri=aor, to_uri=aor).final(200)
-        return time.monotonic() - began
 
-    def storm(self, way, credentials):
-        """REGISTERs of somebody whom nobody knows."""
-        number = NUMBER.decode()
-        authorization = '' if not credentials else \
-            'Authorization: Digest username="mallory", realm="example.org", nonce="00", ' \
-            'uri="sip:example.org", response="00000000000000000000000000000000"\r\n'
-        return f'REGISTER sip:{DOMAIN} SIP/2.0\r\n' \
-               f'Via: SIP/2.0/{way} 127.51.0.1:5999;branch=z9hG4bK{number};rport\r\n' \
-               f'From: <sip:mallory@{DOMAIN}>;tag={number}\r\nTo: <sip:mallory@{DOMAIN}>\r\n' \
-               f'Call-ID: {number}\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\n' \
-               f'Contact: <sip:mallory@127.51.0.1:5999>\r\n{authorization}' \
-               'Content-Length: 0\r\n\r\n'
-
-    def flood(self, way, credentials):
-        name = f'registers.{way.lower()}{".wrong" if credentials else ""}'
-        self.measure_idle()
-        text = self.storm(way, credentials)
-        before = self.daemon.resident_kib()
-        if way == 'UDP':
-            crowd = self.crowd('datagrams', target=self.sip_address, text=text,
-                               sources=sources(51, 50))
-        else:
-            crowd = self.crowd('many', target=self.sip_address, text=text, repeat=True, count=20,
-                               sources=sources(52, 20))
-        crowd.hear()
-        self.compare(name, scale(10, 500))
-        times = [self.register('TCP') for _ in range(scale(5, 100))]
-        show(f'{name}.register', statistics.median(times) * 1e3, 'ms')
+    def flood(self, way, name, begin):
+        count = scale(10, 500)
+        self.measure_idle(count)
+        idle = self.registers()
+        before, counts = self.daemon.resident_kib(), self.ctl.call('get_statistics')
+        crowd = begin(way)
+        self.compare(name, count)
+        self.check_registers(name, idle)
+        self.check_counts(name, counts)
         end = crowd.end()
         show(f'{name}.sent', end['sent'], 'datagrams' if way == 'UDP' else 'bytes')
         self.check_memory(name, before, REQUESTS)
@@ -780,21 +877,141 @@ class RegisterFlood(MemoryCase):
         self.register(way)
         self.check_log(name)
 
-    def test_udp(self):
-        if not LONG:
-            self.skipTest('the long form')
-        self.flood('UDP', False)
 
-    def test_udp_with_wrong_credentials(self):
-        self.flood('UDP', True)
+class RegisterFlood(RegisterCase):
+    """Of those who show no credentials."""
+
+    changes = {'sip': {'transaction_memory': f'{REQUESTS}KiB'}}
+
+    def check_counts(self, name, before):
+        poll(lambda: self.grown(before, 'sip:registers_in') >= scale(100, 10000),
+             what='the REGISTERs')
+
+    @in_the_long_form
+    def test_udp(self):
+        self.flood('UDP', 'registers.udp',
+                   lambda way: self.strangers(way, self.text(way, 'REGISTER'), 51))
 
     def test_tcp(self):
-        self.flood('TCP', False)
+        self.flood('TCP', 'registers.tcp',
+                   lambda way: self.strangers(way, self.text(way, 'REGISTER'), 52))
 
-    def test_tcp_with_wrong_credentials(self):
-        if not LONG:
-            self.skipTest('the long form')
-        self.flood('TCP', True)
+
+class CredentialsFlood(RegisterCase):
+    """
+    Of those who show wrong ones: each address asks for a challenge, and answers it as often as it
+    is looked at.  What was guessed is forgotten so early that there is room for all of it.
+    """
+
+    TRIES = 10                      # limits.auth_failures
+    changes = {'sip': {'transaction_memory': f'{REQUESTS}KiB', 'transaction_timeout': '3s'}}
+
+    def guessers(self, way):
+        crowd = self.crowd('guess_by_datagrams' if way == 'UDP' else 'guess_by_streams',
+                           target=self.sip_address, uri=f'sip:{DOMAIN}', user=CAROL[0],
+                           tries=self.TRIES, first=100 if way == 'UDP' else 110,
+                           text=self.text(way, 'REGISTER', to=CAROL[0], fields=CREDENTIALS))
+        crowd.hear()
+        return crowd
+
+    def check_counts(self, name, before):
+        """Nearly all of what msrpd has heard was looked at, and was wrong."""
+        poll(lambda: self.grown(before, 'sip:auth_failures') >= scale(100, 10000),
+             what='the wrong credentials')
+        numbers = self.ctl.call('get_statistics')
+        wrong, heard, barred, refused = (
+            numbers[each] - before[each] for each in (
+                'sip:auth_failures', 'sip:registers_in', 'limits:barred',
+                'sip:transactions_refused'))
+        show(f'{name}.looked_at', wrong, '')
+        self.assertGreaterEqual(wrong, 0.75 * heard)
+        self.assertLessEqual(barred + refused, 0.1 * wrong)
+
+    def test_udp(self):
+        self.flood('UDP', 'credentials.udp', self.guessers)
+
+    def test_tcp(self):
+        self.flood('TCP', 'credentials.tcp', self.guessers)
+
+
+class StrangersFlood(StrangersCase):
+    """INVITEs and MESSAGEs, most of them refused; what nobody acknowledges stays for a while."""
+
+    fresh = True                    # the one before would leave no room
+    BOUND = scale(4, 16) << 10      # sip.transaction_memory
+    SESSIONS = scale(50, 500)
+    changes = {'sip': {'transaction_memory': f'{BOUND}KiB',
+                       'transaction_timeout': '3m'},     # nothing of it is over in the meantime
+               'ua': {'max_sessions': SESSIONS},
+               'routes': {'sip': [{'if': {'$tu': 'sip:nobody@*'},
+                                   'do': [{'send_reply': {'code': 404, 'reason': 'Nobody'}}]},
+                                  *UA_ROUTES]}}
+    OFFER = sdp.document(sdp.message(f'msrp://127.51.0.1:9/{NUMBER.decode()};tcp')).decode()
+
+    def flood(self, name, way, text, first, counter, most=None):
+        """Of requests that this counts so many at most may be let in."""
+        count = scale(10, 500)
+        self.measure_idle(count)
+        idle = self.registers()
+        before, counts = self.daemon.resident_kib(), self.ctl.call('get_statistics')
+        crowd = self.strangers(way, text, first)
+        self.compare(name, count)
+        self.check_registers(name, idle)
+        self.check_bound(name, way, f'sip:{counter}', counts, most)
+        end = crowd.end()
+        show(f'{name}.sent', end['sent'], 'datagrams' if way == 'UDP' else 'bytes')
+        self.check_memory(name, before, self.BOUND + self.number('ua:sessions') * SESSION)
+        self.check_log(name)
+
+    def check_bound(self, name, way, counter, before, most):
+        """Of a MESSAGE over a stream nothing is kept; of others there have been too many now."""
+        refused = 'sip:transactions_refused' if most or way == 'UDP' else counter
+        poll(lambda: self.grown(before, refused) >= scale(100, 10000)
+             or most and self.grown(before, counter) > most, what='more than there is room for')
+        took = self.number('sip:transaction_memory') / 1024
+        show(f'{name}.let_in', self.grown(before, counter), '')
+        show(f'{name}.sessions', self.number('ua:sessions'), '')
+        show(f'{name}.transaction_memory', took, 'KiB')
+        self.assertLessEqual(took, self.BOUND + INVITE)
+        self.assertLessEqual(self.number('ua:sessions'), self.SESSIONS)
+        if most:
+            self.assertLessEqual(self.grown(before, counter), most)
+
+    def invites(self, kind, way, first, user='nobody', sessions=0, **kwargs):
+        """The last one may be one too many."""
+        text = self.text(way, 'INVITE', user, user, body=self.OFFER,
+                         fields='Content-Type: application/sdp\r\n', **kwargs)
+        self.flood(f'invites.{kind}', way, text, first, 'invites_in',
+                   self.BOUND // INVITE + 1 + sessions)
+
+    def messages(self, way, first):
+        text = self.text(way, 'MESSAGE', 'nobody', 'nobody', body='hello',
+                         fields='Content-Type: text/plain\r\n')
+        self.flood(f'messages.{way.lower()}', way, text, first, 'messages_in')
+
+    def test_invites_by_udp(self):
+        self.invites('udp', 'UDP', 53)
+
+    @in_the_long_form
+    def test_invites_by_tcp(self):
+        self.invites('tcp', 'TCP', 54)
+
+    def test_invites_of_one_branch(self):
+        """Each is another call, whatever its branch says; by UDP they are the first one's."""
+        self.invites('one_branch', 'TCP', 55, branch='theonlyone')
+
+    @in_the_long_form
+    def test_calls(self):
+        """To somebody who is there: sessions up to their number, and what is refused then."""
+        self.invites('calls', 'TCP', 58, user='chat', sessions=self.SESSIONS)
+
+    @in_the_long_form
+    def test_messages_by_udp(self):
+        self.messages('UDP', 56)
+
+    @in_the_long_form
+    def test_messages_by_tcp(self):
+        self.messages('TCP', 57)
 
 
 class GuessFlood(FloodCase):
@@ -808,7 +1025,8 @@ class GuessFlood(FloodCase):
             guesser = Wire(address_of(relay), source)
             self.assertEqual(guesser.auth(relay, 'alice', 'wrong').code, 401)
             guesser.close()
-        poll(lambda: self.number('msrp:connections') <= GOOD, what='the end of all')
+        poll(lambda: self.number('msrp:connections') <= self.good_connections,
+             what='the end of all')
         self.assertGreaterEqual(self.number('relay:auth_failures'), count)
         self.assertIn('wrong credentials of "alice"', self.daemon.log())
         self.check_log('guesses')

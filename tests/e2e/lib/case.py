@@ -61,6 +61,7 @@ class Case(unittest.TestCase):
     maxDiff = None
     own_daemon = False          # True: tests start their daemons themselves
     sample = None               # NAME: conf/NAME.yaml in place of the default, on other ports
+    _daemons = ()               # of a test that is skipped
 
     @classmethod
     def setUpClass(cls):

@@ -4,10 +4,12 @@
 
 Both sides speak lines: the crowd says what has come about, and is told to go on by one.
 """
+import collections
 import errno
 import itertools
 import json
 import os
+import re
 import select
 import socket
 import ssl
@@ -18,19 +20,30 @@ import threading
 import time
 
 from .daemon import die_with_parent
+from .digest import sip_credentials
 from .waiting import DEADLINE, Mailbox
 from .wire import Wire, address_of
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NUMBER = b'@@@@@@@@'            # in what is sent stands for a number that is used once
+CREDENTIALS = '@credentials@'   # there, for their header, or for nothing
 STEP = 256                      # connections that are opened at once
 WRITES = 16                     # of one peer before the others have their turn
 CONGESTION = 0.02               # seconds until what is full is tried again
+ASKED = 64                      # challenges that one crowd waits for at a time
+LOST = 1                        # seconds until one that has not come is not waited for
+IP_PKTINFO = getattr(socket, 'IP_PKTINFO', 8)      # Linux; older Pythons do not name it
 
 
 def sources(first, count):
     """Loopback addresses 127.N.x.y."""
     return [f'127.{first}.{i // 250}.{i % 250 + 1}' for i in range(count)]
+
+
+def every_source(first):
+    """The same, and no end of them: 127.N.x.y, 127.(N+1).x.y."""
+    for i in itertools.count(first):
+        yield from sources(i, 250 * 250)
 
 
 class Crowd:
@@ -176,6 +189,7 @@ class Many:
 
     options = ()
     reads = True
+    peer = Peer
 
     def __init__(self, target, count, sources, text='', head='', again=False, reads=True,
                  small=False, repeat=False, trickle=0):
@@ -214,7 +228,7 @@ class Many:
 
     def open_some(self):
         while self.wanted > 0 and self.connecting < STEP:
-            peer = Peer(self.loop, self, self.target, next(self.sources))
+            peer = self.peer(self.loop, self, self.target, next(self.sources))
             if not self.reads:
                 self.loop.epoll.modify(peer.sock.fileno(), select.EPOLLOUT)
             self.connecting += 1
@@ -282,6 +296,136 @@ def datagrams(target, text, sources):
             if loop.told:
                 break
     say({'sent': count, 'got': answers})
+
+
+class Guesser:
+    """What somebody says who does not know the password: REGISTERs."""
+
+    def __init__(self, text, uri, user, tries):
+        self.text, self.uri, self.user, self.tries = text.encode(), uri, user, tries
+        self.numbers = itertools.count(1)
+
+    def _fill(self, credentials):
+        return self.text.replace(NUMBER, b'%08d' % next(self.numbers)).replace(
+            CREDENTIALS.encode(), credentials)
+
+    def question(self):
+        """Which is challenged."""
+        return self._fill(b'')
+
+    def guesses(self, answer):
+        """What follows; nothing if that is no challenge."""
+        match = re.search(rb'\r\nWWW-Authenticate: *([^\r]+)', answer)
+        if not match:
+            return []
+        value = sip_credentials(match[1].decode(), 'REGISTER', self.uri, self.user, 'wrong')
+        field = f'Authorization: {value}\r\n'.encode()
+        return [self._fill(field) for _ in range(self.tries)]
+
+
+class GuessingPeer(Peer):
+    """Over a connection: the question, so many guesses, and the end, when all is answered."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.data, self.asked, self.awaited = b'', True, 1
+
+    def read(self):
+        try:
+            data = self.sock.recv(1 << 16)
+        except BlockingIOError:
+            return True
+        except OSError:
+            data = b''
+        *answers, self.data = (self.data + data).split(b'\r\n\r\n')
+        if answers and self.asked:
+            guesses = self.crowd.guesser.guesses(answers[0])
+            self.asked, self.awaited = False, 1 + len(guesses)
+            self.rest = b''.join(guesses)
+            self.loop.epoll.modify(self.sock.fileno(), select.EPOLLIN | select.EPOLLOUT)
+        self.awaited -= len(answers)
+        if not data or not self.awaited:
+            self.crowd.gone(self)
+            return False
+        return True
+
+
+class GuessingMany(Many):
+    """Connections from one address after the other."""
+
+    peer = GuessingPeer
+
+    def __init__(self, guesser, **kwargs):
+        super().__init__(again=True, **kwargs)
+        self.guesser = guesser
+
+    def words(self, peer):
+        first, peer.said = not peer.said, True
+        return self.guesser.question() if first else b''
+
+
+def guess_by_streams(target, first, **kwargs):
+    GuessingMany(Guesser(**kwargs), target=target, count=20, sources=every_source(first)).run()
+
+
+class GuessingSocket:
+    """One for datagrams from all addresses."""
+
+    def __init__(self, target):
+        self.target = tuple(target)
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.setblocking(False)
+        self.sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        self.sock.bind(('0.0.0.0', 0))
+
+    def send(self, source, data):
+        """From there; what the kernel has no room for is lost."""
+        note = struct.pack('=i4s4s', 0, socket.inet_aton(source), bytes(4))
+        try:
+            self.sock.sendmsg([data], [(socket.IPPROTO_IP, IP_PKTINFO, note)], 0,
+                              self.target)
+        except BlockingIOError:
+            pass
+
+    def received(self):
+        """What has come, and to whom."""
+        while True:
+            try:
+                data, notes, _, _ = self.sock.recvmsg(65536, socket.CMSG_SPACE(12))
+            except BlockingIOError:
+                return
+            for level, kind, value in notes:
+                if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
+                    yield socket.inet_ntoa(value[8:12]), data
+
+
+def guess_by_datagrams(target, first, **kwargs):
+    """From one address after the other: the question, and then so many guesses."""
+    guesser, sock = Guesser(**kwargs), GuessingSocket(target)
+    places = every_source(first)
+    asked, ready = {}, collections.deque()
+    loop = Loop()
+    loop.epoll.register(sock.sock.fileno(), select.EPOLLIN)
+    sent = answers = 0
+    say({'there': 1})
+    while not loop.told:
+        for place, data in sock.received():
+            answers += 1
+            if asked.pop(place, None):
+                ready += [(place, guess) for guess in guesser.guesses(data)]
+        late = time.monotonic() - LOST
+        while asked and next(iter(asked.values())) < late:
+            del asked[next(iter(asked))]
+        while not ready and len(asked) < ASKED:
+            place = next(places)
+            asked[place] = time.monotonic()
+            sock.send(place, guesser.question())
+            sent += 1
+        for _ in range(min(len(ready), ASKED)):
+            sock.send(*ready.popleft())
+            sent += 1
+        loop.turn(0 if ready else CONGESTION)
+    say({'sent': sent, 'got': answers})
 
 
 def awake(processor):
@@ -439,4 +583,5 @@ def hello(sock, context, session, cut, kinds):
 
 if __name__ == '__main__':
     {'many': many, 'datagrams': datagrams, 'lurkers': lurkers,
+     'guess_by_datagrams': guess_by_datagrams, 'guess_by_streams': guess_by_streams,
      'handshakes': handshakes, 'awake': awake}[sys.argv[1]](**json.loads(sys.argv[2]))

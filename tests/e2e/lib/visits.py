@@ -7,28 +7,34 @@ import socket
 from . import ws
 from .digest import sip_credentials
 from .sip import Message, token
+from .stamped import Stamped
 from .waiting import DEADLINE
 
 # What a browser asks for that opens the chat page.
 PAGE = ('/', '/chat.css', '/chat.js', '/config.json', '/icon.svg')
 
 
-def knock(address, source=None, count=1):
-    """So many connections at once, which msrpd is to close at once."""
-    with contextlib.ExitStack() as held:
-        for sock in [held.enter_context(connect(address, source)) for _ in range(count)]:
-            octets = sock.recv(1)
-            assert octets == b'', octets
+def knock(address, source=None):
+    """A connection that msrpd is to close at once."""
+    with connect(address, source) as sock:
+        octets = sock.recv(1)
+        assert octets == b'', octets
 
 
-def queue_up(path, count):
-    """So many connections that msrpd leaves in its backlog, as far as that has room, and that go."""
-    with contextlib.ExitStack() as held:
-        for _ in range(count):
-            sock = held.enter_context(socket.socket(socket.AF_UNIX))
-            sock.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                sock.connect(path)
+def hang_up(address, source=None):
+    """A connection that is let in, and says nothing."""
+    with connect(address, source) as sock:
+        sock.shutdown(socket.SHUT_WR)
+        octets = sock.recv(1)
+        assert octets == b'', octets
+
+
+def queue_up(path):
+    """One that msrpd leaves in its backlog, if that has room, and that goes."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            sock.connect(path)
 
 
 def connect(address, source=None):
@@ -43,7 +49,7 @@ def connect(address, source=None):
 class Phone:
     """SIP by one transport: UDP, TCP, TLS or WS."""
 
-    def __init__(self, kind, address, source, tls=None):
+    def __init__(self, kind, address, source, tls=None, stamped=False):
         self.kind, self.source = kind, source
         if kind == 'UDP':
             self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -52,6 +58,8 @@ class Phone:
             self.sock.connect(address)
         else:
             self.sock = connect(address, source)
+        if stamped:                 # the kernel is to say when something came
+            self.sock = Stamped(self.sock)
         if kind == 'TLS':
             self.sock = tls.wrap_socket(self.sock, server_hostname=address[0])
         elif kind == 'WS':
@@ -81,6 +89,7 @@ class Phone:
         while b'\r\n\r\n' not in data:
             with contextlib.suppress(BlockingIOError):      # a WebSocket's message is not whole
                 data += self.sock.recv(65536)
+            data = data.lstrip(b'\r\n')      # pings of who is registered (RFC 5626 4.4.1)
         return Message.parse(data)
 
     def register(self, user, password, domain, headers=()):

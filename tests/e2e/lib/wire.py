@@ -1,15 +1,12 @@
 """An MSRP peer without threads and without a judge: for crowds, and where time is measured."""
 import socket
-import struct
 import time
 
-from . import msrp
+from . import msrp, ws
 from .digest import Credentials
 from .frame import Framer, URI, new_id
+from .stamped import Stamped, Tls
 from .waiting import DEADLINE
-
-
-STAMPS = getattr(socket, 'SO_TIMESTAMPNS', 35)     # Linux; Python does not name it
 
 
 def address_of(uri):
@@ -21,7 +18,7 @@ class Wire:
     """One blocking connection; its answers are taken in order."""
 
     def __init__(self, address, source=None, tls=None, own=None, options=(), stamped=False,
-                 sock=None):
+                 sock=None, web=False):
         """sock: one that msrpd has connected to us by, in place of the address."""
         self.sock = sock or socket.socket()
         for option in options:
@@ -32,39 +29,44 @@ class Wire:
         if not sock:
             self.sock.connect(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.stamped = stamped      # the kernel is to say when something came
-        if stamped:
-            self.sock.setsockopt(socket.SOL_SOCKET, STAMPS, 1)
-        self.left = self.came = None    # nanoseconds: when the last bytes did
+        self.left = None            # nanoseconds: when the last bytes did
+        if stamped:                 # the kernel is to say when something came
+            self._clock = self.sock = Stamped(self.sock)
         if tls:
-            self.sock = tls.wrap_socket(self.sock, server_hostname=address[0])
+            self.sock = Tls(self.sock, tls, address[0]) if stamped \
+                else tls.wrap_socket(self.sock, server_hostname=address[0])
+        self._write = self.sock.sendall
+        if web:
+            self.sock = ws.Socket(ws.shake_hands(self.sock)[0])
+            self._write = self.sock.send
         self.own = own or f'msrp{"s" if tls else ""}://127.0.0.1:9/{new_id()};tcp'
         self._framer = Framer(strict=False)
         self._frames = []
 
+    @property
+    def came(self):
+        """Nanoseconds: when the last bytes did, where that is stamped."""
+        return self._clock.came
+
     def send(self, frame):
         data = frame.encode()
         self.left = time.clock_gettime_ns(time.CLOCK_REALTIME)
-        self.sock.sendall(data)
+        self._write(data)
         return frame
 
     def _receive(self):
-        if not self.stamped:
-            return self.sock.recv(1 << 16)
-        data, notes, _, _ = self.sock.recvmsg(1 << 16, socket.CMSG_SPACE(16))
-        for level, kind, value in notes:
-            if (level, kind) == (socket.SOL_SOCKET, STAMPS):
-                seconds, nanoseconds = struct.unpack('qq', value)
-                self.came = seconds * 10 ** 9 + nanoseconds
+        try:
+            data = self.sock.recv(1 << 16)
+        except BlockingIOError:
+            return b''              # a WebSocket's message is not whole
+        if not data:
+            raise EOFError('msrpd closed the connection')
         return data
 
     def frame(self):
         """The next one that comes."""
         while not self._frames:
-            data = self._receive()
-            if not data:
-                raise EOFError('msrpd closed the connection')
-            self._frames += self._framer.feed(data)
+            self._frames += self._framer.feed(self._receive())
         return self._frames.pop(0)
 
     def ask(self, frame):
