@@ -127,7 +127,8 @@ static int join_sip_by(struct web_side *side, bool encrypted, struct reason *why
 		addr_set_port(&loopback, addr_port(&place.addr));
 		place.addr = loopback;
 	}
-	err = sip_stack_take_websockets(*side->sip, &place.addr, place.secure, &listener);
+	err = sip_stack_take_websockets(*side->sip, &place.addr, encrypted || place.secure,
+	    &listener);
 	if (err < 0)
 		return reason_set(why, err, "web: /sip: %s", strerror(-err));
 	web_use_sip(side->web, encrypted, listener);

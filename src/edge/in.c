@@ -192,14 +192,25 @@ static void refuse(const struct edge_source *from, const struct edge_head *head,
 	edge_refuse(from, head, status, status == 400 ? "it cannot be read" : NULL);
 }
 
-/* The stack need not be asked for the answer to what would not be looked at. */
+/* Does it say that it is about a dialog, or a request before?  The stack knows whether that is so. */
+static bool goes_on(const struct edge_head *head)
+{
+	struct slice method = edge_head_method(head);
+
+	return slice_equal(method, SLICE("CANCEL"))
+	    || (edge_head_tag(head, EDGE_TO).p && !slice_equal(method, SLICE("REGISTER")));
+}
+
+/*
+ * The stack need not be asked for the answer to what would not be looked at.  A node of ours has
+ * asked that of whom it speaks for.
+ */
 static bool is_barred(const struct edge_source *from, const struct edge_head *head)
 {
 	struct edge_line line;
 	size_t at = 0;
 
-	/* What goes on with something has been admitted. */
-	if (edge_head_tag(head, EDGE_TO).p || slice_equal(edge_head_method(head), SLICE("CANCEL")))
+	if ((from->flow && from->flow->is_node) || goes_on(head))
 		return false;
 	while (edge_head_next_line(head, &at, &line))
 		if (slice_equal_nocase(line.name, SLICE("Authorization")))

@@ -64,7 +64,7 @@ static void drop_response(struct edge_server *s)
 static void keep_response(struct edge_server *s, struct slice text)
 {
 	drop_response(s);
-	if (!edge_memory_take_datagram(s->listener->edge, s->share, text.len))
+	if (!edge_memory_take(s->listener->edge, s->share, text.len))
 		return;
 	s->response = malloc(text.len);
 	if (!s->response) {

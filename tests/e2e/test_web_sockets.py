@@ -69,14 +69,17 @@ class ProtoTest(case.Case):
     def test_by_whichever(self):
         rules = [{'do': [{'send_reply': {'code': 200, 'reason': '$proto'}}]}]
         for schemes in (('http', 'https'), ('https', 'http')):
-            for more in ({}, {'advertise': 'https://im.example.org'}):
+            for more in ({}, {'advertise': 'http://im.example.org'},
+                         {'advertise': 'https://im.example.org'}):
                 with self.subTest(schemes, **more):
                     _, ctl = self.start({
                         'web': {'listen': [f'{scheme}://127.0.0.1:0' for scheme in schemes],
                                 'tls': self.tls, **more},
                         'routes': {'sip': rules}})
                     # Who advertises https has a proxy that it ends at.
-                    expected = ['wss' if more or scheme == 'https' else 'ws' for scheme in schemes]
+                    by_tls = more.get('advertise', '').startswith('https')
+                    expected = ['wss' if by_tls or scheme == 'https' else 'ws'
+                                for scheme in schemes]
                     self.assertEqual(list(map(self.proto, ctl.call('status')['listen']['web'])),
                                      expected)
 
