@@ -377,7 +377,7 @@ class CostFlood(FloodCase):
     apart = False                   # it may sleep between clients
     SIP = ('UDP', 'TCP', 'TLS', 'WS')
     sip_listen = ['sips:127.0.0.1:0', 'sip:127.0.0.1:0;transport=ws']
-    RATIO = 0.15                    # to a visit; what it is to wake up and accept is in both
+    RATIO = scale(0.15, 0.1)        # to a visit; what it is to wake up and accept is in both
     ROUNDS = scale(1, 5)
     VISITS, REFUSALS = scale(5, 250), scale(64, 1000)
     CLIENTS = 256                   # of the control socket (src/ctl/server.c)
