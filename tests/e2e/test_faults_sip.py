@@ -12,6 +12,7 @@ from lib.gateway import CLIENT, PHONE, TEXT, GatewayCase, routes
 from lib.registrar import DOMAIN, RegistrarCase
 from lib.registrar import config as registrar_config
 from lib.sip import Dialog, parameters, token
+from lib.tls_server import TlsServer
 from lib.waiting import poll
 from lib.walk import Walk
 
@@ -212,14 +213,17 @@ class SipDialFaults(SipFaults):
         super().target()
         self.peer = self.ua(user='peer', name='peer')
         self.peer.advertise = self.HOST
-        return '127.0.0.1', self.peer.port
+        return '127.0.0.1', self.peer_port()
+
+    def peer_port(self):
+        return self.peer.port
 
     def converse(self, proxy, fault):
         taker = self.listener(advertise=self.HOST)
         session = self.ctl.call(
             'msrp_ua_start_session', content_types=TEXT, from_uri='sip:a@example.org',
             to_uri='sip:b@example.org',
-            ruri=f'sip:b@127.0.0.1:{proxy.port};transport=tcp')['session_id']
+            ruri=f'sip:b@127.0.0.1:{proxy.port};transport={self.kind.lower()}')['session_id']
 
         def answer():
             for transaction in self.peer.requests.has(lambda t: not t.last and t.method != 'ACK'):
@@ -262,6 +266,19 @@ class SipDialFaults(SipFaults):
     def check_counters(self, before, after):
         self.assertEqual(after['ua:started'] - before['ua:started'], 1)
         self.assertEqual(after['ua:sessions'], 0)
+
+
+class SipDialTlsFaults(SipDialFaults):
+    kind, secure = 'TLS', True
+
+    def peer_port(self):
+        self.server = TlsServer(self.peer, certs.server_context(
+            self.ca.issue('peer', ['IP:127.0.0.1']), self.ca))
+        return self.server.port
+
+    def converse(self, proxy, fault):
+        super().converse(proxy, fault)
+        self.server.close()
 
 
 class PageDialFaults(Walk, GatewayCase):

@@ -22,11 +22,10 @@ class TlsServer:
                 return
             try:
                 sock = self.context.wrap_socket(sock, server_side=True)
-            except OSError:
+                self.ua.adopt(sock, 'TLS')
+            except OSError:             # or gone when it was over
                 self.refused.set()
                 sock.close()
-            else:
-                self.ua.adopt(sock, 'TLS')
 
     def close(self):
         self.sock.shutdown(socket.SHUT_RDWR)
