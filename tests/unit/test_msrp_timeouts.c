@@ -17,6 +17,7 @@
 #include "loop.h"
 #include "msrp/pool.h"
 #include "msrp_side.h"
+#include "net/listener.h"
 
 struct fixture {
 	struct msrp_side side;
@@ -179,6 +180,7 @@ static void nothing_is_opened_while_stopping(void **state)
 	f->side.user.ops = &stubborn_ops;
 	msrp_target_unbind(f->side.stack, &f->side.target);
 	msrp_sink_drop(&f->side.sink);
+	net_listener_close(&f->side.framed);
 	msrp_stack_free(f->side.stack);
 	f->side.stack = NULL;
 	assert_int_equal(reconnected, -ESHUTDOWN);

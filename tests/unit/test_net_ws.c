@@ -22,6 +22,7 @@
 #include <msrpd/setting.h>
 #include <msrpd/timer.h>
 
+#include "base/addr.h"
 #include "certs.h"
 #include "loop.h"
 #include "net/dial.h"
@@ -887,19 +888,27 @@ static void what_no_client_may_send_is_refused(void **state)
 	}
 }
 
+/* Who is there takes the connection, and has no part in the test. */
 static void nobody_is_dialled(void **state)
 {
 	struct fixture *f = *state;
+	int there = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct net_dial dial;
 	struct net_destination to = {.transport = &net_ws,
 	    .host = SLICE("127.0.0.1"),
-	    .port = addr_port(&f->listener.addr),
 	    .fingerprints = ""};
+	union addr addr;
 
+	assert_int_equal(addr_parse_host(&addr, SLICE("127.0.0.1")), 0);
+	assert_int_equal(bind(there, &addr.any, addr_len(&addr)), 0);
+	assert_int_equal(listen(there, 1), 0);
+	addr_of_socket(&addr, there);
+	to.port = addr_port(&addr);
 	on_accept(f);
 	assert_int_equal(net_dial(f->stream, &dial, &to), 0);
 	loop_until(f->base, is_closed, f);
 	assert_int_equal(f->err, -EPROTONOSUPPORT);
+	close(there);
 }
 
 #define CASE(name)                                 \
