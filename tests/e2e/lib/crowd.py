@@ -156,6 +156,10 @@ class Peer:
             return True
         except OSError:
             data = b''
+        return self.take(data)
+
+    def take(self, data):
+        """What has come, nothing at the end.  Is there more to be read?"""
         self.got += len(data)
         if not data:
             self.crowd.gone(self)
@@ -330,13 +334,7 @@ class GuessingPeer(Peer):
         super().__init__(*args)
         self.data, self.asked, self.awaited = b'', True, 1
 
-    def read(self):
-        try:
-            data = self.sock.recv(1 << 16)
-        except BlockingIOError:
-            return True
-        except OSError:
-            data = b''
+    def take(self, data):
         *answers, self.data = (self.data + data).split(b'\r\n\r\n')
         if answers and self.asked:
             guesses = self.crowd.guesser.guesses(answers[0])
