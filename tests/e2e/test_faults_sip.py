@@ -118,7 +118,8 @@ class SipFaults(Walk, RegistrarCase):
                                                      *fields])
         first = self.ask(register, transport, 401, 403, *refusals)
         value = first and first.get('WWW-Authenticate')
-        if value and 'realm' not in parameters(value) and fault and fault.corrupts:
+        if value and fault and fault.corrupts \
+                and not {'realm', 'nonce'} <= parameters(value).keys():
             value = None            # a challenge that nobody can answer
         second = value and self.ask(
             lambda: register(('Authorization', sip_credentials(
