@@ -57,7 +57,8 @@ const struct setting net_guard_settings_rows[] = {
 	.offset = LIMIT(connections_per_address),
 	.preset = "256",
 	.max = UINT32_MAX,
-	.help = "Connections that one address may have; one more is closed at once; 0 is any."},
+	.help = "Connections that one address may have, those included that bring it answers "
+		"(RFC 3261 18.2.2); one more is closed at once, or not made; 0 is any."},
     {.name = "handshakes_per_second",
 	.type = SETTING_NUMBER,
 	.offset = LIMIT(handshakes_per_second),
