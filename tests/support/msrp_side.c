@@ -20,6 +20,7 @@
 
 #include "base/stats.h"
 #include "loop.h"
+#include "loopback.h"
 #include "net/net.h"
 
 #define OWNER(type, member, p) ((type *)(void *)((char *)(p)-offsetof(type, member)))
@@ -129,8 +130,7 @@ static void listen_framed(struct msrp_side *side)
 	    .transport = &framed_transport,
 	    .name = "framed",
 	    .arg = msrp_listener_at(side->stack, 0)};
-	assert_int_equal(addr_parse_host(&side->framed.addr, SLICE("127.0.0.1")), 0);
-	assert_int_equal(net_listener_open(&side->framed), 0);
+	loopback_listen(&side->framed);
 }
 
 void msrp_side_start(struct msrp_side *side)

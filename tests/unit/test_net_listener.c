@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "loop.h"
+#include "loopback.h"
 #include "net/listener.h"
 #include "net/net.h"
 #include "net/stream.h"
@@ -81,8 +82,7 @@ static int setup(void **state)
 	    .transport = &net_tcp,
 	    .name = "test",
 	    .arg = f};
-	assert_int_equal(addr_parse_host(&f->listener.addr, SLICE("127.0.0.1")), 0);
-	assert_int_equal(net_listener_open(&f->listener), 0);
+	loopback_listen(&f->listener);
 	*state = f;
 	return 0;
 }

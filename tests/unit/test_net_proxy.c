@@ -18,6 +18,7 @@
 
 #include "base/stats.h"
 #include "loop.h"
+#include "loopback.h"
 #include "net/guard.h"
 #include "net/listener.h"
 #include "net/net.h"
@@ -236,12 +237,11 @@ static int setup(void **state)
 	    .limits = {.max_streams = 10, .send_queue = 1 << 16},
 	    .count = {&c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6]}};
 	assert_int_equal(net_protocol_init(&f->protocol), 0);
-	f->listener.protocol = &f->protocol;
-	f->listener.transport = &net_tcp;
-	f->listener.name = "test";
-	f->listener.arg = f;
-	assert_int_equal(addr_parse_host(&f->listener.addr, SLICE("127.0.0.1")), 0);
-	assert_int_equal(net_listener_open(&f->listener), 0);
+	f->listener = (struct net_listener){.protocol = &f->protocol,
+	    .transport = &net_tcp,
+	    .name = "test",
+	    .arg = f};
+	loopback_listen(&f->listener);
 	*state = f;
 	return 0;
 }

@@ -25,6 +25,7 @@
 #include "base/addr.h"
 #include "certs.h"
 #include "loop.h"
+#include "loopback.h"
 #include "net/dial.h"
 #include "net/listener.h"
 #include "net/net.h"
@@ -165,12 +166,11 @@ static int set_up(void **state, const struct net_transport *transport)
 	    .limits = {.max_streams = 100, .send_queue = 1 << 16, .max_message = LARGE},
 	    .count = {&c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6]}};
 	assert_int_equal(net_protocol_init(&f->protocol), 0);
-	f->listener.protocol = &f->protocol;
-	f->listener.transport = transport;
-	f->listener.name = "test";
-	f->listener.arg = f;
-	assert_int_equal(addr_parse_host(&f->listener.addr, SLICE("127.0.0.1")), 0);
-	assert_int_equal(net_listener_open(&f->listener), 0);
+	f->listener = (struct net_listener){.protocol = &f->protocol,
+	    .transport = transport,
+	    .name = "test",
+	    .arg = f};
+	loopback_listen(&f->listener);
 	*state = f;
 	return 0;
 }
