@@ -6,7 +6,7 @@ more than once; the counters say what the peers saw; and nothing is left behind,
 A conversation ends when both sides know what became of all that was said, or when its connection
 is gone, and no sooner.  This takes a sample of all bytes; scripts/torture walks the rest.
 """
-from lib import case, certs, msrp
+from lib import case, msrp
 from lib.anchor import ROUTES, AnchorCase
 from lib.ctl import RpcError
 from lib.fault import CORRUPTING, KINDS
@@ -114,7 +114,7 @@ class UaDialFaults(UaFaults):
 
     def target(self):
         # Who listens there is known once the call has begun.
-        self.taker = msrp.Listener(tls=self.secure and certs.server_context(self.ca.issue('peer')))
+        self.taker = msrp.Listener(tls=self.server_tls)
         return '127.0.0.1', self.taker.port
 
     def meet(self, proxy, ua):

@@ -2,7 +2,7 @@
 """SIP over connections that go wrong at any byte: test_faults.py has the rules."""
 import re
 
-from lib import case, certs, msrp, sdp
+from lib import case, msrp, sdp
 from lib.ctl import RpcError
 from lib.daemon import UA_ROUTES
 from lib.digest import sip_credentials
@@ -32,12 +32,8 @@ class SipFaults(Walk, RegistrarCase):
         where = {'TLS': 'sips:127.0.0.1:0'}.get(
             cls.kind, f'sip:127.0.0.1:0;transport={cls.kind.lower()}')
         section = {**cls.sip, 'listen': ['sip:127.0.0.1:0;transport=udp', where]}
-        if cls.secure:
-            cls.ca = certs.Authority(cls.directory)
-            own = cls.ca.issue('msrpd')
-            section['tls'] = {'certificate': own.certificate, 'private_key': own.key,
-                              'ca_file': cls.ca.file}
-        cls.config = {**registrar_config(), 'sip': section, 'dns': {'servers': [cls.dns.address]}}
+        cls.config = {**registrar_config(), 'sip': section | cls.prepare_tls(),
+                      'dns': {'servers': [cls.dns.address]}}
         cls.config['routes'] = {'sip': [
             {'if': {'$rm': 'MESSAGE'}, 'do': [
                 {'send_message': {'ruri': '$hdr(X-To)', 'from': '$fu', 'to': '$tu',
@@ -273,8 +269,7 @@ class SipDialTlsFaults(SipDialFaults):
     kind, secure = 'TLS', True
 
     def peer_port(self):
-        self.server = TlsServer(self.peer, certs.server_context(
-            self.ca.issue('peer', ['IP:127.0.0.1']), self.ca))
+        self.server = TlsServer(self.peer, self.server_tls)
         return self.server.port
 
     def converse(self, proxy, fault):

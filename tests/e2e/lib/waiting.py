@@ -71,14 +71,18 @@ class Mailbox:
                 self._changed.wait(left)
 
 
-def poll(condition, timeout=DEADLINE, what='a condition', interval=0.02):
-    """For what tells nobody when it changes (another process' state): ask again and again."""
+def poll(condition, timeout=DEADLINE, what='a condition', interval=0.05):
+    """For what tells nobody when it changes (another process' state): ask again and again.
+
+    At first at once, then ever less often, until it is every interval seconds.
+    """
     deadline = time.monotonic() + timeout
-    pause = threading.Event()
+    pause, between = threading.Event(), min(0.002, interval)
     while True:
         result = condition()
         if result:
             return result
         if time.monotonic() > deadline:
             raise Timeout(f'{what} did not come within {timeout} s')
-        pause.wait(interval)
+        pause.wait(between)
+        between = min(2 * between, interval)

@@ -27,16 +27,20 @@ class Walk:
         cls.scheme = 'msrps' if cls.secure else 'msrp'
         section = {**QUICK, 'listen': [{'uri': f'{cls.scheme}://127.0.0.1:0;{transport}'}
                                        for transport in ('tcp', *(['ws'] if cls.web else []))]}
-        if cls.secure:
-            cls.ca = certs.Authority(cls.directory)
-            own = cls.ca.issue('msrpd')
-            section['tls'] = {'certificate': own.certificate, 'private_key': own.key,
-                              'ca_file': cls.ca.file}
-        cls.config = {**cls.changes, 'msrp': section}
+        cls.config = {**cls.changes, 'msrp': section | cls.prepare_tls()}
 
-    @property
-    def tls(self):
-        return certs.client_context(self.ca) if self.secure else None
+    @classmethod
+    def prepare_tls(cls):
+        """The peers' contexts; what msrpd is told is returned."""
+        cls.tls = cls.server_tls = None
+        if not cls.secure:
+            return {}
+        ca = certs.Authority(cls.directory)
+        own = ca.issue('msrpd')
+        cls.tls = certs.client_context(ca)
+        cls.server_tls = certs.server_context(ca.issue('peer'), ca)
+        return {'tls': {'certificate': own.certificate, 'private_key': own.key,
+                        'ca_file': ca.file}}
 
     # --- what is there before and after
 
