@@ -11,7 +11,7 @@
 
 enum {
 	LINGER_MS = 2000,
-	LINGER_BYTES = 1 << 20, /* that the peer may still send */
+	LINGER_BYTES = 256 << 10, /* that the peer may still send */
 	LINGERS_MAX = 256,
 };
 

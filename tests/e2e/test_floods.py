@@ -46,7 +46,7 @@ INVITE = 20                     # that one takes of it until it is over
 SESSION = 28                    # one that nobody acknowledges
 UNREAD_SIP = 64                 # answers of SIP's
 # Microseconds that a message over a bound may take besides its connection.
-FAULTY = {'TCP': 2000, 'TLS': 2000, 'WS': 4000}
+FAULTY = 2000
 RATIO = 2                       # of the good ones' median beside a crowd to that without
 DOMAIN = 'example.org'
 # Of the good ones' messages: seconds between two, and one in how many comes so.
@@ -723,7 +723,7 @@ class FaultyFlood(FloodCase):
                 self.assertLessEqual(answer.count(b'SIP/2.0 '), 1)
                 if answer:
                     self.assertTrue(answer.startswith(f'SIP/2.0 {code} '.encode()), answer)
-            if spent - bare > FAULTY[kind]:
+            if spent - bare > FAULTY:
                 slow.append((name, spent - bare))
         self.assertEqual(bounds.bytes_of_stack(self.daemon), stack)
         if LONG:

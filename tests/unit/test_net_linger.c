@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,7 +17,10 @@
 #include "net/net.h"
 #include "net/priv.h"
 
-enum { MANY = 256 };
+enum {
+	MANY = 256,
+	MOST = 256 << 10, /* bytes that are read of what comes */
+};
 
 /* @return the peer's end of one that lingers, if it may */
 static int part(struct net *net)
@@ -72,10 +77,56 @@ static void so_many_at_once(void **state)
 	event_base_free(base);
 }
 
+/** Two ends of a TCP connection, neither of which blocks. */
+static void tcp_pair(int fds[2])
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, length), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+	fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fds[0], (struct sockaddr *)&address, length), 0);
+	fds[1] = accept(listener, NULL, NULL);
+	assert_true(fds[1] >= 0);
+	close(listener);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(evutil_make_socket_nonblocking(fds[i]), 0);
+}
+
+static void not_without_end(void **state)
+{
+	static const char piece[4096];
+	struct event_base *base = event_base_new();
+	struct net *net;
+	size_t sent = 0;
+	ssize_t n;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(net_new(&net, base), 0);
+	tcp_pair(fds);
+	linger_start(net, fds[0]);
+	while ((n = send(fds[1], piece, sizeof(piece), MSG_NOSIGNAL)) > 0) {
+		sent += (size_t)n;
+		assert_true(sent < 2 * MOST);
+		loop_settle(base);
+	}
+	assert_true(errno == ECONNRESET || errno == EPIPE);
+	assert_true(sent >= MOST);
+	close(fds[1]);
+	net_free(net);
+	event_base_free(base);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(so_many_at_once),
+	    cmocka_unit_test(not_without_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
