@@ -15,6 +15,7 @@ static void note_instead(struct edge_client *c, const struct edge_outgoing *inst
 	c->host = slice_dup(instead->host);
 	c->listener = instead->listener;
 	c->port = instead->port;
+	c->cause = instead->cause;
 	client_set_text(&c->text, instead->text);
 }
 

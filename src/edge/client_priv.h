@@ -15,6 +15,7 @@ struct edge_outgoing {
 	struct edge_listener *listener;
 	struct slice host; /* an address of the listener's family, or a name */
 	uint16_t port;
+	edge_share cause; /* for whom the name is asked for */
 	struct slice text;
 };
 
@@ -36,6 +37,7 @@ struct edge_client {
 	struct edge_name *name;         /* that is being looked up; NULL */
 	char *host;                     /* instead of the flow: to whom; NULL */
 	uint16_t port;
+	edge_share cause;    /* for whom a name is asked for */
 	union addr peer;     /* by UDP */
 	struct slice head;   /* on a flow: the request's, as the stack sent it; owned */
 	struct slice cancel; /* of a passed INVITE: its CANCEL, as the stack would send it; owned */

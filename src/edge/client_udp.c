@@ -134,7 +134,7 @@ static int find_address(struct edge_client *c, struct slice host)
 		addr_set_port(&c->peer, c->port);
 		return 1;
 	}
-	name = edge_name_get(c->edge, host);
+	name = edge_name_get(c->edge, host, c->cause);
 	if (!name)
 		return -ENOMEM;
 	if (name->lookup) {
@@ -161,6 +161,7 @@ int edge_client_by_datagram(const struct edge_outgoing *out, const struct edge_h
 	++*edge->count.transactions;
 	c->listener = out->listener;
 	c->port = out->port;
+	c->cause = out->cause;
 	c->repeat.again = on_again;
 	client_set_text(&c->text, out->text);
 	err = c->text.p ? client_take_memory(c, request) : -ENOMEM;

@@ -32,15 +32,6 @@ static struct sip_flow *flow_of(struct net_stream *stream)
 
 /* --- life --- */
 
-static void write_token(struct sip_flow *f, edge_share share)
-{
-	const struct edge_token token = {.kind = TOKEN_FLOW,
-	    .number = f->stream.number,
-	    .share = share};
-
-	edge_token_write(f->edge, &token, f->token);
-}
-
 struct sip_flow *flow_new(const struct edge_listener *listener,
     const struct edge_transport *transport)
 {
@@ -62,13 +53,17 @@ struct sip_flow *flow_new(const struct edge_listener *listener,
 		net_stream_close(&f->stream, -ENOMEM);
 		return NULL;
 	}
-	flow_name(f);
+	flow_name(f, EDGE_SHARE_OF_NOBODY);
 	return f;
 }
 
-void flow_name(struct sip_flow *f)
+void flow_name(struct sip_flow *f, edge_share share)
 {
-	write_token(f, EDGE_SHARE_OF_NOBODY);
+	const struct edge_token token = {.kind = TOKEN_FLOW,
+	    .number = f->stream.number,
+	    .share = share};
+
+	edge_token_write(f->edge, &token, f->token);
 }
 
 struct sip_flow *flow_find_asker(struct edge *edge, uint64_t number)
@@ -132,7 +127,7 @@ static void on_opened(struct net_stream *stream)
 	addr_unmap(&f->peer);
 	addr_print_host(&f->peer, f->peer_host);
 	if (!f->place)
-		write_token(f, edge_share_of(f->edge, &f->peer));
+		flow_name(f, edge_share_of(f->edge, &f->peer));
 	net_stream_set_life(stream, idle_queue(f));
 }
 
@@ -202,6 +197,7 @@ static void on_free(struct net_stream *stream)
 	if (flow_is_datagram(f))
 		edge_datagram_forget(f);
 	edge_framer_fini(&f->framer);
+	edge_cause_leave(f->edge, f->cause);
 	free(f->place);
 	free(f->node);
 	free(f);

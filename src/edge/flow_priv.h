@@ -4,6 +4,7 @@
 #include <msrpd/table.h>
 #include <msrpd/timer.h>
 
+#include "edge/cause_priv.h"
 #include "edge/framer.h"
 #include "edge/listener_priv.h"
 #include "net/stream.h"
@@ -21,6 +22,7 @@ struct sip_flow {
 	const struct edge_listener *listener;
 	const struct edge_transport *transport;
 	struct edge_place *place; /* NULL: accepted */
+	edge_share cause;         /* for whom it was opened */
 	SLIST_HEAD(, edge_alias) aliases;
 	struct edge_framer framer;
 	union addr peer;
@@ -48,7 +50,7 @@ void flow_on_quiet(struct timer_entry *life, void *arg);
 struct sip_flow *flow_new(const struct edge_listener *listener,
     const struct edge_transport *transport);
 /** Write its token. */
-void flow_name(struct sip_flow *flow);
+void flow_name(struct sip_flow *flow, edge_share share);
 /** Where requests go.  NULL: it is closed, or its peer sends no more */
 struct sip_flow *flow_find(struct edge *edge, uint64_t number);
 /** Where responses go.  NULL: it is closed */

@@ -20,6 +20,7 @@ static void forget(struct edge_name *n)
 	HASH_DELETE(hh, n->edge->names, n);
 	timer_queue_stop(&n->edge->names_kept, &n->kept);
 	net_lookup_cancel(&n->lookup);
+	edge_cause_leave(n->edge, n->cause);
 	edge_clients_drop(n);
 	free(n);
 }
@@ -55,6 +56,8 @@ static void on_addresses(struct addrinfo *addresses, const char *why, void *arg)
 	while (net_addresses_next(&next, &address))
 		note(n, &address);
 	net_addresses_free(addresses);
+	edge_cause_leave(n->edge, n->cause);
+	n->cause = EDGE_SHARE_OF_NOBODY;
 	while ((c = TAILQ_FIRST(&n->waiting)))
 		edge_client_resolved(c, n);
 	if (!addresses && !n->starting)
@@ -75,7 +78,7 @@ static bool make_room(struct edge *edge)
 	return oldest;
 }
 
-static struct edge_name *new_name(struct edge *edge, struct slice host)
+static struct edge_name *new_name(struct edge *edge, struct slice host, edge_share cause)
 {
 	struct edge_name *n = make_room(edge) ? calloc(1, sizeof(*n) + host.len + 1) : NULL;
 
@@ -84,14 +87,18 @@ static struct edge_name *new_name(struct edge *edge, struct slice host)
 	n->edge = edge;
 	TAILQ_INIT(&n->waiting);
 	memcpy(n->host, host.p, host.len);
-	HASH_ADD_STR(edge->names, host, n);
+	if (edge_cause_enter(edge, cause)) {
+		n->cause = cause;
+		HASH_ADD_STR(edge->names, host, n);
+	}
 	if (n->hh.tbl)
 		return n;
+	edge_cause_leave(edge, n->cause);
 	free(n);
 	return NULL;
 }
 
-struct edge_name *edge_name_get(struct edge *edge, struct slice host)
+struct edge_name *edge_name_get(struct edge *edge, struct slice host, edge_share cause)
 {
 	struct edge_name *n;
 	int err;
@@ -99,7 +106,7 @@ struct edge_name *edge_name_get(struct edge *edge, struct slice host)
 	HASH_FIND(hh, edge->names, host.p, host.len, n);
 	if (n)
 		return n;
-	n = new_name(edge, host);
+	n = new_name(edge, host, cause);
 	if (!n)
 		return NULL;
 	n->starting = true;

@@ -11,6 +11,7 @@
 struct edge_name {
 	UT_hash_handle hh;
 	struct net_lookup *lookup; /* NULL: it is known */
+	edge_share cause;          /* for whom it is asked for */
 	struct timer_entry kept;
 	union addr found[2]; /* of IPv4 and IPv6; none */
 	TAILQ_HEAD(, edge_client) waiting;
@@ -19,8 +20,11 @@ struct edge_name {
 	char host[];
 };
 
-/** @return NULL: no memory, or too many */
-struct edge_name *edge_name_get(struct edge *edge, struct slice host);
+/**
+ * @param cause  for whom it is
+ * @return NULL: no memory, or too many
+ */
+struct edge_name *edge_name_get(struct edge *edge, struct slice host, edge_share cause);
 
 /** The address, of this family if there is one.  @return false: none */
 bool edge_name_address(const struct edge_name *name, sa_family_t family, union addr *addr);

@@ -243,7 +243,7 @@ static void send_datagram(const struct edge_target *t, bool whole, const struct 
     unsigned attempt)
 {
 	struct edge *edge = t->listener->edge;
-	struct edge_outgoing out = {t->listener, slice_of(t->host), t->port, absent};
+	struct edge_outgoing out = {t->listener, slice_of(t->host), t->port, t->cause, absent};
 	int err = write_datagram(t->listener, m, attempt);
 
 	out.text = buffer_text(&edge->text);
@@ -279,14 +279,19 @@ static void send_there(const struct edge_target *t, bool whole, const struct edg
 		edge_retry_note(t->listener->edge, t, m, attempt);
 }
 
-/* To the place that the request itself names. */
-static void send_to_target(struct edge *edge, struct edge_listener *listener, bool whole,
+/* To the place that the request itself names, for whom the token is. */
+static void send_to_target(struct edge *edge, const struct edge_token *token,
     const struct edge_message *m, unsigned attempt)
 {
+	struct edge_listener *listener =
+	    token->kind == TOKEN_FLOW ? NULL : edge_listener_at(edge, token->number);
+	bool whole = token->kind == TOKEN_WHOLE;
 	struct edge_target t;
 	int err;
 
-	if (edge_target_read(edge, &t, edge_head_next_hop(&m->head, 1), listener) < 0)
+	err = edge_target_read(edge, &t, edge_head_next_hop(&m->head, 1), listener);
+	t.cause = token->share;
+	if (err < 0)
 		give_up(edge, &m->head, 430, "the connection is closed");
 	else if (!t.listener)
 		not_reached(edge, &m->head, "no listener of that transport");
@@ -418,15 +423,14 @@ static void send_request(struct edge *edge, const struct edge_message *m, unsign
 		break;
 	case TOKEN_OUT:
 	case TOKEN_WHOLE:
-		send_to_target(edge, edge_listener_at(edge, token.number),
-		    token.kind == TOKEN_WHOLE, m, attempt);
+		send_to_target(edge, &token, m, attempt);
 		break;
 	case TOKEN_FLOW:
 		f = flow_find(edge, token.number);
 		if (f)
 			send_along(f, m);
 		else
-			send_to_target(edge, NULL, false, m, attempt);
+			send_to_target(edge, &token, m, attempt);
 		break;
 	case TOKEN_DATAGRAM:
 		send_to_source(edge, &token, m);

@@ -76,8 +76,9 @@ int edge_target_read(struct edge *edge, struct edge_target *t, struct slice text
 
 	if (edge_uri_parse(&uri, text) < 0)
 		return -EINVAL;
-	t->transport = edge_uri_transport(&uri, listener);
-	t->named = uri.secure || edge_uri_param(&uri, SLICE("transport")).p;
+	*t = (struct edge_target){.transport = edge_uri_transport(&uri, listener),
+	    .named = uri.secure || edge_uri_param(&uri, SLICE("transport")).p,
+	    .has_port = uri.port};
 	host = edge_uri_param(&uri, SLICE("maddr"));
 	if (!host.len)
 		host = uri.host;
@@ -86,9 +87,6 @@ int edge_target_read(struct edge *edge, struct edge_target *t, struct slice text
 		return -EINVAL;
 	snprintf(t->host, sizeof(t->host), "%.*s", SLICE_ARG(host));
 	edge_lower(t->host);
-	t->has_port = uri.port;
-	t->identity[0] = '\0';
-	t->choices = 0;
 	t->port = uri.port ? uri.port : default_port(t->transport);
 	choose_listener(edge, t, listener);
 	return 0;
@@ -115,7 +113,7 @@ int edge_target_of_via(struct edge *edge, struct edge_target *t, const struct ed
 	    .named = true,
 	    .has_port = true,
 	    .port = via->port ? via->port : default_port(transport),
-	    .caller = caller};
+	    .cause = edge_share_of(edge, &caller)};
 	snprintf(t->host, sizeof(t->host), "%.*s", SLICE_ARG(host));
 	/* By TLS he is to be who he has said he is. */
 	if (transport->net->encrypted && !slice_equal_nocase(host, via->host))
@@ -163,15 +161,14 @@ static int dial(struct sip_flow *f, const struct edge_target *t)
 	return net_dial(&f->stream, &f->place->dial, &to);
 }
 
-/* Or by answers that are to be brought to him he could have more connections than he may open. */
-static int charge_caller(struct sip_flow *f, const struct edge_target *t)
+/* Or by what is to be brought to him he could have more connections than he may open. */
+static int set_cause(struct sip_flow *f, edge_share cause)
 {
-	int err = addr_len(&t->caller) ? net_stream_charge(&f->stream, &t->caller) : 0;
-
-	if (err == -EMFILE)
-		log_debug("sip: %s:%u: not called back: too many of this address", t->host,
-		    t->port);
-	return err;
+	if (!edge_cause_enter(f->edge, cause))
+		return -EMFILE;
+	f->cause = cause;
+	flow_name(f, cause);
+	return 0;
 }
 
 static struct sip_flow *open_flow(struct edge *edge, const struct edge_target *t, const char *key)
@@ -183,7 +180,7 @@ static struct sip_flow *open_flow(struct edge *edge, const struct edge_target *t
 
 	if (!f)
 		return NULL;
-	err = charge_caller(f, t);
+	err = set_cause(f, t->cause);
 	if (err == 0)
 		f->place = calloc(1, sizeof(*f->place) + size);
 	if (f->place) {
@@ -192,6 +189,8 @@ static struct sip_flow *open_flow(struct edge *edge, const struct edge_target *t
 	}
 	if (f->place && dial(f, t) == 0)
 		return f;
+	if (err == -EMFILE)
+		log_debug("sip: %s:%u: not called back: too many of one address", t->host, t->port);
 	net_stream_close(&f->stream, err < 0 ? err : -ENOMEM);
 	return NULL;
 }

@@ -26,7 +26,7 @@ struct edge_target {
 	char identity[256]; /* the domain whose server the host is; empty: it is nobody's */
 	unsigned choices;   /* so many servers it has */
 	uint16_t port;
-	union addr caller; /* who has it opened, whose connection it is to limits; none: we have */
+	edge_share cause; /* for whom that is */
 };
 
 /**

@@ -3,7 +3,7 @@
  *
  * Each file has a header of its own, and each header stands on those behind its colon:
  *
- *	token, repeat, memory:
+ *	token, repeat, memory, cause:
  *	link:           token
  *	listener:       token
  *	flow:           listener
@@ -78,6 +78,7 @@ struct edge {
 	uint64_t full_said_ms;           /* that there is no room for transactions */
 	struct timer_queue invites_kept; /* those that the stack has to answer, or has refused */
 	uint64_t shares[EDGE_SHARES];    /* of transaction_memory */
+	uint32_t caused[EDGE_SHARES];    /* connections and questions under way */
 	struct buffer text;              /* of the message that is being written */
 	struct edge_count count;
 	void (*link_lost)(void *arg);

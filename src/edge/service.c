@@ -41,6 +41,7 @@ struct edge_service {
 	UT_hash_handle hh;
 	struct timer_entry kept;
 	struct net_service *lookup; /* NULL: it is known */
+	edge_share cause;           /* for whom it is asked for */
 	STAILQ_HEAD(, edge_parked) waiting;
 	struct edge *edge;
 	size_t count;
@@ -167,6 +168,7 @@ static void forget(struct edge_service *s)
 	HASH_DELETE(hh, s->edge->services, s);
 	timer_queue_stop(&s->edge->services_kept, &s->kept);
 	net_service_cancel(&s->lookup);
+	edge_cause_leave(s->edge, s->cause);
 	drop_parked(s, true);
 	free(s->places);
 	free(s);
@@ -194,6 +196,8 @@ static void on_places(const struct net_place *places, size_t count, const char *
 		memcpy(s->places, places, count * sizeof(*places));
 		s->count = count;
 	}
+	edge_cause_leave(s->edge, s->cause);
+	s->cause = EDGE_SHARE_OF_NOBODY;
 	if (!s->starting)
 		unpark_all(s);
 	timer_queue_start(&s->edge->services_kept, &s->kept); /* from now on it may be forgotten */
@@ -211,7 +215,7 @@ static bool make_room(struct edge *edge)
 	return oldest;
 }
 
-static struct edge_service *new_service(struct edge *edge, const char *name)
+static struct edge_service *new_service(struct edge *edge, const char *name, edge_share cause)
 {
 	size_t size = strlen(name) + 1;
 	struct edge_service *s = make_room(edge) ? calloc(1, sizeof(*s) + size) : NULL;
@@ -222,8 +226,12 @@ static struct edge_service *new_service(struct edge *edge, const char *name)
 	s->edge = edge;
 	STAILQ_INIT(&s->waiting);
 	memcpy(s->name, name, size);
-	HASH_ADD_STR(edge->services, name, s);
+	if (edge_cause_enter(edge, cause)) {
+		s->cause = cause;
+		HASH_ADD_STR(edge->services, name, s);
+	}
 	if (!s->hh.tbl) {
+		edge_cause_leave(edge, s->cause);
 		free(s);
 		return NULL;
 	}
@@ -256,7 +264,7 @@ static struct edge_service *get(const struct edge_target *t)
 	char name[NAME_SIZE];
 	struct edge_service *s = find(edge, t->transport, t->host, name);
 
-	return s ? s : new_service(edge, name);
+	return s ? s : new_service(edge, name, t->cause);
 }
 
 /* --- requests --- */

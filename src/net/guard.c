@@ -57,8 +57,9 @@ const struct setting net_guard_settings_rows[] = {
 	.offset = LIMIT(connections_per_address),
 	.preset = "256",
 	.max = UINT32_MAX,
-	.help = "Connections that one address may have, those included that bring it answers "
-		"(RFC 3261 18.2.2); one more is closed at once, or not made; 0 is any."},
+	.help = "Connections that one address may have, and as many again that are opened, or "
+		"names asked for, to bring it answers and its dialogs' requests when its own "
+		"connection has ended; one more is closed at once, or not made; 0 is any."},
     {.name = "handshakes_per_second",
 	.type = SETTING_NUMBER,
 	.offset = LIMIT(handshakes_per_second),
@@ -179,6 +180,15 @@ static bool bars_handshake(struct net_guard *guard, const union addr *peer)
 	return host && bar_at(guard, host->proven);
 }
 
+bool net_guard_allows(struct net_guard *guard, uint64_t streams)
+{
+	bool allows = !guard || !guard->max_streams || streams < guard->max_streams;
+
+	if (!allows)
+		(*guard->count.refused)++;
+	return allows;
+}
+
 int net_guard_enter(struct net_guard *guard, const union addr *peer, bool encrypted,
     struct net_guard_host **hostp)
 {
@@ -193,10 +203,8 @@ int net_guard_enter(struct net_guard *guard, const union addr *peer, bool encryp
 	host = find_host(guard, peer, true);
 	if (!host)
 		return -ENOMEM;
-	if (guard->max_streams && host->streams >= guard->max_streams) {
-		(*guard->count.refused)++;
+	if (!net_guard_allows(guard, host->streams))
 		return -EMFILE;
-	}
 	host->streams++;
 	*hostp = host;
 	return 0;
@@ -385,7 +393,7 @@ bool net_guard_bars(struct net_guard *guard, const union addr *peer)
 
 static const struct stats_row counters[] = {
     {.name = "refused",
-	.help = "connections beyond limits.connections_per_address, closed at once",
+	.help = "connections beyond limits.connections_per_address, closed at once or not made",
 	.offset = COUNT(refused)},
     {.name = "delayed",
 	.help = "TLS handshakes that had to wait, beyond limits.handshakes_per_second",

@@ -43,6 +43,9 @@ bool net_guard_exempts(const struct net_guard *guard, const union addr *peer);
 /** The part of an address that counts; borrows it. */
 struct slice net_guard_key(const union addr *peer);
 
+/** May an address have one more than so many?  If not, it is counted as refused. */
+bool net_guard_allows(struct net_guard *guard, uint64_t streams);
+
 /*
  * Wrong credentials, over any protocol.  The guard may be NULL here: then nobody is barred.
  */

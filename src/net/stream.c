@@ -368,11 +368,6 @@ static int note_client(struct net_stream *s, const union addr *client)
 	return 0;
 }
 
-int net_stream_charge(struct net_stream *s, const union addr *host)
-{
-	return net_guard_enter(s->protocol->net->guard, host, false, &s->host);
-}
-
 /* Whom the proxy speaks for: the limits are his. */
 static int take_client(struct net_stream *s, union addr *client)
 {
@@ -483,7 +478,7 @@ static int take_client_of(struct net_stream *s, const struct net_stream *from,
 		return 0;
 	if (note_client(s, client) < 0)
 		return -ENOMEM;
-	return net_stream_charge(s, client);
+	return net_guard_enter(s->protocol->net->guard, client, false, &s->host);
 }
 
 int net_stream_hand_over(struct net_stream *from, const struct net_handing *handing)

@@ -126,14 +126,6 @@ struct net_handing {
  */
 int net_stream_hand_over(struct net_stream *stream, const struct net_handing *handing);
 
-/**
- * It is opened for that address, which may have so many connections and no more: it counts as one
- * that this has opened itself.
- *
- * @return 0, -EMFILE: it has as many as it may, -ENOMEM
- */
-int net_stream_charge(struct net_stream *stream, const union addr *host);
-
 /* --- who is there --- */
 
 /** The peer's address, or ours on this stream; none if it is not connected. */

@@ -5,6 +5,7 @@ import socket
 
 from lib import case, certs, sdp
 from lib.case import Call
+from lib.dns import A, SRV, DnsServer
 from lib.gateway import CLIENT, TEXT, GatewayCase, routes
 from lib.rooms import LOBBY, RoomCase, rooms
 from lib.sip import Dialog, token, uri_of
@@ -107,6 +108,85 @@ class SessionTest(FlowCase):
         poll(lambda: not self.ctl.call('msrp_ua_list_sessions'), what='the end of the sessions')
         poll(lambda: self.ctl.call('get_statistics', group='sip')['sip:dialogs'] == before,
              what='the end of the dialogs')
+
+
+class LostCallerTest(FlowCase):
+    """Nobody has more connections than he may open by calls whose own has ended."""
+
+    CALLER = '127.0.0.77'
+
+    @classmethod
+    def prepare(cls):
+        cls.dns = DnsServer()
+        cls.addClassCleanup(cls.dns.close)
+        cls.config = {**FlowCase.config, 'dns': {'servers': [cls.dns.address]},
+                      'limits': {'connections_per_address': 2, 'exempt': ['127.0.0.1']}}
+
+    def calls(self, places):
+        """Sessions of one connection, now ended; each is to be told to another place of his."""
+        ua = self.ua(user='caller')
+        sock = socket.create_connection(('127.0.0.1', self.ports['TCP']), DEADLINE,
+                                        source_address=(self.CALLER, 0))
+        sock.settimeout(None)
+        transport = ua.adopt(sock, 'TCP')
+        self.daemon.sip_port = self.ports['TCP']
+        sessions = []
+        for place in places:
+            contact = f'sip:caller@{place}'
+            ua.contact = lambda kind='TCP', contact=contact: contact
+            sessions.append(self.call(ua=ua, kind='TCP').id)
+        transport.close()
+        poll(lambda: self.ctl.call('get_statistics')['sip:connections'] == 0, what='the end')
+        return sessions
+
+    def refused(self):
+        return self.ctl.call('get_statistics')['limits:refused']
+
+    def end(self, sessions, refused):
+        """All of them, for so many of whom nothing is done."""
+        before = self.refused()
+        for session in sessions:
+            self.ctl.call('msrp_ua_end_session', session_id=session)
+        poll(lambda: self.refused() == before + refused, what='the others')
+
+    def place(self, home):
+        return f'{self.CALLER}:{home.getsockname()[1]};transport=tcp'
+
+    def told(self, home):
+        """The connection by which he is told, not answered yet."""
+        back, _ = home.accept()
+        self.addCleanup(back.close)
+        back.settimeout(DEADLINE)
+        self.assertTrue(back.recv(65536).startswith(b'BYE '))
+        return back
+
+    def test_not_all_are_told(self):
+        homes = [socket.create_server((self.CALLER, 0)) for _ in range(4)]
+        for home in homes:
+            self.addCleanup(home.close)
+            home.settimeout(DEADLINE)
+        self.end(self.calls(map(self.place, homes)), 2)
+        backs = [self.told(home) for home in homes[:2]]
+        for home in homes[2:]:
+            home.setblocking(False)
+            self.assertRaises(BlockingIOError, home.accept)
+        for back in backs:
+            back.close()
+        poll(lambda: self.ctl.call('get_statistics')['sip:connections'] == 0, what='their end')
+        homes[3].settimeout(DEADLINE)
+        self.end(self.calls([self.place(homes[3])]), 0)
+        self.told(homes[3])
+
+    def test_not_all_are_asked_for(self):
+        """Nor of others' questions more than that are his."""
+        for name, suffix, kind in (('server', ';transport=tcp', SRV), ('datagrams', ':5060', A)):
+            with self.subTest(name):
+                self.dns.silent, self.dns.asked = {SRV, A}, []
+                self.end(self.calls([f'{name}{i}.example{suffix}' for i in range(4)]), 2)
+                poll(lambda: self.ctl.call('get_statistics')['sip:dialogs'] == 0,
+                     what='the end of all questions')
+                asked = {name for name, what in self.dns.asked if what == kind}
+                self.assertEqual(len(asked), 2, asked)
 
 
 class GatewaySessionTest(FlowCase, GatewayCase):
