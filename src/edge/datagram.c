@@ -82,7 +82,7 @@ static struct sip_flow *make(const struct edge_origin *origin)
 	TAILQ_INIT(&f->clients);
 	SLIST_INIT(&f->aliases);
 	write_key(f->key, f->listener, &f->peer);
-	flow_name(f, EDGE_SHARE_OF_NOBODY);
+	flow_name(f, edge_share_of_datagram(edge, &f->peer));
 	return add(f);
 }
 

@@ -57,13 +57,14 @@ struct sip_flow *flow_new(const struct edge_listener *listener,
 	return f;
 }
 
+/* One of them stays, since responses are known by it. */
 void flow_name(struct sip_flow *f, edge_share share)
 {
-	const struct edge_token token = {.kind = TOKEN_FLOW,
-	    .number = f->stream.number,
-	    .share = share};
+	struct edge_token token = {.kind = TOKEN_FLOW, .number = f->stream.number};
 
 	edge_token_write(f->edge, &token, f->token);
+	token.share = share;
+	edge_token_write(f->edge, &token, f->peer_token);
 }
 
 struct sip_flow *flow_find_asker(struct edge *edge, uint64_t number)
@@ -107,7 +108,10 @@ static struct timer_queue *idle_queue(const struct sip_flow *f)
 
 	if ((is_needed || has_to_answer(f)) && f->edge->settings->ping_interval_ms)
 		return &f->edge->quiet;
-	return is_needed ? NULL : &f->edge->idle;
+	if (is_needed)
+		return NULL;
+	/* He has come of himself before, and will again. */
+	return f->cause == EDGE_SHARE_OF_NOBODY ? &f->edge->idle : &f->edge->ending;
 }
 
 /* @return can it be asked? */
@@ -126,8 +130,7 @@ static void on_opened(struct net_stream *stream)
 	net_stream_peer(stream, &f->peer);
 	addr_unmap(&f->peer);
 	addr_print_host(&f->peer, f->peer_host);
-	if (!f->place)
-		flow_name(f, edge_share_of(f->edge, &f->peer));
+	flow_name(f, edge_share_of(f->edge, &f->peer));
 	net_stream_set_life(stream, idle_queue(f));
 }
 
@@ -165,6 +168,8 @@ static void on_closed(struct net_stream *stream, int err)
 	(void)err;
 	if (f->hh.tbl)
 		HASH_DELETE(hh, f->edge->flows, f);
+	edge_cause_leave(f->edge, f->cause);
+	f->cause = EDGE_SHARE_OF_NOBODY;
 	give_up_requests(f);
 }
 
@@ -197,7 +202,6 @@ static void on_free(struct net_stream *stream)
 	if (flow_is_datagram(f))
 		edge_datagram_forget(f);
 	edge_framer_fini(&f->framer);
-	edge_cause_leave(f->edge, f->cause);
 	free(f->place);
 	free(f->node);
 	free(f);
@@ -418,7 +422,7 @@ const struct edge_transport *edge_flow_transport(const struct sip_flow *flow)
 
 void edge_flow_route(const struct sip_flow *flow, char text[EDGE_ROUTE_SIZE])
 {
-	edge_route_write(flow->edge, flow->token, text);
+	edge_route_write(flow->edge, flow->peer_token, text);
 }
 
 /* It is never opened, counted or found: a URI with references. */

@@ -28,6 +28,7 @@ struct sip_flow {
 	union addr peer;
 	char peer_host[ADDR_TEXT_SIZE];
 	char token[EDGE_TOKEN_SIZE];
+	char peer_token[EDGE_TOKEN_SIZE]; /* the same on what comes from him, with his share */
 	bool was_open;
 	bool ended;          /* the peer sends no more, but is still answered */
 	unsigned unanswered; /* requests of his */
@@ -49,7 +50,7 @@ void flow_on_quiet(struct timer_entry *life, void *arg);
 /** Of a listener, to be accepted or dialled.  @return NULL: no memory */
 struct sip_flow *flow_new(const struct edge_listener *listener,
     const struct edge_transport *transport);
-/** Write its token. */
+/** Write its tokens. */
 void flow_name(struct sip_flow *flow, edge_share share);
 /** Where requests go.  NULL: it is closed, or its peer sends no more */
 struct sip_flow *flow_find(struct edge *edge, uint64_t number);

@@ -65,16 +65,21 @@ bool edge_stands_alone(const struct edge_head *request)
 	    && !slice_is_listed(edge_head_method(request), of_dialogs);
 }
 
-/* Where they go from now on. */
+/* Where they go from now on: back, or by the place that they name, for whomever they come from. */
 static void write_route(const struct edge_source *from, char route[EDGE_ROUTE_SIZE])
 {
 	const struct sip_flow *flow =
 	    from->flow ? from->flow : edge_datagram_flow(from->listener, from->peer);
+	struct edge_token token = {.kind = TOKEN_OUT, .number = from->listener->index};
+	char text[EDGE_TOKEN_SIZE];
 
-	if (flow)
+	if (flow) {
 		edge_flow_route(flow, route);
-	else
-		edge_listener_route(from->listener, route);
+		return;
+	}
+	token.share = edge_share_of_datagram(edge_of(from), from->peer);
+	edge_token_write(edge_of(from), &token, text);
+	edge_route_write(edge_of(from), text, route);
 }
 
 /* RFC 3261 18.2.1, RFC 3581 4 */
@@ -250,7 +255,7 @@ static void write_token(const struct edge_source *from, uint16_t port, char text
 	    .reply_port = port};
 
 	if (from->flow)
-		memcpy(text, from->flow->token, EDGE_TOKEN_SIZE);
+		memcpy(text, from->flow->peer_token, EDGE_TOKEN_SIZE);
 	else
 		edge_token_write(edge_of(from), &token, text);
 }

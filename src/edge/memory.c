@@ -40,7 +40,13 @@ edge_share edge_share_of(const struct edge *edge, const union addr *peer)
 
 	if (net_guard_exempts(net_guard_of(edge->protocol.net), peer))
 		return EDGE_SHARE_OF_NOBODY;
-	return (edge_share)(1 + hash_texts(edge->hash, &key, 1) % (EDGE_SHARES - 1));
+	return (edge_share)(2 + hash_texts(edge->hash, &key, 1) % (EDGE_SHARES - 2));
+}
+
+edge_share edge_share_of_datagram(const struct edge *edge, const union addr *peer)
+{
+	return net_guard_exempts(net_guard_of(edge->protocol.net), peer) ? EDGE_SHARE_OF_NOBODY
+									 : EDGE_SHARE_OF_DATAGRAMS;
 }
 
 /* As long as there is plenty, one address may have it. */

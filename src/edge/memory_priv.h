@@ -14,13 +14,16 @@ struct event_base;
 
 enum {
 	EDGE_SHARES = 4096,
-	EDGE_SHARE_OF_NOBODY = 0, /* which is not bounded */
+	EDGE_SHARE_OF_NOBODY = 0,    /* which is not bounded */
+	EDGE_SHARE_OF_DATAGRAMS = 1, /* which may come from anywhere */
 };
 
 /** For whom it is taken: an address, an IPv6 one by its /64, but for those in limits.exempt. */
 typedef uint16_t edge_share;
 
 edge_share edge_share_of(const struct edge *edge, const union addr *peer);
+/** The same where only a datagram has shown the address. */
+edge_share edge_share_of_datagram(const struct edge *edge, const union addr *peer);
 
 /**
  * Is there room for so many bytes more?  Once half of all is taken, one share may have an eighth.

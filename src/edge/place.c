@@ -167,7 +167,6 @@ static int set_cause(struct sip_flow *f, edge_share cause)
 	if (!edge_cause_enter(f->edge, cause))
 		return -EMFILE;
 	f->cause = cause;
-	flow_name(f, cause);
 	return 0;
 }
 

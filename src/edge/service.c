@@ -33,6 +33,7 @@ struct edge_parked {
 	size_t len;
 	unsigned attempt;
 	bool passed; /* a peer's, and not the stack's */
+	edge_share cause;
 	char text[];
 };
 
@@ -134,6 +135,12 @@ void edge_place_failed(struct edge *edge, const char *place, uint64_t at_least_m
 
 /* --- services --- */
 
+static void free_parked(struct edge *edge, struct edge_parked *parked)
+{
+	edge_memory_give(edge, parked->cause, sizeof(*parked) + parked->len);
+	free(parked);
+}
+
 static void unpark_all(struct edge_service *s)
 {
 	struct edge_parked *parked;
@@ -142,8 +149,7 @@ static void unpark_all(struct edge_service *s)
 		STAILQ_REMOVE_HEAD(&s->waiting, next);
 		edge_send_again(s->edge, (struct slice){parked->text, parked->len},
 		    parked->attempt);
-		edge_memory_give(s->edge, EDGE_SHARE_OF_NOBODY, sizeof(*parked) + parked->len);
-		free(parked);
+		free_parked(s->edge, parked);
 	}
 }
 
@@ -158,8 +164,7 @@ static void drop_parked(struct edge_service *s, bool passed_too)
 			STAILQ_INSERT_TAIL(&s->waiting, parked, next);
 			continue;
 		}
-		edge_memory_give(s->edge, EDGE_SHARE_OF_NOBODY, sizeof(*parked) + parked->len);
-		free(parked);
+		free_parked(s->edge, parked);
 	}
 }
 
@@ -270,20 +275,22 @@ static struct edge_service *get(const struct edge_target *t)
 /* --- requests --- */
 
 /* @return -EINPROGRESS or -ENOBUFS */
-static int park(struct edge_service *s, const struct edge_message *m, unsigned attempt)
+static int park(struct edge_service *s, edge_share cause, const struct edge_message *m,
+    unsigned attempt)
 {
 	struct slice head = edge_head_text(&m->head);
 	size_t len = head.len + m->body.len;
 	struct edge_parked *parked;
 
-	if (!edge_memory_take(s->edge, EDGE_SHARE_OF_NOBODY, sizeof(*parked) + len))
+	if (!edge_memory_take(s->edge, cause, sizeof(*parked) + len))
 		return -ENOBUFS;
 	parked = malloc(sizeof(*parked) + len);
 	if (!parked) {
-		edge_memory_give(s->edge, EDGE_SHARE_OF_NOBODY, sizeof(*parked) + len);
+		edge_memory_give(s->edge, cause, sizeof(*parked) + len);
 		return -ENOBUFS;
 	}
 	parked->len = len;
+	parked->cause = cause;
 	parked->attempt = attempt;
 	parked->passed = edge_is_passed(s->edge, &m->head);
 	memcpy(parked->text, head.p, head.len);
@@ -354,7 +361,7 @@ int edge_service_apply(struct edge_target *t, const struct edge_message *m, unsi
 		return 0;
 	s = get(t);
 	if (!s || s->lookup)
-		return s ? park(s, m, attempt) : -ENOBUFS;
+		return s ? park(s, t->cause, m, attempt) : -ENOBUFS;
 	if (s->count)
 		return choose(s, t, attempt);
 	/* RFC 3263 4.1: it may be reached by TCP alone. */
@@ -362,7 +369,7 @@ int edge_service_apply(struct edge_target *t, const struct edge_message *m, unsi
 		return 0;
 	s = get(&other);
 	if (!s || s->lookup)
-		return s ? park(s, m, attempt) : -ENOBUFS;
+		return s ? park(s, t->cause, m, attempt) : -ENOBUFS;
 	if (!s->count)
 		return 0;
 	*t = other;

@@ -111,9 +111,12 @@ class SessionTest(FlowCase):
 
 
 class LostCallerTest(FlowCase):
-    """Nobody has more connections than he may open by calls whose own has ended."""
+    """
+    By calls whose own connection has ended, or never was one, nobody has more connections than he
+    may open, nor more questions asked.
+    """
 
-    CALLER = '127.0.0.77'
+    CALLER, HOME = '127.0.0.77', '127.0.0.79'
 
     @classmethod
     def prepare(cls):
@@ -122,35 +125,48 @@ class LostCallerTest(FlowCase):
         cls.config = {**FlowCase.config, 'dns': {'servers': [cls.dns.address]},
                       'limits': {'connections_per_address': 2, 'exempt': ['127.0.0.1']}}
 
-    def calls(self, places):
-        """Sessions of one connection, now ended; each is to be told to another place of his."""
-        ua = self.ua(user='caller')
+    def setUp(self):
+        super().setUp()
+        self.homes = [socket.create_server((self.HOME, 0)) for _ in range(4)]
+        for home in self.homes:
+            self.addCleanup(home.close)
+            home.settimeout(DEADLINE)
+        self.places = [f'{self.HOME}:{home.getsockname()[1]};transport=tcp'
+                       for home in self.homes]
+
+    def number(self, name):
+        return self.ctl.call('get_statistics')[name]
+
+    def connection(self):
         sock = socket.create_connection(('127.0.0.1', self.ports['TCP']), DEADLINE,
                                         source_address=(self.CALLER, 0))
         sock.settimeout(None)
-        transport = ua.adopt(sock, 'TCP')
-        self.daemon.sip_port = self.ports['TCP']
+        return sock
+
+    def calls(self, places, sock=None):
+        """
+        Sessions over one connection, now ended, or by UDP; each is to be told to another place of
+        his.
+        """
+        ua = self.ua(user='caller', host=self.CALLER)
+        transport = sock and ua.adopt(sock, 'TCP')
+        self.daemon.sip_port = sock.getpeername()[1] if sock else self.ports['UDP']
         sessions = []
         for place in places:
             contact = f'sip:caller@{place}'
-            ua.contact = lambda kind='TCP', contact=contact: contact
-            sessions.append(self.call(ua=ua, kind='TCP').id)
-        transport.close()
-        poll(lambda: self.ctl.call('get_statistics')['sip:connections'] == 0, what='the end')
+            ua.contact = lambda kind='', contact=contact: contact
+            sessions.append(self.call(ua=ua, kind='TCP' if sock else 'UDP').id)
+        if transport:
+            transport.close()
+            poll(lambda: self.number('sip:connections') == 0, what='the end')
         return sessions
 
-    def refused(self):
-        return self.ctl.call('get_statistics')['limits:refused']
-
-    def end(self, sessions, refused):
+    def end(self, sessions, refused=0):
         """All of them, for so many of whom nothing is done."""
-        before = self.refused()
+        before = self.number('limits:refused')
         for session in sessions:
             self.ctl.call('msrp_ua_end_session', session_id=session)
-        poll(lambda: self.refused() == before + refused, what='the others')
-
-    def place(self, home):
-        return f'{self.CALLER}:{home.getsockname()[1]};transport=tcp'
+        poll(lambda: self.number('limits:refused') == before + refused, what='the others')
 
     def told(self, home):
         """The connection by which he is told, not answered yet."""
@@ -160,32 +176,43 @@ class LostCallerTest(FlowCase):
         self.assertTrue(back.recv(65536).startswith(b'BYE '))
         return back
 
-    def test_not_all_are_told(self):
-        homes = [socket.create_server((self.CALLER, 0)) for _ in range(4)]
-        for home in homes:
-            self.addCleanup(home.close)
-            home.settimeout(DEADLINE)
-        self.end(self.calls(map(self.place, homes)), 2)
-        backs = [self.told(home) for home in homes[:2]]
-        for home in homes[2:]:
+    def told_of_two(self, sessions):
+        self.end(sessions, 2)
+        backs = [self.told(home) for home in self.homes[:2]]
+        for home in self.homes[2:]:
             home.setblocking(False)
             self.assertRaises(BlockingIOError, home.accept)
+            home.settimeout(DEADLINE)
         for back in backs:
             back.close()
-        poll(lambda: self.ctl.call('get_statistics')['sip:connections'] == 0, what='their end')
-        homes[3].settimeout(DEADLINE)
-        self.end(self.calls([self.place(homes[3])]), 0)
-        self.told(homes[3])
+        poll(lambda: self.number('sip:connections') == 0, what='their end')
+
+    def test_not_all_are_told(self):
+        for name, sock in (('TCP', self.connection()), ('UDP', None)):
+            with self.subTest(name):
+                self.told_of_two(self.calls(self.places, sock))
+                self.end(self.calls(self.places[3:], sock and self.connection()))
+                self.told(self.homes[3]).close()
+                poll(lambda: self.number('sip:connections') == 0, what='its end')
+
+    def test_over_our_connection(self):
+        """He is called where he says, and calls by that himself."""
+        self.end(self.calls(self.places[:1], self.connection()))
+        back = self.told(self.homes[0])
+        back.settimeout(None)
+        self.told_of_two(self.calls(self.places, back))
 
     def test_not_all_are_asked_for(self):
-        """Nor of others' questions more than that are his."""
-        for name, suffix, kind in (('server', ';transport=tcp', SRV), ('datagrams', ':5060', A)):
-            with self.subTest(name):
+        for kind, suffix, what in (('TCP', ';transport=tcp', SRV), ('UDP', '', SRV),
+                                   ('TCP', ':5060;transport=tcp', A),
+                                   ('TCP', ':5060;transport=udp', A), ('UDP', ':5060', A)):
+            with self.subTest(kind, suffix=suffix):
                 self.dns.silent, self.dns.asked = {SRV, A}, []
-                self.end(self.calls([f'{name}{i}.example{suffix}' for i in range(4)]), 2)
-                poll(lambda: self.ctl.call('get_statistics')['sip:dialogs'] == 0,
-                     what='the end of all questions')
-                asked = {name for name, what in self.dns.asked if what == kind}
+                name = token()
+                self.end(self.calls([f'{name}{i}.example{suffix}' for i in range(4)],
+                                    self.connection() if kind == 'TCP' else None), 2)
+                poll(lambda: self.number('sip:dialogs') == 0, what='the end of all questions')
+                asked = {name.split('.')[-2] for name, kind in self.dns.asked if kind == what}
                 self.assertEqual(len(asked), 2, asked)
 
 
