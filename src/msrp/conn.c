@@ -131,6 +131,7 @@ static void on_closed(struct net_stream *stream, int err)
 {
 	struct msrp_conn *conn = conn_of(stream);
 
+	unused_end(conn);
 	pool_remove(conn);
 	input_abort(conn, err);
 	flows_closed(conn, err);
@@ -262,6 +263,18 @@ uint32_t *msrp_conn_marks(struct msrp_conn *conn)
 
 /* --- users --- */
 
+/* Nobody waits for it any more. */
+static void has_no_user(struct msrp_conn *conn)
+{
+	if (msrp_conn_open(conn)) {
+		conn->idle_left_ms = conn->idle_ms;
+		net_stream_set_life(&conn->stream, &stack_of(conn)->idle);
+		unused_begin(conn);
+	} else if (!msrp_conn_closed(conn) && !msrp_conn_accepted(conn) && unused_is_silent(conn)) {
+		net_stream_close(&conn->stream, -ECANCELED);
+	}
+}
+
 void msrp_conn_attach(struct msrp_conn *conn, struct msrp_user *user, uint64_t idle_ms)
 {
 	/* In whole seconds, as long as 32 bits hold. */
@@ -275,6 +288,7 @@ void msrp_conn_attach(struct msrp_conn *conn, struct msrp_user *user, uint64_t i
 	LIST_INSERT_HEAD(&conn->users, user, entry);
 	conn->user_count++;
 	conn->used = true;
+	unused_end(conn);
 	if (msrp_conn_open(conn))
 		net_stream_set_life(&conn->stream, NULL);
 }
@@ -289,10 +303,8 @@ void msrp_conn_detach(struct msrp_user *user)
 		conn->next_user = LIST_NEXT(user, entry);
 	LIST_REMOVE(user, entry);
 	user->conn = NULL;
-	if (--conn->user_count == 0 && msrp_conn_open(conn)) {
-		conn->idle_left_ms = conn->idle_ms;
-		net_stream_set_life(&conn->stream, &stack_of(conn)->idle);
-	}
+	if (--conn->user_count == 0)
+		has_no_user(conn);
 }
 
 size_t msrp_conn_users(const struct msrp_conn *conn)

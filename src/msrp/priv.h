@@ -42,10 +42,12 @@ struct msrp_conn {
 	struct msrp_user *next_user; /* to be told that it is open */
 	SLIST_HEAD(, msrp_note) notes;
 	struct answers *answers; /* NULL: each goes out by itself */
+	TAILQ_ENTRY(msrp_conn) unused_entry;
 	uint32_t user_count;
 	uint32_t idle_ms, idle_left_ms; /* to be kept without users, the whole and what is left */
 	uint32_t used : 1;              /* it has had a user */
-	uint32_t round : 23;            /* of its flows */
+	uint32_t unused : 1;            /* opened for somebody who has left it */
+	uint32_t round : 22;            /* of its flows */
 	uint32_t shared : 8;            /* flows to come are taken to share it, so many of them */
 };
 
@@ -94,6 +96,13 @@ void flows_closed(struct msrp_conn *conn, int err);
 /* pool.c */
 void pool_remove(struct msrp_conn *conn);
 
+/* unused.c */
+/** Its last user has left it, or it has one again, or is closed. */
+void unused_begin(struct msrp_conn *conn);
+void unused_end(struct msrp_conn *conn);
+/** Does nothing go over it, and nothing wait for an answer? */
+bool unused_is_silent(const struct msrp_conn *conn);
+
 /** Whom the last request was for, if nobody has gone since. */
 struct target_hint {
 	struct msrp_target *target; /* NULL: not known */
@@ -129,6 +138,8 @@ struct msrp_stack {
 	const struct msrp_settings *settings;
 	struct msrp_counters count;
 	struct timer_queue unbound, idle; /* lives of connections without users */
+	TAILQ_HEAD(, msrp_conn) unused;   /* who has left last is last */
+	unsigned unused_count;
 	struct budget budget;
 
 	/* of listener.c, pool.c, target.c, transaction.c, input.c */

@@ -14,6 +14,7 @@ static int make_queues(struct msrp_stack *stack)
 	struct event_base *base = msrp_stack_base(stack);
 	int err = 0;
 
+	TAILQ_INIT(&stack->unused);
 	err |= timer_queue_init(&stack->unbound, base, s->bind_timeout_ms, conn_on_unbound, stack);
 	err |= timer_queue_init(&stack->idle, base, s->idle_timeout_ms, conn_on_idle, stack);
 	err |= transactions_init(stack);

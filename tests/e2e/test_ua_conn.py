@@ -5,6 +5,7 @@ import socket
 
 from lib import case, msrp, sdp
 from lib.case import Call
+from lib.dns import A, DnsServer
 from lib.frame import URI, new_id
 from lib.sip import Dialog
 from lib.waiting import Timeout, poll
@@ -486,6 +487,56 @@ class ConnectionLimitTest(case.Case):
         finally:
             conn.close()
         return True
+
+
+class UnusedTest(case.Case):
+    """By sessions that move on nobody has more connections than by sessions."""
+
+    UNUSED = 256
+
+    @classmethod
+    def prepare(cls):
+        cls.dns = DnsServer()
+        cls.addClassCleanup(cls.dns.close)
+        cls.config = {'dns': {'servers': [cls.dns.address]}}
+
+    def move(self, call, host, port):
+        """Where msrpd is to connect to, from now on."""
+        call.dialog.reinvite(self.offer(f'msrp://{host}:{port}/{new_id()};tcp',
+                                        setup='passive'))
+
+    def connections(self):
+        return self.ctl.call('get_statistics')['msrp:connections']
+
+    def test_connected(self):
+        listener = self.listener()
+        call = self.call(connect=False)
+        for i in range(self.UNUSED + 5):
+            self.dns.host(f'host{i}.example')
+            self.move(call, f'host{i}.example', listener.port)
+            poll(lambda i=i: listener.count == i + 1, what='the connection')
+        poll(lambda: self.connections() == self.UNUSED + 1, what='the end of the oldest')
+        call.dialog.bye()
+        self.ctl.event('E_MSRP_SESSION_END', session_id=call.id)
+        poll(lambda: self.connections() == self.UNUSED, what='the end of one more')
+        # One of them is used again.
+        again = self.call(connect=False)
+        self.move(again, f'host{self.UNUSED + 1}.example', listener.port)
+        self.say(again, 'over one that was there')
+        poll(lambda: any(frame.body == b'over one that was there'
+                         for conn in listener.conns for frame in conn.history), what='it')
+        self.assertEqual(self.connections(), self.UNUSED)
+
+    def test_not_connected(self):
+        """Nobody waits for it any more."""
+        self.dns.silent = {A}
+        call = self.call(connect=False)
+        for i in range(5):
+            self.move(call, f'dead{i}.example', 9)
+            poll(lambda i=i: (f'dead{i}.example', A) in self.dns.asked, what='the question')
+        poll(lambda: self.connections() == 1, what='the end of the others')
+        call.dialog.bye()
+        poll(lambda: self.connections() == 0, what='the end of all')
 
 
 class StatusTest(case.Case):
