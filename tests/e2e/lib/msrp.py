@@ -63,8 +63,8 @@ def _grammatical(frame):
 class Conn:
     """One TCP or TLS connection to msrpd.
 
-    A thread reads it; behave(frame, conn) may answer a frame, which then lands in inbox: what is
-    sent by whoever takes it from there comes behind its answer.
+    A thread reads it; frames land in inbox, and then behave(frame, conn) may answer them: who takes
+    one from there does not know that its answer has left; of one in worked_off it has.
     """
 
     def __init__(self, sock, name, behave=answer_ok, client=True, relay=False):
@@ -80,6 +80,7 @@ class Conn:
         self.certificate = sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
         self.bytes_in = 0
         self.history = []           # every frame that came, in order
+        self.worked_off = []        # of these what has been answered, if it is to be
         self._stop_at_head = False
         self._ended = False
         self._in = Framer(strict=True)
@@ -167,13 +168,13 @@ class Conn:
         for frame in self._in.feed(data):
             self._trace.frame(1, frame)
             self.rules.received(frame)
+            self.history.append(frame)
+            self.inbox.put(frame)
             try:
                 self.behave(frame, self)
             except OSError:
                 pass                # it was closed meanwhile; the next read says so
-            # Who has seen it here may go on: its answer is on the way.
-            self.history.append(frame)
-            self.inbox.put(frame)
+            self.worked_off.append(frame)
         if self._stop_at_head and self._in.current is not None:
             self.pause()
         self.inbox.poke()

@@ -71,18 +71,18 @@ class Mailbox:
                 self._changed.wait(left)
 
 
-def poll(condition, timeout=DEADLINE, what='a condition', interval=0.05):
+def poll(condition, timeout=DEADLINE, what='a condition', interval=None):
     """For what tells nobody when it changes (another process' state): ask again and again.
 
-    At first at once, then ever less often, until it is every interval seconds.
+    Every interval seconds; or at first at once, then ever less often.
     """
     deadline = time.monotonic() + timeout
-    pause, between = threading.Event(), min(0.002, interval)
+    pause, between = threading.Event(), 0.002
     while True:
         result = condition()
         if result:
             return result
         if time.monotonic() > deadline:
             raise Timeout(f'{what} did not come within {timeout} s')
-        pause.wait(between)
-        between = min(2 * between, interval)
+        pause.wait(between if interval is None else interval)
+        between = min(2 * between, 0.05)

@@ -133,7 +133,7 @@ class Walk:
 
     @staticmethod
     def heard(conn, wanted):
-        return [frame for frame in conn.history if wanted(frame)] if conn else []
+        return [frame for frame in conn.worked_off if wanted(frame)] if conn else []
 
     def delivered(self, conn, body):
         """In as many chunks as it takes: what else is on the way may go between them."""
