@@ -263,12 +263,25 @@ uint32_t *msrp_conn_marks(struct msrp_conn *conn)
 
 /* --- users --- */
 
+static void keep_idle(struct msrp_conn *conn)
+{
+	conn->idle_left_ms = conn->idle_ms;
+	net_stream_set_life(&conn->stream, &stack_of(conn)->idle);
+}
+
+void msrp_conn_keep(struct msrp_conn *conn)
+{
+	conn->used = true;
+	unused_end(conn);
+	if (conn->user_count == 0 && msrp_conn_open(conn))
+		keep_idle(conn);
+}
+
 /* Nobody waits for it any more. */
 static void has_no_user(struct msrp_conn *conn)
 {
 	if (msrp_conn_open(conn)) {
-		conn->idle_left_ms = conn->idle_ms;
-		net_stream_set_life(&conn->stream, &stack_of(conn)->idle);
+		keep_idle(conn);
 		unused_begin(conn);
 	} else if (!msrp_conn_closed(conn) && !msrp_conn_accepted(conn) && unused_is_silent(conn)) {
 		net_stream_close(&conn->stream, -ECANCELED);

@@ -116,6 +116,8 @@ struct msrp_user {
 void msrp_conn_attach(struct msrp_conn *conn, struct msrp_user *user, uint64_t idle_ms);
 void msrp_conn_detach(struct msrp_user *user);
 size_t msrp_conn_users(const struct msrp_conn *conn);
+/** As if it had had a user now: without one it is kept for idle_timeout from here on. */
+void msrp_conn_keep(struct msrp_conn *conn);
 
 /** Has it ever had a user? */
 bool msrp_conn_used(const struct msrp_conn *conn);

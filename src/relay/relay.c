@@ -118,19 +118,13 @@ static int relay_frame(struct arrival *a)
 	return 0;
 }
 
-static const struct msrp_user_ops passing_ops = {.closed = NULL};
-
 /* The rules' business, not a grant's: nothing else keeps the connection from bind_timeout. */
 static int forward_frame(struct arrival *a)
 {
-	struct msrp_user passing = {.ops = &passing_ops};
 	int result = pass(a);
 
-	if ((result == 0 || result == -EAGAIN) && peer_has_been_right(a->conn)
-	    && msrp_conn_users(a->conn) == 0) {
-		msrp_conn_attach(a->conn, &passing, 0);
-		msrp_conn_detach(&passing);
-	}
+	if ((result == 0 || result == -EAGAIN) && peer_has_been_right(a->conn))
+		msrp_conn_keep(a->conn);
 	return result;
 }
 
