@@ -5,6 +5,7 @@ import socket
 
 from lib import case, certs, sdp
 from lib.case import Call
+from lib.daemon import UA_ROUTES
 from lib.dns import A, SRV, DnsServer
 from lib.gateway import CLIENT, TEXT, GatewayCase, routes
 from lib.rooms import LOBBY, RoomCase, rooms
@@ -122,7 +123,10 @@ class LostCallerTest(FlowCase):
     def prepare(cls):
         cls.dns = DnsServer()
         cls.addClassCleanup(cls.dns.close)
+        pages = {'if': {'$rm': 'MESSAGE'}, 'do': [{'msg_to_conf': {'room': LOBBY}}]}
         cls.config = {**FlowCase.config, 'dns': {'servers': [cls.dns.address]},
+                      'conference': {'rooms': [{'uri': LOBBY}]},
+                      'routes': {'sip': [*UA_ROUTES, pages]},
                       'limits': {'connections_per_address': 2, 'exempt': ['127.0.0.1']}}
 
     def setUp(self):
@@ -201,6 +205,20 @@ class LostCallerTest(FlowCase):
         back = self.told(self.homes[0])
         back.settimeout(None)
         self.told_of_two(self.calls(self.places, back))
+
+    def test_who_is_remembered(self):
+        """A closed connection counts no more, though he whose it was may yet be written to."""
+        self.end(self.calls(self.places[:2], self.connection()))
+        for i, home in enumerate(self.homes[:2]):
+            back = self.told(home)
+            back.settimeout(None)
+            ua = self.ua(user='writer')
+            transport = ua.adopt(back, 'TCP')
+            ua.request('MESSAGE', LOBBY, transport, b'hi', content_type='text/plain',
+                       from_uri=f'sip:writer{i}@example.org').final(200)
+            transport.close()
+        poll(lambda: self.number('sip:connections') == 0, what='their end')
+        self.told_of_two(self.calls(self.places, self.connection()))
 
     def test_not_all_are_asked_for(self):
         for kind, suffix, what in (('TCP', ';transport=tcp', SRV), ('UDP', '', SRV),
