@@ -172,7 +172,9 @@ static void on_closed(struct msrp_user *user, int err)
 	anchor_unref(anchor);
 }
 
-static const struct msrp_user_ops user_ops = {.closed = on_closed, .opened = on_opened};
+static const struct msrp_user_ops user_ops = {.closed = on_closed,
+    .opened = on_opened,
+    .for_anybody = true};
 
 /* --- the greeting: RFC 4975 5.4 has who connects send at once, so that the other side knows him --- */
 

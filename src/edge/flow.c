@@ -108,10 +108,7 @@ static struct timer_queue *idle_queue(const struct sip_flow *f)
 
 	if ((is_needed || has_to_answer(f)) && f->edge->settings->ping_interval_ms)
 		return &f->edge->quiet;
-	if (is_needed)
-		return NULL;
-	/* He has come of himself before, and will again. */
-	return f->cause == EDGE_SHARE_OF_NOBODY ? &f->edge->idle : &f->edge->ending;
+	return is_needed ? NULL : &f->edge->idle;
 }
 
 /* @return can it be asked? */

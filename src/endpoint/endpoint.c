@@ -224,6 +224,7 @@ static void on_opened(struct msrp_user *user)
 static const struct msrp_user_ops user_ops = {
     .closed = on_closed,
     .opened = on_opened,
+    .for_anybody = true,
 };
 
 static void on_second_closed(struct msrp_user *user, int err)
@@ -232,7 +233,7 @@ static void on_second_closed(struct msrp_user *user, int err)
 	(void)err;
 }
 
-static const struct msrp_user_ops second_ops = {.closed = on_second_closed};
+static const struct msrp_user_ops second_ops = {.closed = on_second_closed, .for_anybody = true};
 
 static void on_refused(struct session *s, int code)
 {

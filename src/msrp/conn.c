@@ -75,9 +75,11 @@ static void on_opened(struct net_stream *stream)
 
 	conn->idle_left_ms = conn->idle_ms;
 	/* What comes from outside has to prove that it is for a session. */
-	if (!conn->user_count)
+	if (!conn->user_count) {
 		net_stream_set_life(stream,
 		    msrp_conn_accepted(conn) ? &stack->unbound : &stack->idle);
+		unused_begin(conn);
+	}
 	/* A handler may detach any user, the next one as well. */
 	conn->next_user = LIST_FIRST(&conn->users);
 	while ((user = conn->next_user) && msrp_conn_open(conn)) {
@@ -277,17 +279,6 @@ void msrp_conn_keep(struct msrp_conn *conn)
 		keep_idle(conn);
 }
 
-/* Nobody waits for it any more. */
-static void has_no_user(struct msrp_conn *conn)
-{
-	if (msrp_conn_open(conn)) {
-		keep_idle(conn);
-		unused_begin(conn);
-	} else if (!msrp_conn_closed(conn) && !msrp_conn_accepted(conn) && unused_is_silent(conn)) {
-		net_stream_close(&conn->stream, -ECANCELED);
-	}
-}
-
 void msrp_conn_attach(struct msrp_conn *conn, struct msrp_user *user, uint64_t idle_ms)
 {
 	/* In whole seconds, as long as 32 bits hold. */
@@ -316,8 +307,12 @@ void msrp_conn_detach(struct msrp_user *user)
 		conn->next_user = LIST_NEXT(user, entry);
 	LIST_REMOVE(user, entry);
 	user->conn = NULL;
-	if (--conn->user_count == 0)
-		has_no_user(conn);
+	if (--conn->user_count > 0 || msrp_conn_closed(conn))
+		return;
+	if (msrp_conn_open(conn))
+		keep_idle(conn);
+	if (user->ops->for_anybody)
+		unused_begin(conn);
 }
 
 size_t msrp_conn_users(const struct msrp_conn *conn)

@@ -99,6 +99,11 @@ struct msrp_user_ops {
 	void (*closed)(struct msrp_user *user, int err);
 	/** An outgoing connection is established, TLS included.  NULL: nobody asks. */
 	void (*opened)(struct msrp_user *user);
+	/**
+	 * Anybody may have connections opened by such users: what they leave is closed unless it is
+	 * open, or is one of many.
+	 */
+	bool for_anybody;
 };
 
 /** A session or a grant; embedded.  A connection without users is closed after idle_timeout. */

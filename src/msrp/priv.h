@@ -46,8 +46,9 @@ struct msrp_conn {
 	uint32_t user_count;
 	uint32_t idle_ms, idle_left_ms; /* to be kept without users, the whole and what is left */
 	uint32_t used : 1;              /* it has had a user */
-	uint32_t unused : 1;            /* opened for somebody who has left it */
-	uint32_t round : 22;            /* of its flows */
+	uint32_t unused : 1;            /* opened for a session that has left it */
+	uint32_t unopened : 1;          /* or would have been */
+	uint32_t round : 21;            /* of its flows */
 	uint32_t shared : 8;            /* flows to come are taken to share it, so many of them */
 };
 
@@ -97,11 +98,12 @@ void flows_closed(struct msrp_conn *conn, int err);
 void pool_remove(struct msrp_conn *conn);
 
 /* unused.c */
-/** Its last user has left it, or it has one again, or is closed. */
+/** The last session has left it, or has done so before it opened. */
 void unused_begin(struct msrp_conn *conn);
+/** Somebody uses it, or it is closed. */
 void unused_end(struct msrp_conn *conn);
-/** Does nothing go over it, and nothing wait for an answer? */
-bool unused_is_silent(const struct msrp_conn *conn);
+/** A timer's: end those that are too many.  @param stack  a struct msrp_stack */
+void unused_sweep(void *stack);
 
 /** Whom the last request was for, if nobody has gone since. */
 struct target_hint {
@@ -138,8 +140,10 @@ struct msrp_stack {
 	const struct msrp_settings *settings;
 	struct msrp_counters count;
 	struct timer_queue unbound, idle; /* lives of connections without users */
-	TAILQ_HEAD(, msrp_conn) unused;   /* who has left last is last */
+	TAILQ_HEAD(, msrp_conn) unused;   /* that was left last is last */
+	TAILQ_HEAD(, msrp_conn) unopened; /* not open when it was left */
 	unsigned unused_count;
+	struct timer sweep;
 	struct budget budget;
 
 	/* of listener.c, pool.c, target.c, transaction.c, input.c */

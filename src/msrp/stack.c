@@ -15,6 +15,8 @@ static int make_queues(struct msrp_stack *stack)
 	int err = 0;
 
 	TAILQ_INIT(&stack->unused);
+	TAILQ_INIT(&stack->unopened);
+	err |= timer_init(&stack->sweep, base, unused_sweep, stack);
 	err |= timer_queue_init(&stack->unbound, base, s->bind_timeout_ms, conn_on_unbound, stack);
 	err |= timer_queue_init(&stack->idle, base, s->idle_timeout_ms, conn_on_idle, stack);
 	err |= transactions_init(stack);
@@ -102,6 +104,7 @@ void msrp_stack_free(struct msrp_stack *stack)
 	net_protocol_fini(&stack->protocol);
 	msrp_listeners_close(stack);
 	transactions_fini(stack);
+	timer_fini(&stack->sweep);
 	timer_queue_fini(&stack->unbound);
 	timer_queue_fini(&stack->idle);
 	pool_trim(&stack->inputs);

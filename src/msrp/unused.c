@@ -1,32 +1,48 @@
 /*
- * Connections that were opened for somebody who has left them.  The next session that leads there
- * finds one in the pool; but by sessions that have ended, or have moved on, nobody is to have more
- * of them than so many.
+ * Connections that were opened for sessions which have left them.  The next session that leads
+ * there finds one in the pool; but by sessions that have ended, or have moved on, nobody is to have
+ * more of them than so many.  None is closed while it is being left: who leaves one may be about to
+ * take another.
  */
 #include "msrp/priv.h"
 
-enum { UNUSED_MAX = 256 };
+#include <errno.h>
 
-bool unused_is_silent(const struct msrp_conn *conn)
+enum {
+	UNUSED_MAX = 256,
+	AT_ONCE = 8, /* are looked at, if all of them are busy */
+};
+
+/* Does nothing go over it either way, and nothing wait for an answer? */
+static bool is_silent(const struct msrp_conn *conn)
 {
-	return LIST_EMPTY(&conn->flows.all) && LIST_EMPTY(&conn->transactions);
+	return !conn->in && LIST_EMPTY(&conn->flows.all) && LIST_EMPTY(&conn->transactions);
+}
+
+static void add(struct msrp_conn *conn)
+{
+	struct msrp_stack *stack = stack_of(conn);
+
+	conn->unused = true;
+	conn->unopened = !msrp_conn_open(conn);
+	if (conn->unopened) {
+		TAILQ_INSERT_TAIL(&stack->unopened, conn, unused_entry);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&stack->unused, conn, unused_entry);
+	stack->unused_count++;
 }
 
 void unused_begin(struct msrp_conn *conn)
 {
 	struct msrp_stack *stack = stack_of(conn);
-	struct msrp_conn *oldest;
 
-	if (msrp_conn_accepted(conn))
+	unused_end(conn);
+	if (msrp_conn_accepted(conn) || msrp_conn_closing(conn))
 		return;
-	conn->unused = true;
-	TAILQ_INSERT_TAIL(&stack->unused, conn, unused_entry);
-	if (++stack->unused_count <= UNUSED_MAX)
-		return;
-	oldest = TAILQ_FIRST(&stack->unused);
-	unused_end(oldest);
-	if (unused_is_silent(oldest))
-		msrp_conn_close_after_send(oldest);
+	add(conn);
+	if (conn->unopened || stack->unused_count > UNUSED_MAX)
+		timer_start(&stack->sweep, 0);
 }
 
 void unused_end(struct msrp_conn *conn)
@@ -36,6 +52,31 @@ void unused_end(struct msrp_conn *conn)
 	if (!conn->unused)
 		return;
 	conn->unused = false;
-	stack->unused_count--;
+	if (conn->unopened) {
+		TAILQ_REMOVE(&stack->unopened, conn, unused_entry);
+		return;
+	}
 	TAILQ_REMOVE(&stack->unused, conn, unused_entry);
+	stack->unused_count--;
+}
+
+void unused_sweep(void *arg)
+{
+	struct msrp_stack *stack = arg;
+	struct msrp_conn *conn;
+
+	/* With something to bring it opens, and is one of the others then. */
+	while ((conn = TAILQ_FIRST(&stack->unopened))) {
+		unused_end(conn);
+		if (is_silent(conn) && msrp_conn_backlog(conn) == 0)
+			msrp_conn_close(conn, -ECANCELED);
+	}
+	for (int i = 0; i < AT_ONCE && stack->unused_count > UNUSED_MAX; i++) {
+		conn = TAILQ_FIRST(&stack->unused);
+		unused_end(conn);
+		if (is_silent(conn))
+			msrp_conn_close_after_send(conn);
+		else
+			add(conn);
+	}
 }
