@@ -120,12 +120,13 @@ static void an_idle_connection_is_closed_after_its_last_user(void **state)
 static void who_wants_longer_gets_longer(void **state)
 {
 	struct fixture *f = *state;
-	struct msrp_user other = {.ops = f->side.user.ops};
+	struct msrp_user other = {.ops = NULL};
 	uint64_t start;
 
 	f->side.settings.idle_timeout_ms = 50;
 	begin(f);
 	bind_it(f);
+	other.ops = f->side.user.ops;
 	msrp_conn_attach(f->side.conn, &other, 700);
 	start = timer_now_ms();
 	msrp_conn_detach(&f->side.user);
