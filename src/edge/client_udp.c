@@ -136,7 +136,7 @@ static int find_address(struct edge_client *c, struct slice host)
 	}
 	name = edge_name_get(c->edge, host, c->cause);
 	if (!name)
-		return -ENOMEM;
+		return -ENOBUFS;
 	if (name->lookup) {
 		c->name = name;
 		TAILQ_INSERT_TAIL(&name->waiting, c, entry);

@@ -164,7 +164,7 @@ static void not_reached(struct edge *edge, const struct edge_head *request, cons
 static void not_sent(struct edge *edge, const struct edge_head *request, int err)
 {
 	if (err == -ENOBUFS)
-		give_up(edge, request, 503, "too many transactions");
+		give_up(edge, request, 503, "too many transactions, or names to ask for");
 	else
 		not_reached(edge, request, strerror(-err));
 }

@@ -26,9 +26,8 @@ struct edge_token {
 		TOKEN_LINK = 'l',
 		TOKEN_NODE = 'n', /* a flow that another node's request is to go over */
 	} kind;
-	uint64_t number; /* of a flow; of a listener */
-	edge_share
-	    share; /* FLOW: its peer's, known also when it is closed; OUT: the caller's by UDP */
+	uint64_t number;     /* of a flow; of a listener */
+	edge_share share;    /* FLOW: its peer's, also when it is closed; OUT: of a caller by UDP */
 	union addr peer;     /* DATAGRAM: its source; without its scope */
 	uint16_t reply_port; /* DATAGRAM: where the response goes */
 };

@@ -78,7 +78,7 @@ static void on_opened(struct net_stream *stream)
 	if (!conn->user_count) {
 		net_stream_set_life(stream,
 		    msrp_conn_accepted(conn) ? &stack->unbound : &stack->idle);
-		unused_begin(conn);
+		unused_opened(conn);
 	}
 	/* A handler may detach any user, the next one as well. */
 	conn->next_user = LIST_FIRST(&conn->users);

@@ -47,8 +47,9 @@ struct msrp_conn {
 	uint32_t idle_ms, idle_left_ms; /* to be kept without users, the whole and what is left */
 	uint32_t used : 1;              /* it has had a user */
 	uint32_t unused : 1;            /* opened for a session that has left it */
-	uint32_t unopened : 1;          /* or would have been */
-	uint32_t round : 21;            /* of its flows */
+	uint32_t listed : 1;            /* among those, or */
+	uint32_t unopened : 1;          /* among those that were not open then */
+	uint32_t round : 20;            /* of its flows */
 	uint32_t shared : 8;            /* flows to come are taken to share it, so many of them */
 };
 
@@ -98,8 +99,10 @@ void flows_closed(struct msrp_conn *conn, int err);
 void pool_remove(struct msrp_conn *conn);
 
 /* unused.c */
-/** The last session has left it, or has done so before it opened. */
+/** The last session has left it. */
 void unused_begin(struct msrp_conn *conn);
+/** It is open now, whoever has left it before. */
+void unused_opened(struct msrp_conn *conn);
 /** Somebody uses it, or it is closed. */
 void unused_end(struct msrp_conn *conn);
 /** A timer's: end those that are too many.  @param stack  a struct msrp_stack */

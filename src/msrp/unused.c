@@ -19,11 +19,11 @@ static bool is_silent(const struct msrp_conn *conn)
 	return !conn->in && LIST_EMPTY(&conn->flows.all) && LIST_EMPTY(&conn->transactions);
 }
 
-static void add(struct msrp_conn *conn)
+static void list(struct msrp_conn *conn)
 {
 	struct msrp_stack *stack = stack_of(conn);
 
-	conn->unused = true;
+	conn->listed = true;
 	conn->unopened = !msrp_conn_open(conn);
 	if (conn->unopened) {
 		TAILQ_INSERT_TAIL(&stack->unopened, conn, unused_entry);
@@ -33,31 +33,44 @@ static void add(struct msrp_conn *conn)
 	stack->unused_count++;
 }
 
-void unused_begin(struct msrp_conn *conn)
+static void unlist(struct msrp_conn *conn)
 {
 	struct msrp_stack *stack = stack_of(conn);
 
-	unused_end(conn);
-	if (msrp_conn_accepted(conn) || msrp_conn_closing(conn))
+	if (!conn->listed)
 		return;
-	add(conn);
-	if (conn->unopened || stack->unused_count > UNUSED_MAX)
-		timer_start(&stack->sweep, 0);
-}
-
-void unused_end(struct msrp_conn *conn)
-{
-	struct msrp_stack *stack = stack_of(conn);
-
-	if (!conn->unused)
-		return;
-	conn->unused = false;
+	conn->listed = false;
 	if (conn->unopened) {
 		TAILQ_REMOVE(&stack->unopened, conn, unused_entry);
 		return;
 	}
 	TAILQ_REMOVE(&stack->unused, conn, unused_entry);
 	stack->unused_count--;
+}
+
+void unused_begin(struct msrp_conn *conn)
+{
+	struct msrp_stack *stack = stack_of(conn);
+
+	unlist(conn);
+	if (msrp_conn_accepted(conn) || msrp_conn_closing(conn))
+		return;
+	conn->unused = true;
+	list(conn);
+	if (conn->unopened || stack->unused_count > UNUSED_MAX)
+		timer_start(&stack->sweep, 0);
+}
+
+void unused_opened(struct msrp_conn *conn)
+{
+	if (conn->unused)
+		unused_begin(conn);
+}
+
+void unused_end(struct msrp_conn *conn)
+{
+	unlist(conn);
+	conn->unused = false;
 }
 
 void unused_sweep(void *arg)
@@ -67,16 +80,16 @@ void unused_sweep(void *arg)
 
 	/* With something to bring it opens, and is one of the others then. */
 	while ((conn = TAILQ_FIRST(&stack->unopened))) {
-		unused_end(conn);
+		unlist(conn);
 		if (is_silent(conn) && msrp_conn_backlog(conn) == 0)
 			msrp_conn_close(conn, -ECANCELED);
 	}
 	for (int i = 0; i < AT_ONCE && stack->unused_count > UNUSED_MAX; i++) {
 		conn = TAILQ_FIRST(&stack->unused);
-		unused_end(conn);
+		unlist(conn);
 		if (is_silent(conn))
 			msrp_conn_close_after_send(conn);
 		else
-			add(conn);
+			list(conn);
 	}
 }

@@ -7,6 +7,7 @@ import os
 import re
 
 from lib import case, msrp
+from lib.dns import DnsServer
 from lib.frame import URI, new_id
 from lib.relay_client import PLAIN, Client, Peer
 from lib.waiting import poll
@@ -87,6 +88,27 @@ class ActionTest(RoutesCase):
         request = client.conn.send(session.build(body=b'x' * 5000, headers=[('X-Drop', 'yes')]))
         session.flush()
         self.assertEqual(client.conn.inbox.has(lambda f: f.tid == request.tid), [])
+
+    def test_forward_to_many(self):
+        """None of their connections is one that a session has left."""
+        dns = DnsServer()
+        self.addCleanup(dns.close)
+        peer = Peer()
+        uri = self.relay({'msrp': [{'if': {'$hdr(X-To)': '*'}, 'do': [
+            {'msrp_forward': {'to_path': '$hdr(X-To)',
+                              'from_path': '$msrp(crthop) $msrp(prevhop)'}}]}]},
+            dns={'servers': [dns.address]})
+        conn = msrp.connect(uri, relay=True)
+        session = msrp.Session(conn, [uri.replace(';', '/conference;')],
+                               [f'msrp://127.0.0.1:9/{new_id()};tcp'])
+        for i in range(260):
+            dns.host(f'host{i}.example')
+            session.send(b'x', headers=[
+                ('X-To', peer.own.replace('127.0.0.1', f'host{i}.example'))])
+        poll(lambda: peer.listener.count == 260, what='a connection for each of them')
+        session.send(b'x', headers=[('X-To', peer.own.replace('127.0.0.1', 'host0.example'))])
+        poll(lambda: len(peer.listener.conns[0].worked_off) == 2, what='one more over the first')
+        self.assertEqual(self.ctl_.call('get_statistics')['msrp:connections'], 261)
 
     def test_forward(self):
         peer = Peer()
