@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Domains and their servers: RFC 3263, RFC 2782, with a name server of our own."""
-import socket
 import time
 
 from lib import case, certs
+from lib.daemon import free_port
 from lib.dns import SRV, DnsServer
 from lib.gateway import TEXT
 from lib.tls_server import TlsServer
@@ -31,11 +31,6 @@ class SrvCase(case.Case):
 
     def server(self, name):
         return self.ua(user='server', name=name)
-
-    def nobody(self):
-        """A port that nobody listens on."""
-        with socket.create_server(('127.0.0.1', 0)) as sock:
-            return sock.getsockname()[1]
 
     def calls(self, domain, params='', scheme='sip'):
         return self.ctl.call('msrp_ua_start_session', content_types=TEXT,
@@ -112,8 +107,8 @@ class ServiceTest(SrvCase):
             with self.subTest(kind):
                 domain, ua = self.domain(f'failover-{kind}'), self.server('alive')
                 service = f'_sip._{kind}.{domain}'
-                self.dns.service(service, f'dead.{domain}', self.nobody(), 10)
-                self.dns.service(service, f'gone.{domain}', self.nobody(), 20)
+                self.dns.service(service, f'dead.{domain}', free_port(), 10)
+                self.dns.service(service, f'gone.{domain}', free_port(), 20)
                 self.dns.service(service, f'alive.{domain}', ua.port, 30)
                 began = time.monotonic()
                 for _ in range(2):
@@ -130,7 +125,7 @@ class ServiceTest(SrvCase):
             with self.subTest(kind):
                 domain = self.domain(f'nobody-{kind}')
                 for name in ('one', 'two'):
-                    self.dns.service(f'_sip._{kind}.{domain}', f'{name}.{domain}', self.nobody())
+                    self.dns.service(f'_sip._{kind}.{domain}', f'{name}.{domain}', free_port())
                 self.calls(domain, f';transport={kind}')
                 self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED')['code'], 503)
 

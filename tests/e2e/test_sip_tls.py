@@ -4,7 +4,7 @@ import socket
 import ssl
 
 from lib import case, certs, sdp
-from lib.daemon import merge
+from lib.daemon import free_port, merge
 from lib.dns import DnsServer
 from lib.gateway import TEXT
 from lib.program import Program
@@ -252,8 +252,7 @@ class AliasTest(TlsCase):
 
     def peer(self, certificate, alias=True, host='127.0.0.1'):
         """One that says so, on a connection of his; nobody listens at that port."""
-        with socket.create_server(('127.0.0.1', 0)) as sock:
-            port = sock.getsockname()[1]
+        port = free_port()
         ua, transport = self.connect(certificate)
         suffix = ';alias' if alias else ''
         ua.via = lambda kind='TLS', branch=None: \

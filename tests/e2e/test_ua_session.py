@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """A UA session from INVITE to its end: both directions, messages, events, commands."""
 import base64
-import socket
 
 from lib import case, msrp, sdp
 from lib.case import Call
+from lib.daemon import free_port
 from lib.frame import IDENT, URI, new_id
 from lib.sip import Dialog, uri_of
 from lib.waiting import poll
@@ -301,10 +301,9 @@ class UacTest(case.Case):
 
     def test_unreachable(self):
         """Nobody listens there: code 503."""
-        with socket.create_server(('127.0.0.1', 0)) as free:
-            port = free.getsockname()[1]
-        session_id = self.ctl.call('msrp_ua_start_session', content_types='text/plain', **URIS,
-                                   ruri=f'sip:bob@127.0.0.1:{port};transport=tcp')['session_id']
+        session_id = self.ctl.call(
+            'msrp_ua_start_session', content_types='text/plain', **URIS,
+            ruri=f'sip:bob@127.0.0.1:{free_port()};transport=tcp')['session_id']
         event = self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session_id)
         self.assertEqual(event['code'], 503)
         self.assertIsInstance(event['reason'], str)
