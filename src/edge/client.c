@@ -139,36 +139,47 @@ static void give_memory(struct edge_client *c)
 static void leave_dialog(struct edge_client *c)
 {
 	if (c->dialog_hh.tbl)
-		HASH_DELETE(dialog_hh, c->edge->reinvites, c);
+		HASH_DELETE(dialog_hh, c->edge->calls, c);
 	memset(&c->dialog_hh, 0, sizeof(c->dialog_hh));
 }
 
-/* RFC 3261 12: as that one knows it whose tag is in that field. */
+/* RFC 3261 12: far is absent in what begins a dialog. */
 static uint64_t hash_dialog(const struct edge *edge, const struct edge_head *request,
-    enum edge_field near, enum edge_field far)
+    struct slice near, struct slice far)
 {
-	return hash_texts(edge->hash,
-	    (struct slice[]){edge_head_value(request, EDGE_CALL_ID), edge_head_tag(request, near),
-		edge_head_tag(request, far)},
-	    3);
+	const struct slice id[] = {edge_head_value(request, EDGE_CALL_ID), near, far};
+
+	return hash_texts(edge->hash, id, sizeof(id) / sizeof(id[0]));
 }
 
 /* A passed one ends with its own response. */
 static void join_dialog(struct edge_client *c, const struct edge_head *request)
 {
-	if (!c->invite || c->passed || !edge_head_tag(request, EDGE_TO).p)
+	if (!c->invite || c->passed)
 		return;
-	c->dialog = hash_dialog(c->edge, request, EDGE_FROM, EDGE_TO);
-	HASH_ADD(dialog_hh, c->edge->reinvites, dialog, sizeof(c->dialog), c);
+	c->dialog = hash_dialog(c->edge, request, edge_head_tag(request, EDGE_FROM),
+	    edge_head_tag(request, EDGE_TO));
+	HASH_ADD(dialog_hh, c->edge->calls, dialog, sizeof(c->dialog), c);
+}
+
+static struct edge_client *find_invite(struct edge *edge, const struct edge_head *bye,
+    struct slice far)
+{
+	uint64_t dialog = hash_dialog(edge, bye, edge_head_tag(bye, EDGE_TO), far);
+	struct edge_client *c = NULL;
+
+	HASH_FIND(dialog_hh, edge->calls, &dialog, sizeof(dialog), c);
+	return c;
 }
 
 struct edge_client *client_find_reinvite(struct edge *edge, const struct edge_head *bye)
 {
-	uint64_t dialog = hash_dialog(edge, bye, EDGE_TO, EDGE_FROM);
-	struct edge_client *c = NULL;
+	return find_invite(edge, bye, edge_head_tag(bye, EDGE_FROM));
+}
 
-	HASH_FIND(dialog_hh, edge->reinvites, &dialog, sizeof(dialog), c);
-	return c;
+bool edge_client_hangs_up_early(struct edge *edge, const struct edge_head *bye)
+{
+	return find_invite(edge, bye, absent);
 }
 
 static void forget_texts(struct edge_client *c)
@@ -231,6 +242,7 @@ void edge_client_retire(struct edge_client *c)
 		edge_client_drop(c);
 		return;
 	}
+	leave_dialog(c); /* the next attempt's it is */
 	HASH_DELETE(hh, c->edge->clients, c);
 	write_retired_key(key, c->key, c->attempt);
 	memcpy(c->key, key, strlen(key) + 1);
@@ -334,6 +346,12 @@ struct slice edge_client_make_ack(struct slice request, const struct edge_head *
 	return take_text(&w);
 }
 
+/* See client_give_up_watched(). */
+static bool is_watched(struct slice method)
+{
+	return slice_equal(method, SLICE("UPDATE")) || slice_equal(method, SLICE("PRACK"));
+}
+
 /* What is a peer's, and not the stack's, is ours to cancel. */
 static void note_request(struct edge_client *c, const struct edge_head *request)
 {
@@ -341,8 +359,8 @@ static void note_request(struct edge_client *c, const struct edge_head *request)
 
 	c->passed = edge_is_passed(c->edge, request);
 	join_dialog(c, request);
-	if (!c->passed && slice_equal(edge_head_method(request), SLICE("UPDATE")))
-		client_set_life(c, &c->edge->client_refreshing);
+	if (!c->passed && is_watched(edge_head_method(request)))
+		client_set_life(c, &c->edge->client_watched);
 	if (!c->passed || !c->invite)
 		return;
 	edge_after_write(&w, request, SLICE("CANCEL"), edge_head_value(request, EDGE_TO));
@@ -381,7 +399,7 @@ int edge_clients_init(struct edge *edge, struct event_base *base)
 
 	err |= timer_queue_init(&edge->client_waiting, base, timeout_ms + GIVEN_UP_LATER_MS,
 	    on_over, NULL);
-	err |= timer_queue_init(&edge->client_refreshing, base,
+	err |= timer_queue_init(&edge->client_watched, base,
 	    timeout_ms - timeout_ms / GIVEN_UP_EARLIER, on_over, NULL);
 	err |= timer_queue_init(&edge->client_ringing, base, TIMER_C_MS, on_over, NULL);
 	err |= timer_queue_init(&edge->client_completed, base, timeout_ms, on_over, NULL);
@@ -405,7 +423,7 @@ void edge_clients_fini(struct edge *edge)
 	HASH_ITER(hh, edge->clients, c, next)
 	edge_client_drop(c);
 	timer_queue_fini(&edge->client_waiting);
-	timer_queue_fini(&edge->client_refreshing);
+	timer_queue_fini(&edge->client_watched);
 	timer_queue_fini(&edge->client_ringing);
 	timer_queue_fini(&edge->client_completed);
 	timer_queue_fini(&edge->client_absorbing);

@@ -76,7 +76,7 @@ static void time_out(struct edge_client *c)
 	c->hung_up = true;
 }
 
-void client_stop_refreshing(struct edge_client *c)
+void client_give_up_watched(struct edge_client *c)
 {
 	c = answer_instead(c, 504, "no answer");
 	if (c)
@@ -85,8 +85,8 @@ void client_stop_refreshing(struct edge_client *c)
 
 void client_expire(struct edge_client *c)
 {
-	if (c->life_queue == &c->edge->client_refreshing) {
-		client_stop_refreshing(c);
+	if (c->life_queue == &c->edge->client_watched) {
+		client_give_up_watched(c);
 		return;
 	}
 	if (c->life_queue == &c->edge->client_ringing) {

@@ -61,10 +61,11 @@ int client_transmit(struct edge_client *client);
 /* --- client_given_up.c --- */
 
 /**
- * An UPDATE that nobody answers, or 408 or 481: the stack must not hear of that, since the dialog would
- * be over and no BYE left it (RFC 4028 10), but of a 504.  It is gone then.
+ * An UPDATE or a PRACK that nobody answers, or 408 or 481: the stack must not hear of that, but of a
+ * 504.  The dialog would be over: no BYE would leave it (RFC 4028 10), and of an INVITE that still
+ * waits the stack would not give back the memory.  It is gone then.
  */
-void client_stop_refreshing(struct edge_client *client);
+void client_give_up_watched(struct edge_client *client);
 
 /** Its time is over. */
 void client_expire(struct edge_client *client);

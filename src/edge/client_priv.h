@@ -25,7 +25,7 @@ struct edge_outgoing {
  */
 struct edge_client {
 	UT_hash_handle hh;
-	UT_hash_handle dialog_hh;       /* of a re-INVITE while it waits for its final response */
+	UT_hash_handle dialog_hh;       /* of an INVITE while it waits for its final response */
 	uint64_t dialog;                /* a keyed hash of its Call-ID and tags */
 	TAILQ_ENTRY(edge_client) entry; /* of its flow, or of the name that is being looked up */
 	struct timer_entry life;
@@ -89,6 +89,12 @@ void edge_client_ack(struct edge_client *invite, struct slice text);
  */
 bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attempt,
     const struct edge_head *response);
+
+/**
+ * Whoever is called may not hang up before he has answered (RFC 3261 15): the stack would end the
+ * dialog, and not give back the memory of the INVITE.
+ */
+bool edge_client_hangs_up_early(struct edge *edge, const struct edge_head *bye);
 
 /**
  * A peer hangs up.  A re-INVITE that crosses with it fails first, as far as the stack hears: it would

@@ -70,9 +70,9 @@ bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attem
 		return take_again(c, response);
 	if (response->code == 503 && edge_retry_refused(c, branch, response))
 		return false;
-	if (c->life_queue == &edge->client_refreshing
+	if (c->life_queue == &edge->client_watched
 	    && (response->code == 408 || response->code == 481)) {
-		client_stop_refreshing(c);
+		client_give_up_watched(c);
 		return false;
 	}
 	own = c->own;

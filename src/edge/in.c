@@ -190,11 +190,11 @@ static void forget(const struct edge_source *from, const struct edge_head *head,
 
 /* What is new is refused, and so is what comes again. */
 static void refuse(const struct edge_source *from, const struct edge_head *head, const char *mac,
-    unsigned status)
+    unsigned status, const char *why)
 {
 	if (!from->flow)
 		forget(from, head, mac);
-	edge_refuse(from, head, status, status == 400 ? "it cannot be read" : NULL);
+	edge_refuse(from, head, status, why);
 }
 
 /* Does it say that it is about a dialog, or a request before?  The stack knows whether that is so. */
@@ -348,8 +348,13 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	}
 	if (via.alias && from->flow)
 		edge_alias_note(from->flow, &via);
-	if (slice_equal(edge_head_method(&m->head), SLICE("BYE")))
+	if (slice_equal(edge_head_method(&m->head), SLICE("BYE"))) {
+		if (edge_client_hangs_up_early(edge, &m->head)) {
+			refuse(from, &m->head, mac, 481, "nothing was answered yet");
+			return;
+		}
 		edge_client_hung_up(edge, &m->head);
+	}
 	branch = write_via(edge, own, sizeof(own), token, mac);
 	change.push_via = slice_of(own);
 	note_source(&change, from, &via);
@@ -362,7 +367,7 @@ static void take_request(const struct edge_source *from, const struct edge_messa
 	if (!status)
 		return;
 	expect_answer(from, &m->head, -1);
-	refuse(from, &m->head, mac, status);
+	refuse(from, &m->head, mac, status, status == 400 ? "it cannot be read" : NULL);
 }
 
 /* --- responses --- */

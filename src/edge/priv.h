@@ -56,7 +56,7 @@ struct edge {
 	struct edge_place *places;     /* by key */
 	struct edge_alias *aliases;    /* by key */
 	struct edge_client *clients;   /* by key */
-	struct edge_client *reinvites; /* by dialog */
+	struct edge_client *calls;     /* INVITEs that wait, by dialog */
 	struct edge_server *servers;   /* by key */
 	struct edge_server *merged;    /* by fields: those that begin something */
 	struct edge_invite *invites;   /* by key: invites_kept */
@@ -68,7 +68,7 @@ struct edge {
 	struct timer_queue ending;     /* those whose peer sends no more */
 	struct timer_queue quiet;      /* of these those that are pinged */
 	/* Client transactions: without an answer; timer C; with a final one, timers D and K. */
-	struct timer_queue client_waiting, client_refreshing, client_ringing, client_completed,
+	struct timer_queue client_waiting, client_watched, client_ringing, client_completed,
 	    client_absorbing;
 	/* Server transactions: an INVITE that rings; timers H, J and L, which are as long; timer I. */
 	struct timer_queue server_ringing, server_completed, server_confirmed;

@@ -71,26 +71,53 @@ class SetUpTest(SilenceMixin, case.Case):
 
 
 class PrackTest(SilenceMixin, case.Case):
-    """With all of the 32 s, as Sofia-SIP keeps some of a call whose PRACK has timed out."""
+    """What Sofia-SIP keeps of an INVITE whose dialog ends before it is found when msrpd ends."""
 
-    def test_prack(self):
+    config = {'sip': QUICK}
+
+    def rings(self):
+        session, invite = self.start_session()
+        invite.respond(183, headers=[('Require', '100rel'), ('RSeq', '1')])
+        return session, invite, self.sip.expect('PRACK', call_id=invite.request.call_id)
+
+    def refused(self, session, invite):
+        invite.respond(486)
+        self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session)['code'], 486)
+
+    def test_answered(self):
         """A reliable 183 whose PRACK is not answered: the INVITE may be, and then it counts."""
-        for code in (200, 486):
-            session, invite = self.start_session()
-            invite.respond(183, headers=[('Require', '100rel'), ('RSeq', '1')])
-            prack = self.sip.expect('PRACK')
-            # It comes again after T1, 2 T1, 4 T1 and so on.
-            poll(lambda: prack.retransmissions, what='the PRACK again')
-            invite.respond(code, self.offer(setup='active') if code == 200 else b'')
-            if code == 200:
-                dialog = Dialog.of_server(invite)
-                dialog.expect('ACK')
-                self.ctl.event('E_MSRP_SESSION_NEW', session_id=session)
-                dialog.bye()
-                self.ctl.event('E_MSRP_SESSION_END', session_id=session, reason='bye')
-            else:
-                self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session, code=486)
-            self.nothing_left()
+        session, invite, prack = self.rings()
+        # It comes again after T1, 2 T1, 4 T1 and so on.
+        poll(lambda: prack.retransmissions, what='the PRACK again')
+        invite.respond(200, self.offer(setup='active'))
+        dialog = Dialog.of_server(invite)
+        dialog.expect('ACK')
+        self.ctl.event('E_MSRP_SESSION_NEW', session_id=session)
+        dialog.bye()
+        self.ctl.event('E_MSRP_SESSION_END', session_id=session, reason='bye')
+        self.refused(*self.rings()[:2])
+        self.nothing_left()
+
+    def test_nothing(self):
+        """Nor is the INVITE: it is cancelled."""
+        sessions = [self.rings() for _ in range(3)]
+        sessions[1][2].respond(408)
+        sessions[2][2].respond(481)
+        for session, invite, _ in sessions:
+            cancel = self.sip.expect('CANCEL', call_id=invite.request.call_id)
+            cancel.respond(200)
+            invite.respond(487)
+            event = self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session)
+            self.assertEqual(event['code'], 487)
+        self.nothing_left()
+
+    def test_hung_up(self):
+        """RFC 3261 15: who is called does not hang up before he has answered."""
+        session, invite, prack = self.rings()
+        prack.respond(200)
+        Dialog.of_server(invite).request('BYE').final(481)
+        self.refused(session, invite)
+        self.nothing_left()
 
 
 class SessionTest(SilenceMixin, case.Case):
