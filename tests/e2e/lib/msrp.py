@@ -83,6 +83,7 @@ class Conn:
         self.worked_off = []        # of these what has been answered, if it is to be
         self._stop_at_head = False
         self._ended = False
+        self._held_up = False       # what we have to say finds no room
         self._in = Framer(strict=True)
         self._out = Framer(strict=False)
         self._trace = judge.CAPTURE.stream(name, client)
@@ -129,11 +130,13 @@ class Conn:
             try:
                 with self._tls:
                     sent = self.sock.send(view)
+                self._held_up = False
                 view = view[sent:]
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise Timeout(f'{self.name}: the other side reads no more') from None
+                self._held_up = True
                 select.select([], [self.sock], [], left)
 
     # --- receiving
@@ -256,6 +259,11 @@ class Conn:
             pass
 
     def close(self):
+        """What has come is answered first, as far as the other side takes that."""
+        came = len(self.history)
+        if threading.current_thread() is not self._thread:
+            poll(lambda: len(self.worked_off) >= came or self._held_up
+                 or not self._thread.is_alive(), what=f'{self.name}: the answers')
         self._end(lambda: self.sock.shutdown(socket.SHUT_RDWR))
 
     def reset(self):
