@@ -359,6 +359,7 @@ static void note_request(struct edge_client *c, const struct edge_head *request)
 
 	c->passed = edge_is_passed(c->edge, request);
 	join_dialog(c, request);
+	c->again = c->dialog_hh.tbl && edge_head_tag(request, EDGE_TO).p;
 	if (!c->passed && is_watched(edge_head_method(request)))
 		client_set_life(c, &c->edge->client_watched);
 	if (!c->passed || !c->invite)

@@ -83,6 +83,27 @@ void client_give_up_watched(struct edge_client *c)
 		edge_client_drop(c);
 }
 
+void client_give_up_reinvite(struct edge_client *c, const struct edge_head *response)
+{
+	bool by_flow = c->flow;
+	struct slice ack = edge_client_make_ack(by_flow ? c->head : c->text, response);
+
+	c = answer_instead(c, 504, "no answer");
+	if (c) {
+		client_complete(c,
+		    by_flow ? &c->edge->client_waiting : &c->edge->client_completed);
+		c->hung_up = true;
+	}
+	if (c && by_flow) {
+		edge_send_ack(c, ack);
+	} else if (c && ack.p) {
+		c->text = ack;
+		client_transmit(c);
+		return;
+	}
+	free((char *)ack.p);
+}
+
 void client_expire(struct edge_client *c)
 {
 	if (c->life_queue == &c->edge->client_watched) {

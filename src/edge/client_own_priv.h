@@ -61,11 +61,14 @@ int client_transmit(struct edge_client *client);
 /* --- client_given_up.c --- */
 
 /**
- * An UPDATE or a PRACK that nobody answers, or 408 or 481: the stack must not hear of that, but of a
- * 504.  The dialog would be over: no BYE would leave it (RFC 4028 10), and of an INVITE that still
+ * An UPDATE or a PRACK that nobody answers, or so that the dialog is over: the stack must not hear of
+ * that, but of a 504.  The dialog would be over: no BYE would leave it (RFC 4028 10), and of an INVITE that still
  * waits the stack would not give back the memory.  It is gone then.
  */
 void client_give_up_watched(struct edge_client *client);
+
+/** The same of a re-INVITE that this response ends, which gets its ACK.  It may be gone then. */
+void client_give_up_reinvite(struct edge_client *client, const struct edge_head *response);
 
 /** Its time is over. */
 void client_expire(struct edge_client *client);

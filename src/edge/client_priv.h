@@ -54,6 +54,7 @@ struct edge_client {
 	bool gives_up;    /* its CANCEL is to be our own */
 	bool own;         /* that CANCEL: nobody is to hear what comes of it */
 	bool invite, completed;
+	bool again; /* a re-INVITE of the stack's */
 	char key[]; /* "BRANCH METHOD" of the stack's; empty: an ACK that is sent once */
 };
 

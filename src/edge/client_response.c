@@ -51,6 +51,30 @@ static bool take_again(struct edge_client *c, const struct edge_head *response)
 	return false;
 }
 
+/* As the stack has it, after RFC 5057 5.1. */
+static bool ends_dialog(unsigned code)
+{
+	static const unsigned codes[] = {404, 408, 410, 416, 480, 481, 482, 485, 502, 604};
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (codes[i] == code)
+			return true;
+	return false;
+}
+
+/* @return was it one within a dialog? */
+static bool give_up(struct edge_client *c, const struct edge_head *response)
+{
+	bool watched = c->life_queue == &c->edge->client_watched;
+	bool reinvite = c->again;
+
+	if (watched)
+		client_give_up_watched(c);
+	else if (reinvite)
+		client_give_up_reinvite(c, response);
+	return watched || reinvite;
+}
+
 bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attempt,
     const struct edge_head *response)
 {
@@ -70,11 +94,8 @@ bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attem
 		return take_again(c, response);
 	if (response->code == 503 && edge_retry_refused(c, branch, response))
 		return false;
-	if (c->life_queue == &edge->client_watched
-	    && (response->code == 408 || response->code == 481)) {
-		client_give_up_watched(c);
+	if (ends_dialog(response->code) && give_up(c, response))
 		return false;
-	}
 	own = c->own;
 	if (response->code >= 200)
 		edge_client_end(c, response->code);

@@ -229,12 +229,22 @@ static char *lines_of(const sip_t *sip)
 	return buffer_take(&w, &text, &len) == 0 ? text : NULL;
 }
 
+/* The dialog would be over: that nobody answers what is sent in it the edge says in this manner. */
+static bool is_silence(const struct sip_event *ev)
+{
+	return ev->status == 504 && !ev->from_peer;
+}
+
 static void on_invite_refused(struct sip_dialog *d, const struct sip_event *ev)
 {
 	struct sip_failure f = failure_of(ev);
 	bool ours = d->exchange == OURS; /* else nua's own, a refresh */
 	char *lines;
 
+	if (is_silence(ev)) {
+		dialog_unanswered(d);
+		return;
+	}
 	if (ours && try_again(d, ev))
 		return;
 	lines = ev->from_peer && ev->sip->sip_status ? lines_of(ev->sip) : NULL;
@@ -368,12 +378,12 @@ void dialog_note_refresh(struct sip_dialog *d, const struct sip_event *ev)
 	}
 }
 
-/* nua refreshes by itself, but has no credentials.  That nobody answers the edge says (504). */
+/* nua refreshes by itself, but has no credentials. */
 void dialog_on_refresh_answered(struct sip_dialog *d, const struct sip_event *ev)
 {
 	char *credentials;
 
-	if (ev->status == 504 && !ev->from_peer) {
+	if (is_silence(ev)) {
 		dialog_unanswered(d);
 		return;
 	}

@@ -100,9 +100,9 @@ class PrackTest(SilenceMixin, case.Case):
 
     def test_nothing(self):
         """Nor is the INVITE: it is cancelled."""
-        sessions = [self.rings() for _ in range(3)]
-        sessions[1][2].respond(408)
-        sessions[2][2].respond(481)
+        sessions = [self.rings() for _ in range(4)]
+        for (_, _, prack), code in zip(sessions, (404, 408, 481)):
+            prack.respond(code)
         for session, invite, _ in sessions:
             cancel = self.sip.expect('CANCEL', call_id=invite.request.call_id)
             cancel.respond(200)
@@ -134,15 +134,22 @@ class SessionTest(SilenceMixin, case.Case):
         self.assertEqual(self.ctl.pending(), [])
 
     def test_reinvite_of_ours(self):
-        """RFC 3261 14.1: 408 ends the dialog, and what the re-INVITE was for."""
-        call = self.call()
+        """RFC 3261 14.1, 12.2.1.2: no answer ends the dialog, and what the re-INVITE was for, nor
+        does 408 or 481."""
         path = os.path.join(self.directory, 'file.txt')
         with open(path, 'w', encoding='ascii') as file:
             file.write('hello')
-        self.ctl.call('msrp_ua_send_file', session_id=call.id, path=path)
-        call.dialog.expect('INVITE')
-        self.ctl.event('E_MSRP_FILE_FAILED')
-        self.failed_bye(call)
+        for kind in ('UDP', 'TCP'):
+            for code in (None, 408, 481):
+                with self.subTest(kind=kind, code=code):
+                    call = self.call(kind=kind)
+                    self.ctl.call('msrp_ua_send_file', session_id=call.id, path=path)
+                    invite = call.dialog.expect('INVITE')
+                    if code:
+                        invite.respond(code)
+                        self.sip.expect_failure_ack(invite)
+                    self.ctl.event('E_MSRP_FILE_FAILED')
+                    self.failed_bye(call)
 
     def test_reinvite_of_theirs(self):
         """They do not acknowledge our answer (RFC 3261 14.2)."""
@@ -168,11 +175,15 @@ class SessionTest(SilenceMixin, case.Case):
         calls = [(self.refreshed('INVITE, ACK, BYE, CANCEL, UPDATE'), 'UPDATE', None),
                  (self.refreshed('INVITE, ACK, BYE, CANCEL'), 'INVITE', None),
                  (self.refreshed('INVITE, ACK, BYE, CANCEL, UPDATE'), 'UPDATE', 408),
-                 (self.refreshed('INVITE, ACK, BYE, CANCEL, UPDATE'), 'UPDATE', 481)]
+                 (self.refreshed('INVITE, ACK, BYE, CANCEL, UPDATE'), 'UPDATE', 481),
+                 (self.refreshed('INVITE, ACK, BYE, CANCEL'), 'INVITE', 408),
+                 (self.refreshed('INVITE, ACK, BYE, CANCEL'), 'INVITE', 481)]
         for call, method, code in calls:
             request = call.dialog.expect(method, timeout=120)     # in the middle of them
             if code:
                 request.respond(code)
+            if code and method == 'INVITE':
+                self.sip.expect_failure_ack(request)
         for call, _, _ in calls:
             call.dialog.expect('BYE').respond(200)
             self.ctl.event('E_MSRP_SESSION_END', session_id=call.id, reason='failed')

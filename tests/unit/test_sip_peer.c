@@ -528,7 +528,12 @@ static void test_reinvite_answers(void **state)
 	side_reinvite(&w->a, "offer-a5");
 	peer_expect(&w->p, "INVITE ");
 	peer_answer(&w->p, "481 Gone", NULL, NULL);
-	side_wait_log(&w->a, "ended:481 ");
+	peer_expect(&w->p, "ACK ");
+	side_wait_log(&w->a, "ended:408(local) ");
+	side_let_go(&w->a);
+	peer_expect(&w->p, "BYE ");
+	peer_answer(&w->p, "200 OK", NULL, NULL);
+	side_wait_number(&w->a, "dialogs", 0);
 }
 
 static void test_reinvite_lost(void **state)
