@@ -207,6 +207,7 @@ struct share {
 	LIST_ENTRY(share) next;
 	struct registrar *registrar;
 	struct cluster_question *question;
+	uint64_t asked_ms;
 	/** It is no more among those under way. */
 	void (*done)(struct share *share, enum share_result result);
 	size_t len;

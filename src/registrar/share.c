@@ -243,6 +243,21 @@ static void finish(struct share *s, enum share_result result)
 	s->done(s, result);
 }
 
+/*
+ * Redis has read its clock between the question and the answer.  What is known of it stays where it
+ * fits: an answer that was late would make what other nodes have written seem newer than it is.
+ */
+static void note_clock(struct registrar *r, uint64_t redis_ms, uint64_t asked_ms)
+{
+	uint64_t most = redis_ms - asked_ms, least = redis_ms - timer_now_ms();
+
+	if (!r->clock_known || (int64_t)(r->clock_ms - least) < 0)
+		r->clock_ms = least;
+	else if ((int64_t)(most - r->clock_ms) < 0)
+		r->clock_ms = most;
+	r->clock_known = true;
+}
+
 static void on_record(const struct cluster_record *record, void *arg)
 {
 	struct share *s = arg;
@@ -253,8 +268,7 @@ static void on_record(const struct cluster_record *record, void *arg)
 		finish(s, SHARE_AWAY);
 		return;
 	}
-	r->clock_known = true;
-	r->clock_ms = record->now_ms - timer_now_ms();
+	note_clock(r, record->now_ms, s->asked_ms);
 	if (!record->written) {
 		merge(s, record);
 		finish(s, SHARE_SEEN);
@@ -273,6 +287,7 @@ static int wait_for(struct share *s)
 {
 	if (!s->question)
 		return -ENOTCONN;
+	s->asked_ms = timer_now_ms();
 	LIST_INSERT_HEAD(&s->registrar->shares, s, next);
 	return 0;
 }

@@ -502,6 +502,33 @@ static void those_of_one_record_do_not_replace_each_other(void **state)
 	assert_int_equal(contacts(f), 1);
 }
 
+/* How far Redis' clock is ahead, once it was said to be so far behind ours, fifty seconds later. */
+static int64_t clock_after(struct fixture *f, uint64_t behind_ms)
+{
+	struct sip_request req = {.contact = NULL};
+
+	register_save(f->r, &req);
+	LIST_FIRST(&f->r->shares)->asked_ms -= 50000;
+	answer(&(struct cluster_record){.now_ms = timer_now_ms() - behind_ms});
+	return (int64_t)f->r->clock_ms;
+}
+
+/* What others have written would seem newer than it is. */
+static void an_answer_that_was_late_moves_no_clock(void **state)
+{
+	enum { NEARLY_MS = 10000 };
+	struct fixture *f = *state;
+	struct sip_request req = {.contact = NULL};
+
+	register_save(f->r, &req);
+	tell_lines(f, 0, 0);
+	assert_in_range(clock_after(f, 0) + NEARLY_MS, 0, 2 * NEARLY_MS);
+	assert_in_range(clock_after(f, 30000) + NEARLY_MS, 0, 2 * NEARLY_MS);
+	/* It was put back, or forward, after all. */
+	assert_in_range(clock_after(f, 90000) + 40000 + NEARLY_MS, 0, 2 * NEARLY_MS);
+	assert_in_range(clock_after(f, 0) + NEARLY_MS, 0, 2 * NEARLY_MS);
+}
+
 /* --- without the others --- */
 
 static void alone_it_decides(void **state)
@@ -688,6 +715,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    SHARE_CASE(all_of_all_nodes_go_at_once),
 	    SHARE_CASE(those_of_one_record_do_not_replace_each_other),
+	    SHARE_CASE(an_answer_that_was_late_moves_no_clock),
 	    SHARE_CASE(alone_it_decides),
 	    SHARE_CASE(what_they_missed_is_written),
 	    SHARE_CASE(no_more_is_written_than_a_record_has),
