@@ -341,6 +341,7 @@ class FlowTest(FlowCase):
         self.at(1, f'<{other}>', ua=second, over=over)
         over = self.comes(0, first)
         self.assertEqual(sorted(self.known(0)), sorted([self.nowhere, other]))
+        read = self.numbers(1, 'cluster')['records_read']
         self.nodes[1].signal(signal.SIGSTOP)
         try:
             self.redis.call('DEL', 'msrpd:node:b')
@@ -349,7 +350,6 @@ class FlowTest(FlowCase):
         finally:
             self.nodes[1].signal(signal.SIGCONT)
         self.assertEqual(before, b':0\r\n')
-        read = self.numbers(1, 'cluster')['records_read']
         poll(lambda: self.numbers(1, 'cluster')['records_read'] > read, what='b to look')
         self.at(0, f'<{self.nowhere}>', ua=first, over=over)
         for i in range(2):

@@ -195,7 +195,7 @@ class ClusterCase(GatewayCase):
     own_daemon = True
     node_count = 2
     listen = ()                 # for SIP, beside UDP and TCP
-    ttl = '2s'                  # more than a busy machine keeps a node from saying so
+    ttl = '5s'                  # more than a busy machine keeps a node from saying so
     config = {'routes': routes()}
 
     def setUp(self):
