@@ -187,6 +187,7 @@ static void forget_texts(struct edge_client *c)
 	client_set_text(&c->head, absent);
 	client_set_text(&c->cancel, absent);
 	client_set_text(&c->text, absent);
+	client_set_text(&c->tag, absent);
 	free(c->host);
 	c->host = NULL;
 	edge_retry_forget(c);
@@ -376,6 +377,16 @@ struct edge_client *client_new(struct edge *edge, const struct edge_head *reques
 	if (c)
 		note_request(c, request);
 	return c;
+}
+
+struct edge_reply client_reply(const struct edge_client *c, const struct edge_head *request,
+    unsigned code, const char *why)
+{
+	struct edge_reply reply = edge_own_reply(c->edge, request, code, why);
+
+	if (c->tag.p)
+		reply.to_tag = c->tag;
+	return reply;
 }
 
 void client_count_failure(const struct edge_client *c)

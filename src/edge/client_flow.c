@@ -47,10 +47,13 @@ int edge_client_by_flow(struct sip_flow *f, const struct edge_head *request, uns
 void client_tell_flow_failure(const struct edge_client *c, unsigned code, const char *why)
 {
 	struct edge_head request = {0};
+	struct edge_reply failed;
 
 	/* Or nobody waits, or there was no memory for it. */
-	if (edge_head_scan(&request, c->head, &edge_own_bounds) == 0)
-		edge_link_reply(&c->edge->link, &request, code, why);
+	if (edge_head_scan(&request, c->head, &edge_own_bounds) < 0)
+		return;
+	failed = client_reply(c, &request, code, why);
+	edge_link_give_reply(&c->edge->link, &request, &failed);
 }
 
 void edge_clients_fail(struct sip_flow *f)

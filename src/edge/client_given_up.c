@@ -83,15 +83,16 @@ void client_give_up_watched(struct edge_client *c)
 		edge_client_drop(c);
 }
 
-void client_give_up_reinvite(struct edge_client *c, const struct edge_head *response)
+/* The response gets its ACK, and the stack hears of another. */
+static void refuse_instead(struct edge_client *c, const struct edge_head *response, unsigned code,
+    const char *why)
 {
 	bool by_flow = c->flow;
 	struct slice ack = edge_client_make_ack(by_flow ? c->head : c->text, response);
 
-	c = answer_instead(c, 504, "no answer");
+	c = answer_instead(c, code, why);
 	if (c) {
-		client_complete(c,
-		    by_flow ? &c->edge->client_waiting : &c->edge->client_completed);
+		client_complete(c, by_flow ? &c->edge->client_waiting : &c->edge->client_completed);
 		c->hung_up = true;
 	}
 	if (c && by_flow) {
@@ -102,6 +103,23 @@ void client_give_up_reinvite(struct edge_client *c, const struct edge_head *resp
 		return;
 	}
 	free((char *)ack.p);
+}
+
+void client_give_up_reinvite(struct edge_client *c, const struct edge_head *response)
+{
+	refuse_instead(c, response, 504, "no answer");
+}
+
+bool client_end_fork(struct edge_client *c, const struct edge_head *response)
+{
+	if (response->code >= 300) {
+		refuse_instead(c, response, response->code, "another branch has refused");
+		return false;
+	}
+	c = answer_instead(c, 487, "another branch has accepted");
+	if (c)
+		edge_client_drop(c);
+	return true;
 }
 
 void client_expire(struct edge_client *c)

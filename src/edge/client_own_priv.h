@@ -39,6 +39,10 @@ struct edge_client *client_find_retired(const struct edge_client *current, unsig
 /** The re-INVITE that waits in the dialog that a peer's BYE ends; NULL. */
 struct edge_client *client_find_reinvite(struct edge *edge, const struct edge_head *bye);
 
+/** What we say instead of the peer. */
+struct edge_reply client_reply(const struct edge_client *client, const struct edge_head *request,
+    unsigned code, const char *why);
+
 /** It has failed: is that one to be counted? */
 void client_count_failure(const struct edge_client *client);
 
@@ -69,6 +73,14 @@ void client_give_up_watched(struct edge_client *client);
 
 /** The same of a re-INVITE that this response ends, which gets its ACK.  It may be gone then. */
 void client_give_up_reinvite(struct edge_client *client, const struct edge_head *response);
+
+/**
+ * An INVITE of which the stack hears those alone whose tag the first reliable provisional response
+ * has: a final response of another branch of a fork.  The stack is told of a failure.
+ *
+ * @return is the response for the stack as well, to be acknowledged and hung up?
+ */
+bool client_end_fork(struct edge_client *client, const struct edge_head *response);
 
 /** Its time is over. */
 void client_expire(struct edge_client *client);

@@ -42,6 +42,7 @@ struct edge_client {
 	struct slice head;   /* on a flow: the request's, as the stack sent it; owned */
 	struct slice cancel; /* of a passed INVITE: its CANCEL, as the stack would send it; owned */
 	struct slice text;   /* by UDP: the request, or the ACK to its final response; owned */
+	struct slice tag;    /* of the first reliable provisional response; owned */
 	struct edge_retry *retry; /* where it is one of several servers; NULL */
 	size_t cost;              /* memory that is accounted for */
 	uint64_t started_ms;

@@ -75,6 +75,25 @@ static bool give_up(struct edge_client *c, const struct edge_head *response)
 	return watched || reinvite;
 }
 
+/* RFC 3262: has it a number? */
+static bool is_reliable(const struct edge_head *response)
+{
+	struct edge_line line;
+	size_t at = 0;
+
+	while (edge_head_next_line(response, &at, &line))
+		if (slice_equal_nocase(line.name, SLICE("RSeq")))
+			return true;
+	return false;
+}
+
+/* The stack has bound itself to another branch of the fork. */
+static bool is_of_another_branch(const struct edge_client *c, const struct edge_head *response)
+{
+	return c->tag.p && response->code >= 200
+	    && !slice_equal(edge_head_tag(response, EDGE_TO), c->tag);
+}
+
 bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attempt,
     const struct edge_head *response)
 {
@@ -96,6 +115,11 @@ bool edge_client_answered(struct edge *edge, struct slice branch, unsigned attem
 		return false;
 	if (ends_dialog(response->code) && give_up(c, response))
 		return false;
+	if (is_of_another_branch(c, response))
+		return client_end_fork(c, response);
+	if (c->dialog_hh.tbl && !c->tag.p && response->code > 100 && response->code < 200
+	    && is_reliable(response))
+		client_set_text(&c->tag, edge_head_tag(response, EDGE_TO));
 	own = c->own;
 	if (response->code >= 200)
 		edge_client_end(c, response->code);

@@ -33,7 +33,7 @@ void client_tell_datagram_failure(struct edge_client *c, unsigned code, const ch
 	if (c->own || edge_head_scan(&request, c->text, &edge_own_bounds) < 0
 	    || !edge_reply_possible(&request))
 		return;
-	failed = edge_own_reply(edge, &request, code, why);
+	failed = client_reply(c, &request, code, why);
 	edge_reply_write(&w, &request, &failed);
 	if (!w.err && edge_head_scan(&m.head, buffer_text(&w), &edge_own_bounds) == 0
 	    && edge_head_via(&m.head, &via) == 0) {

@@ -166,11 +166,18 @@ void edge_link_reply(struct edge_link *link, const struct edge_head *request, un
     const char *why)
 {
 	const struct edge_reply reply = edge_own_reply(link->edge, request, code, why);
+
+	edge_link_give_reply(link, request, &reply);
+}
+
+void edge_link_give_reply(struct edge_link *link, const struct edge_head *request,
+    const struct edge_reply *reply)
+{
 	struct buffer w = {.max = BUFFER_UNBOUNDED};
 
 	if (!edge_reply_possible(request))
 		return;
-	edge_reply_write(&w, request, &reply);
+	edge_reply_write(&w, request, reply);
 	if (!w.err)
 		edge_give_back(link->edge, buffer_text(&w));
 	buffer_fini(&w);

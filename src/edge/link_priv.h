@@ -55,3 +55,7 @@ struct edge_reply edge_own_reply(struct edge *edge, const struct edge_head *requ
 /** Answer such a request by ourselves.  Harmless for an ACK. */
 void edge_link_reply(struct edge_link *link, const struct edge_head *request, unsigned code,
     const char *why);
+
+/** The same, with that answer. */
+void edge_link_give_reply(struct edge_link *link, const struct edge_head *request,
+    const struct edge_reply *reply);

@@ -9,6 +9,7 @@ static struct slice usual_phrase(unsigned code)
 	    {200, "OK"},
 	    {400, "Bad Request"},
 	    {403, "Forbidden"},
+	    {404, "Not Found"},
 	    {408, "Request Timeout"},
 	    {413, "Request Entity Too Large"},
 	    {416, "Unsupported URI Scheme"},
@@ -17,6 +18,7 @@ static struct slice usual_phrase(unsigned code)
 	    {481, "Call/Transaction Does Not Exist"},
 	    {482, "Loop Detected"},
 	    {483, "Too Many Hops"},
+	    {486, "Busy Here"},
 	    {487, "Request Terminated"},
 	    {500, "Server Internal Error"},
 	    {501, "Not Implemented"},
@@ -24,6 +26,7 @@ static struct slice usual_phrase(unsigned code)
 	    {504, "Server Time-out"},
 	    {505, "Version Not Supported"},
 	    {513, "Message Too Large"},
+	    {603, "Decline"},
 	};
 
 	for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)

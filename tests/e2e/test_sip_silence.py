@@ -75,8 +75,8 @@ class PrackTest(SilenceMixin, case.Case):
 
     config = {'sip': QUICK}
 
-    def rings(self):
-        session, invite = self.start_session()
+    def rings(self, kind='UDP'):
+        session, invite = self.start_session(kind=kind)
         invite.respond(183, headers=[('Require', '100rel'), ('RSeq', '1')])
         return session, invite, self.sip.expect('PRACK', call_id=invite.request.call_id)
 
@@ -117,6 +117,37 @@ class PrackTest(SilenceMixin, case.Case):
         prack.respond(200)
         Dialog.of_server(invite).request('BYE').final(481)
         self.refused(session, invite)
+        self.nothing_left()
+
+    def test_another_branch(self):
+        """nua hears no more of a fork than the branch whose reliable 183 was the first: of a refusal
+        by another one it is told, and what another one accepts is ended."""
+        for kind in ('UDP', 'TCP'):
+            with self.subTest(kind):
+                session, invite, prack = self.rings(kind)
+                prack.respond(200)
+                first = Dialog.of_server(invite)
+                invite.respond(486, tag='other')
+                self.sip.expect_failure_ack(invite)
+                self.assertEqual(
+                    self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session)['code'], 486)
+                first.request('BYE').final(481)
+                session, invite, prack = self.rings(kind)
+                prack.respond(200)
+                invite.respond(200, self.offer(setup='active'), tag='other')
+                other = Dialog.of_server(invite)
+                other.expect('ACK')
+                other.expect('BYE').respond(200)
+                self.assertEqual(
+                    self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session)['code'], 487)
+                self.nothing_left()
+
+    def test_lost(self):
+        """The connection closes, by which the answer would come."""
+        session, _, prack = self.rings('TCP')
+        prack.respond(200)
+        prack.transport.close()
+        self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session)
         self.nothing_left()
 
 
