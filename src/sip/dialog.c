@@ -492,8 +492,9 @@ static void on_orphan_event(struct sip_owner *owner, const struct sip_event *ev)
 	case nua_i_message:
 	case nua_i_subscribe:
 	case nua_i_method:
+		/* By a 481 nua would end a dialog whose INVITE still waits: RFC 3261 14.2. */
 		if (!final)
-			dialog_refuse_now(d, 481);
+			dialog_refuse_now(d, d->phase == SETUP ? 491 : 481);
 		break;
 	default:
 		break;

@@ -119,6 +119,18 @@ class PrackTest(SilenceMixin, case.Case):
         self.refused(session, invite)
         self.nothing_left()
 
+    def test_asked_while_cancelled(self):
+        """RFC 3261 14.2: no dialog is over by a request before the INVITE is answered."""
+        session, invite, prack = self.rings()
+        prack.respond(200)
+        dialog = Dialog.of_server(invite)
+        self.ctl.call('msrp_ua_end_session', session_id=session)
+        cancel = self.sip.expect('CANCEL', call_id=invite.request.call_id)
+        dialog.request('UPDATE', self.offer()).final(491)
+        cancel.respond(200)
+        invite.respond(487)
+        self.nothing_left()
+
     def test_another_branch(self):
         """nua hears no more of a fork than the branch whose reliable 183 was the first: of a refusal
         by another one it is told, and what another one accepts is ended."""
