@@ -8,6 +8,7 @@ import time
 from lib import case, certs, msrp, sdp, ws
 from lib.anchor import ALICE, BOB, ROUTES, AnchorCase, Pair
 from lib.case import TYPES, Call
+from lib.daemon import free_port
 from lib.digest import authorized
 from lib.frame import URI, new_id
 from lib.sip import Dialog
@@ -21,7 +22,8 @@ class Way:
         self.case, self.active, self.tls, self.web = case_, active, tls, web
         scheme = 'msrps' if tls else 'msrp'
         self.listener = None if active else case_.listener(
-            name='passive', tls=certs.server_context(case_.peer) if tls else None)
+            name='passive', port=free_port(),
+            tls=certs.server_context(case_.peer) if tls else None)
         self.path = (f'{scheme}://127.0.0.1:9/{new_id()};{"ws" if web else "tcp"}' if active
                      else self.listener.uri())
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The gateway is honest: each side hears what became of what it sent."""
 from lib import case, msrp
+from lib.daemon import free_port
 from lib.frame import new_id
 from lib.gateway import COMPOSING, GatewayCase, routes
 from lib.msrp import report_for
@@ -379,7 +380,7 @@ class ConfirmTest(GatewayCase):
         """The client's SDP leads nowhere: the session fails, and so does the MESSAGE."""
         daemon, ctl = self.daemon_for('sent', ua={'reconnect_grace': '300ms'})
         sent = self.message('x', daemon=daemon)
-        listener = self.listener()
+        listener = self.listener(port=free_port())
         listener.close()
         call = self.answer(ctl=ctl, listener=listener, connect=False)
         sent.final(480)

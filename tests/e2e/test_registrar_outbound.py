@@ -3,6 +3,7 @@
 import socket
 
 from lib import case, sdp
+from lib.daemon import free_port
 from lib.registrar import DOMAIN, INSTANCE, RegistrarCase, config
 from lib.sip import Dialog, uri_of
 from lib.waiting import DEADLINE, poll
@@ -126,10 +127,11 @@ class DatagramTest(RegistrarCase):
     def test_unreachable(self):
         """ICMP: its binding ends, and those of others at that port (RFC 5626 7)."""
         other = 'sip:bob@192.0.2.77:5060;ob'
-        self.register(f'<{self.private};ob>', ua=self.phone)
-        self.register(f'<{other}>', user='bob', ua=self.phone)
-        self.phone.close()
-        self._uas.remove(self.phone)
+        phone = self.ua(user='alice', port=free_port())
+        self.register(f'<{self.private};ob>', ua=phone)
+        self.register(f'<{other}>', user='bob', ua=phone)
+        phone.close()
+        self._uas.remove(phone)
         self.page()
         self.ended(f'{self.private};ob', 'failed')
         self.ended(other, 'failed', user='bob')

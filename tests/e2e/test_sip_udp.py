@@ -2,6 +2,7 @@
 import socket
 
 from lib import bounds, case, sdp
+from lib.daemon import free_port
 from lib.sip import Dialog, Message, tag_of, token, uri_of
 from lib.waiting import DEADLINE, poll
 
@@ -311,10 +312,7 @@ class ClientTest(UdpCase):
 
     def test_refused(self):
         """ICMP says that nobody is there: 503, not 408."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.bind(('127.0.0.1', 0))
-            port = sock.getsockname()[1]
-        self.assertEqual(self.failure(self.start_to(f'sip:bob@127.0.0.1:{port}')), 503)
+        self.assertEqual(self.failure(self.start_to(f'sip:bob@127.0.0.1:{free_port()}')), 503)
 
     def test_name(self):
         """A name is looked up."""

@@ -498,10 +498,7 @@ class HepTest(TraceCase):
 
     def test_nobody_collects(self):
         """Where there is nobody, nothing happens."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.bind(('127.0.0.1', 0))
-            place = '{}:{}'.format(*sock.getsockname())
-        self.ctl.call('msrp_trace', mode='on', hep=place)
+        self.ctl.call('msrp_trace', mode='on', hep=f'127.0.0.1:{free_port()}')
         self.chat()
         self.assertEqual(self.ctl.call('msrp_trace', mode='off')['mode'], 'off')
 

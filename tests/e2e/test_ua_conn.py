@@ -5,6 +5,7 @@ import socket
 
 from lib import case, msrp, sdp
 from lib.case import Call
+from lib.daemon import free_port
 from lib.dns import A, DnsServer
 from lib.frame import URI, new_id
 from lib.sip import Dialog
@@ -217,9 +218,7 @@ class ReuseTest(case.Case):
 
     def test_connection_refused(self):
         """RFC 4975 5.4, 7.1.2: nobody listens at the path: BYE, and the session ends as failed."""
-        listener = self.listener()
-        path = listener.uri()
-        listener.close()
+        path = f'msrp://127.0.0.1:{free_port()}/{new_id()};tcp'
         session_id, invite = self.start_session()
         message_id = self.ctl.call('msrp_ua_send_message', session_id=session_id,
                                    mime='text/plain', body='never')['message_id']
@@ -235,10 +234,8 @@ class ReuseTest(case.Case):
 
     def test_port_opens_after_the_ack(self):
         """RFC 4975 5.4: a refused connection is tried again while reconnect_grace runs."""
-        listener = self.listener()
-        path, port = listener.uri(), listener.port
-        listener.close()
-        call = self.answered(path=path, connect=False)
+        port = free_port()
+        call = self.answered(path=f'msrp://127.0.0.1:{port}/{new_id()};tcp', connect=False)
         message_id = self.say(call, 'patient')
         poll(lambda: f'{call.id}: connection lost: Connection refused' in self.daemon.log(),
              what='a refused connection')

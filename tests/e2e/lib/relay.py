@@ -2,6 +2,7 @@
 import hashlib
 
 from . import msrp
+from .daemon import free_port
 from .frame import Frame, new_id
 from .sip import digest_response, parameters
 from .waiting import Mailbox
@@ -18,7 +19,7 @@ class Relay:
     """
 
     def __init__(self, tls=None):
-        self.listener = msrp.Listener(behave=self._behave, tls=tls, name='relay')
+        self.listener = msrp.Listener(behave=self._behave, tls=tls, name='relay', port=free_port())
         self.auths = Mailbox('AUTHs')
         self.challenge_text = None          # instead of the proper challenge
         self.always = None                  # a code that every AUTH gets, whatever it holds

@@ -407,7 +407,7 @@ class Dialog:
 class SipUa:
     """A user agent on one address: the same port for UDP and TCP."""
 
-    def __init__(self, host='127.0.0.1', user='peer', name='sip peer'):
+    def __init__(self, host='127.0.0.1', user='peer', name='sip peer', port=0):
         self.host = host
         self.user = user
         self.name = name
@@ -420,7 +420,7 @@ class SipUa:
         self._closing = False
         self._agreeing = False
         family = socket.AF_INET6 if ':' in host else socket.AF_INET
-        self.udp, self.tcp, self.port = _bind(family, host)
+        self.udp, self.tcp, self.port = _bind(family, host, port)
         self.advertise = None       # a name, in place of the address
         self.invalid = f'{token()}.invalid'     # a browser has no address: RFC 7118 appendix B
         self._wake, self._woken = socket.socketpair()
@@ -631,15 +631,15 @@ class SipUa:
         self._woken.close()
 
 
-def _bind(family, host):
-    """UDP and TCP on one free port."""
+def _bind(family, host, port):
+    """UDP and TCP on that port, or on one free one."""
     for _ in range(50):
-        tcp = socket.create_server((host, 0), family=family)
-        port = tcp.getsockname()[1]
+        tcp = socket.create_server((host, port), family=family)
+        bound = tcp.getsockname()[1]
         udp = socket.socket(family, socket.SOCK_DGRAM)
         try:
-            udp.bind((host, port))
-            return udp, tcp, port
+            udp.bind((host, bound))
+            return udp, tcp, bound
         except OSError:
             tcp.close()
             udp.close()
