@@ -447,12 +447,13 @@ class HistoryTest(RoomCase):
 
 class SlowTest(RoomCase):
     config = merge(rooms({'uri': LOBBY}, history=0), {
-        'msrp': {'send_queue': '64KiB', 'shared_stall': '500ms', 'max_message_size': '64MiB'},
+        'msrp': {'send_queue': '64KiB', 'shared_stall': '3s', 'max_message_size': '64MiB'},
         'ua': {'max_queued_bytes': '64MiB'}})
 
     def test_dropped(self):
         """Who does not read goes; the others hear everything."""
         alice, bob, carol = (self.join(user) for user in ('alice', 'bob', 'carol'))
+        carol.conn.narrow()
         carol.conn.pause()
         body = envelope(b'0' * 200000, alice.uri)
         for number in range(60):
