@@ -387,7 +387,7 @@ class GraceTest(GraceCase):
 
 
 class SoonGoneTest(GraceCase):
-    grace = '3s'
+    grace = '10s'
 
     def test_gone_as_soon_as_there(self):
         """Who answers and closes, each time, is sought less and less often, but within the grace."""
