@@ -149,7 +149,7 @@ class PageTest(RoomCase):
 class TimeoutTest(PageTest):
     """The same with a short page_timeout."""
     config = merge(rooms({'uri': LOBBY}), {'conference': {'page_timeout': '1s'}})
-    test_conversation = test_commands = test_refused = test_failures = None
+    test_conversation = test_hops = test_commands = test_refused = test_failures = None
     test_anonymous = test_anonymous_later = None
 
     def test_silent(self):
