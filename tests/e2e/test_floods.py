@@ -917,7 +917,7 @@ class CredentialsFlood(RegisterCase):
 
     def check_counts(self, name, before):
         """Nearly all of what msrpd has heard was looked at, and was wrong."""
-        poll(lambda: self.grown(before, 'sip:auth_failures') >= scale(100, 10000),
+        poll(lambda: self.grown(before, 'sip:auth_failures') >= scale(1000, 10000),
              what='the wrong credentials')
         numbers = self.ctl.call('get_statistics')
         wrong, heard, barred, refused = (
