@@ -150,7 +150,7 @@ class LifeTest(RegistrarCase):
     own_daemon = True
 
     def run_with(self, sip):
-        self.one, self.ctl = self.start({**config(), 'sip': {'idle_timeout': '300ms', **sip}})
+        self.one, self.ctl = self.start({**config(), 'sip': {'idle_timeout': '2s', **sip}})
         self.phone = self.ua(user='alice')
         self.register('<sip:alice@a1b2c3.invalid;transport=tcp>', ua=self.phone, kind='TCP',
                       daemon=self.one)
