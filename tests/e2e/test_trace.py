@@ -68,7 +68,9 @@ class TraceCase(case.Case):
         found = packets(path)
         self.assertEqual(len(found), state['messages'])
         for packet in found:
-            self.assertEqual(packet['_ws.malformed'], '', packet)
+            # What is not whole nothing may take but another protocol that has its port.
+            if not packet['frame.comment'].endswith(' not whole'):
+                self.assertEqual(packet['_ws.malformed'], '', packet)
         # Of a test before the last answer may come when this one has begun.
         asked = {packet['sip.Call-ID'] for packet in found if packet['sip.Method']}
         return [packet for packet in found
