@@ -325,7 +325,7 @@ class FailureTest(PassCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.config = {**PLAIN, 'msrp': {'transaction_timeout': '1s'}}
+        cls.config = {**PLAIN, 'msrp': {'transaction_timeout': '3s'}}
         super().setUpClass()
 
     FAILURE_REPORTS = (None, 'yes', 'partial', 'no')
@@ -340,7 +340,7 @@ class FailureTest(PassCase):
         code = client.conn.expect_response(request).code if answered else None
         report = client.conn.expect('REPORT') if reported else None
         with self.assertRaises(Timeout):
-            client.conn.expect(lambda f: f.tid == request.tid or f.method == 'REPORT', 2.5)
+            client.conn.expect(lambda f: f.tid == request.tid or f.method == 'REPORT', 4.5)
         return request, client, code, report
 
     def check_report(self, report, request, client, status):
