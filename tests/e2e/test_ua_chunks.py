@@ -247,7 +247,7 @@ class LimitsTest(case.Case):
     """Limits of what is received; max_message_size and the like."""
 
     config = {'msrp': {'max_message_size': '64KiB', 'max_open_messages': 3,
-                       'partial_timeout': '3s', 'max_memory': '1MiB'}}
+                       'partial_timeout': '6s', 'max_memory': '1MiB'}}
 
     def test_announced_size(self):
         """RFC 4975 7.1.1: a total above max_message_size is answered 413, exactly it is not."""
@@ -452,7 +452,7 @@ class SendTest(case.Case):
 
 
 class LargeChunkTest(case.Case):
-    config = {'msrp': {'chunk_size': '16MiB', 'send_queue': '64KiB', 'transaction_timeout': '2s'}}
+    config = {'msrp': {'chunk_size': '16MiB', 'send_queue': '64KiB', 'transaction_timeout': '5s'}}
 
     def test_stopped_in_a_chunk(self):
         """RFC 4975 7.3.2: 413 for a chunk that is still being written: it is cut short with `#`."""
@@ -493,7 +493,7 @@ class LargeChunkTest(case.Case):
         call.conn.pause()
         message_id = self.say(call, 'x' * LONG)
         with self.assertRaises(Timeout):
-            self.ctl.event('E_MSRP_REPORT_RECEIVED', timeout=3)
+            self.ctl.event('E_MSRP_REPORT_RECEIVED', timeout=6)
         call.conn.resume()
         frames = collect(call, message_id)
         self.assertEqual(sum(len(f.body) for f in frames), LONG)
