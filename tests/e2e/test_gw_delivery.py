@@ -495,7 +495,7 @@ class ComposingTest(GatewayCase):
 class RepetitionTest(GatewayCase):
     """Retransmitted MESSAGEs are not delivered twice."""
 
-    config = {'routes': routes(), 'sip': {'transaction_timeout': '1s'}}
+    config = {'routes': routes(), 'sip': {'transaction_timeout': '5s'}}
 
     def test_retransmission(self):
         """Also when SIP has forgotten the transaction."""
@@ -505,7 +505,7 @@ class RepetitionTest(GatewayCase):
         self.assertEqual(call.receive().body, b'once')
         for _ in range(3):
             sent.transport.send(sent.request.encode())
-        # The transaction is gone after 1 s; other MESSAGEs pass meanwhile.
+        # The transaction is gone after 5 s; other MESSAGEs pass meanwhile.
         poll(lambda: self.repeat(sent), what='a second transaction for it', interval=0.1)
         self.message('end').final(202)
         self.assertEqual(call.receive().body, b'end')
