@@ -113,7 +113,7 @@ static void an_idle_connection_is_closed_after_its_last_user(void **state)
 	start = timer_now_ms();
 	msrp_conn_detach(&f->side.user);
 	msrp_peer_expect_end(&f->peer);
-	assert_in_range(timer_now_ms() - start, 49, 5000);
+	assert_in_range(timer_now_ms() - start, 49, 30000);
 }
 
 /* RFC 4976 5.4: a client keeps its relay for longer. */
@@ -132,7 +132,7 @@ static void who_wants_longer_gets_longer(void **state)
 	msrp_conn_detach(&f->side.user);
 	msrp_conn_detach(&other);
 	msrp_peer_expect_end(&f->peer);
-	assert_in_range(timer_now_ms() - start, 950, 5000); /* in whole seconds */
+	assert_in_range(timer_now_ms() - start, 950, 30000); /* in whole seconds */
 }
 
 static bool is_gone(void *arg)
