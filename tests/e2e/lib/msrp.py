@@ -162,7 +162,7 @@ class Conn:
             return True
         try:
             with self._tls:
-                data = self.sock.recv(262144)
+                data = b'' if self._ended else self.sock.recv(262144)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return True
         if not data:
@@ -274,11 +274,12 @@ class Conn:
     def _end(self, how):
         if self._ended:
             return
-        self._ended = True
-        try:
-            how()
-        except OSError:
-            pass                    # the other side was faster
+        with self._tls:
+            self._ended = True      # what is read after this is no more deciphered
+            try:
+                how()
+            except OSError:
+                pass                # the other side was faster
         self._reading.set()
         self._wake.send(b'x')
         self._thread.join(5)

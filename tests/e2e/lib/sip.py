@@ -137,6 +137,7 @@ class _Stream:
         self.certificate = sock.getpeercert(True) if isinstance(sock, ssl.SSLSocket) else None
         # Two threads must not be inside one TLS object at a time, so none may block there.
         self.lock = threading.Lock()
+        self._ending = False
         sock.setblocking(False)
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
@@ -154,7 +155,7 @@ class _Stream:
         while True:
             try:
                 with self.lock:
-                    return self.sock.recv(65536)
+                    return b'' if self._ending else self.sock.recv(65536)
             except _WOULD_BLOCK:
                 if self._has_more():
                     continue
@@ -209,10 +210,12 @@ class _Stream:
                 buffer = rest[length:]
 
     def close(self):
-        try:
-            self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+        with self.lock:
+            self._ending = True     # what is read after this is no more deciphered
+            try:
+                self.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
         self.thread.join(5)
         self.sock.close()
 
