@@ -152,13 +152,21 @@ static uint64_t hash_dialog(const struct edge *edge, const struct edge_head *req
 	return hash_texts(edge->hash, id, sizeof(id) / sizeof(id[0]));
 }
 
-/* A passed one ends with its own response. */
+/*
+ * A passed one ends with its own response.  The stack sends the next one of a call when it waits for
+ * the last no more.
+ */
 static void join_dialog(struct edge_client *c, const struct edge_head *request)
 {
+	struct edge_client *last = NULL;
+
 	if (!c->invite || c->passed)
 		return;
 	c->dialog = hash_dialog(c->edge, request, edge_head_tag(request, EDGE_FROM),
 	    edge_head_tag(request, EDGE_TO));
+	HASH_FIND(dialog_hh, c->edge->calls, &c->dialog, sizeof(c->dialog), last);
+	if (last)
+		leave_dialog(last);
 	HASH_ADD(dialog_hh, c->edge->calls, dialog, sizeof(c->dialog), c);
 }
 

@@ -39,7 +39,8 @@ static bool take_again(struct edge_client *c, const struct edge_head *response)
 	bool refused = c->invite && response->code >= 300;
 	bool accepted = c->invite && response->code >= 200 && !refused;
 
-	if (c->hung_up ? c->passed && accepted : c->flow || accepted) /* another branch of a fork */
+	/* Another branch of a fork may accept. */
+	if (c->hung_up ? !c->again && accepted : c->flow || accepted)
 		return true;
 	++*c->edge->count.repeats_in;
 	if (refused && c->text.p) {

@@ -241,7 +241,7 @@ static void on_invite_refused(struct sip_dialog *d, const struct sip_event *ev)
 	bool ours = d->exchange == OURS; /* else nua's own, a refresh */
 	char *lines;
 
-	if (is_silence(ev)) {
+	if (d->phase == READY && is_silence(ev)) {
 		dialog_unanswered(d);
 		return;
 	}

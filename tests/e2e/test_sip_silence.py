@@ -42,6 +42,22 @@ class SetUpTest(SilenceMixin, case.Case):
         self.assertEqual(self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session)['code'], 408)
         self.nothing_left()
 
+    def test_next_target(self):
+        """The next one is called, and may hang up while the last could still answer."""
+        silent, other = self.ua(name='silent'), self.ua(name='other')
+        session, invite = self.start_session()
+        invite.respond(302, headers=[('Contact', f'<{silent.contact()}>;q=0.9'),
+                                     ('Contact', f'<{other.contact()}>;q=0.5')])
+        silent.expect('INVITE')
+        invite = other.expect('INVITE')
+        invite.respond(200, self.offer(setup='active'))
+        dialog = Dialog.of_server(invite)
+        dialog.expect('ACK')
+        self.ctl.event('E_MSRP_SESSION_NEW', session_id=session)
+        dialog.bye()
+        self.ctl.event('E_MSRP_SESSION_END', session_id=session, reason='bye')
+        self.nothing_left()
+
     def test_cancel(self):
         """Neither the CANCEL nor the INVITE is answered: it is gone for who has ended it."""
         session, invite = self.start_session()
@@ -144,6 +160,10 @@ class PrackTest(SilenceMixin, case.Case):
                 self.assertEqual(
                     self.ctl.event('E_MSRP_SESSION_FAILED', session_id=session)['code'], 486)
                 first.request('BYE').final(481)
+                invite.respond(200, self.offer(setup='active'), tag='third')
+                third = Dialog.of_server(invite)
+                third.expect('ACK')
+                third.expect('BYE').respond(200)
                 session, invite, prack = self.rings(kind)
                 prack.respond(200)
                 invite.respond(200, self.offer(setup='active'), tag='other')
