@@ -66,8 +66,8 @@ int client_transmit(struct edge_client *client);
 
 /**
  * An UPDATE or a PRACK that nobody answers, or so that the dialog is over: the stack must not hear of
- * that, but of a 504.  The dialog would be over: no BYE would leave it (RFC 4028 10), and of an INVITE that still
- * waits the stack would not give back the memory.  It is gone then.
+ * that, but of a 504.  It would send no BYE (RFC 4028 10), nor give back the memory of an INVITE that
+ * still waits.  It is gone then.
  */
 void client_give_up_watched(struct edge_client *client);
 

@@ -55,7 +55,7 @@ static bool take_again(struct edge_client *c, const struct edge_head *response)
 /* As the stack has it, after RFC 5057 5.1. */
 static bool ends_dialog(unsigned code)
 {
-	static const unsigned codes[] = {404, 408, 410, 416, 480, 481, 482, 485, 502, 604};
+	static const unsigned codes[] = {404, 408, 410, 416, 480, 481, 482, 484, 485, 502, 604};
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
 		if (codes[i] == code)
